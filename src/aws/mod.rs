@@ -1,0 +1,49 @@
+//! AWS as a [`Provider`](crate::provider::Provider): one file per kind of resource.
+//!
+//! A kind's file holds its inputs, outputs and schema, and, behind the `sdk` feature, its calls.
+//! The one mapping of `authentication` to EC2 metadata options is in [`metadata_options`].
+
+use std::collections::BTreeMap;
+
+#[cfg(feature = "sdk")]
+mod client;
+#[cfg(feature = "sdk")]
+mod errors;
+#[cfg(feature = "sdk")]
+mod kind;
+#[cfg(feature = "sdk")]
+mod throttle;
+
+pub mod ami_copy;
+pub mod dhcp_options;
+pub mod elastic_ip;
+pub mod hosted_zone;
+pub mod iam_instance_profile;
+pub mod iam_role;
+pub mod iam_role_policy;
+pub mod ids;
+pub mod instance;
+pub mod internet_gateway;
+pub mod listener;
+pub mod load_balancer;
+pub mod metadata_options;
+pub mod nat_gateway;
+pub mod network_interface;
+pub mod record;
+pub mod route_table;
+pub mod s3_bucket;
+pub mod s3_object;
+pub mod security_group;
+pub mod security_group_rules;
+pub mod shared_tags;
+pub mod subnet;
+pub mod target;
+pub mod target_group;
+pub mod vpc;
+pub mod vpc_endpoint;
+
+/// Tags as AWS keeps them. Only the keys we set are ours; others are never a difference.
+pub type Tags = BTreeMap<String, String>;
+
+#[cfg(feature = "sdk")]
+pub use client::{Aws, Settings};

@@ -1,0 +1,59 @@
+//! A route table with its routes and its associations.
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use super::Tags;
+use super::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
+use crate::graph::{Input, Resource, Schema};
+
+/// The inputs of a route table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteTable {
+    /// The VPC it routes for.
+    pub vpc: Input<VpcId>,
+    /// Whether it is the VPC's main table, serving every subnet without a table of its own.
+    pub main: bool,
+    /// Its routes, the VPC's local one apart.
+    pub routes: Vec<Route>,
+    /// The subnets it serves.
+    pub subnets: Vec<Input<SubnetId>>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where to.
+    pub destination: Ipv4Net,
+    /// By which way.
+    pub via: Via,
+}
+
+/// The way a route takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// Straight to the internet.
+    InternetGateway(Input<InternetGatewayId>),
+    /// To the internet behind a shared address.
+    NatGateway(Input<NatGatewayId>),
+}
+
+/// What is known of a route table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteTableOutputs {
+    /// Its id.
+    pub id: RouteTableId,
+}
+
+impl Resource for RouteTable {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["vpc"],
+        configures: true,
+        typical_seconds: 2,
+        ..Schema::of("route_table")
+    };
+    type Outputs = RouteTableOutputs;
+}

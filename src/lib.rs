@@ -1,0 +1,47 @@
+//! groundplan: from an OpenShift install-config to AWS infrastructure, planned, applied, destroyed.
+//!
+//! # The map
+//!
+//! ```text
+//! install-config.yaml ─ config ─▶ InstallConfig ─ topology ─▶ Graph ┐
+//!                                                                   ▼
+//!   state (snapshot + journal) ─▶ observe (provider) ─▶ plan() ─▶ Plan ─▶ apply() ─▶ state
+//!                                                        └────▶ Event ◀────┘ ─▶ render
+//! ```
+//!
+//! Data goes one way, and imports point down this list only:
+//!
+//! 1. [`cli`]: one file per subcommand; wires the rooms below together. The binary.
+//! 2. [`render`]: plans and events for people and programs. Nobody else prints.
+//! 3. [`topology`]: an install-config and what the cloud answered become a graph.
+//! 4. [`config`]: text becomes an install-config, or findings with places.
+//! 5. [`apply`](mod@apply): walks a plan. Never decides, never prints.
+//! 6. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
+//! 7. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
+//! 8. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//!
+//! # What must stay true
+//!
+//! - A mutating call is announced in the journal, on disk, before it leaves; what it made is on
+//!   disk before anything that depends on it starts.
+//! - No secret is ever in state, plan, journal, event or error: only [`secret::Secret`] digests.
+//! - An omitted `authentication` sends nothing and never shows a difference;
+//!   [`aws::metadata_options`] is the one place that maps it.
+//!
+//! Read [`graph`] first, then [`state`], [`plan`](mod@plan), [`apply`](mod@apply), one kind
+//! ([`aws::subnet`]), and [`topology`].
+
+pub mod apply;
+pub mod aws;
+#[cfg(feature = "sdk")]
+pub mod cli;
+pub mod config;
+pub mod event;
+pub mod graph;
+pub mod plan;
+pub mod provider;
+pub mod render;
+pub mod secret;
+pub mod state;
+pub mod testing;
+pub mod topology;

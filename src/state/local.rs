@@ -1,0 +1,1 @@
+//! The local home of a state.

@@ -1,0 +1,400 @@
+//! What exists, as far as we have been told.
+//!
+//! A state is a snapshot plus the journal written since. [`State::record`] is the only way to
+//! change one; it is the same function for a live apply and for recovery after a crash, and it
+//! rejects histories that cannot have happened. Never talks to a cloud and never decides.
+
+pub mod local;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::graph::{Address, Ref};
+
+/// Newer majors are refused; unknown fields of newer minors survive a round trip.
+pub const FORMAT: Format = Format { major: 1, minor: 0 };
+
+/// The version of the state format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Format {
+    /// Grows when older programs would misread the state.
+    pub major: u32,
+    /// Grows when older programs would merely not know a field.
+    pub minor: u32,
+}
+
+/// Everything known about one cluster's infrastructure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The version of the format.
+    pub format: Format,
+    /// Made once; two states with different lineages have nothing to do with each other.
+    pub lineage: String,
+    /// Grows by one with every journal entry. A plan made at another serial is stale.
+    pub serial: u64,
+    /// The highest generation any creation has had. The next run's creations have the next one.
+    pub generation: u64,
+    /// Who the cluster is; chosen once.
+    pub cluster: Option<Cluster>,
+    /// Answers of the cloud that the topology was compiled with, by question, so that the same
+    /// config compiles to the same graph tomorrow.
+    pub facts: BTreeMap<String, Value>,
+    /// What exists, by address.
+    pub resources: BTreeMap<Address, Record>,
+    /// What has been superseded by a replacement and not been deleted yet, oldest first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub deposed: BTreeMap<Address, Vec<Record>>,
+    /// Fields of a newer minor version, kept.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// Who the cluster is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// `metadata.name` of the install-config.
+    pub name: String,
+    /// The name and five random characters: prefix of every name and key of the cluster tag.
+    pub infra_id: String,
+    /// A random UUID.
+    pub cluster_id: String,
+    /// The region everything is in.
+    pub region: String,
+}
+
+impl Cluster {
+    /// The key of the tag that everything the cluster owns carries, with the value `owned`.
+    pub fn tag_key(&self) -> String {
+        format!("kubernetes.io/cluster/{}", self.infra_id)
+    }
+}
+
+/// One resource that was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Which of the resources that ever had this address.
+    pub generation: u64,
+    /// How far it has come.
+    pub status: Status,
+    /// The inputs it was last given, every reference resolved, secrets as digests.
+    pub inputs: Value,
+    /// Identity and outputs; `null` until the creating call has been answered.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub outputs: Value,
+    /// What it refers to directly; the order of a destroy when the config is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Address>,
+}
+
+/// How far a resource has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Asked for, not answered: it may or may not exist. The token finds out.
+    Creating,
+    /// It exists; the calls after the creating one may be missing.
+    Created,
+    /// All calls are made; it may not be ready yet.
+    Configured,
+    /// As it should be.
+    Ready,
+    /// A change in place was announced; it may or may not have been made.
+    Updating,
+    /// Its deletion was announced.
+    Deleting,
+}
+
+/// One line of the journal. What is announced is on disk before the call it announces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// The state belongs to this cluster.
+    Identified {
+        /// Who it is.
+        cluster: Cluster,
+    },
+    /// The cloud answered a question of the topology.
+    Learnt {
+        /// The question.
+        question: String,
+        /// The answer; `null` forgets it.
+        answer: Value,
+    },
+    /// The creating call is about to leave, perhaps for the second time.
+    CreateStarted {
+        /// Which resource.
+        address: Address,
+        /// Which of its lives; token and tag follow from it.
+        generation: u64,
+        /// What it is created with.
+        inputs: Value,
+        /// What it refers to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        after: Vec<Address>,
+    },
+    /// The cloud refused and certainly made nothing.
+    CreateRefused {
+        /// Which resource.
+        address: Address,
+    },
+    /// The creating call was answered, or what it made was found.
+    Created {
+        /// Which resource.
+        address: Address,
+        /// Identity and outputs.
+        outputs: Value,
+        /// How far that is: [`Status::Created`], or further where nothing is left to do.
+        status: Status,
+    },
+    /// A resource moved on.
+    Advanced {
+        /// Which resource.
+        address: Address,
+        /// How far it is now.
+        status: Status,
+        /// Its outputs where they have changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outputs: Option<Value>,
+    },
+    /// A change in place is about to be made.
+    UpdateStarted {
+        /// Which resource.
+        address: Address,
+        /// What it shall be.
+        inputs: Value,
+        /// What it shall refer to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        after: Vec<Address>,
+    },
+    /// References were rearranged without any call.
+    Relinked {
+        /// Which resource.
+        address: Address,
+        /// What it refers to now.
+        after: Vec<Address>,
+    },
+    /// A replacement is about to take the address; the old one is deleted later.
+    Deposed {
+        /// Which resource.
+        address: Address,
+    },
+    /// The deleting call is about to leave.
+    DeleteStarted {
+        /// Which resource.
+        address: Address,
+        /// Which of its lives.
+        generation: u64,
+    },
+    /// It is gone.
+    Deleted {
+        /// Which resource.
+        address: Address,
+        /// Which of its lives.
+        generation: u64,
+    },
+    /// Somebody else deleted it.
+    Vanished {
+        /// Which resource.
+        address: Address,
+    },
+}
+
+/// An entry that cannot follow what was recorded before it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("entry {serial} ({entry:?}) cannot follow what was recorded before it: {why}")]
+pub struct IllegalEntry {
+    /// The serial it would have had.
+    pub serial: u64,
+    /// The entry, without its contents.
+    pub entry: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new(String::new())
+    }
+}
+
+impl State {
+    /// A state of nothing.
+    pub fn new(lineage: String) -> Self {
+        Self {
+            format: FORMAT,
+            lineage,
+            serial: 0,
+            generation: 0,
+            cluster: None,
+            facts: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            deposed: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Moves the state by one entry, or leaves it untouched and says why the entry is impossible.
+    pub fn record(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
+        let serial = self.serial + 1;
+        self.apply(entry).map_err(|why| IllegalEntry {
+            serial,
+            entry: entry.name().to_owned(),
+            why,
+        })?;
+        self.serial = serial;
+        Ok(())
+    }
+
+    fn apply(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        match entry {
+            Entry::Identified { cluster } => match &self.cluster {
+                Some(known) if known != cluster => return Err("the cluster is known already"),
+                _ => self.cluster = Some(cluster.clone()),
+            },
+            Entry::Learnt { question, answer: Value::Null } => {
+                self.facts.remove(question);
+            }
+            Entry::Learnt { question, answer } => {
+                self.facts.insert(question.clone(), answer.clone());
+            }
+            Entry::CreateStarted { address, generation, inputs, after } => {
+                match self.resources.get(address) {
+                    None => (),
+                    Some(record)
+                        if record.status == Status::Creating
+                            && record.generation == *generation => {} // asked again after a crash
+                    Some(_) => return Err("the address is taken"),
+                }
+                self.generation = self.generation.max(*generation);
+                let record = Record {
+                    generation: *generation,
+                    status: Status::Creating,
+                    inputs: inputs.clone(),
+                    outputs: Value::Null,
+                    after: after.clone(),
+                };
+                self.resources.insert(address.clone(), record);
+            }
+            Entry::CreateRefused { address } => {
+                self.known(address, &[Status::Creating])?;
+                self.resources.remove(address);
+            }
+            Entry::Created { address, outputs, status } => {
+                let record = self.known(address, &[Status::Creating])?;
+                record.outputs = outputs.clone();
+                record.status = *status;
+            }
+            Entry::Advanced { address, status, outputs } => {
+                let record = self.known(
+                    address,
+                    &[Status::Created, Status::Configured, Status::Updating, Status::Ready],
+                )?;
+                record.status = *status;
+                if let Some(outputs) = outputs {
+                    record.outputs = outputs.clone();
+                }
+            }
+            Entry::UpdateStarted { address, inputs, after } => {
+                let record = self.known(
+                    address,
+                    &[Status::Created, Status::Configured, Status::Updating, Status::Ready],
+                )?;
+                record.status = Status::Updating;
+                record.inputs = inputs.clone();
+                record.after = after.clone();
+            }
+            Entry::Relinked { address, after } => {
+                let record = self.resources.get_mut(address).ok_or("nothing is known by it")?;
+                record.after = after.clone();
+            }
+            Entry::Deposed { address } => {
+                let record = self.resources.remove(address).ok_or("nothing is known by it")?;
+                self.deposed.entry(address.clone()).or_default().push(record);
+            }
+            Entry::DeleteStarted { address, generation } => {
+                let record = self.life(address, *generation).ok_or("nothing is known by it")?;
+                record.status = Status::Deleting;
+            }
+            Entry::Deleted { address, generation } => {
+                let record = self.life(address, *generation).ok_or("nothing is known by it")?;
+                if record.status != Status::Deleting {
+                    return Err("its deletion was not announced");
+                }
+                self.forget(address, *generation);
+            }
+            Entry::Vanished { address } => {
+                self.resources.remove(address).ok_or("nothing is known by it")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The resource at an address, if it is in one of these statuses.
+    fn known(
+        &mut self,
+        address: &Address,
+        statuses: &[Status],
+    ) -> Result<&mut Record, &'static str> {
+        let record = self.resources.get_mut(address).ok_or("nothing is known by it")?;
+        if statuses.contains(&record.status) { Ok(record) } else { Err("it is not that far") }
+    }
+
+    /// One life of an address, current or deposed.
+    fn life(&mut self, address: &Address, generation: u64) -> Option<&mut Record> {
+        let deposed = self.deposed.get_mut(address).into_iter().flatten();
+        let current = self.resources.get_mut(address).into_iter();
+        current.chain(deposed).find(|record| record.generation == generation)
+    }
+
+    fn forget(&mut self, address: &Address, generation: u64) {
+        if self.resources.get(address).is_some_and(|record| record.generation == generation) {
+            self.resources.remove(address);
+        } else if let Some(lives) = self.deposed.get_mut(address) {
+            lives.retain(|record| record.generation != generation);
+            if lives.is_empty() {
+                self.deposed.remove(address);
+            }
+        }
+    }
+
+    /// The value a reference stands for, once what it refers to exists.
+    pub fn lookup(&self, r: &Ref) -> Option<&Value> {
+        self.resources.get(&r.address)?.outputs.get(&r.output)
+    }
+
+    /// The identity of one life of a resource, decided before it is asked for: at most 64 ASCII
+    /// characters (the limit of EC2's ClientToken), the same in every run.
+    pub fn token(&self, address: &Address, generation: u64) -> String {
+        let cluster = self.cluster.as_ref().map_or(&*self.lineage, |cluster| &*cluster.infra_id);
+        token(cluster, address, generation)
+    }
+}
+
+/// See [`State::token`].
+pub fn token(cluster: &str, address: &Address, generation: u64) -> String {
+    let digest = Sha256::digest(format!("{cluster}\n{address}\n{generation}"));
+    format!("gp-{}", crate::secret::hex(&digest[..20]))
+}
+
+impl Entry {
+    /// The name of the entry as the journal has it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Entry::Identified { .. } => "identified",
+            Entry::Learnt { .. } => "learnt",
+            Entry::CreateStarted { .. } => "create_started",
+            Entry::CreateRefused { .. } => "create_refused",
+            Entry::Created { .. } => "created",
+            Entry::Advanced { .. } => "advanced",
+            Entry::UpdateStarted { .. } => "update_started",
+            Entry::Relinked { .. } => "relinked",
+            Entry::Deposed { .. } => "deposed",
+            Entry::DeleteStarted { .. } => "delete_started",
+            Entry::Deleted { .. } => "deleted",
+            Entry::Vanished { .. } => "vanished",
+        }
+    }
+}

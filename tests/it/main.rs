@@ -1,0 +1,9 @@
+//! The one integration test binary: each links the AWS SDK, so there is one.
+
+mod support;
+
+mod cli;
+mod cloud;
+mod kinds_compute;
+mod kinds_network;
+mod kinds_services;
