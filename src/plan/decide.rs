@@ -1,0 +1,1 @@
+//! Turns differences into verdicts with their reasons.
