@@ -135,7 +135,7 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
     },
-    /// The cloud refused and certainly made nothing.
+    /// The cloud refused and certainly made nothing; what was to be replaced has its address back.
     CreateRefused {
         /// Which resource.
         address: Address,
@@ -281,6 +281,7 @@ impl State {
             Entry::CreateRefused { address } => {
                 self.known(address, &[Status::Creating])?;
                 self.resources.remove(address);
+                self.restore(address);
             }
             Entry::Created { address, outputs, status } => {
                 let record = self.known(address, &[Status::Creating])?;
@@ -358,6 +359,26 @@ impl State {
                 self.deposed.remove(address);
             }
         }
+    }
+
+    /// A replacement that could not be made gives the address back to the one it was to replace.
+    fn restore(&mut self, address: &Address) {
+        let Some(lives) = self.deposed.get_mut(address) else { return };
+        let standing = lives.iter().rposition(|record| record.status != Status::Deleting);
+        if let Some(place) = standing {
+            let record = lives.remove(place);
+            self.resources.insert(address.clone(), record);
+        }
+        if lives.is_empty() {
+            self.deposed.remove(address);
+        }
+    }
+
+    /// One life of an address, current or deposed.
+    pub fn record_of(&self, address: &Address, generation: u64) -> Option<&Record> {
+        let deposed = self.deposed.get(address).into_iter().flatten();
+        let current = self.resources.get(address).into_iter();
+        current.chain(deposed).find(|record| record.generation == generation)
     }
 
     /// The value a reference stands for, once what it refers to exists.
