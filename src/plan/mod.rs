@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::decide::Verdict;
 pub use self::diff::FieldChange;
 use crate::event::{Operation, StepAction, StepName};
 use crate::graph::{Address, Graph, Usable};
@@ -40,8 +41,20 @@ pub struct Plan {
     pub generation: u64,
     /// One per resource, in dependency order, what goes away last.
     pub changes: Vec<Change>,
+    /// References that were rearranged where nothing else changed: recorded, without any call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relinks: Vec<Relink>,
     /// For `apply`: nothing is left to decide but timing.
     pub steps: Vec<Step>,
+}
+
+/// What a kept resource refers to from now on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Relink {
+    /// Which resource.
+    pub address: Address,
+    /// What it refers to.
+    pub after: Vec<Address>,
 }
 
 /// What happens to one resource, for the reader.
@@ -349,6 +362,7 @@ fn finish(
     let verdicts = decide::decide(operation, desired, state, observed, schemas, options);
     let generation = state.generation + 1;
     let steps = order::steps(&verdicts, desired, state, schemas, generation);
+    let relinks = relinks(&verdicts, desired, state);
     Plan {
         operation,
         lineage: state.lineage.clone(),
@@ -356,6 +370,19 @@ fn finish(
         cluster: state.cluster.clone(),
         generation,
         changes: verdicts.into_iter().map(|verdict| verdict.change).collect(),
+        relinks,
         steps,
     }
+}
+
+fn relinks(verdicts: &[Verdict], desired: &Graph, state: &State) -> Vec<Relink> {
+    let kept = verdicts.iter().map(|verdict| &verdict.change);
+    let kept = kept.filter(|change| change.action == Action::Keep);
+    let moved = kept.filter_map(|change| {
+        let after = &desired.get(&change.address)?.after;
+        let known = &state.resources.get(&change.address)?.after;
+        let relink = || Relink { address: change.address.clone(), after: after.clone() };
+        (after != known).then(relink)
+    });
+    moved.collect()
 }

@@ -1,1 +1,7 @@
-//! (see lib.rs)
+//! Worlds to try the engine in: a cloud in a map, and example clusters. Used by our tests and
+//! benchmarks, and by anyone who builds on the engine.
+
+pub mod fake_cloud;
+pub mod lab;
+
+pub use fake_cloud::{FakeCloud, Fault, Tape, When};
