@@ -176,8 +176,6 @@ pub struct RootVolume {
     pub size: i32,
     /// Operations per second; `None` is the type's own figure.
     pub iops: Option<i32>,
-    /// MiB per second; `None` is the type's own figure.
-    pub throughput: Option<i32>,
     /// The ARN of the key; `None` is the account's default key for EBS.
     pub kms_key: Option<String>,
 }
