@@ -5,12 +5,12 @@ use super::{Anything, At, Fields, Given, Pairs, Read, Sensitive};
 use crate::config::finding::{Report, Spot};
 use crate::config::yaml::Node;
 
-/// `field: Type = "nameInYaml"`; what is ignored is part of the schema and has no effect on AWS
+/// `field: Type = "nameInYaml"`; what follows a `+` is part of the schema and has no effect on AWS
 /// resources, or only together with a field that says so.
 macro_rules! section {
     ($(
         $(#[$doc:meta])*
-        $name:ident { $($field:ident: $type:ty = $key:literal,)* } $(ignoring [$($ignored:literal),*])?
+        $name:ident { $($field:ident: $type:ty = $key:literal,)* } $(+ [$($ignored:literal),*])?
     )*) => {$(
         $(#[$doc])*
         pub(in crate::config) struct $name {
@@ -53,20 +53,20 @@ section! {
         image_content_sources: List<ImageSource> = "imageContentSources",
         image_digest_sources: List<ImageSource> = "imageDigestSources",
         publish: String = "publish",
-        operator_publishing_strategy: PublishingStrategy = "operatorPublishingStrategy",
+        operator_publishing_strategy: Anything = "operatorPublishingStrategy",
         fips: bool = "fips",
         cpu_partitioning_mode: String = "cpuPartitioningMode",
         credentials_mode: String = "credentialsMode",
-        bootstrap_in_place: BootstrapInPlace = "bootstrapInPlace",
+        bootstrap_in_place: Anything = "bootstrapInPlace",
         capabilities: Capabilities = "capabilities",
         feature_set: String = "featureSet",
         feature_gates: List<String> = "featureGates",
-    } ignoring ["kind", "osImageStream", "pki"]
+    } + ["kind", "osImageStream", "pki"]
 
     /// `metadata`; the other fields of Kubernetes' object metadata have no effect.
     Metadata {
         name: String = "name",
-    } ignoring ["creationTimestamp", "labels", "annotations", "namespace"]
+    } + ["creationTimestamp", "labels", "annotations", "namespace"]
 
     /// `networking`
     Networking {
@@ -79,7 +79,7 @@ section! {
         old_service_cidr: String = "serviceCIDR",
         old_cluster_networks: List<ClusterNetwork> = "clusterNetworks",
         old_type: String = "type",
-    } ignoring ["ovnKubernetesConfig"]
+    } + ["ovnKubernetesConfig"]
 
     /// `networking.machineNetwork[]`
     MachineNetwork {
@@ -102,7 +102,7 @@ section! {
         platform: Platform<AwsMachinePool> = "platform",
         fencing: Anything = "fencing",
         disk_setup: Anything = "diskSetup",
-    } ignoring ["management"]
+    } + ["management"]
 
     /// `platform.aws`
     AwsPlatform {
@@ -122,7 +122,7 @@ section! {
         public_ipv4_pool: String = "publicIpv4Pool",
         user_provisioned_dns: String = "userProvisionedDNS",
         ip_family: String = "ipFamily",
-    } ignoring ["bestEffortDeleteIgnition"]
+    } + ["bestEffortDeleteIgnition"]
 
     /// `platform.aws.vpc`
     Vpc {
@@ -177,7 +177,7 @@ section! {
     /// `hostPlacement`
     HostPlacement {
         affinity: String = "affinity",
-    } ignoring ["dedicatedHost"]
+    } + ["dedicatedHost"]
 
     /// `proxy`
     Proxy {
@@ -190,15 +190,7 @@ section! {
     ImageSource {
         source: String = "source",
         mirrors: List<String> = "mirrors",
-    } ignoring ["sourcePolicy"]
-
-    /// `operatorPublishingStrategy`
-    PublishingStrategy {
-    } ignoring ["ingress", "apiserver"]
-
-    /// `bootstrapInPlace`
-    BootstrapInPlace {
-    } ignoring ["installationDisk"]
+    } + ["sourcePolicy"]
 
     /// `capabilities`
     Capabilities {
