@@ -134,12 +134,29 @@ fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &m
     if let Some(service) = given.metadata_service.get() {
         choose(&service.authentication, AUTHENTICATION, report);
     }
+    check_type(given, report);
     check_zones(given, around, report);
     check_volume(given, report);
     check_identity(given, report);
     check_security_groups(given, around, report);
     check_image(given, report);
     check_unsupported(given, report);
+}
+
+/// A family, a dot and a size; whether the region has it is for AWS to say.
+fn check_type(given: &document::AwsMachinePool, report: &mut Report) {
+    let is_part = |part: &str| {
+        let in_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !part.is_empty() && part.bytes().all(in_part)
+    };
+    let is_type = |text: &str| {
+        text.split_once('.').is_some_and(|(family, size)| is_part(family) && is_part(size))
+    };
+    let asked = given.instance_type.get().filter(|at| !at.value.is_empty());
+    if let Some(at) = asked.filter(|at| !is_type(&at.value)) {
+        let found = format!("found {}", shown(&at.value));
+        report.error(&at.spot, found).expected("an instance type such as `m5.xlarge`");
+    }
 }
 
 fn check_zones(given: &document::AwsMachinePool, around: &Surroundings, report: &mut Report) {
@@ -267,11 +284,15 @@ fn check_image(given: &document::AwsMachinePool, report: &mut Report) {
 
 fn check_unsupported(given: &document::AwsMachinePool, report: &mut Report) {
     let compute = given.cpu_options.get().map(|options| &options.confidential_compute);
-    if let Some(at) = compute.and_then(Given::get).filter(|at| at.value != "Disabled") {
+    if let Some(at) =
+        compute.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "Disabled"))
+    {
         report.error(&at.spot, unsupported("confidentialCompute"));
     }
     let affinity = given.host_placement.get().map(|placement| &placement.affinity);
-    if let Some(at) = affinity.and_then(Given::get).filter(|at| at.value != "AnyAvailable") {
+    if let Some(at) =
+        affinity.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "AnyAvailable"))
+    {
         report.error(&at.spot, unsupported("hostPlacement"));
     }
 }

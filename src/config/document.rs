@@ -7,7 +7,7 @@ use std::ops::{Deref, Range};
 
 use secrecy::SecretString;
 
-use super::finding::{Report, Spot, did_you_mean, nearest, shown};
+use super::finding::{Report, Spot, did_you_mean, is_credential, nearest, shown};
 use super::yaml::{Content, Key, Node};
 
 mod schema;
@@ -92,9 +92,20 @@ impl Read for Anything {
 
 impl Read for String {
     fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
-        scalar(node, report).or_else(|| wrong(node, spot, report, "a string"))
+        let Some(text) = scalar(node, report) else {
+            return wrong(node, spot, report, "a string");
+        };
+        if is_credential(&text) {
+            // It would go on into tags, plans and state from here.
+            report.error(spot, "is a credential in the wrong place").hint(MISPLACED);
+            return None;
+        }
+        Some(text)
     }
 }
+
+const MISPLACED: &str =
+    "pull secrets belong in `pullSecret`, and private keys nowhere in this file";
 
 impl Read for Sensitive {
     fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {

@@ -52,11 +52,11 @@ error: controlPlane.platform.aws.metadataService.authentication: found `required
 #[test]
 fn a_finding_without_a_place_names_the_file() {
     let shown = render(&read("").findings, "install-config.yaml", "", false);
-    assert_eq!(shown, "error: the file is empty\n --> install-config.yaml\n");
+    assert_eq!(shown, "error: the file is empty\n--> install-config.yaml\n");
     let text = with(&[("baseDomain: example.com\n", "")]);
     let shown = render(&read(&text).findings, "install-config.yaml", &text, false);
     assert!(
-        shown.starts_with("error: baseDomain: is missing\n --> install-config.yaml\n"),
+        shown.starts_with("error: baseDomain: is missing\n--> install-config.yaml\n"),
         "{shown}"
     );
     assert!(shown.contains("note: expected `baseDomain` to be set"), "{shown}");

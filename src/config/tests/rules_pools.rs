@@ -268,3 +268,23 @@ fn pools_are_of_the_clusters_platform() {
 fn an_image_has_the_id_of_an_image() {
     one_error(&with_masters("amiID: emi-1"), "controlPlane.platform.aws.amiID: found `emi-1`");
 }
+
+#[test]
+fn an_instance_type_is_a_family_and_a_size() {
+    for wrong in ["m5", "m5.", "M5.xlarge", "m5 xlarge", "m5.xlarge.big"] {
+        one_error(
+            &with(&[("type: m5.xlarge", &format!("type: {wrong}"))]),
+            "controlPlane.platform.aws.type: found",
+        );
+    }
+    fine(&with(&[("type: m5.xlarge", "type: u-6tb1.metal")]));
+}
+
+#[test]
+fn a_fault_in_the_control_plane_is_not_repeated_for_the_workers() {
+    let text = with(&[
+        ("  replicas: 3", "  architecture: arm\n  replicas: 3"),
+        ("  replicas: 3\nmetadata", "  architecture: arm64\n  replicas: 0\nmetadata"),
+    ]);
+    one_error(&text, "controlPlane.architecture: found `arm`");
+}
