@@ -97,6 +97,16 @@ pub(super) fn check_id(at: &At<String>, prefix: &str, report: &mut Report) {
     }
 }
 
+/// Whether the cluster goes into subnets that exist. One list that could not be read counts.
+pub(super) fn has_subnets(given: &document::AwsPlatform) -> bool {
+    let newer = given.vpc.get().map(|vpc| &vpc.subnets);
+    has_items(&given.subnets) || newer.is_some_and(has_items)
+}
+
+fn has_items<T>(list: &Given<Vec<At<T>>>) -> bool {
+    matches!(list, Given::Unreadable) || !list.items().is_empty()
+}
+
 fn subnets(given: &At<document::AwsPlatform>, report: &mut Report) -> Vec<SubnetId> {
     let newer = given.vpc.get().map_or(&[][..], |vpc| vpc.subnets.items());
     if let (Some(at), false) = (given.subnets.get(), newer.is_empty()) {
@@ -123,9 +133,8 @@ fn check_hosted_zone(
     credentials_mode: Option<CredentialsMode>,
     report: &mut Report,
 ) {
-    let has_subnets = given.subnets.is_given() || given.vpc.is_given();
     let zone = given.hosted_zone.get().filter(|zone| !zone.value.is_empty());
-    if let (Some(zone), false) = (zone, has_subnets) {
+    if let (Some(zone), false) = (zone, has_subnets(given)) {
         report
             .error(&zone.spot, "is set without `subnets`")
             .expected("existing subnets, in a VPC that the zone belongs to");

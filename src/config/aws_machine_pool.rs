@@ -29,12 +29,10 @@ pub(super) struct Surroundings<'document> {
 impl<'document> Surroundings<'document> {
     pub(super) fn of(document: &'document Document) -> Self {
         let aws = document.platform.get().and_then(|platform| platform.aws.get());
-        let vpc = aws.and_then(|aws| aws.vpc.get());
         Self {
             region: aws.and_then(|aws| text(&aws.region)),
             ami_id: aws.and_then(|aws| text(&aws.ami_id)),
-            has_subnets: aws.is_some_and(|aws| aws.subnets.is_given())
-                || vpc.is_some_and(|vpc| vpc.subnets.is_given()),
+            has_subnets: aws.is_some_and(|aws| super::aws::has_subnets(aws)),
             default: aws.and_then(|aws| aws.default_machine_platform.get()),
         }
     }
@@ -242,12 +240,11 @@ fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, rep
 }
 
 fn check_identity(given: &At<document::AwsMachinePool>, report: &mut Report) {
-    if let (Some(_), Some(profile)) = (text(&given.iam_role), given.iam_profile.get()) {
-        if !profile.value.is_empty() {
-            report
-                .error(&profile.spot, "is set together with `iamRole`")
-                .expected("one of `iamRole` and `iamProfile`");
-        }
+    let profile = given.iam_profile.get().filter(|profile| !profile.value.is_empty());
+    if let (Some(_), Some(profile)) = (text(&given.iam_role), profile) {
+        report
+            .error(&profile.spot, "is set together with `iamRole`")
+            .expected("one of `iamRole` and `iamProfile`");
     }
 }
 

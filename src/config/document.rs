@@ -236,27 +236,25 @@ fn unique<'node>(
 
 /// Reports a field that the schema does not have.
 fn unknown(key: &Key, parent: &Spot, report: &mut Report, known: &[&str]) {
-    let name = plain(&key.name);
-    let belongs = BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some());
-    let hint = did_you_mean(&key.name, known)
-        .or(belongs.map(|(field, place)| format!("`{field}` belongs in {place}")));
-    report
-        .warning(
-            &parent.field(&name, key.span.clone()),
-            "is not a field of the schema; it has no effect",
-        )
-        .expected(format!("one of {}", known.join(", ")))
-        .hint_if(hint);
+    let spot = parent.field(&plain(&key.name), key.span.clone());
+    let typo = did_you_mean(&key.name, known);
+    let finding = match BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some()) {
+        // To go on would launch machines without the protection that was asked for.
+        Some((field, place)) => report
+            .error(&spot, "is not a field of the schema")
+            .hint(format!("`{field}` belongs in {place}")),
+        None => report.warning(&spot, "is not a field of the schema; it has no effect"),
+    };
+    finding.expected(format!("one of {}", known.join(", "))).hint_if(typo);
 }
 
-/// Fields that are put in the wrong place easily, and with consequences.
-const BELONGS: [(&str, &str); 3] = [
+/// Fields that are misspelt or misplaced with consequences.
+const BELONGS: [(&str, &str); 2] = [
     (
         "metadataService",
         "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform",
     ),
     ("authentication", "metadataService of a machine pool's platform.aws"),
-    ("rootVolume", "platform.aws of a machine pool or platform.aws.defaultMachinePlatform"),
 ];
 
 /// A name that the user chose, fit for a path.

@@ -337,7 +337,7 @@ pub(super) fn fits_zones(
 
 fn brings_subnets(document: &Document) -> bool {
     let aws = document.platform.get().and_then(|platform| platform.aws.get());
-    aws.is_some_and(|aws| aws.subnets.is_given() || aws.vpc.is_given())
+    aws.is_some_and(|aws| super::aws::has_subnets(aws))
 }
 
 fn first_machine_network(document: &Document) -> Spot {

@@ -88,6 +88,9 @@ fn ends(line: &str, indent: usize, parent: usize) -> bool {
     if trimmed.is_empty() || indent > parent {
         return false;
     }
+    if matches!(trimmed, "---" | "...") {
+        return true; // the end of a document
+    }
     let name = trimmed.trim_start_matches("- ").split(':').next().unwrap_or_default();
     let name = name.trim_matches(['"', '\'', ' ']);
     if indent == 0 { document::Document::FIELDS.contains(&name) } else { !name.is_empty() }

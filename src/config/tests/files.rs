@@ -108,3 +108,21 @@ fn every_prefix_and_every_lost_line_is_read_without_panic_and_shown() {
         render(&read(prefix).findings, "c.yaml", prefix, false);
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(128))]
+
+    #[test]
+    fn whatever_is_typed_over_a_piece_is_read_without_panic_and_shown(
+        start in 0..TWO_POOLS.len(),
+        length in 0..200_usize,
+        typed in "[ -~é\t\n:{}\\[\\]'\"&*|>-]{0,40}",
+    ) {
+        let end = (start + length).min(TWO_POOLS.len());
+        let text = format!("{}{typed}{}", &TWO_POOLS[..start], &TWO_POOLS[end..]);
+        let outcome = read(&text);
+        render(&outcome.findings, "c.yaml", &text, true);
+        let errors = outcome.findings.iter().any(|finding| finding.severity == Severity::Error);
+        proptest::prop_assert_eq!(outcome.config.is_none(), errors);
+    }
+}

@@ -36,21 +36,29 @@ fn a_misspelt_authentication_is_underlined_and_corrected() {
 }
 
 #[test]
-fn a_misplaced_metadata_service_says_where_it_belongs() {
-    for text in [
-        with(&[(
-            "  hyperthreading: Enabled\n",
-            "  hyperthreading: Enabled\n  metadataService: {authentication: Required}\n",
-        )]),
-        with_aws("metadataService: {authentication: Required}"),
-    ] {
-        let found = read(&text).findings;
-        assert_eq!(found.len(), 1, "{found:#?}");
-        let hint = found[0].hint.as_deref().unwrap();
-        assert!(hint.contains("controlPlane.platform.aws"), "{hint}");
+fn a_misplaced_metadata_service_is_an_error_that_says_where_it_belongs() {
+    let service = "metadataService: {authentication: Required}";
+    let in_pool = format!("  hyperthreading: Enabled\n  {service}\n");
+    for text in [with(&[("  hyperthreading: Enabled\n", &in_pool)]), with_aws(service)] {
+        assert_eq!(findings(&text, Severity::Error).len(), 1);
+        let hint = hint(&text);
+        assert!(
+            hint.starts_with("`metadataService` belongs in controlPlane.platform.aws"),
+            "{hint}"
+        );
     }
+    let bare = with_masters("authentication: Required");
+    one_error(&bare, "controlPlane.platform.aws.authentication: is not a field of the schema");
+}
+
+#[test]
+fn a_misspelt_metadata_service_is_an_error_and_not_a_machine_without_it() {
     let text = with(&[("metadataService:", "metadataservice:")]);
+    one_error(&text, "controlPlane.platform.aws.metadataservice: is not a field of the schema");
     assert_eq!(hint(&text), "did you mean `metadataService`?");
+    let text = with(&[("authentication: Required", "authentification: Required")]);
+    one_error(&text, "controlPlane.platform.aws.metadataService.authentification: is not a field");
+    assert_eq!(hint(&text), "did you mean `authentication`?");
 }
 
 #[test]
