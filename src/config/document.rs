@@ -62,6 +62,18 @@ impl<T> Given<T> {
     }
 }
 
+impl Given<String> {
+    /// The value, if it says anything: for the installer an empty string is as good as none.
+    pub(super) fn filled(&self) -> Option<&At<String>> {
+        self.get().filter(|at| !at.value.is_empty())
+    }
+
+    /// Its text, if it says anything.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.filled().map(|at| at.value.as_str())
+    }
+}
+
 impl<T> Given<Vec<At<T>>> {
     /// The items; none if there is no list.
     pub(super) fn items(&self) -> &[At<T>] {
