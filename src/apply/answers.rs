@@ -46,18 +46,20 @@ impl Walk<'_> {
         run.failures = 0;
         let (phase, address, generation) = (run.phase, run.address.clone(), run.generation);
         match phase {
-            Phase::Recheck if outputs.is_null() => {
-                self.record(Entry::Vanished { address });
-                self.announce_creation(step);
-                self.enter(step, Phase::Create);
-            }
+            Phase::Recheck if outputs.is_null() => self.gone_for_good(step),
             Phase::Recheck => self.still_there(step),
             Phase::Find if outputs.is_null() => self.not_found(step),
-            Phase::Find | Phase::Create => self.created(step, outputs),
+            Phase::Find => {
+                // It is what it was asked to be; what it should be by now is for the next plan.
+                let inputs = self.recorded(&self.runs[&step]).inputs.clone();
+                self.run(step).inputs = inputs;
+                self.created(step, outputs);
+            }
+            Phase::Create => self.created(step, outputs),
             Phase::Configure => self.configured(step, outputs),
             Phase::Update => self.advanced(step, outputs),
             Phase::FindDoomed if outputs.is_null() => {
-                self.record(Entry::CreateRefused { address });
+                self.record(Entry::Vanished { address });
                 self.done(step);
             }
             Phase::FindDoomed => {
@@ -93,18 +95,44 @@ impl Walk<'_> {
 
     /// Nothing was found where a creation may have been made. Where asking twice makes two, it is
     /// looked for until the cloud must have made up its mind.
-    pub(super) fn not_found(&mut self, step: usize) {
-        let settle = self.settings.settle;
+    fn not_found(&mut self, step: usize) {
         let run = &self.runs[&step];
-        let since = run.sought.unwrap_or_else(Instant::now);
-        let patient = !self.schema(&run.address).repeatable && since.elapsed() < settle;
-        self.run(step).sought = Some(since);
-        if patient {
-            let pause = (settle / 5).max(Duration::from_millis(200));
-            self.paused.push(Reverse((Instant::now() + pause, step)));
-        } else {
+        let address = run.address.clone();
+        let same = self.recorded(run).inputs == run.inputs;
+        if !(same && self.schema(&address).repeatable) && self.look_again(step) {
+            return;
+        }
+        if !same {
+            // Another request must not have this one's token.
+            self.record(Entry::Vanished { address });
+            self.run(step).generation = self.plan.generation;
+            self.announce_creation(step);
+        }
+        self.enter(step, Phase::Create);
+    }
+
+    /// What was recorded is not there. Another one is made only once that is certain: it would
+    /// have another token, so nothing else would tell the two apart.
+    fn gone_for_good(&mut self, step: usize) {
+        if !self.look_again(step) {
+            let address = self.runs[&step].address.clone();
+            self.record(Entry::Vanished { address });
+            self.announce_creation(step);
             self.enter(step, Phase::Create);
         }
+    }
+
+    /// Asks once more after a pause, unless the object was sought long enough.
+    fn look_again(&mut self, step: usize) -> bool {
+        let settle = self.settings.settle;
+        let run = self.run(step);
+        let since = *run.sought.get_or_insert_with(Instant::now);
+        let again = since.elapsed() < settle;
+        if again {
+            let pause = (settle / 5).max(Duration::from_millis(200));
+            self.paused.push(Reverse((Instant::now() + pause, step)));
+        }
+        again
     }
 
     pub(super) fn created(&mut self, step: usize, outputs: Value) {

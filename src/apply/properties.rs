@@ -111,16 +111,19 @@ proptest! {
         });
     }
 
-    /// Killed at any moment, on the way there or on the way back, and run again: the same world.
+    /// Killed at any moment, on the way there or on the way back, and run again: the same world,
+    /// also where the cloud takes a while to show what was made.
     #[test]
     fn killed_anywhere_and_run_again_it_ends_the_same(
         (before, after) in worlds(),
         deaths in prop::collection::vec(0..12_000u64, 1..4),
+        unseen in 0..4u32,
     ) {
         on_a_paused_clock(async {
             let (before, after) = (before.graph(), after.graph());
             let whole = undisturbed(&before, &after).await;
             let mut lab = Lab::with_kinds(RIGID_KINDS);
+            lab.cloud.hide_new(unseen);
             lab.apply(&before).await;
             for death in deaths {
                 let walk = lab.apply(&after);
@@ -130,6 +133,7 @@ proptest! {
             let outcome = lab.apply(&after).await;
             assert!(outcome.summary.complete(), "{:#?}", lab.tape.events);
             assert_eq!(lab.cloud.inventory(), whole.cloud.inventory());
+            lab.cloud.show_all();
             let plan = lab.plan(&after).await;
             assert!(plan.is_empty(), "{plan:#?}");
         });

@@ -330,13 +330,14 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn announce_creation(&mut self, step: usize) {
-        let Op::Create { address, generation, after, .. } = &self.plan.steps[step].op else {
+        let Op::Create { address, after, .. } = &self.plan.steps[step].op else {
             unreachable!("BUG: only a creation announces one");
         };
+        let run = &self.runs[&step];
         self.record(Entry::CreateStarted {
             address: address.clone(),
-            generation: *generation,
-            inputs: self.runs[&step].inputs.clone(),
+            generation: run.generation,
+            inputs: run.inputs.clone(),
             after: after.clone(),
         });
     }
@@ -346,7 +347,7 @@ impl<'a> Walk<'a> {
         let request = self.request(run);
         let outputs = || self.living(run).map_or(Value::Null, |record| record.outputs.clone());
         match run.phase {
-            Phase::Recheck | Phase::FindDoomed => {
+            Phase::Recheck | Phase::Find | Phase::FindDoomed => {
                 let record = self.recorded(run);
                 Call::Find(Request {
                     token: self.state.token(&run.address, record.generation),
@@ -354,7 +355,6 @@ impl<'a> Walk<'a> {
                     ..request
                 })
             }
-            Phase::Find => Call::Find(request),
             Phase::Create => Call::Create(request),
             Phase::Configure => Call::Configure(request, outputs()),
             Phase::Update => {

@@ -18,8 +18,8 @@ pub(super) struct Verdict {
     pub(super) change: Change,
     /// The life it is about: the recorded one, or `None` where there is none.
     pub(super) generation: Option<u64>,
-    /// The inputs of a creation that was announced and not answered: it is asked for just so.
-    pub(super) unanswered: Option<Value>,
+    /// Whether its creation was announced and not answered.
+    pub(super) unanswered: bool,
     /// What it is observed to be, where it is changed in place.
     pub(super) before: Option<Value>,
 }
@@ -70,7 +70,9 @@ impl<'a> Judge<'a> {
         let observed = self.observed.get(&node.address);
         let verdict = match (record, observed) {
             (None, _) => create(node, &after, Reason::New),
-            (Some(record), _) if record.status == Status::Creating => unanswered(node, record),
+            (Some(record), observed) if record.status == Status::Creating => {
+                self.unanswered(node, record, observed, schema, &after)
+            }
             (Some(record), Some(Observed::Missing)) if record.status != Status::Deleting => {
                 let mut verdict = create(node, &after, Reason::Missing);
                 verdict.generation = Some(record.generation);
@@ -88,7 +90,7 @@ impl<'a> Judge<'a> {
         if matches!(verdict.change.action, Action::Create) || verdict.change.action.replaces() {
             self.unsettled.insert(&node.address);
         }
-        if verdict.unanswered.is_some() {
+        if verdict.unanswered {
             self.unsettled.insert(&node.address);
         }
         verdict
@@ -102,6 +104,30 @@ impl<'a> Judge<'a> {
             return outputs.get(&r.output).cloned();
         }
         self.state.lookup(r).cloned()
+    }
+
+    /// A creation that was announced and not answered is finished. Only where what it made is seen
+    /// to exist and to be wrong is it replaced.
+    fn unanswered(
+        &self,
+        node: &Node,
+        record: &Record,
+        observed: Option<&Observed>,
+        schema: &Schema,
+        after: &Value,
+    ) -> Verdict {
+        if let Some(Observed::Present { .. }) = observed {
+            let at = Comparison { schema, record, live: &record.inputs, after };
+            let verdict = self.compare(node, &at);
+            if verdict.change.action.replaces() {
+                return verdict;
+            }
+        }
+        let mut verdict = create(node, after, Reason::Unfinished);
+        verdict.change.action = Action::Finish;
+        verdict.generation = Some(record.generation);
+        verdict.unanswered = true;
+        verdict
     }
 
     fn compare(&self, node: &Node, at: &Comparison<'_>) -> Verdict {
@@ -128,7 +154,7 @@ impl<'a> Judge<'a> {
         Verdict {
             change,
             generation: Some(at.record.generation),
-            unanswered: None,
+            unanswered: false,
             before: (action == Action::Update).then(|| at.live.clone()),
         }
     }
@@ -194,17 +220,7 @@ fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
         drift: Vec::new(),
         left: Vec::new(),
     };
-    Verdict { change, generation: None, unanswered: None, before: None }
-}
-
-/// The creation is asked for again exactly as it was: same token, same inputs. What the
-/// configuration says otherwise by now shows in the plan after it.
-fn unanswered(node: &Node, record: &Record) -> Verdict {
-    let mut verdict = create(node, &record.inputs, Reason::Unfinished);
-    verdict.change.action = Action::Finish;
-    verdict.generation = Some(record.generation);
-    verdict.unanswered = Some(record.inputs.clone());
-    verdict
+    Verdict { change, generation: None, unanswered: false, before: None }
 }
 
 /// Whatever a replacement that creates first needs, directly or not, must create first if it is
@@ -255,7 +271,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
         drift: Vec::new(),
         left: Vec::new(),
     };
-    Verdict { change, generation: Some(record.generation), unanswered: None, before: None }
+    Verdict { change, generation: Some(record.generation), unanswered: false, before: None }
 }
 
 /// The output that people know a resource by.

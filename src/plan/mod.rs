@@ -255,7 +255,8 @@ pub enum Prior {
     Vanished,
     /// The old one, deleted by a later step.
     Deposed,
-    /// The same creation, asked for by an earlier run and not answered.
+    /// A creation that an earlier run asked for and that was not answered: what it made is found
+    /// and finished, or it is asked for again, with the same token if nothing about it changed.
     Unanswered,
 }
 

@@ -97,16 +97,14 @@ impl<'a> Order<'a> {
         let (address, after) = (address.clone(), node.after.clone());
         let op = match verdict.change.action {
             Action::Keep | Action::Delete => return,
-            Action::Finish => match &verdict.unanswered {
-                Some(inputs) => Op::Create {
-                    address,
-                    generation: life,
-                    inputs: inputs.clone(),
-                    after,
-                    prior: Prior::Unanswered,
-                },
-                None => Op::Finish { address, generation: life },
+            Action::Finish if verdict.unanswered => Op::Create {
+                address,
+                generation: life,
+                inputs: node.inputs.clone(),
+                after,
+                prior: Prior::Unanswered,
             },
+            Action::Finish => Op::Finish { address, generation: life },
             Action::Update => Op::Update {
                 address,
                 generation: life,

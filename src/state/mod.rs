@@ -217,7 +217,7 @@ pub enum Entry {
         /// Which of its lives.
         generation: u64,
     },
-    /// Somebody else deleted it.
+    /// It is not there: somebody else deleted it, or it was never made.
     Vanished {
         /// Which resource.
         address: Address,
@@ -346,7 +346,7 @@ impl State {
                 self.forget(address, *generation);
             }
             Entry::Vanished { address } => {
-                self.take_answered(address)?;
+                self.resources.remove(address).ok_or("nothing is known by it")?;
             }
         }
         Ok(())

@@ -116,6 +116,11 @@ impl FakeCloud {
         self.world().hidden = questions;
     }
 
+    /// Everything is visible from now on.
+    pub fn show_all(&self) {
+        self.world().objects.values_mut().for_each(|object| object.hidden = 0);
+    }
+
     /// Somebody else changes an input of an object.
     pub fn meddle(&self, address: &str, input: &str, value: &Value) {
         for object in self.world().objects.values_mut().filter(|o| o.address.as_str() == address) {
