@@ -57,7 +57,7 @@ pub fn push_record(text: &mut Vec<u8>, lineage: &str, serial: u64, entry: &Entry
     push(text, lineage, &serial.to_string(), entry);
 }
 
-fn push<T: Serialize>(text: &mut Vec<u8>, lineage: &str, label: &str, content: &T) {
+pub(super) fn push<T: Serialize>(text: &mut Vec<u8>, lineage: &str, label: &str, content: &T) {
     let begin = text.len();
     text.extend_from_slice(&[b'-'; CHECKSUM]);
     text.push(b' ');
@@ -186,9 +186,9 @@ fn split(content: &[u8]) -> serde_json::Result<(Entry, BTreeMap<String, Value>)>
     let entry: Entry = serde_json::from_slice(content)?;
     let optional = ["after", "outputs"]; // not written where empty
     let known = serde_json::to_value(&entry)?;
-    let unknown = fields.into_iter().filter(|(field, _)| {
-        known.get(field).is_none() && !optional.contains(&field.as_str())
-    });
+    let unknown = fields
+        .into_iter()
+        .filter(|(field, _)| known.get(field).is_none() && !optional.contains(&field.as_str()));
     Ok((entry, unknown.collect()))
 }
 
