@@ -77,14 +77,21 @@ impl Walk<'_> {
         }
     }
 
-    /// What seemed to have vanished was only not visible yet: its old life goes on.
-    pub(super) fn still_there(&mut self, step: usize) {
+    /// What seemed to have vanished was only not visible yet: its old life goes on, if it is what
+    /// the plan wants. Otherwise the plan was made from a wrong picture.
+    fn still_there(&mut self, step: usize) {
         let address = self.runs[&step].address.clone();
         let record = &self.state.resources[&address];
-        let (generation, inputs) = (record.generation, record.inputs.clone());
-        let configured = record.status != Status::Created;
-        let run = self.run(step);
-        (run.generation, run.inputs) = (generation, inputs);
+        let (generation, configured) = (record.generation, record.status != Status::Created);
+        if record.inputs != self.runs[&step].inputs {
+            let error = ProviderError::new(
+                Class::Refused,
+                "plan",
+                "it was not visible when the plan was made, is there after all, and differs",
+            );
+            return self.failed(step, &error.with_hint("run the same command again"));
+        }
+        self.run(step).generation = generation;
         self.frontier.created(step);
         if configured || !self.schema(&address).configures {
             self.settled(step, None);
