@@ -332,3 +332,26 @@ fn a_history_that_cannot_have_happened_is_refused_with_its_place() {
     assert!(message.contains("line 3, record 2, from byte"), "{message}");
     assert!(message.ends_with("created node.b cannot follow: nothing is known by it"), "{message}");
 }
+
+#[test]
+fn journals_are_joined_only_where_one_continues_the_other() {
+    let (_root, dir) = place();
+    let entries = history();
+    let mut opened = write(&dir, &entries[..20]);
+    opened.home.compact(&opened.state).unwrap();
+    let state = write(&dir, &entries[20..]).state;
+    let (_other_root, other_dir) = place();
+    write(&other_dir, &entries);
+    fs::remove_file(dir.join(SNAPSHOT)).unwrap();
+    let (earlier, later) = (bytes(&dir, "journal.backup"), bytes(&dir, JOURNAL));
+    let join = |first: &[u8], second: &[u8]| put(&dir, JOURNAL, &[first, second].concat());
+    join(&earlier, &later);
+    assert_eq!(read_back(&dir), state);
+    join(&lines_of(&earlier)[..20].concat(), &later);
+    let message = refusal(&dir).to_string();
+    assert!(message.contains("line 21, record 20,"), "{message}");
+    assert!(message.ends_with("what follows continues record 20"), "{message}");
+    join(&earlier, &bytes(&other_dir, JOURNAL));
+    let message = refusal(&dir).to_string();
+    assert!(message.ends_with("what follows belongs to another state"), "{message}");
+}
