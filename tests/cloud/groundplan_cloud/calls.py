@@ -59,7 +59,9 @@ def has_expired(environ):
     query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
     if "X-Amz-Date" not in query or "X-Amz-Expires" not in query:
         return False
-    signed_at = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+    signed_at = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(
+        tzinfo=timezone.utc
+    )
     return datetime.now(timezone.utc) > signed_at + timedelta(seconds=int(query["X-Amz-Expires"]))
 
 

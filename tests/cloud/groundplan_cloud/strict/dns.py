@@ -88,7 +88,9 @@ def list_resource_record_sets(self, moto):
     if start:
         self.params["StartRecordName"] = start.replace(ESCAPED_STAR, "*")
     answer = moto()
-    answer._result["ResourceRecordSets"] = [escaped(r) for r in answer._result["ResourceRecordSets"]]
+    answer._result["ResourceRecordSets"] = [
+        escaped(r) for r in answer._result["ResourceRecordSets"]
+    ]
     following = answer._result["NextRecordName"]
     answer._result["NextRecordName"] = following and following.replace("*", ESCAPED_STAR)
     return answer
@@ -129,4 +131,8 @@ def wanted(record):
 
 
 def alias(target):
-    return target["HostedZoneId"], target["DNSName"].rstrip(".").lower(), target.get("EvaluateTargetHealth")
+    return (
+        target["HostedZoneId"],
+        target["DNSName"].rstrip(".").lower(),
+        target.get("EvaluateTargetHealth"),
+    )

@@ -6,8 +6,21 @@ from moto.ec2.responses import EC2Response
 from .mend import replace
 
 CHANGING = (
-    "allocate_", "associate_", "attach_", "authorize_", "copy_", "create_", "delete_", "deregister_",
-    "detach_", "disassociate_", "modify_", "release_", "replace_", "revoke_", "terminate_",
+    "allocate_",
+    "associate_",
+    "attach_",
+    "authorize_",
+    "copy_",
+    "create_",
+    "delete_",
+    "deregister_",
+    "detach_",
+    "disassociate_",
+    "modify_",
+    "release_",
+    "replace_",
+    "revoke_",
+    "terminate_",
 )
 # This one checks its parameters before it rehearses; run_instances does too.
 CHECKING = {"modify_instance_metadata_options"}
