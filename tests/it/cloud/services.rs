@@ -47,7 +47,7 @@ impl Account {
 async fn a_balancer_may_be_asked_for_twice_and_is_a_network_one() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
-    account.cloud.delay("load_balancer_provisioning", 0.3);
+    account.cloud.delay("load_balancer_provisioning", 60.0);
     let made = account.balancer(&subnet).await;
     let arn = made.load_balancer_arn().expect("an ARN");
     assert!(arn.contains(":loadbalancer/net/balancer/"), "{arn}");
@@ -61,7 +61,7 @@ async fn a_balancer_may_be_asked_for_twice_and_is_a_network_one() {
         state.code.expect("a code").as_str().to_owned()
     };
     assert_eq!(state().await, "provisioning");
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    account.cloud.advance(60.0);
     assert_eq!(state().await, "active");
     let unknown = account.elb.describe_load_balancers().names("balancer").names("another");
     assert_eq!(refused(unknown.send().await), "LoadBalancerNotFound");
@@ -71,7 +71,7 @@ async fn a_balancer_may_be_asked_for_twice_and_is_a_network_one() {
 async fn a_balancers_interfaces_outlive_it_for_a_while() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
-    account.cloud.delay("load_balancer_interfaces", 0.5);
+    account.cloud.delay("load_balancer_interfaces", 60.0);
     let made = account.balancer(&subnet).await;
     let interfaces = async || {
         let request = account.ec2.describe_network_interfaces();
@@ -86,7 +86,7 @@ async fn a_balancers_interfaces_outlive_it_for_a_while() {
     account.elb.delete_load_balancer().load_balancer_arn(arn).send().await.expect("deleted");
     let delete = || account.ec2.delete_subnet().subnet_id(&subnet).send();
     assert_eq!(refused(delete().await), "DependencyViolation");
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    account.cloud.advance(60.0);
     assert_eq!(interfaces().await.len(), 0);
     delete().await.expect("the subnet is free");
 }
@@ -165,7 +165,7 @@ async fn a_role_waits_for_its_policies_and_profiles() {
 async fn a_profile_reaches_instances_some_time_after_it_was_made() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
-    account.cloud.delay("instance_profile_visible", 0.4);
+    account.cloud.delay("instance_profile_visible", 60.0);
     let iam = &account.iam;
     let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
     let request = iam.create_role().role_name("role").assume_role_policy_document(trust);
@@ -177,7 +177,7 @@ async fn a_profile_reaches_instances_some_time_after_it_was_made() {
     let profile = profile.build();
     let run = || account.run(&subnet, "token").iam_instance_profile(profile.clone()).send();
     assert_eq!(refused(run().await), "InvalidParameterValue");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    account.cloud.advance(60.0);
     run().await.expect("now it is known");
 }
 
@@ -256,4 +256,58 @@ async fn tags_reach_everything_we_create_in_ec2() {
     run.send().await.expect("an instance");
     let inventory = account.cloud.inventory();
     assert_eq!(inventory["network_interface"][0]["tags"]["key"], "value");
+}
+
+#[tokio::test]
+async fn a_star_comes_back_escaped_and_may_be_deleted_either_way() {
+    let account = Account::new();
+    let request = account.route53.create_hosted_zone().name("example.com");
+    let made = request.caller_reference("reference").send().await.expect("a zone");
+    let zone = made.hosted_zone.expect("a zone");
+    let change = |action, name: &str| {
+        let address = ResourceRecord::builder().value("10.0.0.1").build().expect("a record");
+        let record = ResourceRecordSet::builder().name(name).r#type(RrType::A).ttl(60);
+        let record = record.resource_records(address).build().expect("a record set");
+        let change = Change::builder().action(action).resource_record_set(record).build();
+        let batch = ChangeBatch::builder().changes(change.expect("a change")).build();
+        let request = account.route53.change_resource_record_sets().hosted_zone_id(zone.id());
+        request.change_batch(batch.expect("a batch")).send()
+    };
+    for name in ["*.apps.example.com", "\\052.apps.example.com."] {
+        change(ChangeAction::Create, "*.apps.example.com").await.expect("a record");
+        let request = account.route53.list_resource_record_sets().hosted_zone_id(zone.id());
+        let seen = request.send().await.expect("records");
+        let names: Vec<_> =
+            seen.resource_record_sets().iter().map(ResourceRecordSet::name).collect();
+        assert!(names.contains(&"\\052.apps.example.com."), "{names:?}");
+        change(ChangeAction::Delete, name).await.expect("deleted");
+    }
+}
+
+#[tokio::test]
+async fn an_object_is_for_those_with_a_signature_that_lasts() {
+    let account = Account::new();
+    let name = format!("signed-{}", account.cloud.account());
+    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder();
+    let place = place.location_constraint("us-west-2".into()).build();
+    let request = account.s3.create_bucket().bucket(&name).create_bucket_configuration(place);
+    request.send().await.expect("a bucket");
+    let request = account.s3.put_object().bucket(&name).key("key");
+    request.body(b"content".to_vec().into()).send().await.expect("an object");
+    let presigned = async |seconds| {
+        let lasts = Duration::from_secs(seconds);
+        let config = aws_sdk_s3::presigning::PresigningConfig::expires_in(lasts).expect("a time");
+        let request = account.s3.get_object().bucket(&name).key("key").presigned(config).await;
+        request.expect("a request").uri().to_owned()
+    };
+    let get = |uri: &str| {
+        let path = uri.strip_prefix(account.cloud.endpoint()).expect("of this cloud");
+        account.cloud.http("GET", path)
+    };
+    let long = presigned(600).await;
+    assert_eq!(get(&long), ("200".to_owned(), "content".to_owned()));
+    assert_eq!(get(long.split('?').next().unwrap_or_default()).0, "403", "no signature");
+    let short = presigned(1).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert_eq!(get(&short).0, "403", "too late");
 }

@@ -140,6 +140,11 @@ impl Cloud {
         self.control("POST", "delays", &json!({ name: seconds }));
     }
 
+    /// Lets time pass in this account, without anyone waiting.
+    pub(crate) fn advance(&self, seconds: f64) {
+        self.control("POST", "advance", &json!({ "seconds": seconds }));
+    }
+
     /// Sets how long answers take, by action (`*` for all): `json!({"RunInstances": 0.5})`.
     pub(crate) fn latency(&self, seconds: &Value) {
         self.control("POST", "latency", seconds);
@@ -169,6 +174,11 @@ impl Cloud {
     /// The ids of everything in the account, by type.
     pub(crate) fn ids(&self) -> Value {
         self.control("GET", "inventory", &Value::Null)["ids"].take()
+    }
+
+    /// Status and body of a plain request, as a machine without any SDK makes it.
+    pub(crate) fn http(&self, method: &str, path: &str) -> (String, String) {
+        http(self.endpoint(), method, path, "").expect("an answer")
     }
 
     fn control(&self, method: &str, path: &str, body: &Value) -> Value {

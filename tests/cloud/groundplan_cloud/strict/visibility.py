@@ -1,7 +1,5 @@
 """Eventual consistency: what was just created is not described yet (delay `visible`)."""
 
-import time
-
 from moto.ec2.responses import EC2Response
 
 from ..world import world_of
@@ -25,10 +23,16 @@ CREATIONS = {
 DESCRIPTIONS = {
     "describe_addresses": ("Addresses", "AllocationIds", "InvalidAllocationID.NotFound"),
     "describe_dhcp_options": ("DhcpOptions", "DhcpOptionsIds", "InvalidDhcpOptionID.NotFound"),
-    "describe_internet_gateways": ("InternetGateways", "InternetGatewayIds", "InvalidInternetGatewayID.NotFound"),
+    "describe_internet_gateways": (
+        "InternetGateways",
+        "InternetGatewayIds",
+        "InvalidInternetGatewayID.NotFound",
+    ),
     "describe_nat_gateways": ("NatGateways", "NatGatewayIds", "NatGatewayNotFound"),
     "describe_network_interfaces": (
-        "NetworkInterfaces", "NetworkInterfaceIds", "InvalidNetworkInterfaceID.NotFound",
+        "NetworkInterfaces",
+        "NetworkInterfaceIds",
+        "InvalidNetworkInterfaceID.NotFound",
     ),
     "describe_route_tables": ("RouteTables", "RouteTableIds", "InvalidRouteTableID.NotFound"),
     "describe_security_groups": ("SecurityGroups", "GroupIds", "InvalidGroup.NotFound"),
@@ -44,7 +48,7 @@ def hiding(made):
         answer = moto()
         here = world_of(self)
         if here.delays["visible"] > 0:
-            until = time.monotonic() + here.delays["visible"]
+            until = here.now() + here.delays["visible"]
             here.hidden.update({new: here.hidden.get(new, until) for new in made(answer._result)})
         return answer
 
@@ -53,14 +57,17 @@ def hiding(made):
 
 def looking(field, ids, code):
     def method(self, moto):
-        here, now = world_of(self), time.monotonic()
+        here = world_of(self)
+        now = here.now()
         hidden = {which for which, until in here.hidden.items() if until > now}
         for wanted in self._get_param(ids) or []:
             if wanted in hidden:
                 refuse(code, f"The ID '{wanted}' does not exist")
         answer = moto()
         if hidden:
-            answer._result[field] = [one for one in answer._result[field] if not is_hidden(one, hidden)]
+            answer._result[field] = [
+                one for one in answer._result[field] if not is_hidden(one, hidden)
+            ]
         return answer
 
     return method
