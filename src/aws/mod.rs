@@ -8,9 +8,19 @@ use std::collections::BTreeMap;
 #[cfg(feature = "sdk")]
 mod client;
 #[cfg(feature = "sdk")]
+mod elb;
+#[cfg(feature = "sdk")]
 mod errors;
 #[cfg(feature = "sdk")]
+mod iam;
+#[cfg(feature = "sdk")]
 mod kind;
+#[cfg(feature = "sdk")]
+mod ownership;
+#[cfg(feature = "sdk")]
+mod replies;
+#[cfg(feature = "sdk")]
+mod route53;
 #[cfg(feature = "sdk")]
 mod throttle;
 
