@@ -138,11 +138,7 @@ mod calls {
 
         /// A profile with a role in it cannot be deleted. Whatever role is in it now comes out,
         /// also one that somebody else put there.
-        async fn delete(
-            aws: &Aws,
-            inputs: Self,
-            outputs: IamInstanceProfileOutputs,
-        ) -> Result<()> {
+        async fn delete(aws: &Aws, inputs: Self, outputs: IamInstanceProfileOutputs) -> Result<()> {
             take_role_out(aws, &outputs.name, inputs.role.get()).await?;
             let delete = || {
                 let name = outputs.name.as_str();

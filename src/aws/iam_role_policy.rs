@@ -67,7 +67,9 @@ mod calls {
             for Recorded { inputs, .. } in recorded {
                 let live = inputs.live_document(aws).await?;
                 let outputs = inputs.outputs();
-                all.push(live.map(|document| Live { inputs: Self { document, ..inputs }, outputs }));
+                all.push(
+                    live.map(|document| Live { inputs: Self { document, ..inputs }, outputs }),
+                );
             }
             Ok(all)
         }
