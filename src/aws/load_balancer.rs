@@ -56,6 +56,7 @@ mod calls {
     };
 
     use super::{LoadBalancer, LoadBalancerArn, LoadBalancerOutputs, SubnetId};
+    use crate::aws::Tags;
     use crate::aws::client::Aws;
     use crate::aws::elb::{self, By, NO_LOAD_BALANCER};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
@@ -137,27 +138,18 @@ mod calls {
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
             let names: Vec<_> = recorded.iter().map(|one| one.inputs.name.clone()).collect();
-            let mut balancers = elb::load_balancers(aws, By::Name, &names).await?;
-            balancers.retain(|one| {
-                one.load_balancer_name()
-                    .is_some_and(|name| names.iter().any(|wanted| wanted == name))
-            });
-            let balancers = by_arn(balancers);
-            let arns: Vec<_> = balancers.keys().cloned().collect();
+            let balancers = elb::load_balancers(aws, By::Name, &names).await?;
+            let chosen: Vec<_> = recorded
+                .iter()
+                .map(|one| balancers.iter().find(|live| is_recorded(one, live)))
+                .collect();
+            let arns = chosen.iter().flatten().filter_map(|live| live.load_balancer_arn());
+            let arns: Vec<_> = arns.map(str::to_owned).collect();
             let tags = elb::live_tags(aws, &arns).await?;
             let mut all = Vec::with_capacity(recorded.len());
-            for one in recorded {
-                let balancer = balancers.values().find(|live| is_recorded(&one, live));
-                all.push(match balancer.and_then(|live| Some((live, outputs(live)?))) {
-                    Some((balancer, outputs)) => {
-                        let live_tags = tags.get(outputs.arn.as_str()).cloned().unwrap_or_default();
-                        if is_ours(aws, one.outputs.is_some(), &one.token, &live_tags) {
-                            let cross_zone = cross_zone(aws, &outputs.arn).await?;
-                            cross_zone.map(|on| live(one.inputs, balancer, outputs, &live_tags, on))
-                        } else {
-                            None
-                        }
-                    }
+            for (one, balancer) in recorded.into_iter().zip(chosen) {
+                all.push(match balancer {
+                    Some(balancer) => look(aws, one, balancer, &tags).await?,
                     None => None,
                 });
             }
@@ -306,26 +298,35 @@ mod calls {
         }
     }
 
-    fn live(
-        recorded: LoadBalancer,
+    /// A balancer as it is; `None` when it is not ours or has gone in the meantime.
+    async fn look(
+        aws: &Aws,
+        recorded: Recorded<LoadBalancer>,
         balancer: &LiveBalancer,
-        outputs: LoadBalancerOutputs,
-        tags: &crate::aws::Tags,
-        cross_zone: bool,
-    ) -> Live<LoadBalancer> {
-        let subnets = balancer.availability_zones().iter().filter_map(|zone| zone.subnet_id());
-        let subnets: Vec<Input<SubnetId>> =
-            subnets.map(|id| Input::Known(SubnetId::from(id))).collect();
-        let same = same_subnets(&recorded.subnets, &subnets);
+        tags: &BTreeMap<String, Tags>,
+    ) -> Result<Option<Live<LoadBalancer>>> {
+        let Some(outputs) = outputs(balancer) else { return Ok(None) };
+        let tags = tags.get(outputs.arn.as_str()).cloned().unwrap_or_default();
+        if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &tags) {
+            return Ok(None);
+        }
+        let Some(cross_zone) = cross_zone(aws, &outputs.arn).await? else { return Ok(None) };
         let inputs = LoadBalancer {
             internal: balancer.scheme() == Some(&LoadBalancerSchemeEnum::Internal),
-            // A set to AWS: the order is as recorded.
-            subnets: if same { recorded.subnets } else { subnets },
+            subnets: subnets(balancer, recorded.inputs.subnets),
             cross_zone,
-            tags: ours(&recorded.tags, tags),
-            name: recorded.name,
+            tags: ours(&recorded.inputs.tags, &tags),
+            name: recorded.inputs.name,
         };
-        Live { inputs, outputs }
+        Ok(Some(Live { inputs, outputs }))
+    }
+
+    /// The subnets it stands in: a set to AWS, so an equal one is in the order recorded.
+    fn subnets(balancer: &LiveBalancer, recorded: Vec<Input<SubnetId>>) -> Vec<Input<SubnetId>> {
+        let zones = balancer.availability_zones().iter();
+        let ids = zones.filter_map(|zone| zone.subnet_id()).map(SubnetId::from);
+        let live: Vec<_> = ids.map(Input::Known).collect();
+        if same_subnets(&recorded, &live) { recorded } else { live }
     }
 
     fn same_subnets(one: &[Input<SubnetId>], other: &[Input<SubnetId>]) -> bool {
@@ -388,8 +389,8 @@ mod calls {
         fn a_failed_balancer_is_a_failure_with_its_reason() {
             use aws_sdk_elasticloadbalancingv2::types::LoadBalancerState;
             let state_of = |code: LoadBalancerStateEnum| {
-                let state = LoadBalancerState::builder().code(code).reason("no addresses").build();
-                let balancer = LiveBalancer::builder().state(state).load_balancer_arn("arn");
+                let live = LoadBalancerState::builder().code(code).reason("no addresses").build();
+                let balancer = LiveBalancer::builder().state(live).load_balancer_arn("arn");
                 state(&balancer.dns_name("a.example").canonical_hosted_zone_id("Z1").build())
             };
             let failed = state_of(LoadBalancerStateEnum::Failed);
