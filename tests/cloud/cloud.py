@@ -14,14 +14,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON = (3, 11)
 UNAVAILABLE = 69  # sysexits.h: something this needs is not there
 
 
 def main():
     if sys.version_info < OLDEST_PYTHON:
         fail(
-            f"the test cloud needs Python 3.10 or newer, and python3 is {platform.python_version()}",
+            f"the test cloud needs Python 3.11 or newer, and python3 is {platform.python_version()}",
             "put a newer python3 first on the PATH",
         )
     # Whoever started this; when it is gone (also during a first, slow installation) so are we.

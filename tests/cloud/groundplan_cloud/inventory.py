@@ -7,6 +7,8 @@ import json
 from moto import backends
 from moto.ec2.models.instances import MetadataOptions
 
+from .calls import digest
+
 GONE = ("terminated", "shutting-down")
 
 
@@ -19,7 +21,7 @@ def inventory(account):
     for service, reader in (("iam", in_iam), ("route53", in_route53), ("s3", in_s3)):
         for _, backend in regions(service, account):
             found += [("global", *one) for one in reader(backend)]
-    return normalised(found)
+    return normalised(account, found)
 
 
 def regions(service, account):
@@ -27,9 +29,9 @@ def regions(service, account):
     return sorted(accounts[account].items()) if account in accounts else []
 
 
-def normalised(found):
+def normalised(account, found):
     """Ids become labels (`type:name`); the rest of each row is compared as it is."""
-    labels = {row[2]: label(row) for row in found}
+    labels = {**unlisted(account), **{row[2]: label(row) for row in found}}
     objects, ids = {}, {}
     for region, kind, identity, _, tags, attributes in found:
         row = {"label": labels[identity], "region": region, "tags": tags, **attributes}
@@ -37,9 +39,23 @@ def normalised(found):
         ids.setdefault(kind, []).append(identity)
     return {
         "total": len(found),
-        "objects": {kind: sorted(rows, key=lambda r: json.dumps(r, sort_keys=True, default=str)) for kind, rows in sorted(objects.items())},
+        "objects": {kind: sorted(rows, key=text) for kind, rows in sorted(objects.items())},
         "ids": {kind: sorted(known) for kind, known in sorted(ids.items())},
     }
+
+
+def unlisted(account):
+    """What is left out of the list can still be referred to."""
+    labels = {}
+    for _, ec2 in regions("ec2", account):
+        for groups in ec2.groups.values():
+            labels.update({group.id: "security_group:default" for group in groups.values() if group.is_default})
+        for vpc in ec2.vpcs.values():
+            if vpc.is_default:
+                labels[vpc.id] = "vpc:default"
+        for subnet in ec2.describe_subnets():
+            labels[subnet.id] = f"subnet:default:{subnet.availability_zone}"
+    return labels
 
 
 def label(row):
@@ -47,12 +63,16 @@ def label(row):
     return f"{kind}:{tags.get('Name') or name or '?'}"
 
 
+def text(row):
+    return json.dumps(row, sort_keys=True, default=str)
+
+
 def relabelled(value, labels):
     if isinstance(value, dict):
         return {key: relabelled(one, labels) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         rows = [relabelled(one, labels) for one in value]
-        return sorted(rows, key=lambda r: json.dumps(r, sort_keys=True, default=str))
+        return sorted(rows, key=text)
     if isinstance(value, str):
         return labels.get(value, value)
     return value
@@ -104,7 +124,7 @@ def in_ec2(ec2):
         yield "dhcp_options", options.id, None, tags_of(options), {"options": options._options}
     for address in ec2.addresses:
         yield "elastic_ip", address.allocation_id, None, tags_of(address), {
-            "used_by": address.eni.description.replace(address.eni.id, "") if address.eni else None,
+            "used_by": user_of(ec2, address),
         }
     for nat in ec2.nat_gateways.values():
         if nat.state != "deleted":
@@ -124,6 +144,15 @@ def in_ec2(ec2):
     yield from compute(ec2)
 
 
+def user_of(ec2, address):
+    for nat in ec2.nat_gateways.values():
+        if address.eni and address.eni is nat._eni:
+            return nat.id
+    if address.eni:
+        return address.eni.instance.id if address.eni.instance else address.eni.id
+    return None
+
+
 def compute(ec2):
     for reservation in ec2.reservations.values():
         for instance in reservation.instances:
@@ -136,7 +165,7 @@ def compute(ec2):
                     "groups": sorted({g.id for i in instance.nics.values() for g in i.group_set}),
                     "profile": (instance.iam_instance_profile or {}).get("Arn"),
                     "metadata_options": options(instance.metadata_options),
-                    "user_data": bool(instance.user_data),
+                    "user_data": digest(str(instance.user_data).encode()) if instance.user_data else None,
                     "volumes": sorted(v.volume_id for v in instance.block_device_mapping.values()),
                 }
     for volume in ec2.volumes.values():
@@ -149,7 +178,7 @@ def compute(ec2):
             "instance": volume.attachment.instance.id if volume.attachment else None,
         }
     for interface in ec2.enis.values():
-        if interface.interface_type != "nat_gateway" and not interface.subnet.default_for_az == "true":
+        if interface.interface_type != "nat_gateway":
             described = strip_ids(interface.description)
             yield "network_interface", interface.id, described, tags_of(interface), {
                 "subnet": interface.subnet.id,
@@ -228,14 +257,14 @@ def in_elb(elb):
             "port": group.port,
             "vpc": group.vpc_id,
             "target_type": group.target_type,
-            "health": [
-                group.health_check_protocol,
-                group.health_check_port,
-                group.health_check_path,
-                group.health_check_interval_seconds,
-                group.healthy_threshold_count,
-                group.unhealthy_threshold_count,
-            ],
+            "health": {
+                "protocol": group.health_check_protocol,
+                "port": group.health_check_port,
+                "path": group.health_check_path,
+                "interval": group.health_check_interval_seconds,
+                "healthy": group.healthy_threshold_count,
+                "unhealthy": group.unhealthy_threshold_count,
+            },
             "attributes": group.attributes,
             "targets": targets(elb, group),
         }

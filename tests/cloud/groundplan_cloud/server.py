@@ -7,6 +7,7 @@ control endpoint under /_groundplan/ goes past all of it and is never counted.
 import io
 import socket
 import time
+import traceback
 
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -93,6 +94,9 @@ class Front:
                 answer = b"".join(chunks)
             except NotImplementedError as missing:
                 return faults.error(call, 501, "NotImplemented", str(missing))
+            except Exception as bug:
+                traceback.print_exc()
+                return faults.error(call, 500, "InternalFailure", f"the test cloud: {bug!r}")
         return seen["status"], seen["headers"], answer
 
 
@@ -120,6 +124,8 @@ def read_body(environ):
 
 class Handler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body are written apart; without this each answer waits for a delayed ACK.
+    disable_nagle_algorithm = True
 
     def log_request(self, *_):
         pass

@@ -2,18 +2,23 @@
 
 import json
 
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.elbv2.exceptions import (
     DuplicateListenerError,
     DuplicateLoadBalancerName,
     DuplicateTargetGroupName,
     ELBClientError,
+    LoadBalancerNotFoundError,
+    TooManyTagsError,
 )
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.elbv2.responses import ELBV2Response
 
 from ..world import CLOCK, world, world_of
 from .mend import mend
+
+# Elastic Load Balancing API reference, DescribeTags; quotas of the user guide.
+TAGGED_AT_ONCE, TAGS = 20, 50
 
 
 def settings(self):
@@ -141,3 +146,36 @@ def delete_listener(self, moto):
 def deregister(self, moto, targets):
     """Deregistering what is not registered succeeds."""
     moto([target for target in targets if target["Id"] in self.targets])
+
+
+@mend(ELBV2Response)
+def describe_load_balancers(self, moto):
+    """One unknown among many is an error; moto repeats the one before it."""
+    known = self.elbv2_backend.load_balancers
+    names = {balancer.name for balancer in known.values()}
+    if set(self._get_param("LoadBalancerArns", [])) - known.keys() or set(self._get_param("Names", [])) - names:
+        raise LoadBalancerNotFoundError()
+    return moto()
+
+
+@mend(ELBV2Response)
+def describe_tags(self, moto):
+    arns = self._get_param("ResourceArns", [])
+    if len(arns) > TAGGED_AT_ONCE:
+        raise ELBClientError("ValidationError", f"You can describe the tags of at most {TAGGED_AT_ONCE} resources")
+    for arn in arns:
+        self.elbv2_backend._get_resource_by_arn(arn)
+    return moto()
+
+
+@mend(ELBV2Response)
+def add_tags(self, _moto):
+    """moto allows 10 tags, the limit of long ago."""
+    backend = self.elbv2_backend
+    for arn in self._get_param("ResourceArns", []):
+        backend._get_resource_by_arn(arn)
+        have = backend.tagging_service.get_tag_dict_for_resource(arn)
+        if len(have.keys() | {tag["Key"] for tag in self._get_param("Tags", [])}) > TAGS:
+            raise TooManyTagsError()
+        backend.tagging_service.tag_resource(arn, self._get_param("Tags", []))
+    return EmptyResult()

@@ -260,4 +260,5 @@ def delete_network_interface(self, moto):
 EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER = {
     **EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER,
     "CreateNatGatewayResult.NatGateway.State": lambda _: "pending",
+    "RunInstances.Reservation.Instances.Instance.MetadataOptions.State": lambda _: "pending",
 }
