@@ -70,7 +70,7 @@ mod calls {
     use crate::aws::replies::{found, settling};
     use crate::aws::route53::{self, NO_ZONE, listing_order, same_name, step};
     use crate::graph::Input;
-    use crate::provider::{Class, ProviderError};
+    use crate::provider::ProviderError;
 
     /// Records read per look. The names of a cluster are neighbours in their zone, so one look
     /// usually answers for all of them; more would read what is none of our business.
@@ -302,6 +302,7 @@ mod calls {
     #[cfg(test)]
     mod tests {
         use super::*;
+        use crate::provider::Class;
 
         fn alias(dns_name: &str, zone: &str) -> Record {
             Record {
