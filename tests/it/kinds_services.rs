@@ -395,7 +395,8 @@ async fn observing_a_clusters_services_takes_at_most_25_calls() {
         }
     }
     let calls = bench.0.cloud.requests();
-    assert!(calls.len() <= 25, "{}: {calls:#?}", calls.len());
+    let names: Vec<_> = calls.iter().map(|call| &call["action"]).collect();
+    assert!(calls.len() <= 25, "{}: {names:?}", calls.len());
 }
 
 /// Three roles with policy and profile, two balancers, three groups and listeners, twelve targets,
