@@ -12,6 +12,8 @@ mod errors;
 #[cfg(feature = "sdk")]
 mod kind;
 #[cfg(feature = "sdk")]
+mod provider;
+#[cfg(feature = "sdk")]
 mod throttle;
 
 pub mod ami_copy;
@@ -33,6 +35,7 @@ pub mod record;
 pub mod route_table;
 pub mod s3_bucket;
 pub mod s3_object;
+pub mod schemas;
 pub mod security_group;
 pub mod security_group_rules;
 pub mod shared_tags;
@@ -47,3 +50,4 @@ pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]
 pub use client::{Aws, Settings};
+pub use schemas::schemas;
