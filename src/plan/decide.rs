@@ -207,20 +207,20 @@ fn unanswered(node: &Node, record: &Record) -> Verdict {
     verdict
 }
 
-/// What a replacement that creates first needs, if it is replaced too, must also create first:
-/// otherwise each would wait for the other.
+/// Whatever a replacement that creates first needs, directly or not, must create first if it is
+/// replaced too: otherwise each would wait for the other.
 fn spread_create_first(desired: &Graph, verdicts: &mut [Verdict]) {
+    let nodes = desired.nodes();
     let index: HashMap<&Address, usize> =
-        desired.nodes().iter().enumerate().map(|(i, node)| (&node.address, i)).collect();
-    for i in (0..verdicts.len()).rev() {
-        if verdicts[i].change.action != Action::CreateThenDelete {
-            continue;
+        nodes.iter().enumerate().map(|(i, node)| (&node.address, i)).collect();
+    let mut needed = vec![false; nodes.len()];
+    for i in (0..nodes.len()).rev() {
+        let change = &mut verdicts[i].change;
+        if needed[i] && change.action == Action::DeleteThenCreate {
+            change.action = Action::CreateThenDelete;
         }
-        for needed in &desired.nodes()[i].after {
-            let needed = &mut verdicts[index[needed]].change;
-            if needed.action == Action::DeleteThenCreate && needed.reason != Reason::HalfDeleted {
-                needed.action = Action::CreateThenDelete;
-            }
+        if needed[i] || change.action == Action::CreateThenDelete {
+            nodes[i].after.iter().for_each(|address| needed[index[address]] = true);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use petgraph::algo::toposort;
+use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 
 use super::decide::Verdict;
@@ -29,12 +29,21 @@ pub(super) fn steps(
     order.into_steps()
 }
 
+/// How much a preference is worth; the last is given up first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// What is changed in place lets go of a doomed resource before it goes.
+    LettingGo,
+    /// Nobody is hurt otherwise, but less stands in between.
+    Manners,
+}
+
 /// Who waits for whom, while it is worked out.
 struct Order<'a> {
     ops: Vec<Op>,
     after: Vec<BTreeSet<Dependency>>,
-    /// Edges that are good manners rather than need: dropped if they would close a circle.
-    soft: Vec<(usize, Dependency)>,
+    /// `(step, other)`: the step had better wait for the other, unless that closes a circle.
+    preferred: Vec<(usize, usize, Rank)>,
     /// The step that makes or changes a resource.
     make: HashMap<&'a Address, usize>,
     /// The steps that delete a resource's lives.
@@ -47,7 +56,7 @@ impl<'a> Order<'a> {
         let mut order = Self {
             ops: Vec::new(),
             after: Vec::new(),
-            soft: Vec::new(),
+            preferred: Vec::new(),
             make: HashMap::new(),
             unmake: HashMap::new(),
             action: HashMap::new(),
@@ -123,6 +132,10 @@ impl<'a> Order<'a> {
         self.after[step].insert(Dependency { step: index(other), until });
     }
 
+    fn prefer(&mut self, rank: Rank, step: usize, other: usize) {
+        self.preferred.push((step, other, rank));
+    }
+
     fn make_after_what_is_needed(&mut self, desired: &Graph, schemas: &dyn Schemas) {
         for node in desired.nodes() {
             let Some(&step) = self.make.get(&node.address) else { continue };
@@ -141,23 +154,23 @@ impl<'a> Order<'a> {
         for Verdict { change, .. } in verdicts {
             let Some(&made) = self.make.get(&change.address) else { continue };
             let Some(deleted) = self.unmake.get(&change.address).cloned() else { continue };
-            match change.action {
-                // Lives deposed by an earlier run have no part in this one's turn.
-                Action::DeleteThenCreate => self.wait(made, deleted[0], Until::Done),
-                Action::CreateThenDelete => {
-                    deleted.into_iter().for_each(|gone| self.wait(gone, made, Until::Done));
+            // The current life comes first; what an earlier run deposed has no part in the turn.
+            let (replaced, deposed) = deleted.split_at(usize::from(change.action.replaces()));
+            for &old in replaced {
+                match change.action {
+                    Action::DeleteThenCreate => self.wait(made, old, Until::Done),
+                    _ => self.wait(old, made, Until::Done),
                 }
-                _ => deleted.into_iter().for_each(|gone| self.wait(gone, made, Until::Done)),
             }
+            deposed.iter().for_each(|&old| self.prefer(Rank::Manners, old, made));
         }
     }
 
     fn delete_before_what_was_needed(&mut self, state: &State) {
         let current = state.resources.iter();
         let deposed = state.deposed.iter();
-        let lives = current
-            .map(|(address, record)| (address, record))
-            .chain(deposed.flat_map(|(a, lives)| lives.iter().map(move |record| (a, record))));
+        let lives =
+            current.chain(deposed.flat_map(|(a, lives)| lives.iter().map(move |one| (a, one))));
         for (address, record) in lives {
             for needed in &record.after {
                 self.let_go(address, record, needed);
@@ -170,26 +183,25 @@ impl<'a> Order<'a> {
         let made = self.make.get(address).copied();
         let deleted = self.deletion_of(address, record.generation);
         let needed_action = self.action.get(needed).copied();
+        let in_turn = needed_action == Some(Action::DeleteThenCreate);
         for gone in self.unmake.get(needed).cloned().unwrap_or_default() {
-            if let Some(deleted) = deleted {
-                self.wait(gone, deleted, Until::Done);
+            match (deleted, made) {
+                (Some(deleted), _) => self.wait(gone, deleted, Until::Done),
+                (None, Some(made)) if !in_turn => self.prefer(Rank::LettingGo, gone, made),
+                _ => {}
             }
-            let superseded = needed_action != Some(Action::Delete)
-                && needed_action != Some(Action::DeleteThenCreate);
-            let moves_off = superseded || deleted.is_none();
-            if let Some(made) = made
-                && moves_off
-                && needed_action != Some(Action::DeleteThenCreate)
+            if let (Some(_), Some(made)) = (deleted, made)
+                && !in_turn
+                && needed_action != Some(Action::Delete)
             {
-                self.wait(gone, made, Until::Done);
+                self.prefer(Rank::Manners, gone, made);
             }
         }
         let (Some(deleted), Some(&changed)) = (deleted, self.make.get(needed)) else { return };
         let deleted_first = made.is_none_or(|made| !self.waits_for(deleted, made));
         let in_place = matches!(self.ops[changed], Op::Update { .. });
         if deleted_first && (in_place || needed_action == Some(Action::CreateThenDelete)) {
-            let edge = Dependency { step: index(deleted), until: Until::Done };
-            self.soft.push((changed, edge));
+            self.prefer(Rank::Manners, changed, deleted);
         }
     }
 
@@ -205,29 +217,49 @@ impl<'a> Order<'a> {
     }
 
     fn into_steps(mut self) -> Vec<Step> {
-        let hard = self.after.clone();
-        for (step, edge) in std::mem::take(&mut self.soft) {
-            self.after[step].insert(edge);
-        }
-        if circular(&self.after) {
-            self.after = hard;
-            assert!(!circular(&self.after), "BUG: the steps of a plan wait for each other");
+        self.break_circles();
+        for (step, other, _) in self.preferred {
+            self.after[step].insert(Dependency { step: index(other), until: Until::Done });
         }
         let steps = self.ops.into_iter().zip(self.after);
         steps.map(|(op, after)| Step { op, after: after.into_iter().collect() }).collect()
     }
-}
 
-fn circular(after: &[BTreeSet<Dependency>]) -> bool {
-    let edges = after.iter().enumerate().flat_map(|(step, after)| {
-        after.iter().map(move |dependency| (dependency.step, index(step)))
-    });
-    let mut graph = DiGraph::<(), (), u32>::with_capacity(after.len(), after.len());
-    (0..after.len()).for_each(|_| {
-        graph.add_node(());
-    });
-    graph.extend_with_edges(edges);
-    toposort(&graph, None).is_err()
+    /// Gives up preferences until nobody waits for himself: in each circle, the weakest first.
+    fn break_circles(&mut self) {
+        loop {
+            let circle = self.circles();
+            let inside =
+                |step: usize, other: usize| circle[step].is_some() && circle[step] == circle[other];
+            let weakest = self.preferred.iter().filter(|(step, other, _)| inside(*step, *other));
+            let Some(weakest) = weakest.map(|(_, _, rank)| *rank).max() else {
+                let stuck = circle.iter().any(Option::is_some);
+                assert!(!stuck, "BUG: the steps of a plan wait for each other");
+                return;
+            };
+            self.preferred.retain(|&(step, other, rank)| rank != weakest || !inside(step, other));
+        }
+    }
+
+    /// For each step the number of the circle it is in, if it is in one.
+    fn circles(&self) -> Vec<Option<usize>> {
+        let hard = self.after.iter().enumerate().flat_map(|(step, after)| {
+            after.iter().map(move |dependency| (dependency.step, index(step)))
+        });
+        let preferred = self.preferred.iter().map(|&(step, other, _)| (index(other), index(step)));
+        let mut graph = DiGraph::<(), (), u32>::new();
+        self.ops.iter().for_each(|_| {
+            graph.add_node(());
+        });
+        graph.extend_with_edges(hard.chain(preferred));
+        let mut circle = vec![None; self.ops.len()];
+        for (number, members) in tarjan_scc(&graph).into_iter().enumerate() {
+            if members.len() > 1 {
+                members.into_iter().for_each(|step| circle[step.index()] = Some(number));
+            }
+        }
+        circle
+    }
 }
 
 fn index(step: usize) -> u32 {

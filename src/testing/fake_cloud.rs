@@ -77,7 +77,7 @@ pub enum When {
 }
 
 impl FakeCloud {
-    /// A cloud of these kinds in which every call takes this long.
+    /// A cloud of these kinds in which every call takes this long, there and back.
     pub fn new(schemas: &'static [Schema], latency: Duration) -> Self {
         let world = World { log_calls: true, ..World::default() };
         Self {
@@ -99,6 +99,11 @@ impl FakeCloud {
     /// Makes something go wrong.
     pub fn fail(&self, call: &str, times: u32, when: When, class: Class) {
         self.world().faults.push(Fault { call: call.to_owned(), times, when, class });
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.world().faults.clear();
     }
 
     /// Makes objects of a kind take so many looks until they are ready.
@@ -194,27 +199,42 @@ impl FakeCloud {
         act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
         self.busiest.fetch_max(self.busy.fetch_add(1, SeqCst) + 1, SeqCst);
-        if !self.latency.is_zero() {
-            tokio::time::sleep(self.latency).await;
-        }
+        // Half on the way there, half on the way back: whoever is killed in the second half has
+        // changed the world and does not know.
+        self.travel().await;
+        let result = self.world().take_effect(call, act);
+        self.travel().await;
         self.busy.fetch_sub(1, SeqCst);
-        let mut world = self.world();
-        let fault = world.fault(&call);
+        result
+    }
+
+    async fn travel(&self) {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency / 2).await;
+        }
+    }
+}
+
+impl World {
+    fn take_effect<T>(
+        &mut self,
+        call: String,
+        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
+        let fault = self.fault(&call);
         if let Some((When::Before, error)) = fault {
             return Err(error);
         }
-        let done = act(&mut world)?;
-        if world.log_calls {
-            world.calls.push(call);
+        let done = act(self)?;
+        if self.log_calls {
+            self.calls.push(call);
         }
         match fault {
             Some((_, error)) => Err(error),
             None => Ok(done),
         }
     }
-}
 
-impl World {
     fn fault(&mut self, call: &str) -> Option<(When, ProviderError)> {
         let fault = self.faults.iter_mut().find(|f| f.times > 0 && call.starts_with(&*f.call))?;
         fault.times -= 1;

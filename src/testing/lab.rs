@@ -32,6 +32,20 @@ pub const KINDS: &[Schema] = &[
 
 const WAIT: Wait = Wait { every_seconds: 5, within_seconds: 600 };
 
+/// The same, but no reference can change in place either: as strict as most of AWS.
+pub const RIGID_KINDS: &[Schema] = &[
+    rigid(KINDS[0]),
+    rigid(KINDS[1]),
+    rigid(KINDS[2]),
+    rigid(KINDS[3]),
+    rigid(KINDS[4]),
+    rigid(KINDS[5]),
+];
+
+const fn rigid(schema: Schema) -> Schema {
+    Schema { replaced_by: &["fixed", "needs"], ..schema }
+}
+
 const fn plain(kind: &'static str) -> Schema {
     Schema { replaced_by: &["fixed"], set_at_creation: &["image"], ..Schema::of(kind) }
 }
@@ -68,6 +82,24 @@ impl Default for Lab {
 }
 
 impl Lab {
+    /// A lab with a cloud of these kinds.
+    pub fn with_kinds(kinds: &'static [Schema]) -> Self {
+        let cloud = Arc::new(FakeCloud::new(kinds, Duration::from_secs(1)));
+        Self { cloud, ..Self::default() }
+    }
+
+    /// What a new process finds on disk: the journal so far, replayed.
+    ///
+    /// # Panics
+    /// When the journal holds a history that cannot have happened.
+    pub fn reread(&mut self) {
+        let mut state = State::new("lab".into());
+        for entry in &self.tape.entries {
+            state.record(entry).unwrap_or_else(|error| panic!("{error}"));
+        }
+        self.state = state;
+    }
+
     /// Looks everything up and plans.
     pub async fn plan(&self, graph: &Graph) -> Plan {
         self.plan_with(graph, &Options::default()).await
