@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 #[cfg(feature = "sdk")]
 mod client;
 #[cfg(feature = "sdk")]
+mod ec2;
+#[cfg(feature = "sdk")]
 mod errors;
 #[cfg(feature = "sdk")]
 mod kind;
