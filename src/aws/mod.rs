@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 #[cfg(feature = "sdk")]
 mod client;
 #[cfg(feature = "sdk")]
+mod ec2;
+#[cfg(feature = "sdk")]
 mod elb;
 #[cfg(feature = "sdk")]
 mod errors;
@@ -17,6 +19,8 @@ mod iam;
 mod kind;
 #[cfg(feature = "sdk")]
 mod ownership;
+#[cfg(feature = "sdk")]
+mod provider;
 #[cfg(feature = "sdk")]
 mod replies;
 #[cfg(feature = "sdk")]
@@ -43,6 +47,7 @@ pub mod record;
 pub mod route_table;
 pub mod s3_bucket;
 pub mod s3_object;
+pub mod schemas;
 pub mod security_group;
 pub mod security_group_rules;
 pub mod shared_tags;
@@ -57,3 +62,4 @@ pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]
 pub use client::{Aws, Settings};
+pub use schemas::schemas;

@@ -265,7 +265,7 @@ mod calls {
             Some(target) => route53::plain_name(target.dns_name()),
             None => {
                 let values: Vec<_> =
-                    live.resource_records().iter().map(|one| one.value()).collect();
+                    live.resource_records().iter().map(ResourceRecord::value).collect();
                 route53::plain_name(&values.join(", "))
             }
         }
@@ -295,7 +295,7 @@ mod calls {
         if *live.r#type() == RrType::Cname {
             return RecordData::Cname { dns_name, ttl_seconds: live.ttl().unwrap_or_default() };
         }
-        let zone = live.alias_target().map(|target| target.hosted_zone_id()).unwrap_or_default();
+        let zone = live.alias_target().map(AliasTarget::hosted_zone_id).unwrap_or_default();
         RecordData::Alias { dns_name, hosted_zone: Input::Known(HostedZoneId::from(zone)) }
     }
 

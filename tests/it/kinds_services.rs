@@ -1,8 +1,7 @@
 //! Roles, load balancers, DNS and buckets live through what every kind must live through, against
-//! the test cloud: made, found, made again, configured, ready, observed, updated, deleted twice.
+//! the test cloud: created, found, configured, observed, updated, deleted, all of it twice.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use groundplan::aws::hosted_zone::{HostedZone, HostedZoneOutputs};
 use groundplan::aws::iam_instance_profile::{IamInstanceProfile, IamInstanceProfileOutputs};
@@ -19,13 +18,12 @@ use groundplan::aws::target::Target;
 use groundplan::aws::target_group::{HealthCheck, TargetGroup, TargetGroupOutputs};
 use groundplan::aws::{Aws, Settings, Tags};
 use groundplan::graph::{Address, Resource};
-use groundplan::provider::{
-    Class, Known, Look, Observed, Provider, ProviderError, Request, Schemas,
-};
+use groundplan::provider::{Class, Known, Look, Observed, Provider, ProviderError, Request};
 use groundplan::secret::Secrets;
 use serde_json::{Value, json};
 
 use crate::support::cloud::{Cloud, shared};
+use crate::support::kinds::{self, Trial};
 
 const CLUSTER: &str = "kubernetes.io/cluster/demo-x7k2p";
 
@@ -36,7 +34,7 @@ async fn a_role_lives_through_it_all() {
     let mut changed = wanted.clone();
     changed.trust = trust("ec2.amazonaws.com.cn");
     changed.tags = tags(&[("Name", "demo-role"), ("team", "b"), ("new", "1")]);
-    bench.live_through("demo", &wanted, &changed).await;
+    bench.live_through("iam_role.demo", &wanted, &changed).await;
 }
 
 #[tokio::test]
@@ -44,7 +42,7 @@ async fn an_inline_policy_lives_through_it_all() {
     let bench = Bench::new();
     let role = bench.make("demo", &role("demo-role")).await;
     let wanted = policy(&role, &["ec2:DescribeInstances", "ec2:DescribeRegions"]);
-    bench.live_through("demo", &wanted, &policy(&role, &["ec2:Describe*"])).await;
+    bench.live_through("iam_role_policy.demo", &wanted, &policy(&role, &["ec2:Describe*"])).await;
 }
 
 #[tokio::test]
@@ -55,7 +53,7 @@ async fn an_instance_profile_lives_through_it_all() {
     let wanted = profile("demo-profile", &first);
     let mut changed = profile("demo-profile", &second);
     changed.tags.insert("new".to_owned(), "1".to_owned());
-    bench.live_through("demo", &wanted, &changed).await;
+    bench.live_through("iam_instance_profile.demo", &wanted, &changed).await;
 }
 
 #[tokio::test]
@@ -66,7 +64,7 @@ async fn a_load_balancer_lives_through_it_all() {
     let mut changed = balancer("demo-int", &network.subnets);
     changed.cross_zone = false;
     changed.tags.remove("team");
-    bench.live_through("demo", &wanted, &changed).await;
+    bench.live_through("load_balancer.demo", &wanted, &changed).await;
 }
 
 #[tokio::test]
@@ -78,7 +76,7 @@ async fn a_target_group_lives_through_it_all() {
     changed.health_check.path = "/healthz".to_owned();
     changed.health_check.unhealthy_threshold = 3;
     changed.tags.insert("new".to_owned(), "1".to_owned());
-    bench.live_through("demo", &wanted, &changed).await;
+    bench.live_through("target_group.demo", &wanted, &changed).await;
 }
 
 #[tokio::test]
@@ -90,7 +88,7 @@ async fn a_listener_lives_through_it_all() {
     let first: TargetGroupOutputs = bench.make("a", &group("demo-a", &network, 6443)).await;
     let second: TargetGroupOutputs = bench.make("b", &group("demo-b", &network, 6443)).await;
     let wanted = listener(&balancer, 6443, &first);
-    bench.live_through("demo", &wanted, &listener(&balancer, 6443, &second)).await;
+    bench.live_through("listener.demo", &wanted, &listener(&balancer, 6443, &second)).await;
 }
 
 #[tokio::test]
@@ -99,7 +97,7 @@ async fn a_target_lives_through_it_all() {
     let network = Network::make(&bench.cloud).await;
     let group: TargetGroupOutputs = bench.make("a", &group("demo-a", &network, 6443)).await;
     let wanted = target(&group, "10.0.0.10");
-    bench.live_through("demo", &wanted, &wanted.clone()).await;
+    bench.live_through("target.demo", &wanted, &wanted.clone()).await;
 }
 
 #[tokio::test]
@@ -111,7 +109,7 @@ async fn a_hosted_zone_lives_through_it_all() {
     // More than one call takes.
     changed.tags.extend((0..15).map(|number| (format!("tag-{number}"), "x".to_owned())));
     changed.tags.remove("team");
-    bench.live_through("demo", &wanted, &changed).await;
+    bench.live_through("hosted_zone.demo", &wanted, &changed).await;
 }
 
 #[tokio::test]
@@ -125,7 +123,7 @@ async fn an_alias_record_lives_through_it_all() {
     let old: LoadBalancerOutputs = bench.make("old", &old).await;
     let new: LoadBalancerOutputs = bench.make("new", &new).await;
     let wanted = alias(&zone, "api.demo.example.com", &old);
-    bench.live_through("demo", &wanted, &alias(&zone, "api.demo.example.com", &new)).await;
+    bench.live_through("record.demo", &wanted, &alias(&zone, "api.demo.example.com", &new)).await;
 }
 
 #[tokio::test]
@@ -140,7 +138,7 @@ async fn a_cname_lives_through_it_all() {
         RecordData::Cname { dns_name, .. } => RecordData::Cname { dns_name, ttl_seconds: 60 },
         alias @ RecordData::Alias { .. } => alias,
     };
-    bench.live_through("demo", &wanted, &changed).await;
+    bench.live_through("record.demo", &wanted, &changed).await;
 }
 
 #[tokio::test]
@@ -153,7 +151,7 @@ async fn a_cname_becomes_an_alias_in_one_change() {
         bench.make("demo", &balancer("demo-int", &network.subnets)).await;
     let wanted = cname(&zone, "api.demo.example.com", "int.elb.example.net");
     let changed = alias(&zone, "api.demo.example.com", &balancer);
-    bench.live_through("demo", &wanted, &changed).await;
+    bench.live_through("record.demo", &wanted, &changed).await;
 }
 
 #[tokio::test]
@@ -163,14 +161,14 @@ async fn a_bucket_lives_through_it_all() {
     let mut changed = wanted.clone();
     changed.tags.remove("team");
     changed.tags.insert("new".to_owned(), "1".to_owned());
-    bench.live_through("demo", &wanted, &changed).await;
+    bench.live_through("s3_bucket.demo", &wanted, &changed).await;
 }
 
 #[tokio::test]
 async fn a_bucket_in_the_default_region_lives_through_it_all() {
     let bench = Bench::in_region("us-east-1");
     let wanted = bucket(&bench, "default");
-    bench.live_through("demo", &wanted, &wanted.clone()).await;
+    bench.live_through("s3_bucket.demo", &wanted, &wanted.clone()).await;
 }
 
 #[tokio::test]
@@ -185,10 +183,10 @@ async fn an_object_lives_through_it_all() {
         content,
         tags: tags(&[("Name", "demo x"), (CLUSTER, "owned")]),
     };
-    bench.live_through("demo", &object(old.clone()), &object(new)).await;
+    bench.live_through("s3_object.demo", &object(old.clone()), &object(new)).await;
     let mut tagged = object(old.clone());
     tagged.tags.insert("new".to_owned(), "1".to_owned());
-    bench.live_through("tags", &object(old), &tagged).await;
+    bench.live_through("s3_object.tags", &object(old), &tagged).await;
 }
 
 #[tokio::test]
@@ -203,9 +201,15 @@ async fn shared_tags_live_through_it_all() {
         hosted_zone,
     };
     let both = shared(&network.subnets, Some(zone.id.clone()));
-    bench.live_through("both", &shared(&network.subnets[..1], Some(zone.id.clone())), &both).await;
-    bench.live_through("subnets", &both, &shared(&network.subnets[1..], None)).await;
-    bench.live_through("zone", &shared(&[], Some(zone.id)), &both).await;
+    bench
+        .live_through(
+            "shared_tags.both",
+            &shared(&network.subnets[..1], Some(zone.id.clone())),
+            &both,
+        )
+        .await;
+    bench.live_through("shared_tags.subnets", &both, &shared(&network.subnets[1..], None)).await;
+    bench.live_through("shared_tags.zone", &shared(&[], Some(zone.id)), &both).await;
 }
 
 #[tokio::test]
@@ -328,8 +332,6 @@ async fn a_profile_goes_whatever_role_somebody_put_into_it() {
     let ours: IamRoleOutputs = bench.make("ours", &role("demo-ours")).await;
     let theirs: IamRoleOutputs = bench.make("theirs", &role("demo-theirs")).await;
     let known = bench.make_known("demo", &profile("demo-profile", &ours)).await;
-    let mut elsewhere = known.clone();
-    elsewhere.inputs["role"] = json!(theirs.name);
     let request = bench.request("demo", &profile("demo-profile", &theirs));
     bench.aws.update(request, known.clone()).await.unwrap();
     bench.aws.delete(known.clone()).await.unwrap();
@@ -345,9 +347,24 @@ async fn a_balancer_is_gone_when_its_interfaces_are() {
     bench.aws.delete(known.clone()).await.unwrap();
     let looks = bench.aws.gone(known.address.kind().to_owned(), vec![known.clone()]).await;
     assert!(matches!(&looks.unwrap()[..], [Look::NotYet(word)] if word.contains("interfaces")));
-    bench.until_gone(&known).await;
+    bench.kinds().unmake(&known).await;
     let subnet = network.subnets[0].as_str();
     network.ec2.delete_subnet().subnet_id(subnet).send().await.expect("nothing holds the subnet");
+}
+
+#[tokio::test]
+async fn a_balancer_is_ready_when_it_is_active() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    bench.cloud.delay("load_balancer_provisioning", 1.0);
+    let request = bench.request("demo", &balancer("demo-int", &network.subnets));
+    let outputs = bench.aws.create(request.clone()).await.unwrap();
+    let Request { address, token, inputs, .. } = request;
+    let known = Known { address, token, inputs, outputs: outputs.clone() };
+    let look = || bench.aws.ready("load_balancer".to_owned(), vec![known.clone()]);
+    assert_eq!(look().await.unwrap(), [Look::NotYet("provisioning".to_owned())]);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(look().await.unwrap(), [Look::Done(outputs)]);
 }
 
 #[tokio::test]
@@ -497,80 +514,21 @@ impl Bench {
         aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
     }
 
-    /// Everything that must hold for a kind; ends with nothing left of it.
-    async fn live_through<R: Resource>(&self, name: &str, wanted: &R, changed: &R) {
-        let request = self.request(name, wanted);
-        assert_eq!(self.aws.find(request.clone()).await.unwrap(), None, "found before it is made");
-
-        let made = self.aws.create(request.clone()).await.unwrap();
-        let found = self.aws.find(request.clone()).await.unwrap().expect("found by its token");
-        let again = self.aws.create(request.clone()).await.unwrap();
-        assert_eq!(identity(&found), identity(&made), "found is what was made");
-        assert_eq!(identity(&again), identity(&made), "made twice is made once");
-
-        let mut known = self.settle(request, made).await;
-        self.settle(self.request(name, wanted), known.outputs.clone()).await;
-        assert_eq!(self.observed(&known).await, known.inputs, "observed as wanted");
-        let unanswered = Known { outputs: Value::Null, ..known.clone() };
-        assert_eq!(self.observed(&unanswered).await, known.inputs, "found without its answer");
-
-        let request = self.request(name, changed);
-        if request.inputs != known.inputs {
-            let outputs = self.aws.update(request.clone(), known.clone()).await.unwrap();
-            self.aws.update(request.clone(), known).await.expect("an update may be repeated");
-            known = self.settle(request, outputs).await;
-            assert_eq!(self.observed(&known).await, known.inputs, "observed as updated");
-        }
-
-        self.aws.delete(known.clone()).await.unwrap();
-        self.until_gone(&known).await;
-        assert!(!self.is_there(&known).await, "deleted is missing");
-        self.aws.delete(known.clone()).await.expect("what is gone is deleted");
+    /// Everything that a kind promises; ends with nothing left of it.
+    async fn live_through<R: Resource>(&self, address: &'static str, wanted: &R, changed: &R) {
+        let [inputs, changed] = [wanted, changed].map(|one| serde_json::to_value(one).unwrap());
+        let changes = if changed == inputs { vec![] } else { vec![changed] };
+        let trial = Trial { address, inputs, changes, repeatable: true };
+        self.kinds().keeps_its_promises(trial).await;
     }
 
-    /// Configures and waits, as the engine does after a creation.
-    async fn settle(&self, request: Request, outputs: Value) -> Known {
-        let schema = self.aws.schema(request.kind()).expect("a kind of ours");
-        let mut outputs = outputs;
-        if schema.configures {
-            outputs = self.aws.configure(request.clone(), outputs).await.unwrap();
-        }
-        let Request { address, token, inputs, .. } = request;
-        let mut known = Known { address, token, inputs, outputs };
-        if schema.ready.is_some() {
-            known.outputs = self.until_ready(&known).await;
-        }
-        known
-    }
-
-    async fn until_ready(&self, known: &Known) -> Value {
-        for _ in 0..100 {
-            let kind = known.address.kind().to_owned();
-            match self.aws.ready(kind, vec![known.clone()]).await.unwrap().remove(0) {
-                Look::Done(outputs) => return outputs,
-                Look::NotYet(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                Look::Failed(error) => panic!("{error}"),
-            }
-        }
-        panic!("{} is not ready", known.address)
-    }
-
-    async fn until_gone(&self, known: &Known) {
-        for _ in 0..100 {
-            let kind = known.address.kind().to_owned();
-            match self.aws.gone(kind, vec![known.clone()]).await.unwrap().remove(0) {
-                Look::Done(_) => return,
-                Look::NotYet(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                Look::Failed(error) => panic!("{error}"),
-            }
-        }
-        panic!("{} is not gone", known.address)
+    fn kinds(&self) -> kinds::Bench<'_, Aws> {
+        kinds::Bench::with_secrets(&self.aws, Arc::clone(&self.secrets))
     }
 
     async fn make_known<R: Resource>(&self, name: &str, inputs: &R) -> Known {
-        let request = self.request(name, inputs);
-        let outputs = self.aws.create(request.clone()).await.unwrap();
-        self.settle(request, outputs).await
+        let Request { address, inputs, .. } = self.request(name, inputs);
+        self.kinds().make(address.as_str(), &inputs).await
     }
 
     async fn make<R: Resource>(&self, name: &str, inputs: &R) -> R::Outputs {
@@ -604,37 +562,21 @@ impl Bench {
     }
 
     async fn observed(&self, known: &Known) -> Value {
-        let kind = known.address.kind().to_owned();
-        match self.aws.observe(kind, vec![known.clone()]).await.unwrap().remove(0) {
+        match self.kinds().observe(known).await {
             Observed::Present { inputs, .. } => inputs,
             Observed::Missing => panic!("{} is missing", known.address),
         }
     }
 
     async fn is_there(&self, known: &Known) -> bool {
-        let kind = known.address.kind().to_owned();
-        let seen = self.aws.observe(kind, vec![known.clone()]).await.unwrap().remove(0);
-        matches!(seen, Observed::Present { .. })
+        matches!(self.kinds().observe(known).await, Observed::Present { .. })
     }
 
     fn request<R: Resource>(&self, name: &str, inputs: &R) -> Request {
         let address = Address::new(R::SCHEMA.kind, name);
-        Request {
-            token: format!("token-of-{address}"),
-            address,
-            inputs: serde_json::to_value(inputs).unwrap(),
-            secrets: Arc::clone(&self.secrets),
-        }
+        let inputs = serde_json::to_value(inputs).unwrap();
+        kinds::request(address.as_str(), &inputs, &self.secrets)
     }
-}
-
-/// Outputs without the change that is under way.
-fn identity(outputs: &Value) -> Value {
-    let mut outputs = outputs.clone();
-    if let Some(fields) = outputs.as_object_mut() {
-        fields.remove("change");
-    }
-    outputs
 }
 
 /// A VPC with two subnets, made past us.
