@@ -8,9 +8,23 @@ use std::collections::BTreeMap;
 #[cfg(feature = "sdk")]
 mod client;
 #[cfg(feature = "sdk")]
+mod ec2;
+#[cfg(feature = "sdk")]
+mod elb;
+#[cfg(feature = "sdk")]
 mod errors;
 #[cfg(feature = "sdk")]
+mod iam;
+#[cfg(feature = "sdk")]
 mod kind;
+#[cfg(feature = "sdk")]
+mod ownership;
+#[cfg(feature = "sdk")]
+mod provider;
+#[cfg(feature = "sdk")]
+mod replies;
+#[cfg(feature = "sdk")]
+mod route53;
 #[cfg(feature = "sdk")]
 mod throttle;
 
@@ -33,6 +47,7 @@ pub mod record;
 pub mod route_table;
 pub mod s3_bucket;
 pub mod s3_object;
+pub mod schemas;
 pub mod security_group;
 pub mod security_group_rules;
 pub mod shared_tags;
@@ -47,3 +62,4 @@ pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]
 pub use client::{Aws, Settings};
+pub use schemas::schemas;

@@ -1,1 +1,436 @@
-//! (to come)
+//! Roles, load balancers, DNS and buckets live through what every kind must live through, against
+//! the test cloud: created, found, configured, observed, updated, deleted, all of it twice.
+
+mod world;
+
+use std::sync::Arc;
+
+use groundplan::aws::Tags;
+use groundplan::aws::hosted_zone::HostedZoneOutputs;
+use groundplan::aws::iam_instance_profile::IamInstanceProfileOutputs;
+use groundplan::aws::iam_role::IamRoleOutputs;
+use groundplan::aws::ids::{BucketName, SubnetId, TargetGroupArn};
+use groundplan::aws::load_balancer::LoadBalancerOutputs;
+use groundplan::aws::record::RecordData;
+use groundplan::aws::s3_bucket::S3BucketOutputs;
+use groundplan::aws::s3_object::S3Object;
+use groundplan::aws::shared_tags::SharedTags;
+use groundplan::aws::target_group::TargetGroupOutputs;
+use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
+use groundplan::secret::Secrets;
+
+use world::{
+    Bench, CLUSTER, Network, alias, balancer, bucket, cname, group, listener, policy, profile,
+    role, standard_cluster, tags, target, trust, zone,
+};
+
+#[tokio::test]
+async fn a_role_lives_through_it_all() {
+    let bench = Bench::new();
+    let wanted = role("demo-role");
+    let mut changed = wanted.clone();
+    changed.trust = trust("ec2.amazonaws.com.cn");
+    changed.tags = tags(&[("Name", "demo-role"), ("team", "b"), ("new", "1")]);
+    bench.live_through("iam_role.demo", &wanted, &changed).await;
+}
+
+#[tokio::test]
+async fn an_inline_policy_lives_through_it_all() {
+    let bench = Bench::new();
+    let role = bench.make("demo", &role("demo-role")).await;
+    let wanted = policy(&role, &["ec2:DescribeInstances", "ec2:DescribeRegions"]);
+    bench.live_through("iam_role_policy.demo", &wanted, &policy(&role, &["ec2:Describe*"])).await;
+}
+
+#[tokio::test]
+async fn an_instance_profile_lives_through_it_all() {
+    let bench = Bench::new();
+    let first = bench.make("first", &role("demo-first")).await;
+    let second = bench.make("second", &role("demo-second")).await;
+    let wanted = profile("demo-profile", &first);
+    let mut changed = profile("demo-profile", &second);
+    changed.tags.insert("new".to_owned(), "1".to_owned());
+    bench.live_through("iam_instance_profile.demo", &wanted, &changed).await;
+}
+
+#[tokio::test]
+async fn a_load_balancer_lives_through_it_all() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let wanted = balancer("demo-int", &network.subnets[..1]);
+    let mut changed = balancer("demo-int", &network.subnets);
+    changed.cross_zone = false;
+    changed.tags.remove("team");
+    bench.live_through("load_balancer.demo", &wanted, &changed).await;
+}
+
+#[tokio::test]
+async fn a_target_group_lives_through_it_all() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let wanted = group("demo-aint", &network, 6443);
+    let mut changed = wanted.clone();
+    changed.health_check.path = "/healthz".to_owned();
+    changed.health_check.unhealthy_threshold = 3;
+    changed.tags.insert("new".to_owned(), "1".to_owned());
+    bench.live_through("target_group.demo", &wanted, &changed).await;
+}
+
+#[tokio::test]
+async fn a_listener_lives_through_it_all() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let balancer: LoadBalancerOutputs =
+        bench.make("demo", &balancer("demo-int", &network.subnets)).await;
+    let first: TargetGroupOutputs = bench.make("a", &group("demo-a", &network, 6443)).await;
+    let second: TargetGroupOutputs = bench.make("b", &group("demo-b", &network, 6443)).await;
+    let wanted = listener(&balancer, 6443, &first);
+    bench.live_through("listener.demo", &wanted, &listener(&balancer, 6443, &second)).await;
+}
+
+#[tokio::test]
+async fn a_target_lives_through_it_all() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let group: TargetGroupOutputs = bench.make("a", &group("demo-a", &network, 6443)).await;
+    let wanted = target(&group, "10.0.0.10");
+    bench.live_through("target.demo", &wanted, &wanted.clone()).await;
+}
+
+#[tokio::test]
+async fn a_hosted_zone_lives_through_it_all() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let wanted = zone(&bench, &network, "demo.example.com");
+    let mut changed = wanted.clone();
+    // More than one call takes.
+    changed.tags.extend((0..15).map(|number| (format!("tag-{number}"), "x".to_owned())));
+    changed.tags.remove("team");
+    bench.live_through("hosted_zone.demo", &wanted, &changed).await;
+}
+
+#[tokio::test]
+async fn an_alias_record_lives_through_it_all() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let zone: HostedZoneOutputs =
+        bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
+    let old = balancer("demo-old", &network.subnets);
+    let new = balancer("demo-new", &network.subnets);
+    let old: LoadBalancerOutputs = bench.make("old", &old).await;
+    let new: LoadBalancerOutputs = bench.make("new", &new).await;
+    let wanted = alias(&zone, "api.demo.example.com", &old);
+    bench.live_through("record.demo", &wanted, &alias(&zone, "api.demo.example.com", &new)).await;
+}
+
+#[tokio::test]
+async fn a_cname_lives_through_it_all() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let zone: HostedZoneOutputs =
+        bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
+    let wanted = cname(&zone, "api.demo.example.com", "int.elb.example.net");
+    let mut changed = cname(&zone, "api.demo.example.com", "ext.elb.example.net");
+    changed.data = match changed.data {
+        RecordData::Cname { dns_name, .. } => RecordData::Cname { dns_name, ttl_seconds: 60 },
+        alias @ RecordData::Alias { .. } => alias,
+    };
+    bench.live_through("record.demo", &wanted, &changed).await;
+}
+
+#[tokio::test]
+async fn a_cname_becomes_an_alias_in_one_change() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let zone: HostedZoneOutputs =
+        bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
+    let balancer: LoadBalancerOutputs =
+        bench.make("demo", &balancer("demo-int", &network.subnets)).await;
+    let wanted = cname(&zone, "api.demo.example.com", "int.elb.example.net");
+    let changed = alias(&zone, "api.demo.example.com", &balancer);
+    bench.live_through("record.demo", &wanted, &changed).await;
+}
+
+#[tokio::test]
+async fn a_bucket_lives_through_it_all() {
+    let bench = Bench::new();
+    let wanted = bucket(&bench, "life");
+    let mut changed = wanted.clone();
+    changed.tags.remove("team");
+    changed.tags.insert("new".to_owned(), "1".to_owned());
+    bench.live_through("s3_bucket.demo", &wanted, &changed).await;
+}
+
+#[tokio::test]
+async fn a_bucket_in_the_default_region_lives_through_it_all() {
+    let bench = Bench::in_region("us-east-1");
+    let wanted = bucket(&bench, "default");
+    bench.live_through("s3_bucket.demo", &wanted, &wanted.clone()).await;
+}
+
+#[tokio::test]
+async fn an_object_lives_through_it_all() {
+    let mut secrets = Secrets::default();
+    let (old, new) = (secrets.keep(b"{\"old\": 1}".to_vec()), secrets.keep(b"{}".to_vec()));
+    let bench = Bench { secrets: Arc::new(secrets), ..Bench::new() };
+    let bucket: S3BucketOutputs = bench.make("demo", &bucket(&bench, "object")).await;
+    let object = |content| S3Object {
+        bucket: bucket.name.clone().into(),
+        key: "bootstrap.ign".to_owned(),
+        content,
+        tags: tags(&[("Name", "demo x"), (CLUSTER, "owned")]),
+    };
+    bench.live_through("s3_object.demo", &object(old.clone()), &object(new)).await;
+    let mut tagged = object(old.clone());
+    tagged.tags.insert("new".to_owned(), "1".to_owned());
+    bench.live_through("s3_object.tags", &object(old), &tagged).await;
+}
+
+#[tokio::test]
+async fn shared_tags_live_through_it_all() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let zone: HostedZoneOutputs =
+        bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
+    let shared = |subnets: &[SubnetId], hosted_zone| SharedTags {
+        key: "kubernetes.io/cluster/other-abcde".to_owned(),
+        subnets: subnets.to_vec(),
+        hosted_zone,
+    };
+    let both = shared(&network.subnets, Some(zone.id.clone()));
+    bench
+        .live_through(
+            "shared_tags.both",
+            &shared(&network.subnets[..1], Some(zone.id.clone())),
+            &both,
+        )
+        .await;
+    bench.live_through("shared_tags.subnets", &both, &shared(&network.subnets[1..], None)).await;
+    bench.live_through("shared_tags.zone", &shared(&[], Some(zone.id)), &both).await;
+}
+
+#[tokio::test]
+async fn a_name_that_another_creation_took_is_refused_and_left_alone() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let role_of = role("demo-role");
+    bench.make("theirs", &role_of).await;
+    bench.refuses("ours", &role_of).await;
+
+    let role_outputs: IamRoleOutputs = bench.make("theirs", &role_of).await;
+    let profile = profile("demo-profile", &role_outputs);
+    let _: IamInstanceProfileOutputs = bench.make("theirs", &profile).await;
+    bench.refuses("ours", &profile).await;
+
+    let balancer = balancer("demo-int", &network.subnets);
+    bench.make("theirs", &balancer).await;
+    bench.refuses("ours", &balancer).await;
+
+    let group = group("demo-aint", &network, 6443);
+    bench.make("theirs", &group).await;
+    bench.refuses("ours", &group).await;
+}
+
+#[tokio::test]
+async fn a_bucket_of_another_cluster_is_refused() {
+    let bench = Bench::new();
+    let mut theirs = bucket(&bench, "taken");
+    theirs.tags = tags(&[("kubernetes.io/cluster/prod-abcde", "owned")]);
+    bench.make("theirs", &theirs).await;
+    let error = bench.refuses("ours", &bucket(&bench, "taken")).await;
+    assert!(error.message.contains("prod-abcde"), "{error}");
+}
+
+#[tokio::test]
+async fn a_bucket_with_somebodys_objects_in_it_is_refused() {
+    let bench = Bench::new();
+    let wanted = bucket(&bench, "untagged");
+    let s3 = bench.s3();
+    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+        .location_constraint(bench.cloud.region().into())
+        .build();
+    let name = wanted.name.as_str();
+    s3.create_bucket().bucket(name).create_bucket_configuration(place).send().await.unwrap();
+    assert!(bench.find("ours", &wanted).await.unwrap().is_some(), "empty and untagged");
+    s3.put_object().bucket(name).key("theirs").send().await.unwrap();
+    bench.refuses("ours", &wanted).await;
+}
+
+#[tokio::test]
+async fn a_record_that_points_elsewhere_is_neither_overwritten_nor_deleted() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let zone: HostedZoneOutputs =
+        bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
+    let theirs = cname(&zone, "api.demo.example.com", "prod.elb.example.net");
+    let made = bench.make_known("theirs", &theirs).await;
+    let ours = cname(&zone, "api.demo.example.com", "demo.elb.example.net");
+    let error = bench.refuses("ours", &ours).await;
+    assert!(error.message.contains("prod.elb.example.net"), "{error}");
+
+    let mut known = made.clone();
+    known.inputs = serde_json::to_value(&ours).unwrap();
+    let error = bench.aws.delete(known).await.unwrap_err();
+    assert_eq!(error.class, Class::Refused);
+    assert!(bench.is_there(&made).await);
+}
+
+#[tokio::test]
+async fn an_object_without_its_content_is_refused_with_what_to_pass() {
+    let bench = Bench::new();
+    let object = S3Object {
+        bucket: BucketName::from("demo").into(),
+        key: "bootstrap.ign".to_owned(),
+        content: groundplan::secret::Secret::of(b"elsewhere"),
+        tags: Tags::new(),
+    };
+    let error = bench.aws.create(bench.request("demo", &object)).await.unwrap_err();
+    assert_eq!(error.class, Class::Refused);
+    assert!(error.hint.is_some_and(|hint| hint.contains("--assets")));
+}
+
+#[tokio::test]
+async fn a_bucket_goes_with_every_version_of_what_is_in_it() {
+    let bench = Bench::new();
+    let known = bench.make_known("demo", &bucket(&bench, "versions")).await;
+    let name = known.outputs["name"].as_str().unwrap();
+    let s3 = bench.s3();
+    let versioning = aws_sdk_s3::types::VersioningConfiguration::builder()
+        .status(aws_sdk_s3::types::BucketVersioningStatus::Enabled)
+        .build();
+    s3.put_bucket_versioning()
+        .bucket(name)
+        .versioning_configuration(versioning)
+        .send()
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        s3.put_object().bucket(name).key("bootstrap.ign").send().await.unwrap();
+    }
+    s3.delete_object().bucket(name).key("bootstrap.ign").send().await.unwrap();
+    bench.aws.delete(known.clone()).await.unwrap();
+    assert!(!bench.is_there(&known).await);
+}
+
+#[tokio::test]
+async fn a_zone_goes_with_what_the_operators_wrote_into_it() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let known = bench.make_known("demo", &zone(&bench, &network, "demo.example.com")).await;
+    let outputs: HostedZoneOutputs = serde_json::from_value(known.outputs.clone()).unwrap();
+    bench.make("apps", &cname(&outputs, "*.apps.demo.example.com", "apps.elb.example.net")).await;
+    bench.aws.delete(known.clone()).await.unwrap();
+    assert!(!bench.is_there(&known).await);
+}
+
+#[tokio::test]
+async fn a_profile_goes_whatever_role_somebody_put_into_it() {
+    let bench = Bench::new();
+    let ours: IamRoleOutputs = bench.make("ours", &role("demo-ours")).await;
+    let theirs: IamRoleOutputs = bench.make("theirs", &role("demo-theirs")).await;
+    let known = bench.make_known("demo", &profile("demo-profile", &ours)).await;
+    let request = bench.request("demo", &profile("demo-profile", &theirs));
+    bench.aws.update(request, known.clone()).await.unwrap();
+    bench.aws.delete(known.clone()).await.unwrap();
+    assert!(!bench.is_there(&known).await);
+}
+
+#[tokio::test]
+async fn a_balancer_is_gone_when_its_interfaces_are() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    bench.cloud.delay("load_balancer_interfaces", 2.0);
+    let known = bench.make_known("demo", &balancer("demo-int", &network.subnets)).await;
+    bench.aws.delete(known.clone()).await.unwrap();
+    let looks = bench.aws.gone(known.address.kind().to_owned(), vec![known.clone()]).await;
+    assert!(matches!(&looks.unwrap()[..], [Look::NotYet(word)] if word.contains("interfaces")));
+    bench.kinds().unmake(&known).await;
+    let subnet = network.subnets[0].as_str();
+    network.ec2.delete_subnet().subnet_id(subnet).send().await.expect("nothing holds the subnet");
+}
+
+#[tokio::test]
+async fn what_refers_to_something_not_visible_yet_is_asked_again() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let role = IamRoleOutputs { name: "demo-unseen".into(), arn: String::new() };
+    let zone = HostedZoneOutputs { id: "Z0UNSEEN".into() };
+    let balancer: LoadBalancerOutputs =
+        bench.make("demo", &balancer("demo-int", &network.subnets)).await;
+    let arn = format!("arn:aws:elasticloadbalancing:us-west-2:{}:", bench.cloud.account());
+    let group = TargetGroupOutputs { arn: TargetGroupArn(arn + "targetgroup/demo-unseen/0a1b2c") };
+    for request in [
+        bench.request("demo", &policy(&role, &["ec2:Describe*"])),
+        bench.request("demo", &listener(&balancer, 6443, &group)),
+        bench.request("demo", &target(&group, "10.0.0.10")),
+        bench.request("demo", &cname(&zone, "api.demo.example.com", "int.elb.example.net")),
+    ] {
+        let address = request.address.clone();
+        let error = bench.aws.create(request).await.unwrap_err();
+        assert_eq!(error.class, Class::Again, "{address}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_is_ready_when_it_is_active() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    bench.cloud.delay("load_balancer_provisioning", 1.0);
+    let request = bench.request("demo", &balancer("demo-int", &network.subnets));
+    let outputs = bench.aws.create(request.clone()).await.unwrap();
+    let Request { address, token, inputs, .. } = request;
+    let known = Known { address, token, inputs, outputs: outputs.clone() };
+    let look = || bench.aws.ready("load_balancer".to_owned(), vec![known.clone()]);
+    assert_eq!(look().await.unwrap(), [Look::NotYet("provisioning".to_owned())]);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(look().await.unwrap(), [Look::Done(outputs)]);
+}
+
+#[tokio::test]
+async fn what_stands_is_seen_beside_what_is_missing() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let stays = bench.make_known("a", &balancer("demo-a", &network.subnets)).await;
+    let goes = bench.make_known("b", &balancer("demo-b", &network.subnets)).await;
+    bench.aws.delete(goes.clone()).await.unwrap();
+    let seen = bench.aws.observe("load_balancer".to_owned(), vec![goes, stays]).await.unwrap();
+    assert!(matches!(seen[..], [Observed::Missing, Observed::Present { .. }]), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_drifted_trust_is_seen_and_mended() {
+    let bench = Bench::new();
+    let wanted = role("demo-role");
+    let known = bench.make_known("demo", &wanted).await;
+    let iam = aws_sdk_iam::Client::new(&bench.cloud.sdk_config());
+    let theirs = trust("lambda.amazonaws.com");
+    iam.update_assume_role_policy()
+        .role_name("demo-role")
+        .policy_document(theirs.to_string())
+        .send()
+        .await
+        .unwrap();
+    let inputs = bench.observed(&known).await;
+    assert_eq!(inputs["trust"], theirs);
+    let before = Known { inputs, ..known.clone() };
+    bench.aws.update(bench.request("demo", &wanted), before).await.unwrap();
+    assert_eq!(bench.observed(&known).await, known.inputs);
+}
+
+/// Observing a standard cluster stays within 25 calls: a figure of ours, so that a plan's cost does
+/// not creep up.
+#[tokio::test]
+async fn observing_a_clusters_services_takes_at_most_25_calls() {
+    let bench = standard_cluster().await;
+    bench.0.cloud.clear_requests();
+    for (kind, known) in &bench.1 {
+        let seen = bench.0.aws.observe((*kind).to_owned(), known.clone()).await.unwrap();
+        for (seen, known) in seen.iter().zip(known) {
+            let Observed::Present { inputs, .. } = seen else { panic!("{known:?} is missing") };
+            assert_eq!(*inputs, known.inputs, "{}", known.address);
+        }
+    }
+    let calls = bench.0.cloud.requests();
+    let names: Vec<_> = calls.iter().map(|call| &call["action"]).collect();
+    assert!(calls.len() <= 25, "{}: {names:?}", calls.len());
+}
