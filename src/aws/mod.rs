@@ -12,11 +12,15 @@ mod ec2;
 #[cfg(feature = "sdk")]
 mod errors;
 #[cfg(feature = "sdk")]
+mod hints;
+#[cfg(feature = "sdk")]
 mod kind;
 #[cfg(feature = "sdk")]
 mod provider;
 #[cfg(feature = "sdk")]
 mod throttle;
+#[cfg(feature = "sdk")]
+mod watch;
 
 pub mod ami_copy;
 pub mod dhcp_options;
@@ -51,5 +55,7 @@ pub mod vpc_endpoint;
 pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]
-pub use client::{Aws, Settings};
+pub use client::{Aws, Caller, Settings};
 pub use schemas::schemas;
+#[cfg(feature = "sdk")]
+pub use watch::Calls;

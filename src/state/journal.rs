@@ -186,9 +186,9 @@ fn split(content: &[u8]) -> serde_json::Result<(Entry, BTreeMap<String, Value>)>
     let entry: Entry = serde_json::from_slice(content)?;
     let optional = ["after", "outputs"]; // not written where empty
     let known = serde_json::to_value(&entry)?;
-    let unknown = fields.into_iter().filter(|(field, _)| {
-        known.get(field).is_none() && !optional.contains(&field.as_str())
-    });
+    let unknown = fields
+        .into_iter()
+        .filter(|(field, _)| known.get(field).is_none() && !optional.contains(&field.as_str()));
     Ok((entry, unknown.collect()))
 }
 

@@ -198,7 +198,8 @@ impl LocalHome {
     /// Appends to the journal. What stands after `end` is a write that was cut off.
     fn grow(&mut self, end: u64, text: &[u8]) -> Result<(), HomeError> {
         let path = self.dir.join(JOURNAL);
-        let refused = |source| HomeError::Unwritable { action: "write", path: path.clone(), source };
+        let refused =
+            |source| HomeError::Unwritable { action: "write", path: path.clone(), source };
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(OpenOptions::new().append(true).open(&path).map_err(refused)?),
@@ -242,7 +243,8 @@ impl LocalHome {
     /// Puts a file in the place of the one with this name, which becomes its backup.
     fn replace(&mut self, name: &str, text: &[u8]) -> Result<Stamp, HomeError> {
         let path = self.dir.join(name);
-        let refused = |source| HomeError::Unwritable { action: "write", path: path.clone(), source };
+        let refused =
+            |source| HomeError::Unwritable { action: "write", path: path.clone(), source };
         make_folder(&self.dir)?;
         let stamp = replace_file(&self.dir, &path, text).map_err(refused)?;
         self.bytes_written += text.len() as u64;

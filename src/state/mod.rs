@@ -261,11 +261,7 @@ impl State {
     /// Moves the state by one entry, or leaves it untouched and says why the entry is impossible.
     pub fn record(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
         let serial = self.serial + 1;
-        self.apply(entry).map_err(|why| IllegalEntry {
-            serial,
-            entry: entry.to_string(),
-            why,
-        })?;
+        self.apply(entry).map_err(|why| IllegalEntry { serial, entry: entry.to_string(), why })?;
         self.serial = serial;
         Ok(())
     }
