@@ -18,10 +18,10 @@ pub(super) struct Verdict {
     pub(super) change: Change,
     /// The life it is about: the recorded one, or `None` where there is none.
     pub(super) generation: Option<u64>,
-    /// The inputs it shall have; `null` for what goes away.
-    pub(super) inputs: Value,
-    /// What it is observed to be; `null` where there is nothing.
-    pub(super) before: Value,
+    /// The inputs of a creation that was announced and not answered: it is asked for just so.
+    pub(super) unanswered: Option<Value>,
+    /// What it is observed to be, where it is changed in place.
+    pub(super) before: Option<Value>,
 }
 
 /// One verdict for every resource that is wanted or known, in dependency order, what goes away
@@ -69,10 +69,10 @@ impl<'a> Judge<'a> {
         let record = self.state.resources.get(&node.address);
         let observed = self.observed.get(&node.address);
         let verdict = match (record, observed) {
-            (None, _) => create(node, after, Reason::New),
+            (None, _) => create(node, &after, Reason::New),
             (Some(record), _) if record.status == Status::Creating => unanswered(node, record),
             (Some(record), Some(Observed::Missing)) if record.status != Status::Deleting => {
-                let mut verdict = create(node, after, Reason::Missing);
+                let mut verdict = create(node, &after, Reason::Missing);
                 verdict.generation = Some(record.generation);
                 verdict
             }
@@ -88,7 +88,7 @@ impl<'a> Judge<'a> {
         if matches!(verdict.change.action, Action::Create) || verdict.change.action.replaces() {
             self.unsettled.insert(&node.address);
         }
-        if verdict.change.action == Action::Finish && verdict.before.is_null() {
+        if verdict.unanswered.is_some() {
             self.unsettled.insert(&node.address);
         }
         verdict
@@ -128,8 +128,8 @@ impl<'a> Judge<'a> {
         Verdict {
             change,
             generation: Some(at.record.generation),
-            inputs: at.after.clone(),
-            before: at.live.clone(),
+            unanswered: None,
+            before: (action == Action::Update).then(|| at.live.clone()),
         }
     }
 
@@ -184,26 +184,26 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn create(node: &Node, after: Value, reason: Reason) -> Verdict {
+fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
     let change = Change {
         address: node.address.clone(),
         action: Action::Create,
         reason,
         id: None,
-        fields: diff(None, Some(&after)),
+        fields: diff(None, Some(after)),
         drift: Vec::new(),
         left: Vec::new(),
     };
-    Verdict { change, generation: None, inputs: node.inputs.clone(), before: Value::Null }
+    Verdict { change, generation: None, unanswered: None, before: None }
 }
 
 /// The creation is asked for again exactly as it was: same token, same inputs. What the
 /// configuration says otherwise by now shows in the plan after it.
 fn unanswered(node: &Node, record: &Record) -> Verdict {
-    let mut verdict = create(node, record.inputs.clone(), Reason::Unfinished);
+    let mut verdict = create(node, &record.inputs, Reason::Unfinished);
     verdict.change.action = Action::Finish;
     verdict.generation = Some(record.generation);
-    verdict.inputs = record.inputs.clone();
+    verdict.unanswered = Some(record.inputs.clone());
     verdict
 }
 
@@ -255,12 +255,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
         drift: Vec::new(),
         left: Vec::new(),
     };
-    Verdict {
-        change,
-        generation: Some(record.generation),
-        inputs: Value::Null,
-        before: record.inputs.clone(),
-    }
+    Verdict { change, generation: Some(record.generation), unanswered: None, before: None }
 }
 
 /// The output that people know a resource by.

@@ -97,18 +97,20 @@ impl<'a> Order<'a> {
         let (address, after) = (address.clone(), node.after.clone());
         let op = match verdict.change.action {
             Action::Keep | Action::Delete => return,
-            Action::Finish if verdict.before.is_null() => Op::Create {
-                address,
-                generation: life,
-                inputs: verdict.inputs.clone(),
-                after,
-                prior: Prior::Unanswered,
+            Action::Finish => match &verdict.unanswered {
+                Some(inputs) => Op::Create {
+                    address,
+                    generation: life,
+                    inputs: inputs.clone(),
+                    after,
+                    prior: Prior::Unanswered,
+                },
+                None => Op::Finish { address, generation: life },
             },
-            Action::Finish => Op::Finish { address, generation: life },
             Action::Update => Op::Update {
                 address,
                 generation: life,
-                before: verdict.before.clone(),
+                before: verdict.before.clone().unwrap_or_default(),
                 inputs: node.inputs.clone(),
                 after,
             },
