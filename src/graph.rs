@@ -98,6 +98,9 @@ pub struct Schema {
     pub replaced_by: &'static [&'static str],
     /// Inputs read only at creation. A later change is reported and never acted on by itself.
     pub set_at_creation: &'static [&'static str],
+    /// Whether the same creation asked for twice makes one thing: the API honours the token, or a
+    /// name or range is taken. Where not, a lost answer is looked for patiently before it is repeated.
+    pub repeatable: bool,
     /// Whether a replacement makes the new one before it deletes the old one.
     pub create_first: bool,
     /// When what refers to it may start.
@@ -119,6 +122,7 @@ impl Schema {
             kind,
             replaced_by: &[],
             set_at_creation: &[],
+            repeatable: true,
             create_first: false,
             usable: Usable::Ready,
             configures: false,

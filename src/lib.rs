@@ -18,7 +18,8 @@
 //! 5. [`apply`](mod@apply): walks a plan. Never decides, never prints.
 //! 6. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
 //! 7. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
-//! 8. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//! 8. [`observe`]: what the cloud has of what the state knows.
+//! 9. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
 //!
 //! # What must stay true
 //!
@@ -38,6 +39,7 @@ pub mod cli;
 pub mod config;
 pub mod event;
 pub mod graph;
+pub mod observe;
 pub mod plan;
 pub mod provider;
 pub mod render;

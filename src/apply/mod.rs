@@ -1,1 +1,110 @@
-//! (see lib.rs)
+//! Walks a plan, as much at once as allowed. Never decides, never prints.
+//!
+//! One loop owns the state, the journal, the frontier and the events, so that all four tell the
+//! same story in the same order; tasks only talk to the provider. What a call announces is in the
+//! journal before the call leaves.
+//!
+//! - [`frontier`]: which step may start, plain data.
+//! - [`run`]: where one step is: which call comes next and what an answer means.
+//! - [`walk`]: the loop and what leaves it; [`answers`] and [`waits`]: what comes back.
+
+mod answers;
+mod frontier;
+mod run;
+mod waits;
+mod walk;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Event, Summary};
+use crate::plan::Plan;
+use crate::provider::Provider;
+use crate::secret::Secrets;
+use crate::state::{Entry, State};
+
+/// Where the journal and the renderers plug in; called in one order, from one place.
+pub trait Observer {
+    /// Makes the entries durable before it returns: the calls they announce leave after it.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing that was announced is then done.
+    fn journal(&mut self, entries: &[Entry]) -> std::io::Result<()>;
+    /// Tells whoever listens.
+    fn event(&mut self, event: &Event);
+}
+
+/// How a walk goes about it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many calls may be in flight; waiting for readiness does not count.
+    pub parallelism: usize,
+    /// How long a stop waits for the calls that are in flight.
+    pub grace: Duration,
+    /// How long a call that may yet go through is repeated.
+    pub patience: Duration,
+    /// How long something whose creation was not answered is looked for before it is asked for
+    /// again, where asking twice could make two: EC2's describes are eventually consistent.
+    pub settle: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            parallelism: 32,
+            grace: Duration::from_secs(5),
+            patience: Duration::from_secs(600),
+            settle: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Asks a walk to start nothing new; clones ask the same walk.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(CancellationToken);
+
+impl Stop {
+    /// Asks.
+    pub fn stop(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it was asked.
+    pub fn is_stopped(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+/// How a walk ended; always with a state, even when things failed.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What exists now.
+    pub state: State,
+    /// How it went.
+    pub summary: Summary,
+    /// Whether it was stopped.
+    pub stopped: bool,
+    /// Why the journal could not be written, if that ended the walk.
+    pub journal_error: Option<std::io::Error>,
+}
+
+/// Walks the steps of a plan that was made from this state.
+pub async fn apply(
+    plan: &Plan,
+    state: State,
+    provider: Arc<dyn Provider>,
+    secrets: Arc<Secrets>,
+    settings: &Settings,
+    stop: &Stop,
+    observer: &mut dyn Observer,
+) -> Outcome {
+    let cloud = walk::Cloud { provider, secrets };
+    walk::Walk::new(plan, state, cloud, settings, observer).finish(stop).await
+}

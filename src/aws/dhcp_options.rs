@@ -31,6 +31,7 @@ impl Resource for DhcpOptions {
         replaced_by: &["domain_name", "domain_name_servers"],
         create_first: true,
         configures: true,
+        repeatable: false,
         ..Schema::of("dhcp_options")
     };
     type Outputs = DhcpOptionsOutputs;

@@ -23,7 +23,7 @@ pub struct ElasticIpOutputs {
 }
 
 impl Resource for ElasticIp {
-    const SCHEMA: Schema = Schema::of("elastic_ip");
+    const SCHEMA: Schema = Schema { repeatable: false, ..Schema::of("elastic_ip") };
     type Outputs = ElasticIpOutputs;
 }
 

@@ -23,8 +23,12 @@ pub struct InternetGatewayOutputs {
 }
 
 impl Resource for InternetGateway {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["vpc"], configures: true, ..Schema::of("internet_gateway") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["vpc"],
+        configures: true,
+        repeatable: false,
+        ..Schema::of("internet_gateway")
+    };
     type Outputs = InternetGatewayOutputs;
 }
 

@@ -12,9 +12,15 @@ mod ec2;
 #[cfg(feature = "sdk")]
 mod errors;
 #[cfg(feature = "sdk")]
+mod hints;
+#[cfg(feature = "sdk")]
 mod kind;
 #[cfg(feature = "sdk")]
+mod provider;
+#[cfg(feature = "sdk")]
 mod throttle;
+#[cfg(feature = "sdk")]
+mod watch;
 
 pub mod ami_copy;
 pub mod dhcp_options;
@@ -35,6 +41,7 @@ pub mod record;
 pub mod route_table;
 pub mod s3_bucket;
 pub mod s3_object;
+pub mod schemas;
 pub mod security_group;
 pub mod security_group_rules;
 pub mod shared_tags;
@@ -48,4 +55,7 @@ pub mod vpc_endpoint;
 pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]
-pub use client::{Aws, Settings};
+pub use client::{Aws, Caller, Settings};
+pub use schemas::schemas;
+#[cfg(feature = "sdk")]
+pub use watch::Calls;

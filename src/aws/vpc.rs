@@ -33,6 +33,7 @@ impl Resource for Vpc {
         configures: true,
         ready: Some(Wait { every_seconds: 1, within_seconds: 300 }),
         typical_seconds: 3,
+        repeatable: false,
         ..Schema::of("vpc")
     };
     type Outputs = VpcOutputs;

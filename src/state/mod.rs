@@ -3,10 +3,20 @@
 //! A state is a snapshot plus the journal written since. [`State::record`] is the only way to
 //! change one; it is the same function for a live apply and for recovery after a crash, and it
 //! rejects histories that cannot have happened. Never talks to a cloud and never decides.
+//!
+//! - [`local`]: the home of a state in a folder; [`lock`]: who works on it; [`error`]: what fails.
+//! - [`snapshot`], [`journal`]: the text of the two halves, pure.
 
+pub mod error;
+pub mod journal;
 pub mod local;
+pub mod lock;
+pub mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +25,9 @@ use sha2::{Digest, Sha256};
 use crate::graph::{Address, Ref};
 
 /// Newer majors are refused; unknown fields of newer minors survive a round trip.
+///
+/// A minor may add fields to the state and to a [`Record`]; a field it adds to an [`Entry`] is one
+/// of the record that the entry is about. Everything else it takes a major for.
 pub const FORMAT: Format = Format { major: 1, minor: 0 };
 
 /// The version of the state format.
@@ -24,6 +37,12 @@ pub struct Format {
     pub major: u32,
     /// Grows when older programs would merely not know a field.
     pub minor: u32,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
 }
 
 /// Everything known about one cluster's infrastructure.
@@ -87,6 +106,9 @@ pub struct Record {
     /// What it refers to directly; the order of a destroy when the config is gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Address>,
+    /// Fields of a newer minor version, kept.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// How far a resource has come.
@@ -135,7 +157,7 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
     },
-    /// The cloud refused and certainly made nothing.
+    /// The cloud refused and certainly made nothing; what was to be replaced has its address back.
     CreateRefused {
         /// Which resource.
         address: Address,
@@ -204,11 +226,11 @@ pub enum Entry {
 
 /// An entry that cannot follow what was recorded before it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("entry {serial} ({entry:?}) cannot follow what was recorded before it: {why}")]
+#[error("entry {serial} ({entry}) cannot follow what was recorded before it: {why}")]
 pub struct IllegalEntry {
     /// The serial it would have had.
     pub serial: u64,
-    /// The entry, without its contents.
+    /// The name of the entry and the address it is about; never its contents.
     pub entry: String,
     /// What is wrong with it.
     pub why: &'static str,
@@ -239,11 +261,7 @@ impl State {
     /// Moves the state by one entry, or leaves it untouched and says why the entry is impossible.
     pub fn record(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
         let serial = self.serial + 1;
-        self.apply(entry).map_err(|why| IllegalEntry {
-            serial,
-            entry: entry.name().to_owned(),
-            why,
-        })?;
+        self.apply(entry).map_err(|why| IllegalEntry { serial, entry: entry.to_string(), why })?;
         self.serial = serial;
         Ok(())
     }
@@ -261,13 +279,7 @@ impl State {
                 self.facts.insert(question.clone(), answer.clone());
             }
             Entry::CreateStarted { address, generation, inputs, after } => {
-                match self.resources.get(address) {
-                    None => (),
-                    Some(record)
-                        if record.status == Status::Creating
-                            && record.generation == *generation => {} // asked again after a crash
-                    Some(_) => return Err("the address is taken"),
-                }
+                let unknown = self.room_for(address, *generation)?;
                 self.generation = self.generation.max(*generation);
                 let record = Record {
                     generation: *generation,
@@ -275,14 +287,19 @@ impl State {
                     inputs: inputs.clone(),
                     outputs: Value::Null,
                     after: after.clone(),
+                    unknown,
                 };
                 self.resources.insert(address.clone(), record);
             }
             Entry::CreateRefused { address } => {
                 self.known(address, &[Status::Creating])?;
                 self.resources.remove(address);
+                self.restore(address);
             }
             Entry::Created { address, outputs, status } => {
+                if !status.is_made() {
+                    return Err("an answered creation is created, configured or ready");
+                }
                 let record = self.known(address, &[Status::Creating])?;
                 record.outputs = outputs.clone();
                 record.status = *status;
@@ -292,6 +309,9 @@ impl State {
                     address,
                     &[Status::Created, Status::Configured, Status::Updating, Status::Ready],
                 )?;
+                if !record.status.leads_to(*status) {
+                    return Err("it would move back");
+                }
                 record.status = *status;
                 if let Some(outputs) = outputs {
                     record.outputs = outputs.clone();
@@ -311,7 +331,7 @@ impl State {
                 record.after = after.clone();
             }
             Entry::Deposed { address } => {
-                let record = self.resources.remove(address).ok_or("nothing is known by it")?;
+                let record = self.take_answered(address)?;
                 self.deposed.entry(address.clone()).or_default().push(record);
             }
             Entry::DeleteStarted { address, generation } => {
@@ -326,10 +346,41 @@ impl State {
                 self.forget(address, *generation);
             }
             Entry::Vanished { address } => {
-                self.resources.remove(address).ok_or("nothing is known by it")?;
+                self.take_answered(address)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a creation may take the address: it is free, or this very creation has it already
+    /// and is asked for again after a crash. A generation is never used twice at one address: its
+    /// token would answer with the object of the earlier life.
+    fn room_for(
+        &self,
+        address: &Address,
+        generation: u64,
+    ) -> Result<BTreeMap<String, Value>, &'static str> {
+        match self.resources.get(address) {
+            Some(record) if record.status != Status::Creating => Err("the address is taken"),
+            Some(record) if record.generation != generation => Err("another life is being made"),
+            Some(record) => Ok(record.unknown.clone()),
+            None if generation < self.generation => Err("its generation is in the past"),
+            None if self.record_of(address, generation).is_some() => {
+                Err("its generation is that of a deposed one")
+            }
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// Takes a resource from its address; not one that may or may not exist.
+    fn take_answered(&mut self, address: &Address) -> Result<Record, &'static str> {
+        match self.resources.get(address) {
+            None => Err("nothing is known by it"),
+            Some(record) if record.status == Status::Creating => {
+                Err("its creation has not been answered")
+            }
+            Some(_) => Ok(self.resources.remove(address).expect("BUG: it was there just now")),
+        }
     }
 
     /// The resource at an address, if it is in one of these statuses.
@@ -360,6 +411,26 @@ impl State {
         }
     }
 
+    /// A replacement that could not be made gives the address back to the one it was to replace.
+    fn restore(&mut self, address: &Address) {
+        let Some(lives) = self.deposed.get_mut(address) else { return };
+        let standing = lives.iter().rposition(|record| record.status != Status::Deleting);
+        if let Some(place) = standing {
+            let record = lives.remove(place);
+            self.resources.insert(address.clone(), record);
+        }
+        if lives.is_empty() {
+            self.deposed.remove(address);
+        }
+    }
+
+    /// One life of an address, current or deposed.
+    pub fn record_of(&self, address: &Address, generation: u64) -> Option<&Record> {
+        let deposed = self.deposed.get(address).into_iter().flatten();
+        let current = self.resources.get(address).into_iter();
+        current.chain(deposed).find(|record| record.generation == generation)
+    }
+
     /// The value a reference stands for, once what it refers to exists.
     pub fn lookup(&self, r: &Ref) -> Option<&Value> {
         self.resources.get(&r.address)?.outputs.get(&r.output)
@@ -379,7 +450,53 @@ pub fn token(cluster: &str, address: &Address, generation: u64) -> String {
     format!("gp-{}", crate::secret::hex(&digest[..20]))
 }
 
+impl Status {
+    /// Whether the creating call has been answered and nothing else is under way.
+    fn is_made(self) -> bool {
+        matches!(self, Status::Created | Status::Configured | Status::Ready)
+    }
+
+    /// Whether a resource may advance from here to there: never back, except that the end of an
+    /// update may be any of the steps of a creation.
+    fn leads_to(self, next: Status) -> bool {
+        match (self, next) {
+            (Status::Updating, Status::Updating) => true,
+            (Status::Updating, next) => next.is_made(),
+            (Status::Created, next) => next.is_made(),
+            (Status::Configured, next) => next.is_made() && next != Status::Created,
+            (Status::Ready, next) => next == Status::Ready,
+            (Status::Creating | Status::Deleting, _) => false,
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address() {
+            Some(address) => write!(f, "{} {address}", self.name()),
+            None => f.write_str(self.name()),
+        }
+    }
+}
+
 impl Entry {
+    /// The resource it is about, if it is about one.
+    pub fn address(&self) -> Option<&Address> {
+        match self {
+            Entry::Identified { .. } | Entry::Learnt { .. } => None,
+            Entry::CreateStarted { address, .. }
+            | Entry::CreateRefused { address }
+            | Entry::Created { address, .. }
+            | Entry::Advanced { address, .. }
+            | Entry::UpdateStarted { address, .. }
+            | Entry::Relinked { address, .. }
+            | Entry::Deposed { address }
+            | Entry::DeleteStarted { address, .. }
+            | Entry::Deleted { address, .. }
+            | Entry::Vanished { address } => Some(address),
+        }
+    }
+
     /// The name of the entry as the journal has it.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,1 +1,8 @@
-//! (see lib.rs)
+//! Worlds to try the engine in: a cloud in a map, and example clusters. Used by our tests and
+//! benchmarks, and by anyone who builds on the engine.
+
+pub mod fake_cloud;
+pub mod lab;
+pub mod world;
+
+pub use fake_cloud::{FakeCloud, Fault, Tape, When};

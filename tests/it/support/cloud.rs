@@ -5,7 +5,8 @@
 //! but the credentials keeps tests apart, and request log, faults and delays are per account too.
 //! A test that needs a server to itself (to restart it, say) starts one with [`Cloud::start`].
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +16,11 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The very first start installs the cloud's Python packages.
 const START_WITHIN: Duration = Duration::from_secs(300);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A fresh account in the cloud that the tests of this process share.
 pub(crate) fn shared() -> Cloud {
@@ -106,6 +108,100 @@ impl Cloud {
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
         ]
     }
+
+    /// Empties the account, its settings and its log.
+    pub(crate) fn reset(&self) {
+        self.control("POST", "reset", &Value::Null);
+    }
+
+    /// The calls made so far, oldest first: service, action, mutating, status, at, params.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        let log = self.control("GET", "requests", &Value::Null);
+        log["requests"].as_array().expect("requests").clone()
+    }
+
+    /// How often this action was called.
+    pub(crate) fn calls(&self, action: &str) -> usize {
+        self.requests().iter().filter(|call| call["action"] == action).count()
+    }
+
+    /// How many calls meant to change something.
+    pub(crate) fn mutating_calls(&self) -> usize {
+        self.requests().iter().filter(|call| call["mutating"] == true).count()
+    }
+
+    /// Forgets the calls made so far.
+    pub(crate) fn clear_requests(&self) {
+        self.control("POST", "requests/clear", &Value::Null);
+    }
+
+    /// Sets how long states take; the names are in `tests/cloud/groundplan_cloud/world.py`.
+    pub(crate) fn delay(&self, name: &str, seconds: f64) {
+        self.control("POST", "delays", &json!({ name: seconds }));
+    }
+
+    /// Sets how long answers take, by action (`*` for all): `json!({"RunInstances": 0.5})`.
+    pub(crate) fn latency(&self, seconds: &Value) {
+        self.control("POST", "latency", seconds);
+    }
+
+    /// Adds a fault; `tests/cloud/README.md` says what one looks like.
+    pub(crate) fn fault(&self, fault: &Value) {
+        self.control("POST", "faults", fault);
+    }
+
+    /// Takes all faults and the kill back.
+    pub(crate) fn clear_faults(&self) {
+        self.control("POST", "faults/clear", &Value::Null);
+    }
+
+    /// Kills the process at its `call`-th mutating call from now, `before` or `after` it took
+    /// effect. Nobody gets an answer to that call.
+    pub(crate) fn kill_at(&self, pid: u32, call: usize, when: &str) {
+        self.control("POST", "kill_at", &json!({ "pid": pid, "call": call, "when": when }));
+    }
+
+    /// Everything in the account, by type, without random ids: two equal inventories are `==`.
+    pub(crate) fn inventory(&self) -> Value {
+        self.control("GET", "inventory", &Value::Null)["objects"].take()
+    }
+
+    /// The ids of everything in the account, by type.
+    pub(crate) fn ids(&self) -> Value {
+        self.control("GET", "inventory", &Value::Null)["ids"].take()
+    }
+
+    /// Status and body of a plain request, as a machine without any SDK makes it.
+    pub(crate) fn http(&self, method: &str, path: &str) -> (String, String) {
+        http(self.endpoint(), method, path, "").expect("an answer")
+    }
+
+    fn control(&self, method: &str, path: &str, body: &Value) -> Value {
+        let path = format!("/_groundplan/{path}?account={}", self.account);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let (status, answer) = http(self.endpoint(), method, &path, &body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        assert_eq!(status, "200", "{method} {path} {body}: {answer}");
+        serde_json::from_str(&answer).expect("the control endpoint speaks JSON")
+    }
+}
+
+/// One request on a connection of its own.
+fn http(endpoint: &str, method: &str, path: &str, body: &str) -> std::io::Result<(String, String)> {
+    let host = endpoint.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split_whitespace().nth(1).unwrap_or_default();
+    Ok((status.to_owned(), body.to_owned()))
 }
 
 /// The process behind it.

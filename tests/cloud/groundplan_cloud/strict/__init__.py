@@ -16,6 +16,7 @@ SUBJECTS = [
     "tokens",
     "visibility",
     "pages",
+    "dry_run",
 ]
 
 

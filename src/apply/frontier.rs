@@ -1,0 +1,263 @@
+//! What may run next: plain data, tested without a runtime.
+//!
+//! A step becomes ready when everything it waits for has reached its milestone. Among ready steps
+//! the one with the longest remaining path goes first. Every operation costs what it touches.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::plan::{Step, Until};
+
+/// The steps of a plan on their way.
+#[derive(Debug)]
+pub(super) struct Frontier {
+    /// How many milestones each step still waits for.
+    missing: Vec<u32>,
+    /// Who waits for a step, and until when; `edges[starts[i]..starts[i + 1]]`.
+    edges: Vec<(u32, Until)>,
+    starts: Vec<u32>,
+    status: Vec<Status>,
+    /// Seconds from the start of each step to the end of the longest chain behind it.
+    remaining: Vec<u64>,
+    ready: BinaryHeap<(u64, Reverse<u32>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Waiting,
+    Running,
+    Created,
+    Done,
+    Failed,
+    Skipped,
+}
+
+impl Frontier {
+    /// `seconds[i]` is how long step `i` usually takes.
+    pub(super) fn new(steps: &[Step], seconds: &[u64]) -> Self {
+        let (edges, starts) = successors(steps);
+        let missing: Vec<u32> = steps.iter().map(|step| count(step.after.len())).collect();
+        let mut frontier = Self {
+            remaining: longest_paths(steps, seconds, &edges, &starts),
+            ready: BinaryHeap::new(),
+            status: vec![Status::Waiting; steps.len()],
+            missing,
+            edges,
+            starts,
+        };
+        (0..steps.len()).filter(|&step| frontier.missing[step] == 0).for_each(|step| {
+            frontier.ready.push((frontier.remaining[step], Reverse(count(step))));
+        });
+        frontier
+    }
+
+    /// The ready step with the longest remaining path.
+    pub(super) fn take(&mut self) -> Option<usize> {
+        let (_, Reverse(step)) = self.ready.pop()?;
+        self.status[step as usize] = Status::Running;
+        Some(step as usize)
+    }
+
+    /// Whether any step may start now.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The longest chain of the whole plan, in seconds.
+    pub(super) fn critical_path(&self) -> u64 {
+        self.remaining.iter().copied().max().unwrap_or_default()
+    }
+
+    /// How urgent a step is.
+    pub(super) fn urgency(&self, step: usize) -> u64 {
+        self.remaining[step]
+    }
+
+    /// The object of a step exists: those whom that suffices may go.
+    pub(super) fn created(&mut self, step: usize) {
+        if self.status[step] == Status::Running {
+            self.status[step] = Status::Created;
+            self.release(step, Until::Created);
+        }
+    }
+
+    /// A step is done.
+    pub(super) fn done(&mut self, step: usize) {
+        self.created(step);
+        if self.status[step] == Status::Created {
+            self.status[step] = Status::Done;
+            self.release(step, Until::Done);
+        }
+    }
+
+    /// A step failed; answers with everything that now cannot start, directly or not.
+    pub(super) fn failed(&mut self, step: usize) -> Vec<usize> {
+        let created = self.status[step] == Status::Created;
+        self.status[step] = Status::Failed;
+        let mut lost = Vec::new();
+        // Those who needed no more than the object have it.
+        self.skip_behind(step, |until| !created || until == Until::Done, &mut lost);
+        let mut next = 0;
+        while next < lost.len() {
+            self.skip_behind(lost[next], |_| true, &mut lost);
+            next += 1;
+        }
+        lost
+    }
+
+    /// Steps that have neither ended nor been given up.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = usize> + '_ {
+        let open =
+            |status: Status| matches!(status, Status::Waiting | Status::Running | Status::Created);
+        (0..self.status.len()).filter(move |&step| open(self.status[step]))
+    }
+
+    /// Whether a step has been taken and has not ended.
+    pub(super) fn is_running(&self, step: usize) -> bool {
+        matches!(self.status[step], Status::Running | Status::Created)
+    }
+
+    fn behind(&self, step: usize) -> std::ops::Range<usize> {
+        self.starts[step] as usize..self.starts[step + 1] as usize
+    }
+
+    fn release(&mut self, step: usize, milestone: Until) {
+        for edge in self.behind(step) {
+            let (other, until) = self.edges[edge];
+            if until != milestone {
+                continue;
+            }
+            let other = other as usize;
+            self.missing[other] -= 1;
+            if self.missing[other] == 0 && self.status[other] == Status::Waiting {
+                self.ready.push((self.remaining[other], Reverse(count(other))));
+            }
+        }
+    }
+
+    fn skip_behind(&mut self, step: usize, needed: impl Fn(Until) -> bool, lost: &mut Vec<usize>) {
+        for edge in self.behind(step) {
+            let (other, until) = self.edges[edge];
+            let other = other as usize;
+            if needed(until) && self.status[other] == Status::Waiting {
+                self.status[other] = Status::Skipped;
+                lost.push(other);
+            }
+        }
+    }
+}
+
+/// Who waits for each step, as one list with the place where each step's part starts.
+fn successors(steps: &[Step]) -> (Vec<(u32, Until)>, Vec<u32>) {
+    let mut starts = vec![0u32; steps.len() + 1];
+    for dependency in steps.iter().flat_map(|step| &step.after) {
+        starts[dependency.step as usize + 1] += 1;
+    }
+    for step in 0..steps.len() {
+        starts[step + 1] += starts[step];
+    }
+    let mut next = starts.clone();
+    let mut edges = vec![(0, Until::Done); starts[steps.len()] as usize];
+    for (index, step) in steps.iter().enumerate() {
+        for dependency in &step.after {
+            let place = &mut next[dependency.step as usize];
+            edges[*place as usize] = (count(index), dependency.until);
+            *place += 1;
+        }
+    }
+    (edges, starts)
+}
+
+/// From the start of each step to the end of the longest chain behind it: one pass in reverse
+/// topological order.
+fn longest_paths(
+    steps: &[Step],
+    seconds: &[u64],
+    edges: &[(u32, Until)],
+    starts: &[u32],
+) -> Vec<u64> {
+    let mut open: Vec<u32> = (0..steps.len()).map(|i| starts[i + 1] - starts[i]).collect();
+    let mut leaves: Vec<usize> = (0..steps.len()).filter(|&step| open[step] == 0).collect();
+    let mut remaining = vec![0; steps.len()];
+    while let Some(step) = leaves.pop() {
+        let behind = &edges[starts[step] as usize..starts[step + 1] as usize];
+        let longest = behind.iter().map(|&(other, _)| remaining[other as usize]).max();
+        remaining[step] = seconds[step] + longest.unwrap_or_default();
+        for dependency in &steps[step].after {
+            let needed = dependency.step as usize;
+            open[needed] -= 1;
+            if open[needed] == 0 {
+                leaves.push(needed);
+            }
+        }
+    }
+    remaining
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).expect("BUG: a plan of four thousand million steps")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Address;
+    use crate::plan::{Dependency, Op};
+
+    fn steps(after: &[&[(u32, Until)]]) -> Vec<Step> {
+        let step = |(i, after): (usize, &&[(u32, Until)])| Step {
+            op: Op::Delete { address: Address::new("node", &i.to_string()), generation: 1 },
+            after: after.iter().map(|&(step, until)| Dependency { step, until }).collect(),
+        };
+        after.iter().enumerate().map(step).collect()
+    }
+
+    #[test]
+    fn the_longest_remaining_path_goes_first() {
+        let steps = steps(&[&[], &[], &[(1, Until::Done)]]);
+        let mut frontier = Frontier::new(&steps, &[5, 1, 10]);
+        assert_eq!(frontier.critical_path(), 11);
+        assert_eq!((frontier.take(), frontier.take(), frontier.take()), (Some(1), Some(0), None));
+    }
+
+    #[test]
+    fn who_needs_only_the_object_starts_when_it_exists() {
+        let steps = steps(&[&[], &[(0, Until::Created)], &[(0, Until::Done)]]);
+        let mut frontier = Frontier::new(&steps, &[1, 1, 1]);
+        assert_eq!(frontier.take(), Some(0));
+        frontier.created(0);
+        assert_eq!((frontier.take(), frontier.take()), (Some(1), None));
+        frontier.done(0);
+        assert_eq!(frontier.take(), Some(2));
+    }
+
+    #[test]
+    fn a_failure_skips_what_needed_it_and_nothing_else() {
+        let steps = steps(&[&[], &[(0, Until::Done)], &[(1, Until::Created)], &[]]);
+        let mut frontier = Frontier::new(&steps, &[1; 4]);
+        frontier.take();
+        assert_eq!(frontier.failed(0), [1, 2]);
+        assert_eq!(frontier.unfinished().collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn a_failed_wait_spares_those_who_needed_only_the_object() {
+        let steps = steps(&[&[], &[(0, Until::Created)], &[(0, Until::Done)]]);
+        let mut frontier = Frontier::new(&steps, &[1; 3]);
+        frontier.take();
+        frontier.created(0);
+        assert_eq!(frontier.failed(0), [2]);
+        assert_eq!(frontier.take(), Some(1));
+    }
+
+    #[test]
+    fn a_step_that_waits_twice_for_one_is_released_once() {
+        let steps = steps(&[&[], &[(0, Until::Created), (0, Until::Done)]]);
+        let mut frontier = Frontier::new(&steps, &[1; 2]);
+        frontier.take();
+        frontier.created(0);
+        assert_eq!(frontier.take(), None);
+        frontier.done(0);
+        assert_eq!(frontier.take(), Some(1));
+    }
+}

@@ -1,0 +1,435 @@
+//! The loop that owns the story.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+use super::frontier::Frontier;
+use super::run::{Call, Phase, Run};
+use super::waits::Watch;
+use super::{Observer, Outcome, Settings, Stop};
+use crate::event::{Event, Summary};
+use crate::graph::{Address, Schema, resolve};
+use crate::observe::known;
+use crate::plan::{Op, Plan, Prior};
+use crate::provider::{Class, Known, Look, Provider, ProviderError, Request};
+use crate::secret::Secrets;
+use crate::state::{Entry, Record, State, Status};
+
+/// What the tasks talk to.
+pub(super) struct Cloud {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) secrets: Arc<Secrets>,
+}
+
+/// A plan on its way.
+pub(super) struct Walk<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) state: State,
+    pub(super) cloud: Cloud,
+    pub(super) settings: &'a Settings,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) frontier: Frontier,
+    /// Steps under way.
+    pub(super) runs: HashMap<usize, Run>,
+    /// Steps under way whose next call has not left yet, the most urgent first.
+    pub(super) next: BinaryHeap<(u64, Reverse<usize>)>,
+    /// Steps whose next call leaves after a pause.
+    pub(super) paused: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Steps that wait, by kind and by what they wait for.
+    pub(super) watches: BTreeMap<(String, bool), Watch>,
+    pub(super) tasks: JoinSet<Answer>,
+    /// What each task is about, for the case that it panics.
+    pub(super) about: HashMap<Id, Task>,
+    pub(super) calls_in_flight: usize,
+    /// What must be on disk before anything else leaves, and what is said afterwards.
+    pub(super) entries: Vec<Entry>,
+    pub(super) events: Vec<Event>,
+    pub(super) summary: Summary,
+    pub(super) stopping: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Task {
+    Call(usize),
+    Look { watch: (String, bool), steps: Vec<usize> },
+}
+
+pub(super) struct Answer {
+    pub(super) task: Task,
+    pub(super) reply: Reply,
+}
+
+pub(super) enum Reply {
+    Call(Result<Value, ProviderError>),
+    Look(Result<Vec<Look>, ProviderError>),
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        state: State,
+        cloud: Cloud,
+        settings: &'a Settings,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        let seconds = |op: &Op| match op {
+            Op::Delete { .. } => 1,
+            op => cloud.provider.schema(op.address().kind()).map_or(1, |s| s.typical_seconds),
+        };
+        let seconds: Vec<u64> =
+            plan.steps.iter().map(|step| u64::from(seconds(&step.op))).collect();
+        Self {
+            frontier: Frontier::new(&plan.steps, &seconds),
+            plan,
+            state,
+            cloud,
+            settings,
+            observer,
+            runs: HashMap::new(),
+            next: BinaryHeap::new(),
+            paused: BinaryHeap::new(),
+            watches: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            about: HashMap::new(),
+            calls_in_flight: 0,
+            entries: Vec::new(),
+            events: Vec::new(),
+            summary: Summary::default(),
+            stopping: None,
+        }
+    }
+
+    pub(super) async fn finish(mut self, stop: &Stop) -> Outcome {
+        self.events.push(Event::Started {
+            operation: self.plan.operation,
+            steps: self.plan.steps.len(),
+            critical_path_seconds: self.frontier.critical_path(),
+        });
+        self.relink();
+        let mut journal_error = None;
+        loop {
+            let calls = self.choose_calls();
+            if let Err(error) = self.flush() {
+                journal_error = Some(error);
+                break;
+            }
+            calls.into_iter().for_each(|(step, call)| self.spawn_call(step, call));
+            self.spawn_looks();
+            if self.is_over() {
+                break;
+            }
+            self.wait(stop).await;
+        }
+        self.end(journal_error)
+    }
+
+    /// Whether nothing is under way that is worth waiting for.
+    fn is_over(&self) -> bool {
+        match self.stopping {
+            Some(until) => self.calls_in_flight == 0 || Instant::now() >= until,
+            None => self.runs.is_empty() && !self.frontier.has_ready(),
+        }
+    }
+
+    /// Until an answer comes, a pause ends, it is time for a look, or a stop is asked for.
+    async fn wait(&mut self, stop: &Stop) {
+        let wake = self.next_wake();
+        tokio::select! {
+            biased;
+            () = stop.0.cancelled(), if self.stopping.is_none() => self.stop(),
+            Some(joined) = self.tasks.join_next_with_id() => {
+                self.joined(joined);
+                while let Some(joined) = self.tasks.try_join_next_with_id() {
+                    self.joined(joined);
+                }
+            }
+            () = tokio::time::sleep_until(wake) => {}
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let paused = self.paused.peek().map(|Reverse((at, _))| *at);
+        let looks = self.watches.values().filter(|watch| !watch.looking);
+        let look = looks.map(|watch| watch.next_look).min();
+        let never = Instant::now() + Duration::from_secs(3600);
+        [paused, look, self.stopping].into_iter().flatten().min().unwrap_or(never)
+    }
+
+    fn end(mut self, journal_error: Option<std::io::Error>) -> Outcome {
+        self.tasks.abort_all();
+        let open: Vec<usize> = self.frontier.unfinished().collect();
+        for step in open {
+            self.summary.abandoned += 1;
+            if self.frontier.is_running(step) {
+                let step = self.plan.steps[step].op.name();
+                self.events.push(Event::StepAbandoned { step });
+            }
+        }
+        let (operation, summary) = (self.plan.operation, self.summary);
+        self.events.push(Event::Finished { operation, summary });
+        self.events.iter().for_each(|event| self.observer.event(event));
+        let stopped = self.stopping.is_some();
+        Outcome { state: self.state, summary, stopped, journal_error }
+    }
+
+    fn stop(&mut self) {
+        self.stopping = Some(Instant::now() + self.settings.grace);
+        self.watches.clear();
+        self.paused.clear();
+        self.next.clear();
+        let (in_flight, within_seconds) = (self.calls_in_flight, self.settings.grace.as_secs());
+        self.events.push(Event::Stopping { in_flight, within_seconds });
+    }
+
+    // What is written down.
+
+    /// Moves the state; [`Walk::flush`] makes it durable before anything that follows leaves.
+    pub(super) fn record(&mut self, entry: Entry) {
+        self.state.record(&entry).unwrap_or_else(|error| unreachable!("BUG: {error}"));
+        self.entries.push(entry);
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        if !self.entries.is_empty() {
+            self.observer.journal(&std::mem::take(&mut self.entries))?;
+        }
+        for event in std::mem::take(&mut self.events) {
+            self.observer.event(&event);
+        }
+        Ok(())
+    }
+
+    fn relink(&mut self) {
+        for relink in &self.plan.relinks {
+            let (address, after) = (relink.address.clone(), relink.after.clone());
+            self.record(Entry::Relinked { address, after });
+        }
+    }
+
+    // What leaves.
+
+    /// The calls that may leave now, with what they announce recorded.
+    fn choose_calls(&mut self) -> Vec<(usize, Call)> {
+        let mut calls = Vec::new();
+        if self.stopping.is_some() {
+            return calls;
+        }
+        self.wake_paused();
+        while self.calls_in_flight + calls.len() < self.settings.parallelism.max(1) {
+            let step = if let Some((_, Reverse(step))) = self.next.pop() {
+                step
+            } else if let Some(step) = self.frontier.take() {
+                if !self.start(step) {
+                    continue;
+                }
+                step
+            } else {
+                break;
+            };
+            calls.push((step, self.call(step)));
+        }
+        calls
+    }
+
+    fn wake_paused(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((at, step))) = self.paused.peek().copied()
+            && at <= now
+        {
+            self.paused.pop();
+            self.proceed(step);
+        }
+    }
+
+    /// The step's next call leaves as soon as there is room.
+    pub(super) fn proceed(&mut self, step: usize) {
+        self.next.push((self.frontier.urgency(step), Reverse(step)));
+    }
+
+    /// Begins a step. Whether it has a call to make: one that only waits has none.
+    fn start(&mut self, step: usize) -> bool {
+        let op = &self.plan.steps[step].op;
+        let name = op.name();
+        let inputs = match op {
+            Op::Create { inputs, .. } | Op::Update { inputs, .. } => {
+                resolve(inputs, &|r| self.state.lookup(r).cloned())
+            }
+            Op::Finish { address, .. } => self.state.resources[address].inputs.clone(),
+            Op::Delete { .. } => Value::Null,
+        };
+        let now = Instant::now();
+        let run = Run {
+            address: name.address.clone(),
+            generation: name.generation,
+            inputs,
+            started: now,
+            phase: Phase::Create,
+            failures: 0,
+            lost: 0,
+            deadline: now + self.settings.patience,
+            sought: None,
+            said: None,
+        };
+        self.events.push(Event::StepStarted { step: name });
+        self.runs.insert(step, run);
+        let phase = self.first_phase(step);
+        if phase.waits() {
+            self.enter(step, phase);
+            return false;
+        }
+        self.run(step).phase = phase;
+        true
+    }
+
+    /// Announces what the step begins with.
+    fn first_phase(&mut self, step: usize) -> Phase {
+        match &self.plan.steps[step].op {
+            Op::Create { prior: Prior::Unanswered, .. } => Phase::Find,
+            Op::Create { prior: Prior::Vanished, .. } => Phase::Recheck,
+            Op::Create { address, prior, .. } => {
+                if *prior == Prior::Deposed {
+                    self.record(Entry::Deposed { address: address.clone() });
+                }
+                self.announce_creation(step);
+                Phase::Create
+            }
+            Op::Finish { address, .. } => {
+                let status = self.state.resources[address].status;
+                self.frontier.created(step);
+                let schema = self.schema(address);
+                if status == Status::Configured || !schema.configures {
+                    Phase::Ready
+                } else {
+                    Phase::Configure
+                }
+            }
+            Op::Update { address, after, .. } => {
+                let unconfigured = self.state.resources[address].status == Status::Created;
+                let inputs = self.runs[&step].inputs.clone();
+                let (address, after) = (address.clone(), after.clone());
+                let configures = self.schema(&address).configures;
+                self.record(Entry::UpdateStarted { address, inputs, after });
+                if unconfigured && configures { Phase::Configure } else { Phase::Update }
+            }
+            Op::Delete { address, generation } => {
+                let record = self.state.record_of(address, *generation);
+                if record.is_some_and(|record| record.status == Status::Creating) {
+                    return Phase::FindDoomed;
+                }
+                let (address, generation) = (address.clone(), *generation);
+                self.record(Entry::DeleteStarted { address, generation });
+                Phase::Delete
+            }
+        }
+    }
+
+    pub(super) fn announce_creation(&mut self, step: usize) {
+        let Op::Create { address, generation, after, .. } = &self.plan.steps[step].op else {
+            unreachable!("BUG: only a creation announces one");
+        };
+        self.record(Entry::CreateStarted {
+            address: address.clone(),
+            generation: *generation,
+            inputs: self.runs[&step].inputs.clone(),
+            after: after.clone(),
+        });
+    }
+
+    fn call(&self, step: usize) -> Call {
+        let run = &self.runs[&step];
+        let request = self.request(run);
+        let outputs = || self.living(run).map_or(Value::Null, |record| record.outputs.clone());
+        match run.phase {
+            Phase::Recheck | Phase::FindDoomed => {
+                let record = self.recorded(run);
+                Call::Find(Request {
+                    token: self.state.token(&run.address, record.generation),
+                    inputs: record.inputs.clone(),
+                    ..request
+                })
+            }
+            Phase::Find => Call::Find(request),
+            Phase::Create => Call::Create(request),
+            Phase::Configure => Call::Configure(request, outputs()),
+            Phase::Update => {
+                let Op::Update { before, .. } = &self.plan.steps[step].op else {
+                    unreachable!("BUG: only an update updates");
+                };
+                let before = Known { inputs: before.clone(), ..self.known(run) };
+                Call::Update(request, before)
+            }
+            Phase::Delete => Call::Delete(self.known(run)),
+            Phase::Ready | Phase::Gone => unreachable!("BUG: a wait makes no call of its own"),
+        }
+    }
+}
+
+/// Small questions.
+impl Walk<'_> {
+    pub(super) fn spawn_call(&mut self, step: usize, call: Call) {
+        self.calls_in_flight += 1;
+        let provider = Arc::clone(&self.cloud.provider);
+        let task = Task::Call(step);
+        let handle = self
+            .tasks
+            .spawn(async move { Answer { task, reply: Reply::Call(call.make(&*provider).await) } });
+        self.about.insert(handle.id(), Task::Call(step));
+    }
+
+    pub(super) fn run(&mut self, step: usize) -> &mut Run {
+        self.runs
+            .get_mut(&step)
+            .unwrap_or_else(|| unreachable!("BUG: step {step} is not under way"))
+    }
+
+    pub(super) fn schema(&self, address: &Address) -> &'static Schema {
+        self.cloud
+            .provider
+            .schema(address.kind())
+            .unwrap_or_else(|| unreachable!("BUG: {address} is of a kind that nobody knows"))
+    }
+
+    /// What the state has of the life that a step is about.
+    pub(super) fn living(&self, run: &Run) -> Option<&Record> {
+        self.state.record_of(&run.address, run.generation)
+    }
+
+    /// What has the address of a step, whichever life it is.
+    pub(super) fn recorded(&self, run: &Run) -> &Record {
+        self.living(run).unwrap_or_else(|| &self.state.resources[&run.address])
+    }
+
+    pub(super) fn known(&self, run: &Run) -> Known {
+        known(&self.state, &run.address, self.recorded(run))
+    }
+
+    pub(super) fn request(&self, run: &Run) -> Request {
+        Request {
+            address: run.address.clone(),
+            token: self.state.token(&run.address, run.generation),
+            inputs: run.inputs.clone(),
+            secrets: Arc::clone(&self.cloud.secrets),
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn panicked(task: Task) -> Self {
+        let error = ProviderError::new(Class::Unknown, "provider", "it panicked (a bug of ours)");
+        let reply = match task {
+            Task::Call(_) => Reply::Call(Err(error)),
+            Task::Look { .. } => Reply::Look(Err(error)),
+        };
+        Self { task, reply }
+    }
+}
+
+pub(super) fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,265 @@
+//! Turns differences into verdicts with their reasons.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::diff::{FieldChange, diff, diff_where, released};
+use super::{Action, Change, Left, LeftBecause, Observations, Options, Reason};
+use crate::event::Operation;
+use crate::graph::{Address, Graph, Node, Ref, Schema, resolve};
+use crate::provider::{Observed, Schemas};
+use crate::state::{Record, State, Status};
+
+/// What happens to one resource, with what the steps need to know.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// For the reader.
+    pub(super) change: Change,
+    /// The life it is about: the recorded one, or `None` where there is none.
+    pub(super) generation: Option<u64>,
+    /// The inputs of a creation that was announced and not answered: it is asked for just so.
+    pub(super) unanswered: Option<Value>,
+    /// What it is observed to be, where it is changed in place.
+    pub(super) before: Option<Value>,
+}
+
+/// One verdict for every resource that is wanted or known, in dependency order, what goes away
+/// last.
+pub(super) fn decide(
+    operation: Operation,
+    desired: &Graph,
+    state: &State,
+    observed: &Observations,
+    schemas: &dyn Schemas,
+    options: &Options,
+) -> Vec<Verdict> {
+    let mut judge = Judge { state, observed, schemas, options, unsettled: HashSet::new() };
+    let mut verdicts: Vec<_> = desired.nodes().iter().map(|node| judge.wanted(node)).collect();
+    spread_create_first(desired, &mut verdicts);
+    verdicts.extend(unwanted(operation, desired, state));
+    verdicts
+}
+
+struct Judge<'a> {
+    state: &'a State,
+    observed: &'a Observations,
+    schemas: &'a dyn Schemas,
+    options: &'a Options,
+    /// Resources whose outputs are not known before the plan is applied.
+    unsettled: HashSet<&'a Address>,
+}
+
+/// A wanted resource beside what is known of it.
+struct Comparison<'a> {
+    schema: &'a Schema,
+    record: &'a Record,
+    /// As the cloud has it.
+    live: &'a Value,
+    /// As it shall be.
+    after: &'a Value,
+}
+
+impl<'a> Judge<'a> {
+    fn wanted(&mut self, node: &'a Node) -> Verdict {
+        let schema = self.schemas.schema(node.kind()).unwrap_or_else(|| {
+            unreachable!("BUG: {} is of a kind that nobody knows", node.address)
+        });
+        let after = resolve(&node.inputs, &|r| self.lookup(r));
+        let record = self.state.resources.get(&node.address);
+        let observed = self.observed.get(&node.address);
+        let verdict = match (record, observed) {
+            (None, _) => create(node, &after, Reason::New),
+            (Some(record), _) if record.status == Status::Creating => unanswered(node, record),
+            (Some(record), Some(Observed::Missing)) if record.status != Status::Deleting => {
+                let mut verdict = create(node, &after, Reason::Missing);
+                verdict.generation = Some(record.generation);
+                verdict
+            }
+            (Some(record), observed) => {
+                let live = match observed {
+                    Some(Observed::Present { inputs, .. }) => inputs,
+                    _ => &record.inputs,
+                };
+                let comparison = Comparison { schema, record, live, after: &after };
+                self.compare(node, &comparison)
+            }
+        };
+        if matches!(verdict.change.action, Action::Create) || verdict.change.action.replaces() {
+            self.unsettled.insert(&node.address);
+        }
+        if verdict.unanswered.is_some() {
+            self.unsettled.insert(&node.address);
+        }
+        verdict
+    }
+
+    fn lookup(&self, r: &Ref) -> Option<Value> {
+        if self.unsettled.contains(&r.address) {
+            return None;
+        }
+        if let Some(Observed::Present { outputs, .. }) = self.observed.get(&r.address) {
+            return outputs.get(&r.output).cloned();
+        }
+        self.state.lookup(r).cloned()
+    }
+
+    fn compare(&self, node: &Node, at: &Comparison<'_>) -> Verdict {
+        let unfinished = matches!(at.record.status, Status::Created | Status::Configured);
+        // What was never configured differs from everything: the promise it was made with counts.
+        let base = if unfinished { &at.record.inputs } else { at.live };
+        let (fields, left) = self.split(at, diff(Some(base), Some(at.after)));
+        let (action, reason) = self.judge(node, at, &fields, unfinished);
+        let drift = if unfinished {
+            Vec::new()
+        } else {
+            diff_where(Some(&at.record.inputs), Some(at.live), Some(at.after))
+        };
+        let keeps = matches!(action, Action::Keep | Action::Finish);
+        let change = Change {
+            address: node.address.clone(),
+            action,
+            reason,
+            id: id(&at.record.outputs),
+            fields: if keeps { Vec::new() } else { fields },
+            drift,
+            left,
+        };
+        Verdict {
+            change,
+            generation: Some(at.record.generation),
+            unanswered: None,
+            before: (action == Action::Update).then(|| at.live.clone()),
+        }
+    }
+
+    /// The differences that are acted on, and those that are not.
+    fn split(&self, at: &Comparison<'_>, all: Vec<FieldChange>) -> (Vec<FieldChange>, Vec<Left>) {
+        let (mut fields, mut left) = (Vec::new(), Vec::new());
+        for mut field in all {
+            if at.schema.set_at_creation.contains(&field.input()) {
+                left.push(Left { field, because: LeftBecause::SetAtCreation });
+            } else {
+                field.replaces = at.schema.replaced_by.contains(&field.input());
+                fields.push(field);
+            }
+        }
+        let gone = released(&at.record.inputs, at.after);
+        left.extend(gone.into_iter().map(|field| Left { field, because: LeftBecause::NoOpinion }));
+        (fields, left)
+    }
+
+    fn judge(
+        &self,
+        node: &Node,
+        at: &Comparison<'_>,
+        fields: &[FieldChange],
+        unfinished: bool,
+    ) -> (Action, Reason) {
+        let replace = if at.schema.create_first {
+            Action::CreateThenDelete
+        } else {
+            Action::DeleteThenCreate
+        };
+        if at.record.status == Status::Deleting {
+            return (Action::DeleteThenCreate, Reason::HalfDeleted);
+        }
+        if self.options.replace.contains(&node.address) {
+            return (replace, Reason::Requested);
+        }
+        let forced: Vec<String> =
+            fields.iter().filter(|f| f.replaces).map(|f| f.path.clone()).collect();
+        if !forced.is_empty() {
+            return (replace, Reason::CannotUpdate { paths: forced });
+        }
+        if fields.is_empty() {
+            return if unfinished || at.record.status == Status::Updating {
+                (Action::Finish, Reason::Unfinished)
+            } else {
+                (Action::Keep, Reason::UpToDate)
+            };
+        }
+        let changed = !diff(Some(&at.record.inputs), Some(at.after)).is_empty();
+        (Action::Update, if changed { Reason::Changed } else { Reason::Drifted })
+    }
+}
+
+fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
+    let change = Change {
+        address: node.address.clone(),
+        action: Action::Create,
+        reason,
+        id: None,
+        fields: diff(None, Some(after)),
+        drift: Vec::new(),
+        left: Vec::new(),
+    };
+    Verdict { change, generation: None, unanswered: None, before: None }
+}
+
+/// The creation is asked for again exactly as it was: same token, same inputs. What the
+/// configuration says otherwise by now shows in the plan after it.
+fn unanswered(node: &Node, record: &Record) -> Verdict {
+    let mut verdict = create(node, &record.inputs, Reason::Unfinished);
+    verdict.change.action = Action::Finish;
+    verdict.generation = Some(record.generation);
+    verdict.unanswered = Some(record.inputs.clone());
+    verdict
+}
+
+/// Whatever a replacement that creates first needs, directly or not, must create first if it is
+/// replaced too: otherwise each would wait for the other.
+fn spread_create_first(desired: &Graph, verdicts: &mut [Verdict]) {
+    let nodes = desired.nodes();
+    let index: HashMap<&Address, usize> =
+        nodes.iter().enumerate().map(|(i, node)| (&node.address, i)).collect();
+    let mut needed = vec![false; nodes.len()];
+    for i in (0..nodes.len()).rev() {
+        let change = &mut verdicts[i].change;
+        if needed[i] && change.action == Action::DeleteThenCreate {
+            change.action = Action::CreateThenDelete;
+        }
+        if needed[i] || change.action == Action::CreateThenDelete {
+            nodes[i].after.iter().for_each(|address| needed[index[address]] = true);
+        }
+    }
+}
+
+fn unwanted<'a>(
+    operation: Operation,
+    desired: &'a Graph,
+    state: &'a State,
+) -> impl Iterator<Item = Verdict> + 'a {
+    let reason = match operation {
+        Operation::Apply => Reason::NotInConfiguration,
+        Operation::Destroy => Reason::Destroy,
+    };
+    let orphans = state
+        .resources
+        .iter()
+        .filter(|(address, _)| desired.get(address).is_none())
+        .map(move |(address, record)| delete(address, record, reason.clone()));
+    let superseded = state.deposed.iter().flat_map(|(address, lives)| {
+        lives.iter().map(|record| delete(address, record, Reason::Superseded))
+    });
+    orphans.chain(superseded)
+}
+
+fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
+    let change = Change {
+        address: address.clone(),
+        action: Action::Delete,
+        reason,
+        id: id(&record.outputs),
+        fields: Vec::new(),
+        drift: Vec::new(),
+        left: Vec::new(),
+    };
+    Verdict { change, generation: Some(record.generation), unanswered: None, before: None }
+}
+
+/// The output that people know a resource by.
+pub fn id(outputs: &Value) -> Option<String> {
+    let known = ["id", "allocation", "arn", "name"];
+    known.iter().find_map(|name| outputs.get(name)?.as_str()).map(str::to_owned)
+}

@@ -1,0 +1,269 @@
+//! Turns verdicts into steps.
+//!
+//! The order is Terraform's, which hands know: makers follow what they need, deletions go before
+//! the deletion of what they needed, what lets go of a doomed resource does so before it goes.
+
+use std::collections::{BTreeSet, HashMap};
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::DiGraph;
+
+use super::decide::Verdict;
+use super::{Action, Dependency, Op, Prior, Reason, Step, Until};
+use crate::graph::{Address, Graph};
+use crate::provider::Schemas;
+use crate::state::{Record, State};
+
+/// The steps that carry out the verdicts.
+pub(super) fn steps(
+    verdicts: &[Verdict],
+    desired: &Graph,
+    state: &State,
+    schemas: &dyn Schemas,
+    generation: u64,
+) -> Vec<Step> {
+    let mut order = Order::new(verdicts, desired, generation);
+    order.make_after_what_is_needed(desired, schemas);
+    order.replace_in_turn(verdicts);
+    order.delete_before_what_was_needed(state);
+    order.into_steps()
+}
+
+/// How much a preference is worth; the last is given up first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// What is changed in place lets go of a doomed resource before it goes.
+    LettingGo,
+    /// Nobody is hurt otherwise, but less stands in between.
+    Manners,
+}
+
+/// Who waits for whom, while it is worked out.
+struct Order<'a> {
+    ops: Vec<Op>,
+    after: Vec<BTreeSet<Dependency>>,
+    /// `(step, other)`: the step had better wait for the other, unless that closes a circle.
+    preferred: Vec<(usize, usize, Rank)>,
+    /// The step that makes or changes a resource.
+    make: HashMap<&'a Address, usize>,
+    /// The steps that delete a resource's lives.
+    unmake: HashMap<&'a Address, Vec<usize>>,
+    action: HashMap<&'a Address, Action>,
+}
+
+impl<'a> Order<'a> {
+    fn new(verdicts: &'a [Verdict], desired: &Graph, generation: u64) -> Self {
+        let mut order = Self {
+            ops: Vec::new(),
+            after: Vec::new(),
+            preferred: Vec::new(),
+            make: HashMap::new(),
+            unmake: HashMap::new(),
+            action: HashMap::new(),
+        };
+        for verdict in verdicts {
+            order.add_unmaking(verdict);
+            order.add_making(verdict, desired, generation);
+        }
+        order
+    }
+
+    fn push(&mut self, op: Op) -> usize {
+        self.ops.push(op);
+        self.after.push(BTreeSet::new());
+        self.ops.len() - 1
+    }
+
+    fn add_unmaking(&mut self, verdict: &'a Verdict) {
+        let change = &verdict.change;
+        if change.action == Action::Delete || change.action.replaces() {
+            let generation = verdict.generation.expect("BUG: only what exists is deleted");
+            let step = self.push(Op::Delete { address: change.address.clone(), generation });
+            self.unmake.entry(&change.address).or_default().push(step);
+        }
+        // A superseded life does not speak for the address.
+        if change.reason != Reason::Superseded {
+            self.action.insert(&change.address, change.action);
+        }
+    }
+
+    fn add_making(&mut self, verdict: &'a Verdict, desired: &Graph, generation: u64) {
+        let address = &verdict.change.address;
+        let Some(node) = desired.get(address) else { return };
+        if verdict.change.reason == Reason::Superseded {
+            return;
+        }
+        let life = verdict.generation.unwrap_or(generation);
+        let (address, after) = (address.clone(), node.after.clone());
+        let op = match verdict.change.action {
+            Action::Keep | Action::Delete => return,
+            Action::Finish => match &verdict.unanswered {
+                Some(inputs) => Op::Create {
+                    address,
+                    generation: life,
+                    inputs: inputs.clone(),
+                    after,
+                    prior: Prior::Unanswered,
+                },
+                None => Op::Finish { address, generation: life },
+            },
+            Action::Update => Op::Update {
+                address,
+                generation: life,
+                before: verdict.before.clone().unwrap_or_default(),
+                inputs: node.inputs.clone(),
+                after,
+            },
+            action => Op::Create {
+                address,
+                generation,
+                inputs: node.inputs.clone(),
+                after,
+                prior: match (action, &verdict.change.reason) {
+                    (Action::CreateThenDelete, _) => Prior::Deposed,
+                    (_, Reason::Missing) => Prior::Vanished,
+                    _ => Prior::Nothing,
+                },
+            },
+        };
+        let step = self.push(op);
+        self.make.insert(&verdict.change.address, step);
+    }
+
+    fn wait(&mut self, step: usize, other: usize, until: Until) {
+        self.after[step].insert(Dependency { step: index(other), until });
+    }
+
+    fn prefer(&mut self, rank: Rank, step: usize, other: usize) {
+        self.preferred.push((step, other, rank));
+    }
+
+    fn make_after_what_is_needed(&mut self, desired: &Graph, schemas: &dyn Schemas) {
+        for node in desired.nodes() {
+            let Some(&step) = self.make.get(&node.address) else { continue };
+            for needed in &node.after {
+                let Some(&other) = self.make.get(needed) else { continue };
+                let until = match &self.ops[other] {
+                    Op::Update { .. } => Until::Done,
+                    _ => schemas.schema(needed.kind()).map_or(Until::Done, |s| s.usable.into()),
+                };
+                self.wait(step, other, until);
+            }
+        }
+    }
+
+    fn replace_in_turn(&mut self, verdicts: &[Verdict]) {
+        for Verdict { change, .. } in verdicts {
+            let Some(&made) = self.make.get(&change.address) else { continue };
+            let Some(deleted) = self.unmake.get(&change.address).cloned() else { continue };
+            // The current life comes first; what an earlier run deposed has no part in the turn.
+            let (replaced, deposed) = deleted.split_at(usize::from(change.action.replaces()));
+            for &old in replaced {
+                match change.action {
+                    Action::DeleteThenCreate => self.wait(made, old, Until::Done),
+                    _ => self.wait(old, made, Until::Done),
+                }
+            }
+            deposed.iter().for_each(|&old| self.prefer(Rank::Manners, old, made));
+        }
+    }
+
+    fn delete_before_what_was_needed(&mut self, state: &State) {
+        let current = state.resources.iter();
+        let deposed = state.deposed.iter();
+        let lives =
+            current.chain(deposed.flat_map(|(a, lives)| lives.iter().map(move |one| (a, one))));
+        for (address, record) in lives {
+            for needed in &record.after {
+                self.let_go(address, record, needed);
+            }
+        }
+    }
+
+    /// Orders what happens to a resource and to one that it was recorded to need.
+    fn let_go(&mut self, address: &Address, record: &Record, needed: &Address) {
+        let made = self.make.get(address).copied();
+        let deleted = self.deletion_of(address, record.generation);
+        let needed_action = self.action.get(needed).copied();
+        let in_turn = needed_action == Some(Action::DeleteThenCreate);
+        for gone in self.unmake.get(needed).cloned().unwrap_or_default() {
+            match (deleted, made) {
+                (Some(deleted), _) => self.wait(gone, deleted, Until::Done),
+                (None, Some(made)) if !in_turn => self.prefer(Rank::LettingGo, gone, made),
+                _ => {}
+            }
+            if let (Some(_), Some(made)) = (deleted, made)
+                && !in_turn
+                && needed_action != Some(Action::Delete)
+            {
+                self.prefer(Rank::Manners, gone, made);
+            }
+        }
+        let (Some(deleted), Some(&changed)) = (deleted, self.make.get(needed)) else { return };
+        let deleted_first = made.is_none_or(|made| !self.waits_for(deleted, made));
+        let in_place = matches!(self.ops[changed], Op::Update { .. });
+        if deleted_first && (in_place || needed_action == Some(Action::CreateThenDelete)) {
+            self.prefer(Rank::Manners, changed, deleted);
+        }
+    }
+
+    fn deletion_of(&self, address: &Address, life: u64) -> Option<usize> {
+        let steps = self.unmake.get(address)?.iter().copied();
+        steps.into_iter().find(
+            |&step| matches!(&self.ops[step], Op::Delete { generation, .. } if *generation == life),
+        )
+    }
+
+    fn waits_for(&self, step: usize, other: usize) -> bool {
+        self.after[step].iter().any(|dependency| dependency.step == index(other))
+    }
+
+    fn into_steps(mut self) -> Vec<Step> {
+        self.break_circles();
+        for (step, other, _) in self.preferred {
+            self.after[step].insert(Dependency { step: index(other), until: Until::Done });
+        }
+        let steps = self.ops.into_iter().zip(self.after);
+        steps.map(|(op, after)| Step { op, after: after.into_iter().collect() }).collect()
+    }
+
+    /// Gives up preferences until nobody waits for himself: in each circle, the weakest first.
+    fn break_circles(&mut self) {
+        loop {
+            let circle = self.circles();
+            let inside =
+                |step: usize, other: usize| circle[step].is_some() && circle[step] == circle[other];
+            let weakest = self.preferred.iter().filter(|(step, other, _)| inside(*step, *other));
+            let Some(weakest) = weakest.map(|(_, _, rank)| *rank).max() else {
+                let stuck = circle.iter().any(Option::is_some);
+                assert!(!stuck, "BUG: the steps of a plan wait for each other");
+                return;
+            };
+            self.preferred.retain(|&(step, other, rank)| rank != weakest || !inside(step, other));
+        }
+    }
+
+    /// For each step the number of the circle it is in, if it is in one.
+    fn circles(&self) -> Vec<Option<usize>> {
+        let hard = self.after.iter().enumerate().flat_map(|(step, after)| {
+            after.iter().map(move |dependency| (dependency.step, index(step)))
+        });
+        let preferred = self.preferred.iter().map(|&(step, other, _)| (index(other), index(step)));
+        let mut graph = DiGraph::<(), (), u32>::new();
+        self.ops.iter().for_each(|_| {
+            graph.add_node(());
+        });
+        graph.extend_with_edges(hard.chain(preferred));
+        let mut circle = vec![None; self.ops.len()];
+        for (number, members) in tarjan_scc(&graph).into_iter().enumerate() {
+            if members.len() > 1 {
+                members.into_iter().for_each(|step| circle[step.index()] = Some(number));
+            }
+        }
+        circle
+    }
+}
+
+fn index(step: usize) -> u32 {
+    u32::try_from(step).expect("BUG: a plan of four thousand million steps")
+}

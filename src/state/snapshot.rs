@@ -1,0 +1,225 @@
+//! The text of a snapshot: JSON with a line per resource, sealed. Never touches a file.
+//!
+//! ```text
+//! {"checksum":"sha256:..",
+//! "format":{"major":1,"minor":0},
+//! "lineage":"0d1f..",
+//! "serial":41,
+//! ..
+//! "resources":{
+//! "subnet.private-a":{"generation":1,"status":"ready",..},
+//! "vpc.main":{..}}}
+//! ```
+//!
+//! Pretty-printing everything would cost half as many bytes again and show less on a screen. The
+//! checksum covers everything after the first line. A text without one is taken as it is: somebody
+//! wrote it by hand and means it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::error::{Damage, Unusable};
+use super::{FORMAT, Format, State};
+use crate::secret::hex;
+
+const SEAL: &str = "checksum";
+const ALGORITHM: &str = "sha256:";
+
+/// A state, and whether its text was as we wrote it rather than somebody's own.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The state.
+    pub state: State,
+    /// Whether it carries our checksum.
+    pub sealed: bool,
+}
+
+/// The text of a state.
+pub fn write(state: &State) -> Vec<u8> {
+    let mut body = Body(Vec::new());
+    body.field("format", &state.format);
+    body.field("lineage", &state.lineage);
+    body.field("serial", &state.serial);
+    body.field("generation", &state.generation);
+    body.field("cluster", &state.cluster);
+    body.lines("facts", &state.facts);
+    body.lines("resources", &state.resources);
+    if !state.deposed.is_empty() {
+        body.lines("deposed", &state.deposed);
+    }
+    for (field, value) in state.unknown.iter().filter(|(field, _)| *field != SEAL) {
+        body.field(field, value);
+    }
+    let body = body.finish();
+    let mut text = seal(&body).into_bytes();
+    text.extend_from_slice(&body);
+    text
+}
+
+/// The state of a text. The text is scratch space afterwards.
+///
+/// # Errors
+/// When it is not what was written, or of a newer major.
+pub fn read(text: &mut [u8]) -> Result<Snapshot, Unusable> {
+    let sealed = unseal(text).map_err(|why| probed(text, Damage::at_start(why)))?;
+    let state: State = serde_json::from_slice(text).map_err(|error| {
+        let damage = Damage::of_json(text, &error);
+        probed(text, damage)
+    })?;
+    match state.format.major {
+        major if major > FORMAT.major => Err(Unusable::NewerFormat(state.format)),
+        major if major < FORMAT.major => {
+            let why = format!("the format {} is unknown", state.format);
+            Err(Damage::at_start(&why).into())
+        }
+        _ => Ok(Snapshot { state, sealed }),
+    }
+}
+
+/// Checks the first line and overwrites what it has besides the opening brace, so that the rest
+/// reads as JSON with the same places. Whether there was a checksum.
+fn unseal(text: &mut [u8]) -> Result<bool, &'static str> {
+    let end = text.iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| end + 1);
+    let (first, body) = text.split_at_mut(end);
+    // Either word is enough: damage to one of them must not read as a text without a checksum.
+    if !contains(first, SEAL) && !contains(first, ALGORITHM) {
+        return Ok(false);
+    }
+    if first != seal(body).as_bytes() {
+        return Err("its checksum does not match its content");
+    }
+    first[1..end - 1].fill(b' ');
+    Ok(true)
+}
+
+fn seal(body: &[u8]) -> String {
+    format!("{{\"{SEAL}\":\"{ALGORITHM}{}\",\n", hex(&Sha256::digest(body)))
+}
+
+fn contains(text: &[u8], word: &str) -> bool {
+    text.windows(word.len()).any(|window| window == word.as_bytes())
+}
+
+/// A newer major is recognised even where nothing else can be.
+fn probed(text: &[u8], damage: Damage) -> Unusable {
+    #[derive(Deserialize)]
+    struct Probe {
+        format: Format,
+    }
+    match serde_json::from_slice(text) {
+        Ok(Probe { format }) if format.major > FORMAT.major => Unusable::NewerFormat(format),
+        _ => Unusable::Damaged(damage),
+    }
+}
+
+impl Damage {
+    fn at_start(why: &str) -> Self {
+        Damage { line: 1, offset: 0, serial: None, why: why.to_owned() }
+    }
+
+    fn of_json(text: &[u8], error: &serde_json::Error) -> Self {
+        let line = error.line().max(1);
+        let before = text.split_inclusive(|&byte| byte == b'\n').take(line - 1);
+        let offset = before.map(<[u8]>::len).sum();
+        Damage { line, offset, serial: None, why: error.to_string() }
+    }
+}
+
+/// A JSON object without its opening brace, which stands in the line of the checksum.
+struct Body(Vec<u8>);
+
+impl Body {
+    fn field<T: Serialize>(&mut self, name: &str, value: &T) {
+        self.name(name);
+        self.value(value);
+    }
+
+    /// A map with a line per member.
+    fn lines<'a, K, V>(&mut self, name: &str, members: impl IntoIterator<Item = (&'a K, &'a V)>)
+    where
+        K: Serialize + 'a,
+        V: Serialize + 'a,
+    {
+        self.name(name);
+        self.0.push(b'{');
+        for (index, (key, value)) in members.into_iter().enumerate() {
+            self.0.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
+            self.value(key);
+            self.0.push(b':');
+            self.value(value);
+        }
+        self.0.push(b'}');
+    }
+
+    fn name(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            self.0.extend_from_slice(b",\n");
+        }
+        self.value(&Value::from(name));
+        self.0.push(b':');
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
+        serde_json::to_writer(&mut self.0, value).expect("BUG: plain data into memory");
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(b"}\n");
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> State {
+        let mut state = State::new("a lineage".to_owned());
+        state.facts.insert("zones".to_owned(), serde_json::json!(["a", "b"]));
+        state.unknown.insert("of tomorrow".to_owned(), Value::from(7));
+        state
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_is_plain_json() {
+        let mut text = write(&sample());
+        let plain: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(plain["facts"]["zones"][1], "b");
+        let snapshot = read(&mut text).unwrap();
+        assert!(snapshot.sealed);
+        assert_eq!(snapshot.state, sample());
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let text = write(&sample());
+        for place in 0..text.len() {
+            for bit in 0..8 {
+                let mut damaged = text.clone();
+                damaged[place] ^= 1 << bit;
+                assert!(read(&mut damaged).is_err(), "bit {bit} of byte {place}");
+            }
+            assert!(read(&mut text[..place].to_vec()).is_err(), "cut at byte {place}");
+        }
+    }
+
+    #[test]
+    fn a_text_by_hand_needs_no_checksum() {
+        let text = write(&sample());
+        let body = text.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        let mut by_hand = [b"{", &text[body..]].concat();
+        let snapshot = read(&mut by_hand).unwrap();
+        assert!(!snapshot.sealed);
+        assert_eq!(snapshot.state, sample());
+    }
+
+    #[test]
+    fn a_newer_major_is_named_whatever_else_it_says() {
+        let newer = Format { major: FORMAT.major + 1, minor: 3 };
+        let mut sealed = write(&State { format: newer, ..sample() });
+        assert_eq!(read(&mut sealed).unwrap_err(), Unusable::NewerFormat(newer));
+        let mut strange = br#"{"format":{"major":2,"minor":3},"resources":"elsewhere"}"#.to_vec();
+        assert_eq!(read(&mut strange).unwrap_err(), Unusable::NewerFormat(newer));
+    }
+}

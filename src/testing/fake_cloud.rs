@@ -1,0 +1,459 @@
+//! A cloud in a map: no network, any latency, any failure, and stricter than a real one.
+//!
+//! It refuses inputs that name an object which does not exist, deletions of what others still
+//! refer to, and answers the same creation token with the same object. Its kinds are given as
+//! schemas; what it is asked is kept as a list of calls.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::apply::Observer;
+use crate::event::Event;
+use crate::graph::{Address, Schema, each_ref};
+use crate::provider::{
+    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
+};
+use crate::state::Entry;
+
+/// A cloud in a map.
+#[derive(Debug)]
+pub struct FakeCloud {
+    schemas: &'static [Schema],
+    latency: Duration,
+    world: Mutex<World>,
+    busy: AtomicUsize,
+    busiest: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    objects: BTreeMap<String, Object>,
+    by_token: HashMap<String, String>,
+    /// How many objects refer to each.
+    referrers: HashMap<String, usize>,
+    next: u64,
+    calls: Vec<String>,
+    faults: Vec<Fault>,
+    /// Looks that answer "not yet" before an object is ready, by kind.
+    slowness: HashMap<String, u32>,
+    log_calls: bool,
+    /// Objects are not found by the first so many questions after their creation.
+    hidden: u32,
+}
+
+#[derive(Debug)]
+struct Object {
+    address: Address,
+    inputs: Value,
+    looks: u32,
+    hidden: u32,
+}
+
+/// Something that goes wrong, the next `times` times.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// Which calls: those whose line (`create vpc.main`) starts with this.
+    pub call: String,
+    /// How often.
+    pub times: u32,
+    /// Whether the call takes effect all the same.
+    pub when: When,
+    /// The error.
+    pub class: Class,
+}
+
+/// When a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before it has done anything.
+    Before,
+    /// After it has: the answer is lost.
+    After,
+}
+
+impl FakeCloud {
+    /// A cloud of these kinds in which every call takes this long, there and back.
+    pub fn new(schemas: &'static [Schema], latency: Duration) -> Self {
+        let world = World { log_calls: true, ..World::default() };
+        Self {
+            schemas,
+            latency,
+            world: Mutex::new(world),
+            busy: AtomicUsize::new(0),
+            busiest: AtomicUsize::new(0),
+        }
+    }
+
+    /// The same without a list of calls, for very large runs.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        self.world().log_calls = false;
+        self
+    }
+
+    /// Makes something go wrong.
+    pub fn fail(&self, call: &str, times: u32, when: When, class: Class) {
+        self.world().faults.push(Fault { call: call.to_owned(), times, when, class });
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.world().faults.clear();
+    }
+
+    /// Makes objects of a kind take so many looks until they are ready.
+    pub fn slow(&self, kind: &str, looks: u32) {
+        self.world().slowness.insert(kind.to_owned(), looks);
+    }
+
+    /// Makes new objects invisible to the first so many questions.
+    pub fn hide_new(&self, questions: u32) {
+        self.world().hidden = questions;
+    }
+
+    /// Somebody else changes an input of an object.
+    pub fn meddle(&self, address: &str, input: &str, value: &Value) {
+        for object in self.world().objects.values_mut().filter(|o| o.address.as_str() == address) {
+            object.inputs[input] = value.clone();
+        }
+    }
+
+    /// Nobody refers to an object any more.
+    pub fn release(&self, address: &str) {
+        let mut world = self.world();
+        let named = world.objects.iter().filter(|(_, object)| object.address.as_str() == address);
+        let ids: Vec<String> = named.map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            world.referrers.remove(&id);
+        }
+    }
+
+    /// Everything that exists is ready from now on.
+    pub fn hurry(&self) {
+        self.world().objects.values_mut().for_each(|object| object.looks = 0);
+    }
+
+    /// An object was never made, and neither was the call that made it.
+    pub fn unmake(&self, address: &str) {
+        self.lose(address);
+        let mut world = self.world();
+        let World { objects, by_token, .. } = &mut *world;
+        by_token.retain(|_, id| objects.contains_key(id));
+    }
+
+    /// Somebody else deletes an object.
+    pub fn lose(&self, address: &str) {
+        let mut world = self.world();
+        let id = world.objects.iter().find(|(_, o)| o.address.as_str() == address);
+        if let Some(id) = id.map(|(id, _)| id.clone()) {
+            world.remove(&id);
+        }
+    }
+
+    /// What was asked, in the order it took effect: `create vpc.main`, `look subnet 2`.
+    pub fn calls(&self) -> Vec<String> {
+        self.world().calls.clone()
+    }
+
+    /// The calls that begin with one of these words.
+    pub fn calls_of(&self, verbs: &[&str]) -> Vec<String> {
+        let of = |call: &String| verbs.iter().any(|verb| call.starts_with(verb));
+        self.calls().into_iter().filter(of).collect()
+    }
+
+    /// Forgets what was asked.
+    pub fn forget_calls(&self) {
+        self.world().calls.clear();
+    }
+
+    /// What exists: address and inputs, with ids replaced by the addresses they belong to.
+    pub fn inventory(&self) -> Vec<(Address, Value)> {
+        let world = self.world();
+        let name = |id: &str| world.objects.get(id).map(|object| object.address.to_string());
+        let mut inventory: Vec<_> = world
+            .objects
+            .values()
+            .map(|object| (object.address.clone(), renamed(&object.inputs, &name)))
+            .collect();
+        inventory.sort_by(|a, b| a.0.cmp(&b.0));
+        inventory
+    }
+
+    /// The most calls that were ever in flight at once.
+    pub fn busiest(&self) -> usize {
+        self.busiest.load(SeqCst)
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn act<T>(
+        &self,
+        call: String,
+        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
+        self.busiest.fetch_max(self.busy.fetch_add(1, SeqCst) + 1, SeqCst);
+        // Half on the way there, half on the way back: whoever is killed in the second half has
+        // changed the world and does not know.
+        self.travel().await;
+        let result = self.world().take_effect(call, act);
+        self.travel().await;
+        self.busy.fetch_sub(1, SeqCst);
+        result
+    }
+
+    async fn travel(&self) {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency / 2).await;
+        }
+    }
+}
+
+impl World {
+    fn take_effect<T>(
+        &mut self,
+        call: String,
+        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
+        let fault = self.fault(&call);
+        if let Some((When::Before, error)) = fault {
+            return Err(error);
+        }
+        let done = act(self)?;
+        if self.log_calls {
+            self.calls.push(call);
+        }
+        match fault {
+            Some((_, error)) => Err(error),
+            None => Ok(done),
+        }
+    }
+
+    fn fault(&mut self, call: &str) -> Option<(When, ProviderError)> {
+        let fault = self.faults.iter_mut().find(|f| f.times > 0 && call.starts_with(&*f.call))?;
+        fault.times -= 1;
+        let (code, message) = ("Injected", "told to fail");
+        Some((fault.when, ProviderError::new(fault.class, call, message).with_code(code)))
+    }
+
+    fn create(&mut self, request: Request) -> Result<Value, ProviderError> {
+        if let Some(id) = self.by_token.get(&request.token) {
+            return match self.objects.get(id) {
+                Some(object) if object.inputs == request.inputs => Ok(json!({ "id": id })),
+                Some(_) => Err(refuse("IdempotentParameterMismatch", &request.address)),
+                None => Err(refuse("IdempotentObjectDeleted", &request.address)),
+            };
+        }
+        self.check(&request)?;
+        self.next += 1;
+        let id = format!("fake-{}-{}", request.kind(), self.next);
+        each_id(&request.inputs, &mut |needed| {
+            *self.referrers.entry(needed.to_owned()).or_default() += 1;
+        });
+        let Request { address, token, inputs, .. } = request;
+        self.by_token.insert(token, id.clone());
+        let looks = self.slowness.get(address.kind()).copied().unwrap_or_default();
+        let hidden = self.hidden;
+        self.objects.insert(id.clone(), Object { address, inputs, looks, hidden });
+        Ok(json!({ "id": id }))
+    }
+
+    /// Every id among the inputs must belong to something that exists.
+    fn check(&self, request: &Request) -> Result<(), ProviderError> {
+        let mut unknown = None;
+        each_ref(&request.inputs, &mut |r| unknown = Some(r.address.to_string()));
+        each_id(&request.inputs, &mut |id| {
+            if !self.objects.contains_key(id) {
+                unknown = Some(id.to_owned());
+            }
+        });
+        unknown.map_or(Ok(()), |id| Err(refuse(&format!("NotFound({id})"), &request.address)))
+    }
+
+    fn update(&mut self, request: Request, before: &Known) -> Result<Value, ProviderError> {
+        self.check(&request)?;
+        let id = object_id(&before.outputs).to_owned();
+        let Some(object) = self.objects.get_mut(&id) else {
+            return Err(refuse("NotFound", &request.address));
+        };
+        let old = std::mem::replace(&mut object.inputs, request.inputs);
+        let new = object.inputs.clone();
+        self.count(&old, |n| n.saturating_sub(1));
+        self.count(&new, |n| n + 1);
+        Ok(before.outputs.clone())
+    }
+
+    fn count(&mut self, inputs: &Value, change: fn(usize) -> usize) {
+        each_id(inputs, &mut |id| {
+            let count = self.referrers.entry(id.to_owned()).or_default();
+            *count = change(*count);
+        });
+    }
+
+    fn delete(&mut self, known: &Known) -> Result<(), ProviderError> {
+        let id = object_id(&known.outputs);
+        if self.referrers.get(id).is_some_and(|&n| n > 0) {
+            return Err(refuse("DependencyViolation", &known.address));
+        }
+        self.remove(id);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(object) = self.objects.remove(id) {
+            self.count(&object.inputs, |n| n.saturating_sub(1));
+        }
+    }
+
+    fn find(&mut self, token: &str) -> Option<Value> {
+        let id = self.by_token.get(token)?.clone();
+        let object = self.objects.get_mut(&id)?;
+        if object.hidden > 0 {
+            object.hidden -= 1;
+            return None;
+        }
+        Some(json!({ "id": id }))
+    }
+
+    fn observe(&mut self, known: &Known) -> Observed {
+        let found = match &known.outputs {
+            Value::Null => self.find(&known.token),
+            outputs => Some(outputs.clone()),
+        };
+        let object = found.as_ref().and_then(|outputs| self.objects.get_mut(object_id(outputs)));
+        match (object, found.clone()) {
+            (Some(object), _) if object.hidden > 0 => {
+                object.hidden -= 1;
+                Observed::Missing
+            }
+            (Some(object), Some(outputs)) => {
+                Observed::Present { inputs: object.inputs.clone(), outputs }
+            }
+            _ => Observed::Missing,
+        }
+    }
+
+    fn look(&mut self, known: &Known) -> Look {
+        match self.objects.get_mut(object_id(&known.outputs)) {
+            Some(object) if object.looks > 0 => {
+                object.looks -= 1;
+                Look::NotYet("pending".into())
+            }
+            Some(_) => Look::Done(known.outputs.clone()),
+            None => Look::NotYet("not visible".into()),
+        }
+    }
+
+    fn look_gone(&self, known: &Known) -> Look {
+        if self.objects.contains_key(object_id(&known.outputs)) {
+            Look::NotYet("deleting".into())
+        } else {
+            Look::Done(Value::Null)
+        }
+    }
+}
+
+impl Schemas for FakeCloud {
+    fn schema(&self, kind: &str) -> Option<&'static Schema> {
+        self.schemas.iter().find(|schema| schema.kind == kind)
+    }
+}
+
+impl Provider for FakeCloud {
+    fn create(&self, request: Request) -> Reply<'_, Value> {
+        let call = format!("create {}", request.address);
+        Box::pin(self.act(call, |world| world.create(request)))
+    }
+    fn find(&self, request: Request) -> Reply<'_, Option<Value>> {
+        let call = format!("find {}", request.address);
+        Box::pin(self.act(call, move |world| Ok(world.find(&request.token))))
+    }
+    fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value> {
+        let call = format!("configure {}", request.address);
+        Box::pin(self.act(call, |_| Ok(outputs)))
+    }
+    fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        let call = format!("look {kind} {}", waiting.len());
+        Box::pin(
+            self.act(call, move |world| {
+                Ok(waiting.iter().map(|known| world.look(known)).collect())
+            }),
+        )
+    }
+    fn update(&self, request: Request, before: Known) -> Reply<'_, Value> {
+        let call = format!("update {}", request.address);
+        Box::pin(self.act(call, move |world| world.update(request, &before)))
+    }
+    fn delete(&self, known: Known) -> Reply<'_, ()> {
+        let call = format!("delete {}", known.address);
+        Box::pin(self.act(call, move |world| world.delete(&known)))
+    }
+    fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        let call = format!("look-gone {kind} {}", waiting.len());
+        Box::pin(self.act(call, move |world| {
+            Ok(waiting.iter().map(|known| world.look_gone(known)).collect())
+        }))
+    }
+    fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>> {
+        let call = format!("observe {kind} {}", known.len());
+        Box::pin(
+            self.act(call, move |world| {
+                Ok(known.iter().map(|known| world.observe(known)).collect())
+            }),
+        )
+    }
+}
+
+fn refuse(code: &str, address: &Address) -> ProviderError {
+    ProviderError::new(Class::Refused, "fake", format!("refused for {address}")).with_code(code)
+}
+
+fn object_id(outputs: &Value) -> &str {
+    outputs.get("id").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Visits every id of ours in a value.
+fn each_id(value: &Value, visit: &mut dyn FnMut(&str)) {
+    match value {
+        Value::String(text) if text.starts_with("fake-") => visit(text),
+        Value::Array(items) => items.iter().for_each(|item| each_id(item, visit)),
+        Value::Object(fields) => fields.values().for_each(|field| each_id(field, visit)),
+        _ => {}
+    }
+}
+
+fn renamed(value: &Value, name: &dyn Fn(&str) -> Option<String>) -> Value {
+    match value {
+        Value::String(text) => name(text).map_or_else(|| value.clone(), Value::String),
+        Value::Array(items) => items.iter().map(|item| renamed(item, name)).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, field)| (key.clone(), renamed(field, name))).collect()
+        }
+        leaf => leaf.clone(),
+    }
+}
+
+/// An observer that keeps everything in memory.
+#[derive(Debug, Default)]
+pub struct Tape {
+    /// What was written to the journal.
+    pub entries: Vec<Entry>,
+    /// What was said.
+    pub events: Vec<Event>,
+}
+
+impl Observer for Tape {
+    fn journal(&mut self, entries: &[Entry]) -> io::Result<()> {
+        self.entries.extend_from_slice(entries);
+        Ok(())
+    }
+    fn event(&mut self, event: &Event) {
+        self.events.push(event.clone());
+    }
+}

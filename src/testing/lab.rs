@@ -1,0 +1,141 @@
+//! A bench for the engine: kinds of every temper, graphs in a line, and one call per operation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{FakeCloud, Tape};
+use crate::apply::{Outcome, Settings, Stop, apply};
+use crate::graph::{Address, Graph, Schema, Usable, Wait};
+use crate::observe::observe;
+use crate::plan::{Options, Plan, plan, plan_destroy};
+use crate::provider::Provider;
+use crate::secret::Secrets;
+use crate::state::State;
+
+/// Kinds of every temper. In each, `fixed` cannot change in place and `image` is set at creation.
+pub const KINDS: &[Schema] = &[
+    plain("node"),
+    Schema { create_first: true, ..plain("first") },
+    Schema { configures: true, ..plain("stepped") },
+    Schema { ready: Some(WAIT), gone: Some(WAIT), typical_seconds: 60, ..plain("slow") },
+    Schema {
+        usable: Usable::Created,
+        configures: true,
+        ready: Some(WAIT),
+        typical_seconds: 60,
+        ..plain("early")
+    },
+    Schema { repeatable: false, ..plain("tagged") },
+];
+
+const WAIT: Wait = Wait { every_seconds: 5, within_seconds: 600 };
+
+/// The same, but no reference can change in place either: as strict as most of AWS.
+pub const RIGID_KINDS: &[Schema] = &[
+    rigid(KINDS[0]),
+    rigid(KINDS[1]),
+    rigid(KINDS[2]),
+    rigid(KINDS[3]),
+    rigid(KINDS[4]),
+    rigid(KINDS[5]),
+];
+
+const fn rigid(schema: Schema) -> Schema {
+    Schema { replaced_by: &["fixed", "needs"], ..schema }
+}
+
+const fn plain(kind: &'static str) -> Schema {
+    Schema { replaced_by: &["fixed"], set_at_creation: &["image"], ..Schema::of(kind) }
+}
+
+/// Adds a resource that refers to others: `node(&mut graph, "node.a", json!({..}), &["node.b"])`.
+pub fn node(graph: &mut Graph, address: &str, mut inputs: Value, needs: &[&str]) {
+    let refs = needs.iter().map(|needed| json!({ "$ref": needed, "output": "id" }));
+    inputs["needs"] = refs.collect();
+    graph.push(Address::from(address), inputs);
+}
+
+/// One cloud and one state, and what is done to them.
+#[derive(Debug)]
+pub struct Lab {
+    /// The cloud.
+    pub cloud: Arc<FakeCloud>,
+    /// The state.
+    pub state: State,
+    /// Everything written and said so far.
+    pub tape: Tape,
+    /// How applies go about it.
+    pub settings: Settings,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self {
+            cloud: Arc::new(FakeCloud::new(KINDS, Duration::from_secs(1))),
+            state: State::new("lab".into()),
+            tape: Tape::default(),
+            settings: Settings::default(),
+        }
+    }
+}
+
+impl Lab {
+    /// A lab with a cloud of these kinds.
+    pub fn with_kinds(kinds: &'static [Schema]) -> Self {
+        let cloud = Arc::new(FakeCloud::new(kinds, Duration::from_secs(1)));
+        Self { cloud, ..Self::default() }
+    }
+
+    /// What a new process finds on disk: the journal so far, replayed.
+    ///
+    /// # Panics
+    /// When the journal holds a history that cannot have happened.
+    pub fn reread(&mut self) {
+        let mut state = State::new("lab".into());
+        for entry in &self.tape.entries {
+            state.record(entry).unwrap_or_else(|error| panic!("{error}"));
+        }
+        self.state = state;
+    }
+
+    /// Looks everything up and plans.
+    pub async fn plan(&self, graph: &Graph) -> Plan {
+        self.plan_with(graph, &Options::default()).await
+    }
+
+    /// The same with options.
+    pub async fn plan_with(&self, graph: &Graph, options: &Options) -> Plan {
+        let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
+        plan(graph, &self.state, &observed, &*self.cloud, options)
+    }
+
+    /// Plans and applies.
+    pub async fn apply(&mut self, graph: &Graph) -> Outcome {
+        let plan = self.plan(graph).await;
+        self.walk(&plan).await
+    }
+
+    /// Deletes everything.
+    pub async fn destroy(&mut self) -> Outcome {
+        let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
+        let plan = plan_destroy(&self.state, &observed, &*self.cloud);
+        self.walk(&plan).await
+    }
+
+    /// Applies a plan.
+    pub async fn walk(&mut self, plan: &Plan) -> Outcome {
+        self.walk_until(plan, &Stop::default()).await
+    }
+
+    /// Applies a plan until it is told to stop.
+    pub async fn walk_until(&mut self, plan: &Plan, stop: &Stop) -> Outcome {
+        let cloud: Arc<dyn Provider> = self.cloud.clone();
+        let (state, secrets) = (self.state.clone(), Arc::new(Secrets::default()));
+        let outcome =
+            apply(plan, state, cloud, secrets, &self.settings, stop, &mut self.tape).await;
+        self.state = outcome.state.clone();
+        outcome
+    }
+}
