@@ -3,14 +3,35 @@
 use serde_json::Value;
 
 use super::Aws;
+use super::dhcp_options::DhcpOptions;
+use super::elastic_ip::ElasticIp;
+use super::internet_gateway::InternetGateway;
 use super::kind::{AnyKind, Of};
+use super::nat_gateway::NatGateway;
+use super::route_table::RouteTable;
+use super::security_group::SecurityGroup;
+use super::security_group_rules::SecurityGroupRules;
+use super::subnet::Subnet;
+use super::vpc::Vpc;
+use super::vpc_endpoint::VpcEndpoint;
 use crate::graph::Schema;
 use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
 
 /// Every kind that can be managed, one line each; the order means nothing.
-const KINDS: &[&dyn AnyKind] = &[];
+const KINDS: &[&dyn AnyKind] = &[
+    &Of::<DhcpOptions>::NEW,
+    &Of::<ElasticIp>::NEW,
+    &Of::<InternetGateway>::NEW,
+    &Of::<NatGateway>::NEW,
+    &Of::<RouteTable>::NEW,
+    &Of::<SecurityGroup>::NEW,
+    &Of::<SecurityGroupRules>::NEW,
+    &Of::<Subnet>::NEW,
+    &Of::<Vpc>::NEW,
+    &Of::<VpcEndpoint>::NEW,
+];
 
 impl Schemas for Aws {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {
