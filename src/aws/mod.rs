@@ -14,6 +14,8 @@ mod elb;
 #[cfg(feature = "sdk")]
 mod errors;
 #[cfg(feature = "sdk")]
+mod hints;
+#[cfg(feature = "sdk")]
 mod iam;
 #[cfg(feature = "sdk")]
 mod kind;
@@ -27,8 +29,11 @@ mod replies;
 mod route53;
 #[cfg(feature = "sdk")]
 mod throttle;
+#[cfg(feature = "sdk")]
+mod watch;
 
 pub mod ami_copy;
+pub mod attention;
 pub mod dhcp_options;
 pub mod elastic_ip;
 pub mod hosted_zone;
@@ -40,6 +45,8 @@ pub mod instance;
 pub mod internet_gateway;
 pub mod listener;
 pub mod load_balancer;
+#[cfg(feature = "sdk")]
+pub mod lookups;
 pub mod metadata_options;
 pub mod nat_gateway;
 pub mod network_interface;
@@ -52,6 +59,8 @@ pub mod security_group;
 pub mod security_group_rules;
 pub mod shared_tags;
 pub mod subnet;
+#[cfg(feature = "sdk")]
+pub mod sweep;
 pub mod target;
 pub mod target_group;
 pub mod vpc;
@@ -61,5 +70,7 @@ pub mod vpc_endpoint;
 pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]
-pub use client::{Aws, Settings};
+pub use client::{Aws, Caller, Settings};
 pub use schemas::schemas;
+#[cfg(feature = "sdk")]
+pub use watch::Calls;

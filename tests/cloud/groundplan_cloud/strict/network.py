@@ -1,6 +1,7 @@
 """VPCs and what is in them: nothing goes while something needs it, and gateways take their time."""
 
 from moto.core.responses import ActionResult
+from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.responses import EC2Response
 
 from ..world import world_of
@@ -190,6 +191,10 @@ def existing_nat(backend, nat_id):
     if nat_id not in backend.nat_gateways:
         refuse("NatGatewayNotFound", f"NAT gateway {nat_id} was not found")
     return backend.nat_gateways[nat_id]
+
+
+# What moto looks for when it is asked for the filter `vpc-endpoint-id`.
+VPCEndPoint.vpc_endpoint_id = property(lambda self: self.id)
 
 
 @mend(EC2Response)
