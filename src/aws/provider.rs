@@ -3,14 +3,18 @@
 use serde_json::Value;
 
 use super::Aws;
+use super::ami_copy::AmiCopy;
+use super::instance::Instance;
 use super::kind::{AnyKind, Of};
+use super::network_interface::NetworkInterface;
 use crate::graph::Schema;
 use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
 
 /// Every kind that can be managed, one line each; the order means nothing.
-const KINDS: &[&dyn AnyKind] = &[];
+const KINDS: &[&dyn AnyKind] =
+    &[&Of::<AmiCopy>::NEW, &Of::<Instance>::NEW, &Of::<NetworkInterface>::NEW];
 
 impl Schemas for Aws {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {
