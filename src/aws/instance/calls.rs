@@ -298,7 +298,10 @@ fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
         }
         Network::Subnet { groups, public_ip, .. } => Network::Subnet {
             subnet: ec2::id::<SubnetId>("DescribeInstances", live.subnet_id())?.into(),
-            groups: groups_in_recorded_order(groups, live.security_groups()),
+            groups: groups_in_recorded_order(
+                groups,
+                first.map_or(live.security_groups(), |interface| interface.groups()),
+            ),
             // A stopped machine has none, and an elastic address looks the same: only the launch
             // knows what was asked for.
             public_ip: *public_ip,
