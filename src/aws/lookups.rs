@@ -1,201 +1,256 @@
-//! Answers the topology's questions. Reads only.
+//! Answers the topology's questions. Changes nothing, remembers nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{
-    InstanceTypeOffering, LocationType, RouteTable, Subnet as LiveSubnet,
-};
+use aws_sdk_ec2::types::{self, LocationType, RouteTable, Subnet};
+use aws_sdk_route53::types::HostedZone;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Aws;
-use super::ec2::{filter, pages, parsed, part};
+use super::ec2::{self, Described, filter, pages};
 use super::ids::{HostedZoneId, ImageId, SubnetId, VpcId};
 use super::kind::Result;
 use crate::provider::{Class, ProviderError};
-use crate::topology::facts::{
-    HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact,
-};
+use crate::topology::facts::{HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact};
 
-/// The answer to a question, in the type that its variant names, as JSON.
+/// Asks AWS, and answers in the type that the question names, as JSON.
 ///
 /// # Errors
-/// When AWS does not answer, or several things answer where one is meant.
+/// When AWS does not answer, or its answer cannot be used: two public zones for one domain, say.
 pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
     match question {
-        Question::AvailabilityZones { region } => json(availability_zones(aws, region).await?),
-        Question::InstanceTypeOfferings { types, .. } => json(offerings(aws, types).await?),
-        Question::Image { id, .. } => json(image(aws, id).await?),
-        Question::PublicZone { domain } => json(public_zone(aws, domain).await?),
-        Question::Subnets { ids, .. } => json(subnets(aws, ids).await?),
-        Question::HostedZone { id } => json(hosted_zone(aws, id).await?),
+        Question::AvailabilityZones { region } => {
+            here(aws, region)?;
+            json(&availability_zones(aws).await?)
+        }
+        Question::InstanceTypeOfferings { region, types } => {
+            here(aws, region)?;
+            json(&offerings(aws, types).await?)
+        }
+        Question::Image { region, id } => {
+            here(aws, region)?;
+            json(&image(aws, id).await?)
+        }
+        Question::PublicZone { domain } => json(&public_zone(aws, domain).await?),
+        Question::Subnets { region, ids } => {
+            here(aws, region)?;
+            json(&subnets(aws, ids).await?)
+        }
+        Question::HostedZone { id } => json(&hosted_zone(aws, id).await?),
     }
 }
 
-fn json(answer: impl Serialize) -> Result<Value> {
-    Ok(serde_json::to_value(answer).expect("BUG: answers are plain data"))
+/// Another region's answer under this one's name would be worse than none.
+fn here(aws: &Aws, region: &str) -> Result<()> {
+    let ours = &aws.settings.region;
+    if ours == region {
+        return Ok(());
+    }
+    let message = format!("asked about {region}, connected to {ours}");
+    Err(ProviderError::new(Class::Refused, "lookup", message))
 }
 
-async fn availability_zones(aws: &Aws, region: &str) -> Result<Vec<String>> {
-    let request = aws
+fn json(answer: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(answer)
+        .map_err(|error| ProviderError::new(Class::Refused, "lookup", error.to_string()))
+}
+
+/// The zones one can use, without local and wavelength zones.
+async fn availability_zones(aws: &Aws) -> Result<BTreeSet<String>> {
+    let call = aws
         .ec2
         .describe_availability_zones()
-        .filters(filter("region-name", &[region]))
-        .filters(filter("state", &["available"]))
-        .filters(filter("zone-type", &["availability-zone"]));
-    let zones = aws.call("ec2", "DescribeAvailabilityZones", request.send()).await?;
-    let names = zones.availability_zones().iter().filter_map(|zone| zone.zone_name());
-    Ok(names.map(str::to_owned).collect())
+        .filters(filter("region-name", &[&aws.settings.region]))
+        .filters(filter("zone-type", &["availability-zone"]))
+        .filters(filter("state", &["available"]));
+    let answer = aws.call("ec2", "DescribeAvailabilityZones", call.send()).await?;
+    Ok(answer.availability_zones.unwrap_or_default().into_iter().filter_map(ordinary).collect())
 }
 
+fn ordinary(zone: types::AvailabilityZone) -> Option<String> {
+    let ordinary = zone.zone_type().is_none_or(|kind| kind == "availability-zone");
+    zone.zone_name.filter(|_| ordinary)
+}
+
+/// Every type asked for has a line; it is empty where no zone offers it.
 async fn offerings(aws: &Aws, types: &[String]) -> Result<Offerings> {
+    let mut offerings: Offerings =
+        types.iter().map(|kind| (kind.clone(), BTreeSet::new())).collect();
     let request = aws
         .ec2
         .describe_instance_type_offerings()
         .location_type(LocationType::AvailabilityZone)
         .filters(filter("instance-type", types))
         .max_results(1000);
-    let offered: Vec<InstanceTypeOffering> =
-        pages!(aws, "DescribeInstanceTypeOfferings", request, instance_type_offerings);
-    let mut offerings: Offerings =
-        types.iter().map(|name| (name.clone(), BTreeSet::new())).collect();
-    for one in &offered {
-        let (Some(name), Some(zone)) = (one.instance_type(), one.location()) else { continue };
-        if let Some(zones) = offerings.get_mut(name.as_str()) {
-            zones.insert(zone.to_owned());
+    for one in pages!(aws, "DescribeInstanceTypeOfferings", request, instance_type_offerings) {
+        let kind = one.instance_type.as_ref().map(types::InstanceType::as_str);
+        if let Some(zones) = kind.and_then(|kind| offerings.get_mut(kind)) {
+            zones.extend(one.location);
         }
     }
     Ok(offerings)
 }
 
 async fn image(aws: &Aws, id: &ImageId) -> Result<Option<ImageFact>> {
-    let request = aws.ec2.describe_images().image_ids(id.as_str());
-    let images = match aws.call("ec2", "DescribeImages", request.send()).await {
-        Ok(images) => images,
+    let call = aws.ec2.describe_images().image_ids(id.as_str());
+    let answer = match aws.call("ec2", "DescribeImages", call.send()).await {
         Err(error) if error.is(&["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"]) => {
             return Ok(None);
         }
-        Err(error) => return Err(error),
+        answer => answer?,
     };
-    images
-        .images()
-        .iter()
-        .find(|image| image.image_id() == Some(id.as_str()))
+    let found = answer.images().iter().find(|image| image.image_id() == Some(id.as_str()));
+    found
         .map(|image| {
-            let device = image.root_device_name();
-            let root_device = part("DescribeImages", "root device name", device)?.to_owned();
-            Ok(ImageFact { root_device })
+            let device = ec2::part("DescribeImages", "rootDeviceName", image.root_device_name())?;
+            Ok(ImageFact { root_device: device.to_owned() })
         })
         .transpose()
 }
 
-/// Zones come in the order of their names, so those of a domain follow its own name.
+/// The public zone of exactly this name. Two are an error: nobody could tell which one is
+/// delegated to, and openshift-install would take either.
 async fn public_zone(aws: &Aws, domain: &str) -> Result<Option<HostedZoneId>> {
-    let request = aws.route53.list_hosted_zones_by_name().dns_name(domain).max_items(100);
-    let zones = aws.call("route53", "ListHostedZonesByName", request.send()).await?;
-    let named = format!("{}.", domain.trim_end_matches('.'));
-    let public = |private: Option<bool>| !private.unwrap_or_default();
-    let found: Vec<&str> = zones
-        .hosted_zones()
-        .iter()
-        .filter(|zone| zone.name() == named)
-        .filter(|zone| public(zone.config().map(|config| config.private_zone())))
-        .map(|zone| bare(zone.id()))
-        .collect();
-    match found[..] {
+    let zones = zones_named(aws, domain).await?;
+    let public: Vec<&HostedZone> = zones.iter().filter(|zone| !is_private(zone)).collect();
+    match public.as_slice() {
         [] => Ok(None),
-        [id] => Ok(Some(HostedZoneId::from(id))),
-        _ => Err(ProviderError::new(
-            Class::Refused,
-            "ListHostedZonesByName",
-            format!("there are several public hosted zones for {domain}: {}", found.join(", ")),
-        )
-        .with_hint("delete the zones that the domain's registrar does not name")),
+        [one] => Ok(Some(zone_id(&one.id))),
+        several => {
+            let ids: Vec<_> = several.iter().map(|zone| zone_id(&zone.id).0).collect();
+            let message = format!("{domain} has several public zones: {}", ids.join(", "));
+            Err(ProviderError::new(Class::Refused, "ListHostedZonesByName", message)
+                .with_hint("delete those that the domain's registrar does not point to"))
+        }
     }
+}
+
+/// The zones of exactly this name. Route 53 lists them from this name on, in its own order.
+pub(super) async fn zones_named(aws: &Aws, domain: &str) -> Result<Vec<HostedZone>> {
+    let mut zones = Vec::new();
+    let (mut name, mut id) = (Some(domain.to_owned()), None);
+    loop {
+        let call = aws
+            .route53
+            .list_hosted_zones_by_name()
+            .set_dns_name(name)
+            .set_hosted_zone_id(id)
+            .max_items(100);
+        let page = aws.call("route53", "ListHostedZonesByName", call.send()).await?;
+        let listed = page.hosted_zones.len();
+        zones.extend(page.hosted_zones.into_iter().filter(|zone| is_named(&zone.name, domain)));
+        (name, id) = (page.next_dns_name, page.next_hosted_zone_id);
+        let goes_on = page.is_truncated && name.as_deref().is_some_and(|n| is_named(n, domain));
+        if !goes_on || listed == 0 {
+            return Ok(zones);
+        }
+    }
+}
+
+fn is_named(name: &str, domain: &str) -> bool {
+    let plain = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    plain(name) == plain(domain)
+}
+
+fn is_private(zone: &HostedZone) -> bool {
+    zone.config().is_some_and(|config| config.private_zone)
+}
+
+/// Without the path that Route 53 puts before it.
+pub(super) fn zone_id(id: &str) -> HostedZoneId {
+    id.rsplit('/').next().unwrap_or(id).into()
 }
 
 async fn hosted_zone(aws: &Aws, id: &HostedZoneId) -> Result<Option<HostedZoneFact>> {
-    let request = aws.route53.get_hosted_zone().id(id.as_str());
-    let found = match aws.call("route53", "GetHostedZone", request.send()).await {
-        Ok(found) => found,
+    let call = aws.route53.get_hosted_zone().id(id.as_str());
+    let answer = match aws.call("route53", "GetHostedZone", call.send()).await {
         Err(error) if error.is(&["NoSuchHostedZone"]) => return Ok(None),
-        Err(error) => return Err(error),
+        answer => answer?,
     };
-    let Some(zone) = found.hosted_zone() else { return Ok(None) };
-    Ok(Some(HostedZoneFact {
-        name: zone.name().to_owned(),
-        private: zone.config().is_some_and(|config| config.private_zone()),
-        vpcs: found.vpcs().iter().filter_map(|vpc| vpc.vpc_id()).map(VpcId::from).collect(),
-    }))
+    let vpcs = answer.vpcs().iter().filter_map(|vpc| vpc.vpc_id()).map(VpcId::from).collect();
+    let zone = ec2::part("GetHostedZone", "HostedZone", answer.hosted_zone())?;
+    Ok(Some(HostedZoneFact { name: zone.name.clone(), private: is_private(zone), vpcs }))
 }
 
-/// The id without the path that some answers put before it.
-fn bare(id: &str) -> &str {
-    id.rsplit('/').next().unwrap_or(id)
-}
-
-/// Those of the subnets that exist, with where each leads.
+/// Three calls for any number of subnets: the subnets, their networks' route tables, their zones.
 async fn subnets(aws: &Aws, ids: &[SubnetId]) -> Result<Vec<SubnetFact>> {
-    let names: Vec<&str> = ids.iter().map(SubnetId::as_str).collect();
-    let request =
-        aws.ec2.describe_subnets().filters(filter("subnet-id", &names)).max_results(1000);
-    let found: Vec<LiveSubnet> = pages!(aws, "DescribeSubnets", request, subnets);
+    let found = ec2::by_ids::<Subnet>(aws, ids.iter().map(SubnetId::as_str)).await?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let vpcs: BTreeSet<&str> = found.iter().filter_map(LiveSubnet::vpc_id).collect();
+    let vpcs: BTreeSet<&str> = found.values().filter_map(Subnet::vpc_id).collect();
     let vpcs: Vec<&str> = vpcs.into_iter().collect();
-    let request =
-        aws.ec2.describe_route_tables().filters(filter("vpc-id", &vpcs)).max_results(100);
-    let tables: Vec<RouteTable> = pages!(aws, "DescribeRouteTables", request, route_tables);
-    let zone_types = zone_types(aws).await?;
-    let fact = |subnet: &LiveSubnet| -> Result<SubnetFact> {
-        let text = |name, value: Option<&str>| {
-            part("DescribeSubnets", name, value).map(str::to_owned)
-        };
-        let zone = text("zone", subnet.availability_zone())?;
-        let reach = if zone_types.get(&zone).is_some_and(|kind| kind != "availability-zone") {
-            Reach::Edge
-        } else if leads_outside(subnet, &tables) {
-            Reach::Public
-        } else {
-            Reach::Private
-        };
-        Ok(SubnetFact {
-            id: SubnetId(text("id", subnet.subnet_id())?),
-            vpc: VpcId(text("VPC", subnet.vpc_id())?),
-            zone,
-            cidr: parsed("DescribeSubnets", "address range", subnet.cidr_block())?,
-            reach,
-        })
-    };
-    found.iter().map(fact).collect()
+    let tables = RouteTable::describe(aws, vec![filter("vpc-id", &vpcs)]).await?;
+    let edge = edge_zones(aws, found.values().filter_map(Subnet::availability_zone)).await?;
+    let facts = ids.iter().filter_map(|id| found.get(id.as_str()));
+    facts.map(|subnet| subnet_fact(subnet, &tables, &edge)).collect()
 }
 
-async fn zone_types(aws: &Aws) -> Result<BTreeMap<String, String>> {
-    let request = aws.ec2.describe_availability_zones().all_availability_zones(true);
-    let zones = aws.call("ec2", "DescribeAvailabilityZones", request.send()).await?;
-    let kind = |zone: &aws_sdk_ec2::types::AvailabilityZone| {
-        Some((zone.zone_name()?.to_owned(), zone.zone_type()?.to_owned()))
-    };
-    Ok(zones.availability_zones().iter().filter_map(kind).collect())
+/// Of these zones, the local and wavelength ones.
+async fn edge_zones<'a>(
+    aws: &Aws,
+    zones: impl Iterator<Item = &'a str>,
+) -> Result<BTreeSet<String>> {
+    let zones: Vec<&str> = zones.collect::<BTreeSet<_>>().into_iter().collect();
+    let call = aws
+        .ec2
+        .describe_availability_zones()
+        .all_availability_zones(true)
+        .filters(filter("zone-name", &zones));
+    let answer = aws.call("ec2", "DescribeAvailabilityZones", call.send()).await?;
+    let found = answer.availability_zones.unwrap_or_default().into_iter();
+    let edge =
+        found.filter(|zone| matches!(zone.zone_type(), Some("local-zone" | "wavelength-zone")));
+    Ok(edge.filter_map(|zone| zone.zone_name).collect())
 }
 
-/// Whether the table that serves a subnet (its own, else the VPC's main one) has a route to an
-/// internet or carrier gateway.
-fn leads_outside(subnet: &LiveSubnet, tables: &[RouteTable]) -> bool {
-    let of_vpc = || tables.iter().filter(|table| table.vpc_id() == subnet.vpc_id());
-    let own = of_vpc().find(|table| {
-        table.associations().iter().any(|one| one.subnet_id() == subnet.subnet_id())
-    });
-    let main = || {
-        of_vpc().find(|table| table.associations().iter().any(|one| one.main() == Some(true)))
-    };
-    let Some(table) = own.or_else(main) else { return false };
-    table.routes().iter().any(|route| {
-        route.gateway_id().is_some_and(|id| id.starts_with("igw-"))
-            || route.carrier_gateway_id().is_some()
+fn subnet_fact(
+    subnet: &Subnet,
+    tables: &[RouteTable],
+    edge: &BTreeSet<String>,
+) -> Result<SubnetFact> {
+    let call = "DescribeSubnets";
+    let zone = ec2::part(call, "availabilityZone", subnet.availability_zone())?;
+    let reach = if edge.contains(zone) { Reach::Edge } else { reach(subnet, tables)? };
+    Ok(SubnetFact {
+        id: ec2::id(call, subnet.subnet_id())?,
+        vpc: ec2::id(call, subnet.vpc_id())?,
+        zone: zone.to_owned(),
+        cidr: ec2::parsed(call, "cidrBlock", subnet.cidr_block())?,
+        reach,
     })
+}
+
+/// By the table associated with the subnet, else the main one of its network, as openshift-install
+/// does (pkg/asset/installconfig/aws/subnet.go).
+fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<Reach> {
+    let id = subnet.subnet_id();
+    let of_vpc = || tables.iter().filter(|table| table.vpc_id() == subnet.vpc_id());
+    let own = of_vpc().find(|table| table.associations().iter().any(|a| a.subnet_id() == id));
+    let main =
+        || of_vpc().find(|table| table.associations().iter().any(|a| a.main() == Some(true)));
+    let table = own.or_else(main).ok_or_else(|| {
+        let message = format!("no route table serves {}", id.unwrap_or_default());
+        ProviderError::new(Class::Refused, "DescribeRouteTables", message)
+            .with_hint("associate a route table with the subnet")
+    })?;
+    let outwards = table.routes().iter().any(|route| {
+        route.gateway_id().is_some_and(|id| id.starts_with("igw-"))
+            || route.carrier_gateway_id().is_some_and(|id| id.starts_with("cagw-"))
+    });
+    Ok(if outwards { Reach::Public } else { Reach::Private })
+}
+
+/// Everything asked at once, by the questions' keys.
+///
+/// # Errors
+/// The first question that cannot be answered.
+pub async fn answers(aws: &Aws, questions: &[Question]) -> Result<BTreeMap<String, Value>> {
+    let asked = questions.iter().map(|question| answer(aws, question)).collect();
+    let answers = crate::provider::all(asked).await;
+    let keys = questions.iter().map(Question::key);
+    keys.zip(answers).map(|(key, answer)| Ok((key, answer?))).collect()
 }
 
 #[cfg(test)]
@@ -204,25 +259,52 @@ mod tests {
 
     use super::*;
 
-    fn table(vpc: &str, gateway: &str, association: RouteTableAssociation) -> RouteTable {
-        let route = Route::builder().gateway_id(gateway).build();
-        RouteTable::builder().vpc_id(vpc).routes(route).associations(association).build()
+    fn subnet(id: &str) -> Subnet {
+        Subnet::builder().subnet_id(id).vpc_id("vpc-1").build()
+    }
+
+    fn table(association: RouteTableAssociation, route: Route) -> RouteTable {
+        RouteTable::builder().vpc_id("vpc-1").associations(association).routes(route).build()
+    }
+
+    fn main() -> RouteTableAssociation {
+        RouteTableAssociation::builder().main(true).build()
+    }
+
+    fn of(id: &str) -> RouteTableAssociation {
+        RouteTableAssociation::builder().main(false).subnet_id(id).build()
     }
 
     #[test]
-    fn a_subnet_is_public_by_the_table_that_serves_it() {
-        let main = RouteTableAssociation::builder().main(true).build();
-        let own = RouteTableAssociation::builder().subnet_id("subnet-1").build();
-        let tables = [table("vpc-1", "igw-1", main), table("vpc-1", "local", own)];
-        let subnet = |id: &str, vpc: &str| LiveSubnet::builder().subnet_id(id).vpc_id(vpc).build();
-        assert!(!leads_outside(&subnet("subnet-1", "vpc-1"), &tables), "its own table stays inside");
-        assert!(leads_outside(&subnet("subnet-2", "vpc-1"), &tables), "the main table leads outside");
-        assert!(!leads_outside(&subnet("subnet-3", "vpc-2"), &tables), "another VPC's does not count");
+    fn a_subnets_own_table_beats_the_main_one() {
+        let igw = || Route::builder().gateway_id("igw-1").build();
+        let nat = || Route::builder().nat_gateway_id("nat-1").build();
+        let tables = [table(main(), igw()), table(of("subnet-1"), nat())];
+        assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Private);
+        assert_eq!(reach(&subnet("subnet-2"), &tables).unwrap(), Reach::Public);
     }
 
     #[test]
-    fn ids_lose_their_path() {
-        assert_eq!(bare("/hostedzone/Z1"), "Z1");
-        assert_eq!(bare("Z1"), "Z1");
+    fn a_gateway_to_s3_or_within_the_network_makes_nothing_public() {
+        for gateway in ["local", "vpce-1"] {
+            let tables = [table(main(), Route::builder().gateway_id(gateway).build())];
+            assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Private, "{gateway}");
+        }
+        let carrier = Route::builder().carrier_gateway_id("cagw-1").build();
+        let tables = [table(main(), carrier)];
+        assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Public);
+    }
+
+    #[test]
+    fn another_networks_table_says_nothing() {
+        let elsewhere = RouteTable::builder().vpc_id("vpc-2").associations(main()).build();
+        assert!(reach(&subnet("subnet-1"), &[elsewhere]).is_err());
+    }
+
+    #[test]
+    fn a_zone_is_the_domains_only_by_its_whole_name() {
+        assert!(is_named("Example.com.", "example.com"));
+        assert!(!is_named("dev.example.com.", "example.com"));
+        assert_eq!(zone_id("/hostedzone/Z1"), zone_id("Z1"));
     }
 }

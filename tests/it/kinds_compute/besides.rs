@@ -1,0 +1,191 @@
+//! What is asked of AWS besides kinds.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
+use groundplan::aws::ids::{BucketName, InstanceProfileName, RoleName};
+use groundplan::aws::lookups::{answer, answers};
+use groundplan::aws::sweep::{Leftover, Names, leftovers};
+use groundplan::aws::{Aws, Settings};
+use groundplan::provider::Class;
+use groundplan::topology::Question;
+use serde_json::{Value, json};
+
+use super::{CLUSTER_TAG, IMAGE, World};
+
+const REGION: &str = "us-west-2";
+
+#[tokio::test]
+async fn zones_types_and_images_are_looked_up() {
+    let world = World::new().await;
+    let region = || REGION.to_owned();
+    let questions = [
+        Question::AvailabilityZones { region: region() },
+        Question::InstanceTypeOfferings {
+            region: region(),
+            types: vec!["m6i.xlarge".to_owned(), "m99.enormous".to_owned()],
+        },
+        Question::Image { region: region(), id: IMAGE.into() },
+        Question::Image { region: region(), id: "ami-00000000000000000".into() },
+    ];
+    let found = answers(&world.aws, &questions).await.expect("answers");
+    let zones = &found[&questions[0].key()];
+    assert!(zones.as_array().is_some_and(|zones| zones.contains(&json!("us-west-2a"))), "{zones}");
+    let offerings = &found[&questions[1].key()];
+    assert!(
+        offerings["m6i.xlarge"].as_array().is_some_and(|in_zones| !in_zones.is_empty()),
+        "{offerings}"
+    );
+    assert_eq!(offerings["m99.enormous"], json!([]));
+    assert_eq!(found[&questions[2].key()], json!({ "root_device": "/dev/xvda" }));
+    assert_eq!(found[&questions[3].key()], Value::Null);
+    let elsewhere = Question::AvailabilityZones { region: "eu-north-1".to_owned() };
+    let error = answer(&world.aws, &elsewhere).await.expect_err("another region");
+    assert!(error.message.contains("eu-north-1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_subnet_is_public_where_its_table_leads_out() {
+    let world = World::new().await;
+    let made = world.ec2.create_subnet().vpc_id(&world.vpc).cidr_block("10.0.16.0/20");
+    let made = made.availability_zone("us-west-2b").send().await.expect("a subnet");
+    let public = made.subnet.and_then(|subnet| subnet.subnet_id).expect("an id");
+    let made = world.ec2.create_internet_gateway().send().await.expect("a gateway");
+    let gateway = made.internet_gateway.and_then(|g| g.internet_gateway_id).expect("an id");
+    let attach = world.ec2.attach_internet_gateway().vpc_id(&world.vpc);
+    attach.internet_gateway_id(&gateway).send().await.expect("attached");
+    let made = world.ec2.create_route_table().vpc_id(&world.vpc).send().await.expect("a table");
+    let table = made.route_table.and_then(|table| table.route_table_id).expect("an id");
+    let route = world.ec2.create_route().route_table_id(&table).gateway_id(&gateway);
+    route.destination_cidr_block("0.0.0.0/0").send().await.expect("a route");
+    let associate = world.ec2.associate_route_table().route_table_id(&table).subnet_id(&public);
+    associate.send().await.expect("associated");
+
+    let mut ids = vec![public.as_str().into(), world.subnet.as_str().into()];
+    ids.push("subnet-00000000000000000".into());
+    ids.sort();
+    let question = Question::Subnets { region: REGION.to_owned(), ids };
+    let found = answer(&world.aws, &question).await.expect("an answer");
+    let facts: BTreeMap<&str, &Value> = found
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|fact| (fact["id"].as_str().expect("an id"), fact))
+        .collect();
+    assert_eq!(facts.len(), 2, "{found:#}");
+    assert_eq!(facts[public.as_str()]["reach"], "public");
+    assert_eq!(facts[public.as_str()]["zone"], "us-west-2b");
+    assert_eq!(facts[world.subnet.as_str()]["reach"], "private");
+    assert_eq!(facts[world.subnet.as_str()]["cidr"], "10.0.0.0/20");
+    assert_eq!(facts[world.subnet.as_str()]["vpc"], json!(world.vpc));
+}
+
+/// A zone, private where it is given a network.
+async fn zone(world: &World, name: &str, reference: &str, vpc: Option<&str>) -> String {
+    use aws_sdk_route53::types::{Vpc, VpcRegion};
+    let route53 = aws_sdk_route53::Client::new(&world.cloud.sdk_config());
+    let vpc = vpc.map(|id| Vpc::builder().vpc_id(id).vpc_region(VpcRegion::UsWest2).build());
+    let request = route53.create_hosted_zone().name(name).caller_reference(reference);
+    let made = request.set_vpc(vpc).send().await.expect("a zone");
+    let id = made.hosted_zone.expect("a zone").id;
+    id.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn the_public_zone_is_the_one_of_exactly_this_name() {
+    let world = World::new().await;
+    let question = Question::PublicZone { domain: "example.com".to_owned() };
+    assert_eq!(answer(&world.aws, &question).await, Ok(Value::Null));
+    zone(&world, "dev.example.com", "a", None).await;
+    let private = zone(&world, "example.com", "b", Some(&world.vpc)).await;
+    assert_eq!(answer(&world.aws, &question).await, Ok(Value::Null));
+    let public = zone(&world, "example.com", "c", None).await;
+    assert_eq!(answer(&world.aws, &question).await, Ok(json!(public)));
+
+    let of = |id: &str| Question::HostedZone { id: id.into() };
+    let fact = answer(&world.aws, &of(&private)).await.expect("an answer");
+    assert_eq!(fact["private"], true);
+    assert_eq!(fact["vpcs"], json!([world.vpc]));
+    assert_eq!(answer(&world.aws, &of("Z00000000000000")).await, Ok(Value::Null));
+
+    zone(&world, "example.com", "d", None).await;
+    let error = answer(&world.aws, &question).await.expect_err("two");
+    assert_eq!(error.class, Class::Refused);
+    assert!(error.message.contains(&public), "{error}");
+    assert!(error.hint.is_some());
+}
+
+async fn tag(world: &World, id: &str, value: &str) {
+    let tag = Tag::builder().key(CLUSTER_TAG).value(value).build();
+    world.ec2.create_tags().resources(id).tags(tag).send().await.expect("tagged");
+}
+
+#[tokio::test]
+async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
+    let world = World::new().await;
+    let names = Names {
+        domain: Some("demo.example.com".to_owned()),
+        roles: vec![RoleName::from("demo-master"), RoleName::from("never-made")],
+        profiles: vec![InstanceProfileName::from("demo-master")],
+        buckets: vec![BucketName::from("demo-x7k2p-never-made")],
+    };
+    let nothing = leftovers(&world.aws, &Names::default()).await.expect("a sweep");
+    assert_eq!(nothing, []);
+
+    let bench = world.bench();
+    let machine = bench.make("instance.bootstrap", &world.bootstrap()).await;
+    tag(&world, &world.vpc, "owned").await;
+    tag(&world, &world.subnet, "shared").await;
+    let theirs = TagSpecification::builder().resource_type(ResourceType::Vpc);
+    let theirs = theirs
+        .tags(Tag::builder().key("kubernetes.io/cluster/other").value("owned").build())
+        .build();
+    let request = world.ec2.create_vpc().cidr_block("10.1.0.0/16").tag_specifications(theirs);
+    request.send().await.expect("another cluster's VPC");
+    zone(&world, "demo.example.com", "a", Some(&world.vpc)).await;
+
+    let found = leftovers(&world.aws, &names).await.expect("a sweep");
+    let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        ["instance", "instance-profile", "role", "shared-tag", "volume", "vpc"],
+        "{found:#?}"
+    );
+    let instance = Leftover {
+        kind: "instance".to_owned(),
+        id: machine.outputs["id"].as_str().expect("an id").to_owned(),
+        name: Some("demo-master-0".to_owned()),
+    };
+    assert!(found.contains(&instance), "{found:#?}");
+
+    bench.unmake(&machine).await;
+    let found = leftovers(&world.aws, &Names::default()).await.expect("a sweep");
+    let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
+    assert_eq!(kinds, ["shared-tag", "vpc"], "{found:#?}");
+}
+
+#[tokio::test]
+async fn a_sweep_without_a_tag_is_refused() {
+    let world = World::new().await;
+    let aws = Aws::new(&world.cloud.sdk_config(), Settings::default());
+    let error = leftovers(&aws, &Names::default()).await.expect_err("no tag");
+    assert_eq!(error.class, Class::Refused);
+}
+
+#[tokio::test]
+async fn we_learn_who_we_are_and_what_it_cost() {
+    let world = World::new().await;
+    let caller = world.aws.check().await.expect("somebody");
+    assert_eq!(caller.account, world.cloud.account());
+    assert_eq!(world.aws.calls(), [(("sts", "GetCallerIdentity".to_owned()), 1)].into());
+}
+
+#[tokio::test]
+async fn throttles_are_waited_out_and_counted() {
+    let world = World::new().await;
+    let fault = json!({ "action": "DescribeAvailabilityZones", "kind": "throttle", "times": 2 });
+    world.cloud.fault(&fault);
+    let question = Question::AvailabilityZones { region: REGION.to_owned() };
+    answer(&world.aws, &question).await.expect("an answer in the end");
+    assert_eq!(world.aws.calls()[&("ec2", "DescribeAvailabilityZones".to_owned())], 3);
+}
