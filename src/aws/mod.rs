@@ -16,6 +16,7 @@ mod throttle;
 
 pub mod ami_copy;
 pub mod dhcp_options;
+pub mod drift;
 pub mod elastic_ip;
 pub mod hosted_zone;
 pub mod iam_instance_profile;
