@@ -25,14 +25,17 @@ pub struct Lines<W> {
 
 type StepKey = (Address, u64, StepAction);
 
+impl Lines<Vec<u8>> {
+    /// Takes what was written since it was last taken.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+}
+
 impl<W: Write> Lines<W> {
     /// Writes to this writer.
     pub fn new(out: W) -> Self {
         Self { out, heard: HashMap::new(), made: HashSet::new() }
-    }
-
-    pub(super) fn writer(&mut self) -> &mut W {
-        &mut self.out
     }
 
     /// Writes what happened, if it is worth a line.

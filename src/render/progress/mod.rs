@@ -27,16 +27,17 @@ pub struct Live {
     bar: ProgressBar,
     board: Arc<Mutex<Board>>,
     lines: Lines<Vec<u8>>,
+    colour: bool,
     since: Instant,
 }
 
 impl Live {
     /// Begins to show the walk of the plan that was estimated, on standard error.
-    pub fn begin(estimate: Estimate) -> Self {
-        Self::on(estimate, ProgressDrawTarget::stderr())
+    pub fn begin(estimate: Estimate, colour: bool) -> Self {
+        Self::on(estimate, colour, ProgressDrawTarget::stderr())
     }
 
-    fn on(estimate: Estimate, target: ProgressDrawTarget) -> Self {
+    fn on(estimate: Estimate, colour: bool, target: ProgressDrawTarget) -> Self {
         let since = Instant::now();
         let board = Arc::new(Mutex::new(Board::new(estimate)));
         let bar = ProgressBar::with_draw_target(None, target);
@@ -51,7 +52,7 @@ impl Live {
             .with_key("region", region);
         bar.set_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, board, lines: Lines::new(Vec::new()), since }
+        Self { bar, board, lines: Lines::new(Vec::new()), colour, since }
     }
 
     /// Shows what happened.
@@ -63,9 +64,12 @@ impl Live {
         self.board.lock().unwrap_or_else(PoisonError::into_inner).event(event, now);
         if !matches!(event, Event::StepStarted { .. } | Event::StepWaiting { .. }) {
             self.lines.event(event)?;
-            let said = std::mem::take(self.lines.writer());
+            let said = self.lines.take();
             for line in String::from_utf8_lossy(&said).lines() {
-                self.bar.println(line);
+                match self.colour {
+                    true => self.bar.println(line),
+                    false => self.bar.println(anstream::adapter::strip_str(line).to_string()),
+                }
             }
         }
         if matches!(event, Event::Finished { .. }) {
@@ -106,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_terminal_that_is_none_is_not_written_to_and_nothing_breaks() {
-        let mut live = Live::on(Estimate::default(), ProgressDrawTarget::hidden());
+        let mut live = Live::on(Estimate::default(), true, ProgressDrawTarget::hidden());
         let step =
             StepName { address: "vpc.main".into(), generation: 1, action: StepAction::Create };
         let events = [
