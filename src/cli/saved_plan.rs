@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::exit::Exit;
 use super::failure::{Failure, Result};
+use super::inputs::Digests;
+use super::world::World;
 use crate::plan::Plan;
 use crate::render::Diagnostic;
 use crate::secret::hex;
@@ -39,8 +41,18 @@ pub(super) struct SavedPlan {
 }
 
 impl SavedPlan {
-    pub(super) fn format() -> u32 {
-        FORMAT
+    /// The plan, with what this world is known by.
+    pub(super) fn of(world: &World, plan: Plan) -> Self {
+        let Digests { config, assets, stream } = world.inputs.digests.clone();
+        Self {
+            format: FORMAT,
+            config,
+            assets,
+            stream,
+            bootstrap: world.bootstrap,
+            warnings: world.compiled.warnings.clone(),
+            plan,
+        }
     }
 
     /// Writes it to a file that only its owner reads.

@@ -7,6 +7,8 @@ use anstream::{AutoStream, ColorChoice};
 use jiff::Timestamp;
 
 use super::args::Common;
+use super::inputs::finding_for_programs;
+use crate::config::{self, Finding};
 use crate::event::Event;
 use crate::plan::Plan;
 use crate::provider::Schemas;
@@ -29,17 +31,17 @@ enum Out {
 }
 
 impl Screen {
-    pub(super) fn new(common: &Common) -> io::Result<Self> {
+    pub(super) fn new(common: &Common) -> Self {
         let never = common.no_color;
         let out = if common.json {
-            Out::Json(JsonLines::begin(stdout(), Timestamp::now)?)
+            Out::Json(JsonLines::new(stdout(), Timestamp::now))
         } else {
             let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stdout()) };
             Out::Human(AutoStream::new(stdout(), choice))
         };
         let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
         let colour = choice != ColorChoice::Never;
-        Ok(Self { out, err: AutoStream::new(stderr(), choice), colour })
+        Self { out, err: AutoStream::new(stderr(), choice), colour }
     }
 
     /// Whether programs listen.
@@ -84,6 +86,24 @@ impl Screen {
         }
     }
 
+    /// What was found in an install-config.
+    pub(super) fn findings(
+        &mut self,
+        findings: &[Finding],
+        file: &str,
+        text: &str,
+    ) -> io::Result<()> {
+        match &mut self.out {
+            Out::Human(_) if findings.is_empty() => Ok(()),
+            Out::Human(_) => {
+                writeln!(self.err, "{}", config::render(findings, file, text, self.colour))
+            }
+            Out::Json(lines) => findings
+                .iter()
+                .try_for_each(|one| lines.line("diagnostic", &finding_for_programs(one, file))),
+        }
+    }
+
     /// A plan.
     pub(super) fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         match &mut self.out {
@@ -111,11 +131,6 @@ impl Screen {
             }
             Out::Json(_) => stdout().write_all(&text),
         }
-    }
-
-    /// Standard error, to ask on.
-    pub(super) fn questions(&mut self) -> &mut dyn Write {
-        &mut self.err
     }
 
     /// How the walk of this plan is shown.
