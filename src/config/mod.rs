@@ -1,1 +1,124 @@
-//! (see lib.rs)
+//! The text of an `install-config.yaml` becomes an [`InstallConfig`], or findings with places.
+//!
+//! Knows the v1 schema of platform aws. Never asks a cloud, never prints, and never quotes a secret.
+//!
+//! ```text
+//! text ─ yaml ─▶ tree with places ─ document ─▶ fields as written ─ sections ─▶ InstallConfig
+//!                                        └────────── findings ◀────────┘
+//! ```
+
+mod finding;
+mod install_config;
+mod redact;
+mod render;
+
+mod yaml;
+
+mod document;
+
+mod aws;
+mod aws_machine_pool;
+mod choices;
+mod credentials;
+mod features;
+mod machine_pool;
+mod names;
+mod networking;
+mod proxy;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+pub use finding::{Finding, Place, Severity};
+pub use install_config::*;
+pub use render::render;
+
+use document::{Document, Read};
+use finding::{Report, Spot};
+
+/// What came of reading a file.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The config; absent if any finding is an error.
+    pub config: Option<InstallConfig>,
+    /// All findings, in the order of the text.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the text of an install-config. All findings at once, in bounded time.
+pub fn read(text: &str) -> Outcome {
+    let mut report = Report::new(text);
+    let config = match yaml::parse(text) {
+        Ok(node) => Document::read(&node, &Spot::file(), &mut report)
+            .and_then(|document| resolve(&document, &mut report)),
+        Err(malformed) => {
+            let span = malformed.offset.map(|offset| offset..offset + 1);
+            let spot = Spot { path: String::new(), span };
+            report.error(&spot, malformed.message).hint_if(malformed.hint.map(str::to_owned));
+            None
+        }
+    };
+    let config = config.filter(|_| report.is_clean());
+    Outcome { config, findings: report.finish() }
+}
+
+/// Every section is looked at, whatever was found in the others.
+fn resolve(document: &Document, report: &mut Report) -> Option<InstallConfig> {
+    if !features::check_version(document, report) {
+        return None;
+    }
+    let names = names::names(document, report);
+    let publish = features::publish(document, report);
+    let credentials_mode = features::credentials_mode(document, report);
+    let networking = networking::networking(document, report);
+    let platform = aws::platform(document, report);
+    let aws = platform.and_then(|given| aws::resolve(given, credentials_mode, report));
+    aws::check_images(document, report);
+    let pools = pools(document, report);
+    let fips = document.fips.get().is_some_and(|at| at.value);
+    let pull_secret = credentials::pull_secret(document, report);
+    let ssh_key = credentials::ssh_key(document, fips, report);
+    let additional_trust_bundle = credentials::trust_bundle(document, report);
+    let additional_trust_bundle_policy = credentials::trust_bundle_policy(document, report);
+    let proxy = proxy::proxy(document, networking.as_ref(), report);
+    features::check(document, report);
+
+    let ((name, base_domain), networking, aws) = (names?, networking?, aws?);
+    let (control_plane, compute) = pools?;
+    if aws.subnets.is_empty() {
+        networking::fits_zones(document, &networking, zones(&control_plane, &compute), report);
+    }
+    Some(InstallConfig {
+        name,
+        base_domain,
+        publish: publish?,
+        networking,
+        control_plane,
+        compute,
+        aws,
+        credentials_mode,
+        fips,
+        pull_secret: pull_secret?,
+        ssh_key,
+        additional_trust_bundle,
+        additional_trust_bundle_policy,
+        proxy,
+    })
+}
+
+fn pools(document: &Document, report: &mut Report) -> Option<(MachinePool, Vec<MachinePool>)> {
+    let around = aws_machine_pool::Surroundings::of(document);
+    around.check(report);
+    let control_plane = machine_pool::control_plane(document, &around, report);
+    let architecture = control_plane.as_ref().map(|pool| pool.architecture).unwrap_or_default();
+    let compute = machine_pool::compute(document, architecture, &around, report);
+    Some((control_plane?, compute?))
+}
+
+/// How many zones are named; those of a pool that names none are not known yet.
+fn zones(control_plane: &MachinePool, compute: &[MachinePool]) -> usize {
+    let pools = compute.iter().chain([control_plane]);
+    pools.flat_map(|pool| &pool.aws.zones).collect::<BTreeSet<_>>().len()
+}

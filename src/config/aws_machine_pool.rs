@@ -1,0 +1,277 @@
+//! `platform.aws` of a pool and `platform.aws.defaultMachinePlatform`: what EC2 is told of machines.
+//!
+//! Each is checked by itself, where it was written, and then they are merged: built-in defaults,
+//! overridden by the default machine platform, overridden by the pool.
+//! Rules: openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
+
+use super::choices::{Choices, choose};
+use super::document::{self, At, Document, Given};
+use super::finding::{Report, shown};
+use super::install_config::{AwsMachinePool, RootVolume};
+use super::machine_pool::unsupported;
+use crate::aws::metadata_options::Authentication;
+
+/// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
+const VOLUME_TYPE: &str = "gp3";
+const VOLUME_SIZE: i32 = 120;
+
+const AUTHENTICATION: &Choices<Authentication> =
+    &[("Required", Authentication::Required), ("Optional", Authentication::Optional)];
+
+/// What a pool needs to know of the platform it is on.
+pub(super) struct Surroundings<'document> {
+    region: Option<&'document str>,
+    ami_id: Option<&'document str>,
+    has_subnets: bool,
+    default: Option<&'document At<document::AwsMachinePool>>,
+}
+
+impl<'document> Surroundings<'document> {
+    pub(super) fn of(document: &'document Document) -> Self {
+        let aws = document.platform.get().and_then(|platform| platform.aws.get());
+        let vpc = aws.and_then(|aws| aws.vpc.get());
+        Self {
+            region: aws.and_then(|aws| text(&aws.region)),
+            ami_id: aws.and_then(|aws| text(&aws.ami_id)),
+            has_subnets: aws.is_some_and(|aws| aws.subnets.is_given())
+                || vpc.is_some_and(|vpc| vpc.subnets.is_given()),
+            default: aws.and_then(|aws| aws.default_machine_platform.get()),
+        }
+    }
+
+    /// Checks the default machine platform by itself.
+    pub(super) fn check(&self, report: &mut Report) {
+        if let Some(default) = self.default {
+            check(default, self, report);
+        }
+    }
+}
+
+/// Checks what a pool says and merges it with the defaults.
+pub(super) fn resolve(
+    given: Option<&At<document::AwsMachinePool>>,
+    around: &Surroundings,
+    report: &mut Report,
+) -> AwsMachinePool {
+    if let Some(given) = given {
+        check(given, around, report);
+        check_merged(given, around, report);
+    }
+    merge(given, around)
+}
+
+/// The defaults, overridden by what a pool says. Lists replace lists; empty ones replace nothing.
+pub(super) fn merge(
+    given: Option<&At<document::AwsMachinePool>>,
+    around: &Surroundings,
+) -> AwsMachinePool {
+    let layers: Vec<&At<document::AwsMachinePool>> =
+        given.into_iter().chain(around.default).collect();
+    let first = |field: fn(&document::AwsMachinePool) -> &Given<String>| {
+        layers.iter().find_map(|layer| text(field(&layer.value)))
+    };
+    let list = |field: fn(&document::AwsMachinePool) -> &Given<Vec<At<String>>>| {
+        let lists = layers.iter().map(|layer| field(&layer.value).items());
+        let list = lists.into_iter().find(|list| !list.is_empty()).unwrap_or_default();
+        list.iter().map(|item| item.value.clone()).collect::<Vec<_>>()
+    };
+    let (role, profile) = identity(&layers);
+    AwsMachinePool {
+        zones: list(|pool| &pool.zones),
+        instance_type: first(|pool| &pool.instance_type).map(str::to_owned),
+        ami_id: first(|pool| &pool.ami_id).or(around.ami_id).map(Into::into),
+        root_volume: root_volume(&layers),
+        authentication: layers.iter().find_map(|layer| authentication(&layer.value)),
+        iam_role: role.map(Into::into),
+        iam_profile: profile.map(Into::into),
+        additional_security_groups: list(|pool| &pool.additional_security_groups)
+            .into_iter()
+            .map(|id| id.as_str().into())
+            .collect(),
+    }
+}
+
+/// The role or the profile. A pool's own wish for one puts aside the default's for the other.
+fn identity<'given>(
+    layers: &[&'given At<document::AwsMachinePool>],
+) -> (Option<&'given str>, Option<&'given str>) {
+    let both =
+        layers.iter().map(|layer| (text(&layer.value.iam_role), text(&layer.value.iam_profile)));
+    both.into_iter().find(|(role, profile)| role.is_some() || profile.is_some()).unwrap_or_default()
+}
+
+fn authentication(pool: &document::AwsMachinePool) -> Option<Authentication> {
+    let asked = text(&pool.metadata_service.get()?.authentication)?;
+    AUTHENTICATION.iter().find(|(word, _)| *word == asked).map(|(_, meaning)| *meaning)
+}
+
+fn root_volume(layers: &[&At<document::AwsMachinePool>]) -> RootVolume {
+    let volumes: Vec<_> = layers.iter().filter_map(|layer| layer.value.root_volume.get()).collect();
+    let number = |field: fn(&document::RootVolume) -> &Given<i64>| {
+        let given = volumes.iter().filter_map(|volume| field(&volume.value).get());
+        given.filter_map(|at| i32::try_from(at.value).ok()).find(|&value| value > 0)
+    };
+    let volume_type = volumes.iter().find_map(|volume| text(&volume.value.volume_type));
+    let volume_type = volume_type.unwrap_or(VOLUME_TYPE).to_lowercase();
+    RootVolume {
+        size: number(|volume| &volume.size).unwrap_or(VOLUME_SIZE),
+        iops: number(|volume| &volume.iops).filter(|_| takes_iops(&volume_type)),
+        kms_key: volumes.iter().find_map(|volume| text(&volume.value.kms_key)).map(str::to_owned),
+        volume_type,
+    }
+}
+
+fn takes_iops(volume_type: &str) -> bool {
+    matches!(volume_type, "io1" | "io2" | "gp3")
+}
+
+/// A text that says something.
+fn text(given: &Given<String>) -> Option<&str> {
+    given.get().map(|at| at.value.as_str()).filter(|text| !text.is_empty())
+}
+
+fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
+    if let Some(service) = given.metadata_service.get() {
+        choose(&service.authentication, AUTHENTICATION, report);
+    }
+    check_zones(given, around, report);
+    check_volume(given, report);
+    check_identity(given, report);
+    check_security_groups(given, around, report);
+    check_image(given, report);
+    check_unsupported(given, report);
+}
+
+fn check_zones(given: &document::AwsMachinePool, around: &Surroundings, report: &mut Report) {
+    let Some(region) = around.region else { return };
+    for zone in given.zones.items().iter().filter(|zone| !zone.value.starts_with(region)) {
+        report
+            .error(&zone.spot, format!("found {}", shown(&zone.value)))
+            .expected(format!("a zone of the region `{region}`, such as `{region}a`"));
+    }
+}
+
+fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
+    const TYPES: &[&str] = &["gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"];
+    let Some(volume) = given.root_volume.get() else { return };
+    check_size(volume, report);
+    if let Some(at) = volume.throughput.get().filter(|at| at.value != 0) {
+        report.error(&at.spot, unsupported("throughput"));
+    }
+    if let Some(at) = volume.volume_type.get().filter(|at| !at.value.is_empty()) {
+        let words: Vec<(&'static str, ())> = TYPES.iter().map(|name| (*name, ())).collect();
+        let lower = At { value: at.value.to_lowercase(), spot: at.spot.clone() };
+        if super::choices::choose_word(&lower, &words, report).is_some() {
+            check_iops(volume, &lower.value, report);
+        }
+    }
+}
+
+fn check_size(volume: &At<document::RootVolume>, report: &mut Report) {
+    match volume.size.get() {
+        Some(at) if !(1..=i64::from(i32::MAX)).contains(&at.value) => {
+            report
+                .error(&at.spot, format!("found `{}`", at.value))
+                .expected("a positive number of GiB");
+        }
+        None if volume.volume_type.is_given() && !volume.size.is_given() => {
+            report
+                .warning(
+                    &volume.spot,
+                    "has a type and no size, which openshift-install 4.15 refuses",
+                )
+                .hint(format!("add `size: {VOLUME_SIZE}`"));
+        }
+        _ => (),
+    }
+}
+
+/// Which types of volume take, need or refuse a figure of operations per second.
+fn check_iops(volume: &At<document::RootVolume>, volume_type: &str, report: &mut Report) {
+    let at = volume.iops.get();
+    let iops = at.map_or(0, |at| at.value);
+    let spot = at.map_or_else(|| volume.spot.child("iops"), |at| at.spot.clone());
+    let found = at.map_or_else(|| "is missing".to_owned(), |at| format!("found `{}`", at.value));
+    let sane = iops <= i64::from(i32::MAX);
+    match volume_type {
+        _ if let Given::Unreadable = volume.iops => (),
+        "io1" | "io2" if iops <= 0 || !sane => {
+            report
+                .error(&spot, found)
+                .expected(format!("a positive number for an {volume_type} volume"));
+        }
+        "gp3" if iops < 0 || !sane => {
+            report.error(&spot, found).expected("a positive number, or none");
+        }
+        "gp2" | "st1" | "sc1" | "standard" if iops != 0 => {
+            report
+                .error(&spot, format!("{found} for a {volume_type} volume"))
+                .expected("no `iops`, which this type of volume does not take");
+        }
+        _ => (),
+    }
+}
+
+/// What only goes wrong together with the default machine platform.
+fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
+    let Some(volume) = given.root_volume.get().filter(|volume| text(&volume.volume_type).is_none())
+    else {
+        return;
+    };
+    let merged = merge(Some(given), around).root_volume;
+    if volume.iops.get().is_some_and(|at| at.value != 0) {
+        check_iops(volume, &merged.volume_type, report);
+    }
+}
+
+fn check_identity(given: &At<document::AwsMachinePool>, report: &mut Report) {
+    if let (Some(_), Some(profile)) = (text(&given.iam_role), given.iam_profile.get()) {
+        if !profile.value.is_empty() {
+            report
+                .error(&profile.spot, "is set together with `iamRole`")
+                .expected("one of `iamRole` and `iamProfile`");
+        }
+    }
+}
+
+fn check_security_groups(
+    given: &At<document::AwsMachinePool>,
+    around: &Surroundings,
+    report: &mut Report,
+) {
+    // AWS allows 16 groups on an interface, and one is the cluster's.
+    const MOST: usize = 15;
+    let Some(groups) = given.additional_security_groups.get().filter(|list| !list.value.is_empty())
+    else {
+        return;
+    };
+    if !around.has_subnets {
+        report
+            .error(&groups.spot, "is set, and the cluster gets a VPC of its own")
+            .expected("existing subnets in `platform.aws.subnets`, in the VPC of these groups");
+    }
+    if groups.value.len() > MOST {
+        let found = format!("found {} groups", groups.value.len());
+        report.error(&groups.spot, found).expected(format!("at most {MOST}"));
+    }
+    for group in &groups.value {
+        super::aws::check_id(group, "sg-", report);
+    }
+}
+
+fn check_image(given: &document::AwsMachinePool, report: &mut Report) {
+    if let Some(image) = given.ami_id.get().filter(|image| !image.value.is_empty()) {
+        super::aws::check_id(image, "ami-", report);
+    }
+}
+
+fn check_unsupported(given: &document::AwsMachinePool, report: &mut Report) {
+    let compute = given.cpu_options.get().map(|options| &options.confidential_compute);
+    if let Some(at) = compute.and_then(Given::get).filter(|at| at.value != "Disabled") {
+        report.error(&at.spot, unsupported("confidentialCompute"));
+    }
+    let affinity = given.host_placement.get().map(|placement| &placement.affinity);
+    if let Some(at) = affinity.and_then(Given::get).filter(|at| at.value != "AnyAvailable") {
+        report.error(&at.spot, unsupported("hostPlacement"));
+    }
+}

@@ -1,0 +1,34 @@
+//! Fields that take one of a few words. They are read as strings and checked here, so that every
+//! wrong one is reported and not only the first.
+
+use super::document::{At, Given};
+use super::finding::{Report, did_you_mean, one_of, shown};
+
+/// The words of a field and what they mean. Case matters.
+pub(super) type Choices<T> = [(&'static str, T)];
+
+/// What was chosen. `None` if nothing was (an empty string is nothing), or nothing that exists.
+pub(super) fn choose<T: Copy>(
+    given: &Given<String>,
+    choices: &Choices<T>,
+    report: &mut Report,
+) -> Option<T> {
+    choose_word(given.get()?, choices, report)
+}
+
+/// What one word means.
+pub(super) fn choose_word<T: Copy>(
+    at: &At<String>,
+    choices: &Choices<T>,
+    report: &mut Report,
+) -> Option<T> {
+    let found = choices.iter().find(|(word, _)| *word == at.value);
+    if found.is_none() && !at.value.is_empty() {
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        report
+            .error(&at.spot, format!("found {}", shown(&at.value)))
+            .expected(one_of(&words))
+            .hint_if(did_you_mean(&at.value, &words));
+    }
+    found.map(|(_, meaning)| *meaning)
+}

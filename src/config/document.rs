@@ -1,0 +1,318 @@
+//! The install-config as it was written: every field of the v1 schema, each with its place.
+//!
+//! Lenient: a field that cannot be read is a finding, and the rest is read on. Whether values make
+//! sense is not asked here. Unknown fields are warnings, as for openshift-install.
+
+use std::ops::{Deref, Range};
+
+use secrecy::SecretString;
+
+use super::finding::{Report, Spot, did_you_mean, nearest, shown};
+use super::yaml::{Content, Key, Node};
+
+mod schema;
+
+pub(super) use schema::*;
+
+/// A value and the field it was written in.
+#[derive(Clone)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) spot: Spot,
+}
+
+impl<T> Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// What became of a field.
+pub(super) enum Given<T> {
+    /// It is not in the text, or null.
+    Missing,
+    /// It is, and a finding says why it could not be read.
+    Unreadable,
+    /// It is.
+    Value(At<T>),
+}
+
+impl<T> Given<T> {
+    /// The value, if there is one.
+    pub(super) fn get(&self) -> Option<&At<T>> {
+        match self {
+            Given::Value(at) => Some(at),
+            Given::Missing | Given::Unreadable => None,
+        }
+    }
+
+    /// The value; that it is missing is an error.
+    pub(super) fn require(&self, parent: &Spot, name: &str, report: &mut Report) -> Option<&At<T>> {
+        if let Given::Missing = self {
+            report.error(&parent.child(name), "is missing").expected(format!("`{name}` to be set"));
+        }
+        self.get()
+    }
+
+    /// Whether it is in the text.
+    pub(super) fn is_given(&self) -> bool {
+        !matches!(self, Given::Missing)
+    }
+}
+
+impl<T> Given<Vec<At<T>>> {
+    /// The items; none if there is no list.
+    pub(super) fn items(&self) -> &[At<T>] {
+        self.get().map_or(&[], |list| &list.value)
+    }
+}
+
+/// What can be read from a node.
+pub(super) trait Read: Sized {
+    /// Reads, or reports why not.
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self>;
+}
+
+/// A value that must not be quoted.
+pub(super) type Sensitive = SecretString;
+
+/// A value of whatever shape that nothing here looks into.
+pub(super) struct Anything;
+
+/// A mapping of names that the user chose.
+pub(super) type Pairs = Vec<(At<String>, At<String>)>;
+
+impl Read for Anything {
+    fn read(_: &Node, _: &Spot, _: &mut Report) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl Read for String {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        scalar(node, report).or_else(|| wrong(node, spot, report, "a string"))
+    }
+}
+
+impl Read for Sensitive {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        if let Some(text) = scalar(node, report) {
+            return Some(text.into());
+        }
+        let found = format!("found {}", shape(&node.content));
+        report.error(spot, found).expected("a string").hint("put the value in single quotes");
+        None
+    }
+}
+
+impl Read for bool {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        match node.content {
+            Content::Bool(value) => Some(value),
+            _ => wrong(node, spot, report, "`true` or `false`"),
+        }
+    }
+}
+
+impl Read for i64 {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        let number = match node.content {
+            Content::Integer(value) => i64::try_from(value).ok(),
+            _ => None,
+        };
+        number.or_else(|| wrong(node, spot, report, "a whole number"))
+    }
+}
+
+impl<T: Read> Read for Vec<At<T>> {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        let Content::List(items) = &node.content else {
+            return wrong(node, spot, report, "a list");
+        };
+        let mut list = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let spot = spot.item(index, mark(item, None));
+            if let Content::Null = item.content {
+                report.error(&spot, "is empty").hint("remove the item or give it a value");
+                continue;
+            }
+            list.extend(T::read(item, &spot, report).map(|value| At { value, spot }));
+        }
+        Some(list)
+    }
+}
+
+impl Read for Pairs {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        let entries = unique(node, spot, report)?;
+        let pairs = entries.into_iter().filter_map(|(key, node)| {
+            let name = spot.item(plain(&key.name), key.span.clone());
+            let spot = Spot { span: Some(mark(node, Some(&key.span))), ..name.clone() };
+            let value = match node.content {
+                Content::Null => String::new(),
+                _ => String::read(node, &spot, report)?,
+            };
+            Some((At { value: key.name.clone(), spot: name }, At { value, spot }))
+        });
+        Some(pairs.collect())
+    }
+}
+
+/// The entries of a mapping while its known fields are taken out.
+pub(super) struct Fields<'node> {
+    entries: Vec<(&'node Key, &'node Node)>,
+    spot: Spot,
+}
+
+impl<'node> Fields<'node> {
+    /// Opens a mapping, reports what it should not contain and keeps what it may.
+    pub(super) fn open(
+        node: &'node Node,
+        spot: &Spot,
+        report: &mut Report,
+        known: &[&str],
+    ) -> Option<Self> {
+        let mut entries = unique(node, spot, report)?;
+        entries.retain(|(key, _)| {
+            let is_known = known.contains(&key.name.as_str());
+            if !is_known {
+                unknown(key, spot, report, known);
+            }
+            is_known
+        });
+        Some(Self { entries, spot: spot.clone() })
+    }
+
+    /// Reads a field.
+    pub(super) fn take<T: Read>(&self, name: &str, report: &mut Report) -> Given<T> {
+        let found = self.entries.iter().find(|(key, _)| key.name == name);
+        let Some((key, node)) = found.filter(|(_, node)| !matches!(node.content, Content::Null))
+        else {
+            return Given::Missing;
+        };
+        let spot = self.spot.field(name, mark(node, Some(&key.span)));
+        match T::read(node, &spot, report) {
+            Some(value) => Given::Value(At { value, spot }),
+            None => Given::Unreadable,
+        }
+    }
+}
+
+/// The entries of a mapping, each name once; a repetition is an error.
+fn unique<'node>(
+    node: &'node Node,
+    spot: &Spot,
+    report: &mut Report,
+) -> Option<Vec<(&'node Key, &'node Node)>> {
+    let Content::Mapping(mapping) = &node.content else {
+        return wrong(node, spot, report, "a mapping");
+    };
+    let mut entries: Vec<(&Key, &Node)> = Vec::new();
+    for (key, value) in mapping {
+        match entries.iter().find(|(first, _)| first.name == key.name) {
+            None => entries.push((key, value)),
+            Some((first, _)) => {
+                let line = report.line(first.span.start);
+                let spot = spot.field(&plain(&key.name), key.span.clone());
+                report.error(&spot, format!("is given twice, first on line {line}"));
+            }
+        }
+    }
+    Some(entries)
+}
+
+/// Reports a field that the schema does not have.
+fn unknown(key: &Key, parent: &Spot, report: &mut Report, known: &[&str]) {
+    let name = plain(&key.name);
+    let belongs = BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some());
+    let hint = did_you_mean(&key.name, known)
+        .or(belongs.map(|(field, place)| format!("`{field}` belongs in {place}")));
+    report
+        .warning(
+            &parent.field(&name, key.span.clone()),
+            "is not a field of the schema; it has no effect",
+        )
+        .expected(format!("one of {}", known.join(", ")))
+        .hint_if(hint);
+}
+
+/// Fields that are put in the wrong place easily, and with consequences.
+const BELONGS: [(&str, &str); 3] = [
+    (
+        "metadataService",
+        "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform",
+    ),
+    ("authentication", "metadataService of a machine pool's platform.aws"),
+    ("rootVolume", "platform.aws of a machine pool or platform.aws.defaultMachinePlatform"),
+];
+
+/// A name that the user chose, fit for a path.
+fn plain(name: &str) -> String {
+    shown(name).trim_matches('`').to_owned()
+}
+
+/// A scalar's text. Numbers and booleans count as they were written, as they do for the
+/// installer's reader wherever it wants a string.
+fn scalar(node: &Node, report: &Report) -> Option<String> {
+    match &node.content {
+        Content::Text(text) => Some(text.clone()),
+        Content::Bool(_) | Content::Integer(_) | Content::Float => {
+            Some(report.written(&node.span).trim().trim_matches(['"', '\'']).to_owned())
+        }
+        Content::Null | Content::List(_) | Content::Mapping(_) => None,
+    }
+}
+
+/// Reports a value of the wrong type. Always `None`.
+fn wrong<T>(node: &Node, spot: &Spot, report: &mut Report, expected: &str) -> Option<T> {
+    let found = match &node.content {
+        Content::Text(text) => shown(text),
+        content => shape(content).to_owned(),
+    };
+    let hint = match (&node.content, expected) {
+        (Content::Text(text), "a whole number") if text.parse::<i64>().is_ok() => {
+            Some("remove the quotes".to_owned())
+        }
+        (Content::Text(text), "`true` or `false`") => boolean(text),
+        (Content::Text(_) | Content::Mapping(_), "a list") => {
+            Some("begin each item with `- `".to_owned())
+        }
+        _ => None,
+    };
+    report.error(spot, format!("found {found}")).expected(expected).hint_if(hint);
+    None
+}
+
+fn boolean(text: &str) -> Option<String> {
+    let meant = match text.to_lowercase().as_str() {
+        "yes" | "y" | "on" | "true" => "true",
+        "no" | "n" | "off" | "false" => "false",
+        _ => return None,
+    };
+    Some(format!("write `{meant}`, without quotes"))
+}
+
+fn shape(content: &Content) -> &'static str {
+    match content {
+        Content::Null => "nothing",
+        Content::Bool(_) => "a boolean",
+        Content::Integer(_) | Content::Float => "a number",
+        Content::Text(_) => "a string",
+        Content::List(_) => "a list",
+        Content::Mapping(_) => "a mapping",
+    }
+}
+
+/// What to underline for a value: itself, or the key it belongs to if it spans several lines.
+fn mark(node: &Node, key: Option<&Range<usize>>) -> Range<usize> {
+    match (&node.content, key) {
+        (Content::Mapping(_) | Content::List(_) | Content::Null, Some(key)) => key.clone(),
+        (Content::Mapping(entries), None) => {
+            entries.first().map_or(node.span.clone(), |(key, _)| key.span.clone())
+        }
+        _ if node.span.is_empty() => key.unwrap_or(&node.span).clone(),
+        _ => node.span.clone(),
+    }
+}

@@ -1,0 +1,185 @@
+//! The remaining top-level fields: who the cluster is for, what is switched on, where images are.
+//!
+//! Most of them do not shape AWS resources; they are checked all the same, because openshift-install
+//! would refuse them later. Rules: `pkg/types/validation/installconfig.go`, release-4.15.
+
+use super::choices::{Choices, choose, choose_word};
+use super::document::{self, At, Document, Given};
+use super::finding::{Report, Spot, shown};
+use super::install_config::{CredentialsMode, Publish};
+use super::machine_pool::unsupported;
+
+const PUBLISH: &Choices<Publish> =
+    &[("External", Publish::External), ("Internal", Publish::Internal)];
+const CREDENTIALS_MODES: &Choices<CredentialsMode> = &[
+    ("Mint", CredentialsMode::Mint),
+    ("Passthrough", CredentialsMode::Passthrough),
+    ("Manual", CredentialsMode::Manual),
+];
+const CPU_PARTITIONING: &Choices<()> = &[("None", ()), ("AllNodes", ())];
+/// openshift/api `config/v1/types_feature.go`, up to 4.19.
+const FEATURE_SETS: &Choices<()> = &[
+    ("Default", ()),
+    ("TechPreviewNoUpgrade", ()),
+    ("DevPreviewNoUpgrade", ()),
+    ("CustomNoUpgrade", ()),
+    ("LatencySensitive", ()),
+];
+/// openshift/api `config/v1/types_cluster_version.go`, up to 4.19. The flag says whether the set
+/// has `CloudCredential`, which a cluster on a cloud cannot do without.
+const CAPABILITY_SETS: &Choices<bool> = &[
+    ("None", false),
+    ("vCurrent", true),
+    ("v4.11", false),
+    ("v4.12", false),
+    ("v4.13", false),
+    ("v4.14", false),
+    ("v4.15", true),
+    ("v4.16", true),
+    ("v4.17", true),
+    ("v4.18", true),
+    ("v4.19", true),
+];
+const CLOUD_CREDENTIAL: &str = "CloudCredential";
+const CAPABILITIES: &Choices<()> = &[
+    ("baremetal", ()),
+    ("Build", ()),
+    ("CSISnapshot", ()),
+    ("CloudControllerManager", ()),
+    (CLOUD_CREDENTIAL, ()),
+    ("Console", ()),
+    ("DeploymentConfig", ()),
+    ("ImageRegistry", ()),
+    ("Ingress", ()),
+    ("Insights", ()),
+    ("MachineAPI", ()),
+    ("NodeTuning", ()),
+    ("OperatorLifecycleManager", ()),
+    ("OperatorLifecycleManagerV1", ()),
+    ("Storage", ()),
+    ("marketplace", ()),
+    ("openshift-samples", ()),
+];
+
+/// Whether the rest can be understood: there is one version of the schema.
+pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
+    const VERSION: &str = "v1";
+    const OLD: [&str; 2] = ["v1beta4", "v1beta3"]; // their fields are those of v1, renamed in part
+    let Some(at) = document.api_version.require(&Spot::file(), "apiVersion", report) else {
+        return false;
+    };
+    if OLD.contains(&at.value.as_str()) {
+        report.warning(&at.spot, format!("found `{}`, which is old", at.value)).hint("use `v1`");
+    } else if at.value != VERSION {
+        report.error(&at.spot, format!("found {}", shown(&at.value))).expected("`v1`");
+        return false;
+    }
+    true
+}
+
+/// Who may reach the cluster.
+pub(super) fn publish(document: &Document, report: &mut Report) -> Option<Publish> {
+    if let Some(at) = document.operator_publishing_strategy.get() {
+        report
+            .error(&at.spot, "is set")
+            .expected("nothing; it belongs to `publish: Mixed`, which aws has not");
+    }
+    match &document.publish {
+        Given::Missing => Some(Publish::default()),
+        Given::Value(at) if at.value.is_empty() => Some(Publish::default()),
+        given => choose(given, PUBLISH, report),
+    }
+}
+
+/// Who speaks to AWS on behalf of the operators.
+pub(super) fn credentials_mode(
+    document: &Document,
+    report: &mut Report,
+) -> Option<CredentialsMode> {
+    choose(&document.credentials_mode, CREDENTIALS_MODES, report)
+}
+
+/// Everything that shapes no AWS resource.
+pub(super) fn check(document: &Document, report: &mut Report) {
+    choose(&document.cpu_partitioning_mode, CPU_PARTITIONING, report);
+    if let Some(at) = document.arbiter.get() {
+        report.error(&at.spot, unsupported("arbiter"));
+    }
+    if let Some(at) = document.bootstrap_in_place.get() {
+        report
+            .error(&at.spot, "is set")
+            .expected("nothing; it is for clusters that install themselves");
+    }
+    check_capabilities(document, report);
+    check_features(document, report);
+    check_image_sources(document, report);
+}
+
+fn check_capabilities(document: &Document, report: &mut Report) {
+    let Some(given) = document.capabilities.get() else { return };
+    let set_has_it = choose(&given.baseline, CAPABILITY_SETS, report).unwrap_or(true);
+    let items = given.additional.items();
+    for item in items {
+        choose_word(item, CAPABILITIES, report);
+    }
+    if !set_has_it && items.iter().all(|item| item.value != CLOUD_CREDENTIAL) {
+        report
+            .error(&given.spot, format!("leaves out `{CLOUD_CREDENTIAL}`, which aws needs"))
+            .expected(format!("`{CLOUD_CREDENTIAL}` in additionalEnabledCapabilities"));
+    }
+}
+
+fn check_features(document: &Document, report: &mut Report) {
+    choose(&document.feature_set, FEATURE_SETS, report);
+    let custom = document.feature_set.get().is_some_and(|at| at.value == "CustomNoUpgrade");
+    if let (Some(at), false) = (document.feature_gates.get(), custom) {
+        report.error(&at.spot, "is set").expected("featureSet `CustomNoUpgrade` with it");
+    }
+    let is_gate = |text: &str| matches!(text.split_once('='), Some((name, "true" | "false")) if !name.is_empty());
+    for gate in document.feature_gates.items().iter().filter(|gate| !is_gate(&gate.value)) {
+        report
+            .error(&gate.spot, format!("found {}", shown(&gate.value)))
+            .expected("a gate such as `Name=true` or `Name=false`");
+    }
+}
+
+fn check_image_sources(document: &Document, report: &mut Report) {
+    if let Some(old) = document.image_content_sources.get() {
+        report
+            .warning(&old.spot, "is deprecated in favour of `imageDigestSources`")
+            .hint("use `imageDigestSources` alone");
+        if document.image_digest_sources.is_given() {
+            report
+                .error(&old.spot, "is set together with `imageDigestSources`")
+                .expected("`imageDigestSources` alone");
+        }
+    }
+    let old = document.image_content_sources.items();
+    for source in old.iter().chain(document.image_digest_sources.items()) {
+        check_image_source(source, report);
+    }
+}
+
+fn check_image_source(given: &At<document::ImageSource>, report: &mut Report) {
+    let source = given.source.require(&given.spot, "source", report);
+    for at in source.into_iter().chain(given.mirrors.items()) {
+        if !is_repository(&at.value) {
+            report.error(&at.spot, format!("found {}", shown(&at.value))).expected(
+                "a repository such as `registry.example.com:5000/name`, without tag or digest",
+            );
+        }
+    }
+}
+
+/// A host, perhaps a port, and a path of names; neither tag nor digest nor scheme.
+fn is_repository(text: &str) -> bool {
+    let (host, path) = text.split_once('/').unwrap_or((text, ""));
+    let in_path = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-/".contains(&b);
+    let (name, port) = host.split_once(':').unwrap_or((host, "0"));
+    let in_host = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+    !name.is_empty()
+        && name.bytes().all(in_host)
+        && port.parse::<u16>().is_ok()
+        && path.bytes().all(in_path)
+        && path.split('/').all(|part| path.is_empty() || !part.is_empty())
+}

@@ -1,0 +1,290 @@
+//! What is wrong with an install-config, and where.
+//!
+//! A finding names the field by its path and says what was found, what would have been accepted and
+//! what to type instead. It never quotes a value that may be a secret: see [`shown`].
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+/// One thing that is wrong or doubtful.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Whether it stops everything.
+    pub severity: Severity,
+    /// The field, e.g. `controlPlane.platform.aws.metadataService.authentication`; empty for the
+    /// file as a whole.
+    pub path: String,
+    /// Where, unless it is the file as a whole.
+    pub place: Option<Place>,
+    /// What was found.
+    pub message: String,
+    /// What would have been accepted.
+    pub expected: Option<String>,
+    /// What the reader can do.
+    pub hint: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The config cannot be used.
+    Error,
+    /// The config can be used, and something in it has no effect or will surprise.
+    Warning,
+}
+
+/// A place in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last one; on the same line.
+    pub end: usize,
+}
+
+impl Place {
+    /// The place of these bytes, or of their first line if they span several.
+    pub(super) fn of(text: &str, span: &Range<usize>) -> Self {
+        let start = floor(text, span.start);
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+        let end = floor(text, span.end).min(line_end).max(start);
+        let end = start + text[start..end].trim_end().len();
+        let before = text[line_start..start].trim_start_matches('\u{feff}');
+        let line = text[..start].bytes().filter(|&byte| byte == b'\n').count() + 1;
+        Self { line, column: before.chars().count() + 1, start, end }
+    }
+}
+
+/// The nearest character boundary at or before an offset.
+fn floor(text: &str, offset: usize) -> usize {
+    (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// A field: its path, and the bytes to point at.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) path: String,
+    pub(super) span: Option<Range<usize>>,
+}
+
+impl Spot {
+    /// The file as a whole.
+    pub(super) fn file() -> Self {
+        Self { path: String::new(), span: None }
+    }
+
+    /// A field in here that is not in the text; the nearest thing to point at is this.
+    pub(super) fn child(&self, name: &str) -> Self {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        Self { path: format!("{}{dot}{name}", self.path), span: self.span.clone() }
+    }
+
+    /// A field in here.
+    pub(super) fn field(&self, name: &str, span: Range<usize>) -> Self {
+        Self { span: Some(span), ..self.child(name) }
+    }
+
+    /// An item in here.
+    pub(super) fn item(&self, index: impl std::fmt::Display, span: Range<usize>) -> Self {
+        Self { path: format!("{}[{index}]", self.path), span: Some(span) }
+    }
+}
+
+/// Collects findings about one text.
+pub(super) struct Report<'text> {
+    text: &'text str,
+    findings: Vec<Finding>,
+}
+
+impl<'text> Report<'text> {
+    pub(super) fn new(text: &'text str) -> Self {
+        Self { text, findings: Vec::new() }
+    }
+
+    /// Adds an error; what was expected and what to do can be said of the result.
+    pub(super) fn error(&mut self, spot: &Spot, message: impl Into<String>) -> &mut Finding {
+        self.add(Severity::Error, spot, message.into())
+    }
+
+    /// Adds a warning.
+    pub(super) fn warning(&mut self, spot: &Spot, message: impl Into<String>) -> &mut Finding {
+        self.add(Severity::Warning, spot, message.into())
+    }
+
+    fn add(&mut self, severity: Severity, spot: &Spot, message: String) -> &mut Finding {
+        let place = spot.span.as_ref().map(|span| Place::of(self.text, span));
+        let path = spot.path.clone();
+        let finding = Finding { severity, path, place, message, expected: None, hint: None };
+        self.findings.push(finding);
+        self.findings.last_mut().expect("BUG: it was pushed just now")
+    }
+
+    /// The text between these bytes, as it was written.
+    pub(super) fn written(&self, span: &Range<usize>) -> &'text str {
+        self.text.get(span.clone()).unwrap_or_default()
+    }
+
+    /// The line of a byte, counted from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        Place::of(self.text, &(offset..offset)).line
+    }
+
+    /// Whether nothing stands in the way of using the config.
+    pub(super) fn is_clean(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity == Severity::Warning)
+    }
+
+    /// The findings in the order of the text; those about the file as a whole come first.
+    pub(super) fn finish(mut self) -> Vec<Finding> {
+        self.findings.sort_by_key(|finding| finding.place.map(|place| place.start));
+        self.findings
+    }
+}
+
+impl Finding {
+    /// Says what would have been accepted.
+    pub(super) fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Says what to do.
+    pub(super) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what to do, if anybody knows.
+    pub(super) fn hint_if(&mut self, hint: Option<String>) -> &mut Self {
+        self.hint = hint.or(self.hint.take());
+        self
+    }
+}
+
+/// A value in backticks, unless it may be a secret in the wrong place or is too long to read.
+pub(super) fn shown(value: &str) -> String {
+    const LONGEST: usize = 80;
+    if value.is_empty() {
+        return "an empty string".into();
+    }
+    if may_be_secret(value) {
+        return "a value that is not shown here".into();
+    }
+    if value.chars().count() > LONGEST || value.contains(['\n', '\r']) {
+        return "a long value".into();
+    }
+    format!("`{}`", value.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
+}
+
+/// Whether a text looks like credentials: better not shown once too often than once too few.
+pub(super) fn may_be_secret(text: &str) -> bool {
+    const TELLING: [&str; 5] = ["auth\"", "auths", "'auth'", "PRIVATE KEY", "@"];
+    TELLING.iter().any(|part| text.contains(part))
+        || text.contains('{')
+        || text.split(|c| !is_base64(c)).any(|run| run.len() >= LONG_TOKEN)
+}
+
+/// Longer than any name in an install-config; shorter than a registry's credentials, which are
+/// base64 of `user:token`.
+const LONG_TOKEN: usize = 40;
+
+fn is_base64(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')
+}
+
+/// The candidate that was probably meant.
+pub(super) fn nearest<'a>(found: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let found = found.to_lowercase();
+    let distance = |candidate: &&str| edits(&found, &candidate.to_lowercase());
+    let best = candidates.iter().copied().min_by_key(distance)?;
+    (distance(&best) <= (best.chars().count() / 3).max(1)).then_some(best)
+}
+
+/// `did you mean ...?`, if there is something that was probably meant.
+pub(super) fn did_you_mean(found: &str, candidates: &[&str]) -> Option<String> {
+    nearest(found, candidates).map(|meant| format!("did you mean `{meant}`?"))
+}
+
+/// The number of letters to insert, delete or replace; swapped neighbours count as one.
+fn edits(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) =
+        (from.chars().take(64).collect(), to.chars().collect());
+    let mut rows = vec![(0..=to.len()).collect::<Vec<_>>()];
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            let swapped = i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1];
+            if swapped {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}
+
+/// `a`, `b` or `c`, each in backticks.
+pub(super) fn one_of(candidates: &[&str]) -> String {
+    let quoted: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "nothing".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_ignores_case_and_survives_typos() {
+        let names = ["Required", "Optional"];
+        for typo in ["required", "REQUIRED", "Requierd", "Requird"] {
+            assert_eq!(nearest(typo, &names), Some("Required"), "{typo}");
+        }
+        assert_eq!(nearest("none", &names), None);
+        assert_eq!(nearest("", &names), None);
+    }
+
+    #[test]
+    fn a_place_counts_characters_and_stays_on_its_line() {
+        let text = "a: é\nbé: |\n  x\n  y\n";
+        let start = text.find('|').unwrap();
+        let place = Place::of(text, &(start..text.len()));
+        assert_eq!((place.line, place.column), (2, 5));
+        assert_eq!(&text[place.start..place.end], "|");
+        let beyond = Place::of(text, &(500..600));
+        assert_eq!(beyond.line, 5);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        for secret in [
+            r#"{"auths":{}}"#,
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "http://user:password@proxy",
+            &"Y2FuYXJ5".repeat(5),
+        ] {
+            assert!(!shown(secret).contains(secret), "{secret}");
+        }
+        assert_eq!(shown("required"), "`required`");
+        assert_eq!(shown("a\tb"), "`a\\tb`");
+    }
+
+    #[test]
+    fn alternatives_are_listed_as_people_do() {
+        assert_eq!(one_of(&["a"]), "`a`");
+        assert_eq!(one_of(&["a", "b", "c"]), "`a`, `b` or `c`");
+    }
+}

@@ -1,0 +1,189 @@
+//! `controlPlane` and `compute`: pools with names, sizes, and what AWS is told of their machines.
+//!
+//! Rules: openshift/installer `pkg/types/validation/machinepools.go`, release-4.15.
+
+use super::aws_machine_pool::{self, Surroundings};
+use super::choices::{Choices, choose};
+use super::document::{self, At, Document, Given, Platform};
+use super::finding::{Report, did_you_mean, shown};
+use super::install_config::{Architecture, MachinePool};
+
+const CONTROL_PLANE: &str = "master";
+const WORKER: &str = "worker";
+const EDGE: &str = "edge";
+/// openshift/installer `pkg/types/defaults/machinepools.go`
+const REPLICAS: u32 = 3;
+
+const HYPERTHREADING: &Choices<bool> = &[("Enabled", true), ("Disabled", false)];
+const ARCHITECTURES: &Choices<Architecture> =
+    &[("amd64", Architecture::Amd64), ("arm64", Architecture::Arm64)];
+
+/// The pool of the control plane.
+pub(super) fn control_plane(
+    document: &Document,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Option<MachinePool> {
+    let given = match &document.control_plane {
+        Given::Unreadable => return None,
+        Given::Missing => {
+            return Some(default_pool(CONTROL_PLANE, Architecture::default(), around));
+        }
+        Given::Value(given) => given,
+    };
+    let name =
+        given.name.get().filter(|name| !name.value.is_empty() && name.value != CONTROL_PLANE);
+    if let Some(name) = name {
+        let found = format!("found {}", shown(&name.value));
+        report.error(&name.spot, found).expected(format!("`{CONTROL_PLANE}`"));
+    }
+    let pool = pool(CONTROL_PLANE, given, Architecture::default(), around, report);
+    quorum(given, report);
+    pool
+}
+
+/// The pools of workers, with the one that openshift-install adds if none is called `worker`.
+pub(super) fn compute(
+    document: &Document,
+    architecture: Architecture,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Option<Vec<MachinePool>> {
+    if let Given::Unreadable = document.compute {
+        return None;
+    }
+    let mut pools = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for given in document.compute.items() {
+        let pool = compute_pool(given, &mut names, architecture, around, report);
+        pools.push(pool.filter(|pool| same_architecture(given, pool, architecture, report)));
+    }
+    if !names.contains(&WORKER) {
+        pools.push(Some(default_pool(WORKER, architecture, around)));
+    }
+    pools.into_iter().collect()
+}
+
+fn compute_pool<'given>(
+    given: &'given At<document::MachinePool>,
+    names: &mut Vec<&'given str>,
+    architecture: Architecture,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Option<MachinePool> {
+    let name = given.name.require(&given.spot, "name", report);
+    let read = pool(name.map_or("", |name| &name.value), given, architecture, around, report);
+    let name = name?;
+    if names.contains(&name.value.as_str()) {
+        report
+            .error(&name.spot, format!("found {} a second time", shown(&name.value)))
+            .expected("each pool to have a name of its own");
+    }
+    names.push(&name.value);
+    match name.value.as_str() {
+        WORKER => read,
+        EDGE => {
+            report
+                .error(&name.spot, "edge pools are not supported by this version of groundplan")
+                .hint("remove the pool; it can be added to the cluster later");
+            None
+        }
+        other => {
+            let hint = did_you_mean(other, &[WORKER, EDGE]);
+            report
+                .error(&name.spot, format!("found {}", shown(other)))
+                .expected(format!("`{WORKER}`"))
+                .hint_if(hint);
+            None
+        }
+    }
+}
+
+fn same_architecture(
+    given: &At<document::MachinePool>,
+    pool: &MachinePool,
+    architecture: Architecture,
+    report: &mut Report,
+) -> bool {
+    let same = pool.architecture == architecture;
+    if let (false, Some(at)) = (same, given.architecture.get()) {
+        report
+            .error(&at.spot, format!("found `{}`", at.value))
+            .expected("the architecture of the control plane");
+    }
+    same
+}
+
+fn pool(
+    name: &str,
+    given: &At<document::MachinePool>,
+    architecture: Architecture,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Option<MachinePool> {
+    for (field, given) in [("fencing", &given.fencing), ("diskSetup", &given.disk_setup)] {
+        if let Some(at) = given.get() {
+            report.error(&at.spot, unsupported(field));
+        }
+    }
+    let replicas = replicas(given, if name == EDGE { 0 } else { REPLICAS }, report);
+    let hyperthreading = choose(&given.hyperthreading, HYPERTHREADING, report).unwrap_or(true);
+    let architecture = choose(&given.architecture, ARCHITECTURES, report).unwrap_or(architecture);
+    let aws = aws_machine_pool::resolve(platform(&given.platform, report), around, report);
+    Some(MachinePool { name: name.into(), replicas: replicas?, hyperthreading, architecture, aws })
+}
+
+/// What to say of a field that is read and understood, and that nothing here can act on yet.
+pub(super) fn unsupported(field: &str) -> String {
+    format!("`{field}` is not supported by this version of groundplan")
+}
+
+fn default_pool(name: &str, architecture: Architecture, around: &Surroundings) -> MachinePool {
+    let aws = aws_machine_pool::merge(None, around);
+    MachinePool { name: name.into(), replicas: REPLICAS, hyperthreading: true, architecture, aws }
+}
+
+fn replicas(given: &At<document::MachinePool>, default: u32, report: &mut Report) -> Option<u32> {
+    // Nobody has so many; each becomes several resources, and a slip of the finger none.
+    const MOST: i64 = 10_000;
+    match &given.replicas {
+        Given::Missing => Some(default),
+        Given::Unreadable => None,
+        Given::Value(at) if !(0..=MOST).contains(&at.value) => {
+            report
+                .error(&at.spot, format!("found `{}`", at.value))
+                .expected(format!("a number from 0 to {MOST}"));
+            None
+        }
+        Given::Value(at) => u32::try_from(at.value).ok(),
+    }
+}
+
+/// A control plane needs a machine, and etcd an odd number of them.
+fn quorum(given: &At<document::MachinePool>, report: &mut Report) {
+    match given.replicas.get() {
+        Some(at) if at.value == 0 => {
+            report.error(&at.spot, "found `0`").expected("at least one machine, normally three");
+        }
+        Some(at) if at.value == 2 => {
+            report
+                .warning(&at.spot, "found `2`")
+                .hint("etcd survives no failure with two members; use 3");
+        }
+        _ => (),
+    }
+}
+
+/// `platform.aws` of a pool; the other platforms are errors.
+fn platform<'given>(
+    given: &'given Given<Platform<document::AwsMachinePool>>,
+    report: &mut Report,
+) -> Option<&'given At<document::AwsMachinePool>> {
+    let platform = given.get()?;
+    for other in &platform.others {
+        report
+            .error(&other.spot, format!("found `{}`", other.value))
+            .expected("the platform of the cluster, `aws`");
+    }
+    platform.aws.get()
+}

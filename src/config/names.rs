@@ -1,0 +1,83 @@
+//! `metadata.name` and `baseDomain`: what the cluster is called, and the shape of DNS names.
+//!
+//! Rules: openshift/installer `pkg/validate/validate.go`, release-4.15.
+
+use super::document::{At, Document};
+use super::finding::{Report, Spot, shown};
+
+/// A label of DNS is at most this long (RFC 1035).
+const LONGEST_LABEL: usize = 63;
+const LONGEST_NAME: usize = 253;
+/// `*.apps.<name>` leaves so much of a label, because it renders as nine characters.
+const LONGEST_CLUSTER_NAME: usize = LONGEST_LABEL - "*.apps.".len() - 2;
+
+/// The name and the base domain, the latter without a trailing dot.
+pub(super) fn names(document: &Document, report: &mut Report) -> Option<(String, String)> {
+    let name = cluster_name(document, report);
+    let base = base_domain(document, report);
+    let (name, base) = (name?, base?);
+    let whole = format!("{}.{}", name.value, domain(base));
+    if !is_subdomain(&whole) {
+        let found =
+            format!("found {}, which is too long with the name before it", shown(&base.value));
+        report
+            .error(&base.spot, found)
+            .expected(format!("at most {LONGEST_NAME} characters together"));
+        return None;
+    }
+    Some((name.value.clone(), domain(base).to_owned()))
+}
+
+fn domain(at: &At<String>) -> &str {
+    at.value.strip_suffix('.').unwrap_or(&at.value)
+}
+
+fn cluster_name<'document>(
+    document: &'document Document,
+    report: &mut Report,
+) -> Option<&'document At<String>> {
+    let metadata = document.metadata.require(&Spot::file(), "metadata", report)?;
+    let name = metadata.name.require(&metadata.spot, "name", report)?;
+    let found = format!("found {}", shown(&name.value));
+    if name.value.len() > LONGEST_CLUSTER_NAME {
+        report
+            .error(&name.spot, found)
+            .expected(format!("at most {LONGEST_CLUSTER_NAME} characters"));
+        return None;
+    }
+    check_subdomain(name, &name.value, report).then_some(name)
+}
+
+fn base_domain<'document>(
+    document: &'document Document,
+    report: &mut Report,
+) -> Option<&'document At<String>> {
+    let base = document.base_domain.require(&Spot::file(), "baseDomain", report)?;
+    check_subdomain(base, domain(base), report).then_some(base)
+}
+
+fn check_subdomain(at: &At<String>, name: &str, report: &mut Report) -> bool {
+    let fine = is_subdomain(name);
+    if !fine {
+        let lower = name.to_lowercase();
+        let meant =
+            (lower != name && is_subdomain(&lower)).then(|| format!("did you mean `{lower}`?"));
+        report
+            .error(&at.spot, format!("found {}", shown(&at.value)))
+            .expected("lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit")
+            .hint_if(meant);
+    }
+    fine
+}
+
+/// Whether a name is a DNS subdomain as of RFC 1123, in lower case.
+pub(super) fn is_subdomain(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        let ends = [label.bytes().next(), label.bytes().last()];
+        label.len() <= LONGEST_LABEL
+            && ends.into_iter().all(|end| end.is_some_and(inner))
+            && label.bytes().all(|byte| inner(byte) || byte == b'-')
+    };
+    name.len() <= LONGEST_NAME && name.split('.').all(is_label)
+}

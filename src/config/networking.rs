@@ -1,0 +1,340 @@
+//! `networking`: networks that are networks, do not overlap, and are large enough.
+//!
+//! Rules: openshift/installer `pkg/types/validation/installconfig.go`, release-4.15.
+
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::document::{self, At, Document, Given};
+use super::finding::{Report, Spot, shown};
+use super::install_config::{ClusterNetwork, Networking};
+
+/// openshift/installer `pkg/types/defaults/installconfig.go`
+const MACHINE_NETWORK: &str = "10.0.0.0/16";
+const SERVICE_NETWORK: &str = "172.30.0.0/16";
+const CLUSTER_NETWORK: (&str, u8) = ("10.128.0.0/14", 23);
+const NETWORK_TYPE: &str = "OVNKubernetes";
+
+/// The bridge network of container engines on the nodes.
+const DOCKER_BRIDGE: &str = "172.17.0.0/16";
+
+/// The networks, or findings.
+pub(super) fn networking(document: &Document, report: &mut Report) -> Option<Networking> {
+    let given = match &document.networking {
+        Given::Unreadable => return None,
+        Given::Missing => return Some(defaults()),
+        Given::Value(given) => given,
+    };
+    let mut taken = Taken::default();
+    let machine_networks = machine_networks(given, &mut taken, report);
+    let service_networks = service_networks(given, &mut taken, report);
+    let cluster_networks = cluster_networks(given, &mut taken, report);
+    let network_type = network_type(given, report);
+    let cluster_network_mtu = mtu(given, network_type.as_deref(), report);
+    Some(Networking {
+        network_type: network_type?,
+        machine_networks: machine_networks?,
+        cluster_networks: cluster_networks?,
+        service_networks: service_networks?,
+        cluster_network_mtu: cluster_network_mtu?,
+    })
+}
+
+fn defaults() -> Networking {
+    let (cidr, host_prefix) = CLUSTER_NETWORK;
+    Networking {
+        network_type: NETWORK_TYPE.into(),
+        machine_networks: vec![constant(MACHINE_NETWORK)],
+        cluster_networks: vec![ClusterNetwork { cidr: constant(cidr), host_prefix }],
+        service_networks: vec![constant(SERVICE_NETWORK)],
+        cluster_network_mtu: None,
+    }
+}
+
+fn constant(cidr: &str) -> Ipv4Net {
+    cidr.parse().expect("BUG: the default networks are networks")
+}
+
+/// The networks seen so far, and what they are called.
+#[derive(Default)]
+struct Taken(Vec<(Ipv4Net, String)>);
+
+impl Taken {
+    /// Adds a network that must not overlap those before it.
+    fn add(&mut self, network: Ipv4Net, spot: &Spot, report: &mut Report) {
+        let overlaps = |other: &Ipv4Net| other.contains(&network) || network.contains(other);
+        if let Some((other, owner)) = self.0.iter().find(|(other, _)| overlaps(other)) {
+            report
+                .error(spot, format!("found `{network}`, which overlaps `{other}` of {owner}"))
+                .expected("networks that do not overlap");
+        } else if overlaps(&constant(DOCKER_BRIDGE)) {
+            let message = format!("found `{network}`, which overlaps `{DOCKER_BRIDGE}`");
+            report.warning(spot, message).hint("container engines use that network on the nodes");
+        }
+        self.0.push((network, spot.path.clone()));
+    }
+
+    /// Adds the network that is used where none was given.
+    fn add_default(
+        &mut self,
+        cidr: &str,
+        parent: &Spot,
+        name: &str,
+        report: &mut Report,
+    ) -> Ipv4Net {
+        let network = constant(cidr);
+        self.add(network, &parent.child(name), report);
+        network
+    }
+}
+
+fn machine_networks(
+    given: &At<document::Networking>,
+    taken: &mut Taken,
+    report: &mut Report,
+) -> Option<Vec<Ipv4Net>> {
+    let new = given.machine_network.items();
+    let old = given.old_machine_cidr.get();
+    deprecated(old, "machineNetwork", !new.is_empty(), report);
+    if !new.is_empty() {
+        let read = |item: &At<document::MachineNetwork>| {
+            let cidr = item.cidr.require(&item.spot, "cidr", report)?;
+            machine_network(cidr, taken, report)
+        };
+        return whole(new.iter().map(read));
+    }
+    if let Some(old) = old {
+        return Some(vec![machine_network(old, taken, report)?]);
+    }
+    unless_unreadable(&given.machine_network, || {
+        vec![taken.add_default(MACHINE_NETWORK, &given.spot, "machineNetwork", report)]
+    })
+}
+
+fn machine_network(cidr: &At<String>, taken: &mut Taken, report: &mut Report) -> Option<Ipv4Net> {
+    let network = network(cidr, report)?;
+    taken.add(network, &cidr.spot, report);
+    Some(network)
+}
+
+fn service_networks(
+    given: &At<document::Networking>,
+    taken: &mut Taken,
+    report: &mut Report,
+) -> Option<Vec<Ipv4Net>> {
+    let new = given.service_network.items();
+    let old = given.old_service_cidr.get();
+    deprecated(old, "serviceNetwork", !new.is_empty(), report);
+    if let Some(second) = new.get(1) {
+        report.error(&second.spot, "is a second network").expected("exactly one service network");
+    }
+    let cidrs: Vec<&At<String>> =
+        if new.is_empty() { old.into_iter().collect() } else { new.iter().collect() };
+    if !cidrs.is_empty() {
+        return whole(cidrs.into_iter().map(|cidr| service_network(cidr, taken, report)));
+    }
+    unless_unreadable(&given.service_network, || {
+        vec![taken.add_default(SERVICE_NETWORK, &given.spot, "serviceNetwork", report)]
+    })
+}
+
+fn service_network(cidr: &At<String>, taken: &mut Taken, report: &mut Report) -> Option<Ipv4Net> {
+    const SHORTEST: u8 = 12; // Kubernetes refuses larger service networks
+    let network = network(cidr, report)?;
+    if network.prefix_len() < SHORTEST {
+        let message = format!("found `{network}`, which is too large");
+        report.error(&cidr.spot, message).expected(format!("a prefix of /{SHORTEST} or longer"));
+    }
+    taken.add(network, &cidr.spot, report);
+    Some(network)
+}
+
+fn cluster_networks(
+    given: &At<document::Networking>,
+    taken: &mut Taken,
+    report: &mut Report,
+) -> Option<Vec<ClusterNetwork>> {
+    let new = given.cluster_network.items();
+    let old = given.old_cluster_networks.items();
+    deprecated(given.old_cluster_networks.get(), "clusterNetwork", !new.is_empty(), report);
+    let items = if new.is_empty() { old } else { new };
+    if !items.is_empty() {
+        return whole(items.iter().map(|item| cluster_network(item, taken, report)));
+    }
+    let (cidr, host_prefix) = CLUSTER_NETWORK;
+    unless_unreadable(&given.cluster_network, || {
+        let cidr = taken.add_default(cidr, &given.spot, "clusterNetwork", report);
+        vec![ClusterNetwork { cidr, host_prefix }]
+    })
+}
+
+fn cluster_network(
+    item: &At<document::ClusterNetwork>,
+    taken: &mut Taken,
+    report: &mut Report,
+) -> Option<ClusterNetwork> {
+    let at = item.cidr.require(&item.spot, "cidr", report)?;
+    let cidr = network(at, report)?;
+    taken.add(cidr, &at.spot, report);
+    let (prefix, spot) = host_prefix(item, report)?;
+    let within =
+        u8::try_from(prefix).ok().filter(|prefix| (cidr.prefix_len()..=32).contains(prefix));
+    if within.is_none() {
+        report
+            .error(&spot, format!("found `{prefix}`"))
+            .expected(format!("a prefix length from {} to 32", cidr.prefix_len()));
+    }
+    Some(ClusterNetwork { cidr, host_prefix: within? })
+}
+
+fn host_prefix(item: &At<document::ClusterNetwork>, report: &mut Report) -> Option<(i64, Spot)> {
+    let old = item.old_host_subnet_length.get();
+    deprecated(old, "hostPrefix", item.host_prefix.is_given(), report);
+    match old {
+        Some(old) if !item.host_prefix.is_given() => {
+            Some((32_i64.checked_sub(old.value)?, old.spot.clone()))
+        }
+        _ => {
+            let new = item.host_prefix.require(&item.spot, "hostPrefix", report)?;
+            Some((new.value, new.spot.clone()))
+        }
+    }
+}
+
+/// A network without host bits.
+fn network(cidr: &At<String>, report: &mut Report) -> Option<Ipv4Net> {
+    let found = format!("found {}", shown(&cidr.value));
+    let network = match cidr.value.parse::<IpNet>() {
+        Ok(IpNet::V4(network)) => network,
+        Ok(IpNet::V6(_)) => {
+            report.error(&cidr.spot, found).expected("an IPv4 network; aws has no other");
+            return None;
+        }
+        Err(_) => {
+            report.error(&cidr.spot, found).expected("a network such as `10.0.0.0/16`");
+            return None;
+        }
+    };
+    if network.trunc() != network {
+        report
+            .error(&cidr.spot, format!("{found}, whose address has bits beyond the prefix"))
+            .expected("the first address of the network")
+            .hint(format!("did you mean `{}`?", network.trunc()));
+        return None;
+    }
+    if network.addr() == Ipv4Addr::UNSPECIFIED {
+        report.error(&cidr.spot, found).expected("an address other than `0.0.0.0`");
+        return None;
+    }
+    Some(network)
+}
+
+fn network_type(given: &At<document::Networking>, report: &mut Report) -> Option<String> {
+    // openshift/installer pkg/types/validation/installconfig.go: removed plug-ins.
+    const REMOVED: [&str; 2] = ["Kuryr", "OpenShiftSDN"];
+    let old = given.old_type.get();
+    deprecated(old, "networkType", given.network_type.is_given(), report);
+    if let Given::Unreadable = given.network_type {
+        return None;
+    }
+    let Some(at) = given.network_type.get().or(old).filter(|at| !at.value.is_empty()) else {
+        return Some(NETWORK_TYPE.into());
+    };
+    if REMOVED.contains(&at.value.as_str()) {
+        report
+            .error(&at.spot, format!("found `{}`, which is no longer supported", at.value))
+            .expected(format!("`{NETWORK_TYPE}`"));
+        return None;
+    }
+    Some(at.value.clone())
+}
+
+/// The outer option is `None` after a finding, the inner one where nothing was asked for.
+fn mtu(
+    given: &At<document::Networking>,
+    network_type: Option<&str>,
+    report: &mut Report,
+) -> Option<Option<u32>> {
+    // Jumbo frames are 9001 bytes; OVN-Kubernetes takes 100 of them.
+    const ALLOWED: std::ops::RangeInclusive<i64> = 1000..=8901;
+    if let Given::Unreadable = given.cluster_network_mtu {
+        return None;
+    }
+    let Some(at) = given.cluster_network_mtu.get().filter(|at| at.value != 0) else {
+        return Some(None);
+    };
+    if network_type.is_some_and(|name| name != NETWORK_TYPE) {
+        report.error(&at.spot, "is set").expected(format!("networkType `{NETWORK_TYPE}` with it"));
+        return None;
+    }
+    if !ALLOWED.contains(&at.value) {
+        report
+            .error(&at.spot, format!("found `{}`", at.value))
+            .expected("a number from 1000 to 8901");
+        return None;
+    }
+    Some(u32::try_from(at.value).ok())
+}
+
+/// Says that a field has a new name.
+fn deprecated<T>(old: Option<&At<T>>, new: &str, both: bool, report: &mut Report) {
+    if let Some(old) = old {
+        let effect = if both {
+            "is deprecated and has no effect beside"
+        } else {
+            "is deprecated in favour of"
+        };
+        report.warning(&old.spot, format!("{effect} `{new}`")).hint(format!("use `{new}` alone"));
+    }
+}
+
+/// All of them, or none; every one is read either way.
+fn whole<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let read: Vec<Option<T>> = items.collect();
+    read.into_iter().collect()
+}
+
+fn unless_unreadable<T, D>(given: &Given<T>, default: impl FnOnce() -> D) -> Option<D> {
+    match given {
+        Given::Unreadable => None,
+        Given::Missing | Given::Value(_) => Some(default()),
+    }
+}
+
+/// That the subnets of so many zones fit into the machine network that becomes the VPC.
+///
+/// AWS: a VPC and a subnet have prefixes from /16 to /28. Half the network is private, half
+/// public, and each half is shared by the zones in powers of two, but by two at least.
+pub(super) fn fits_zones(
+    document: &Document,
+    networking: &Networking,
+    zones: usize,
+    report: &mut Report,
+) {
+    const VPC: u8 = 16;
+    const SUBNET: u32 = 28;
+    let Some(network) = networking.machine_networks.first() else { return };
+    let spot = first_machine_network(document);
+    if network.prefix_len() < VPC {
+        let message = format!("found `{network}`, which is too large for a VPC");
+        report.error(&spot, message).expected("a prefix from /16 to /28");
+    }
+    let shares = zones.max(2).next_power_of_two();
+    let prefix = u32::from(network.prefix_len()) + 1 + shares.ilog2();
+    if prefix > SUBNET {
+        let message =
+            format!("found `{network}`, too small for the subnets: they would be /{prefix}");
+        report
+            .error(&spot, message)
+            .expected("subnets of /28 or larger, a private and a public one in each zone")
+            .hint(format!("use a prefix of /{} or shorter", SUBNET - 1 - shares.ilog2()));
+    }
+}
+
+fn first_machine_network(document: &Document) -> Spot {
+    let Some(given) = document.networking.get() else { return Spot::file().child("networking") };
+    let first = given.machine_network.items().first();
+    let cidr = first.and_then(|item| item.cidr.get()).or(given.old_machine_cidr.get());
+    cidr.map_or_else(|| given.spot.child("machineNetwork"), |cidr| cidr.spot.clone())
+}

@@ -1,0 +1,109 @@
+//! One rule, one test: a valid config with a piece exchanged, and the findings that makes.
+
+mod defaults;
+mod files;
+mod rules_aws;
+mod rules_general;
+mod rules_networking;
+mod rules_pools;
+mod secrets;
+
+use super::*;
+
+/// A full-size config: two pools, io1 and io2 volumes, tags, an image, an endpoint.
+const TWO_POOLS: &str = include_str!("two_pools.yaml");
+
+/// The config with pieces exchanged. Each piece must be there.
+fn with(exchanges: &[(&str, &str)]) -> String {
+    exchanges.iter().fold(TWO_POOLS.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from:?} is not in the config");
+        text.replacen(from, to, 1)
+    })
+}
+
+/// The config with a piece added under `platform.aws`.
+fn with_aws(piece: &str) -> String {
+    with(&[("    region: us-west-2\n", &format!("    region: us-west-2\n{}", indent(piece, 4)))])
+}
+
+/// The config with a piece added under `platform.aws` of the control plane.
+fn with_masters(piece: &str) -> String {
+    with(&[("      type: m5.xlarge\n", &format!("      type: m5.xlarge\n{}", indent(piece, 6)))])
+}
+
+/// The config with a piece at its end.
+fn with_top(piece: &str) -> String {
+    format!("{TWO_POOLS}{piece}\n")
+}
+
+fn indent(piece: &str, spaces: usize) -> String {
+    piece.lines().map(|line| format!("{}{line}\n", " ".repeat(spaces))).collect()
+}
+
+/// The smallest config.
+fn minimal() -> String {
+    let pull_secret = TWO_POOLS.lines().last().unwrap();
+    format!(
+        "apiVersion: v1\nbaseDomain: example.com\nmetadata: {{name: test}}\nplatform: {{aws: {{region: us-west-2}}}}\n{pull_secret}\n"
+    )
+}
+
+#[track_caller]
+fn config(text: &str) -> InstallConfig {
+    let outcome = read(text);
+    let found = outcome.findings.iter().find(|finding| finding.severity == Severity::Error);
+    outcome.config.unwrap_or_else(|| panic!("{found:?}"))
+}
+
+/// The findings as `path: message`, and what was expected after an arrow.
+fn findings(text: &str, severity: Severity) -> Vec<String> {
+    let found = read(text).findings.into_iter().filter(|finding| finding.severity == severity);
+    found
+        .map(|finding| {
+            let expected = finding.expected.map(|expected| format!(" -> {expected}"));
+            format!("{}: {}{}", finding.path, finding.message, expected.unwrap_or_default())
+        })
+        .collect()
+}
+
+/// That a text has one error, which begins like this.
+#[track_caller]
+fn one_error(text: &str, expected: &str) {
+    let found = findings(text, Severity::Error);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with(expected), "found    {}\nexpected {expected}", found[0]);
+    assert!(read(text).config.is_none(), "a config in spite of {found:?}");
+}
+
+/// That a text is fine but for one warning, which begins like this.
+#[track_caller]
+fn one_warning(text: &str, expected: &str) {
+    let found = findings(text, Severity::Warning);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with(expected), "found    {}\nexpected {expected}", found[0]);
+    config(text);
+}
+
+/// That a text has nothing to say about.
+#[track_caller]
+fn fine(text: &str) {
+    assert_eq!(read(text).findings, []);
+    config(text);
+}
+
+/// The only finding's hint.
+#[track_caller]
+fn hint(text: &str) -> String {
+    let findings = read(text).findings;
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    findings[0].hint.clone().unwrap_or_default()
+}
+
+/// What the only finding's place underlines.
+#[track_caller]
+fn underlined(text: &str) -> &str {
+    let findings = read(text).findings;
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    let place = findings[0].place.unwrap();
+    &text[place.start..place.end]
+}

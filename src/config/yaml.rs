@@ -1,0 +1,276 @@
+//! YAML text becomes a tree whose every key and value knows its place.
+//!
+//! Knows YAML and its dangers (bombs, depth, several documents), and nothing of install-configs.
+//! Its messages never quote the text.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Error, Location, Options, Spanned};
+
+/// A value and its place in the text, in bytes. Has no `Debug`: it may hold secrets.
+pub(super) struct Node {
+    pub(super) span: Range<usize>,
+    pub(super) content: Content,
+}
+
+/// What a value is.
+pub(super) enum Content {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float,
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the text; a key may be there twice.
+    Mapping(Vec<(Key, Node)>),
+}
+
+/// The name of an entry of a mapping.
+pub(super) struct Key {
+    pub(super) span: Range<usize>,
+    pub(super) name: String,
+}
+
+/// Why a text is not one YAML document.
+pub(super) struct Malformed {
+    /// The byte, if it is at one place.
+    pub(super) offset: Option<usize>,
+    pub(super) message: String,
+    pub(super) hint: Option<&'static str>,
+}
+
+/// Generous for the largest install-configs seen (some hundred lines), and read in milliseconds.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Reads one document.
+pub(super) fn parse(text: &str) -> Result<Node, Malformed> {
+    if text.len() > MOST_BYTES {
+        return Err(Malformed::whole(format!("the file is larger than {MOST_BYTES} bytes")));
+    }
+    let spanned = serde_saphyr::from_str_with_options::<Spanned<Content>>(text, options())
+        .map_err(|error| malformed(&error, text))?;
+    match spanned.value {
+        Content::Null => Err(Malformed::whole("the file is empty")),
+        _ => Ok(place(spanned)),
+    }
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        strict_booleans: true, // `yes` is a text, as for the installer's reader
+        duplicate_keys: DuplicateKeyPolicy::PassThrough, // reported with their places by us
+        with_snippet: false, // a snippet would quote secrets
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        budget: serde_saphyr::budget! { max_nodes: 20_000, max_depth: 64, max_aliases: 200 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
+    }
+}
+
+impl Malformed {
+    fn whole(message: impl Into<String>) -> Self {
+        Self { offset: None, message: message.into(), hint: None }
+    }
+}
+
+/// The reader's words, without the place that it repeats in them.
+fn malformed(error: &Error, text: &str) -> Malformed {
+    let location = error.location();
+    let offset = location.map(|at| offset(text, at.line(), at.column()));
+    let said = error.to_string();
+    let (message, hint) = match error {
+        Error::MultipleDocuments { .. } => (
+            "there are several YAML documents in the file".to_owned(),
+            Some("keep one, and remove the `---` before the others"),
+        ),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => (TOO_LARGE.to_owned(), None),
+        _ if said.contains("recursion limit") => (TOO_LARGE.to_owned(), None),
+        Error::NullIntoString { .. } | Error::Unexpected { .. } => {
+            ("the name of a field must be a string".to_owned(), None)
+        }
+        _ => (without_place(&said), hint(&said)),
+    };
+    Malformed { offset, message, hint }
+}
+
+const TOO_LARGE: &str = "the file unfolds to more than an install-config can be";
+
+fn without_place(said: &str) -> String {
+    let said = said.lines().next().unwrap_or_default();
+    let end = said.find(" at line ").unwrap_or(said.len());
+    format!("not YAML: {}", &said[..end])
+}
+
+fn hint(said: &str) -> Option<&'static str> {
+    const HINTS: [(&str, &str); 4] = [
+        ("tab", "indent with spaces"),
+        ("unclosed quote", "close the quote that begins here"),
+        ("mapping values are not allowed", "check the indentation, or put the value in quotes"),
+        ("unexpected character", "put the value in quotes"),
+    ];
+    HINTS.iter().find(|(part, _)| said.contains(part)).map(|(_, hint)| *hint)
+}
+
+/// The byte at a line and column, both counted from 1; the parser's own errors have no offset.
+fn offset(text: &str, line: u64, column: u64) -> usize {
+    let number = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+    let start: usize = text.split_inclusive('\n').take(number).map(str::len).sum();
+    let skipped = usize::try_from(column).unwrap_or(1).saturating_sub(1);
+    text[start..]
+        .chars()
+        .take(skipped)
+        .take_while(|&c| c != '\n')
+        .map(char::len_utf8)
+        .sum::<usize>()
+        + start
+}
+
+fn place(spanned: Spanned<Content>) -> Node {
+    Node { span: bytes(spanned.defined), content: spanned.value }
+}
+
+/// Where a value is written; for an alias, where its anchor is.
+fn bytes(location: Location) -> Range<usize> {
+    let start = usize_of(location.span().byte_offset());
+    let length = usize_of(location.span().byte_len());
+    start..start + length
+}
+
+fn usize_of(bytes: Option<u64>) -> usize {
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default()
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Content, E> {
+        Ok(Content::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Content, E> {
+        Ok(Content::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Content, E> {
+        Ok(Content::Integer(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Content, E> {
+        Ok(Content::Integer(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Content, E> {
+        Ok(Content::Float)
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Content, E> {
+        Ok(Content::Text(value.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Content, E> {
+        Ok(Content::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Content, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element::<Spanned<Content>>()? {
+            list.push(place(item));
+        }
+        Ok(Content::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Content, A::Error> {
+        let mut mapping = Vec::new();
+        while let Some(key) = entries.next_key::<Spanned<String>>()? {
+            let key = Key { span: bytes(key.defined), name: key.value };
+            mapping.push((key, place(entries.next_value::<Spanned<Content>>()?)));
+        }
+        Ok(Content::Mapping(mapping))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is at `b` in a document, as it is written.
+    fn written<'t>(text: &'t str, key: &str) -> &'t str {
+        let Content::Mapping(entries) = parse(text).ok().unwrap().content else {
+            panic!("not a mapping")
+        };
+        let (_, node) = entries.iter().find(|(entry, _)| entry.name == key).unwrap();
+        &text[node.span.clone()]
+    }
+
+    fn message(text: &str) -> (String, Option<usize>) {
+        let malformed = parse(text).err().unwrap_or_else(|| panic!("{text:?} was read"));
+        (malformed.message, malformed.offset)
+    }
+
+    #[test]
+    fn a_value_knows_its_bytes_also_after_a_byte_order_mark_and_with_windows_line_ends() {
+        assert_eq!(written("\u{feff}a: é\r\nb: 'x y'\r\n", "b"), "'x y'");
+        assert_eq!(written("x: &m 1.10\nb: *m\n", "b"), "1.10");
+    }
+
+    #[test]
+    fn a_repeated_key_is_kept() {
+        let Content::Mapping(entries) = parse("a: 1\na: 2\n").ok().unwrap().content else {
+            panic!("not a mapping")
+        };
+        assert_eq!(entries.len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_one_document_is_said_in_a_sentence_with_a_place() {
+        for (text, expected, place) in [
+            ("", "the file is empty", None),
+            ("# nothing\n---\n", "the file is empty", None),
+            ("a: 1\n---\nb: 2\n", "there are several YAML documents in the file", Some(9)),
+            ("é: 1\na:\n\tb: 1\n", "not YAML: tabs disallowed", Some(10)),
+            ("a: 'x\nb: 1\n", "not YAML: unclosed quote", Some(3)),
+            ("a: 1\n  b: 2\n", "not YAML: mapping values", Some(8)),
+            ("a: *nope\n", "not YAML: alias references unknown anchor", Some(3)),
+            ("? [a]\n: b\n", "the name of a field must be a string", Some(2)),
+        ] {
+            let (found, offset) = message(text);
+            assert!(found.starts_with(expected), "{text:?}: {found}");
+            assert!(!found.contains('\n') && !found.contains(" line "), "{found}");
+            assert_eq!(offset, place, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bombs_are_refused_quickly() {
+        let mut aliases = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+        for level in 1..9 {
+            let uses = vec![format!("*a{}", level - 1); 10].join(",");
+            aliases += &format!("a{level}: &a{level} [{uses}]\n");
+        }
+        let many = "- x\n".repeat(30_000);
+        let start = std::time::Instant::now();
+        for bomb in [aliases, "[".repeat(20_000), "- ".repeat(20_000), many] {
+            assert_eq!(message(&bomb).0, TOO_LARGE);
+        }
+        let (large, _) = message(&"#".repeat(MOST_BYTES + 1));
+        assert!(large.contains("larger than"), "{large}");
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    }
+}
