@@ -3,5 +3,6 @@
 
 pub mod fake_cloud;
 pub mod lab;
+pub mod world;
 
 pub use fake_cloud::{FakeCloud, Fault, Tape, When};

@@ -1,0 +1,253 @@
+//! Example clusters: an install-config, what the cloud would answer, and the graph of it.
+//!
+//! For tests and examples. Everything is a public field: take [`World::standard`], change what the
+//! test is about, compile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::aws::ids::{HostedZoneId, ImageId, VpcId};
+use crate::config::{
+    Architecture, Aws, AwsMachinePool, ClusterNetwork, InstallConfig, LoadBalancerType,
+    MachinePool, Networking, Publish, RootVolume, TrustBundlePolicy,
+};
+use crate::graph::Graph;
+use crate::state::Cluster;
+use crate::topology::facts::{HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact};
+use crate::topology::{Assets, Compiled, Error, Options, compile, questions};
+
+/// A cluster to be and the cloud it is to be in.
+#[derive(Debug)]
+pub struct World {
+    /// What is asked for.
+    pub config: InstallConfig,
+    /// Who it is.
+    pub cluster: Cluster,
+    /// What openshift-install wrote.
+    pub assets: Assets,
+    /// What else is wanted.
+    pub options: Options,
+    /// What the cloud has.
+    pub cloud: Cloud,
+}
+
+/// What a cloud has that questions are about.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    /// The availability zones, in the order that AWS answers.
+    pub zones: Vec<String>,
+    /// Instance types that some zones do not offer; all others are offered everywhere.
+    pub not_offered: BTreeMap<String, BTreeSet<String>>,
+    /// Images that can be booted, with their root devices.
+    pub images: BTreeMap<ImageId, String>,
+    /// The public zone for the base domain.
+    pub public_zone: Option<HostedZoneId>,
+    /// Subnets that exist.
+    pub subnets: Vec<SubnetFact>,
+    /// Private zones that exist.
+    pub hosted_zones: BTreeMap<HostedZoneId, HostedZoneFact>,
+}
+
+impl World {
+    /// Three masters and three workers in the three zones of us-west-2, for everyone to reach,
+    /// with tokens required.
+    pub fn standard() -> Self {
+        let cluster = Cluster {
+            name: "demo".into(),
+            infra_id: "demo-x7k2p".into(),
+            cluster_id: "3f2d4f5e-9a1b-4c6d-8e7f-0a1b2c3d4e5f".into(),
+            region: "us-west-2".into(),
+        };
+        Self {
+            config: config(),
+            cluster,
+            assets: Assets::none(),
+            options: Options::default(),
+            cloud: cloud(),
+        }
+    }
+
+    /// The same for those inside the network only.
+    pub fn internal() -> Self {
+        let mut world = Self::standard();
+        world.config.publish = Publish::Internal;
+        world.cloud.public_zone = None;
+        world
+    }
+
+    /// The same in a network that exists: a public and a private subnet in each zone.
+    pub fn existing_network() -> Self {
+        let mut world = Self::standard();
+        for (index, zone) in world.cloud.zones.clone().into_iter().enumerate() {
+            for (reach, name, base) in
+                [(Reach::Private, "private", 0), (Reach::Public, "public", 128)]
+            {
+                let id = format!("subnet-{name}-{}", &zone["us-west-2".len()..]);
+                let cidr = format!("10.0.{}.0/20", base + 16 * index);
+                world.config.aws.subnets.push(id.as_str().into());
+                world.cloud.subnets.push(SubnetFact {
+                    id: id.as_str().into(),
+                    vpc: "vpc-existing".into(),
+                    zone: zone.clone(),
+                    cidr: cidr.parse().expect("BUG: written above"),
+                    reach,
+                });
+            }
+        }
+        world
+    }
+
+    /// The same with a private zone that exists, too.
+    pub fn existing_zone() -> Self {
+        let mut world = Self::existing_network();
+        let vpcs = vec![VpcId::from("vpc-existing")];
+        let zone = HostedZoneFact { name: "demo.example.com.".into(), private: true, vpcs };
+        world.config.aws.hosted_zone = Some("Z0PRIVATE".into());
+        world.cloud.hosted_zones.insert("Z0PRIVATE".into(), zone);
+        world
+    }
+
+    /// One machine that is everything.
+    pub fn single_node() -> Self {
+        let mut world = Self::standard();
+        world.config.control_plane.replicas = 1;
+        world.config.compute[0].replicas = 0;
+        world
+    }
+
+    /// Moves the cluster to another region, whose zones are called a, b and c.
+    pub fn move_to(&mut self, region: &str) {
+        self.config.aws.region = region.into();
+        self.cluster.region = region.into();
+        self.cloud.zones = ["a", "b", "c"].map(|zone| format!("{region}{zone}")).into();
+    }
+
+    /// What the cloud answers to everything that the config makes us ask.
+    pub fn facts(&self) -> BTreeMap<String, Value> {
+        let questions = questions(&self.config, &BTreeMap::new(), &self.options);
+        questions.iter().map(|question| (question.key(), self.cloud.answer(question))).collect()
+    }
+
+    /// The graph and the warnings, or why there are none.
+    pub fn compile(&self) -> Result<Compiled, Error> {
+        compile(&self.config, &self.cluster, &self.facts(), &self.assets, &self.options)
+    }
+
+    /// The graph.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn graph(&self) -> Graph {
+        self.compile().expect("BUG: an example world compiles").graph
+    }
+}
+
+impl Cloud {
+    /// The answer to a question.
+    pub fn answer(&self, question: &Question) -> Value {
+        match question {
+            Question::AvailabilityZones { .. } => json!(self.zones),
+            Question::InstanceTypeOfferings { types, .. } => json!(self.offerings(types)),
+            Question::Image { id, .. } => {
+                let fact = |device: &String| ImageFact { root_device: device.clone() };
+                json!(self.images.get(id).map(fact))
+            }
+            Question::PublicZone { .. } => json!(self.public_zone),
+            Question::Subnets { ids, .. } => {
+                let known = self.subnets.iter().filter(|subnet| ids.contains(&subnet.id));
+                json!(known.collect::<Vec<_>>())
+            }
+            Question::HostedZone { id } => json!(self.hosted_zones.get(id)),
+        }
+    }
+
+    fn offerings(&self, types: &[String]) -> Offerings {
+        let none = BTreeSet::new();
+        let offering = |name: &String| {
+            let lacking = self.not_offered.get(name).unwrap_or(&none);
+            self.zones.iter().filter(|zone| !lacking.contains(*zone)).cloned().collect()
+        };
+        types.iter().map(|name| (name.clone(), offering(name))).collect()
+    }
+}
+
+fn cloud() -> Cloud {
+    Cloud {
+        zones: ["us-west-2a", "us-west-2b", "us-west-2c"].map(String::from).into(),
+        not_offered: BTreeMap::new(),
+        images: [("ami-0demo".into(), "/dev/xvda".into())].into(),
+        public_zone: Some("Z0PUBLIC".into()),
+        subnets: Vec::new(),
+        hosted_zones: BTreeMap::new(),
+    }
+}
+
+fn config() -> InstallConfig {
+    InstallConfig {
+        name: "demo".into(),
+        base_domain: "example.com".into(),
+        publish: Publish::External,
+        networking: networking(),
+        control_plane: pool("master"),
+        compute: vec![pool("worker")],
+        aws: platform(),
+        credentials_mode: None,
+        fips: false,
+        pull_secret: r#"{"auths":{"registry.example.com":{"auth":"c2VjcmV0"}}}"#.into(),
+        ssh_key: None,
+        additional_trust_bundle: None,
+        additional_trust_bundle_policy: TrustBundlePolicy::ProxyOnly,
+        proxy: None,
+    }
+}
+
+fn networking() -> Networking {
+    let net = |text: &str| text.parse().expect("BUG: written below");
+    Networking {
+        network_type: "OVNKubernetes".into(),
+        machine_networks: vec![net("10.0.0.0/16")],
+        cluster_networks: vec![ClusterNetwork { cidr: net("10.128.0.0/14"), host_prefix: 23 }],
+        service_networks: vec![net("172.30.0.0/16")],
+        cluster_network_mtu: None,
+    }
+}
+
+fn pool(name: &str) -> MachinePool {
+    MachinePool {
+        name: name.into(),
+        replicas: 3,
+        hyperthreading: true,
+        architecture: Architecture::Amd64,
+        aws: AwsMachinePool {
+            zones: Vec::new(),
+            instance_type: None,
+            ami_id: Some("ami-0demo".into()),
+            root_volume: RootVolume {
+                volume_type: "gp3".into(),
+                size: 120,
+                iops: None,
+                kms_key: None,
+            },
+            authentication: Some(crate::aws::metadata_options::Authentication::Required),
+            iam_role: None,
+            iam_profile: None,
+            additional_security_groups: Vec::new(),
+        },
+    }
+}
+
+fn platform() -> Aws {
+    Aws {
+        region: "us-west-2".into(),
+        ami_id: Some("ami-0demo".into()),
+        subnets: Vec::new(),
+        hosted_zone: None,
+        hosted_zone_role: None,
+        user_tags: BTreeMap::new(),
+        propagate_user_tags: false,
+        service_endpoints: Vec::new(),
+        load_balancer_type: LoadBalancerType::Classic,
+        preserve_bootstrap_ignition: false,
+    }
+}

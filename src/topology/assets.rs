@@ -1,0 +1,247 @@
+//! What openshift-install wrote for the machines: three Ignition configs and who the cluster is.
+//!
+//! The configs are full of keys. They are held as secrets, checked for being JSON, and never
+//! printed, whole or in part.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::state::Cluster;
+
+/// The assets of a cluster, or none.
+#[derive(Debug)]
+pub struct Assets(Option<Given>);
+
+#[derive(Debug)]
+struct Given {
+    bootstrap: SecretSlice<u8>,
+    master: SecretSlice<u8>,
+    worker: SecretSlice<u8>,
+    cluster: Cluster,
+}
+
+impl Assets {
+    /// No assets: machines boot with an Ignition that leads nowhere.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// The assets in a folder, as `openshift-install create ignition-configs` leaves it.
+    pub fn read(folder: &Path) -> Result<Self, AssetsError> {
+        let mut flaws = Vec::new();
+        let mut read = |name| read_file(folder, name).map_err(|flaw| flaws.push(flaw)).ok();
+        let bootstrap = read("bootstrap.ign");
+        let master = read("master.ign");
+        let worker = read("worker.ign");
+        let metadata = read("metadata.json");
+        for (name, content) in
+            [("bootstrap.ign", &bootstrap), ("master.ign", &master), ("worker.ign", &worker)]
+        {
+            flaws.extend(content.as_ref().and_then(|content| check_ignition(name, content)));
+        }
+        let cluster =
+            metadata.and_then(|text| identity(&text).map_err(|flaw| flaws.push(flaw)).ok());
+        match (bootstrap, master, worker, cluster) {
+            (Some(bootstrap), Some(master), Some(worker), Some(cluster)) if flaws.is_empty() => {
+                Ok(Self(Some(Given { bootstrap, master, worker, cluster })))
+            }
+            _ => Err(AssetsError { folder: folder.to_owned(), flaws }),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Who the cluster is, by `metadata.json`.
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.0.as_ref().map(|given| given.cluster.clone())
+    }
+
+    /// `bootstrap.ign`
+    pub fn bootstrap(&self) -> Option<&[u8]> {
+        self.0.as_ref().map(|given| given.bootstrap.expose_secret())
+    }
+
+    /// `master.ign`
+    pub fn master(&self) -> Option<&[u8]> {
+        self.0.as_ref().map(|given| given.master.expose_secret())
+    }
+
+    /// `worker.ign`, for the machines that the cluster itself makes.
+    pub fn worker(&self) -> Option<&[u8]> {
+        self.0.as_ref().map(|given| given.worker.expose_secret())
+    }
+}
+
+/// Why a folder of assets cannot be used: everything that is wrong with it.
+#[derive(Debug)]
+pub struct AssetsError {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What is wrong, one per file.
+    pub flaws: Vec<Flaw>,
+}
+
+impl AssetsError {
+    /// What can be done about it.
+    pub fn hint(&self) -> String {
+        format!(
+            "`openshift-install create ignition-configs --dir {}` writes them",
+            self.folder.display()
+        )
+    }
+}
+
+impl fmt::Display for AssetsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "could not read the assets in {}: ", self.folder.display())?;
+        for (index, flaw) in self.flaws.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{flaw}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for AssetsError {}
+
+/// What is wrong with one file.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    /// It is not there.
+    #[error("{file} is missing")]
+    Missing {
+        /// Its name.
+        file: &'static str,
+    },
+    /// It cannot be read.
+    #[error("{file}: {source}")]
+    Unreadable {
+        /// Its name.
+        file: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not what it should be. Says where, never what is there.
+    #[error("{file} is not {expected} (line {line}, column {column})")]
+    Malformed {
+        /// Its name.
+        file: &'static str,
+        /// What it should be.
+        expected: &'static str,
+        /// Where it goes wrong.
+        line: usize,
+        /// Where it goes wrong.
+        column: usize,
+    },
+}
+
+fn read_file(folder: &Path, file: &'static str) -> Result<SecretSlice<u8>, Flaw> {
+    match std::fs::read(folder.join(file)) {
+        Ok(content) => Ok(content.into()),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Err(Flaw::Missing { file }),
+        Err(source) => Err(Flaw::Unreadable { file, source }),
+    }
+}
+
+#[derive(Deserialize)]
+struct IgnitionFile {
+    #[serde(rename = "ignition")]
+    _ignition: IgnitionHeader,
+}
+
+#[derive(Deserialize)]
+struct IgnitionHeader {
+    #[serde(rename = "version")]
+    _version: IgnoredAny,
+}
+
+fn check_ignition(file: &'static str, content: &SecretSlice<u8>) -> Option<Flaw> {
+    let error = serde_json::from_slice::<IgnitionFile>(content.expose_secret()).err()?;
+    Some(malformed(file, "an Ignition config", &error))
+}
+
+/// The error of the parser may quote the file; only its place is kept.
+fn malformed(file: &'static str, expected: &'static str, error: &serde_json::Error) -> Flaw {
+    Flaw::Malformed { file, expected, line: error.line(), column: error.column() }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "clusterName")]
+    name: String,
+    #[serde(rename = "clusterID")]
+    cluster_id: String,
+    #[serde(rename = "infraID")]
+    infra_id: String,
+    aws: MetadataAws,
+}
+
+#[derive(Deserialize)]
+struct MetadataAws {
+    region: String,
+}
+
+fn identity(text: &SecretSlice<u8>) -> Result<Cluster, Flaw> {
+    let metadata: Metadata = serde_json::from_slice(text.expose_secret())
+        .map_err(|error| malformed("metadata.json", "the metadata of an AWS cluster", &error))?;
+    let Metadata { name, cluster_id, infra_id, aws } = metadata;
+    Ok(Cluster { name, infra_id, cluster_id, region: aws.region })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METADATA: &str = r#"{"clusterName": "demo", "clusterID": "5a", "infraID": "demo-x7k2p",
+        "aws": {"region": "us-west-2", "identifier": [], "clusterDomain": "demo.example.com"}}"#;
+    const IGNITION: &str = r#"{"ignition": {"version": "3.2.0"}, "canary": "sesame"}"#;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn assets_are_read_as_they_are() {
+        let folder = folder(&[
+            ("bootstrap.ign", IGNITION),
+            ("master.ign", IGNITION),
+            ("worker.ign", IGNITION),
+            ("metadata.json", METADATA),
+        ]);
+        let assets = Assets::read(folder.path()).unwrap();
+        assert_eq!(assets.master(), Some(IGNITION.as_bytes()));
+        let cluster = assets.cluster().unwrap();
+        assert_eq!(cluster.infra_id, "demo-x7k2p");
+        assert_eq!((&*cluster.name, &*cluster.region), ("demo", "us-west-2"));
+        assert!(!format!("{assets:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once_and_nothing_is_quoted() {
+        let folder = folder(&[("master.ign", r#"{"ignition": "sesame"}"#), ("metadata.json", "{")]);
+        let error = Assets::read(folder.path()).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("sesame"), "{text}");
+        for part in [
+            "bootstrap.ign is missing",
+            "worker.ign is missing",
+            "master.ign is not an Ignition config (line 1, column 21)",
+            "metadata.json is not the metadata of an AWS cluster",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("master.ign is missing"), "{text}");
+    }
+}

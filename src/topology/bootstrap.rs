@@ -1,0 +1,104 @@
+//! The bootstrap machine and the bucket it fetches its Ignition from (release-4.15,
+//! `bootstrap/main.tf`).
+
+use super::placement::Placement;
+use super::{Error, Options, Site, iam, ignition, security_groups};
+use crate::aws::ids::{BucketName, SubnetId};
+use crate::aws::instance::{Instance, Network, ObjectRef, PRESIGNED_URL, RootVolume, UserData};
+use crate::aws::metadata_options::metadata_options;
+use crate::aws::s3_bucket::S3Bucket;
+use crate::aws::s3_object::S3Object;
+use crate::config::Publish;
+use crate::graph::{Graph, Handle, Input};
+use crate::out;
+
+const KEY: &str = "bootstrap.ign";
+/// openshift-install's own limit, a little below EC2's.
+const LONGEST_USER_DATA: usize = 16_000;
+/// What a presigned URL may take: session tokens alone may have more than a thousand bytes.
+const LONGEST_URL: usize = 2_000;
+
+/// The bootstrap, with everything that only it needs; or what outlives it, where it is not wanted.
+pub(crate) fn add(
+    graph: &mut Graph,
+    site: &Site,
+    placement: &Placement,
+    options: &Options,
+) -> Result<(), Error> {
+    if options.bootstrap {
+        add_machine(graph, site, placement)
+    } else {
+        if site.config.aws.preserve_bootstrap_ignition {
+            add_object(graph, site);
+        }
+        Ok(())
+    }
+}
+
+fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<(), Error> {
+    let content = user_data(site)?;
+    let (bucket, object) = add_object(graph, site);
+    let profile = iam::add_bootstrap(graph, site.config, site.names);
+    let network = add_network(graph, site);
+    let presigned = ObjectRef { bucket: out!(bucket.name), key: KEY.into() };
+    let pool = &site.config.control_plane.aws;
+    let instance = Instance {
+        image: site.image.id.clone(),
+        instance_type: placement.instance_type.clone(),
+        profile,
+        network,
+        root_volume: RootVolume {
+            device: site.image.root_device.clone(),
+            // Not gp3, which some regions lack (openshift/installer 48d988c568).
+            volume_type: "gp2".into(),
+            size: 30,
+            iops: None,
+            kms_key: pool.root_volume.kms_key.clone(),
+        },
+        user_data: UserData { content: graph.keep_secret(content), presigned: Some(presigned) },
+        metadata_options: metadata_options(pool.authentication),
+        tags: site.names.tags("bootstrap"),
+        volume_tags: site.names.tags("bootstrap-vol"),
+    };
+    let instance = graph.add("bootstrap", &instance);
+    // It must not look for the object before that exists (openshift/installer PR #5028).
+    graph.order(&instance, &object);
+    site.balancers.register(graph, "bootstrap", &out!(instance.private_ip));
+    Ok(())
+}
+
+fn user_data(site: &Site) -> Result<Vec<u8>, Error> {
+    let stub = ignition::stub(site.config, PRESIGNED_URL).into_bytes();
+    let bytes = stub.len() - PRESIGNED_URL.len() + LONGEST_URL;
+    if bytes > LONGEST_USER_DATA {
+        let machine = "bootstrap".into();
+        return Err(Error::UserData { machine, bytes, limit: LONGEST_USER_DATA });
+    }
+    Ok(stub)
+}
+
+fn add_object(graph: &mut Graph, site: &Site) -> (Handle<S3Bucket>, Handle<S3Object>) {
+    let name = BucketName(site.names.name("bootstrap"));
+    let bucket = graph.add("bootstrap", &S3Bucket { name, tags: site.names.tags("bootstrap") });
+    let content = match site.assets.bootstrap() {
+        Some(given) => given.to_vec(),
+        None => ignition::empty().into_bytes(),
+    };
+    let content = graph.keep_secret(content);
+    let tags = site.names.object_tags("bootstrap");
+    let object = S3Object { bucket: out!(bucket.name), key: KEY.into(), content, tags };
+    let object = graph.add("bootstrap", &object);
+    (bucket, object)
+}
+
+/// In the first public subnet if everyone may reach the cluster, else in the first private one.
+/// The masters' additional groups are not the bootstrap's.
+fn add_network(graph: &mut Graph, site: &Site) -> Network {
+    let own = security_groups::add_bootstrap(graph, site.config, site.names, &site.network);
+    let master = &site.groups.master;
+    let public_ip = site.config.publish == Publish::External;
+    let subnets = if public_ip { &site.network.public } else { &site.network.private };
+    let subnet: Input<SubnetId> =
+        subnets.values().next().expect("BUG: every network has such a subnet").clone();
+    Network::Subnet { subnet, groups: vec![out!(master.id), own], public_ip }
+}

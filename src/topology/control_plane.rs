@@ -1,0 +1,79 @@
+//! The masters (release-4.15, `master/main.tf`).
+//!
+//! They wait for no way out, balancer or name: Ignition asks until somebody answers.
+
+use super::iam::Profiles;
+use super::placement::Placement;
+use super::{Error, Site, ignition};
+use crate::aws::ids::SecurityGroupId;
+use crate::aws::instance::{Instance, Network, RootVolume, UserData};
+use crate::aws::metadata_options::metadata_options;
+use crate::aws::network_interface::NetworkInterface;
+use crate::graph::{Graph, Input};
+use crate::out;
+
+/// AWS: user data has at most 16 KiB before it is encoded.
+const LONGEST_USER_DATA: usize = 16 * 1024;
+
+/// The masters, each on an interface of its own right and registered with the balancers.
+pub(crate) fn add(
+    graph: &mut Graph,
+    site: &Site,
+    placement: &Placement,
+    profiles: &Profiles,
+) -> Result<(), Error> {
+    let user_data = user_data(graph, site)?;
+    for (index, zone) in placement.masters.iter().enumerate() {
+        let name = format!("master-{index}");
+        let tags = site.names.tags(&name);
+        let interface = NetworkInterface {
+            subnet: site.network.private[zone].clone(),
+            groups: groups(site),
+            tags: tags.clone(),
+        };
+        let interface = graph.add(&name, &interface);
+        let instance = Instance {
+            image: site.image.id.clone(),
+            instance_type: placement.instance_type.clone(),
+            profile: profiles.master.clone(),
+            network: Network::Interface(out!(interface.id)),
+            root_volume: root_volume(site),
+            user_data: user_data.clone(),
+            metadata_options: metadata_options(site.config.control_plane.aws.authentication),
+            tags,
+            volume_tags: site.names.tags(&format!("{name}-vol")),
+        };
+        let instance = graph.add(&name, &instance);
+        site.balancers.register(graph, &name, &out!(instance.private_ip));
+    }
+    Ok(())
+}
+
+fn user_data(graph: &mut Graph, site: &Site) -> Result<UserData, Error> {
+    let content = match site.assets.master() {
+        Some(given) => given.to_vec(),
+        None => ignition::pointer(&site.config.cluster_domain(), "master").into_bytes(),
+    };
+    let (bytes, limit) = (content.len(), LONGEST_USER_DATA);
+    if bytes > limit {
+        return Err(Error::UserData { machine: "the masters".into(), bytes, limit });
+    }
+    Ok(UserData { content: graph.keep_secret(content), presigned: None })
+}
+
+fn groups(site: &Site) -> Vec<Input<SecurityGroupId>> {
+    let master = &site.groups.master;
+    let more = site.config.control_plane.aws.additional_security_groups.iter().cloned();
+    [out!(master.id)].into_iter().chain(more.map(Input::Known)).collect()
+}
+
+fn root_volume(site: &Site) -> RootVolume {
+    let volume = &site.config.control_plane.aws.root_volume;
+    RootVolume {
+        device: site.image.root_device.clone(),
+        volume_type: volume.volume_type.clone(),
+        size: volume.size,
+        iops: volume.iops,
+        kms_key: volume.kms_key.clone(),
+    }
+}

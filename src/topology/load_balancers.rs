@@ -1,0 +1,117 @@
+//! The network load balancers of the API (release-4.15, `vpc/master-elb.tf`).
+
+use super::naming::Names;
+use super::network::Network;
+use crate::aws::ids::{PrivateIp, SubnetId};
+use crate::aws::listener::Listener;
+use crate::aws::load_balancer::LoadBalancer;
+use crate::aws::target::Target;
+use crate::aws::target_group::{HealthCheck, TargetGroup};
+use crate::config::{InstallConfig, Publish};
+use crate::graph::{Graph, Handle, Input};
+use crate::out;
+
+/// The port of the Kubernetes API.
+const API: i32 = 6443;
+/// The port of the machine config server, which only machines may reach.
+const CONFIG: i32 = 22623;
+
+/// The balancers and where they forward to.
+pub(crate) struct Balancers {
+    /// Reached from inside the VPC.
+    pub(crate) internal: Handle<LoadBalancer>,
+    /// Reached by everyone; absent in an internal cluster.
+    pub(crate) external: Option<Handle<LoadBalancer>>,
+    groups: Vec<Group>,
+}
+
+struct Group {
+    suffix: &'static str,
+    port: i32,
+    handle: Handle<TargetGroup>,
+}
+
+/// The balancers of this config.
+pub(crate) fn add(
+    graph: &mut Graph,
+    config: &InstallConfig,
+    names: &Names,
+    network: &Network,
+) -> Balancers {
+    let stage = Stage { names, network };
+    let internal = stage.add_balancer(graph, "int", network.private.values());
+    let mut groups = vec![
+        stage.add_group(graph, "aint", API, "/readyz", &internal),
+        stage.add_group(graph, "sint", CONFIG, "/healthz", &internal),
+    ];
+    let external = (config.publish == Publish::External).then(|| {
+        let external = stage.add_balancer(graph, "ext", network.public.values());
+        groups.push(stage.add_group(graph, "aext", API, "/readyz", &external));
+        external
+    });
+    Balancers { internal, external, groups }
+}
+
+impl Balancers {
+    /// Registers a machine everywhere.
+    pub(crate) fn register(&self, graph: &mut Graph, machine: &str, ip: &Input<PrivateIp>) {
+        for Group { suffix, port, handle } in &self.groups {
+            let target = Target { target_group: out!(handle.arn), ip: ip.clone(), port: *port };
+            graph.add(&format!("{machine}-{suffix}"), &target);
+        }
+    }
+}
+
+struct Stage<'a> {
+    names: &'a Names,
+    network: &'a Network,
+}
+
+impl Stage<'_> {
+    fn add_balancer<'s>(
+        &self,
+        graph: &mut Graph,
+        suffix: &str,
+        subnets: impl Iterator<Item = &'s Input<SubnetId>>,
+    ) -> Handle<LoadBalancer> {
+        let balancer = graph.add(
+            suffix,
+            &LoadBalancer {
+                name: self.names.name(suffix),
+                internal: suffix == "int",
+                subnets: subnets.cloned().collect(),
+                cross_zone: true,
+                tags: self.names.tags(suffix),
+            },
+        );
+        if let Some(gateway) = &self.network.gateway {
+            graph.order(&balancer, gateway);
+        }
+        balancer
+    }
+
+    /// A target group, and the listener that forwards to it on the same port.
+    fn add_group(
+        &self,
+        graph: &mut Graph,
+        suffix: &'static str,
+        port: i32,
+        path: &str,
+        balancer: &Handle<LoadBalancer>,
+    ) -> Group {
+        let health_check = HealthCheck {
+            path: path.into(),
+            port,
+            interval_seconds: 10,
+            healthy_threshold: 2,
+            unhealthy_threshold: 2,
+        };
+        let name = self.names.name(suffix);
+        let vpc = self.network.vpc.clone();
+        let tags = self.names.tags(suffix);
+        let handle = graph.add(suffix, &TargetGroup { name, vpc, port, health_check, tags });
+        let load_balancer = out!(balancer.arn);
+        graph.add(suffix, &Listener { load_balancer, port, target_group: out!(handle.arn) });
+        Group { suffix, port, handle }
+    }
+}

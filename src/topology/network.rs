@@ -1,0 +1,218 @@
+//! The network: a VPC of the cluster's own, or the one that the user brought.
+
+use std::collections::BTreeMap;
+
+use super::Error;
+use super::cidr::{self, Split};
+use super::existing::Existing;
+use super::naming::Names;
+use super::placement::Placement;
+use crate::aws::dhcp_options::DhcpOptions;
+use crate::aws::elastic_ip::ElasticIp;
+use crate::aws::ids::{RouteTableId, SubnetId, VpcId};
+use crate::aws::internet_gateway::InternetGateway;
+use crate::aws::nat_gateway::NatGateway;
+use crate::aws::route_table::{Route, RouteTable, Via};
+use crate::aws::shared_tags::SharedTags;
+use crate::aws::subnet::Subnet;
+use crate::aws::vpc::Vpc;
+use crate::aws::vpc_endpoint::VpcEndpoint;
+use crate::config::InstallConfig;
+use crate::graph::{Graph, Handle, Input};
+use crate::out;
+
+/// What the rest of the cluster stands in.
+pub(crate) struct Network {
+    /// The VPC.
+    pub(crate) vpc: Input<VpcId>,
+    /// The subnets for machines, by zone.
+    pub(crate) private: BTreeMap<String, Input<SubnetId>>,
+    /// The subnets that face the internet, by zone.
+    pub(crate) public: BTreeMap<String, Input<SubnetId>>,
+    /// The way to the internet, if it is ours.
+    pub(crate) gateway: Option<Handle<InternetGateway>>,
+}
+
+/// The network of this config.
+pub(crate) fn add(
+    graph: &mut Graph,
+    config: &InstallConfig,
+    names: &Names,
+    placement: &Placement,
+    existing: Option<&Existing>,
+) -> Result<Network, Error> {
+    if let Some(existing) = existing {
+        return Ok(share(graph, config, names, existing));
+    }
+    let zones = &placement.zones;
+    let range = config.networking.machine_networks[0];
+    let split = cidr::split(range, zones.len())?;
+    let builder = Builder { names, region: &config.aws.region, zones };
+    Ok(builder.build(graph, range, &split))
+}
+
+/// What the user brought is marked as used by the cluster, never as its own.
+fn share(graph: &mut Graph, config: &InstallConfig, names: &Names, existing: &Existing) -> Network {
+    let known = |subnets: &BTreeMap<String, SubnetId>| -> BTreeMap<String, Input<SubnetId>> {
+        subnets.iter().map(|(zone, id)| (zone.clone(), id.clone().into())).collect()
+    };
+    let mut subnets: Vec<SubnetId> =
+        existing.private.values().chain(existing.public.values()).cloned().collect();
+    subnets.sort();
+    let hosted_zone = config.aws.hosted_zone.clone();
+    graph.add("existing", &SharedTags { key: names.tag_key().to_owned(), subnets, hosted_zone });
+    Network {
+        vpc: existing.vpc.clone().into(),
+        private: known(&existing.private),
+        public: known(&existing.public),
+        gateway: None,
+    }
+}
+
+struct Builder<'a> {
+    names: &'a Names,
+    region: &'a str,
+    zones: &'a [String],
+}
+
+impl Builder<'_> {
+    fn build(&self, graph: &mut Graph, range: ipnet::Ipv4Net, split: &Split) -> Network {
+        let vpc = graph.add(
+            "main",
+            &Vpc {
+                cidr: range,
+                dns_hostnames: true,
+                dns_support: true,
+                tags: self.names.tags("vpc"),
+            },
+        );
+        let vpc: Input<VpcId> = out!(vpc.id);
+        self.add_dhcp_options(graph, &vpc);
+        let tags = self.names.tags("igw");
+        let gateway = graph.add("main", &InternetGateway { vpc: vpc.clone(), tags });
+        let public = self.add_subnets(graph, &vpc, "public", &split.public);
+        let private = self.add_subnets(graph, &vpc, "private", &split.private);
+        let mut tables = vec![self.add_public_routes(graph, &vpc, &gateway, &public)];
+        for zone in self.zones {
+            let subnets = (&public[zone], &private[zone]);
+            tables.push(self.add_egress(graph, &vpc, &gateway, zone, subnets));
+        }
+        self.add_endpoint(graph, &vpc, tables);
+        Network { vpc, private, public, gateway: Some(gateway) }
+    }
+
+    fn add_dhcp_options(&self, graph: &mut Graph, vpc: &Input<VpcId>) {
+        // AWS: the domain of us-east-1 is older than the rule of the others.
+        let domain_name = match self.region {
+            "us-east-1" => "ec2.internal".to_owned(),
+            region => format!("{region}.compute.internal"),
+        };
+        graph.add(
+            "main",
+            &DhcpOptions {
+                vpc: vpc.clone(),
+                domain_name,
+                domain_name_servers: vec!["AmazonProvidedDNS".to_owned()],
+                tags: self.names.nameless_tags(),
+            },
+        );
+    }
+
+    fn add_subnets(
+        &self,
+        graph: &mut Graph,
+        vpc: &Input<VpcId>,
+        sort: &str,
+        ranges: &[ipnet::Ipv4Net],
+    ) -> BTreeMap<String, Input<SubnetId>> {
+        let mut subnets = BTreeMap::new();
+        for (zone, cidr) in self.zones.iter().zip(ranges) {
+            let name = format!("{sort}-{zone}");
+            let mut tags = self.names.tags(&name);
+            if sort == "private" {
+                // Where the cloud provider puts internal load balancers of services.
+                tags.insert("kubernetes.io/role/internal-elb".into(), String::new());
+            }
+            let vpc = vpc.clone();
+            let subnet = graph.add(&name, &Subnet { vpc, cidr: *cidr, zone: zone.clone(), tags });
+            subnets.insert(zone.clone(), out!(subnet.id));
+        }
+        subnets
+    }
+
+    /// The VPC's main table leads straight out.
+    fn add_public_routes(
+        &self,
+        graph: &mut Graph,
+        vpc: &Input<VpcId>,
+        gateway: &Handle<InternetGateway>,
+        subnets: &BTreeMap<String, Input<SubnetId>>,
+    ) -> Input<RouteTableId> {
+        let table = graph.add(
+            "public",
+            &RouteTable {
+                vpc: vpc.clone(),
+                main: true,
+                routes: vec![everywhere(Via::InternetGateway(out!(gateway.id)))],
+                subnets: subnets.values().cloned().collect(),
+                tags: self.names.tags("public"),
+            },
+        );
+        out!(table.id)
+    }
+
+    /// The way out of a zone's private subnet: a NAT gateway in its public one.
+    fn add_egress(
+        &self,
+        graph: &mut Graph,
+        vpc: &Input<VpcId>,
+        gateway: &Handle<InternetGateway>,
+        zone: &str,
+        (public, private): (&Input<SubnetId>, &Input<SubnetId>),
+    ) -> Input<RouteTableId> {
+        let tags = |what: &str| self.names.tags(&format!("{what}-{zone}"));
+        let address = graph.add(zone, &ElasticIp { tags: tags("eip") });
+        // While an address is mapped, its VPC's gateway cannot be detached.
+        graph.order(&address, gateway);
+        let nat = NatGateway {
+            subnet: public.clone(),
+            allocation: out!(address.allocation),
+            tags: tags("nat"),
+        };
+        let nat = graph.add(zone, &nat);
+        let name = format!("private-{zone}");
+        let table = graph.add(
+            &name,
+            &RouteTable {
+                vpc: vpc.clone(),
+                main: false,
+                routes: vec![everywhere(Via::NatGateway(out!(nat.id)))],
+                subnets: vec![private.clone()],
+                tags: self.names.tags(&name),
+            },
+        );
+        out!(table.id)
+    }
+
+    fn add_endpoint(
+        &self,
+        graph: &mut Graph,
+        vpc: &Input<VpcId>,
+        route_tables: Vec<Input<RouteTableId>>,
+    ) {
+        graph.add(
+            "s3",
+            &VpcEndpoint {
+                vpc: vpc.clone(),
+                // The reference has this prefix in every partition.
+                service: format!("com.amazonaws.{}.s3", self.region),
+                route_tables,
+                tags: self.names.nameless_tags(),
+            },
+        );
+    }
+}
+
+fn everywhere(via: Via) -> Route {
+    Route { destination: ipnet::Ipv4Net::default(), via }
+}

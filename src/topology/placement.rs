@@ -1,0 +1,208 @@
+//! Which zones the pools are in and of which type their machines are.
+//!
+//! What the config leaves open is chosen as openshift-install chooses it
+//! (`pkg/asset/machines/{master,worker}.go`, `pkg/types/aws/defaults/platform.go`).
+
+use std::collections::BTreeSet;
+
+use super::Error;
+use super::existing::Existing;
+use super::facts::{Facts, Offerings, Question};
+use crate::config::{Architecture, InstallConfig, MachinePool};
+
+/// Where the machines are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// Every zone that a pool uses, sorted.
+    pub(crate) zones: Vec<String>,
+    /// The zone of each master, in the order that the config lists them, again and again.
+    pub(crate) masters: Vec<String>,
+    /// The type of the masters and of the bootstrap.
+    pub(crate) instance_type: String,
+}
+
+impl Placement {
+    /// Where the machines of this config are.
+    pub(crate) fn of(
+        config: &InstallConfig,
+        facts: &Facts,
+        existing: Option<&Existing>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, Error> {
+        let world = World { config, facts, existing };
+        let pools = pools(config);
+        let places = pools.iter().map(|pool| world.place(pool, warnings));
+        let mut places = places.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let Place { zones, instance_type } = places.next().expect("BUG: masters are a pool");
+        let count = config.control_plane.replicas as usize;
+        let masters: Vec<String> = zones.iter().cycle().take(count).cloned().collect();
+        let workers = places.flat_map(|place| place.zones);
+        let zones: BTreeSet<String> = masters.iter().cloned().chain(workers).collect();
+        Ok(Self { zones: zones.into_iter().collect(), masters, instance_type })
+    }
+}
+
+/// What must be asked to place the machines of this config.
+pub(crate) fn questions(config: &InstallConfig) -> Vec<Question> {
+    let open = |pool: &&Pool| pool.zones_are_open() && config.aws.subnets.is_empty();
+    let pools = pools(config);
+    let zones = pools.iter().find(|pool| open(pool)).map(|_| availability_zones(config));
+    let offerings = pools
+        .iter()
+        .filter(|pool| open(pool) || pool.machines.aws.instance_type.is_none())
+        .map(|pool| pool.offerings(config));
+    zones.into_iter().chain(offerings).collect()
+}
+
+/// The masters' pool first, then the workers'.
+fn pools(config: &InstallConfig) -> Vec<Pool<'_>> {
+    let masters = &config.control_plane;
+    let first =
+        Pool { field: "controlPlane".into(), lone: masters.replicas == 1, machines: masters };
+    let rest = config.compute.iter().enumerate().map(|(index, machines)| Pool {
+        field: format!("compute[{index}]"),
+        lone: false,
+        machines,
+    });
+    [first].into_iter().chain(rest).collect()
+}
+
+fn availability_zones(config: &InstallConfig) -> Question {
+    Question::AvailabilityZones { region: config.aws.region.clone() }
+}
+
+struct Pool<'a> {
+    field: String,
+    /// A master that is alone does the work of three and needs eight vCPU.
+    lone: bool,
+    machines: &'a MachinePool,
+}
+
+impl Pool<'_> {
+    fn zones_are_open(&self) -> bool {
+        self.machines.aws.zones.is_empty()
+    }
+
+    fn offerings(&self, config: &InstallConfig) -> Question {
+        Question::InstanceTypeOfferings { region: config.aws.region.clone(), types: self.types() }
+    }
+
+    /// The types that would do, best first.
+    fn types(&self) -> Vec<String> {
+        if let Some(instance_type) = &self.machines.aws.instance_type {
+            return vec![instance_type.clone()];
+        }
+        let small = if self.lone { "2xlarge" } else { "xlarge" };
+        let families: &[(&str, &str)] = match self.machines.architecture {
+            Architecture::Amd64 => &[
+                ("m6i", small),
+                ("m5", small),
+                ("r5", small),
+                ("c5", "2xlarge"),
+                ("m5", "2xlarge"),
+                ("c5d", "2xlarge"),
+                ("r5", "2xlarge"),
+            ],
+            Architecture::Arm64 => &[("m6g", small)],
+        };
+        let mut types = Vec::new();
+        for (family, size) in families {
+            let name = format!("{family}.{size}");
+            if !types.contains(&name) {
+                types.push(name);
+            }
+        }
+        types
+    }
+}
+
+/// The zones and the type of one pool.
+struct Place {
+    zones: Vec<String>,
+    instance_type: String,
+}
+
+struct World<'a> {
+    config: &'a InstallConfig,
+    facts: &'a Facts<'a>,
+    existing: Option<&'a Existing>,
+}
+
+impl World<'_> {
+    fn place(&self, pool: &Pool, warnings: &mut Vec<String>) -> Result<Place, Error> {
+        let zones = self.candidates(pool)?;
+        let instance_type = self.instance_type(pool, &zones, warnings)?;
+        let zones = self.offering(pool, zones, &instance_type)?;
+        match self.existing.and_then(|existing| existing.missing_zone(&zones)) {
+            Some(zone) => Err(Error::NoSubnetInZone { field: pool.zones_field(), zone }),
+            None => Ok(Place { zones, instance_type }),
+        }
+    }
+
+    fn candidates(&self, pool: &Pool) -> Result<Vec<String>, Error> {
+        match self.existing {
+            _ if !pool.zones_are_open() => Ok(pool.machines.aws.zones.clone()),
+            Some(existing) => Ok(existing.private.keys().cloned().collect()),
+            None => self.facts.answer(&availability_zones(self.config)),
+        }
+    }
+
+    /// The configured type, or the first that all zones offer.
+    fn instance_type(
+        &self,
+        pool: &Pool,
+        zones: &[String],
+        warnings: &mut Vec<String>,
+    ) -> Result<String, Error> {
+        if let Some(instance_type) = &pool.machines.aws.instance_type {
+            return Ok(instance_type.clone());
+        }
+        let offerings: Offerings = self.facts.answer(&pool.offerings(self.config))?;
+        let everywhere = |name: &&String| {
+            offerings.get(*name).is_some_and(|offering| {
+                !zones.is_empty() && zones.iter().all(|zone| offering.contains(zone))
+            })
+        };
+        let types = pool.types();
+        if let Some(found) = types.iter().find(everywhere) {
+            return Ok(found.clone());
+        }
+        warnings.push(format!(
+            "{}.platform.aws.type: none of {} is offered in all of its zones; {} is used",
+            pool.field,
+            types.join(", "),
+            types[0]
+        ));
+        Ok(types[0].clone())
+    }
+
+    /// Of zones that nobody asked for, those that offer the type, sorted.
+    fn offering(
+        &self,
+        pool: &Pool,
+        zones: Vec<String>,
+        instance_type: &str,
+    ) -> Result<Vec<String>, Error> {
+        if !pool.zones_are_open() || self.existing.is_some() {
+            return Ok(zones);
+        }
+        let offerings: Offerings = self.facts.answer(&pool.offerings(self.config))?;
+        let offered = offerings.get(instance_type).cloned().unwrap_or_default();
+        let zones: BTreeSet<String> =
+            zones.into_iter().filter(|zone| offered.contains(zone)).collect();
+        if zones.is_empty() {
+            return Err(Error::NoZone {
+                field: pool.zones_field(),
+                region: self.config.aws.region.clone(),
+                instance_type: instance_type.to_owned(),
+            });
+        }
+        Ok(zones.into_iter().collect())
+    }
+}
+
+impl Pool<'_> {
+    fn zones_field(&self) -> String {
+        format!("{}.platform.aws.zones", self.field)
+    }
+}
