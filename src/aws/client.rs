@@ -70,7 +70,8 @@ impl Aws {
         Self::new(&config, settings)
     }
 
-    fn new(config: &SdkConfig, settings: Settings) -> Self {
+    /// Clients with the credentials and endpoint of a configuration made elsewhere.
+    pub fn new(config: &SdkConfig, settings: Settings) -> Self {
         macro_rules! client {
             ($sdk:ident, $name:literal) => {{
                 let mut builder = $sdk::config::Builder::from(config);

@@ -97,11 +97,13 @@ pub(crate) trait Manage: Resource {
         recorded: Vec<Recorded<Self>>,
     ) -> impl Future<Output = Result<Vec<Option<Live<Self>>>>> + Send;
 
-    /// Makes the inputs true where `before` differs. Kinds whose every input forces a replacement
+    /// Makes the inputs true where `before` differs; `creation` has the token it was made with and
+    /// what the digests among the inputs stand for. Kinds whose every input forces a replacement
     /// need not say anything here.
     fn update(
         &self,
         _aws: &Aws,
+        _creation: &Creation,
         _before: Recorded<Self>,
     ) -> impl Future<Output = Result<Self::Outputs>> + Send {
         async { unreachable!("BUG: {} cannot change in place", Self::SCHEMA.kind) }
@@ -187,8 +189,8 @@ impl<K: Manage> AnyKind for Of<K> {
 
     fn update<'a>(&self, aws: &'a Aws, request: Request, before: Known) -> Reply<'a, Value> {
         Box::pin(async move {
-            let (inputs, _) = split::<K>(request)?;
-            untyped(&inputs.update(aws, recorded(before)?).await?)
+            let (inputs, creation) = split::<K>(request)?;
+            untyped(&inputs.update(aws, &creation, recorded(before)?).await?)
         })
     }
 

@@ -8,9 +8,13 @@ use std::collections::BTreeMap;
 #[cfg(feature = "sdk")]
 mod client;
 #[cfg(feature = "sdk")]
+mod ec2;
+#[cfg(feature = "sdk")]
 mod errors;
 #[cfg(feature = "sdk")]
 mod kind;
+#[cfg(feature = "sdk")]
+mod provider;
 #[cfg(feature = "sdk")]
 mod throttle;
 
@@ -34,6 +38,7 @@ pub mod record;
 pub mod route_table;
 pub mod s3_bucket;
 pub mod s3_object;
+pub mod schemas;
 pub mod security_group;
 pub mod security_group_rules;
 pub mod shared_tags;
@@ -48,3 +53,4 @@ pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]
 pub use client::{Aws, Settings};
+pub use schemas::schemas;

@@ -1,3 +1,4 @@
 //! What the tests share.
 
 pub(crate) mod cloud;
+pub(crate) mod kinds;

@@ -1,0 +1,76 @@
+//! AWS behind the one door: hands each question to its kind. Knows no kind but by the table.
+
+use serde_json::Value;
+
+use super::Aws;
+use super::kind::{AnyKind, Of};
+use crate::graph::Schema;
+use crate::provider::{
+    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
+};
+
+/// Every kind that can be managed, one line each; the order means nothing.
+const KINDS: &[&dyn AnyKind] = &[];
+
+impl Schemas for Aws {
+    fn schema(&self, kind: &str) -> Option<&'static Schema> {
+        managed(kind).map(AnyKind::schema)
+    }
+}
+
+impl Provider for Aws {
+    fn create(&self, request: Request) -> Reply<'_, Value> {
+        of(request.kind(), |kind| kind.create(self, request.clone()))
+    }
+
+    fn find(&self, request: Request) -> Reply<'_, Option<Value>> {
+        of(request.kind(), |kind| kind.find(self, request.clone()))
+    }
+
+    fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value> {
+        of(request.kind(), |kind| kind.configure(self, request.clone(), outputs))
+    }
+
+    fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        of(&kind, |kind| kind.ready(self, waiting))
+    }
+
+    fn update(&self, request: Request, before: Known) -> Reply<'_, Value> {
+        of(request.kind(), |kind| kind.update(self, request.clone(), before))
+    }
+
+    fn delete(&self, known: Known) -> Reply<'_, ()> {
+        of(known.address.kind(), |kind| kind.delete(self, known.clone()))
+    }
+
+    fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        of(&kind, |kind| kind.gone(self, waiting))
+    }
+
+    fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>> {
+        of(&kind, |kind| kind.observe(self, known))
+    }
+}
+
+fn managed(name: &str) -> Option<&'static dyn AnyKind> {
+    KINDS.iter().copied().find(|kind| kind.schema().kind == name)
+}
+
+/// The kind's answer, or a refusal where there is no such kind: a state may be older or newer.
+fn of<'a, T: Send + 'a>(
+    name: &str,
+    ask: impl FnOnce(&'static dyn AnyKind) -> Reply<'a, T>,
+) -> Reply<'a, T> {
+    match managed(name) {
+        Some(kind) => ask(kind),
+        None => {
+            let error = ProviderError::new(
+                Class::Refused,
+                "state",
+                format!("there is no kind of resource called `{name}`"),
+            )
+            .with_hint("the state was written by another version of groundplan; use that one");
+            Box::pin(async move { Err(error) })
+        }
+    }
+}

@@ -1,0 +1,139 @@
+"""The control endpoint: JSON over HTTP under /_groundplan/, per account (`?account=`)."""
+
+import json
+from urllib.parse import parse_qs
+
+from . import faults
+from .calls import DEFAULT_ACCOUNT
+from .inventory import inventory
+from .world import CLOCK, DELAYS, LOCK, all_worlds, world
+
+PREFIX = "/_groundplan/"
+
+
+def answer(environ, body):
+    method = environ["REQUEST_METHOD"]
+    path = environ["PATH_INFO"].removeprefix(PREFIX).strip("/")
+    account = parse_qs(environ.get("QUERY_STRING", "")).get("account", [None])[0]
+    verb = VERBS.get((method, path))
+    if verb is None:
+        known = ", ".join(f"{m} {PREFIX}{p}" for m, p in sorted(VERBS))
+        return reply(404, {"error": f"no {method} {PREFIX}{path}; there is {known}"})
+    try:
+        wanted = json.loads(body) if body else {}
+        return reply(200, verb(account or DEFAULT_ACCOUNT, wanted, everywhere=account is None))
+    except (KeyError, TypeError, ValueError) as wrong:
+        return reply(400, {"error": f"{type(wrong).__name__}: {wrong}"})
+
+
+def reply(status, value):
+    return status, [("Content-Type", "application/json")], json.dumps(value, default=str).encode()
+
+
+def reset(account, _, everywhere):
+    """Everything in the account gone, settings and log too; without an account, in all of them."""
+    from moto import backends
+
+    with LOCK:
+        CLOCK.catch_up()
+        for here in all_worlds() if everywhere else [world(account)]:
+            here.reset()
+        for service in ("ec2", "elbv2", "iam", "route53", "s3", "sts"):
+            accounts = backends.get_backend(service)
+            for number in list(accounts) if everywhere else [account]:
+                if number in accounts:
+                    del accounts[number]
+        buckets = backends.get_backend("s3").bucket_accounts
+        for name, (_, owner) in list(buckets.items()):
+            if everywhere or owner == account:
+                del buckets[name]
+    return {}
+
+
+def requests(account, _, everywhere):
+    del everywhere
+    here = world(account)
+    with here.lock:
+        log = [dict(entry) for entry in here.log]
+    counts = {}
+    for entry in log:
+        counts[entry["action"]] = counts.get(entry["action"], 0) + 1
+    return {
+        "total": len(log),
+        "mutating": sum(entry["mutating"] for entry in log),
+        "counts": counts,
+        "requests": log,
+    }
+
+
+def clear_requests(account, _, everywhere):
+    del everywhere
+    here = world(account)
+    with here.lock:
+        here.log = []
+    return {}
+
+
+def set_delays(account, wanted, everywhere):
+    del everywhere
+    unknown = wanted.keys() - DELAYS.keys()
+    if unknown:
+        raise ValueError(f"no such delay: {sorted(unknown)}; there is {sorted(DELAYS)}")
+    here = world(account)
+    here.delays.update({name: float(seconds) for name, seconds in wanted.items()})
+    return here.delays
+
+
+def set_latency(account, wanted, everywhere):
+    del everywhere
+    here = world(account)
+    here.latency = {action: float(seconds) for action, seconds in wanted.items()}
+    return here.latency
+
+
+def add_fault(account, wanted, everywhere):
+    del everywhere
+    here = world(account)
+    fault = faults.new_fault(wanted)
+    with here.lock:
+        here.faults.append(fault)
+    return fault
+
+
+def clear_faults(account, _, everywhere):
+    del everywhere
+    here = world(account)
+    with here.lock:
+        here.faults, here.kill = [], None
+    return {}
+
+
+def kill_at(account, wanted, everywhere):
+    del everywhere
+    kill = {"when": "before", "action": None, **wanted}
+    if int(kill["pid"]) <= 1 or int(kill["call"]) < 1 or kill["when"] not in ("before", "after"):
+        raise ValueError(f"not a kill: {wanted}")
+    here = world(account)
+    with here.lock:
+        here.kill = kill
+    return kill
+
+
+def list_inventory(account, _, everywhere):
+    del everywhere
+    with LOCK:
+        CLOCK.catch_up()
+        return inventory(account)
+
+
+VERBS = {
+    ("POST", "reset"): reset,
+    ("GET", "requests"): requests,
+    ("POST", "requests/clear"): clear_requests,
+    ("POST", "delays"): set_delays,
+    ("POST", "latency"): set_latency,
+    ("POST", "faults"): add_fault,
+    ("POST", "faults/clear"): clear_faults,
+    ("POST", "kill_at"): kill_at,
+    ("GET", "inventory"): list_inventory,
+}

@@ -1,0 +1,113 @@
+"""What goes wrong on purpose: injected errors, lost answers, delays, throttling, and the end of a
+client at its k-th call. Decides; server.py does the waiting and hanging up."""
+
+import os
+import signal
+import time
+from xml.sax.saxutils import escape
+
+FIELDS = {
+    "action", "service", "times", "skip", "when", "kind", "status", "code", "message", "seconds",
+    "probability",
+}
+KINDS = {"error", "drop", "delay", "throttle"}
+THROTTLED = {
+    "ec2": (503, "RequestLimitExceeded", "Request limit exceeded."),
+    "s3": (503, "SlowDown", "Please reduce your request rate."),
+}
+THROTTLED_ELSEWHERE = (400, "Throttling", "Rate exceeded")
+
+
+class Dropped(Exception):
+    """The answer is lost: hang up without one."""
+
+
+def new_fault(wanted):
+    unknown = wanted.keys() - FIELDS
+    kind = wanted.get("kind", "error")
+    if unknown or kind not in KINDS or wanted.get("when", "before") not in ("before", "after"):
+        raise ValueError(f"not a fault: {wanted} (fields {sorted(FIELDS)}, kinds {sorted(KINDS)})")
+    fault = {
+        "action": "*", "service": None, "times": None if kind == "throttle" else 1, "skip": 0,
+        "when": "before", "kind": kind, "status": 500, "code": "InternalError",
+        "message": "An internal error has occurred", "seconds": 0.0, "probability": 1.0,
+    }
+    return {**fault, **wanted}
+
+
+def meet(world, call, when):
+    """Lets the faults for this call happen. Returns an answer instead of AWS's, or None."""
+    answer = None
+    for fault in struck(world, call, when):
+        if fault["kind"] == "delay":
+            time.sleep(fault["seconds"])
+        elif fault["kind"] == "drop":
+            raise Dropped
+        elif fault["kind"] == "throttle":
+            answer = answer or error(call, *THROTTLED.get(call.service, THROTTLED_ELSEWHERE))
+        else:
+            answer = answer or error(call, fault["status"], fault["code"], fault["message"])
+    return answer
+
+
+def struck(world, call, when):
+    with world.lock:
+        chosen = [fault for fault in world.faults if strikes(world, fault, call, when)]
+        world.faults = [fault for fault in world.faults if fault["times"] != 0]
+    return chosen
+
+
+def strikes(world, fault, call, when):
+    if fault["when"] != when or fault["action"] not in ("*", call.action):
+        return False
+    if fault["service"] not in (None, call.service) or fault["times"] == 0:
+        return False
+    if world.dice.random() >= fault["probability"]:
+        return False
+    if fault["skip"] > 0:
+        fault["skip"] -= 1
+        return False
+    if fault["times"] is not None:
+        fault["times"] -= 1
+    return True
+
+
+def count_for_kill(world, call):
+    """Whether this is the call at which a client is to die, and when."""
+    with world.lock:
+        kill = world.kill
+        if not kill or not call.mutating or kill.get("action") not in (None, call.action):
+            return None
+        kill["call"] -= 1
+        if kill["call"] > 0:
+            return None
+        world.kill = None
+        return kill
+
+
+def end(kill):
+    try:
+        os.kill(kill["pid"], signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    raise Dropped
+
+
+def error(call, status, code, message):
+    """An error as the service would write it."""
+    code, message = escape(code), escape(message)
+    inner = f"<Code>{code}</Code><Message>{message}</Message>"
+    if call.service == "ec2":
+        body = (
+            f"<Response><Errors><Error>{inner}</Error></Errors>"
+            "<RequestID>00000000-0000-0000-0000-00000000fa17</RequestID></Response>"
+        )
+    elif call.service == "s3":
+        body = f"<Error>{inner}<RequestId>FA17</RequestId></Error>"
+    else:
+        side = "Sender" if status < 500 else "Receiver"
+        body = (
+            f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error>"
+            "<RequestId>00000000-0000-0000-0000-00000000fa17</RequestId></ErrorResponse>"
+        )
+    return status, [("Content-Type", "text/xml")], body.encode()

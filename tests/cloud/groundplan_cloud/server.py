@@ -1,0 +1,131 @@
+"""The HTTP server: each request is named, logged, perhaps hindered, and answered by moto.
+
+The way of a request: latency, faults "before", moto (one at a time), faults "after", log. The
+control endpoint under /_groundplan/ goes past all of it and is never counted.
+"""
+
+import io
+import socket
+import time
+import traceback
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+from . import control, faults, strict
+from .calls import identify
+from .world import CLOCK, LOCK, world
+
+
+def listen(port):
+    """A server that answers on loopback as soon as this returns."""
+    strict.install()
+    moto = DomainDispatcherApplication(create_backend_app)
+    return make_server("127.0.0.1", port, Front(moto), threaded=True, request_handler=Handler)
+
+
+class Front:
+    def __init__(self, moto):
+        self.moto = moto
+
+    def __call__(self, environ, start_response):
+        body = read_body(environ)
+        if environ.get("PATH_INFO", "").startswith(control.PREFIX):
+            status, headers, answer = control.answer(environ, body)
+        else:
+            try:
+                status, headers, answer = self.aws(environ, body)
+            except faults.Dropped:
+                # Whatever is written after this goes nowhere; the client sees a closed connection.
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+                status, headers, answer = 500, [], b""
+        if environ["REQUEST_METHOD"] != "HEAD":
+            headers = [(k, v) for k, v in headers if k.lower() != "content-length"]
+            headers.append(("Content-Length", str(len(answer))))
+        start_response(f"{status} Status", headers)
+        return [answer]
+
+    def aws(self, environ, body):
+        call = identify(environ, body)
+        here = world(call.account)
+        entry = log(here, call)
+        time.sleep(here.latency_of(call.action))
+        try:
+            answer = self.hindered(here, call, environ, body)
+        except faults.Dropped:
+            entry["status"] = 0
+            raise
+        finally:
+            entry["ended"] = time.time()
+        entry["status"] = answer[0]
+        return answer
+
+    def hindered(self, here, call, environ, body):
+        kill = faults.count_for_kill(here, call)
+        if kill and kill["when"] == "before":
+            faults.end(kill)
+        instead = faults.meet(here, call, "before")
+        if instead:
+            return instead
+        answer = self.ask_moto(call, environ, body)
+        if kill:
+            faults.end(kill)
+        return faults.meet(here, call, "after") or answer
+
+    def ask_moto(self, call, environ, body):
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.account
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        environ.pop("wsgi.input_terminated", None)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        seen = {}
+
+        def start_response(status, headers, _=None):
+            seen["status"], seen["headers"] = int(status.split()[0]), list(headers)
+
+        with LOCK:
+            CLOCK.catch_up()
+            try:
+                chunks = self.moto(environ, start_response)
+                answer = b"".join(chunks)
+            except NotImplementedError as missing:
+                return faults.error(call, 501, "NotImplemented", str(missing))
+            except Exception as bug:
+                traceback.print_exc()
+                return faults.error(call, 500, "InternalFailure", f"the test cloud: {bug!r}")
+        return seen["status"], seen["headers"], answer
+
+
+def log(here, call):
+    entry = {
+        "service": call.service,
+        "action": call.action,
+        "region": call.region,
+        "mutating": call.mutating,
+        "status": None,
+        "at": time.time(),
+        "ended": None,
+        "params": call.params,
+    }
+    with here.lock:
+        here.log.append(entry)
+    return entry
+
+
+def read_body(environ):
+    if environ.get("wsgi.input_terminated"):
+        return environ["wsgi.input"].read()
+    return environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+
+
+class Handler(MotoRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Headers and body are written apart; without this each answer waits for a delayed ACK.
+    disable_nagle_algorithm = True
+
+    def log_request(self, *_):
+        pass

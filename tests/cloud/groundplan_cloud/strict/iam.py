@@ -1,0 +1,26 @@
+"""IAM: moto keeps most of its rules; what EC2 sees of a profile is in instances.py."""
+
+import time
+
+from moto.iam.exceptions import NotFoundException
+from moto.iam.responses import IamResponse
+
+from ..world import world_of
+from .mend import mend
+
+
+@mend(IamResponse)
+def remove_role_from_instance_profile(self, moto):
+    profile = self.backend.get_instance_profile(self._get_param("InstanceProfileName"))
+    name = self._get_param("RoleName")
+    if name not in [role.name for role in profile.roles]:
+        raise NotFoundException(f"The role with name {name} cannot be found in the instance profile.")
+    return moto()
+
+
+@mend(IamResponse)
+def add_role_to_instance_profile(self, moto):
+    """EC2 learns of a profile some time after IAM does (delay `instance_profile_visible`)."""
+    answer = moto()
+    world_of(self).profiles_since[self._get_param("InstanceProfileName")] = time.monotonic()
+    return answer

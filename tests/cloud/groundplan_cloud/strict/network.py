@@ -1,0 +1,264 @@
+"""VPCs and what is in them: nothing goes while something needs it, and gateways take their time."""
+
+from moto.core.responses import ActionResult
+from moto.ec2.responses import EC2Response
+
+from ..world import CLOCK, world_of
+from .mend import mend, refuse, violates
+
+
+@mend(EC2Response)
+def delete_vpc(self, moto):
+    backend, vpc_id = self.ec2_backend, self._get_param("VpcId")
+    vpc = backend.get_vpc(vpc_id)
+    for holder in holders_of(backend, vpc_id):
+        violates(f"vpc '{vpc_id}'", holder)
+    # moto would delete the options set; AWS lets go of it.
+    backend.disassociate_dhcp_options(vpc)
+    for acl in [a for a in backend.network_acls.values() if a.vpc_id == vpc_id]:
+        del backend.network_acls[acl.id]
+    return moto()
+
+
+def holders_of(backend, vpc_id):
+    for subnet in backend.describe_subnets():
+        if subnet.vpc_id == vpc_id:
+            yield f"subnet {subnet.id}"
+    for gateway in backend.internet_gateways.values():
+        if gateway.vpc and gateway.vpc.id == vpc_id:
+            yield f"internet gateway {gateway.id}"
+    for table in backend.route_tables.values():
+        if table.vpc_id == vpc_id and table.main_association_id is None:
+            yield f"route table {table.id}"
+    for group in backend.groups.get(vpc_id, {}).values():
+        if not group.is_default:
+            yield f"security group {group.id}"
+    for endpoint in backend.vpc_end_points.values():
+        if endpoint.vpc_id == vpc_id:
+            yield f"endpoint {endpoint.id}"
+    for gateway in backend.nat_gateways.values():
+        if gateway.vpc_id == vpc_id and gateway.state != "deleted":
+            yield f"NAT gateway {gateway.id}"
+
+
+@mend(EC2Response)
+def delete_subnet(self, moto):
+    backend, subnet_id = self.ec2_backend, self._get_param("SubnetId")
+    for interface in backend.enis.values():
+        if interface.subnet.id == subnet_id:
+            violates(f"subnet '{subnet_id}'", f"{interface.id} ({interface.description})")
+    answer = moto()
+    for table in backend.route_tables.values():
+        table._associations = {a: s for a, s in table._associations.items() if s != subnet_id}
+    return answer
+
+
+@mend(EC2Response)
+def delete_route_table(self, moto):
+    table = self.ec2_backend.get_route_table(self._get_param("RouteTableId"))
+    if table.main_association_id is not None:
+        violates(f"routeTable '{table.id}'", "it is the main route table of its VPC")
+    return moto()
+
+
+@mend(EC2Response)
+def associate_route_table(self, moto):
+    wanted = self._get_param("SubnetId")
+    for table in self.ec2_backend.route_tables.values():
+        if wanted and wanted in table._associations.values():
+            refuse(
+                "Resource.AlreadyAssociated",
+                f"the specified association for route table {self._get_param('RouteTableId')} conflicts with "
+                f"an existing association",
+            )
+    return moto()
+
+
+@mend(EC2Response)
+def create_route(self, moto):
+    backend = self.ec2_backend
+    nat = self._get_param("NatGatewayId")
+    if nat and nat not in backend.nat_gateways:
+        refuse("InvalidNatGatewayID.NotFound", f"The natGateway ID '{nat}' does not exist")
+    gateway = self._get_param("GatewayId")
+    if gateway and gateway.startswith("igw-"):
+        table = backend.get_route_table(self._get_param("RouteTableId"))
+        attached = backend.get_internet_gateway(gateway).vpc
+        if not attached or attached.id != table.vpc_id:
+            refuse(
+                "InvalidParameterValue",
+                f"route table {table.id} and network gateway {gateway} belong to different networks",
+            )
+    return moto()
+
+
+@mend(EC2Response)
+def attach_internet_gateway(self, moto):
+    vpc_id = self._get_param("VpcId")
+    self.ec2_backend.get_vpc(vpc_id)
+    for gateway in self.ec2_backend.internet_gateways.values():
+        if gateway.vpc and gateway.vpc.id == vpc_id and gateway.id != self._get_param("InternetGatewayId"):
+            refuse(
+                "InvalidParameterValue",
+                f"Network {vpc_id} already has an internet gateway attached",
+            )
+    return moto()
+
+
+@mend(EC2Response)
+def detach_internet_gateway(self, moto):
+    vpc_id = self._get_param("VpcId")
+    if any(i.vpc_id == vpc_id and i.public_ip for i in self.ec2_backend.enis.values()):
+        refuse(
+            "DependencyViolation",
+            f"Network {vpc_id} has some mapped public address(es). Please unmap those public address(es) "
+            "before detaching the gateway.",
+        )
+    return moto()
+
+
+@mend(EC2Response)
+def create_dhcp_options(self, moto):
+    answer = moto()
+    answer._result["DhcpOptions"].add_tags(self._parse_tag_specification().get("dhcp-options", {}))
+    return answer
+
+
+@mend(EC2Response)
+def delete_dhcp_options(self, moto):
+    wanted = self._get_param("DhcpOptionsId")
+    for vpc in self.ec2_backend.vpcs.values():
+        if vpc.dhcp_options and vpc.dhcp_options.id == wanted:
+            refuse("DependencyViolation", f"The dhcpOptions '{wanted}' has dependencies: {vpc.id}.")
+    return moto()
+
+
+@mend(EC2Response)
+def create_nat_gateway(self, moto):
+    here = world_of(self)
+    answer = moto()
+    nat = answer._result["NatGateway"]
+    interface = nat._eni
+    interface.description = f"Interface for NAT Gateway {nat.id}"
+    interface.interface_type = "nat_gateway"
+    interface.requester_managed = True
+    interface.status = "in-use"
+    interface._group_set = []
+    nat.private_ip = interface.private_ip_address
+    nat.state = "pending"
+
+    def available():
+        if nat.state == "pending":
+            nat.state = "available"
+
+    CLOCK.after(here.delays["nat_gateway_pending"], available)
+    return answer
+
+
+@mend(EC2Response)
+def delete_nat_gateway(self, _moto):
+    backend = self.ec2_backend
+    nat = existing_nat(backend, self._get_param("NatGatewayId"))
+    if nat.state == "deleted":
+        refuse("NatGatewayNotFound", f"NAT gateway {nat.id} was not found")
+    if nat.state != "deleting":
+        nat.state = "deleting"
+        CLOCK.after(world_of(self).delays["nat_gateway_deleting"], lambda: nat_is_gone(backend, nat))
+    return ActionResult({"NatGatewayId": nat.id})
+
+
+def nat_is_gone(backend, nat):
+    for address in backend.addresses:
+        if address.eni is nat._eni:
+            backend.disassociate_address(address=address.public_ip)
+    backend.enis.pop(nat._eni.id, None)
+    nat.state = "deleted"
+
+
+@mend(EC2Response)
+def describe_nat_gateways(self, moto):
+    for wanted in self._get_param("NatGatewayIds", []):
+        existing_nat(self.ec2_backend, wanted)
+    return moto()
+
+
+def existing_nat(backend, nat_id):
+    if nat_id not in backend.nat_gateways:
+        refuse("NatGatewayNotFound", f"NAT gateway {nat_id} was not found")
+    return backend.nat_gateways[nat_id]
+
+
+@mend(EC2Response)
+def create_vpc_endpoint(self, moto):
+    backend, here = self.ec2_backend, world_of(self)
+    kind = self.params.setdefault("VpcEndpointType", "Gateway")
+    service = self._get_param("ServiceName")
+    tables = self._get_param("RouteTableIds", [])
+    for table in tables:
+        backend.get_route_table(table)
+    if kind == "Gateway":
+        for other in backend.vpc_end_points.values():
+            if other.service_name == service and set(other.route_table_ids) & set(tables):
+                refuse(
+                    "RouteAlreadyExists",
+                    f"route table {sorted(set(other.route_table_ids) & set(tables))[0]} already has a route "
+                    f"with destination-prefix-list-id {other.destination_prefix_list_id}",
+                )
+    answer = moto()
+    endpoint = answer._result["VpcEndpoint"]
+    for eni_id in endpoint.network_interface_ids:
+        interface = backend.enis[eni_id]
+        interface.description = f"VPC Endpoint Interface {endpoint.id}"
+        interface.interface_type = "vpc_endpoint"
+        interface.requester_managed = True
+        interface.status = "in-use"
+        interface._group_set = [backend.get_security_group_from_id(g) for g in endpoint.security_group_ids]
+    if kind != "Gateway" or here.delays["vpc_endpoint_pending"] > 0:
+        endpoint.state = "pending"
+        CLOCK.after(here.delays["vpc_endpoint_pending"], lambda: setattr(endpoint, "state", "available"))
+    return answer
+
+
+@mend(EC2Response)
+def delete_vpc_endpoints(self, _moto):
+    backend, failed = self.ec2_backend, []
+    for wanted in self._get_param("VpcEndpointIds", []):
+        endpoint = backend.vpc_end_points.get(wanted)
+        if endpoint is None:
+            message = f"The Vpc Endpoint Id '{wanted}' does not exist"
+            error = {"Code": "InvalidVpcEndpointId.NotFound", "Message": message}
+            failed.append({"ResourceId": wanted, "Error": error})
+        elif endpoint.state != "deleting":
+            endpoint.state = "deleting"
+            CLOCK.after(
+                world_of(self).delays["vpc_endpoint_deleting"],
+                lambda endpoint=endpoint: endpoint_is_gone(backend, endpoint),
+            )
+    return ActionResult({"Unsuccessful": failed})
+
+
+def endpoint_is_gone(backend, endpoint):
+    for eni_id in endpoint.network_interface_ids:
+        backend.enis.pop(eni_id, None)
+    for table_id in endpoint.route_table_ids:
+        table = backend.route_tables.get(table_id)
+        if table:
+            table._routes = {i: r for i, r in table._routes.items() if r.gateway is not endpoint}
+    backend.vpc_end_points.pop(endpoint.id, None)
+
+
+@mend(EC2Response)
+def delete_network_interface(self, moto):
+    wanted = self._get_param("NetworkInterfaceId")
+    interface = self.ec2_backend.get_network_interface(wanted)
+    if interface.status == "in-use":
+        refuse("InvalidNetworkInterface.InUse", f"Network interface '{wanted}' is currently in use.")
+    return moto()
+
+
+# What AWS answers to the call that starts something, even if it is over by the next look.
+EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER = {
+    **EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER,
+    "CreateNatGatewayResult.NatGateway.State": lambda _: "pending",
+    "RunInstances.Reservation.Instances.Instance.MetadataOptions.State": lambda _: "pending",
+}

@@ -1,0 +1,78 @@
+"""Eventual consistency: what was just created is not described yet (delay `visible`)."""
+
+import time
+
+from moto.ec2.responses import EC2Response
+
+from ..world import world_of
+from .mend import refuse, replace
+
+# Creating method: where its answer has what was made.
+CREATIONS = {
+    "allocate_address": lambda r: [r["AllocationId"]],
+    "create_dhcp_options": lambda r: [r["DhcpOptions"].id],
+    "create_internet_gateway": lambda r: [r["InternetGateway"].id],
+    "create_nat_gateway": lambda r: [r["NatGateway"].id],
+    "create_network_interface": lambda r: [r["NetworkInterface"].id],
+    "create_route_table": lambda r: [r["RouteTable"].id],
+    "create_security_group": lambda r: [r["GroupId"]],
+    "create_subnet": lambda r: [r["Subnet"].id],
+    "create_vpc": lambda r: [r["Vpc"].id],
+    "create_vpc_endpoint": lambda r: [r["VpcEndpoint"].id],
+    "run_instances": lambda r: [instance.id for instance in r.instances],
+}
+# Describing method: its list, its parameter of ids, and the error for an id it does not know.
+DESCRIPTIONS = {
+    "describe_addresses": ("Addresses", "AllocationIds", "InvalidAllocationID.NotFound"),
+    "describe_dhcp_options": ("DhcpOptions", "DhcpOptionsIds", "InvalidDhcpOptionID.NotFound"),
+    "describe_internet_gateways": ("InternetGateways", "InternetGatewayIds", "InvalidInternetGatewayID.NotFound"),
+    "describe_nat_gateways": ("NatGateways", "NatGatewayIds", "NatGatewayNotFound"),
+    "describe_network_interfaces": (
+        "NetworkInterfaces", "NetworkInterfaceIds", "InvalidNetworkInterfaceID.NotFound",
+    ),
+    "describe_route_tables": ("RouteTables", "RouteTableIds", "InvalidRouteTableID.NotFound"),
+    "describe_security_groups": ("SecurityGroups", "GroupIds", "InvalidGroup.NotFound"),
+    "describe_subnets": ("Subnets", "SubnetIds", "InvalidSubnetID.NotFound"),
+    "describe_vpcs": ("Vpcs", "VpcIds", "InvalidVpcID.NotFound"),
+    "describe_vpc_endpoints": ("VpcEndpoints", "VpcEndpointIds", "InvalidVpcEndpointId.NotFound"),
+    "describe_instances": ("Reservations", "InstanceIds", "InvalidInstanceID.NotFound"),
+}
+
+
+def hiding(made):
+    def method(self, moto):
+        answer = moto()
+        here = world_of(self)
+        if here.delays["visible"] > 0:
+            until = time.monotonic() + here.delays["visible"]
+            here.hidden.update({new: here.hidden.get(new, until) for new in made(answer._result)})
+        return answer
+
+    return method
+
+
+def looking(field, ids, code):
+    def method(self, moto):
+        here, now = world_of(self), time.monotonic()
+        hidden = {which for which, until in here.hidden.items() if until > now}
+        for wanted in self._get_param(ids) or []:
+            if wanted in hidden:
+                refuse(code, f"The ID '{wanted}' does not exist")
+        answer = moto()
+        if hidden:
+            answer._result[field] = [one for one in answer._result[field] if not is_hidden(one, hidden)]
+        return answer
+
+    return method
+
+
+def is_hidden(one, hidden):
+    if hasattr(one, "instances"):
+        return any(instance.id in hidden for instance in one.instances)
+    return one.id in hidden
+
+
+for name, made in CREATIONS.items():
+    replace(EC2Response, name, hiding(made))
+for name, (field, ids, code) in DESCRIPTIONS.items():
+    replace(EC2Response, name, looking(field, ids, code))

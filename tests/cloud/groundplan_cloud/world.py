@@ -1,0 +1,90 @@
+"""What a test can set and see of its account, beside what AWS itself would show: delays, faults,
+the log. One World per account; the cloud as a whole has one clock and one lock."""
+
+import heapq
+import itertools
+import random
+import threading
+import time
+
+# One call at a time reaches moto: it is not thread-safe, and what AWS promises about tokens and
+# names must hold under concurrency. Latency and faults wait outside.
+LOCK = threading.RLock()
+
+# Seconds. Zero is "at once": the next look sees the end of it. The reply to the creating call says
+# what AWS's would (`pending`, `provisioning`) even then.
+DELAYS = {
+    "image_pending": 0.0,
+    "instance_pending": 0.0,
+    "instance_shutting_down": 0.0,
+    "instance_profile_visible": 0.0,
+    "load_balancer_interfaces": 1.0,
+    "load_balancer_provisioning": 0.0,
+    "metadata_options_pending": 0.0,
+    "nat_gateway_deleting": 0.0,
+    "nat_gateway_pending": 0.0,
+    "visible": 0.0,
+    "vpc_endpoint_deleting": 0.0,
+    "vpc_endpoint_pending": 0.0,
+}
+
+
+class World:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.reset()
+
+    def reset(self):
+        self.delays = dict(DELAYS)
+        self.latency = {}
+        self.faults = []
+        self.kill = None
+        self.log = []
+        self.tokens = {}
+        self.hidden = {}
+        self.profiles_since = {}
+        self.metadata_defaults = {}
+        self.dice = random.Random(0)
+
+    def latency_of(self, action):
+        return self.latency.get(action, self.latency.get("*", 0.0))
+
+
+class Clock:
+    """Things that will have happened by a moment, done by whoever looks first after it."""
+
+    def __init__(self):
+        self.due = []
+        self.number = itertools.count()
+
+    def after(self, seconds, change):
+        """With no delay there is no moment in between: it happens now."""
+        if seconds <= 0:
+            change()
+        else:
+            moment = time.monotonic() + seconds
+            heapq.heappush(self.due, (moment, next(self.number), change))
+
+    def catch_up(self):
+        while self.due and self.due[0][0] <= time.monotonic():
+            heapq.heappop(self.due)[2]()
+
+
+CLOCK = Clock()
+_worlds = {}
+
+
+def world(account):
+    with LOCK:
+        if account not in _worlds:
+            _worlds[account] = World()
+        return _worlds[account]
+
+
+def all_worlds():
+    return list(_worlds.values())
+
+
+def world_of(responder):
+    """The world a moto response object answers for."""
+    return world(responder.current_account)

@@ -1,0 +1,218 @@
+//! What every kind promises, tried on one resource from before its creation to after its end.
+//!
+//! Sees a cloud through `Provider` only, so that it serves every kind there is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use groundplan::graph::{Address, Schema};
+use groundplan::provider::{Known, Look, Observed, Provider, Request};
+use groundplan::secret::Secrets;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+/// How long anything that is waited for may take in a test cloud.
+const WITHIN: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Somewhere to make things, one after another.
+pub(crate) struct Bench<'a, P> {
+    provider: &'a P,
+    secrets: Arc<Secrets>,
+}
+
+/// What is tried with one resource.
+pub(crate) struct Trial {
+    /// Its address; the kind is the part before the dot.
+    pub(crate) address: &'static str,
+    /// What it is made with.
+    pub(crate) inputs: Value,
+    /// What it is changed to in place, one after the other.
+    pub(crate) changes: Vec<Value>,
+    /// Whether creating it again with the same token must answer with the one there is: so where
+    /// the API has tokens, or names that are a token.
+    pub(crate) repeatable: bool,
+}
+
+#[allow(dead_code, reason = "each test file uses a part of it")]
+impl<'a, P: Provider> Bench<'a, P> {
+    /// A bench for inputs without secrets.
+    pub(crate) fn new(provider: &'a P) -> Self {
+        Self::with_secrets(provider, Secrets::default())
+    }
+
+    /// A bench that knows what the digests among the inputs stand for.
+    pub(crate) fn with_secrets(provider: &'a P, secrets: Secrets) -> Self {
+        Self { provider, secrets: Arc::new(secrets) }
+    }
+
+    /// Tries everything a kind promises.
+    ///
+    /// Created and found by token; created again, the same one; configured and configured again;
+    /// ready; observed as it was asked for, with or without outputs on record; changed, changed
+    /// again and observed as changed; deleted, gone, and deleted again; observed as missing.
+    pub(crate) async fn keeps_its_promises(&self, trial: Trial) {
+        let Trial { address, inputs, changes, repeatable } = trial;
+        let none: Option<Value> = self.find(address, &inputs).await;
+        assert_eq!(none, None, "{address}: found before it was made");
+        let created = self.create(address, &inputs).await;
+        let found = self.find(address, &inputs).await;
+        assert_eq!(found.as_ref(), Some(&created), "{address}: found is not what was created");
+        if repeatable {
+            let again = self.create(address, &inputs).await;
+            assert_eq!(again, created, "{address}: creating it twice made two");
+        }
+        let mut known = self.finish(address, &inputs, created).await;
+        self.is_as_recorded(&known).await;
+        for change in changes {
+            known = self.change(known, &change).await;
+            self.is_as_recorded(&known).await;
+        }
+        self.unmake(&known).await;
+        self.unmake(&known).await;
+        assert_eq!(self.observe(&known).await, Observed::Missing, "{address}: still there");
+        let none = self.find(address, &known.inputs).await;
+        assert_eq!(none, None, "{address}: found after it was deleted");
+    }
+
+    /// Makes something that others need, and waits until it is ready.
+    pub(crate) async fn make(&self, address: &str, inputs: &Value) -> Known {
+        let outputs = self.create(address, inputs).await;
+        self.finish(address, inputs, outputs).await
+    }
+
+    /// Changes it in place, and says so a second time, as after a lost answer.
+    pub(crate) async fn change(&self, before: Known, inputs: &Value) -> Known {
+        let request = request(before.address.as_str(), inputs, &self.secrets);
+        let address = before.address.clone();
+        let update = || self.provider.update(request.clone(), before.clone());
+        let outputs = update().await.unwrap_or_else(|e| panic!("could not update {address}: {e}"));
+        let again = update().await.unwrap_or_else(|e| panic!("could not repeat {address}: {e}"));
+        assert_eq!(outputs, again, "{address}: the same update twice ends in two ways");
+        self.ready(Known { inputs: inputs.clone(), outputs, ..before }).await
+    }
+
+    /// Deletes it and waits until it is gone.
+    pub(crate) async fn unmake(&self, known: &Known) {
+        let address = &known.address;
+        let deleted = self.provider.delete(known.clone()).await;
+        deleted.unwrap_or_else(|error| panic!("could not delete {address}: {error}"));
+        if self.schema(address).gone.is_some() {
+            self.until_done(|| self.provider.gone(address.kind().to_owned(), vec![known.clone()]))
+                .await;
+        }
+    }
+
+    /// How the cloud has it.
+    pub(crate) async fn observe(&self, known: &Known) -> Observed {
+        let kind = known.address.kind().to_owned();
+        let mut observed = self.provider.observe(kind, vec![known.clone()]).await.expect("observe");
+        assert_eq!(observed.len(), 1, "{}: one answer to one question", known.address);
+        observed.remove(0)
+    }
+
+    /// Fails unless the cloud has it as it is on record.
+    pub(crate) async fn is_as_recorded(&self, known: &Known) {
+        let address = &known.address;
+        let without_outputs = Known { outputs: Value::Null, ..known.clone() };
+        for known in [known, &without_outputs] {
+            let Observed::Present { inputs, outputs: live } = self.observe(known).await else {
+                panic!("{address} is not there: {known:#?}");
+            };
+            let differs = differences(&known.inputs, &inputs);
+            assert!(differs.is_empty(), "{address} is not as recorded: {differs:#?}");
+            if !known.outputs.is_null() {
+                assert_eq!(known.outputs, live, "{address}: its outputs changed by themselves");
+            }
+        }
+    }
+
+    async fn create(&self, address: &str, inputs: &Value) -> Value {
+        let created = self.provider.create(request(address, inputs, &self.secrets)).await;
+        created.unwrap_or_else(|error| panic!("could not create {address}: {error}"))
+    }
+
+    async fn find(&self, address: &str, inputs: &Value) -> Option<Value> {
+        let found = self.provider.find(request(address, inputs, &self.secrets)).await;
+        found.unwrap_or_else(|error| panic!("could not look for {address}: {error}"))
+    }
+
+    /// The steps after the creating call, the configuring ones twice.
+    async fn finish(&self, address: &str, inputs: &Value, mut outputs: Value) -> Known {
+        let request = request(address, inputs, &self.secrets);
+        if self.schema(&request.address).configures {
+            for _ in 0..2 {
+                let configured = self.provider.configure(request.clone(), outputs).await;
+                outputs =
+                    configured.unwrap_or_else(|e| panic!("could not configure {address}: {e}"));
+            }
+        }
+        let Request { address, token, inputs, .. } = request;
+        self.ready(Known { address, token, inputs, outputs }).await
+    }
+
+    async fn ready(&self, known: Known) -> Known {
+        if self.schema(&known.address).ready.is_none() {
+            return known;
+        }
+        let kind = known.address.kind().to_owned();
+        let outputs =
+            self.until_done(|| self.provider.ready(kind.clone(), vec![known.clone()])).await;
+        Known { outputs, ..known }
+    }
+
+    async fn until_done(
+        &self,
+        look: impl Fn() -> groundplan::provider::Reply<'a, Vec<Look>>,
+    ) -> Value {
+        let end = Instant::now() + WITHIN;
+        loop {
+            let mut looks = look().await.expect("a look");
+            assert_eq!(looks.len(), 1, "one answer to one question");
+            match looks.remove(0) {
+                Look::Done(outputs) => return outputs,
+                Look::Failed(error) => panic!("it failed: {error}"),
+                Look::NotYet(word) => {
+                    assert!(Instant::now() < end, "still {word} after {WITHIN:?}");
+                    sleep(EVERY).await;
+                }
+            }
+        }
+    }
+
+    fn schema(&self, address: &Address) -> &'static Schema {
+        let kind = address.kind();
+        self.provider.schema(kind).unwrap_or_else(|| panic!("`{kind}` is not a kind"))
+    }
+}
+
+fn request(address: &str, inputs: &Value, secrets: &Arc<Secrets>) -> Request {
+    Request {
+        address: address.into(),
+        token: format!("gp-{address}-1"),
+        inputs: inputs.clone(),
+        secrets: Arc::clone(secrets),
+    }
+}
+
+/// Where the cloud differs from what was asked for; `null` asks for nothing.
+fn differences(asked: &Value, live: &Value) -> Vec<String> {
+    fn walk(path: &str, asked: &Value, live: &Value, found: &mut Vec<String>) {
+        match (asked, live) {
+            (Value::Null, _) => (),
+            (Value::Object(a), Value::Object(l)) => {
+                for key in a.keys().chain(l.keys().filter(|key| !a.contains_key(*key))) {
+                    match (a.get(key), l.get(key)) {
+                        (Some(a), Some(l)) => walk(&format!("{path}.{key}"), a, l, found),
+                        (a, l) => found.push(format!("{path}.{key}: {a:?} is {l:?}")),
+                    }
+                }
+            }
+            (asked, live) if asked == live => (),
+            _ => found.push(format!("{path}: {asked} is {live}")),
+        }
+    }
+    let mut found = Vec::new();
+    walk("", asked, live, &mut found);
+    found
+}
