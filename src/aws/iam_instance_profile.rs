@@ -35,3 +35,195 @@ impl Resource for IamInstanceProfile {
     };
     type Outputs = IamInstanceProfileOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use aws_sdk_iam::types::{InstanceProfile, Role};
+
+    use super::{IamInstanceProfile, IamInstanceProfileOutputs, InstanceProfileName, RoleName};
+    use crate::aws::client::Aws;
+    use crate::aws::iam::{ABSENT, live_tags, tags};
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::ownership::{claim, is_ours, ours, tag_changes};
+    use crate::aws::replies::{found, incomplete, settling};
+
+    impl Manage for IamInstanceProfile {
+        async fn create(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<IamInstanceProfileOutputs> {
+            let all_tags = Aws::tags_with_token(&self.tags, &creation.token);
+            let call = aws
+                .iam
+                .create_instance_profile()
+                .instance_profile_name(self.name.as_str())
+                .set_tags(Some(tags(&all_tags)));
+            match aws.call("iam", "CreateInstanceProfile", call.send()).await {
+                Ok(made) => made
+                    .instance_profile()
+                    .map(outputs)
+                    .ok_or_else(|| incomplete("CreateInstanceProfile")),
+                Err(error) if error.is(&["EntityAlreadyExists"]) => {
+                    self.find(aws, creation).await?.ok_or(error)
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        async fn find(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<Option<IamInstanceProfileOutputs>> {
+            let Some(profile) = get(aws, &self.name).await? else { return Ok(None) };
+            let what = format!("the instance profile {}", self.name);
+            let live = live_tags(profile.tags());
+            claim(aws, &creation.token, &live, "GetInstanceProfile", &what)?;
+            Ok(Some(outputs(&profile)))
+        }
+
+        async fn configure(
+            &self,
+            aws: &Aws,
+            outputs: IamInstanceProfileOutputs,
+        ) -> Result<IamInstanceProfileOutputs> {
+            self.put_role_in(aws).await?;
+            Ok(outputs)
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let mut all = Vec::with_capacity(recorded.len());
+            for one in recorded {
+                let profile = get(aws, &one.inputs.name).await?;
+                all.push(profile.and_then(|profile| live(aws, one, &profile)));
+            }
+            Ok(all)
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<IamInstanceProfileOutputs> {
+            let name = self.name.as_str();
+            if self.role != before.inputs.role {
+                take_role_out(aws, &self.name, before.inputs.role.get()).await?;
+                self.put_role_in(aws).await?;
+            }
+            let (set, unset) = tag_changes(&before.inputs.tags, &self.tags);
+            if !set.is_empty() {
+                let set = Some(tags(&set));
+                let call = aws.iam.tag_instance_profile().instance_profile_name(name).set_tags(set);
+                aws.call("iam", "TagInstanceProfile", call.send()).await?;
+            }
+            if !unset.is_empty() {
+                let call = aws.iam.untag_instance_profile().instance_profile_name(name);
+                let call = call.set_tag_keys(Some(unset));
+                aws.call("iam", "UntagInstanceProfile", call.send()).await?;
+            }
+            match before.outputs {
+                Some(outputs) => Ok(outputs),
+                None => get(aws, &self.name)
+                    .await?
+                    .as_ref()
+                    .map(outputs)
+                    .ok_or_else(|| incomplete("GetInstanceProfile")),
+            }
+        }
+
+        /// A profile with a role in it cannot be deleted. Whatever role is in it now comes out,
+        /// also one that somebody else put there.
+        async fn delete(aws: &Aws, inputs: Self, outputs: IamInstanceProfileOutputs) -> Result<()> {
+            take_role_out(aws, &outputs.name, inputs.role.get()).await?;
+            let delete = || {
+                let name = outputs.name.as_str();
+                let call = aws.iam.delete_instance_profile().instance_profile_name(name);
+                async { aws.call("iam", "DeleteInstanceProfile", call.send()).await }
+            };
+            let mut deleted = delete().await;
+            if deleted.as_ref().is_err_and(|error| error.is(&["DeleteConflict"])) {
+                for role in get(aws, &outputs.name).await?.iter().flat_map(InstanceProfile::roles) {
+                    take_role_out(aws, &outputs.name, &role.role_name().into()).await?;
+                }
+                deleted = delete().await;
+            }
+            found(deleted, ABSENT).map(drop)
+        }
+    }
+
+    impl IamInstanceProfile {
+        /// Puts the role in. A profile holds one role: when that is ours already, all is well.
+        async fn put_role_in(&self, aws: &Aws) -> Result<()> {
+            let call = aws
+                .iam
+                .add_role_to_instance_profile()
+                .instance_profile_name(self.name.as_str())
+                .role_name(self.role.get().as_str());
+            let added = aws.call("iam", "AddRoleToInstanceProfile", call.send()).await;
+            // Role and profile were made a moment ago: not every server of IAM knows them yet.
+            let Err(error) = settling(added, ABSENT) else { return Ok(()) };
+            if !error.is(&["LimitExceeded", "EntityAlreadyExists"]) {
+                return Err(error);
+            }
+            match get(aws, &self.name).await?.as_ref().and_then(role_in) {
+                Some(role) if role == *self.role.get() => Ok(()),
+                Some(role) => Err(error.with_hint(format!(
+                    "the instance profile {} holds the role {role}: take that out of it",
+                    self.name
+                ))),
+                None => Err(error),
+            }
+        }
+    }
+
+    async fn take_role_out(aws: &Aws, name: &InstanceProfileName, role: &RoleName) -> Result<()> {
+        if role.as_str().is_empty() {
+            return Ok(());
+        }
+        let call = aws
+            .iam
+            .remove_role_from_instance_profile()
+            .instance_profile_name(name.as_str())
+            .role_name(role.as_str());
+        let removed = aws.call("iam", "RemoveRoleFromInstanceProfile", call.send()).await;
+        found(removed, ABSENT).map(drop)
+    }
+
+    async fn get(aws: &Aws, name: &InstanceProfileName) -> Result<Option<InstanceProfile>> {
+        let call = aws.iam.get_instance_profile().instance_profile_name(name.as_str());
+        let answer = found(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
+        Ok(answer.and_then(|answer| answer.instance_profile))
+    }
+
+    fn live(
+        aws: &Aws,
+        recorded: Recorded<IamInstanceProfile>,
+        profile: &InstanceProfile,
+    ) -> Option<Live<IamInstanceProfile>> {
+        let all_tags = live_tags(profile.tags());
+        if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &all_tags) {
+            return None;
+        }
+        let mut inputs = recorded.inputs;
+        // An empty profile differs from every wanted one, and an update fills it.
+        inputs.role = role_in(profile).unwrap_or_else(|| "".into()).into();
+        inputs.tags = ours(&inputs.tags, &all_tags);
+        Some(Live { inputs, outputs: outputs(profile) })
+    }
+
+    fn role_in(profile: &InstanceProfile) -> Option<RoleName> {
+        profile.roles().first().map(Role::role_name).map(RoleName::from)
+    }
+
+    fn outputs(profile: &InstanceProfile) -> IamInstanceProfileOutputs {
+        IamInstanceProfileOutputs {
+            name: profile.instance_profile_name().into(),
+            arn: profile.arn().to_owned(),
+        }
+    }
+}

@@ -33,3 +33,133 @@ impl Resource for IamRole {
         Schema { replaced_by: &["name"], usable: Usable::Created, ..Schema::of("iam_role") };
     type Outputs = IamRoleOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use aws_sdk_iam::types::Role;
+
+    use super::{IamRole, IamRoleOutputs, RoleName};
+    use crate::aws::client::Aws;
+    use crate::aws::iam::{ABSENT, live_document, live_tags, tags};
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::ownership::{claim, is_ours, ours, tag_changes};
+    use crate::aws::replies::{found, incomplete};
+
+    impl Manage for IamRole {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<IamRoleOutputs> {
+            let all_tags = Aws::tags_with_token(&self.tags, &creation.token);
+            let call = aws
+                .iam
+                .create_role()
+                .role_name(self.name.as_str())
+                .assume_role_policy_document(self.trust.to_string())
+                .set_tags(Some(tags(&all_tags)));
+            match aws.call("iam", "CreateRole", call.send()).await {
+                Ok(made) => made.role().map(outputs).ok_or_else(|| incomplete("CreateRole")),
+                Err(error) if error.is(&["EntityAlreadyExists"]) => {
+                    self.find(aws, creation).await?.ok_or(error)
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<IamRoleOutputs>> {
+            let Some(role) = get(aws, &self.name).await? else { return Ok(None) };
+            let what = format!("the role {}", self.name);
+            claim(aws, &creation.token, &live_tags(role.tags()), "GetRole", &what)?;
+            Ok(Some(outputs(&role)))
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let mut all = Vec::with_capacity(recorded.len());
+            for one in recorded {
+                let role = get(aws, &one.inputs.name).await?;
+                all.push(role.and_then(|role| live(aws, one, &role)));
+            }
+            Ok(all)
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<IamRoleOutputs> {
+            if self.trust != before.inputs.trust {
+                let call = aws
+                    .iam
+                    .update_assume_role_policy()
+                    .role_name(self.name.as_str())
+                    .policy_document(self.trust.to_string());
+                aws.call("iam", "UpdateAssumeRolePolicy", call.send()).await?;
+            }
+            self.update_tags(aws, &before).await?;
+            match before.outputs {
+                Some(outputs) => Ok(outputs),
+                None => get(aws, &self.name)
+                    .await?
+                    .as_ref()
+                    .map(outputs)
+                    .ok_or_else(|| incomplete("GetRole")),
+            }
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: IamRoleOutputs) -> Result<()> {
+            let call = aws.iam.delete_role().role_name(outputs.name.as_str());
+            let deleted = aws.call("iam", "DeleteRole", call.send()).await.map_err(|error| {
+                if error.is(&["DeleteConflict"]) {
+                    error.with_hint(format!(
+                        "somebody attached something to it: see `aws iam \
+                         list-attached-role-policies --role-name {0}` and `aws iam \
+                         list-instance-profiles-for-role --role-name {0}`",
+                        outputs.name
+                    ))
+                } else {
+                    error
+                }
+            });
+            found(deleted, ABSENT).map(drop)
+        }
+    }
+
+    impl IamRole {
+        async fn update_tags(&self, aws: &Aws, before: &Recorded<Self>) -> Result<()> {
+            let (set, unset) = tag_changes(&before.inputs.tags, &self.tags);
+            let name = self.name.as_str();
+            if !set.is_empty() {
+                let call = aws.iam.tag_role().role_name(name).set_tags(Some(tags(&set)));
+                aws.call("iam", "TagRole", call.send()).await?;
+            }
+            if !unset.is_empty() {
+                let call = aws.iam.untag_role().role_name(name).set_tag_keys(Some(unset));
+                aws.call("iam", "UntagRole", call.send()).await?;
+            }
+            Ok(())
+        }
+    }
+
+    async fn get(aws: &Aws, name: &RoleName) -> Result<Option<Role>> {
+        let call = aws.iam.get_role().role_name(name.as_str());
+        let answer = found(aws.call("iam", "GetRole", call.send()).await, ABSENT)?;
+        Ok(answer.and_then(|answer| answer.role))
+    }
+
+    fn live(aws: &Aws, recorded: Recorded<IamRole>, role: &Role) -> Option<Live<IamRole>> {
+        let all_tags = live_tags(role.tags());
+        if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &all_tags) {
+            return None;
+        }
+        let mut inputs = recorded.inputs;
+        let trust = role.assume_role_policy_document().unwrap_or_default();
+        inputs.trust = live_document(&inputs.trust, trust);
+        inputs.tags = ours(&inputs.tags, &all_tags);
+        Some(Live { inputs, outputs: outputs(role) })
+    }
+
+    fn outputs(role: &Role) -> IamRoleOutputs {
+        IamRoleOutputs { name: role.role_name().into(), arn: role.arn().to_owned() }
+    }
+}

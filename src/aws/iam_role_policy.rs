@@ -32,3 +32,92 @@ impl Resource for IamRolePolicy {
         Schema { replaced_by: &["role", "name"], ..Schema::of("iam_role_policy") };
     type Outputs = IamRolePolicyOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use serde_json::Value;
+
+    use super::{IamRolePolicy, IamRolePolicyOutputs};
+    use crate::aws::client::Aws;
+    use crate::aws::iam::{ABSENT, live_document};
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::replies::{found, settling};
+
+    impl Manage for IamRolePolicy {
+        async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<IamRolePolicyOutputs> {
+            self.put(aws).await
+        }
+
+        /// Putting a policy replaces it, so one that says something else need not be found: it is
+        /// put again.
+        async fn find(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+        ) -> Result<Option<IamRolePolicyOutputs>> {
+            let live = self.live_document(aws).await?;
+            Ok(live.filter(|live| *live == self.document).map(|_| self.outputs()))
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let mut all = Vec::with_capacity(recorded.len());
+            for Recorded { inputs, .. } in recorded {
+                let live = inputs.live_document(aws).await?;
+                let outputs = inputs.outputs();
+                all.push(
+                    live.map(|document| Live { inputs: Self { document, ..inputs }, outputs }),
+                );
+            }
+            Ok(all)
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            _before: Recorded<Self>,
+        ) -> Result<IamRolePolicyOutputs> {
+            self.put(aws).await
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: IamRolePolicyOutputs) -> Result<()> {
+            let call = aws
+                .iam
+                .delete_role_policy()
+                .role_name(outputs.role.as_str())
+                .policy_name(outputs.name);
+            found(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT).map(drop)
+        }
+    }
+
+    impl IamRolePolicy {
+        async fn put(&self, aws: &Aws) -> Result<IamRolePolicyOutputs> {
+            let call = aws
+                .iam
+                .put_role_policy()
+                .role_name(self.role.get().as_str())
+                .policy_name(&self.name)
+                .policy_document(self.document.to_string());
+            // The role was made a moment ago: not every server of IAM knows it yet.
+            settling(aws.call("iam", "PutRolePolicy", call.send()).await, ABSENT)?;
+            Ok(self.outputs())
+        }
+
+        async fn live_document(&self, aws: &Aws) -> Result<Option<Value>> {
+            let call = aws
+                .iam
+                .get_role_policy()
+                .role_name(self.role.get().as_str())
+                .policy_name(&self.name);
+            let answer = found(aws.call("iam", "GetRolePolicy", call.send()).await, ABSENT)?;
+            Ok(answer.map(|answer| live_document(&self.document, answer.policy_document())))
+        }
+
+        fn outputs(&self) -> IamRolePolicyOutputs {
+            IamRolePolicyOutputs { role: self.role.get().clone(), name: self.name.clone() }
+        }
+    }
+}

@@ -28,3 +28,143 @@ impl Resource for Listener {
         Schema { replaced_by: &["load_balancer", "port"], ..Schema::of("listener") };
     type Outputs = ListenerOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use std::collections::BTreeMap;
+
+    use aws_sdk_elasticloadbalancingv2::types::{
+        Action, ActionTypeEnum, Listener as LiveListener, ProtocolEnum,
+    };
+
+    use super::{Listener, ListenerOutputs, TargetGroupArn};
+    use crate::aws::client::Aws;
+    use crate::aws::elb::{self, NO_LOAD_BALANCER, NO_TARGET_GROUP};
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::ownership::taken;
+    use crate::aws::replies::{found, incomplete, settling};
+
+    const SERVICE: &str = "elasticloadbalancing";
+
+    impl Manage for Listener {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<ListenerOutputs> {
+            let call = aws
+                .elb
+                .create_listener()
+                .load_balancer_arn(self.load_balancer.get().as_str())
+                .protocol(ProtocolEnum::Tcp)
+                .port(self.port)
+                .default_actions(self.action());
+            let made = aws.call(SERVICE, "CreateListener", call.send()).await;
+            // Balancer and group were made a moment ago: not every server knows them yet.
+            match settling(made, &[NO_LOAD_BALANCER, NO_TARGET_GROUP].concat()) {
+                Ok(made) => {
+                    let made = made.listeners().first().and_then(outputs);
+                    made.ok_or_else(|| incomplete("CreateListener"))
+                }
+                Err(error) if error.is(&["DuplicateListener"]) => {
+                    self.find(aws, creation).await?.ok_or(error)
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        /// A listener has no token; on our balancer's port, forwarding to our group, it is ours.
+        async fn find(&self, aws: &Aws, _creation: &Creation) -> Result<Option<ListenerOutputs>> {
+            let all = elb::listeners(aws, self.load_balancer.get().as_str()).await?;
+            let Some(live) = all.iter().find(|live| live.port() == Some(self.port)) else {
+                return Ok(None);
+            };
+            match forwards_to(live) {
+                Some(group) if group == *self.target_group.get() => Ok(outputs(live)),
+                group => {
+                    let what = format!("port {} of {}", self.port, self.load_balancer.get());
+                    let group = group.map_or("elsewhere".to_owned(), |group| format!("to {group}"));
+                    Err(taken(
+                        "DescribeListeners",
+                        &what,
+                        &format!("a listener that forwards {group}"),
+                    ))
+                }
+            }
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let mut by_balancer: BTreeMap<String, Vec<LiveListener>> = BTreeMap::new();
+            for one in &recorded {
+                let balancer = one.inputs.load_balancer.get().as_str();
+                if !by_balancer.contains_key(balancer) {
+                    by_balancer.insert(balancer.to_owned(), elb::listeners(aws, balancer).await?);
+                }
+            }
+            let see = |one: Recorded<Self>| {
+                let there = &by_balancer[one.inputs.load_balancer.get().as_str()];
+                let live = there.iter().find(|live| is_recorded(&one, live))?;
+                let outputs = outputs(live)?;
+                let target_group = forwards_to(live).unwrap_or_else(|| "".into()).into();
+                let port = live.port().unwrap_or(one.inputs.port);
+                Some(Live { inputs: Self { target_group, port, ..one.inputs }, outputs })
+            };
+            Ok(recorded.into_iter().map(see).collect())
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<ListenerOutputs> {
+            let outputs = match before.outputs {
+                Some(outputs) => outputs,
+                None => self
+                    .find(aws, creation)
+                    .await?
+                    .ok_or_else(|| incomplete("DescribeListeners"))?,
+            };
+            let call = aws
+                .elb
+                .modify_listener()
+                .listener_arn(outputs.arn.as_str())
+                .default_actions(self.action());
+            let modified = aws.call(SERVICE, "ModifyListener", call.send()).await;
+            settling(modified, NO_TARGET_GROUP)?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: ListenerOutputs) -> Result<()> {
+            let call = aws.elb.delete_listener().listener_arn(outputs.arn.as_str());
+            let deleted = aws.call(SERVICE, "DeleteListener", call.send()).await;
+            found(deleted, &["ListenerNotFound", "LoadBalancerNotFound"]).map(drop)
+        }
+    }
+
+    impl Listener {
+        fn action(&self) -> Action {
+            Action::builder()
+                .r#type(ActionTypeEnum::Forward)
+                .target_group_arn(self.target_group.get().as_str())
+                .build()
+        }
+    }
+
+    fn is_recorded(recorded: &Recorded<Listener>, live: &LiveListener) -> bool {
+        match &recorded.outputs {
+            Some(known) => live.listener_arn() == Some(known.arn.as_str()),
+            None => live.port() == Some(recorded.inputs.port),
+        }
+    }
+
+    /// The group it forwards to, in either of the two places where AWS says so.
+    fn forwards_to(live: &LiveListener) -> Option<TargetGroupArn> {
+        let action = live.default_actions().first()?;
+        let listed = || action.forward_config()?.target_groups().first()?.target_group_arn();
+        action.target_group_arn().or_else(listed).map(TargetGroupArn::from)
+    }
+
+    fn outputs(live: &LiveListener) -> Option<ListenerOutputs> {
+        Some(ListenerOutputs { arn: live.listener_arn()?.into() })
+    }
+}

@@ -9,12 +9,20 @@ use std::collections::BTreeMap;
 mod client;
 #[cfg(feature = "sdk")]
 mod ec2;
+mod elb;
 #[cfg(feature = "sdk")]
 mod errors;
+#[cfg(feature = "sdk")]
+mod iam;
 #[cfg(feature = "sdk")]
 mod kind;
 #[cfg(feature = "sdk")]
 mod provider;
+mod ownership;
+#[cfg(feature = "sdk")]
+mod replies;
+#[cfg(feature = "sdk")]
+mod route53;
 #[cfg(feature = "sdk")]
 mod throttle;
 

@@ -27,3 +27,251 @@ impl Resource for S3Bucket {
         Schema { replaced_by: &["name"], configures: true, ..Schema::of("s3_bucket") };
     type Outputs = S3BucketOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use aws_sdk_s3::types::{
+        BucketLocationConstraint, CreateBucketConfiguration, Delete, ObjectIdentifier, Tag, Tagging,
+    };
+
+    use super::{BucketName, S3Bucket, S3BucketOutputs};
+    use crate::aws::Tags;
+    use crate::aws::client::Aws;
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::ownership::{cluster, ours, tag_changes, taken};
+    use crate::aws::replies::{found, settling};
+    use crate::provider::{Class, ProviderError};
+
+    const NO_BUCKET: &[&str] = &["NoSuchBucket"];
+    /// The one region that must not be named as a bucket's location (S3 API reference,
+    /// CreateBucket).
+    const DEFAULT_REGION: &str = "us-east-1";
+
+    impl Manage for S3Bucket {
+        /// Untagged: tags at creation need a permission (s3:TagResource) that accounts prepared for
+        /// OpenShift do not give.
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<S3BucketOutputs> {
+            let region = aws.settings.region.as_str();
+            let place = (region != DEFAULT_REGION).then(|| {
+                let region = BucketLocationConstraint::from(region);
+                CreateBucketConfiguration::builder().location_constraint(region).build()
+            });
+            let call = aws
+                .s3
+                .create_bucket()
+                .bucket(self.name.as_str())
+                .set_create_bucket_configuration(place);
+            let made = aws.call("s3", "CreateBucket", call.send()).await;
+            match settling(made, &["OperationAborted"]) {
+                // There, a creation succeeds also on a bucket that the account has already.
+                Ok(_) if region == DEFAULT_REGION => {
+                    let found = self.find(aws, creation).await?;
+                    Ok(found.unwrap_or_else(|| self.outputs()))
+                }
+                Ok(_) => Ok(self.outputs()),
+                Err(error) if error.is(&["BucketAlreadyOwnedByYou"]) => {
+                    self.find(aws, creation).await?.ok_or(error)
+                }
+                Err(error) if error.is(&["BucketAlreadyExists"]) => {
+                    Err(taken("CreateBucket", &self.what(), "another account"))
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        /// Ours carries the cluster's tag; one without tags and without objects is what a creation
+        /// leaves that was cut off before the bucket was tagged.
+        async fn find(&self, aws: &Aws, _creation: &Creation) -> Result<Option<S3BucketOutputs>> {
+            let Some(tags) =
+                live_tags(aws, &self.name).await.map_err(|error| self.foreign(error))?
+            else {
+                return Ok(None);
+            };
+            if tags.contains_key(&aws.settings.cluster_tag)
+                || (tags.is_empty() && is_empty(aws, &self.name).await?)
+            {
+                return Ok(Some(self.outputs()));
+            }
+            let by = cluster(&tags).map_or_else(
+                || "something that is not tagged as ours".to_owned(),
+                |name| format!("the cluster {name}"),
+            );
+            Err(taken("GetBucketTagging", &self.what(), &by))
+        }
+
+        async fn configure(&self, aws: &Aws, outputs: S3BucketOutputs) -> Result<S3BucketOutputs> {
+            self.change_tags(aws, &Tags::new()).await?;
+            Ok(outputs)
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let mut all = Vec::with_capacity(recorded.len());
+            for Recorded { inputs, outputs, .. } in recorded {
+                let tags = live_tags(aws, &inputs.name).await?.filter(|tags| {
+                    outputs.is_some()
+                        || tags.is_empty()
+                        || tags.contains_key(&aws.settings.cluster_tag)
+                });
+                all.push(tags.map(|tags| {
+                    let outputs = inputs.outputs();
+                    let tags = ours(&inputs.tags, &tags);
+                    Live { inputs: Self { tags, ..inputs }, outputs }
+                }));
+            }
+            Ok(all)
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<S3BucketOutputs> {
+            self.change_tags(aws, &before.inputs.tags).await?;
+            Ok(self.outputs())
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: S3BucketOutputs) -> Result<()> {
+            empty(aws, &outputs.name).await?;
+            let call = aws.s3.delete_bucket().bucket(outputs.name.as_str());
+            let deleted = aws.call("s3", "DeleteBucket", call.send()).await;
+            // Somebody put an object after we had looked; the next look finds it.
+            let deleted = settling(deleted, &["BucketNotEmpty", "OperationAborted"]);
+            found(deleted, NO_BUCKET).map(drop)
+        }
+    }
+
+    impl S3Bucket {
+        fn what(&self) -> String {
+            format!("the bucket {}", self.name)
+        }
+
+        fn outputs(&self) -> S3BucketOutputs {
+            S3BucketOutputs { name: self.name.clone() }
+        }
+
+        /// Who may not read the tags of a bucket with our name does not own it.
+        fn foreign(&self, error: ProviderError) -> ProviderError {
+            if !error.is(&["AccessDenied"]) {
+                return error;
+            }
+            let hint = format!(
+                "either {} belongs to another account, or these credentials lack \
+                 s3:GetBucketTagging",
+                self.what()
+            );
+            error.with_hint(hint)
+        }
+
+        /// Tags are put all at once: those of others are put with ours.
+        async fn change_tags(&self, aws: &Aws, before: &Tags) -> Result<()> {
+            let live = settling(required_tags(aws, &self.name).await, NO_BUCKET)?;
+            let wanted = merged(&live, before, &self.tags);
+            if wanted == live {
+                return Ok(());
+            }
+            let tagging = Tagging::builder().set_tag_set(Some(tags(&wanted))).build();
+            let tagging = tagging.expect("BUG: a tagging has a set of tags");
+            let call = aws.s3.put_bucket_tagging().bucket(self.name.as_str()).tagging(tagging);
+            let put = aws.call("s3", "PutBucketTagging", call.send()).await;
+            settling(put, &["NoSuchBucket", "OperationAborted"]).map(drop)
+        }
+    }
+
+    /// What a bucket's tags become: AWS's own cannot be put and stay by themselves.
+    fn merged(live: &Tags, before: &Tags, after: &Tags) -> Tags {
+        let (_, unset) = tag_changes(before, after);
+        let mut wanted = live.clone();
+        wanted.retain(|key, _| !unset.contains(key) && !key.starts_with("aws:"));
+        wanted.extend(after.clone());
+        wanted
+    }
+
+    /// A bucket's tags; `None` when the bucket does not exist.
+    async fn live_tags(aws: &Aws, name: &BucketName) -> Result<Option<Tags>> {
+        found(required_tags(aws, name).await, NO_BUCKET)
+    }
+
+    async fn required_tags(aws: &Aws, name: &BucketName) -> Result<Tags> {
+        let call = aws.s3.get_bucket_tagging().bucket(name.as_str());
+        let answer = aws.call("s3", "GetBucketTagging", call.send()).await;
+        let Some(answer) = found(answer, &["NoSuchTagSet"])? else { return Ok(Tags::new()) };
+        Ok(answer.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
+    }
+
+    fn tags(tags: &Tags) -> Vec<Tag> {
+        let tag = |(key, value)| Tag::builder().key(key).value(value).build();
+        tags.iter().map(|pair| tag(pair).expect("BUG: a tag has a key and a value")).collect()
+    }
+
+    async fn is_empty(aws: &Aws, name: &BucketName) -> Result<bool> {
+        let call = aws.s3.list_objects_v2().bucket(name.as_str()).max_keys(1);
+        let answer = aws.call("s3", "ListObjectsV2", call.send()).await?;
+        Ok(answer.contents().is_empty())
+    }
+
+    /// Deletes every version of every object, page by page; AWS lists as many in a page as it
+    /// deletes in a call (1,000).
+    async fn empty(aws: &Aws, name: &BucketName) -> Result<()> {
+        loop {
+            let call = aws.s3.list_object_versions().bucket(name.as_str());
+            let page = aws.call("s3", "ListObjectVersions", call.send()).await;
+            let Some(page) = found(page, NO_BUCKET)? else { return Ok(()) };
+            let versions = page.versions().iter().map(|one| (one.key(), one.version_id()));
+            let markers = page.delete_markers().iter().map(|one| (one.key(), one.version_id()));
+            let objects: Vec<_> = versions.chain(markers).filter_map(identifier).collect();
+            if objects.is_empty() {
+                return Ok(());
+            }
+            delete_objects(aws, name, objects).await?;
+        }
+    }
+
+    fn identifier((key, version): (Option<&str>, Option<&str>)) -> Option<ObjectIdentifier> {
+        let version = version.map(str::to_owned);
+        ObjectIdentifier::builder().key(key?).set_version_id(version).build().ok()
+    }
+
+    async fn delete_objects(
+        aws: &Aws,
+        name: &BucketName,
+        objects: Vec<ObjectIdentifier>,
+    ) -> Result<()> {
+        let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
+        let delete = delete.expect("BUG: a deletion has objects");
+        let call = aws.s3.delete_objects().bucket(name.as_str()).delete(delete);
+        let Some(answer) = found(aws.call("s3", "DeleteObjects", call.send()).await, NO_BUCKET)?
+        else {
+            return Ok(());
+        };
+        let Some(error) = answer.errors().first() else { return Ok(()) };
+        let message = format!(
+            "{} of {name}: {}",
+            error.key().unwrap_or("an object"),
+            error.message().unwrap_or("no message")
+        );
+        let code = error.code().unwrap_or("Unknown");
+        Err(ProviderError::new(Class::Refused, "DeleteObjects", message).with_code(code))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn tags(pairs: &[(&str, &str)]) -> Tags {
+            pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+        }
+
+        #[test]
+        fn putting_our_tags_keeps_those_of_others() {
+            let live = tags(&[("theirs", "1"), ("ours", "1"), ("old", "1"), ("aws:stack", "x")]);
+            let before = tags(&[("ours", "1"), ("old", "1")]);
+            let after = tags(&[("ours", "2"), ("new", "1")]);
+            let wanted = tags(&[("theirs", "1"), ("ours", "2"), ("new", "1")]);
+            assert_eq!(merged(&live, &before, &after), wanted);
+        }
+    }
+}

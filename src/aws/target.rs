@@ -32,3 +32,86 @@ impl Resource for Target {
         Schema { replaced_by: &["target_group", "ip", "port"], ..Schema::of("target") };
     type Outputs = TargetOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use std::collections::BTreeMap;
+
+    use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
+
+    use super::{Target, TargetOutputs};
+    use crate::aws::client::Aws;
+    use crate::aws::elb::{self, NO_TARGET_GROUP};
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::replies::{found, settling};
+
+    const SERVICE: &str = "elasticloadbalancing";
+
+    impl Manage for Target {
+        /// Registering twice is registering once.
+        async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<TargetOutputs> {
+            let call = aws
+                .elb
+                .register_targets()
+                .target_group_arn(self.target_group.get().as_str())
+                .targets(description(self.ip.get().as_str(), self.port));
+            let made = aws.call(SERVICE, "RegisterTargets", call.send()).await;
+            settling(made, NO_TARGET_GROUP)?;
+            Ok(self.outputs())
+        }
+
+        async fn find(&self, aws: &Aws, _creation: &Creation) -> Result<Option<TargetOutputs>> {
+            let there = elb::registered(aws, self.target_group.get().as_str()).await?;
+            Ok(self.is_in(&there).then(|| self.outputs()))
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let mut by_group: BTreeMap<String, Vec<(String, i32)>> = BTreeMap::new();
+            for one in &recorded {
+                let group = one.inputs.target_group.get().as_str();
+                if !by_group.contains_key(group) {
+                    by_group.insert(group.to_owned(), elb::registered(aws, group).await?);
+                }
+            }
+            let see = |Recorded { inputs, .. }: Recorded<Self>| {
+                let there = &by_group[inputs.target_group.get().as_str()];
+                let outputs = inputs.outputs();
+                inputs.is_in(there).then_some(Live { inputs, outputs })
+            };
+            Ok(recorded.into_iter().map(see).collect())
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: TargetOutputs) -> Result<()> {
+            let call = aws
+                .elb
+                .deregister_targets()
+                .target_group_arn(outputs.target_group.as_str())
+                .targets(description(outputs.ip.as_str(), outputs.port));
+            let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
+            found(deleted, &["TargetGroupNotFound", "InvalidTarget"]).map(drop)
+        }
+    }
+
+    impl Target {
+        fn is_in(&self, registered: &[(String, i32)]) -> bool {
+            let is_us =
+                |(ip, port): &(String, i32)| *ip == self.ip.get().as_str() && *port == self.port;
+            registered.iter().any(is_us)
+        }
+
+        fn outputs(&self) -> TargetOutputs {
+            TargetOutputs {
+                target_group: self.target_group.get().clone(),
+                ip: self.ip.get().clone(),
+                port: self.port,
+            }
+        }
+    }
+
+    fn description(ip: &str, port: i32) -> TargetDescription {
+        TargetDescription::builder().id(ip).port(port).build()
+    }
+}

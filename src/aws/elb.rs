@@ -1,0 +1,195 @@
+//! What the load balancing kinds share: describing many things at once, and tags.
+//!
+//! One unknown name or ARN makes AWS refuse the whole question. Then everything is listed and
+//! matched in memory, so that one missing balancer does not cost a call per balancer.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_elasticloadbalancingv2::types::{
+    Listener, LoadBalancer, Tag, TargetGroup, TargetHealthDescription, TargetHealthStateEnum,
+};
+
+use super::Tags;
+use super::client::Aws;
+use super::kind::Result;
+use super::ownership::tag_changes;
+use super::replies::found;
+
+/// The most names or ARNs one describing call takes (ELBv2 API reference, DescribeLoadBalancers and
+/// DescribeTags).
+const MOST: usize = 20;
+const SERVICE: &str = "elasticloadbalancing";
+/// What is said when a load balancer does not exist.
+pub(super) const NO_LOAD_BALANCER: &[&str] = &["LoadBalancerNotFound"];
+/// What is said when a target group does not exist.
+pub(super) const NO_TARGET_GROUP: &[&str] = &["TargetGroupNotFound"];
+
+/// What balancers are asked for by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By {
+    Name,
+    Arn,
+}
+
+/// Those of these balancers that exist.
+pub(super) async fn load_balancers(
+    aws: &Aws,
+    by: By,
+    wanted: &[String],
+) -> Result<Vec<LoadBalancer>> {
+    let mut all = Vec::with_capacity(wanted.len());
+    for chunk in wanted.chunks(MOST) {
+        let page = load_balancers_page(aws, Some((by, chunk)), None).await;
+        match found(page, NO_LOAD_BALANCER)? {
+            Some((balancers, _)) => all.extend(balancers),
+            None if wanted.len() == 1 => (),
+            None => return every_load_balancer(aws).await,
+        }
+    }
+    Ok(all)
+}
+
+async fn every_load_balancer(aws: &Aws) -> Result<Vec<LoadBalancer>> {
+    let (mut all, mut next) = load_balancers_page(aws, None, None).await?;
+    while let Some(marker) = next {
+        let (more, after) = load_balancers_page(aws, None, Some(marker)).await?;
+        all.extend(more);
+        next = after;
+    }
+    Ok(all)
+}
+
+async fn load_balancers_page(
+    aws: &Aws,
+    wanted: Option<(By, &[String])>,
+    marker: Option<String>,
+) -> Result<(Vec<LoadBalancer>, Option<String>)> {
+    let call = aws.elb.describe_load_balancers().set_marker(marker);
+    let call = match wanted {
+        Some((By::Name, names)) => call.set_names(Some(names.to_vec())),
+        Some((By::Arn, arns)) => call.set_load_balancer_arns(Some(arns.to_vec())),
+        None => call,
+    };
+    let page = aws.call(SERVICE, "DescribeLoadBalancers", call.send()).await?;
+    Ok((page.load_balancers.unwrap_or_default(), page.next_marker))
+}
+
+/// Those of the target groups with these names that exist.
+pub(super) async fn target_groups(aws: &Aws, names: &[String]) -> Result<Vec<TargetGroup>> {
+    let mut all = Vec::with_capacity(names.len());
+    for chunk in names.chunks(MOST) {
+        let page = target_groups_page(aws, Some(chunk), None).await;
+        match found(page, NO_TARGET_GROUP)? {
+            Some((groups, _)) => all.extend(groups),
+            None if names.len() == 1 => (),
+            None => return every_target_group(aws).await,
+        }
+    }
+    Ok(all)
+}
+
+async fn every_target_group(aws: &Aws) -> Result<Vec<TargetGroup>> {
+    let (mut all, mut next) = target_groups_page(aws, None, None).await?;
+    while let Some(marker) = next {
+        let (more, after) = target_groups_page(aws, None, Some(marker)).await?;
+        all.extend(more);
+        next = after;
+    }
+    Ok(all)
+}
+
+async fn target_groups_page(
+    aws: &Aws,
+    names: Option<&[String]>,
+    marker: Option<String>,
+) -> Result<(Vec<TargetGroup>, Option<String>)> {
+    let names = names.map(<[String]>::to_vec);
+    let call = aws.elb.describe_target_groups().set_names(names).set_marker(marker);
+    let page = aws.call(SERVICE, "DescribeTargetGroups", call.send()).await?;
+    Ok((page.target_groups.unwrap_or_default(), page.next_marker))
+}
+
+/// The listeners of a balancer; a balancer that does not exist has none.
+pub(super) async fn listeners(aws: &Aws, load_balancer: &str) -> Result<Vec<Listener>> {
+    let mut all = Vec::new();
+    let mut marker = None;
+    loop {
+        let call = aws.elb.describe_listeners().load_balancer_arn(load_balancer).set_marker(marker);
+        let page = aws.call(SERVICE, "DescribeListeners", call.send()).await;
+        let Some(page) = found(page, NO_LOAD_BALANCER)? else { return Ok(all) };
+        all.extend(page.listeners.unwrap_or_default());
+        marker = page.next_marker;
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Who is registered in a group, as address and port. One that is being taken out (`draining`) no
+/// longer is, and a group that does not exist has none.
+pub(super) async fn registered(aws: &Aws, target_group: &str) -> Result<Vec<(String, i32)>> {
+    let call = aws.elb.describe_target_health().target_group_arn(target_group);
+    let answer = aws.call(SERVICE, "DescribeTargetHealth", call.send()).await;
+    let Some(answer) = found(answer, NO_TARGET_GROUP)? else { return Ok(Vec::new()) };
+    let staying = answer.target_health_descriptions().iter().filter(|one| !is_draining(one));
+    let place = |one: &TargetHealthDescription| {
+        let target = one.target()?;
+        Some((target.id()?.to_owned(), target.port()?))
+    };
+    Ok(staying.filter_map(place).collect())
+}
+
+fn is_draining(target: &TargetHealthDescription) -> bool {
+    let state = target.target_health().and_then(|health| health.state());
+    state == Some(&TargetHealthStateEnum::Draining)
+}
+
+/// Tags as ELB takes them.
+pub(super) fn tags(tags: &Tags) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+/// The tags of these balancers or groups, by ARN. What has gone in the meantime is left out.
+pub(super) async fn live_tags(aws: &Aws, arns: &[String]) -> Result<BTreeMap<String, Tags>> {
+    let absent = [NO_LOAD_BALANCER, NO_TARGET_GROUP].concat();
+    let mut all = BTreeMap::new();
+    for chunk in arns.chunks(MOST) {
+        match found(tags_page(aws, chunk).await, &absent)? {
+            Some(tags) => all.extend(tags),
+            None if chunk.len() == 1 => (),
+            None => {
+                for arn in chunk {
+                    let alone = tags_page(aws, std::slice::from_ref(arn)).await;
+                    all.extend(found(alone, &absent)?.unwrap_or_default());
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+async fn tags_page(aws: &Aws, arns: &[String]) -> Result<Vec<(String, Tags)>> {
+    let call = aws.elb.describe_tags().set_resource_arns(Some(arns.to_vec()));
+    let answer = aws.call(SERVICE, "DescribeTags", call.send()).await?;
+    let described = answer.tag_descriptions().iter().filter_map(|one| {
+        let tags = one.tags().iter().filter_map(|tag| {
+            Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
+        });
+        Some((one.resource_arn()?.to_owned(), tags.collect()))
+    });
+    Ok(described.collect())
+}
+
+/// Turns the tags `before` into `after`.
+pub(super) async fn change_tags(aws: &Aws, arn: &str, before: &Tags, after: &Tags) -> Result<()> {
+    let (set, unset) = tag_changes(before, after);
+    if !set.is_empty() {
+        let call = aws.elb.add_tags().resource_arns(arn).set_tags(Some(tags(&set)));
+        aws.call(SERVICE, "AddTags", call.send()).await?;
+    }
+    if !unset.is_empty() {
+        let call = aws.elb.remove_tags().resource_arns(arn).set_tag_keys(Some(unset));
+        aws.call(SERVICE, "RemoveTags", call.send()).await?;
+    }
+    Ok(())
+}
