@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 mod client;
 #[cfg(feature = "sdk")]
 mod ec2;
+#[cfg(feature = "sdk")]
 mod elb;
 #[cfg(feature = "sdk")]
 mod errors;
@@ -17,8 +18,9 @@ mod iam;
 #[cfg(feature = "sdk")]
 mod kind;
 #[cfg(feature = "sdk")]
-mod provider;
 mod ownership;
+#[cfg(feature = "sdk")]
+mod provider;
 #[cfg(feature = "sdk")]
 mod replies;
 #[cfg(feature = "sdk")]
