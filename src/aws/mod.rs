@@ -29,8 +29,8 @@ mod route53;
 mod throttle;
 
 pub mod ami_copy;
+pub mod attention;
 pub mod dhcp_options;
-pub mod drift;
 pub mod elastic_ip;
 pub mod hosted_zone;
 pub mod iam_instance_profile;

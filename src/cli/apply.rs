@@ -12,7 +12,7 @@ use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use super::world::World;
 use crate::apply::Stop;
-use crate::aws::drift;
+use crate::aws::attention;
 use crate::plan::Plan;
 use crate::render::PlanView;
 
@@ -67,7 +67,8 @@ async fn recalled(path: &Path, common: &Common, screen: &mut Screen) -> Result<(
 }
 
 fn show(plan: &Plan, warnings: &[String], full: bool, screen: &mut Screen) -> Result<()> {
-    let view = PlanView { plan, full, warnings, classify: drift::class };
+    let view =
+        PlanView { plan, full, warnings, classify: attention::class, telling: attention::telling };
     Ok(screen.plan(&view)?)
 }
 

@@ -16,7 +16,7 @@ use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use super::world::folder;
 use crate::apply::Stop;
-use crate::aws::{Aws, drift, sweep};
+use crate::aws::{Aws, attention, sweep};
 use crate::config::InstallConfig;
 use crate::observe::observe;
 use crate::plan::{Plan, plan_destroy};
@@ -77,8 +77,13 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;
     let plan = plan_destroy(&held.state, &observed, &*aws);
-    let classify = drift::class;
-    screen.plan(&PlanView { plan: &plan, full: false, warnings: &[], classify })?;
+    screen.plan(&PlanView {
+        plan: &plan,
+        full: false,
+        warnings: &[],
+        classify: attention::class,
+        telling: attention::telling,
+    })?;
     Ok(Doomed { cluster, held, aws, plan })
 }
 

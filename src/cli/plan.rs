@@ -8,7 +8,7 @@ use super::screen::Screen;
 use super::signals::unless_stopped;
 use super::world::World;
 use crate::apply::Stop;
-use crate::aws::drift;
+use crate::aws::attention;
 use crate::render::PlanView;
 
 pub(super) async fn run(
@@ -29,7 +29,8 @@ async fn planned(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
         plan: &plan,
         full: arguments.full,
         warnings,
-        classify: drift::class,
+        classify: attention::class,
+        telling: attention::telling,
     })?;
     let exit = match plan.is_empty() {
         false if arguments.detailed_exitcode => Exit::Changes,

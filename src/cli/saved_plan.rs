@@ -149,6 +149,7 @@ mod tests {
                 generation: 1,
                 changes: vec![],
                 steps: vec![],
+                relinks: vec![],
             },
         }
     }

@@ -10,7 +10,7 @@ use super::inputs::read_config;
 use super::saved_plan::SavedPlan;
 use super::screen::Screen;
 use super::world::folder;
-use crate::aws::drift;
+use crate::aws::attention;
 use crate::render::{Diagnostic, PlanView, state};
 
 pub(super) fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Exit> {
@@ -23,7 +23,13 @@ pub(super) fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -
 
 fn show_plan(path: &Path, full: bool, screen: &mut Screen) -> Result<()> {
     let SavedPlan { plan, warnings, .. } = SavedPlan::read(path)?;
-    let view = PlanView { plan: &plan, full, warnings: &warnings, classify: drift::class };
+    let view = PlanView {
+        plan: &plan,
+        full,
+        warnings: &warnings,
+        classify: attention::class,
+        telling: attention::telling,
+    };
     Ok(screen.plan(&view)?)
 }
 
@@ -43,9 +49,8 @@ fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Re
 
 /// A cluster of which nothing is recorded here.
 pub(super) fn nothing_recorded(name: &str, dir: &Path) -> Failure {
-    let diagnostic =
-        Diagnostic::error(format!("nothing is recorded of a cluster called `{name}`"))
-            .with_detail(format!("there is no {}", dir.display()))
-            .with_hint("check the name, and --state-dir");
+    let diagnostic = Diagnostic::error(format!("nothing is recorded of a cluster called `{name}`"))
+        .with_detail(format!("there is no {}", dir.display()))
+        .with_hint("check the name, and --state-dir");
     Failure::new(Exit::Failed, diagnostic)
 }

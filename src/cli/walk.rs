@@ -69,7 +69,8 @@ pub(super) async fn walk(
     stop: &Stop,
 ) -> Result<Exit> {
     let progress = screen.progress(plan, &*provider);
-    let mut recorder = Recorder { held: &mut held, screen, progress, failures: Failures::default() };
+    let mut recorder =
+        Recorder { held: &mut held, screen, progress, failures: Failures::default() };
     let settings = Settings { parallelism: common.parallelism.into(), ..Settings::default() };
     let state = std::mem::take(&mut recorder.held.state);
     let outcome = apply(plan, state, provider, secrets, &settings, stop, &mut recorder).await;
@@ -89,11 +90,7 @@ pub(super) async fn walk(
     conclude(plan.operation, &outcome, screen)
 }
 
-fn conclude(
-    operation: Operation,
-    outcome: &apply::Outcome,
-    screen: &mut Screen,
-) -> Result<Exit> {
+fn conclude(operation: Operation, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
     let summary = &outcome.summary;
     if outcome.journal_error.is_none() && summary.complete() && !outcome.stopped {
         screen.say(&format!("\n{}", complete(operation, summary)))?;

@@ -79,7 +79,11 @@ impl World {
 }
 
 /// Compiles without recording anything, asking AWS only what the state does not know.
-pub(super) async fn look(common: &Common, bootstrap: bool, screen: &mut Screen) -> Result<Compiled> {
+pub(super) async fn look(
+    common: &Common,
+    bootstrap: bool,
+    screen: &mut Screen,
+) -> Result<Compiled> {
     let inputs = Inputs::read(common, screen)?;
     let state = glance(&folder(common, &inputs.config.name), screen)?.unwrap_or_default();
     let cluster = cluster(&inputs, state.cluster.clone())?;

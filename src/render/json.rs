@@ -232,10 +232,12 @@ mod tests {
             generation: 1,
             changes: vec![change],
             steps: vec![Step { op: step, after: vec![] }],
+            relinks: vec![],
         };
         let warnings = ["mind the gap".to_owned()];
         let classify = |_: &str, _: &str| DriftClass::Functional;
-        let view = PlanView { plan: &plan, full: false, warnings: &warnings, classify };
+        let telling = |_: &str, _: &str| false;
+        let view = PlanView { plan: &plan, full: false, warnings: &warnings, classify, telling };
         let lines = said(|out| out.plan(&view).unwrap());
         let parsed: Vec<Value> =
             lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -10,6 +10,8 @@
 
 pub mod diagnostics;
 pub mod dot;
+#[cfg(test)]
+mod golden;
 pub mod json;
 pub mod plan;
 pub mod progress;

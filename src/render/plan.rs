@@ -24,7 +24,12 @@ pub struct PlanView<'a> {
     pub warnings: &'a [String],
     /// How much each drift matters.
     pub classify: Classify,
+    /// What is shown of a creation even where not everything is.
+    pub telling: Telling,
 }
+
+/// Whether an input (a path) of a kind is one that people look for.
+pub type Telling = fn(kind: &str, path: &str) -> bool;
 
 impl PlanView<'_> {
     /// Writes the plan for people.
@@ -137,10 +142,10 @@ impl PlanView<'_> {
 
     fn write_fields(&self, out: &mut dyn Write, change: &Change) -> io::Result<()> {
         let creates = matches!(change.action, Action::Create | Action::Finish);
-        if creates && !self.full {
-            return Ok(());
-        }
-        for field in &change.fields {
+        let kind = change.address.kind();
+        let shown =
+            |field: &&FieldChange| !creates || self.full || (self.telling)(kind, &field.path);
+        for field in change.fields.iter().filter(shown) {
             let forces = if field.replaces && change.action.replaces() {
                 painted(DELETE, " (forces replacement)")
             } else {
@@ -373,6 +378,7 @@ mod tests {
             }),
             generation: 2,
             steps: acted.map(step).collect(),
+            relinks: vec![],
             changes,
         }
     }
@@ -401,7 +407,8 @@ mod tests {
 
     fn written(plan: &Plan, full: bool) -> String {
         let mut written = Vec::new();
-        let view = PlanView { plan, full, warnings: &[], classify };
+        let telling = |_: &str, path: &str| path == "metadata_options.http_tokens";
+        let view = PlanView { plan, full, warnings: &[], classify, telling };
         view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
         String::from_utf8(written).unwrap()
     }
@@ -499,6 +506,22 @@ Plan: 3 to add, 1 to change, 3 to destroy.
         );
         assert!(!text.contains("sha256"));
         assert!(!written(&plan, false).contains("ami-1"));
+    }
+
+    #[test]
+    fn what_people_look_for_is_always_shown() {
+        let mut create = change("instance.master-0", Action::Create, Reason::New);
+        create.fields = vec![
+            field("image", Value::Null, "ami-1"),
+            field("metadata_options.http_tokens", Value::Null, "required"),
+        ];
+        let text = written(&plan(vec![create]), false);
+        assert!(
+            text.contains(
+                "  + instance.master-0  new\n      metadata_options.http_tokens: \"required\"\n\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

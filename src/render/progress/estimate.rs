@@ -175,6 +175,7 @@ mod tests {
             generation: 1,
             changes: vec![],
             steps,
+            relinks: vec![],
         };
         Estimate::new(&plan, &Table)
     }

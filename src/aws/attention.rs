@@ -1,4 +1,5 @@
-//! Which inputs matter how much when somebody else changes them.
+//! Which inputs people look at: how much each matters when somebody else changes it, and which are
+//! shown in every plan.
 
 use crate::plan::DriftClass;
 
@@ -22,6 +23,12 @@ pub fn class(kind: &str, path: &str) -> DriftClass {
         _ if path.contains("groups[") || path.contains("kms_key") => DriftClass::Security,
         _ => DriftClass::Functional,
     }
+}
+
+/// Whether every plan shows this input of what it creates: how the metadata service answers is what
+/// this program is about.
+pub fn telling(kind: &str, path: &str) -> bool {
+    kind == "instance" && path.starts_with("metadata_options")
 }
 
 #[cfg(test)]
