@@ -43,9 +43,9 @@ pub(super) fn resolve(
 ) -> Option<Aws> {
     let region = region(given, report);
     let subnets = subnets(given, report);
-    let hosted_zone = text(&given.hosted_zone);
+    let hosted_zone = given.hosted_zone.text();
     check_hosted_zone(given, credentials_mode, report);
-    if let Some(image) = given.ami_id.get().filter(|image| !image.value.is_empty()) {
+    if let Some(image) = given.ami_id.filled() {
         check_id(image, "ami-", report);
     }
     let propagate_user_tags = propagate_user_tags(given, report);
@@ -53,9 +53,9 @@ pub(super) fn resolve(
     let service_endpoints = service_endpoints(given, report);
     check_unsupported(given, report);
     Some(Aws {
-        ami_id: text(&given.ami_id).map(Into::into),
+        ami_id: given.ami_id.text().map(Into::into),
         hosted_zone: hosted_zone.map(Into::into),
-        hosted_zone_role: text(&given.hosted_zone_role).map(str::to_owned),
+        hosted_zone_role: given.hosted_zone_role.text().map(str::to_owned),
         load_balancer_type: choose(&given.lb_type, LOAD_BALANCERS, report).unwrap_or_default(),
         preserve_bootstrap_ignition: given
             .preserve_bootstrap_ignition
@@ -67,10 +67,6 @@ pub(super) fn resolve(
         subnets,
         region: region?,
     })
-}
-
-fn text(given: &Given<String>) -> Option<&str> {
-    given.get().map(|at| at.value.as_str()).filter(|text| !text.is_empty())
 }
 
 fn region(given: &At<document::AwsPlatform>, report: &mut Report) -> Option<String> {
@@ -95,6 +91,16 @@ pub(super) fn check_id(at: &At<String>, prefix: &str, report: &mut Report) {
             .error(&at.spot, format!("found {}", shown(&at.value)))
             .expected(format!("an id such as `{prefix}0123456789abcdef0`"));
     }
+}
+
+/// Whether the cluster goes into subnets that exist. One list that could not be read counts.
+pub(super) fn has_subnets(given: &document::AwsPlatform) -> bool {
+    let newer = given.vpc.get().map(|vpc| &vpc.subnets);
+    has_items(&given.subnets) || newer.is_some_and(has_items)
+}
+
+fn has_items<T>(list: &Given<Vec<At<T>>>) -> bool {
+    matches!(list, Given::Unreadable) || !list.items().is_empty()
 }
 
 fn subnets(given: &At<document::AwsPlatform>, report: &mut Report) -> Vec<SubnetId> {
@@ -123,14 +129,13 @@ fn check_hosted_zone(
     credentials_mode: Option<CredentialsMode>,
     report: &mut Report,
 ) {
-    let has_subnets = given.subnets.is_given() || given.vpc.is_given();
-    let zone = given.hosted_zone.get().filter(|zone| !zone.value.is_empty());
-    if let (Some(zone), false) = (zone, has_subnets) {
+    let zone = given.hosted_zone.filled();
+    if let (Some(zone), false) = (zone, has_subnets(given)) {
         report
             .error(&zone.spot, "is set without `subnets`")
             .expected("existing subnets, in a VPC that the zone belongs to");
     }
-    let Some(role) = given.hosted_zone_role.get().filter(|role| !role.value.is_empty()) else {
+    let Some(role) = given.hosted_zone_role.filled() else {
         return;
     };
     if !given.hosted_zone.is_given() {
@@ -324,14 +329,14 @@ pub(super) fn check_images(document: &Document, report: &mut Report) {
         ["us-iso-east-1", "us-isob-east-1", "us-iso-west-1", "cn-north-1", "cn-northwest-1"];
     let Some(aws) = document.platform.get().and_then(|platform| platform.aws.get()) else { return };
     let default = aws.default_machine_platform.get();
-    let given_for_all = text(&aws.ami_id).or(default.and_then(|default| text(&default.ami_id)));
-    let Some(region) = text(&aws.region).filter(|region| WITHOUT_IMAGES.contains(region)) else {
+    let given_for_all = aws.ami_id.text().or(default.and_then(|default| default.ami_id.text()));
+    let Some(region) = aws.region.text().filter(|region| WITHOUT_IMAGES.contains(region)) else {
         return;
     };
     let pools = document.control_plane.get().into_iter().chain(document.compute.items());
     let own = |pool: &At<document::MachinePool>| {
         let aws = pool.platform.get().and_then(|platform| platform.aws.get());
-        aws.is_some_and(|aws| text(&aws.ami_id).is_some())
+        aws.is_some_and(|aws| aws.ami_id.text().is_some())
     };
     let all_have_their_own = document.control_plane.is_given() && pools.clone().all(own);
     if given_for_all.is_none() && !all_have_their_own {

@@ -29,12 +29,10 @@ pub(super) struct Surroundings<'document> {
 impl<'document> Surroundings<'document> {
     pub(super) fn of(document: &'document Document) -> Self {
         let aws = document.platform.get().and_then(|platform| platform.aws.get());
-        let vpc = aws.and_then(|aws| aws.vpc.get());
         Self {
-            region: aws.and_then(|aws| text(&aws.region)),
-            ami_id: aws.and_then(|aws| text(&aws.ami_id)),
-            has_subnets: aws.is_some_and(|aws| aws.subnets.is_given())
-                || vpc.is_some_and(|vpc| vpc.subnets.is_given()),
+            region: aws.and_then(|aws| aws.region.text()),
+            ami_id: aws.and_then(|aws| aws.ami_id.text()),
+            has_subnets: aws.is_some_and(|aws| super::aws::has_subnets(aws)),
             default: aws.and_then(|aws| aws.default_machine_platform.get()),
         }
     }
@@ -68,7 +66,7 @@ pub(super) fn merge(
     let layers: Vec<&At<document::AwsMachinePool>> =
         given.into_iter().chain(around.default).collect();
     let first = |field: fn(&document::AwsMachinePool) -> &Given<String>| {
-        layers.iter().find_map(|layer| text(field(&layer.value)))
+        layers.iter().find_map(|layer| field(&layer.value).text())
     };
     let list = |field: fn(&document::AwsMachinePool) -> &Given<Vec<At<String>>>| {
         let lists = layers.iter().map(|layer| field(&layer.value).items());
@@ -96,12 +94,12 @@ fn identity<'given>(
     layers: &[&'given At<document::AwsMachinePool>],
 ) -> (Option<&'given str>, Option<&'given str>) {
     let both =
-        layers.iter().map(|layer| (text(&layer.value.iam_role), text(&layer.value.iam_profile)));
+        layers.iter().map(|layer| (layer.value.iam_role.text(), layer.value.iam_profile.text()));
     both.into_iter().find(|(role, profile)| role.is_some() || profile.is_some()).unwrap_or_default()
 }
 
 fn authentication(pool: &document::AwsMachinePool) -> Option<Authentication> {
-    let asked = text(&pool.metadata_service.get()?.authentication)?;
+    let asked = pool.metadata_service.get()?.authentication.text()?;
     AUTHENTICATION.iter().find(|(word, _)| *word == asked).map(|(_, meaning)| *meaning)
 }
 
@@ -111,12 +109,12 @@ fn root_volume(layers: &[&At<document::AwsMachinePool>]) -> RootVolume {
         let given = volumes.iter().filter_map(|volume| field(&volume.value).get());
         given.filter_map(|at| i32::try_from(at.value).ok()).find(|&value| value > 0)
     };
-    let volume_type = volumes.iter().find_map(|volume| text(&volume.value.volume_type));
+    let volume_type = volumes.iter().find_map(|volume| volume.value.volume_type.text());
     let volume_type = volume_type.unwrap_or(VOLUME_TYPE).to_lowercase();
     RootVolume {
         size: number(|volume| &volume.size).unwrap_or(VOLUME_SIZE),
         iops: number(|volume| &volume.iops).filter(|_| takes_iops(&volume_type)),
-        kms_key: volumes.iter().find_map(|volume| text(&volume.value.kms_key)).map(str::to_owned),
+        kms_key: volumes.iter().find_map(|volume| volume.value.kms_key.text()).map(str::to_owned),
         volume_type,
     }
 }
@@ -125,21 +123,33 @@ fn takes_iops(volume_type: &str) -> bool {
     matches!(volume_type, "io1" | "io2" | "gp3")
 }
 
-/// A text that says something.
-fn text(given: &Given<String>) -> Option<&str> {
-    given.get().map(|at| at.value.as_str()).filter(|text| !text.is_empty())
-}
-
 fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
     if let Some(service) = given.metadata_service.get() {
         choose(&service.authentication, AUTHENTICATION, report);
     }
+    check_type(given, report);
     check_zones(given, around, report);
     check_volume(given, report);
     check_identity(given, report);
     check_security_groups(given, around, report);
     check_image(given, report);
     check_unsupported(given, report);
+}
+
+/// A family, a dot and a size; whether the region has it is for AWS to say.
+fn check_type(given: &document::AwsMachinePool, report: &mut Report) {
+    let is_part = |part: &str| {
+        let in_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !part.is_empty() && part.bytes().all(in_part)
+    };
+    let is_type = |text: &str| {
+        text.split_once('.').is_some_and(|(family, size)| is_part(family) && is_part(size))
+    };
+    let asked = given.instance_type.filled();
+    if let Some(at) = asked.filter(|at| !is_type(&at.value)) {
+        let found = format!("found {}", shown(&at.value));
+        report.error(&at.spot, found).expected("an instance type such as `m5.xlarge`");
+    }
 }
 
 fn check_zones(given: &document::AwsMachinePool, around: &Surroundings, report: &mut Report) {
@@ -158,7 +168,7 @@ fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
     if let Some(at) = volume.throughput.get().filter(|at| at.value != 0) {
         report.error(&at.spot, unsupported("throughput"));
     }
-    if let Some(at) = volume.volume_type.get().filter(|at| !at.value.is_empty()) {
+    if let Some(at) = volume.volume_type.filled() {
         let words: Vec<(&'static str, ())> = TYPES.iter().map(|name| (*name, ())).collect();
         let lower = At { value: at.value.to_lowercase(), spot: at.spot.clone() };
         if super::choices::choose_word(&lower, &words, report).is_some() {
@@ -214,7 +224,7 @@ fn check_iops(volume: &At<document::RootVolume>, volume_type: &str, report: &mut
 
 /// What only goes wrong together with the default machine platform.
 fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
-    let Some(volume) = given.root_volume.get().filter(|volume| text(&volume.volume_type).is_none())
+    let Some(volume) = given.root_volume.get().filter(|volume| volume.volume_type.text().is_none())
     else {
         return;
     };
@@ -225,12 +235,11 @@ fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, rep
 }
 
 fn check_identity(given: &At<document::AwsMachinePool>, report: &mut Report) {
-    if let (Some(_), Some(profile)) = (text(&given.iam_role), given.iam_profile.get()) {
-        if !profile.value.is_empty() {
-            report
-                .error(&profile.spot, "is set together with `iamRole`")
-                .expected("one of `iamRole` and `iamProfile`");
-        }
+    let profile = given.iam_profile.filled();
+    if let (Some(_), Some(profile)) = (given.iam_role.text(), profile) {
+        report
+            .error(&profile.spot, "is set together with `iamRole`")
+            .expected("one of `iamRole` and `iamProfile`");
     }
 }
 
@@ -241,7 +250,7 @@ fn check_security_groups(
 ) {
     // AWS allows 16 groups on an interface, and one is the cluster's.
     const MOST: usize = 15;
-    let Some(groups) = given.additional_security_groups.get().filter(|list| !list.value.is_empty())
+    let Some(groups) = given.additional_security_groups.get().filter(|list| !list.is_empty())
     else {
         return;
     };
@@ -260,18 +269,22 @@ fn check_security_groups(
 }
 
 fn check_image(given: &document::AwsMachinePool, report: &mut Report) {
-    if let Some(image) = given.ami_id.get().filter(|image| !image.value.is_empty()) {
+    if let Some(image) = given.ami_id.filled() {
         super::aws::check_id(image, "ami-", report);
     }
 }
 
 fn check_unsupported(given: &document::AwsMachinePool, report: &mut Report) {
     let compute = given.cpu_options.get().map(|options| &options.confidential_compute);
-    if let Some(at) = compute.and_then(Given::get).filter(|at| at.value != "Disabled") {
+    if let Some(at) =
+        compute.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "Disabled"))
+    {
         report.error(&at.spot, unsupported("confidentialCompute"));
     }
     let affinity = given.host_placement.get().map(|placement| &placement.affinity);
-    if let Some(at) = affinity.and_then(Given::get).filter(|at| at.value != "AnyAvailable") {
+    if let Some(at) =
+        affinity.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "AnyAvailable"))
+    {
         report.error(&at.spot, unsupported("hostPlacement"));
     }
 }

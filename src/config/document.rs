@@ -7,7 +7,7 @@ use std::ops::{Deref, Range};
 
 use secrecy::SecretString;
 
-use super::finding::{Report, Spot, did_you_mean, nearest, shown};
+use super::finding::{Report, Spot, did_you_mean, is_credential, nearest, shown};
 use super::yaml::{Content, Key, Node};
 
 mod schema;
@@ -62,6 +62,18 @@ impl<T> Given<T> {
     }
 }
 
+impl Given<String> {
+    /// The value, if it says anything: for the installer an empty string is as good as none.
+    pub(super) fn filled(&self) -> Option<&At<String>> {
+        self.get().filter(|at| !at.value.is_empty())
+    }
+
+    /// Its text, if it says anything.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.filled().map(|at| at.value.as_str())
+    }
+}
+
 impl<T> Given<Vec<At<T>>> {
     /// The items; none if there is no list.
     pub(super) fn items(&self) -> &[At<T>] {
@@ -92,9 +104,20 @@ impl Read for Anything {
 
 impl Read for String {
     fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
-        scalar(node, report).or_else(|| wrong(node, spot, report, "a string"))
+        let Some(text) = scalar(node, report) else {
+            return wrong(node, spot, report, "a string");
+        };
+        if is_credential(&text) {
+            // It would go on into tags, plans and state from here.
+            report.error(spot, "is a credential in the wrong place").hint(MISPLACED);
+            return None;
+        }
+        Some(text)
     }
 }
+
+const MISPLACED: &str =
+    "pull secrets belong in `pullSecret`, and private keys nowhere in this file";
 
 impl Read for Sensitive {
     fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
@@ -225,27 +248,25 @@ fn unique<'node>(
 
 /// Reports a field that the schema does not have.
 fn unknown(key: &Key, parent: &Spot, report: &mut Report, known: &[&str]) {
-    let name = plain(&key.name);
-    let belongs = BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some());
-    let hint = did_you_mean(&key.name, known)
-        .or(belongs.map(|(field, place)| format!("`{field}` belongs in {place}")));
-    report
-        .warning(
-            &parent.field(&name, key.span.clone()),
-            "is not a field of the schema; it has no effect",
-        )
-        .expected(format!("one of {}", known.join(", ")))
-        .hint_if(hint);
+    let spot = parent.field(&plain(&key.name), key.span.clone());
+    let typo = did_you_mean(&key.name, known);
+    let finding = match BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some()) {
+        // To go on would launch machines without the protection that was asked for.
+        Some((field, place)) => report
+            .error(&spot, "is not a field of the schema")
+            .hint(format!("`{field}` belongs in {place}")),
+        None => report.warning(&spot, "is not a field of the schema; it has no effect"),
+    };
+    finding.expected(format!("one of {}", known.join(", "))).hint_if(typo);
 }
 
-/// Fields that are put in the wrong place easily, and with consequences.
-const BELONGS: [(&str, &str); 3] = [
+/// Fields that are misspelt or misplaced with consequences.
+const BELONGS: [(&str, &str); 2] = [
     (
         "metadataService",
         "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform",
     ),
     ("authentication", "metadataService of a machine pool's platform.aws"),
-    ("rootVolume", "platform.aws of a machine pool or platform.aws.defaultMachinePlatform"),
 ];
 
 /// A name that the user chose, fit for a path.

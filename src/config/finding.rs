@@ -174,7 +174,7 @@ pub(super) fn shown(value: &str) -> String {
     if value.is_empty() {
         return "an empty string".into();
     }
-    if may_be_secret(value) {
+    if value.contains('{') || may_be_secret(value) {
         return "a value that is not shown here".into();
     }
     if value.chars().count() > LONGEST || value.contains(['\n', '\r']) {
@@ -183,11 +183,16 @@ pub(super) fn shown(value: &str) -> String {
     format!("`{}`", value.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
 }
 
-/// Whether a text looks like credentials: better not shown once too often than once too few.
+/// Whether a value is certainly a credential, whatever field it was put in.
+pub(super) fn is_credential(value: &str) -> bool {
+    value.contains("PRIVATE KEY") || value.contains("\"auth") && value.contains('{')
+}
+
+/// Whether a line or value may hold one: better not shown once too often than once too few.
 pub(super) fn may_be_secret(text: &str) -> bool {
-    const TELLING: [&str; 5] = ["auth\"", "auths", "'auth'", "PRIVATE KEY", "@"];
+    // Parts of a pull secret, of a key, of a URL with a password.
+    const TELLING: [&str; 6] = ["auth\"", "auths", "'auth'", "\":", "PRIVATE KEY", "@"];
     TELLING.iter().any(|part| text.contains(part))
-        || text.contains('{')
         || text.split(|c| !is_base64(c)).any(|run| run.len() >= LONG_TOKEN)
 }
 

@@ -42,21 +42,23 @@ pub(super) fn control_plane(
     pool
 }
 
-/// The pools of workers, with the one that openshift-install adds if none is called `worker`.
+/// The pools of workers, with the one that openshift-install adds if none is called `worker`. They
+/// have the architecture of the control plane, if that is known.
 pub(super) fn compute(
     document: &Document,
-    architecture: Architecture,
+    control_plane: Option<Architecture>,
     around: &Surroundings,
     report: &mut Report,
 ) -> Option<Vec<MachinePool>> {
     if let Given::Unreadable = document.compute {
         return None;
     }
+    let architecture = control_plane.unwrap_or_default();
     let mut pools = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for given in document.compute.items() {
         let pool = compute_pool(given, &mut names, architecture, around, report);
-        pools.push(pool.filter(|pool| same_architecture(given, pool, architecture, report)));
+        pools.push(pool.filter(|pool| same_architecture(given, pool, control_plane, report)));
     }
     if !names.contains(&WORKER) {
         pools.push(Some(default_pool(WORKER, architecture, around)));
@@ -102,10 +104,10 @@ fn compute_pool<'given>(
 fn same_architecture(
     given: &At<document::MachinePool>,
     pool: &MachinePool,
-    architecture: Architecture,
+    control_plane: Option<Architecture>,
     report: &mut Report,
 ) -> bool {
-    let same = pool.architecture == architecture;
+    let same = control_plane.is_none_or(|architecture| pool.architecture == architecture);
     if let (false, Some(at)) = (same, given.architecture.get()) {
         report
             .error(&at.spot, format!("found `{}`", at.value))
@@ -128,9 +130,18 @@ fn pool(
     }
     let replicas = replicas(given, if name == EDGE { 0 } else { REPLICAS }, report);
     let hyperthreading = choose(&given.hyperthreading, HYPERTHREADING, report).unwrap_or(true);
-    let architecture = choose(&given.architecture, ARCHITECTURES, report).unwrap_or(architecture);
+    let architecture = match given.architecture.get() {
+        Some(at) if !at.value.is_empty() => choose(&given.architecture, ARCHITECTURES, report),
+        _ => Some(architecture),
+    };
     let aws = aws_machine_pool::resolve(platform(&given.platform, report), around, report);
-    Some(MachinePool { name: name.into(), replicas: replicas?, hyperthreading, architecture, aws })
+    Some(MachinePool {
+        name: name.into(),
+        replicas: replicas?,
+        hyperthreading,
+        architecture: architecture?,
+        aws,
+    })
 }
 
 /// What to say of a field that is read and understood, and that nothing here can act on yet.

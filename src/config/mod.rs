@@ -85,19 +85,20 @@ fn resolve(document: &Document, report: &mut Report) -> Option<InstallConfig> {
     let proxy = proxy::proxy(document, networking.as_ref(), report);
     features::check(document, report);
 
-    let ((name, base_domain), networking, aws) = (names?, networking?, aws?);
-    let (control_plane, compute) = pools?;
-    if aws.subnets.is_empty() {
-        networking::fits_zones(document, &networking, zones(&control_plane, &compute), report);
+    if let (Some(networking), Some(pools)) = (&networking, &pools) {
+        networking::fits_zones(document, networking, zones(pools), report);
     }
+
+    let (name, base_domain) = names?;
+    let (control_plane, compute) = pools?;
     Some(InstallConfig {
         name,
         base_domain,
         publish: publish?,
-        networking,
+        networking: networking?,
         control_plane,
         compute,
-        aws,
+        aws: aws?,
         credentials_mode,
         fips,
         pull_secret: pull_secret?,
@@ -108,17 +109,20 @@ fn resolve(document: &Document, report: &mut Report) -> Option<InstallConfig> {
     })
 }
 
-fn pools(document: &Document, report: &mut Report) -> Option<(MachinePool, Vec<MachinePool>)> {
+/// The pool of the control plane and those of the workers.
+type Pools = (MachinePool, Vec<MachinePool>);
+
+fn pools(document: &Document, report: &mut Report) -> Option<Pools> {
     let around = aws_machine_pool::Surroundings::of(document);
     around.check(report);
     let control_plane = machine_pool::control_plane(document, &around, report);
-    let architecture = control_plane.as_ref().map(|pool| pool.architecture).unwrap_or_default();
+    let architecture = control_plane.as_ref().map(|pool| pool.architecture);
     let compute = machine_pool::compute(document, architecture, &around, report);
     Some((control_plane?, compute?))
 }
 
 /// How many zones are named; those of a pool that names none are not known yet.
-fn zones(control_plane: &MachinePool, compute: &[MachinePool]) -> usize {
+fn zones((control_plane, compute): &Pools) -> usize {
     let pools = compute.iter().chain([control_plane]);
     pools.flat_map(|pool| &pool.aws.zones).collect::<BTreeSet<_>>().len()
 }

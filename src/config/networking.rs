@@ -314,6 +314,9 @@ pub(super) fn fits_zones(
 ) {
     const VPC: u8 = 16;
     const SUBNET: u32 = 28;
+    if brings_subnets(document) {
+        return;
+    }
     let Some(network) = networking.machine_networks.first() else { return };
     let spot = first_machine_network(document);
     if network.prefix_len() < VPC {
@@ -330,6 +333,11 @@ pub(super) fn fits_zones(
             .expected("subnets of /28 or larger, a private and a public one in each zone")
             .hint(format!("use a prefix of /{} or shorter", SUBNET - 1 - shares.ilog2()));
     }
+}
+
+fn brings_subnets(document: &Document) -> bool {
+    let aws = document.platform.get().and_then(|platform| platform.aws.get());
+    aws.is_some_and(|aws| super::aws::has_subnets(aws))
 }
 
 fn first_machine_network(document: &Document) -> Spot {

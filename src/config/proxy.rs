@@ -25,7 +25,7 @@ pub(super) fn proxy(
     if !given.http.is_given() && !given.https.is_given() {
         report.error(&given.spot, "names no proxy").expected("`httpProxy`, `httpsProxy` or both");
     }
-    let no_proxy = given.no_proxy.get().filter(|at| !at.value.is_empty());
+    let no_proxy = given.no_proxy.filled();
     if let Some(at) = no_proxy {
         check_no_proxy(at, report);
     }

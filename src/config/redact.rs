@@ -54,16 +54,12 @@ impl Redacted {
 
     fn moved(&self, offset: usize, edge: fn(&Range<usize>) -> usize) -> usize {
         let before = self.gaps.iter().take_while(|(gap, _)| gap.start <= offset).last();
-        let moved =
-            match before {
-                None => offset,
-                Some((gap, now))
-                    if offset < gap.end || offset == gap.end && edge(now) == now.end =>
-                {
-                    if offset == gap.start { now.start } else { edge(now) }
-                }
-                Some((gap, now)) => now.end + (offset - gap.end),
-            };
+        let moved = match before {
+            None => offset,
+            Some((gap, now)) if offset == gap.start => now.start,
+            Some((gap, now)) if offset < gap.end => edge(now),
+            Some((gap, now)) => now.end + (offset - gap.end),
+        };
         moved.min(self.text.len())
     }
 }
@@ -92,14 +88,17 @@ fn ends(line: &str, indent: usize, parent: usize) -> bool {
     if trimmed.is_empty() || indent > parent {
         return false;
     }
+    if matches!(trimmed, "---" | "...") {
+        return true; // the end of a document
+    }
     let name = trimmed.trim_start_matches("- ").split(':').next().unwrap_or_default();
     let name = name.trim_matches(['"', '\'', ' ']);
     if indent == 0 { document::Document::FIELDS.contains(&name) } else { !name.is_empty() }
 }
 
 /// Fields whose values are never shown, also if somebody writes them a little differently.
-const SECRET_FIELDS: [&str; 7] =
-    ["pullsecret", "sshkey", "httpproxy", "httpsproxy", "noproxy", "additionaltrustbundle", "auth"];
+const SECRET_FIELDS: [&str; 6] =
+    ["pullsecret", "sshkey", "httpproxy", "httpsproxy", "additionaltrustbundle", "auth"];
 
 /// The byte after the colon of a secret field's name.
 fn after_secret_key(line: &str) -> Option<usize> {

@@ -52,11 +52,11 @@ error: controlPlane.platform.aws.metadataService.authentication: found `required
 #[test]
 fn a_finding_without_a_place_names_the_file() {
     let shown = render(&read("").findings, "install-config.yaml", "", false);
-    assert_eq!(shown, "error: the file is empty\n --> install-config.yaml\n");
+    assert_eq!(shown, "error: the file is empty\n--> install-config.yaml\n");
     let text = with(&[("baseDomain: example.com\n", "")]);
     let shown = render(&read(&text).findings, "install-config.yaml", &text, false);
     assert!(
-        shown.starts_with("error: baseDomain: is missing\n --> install-config.yaml\n"),
+        shown.starts_with("error: baseDomain: is missing\n--> install-config.yaml\n"),
         "{shown}"
     );
     assert!(shown.contains("note: expected `baseDomain` to be set"), "{shown}");
@@ -106,5 +106,23 @@ fn every_prefix_and_every_lost_line_is_read_without_panic_and_shown() {
     for end in (0..TWO_POOLS.len()).step_by(7) {
         let prefix = &TWO_POOLS[..end];
         render(&read(prefix).findings, "c.yaml", prefix, false);
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(128))]
+
+    #[test]
+    fn whatever_is_typed_over_a_piece_is_read_without_panic_and_shown(
+        start in 0..TWO_POOLS.len(),
+        length in 0..200_usize,
+        typed in "[ -~é\t\n:{}\\[\\]'\"&*|>-]{0,40}",
+    ) {
+        let end = (start + length).min(TWO_POOLS.len());
+        let text = format!("{}{typed}{}", &TWO_POOLS[..start], &TWO_POOLS[end..]);
+        let outcome = read(&text);
+        render(&outcome.findings, "c.yaml", &text, true);
+        let errors = outcome.findings.iter().any(|finding| finding.severity == Severity::Error);
+        proptest::prop_assert_eq!(outcome.config.is_none(), errors);
     }
 }

@@ -239,3 +239,11 @@ fn a_region_without_images_needs_one() {
         + "controlPlane: {platform: {aws: {amiID: ami-0a}}}\ncompute: [{name: worker, platform: {aws: {amiID: ami-0b}}}]\n";
     fine(&pools);
 }
+
+#[test]
+fn an_empty_list_of_subnets_is_none() {
+    one_error(
+        &with_aws("hostedZone: Z123\nsubnets: []"),
+        "platform.aws.hostedZone: is set without `subnets`",
+    );
+}

@@ -36,21 +36,29 @@ fn a_misspelt_authentication_is_underlined_and_corrected() {
 }
 
 #[test]
-fn a_misplaced_metadata_service_says_where_it_belongs() {
-    for text in [
-        with(&[(
-            "  hyperthreading: Enabled\n",
-            "  hyperthreading: Enabled\n  metadataService: {authentication: Required}\n",
-        )]),
-        with_aws("metadataService: {authentication: Required}"),
-    ] {
-        let found = read(&text).findings;
-        assert_eq!(found.len(), 1, "{found:#?}");
-        let hint = found[0].hint.as_deref().unwrap();
-        assert!(hint.contains("controlPlane.platform.aws"), "{hint}");
+fn a_misplaced_metadata_service_is_an_error_that_says_where_it_belongs() {
+    let service = "metadataService: {authentication: Required}";
+    let in_pool = format!("  hyperthreading: Enabled\n  {service}\n");
+    for text in [with(&[("  hyperthreading: Enabled\n", &in_pool)]), with_aws(service)] {
+        assert_eq!(findings(&text, Severity::Error).len(), 1);
+        let hint = hint(&text);
+        assert!(
+            hint.starts_with("`metadataService` belongs in controlPlane.platform.aws"),
+            "{hint}"
+        );
     }
+    let bare = with_masters("authentication: Required");
+    one_error(&bare, "controlPlane.platform.aws.authentication: is not a field of the schema");
+}
+
+#[test]
+fn a_misspelt_metadata_service_is_an_error_and_not_a_machine_without_it() {
     let text = with(&[("metadataService:", "metadataservice:")]);
+    one_error(&text, "controlPlane.platform.aws.metadataservice: is not a field of the schema");
     assert_eq!(hint(&text), "did you mean `metadataService`?");
+    let text = with(&[("authentication: Required", "authentification: Required")]);
+    one_error(&text, "controlPlane.platform.aws.metadataService.authentification: is not a field");
+    assert_eq!(hint(&text), "did you mean `authentication`?");
 }
 
 #[test]
@@ -267,4 +275,24 @@ fn pools_are_of_the_clusters_platform() {
 #[test]
 fn an_image_has_the_id_of_an_image() {
     one_error(&with_masters("amiID: emi-1"), "controlPlane.platform.aws.amiID: found `emi-1`");
+}
+
+#[test]
+fn an_instance_type_is_a_family_and_a_size() {
+    for wrong in ["m5", "m5.", "M5.xlarge", "m5 xlarge", "m5.xlarge.big"] {
+        one_error(
+            &with(&[("type: m5.xlarge", &format!("type: {wrong}"))]),
+            "controlPlane.platform.aws.type: found",
+        );
+    }
+    fine(&with(&[("type: m5.xlarge", "type: u-6tb1.metal")]));
+}
+
+#[test]
+fn a_fault_in_the_control_plane_is_not_repeated_for_the_workers() {
+    let text = with(&[
+        ("  replicas: 3", "  architecture: arm\n  replicas: 3"),
+        ("  replicas: 3\nmetadata", "  architecture: arm64\n  replicas: 0\nmetadata"),
+    ]);
+    one_error(&text, "controlPlane.architecture: found `arm`");
 }

@@ -20,7 +20,7 @@ fn silent(text: &str) -> Outcome {
         render(&outcome.findings, "c.yaml", text, true),
         serde_json::to_string(&outcome.findings).unwrap(),
     );
-    for part in [CANARY, &CANARY[..10], REGISTRY, "canary@", "\"auth\\\"", "ECanary"] {
+    for part in [CANARY, &CANARY[..10], REGISTRY, "canary@", "email", "ECanary"] {
         assert!(!said.contains(part), "{part} in {said}\nof {text}");
     }
     outcome
@@ -213,5 +213,12 @@ fn the_password_of_a_proxy_is_not_shown() {
         "https://u:ECanary@ec2.example.com",
     )]);
     one_error(&text, "platform.aws.serviceEndpoints[0].url: has more than a host and a port");
+    silent(&text);
+}
+
+#[test]
+fn a_credential_in_a_field_that_takes_any_text_is_refused() {
+    let text = with(&[("adminContact: jdoe", &format!("adminContact: '{}'", pull_secret()))]);
+    one_error(&text, "platform.aws.userTags[adminContact]: is a credential in the wrong place");
     silent(&text);
 }
