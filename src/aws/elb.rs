@@ -109,6 +109,18 @@ async fn target_groups_page(
     Ok((page.target_groups.unwrap_or_default(), page.next_marker))
 }
 
+/// The listeners with these ARNs; `None` when one of them does not exist.
+pub(super) async fn listeners_by_arn(aws: &Aws, arns: &[String]) -> Result<Option<Vec<Listener>>> {
+    let mut all = Vec::with_capacity(arns.len());
+    for chunk in arns.chunks(MOST) {
+        let call = aws.elb.describe_listeners().set_listener_arns(Some(chunk.to_vec()));
+        let page = aws.call(SERVICE, "DescribeListeners", call.send()).await;
+        let Some(page) = found(page, &["ListenerNotFound"])? else { return Ok(None) };
+        all.extend(page.listeners.unwrap_or_default());
+    }
+    Ok(Some(all))
+}
+
 /// The listeners of a balancer; a balancer that does not exist has none.
 pub(super) async fn listeners(aws: &Aws, load_balancer: &str) -> Result<Vec<Listener>> {
     let mut all = Vec::new();

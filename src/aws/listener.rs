@@ -31,7 +31,7 @@ impl Resource for Listener {
 
 #[cfg(feature = "sdk")]
 mod calls {
-    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
 
     use aws_sdk_elasticloadbalancingv2::types::{
         Action, ActionTypeEnum, Listener as LiveListener, ProtocolEnum,
@@ -93,15 +93,11 @@ mod calls {
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
-            let mut by_balancer: BTreeMap<String, Vec<LiveListener>> = BTreeMap::new();
-            for one in &recorded {
-                let balancer = one.inputs.load_balancer.get().as_str();
-                if !by_balancer.contains_key(balancer) {
-                    by_balancer.insert(balancer.to_owned(), elb::listeners(aws, balancer).await?);
-                }
-            }
+            let there = match together(aws, &recorded).await? {
+                Some(there) => there,
+                None => by_balancer(aws, &recorded).await?,
+            };
             let see = |one: Recorded<Self>| {
-                let there = &by_balancer[one.inputs.load_balancer.get().as_str()];
                 let live = there.iter().find(|live| is_recorded(&one, live))?;
                 let outputs = outputs(live)?;
                 let target_group = forwards_to(live).unwrap_or_else(|| "".into()).into();
@@ -150,10 +146,36 @@ mod calls {
         }
     }
 
+    /// All in one question, which works when every one of them is known and exists.
+    async fn together(
+        aws: &Aws,
+        recorded: &[Recorded<Listener>],
+    ) -> Result<Option<Vec<LiveListener>>> {
+        let arns = recorded.iter().map(|one| Some(one.outputs.as_ref()?.arn.0.clone()));
+        match arns.collect::<Option<Vec<_>>>() {
+            Some(arns) => elb::listeners_by_arn(aws, &arns).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn by_balancer(aws: &Aws, recorded: &[Recorded<Listener>]) -> Result<Vec<LiveListener>> {
+        let balancers: BTreeSet<_> =
+            recorded.iter().map(|one| one.inputs.load_balancer.get().as_str()).collect();
+        let mut all = Vec::with_capacity(recorded.len());
+        for balancer in balancers {
+            all.extend(elb::listeners(aws, balancer).await?);
+        }
+        Ok(all)
+    }
+
     fn is_recorded(recorded: &Recorded<Listener>, live: &LiveListener) -> bool {
+        let inputs = &recorded.inputs;
         match &recorded.outputs {
             Some(known) => live.listener_arn() == Some(known.arn.as_str()),
-            None => live.port() == Some(recorded.inputs.port),
+            None => {
+                live.load_balancer_arn() == Some(inputs.load_balancer.get().as_str())
+                    && live.port() == Some(inputs.port)
+            }
         }
     }
 

@@ -3,14 +3,39 @@
 use serde_json::Value;
 
 use super::Aws;
+use super::hosted_zone::HostedZone;
+use super::iam_instance_profile::IamInstanceProfile;
+use super::iam_role::IamRole;
+use super::iam_role_policy::IamRolePolicy;
 use super::kind::{AnyKind, Of};
+use super::listener::Listener;
+use super::load_balancer::LoadBalancer;
+use super::record::Record;
+use super::s3_bucket::S3Bucket;
+use super::s3_object::S3Object;
+use super::shared_tags::SharedTags;
+use super::target::Target;
+use super::target_group::TargetGroup;
 use crate::graph::Schema;
 use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
 
 /// Every kind that can be managed, one line each; the order means nothing.
-const KINDS: &[&dyn AnyKind] = &[];
+const KINDS: &[&dyn AnyKind] = &[
+    &Of::<HostedZone>::NEW,
+    &Of::<IamInstanceProfile>::NEW,
+    &Of::<IamRole>::NEW,
+    &Of::<IamRolePolicy>::NEW,
+    &Of::<Listener>::NEW,
+    &Of::<LoadBalancer>::NEW,
+    &Of::<Record>::NEW,
+    &Of::<S3Bucket>::NEW,
+    &Of::<S3Object>::NEW,
+    &Of::<SharedTags>::NEW,
+    &Of::<Target>::NEW,
+    &Of::<TargetGroup>::NEW,
+];
 
 impl Schemas for Aws {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {

@@ -70,7 +70,7 @@ mod calls {
     use crate::aws::replies::{found, settling};
     use crate::aws::route53::{self, NO_ZONE, listing_order, same_name, step};
     use crate::graph::Input;
-    use crate::provider::{Class, ProviderError};
+    use crate::provider::ProviderError;
 
     /// Records read per look. The names of a cluster are neighbours in their zone, so one look
     /// usually answers for all of them; more would read what is none of our business.
@@ -265,7 +265,7 @@ mod calls {
             Some(target) => route53::plain_name(target.dns_name()),
             None => {
                 let values: Vec<_> =
-                    live.resource_records().iter().map(|one| one.value()).collect();
+                    live.resource_records().iter().map(ResourceRecord::value).collect();
                 route53::plain_name(&values.join(", "))
             }
         }
@@ -295,13 +295,14 @@ mod calls {
         if *live.r#type() == RrType::Cname {
             return RecordData::Cname { dns_name, ttl_seconds: live.ttl().unwrap_or_default() };
         }
-        let zone = live.alias_target().map(|target| target.hosted_zone_id()).unwrap_or_default();
+        let zone = live.alias_target().map(AliasTarget::hosted_zone_id).unwrap_or_default();
         RecordData::Alias { dns_name, hosted_zone: Input::Known(HostedZoneId::from(zone)) }
     }
 
     #[cfg(test)]
     mod tests {
         use super::*;
+        use crate::provider::Class;
 
         fn alias(dns_name: &str, zone: &str) -> Record {
             Record {

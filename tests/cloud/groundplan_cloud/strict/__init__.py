@@ -11,6 +11,7 @@ SUBJECTS = [
     "security_groups",
     "load_balancers",
     "iam",
+    "dns_order",
     "dns",
     # Around everything above: what they raise must not be remembered, what they return may be.
     "tokens",
