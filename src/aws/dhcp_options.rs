@@ -36,3 +36,131 @@ impl Resource for DhcpOptions {
     };
     type Outputs = DhcpOptionsOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+
+    use std::collections::HashMap;
+
+    use aws_sdk_ec2::types::{self, NewDhcpConfiguration, ResourceType};
+
+    use super::{DhcpOptions, DhcpOptionsOutputs};
+    use crate::aws::Aws;
+    use crate::aws::ec2::{self, Described};
+    use crate::aws::ids::VpcId;
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+
+    const NOT_FOUND: &[&str] = &["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"];
+    const DOMAIN_NAME: &str = "domain-name";
+    const SERVERS: &str = "domain-name-servers";
+
+    impl Manage for DhcpOptions {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<DhcpOptionsOutputs> {
+            let tags =
+                ec2::tag_specification(ResourceType::DhcpOptions, &self.tags, &creation.token);
+            let call = aws
+                .ec2
+                .create_dhcp_options()
+                .dhcp_configurations(option(DOMAIN_NAME, vec![self.domain_name.clone()]))
+                .dhcp_configurations(option(SERVERS, self.domain_name_servers.clone()))
+                .tag_specifications(tags);
+            let made = aws.call("ec2", "CreateDhcpOptions", call.send()).await?;
+            outputs("CreateDhcpOptions", made.dhcp_options.as_ref())
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<DhcpOptionsOutputs>> {
+            let found = ec2::find::<types::DhcpOptions>(aws, &creation.token).await?;
+            found.map(|options| outputs("DescribeDhcpOptions", Some(&options))).transpose()
+        }
+
+        async fn configure(
+            &self,
+            aws: &Aws,
+            outputs: DhcpOptionsOutputs,
+        ) -> Result<DhcpOptionsOutputs> {
+            associate(aws, outputs.id.as_str(), self.vpc.get()).await?;
+            Ok(outputs)
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found =
+                ec2::all::<types::DhcpOptions, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let vpcs = recorded.iter().map(|one| one.inputs.vpc.get().as_str());
+            let vpcs = ec2::by_ids::<types::Vpc>(aws, vpcs).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, options)| {
+                    options.map(|options| observed(recorded.inputs, &options, &vpcs)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<DhcpOptionsOutputs> {
+            let outputs = ec2::part("DescribeDhcpOptions", "id", before.outputs)?;
+            if before.inputs.vpc != self.vpc {
+                associate(aws, outputs.id.as_str(), self.vpc.get()).await?;
+            }
+            ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        /// Options in use cannot be deleted: whoever still uses them goes back to AWS's own.
+        async fn delete(aws: &Aws, _inputs: Self, outputs: DhcpOptionsOutputs) -> Result<()> {
+            let id = outputs.id.as_str();
+            let users = types::Vpc::describe(aws, vec![ec2::filter("dhcp-options-id", &[id])]);
+            for vpc in users.await?.iter().filter(|vpc| vpc.dhcp_options_id() == Some(id)) {
+                let vpc: VpcId = ec2::id("DescribeVpcs", vpc.vpc_id())?;
+                let back = associate(aws, "default", &vpc).await;
+                ec2::fine_when(back, &["InvalidVpcID.NotFound"])?;
+            }
+            let call = aws.ec2.delete_dhcp_options().dhcp_options_id(id);
+            ec2::fine_when(aws.call("ec2", "DeleteDhcpOptions", call.send()).await, NOT_FOUND)
+        }
+    }
+
+    async fn associate(aws: &Aws, options: &str, vpc: &VpcId) -> Result<()> {
+        let call = aws.ec2.associate_dhcp_options().dhcp_options_id(options).vpc_id(vpc.as_str());
+        aws.call("ec2", "AssociateDhcpOptions", call.send()).await?;
+        Ok(())
+    }
+
+    fn option(key: &str, values: Vec<String>) -> NewDhcpConfiguration {
+        NewDhcpConfiguration::builder().key(key).set_values(Some(values)).build()
+    }
+
+    fn outputs(call: &str, options: Option<&types::DhcpOptions>) -> Result<DhcpOptionsOutputs> {
+        let id = options.and_then(types::DhcpOptions::dhcp_options_id);
+        Ok(DhcpOptionsOutputs { id: ec2::id(call, id)? })
+    }
+
+    /// A VPC that has other options by now is not ours any more: `none` then stands in its place.
+    fn observed(
+        recorded: DhcpOptions,
+        options: &types::DhcpOptions,
+        vpcs: &HashMap<String, types::Vpc>,
+    ) -> Result<Live<DhcpOptions>> {
+        let outputs = outputs("DescribeDhcpOptions", Some(options))?;
+        let vpc = vpcs.get(recorded.vpc.get().as_str());
+        let associated = vpc.is_some_and(|vpc| vpc.dhcp_options_id() == Some(outputs.id.as_str()));
+        let inputs = DhcpOptions {
+            vpc: if associated { recorded.vpc } else { VpcId::from("none").into() },
+            domain_name: values(options, DOMAIN_NAME).join(" "),
+            domain_name_servers: values(options, SERVERS),
+            tags: ec2::owned(&recorded.tags, options.tags()),
+        };
+        Ok(Live { inputs, outputs })
+    }
+
+    fn values(options: &types::DhcpOptions, key: &str) -> Vec<String> {
+        let of_key = options.dhcp_configurations().iter().filter(|one| one.key() == Some(key));
+        of_key.flat_map(|one| one.values()).filter_map(|value| value.value.clone()).collect()
+    }
+}

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
 
 use super::client::{TOKEN_TAG, owned_tags};
-use super::kind::{Recorded, Result};
+use super::kind::{Recorded, Result, Seen};
 use super::{Aws, Tags};
 use crate::graph::Resource;
 use crate::provider::{Class, ProviderError};
@@ -92,6 +92,39 @@ pub(crate) async fn all<T: Described, K: Resource>(
     Ok(ids.iter().map(|id| by_id.remove(id.as_deref()?).filter(Described::exists)).collect())
 }
 
+/// One look at all that are waited for; what is not there yet has not become visible.
+pub(crate) async fn look<T: Described, K: Resource>(
+    aws: &Aws,
+    waiting: Vec<Recorded<K>>,
+    id: fn(&K::Outputs) -> &str,
+    see: fn(K::Outputs, &T) -> Seen<K::Outputs>,
+) -> Result<Vec<Seen<K::Outputs>>> {
+    let ids = waiting.iter().filter_map(|one| one.outputs.as_ref().map(id));
+    let found = by_ids::<T>(aws, ids).await?;
+    let looks = waiting.into_iter().map(|one| {
+        let live = one.outputs.as_ref().and_then(|outputs| found.get(id(outputs)));
+        match (one.outputs, live) {
+            (Some(outputs), Some(live)) => see(outputs, live),
+            _ => Seen::NotYet("not visible yet".to_owned()),
+        }
+    });
+    Ok(looks.collect())
+}
+
+/// One look at all whose deletion is waited for.
+pub(crate) async fn look_if_gone<T: Described>(
+    aws: &Aws,
+    ids: &[&str],
+    state: fn(&T) -> &str,
+) -> Result<Vec<Seen<()>>> {
+    let found = by_ids::<T>(aws, ids.iter().copied()).await?;
+    let looks = ids.iter().map(|id| match found.get(*id).filter(|one| one.exists()) {
+        None => Seen::Done(()),
+        Some(one) => Seen::NotYet(state(one).to_owned()),
+    });
+    Ok(looks.collect())
+}
+
 /// What is put on something at its creation: its tags and the token's.
 pub(crate) fn tag_specification(kind: ResourceType, tags: &Tags, token: &str) -> TagSpecification {
     TagSpecification::builder()
@@ -159,6 +192,31 @@ pub(crate) fn fine_when<T>(result: Result<T>, codes: &[&str]) -> Result<()> {
         Err(error) if error.is(codes) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// The outcome of a call that was made because a look said that it was needed. These codes say
+/// that the look was out of date: look again.
+pub(crate) fn again_when<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
+    result.map_err(|error| match error.is(codes) {
+        true => ProviderError { class: Class::Again, ..error },
+        false => error,
+    })
+}
+
+/// What a look must have shown, since it was made before; if not, it is too early.
+pub(crate) fn visible<T>(call: &str, id: &str, found: Option<T>) -> Result<T> {
+    let message = || format!("{id} is not visible yet");
+    found.ok_or_else(|| ProviderError::new(Class::Again, call, message()))
+}
+
+/// The id in the answer to a creation.
+pub(crate) fn id<I: for<'a> From<&'a str>>(call: &str, id: Option<&str>) -> Result<I> {
+    part(call, "id", id).map(I::from)
+}
+
+/// Those on record that are live, in the recorded order: an order is not AWS's to keep.
+pub(crate) fn in_recorded_order<T: Clone>(recorded: &[T], live: impl Fn(&T) -> bool) -> Vec<T> {
+    recorded.iter().filter(|one| live(one)).cloned().collect()
 }
 
 /// A part of an answer that AWS never leaves out.

@@ -31,3 +31,119 @@ impl Resource for InternetGateway {
     };
     type Outputs = InternetGatewayOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+
+    use aws_sdk_ec2::types::{self, ResourceType};
+
+    use super::{InternetGateway, InternetGatewayOutputs};
+    use crate::aws::Aws;
+    use crate::aws::ec2;
+    use crate::aws::ids::VpcId;
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+
+    impl Manage for InternetGateway {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InternetGatewayOutputs> {
+            let tags =
+                ec2::tag_specification(ResourceType::InternetGateway, &self.tags, &creation.token);
+            let call = aws.ec2.create_internet_gateway().tag_specifications(tags);
+            let made = aws.call("ec2", "CreateInternetGateway", call.send()).await?;
+            outputs("CreateInternetGateway", made.internet_gateway.as_ref())
+        }
+
+        async fn find(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<Option<InternetGatewayOutputs>> {
+            let found = ec2::find::<types::InternetGateway>(aws, &creation.token).await?;
+            found.map(|gateway| outputs("DescribeInternetGateways", Some(&gateway))).transpose()
+        }
+
+        /// Attaches it; that it is attached to this VPC already is what we want.
+        async fn configure(
+            &self,
+            aws: &Aws,
+            outputs: InternetGatewayOutputs,
+        ) -> Result<InternetGatewayOutputs> {
+            let id = outputs.id.as_str();
+            let call = aws.ec2.attach_internet_gateway().internet_gateway_id(id);
+            let call = call.vpc_id(self.vpc.get().as_str());
+            let attached = aws.call("ec2", "AttachInternetGateway", call.send()).await;
+            match attached {
+                Err(error) if error.is(&["Resource.AlreadyAssociated"]) => {
+                    let found = ec2::by_ids::<types::InternetGateway>(aws, [id]).await?;
+                    let vpc = found.get(id).and_then(attached_to);
+                    if vpc == Some(self.vpc.get().as_str()) { Ok(outputs) } else { Err(error) }
+                }
+                attached => attached.map(|_| outputs),
+            }
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found =
+                ec2::all::<types::InternetGateway, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, gateway)| {
+                    gateway.map(|gateway| observed(&recorded.inputs, &gateway)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<InternetGatewayOutputs> {
+            let outputs = ec2::part("DescribeInternetGateways", "id", before.outputs)?;
+            ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, inputs: Self, outputs: InternetGatewayOutputs) -> Result<()> {
+            let id = outputs.id.as_str();
+            let vpc = inputs.vpc.get().as_str();
+            let call = aws.ec2.detach_internet_gateway().internet_gateway_id(id).vpc_id(vpc);
+            let detached = aws.call("ec2", "DetachInternetGateway", call.send()).await;
+            let nothing_to_detach = [
+                "Gateway.NotAttached",
+                "InvalidInternetGatewayID.NotFound",
+                "InvalidVpcID.NotFound",
+            ];
+            ec2::fine_when(detached, &nothing_to_detach)?;
+            let call = aws.ec2.delete_internet_gateway().internet_gateway_id(id);
+            let deleted = aws.call("ec2", "DeleteInternetGateway", call.send()).await;
+            ec2::fine_when(deleted, &["InvalidInternetGatewayID.NotFound"])
+        }
+    }
+
+    fn outputs(
+        call: &str,
+        gateway: Option<&types::InternetGateway>,
+    ) -> Result<InternetGatewayOutputs> {
+        let id = gateway.and_then(types::InternetGateway::internet_gateway_id);
+        Ok(InternetGatewayOutputs { id: ec2::id(call, id)? })
+    }
+
+    fn attached_to(gateway: &types::InternetGateway) -> Option<&str> {
+        gateway.attachments().first().and_then(|attachment| attachment.vpc_id())
+    }
+
+    /// Detached, it is attached to `none`.
+    fn observed(
+        recorded: &InternetGateway,
+        gateway: &types::InternetGateway,
+    ) -> Result<Live<InternetGateway>> {
+        let inputs = InternetGateway {
+            vpc: VpcId::from(attached_to(gateway).unwrap_or("none")).into(),
+            tags: ec2::owned(&recorded.tags, gateway.tags()),
+        };
+        Ok(Live { inputs, outputs: outputs("DescribeInternetGateways", Some(gateway))? })
+    }
+}

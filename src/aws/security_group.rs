@@ -31,3 +31,115 @@ impl Resource for SecurityGroup {
         Schema { replaced_by: &["vpc", "name", "description"], ..Schema::of("security_group") };
     type Outputs = SecurityGroupOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+
+    use aws_sdk_ec2::types::{self, ResourceType};
+
+    use super::{SecurityGroup, SecurityGroupOutputs};
+    use crate::aws::Aws;
+    use crate::aws::ec2::{self, Described};
+    use crate::aws::ids::VpcId;
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+
+    impl Manage for SecurityGroup {
+        /// A name is taken once in a VPC: that it is taken by this very creation is success.
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SecurityGroupOutputs> {
+            let tags =
+                ec2::tag_specification(ResourceType::SecurityGroup, &self.tags, &creation.token);
+            let call = aws
+                .ec2
+                .create_security_group()
+                .vpc_id(self.vpc.get().as_str())
+                .group_name(&self.name)
+                .description(&self.description)
+                .tag_specifications(tags);
+            match aws.call("ec2", "CreateSecurityGroup", call.send()).await {
+                Err(error) if error.is(&["InvalidGroup.Duplicate"]) => {
+                    self.find(aws, creation).await?.ok_or(error)
+                }
+                made => outputs("CreateSecurityGroup", made?.group_id()),
+            }
+        }
+
+        async fn find(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<Option<SecurityGroupOutputs>> {
+            let found = match ec2::find::<types::SecurityGroup>(aws, &creation.token).await? {
+                None => self.by_name(aws).await?,
+                found => found,
+            };
+            found.map(|group| outputs("DescribeSecurityGroups", group.group_id())).transpose()
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found =
+                ec2::all::<types::SecurityGroup, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, group)| {
+                    group.map(|group| observed(&recorded.inputs, &group)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<SecurityGroupOutputs> {
+            let outputs = ec2::part("DescribeSecurityGroups", "id", before.outputs)?;
+            ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: SecurityGroupOutputs) -> Result<()> {
+            let call = aws.ec2.delete_security_group().group_id(outputs.id.as_str());
+            let deleted = aws.call("ec2", "DeleteSecurityGroup", call.send()).await;
+            ec2::fine_when(deleted, &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"])
+        }
+    }
+
+    impl SecurityGroup {
+        /// The cluster's group of this name, if it has lost its token. One with another token is
+        /// another creation's, one without the cluster's tag is somebody else's.
+        async fn by_name(&self, aws: &Aws) -> Result<Option<types::SecurityGroup>> {
+            let filters = vec![
+                ec2::filter("vpc-id", &[self.vpc.get().as_str()]),
+                ec2::filter("group-name", &[&self.name]),
+                ec2::by_cluster(aws),
+            ];
+            let found = types::SecurityGroup::describe(aws, filters).await?;
+            Ok(found.into_iter().find(|group| {
+                group.group_name() == Some(&self.name)
+                    && group.vpc_id() == Some(self.vpc.get().as_str())
+                    && ec2::token_of(group.tags()).is_none()
+            }))
+        }
+    }
+
+    fn outputs(call: &str, id: Option<&str>) -> Result<SecurityGroupOutputs> {
+        Ok(SecurityGroupOutputs { id: ec2::id(call, id)? })
+    }
+
+    fn observed(
+        recorded: &SecurityGroup,
+        group: &types::SecurityGroup,
+    ) -> Result<Live<SecurityGroup>> {
+        let vpc: VpcId = ec2::id("DescribeSecurityGroups", group.vpc_id())?;
+        let inputs = SecurityGroup {
+            vpc: vpc.into(),
+            name: group.group_name().unwrap_or_default().to_owned(),
+            description: group.description().unwrap_or_default().to_owned(),
+            tags: ec2::owned(&recorded.tags, group.tags()),
+        };
+        Ok(Live { inputs, outputs: outputs("DescribeSecurityGroups", group.group_id())? })
+    }
+}

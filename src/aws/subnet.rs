@@ -36,3 +36,99 @@ impl Resource for Subnet {
     };
     type Outputs = SubnetOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+
+    use aws_sdk_ec2::types::{self, ResourceType, SubnetState};
+
+    use super::{Subnet, SubnetOutputs};
+    use crate::aws::Aws;
+    use crate::aws::ec2;
+    use crate::aws::ids::VpcId;
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::provider::{Class, ProviderError};
+
+    impl Manage for Subnet {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SubnetOutputs> {
+            let tags = ec2::tag_specification(ResourceType::Subnet, &self.tags, &creation.token);
+            let call = aws
+                .ec2
+                .create_subnet()
+                .vpc_id(self.vpc.get().as_str())
+                .cidr_block(self.cidr.to_string())
+                .availability_zone(&self.zone)
+                .tag_specifications(tags);
+            let made = aws.call("ec2", "CreateSubnet", call.send()).await?;
+            outputs("CreateSubnet", made.subnet.as_ref())
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<SubnetOutputs>> {
+            let found = ec2::find::<types::Subnet>(aws, &creation.token).await?;
+            found.map(|subnet| outputs("DescribeSubnets", Some(&subnet))).transpose()
+        }
+
+        async fn ready(
+            aws: &Aws,
+            waiting: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Seen<SubnetOutputs>>> {
+            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found = ec2::all::<types::Subnet, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, subnet)| {
+                    subnet.map(|subnet| observed(&recorded.inputs, &subnet)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<SubnetOutputs> {
+            let outputs = ec2::part("DescribeSubnets", "id", before.outputs)?;
+            ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: SubnetOutputs) -> Result<()> {
+            let call = aws.ec2.delete_subnet().subnet_id(outputs.id.as_str());
+            let deleted = aws.call("ec2", "DeleteSubnet", call.send()).await;
+            ec2::fine_when(deleted, &["InvalidSubnetID.NotFound"])
+        }
+    }
+
+    fn outputs(call: &str, subnet: Option<&types::Subnet>) -> Result<SubnetOutputs> {
+        Ok(SubnetOutputs { id: ec2::id(call, subnet.and_then(types::Subnet::subnet_id))? })
+    }
+
+    fn seen(outputs: SubnetOutputs, subnet: &types::Subnet) -> Seen<SubnetOutputs> {
+        match subnet.state() {
+            Some(SubnetState::Available) => Seen::Done(outputs),
+            Some(SubnetState::Failed | SubnetState::FailedInsufficientCapacity) => {
+                let message = format!("AWS could not make {}", outputs.id);
+                Seen::Failed(ProviderError::new(Class::Refused, "DescribeSubnets", message))
+            }
+            state => Seen::NotYet(state.map_or("pending", SubnetState::as_str).to_owned()),
+        }
+    }
+
+    fn observed(recorded: &Subnet, subnet: &types::Subnet) -> Result<Live<Subnet>> {
+        let vpc: VpcId = ec2::id("DescribeSubnets", subnet.vpc_id())?;
+        let inputs = Subnet {
+            vpc: vpc.into(),
+            cidr: ec2::parsed("DescribeSubnets", "cidrBlock", subnet.cidr_block())?,
+            zone: ec2::parsed("DescribeSubnets", "availabilityZone", subnet.availability_zone())?,
+            tags: ec2::owned(&recorded.tags, subnet.tags()),
+        };
+        Ok(Live { inputs, outputs: outputs("DescribeSubnets", Some(subnet))? })
+    }
+}

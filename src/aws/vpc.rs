@@ -38,3 +38,148 @@ impl Resource for Vpc {
     };
     type Outputs = VpcOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+
+    use aws_sdk_ec2::types::{
+        self, AttributeBooleanValue, ResourceType, VpcAttributeName, VpcState,
+    };
+
+    use super::{Vpc, VpcOutputs};
+    use crate::aws::Aws;
+    use crate::aws::ec2;
+    use crate::aws::ids::VpcId;
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+
+    impl Manage for Vpc {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<VpcOutputs> {
+            let tags = ec2::tag_specification(ResourceType::Vpc, &self.tags, &creation.token);
+            let call =
+                aws.ec2.create_vpc().cidr_block(self.cidr.to_string()).tag_specifications(tags);
+            let made = aws.call("ec2", "CreateVpc", call.send()).await?;
+            outputs("CreateVpc", made.vpc.as_ref())
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<VpcOutputs>> {
+            let found = ec2::find::<types::Vpc>(aws, &creation.token).await?;
+            found.map(|vpc| outputs("DescribeVpcs", Some(&vpc))).transpose()
+        }
+
+        async fn configure(&self, aws: &Aws, outputs: VpcOutputs) -> Result<VpcOutputs> {
+            set_dns(aws, &outputs.id, Some(self.dns_support), Some(self.dns_hostnames)).await?;
+            Ok(outputs)
+        }
+
+        async fn ready(aws: &Aws, waiting: Vec<Recorded<Self>>) -> Result<Vec<Seen<VpcOutputs>>> {
+            ec2::look::<types::Vpc, _>(
+                aws,
+                waiting,
+                |o| o.id.as_str(),
+                |outputs, vpc| match vpc.state() {
+                    Some(VpcState::Available) => Seen::Done(outputs),
+                    state => Seen::NotYet(state.map_or("pending", VpcState::as_str).to_owned()),
+                },
+            )
+            .await
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found = ec2::all::<types::Vpc, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let mut live = Vec::with_capacity(recorded.len());
+            for (recorded, vpc) in recorded.into_iter().zip(found) {
+                live.push(match vpc {
+                    Some(vpc) => Some(observed(aws, recorded.inputs, &vpc).await?),
+                    None => None,
+                });
+            }
+            Ok(live)
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<VpcOutputs> {
+            let outputs = ec2::part("DescribeVpcs", "id", before.outputs)?;
+            let before = before.inputs;
+            let changed = |was: bool, shall: bool| (was != shall).then_some(shall);
+            let support = changed(before.dns_support, self.dns_support);
+            let hostnames = changed(before.dns_hostnames, self.dns_hostnames);
+            set_dns(aws, &outputs.id, support, hostnames).await?;
+            ec2::retag(aws, outputs.id.as_str(), &before.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: VpcOutputs) -> Result<()> {
+            let call = aws.ec2.delete_vpc().vpc_id(outputs.id.as_str());
+            let deleted = aws.call("ec2", "DeleteVpc", call.send()).await;
+            ec2::fine_when(deleted, &["InvalidVpcID.NotFound"])
+        }
+    }
+
+    fn outputs(call: &str, vpc: Option<&types::Vpc>) -> Result<VpcOutputs> {
+        Ok(VpcOutputs { id: ec2::id(call, vpc.and_then(types::Vpc::vpc_id))? })
+    }
+
+    async fn observed(aws: &Aws, recorded: Vpc, vpc: &types::Vpc) -> Result<Live<Vpc>> {
+        let outputs = outputs("DescribeVpcs", Some(vpc))?;
+        let (dns_support, dns_hostnames) = tokio::try_join!(
+            attribute(aws, &outputs.id, VpcAttributeName::EnableDnsSupport),
+            attribute(aws, &outputs.id, VpcAttributeName::EnableDnsHostnames),
+        )?;
+        let inputs = Vpc {
+            cidr: ec2::parsed("DescribeVpcs", "cidrBlock", vpc.cidr_block())?,
+            dns_hostnames,
+            dns_support,
+            tags: ec2::owned(&recorded.tags, vpc.tags()),
+        };
+        Ok(Live { inputs, outputs })
+    }
+
+    async fn attribute(aws: &Aws, vpc: &VpcId, name: VpcAttributeName) -> Result<bool> {
+        let call = aws.ec2.describe_vpc_attribute().vpc_id(vpc.as_str()).attribute(name.clone());
+        let answer = aws.call("ec2", "DescribeVpcAttribute", call.send()).await?;
+        let value = match name {
+            VpcAttributeName::EnableDnsSupport => answer.enable_dns_support,
+            _ => answer.enable_dns_hostnames,
+        };
+        ec2::part("DescribeVpcAttribute", name.as_str(), value.and_then(|value| value.value))
+    }
+
+    /// Sets what is given, one attribute a call as the API has it. Host names need the resolver:
+    /// it comes first and goes last.
+    async fn set_dns(
+        aws: &Aws,
+        vpc: &VpcId,
+        support: Option<bool>,
+        hostnames: Option<bool>,
+    ) -> Result<()> {
+        if support == Some(true) {
+            set_dns_support(aws, vpc, true).await?;
+        }
+        if let Some(hostnames) = hostnames {
+            let call = aws.ec2.modify_vpc_attribute().vpc_id(vpc.as_str());
+            let call = call.enable_dns_hostnames(flag(hostnames));
+            aws.call("ec2", "ModifyVpcAttribute", call.send()).await?;
+        }
+        if support == Some(false) {
+            set_dns_support(aws, vpc, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_dns_support(aws: &Aws, vpc: &VpcId, on: bool) -> Result<()> {
+        let call = aws.ec2.modify_vpc_attribute().vpc_id(vpc.as_str()).enable_dns_support(flag(on));
+        aws.call("ec2", "ModifyVpcAttribute", call.send()).await?;
+        Ok(())
+    }
+
+    fn flag(on: bool) -> AttributeBooleanValue {
+        AttributeBooleanValue::builder().value(on).build()
+    }
+}
