@@ -82,9 +82,18 @@ def install(folder):
     commands = [
         [sys.executable, "-m", "venv", str(folder)],
         [
-            str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input",
-            "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:",
-            "-r", requirements,
+            str(folder / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "-r",
+            requirements,
         ],
     ]
     for command in commands:

@@ -11,8 +11,12 @@ def main():
     parser = argparse.ArgumentParser(
         prog="tests/cloud/run", description="A strict AWS on loopback, for tests and demos."
     )
-    parser.add_argument("--port", type=int, default=0, help="port to serve on; a free one if not given")
-    parser.add_argument("--amis", metavar="FILE", help="more images, in the form of groundplan_cloud/amis.json")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port to serve on; a free one if not given"
+    )
+    parser.add_argument(
+        "--amis", metavar="FILE", help="more images, in the form of groundplan_cloud/amis.json"
+    )
     options = parser.parse_args()
     if options.amis:
         os.environ["GROUNDPLAN_CLOUD_AMIS"] = options.amis

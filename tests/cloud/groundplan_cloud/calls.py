@@ -4,13 +4,14 @@ anything. Never touches the cloud's state."""
 import hashlib
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
+from datetime import datetime, timedelta, timezone
+from urllib.parse import parse_qsl, unquote
 
 from moto.core.routing import get_service_router
 from moto.core.request import Request
 
 DEFAULT_ACCOUNT = "123456789012"
-SCOPE = re.compile(r"Credential=([^/,\s]+)/[^/]*/([^/]+)/([^/]+)/aws4_request")
+SCOPE = re.compile(r"Credential=([^/,&\s]+)/[^/]*/([^/]+)/([^/]+)/aws4_request")
 ACCOUNT_IN_KEY = re.compile(r"([0-9]{12})$")
 
 # Names as the SDKs and our own throttle use them, from the names in signatures.
@@ -31,10 +32,13 @@ class Call:
     account: str
     mutating: bool
     params: dict = field(default_factory=dict)
+    signed: bool = True
 
 
 def identify(environ, body):
-    signature = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    signature = SCOPE.search(environ.get("HTTP_AUTHORIZATION", "")) or SCOPE.search(
+        unquote(environ.get("QUERY_STRING", ""))
+    )
     key, region, service = signature.groups() if signature else ("", "us-east-1", "s3")
     account = ACCOUNT_IN_KEY.search(key)
     service = SERVICES.get(service, service)
@@ -46,7 +50,19 @@ def identify(environ, body):
         account=account.group(1) if account else DEFAULT_ACCOUNT,
         mutating=not READING.match(action) and params.get("DryRun") != "true",
         params=params,
+        signed=signature is not None,
     )
+
+
+def has_expired(environ):
+    """Whether this is a presigned address whose time is over."""
+    query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+    if "X-Amz-Date" not in query or "X-Amz-Expires" not in query:
+        return False
+    signed_at = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(
+        tzinfo=timezone.utc
+    )
+    return datetime.now(timezone.utc) > signed_at + timedelta(seconds=int(query["X-Amz-Expires"]))
 
 
 def query(environ, body):

@@ -7,7 +7,16 @@ import time
 from xml.sax.saxutils import escape
 
 FIELDS = {
-    "action", "service", "times", "skip", "when", "kind", "status", "code", "message", "seconds",
+    "action",
+    "service",
+    "times",
+    "skip",
+    "when",
+    "kind",
+    "status",
+    "code",
+    "message",
+    "seconds",
     "probability",
 }
 KINDS = {"error", "drop", "delay", "throttle"}
@@ -28,9 +37,17 @@ def new_fault(wanted):
     if unknown or kind not in KINDS or wanted.get("when", "before") not in ("before", "after"):
         raise ValueError(f"not a fault: {wanted} (fields {sorted(FIELDS)}, kinds {sorted(KINDS)})")
     fault = {
-        "action": "*", "service": None, "times": None if kind == "throttle" else 1, "skip": 0,
-        "when": "before", "kind": kind, "status": 500, "code": "InternalError",
-        "message": "An internal error has occurred", "seconds": 0.0, "probability": 1.0,
+        "action": "*",
+        "service": None,
+        "times": None if kind == "throttle" else 1,
+        "skip": 0,
+        "when": "before",
+        "kind": kind,
+        "status": 500,
+        "code": "InternalError",
+        "message": "An internal error has occurred",
+        "seconds": 0.0,
+        "probability": 1.0,
     }
     return {**fault, **wanted}
 

@@ -49,7 +49,13 @@ def unlisted(account):
     labels = {}
     for _, ec2 in regions("ec2", account):
         for groups in ec2.groups.values():
-            labels.update({group.id: "security_group:default" for group in groups.values() if group.is_default})
+            labels.update(
+                {
+                    group.id: "security_group:default"
+                    for group in groups.values()
+                    if group.is_default
+                }
+            )
         for vpc in ec2.vpcs.values():
             if vpc.is_default:
                 labels[vpc.id] = "vpc:default"
@@ -165,11 +171,15 @@ def compute(ec2):
                     "groups": sorted({g.id for i in instance.nics.values() for g in i.group_set}),
                     "profile": (instance.iam_instance_profile or {}).get("Arn"),
                     "metadata_options": options(instance.metadata_options),
-                    "user_data": digest(str(instance.user_data).encode()) if instance.user_data else None,
+                    "user_data": (
+                        digest(str(instance.user_data).encode()) if instance.user_data else None
+                    ),
                     "volumes": sorted(v.volume_id for v in instance.block_device_mapping.values()),
                 }
     for volume in ec2.volumes.values():
-        yield "volume", volume.id, volume.attachment.device if volume.attachment else None, tags_of(volume), {
+        yield "volume", volume.id, volume.attachment.device if volume.attachment else None, tags_of(
+            volume
+        ), {
             "size": volume.size,
             "type": volume.volume_type,
             "iops": volume.iops,
@@ -216,7 +226,8 @@ def route(one):
     target = one.gateway or one.nat_gateway or one.instance or one.interface or one.egress_only_igw
     where = one.destination_cidr_block or one.destination_ipv6_cidr_block
     return {
-        "to": where or (one.destination_prefix_list and one.destination_prefix_list.prefix_list_name),
+        "to": where
+        or (one.destination_prefix_list and one.destination_prefix_list.prefix_list_name),
         "by": target.id if target else None,
     }
 
@@ -226,7 +237,10 @@ def rule(ec2, one):
         "protocol": one.ip_protocol,
         "from": one.from_port,
         "to": one.to_port,
-        "source": one.cidr_ipv4 or one.cidr_ipv6 or one.source_group.get("GroupId") or one.prefix_list_id,
+        "source": one.cidr_ipv4
+        or one.cidr_ipv6
+        or one.source_group.get("GroupId")
+        or one.prefix_list_id,
         "description": one.description,
         "tags": dict(ec2.tags.get(one.id, {})),
     }
@@ -243,12 +257,16 @@ def in_elb(elb):
             "attributes": balancer.attrs,
         }
         for listener in balancer.listeners.values():
-            yield "listener", listener.arn, f"{balancer.name}:{listener.port}", tags(listener.arn), {
+            yield "listener", listener.arn, f"{balancer.name}:{listener.port}", tags(
+                listener.arn
+            ), {
                 "balancer": balancer.arn,
                 "protocol": listener.protocol,
                 "port": listener.port,
                 "forwards_to": sorted(
-                    arn for action in listener.default_actions for arn in elb._get_target_group_arns_from(action.data)
+                    arn
+                    for action in listener.default_actions
+                    for arn in elb._get_target_group_arns_from(action.data)
                 ),
             }
     for group in elb.target_groups.values():
@@ -307,7 +325,9 @@ def tag_list(tags):
 
 def in_route53(route53):
     for zone in route53.zones.values():
-        yield "hosted_zone", zone.resource_id, zone.name, dict(route53.resource_tags.get(zone.resource_id, {})), {
+        yield "hosted_zone", zone.resource_id, zone.name, dict(
+            route53.resource_tags.get(zone.resource_id, {})
+        ), {
             "name": zone.name,
             "private": truth(zone.private_zone),
             "vpcs": [vpc.get("vpc_id") for vpc in zone.vpcs],

@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 from . import control, faults, strict
-from .calls import identify
+from .calls import has_expired, identify
 from .world import CLOCK, LOCK, world
 
 
@@ -71,7 +71,7 @@ class Front:
         instead = faults.meet(here, call, "before")
         if instead:
             return instead
-        answer = self.ask_moto(call, environ, body)
+        answer = forbidden(call, environ) or self.ask_moto(call, environ, body)
         if kill:
             faults.end(kill)
         return faults.meet(here, call, "after") or answer
@@ -98,6 +98,15 @@ class Front:
                 traceback.print_exc()
                 return faults.error(call, 500, "InternalFailure", f"the test cloud: {bug!r}")
         return seen["status"], seen["headers"], answer
+
+
+def forbidden(call, environ):
+    """moto checks no signatures; nor do we, but there must be one, and a presigned one must last."""
+    if not call.signed:
+        return faults.error(call, 403, "AccessDenied", "Access Denied")
+    if has_expired(environ):
+        return faults.error(call, 403, "AccessDenied", "Request has expired")
+    return None
 
 
 def log(here, call):

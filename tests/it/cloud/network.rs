@@ -252,3 +252,16 @@ async fn what_was_just_made_may_not_be_seen_yet() {
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
     describe().await.expect("now it is");
 }
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let account = Account::new();
+    let create = account.ec2.create_vpc().cidr_block("10.0.0.0/16").dry_run(true).send().await;
+    assert_eq!(refused(create), "DryRunOperation");
+    assert_eq!(account.cloud.inventory()["vpc"], serde_json::Value::Null);
+    assert_eq!(account.cloud.mutating_calls(), 0);
+    let vpc = account.vpc().await;
+    let delete = account.ec2.delete_vpc().vpc_id(&vpc).dry_run(true).send().await;
+    assert_eq!(refused(delete), "DryRunOperation");
+    account.ec2.delete_vpc().vpc_id(&vpc).send().await.expect("it was still there");
+}

@@ -257,3 +257,56 @@ async fn tags_reach_everything_we_create_in_ec2() {
     let inventory = account.cloud.inventory();
     assert_eq!(inventory["network_interface"][0]["tags"]["key"], "value");
 }
+
+#[tokio::test]
+async fn a_star_comes_back_escaped_and_may_be_deleted_either_way() {
+    let account = Account::new();
+    let request = account.route53.create_hosted_zone().name("example.com");
+    let made = request.caller_reference("reference").send().await.expect("a zone");
+    let zone = made.hosted_zone.expect("a zone");
+    let change = |action, name: &str| {
+        let address = ResourceRecord::builder().value("10.0.0.1").build().expect("a record");
+        let record = ResourceRecordSet::builder().name(name).r#type(RrType::A).ttl(60);
+        let record = record.resource_records(address).build().expect("a record set");
+        let change = Change::builder().action(action).resource_record_set(record).build();
+        let batch = ChangeBatch::builder().changes(change.expect("a change")).build();
+        let request = account.route53.change_resource_record_sets().hosted_zone_id(zone.id());
+        request.change_batch(batch.expect("a batch")).send()
+    };
+    for name in ["*.apps.example.com", "\\052.apps.example.com."] {
+        change(ChangeAction::Create, "*.apps.example.com").await.expect("a record");
+        let request = account.route53.list_resource_record_sets().hosted_zone_id(zone.id());
+        let seen = request.send().await.expect("records");
+        let names: Vec<_> = seen.resource_record_sets().iter().map(|one| one.name()).collect();
+        assert!(names.contains(&"\\052.apps.example.com."), "{names:?}");
+        change(ChangeAction::Delete, name).await.expect("deleted");
+    }
+}
+
+#[tokio::test]
+async fn an_object_is_for_those_with_a_signature_that_lasts() {
+    let account = Account::new();
+    let name = format!("signed-{}", account.cloud.account());
+    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder();
+    let place = place.location_constraint("us-west-2".into()).build();
+    let request = account.s3.create_bucket().bucket(&name).create_bucket_configuration(place);
+    request.send().await.expect("a bucket");
+    let request = account.s3.put_object().bucket(&name).key("key");
+    request.body(b"content".to_vec().into()).send().await.expect("an object");
+    let presigned = async |seconds| {
+        let lasts = Duration::from_secs(seconds);
+        let config = aws_sdk_s3::presigning::PresigningConfig::expires_in(lasts).expect("a time");
+        let request = account.s3.get_object().bucket(&name).key("key").presigned(config).await;
+        request.expect("a request").uri().to_owned()
+    };
+    let get = |uri: &str| {
+        let path = uri.strip_prefix(account.cloud.endpoint()).expect("of this cloud");
+        account.cloud.http("GET", path)
+    };
+    let long = presigned(600).await;
+    assert_eq!(get(&long), ("200".to_owned(), "content".to_owned()));
+    assert_eq!(get(long.split('?').next().unwrap_or_default()).0, "403", "no signature");
+    let short = presigned(1).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert_eq!(get(&short).0, "403", "too late");
+}

@@ -171,6 +171,11 @@ impl Cloud {
         self.control("GET", "inventory", &Value::Null)["ids"].take()
     }
 
+    /// Status and body of a plain request, as a machine without any SDK makes it.
+    pub(crate) fn http(&self, method: &str, path: &str) -> (String, String) {
+        http(self.endpoint(), method, path, "").expect("an answer")
+    }
+
     fn control(&self, method: &str, path: &str, body: &Value) -> Value {
         let path = format!("/_groundplan/{path}?account={}", self.account);
         let body = if body.is_null() { String::new() } else { body.to_string() };

@@ -17,6 +17,7 @@ SUBJECTS = [
     "tokens",
     "visibility",
     "pages",
+    "dry_run",
 ]
 
 

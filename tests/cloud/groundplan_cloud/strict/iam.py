@@ -14,7 +14,9 @@ def remove_role_from_instance_profile(self, moto):
     profile = self.backend.get_instance_profile(self._get_param("InstanceProfileName"))
     name = self._get_param("RoleName")
     if name not in [role.name for role in profile.roles]:
-        raise NotFoundException(f"The role with name {name} cannot be found in the instance profile.")
+        raise NotFoundException(
+            f"The role with name {name} cannot be found in the instance profile."
+        )
     return moto()
 
 

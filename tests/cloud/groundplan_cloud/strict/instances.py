@@ -66,7 +66,9 @@ def run_instances(self, moto):
 
 @contextmanager
 def devices(params):
-    _devices.update({m.get("DeviceName"): m.get("Ebs", {}) for m in params.get("BlockDeviceMappings", [])})
+    _devices.update(
+        {m.get("DeviceName"): m.get("Ebs", {}) for m in params.get("BlockDeviceMappings", [])}
+    )
     try:
         yield
     finally:
@@ -102,7 +104,10 @@ def check_profile(self, profile):
     except NotFoundException:
         refuse("InvalidParameterValue", f"{parameter} Invalid IAM Instance Profile name")
     here = world_of(self)
-    if time.monotonic() < here.profiles_since.get(found.name, 0) + here.delays["instance_profile_visible"]:
+    if (
+        time.monotonic()
+        < here.profiles_since.get(found.name, 0) + here.delays["instance_profile_visible"]
+    ):
         refuse("InvalidParameterValue", f"{parameter} Invalid IAM Instance Profile name")
     if not found.roles:
         refuse(
@@ -123,9 +128,15 @@ def keep_as_sent(self, instance):
     if params.get("InstanceMarketOptions", {}).get("MarketType") == "spot":
         instance.spot_instance_request_id = f"sir-{instance.id[-8:]}"
     tags = self._parse_tag_specification().get("network-interface", {})
-    brought = {n["NetworkInterfaceId"] for n in params.get("NetworkInterfaces", []) if "NetworkInterfaceId" in n}
+    brought = {
+        n["NetworkInterfaceId"]
+        for n in params.get("NetworkInterfaces", [])
+        if "NetworkInterfaceId" in n
+    }
     asked_to_stay = {
-        int(n["DeviceIndex"]) for n in params.get("NetworkInterfaces", []) if n.get("DeleteOnTermination") is False
+        int(n["DeviceIndex"])
+        for n in params.get("NetworkInterfaces", [])
+        if n.get("DeleteOnTermination") is False
     }
     for index, interface in instance.nics.items():
         if interface.id not in brought:
@@ -136,7 +147,9 @@ def keep_as_sent(self, instance):
 def settle(here, instance):
     options = instance.metadata_options
     options.state = "pending"
-    CLOCK.after(here.delays["metadata_options_pending"], lambda: setattr(options, "state", "applied"))
+    CLOCK.after(
+        here.delays["metadata_options_pending"], lambda: setattr(options, "state", "applied")
+    )
     delay = here.delays["instance_pending"]
     if delay > 0:
         instance._state = InstanceState("pending", 0)
@@ -149,14 +162,19 @@ def settle(here, instance):
 
 
 @mend(Instance)
-def add_block_device(self, _moto, size, device_path, snapshot_id, encrypted, _delete, kms_key_id, volume_type):
+def add_block_device(
+    self, _moto, size, device_path, snapshot_id, encrypted, _delete, kms_key_id, volume_type
+):
     """As moto does, with the root volume's IOPS and throughput, and gone with the instance."""
     wanted = _devices.get(device_path, {})
     iops, throughput = wanted.get("Iops"), wanted.get("Throughput")
     if volume_type == "gp3":
         iops, throughput = iops or GP3_IOPS, throughput or GP3_THROUGHPUT
     elif throughput is not None:
-        refuse("InvalidParameterCombination", f"The parameter throughput is not supported for {volume_type} volumes.")
+        refuse(
+            "InvalidParameterCombination",
+            f"The parameter throughput is not supported for {volume_type} volumes.",
+        )
     volume = self.ec2_backend.create_volume(
         size=size,
         zone_name=self.placement.zone,

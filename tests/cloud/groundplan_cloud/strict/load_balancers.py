@@ -41,10 +41,13 @@ def create_load_balancer(self, moto):
     balancer.scheme = balancer.scheme or "internet-facing"
     if balancer.type == "network":
         rename(backend, balancer)
-        balancer.interfaces = [interface_in(backend, balancer, subnet) for subnet in balancer.subnets]
+        balancer.interfaces = [
+            interface_in(backend, balancer, subnet) for subnet in balancer.subnets
+        ]
     if not balancer.ready:
         CLOCK.after(
-            world_of(self).delays["load_balancer_provisioning"], lambda: setattr(balancer, "ready", True)
+            world_of(self).delays["load_balancer_provisioning"],
+            lambda: setattr(balancer, "ready", True),
         )
     return answer
 
@@ -56,7 +59,9 @@ def rename(backend, balancer):
     del backend.load_balancers[balancer.arn]
     balancer.arn = balancer.arn.replace(":loadbalancer/app/", ":loadbalancer/net/")
     backend.load_balancers[balancer.arn] = balancer
-    backend.tagging_service.tag_resource(balancer.arn, [{"Key": k, "Value": v} for k, v in tags.items()])
+    backend.tagging_service.tag_resource(
+        balancer.arn, [{"Key": k, "Value": v} for k, v in tags.items()]
+    )
 
 
 def interface_in(backend, balancer, subnet):
@@ -67,7 +72,9 @@ def interface_in(backend, balancer, subnet):
     interface.requester_id = "amazon-elb"
     interface.status = "in-use"
     groups = balancer.security_groups or []
-    interface._group_set = [backend.ec2_backend.get_security_group_from_id(group) for group in groups]
+    interface._group_set = [
+        backend.ec2_backend.get_security_group_from_id(group) for group in groups
+    ]
     if balancer.scheme == "internet-facing":
         interface.public_ip = f"192.0.2.{len(backend.ec2_backend.enis) % 254 + 1}"
     return interface
@@ -153,7 +160,10 @@ def describe_load_balancers(self, moto):
     """One unknown among many is an error; moto repeats the one before it."""
     known = self.elbv2_backend.load_balancers
     names = {balancer.name for balancer in known.values()}
-    if set(self._get_param("LoadBalancerArns", [])) - known.keys() or set(self._get_param("Names", [])) - names:
+    if (
+        set(self._get_param("LoadBalancerArns", [])) - known.keys()
+        or set(self._get_param("Names", [])) - names
+    ):
         raise LoadBalancerNotFoundError()
     return moto()
 
@@ -162,7 +172,9 @@ def describe_load_balancers(self, moto):
 def describe_tags(self, moto):
     arns = self._get_param("ResourceArns", [])
     if len(arns) > TAGGED_AT_ONCE:
-        raise ELBClientError("ValidationError", f"You can describe the tags of at most {TAGGED_AT_ONCE} resources")
+        raise ELBClientError(
+            "ValidationError", f"You can describe the tags of at most {TAGGED_AT_ONCE} resources"
+        )
     for arn in arns:
         self.elbv2_backend._get_resource_by_arn(arn)
     return moto()

@@ -43,7 +43,11 @@ def check(options):
 def inherited(self, ami, wanted):
     """What a launch gets: its own options, else the account's defaults, else the image's
     ("Order of precedence for instance metadata options", EC2 user guide)."""
-    image = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2} if ami.imds_support == "v2.0" else {}
+    image = (
+        {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
+        if ami.imds_support == "v2.0"
+        else {}
+    )
     account = world_of(self).metadata_defaults.get(self.region, {})
     return {**image, **account, **(wanted or {})}
 
@@ -63,12 +67,15 @@ def modify_instance_metadata_options(self, _moto):
         )
     options = copy.copy(instance.metadata_options)
     for field, value in params.items():
-        setattr(options, ATTRIBUTES[field], int(value) if field == "HttpPutResponseHopLimit" else value)
+        setattr(
+            options, ATTRIBUTES[field], int(value) if field == "HttpPutResponseHopLimit" else value
+        )
     options.state = "pending"
     instance.metadata_options = options
     said = copy.copy(options)
     CLOCK.after(
-        world_of(self).delays["metadata_options_pending"], lambda: setattr(options, "state", "applied")
+        world_of(self).delays["metadata_options_pending"],
+        lambda: setattr(options, "state", "applied"),
     )
     return ActionResult({"InstanceId": instance.id, "InstanceMetadataOptions": said})
 

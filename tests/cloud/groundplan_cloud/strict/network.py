@@ -97,7 +97,11 @@ def attach_internet_gateway(self, moto):
     vpc_id = self._get_param("VpcId")
     self.ec2_backend.get_vpc(vpc_id)
     for gateway in self.ec2_backend.internet_gateways.values():
-        if gateway.vpc and gateway.vpc.id == vpc_id and gateway.id != self._get_param("InternetGatewayId"):
+        if (
+            gateway.vpc
+            and gateway.vpc.id == vpc_id
+            and gateway.id != self._get_param("InternetGatewayId")
+        ):
             refuse(
                 "InvalidParameterValue",
                 f"Network {vpc_id} already has an internet gateway attached",
@@ -163,7 +167,9 @@ def delete_nat_gateway(self, _moto):
         refuse("NatGatewayNotFound", f"NAT gateway {nat.id} was not found")
     if nat.state != "deleting":
         nat.state = "deleting"
-        CLOCK.after(world_of(self).delays["nat_gateway_deleting"], lambda: nat_is_gone(backend, nat))
+        CLOCK.after(
+            world_of(self).delays["nat_gateway_deleting"], lambda: nat_is_gone(backend, nat)
+        )
     return ActionResult({"NatGatewayId": nat.id})
 
 
@@ -212,10 +218,14 @@ def create_vpc_endpoint(self, moto):
         interface.interface_type = "vpc_endpoint"
         interface.requester_managed = True
         interface.status = "in-use"
-        interface._group_set = [backend.get_security_group_from_id(g) for g in endpoint.security_group_ids]
+        interface._group_set = [
+            backend.get_security_group_from_id(g) for g in endpoint.security_group_ids
+        ]
     if kind != "Gateway" or here.delays["vpc_endpoint_pending"] > 0:
         endpoint.state = "pending"
-        CLOCK.after(here.delays["vpc_endpoint_pending"], lambda: setattr(endpoint, "state", "available"))
+        CLOCK.after(
+            here.delays["vpc_endpoint_pending"], lambda: setattr(endpoint, "state", "available")
+        )
     return answer
 
 
@@ -252,7 +262,9 @@ def delete_network_interface(self, moto):
     wanted = self._get_param("NetworkInterfaceId")
     interface = self.ec2_backend.get_network_interface(wanted)
     if interface.status == "in-use":
-        refuse("InvalidNetworkInterface.InUse", f"Network interface '{wanted}' is currently in use.")
+        refuse(
+            "InvalidNetworkInterface.InUse", f"Network interface '{wanted}' is currently in use."
+        )
     return moto()
 
 

@@ -29,7 +29,9 @@ def paged(field):
     def method(self, moto):
         size, token = self.params.get("MaxResults"), self.params.get("NextToken")
         if size is not None and int(size) not in SIZES:
-            refuse("InvalidParameterValue", f"Value ( {size} ) for parameter maxResults is invalid.")
+            refuse(
+                "InvalidParameterValue", f"Value ( {size} ) for parameter maxResults is invalid."
+            )
         answer = moto()
         result = answer._result
         everything = list(result.get(field) or [])

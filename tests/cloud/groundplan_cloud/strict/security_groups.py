@@ -39,7 +39,9 @@ def atomic(direction):
             setattr(group, direction, before)
             raise
         known = {rule.id for rule in before}
-        answer._result["SecurityGroupRules"] = [r for r in getattr(group, direction) if r.id not in known]
+        answer._result["SecurityGroupRules"] = [
+            r for r in getattr(group, direction) if r.id not in known
+        ]
         return answer
 
     return method
@@ -65,7 +67,10 @@ def delete_security_group(self, moto):
     )
     if group is not None:
         if group.is_default:
-            refuse("CannotDelete", f'the specified group: "{group.id}" name: "default" cannot be deleted by a user')
+            refuse(
+                "CannotDelete",
+                f'the specified group: "{group.id}" name: "default" cannot be deleted by a user',
+            )
         for holder in holders_of(backend, group):
             violates(f"resource {group.id}", holder)
     return moto()

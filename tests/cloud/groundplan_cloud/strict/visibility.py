@@ -25,10 +25,16 @@ CREATIONS = {
 DESCRIPTIONS = {
     "describe_addresses": ("Addresses", "AllocationIds", "InvalidAllocationID.NotFound"),
     "describe_dhcp_options": ("DhcpOptions", "DhcpOptionsIds", "InvalidDhcpOptionID.NotFound"),
-    "describe_internet_gateways": ("InternetGateways", "InternetGatewayIds", "InvalidInternetGatewayID.NotFound"),
+    "describe_internet_gateways": (
+        "InternetGateways",
+        "InternetGatewayIds",
+        "InvalidInternetGatewayID.NotFound",
+    ),
     "describe_nat_gateways": ("NatGateways", "NatGatewayIds", "NatGatewayNotFound"),
     "describe_network_interfaces": (
-        "NetworkInterfaces", "NetworkInterfaceIds", "InvalidNetworkInterfaceID.NotFound",
+        "NetworkInterfaces",
+        "NetworkInterfaceIds",
+        "InvalidNetworkInterfaceID.NotFound",
     ),
     "describe_route_tables": ("RouteTables", "RouteTableIds", "InvalidRouteTableID.NotFound"),
     "describe_security_groups": ("SecurityGroups", "GroupIds", "InvalidGroup.NotFound"),
@@ -60,7 +66,9 @@ def looking(field, ids, code):
                 refuse(code, f"The ID '{wanted}' does not exist")
         answer = moto()
         if hidden:
-            answer._result[field] = [one for one in answer._result[field] if not is_hidden(one, hidden)]
+            answer._result[field] = [
+                one for one in answer._result[field] if not is_hidden(one, hidden)
+            ]
         return answer
 
     return method

@@ -1,0 +1,36 @@
+"""DryRun changes nothing, also where moto does not know the parameter."""
+
+from moto.core.utils import method_names_from_class
+from moto.ec2.responses import EC2Response
+
+from .mend import replace
+
+CHANGING = (
+    "allocate_",
+    "associate_",
+    "attach_",
+    "authorize_",
+    "copy_",
+    "create_",
+    "delete_",
+    "deregister_",
+    "detach_",
+    "disassociate_",
+    "modify_",
+    "release_",
+    "replace_",
+    "revoke_",
+    "terminate_",
+)
+# This one checks its parameters before it rehearses; run_instances does too.
+CHECKING = {"modify_instance_metadata_options"}
+
+
+def rehearsed(self, moto):
+    self.error_on_dryrun()
+    return moto()
+
+
+for name in method_names_from_class(EC2Response):
+    if name.startswith(CHANGING) and name not in CHECKING:
+        replace(EC2Response, name, rehearsed)
