@@ -57,7 +57,7 @@ pub fn push_record(text: &mut Vec<u8>, lineage: &str, serial: u64, entry: &Entry
     push(text, lineage, &serial.to_string(), entry);
 }
 
-fn push<T: Serialize>(text: &mut Vec<u8>, lineage: &str, label: &str, content: &T) {
+pub(super) fn push<T: Serialize>(text: &mut Vec<u8>, lineage: &str, label: &str, content: &T) {
     let begin = text.len();
     text.extend_from_slice(&[b'-'; CHECKSUM]);
     text.push(b' ');

@@ -1,1 +1,383 @@
+//! The rules of [`State::record`], and the histories that the tests of the homes are made of.
 
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+pub(super) fn cluster() -> Cluster {
+    Cluster {
+        name: "prod".to_owned(),
+        infra_id: "prod-x7k2p".to_owned(),
+        cluster_id: "6a3c9c1e-6a54-4c1e-9a58-6a1f6fd3ad11".to_owned(),
+        region: "us-west-2".to_owned(),
+    }
+}
+
+pub(super) fn address(name: &str) -> Address {
+    Address::new("node", name)
+}
+
+pub(super) fn create(name: &str, generation: u64) -> Entry {
+    let inputs = json!({ "name": name, "size": generation, "text": "two\nlines, \"quoted\" ü" });
+    Entry::CreateStarted {
+        address: address(name),
+        generation,
+        inputs,
+        after: vec![address("base")],
+    }
+}
+
+pub(super) fn created(name: &str, status: Status) -> Entry {
+    Entry::Created { address: address(name), outputs: json!({ "id": format!("n-{name}") }), status }
+}
+
+pub(super) fn advanced(name: &str, status: Status) -> Entry {
+    Entry::Advanced { address: address(name), status, outputs: None }
+}
+
+pub(super) fn update(name: &str) -> Entry {
+    Entry::UpdateStarted { address: address(name), inputs: json!({ "size": 9 }), after: Vec::new() }
+}
+
+pub(super) fn deposed(name: &str) -> Entry {
+    Entry::Deposed { address: address(name) }
+}
+
+pub(super) fn delete(name: &str, generation: u64) -> Entry {
+    Entry::DeleteStarted { address: address(name), generation }
+}
+
+pub(super) fn deleted(name: &str, generation: u64) -> Entry {
+    Entry::Deleted { address: address(name), generation }
+}
+
+fn refused(name: &str) -> Entry {
+    Entry::CreateRefused { address: address(name) }
+}
+
+fn vanished(name: &str) -> Entry {
+    Entry::Vanished { address: address(name) }
+}
+
+fn learnt(question: &str, answer: Value) -> Entry {
+    Entry::Learnt { question: question.to_owned(), answer }
+}
+
+/// Some forty entries, every kind among them.
+pub(super) fn history() -> Vec<Entry> {
+    let mut entries = vec![
+        Entry::Identified { cluster: cluster() },
+        learnt("zones", json!(["us-west-2a", "us-west-2b"])),
+        learnt("account", json!("123456789012")),
+        learnt("account", Value::Null),
+    ];
+    for name in ["base", "a", "b", "c", "d", "e"] {
+        entries.extend([create(name, 1), created(name, Status::Created)]);
+        entries.push(advanced(name, Status::Ready));
+    }
+    entries.extend([create("f", 1), refused("f"), vanished("e"), create("e", 2)]);
+    entries.extend([created("e", Status::Configured), update("a"), advanced("a", Status::Ready)]);
+    entries.push(Entry::Relinked { address: address("b"), after: vec![address("a")] });
+    entries.extend([deposed("c"), create("c", 2), created("c", Status::Ready)]);
+    entries.extend([delete("c", 1), deleted("c", 1), delete("d", 1), deleted("d", 1)]);
+    entries.extend([create("d", 2), deposed("b"), create("b", 2), delete("base", 1)]);
+    entries
+}
+
+/// The state after these entries.
+pub(super) fn told(state: State, entries: &[Entry]) -> State {
+    entries.iter().fold(state, |mut state, entry| {
+        state.record(entry).unwrap();
+        state
+    })
+}
+
+fn lineage() -> State {
+    State::new("lineage".to_owned())
+}
+
+/// Everything that might be said next of one of four addresses, much of it impossible.
+fn conceivable(state: &State, name: &str, dice: u64) -> Vec<Entry> {
+    let generation = state.generation + dice % 2;
+    let lives = state.deposed.get(&address(name)).into_iter().flatten();
+    let lives = lives.chain(state.resources.get(&address(name)));
+    let mut entries: Vec<_> = lives
+        .flat_map(|life| [delete(name, life.generation), deleted(name, life.generation)])
+        .collect();
+    let statuses = [Status::Created, Status::Configured, Status::Updating, Status::Ready];
+    entries.extend(statuses.map(|status| created(name, status)));
+    entries.extend(statuses.map(|status| advanced(name, status)));
+    entries.extend([create(name, generation), create(name, generation), refused(name)]);
+    entries.extend([update(name), deposed(name), vanished(name)]);
+    entries.push(Entry::Relinked { address: address(name), after: vec![address("a")] });
+    entries.push(learnt(name, if dice.is_multiple_of(3) { Value::Null } else { json!(dice) }));
+    entries.push(Entry::Identified { cluster: cluster() });
+    entries
+}
+
+/// A random history that a state has accepted.
+pub(super) fn legal_history() -> impl Strategy<Value = Vec<Entry>> {
+    prop::collection::vec((0..4usize, any::<u64>()), 0..60).prop_map(|choices| {
+        let mut state = lineage();
+        let choose = |(name, dice): (usize, u64)| {
+            let mut entries = conceivable(&state, ["a", "b", "c", "d"][name], dice);
+            entries.retain(|entry| state.clone().record(entry).is_ok());
+            let index = usize::try_from(dice >> 8).unwrap() % entries.len();
+            let entry = entries.swap_remove(index);
+            state.record(&entry).unwrap();
+            entry
+        };
+        choices.into_iter().map(choose).collect()
+    })
+}
+
+/// Asserts that an entry is refused for this reason and leaves no trace.
+#[track_caller]
+fn assert_refused(entries: &[Entry], entry: &Entry, why: &str) {
+    let mut state = told(lineage(), entries);
+    let before = state.clone();
+    let illegal = state.record(entry).expect_err("it was accepted");
+    assert_eq!(illegal.why, why);
+    assert_eq!(illegal.serial, before.serial + 1);
+    assert_eq!(state, before);
+}
+
+#[test]
+fn the_sample_history_has_every_entry_and_is_legal() {
+    let entries = history();
+    let names: std::collections::BTreeSet<_> = entries.iter().map(Entry::name).collect();
+    assert_eq!(names.len(), 12);
+    let state = told(lineage(), &entries);
+    assert_eq!(state.serial, entries.len() as u64);
+    assert_eq!(state.generation, 2);
+    assert_eq!(state.deposed.len(), 1);
+    assert!(entries.len() >= 40, "{}", entries.len());
+}
+
+#[test]
+fn a_state_is_of_one_cluster() {
+    let other = Cluster { infra_id: "prod-00000".to_owned(), ..cluster() };
+    let known = [Entry::Identified { cluster: cluster() }];
+    assert_refused(&known, &Entry::Identified { cluster: other }, "the cluster is known already");
+    told(lineage(), &[&known[..], &known[..]].concat());
+}
+
+#[test]
+fn an_answer_of_null_forgets_a_fact() {
+    let state = told(lineage(), &[learnt("zones", json!(1)), learnt("zones", Value::Null)]);
+    assert!(state.facts.is_empty());
+}
+
+#[test]
+fn a_taken_address_is_not_created_again() {
+    let made = [create("a", 1), created("a", Status::Created)];
+    assert_refused(&made, &create("a", 2), "the address is taken");
+    assert_refused(&made, &create("a", 1), "the address is taken");
+}
+
+#[test]
+fn an_unanswered_creation_is_asked_for_again_as_the_same_life_only() {
+    let asked = [create("a", 1)];
+    assert_eq!(told(lineage(), &[&asked[..], &asked[..]].concat()).resources.len(), 1);
+    assert_refused(&asked, &create("a", 2), "another life is being made");
+}
+
+#[test]
+fn an_unanswered_creation_is_asked_for_again_after_others_have_been() {
+    let state = told(lineage(), &[create("a", 1), create("b", 2), create("a", 1)]);
+    assert_eq!(state.generation, 2);
+}
+
+#[test]
+fn a_generation_is_not_used_again_later() {
+    let gone = [create("a", 2), created("a", Status::Ready), vanished("a")];
+    assert_refused(&gone, &create("a", 1), "its generation is in the past");
+}
+
+#[test]
+fn a_new_life_is_not_taken_for_the_deposed_one() {
+    let deposed = [create("a", 1), created("a", Status::Ready), deposed("a")];
+    assert_refused(&deposed, &create("a", 1), "its generation is that of a deposed one");
+}
+
+#[test]
+fn only_an_unanswered_creation_can_be_refused() {
+    assert_refused(&[], &refused("a"), "nothing is known by it");
+    let made = [create("a", 1), created("a", Status::Created)];
+    assert_refused(&made, &refused("a"), "it is not that far");
+}
+
+#[test]
+fn a_refused_replacement_gives_the_address_back() {
+    let made = [create("a", 1), created("a", Status::Ready)];
+    let before = told(lineage(), &made);
+    let after = told(before.clone(), &[deposed("a"), create("a", 2), refused("a")]);
+    assert_eq!(after.resources, before.resources);
+    assert!(after.deposed.is_empty());
+}
+
+#[test]
+fn only_an_unanswered_creation_is_answered() {
+    assert_refused(&[], &created("a", Status::Ready), "nothing is known by it");
+    let made = [create("a", 1), created("a", Status::Created)];
+    assert_refused(&made, &created("a", Status::Created), "it is not that far");
+}
+
+#[test]
+fn an_answered_creation_is_somewhere_on_the_way_to_ready() {
+    let why = "an answered creation is created, configured or ready";
+    for status in [Status::Creating, Status::Updating, Status::Deleting] {
+        assert_refused(&[create("a", 1)], &created("a", status), why);
+    }
+}
+
+#[test]
+fn what_is_not_answered_or_being_deleted_does_not_advance() {
+    assert_refused(&[], &advanced("a", Status::Ready), "nothing is known by it");
+    assert_refused(&[create("a", 1)], &advanced("a", Status::Ready), "it is not that far");
+    let doomed = [create("a", 1), created("a", Status::Ready), delete("a", 1)];
+    assert_refused(&doomed, &advanced("a", Status::Ready), "it is not that far");
+}
+
+#[test]
+fn nothing_moves_back() {
+    let ready = [create("a", 1), created("a", Status::Ready)];
+    let configured = [create("a", 1), created("a", Status::Configured)];
+    for back in [Status::Creating, Status::Created, Status::Configured, Status::Updating] {
+        assert_refused(&ready, &advanced("a", back), "it would move back");
+    }
+    assert_refused(&configured, &advanced("a", Status::Created), "it would move back");
+    assert_refused(&configured, &advanced("a", Status::Deleting), "it would move back");
+}
+
+#[test]
+fn an_update_ends_at_any_step_of_a_creation() {
+    for status in [Status::Created, Status::Configured, Status::Updating, Status::Ready] {
+        let entries = [create("a", 1), created("a", Status::Ready), update("a")];
+        let state = told(told(lineage(), &entries), &[advanced("a", status)]);
+        assert_eq!(state.resources[&address("a")].status, status);
+        assert_eq!(state.resources[&address("a")].inputs, json!({ "size": 9 }));
+    }
+}
+
+#[test]
+fn what_is_not_answered_or_being_deleted_is_not_updated() {
+    assert_refused(&[], &update("a"), "nothing is known by it");
+    assert_refused(&[create("a", 1)], &update("a"), "it is not that far");
+    let doomed = [create("a", 1), created("a", Status::Ready), delete("a", 1)];
+    assert_refused(&doomed, &update("a"), "it is not that far");
+}
+
+#[test]
+fn what_is_not_known_is_not_relinked() {
+    let relinked = Entry::Relinked { address: address("a"), after: Vec::new() };
+    assert_refused(&[], &relinked, "nothing is known by it");
+}
+
+#[test]
+fn what_may_not_exist_is_not_deposed() {
+    assert_refused(&[], &deposed("a"), "nothing is known by it");
+    assert_refused(&[create("a", 1)], &deposed("a"), "its creation has not been answered");
+}
+
+#[test]
+fn only_a_life_that_is_known_is_deleted() {
+    assert_refused(&[], &delete("a", 1), "nothing is known by it");
+    let made = [create("a", 1), created("a", Status::Ready)];
+    assert_refused(&made, &delete("a", 2), "nothing is known by it");
+    assert_refused(&made, &deleted("a", 2), "nothing is known by it");
+}
+
+#[test]
+fn a_deletion_is_announced() {
+    let made = [create("a", 1), created("a", Status::Ready)];
+    assert_refused(&made, &deleted("a", 1), "its deletion was not announced");
+}
+
+#[test]
+fn a_deletion_ends_the_life_it_names_and_no_other() {
+    let replaced = [
+        create("a", 1),
+        created("a", Status::Ready),
+        deposed("a"),
+        create("a", 2),
+        created("a", Status::Ready),
+        delete("a", 1),
+        delete("a", 1), // again, after a crash
+    ];
+    let state = told(lineage(), &replaced);
+    let without_old = told(state.clone(), &[deleted("a", 1)]);
+    assert_eq!(without_old.resources, state.resources);
+    assert!(without_old.deposed.is_empty());
+    let without_new = told(state, &[delete("a", 2), deleted("a", 2)]);
+    assert!(without_new.resources.is_empty());
+    assert_eq!(without_new.deposed[&address("a")].len(), 1);
+}
+
+#[test]
+fn what_may_not_exist_does_not_vanish() {
+    assert_refused(&[], &vanished("a"), "nothing is known by it");
+    assert_refused(&[create("a", 1)], &vanished("a"), "its creation has not been answered");
+}
+
+#[test]
+fn an_illegal_entry_is_named_without_its_contents() {
+    let mut state = told(lineage(), &[create("a", 1), created("a", Status::Ready)]);
+    let message = state.record(&create("a", 2)).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "entry 3 (create_started node.a) cannot follow what was recorded before it: the address \
+         is taken"
+    );
+}
+
+#[test]
+fn a_token_fits_everywhere_and_is_the_same_in_every_run() {
+    let state = told(lineage(), &[Entry::Identified { cluster: cluster() }]);
+    let token = state.token(&Address::from("instance.master-0"), 1);
+    assert_eq!(token, "gp-23487bd290a58bd832273df736a1fe43dcd668dd");
+    let long = state.token(&Address::new("instance", &"ü".repeat(300)), u64::MAX);
+    for token in [token, long] {
+        assert!(token.is_ascii() && token.len() <= 64, "{token}");
+    }
+}
+
+#[test]
+fn tokens_differ_by_cluster_address_and_generation() {
+    let place = Address::from("node.a");
+    let mut tokens = vec![
+        token("c1", &place, 1),
+        token("c1", &place, 2),
+        token("c1", &Address::from("node.a1"), 1),
+        token("c2", &place, 1),
+        lineage().token(&place, 1),
+        State::new("another".to_owned()).token(&place, 1),
+    ];
+    tokens.sort();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 6);
+}
+
+proptest! {
+    #[test]
+    fn a_state_is_the_same_after_its_text(entries in legal_history()) {
+        let state = told(lineage(), &entries);
+        let mut text = snapshot::write(&state);
+        prop_assert_eq!(&serde_json::from_slice::<State>(&serde_json::to_vec(&state)?)?, &state);
+        prop_assert_eq!(snapshot::read(&mut text).unwrap().state, state);
+    }
+
+    #[test]
+    fn an_entry_that_is_refused_leaves_no_trace(entries in legal_history(), dice: u64) {
+        let state = told(lineage(), &entries);
+        for entry in conceivable(&state, "a", dice) {
+            let mut moved = state.clone();
+            if moved.record(&entry).is_err() {
+                prop_assert_eq!(&moved, &state);
+            } else {
+                prop_assert_eq!(moved.serial, state.serial + 1);
+            }
+        }
+    }
+}
