@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 use uuid::Uuid;
 
 use super::error::HomeError;
-use super::local::{NEW, make_folder, tidy};
+use super::folder::{NEW, make_folder, tidy};
 
 const LOCK: &str = "lock";
 const HOLDER: &str = "lock.json";

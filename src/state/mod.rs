@@ -8,6 +8,7 @@
 //! - [`snapshot`], [`journal`]: the text of the two halves, pure.
 
 pub mod error;
+mod folder;
 pub mod journal;
 pub mod local;
 pub mod lock;

@@ -1,0 +1,83 @@
+//! Folders and whole files, made durably and for the owner alone. Never changes a file in place.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use uuid::Uuid;
+
+use super::error::HomeError;
+
+const BACKUP: &str = ".backup";
+/// Prefixes of what only exists for a moment.
+pub(super) const NEW: &str = ".new-";
+const OLD: &str = ".old-";
+
+/// Makes the folder and what is missing above it, for the owner alone, durably.
+pub(super) fn make_folder(dir: &Path) -> Result<(), HomeError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let refused = |source| HomeError::Unwritable { action: "create", path: dir.to_owned(), source };
+    let missing = dir.ancestors().take_while(|above| !above.as_os_str().is_empty());
+    let missing: Vec<_> = missing.take_while(|above| !above.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(refused)?;
+    for made in missing {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty());
+        sync_folder(above.unwrap_or(Path::new("."))).map_err(refused)?;
+    }
+    Ok(())
+}
+
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+pub(super) fn replace_file(dir: &Path, path: &Path, text: &[u8]) -> io::Result<File> {
+    let mut file = NamedTempFile::with_prefix_in(NEW, dir)?; // for the owner alone: 0600
+    file.write_all(text)?;
+    file.as_file().sync_all()?;
+    keep_backup(dir, path);
+    let file = file.persist(path)?;
+    sync_folder(dir)?;
+    Ok(file)
+}
+
+/// Gives the file a second name, at no cost. There is always a file by the first. Where the file
+/// system has no such links there is no backup, and nothing depends on one.
+fn keep_backup(dir: &Path, path: &Path) {
+    let backup = backup_of(path);
+    let passing = dir.join(format!("{OLD}{}", Uuid::new_v4()));
+    if fs::hard_link(path, &passing).is_ok() {
+        let _ = fs::rename(&passing, backup);
+        let _ = fs::remove_file(&passing); // where both were the same file, or it was refused
+    }
+}
+
+/// Removes what writers that were killed have left. For whoever holds the lock.
+pub(super) fn tidy(dir: &Path) {
+    for file in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(NEW) || name.starts_with(OLD) {
+            let _ = fs::remove_file(file.path()); // only untidy
+        }
+    }
+}
+
+pub(super) fn backup_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(BACKUP);
+    name.into()
+}
+
+/// The content of a file, if there is one.
+pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, HomeError> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(HomeError::Unreadable { path: path.to_owned(), source }),
+    }
+}

@@ -1,0 +1,236 @@
+//! Reads a state from the files of a folder. Never writes, and never guesses: what is not what was
+//! written is an error that says where, and what brings it back.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::{JOURNAL, SNAPSHOT, Stamp};
+use crate::state::State;
+use crate::state::error::{Damage, HomeError, Place, Unusable};
+use crate::state::folder::{backup_of, read_file};
+use crate::state::journal::{Header, Reader};
+use crate::state::snapshot::{self, Snapshot};
+
+const RESTORE: &str = "restore state.json and journal from a backup of this folder";
+const JOURNAL_LOST: &str = "restore the journal from a backup of this folder; to go on without what \
+    was recorded in it, remove it and replace the first line of state.json by `{`";
+
+/// The files of a folder, read in an order that makes sense while somebody else writes.
+pub(super) struct Files {
+    dir: PathBuf,
+    pub(super) snapshot: Option<Vec<u8>>,
+    pub(super) journal: Option<JournalFile>,
+}
+
+pub(super) struct JournalFile {
+    text: Vec<u8>,
+    pub(super) stamp: Stamp,
+}
+
+pub(super) struct Loaded {
+    pub(super) state: State,
+    pub(super) end: Option<u64>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Files {
+    /// The journal first: a compaction in between leaves a snapshot that knows all of it.
+    pub(super) fn read(dir: &Path) -> Result<Self, HomeError> {
+        let journal = read_journal(&dir.join(JOURNAL))?;
+        let snapshot = read_file(&dir.join(SNAPSHOT))?;
+        let journal = match journal {
+            // Both were begun between the two looks.
+            None if snapshot.is_some() => read_journal(&dir.join(JOURNAL))?,
+            journal => journal,
+        };
+        Ok(Self { dir: dir.to_owned(), snapshot, journal })
+    }
+
+    pub(super) fn load(mut self) -> Result<Loaded, HomeError> {
+        let snapshot = self.snapshot.take();
+        let snapshot = snapshot.map(|text| self.load_snapshot(text)).transpose()?;
+        let Some(journal) = self.journal.take() else { return self.without_journal(snapshot) };
+        self.replay(snapshot.map(|snapshot| snapshot.state), &journal.text)
+    }
+
+    fn load_snapshot(&self, mut text: Vec<u8>) -> Result<Snapshot, HomeError> {
+        let path = self.dir.join(SNAPSHOT);
+        if text.is_empty() {
+            return Err(HomeError::Empty { path, hint: self.rebuild_hint() });
+        }
+        snapshot::read(&mut text).map_err(|unusable| match unusable {
+            Unusable::NewerFormat(found) => HomeError::NewerFormat { path, found },
+            Unusable::Damaged(damage) => {
+                let hint = format!(
+                    "{}; if it was changed by hand and is meant as it is, replace its first line by `{{`",
+                    self.rebuild_hint()
+                );
+                HomeError::Damaged { path, damage, hint }
+            }
+        })
+    }
+
+    /// Nothing at all is a new state; a lone snapshot is one only if somebody wrote it by hand.
+    fn without_journal(&self, snapshot: Option<Snapshot>) -> Result<Loaded, HomeError> {
+        let (path, because, hint) = match snapshot {
+            Some(Snapshot { state, sealed: false }) => {
+                return Ok(Loaded { state, end: None, warnings: Vec::new() });
+            }
+            Some(_) => (
+                self.dir.join(JOURNAL),
+                "what was recorded after state.json was written would be forgotten",
+                JOURNAL_LOST,
+            ),
+            None if !self.has_backups() => {
+                let state = State::new(Uuid::new_v4().to_string());
+                return Ok(Loaded { state, end: None, warnings: Vec::new() });
+            }
+            None => (
+                self.dir.join(SNAPSHOT),
+                "its backup says that it was there",
+                "restore state.json and journal from a backup; for a new cluster use another \
+                 folder",
+            ),
+        };
+        Err(HomeError::Missing { path, because: because.to_owned(), hint: hint.to_owned() })
+    }
+
+    fn has_backups(&self) -> bool {
+        let backup = |name| backup_of(&self.dir.join(name)).exists();
+        backup(SNAPSHOT) || backup(JOURNAL)
+    }
+
+    fn replay(&self, snapshot: Option<State>, text: &[u8]) -> Result<Loaded, HomeError> {
+        let path = self.dir.join(JOURNAL);
+        if text.is_empty() {
+            let hint = if snapshot.is_some() { JOURNAL_LOST } else { RESTORE };
+            return Err(HomeError::Empty { path, hint: hint.to_owned() });
+        }
+        let unusable = |unusable| self.journal_error(unusable);
+        let mut reader = Reader::new(text).map_err(unusable)?;
+        let mut state = match snapshot {
+            Some(state) => self.fits(state, reader.header())?,
+            None if reader.header().base > 0 => {
+                let base = reader.header().base;
+                return Err(HomeError::Missing {
+                    path: self.dir.join(SNAPSHOT),
+                    because: format!("the journal beside it begins after record {base}"),
+                    hint: self.rebuild_hint(),
+                });
+            }
+            None => {
+                let Header { format, lineage, .. } = reader.header().clone();
+                State { format, ..State::new(lineage) }
+            }
+        };
+        while let Some(line) = reader.next_record().map_err(unusable)? {
+            state.replay(line).map_err(|damage| unusable(damage.into()))?;
+        }
+        let end = (reader.serial() == state.serial).then_some(reader.end() as u64);
+        let torn = reader.torn().map(|(place, length)| torn_warning(&path, place, length));
+        Ok(Loaded { state, end, warnings: torn.into_iter().collect() })
+    }
+
+    fn fits(&self, state: State, header: &Header) -> Result<State, HomeError> {
+        let path = self.dir.join(JOURNAL);
+        if header.lineage != state.lineage {
+            let (found, expected) = (header.lineage.clone(), state.lineage);
+            return Err(HomeError::ForeignLineage { path, found, expected });
+        }
+        if header.base > state.serial {
+            let why = format!(
+                "it begins after record {}, and state.json ends with record {}",
+                header.base, state.serial
+            );
+            let damage = Damage { line: 1, offset: 0, serial: None, why };
+            return Err(HomeError::Damaged { path, damage, hint: self.rebuild_hint() });
+        }
+        Ok(state)
+    }
+
+    fn journal_error(&self, unusable: Unusable) -> HomeError {
+        let path = self.dir.join(JOURNAL);
+        let damage = match unusable {
+            Unusable::NewerFormat(found) => return HomeError::NewerFormat { path, found },
+            Unusable::Damaged(damage) => damage,
+        };
+        let restore = "restore it from a backup of this folder";
+        let hint = match damage.serial {
+            Some(serial) => format!(
+                "{restore}; or cut it there, which forgets record {serial} and all after it: \
+                 truncate -s {} {}",
+                damage.offset,
+                quoted(&path)
+            ),
+            None => restore.to_owned(),
+        };
+        HomeError::Damaged { path, damage, hint }
+    }
+
+    /// What brings the snapshot back. The backups are only named where they really do.
+    fn rebuild_hint(&self) -> String {
+        let Some((serial, snapshot)) = self.rebuilt() else {
+            return RESTORE.to_owned();
+        };
+        let first = if snapshot { "mv state.json.backup state.json" } else { "rm -f state.json" };
+        format!(
+            "the backups have everything up to record {serial}: cd {} && {first} && \
+             cat journal.backup journal > joined && mv joined journal",
+            quoted(&self.dir)
+        )
+    }
+
+    /// How far the backups and the journal lead, and whether a snapshot is part of it.
+    fn rebuilt(&self) -> Option<(u64, bool)> {
+        let backup = |name| read_file(&backup_of(&self.dir.join(name))).ok().flatten();
+        let mut text = backup(JOURNAL)?;
+        text.extend(read_file(&self.dir.join(JOURNAL)).ok()??);
+        let snapshot = backup(SNAPSHOT).map(|mut text| snapshot::read(&mut text));
+        let mut reader = Reader::new(&text).ok()?;
+        let mut state = match snapshot {
+            Some(snapshot) => snapshot.ok()?.state,
+            None => State::new(reader.header().lineage.clone()),
+        };
+        if reader.header().lineage != state.lineage || reader.header().base > state.serial {
+            return None;
+        }
+        let has_snapshot = state.serial > 0;
+        while let Some(line) = reader.next_record().ok()? {
+            state.replay(line).ok()?;
+        }
+        Some((state.serial, has_snapshot))
+    }
+}
+
+fn torn_warning(path: &Path, place: Place, length: usize) -> String {
+    format!(
+        "{}: the last write was cut off and is left out (line {}, {length} bytes from byte {}); \
+         what it was to announce had not begun",
+        path.display(),
+        place.line,
+        place.offset
+    )
+}
+
+/// For a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
+/// The text and the stamp of one and the same file.
+fn read_journal(path: &Path) -> Result<Option<JournalFile>, HomeError> {
+    let unreadable = |source| HomeError::Unreadable { path: path.to_owned(), source };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(unreadable(source)),
+    };
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let stamp = Stamp { size: text.len() as u64, ..Stamp::of(&metadata) };
+    Ok(Some(JournalFile { text, stamp }))
+}
