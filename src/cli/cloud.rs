@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::exit::Exit;
 use super::failure::{Failure, Result};
+use super::screen::Screen;
 use crate::aws::{Aws, Settings, lookups};
 use crate::config::InstallConfig;
 use crate::provider::ProviderError;
@@ -14,31 +15,39 @@ use crate::state::Cluster;
 use crate::topology::Question;
 
 /// Connects as the config says, and checks that AWS knows who we are.
-pub(super) async fn connect(config: &InstallConfig, cluster: &Cluster) -> Result<Arc<Aws>> {
+pub(super) async fn connect(
+    config: &InstallConfig,
+    cluster: &Cluster,
+    screen: &mut Screen,
+) -> Result<Arc<Aws>> {
     let endpoints = config.aws.service_endpoints.iter();
-    reach(Settings {
+    let settings = Settings {
         region: config.aws.region.clone(),
         endpoints: endpoints.map(|one| (one.name.clone(), one.url.to_string())).collect(),
         cluster_tag: cluster.tag_key(),
         hosted_zone_role: config.aws.hosted_zone_role.clone(),
-    })
-    .await
+    };
+    reach(settings, screen).await
 }
 
 /// Connects with what the state alone knows.
-pub(super) async fn connect_without_config(cluster: &Cluster) -> Result<Arc<Aws>> {
-    reach(Settings {
+pub(super) async fn connect_without_config(
+    cluster: &Cluster,
+    screen: &mut Screen,
+) -> Result<Arc<Aws>> {
+    let settings = Settings {
         region: cluster.region.clone(),
         cluster_tag: cluster.tag_key(),
         ..Settings::default()
-    })
-    .await
+    };
+    reach(settings, screen).await
 }
 
-async fn reach(settings: Settings) -> Result<Arc<Aws>> {
-    let aws = Aws::connect(settings).await;
+async fn reach(settings: Settings, screen: &mut Screen) -> Result<Arc<Aws>> {
+    let aws = Arc::new(Aws::connect(settings).await);
+    screen.count_calls_of(&aws);
     aws.check().await.map_err(|error| unreachable_aws(&error))?;
-    Ok(Arc::new(aws))
+    Ok(aws)
 }
 
 fn unreachable_aws(error: &ProviderError) -> Failure {

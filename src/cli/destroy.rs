@@ -70,8 +70,8 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
     let held = Held::take(&dir, "destroy", screen)?;
     let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(&name, &dir))?;
     let aws = match &config {
-        Some(config) => cloud::connect(config, &cluster).await?,
-        None => cloud::connect_without_config(&cluster).await?,
+        Some(config) => cloud::connect(config, &cluster, screen).await?,
+        None => cloud::connect_without_config(&cluster, screen).await?,
     };
     let observed = observe(&held.state, &*aws)
         .await
@@ -115,7 +115,7 @@ async fn proven(cluster: &Cluster, aws: &Aws, screen: &mut Screen) -> Result<Exi
         return Ok(Exit::Done);
     }
     let mut diagnostic = Diagnostic::error(format!("something tagged {tag} is left"));
-    diagnostic.detail = left.iter().map(ToString::to_string).collect();
+    diagnostic.detail = left.iter().map(|one| format!("{} {}", one.kind, one.id)).collect();
     let hint = "it is not recorded, so it was not made by this state: look at it, and delete it";
     Err(Failure::new(Exit::Failed, diagnostic.with_hint(hint)))
 }

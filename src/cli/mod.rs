@@ -54,6 +54,9 @@ pub fn main() -> ExitCode {
             failure.exit
         }
     };
+    if arguments.common.verbose {
+        let _ = screen.calls();
+    }
     exit.into()
 }
 

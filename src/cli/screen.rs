@@ -1,13 +1,17 @@
 //! Where everything that is said goes: results to standard output, talk to standard error; or, with
 //! `--json`, everything to standard output as lines of JSON.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Stderr, Stdout, Write, stderr, stdin, stdout};
+use std::sync::Arc;
 
 use anstream::{AutoStream, ColorChoice};
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::args::Common;
 use super::inputs::finding_for_programs;
+use crate::aws::Aws;
 use crate::config::{self, Finding};
 use crate::event::Event;
 use crate::plan::Plan;
@@ -22,6 +26,8 @@ pub(super) struct Screen {
     out: Out,
     err: AutoStream<Stderr>,
     colour: bool,
+    /// Whose calls are counted.
+    aws: Option<Arc<Aws>>,
 }
 
 #[derive(Debug)]
@@ -41,7 +47,25 @@ impl Screen {
         };
         let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
         let colour = choice != ColorChoice::Never;
-        Self { out, err: AutoStream::new(stderr(), choice), colour }
+        Self { out, err: AutoStream::new(stderr(), choice), colour, aws: None }
+    }
+
+    /// What [`Screen::calls`] tells of.
+    pub(super) fn count_calls_of(&mut self, aws: &Arc<Aws>) {
+        self.aws = Some(Arc::clone(aws));
+    }
+
+    /// How often each action of AWS was called.
+    pub(super) fn calls(&mut self) -> io::Result<()> {
+        let calls = self.aws.as_ref().map(|aws| aws.calls()).unwrap_or_default();
+        let total: u64 = calls.values().sum();
+        let named = |(service, action): &(&str, String)| format!("{service}:{action}");
+        let calls: BTreeMap<_, _> = calls.iter().map(|(key, times)| (named(key), times)).collect();
+        if let Out::Json(lines) = &mut self.out {
+            return lines.line("calls", &json!({"total": total, "by_action": calls}));
+        }
+        writeln!(self.err, "\nAWS calls: {total}")?;
+        calls.iter().try_for_each(|(action, times)| writeln!(self.err, "  {times:>5}  {action}"))
     }
 
     /// Whether programs listen.

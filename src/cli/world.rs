@@ -50,7 +50,7 @@ impl World {
         let state = held.as_ref().map(|held| &held.state);
         let cluster = cluster(&inputs, state.and_then(|state| state.cluster.clone()))?;
         let facts = state.map(|state| state.facts.clone()).unwrap_or_default();
-        let aws = cloud::connect(&inputs.config, &cluster).await?;
+        let aws = cloud::connect(&inputs.config, &cluster, screen).await?;
         let learnt = ask(&aws, &inputs, &facts, bootstrap).await?;
         let compiled = compiled(&inputs, &cluster, &facts, &learnt, bootstrap)?;
         let mut held = match held {
@@ -91,7 +91,7 @@ pub(super) async fn look(
     let learnt = if unanswered.is_empty() {
         BTreeMap::new()
     } else {
-        let aws = cloud::connect(&inputs.config, &cluster).await?;
+        let aws = cloud::connect(&inputs.config, &cluster, screen).await?;
         ask(&aws, &inputs, &state.facts, bootstrap).await?
     };
     compiled(&inputs, &cluster, &state.facts, &learnt, bootstrap)
