@@ -6,10 +6,12 @@
 //!
 //! - [`frontier`]: which step may start, plain data.
 //! - [`run`]: where one step is: which call comes next and what an answer means.
-//! - [`walk`]: the loop.
+//! - [`walk`]: the loop and what leaves it; [`answers`] and [`waits`]: what comes back.
 
+mod answers;
 mod frontier;
 mod run;
+mod waits;
 mod walk;
 
 #[cfg(test)]
@@ -109,5 +111,5 @@ pub async fn apply(
     observer: &mut dyn Observer,
 ) -> Outcome {
     let cloud = walk::Cloud { provider, secrets };
-    walk::Walk::new(plan, state, cloud, settings, observer).to_the_end(stop).await
+    walk::Walk::new(plan, state, cloud, settings, observer).finish(stop).await
 }

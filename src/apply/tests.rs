@@ -112,7 +112,7 @@ async fn the_order_is_the_one_that_hands_know() {
         // The strict cloud would refuse to delete a base that is still referred to; in this row
         // Terraform asks for just that, so what refers to it is cut off first.
         if name == "replace the base, update what needs it" {
-            lab.cloud.meddle("node.b", "needs", json!([]));
+            lab.cloud.meddle("node.b", "needs", &json!([]));
             lab.cloud.release("node.a");
         }
         let outcome = lab.apply(&after).await;
@@ -330,7 +330,7 @@ async fn a_failed_create_first_replacement_leaves_the_old_one_in_place() {
 async fn what_somebody_else_changed_is_drift_and_is_put_right() {
     let graph = graph(&[("node.a", json!({ "size": 1 }), &[])]);
     let mut lab = lab_with(&graph).await;
-    lab.cloud.meddle("node.a", "size", json!(7));
+    lab.cloud.meddle("node.a", "size", &json!(7));
     let plan = lab.plan(&graph).await;
     assert_eq!(plan.changes[0].reason, Reason::Drifted);
     assert_eq!(plan.changes[0].drift.len(), 1);

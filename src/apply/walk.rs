@@ -6,27 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::frontier::Frontier;
-use super::run::{Call, Phase, Run, pause};
+use super::run::{Call, Phase, Run};
+use super::waits::Watch;
 use super::{Observer, Outcome, Settings, Stop};
-use crate::event::{Event, Fault, StepAction, Summary};
+use crate::event::{Event, Summary};
 use crate::graph::{Address, Schema, resolve};
 use crate::observe::known;
-use crate::plan::decide::id;
 use crate::plan::{Op, Plan, Prior};
 use crate::provider::{Class, Known, Look, Provider, ProviderError, Request};
 use crate::secret::Secrets;
 use crate::state::{Entry, Record, State, Status};
-
-/// How often a lost answer is asked for again.
-const LOST_ANSWERS: u32 = 6;
-/// First look at something that takes time: soon, and late enough to look at its siblings too.
-const FIRST_LOOK: Duration = Duration::from_millis(250);
-/// How often a wait is mentioned although nothing about it changed.
-const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What the tasks talk to.
 pub(super) struct Cloud {
@@ -36,51 +29,43 @@ pub(super) struct Cloud {
 
 /// A plan on its way.
 pub(super) struct Walk<'a> {
-    plan: &'a Plan,
-    state: State,
-    cloud: Cloud,
-    settings: &'a Settings,
-    observer: &'a mut dyn Observer,
-    frontier: Frontier,
+    pub(super) plan: &'a Plan,
+    pub(super) state: State,
+    pub(super) cloud: Cloud,
+    pub(super) settings: &'a Settings,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) frontier: Frontier,
     /// Steps under way.
-    runs: HashMap<usize, Run>,
+    pub(super) runs: HashMap<usize, Run>,
     /// Steps under way whose next call has not left yet, the most urgent first.
-    next: BinaryHeap<(u64, Reverse<usize>)>,
+    pub(super) next: BinaryHeap<(u64, Reverse<usize>)>,
     /// Steps whose next call leaves after a pause.
-    paused: BinaryHeap<Reverse<(Instant, usize)>>,
+    pub(super) paused: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Steps that wait, by kind and by what they wait for.
-    watches: BTreeMap<(String, bool), Watch>,
-    tasks: JoinSet<Answer>,
+    pub(super) watches: BTreeMap<(String, bool), Watch>,
+    pub(super) tasks: JoinSet<Answer>,
     /// What each task is about, for the case that it panics.
-    about: HashMap<Id, Task>,
-    calls_in_flight: usize,
+    pub(super) about: HashMap<Id, Task>,
+    pub(super) calls_in_flight: usize,
     /// What must be on disk before anything else leaves, and what is said afterwards.
-    entries: Vec<Entry>,
-    events: Vec<Event>,
-    summary: Summary,
-    stopping: Option<Instant>,
-}
-
-/// Everything of one kind that waits for the same: one look serves all.
-#[derive(Debug)]
-struct Watch {
-    steps: Vec<usize>,
-    next_look: Instant,
-    looking: bool,
+    pub(super) entries: Vec<Entry>,
+    pub(super) events: Vec<Event>,
+    pub(super) summary: Summary,
+    pub(super) stopping: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
-enum Task {
+pub(super) enum Task {
     Call(usize),
     Look { watch: (String, bool), steps: Vec<usize> },
 }
 
-struct Answer {
-    task: Task,
-    reply: Reply,
+pub(super) struct Answer {
+    pub(super) task: Task,
+    pub(super) reply: Reply,
 }
 
-enum Reply {
+pub(super) enum Reply {
     Call(Result<Value, ProviderError>),
     Look(Result<Vec<Look>, ProviderError>),
 }
@@ -120,7 +105,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) async fn to_the_end(mut self, stop: &Stop) -> Outcome {
+    pub(super) async fn finish(mut self, stop: &Stop) -> Outcome {
         self.events.push(Event::Started {
             operation: self.plan.operation,
             steps: self.plan.steps.len(),
@@ -205,7 +190,7 @@ impl<'a> Walk<'a> {
     // What is written down.
 
     /// Moves the state; [`Walk::flush`] makes it durable before anything that follows leaves.
-    fn record(&mut self, entry: Entry) {
+    pub(super) fn record(&mut self, entry: Entry) {
         self.state.record(&entry).unwrap_or_else(|error| unreachable!("BUG: {error}"));
         self.entries.push(entry);
     }
@@ -263,7 +248,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The step's next call leaves as soon as there is room.
-    fn proceed(&mut self, step: usize) {
+    pub(super) fn proceed(&mut self, step: usize) {
         self.next.push((self.frontier.urgency(step), Reverse(step)));
     }
 
@@ -344,7 +329,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn announce_creation(&mut self, step: usize) {
+    pub(super) fn announce_creation(&mut self, step: usize) {
         let Op::Create { address, generation, after, .. } = &self.plan.steps[step].op else {
             unreachable!("BUG: only a creation announces one");
         };
@@ -385,359 +370,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What the answers mean.
-impl Walk<'_> {
-    fn joined(&mut self, joined: Result<(Id, Answer), JoinError>) {
-        let (id, answer) = match joined {
-            Ok((id, answer)) => (id, answer),
-            Err(error) => {
-                let Some(task) = self.about.get(&error.id()).cloned() else { return };
-                (error.id(), Answer::panicked(task))
-            }
-        };
-        self.about.remove(&id);
-        match (answer.task, answer.reply) {
-            (Task::Call(step), Reply::Call(result)) => {
-                self.calls_in_flight -= 1;
-                match result {
-                    Ok(outputs) => self.answered(step, outputs),
-                    Err(error) => self.refused(step, error),
-                }
-            }
-            (Task::Look { watch, steps }, Reply::Look(looks)) => self.looked(&watch, &steps, looks),
-            _ => unreachable!("BUG: a call was answered with a look"),
-        }
-    }
-
-    /// A call went through.
-    fn answered(&mut self, step: usize, outputs: Value) {
-        let run = self.run(step);
-        run.failures = 0;
-        let (phase, address, generation) = (run.phase, run.address.clone(), run.generation);
-        match phase {
-            Phase::Recheck if outputs.is_null() => {
-                self.record(Entry::Vanished { address });
-                self.announce_creation(step);
-                self.enter(step, Phase::Create);
-            }
-            Phase::Recheck => self.still_there(step),
-            Phase::Find if outputs.is_null() => self.not_found(step),
-            Phase::Find | Phase::Create => self.created(step, outputs),
-            Phase::Configure => self.configured(step, outputs),
-            Phase::Update => self.advanced(step, outputs),
-            Phase::FindDoomed if outputs.is_null() => {
-                self.record(Entry::CreateRefused { address });
-                self.done(step);
-            }
-            Phase::FindDoomed => {
-                let status = Status::Created;
-                self.record(Entry::Created { address: address.clone(), outputs, status });
-                self.record(Entry::DeleteStarted { address, generation });
-                self.enter(step, Phase::Delete);
-            }
-            Phase::Delete if self.schema(&address).gone.is_some() => self.enter(step, Phase::Gone),
-            Phase::Delete => {
-                self.record(Entry::Deleted { address, generation });
-                self.done(step);
-            }
-            Phase::Ready | Phase::Gone => unreachable!("BUG: a wait makes no call of its own"),
-        }
-    }
-
-    /// What seemed to have vanished was only not visible yet: its old life goes on.
-    fn still_there(&mut self, step: usize) {
-        let address = self.runs[&step].address.clone();
-        let record = &self.state.resources[&address];
-        let (generation, inputs) = (record.generation, record.inputs.clone());
-        let configured = record.status != Status::Created;
-        let run = self.run(step);
-        (run.generation, run.inputs) = (generation, inputs);
-        self.frontier.created(step);
-        if configured || !self.schema(&address).configures {
-            self.settled(step, None);
-        } else {
-            self.enter(step, Phase::Configure);
-        }
-    }
-
-    /// Nothing was found where a creation may have been made. Where asking twice makes two, it is
-    /// looked for until the cloud must have made up its mind.
-    fn not_found(&mut self, step: usize) {
-        let settle = self.settings.settle;
-        let run = &self.runs[&step];
-        let since = run.sought.unwrap_or_else(Instant::now);
-        let patient = !self.schema(&run.address).repeatable && since.elapsed() < settle;
-        self.run(step).sought = Some(since);
-        if patient {
-            let pause = (settle / 5).max(Duration::from_millis(200));
-            self.paused.push(Reverse((Instant::now() + pause, step)));
-        } else {
-            self.enter(step, Phase::Create);
-        }
-    }
-
-    fn created(&mut self, step: usize, outputs: Value) {
-        let address = self.runs[&step].address.clone();
-        let schema = self.schema(&address);
-        let status = match (schema.configures, schema.ready) {
-            (true, _) => Status::Created,
-            (false, Some(_)) => Status::Configured,
-            (false, None) => Status::Ready,
-        };
-        self.record(Entry::Created { address, outputs, status });
-        self.frontier.created(step);
-        match status {
-            Status::Created => self.enter(step, Phase::Configure),
-            Status::Configured => self.enter(step, Phase::Ready),
-            _ => self.done(step),
-        }
-    }
-
-    fn configured(&mut self, step: usize, outputs: Value) {
-        let address = self.runs[&step].address.clone();
-        let changed = self.state.resources[&address].outputs != outputs;
-        if matches!(self.plan.steps[step].op, Op::Update { .. }) {
-            return self.enter(step, Phase::Update);
-        }
-        if self.schema(&address).ready.is_some() {
-            let outputs = changed.then_some(outputs);
-            self.record(Entry::Advanced { address, status: Status::Configured, outputs });
-            self.enter(step, Phase::Ready);
-        } else {
-            self.settled(step, changed.then_some(outputs));
-        }
-    }
-
-    fn advanced(&mut self, step: usize, outputs: Value) {
-        let address = self.runs[&step].address.clone();
-        let changed = self.state.resources[&address].outputs != outputs;
-        if self.schema(&address).ready.is_none() {
-            return self.settled(step, changed.then_some(outputs));
-        }
-        if changed {
-            let (status, outputs) = (Status::Updating, Some(outputs));
-            self.record(Entry::Advanced { address, status, outputs });
-        }
-        self.enter(step, Phase::Ready);
-    }
-
-    /// It is as it should be.
-    fn settled(&mut self, step: usize, outputs: Option<Value>) {
-        let address = self.runs[&step].address.clone();
-        self.record(Entry::Advanced { address, status: Status::Ready, outputs });
-        self.done(step);
-    }
-
-    fn done(&mut self, step: usize) {
-        let Some(run) = self.runs.remove(&step) else { return };
-        let name = self.plan.steps[step].op.name();
-        match name.action {
-            StepAction::Create | StepAction::Finish => self.summary.added += 1,
-            StepAction::Update => self.summary.changed += 1,
-            StepAction::Delete => self.summary.destroyed += 1,
-        }
-        let record = self.state.record_of(&run.address, run.generation);
-        let id = record.and_then(|record| id(&record.outputs));
-        self.frontier.done(step);
-        self.events.push(Event::StepFinished { step: name, id, elapsed_ms: millis(run.started) });
-    }
-
-    // What fails.
-
-    /// A call did not go through: again after a pause if that may help, else the step has failed.
-    fn refused(&mut self, step: usize, error: ProviderError) {
-        let now = Instant::now();
-        let run = self.run(step);
-        run.failures += 1;
-        let lost = error.class == Class::Unknown;
-        if lost && run.phase == Phase::Create {
-            (run.phase, run.sought, run.lost) = (Phase::Find, Some(now), run.lost + 1);
-        }
-        let again = match error.class {
-            Class::Refused => false,
-            Class::Again => now < run.deadline,
-            Class::Unknown => run.failures.max(run.lost) < LOST_ANSWERS && now < run.deadline,
-        };
-        if !again || self.stopping.is_some() {
-            return self.failed(step, &error);
-        }
-        let run = &self.runs[&step];
-        let after = error.after.unwrap_or_else(|| pause(&run.address, run.failures));
-        self.paused.push(Reverse((now + after, step)));
-        self.events.push(Event::StepRetrying {
-            step: self.plan.steps[step].op.name(),
-            error: Fault::from(&error),
-            after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
-        });
-    }
-
-    fn failed(&mut self, step: usize, error: &ProviderError) {
-        let Some(run) = self.runs.remove(&step) else { return };
-        if run.phase == Phase::Create && run.lost == 0 {
-            self.record(Entry::CreateRefused { address: run.address.clone() });
-        }
-        self.summary.failed += 1;
-        self.events.push(Event::StepFailed {
-            step: self.plan.steps[step].op.name(),
-            error: Fault::from(error),
-            elapsed_ms: millis(run.started),
-        });
-        for skipped in self.frontier.failed(step) {
-            self.summary.skipped += 1;
-            let step = self.plan.steps[skipped].op.name();
-            self.events.push(Event::StepSkipped { step, because: run.address.clone() });
-        }
-    }
-}
-
-/// What takes time.
-impl Walk<'_> {
-    /// Moves a step to its next phase; a wait joins the look of its kind.
-    fn enter(&mut self, step: usize, phase: Phase) {
-        let now = Instant::now();
-        let patience = self.settings.patience;
-        let run = self.run(step);
-        (run.phase, run.failures) = (phase, 0);
-        if run.lost == 0 {
-            run.deadline = now + patience;
-        }
-        let address = run.address.clone();
-        if !phase.waits() {
-            return self.proceed(step);
-        }
-        let schema = self.schema(&address);
-        let wait = if phase == Phase::Gone { schema.gone } else { schema.ready };
-        let Some(wait) = wait else { return self.settled(step, None) };
-        self.run(step).deadline = now + Duration::from_secs(wait.within_seconds.into());
-        let key = (address.kind().to_owned(), phase == Phase::Gone);
-        let first = now + FIRST_LOOK;
-        let watch = self.watches.entry(key).or_insert_with(|| Watch {
-            steps: Vec::new(),
-            next_look: first,
-            looking: false,
-        });
-        watch.steps.push(step);
-        watch.next_look = watch.next_look.min(first);
-    }
-
-    fn spawn_looks(&mut self) {
-        if self.stopping.is_some() {
-            return;
-        }
-        let now = Instant::now();
-        let due = self.watches.iter().filter(|(_, watch)| !watch.looking && watch.next_look <= now);
-        let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
-        for key in due {
-            self.spawn_look(key);
-        }
-    }
-
-    fn spawn_look(&mut self, key: (String, bool)) {
-        let Some(watch) = self.watches.get_mut(&key) else { return };
-        watch.looking = true;
-        let steps = watch.steps.clone();
-        let waiting: Vec<Known> = steps.iter().map(|step| self.known(&self.runs[step])).collect();
-        let provider = Arc::clone(&self.cloud.provider);
-        let (kind, gone) = key.clone();
-        let task = Task::Look { watch: key, steps };
-        let about = task.clone();
-        let handle = self.tasks.spawn(async move {
-            let looks = if gone {
-                provider.gone(kind, waiting).await
-            } else {
-                provider.ready(kind, waiting).await
-            };
-            Answer { task, reply: Reply::Look(looks) }
-        });
-        self.about.insert(handle.id(), about);
-    }
-
-    fn looked(
-        &mut self,
-        key: &(String, bool),
-        steps: &[usize],
-        looks: Result<Vec<Look>, ProviderError>,
-    ) {
-        let now = Instant::now();
-        let every = self.interval(key);
-        if let Some(watch) = self.watches.get_mut(key) {
-            watch.looking = false;
-            watch.next_look = now + every;
-            watch.steps.retain(|step| !steps.contains(step));
-        }
-        if self.stopping.is_some() {
-            return;
-        }
-        match looks {
-            Ok(looks) => {
-                for (&step, look) in steps.iter().zip(looks) {
-                    self.seen(key, step, look);
-                }
-            }
-            Err(error) if error.class == Class::Refused => {
-                steps.iter().for_each(|&step| self.failed(step, &error));
-            }
-            Err(error) => {
-                let word = format!("could not look: {error}");
-                steps.iter().for_each(|&step| self.still_waits(key, step, &word));
-            }
-        }
-        if self.watches.get(key).is_some_and(|watch| watch.steps.is_empty()) {
-            self.watches.remove(key);
-        }
-    }
-
-    fn seen(&mut self, key: &(String, bool), step: usize, look: Look) {
-        match look {
-            Look::NotYet(word) => self.still_waits(key, step, &word),
-            Look::Failed(error) => self.failed(step, &error),
-            Look::Done(_) if key.1 => {
-                let run = &self.runs[&step];
-                let (address, generation) = (run.address.clone(), run.generation);
-                self.record(Entry::Deleted { address, generation });
-                self.done(step);
-            }
-            Look::Done(outputs) => {
-                let known = &self.state.resources[&self.runs[&step].address].outputs;
-                let changed = *known != outputs;
-                self.settled(step, changed.then_some(outputs));
-            }
-        }
-    }
-
-    fn still_waits(&mut self, key: &(String, bool), step: usize, word: &str) {
-        let now = Instant::now();
-        let run = self.run(step);
-        if now >= run.deadline {
-            let error = too_long(run, word);
-            return self.failed(step, &error);
-        }
-        let said = run.said.as_ref();
-        if said.is_none_or(|(last, at)| last != word || now - *at >= HEARTBEAT) {
-            run.said = Some((word.to_owned(), now));
-            let elapsed_ms = millis(run.started);
-            let (step, word) = (self.plan.steps[step].op.name(), word.to_owned());
-            self.events.push(Event::StepWaiting { step, word, elapsed_ms });
-        }
-        let next_look = now + self.interval(key);
-        let watch = self.watches.entry(key.clone()).or_insert_with(|| Watch {
-            steps: Vec::new(),
-            next_look,
-            looking: false,
-        });
-        watch.steps.push(step);
-    }
-
-    fn interval(&self, (kind, gone): &(String, bool)) -> Duration {
-        let schema = self.cloud.provider.schema(kind);
-        let wait = schema.and_then(|schema| if *gone { schema.gone } else { schema.ready });
-        Duration::from_secs(wait.map_or(5, |wait| wait.every_seconds).into())
-    }
-}
-
 /// Small questions.
 impl Walk<'_> {
-    fn spawn_call(&mut self, step: usize, call: Call) {
+    pub(super) fn spawn_call(&mut self, step: usize, call: Call) {
         self.calls_in_flight += 1;
         let provider = Arc::clone(&self.cloud.provider);
         let task = Task::Call(step);
@@ -747,13 +382,13 @@ impl Walk<'_> {
         self.about.insert(handle.id(), Task::Call(step));
     }
 
-    fn run(&mut self, step: usize) -> &mut Run {
+    pub(super) fn run(&mut self, step: usize) -> &mut Run {
         self.runs
             .get_mut(&step)
             .unwrap_or_else(|| unreachable!("BUG: step {step} is not under way"))
     }
 
-    fn schema(&self, address: &Address) -> &'static Schema {
+    pub(super) fn schema(&self, address: &Address) -> &'static Schema {
         self.cloud
             .provider
             .schema(address.kind())
@@ -761,20 +396,20 @@ impl Walk<'_> {
     }
 
     /// What the state has of the life that a step is about.
-    fn living(&self, run: &Run) -> Option<&Record> {
+    pub(super) fn living(&self, run: &Run) -> Option<&Record> {
         self.state.record_of(&run.address, run.generation)
     }
 
     /// What has the address of a step, whichever life it is.
-    fn recorded(&self, run: &Run) -> &Record {
+    pub(super) fn recorded(&self, run: &Run) -> &Record {
         self.living(run).unwrap_or_else(|| &self.state.resources[&run.address])
     }
 
-    fn known(&self, run: &Run) -> Known {
+    pub(super) fn known(&self, run: &Run) -> Known {
         known(&self.state, &run.address, self.recorded(run))
     }
 
-    fn request(&self, run: &Run) -> Request {
+    pub(super) fn request(&self, run: &Run) -> Request {
         Request {
             address: run.address.clone(),
             token: self.state.token(&run.address, run.generation),
@@ -785,7 +420,7 @@ impl Walk<'_> {
 }
 
 impl Answer {
-    fn panicked(task: Task) -> Self {
+    pub(super) fn panicked(task: Task) -> Self {
         let error = ProviderError::new(Class::Unknown, "provider", "it panicked (a bug of ours)");
         let reply = match task {
             Task::Call(_) => Reply::Call(Err(error)),
@@ -795,13 +430,6 @@ impl Answer {
     }
 }
 
-fn too_long(run: &Run, word: &str) -> ProviderError {
-    let seconds = (run.deadline - run.started).as_secs();
-    let message = format!("still {word} after {seconds} s");
-    ProviderError::new(Class::Refused, "wait", message)
-        .with_hint("what was made is recorded: run the same command again to go on waiting")
-}
-
-fn millis(since: Instant) -> u64 {
+pub(super) fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

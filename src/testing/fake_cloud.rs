@@ -117,7 +117,7 @@ impl FakeCloud {
     }
 
     /// Somebody else changes an input of an object.
-    pub fn meddle(&self, address: &str, input: &str, value: Value) {
+    pub fn meddle(&self, address: &str, input: &str, value: &Value) {
         for object in self.world().objects.values_mut().filter(|o| o.address.as_str() == address) {
             object.inputs[input] = value.clone();
         }
