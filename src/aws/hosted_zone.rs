@@ -48,7 +48,7 @@ mod calls {
     use crate::aws::client::Aws;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
     use crate::aws::ownership::ours;
-    use crate::aws::replies::{found, incomplete, settling};
+    use crate::aws::replies::{existing, found, incomplete, settling};
     use crate::aws::route53::{self, NO_ZONE, bare_id, same_name, step};
     use crate::graph::Input;
 
@@ -79,7 +79,7 @@ mod calls {
                     zone.ok_or_else(|| incomplete("CreateHostedZone"))
                 }
                 Err(error) if error.is(&["HostedZoneAlreadyExists"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    existing(self.find(aws, creation).await, error)
                 }
                 Err(error) if error.is(&["ConflictingDomainExists"]) => Err(error.with_hint(
                     format!("the VPC already sees a zone named {}: take it out of that", self.name),

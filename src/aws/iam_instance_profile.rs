@@ -45,7 +45,7 @@ mod calls {
     use crate::aws::iam::{ABSENT, live_tags, tags};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
     use crate::aws::ownership::{claim, is_ours, ours, tag_changes};
-    use crate::aws::replies::{found, incomplete, settling};
+    use crate::aws::replies::{existing, found, incomplete, settling};
 
     impl Manage for IamInstanceProfile {
         async fn create(
@@ -65,7 +65,7 @@ mod calls {
                     .map(outputs)
                     .ok_or_else(|| incomplete("CreateInstanceProfile")),
                 Err(error) if error.is(&["EntityAlreadyExists"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    existing(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }

@@ -43,7 +43,7 @@ mod calls {
     use crate::aws::iam::{ABSENT, live_document, live_tags, tags};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
     use crate::aws::ownership::{claim, is_ours, ours, tag_changes};
-    use crate::aws::replies::{found, incomplete};
+    use crate::aws::replies::{existing, found, incomplete};
 
     impl Manage for IamRole {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<IamRoleOutputs> {
@@ -57,7 +57,7 @@ mod calls {
             match aws.call("iam", "CreateRole", call.send()).await {
                 Ok(made) => made.role().map(outputs).ok_or_else(|| incomplete("CreateRole")),
                 Err(error) if error.is(&["EntityAlreadyExists"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    existing(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }

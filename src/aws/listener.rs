@@ -42,7 +42,7 @@ mod calls {
     use crate::aws::elb::{self, NO_LOAD_BALANCER, NO_TARGET_GROUP};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
     use crate::aws::ownership::taken;
-    use crate::aws::replies::{found, incomplete, settling};
+    use crate::aws::replies::{existing, found, incomplete, settling};
 
     const SERVICE: &str = "elasticloadbalancing";
 
@@ -63,7 +63,7 @@ mod calls {
                     made.ok_or_else(|| incomplete("CreateListener"))
                 }
                 Err(error) if error.is(&["DuplicateListener"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    existing(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }

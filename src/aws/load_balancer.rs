@@ -61,7 +61,7 @@ mod calls {
     use crate::aws::elb::{self, By, NO_LOAD_BALANCER};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::aws::ownership::{claim, is_ours, ours};
-    use crate::aws::replies::{found, incomplete, settling};
+    use crate::aws::replies::{existing, found, incomplete, settling, unproven};
     use crate::graph::Input;
     use crate::provider::{Class, ProviderError};
 
@@ -88,7 +88,7 @@ mod calls {
                     outputs(balancer).ok_or_else(|| incomplete("CreateLoadBalancer"))
                 }
                 Err(error) if error.is(&["DuplicateLoadBalancerName"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    existing(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }
@@ -235,7 +235,7 @@ mod calls {
                 return Ok(());
             }
             let arns = balancer.load_balancer_arn().map(str::to_owned);
-            let live = elb::live_tags(aws, arns.as_slice()).await?.into_values().next();
+            let live = unproven(elb::live_tags(aws, arns.as_slice()).await)?.into_values().next();
             // No tags at all: a new one, not visible to every server yet.
             let Some(live) = live.filter(|tags| !tags.is_empty()) else { return Ok(()) };
             claim(aws, &creation.token, &live, "CreateLoadBalancer", &self.what())

@@ -67,7 +67,7 @@ mod calls {
     use crate::aws::client::Aws;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::aws::ownership::taken;
-    use crate::aws::replies::{found, settling};
+    use crate::aws::replies::{found, settling, unproven};
     use crate::aws::route53::{self, NO_ZONE, listing_order, same_name, step};
     use crate::graph::Input;
     use crate::provider::ProviderError;
@@ -85,7 +85,7 @@ mod calls {
             match settling(made, NO_ZONE) {
                 Ok(change) => Ok(self.outputs(Some(change))),
                 Err(error) if error.is(&["InvalidChangeBatch"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    unproven(self.find(aws, creation).await)?.ok_or(error)
                 }
                 Err(error) => Err(error),
             }

@@ -27,6 +27,31 @@ pub(crate) fn settling<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
     })
 }
 
+/// What a creation answers that was told `exists` and has looked what there is.
+///
+/// What exists and is not seen will be seen in a moment.
+pub(crate) fn existing<T>(looked: Result<Option<T>>, mut exists: ProviderError) -> Result<T> {
+    match unproven(looked)? {
+        Some(found) => Ok(found),
+        None => {
+            exists.class = Class::Again;
+            Err(exists)
+        }
+    }
+}
+
+/// A look within a creation: when it fails, nobody knows whether something was made, by this call
+/// or by one before it whose answer was lost. Only our own refusal of what is not ours, which has
+/// no code of AWS's, is final.
+pub(crate) fn unproven<T>(looked: Result<T>) -> Result<T> {
+    looked.map_err(|mut error| {
+        if error.code.is_some() && error.class == Class::Refused {
+            error.class = Class::Unknown;
+        }
+        error
+    })
+}
+
 /// An answer without what every such answer has.
 pub(crate) fn incomplete(call: &str) -> ProviderError {
     ProviderError::new(Class::Unknown, call, "the answer lacks what was asked for")
@@ -44,6 +69,18 @@ mod tests {
     fn only_the_named_codes_mean_absence() {
         assert_eq!(found(refused("NoSuchEntity"), &["NoSuchEntity"]), Ok(None));
         assert!(found(refused("AccessDenied"), &["NoSuchEntity"]).is_err());
+    }
+
+    #[test]
+    fn a_failed_look_within_a_creation_leaves_open_what_was_made() {
+        let class = |looked: Result<Option<()>>| {
+            let exists = ProviderError::new(Class::Refused, "CreateRole", "there is one");
+            existing(looked, exists).unwrap_err().class
+        };
+        assert_eq!(class(refused("AccessDenied").map(Some)), Class::Unknown);
+        assert_eq!(class(Ok(None)), Class::Again);
+        let not_ours = ProviderError::new(Class::Refused, "GetRole", "taken by another cluster");
+        assert_eq!(class(Err(not_ours)), Class::Refused);
     }
 
     #[test]

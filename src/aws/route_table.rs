@@ -1,4 +1,7 @@
 //! A route table with its routes and its associations.
+//!
+//! What we never set is not ours: routes to other destinations (a peering's, a transit gateway's)
+//! and subnets that somebody added are neither shown nor taken away.
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -57,3 +60,8 @@ impl Resource for RouteTable {
     };
     type Outputs = RouteTableOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod steps;

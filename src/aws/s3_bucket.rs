@@ -39,7 +39,7 @@ mod calls {
     use crate::aws::client::Aws;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
     use crate::aws::ownership::{cluster, ours, tag_changes, taken};
-    use crate::aws::replies::{found, settling};
+    use crate::aws::replies::{existing, found, settling, unproven};
     use crate::provider::{Class, ProviderError};
 
     const NO_BUCKET: &[&str] = &["NoSuchBucket"];
@@ -65,12 +65,12 @@ mod calls {
             match settling(made, &["OperationAborted"]) {
                 // There, a creation succeeds also on a bucket that the account has already.
                 Ok(_) if region == DEFAULT_REGION => {
-                    let found = self.find(aws, creation).await?;
+                    let found = unproven(self.find(aws, creation).await)?;
                     Ok(found.unwrap_or_else(|| self.outputs()))
                 }
                 Ok(_) => Ok(self.outputs()),
                 Err(error) if error.is(&["BucketAlreadyOwnedByYou"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    existing(self.find(aws, creation).await, error)
                 }
                 Err(error) if error.is(&["BucketAlreadyExists"]) => {
                     Err(taken("CreateBucket", &self.what(), "another account"))

@@ -45,7 +45,7 @@ mod calls {
     use crate::aws::client::Aws;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
     use crate::aws::ownership::{ours, tag_changes, taken};
-    use crate::aws::replies::{found, settling};
+    use crate::aws::replies::{found, settling, unproven};
     use crate::provider::{Class, ProviderError};
     use crate::secret::Secret;
 
@@ -62,7 +62,7 @@ mod calls {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<S3ObjectOutputs> {
             match self.put(aws, creation, Some("*")).await {
                 Err(error) if error.is(&["PreconditionFailed"]) => {
-                    self.find(aws, creation).await?;
+                    unproven(self.find(aws, creation).await)?;
                     self.put(aws, creation, None).await?;
                 }
                 put => put?,

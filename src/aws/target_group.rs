@@ -65,7 +65,7 @@ mod calls {
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
     use crate::aws::ownership::{claim, is_ours, ours};
-    use crate::aws::replies::{found, incomplete, settling};
+    use crate::aws::replies::{existing, found, incomplete, settling, unproven};
     use crate::graph::Input;
 
     const SERVICE: &str = "elasticloadbalancing";
@@ -98,7 +98,7 @@ mod calls {
                     Ok(outputs)
                 }
                 Err(error) if error.is(&["DuplicateTargetGroupName"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    existing(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }
@@ -187,7 +187,7 @@ mod calls {
             creation: &Creation,
             outputs: &TargetGroupOutputs,
         ) -> Result<()> {
-            let live = live_tags(aws, outputs).await?;
+            let live = unproven(live_tags(aws, outputs).await)?;
             // No tags at all: a new one, not visible to every server yet.
             if live.is_empty() {
                 return Ok(());

@@ -7,7 +7,7 @@ use groundplan::aws::hosted_zone::{HostedZone, HostedZoneOutputs};
 use groundplan::aws::iam_instance_profile::{IamInstanceProfile, IamInstanceProfileOutputs};
 use groundplan::aws::iam_role::{IamRole, IamRoleOutputs};
 use groundplan::aws::iam_role_policy::IamRolePolicy;
-use groundplan::aws::ids::{BucketName, DnsName, PrivateIp, SubnetId, VpcId};
+use groundplan::aws::ids::{BucketName, DnsName, PrivateIp, SubnetId, TargetGroupArn, VpcId};
 use groundplan::aws::listener::Listener;
 use groundplan::aws::load_balancer::{LoadBalancer, LoadBalancerOutputs};
 use groundplan::aws::record::{Record, RecordData};
@@ -350,6 +350,28 @@ async fn a_balancer_is_gone_when_its_interfaces_are() {
     bench.kinds().unmake(&known).await;
     let subnet = network.subnets[0].as_str();
     network.ec2.delete_subnet().subnet_id(subnet).send().await.expect("nothing holds the subnet");
+}
+
+#[tokio::test]
+async fn what_refers_to_something_not_visible_yet_is_asked_again() {
+    let bench = Bench::new();
+    let network = Network::make(&bench.cloud).await;
+    let role = IamRoleOutputs { name: "demo-unseen".into(), arn: String::new() };
+    let zone = HostedZoneOutputs { id: "Z0UNSEEN".into() };
+    let balancer: LoadBalancerOutputs =
+        bench.make("demo", &balancer("demo-int", &network.subnets)).await;
+    let arn = format!("arn:aws:elasticloadbalancing:us-west-2:{}:", bench.cloud.account());
+    let group = TargetGroupOutputs { arn: TargetGroupArn(arn + "targetgroup/demo-unseen/0a1b2c") };
+    for request in [
+        bench.request("demo", &policy(&role, &["ec2:Describe*"])),
+        bench.request("demo", &listener(&balancer, 6443, &group)),
+        bench.request("demo", &target(&group, "10.0.0.10")),
+        bench.request("demo", &cname(&zone, "api.demo.example.com", "int.elb.example.net")),
+    ] {
+        let address = request.address.clone();
+        let error = bench.aws.create(request).await.unwrap_err();
+        assert_eq!(error.class, Class::Again, "{address}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -277,7 +277,8 @@ async fn a_star_comes_back_escaped_and_may_be_deleted_either_way() {
         change(ChangeAction::Create, "*.apps.example.com").await.expect("a record");
         let request = account.route53.list_resource_record_sets().hosted_zone_id(zone.id());
         let seen = request.send().await.expect("records");
-        let names: Vec<_> = seen.resource_record_sets().iter().map(|one| one.name()).collect();
+        let names: Vec<_> =
+            seen.resource_record_sets().iter().map(ResourceRecordSet::name).collect();
         assert!(names.contains(&"\\052.apps.example.com."), "{names:?}");
         change(ChangeAction::Delete, name).await.expect("deleted");
     }

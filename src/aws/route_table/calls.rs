@@ -1,0 +1,164 @@
+//! The calls of a route table: reads the VPC's tables once, then does only what is missing.
+
+use aws_sdk_ec2::types::{self, ResourceType};
+
+use super::steps::{Step, Tables, is_main, route_to, subnets};
+use super::{Route, RouteTable, RouteTableOutputs, Via};
+use crate::aws::Aws;
+use crate::aws::ec2::{self, Described};
+use crate::aws::ids::{SubnetId, VpcId};
+use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+use crate::graph::Input;
+
+impl Manage for RouteTable {
+    async fn create(&self, aws: &Aws, creation: &Creation) -> Result<RouteTableOutputs> {
+        let tags = ec2::tag_specification(ResourceType::RouteTable, &self.tags, &creation.token);
+        let call = aws
+            .ec2
+            .create_route_table()
+            .client_token(&creation.token)
+            .vpc_id(self.vpc.get().as_str())
+            .tag_specifications(tags);
+        let made = aws.call("ec2", "CreateRouteTable", call.send()).await?;
+        outputs("CreateRouteTable", made.route_table.as_ref())
+    }
+
+    async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<RouteTableOutputs>> {
+        let found = ec2::find::<types::RouteTable>(aws, &creation.token).await?;
+        found.map(|table| outputs("DescribeRouteTables", Some(&table))).transpose()
+    }
+
+    async fn configure(&self, aws: &Aws, outputs: RouteTableOutputs) -> Result<RouteTableOutputs> {
+        self.settle(aws, outputs.id.as_str(), self).await?;
+        Ok(outputs)
+    }
+
+    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+        let found = ec2::all::<types::RouteTable, _>(aws, &recorded, |o| o.id.as_str()).await?;
+        let pairs = recorded.into_iter().zip(found);
+        pairs
+            .map(|(recorded, table)| {
+                table.map(|table| observed(&recorded.inputs, &table)).transpose()
+            })
+            .collect()
+    }
+
+    async fn update(
+        &self,
+        aws: &Aws,
+        _creation: &Creation,
+        before: Recorded<Self>,
+    ) -> Result<RouteTableOutputs> {
+        let outputs = ec2::part("DescribeRouteTables", "id", before.outputs)?;
+        self.settle(aws, outputs.id.as_str(), &before.inputs).await?;
+        ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+        Ok(outputs)
+    }
+
+    /// A table in use cannot be deleted, and a main table is always in use.
+    async fn delete(aws: &Aws, inputs: Self, outputs: RouteTableOutputs) -> Result<()> {
+        let id = outputs.id.as_str();
+        for step in Tables(&tables(aws, inputs.vpc.get()).await?).steps_to_delete(id) {
+            let ended = perform(aws, id, step).await;
+            ec2::fine_when(ended, &["InvalidAssociationID.NotFound"])?;
+        }
+        let call = aws.ec2.delete_route_table().route_table_id(id);
+        let deleted = aws.call("ec2", "DeleteRouteTable", call.send()).await;
+        ec2::fine_when(deleted, &["InvalidRouteTableID.NotFound"])
+    }
+}
+
+impl RouteTable {
+    /// Makes the inputs true of the table of this id; of what `before` has, takes away the rest.
+    async fn settle(&self, aws: &Aws, id: &str, before: &Self) -> Result<()> {
+        let tables = tables(aws, self.vpc.get()).await?;
+        let tables = Tables(&tables);
+        ec2::visible("DescribeRouteTables", id, tables.get(id))?;
+        for step in tables.steps(id, self, before) {
+            perform(aws, id, step).await?;
+        }
+        Ok(())
+    }
+}
+
+/// All tables of the VPC: to serve a subnet or to be main, one must know who does so now.
+async fn tables(aws: &Aws, vpc: &VpcId) -> Result<Vec<types::RouteTable>> {
+    types::RouteTable::describe(aws, vec![ec2::filter("vpc-id", &[vpc.as_str()])]).await
+}
+
+async fn perform(aws: &Aws, id: &str, step: Step) -> Result<()> {
+    match step {
+        Step::CreateRoute(route) => create_route(aws, id, &route).await,
+        Step::ReplaceRoute(route) => replace_route(aws, id, &route).await,
+        Step::DeleteRoute(to) => {
+            let call = aws.ec2.delete_route().route_table_id(id);
+            let call = call.destination_cidr_block(to.to_string());
+            let deleted = aws.call("ec2", "DeleteRoute", call.send()).await;
+            ec2::fine_when(deleted, &["InvalidRoute.NotFound"])
+        }
+        Step::Associate(subnet) => {
+            let call = aws.ec2.associate_route_table().route_table_id(id);
+            let call = call.subnet_id(subnet.as_str());
+            let associated = aws.call("ec2", "AssociateRouteTable", call.send()).await;
+            ec2::again_when(associated, &["Resource.AlreadyAssociated"]).map(drop)
+        }
+        Step::TakeOver { association } => replace_association(aws, &association, id).await,
+        Step::HandOver { association, to } => replace_association(aws, &association, &to).await,
+        Step::Disassociate { association } => {
+            let call = aws.ec2.disassociate_route_table().association_id(association);
+            let ended = aws.call("ec2", "DisassociateRouteTable", call.send()).await;
+            ec2::fine_when(ended, &["InvalidAssociationID.NotFound"])
+        }
+    }
+}
+
+/// Where there is a route by now, after a lost answer for one, it is sent our way.
+async fn create_route(aws: &Aws, id: &str, route: &Route) -> Result<()> {
+    let call = aws.ec2.create_route().route_table_id(id);
+    let call = call.destination_cidr_block(route.destination.to_string());
+    let call = match &route.via {
+        Via::InternetGateway(gateway) => call.gateway_id(gateway.get().as_str()),
+        Via::NatGateway(gateway) => call.nat_gateway_id(gateway.get().as_str()),
+    };
+    match aws.call("ec2", "CreateRoute", call.send()).await {
+        Err(error) if error.is(&["RouteAlreadyExists"]) => replace_route(aws, id, route).await,
+        created => created.map(drop),
+    }
+}
+
+async fn replace_route(aws: &Aws, id: &str, route: &Route) -> Result<()> {
+    let call = aws.ec2.replace_route().route_table_id(id);
+    let call = call.destination_cidr_block(route.destination.to_string());
+    let call = match &route.via {
+        Via::InternetGateway(gateway) => call.gateway_id(gateway.get().as_str()),
+        Via::NatGateway(gateway) => call.nat_gateway_id(gateway.get().as_str()),
+    };
+    let replaced = aws.call("ec2", "ReplaceRoute", call.send()).await;
+    ec2::again_when(replaced, &["InvalidRoute.NotFound"]).map(drop)
+}
+
+async fn replace_association(aws: &Aws, association: &str, table: &str) -> Result<()> {
+    let call = aws.ec2.replace_route_table_association().association_id(association);
+    let call = call.route_table_id(table);
+    let replaced = aws.call("ec2", "ReplaceRouteTableAssociation", call.send()).await;
+    ec2::again_when(replaced, &["InvalidAssociationID.NotFound"]).map(drop)
+}
+
+fn outputs(call: &str, table: Option<&types::RouteTable>) -> Result<RouteTableOutputs> {
+    Ok(RouteTableOutputs { id: ec2::id(call, table.and_then(types::RouteTable::route_table_id))? })
+}
+
+fn observed(recorded: &RouteTable, table: &types::RouteTable) -> Result<Live<RouteTable>> {
+    let vpc: VpcId = ec2::id("DescribeRouteTables", table.vpc_id())?;
+    let served = subnets(table);
+    let routes = recorded.routes.iter().filter_map(|route| route_to(table, route.destination));
+    let is_served = |subnet: &Input<SubnetId>| served.contains(subnet.get().as_str());
+    let inputs = RouteTable {
+        vpc: vpc.into(),
+        main: is_main(table),
+        routes: routes.collect(),
+        subnets: ec2::in_recorded_order(&recorded.subnets, is_served),
+        tags: ec2::owned(&recorded.tags, table.tags()),
+    };
+    Ok(Live { inputs, outputs: outputs("DescribeRouteTables", Some(table))? })
+}
