@@ -5,18 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, imds};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::Tags;
 use super::errors;
 use super::kind::Result;
-use super::throttle::Throttle;
+use super::watch::{Calls, Watch, Watcher};
 
 /// The tag that carries a creation's token.
 pub(crate) const TOKEN_TAG: &str = "groundplan.io/token";
@@ -45,14 +48,25 @@ pub struct Aws {
     pub(crate) sts: aws_sdk_sts::Client,
     pub(crate) config: SdkConfig,
     pub(crate) settings: Settings,
-    throttle: Throttle,
+    watch: Arc<Watch>,
+}
+
+/// Who we are to AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The twelve digits of the account.
+    pub account: String,
+    /// The user or role.
+    pub arn: String,
 }
 
 impl Aws {
     /// Clients with the credentials, profile, proxy and endpoints that every AWS tool would use.
     pub async fn connect(settings: Settings) -> Self {
+        let region = Region::new(settings.region.clone());
         let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(settings.region.clone()))
+            .region(region.clone())
+            .credentials_provider(credentials(region).await)
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(5)
@@ -72,56 +86,74 @@ impl Aws {
 
     /// Clients with the credentials and endpoint of a configuration made elsewhere.
     pub fn new(config: &SdkConfig, settings: Settings) -> Self {
-        macro_rules! client {
+        let watch = Arc::new(Watch::default());
+        // Only what the install-config names is set here: the SDK itself knows AWS_ENDPOINT_URL,
+        // AWS_ENDPOINT_URL_<SERVICE> and a profile's `services`, and in which order they count.
+        macro_rules! builder {
             ($sdk:ident, $name:literal) => {{
-                let mut builder = $sdk::config::Builder::from(config);
-                builder.set_endpoint_url(
-                    settings
-                        .endpoints
-                        .get($name)
-                        .cloned()
-                        .or_else(|| config.endpoint_url().map(str::to_owned)),
-                );
-                $sdk::Client::from_conf(builder.build())
+                let mut builder =
+                    $sdk::config::Builder::from(config).interceptor(Watcher(Arc::clone(&watch)));
+                if let Some(url) = settings.endpoints.get($name) {
+                    builder = builder.endpoint_url(url);
+                }
+                builder
             }};
         }
-        let mut s3 = aws_sdk_s3::config::Builder::from(config);
-        if let Some(url) = settings.endpoints.get("s3") {
-            s3 = s3.endpoint_url(url);
+        macro_rules! client {
+            ($sdk:ident, $name:literal) => {
+                $sdk::Client::from_conf(builder!($sdk, $name).build())
+            };
         }
-        // A bucket's name in the path works with every endpoint, also those without wildcard DNS.
-        let s3 = aws_sdk_s3::Client::from_conf(s3.force_path_style(true).build());
+        // With an endpoint of its own, a bucket's name goes into the path: few have wildcard DNS.
+        let paths = settings.endpoints.contains_key("s3") || s3_is_elsewhere(config);
+        let s3 = builder!(aws_sdk_s3, "s3").force_path_style(paths).build();
         Self {
             ec2: client!(aws_sdk_ec2, "ec2"),
             elb: client!(aws_sdk_elasticloadbalancingv2, "elasticloadbalancing"),
             iam: client!(aws_sdk_iam, "iam"),
             route53: client!(aws_sdk_route53, "route53"),
-            s3,
+            s3: aws_sdk_s3::Client::from_conf(s3),
             sts: client!(aws_sdk_sts, "sts"),
             config: config.clone(),
-            throttle: Throttle::default(),
+            watch,
             settings,
         }
+    }
+
+    /// Who we are: the one call that every credential may make. Fails in seconds, and says what to
+    /// do, when there are no credentials or AWS cannot be reached.
+    ///
+    /// # Errors
+    /// When there are none, they are not valid, or there is no answer.
+    pub async fn check(&self) -> Result<Caller> {
+        let call = self.sts.get_caller_identity().send();
+        let answer = self.call("sts", "GetCallerIdentity", call).await?;
+        Ok(Caller {
+            account: answer.account.unwrap_or_default(),
+            arn: answer.arn.unwrap_or_default(),
+        })
+    }
+
+    /// How often each action was called so far; repeated attempts count.
+    pub fn calls(&self) -> Calls {
+        self.watch.calls()
     }
 
     /// Makes one call: takes its turn, then says in our terms what came of it.
     ///
     /// `service` and `name` are AWS's (`ec2`, `RunInstances`).
-    pub(crate) async fn call<T, E, R>(
+    pub(crate) async fn call<T, E>(
         &self,
         service: &'static str,
         name: &'static str,
-        call: impl Future<Output = Result<T, SdkError<E, R>>>,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T>
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
-        SdkError<E, R>: RequestId,
+        SdkError<E, HttpResponse>: RequestId,
     {
-        self.throttle.turn(service, name).await;
-        let result = call.await.map_err(|error| errors::explain(name, &error));
-        self.throttle.learn(service, name, result.as_ref().err());
-        result
+        self.watch.throttle.turn(service, name).await;
+        call.await.map_err(|error| errors::explain(service, name, &error))
     }
 
     /// The tags of a creation: the inputs' and the token's.
@@ -130,6 +162,24 @@ impl Aws {
         tags.insert(TOKEN_TAG.to_owned(), token.to_owned());
         tags
     }
+}
+
+/// The usual chain: environment, profiles (SSO, processes and roles too), web identity, container,
+/// and last the instance's own, which is asked for three seconds at most: everywhere but on EC2
+/// nobody answers there.
+async fn credentials(region: Region) -> DefaultCredentialsChain {
+    let instance = imds::Client::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .read_timeout(Duration::from_secs(1))
+        .operation_timeout(Duration::from_secs(3))
+        .max_attempts(2)
+        .build();
+    DefaultCredentialsChain::builder().region(region).imds_client(instance).build().await
+}
+
+/// Whether the user sends S3's calls elsewhere.
+fn s3_is_elsewhere(config: &SdkConfig) -> bool {
+    config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
 }
 
 /// Of the tags AWS has, those that we have an opinion on: a key we never set is not ours.
@@ -141,4 +191,178 @@ pub(crate) fn owned_tags<'a>(
         .filter(|(key, _)| ours.contains_key(*key))
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+    use std::sync::Mutex;
+
+    use aws_credential_types::Credentials;
+    use aws_credential_types::credential_fn::provide_credentials_fn;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_credential_types::provider::error::CredentialsError;
+    use aws_smithy_runtime_api::client::http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+    use crate::provider::Class;
+
+    /// What a scripted cloud does with a request.
+    #[derive(Clone, Debug)]
+    pub(crate) enum Script {
+        Answer(u16, String),
+        Lost,
+        TimedOut,
+        ConnectionRefused,
+    }
+
+    /// A transport that follows a script and remembers what was sent.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Scripted {
+        script: Arc<Mutex<VecDeque<Script>>>,
+        sent: Arc<Mutex<Vec<(String, String)>>>,
+    }
+
+    impl Scripted {
+        pub(crate) fn bodies(&self) -> Vec<String> {
+            self.sent.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
+        }
+
+        fn uris(&self) -> Vec<String> {
+            self.sent.lock().unwrap().iter().map(|(uri, _)| uri.clone()).collect()
+        }
+    }
+
+    impl HttpConnector for Scripted {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+            self.sent.lock().unwrap().push((request.uri().to_string(), body.into_owned()));
+            let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+            let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+            HttpConnectorFuture::ready(match self.script.lock().unwrap().pop_front() {
+                Some(Script::Answer(status, body)) => {
+                    Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body)))
+                }
+                Some(Script::TimedOut) => Err(ConnectorError::timeout("no answer".into())),
+                Some(Script::ConnectionRefused) => Err(ConnectorError::io(refused().into())),
+                Some(Script::Lost) | None => Err(ConnectorError::io(reset().into())),
+            })
+        }
+    }
+
+    impl HttpClient for Scripted {
+        fn http_connector(
+            &self,
+            _: &HttpConnectorSettings,
+            _: &RuntimeComponents,
+        ) -> SharedHttpConnector {
+            SharedHttpConnector::new(self.clone())
+        }
+    }
+
+    /// AWS as a script; the SDK repeats at once. After the script, answers are lost.
+    pub(crate) fn scripted(script: impl IntoIterator<Item = Script>) -> (Aws, Scripted) {
+        scripted_with(script, Settings::default())
+    }
+
+    fn scripted_with(
+        script: impl IntoIterator<Item = Script>,
+        settings: Settings,
+    ) -> (Aws, Scripted) {
+        let http = Scripted::default();
+        http.script.lock().unwrap().extend(script);
+        let credentials = Credentials::new("AKIATEST", "not-a-secret", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-west-2"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http.clone())
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(3)
+                    .with_initial_backoff(Duration::from_millis(1)),
+            )
+            .build();
+        (Aws::new(&config, settings), http)
+    }
+
+    fn throttled() -> Script {
+        let body = "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>slow \
+                    down</Message></Error></Errors></Response>";
+        Script::Answer(503, body.to_owned())
+    }
+
+    fn vpc() -> Script {
+        let body = "<CreateVpcResponse><vpc><vpcId>vpc-1</vpcId></vpc></CreateVpcResponse>";
+        Script::Answer(200, body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn what_has_no_token_is_never_repeated_behind_the_engines_back() {
+        for first in [Script::Lost, Script::TimedOut, throttled()] {
+            let (aws, sent) = scripted([first.clone(), vpc()]);
+            let call = aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();
+            let error = aws.call("ec2", "CreateVpc", call).await.unwrap_err();
+            assert_ne!(error.class, Class::Refused, "{first:?}");
+            assert_eq!(sent.bodies().len(), 1, "{first:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_attempt_counts_and_a_token_outlives_its_attempts() {
+        let run = "<RunInstancesResponse><instancesSet><item><instanceId>i-1</instanceId></item>\
+                   </instancesSet></RunInstancesResponse>";
+        let (aws, sent) =
+            scripted([throttled(), Script::Lost, Script::Answer(200, run.to_owned())]);
+        let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
+        aws.call("ec2", "RunInstances", call).await.unwrap();
+        assert_eq!(aws.calls(), Calls::from([(("ec2", "RunInstances".to_owned()), 3)]));
+        assert!(sent.bodies().iter().all(|body| body.contains("ClientToken=gp-1")));
+    }
+
+    #[tokio::test]
+    async fn only_the_services_that_the_config_names_go_elsewhere() {
+        let endpoints = [("ec2", "https://ec2.example.com"), ("s3", "https://s3.example.com")];
+        let endpoints = endpoints.map(|(service, url)| (service.to_owned(), url.to_owned()));
+        let settings = Settings { endpoints: endpoints.into(), ..Settings::default() };
+        let (aws, sent) = scripted_with([], settings);
+        let _ = aws.ec2.describe_vpcs().send().await;
+        let _ = aws.iam.get_role().role_name("r").send().await;
+        let _ = aws.s3.head_bucket().bucket("b").send().await;
+        let mut hosts = sent.uris();
+        hosts.dedup();
+        assert_eq!(
+            hosts,
+            ["https://ec2.example.com/", "https://iam.amazonaws.com/", "https://s3.example.com/b/"]
+        );
+    }
+
+    #[tokio::test]
+    async fn who_we_are_is_one_call_and_nobody_is_a_refusal_with_a_way_out() {
+        let body = "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>1</Account>\
+                    <Arn>arn:x</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>";
+        let (aws, _) = scripted([Script::Answer(200, body.to_owned())]);
+        assert_eq!(
+            aws.check().await,
+            Ok(Caller { account: "1".to_owned(), arn: "arn:x".to_owned() })
+        );
+        let nobody = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-west-2"))
+            .http_client(Scripted::default())
+            .credentials_provider(SharedCredentialsProvider::new(provide_credentials_fn(
+                || async { Err(CredentialsError::not_loaded("nothing in the environment")) },
+            )))
+            .build();
+        let error = Aws::new(&nobody, Settings::default()).check().await.unwrap_err();
+        assert_eq!(error.class, Class::Refused, "{error:?}");
+        assert!(error.hint.clone().unwrap_or_default().contains("AWS_PROFILE"), "{error:?}");
+    }
 }

@@ -1,44 +1,408 @@
 //! Turns the SDK's errors into ours: what was called, what AWS said, and what the engine may do.
 //!
-//! Classified by error code first and HTTP status second: AWS answers a full region with 500 and a
-//! throttle with 503 or 400.
+//! Classified by error code first and HTTP status second: AWS answers a full zone with 500 and a
+//! throttle with 503 or 400. Nothing that was sent is ever quoted, and of what was received only
+//! AWS's own code and message: bodies carry user data.
 
 use std::error::Error;
-use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
 
-use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::hints;
 use crate::provider::{Class, ProviderError};
 
 /// What a failed call means to the engine and to the reader.
-pub(crate) fn explain<E, R>(call: &str, error: &SdkError<E, R>) -> ProviderError
+pub(crate) fn explain<E>(
+    service: &str,
+    call: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> ProviderError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    R: Debug + Send + Sync + 'static,
-    SdkError<E, R>: RequestId,
+    SdkError<E, HttpResponse>: RequestId,
 {
-    let request_id = error.request_id().map(str::to_owned);
+    let status = error.raw_response().map(|response| response.status().as_u16());
     let mut explained = match error {
-        SdkError::ServiceError(service) => {
-            let code = service.err().code().unwrap_or("Unknown");
-            let message = service.err().message().unwrap_or("no message");
-            ProviderError::new(class(code), call, message).with_code(code)
+        SdkError::ServiceError(answer) => {
+            answered(call, answer.err().code(), answer.err().message(), status)
         }
-        SdkError::ConstructionFailure(_) => {
-            ProviderError::new(Class::Refused, call, DisplayErrorContext(error).to_string())
-        }
-        _ => ProviderError::new(Class::Unknown, call, DisplayErrorContext(error).to_string()),
+        _ => unanswered(call, error),
     };
-    explained.request_id = request_id;
-    explained.hint = hint(&explained);
+    explained.request_id = error
+        .request_id()
+        .map(str::to_owned)
+        .or_else(|| error.raw_response().and_then(request_id_in_body));
+    if explained.hint.is_none() {
+        explained.hint = hints::hint(service, &explained);
+    }
     explained
 }
 
-fn class(_code: &str) -> Class {
-    Class::Refused
+/// Whether a call of this name changes nothing.
+pub(crate) fn is_read(call: &str) -> bool {
+    ["Describe", "Get", "List", "Head", "Search"].iter().any(|verb| call.starts_with(verb))
 }
 
-fn hint(_error: &ProviderError) -> Option<String> {
-    None
+/// Whether AWS says with this code that it was asked too often.
+pub(crate) fn is_throttle(code: &str) -> bool {
+    matches!(
+        code,
+        "RequestLimitExceeded"
+            | "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "EC2ThrottledException"
+            | "TooManyRequestsException"
+            | "BandwidthLimitExceeded"
+            | "SlowDown"
+            | "PriorRequestNotComplete"
+    )
+}
+
+/// The text of the first such element in an XML answer.
+pub(crate) fn element<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
+    let text = std::str::from_utf8(response.body().bytes()?).ok()?;
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once('<').map(|(value, _)| value.trim())
+}
+
+/// EC2 once wrote the id into the body only, and some that speak like EC2 still do.
+fn request_id_in_body(response: &HttpResponse) -> Option<String> {
+    element(response, "RequestID").or_else(|| element(response, "RequestId")).map(str::to_owned)
+}
+
+fn answered(
+    call: &str,
+    code: Option<&str>,
+    message: Option<&str>,
+    status: Option<u16>,
+) -> ProviderError {
+    let message = message.unwrap_or_default();
+    let class = code
+        .and_then(|code| class(call, code, message))
+        .unwrap_or_else(|| class_of_status(status.unwrap_or_default()));
+    let said = match (message, status) {
+        ("", Some(status)) => format!("HTTP status {status} without a message"),
+        ("", None) => "no message".to_owned(),
+        (message, _) => message.to_owned(),
+    };
+    let mut error = ProviderError::new(class, call, said);
+    error.code = code.map(str::to_owned);
+    error.after = code.filter(|_| class == Class::Again).and_then(after);
+    error
+}
+
+/// What the code says, whatever the status; `None` is a code that says nothing by itself.
+fn class(call: &str, code: &str, message: &str) -> Option<Class> {
+    let refers_to_what_settles = !is_read(call) && !unmakes(call);
+    Some(match code {
+        _ if is_throttle(code) => Class::Again,
+        _ if is_settling(code, message) && !is_read(call) => Class::Again,
+        _ if is_absence(code) && refers_to_what_settles => Class::Again,
+        // What EC2 says of an address or a network it has only just made.
+        "AuthFailure" if message.contains("does not belong to you") => Class::Again,
+        "Gateway.NotAttached" if refers_to_what_settles => Class::Again,
+        _ if is_lack_of_capacity(code) => Class::Again,
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "InternalServiceError"
+        | "ServiceFailure"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "Unavailable"
+        | "RequestTimeout"
+        | "RequestTimeoutException" => Class::Unknown,
+        _ => return None,
+    })
+}
+
+fn class_of_status(status: u16) -> Class {
+    match status {
+        429 => Class::Again,
+        // Done, it seems, and nobody can read what.
+        200..300 | 500.. => Class::Unknown,
+        _ => Class::Refused,
+    }
+}
+
+/// Whether the call takes something away, so that "not found" is no reason to wait.
+fn unmakes(call: &str) -> bool {
+    [
+        "Delete",
+        "Terminate",
+        "Release",
+        "Detach",
+        "Disassociate",
+        "Revoke",
+        "Deregister",
+        "Remove",
+        "Cancel",
+    ]
+    .iter()
+    .any(|verb| call.starts_with(verb))
+}
+
+/// Something that is still in use, or is being changed by another call, and will settle.
+fn is_settling(code: &str, message: &str) -> bool {
+    let profile_is_new = || {
+        message.contains("Invalid IAM Instance Profile")
+            || message.contains("has no associated IAM Roles")
+    };
+    match code {
+        "DependencyViolation"
+        | "ResourceInUse"
+        | "ResourceInUseException"
+        | "DeleteConflict"
+        | "VolumeInUse"
+        | "InvalidGroup.InUse"
+        | "InvalidIPAddress.InUse"
+        | "InvalidNetworkInterface.InUse"
+        | "InvalidPlacementGroup.InUse"
+        | "IncorrectState"
+        | "OperationInProgress"
+        | "OperationAborted"
+        | "ConditionalRequestConflict"
+        | "ConcurrentModification"
+        | "ConcurrentModificationException"
+        | "ConflictingDomainExists"
+        | "EntityTemporarilyUnmodifiable" => true,
+        "InvalidParameterValue" => profile_is_new() || message.contains("currently in use"),
+        _ => false,
+    }
+}
+
+/// Something the call refers to is not there, or not there yet for every server of AWS.
+fn is_absence(code: &str) -> bool {
+    // What a person names in a config, and none of our calls has just made.
+    let never_ours = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidSnapshot.", "InvalidHostID."];
+    let absent = code.ends_with("NotFound")
+        || code.ends_with("NotFoundException")
+        || code.starts_with("NoSuch")
+        || code == "InvalidSubnet";
+    absent && !never_ours.iter().any(|prefix| code.starts_with(prefix))
+}
+
+fn is_lack_of_capacity(code: &str) -> bool {
+    matches!(
+        code,
+        "InsufficientInstanceCapacity"
+            | "InsufficientHostCapacity"
+            | "InsufficientCapacity"
+            | "InsufficientAddressCapacity"
+            | "InsufficientVolumeCapacity"
+    )
+}
+
+/// How long before it makes sense to ask again; `None` leaves it to the engine's own backing off.
+fn after(code: &str) -> Option<Duration> {
+    match code {
+        // Capacity comes back in minutes; the engine's deadline ends the asking.
+        _ if is_lack_of_capacity(code) => Some(Duration::from_secs(20)),
+        // A new profile takes seconds to be known to EC2 (openshift-install sleeps ten).
+        "InvalidParameterValue" => Some(Duration::from_secs(3)),
+        _ => None,
+    }
+}
+
+/// No answer of AWS's: nothing was sent, or nobody knows.
+fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
+    if let Some(why) = find::<CredentialsError>(error) {
+        return ProviderError::new(Class::Refused, call, format!("no credentials: {}", chain(why)))
+            .with_code(hints::NO_CREDENTIALS);
+    }
+    let message = chain(error);
+    if was_never_sent(error) {
+        return ProviderError::new(Class::Refused, call, message).with_code(hints::UNREACHABLE);
+    }
+    ProviderError::new(Class::Unknown, call, message)
+}
+
+/// Whether the connection failed, or the request could not even be made.
+fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
+    let refused = [
+        io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::AddrNotAvailable,
+    ];
+    find::<io::Error>(error).is_some_and(|error| refused.contains(&error.kind()))
+        // hyper's word for "while connecting"; its type is not ours to name.
+        || links(error).any(|link| link.to_string().starts_with("client error (Connect)"))
+        || links(error).any(|link| link.to_string() == "failed to construct request")
+}
+
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    links(error).find_map(|link| link.downcast_ref())
+}
+
+fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&link| link.source())
+}
+
+/// What each link says, once. Not the SDK's own way, which quotes requests and answers.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for link in links(error).map(ToString::to_string) {
+        if !said.iter().any(|before| before.contains(&link)) {
+            said.push(link);
+        }
+    }
+    said.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::tests::{Script, scripted};
+    use super::*;
+
+    fn xml(code: &str, message: &str) -> String {
+        format!(
+            "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>\
+             </Errors><RequestID>req-1</RequestID></Response>"
+        )
+    }
+
+    fn said(call: &str, code: &str, message: &str) -> ProviderError {
+        answered(call, Some(code), Some(message), Some(400))
+    }
+
+    #[test]
+    fn codes_decide_what_the_engine_may_do() {
+        use Class::{Again, Refused, Unknown};
+        for (call, code, message, class) in [
+            ("RunInstances", "RequestLimitExceeded", "", Again),
+            ("CreateRole", "Throttling", "Rate exceeded", Again),
+            ("PutObject", "SlowDown", "", Again),
+            ("ChangeResourceRecordSets", "PriorRequestNotComplete", "", Again),
+            ("CreateSubnet", "InvalidVpcID.NotFound", "", Again),
+            ("CreateRoute", "InvalidRouteTableID.NotFound", "", Again),
+            ("DescribeVpcs", "InvalidVpcID.NotFound", "", Refused),
+            ("DeleteVpc", "InvalidVpcID.NotFound", "", Refused),
+            ("DeleteVpc", "DependencyViolation", "", Again),
+            ("DeleteTargetGroup", "ResourceInUse", "", Again),
+            ("DeleteRole", "DeleteConflict", "", Again),
+            ("DeleteNetworkInterface", "InvalidNetworkInterface.InUse", "", Again),
+            (
+                "DeleteNetworkInterface",
+                "InvalidParameterValue",
+                "Network interface 'eni-1' is currently in use.",
+                Again,
+            ),
+            (
+                "RunInstances",
+                "InvalidParameterValue",
+                "Value (p) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance \
+                 Profile name",
+                Again,
+            ),
+            (
+                "RunInstances",
+                "InvalidParameterValue",
+                "Invalid value 'x9' for InstanceType",
+                Refused,
+            ),
+            ("RunInstances", "InsufficientInstanceCapacity", "", Again),
+            ("RunInstances", "InternalError", "", Unknown),
+            ("RunInstances", "Unavailable", "", Unknown),
+            ("RunInstances", "UnauthorizedOperation", "", Refused),
+            ("RunInstances", "InvalidAMIID.NotFound", "", Refused),
+            ("RunInstances", "VcpuLimitExceeded", "", Refused),
+            ("RunInstances", "IdempotentParameterMismatch", "", Refused),
+            ("CreateNatGateway", "AuthFailure", "eipalloc-1 does not belong to you", Again),
+            ("CreateVpc", "AuthFailure", "not able to validate the credentials", Refused),
+            ("CreateVpc", "VpcLimitExceeded", "", Refused),
+        ] {
+            assert_eq!(said(call, code, message).class, class, "{call}: {code}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_judged_by_the_status() {
+        let class = |status| answered("CreateVpc", Some("New"), None, Some(status)).class;
+        assert_eq!([400, 403, 404, 409].map(class), [Class::Refused; 4]);
+        assert_eq!(class(429), Class::Again);
+        assert_eq!([500, 502, 503].map(class), [Class::Unknown; 3]);
+    }
+
+    #[test]
+    fn capacity_is_asked_for_at_leisure() {
+        let after = |code| said("RunInstances", code, "").after;
+        assert!(after("InsufficientInstanceCapacity") >= Some(Duration::from_secs(10)));
+        assert_eq!(after("RequestLimitExceeded"), None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_explained_with_its_code_words_and_request() {
+        let denied = "You are not authorized to perform: ec2:RunInstances on resource: r";
+        for (status, code, message, hint) in [
+            (403, "UnauthorizedOperation", denied, "ec2:RunInstances"),
+            (400, "ExpiredToken", "expired", "aws sso login"),
+            (401, "AuthFailure", "AWS was not able to validate", "AWS_PROFILE"),
+            (400, "VpcLimitExceeded", "The maximum number", "VPCs per Region"),
+            (400, "AddressLimitExceeded", "The maximum number", "Elastic IPs"),
+            (400, "VcpuLimitExceeded", "You have requested", "vCPU"),
+            (400, "SomethingNewLimitExceeded", "too many", "the quota that the message names"),
+            (400, "InvalidAMIID.NotFound", "The image id", "amiID"),
+            (401, "OptInRequired", "You are not subscribed", "enable the region"),
+            (400, "PendingVerification", "Your request", "four hours"),
+            (
+                400,
+                "UnsupportedOperation",
+                "httpTokensEnforced is enabled",
+                "authentication: Required",
+            ),
+        ] {
+            let (aws, _) = scripted([Script::Answer(status, xml(code, message))]);
+            let call = aws.ec2.run_instances().image_id("ami-1").user_data("c2VjcmV0").send();
+            let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+            assert_eq!(error.class, Class::Refused, "{code}");
+            assert_eq!(error.code.as_deref(), Some(code));
+            assert_eq!(error.message, message);
+            assert_eq!(error.request_id.as_deref(), Some("req-1"));
+            let given = error.hint.expect(code);
+            assert!(given.contains(hint), "{code}: {given}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_unknown_and_a_refused_connection_is_not() {
+        use Class::{Refused, Unknown};
+        for (script, class, hinted) in [
+            (Script::Lost, Unknown, false),
+            (Script::TimedOut, Unknown, false),
+            (Script::Answer(200, "<<< not an answer: canary".to_owned()), Unknown, false),
+            (Script::Answer(500, String::new()), Unknown, false),
+            (Script::ConnectionRefused, Refused, true),
+        ] {
+            let (aws, _) = scripted([script.clone()]);
+            let call = aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();
+            let error = aws.call("ec2", "CreateVpc", call).await.unwrap_err();
+            assert_eq!(error.class, class, "{script:?}: {error}");
+            assert_eq!(error.hint.is_some(), hinted, "{script:?}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn neither_what_was_sent_nor_what_was_received_is_quoted() {
+        for script in [
+            Script::Answer(200, "<<< canary".to_owned()),
+            Script::Answer(500, "<html>canary</html>".to_owned()),
+            Script::Lost,
+            Script::ConnectionRefused,
+        ] {
+            let (aws, sent) = scripted(vec![script; 5]);
+            let call = aws.ec2.run_instances().image_id("ami-1").user_data("canary").send();
+            let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+            assert!(sent.bodies()[0].contains("canary"), "the test sends no secret");
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+        }
+    }
 }

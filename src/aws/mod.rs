@@ -14,6 +14,8 @@ mod elb;
 #[cfg(feature = "sdk")]
 mod errors;
 #[cfg(feature = "sdk")]
+mod hints;
+#[cfg(feature = "sdk")]
 mod iam;
 #[cfg(feature = "sdk")]
 mod kind;
@@ -27,6 +29,8 @@ mod replies;
 mod route53;
 #[cfg(feature = "sdk")]
 mod throttle;
+#[cfg(feature = "sdk")]
+mod watch;
 
 pub mod ami_copy;
 pub mod attention;
@@ -62,5 +66,7 @@ pub mod vpc_endpoint;
 pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]
-pub use client::{Aws, Settings};
+pub use client::{Aws, Caller, Settings};
 pub use schemas::schemas;
+#[cfg(feature = "sdk")]
+pub use watch::Calls;

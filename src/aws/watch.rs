@@ -1,0 +1,122 @@
+//! Sits between the SDK and the wire: counts what goes out, tells the throttle what came back, and
+//! keeps the SDK from repeating what must not be repeated. Changes no request.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    FinalizerInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::retry::RetryConfig;
+
+use super::errors::{element, is_throttle};
+use super::throttle::Throttle;
+
+/// How often each action of each service was called.
+pub type Calls = BTreeMap<(&'static str, String), u64>;
+
+/// What the clients of one run share.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    pub(crate) throttle: Throttle,
+    calls: Mutex<Calls>,
+}
+
+impl Watch {
+    /// What has gone out so far; each attempt counts.
+    pub(crate) fn calls(&self) -> Calls {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count(&self, service: &'static str, call: &str) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls.entry((service, call.to_owned())).or_default() += 1;
+    }
+}
+
+/// The [`Watch`] as the SDK knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Watcher(pub(crate) Arc<Watch>);
+
+impl Intercept for Watcher {
+    fn name(&self) -> &'static str {
+        "groundplan"
+    }
+
+    // Not `read_before_execution`: that comes before the bag knows the operation.
+    fn read_before_serialization(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if named(bag).is_some_and(|(_, call)| is_unrepeatable(&call)) {
+            bag.interceptor_state().store_put(RetryConfig::disabled());
+        }
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some((service, call)) = named(bag) {
+            self.0.count(service, &call);
+        }
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some((service, call)) = named(bag) else { return Ok(()) };
+        let Some(answer) = context.response() else { return Ok(()) };
+        if answer.status().is_success() {
+            self.0.throttle.learn(service, &call, false);
+        } else if element(answer, "Code").is_some_and(is_throttle) {
+            self.0.throttle.learn(service, &call, true);
+        }
+        Ok(())
+    }
+}
+
+/// The call, by the names that kinds give to [`Aws::call`](super::Aws).
+fn named(bag: &ConfigBag) -> Option<(&'static str, String)> {
+    let metadata = bag.load::<Metadata>()?;
+    let service = match metadata.service() {
+        "EC2" => "ec2",
+        "Elastic Load Balancing v2" => "elasticloadbalancing",
+        "IAM" => "iam",
+        "Route 53" => "route53",
+        "S3" => "s3",
+        "STS" => "sts",
+        _ => return None,
+    };
+    Some((service, metadata.name().to_owned()))
+}
+
+/// Whether the same request sent twice may make two things, or fail although the first was done.
+/// EC2 takes no token for these (EC2 API reference), and the SDK repeats what got no answer. The
+/// engine does better: it looks for the first before it asks again.
+fn is_unrepeatable(call: &str) -> bool {
+    matches!(
+        call,
+        "CreateVpc"
+            | "CreateSubnet"
+            | "CreateInternetGateway"
+            | "CreateDhcpOptions"
+            | "CreateSecurityGroup"
+            | "AllocateAddress"
+    )
+}
