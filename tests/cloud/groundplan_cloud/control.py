@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from . import faults
 from .calls import DEFAULT_ACCOUNT
 from .inventory import inventory
-from .world import CLOCK, DELAYS, LOCK, all_worlds, world
+from .world import DELAYS, LOCK, all_worlds, world
 
 PREFIX = "/_groundplan/"
 
@@ -35,7 +35,6 @@ def reset(account, _, everywhere):
     from moto import backends
 
     with LOCK:
-        CLOCK.catch_up()
         for here in all_worlds() if everywhere else [world(account)]:
             here.reset()
         for service in ("ec2", "elbv2", "iam", "route53", "s3", "sts"):
@@ -84,6 +83,16 @@ def set_delays(account, wanted, everywhere):
     return here.delays
 
 
+def advance(account, wanted, everywhere):
+    """Time passes in this account: everything due by then has happened."""
+    del everywhere
+    here = world(account)
+    with LOCK:
+        here.ahead += float(wanted["seconds"])
+        here.catch_up()
+    return {"ahead": here.ahead}
+
+
 def set_latency(account, wanted, everywhere):
     del everywhere
     here = world(account)
@@ -122,7 +131,7 @@ def kill_at(account, wanted, everywhere):
 def list_inventory(account, _, everywhere):
     del everywhere
     with LOCK:
-        CLOCK.catch_up()
+        world(account).catch_up()
         return inventory(account)
 
 
@@ -131,6 +140,7 @@ VERBS = {
     ("GET", "requests"): requests,
     ("POST", "requests/clear"): clear_requests,
     ("POST", "delays"): set_delays,
+    ("POST", "advance"): advance,
     ("POST", "latency"): set_latency,
     ("POST", "faults"): add_fault,
     ("POST", "faults/clear"): clear_faults,

@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 
 from . import control, faults, strict
 from .calls import has_expired, identify
-from .world import CLOCK, LOCK, world
+from .world import LOCK, world
 
 
 def listen(port):
@@ -88,7 +88,7 @@ class Front:
             seen["status"], seen["headers"] = int(status.split()[0]), list(headers)
 
         with LOCK:
-            CLOCK.catch_up()
+            world(call.account).catch_up()
             try:
                 chunks = self.moto(environ, start_response)
                 answer = b"".join(chunks)

@@ -1,5 +1,5 @@
 """What a test can set and see of its account, beside what AWS itself would show: delays, faults,
-the log. One World per account; the cloud as a whole has one clock and one lock."""
+the clock, the log. One World per account; the cloud as a whole has one lock."""
 
 import heapq
 import itertools
@@ -28,6 +28,9 @@ DELAYS = {
     "vpc_endpoint_pending": 0.0,
 }
 
+# Of two changes due at the same moment the one asked for first comes first.
+ORDER = itertools.count()
+
 
 class World:
     def __init__(self):
@@ -45,32 +48,30 @@ class World:
         self.profiles_since = {}
         self.metadata_defaults = {}
         self.dice = random.Random(0)
+        self.ahead = 0.0
+        self.due = []
+
+    def now(self):
+        """The account's own clock, which a test may put forward."""
+        return time.monotonic() + self.ahead
+
+    def after(self, delay, change):
+        """Makes the change when the delay is over, by whoever looks first then. With none, there is
+        no moment in between: it happens now."""
+        if self.delays[delay] <= 0:
+            change()
+        else:
+            moment = self.now() + self.delays[delay]
+            heapq.heappush(self.due, (moment, next(ORDER), change))
+
+    def catch_up(self):
+        while self.due and self.due[0][0] <= self.now():
+            heapq.heappop(self.due)[2]()
 
     def latency_of(self, action):
         return self.latency.get(action, self.latency.get("*", 0.0))
 
 
-class Clock:
-    """Things that will have happened by a moment, done by whoever looks first after it."""
-
-    def __init__(self):
-        self.due = []
-        self.number = itertools.count()
-
-    def after(self, seconds, change):
-        """With no delay there is no moment in between: it happens now."""
-        if seconds <= 0:
-            change()
-        else:
-            moment = time.monotonic() + seconds
-            heapq.heappush(self.due, (moment, next(self.number), change))
-
-    def catch_up(self):
-        while self.due and self.due[0][0] <= time.monotonic():
-            heapq.heappop(self.due)[2]()
-
-
-CLOCK = Clock()
 _worlds = {}
 
 

@@ -86,7 +86,7 @@ async fn metadata_options_left_out_stay_and_take_their_time() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
     let id = account.instance(&subnet, "token").await;
-    account.cloud.delay("metadata_options_pending", 0.3);
+    account.cloud.delay("metadata_options_pending", 60.0);
     let modify = || account.ec2.modify_instance_metadata_options().instance_id(&id);
     let said = modify().http_tokens(HttpTokensState::Required).send().await.expect("modified");
     let said = said.instance_metadata_options.expect("options");
@@ -96,7 +96,7 @@ async fn metadata_options_left_out_stay_and_take_their_time() {
     let seen = account.described(&id).await.metadata_options.expect("options");
     assert_eq!(seen.state(), Some(&InstanceMetadataOptionsState::Pending));
     assert_eq!(seen.http_tokens(), Some(&HttpTokensState::Required));
-    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    account.cloud.advance(60.0);
     let seen = account.described(&id).await.metadata_options.expect("options");
     assert_eq!(seen.state(), Some(&InstanceMetadataOptionsState::Applied));
     assert_eq!(seen.http_put_response_hop_limit(), Some(3));
@@ -131,21 +131,21 @@ async fn account_defaults_and_images_decide_where_the_launch_does_not() {
 async fn states_take_the_time_they_are_given() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
-    account.cloud.delay("instance_pending", 0.3);
-    account.cloud.delay("instance_shutting_down", 0.3);
+    account.cloud.delay("instance_pending", 60.0);
+    account.cloud.delay("instance_shutting_down", 60.0);
     let state = async |id: &str| {
         account.described(id).await.state.and_then(|state| state.name).expect("a state")
     };
-    let wait = || tokio::time::sleep(std::time::Duration::from_millis(400));
+    let wait = || account.cloud.advance(60.0);
     let id = account.instance(&subnet, "token").await;
     assert_eq!(state(&id).await, InstanceStateName::Pending);
-    wait().await;
+    wait();
     assert_eq!(state(&id).await, InstanceStateName::Running);
     account.ec2.terminate_instances().instance_ids(&id).send().await.expect("terminated");
     assert_eq!(state(&id).await, InstanceStateName::ShuttingDown);
     let early = account.ec2.delete_subnet().subnet_id(&subnet).send().await;
     assert_eq!(refused(early), "DependencyViolation");
-    wait().await;
+    wait();
     assert_eq!(state(&id).await, InstanceStateName::Terminated);
     account.ec2.delete_subnet().subnet_id(&subnet).send().await.expect("the subnet is free");
 }

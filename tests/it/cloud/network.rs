@@ -84,9 +84,9 @@ async fn a_nat_gateway_holds_its_address_and_its_subnet() {
     let address = account.ec2.allocate_address().domain(DomainType::Vpc).send().await;
     let address = address.expect("an address").allocation_id.expect("an id");
 
-    account.cloud.delay("nat_gateway_pending", 0.3);
-    account.cloud.delay("nat_gateway_deleting", 0.3);
-    let wait = || tokio::time::sleep(std::time::Duration::from_millis(400));
+    account.cloud.delay("nat_gateway_pending", 60.0);
+    account.cloud.delay("nat_gateway_deleting", 60.0);
+    let wait = || account.cloud.advance(60.0);
     let create = || {
         let request = account.ec2.create_nat_gateway().subnet_id(&subnet);
         request.allocation_id(&address).client_token("token")
@@ -107,7 +107,7 @@ async fn a_nat_gateway_holds_its_address_and_its_subnet() {
             .expect("a state")
     };
     assert_eq!(state().await, NatGatewayState::Pending);
-    wait().await;
+    wait();
     assert_eq!(state().await, NatGatewayState::Available);
 
     let release = || account.ec2.release_address().allocation_id(&address).send();
@@ -121,7 +121,7 @@ async fn a_nat_gateway_holds_its_address_and_its_subnet() {
     assert_eq!(refused(detach().await), "DependencyViolation");
     let early = account.ec2.delete_subnet().subnet_id(&subnet).send().await;
     assert_eq!(refused(early), "DependencyViolation");
-    wait().await;
+    wait();
     assert_eq!(state().await, NatGatewayState::Deleted);
     release().await.expect("the address is free");
     detach().await.expect("no address is mapped");
@@ -243,13 +243,13 @@ async fn lists_come_in_pages() {
 #[tokio::test]
 async fn what_was_just_made_may_not_be_seen_yet() {
     let account = Account::new();
-    account.cloud.delay("visible", 0.3);
+    account.cloud.delay("visible", 60.0);
     let vpc = account.vpc().await;
     let describe = || account.ec2.describe_vpcs().vpc_ids(&vpc).send();
     assert_eq!(refused(describe().await), "InvalidVpcID.NotFound");
     let listed = account.ec2.describe_vpcs().send().await.expect("VPCs");
     assert!(listed.vpcs().iter().all(|one| one.vpc_id() != Some(&vpc)));
-    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    account.cloud.advance(60.0);
     describe().await.expect("now it is");
 }
 

@@ -140,6 +140,11 @@ impl Cloud {
         self.control("POST", "delays", &json!({ name: seconds }));
     }
 
+    /// Lets time pass in this account, without anyone waiting.
+    pub(crate) fn advance(&self, seconds: f64) {
+        self.control("POST", "advance", &json!({ "seconds": seconds }));
+    }
+
     /// Sets how long answers take, by action (`*` for all): `json!({"RunInstances": 0.5})`.
     pub(crate) fn latency(&self, seconds: &Value) {
         self.control("POST", "latency", seconds);

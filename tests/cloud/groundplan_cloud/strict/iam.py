@@ -1,7 +1,5 @@
 """IAM: moto keeps most of its rules; what EC2 sees of a profile is in instances.py."""
 
-import time
-
 from moto.iam.exceptions import NotFoundException
 from moto.iam.responses import IamResponse
 
@@ -24,5 +22,5 @@ def remove_role_from_instance_profile(self, moto):
 def add_role_to_instance_profile(self, moto):
     """EC2 learns of a profile some time after IAM does (delay `instance_profile_visible`)."""
     answer = moto()
-    world_of(self).profiles_since[self._get_param("InstanceProfileName")] = time.monotonic()
+    world_of(self).profiles_since[self._get_param("InstanceProfileName")] = world_of(self).now()
     return answer

@@ -7,7 +7,7 @@ from pathlib import Path
 from moto.ec2.models.amis import AmiBackend, Ami
 from moto.ec2.responses import EC2Response
 
-from ..world import CLOCK, world_of
+from ..world import world_of
 from .mend import mend, refuse
 
 LISTS = [Path(__file__).parent.parent / "amis.json"]
@@ -54,7 +54,7 @@ def copy_image(self, moto):
     ami.ebs_snapshot.add_tags(tags.get("snapshot", {}))
     if here.delays["image_pending"] > 0:
         ami.state = "pending"
-        CLOCK.after(here.delays["image_pending"], lambda: setattr(ami, "state", "available"))
+        here.after("image_pending", lambda: setattr(ami, "state", "available"))
     return answer
 
 

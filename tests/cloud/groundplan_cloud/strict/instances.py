@@ -1,6 +1,5 @@
 """RunInstances and TerminateInstances: what is checked, what is kept, and states that take time."""
 
-import time
 from contextlib import contextmanager
 
 from moto.ec2 import utils as ec2_utils
@@ -9,7 +8,7 @@ from moto.ec2.models.instances import Instance, InstanceState
 from moto.ec2.responses import EC2Response
 from moto.iam.exceptions import NotFoundException
 
-from ..world import CLOCK, world, world_of
+from ..world import world, world_of
 from . import metadata_options
 from .images import usable
 from .mend import mend, refuse
@@ -105,8 +104,9 @@ def check_profile(self, profile):
         refuse("InvalidParameterValue", f"{parameter} Invalid IAM Instance Profile name")
     here = world_of(self)
     if (
-        time.monotonic()
-        < here.profiles_since.get(found.name, 0) + here.delays["instance_profile_visible"]
+        here.now()
+        < here.profiles_since.get(found.name, float("-inf"))
+        + here.delays["instance_profile_visible"]
     ):
         refuse("InvalidParameterValue", f"{parameter} Invalid IAM Instance Profile name")
     if not found.roles:
@@ -147,9 +147,7 @@ def keep_as_sent(self, instance):
 def settle(here, instance):
     options = instance.metadata_options
     options.state = "pending"
-    CLOCK.after(
-        here.delays["metadata_options_pending"], lambda: setattr(options, "state", "applied")
-    )
+    here.after("metadata_options_pending", lambda: setattr(options, "state", "applied"))
     delay = here.delays["instance_pending"]
     if delay > 0:
         instance._state = InstanceState("pending", 0)
@@ -158,7 +156,7 @@ def settle(here, instance):
             if instance.state == "pending":
                 instance._state = InstanceState("running", 16)
 
-        CLOCK.after(delay, running)
+        here.after("instance_pending", running)
 
 
 @mend(Instance)
@@ -214,7 +212,7 @@ def terminate(self, moto):
                 release(interface)
         moto()
 
-    CLOCK.after(here.delays["instance_shutting_down"], gone)
+    here.after("instance_shutting_down", gone)
     return before
 
 

@@ -14,7 +14,7 @@ from moto.elbv2.exceptions import (
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.elbv2.responses import ELBV2Response
 
-from ..world import CLOCK, world, world_of
+from ..world import world, world_of
 from .mend import mend
 
 # Elastic Load Balancing API reference, DescribeTags; quotas of the user guide.
@@ -45,8 +45,8 @@ def create_load_balancer(self, moto):
             interface_in(backend, balancer, subnet) for subnet in balancer.subnets
         ]
     if not balancer.ready:
-        CLOCK.after(
-            world_of(self).delays["load_balancer_provisioning"],
+        world_of(self).after(
+            "load_balancer_provisioning",
             lambda: setattr(balancer, "ready", True),
         )
     return answer
@@ -100,8 +100,8 @@ def delete_load_balancer(self, moto):
         forget_balancer(backend, arn)
         enis = backend.ec2_backend.enis
         for interface in getattr(balancer, "interfaces", []):
-            CLOCK.after(
-                world(self.current_account).delays["load_balancer_interfaces"],
+            world(self.current_account).after(
+                "load_balancer_interfaces",
                 lambda interface=interface: enis.pop(interface.id, None),
             )
     return answer

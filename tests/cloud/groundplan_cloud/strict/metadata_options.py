@@ -5,7 +5,7 @@ import copy
 from moto.core.responses import ActionResult
 from moto.ec2.responses import EC2Response
 
-from ..world import CLOCK, world_of
+from ..world import world_of
 from .mend import mend, refuse
 
 CHOICES = {
@@ -73,8 +73,8 @@ def modify_instance_metadata_options(self, _moto):
     options.state = "pending"
     instance.metadata_options = options
     said = copy.copy(options)
-    CLOCK.after(
-        world_of(self).delays["metadata_options_pending"],
+    world_of(self).after(
+        "metadata_options_pending",
         lambda: setattr(options, "state", "applied"),
     )
     return ActionResult({"InstanceId": instance.id, "InstanceMetadataOptions": said})

@@ -3,7 +3,7 @@
 from moto.core.responses import ActionResult
 from moto.ec2.responses import EC2Response
 
-from ..world import CLOCK, world_of
+from ..world import world_of
 from .mend import mend, refuse, violates
 
 
@@ -155,7 +155,7 @@ def create_nat_gateway(self, moto):
         if nat.state == "pending":
             nat.state = "available"
 
-    CLOCK.after(here.delays["nat_gateway_pending"], available)
+    here.after("nat_gateway_pending", available)
     return answer
 
 
@@ -167,9 +167,7 @@ def delete_nat_gateway(self, _moto):
         refuse("NatGatewayNotFound", f"NAT gateway {nat.id} was not found")
     if nat.state != "deleting":
         nat.state = "deleting"
-        CLOCK.after(
-            world_of(self).delays["nat_gateway_deleting"], lambda: nat_is_gone(backend, nat)
-        )
+        world_of(self).after("nat_gateway_deleting", lambda: nat_is_gone(backend, nat))
     return ActionResult({"NatGatewayId": nat.id})
 
 
@@ -223,9 +221,7 @@ def create_vpc_endpoint(self, moto):
         ]
     if kind != "Gateway" or here.delays["vpc_endpoint_pending"] > 0:
         endpoint.state = "pending"
-        CLOCK.after(
-            here.delays["vpc_endpoint_pending"], lambda: setattr(endpoint, "state", "available")
-        )
+        here.after("vpc_endpoint_pending", lambda: setattr(endpoint, "state", "available"))
     return answer
 
 
@@ -240,8 +236,8 @@ def delete_vpc_endpoints(self, _moto):
             failed.append({"ResourceId": wanted, "Error": error})
         elif endpoint.state != "deleting":
             endpoint.state = "deleting"
-            CLOCK.after(
-                world_of(self).delays["vpc_endpoint_deleting"],
+            world_of(self).after(
+                "vpc_endpoint_deleting",
                 lambda endpoint=endpoint: endpoint_is_gone(backend, endpoint),
             )
     return ActionResult({"Unsuccessful": failed})

@@ -1,7 +1,5 @@
 """Eventual consistency: what was just created is not described yet (delay `visible`)."""
 
-import time
-
 from moto.ec2.responses import EC2Response
 
 from ..world import world_of
@@ -50,7 +48,7 @@ def hiding(made):
         answer = moto()
         here = world_of(self)
         if here.delays["visible"] > 0:
-            until = time.monotonic() + here.delays["visible"]
+            until = here.now() + here.delays["visible"]
             here.hidden.update({new: here.hidden.get(new, until) for new in made(answer._result)})
         return answer
 
@@ -59,7 +57,8 @@ def hiding(made):
 
 def looking(field, ids, code):
     def method(self, moto):
-        here, now = world_of(self), time.monotonic()
+        here = world_of(self)
+        now = here.now()
         hidden = {which for which, until in here.hidden.items() if until > now}
         for wanted in self._get_param(ids) or []:
             if wanted in hidden:
