@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{
-    InstanceTypeOffering, LocationType, RouteTable, Subnet as LiveSubnet,
-};
+use aws_sdk_ec2::types::{InstanceTypeOffering, LocationType, RouteTable, Subnet as LiveSubnet};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,9 +11,7 @@ use super::ec2::{filter, pages, parsed, part};
 use super::ids::{HostedZoneId, ImageId, SubnetId, VpcId};
 use super::kind::Result;
 use crate::provider::{Class, ProviderError};
-use crate::topology::facts::{
-    HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact,
-};
+use crate::topology::facts::{HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact};
 
 /// The answer to a question, in the type that its variant names, as JSON.
 ///
@@ -137,22 +133,19 @@ fn bare(id: &str) -> &str {
 /// Those of the subnets that exist, with where each leads.
 async fn subnets(aws: &Aws, ids: &[SubnetId]) -> Result<Vec<SubnetFact>> {
     let names: Vec<&str> = ids.iter().map(SubnetId::as_str).collect();
-    let request =
-        aws.ec2.describe_subnets().filters(filter("subnet-id", &names)).max_results(1000);
+    let request = aws.ec2.describe_subnets().filters(filter("subnet-id", &names)).max_results(1000);
     let found: Vec<LiveSubnet> = pages!(aws, "DescribeSubnets", request, subnets);
     if found.is_empty() {
         return Ok(Vec::new());
     }
     let vpcs: BTreeSet<&str> = found.iter().filter_map(LiveSubnet::vpc_id).collect();
     let vpcs: Vec<&str> = vpcs.into_iter().collect();
-    let request =
-        aws.ec2.describe_route_tables().filters(filter("vpc-id", &vpcs)).max_results(100);
+    let request = aws.ec2.describe_route_tables().filters(filter("vpc-id", &vpcs)).max_results(100);
     let tables: Vec<RouteTable> = pages!(aws, "DescribeRouteTables", request, route_tables);
     let zone_types = zone_types(aws).await?;
     let fact = |subnet: &LiveSubnet| -> Result<SubnetFact> {
-        let text = |name, value: Option<&str>| {
-            part("DescribeSubnets", name, value).map(str::to_owned)
-        };
+        let text =
+            |name, value: Option<&str>| part("DescribeSubnets", name, value).map(str::to_owned);
         let zone = text("zone", subnet.availability_zone())?;
         let reach = if zone_types.get(&zone).is_some_and(|kind| kind != "availability-zone") {
             Reach::Edge
@@ -185,12 +178,10 @@ async fn zone_types(aws: &Aws) -> Result<BTreeMap<String, String>> {
 /// internet or carrier gateway.
 fn leads_outside(subnet: &LiveSubnet, tables: &[RouteTable]) -> bool {
     let of_vpc = || tables.iter().filter(|table| table.vpc_id() == subnet.vpc_id());
-    let own = of_vpc().find(|table| {
-        table.associations().iter().any(|one| one.subnet_id() == subnet.subnet_id())
-    });
-    let main = || {
-        of_vpc().find(|table| table.associations().iter().any(|one| one.main() == Some(true)))
-    };
+    let own = of_vpc()
+        .find(|table| table.associations().iter().any(|one| one.subnet_id() == subnet.subnet_id()));
+    let main =
+        || of_vpc().find(|table| table.associations().iter().any(|one| one.main() == Some(true)));
     let Some(table) = own.or_else(main) else { return false };
     table.routes().iter().any(|route| {
         route.gateway_id().is_some_and(|id| id.starts_with("igw-"))
@@ -215,9 +206,18 @@ mod tests {
         let own = RouteTableAssociation::builder().subnet_id("subnet-1").build();
         let tables = [table("vpc-1", "igw-1", main), table("vpc-1", "local", own)];
         let subnet = |id: &str, vpc: &str| LiveSubnet::builder().subnet_id(id).vpc_id(vpc).build();
-        assert!(!leads_outside(&subnet("subnet-1", "vpc-1"), &tables), "its own table stays inside");
-        assert!(leads_outside(&subnet("subnet-2", "vpc-1"), &tables), "the main table leads outside");
-        assert!(!leads_outside(&subnet("subnet-3", "vpc-2"), &tables), "another VPC's does not count");
+        assert!(
+            !leads_outside(&subnet("subnet-1", "vpc-1"), &tables),
+            "its own table stays inside"
+        );
+        assert!(
+            leads_outside(&subnet("subnet-2", "vpc-1"), &tables),
+            "the main table leads outside"
+        );
+        assert!(
+            !leads_outside(&subnet("subnet-3", "vpc-2"), &tables),
+            "another VPC's does not count"
+        );
     }
 
     #[test]

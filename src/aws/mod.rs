@@ -45,6 +45,8 @@ pub mod instance;
 pub mod internet_gateway;
 pub mod listener;
 pub mod load_balancer;
+#[cfg(feature = "sdk")]
+pub mod lookups;
 pub mod metadata_options;
 pub mod nat_gateway;
 pub mod network_interface;
@@ -57,6 +59,8 @@ pub mod security_group;
 pub mod security_group_rules;
 pub mod shared_tags;
 pub mod subnet;
+#[cfg(feature = "sdk")]
+pub mod sweep;
 pub mod target;
 pub mod target_group;
 pub mod vpc;

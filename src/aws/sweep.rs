@@ -71,9 +71,7 @@ async fn forget_the_dead(aws: &Aws, found: &mut BTreeSet<Leftover>) -> Result<()
         let gateways = pages!(aws, "DescribeNatGateways", request, nat_gateways);
         alive.extend(gateways.into_iter().filter_map(|gateway| gateway.nat_gateway_id));
     }
-    found.retain(|one| {
-        !matches!(&*one.kind, "instance" | "natgateway") || alive.contains(&one.id)
-    });
+    found.retain(|one| !matches!(&*one.kind, "instance" | "natgateway") || alive.contains(&one.id));
     Ok(())
 }
 

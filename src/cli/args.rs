@@ -74,6 +74,7 @@ pub struct Common {
 }
 
 /// What to do.
+#[expect(missing_docs, reason = "what is said of a variant's arguments is its help")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Validate(Validate),
