@@ -26,7 +26,8 @@ class Demo:
         self.program, self.endpoint, self.scratch = program, endpoint, Path(scratch)
         self.stage = 0
         os.environ.pop("AWS_PROFILE", None)
-        os.environ.update(CREDENTIALS, AWS_ENDPOINT_URL=endpoint, AWS_REGION=REGION)
+        os.environ.update(CREDENTIALS, AWS_ENDPOINT_URL=endpoint)
+        os.environ.update(AWS_REGION=REGION, AWS_DEFAULT_REGION=REGION)
         os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
     def play(self):

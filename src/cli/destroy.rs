@@ -16,7 +16,7 @@ use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use super::world::folder;
 use crate::apply::Stop;
-use crate::aws::{Aws, attention, sweep};
+use crate::aws::{Aws, attention, schemas, sweep};
 use crate::config::InstallConfig;
 use crate::observe::observe;
 use crate::plan::{Plan, plan_destroy};
@@ -76,7 +76,7 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
     let observed = observe(&held.state, &*aws)
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;
-    let plan = plan_destroy(&held.state, &observed, &*aws);
+    let plan = plan_destroy(&held.state, &observed, &schemas());
     screen.plan(&PlanView {
         plan: &plan,
         full: false,

@@ -6,6 +6,8 @@ use std::path::Path;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
+use crate::aws::schemas;
+use crate::provider::Schemas;
 use crate::render::Diagnostic;
 use crate::state::error::HomeError;
 use crate::state::local::LocalHome;
@@ -28,6 +30,7 @@ impl Held {
         for warning in opened.warnings {
             screen.diagnostic(&Diagnostic::warning(warning))?;
         }
+        known_kinds(&opened.state)?;
         Ok(Self { state: opened.state, home: opened.home, _guard: guard })
     }
 
@@ -43,6 +46,18 @@ impl Held {
     pub(super) fn close(mut self) -> Result<()> {
         self.home.close(&self.state).map_err(|error| unusable(&error))
     }
+}
+
+/// A newer program may have recorded what this one cannot plan.
+fn known_kinds(state: &State) -> Result<()> {
+    let (schemas, recorded) = (schemas(), state.resources.keys().chain(state.deposed.keys()));
+    let Some(strange) = recorded.into_iter().find(|one| schemas.schema(one.kind()).is_none())
+    else {
+        return Ok(());
+    };
+    let diagnostic = Diagnostic::error(format!("the state has {strange}, a kind not known here"))
+        .with_hint("use the version of groundplan that made it, or a newer one");
+    Err(Failure::new(Exit::Failed, diagnostic))
 }
 
 /// Reads a state without holding it; `None` where there is none.

@@ -16,7 +16,7 @@ use super::failure::{Failure, Result};
 use super::held::{Held, glance};
 use super::inputs::Inputs;
 use super::screen::Screen;
-use crate::aws::Aws;
+use crate::aws::{Aws, schemas};
 use crate::observe::observe;
 use crate::plan::{self, Observations, Plan};
 use crate::render::Diagnostic;
@@ -74,7 +74,7 @@ impl World {
     /// Decides.
     pub(super) fn plan(&self, observed: &Observations) -> Plan {
         let (graph, state) = (&self.compiled.graph, &self.held.state);
-        plan::plan(graph, state, observed, &*self.aws, &plan::Options::default())
+        plan::plan(graph, state, observed, &schemas(), &plan::Options::default())
     }
 }
 
