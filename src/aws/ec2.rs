@@ -15,7 +15,7 @@ use crate::graph::Resource;
 use crate::provider::{Class, ProviderError};
 
 /// The most values that one filter takes (EC2 API reference, `Filter`).
-const FILTER_VALUES: usize = 200;
+pub(crate) const FILTER_VALUES: usize = 200;
 
 /// An EC2 object as its Describe call returns it.
 pub(crate) trait Described: Sized + Send + Sync {

@@ -3,19 +3,29 @@
 use serde_json::Value;
 
 use super::Aws;
+use super::dhcp_options::DhcpOptions;
+use super::elastic_ip::ElasticIp;
 use super::hosted_zone::HostedZone;
 use super::iam_instance_profile::IamInstanceProfile;
 use super::iam_role::IamRole;
 use super::iam_role_policy::IamRolePolicy;
+use super::internet_gateway::InternetGateway;
 use super::kind::{AnyKind, Of};
 use super::listener::Listener;
 use super::load_balancer::LoadBalancer;
+use super::nat_gateway::NatGateway;
 use super::record::Record;
+use super::route_table::RouteTable;
 use super::s3_bucket::S3Bucket;
 use super::s3_object::S3Object;
+use super::security_group::SecurityGroup;
+use super::security_group_rules::SecurityGroupRules;
 use super::shared_tags::SharedTags;
+use super::subnet::Subnet;
 use super::target::Target;
 use super::target_group::TargetGroup;
+use super::vpc::Vpc;
+use super::vpc_endpoint::VpcEndpoint;
 use crate::graph::Schema;
 use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
@@ -23,18 +33,28 @@ use crate::provider::{
 
 /// Every kind that can be managed, one line each; the order means nothing.
 const KINDS: &[&dyn AnyKind] = &[
+    &Of::<DhcpOptions>::NEW,
+    &Of::<ElasticIp>::NEW,
     &Of::<HostedZone>::NEW,
     &Of::<IamInstanceProfile>::NEW,
     &Of::<IamRole>::NEW,
     &Of::<IamRolePolicy>::NEW,
+    &Of::<InternetGateway>::NEW,
     &Of::<Listener>::NEW,
     &Of::<LoadBalancer>::NEW,
+    &Of::<NatGateway>::NEW,
     &Of::<Record>::NEW,
+    &Of::<RouteTable>::NEW,
     &Of::<S3Bucket>::NEW,
     &Of::<S3Object>::NEW,
+    &Of::<SecurityGroup>::NEW,
+    &Of::<SecurityGroupRules>::NEW,
     &Of::<SharedTags>::NEW,
+    &Of::<Subnet>::NEW,
     &Of::<Target>::NEW,
     &Of::<TargetGroup>::NEW,
+    &Of::<Vpc>::NEW,
+    &Of::<VpcEndpoint>::NEW,
 ];
 
 impl Schemas for Aws {

@@ -47,6 +47,9 @@ pub enum Peer {
     Cidrs(Vec<Ipv4Net>),
     /// Whoever is in this group.
     Group(Input<SecurityGroupId>),
+    /// An IPv6 range or a prefix list, as AWS writes it. Nothing of ours asks for one: it shows
+    /// that somebody else added a rule.
+    Other(String),
 }
 
 /// What is known of a group's rules.
@@ -60,3 +63,8 @@ impl Resource for SecurityGroupRules {
     const SCHEMA: Schema = Schema { replaced_by: &["group"], ..Schema::of("security_group_rules") };
     type Outputs = SecurityGroupRulesOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod grants;
