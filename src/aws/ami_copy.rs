@@ -35,3 +35,159 @@ impl Resource for AmiCopy {
     };
     type Outputs = AmiCopyOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use std::collections::BTreeSet;
+
+    use aws_sdk_ec2::types::{self, Filter, ImageState, ResourceType, Tag};
+
+    use super::{AmiCopy, AmiCopyOutputs};
+    use crate::aws::Aws;
+    use crate::aws::ec2::{self, Described, pages};
+    use crate::aws::ids::ImageId;
+    use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::provider::{Class, ProviderError};
+
+    impl Manage for AmiCopy {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<AmiCopyOutputs> {
+            let tags = |kind| ec2::tag_specification(kind, &self.tags, &creation.token);
+            let call = aws
+                .ec2
+                .copy_image()
+                .client_token(&creation.token)
+                .source_image_id(self.source.as_str())
+                .source_region(&self.source_region)
+                .name(&self.name)
+                .encrypted(true)
+                .tag_specifications(tags(ResourceType::Image))
+                .tag_specifications(tags(ResourceType::Snapshot));
+            let made = aws.call("ec2", "CopyImage", call.send()).await?;
+            Ok(AmiCopyOutputs { id: ec2::id("CopyImage", made.image_id())? })
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<AmiCopyOutputs>> {
+            let found = ec2::find::<types::Image>(aws, &creation.token).await?;
+            found.map(|image| outputs(&image)).transpose()
+        }
+
+        async fn ready(
+            aws: &Aws,
+            waiting: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Seen<AmiCopyOutputs>>> {
+            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found = ec2::all::<types::Image, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, image)| {
+                    image.map(|image| observed(&recorded.inputs, &image)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<AmiCopyOutputs> {
+            let outputs = ec2::part("DescribeImages", "id", before.outputs)?;
+            let id = outputs.id.as_str();
+            let snapshots = snapshots(aws, id).await?;
+            for one in snapshots.iter().map(String::as_str).chain([id]) {
+                ec2::retag(aws, one, &before.inputs.tags, &self.tags).await?;
+            }
+            Ok(outputs)
+        }
+
+        /// The image first: its snapshots are in use while it is there.
+        async fn delete(aws: &Aws, _inputs: Self, outputs: AmiCopyOutputs) -> Result<()> {
+            let id = outputs.id.as_str();
+            let snapshots = snapshots(aws, id).await?;
+            let call = aws.ec2.deregister_image().image_id(id);
+            let deregistered = aws.call("ec2", "DeregisterImage", call.send()).await;
+            ec2::fine_when(deregistered, &["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"])?;
+            for snapshot in snapshots {
+                let call = aws.ec2.delete_snapshot().snapshot_id(snapshot);
+                let deleted = aws.call("ec2", "DeleteSnapshot", call.send()).await;
+                ec2::fine_when(deleted, &["InvalidSnapshot.NotFound"])?;
+            }
+            Ok(())
+        }
+    }
+
+    impl Described for types::Image {
+        const ID_FILTER: &'static str = "image-id";
+
+        fn id(&self) -> Option<&str> {
+            self.image_id()
+        }
+
+        fn tags(&self) -> &[Tag] {
+            types::Image::tags(self)
+        }
+
+        fn exists(&self) -> bool {
+            !matches!(self.state(), Some(ImageState::Deregistered))
+        }
+
+        async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+            let request = aws.ec2.describe_images().owners("self").set_filters(Some(filters));
+            Ok(pages!(aws, "DescribeImages", request, images))
+        }
+    }
+
+    /// The snapshots behind an image: those it names, and those that say they were copied for it,
+    /// which are all there is to see of them once the image is gone.
+    async fn snapshots(aws: &Aws, image: &str) -> Result<BTreeSet<String>> {
+        let found = ec2::by_ids::<types::Image>(aws, [image]).await?;
+        let mappings = found.values().flat_map(types::Image::block_device_mappings);
+        let named = mappings.filter_map(|mapping| mapping.ebs()?.snapshot_id().map(str::to_owned));
+        let copied = ec2::filter("description", &[format!("Copied for DestinationAmi {image} *")]);
+        let request = aws.ec2.describe_snapshots().owner_ids("self").filters(copied);
+        let copied = pages!(aws, "DescribeSnapshots", request, snapshots);
+        let copied = copied.into_iter().filter(|one| says_it_is_for(one, image));
+        Ok(named.chain(copied.filter_map(|one| one.snapshot_id)).collect())
+    }
+
+    /// A filter overlooked must not cost anybody a snapshot.
+    fn says_it_is_for(snapshot: &types::Snapshot, image: &str) -> bool {
+        let words = snapshot.description().unwrap_or_default();
+        words.starts_with("Copied for DestinationAmi") && words.split(' ').any(|word| word == image)
+    }
+
+    fn outputs(image: &types::Image) -> Result<AmiCopyOutputs> {
+        Ok(AmiCopyOutputs { id: ec2::id("DescribeImages", image.image_id())? })
+    }
+
+    fn seen(outputs: AmiCopyOutputs, image: &types::Image) -> Seen<AmiCopyOutputs> {
+        match image.state() {
+            Some(ImageState::Available) => Seen::Done(outputs),
+            Some(ImageState::Failed | ImageState::Error | ImageState::Invalid) => {
+                let why = image.state_reason().and_then(types::StateReason::message);
+                let message =
+                    format!("copying {} failed: {}", outputs.id, why.unwrap_or("no reason given"));
+                Seen::Failed(ProviderError::new(Class::Refused, "CopyImage", message))
+            }
+            state => Seen::NotYet(state.map_or("pending", ImageState::as_str).to_owned()),
+        }
+    }
+
+    fn observed(recorded: &AmiCopy, image: &types::Image) -> Result<Live<AmiCopy>> {
+        let source = image.source_image_id().map_or_else(|| recorded.source.clone(), ImageId::from);
+        let region = image.source_image_region().unwrap_or(&recorded.source_region);
+        let inputs = AmiCopy {
+            source,
+            source_region: region.to_owned(),
+            name: ec2::part("DescribeImages", "name", image.name())?.to_owned(),
+            tags: ec2::owned(&recorded.tags, image.tags()),
+        };
+        Ok(Live { inputs, outputs: outputs(image)? })
+    }
+}

@@ -108,3 +108,10 @@ impl Resource for Instance {
     };
     type Outputs = InstanceOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod launch;
+#[cfg(feature = "sdk")]
+pub(crate) use calls::groups_in_recorded_order;

@@ -3,17 +3,20 @@
 use serde_json::Value;
 
 use super::Aws;
+use super::ami_copy::AmiCopy;
 use super::dhcp_options::DhcpOptions;
 use super::elastic_ip::ElasticIp;
 use super::hosted_zone::HostedZone;
 use super::iam_instance_profile::IamInstanceProfile;
 use super::iam_role::IamRole;
 use super::iam_role_policy::IamRolePolicy;
+use super::instance::Instance;
 use super::internet_gateway::InternetGateway;
 use super::kind::{AnyKind, Of};
 use super::listener::Listener;
 use super::load_balancer::LoadBalancer;
 use super::nat_gateway::NatGateway;
+use super::network_interface::NetworkInterface;
 use super::record::Record;
 use super::route_table::RouteTable;
 use super::s3_bucket::S3Bucket;
@@ -32,7 +35,6 @@ use crate::provider::{
 };
 
 /// Every kind that can be managed, one line each; the order means nothing.
-const KINDS: &[&dyn AnyKind] = &[
     &Of::<DhcpOptions>::NEW,
     &Of::<ElasticIp>::NEW,
     &Of::<HostedZone>::NEW,
@@ -55,7 +57,10 @@ const KINDS: &[&dyn AnyKind] = &[
     &Of::<TargetGroup>::NEW,
     &Of::<Vpc>::NEW,
     &Of::<VpcEndpoint>::NEW,
+    &[&Of::<AmiCopy>::NEW, &Of::<Instance>::NEW, &Of::<NetworkInterface>::NEW];
 ];
+const KINDS: &[&dyn AnyKind] =
+const KINDS: &[&dyn AnyKind] = &[
 
 impl Schemas for Aws {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {

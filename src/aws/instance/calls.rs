@@ -1,0 +1,343 @@
+//! What EC2 is asked about instances. One Describe serves all of them, and one more their volumes.
+
+use std::collections::HashMap;
+
+use aws_sdk_ec2::types::{self, Filter, GroupIdentifier, InstanceStateName, Tag};
+
+use super::{Instance, InstanceOutputs, Network, RootVolume, launch};
+use crate::aws::Aws;
+use crate::aws::ec2::{self, Described, pages};
+use crate::aws::ids::{
+    ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, SecurityGroupId, SubnetId,
+};
+use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+use crate::aws::metadata_options::{HttpTokens, MetadataOptions};
+use crate::graph::Input;
+use crate::provider::{Class, ProviderError};
+
+/// The most values that one filter takes (EC2 API reference, `Filter`).
+const FILTER_VALUES: usize = 200;
+/// How often a token may have been used up by an instance that is no more.
+const LIVES: usize = 5;
+
+impl Manage for Instance {
+    async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InstanceOutputs> {
+        let request = launch::request(self, aws, creation).await?;
+        for life in 1..=LIVES {
+            let call = request.clone().client_token(client_token(&creation.token, life));
+            match aws.call("ec2", "RunInstances", call.send()).await {
+                // Nothing but the tag knows of that one, so a token of its own makes another.
+                Err(error) if error.is(&["IdempotentInstanceTerminated"]) => (),
+                // It is there. A presigned URL in the user data differs from launch to launch.
+                Err(error) if error.is(&["IdempotentParameterMismatch"]) => {
+                    let found = self.find(aws, creation).await?;
+                    return ec2::visible("RunInstances", "the launched machine", found);
+                }
+                answer => return outputs("RunInstances", answer?.instances().first()),
+            }
+        }
+        let message = format!("launched and terminated {LIVES} times already");
+        Err(ProviderError::new(Class::Refused, "RunInstances", message))
+    }
+
+    async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<InstanceOutputs>> {
+        let found = ec2::find::<types::Instance>(aws, &creation.token).await?;
+        found.map(|one| outputs("DescribeInstances", Some(&one))).transpose()
+    }
+
+    async fn ready(aws: &Aws, waiting: Vec<Recorded<Self>>) -> Result<Vec<Seen<InstanceOutputs>>> {
+        ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+    }
+
+    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+        let found = ec2::all::<types::Instance, _>(aws, &recorded, |o| o.id.as_str()).await?;
+        let volumes = root_volumes(aws, found.iter().flatten()).await?;
+        let pairs = recorded.into_iter().zip(found);
+        pairs
+            .map(|(recorded, one)| {
+                one.map(|one| {
+                    let volume = one.instance_id().and_then(|id| volumes.get(id));
+                    observed(&recorded.inputs, &one, volume)
+                })
+                .transpose()
+            })
+            .collect()
+    }
+
+    async fn update(
+        &self,
+        aws: &Aws,
+        _creation: &Creation,
+        before: Recorded<Self>,
+    ) -> Result<InstanceOutputs> {
+        let outputs = ec2::part("DescribeInstances", "id", before.outputs)?;
+        self.set_metadata_options(aws, outputs.id.as_str()).await?;
+        ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+        if self.volume_tags != before.inputs.volume_tags {
+            self.retag_root_volume(aws, outputs.id.as_str(), &before.inputs).await?;
+        }
+        Ok(outputs)
+    }
+
+    async fn delete(aws: &Aws, _inputs: Self, outputs: InstanceOutputs) -> Result<()> {
+        let call = aws.ec2.terminate_instances().instance_ids(outputs.id.as_str());
+        let deleted = aws.call("ec2", "TerminateInstances", call.send()).await;
+        ec2::fine_when(deleted, &["InvalidInstanceID.NotFound"])
+    }
+
+    async fn gone(aws: &Aws, waiting: Vec<InstanceOutputs>) -> Result<Vec<Seen<()>>> {
+        let found = ec2::by_ids(aws, waiting.iter().map(|o| o.id.as_str())).await?;
+        let looks =
+            waiting.iter().map(|outputs| match found.get(outputs.id.as_str()).and_then(state) {
+                None | Some(InstanceStateName::Terminated) => Seen::Done(()),
+                Some(state) => Seen::NotYet(state.as_str().to_owned()),
+            });
+        Ok(looks.collect())
+    }
+}
+
+impl Instance {
+    /// Sends what is wanted, with every other field as it is, so that nothing can be reset behind
+    /// anybody's back; and nothing where it is so already.
+    async fn set_metadata_options(&self, aws: &Aws, id: &str) -> Result<()> {
+        let Some(wanted) = self.metadata_options.http_tokens else { return Ok(()) };
+        let found = ec2::by_ids::<types::Instance>(aws, [id]).await?.remove(id);
+        let live = ec2::visible("DescribeInstances", id, found)?;
+        let live = ec2::part("DescribeInstances", "metadataOptions", live.metadata_options())?;
+        let wanted = launch::http_tokens(wanted);
+        if live.http_tokens() == Some(&wanted) {
+            return Ok(());
+        }
+        let call = aws
+            .ec2
+            .modify_instance_metadata_options()
+            .instance_id(id)
+            .http_tokens(wanted)
+            .set_http_endpoint(live.http_endpoint().cloned())
+            .set_http_put_response_hop_limit(live.http_put_response_hop_limit())
+            .set_http_protocol_ipv6(live.http_protocol_ipv6().cloned())
+            .set_instance_metadata_tags(live.instance_metadata_tags().cloned());
+        aws.call("ec2", "ModifyInstanceMetadataOptions", call.send()).await.map(|_| ())
+    }
+
+    async fn retag_root_volume(&self, aws: &Aws, id: &str, before: &Instance) -> Result<()> {
+        let found = ec2::by_ids::<types::Instance>(aws, [id]).await?;
+        let volumes = root_volumes(aws, found.values()).await?;
+        let volume = volumes.get(id).and_then(types::Volume::volume_id);
+        let volume = ec2::part("DescribeVolumes", "root volume", volume)?;
+        ec2::retag(aws, volume, &before.volume_tags, &self.volume_tags).await
+    }
+}
+
+impl Described for types::Instance {
+    const ID_FILTER: &'static str = "instance-id";
+
+    fn id(&self) -> Option<&str> {
+        self.instance_id()
+    }
+
+    fn tags(&self) -> &[Tag] {
+        types::Instance::tags(self)
+    }
+
+    /// What is shutting down cannot be kept from it.
+    fn exists(&self) -> bool {
+        !matches!(
+            state(self),
+            Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated)
+        )
+    }
+
+    async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+        let request = aws.ec2.describe_instances().set_filters(Some(filters)).max_results(1000);
+        let reservations = pages!(aws, "DescribeInstances", request, reservations);
+        Ok(reservations.into_iter().flat_map(|one| one.instances.unwrap_or_default()).collect())
+    }
+}
+
+/// The groups of something live as the record orders them; those it does not know come last.
+pub(crate) fn groups_in_recorded_order(
+    recorded: &[Input<SecurityGroupId>],
+    live: &[GroupIdentifier],
+) -> Vec<Input<SecurityGroupId>> {
+    let mut live: Vec<&str> = live.iter().filter_map(GroupIdentifier::group_id).collect();
+    live.sort_unstable();
+    let known = |id: &str| recorded.iter().any(|group| is(group, id));
+    let mut groups: Vec<_> =
+        recorded.iter().filter(|group| live.iter().any(|id| is(group, id))).cloned().collect();
+    groups.extend(live.iter().filter(|id| !known(id)).map(|id| SecurityGroupId::from(*id).into()));
+    groups
+}
+
+fn is(group: &Input<SecurityGroupId>, id: &str) -> bool {
+    matches!(group, Input::Known(group) if group.as_str() == id)
+}
+
+/// The token itself first; EC2 remembers it for as long as it remembers a terminated instance.
+fn client_token(token: &str, life: usize) -> String {
+    match life {
+        1 => token.to_owned(),
+        life => format!("{token}-{life}"),
+    }
+}
+
+fn state(instance: &types::Instance) -> Option<&InstanceStateName> {
+    instance.state().and_then(types::InstanceState::name)
+}
+
+fn outputs(call: &str, instance: Option<&types::Instance>) -> Result<InstanceOutputs> {
+    let address = instance.and_then(types::Instance::private_ip_address);
+    Ok(InstanceOutputs {
+        id: ec2::id::<InstanceId>(call, instance.and_then(types::Instance::instance_id))?,
+        private_ip: ec2::part(call, "privateIpAddress", address)?.into(),
+    })
+}
+
+fn seen(outputs: InstanceOutputs, instance: &types::Instance) -> Seen<InstanceOutputs> {
+    use types::InstanceMetadataOptionsState::Pending;
+    match state(instance) {
+        Some(InstanceStateName::Running) => {
+            match instance.metadata_options().and_then(|options| options.state()) {
+                Some(Pending) => Seen::NotYet("applying metadata options".to_owned()),
+                _ => Seen::Done(outputs),
+            }
+        }
+        // Somebody stopped it: its options apply when it starts, and that is not ours to wait for.
+        Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => Seen::Done(outputs),
+        Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => {
+            Seen::Failed(terminated(&outputs, instance))
+        }
+        state => Seen::NotYet(state.map_or("pending", InstanceStateName::as_str).to_owned()),
+    }
+}
+
+/// Why EC2 took it down again.
+fn terminated(outputs: &InstanceOutputs, instance: &types::Instance) -> ProviderError {
+    let reason = instance.state_reason();
+    let why = reason.and_then(types::StateReason::message).unwrap_or("no reason given");
+    let message = format!("{} was terminated: {why}", outputs.id);
+    let mut error = ProviderError::new(Class::Refused, "RunInstances", message);
+    error.code = reason.and_then(types::StateReason::code).map(str::to_owned);
+    // EC2 says no more than this when it may not use the key of an encrypted volume
+    // (EC2 user guide, "Instance terminates immediately").
+    if error.is(&["Client.InternalError"]) {
+        return error.with_hint(
+            "the root volume's key may not be usable: check `rootVolume.kmsKeyARN`, its policy \
+             and the account's default key for EBS",
+        );
+    }
+    error
+}
+
+/// The root volumes, by instance.
+async fn root_volumes<'a>(
+    aws: &Aws,
+    instances: impl Iterator<Item = &'a types::Instance>,
+) -> Result<HashMap<String, types::Volume>> {
+    let devices: HashMap<&str, &str> =
+        instances.filter_map(|one| Some((one.instance_id()?, one.root_device_name()?))).collect();
+    let mut ids: Vec<&str> = devices.keys().copied().collect();
+    ids.sort_unstable();
+    let mut volumes = HashMap::new();
+    for some in ids.chunks(FILTER_VALUES) {
+        let attached = ec2::filter("attachment.instance-id", some);
+        let request = aws.ec2.describe_volumes().filters(attached).max_results(1000);
+        for volume in pages!(aws, "DescribeVolumes", request, volumes) {
+            let root = volume.attachments().iter().find_map(|attachment| {
+                let id = attachment.instance_id()?;
+                (devices.get(id).copied() == attachment.device()).then(|| id.to_owned())
+            });
+            if let Some(id) = root {
+                volumes.insert(id, volume);
+            }
+        }
+    }
+    Ok(volumes)
+}
+
+fn observed(
+    recorded: &Instance,
+    live: &types::Instance,
+    volume: Option<&types::Volume>,
+) -> Result<Live<Instance>> {
+    let call = "DescribeInstances";
+    let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
+    let inputs = Instance {
+        image: ec2::id::<ImageId>(call, live.image_id())?.into(),
+        instance_type: ec2::part(call, "instanceType", instance_type)?,
+        profile: profile(live).into(),
+        network: network(&recorded.network, live)?,
+        root_volume: volume
+            .map_or_else(|| recorded.root_volume.clone(), |v| disk(&recorded.root_volume, live, v)),
+        // Known to us by its digest alone.
+        user_data: recorded.user_data.clone(),
+        metadata_options: metadata_options(live),
+        tags: ec2::owned(&recorded.tags, live.tags()),
+        volume_tags: volume.map_or_else(
+            || recorded.volume_tags.clone(),
+            |volume| ec2::owned(&recorded.volume_tags, volume.tags()),
+        ),
+    };
+    Ok(Live { inputs, outputs: outputs(call, Some(live))? })
+}
+
+/// The last part of the ARN; empty where it has none.
+fn profile(live: &types::Instance) -> InstanceProfileName {
+    let arn = live.iam_instance_profile().and_then(types::IamInstanceProfile::arn);
+    arn.and_then(|arn| arn.rsplit('/').next()).unwrap_or_default().into()
+}
+
+fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
+    let first = live.network_interfaces().iter().find(|interface| {
+        interface.attachment().and_then(|attachment| attachment.device_index()) == Some(0)
+    });
+    Ok(match recorded {
+        Network::Interface(_) => {
+            let id = first.and_then(types::InstanceNetworkInterface::network_interface_id);
+            Network::Interface(ec2::id::<NetworkInterfaceId>("DescribeInstances", id)?.into())
+        }
+        Network::Subnet { groups, public_ip, .. } => Network::Subnet {
+            subnet: ec2::id::<SubnetId>("DescribeInstances", live.subnet_id())?.into(),
+            groups: groups_in_recorded_order(groups, live.security_groups()),
+            // A stopped machine has none, and an elastic address looks the same: only the launch
+            // knows what was asked for.
+            public_ip: *public_ip,
+        },
+    })
+}
+
+fn disk(recorded: &RootVolume, live: &types::Instance, volume: &types::Volume) -> RootVolume {
+    RootVolume {
+        device: live.root_device_name().unwrap_or(&recorded.device).to_owned(),
+        volume_type: volume
+            .volume_type()
+            .map_or_else(|| recorded.volume_type.clone(), |kind| kind.as_str().to_owned()),
+        size: volume.size().unwrap_or(recorded.size),
+        iops: volume.iops(),
+        kms_key: kms_key(recorded.kms_key.as_deref(), volume.kms_key_id()),
+    }
+}
+
+/// As recorded where that names the same key: AWS answers with its ARN, whatever it was asked by.
+fn kms_key(recorded: Option<&str>, live: Option<&str>) -> Option<String> {
+    let live = live?;
+    let same = |recorded: &&str| {
+        live == *recorded
+            || live.rsplit('/').next() == Some(*recorded)
+            // An alias cannot be read back.
+            || recorded.contains("alias/")
+    };
+    Some(recorded.filter(same).unwrap_or(live).to_owned())
+}
+
+fn metadata_options(live: &types::Instance) -> MetadataOptions {
+    let tokens = live.metadata_options().and_then(|options| options.http_tokens());
+    MetadataOptions {
+        http_tokens: match tokens {
+            Some(types::HttpTokensState::Required) => Some(HttpTokens::Required),
+            Some(types::HttpTokensState::Optional) => Some(HttpTokens::Optional),
+            // A value of tomorrow's AWS: we cannot say it, so we do not guess.
+            _ => None,
+        },
+    }
+}

@@ -1,0 +1,128 @@
+//! The one call that launches an instance, and nothing but that call.
+//!
+//! User data is revealed here and leaves in the request only: never in an error.
+
+use std::time::Duration;
+
+use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
+use aws_sdk_ec2::types::{
+    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification,
+    InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceType,
+    ResourceType, VolumeType,
+};
+use aws_sdk_s3::presigning::PresigningConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Instance, Network, ObjectRef, PRESIGNED_URL, RootVolume, UserData};
+use crate::aws::kind::{Creation, Result};
+use crate::aws::metadata_options::{HttpTokens, MetadataOptions};
+use crate::aws::{Aws, ec2, errors};
+use crate::provider::{Class, ProviderError};
+use crate::secret::Secrets;
+
+/// How long the URL in a user data text is good for; openshift-install's figure
+/// (pkg/asset/installconfig/aws/presign.go).
+const PRESIGNED_FOR: Duration = Duration::from_secs(60 * 60);
+/// EC2 takes no more than this, before encoding (EC2 user guide, "Instance user data").
+const USER_DATA_LIMIT: usize = 16 * 1024;
+
+/// The request that launches it, all but the client token.
+pub(super) async fn request(
+    instance: &Instance,
+    aws: &Aws,
+    creation: &Creation,
+) -> Result<RunInstancesFluentBuilder> {
+    let user_data = user_data(&instance.user_data, aws, &creation.secrets).await?;
+    let profile = IamInstanceProfileSpecification::builder().name(instance.profile.get().as_str());
+    let tags = |kind, tags| ec2::tag_specification(kind, tags, &creation.token);
+    Ok(aws
+        .ec2
+        .run_instances()
+        .min_count(1)
+        .max_count(1)
+        .image_id(instance.image.get().as_str())
+        .instance_type(InstanceType::from(instance.instance_type.as_str()))
+        .iam_instance_profile(profile.build())
+        .network_interfaces(network_interface(&instance.network))
+        .block_device_mappings(root_volume(&instance.root_volume))
+        .user_data(STANDARD.encode(user_data))
+        .set_metadata_options(metadata_options(&instance.metadata_options))
+        .tag_specifications(tags(ResourceType::Instance, &instance.tags))
+        .tag_specifications(tags(ResourceType::Volume, &instance.volume_tags)))
+}
+
+fn network_interface(network: &Network) -> InstanceNetworkInterfaceSpecification {
+    let first = InstanceNetworkInterfaceSpecification::builder().device_index(0);
+    match network {
+        Network::Interface(interface) => first.network_interface_id(interface.get().as_str()),
+        Network::Subnet { subnet, groups, public_ip } => first
+            .subnet_id(subnet.get().as_str())
+            .set_groups(Some(groups.iter().map(|group| group.get().to_string()).collect()))
+            .associate_public_ip_address(*public_ip)
+            .delete_on_termination(true),
+    }
+    .build()
+}
+
+fn root_volume(volume: &RootVolume) -> BlockDeviceMapping {
+    let disk = EbsBlockDevice::builder()
+        .volume_type(VolumeType::from(volume.volume_type.as_str()))
+        .volume_size(volume.size)
+        .set_iops(volume.iops)
+        .set_kms_key_id(volume.kms_key.clone())
+        .encrypted(true)
+        .delete_on_termination(true);
+    BlockDeviceMapping::builder().device_name(&volume.device).ebs(disk.build()).build()
+}
+
+/// Nothing at all where there is no opinion: account and image decide.
+fn metadata_options(options: &MetadataOptions) -> Option<InstanceMetadataOptionsRequest> {
+    if options.is_empty() {
+        return None;
+    }
+    let tokens = options.http_tokens.map(http_tokens);
+    Some(InstanceMetadataOptionsRequest::builder().set_http_tokens(tokens).build())
+}
+
+/// EC2's name for it.
+pub(super) fn http_tokens(tokens: HttpTokens) -> HttpTokensState {
+    match tokens {
+        HttpTokens::Required => HttpTokensState::Required,
+        HttpTokens::Optional => HttpTokensState::Optional,
+    }
+}
+
+async fn user_data(user_data: &UserData, aws: &Aws, secrets: &Secrets) -> Result<Vec<u8>> {
+    let content = secrets
+        .reveal(&user_data.content)
+        .ok_or_else(|| refused("the user data of this machine is not at hand in this run"))?;
+    let content = match &user_data.presigned {
+        None => content.to_vec(),
+        Some(object) => {
+            let text = std::str::from_utf8(content)
+                .map_err(|_| refused("the user data is not a text, so no URL can be put in"))?;
+            text.replace(PRESIGNED_URL, &presigned_url(object, aws).await?).into_bytes()
+        }
+    };
+    if content.len() > USER_DATA_LIMIT {
+        let size = content.len();
+        return Err(refused(&format!(
+            "the user data has {size} bytes, EC2 takes {USER_DATA_LIMIT}"
+        )));
+    }
+    Ok(content)
+}
+
+/// Made here and now, without asking anybody: whoever has it may read the object for an hour.
+async fn presigned_url(object: &ObjectRef, aws: &Aws) -> Result<String> {
+    let hour =
+        PresigningConfig::expires_in(PRESIGNED_FOR).expect("BUG: an hour is less than a week");
+    let get = aws.s3.get_object().bucket(object.bucket.get().as_str()).key(&object.key);
+    let url = get.presigned(hour).await.map_err(|e| errors::explain("s3", "GetObject", &e))?;
+    Ok(url.uri().to_owned())
+}
+
+fn refused(message: &str) -> ProviderError {
+    ProviderError::new(Class::Refused, "RunInstances", message)
+}
