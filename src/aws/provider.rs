@@ -35,16 +35,20 @@ use crate::provider::{
 };
 
 /// Every kind that can be managed, one line each; the order means nothing.
+const KINDS: &[&dyn AnyKind] = &[
+    &Of::<AmiCopy>::NEW,
     &Of::<DhcpOptions>::NEW,
     &Of::<ElasticIp>::NEW,
     &Of::<HostedZone>::NEW,
     &Of::<IamInstanceProfile>::NEW,
     &Of::<IamRole>::NEW,
     &Of::<IamRolePolicy>::NEW,
+    &Of::<Instance>::NEW,
     &Of::<InternetGateway>::NEW,
     &Of::<Listener>::NEW,
     &Of::<LoadBalancer>::NEW,
     &Of::<NatGateway>::NEW,
+    &Of::<NetworkInterface>::NEW,
     &Of::<Record>::NEW,
     &Of::<RouteTable>::NEW,
     &Of::<S3Bucket>::NEW,
@@ -57,10 +61,7 @@ use crate::provider::{
     &Of::<TargetGroup>::NEW,
     &Of::<Vpc>::NEW,
     &Of::<VpcEndpoint>::NEW,
-    &[&Of::<AmiCopy>::NEW, &Of::<Instance>::NEW, &Of::<NetworkInterface>::NEW];
 ];
-const KINDS: &[&dyn AnyKind] =
-const KINDS: &[&dyn AnyKind] = &[
 
 impl Schemas for Aws {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {
