@@ -289,6 +289,11 @@ impl Graph {
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
+
+    /// The same, when the rest is not needed any more.
+    pub fn into_secrets(self) -> Secrets {
+        self.secrets
+    }
 }
 
 impl<R: Resource> Handle<R> {

@@ -76,6 +76,11 @@ impl Stop {
         self.0.cancel();
     }
 
+    /// Waits until somebody asks.
+    pub async fn stopped(&self) {
+        self.0.cancelled().await;
+    }
+
     /// Whether it was asked.
     pub fn is_stopped(&self) -> bool {
         self.0.is_cancelled()

@@ -1,1 +1,85 @@
-//! (see lib.rs)
+//! The program: one file per subcommand, wired from the rooms below.
+//!
+//! - [`args`]: what can be typed; [`exit`]: how it ends.
+//! - `inputs`, `cloud`, `held`, `world`: from what the user gives to a plan, nothing being written
+//!   before everything is checked.
+//! - `walk`, `prompt`, `signals`, `screen`: doing it, with people and programs watching.
+
+pub mod args;
+pub mod exit;
+
+mod apply;
+mod cloud;
+mod destroy;
+mod failure;
+mod graph;
+mod held;
+mod inputs;
+mod plan;
+mod prompt;
+mod saved_plan;
+mod screen;
+mod show;
+mod signals;
+mod validate;
+mod walk;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Arguments, Command};
+use self::exit::Exit;
+use self::failure::{Failure, Result};
+use self::screen::Screen;
+use crate::apply::Stop;
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            let _ = answer.print(); // help, a version, or what is wrong with the arguments
+            return if answer.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let mut screen = Screen::new(&arguments.common);
+    let exit = match run(&arguments, &mut screen) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            for diagnostic in &failure.diagnostics {
+                let _ = screen.diagnostic(diagnostic); // there is nowhere else to say it
+            }
+            failure.exit
+        }
+    };
+    if arguments.common.verbose {
+        let _ = screen.calls();
+    }
+    exit.into()
+}
+
+fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::could_not("start", &error))?;
+    let exit = runtime.block_on(dispatch(arguments, screen));
+    runtime.shutdown_background(); // a question that nobody answered must not hold us
+    exit
+}
+
+async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
+    let stop = Stop::default();
+    signals::watch(&stop).map_err(|error| Failure::could_not("listen for signals", &error))?;
+    let common = &arguments.common;
+    match &arguments.command {
+        Command::Validate(_) => validate::run(common, screen),
+        Command::Plan(arguments) => plan::run(arguments, common, screen, &stop).await,
+        Command::Apply(arguments) => apply::run(arguments, common, screen, &stop).await,
+        Command::Destroy(arguments) => destroy::run(arguments, common, screen, &stop).await,
+        Command::Show(arguments) => show::run(arguments, common, screen),
+        Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
+    }
+}

@@ -8,6 +8,7 @@
 
 pub mod decide;
 pub mod diff;
+pub mod drift;
 pub mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use self::decide::Verdict;
 pub use self::diff::FieldChange;
+pub use self::drift::{Classify, DriftClass};
 use crate::event::{Operation, StepAction, StepName};
 use crate::graph::{Address, Graph, Usable};
 use crate::provider::{Observed, Schemas};

@@ -1,0 +1,104 @@
+//! `groundplan apply`: makes AWS what the install-config says.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::{Apply as Arguments, Common};
+use super::exit::Exit;
+use super::failure::Result;
+use super::saved_plan::{SavedPlan, stale};
+use super::screen::Screen;
+use super::signals::unless_stopped;
+use super::walk::{confirmed, must_be_confirmable, walk};
+use super::world::World;
+use crate::apply::Stop;
+use crate::aws::attention;
+use crate::plan::Plan;
+use crate::render::PlanView;
+
+const QUESTION: &str = "Do you want to perform these actions?";
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    must_be_confirmable(common, screen)?;
+    let deciding = async {
+        match &arguments.plan {
+            Some(path) => recalled(path, common, screen).await,
+            None => decided(arguments, common, screen).await,
+        }
+    };
+    let (world, plan) = unless_stopped(stop, deciding).await?;
+    if !plan.is_empty() {
+        confirmed(common, QUESTION, screen, stop).await?;
+        screen.say("")?;
+    }
+    let World { aws, held, compiled, .. } = world;
+    let secrets = Arc::new(compiled.graph.into_secrets());
+    walk(&plan, held, aws, secrets, common, screen, stop).await
+}
+
+/// Plans afresh.
+async fn decided(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<(World, Plan)> {
+    let bootstrap = !arguments.wanted.no_bootstrap;
+    let world = World::prepare(common, bootstrap, "apply", screen).await?;
+    let plan = world.plan(&world.observe(true).await?);
+    show(&plan, &world.compiled.warnings, arguments.full, screen)?;
+    Ok((world, plan))
+}
+
+/// Takes a saved plan, if the world is still what it was made from.
+async fn recalled(path: &Path, common: &Common, screen: &mut Screen) -> Result<(World, Plan)> {
+    let saved = SavedPlan::read(path)?;
+    let world = World::prepare(common, saved.bootstrap, "apply", screen).await?;
+    let name = path.display().to_string();
+    unmoved(&saved, &world, &name)?;
+    let now = world.plan(&world.observe(true).await?);
+    undrifted(&saved.plan, &now, &name)?;
+    show(&saved.plan, &saved.warnings, false, screen)?;
+    Ok((world, saved.plan))
+}
+
+fn show(plan: &Plan, warnings: &[String], full: bool, screen: &mut Screen) -> Result<()> {
+    let view =
+        PlanView { plan, full, warnings, classify: attention::class, telling: attention::telling };
+    Ok(screen.plan(&view)?)
+}
+
+/// Whether the plan was made from this config, these assets and this state.
+fn unmoved(saved: &SavedPlan, world: &World, name: &str) -> Result<()> {
+    let (digests, state) = (&world.inputs.digests, &world.held.state);
+    let moved = [
+        (saved.config != digests.config, "the install-config is not the one it was made from"),
+        (saved.assets != digests.assets, "the assets are not the ones it was made from"),
+        (saved.stream != digests.stream, "the RHCOS stream is not the one it was made from"),
+        (saved.plan.lineage != state.lineage, "it was made from another state"),
+        (saved.plan.serial != state.serial, "the state has moved on since it was made"),
+    ];
+    match moved.into_iter().find(|(moved, _)| *moved) {
+        Some((_, because)) => Err(stale(&format!("the plan {name} is stale"), because)),
+        None => Ok(()),
+    }
+}
+
+/// Whether what the plan touches is still what it was: deciding again must come to the same.
+fn undrifted(saved: &Plan, now: &Plan, name: &str) -> Result<()> {
+    let touched = saved.steps.iter().map(|step| step.op.address());
+    for address in touched {
+        let about = |plan: &Plan| -> Vec<_> {
+            plan.changes.iter().filter(|change| change.address == *address).cloned().collect()
+        };
+        if about(saved) != about(now) {
+            let because = format!("{address} has been changed by somebody else since it was made");
+            return Err(stale(&format!("the plan {name} is stale"), &because));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! The arguments as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit::Exit;
+
+const ABOUT: &str = "\
+Turns an OpenShift install-config.yaml into AWS infrastructure whose machines carry the metadata \
+options (IMDSv2) that the config asks for.
+
+`plan` shows what would be done and why, `apply` does it, `destroy` takes it all down again. What \
+exists is recorded in a state folder beside you, so a run that was cut off goes on where it was.
+
+Credentials, profiles, regions and endpoints work as in every AWS tool: AWS_PROFILE, \
+AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the rest.";
+
+const EXAMPLES: &str = "\
+Examples:
+  groundplan validate
+  groundplan plan
+  groundplan apply
+  groundplan destroy";
+
+/// Plans, applies and destroys the AWS infrastructure of an OpenShift cluster.
+#[derive(Debug, Parser)]
+#[command(name = "groundplan", version, about, long_about = ABOUT)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", Exit::table()))]
+#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What all commands share.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What all commands share.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Common {
+    /// The install-config.
+    #[arg(long, global = true, value_name = "FILE", default_value = "install-config.yaml")]
+    pub config: PathBuf,
+    /// The folder with the states of clusters, one folder each.
+    #[arg(long, global = true, value_name = "DIR", default_value = "state")]
+    pub state_dir: PathBuf,
+    /// What `openshift-install create ignition-configs` wrote: bootstrap.ign, master.ign,
+    /// worker.ign and metadata.json. Without it machines boot, but no cluster forms.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// The RHCOS stream (`openshift-install coreos print-stream-json`) that says which image to
+    /// boot when the install-config names none.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub rhcos_stream: Option<PathBuf>,
+    /// How many calls may be in flight at once. Waiting for something to become ready is none.
+    #[arg(long, global = true, value_name = "N", default_value_t = 32,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub parallelism: u16,
+    /// Goes ahead without asking.
+    #[arg(long, global = true)]
+    pub auto_approve: bool,
+    /// Writes one JSON object per line to standard output instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colours. NO_COLOR does the same, and so does a pipe.
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Ends with the number of AWS calls by action, on standard error.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// What to do.
+#[expect(missing_docs, reason = "what is said of a variant's arguments is its help")]
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Validate(Validate),
+    Plan(Plan),
+    Apply(Apply),
+    Destroy(Destroy),
+    Show(Show),
+    Graph(Graph),
+}
+
+/// Checks the install-config, and asks nobody.
+///
+/// Every finding is reported at once, with file, line and column, what was expected, and what to
+/// type instead. Assets and the RHCOS stream are read too where they are given. No call is made
+/// and nothing is written.
+///
+/// Example:
+///   groundplan validate --config clusters/prod/install-config.yaml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage]))]
+pub struct Validate {}
+
+/// Shows what an apply would do, and why.
+///
+/// One line per change with Terraform's symbols, its reason, and for changes in place what changes.
+/// What somebody else changed since the last run is shown apart. Asks AWS, changes nothing there.
+/// The first plan chooses the cluster's infra ID and keeps it in the state.
+///
+/// Examples:
+///   groundplan plan
+///   groundplan plan --out cluster.plan && groundplan apply cluster.plan
+///   groundplan plan --detailed-exitcode   # in a pipeline: 2 means that there are changes
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped, Exit::Usage]))]
+pub struct Plan {
+    /// Saves the plan, for `apply` to do exactly this. It holds no secret.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exits with 2 when there are changes.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Shows every attribute of what is created.
+    #[arg(long)]
+    pub full: bool,
+    /// Whether to look at AWS first; without, what is recorded is taken to be true.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub refresh: bool,
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// Makes AWS what the install-config says.
+///
+/// Shows the plan and asks; only `yes` goes ahead. With a saved plan it does exactly that, or
+/// refuses because something has moved on since. A failure skips only what needed what failed.
+/// After a failure, a signal or a crash, run it again: it goes on where it was.
+///
+/// The first Ctrl-C starts nothing new and waits a few seconds for the calls in flight; the second
+/// ends at once. Both leave a state from which the next run goes on.
+///
+/// Examples:
+///   groundplan apply
+///   groundplan apply --assets assets --auto-approve
+///   groundplan apply cluster.plan
+///   groundplan apply --no-bootstrap   # after the installation
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&Exit::ALL))]
+pub struct Apply {
+    /// A plan saved with `plan --out`.
+    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap"])]
+    pub plan: Option<PathBuf>,
+    /// Shows every attribute of what is created.
+    #[arg(long)]
+    pub full: bool,
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// What is wanted besides what the install-config says.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Wanted {
+    /// Leaves out the bootstrap machine and what only it needs: for after the installation.
+    #[arg(long)]
+    pub no_bootstrap: bool,
+}
+
+/// Deletes everything that is recorded, and shows that nothing is left.
+///
+/// Needs no install-config when the state knows the cluster: name it. Ends with what still carries
+/// the cluster's tag, which should be nothing.
+///
+/// Examples:
+///   groundplan destroy
+///   groundplan destroy --cluster demo --auto-approve
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped, Exit::Refused, Exit::Usage]))]
+pub struct Destroy {
+    /// The cluster's name, instead of an install-config.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+}
+
+/// Shows what is recorded of a cluster, or a saved plan. Asks nobody.
+///
+/// Examples:
+///   groundplan show
+///   groundplan show --cluster demo --json
+///   groundplan show cluster.plan --full
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage]))]
+pub struct Show {
+    /// A plan saved with `plan --out`.
+    #[arg(value_name = "PLAN", conflicts_with = "cluster")]
+    pub plan: Option<PathBuf>,
+    /// The cluster's name, instead of an install-config.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Shows every attribute of what the plan creates.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// Draws what the install-config asks for: each resource, and what it needs.
+///
+/// Asks AWS only what the state does not know yet, and writes nothing.
+///
+/// Example:
+///   groundplan graph --format dot | dot -Tsvg > cluster.svg
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Stopped, Exit::Usage]))]
+pub struct Graph {
+    /// In which language.
+    #[arg(long, value_enum, default_value_t = Format::Dot)]
+    pub format: Format,
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// A language of drawings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Graphviz.
+    Dot,
+    /// Mermaid, as Markdown pages draw it.
+    Mermaid,
+}
+
+fn codes(exits: &[Exit]) -> String {
+    let lines = exits.iter().map(|exit| format!("  {:>2}  {}", exit.code(), exit.meaning()));
+    format!("Exit codes:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_every_command_may_stand_before_and_after_it() {
+        for line in ["groundplan --json plan", "groundplan plan --json"] {
+            let parsed = Arguments::try_parse_from(line.split(' ')).unwrap();
+            assert!(parsed.common.json);
+        }
+    }
+
+    #[test]
+    fn defaults_are_as_documented() {
+        let parsed = Arguments::try_parse_from(["groundplan", "plan"]).unwrap();
+        let Command::Plan(plan) = parsed.command else { panic!("not a plan") };
+        assert!(plan.refresh && !plan.full && !plan.detailed_exitcode);
+        assert_eq!(parsed.common.config, PathBuf::from("install-config.yaml"));
+        assert_eq!(parsed.common.state_dir, PathBuf::from("state"));
+        assert_eq!(parsed.common.parallelism, 32);
+    }
+
+    #[test]
+    fn every_command_has_an_example_and_its_exit_codes() {
+        let mut command = Arguments::command();
+        command.build();
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            let help = sub.render_long_help().to_string();
+            assert!(help.contains("Example"), "{help}");
+            assert!(help.contains("Exit codes:\n   0  done"), "{help}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Why a command ends early: its exit code, and what a person should know.
+
+use std::error::Error;
+use std::io;
+
+use super::exit::Exit;
+use crate::provider::ProviderError;
+use crate::render::Diagnostic;
+
+/// What commands return.
+pub(super) type Result<T> = std::result::Result<T, Failure>;
+
+/// A command that ends early.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, diagnostic: Diagnostic) -> Self {
+        Self { exit, diagnostics: vec![diagnostic] }
+    }
+
+    /// Ends with a code, everything having been said.
+    pub(super) fn said(exit: Exit) -> Self {
+        Self { exit, diagnostics: Vec::new() }
+    }
+
+    /// `could not <attempt>`, with the chain of causes.
+    pub(super) fn could_not(attempt: &str, error: &(dyn Error + 'static)) -> Self {
+        Self::new(Exit::Failed, Diagnostic::could_not(attempt, error))
+    }
+
+    /// `could not <attempt>`, because of a call.
+    pub(super) fn call(attempt: &str, error: &ProviderError) -> Self {
+        Self::new(Exit::Failed, Diagnostic::call_failed(attempt, error))
+    }
+
+    /// A signal came before anything was begun.
+    pub(super) fn interrupted() -> Self {
+        Self::new(Exit::Stopped, Diagnostic::error("stopped by a signal; nothing was changed"))
+    }
+}
+
+/// What is written to us can fail, too; a reader that has left is no failure of ours.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::said(Exit::Done);
+        }
+        Self::could_not("write to standard output", &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_left_is_no_error() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit, failure.diagnostics.len()), (Exit::Done, 0));
+        let failure = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!((failure.exit, failure.diagnostics.len()), (Exit::Failed, 1));
+    }
+}

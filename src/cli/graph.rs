@@ -1,0 +1,25 @@
+//! `groundplan graph`: draws what is wanted.
+
+use super::args::{Common, Format, Graph as Arguments};
+use super::exit::Exit;
+use super::failure::Result;
+use super::screen::Screen;
+use super::signals::unless_stopped;
+use super::world::look;
+use crate::apply::Stop;
+use crate::render::dot;
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let looking = look(common, !arguments.wanted.no_bootstrap, screen);
+    let graph = unless_stopped(stop, looking).await?.graph;
+    match arguments.format {
+        Format::Dot => screen.document(|out| dot::dot(&graph, out)),
+        Format::Mermaid => screen.document(|out| dot::mermaid(&graph, out)),
+    }?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,122 @@
+//! What the user gives: install-config, assets, RHCOS stream. Read, checked, and digested.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::Common;
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::saved_plan::digest;
+use super::screen::Screen;
+use crate::config::{self, Finding, InstallConfig};
+use crate::render::{Diagnostic, Severity};
+use crate::topology::{Assets, Options, Stream};
+
+/// What the user gives, valid.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    /// The install-config's name, for messages.
+    pub(super) file: String,
+    pub(super) config: InstallConfig,
+    pub(super) assets: Assets,
+    pub(super) stream: Option<Stream>,
+    pub(super) digests: Digests,
+}
+
+/// What the inputs are known by in a saved plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digests {
+    pub(super) config: String,
+    pub(super) assets: String,
+    pub(super) stream: String,
+}
+
+/// Stands for the digest of what was not given.
+const NONE: &str = "none";
+
+impl Inputs {
+    /// Reads everything; what is wrong with the install-config is told all at once.
+    pub(super) fn read(common: &Common, screen: &mut Screen) -> Result<Self> {
+        let file = common.config.display().to_string();
+        let (config, text) = read_config(&common.config, screen)?;
+        let (assets, assets_digest) = read_assets(common.assets.as_deref())?;
+        let (stream, stream_digest) = read_stream(common.rhcos_stream.as_deref())?;
+        let config_digest = digest([text.as_bytes()]);
+        let digests =
+            Digests { config: config_digest, assets: assets_digest, stream: stream_digest };
+        Ok(Self { file, config, assets, stream, digests })
+    }
+
+    /// What is wanted besides what the config says.
+    pub(super) fn options(&self, bootstrap: bool) -> Options {
+        Options { bootstrap, stream: self.stream.clone() }
+    }
+}
+
+/// Reads an install-config, telling all findings.
+pub(super) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallConfig, String)> {
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|error| {
+        let hint = "`openshift-install create install-config` writes one; \
+                    --config names one that is elsewhere";
+        let diagnostic = Diagnostic::could_not(&format!("read {file}"), &error).with_hint(hint);
+        Failure::new(Exit::ConfigInvalid, diagnostic)
+    })?;
+    let outcome = config::read(&text);
+    screen.findings(&outcome.findings, &file, &text)?;
+    match outcome.config {
+        Some(config) => Ok((config, text)),
+        None => Err(Failure::said(Exit::ConfigInvalid)),
+    }
+}
+
+fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
+    let Some(folder) = folder else { return Ok((Assets::none(), NONE.to_owned())) };
+    let assets = Assets::read(folder).map_err(|error| {
+        let diagnostic = Diagnostic::error(error.to_string()).with_hint(error.hint());
+        Failure::new(Exit::Failed, diagnostic)
+    })?;
+    let cluster = serde_json::to_vec(&assets.cluster()).unwrap_or_default(); // plain strings
+    let parts = [assets.bootstrap(), assets.master(), assets.worker(), Some(&*cluster)];
+    let digest = digest(parts.into_iter().flatten());
+    Ok((assets, digest))
+}
+
+fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
+    let Some(path) = path else { return Ok((None, NONE.to_owned())) };
+    let hint = "`openshift-install coreos print-stream-json` prints it";
+    let unusable = |error: &(dyn std::error::Error + 'static)| {
+        let diagnostic = Diagnostic::could_not("use the RHCOS stream", error).with_hint(hint);
+        Failure::new(Exit::Failed, diagnostic)
+    };
+    let stream = Stream::read(path).map_err(|error| unusable(&error))?;
+    let text = fs::read(path).map_err(|error| unusable(&error))?;
+    Ok((Some(stream), digest([&*text])))
+}
+
+/// A finding as a diagnostic line.
+pub(super) fn finding_for_programs(finding: &Finding, file: &str) -> serde_json::Value {
+    let severity = match finding.severity {
+        config::Severity::Error => Severity::Error,
+        config::Severity::Warning => Severity::Warning,
+    };
+    let mut fields = json!({
+        "severity": severity,
+        "summary": finding.message,
+        "file": file,
+        "path": finding.path,
+    });
+    if let Some(place) = finding.place {
+        fields["line"] = place.line.into();
+        fields["column"] = place.column.into();
+    }
+    if let Some(expected) = &finding.expected {
+        fields["expected"] = expected.as_str().into();
+    }
+    if let Some(hint) = &finding.hint {
+        fields["hint"] = hint.as_str().into();
+    }
+    fields
+}

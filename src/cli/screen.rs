@@ -1,0 +1,195 @@
+//! Where everything that is said goes: results to standard output, talk to standard error; or, with
+//! `--json`, everything to standard output as lines of JSON.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Stderr, Stdout, Write, stderr, stdin, stdout};
+use std::sync::Arc;
+
+use anstream::{AutoStream, ColorChoice};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::args::Common;
+use super::inputs::finding_for_programs;
+use crate::aws::Aws;
+use crate::config::{self, Finding};
+use crate::event::Event;
+use crate::plan::Plan;
+use crate::provider::Schemas;
+use crate::render::json::JsonLines;
+use crate::render::progress::{Estimate, Lines, Live};
+use crate::render::{Diagnostic, PlanView};
+
+/// Standard output and standard error, and how they are written to.
+#[derive(Debug)]
+pub(super) struct Screen {
+    out: Out,
+    err: AutoStream<Stderr>,
+    colour: bool,
+    /// Whose calls are counted.
+    aws: Option<Arc<Aws>>,
+}
+
+#[derive(Debug)]
+enum Out {
+    Human(AutoStream<Stdout>),
+    Json(JsonLines<Stdout>),
+}
+
+impl Screen {
+    pub(super) fn new(common: &Common) -> Self {
+        let never = common.no_color;
+        let out = if common.json {
+            Out::Json(JsonLines::new(stdout(), Timestamp::now))
+        } else {
+            let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stdout()) };
+            Out::Human(AutoStream::new(stdout(), choice))
+        };
+        let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
+        let colour = choice != ColorChoice::Never;
+        Self { out, err: AutoStream::new(stderr(), choice), colour, aws: None }
+    }
+
+    /// What [`Screen::calls`] tells of.
+    pub(super) fn count_calls_of(&mut self, aws: &Arc<Aws>) {
+        self.aws = Some(Arc::clone(aws));
+    }
+
+    /// How often each action of AWS was called.
+    pub(super) fn calls(&mut self) -> io::Result<()> {
+        let calls = self.aws.as_ref().map(|aws| aws.calls()).unwrap_or_default();
+        let total: u64 = calls.values().sum();
+        let named = |(service, action): &(&str, String)| format!("{service}:{action}");
+        let calls: BTreeMap<_, _> = calls.iter().map(|(key, times)| (named(key), times)).collect();
+        if let Out::Json(lines) = &mut self.out {
+            return lines.line("calls", &json!({"total": total, "by_action": calls}));
+        }
+        writeln!(self.err, "\nAWS calls: {total}")?;
+        calls.iter().try_for_each(|(action, times)| writeln!(self.err, "  {times:>5}  {action}"))
+    }
+
+    /// Whether programs listen.
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.out, Out::Json(_))
+    }
+
+    /// Whether somebody is there who could be asked.
+    pub(super) fn can_ask(&self) -> bool {
+        !self.is_json() && stdin().is_terminal()
+    }
+
+    /// A result, for people.
+    pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
+        match &mut self.out {
+            Out::Human(out) => writeln!(out, "{line}"),
+            Out::Json(_) => Ok(()),
+        }
+    }
+
+    /// A result, for programs.
+    pub(super) fn tell(&mut self, kind: &str, fields: &impl serde::Serialize) -> io::Result<()> {
+        match &mut self.out {
+            Out::Human(_) => Ok(()),
+            Out::Json(lines) => lines.line(kind, fields),
+        }
+    }
+
+    /// Talk, for people.
+    pub(super) fn talk(&mut self, line: &str) -> io::Result<()> {
+        if self.is_json() { Ok(()) } else { writeln!(self.err, "{line}") }
+    }
+
+    /// What went wrong, or might.
+    pub(super) fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+        match &mut self.out {
+            Out::Human(out) => {
+                out.flush()?;
+                diagnostic.write(&mut self.err)
+            }
+            Out::Json(lines) => lines.diagnostic(diagnostic),
+        }
+    }
+
+    /// What was found in an install-config.
+    pub(super) fn findings(
+        &mut self,
+        findings: &[Finding],
+        file: &str,
+        text: &str,
+    ) -> io::Result<()> {
+        match &mut self.out {
+            Out::Human(_) if findings.is_empty() => Ok(()),
+            Out::Human(_) => {
+                writeln!(self.err, "{}", config::render(findings, file, text, self.colour))
+            }
+            Out::Json(lines) => findings
+                .iter()
+                .try_for_each(|one| lines.line("diagnostic", &finding_for_programs(one, file))),
+        }
+    }
+
+    /// A plan.
+    pub(super) fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        match &mut self.out {
+            Out::Human(out) => {
+                let mut text = Vec::new();
+                view.write(&mut text)?;
+                out.write_all(&text)?;
+                out.flush()
+            }
+            Out::Json(lines) => lines.plan(view),
+        }
+    }
+
+    /// A document: the same for people and programs, or written by the caller for each.
+    pub(super) fn document(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut text = Vec::new();
+        write(&mut text)?;
+        match &mut self.out {
+            Out::Human(out) => {
+                out.write_all(&text)?;
+                out.flush()
+            }
+            Out::Json(_) => stdout().write_all(&text),
+        }
+    }
+
+    /// How the walk of this plan is shown.
+    pub(super) fn progress(&self, plan: &Plan, schemas: &dyn Schemas) -> Progress {
+        if self.is_json() {
+            return Progress::Json;
+        }
+        if stdout().is_terminal() && stderr().is_terminal() {
+            return Progress::Live(Live::begin(Estimate::new(plan, schemas), self.colour));
+        }
+        Progress::Lines(Lines::new(Vec::new()))
+    }
+
+    /// Shows an event of a walk.
+    pub(super) fn event(&mut self, progress: &mut Progress, event: &Event) -> io::Result<()> {
+        match (&mut self.out, progress) {
+            (Out::Json(lines), _) => lines.event(event),
+            (_, Progress::Live(live)) => live.event(event),
+            (Out::Human(out), Progress::Lines(lines)) => {
+                lines.event(event)?;
+                out.write_all(&lines.take())?;
+                out.flush()
+            }
+            (Out::Human(_), Progress::Json) => Ok(()),
+        }
+    }
+}
+
+/// How a walk is shown.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// As a region on the terminal.
+    Live(Live),
+    /// As one line per event.
+    Lines(Lines<Vec<u8>>),
+    /// As lines of JSON.
+    Json,
+}

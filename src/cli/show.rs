@@ -1,0 +1,56 @@
+//! `groundplan show`: what is recorded, or what a saved plan says.
+
+use std::path::Path;
+
+use super::args::{Common, Show as Arguments};
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::held::glance;
+use super::inputs::read_config;
+use super::saved_plan::SavedPlan;
+use super::screen::Screen;
+use super::world::folder;
+use crate::aws::attention;
+use crate::render::{Diagnostic, PlanView, state};
+
+pub(super) fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Exit> {
+    match &arguments.plan {
+        Some(path) => show_plan(path, arguments.full, screen)?,
+        None => show_state(arguments, common, screen)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn show_plan(path: &Path, full: bool, screen: &mut Screen) -> Result<()> {
+    let SavedPlan { plan, warnings, .. } = SavedPlan::read(path)?;
+    let view = PlanView {
+        plan: &plan,
+        full,
+        warnings: &warnings,
+        classify: attention::class,
+        telling: attention::telling,
+    };
+    Ok(screen.plan(&view)?)
+}
+
+fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
+    let name = match &arguments.cluster {
+        Some(name) => name.clone(),
+        None => read_config(&common.config, screen)?.0.name,
+    };
+    let dir = folder(common, &name);
+    let known = glance(&dir, screen)?.ok_or_else(|| nothing_recorded(&name, &dir))?;
+    Ok(if screen.is_json() {
+        screen.document(|out| state::json(&known, out))
+    } else {
+        screen.document(|out| state::human(&known, out))
+    }?)
+}
+
+/// A cluster of which nothing is recorded here.
+pub(super) fn nothing_recorded(name: &str, dir: &Path) -> Failure {
+    let diagnostic = Diagnostic::error(format!("nothing is recorded of a cluster called `{name}`"))
+        .with_detail(format!("there is no {}", dir.display()))
+        .with_hint("check the name, and --state-dir");
+    Failure::new(Exit::Failed, diagnostic)
+}

@@ -1,0 +1,45 @@
+//! `groundplan validate`: is the install-config valid?
+
+use serde_json::json;
+
+use super::args::Common;
+use super::exit::Exit;
+use super::failure::Result;
+use super::inputs::Inputs;
+use super::screen::Screen;
+use crate::aws::metadata_options::Authentication;
+use crate::config::{InstallConfig, MachinePool};
+
+pub(super) fn run(common: &Common, screen: &mut Screen) -> Result<Exit> {
+    let inputs = Inputs::read(common, screen)?;
+    screen.say(&format!("{} is valid.\n", inputs.file))?;
+    for line in portrait(&inputs.config) {
+        screen.say(&line)?;
+    }
+    screen.tell("valid", &json!({"file": inputs.file, "cluster": inputs.config.name}))?;
+    Ok(Exit::Done)
+}
+
+/// What the config comes to, in a few lines.
+fn portrait(config: &InstallConfig) -> Vec<String> {
+    let domain = config.cluster_domain();
+    let mut lines = vec![format!("  {:<10} {domain} in {}", "cluster", config.aws.region)];
+    for pool in std::iter::once(&config.control_plane).chain(&config.compute) {
+        lines.push(format!("  {:<10} {}", pool.name, pool_portrait(pool)));
+    }
+    lines
+}
+
+fn pool_portrait(pool: &MachinePool) -> String {
+    let noun = if pool.replicas == 1 { "machine" } else { "machines" };
+    let of_type = match &pool.aws.instance_type {
+        Some(instance_type) => format!(" of type {instance_type}"),
+        None => String::new(),
+    };
+    let authentication = match pool.aws.authentication {
+        Some(Authentication::Required) => "authentication Required (IMDSv2 only)",
+        Some(Authentication::Optional) => "authentication Optional (IMDSv1 answers, too)",
+        None => "authentication left to AWS, the image and the account",
+    };
+    format!("{} {noun}{of_type}, {authentication}", pool.replicas)
+}

@@ -1,0 +1,171 @@
+//! Walking a plan, with the journal behind it and the screen in front of it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::args::Common;
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::held::{Held, append_failed};
+use super::prompt::confirm;
+use super::screen::{Progress, Screen};
+use crate::apply::{self, Observer, Settings, Stop, apply};
+use crate::event::{Event, Operation, Summary};
+use crate::plan::Plan;
+use crate::provider::Provider;
+use crate::render::Diagnostic;
+use crate::render::progress::Failures;
+use crate::secret::Secrets;
+use crate::state::Entry;
+
+/// Refuses, before anything is done, what nobody could confirm.
+pub(super) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
+    if common.auto_approve || screen.can_ask() {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::error("there is no terminal to confirm on; nothing was done")
+        .with_hint("run it in a terminal and without --json, or pass --auto-approve");
+    Err(Failure::new(Exit::Refused, diagnostic))
+}
+
+/// Asks, unless that was answered in advance. A signal is no.
+pub(super) async fn confirmed(
+    common: &Common,
+    question: &'static str,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<()> {
+    if common.auto_approve {
+        return Ok(());
+    }
+    screen.talk("")?;
+    let answer = tokio::task::spawn_blocking(move || {
+        confirm(&mut io::stdin().lock(), &mut io::stderr(), question)
+    });
+    let yes = tokio::select! {
+        biased;
+        () = stop.stopped() => return Err(Failure::interrupted()),
+        answer = answer => answer,
+    };
+    match yes {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => {
+            let diagnostic = Diagnostic::error("not confirmed; nothing was changed");
+            Err(Failure::new(Exit::Refused, diagnostic))
+        }
+        Ok(Err(error)) => Err(Failure::could_not("read the answer", &error)),
+        Err(panicked) => Err(Failure::could_not("read the answer", &panicked)),
+    }
+}
+
+/// Does what the plan says, and says how it went.
+pub(super) async fn walk(
+    plan: &Plan,
+    mut held: Held,
+    provider: Arc<dyn Provider>,
+    secrets: Arc<Secrets>,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let progress = screen.progress(plan, &*provider);
+    let mut recorder =
+        Recorder { held: &mut held, screen, progress, failures: Failures::default() };
+    let settings = Settings { parallelism: common.parallelism.into(), ..Settings::default() };
+    let state = std::mem::take(&mut recorder.held.state);
+    let outcome = apply(plan, state, provider, secrets, &settings, stop, &mut recorder).await;
+    let Recorder { failures, progress, .. } = recorder;
+    drop(progress); // the live region, if any, makes room
+    held.state = outcome.state.clone();
+    for diagnostic in failures.diagnostics() {
+        screen.diagnostic(&diagnostic)?;
+    }
+    if let Some(error) = &outcome.journal_error {
+        let hint = "nothing that was not written down was done: make room and run it again";
+        let attempt = "write the journal";
+        screen.diagnostic(&Diagnostic::could_not(attempt, error).with_hint(hint))?;
+    } else {
+        held.close()?;
+    }
+    conclude(plan.operation, &outcome, screen)
+}
+
+fn conclude(operation: Operation, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
+    let summary = &outcome.summary;
+    if outcome.journal_error.is_none() && summary.complete() && !outcome.stopped {
+        screen.say(&format!("\n{}", complete(operation, summary)))?;
+        return Ok(Exit::Done);
+    }
+    screen.say(&format!("\n{}", incomplete(operation, summary)))?;
+    let failed = summary.failed > 0 || outcome.journal_error.is_some();
+    Ok(if outcome.stopped && !failed { Exit::Stopped } else { Exit::Failed })
+}
+
+fn complete(operation: Operation, summary: &Summary) -> String {
+    let Summary { added, changed, destroyed, .. } = summary;
+    match operation {
+        Operation::Apply => format!(
+            "Apply complete! Resources: {added} added, {changed} changed, {destroyed} destroyed."
+        ),
+        Operation::Destroy => format!("Destroy complete! Resources: {destroyed} destroyed."),
+    }
+}
+
+fn incomplete(operation: Operation, summary: &Summary) -> String {
+    let word = match operation {
+        Operation::Apply => "Apply",
+        Operation::Destroy => "Destroy",
+    };
+    let Summary { added, changed, destroyed, failed, skipped, abandoned } = summary;
+    format!(
+        "{word} incomplete. Resources: {added} added, {changed} changed, {destroyed} destroyed; \
+         {failed} failed, {skipped} not started, {abandoned} left for the next run.\n\
+         What was done is recorded: run the same command again to go on."
+    )
+}
+
+/// Writes the journal and shows the events, in the order they come.
+struct Recorder<'a> {
+    held: &'a mut Held,
+    screen: &'a mut Screen,
+    progress: Progress,
+    failures: Failures,
+}
+
+impl Observer for Recorder<'_> {
+    fn journal(&mut self, entries: &[Entry]) -> io::Result<()> {
+        self.held.home.append(entries).map_err(append_failed)
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.failures.event(event);
+        // A reader that has left is no reason to stop half way.
+        let _ = self.screen.event(&mut self.progress, event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_lines_are_as_terraforms() {
+        let summary = Summary { added: 3, changed: 1, destroyed: 2, ..Summary::default() };
+        assert_eq!(
+            complete(Operation::Apply, &summary),
+            "Apply complete! Resources: 3 added, 1 changed, 2 destroyed."
+        );
+        assert_eq!(
+            complete(Operation::Destroy, &summary),
+            "Destroy complete! Resources: 2 destroyed."
+        );
+    }
+
+    #[test]
+    fn what_is_incomplete_says_what_is_missing_and_how_to_go_on() {
+        let summary = Summary { added: 3, failed: 1, skipped: 4, ..Summary::default() };
+        let text = incomplete(Operation::Apply, &summary);
+        assert!(text.contains("1 failed, 4 not started, 0 left"), "{text}");
+        assert!(text.contains("run the same command again"), "{text}");
+    }
+}

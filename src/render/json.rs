@@ -1,0 +1,261 @@
+//! Everything that is said, for programs: one JSON object per line.
+//!
+//! Every line has a `type` and a `time`; those about a resource have its `address` at the top. The
+//! first line says which version of this stream it is. No line holds a secret or its digest.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::plan::{counts_by_kind, drift, reason};
+use super::value::{is_sensitive, is_unknown};
+use super::{Diagnostic, PlanView};
+use crate::event::{EVENTS_VERSION, Event};
+use crate::plan::{Action, Change, FieldChange};
+
+/// Writes lines of JSON to a writer, with the time of a given clock.
+#[derive(Debug)]
+pub struct JsonLines<W> {
+    out: W,
+    clock: fn() -> Timestamp,
+    begun: bool,
+}
+
+impl<W: Write> JsonLines<W> {
+    /// A stream that has not begun: its version is said before the first line.
+    pub fn new(out: W, clock: fn() -> Timestamp) -> Self {
+        Self { out, clock, begun: false }
+    }
+
+    /// Says what happened in a run.
+    ///
+    /// # Errors
+    /// When the writer refuses.
+    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        let Value::Object(mut fields) = serde_json::to_value(event)? else {
+            unreachable!("BUG: an event is an object with a type");
+        };
+        let kind = match fields.remove("type") {
+            Some(Value::String(kind)) => kind,
+            _ => unreachable!("BUG: an event is an object with a type"),
+        };
+        if let Some(Value::Object(step)) = fields.remove("step") {
+            fields.extend(step);
+        }
+        self.line(&kind, &Value::Object(fields))
+    }
+
+    /// Says what went wrong, or might.
+    ///
+    /// # Errors
+    /// When the writer refuses.
+    pub fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+        self.line("diagnostic", diagnostic)
+    }
+
+    /// Says what a plan found and would do: drift, warnings, changes, and the summary.
+    ///
+    /// # Errors
+    /// When the writer refuses.
+    pub fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        for warning in view.warnings {
+            self.diagnostic(&Diagnostic::warning(warning))?;
+        }
+        for one in drift(view.plan, view.classify) {
+            let mut fields = json!({"address": one.change.address, "class": one.class});
+            match one.field {
+                Some(field) => fields["field"] = field_for_programs(field),
+                None => fields["deleted"] = true.into(),
+            }
+            self.line("drift", &fields)?;
+        }
+        for change in &view.plan.changes {
+            if change.action != Action::Keep || !change.left.is_empty() {
+                self.line("planned_change", &change_for_programs(change))?;
+            }
+        }
+        let counts = view.plan.counts();
+        let mut summary = json!({
+            "operation": view.plan.operation,
+            "add": counts.add,
+            "change": counts.change,
+            "destroy": counts.destroy,
+            "by_kind": counts_by_kind(view.plan),
+        });
+        if let Some(cluster) = &view.plan.cluster {
+            summary["cluster"] = serde_json::to_value(cluster)?;
+        }
+        self.line("change_summary", &summary)
+    }
+
+    /// Writes one line: type and time first, then the fields.
+    ///
+    /// # Errors
+    /// When the writer refuses.
+    pub fn line(&mut self, kind: &str, fields: &impl Serialize) -> io::Result<()> {
+        if !std::mem::replace(&mut self.begun, true) {
+            let program = concat!("groundplan ", env!("CARGO_PKG_VERSION"));
+            self.line("version", &json!({"version": EVENTS_VERSION, "program": program}))?;
+        }
+        #[derive(Serialize)]
+        struct Line<'a, T> {
+            r#type: &'a str,
+            time: String,
+            #[serde(flatten)]
+            fields: &'a T,
+        }
+        let time = format!("{:.3}", (self.clock)());
+        serde_json::to_writer(&mut self.out, &Line { r#type: kind, time, fields })?;
+        self.out.write_all(b"\n")?;
+        self.out.flush()
+    }
+}
+
+fn change_for_programs(change: &Change) -> Value {
+    let mut fields = json!({
+        "address": change.address,
+        "kind": change.address.kind(),
+        "action": change.action,
+        "reason": change.reason,
+        "message": reason(&change.reason),
+    });
+    if let Some(id) = &change.id {
+        fields["id"] = id.as_str().into();
+    }
+    if !change.fields.is_empty() {
+        fields["fields"] = change.fields.iter().map(field_for_programs).collect();
+    }
+    if !change.left.is_empty() {
+        let left = change.left.iter().map(|left| {
+            let mut field = field_for_programs(&left.field);
+            field["because"] = json!(left.because);
+            field
+        });
+        fields["left"] = left.collect();
+    }
+    fields
+}
+
+/// A field with what is unknown or secret named instead of shown.
+fn field_for_programs(field: &FieldChange) -> Value {
+    let mut fields = json!({"path": field.path});
+    for (name, value) in [("before", &field.before), ("after", &field.after)] {
+        match value {
+            None => (),
+            Some(value) if is_sensitive(value) => fields[format!("{name}_sensitive")] = true.into(),
+            Some(value) if is_unknown(value) => fields[format!("{name}_unknown")] = true.into(),
+            Some(value) => fields[name] = value.clone(),
+        }
+    }
+    if field.replaces {
+        fields["replaces"] = true.into();
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Operation, StepAction, StepName, Summary};
+    use crate::plan::{DriftClass, Op, Plan, Reason, Step};
+
+    fn noon() -> Timestamp {
+        "2026-01-02T12:00:00.123456Z".parse().unwrap()
+    }
+
+    fn said(say: impl FnOnce(&mut JsonLines<&mut Vec<u8>>)) -> Vec<String> {
+        let mut written = Vec::new();
+        say(&mut JsonLines::new(&mut written, noon));
+        String::from_utf8(written).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_version_is_said_first() {
+        assert_eq!(said(|_| ()), [""; 0]);
+        let lines = said(|out| out.line("hello", &json!({})).unwrap());
+        assert_eq!(
+            lines[..1],
+            [format!(
+                r#"{{"type":"version","time":"2026-01-02T12:00:00.123Z","program":"groundplan {}","version":"1.0"}}"#,
+                env!("CARGO_PKG_VERSION")
+            )]
+        );
+    }
+
+    #[test]
+    fn an_event_about_a_step_has_its_address_at_the_top() {
+        let step =
+            StepName { address: "vpc.main".into(), generation: 3, action: StepAction::Create };
+        let finished = Event::Finished { operation: Operation::Apply, summary: Summary::default() };
+        let lines = said(|out| {
+            out.event(&Event::StepStarted { step }).unwrap();
+            out.event(&finished).unwrap();
+        });
+        assert_eq!(
+            lines[1..],
+            [
+                r#"{"type":"step_started","time":"2026-01-02T12:00:00.123Z","action":"create","address":"vpc.main","generation":3}"#,
+                r#"{"type":"finished","time":"2026-01-02T12:00:00.123Z","operation":"apply","summary":{"abandoned":0,"added":0,"changed":0,"destroyed":0,"failed":0,"skipped":0}}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_plan_names_what_is_unknown_and_what_is_secret_and_shows_neither() {
+        let field = |path: &str, after: Value| FieldChange {
+            path: path.into(),
+            before: None,
+            after: Some(after),
+            replaces: false,
+        };
+        let change = Change {
+            address: "instance.master-0".into(),
+            action: Action::Create,
+            reason: Reason::New,
+            id: None,
+            fields: vec![
+                field("image", json!("ami-1")),
+                field("network", json!({"$ref": "network_interface.m", "output": "id"})),
+                field("user_data.content", json!({"$secret": "sha256:aa"})),
+            ],
+            drift: vec![],
+            left: vec![],
+        };
+        let step = Op::Delete { address: change.address.clone(), generation: 1 };
+        let plan = Plan {
+            operation: Operation::Apply,
+            lineage: "l".into(),
+            serial: 0,
+            cluster: None,
+            generation: 1,
+            changes: vec![change],
+            steps: vec![Step { op: step, after: vec![] }],
+            relinks: vec![],
+        };
+        let warnings = ["mind the gap".to_owned()];
+        let classify = |_: &str, _: &str| DriftClass::Functional;
+        let telling = |_: &str, _: &str| false;
+        let view = PlanView { plan: &plan, full: false, warnings: &warnings, classify, telling };
+        let lines = said(|out| out.plan(&view).unwrap());
+        let parsed: Vec<Value> =
+            lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let types: Vec<_> = parsed.iter().map(|line| line["type"].as_str().unwrap()).collect();
+        assert_eq!(types, ["version", "diagnostic", "planned_change", "change_summary"]);
+        assert_eq!(
+            parsed[2]["fields"],
+            json!([
+                {"path": "image", "after": "ami-1"},
+                {"path": "network", "after_unknown": true},
+                {"path": "user_data.content", "after_sensitive": true},
+            ])
+        );
+        assert_eq!((&parsed[3]["add"], &parsed[3]["change"]), (&json!(1), &json!(0)));
+        assert_eq!(
+            parsed[3]["by_kind"],
+            json!({"instance": {"add": 1, "change": 0, "destroy": 0}})
+        );
+        assert!(!lines.concat().contains("sha256"));
+    }
+}

@@ -1,0 +1,144 @@
+//! Where a walk is: how much is done, what is in flight, what is waited for, how long it will take.
+
+use std::time::Duration;
+
+use super::super::brief;
+use super::estimate::Estimate;
+use super::words;
+use crate::event::{Event, StepName};
+
+/// How many steps in flight are named.
+const NAMED: usize = 8;
+
+/// What the region on the terminal is drawn from.
+#[derive(Debug)]
+pub struct Board {
+    estimate: Estimate,
+    total: usize,
+    done: usize,
+    in_flight: Vec<InFlight>,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    step: StepName,
+    since: Duration,
+    /// How far the cloud says it is.
+    word: Option<String>,
+}
+
+impl Board {
+    /// A board for the walk of the plan that was estimated.
+    pub fn new(estimate: Estimate) -> Self {
+        Self { estimate, total: 0, done: 0, in_flight: Vec::new(), stopping: false }
+    }
+
+    /// Takes note of what happened, so long after the walk began.
+    pub fn event(&mut self, event: &Event, now: Duration) {
+        match event {
+            Event::Started { steps, .. } => self.total = *steps,
+            Event::StepStarted { step } => {
+                self.estimate.started(step, now);
+                self.in_flight.push(InFlight { step: step.clone(), since: now, word: None });
+            }
+            Event::StepWaiting { step, word, .. } => self.wait(step, word),
+            Event::StepRetrying { step, error, .. } => {
+                self.wait(step, error.code.as_deref().unwrap_or("asking again"));
+            }
+            Event::StepFinished { step, .. } => {
+                self.estimate.finished(step, now);
+                self.land(step);
+                self.done += 1;
+            }
+            Event::StepFailed { step, .. } | Event::StepAbandoned { step } => {
+                self.estimate.given_up(step);
+                self.land(step);
+            }
+            Event::StepSkipped { step, .. } => self.estimate.given_up(step),
+            Event::Stopping { .. } => self.stopping = true,
+            Event::Warning { .. } | Event::Finished { .. } => (),
+        }
+    }
+
+    /// The lines of the region.
+    pub fn region(&mut self, now: Duration) -> Vec<String> {
+        let left = if self.stopping {
+            "stopping".to_owned()
+        } else {
+            match self.estimate.left(now) {
+                Some(left) => format!("about {} left", brief(left)),
+                None => "nearly done".to_owned(),
+            }
+        };
+        let elapsed = brief(now);
+        let mut lines =
+            vec![format!("{} of {} done, {elapsed} elapsed, {left}", self.done, self.total)];
+        for one in self.in_flight.iter().take(NAMED) {
+            let (going, for_) =
+                (words(one.step.action).goes_on, brief(now.saturating_sub(one.since)));
+            let word = one.word.as_ref().map(|word| format!(", {word}")).unwrap_or_default();
+            lines.push(format!("  {}: {going}, {for_}{word}", one.step.address));
+        }
+        if let Some(rest) = self.in_flight.len().checked_sub(NAMED + 1) {
+            lines.push(format!("  and {} more", rest + 1));
+        }
+        lines
+    }
+
+    fn wait(&mut self, step: &StepName, word: &str) {
+        if let Some(one) = self.in_flight.iter_mut().find(|one| one.step == *step) {
+            one.word = Some(word.to_owned());
+        }
+    }
+
+    fn land(&mut self, step: &StepName) {
+        self.in_flight.retain(|one| one.step != *step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Operation, StepAction};
+
+    fn step(address: &str) -> StepName {
+        StepName { address: address.into(), generation: 1, action: StepAction::Create }
+    }
+
+    #[test]
+    fn the_region_says_how_much_is_done_and_what_is_waited_for() {
+        let at = Duration::from_secs;
+        let mut board = Board::new(Estimate::default());
+        let started =
+            Event::Started { operation: Operation::Apply, steps: 3, critical_path_seconds: 9 };
+        board.event(&started, at(0));
+        board.event(&Event::StepStarted { step: step("vpc.main") }, at(0));
+        board.event(
+            &Event::StepFinished { step: step("vpc.main"), id: None, elapsed_ms: 1000 },
+            at(1),
+        );
+        board.event(&Event::StepStarted { step: step("nat_gateway.a") }, at(1));
+        let waiting = Event::StepWaiting {
+            step: step("nat_gateway.a"),
+            word: "pending".into(),
+            elapsed_ms: 4000,
+        };
+        board.event(&waiting, at(5));
+        assert_eq!(
+            board.region(at(6)),
+            ["1 of 3 done, 6s elapsed, nearly done", "  nat_gateway.a: creating, 5s, pending"]
+        );
+    }
+
+    #[test]
+    fn a_crowd_in_flight_is_counted_and_not_listed() {
+        let mut board = Board::new(Estimate::default());
+        for i in 0..10 {
+            let step = step(&format!("subnet.{i}"));
+            board.event(&Event::StepStarted { step }, Duration::ZERO);
+        }
+        let region = board.region(Duration::ZERO);
+        assert_eq!((region.len(), &*region[9]), (10, "  and 2 more"));
+    }
+}

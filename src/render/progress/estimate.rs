@@ -1,0 +1,223 @@
+//! How long the rest of a walk takes: the longest path through the steps that are not done, with
+//! the durations seen in this run where there are any, and the kinds' typical ones where not.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::event::{StepAction, StepName};
+use crate::graph::Address;
+use crate::plan::{Op, Plan, Until};
+use crate::provider::Schemas;
+
+/// The steps of a plan with what is known of their durations.
+#[derive(Debug, Default)]
+pub struct Estimate {
+    steps: Vec<Step>,
+    index: HashMap<(Address, u64, StepAction), usize>,
+    /// What was seen of a kind: how often, and how many seconds together.
+    seen: HashMap<(String, StepAction), (f64, f64)>,
+}
+
+#[derive(Debug)]
+struct Step {
+    kind: (String, StepAction),
+    /// Seconds it usually takes.
+    typical: f64,
+    after: Vec<(usize, Until)>,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Progress {
+    Waiting,
+    Running { since: Duration },
+    Over,
+}
+
+/// Seconds until something exists, of whatever kind: the creating call, not the wait after it.
+const UNTIL_CREATED: f64 = 1.0;
+
+impl Estimate {
+    /// What is to be expected of the walk of this plan.
+    pub fn new(plan: &Plan, schemas: &dyn Schemas) -> Self {
+        let mut estimate = Self::default();
+        for (number, step) in plan.steps.iter().enumerate() {
+            let name = step.op.name();
+            let kind = name.address.kind().to_owned();
+            let typical = typical(&step.op, &kind, schemas);
+            let after = step.after.iter().map(|on| (on.step as usize, on.until)).collect();
+            estimate.index.insert((name.address, name.generation, name.action), number);
+            let kind = (kind, name.action);
+            estimate.steps.push(Step { kind, typical, after, progress: Progress::Waiting });
+        }
+        estimate
+    }
+
+    /// A step has started, so long after the walk began.
+    pub fn started(&mut self, step: &StepName, now: Duration) {
+        self.move_on(step, Progress::Running { since: now });
+    }
+
+    /// A step is done.
+    pub fn finished(&mut self, step: &StepName, now: Duration) {
+        if let Some((kind, Progress::Running { since })) = self.move_on(step, Progress::Over) {
+            let (times, seconds) = self.seen.entry(kind).or_default();
+            *times += 1.0;
+            *seconds += now.saturating_sub(since).as_secs_f64();
+        }
+    }
+
+    /// A step will not be done in this run.
+    pub fn given_up(&mut self, step: &StepName) {
+        self.move_on(step, Progress::Over);
+    }
+
+    /// How long the rest takes; `None` when nothing is known to be left.
+    pub fn left(&self, now: Duration) -> Option<Duration> {
+        let mut tail = vec![0.0_f64; self.steps.len()]; // the longest path after each milestone
+        let mut tail_of_created = vec![0.0_f64; self.steps.len()];
+        let mut longest = 0.0_f64;
+        for (number, step) in self.steps.iter().enumerate().rev() {
+            let (whole, gone) = (self.duration(step), elapsed(step, now));
+            let own = match step.progress {
+                Progress::Over => 0.0,
+                _ => {
+                    let to_end = (whole - gone).max(0.0) + tail[number];
+                    let to_created = (UNTIL_CREATED - gone).max(0.0) + tail_of_created[number];
+                    to_end.max(to_created)
+                }
+            };
+            longest = longest.max(own);
+            for &(earlier, until) in &step.after {
+                let tail = match until {
+                    Until::Created => &mut tail_of_created[earlier],
+                    Until::Done => &mut tail[earlier],
+                };
+                *tail = tail.max(own);
+            }
+        }
+        let unfinished = self.steps.iter().any(|step| step.progress != Progress::Over);
+        unfinished.then(|| Duration::from_secs_f64(longest.ceil()))
+    }
+
+    fn duration(&self, step: &Step) -> f64 {
+        match self.seen.get(&step.kind) {
+            Some((times, seconds)) => seconds / times,
+            None => step.typical,
+        }
+    }
+
+    fn move_on(
+        &mut self,
+        step: &StepName,
+        to: Progress,
+    ) -> Option<((String, StepAction), Progress)> {
+        let key = (step.address.clone(), step.generation, step.action);
+        let step = &mut self.steps[*self.index.get(&key)?];
+        let from = std::mem::replace(&mut step.progress, to);
+        Some((step.kind.clone(), from))
+    }
+}
+
+fn elapsed(step: &Step, now: Duration) -> f64 {
+    match step.progress {
+        Progress::Running { since } => now.saturating_sub(since).as_secs_f64(),
+        _ => 0.0,
+    }
+}
+
+fn typical(op: &Op, kind: &str, schemas: &dyn Schemas) -> f64 {
+    let Some(schema) = schemas.schema(kind) else { return 1.0 };
+    let waits = match op {
+        Op::Create { .. } | Op::Finish { .. } => true,
+        Op::Delete { .. } => schema.gone.is_some(),
+        Op::Update { .. } => false,
+    };
+    if waits { f64::from(schema.typical_seconds) } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::Operation;
+    use crate::graph::Schema;
+    use crate::plan::{Dependency, Prior, Step};
+
+    struct Table;
+    static SLOW: Schema = Schema { typical_seconds: 100, ..Schema::of("slow") };
+    static QUICK: Schema = Schema { typical_seconds: 2, ..Schema::of("quick") };
+    impl Schemas for Table {
+        fn schema(&self, kind: &str) -> Option<&'static Schema> {
+            [&SLOW, &QUICK].into_iter().find(|schema| schema.kind == kind)
+        }
+    }
+
+    fn create(address: &str, after: &[(u32, Until)]) -> Step {
+        let op = Op::Create {
+            address: address.into(),
+            generation: 1,
+            inputs: json!({}),
+            after: vec![],
+            prior: Prior::Nothing,
+        };
+        let after = after.iter().map(|&(step, until)| Dependency { step, until }).collect();
+        Step { op, after }
+    }
+
+    fn estimate(steps: Vec<Step>) -> Estimate {
+        let plan = Plan {
+            operation: Operation::Apply,
+            lineage: String::new(),
+            serial: 0,
+            cluster: None,
+            generation: 1,
+            changes: vec![],
+            steps,
+            relinks: vec![],
+        };
+        Estimate::new(&plan, &Table)
+    }
+
+    fn step(address: &str) -> StepName {
+        StepName { address: address.into(), generation: 1, action: StepAction::Create }
+    }
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_longest_path_counts_and_what_is_only_needed_to_exist_is_short() {
+        let chain = vec![
+            create("quick.a", &[]),
+            create("slow.b", &[(0, Until::Done)]),
+            create("slow.c", &[(1, Until::Created)]),
+            create("quick.d", &[(0, Until::Done)]),
+        ];
+        assert_eq!(estimate(chain).left(at(0)), Some(at(2 + 1 + 100)));
+    }
+
+    #[test]
+    fn what_is_running_has_less_left_and_what_is_over_nothing() {
+        let mut estimate =
+            estimate(vec![create("quick.a", &[]), create("slow.b", &[(0, Until::Done)])]);
+        estimate.started(&step("quick.a"), at(0));
+        assert_eq!(estimate.left(at(1)), Some(at(101)));
+        estimate.finished(&step("quick.a"), at(2));
+        estimate.started(&step("slow.b"), at(2));
+        assert_eq!(estimate.left(at(42)), Some(at(60)));
+        estimate.finished(&step("slow.b"), at(50));
+        assert_eq!(estimate.left(at(50)), None);
+    }
+
+    #[test]
+    fn what_was_seen_beats_what_is_typical() {
+        let mut estimate =
+            estimate(vec![create("slow.a", &[]), create("slow.b", &[(0, Until::Done)])]);
+        estimate.started(&step("slow.a"), at(0));
+        estimate.finished(&step("slow.a"), at(10));
+        assert_eq!(estimate.left(at(10)), Some(at(10)));
+    }
+}

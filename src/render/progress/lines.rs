@@ -1,0 +1,204 @@
+//! One line per event, for pipes and logs.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::super::palette::{ERROR, FAINT, STRONG, WARNING};
+use super::super::{brief, count, painted};
+use super::words;
+use crate::event::{Event, StepAction, StepName};
+use crate::graph::Address;
+
+/// How often a step that waits says so.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Writes one line per event.
+#[derive(Debug)]
+pub struct Lines<W> {
+    out: W,
+    /// When each waiting step was last heard of, since it started.
+    heard: HashMap<StepKey, Duration>,
+    /// What was made in this run: a deletion at the same address is of the old one.
+    made: HashSet<Address>,
+}
+
+type StepKey = (Address, u64, StepAction);
+
+impl Lines<Vec<u8>> {
+    /// Takes what was written since it was last taken.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+}
+
+impl<W: Write> Lines<W> {
+    /// Writes to this writer.
+    pub fn new(out: W) -> Self {
+        Self { out, heard: HashMap::new(), made: HashSet::new() }
+    }
+
+    /// Writes what happened, if it is worth a line.
+    ///
+    /// # Errors
+    /// When the writer refuses.
+    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::StepStarted { step } => {
+                self.say(step, &format!("{}...", words(step.action).begins))
+            }
+            Event::StepWaiting { step, word, elapsed_ms } => self.waiting(step, word, *elapsed_ms),
+            Event::StepRetrying { step, error, after_ms } => {
+                let pause = brief(Duration::from_millis(*after_ms).max(Duration::from_secs(1)));
+                let code = error.code.as_deref().unwrap_or("no answer");
+                self.say(step, &format!("{}: {code}; again in {pause}", error.call))
+            }
+            Event::StepFinished { step, id, elapsed_ms } => {
+                self.heard.remove(&key(step));
+                let after = brief(Duration::from_millis(*elapsed_ms));
+                let id = id.as_ref().map(|id| format!(" [id={id}]")).unwrap_or_default();
+                let done = words(step.action).done;
+                let said = self.say(step, &format!("{done} after {after}{}", painted(FAINT, id)));
+                if matches!(step.action, StepAction::Create | StepAction::Finish) {
+                    self.made.insert(step.address.clone());
+                }
+                said
+            }
+            Event::StepFailed { step, elapsed_ms, .. } => {
+                self.heard.remove(&key(step));
+                let after = brief(Duration::from_millis(*elapsed_ms));
+                let noun = words(step.action).noun;
+                self.say(step, &painted(ERROR, format!("{noun} failed after {after}")))
+            }
+            Event::StepAbandoned { step } => self.say(step, "left for the next run"),
+            Event::Stopping { in_flight, within_seconds } => writeln!(
+                self.out,
+                "{}: nothing new is started; {} in flight, waited for at most {within_seconds}s",
+                painted(WARNING, "stopping"),
+                count(*in_flight, "call")
+            ),
+            Event::Warning { message } => {
+                writeln!(self.out, "{}: {message}", painted(WARNING, "warning"))
+            }
+            // Told with the failure that caused it, once the walk is over.
+            Event::StepSkipped { .. } | Event::Started { .. } | Event::Finished { .. } => Ok(()),
+        }?;
+        self.out.flush()
+    }
+
+    fn waiting(&mut self, step: &StepName, word: &str, elapsed_ms: u64) -> io::Result<()> {
+        let elapsed = Duration::from_millis(elapsed_ms);
+        let last = self.heard.entry(key(step)).or_default();
+        if elapsed < *last + HEARTBEAT {
+            return Ok(());
+        }
+        *last = elapsed;
+        let going = words(step.action).goes_on;
+        self.say(step, &format!("Still {going}... [{} elapsed, {word}]", brief(elapsed)))
+    }
+
+    fn say(&mut self, step: &StepName, what: &str) -> io::Result<()> {
+        let old = step.action == StepAction::Delete && self.made.contains(&step.address);
+        let which = if old { " (old object)" } else { "" };
+        writeln!(self.out, "{}{which}: {what}", painted(STRONG, &step.address))
+    }
+}
+
+fn key(step: &StepName) -> StepKey {
+    (step.address.clone(), step.generation, step.action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Fault;
+
+    fn step(address: &str, action: StepAction) -> StepName {
+        StepName { address: address.into(), generation: 1, action }
+    }
+
+    fn said(events: &[Event]) -> String {
+        let mut written = Vec::new();
+        let mut lines = Lines::new(anstream::StripStream::new(&mut written));
+        for event in events {
+            lines.event(event).unwrap();
+        }
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn a_step_is_told_as_terraform_tells_it() {
+        let master = step("instance.master-0", StepAction::Create);
+        let zone = step("record.api", StepAction::Update);
+        let text = said(&[
+            Event::StepStarted { step: master.clone() },
+            Event::StepFinished { step: master, id: Some("i-1".into()), elapsed_ms: 3200 },
+            Event::StepStarted { step: zone.clone() },
+            Event::StepFinished { step: zone, id: None, elapsed_ms: 400 },
+        ]);
+        assert_eq!(
+            text,
+            "instance.master-0: Creating...\n\
+             instance.master-0: Creation complete after 3s [id=i-1]\n\
+             record.api: Modifying...\n\
+             record.api: Modifications complete after 0s\n"
+        );
+    }
+
+    #[test]
+    fn a_wait_is_heard_of_every_ten_seconds_however_often_it_is_looked_at() {
+        let step = step("nat_gateway.a", StepAction::Create);
+        let waits: Vec<_> = (1..=15)
+            .map(|look| Event::StepWaiting {
+                step: step.clone(),
+                word: "pending".into(),
+                elapsed_ms: look * 3000,
+            })
+            .collect();
+        assert_eq!(
+            said(&waits),
+            "nat_gateway.a: Still creating... [12s elapsed, pending]\n\
+             nat_gateway.a: Still creating... [24s elapsed, pending]\n\
+             nat_gateway.a: Still creating... [36s elapsed, pending]\n"
+        );
+    }
+
+    #[test]
+    fn what_a_replacement_deletes_is_called_the_old_object() {
+        let create = step("subnet.a", StepAction::Create);
+        let delete = step("subnet.a", StepAction::Delete);
+        let text = said(&[
+            Event::StepFinished { step: create, id: None, elapsed_ms: 0 },
+            Event::StepStarted { step: delete },
+        ]);
+        assert!(text.ends_with("subnet.a (old object): Destroying...\n"), "{text}");
+    }
+
+    #[test]
+    fn a_failure_is_one_line_and_what_it_skips_is_none() {
+        let error = Fault {
+            call: "CreateSubnet".into(),
+            code: Some("SubnetLimitExceeded".into()),
+            message: "no".into(),
+            request_id: None,
+            hint: None,
+        };
+        let retrying = Fault { code: Some("Throttling".into()), ..error.clone() };
+        let failed = step("subnet.a", StepAction::Create);
+        let text = said(&[
+            Event::StepRetrying { step: failed.clone(), error: retrying, after_ms: 2500 },
+            Event::StepFailed { step: failed, error, elapsed_ms: 61_000 },
+            Event::StepSkipped {
+                step: step("instance.a", StepAction::Create),
+                because: "subnet.a".into(),
+            },
+            Event::Stopping { in_flight: 1, within_seconds: 8 },
+        ]);
+        assert_eq!(
+            text,
+            "subnet.a: CreateSubnet: Throttling; again in 2s\n\
+             subnet.a: Creation failed after 1m01s\n\
+             stopping: nothing new is started; 1 call in flight, waited for at most 8s\n"
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! What people see while a plan is walked.
+//!
+//! [`Lines`] writes one line per event, for pipes and logs; [`Live`] keeps a region on a terminal
+//! up to date. Both speak as Terraform does. [`Failures`] collects what went wrong, to be told once
+//! the walk is over. The events are all they know: none of them decides anything.
+
+mod board;
+mod estimate;
+mod failures;
+mod lines;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+pub use self::board::Board;
+pub use self::estimate::Estimate;
+pub use self::failures::Failures;
+pub use self::lines::Lines;
+use crate::event::{Event, StepAction};
+
+/// A region on the terminal that shows where the walk is; what is done scrolls away above it.
+#[derive(Debug)]
+pub struct Live {
+    bar: ProgressBar,
+    board: Arc<Mutex<Board>>,
+    lines: Lines<Vec<u8>>,
+    colour: bool,
+    since: Instant,
+}
+
+impl Live {
+    /// Begins to show the walk of the plan that was estimated, on standard error.
+    pub fn begin(estimate: Estimate, colour: bool) -> Self {
+        Self::on(estimate, colour, ProgressDrawTarget::stderr())
+    }
+
+    fn on(estimate: Estimate, colour: bool, target: ProgressDrawTarget) -> Self {
+        let since = Instant::now();
+        let board = Arc::new(Mutex::new(Board::new(estimate)));
+        let bar = ProgressBar::with_draw_target(None, target);
+        let shown = Arc::clone(&board);
+        // Asked for at every tick: that is what keeps the seconds running between events.
+        let region = move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+            let mut board = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = out.write_str(&board.region(since.elapsed()).join("\n")); // a String
+        };
+        let style = ProgressStyle::with_template("{spinner} {region}")
+            .expect("BUG: the template is a constant")
+            .with_key("region", region);
+        bar.set_style(style);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, board, lines: Lines::new(Vec::new()), colour, since }
+    }
+
+    /// Shows what happened.
+    ///
+    /// # Errors
+    /// Never: a terminal that refuses is not worth stopping for.
+    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        let now = self.since.elapsed();
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).event(event, now);
+        if !matches!(event, Event::StepStarted { .. } | Event::StepWaiting { .. }) {
+            self.lines.event(event)?;
+            let said = self.lines.take();
+            for line in String::from_utf8_lossy(&said).lines() {
+                match self.colour {
+                    true => self.bar.println(line),
+                    false => self.bar.println(anstream::adapter::strip_str(line).to_string()),
+                }
+            }
+        }
+        if matches!(event, Event::Finished { .. }) {
+            self.bar.finish_and_clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// What a step does, in the forms its lines need.
+struct Words {
+    begins: &'static str,
+    goes_on: &'static str,
+    done: &'static str,
+    noun: &'static str,
+}
+
+fn words(action: StepAction) -> Words {
+    let (begins, goes_on, done, noun) = match action {
+        StepAction::Create => ("Creating", "creating", "Creation complete", "Creation"),
+        StepAction::Finish => ("Finishing", "finishing", "Finished", "Finishing"),
+        StepAction::Update => ("Modifying", "modifying", "Modifications complete", "Modification"),
+        StepAction::Delete => ("Destroying", "destroying", "Destruction complete", "Destruction"),
+    };
+    Words { begins, goes_on, done, noun }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Operation, StepName, Summary};
+
+    #[test]
+    fn a_terminal_that_is_none_is_not_written_to_and_nothing_breaks() {
+        let mut live = Live::on(Estimate::default(), true, ProgressDrawTarget::hidden());
+        let step =
+            StepName { address: "vpc.main".into(), generation: 1, action: StepAction::Create };
+        let events = [
+            Event::Started { operation: Operation::Apply, steps: 1, critical_path_seconds: 1 },
+            Event::StepStarted { step: step.clone() },
+            Event::StepFinished { step, id: Some("vpc-1".into()), elapsed_ms: 10 },
+            Event::Finished { operation: Operation::Apply, summary: Summary::default() },
+        ];
+        for event in &events {
+            live.event(event).unwrap();
+        }
+        assert!(live.bar.is_finished());
+    }
+}
