@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
+use serde::Serialize;
 
 use super::Aws;
 use super::ec2::{self, Described, filter, pages};
@@ -32,7 +33,7 @@ pub struct Names {
 }
 
 /// Something that is still there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Leftover {
     /// What it is, as AWS names the type (`security-group`); a brought thing that still says
     /// `shared` is a `shared-tag`.
