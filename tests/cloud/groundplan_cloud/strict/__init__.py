@@ -8,6 +8,7 @@ SUBJECTS = [
     "metadata_options",
     "network",
     "addresses",
+    "tags",
     "security_groups",
     "load_balancers",
     "iam",
