@@ -161,6 +161,9 @@ mod calls {
 
     fn values(options: &types::DhcpOptions, key: &str) -> Vec<String> {
         let of_key = options.dhcp_configurations().iter().filter(|one| one.key() == Some(key));
-        of_key.flat_map(|one| one.values()).filter_map(|value| value.value.clone()).collect()
+        of_key
+            .flat_map(types::DhcpConfiguration::values)
+            .filter_map(|value| value.value.clone())
+            .collect()
     }
 }

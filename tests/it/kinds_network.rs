@@ -16,7 +16,7 @@ use groundplan::aws::vpc::Vpc;
 use groundplan::aws::vpc_endpoint::VpcEndpoint;
 use groundplan::aws::{Aws, Settings, Tags};
 use groundplan::graph::Resource;
-use groundplan::provider::{Class, Known, Look, Observed, Provider};
+use groundplan::provider::{Class, Known, Look, Observed, Provider, ProviderError, Request};
 use serde_json::{Value, json};
 
 use crate::support::cloud::{Cloud, shared};
@@ -77,6 +77,15 @@ fn inputs<R: Resource>(resource: &R) -> Value {
 
 fn id(known: &Known) -> String {
     known.outputs["id"].as_str().expect("an id").to_owned()
+}
+
+fn request<R: Resource>(address: &str, resource: &R) -> Request {
+    Request {
+        address: address.into(),
+        token: "token".to_owned(),
+        inputs: inputs(resource),
+        secrets: std::sync::Arc::default(),
+    }
 }
 
 fn tags(name: &str) -> Tags {
@@ -365,6 +374,66 @@ async fn what_is_as_it_shall_be_is_not_touched() {
     assert_eq!(account.cloud.mutating_calls(), 0, "{:#?}", account.cloud.requests());
 }
 
+/// Repeats a step as the engine does after a lost answer; at no time may it be refused.
+async fn until_it_goes_through<T>(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<T, ProviderError>,
+) -> T {
+    for _ in 0..4 {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert_ne!(error.class, Class::Refused, "{what}: {error}"),
+        }
+    }
+    panic!("{what}: it never goes through")
+}
+
+#[tokio::test]
+async fn an_answer_lost_on_the_way_changes_nothing_about_the_end() {
+    let account = Account::new();
+    let vpc = account.vpc().await;
+    let (_, gateway) = account.gateway(&vpc).await;
+    let subnet = account.subnet(&vpc, "a", "10.0.0.0/20").await;
+    let table = RouteTable {
+        vpc: vpc.clone().into(),
+        main: true,
+        routes: vec![Route {
+            destination: "0.0.0.0/0".parse().unwrap(),
+            via: Via::InternetGateway(gateway.into()),
+        }],
+        subnets: vec![subnet.into()],
+        tags: tags("public"),
+    };
+    for call in ["CreateRoute", "AssociateRouteTable", "ReplaceRouteTableAssociation"] {
+        // A token answers with what it made once, even when that is gone: each life has its own.
+        let wanted = Request { token: call.to_owned(), ..request("route_table.public", &table) };
+        let outputs = account.aws.create(wanted.clone()).await.expect("a table");
+        account.cloud.fault(&json!({ "action": call, "when": "after", "kind": "drop" }));
+        let outputs = until_it_goes_through(call, async || {
+            account.aws.configure(wanted.clone(), outputs.clone()).await
+        });
+        let Request { address, token, inputs, .. } = wanted.clone();
+        let known = Known { address, token, inputs, outputs: outputs.await };
+        account.bench().is_as_recorded(&known).await;
+        for call in ["ReplaceRouteTableAssociation", "DisassociateRouteTable", "DeleteRouteTable"] {
+            account.cloud.fault(&json!({ "action": call, "when": "after", "kind": "drop" }));
+        }
+        until_it_goes_through("delete", async || account.aws.delete(known.clone()).await).await;
+        account.cloud.clear_faults();
+        assert_eq!(account.bench().observe(&known).await, Observed::Missing);
+    }
+    let (_, group) = account.group(&vpc, "master").await;
+    let ssh = rule("tcp", Some((22, 22)), from(&["10.0.0.0/16", "10.1.0.0/16"]));
+    let rules = SecurityGroupRules { group: group.into(), ingress: vec![ssh], egress: vec![] };
+    let wanted = request("security_group_rules.master", &rules);
+    for call in ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupEgress"] {
+        account.cloud.fault(&json!({ "action": call, "when": "after", "kind": "drop" }));
+    }
+    let create = async || account.aws.create(wanted.clone()).await;
+    let outputs = until_it_goes_through("rules", create).await;
+    assert_eq!(account.aws.find(wanted).await.expect("a look"), Some(outputs));
+}
+
 #[tokio::test]
 async fn an_endpoint_keeps_its_promises() {
     let account = Account::new();
@@ -419,12 +488,7 @@ async fn a_name_that_somebody_else_has_taken_is_refused_and_not_adopted() {
     let theirs = account.ec2.create_security_group().group_name(&wanted.name).description("theirs");
     let vpc = wanted.vpc.get().as_str();
     theirs.vpc_id(vpc).send().await.expect("a group");
-    let request = groundplan::provider::Request {
-        address: "security_group.master".into(),
-        token: "token".to_owned(),
-        inputs: inputs(&wanted),
-        secrets: std::sync::Arc::default(),
-    };
+    let request = request("security_group.master", &wanted);
     assert_eq!(account.aws.find(request.clone()).await.expect("a look"), None);
     let refused = account.aws.create(request).await.expect_err("the name is taken");
     assert_eq!(refused.code.as_deref(), Some("InvalidGroup.Duplicate"));
@@ -574,12 +638,7 @@ async fn what_is_not_visible_yet_is_waited_for() {
         subnets: vec![],
         tags: tags("public"),
     };
-    let request = groundplan::provider::Request {
-        address: "route_table.public".into(),
-        token: "token".to_owned(),
-        inputs: inputs(&table),
-        secrets: std::sync::Arc::default(),
-    };
+    let request = request("route_table.public", &table);
     let outputs = account.aws.create(request.clone()).await.expect("a table");
     let early = account.aws.configure(request, outputs).await.expect_err("it is too early");
     assert_eq!(early.class, Class::Again, "{early}");

@@ -117,8 +117,7 @@ impl SecurityGroupRules {
 
 /// One call of a direction and a verb: nothing to say is no call.
 macro_rules! permissions_call {
-    ($(#[$doc:meta])* $name:ident: $call:ident $aws_name:literal) => {
-        $(#[$doc])*
+    ($name:ident: $call:ident $aws_name:literal) => {
         async fn $name(aws: &Aws, group: &str, grants: &BTreeMap<Grant, String>) -> Result<()> {
             if grants.is_empty() {
                 return Ok(());
