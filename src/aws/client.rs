@@ -18,6 +18,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::Tags;
 use super::errors;
+use super::hints;
 use super::kind::Result;
 use super::watch::{Calls, Watch, Watcher};
 
@@ -127,7 +128,10 @@ impl Aws {
     /// When there are none, they are not valid, or there is no answer.
     pub async fn check(&self) -> Result<Caller> {
         let call = self.sts.get_caller_identity().send();
-        let answer = self.call("sts", "GetCallerIdentity", call).await?;
+        let answer = self.call("sts", "GetCallerIdentity", call).await;
+        let answer = answer.map_err(|error| {
+            hints::of_profile(error, std::env::var("AWS_PROFILE").ok().as_deref())
+        })?;
         Ok(Caller {
             account: answer.account.unwrap_or_default(),
             arn: answer.arn.unwrap_or_default(),

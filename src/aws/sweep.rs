@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
+use serde::Serialize;
 
 use super::Aws;
 use super::ec2::{self, Described, filter, pages};
@@ -32,7 +33,7 @@ pub struct Names {
 }
 
 /// Something that is still there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Leftover {
     /// What it is, as AWS names the type (`security-group`); a brought thing that still says
     /// `shared` is a `shared-tag`.
@@ -43,11 +44,19 @@ pub struct Leftover {
     pub name: Option<String>,
 }
 
-/// Everything of the cluster's that is still there, sorted.
+/// Everything that still carries the cluster's tag, sorted.
 ///
 /// # Errors
 /// When something cannot be looked up: half a proof is none.
-pub async fn leftovers(aws: &Aws, names: &Names) -> Result<Vec<Leftover>> {
+pub async fn leftovers(aws: &Aws) -> Result<Vec<Leftover>> {
+    leftovers_and(aws, &Names::default()).await
+}
+
+/// The same, and what has one of these names.
+///
+/// # Errors
+/// As [`leftovers`].
+pub async fn leftovers_and(aws: &Aws, names: &Names) -> Result<Vec<Leftover>> {
     if aws.settings.cluster_tag.is_empty() {
         let message = "without the cluster's tag everything would be left over";
         return Err(ProviderError::new(Class::Refused, "DescribeTags", message));
