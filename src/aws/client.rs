@@ -47,7 +47,6 @@ pub struct Aws {
     pub(crate) route53: aws_sdk_route53::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sts: aws_sdk_sts::Client,
-    pub(crate) config: SdkConfig,
     pub(crate) settings: Settings,
     watch: Arc<Watch>,
 }
@@ -115,7 +114,6 @@ impl Aws {
             route53: client!(aws_sdk_route53, "route53"),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sts: client!(aws_sdk_sts, "sts"),
-            config: config.clone(),
             watch,
             settings,
         }

@@ -172,7 +172,6 @@ fn is_settling(code: &str, message: &str) -> bool {
         | "ConditionalRequestConflict"
         | "ConcurrentModification"
         | "ConcurrentModificationException"
-        | "ConflictingDomainExists"
         | "EntityTemporarilyUnmodifiable" => true,
         "InvalidParameterValue" => profile_is_new() || message.contains("currently in use"),
         _ => false,
