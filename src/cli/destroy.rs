@@ -16,13 +16,14 @@ use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use super::world::folder;
 use crate::apply::Stop;
+use crate::aws::ids::RoleName;
 use crate::aws::{Aws, attention, schemas, sweep};
 use crate::config::InstallConfig;
 use crate::observe::observe;
 use crate::plan::{Plan, plan_destroy};
 use crate::render::{Diagnostic, PlanView};
 use crate::secret::Secrets;
-use crate::state::Cluster;
+use crate::state::{Cluster, State};
 
 const QUESTION: &str =
     "Do you really want to destroy all of this? There is no way to bring it back.";
@@ -34,7 +35,7 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> Result<Exit> {
     must_be_confirmable(common, screen)?;
-    let Doomed { cluster, held, aws, plan } =
+    let Doomed { cluster, held, aws, plan, names } =
         unless_stopped(stop, decided(arguments, common, screen)).await?;
     if !plan.is_empty() {
         confirmed(common, QUESTION, screen, stop).await?;
@@ -45,7 +46,7 @@ pub(super) async fn run(
     if exit != Exit::Done {
         return Ok(exit);
     }
-    unless_stopped(stop, proven(&cluster, &aws, screen)).await
+    unless_stopped(stop, proven(&cluster, &names, &aws, screen)).await
 }
 
 /// What is about to be destroyed.
@@ -54,6 +55,8 @@ struct Doomed {
     held: Held,
     aws: Arc<Aws>,
     plan: Plan,
+    /// What no tag will find afterwards.
+    names: sweep::Names,
 }
 
 async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Doomed> {
@@ -84,7 +87,8 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
         classify: attention::class,
         telling: attention::telling,
     })?;
-    Ok(Doomed { cluster, held, aws, plan })
+    let names = names(&held.state);
+    Ok(Doomed { cluster, held, aws, plan, names })
 }
 
 /// The config, for its endpoints; not needed when the cluster is named.
@@ -103,9 +107,28 @@ fn config(
     Ok(Some(config).filter(|config| config.name == *name))
 }
 
+/// The names of what is looked for by name.
+fn names(state: &State) -> sweep::Names {
+    let named = |kind: &str| -> Vec<&str> {
+        let of_kind = state.resources.iter().filter(|(address, _)| address.kind() == kind);
+        of_kind.filter_map(|(_, record)| record.inputs.get("name")?.as_str()).collect()
+    };
+    sweep::Names {
+        domain: named("hosted_zone").first().map(|name| (*name).to_owned()),
+        roles: named("iam_role").into_iter().map(RoleName::from).collect(),
+        profiles: named("iam_instance_profile").into_iter().map(Into::into).collect(),
+        buckets: named("s3_bucket").into_iter().map(Into::into).collect(),
+    }
+}
+
 /// Shows what still carries the cluster's tag: nothing, unless something is wrong.
-async fn proven(cluster: &Cluster, aws: &Aws, screen: &mut Screen) -> Result<Exit> {
-    let left = sweep::leftovers(aws)
+async fn proven(
+    cluster: &Cluster,
+    names: &sweep::Names,
+    aws: &Aws,
+    screen: &mut Screen,
+) -> Result<Exit> {
+    let left = sweep::leftovers(aws, names)
         .await
         .map_err(|error| Failure::call("see whether anything is left", &error))?;
     let tag = cluster.tag_key();
