@@ -44,19 +44,11 @@ pub struct Leftover {
     pub name: Option<String>,
 }
 
-/// Everything that still carries the cluster's tag, sorted.
+/// Everything of the cluster's that is still there, by its tag and by these names, sorted.
 ///
 /// # Errors
 /// When something cannot be looked up: half a proof is none.
-pub async fn leftovers(aws: &Aws) -> Result<Vec<Leftover>> {
-    leftovers_and(aws, &Names::default()).await
-}
-
-/// The same, and what has one of these names.
-///
-/// # Errors
-/// As [`leftovers`].
-pub async fn leftovers_and(aws: &Aws, names: &Names) -> Result<Vec<Leftover>> {
+pub async fn leftovers(aws: &Aws, names: &Names) -> Result<Vec<Leftover>> {
     if aws.settings.cluster_tag.is_empty() {
         let message = "without the cluster's tag everything would be left over";
         return Err(ProviderError::new(Class::Refused, "DescribeTags", message));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use groundplan::aws::ids::{BucketName, InstanceProfileName, RoleName};
 use groundplan::aws::lookups::{answer, answers};
-use groundplan::aws::sweep::{Leftover, Names, leftovers, leftovers_and};
+use groundplan::aws::sweep::{Leftover, Names, leftovers};
 use groundplan::aws::{Aws, Settings};
 use groundplan::provider::Class;
 use groundplan::topology::Question;
@@ -156,7 +156,7 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
         profiles: vec![InstanceProfileName::from("demo-master")],
         buckets: vec![BucketName::from("demo-x7k2p-never-made")],
     };
-    let nothing = leftovers(&world.aws).await.expect("a sweep");
+    let nothing = leftovers(&world.aws, &Names::default()).await.expect("a sweep");
     assert_eq!(nothing, []);
 
     let bench = world.bench();
@@ -174,7 +174,7 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
     tag_zone(&world, &ours).await;
     let balancer = balancer(&world).await;
 
-    let found = leftovers_and(&world.aws, &names).await.expect("a sweep");
+    let found = leftovers(&world.aws, &names).await.expect("a sweep");
     let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
     assert_eq!(
         kinds,
@@ -200,7 +200,7 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
     assert!(found.contains(&instance), "{found:#?}");
 
     bench.unmake(&machine).await;
-    let found = leftovers(&world.aws).await.expect("a sweep");
+    let found = leftovers(&world.aws, &Names::default()).await.expect("a sweep");
     let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
     assert_eq!(kinds, ["load-balancer", "shared-tag", "target-group", "vpc"], "{found:#?}");
 }
@@ -209,7 +209,7 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
 async fn a_sweep_without_a_tag_is_refused() {
     let world = World::new().await;
     let aws = Aws::new(&world.cloud.sdk_config(), Settings::default());
-    let error = leftovers(&aws).await.expect_err("no tag");
+    let error = leftovers(&aws, &Names::default()).await.expect_err("no tag");
     assert_eq!(error.class, Class::Refused);
 }
 
