@@ -289,7 +289,8 @@ fn profile(live: &types::Instance) -> InstanceProfileName {
 
 fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
     let first = live.network_interfaces().iter().find(|interface| {
-        interface.attachment().and_then(|attachment| attachment.device_index()) == Some(0)
+        interface.attachment().and_then(types::InstanceNetworkInterfaceAttachment::device_index)
+            == Some(0)
     });
     Ok(match recorded {
         Network::Interface(_) => {
