@@ -1,6 +1,8 @@
 //! The kinds of the network keep their promises against the test cloud.
 
-use aws_sdk_ec2::types::{IpPermission, IpRange, Tag};
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, SecurityGroupRule, Tag};
 use groundplan::aws::dhcp_options::DhcpOptions;
 use groundplan::aws::elastic_ip::{ElasticIp, ElasticIpOutputs};
 use groundplan::aws::ids::{
@@ -535,7 +537,7 @@ async fn rules_keep_their_promises_in_a_handful_of_calls() {
 }
 
 #[tokio::test]
-async fn a_rule_that_somebody_added_shows_and_is_revoked() {
+async fn a_rule_that_somebody_added_is_theirs_and_stays() {
     let account = Account::new();
     let vpc = account.vpc().await;
     let (_, group) = account.group(&vpc, "master").await;
@@ -547,14 +549,18 @@ async fn a_rule_that_somebody_added_shows_and_is_revoked() {
     let everybody = everybody.ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build()).build();
     let request = account.ec2.authorize_security_group_ingress().group_id(group.as_str());
     request.ip_permissions(everybody).send().await.expect("authorised");
-    let Observed::Present { inputs: drifted, .. } = account.bench().observe(&known).await else {
-        panic!("the rules are there")
-    };
-    assert_eq!(drifted["ingress"][0], known.inputs["ingress"][0]);
-    assert_eq!(drifted["ingress"][1]["peer"], json!({ "cidrs": ["0.0.0.0/0"] }));
-    let before = Known { inputs: drifted, ..known.clone() };
-    let known = account.bench().change(before, &known.inputs).await;
     account.bench().is_as_recorded(&known).await;
+    let https = rule("tcp", Some((443, 443)), from(&["10.0.0.0/16"]));
+    let more = SecurityGroupRules { ingress: vec![https], ..wanted };
+    account.bench().change(known, &inputs(&more)).await;
+    let filter = Filter::builder().name("group-id").values(group.as_str()).build();
+    let live = account.ec2.describe_security_group_rules().filters(filter).send().await;
+    let live = live.expect("rules");
+    let ports: BTreeSet<_> =
+        live.security_group_rules().iter().map(|one| one.from_port()).collect();
+    assert_eq!(ports, [Some(22), Some(443)].into(), "theirs stayed, ours went, the new one came");
+    let open = |one: &&SecurityGroupRule| one.cidr_ipv4() == Some("0.0.0.0/0");
+    assert_eq!(live.security_group_rules().iter().filter(open).count(), 1);
 }
 
 #[tokio::test]

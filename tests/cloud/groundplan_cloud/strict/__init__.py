@@ -3,6 +3,7 @@
 from importlib import import_module
 
 SUBJECTS = [
+    "tags",
     "images",
     "instances",
     "metadata_options",
