@@ -6,7 +6,8 @@ use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, SecurityGroupRule, Tag};
 use groundplan::aws::dhcp_options::DhcpOptions;
 use groundplan::aws::elastic_ip::{ElasticIp, ElasticIpOutputs};
 use groundplan::aws::ids::{
-    AllocationId, InternetGatewayId, NatGatewayId, RouteTableId, SecurityGroupId, SubnetId, VpcId,
+    AllocationId, DhcpOptionsId, InternetGatewayId, NatGatewayId, RouteTableId, SecurityGroupId,
+    SubnetId, VpcId,
 };
 use groundplan::aws::internet_gateway::InternetGateway;
 use groundplan::aws::nat_gateway::NatGateway;
@@ -108,6 +109,7 @@ fn other_tags(name: &str) -> Tags {
 fn vpc() -> Vpc {
     Vpc {
         cidr: "10.0.0.0/16".parse().unwrap(),
+        dhcp_options: None,
         dns_hostnames: true,
         dns_support: true,
         tags: tags("vpc"),
@@ -155,19 +157,21 @@ async fn a_vpc_keeps_its_promises() {
     account.bench().keeps_its_promises(trial).await;
 }
 
-#[tokio::test]
-async fn dhcp_options_keep_their_promises() {
-    let account = Account::new();
-    let options = DhcpOptions {
-        vpc: account.vpc().await.into(),
+fn dhcp_options() -> DhcpOptions {
+    DhcpOptions {
         domain_name: "us-west-2.compute.internal".to_owned(),
         domain_name_servers: vec!["AmazonProvidedDNS".to_owned()],
         tags: tags("dhcp"),
-    };
-    let changes = vec![inputs(&DhcpOptions { tags: other_tags("dhcp"), ..options.clone() })];
+    }
+}
+
+#[tokio::test]
+async fn dhcp_options_keep_their_promises() {
+    let account = Account::new();
+    let changes = vec![inputs(&DhcpOptions { tags: other_tags("dhcp"), ..dhcp_options() })];
     let trial = Trial {
         address: "dhcp_options.main",
-        inputs: inputs(&options),
+        inputs: inputs(&dhcp_options()),
         changes,
         repeatable: false,
     };
@@ -175,26 +179,23 @@ async fn dhcp_options_keep_their_promises() {
 }
 
 #[tokio::test]
-async fn dhcp_options_that_a_vpc_has_left_are_given_back_to_it() {
+async fn a_vpc_that_was_given_other_dhcp_options_gets_its_own_back() {
     let account = Account::new();
-    let vpc = account.vpc().await;
-    let options = DhcpOptions {
-        vpc: vpc.clone().into(),
-        domain_name: "ec2.internal".to_owned(),
-        domain_name_servers: vec!["AmazonProvidedDNS".to_owned()],
-        tags: tags("dhcp"),
-    };
-    let known = account.bench().make("dhcp_options.main", &inputs(&options)).await;
-    let other =
-        account.ec2.associate_dhcp_options().vpc_id(vpc.as_str()).dhcp_options_id("default");
+    let options = account.bench().make("dhcp_options.main", &inputs(&dhcp_options())).await;
+    let wanted = Vpc { dhcp_options: Some(DhcpOptionsId(id(&options)).into()), ..vpc() };
+    let known = account.bench().make("vpc.main", &inputs(&wanted)).await;
+    account.bench().is_as_recorded(&known).await;
+    let other = account.ec2.associate_dhcp_options().vpc_id(id(&known)).dhcp_options_id("default");
     other.send().await.expect("associated");
     let Observed::Present { inputs: left, .. } = account.bench().observe(&known).await else {
-        panic!("the options are there")
+        panic!("the VPC is there")
     };
-    assert_eq!(left["vpc"], "none");
+    assert_ne!(left["dhcp_options"], known.inputs["dhcp_options"]);
     let before = Known { inputs: left, ..known };
-    let known = account.bench().change(before, &inputs(&options)).await;
+    let known = account.bench().change(before, &inputs(&wanted)).await;
     account.bench().is_as_recorded(&known).await;
+    account.bench().unmake(&known).await;
+    account.bench().unmake(&options).await;
 }
 
 #[tokio::test]
@@ -315,8 +316,8 @@ async fn a_main_route_table_keeps_its_promises_and_leaves_the_vpc_as_it_was_born
     account.ec2.delete_vpc().vpc_id(vpc.as_str()).send().await.expect("its own table remains");
 }
 
-fn of(vpc: &VpcId) -> aws_sdk_ec2::types::Filter {
-    aws_sdk_ec2::types::Filter::builder().name("vpc-id").values(vpc.as_str()).build()
+fn of(vpc: &VpcId) -> Filter {
+    Filter::builder().name("vpc-id").values(vpc.as_str()).build()
 }
 
 #[tokio::test]
@@ -557,7 +558,7 @@ async fn a_rule_that_somebody_added_is_theirs_and_stays() {
     let live = account.ec2.describe_security_group_rules().filters(filter).send().await;
     let live = live.expect("rules");
     let ports: BTreeSet<_> =
-        live.security_group_rules().iter().map(|one| one.from_port()).collect();
+        live.security_group_rules().iter().map(SecurityGroupRule::from_port).collect();
     assert_eq!(ports, [Some(22), Some(443)].into(), "theirs stayed, ours went, the new one came");
     let open = |one: &&SecurityGroupRule| one.cidr_ipv4() == Some("0.0.0.0/0");
     assert_eq!(live.security_group_rules().iter().filter(open).count(), 1);
