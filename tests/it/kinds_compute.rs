@@ -292,9 +292,15 @@ async fn from_optional_to_required_is_one_call_and_nothing_else_moves() {
     assert_eq!(world.cloud.mutating_calls(), 1, "{:#?}", world.cloud.requests());
     let live = world.described(&json!(id)).await;
     let options = live.metadata_options().expect("options");
-    assert_eq!(options.http_tokens().map(|t| t.as_str()), Some("required"));
+    assert_eq!(
+        options.http_tokens().map(aws_sdk_ec2::types::HttpTokensState::as_str),
+        Some("required")
+    );
     assert_eq!(options.http_put_response_hop_limit(), Some(3));
-    assert_eq!(options.http_endpoint().map(|e| e.as_str()), Some("enabled"));
+    assert_eq!(
+        options.http_endpoint().map(aws_sdk_ec2::types::InstanceMetadataEndpointState::as_str),
+        Some("enabled")
+    );
 }
 
 #[tokio::test]
