@@ -25,6 +25,7 @@ SETTINGS = {
     "AWS_ACCESS_KEY_ID": f"AKIABENCH{ACCOUNT}",
     "AWS_SECRET_ACCESS_KEY": "not-a-secret",
     "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }

@@ -98,6 +98,9 @@ pub struct Schema {
     pub replaced_by: &'static [&'static str],
     /// Inputs read only at creation. A later change is reported and never acted on by itself.
     pub set_at_creation: &'static [&'static str],
+    /// Whether only the configuration may replace it: what somebody else changed by hand, where it
+    /// cannot change back in place, is reported and left.
+    pub endures: bool,
     /// Whether the same creation asked for twice makes one thing: the API honours the token, or a
     /// name or range is taken. Where not, a lost answer is looked for patiently before it is repeated.
     pub repeatable: bool,
@@ -122,6 +125,7 @@ impl Schema {
             kind,
             replaced_by: &[],
             set_at_creation: &[],
+            endures: false,
             repeatable: true,
             create_first: false,
             usable: Usable::Ready,
@@ -316,7 +320,7 @@ impl<R: Resource> Handle<R> {
 /// # let mut graph = Graph::default();
 /// # let tags = Tags::default();
 /// let vpc = graph.add("main", &Vpc {
-///     cidr: "10.0.0.0/16".parse().unwrap(), dns_hostnames: true, dns_support: true, tags: tags.clone(),
+///     cidr: "10.0.0.0/16".parse().unwrap(), dhcp_options: None, dns_hostnames: true, dns_support: true, tags: tags.clone(),
 /// });
 /// graph.add("main", &InternetGateway { vpc: out!(vpc.id), tags });
 /// ```
@@ -326,7 +330,7 @@ impl<R: Resource> Handle<R> {
 /// # let mut graph = Graph::default();
 /// # let tags = Tags::default();
 /// let vpc = graph.add("main", &Vpc {
-///     cidr: "10.0.0.0/16".parse().unwrap(), dns_hostnames: true, dns_support: true, tags: tags.clone(),
+///     cidr: "10.0.0.0/16".parse().unwrap(), dhcp_options: None, dns_hostnames: true, dns_support: true, tags: tags.clone(),
 /// });
 /// let gateway = graph.add("main", &InternetGateway { vpc: out!(vpc.id), tags: tags.clone() });
 /// // A gateway's id is not a VPC's id.

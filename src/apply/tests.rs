@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Stop;
 use crate::event::Event;
 use crate::graph::Graph;
-use crate::plan::{Action, Options, Plan, Reason};
+use crate::plan::{Action, LeftBecause, Options, Plan, Reason};
 use crate::provider::Class;
 use crate::state::{State, Status};
 use crate::testing::When;
@@ -336,6 +336,18 @@ async fn what_somebody_else_changed_is_drift_and_is_put_right() {
     assert_eq!(plan.changes[0].drift.len(), 1);
     lab.walk(&plan).await;
     assert!(lab.plan(&graph).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_somebody_changed_by_hand_is_not_replaced_for_it() {
+    let wanted = |fixed: u32| graph(&[("machine.a", json!({ "fixed": fixed }), &[])]);
+    let lab = lab_with(&wanted(1)).await;
+    lab.cloud.meddle("machine.a", "fixed", &json!(9));
+    let plan = lab.plan(&wanted(1)).await;
+    assert!(plan.is_empty());
+    assert_eq!(plan.changes[0].left[0].because, LeftBecause::ByHand);
+    let plan = lab.plan(&wanted(2)).await;
+    assert_eq!(actions(&plan), [("machine.a", Action::DeleteThenCreate)], "the config may");
 }
 
 #[tokio::test(start_paused = true)]

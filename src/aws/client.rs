@@ -18,6 +18,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::Tags;
 use super::errors;
+use super::hints;
 use super::kind::Result;
 use super::watch::{Calls, Watch, Watcher};
 
@@ -46,7 +47,6 @@ pub struct Aws {
     pub(crate) route53: aws_sdk_route53::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sts: aws_sdk_sts::Client,
-    pub(crate) config: SdkConfig,
     pub(crate) settings: Settings,
     watch: Arc<Watch>,
 }
@@ -114,7 +114,6 @@ impl Aws {
             route53: client!(aws_sdk_route53, "route53"),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sts: client!(aws_sdk_sts, "sts"),
-            config: config.clone(),
             watch,
             settings,
         }
@@ -127,7 +126,10 @@ impl Aws {
     /// When there are none, they are not valid, or there is no answer.
     pub async fn check(&self) -> Result<Caller> {
         let call = self.sts.get_caller_identity().send();
-        let answer = self.call("sts", "GetCallerIdentity", call).await?;
+        let answer = self.call("sts", "GetCallerIdentity", call).await;
+        let answer = answer.map_err(|error| {
+            hints::of_profile(error, std::env::var("AWS_PROFILE").ok().as_deref())
+        })?;
         Ok(Caller {
             account: answer.account.unwrap_or_default(),
             arn: answer.arn.unwrap_or_default(),

@@ -1,16 +1,14 @@
-//! A set of DHCP options and its association with the VPC.
+//! A set of DHCP options. The VPC that uses it refers to it.
 
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
-use super::ids::{DhcpOptionsId, VpcId};
-use crate::graph::{Input, Resource, Schema};
+use super::ids::DhcpOptionsId;
+use crate::graph::{Resource, Schema};
 
 /// The inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DhcpOptions {
-    /// The VPC whose machines get them.
-    pub vpc: Input<VpcId>,
     /// The domain that completes host names.
     pub domain_name: String,
     /// The name servers; `AmazonProvidedDNS` is the VPC's own.
@@ -30,7 +28,6 @@ impl Resource for DhcpOptions {
     const SCHEMA: Schema = Schema {
         replaced_by: &["domain_name", "domain_name_servers"],
         create_first: true,
-        configures: true,
         repeatable: false,
         ..Schema::of("dhcp_options")
     };
@@ -39,15 +36,11 @@ impl Resource for DhcpOptions {
 
 #[cfg(feature = "sdk")]
 mod calls {
-
-    use std::collections::HashMap;
-
     use aws_sdk_ec2::types::{self, NewDhcpConfiguration, ResourceType};
 
     use super::{DhcpOptions, DhcpOptionsOutputs};
     use crate::aws::Aws;
-    use crate::aws::ec2::{self, Described};
-    use crate::aws::ids::VpcId;
+    use crate::aws::ec2;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
 
     const NOT_FOUND: &[&str] = &["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"];
@@ -73,27 +66,16 @@ mod calls {
             found.map(|options| outputs("DescribeDhcpOptions", Some(&options))).transpose()
         }
 
-        async fn configure(
-            &self,
-            aws: &Aws,
-            outputs: DhcpOptionsOutputs,
-        ) -> Result<DhcpOptionsOutputs> {
-            associate(aws, outputs.id.as_str(), self.vpc.get()).await?;
-            Ok(outputs)
-        }
-
         async fn observe(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
             let found =
                 ec2::all::<types::DhcpOptions, _>(aws, &recorded, |o| o.id.as_str()).await?;
-            let vpcs = recorded.iter().map(|one| one.inputs.vpc.get().as_str());
-            let vpcs = ec2::by_ids::<types::Vpc>(aws, vpcs).await?;
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, options)| {
-                    options.map(|options| observed(recorded.inputs, &options, &vpcs)).transpose()
+                    options.map(|options| observed(&recorded.inputs, &options)).transpose()
                 })
                 .collect()
         }
@@ -105,31 +87,15 @@ mod calls {
             before: Recorded<Self>,
         ) -> Result<DhcpOptionsOutputs> {
             let outputs = ec2::part("DescribeDhcpOptions", "id", before.outputs)?;
-            if before.inputs.vpc != self.vpc {
-                associate(aws, outputs.id.as_str(), self.vpc.get()).await?;
-            }
             ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
             Ok(outputs)
         }
 
-        /// Options in use cannot be deleted: whoever still uses them goes back to AWS's own.
         async fn delete(aws: &Aws, _inputs: Self, outputs: DhcpOptionsOutputs) -> Result<()> {
             let id = outputs.id.as_str();
-            let users = types::Vpc::describe(aws, vec![ec2::filter("dhcp-options-id", &[id])]);
-            for vpc in users.await?.iter().filter(|vpc| vpc.dhcp_options_id() == Some(id)) {
-                let vpc: VpcId = ec2::id("DescribeVpcs", vpc.vpc_id())?;
-                let back = associate(aws, "default", &vpc).await;
-                ec2::fine_when(back, &["InvalidVpcID.NotFound"])?;
-            }
             let call = aws.ec2.delete_dhcp_options().dhcp_options_id(id);
             ec2::fine_when(aws.call("ec2", "DeleteDhcpOptions", call.send()).await, NOT_FOUND)
         }
-    }
-
-    async fn associate(aws: &Aws, options: &str, vpc: &VpcId) -> Result<()> {
-        let call = aws.ec2.associate_dhcp_options().dhcp_options_id(options).vpc_id(vpc.as_str());
-        aws.call("ec2", "AssociateDhcpOptions", call.send()).await?;
-        Ok(())
     }
 
     fn option(key: &str, values: Vec<String>) -> NewDhcpConfiguration {
@@ -142,16 +108,9 @@ mod calls {
     }
 
     /// A VPC that has other options by now is not ours any more: `none` then stands in its place.
-    fn observed(
-        recorded: DhcpOptions,
-        options: &types::DhcpOptions,
-        vpcs: &HashMap<String, types::Vpc>,
-    ) -> Result<Live<DhcpOptions>> {
+    fn observed(recorded: &DhcpOptions, options: &types::DhcpOptions) -> Result<Live<DhcpOptions>> {
         let outputs = outputs("DescribeDhcpOptions", Some(options))?;
-        let vpc = vpcs.get(recorded.vpc.get().as_str());
-        let associated = vpc.is_some_and(|vpc| vpc.dhcp_options_id() == Some(outputs.id.as_str()));
         let inputs = DhcpOptions {
-            vpc: if associated { recorded.vpc } else { VpcId::from("none").into() },
             domain_name: values(options, DOMAIN_NAME).join(" "),
             domain_name_servers: values(options, SERVERS),
             tags: ec2::owned(&recorded.tags, options.tags()),
@@ -161,6 +120,9 @@ mod calls {
 
     fn values(options: &types::DhcpOptions, key: &str) -> Vec<String> {
         let of_key = options.dhcp_configurations().iter().filter(|one| one.key() == Some(key));
-        of_key.flat_map(|one| one.values()).filter_map(|value| value.value.clone()).collect()
+        of_key
+            .flat_map(types::DhcpConfiguration::values)
+            .filter_map(|value| value.value.clone())
+            .collect()
     }
 }

@@ -10,6 +10,7 @@ use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
 
 use super::client::{TOKEN_TAG, owned_tags};
 use super::kind::{Recorded, Result, Seen};
+use super::ownership::tag_changes;
 use super::{Aws, Tags};
 use crate::graph::Resource;
 use crate::provider::{Class, ProviderError};
@@ -158,13 +159,6 @@ pub(crate) async fn retag(aws: &Aws, id: &str, before: &Tags, wanted: &Tags) -> 
     Ok(())
 }
 
-/// The tags to set, missing or different, and the keys to take away.
-fn tag_changes(before: &Tags, wanted: &Tags) -> (Tags, Vec<String>) {
-    let set = wanted.iter().filter(|(key, value)| before.get(*key) != Some(*value));
-    let unset = before.keys().filter(|key| !wanted.contains_key(*key));
-    (set.map(|(key, value)| (key.clone(), value.clone())).collect(), unset.cloned().collect())
-}
-
 fn sdk_tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
@@ -296,16 +290,6 @@ mod tests {
 
     fn tags(pairs: &[(&str, &str)]) -> Tags {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn only_what_differs_between_tags_is_sent() {
-        let before = tags(&[("Name", "a"), ("kept", "1"), ("dropped", "x")]);
-        let wanted = tags(&[("Name", "b"), ("kept", "1"), ("added", "y")]);
-        let (set, unset) = tag_changes(&before, &wanted);
-        assert_eq!(set, tags(&[("Name", "b"), ("added", "y")]));
-        assert_eq!(unset, ["dropped"]);
-        assert_eq!(tag_changes(&wanted, &wanted), (Tags::new(), vec![]));
     }
 
     #[test]

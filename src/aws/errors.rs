@@ -172,7 +172,6 @@ fn is_settling(code: &str, message: &str) -> bool {
         | "ConditionalRequestConflict"
         | "ConcurrentModification"
         | "ConcurrentModificationException"
-        | "ConflictingDomainExists"
         | "EntityTemporarilyUnmodifiable" => true,
         "InvalidParameterValue" => profile_is_new() || message.contains("currently in use"),
         _ => false,
@@ -250,12 +249,17 @@ fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 /// What each link says, once. Not the SDK's own way, which quotes requests and answers.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
-    for link in links(error).map(ToString::to_string) {
+    for link in links(error).map(|link| on_one_line(&link.to_string())) {
         if !said.iter().any(|before| before.contains(&link)) {
             said.push(link);
         }
     }
     said.join(": ")
+}
+
+/// The SDK lists the places where it looked for credentials line by line.
+fn on_one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -61,6 +61,9 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
         "Unsupported" => "choose another instance type or zone: this zone does not offer what was \
              asked for"
             .to_owned(),
+        "OperationNotPermitted" if error.call == "TerminateInstances" => {
+            "somebody protected this machine: take its termination protection off".to_owned()
+        }
         "DependencyViolation" => "something still uses it: look for what else is in it".to_owned(),
         "InsufficientFreeAddressesInSubnet" => {
             "choose a larger subnet, or free addresses in this one".to_owned()
@@ -75,6 +78,18 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
         _ => quota(code)?,
     };
     Some(hint)
+}
+
+/// A profile that was asked for and has nothing is most likely a misspelt one, which the SDK does
+/// not say.
+pub(crate) fn of_profile(error: ProviderError, profile: Option<&str>) -> ProviderError {
+    match profile {
+        Some(name) if error.is(&[NO_CREDENTIALS]) => error.with_hint(format!(
+            "AWS_PROFILE is `{name}`: check that ~/.aws/config has a profile of this name \
+             (`aws configure list-profiles`), and run `aws sso login` if it is one of SSO"
+        )),
+        _ => error,
+    }
 }
 
 fn forbidden(service: &str, error: &ProviderError) -> String {
@@ -128,4 +143,20 @@ fn quota(code: &str) -> Option<String> {
         "remove what nobody needs, or ask for more in Service Quotas (\"{quota}\"), and run the \
          same command again"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Class;
+
+    #[test]
+    fn a_profile_without_credentials_is_named() {
+        let error =
+            |code| ProviderError::new(Class::Refused, "GetCallerIdentity", "").with_code(code);
+        let hinted = of_profile(error(NO_CREDENTIALS), Some("prdo")).hint;
+        assert!(hinted.is_some_and(|hint| hint.contains("prdo")));
+        assert_eq!(of_profile(error(NO_CREDENTIALS), None).hint, None);
+        assert_eq!(of_profile(error("ExpiredToken"), Some("prod")).hint, None);
+    }
 }

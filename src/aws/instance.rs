@@ -100,6 +100,7 @@ impl Resource for Instance {
     const SCHEMA: Schema = Schema {
         replaced_by: &["instance_type", "profile", "network", "root_volume"],
         set_at_creation: &["image", "user_data"],
+        endures: true,
         usable: Usable::Created,
         ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Aws;
-use crate::graph::{Address, Resource, Schema};
+use crate::graph::{Resource, Schema};
 use crate::provider::{Class, Known, Look, Observed, ProviderError, Reply, Request};
 use crate::secret::Secrets;
 
@@ -18,8 +18,6 @@ pub(crate) type Result<T, E = ProviderError> = std::result::Result<T, E>;
 /// Who a creation is for, besides its inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Creation {
-    /// Which resource.
-    pub(crate) address: Address,
     /// ClientToken where the API takes one; value of the token tag on everything that takes tags.
     pub(crate) token: String,
     /// What the digests among the inputs stand for.
@@ -211,8 +209,8 @@ impl<K: Manage> AnyKind for Of<K> {
 }
 
 fn split<K: Resource>(request: Request) -> Result<(K, Creation)> {
-    let Request { address, token, inputs, secrets } = request;
-    Ok((typed(inputs)?, Creation { address, token, secrets }))
+    let Request { token, inputs, secrets, .. } = request;
+    Ok((typed(inputs)?, Creation { token, secrets }))
 }
 
 fn recorded<K: Resource>(known: Known) -> Result<Recorded<K>> {

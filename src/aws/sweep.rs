@@ -44,7 +44,7 @@ pub struct Leftover {
     pub name: Option<String>,
 }
 
-/// Everything of the cluster's that is still there, sorted.
+/// Everything of the cluster's that is still there, by its tag and by these names, sorted.
 ///
 /// # Errors
 /// When something cannot be looked up: half a proof is none.

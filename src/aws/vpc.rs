@@ -4,14 +4,16 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
-use super::ids::VpcId;
-use crate::graph::{Resource, Schema, Wait};
+use super::ids::{DhcpOptionsId, VpcId};
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// A VPC's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Vpc {
     /// Its address range.
     pub cidr: Ipv4Net,
+    /// The DHCP options its machines get; `None` is the region's own.
+    pub dhcp_options: Option<Input<DhcpOptionsId>>,
     /// Whether instances get DNS names.
     pub dns_hostnames: bool,
     /// Whether the resolver at the base of the range plus two answers.
@@ -49,7 +51,7 @@ mod calls {
     use super::{Vpc, VpcOutputs};
     use crate::aws::Aws;
     use crate::aws::ec2;
-    use crate::aws::ids::VpcId;
+    use crate::aws::ids::{DhcpOptionsId, VpcId};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
 
     impl Manage for Vpc {
@@ -67,6 +69,7 @@ mod calls {
         }
 
         async fn configure(&self, aws: &Aws, outputs: VpcOutputs) -> Result<VpcOutputs> {
+            self.associate(aws, &outputs.id).await?;
             set_dns(aws, &outputs.id, Some(self.dns_support), Some(self.dns_hostnames)).await?;
             Ok(outputs)
         }
@@ -107,6 +110,9 @@ mod calls {
         ) -> Result<VpcOutputs> {
             let outputs = ec2::part("DescribeVpcs", "id", before.outputs)?;
             let before = before.inputs;
+            if self.dhcp_options != before.dhcp_options {
+                self.associate(aws, &outputs.id).await?;
+            }
             let changed = |was: bool, shall: bool| (was != shall).then_some(shall);
             let support = changed(before.dns_support, self.dns_support);
             let hostnames = changed(before.dns_hostnames, self.dns_hostnames);
@@ -122,6 +128,15 @@ mod calls {
         }
     }
 
+    impl Vpc {
+        async fn associate(&self, aws: &Aws, vpc: &VpcId) -> Result<()> {
+            let Some(options) = &self.dhcp_options else { return Ok(()) };
+            let call = aws.ec2.associate_dhcp_options().vpc_id(vpc.as_str());
+            let call = call.dhcp_options_id(options.get().as_str());
+            aws.call("ec2", "AssociateDhcpOptions", call.send()).await.map(drop)
+        }
+    }
+
     fn outputs(call: &str, vpc: Option<&types::Vpc>) -> Result<VpcOutputs> {
         Ok(VpcOutputs { id: ec2::id(call, vpc.and_then(types::Vpc::vpc_id))? })
     }
@@ -134,6 +149,7 @@ mod calls {
         )?;
         let inputs = Vpc {
             cidr: ec2::parsed("DescribeVpcs", "cidrBlock", vpc.cidr_block())?,
+            dhcp_options: vpc.dhcp_options_id().map(|id| DhcpOptionsId::from(id).into()),
             dns_hostnames,
             dns_support,
             tags: ec2::owned(&recorded.tags, vpc.tags()),

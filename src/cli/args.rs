@@ -122,6 +122,7 @@ pub struct Plan {
     /// Whether to look at AWS first; without, what is recorded is taken to be true.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub refresh: bool,
+    /// What is wanted.
     #[command(flatten)]
     pub wanted: Wanted,
 }
@@ -149,6 +150,7 @@ pub struct Apply {
     /// Shows every attribute of what is created.
     #[arg(long)]
     pub full: bool,
+    /// What is wanted.
     #[command(flatten)]
     pub wanted: Wanted,
 }
@@ -209,6 +211,7 @@ pub struct Graph {
     /// In which language.
     #[arg(long, value_enum, default_value_t = Format::Dot)]
     pub format: Format,
+    /// What is wanted.
     #[command(flatten)]
     pub wanted: Wanted,
 }

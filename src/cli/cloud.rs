@@ -1,5 +1,6 @@
 //! AWS as commands reach for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,12 +15,23 @@ use crate::render::Diagnostic;
 use crate::state::Cluster;
 use crate::topology::Question;
 
-/// Connects as the config says, and checks that AWS knows who we are.
+/// What the account that a cluster is in is recorded under.
+pub(super) const ACCOUNT: &str = "account";
+
+/// AWS, and whose it is.
+pub(super) struct Reached {
+    pub(super) aws: Arc<Aws>,
+    pub(super) account: String,
+}
+
+/// Connects as the config says, and checks that AWS knows who we are and that the cluster is in
+/// this account: in another one everything would seem to be gone.
 pub(super) async fn connect(
     config: &InstallConfig,
     cluster: &Cluster,
+    facts: &BTreeMap<String, Value>,
     screen: &mut Screen,
-) -> Result<Arc<Aws>> {
+) -> Result<Reached> {
     let endpoints = config.aws.service_endpoints.iter();
     let settings = Settings {
         region: config.aws.region.clone(),
@@ -27,27 +39,43 @@ pub(super) async fn connect(
         cluster_tag: cluster.tag_key(),
         hosted_zone_role: config.aws.hosted_zone_role.clone(),
     };
-    reach(settings, screen).await
+    reach(settings, facts, screen).await
 }
 
 /// Connects with what the state alone knows.
 pub(super) async fn connect_without_config(
     cluster: &Cluster,
+    facts: &BTreeMap<String, Value>,
     screen: &mut Screen,
-) -> Result<Arc<Aws>> {
+) -> Result<Reached> {
     let settings = Settings {
         region: cluster.region.clone(),
         cluster_tag: cluster.tag_key(),
         ..Settings::default()
     };
-    reach(settings, screen).await
+    reach(settings, facts, screen).await
 }
 
-async fn reach(settings: Settings, screen: &mut Screen) -> Result<Arc<Aws>> {
+async fn reach(
+    settings: Settings,
+    facts: &BTreeMap<String, Value>,
+    screen: &mut Screen,
+) -> Result<Reached> {
     let aws = Arc::new(Aws::connect(settings).await);
     screen.count_calls_of(&aws);
-    aws.check().await.map_err(|error| unreachable_aws(&error))?;
-    Ok(aws)
+    let account = aws.check().await.map_err(|error| unreachable_aws(&error))?.account;
+    match facts.get(ACCOUNT).and_then(Value::as_str) {
+        Some(known) if known != account => Err(another_account(known, &account)),
+        _ => Ok(Reached { aws, account }),
+    }
+}
+
+fn another_account(known: &str, account: &str) -> Failure {
+    let diagnostic = Diagnostic::error(format!(
+        "the credentials are of account {account}, and the cluster is in account {known}"
+    ))
+    .with_hint("choose the cluster's credentials (AWS_PROFILE), or another --state-dir");
+    Failure::new(Exit::Failed, diagnostic)
 }
 
 fn unreachable_aws(error: &ProviderError) -> Failure {

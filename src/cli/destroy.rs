@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Common, Destroy as Arguments};
-use super::cloud;
+use super::cloud::{self, Reached};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::Held;
@@ -72,9 +72,10 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
     }
     let held = Held::take(&dir, "destroy", screen)?;
     let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(&name, &dir))?;
-    let aws = match &config {
-        Some(config) => cloud::connect(config, &cluster, screen).await?,
-        None => cloud::connect_without_config(&cluster, screen).await?,
+    let facts = &held.state.facts;
+    let Reached { aws, .. } = match &config {
+        Some(config) => cloud::connect(config, &cluster, facts, screen).await?,
+        None => cloud::connect_without_config(&cluster, facts, screen).await?,
     };
     let observed = observe(&held.state, &*aws)
         .await

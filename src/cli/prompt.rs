@@ -3,7 +3,11 @@
 use std::io::{self, BufRead, Write};
 
 /// Asks; only `yes` is yes. The end of the input is no.
-pub fn confirm(input: &mut dyn BufRead, out: &mut dyn Write, question: &str) -> io::Result<bool> {
+pub(super) fn confirm(
+    input: &mut dyn BufRead,
+    out: &mut dyn Write,
+    question: &str,
+) -> io::Result<bool> {
     write!(out, "{question}\n  Only `yes` goes ahead: ")?;
     out.flush()?;
     let mut answer = String::new();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::args::Common;
-use super::cloud;
+use super::cloud::{self, Reached};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::{Held, glance};
@@ -50,8 +50,12 @@ impl World {
         let state = held.as_ref().map(|held| &held.state);
         let cluster = cluster(&inputs, state.and_then(|state| state.cluster.clone()))?;
         let facts = state.map(|state| state.facts.clone()).unwrap_or_default();
-        let aws = cloud::connect(&inputs.config, &cluster, screen).await?;
-        let learnt = ask(&aws, &inputs, &facts, bootstrap).await?;
+        let Reached { aws, account } =
+            cloud::connect(&inputs.config, &cluster, &facts, screen).await?;
+        let mut learnt = ask(&aws, &inputs, &facts, bootstrap).await?;
+        if !facts.contains_key(cloud::ACCOUNT) {
+            learnt.insert(cloud::ACCOUNT.to_owned(), account.into());
+        }
         let compiled = compiled(&inputs, &cluster, &facts, &learnt, bootstrap)?;
         let mut held = match held {
             Some(held) => held,
@@ -91,8 +95,8 @@ pub(super) async fn look(
     let learnt = if unanswered.is_empty() {
         BTreeMap::new()
     } else {
-        let aws = cloud::connect(&inputs.config, &cluster, screen).await?;
-        ask(&aws, &inputs, &state.facts, bootstrap).await?
+        let reached = cloud::connect(&inputs.config, &cluster, &state.facts, screen).await?;
+        ask(&reached.aws, &inputs, &state.facts, bootstrap).await?
     };
     compiled(&inputs, &cluster, &state.facts, &learnt, bootstrap)
 }

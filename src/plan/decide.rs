@@ -60,6 +60,26 @@ struct Comparison<'a> {
     after: &'a Value,
 }
 
+impl Comparison<'_> {
+    fn replaces(&self, field: &FieldChange) -> bool {
+        self.schema.replaced_by.contains(&field.input())
+    }
+
+    /// Why nothing is done about a difference, if nothing is; `asked` is what the configuration
+    /// changed since the last run.
+    fn left_because(&self, field: &FieldChange, asked: &[FieldChange]) -> Option<LeftBecause> {
+        let input = field.input();
+        let by_hand = || !asked.iter().any(|change| change.input() == input);
+        if self.schema.set_at_creation.contains(&input) {
+            Some(LeftBecause::SetAtCreation)
+        } else if self.schema.endures && self.replaces(field) && by_hand() {
+            Some(LeftBecause::ByHand)
+        } else {
+            None
+        }
+    }
+}
+
 impl<'a> Judge<'a> {
     fn wanted(&mut self, node: &'a Node) -> Verdict {
         let schema = self.schemas.schema(node.kind()).unwrap_or_else(|| {
@@ -162,12 +182,14 @@ impl<'a> Judge<'a> {
     /// The differences that are acted on, and those that are not.
     fn split(&self, at: &Comparison<'_>, all: Vec<FieldChange>) -> (Vec<FieldChange>, Vec<Left>) {
         let (mut fields, mut left) = (Vec::new(), Vec::new());
+        let asked = diff(Some(&at.record.inputs), Some(at.after));
         for mut field in all {
-            if at.schema.set_at_creation.contains(&field.input()) {
-                left.push(Left { field, because: LeftBecause::SetAtCreation });
-            } else {
-                field.replaces = at.schema.replaced_by.contains(&field.input());
-                fields.push(field);
+            match at.left_because(&field, &asked) {
+                Some(because) => left.push(Left { field, because }),
+                None => {
+                    field.replaces = at.replaces(&field);
+                    fields.push(field);
+                }
             }
         }
         let gone = released(&at.record.inputs, at.after);

@@ -99,6 +99,8 @@ pub enum LeftBecause {
     SetAtCreation,
     /// The configuration has no opinion on it any more.
     NoOpinion,
+    /// Somebody changed it by hand, and only a replacement would change it back.
+    ByHand,
 }
 
 /// The verdict on one resource.

@@ -280,6 +280,7 @@ fn left_because(because: LeftBecause) -> &'static str {
     match because {
         LeftBecause::SetAtCreation => "read at creation only; what runs is not replaced for it",
         LeftBecause::NoOpinion => "the configuration has no opinion on it any more",
+        LeftBecause::ByHand => "somebody changed it by hand; what runs is not replaced for it",
     }
 }
 

@@ -28,6 +28,7 @@ pub const KINDS: &[Schema] = &[
         ..plain("early")
     },
     Schema { repeatable: false, ..plain("tagged") },
+    Schema { endures: true, ..plain("machine") },
 ];
 
 const WAIT: Wait = Wait { every_seconds: 5, within_seconds: 600 };
@@ -40,6 +41,7 @@ pub const RIGID_KINDS: &[Schema] = &[
     rigid(KINDS[3]),
     rigid(KINDS[4]),
     rigid(KINDS[5]),
+    rigid(KINDS[6]),
 ];
 
 const fn rigid(schema: Schema) -> Schema {

@@ -9,7 +9,7 @@ use super::naming::Names;
 use super::placement::Placement;
 use crate::aws::dhcp_options::DhcpOptions;
 use crate::aws::elastic_ip::ElasticIp;
-use crate::aws::ids::{RouteTableId, SubnetId, VpcId};
+use crate::aws::ids::{DhcpOptionsId, RouteTableId, SubnetId, VpcId};
 use crate::aws::internet_gateway::InternetGateway;
 use crate::aws::nat_gateway::NatGateway;
 use crate::aws::route_table::{Route, RouteTable, Via};
@@ -77,17 +77,18 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn build(&self, graph: &mut Graph, range: ipnet::Ipv4Net, split: &Split) -> Network {
+        let options = self.add_dhcp_options(graph);
         let vpc = graph.add(
             "main",
             &Vpc {
                 cidr: range,
+                dhcp_options: Some(options),
                 dns_hostnames: true,
                 dns_support: true,
                 tags: self.names.tags("vpc"),
             },
         );
         let vpc: Input<VpcId> = out!(vpc.id);
-        self.add_dhcp_options(graph, &vpc);
         let tags = self.names.tags("igw");
         let gateway = graph.add("main", &InternetGateway { vpc: vpc.clone(), tags });
         let public = self.add_subnets(graph, &vpc, "public", &split.public);
@@ -101,21 +102,21 @@ impl Builder<'_> {
         Network { vpc, private, public, gateway: Some(gateway) }
     }
 
-    fn add_dhcp_options(&self, graph: &mut Graph, vpc: &Input<VpcId>) {
+    fn add_dhcp_options(&self, graph: &mut Graph) -> Input<DhcpOptionsId> {
         // AWS: the domain of us-east-1 is older than the rule of the others.
         let domain_name = match self.region {
             "us-east-1" => "ec2.internal".to_owned(),
             region => format!("{region}.compute.internal"),
         };
-        graph.add(
+        let options = graph.add(
             "main",
             &DhcpOptions {
-                vpc: vpc.clone(),
                 domain_name,
                 domain_name_servers: vec!["AmazonProvidedDNS".to_owned()],
                 tags: self.names.nameless_tags(),
             },
         );
+        out!(options.id)
     }
 
     fn add_subnets(

@@ -1,10 +1,10 @@
-//! What EC2 is asked about instances. One Describe serves all of them, and one more their volumes.
+//! What EC2 is asked about instances. One Describe serves all of them.
 
 use std::collections::HashMap;
 
 use aws_sdk_ec2::types::{self, Filter, GroupIdentifier, InstanceStateName, Tag};
 
-use super::{Instance, InstanceOutputs, Network, RootVolume, launch};
+use super::{Instance, InstanceOutputs, Network, launch};
 use crate::aws::Aws;
 use crate::aws::ec2::{self, Described, pages};
 use crate::aws::ids::{
@@ -51,16 +51,9 @@ impl Manage for Instance {
 
     async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let found = ec2::all::<types::Instance, _>(aws, &recorded, |o| o.id.as_str()).await?;
-        let volumes = root_volumes(aws, found.iter().flatten()).await?;
         let pairs = recorded.into_iter().zip(found);
         pairs
-            .map(|(recorded, one)| {
-                one.map(|one| {
-                    let volume = one.instance_id().and_then(|id| volumes.get(id));
-                    observed(&recorded.inputs, &one, volume)
-                })
-                .transpose()
-            })
+            .map(|(recorded, one)| one.map(|one| observed(&recorded.inputs, &one)).transpose())
             .collect()
     }
 
@@ -255,11 +248,8 @@ async fn root_volumes<'a>(
     Ok(volumes)
 }
 
-fn observed(
-    recorded: &Instance,
-    live: &types::Instance,
-    volume: Option<&types::Volume>,
-) -> Result<Live<Instance>> {
+/// The root volume is as recorded: people grow volumes by hand, and nothing follows from it.
+fn observed(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance>> {
     let call = "DescribeInstances";
     let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
     let inputs = Instance {
@@ -267,16 +257,12 @@ fn observed(
         instance_type: ec2::part(call, "instanceType", instance_type)?,
         profile: profile(live).into(),
         network: network(&recorded.network, live)?,
-        root_volume: volume
-            .map_or_else(|| recorded.root_volume.clone(), |v| disk(&recorded.root_volume, live, v)),
+        root_volume: recorded.root_volume.clone(),
         // Known to us by its digest alone.
         user_data: recorded.user_data.clone(),
         metadata_options: metadata_options(live),
         tags: ec2::owned(&recorded.tags, live.tags()),
-        volume_tags: volume.map_or_else(
-            || recorded.volume_tags.clone(),
-            |volume| ec2::owned(&recorded.volume_tags, volume.tags()),
-        ),
+        volume_tags: recorded.volume_tags.clone(),
     };
     Ok(Live { inputs, outputs: outputs(call, Some(live))? })
 }
@@ -289,7 +275,8 @@ fn profile(live: &types::Instance) -> InstanceProfileName {
 
 fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
     let first = live.network_interfaces().iter().find(|interface| {
-        interface.attachment().and_then(|attachment| attachment.device_index()) == Some(0)
+        interface.attachment().and_then(types::InstanceNetworkInterfaceAttachment::device_index)
+            == Some(0)
     });
     Ok(match recorded {
         Network::Interface(_) => {
@@ -307,30 +294,6 @@ fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
             public_ip: *public_ip,
         },
     })
-}
-
-fn disk(recorded: &RootVolume, live: &types::Instance, volume: &types::Volume) -> RootVolume {
-    RootVolume {
-        device: live.root_device_name().unwrap_or(&recorded.device).to_owned(),
-        volume_type: volume
-            .volume_type()
-            .map_or_else(|| recorded.volume_type.clone(), |kind| kind.as_str().to_owned()),
-        size: volume.size().unwrap_or(recorded.size),
-        iops: volume.iops(),
-        kms_key: kms_key(recorded.kms_key.as_deref(), volume.kms_key_id()),
-    }
-}
-
-/// As recorded where that names the same key: AWS answers with its ARN, whatever it was asked by.
-fn kms_key(recorded: Option<&str>, live: Option<&str>) -> Option<String> {
-    let live = live?;
-    let same = |recorded: &&str| {
-        live == *recorded
-            || live.rsplit('/').next() == Some(*recorded)
-            // An alias cannot be read back.
-            || recorded.contains("alias/")
-    };
-    Some(recorded.filter(same).unwrap_or(live).to_owned())
 }
 
 fn metadata_options(live: &types::Instance) -> MetadataOptions {

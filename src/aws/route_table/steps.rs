@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 
 use super::{Route, RouteTable, Via};
 use crate::aws::ids::{InternetGatewayId, NatGatewayId, SubnetId};
+use crate::graph::Input;
 
 /// One call that brings a route table nearer to what it shall be.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +83,7 @@ impl<'a> Tables<'a> {
             subnet_associations(table).find(|(id, _)| *id == subnet).map(|(_, held)| held)
         };
         let mut steps = Vec::new();
-        for subnet in wanted.subnets.iter().map(|subnet| subnet.get()) {
+        for subnet in wanted.subnets.iter().map(Input::get) {
             let held = self.0.iter().find_map(|table| served(table, subnet.as_str()));
             match (served(table, subnet.as_str()), held) {
                 (Some(_), _) => (),
@@ -200,7 +201,6 @@ fn live_associations(
 mod tests {
     use super::*;
     use crate::aws::Tags;
-    use crate::graph::Input;
 
     const DEFAULT: &str = "0.0.0.0/0";
 

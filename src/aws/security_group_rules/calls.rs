@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_ec2::types::{self, IpPermission, IpRange, Ipv6Range, PrefixListId, UserIdGroupPair};
 
-use super::grants::{Changes, Grant, Grantee, LiveRule, changes, fold};
-use super::{Ports, SecurityGroupRules, SecurityGroupRulesOutputs};
+use super::grants::{Grant, Grantee, LiveRule, changes, default_egress, fold};
+use super::{Ports, Rule, SecurityGroupRules, SecurityGroupRulesOutputs};
 use crate::aws::Aws;
 use crate::aws::ec2::{self, FILTER_VALUES, pages};
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
@@ -23,7 +23,7 @@ const OUT_OF_DATE: &[&str] = &[
 impl Manage for SecurityGroupRules {
     /// The exception to one call: rules have no token, but what is there already is seen.
     async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<SecurityGroupRulesOutputs> {
-        self.settle(aws).await
+        self.settle(aws, &[], &[default_egress()]).await
     }
 
     /// All of them are there, or the creation is not over.
@@ -33,8 +33,9 @@ impl Manage for SecurityGroupRules {
         _creation: &Creation,
     ) -> Result<Option<SecurityGroupRulesOutputs>> {
         let live = rules_of_one(aws, self.group.get().as_str()).await?;
-        let done = self.ingress_changes(&live).is_empty() && self.egress_changes(&live).is_empty();
-        Ok(done.then(|| self.outputs()))
+        let ingress = changes(&self.ingress, &live.ingress, &[]);
+        let egress = changes(&self.egress, &live.egress, &[default_egress()]);
+        Ok((ingress.is_empty() && egress.is_empty()).then(|| self.outputs()))
     }
 
     async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
@@ -52,9 +53,9 @@ impl Manage for SecurityGroupRules {
         &self,
         aws: &Aws,
         _creation: &Creation,
-        _before: Recorded<Self>,
+        before: Recorded<Self>,
     ) -> Result<SecurityGroupRulesOutputs> {
-        self.settle(aws).await
+        self.settle(aws, &before.inputs.ingress, &before.inputs.egress).await
     }
 
     /// Takes away every rule, so that no group is held by another's rules.
@@ -79,14 +80,6 @@ impl SecurityGroupRules {
         SecurityGroupRulesOutputs { group: self.group.get().clone() }
     }
 
-    fn ingress_changes(&self, live: &LiveRules) -> Changes {
-        changes(&self.ingress, &live.ingress)
-    }
-
-    fn egress_changes(&self, live: &LiveRules) -> Changes {
-        changes(&self.egress, &live.egress)
-    }
-
     /// A group without any rule has lost all of ours, and most likely is gone itself.
     fn observed(&self, live: &LiveRules) -> Option<Live<Self>> {
         let none = live.ingress.is_empty() && live.egress.is_empty();
@@ -100,11 +93,17 @@ impl SecurityGroupRules {
     }
 
     /// Makes the group's rules these. What is new is allowed before what is old is not: whoever
-    /// needs either is never cut off.
-    async fn settle(&self, aws: &Aws) -> Result<SecurityGroupRulesOutputs> {
+    /// needs either is never cut off. Of what is not wanted only our own goes.
+    async fn settle(
+        &self,
+        aws: &Aws,
+        our_ingress: &[Rule],
+        our_egress: &[Rule],
+    ) -> Result<SecurityGroupRulesOutputs> {
         let group = self.group.get().as_str();
         let live = rules_of_one(aws, group).await?;
-        let (ingress, egress) = (self.ingress_changes(&live), self.egress_changes(&live));
+        let ingress = changes(&self.ingress, &live.ingress, our_ingress);
+        let egress = changes(&self.egress, &live.egress, our_egress);
         authorise_ingress(aws, group, &ingress.authorise).await?;
         authorise_egress(aws, group, &egress.authorise).await?;
         describe_ingress(aws, group, &ingress.describe).await?;
@@ -117,8 +116,7 @@ impl SecurityGroupRules {
 
 /// One call of a direction and a verb: nothing to say is no call.
 macro_rules! permissions_call {
-    ($(#[$doc:meta])* $name:ident: $call:ident $aws_name:literal) => {
-        $(#[$doc])*
+    ($name:ident: $call:ident $aws_name:literal) => {
         async fn $name(aws: &Aws, group: &str, grants: &BTreeMap<Grant, String>) -> Result<()> {
             if grants.is_empty() {
                 return Ok(());

@@ -61,10 +61,13 @@ impl Changes {
     }
 }
 
-/// What to do so that the live rules become the wanted ones.
-pub(super) fn changes(wanted: &[Rule], live: &[LiveRule]) -> Changes {
-    let wanted = grants(wanted);
-    let surplus = live.iter().filter(|rule| !wanted.contains_key(&rule.grant));
+/// What to do so that the live rules become the wanted ones. Of what is not wanted, only `ours`
+/// goes: a cluster's controllers add rules of their own, and those are theirs.
+pub(super) fn changes(wanted: &[Rule], live: &[LiveRule], ours: &[Rule]) -> Changes {
+    let (wanted, ours) = (grants(wanted), grants(ours));
+    let surplus = live
+        .iter()
+        .filter(|rule| ours.contains_key(&rule.grant) && !wanted.contains_key(&rule.grant));
     let revoke = surplus.map(|rule| rule.id.clone()).collect();
     let mut changes = Changes { revoke, ..Changes::default() };
     let live = by_grant(live);
@@ -78,12 +81,23 @@ pub(super) fn changes(wanted: &[Rule], live: &[LiveRule]) -> Changes {
     changes
 }
 
+/// The rule that AWS gives every new group of a VPC: everything may go out.
+pub(super) fn default_egress() -> Rule {
+    Rule {
+        protocol: "-1".to_owned(),
+        ports: None,
+        peer: Peer::Cidrs(vec![Ipv4Net::default()]),
+        description: String::new(),
+    }
+}
+
 /// The live rules in the shape of the recorded ones: those that are there as recorded and in that
-/// order, each with the ranges that are there, then what else there is, one by one and sorted.
+/// order, each with the ranges that are there, then those with another description, one by one and
+/// sorted. What was never recorded is not ours and does not show.
 pub(super) fn fold(recorded: &[Rule], live: &[LiveRule]) -> Vec<Rule> {
     let wanted = grants(recorded);
     let mut extra = by_grant(live);
-    extra.retain(|grant, description| wanted.get(grant).map(String::as_str) != Some(*description));
+    extra.retain(|grant, description| wanted.get(grant).is_some_and(|ours| ours != description));
     let live = by_grant(live);
     let as_recorded = |grant: &Grant| live.contains_key(grant) && !extra.contains_key(grant);
     let mut folded: Vec<Rule> =
@@ -214,7 +228,7 @@ mod tests {
     fn rules_that_are_all_there_read_back_as_recorded_and_need_nothing() {
         let live = as_aws_has(&masters());
         assert_eq!(fold(&masters(), &live), masters());
-        assert!(changes(&masters(), &live).is_empty());
+        assert!(changes(&masters(), &live, &[]).is_empty());
     }
 
     #[test]
@@ -225,7 +239,7 @@ mod tests {
         let folded = fold(&masters(), &live);
         assert_eq!(folded[0], cidrs("tcp", Some((6443, 6443)), &["10.0.0.0/16"]));
         assert_eq!(folded[1..], masters()[1..]);
-        let changes = changes(&masters(), &live);
+        let changes = changes(&masters(), &live, &[]);
         let grants: Vec<&Grant> = changes.authorise.keys().collect();
         let ports = Some(Ports { from: 6443, to: 6443 });
         assert_eq!(grants, [&Grant::new("tcp", ports, missing)]);
@@ -235,23 +249,33 @@ mod tests {
     #[test]
     fn a_rule_none_of_which_is_there_is_not_shown() {
         assert_eq!(fold(&masters(), &[]), []);
-        assert_eq!(changes(&masters(), &[]).authorise.len(), 6);
+        assert_eq!(changes(&masters(), &[], &[]).authorise.len(), 6);
     }
 
     #[test]
-    fn foreign_rules_come_last_sorted_and_are_revoked() {
+    fn foreign_rules_are_neither_shown_nor_touched() {
         let foreign =
             Rule { description: String::new(), ..cidrs("tcp", Some((22, 22)), &["0.0.0.0/0"]) };
         let ipv6 = Rule { peer: Peer::Other("::/0".to_owned()), ..foreign.clone() };
-        let mut all = vec![ipv6.clone(), foreign.clone()];
+        let mut all = vec![ipv6, foreign];
         all.extend(masters());
         let live = as_aws_has(&all);
-        let folded = fold(&masters(), &live);
-        assert_eq!(folded[..5], masters());
-        assert_eq!(folded[5..], [foreign, ipv6]);
-        let changes = changes(&masters(), &live);
-        assert_eq!(changes.revoke.len(), 2);
-        assert!(changes.authorise.is_empty());
+        assert_eq!(fold(&masters(), &live), masters());
+        assert!(changes(&masters(), &live, &masters()).is_empty());
+    }
+
+    #[test]
+    fn a_rule_of_ours_that_is_not_wanted_any_more_is_revoked() {
+        let live = as_aws_has(&masters());
+        let fewer = &masters()[1..];
+        let changes = changes(fewer, &live, &masters());
+        assert_eq!((changes.revoke.len(), changes.authorise.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_new_group_loses_the_rule_that_aws_gave_it() {
+        let live = as_aws_has(&[default_egress()]);
+        assert_eq!(changes(&[], &live, &[default_egress()]).revoke.len(), 1);
     }
 
     #[test]
@@ -259,7 +283,7 @@ mod tests {
         let rules = [cidrs("-1", None, &["0.0.0.0/0"])];
         let mut live = as_aws_has(&rules);
         live[0].description = String::new();
-        let changes = changes(&rules, &live);
+        let changes = changes(&rules, &live, &[]);
         assert_eq!(
             (changes.describe.len(), changes.authorise.len(), changes.revoke.len()),
             (1, 0, 0)
@@ -278,7 +302,7 @@ mod tests {
         ];
         let live = as_aws_has(&twice);
         assert_eq!(live.len(), 1);
-        assert!(changes(&twice, &live).is_empty());
+        assert!(changes(&twice, &live, &[]).is_empty());
         assert_eq!(fold(&twice, &live), twice);
     }
 }

@@ -22,7 +22,7 @@ impl Failures {
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::StepFailed { step, error, .. } => {
-                self.failed.push((step.clone(), error.clone()))
+                self.failed.push((step.clone(), error.clone()));
             }
             Event::StepSkipped { step, because } => {
                 self.skipped.entry(because.clone()).or_default().push(step.address.clone());

@@ -120,6 +120,33 @@ async fn tag(world: &World, id: &str, value: &str) {
     world.ec2.create_tags().resources(id).tags(tag).send().await.expect("tagged");
 }
 
+async fn tag_zone(world: &World, id: &str) {
+    use aws_sdk_route53::types::{Tag, TagResourceType};
+    let route53 = aws_sdk_route53::Client::new(&world.cloud.sdk_config());
+    let tag = Tag::builder().key(CLUSTER_TAG).value("owned").build();
+    let request = route53.change_tags_for_resource().resource_type(TagResourceType::Hostedzone);
+    request.resource_id(id).add_tags(tag).send().await.expect("tagged");
+}
+
+/// A balancer and a target group of the cluster's, and one of each that is not.
+async fn balancer(world: &World) -> String {
+    use aws_sdk_elasticloadbalancingv2::types::{
+        LoadBalancerTypeEnum, ProtocolEnum, Tag, TargetTypeEnum,
+    };
+    let elb = aws_sdk_elasticloadbalancingv2::Client::new(&world.cloud.sdk_config());
+    let mut arn = None;
+    for (name, key) in [("theirs", "kubernetes.io/cluster/other"), ("ours", CLUSTER_TAG)] {
+        let tag = Tag::builder().key(key).value("owned").build();
+        let request = elb.create_load_balancer().name(name).r#type(LoadBalancerTypeEnum::Network);
+        let made = request.subnets(&world.subnet).tags(tag.clone()).send().await.expect("made");
+        arn = made.load_balancers()[0].load_balancer_arn.clone();
+        let request = elb.create_target_group().name(name).protocol(ProtocolEnum::Tcp).port(6443);
+        let request = request.target_type(TargetTypeEnum::Ip).vpc_id(&world.vpc).tags(tag);
+        request.send().await.expect("a target group");
+    }
+    arn.expect("an ARN")
+}
+
 #[tokio::test]
 async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
     let world = World::new().await;
@@ -142,15 +169,29 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
         .build();
     let request = world.ec2.create_vpc().cidr_block("10.1.0.0/16").tag_specifications(theirs);
     request.send().await.expect("another cluster's VPC");
-    zone(&world, "demo.example.com", "a", Some(&world.vpc)).await;
+    zone(&world, "demo.example.com", "theirs", None).await;
+    let ours = zone(&world, "demo.example.com", "ours", Some(&world.vpc)).await;
+    tag_zone(&world, &ours).await;
+    let balancer = balancer(&world).await;
 
     let found = leftovers(&world.aws, &names).await.expect("a sweep");
     let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
     assert_eq!(
         kinds,
-        ["instance", "instance-profile", "role", "shared-tag", "volume", "vpc"],
+        [
+            "hosted-zone",
+            "instance",
+            "instance-profile",
+            "load-balancer",
+            "role",
+            "shared-tag",
+            "target-group",
+            "volume",
+            "vpc"
+        ],
         "{found:#?}"
     );
+    assert_eq!((found[0].id.as_str(), found[3].id.as_str()), (ours.as_str(), balancer.as_str()));
     let instance = Leftover {
         kind: "instance".to_owned(),
         id: machine.outputs["id"].as_str().expect("an id").to_owned(),
@@ -161,7 +202,7 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
     bench.unmake(&machine).await;
     let found = leftovers(&world.aws, &Names::default()).await.expect("a sweep");
     let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
-    assert_eq!(kinds, ["shared-tag", "vpc"], "{found:#?}");
+    assert_eq!(kinds, ["load-balancer", "shared-tag", "target-group", "vpc"], "{found:#?}");
 }
 
 #[tokio::test]

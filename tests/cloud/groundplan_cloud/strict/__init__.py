@@ -3,12 +3,12 @@
 from importlib import import_module
 
 SUBJECTS = [
+    "tags",
     "images",
     "instances",
     "metadata_options",
     "network",
     "addresses",
-    "tags",
     "security_groups",
     "load_balancers",
     "iam",

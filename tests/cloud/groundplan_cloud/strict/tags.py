@@ -1,9 +1,5 @@
-"""Tags of EC2: DescribeTags names types as EC2 does (ResourceType of the API reference)."""
+"""DescribeTags names some types otherwise than moto does (EC2 API reference, TagSpecification)."""
 
-from moto.ec2.models import tags
+from moto.ec2 import utils
 
-tags.EC2_PREFIX_TO_RESOURCE = {
-    **tags.EC2_PREFIX_TO_RESOURCE,
-    "nat": "natgateway",
-    "eipalloc": "elastic-ip",
-}
+utils.EC2_PREFIX_TO_RESOURCE.update({"eipalloc": "elastic-ip", "nat": "natgateway", "h": "dedicated-host"})
