@@ -8,6 +8,7 @@ mod trouble;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use aws_sdk_ec2::types::Reservation;
 use serde_json::Value;
 
 use crate::support::cloud::{self, Cloud};
@@ -113,7 +114,7 @@ impl Desk {
     /// What AWS reports of every running machine: its name and `HttpTokens`, sorted.
     async fn tokens(&self) -> Vec<(String, String)> {
         let described = self.ec2().describe_instances().send().await.expect("instances");
-        let machines = described.reservations().iter().flat_map(|one| one.instances());
+        let machines = described.reservations().iter().flat_map(Reservation::instances);
         let running = machines.filter(|machine| {
             machine
                 .state()
@@ -136,7 +137,7 @@ impl Desk {
     /// The machine with this role (`master-0`).
     async fn machine(&self, role: &str) -> String {
         let described = self.ec2().describe_instances().send().await.expect("instances");
-        let machines = described.reservations().iter().flat_map(|one| one.instances());
+        let machines = described.reservations().iter().flat_map(Reservation::instances);
         let found = machines.into_iter().find(|machine| {
             let name = machine.tags().iter().find(|tag| tag.key() == Some("Name"));
             name.and_then(|tag| tag.value()).is_some_and(|name| name.ends_with(role))

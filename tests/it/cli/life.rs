@@ -20,8 +20,8 @@ async fn a_cluster_is_planned_applied_found_unchanged_and_destroyed() {
 
     let applied = desk.apply();
     let master = desk.machine("master-0").await;
-    let done = format!("instance.master-0: Creation complete after ");
-    let line = applied.out.lines().find(|line| line.starts_with(&done)).expect(&applied.out);
+    let done = "instance.master-0: Creation complete after ";
+    let line = applied.out.lines().find(|line| line.starts_with(done)).expect(&applied.out);
     assert!(line.ends_with(&format!("[id={master}]")), "{line}");
     let added = planned.out.lines().find_map(|line| line.strip_prefix("Plan: ")).unwrap();
     let added = added.split(' ').next().unwrap();
