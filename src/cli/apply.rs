@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::args::{Apply as Arguments, Common};
 use super::exit::Exit;
 use super::failure::Result;
+use super::inputs::Inputs;
 use super::saved_plan::{SavedPlan, stale};
 use super::screen::Screen;
 use super::signals::unless_stopped;
@@ -15,6 +16,7 @@ use crate::apply::Stop;
 use crate::aws::attention;
 use crate::plan::Plan;
 use crate::render::PlanView;
+use crate::state::State;
 
 const QUESTION: &str = "Do you want to perform these actions?";
 
@@ -48,7 +50,7 @@ async fn decided(
     screen: &mut Screen,
 ) -> Result<(World, Plan)> {
     let bootstrap = !arguments.wanted.no_bootstrap;
-    let world = World::prepare(common, bootstrap, "apply", screen).await?;
+    let world = World::prepare(common, bootstrap, "apply", &|_, _| Ok(()), screen).await?;
     let plan = world.plan(&world.observe(true).await?);
     show(&plan, &world.compiled.warnings, arguments.full, screen)?;
     Ok((world, plan))
@@ -57,9 +59,9 @@ async fn decided(
 /// Takes a saved plan, if the world is still what it was made from.
 async fn recalled(path: &Path, common: &Common, screen: &mut Screen) -> Result<(World, Plan)> {
     let saved = SavedPlan::read(path)?;
-    let world = World::prepare(common, saved.bootstrap, "apply", screen).await?;
     let name = path.display().to_string();
-    unmoved(&saved, &world, &name)?;
+    let fits = |inputs: &Inputs, state: Option<&State>| unmoved(&saved, inputs, state, &name);
+    let world = World::prepare(common, saved.bootstrap, "apply", &fits, screen).await?;
     let now = world.plan(&world.observe(true).await?);
     undrifted(&saved.plan, &now, &name)?;
     show(&saved.plan, &saved.warnings, false, screen)?;
@@ -73,14 +75,18 @@ fn show(plan: &Plan, warnings: &[String], full: bool, screen: &mut Screen) -> Re
 }
 
 /// Whether the plan was made from this config, these assets and this state.
-fn unmoved(saved: &SavedPlan, world: &World, name: &str) -> Result<()> {
-    let (digests, state) = (&world.inputs.digests, &world.held.state);
+fn unmoved(saved: &SavedPlan, inputs: &Inputs, state: Option<&State>, name: &str) -> Result<()> {
+    let digests = &inputs.digests;
+    let lineage = state.map(|state| &*state.lineage);
     let moved = [
         (saved.config != digests.config, "the install-config is not the one it was made from"),
         (saved.assets != digests.assets, "the assets are not the ones it was made from"),
         (saved.stream != digests.stream, "the RHCOS stream is not the one it was made from"),
-        (saved.plan.lineage != state.lineage, "it was made from another state"),
-        (saved.plan.serial != state.serial, "the state has moved on since it was made"),
+        (lineage != Some(&saved.plan.lineage), "it was made from another state"),
+        (
+            state.is_some_and(|state| state.serial != saved.plan.serial),
+            "the state has moved on since it was made",
+        ),
     ];
     match moved.into_iter().find(|(moved, _)| *moved) {
         Some((_, because)) => Err(stale(&format!("the plan {name} is stale"), because)),

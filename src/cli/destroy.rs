@@ -92,7 +92,7 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
     Ok(Doomed { cluster, held, aws, plan, names })
 }
 
-/// The config, for its endpoints; not needed when the cluster is named.
+/// The config, for its endpoints. A cluster that is named can go without it.
 fn config(
     arguments: &Arguments,
     common: &Common,
@@ -104,8 +104,16 @@ fn config(
     if !common.config.exists() {
         return Ok(None);
     }
-    let (config, _) = read_config(&common.config, screen)?;
-    Ok(Some(config).filter(|config| config.name == *name))
+    match read_config(&common.config, screen) {
+        Ok((config, _)) => Ok(Some(config).filter(|config| config.name == *name)),
+        Err(failure) if failure.exit == Exit::ConfigInvalid => {
+            let file = common.config.display();
+            let warning = format!("{file} is not valid; `{name}` is destroyed without it");
+            screen.diagnostic(&Diagnostic::warning(warning))?;
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// The names of what is looked for by name.

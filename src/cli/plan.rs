@@ -22,7 +22,7 @@ pub(super) async fn run(
 
 async fn planned(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Exit> {
     let bootstrap = !arguments.wanted.no_bootstrap;
-    let world = World::prepare(common, bootstrap, "plan", screen).await?;
+    let world = World::prepare(common, bootstrap, "plan", &|_, _| Ok(()), screen).await?;
     let plan = world.plan(&world.observe(arguments.refresh).await?);
     let warnings = &world.compiled.warnings;
     screen.plan(&PlanView {

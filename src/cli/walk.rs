@@ -92,13 +92,14 @@ pub(super) async fn walk(
 
 fn conclude(operation: Operation, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
     let summary = &outcome.summary;
-    if outcome.journal_error.is_none() && summary.complete() && !outcome.stopped {
+    // A signal that came when everything was done already has stopped nothing.
+    if outcome.journal_error.is_none() && summary.complete() {
         screen.say(&format!("\n{}", complete(operation, summary)))?;
         return Ok(Exit::Done);
     }
     screen.say(&format!("\n{}", incomplete(operation, summary)))?;
-    let failed = summary.failed > 0 || outcome.journal_error.is_some();
-    Ok(if outcome.stopped && !failed { Exit::Stopped } else { Exit::Failed })
+    let stopped = outcome.stopped && outcome.journal_error.is_none();
+    Ok(if stopped { Exit::Stopped } else { Exit::Failed })
 }
 
 fn complete(operation: Operation, summary: &Summary) -> String {

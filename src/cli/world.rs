@@ -20,7 +20,7 @@ use crate::aws::{Aws, schemas};
 use crate::observe::observe;
 use crate::plan::{self, Observations, Plan};
 use crate::render::Diagnostic;
-use crate::state::{Cluster, Entry};
+use crate::state::{Cluster, Entry, State};
 use crate::topology::{self, Compiled, compile, identify, questions};
 
 /// Everything a plan is made from.
@@ -34,11 +34,12 @@ pub(super) struct World {
 
 impl World {
     /// Reads, locks, connects, asks, compiles, and then records who the cluster is and what was
-    /// learnt.
+    /// learnt. Before anybody is asked anything, `fits` may refuse the inputs and the state.
     pub(super) async fn prepare(
         common: &Common,
         bootstrap: bool,
         operation: &str,
+        fits: &dyn Fn(&Inputs, Option<&State>) -> Result<()>,
         screen: &mut Screen,
     ) -> Result<Self> {
         let inputs = Inputs::read(common, screen)?;
@@ -48,6 +49,7 @@ impl World {
             false => None,
         };
         let state = held.as_ref().map(|held| &held.state);
+        fits(&inputs, state)?;
         let cluster = cluster(&inputs, state.and_then(|state| state.cluster.clone()))?;
         let facts = state.map(|state| state.facts.clone()).unwrap_or_default();
         let Reached { aws, account } =

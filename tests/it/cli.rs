@@ -1,1 +1,173 @@
-//! (to come)
+//! Whole runs of the program against the test cloud: what people and scripts see.
+
+mod life;
+mod refusals;
+mod saved_plans;
+mod trouble;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::cloud::{self, Cloud};
+
+/// What must be found in nothing we write.
+const PULL_SECRET: &str = "Y2FuYXJ5Om9mLXRoZS1wdWxsLXNlY3JldA==";
+const SSH_KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIGNhbmFyeS1vZi10aGUtc3NoLWtleS1pbi1hLXRlc3Qh";
+
+/// One machine and its bootstrap, reached from inside: the smallest cluster there is.
+const CONFIG: &str = r#"apiVersion: v1
+metadata:
+  name: demo
+baseDomain: example.com
+publish: Internal
+controlPlane:
+  name: master
+  replicas: 1
+  platform:
+    aws:
+      zones: [us-west-2a]
+      type: m5.2xlarge
+      metadataService:
+        authentication: @authentication@
+compute:
+  - name: worker
+    replicas: 0
+    platform:
+      aws:
+        zones: [us-west-2a]
+        type: m5.xlarge
+platform:
+  aws:
+    region: us-west-2
+    amiID: ami-0abcdef1234567890
+    userTags:
+      team: @team@
+pullSecret: '{"auths": {"registry.example.com": {"auth": "@pull-secret@"}}}'
+sshKey: ssh-ed25519 @ssh-key@ core
+"#;
+
+/// A folder to work in and an account to work on.
+struct Desk {
+    cloud: Cloud,
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self {
+            cloud: cloud::shared(),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
+        desk.write_config("Required", "a");
+        desk
+    }
+
+    /// Writes the install-config anew.
+    fn write_config(&self, authentication: &str, team: &str) {
+        let text = CONFIG
+            .replace("@authentication@", authentication)
+            .replace("@team@", team)
+            .replace("@pull-secret@", PULL_SECRET)
+            .replace("@ssh-key@", SSH_KEY);
+        std::fs::write(self.path("install-config.yaml"), text).expect("written");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_groundplan"));
+        command.args(arguments).current_dir(self.folder.path());
+        command.env_clear().env("RUST_BACKTRACE", "0").envs(self.cloud.environment());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().expect("the program starts"))
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the program starts")
+    }
+
+    /// Runs it, expecting an exit code.
+    fn expect(&self, code: i32, arguments: &[&str]) -> Ran {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}\n{}\n{}", ran.out, ran.err);
+        ran
+    }
+
+    fn apply(&self) -> Ran {
+        self.expect(0, &["apply", "--auto-approve"])
+    }
+
+    fn ec2(&self) -> aws_sdk_ec2::Client {
+        aws_sdk_ec2::Client::new(&self.cloud.sdk_config())
+    }
+
+    /// What AWS reports of every running machine: its name and `HttpTokens`, sorted.
+    async fn tokens(&self) -> Vec<(String, String)> {
+        let described = self.ec2().describe_instances().send().await.expect("instances");
+        let machines = described.reservations().iter().flat_map(|one| one.instances());
+        let running = machines.filter(|machine| {
+            machine
+                .state()
+                .and_then(|state| state.name())
+                .is_some_and(|name| name.as_str() == "running")
+        });
+        let mut tokens: Vec<_> = running
+            .map(|machine| {
+                let name = machine.tags().iter().find(|tag| tag.key() == Some("Name"));
+                let name = name.and_then(|tag| tag.value()).unwrap_or_default();
+                let tokens = machine.metadata_options().and_then(|options| options.http_tokens());
+                let role = name.splitn(3, '-').nth(2).unwrap_or(name);
+                (role.to_owned(), tokens.map_or("", |tokens| tokens.as_str()).to_owned())
+            })
+            .collect();
+        tokens.sort();
+        tokens
+    }
+
+    /// The machine with this role (`master-0`).
+    async fn machine(&self, role: &str) -> String {
+        let described = self.ec2().describe_instances().send().await.expect("instances");
+        let machines = described.reservations().iter().flat_map(|one| one.instances());
+        let found = machines.into_iter().find(|machine| {
+            let name = machine.tags().iter().find(|tag| tag.key() == Some("Name"));
+            name.and_then(|tag| tag.value()).is_some_and(|name| name.ends_with(role))
+        });
+        found.and_then(|machine| machine.instance_id()).expect("the machine").to_owned()
+    }
+}
+
+/// How a run ended and what it said.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// Lines of JSON, each with a type and a time.
+    fn lines(&self) -> Vec<Value> {
+        let parse = |line: &str| -> Value {
+            let value: Value = serde_json::from_str(line).expect(line);
+            assert!(value["type"].is_string() && value["time"].is_string(), "{line}");
+            value
+        };
+        self.out.lines().map(parse).collect()
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}

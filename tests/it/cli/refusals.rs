@@ -1,0 +1,131 @@
+//! What is wrong is said once and clearly, nothing is called that changes anything, and nothing is
+//! written.
+
+use super::Desk;
+
+/// Nothing in the cloud was touched and no state was begun.
+fn untouched(desk: &Desk) {
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    assert!(!desk.path("state").exists());
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_place_and_what_to_type_instead() {
+    let desk = Desk::new();
+    desk.write_config("required", "a");
+    for command in [&["validate"][..], &["plan"], &["apply", "--auto-approve"]] {
+        let ran = desk.expect(3, command);
+        assert!(ran.err.contains("controlPlane.platform.aws.metadataService.authentication"));
+        assert!(ran.err.contains("install-config.yaml:14:25"), "{}", ran.err);
+        assert!(ran.err.contains("did you mean `Required`?"), "{}", ran.err);
+        assert!(ran.out.is_empty(), "{}", ran.out);
+    }
+    assert!(desk.cloud.requests().is_empty());
+    untouched(&desk);
+}
+
+#[test]
+fn every_finding_is_a_line_for_programs() {
+    let desk = Desk::new();
+    desk.write_config("required", "a");
+    let path = desk.path("install-config.yaml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("baseDomain", "basedomain");
+    std::fs::write(path, text).unwrap();
+    let lines = desk.expect(3, &["validate", "--json"]).lines();
+    assert_eq!(lines[0]["type"], "version");
+    let paths: Vec<_> = lines.iter().filter_map(|line| line["path"].as_str()).collect();
+    assert!(paths.contains(&"controlPlane.platform.aws.metadataService.authentication"));
+    assert!(paths.contains(&"baseDomain"), "{paths:?}");
+}
+
+#[test]
+fn a_missing_file_is_one_message() {
+    let desk = Desk::new();
+    let ran = desk.expect(3, &["plan", "--config", "nowhere.yaml"]);
+    assert!(ran.err.starts_with("error: could not read nowhere.yaml\n"), "{}", ran.err);
+    let ran = desk.expect(1, &["plan", "--assets", "nowhere"]);
+    assert!(ran.err.contains("could not read the assets in nowhere"), "{}", ran.err);
+    let ran = desk.expect(1, &["apply", "nowhere.plan", "--auto-approve"]);
+    assert!(ran.err.contains("could not read the plan nowhere.plan"), "{}", ran.err);
+    assert!(desk.cloud.requests().is_empty());
+    untouched(&desk);
+}
+
+#[test]
+fn absent_credentials_are_one_message() {
+    let desk = Desk::new();
+    let mut command = desk.command(&["plan"]);
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    let ran = super::Ran::from(command.output().unwrap());
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.starts_with("error: could not reach AWS\n"), "{}", ran.err);
+    assert!(ran.err.contains("AWS_PROFILE"), "{}", ran.err);
+    untouched(&desk);
+}
+
+#[test]
+fn an_endpoint_that_nobody_serves_is_one_message() {
+    let desk = Desk::new();
+    let mut command = desk.command(&["plan"]);
+    command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    let ran = super::Ran::from(command.output().unwrap());
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.starts_with("error: could not reach AWS\n"), "{}", ran.err);
+    assert!(ran.err.contains("AWS_ENDPOINT_URL"), "{}", ran.err);
+    untouched(&desk);
+}
+
+#[test]
+fn what_the_config_asks_for_and_aws_does_not_have_names_the_field() {
+    let desk = Desk::new();
+    let text = std::fs::read_to_string(desk.path("install-config.yaml")).unwrap();
+    let text = text.replace("ami-0abcdef1234567890", "ami-00000000000000bad");
+    std::fs::write(desk.path("install-config.yaml"), text).unwrap();
+    let ran = desk.expect(3, &["plan"]);
+    assert!(ran.err.contains("install-config.yaml: platform.aws.amiID"), "{}", ran.err);
+    untouched(&desk);
+}
+
+#[test]
+fn without_a_terminal_nothing_is_done_unless_it_was_approved() {
+    let desk = Desk::new();
+    for command in [&["apply"][..], &["destroy"], &["apply", "--json"]] {
+        let ran = desk.expect(7, command);
+        assert!(format!("{}{}", ran.out, ran.err).contains("--auto-approve"), "{ran:?}");
+    }
+    assert!(desk.cloud.requests().is_empty());
+    untouched(&desk);
+}
+
+#[test]
+fn wrong_usage_has_a_code_of_its_own_and_help_is_no_error() {
+    let desk = Desk::new();
+    for wrong in [&[][..], &["frobnicate"], &["plan", "--frob"], &["plan", "--parallelism", "0"]] {
+        assert!(!desk.expect(64, wrong).err.is_empty());
+    }
+    assert!(desk.expect(0, &["help", "apply"]).out.contains("Exit codes:"));
+    assert!(desk.expect(0, &["--version"]).out.starts_with("groundplan "));
+}
+
+#[test]
+fn a_state_that_somebody_works_on_is_left_alone() {
+    let desk = Desk::new();
+    let guard = groundplan::state::lock::acquire(&desk.path("state/demo"), "apply").unwrap();
+    let ran = desk.expect(4, &["plan"]);
+    let pid = std::process::id().to_string();
+    assert!(ran.err.contains(&pid), "it says who holds it: {}", ran.err);
+    drop(guard);
+    desk.expect(0, &["plan"]);
+}
+
+#[test]
+fn credentials_of_another_account_are_refused() {
+    let desk = Desk::new();
+    desk.expect(0, &["plan"]);
+    let mut command = desk.command(&["plan"]);
+    let elsewhere = desk.cloud.another_account();
+    command.envs(elsewhere.environment());
+    let ran = super::Ran::from(command.output().unwrap());
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains(desk.cloud.account()), "{}", ran.err);
+}

@@ -1,0 +1,59 @@
+//! A saved plan is done exactly, or refused because something has moved on.
+
+use std::fs;
+
+use super::Desk;
+
+/// A cluster, and a saved plan that changes its machines in place.
+fn flip() -> Desk {
+    let desk = Desk::new();
+    desk.write_config("Optional", "a");
+    desk.apply();
+    desk.write_config("Required", "a");
+    desk.expect(2, &["plan", "--out", "flip.plan", "--detailed-exitcode"]);
+    desk.cloud.clear_requests();
+    desk
+}
+
+const APPLY: &[&str] = &["apply", "flip.plan", "--auto-approve"];
+
+/// The plan is refused, saying why, and nothing is changed.
+fn stale(desk: &Desk, because: &str) {
+    let before = desk.cloud.mutating_calls();
+    let ran = desk.expect(5, APPLY);
+    assert!(ran.err.contains("the plan flip.plan is stale"), "{}", ran.err);
+    assert!(ran.err.contains(because), "{}", ran.err);
+    assert_eq!(desk.cloud.mutating_calls(), before);
+}
+
+#[test]
+fn a_saved_plan_is_the_same_bytes_again_and_is_done_exactly() {
+    let desk = flip();
+    desk.expect(0, &["plan", "--out", "again.plan"]);
+    let read = |name: &str| fs::read(desk.path(name)).unwrap();
+    assert!(read("flip.plan") == read("again.plan"));
+    let ran = desk.expect(0, APPLY);
+    assert!(ran.out.ends_with("Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n"));
+    stale(&desk, "the state has moved on");
+}
+
+#[test]
+fn a_plan_of_another_config_or_another_state_is_stale() {
+    let desk = flip();
+    desk.write_config("Required", "b");
+    stale(&desk, "the install-config is not the one it was made from");
+    desk.write_config("Required", "a");
+    let ran = desk.expect(5, &["apply", "flip.plan", "--auto-approve", "--state-dir", "elsewhere"]);
+    assert!(ran.err.contains("it was made from another state"), "{}", ran.err);
+    assert!(!desk.path("elsewhere").exists());
+    assert!(desk.cloud.requests().iter().all(|call| call["mutating"] == false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_objects_somebody_changed_is_stale() {
+    let desk = flip();
+    let machine = desk.machine("master-0").await;
+    let modify = desk.ec2().modify_instance_metadata_options().instance_id(machine);
+    modify.http_tokens("required".into()).send().await.expect("modified");
+    stale(&desk, "instance.master-0 has been changed by somebody else");
+}
