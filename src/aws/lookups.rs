@@ -11,8 +11,8 @@ use super::Aws;
 use super::ec2::{self, Described, filter, pages};
 use super::ids::{HostedZoneId, ImageId, SubnetId, VpcId};
 use super::kind::Result;
+use super::questions::{HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact};
 use crate::provider::{Class, ProviderError};
-use crate::topology::facts::{HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact};
 
 /// Asks AWS, and answers in the type that the question names, as JSON.
 ///

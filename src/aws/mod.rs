@@ -50,6 +50,7 @@ pub mod lookups;
 pub mod metadata_options;
 pub mod nat_gateway;
 pub mod network_interface;
+pub mod questions;
 pub mod record;
 pub mod route_table;
 pub mod s3_bucket;

@@ -59,8 +59,9 @@ const fn pace_of(burst: u32, rate: u32) -> Pace {
 
 /// Which bucket a call takes from, and that bucket's pace.
 ///
-/// EC2 counts each action by itself, per account and region; the figures are its defaults
-/// (docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). Route 53 takes five requests
+/// EC2 counts each action by itself, per account and region, and lets 100 look-ups through at once
+/// and 20 a second (docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html); the paces of
+/// its other actions are careful starting points, corrected by what is learnt. Route 53 takes five requests
 /// a second per account, all actions together (Route 53 developer guide, "Quotas"). Of the others
 /// AWS publishes none that matter here: theirs are high enough not to be felt, and what is too high
 /// is learnt.

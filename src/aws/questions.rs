@@ -1,0 +1,153 @@
+//! What may be asked of AWS besides the kinds, as data: questions with the types of their answers.
+//!
+//! Free of the SDK, which [`super::lookups`] has: whoever compiles a config only needs to know what
+//! can be asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{HostedZoneId, ImageId, SubnetId, VpcId};
+
+/// Something only AWS knows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// The available zones of the type `availability-zone`, as `Vec<String>`.
+    AvailabilityZones {
+        /// Of this region.
+        region: String,
+    },
+    /// The zones that offer each of these types, as [`Offerings`].
+    InstanceTypeOfferings {
+        /// In this region.
+        region: String,
+        /// These types.
+        types: Vec<String>,
+    },
+    /// The image with this id, as `Option<ImageFact>`.
+    Image {
+        /// In this region.
+        region: String,
+        /// Its id.
+        id: ImageId,
+    },
+    /// The public hosted zone for exactly this domain, as `Option<HostedZoneId>`.
+    PublicZone {
+        /// Without the trailing dot.
+        domain: String,
+    },
+    /// Those of these subnets that exist, as `Vec<SubnetFact>`.
+    Subnets {
+        /// In this region.
+        region: String,
+        /// Their ids, sorted.
+        ids: Vec<SubnetId>,
+    },
+    /// The hosted zone with this id, as `Option<HostedZoneFact>`.
+    HostedZone {
+        /// Its id.
+        id: HostedZoneId,
+    },
+}
+
+impl Question {
+    /// What its answer is kept under; stable from release to release.
+    pub fn key(&self) -> String {
+        match self {
+            Self::AvailabilityZones { region } => format!("availability_zones/{region}"),
+            Self::InstanceTypeOfferings { region, types } => {
+                format!("instance_type_offerings/{region}/{}", types.join(","))
+            }
+            Self::Image { region, id } => format!("image/{region}/{id}"),
+            Self::PublicZone { domain } => format!("public_zone/{domain}"),
+            Self::Subnets { region, ids } => {
+                let ids: Vec<_> = ids.iter().map(SubnetId::as_str).collect();
+                format!("subnets/{region}/{}", ids.join(","))
+            }
+            Self::HostedZone { id } => format!("hosted_zone/{id}"),
+        }
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key())
+    }
+}
+
+/// The zones that offer an instance type, by type.
+pub type Offerings = BTreeMap<String, BTreeSet<String>>;
+
+/// What matters of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFact {
+    /// The device it calls its root (`/dev/xvda`).
+    pub root_device: String,
+}
+
+/// What matters of a subnet that the user brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetFact {
+    /// Its id.
+    pub id: SubnetId,
+    /// The VPC it is a slice of.
+    pub vpc: VpcId,
+    /// Its availability zone.
+    pub zone: String,
+    /// Its address range.
+    pub cidr: Ipv4Net,
+    /// Where it leads.
+    pub reach: Reach,
+}
+
+/// Where a subnet leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Its route table has no route to an internet (`igw-…`) or carrier (`cagw-…`) gateway. The
+    /// table is the one associated with the subnet, else the main one of the VPC.
+    Private,
+    /// It has one.
+    Public,
+    /// Its zone is a local or wavelength zone, whatever its routes.
+    Edge,
+}
+
+/// What matters of a hosted zone that the user brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostedZoneFact {
+    /// Its domain, with or without the trailing dot.
+    pub name: String,
+    /// Whether it is private.
+    pub private: bool,
+    /// The VPCs that see it.
+    pub vpcs: Vec<VpcId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_stable() {
+        let region = || "us-west-2".to_owned();
+        let types = vec!["m6i.xlarge".to_owned(), "m5.xlarge".to_owned()];
+        let ids = vec![SubnetId::from("subnet-1"), SubnetId::from("subnet-2")];
+        for (question, key) in [
+            (Question::AvailabilityZones { region: region() }, "availability_zones/us-west-2"),
+            (
+                Question::InstanceTypeOfferings { region: region(), types },
+                "instance_type_offerings/us-west-2/m6i.xlarge,m5.xlarge",
+            ),
+            (Question::Image { region: region(), id: "ami-1".into() }, "image/us-west-2/ami-1"),
+            (Question::PublicZone { domain: "example.com".into() }, "public_zone/example.com"),
+            (Question::Subnets { region: region(), ids }, "subnets/us-west-2/subnet-1,subnet-2"),
+            (Question::HostedZone { id: "Z1".into() }, "hosted_zone/Z1"),
+        ] {
+            assert_eq!(question.key(), key);
+        }
+    }
+}
