@@ -50,6 +50,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How long a call that may yet go through is repeated.
     pub patience: Duration,
+    /// The same for deletions, which wait for whatever still holds the object to go away.
+    pub patience_to_delete: Duration,
     /// How long something whose creation was not answered is looked for before it is asked for
     /// again, where asking twice could make two: EC2's describes are eventually consistent.
     pub settle: Duration,
@@ -60,7 +62,8 @@ impl Default for Settings {
         Self {
             parallelism: 32,
             grace: Duration::from_secs(5),
-            patience: Duration::from_secs(600),
+            patience: Duration::from_secs(180),
+            patience_to_delete: Duration::from_secs(900),
             settle: Duration::from_secs(15),
         }
     }

@@ -29,7 +29,7 @@ impl Walk<'_> {
     /// Moves a step to its next phase; a wait joins the look of its kind.
     pub(super) fn enter(&mut self, step: usize, phase: Phase) {
         let now = Instant::now();
-        let patience = self.settings.patience;
+        let patience = self.patience(step);
         let run = self.run(step);
         (run.phase, run.failures) = (phase, 0);
         if run.lost == 0 {

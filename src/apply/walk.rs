@@ -272,7 +272,7 @@ impl<'a> Walk<'a> {
             phase: Phase::Create,
             failures: 0,
             lost: 0,
-            deadline: now + self.settings.patience,
+            deadline: now + self.patience(step),
             sought: None,
             said: None,
         };
@@ -380,6 +380,14 @@ impl Walk<'_> {
             .tasks
             .spawn(async move { Answer { task, reply: Reply::Call(call.make(&*provider).await) } });
         self.about.insert(handle.id(), Task::Call(step));
+    }
+
+    /// How long a call of this step that may yet go through is repeated.
+    pub(super) fn patience(&self, step: usize) -> Duration {
+        match self.plan.steps[step].op {
+            Op::Delete { .. } => self.settings.patience_to_delete,
+            _ => self.settings.patience,
+        }
     }
 
     pub(super) fn run(&mut self, step: usize) -> &mut Run {

@@ -51,7 +51,7 @@ impl World {
         let state = held.as_ref().map(|held| &held.state);
         fits(&inputs, state)?;
         let cluster = cluster(&inputs, state.and_then(|state| state.cluster.clone()))?;
-        let facts = state.map(|state| state.facts.clone()).unwrap_or_default();
+        let facts = state.map(binding).unwrap_or_default();
         let Reached { aws, account } =
             cloud::connect(&inputs.config, &cluster, &facts, screen).await?;
         let mut learnt = ask(&aws, &inputs, &facts, bootstrap).await?;
@@ -101,6 +101,15 @@ pub(super) async fn look(
         ask(&reached.aws, &inputs, &state.facts, bootstrap).await?
     };
     compiled(&inputs, &cluster, &state.facts, &learnt, bootstrap)
+}
+
+/// The answers that bind: as long as nothing is made, AWS is asked anew, and may have changed.
+fn binding(state: &State) -> BTreeMap<String, Value> {
+    if state.resources.is_empty() && state.deposed.is_empty() {
+        BTreeMap::new()
+    } else {
+        state.facts.clone()
+    }
 }
 
 /// Where the state of a cluster is.
@@ -180,6 +189,9 @@ fn news(held: &Held, cluster: Cluster, learnt: BTreeMap<String, Value>) -> Vec<E
         None => Some(Entry::Identified { cluster }),
         Some(_) => None,
     };
-    let learnt = learnt.into_iter().map(|(question, answer)| Entry::Learnt { question, answer });
+    let new = learnt
+        .into_iter()
+        .filter(|(question, answer)| held.state.facts.get(question) != Some(answer));
+    let learnt = new.map(|(question, answer)| Entry::Learnt { question, answer });
     identified.into_iter().chain(learnt).collect()
 }

@@ -121,7 +121,7 @@ fn a_state_that_somebody_works_on_is_left_alone() {
 #[test]
 fn credentials_of_another_account_are_refused() {
     let desk = Desk::new();
-    desk.expect(0, &["plan"]);
+    desk.apply();
     let mut command = desk.command(&["plan"]);
     let elsewhere = desk.cloud.another_account();
     command.envs(elsewhere.environment());
