@@ -199,6 +199,11 @@ fn check_tag(key: &At<String>, value: &At<String>, propagate: bool, report: &mut
             .error(&key.spot, "begins with `aws:`, which AWS keeps for itself")
             .expected("another key");
     }
+    if key.value.starts_with("groundplan.io/") {
+        report
+            .error(&key.spot, "begins with `groundplan.io/`, by which what was made is found again")
+            .expected("another key");
+    }
     if key.value.starts_with("kubernetes.io/cluster/") || propagate && is_reserved(&key.value) {
         report
             .error(&key.spot, "is a key of the cluster")

@@ -198,10 +198,10 @@ impl<'node> Fields<'node> {
         known: &[&str],
     ) -> Option<Self> {
         let mut entries = unique(node, spot, report)?;
-        entries.retain(|(key, _)| {
+        entries.retain(|(key, node)| {
             let is_known = known.contains(&key.name.as_str());
             if !is_known {
-                unknown(key, spot, report, known);
+                unknown(key, node, spot, report, known);
             }
             is_known
         });
@@ -247,7 +247,7 @@ fn unique<'node>(
 }
 
 /// Reports a field that the schema does not have.
-fn unknown(key: &Key, parent: &Spot, report: &mut Report, known: &[&str]) {
+fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[&str]) {
     let spot = parent.field(&plain(&key.name), key.span.clone());
     let typo = did_you_mean(&key.name, known);
     let finding = match BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some()) {
@@ -255,9 +255,24 @@ fn unknown(key: &Key, parent: &Spot, report: &mut Report, known: &[&str]) {
         Some((field, place)) => report
             .error(&spot, "is not a field of the schema")
             .hint(format!("`{field}` belongs in {place}")),
+        None if asks_for_metadata(node) => report.error(
+            &spot,
+            "is not a field of the schema, and the `metadataService` in it would be lost",
+        ),
         None => report.warning(&spot, "is not a field of the schema; it has no effect"),
     };
     finding.expected(format!("one of {}", known.join(", "))).hint_if(typo);
+}
+
+/// Whether somebody wrote `metadataService`, or nearly so, anywhere in there.
+fn asks_for_metadata(node: &Node) -> bool {
+    match &node.content {
+        Content::Mapping(entries) => entries.iter().any(|(key, value)| {
+            nearest(&key.name, &["metadataService"]).is_some() || asks_for_metadata(value)
+        }),
+        Content::List(items) => items.iter().any(asks_for_metadata),
+        _ => false,
+    }
 }
 
 /// Fields that are misspelt or misplaced with consequences.

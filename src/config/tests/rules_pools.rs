@@ -62,6 +62,15 @@ fn a_misspelt_metadata_service_is_an_error_and_not_a_machine_without_it() {
 }
 
 #[test]
+fn a_misspelt_parent_of_a_metadata_service_is_an_error_too() {
+    let text = with(&[("controlPlane:", "controlplane:")]);
+    let findings = read(&text).findings;
+    let lost = findings.iter().find(|one| one.path == "controlplane").expect("a finding");
+    assert_eq!(lost.severity, Severity::Error, "{lost:?}");
+    assert!(lost.message.contains("metadataService"), "{lost:?}");
+}
+
+#[test]
 fn the_control_plane_is_called_master() {
     one_error(
         &with(&[("  name: master", "  name: masters")]),
