@@ -54,9 +54,13 @@ impl World {
         let facts = state.map(binding).unwrap_or_default();
         let Reached { aws, account } =
             cloud::connect(&inputs.config, &cluster, &facts, screen).await?;
+        remembered(&inputs, &facts)?;
         let mut learnt = ask(&aws, &inputs, &facts, bootstrap).await?;
         if !facts.contains_key(cloud::ACCOUNT) {
             learnt.insert(cloud::ACCOUNT.to_owned(), account.into());
+        }
+        if inputs.assets.cluster().is_some() && !facts.contains_key(ASSETS) {
+            learnt.insert(ASSETS.to_owned(), true.into());
         }
         let compiled = compiled(&inputs, &cluster, &facts, &learnt, bootstrap)?;
         let mut held = match held {
@@ -101,6 +105,21 @@ pub(super) async fn look(
         ask(&reached.aws, &inputs, &state.facts, bootstrap).await?
     };
     compiled(&inputs, &cluster, &state.facts, &learnt, bootstrap)
+}
+
+/// That a cluster was begun with assets is recorded under this.
+const ASSETS: &str = "assets";
+
+/// A cluster that was begun with assets is not gone on with without them: new machines would boot
+/// and not find it.
+fn remembered(inputs: &Inputs, facts: &BTreeMap<String, Value>) -> Result<()> {
+    if inputs.assets.cluster().is_some() || !facts.contains_key(ASSETS) {
+        return Ok(());
+    }
+    let diagnostic =
+        Diagnostic::error("this cluster was begun with assets, and none are given now")
+            .with_hint("pass --assets with the folder that it was begun with");
+    Err(Failure::new(Exit::Refused, diagnostic))
 }
 
 /// The answers that bind: as long as nothing is made, AWS is asked anew, and may have changed.

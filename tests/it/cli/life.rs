@@ -181,6 +181,10 @@ fn no_secret_is_in_anything_that_is_written_or_said() {
     ] {
         let ran = desk.expect(0, arguments);
         said.push_str(&(ran.out + &ran.err));
+        if arguments[0] == "apply" {
+            let forgotten = desk.expect(7, &["plan"]);
+            assert!(forgotten.err.contains("--assets"), "{}", forgotten.err);
+        }
     }
     assert!(said.contains("demo-x7k2p"), "the infra ID is the one of the assets");
     fs::remove_dir_all(&assets).unwrap();
