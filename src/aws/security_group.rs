@@ -42,6 +42,7 @@ mod calls {
     use crate::aws::ec2::{self, Described};
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::provider::{Class, ProviderError};
 
     impl Manage for SecurityGroup {
         /// A name is taken once in a VPC: that it is taken by this very creation is success.
@@ -57,7 +58,10 @@ mod calls {
                 .tag_specifications(tags);
             match aws.call("ec2", "CreateSecurityGroup", call.send()).await {
                 Err(error) if error.is(&["InvalidGroup.Duplicate"]) => {
-                    self.find(aws, creation).await?.ok_or(error)
+                    match self.find(aws, creation).await? {
+                        Some(found) => Ok(found),
+                        None => Err(self.taken(aws, error).await?),
+                    }
                 }
                 made => outputs("CreateSecurityGroup", made?.group_id()),
             }
@@ -108,6 +112,19 @@ mod calls {
     }
 
     impl SecurityGroup {
+        /// The name is taken, by nothing of ours that can be seen. Where nobody at all can be seen
+        /// to have it, it was just taken, most likely by this creation: that passes.
+        async fn taken(&self, aws: &Aws, mut error: ProviderError) -> Result<ProviderError> {
+            let filters = vec![
+                ec2::filter("vpc-id", &[self.vpc.get().as_str()]),
+                ec2::filter("group-name", &[&self.name]),
+            ];
+            if types::SecurityGroup::describe(aws, filters).await?.is_empty() {
+                error.class = Class::Again;
+            }
+            Ok(error)
+        }
+
         /// The cluster's group of this name, if it has lost its token. One with another token is
         /// another creation's, one without the cluster's tag is somebody else's.
         async fn by_name(&self, aws: &Aws) -> Result<Option<types::SecurityGroup>> {
