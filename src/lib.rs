@@ -15,10 +15,10 @@
 //! 2. [`render`]: plans and events for people and programs. Nobody else prints.
 //! 3. [`topology`]: an install-config and what the cloud answered become a graph.
 //! 4. [`config`]: text becomes an install-config, or findings with places.
-//! 5. [`apply`](mod@apply): walks a plan. Never decides, never prints.
-//! 6. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
-//! 7. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
-//! 8. [`observe`]: what the cloud has of what the state knows.
+//! 5. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
+//! 6. [`apply`](mod@apply): walks a plan. Never decides, never prints.
+//! 7. [`observe`]: what the cloud has of what the state knows.
+//! 8. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
 //! 9. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
 //!
 //! # What must stay true
