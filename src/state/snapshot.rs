@@ -44,6 +44,9 @@ pub fn write(state: &State) -> Vec<u8> {
     body.field("generation", &state.generation);
     body.field("cluster", &state.cluster);
     body.lines("facts", &state.facts);
+    if !state.runs.is_empty() {
+        body.field("runs", &state.runs);
+    }
     body.lines("resources", &state.resources);
     if !state.deposed.is_empty() {
         body.lines("deposed", &state.deposed);

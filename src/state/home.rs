@@ -1,0 +1,51 @@
+//! Where a state lives, whatever kind of place that is. Hands everything on and decides nothing.
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+
+use super::error::HomeError;
+use super::local::LocalHome;
+use super::{Entry, State};
+
+/// Entries on their way to where they are durable. Does its work on its own: whoever waits for it may
+/// stop waiting and begin again.
+pub type Written = Pin<Box<dyn Future<Output = Result<(), HomeError>> + Send>>;
+
+/// The home of a state that is written to.
+#[derive(Debug)]
+pub enum Home {
+    /// A folder.
+    Local(LocalHome),
+}
+
+impl Home {
+    /// Begins to make the entries durable, all of them, in their order. They must be what
+    /// [`State::record`] has accepted, and follow what was written before: the next group is handed
+    /// over when this one is durable.
+    pub fn append(&mut self, entries: &[Entry]) -> Written {
+        match self {
+            Home::Local(home) => Box::pin(ready(home.append(entries))),
+        }
+    }
+
+    /// Whether the lock is still ours, as far as can be told at once: asked before each call that
+    /// changes something.
+    ///
+    /// # Errors
+    /// When somebody has taken it over.
+    pub fn holds(&self) -> Result<(), HomeError> {
+        match self {
+            Home::Local(_) => Ok(()),
+        }
+    }
+
+    /// Leaves the state as compact as it is worth.
+    ///
+    /// # Errors
+    /// When it cannot be written; what is recorded is complete nevertheless.
+    pub async fn close(&mut self, state: &State) -> Result<(), HomeError> {
+        match self {
+            Home::Local(home) => home.close(state),
+        }
+    }
+}
