@@ -81,6 +81,14 @@ pub enum HomeError {
         /// The journal.
         path: PathBuf,
     },
+    /// The lock is not ours any more.
+    #[error("continue {place}: {why}")]
+    Fenced {
+        /// Where the state lives.
+        place: String,
+        /// How we know.
+        why: String,
+    },
     /// An earlier write failed in a way that leaves open what the disk has.
     #[error("continue {}: an earlier write to it failed", path.display())]
     Unsure {
@@ -170,6 +178,9 @@ impl HomeError {
             }
             HomeError::Changed { .. } | HomeError::Unsure { .. } => {
                 "run it again: the state is read anew"
+            }
+            HomeError::Fenced { .. } => {
+                "nothing was done after that: when the other run has ended, run it again"
             }
         };
         Some(hint.to_owned())

@@ -4,6 +4,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 
 use super::error::HomeError;
+use super::fence::Fence;
 use super::local::LocalHome;
 use super::{Entry, State};
 
@@ -28,14 +29,10 @@ impl Home {
         }
     }
 
-    /// Whether the lock is still ours, as far as can be told at once: asked before each call that
-    /// changes something.
-    ///
-    /// # Errors
-    /// When somebody has taken it over.
-    pub fn holds(&self) -> Result<(), HomeError> {
+    /// What stands between whoever has lost the lock and the cloud.
+    pub fn fence(&self) -> Fence {
         match self {
-            Home::Local(_) => Ok(()),
+            Home::Local(_) => Fence::open(),
         }
     }
 

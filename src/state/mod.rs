@@ -5,12 +5,13 @@
 //! rejects histories that cannot have happened. Never talks to a cloud and never decides.
 //!
 //! - [`Entry`]: what can be recorded.
-//! - [`home`]: where a state lives; [`local`]: in a folder; [`lock`]: who works on it; [`error`]: what
-//!   fails.
+//! - [`home`]: where a state lives; [`local`]: in a folder; [`lock`]: who works on it;
+//!   [`fence`]: whether it still does; [`error`]: what fails.
 //! - [`snapshot`], [`journal`]: the text of the two halves, pure.
 
 mod entry;
 pub mod error;
+pub mod fence;
 mod folder;
 pub mod home;
 pub mod journal;
