@@ -1,6 +1,5 @@
 //! A cluster's state while we hold its lock.
 
-use std::io;
 use std::path::Path;
 
 use super::exit::Exit;
@@ -70,11 +69,6 @@ pub(super) fn glance(dir: &Path, screen: &mut Screen) -> Result<Option<State>> {
         screen.diagnostic(&Diagnostic::warning(warning))?;
     }
     Ok(Some(opened.state))
-}
-
-/// An append that failed, as the walk hears of it.
-pub(super) fn append_failed(error: HomeError) -> io::Error {
-    io::Error::other(error)
 }
 
 fn locked(error: &LockError) -> Failure {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
-use super::held::{Held, append_failed};
+use super::held::Held;
 use super::prompt::confirm;
 use super::screen::{Progress, Screen};
 use crate::apply::{self, Observer, Settings, Stop, apply};
@@ -17,6 +17,7 @@ use crate::render::Diagnostic;
 use crate::render::progress::Failures;
 use crate::secret::Secrets;
 use crate::state::Entry;
+use crate::state::home::Written;
 
 /// Refuses, before anything is done, what nobody could confirm.
 pub(super) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
@@ -134,8 +135,8 @@ struct Recorder<'a> {
 }
 
 impl Observer for Recorder<'_> {
-    fn journal(&mut self, entries: &[Entry]) -> io::Result<()> {
-        self.held.home.append(entries).map_err(append_failed)
+    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+        Box::pin(std::future::ready(self.held.home.append(&entries)))
     }
 
     fn event(&mut self, event: &Event) {
