@@ -1,6 +1,7 @@
 //! What is written is read back: in order, durably, by one at a time.
 
 mod damage;
+mod migration;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::Command;
@@ -309,7 +310,7 @@ fn a_full_disk_leaves_the_journal_as_it_was() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let Opened { mut home, state, warnings } = open(&dir);
+    let Opened { mut home, state, warnings, .. } = open(&dir);
     assert_eq!(warnings, [""; 0]);
     assert!(state.serial > 4, "{}", state.serial);
     home.append(&[create("again", 1)]).unwrap();
