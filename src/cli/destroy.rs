@@ -35,11 +35,12 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> Result<Exit> {
     must_be_confirmable(common, screen)?;
-    let Doomed { cluster, held, aws, plan, names } =
+    let Doomed { cluster, mut held, aws, plan, names } =
         unless_stopped(stop, decided(arguments, common, screen)).await?;
     if !plan.is_empty() {
         confirmed(common, QUESTION, screen, stop).await?;
         screen.say("")?;
+        held.begin(screen).await?;
     }
     let secrets = Arc::new(Secrets::default());
     let exit = walk(&plan, held, aws.clone(), secrets, common, screen, stop).await?;
@@ -70,7 +71,7 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
     if !dir.exists() {
         return Err(nothing_recorded(&name, &dir));
     }
-    let held = Held::take(&dir, "destroy", screen)?;
+    let held = Held::take(&dir, "destroy", screen).await?;
     let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(&name, &dir))?;
     let facts = &held.state.facts;
     let Reached { aws, .. } = match &config {

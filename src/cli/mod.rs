@@ -79,7 +79,7 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::Plan(arguments) => plan::run(arguments, common, screen, &stop).await,
         Command::Apply(arguments) => apply::run(arguments, common, screen, &stop).await,
         Command::Destroy(arguments) => destroy::run(arguments, common, screen, &stop).await,
-        Command::Show(arguments) => show::run(arguments, common, screen),
+        Command::Show(arguments) => show::run(arguments, common, screen).await,
         Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
     }
 }

@@ -13,10 +13,14 @@ use super::world::folder;
 use crate::aws::attention;
 use crate::render::{Diagnostic, PlanView, state};
 
-pub(super) fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Exit> {
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<Exit> {
     match &arguments.plan {
         Some(path) => show_plan(path, arguments.full, screen)?,
-        None => show_state(arguments, common, screen)?,
+        None => show_state(arguments, common, screen).await?,
     }
     Ok(Exit::Done)
 }
@@ -33,13 +37,13 @@ fn show_plan(path: &Path, full: bool, screen: &mut Screen) -> Result<()> {
     Ok(screen.plan(&view)?)
 }
 
-fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
+async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
     let name = match &arguments.cluster {
         Some(name) => name.clone(),
         None => read_config(&common.config, screen)?.0.name,
     };
     let dir = folder(common, &name);
-    let known = glance(&dir, screen)?.ok_or_else(|| nothing_recorded(&name, &dir))?;
+    let known = glance(&dir, screen).await?.ok_or_else(|| nothing_recorded(&name, &dir))?;
     Ok(if screen.is_json() {
         screen.document(|out| state::json(&known, out))
     } else {

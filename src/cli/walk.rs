@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use super::args::Common;
 use super::exit::Exit;
@@ -85,7 +86,7 @@ pub(super) async fn walk(
         let attempt = "write the journal";
         screen.diagnostic(&Diagnostic::could_not(attempt, error).with_hint(hint))?;
     } else {
-        held.close()?;
+        held.close().await?;
     }
     conclude(plan.operation, &outcome, screen)
 }
@@ -135,7 +136,11 @@ struct Recorder<'a> {
 
 impl Observer for Recorder<'_> {
     fn journal(&mut self, entries: &[Entry]) -> io::Result<()> {
-        self.held.home.append(entries).map_err(append_failed)
+        let mut written = self.held.home.append(entries);
+        match written.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(written) => written.map_err(append_failed),
+            Poll::Pending => unreachable!("BUG: a folder answers at once"),
+        }
     }
 
     fn event(&mut self, event: &Event) {

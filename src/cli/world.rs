@@ -45,7 +45,7 @@ impl World {
         let inputs = Inputs::read(common, screen)?;
         let dir = folder(common, &inputs.config.name);
         let held = match dir.exists() {
-            true => Some(Held::take(&dir, operation, screen)?),
+            true => Some(Held::take(&dir, operation, screen).await?),
             false => None,
         };
         let state = held.as_ref().map(|held| &held.state);
@@ -65,9 +65,10 @@ impl World {
         let compiled = compiled(&inputs, &cluster, &facts, &learnt, bootstrap)?;
         let mut held = match held {
             Some(held) => held,
-            None => begin(Held::take(&dir, operation, screen)?)?,
+            None => begin(Held::take(&dir, operation, screen).await?)?,
         };
-        held.record(&news(&held, cluster, learnt))?;
+        let news = news(&held, cluster, learnt);
+        held.record(&news, screen).await?;
         Ok(Self { inputs, bootstrap, compiled, aws, held })
     }
 
@@ -95,7 +96,7 @@ pub(super) async fn look(
     screen: &mut Screen,
 ) -> Result<Compiled> {
     let inputs = Inputs::read(common, screen)?;
-    let state = glance(&folder(common, &inputs.config.name), screen)?.unwrap_or_default();
+    let state = glance(&folder(common, &inputs.config.name), screen).await?.unwrap_or_default();
     let cluster = cluster(&inputs, state.cluster.clone())?;
     let unanswered = questions(&inputs.config, &state.facts, &inputs.options(bootstrap));
     let learnt = if unanswered.is_empty() {
