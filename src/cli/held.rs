@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
+use super::homes::{self, Locked};
 use super::screen::Screen;
 use crate::aws::schemas;
 use crate::provider::Schemas;
 use crate::render::Diagnostic;
 use crate::state::error::HomeError;
 use crate::state::home::Home;
-use crate::state::local::LocalHome;
-use crate::state::lock::{self, Guard, LockError};
+use crate::state::lock::LockError;
 use crate::state::{Entry, FORMAT, Format, Run, State};
 
 /// A state that nobody else writes to.
@@ -29,27 +29,24 @@ pub(super) struct Held {
     begun: bool,
     /// The format of the files, where it is about to become ours.
     older: Option<Format>,
-    _guard: Guard,
 }
 
 impl Held {
-    /// Takes the lock, then reads the state. Makes the folder where it is missing.
-    pub(super) async fn take(dir: &Path, operation: &str, screen: &mut Screen) -> Result<Self> {
-        let guard = lock::acquire(dir, operation).map_err(|error| locked(&error))?;
-        let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
-        for warning in opened.warnings {
+    /// Takes the lock of a cluster's state, then reads it. Makes its place where it is missing.
+    pub(super) async fn take(
+        common: &Common,
+        cluster: &str,
+        operation: &str,
+        screen: &mut Screen,
+    ) -> Result<Self> {
+        let place = common.state.of(cluster);
+        let locked = homes::open_home(&place, operation, common.lock_timeout, screen).await?;
+        let Locked { home, state, warnings, older, by } = locked;
+        for warning in warnings {
             screen.diagnostic(&Diagnostic::warning(warning))?;
         }
-        known_kinds(&opened.state)?;
-        Ok(Self {
-            state: opened.state,
-            home: Home::Local(opened.home),
-            operation: operation.to_owned(),
-            by: guard.holder().who(),
-            begun: false,
-            older: opened.older,
-            _guard: guard,
-        })
+        known_kinds(&state)?;
+        Ok(Self { state, home, operation: operation.to_owned(), by, begun: false, older })
     }
 
     /// Says whose run it is, before anything else of it is recorded. A run that records nothing
@@ -125,16 +122,19 @@ fn known_kinds(state: &State) -> Result<()> {
     Err(Failure::new(Exit::Failed, diagnostic))
 }
 
-/// Reads a state without holding it; `None` where there is none.
-pub(super) async fn glance(dir: &Path, screen: &mut Screen) -> Result<Option<State>> {
-    if !dir.exists() {
+/// Reads a cluster's state without holding it; `None` where there is none.
+pub(super) async fn glance(
+    common: &Common,
+    cluster: &str,
+    screen: &mut Screen,
+) -> Result<Option<State>> {
+    let Some((state, warnings)) = homes::look(&common.state.of(cluster)).await? else {
         return Ok(None);
-    }
-    let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
-    for warning in opened.warnings {
+    };
+    for warning in warnings {
         screen.diagnostic(&Diagnostic::warning(warning))?;
     }
-    Ok(Some(opened.state))
+    Ok(Some(state))
 }
 
 /// An append that failed, as the walk hears of it.
@@ -142,14 +142,14 @@ pub(super) fn append_failed(error: HomeError) -> io::Error {
     io::Error::other(error)
 }
 
-fn locked(error: &LockError) -> Failure {
+pub(super) fn locked(error: &LockError) -> Failure {
     let exit = if error.is_held() { Exit::Locked } else { Exit::Failed };
     let mut diagnostic = Diagnostic::could_not("begin", error);
     diagnostic.hint = error.hint();
     Failure::new(exit, diagnostic)
 }
 
-fn unusable(error: &HomeError) -> Failure {
+pub(super) fn unusable(error: &HomeError) -> Failure {
     let mut diagnostic = Diagnostic::could_not("use the state", error);
     diagnostic.hint = error.hint();
     Failure::new(Exit::Failed, diagnostic)
@@ -162,8 +162,14 @@ mod tests {
     use super::*;
     use crate::cli::args::Arguments;
 
-    fn screen() -> Screen {
-        Screen::new(&Arguments::try_parse_from(["groundplan", "plan"]).unwrap().common)
+    /// A folder for states, and what says so.
+    fn place() -> (tempfile::TempDir, Common, Screen) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_str().unwrap();
+        let line = ["groundplan", "plan", "--state", home];
+        let common = Arguments::try_parse_from(line).unwrap().common;
+        let screen = Screen::new(&common);
+        (dir, common, screen)
     }
 
     fn learnt(answer: u8) -> Entry {
@@ -172,17 +178,17 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_entry_of_a_run_says_whose_run_it_is() {
-        let (dir, mut screen) = (tempfile::tempdir().unwrap(), screen());
-        let mut held = Held::take(dir.path(), "plan", &mut screen).await.unwrap();
+        let (_dir, common, mut screen) = place();
+        let mut held = Held::take(&common, "demo", "plan", &mut screen).await.unwrap();
         held.record(&[learnt(1)], &mut screen).await.unwrap();
         held.record(&[learnt(2)], &mut screen).await.unwrap();
         held.close().await.unwrap();
-        let mut held = Held::take(dir.path(), "apply", &mut screen).await.unwrap();
+        let mut held = Held::take(&common, "demo", "apply", &mut screen).await.unwrap();
         held.begin(&mut screen).await.unwrap();
         held.begin(&mut screen).await.unwrap();
         held.close().await.unwrap();
 
-        let state = glance(dir.path(), &mut screen).await.unwrap().unwrap();
+        let state = glance(&common, "demo", &mut screen).await.unwrap().unwrap();
         let runs = state.runs.iter().map(|run| (run.epoch, &*run.operation, run.after));
         assert_eq!(runs.collect::<Vec<_>>(), [(1, "plan", 0), (2, "apply", 3)]);
         assert_eq!(state.serial, 4);
@@ -192,11 +198,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_that_records_nothing_leaves_no_trace() {
-        let (dir, mut screen) = (tempfile::tempdir().unwrap(), screen());
-        let mut held = Held::take(dir.path(), "plan", &mut screen).await.unwrap();
+        let (_dir, common, mut screen) = place();
+        let mut held = Held::take(&common, "demo", "plan", &mut screen).await.unwrap();
         held.record(&[], &mut screen).await.unwrap();
         held.close().await.unwrap();
-        let state = glance(dir.path(), &mut screen).await.unwrap().unwrap();
+        let state = glance(&common, "demo", &mut screen).await.unwrap().unwrap();
         assert_eq!((state.serial, state.runs.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_long_enough_gets_the_lock_and_others_are_told_who_has_it() {
+        let (_dir, mut common, mut screen) = place();
+        let first = Held::take(&common, "demo", "apply", &mut screen).await.unwrap();
+        let failure = Held::take(&common, "demo", "plan", &mut screen).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Locked);
+        assert!(failure.diagnostics[0].detail[0].contains("has it for apply"));
+
+        common.lock_timeout = std::time::Duration::from_secs(20);
+        let waiter = tokio::spawn(async move {
+            let mut screen = Screen::new(&common);
+            Held::take(&common, "demo", "plan", &mut screen).await.map(drop)
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        drop(first);
+        waiter.await.unwrap().unwrap();
     }
 }

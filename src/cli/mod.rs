@@ -1,7 +1,7 @@
 //! The program: one file per subcommand, wired from the rooms below.
 //!
 //! - [`args`]: what can be typed; [`exit`]: how it ends.
-//! - `inputs`, `cloud`, `held`, `world`: from what the user gives to a plan, nothing being written
+//! - `inputs`, `cloud`, `homes`, `held`, `world`: from what the user gives to a plan, nothing being written
 //!   before everything is checked.
 //! - `walk`, `prompt`, `signals`, `screen`: doing it, with people and programs watching.
 
@@ -14,6 +14,7 @@ mod destroy;
 mod failure;
 mod graph;
 mod held;
+mod homes;
 mod inputs;
 mod plan;
 mod prompt;

@@ -9,9 +9,9 @@ use super::held::glance;
 use super::inputs::read_config;
 use super::saved_plan::SavedPlan;
 use super::screen::Screen;
-use super::world::folder;
 use crate::aws::attention;
 use crate::render::{Diagnostic, PlanView, state};
+use crate::state::place::Place;
 
 pub(super) async fn run(
     arguments: &Arguments,
@@ -42,8 +42,8 @@ async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen)
         Some(name) => name.clone(),
         None => read_config(&common.config, screen)?.0.name,
     };
-    let dir = folder(common, &name);
-    let known = glance(&dir, screen).await?.ok_or_else(|| nothing_recorded(&name, &dir))?;
+    let known = glance(common, &name, screen).await?;
+    let known = known.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
     Ok(if screen.is_json() {
         screen.document(|out| state::json(&known, out))
     } else {
@@ -52,9 +52,9 @@ async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen)
 }
 
 /// A cluster of which nothing is recorded here.
-pub(super) fn nothing_recorded(name: &str, dir: &Path) -> Failure {
+pub(super) fn nothing_recorded(name: &str, place: &Place) -> Failure {
     let diagnostic = Diagnostic::error(format!("nothing is recorded of a cluster called `{name}`"))
-        .with_detail(format!("there is no {}", dir.display()))
-        .with_hint("check the name, and --state-dir");
+        .with_detail(format!("there is no {place}"))
+        .with_hint("check the name, and --state");
     Failure::new(Exit::Failed, diagnostic)
 }

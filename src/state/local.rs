@@ -71,6 +71,8 @@ pub struct LocalHome {
     older: Older,
     /// The state that the files stand for, as long as their formats are not ours.
     unmigrated: Option<Box<State>>,
+    /// Held as long as the home is, where it was given.
+    guard: Option<Guard>,
 }
 
 impl LocalHome {
@@ -99,6 +101,7 @@ impl LocalHome {
             unsure: false,
             older,
             unmigrated: format.map(|_| Box::new(state.clone())),
+            guard: None,
         };
         Ok(Opened { home, state, warnings, older: format })
     }
@@ -127,6 +130,12 @@ impl LocalHome {
     /// When somebody still has it then, or it cannot be taken.
     pub fn lock_within(&self, operation: &str, wait: Duration) -> Result<Guard, LockError> {
         lock::acquire_within(&self.dir, operation, wait)
+    }
+
+    /// Keeps the lock, which must be of this folder and have been taken before it was read, until the
+    /// home is dropped.
+    pub fn hold(&mut self, guard: Guard) {
+        self.guard = Some(guard);
     }
 
     /// Makes the entries durable, in one write and one fsync: they are on disk, all of them, when

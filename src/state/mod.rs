@@ -5,8 +5,8 @@
 //! rejects histories that cannot have happened. Never talks to a cloud and never decides.
 //!
 //! - [`Entry`]: what can be recorded.
-//! - [`home`]: where a state lives; [`local`]: in a folder; [`lock`]: who works on it;
-//!   [`fence`]: whether it still does; [`error`]: what fails.
+//! - [`place`]: where a state lives, as it is typed; [`home`]: the same, opened; [`local`]: in a
+//!   folder; [`lock`]: who works on it; [`fence`]: whether it still does; [`error`]: what fails.
 //! - [`snapshot`], [`journal`]: the text of the two halves, pure; `migrate`: of older programs.
 
 mod entry;
@@ -18,6 +18,7 @@ pub mod journal;
 pub mod local;
 pub mod lock;
 mod migrate;
+pub mod place;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;

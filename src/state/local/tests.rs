@@ -276,7 +276,7 @@ fn a_read_only_folder_is_named_and_nothing_counts_as_recorded() {
     assert_eq!(appended.is_ok(), for_root);
     if let Err(error) = appended {
         assert_eq!(error.to_string(), format!("write {}", dir.join(JOURNAL).display()));
-        assert!(error.hint().unwrap().contains("--state-dir"));
+        assert!(error.hint().unwrap().contains("--state"));
         assert_eq!(opened.home.serial, 0);
     }
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
