@@ -176,6 +176,11 @@ impl Holder {
         }
     }
 
+    /// Who it is, without which of their processes: `user@host`.
+    pub fn who(&self) -> String {
+        format!("{}@{}", self.user, self.host)
+    }
+
     /// Whether the process still runs, where that can be known: on the same boot of the same host.
     pub fn is_alive(&self) -> Option<bool> {
         let same_boot = self.boot.is_some() && self.boot == boot();
@@ -186,8 +191,8 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, user, host, pid, since, .. } = self;
-        write!(f, "{user}@{host} has it for {operation} since {since} (process {pid})")
+        let Self { operation, pid, since, .. } = self;
+        write!(f, "{} has it for {operation} since {since} (process {pid})", self.who())
     }
 }
 

@@ -3,6 +3,7 @@
 mod life;
 mod refusals;
 mod saved_plans;
+mod states;
 mod trouble;
 
 use std::path::PathBuf;

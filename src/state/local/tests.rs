@@ -1,6 +1,7 @@
 //! What is written is read back: in order, durably, by one at a time.
 
 mod damage;
+mod migration;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::Command;
@@ -275,7 +276,7 @@ fn a_read_only_folder_is_named_and_nothing_counts_as_recorded() {
     assert_eq!(appended.is_ok(), for_root);
     if let Err(error) = appended {
         assert_eq!(error.to_string(), format!("write {}", dir.join(JOURNAL).display()));
-        assert!(error.hint().unwrap().contains("--state-dir"));
+        assert!(error.hint().unwrap().contains("--state"));
         assert_eq!(opened.home.serial, 0);
     }
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
@@ -309,7 +310,7 @@ fn a_full_disk_leaves_the_journal_as_it_was() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let Opened { mut home, state, warnings } = open(&dir);
+    let Opened { mut home, state, warnings, .. } = open(&dir);
     assert_eq!(warnings, [""; 0]);
     assert!(state.serial > 4, "{}", state.serial);
     home.append(&[create("again", 1)]).unwrap();
