@@ -1,5 +1,6 @@
 //! Whole runs of the program against the test cloud: what people and scripts see.
 
+mod crash;
 mod life;
 mod refusals;
 mod saved_plans;
@@ -58,10 +59,12 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self {
-            cloud: cloud::shared(),
-            folder: tempfile::tempdir().expect("a temporary folder"),
-        };
+        Self::on(cloud::shared())
+    }
+
+    /// A desk for work on this account.
+    fn on(cloud: Cloud) -> Self {
+        let desk = Self { cloud, folder: tempfile::tempdir().expect("a temporary folder") };
         desk.write_config("Required", "a");
         desk
     }
