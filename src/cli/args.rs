@@ -98,6 +98,7 @@ pub enum Command {
     Destroy(Destroy),
     Show(Show),
     Graph(Graph),
+    Unlock(Unlock),
 }
 
 /// Checks the install-config, and asks nobody.
@@ -212,6 +213,37 @@ pub struct Show {
     /// Shows every attribute of what the plan creates.
     #[arg(long)]
     pub full: bool,
+}
+
+/// Takes the lock away from a run that cannot be ended.
+///
+/// A run that dies has let go of its lock, and one on this host can be ended: neither needs this. It
+/// is for a run on a host that is out of reach, while the state is on a file system that both share.
+/// ID is what the refused command said. The run that had the lock finds out before it records
+/// anything or calls anything that changes AWS, and ends; the next run goes on where it was.
+///
+/// Example:
+///   groundplan unlock 1f0c7a52-9d3b-4c61-8a55-3f6f3f1f2a01
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Refused, Exit::Usage]))]
+pub struct Unlock {
+    /// Which holding of the lock is meant, so that nobody else loses it.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+    /// Even if the run is alive on this host.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Which cluster is meant.
+#[derive(Clone, Debug, Args)]
+pub struct Of {
+    /// The cluster's name, instead of an install-config.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
 }
 
 /// Draws what the install-config asks for: each resource, and what it needs.

@@ -11,7 +11,7 @@ use super::screen::Screen;
 use crate::render::{Diagnostic, brief};
 use crate::state::home::Home;
 use crate::state::local::{LocalHome, Opened};
-use crate::state::lock::{self, Guard};
+use crate::state::lock::{self, BreakError, Broken, Guard};
 use crate::state::place::Place;
 use crate::state::{Format, State};
 
@@ -68,6 +68,24 @@ pub(super) async fn open_home(
         }
         Place::Bucket { .. } => Err(no_such_home(place)),
     }
+}
+
+/// Takes the lock of a cluster's state away from the holder with this id; `None` where nobody has it.
+pub(super) async fn break_open(place: &Place, id: &str, force: bool) -> Result<Option<Broken>> {
+    match place {
+        Place::Folder(dir) => lock::break_open(dir, id, force).map_err(|error| unbroken(&error)),
+        Place::Bucket { .. } => Err(no_such_home(place)),
+    }
+}
+
+fn unbroken(error: &BreakError) -> Failure {
+    let exit = match error {
+        BreakError::Another { .. } | BreakError::Alive(_) => Exit::Refused,
+        BreakError::Home(_) => Exit::Failed,
+    };
+    let mut diagnostic = Diagnostic::could_not("take the lock away", error);
+    diagnostic.hint = error.hint();
+    Failure::new(exit, diagnostic)
 }
 
 async fn lock_folder(

@@ -6,7 +6,7 @@ use super::args::{Common, Show as Arguments};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::glance;
-use super::inputs::read_config;
+use super::inputs::cluster_name;
 use super::saved_plan::SavedPlan;
 use super::screen::Screen;
 use crate::aws::attention;
@@ -38,10 +38,7 @@ fn show_plan(path: &Path, full: bool, screen: &mut Screen) -> Result<()> {
 }
 
 async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
-    let name = match &arguments.cluster {
-        Some(name) => name.clone(),
-        None => read_config(&common.config, screen)?.0.name,
-    };
+    let name = cluster_name(arguments.cluster.as_deref(), common, screen)?;
     let known = glance(common, &name, screen).await?;
     let known = known.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
     Ok(if screen.is_json() {

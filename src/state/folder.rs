@@ -45,6 +45,14 @@ pub(super) fn replace_file(dir: &Path, path: &Path, text: &[u8]) -> io::Result<F
     Ok(file)
 }
 
+/// Puts an empty file in the place of the one with this name, which whoever has it open keeps.
+pub(super) fn replace_for_good(dir: &Path, path: &Path) -> io::Result<()> {
+    let file = NamedTempFile::with_prefix_in(NEW, dir)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_folder(dir)
+}
+
 /// Gives the file a second name, at no cost. There is always a file by the first. Where the file
 /// system has no such links there is no backup, and nothing depends on one.
 fn keep_backup(dir: &Path, path: &Path) {

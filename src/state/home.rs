@@ -32,7 +32,7 @@ impl Home {
     /// What stands between whoever has lost the lock and the cloud.
     pub fn fence(&self) -> Fence {
         match self {
-            Home::Local(_) => Fence::open(),
+            Home::Local(home) => home.fence(),
         }
     }
 

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use self::load::{Files, Loaded, Older};
 use super::error::HomeError;
+use super::fence::Fence;
 use super::folder::{keep_original, make_folder, replace_file};
 use super::journal::{self, Header};
 use super::lock::{self, Guard, LockError};
@@ -133,9 +134,14 @@ impl LocalHome {
     }
 
     /// Keeps the lock, which must be of this folder and have been taken before it was read, until the
-    /// home is dropped.
+    /// home is dropped. From now on nothing is written once it is lost.
     pub fn hold(&mut self, guard: Guard) {
         self.guard = Some(guard);
+    }
+
+    /// What stands between us, should we have lost the lock, and the cloud.
+    pub fn fence(&self) -> Fence {
+        self.guard.as_ref().map_or_else(Fence::open, Guard::fence)
     }
 
     /// Makes the entries durable, in one write and one fsync: they are on disk, all of them, when
@@ -143,7 +149,7 @@ impl LocalHome {
     /// made ours first.
     ///
     /// # Errors
-    /// When the disk refuses. What is recorded is then as it was before.
+    /// When the disk refuses, or the lock is lost. What is recorded is then as it was before.
     pub fn append(&mut self, entries: &[Entry]) -> Result<(), HomeError> {
         if entries.is_empty() {
             return Ok(());
@@ -236,8 +242,10 @@ impl LocalHome {
         Err(HomeError::OutOfStep { path, given: state.serial, recorded: self.serial })
     }
 
-    /// Whether the journal is still the one that this home has read or written.
+    /// Whether the lock is still ours where we had it, and the journal still the one that this home
+    /// has read or written.
     fn ours(&self) -> Result<(), HomeError> {
+        self.fence().pass()?;
         let path = self.dir.join(JOURNAL);
         if self.unsure {
             return Err(HomeError::Unsure { path });

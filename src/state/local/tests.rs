@@ -294,6 +294,28 @@ fn the_lock_of_a_home_names_its_holder() {
     assert_eq!(read_back(&dir).serial, 0, "a locked folder can be read, and is new");
 }
 
+#[test]
+fn nothing_is_written_once_the_lock_is_lost() {
+    let (_root, dir) = place();
+    let entries = history();
+    write(&dir, &entries[..5]);
+    let guard = lock::acquire(&dir, "apply").unwrap();
+    let (fence, id) = (guard.fence(), guard.holder().id.clone());
+    let mut opened = open(&dir);
+    opened.home.hold(guard);
+    opened.home.append(&entries[5..6]).unwrap();
+    let state = told(opened.state, &entries[5..6]);
+
+    lock::break_open(&dir, &id, true).unwrap();
+    for written in [opened.home.append(&entries[6..7]), opened.home.compact(&state)] {
+        let error = written.unwrap_err();
+        assert!(matches!(error, HomeError::Fenced { .. }), "{error}");
+    }
+    assert!(fence.pass().is_err() && opened.home.fence().pass().is_err());
+    assert_eq!(read_back(&dir), state);
+    let _next = lock::acquire(&dir, "plan").unwrap();
+}
+
 const FULL: &str = "GROUNDPLAN_TEST_FULL_DIR";
 
 /// Runs the test below where no file may grow beyond 8 blocks, as on a disk that is full.

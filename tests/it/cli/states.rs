@@ -46,3 +46,29 @@ fn a_terminal_that_goes_away_stops_a_run_unless_it_was_started_to_stay() {
     desk.cloud.clear_requests();
     assert_eq!(hang_up(applying(&desk, 1.0, &["nohup"])), Some(0));
 }
+
+#[test]
+fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
+    let desk = Desk::new();
+    desk.expect(0, &["plan"]);
+    let guard = groundplan::state::lock::acquire(&desk.path("state/demo"), "apply").unwrap();
+    let id = guard.holder().id.clone();
+    let refused = desk.expect(4, &["plan", "--lock-timeout", "1s"]);
+    assert!(refused.err.contains("waiting up to 1s for the lock"), "{}", refused.err);
+    assert_eq!(refused.err.matches("waiting up to").count(), 1, "{}", refused.err);
+    assert!(refused.err.contains(&id), "{}", refused.err);
+
+    let wrong = desk.expect(7, &["unlock", "another", "--force"]);
+    assert!(wrong.err.contains(&format!("groundplan unlock {id}")), "{}", wrong.err);
+    let alive = desk.expect(7, &["unlock", &id]);
+    let ended = format!("end process {} instead", std::process::id());
+    assert!(alive.err.contains(&ended), "{}", alive.err);
+    guard.fence().pass().unwrap();
+
+    let taken = desk.expect(0, &["unlock", &id, "--force", "--cluster", "demo"]);
+    assert!(taken.out.starts_with("The lock of state/demo is free."), "{}", taken.out);
+    assert!(guard.fence().pass().is_err());
+    desk.expect(0, &["plan"]);
+    let nobody = desk.expect(0, &["unlock", &id]);
+    assert_eq!(nobody.out, "Nobody holds the lock of state/demo.\n");
+}
