@@ -82,12 +82,31 @@ impl Held {
         Run {
             epoch: self.state.epoch() + 1,
             operation: self.operation.clone(),
-            at: Timestamp::now().to_string(),
+            at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             by: self.by.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             after: self.state.serial,
             unknown: BTreeMap::new(),
         }
+    }
+
+    /// Puts another state in the place of this one. Its next entry says who did that; serial, epoch
+    /// and generation go on from the higher of both, so that no plan, run or token that was good
+    /// before is taken for a later one.
+    pub(super) async fn replace(mut self, state: State, screen: &mut Screen) -> Result<State> {
+        self.announce_migration(screen)?;
+        let (serial, epoch) = (self.state.serial, self.state.epoch());
+        let generation = self.state.generation;
+        self.state = State {
+            serial: state.serial.max(serial),
+            generation: state.generation.max(generation),
+            ..state
+        };
+        let run = Run { epoch: self.state.epoch().max(epoch) + 1, ..self.run() };
+        let started = Entry::RunStarted { run };
+        self.state.record(&started).map_err(|error| Failure::could_not("record it", &error))?;
+        self.home.install(&self.state).await.map_err(|error| unusable(&error))?;
+        Ok(self.state)
     }
 
     /// Tells, once, that older programs will not read the state any more.
@@ -110,7 +129,7 @@ impl Held {
 }
 
 /// A newer program may have recorded what this one cannot plan.
-fn known_kinds(state: &State) -> Result<()> {
+pub(super) fn known_kinds(state: &State) -> Result<()> {
     let (schemas, recorded) = (schemas(), state.resources.keys().chain(state.deposed.keys()));
     let Some(strange) = recorded.into_iter().find(|one| schemas.schema(one.kind()).is_none())
     else {

@@ -70,6 +70,56 @@ pub(super) async fn open_home(
     }
 }
 
+/// The home of a cluster's state that is to be moved, or is where it is moved to.
+pub(super) struct Movable {
+    pub(super) home: Home,
+    pub(super) state: State,
+    /// Where it says that its state was moved to.
+    pub(super) moved_to: Option<String>,
+}
+
+/// Takes the lock of a cluster's state and reads it, even where it says that it was moved.
+pub(super) async fn open_to_move(
+    place: &Place,
+    wait: Duration,
+    screen: &mut Screen,
+) -> Result<Movable> {
+    match place {
+        Place::Folder(dir) => {
+            let guard = lock_folder(dir, "state migrate", wait, screen).await?;
+            let moved_to = LocalHome::moved_to(dir).map_err(|error| unusable(&error))?;
+            let opened = LocalHome::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
+            let Opened { mut home, state, .. } = opened;
+            home.hold(guard);
+            Ok(Movable { home: Home::Local(home), state, moved_to })
+        }
+        Place::Bucket { .. } => Err(no_such_home(place)),
+    }
+}
+
+/// What is in a home, even where it says that its state was moved.
+pub(super) async fn read_back(place: &Place) -> Result<State> {
+    match place {
+        Place::Folder(dir) => {
+            let opened = LocalHome::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
+            Ok(opened.state)
+        }
+        Place::Bucket { .. } => Err(no_such_home(place)),
+    }
+}
+
+/// A home as it is to be typed from wherever somebody is.
+pub(super) fn from_anywhere(home: &Place) -> Result<Place> {
+    match home {
+        Place::Folder(dir) => {
+            let path = std::path::absolute(dir);
+            let attempt = format!("find out where {home} is");
+            Ok(Place::Folder(path.map_err(|error| Failure::could_not(&attempt, &error))?))
+        }
+        Place::Bucket { .. } => Ok(home.clone()),
+    }
+}
+
 /// Takes the lock of a cluster's state away from the holder with this id; `None` where nobody has it.
 pub(super) async fn break_open(place: &Place, id: &str, force: bool) -> Result<Option<Broken>> {
     match place {

@@ -22,6 +22,7 @@ mod saved_plan;
 mod screen;
 mod show;
 mod signals;
+mod state;
 mod unlock;
 mod validate;
 mod walk;
@@ -83,6 +84,7 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::Destroy(arguments) => destroy::run(arguments, common, screen, &stop).await,
         Command::Show(arguments) => show::run(arguments, common, screen).await,
         Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
+        Command::State(arguments) => state::run(arguments, common, screen, &stop).await,
         Command::Unlock(arguments) => unlock::run(arguments, common, screen).await,
     }
 }

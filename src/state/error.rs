@@ -75,6 +75,14 @@ pub enum HomeError {
         /// The lineage of the snapshot beside it.
         expected: String,
     },
+    /// It was moved to another home.
+    #[error("use {}: it was moved to {to}", path.display())]
+    Moved {
+        /// The folder.
+        path: PathBuf,
+        /// The home it was moved to, as it is typed.
+        to: String,
+    },
     /// Somebody else wrote to the state since it was read.
     #[error("continue {}: somebody else has written to it since it was read", path.display())]
     Changed {
@@ -167,6 +175,9 @@ impl HomeError {
         let hint = match self {
             HomeError::Unreadable { .. } | HomeError::OutOfStep { .. } => return None,
             HomeError::Unwritable { source, .. } => return write_hint(source),
+            HomeError::Moved { to, .. } => {
+                return Some(format!("go on there: --state {to}, or GROUNDPLAN_STATE"));
+            }
             HomeError::Empty { hint, .. }
             | HomeError::Missing { hint, .. }
             | HomeError::Damaged { hint, .. } => return Some(hint.clone()),

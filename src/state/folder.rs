@@ -53,6 +53,14 @@ pub(super) fn replace_for_good(dir: &Path, path: &Path) -> io::Result<()> {
     sync_folder(dir)
 }
 
+/// Removes a file durably, if it is there.
+pub(super) fn remove_file(dir: &Path, path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done.and_then(|()| sync_folder(dir)),
+    }
+}
+
 /// Gives the file a second name, at no cost. There is always a file by the first. Where the file
 /// system has no such links there is no backup, and nothing depends on one.
 fn keep_backup(dir: &Path, path: &Path) {

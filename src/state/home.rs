@@ -36,6 +36,37 @@ impl Home {
         }
     }
 
+    /// Puts another state in the place of this one, as it is. What it has recorded must not be less
+    /// than what is recorded here, or the lineage another and nothing recorded here.
+    ///
+    /// # Errors
+    /// When it cannot be written. What is there then is the one or the other.
+    pub async fn install(&mut self, state: &State) -> Result<(), HomeError> {
+        match self {
+            Home::Local(home) => home.install(state),
+        }
+    }
+
+    /// Says of the state, for good, that it was moved to another home: whoever opens it is told so.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub async fn retire(&mut self, to: &str) -> Result<(), HomeError> {
+        match self {
+            Home::Local(home) => home.retire(to),
+        }
+    }
+
+    /// Takes back what [`retire`](Self::retire) has said, if it has: the state is at home again.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub async fn welcome(&mut self) -> Result<(), HomeError> {
+        match self {
+            Home::Local(home) => home.welcome(),
+        }
+    }
+
     /// Leaves the state as compact as it is worth.
     ///
     /// # Errors

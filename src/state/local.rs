@@ -6,6 +6,7 @@
 //!                 state.json.backup    the snapshot before, and
 //!                 journal.backup       what led from it to this one
 //!                 *.v1.backup          what it was before its format became another
+//!                 moved-to             the home to go on in, where it was moved
 //!                 lock, lock.json      who works on it (see `lock`)
 //! ```
 //!
@@ -28,7 +29,7 @@ use std::time::Duration;
 use self::load::{Files, Loaded, Older};
 use super::error::HomeError;
 use super::fence::Fence;
-use super::folder::{keep_original, make_folder, replace_file};
+use super::folder::{keep_original, make_folder, read_file, remove_file, replace_file};
 use super::journal::{self, Header};
 use super::lock::{self, Guard, LockError};
 use super::snapshot;
@@ -36,6 +37,7 @@ use super::{Entry, FORMAT, Format, State};
 
 const SNAPSHOT: &str = "state.json";
 const JOURNAL: &str = "journal";
+const MOVED: &str = "moved-to";
 
 /// A state and where it lives.
 #[derive(Debug)]
@@ -81,8 +83,29 @@ impl LocalHome {
     /// nothing is written until the first [`append`](Self::append).
     ///
     /// # Errors
-    /// When something cannot be read or is not what was written. Nothing is changed then.
+    /// When something cannot be read or is not what was written, or the state was moved elsewhere.
+    /// Nothing is changed then.
     pub fn open(dir: &Path) -> Result<Opened, HomeError> {
+        match Self::moved_to(dir)? {
+            Some(to) => Err(HomeError::Moved { path: dir.to_owned(), to }),
+            None => Self::open_even_if_moved(dir),
+        }
+    }
+
+    /// The home that the state of this folder was moved to, if it was.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn moved_to(dir: &Path) -> Result<Option<String>, HomeError> {
+        let text = read_file(&dir.join(MOVED))?;
+        Ok(text.map(|text| String::from_utf8_lossy(&text).trim().to_owned()))
+    }
+
+    /// The same as [`open`](Self::open) for whoever moves states.
+    ///
+    /// # Errors
+    /// When something cannot be read or is not what was written.
+    pub fn open_even_if_moved(dir: &Path) -> Result<Opened, HomeError> {
         let files = Files::read(dir)?;
         let journal = files.journal.as_ref().map(|journal| journal.stamp);
         let snapshot_bytes = files.snapshot.as_ref().map_or(0, |text| text.len() as u64);
@@ -218,6 +241,58 @@ impl LocalHome {
         }
         self.older = Older::default();
         Ok(())
+    }
+
+    /// Puts another state in the place of this one, as it is, and keeps what is replaced as backups.
+    /// Its serial must not be smaller than what is recorded: what the journal says must be in the
+    /// past of the new snapshot, should we not get as far as to replace both.
+    ///
+    /// # Errors
+    /// When the disk refuses, the lock is lost, or the serial is too small. What is there then is the
+    /// one state or the other.
+    pub fn install(&mut self, state: &State) -> Result<(), HomeError> {
+        if state.serial < self.serial || (self.serial > 0 && state.lineage != self.lineage) {
+            let path = self.dir.clone();
+            return Err(HomeError::OutOfStep { path, given: state.serial, recorded: self.serial });
+        }
+        self.ours()?;
+        self.keep_originals()?;
+        if self.journal.is_none() {
+            // A state that is sealed is never without its journal, and this one has none yet.
+            self.replace(SNAPSHOT, &snapshot::write_unsealed(state))?;
+        }
+        self.lineage.clone_from(&state.lineage);
+        self.format = state.format;
+        self.serial = state.serial;
+        let done = self.rewrite(state);
+        self.unsure |= done.is_err();
+        done
+    }
+
+    /// See [`Home::retire`](super::home::Home::retire). The files stay as they are.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the lock is lost.
+    pub fn retire(&mut self, to: &str) -> Result<(), HomeError> {
+        self.ours()?;
+        if let Some(state) = self.unmigrated.clone() {
+            self.rewrite(&state)?; // an older program does not know what it means to be moved
+        }
+        self.replace(MOVED, format!("{to}\n").as_bytes()).map(|_| ())
+    }
+
+    /// See [`Home::welcome`](super::home::Home::welcome).
+    ///
+    /// # Errors
+    /// When the disk refuses, or the lock is lost.
+    pub fn welcome(&mut self) -> Result<(), HomeError> {
+        self.ours()?;
+        let path = self.dir.join(MOVED);
+        remove_file(&self.dir, &path).map_err(|source| HomeError::Unwritable {
+            action: "remove",
+            path,
+            source,
+        })
     }
 
     /// Compacts where the journal has outgrown the snapshot, so that all the snapshots of a

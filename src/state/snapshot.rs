@@ -39,6 +39,16 @@ pub struct Snapshot {
 
 /// The text of a state.
 pub fn write(state: &State) -> Vec<u8> {
+    let body = body(state);
+    [seal(&body).as_bytes(), &body].concat()
+}
+
+/// The same as somebody would write it by hand: it needs no journal beside it.
+pub(super) fn write_unsealed(state: &State) -> Vec<u8> {
+    [b"{\n", &*body(state)].concat()
+}
+
+fn body(state: &State) -> Vec<u8> {
     let mut body = Body(Vec::new());
     body.field("format", &state.format);
     body.field("lineage", &state.lineage);
@@ -56,10 +66,7 @@ pub fn write(state: &State) -> Vec<u8> {
     for (field, value) in state.unknown.iter().filter(|(field, _)| *field != SEAL) {
         body.field(field, value);
     }
-    let body = body.finish();
-    let mut text = seal(&body).into_bytes();
-    text.extend_from_slice(&body);
-    text
+    body.finish()
 }
 
 /// The state of a text. The text is scratch space afterwards.

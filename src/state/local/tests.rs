@@ -2,6 +2,7 @@
 
 mod damage;
 mod migration;
+mod moving;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::Command;
