@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test crash-matrix lint bench-engine bench-aws need-cargo need-python
+.PHONY: help build demo test crash-matrix storms lint bench-engine bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -11,6 +11,7 @@ help:
 	@echo 'make demo          plan, apply, change and destroy two clusters in a test cloud on this machine'
 	@echo 'make test          all tests'
 	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (five minutes)'
+	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls?'
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make build         the program: target/debug/groundplan'
 	@echo 'make bench-engine  what the engine costs, without a cloud'
@@ -30,6 +31,10 @@ test: need-cargo need-python
 crash-matrix: need-cargo need-python
 	cargo build --quiet --bin groundplan
 	@tests/cloud/play tests/cloud/trials/crash_matrix.py "$(TARGET)/debug/groundplan" $(CRASH)
+
+storms: need-cargo need-python
+	cargo build --quiet --bin groundplan
+	@tests/cloud/play tests/cloud/trials/storms.py "$(TARGET)/debug/groundplan" $(STORMS)
 
 # Clippy and build share little of the AWS SDK, so both take their time the first time.
 lint: need-cargo

@@ -25,6 +25,10 @@ use super::watch::{Calls, Watch, Watcher};
 /// The tag that carries a creation's token.
 pub(crate) const TOKEN_TAG: &str = "groundplan.io/token";
 
+/// After this an answer will not come any more, and the call is made again or what it made is
+/// looked for. The slowest calls of ours, RunInstances and CreateNatGateway, take seconds.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
 /// Where AWS is and as whom.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -75,7 +79,7 @@ impl Aws {
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(Duration::from_secs(5))
-                    .read_timeout(Duration::from_secs(60))
+                    .read_timeout(ANSWERS_WITHIN)
                     .operation_timeout(Duration::from_secs(180))
                     .build(),
             )

@@ -102,7 +102,7 @@ impl Resource for Instance {
         set_at_creation: &["image", "user_data"],
         endures: true,
         usable: Usable::Created,
-        ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
+        ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
         identity: Identity::Token,

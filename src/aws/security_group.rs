@@ -45,7 +45,7 @@ mod calls {
     use crate::aws::ec2::{self, Described};
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
-    use crate::provider::{Class, ProviderError};
+    use crate::aws::replies::{existing, unproven};
 
     impl Manage for SecurityGroup {
         /// A name is taken once in a VPC: that it is taken by this very creation is success.
@@ -61,9 +61,9 @@ mod calls {
                 .tag_specifications(tags);
             match aws.call("ec2", "CreateSecurityGroup", call.send()).await {
                 Err(error) if error.is(&["InvalidGroup.Duplicate"]) => {
-                    match self.find(aws, creation).await? {
-                        Some(found) => Ok(found),
-                        None => Err(self.taken(aws, error).await?),
+                    match unproven(self.namesake(aws).await)? {
+                        Some(group) if !is_ours(aws, creation, &group) => Err(error),
+                        group => existing(found(group), error),
                     }
                 }
                 made => outputs("CreateSecurityGroup", made?.group_id()),
@@ -75,11 +75,8 @@ mod calls {
             aws: &Aws,
             creation: &Creation,
         ) -> Result<Option<SecurityGroupOutputs>> {
-            let found = match ec2::find::<types::SecurityGroup>(aws, &creation.token).await? {
-                None => self.by_name(aws).await?,
-                found => found,
-            };
-            found.map(|group| outputs("DescribeSecurityGroups", group.group_id())).transpose()
+            let group = self.namesake(aws).await?;
+            found(group.filter(|group| is_ours(aws, creation, group)))
         }
 
         async fn observe(
@@ -115,34 +112,31 @@ mod calls {
     }
 
     impl SecurityGroup {
-        /// The name is taken, by nothing of ours that can be seen. Where nobody at all can be seen
-        /// to have it, it was just taken, most likely by this creation: that passes.
-        async fn taken(&self, aws: &Aws, mut error: ProviderError) -> Result<ProviderError> {
+        /// Who has the name in the VPC, as far as can be seen.
+        async fn namesake(&self, aws: &Aws) -> Result<Option<types::SecurityGroup>> {
             let filters = vec![
                 ec2::filter("vpc-id", &[self.vpc.get().as_str()]),
                 ec2::filter("group-name", &[&self.name]),
-            ];
-            if types::SecurityGroup::describe(aws, filters).await?.is_empty() {
-                error.class = Class::Again;
-            }
-            Ok(error)
-        }
-
-        /// The cluster's group of this name, if it has lost its token. One with another token is
-        /// another creation's, one without the cluster's tag is somebody else's.
-        async fn by_name(&self, aws: &Aws) -> Result<Option<types::SecurityGroup>> {
-            let filters = vec![
-                ec2::filter("vpc-id", &[self.vpc.get().as_str()]),
-                ec2::filter("group-name", &[&self.name]),
-                ec2::by_cluster(aws),
             ];
             let found = types::SecurityGroup::describe(aws, filters).await?;
             Ok(found.into_iter().find(|group| {
                 group.group_name() == Some(&self.name)
                     && group.vpc_id() == Some(self.vpc.get().as_str())
-                    && ec2::token_of(group.tags()).is_none()
             }))
         }
+    }
+
+    /// Whether this creation has made it, or it is the cluster's and has lost its token. One with
+    /// another token is another creation's, one without the cluster's tag is somebody else's.
+    fn is_ours(aws: &Aws, creation: &Creation, group: &types::SecurityGroup) -> bool {
+        match ec2::token_of(group.tags()) {
+            Some(token) => token == creation.token,
+            None => group.tags().iter().any(|tag| tag.key() == Some(&aws.settings.cluster_tag)),
+        }
+    }
+
+    fn found(group: Option<types::SecurityGroup>) -> Result<Option<SecurityGroupOutputs>> {
+        group.map(|group| outputs("DescribeSecurityGroups", group.group_id())).transpose()
     }
 
     fn outputs(call: &str, id: Option<&str>) -> Result<SecurityGroupOutputs> {

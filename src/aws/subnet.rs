@@ -30,7 +30,7 @@ pub struct SubnetOutputs {
 impl Resource for Subnet {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc", "cidr", "zone"],
-        ready: Some(Wait { every_seconds: 1, within_seconds: 300 }),
+        ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
         identity: Identity::Name,
         ..Schema::of("subnet")
@@ -42,12 +42,14 @@ impl Resource for Subnet {
 mod calls {
 
     use aws_sdk_ec2::types::{self, ResourceType, SubnetState};
+    use ipnet::Ipv4Net;
 
     use super::{Subnet, SubnetOutputs};
     use crate::aws::Aws;
-    use crate::aws::ec2;
+    use crate::aws::ec2::{self, Described};
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::aws::replies::unproven;
     use crate::provider::{Class, ProviderError};
 
     impl Manage for Subnet {
@@ -60,8 +62,12 @@ mod calls {
                 .cidr_block(self.cidr.to_string())
                 .availability_zone(&self.zone)
                 .tag_specifications(tags);
-            let made = aws.call("ec2", "CreateSubnet", call.send()).await?;
-            outputs("CreateSubnet", made.subnet.as_ref())
+            match aws.call("ec2", "CreateSubnet", call.send()).await {
+                Err(error) if error.is(&["InvalidSubnet.Conflict"]) => {
+                    self.conflicting(aws, creation, error).await
+                }
+                made => outputs("CreateSubnet", made?.subnet.as_ref()),
+            }
         }
 
         async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<SubnetOutputs>> {
@@ -104,6 +110,35 @@ mod calls {
             let call = aws.ec2.delete_subnet().subnet_id(outputs.id.as_str());
             let deleted = aws.call("ec2", "DeleteSubnet", call.send()).await;
             ec2::fine_when(deleted, &["InvalidSubnetID.NotFound"])
+        }
+    }
+
+    impl Subnet {
+        /// Addresses are taken once in a VPC: that this very creation has taken them is success.
+        /// Where nobody is seen to have them, it was a moment ago, and not every server knows yet.
+        async fn conflicting(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+            mut conflict: ProviderError,
+        ) -> Result<SubnetOutputs> {
+            let here = vec![ec2::filter("vpc-id", &[self.vpc.get().as_str()])];
+            let all = unproven(types::Subnet::describe(aws, here).await)?;
+            let ours = |subnet: &&types::Subnet| {
+                ec2::token_of(subnet.tags()) == Some(creation.token.as_str())
+            };
+            if let Some(subnet) = all.iter().find(ours) {
+                return outputs("DescribeSubnets", Some(subnet));
+            }
+            if !all.iter().any(|subnet| self.overlaps(subnet)) {
+                conflict.class = Class::Again;
+            }
+            Err(conflict)
+        }
+
+        fn overlaps(&self, subnet: &types::Subnet) -> bool {
+            let cidr = subnet.cidr_block().and_then(|cidr| cidr.parse::<Ipv4Net>().ok());
+            cidr.is_some_and(|cidr| cidr.contains(&self.cidr) || self.cidr.contains(&cidr))
         }
     }
 

@@ -33,7 +33,7 @@ impl Resource for Vpc {
     const SCHEMA: Schema = Schema {
         replaced_by: &["cidr"],
         configures: true,
-        ready: Some(Wait { every_seconds: 1, within_seconds: 300 }),
+        ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 3,
         identity: Identity::Tag,
         ..Schema::of("vpc")

@@ -29,7 +29,7 @@ pub struct VpcEndpointOutputs {
 impl Resource for VpcEndpoint {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc", "service"],
-        ready: Some(Wait { every_seconds: 2, within_seconds: 600 }),
+        ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 2, within_seconds: 600 }),
         typical_seconds: 5,
         identity: Identity::Token,

@@ -650,3 +650,27 @@ async fn what_is_not_visible_yet_is_waited_for() {
     let early = account.aws.configure(request, outputs).await.expect_err("it is too early");
     assert_eq!(early.class, Class::Again, "{early}");
 }
+
+#[tokio::test]
+async fn what_is_taken_by_nobody_one_can_see_was_just_made() {
+    let account = Account::new();
+    let vpc = account.vpc().await;
+    account.cloud.delay("visible", 60.0);
+    let request = request("subnet.a", &subnet(&vpc, "10.0.0.0/20", "a"));
+    let made = account.aws.create(request.clone()).await.expect("a subnet");
+    let again = account.aws.create(request.clone()).await.expect_err("its addresses are taken");
+    assert_eq!(again.class, Class::Again, "{again}");
+    account.cloud.advance(60.0);
+    assert_eq!(account.aws.create(request).await.expect("the same one"), made);
+}
+
+#[tokio::test]
+async fn addresses_that_somebody_else_has_taken_are_refused() {
+    let account = Account::new();
+    let vpc = account.vpc().await;
+    account.bench().make("subnet.a", &inputs(&subnet(&vpc, "10.0.0.0/18", "a"))).await;
+    let within = request("subnet.b", &subnet(&vpc, "10.0.16.0/20", "b"));
+    let refused = account.aws.create(within).await.expect_err("its addresses are taken");
+    assert_eq!(refused.code.as_deref(), Some("InvalidSubnet.Conflict"));
+    assert_eq!(refused.class, Class::Refused, "{refused}");
+}

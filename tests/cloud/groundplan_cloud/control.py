@@ -1,6 +1,7 @@
 """The control endpoint: JSON over HTTP under /_groundplan/, per account (`?account=`)."""
 
 import json
+import random
 from urllib.parse import parse_qs
 
 from . import faults
@@ -117,6 +118,15 @@ def clear_faults(account, _, everywhere):
     return {}
 
 
+def throw_dice(account, wanted, everywhere):
+    """Other dice: which calls meet a fault of some probability."""
+    del everywhere
+    here = world(account)
+    with here.lock:
+        here.dice = random.Random(int(wanted["seed"]))
+    return {}
+
+
 def kill_at(account, wanted, everywhere):
     del everywhere
     kill = {"when": "before", "action": None, **wanted}
@@ -144,6 +154,7 @@ VERBS = {
     ("POST", "latency"): set_latency,
     ("POST", "faults"): add_fault,
     ("POST", "faults/clear"): clear_faults,
+    ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,
     ("GET", "inventory"): list_inventory,
 }

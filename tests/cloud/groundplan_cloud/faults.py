@@ -19,16 +19,22 @@ FIELDS = {
     "seconds",
     "probability",
 }
-KINDS = {"error", "drop", "delay", "throttle"}
+KINDS = {"error", "drop", "delay", "hang", "throttle"}
 THROTTLED = {
     "ec2": (503, "RequestLimitExceeded", "Request limit exceeded."),
     "s3": (503, "SlowDown", "Please reduce your request rate."),
 }
+# Longer than any client waits, and an end all the same.
+LONGEST_HANG = 600.0
 THROTTLED_ELSEWHERE = (400, "Throttling", "Rate exceeded")
 
 
 class Dropped(Exception):
     """The answer is lost: hang up without one."""
+
+
+class Hung(Dropped):
+    """The answer never comes: it is the client who hangs up, or we after so many seconds."""
 
 
 def new_fault(wanted):
@@ -60,6 +66,8 @@ def meet(world, call, when):
             time.sleep(fault["seconds"])
         elif fault["kind"] == "drop":
             raise Dropped
+        elif fault["kind"] == "hang":
+            raise Hung(fault["seconds"] or LONGEST_HANG)
         elif fault["kind"] == "throttle":
             answer = answer or error(call, *THROTTLED.get(call.service, THROTTLED_ELSEWHERE))
         else:

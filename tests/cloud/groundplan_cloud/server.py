@@ -5,6 +5,7 @@ control endpoint under /_groundplan/ goes past all of it and is never counted.
 """
 
 import io
+import select
 import socket
 import time
 import traceback
@@ -39,7 +40,9 @@ class Front:
         else:
             try:
                 status, headers, answer = self.aws(environ, body)
-            except faults.Dropped:
+            except faults.Dropped as dropped:
+                if isinstance(dropped, faults.Hung):
+                    wait_for_client_to_leave(environ["werkzeug.socket"], *dropped.args)
                 # Whatever is written after this goes nowhere; the client sees a closed connection.
                 environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                 status, headers, answer = 500, [], b""
@@ -98,6 +101,14 @@ class Front:
                 traceback.print_exc()
                 return faults.error(call, 500, "InternalFailure", f"the test cloud: {bug!r}")
         return seen["status"], seen["headers"], answer
+
+
+def wait_for_client_to_leave(connection, seconds):
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        readable, _, _ = select.select([connection], [], [], left)
+        if readable and not connection.recv(4096):
+            return
 
 
 def forbidden(call, environ):

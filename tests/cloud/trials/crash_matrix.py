@@ -77,9 +77,8 @@ class Trial:
         return not self.findings
 
     def __str__(self):
-        places = [
-            f"{kill} ({call})" for kill, call in itertools.zip_longest(self.kills, self.calls, fillvalue="-")
-        ]
+        died = itertools.zip_longest(self.kills, self.calls, fillvalue="not reached")
+        places = [f"{kill} ({call})" for kill, call in died]
         return f"{self.operation}, {self.home}: killed {', then '.join(places)}"
 
 
@@ -180,8 +179,7 @@ def labels(objects):
 def differences(wanted, there):
     """What is missing, what is too much, and which fields are otherwise."""
     for kind in sorted(wanted.keys() | there.keys()):
-        before = [row for row in wanted.get(kind, []) if row not in there.get(kind, [])]
-        after = [row for row in there.get(kind, []) if row not in wanted.get(kind, [])]
+        before, after = without(wanted, there, kind), without(there, wanted, kind)
         for row in before:
             other = next((one for one in after if one["label"] == row["label"]), None)
             if other is None:
@@ -192,6 +190,15 @@ def differences(wanted, there):
                 if row.get(name) != other.get(name):
                     yield f"{row['label']} {name}: {other.get(name)}, not {row.get(name)}"
         yield from (f"{row['label']} is there" for row in after)
+
+
+def without(some, others, kind):
+    """The rows of one that the other has not, or has less often."""
+    left = list(some.get(kind, []))
+    for row in others.get(kind, []):
+        if row in left:
+            left.remove(row)
+    return left
 
 
 def all_trials(home, lengths, options):
@@ -269,10 +276,11 @@ def tell(trials, lengths):
     for operation, length in lengths.items():
         died = {call for t in trials if t.operation == operation for call in t.calls}
         if died:
-            print(f"{operation}: {length} mutating calls; died at {len(died)} actions: {', '.join(sorted(died))}")
+            actions = ", ".join(sorted(died))
+            print(f"{operation}: {length} mutating calls; died at {len(died)} actions: {actions}")
     for trial in trials:
-        for finding in trial.findings:
-            print(f"\nFAILED {trial}\n  {finding}")
+        if trial.findings:
+            print("\n  ".join((f"\nFAILED {trial}", *trial.findings)))
 
 
 def arguments():
@@ -312,7 +320,8 @@ def main():
         for number, home in enumerate(options.homes):
             desks = []
             for job in range(options.jobs):
-                account = Account(endpoints[job % len(endpoints)], f"{310_000_000_000 + 1000 * number + job}")
+                endpoint = endpoints[job % len(endpoints)]
+                account = Account(endpoint, f"{310_000_000_000 + 1000 * number + job}")
                 folder = Path(options.scratch) / home / str(job)
                 desks.append(Desk(program, account, folder, HOMES[home]()))
             trials, lengths = matrix(home, desks, options)

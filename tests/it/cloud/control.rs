@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::config::retry::RetryConfig;
+use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::error::SdkError;
 use serde_json::{Value, json};
 
@@ -100,6 +101,43 @@ async fn an_answer_can_be_lost() {
     assert!(matches!(lost, Err(SdkError::DispatchFailure(_))), "{lost:?}");
     assert_eq!(account.cloud.inventory()["vpc"].as_array().map(Vec::len), Some(1));
     assert_eq!(account.cloud.requests()[0]["status"], 0);
+}
+
+#[tokio::test]
+async fn an_answer_may_never_come() {
+    let account = Account::new();
+    for (when, made) in [("before", 0), ("after", 1)] {
+        account.cloud.fault(&json!({ "action": "CreateVpc", "when": when, "kind": "hang" }));
+        let patience = Duration::from_millis(500);
+        let impatient = TimeoutConfig::builder().read_timeout(patience).build();
+        let call = account.once().create_vpc().cidr_block("10.0.0.0/16").customize();
+        let asked =
+            call.config_override(aws_sdk_ec2::config::Config::builder().timeout_config(impatient));
+        let began = Instant::now();
+        let answer = asked.send().await;
+        assert!(matches!(answer, Err(SdkError::DispatchFailure(_))), "{answer:?}");
+        assert!(began.elapsed() >= patience, "it is we who gave up");
+        let there = account.cloud.inventory()["vpc"].as_array().map_or(0, Vec::len);
+        assert_eq!(there, made, "{when}");
+    }
+}
+
+#[tokio::test]
+async fn other_dice_fall_otherwise() {
+    let account = Account::new();
+    let thrown = async |seed: u64| {
+        account.cloud.dice(seed);
+        account.cloud.fault(&json!({ "kind": "throttle", "probability": 0.5 }));
+        let mut fell = Vec::new();
+        for _ in 0..16 {
+            fell.push(account.once().describe_vpcs().send().await.is_ok());
+        }
+        account.cloud.clear_faults();
+        fell
+    };
+    let one = thrown(1).await;
+    assert_eq!(thrown(1).await, one);
+    assert_ne!(thrown(2).await, one);
 }
 
 #[tokio::test]

@@ -155,6 +155,11 @@ impl Cloud {
         self.control("POST", "faults", fault);
     }
 
+    /// Throws other dice for faults with a probability.
+    pub(crate) fn dice(&self, seed: u64) {
+        self.control("POST", "dice", &json!({ "seed": seed }));
+    }
+
     /// Takes all faults and the kill back.
     pub(crate) fn clear_faults(&self) {
         self.control("POST", "faults/clear", &Value::Null);
