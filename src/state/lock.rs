@@ -110,6 +110,17 @@ pub enum LockError {
     /// Somebody has it who has not said who it is.
     #[error("take the lock {}: another process has it", .0.display())]
     HeldUnnamed(PathBuf),
+    /// It was to be broken, and is not that of the holder that was named.
+    #[error("break the lock of {given}: {holder}, with the id {}", holder.id)]
+    OtherHolder {
+        /// The id that was given.
+        given: String,
+        /// Who has it.
+        holder: Box<Holder>,
+    },
+    /// It was to be broken, and nobody has it.
+    #[error("break the lock {}: nobody has it", .0.display())]
+    Free(PathBuf),
     /// It cannot be taken.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -129,6 +140,10 @@ impl LockError {
                 holder.pid, holder.host
             )),
             LockError::HeldUnnamed(_) => Some("wait for it to end".to_owned()),
+            LockError::OtherHolder { .. } => {
+                Some("make sure that this holder is gone, then break it by this id".to_owned())
+            }
+            LockError::Free(_) => None,
             LockError::Home(error) => error.hint(),
         }
     }

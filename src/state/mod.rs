@@ -5,8 +5,8 @@
 //! rejects histories that cannot have happened. Never talks to a cloud and never decides.
 //!
 //! - [`Entry`]: what can be recorded.
-//! - [`home`]: where a state lives; [`local`]: in a folder; [`lock`]: who works on it;
-//!   [`fence`]: whether it still does; [`error`]: what fails.
+//! - [`home`]: where a state lives; [`local`]: in a folder; [`remote`]: in a bucket; [`lock`]: who
+//!   works on it; [`fence`]: whether it still does; [`error`]: what fails.
 //! - [`snapshot`], [`journal`]: the text of the two halves, pure.
 
 mod entry;
@@ -17,6 +17,7 @@ pub mod home;
 pub mod journal;
 pub mod local;
 pub mod lock;
+pub mod remote;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
