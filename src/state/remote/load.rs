@@ -84,6 +84,18 @@ impl From<HomeError> for Hitch {
     }
 }
 
+/// What is wrong with a journal.
+enum Trouble {
+    /// It begins after this record, and there is no snapshot.
+    BeginsAfter(u64),
+    /// An object is missing.
+    Missing { key: String, because: String },
+    /// An object is not what was written there.
+    Group { key: String, error: GroupError },
+    /// It cannot be read.
+    Unread(HomeError),
+}
+
 #[derive(Clone, Copy)]
 struct Reading<'a> {
     bucket: &'a dyn Bucket,
@@ -114,12 +126,16 @@ impl Reading<'_> {
             }
             None => (None, None),
         };
-        let mut journal = self.journal(state).await?;
         if snapshot.is_none() && self.get(&self.place.backup()).await?.is_some() {
             return Err(Hitch::Gap(
                 self.missing_snapshot("its backup says that it was there").await,
             ));
         }
+        let journal = self.journal(state).await;
+        let mut journal = match journal {
+            Ok(journal) => journal,
+            Err(trouble) => return Err(self.explained(trouble).await),
+        };
         let mut state =
             journal.state.take().unwrap_or_else(|| State::new(Uuid::new_v4().to_string()));
         state.format.minor = latest(state.format.minor);
@@ -148,9 +164,9 @@ impl Reading<'_> {
     }
 
     /// Replays what the journal has after this state.
-    async fn journal(&self, state: Option<State>) -> Result<Journal, Hitch> {
+    async fn journal(&self, state: Option<State>) -> Result<Journal, Trouble> {
         let serial = state.as_ref().map_or(0, |state| state.serial);
-        let keys = self.list(&self.place.group(serial)).await?;
+        let keys = self.list(&self.place.group(serial)).await.map_err(Trouble::Unread)?;
         let mut journal = Journal { state, bytes: 0, objects: 0, warnings: Vec::new() };
         let (ours, others): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|key| self.place.first_of(key).is_some());
@@ -161,33 +177,52 @@ impl Reading<'_> {
         for keys in ours.chunks(AT_ONCE) {
             let objects = all(keys.iter().map(|key| self.get(key)).collect()).await;
             for (key, object) in keys.iter().zip(objects) {
-                self.replay(&mut journal, key, object?.as_ref()).await?;
+                let object = object.map_err(Trouble::Unread)?;
+                self.replay(&mut journal, key, object.as_ref())?;
             }
         }
         Ok(journal)
     }
 
     /// Moves the state by one object of the journal.
-    async fn replay(
+    fn replay(
         &self,
         journal: &mut Journal,
         key: &str,
         object: Option<&Object>,
-    ) -> Result<(), Hitch> {
+    ) -> Result<(), Trouble> {
         let first = self.place.first_of(key).expect("BUG: the others were set apart");
         let serial = journal.serial();
         if first > serial + 1 {
-            return Err(Hitch::Gap(self.gap(journal, first).await));
+            if journal.state.is_none() {
+                return Err(Trouble::BeginsAfter(first - 1));
+            }
+            let because = format!("the journal goes on with record {first}");
+            return Err(Trouble::Missing { key: self.place.group(serial + 1), because });
         }
+        let key = key.to_owned();
         let Some(object) = object else {
-            let because = "it was there a moment ago".to_owned();
-            return Err(Hitch::Gap(self.missing(key, because)));
+            return Err(Trouble::Missing { key, because: "it was there a moment ago".to_owned() });
         };
-        journal.replay(first, &object.bytes).map_err(|error| self.explained(key, first, error))?;
-        Ok(())
+        journal.replay(first, &object.bytes).map_err(|error| Trouble::Group { key, error })
     }
 
-    fn explained(&self, key: &str, first: u64, error: GroupError) -> HomeError {
+    async fn explained(&self, trouble: Trouble) -> Hitch {
+        match trouble {
+            Trouble::BeginsAfter(record) => {
+                let because = format!("the journal beside it begins after record {record}");
+                Hitch::Gap(self.missing_snapshot(&because).await)
+            }
+            Trouble::Missing { key, because } => {
+                let (path, hint) = (self.place.address(&key), self.restore(&key));
+                Hitch::Gap(HomeError::Missing { path, because, hint })
+            }
+            Trouble::Group { key, error } => Hitch::Final(self.unusable(&key, error)),
+            Trouble::Unread(error) => Hitch::Final(error),
+        }
+    }
+
+    fn unusable(&self, key: &str, error: GroupError) -> HomeError {
         let path = self.place.address(key);
         match error {
             GroupError::Empty => HomeError::Empty { path, hint: self.restore(key) },
@@ -199,26 +234,13 @@ impl Reading<'_> {
             }
             GroupError::Unusable(Unusable::Damaged(damage)) => {
                 let hint = format!(
-                    "{}; or move it and all that come after it elsewhere, which forgets record \
-                     {first} and all after it",
+                    "{}; or move it and all that come after it elsewhere, which forgets what they \
+                     have recorded",
                     self.restore(key)
                 );
                 HomeError::Damaged { path, damage, hint }
             }
         }
-    }
-
-    async fn gap(&self, journal: &Journal, next: u64) -> HomeError {
-        if journal.state.is_none() {
-            let because = format!("the journal beside it begins after record {}", next - 1);
-            return self.missing_snapshot(&because).await;
-        }
-        let because = format!("the journal goes on with record {next}");
-        self.missing(&self.place.group(journal.serial() + 1), because)
-    }
-
-    fn missing(&self, key: &str, because: String) -> HomeError {
-        HomeError::Missing { path: self.place.address(key), because, hint: self.restore(key) }
     }
 
     async fn missing_snapshot(&self, because: &str) -> HomeError {
@@ -256,8 +278,7 @@ impl Reading<'_> {
             None => None,
         };
         let from_backup = state.is_some();
-        // A future that may need itself must be boxed.
-        let journal = Box::pin(self.journal(state)).await.ok()?;
+        let journal = self.journal(state).await.ok()?;
         (journal.objects > 0 || from_backup).then(|| (journal.serial(), from_backup))
     }
 }

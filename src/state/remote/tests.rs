@@ -1,5 +1,9 @@
 //! What is written to a bucket is read back: in order, by one at a time, whatever gets lost.
 
+mod damage;
+mod holders;
+mod storm;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::{Instant, sleep};
