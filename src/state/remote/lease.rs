@@ -57,7 +57,8 @@ pub(super) async fn take(
     wait: Duration,
     lease: Duration,
 ) -> Result<RemoteGuard, LockError> {
-    let lease = lease.max(SHORTEST_LEASE);
+    // Others read it in whole seconds.
+    let lease = Duration::from_secs(lease.max(SHORTEST_LEASE).as_secs());
     let deadline = Instant::now() + wait;
     let (holder, mut watch) = (Holder::here(operation), Watch::default());
     loop {
