@@ -12,7 +12,7 @@
 //! further: a process that was stopped or a machine that was asleep notices before it does anything
 //! else. What it sent just before has half a lease to arrive before somebody else begins. A renewal
 //! that goes through after 3/4 opens the fence again: it is conditional on the last one, so nobody
-//! had the lock in between.
+//! had the lock in between. All of this holds as long as no clock runs 5/3 as fast as another.
 //!
 //! The lock alone cannot keep a write of a holder that was taken over from arriving late; that is
 //! what the places of journal objects are for (see [`remote`](super)).

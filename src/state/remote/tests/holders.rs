@@ -140,6 +140,26 @@ async fn a_write_that_arrives_after_the_takeover_finds_its_place_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_snapshot_that_arrives_after_the_takeover_becomes_the_backup_of_the_next() {
+    let bucket = FakeBucket::default();
+    let mut first = Engine::start(&bucket).await;
+    first.compact().await.unwrap();
+    first.record(&entries()[..3]).await.unwrap();
+    first.process.plan("PutObject", "state.json", Mishap::Late(Duration::from_secs(100)));
+    let late = first.state.serial;
+    let _ = tokio::time::timeout(Duration::from_millis(5), first.compact()).await;
+    first.process.kill();
+    sleep(Duration::from_secs(80)).await;
+    let mut second = Engine::start(&bucket).await;
+    second.record(&entries()[3..]).await.unwrap();
+    sleep(Duration::from_secs(30)).await;
+    second.compact().await.unwrap();
+    let backup = &mut bucket.objects()[&place().backup()].clone();
+    assert_eq!(crate::state::snapshot::read(backup).unwrap().state.serial, late);
+    assert_eq!(seen(&bucket).await, second.state);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_that_arrives_before_the_first_of_the_next_holder_is_kept_and_that_one_reads_again()
 {
     let bucket = FakeBucket::default();
