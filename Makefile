@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench-engine bench-aws need-cargo need-python
+.PHONY: help build demo test crash-matrix lint bench-engine bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -10,6 +10,7 @@ TARGET = $$(cargo metadata --format-version 1 --no-deps | \
 help:
 	@echo 'make demo          plan, apply, change and destroy two clusters in a test cloud on this machine'
 	@echo 'make test          all tests'
+	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (five minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make build         the program: target/debug/groundplan'
 	@echo 'make bench-engine  what the engine costs, without a cloud'
@@ -24,6 +25,11 @@ demo: need-cargo need-python
 
 test: need-cargo need-python
 	cargo test
+
+# CRASH='--every 10' takes a sample, CRASH=--help says what else there is.
+crash-matrix: need-cargo need-python
+	cargo build --quiet --bin groundplan
+	@tests/cloud/play tests/cloud/trials/crash_matrix.py "$(TARGET)/debug/groundplan" $(CRASH)
 
 # Clippy and build share little of the AWS SDK, so both take their time the first time.
 lint: need-cargo

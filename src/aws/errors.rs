@@ -111,6 +111,10 @@ fn class(call: &str, code: &str, message: &str) -> Option<Class> {
         "AuthFailure" if message.contains("does not belong to you") => Class::Again,
         "Gateway.NotAttached" if refers_to_what_settles => Class::Again,
         _ if is_lack_of_capacity(code) => Class::Again,
+        // The token has made something with other parameters (a presigned address in the user data
+        // differs from launch to launch), or what is terminated by now. EC2 keeps tokens that long
+        // (EC2 developer guide, "Ensuring idempotency").
+        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" => Class::Spent,
         "InternalError"
         | "InternalFailure"
         | "InternalServerError"
@@ -287,7 +291,7 @@ mod tests {
 
     #[test]
     fn codes_decide_what_the_engine_may_do() {
-        use Class::{Again, Refused, Unknown};
+        use Class::{Again, Refused, Spent, Unknown};
         for (call, code, message, class) in [
             ("RunInstances", "RequestLimitExceeded", "", Again),
             ("CreateRole", "Throttling", "Rate exceeded", Again),
@@ -326,7 +330,8 @@ mod tests {
             ("RunInstances", "UnauthorizedOperation", "", Refused),
             ("RunInstances", "InvalidAMIID.NotFound", "", Refused),
             ("RunInstances", "VcpuLimitExceeded", "", Refused),
-            ("RunInstances", "IdempotentParameterMismatch", "", Refused),
+            ("RunInstances", "IdempotentParameterMismatch", "", Spent),
+            ("RunInstances", "IdempotentInstanceTerminated", "", Spent),
             ("CreateNatGateway", "AuthFailure", "eipalloc-1 does not belong to you", Again),
             ("CreateVpc", "AuthFailure", "not able to validate the credentials", Refused),
             ("CreateVpc", "VpcLimitExceeded", "", Refused),

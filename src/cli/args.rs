@@ -1,17 +1,20 @@
 //! The arguments as they are typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit::Exit;
+use crate::state::place::Place;
 
 const ABOUT: &str = "\
 Turns an OpenShift install-config.yaml into AWS infrastructure whose machines carry the metadata \
 options (IMDSv2) that the config asks for.
 
 `plan` shows what would be done and why, `apply` does it, `destroy` takes it all down again. What \
-exists is recorded in a state folder beside you, so a run that was cut off goes on where it was.
+exists is recorded in a state, in a folder beside you unless `--state` names another home, so a run \
+that was cut off goes on where it was.
 
 Credentials, profiles, regions and endpoints work as in every AWS tool: AWS_PROFILE, \
 AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the rest.";
@@ -44,9 +47,21 @@ pub struct Common {
     /// The install-config.
     #[arg(long, global = true, value_name = "FILE", default_value = "install-config.yaml")]
     pub config: PathBuf,
-    /// The folder with the states of clusters, one folder each.
-    #[arg(long, global = true, value_name = "DIR", default_value = "state")]
-    pub state_dir: PathBuf,
+    /// The home of the states of clusters: a folder, with a folder for each of them.
+    #[arg(
+        long,
+        alias = "state-dir",
+        global = true,
+        value_name = "HOME",
+        default_value = "state",
+        env = "GROUNDPLAN_STATE"
+    )]
+    pub state: Place,
+    /// How long to wait for another run that works on the same cluster: `90s`, `5m`. Without it the
+    /// command ends at once, saying who that is.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          value_parser = duration)]
+    pub lock_timeout: Duration,
     /// What `openshift-install create ignition-configs` wrote: bootstrap.ign, master.ign,
     /// worker.ign and metadata.json. Without it machines boot, but no cluster forms.
     #[arg(long, global = true, value_name = "DIR")]
@@ -83,6 +98,7 @@ pub enum Command {
     Destroy(Destroy),
     Show(Show),
     Graph(Graph),
+    Unlock(Unlock),
 }
 
 /// Checks the install-config, and asks nobody.
@@ -199,6 +215,37 @@ pub struct Show {
     pub full: bool,
 }
 
+/// Takes the lock away from a run that cannot be ended.
+///
+/// A run that dies has let go of its lock, and one on this host can be ended: neither needs this. It
+/// is for a run on a host that is out of reach, while the state is on a file system that both share.
+/// ID is what the refused command said. The run that had the lock finds out before it records
+/// anything or calls anything that changes AWS, and ends; the next run goes on where it was.
+///
+/// Example:
+///   groundplan unlock 1f0c7a52-9d3b-4c61-8a55-3f6f3f1f2a01
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Refused, Exit::Usage]))]
+pub struct Unlock {
+    /// Which holding of the lock is meant, so that nobody else loses it.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+    /// Even if the run is alive on this host.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Which cluster is meant.
+#[derive(Clone, Debug, Args)]
+pub struct Of {
+    /// The cluster's name, instead of an install-config.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+}
+
 /// Draws what the install-config asks for: each resource, and what it needs.
 ///
 /// Asks AWS only what the state does not know yet, and writes nothing.
@@ -223,6 +270,16 @@ pub enum Format {
     Dot,
     /// Mermaid, as Markdown pages draw it.
     Mermaid,
+}
+
+/// `90s`, `5m`, `1h30m`; nothing is `0`.
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
 }
 
 fn codes(exits: &[Exit]) -> String {
@@ -255,8 +312,30 @@ mod tests {
         let Command::Plan(plan) = parsed.command else { panic!("not a plan") };
         assert!(plan.refresh && !plan.full && !plan.detailed_exitcode);
         assert_eq!(parsed.common.config, PathBuf::from("install-config.yaml"));
-        assert_eq!(parsed.common.state_dir, PathBuf::from("state"));
+        assert_eq!(parsed.common.state, Place::Folder("state".into()));
+        assert_eq!(parsed.common.lock_timeout, Duration::ZERO);
         assert_eq!(parsed.common.parallelism, 32);
+    }
+
+    #[test]
+    fn a_home_is_named_by_its_old_name_too() {
+        for flag in ["--state", "--state-dir"] {
+            let line = ["groundplan", "plan", flag, "elsewhere"];
+            let parsed = Arguments::try_parse_from(line).unwrap();
+            assert_eq!(parsed.common.state, Place::Folder("elsewhere".into()));
+        }
+        let wrong = ["groundplan", "plan", "--state", "gs://bucket"];
+        let message = Arguments::try_parse_from(wrong).unwrap_err().to_string();
+        assert!(message.contains("nothing is known of gs://"), "{message}");
+    }
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!(["0", "90s", "5m", "1h30m"].map(seconds), [Ok(0), Ok(90), Ok(300), Ok(5400)]);
+        for wrong in ["", "30", "-5m", "soon", "5 parsecs"] {
+            assert!(duration(wrong).unwrap_err().contains("`90s`"), "{wrong}");
+        }
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl HomeError {
 fn write_hint(source: &io::Error) -> Option<String> {
     let hint = match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "make the folder writable, or name another one with --state-dir"
+            "make the folder writable, or name another one with --state"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space and run it again: what was recorded before is kept"

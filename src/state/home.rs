@@ -44,8 +44,20 @@ impl Home {
     /// What stands between whoever has lost the lock and the cloud.
     pub fn fence(&self) -> Fence {
         match self {
-            Home::Local(_) => Fence::open(),
+            Home::Local(home) => home.fence(),
             Home::Remote(home) => home.fence(),
+        }
+    }
+
+    /// Gives the lock back where the home holds one, so that nobody need wait until it runs out. To be
+    /// called however a run ends; the home writes nothing after it.
+    ///
+    /// # Errors
+    /// When it cannot be given back: then others must wait.
+    pub async fn leave(&mut self) -> Result<(), HomeError> {
+        match self {
+            Home::Local(_) => Ok(()), // whose lock goes with it
+            Home::Remote(home) => home.leave().await,
         }
     }
 

@@ -5,9 +5,10 @@
 //! rejects histories that cannot have happened. Never talks to a cloud and never decides.
 //!
 //! - [`Entry`]: what can be recorded.
-//! - [`home`]: where a state lives; [`local`]: in a folder; [`remote`]: in a bucket; [`lock`]: who
-//!   works on it; [`fence`]: whether it still does; [`error`]: what fails.
-//! - [`snapshot`], [`journal`]: the text of the two halves, pure.
+//! - [`place`]: where a state lives, as it is typed; [`home`]: the same, opened; [`local`]: in a
+//!   folder; [`remote`]: in a bucket; [`lock`]: who works on it; [`fence`]: whether it still does;
+//!   [`error`]: what fails.
+//! - [`snapshot`], [`journal`]: the text of the two halves, pure; `migrate`: of older programs.
 
 mod entry;
 pub mod error;
@@ -17,6 +18,8 @@ pub mod home;
 pub mod journal;
 pub mod local;
 pub mod lock;
+mod migrate;
+pub mod place;
 pub mod remote;
 pub mod snapshot;
 #[cfg(test)]
@@ -32,14 +35,15 @@ use sha2::{Digest, Sha256};
 pub use self::entry::{Entry, IllegalEntry};
 use crate::graph::{Address, Ref};
 
-/// Newer majors are refused; unknown fields of newer minors survive a round trip.
+/// Newer majors are refused, older ones are migrated; unknown fields of newer minors survive a round
+/// trip.
 ///
 /// A minor may add fields to the state and to a [`Record`]; a field it adds to an [`Entry`] is one
 /// of the record that the entry is about. Everything else it takes a major for.
-pub const FORMAT: Format = Format { major: 1, minor: 0 };
+pub const FORMAT: Format = Format { major: 2, minor: 0 };
 
 /// The version of the state format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Format {
     /// Grows when older programs would misread the state.
     pub major: u32,

@@ -14,17 +14,17 @@
 //! compaction deletes what the snapshot before knows, but never the first object of one of the last
 //! [`RUNS`](super::RUNS) runs: those are the places where holders that are gone would write.
 //!
-//! - [`bucket`]: what a bucket must be able to do; [`place`]: which objects there are.
+//! - [`bucket`]: what a bucket must be able to do; [`layout`]: which objects there are.
 //! - [`lease`]: the lock, its guard and its fence.
 //!
 //! Take the lock, then open. [`read`] needs no lock.
 
 pub mod bucket;
 mod compact;
+pub mod layout;
 pub mod lease;
 mod load;
 mod lock;
-pub mod place;
 mod surely;
 #[cfg(test)]
 mod tests;
@@ -36,16 +36,16 @@ use std::time::Duration;
 
 pub use self::bucket::Bucket;
 use self::bucket::Condition;
+pub use self::layout::Layout;
 use self::lease::{Held, not_written, patience};
 pub use self::lease::{LEASE, RemoteGuard, SHORTEST_LEASE};
 use self::load::{Loaded, Stored, load, restore_hint};
-pub use self::place::Place;
 use self::surely::{Write, Wrote};
 use super::error::HomeError;
 use super::fence::Fence;
 use super::home::Written;
 use super::journal::{self, Header};
-use super::lock::{Holder, LockError};
+use super::lock::{BreakError, Broken, LockError};
 use super::{Entry, Format, State};
 
 /// A state and where it lives.
@@ -72,25 +72,28 @@ pub struct Glance {
 ///
 /// # Errors
 /// When something cannot be read or is not what was written.
-pub async fn read(bucket: &Arc<dyn Bucket>, place: &Place) -> Result<Option<Glance>, HomeError> {
+pub async fn read(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<Option<Glance>, HomeError> {
     let loaded = load(&**bucket, place, patience(LEASE)).await?;
     let is_new = loaded.is_new();
     let Loaded { state, warnings, .. } = loaded;
     Ok((!is_new).then_some(Glance { state, warnings }))
 }
 
-/// Breaks the lock of the holder with this id, for somebody who knows that it is gone, and says whose
-/// it was. Should it live all the same, it writes nothing more to the state, but may go on calling
-/// until its next renewal, for a quarter of its lease.
+/// Takes the lock away from the holder with this id, for somebody who knows that it is gone; `None`
+/// where nobody has it. Should it live all the same, it writes nothing more to the state, but may go
+/// on calling until its next renewal, for a quarter of its lease. One that runs on this host is spared
+/// unless `even_alive`, since it can be ended.
 ///
 /// # Errors
-/// [`LockError::OtherHolder`] and [`LockError::Free`] where it is not this holder's.
-pub async fn unlock(
+/// When somebody else holds it, or one that runs here does, or the bucket refuses. Nothing is changed
+/// then.
+pub async fn break_open(
     bucket: &Arc<dyn Bucket>,
-    place: &Place,
+    place: &Layout,
     id: &str,
-) -> Result<Holder, LockError> {
-    lease::unlock(bucket, place, id).await
+    even_alive: bool,
+) -> Result<Option<Broken>, BreakError> {
+    lease::break_open(bucket, place, id, even_alive).await
 }
 
 /// Makes what is recorded durable in a bucket. One for each holding of the lock.
@@ -101,6 +104,8 @@ pub struct RemoteHome {
     format: Format,
     snapshot: Option<Stored>,
     progress: Arc<Mutex<Progress>>,
+    /// Held as long as the home is, where it was given.
+    guard: Option<RemoteGuard>,
 }
 
 /// How far the bucket is.
@@ -130,7 +135,7 @@ impl RemoteHome {
     /// When somebody still has it then, or it cannot be taken.
     pub async fn lock(
         bucket: &Arc<dyn Bucket>,
-        place: &Place,
+        place: &Layout,
         operation: &str,
         wait: Duration,
         lease: Duration,
@@ -147,6 +152,9 @@ impl RemoteHome {
         let held = Arc::clone(guard.held());
         let mut loaded = load(&*held.bucket, &held.place, patience(held.lease)).await?;
         nothing_is_lost(&held, &loaded.state)?;
+        loaded.warnings.extend(guard.taken_from().map(|holder| {
+            format!("the lock was taken over from one that is taken to be gone: {holder}")
+        }));
         if loaded.is_new() {
             loaded.warnings.extend(versions_warning(&held).await);
         }
@@ -168,12 +176,29 @@ impl RemoteHome {
             format: state.format,
             snapshot,
             progress: Arc::new(Mutex::new(progress)),
+            guard: None,
         };
         Ok(Opened { home, state, warnings })
     }
 
+    /// Keeps the lock, which must be the one that this was opened with, until [`leave`](Self::leave).
+    pub fn hold(&mut self, guard: RemoteGuard) {
+        self.guard = Some(guard);
+    }
+
+    /// Gives the lock back, if the home holds it. Nothing is written any more.
+    ///
+    /// # Errors
+    /// As [`RemoteGuard::release`].
+    pub async fn leave(&mut self) -> Result<(), HomeError> {
+        match self.guard.take() {
+            Some(guard) => guard.release().await,
+            None => Ok(()),
+        }
+    }
+
     /// Where it is.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &Layout {
         &self.held.place
     }
 

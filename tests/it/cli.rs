@@ -1,8 +1,10 @@
 //! Whole runs of the program against the test cloud: what people and scripts see.
 
+mod crash;
 mod life;
 mod refusals;
 mod saved_plans;
+mod states;
 mod trouble;
 
 use std::path::PathBuf;
@@ -57,10 +59,12 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self {
-            cloud: cloud::shared(),
-            folder: tempfile::tempdir().expect("a temporary folder"),
-        };
+        Self::on(cloud::shared())
+    }
+
+    /// A desk for work on this account.
+    fn on(cloud: Cloud) -> Self {
+        let desk = Self { cloud, folder: tempfile::tempdir().expect("a temporary folder") };
         desk.write_config("Required", "a");
         desk
     }

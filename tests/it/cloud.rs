@@ -3,6 +3,7 @@
 //! These are tests of a test's tool: whatever they show, the kinds' tests may lean on.
 
 mod compute;
+mod consistency;
 mod control;
 mod network;
 mod services;

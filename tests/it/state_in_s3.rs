@@ -11,7 +11,7 @@ use groundplan::aws::{Encryption, StateBucket, StateBucketSettings};
 use groundplan::state::error::HomeError;
 use groundplan::state::remote::bucket::{Condition, Etag, Put};
 use groundplan::state::remote::{
-    Bucket, LEASE, Opened, Place, RemoteGuard, RemoteHome, SHORTEST_LEASE, read, unlock,
+    Bucket, LEASE, Layout, Opened, RemoteGuard, RemoteHome, SHORTEST_LEASE, break_open, read,
 };
 use groundplan::state::{Entry, Run, State};
 use serde_json::json;
@@ -66,8 +66,8 @@ impl Account {
         Arc::new(self.bucket_with(self.settings()))
     }
 
-    fn place(&self) -> Place {
-        Place::parse(&format!("s3://{}/clusters", self.name), "prod").expect("a place")
+    fn place(&self) -> Layout {
+        Layout::new(&self.name, "clusters/prod")
     }
 
     async fn lock(&self, wait: Duration, lease: Duration) -> RemoteGuard {
@@ -158,7 +158,7 @@ async fn the_second_is_told_who_is_first_and_has_it_when_it_is_given_back() {
     let error = RemoteHome::lock(&bucket, &place, "destroy", NOW, LEASE).await.unwrap_err();
     assert!(error.is_held());
     assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
-    let error = unlock(&bucket, &place, "another").await.unwrap_err();
+    let error = break_open(&bucket, &place, "another", true).await.unwrap_err();
     assert!(error.to_string().contains(&guard.holder().id), "{error}");
     let waiting = tokio::spawn(async move {
         let wait = Duration::from_secs(20);
@@ -264,7 +264,7 @@ async fn a_bucket_that_is_not_there_is_named_with_what_makes_it() {
     let account = Account::new().await;
     let settings = StateBucketSettings { name: "nobodys".to_owned(), ..account.settings() };
     let bucket: Arc<dyn Bucket> = Arc::new(account.bucket_with(settings));
-    let place = Place::parse("s3://nobodys/clusters", "prod").unwrap();
+    let place = Layout::new("nobodys", "clusters/prod");
     let error = read(&bucket, &place).await.unwrap_err();
     assert_eq!(error.to_string(), "read s3://nobodys/clusters/prod/state.json");
     assert!(error.hint().unwrap().contains("aws s3 mb s3://nobodys"), "{:?}", error.hint());

@@ -25,13 +25,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::bucket::{Bucket, Condition, Etag, Object};
+use super::layout::Layout;
 use super::lock::{Lock, Watch, fence_after};
-use super::place::Place;
 use super::surely::{Patience, Unwritten, Write, Wrote, asked};
 use crate::provider::ProviderError;
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;
-use crate::state::lock::{Holder, LockError};
+use crate::state::lock::{BreakError, Broken, Holder, LockError};
 
 /// The lease that is taken unless somebody asks for another.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ pub(super) fn patience(lease: Duration) -> Patience {
 /// When somebody still has it then, or it cannot be taken.
 pub(super) async fn take(
     bucket: &Arc<dyn Bucket>,
-    place: &Place,
+    place: &Layout,
     operation: &str,
     wait: Duration,
     lease: Duration,
@@ -95,32 +95,26 @@ pub(super) async fn take(
     }
 }
 
-/// Breaks the lock of a holder, for somebody who knows that it is gone. A holder that lives all the
-/// same writes nothing more to the state, and notices at its next renewal.
-///
-/// # Errors
-/// When the lock is not, or no longer, that of the holder with this id, or cannot be broken.
-pub(super) async fn unlock(
+/// Takes the lock away from the holder with this id; `None` where nobody has it.
+pub(super) async fn break_open(
     bucket: &Arc<dyn Bucket>,
-    place: &Place,
+    place: &Layout,
     id: &str,
-) -> Result<Holder, LockError> {
+    even_alive: bool,
+) -> Result<Option<Broken>, BreakError> {
     loop {
         let found = Found::look(bucket, place, patience(LEASE)).await?;
-        let holder = match found.lock.holder.clone() {
-            Some(holder) if holder.id == id => holder,
-            Some(holder) => {
-                return Err(LockError::OtherHolder {
-                    given: id.to_owned(),
-                    holder: Box::new(holder),
-                });
-            }
-            None => return Err(LockError::Free(place.address(&place.lock()))),
-        };
+        let Some(holder) = found.lock.holder.clone().map(Box::new) else { return Ok(None) };
+        if holder.id != id {
+            return Err(BreakError::Another { given: id.to_owned(), holder: Some(holder) });
+        }
+        if holder.is_alive() == Some(true) && !even_alive {
+            return Err(BreakError::Alive(holder));
+        }
         let write = found.replaced_by(place, &found.lock.given_back());
         match write.make(&**bucket, &Fence::open(), patience(LEASE)).await {
-            Ok(Wrote::Done(_)) => return Ok(holder),
-            Ok(Wrote::Taken(_)) => (), // it was renewed, or broken by somebody else
+            Ok(Wrote::Done(_)) => return Ok(Some(Broken { holder: Some(holder) })),
+            Ok(Wrote::Taken(_)) => (), // it was renewed, or given back
             Err(unwritten) => {
                 return Err(not_written("unlock", place, &place.lock(), unwritten).into());
             }
@@ -137,7 +131,7 @@ struct Found {
 impl Found {
     async fn look(
         bucket: &Arc<dyn Bucket>,
-        place: &Place,
+        place: &Layout,
         patience: Patience,
     ) -> Result<Self, HomeError> {
         let key = place.lock();
@@ -155,19 +149,19 @@ impl Found {
         (!over).then(|| holder.clone())
     }
 
-    fn replaced_by(&self, place: &Place, lock: &Lock) -> Write {
+    fn replaced_by(&self, place: &Layout, lock: &Lock) -> Write {
         let etag = self.object.as_ref().map(|object| &object.etag);
         Write { key: place.lock(), bytes: lock.text(), condition: Condition::unchanged(etag) }
     }
 }
 
-pub(super) fn not_read(place: &Place, key: &str, source: ProviderError) -> HomeError {
+pub(super) fn not_read(place: &Layout, key: &str, source: ProviderError) -> HomeError {
     HomeError::Bucket { action: "read", path: place.address(key), source }
 }
 
 pub(super) fn not_written(
     action: &'static str,
-    place: &Place,
+    place: &Layout,
     key: &str,
     unwritten: Unwritten,
 ) -> HomeError {
@@ -258,7 +252,7 @@ async fn keep_renewing(held: Arc<Held>) {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) bucket: Arc<dyn Bucket>,
-    pub(super) place: Place,
+    pub(super) place: Layout,
     pub(super) lease: Duration,
     epoch: AtomicU64,
     /// The last record known to be durable, told with the next renewal.
@@ -396,7 +390,7 @@ impl Held {
         let lock = found.and_then(|object| Lock::read(&self.place, object).ok());
         match lock.and_then(|lock| lock.holder) {
             Some(holder) => format!("somebody else took the lock: {holder}"),
-            None => "somebody has broken the lock".to_owned(),
+            None => "the lock was taken away from this run".to_owned(),
         }
     }
 

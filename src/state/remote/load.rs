@@ -7,8 +7,8 @@
 use uuid::Uuid;
 
 use super::bucket::{Bucket, Etag, Object};
+use super::layout::Layout;
 use super::lease::not_read;
-use super::place::Place;
 use super::surely::{Patience, asked};
 use crate::provider::{ProviderError, all};
 use crate::state::error::{Damage, HomeError, Unusable};
@@ -50,7 +50,7 @@ pub(super) struct Stored {
 /// Reads the state at this place. Where there is nothing, it is a new one.
 pub(super) async fn load(
     bucket: &dyn Bucket,
-    place: &Place,
+    place: &Layout,
     patience: Patience,
 ) -> Result<Loaded, HomeError> {
     let reading = Reading { bucket, place, patience };
@@ -99,7 +99,7 @@ enum Trouble {
 #[derive(Clone, Copy)]
 struct Reading<'a> {
     bucket: &'a dyn Bucket,
-    place: &'a Place,
+    place: &'a Layout,
     patience: Patience,
 }
 
@@ -284,7 +284,7 @@ impl Reading<'_> {
 }
 
 /// The command that shows which versions of an object can be brought back.
-pub(super) fn restore_hint(place: &Place, key: &str) -> String {
+pub(super) fn restore_hint(place: &Layout, key: &str) -> String {
     format!(
         "restore its last good version; the bucket may have kept some: aws s3api \
          list-object-versions --bucket {} --prefix {key}",
@@ -355,8 +355,10 @@ impl Journal {
     }
 }
 
+/// What a journal without a snapshot begins with.
 fn begun(header: &Header) -> State {
-    State { format: header.format, ..State::new(header.lineage.clone()) }
+    let format = if header.format.major == FORMAT.major { header.format } else { FORMAT };
+    State { format, ..State::new(header.lineage.clone()) }
 }
 
 #[allow(clippy::unnecessary_min_or_max, reason = "nothing is below 0, but a minor is not always 0")]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::bucket::{Etag, Object};
-use super::place::Place;
+use super::layout::Layout;
 use crate::state::error::{Damage, HomeError};
 use crate::state::lock::Holder;
 
@@ -54,7 +54,7 @@ impl Default for Lock {
 }
 
 impl Lock {
-    pub(super) fn read(place: &Place, object: &Object) -> Result<Self, HomeError> {
+    pub(super) fn read(place: &Layout, object: &Object) -> Result<Self, HomeError> {
         serde_json::from_slice(&object.bytes).map_err(|error| {
             let path = place.address(&place.lock());
             let hint =
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_says_is_kept() {
-        let place = Place::parse("s3://acme", "prod").unwrap();
+        let place = Layout::new("acme", "prod");
         let mut newer: Value = serde_json::from_slice(&lock().text()).unwrap();
         newer["reason"] = "upgrade".into();
         let bytes = serde_json::to_vec(&newer).unwrap();
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_damaged_lock_is_named_with_what_removes_it() {
-        let place = Place::parse("s3://acme", "prod").unwrap();
+        let place = Layout::new("acme", "prod");
         for text in ["", "{", "null", "{\"holder\":null}"] {
             let bytes = text.as_bytes().to_vec();
             let error = Lock::read(&place, &Object { bytes, ..seen("a", None) }).unwrap_err();

@@ -1,6 +1,6 @@
 """Everything an account has, in a form two runs can be compared by: AWS's random ids are replaced by
 what things are called, and what AWS makes by itself (default VPC, main route tables, default groups,
-listed images) is left out. `ids` has the real ones, by type."""
+listed images) is left out. `ids` has the real ones, by type, and `tags` what each is tagged."""
 
 import json
 
@@ -41,6 +41,7 @@ def normalised(account, found):
         "total": len(found),
         "objects": {kind: sorted(rows, key=text) for kind, rows in sorted(objects.items())},
         "ids": {kind: sorted(known) for kind, known in sorted(ids.items())},
+        "tags": {row[2]: row[4] for row in sorted(found, key=lambda row: row[2])},
     }
 
 
@@ -61,6 +62,9 @@ def unlisted(account):
                 labels[vpc.id] = "vpc:default"
         for subnet in ec2.describe_subnets():
             labels[subnet.id] = f"subnet:default:{subnet.availability_zone}"
+        for table in ec2.route_tables.values():
+            if table.main_association_id is not None:
+                labels[table.id] = "route_table:main"
     return labels
 
 

@@ -241,19 +241,6 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn what_was_just_made_may_not_be_seen_yet() {
-    let account = Account::new();
-    account.cloud.delay("visible", 60.0);
-    let vpc = account.vpc().await;
-    let describe = || account.ec2.describe_vpcs().vpc_ids(&vpc).send();
-    assert_eq!(refused(describe().await), "InvalidVpcID.NotFound");
-    let listed = account.ec2.describe_vpcs().send().await.expect("VPCs");
-    assert!(listed.vpcs().iter().all(|one| one.vpc_id() != Some(&vpc)));
-    account.cloud.advance(60.0);
-    describe().await.expect("now it is");
-}
-
-#[tokio::test]
 async fn a_dry_run_changes_nothing() {
     let account = Account::new();
     let create = account.ec2.create_vpc().cidr_block("10.0.0.0/16").dry_run(true).send().await;

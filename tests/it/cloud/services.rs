@@ -14,7 +14,7 @@ use aws_sdk_route53::types::{
 use super::{Account, filter, refused, tagged};
 
 impl Account {
-    async fn balancer(&self, subnet: &str) -> LoadBalancer {
+    pub(super) async fn balancer(&self, subnet: &str) -> LoadBalancer {
         let made = self.create_balancer(subnet, LoadBalancerSchemeEnum::Internal).await;
         made.expect("a load balancer").load_balancers()[0].clone()
     }
@@ -35,7 +35,7 @@ impl Account {
         request.r#type(LoadBalancerTypeEnum::Network).scheme(scheme).send()
     }
 
-    async fn target_group(&self, vpc: &str) -> String {
+    pub(super) async fn target_group(&self, vpc: &str) -> String {
         let request = self.elb.create_target_group().name("group").vpc_id(vpc).port(6443);
         let request = request.protocol(ProtocolEnum::Tcp).target_type(TargetTypeEnum::Ip);
         let made = request.send().await.expect("a target group");

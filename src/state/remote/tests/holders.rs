@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::*;
-use crate::state::lock::LockError;
+use crate::state::lock::{BreakError, LockError};
 
 async fn lock(bucket: &FakeBucket, wait: Duration) -> Result<RemoteGuard, LockError> {
     RemoteHome::lock(&way(&bucket.process()), &place(), "apply", wait, LEASE).await
@@ -90,6 +90,7 @@ async fn l3_a_holder_that_was_stopped_is_fenced_off_before_and_refused_after_the
         }
     });
     let guard = lock(&bucket, 2 * LEASE).await.unwrap();
+    assert_eq!(guard.taken_from().unwrap().id, first.guard.holder().id);
     assert_eq!(*passed.lock().unwrap(), Some(false), "both could have called at once");
 
     let Opened { mut home, mut state, .. } = RemoteHome::open(&guard).await.unwrap();
@@ -189,24 +190,26 @@ async fn who_was_taken_over_before_it_read_anything_does_not_begin() {
     Engine::start(&bucket).await.end().await;
     process.resume();
     let why = is_fenced(RemoteHome::open(&guard).await);
-    assert!(why.contains("broken"), "{why}");
+    assert!(why.contains("the lock was taken away"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn l4_a_lock_is_broken_by_the_id_of_its_holder_only() {
+async fn l4_a_lock_is_taken_away_by_the_id_of_its_holder_only() {
     let bucket = FakeBucket::default();
     let mut engine = Engine::start(&bucket).await;
     let (somebody, id) = (way(&bucket.process()), engine.guard.holder().id.clone());
-    let error = unlock(&somebody, &place(), "another").await.unwrap_err();
-    let LockError::OtherHolder { given, holder } = &error else { panic!("{error}") };
+    let error = break_open(&somebody, &place(), "another", true).await.unwrap_err();
+    let BreakError::Another { given, holder: Some(holder) } = &error else { panic!("{error}") };
     assert_eq!((given.as_str(), &holder.id), ("another", &id));
-    assert!(error.to_string().contains(&id), "{error}");
+    assert!(error.hint().unwrap().contains(&id), "{error}");
+    let error = break_open(&somebody, &place(), &id, false).await.unwrap_err();
+    assert!(matches!(error, BreakError::Alive(_)), "this process runs: {error}");
     engine.record(&[create("base", 1)]).await.unwrap();
     assert!(lock(&bucket, NOW).await.unwrap_err().is_held());
 
-    assert_eq!(unlock(&somebody, &place(), &id).await.unwrap().id, id);
-    let error = unlock(&somebody, &place(), &id).await.unwrap_err();
-    assert!(matches!(error, LockError::Free(_)), "{error}");
+    let broken = break_open(&somebody, &place(), &id, true).await.unwrap().unwrap();
+    assert_eq!(broken.holder.unwrap().id, id);
+    assert!(break_open(&somebody, &place(), &id, true).await.unwrap().is_none());
     let second = Engine::start(&bucket).await;
     assert_eq!(second.guard.epoch(), 2);
     is_fenced(engine.record(&[created("base", Status::Ready)]).await);
@@ -215,27 +218,38 @@ async fn l4_a_lock_is_broken_by_the_id_of_its_holder_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_whose_lock_was_broken_notices_at_its_next_renewal() {
+async fn one_that_nobody_can_see_is_taken_to_be_gone_by_whoever_says_so() {
     let bucket = FakeBucket::default();
     let engine = Engine::start(&bucket).await;
+    pretend(&bucket, |holder| holder["host"] = "elsewhere".into());
     let id = &engine.guard.holder().id;
-    unlock(&way(&bucket.process()), &place(), id).await.unwrap();
-    sleep(LEASE / 4 + Duration::from_secs(1)).await;
-    let why = is_fenced(engine.home.fence().pass());
-    assert!(why.contains("somebody has broken the lock"), "{why}");
+    break_open(&way(&bucket.process()), &place(), id, false).await.unwrap().unwrap();
+    lock(&bucket, NOW).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_is_broken_once_though_the_answer_is_lost_or_it_is_renewed_meanwhile() {
+async fn a_holder_whose_lock_was_taken_away_notices_at_its_next_renewal() {
+    let bucket = FakeBucket::default();
+    let engine = Engine::start(&bucket).await;
+    let id = &engine.guard.holder().id;
+    break_open(&way(&bucket.process()), &place(), id, true).await.unwrap();
+    sleep(LEASE / 4 + Duration::from_secs(1)).await;
+    let why = is_fenced(engine.home.fence().pass());
+    assert!(why.contains("the lock was taken away from this run"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_taken_away_once_though_the_answer_is_lost_or_it_is_renewed_meanwhile() {
     let bucket = FakeBucket::default();
     let engine = Engine::start(&bucket).await;
     let (id, process) = (&engine.guard.holder().id, bucket.process());
     process.plan("PutObject", "lock.json", Mishap::LostAnswer);
-    unlock(&way(&process), &place(), id).await.unwrap();
+    break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
     let second = Engine::start(&bucket).await;
     process.plan("PutObject", "lock.json", Mishap::Busy);
     sleep(LEASE / 4 - Duration::from_millis(120)).await;
-    unlock(&way(&process), &place(), &second.guard.holder().id).await.unwrap();
+    let id = &second.guard.holder().id;
+    break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
     assert_eq!(process.requests()["PutObject"], 2 + 3, "busy, renewed meanwhile, done");
 }
 
@@ -348,6 +362,18 @@ async fn what_was_given_back_lets_nothing_pass_and_is_free_at_once() {
     guard.release().await.unwrap();
     is_fenced(home.append(&[create("base", 1)]).await);
     assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_home_that_holds_its_lock_gives_it_back_when_it_is_left() {
+    let bucket = FakeBucket::default();
+    let Engine { guard, mut home, .. } = Engine::start(&bucket).await;
+    home.hold(guard);
+    home.append(&[create("base", 1)]).await.unwrap();
+    home.leave().await.unwrap();
+    is_fenced(home.append(&[created("base", Status::Ready)]).await);
+    assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 2);
+    home.leave().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ SUBJECTS = [
     # Around everything above: what they raise must not be remembered, what they return may be.
     "tokens",
     "visibility",
+    "visibility_elsewhere",
     "pages",
     "dry_run",
 ]

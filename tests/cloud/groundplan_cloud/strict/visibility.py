@@ -1,9 +1,10 @@
-"""Eventual consistency: what was just created is not described yet (delay `visible`)."""
+"""Eventual consistency in EC2: what was just created is not described yet (delay `visible`), though
+calls that refer to it go through."""
 
 from moto.ec2.responses import EC2Response
 
 from ..world import world_of
-from .mend import refuse, replace
+from .mend import mend, refuse, replace
 
 # Creating method: where its answer has what was made.
 CREATIONS = {
@@ -43,13 +44,22 @@ DESCRIPTIONS = {
 }
 
 
+def hide(here, keys):
+    """Hides what is new; what was answered once more is not."""
+    if here.delays["visible"] > 0:
+        until = here.now() + here.delays["visible"]
+        here.hidden.update({key: here.hidden.get(key, until) for key in keys})
+
+
+def hidden_in(here):
+    now = here.now()
+    return {key for key, until in here.hidden.items() if until > now}
+
+
 def hiding(made):
     def method(self, moto):
         answer = moto()
-        here = world_of(self)
-        if here.delays["visible"] > 0:
-            until = here.now() + here.delays["visible"]
-            here.hidden.update({new: here.hidden.get(new, until) for new in made(answer._result)})
+        hide(world_of(self), made(answer._result))
         return answer
 
     return method
@@ -57,9 +67,7 @@ def hiding(made):
 
 def looking(field, ids, code):
     def method(self, moto):
-        here = world_of(self)
-        now = here.now()
-        hidden = {which for which, until in here.hidden.items() if until > now}
+        hidden = hidden_in(world_of(self))
         for wanted in self._get_param(ids) or []:
             if wanted in hidden:
                 refuse(code, f"The ID '{wanted}' does not exist")
@@ -71,6 +79,16 @@ def looking(field, ids, code):
         return answer
 
     return method
+
+
+@mend(EC2Response)
+def describe_tags(self, moto):
+    hidden = hidden_in(world_of(self))
+    answer = moto()
+    answer._result["Tags"] = [
+        tag for tag in answer._result["Tags"] if tag["resource_id"] not in hidden
+    ]
+    return answer
 
 
 def is_hidden(one, hidden):

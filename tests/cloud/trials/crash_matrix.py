@@ -1,0 +1,329 @@
+"""Kills groundplan at every call that changes something, runs it again, and looks at what there is.
+
+    make crash-matrix
+    tests/cloud/play tests/cloud/trials/crash_matrix.py PROGRAM --every 10 --operations destroy
+
+For `apply` and `destroy` of a small but complete cluster, and for each k: SIGKILL at the k-th
+mutating call, before it takes effect or after, when its answer is lost. Then the same command again,
+which must end well. With two kills, the second run dies as well, at a call chosen by a seed.
+
+Afterwards the account must be as after a run that nobody disturbed (for `apply` also: the next plan
+is empty; for `destroy`: only the strangers are left, untouched). Counted besides: orphans, which
+carry the cluster's tag and are not on record, right after each kill and at the end; and duplicates,
+two of what there should be one of.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import queue
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clouds import Account, Cloud
+from desks import HOMES, Desk
+
+OPERATIONS = ("apply", "destroy")
+WHENS = ("before", "after")
+# Long enough that kills also meet what is still pending, short enough to be many.
+DELAYS = {
+    "instance_pending": 0.2,
+    "instance_shutting_down": 0.2,
+    "load_balancer_interfaces": 0.3,
+    "load_balancer_provisioning": 0.2,
+    "nat_gateway_deleting": 0.2,
+    "nat_gateway_pending": 0.2,
+    "vpc_endpoint_deleting": 0.2,
+}
+COUNTS = ("ok", "orphans", "duplicates", "plan not empty", "rerun failed", "differs", "not reached")
+
+
+@dataclass(frozen=True)
+class Kill:
+    call: int
+    when: str
+
+    def __str__(self):
+        return f"{self.when} call {self.call}"
+
+
+@dataclass
+class Trial:
+    home: str
+    operation: str
+    kills: tuple
+    # What came of it.
+    counts: Counter = field(default_factory=Counter)
+    calls: list = field(default_factory=list)
+    findings: list = field(default_factory=list)
+
+    def row(self):
+        when = self.kills[0].when if len(self.kills) == 1 else "two kills"
+        return self.home, self.operation, when
+
+    def find(self, what, said, times=1):
+        self.counts[what] += times
+        self.findings.append(f"{what}: {said}")
+
+    def conclude(self):
+        if not self.findings:
+            self.counts["ok"] += 1
+        return not self.findings
+
+    def __str__(self):
+        places = [
+            f"{kill} ({call})" for kill, call in itertools.zip_longest(self.kills, self.calls, fillvalue="-")
+        ]
+        return f"{self.operation}, {self.home}: killed {', then '.join(places)}"
+
+
+class Worker(threading.Thread):
+    """One account, in which one trial follows the other."""
+
+    def __init__(self, desk, trials, report):
+        super().__init__(daemon=True)
+        self.desk, self.trials, self.report = desk, trials, report
+        self.bare = self.built = None
+        self.lengths = {}
+        # Whether the cluster stands, as it should, for the next destroy.
+        self.standing = False
+
+    def measure(self):
+        """Runs both once without disturbing them: what there should be, and how many calls it takes."""
+        self.bare = self.desk.clear(**DELAYS)
+        applied = self.desk.run("apply")
+        self.built = self.desk.inventory()
+        destroyed = self.desk.run("destroy")
+        self.lengths = {"apply": applied.mutating, "destroy": destroyed.mutating}
+        if (applied.code, destroyed.code) != (0, 0) or self.desk.inventory() != self.bare:
+            raise SystemExit(f"error: undisturbed runs fail\n{applied.err}\n{destroyed.err}")
+
+    def run(self):
+        try:
+            if not self.bare:
+                self.measure()
+            while True:
+                for trial in self.trials.get_nowait():
+                    self.play(trial)
+                    self.report(trial)
+        except queue.Empty:
+            pass
+        except BaseException as error:  # a thread's end must not look like success
+            self.report(error)
+
+    def play(self, trial):
+        if trial.operation == "apply":
+            self.desk.clear(**DELAYS)
+        elif not self.standing:
+            self.desk.clear(**DELAYS)
+            ran = self.desk.run("apply")
+            if ran.code != 0:
+                raise SystemExit(f"error: an undisturbed apply fails\n{ran.err}")
+        self.standing = False
+        self.crash(trial)
+        self.finish(trial)
+        good = trial.conclude()
+        self.standing = good and trial.operation == "apply"
+
+    def crash(self, trial):
+        for kill in trial.kills:
+            ran = self.desk.run(trial.operation, kill=kill)
+            if not ran.was_killed():
+                if ran.code != 0:
+                    trial.find("rerun failed", said(ran))
+                trial.counts["not reached"] += 1
+                return
+            trial.calls.append(ran.killed_at())
+            orphans = self.desk.orphans()
+            if orphans:
+                trial.find("orphans", f"after the kill: {', '.join(orphans)}", len(orphans))
+
+    def finish(self, trial):
+        ran = self.desk.run(trial.operation)
+        if ran.code != 0:
+            trial.find("rerun failed", said(ran))
+        if trial.operation == "apply":
+            planned = self.desk.run("plan", "--detailed-exitcode")
+            if planned.code != 0:
+                trial.find("plan not empty", said(planned))
+        self.compare(trial, self.built if trial.operation == "apply" else self.bare)
+
+    def compare(self, trial, wanted):
+        there = self.desk.inventory()
+        if there != wanted:
+            trial.find("differs", "; ".join(differences(wanted, there)))
+        orphans = self.desk.orphans()
+        if orphans:
+            trial.find("orphans", f"at the end: {', '.join(orphans)}", len(orphans))
+        doubled = labels(there) - labels(wanted)
+        doubled = {label: n for label, n in doubled.items() if label in labels(wanted)}
+        if doubled:
+            trial.find("duplicates", ", ".join(doubled), sum(doubled.values()))
+
+
+def said(ran):
+    """The end of what a run said, and its exit code."""
+    lines = (ran.err.strip() or ran.out.strip()).splitlines()
+    return f"exit code {ran.code}: {' / '.join(line.strip() for line in lines[-12:])}"
+
+
+def labels(objects):
+    return Counter(row["label"] for rows in objects.values() for row in rows)
+
+
+def differences(wanted, there):
+    """What is missing, what is too much, and which fields are otherwise."""
+    for kind in sorted(wanted.keys() | there.keys()):
+        before = [row for row in wanted.get(kind, []) if row not in there.get(kind, [])]
+        after = [row for row in there.get(kind, []) if row not in wanted.get(kind, [])]
+        for row in before:
+            other = next((one for one in after if one["label"] == row["label"]), None)
+            if other is None:
+                yield f"{row['label']} is missing"
+                continue
+            after.remove(other)
+            for name in sorted(row.keys() | other.keys()):
+                if row.get(name) != other.get(name):
+                    yield f"{row['label']} {name}: {other.get(name)}, not {row.get(name)}"
+        yield from (f"{row['label']} is there" for row in after)
+
+
+def all_trials(home, lengths, options):
+    """Every k, before and after; and every k once more with a second kill somewhere after it."""
+    dice = random.Random(options.seed)
+    for operation in options.operations:
+        length = lengths[operation]
+        calls = range(1, length + 1, options.every)
+        for call, when in itertools.product(calls, WHENS):
+            yield Trial(home, operation, (Kill(call, when),))
+        for call in calls:
+            # The second run begins where the first one died, more or less.
+            second = dice.randint(1, max(1, length - call))
+            kills = (Kill(call, dice.choice(WHENS)), Kill(second, dice.choice(WHENS)))
+            yield Trial(home, operation, kills)
+
+
+def in_rounds(trials):
+    """A destroy follows an apply: its cluster is then there already."""
+    by_operation = {o: [t for t in trials if t.operation == o] for o in OPERATIONS}
+    pairs = itertools.zip_longest(by_operation["apply"], by_operation["destroy"])
+    return [[trial for trial in pair if trial] for pair in pairs]
+
+
+class Progress:
+    """One line, over and over on a terminal and now and then elsewhere."""
+
+    EVERY = 10.0
+
+    def __init__(self, total):
+        self.total, self.done, self.failed = total, 0, 0
+        self.began = self.told = time.monotonic()
+        self.over_and_over = sys.stderr.isatty()
+
+    def step(self, good):
+        self.done += 1
+        self.failed += not good
+        now = time.monotonic()
+        if self.over_and_over or now - self.told > self.EVERY or self.done == self.total:
+            self.told = now
+            end = "\r" if self.over_and_over and self.done < self.total else "\n"
+            line = f"{self.done} of {self.total} trials, {self.failed} failed, {now - self.began:.0f} s"
+            print(line, end=end, file=sys.stderr, flush=True)
+
+
+def matrix(home, desks, options):
+    """All trials of one home, shared among the desks. The first desk says how many there are."""
+    answers, rounds = queue.Queue(), queue.Queue()
+    workers = [Worker(desk, rounds, answers.put) for desk in desks]
+    workers[0].measure()
+    trials = list(all_trials(home, workers[0].lengths, options))
+    for one in in_rounds(trials):
+        rounds.put(one)
+    progress = Progress(len(trials))
+    for worker in workers:
+        worker.start()
+    for _ in trials:
+        answer = answers.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        progress.step(not answer.findings)
+    return trials, workers[0].lengths
+
+
+def tell(trials, lengths):
+    columns = ("home", "operation", "killed", "trials", *COUNTS)
+    widths = [max(len(column), 9) for column in columns]
+    print("  ".join(f"{column:>{width}}" for column, width in zip(columns, widths)))
+    for row in dict.fromkeys(trial.row() for trial in trials):
+        of_row = [trial for trial in trials if trial.row() == row]
+        counts = sum((trial.counts for trial in of_row), Counter())
+        cells = [*row, len(of_row), *(counts[name] for name in COUNTS)]
+        print("  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths)))
+    print()
+    for operation, length in lengths.items():
+        died = {call for t in trials if t.operation == operation for call in t.calls}
+        if died:
+            print(f"{operation}: {length} mutating calls; died at {len(died)} actions: {', '.join(sorted(died))}")
+    for trial in trials:
+        for finding in trial.findings:
+            print(f"\nFAILED {trial}\n  {finding}")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="crash_matrix.py", description=__doc__.splitlines()[0])
+    parser.add_argument("program")
+    parser.add_argument("endpoint", help="a test cloud that serves already")
+    parser.add_argument("scratch", help="an empty folder")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th call only")
+    parser.add_argument("--operations", type=names(OPERATIONS), default=list(OPERATIONS))
+    parser.add_argument("--homes", type=names(HOMES), default=list(HOMES))
+    parser.add_argument("--jobs", type=int, default=8, metavar="J", help="trials at a time")
+    parser.add_argument(
+        "--clouds", type=int, default=os.cpu_count() or 1, help="test clouds, each on a CPU of its own"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="chooses where the second kill is")
+    return parser.parse_args()
+
+
+def names(known):
+    def parse(text):
+        wanted = text.split(",")
+        if set(wanted) - set(known):
+            raise argparse.ArgumentTypeError(f"there is {', '.join(known)}")
+        return wanted
+
+    return parse
+
+
+def main():
+    options = arguments()
+    began = time.monotonic()
+    program = str(Path(options.program).resolve())
+    more = [Cloud() for _ in range(options.clouds - 1)]
+    try:
+        endpoints = [options.endpoint, *(cloud.endpoint for cloud in more)]
+        failed = False
+        for number, home in enumerate(options.homes):
+            desks = []
+            for job in range(options.jobs):
+                account = Account(endpoints[job % len(endpoints)], f"{310_000_000_000 + 1000 * number + job}")
+                folder = Path(options.scratch) / home / str(job)
+                desks.append(Desk(program, account, folder, HOMES[home]()))
+            trials, lengths = matrix(home, desks, options)
+            tell(trials, lengths)
+            failed |= any(trial.findings for trial in trials)
+    finally:
+        for cloud in more:
+            cloud.end()
+    print(f"\nThat took {time.monotonic() - began:.0f} seconds.")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

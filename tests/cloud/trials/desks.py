@@ -1,0 +1,201 @@
+"""A folder to work in, an account to work on, and the program: what every trial is made of."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import strangers
+
+CLUSTER = "demo"
+DOMAIN = f"{CLUSTER}.example.com"
+# Longer than any run takes: readiness, and looking for what nobody answered about, are minutes.
+RUN_WITHIN = 300
+TOKEN = re.compile("gp-[0-9a-f]{40}")
+
+CONFIG = """\
+apiVersion: v1
+metadata:
+  name: demo
+baseDomain: example.com
+publish: Internal
+controlPlane:
+  name: master
+  replicas: 1
+  platform:
+    aws:
+      zones: [us-west-2a]
+      type: m5.2xlarge
+      metadataService:
+        authentication: Required
+compute:
+  - name: worker
+    replicas: 0
+    platform:
+      aws:
+        zones: [us-west-2a]
+        type: m5.xlarge
+platform:
+  aws:
+    region: us-west-2
+    amiID: ami-0abcdef1234567890
+pullSecret: '{"auths": {"registry.example.com": {"auth": "dHJpYWw6bm90LWEtc2VjcmV0"}}}'
+sshKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKpRZWsi/BMcSfF3zpnLXKzlbTHC1C5QCzHMN3nhjW4x trial
+"""
+
+
+class LocalHome:
+    """A state in a folder.
+
+    Every home says how it is named on the command line, what it needs in the account, and which
+    objects there are the home itself and no part of any cluster. Its own calls to the cloud, if
+    any, are calls like all others: a trial may kill the program at each of them.
+    """
+
+    name = "local"
+
+    def arguments(self, desk):
+        return ["--state-dir", str(desk.folder / "state")]
+
+    def prepare(self, desk):
+        shutil.rmtree(desk.folder / "state", ignore_errors=True)
+
+    def is_home(self, identity):
+        del identity
+        return False
+
+
+HOMES = {home.name: home for home in [LocalHome]}
+
+
+class Desk:
+    def __init__(self, program, account, folder, home):
+        self.program, self.account, self.home = program, account, home
+        self.folder = Path(folder)
+        # Buckets are named after it, and bucket names belong to the whole cloud.
+        self.infra_id = f"{CLUSTER}-{account.number[-5:]}"
+        self.folder.mkdir(parents=True)
+        (self.folder / "install-config.yaml").write_text(CONFIG)
+        self.write_assets(self.folder / "assets")
+
+    def write_assets(self, folder):
+        folder.mkdir()
+        for role in ("bootstrap", "master", "worker"):
+            ignition = {"ignition": {"version": "3.2.0"}, "passwd": {"users": [{"name": role}]}}
+            (folder / f"{role}.ign").write_text(json.dumps(ignition))
+        metadata = {
+            "clusterName": CLUSTER,
+            "clusterID": "7a5bb1c5-2c46-4a5e-9d4b-2f8f2a0f9f10",
+            "infraID": self.infra_id,
+            "aws": {"region": "us-west-2"},
+        }
+        (folder / "metadata.json").write_text(json.dumps(metadata))
+
+    def clear(self, **delays):
+        """An account with nothing in it but strangers, and no state. Answers with the inventory."""
+        self.account.reset()
+        self.home.prepare(self)
+        self.account.post("delays", **delays)
+        strangers.plant(self.account, self.infra_id, DOMAIN)
+        return self.inventory()
+
+    def inventory(self):
+        """What there is, in a form two runs can be compared by, but for the home of the state."""
+        objects = self.account.inventory()["objects"]
+        stripped = {
+            kind: [row for row in rows if not self.home.is_home(row["label"].partition(":")[2])]
+            for kind, rows in objects.items()
+        }
+        return {kind: comparable(rows) for kind, rows in stripped.items() if rows}
+
+    def command(self, *words):
+        words = list(words)
+        if words[0] in ("apply", "destroy"):
+            words.append("--auto-approve")
+        if words[0] in ("apply", "plan"):
+            words += ["--assets", "assets"]
+        return [self.program, *words, *self.home.arguments(self)]
+
+    def run(self, *words, kill=None):
+        """Runs it to its end, or to its k-th mutating call."""
+        # The shell waits until the kill knows its pid, and is then replaced by the program.
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh", *self.command(*words)],
+            cwd=self.folder,
+            env=self.account.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            self.account.post("requests/clear")
+            if kill:
+                self.account.post("kill_at", pid=child.pid, call=kill.call, when=kill.when)
+            out, err = child.communicate("go\n", timeout=RUN_WITHIN)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out, err = child.communicate()
+            err += f"\nstill running after {RUN_WITHIN} s"
+        finally:
+            child.kill()  # whatever happened to us in between
+            child.wait()
+        self.account.post("faults/clear")
+        return Ran(child.returncode, out, err, self.account.get("requests"))
+
+    def state(self):
+        """What is recorded; a run that was killed early has recorded nothing."""
+        ran = self.run("show", "--json")
+        return json.loads(ran.out) if ran.code == 0 else {"resources": {}, "deposed": {}}
+
+    def orphans(self):
+        """What carries the cluster's tag and is neither on record nor announced."""
+        state = self.state()
+        on_record = json.dumps(state)
+        announced = set()
+        lives = [*state["resources"].items()]
+        lives += [(a, life) for a, all in state.get("deposed", {}).items() for life in all]
+        for address, life in lives:
+            announced.add(token(self.infra_id, address, life["generation"]))
+        found = []
+        for identity, tags in self.account.inventory()["tags"].items():
+            ours = tags.get(f"kubernetes.io/cluster/{self.infra_id}") == "owned"
+            # A volume is its instance's: made with it, gone with it.
+            if not ours or identity.startswith("vol-") or self.home.is_home(identity):
+                continue
+            name = identity.removeprefix("arn:aws:s3:::")
+            if name not in on_record and tags.get("groundplan.io/token") not in announced:
+                found.append(identity)
+        return found
+
+
+class Ran:
+    def __init__(self, code, out, err, log):
+        self.code, self.out, self.err, self.log = code, out, err, log
+        self.total, self.mutating = log["total"], log["mutating"]
+
+    def was_killed(self):
+        return self.code == -9
+
+    def killed_at(self):
+        """The call that got no answer."""
+        lost = [call["action"] for call in self.log["requests"] if call["status"] == 0]
+        return lost[0] if lost else "?"
+
+
+def comparable(rows):
+    """Another attempt has another token, and where the bootstrap machine finds its Ignition is a
+    presigned address, which says when it was signed."""
+    rows = json.loads(TOKEN.sub("gp-some", json.dumps(rows, default=str)))
+    for row in rows:
+        if row["label"].endswith("-bootstrap") and row.get("user_data"):
+            row["user_data"] = "some"
+    return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
+
+
+def token(infra_id, address, generation):
+    """As the program makes it (`src/state/mod.rs`): known before the call, on the object after."""
+    digest = hashlib.sha256(f"{infra_id}\n{address}\n{generation}".encode()).digest()
+    return f"gp-{digest[:20].hex()}"

@@ -1,0 +1,134 @@
+//! Killed at a call that changes something, and run again: a slice of `make crash-matrix`, which
+//! does it at every such call, twice in a row, and says more of what it found.
+
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::Desk;
+use crate::support::cloud::Cloud;
+
+/// Kills are this many, spread over a run from its first call to its last.
+const PLACES: usize = 4;
+const WHENS: [&str; 2] = ["before", "after"];
+
+#[test]
+fn killed_anywhere_and_run_again_it_ends_the_same() {
+    // A cloud of its own: this many runs at once would slow down whoever shares it.
+    let cloud = Cloud::start();
+    let undisturbed = Undisturbed::measured_on(&Desk::on(cloud.another_account()));
+    std::thread::scope(|scope| {
+        for place in 0..PLACES {
+            for when in WHENS {
+                let desk = Desk::on(cloud.another_account());
+                let undisturbed = &undisturbed;
+                scope.spawn(move || undisturbed.is_what_comes_of(&desk, place, when));
+            }
+        }
+    });
+}
+
+/// What runs come to when nobody kills them.
+struct Undisturbed {
+    /// A stranger's network, which is there before and after.
+    bare: Value,
+    built: Value,
+    calls_of_apply: usize,
+    calls_of_destroy: usize,
+}
+
+impl Undisturbed {
+    fn measured_on(desk: &Desk) -> Self {
+        plant_a_stranger(desk);
+        let bare = desk.cloud.inventory();
+        let calls_of = |command: &str| {
+            desk.cloud.clear_requests();
+            desk.expect(0, &[command, "--auto-approve"]);
+            desk.cloud.mutating_calls()
+        };
+        let calls_of_apply = calls_of("apply");
+        let built = comparable(desk);
+        let calls_of_destroy = calls_of("destroy");
+        assert_eq!(desk.cloud.inventory(), bare);
+        Self { bare, built, calls_of_apply, calls_of_destroy }
+    }
+
+    /// Kills an apply and then a destroy at the same part of their ways, and runs each again.
+    fn is_what_comes_of(&self, desk: &Desk, place: usize, when: &str) {
+        plant_a_stranger(desk);
+        let told = |command: &str, calls: usize| {
+            let call = 1 + place * (calls - 1) / (PLACES - 1);
+            desk.kill(&[command, "--auto-approve"], call, when);
+            desk.expect(0, &[command, "--auto-approve"]);
+            format!("{command} killed {when} call {call} of {calls}, and run again")
+        };
+        let story = told("apply", self.calls_of_apply);
+        assert_eq!(comparable(desk), self.built, "{story}");
+        desk.expect(0, &["plan", "--detailed-exitcode"]);
+        let story = told("destroy", self.calls_of_destroy);
+        assert_eq!(desk.cloud.inventory(), self.bare, "{story}");
+    }
+}
+
+impl Desk {
+    /// Starts the program and has it killed at its `call`-th mutating call.
+    pub(super) fn kill(&self, arguments: &[&str], call: usize, when: &str) -> Output {
+        let program = self.command(arguments);
+        // The shell waits until the cloud knows its pid, and is then replaced by the program.
+        let mut gate = Command::new("/bin/sh");
+        gate.args(["-c", r#"read -r _ && exec "$0" "$@" </dev/null"#]);
+        gate.arg(program.get_program()).args(program.get_args());
+        gate.current_dir(self.folder.path()).env_clear();
+        gate.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = gate.spawn().expect("a shell");
+        self.cloud.kill_at(child.id(), call, when);
+        let opened = child.stdin.take().expect("BUG: stdin is piped").write_all(b"go\n");
+        opened.expect("the shell listens");
+        let output = child.wait_with_output().expect("waited for");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(9), "{arguments:?} ended by itself: {said}");
+        output
+    }
+}
+
+fn plant_a_stranger(desk: &Desk) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let made = runtime.block_on(desk.ec2().create_vpc().cidr_block("10.0.0.0/16").send());
+    made.expect("a stranger's VPC");
+}
+
+/// The inventory, without what differs from run to run: the infra ID, the account, the tokens of
+/// another attempt, and where the bootstrap machine finds its Ignition, an address with a time.
+fn comparable(desk: &Desk) -> Value {
+    let shown = desk.expect(0, &["show", "--json"]);
+    let state: Value = serde_json::from_str(&shown.out).expect("one document");
+    let infra_id = state["cluster"]["infra_id"].as_str().expect("an infra ID");
+    let text = desk.cloud.inventory().to_string();
+    let text = text.replace(infra_id, "INFRA").replace(desk.cloud.account(), "ACCOUNT");
+    let mut inventory = serde_json::from_str(&text).expect("still one document");
+    level(&mut inventory);
+    inventory
+}
+
+fn level(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match name.as_str() {
+                    "groundplan.io/token" | "user_data" if !field.is_null() => {
+                        *field = "some".into();
+                    }
+                    _ => level(field),
+                }
+            }
+        }
+        Value::Array(rows) => {
+            rows.iter_mut().for_each(level);
+            rows.sort_by_key(Value::to_string);
+        }
+        _ => {}
+    }
+}
