@@ -14,6 +14,7 @@ use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::hints;
+use super::watch::KeptBack;
 use crate::provider::{Class, ProviderError};
 
 /// What a failed call means to the engine and to the reader.
@@ -220,6 +221,12 @@ fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
     if let Some(why) = find::<CredentialsError>(error) {
         return ProviderError::new(Class::Refused, call, format!("no credentials: {}", chain(why)))
             .with_code(hints::NO_CREDENTIALS);
+    }
+    if let Some(kept_back) = find::<KeptBack>(error) {
+        // Of an attempt before this one, nobody knows what came of it.
+        let class = if kept_back.is_first { Class::Refused } else { Class::Unknown };
+        let error = ProviderError::new(class, call, chain(kept_back)).with_code(hints::FENCED);
+        return ProviderError { hint: kept_back.why.hint(), ..error };
     }
     let message = chain(error);
     if was_never_sent(error) {

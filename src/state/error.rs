@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{FORMAT, Format, IllegalEntry};
+use crate::provider::ProviderError;
 
 /// Why a state could not be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,26 @@ pub enum HomeError {
         /// The journal.
         path: PathBuf,
     },
+    /// A bucket did not do what it was asked.
+    #[error("{action} {}", path.display())]
+    Bucket {
+        /// What was tried: `read`, `write`, `delete`, `lock`, `renew`, `unlock`.
+        action: &'static str,
+        /// The object or folder.
+        path: PathBuf,
+        /// What the bucket said.
+        source: ProviderError,
+    },
+    /// The first record of a holder is not its run's: a bug of the caller.
+    #[error("write {}: the first record must be that of a run of epoch {epoch} after record {after}", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// The epoch of the holder.
+        epoch: u64,
+        /// The last record.
+        after: u64,
+    },
     /// The state in memory is not what was appended: a bug of the caller.
     #[error("write {}: serial {given} was given and {recorded} is recorded", path.display())]
     OutOfStep {
@@ -173,7 +194,10 @@ impl HomeError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            HomeError::Unreadable { .. } | HomeError::OutOfStep { .. } => return None,
+            HomeError::Unreadable { .. }
+            | HomeError::OutOfStep { .. }
+            | HomeError::NoRun { .. } => return None,
+            HomeError::Bucket { source, .. } => return source.hint.clone(),
             HomeError::Unwritable { source, .. } => return write_hint(source),
             HomeError::Moved { to, .. } => {
                 return Some(format!("go on there: --state {to}, or GROUNDPLAN_STATE"));

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use super::error::HomeError;
 use super::fence::Fence;
 use super::local::LocalHome;
+use super::remote::RemoteHome;
 use super::{Entry, State};
 
 /// Entries on their way to where they are durable. Does its work on its own: whoever waits for it may
@@ -17,6 +18,8 @@ pub type Written = Pin<Box<dyn Future<Output = Result<(), HomeError>> + Send>>;
 pub enum Home {
     /// A folder.
     Local(LocalHome),
+    /// A folder of a bucket.
+    Remote(RemoteHome),
 }
 
 impl Home {
@@ -26,6 +29,15 @@ impl Home {
     pub fn append(&mut self, entries: &[Entry]) -> Written {
         match self {
             Home::Local(home) => Box::pin(ready(home.append(entries))),
+            Home::Remote(home) => home.append(entries),
+        }
+    }
+
+    /// The epoch of the next run: what the first entry of this holder must say.
+    pub fn epoch(&self, state: &State) -> u64 {
+        match self {
+            Home::Local(_) => state.epoch() + 1,
+            Home::Remote(home) => home.epoch(),
         }
     }
 
@@ -33,6 +45,19 @@ impl Home {
     pub fn fence(&self) -> Fence {
         match self {
             Home::Local(home) => home.fence(),
+            Home::Remote(home) => home.fence(),
+        }
+    }
+
+    /// Gives the lock back where the home holds one, so that nobody need wait until it runs out. To be
+    /// called however a run ends; the home writes nothing after it.
+    ///
+    /// # Errors
+    /// When it cannot be given back: then others must wait.
+    pub async fn leave(&mut self) -> Result<(), HomeError> {
+        match self {
+            Home::Local(_) => Ok(()), // whose lock goes with it
+            Home::Remote(home) => home.leave().await,
         }
     }
 
@@ -74,6 +99,7 @@ impl Home {
     pub async fn close(&mut self, state: &State) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.close(state),
+            Home::Remote(home) => home.close(state).await,
         }
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! - [`Entry`]: what can be recorded.
 //! - [`place`]: where a state lives, as it is typed; [`home`]: the same, opened; [`local`]: in a
-//!   folder; [`lock`]: who works on it; [`fence`]: whether it still does; [`error`]: what fails.
+//!   folder; [`remote`]: in a bucket; [`lock`]: who works on it; [`fence`]: whether it still does;
+//!   [`error`]: what fails.
 //! - [`snapshot`], [`journal`]: the text of the two halves, pure; `migrate`: of older programs.
 
 mod entry;
@@ -19,6 +20,7 @@ pub mod local;
 pub mod lock;
 mod migrate;
 pub mod place;
+pub mod remote;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
