@@ -8,6 +8,9 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
@@ -48,7 +51,8 @@ pub enum Encryption {
 pub struct StateBucketSettings {
     /// Its name.
     pub name: String,
-    /// The region it is thought to be in; where it is in another, that is found out.
+    /// The region it is thought to be in; where it is in another, that is found out. Empty is the one
+    /// of the environment or the profile.
     pub region: String,
     /// Where S3 is, if not where AWS has it; beats every environment variable.
     pub endpoint: Option<String>,
@@ -65,6 +69,15 @@ pub struct StateBucket {
     page: Option<i32>,
 }
 
+/// The region that the environment or the profile names. Without one any will do: S3 says where a
+/// bucket is.
+async fn usual_region() -> String {
+    let environment = EnvironmentVariableRegionProvider::new();
+    let profile = ProfileFileRegionProvider::new();
+    let chain = RegionProviderChain::first_try(environment).or_else(profile);
+    chain.region().await.map_or_else(|| "us-east-1".to_owned(), |region| region.to_string())
+}
+
 /// The client for the region that the bucket is in, as far as we have been told.
 #[derive(Clone, Debug)]
 struct Here {
@@ -75,7 +88,10 @@ struct Here {
 impl StateBucket {
     /// A bucket reached with the credentials, profile, proxy and endpoints that every AWS tool would
     /// use. Asks nobody yet.
-    pub async fn connect(settings: StateBucketSettings) -> Self {
+    pub async fn connect(mut settings: StateBucketSettings) -> Self {
+        if settings.region.is_empty() {
+            settings.region = usual_region().await;
+        }
         let config = defaults(Region::new(settings.region.clone())).await.load().await;
         Self::new(config, settings)
     }

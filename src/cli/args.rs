@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit::Exit;
 use crate::state::place::Place;
+use crate::state::remote::SHORTEST_LEASE;
 
 const ABOUT: &str = "\
 Turns an OpenShift install-config.yaml into AWS infrastructure whose machines carry the metadata \
@@ -47,7 +48,8 @@ pub struct Common {
     /// The install-config.
     #[arg(long, global = true, value_name = "FILE", default_value = "install-config.yaml")]
     pub config: PathBuf,
-    /// The home of the states of clusters: a folder, with a folder for each of them.
+    /// The home of the states of clusters: a folder, with a folder for each of them, or
+    /// `s3://bucket/prefix`.
     #[arg(
         long,
         alias = "state-dir",
@@ -62,6 +64,19 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = duration)]
     pub lock_timeout: Duration,
+    /// How long a run that works on a state in S3 may be silent before others take its lock over.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "60s", value_parser = lease)]
+    pub lease: Duration,
+    /// The key of AWS KMS that encrypts a state in S3: its ARN, id or alias. Without it S3's own
+    /// keys do.
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "GROUNDPLAN_STATE_KMS_KEY",
+        hide_env = true
+    )]
+    pub state_kms_key: Option<String>,
     /// What `openshift-install create ignition-configs` wrote: bootstrap.ign, master.ign,
     /// worker.ign and metadata.json. Without it machines boot, but no cluster forms.
     #[arg(long, global = true, value_name = "DIR")]
@@ -474,6 +489,19 @@ fn duration(text: &str) -> Result<Duration, String> {
     let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
     parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
 }
+
+/// As [`duration`]; below [`SHORTEST_LEASE`] a slow answer would be taken for a death.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = duration(text)?;
+    if (SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease) {
+        return Ok(lease);
+    }
+    let (shortest, longest) = (SHORTEST_LEASE.as_secs(), LONGEST_LEASE.as_secs());
+    Err(format!("expected between {shortest}s and {longest}s"))
+}
+
+/// Whoever dies is waited for so long.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
 fn codes(exits: &[Exit]) -> String {
     let lines = exits.iter().map(|exit| format!("  {:>2}  {}", exit.code(), exit.meaning()));

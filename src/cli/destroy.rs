@@ -68,7 +68,7 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
         (None, None) => unreachable!("BUG: without a name the config is read or the command ends"),
     };
     let place = common.state.of(&name);
-    if !homes::is_there(&place).await? {
+    if !homes::is_there(&place, common).await? {
         return Err(nothing_recorded(&name, &place));
     }
     let held = Held::take(common, &name, "destroy", screen).await?;
@@ -78,6 +78,7 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
         Some(config) => cloud::connect(config, &cluster, facts, screen).await?,
         None => cloud::connect_without_config(&cluster, facts, screen).await?,
     };
+    aws.guard(held.home.fence());
     let observed = observe(&held.state, &*aws)
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;

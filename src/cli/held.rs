@@ -39,7 +39,7 @@ impl Held {
         screen: &mut Screen,
     ) -> Result<Self> {
         let place = common.state.of(cluster);
-        let locked = homes::open_home(&place, operation, common.lock_timeout, screen).await?;
+        let locked = homes::open_home(&place, operation, common, screen).await?;
         let Locked { home, state, warnings, older, by } = locked;
         for warning in warnings {
             screen.diagnostic(&Diagnostic::warning(warning))?;
@@ -80,7 +80,7 @@ impl Held {
 
     fn run(&self) -> Run {
         Run {
-            epoch: self.state.epoch() + 1,
+            epoch: self.home.epoch(&self.state),
             operation: self.operation.clone(),
             at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             by: self.by.clone(),
@@ -102,7 +102,7 @@ impl Held {
             generation: state.generation.max(generation),
             ..state
         };
-        let run = Run { epoch: self.state.epoch().max(epoch) + 1, ..self.run() };
+        let run = Run { epoch: self.home.epoch(&self.state).max(epoch + 1), ..self.run() };
         let started = Entry::RunStarted { run };
         self.state.record(&started).map_err(|error| Failure::could_not("record it", &error))?;
         self.home.install(&self.state).await.map_err(|error| unusable(&error))?;
@@ -122,9 +122,11 @@ impl Held {
         Ok(screen.diagnostic(&notice)?)
     }
 
-    /// Leaves the state as compact as it is worth.
+    /// Leaves the state as compact as it is worth, and free for others.
     pub(super) async fn close(mut self) -> Result<()> {
-        self.home.close(&self.state).await.map_err(|error| unusable(&error))
+        self.home.close(&self.state).await.map_err(|error| unusable(&error))?;
+        let _ = self.home.leave().await; // others wait a minute, and nothing is wrong
+        Ok(())
     }
 }
 
@@ -146,7 +148,7 @@ pub(super) async fn glance(
     cluster: &str,
     screen: &mut Screen,
 ) -> Result<Option<State>> {
-    let Some((state, warnings)) = homes::look(&common.state.of(cluster)).await? else {
+    let Some((state, warnings)) = homes::look(&common.state.of(cluster), common).await? else {
         return Ok(None);
     };
     for warning in warnings {

@@ -1,9 +1,13 @@
 //! The homes of states, as commands reach for them. The one place that tells kinds of homes apart:
 //! whoever comes from here holds a [`Home`] and does not ask.
 
+mod bucket;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use self::bucket::There;
+use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::{locked, unusable};
@@ -11,7 +15,7 @@ use super::screen::Screen;
 use crate::render::{Diagnostic, brief};
 use crate::state::home::Home;
 use crate::state::local::{LocalHome, Opened};
-use crate::state::lock::{self, BreakError, Broken, Guard};
+use crate::state::lock::{self, BreakError, Broken, LockError};
 use crate::state::place::Place;
 use crate::state::{Format, State};
 
@@ -30,22 +34,24 @@ pub(super) struct Locked {
 }
 
 /// Whether anything was ever kept of this cluster; says nothing of what.
-pub(super) async fn is_there(place: &Place) -> Result<bool> {
+pub(super) async fn is_there(place: &Place, common: &Common) -> Result<bool> {
     match place {
         Place::Folder(dir) => Ok(dir.exists()),
-        Place::Bucket { .. } => Err(no_such_home(place)),
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.is_there().await
+        }
     }
 }
 
 /// Reads a state without holding it; `None` where there is none.
-pub(super) async fn look(place: &Place) -> Result<Option<(State, Vec<String>)>> {
+pub(super) async fn look(place: &Place, common: &Common) -> Result<Option<(State, Vec<String>)>> {
     match place {
         Place::Folder(dir) if !dir.exists() => Ok(None),
         Place::Folder(dir) => {
             let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
             Ok(Some((opened.state, opened.warnings)))
         }
-        Place::Bucket { .. } => Err(no_such_home(place)),
+        Place::Bucket { bucket, prefix } => There::reach(bucket, prefix, common).await.look().await,
     }
 }
 
@@ -54,19 +60,21 @@ pub(super) async fn look(place: &Place) -> Result<Option<(State, Vec<String>)>> 
 pub(super) async fn open_home(
     place: &Place,
     operation: &str,
-    wait: Duration,
+    common: &Common,
     screen: &mut Screen,
 ) -> Result<Locked> {
     match place {
         Place::Folder(dir) => {
-            let guard = lock_folder(dir, operation, wait, screen).await?;
+            let guard = lock_folder(dir, operation, common.lock_timeout, screen).await?;
             let by = guard.holder().who();
             let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
             let Opened { mut home, state, warnings, older } = opened;
             home.hold(guard);
             Ok(Locked { home: Home::Local(home), state, warnings, older, by })
         }
-        Place::Bucket { .. } => Err(no_such_home(place)),
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.open(operation, common, screen).await
+        }
     }
 }
 
@@ -81,11 +89,12 @@ pub(super) struct Movable {
 /// Takes the lock of a cluster's state and reads it, even where it says that it was moved.
 pub(super) async fn open_to_move(
     place: &Place,
-    wait: Duration,
+    common: &Common,
     screen: &mut Screen,
 ) -> Result<Movable> {
     match place {
         Place::Folder(dir) => {
+            let wait = common.lock_timeout;
             let guard = lock_folder(dir, "state migrate", wait, screen).await?;
             let moved_to = LocalHome::moved_to(dir).map_err(|error| unusable(&error))?;
             let opened = LocalHome::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
@@ -93,18 +102,22 @@ pub(super) async fn open_to_move(
             home.hold(guard);
             Ok(Movable { home: Home::Local(home), state, moved_to })
         }
-        Place::Bucket { .. } => Err(no_such_home(place)),
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.open_to_move(common, screen).await
+        }
     }
 }
 
-/// What is in a home, even where it says that its state was moved.
-pub(super) async fn read_back(place: &Place) -> Result<State> {
+/// What is in a home, even where it says that its state was moved; `None` is nothing.
+pub(super) async fn read_back(place: &Place, common: &Common) -> Result<Option<State>> {
     match place {
         Place::Folder(dir) => {
             let opened = LocalHome::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
-            Ok(opened.state)
+            Ok(Some(opened.state))
         }
-        Place::Bucket { .. } => Err(no_such_home(place)),
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.read_back().await
+        }
     }
 }
 
@@ -121,10 +134,17 @@ pub(super) fn from_anywhere(home: &Place) -> Result<Place> {
 }
 
 /// Takes the lock of a cluster's state away from the holder with this id; `None` where nobody has it.
-pub(super) async fn break_open(place: &Place, id: &str, force: bool) -> Result<Option<Broken>> {
+pub(super) async fn break_open(
+    place: &Place,
+    id: &str,
+    force: bool,
+    common: &Common,
+) -> Result<Option<Broken>> {
     match place {
         Place::Folder(dir) => lock::break_open(dir, id, force).map_err(|error| unbroken(&error)),
-        Place::Bucket { .. } => Err(no_such_home(place)),
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.break_open(id, force).await
+        }
     }
 }
 
@@ -138,12 +158,18 @@ fn unbroken(error: &BreakError) -> Failure {
     Failure::new(exit, diagnostic)
 }
 
+/// Gives back what this process holds and nobody else could take at once, however it comes to its
+/// end. A lock on a folder goes with the process.
+pub(super) async fn leave() {
+    bucket::leave().await;
+}
+
 async fn lock_folder(
     dir: &Path,
     operation: &str,
     wait: Duration,
     screen: &mut Screen,
-) -> Result<Guard> {
+) -> Result<lock::Guard> {
     let deadline = Instant::now() + wait;
     let mut told = false;
     loop {
@@ -156,16 +182,15 @@ async fn lock_folder(
             return Err(locked(&error));
         }
         if !told {
-            let notice = format!("waiting up to {} for the lock", brief(wait));
-            screen.diagnostic(&Diagnostic::warning(notice).with_detail(error.to_string()))?;
+            tell_of_the_wait(wait, &error, screen)?;
             told = true;
         }
         tokio::time::sleep(left.min(TRY_EVERY)).await;
     }
 }
 
-fn no_such_home(place: &Place) -> Failure {
-    let diagnostic = Diagnostic::error(format!("{place} cannot be used: only folders can"))
-        .with_hint("name a folder with --state");
-    Failure::new(Exit::Failed, diagnostic)
+/// Says who is waited for, and how long.
+fn tell_of_the_wait(wait: Duration, error: &LockError, screen: &mut Screen) -> Result<()> {
+    let notice = format!("waiting up to {} for the lock", brief(wait));
+    Ok(screen.diagnostic(&Diagnostic::warning(notice).with_detail(error.to_string()))?)
 }

@@ -68,7 +68,11 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         .enable_all()
         .build()
         .map_err(|error| Failure::could_not("start", &error))?;
-    let exit = runtime.block_on(dispatch(arguments, screen));
+    let exit = runtime.block_on(async {
+        let exit = dispatch(arguments, screen).await;
+        homes::leave().await;
+        exit
+    });
     runtime.shutdown_background(); // a question that nobody answered must not hold us
     exit
 }

@@ -17,10 +17,10 @@ pub(super) async fn run(
 ) -> Result<Exit> {
     let name = cluster_name(arguments.of.cluster.as_deref(), common, screen)?;
     let place = common.state.of(&name);
-    if !homes::is_there(&place).await? {
+    if !homes::is_there(&place, common).await? {
         return Err(nothing_recorded(&name, &place));
     }
-    let broken = homes::break_open(&place, &arguments.id, arguments.force).await?;
+    let broken = homes::break_open(&place, &arguments.id, arguments.force, common).await?;
     let holder = broken.as_ref().and_then(|broken| broken.holder.as_deref());
     screen.tell(
         "unlocked",

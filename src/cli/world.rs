@@ -44,7 +44,7 @@ impl World {
     ) -> Result<Self> {
         let inputs = Inputs::read(common, screen)?;
         let name = &inputs.config.name;
-        let held = match homes::is_there(&common.state.of(name)).await? {
+        let held = match homes::is_there(&common.state.of(name), common).await? {
             true => Some(Held::take(common, name, operation, screen).await?),
             false => None,
         };
@@ -67,6 +67,7 @@ impl World {
             Some(held) => held,
             None => begin(Held::take(common, name, operation, screen).await?)?,
         };
+        aws.guard(held.home.fence());
         let news = news(&held, cluster, learnt);
         held.record(&news, screen).await?;
         Ok(Self { inputs, bootstrap, compiled, aws, held })

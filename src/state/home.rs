@@ -69,6 +69,7 @@ impl Home {
     pub async fn install(&mut self, state: &State) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.install(state),
+            Home::Remote(home) => home.install(state).await,
         }
     }
 
@@ -79,6 +80,7 @@ impl Home {
     pub async fn retire(&mut self, to: &str) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.retire(to),
+            Home::Remote(home) => home.retire(to).await,
         }
     }
 
@@ -89,6 +91,7 @@ impl Home {
     pub async fn welcome(&mut self) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.welcome(),
+            Home::Remote(home) => home.welcome().await,
         }
     }
 

@@ -5,6 +5,7 @@
 //!                    journal/<20 digits>  one object for each group of records, by its first one
 //!                    state.json.backup    the snapshot before
 //!                    lock.json            who works on it, and until when (see `lease`)
+//!                    moved-to             where the state is now, if it is not here any more
 //! ```
 //!
 //! Nothing is ever written but under a condition. A group of records is written *only if nobody has
@@ -25,6 +26,7 @@ pub mod layout;
 pub mod lease;
 mod load;
 mod lock;
+mod moving;
 mod surely;
 #[cfg(test)]
 mod tests;
@@ -71,12 +73,43 @@ pub struct Glance {
 /// Reads the state at this place, whoever holds it; `None` where nothing was ever recorded.
 ///
 /// # Errors
-/// When something cannot be read or is not what was written.
+/// When something cannot be read or is not what was written, or the state was moved.
 pub async fn read(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<Option<Glance>, HomeError> {
+    moving::still_here(&**bucket, place, patience(LEASE)).await?;
+    read_even_if_moved(bucket, place).await
+}
+
+/// The same of a state that was moved, as it was then.
+///
+/// # Errors
+/// When something cannot be read or is not what was written.
+pub async fn read_even_if_moved(
+    bucket: &Arc<dyn Bucket>,
+    place: &Layout,
+) -> Result<Option<Glance>, HomeError> {
     let loaded = load(&**bucket, place, patience(LEASE)).await?;
     let is_new = loaded.is_new();
     let Loaded { state, warnings, .. } = loaded;
     Ok((!is_new).then_some(Glance { state, warnings }))
+}
+
+/// Whether anything was ever recorded at this place; says nothing of what.
+///
+/// # Errors
+/// When the bucket does not say.
+pub async fn is_there(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<bool, HomeError> {
+    load::is_there(&**bucket, place, patience(LEASE)).await
+}
+
+/// The home that the state at this place says it was moved to, if it was.
+///
+/// # Errors
+/// When the bucket does not say.
+pub async fn moved_to(
+    bucket: &Arc<dyn Bucket>,
+    place: &Layout,
+) -> Result<Option<String>, HomeError> {
+    moving::moved_to(&**bucket, place, patience(LEASE)).await
 }
 
 /// Takes the lock away from the holder with this id, for somebody who knows that it is gone; `None`
@@ -147,8 +180,19 @@ impl RemoteHome {
     /// is written until the first [`append`](Self::append).
     ///
     /// # Errors
-    /// When something cannot be read or is not what was written, or the lock is lost already.
+    /// When something cannot be read or is not what was written, the state was moved, or the lock is
+    /// lost already.
     pub async fn open(guard: &RemoteGuard) -> Result<Opened, HomeError> {
+        let held = guard.held();
+        moving::still_here(&*held.bucket, &held.place, patience(held.lease)).await?;
+        Self::open_even_if_moved(guard).await
+    }
+
+    /// The same of a state that was moved, as it was then.
+    ///
+    /// # Errors
+    /// When something cannot be read or is not what was written, or the lock is lost already.
+    pub async fn open_even_if_moved(guard: &RemoteGuard) -> Result<Opened, HomeError> {
         let held = Arc::clone(guard.held());
         let mut loaded = load(&*held.bucket, &held.place, patience(held.lease)).await?;
         nothing_is_lost(&held, &loaded.state)?;

@@ -31,21 +31,21 @@ pub(super) async fn run(
     if old == new {
         return Err(refused("that is where it is", "name another home with --to"));
     }
-    if !homes::is_there(&old.of(&name)).await? {
+    if !homes::is_there(&old.of(&name), common).await? {
         return Err(nothing_recorded(&name, &old.of(&name)));
     }
-    let (wait, place) = (common.lock_timeout, old.of(&name));
-    let mut from = unless_stopped(stop, homes::open_to_move(&place, wait, screen)).await?;
+    let place = old.of(&name);
+    let mut from = unless_stopped(stop, homes::open_to_move(&place, common, screen)).await?;
     let begun_before = is_moved_to(&from, &old.of(&name), &new)?;
     if from.state.serial == 0 {
         return Err(nothing_recorded(&name, &old.of(&name)));
     }
     let place = new.of(&name);
-    let mut to = unless_stopped(stop, homes::open_to_move(&place, wait, screen)).await?;
+    let mut to = unless_stopped(stop, homes::open_to_move(&place, common, screen)).await?;
     is_moved_to(&to, &new.of(&name), &old)?;
     fits(&from.state, &to.state, begun_before)?;
     if !begun_before {
-        copied(&from.state, &mut to, &new.of(&name)).await?;
+        copied(&from.state, &mut to, &new.of(&name), common).await?;
         from.home.retire(&new.to_string()).await.map_err(|error| unusable(&error))?;
     }
     to.home.welcome().await.map_err(|error| unusable(&error))?;
@@ -91,11 +91,11 @@ fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
     Ok(())
 }
 
-async fn copied(state: &State, to: &mut Movable, place: &Place) -> Result<()> {
+async fn copied(state: &State, to: &mut Movable, place: &Place, common: &Common) -> Result<()> {
     if to.state != *state {
         to.home.install(state).await.map_err(|error| unusable(&error))?;
     }
-    if homes::read_back(place).await? == *state {
+    if homes::read_back(place, common).await?.as_ref() == Some(state) {
         return Ok(());
     }
     let diagnostic = Diagnostic::error(format!("what {place} has is not what was written to it"))

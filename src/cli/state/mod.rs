@@ -61,7 +61,7 @@ async fn taken(
 ) -> Result<Held> {
     let name = cluster_name(cluster, common, screen)?;
     let place = common.state.of(&name);
-    if !homes::is_there(&place).await? {
+    if !homes::is_there(&place, common).await? {
         return Err(nothing_recorded(&name, &place));
     }
     unless_stopped(stop, Held::take(common, &name, operation, screen)).await

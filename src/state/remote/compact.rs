@@ -24,6 +24,11 @@ impl RemoteHome {
         if known == state.serial {
             return Ok(()); // nothing was recorded since
         }
+        self.replace_by(state).await
+    }
+
+    /// Makes this state the snapshot, and what was the snapshot the backup.
+    pub(super) async fn replace_by(&mut self, state: &State) -> Result<(), HomeError> {
         let before = self.replace_snapshot(state).await?;
         if let Some(before) = before {
             self.replace_backup(&before).await?;
@@ -74,7 +79,7 @@ impl RemoteHome {
         }
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         key: &str,
         bytes: Vec<u8>,

@@ -6,6 +6,7 @@ const SCHEME: &str = "s3://";
 const SNAPSHOT: &str = "state.json";
 const BACKUP: &str = "state.json.backup";
 const LOCK: &str = "lock.json";
+const MOVED: &str = "moved-to";
 const JOURNAL: &str = "journal/";
 /// As many digits as the largest serial has, so that the order of names is that of serials.
 const DIGITS: usize = 20;
@@ -43,6 +44,11 @@ impl Layout {
     /// The key of the lock.
     pub fn lock(&self) -> String {
         self.key(LOCK)
+    }
+
+    /// The key of what says where the state was moved to.
+    pub fn moved(&self) -> String {
+        self.key(MOVED)
     }
 
     /// What the keys of all journal objects begin with.

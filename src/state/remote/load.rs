@@ -71,6 +71,23 @@ pub(super) async fn load(
     Err(HomeError::Changed { path: place.address(&key) })
 }
 
+/// Whether there is anything of a state at this place.
+pub(super) async fn is_there(
+    bucket: &dyn Bucket,
+    place: &Layout,
+    patience: Patience,
+) -> Result<bool, HomeError> {
+    let reading = Reading { bucket, place, patience };
+    // Somebody may have begun who has a lock and nothing else yet; and a backup alone is no new
+    // state either: reading it says what is missing.
+    for key in [place.snapshot(), place.lock(), place.backup()] {
+        if reading.get(&key).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(!reading.list("").await?.is_empty())
+}
+
 /// Why a state could not be read.
 enum Hitch {
     /// Something is missing; if somebody compacts at the moment, that is why.
