@@ -2,8 +2,10 @@
 
 mod crash;
 mod life;
+mod recovery;
 mod refusals;
 mod saved_plans;
+mod storms;
 mod trouble;
 
 use std::path::PathBuf;
