@@ -41,6 +41,7 @@ platform:
   aws:
     region: us-west-2
     amiID: ami-0abcdef1234567890
+@subnets@
 pullSecret: '{"auths": {"registry.example.com": {"auth": "dHJpYWw6bm90LWEtc2VjcmV0"}}}'
 sshKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKpRZWsi/BMcSfF3zpnLXKzlbTHC1C5QCzHMN3nhjW4x trial
 """
@@ -68,16 +69,17 @@ class LocalHome:
 
 
 HOMES = {home.name: home for home in [LocalHome]}
+# The cluster makes its own network, or stands in the strangers' among their things.
+SHAPES = ("own", "brought")
 
 
 class Desk:
-    def __init__(self, program, account, folder, home):
-        self.program, self.account, self.home = program, account, home
+    def __init__(self, program, account, folder, home, shape="own"):
+        self.program, self.account, self.home, self.shape = program, account, home, shape
         self.folder = Path(folder)
         # Buckets are named after it, and bucket names belong to the whole cloud.
         self.infra_id = f"{CLUSTER}-{account.number[-5:]}"
         self.folder.mkdir(parents=True)
-        (self.folder / "install-config.yaml").write_text(CONFIG)
         self.write_assets(self.folder / "assets")
 
     def write_assets(self, folder):
@@ -98,7 +100,13 @@ class Desk:
         self.account.reset()
         self.home.prepare(self)
         self.account.post("delays", **delays)
-        strangers.plant(self.account, self.infra_id, DOMAIN)
+        # A network has one zone of a name; in a network of its own the cluster's is like theirs.
+        domain = DOMAIN if self.shape == "own" else f"theirs.{DOMAIN}"
+        subnet = strangers.plant(self.account, self.infra_id, domain)
+        subnets = "" if self.shape == "own" else f"    subnets: [{subnet}]\n"
+        config = self.folder / "install-config.yaml"
+        config.write_text(CONFIG.replace("@subnets@\n", subnets))
+        self.account.post("advance", seconds=max(delays.values(), default=0.0))
         return self.inventory()
 
     def inventory(self):

@@ -5,8 +5,8 @@
 
 Each storm is an account in which calls are refused, lost, left without an answer, or not yet seen.
 An apply in it must end with what an undisturbed one builds, the plan afterwards must be empty, a
-destroy must leave only the strangers; and where there is one cause, both must not need more than BAR
-times the calls. (Throttles at 30 % alone take 1.43 times: every call is made until it goes through.)
+destroy must leave only the strangers; and where there is one cause, both together must not need
+more than BAR times the calls. (Throttles at 30 % take 1.43: a call is made until it goes through.)
 """
 
 import argparse
