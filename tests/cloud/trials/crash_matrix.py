@@ -91,7 +91,7 @@ class Worker(threading.Thread):
         super().__init__(daemon=True)
         self.desk, self.trials, self.report, self.delays = desk, trials, report, delays
         self.bare = self.built = None
-        self.lengths = {}
+        self.changing = {}
         # Whether the cluster stands, as it should, for the next destroy.
         self.standing = False
 
@@ -101,7 +101,7 @@ class Worker(threading.Thread):
         applied = self.desk.run("apply")
         self.built = self.desk.inventory()
         destroyed = self.desk.run("destroy")
-        self.lengths = {"apply": applied.mutating, "destroy": destroyed.mutating}
+        self.changing = {"apply": applied.changing, "destroy": destroyed.changing}
         if (applied.code, destroyed.code) != (0, 0) or self.desk.inventory() != self.bare:
             raise SystemExit(f"error: undisturbed runs fail\n{applied.err}\n{destroyed.err}")
 
@@ -203,11 +203,11 @@ def without(some, others, kind):
     return left
 
 
-def all_trials(home, shape, lengths, options):
+def all_trials(home, shape, changing, options):
     """Every k, before and after; and every k once more with a second kill somewhere after it."""
     dice = random.Random(options.seed)
     for operation in options.operations:
-        length = lengths[operation]
+        length = changing[operation].total()
         calls = range(1, length + 1, options.every)
         for call, when in itertools.product(calls, WHENS):
             yield Trial(home, shape, operation, (Kill(call, when),))
@@ -254,7 +254,7 @@ def matrix(desks, options):
     workers = [Worker(desk, rounds, answers.put, delays) for desk in desks]
     workers[0].measure()
     first = desks[0]
-    trials = list(all_trials(first.home.name, first.shape, workers[0].lengths, options))
+    trials = list(all_trials(first.home.name, first.shape, workers[0].changing, options))
     for one in in_rounds(trials):
         rounds.put(one)
     progress = Progress(len(trials))
@@ -265,10 +265,10 @@ def matrix(desks, options):
         if isinstance(answer, BaseException):
             raise answer
         progress.step(not answer.findings)
-    return trials, workers[0].lengths
+    return trials, workers[0].changing
 
 
-def tell(trials, lengths):
+def tell(trials, changing):
     columns = ("home", "shape", "operation", "killed", "trials", *COUNTS)
     widths = [max(len(column), 9) for column in columns]
     print("  ".join(f"{column:>{width}}" for column, width in zip(columns, widths)))
@@ -278,12 +278,14 @@ def tell(trials, lengths):
         cells = [*row, len(of_row), *(counts[name] for name in COUNTS)]
         print("  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths)))
     print()
-    for place, by_operation in lengths.items():
-        for operation, length in by_operation.items():
-            here = [t for t in trials if (t.home, t.shape, t.operation) == (*place, operation)]
-            died = sorted({call for trial in here for call in trial.calls})
-            what = f"{operation}, {', '.join(place)}: {length} mutating calls"
-            print(f"{what}; died at {len(died)} actions: {', '.join(died)}")
+    for (home, shape), by_operation in changing.items():
+        for operation, actions in by_operation.items():
+            here = (home, shape, operation)
+            of_here = [t for t in trials if (t.home, t.shape, t.operation) == here]
+            died = {call for trial in of_here for call in trial.calls}
+            what = f"{', '.join(here)}: {actions.total()} calls change something"
+            missed = ", ".join(sorted(actions.keys() - died)) or "none"
+            print(f"{what}; died at {len(died)} different ones; at these never: {missed}")
     for trial in trials:
         if trial.findings:
             print("\n  ".join((f"\nFAILED {trial}", *trial.findings)))
@@ -327,7 +329,7 @@ def main():
     try:
         endpoints = [options.endpoint, *(cloud.endpoint for cloud in more)]
         numbers = itertools.count(310_000_000_000)
-        trials, lengths = [], {}
+        trials, changing = [], {}
         for home, shape in itertools.product(options.homes, options.shapes):
             desks = []
             for job in range(options.jobs):
@@ -335,12 +337,12 @@ def main():
                 folder = Path(options.scratch) / home / shape / str(job)
                 desks.append(Desk(program, account, folder, HOMES[home](), shape))
             print(f"{home}, {shape}:", file=sys.stderr)
-            some, lengths[home, shape] = matrix(desks, options)
+            some, changing[home, shape] = matrix(desks, options)
             trials += some
     finally:
         for cloud in more:
             cloud.end()
-    tell(trials, lengths)
+    tell(trials, changing)
     print(f"\nThat took {time.monotonic() - began:.0f} seconds.")
     sys.exit(1 if any(trial.findings for trial in trials) else 0)
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import strangers
@@ -182,7 +183,9 @@ class Desk:
 class Ran:
     def __init__(self, code, out, err, log):
         self.code, self.out, self.err, self.log = code, out, err, log
-        self.total, self.mutating = log["total"], log["mutating"]
+        self.total = log["total"]
+        # How often each action was called that is to change something.
+        self.changing = Counter(call["action"] for call in log["requests"] if call["mutating"])
 
     def was_killed(self):
         return self.code == -9
