@@ -10,8 +10,8 @@ TARGET = $$(cargo metadata --format-version 1 --no-deps | \
 help:
 	@echo 'make demo          plan, apply, change and destroy two clusters in a test cloud on this machine'
 	@echo 'make test          all tests'
-	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (five minutes)'
-	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls?'
+	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (ten minutes)'
+	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls? (five minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make build         the program: target/debug/groundplan'
 	@echo 'make bench-engine  what the engine costs, without a cloud'
@@ -24,8 +24,9 @@ demo: need-cargo need-python
 	cargo build --quiet --bin groundplan
 	@tests/cloud/play demo/demo.py "$(TARGET)/debug/groundplan"
 
+# Most of a whole run's time is waiting, so more of them at once than there are CPUs.
 test: need-cargo need-python
-	cargo test
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test
 
 # CRASH='--every 10' takes a sample, CRASH=--help says what else there is.
 crash-matrix: need-cargo need-python

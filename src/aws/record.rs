@@ -71,7 +71,7 @@ mod calls {
     use crate::aws::replies::{found, settling, unproven};
     use crate::aws::route53::{self, NO_ZONE, listing_order, same_name, step};
     use crate::graph::Input;
-    use crate::provider::ProviderError;
+    use crate::provider::{Class, ProviderError};
 
     /// Records read per look. The names of a cluster are neighbours in their zone, so one look
     /// usually answers for all of them; more would read what is none of our business.
@@ -160,8 +160,8 @@ mod calls {
                 steps.push(step(ChangeAction::Delete, live));
             }
             steps.push(step(ChangeAction::Upsert, self.record_set()));
-            let change = route53::change(aws, self.zone.get().as_str(), steps).await?;
-            Ok(self.outputs(Some(change)))
+            let change = route53::change(aws, self.zone.get().as_str(), steps).await;
+            Ok(self.outputs(Some(or_look_again(change)?)))
         }
 
         /// A record that has come to point elsewhere serves somebody else by now: it stays.
@@ -172,7 +172,7 @@ mod calls {
             }
             let steps = vec![step(ChangeAction::Delete, live)];
             let deleted = route53::change(aws, outputs.zone.as_str(), steps).await;
-            found(deleted, NO_ZONE).map(drop)
+            found(or_look_again(deleted), NO_ZONE).map(drop)
         }
     }
 
@@ -247,6 +247,18 @@ mod calls {
         }
     }
 
+    /// The outcome of a change that takes away what a look has shown. That it is not there, or not
+    /// like that, means that the look is out of date, perhaps by this very change: its answer was
+    /// lost, and the SDK has sent it again.
+    fn or_look_again<T>(changed: Result<T>) -> Result<T> {
+        changed.map_err(|mut error| {
+            if error.is(&["InvalidChangeBatch"]) && error.message.contains("Tried to delete") {
+                error.class = Class::Again;
+            }
+            error
+        })
+    }
+
     fn order(one: &Record, other: &Record) -> std::cmp::Ordering {
         let by_zone = one.zone.get().cmp(other.zone.get());
         by_zone.then_with(|| listing_order(&one.name, &other.name))
@@ -303,7 +315,6 @@ mod calls {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::provider::Class;
 
         fn alias(dns_name: &str, zone: &str) -> Record {
             Record {

@@ -2,9 +2,11 @@
 
 mod crash;
 mod life;
+mod recovery;
 mod refusals;
 mod saved_plans;
 mod states;
+mod storms;
 mod trouble;
 
 use std::path::PathBuf;

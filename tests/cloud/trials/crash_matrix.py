@@ -4,8 +4,9 @@
     tests/cloud/play tests/cloud/trials/crash_matrix.py PROGRAM --every 10 --operations destroy
 
 For `apply` and `destroy` of a small but complete cluster, and for each k: SIGKILL at the k-th
-mutating call, before it takes effect or after, when its answer is lost. Then the same command again,
-which must end well. With two kills, the second run dies as well, at a call chosen by a seed.
+mutating call, before it takes effect or after, when its answer is lost. Then the same command
+again, which must end well. With two kills, the second run dies as well, at a call chosen by a seed.
+The cluster has a network of its own, or one that was brought, among what strangers have there.
 
 Afterwards the account must be as after a run that nobody disturbed (for `apply` also: the next plan
 is empty; for `destroy`: only the strangers are left, untouched). Counted besides: orphans, which
@@ -27,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clouds import Account, Cloud
-from desks import HOMES, Desk
+from desks import HOMES, SHAPES, Desk
 
 OPERATIONS = ("apply", "destroy")
 WHENS = ("before", "after")
@@ -56,6 +57,7 @@ class Kill:
 @dataclass
 class Trial:
     home: str
+    shape: str
     operation: str
     kills: tuple
     # What came of it.
@@ -65,7 +67,7 @@ class Trial:
 
     def row(self):
         when = self.kills[0].when if len(self.kills) == 1 else "two kills"
-        return self.home, self.operation, when
+        return self.home, self.shape, self.operation, when
 
     def find(self, what, said, times=1):
         self.counts[what] += times
@@ -79,27 +81,27 @@ class Trial:
     def __str__(self):
         died = itertools.zip_longest(self.kills, self.calls, fillvalue="not reached")
         places = [f"{kill} ({call})" for kill, call in died]
-        return f"{self.operation}, {self.home}: killed {', then '.join(places)}"
+        return f"{self.operation}, {self.home}, {self.shape}: killed {', then '.join(places)}"
 
 
 class Worker(threading.Thread):
     """One account, in which one trial follows the other."""
 
-    def __init__(self, desk, trials, report):
+    def __init__(self, desk, trials, report, delays):
         super().__init__(daemon=True)
-        self.desk, self.trials, self.report = desk, trials, report
+        self.desk, self.trials, self.report, self.delays = desk, trials, report, delays
         self.bare = self.built = None
-        self.lengths = {}
+        self.changing = {}
         # Whether the cluster stands, as it should, for the next destroy.
         self.standing = False
 
     def measure(self):
-        """Runs both once without disturbing them: what there should be, and how many calls it takes."""
-        self.bare = self.desk.clear(**DELAYS)
+        """Runs both once, undisturbed: what there should be, and how many calls it takes."""
+        self.bare = self.desk.clear(**self.delays)
         applied = self.desk.run("apply")
         self.built = self.desk.inventory()
         destroyed = self.desk.run("destroy")
-        self.lengths = {"apply": applied.mutating, "destroy": destroyed.mutating}
+        self.changing = {"apply": applied.changing, "destroy": destroyed.changing}
         if (applied.code, destroyed.code) != (0, 0) or self.desk.inventory() != self.bare:
             raise SystemExit(f"error: undisturbed runs fail\n{applied.err}\n{destroyed.err}")
 
@@ -118,9 +120,9 @@ class Worker(threading.Thread):
 
     def play(self, trial):
         if trial.operation == "apply":
-            self.desk.clear(**DELAYS)
+            self.desk.clear(**self.delays)
         elif not self.standing:
-            self.desk.clear(**DELAYS)
+            self.desk.clear(**self.delays)
             ran = self.desk.run("apply")
             if ran.code != 0:
                 raise SystemExit(f"error: an undisturbed apply fails\n{ran.err}")
@@ -201,19 +203,19 @@ def without(some, others, kind):
     return left
 
 
-def all_trials(home, lengths, options):
+def all_trials(home, shape, changing, options):
     """Every k, before and after; and every k once more with a second kill somewhere after it."""
     dice = random.Random(options.seed)
     for operation in options.operations:
-        length = lengths[operation]
+        length = changing[operation].total()
         calls = range(1, length + 1, options.every)
         for call, when in itertools.product(calls, WHENS):
-            yield Trial(home, operation, (Kill(call, when),))
+            yield Trial(home, shape, operation, (Kill(call, when),))
         for call in calls:
             # The second run begins where the first one died, more or less.
             second = dice.randint(1, max(1, length - call))
             kills = (Kill(call, dice.choice(WHENS)), Kill(second, dice.choice(WHENS)))
-            yield Trial(home, operation, kills)
+            yield Trial(home, shape, operation, kills)
 
 
 def in_rounds(trials):
@@ -240,16 +242,19 @@ class Progress:
         if self.over_and_over or now - self.told > self.EVERY or self.done == self.total:
             self.told = now
             end = "\r" if self.over_and_over and self.done < self.total else "\n"
-            line = f"{self.done} of {self.total} trials, {self.failed} failed, {now - self.began:.0f} s"
+            took = f"{now - self.began:.0f} s"
+            line = f"{self.done} of {self.total} trials, {self.failed} failed, {took}"
             print(line, end=end, file=sys.stderr, flush=True)
 
 
-def matrix(home, desks, options):
-    """All trials of one home, shared among the desks. The first desk says how many there are."""
+def matrix(desks, options):
+    """All trials of one home and shape, shared among the desks; the first says how many."""
     answers, rounds = queue.Queue(), queue.Queue()
-    workers = [Worker(desk, rounds, answers.put) for desk in desks]
+    delays = {**DELAYS, "visible": options.haze}
+    workers = [Worker(desk, rounds, answers.put, delays) for desk in desks]
     workers[0].measure()
-    trials = list(all_trials(home, workers[0].lengths, options))
+    first = desks[0]
+    trials = list(all_trials(first.home.name, first.shape, workers[0].changing, options))
     for one in in_rounds(trials):
         rounds.put(one)
     progress = Progress(len(trials))
@@ -260,11 +265,11 @@ def matrix(home, desks, options):
         if isinstance(answer, BaseException):
             raise answer
         progress.step(not answer.findings)
-    return trials, workers[0].lengths
+    return trials, workers[0].changing
 
 
-def tell(trials, lengths):
-    columns = ("home", "operation", "killed", "trials", *COUNTS)
+def tell(trials, changing):
+    columns = ("home", "shape", "operation", "killed", "trials", *COUNTS)
     widths = [max(len(column), 9) for column in columns]
     print("  ".join(f"{column:>{width}}" for column, width in zip(columns, widths)))
     for row in dict.fromkeys(trial.row() for trial in trials):
@@ -273,11 +278,14 @@ def tell(trials, lengths):
         cells = [*row, len(of_row), *(counts[name] for name in COUNTS)]
         print("  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths)))
     print()
-    for operation, length in lengths.items():
-        died = {call for t in trials if t.operation == operation for call in t.calls}
-        if died:
-            actions = ", ".join(sorted(died))
-            print(f"{operation}: {length} mutating calls; died at {len(died)} actions: {actions}")
+    for (home, shape), by_operation in changing.items():
+        for operation, actions in by_operation.items():
+            here = (home, shape, operation)
+            of_here = [t for t in trials if (t.home, t.shape, t.operation) == here]
+            died = {call for trial in of_here for call in trial.calls}
+            what = f"{', '.join(here)}: {actions.total()} calls change something"
+            missed = ", ".join(sorted(actions.keys() - died)) or "none"
+            print(f"{what}; died at {len(died)} different ones; at these never: {missed}")
     for trial in trials:
         if trial.findings:
             print("\n  ".join((f"\nFAILED {trial}", *trial.findings)))
@@ -291,9 +299,13 @@ def arguments():
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th call only")
     parser.add_argument("--operations", type=names(OPERATIONS), default=list(OPERATIONS))
     parser.add_argument("--homes", type=names(HOMES), default=list(HOMES))
-    parser.add_argument("--jobs", type=int, default=8, metavar="J", help="trials at a time")
+    parser.add_argument("--shapes", type=names(SHAPES), default=list(SHAPES))
+    parser.add_argument("--jobs", type=int, default=12, metavar="J", help="trials at a time")
     parser.add_argument(
-        "--clouds", type=int, default=os.cpu_count() or 1, help="test clouds, each on a CPU of its own"
+        "--clouds", type=int, default=os.cpu_count() or 1, metavar="C", help="one for each CPU"
+    )
+    parser.add_argument(
+        "--haze", type=float, default=0.0, metavar="S", help="seconds until what was made is seen"
     )
     parser.add_argument("--seed", type=int, default=0, help="chooses where the second kill is")
     return parser.parse_args()
@@ -316,22 +328,23 @@ def main():
     more = [Cloud() for _ in range(options.clouds - 1)]
     try:
         endpoints = [options.endpoint, *(cloud.endpoint for cloud in more)]
-        failed = False
-        for number, home in enumerate(options.homes):
+        numbers = itertools.count(310_000_000_000)
+        trials, changing = [], {}
+        for home, shape in itertools.product(options.homes, options.shapes):
             desks = []
             for job in range(options.jobs):
-                endpoint = endpoints[job % len(endpoints)]
-                account = Account(endpoint, f"{310_000_000_000 + 1000 * number + job}")
-                folder = Path(options.scratch) / home / str(job)
-                desks.append(Desk(program, account, folder, HOMES[home]()))
-            trials, lengths = matrix(home, desks, options)
-            tell(trials, lengths)
-            failed |= any(trial.findings for trial in trials)
+                account = Account(endpoints[job % len(endpoints)], str(next(numbers)))
+                folder = Path(options.scratch) / home / shape / str(job)
+                desks.append(Desk(program, account, folder, HOMES[home](), shape))
+            print(f"{home}, {shape}:", file=sys.stderr)
+            some, changing[home, shape] = matrix(desks, options)
+            trials += some
     finally:
         for cloud in more:
             cloud.end()
+    tell(trials, changing)
     print(f"\nThat took {time.monotonic() - began:.0f} seconds.")
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if any(trial.findings for trial in trials) else 0)
 
 
 if __name__ == "__main__":

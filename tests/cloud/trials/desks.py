@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import strangers
@@ -41,6 +42,7 @@ platform:
   aws:
     region: us-west-2
     amiID: ami-0abcdef1234567890
+@subnets@
 pullSecret: '{"auths": {"registry.example.com": {"auth": "dHJpYWw6bm90LWEtc2VjcmV0"}}}'
 sshKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKpRZWsi/BMcSfF3zpnLXKzlbTHC1C5QCzHMN3nhjW4x trial
 """
@@ -67,17 +69,49 @@ class LocalHome:
         return False
 
 
-HOMES = {home.name: home for home in [LocalHome]}
+class BucketHome:
+    """A state in a bucket of the same account, so that its writes can be died at like all others.
+
+    The lease is short: what a killed run held is taken over at once here, since it died on this very
+    machine, but not every death is found out that way.
+    """
+
+    name = "s3"
+
+    def __init__(self):
+        self.bucket = None
+
+    def arguments(self, desk):
+        return ["--state", f"s3://{self.named(desk)}/states", "--lease", "4s"]
+
+    def prepare(self, desk):
+        self.bucket = self.named(desk)
+        s3 = desk.account.client("s3")
+        place = {"LocationConstraint": "us-west-2"}
+        s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration=place)
+        enabled = {"Status": "Enabled"}
+        s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration=enabled)
+
+    def is_home(self, identity):
+        return self.bucket in identity
+
+    @staticmethod
+    def named(desk):
+        return f"states-{desk.account.number}"
+
+
+HOMES = {home.name: home for home in [LocalHome, BucketHome]}
+# The cluster makes its own network, or stands in the strangers' among their things.
+SHAPES = ("own", "brought")
 
 
 class Desk:
-    def __init__(self, program, account, folder, home):
-        self.program, self.account, self.home = program, account, home
+    def __init__(self, program, account, folder, home, shape="own"):
+        self.program, self.account, self.home, self.shape = program, account, home, shape
         self.folder = Path(folder)
         # Buckets are named after it, and bucket names belong to the whole cloud.
         self.infra_id = f"{CLUSTER}-{account.number[-5:]}"
         self.folder.mkdir(parents=True)
-        (self.folder / "install-config.yaml").write_text(CONFIG)
         self.write_assets(self.folder / "assets")
 
     def write_assets(self, folder):
@@ -98,7 +132,13 @@ class Desk:
         self.account.reset()
         self.home.prepare(self)
         self.account.post("delays", **delays)
-        strangers.plant(self.account, self.infra_id, DOMAIN)
+        # A network has one zone of a name; in a network of its own the cluster's is like theirs.
+        domain = DOMAIN if self.shape == "own" else f"theirs.{DOMAIN}"
+        subnet = strangers.plant(self.account, self.infra_id, domain)
+        subnets = "" if self.shape == "own" else f"    subnets: [{subnet}]\n"
+        config = self.folder / "install-config.yaml"
+        config.write_text(CONFIG.replace("@subnets@\n", subnets))
+        self.account.post("advance", seconds=max(delays.values(), default=0.0))
         return self.inventory()
 
     def inventory(self):
@@ -174,7 +214,9 @@ class Desk:
 class Ran:
     def __init__(self, code, out, err, log):
         self.code, self.out, self.err, self.log = code, out, err, log
-        self.total, self.mutating = log["total"], log["mutating"]
+        self.total = log["total"]
+        # How often each action was called that is to change something.
+        self.changing = Counter(call["action"] for call in log["requests"] if call["mutating"])
 
     def was_killed(self):
         return self.code == -9

@@ -10,7 +10,8 @@ IMAGE = "ami-0abcdef1234567890"
 
 
 def plant(account, cluster, domain):
-    """Makes the strangers; their zone has our domain's name and their bucket begins like ours."""
+    """Makes the strangers; their zone has this name and their bucket begins like ours. Answers with
+    the subnet that their machine and balancer are in."""
     vpc, subnet = network(account)
     machine(account, subnet)
     balancer(account, vpc, subnet)
@@ -22,6 +23,7 @@ def plant(account, cluster, domain):
         Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": account.session.region_name}
     )
     s3.put_object(Bucket=bucket, Key="bootstrap.ign", Body=b"theirs")
+    return subnet
 
 
 def named(kind):
@@ -44,7 +46,10 @@ def network(account):
     )
     ec2.create_route_table(VpcId=vpc, TagSpecifications=named("route-table"))
     ec2.create_security_group(
-        VpcId=vpc, GroupName="theirs", Description="theirs", TagSpecifications=named("security-group")
+        VpcId=vpc,
+        GroupName="theirs",
+        Description="theirs",
+        TagSpecifications=named("security-group"),
     )
     ec2.allocate_address(Domain="vpc", TagSpecifications=named("elastic-ip"))
     return vpc, subnet

@@ -102,7 +102,7 @@ fn plant_a_stranger(desk: &Desk) {
 
 /// The inventory, without what differs from run to run: the infra ID, the account, the tokens of
 /// another attempt, and where the bootstrap machine finds its Ignition, an address with a time.
-fn comparable(desk: &Desk) -> Value {
+pub(super) fn comparable(desk: &Desk) -> Value {
     let shown = desk.expect(0, &["show", "--json"]);
     let state: Value = serde_json::from_str(&shown.out).expect("one document");
     let infra_id = state["cluster"]["infra_id"].as_str().expect("an infra ID");

@@ -11,12 +11,12 @@ use super::Desk;
 /// Longer than anything here takes, so that a test that hangs ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn signal(child: &Child, name: &str) {
+pub(super) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
     assert!(sent.expect("kill").success());
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "still not: {what}");
@@ -24,7 +24,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn end(child: &mut Child) -> Option<i32> {
+pub(super) fn end(child: &mut Child) -> Option<i32> {
     let mut status = None;
     until("it has ended", || {
         status = child.try_wait().expect("waited for");

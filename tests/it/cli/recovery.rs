@@ -1,0 +1,273 @@
+//! Ends that nobody wished for, and what the next run makes of them: signals, full disks, torn and
+//! damaged files. (K1, a kill at every call, is `crash.rs` and `make crash-matrix`.)
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Child, Command, Output};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use groundplan::state::{State, token};
+use serde_json::{Value, json};
+
+use super::crash::comparable;
+use super::storms::calm;
+use super::trouble::{end, signal, until};
+use super::{Desk, Ran};
+
+const APPLY: &[&str] = &["apply", "--auto-approve"];
+
+impl Desk {
+    /// A desk whose first apply was killed half way.
+    fn half_built() -> Self {
+        let desk = Self::new();
+        desk.kill(APPLY, 30, "after");
+        desk.cloud.clear_requests();
+        desk
+    }
+
+    fn journal(&self) -> std::path::PathBuf {
+        self.path("state/demo/journal")
+    }
+
+    /// Runs an apply to its end; then there is what there should be, once.
+    fn ends_well(&self) -> Ran {
+        let ran = self.apply();
+        assert_eq!(comparable(self), calm().built);
+        self.expect(0, &["plan", "--detailed-exitcode"]);
+        ran
+    }
+
+    /// Every command that needs the state says this, asks nobody to change anything, and leaves the
+    /// files as they are.
+    fn refuses(&self, why: &str, hint: &str) {
+        let files = || {
+            ["journal", "state.json"].map(|name| fs::read(self.path("state/demo").join(name)).ok())
+        };
+        let before = files();
+        for command in [&["plan"][..], APPLY, &["destroy", "--auto-approve"]] {
+            let ran = self.expect(1, command);
+            assert!(ran.err.contains(why), "{command:?}: {}", ran.err);
+            assert!(ran.err.contains(hint), "{command:?}: {}", ran.err);
+            assert!(!ran.out.contains(" to add"), "{command:?}: {}", ran.out);
+        }
+        assert_eq!(self.cloud.mutating_calls(), 0);
+        assert_eq!(files(), before);
+    }
+}
+
+#[test]
+fn k2_a_torn_record_is_left_out_with_a_warning() {
+    let desk = Desk::half_built();
+    let journal = fs::read(desk.journal()).unwrap();
+    let last = journal[..journal.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
+    let torn = last + (journal.len() - last) / 2;
+    fs::write(desk.journal(), &journal[..torn]).unwrap();
+    let planned = desk.expect(0, &["plan"]);
+    assert!(planned.err.starts_with("warning: "), "{}", planned.err);
+    assert!(planned.err.contains("journal"), "{}", planned.err);
+    let recorded = journal.iter().filter(|&&byte| byte == b'\n').count();
+    assert!(recorded > 20, "there was something to lose");
+    assert!(!planned.out.contains("vpc.main"), "the VPC is not lost: {}", planned.out);
+    desk.ends_well();
+}
+
+#[test]
+fn k3_an_empty_journal_is_no_new_cluster() {
+    let desk = Desk::half_built();
+    fs::write(desk.journal(), "").unwrap();
+    desk.refuses("journal", "hint: ");
+}
+
+#[test]
+fn k3_neither_is_an_empty_snapshot_nor_both() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.cloud.clear_requests();
+    fs::write(desk.path("state/demo/state.json"), "").unwrap();
+    desk.refuses("state.json", "hint: ");
+    fs::write(desk.journal(), "").unwrap();
+    desk.refuses("state/demo", "hint: ");
+}
+
+#[test]
+fn k4_a_flipped_byte_is_named_with_its_record() {
+    let desk = Desk::half_built();
+    let mut journal = fs::read(desk.journal()).unwrap();
+    let middle = journal.len() / 2;
+    let line = 1 + journal[..middle].iter().filter(|&&byte| byte == b'\n').count();
+    journal[middle] ^= 1;
+    fs::write(desk.journal(), &journal).unwrap();
+    desk.refuses(&format!("line {line}"), "hint: ");
+}
+
+/// Where no file may grow beyond so many blocks of 512 bytes, as on a disk that is full.
+#[test]
+fn k5_on_a_full_disk_nothing_is_done_that_was_not_written_down() {
+    for blocks in [4, 12, 30] {
+        let desk = Desk::new();
+        let ran = Ran::from(limited(&desk, blocks));
+        assert_eq!(ran.code, Some(1), "{blocks}: {}", ran.err);
+        assert!(ran.err.contains("could not write the journal"), "{blocks}: {}", ran.err);
+        assert!(ran.err.contains("make room"), "{blocks}: {}", ran.err);
+        let announced = announced(&desk);
+        let sent = tokens_sent(&desk);
+        assert!(sent.is_subset(&announced), "{blocks}: {sent:?}, and announced {announced:?}");
+        if blocks > 4 {
+            assert!(!sent.is_empty(), "{blocks}: something was made before the disk was full");
+        }
+        desk.ends_well();
+    }
+}
+
+fn limited(desk: &Desk, blocks: u32) -> Output {
+    let program = desk.command(APPLY);
+    let mut shell = Command::new("/bin/sh");
+    let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    shell.args(["-c", &limit]).arg(program.get_program()).args(program.get_args());
+    shell.current_dir(desk.folder.path()).env_clear();
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.output().expect("a shell")
+}
+
+/// The tokens of everything on record.
+fn announced(desk: &Desk) -> BTreeSet<String> {
+    let shown = desk.expect(0, &["show", "--json"]);
+    let state: State = serde_json::from_str(&shown.out).expect("a state");
+    let infra_id = state.cluster.as_ref().expect("a cluster").infra_id.clone();
+    let tokens = state.resources.iter().map(|(a, record)| token(&infra_id, a, record.generation));
+    tokens.collect()
+}
+
+/// The tokens in the calls that were made.
+fn tokens_sent(desk: &Desk) -> BTreeSet<String> {
+    let requests = desk.cloud.requests();
+    let mutating = requests.iter().filter(|call| call["mutating"] == true);
+    let values = mutating.flat_map(|call| call["params"].as_object().expect("parameters").values());
+    let tokens = values.filter_map(Value::as_str).filter(|value| value.starts_with("gp-"));
+    tokens.map(str::to_owned).collect()
+}
+
+/// Started with calls that take a while, and under way.
+fn under_way(desk: &Desk) -> Child {
+    desk.cloud.latency(&json!({"*": 0.1, "CreateSubnet": 1.0}));
+    let child = desk.start(APPLY);
+    until("subnets are asked for", || desk.cloud.calls("CreateSubnet") > 0);
+    child
+}
+
+#[test]
+fn k6_after_the_first_interrupt_no_call_leaves_that_changes_anything() {
+    let desk = Desk::new();
+    let mut child = under_way(&desk);
+    signal(&child, "-INT");
+    let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert_eq!(end(&mut child), Some(6));
+    let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!(ended - told < 6.0, "{}", ended - told);
+    // What is in flight may take its own last steps; nothing new is started.
+    let late: Vec<_> = desk
+        .cloud
+        .requests()
+        .into_iter()
+        .filter(|call| call["mutating"] == true && call["at"].as_f64().unwrap() > told + 0.1)
+        .map(|call| call["action"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(late, [""; 0]);
+    desk.cloud.latency(&json!({}));
+    desk.ends_well();
+}
+
+#[test]
+fn k7_terminated_and_killed_a_moment_later() {
+    let desk = Desk::new();
+    desk.cloud.latency(&json!({"RunInstances": 10.0}));
+    let mut child = desk.start(APPLY);
+    until("machines are asked for", || desk.cloud.calls("RunInstances") > 0);
+    signal(&child, "-TERM");
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(child.try_wait().expect("a status").is_none(), "it waits for what is in flight");
+    signal(&child, "-KILL");
+    assert_eq!(end(&mut child), None);
+    desk.cloud.latency(&json!({}));
+    desk.ends_well();
+}
+
+#[test]
+fn k8_interrupted_twice() {
+    let desk = Desk::new();
+    let mut child = under_way(&desk);
+    signal(&child, "-INT");
+    std::thread::sleep(Duration::from_millis(200));
+    signal(&child, "-INT");
+    assert_eq!(end(&mut child), Some(6));
+    desk.cloud.latency(&json!({}));
+    desk.ends_well();
+}
+
+#[test]
+fn k10_what_is_done_is_not_done_again() {
+    let desk = Desk::new();
+    let mut child = under_way(&desk);
+    signal(&child, "-INT");
+    assert_eq!(end(&mut child), Some(6));
+    let done = completed(&desk);
+    assert!(done.len() > 10, "{done:?}");
+    desk.cloud.latency(&json!({}));
+    desk.cloud.clear_requests();
+    desk.ends_well();
+    let again: Vec<_> = completed(&desk).intersection(&done).cloned().collect();
+    assert_eq!(again, [""; 0]);
+}
+
+/// The calls that changed something and were answered well, with all that was said in them.
+fn completed(desk: &Desk) -> BTreeSet<String> {
+    let good = |call: &Value| call["mutating"] == true && call["status"] == 200;
+    let requests = desk.cloud.requests();
+    let done = requests.iter().filter(|call| good(call));
+    done.map(|call| format!("{} {}", call["action"].as_str().unwrap(), call["params"])).collect()
+}
+
+#[test]
+fn a5_what_was_made_is_waited_for_by_the_next_run() {
+    let desk = Desk::new();
+    desk.cloud.delay("nat_gateway_pending", 600.0);
+    let mut child = desk.start(APPLY);
+    until("it waits", || desk.cloud.calls("DescribeNatGateways") > 0);
+    signal(&child, "-INT");
+    assert_eq!(end(&mut child), Some(6));
+    desk.cloud.advance(600.0);
+    let ran = desk.ends_well();
+    assert!(ran.out.contains("nat_gateway.us-west-2a: "), "{}", ran.out);
+    assert_eq!(desk.cloud.calls("CreateNatGateway"), 1);
+}
+
+#[test]
+fn a8_another_type_after_a_lack_of_capacity_is_another_request() {
+    let desk = Desk::new();
+    desk.cloud.fault(&json!({
+        "action": "RunInstances", "times": null, "status": 500,
+        "code": "InsufficientInstanceCapacity", "message": "try another type",
+    }));
+    let mut child = desk.start(APPLY);
+    until("both machines are asked for", || tokens_of_machines(&desk).len() == 2);
+    signal(&child, "-KILL");
+    assert_eq!(end(&mut child), None);
+    let before = tokens_of_machines(&desk);
+    desk.cloud.clear_faults();
+    desk.cloud.clear_requests();
+
+    let config = fs::read_to_string(desk.path("install-config.yaml")).unwrap();
+    let config = config.replace("m5.2xlarge", "m5.4xlarge");
+    fs::write(desk.path("install-config.yaml"), config).unwrap();
+    desk.apply();
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+    let after = tokens_of_machines(&desk);
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert!(before.is_disjoint(&after), "{before:?} {after:?}");
+}
+
+fn tokens_of_machines(desk: &Desk) -> BTreeSet<String> {
+    let requests = desk.cloud.requests();
+    let launches = requests.iter().filter(|call| call["action"] == "RunInstances");
+    launches.map(|call| call["params"]["ClientToken"].as_str().unwrap().to_owned()).collect()
+}
