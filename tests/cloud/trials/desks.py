@@ -72,8 +72,7 @@ class LocalHome:
 class BucketHome:
     """A state in a bucket of the same account, so that its writes can be died at like all others.
 
-    The lease is short: what a killed run held is taken over at once here, since it died on this very
-    machine, but not every death is found out that way.
+    What a killed run held is taken over at once: it died on this very machine.
     """
 
     name = "s3"
@@ -82,7 +81,7 @@ class BucketHome:
         self.bucket = None
 
     def arguments(self, desk):
-        return ["--state", f"s3://{self.named(desk)}/states", "--lease", "4s"]
+        return ["--state", f"s3://{self.named(desk)}/states"]
 
     def prepare(self, desk):
         self.bucket = self.named(desk)
