@@ -11,7 +11,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{env, fs, io, process};
+use std::{env, fs, process};
 
 use groundplan::apply::{Observer, Settings, Stop, apply};
 use groundplan::event::Event;
@@ -19,6 +19,7 @@ use groundplan::graph::Graph;
 use groundplan::observe::observe;
 use groundplan::plan::{Options, Plan, plan, plan_destroy};
 use groundplan::provider::Provider;
+use groundplan::state::home::Written;
 use groundplan::state::local::LocalHome;
 use groundplan::state::{Entry, State};
 use groundplan::testing::FakeCloud;
@@ -185,8 +186,8 @@ impl Bench<'_> {
 struct Journal(LocalHome);
 
 impl Observer for Journal {
-    fn journal(&mut self, entries: &[Entry]) -> io::Result<()> {
-        self.0.append(entries).map_err(io::Error::other)
+    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+        Box::pin(std::future::ready(self.0.append(&entries)))
     }
     fn event(&mut self, _: &Event) {}
 }

@@ -101,9 +101,8 @@ pub struct Schema {
     /// Whether only the configuration may replace it: what somebody else changed by hand, where it
     /// cannot change back in place, is reported and left.
     pub endures: bool,
-    /// Whether the same creation asked for twice makes one thing: the API honours the token, or a
-    /// name or range is taken. Where not, a lost answer is looked for patiently before it is repeated.
-    pub repeatable: bool,
+    /// What tells whether a creation that was not answered has made anything.
+    pub identity: Identity,
     /// Whether a replacement makes the new one before it deletes the old one.
     pub create_first: bool,
     /// When what refers to it may start.
@@ -126,7 +125,7 @@ impl Schema {
             replaced_by: &[],
             set_at_creation: &[],
             endures: false,
-            repeatable: true,
+            identity: Identity::Name,
             create_first: false,
             usable: Usable::Ready,
             configures: false,
@@ -134,6 +133,30 @@ impl Schema {
             gone: None,
             typical_seconds: 1,
         }
+    }
+}
+
+/// What tells whether a creation that was not answered has made anything, and so what a run that
+/// finds one open does first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The API takes the token: the same creation again is answered with what it has made.
+    Token,
+    /// Nothing but the token in a tag: it is looked for patiently before it is asked for again,
+    /// since asking twice makes two.
+    Tag,
+    /// A name or range that only one can have: asking again is refused, or answered with what has it,
+    /// and the token in a tag tells whether that is ours.
+    Name,
+    /// It is a part of something else, or a setting of it: reading that one tells, and saying it
+    /// twice is saying it once.
+    Parent,
+}
+
+impl Identity {
+    /// Whether the same creation asked for twice makes one thing.
+    pub fn makes_one(self) -> bool {
+        self != Identity::Tag
     }
 }
 

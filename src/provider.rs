@@ -115,7 +115,13 @@ pub enum Class {
     Again,
     /// It may or may not have been done: no answer, or a 5xx. Find out before asking again.
     Unknown,
+    /// Nothing was done, and with this token nothing will be: it has made something before, which
+    /// is gone by now or was asked for in other words.
+    Spent,
 }
+
+/// Our code for: what has this name was not made by this creation.
+pub const NOT_OURS: &str = "NotOurs";
 
 /// Why a call did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,11 +12,12 @@ use super::walk::{Answer, Reply, Task, Walk, millis};
 use crate::event::{Event, Fault, StepAction};
 use crate::plan::Op;
 use crate::plan::decide::id;
-use crate::provider::{Class, ProviderError};
+use crate::provider::{Class, NOT_OURS, ProviderError};
 use crate::state::{Entry, Status};
 
 /// How often a lost answer is asked for again.
 const LOST_ANSWERS: u32 = 6;
+
 impl Walk<'_> {
     pub(super) fn joined(&mut self, joined: Result<(Id, Answer), JoinError>) {
         let (id, answer) = match joined {
@@ -59,12 +60,15 @@ impl Walk<'_> {
             Phase::Configure => self.configured(step, outputs),
             Phase::Update => self.advanced(step, outputs),
             Phase::FindDoomed if outputs.is_null() => {
-                self.record(Entry::Vanished { address });
-                self.done(step);
+                if !self.look_again(step) {
+                    self.never_there(step);
+                }
             }
             Phase::FindDoomed => {
-                let status = Status::Created;
-                self.record(Entry::Created { address: address.clone(), outputs, status });
+                if self.recorded(&self.runs[&step]).status == Status::Creating {
+                    let status = Status::Created;
+                    self.record(Entry::Created { address: address.clone(), outputs, status });
+                }
                 self.record(Entry::DeleteStarted { address, generation });
                 self.enter(step, Phase::Delete);
             }
@@ -105,17 +109,40 @@ impl Walk<'_> {
     fn not_found(&mut self, step: usize) {
         let run = &self.runs[&step];
         let address = run.address.clone();
-        let same = self.recorded(run).inputs == run.inputs;
-        if !(same && self.schema(&address).repeatable) && self.look_again(step) {
+        let same = run.spent.is_none() && self.recorded(run).inputs == run.inputs;
+        if !(same && self.schema(&address).identity.makes_one()) && self.look_again(step) {
             return;
         }
         if !same {
-            // Another request must not have this one's token.
-            self.record(Entry::Vanished { address });
-            self.run(step).generation = self.plan.generation;
-            self.announce_creation(step);
+            self.begin_anew(step);
+        } else {
+            self.enter(step, Phase::Create);
         }
+    }
+
+    /// Another request must not have this one's token, and a token that is used up makes nothing:
+    /// a new life has a token of its own. What was first asked for in this very run has this run's
+    /// generation already; the next run's is another.
+    fn begin_anew(&mut self, step: usize) {
+        let run = self.run(step);
+        let (address, generation, spent) = (run.address.clone(), run.generation, run.spent.take());
+        self.record(Entry::Vanished { address });
+        if let Some(error) = spent.clone().filter(|_| generation == self.plan.generation) {
+            let hint = "run the same command again: it is then asked for anew";
+            return self.failed(step, &error.with_hint(hint));
+        }
+        let generation = self.plan.generation;
+        let run = self.run(step);
+        (run.generation, run.lost) = (generation, 0);
+        self.announce_creation(step);
         self.enter(step, Phase::Create);
+    }
+
+    /// What was to be deleted is not there, and was not there when the plan was made.
+    fn never_there(&mut self, step: usize) {
+        let address = self.runs[&step].address.clone();
+        self.record(Entry::Vanished { address });
+        self.done(step);
     }
 
     /// What was recorded is not there. Another one is made only once that is certain: it would
@@ -129,11 +156,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Asks once more after a pause, unless the object was sought long enough.
+    /// Asks once more after a pause, unless the object was sought long enough: since the answer was
+    /// lost, or, for what an earlier run asked for, since this one began.
     fn look_again(&mut self, step: usize) -> bool {
-        let settle = self.settings.settle;
+        let (settle, began) = (self.settings.settle, self.began);
         let run = self.run(step);
-        let since = *run.sought.get_or_insert_with(Instant::now);
+        let since = *run.sought.get_or_insert(began);
         let again = since.elapsed() < settle;
         if again {
             let pause = (settle / 5).max(Duration::from_millis(200));
@@ -205,7 +233,7 @@ impl Walk<'_> {
         let record = self.state.record_of(&run.address, run.generation);
         let id = record.and_then(|record| id(&record.outputs));
         self.frontier.done(step);
-        self.events.push(Event::StepFinished { step: name, id, elapsed_ms: millis(run.started) });
+        self.ledger.say(Event::StepFinished { step: name, id, elapsed_ms: millis(run.started) });
     }
 
     // What fails.
@@ -214,13 +242,19 @@ impl Walk<'_> {
     pub(super) fn refused(&mut self, step: usize, error: &ProviderError) {
         let now = Instant::now();
         let run = self.run(step);
+        match (run.phase, error.class) {
+            (Phase::Create, Class::Spent) => return self.spent(step, error),
+            // Whoever has its name now, ours is gone.
+            (Phase::FindDoomed, _) if error.is(&[NOT_OURS]) => return self.never_there(step),
+            _ => (),
+        }
         run.failures += 1;
         let lost = error.class == Class::Unknown;
         if lost && run.phase == Phase::Create {
             (run.phase, run.sought, run.lost) = (Phase::Find, Some(now), run.lost + 1);
         }
         let again = match error.class {
-            Class::Refused => false,
+            Class::Refused | Class::Spent => false,
             Class::Again => now < run.deadline,
             Class::Unknown => run.failures.max(run.lost) < LOST_ANSWERS && now < run.deadline,
         };
@@ -230,20 +264,37 @@ impl Walk<'_> {
         let run = &self.runs[&step];
         let after = error.after.unwrap_or_else(|| pause(&run.address, run.failures));
         self.paused.push(Reverse((now + after, step)));
-        self.events.push(Event::StepRetrying {
+        self.ledger.say(Event::StepRetrying {
             step: self.plan.steps[step].op.name(),
             error: Fault::from(error),
             after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
         });
     }
 
+    /// The token has made something before. If that is still there it is what was asked for, or
+    /// near enough to be found and compared; if not, a new life begins.
+    fn spent(&mut self, step: usize, error: &ProviderError) {
+        if self.stopping.is_some() {
+            return self.failed(step, error);
+        }
+        let run = self.run(step);
+        (run.phase, run.sought) = (Phase::Find, Some(Instant::now()));
+        run.spent = Some(error.clone());
+        self.ledger.say(Event::StepRetrying {
+            step: self.plan.steps[step].op.name(),
+            error: Fault::from(error),
+            after_ms: 0,
+        });
+        self.proceed(step);
+    }
+
     pub(super) fn failed(&mut self, step: usize, error: &ProviderError) {
         let Some(run) = self.runs.remove(&step) else { return };
-        if run.phase == Phase::Create && run.lost == 0 {
+        if run.phase == Phase::Create && run.lost == 0 && error.class != Class::Spent {
             self.record(Entry::CreateRefused { address: run.address.clone() });
         }
         self.summary.failed += 1;
-        self.events.push(Event::StepFailed {
+        self.ledger.say(Event::StepFailed {
             step: self.plan.steps[step].op.name(),
             error: Fault::from(error),
             elapsed_ms: millis(run.started),
@@ -251,7 +302,7 @@ impl Walk<'_> {
         for skipped in self.frontier.failed(step) {
             self.summary.skipped += 1;
             let step = self.plan.steps[skipped].op.name();
-            self.events.push(Event::StepSkipped { step, because: run.address.clone() });
+            self.ledger.say(Event::StepSkipped { step, because: run.address.clone() });
         }
     }
 }

@@ -206,7 +206,11 @@ mod tests {
 
     fn steps(after: &[&[(u32, Until)]]) -> Vec<Step> {
         let step = |(i, after): (usize, &&[(u32, Until)])| Step {
-            op: Op::Delete { address: Address::new("node", &i.to_string()), generation: 1 },
+            op: Op::Delete {
+                address: Address::new("node", &i.to_string()),
+                generation: 1,
+                unseen: false,
+            },
             after: after.iter().map(|&(step, until)| Dependency { step, until }).collect(),
         };
         after.iter().enumerate().map(step).collect()

@@ -1,15 +1,17 @@
 //! Walks a plan, as much at once as allowed. Never decides, never prints.
 //!
 //! One loop owns the state, the journal, the frontier and the events, so that all four tell the
-//! same story in the same order; tasks only talk to the provider. What a call announces is in the
-//! journal before the call leaves.
+//! same story in the same order; tasks only talk to the provider. What a call announces is durable
+//! before the call leaves; while it is being written, the walk goes on.
 //!
 //! - [`frontier`]: which step may start, plain data.
+//! - [`ledger`]: what is recorded and not durable yet, and what waits for it.
 //! - [`run`]: where one step is: which call comes next and what an answer means.
 //! - [`walk`]: the loop and what leaves it; [`answers`] and [`waits`]: what comes back.
 
 mod answers;
 mod frontier;
+mod ledger;
 mod run;
 mod waits;
 mod walk;
@@ -28,15 +30,17 @@ use crate::event::{Event, Summary};
 use crate::plan::Plan;
 use crate::provider::Provider;
 use crate::secret::Secrets;
+use crate::state::error::HomeError;
+use crate::state::fence::Fence;
+use crate::state::home::Written;
 use crate::state::{Entry, State};
 
 /// Where the journal and the renderers plug in; called in one order, from one place.
 pub trait Observer {
-    /// Makes the entries durable before it returns: the calls they announce leave after it.
-    ///
-    /// # Errors
-    /// When the disk refuses; nothing that was announced is then done.
-    fn journal(&mut self, entries: &[Entry]) -> std::io::Result<()>;
+    /// Begins to make the entries durable: the calls they announce leave when that is done, and
+    /// the next entries are handed over only then. When it fails, nothing that was announced is
+    /// done, and the walk is over.
+    fn journal(&mut self, entries: Vec<Entry>) -> Written;
     /// Tells whoever listens.
     fn event(&mut self, event: &Event);
 }
@@ -55,6 +59,8 @@ pub struct Settings {
     /// How long something whose creation was not answered is looked for before it is asked for
     /// again, where asking twice could make two: EC2's describes are eventually consistent.
     pub settle: Duration,
+    /// What stands between us and the cloud once the lock of the state is not ours any more.
+    pub fence: Fence,
 }
 
 impl Default for Settings {
@@ -65,6 +71,7 @@ impl Default for Settings {
             patience: Duration::from_secs(180),
             patience_to_delete: Duration::from_secs(900),
             settle: Duration::from_secs(15),
+            fence: Fence::open(),
         }
     }
 }
@@ -99,8 +106,9 @@ pub struct Outcome {
     pub summary: Summary,
     /// Whether it was stopped.
     pub stopped: bool,
-    /// Why the journal could not be written, if that ended the walk.
-    pub journal_error: Option<std::io::Error>,
+    /// Why the journal could not be written, if that ended the walk. What the state has beyond the
+    /// last entry that was written is then known to nobody else.
+    pub journal_error: Option<HomeError>,
 }
 
 /// Walks the steps of a plan that was made from this state.

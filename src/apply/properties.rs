@@ -1,16 +1,22 @@
 //! The engine's promises over random graphs, random changes, random faults and random deaths.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::{Observer, Outcome, Stop, apply};
+use crate::event::Event;
 use crate::graph::Graph;
 use crate::plan::Action;
 use crate::provider::Class;
-use crate::testing::When;
+use crate::state::home::Written;
+use crate::state::{Entry, State};
 use crate::testing::lab::{Lab, RIGID_KINDS, node};
+use crate::testing::{FakeCloud, Tape, When};
 
 /// A random wanted world: for each possible resource whether it is wanted, how it is set, and
 /// which of the earlier ones it needs.
@@ -73,6 +79,70 @@ fn on_a_paused_clock<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
+/// Sees to it at every moment that can be told apart that whatever exists is known, or was announced,
+/// by what is durable then: whoever begins at this moment finds all of it. And that there is never a
+/// second object of one life.
+struct Auditor<'a> {
+    tape: &'a mut Tape,
+    cloud: &'a FakeCloud,
+}
+
+impl Auditor<'_> {
+    fn audit(&self) {
+        let mut durable = State::new("lab".into());
+        for entry in self.tape.entries() {
+            durable.record(&entry).unwrap_or_else(|error| panic!("{error}"));
+        }
+        let current = durable.resources.iter();
+        let deposed = durable.deposed.iter();
+        let lives = current.chain(deposed.flat_map(|(a, lives)| lives.iter().map(move |l| (a, l))));
+        let known: BTreeSet<_> = lives
+            .map(|(address, life)| (address.clone(), durable.token(address, life.generation)))
+            .collect();
+        let mut there = BTreeSet::new();
+        for one in self.cloud.tokens() {
+            assert!(known.contains(&one), "{one:?} exists and nothing durable says so");
+            assert!(there.insert(one.clone()), "{one:?} exists twice");
+        }
+    }
+}
+
+impl Observer for Auditor<'_> {
+    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+        self.audit();
+        self.tape.journal(entries)
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.audit();
+        self.tape.event(event);
+    }
+}
+
+/// Plans and applies, or destroys, with the auditor watching; until it is killed.
+async fn audited(lab: &mut Lab, wanted: Option<&Graph>) -> Outcome {
+    let plan = match wanted {
+        Some(graph) => lab.plan(graph).await,
+        None => lab.plan_destroy().await,
+    };
+    let cloud = lab.cloud.clone();
+    let mut auditor = Auditor { tape: &mut lab.tape, cloud: &cloud };
+    let (state, stop) = (lab.state.clone(), Stop::default());
+    let provider = cloud.clone();
+    let secrets = Arc::default();
+    let outcome = apply(&plan, state, provider, secrets, &lab.settings, &stop, &mut auditor).await;
+    auditor.audit();
+    lab.state = outcome.state.clone();
+    outcome
+}
+
+/// The same, killed after so many milliseconds: what the next process finds is what is durable.
+async fn killed(lab: &mut Lab, wanted: Option<&Graph>, after: u64) {
+    let walk = audited(lab, wanted);
+    let _killed = tokio::time::timeout(Duration::from_millis(after), walk).await;
+    lab.reread();
+}
+
 /// The inventory of a run that nothing disturbed.
 async fn undisturbed(before: &Graph, after: &Graph) -> Lab {
     let mut lab = Lab::with_kinds(RIGID_KINDS);
@@ -111,54 +181,98 @@ proptest! {
         });
     }
 
-    /// Killed at any moment, on the way there or on the way back, and run again: the same world,
-    /// also where the cloud takes a while to show what was made.
+    /// Killed at any moment, on the way there or on the way back, with the journal half written, and
+    /// run again: the same world, also where the cloud takes a while to show what was made. At no
+    /// moment does anything exist that the next run would not know of.
     #[test]
     fn killed_anywhere_and_run_again_it_ends_the_same(
         (before, after) in worlds(),
         deaths in prop::collection::vec(0..12_000u64, 1..4),
-        unseen in 0..4u32,
+        unseen in 0..12u64,
+        latency in prop::sample::select(vec![0u64, 0, 90, 700]),
     ) {
         on_a_paused_clock(async {
             let (before, after) = (before.graph(), after.graph());
             let whole = undisturbed(&before, &after).await;
             let mut lab = Lab::with_kinds(RIGID_KINDS);
-            lab.cloud.hide_new(unseen);
+            lab.cloud.hide_new(Duration::from_secs(unseen));
+            lab.tape.latency = Duration::from_millis(latency);
             lab.apply(&before).await;
             for death in deaths {
-                let walk = lab.apply(&after);
-                let _killed = tokio::time::timeout(Duration::from_millis(death), walk).await;
-                lab.reread();
+                killed(&mut lab, Some(&after), death).await;
             }
             // Where the cloud hid something while a plan was made, it takes another run or two.
             let mut runs = 0;
-            while !lab.apply(&after).await.summary.complete() {
+            while !audited(&mut lab, Some(&after)).await.summary.complete() {
                 runs += 1;
-                assert!(runs < 1 + 2 * unseen, "{:#?}", lab.tape.events);
+                assert!(runs < 8, "{:#?}", lab.tape.events);
             }
             assert_eq!(lab.cloud.inventory(), whole.cloud.inventory());
-            lab.cloud.show_all();
+            tokio::time::sleep(Duration::from_secs(12)).await;
             let plan = lab.plan(&after).await;
             assert!(plan.is_empty(), "{plan:#?}");
         });
     }
 
-    /// The same for a destroy.
+    /// The same for a destroy, which may come right after an apply that was killed.
     #[test]
     fn a_destroy_killed_anywhere_is_finished_by_the_next(
         (before, _) in worlds(),
+        death in 0..20_000u64,
         deaths in prop::collection::vec(0..8_000u64, 1..4),
+        unseen in 0..12u64,
+        latency in prop::sample::select(vec![0u64, 0, 90, 700]),
     ) {
         on_a_paused_clock(async {
             let mut lab = Lab::with_kinds(RIGID_KINDS);
-            lab.apply(&before.graph()).await;
+            lab.cloud.hide_new(Duration::from_secs(unseen));
+            lab.tape.latency = Duration::from_millis(latency);
+            killed(&mut lab, Some(&before.graph()), death).await;
             for death in deaths {
-                let _killed =
-                    tokio::time::timeout(Duration::from_millis(death), lab.destroy()).await;
-                lab.reread();
+                killed(&mut lab, None, death).await;
             }
-            assert!(lab.destroy().await.summary.complete(), "{:#?}", lab.tape.events);
-            assert!(lab.cloud.inventory().is_empty());
+            let mut runs = 0;
+            while !audited(&mut lab, None).await.summary.complete() {
+                runs += 1;
+                assert!(runs < 8, "{:#?}", lab.tape.events);
+            }
+            assert!(lab.cloud.inventory().is_empty(), "{:?}", lab.cloud.inventory());
+            assert!(lab.state.resources.is_empty() && lab.state.deposed.is_empty());
+        });
+    }
+
+    /// Stopped at any moment it ends in time, with everything it has recorded durable, and the next
+    /// run does the rest: no creation or deletion that was answered is asked for again.
+    #[test]
+    fn stopped_anywhere_it_ends_in_time_and_the_next_run_does_the_rest(
+        (before, _) in worlds(),
+        moment in 0..12_000u64,
+        latency in prop::sample::select(vec![0u64, 90, 700]),
+    ) {
+        on_a_paused_clock(async {
+            let graph = before.graph();
+            let mut lab = Lab::with_kinds(RIGID_KINDS);
+            lab.tape.latency = Duration::from_millis(latency);
+            let plan = lab.plan(&graph).await;
+            let stop = Stop::default();
+            let stopper = stop.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(moment)).await;
+                stopper.stop();
+            });
+            let began = tokio::time::Instant::now();
+            let outcome = lab.walk_until(&plan, &stop).await;
+            let bound = Duration::from_millis(moment) + lab.settings.grace;
+            assert!(!outcome.stopped || began.elapsed() <= bound, "{:?}", began.elapsed());
+            lab.reread();
+            assert_eq!(lab.state, outcome.state, "what is recorded is durable");
+            assert!(lab.apply(&graph).await.summary.complete(), "{:#?}", lab.tape.events);
+            let mut creates = lab.cloud.calls_of(&["create"]);
+            creates.sort();
+            let asked = creates.len();
+            creates.dedup();
+            assert_eq!(creates.len(), asked, "nothing is asked for twice: {:?}", lab.cloud.calls());
+            assert_eq!(lab.cloud.inventory().len(), graph.nodes().len());
         });
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Run {
     pub(super) failures: u32,
     /// How many answers to the creating call were lost: the object may exist though nobody said so.
     pub(super) lost: u32,
+    /// Why its token makes nothing any more, once the cloud has said so.
+    pub(super) spent: Option<ProviderError>,
     /// Until when whatever passes is repeated; then until when readiness is waited for.
     pub(super) deadline: Instant,
     /// Since when the object is looked for in vain.
@@ -48,7 +50,7 @@ pub(super) enum Phase {
     Update,
     /// Waiting until it is as it should be.
     Ready,
-    /// Was it made at all, before it is deleted?
+    /// Is it there at all, before it is deleted?
     FindDoomed,
     /// The deleting call.
     Delete,

@@ -150,7 +150,7 @@ impl Walk<'_> {
             run.said = Some((word.to_owned(), now));
             let elapsed_ms = millis(run.started);
             let (step, word) = (self.plan.steps[step].op.name(), word.to_owned());
-            self.events.push(Event::StepWaiting { step, word, elapsed_ms });
+            self.ledger.say(Event::StepWaiting { step, word, elapsed_ms });
         }
         let next_look = now + self.interval(key);
         let watch = self.watches.entry(key.clone()).or_insert_with(|| Watch {

@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::frontier::Frontier;
+use super::ledger::Ledger;
 use super::run::{Call, Phase, Run};
 use super::waits::Watch;
 use super::{Observer, Outcome, Settings, Stop};
@@ -19,6 +20,7 @@ use crate::observe::known;
 use crate::plan::{Op, Plan, Prior};
 use crate::provider::{Class, Known, Look, Provider, ProviderError, Request};
 use crate::secret::Secrets;
+use crate::state::error::HomeError;
 use crate::state::{Entry, Record, State, Status};
 
 /// What the tasks talk to.
@@ -47,10 +49,10 @@ pub(super) struct Walk<'a> {
     /// What each task is about, for the case that it panics.
     pub(super) about: HashMap<Id, Task>,
     pub(super) calls_in_flight: usize,
-    /// What must be on disk before anything else leaves, and what is said afterwards.
-    pub(super) entries: Vec<Entry>,
-    pub(super) events: Vec<Event>,
+    pub(super) ledger: Ledger,
     pub(super) summary: Summary,
+    /// When it began: what an earlier run asked for has been on its way since then at the least.
+    pub(super) began: Instant,
     pub(super) stopping: Option<Instant>,
 }
 
@@ -86,6 +88,7 @@ impl<'a> Walk<'a> {
             plan.steps.iter().map(|step| u64::from(seconds(&step.op))).collect();
         Self {
             frontier: Frontier::new(&plan.steps, &seconds),
+            ledger: Ledger::new(state.serial),
             plan,
             state,
             cloud,
@@ -98,51 +101,54 @@ impl<'a> Walk<'a> {
             tasks: JoinSet::new(),
             about: HashMap::new(),
             calls_in_flight: 0,
-            entries: Vec::new(),
-            events: Vec::new(),
             summary: Summary::default(),
+            began: Instant::now(),
             stopping: None,
         }
     }
 
     pub(super) async fn finish(mut self, stop: &Stop) -> Outcome {
-        self.events.push(Event::Started {
+        self.ledger.say(Event::Started {
             operation: self.plan.operation,
             steps: self.plan.steps.len(),
             critical_path_seconds: self.frontier.critical_path(),
         });
         self.relink();
-        let mut journal_error = None;
+        let ended = self.go(stop).await;
+        self.end(ended.err())
+    }
+
+    async fn go(&mut self, stop: &Stop) -> Result<(), HomeError> {
         loop {
-            let calls = self.choose_calls();
-            if let Err(error) = self.flush() {
-                journal_error = Some(error);
-                break;
-            }
-            calls.into_iter().for_each(|(step, call)| self.spawn_call(step, call));
+            self.choose_calls();
+            self.write()?;
+            self.send()?;
             self.spawn_looks();
             if self.is_over() {
-                break;
+                return Ok(());
             }
-            self.wait(stop).await;
+            self.wait(stop).await?;
         }
-        self.end(journal_error)
     }
 
     /// Whether nothing is under way that is worth waiting for.
     fn is_over(&self) -> bool {
         match self.stopping {
-            Some(until) => self.calls_in_flight == 0 || Instant::now() >= until,
-            None => self.runs.is_empty() && !self.frontier.has_ready(),
+            Some(until) => {
+                (self.calls_in_flight == 0 && self.ledger.is_settled()) || Instant::now() >= until
+            }
+            None => self.runs.is_empty() && !self.frontier.has_ready() && self.ledger.is_settled(),
         }
     }
 
-    /// Until an answer comes, a pause ends, it is time for a look, or a stop is asked for.
-    async fn wait(&mut self, stop: &Stop) {
+    /// Until an answer comes, a group is durable, a pause ends, it is time for a look, or a stop is
+    /// asked for.
+    async fn wait(&mut self, stop: &Stop) -> Result<(), HomeError> {
         let wake = self.next_wake();
         tokio::select! {
             biased;
             () = stop.0.cancelled(), if self.stopping.is_none() => self.stop(),
+            written = self.ledger.written(), if self.ledger.is_writing() => written?,
             Some(joined) = self.tasks.join_next_with_id() => {
                 self.joined(joined);
                 while let Some(joined) = self.tasks.try_join_next_with_id() {
@@ -151,29 +157,35 @@ impl<'a> Walk<'a> {
             }
             () = tokio::time::sleep_until(wake) => {}
         }
+        Ok(())
     }
 
     fn next_wake(&self) -> Instant {
+        if let Some(until) = self.stopping {
+            return until; // nothing that has paused goes on, so nothing else is due
+        }
         let paused = self.paused.peek().map(|Reverse((at, _))| *at);
         let looks = self.watches.values().filter(|watch| !watch.looking);
         let look = looks.map(|watch| watch.next_look).min();
         let never = Instant::now() + Duration::from_secs(3600);
-        [paused, look, self.stopping].into_iter().flatten().min().unwrap_or(never)
+        [paused, look].into_iter().flatten().min().unwrap_or(never)
     }
 
-    fn end(mut self, journal_error: Option<std::io::Error>) -> Outcome {
+    fn end(mut self, journal_error: Option<HomeError>) -> Outcome {
         self.tasks.abort_all();
+        while let Some(event) = self.ledger.next_event() {
+            self.observer.event(&event);
+        }
         let open: Vec<usize> = self.frontier.unfinished().collect();
         for step in open {
             self.summary.abandoned += 1;
             if self.frontier.is_running(step) {
                 let step = self.plan.steps[step].op.name();
-                self.events.push(Event::StepAbandoned { step });
+                self.observer.event(&Event::StepAbandoned { step });
             }
         }
         let (operation, summary) = (self.plan.operation, self.summary);
-        self.events.push(Event::Finished { operation, summary });
-        self.events.iter().for_each(|event| self.observer.event(event));
+        self.observer.event(&Event::Finished { operation, summary });
         let stopped = self.stopping.is_some();
         Outcome { state: self.state, summary, stopped, journal_error }
     }
@@ -183,24 +195,50 @@ impl<'a> Walk<'a> {
         self.watches.clear();
         self.paused.clear();
         self.next.clear();
+        for step in self.ledger.recall() {
+            self.take_back(step);
+        }
         let (in_flight, within_seconds) = (self.calls_in_flight, self.settings.grace.as_secs());
-        self.events.push(Event::Stopping { in_flight, within_seconds });
+        self.ledger.say(Event::Stopping { in_flight, within_seconds });
+    }
+
+    /// A call that was announced does not leave. A creation that was never asked for before has
+    /// certainly made nothing.
+    fn take_back(&mut self, step: usize) {
+        let run = &self.runs[&step];
+        let first = run.lost == 0 && !self.plan.steps[step].op.is_asked_for_already();
+        if run.phase == Phase::Create && first {
+            let address = run.address.clone();
+            self.record(Entry::CreateRefused { address });
+        }
     }
 
     // What is written down.
 
-    /// Moves the state; [`Walk::flush`] makes it durable before anything that follows leaves.
+    /// Moves the state; what is recorded is durable before anything that follows leaves.
     pub(super) fn record(&mut self, entry: Entry) {
         self.state.record(&entry).unwrap_or_else(|error| unreachable!("BUG: {error}"));
-        self.entries.push(entry);
+        self.ledger.record(entry);
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        if !self.entries.is_empty() {
-            self.observer.journal(&std::mem::take(&mut self.entries))?;
+    /// Hands what is recorded to its home, group by group while that is done at once.
+    fn write(&mut self) -> Result<(), HomeError> {
+        while let Some(entries) = self.ledger.next_group() {
+            if !self.ledger.begun(self.observer.journal(entries))? {
+                break;
+            }
         }
-        for event in std::mem::take(&mut self.events) {
+        Ok(())
+    }
+
+    /// Tells what may be told and sends what may leave.
+    fn send(&mut self) -> Result<(), HomeError> {
+        while let Some(event) = self.ledger.next_event() {
             self.observer.event(&event);
+        }
+        while let Some((step, call)) = self.ledger.next_call() {
+            self.settings.fence.pass()?;
+            self.spawn_call(step, call);
         }
         Ok(())
     }
@@ -214,14 +252,14 @@ impl<'a> Walk<'a> {
 
     // What leaves.
 
-    /// The calls that may leave now, with what they announce recorded.
-    fn choose_calls(&mut self) -> Vec<(usize, Call)> {
-        let mut calls = Vec::new();
+    /// Chooses what may leave next, as much as there is room for, and records what it announces.
+    fn choose_calls(&mut self) {
         if self.stopping.is_some() {
-            return calls;
+            return;
         }
         self.wake_paused();
-        while self.calls_in_flight + calls.len() < self.settings.parallelism.max(1) {
+        let room = self.settings.parallelism.max(1);
+        while self.calls_in_flight + self.ledger.waiting_calls() < room {
             let step = if let Some((_, Reverse(step))) = self.next.pop() {
                 step
             } else if let Some(step) = self.frontier.take() {
@@ -232,9 +270,9 @@ impl<'a> Walk<'a> {
             } else {
                 break;
             };
-            calls.push((step, self.call(step)));
+            let call = self.call(step);
+            self.ledger.announce(step, call);
         }
-        calls
     }
 
     fn wake_paused(&mut self) {
@@ -272,11 +310,12 @@ impl<'a> Walk<'a> {
             phase: Phase::Create,
             failures: 0,
             lost: 0,
+            spent: None,
             deadline: now + self.patience(step),
             sought: None,
             said: None,
         };
-        self.events.push(Event::StepStarted { step: name });
+        self.ledger.say(Event::StepStarted { step: name });
         self.runs.insert(step, run);
         let phase = self.first_phase(step);
         if phase.waits() {
@@ -317,9 +356,14 @@ impl<'a> Walk<'a> {
                 self.record(Entry::UpdateStarted { address, inputs, after });
                 if unconfigured && configures { Phase::Configure } else { Phase::Update }
             }
-            Op::Delete { address, generation } => {
+            Op::Delete { address, generation, unseen } => {
                 let record = self.state.record_of(address, *generation);
-                if record.is_some_and(|record| record.status == Status::Creating) {
+                let in_doubt = |status| match status {
+                    Status::Creating => true,
+                    // Whose deletion was announced had been seen.
+                    status => *unseen && status != Status::Deleting,
+                };
+                if record.is_some_and(|record| in_doubt(record.status)) {
                     return Phase::FindDoomed;
                 }
                 let (address, generation) = (address.clone(), *generation);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::ImageId;
-use crate::graph::{Resource, Schema, Wait};
+use crate::graph::{Identity, Resource, Schema, Wait};
 
 /// The inputs of a copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ impl Resource for AmiCopy {
         replaced_by: &["source", "source_region", "name"],
         ready: Some(Wait { every_seconds: 15, within_seconds: 2400 }),
         typical_seconds: 300,
+        identity: Identity::Token,
         ..Schema::of("ami_copy")
     };
     type Outputs = AmiCopyOutputs;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig, imds};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, imds};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -21,6 +21,7 @@ use super::errors;
 use super::hints;
 use super::kind::Result;
 use super::watch::{Calls, Watch, Watcher};
+use crate::state::fence::Fence;
 
 /// The tag that carries a creation's token.
 pub(crate) const TOKEN_TAG: &str = "groundplan.io/token";
@@ -67,10 +68,8 @@ pub struct Caller {
 impl Aws {
     /// Clients with the credentials, profile, proxy and endpoints that every AWS tool would use.
     pub async fn connect(settings: Settings) -> Self {
-        let region = Region::new(settings.region.clone());
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(region.clone())
-            .credentials_provider(credentials(region).await)
+        let config = defaults(Region::new(settings.region.clone()))
+            .await
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(5)
@@ -140,6 +139,11 @@ impl Aws {
         })
     }
 
+    /// Lets no call leave that changes anything, not even a repeated one, once this fence is shut.
+    pub fn guard(&self, fence: Fence) {
+        self.watch.guard(fence);
+    }
+
     /// How often each action was called so far; repeated attempts count.
     pub fn calls(&self) -> Calls {
         self.watch.calls()
@@ -170,6 +174,13 @@ impl Aws {
     }
 }
 
+/// What every AWS tool would use in this region.
+pub(super) async fn defaults(region: Region) -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(region.clone())
+        .credentials_provider(credentials(region).await)
+}
+
 /// The usual chain: environment, profiles (SSO, processes and roles too), web identity, container,
 /// and last the instance's own, which is asked for three seconds at most: everywhere but on EC2
 /// nobody answers there.
@@ -184,7 +195,7 @@ async fn credentials(region: Region) -> DefaultCredentialsChain {
 }
 
 /// Whether the user sends S3's calls elsewhere.
-fn s3_is_elsewhere(config: &SdkConfig) -> bool {
+pub(super) fn s3_is_elsewhere(config: &SdkConfig) -> bool {
     config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
 }
 
@@ -204,6 +215,7 @@ pub(crate) mod tests {
     use std::collections::VecDeque;
     use std::io;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use aws_credential_types::Credentials;
     use aws_credential_types::credential_fn::provide_credentials_fn;
@@ -219,11 +231,14 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::provider::Class;
+    use crate::state::error::HomeError;
 
     /// What a scripted cloud does with a request.
     #[derive(Clone, Debug)]
     pub(crate) enum Script {
         Answer(u16, String),
+        /// With headers.
+        Headed(u16, Vec<(&'static str, &'static str)>, String),
         Lost,
         TimedOut,
         ConnectionRefused,
@@ -234,11 +249,17 @@ pub(crate) mod tests {
     pub(crate) struct Scripted {
         script: Arc<Mutex<VecDeque<Script>>>,
         sent: Arc<Mutex<Vec<(String, String)>>>,
+        signed_for: Arc<Mutex<Vec<String>>>,
     }
 
     impl Scripted {
         pub(crate) fn bodies(&self) -> Vec<String> {
             self.sent.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
+        }
+
+        /// The `Authorization` of each request, which names the region.
+        pub(crate) fn signatures(&self) -> Vec<String> {
+            self.signed_for.lock().unwrap().clone()
         }
 
         fn uris(&self) -> Vec<String> {
@@ -250,11 +271,21 @@ pub(crate) mod tests {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
             self.sent.lock().unwrap().push((request.uri().to_string(), body.into_owned()));
+            let signature = request.headers().get("authorization").unwrap_or_default();
+            self.signed_for.lock().unwrap().push(signature.to_owned());
             let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
             let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
             HttpConnectorFuture::ready(match self.script.lock().unwrap().pop_front() {
                 Some(Script::Answer(status, body)) => {
                     Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body)))
+                }
+                Some(Script::Headed(status, headers, body)) => {
+                    let mut answer =
+                        HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+                    for (name, value) in headers {
+                        answer.headers_mut().insert(name, value);
+                    }
+                    Ok(answer)
                 }
                 Some(Script::TimedOut) => Err(ConnectorError::timeout("no answer".into())),
                 Some(Script::ConnectionRefused) => Err(ConnectorError::io(refused().into())),
@@ -282,6 +313,13 @@ pub(crate) mod tests {
         script: impl IntoIterator<Item = Script>,
         settings: Settings,
     ) -> (Aws, Scripted) {
+        let (config, http) = scripted_config(script);
+        (Aws::new(&config, settings), http)
+    }
+
+    pub(crate) fn scripted_config(
+        script: impl IntoIterator<Item = Script>,
+    ) -> (SdkConfig, Scripted) {
         let http = Scripted::default();
         http.script.lock().unwrap().extend(script);
         let credentials = Credentials::new("AKIATEST", "not-a-secret", None, None, "test");
@@ -296,7 +334,7 @@ pub(crate) mod tests {
                     .with_initial_backoff(Duration::from_millis(1)),
             )
             .build();
-        (Aws::new(&config, settings), http)
+        (config, http)
     }
 
     fn throttled() -> Script {
@@ -331,6 +369,54 @@ pub(crate) mod tests {
         aws.call("ec2", "RunInstances", call).await.unwrap();
         assert_eq!(aws.calls(), Calls::from([(("ec2", "RunInstances".to_owned()), 3)]));
         assert!(sent.bodies().iter().all(|body| body.contains("ClientToken=gp-1")));
+    }
+
+    #[tokio::test]
+    async fn once_the_lock_is_lost_nothing_leaves_that_changes_anything() {
+        let open = Arc::new(AtomicBool::new(true));
+        let fence = Fence::new({
+            let open = Arc::clone(&open);
+            move || match open.load(Ordering::Relaxed) {
+                true => Ok(()),
+                false => Err(HomeError::Fenced {
+                    place: "s3://acme/prod".to_owned(),
+                    why: "somebody else took the lock".to_owned(),
+                }),
+            }
+        });
+        let zones = "<DescribeVpcsResponse/>".to_owned();
+        let (aws, sent) = scripted([vpc(), Script::Answer(200, zones)]);
+        aws.guard(fence);
+        let create = || aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();
+        aws.call("ec2", "CreateVpc", create()).await.unwrap();
+        open.store(false, Ordering::Relaxed);
+        let error = aws.call("ec2", "CreateVpc", create()).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_deref()), (Class::Refused, Some("Fenced")));
+        assert!(error.message.contains("not sent"), "{error}");
+        assert!(error.message.contains("somebody else took the lock"), "{error}");
+        assert!(error.hint.is_some(), "{error}");
+        aws.call("ec2", "DescribeVpcs", aws.ec2.describe_vpcs().send()).await.unwrap();
+        assert_eq!(sent.bodies().len(), 2, "looking changes nothing");
+        assert_eq!(aws.calls().values().sum::<u64>(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_the_sdk_repeats_asks_the_fence_each_time() {
+        let passes = Arc::new(AtomicU32::new(0));
+        let fence = Fence::new({
+            let passes = Arc::clone(&passes);
+            move || match passes.fetch_add(1, Ordering::Relaxed) {
+                0 => Ok(()),
+                _ => Err(HomeError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() }),
+            }
+        });
+        let (aws, sent) = scripted([throttled()]);
+        aws.guard(fence);
+        let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
+        let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+        assert!(error.is(&["Fenced"]), "{error}");
+        assert_eq!(error.class, Class::Unknown, "the first may have been done: {error}");
+        assert_eq!((sent.bodies().len(), passes.load(Ordering::Relaxed)), (1, 2));
     }
 
     #[tokio::test]

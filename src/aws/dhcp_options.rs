@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::DhcpOptionsId;
-use crate::graph::{Resource, Schema};
+use crate::graph::{Identity, Resource, Schema};
 
 /// The inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl Resource for DhcpOptions {
     const SCHEMA: Schema = Schema {
         replaced_by: &["domain_name", "domain_name_servers"],
         create_first: true,
-        repeatable: false,
+        identity: Identity::Tag,
         ..Schema::of("dhcp_options")
     };
     type Outputs = DhcpOptionsOutputs;

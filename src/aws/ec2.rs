@@ -38,10 +38,26 @@ pub(crate) trait Described: Sized + Send + Sync {
     fn describe(aws: &Aws, filters: Vec<Filter>) -> impl Future<Output = Result<Vec<Self>>> + Send;
 }
 
-/// What a creation with this token has made, if anything.
+/// What a creation with this token has made, if anything. That nothing is there takes two that say
+/// so: the Describe of its kind, and the index of tags, which may be ahead of it.
 pub(crate) async fn find<T: Described>(aws: &Aws, token: &str) -> Result<Option<T>> {
     let found = T::describe(aws, vec![by_token(token)]).await?;
-    Ok(found.into_iter().find(|one| one.exists() && token_of(one.tags()) == Some(token)))
+    let ours = |one: &T| one.exists() && token_of(one.tags()) == Some(token);
+    if let Some(one) = found.into_iter().find(ours) {
+        return Ok(Some(one));
+    }
+    let tagged = ids_tagged(aws, token).await?;
+    let found = by_ids::<T>(aws, tagged.iter().map(String::as_str)).await?;
+    Ok(found.into_values().find(Described::exists))
+}
+
+/// The ids that the index of tags has for a token, of whatever type.
+async fn ids_tagged(aws: &Aws, token: &str) -> Result<Vec<String>> {
+    let filters = vec![filter("key", &[TOKEN_TAG]), filter("value", &[token])];
+    let request = aws.ec2.describe_tags().set_filters(Some(filters)).max_results(1000);
+    let tags = pages!(aws, "DescribeTags", request, tags).into_iter();
+    let ours = tags.filter(|tag| tag.key() == Some(TOKEN_TAG) && tag.value() == Some(token));
+    Ok(ours.filter_map(|tag| tag.resource_id).collect())
 }
 
 /// What AWS has of these ids; what it has not, or not yet, is not among the answers.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::AllocationId;
-use crate::graph::{Resource, Schema};
+use crate::graph::{Identity, Resource, Schema};
 
 /// The inputs of an Elastic IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct ElasticIpOutputs {
 }
 
 impl Resource for ElasticIp {
-    const SCHEMA: Schema = Schema { repeatable: false, ..Schema::of("elastic_ip") };
+    const SCHEMA: Schema = Schema { identity: Identity::Tag, ..Schema::of("elastic_ip") };
     type Outputs = ElasticIpOutputs;
 }
 

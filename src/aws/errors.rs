@@ -14,6 +14,7 @@ use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::hints;
+use super::watch::KeptBack;
 use crate::provider::{Class, ProviderError};
 
 /// What a failed call means to the engine and to the reader.
@@ -110,6 +111,10 @@ fn class(call: &str, code: &str, message: &str) -> Option<Class> {
         "AuthFailure" if message.contains("does not belong to you") => Class::Again,
         "Gateway.NotAttached" if refers_to_what_settles => Class::Again,
         _ if is_lack_of_capacity(code) => Class::Again,
+        // The token has made something with other parameters (a presigned address in the user data
+        // differs from launch to launch), or what is terminated by now. EC2 keeps tokens that long
+        // (EC2 developer guide, "Ensuring idempotency").
+        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" => Class::Spent,
         "InternalError"
         | "InternalFailure"
         | "InternalServerError"
@@ -217,6 +222,12 @@ fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
         return ProviderError::new(Class::Refused, call, format!("no credentials: {}", chain(why)))
             .with_code(hints::NO_CREDENTIALS);
     }
+    if let Some(kept_back) = find::<KeptBack>(error) {
+        // Of an attempt before this one, nobody knows what came of it.
+        let class = if kept_back.is_first { Class::Refused } else { Class::Unknown };
+        let error = ProviderError::new(class, call, chain(kept_back)).with_code(hints::FENCED);
+        return ProviderError { hint: kept_back.why.hint(), ..error };
+    }
     let message = chain(error);
     if was_never_sent(error) {
         return ProviderError::new(Class::Refused, call, message).with_code(hints::UNREACHABLE);
@@ -280,7 +291,7 @@ mod tests {
 
     #[test]
     fn codes_decide_what_the_engine_may_do() {
-        use Class::{Again, Refused, Unknown};
+        use Class::{Again, Refused, Spent, Unknown};
         for (call, code, message, class) in [
             ("RunInstances", "RequestLimitExceeded", "", Again),
             ("CreateRole", "Throttling", "Rate exceeded", Again),
@@ -319,7 +330,8 @@ mod tests {
             ("RunInstances", "UnauthorizedOperation", "", Refused),
             ("RunInstances", "InvalidAMIID.NotFound", "", Refused),
             ("RunInstances", "VcpuLimitExceeded", "", Refused),
-            ("RunInstances", "IdempotentParameterMismatch", "", Refused),
+            ("RunInstances", "IdempotentParameterMismatch", "", Spent),
+            ("RunInstances", "IdempotentInstanceTerminated", "", Spent),
             ("CreateNatGateway", "AuthFailure", "eipalloc-1 does not belong to you", Again),
             ("CreateVpc", "AuthFailure", "not able to validate the credentials", Refused),
             ("CreateVpc", "VpcLimitExceeded", "", Refused),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{HostedZoneId, VpcId};
-use crate::graph::{Input, Resource, Schema, Usable};
+use crate::graph::{Identity, Input, Resource, Schema, Usable};
 
 /// The inputs of a private hosted zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,7 @@ impl Resource for HostedZone {
         usable: Usable::Created,
         configures: true,
         typical_seconds: 35,
+        identity: Identity::Token,
         ..Schema::of("hosted_zone")
     };
     type Outputs = HostedZoneOutputs;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{InstanceProfileName, RoleName};
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 
 /// The inputs of an instance profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ impl Resource for IamInstanceProfile {
         replaced_by: &["name"],
         configures: true,
         typical_seconds: 10,
+        identity: Identity::Name,
         ..Schema::of("iam_instance_profile")
     };
     type Outputs = IamInstanceProfileOutputs;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Tags;
 use super::ids::RoleName;
-use crate::graph::{Resource, Schema, Usable};
+use crate::graph::{Identity, Resource, Schema, Usable};
 
 /// A role's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +29,12 @@ pub struct IamRoleOutputs {
 }
 
 impl Resource for IamRole {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["name"], usable: Usable::Created, ..Schema::of("iam_role") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["name"],
+        usable: Usable::Created,
+        identity: Identity::Name,
+        ..Schema::of("iam_role")
+    };
     type Outputs = IamRoleOutputs;
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ids::RoleName;
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 
 /// The inputs of an inline policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +28,11 @@ pub struct IamRolePolicyOutputs {
 }
 
 impl Resource for IamRolePolicy {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["role", "name"], ..Schema::of("iam_role_policy") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["role", "name"],
+        identity: Identity::Parent,
+        ..Schema::of("iam_role_policy")
+    };
     type Outputs = IamRolePolicyOutputs;
 }
 

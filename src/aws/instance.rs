@@ -8,7 +8,7 @@ use super::ids::{
     SecurityGroupId, SubnetId,
 };
 use super::metadata_options::MetadataOptions;
-use crate::graph::{Input, Resource, Schema, Usable, Wait};
+use crate::graph::{Identity, Input, Resource, Schema, Usable, Wait};
 use crate::secret::Secret;
 
 /// An instance's inputs.
@@ -105,6 +105,7 @@ impl Resource for Instance {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
+        identity: Identity::Token,
         ..Schema::of("instance")
     };
     type Outputs = InstanceOutputs;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{InternetGatewayId, VpcId};
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 
 /// The inputs of an internet gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ impl Resource for InternetGateway {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc"],
         configures: true,
-        repeatable: false,
+        identity: Identity::Tag,
         ..Schema::of("internet_gateway")
     };
     type Outputs = InternetGatewayOutputs;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ListenerArn, LoadBalancerArn, TargetGroupArn};
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 
 /// A listener's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,8 +24,11 @@ pub struct ListenerOutputs {
 }
 
 impl Resource for Listener {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["load_balancer", "port"], ..Schema::of("listener") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["load_balancer", "port"],
+        identity: Identity::Name,
+        ..Schema::of("listener")
+    };
     type Outputs = ListenerOutputs;
 }
 

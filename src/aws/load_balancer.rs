@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{DnsName, HostedZoneId, LoadBalancerArn, SubnetId};
-use crate::graph::{Input, Resource, Schema, Usable, Wait};
+use crate::graph::{Identity, Input, Resource, Schema, Usable, Wait};
 
 /// The inputs of a network load balancer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,7 @@ impl Resource for LoadBalancer {
         ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 150,
+        identity: Identity::Name,
         ..Schema::of("load_balancer")
     };
     type Outputs = LoadBalancerOutputs;

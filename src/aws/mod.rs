@@ -28,6 +28,8 @@ mod replies;
 #[cfg(feature = "sdk")]
 mod route53;
 #[cfg(feature = "sdk")]
+mod state_bucket;
+#[cfg(feature = "sdk")]
 mod throttle;
 #[cfg(feature = "sdk")]
 mod watch;
@@ -73,5 +75,7 @@ pub type Tags = BTreeMap<String, String>;
 #[cfg(feature = "sdk")]
 pub use client::{Aws, Caller, Settings};
 pub use schemas::schemas;
+#[cfg(feature = "sdk")]
+pub use state_bucket::{Encryption, StateBucket, StateBucketSettings};
 #[cfg(feature = "sdk")]
 pub use watch::Calls;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
-use crate::graph::{Input, Resource, Schema, Wait};
+use crate::graph::{Identity, Input, Resource, Schema, Wait};
 
 /// The inputs of a network interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ impl Resource for NetworkInterface {
         replaced_by: &["subnet"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
+        identity: Identity::Token,
         ..Schema::of("network_interface")
     };
     type Outputs = NetworkInterfaceOutputs;

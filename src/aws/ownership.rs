@@ -6,7 +6,7 @@
 use super::Tags;
 use super::client::{Aws, TOKEN_TAG, owned_tags};
 use super::kind::Result;
-use crate::provider::{Class, ProviderError};
+use crate::provider::{Class, NOT_OURS, ProviderError};
 
 /// Start of the key that says whose cluster a thing belongs to.
 const CLUSTER_PREFIX: &str = "kubernetes.io/cluster/";
@@ -60,10 +60,12 @@ pub(crate) fn cluster(live: &Tags) -> Option<&str> {
 
 /// The refusal to touch what has our name and is not ours.
 pub(crate) fn taken(call: &str, what: &str, by: &str) -> ProviderError {
-    ProviderError::new(Class::Refused, call, format!("{what} is taken by {by}")).with_hint(format!(
-        "groundplan does not touch what it did not make: delete {what} if nobody needs it, \
-         or choose another cluster name"
-    ))
+    ProviderError::new(Class::Refused, call, format!("{what} is taken by {by}"))
+        .with_code(NOT_OURS)
+        .with_hint(format!(
+            "groundplan does not touch what it did not make: delete {what} if nobody needs it, \
+             or choose another cluster name"
+        ))
 }
 
 /// What turns the tags `before` into `after`: those to set, and the keys to take away.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{DnsName, HostedZoneId};
-use crate::graph::{Input, Resource, Schema, Wait};
+use crate::graph::{Identity, Input, Resource, Schema, Wait};
 
 /// A record's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,7 @@ impl Resource for Record {
         replaced_by: &["zone", "name"],
         ready: Some(Wait { every_seconds: 5, within_seconds: 1800 }),
         typical_seconds: 35,
+        identity: Identity::Name,
         ..Schema::of("record")
     };
     type Outputs = RecordOutputs;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::kind::Result;
-use crate::provider::{Class, ProviderError};
+use crate::provider::{Class, NOT_OURS, ProviderError};
 
 /// The answer, or `None` when the error says that there is no such thing.
 pub(crate) fn found<T>(result: Result<T>, absent: &[&str]) -> Result<Option<T>> {
@@ -41,11 +41,10 @@ pub(crate) fn existing<T>(looked: Result<Option<T>>, mut exists: ProviderError) 
 }
 
 /// A look within a creation: when it fails, nobody knows whether something was made, by this call
-/// or by one before it whose answer was lost. Only our own refusal of what is not ours, which has
-/// no code of AWS's, is final.
+/// or by one before it whose answer was lost. Only our own refusal of what is not ours is final.
 pub(crate) fn unproven<T>(looked: Result<T>) -> Result<T> {
     looked.map_err(|mut error| {
-        if error.code.is_some() && error.class == Class::Refused {
+        if error.class == Class::Refused && !error.is(&[NOT_OURS]) {
             error.class = Class::Unknown;
         }
         error
@@ -79,7 +78,8 @@ mod tests {
         };
         assert_eq!(class(refused("AccessDenied").map(Some)), Class::Unknown);
         assert_eq!(class(Ok(None)), Class::Again);
-        let not_ours = ProviderError::new(Class::Refused, "GetRole", "taken by another cluster");
+        let not_ours = ProviderError::new(Class::Refused, "GetRole", "taken by another cluster")
+            .with_code(NOT_OURS);
         assert_eq!(class(Err(not_ours)), Class::Refused);
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 
 /// The inputs of a route table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,7 @@ impl Resource for RouteTable {
         replaced_by: &["vpc"],
         configures: true,
         typical_seconds: 2,
+        identity: Identity::Token,
         ..Schema::of("route_table")
     };
     type Outputs = RouteTableOutputs;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::BucketName;
-use crate::graph::{Resource, Schema};
+use crate::graph::{Identity, Resource, Schema};
 
 /// A bucket's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,12 @@ pub struct S3BucketOutputs {
 }
 
 impl Resource for S3Bucket {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["name"], configures: true, ..Schema::of("s3_bucket") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["name"],
+        configures: true,
+        identity: Identity::Name,
+        ..Schema::of("s3_bucket")
+    };
     type Outputs = S3BucketOutputs;
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::BucketName;
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 use crate::secret::Secret;
 
 /// An object's inputs. It is encrypted at rest (SSE-S3, AES256).
@@ -30,7 +30,11 @@ pub struct S3ObjectOutputs {
 }
 
 impl Resource for S3Object {
-    const SCHEMA: Schema = Schema { replaced_by: &["bucket", "key"], ..Schema::of("s3_object") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["bucket", "key"],
+        identity: Identity::Name,
+        ..Schema::of("s3_object")
+    };
     type Outputs = S3ObjectOutputs;
 }
 

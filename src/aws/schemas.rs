@@ -91,6 +91,7 @@ mod tests {
     use serde::forward_to_deserialize_any;
 
     use super::*;
+    use crate::graph::Identity;
 
     /// The fields that a struct asks its format for.
     pub(super) fn fields<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
@@ -153,5 +154,23 @@ mod tests {
                 assert!(wait.every_seconds < wait.within_seconds, "{}", schema.kind);
             }
         }
+    }
+
+    #[test]
+    fn the_page_on_durability_says_how_each_kind_is_found_again() {
+        let page = include_str!("../../docs/durability.md");
+        let rows = page.lines().filter(|line| line.starts_with("| ") && !line.contains(" kind "));
+        let rows: Vec<&str> = rows.collect();
+        for schema in SCHEMAS {
+            let identity = match schema.identity {
+                Identity::Token => "token",
+                Identity::Tag => "tag",
+                Identity::Name => "name",
+                Identity::Parent => "parent",
+            };
+            let row = format!("| {} | {identity} | ", schema.kind);
+            assert!(rows.iter().any(|line| line.starts_with(&row)), "no row `{row}..`");
+        }
+        assert_eq!(rows.len(), SCHEMAS.len(), "{rows:#?}");
     }
 }

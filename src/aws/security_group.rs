@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{SecurityGroupId, VpcId};
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 
 /// The inputs of a security group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +27,11 @@ pub struct SecurityGroupOutputs {
 }
 
 impl Resource for SecurityGroup {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["vpc", "name", "description"], ..Schema::of("security_group") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["vpc", "name", "description"],
+        identity: Identity::Name,
+        ..Schema::of("security_group")
+    };
     type Outputs = SecurityGroupOutputs;
 }
 

@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::ids::SecurityGroupId;
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 
 /// The rules of one group: those it has are exactly these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,11 @@ pub struct SecurityGroupRulesOutputs {
 }
 
 impl Resource for SecurityGroupRules {
-    const SCHEMA: Schema = Schema { replaced_by: &["group"], ..Schema::of("security_group_rules") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["group"],
+        identity: Identity::Parent,
+        ..Schema::of("security_group_rules")
+    };
     type Outputs = SecurityGroupRulesOutputs;
 }
 

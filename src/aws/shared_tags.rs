@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{HostedZoneId, SubnetId};
-use crate::graph::{Resource, Schema};
+use crate::graph::{Identity, Resource, Schema};
 
 /// What is marked as used by the cluster and not owned by it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +28,12 @@ pub struct SharedTagsOutputs {
 }
 
 impl Resource for SharedTags {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["key"], configures: true, ..Schema::of("shared_tags") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["key"],
+        configures: true,
+        identity: Identity::Parent,
+        ..Schema::of("shared_tags")
+    };
     type Outputs = SharedTagsOutputs;
 }
 

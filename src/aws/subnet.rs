@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{SubnetId, VpcId};
-use crate::graph::{Input, Resource, Schema, Wait};
+use crate::graph::{Identity, Input, Resource, Schema, Wait};
 
 /// A subnet's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,7 @@ impl Resource for Subnet {
         replaced_by: &["vpc", "cidr", "zone"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
+        identity: Identity::Name,
         ..Schema::of("subnet")
     };
     type Outputs = SubnetOutputs;

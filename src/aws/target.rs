@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{PrivateIp, TargetGroupArn};
-use crate::graph::{Input, Resource, Schema};
+use crate::graph::{Identity, Input, Resource, Schema};
 
 /// The inputs of a registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +28,11 @@ pub struct TargetOutputs {
 }
 
 impl Resource for Target {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["target_group", "ip", "port"], ..Schema::of("target") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["target_group", "ip", "port"],
+        identity: Identity::Parent,
+        ..Schema::of("target")
+    };
     type Outputs = TargetOutputs;
 }
 

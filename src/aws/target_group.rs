@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{TargetGroupArn, VpcId};
-use crate::graph::{Input, Resource, Schema, Usable};
+use crate::graph::{Identity, Input, Resource, Schema, Usable};
 
 /// The inputs of a target group: TCP, targets by address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,7 @@ impl Resource for TargetGroup {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name", "vpc", "port"],
         usable: Usable::Created,
+        identity: Identity::Name,
         ..Schema::of("target_group")
     };
     type Outputs = TargetGroupOutputs;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{DhcpOptionsId, VpcId};
-use crate::graph::{Input, Resource, Schema, Wait};
+use crate::graph::{Identity, Input, Resource, Schema, Wait};
 
 /// A VPC's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl Resource for Vpc {
         configures: true,
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 3,
-        repeatable: false,
+        identity: Identity::Tag,
         ..Schema::of("vpc")
     };
     type Outputs = VpcOutputs;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::ids::{RouteTableId, VpcEndpointId, VpcId};
-use crate::graph::{Input, Resource, Schema, Wait};
+use crate::graph::{Identity, Input, Resource, Schema, Wait};
 
 /// The inputs of a gateway endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,7 @@ impl Resource for VpcEndpoint {
         ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 2, within_seconds: 600 }),
         typical_seconds: 5,
+        identity: Identity::Token,
         ..Schema::of("vpc_endpoint")
     };
     type Outputs = VpcEndpointOutputs;

@@ -1,5 +1,6 @@
-//! Sits between the SDK and the wire: counts what goes out, tells the throttle what came back, and
-//! keeps the SDK from repeating what must not be repeated. Changes no request.
+//! Sits between the SDK and the wire: lets nothing out that changes anything when the lock is lost,
+//! counts what goes out, tells the throttle what came back, and keeps the SDK from repeating what must
+//! not be repeated. Changes no request.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +12,15 @@ use aws_smithy_runtime_api::client::interceptors::context::{
     FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::RetryConfig;
 
-use super::errors::{element, is_throttle};
+use super::errors::{element, is_read, is_throttle};
 use super::throttle::Throttle;
+use crate::state::error::HomeError;
+use crate::state::fence::Fence;
 
 /// How often each action of each service was called.
 pub type Calls = BTreeMap<(&'static str, String), u64>;
@@ -26,12 +30,27 @@ pub type Calls = BTreeMap<(&'static str, String), u64>;
 pub(crate) struct Watch {
     pub(crate) throttle: Throttle,
     calls: Mutex<Calls>,
+    /// Without one, nobody else can be at it.
+    fence: Mutex<Option<Fence>>,
 }
 
 impl Watch {
     /// What has gone out so far; each attempt counts.
     pub(crate) fn calls(&self) -> Calls {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn guard(&self, fence: Fence) {
+        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
+    }
+
+    /// Lets a call out, or says why it must not leave.
+    fn pass(&self, call: &str) -> Result<(), HomeError> {
+        let fence = self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match fence {
+            Some(fence) if !is_read(call) => fence.pass(),
+            _ => Ok(()),
+        }
     }
 
     fn count(&self, service: &'static str, call: &str) {
@@ -68,9 +87,12 @@ impl Intercept for Watcher {
         _components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some((service, call)) = named(bag) {
-            self.0.count(service, &call);
-        }
+        let Some((service, call)) = named(bag) else { return Ok(()) };
+        // Here and not earlier: the process may have slept in a throttle's or the SDK's own pause.
+        let attempts = bag.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
+        let is_first = attempts <= 1;
+        self.0.pass(&call).map_err(|why| KeptBack { why, is_first })?;
+        self.0.count(service, &call);
         Ok(())
     }
 
@@ -89,6 +111,17 @@ impl Intercept for Watcher {
         }
         Ok(())
     }
+}
+
+/// An attempt that was not sent, because the lock is lost.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", if *is_first { "not sent" } else { "not sent again" })]
+pub(crate) struct KeptBack {
+    /// How it was lost.
+    #[source]
+    pub(crate) why: HomeError,
+    /// Whether none was sent before.
+    pub(crate) is_first: bool,
 }
 
 /// The call, by the names that kinds give to [`Aws::call`](super::Aws).

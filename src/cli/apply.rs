@@ -38,7 +38,10 @@ pub(super) async fn run(
         confirmed(common, QUESTION, screen, stop).await?;
         screen.say("")?;
     }
-    let World { aws, held, compiled, .. } = world;
+    let World { aws, mut held, compiled, .. } = world;
+    if !(plan.is_empty() && plan.relinks.is_empty()) {
+        held.begin(screen).await?;
+    }
     let secrets = Arc::new(compiled.graph.into_secrets());
     walk(&plan, held, aws, secrets, common, screen, stop).await
 }

@@ -1,17 +1,21 @@
 //! The arguments as they are typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit::Exit;
+use crate::state::place::Place;
+use crate::state::remote::SHORTEST_LEASE;
 
 const ABOUT: &str = "\
 Turns an OpenShift install-config.yaml into AWS infrastructure whose machines carry the metadata \
 options (IMDSv2) that the config asks for.
 
 `plan` shows what would be done and why, `apply` does it, `destroy` takes it all down again. What \
-exists is recorded in a state folder beside you, so a run that was cut off goes on where it was.
+exists is recorded in a state, in a folder beside you unless `--state` names another home, so a run \
+that was cut off goes on where it was.
 
 Credentials, profiles, regions and endpoints work as in every AWS tool: AWS_PROFILE, \
 AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the rest.";
@@ -44,9 +48,35 @@ pub struct Common {
     /// The install-config.
     #[arg(long, global = true, value_name = "FILE", default_value = "install-config.yaml")]
     pub config: PathBuf,
-    /// The folder with the states of clusters, one folder each.
-    #[arg(long, global = true, value_name = "DIR", default_value = "state")]
-    pub state_dir: PathBuf,
+    /// The home of the states of clusters: a folder, with a folder for each of them, or
+    /// `s3://bucket/prefix`.
+    #[arg(
+        long,
+        alias = "state-dir",
+        global = true,
+        value_name = "HOME",
+        default_value = "state",
+        env = "GROUNDPLAN_STATE"
+    )]
+    pub state: Place,
+    /// How long to wait for another run that works on the same cluster: `90s`, `5m`. Without it the
+    /// command ends at once, saying who that is.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          value_parser = duration)]
+    pub lock_timeout: Duration,
+    /// How long a run that works on a state in S3 may be silent before others take its lock over.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "60s", value_parser = lease)]
+    pub lease: Duration,
+    /// The key of AWS KMS that encrypts a state in S3: its ARN, id or alias. Without it S3's own
+    /// keys do.
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "GROUNDPLAN_STATE_KMS_KEY",
+        hide_env = true
+    )]
+    pub state_kms_key: Option<String>,
     /// What `openshift-install create ignition-configs` wrote: bootstrap.ign, master.ign,
     /// worker.ign and metadata.json. Without it machines boot, but no cluster forms.
     #[arg(long, global = true, value_name = "DIR")]
@@ -83,6 +113,8 @@ pub enum Command {
     Destroy(Destroy),
     Show(Show),
     Graph(Graph),
+    State(State),
+    Unlock(Unlock),
 }
 
 /// Checks the install-config, and asks nobody.
@@ -172,7 +204,7 @@ pub struct Wanted {
 ///   groundplan destroy
 ///   groundplan destroy --cluster demo --auto-approve
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped, Exit::Refused, Exit::Usage]))]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
 pub struct Destroy {
     /// The cluster's name, instead of an install-config.
     #[arg(long, value_name = "NAME")]
@@ -197,6 +229,229 @@ pub struct Show {
     /// Shows every attribute of what the plan creates.
     #[arg(long)]
     pub full: bool,
+}
+
+/// Looks at what is recorded of a cluster, and changes that alone: nothing here touches AWS.
+///
+/// Who knows `terraform state` knows most of it. What changes a state takes its lock, and says in
+/// the state who did it.
+///
+/// Examples:
+///   groundplan state list
+///   groundplan state show instance.master-0
+///   groundplan state history --cluster demo
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct State {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: StateCommand,
+}
+
+/// What to do with a state.
+#[expect(missing_docs, reason = "what is said of a variant's arguments is its help")]
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    List(StateList),
+    Show(StateShow),
+    History(StateHistory),
+    Mv(StateMv),
+    Rm(StateRm),
+    Pull(StatePull),
+    Push(StatePush),
+    Migrate(StateMigrate),
+}
+
+/// Lists the addresses of what is recorded, one a line.
+///
+/// What a replacement has superseded and nobody has deleted yet is marked. With --json each line is
+/// an object with the address, the status and the id.
+///
+/// Examples:
+///   groundplan state list
+///   groundplan state list instance          # all of a kind
+///   groundplan state list 'subnet.private-*'
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(READING))]
+pub struct StateList {
+    /// A kind, an address, or either with `*` for whatever is there.
+    #[arg(value_name = "PATTERN")]
+    pub pattern: Option<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// Shows everything that is recorded of one resource.
+///
+/// Its status, its id, what it was made with, what AWS answered, and what it refers to. Secrets are
+/// digests.
+///
+/// Example:
+///   groundplan state show instance.master-0
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(READING))]
+pub struct StateShow {
+    /// Which one.
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// Lists the last runs that recorded something: when, who, what, and how many records.
+///
+/// The newest is last. Of more than a hundred the oldest are forgotten.
+///
+/// Example:
+///   groundplan state history
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(READING))]
+pub struct StateHistory {
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// Gives a resource another address, within its kind.
+///
+/// For a resource that has another name in the install-config now and is to stay what it is. What
+/// others refer to goes with it; in AWS nothing changes.
+///
+/// Example:
+///   groundplan state mv subnet.private-a subnet.private-us-west-2a
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct StateMv {
+    /// The address it has.
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// The address it gets.
+    #[arg(value_name = "TO")]
+    pub to: String,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// Forgets resources, all that are named or none. They stay in AWS, and nobody deletes them.
+///
+/// Says what stays, and asks; only `yes` goes ahead. What the install-config asks for is made anew
+/// by the next apply.
+///
+/// Example:
+///   groundplan state rm s3_object.bootstrap s3_bucket.bootstrap
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct StateRm {
+    /// Which ones, with whatever they have superseded.
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// Writes the state to standard output, sealed as it is in its home. It holds no secret.
+///
+/// Example:
+///   groundplan state pull > backup.json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(READING))]
+pub struct StatePull {
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// Puts a state in the place of the recorded one, which is kept as a backup.
+///
+/// It must be a state of the same cluster and the same lineage, and no older than what is recorded;
+/// an empty home takes any state of the cluster. A checksum that does not fit is refused: a file
+/// that was changed by hand and is meant as it is has `{` for its first line. Saved plans are stale
+/// afterwards.
+///
+/// Examples:
+///   groundplan state push backup.json
+///   groundplan state pull --state elsewhere | groundplan state push -
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct StatePush {
+    /// The file, as `state pull` wrote it; `-` for standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Even if it is older than what is recorded, which is then forgotten.
+    #[arg(long)]
+    pub force: bool,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// Moves the state from its home (--state) to another one.
+///
+/// Copies it, reads the copy back and compares, and then marks the old home, so that nobody goes on
+/// there: every command says where the state is now. Cut off anywhere and run again, it ends the
+/// same.
+///
+/// Example:
+///   groundplan state migrate --state state --to /mnt/shared/states
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct StateMigrate {
+    /// The new home, as --state names it.
+    #[arg(long, value_name = "HOME")]
+    pub to: Place,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// How a command that reads a state ends.
+const READING: &[Exit] = &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage];
+
+/// How a command that changes a state ends.
+const WRITING: &[Exit] = &[
+    Exit::Done,
+    Exit::Failed,
+    Exit::ConfigInvalid,
+    Exit::Locked,
+    Exit::Stopped,
+    Exit::Refused,
+    Exit::Usage,
+];
+
+/// Takes the lock away from a run that cannot be ended.
+///
+/// A run that dies has let go of its lock, and one on this host can be ended: neither needs this. It
+/// is for a run on a host that is out of reach, while the state is on a file system that both share.
+/// ID is what the refused command said. The run that had the lock finds out before it records
+/// anything or calls anything that changes AWS, and ends; the next run goes on where it was.
+///
+/// Example:
+///   groundplan unlock 1f0c7a52-9d3b-4c61-8a55-3f6f3f1f2a01
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Refused, Exit::Usage]))]
+pub struct Unlock {
+    /// Which holding of the lock is meant, so that nobody else loses it.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+    /// Even if the run is alive on this host.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Which cluster is meant.
+#[derive(Clone, Debug, Args)]
+pub struct Of {
+    /// The cluster's name, instead of an install-config.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
 }
 
 /// Draws what the install-config asks for: each resource, and what it needs.
@@ -224,6 +479,29 @@ pub enum Format {
     /// Mermaid, as Markdown pages draw it.
     Mermaid,
 }
+
+/// `90s`, `5m`, `1h30m`; nothing is `0`.
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
+}
+
+/// As [`duration`]; below [`SHORTEST_LEASE`] a slow answer would be taken for a death.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = duration(text)?;
+    if (SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease) {
+        return Ok(lease);
+    }
+    let (shortest, longest) = (SHORTEST_LEASE.as_secs(), LONGEST_LEASE.as_secs());
+    Err(format!("expected between {shortest}s and {longest}s"))
+}
+
+/// Whoever dies is waited for so long.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
 fn codes(exits: &[Exit]) -> String {
     let lines = exits.iter().map(|exit| format!("  {:>2}  {}", exit.code(), exit.meaning()));
@@ -255,18 +533,45 @@ mod tests {
         let Command::Plan(plan) = parsed.command else { panic!("not a plan") };
         assert!(plan.refresh && !plan.full && !plan.detailed_exitcode);
         assert_eq!(parsed.common.config, PathBuf::from("install-config.yaml"));
-        assert_eq!(parsed.common.state_dir, PathBuf::from("state"));
+        assert_eq!(parsed.common.state, Place::Folder("state".into()));
+        assert_eq!(parsed.common.lock_timeout, Duration::ZERO);
         assert_eq!(parsed.common.parallelism, 32);
+    }
+
+    #[test]
+    fn a_home_is_named_by_its_old_name_too() {
+        for flag in ["--state", "--state-dir"] {
+            let line = ["groundplan", "plan", flag, "elsewhere"];
+            let parsed = Arguments::try_parse_from(line).unwrap();
+            assert_eq!(parsed.common.state, Place::Folder("elsewhere".into()));
+        }
+        let wrong = ["groundplan", "plan", "--state", "gs://bucket"];
+        let message = Arguments::try_parse_from(wrong).unwrap_err().to_string();
+        assert!(message.contains("nothing is known of gs://"), "{message}");
+    }
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!(["0", "90s", "5m", "1h30m"].map(seconds), [Ok(0), Ok(90), Ok(300), Ok(5400)]);
+        for wrong in ["", "30", "-5m", "soon", "5 parsecs"] {
+            assert!(duration(wrong).unwrap_err().contains("`90s`"), "{wrong}");
+        }
     }
 
     #[test]
     fn every_command_has_an_example_and_its_exit_codes() {
         let mut command = Arguments::command();
         command.build();
+        assert_explained(&mut command);
+    }
+
+    fn assert_explained(command: &mut clap::Command) {
         for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
             let help = sub.render_long_help().to_string();
             assert!(help.contains("Example"), "{help}");
             assert!(help.contains("Exit codes:\n   0  done"), "{help}");
+            assert_explained(sub);
         }
     }
 }

@@ -74,7 +74,7 @@ fn another_account(known: &str, account: &str) -> Failure {
     let diagnostic = Diagnostic::error(format!(
         "the credentials are of account {account}, and the cluster is in account {known}"
     ))
-    .with_hint("choose the cluster's credentials (AWS_PROFILE), or another --state-dir");
+    .with_hint("choose the cluster's credentials (AWS_PROFILE), or another --state");
     Failure::new(Exit::Failed, diagnostic)
 }
 

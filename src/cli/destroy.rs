@@ -9,12 +9,12 @@ use super::cloud::{self, Reached};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::Held;
+use super::homes;
 use super::inputs::read_config;
 use super::screen::Screen;
 use super::show::nothing_recorded;
 use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
-use super::world::folder;
 use crate::apply::Stop;
 use crate::aws::ids::RoleName;
 use crate::aws::{Aws, attention, schemas, sweep};
@@ -35,11 +35,12 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> Result<Exit> {
     must_be_confirmable(common, screen)?;
-    let Doomed { cluster, held, aws, plan, names } =
+    let Doomed { cluster, mut held, aws, plan, names } =
         unless_stopped(stop, decided(arguments, common, screen)).await?;
     if !plan.is_empty() {
         confirmed(common, QUESTION, screen, stop).await?;
         screen.say("")?;
+        held.begin(screen).await?;
     }
     let secrets = Arc::new(Secrets::default());
     let exit = walk(&plan, held, aws.clone(), secrets, common, screen, stop).await?;
@@ -66,17 +67,18 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
         (None, Some(config)) => config.name.clone(),
         (None, None) => unreachable!("BUG: without a name the config is read or the command ends"),
     };
-    let dir = folder(common, &name);
-    if !dir.exists() {
-        return Err(nothing_recorded(&name, &dir));
+    let place = common.state.of(&name);
+    if !homes::is_there(&place, common).await? {
+        return Err(nothing_recorded(&name, &place));
     }
-    let held = Held::take(&dir, "destroy", screen)?;
-    let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(&name, &dir))?;
+    let held = Held::take(common, &name, "destroy", screen).await?;
+    let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(&name, &place))?;
     let facts = &held.state.facts;
     let Reached { aws, .. } = match &config {
         Some(config) => cloud::connect(config, &cluster, facts, screen).await?,
         None => cloud::connect_without_config(&cluster, facts, screen).await?,
     };
+    aws.guard(held.home.fence());
     let observed = observe(&held.state, &*aws)
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;

@@ -1,55 +1,137 @@
 //! A cluster's state while we hold its lock.
 
-use std::io;
-use std::path::Path;
+use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
+use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
+use super::homes::{self, Locked};
 use super::screen::Screen;
 use crate::aws::schemas;
 use crate::provider::Schemas;
 use crate::render::Diagnostic;
 use crate::state::error::HomeError;
-use crate::state::local::LocalHome;
-use crate::state::lock::{self, Guard, LockError};
-use crate::state::{Entry, State};
+use crate::state::home::Home;
+use crate::state::lock::LockError;
+use crate::state::{Entry, FORMAT, Format, Run, State};
 
 /// A state that nobody else writes to.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) state: State,
-    pub(super) home: LocalHome,
-    _guard: Guard,
+    pub(super) home: Home,
+    /// What it is held for, and by whom; said in the first entry of the run.
+    operation: String,
+    by: String,
+    begun: bool,
+    /// The format of the files, where it is about to become ours.
+    older: Option<Format>,
 }
 
 impl Held {
-    /// Takes the lock, then reads the state. Makes the folder where it is missing.
-    pub(super) fn take(dir: &Path, operation: &str, screen: &mut Screen) -> Result<Self> {
-        let guard = lock::acquire(dir, operation).map_err(|error| locked(&error))?;
-        let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
-        for warning in opened.warnings {
+    /// Takes the lock of a cluster's state, then reads it. Makes its place where it is missing.
+    pub(super) async fn take(
+        common: &Common,
+        cluster: &str,
+        operation: &str,
+        screen: &mut Screen,
+    ) -> Result<Self> {
+        let place = common.state.of(cluster);
+        let locked = homes::open_home(&place, operation, common, screen).await?;
+        let Locked { home, state, warnings, older, by } = locked;
+        for warning in warnings {
             screen.diagnostic(&Diagnostic::warning(warning))?;
         }
-        known_kinds(&opened.state)?;
-        Ok(Self { state: opened.state, home: opened.home, _guard: guard })
+        known_kinds(&state)?;
+        Ok(Self { state, home, operation: operation.to_owned(), by, begun: false, older })
     }
 
-    /// Records what follows from nothing that was done: it moves the state, then the disk.
-    pub(super) fn record(&mut self, entries: &[Entry]) -> Result<()> {
-        for entry in entries {
-            self.state.record(entry).map_err(|e| Failure::could_not("record an answer", &e))?;
+    /// Says whose run it is, before anything else of it is recorded. A run that records nothing
+    /// says nothing, so that the plans that others have saved stay good.
+    pub(super) async fn begin(&mut self, screen: &mut Screen) -> Result<()> {
+        if self.begun {
+            return Ok(());
         }
-        self.home.append(entries).map_err(|error| unusable(&error))
+        self.announce_migration(screen)?;
+        let run = self.run();
+        self.write(&[Entry::RunStarted { run }]).await?;
+        self.begun = true;
+        Ok(())
     }
 
-    /// Leaves the state as compact as it is worth.
-    pub(super) fn close(mut self) -> Result<()> {
-        self.home.close(&self.state).map_err(|error| unusable(&error))
+    /// Records what follows from nothing that was done in the cloud: it moves the state, then the
+    /// home.
+    pub(super) async fn record(&mut self, entries: &[Entry], screen: &mut Screen) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.begin(screen).await?;
+        self.write(entries).await
+    }
+
+    async fn write(&mut self, entries: &[Entry]) -> Result<()> {
+        for entry in entries {
+            self.state.record(entry).map_err(|error| Failure::could_not("record it", &error))?;
+        }
+        self.home.append(entries).await.map_err(|error| unusable(&error))
+    }
+
+    fn run(&self) -> Run {
+        Run {
+            epoch: self.home.epoch(&self.state),
+            operation: self.operation.clone(),
+            at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            by: self.by.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            after: self.state.serial,
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Puts another state in the place of this one. Its next entry says who did that; serial, epoch
+    /// and generation go on from the higher of both, so that no plan, run or token that was good
+    /// before is taken for a later one.
+    pub(super) async fn replace(mut self, state: State, screen: &mut Screen) -> Result<State> {
+        self.announce_migration(screen)?;
+        let (serial, epoch) = (self.state.serial, self.state.epoch());
+        let generation = self.state.generation;
+        self.state = State {
+            serial: state.serial.max(serial),
+            generation: state.generation.max(generation),
+            ..state
+        };
+        let run = Run { epoch: self.home.epoch(&self.state).max(epoch + 1), ..self.run() };
+        let started = Entry::RunStarted { run };
+        self.state.record(&started).map_err(|error| Failure::could_not("record it", &error))?;
+        self.home.install(&self.state).await.map_err(|error| unusable(&error))?;
+        Ok(self.state)
+    }
+
+    /// Tells, once, that older programs will not read the state any more.
+    fn announce_migration(&mut self, screen: &mut Screen) -> Result<()> {
+        let Some(older) = self.older.take().filter(|older| older.major < FORMAT.major) else {
+            return Ok(());
+        };
+        let notice = Diagnostic::warning(format!(
+            "the state is of format {older} and becomes one of format {FORMAT}, which the program \
+             that wrote it does not read"
+        ))
+        .with_hint(format!("its files are kept as they were, as *.v{}.backup", older.major));
+        Ok(screen.diagnostic(&notice)?)
+    }
+
+    /// Leaves the state as compact as it is worth, and free for others.
+    pub(super) async fn close(mut self) -> Result<()> {
+        self.home.close(&self.state).await.map_err(|error| unusable(&error))?;
+        let _ = self.home.leave().await; // others wait a minute, and nothing is wrong
+        Ok(())
     }
 }
 
 /// A newer program may have recorded what this one cannot plan.
-fn known_kinds(state: &State) -> Result<()> {
+pub(super) fn known_kinds(state: &State) -> Result<()> {
     let (schemas, recorded) = (schemas(), state.resources.keys().chain(state.deposed.keys()));
     let Some(strange) = recorded.into_iter().find(|one| schemas.schema(one.kind()).is_none())
     else {
@@ -60,32 +142,100 @@ fn known_kinds(state: &State) -> Result<()> {
     Err(Failure::new(Exit::Failed, diagnostic))
 }
 
-/// Reads a state without holding it; `None` where there is none.
-pub(super) fn glance(dir: &Path, screen: &mut Screen) -> Result<Option<State>> {
-    if !dir.exists() {
+/// Reads a cluster's state without holding it; `None` where there is none.
+pub(super) async fn glance(
+    common: &Common,
+    cluster: &str,
+    screen: &mut Screen,
+) -> Result<Option<State>> {
+    let Some((state, warnings)) = homes::look(&common.state.of(cluster), common).await? else {
         return Ok(None);
-    }
-    let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
-    for warning in opened.warnings {
+    };
+    for warning in warnings {
         screen.diagnostic(&Diagnostic::warning(warning))?;
     }
-    Ok(Some(opened.state))
+    Ok(Some(state))
 }
 
-/// An append that failed, as the walk hears of it.
-pub(super) fn append_failed(error: HomeError) -> io::Error {
-    io::Error::other(error)
-}
-
-fn locked(error: &LockError) -> Failure {
+pub(super) fn locked(error: &LockError) -> Failure {
     let exit = if error.is_held() { Exit::Locked } else { Exit::Failed };
     let mut diagnostic = Diagnostic::could_not("begin", error);
     diagnostic.hint = error.hint();
     Failure::new(exit, diagnostic)
 }
 
-fn unusable(error: &HomeError) -> Failure {
+pub(super) fn unusable(error: &HomeError) -> Failure {
     let mut diagnostic = Diagnostic::could_not("use the state", error);
     diagnostic.hint = error.hint();
     Failure::new(Exit::Failed, diagnostic)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::Arguments;
+
+    /// A folder for states, and what says so.
+    fn place() -> (tempfile::TempDir, Common, Screen) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_str().unwrap();
+        let line = ["groundplan", "plan", "--state", home];
+        let common = Arguments::try_parse_from(line).unwrap().common;
+        let screen = Screen::new(&common);
+        (dir, common, screen)
+    }
+
+    fn learnt(answer: u8) -> Entry {
+        Entry::Learnt { question: "zones".to_owned(), answer: answer.into() }
+    }
+
+    #[tokio::test]
+    async fn the_first_entry_of_a_run_says_whose_run_it_is() {
+        let (_dir, common, mut screen) = place();
+        let mut held = Held::take(&common, "demo", "plan", &mut screen).await.unwrap();
+        held.record(&[learnt(1)], &mut screen).await.unwrap();
+        held.record(&[learnt(2)], &mut screen).await.unwrap();
+        held.close().await.unwrap();
+        let mut held = Held::take(&common, "demo", "apply", &mut screen).await.unwrap();
+        held.begin(&mut screen).await.unwrap();
+        held.begin(&mut screen).await.unwrap();
+        held.close().await.unwrap();
+
+        let state = glance(&common, "demo", &mut screen).await.unwrap().unwrap();
+        let runs = state.runs.iter().map(|run| (run.epoch, &*run.operation, run.after));
+        assert_eq!(runs.collect::<Vec<_>>(), [(1, "plan", 0), (2, "apply", 3)]);
+        assert_eq!(state.serial, 4);
+        assert!(state.runs[0].by.contains('@'), "{:?}", state.runs[0]);
+        assert!(state.runs[0].at.parse::<Timestamp>().is_ok(), "{:?}", state.runs[0]);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_records_nothing_leaves_no_trace() {
+        let (_dir, common, mut screen) = place();
+        let mut held = Held::take(&common, "demo", "plan", &mut screen).await.unwrap();
+        held.record(&[], &mut screen).await.unwrap();
+        held.close().await.unwrap();
+        let state = glance(&common, "demo", &mut screen).await.unwrap().unwrap();
+        assert_eq!((state.serial, state.runs.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_long_enough_gets_the_lock_and_others_are_told_who_has_it() {
+        let (_dir, mut common, mut screen) = place();
+        let first = Held::take(&common, "demo", "apply", &mut screen).await.unwrap();
+        let failure = Held::take(&common, "demo", "plan", &mut screen).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Locked);
+        assert!(failure.diagnostics[0].detail[0].contains("has it for apply"));
+
+        common.lock_timeout = std::time::Duration::from_secs(20);
+        let waiter = tokio::spawn(async move {
+            let mut screen = Screen::new(&common);
+            Held::take(&common, "demo", "plan", &mut screen).await.map(drop)
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        drop(first);
+        waiter.await.unwrap().unwrap();
+    }
 }

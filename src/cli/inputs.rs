@@ -72,6 +72,18 @@ pub(super) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallCo
     }
 }
 
+/// The cluster that is meant: the one that is named, or the install-config's.
+pub(super) fn cluster_name(
+    given: Option<&str>,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<String> {
+    match given {
+        Some(name) => Ok(name.to_owned()),
+        None => Ok(read_config(&common.config, screen)?.0.name),
+    }
+}
+
 fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
     let Some(folder) = folder else { return Ok((Assets::none(), NONE.to_owned())) };
     let assets = Assets::read(folder).map_err(|error| {

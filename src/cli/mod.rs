@@ -1,7 +1,7 @@
 //! The program: one file per subcommand, wired from the rooms below.
 //!
 //! - [`args`]: what can be typed; [`exit`]: how it ends.
-//! - `inputs`, `cloud`, `held`, `world`: from what the user gives to a plan, nothing being written
+//! - `inputs`, `cloud`, `homes`, `held`, `world`: from what the user gives to a plan, nothing being written
 //!   before everything is checked.
 //! - `walk`, `prompt`, `signals`, `screen`: doing it, with people and programs watching.
 
@@ -14,6 +14,7 @@ mod destroy;
 mod failure;
 mod graph;
 mod held;
+mod homes;
 mod inputs;
 mod plan;
 mod prompt;
@@ -21,6 +22,8 @@ mod saved_plan;
 mod screen;
 mod show;
 mod signals;
+mod state;
+mod unlock;
 mod validate;
 mod walk;
 mod world;
@@ -65,7 +68,11 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         .enable_all()
         .build()
         .map_err(|error| Failure::could_not("start", &error))?;
-    let exit = runtime.block_on(dispatch(arguments, screen));
+    let exit = runtime.block_on(async {
+        let exit = dispatch(arguments, screen).await;
+        homes::leave().await;
+        exit
+    });
     runtime.shutdown_background(); // a question that nobody answered must not hold us
     exit
 }
@@ -79,7 +86,9 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::Plan(arguments) => plan::run(arguments, common, screen, &stop).await,
         Command::Apply(arguments) => apply::run(arguments, common, screen, &stop).await,
         Command::Destroy(arguments) => destroy::run(arguments, common, screen, &stop).await,
-        Command::Show(arguments) => show::run(arguments, common, screen),
+        Command::Show(arguments) => show::run(arguments, common, screen).await,
         Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
+        Command::State(arguments) => state::run(arguments, common, screen, &stop).await,
+        Command::Unlock(arguments) => unlock::run(arguments, common, screen).await,
     }
 }

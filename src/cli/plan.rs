@@ -41,6 +41,6 @@ async fn planned(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
         let path = path.display();
         screen.say(&format!("\nSaved to {path}. To do exactly this: groundplan apply {path}"))?;
     }
-    world.held.close()?;
+    world.held.close().await?;
     Ok(exit)
 }

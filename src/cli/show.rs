@@ -6,17 +6,21 @@ use super::args::{Common, Show as Arguments};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::glance;
-use super::inputs::read_config;
+use super::inputs::cluster_name;
 use super::saved_plan::SavedPlan;
 use super::screen::Screen;
-use super::world::folder;
 use crate::aws::attention;
 use crate::render::{Diagnostic, PlanView, state};
+use crate::state::place::Place;
 
-pub(super) fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Exit> {
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<Exit> {
     match &arguments.plan {
         Some(path) => show_plan(path, arguments.full, screen)?,
-        None => show_state(arguments, common, screen)?,
+        None => show_state(arguments, common, screen).await?,
     }
     Ok(Exit::Done)
 }
@@ -33,13 +37,10 @@ fn show_plan(path: &Path, full: bool, screen: &mut Screen) -> Result<()> {
     Ok(screen.plan(&view)?)
 }
 
-fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
-    let name = match &arguments.cluster {
-        Some(name) => name.clone(),
-        None => read_config(&common.config, screen)?.0.name,
-    };
-    let dir = folder(common, &name);
-    let known = glance(&dir, screen)?.ok_or_else(|| nothing_recorded(&name, &dir))?;
+async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
+    let name = cluster_name(arguments.cluster.as_deref(), common, screen)?;
+    let known = glance(common, &name, screen).await?;
+    let known = known.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
     Ok(if screen.is_json() {
         screen.document(|out| state::json(&known, out))
     } else {
@@ -48,9 +49,9 @@ fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Re
 }
 
 /// A cluster of which nothing is recorded here.
-pub(super) fn nothing_recorded(name: &str, dir: &Path) -> Failure {
+pub(super) fn nothing_recorded(name: &str, place: &Place) -> Failure {
     let diagnostic = Diagnostic::error(format!("nothing is recorded of a cluster called `{name}`"))
-        .with_detail(format!("there is no {}", dir.display()))
-        .with_hint("check the name, and --state-dir");
+        .with_detail(format!("there is no {place}"))
+        .with_hint("check the name, and --state");
     Failure::new(Exit::Failed, diagnostic)
 }

@@ -8,16 +8,21 @@ use super::exit::Exit;
 use super::failure::{Failure, Result};
 use crate::apply::Stop;
 
-/// Makes the first SIGINT or SIGTERM ask for a stop, and the second end the program at once. Both
-/// leave a state from which the next run goes on: what is announced is on disk.
+/// Makes the first SIGINT, SIGTERM or SIGHUP (the terminal is gone) ask for a stop, and the second
+/// end the program at once. Both leave a state from which the next run goes on: what is announced
+/// is on disk. Under `nohup` the terminal may go.
 pub(super) fn watch(stop: &Stop) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = match ignores_hangup() {
+        true => None, // listening would undo that
+        false => Some(signal(SignalKind::hangup())?),
+    };
     let stop = stop.clone();
     tokio::spawn(async move {
-        either(&mut interrupt, &mut terminate).await;
+        any(&mut interrupt, &mut terminate, hangup.as_mut()).await;
         stop.stop();
-        either(&mut interrupt, &mut terminate).await;
+        any(&mut interrupt, &mut terminate, hangup.as_mut()).await;
         std::process::exit(Exit::Stopped.code().into());
     });
     Ok(())
@@ -35,8 +40,23 @@ pub(super) async fn unless_stopped<T>(
     }
 }
 
-async fn either(one: &mut Signal, other: &mut Signal) {
-    tokio::select! { _ = one.recv() => {}, _ = other.recv() => {} }
+async fn any(interrupt: &mut Signal, terminate: &mut Signal, hangup: Option<&mut Signal>) {
+    let hung_up = async {
+        match hangup {
+            Some(hangup) => drop(hangup.recv().await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, () = hung_up => {} }
+}
+
+/// Whether this process was started to ignore SIGHUP: the first bit of `SigIgn`
+/// (proc_pid_status(5)).
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]

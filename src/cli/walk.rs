@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
-use super::held::{Held, append_failed};
+use super::held::Held;
 use super::prompt::confirm;
 use super::screen::{Progress, Screen};
 use crate::apply::{self, Observer, Settings, Stop, apply};
@@ -17,6 +17,8 @@ use crate::render::Diagnostic;
 use crate::render::progress::Failures;
 use crate::secret::Secrets;
 use crate::state::Entry;
+use crate::state::error::HomeError;
+use crate::state::home::Written;
 
 /// Refuses, before anything is done, what nobody could confirm.
 pub(super) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
@@ -71,7 +73,11 @@ pub(super) async fn walk(
     let progress = screen.progress(plan, &*provider);
     let mut recorder =
         Recorder { held: &mut held, screen, progress, failures: Failures::default() };
-    let settings = Settings { parallelism: common.parallelism.into(), ..Settings::default() };
+    let settings = Settings {
+        parallelism: common.parallelism.into(),
+        fence: recorder.held.home.fence(),
+        ..Settings::default()
+    };
     let state = std::mem::take(&mut recorder.held.state);
     let outcome = apply(plan, state, provider, secrets, &settings, stop, &mut recorder).await;
     let Recorder { failures, progress, .. } = recorder;
@@ -81,13 +87,20 @@ pub(super) async fn walk(
         screen.diagnostic(&diagnostic)?;
     }
     if let Some(error) = &outcome.journal_error {
-        let hint = "nothing that was not written down was done: make room and run it again";
-        let attempt = "write the journal";
-        screen.diagnostic(&Diagnostic::could_not(attempt, error).with_hint(hint))?;
+        screen.diagnostic(&unwritten(error))?;
     } else {
-        held.close()?;
+        held.close().await?;
     }
     conclude(plan.operation, &outcome, screen)
+}
+
+/// Why the walk ended although there was more to do.
+fn unwritten(error: &HomeError) -> Diagnostic {
+    let hint = error.hint().unwrap_or_else(|| {
+        "nothing that was not written down was done: mend it and run the same command again"
+            .to_owned()
+    });
+    Diagnostic::could_not("write the journal", error).with_hint(hint)
 }
 
 fn conclude(operation: Operation, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
@@ -98,8 +111,12 @@ fn conclude(operation: Operation, outcome: &apply::Outcome, screen: &mut Screen)
         return Ok(Exit::Done);
     }
     screen.say(&format!("\n{}", incomplete(operation, summary)))?;
-    let stopped = outcome.stopped && outcome.journal_error.is_none();
-    Ok(if stopped { Exit::Stopped } else { Exit::Failed })
+    Ok(match &outcome.journal_error {
+        Some(HomeError::Fenced { .. }) => Exit::Locked,
+        Some(_) => Exit::Failed,
+        None if outcome.stopped => Exit::Stopped,
+        None => Exit::Failed,
+    })
 }
 
 fn complete(operation: Operation, summary: &Summary) -> String {
@@ -134,8 +151,8 @@ struct Recorder<'a> {
 }
 
 impl Observer for Recorder<'_> {
-    fn journal(&mut self, entries: &[Entry]) -> io::Result<()> {
-        self.held.home.append(entries).map_err(append_failed)
+    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+        self.held.home.append(&entries)
     }
 
     fn event(&mut self, event: &Event) {

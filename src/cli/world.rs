@@ -4,7 +4,6 @@
 //! nothing here calls anything that changes AWS.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,6 +13,7 @@ use super::cloud::{self, Reached};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::{Held, glance};
+use super::homes;
 use super::inputs::Inputs;
 use super::screen::Screen;
 use crate::aws::{Aws, schemas};
@@ -43,9 +43,9 @@ impl World {
         screen: &mut Screen,
     ) -> Result<Self> {
         let inputs = Inputs::read(common, screen)?;
-        let dir = folder(common, &inputs.config.name);
-        let held = match dir.exists() {
-            true => Some(Held::take(&dir, operation, screen)?),
+        let name = &inputs.config.name;
+        let held = match homes::is_there(&common.state.of(name), common).await? {
+            true => Some(Held::take(common, name, operation, screen).await?),
             false => None,
         };
         let state = held.as_ref().map(|held| &held.state);
@@ -65,9 +65,11 @@ impl World {
         let compiled = compiled(&inputs, &cluster, &facts, &learnt, bootstrap)?;
         let mut held = match held {
             Some(held) => held,
-            None => begin(Held::take(&dir, operation, screen)?)?,
+            None => begin(Held::take(common, name, operation, screen).await?)?,
         };
-        held.record(&news(&held, cluster, learnt))?;
+        aws.guard(held.home.fence());
+        let news = news(&held, cluster, learnt);
+        held.record(&news, screen).await?;
         Ok(Self { inputs, bootstrap, compiled, aws, held })
     }
 
@@ -95,7 +97,7 @@ pub(super) async fn look(
     screen: &mut Screen,
 ) -> Result<Compiled> {
     let inputs = Inputs::read(common, screen)?;
-    let state = glance(&folder(common, &inputs.config.name), screen)?.unwrap_or_default();
+    let state = glance(common, &inputs.config.name, screen).await?.unwrap_or_default();
     let cluster = cluster(&inputs, state.cluster.clone())?;
     let unanswered = questions(&inputs.config, &state.facts, &inputs.options(bootstrap));
     let learnt = if unanswered.is_empty() {
@@ -131,11 +133,6 @@ fn binding(state: &State) -> BTreeMap<String, Value> {
     }
 }
 
-/// Where the state of a cluster is.
-pub(super) fn folder(common: &Common, cluster: &str) -> PathBuf {
-    common.state_dir.join(cluster)
-}
-
 /// Who the cluster is: by the state, by the assets, or somebody new.
 fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster> {
     let given = inputs.assets.cluster();
@@ -145,9 +142,7 @@ fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster> {
         let diagnostic = Diagnostic::error("the assets are of another cluster than the state")
             .with_detail(format!("assets: {} ({})", given.infra_id, given.cluster_id))
             .with_detail(format!("state:  {} ({})", known.infra_id, known.cluster_id))
-            .with_hint(
-                "give the assets that this cluster was begun with, or use another --state-dir",
-            );
+            .with_hint("give the assets that this cluster was begun with, or use another --state");
         return Err(Failure::new(Exit::Failed, diagnostic));
     }
     Ok(known.or(given).unwrap_or_else(|| identify(&inputs.config)))

@@ -20,6 +20,8 @@ pub(super) struct Verdict {
     pub(super) generation: Option<u64>,
     /// Whether its creation was announced and not answered.
     pub(super) unanswered: bool,
+    /// Whether it was looked for and not seen.
+    pub(super) unseen: bool,
     /// What it is observed to be, where it is changed in place.
     pub(super) before: Option<Value>,
 }
@@ -37,7 +39,7 @@ pub(super) fn decide(
     let mut judge = Judge { state, observed, schemas, options, unsettled: HashSet::new() };
     let mut verdicts: Vec<_> = desired.nodes().iter().map(|node| judge.wanted(node)).collect();
     spread_create_first(desired, &mut verdicts);
-    verdicts.extend(unwanted(operation, desired, state));
+    verdicts.extend(unwanted(operation, desired, state, observed));
     verdicts
 }
 
@@ -175,6 +177,7 @@ impl<'a> Judge<'a> {
             change,
             generation: Some(at.record.generation),
             unanswered: false,
+            unseen: false,
             before: (action == Action::Update).then(|| at.live.clone()),
         }
     }
@@ -242,7 +245,7 @@ fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
         drift: Vec::new(),
         left: Vec::new(),
     };
-    Verdict { change, generation: None, unanswered: false, before: None }
+    Verdict { change, generation: None, unanswered: false, unseen: false, before: None }
 }
 
 /// Whatever a replacement that creates first needs, directly or not, must create first if it is
@@ -267,16 +270,18 @@ fn unwanted<'a>(
     operation: Operation,
     desired: &'a Graph,
     state: &'a State,
+    observed: &'a Observations,
 ) -> impl Iterator<Item = Verdict> + 'a {
     let reason = match operation {
         Operation::Apply => Reason::NotInConfiguration,
         Operation::Destroy => Reason::Destroy,
     };
-    let orphans = state
-        .resources
-        .iter()
-        .filter(|(address, _)| desired.get(address).is_none())
-        .map(move |(address, record)| delete(address, record, reason.clone()));
+    let orphans = state.resources.iter().filter(|(address, _)| desired.get(address).is_none()).map(
+        move |(address, record)| Verdict {
+            unseen: observed.get(address) == Some(&Observed::Missing),
+            ..delete(address, record, reason.clone())
+        },
+    );
     let superseded = state.deposed.iter().flat_map(|(address, lives)| {
         lives.iter().map(|record| delete(address, record, Reason::Superseded))
     });
@@ -293,7 +298,13 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
         drift: Vec::new(),
         left: Vec::new(),
     };
-    Verdict { change, generation: Some(record.generation), unanswered: false, before: None }
+    Verdict {
+        change,
+        generation: Some(record.generation),
+        unanswered: false,
+        unseen: false,
+        before: None,
+    }
 }
 
 /// The output that people know a resource by.

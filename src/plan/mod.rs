@@ -246,6 +246,9 @@ pub enum Op {
         address: Address,
         /// Which of its lives ends.
         generation: u64,
+        /// Whether it was looked for and not seen: it may be gone, or not visible yet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unseen: bool,
     },
 }
 
@@ -273,6 +276,11 @@ impl Op {
             | Op::Update { address, .. }
             | Op::Delete { address, .. } => address,
         }
+    }
+
+    /// Whether an earlier run may have asked for what it creates.
+    pub fn is_asked_for_already(&self) -> bool {
+        matches!(self, Op::Create { prior: Prior::Unanswered, .. })
     }
 
     /// How events call it.

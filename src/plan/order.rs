@@ -78,7 +78,8 @@ impl<'a> Order<'a> {
         let change = &verdict.change;
         if change.action == Action::Delete || change.action.replaces() {
             let generation = verdict.generation.expect("BUG: only what exists is deleted");
-            let step = self.push(Op::Delete { address: change.address.clone(), generation });
+            let (address, unseen) = (change.address.clone(), verdict.unseen);
+            let step = self.push(Op::Delete { address, generation, unseen });
             self.unmake.entry(&change.address).or_default().push(step);
         }
         // A superseded life does not speak for the address.

@@ -16,7 +16,7 @@ use crate::aws::{attention, schemas};
 use crate::config::{self, InstallConfig};
 use crate::graph::{Graph, each_ref, resolve};
 use crate::plan::{Action, Observations, Options, Plan, plan};
-use crate::state::{Cluster, Entry, State, Status};
+use crate::state::{Cluster, Entry, State, Status, snapshot};
 use crate::topology::{self, Assets, Compiled, compile, questions};
 
 fn cases() -> Vec<PathBuf> {
@@ -96,7 +96,7 @@ fn state(folder: &Path) -> State {
         return state;
     }
     match fs::read(&recorded) {
-        Ok(text) => serde_json::from_slice(&text).unwrap(),
+        Ok(mut text) => snapshot::read(&mut text).unwrap().state,
         Err(_) => State::new("00000000-0000-4000-8000-000000000001".into()),
     }
 }

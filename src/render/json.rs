@@ -223,7 +223,7 @@ mod tests {
             drift: vec![],
             left: vec![],
         };
-        let step = Op::Delete { address: change.address.clone(), generation: 1 };
+        let step = Op::Delete { address: change.address.clone(), generation: 1, unseen: false };
         let plan = Plan {
             operation: Operation::Apply,
             lineage: "l".into(),

@@ -49,7 +49,7 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 /// `3s`, `2m05s`, `1h02m`: as long as a person needs it.
-fn brief(duration: Duration) -> String {
+pub(crate) fn brief(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds}s"),
         seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),

@@ -363,7 +363,7 @@ mod tests {
 
     fn plan(changes: Vec<Change>) -> Plan {
         let step = |change: &Change| Step {
-            op: Op::Delete { address: change.address.clone(), generation: 1 },
+            op: Op::Delete { address: change.address.clone(), generation: 1, unseen: false },
             after: vec![],
         };
         let acted = changes.iter().filter(|change| change.action != Action::Keep);

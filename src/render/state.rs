@@ -6,7 +6,7 @@ use super::palette::{FAINT, STRONG, UPDATE};
 use super::{count, painted};
 use crate::graph::Address;
 use crate::plan::decide::id;
-use crate::state::{Record, State, Status};
+use crate::state::{Record, Run, State, Status};
 
 /// Writes a state for people: who the cluster is, and one line per resource.
 ///
@@ -49,8 +49,68 @@ pub fn json(state: &State, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
+/// Writes one resource for people: everything that is recorded of one of its lives.
+///
+/// # Errors
+/// When the writer refuses.
+pub fn resource(
+    address: &Address,
+    record: &Record,
+    superseded: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let note =
+        if superseded { painted(UPDATE, "  superseded, not yet deleted") } else { String::new() };
+    writeln!(out, "{}{note}", painted(STRONG, address))?;
+    let status = status(record.status).unwrap_or("ready");
+    writeln!(out, "  status      {status}")?;
+    writeln!(out, "  generation  {}", record.generation)?;
+    if let Some(id) = id(&record.outputs) {
+        writeln!(out, "  id          {id}")?;
+    }
+    if !record.after.is_empty() {
+        let after: Vec<_> = record.after.iter().map(Address::as_str).collect();
+        writeln!(out, "  after       {}", after.join(", "))?;
+    }
+    for (title, value) in [("inputs", &record.inputs), ("outputs", &record.outputs)] {
+        if !value.is_null() {
+            let text = serde_json::to_string_pretty(value)?.replace('\n', "\n  ");
+            writeln!(out, "  {title} {text}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the last runs that recorded something, newest last, for people.
+///
+/// # Errors
+/// When the writer refuses.
+pub fn history(state: &State, out: &mut dyn Write) -> io::Result<()> {
+    let rows = runs(state).map(|(run, records)| {
+        let records = count(usize::try_from(records).unwrap_or(usize::MAX), "record");
+        [run.epoch.to_string(), run.at.clone(), run.by.clone(), run.operation.clone(), records]
+            .into_iter()
+            .chain([run.version.clone()])
+            .collect::<Vec<_>>()
+    });
+    let rows: Vec<_> = rows.collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..5).map(width).collect();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+        writeln!(out, "{}{}", cells.collect::<String>(), row[5])?;
+    }
+    writeln!(out, "{}", painted(FAINT, format!("{}.", count(rows.len(), "run"))))
+}
+
+/// The last runs that recorded something, oldest first, with how many records each has made.
+pub fn runs(state: &State) -> impl Iterator<Item = (&Run, u64)> {
+    let ends = state.runs.iter().skip(1).map(|next| next.after).chain([state.serial]);
+    state.runs.iter().zip(ends).map(|(run, end)| (run, end.saturating_sub(run.after)))
+}
+
 /// Everything recorded, by address, the superseded lives after the current ones.
-fn rows(state: &State) -> impl Iterator<Item = (&Address, &Record, bool)> {
+pub fn rows(state: &State) -> impl Iterator<Item = (&Address, &Record, bool)> {
     let current = state.resources.iter().map(|(address, record)| (address, record, false));
     let superseded = state
         .deposed
@@ -120,6 +180,61 @@ mod tests {
              nat_gateway.a  nat-1  configured, not yet ready\n\
              vpc.main       vpc-1\n\n\
              2 resources.\n"
+        );
+    }
+
+    fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+        let mut written = Vec::new();
+        write(&mut anstream::StripStream::new(&mut written)).unwrap();
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn a_resource_is_everything_that_is_recorded_of_it() {
+        let state = state();
+        let address = Address::from("nat_gateway.a");
+        let mut record = state.resources[&address].clone();
+        record.inputs = json!({"subnet_id": "subnet-1"});
+        record.after = vec!["elastic_ip.a".into(), "subnet.a".into()];
+        assert_eq!(
+            text(|out| resource(&address, &record, true, out)),
+            "nat_gateway.a  superseded, not yet deleted\n\
+             \x20 status      configured, not yet ready\n\
+             \x20 generation  1\n\
+             \x20 id          nat-1\n\
+             \x20 after       elastic_ip.a, subnet.a\n\
+             \x20 inputs {\n\
+             \x20   \"subnet_id\": \"subnet-1\"\n\
+             \x20 }\n\
+             \x20 outputs {\n\
+             \x20   \"id\": \"nat-1\"\n\
+             \x20 }\n"
+        );
+    }
+
+    #[test]
+    fn a_history_is_a_line_per_run_and_says_how_much_it_recorded() {
+        let mut state = State::new("l".into());
+        for (epoch, operation) in [(1, "plan"), (2, "apply"), (12, "state mv")] {
+            let run = Run {
+                epoch,
+                operation: operation.into(),
+                at: "2026-11-25T12:00:00Z".into(),
+                by: "dev@host".into(),
+                version: "0.1.0".into(),
+                after: state.serial,
+                unknown: Default::default(),
+            };
+            state.record(&Entry::RunStarted { run }).unwrap();
+            let learnt = Entry::Learnt { question: "q".into(), answer: json!(epoch) };
+            (1..epoch).for_each(|_| state.record(&learnt).unwrap());
+        }
+        assert_eq!(
+            text(|out| history(&state, out)),
+            "1   2026-11-25T12:00:00Z  dev@host  plan      1 record    0.1.0\n\
+             2   2026-11-25T12:00:00Z  dev@host  apply     2 records   0.1.0\n\
+             12  2026-11-25T12:00:00Z  dev@host  state mv  12 records  0.1.0\n\
+             3 runs.\n"
         );
     }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{FORMAT, Format, IllegalEntry};
+use crate::provider::ProviderError;
 
 /// Why a state could not be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -75,17 +76,53 @@ pub enum HomeError {
         /// The lineage of the snapshot beside it.
         expected: String,
     },
+    /// It was moved to another home.
+    #[error("use {}: it was moved to {to}", path.display())]
+    Moved {
+        /// The folder.
+        path: PathBuf,
+        /// The home it was moved to, as it is typed.
+        to: String,
+    },
     /// Somebody else wrote to the state since it was read.
     #[error("continue {}: somebody else has written to it since it was read", path.display())]
     Changed {
         /// The journal.
         path: PathBuf,
     },
+    /// The lock is not ours any more.
+    #[error("continue {place}: {why}")]
+    Fenced {
+        /// Where the state lives.
+        place: String,
+        /// How we know.
+        why: String,
+    },
     /// An earlier write failed in a way that leaves open what the disk has.
     #[error("continue {}: an earlier write to it failed", path.display())]
     Unsure {
         /// The journal.
         path: PathBuf,
+    },
+    /// A bucket did not do what it was asked.
+    #[error("{action} {}", path.display())]
+    Bucket {
+        /// What was tried: `read`, `write`, `delete`, `lock`, `renew`, `unlock`.
+        action: &'static str,
+        /// The object or folder.
+        path: PathBuf,
+        /// What the bucket said.
+        source: ProviderError,
+    },
+    /// The first record of a holder is not its run's: a bug of the caller.
+    #[error("write {}: the first record must be that of a run of epoch {epoch} after record {after}", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// The epoch of the holder.
+        epoch: u64,
+        /// The last record.
+        after: u64,
     },
     /// The state in memory is not what was appended: a bug of the caller.
     #[error("write {}: serial {given} was given and {recorded} is recorded", path.display())]
@@ -157,8 +194,14 @@ impl HomeError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            HomeError::Unreadable { .. } | HomeError::OutOfStep { .. } => return None,
+            HomeError::Unreadable { .. }
+            | HomeError::OutOfStep { .. }
+            | HomeError::NoRun { .. } => return None,
+            HomeError::Bucket { source, .. } => return source.hint.clone(),
             HomeError::Unwritable { source, .. } => return write_hint(source),
+            HomeError::Moved { to, .. } => {
+                return Some(format!("go on there: --state {to}, or GROUNDPLAN_STATE"));
+            }
             HomeError::Empty { hint, .. }
             | HomeError::Missing { hint, .. }
             | HomeError::Damaged { hint, .. } => return Some(hint.clone()),
@@ -171,6 +214,9 @@ impl HomeError {
             HomeError::Changed { .. } | HomeError::Unsure { .. } => {
                 "run it again: the state is read anew"
             }
+            HomeError::Fenced { .. } => {
+                "nothing was done after that: when the other run has ended, run it again"
+            }
         };
         Some(hint.to_owned())
     }
@@ -179,7 +225,7 @@ impl HomeError {
 fn write_hint(source: &io::Error) -> Option<String> {
     let hint = match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "make the folder writable, or name another one with --state-dir"
+            "make the folder writable, or name another one with --state"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space and run it again: what was recorded before is kept"

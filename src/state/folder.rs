@@ -45,6 +45,22 @@ pub(super) fn replace_file(dir: &Path, path: &Path, text: &[u8]) -> io::Result<F
     Ok(file)
 }
 
+/// Puts an empty file in the place of the one with this name, which whoever has it open keeps.
+pub(super) fn replace_for_good(dir: &Path, path: &Path) -> io::Result<()> {
+    let file = NamedTempFile::with_prefix_in(NEW, dir)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_folder(dir)
+}
+
+/// Removes a file durably, if it is there.
+pub(super) fn remove_file(dir: &Path, path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done.and_then(|()| sync_folder(dir)),
+    }
+}
+
 /// Gives the file a second name, at no cost. There is always a file by the first. Where the file
 /// system has no such links there is no backup, and nothing depends on one.
 fn keep_backup(dir: &Path, path: &Path) {
@@ -54,6 +70,37 @@ fn keep_backup(dir: &Path, path: &Path) {
         let _ = fs::rename(&passing, backup);
         let _ = fs::remove_file(&passing); // where both were the same file, or it was refused
     }
+}
+
+/// Keeps a file as what it was before its format changed, under a name that is never written to
+/// again: `state.json.v1.backup`. One that is kept already is not kept twice.
+pub(super) fn keep_original(dir: &Path, path: &Path, major: u32) -> io::Result<()> {
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        text => text?,
+    };
+    let mut copies = (1..).map(|copy| original_of(path, major, copy));
+    // There is another one where somebody went back to the older program and has come again.
+    let fits = |kept: &PathBuf| !kept.exists() || fs::read(kept).is_ok_and(|there| there == text);
+    let kept = copies.find(fits).expect("BUG: there are more names than files");
+    if !kept.exists() {
+        let mut file = NamedTempFile::with_prefix_in(NEW, dir)?;
+        file.write_all(&text)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(kept)?;
+    }
+    sync_folder(dir)
+}
+
+/// Where [`keep_original`] keeps a file.
+pub(super) fn original_of(path: &Path, major: u32, copy: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".v{major}"));
+    if copy > 1 {
+        name.push(format!("-{copy}"));
+    }
+    name.push(BACKUP);
+    name.into()
 }
 
 /// Removes what writers that were killed have left. For whoever holds the lock.

@@ -1,14 +1,15 @@
 //! The text of a journal: a line per record, each provably in its place. Never touches a file.
 //!
 //! ```text
-//! 93a3c1f0e2b47d58 journal {"format":{"major":1,"minor":0},"lineage":"0d1f..","base":12}
+//! 93a3c1f0e2b47d58 journal {"format":{"major":2,"minor":0},"lineage":"0d1f..","base":12}
 //! 5be0a8c14f7d2936 13 {"entry":"create_started","address":"vpc.main",..}
 //! ```
 //!
 //! A record's checksum covers lineage, serial and content, and serials have no gaps: a record that
 //! is changed, lost, doubled, moved or another state's is noticed. Only what follows the last line
 //! break may be anything, since a write that was cut off ends there. Journals of one state may be
-//! joined (`cat earlier later`): a header inside must begin where the records before it end.
+//! joined (`cat earlier later`): a header inside must begin where the records before it end, and
+//! says the format of what follows it.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::error::{Damage, Place, Unusable};
-use super::{Entry, FORMAT, Format, State};
+use super::{Entry, FORMAT, Format, State, migrate};
 use crate::secret::hex;
 
 /// The first line. Newer majors keep its framing, so that older programs can refuse them.
@@ -88,24 +89,26 @@ pub struct Reader<'a> {
     header: Header,
     /// The serial of the last record read.
     serial: u64,
-    /// Whether a newer minor wrote some of it, so that unknown fields are to be kept.
-    newer: bool,
+    /// The format of the records that come next.
+    format: Format,
+    /// The oldest format of any part.
+    oldest: Format,
 }
 
 impl<'a> Reader<'a> {
     /// Reads the first line.
     ///
     /// # Errors
-    /// When it is damaged, not finished, or of a newer major.
+    /// When it is damaged, not finished, or of a major that is not known.
     pub fn new(text: &'a [u8]) -> Result<Self, Unusable> {
         let place = Place { line: 1, offset: 0 };
         let broken = |why: &str| damage(place, None, why);
         let end = line_end(text, 0).ok_or_else(|| broken("its first line is not finished"))?;
         let frame = Frame::parse(&text[..end]).ok_or_else(|| broken("it is not a journal"))?;
         let header = frame.header(place)?;
-        let newer = header.format.minor > FORMAT.minor;
+        let (format, serial) = (header.format, header.base);
         let next = Place { line: 2, offset: end + 1 };
-        Ok(Self { text, next, serial: header.base, header, newer })
+        Ok(Self { text, next, serial, header, format, oldest: format })
     }
 
     /// The first line.
@@ -116,6 +119,11 @@ impl<'a> Reader<'a> {
     /// The serial of the last record read.
     pub fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// The oldest format of what was read: only what is all of ours is written to.
+    pub fn oldest(&self) -> Format {
+        self.oldest
     }
 
     /// How many bytes are finished lines; after the last record, what follows is torn.
@@ -156,7 +164,8 @@ impl<'a> Reader<'a> {
             let why = format!("what follows continues record {}", header.base);
             return Err(damage(place, Some(self.serial + 1), &why));
         }
-        self.newer |= header.format.minor > FORMAT.minor;
+        self.format = header.format;
+        self.oldest = self.oldest.min(header.format);
         Ok(())
     }
 
@@ -170,7 +179,10 @@ impl<'a> Reader<'a> {
             return Err(broken(&format!("record {} stands here instead", frame.label)).into());
         }
         self.serial = serial;
-        let parsed = if self.newer { split(frame.content) } else { plain(frame.content) };
+        let parsed = match self.format {
+            FORMAT => plain(frame.content),
+            format => split(frame.content, format),
+        };
         let (entry, unknown) = parsed.map_err(|error| broken(&error.to_string()))?;
         Ok(Line { serial, entry, unknown, place })
     }
@@ -180,10 +192,13 @@ fn plain(content: &[u8]) -> serde_json::Result<(Entry, BTreeMap<String, Value>)>
     Ok((serde_json::from_slice(content)?, BTreeMap::new()))
 }
 
-/// The entry, and the fields that this version of it does not have.
-fn split(content: &[u8]) -> serde_json::Result<(Entry, BTreeMap<String, Value>)> {
-    let fields: Map<String, Value> = serde_json::from_slice(content)?;
-    let entry: Entry = serde_json::from_slice(content)?;
+/// The entry of a record of another format, and the fields that our version of it does not have.
+fn split(content: &[u8], from: Format) -> serde_json::Result<(Entry, BTreeMap<String, Value>)> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(content)?;
+    if from.major < FORMAT.major {
+        migrate::entry(&mut fields, from);
+    }
+    let entry = Entry::deserialize(&fields)?;
     let optional = ["after", "outputs"]; // not written where empty
     let known = serde_json::to_value(&entry)?;
     let unknown = fields
@@ -240,7 +255,7 @@ impl<'a> Frame<'a> {
             Ok(Probe { format }) if format.major > FORMAT.major => {
                 return Err(Unusable::NewerFormat(format));
             }
-            Ok(Probe { format }) if format.major < FORMAT.major => {
+            Ok(Probe { format }) if !migrate::is_known(format) => {
                 let why = format!("the format {format} is unknown");
                 return Err(damage(place, None, &why).into());
             }

@@ -1,13 +1,17 @@
 //! One writer at a time, and a name for who it is.
 //!
 //! The lock is the kernel's, on a file that stays: whoever dies, however, has let go. Beside it
-//! `lock.json` says who holds it, for people; it decides nothing, so what a killed holder leaves
-//! there is harmless and simply overwritten.
+//! `lock.json` says who holds it, for people; what a killed holder leaves there is harmless and
+//! simply overwritten.
+//!
+//! A holder that nobody can end, since its host is out of reach and the file system is shared, has
+//! the lock taken away by another file in the place of the one it has locked ([`break_open`]). It
+//! finds out at its [`Fence`], before the next thing that only a holder may do.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +22,8 @@ use tempfile::NamedTempFile;
 use uuid::Uuid;
 
 use super::error::HomeError;
-use super::folder::{NEW, make_folder, tidy};
+use super::fence::Fence;
+use super::folder::{NEW, make_folder, replace_for_good, tidy};
 
 const LOCK: &str = "lock";
 const HOLDER: &str = "lock.json";
@@ -42,16 +47,9 @@ pub fn acquire(dir: &Path, operation: &str) -> Result<Guard, LockError> {
 pub fn acquire_within(dir: &Path, operation: &str, wait: Duration) -> Result<Guard, LockError> {
     let deadline = Instant::now() + wait;
     make_folder(dir)?;
-    let path = dir.join(LOCK);
-    let refused = |source| HomeError::Unwritable { action: "lock", path: path.clone(), source };
-    let mut options = OpenOptions::new();
-    let options = options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(&path).map_err(refused)?;
     loop {
-        match file.try_lock() {
-            Ok(()) => return Guard::introduce(dir, file, operation),
-            Err(TryLockError::Error(source)) => return Err(refused(source).into()),
-            Err(TryLockError::WouldBlock) => (),
+        if let Some((file, seal)) = try_lock(dir)? {
+            return Guard::introduce(dir, file, seal, operation);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -61,24 +59,84 @@ pub fn acquire_within(dir: &Path, operation: &str, wait: Duration) -> Result<Gua
     }
 }
 
+/// The lock, or nothing where somebody has it.
+fn try_lock(dir: &Path) -> Result<Option<(File, Seal)>, HomeError> {
+    let path = dir.join(LOCK);
+    let refused = |source| HomeError::Unwritable { action: "lock", path: path.clone(), source };
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    loop {
+        let file = options.open(&path).map_err(refused)?;
+        match file.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(refused(source)),
+        }
+        let seal = Seal { file: identity(&file.metadata().map_err(refused)?), path: path.clone() };
+        if seal.is_whole().map_err(refused)? {
+            return Ok(Some((file, seal)));
+        } // else another took its place between the two looks
+    }
+}
+
+/// The very file that is locked. Once another has its name, the lock is somebody else's.
+#[derive(Clone, Debug)]
+struct Seal {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+impl Seal {
+    fn is_whole(&self) -> io::Result<bool> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) => Ok(identity(&metadata) == self.file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn pass(&self) -> Result<(), HomeError> {
+        let why = match self.is_whole() {
+            Ok(true) => return Ok(()),
+            Ok(false) => "the lock was taken away from this run".to_owned(),
+            Err(error) => format!("the lock cannot be seen any more: {error}"),
+        };
+        let dir = self.path.parent().unwrap_or(&self.path);
+        Err(HomeError::Fenced { place: dir.display().to_string(), why })
+    }
+}
+
 /// The lock, held until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Guard {
     /// Closing it lets go.
     _file: File,
+    seal: Seal,
     holder: Holder,
     path: PathBuf,
 }
 
 impl Guard {
-    fn introduce(dir: &Path, file: File, operation: &str) -> Result<Self, LockError> {
+    fn introduce(dir: &Path, file: File, seal: Seal, operation: &str) -> Result<Self, LockError> {
         let (path, holder) = (dir.join(HOLDER), Holder::here(operation));
         tidy(dir);
         write_holder(dir, &path, &holder).map_err(|source| {
             let path = path.clone();
             HomeError::Unwritable { action: "write", path, source }
         })?;
-        Ok(Self { _file: file, holder, path })
+        Ok(Self { _file: file, seal, holder, path })
+    }
+
+    /// Stands between a holder that has lost the lock and what only the holder may do. Asks the
+    /// folder, which takes microseconds.
+    pub fn fence(&self) -> Fence {
+        let seal = self.seal.clone();
+        Fence::new(move || seal.pass())
     }
 
     /// Who holds it: this process.
@@ -89,7 +147,9 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // the next holder overwrites what stays
+        if read_holder(&self.path).is_some_and(|holder| holder.id == self.holder.id) {
+            let _ = fs::remove_file(&self.path); // the next holder overwrites what stays
+        }
     }
 }
 
@@ -124,11 +184,19 @@ impl LockError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            LockError::Held(holder) => Some(format!(
-                "wait for it to end, or end process {} on {}: the lock goes with it",
-                holder.pid, holder.host
+            LockError::Held(holder) if holder.is_alive() == Some(true) => Some(format!(
+                "wait for it to end (--lock-timeout), or end process {}: the lock goes with it",
+                holder.pid
             )),
-            LockError::HeldUnnamed(_) => Some("wait for it to end".to_owned()),
+            LockError::Held(holder) => Some(format!(
+                "wait for it to end (--lock-timeout), or end process {} on {}: the lock goes with \
+                 it; where that cannot be reached: groundplan unlock {}",
+                holder.pid, holder.host, holder.id
+            )),
+            LockError::HeldUnnamed(_) => Some(format!(
+                "wait for it to end (--lock-timeout); where it cannot be reached: groundplan \
+                 unlock {UNNAMED}"
+            )),
             LockError::Home(error) => error.hint(),
         }
     }
@@ -176,6 +244,11 @@ impl Holder {
         }
     }
 
+    /// Who it is, without which of their processes: `user@host`.
+    pub fn who(&self) -> String {
+        format!("{}@{}", self.user, self.host)
+    }
+
     /// Whether the process still runs, where that can be known: on the same boot of the same host.
     pub fn is_alive(&self) -> Option<bool> {
         let same_boot = self.boot.is_some() && self.boot == boot();
@@ -186,9 +259,99 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, user, host, pid, since, .. } = self;
-        write!(f, "{user}@{host} has it for {operation} since {since} (process {pid})")
+        let Self { id, operation, pid, since, .. } = self;
+        write!(f, "{} has it for {operation} since {since} (process {pid}, lock {id})", self.who())
     }
+}
+
+/// What stands for the id of a holder that has not said who it is.
+pub const UNNAMED: &str = "unnamed";
+
+/// Takes the lock away from the holder with this id, which is then fenced off. Does nothing where
+/// nobody holds it; `None` is the answer then. One that runs on this host is spared unless
+/// `even_alive`, since it can be ended.
+///
+/// # Errors
+/// When somebody else holds it, or one that runs here does, or the folder refuses. Nothing is
+/// changed then.
+pub fn break_open(dir: &Path, id: &str, even_alive: bool) -> Result<Option<Broken>, BreakError> {
+    if try_lock(dir)?.is_some() {
+        return Ok(None);
+    }
+    let holder = match held(dir) {
+        LockError::Held(holder) => Some(holder),
+        LockError::HeldUnnamed(_) => None,
+        LockError::Home(error) => return Err(error.into()),
+    };
+    if holder.as_ref().map_or(UNNAMED, |holder| &holder.id) != id {
+        return Err(BreakError::Another { given: id.to_owned(), holder });
+    }
+    if let Some(holder) = holder.clone().filter(|holder| holder.is_alive() == Some(true))
+        && !even_alive
+    {
+        return Err(BreakError::Alive(holder));
+    }
+    let path = dir.join(LOCK);
+    replace_for_good(dir, &path).map_err(|source| {
+        let path = path.clone();
+        HomeError::Unwritable { action: "replace", path, source }
+    })?;
+    let _ = fs::remove_file(dir.join(HOLDER)); // the next holder overwrites what stays
+    Ok(Some(Broken { holder }))
+}
+
+/// A lock that was taken away.
+#[derive(Debug)]
+pub struct Broken {
+    /// From whom, where that is known.
+    pub holder: Option<Box<Holder>>,
+}
+
+/// Why a lock was not taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum BreakError {
+    /// Another one holds it than was meant.
+    #[error("the lock is not {given}: {}", described(.holder.as_deref()))]
+    Another {
+        /// Who was meant.
+        given: String,
+        /// Who holds it, where that is known.
+        holder: Option<Box<Holder>>,
+    },
+    /// Its holder runs on this host.
+    #[error("its holder runs on this host: {0}")]
+    Alive(Box<Holder>),
+    /// The folder refuses.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+}
+
+fn described(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) => holder.to_string(),
+        None => format!("another process has it who has not said who it is (lock {UNNAMED})"),
+    }
+}
+
+impl BreakError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            BreakError::Another { holder, .. } => {
+                let id = holder.as_ref().map_or(UNNAMED, |holder| &holder.id);
+                Some(format!("if that is the one you mean: groundplan unlock {id}"))
+            }
+            BreakError::Alive(holder) => Some(format!(
+                "end process {} instead: the lock goes with it, and what it was doing is saved",
+                holder.pid
+            )),
+            BreakError::Home(error) => error.hint(),
+        }
+    }
+}
+
+fn read_holder(path: &Path) -> Option<Holder> {
+    fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok())
 }
 
 /// Who has it. Somebody who has just taken it is given the time to say so: until then the file is
@@ -197,8 +360,7 @@ fn held(dir: &Path) -> LockError {
     let path = dir.join(HOLDER);
     let deadline = Instant::now() + INTRODUCTION;
     loop {
-        let text = fs::read(&path).ok();
-        let holder = text.and_then(|text| serde_json::from_slice::<Holder>(&text).ok());
+        let holder = read_holder(&path);
         let waited = Instant::now() >= deadline;
         match holder {
             // One that looks dead may live in another container, where its number is another.
@@ -261,6 +423,7 @@ mod tests {
             assert!(message.contains(part), "{message} lacks {part}");
         }
         assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+        assert!(message.contains(&holder.id), "{message}");
         assert!(error.hint().unwrap().contains(&std::process::id().to_string()));
     }
 
@@ -315,6 +478,93 @@ mod tests {
         let error = acquire(&file.join("prod"), "plan").unwrap_err();
         assert!(!error.is_held());
         assert!(error.to_string().contains("a file/prod"), "{error}");
+    }
+
+    /// Somebody on another host, by what the lock says of them; the lock is really held here.
+    fn elsewhere(dir: &Path) -> (Guard, Holder) {
+        let guard = acquire(dir, "apply").unwrap();
+        let boot = Some("another boot".to_owned());
+        let holder = Holder { host: "far-away".to_owned(), boot, ..guard.holder().clone() };
+        write_holder(dir, &dir.join(HOLDER), &holder).unwrap();
+        (guard, holder)
+    }
+
+    #[test]
+    fn a_holder_out_of_reach_loses_the_lock_and_finds_itself_fenced_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let (theirs, holder) = elsewhere(dir.path());
+        let fence = theirs.fence();
+        fence.pass().unwrap();
+        let error = acquire(dir.path(), "plan").unwrap_err();
+        let command = format!("groundplan unlock {}", holder.id);
+        assert!(error.hint().unwrap().contains(&command), "{:?}", error.hint());
+
+        let broken = break_open(dir.path(), &holder.id, false).unwrap().unwrap();
+        assert_eq!(broken.holder.as_deref(), Some(&holder));
+        assert!(matches!(fence.pass(), Err(HomeError::Fenced { .. })), "no one has it yet");
+        let ours = acquire(dir.path(), "plan").unwrap();
+        assert!(matches!(fence.pass(), Err(HomeError::Fenced { .. })), "we have it");
+        ours.fence().pass().unwrap();
+        drop(theirs);
+        ours.fence().pass().unwrap();
+        assert_eq!(read_holder(&dir.path().join(HOLDER)).as_ref(), Some(ours.holder()));
+    }
+
+    /// L4 of the list of cases that a reviewer checks.
+    #[test]
+    fn l4_a_lock_is_not_taken_away_by_a_wrong_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let (theirs, holder) = elsewhere(dir.path());
+        for wrong in ["", "another", UNNAMED, &holder.id[1..]] {
+            for even_alive in [false, true] {
+                let error = break_open(dir.path(), wrong, even_alive).unwrap_err();
+                assert!(matches!(error, BreakError::Another { .. }), "{error}");
+                assert!(error.to_string().contains(&holder.id), "{error}");
+            }
+        }
+        theirs.fence().pass().unwrap();
+        assert!(acquire(dir.path(), "plan").unwrap_err().is_held());
+    }
+
+    #[test]
+    fn a_holder_that_runs_here_is_spared_unless_it_is_meant() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = acquire(dir.path(), "apply").unwrap();
+        let id = guard.holder().id.clone();
+        let error = break_open(dir.path(), &id, false).unwrap_err();
+        assert!(matches!(error, BreakError::Alive(_)), "{error}");
+        assert!(error.hint().unwrap().contains(&std::process::id().to_string()));
+        guard.fence().pass().unwrap();
+        assert!(break_open(dir.path(), &id, true).unwrap().is_some());
+        assert!(guard.fence().pass().is_err());
+    }
+
+    #[test]
+    fn a_holder_without_a_name_is_meant_by_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::create(dir.path().join(LOCK)).unwrap();
+        file.lock().unwrap();
+        let error = break_open(dir.path(), "7b0c", false).unwrap_err();
+        assert!(error.hint().unwrap().ends_with("groundplan unlock unnamed"));
+        assert!(break_open(dir.path(), UNNAMED, false).unwrap().unwrap().holder.is_none());
+        acquire(dir.path(), "plan").unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_nobody_holds_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = acquire(dir.path(), "apply").unwrap().holder().id.clone();
+        assert!(break_open(dir.path(), &id, false).unwrap().is_none());
+        acquire(dir.path(), "plan").unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_removed_by_hand_fences_its_holder_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = acquire(dir.path(), "apply").unwrap();
+        fs::remove_file(dir.path().join(LOCK)).unwrap();
+        let error = guard.fence().pass().unwrap_err();
+        assert!(error.to_string().ends_with("the lock was taken away from this run"), "{error}");
     }
 
     #[test]

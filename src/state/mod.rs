@@ -4,14 +4,23 @@
 //! change one; it is the same function for a live apply and for recovery after a crash, and it
 //! rejects histories that cannot have happened. Never talks to a cloud and never decides.
 //!
-//! - [`local`]: the home of a state in a folder; [`lock`]: who works on it; [`error`]: what fails.
-//! - [`snapshot`], [`journal`]: the text of the two halves, pure.
+//! - [`Entry`]: what can be recorded.
+//! - [`place`]: where a state lives, as it is typed; [`home`]: the same, opened; [`local`]: in a
+//!   folder; [`remote`]: in a bucket; [`lock`]: who works on it; [`fence`]: whether it still does;
+//!   [`error`]: what fails.
+//! - [`snapshot`], [`journal`]: the text of the two halves, pure; `migrate`: of older programs.
 
+mod entry;
 pub mod error;
+pub mod fence;
 mod folder;
+pub mod home;
 pub mod journal;
 pub mod local;
 pub mod lock;
+mod migrate;
+pub mod place;
+pub mod remote;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -23,16 +32,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use self::entry::{Entry, IllegalEntry};
 use crate::graph::{Address, Ref};
 
-/// Newer majors are refused; unknown fields of newer minors survive a round trip.
+/// Newer majors are refused, older ones are migrated; unknown fields of newer minors survive a round
+/// trip.
 ///
 /// A minor may add fields to the state and to a [`Record`]; a field it adds to an [`Entry`] is one
 /// of the record that the entry is about. Everything else it takes a major for.
-pub const FORMAT: Format = Format { major: 1, minor: 0 };
+pub const FORMAT: Format = Format { major: 2, minor: 0 };
 
 /// The version of the state format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Format {
     /// Grows when older programs would misread the state.
     pub major: u32,
@@ -62,6 +73,9 @@ pub struct State {
     /// Answers of the cloud that the topology was compiled with, by question, so that the same
     /// config compiles to the same graph tomorrow.
     pub facts: BTreeMap<String, Value>,
+    /// The last runs that recorded anything, oldest first: who, when, and in which epoch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<Run>,
     /// What exists, by address.
     pub resources: BTreeMap<Address, Record>,
     /// What has been superseded by a replacement and not been deleted yet, oldest first.
@@ -91,6 +105,30 @@ impl Cluster {
         format!("kubernetes.io/cluster/{}", self.infra_id)
     }
 }
+
+/// One run that records something: an apply, a destroy, a change of the state by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Which holding of the lock it is: one more than the last. A holder that was taken for dead and
+    /// comes back has an older one, and nothing it says is recorded.
+    pub epoch: u64,
+    /// What it does: `apply`, `destroy`.
+    pub operation: String,
+    /// When it began (RFC 3339).
+    pub at: String,
+    /// Who runs it: `user@host`.
+    pub by: String,
+    /// The version of the program.
+    pub version: String,
+    /// The serial before its first entry.
+    pub after: u64,
+    /// Fields of a newer minor version, kept.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// How many of the last runs a state remembers.
+pub const RUNS: usize = 100;
 
 /// One resource that was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,113 +168,6 @@ pub enum Status {
     Deleting,
 }
 
-/// One line of the journal. What is announced is on disk before the call it announces.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "entry", rename_all = "snake_case")]
-pub enum Entry {
-    /// The state belongs to this cluster.
-    Identified {
-        /// Who it is.
-        cluster: Cluster,
-    },
-    /// The cloud answered a question of the topology.
-    Learnt {
-        /// The question.
-        question: String,
-        /// The answer; `null` forgets it.
-        answer: Value,
-    },
-    /// The creating call is about to leave, perhaps for the second time.
-    CreateStarted {
-        /// Which resource.
-        address: Address,
-        /// Which of its lives; token and tag follow from it.
-        generation: u64,
-        /// What it is created with.
-        inputs: Value,
-        /// What it refers to.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        after: Vec<Address>,
-    },
-    /// The cloud refused and certainly made nothing; what was to be replaced has its address back.
-    CreateRefused {
-        /// Which resource.
-        address: Address,
-    },
-    /// The creating call was answered, or what it made was found.
-    Created {
-        /// Which resource.
-        address: Address,
-        /// Identity and outputs.
-        outputs: Value,
-        /// How far that is: [`Status::Created`], or further where nothing is left to do.
-        status: Status,
-    },
-    /// A resource moved on.
-    Advanced {
-        /// Which resource.
-        address: Address,
-        /// How far it is now.
-        status: Status,
-        /// Its outputs where they have changed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        outputs: Option<Value>,
-    },
-    /// A change in place is about to be made.
-    UpdateStarted {
-        /// Which resource.
-        address: Address,
-        /// What it shall be.
-        inputs: Value,
-        /// What it shall refer to.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        after: Vec<Address>,
-    },
-    /// References were rearranged without any call.
-    Relinked {
-        /// Which resource.
-        address: Address,
-        /// What it refers to now.
-        after: Vec<Address>,
-    },
-    /// A replacement is about to take the address; the old one is deleted later.
-    Deposed {
-        /// Which resource.
-        address: Address,
-    },
-    /// The deleting call is about to leave.
-    DeleteStarted {
-        /// Which resource.
-        address: Address,
-        /// Which of its lives.
-        generation: u64,
-    },
-    /// It is gone.
-    Deleted {
-        /// Which resource.
-        address: Address,
-        /// Which of its lives.
-        generation: u64,
-    },
-    /// It is not there: somebody else deleted it, or it was never made.
-    Vanished {
-        /// Which resource.
-        address: Address,
-    },
-}
-
-/// An entry that cannot follow what was recorded before it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("entry {serial} ({entry}) cannot follow what was recorded before it: {why}")]
-pub struct IllegalEntry {
-    /// The serial it would have had.
-    pub serial: u64,
-    /// The name of the entry and the address it is about; never its contents.
-    pub entry: String,
-    /// What is wrong with it.
-    pub why: &'static str,
-}
-
 impl Default for State {
     fn default() -> Self {
         Self::new(String::new())
@@ -253,6 +184,7 @@ impl State {
             generation: 0,
             cluster: None,
             facts: BTreeMap::new(),
+            runs: Vec::new(),
             resources: BTreeMap::new(),
             deposed: BTreeMap::new(),
             unknown: BTreeMap::new(),
@@ -273,6 +205,14 @@ impl State {
                 Some(known) if known != cluster => return Err("the cluster is known already"),
                 _ => self.cluster = Some(cluster.clone()),
             },
+            Entry::RunStarted { run } => {
+                if run.epoch <= self.epoch() {
+                    return Err("its epoch is over");
+                }
+                self.runs.push(run.clone());
+                let forgotten = self.runs.len().saturating_sub(RUNS);
+                self.runs.drain(..forgotten);
+            }
             Entry::Learnt { question, answer: Value::Null } => {
                 self.facts.remove(question);
             }
@@ -349,6 +289,11 @@ impl State {
             Entry::Vanished { address } => {
                 self.resources.remove(address).ok_or("nothing is known by it")?;
             }
+            Entry::Forgotten { address, generation } => {
+                self.life(address, *generation).ok_or("nothing is known by it")?;
+                self.forget(address, *generation);
+            }
+            Entry::Moved { address, to } => self.move_to(address, to)?,
         }
         Ok(())
     }
@@ -412,6 +357,28 @@ impl State {
         }
     }
 
+    /// Gives a resource, with the lives of it that are yet to be deleted, another address.
+    fn move_to(&mut self, address: &Address, to: &Address) -> Result<(), &'static str> {
+        if address.kind() != to.kind() {
+            return Err("it would become of another kind");
+        }
+        if self.resources.contains_key(to) || self.deposed.contains_key(to) {
+            return Err("the address is taken");
+        }
+        let record = self.take_answered(address)?;
+        self.resources.insert(to.clone(), record);
+        if let Some(lives) = self.deposed.remove(address) {
+            self.deposed.insert(to.clone(), lives);
+        }
+        let current = self.resources.values_mut();
+        for record in current.chain(self.deposed.values_mut().flatten()) {
+            let named = record.after.iter_mut().filter(|needed| *needed == address);
+            named.for_each(|needed| needed.clone_from(to));
+            record.after.sort();
+        }
+        Ok(())
+    }
+
     /// A replacement that could not be made gives the address back to the one it was to replace.
     fn restore(&mut self, address: &Address) {
         let Some(lives) = self.deposed.get_mut(address) else { return };
@@ -423,6 +390,11 @@ impl State {
         if lives.is_empty() {
             self.deposed.remove(address);
         }
+    }
+
+    /// The epoch of the last run that recorded anything; 0 before the first.
+    pub fn epoch(&self) -> u64 {
+        self.runs.last().map_or(0, |run| run.epoch)
     }
 
     /// One life of an address, current or deposed.
@@ -467,52 +439,6 @@ impl Status {
             (Status::Configured, next) => next.is_made() && next != Status::Created,
             (Status::Ready, next) => next == Status::Ready,
             (Status::Creating | Status::Deleting, _) => false,
-        }
-    }
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address() {
-            Some(address) => write!(f, "{} {address}", self.name()),
-            None => f.write_str(self.name()),
-        }
-    }
-}
-
-impl Entry {
-    /// The resource it is about, if it is about one.
-    pub fn address(&self) -> Option<&Address> {
-        match self {
-            Entry::Identified { .. } | Entry::Learnt { .. } => None,
-            Entry::CreateStarted { address, .. }
-            | Entry::CreateRefused { address }
-            | Entry::Created { address, .. }
-            | Entry::Advanced { address, .. }
-            | Entry::UpdateStarted { address, .. }
-            | Entry::Relinked { address, .. }
-            | Entry::Deposed { address }
-            | Entry::DeleteStarted { address, .. }
-            | Entry::Deleted { address, .. }
-            | Entry::Vanished { address } => Some(address),
-        }
-    }
-
-    /// The name of the entry as the journal has it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Entry::Identified { .. } => "identified",
-            Entry::Learnt { .. } => "learnt",
-            Entry::CreateStarted { .. } => "create_started",
-            Entry::CreateRefused { .. } => "create_refused",
-            Entry::Created { .. } => "created",
-            Entry::Advanced { .. } => "advanced",
-            Entry::UpdateStarted { .. } => "update_started",
-            Entry::Relinked { .. } => "relinked",
-            Entry::Deposed { .. } => "deposed",
-            Entry::DeleteStarted { .. } => "delete_started",
-            Entry::Deleted { .. } => "deleted",
-            Entry::Vanished { .. } => "vanished",
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"checksum":"sha256:..",
-//! "format":{"major":1,"minor":0},
+//! "format":{"major":2,"minor":0},
 //! "lineage":"0d1f..",
 //! "serial":41,
 //! ..
@@ -16,11 +16,11 @@
 //! wrote it by hand and means it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::error::{Damage, Unusable};
-use super::{FORMAT, Format, State};
+use super::{FORMAT, Format, State, migrate};
 use crate::secret::hex;
 
 const SEAL: &str = "checksum";
@@ -33,10 +33,22 @@ pub struct Snapshot {
     pub state: State,
     /// Whether it carries our checksum.
     pub sealed: bool,
+    /// The format of the text; the state has been made one of ours.
+    pub format: Format,
 }
 
 /// The text of a state.
 pub fn write(state: &State) -> Vec<u8> {
+    let body = body(state);
+    [seal(&body).as_bytes(), &body].concat()
+}
+
+/// The same as somebody would write it by hand: it needs no journal beside it.
+pub(super) fn write_unsealed(state: &State) -> Vec<u8> {
+    [b"{\n", &*body(state)].concat()
+}
+
+fn body(state: &State) -> Vec<u8> {
     let mut body = Body(Vec::new());
     body.field("format", &state.format);
     body.field("lineage", &state.lineage);
@@ -44,6 +56,9 @@ pub fn write(state: &State) -> Vec<u8> {
     body.field("generation", &state.generation);
     body.field("cluster", &state.cluster);
     body.lines("facts", &state.facts);
+    if !state.runs.is_empty() {
+        body.field("runs", &state.runs);
+    }
     body.lines("resources", &state.resources);
     if !state.deposed.is_empty() {
         body.lines("deposed", &state.deposed);
@@ -51,30 +66,41 @@ pub fn write(state: &State) -> Vec<u8> {
     for (field, value) in state.unknown.iter().filter(|(field, _)| *field != SEAL) {
         body.field(field, value);
     }
-    let body = body.finish();
-    let mut text = seal(&body).into_bytes();
-    text.extend_from_slice(&body);
-    text
+    body.finish()
 }
 
 /// The state of a text. The text is scratch space afterwards.
 ///
 /// # Errors
-/// When it is not what was written, or of a newer major.
+/// When it is not what was written, or of a major that is not known.
 pub fn read(text: &mut [u8]) -> Result<Snapshot, Unusable> {
     let sealed = unseal(text).map_err(|why| probed(text, Damage::at_start(why)))?;
-    let state: State = serde_json::from_slice(text).map_err(|error| {
-        let damage = Damage::of_json(text, &error);
-        probed(text, damage)
-    })?;
-    match state.format.major {
-        major if major > FORMAT.major => Err(Unusable::NewerFormat(state.format)),
-        major if major < FORMAT.major => {
-            let why = format!("the format {} is unknown", state.format);
-            Err(Damage::at_start(&why).into())
-        }
-        _ => Ok(Snapshot { state, sealed }),
+    let damaged = |error: serde_json::Error| Unusable::Damaged(Damage::of_json(text, &error));
+    let Probe { format } = serde_json::from_slice(text).map_err(damaged)?;
+    if format.major > FORMAT.major {
+        return Err(Unusable::NewerFormat(format));
     }
+    if !migrate::is_known(format) {
+        return Err(Damage::at_start(&format!("the format {format} is unknown")).into());
+    }
+    let state = if format.major < FORMAT.major { migrated(text, format) } else { plain(text) };
+    Ok(Snapshot { state: state.map_err(damaged)?, sealed, format })
+}
+
+fn plain(text: &[u8]) -> serde_json::Result<State> {
+    serde_json::from_slice(text)
+}
+
+fn migrated(text: &[u8], from: Format) -> serde_json::Result<State> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(text)?;
+    migrate::snapshot(&mut fields, from);
+    serde_json::from_value(Value::Object(fields))
+}
+
+/// As much as every format has.
+#[derive(Deserialize)]
+struct Probe {
+    format: Format,
 }
 
 /// Checks the first line and overwrites what it has besides the opening brace, so that the rest
@@ -103,10 +129,6 @@ fn contains(text: &[u8], word: &str) -> bool {
 
 /// A newer major is recognised even where nothing else can be.
 fn probed(text: &[u8], damage: Damage) -> Unusable {
-    #[derive(Deserialize)]
-    struct Probe {
-        format: Format,
-    }
     match serde_json::from_slice(text) {
         Ok(Probe { format }) if format.major > FORMAT.major => Unusable::NewerFormat(format),
         _ => Unusable::Damaged(damage),
@@ -219,7 +241,7 @@ mod tests {
         let newer = Format { major: FORMAT.major + 1, minor: 3 };
         let mut sealed = write(&State { format: newer, ..sample() });
         assert_eq!(read(&mut sealed).unwrap_err(), Unusable::NewerFormat(newer));
-        let mut strange = br#"{"format":{"major":2,"minor":3},"resources":"elsewhere"}"#.to_vec();
+        let mut strange = br#"{"format":{"major":3,"minor":3},"resources":"elsewhere"}"#.to_vec();
         assert_eq!(read(&mut strange).unwrap_err(), Unusable::NewerFormat(newer));
     }
 }

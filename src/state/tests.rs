@@ -60,6 +60,27 @@ fn vanished(name: &str) -> Entry {
     Entry::Vanished { address: address(name) }
 }
 
+pub(super) fn run_started(epoch: u64) -> Entry {
+    let run = Run {
+        epoch,
+        operation: "apply".to_owned(),
+        at: "2026-11-25T12:00:00Z".to_owned(),
+        by: "dev@host".to_owned(),
+        version: "0.1.0".to_owned(),
+        after: epoch,
+        unknown: BTreeMap::new(),
+    };
+    Entry::RunStarted { run }
+}
+
+fn forgotten(name: &str, generation: u64) -> Entry {
+    Entry::Forgotten { address: address(name), generation }
+}
+
+fn moved(name: &str, to: &str) -> Entry {
+    Entry::Moved { address: address(name), to: address(to) }
+}
+
 fn learnt(question: &str, answer: Value) -> Entry {
     Entry::Learnt { question: question.to_owned(), answer }
 }
@@ -67,6 +88,7 @@ fn learnt(question: &str, answer: Value) -> Entry {
 /// Some forty entries, every kind among them.
 pub(super) fn history() -> Vec<Entry> {
     let mut entries = vec![
+        run_started(1),
         Entry::Identified { cluster: cluster() },
         learnt("zones", json!(["us-west-2a", "us-west-2b"])),
         learnt("account", json!("123456789012")),
@@ -82,6 +104,7 @@ pub(super) fn history() -> Vec<Entry> {
     entries.extend([deposed("c"), create("c", 2), created("c", Status::Ready)]);
     entries.extend([delete("c", 1), deleted("c", 1), delete("d", 1), deleted("d", 1)]);
     entries.extend([create("d", 2), deposed("b"), create("b", 2), delete("base", 1)]);
+    entries.extend([run_started(2), moved("a", "g"), forgotten("d", 2)]);
     entries
 }
 
@@ -113,6 +136,9 @@ fn conceivable(state: &State, name: &str, dice: u64) -> Vec<Entry> {
     entries.push(Entry::Relinked { address: address(name), after: vec![address("a")] });
     entries.push(learnt(name, if dice.is_multiple_of(3) { Value::Null } else { json!(dice) }));
     entries.push(Entry::Identified { cluster: cluster() });
+    entries.push(run_started(state.epoch() + dice % 2));
+    entries.push(moved(name, ["a", "b", "c", "d"][usize::try_from(dice % 4).unwrap()]));
+    entries.extend(state.resources.get(&address(name)).map(|one| forgotten(name, one.generation)));
     entries
 }
 
@@ -147,12 +173,51 @@ fn assert_refused(entries: &[Entry], entry: &Entry, why: &str) {
 fn the_sample_history_has_every_entry_and_is_legal() {
     let entries = history();
     let names: std::collections::BTreeSet<_> = entries.iter().map(Entry::name).collect();
-    assert_eq!(names.len(), 12);
+    assert_eq!(names.len(), 15);
     let state = told(lineage(), &entries);
     assert_eq!(state.serial, entries.len() as u64);
     assert_eq!(state.generation, 2);
     assert_eq!(state.deposed.len(), 1);
     assert!(entries.len() >= 40, "{}", entries.len());
+}
+
+#[test]
+fn an_epoch_that_is_over_says_nothing_more() {
+    assert_refused(&[run_started(2)], &run_started(2), "its epoch is over");
+    assert_refused(&[run_started(2)], &run_started(1), "its epoch is over");
+    let epochs: Vec<_> = (1..=RUNS as u64 + 7).map(run_started).collect();
+    let state = told(lineage(), &epochs);
+    assert_eq!((state.runs.len(), state.epoch()), (RUNS, RUNS as u64 + 7));
+}
+
+#[test]
+fn what_is_moved_is_known_by_its_new_address_alone() {
+    let made = [create("base", 1), created("base", Status::Ready)];
+    let needs = [create("a", 1), created("a", Status::Ready)];
+    let state = told(lineage(), &[&made[..], &needs[..], &[moved("base", "root")]].concat());
+    assert!(!state.resources.contains_key(&address("base")));
+    assert!(state.resources.contains_key(&address("root")));
+    assert_eq!(state.resources[&address("a")].after, [address("root")]);
+}
+
+#[test]
+fn only_what_is_known_moves_and_only_where_there_is_room() {
+    assert_refused(&[], &moved("a", "b"), "nothing is known by it");
+    assert_refused(&[create("a", 1)], &moved("a", "b"), "its creation has not been answered");
+    let both = ["a", "b"].map(|name| [create(name, 1), created(name, Status::Ready)]).concat();
+    assert_refused(&both, &moved("a", "b"), "the address is taken");
+    let other = Entry::Moved { address: address("a"), to: Address::from("vpc.a") };
+    assert_refused(&both, &other, "it would become of another kind");
+}
+
+#[test]
+fn what_is_forgotten_is_forgotten_however_far_it_was() {
+    assert_refused(&[], &forgotten("a", 1), "nothing is known by it");
+    let state = told(lineage(), &[create("a", 1), forgotten("a", 1)]);
+    assert!(state.resources.is_empty());
+    let lives = [create("a", 1), created("a", Status::Ready), deposed("a"), create("a", 2)];
+    let state = told(told(lineage(), &lives), &[forgotten("a", 1)]);
+    assert!(state.deposed.is_empty() && state.resources.len() == 1);
 }
 
 #[test]

@@ -1,24 +1,28 @@
 //! A cloud in a map: no network, any latency, any failure, and stricter than a real one.
 //!
-//! It refuses inputs that name an object which does not exist, deletions of what others still
-//! refer to, and answers the same creation token with the same object. Its kinds are given as
-//! schemas; what it is asked is kept as a list of calls.
+//! It refuses inputs that name an object which does not exist or cannot be seen yet, and deletions of
+//! what others still refer to. The same creation again is answered as the kind's identity says: with
+//! the same object where there is a token or a name, with a second one where there is only a tag. A
+//! token whose object is gone makes nothing any more, and what cannot be seen yet is not deleted,
+//! though the answer says that it is gone. Its kinds are given as schemas; what it is asked is kept as
+//! a list of calls.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::apply::Observer;
 use crate::event::Event;
-use crate::graph::{Address, Schema, each_ref};
+use crate::graph::{Address, Identity, Schema, each_ref};
 use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
 use crate::state::Entry;
+use crate::state::home::Written;
 
 /// A cloud in a map.
 #[derive(Debug)]
@@ -33,6 +37,7 @@ pub struct FakeCloud {
 #[derive(Debug, Default)]
 struct World {
     objects: BTreeMap<String, Object>,
+    /// What each token has made last; remembered when that is gone.
     by_token: HashMap<String, String>,
     /// How many objects refer to each.
     referrers: HashMap<String, usize>,
@@ -42,16 +47,24 @@ struct World {
     /// Looks that answer "not yet" before an object is ready, by kind.
     slowness: HashMap<String, u32>,
     log_calls: bool,
-    /// Objects are not found by the first so many questions after their creation.
-    hidden: u32,
+    /// How long after its creation an object is not seen.
+    hidden: Duration,
 }
 
 #[derive(Debug)]
 struct Object {
     address: Address,
+    token: String,
     inputs: Value,
     looks: u32,
-    hidden: u32,
+    /// From when on it is seen.
+    seen_from: Option<Instant>,
+}
+
+impl Object {
+    fn is_seen(&self) -> bool {
+        self.seen_from.is_none_or(|from| Instant::now() >= from)
+    }
 }
 
 /// Something that goes wrong, the next `times` times.
@@ -111,14 +124,9 @@ impl FakeCloud {
         self.world().slowness.insert(kind.to_owned(), looks);
     }
 
-    /// Makes new objects invisible to the first so many questions.
-    pub fn hide_new(&self, questions: u32) {
-        self.world().hidden = questions;
-    }
-
-    /// Everything is visible from now on.
-    pub fn show_all(&self) {
-        self.world().objects.values_mut().for_each(|object| object.hidden = 0);
+    /// Makes new objects invisible for so long.
+    pub fn hide_new(&self, time: Duration) {
+        self.world().hidden = time;
     }
 
     /// Somebody else changes an input of an object.
@@ -189,6 +197,13 @@ impl FakeCloud {
         inventory
     }
 
+    /// What exists: address and token.
+    pub fn tokens(&self) -> Vec<(Address, String)> {
+        let world = self.world();
+        let objects = world.objects.values();
+        objects.map(|object| (object.address.clone(), object.token.clone())).collect()
+    }
+
     /// The most calls that were ever in flight at once.
     pub fn busiest(&self) -> usize {
         self.busiest.load(SeqCst)
@@ -247,13 +262,16 @@ impl World {
         Some((fault.when, ProviderError::new(fault.class, call, message).with_code(code)))
     }
 
-    fn create(&mut self, request: Request) -> Result<Value, ProviderError> {
-        if let Some(id) = self.by_token.get(&request.token) {
-            return match self.objects.get(id) {
-                Some(object) if object.inputs == request.inputs => Ok(json!({ "id": id })),
-                Some(_) => Err(refuse("IdempotentParameterMismatch", &request.address)),
-                None => Err(refuse("IdempotentObjectDeleted", &request.address)),
-            };
+    fn create(&mut self, request: Request, identity: Identity) -> Result<Value, ProviderError> {
+        if let Some(id) = self.by_token.get(&request.token).filter(|_| identity.makes_one()) {
+            match self.objects.get(id) {
+                Some(object) if object.inputs == request.inputs => return Ok(json!({ "id": id })),
+                Some(_) => return Err(spent("IdempotentParameterMismatch", &request.address)),
+                None if identity == Identity::Token => {
+                    return Err(spent("IdempotentObjectDeleted", &request.address));
+                }
+                None => (), // its name is free again
+            }
         }
         self.check(&request)?;
         self.next += 1;
@@ -262,30 +280,42 @@ impl World {
             *self.referrers.entry(needed.to_owned()).or_default() += 1;
         });
         let Request { address, token, inputs, .. } = request;
-        self.by_token.insert(token, id.clone());
+        self.by_token.insert(token.clone(), id.clone());
         let looks = self.slowness.get(address.kind()).copied().unwrap_or_default();
-        let hidden = self.hidden;
-        self.objects.insert(id.clone(), Object { address, inputs, looks, hidden });
+        let seen_from = (!self.hidden.is_zero()).then(|| Instant::now() + self.hidden);
+        self.objects.insert(id.clone(), Object { address, token, inputs, looks, seen_from });
         Ok(json!({ "id": id }))
     }
 
-    /// Every id among the inputs must belong to something that exists.
+    /// Every id among the inputs must belong to something that exists and is seen.
     fn check(&self, request: &Request) -> Result<(), ProviderError> {
-        let mut unknown = None;
+        let (mut unknown, mut unseen) = (None, None);
         each_ref(&request.inputs, &mut |r| unknown = Some(r.address.to_string()));
-        each_id(&request.inputs, &mut |id| {
-            if !self.objects.contains_key(id) {
-                unknown = Some(id.to_owned());
-            }
+        each_id(&request.inputs, &mut |id| match self.objects.get(id) {
+            None => unknown = Some(id.to_owned()),
+            Some(object) if !object.is_seen() => unseen = Some(id.to_owned()),
+            Some(_) => (),
         });
-        unknown.map_or(Ok(()), |id| Err(refuse(&format!("NotFound({id})"), &request.address)))
+        if let Some(id) = unknown {
+            return Err(refuse(&format!("NotFound({id})"), &request.address));
+        }
+        unseen.map_or(Ok(()), |id| Err(not_yet(&id, &request.address)))
+    }
+
+    fn seen(&self, id: &str, address: &Address) -> Result<(), ProviderError> {
+        match self.objects.get(id) {
+            Some(object) if object.is_seen() => Ok(()),
+            Some(_) => Err(not_yet(id, address)),
+            None => Err(refuse("NotFound", address)),
+        }
     }
 
     fn update(&mut self, request: Request, before: &Known) -> Result<Value, ProviderError> {
         self.check(&request)?;
         let id = object_id(&before.outputs).to_owned();
+        self.seen(&id, &request.address)?;
         let Some(object) = self.objects.get_mut(&id) else {
-            return Err(refuse("NotFound", &request.address));
+            unreachable!("BUG: it was seen just now");
         };
         let old = std::mem::replace(&mut object.inputs, request.inputs);
         let new = object.inputs.clone();
@@ -303,6 +333,9 @@ impl World {
 
     fn delete(&mut self, known: &Known) -> Result<(), ProviderError> {
         let id = object_id(&known.outputs);
+        if self.objects.get(id).is_some_and(|object| !object.is_seen()) {
+            return Ok(()); // "not found", which a delete is content with
+        }
         if self.referrers.get(id).is_some_and(|&n| n > 0) {
             return Err(refuse("DependencyViolation", &known.address));
         }
@@ -316,28 +349,19 @@ impl World {
         }
     }
 
-    fn find(&mut self, token: &str) -> Option<Value> {
-        let id = self.by_token.get(token)?.clone();
-        let object = self.objects.get_mut(&id)?;
-        if object.hidden > 0 {
-            object.hidden -= 1;
-            return None;
-        }
-        Some(json!({ "id": id }))
+    fn find(&self, token: &str) -> Option<Value> {
+        let mut made = self.objects.iter().filter(|(_, object)| object.token == token);
+        made.find(|(_, object)| object.is_seen()).map(|(id, _)| json!({ "id": id }))
     }
 
-    fn observe(&mut self, known: &Known) -> Observed {
+    fn observe(&self, known: &Known) -> Observed {
         let found = match &known.outputs {
             Value::Null => self.find(&known.token),
             outputs => Some(outputs.clone()),
         };
-        let object = found.as_ref().and_then(|outputs| self.objects.get_mut(object_id(outputs)));
-        match (object, found.clone()) {
-            (Some(object), _) if object.hidden > 0 => {
-                object.hidden -= 1;
-                Observed::Missing
-            }
-            (Some(object), Some(outputs)) => {
+        let Some(outputs) = found else { return Observed::Missing };
+        match self.objects.get(object_id(&outputs)) {
+            Some(object) if object.is_seen() => {
                 Observed::Present { inputs: object.inputs.clone(), outputs }
             }
             _ => Observed::Missing,
@@ -346,12 +370,12 @@ impl World {
 
     fn look(&mut self, known: &Known) -> Look {
         match self.objects.get_mut(object_id(&known.outputs)) {
-            Some(object) if object.looks > 0 => {
+            Some(object) if object.is_seen() && object.looks > 0 => {
                 object.looks -= 1;
                 Look::NotYet("pending".into())
             }
-            Some(_) => Look::Done(known.outputs.clone()),
-            None => Look::NotYet("not visible".into()),
+            Some(object) if object.is_seen() => Look::Done(known.outputs.clone()),
+            _ => Look::NotYet("not visible".into()),
         }
     }
 
@@ -373,7 +397,8 @@ impl Schemas for FakeCloud {
 impl Provider for FakeCloud {
     fn create(&self, request: Request) -> Reply<'_, Value> {
         let call = format!("create {}", request.address);
-        Box::pin(self.act(call, |world| world.create(request)))
+        let identity = self.schema(request.kind()).map_or(Identity::Name, |schema| schema.identity);
+        Box::pin(self.act(call, move |world| world.create(request, identity)))
     }
     fn find(&self, request: Request) -> Reply<'_, Option<Value>> {
         let call = format!("find {}", request.address);
@@ -381,7 +406,10 @@ impl Provider for FakeCloud {
     }
     fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value> {
         let call = format!("configure {}", request.address);
-        Box::pin(self.act(call, |_| Ok(outputs)))
+        Box::pin(self.act(call, move |world| {
+            world.seen(object_id(&outputs), &request.address)?;
+            Ok(outputs)
+        }))
     }
     fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
         let call = format!("look {kind} {}", waiting.len());
@@ -419,6 +447,15 @@ fn refuse(code: &str, address: &Address) -> ProviderError {
     ProviderError::new(Class::Refused, "fake", format!("refused for {address}")).with_code(code)
 }
 
+fn spent(code: &str, address: &Address) -> ProviderError {
+    ProviderError::new(Class::Spent, "fake", format!("spent for {address}")).with_code(code)
+}
+
+fn not_yet(id: &str, address: &Address) -> ProviderError {
+    let message = format!("{address}: {id} is not visible yet");
+    ProviderError::new(Class::Again, "fake", message).with_code("NotFound")
+}
+
 fn object_id(outputs: &Value) -> &str {
     outputs.get("id").and_then(Value::as_str).unwrap_or_default()
 }
@@ -448,16 +485,39 @@ fn renamed(value: &Value, name: &dyn Fn(&str) -> Option<String>) -> Value {
 #[derive(Debug, Default)]
 pub struct Tape {
     /// What was written to the journal.
-    pub entries: Vec<Entry>,
+    written: Arc<Mutex<Vec<Entry>>>,
     /// What was said.
     pub events: Vec<Event>,
+    /// How long a write takes, there and back; who is killed on the way back has written.
+    pub latency: Duration,
+    /// How many groups were written.
+    pub groups: usize,
+}
+
+impl Tape {
+    /// What was written so far: what a process finds that begins now.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Observer for Tape {
-    fn journal(&mut self, entries: &[Entry]) -> io::Result<()> {
-        self.entries.extend_from_slice(entries);
-        Ok(())
+    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+        self.groups += 1;
+        let (written, latency) = (Arc::clone(&self.written), self.latency);
+        let write = move || written.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
+        if latency.is_zero() {
+            write();
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        Box::pin(async move {
+            tokio::time::sleep(latency / 2).await;
+            write();
+            tokio::time::sleep(latency / 2).await;
+            Ok(())
+        })
     }
+
     fn event(&mut self, event: &Event) {
         self.events.push(event.clone());
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{FakeCloud, Tape};
 use crate::apply::{Outcome, Settings, Stop, apply};
-use crate::graph::{Address, Graph, Schema, Usable, Wait};
+use crate::graph::{Address, Graph, Identity, Schema, Usable, Wait};
 use crate::observe::observe;
 use crate::plan::{Options, Plan, plan, plan_destroy};
 use crate::provider::Provider;
@@ -27,8 +27,8 @@ pub const KINDS: &[Schema] = &[
         typical_seconds: 60,
         ..plain("early")
     },
-    Schema { repeatable: false, ..plain("tagged") },
-    Schema { endures: true, ..plain("machine") },
+    Schema { identity: Identity::Tag, ..plain("tagged") },
+    Schema { endures: true, identity: Identity::Token, ..plain("machine") },
 ];
 
 const WAIT: Wait = Wait { every_seconds: 5, within_seconds: 600 };
@@ -96,8 +96,8 @@ impl Lab {
     /// When the journal holds a history that cannot have happened.
     pub fn reread(&mut self) {
         let mut state = State::new("lab".into());
-        for entry in &self.tape.entries {
-            state.record(entry).unwrap_or_else(|error| panic!("{error}"));
+        for entry in self.tape.entries() {
+            state.record(&entry).unwrap_or_else(|error| panic!("{error}"));
         }
         self.state = state;
     }
@@ -119,10 +119,15 @@ impl Lab {
         self.walk(&plan).await
     }
 
+    /// Looks everything up and plans to delete it.
+    pub async fn plan_destroy(&self) -> Plan {
+        let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
+        plan_destroy(&self.state, &observed, &*self.cloud)
+    }
+
     /// Deletes everything.
     pub async fn destroy(&mut self) -> Outcome {
-        let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
-        let plan = plan_destroy(&self.state, &observed, &*self.cloud);
+        let plan = self.plan_destroy().await;
         self.walk(&plan).await
     }
 

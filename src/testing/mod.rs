@@ -1,8 +1,10 @@
 //! Worlds to try the engine in: a cloud in a map, and example clusters. Used by our tests and
 //! benchmarks, and by anyone who builds on the engine.
 
+pub mod bucket;
 pub mod fake_cloud;
 pub mod lab;
 pub mod world;
 
+pub use bucket::FakeBucket;
 pub use fake_cloud::{FakeCloud, Fault, Tape, When};

@@ -5,6 +5,7 @@ mod life;
 mod recovery;
 mod refusals;
 mod saved_plans;
+mod states;
 mod storms;
 mod trouble;
 

@@ -7,3 +7,4 @@ mod cloud;
 mod kinds_compute;
 mod kinds_network;
 mod kinds_services;
+mod state_in_s3;

@@ -17,27 +17,13 @@ use crate::provider::{Class, ProviderError};
 
 /// The most values that one filter takes (EC2 API reference, `Filter`).
 const FILTER_VALUES: usize = 200;
-/// How often a token may have been used up by an instance that is no more.
-const LIVES: usize = 5;
 
 impl Manage for Instance {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InstanceOutputs> {
         let request = launch::request(self, aws, creation).await?;
-        for life in 1..=LIVES {
-            let call = request.clone().client_token(client_token(&creation.token, life));
-            match aws.call("ec2", "RunInstances", call.send()).await {
-                // Nothing but the tag knows of that one, so a token of its own makes another.
-                Err(error) if error.is(&["IdempotentInstanceTerminated"]) => (),
-                // It is there. A presigned URL in the user data differs from launch to launch.
-                Err(error) if error.is(&["IdempotentParameterMismatch"]) => {
-                    let found = self.find(aws, creation).await?;
-                    return ec2::visible("RunInstances", "the launched machine", found);
-                }
-                answer => return outputs("RunInstances", answer?.instances().first()),
-            }
-        }
-        let message = format!("launched and terminated {LIVES} times already");
-        Err(ProviderError::new(Class::Refused, "RunInstances", message))
+        let call = request.client_token(&creation.token);
+        let launched = aws.call("ec2", "RunInstances", call.send()).await?;
+        outputs("RunInstances", launched.instances().first())
     }
 
     async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<InstanceOutputs>> {
@@ -164,14 +150,6 @@ pub(crate) fn groups_in_recorded_order(
 
 fn is(group: &Input<SecurityGroupId>, id: &str) -> bool {
     matches!(group, Input::Known(group) if group.as_str() == id)
-}
-
-/// The token itself first; EC2 remembers it for as long as it remembers a terminated instance.
-fn client_token(token: &str, life: usize) -> String {
-    match life {
-        1 => token.to_owned(),
-        life => format!("{token}-{life}"),
-    }
 }
 
 fn state(instance: &types::Instance) -> Option<&InstanceStateName> {

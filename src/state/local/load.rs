@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::{JOURNAL, SNAPSHOT, Stamp};
-use crate::state::State;
 use crate::state::error::{Damage, HomeError, Place, Unusable};
-use crate::state::folder::{backup_of, read_file};
+use crate::state::folder::{backup_of, original_of, read_file};
 use crate::state::journal::{Header, Reader};
 use crate::state::snapshot::{self, Snapshot};
+use crate::state::{FORMAT, Format, State};
 
 const RESTORE: &str = "restore state.json and journal from a backup of this folder";
 const JOURNAL_LOST: &str = "restore the journal from a backup of this folder; to go on without what \
@@ -34,6 +34,25 @@ pub(super) struct Loaded {
     pub(super) state: State,
     pub(super) end: Option<u64>,
     pub(super) warnings: Vec<String>,
+    pub(super) older: Older,
+}
+
+/// The formats of the two files, where they are older than ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Older {
+    pub(super) snapshot: Option<Format>,
+    pub(super) journal: Option<Format>,
+}
+
+impl Older {
+    /// The oldest of both.
+    pub(super) fn oldest(self) -> Option<Format> {
+        self.snapshot.into_iter().chain(self.journal).min()
+    }
+}
+
+fn if_older(format: Format) -> Option<Format> {
+    (format < FORMAT).then_some(format)
 }
 
 impl Files {
@@ -53,7 +72,7 @@ impl Files {
         let snapshot = self.snapshot.take();
         let snapshot = snapshot.map(|text| self.load_snapshot(text)).transpose()?;
         let Some(journal) = self.journal.take() else { return self.without_journal(snapshot) };
-        self.replay(snapshot.map(|snapshot| snapshot.state), &journal.text)
+        self.replay(snapshot, &journal.text)
     }
 
     fn load_snapshot(&self, mut text: Vec<u8>) -> Result<Snapshot, HomeError> {
@@ -76,8 +95,9 @@ impl Files {
     /// Nothing at all is a new state; a lone snapshot is one only if somebody wrote it by hand.
     fn without_journal(&self, snapshot: Option<Snapshot>) -> Result<Loaded, HomeError> {
         let (path, because, hint) = match snapshot {
-            Some(Snapshot { state, sealed: false }) => {
-                return Ok(Loaded { state, end: None, warnings: Vec::new() });
+            Some(Snapshot { state, sealed: false, format }) => {
+                let older = Older { snapshot: if_older(format), journal: None };
+                return Ok(Loaded { state, end: None, warnings: Vec::new(), older });
             }
             Some(_) => (
                 self.dir.join(JOURNAL),
@@ -86,7 +106,8 @@ impl Files {
             ),
             None if !self.has_backups() => {
                 let state = State::new(Uuid::new_v4().to_string());
-                return Ok(Loaded { state, end: None, warnings: Vec::new() });
+                let older = Older::default();
+                return Ok(Loaded { state, end: None, warnings: Vec::new(), older });
             }
             None => (
                 self.dir.join(SNAPSHOT),
@@ -99,11 +120,15 @@ impl Files {
     }
 
     fn has_backups(&self) -> bool {
-        let backup = |name| backup_of(&self.dir.join(name)).exists();
-        backup(SNAPSHOT) || backup(JOURNAL)
+        let kept = |name| {
+            let path = self.dir.join(name);
+            let mut originals = (1..FORMAT.major).map(|major| original_of(&path, major, 1));
+            backup_of(&path).exists() || originals.any(|original| original.exists())
+        };
+        kept(SNAPSHOT) || kept(JOURNAL)
     }
 
-    fn replay(&self, snapshot: Option<State>, text: &[u8]) -> Result<Loaded, HomeError> {
+    fn replay(&self, snapshot: Option<Snapshot>, text: &[u8]) -> Result<Loaded, HomeError> {
         let path = self.dir.join(JOURNAL);
         if text.is_empty() {
             let hint = if snapshot.is_some() { JOURNAL_LOST } else { RESTORE };
@@ -111,8 +136,9 @@ impl Files {
         }
         let unusable = |unusable| self.journal_error(unusable);
         let mut reader = Reader::new(text).map_err(unusable)?;
+        let older_snapshot = snapshot.as_ref().and_then(|snapshot| if_older(snapshot.format));
         let mut state = match snapshot {
-            Some(state) => self.fits(state, reader.header())?,
+            Some(snapshot) => self.fits(snapshot.state, reader.header())?,
             None if reader.header().base > 0 => {
                 let base = reader.header().base;
                 return Err(HomeError::Missing {
@@ -123,6 +149,7 @@ impl Files {
             }
             None => {
                 let Header { format, lineage, .. } = reader.header().clone();
+                let format = if format.major == FORMAT.major { format } else { FORMAT };
                 State { format, ..State::new(lineage) }
             }
         };
@@ -131,7 +158,8 @@ impl Files {
         }
         let end = (reader.serial() == state.serial).then_some(reader.end() as u64);
         let torn = reader.torn().map(|(place, length)| torn_warning(&path, place, length));
-        Ok(Loaded { state, end, warnings: torn.into_iter().collect() })
+        let older = Older { snapshot: older_snapshot, journal: if_older(reader.oldest()) };
+        Ok(Loaded { state, end, warnings: torn.into_iter().collect(), older })
     }
 
     fn fits(&self, state: State, header: &Header) -> Result<State, HomeError> {

@@ -1,6 +1,8 @@
 //! What is written is read back: in order, durably, by one at a time.
 
 mod damage;
+mod migration;
+mod moving;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::Command;
@@ -275,7 +277,7 @@ fn a_read_only_folder_is_named_and_nothing_counts_as_recorded() {
     assert_eq!(appended.is_ok(), for_root);
     if let Err(error) = appended {
         assert_eq!(error.to_string(), format!("write {}", dir.join(JOURNAL).display()));
-        assert!(error.hint().unwrap().contains("--state-dir"));
+        assert!(error.hint().unwrap().contains("--state"));
         assert_eq!(opened.home.serial, 0);
     }
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
@@ -291,6 +293,28 @@ fn the_lock_of_a_home_names_its_holder() {
     };
     assert_eq!(&*holder, guard.holder());
     assert_eq!(read_back(&dir).serial, 0, "a locked folder can be read, and is new");
+}
+
+#[test]
+fn nothing_is_written_once_the_lock_is_lost() {
+    let (_root, dir) = place();
+    let entries = history();
+    write(&dir, &entries[..5]);
+    let guard = lock::acquire(&dir, "apply").unwrap();
+    let (fence, id) = (guard.fence(), guard.holder().id.clone());
+    let mut opened = open(&dir);
+    opened.home.hold(guard);
+    opened.home.append(&entries[5..6]).unwrap();
+    let state = told(opened.state, &entries[5..6]);
+
+    lock::break_open(&dir, &id, true).unwrap();
+    for written in [opened.home.append(&entries[6..7]), opened.home.compact(&state)] {
+        let error = written.unwrap_err();
+        assert!(matches!(error, HomeError::Fenced { .. }), "{error}");
+    }
+    assert!(fence.pass().is_err() && opened.home.fence().pass().is_err());
+    assert_eq!(read_back(&dir), state);
+    let _next = lock::acquire(&dir, "plan").unwrap();
 }
 
 const FULL: &str = "GROUNDPLAN_TEST_FULL_DIR";
@@ -309,7 +333,7 @@ fn a_full_disk_leaves_the_journal_as_it_was() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let Opened { mut home, state, warnings } = open(&dir);
+    let Opened { mut home, state, warnings, .. } = open(&dir);
     assert_eq!(warnings, [""; 0]);
     assert!(state.serial > 4, "{}", state.serial);
     home.append(&[create("again", 1)]).unwrap();

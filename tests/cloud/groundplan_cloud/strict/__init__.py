@@ -14,6 +14,7 @@ SUBJECTS = [
     "iam",
     "dns_order",
     "dns",
+    "versions",
     # Around everything above: what they raise must not be remembered, what they return may be.
     "tokens",
     "visibility",

@@ -1,0 +1,196 @@
+//! The homes of states, as commands reach for them. The one place that tells kinds of homes apart:
+//! whoever comes from here holds a [`Home`] and does not ask.
+
+mod bucket;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use self::bucket::There;
+use super::args::Common;
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::held::{locked, unusable};
+use super::screen::Screen;
+use crate::render::{Diagnostic, brief};
+use crate::state::home::Home;
+use crate::state::local::{LocalHome, Opened};
+use crate::state::lock::{self, BreakError, Broken, LockError};
+use crate::state::place::Place;
+use crate::state::{Format, State};
+
+/// How often a lock that is waited for is tried.
+const TRY_EVERY: Duration = Duration::from_millis(250);
+
+/// A state that is ours to write to, as long as its home is not dropped.
+pub(super) struct Locked {
+    pub(super) home: Home,
+    pub(super) state: State,
+    pub(super) warnings: Vec<String>,
+    /// The format of what was read, where it is older than ours.
+    pub(super) older: Option<Format>,
+    /// Who holds it: `user@host`.
+    pub(super) by: String,
+}
+
+/// Whether anything was ever kept of this cluster; says nothing of what.
+pub(super) async fn is_there(place: &Place, common: &Common) -> Result<bool> {
+    match place {
+        Place::Folder(dir) => Ok(dir.exists()),
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.is_there().await
+        }
+    }
+}
+
+/// Reads a state without holding it; `None` where there is none.
+pub(super) async fn look(place: &Place, common: &Common) -> Result<Option<(State, Vec<String>)>> {
+    match place {
+        Place::Folder(dir) if !dir.exists() => Ok(None),
+        Place::Folder(dir) => {
+            let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
+            Ok(Some((opened.state, opened.warnings)))
+        }
+        Place::Bucket { bucket, prefix } => There::reach(bucket, prefix, common).await.look().await,
+    }
+}
+
+/// Takes the lock of a cluster's state, waiting so long for whoever has it, and reads the state.
+/// Makes the place where it is missing.
+pub(super) async fn open_home(
+    place: &Place,
+    operation: &str,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<Locked> {
+    match place {
+        Place::Folder(dir) => {
+            let guard = lock_folder(dir, operation, common.lock_timeout, screen).await?;
+            let by = guard.holder().who();
+            let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
+            let Opened { mut home, state, warnings, older } = opened;
+            home.hold(guard);
+            Ok(Locked { home: Home::Local(home), state, warnings, older, by })
+        }
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.open(operation, common, screen).await
+        }
+    }
+}
+
+/// The home of a cluster's state that is to be moved, or is where it is moved to.
+pub(super) struct Movable {
+    pub(super) home: Home,
+    pub(super) state: State,
+    /// Where it says that its state was moved to.
+    pub(super) moved_to: Option<String>,
+}
+
+/// Takes the lock of a cluster's state and reads it, even where it says that it was moved.
+pub(super) async fn open_to_move(
+    place: &Place,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<Movable> {
+    match place {
+        Place::Folder(dir) => {
+            let wait = common.lock_timeout;
+            let guard = lock_folder(dir, "state migrate", wait, screen).await?;
+            let moved_to = LocalHome::moved_to(dir).map_err(|error| unusable(&error))?;
+            let opened = LocalHome::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
+            let Opened { mut home, state, .. } = opened;
+            home.hold(guard);
+            Ok(Movable { home: Home::Local(home), state, moved_to })
+        }
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.open_to_move(common, screen).await
+        }
+    }
+}
+
+/// What is in a home, even where it says that its state was moved; `None` is nothing.
+pub(super) async fn read_back(place: &Place, common: &Common) -> Result<Option<State>> {
+    match place {
+        Place::Folder(dir) => {
+            let opened = LocalHome::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
+            Ok(Some(opened.state))
+        }
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.read_back().await
+        }
+    }
+}
+
+/// A home as it is to be typed from wherever somebody is.
+pub(super) fn from_anywhere(home: &Place) -> Result<Place> {
+    match home {
+        Place::Folder(dir) => {
+            let path = std::path::absolute(dir);
+            let attempt = format!("find out where {home} is");
+            Ok(Place::Folder(path.map_err(|error| Failure::could_not(&attempt, &error))?))
+        }
+        Place::Bucket { .. } => Ok(home.clone()),
+    }
+}
+
+/// Takes the lock of a cluster's state away from the holder with this id; `None` where nobody has it.
+pub(super) async fn break_open(
+    place: &Place,
+    id: &str,
+    force: bool,
+    common: &Common,
+) -> Result<Option<Broken>> {
+    match place {
+        Place::Folder(dir) => lock::break_open(dir, id, force).map_err(|error| unbroken(&error)),
+        Place::Bucket { bucket, prefix } => {
+            There::reach(bucket, prefix, common).await.break_open(id, force).await
+        }
+    }
+}
+
+fn unbroken(error: &BreakError) -> Failure {
+    let exit = match error {
+        BreakError::Another { .. } | BreakError::Alive(_) => Exit::Refused,
+        BreakError::Home(_) => Exit::Failed,
+    };
+    let mut diagnostic = Diagnostic::could_not("take the lock away", error);
+    diagnostic.hint = error.hint();
+    Failure::new(exit, diagnostic)
+}
+
+/// Gives back what this process holds and nobody else could take at once, however it comes to its
+/// end. A lock on a folder goes with the process.
+pub(super) async fn leave() {
+    bucket::leave().await;
+}
+
+async fn lock_folder(
+    dir: &Path,
+    operation: &str,
+    wait: Duration,
+    screen: &mut Screen,
+) -> Result<lock::Guard> {
+    let deadline = Instant::now() + wait;
+    let mut told = false;
+    loop {
+        let error = match lock::acquire(dir, operation) {
+            Ok(guard) => return Ok(guard),
+            Err(error) => error,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !error.is_held() || left.is_zero() {
+            return Err(locked(&error));
+        }
+        if !told {
+            tell_of_the_wait(wait, &error, screen)?;
+            told = true;
+        }
+        tokio::time::sleep(left.min(TRY_EVERY)).await;
+    }
+}
+
+/// Says who is waited for, and how long.
+fn tell_of_the_wait(wait: Duration, error: &LockError, screen: &mut Screen) -> Result<()> {
+    let notice = format!("waiting up to {} for the lock", brief(wait));
+    Ok(screen.diagnostic(&Diagnostic::warning(notice).with_detail(error.to_string()))?)
+}

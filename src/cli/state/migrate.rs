@@ -1,0 +1,111 @@
+//! `groundplan state migrate`: moves the state to another home.
+//!
+//! The copy is read back before the old home is marked, and the mark of a home that is returned to
+//! is removed last: at any moment at most one home can be gone on with, and it is complete.
+
+use serde_json::json;
+
+use crate::apply::Stop;
+use crate::cli::args::{Common, StateMigrate as Arguments};
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::held::unusable;
+use crate::cli::homes::{self, Movable};
+use crate::cli::inputs::cluster_name;
+use crate::cli::screen::Screen;
+use crate::cli::show::nothing_recorded;
+use crate::cli::signals::unless_stopped;
+use crate::render::Diagnostic;
+use crate::state::State;
+use crate::state::error::HomeError;
+use crate::state::place::Place;
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<()> {
+    let name = cluster_name(arguments.of.cluster.as_deref(), common, screen)?;
+    let (old, new) = (homes::from_anywhere(&common.state)?, homes::from_anywhere(&arguments.to)?);
+    if old == new {
+        return Err(refused("that is where it is", "name another home with --to"));
+    }
+    if !homes::is_there(&old.of(&name), common).await? {
+        return Err(nothing_recorded(&name, &old.of(&name)));
+    }
+    let place = old.of(&name);
+    let mut from = unless_stopped(stop, homes::open_to_move(&place, common, screen)).await?;
+    let begun_before = is_moved_to(&from, &old.of(&name), &new)?;
+    if from.state.serial == 0 {
+        return Err(nothing_recorded(&name, &old.of(&name)));
+    }
+    let place = new.of(&name);
+    let mut to = unless_stopped(stop, homes::open_to_move(&place, common, screen)).await?;
+    is_moved_to(&to, &new.of(&name), &old)?;
+    fits(&from.state, &to.state, begun_before)?;
+    if !begun_before {
+        copied(&from.state, &mut to, &new.of(&name), common).await?;
+        from.home.retire(&new.to_string()).await.map_err(|error| unusable(&error))?;
+    }
+    to.home.welcome().await.map_err(|error| unusable(&error))?;
+    screen.tell("migrated", &json!({"from": old.to_string(), "to": new.to_string()}))?;
+    screen.say(&format!(
+        "The state of {name} is in {new} from now on. What is in {old} stays there as it is."
+    ))?;
+    Ok(screen.say(&format!("Go on with: --state {new}, or GROUNDPLAN_STATE={new}"))?)
+}
+
+/// Whether a home says that its state was moved to this other one; not to a third.
+fn is_moved_to(one: &Movable, place: &Place, other: &Place) -> Result<bool> {
+    match &one.moved_to {
+        None => Ok(false),
+        Some(home) if *home == other.to_string() => Ok(true),
+        Some(home) => {
+            let (path, to) = (place.to_string().into(), home.clone());
+            Err(unusable(&HomeError::Moved { path, to }))
+        }
+    }
+}
+
+/// Whether the new home has nothing that would be lost. Once the old one is marked, the new one may
+/// have gone on.
+fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
+    if begun_before && (new.lineage != old.lineage || new.serial < old.serial) {
+        let because = "the old home says that its state was moved there, and it is not there";
+        return Err(refused(because, "restore the new home from a backup"));
+    }
+    if new.serial == 0 || begun_before || new == old {
+        return Ok(());
+    }
+    if new.lineage != old.lineage {
+        return Err(refused("the new home has another state of that name", "name another home"));
+    }
+    if new.serial >= old.serial {
+        let because = format!(
+            "the new home has a later copy of it: serial {}, and the old one has {}",
+            new.serial, old.serial
+        );
+        return Err(refused(&because, "look at both with `groundplan show`"));
+    }
+    Ok(())
+}
+
+async fn copied(state: &State, to: &mut Movable, place: &Place, common: &Common) -> Result<()> {
+    if to.state != *state {
+        to.home.install(state).await.map_err(|error| unusable(&error))?;
+    }
+    if homes::read_back(place, common).await?.as_ref() == Some(state) {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::error(format!("what {place} has is not what was written to it"))
+        .with_hint("the old home is as it was: look at the new one, and run it again");
+    Err(Failure::new(Exit::Failed, diagnostic))
+}
+
+fn refused(because: &str, hint: &str) -> Failure {
+    let diagnostic = Diagnostic::error("the state was not moved; nothing was changed")
+        .with_detail(because)
+        .with_hint(hint);
+    Failure::new(Exit::Refused, diagnostic)
+}

@@ -1,0 +1,11 @@
+//! `groundplan state pull`: the state as it is in its home.
+
+use crate::cli::args::{Common, StatePull as Arguments};
+use crate::cli::failure::Result;
+use crate::cli::screen::Screen;
+use crate::state::snapshot;
+
+pub(super) async fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
+    let state = super::seen(arguments.of.cluster.as_deref(), common, screen).await?;
+    Ok(screen.document(|out| out.write_all(&snapshot::write(&state)))?)
+}

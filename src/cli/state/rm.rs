@@ -1,0 +1,54 @@
+//! `groundplan state rm`: forgets resources, which stay in AWS.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::unknown;
+use crate::apply::Stop;
+use crate::cli::args::{Common, StateRm as Arguments};
+use crate::cli::failure::Result;
+use crate::cli::screen::Screen;
+use crate::cli::walk::{confirmed, must_be_confirmable};
+use crate::graph::Address;
+use crate::plan::decide::id;
+use crate::render::state::rows;
+use crate::state::{Entry, State};
+
+const QUESTION: &str = "Do you really want to forget all of this? Nobody will delete it.";
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<()> {
+    must_be_confirmable(common, screen)?;
+    let cluster = arguments.of.cluster.as_deref();
+    let mut held = super::taken(cluster, common, "state rm", screen, stop).await?;
+    let named: BTreeSet<_> =
+        arguments.addresses.iter().map(|text| Address::from(&**text)).collect();
+    let strange: Vec<_> = named.iter().filter(|one| !is_known(&held.state, one)).collect();
+    if !strange.is_empty() {
+        return Err(unknown(&strange));
+    }
+    let mut entries = Vec::new();
+    for (address, record, _) in rows(&held.state).filter(|(address, ..)| named.contains(*address)) {
+        let id = id(&record.outputs).unwrap_or_else(|| "no id is known".to_owned());
+        screen.talk(&format!("{address} ({id}) stays in AWS, and nobody deletes it"))?;
+        let (address, generation) = (address.clone(), record.generation);
+        entries.push(Entry::Forgotten { address, generation });
+    }
+    confirmed(common, QUESTION, screen, stop).await?;
+    held.record(&entries, screen).await?;
+    held.close().await?;
+    for address in &named {
+        screen.tell("forgotten", &json!({"address": address}))?;
+        screen.say(&format!("{address} is forgotten."))?;
+    }
+    Ok(())
+}
+
+fn is_known(state: &State, address: &Address) -> bool {
+    state.resources.contains_key(address) || state.deposed.contains_key(address)
+}

@@ -1,0 +1,222 @@
+//! Where states live, as it is typed: a folder, or `s3://bucket/prefix`. Only takes it apart; whether
+//! anything is there is another question.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const S3: &str = "s3://";
+
+/// A place with the states of clusters in it, or with the state of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A folder.
+    Folder(PathBuf),
+    /// What begins with a prefix in an S3 bucket.
+    Bucket {
+        /// The bucket.
+        bucket: String,
+        /// The prefix, without a slash at either end; empty for the whole bucket.
+        prefix: String,
+    },
+}
+
+impl Place {
+    /// Where a cluster's state is among the others.
+    #[must_use]
+    pub fn of(&self, cluster: &str) -> Self {
+        match self {
+            Place::Folder(folder) => Place::Folder(folder.join(cluster)),
+            Place::Bucket { bucket, prefix } => {
+                let between = if prefix.is_empty() { "" } else { "/" };
+                Place::Bucket {
+                    bucket: bucket.clone(),
+                    prefix: format!("{prefix}{between}{cluster}"),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Folder(folder) => folder.display().fmt(f),
+            Place::Bucket { bucket, prefix } if prefix.is_empty() => write!(f, "{S3}{bucket}"),
+            Place::Bucket { bucket, prefix } => write!(f, "{S3}{bucket}/{prefix}"),
+        }
+    }
+}
+
+/// A text that names no place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoPlace(String);
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        if let Some(rest) = text.strip_prefix(S3) {
+            return in_bucket(rest);
+        }
+        let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
+        else {
+            return match text {
+                "" => Err(NoPlace(format!("it is empty; expected a folder, or {EXAMPLE}"))),
+                folder => Ok(Place::Folder(folder.into())),
+            };
+        };
+        let path = rest.trim_start_matches('/');
+        if scheme.eq_ignore_ascii_case("s3") {
+            return Err(NoPlace(format!("expected {EXAMPLE}; did you mean {S3}{path}?")));
+        }
+        match rest.strip_prefix("//") {
+            Some(folder) if scheme.eq_ignore_ascii_case("file") => {
+                Err(NoPlace(format!("a folder is named by its path alone: {folder}")))
+            }
+            Some(_) => Err(NoPlace(format!(
+                "nothing is known of {scheme}://; expected a folder, or {EXAMPLE}"
+            ))),
+            None => Ok(Place::Folder(text.into())), // a name with a colon in it
+        }
+    }
+}
+
+const EXAMPLE: &str = "s3://bucket/prefix";
+
+/// Whether it could stand before `://` (RFC 3986, section 3.1).
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.chars().all(|one| one.is_ascii_alphanumeric() || "+-.".contains(one))
+}
+
+fn in_bucket(text: &str) -> Result<Place, NoPlace> {
+    let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
+    if bucket.is_empty() {
+        return Err(NoPlace(format!("it names no bucket; expected {EXAMPLE}")));
+    }
+    if let Some(rule) = broken_rule(bucket) {
+        return Err(NoPlace(format!("`{bucket}` cannot be the name of a bucket: {rule}")));
+    }
+    if prefix.starts_with('/') || prefix.contains("//") {
+        return Err(NoPlace(format!(
+            "the prefix `{prefix}` has an empty part; a key has one slash between two names"
+        )));
+    }
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    Ok(Place::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+}
+
+/// The first of S3's naming rules that a name breaks (S3 user guide, "General purpose bucket naming
+/// rules").
+fn broken_rule(bucket: &str) -> Option<&'static str> {
+    let is_edge = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit();
+    if bucket.chars().any(|one| one.is_ascii_uppercase()) {
+        return Some("it has capital letters");
+    }
+    if !bucket.chars().all(|one| is_edge(one) || one == '.' || one == '-') {
+        return Some("only lower-case letters, digits, dots and hyphens are allowed");
+    }
+    if !(3..=63).contains(&bucket.len()) {
+        return Some("it must have 3 to 63 characters");
+    }
+    if !bucket.starts_with(is_edge) || !bucket.ends_with(is_edge) {
+        return Some("it must begin and end with a letter or a digit");
+    }
+    if bucket.contains("..") {
+        return Some("two dots follow each other");
+    }
+    if bucket.parse::<std::net::Ipv4Addr>().is_ok() {
+        return Some("it is an IP address");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(bucket: &str, prefix: &str) -> Place {
+        Place::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() }
+    }
+
+    #[track_caller]
+    fn refused(text: &str) -> String {
+        text.parse::<Place>().expect_err("it is taken for a place").to_string()
+    }
+
+    #[test]
+    fn what_is_not_s3_is_a_folder() {
+        for text in
+            ["state", ".", "../states", "/var/lib/states", "my states", "s3", "a:b", "./s3:/x"]
+        {
+            assert_eq!(text.parse(), Ok(Place::Folder(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_bucket_has_a_prefix_without_slashes_around_it_or_none() {
+        assert_eq!("s3://states".parse(), Ok(bucket("states", "")));
+        assert_eq!("s3://states/".parse(), Ok(bucket("states", "")));
+        assert_eq!("s3://states/prod".parse(), Ok(bucket("states", "prod")));
+        assert_eq!("s3://my.states-1/a/b c/".parse(), Ok(bucket("my.states-1", "a/b c")));
+    }
+
+    #[test]
+    fn a_place_is_written_as_it_is_typed() {
+        for text in ["state", "s3://states", "s3://states/prod/eu"] {
+            assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_clusters_state_is_a_folder_or_a_prefix_among_the_others() {
+        let place = |text: &str| text.parse::<Place>().unwrap().of("demo").to_string();
+        assert_eq!(place("state"), "state/demo");
+        assert_eq!(place("s3://states"), "s3://states/demo");
+        assert_eq!(place("s3://states/prod"), "s3://states/prod/demo");
+    }
+
+    #[test]
+    fn what_almost_is_a_bucket_is_told_what_to_type() {
+        assert_eq!(refused("s3:/x"), "expected s3://bucket/prefix; did you mean s3://x?");
+        assert_eq!(
+            refused("s3:states/prod"),
+            "expected s3://bucket/prefix; did you mean s3://states/prod?"
+        );
+        assert_eq!(
+            refused("S3://states"),
+            "expected s3://bucket/prefix; did you mean s3://states?"
+        );
+        assert_eq!(refused("s3://"), "it names no bucket; expected s3://bucket/prefix");
+        assert_eq!(refused("s3:///prod"), "it names no bucket; expected s3://bucket/prefix");
+    }
+
+    #[test]
+    fn other_schemes_and_nothing_at_all_are_told_what_is_known() {
+        let message = refused("gs://states/prod");
+        assert_eq!(message, "nothing is known of gs://; expected a folder, or s3://bucket/prefix");
+        assert_eq!(refused("file:///var/x"), "a folder is named by its path alone: /var/x");
+        assert_eq!(refused(""), "it is empty; expected a folder, or s3://bucket/prefix");
+    }
+
+    #[test]
+    fn a_name_that_no_bucket_has_is_told_why() {
+        for (name, why) in [
+            ("ab", "it must have 3 to 63 characters"),
+            (&*"a".repeat(64), "it must have 3 to 63 characters"),
+            ("States", "it has capital letters"),
+            ("my_states", "only lower-case letters, digits, dots and hyphens are allowed"),
+            ("-states", "it must begin and end with a letter or a digit"),
+            ("states.", "it must begin and end with a letter or a digit"),
+            ("my..states", "two dots follow each other"),
+            ("192.168.5.4", "it is an IP address"),
+        ] {
+            let expected = format!("`{name}` cannot be the name of a bucket: {why}");
+            assert_eq!(refused(&format!("s3://{name}/prod")), expected);
+        }
+        assert!(refused("s3://states/a//b").contains("has an empty part"));
+        assert!(refused("s3://states//").contains("has an empty part"));
+    }
+}

@@ -1,0 +1,121 @@
+//! Which objects a state has in a bucket: their keys, and their names for people.
+
+use std::path::PathBuf;
+
+const SCHEME: &str = "s3://";
+const SNAPSHOT: &str = "state.json";
+const BACKUP: &str = "state.json.backup";
+const LOCK: &str = "lock.json";
+const MOVED: &str = "moved-to";
+const JOURNAL: &str = "journal/";
+/// As many digits as the largest serial has, so that the order of names is that of serials.
+const DIGITS: usize = 20;
+
+/// The objects of one state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    bucket: String,
+    /// What all keys begin with, with a slash at its end unless it is empty.
+    folder: String,
+}
+
+impl Layout {
+    /// The objects that begin with this prefix, which has no slash at either end.
+    pub fn new(bucket: &str, prefix: &str) -> Self {
+        let slash = if prefix.is_empty() { "" } else { "/" };
+        Self { bucket: bucket.to_owned(), folder: format!("{prefix}{slash}") }
+    }
+
+    /// The name of the bucket.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The key of the snapshot.
+    pub fn snapshot(&self) -> String {
+        self.key(SNAPSHOT)
+    }
+
+    /// The key of the snapshot before.
+    pub fn backup(&self) -> String {
+        self.key(BACKUP)
+    }
+
+    /// The key of the lock.
+    pub fn lock(&self) -> String {
+        self.key(LOCK)
+    }
+
+    /// The key of what says where the state was moved to.
+    pub fn moved(&self) -> String {
+        self.key(MOVED)
+    }
+
+    /// What the keys of all journal objects begin with.
+    pub fn journal(&self) -> String {
+        self.key(JOURNAL)
+    }
+
+    /// The key of the journal object that begins with this record.
+    pub fn group(&self, first: u64) -> String {
+        self.key(&format!("{JOURNAL}{first:0DIGITS$}"))
+    }
+
+    /// The record that the journal object of this key begins with; `None` is an object of others.
+    pub fn first_of(&self, key: &str) -> Option<u64> {
+        let digits = key.strip_prefix(&self.folder)?.strip_prefix(JOURNAL)?;
+        let ours = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+        ours.then(|| digits.parse().ok())?
+    }
+
+    /// The address of an object, as AWS's tools know it.
+    pub fn address(&self, key: &str) -> PathBuf {
+        PathBuf::from(format!("{SCHEME}{}/{key}", self.bucket))
+    }
+
+    /// The address of the folder.
+    pub fn folder(&self) -> PathBuf {
+        self.address(&self.folder)
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_object_begins_with_the_prefix() {
+        for (prefix, folder) in
+            [("", "s3://acme/"), ("prod", "s3://acme/prod/"), ("a/prod", "s3://acme/a/prod/")]
+        {
+            let place = Layout::new("acme", prefix);
+            assert_eq!(place.folder(), PathBuf::from(folder));
+            let keys = [place.snapshot(), place.backup(), place.lock(), place.group(1)];
+            assert!(keys.iter().all(|key| place.address(key).starts_with(folder)), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_journal_objects_is_that_of_their_records() {
+        let place = Layout::new("acme", "a/prod");
+        let mut keys = [9, 10, 1, u64::MAX, 99_999].map(|first| place.group(first)).to_vec();
+        keys.sort();
+        let firsts: Vec<_> = keys.iter().map(|key| place.first_of(key)).collect();
+        assert_eq!(firsts, [1, 9, 10, 99_999, u64::MAX].map(Some));
+        for strange in
+            ["a/prod/journal/", "a/prod/journal/12", "b/prod/journal/00000000000000000001"]
+        {
+            assert_eq!(place.first_of(strange), None, "{strange}");
+        }
+        assert_eq!(place.first_of(&"9".repeat(20)), None);
+        assert_eq!(
+            place.first_of(&format!("a/prod/journal/{}", "9".repeat(20))),
+            None,
+            "too large"
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! A state that comes to this place from another home, or goes to one.
+
+use std::collections::BTreeMap;
+
+use super::RemoteHome;
+use super::bucket::{Bucket, Condition};
+use super::layout::Layout;
+use super::lease::{not_read, not_written, patience};
+use super::surely::{Patience, Write, Wrote, asked};
+use crate::state::error::HomeError;
+use crate::state::journal::{self, Header};
+use crate::state::lock::Holder;
+use crate::state::{Entry, Run, State};
+
+impl RemoteHome {
+    /// See [`Home::install`](crate::state::home::Home::install). What is installed must have recorded
+    /// more than what is here.
+    ///
+    /// # Errors
+    /// When the bucket refuses or the lock is lost.
+    pub async fn install(&mut self, state: &State) -> Result<(), HomeError> {
+        let recorded = self.progress().serial;
+        let is_foreign = recorded > 0 && state.lineage != self.lineage;
+        if state.serial <= recorded || is_foreign {
+            let path = self.held.place.folder();
+            return Err(HomeError::OutOfStep { path, given: state.serial, recorded });
+        }
+        if !self.progress().begun {
+            self.bar_the_way(state, recorded).await?;
+        }
+        self.lineage.clone_from(&state.lineage);
+        self.format = state.format;
+        self.replace_by(state).await?;
+        let mut progress = self.progress();
+        (progress.serial, progress.handed_over, progress.begun) =
+            (state.serial, state.serial, false);
+        drop(progress);
+        self.held.has_recorded(state.serial);
+        self.held.outrun(state.epoch()).await
+    }
+
+    /// Takes the place where a holder that was taken over would write next, as the first entry of a
+    /// run does. The snapshot that follows knows more, so nobody ever reads it.
+    async fn bar_the_way(&self, state: &State, recorded: u64) -> Result<(), HomeError> {
+        let run = Run {
+            epoch: self.epoch(),
+            operation: "install".to_owned(),
+            at: String::new(),
+            by: Holder::here("install").who(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            after: recorded,
+            unknown: BTreeMap::new(),
+        };
+        let (format, lineage) = (self.format, state.lineage.clone());
+        let mut bytes = Vec::new();
+        journal::push_header(&mut bytes, &Header { format, lineage, base: recorded });
+        let entry = Entry::RunStarted { run };
+        journal::push_record(&mut bytes, &state.lineage, recorded + 1, &entry);
+        let key = self.held.place.group(recorded + 1);
+        match self.write(&key, bytes, Condition::Absent).await? {
+            Wrote::Done(_) => Ok(()),
+            Wrote::Taken(_) => Err(HomeError::Changed { path: self.held.place.address(&key) }),
+        }
+    }
+
+    /// See [`Home::retire`](crate::state::home::Home::retire).
+    ///
+    /// # Errors
+    /// When the bucket refuses or the lock is lost.
+    pub async fn retire(&mut self, to: &str) -> Result<(), HomeError> {
+        let (bucket, place) = (&*self.held.bucket, &self.held.place);
+        let key = place.moved();
+        let patience = patience(self.held.lease);
+        let found = asked(patience, "GetObject", || bucket.get(&key)).await;
+        let found = found.map_err(|source| not_read(place, &key, source))?;
+        let condition = Condition::unchanged(found.as_ref().map(|object| &object.etag));
+        let write = Write { key: key.clone(), bytes: format!("{to}\n").into_bytes(), condition };
+        match write.make(bucket, &self.fence(), patience).await {
+            Ok(Wrote::Done(_)) => Ok(()),
+            Ok(Wrote::Taken(_)) => Err(HomeError::Changed { path: place.address(&key) }),
+            Err(unwritten) => Err(not_written("write", place, &key, unwritten)),
+        }
+    }
+
+    /// See [`Home::welcome`](crate::state::home::Home::welcome).
+    ///
+    /// # Errors
+    /// When the bucket refuses or the lock is lost.
+    pub async fn welcome(&mut self) -> Result<(), HomeError> {
+        let (bucket, place) = (&*self.held.bucket, &self.held.place);
+        let key = place.moved();
+        self.fence().pass()?;
+        let deleted = || bucket.delete(vec![key.clone()]);
+        let deleted = asked(patience(self.held.lease), "DeleteObjects", deleted).await;
+        deleted.map_err(|source| HomeError::Bucket {
+            action: "delete",
+            path: place.address(&key),
+            source,
+        })
+    }
+}
+
+/// The home that the state at this place says it was moved to, if it was.
+pub(super) async fn moved_to(
+    bucket: &dyn Bucket,
+    place: &Layout,
+    patience: Patience,
+) -> Result<Option<String>, HomeError> {
+    let key = place.moved();
+    let found = asked(patience, "GetObject", || bucket.get(&key)).await;
+    let found = found.map_err(|source| not_read(place, &key, source))?;
+    Ok(found.map(|object| String::from_utf8_lossy(&object.bytes).trim().to_owned()))
+}
+
+/// Refuses a state that was moved to another home.
+pub(super) async fn still_here(
+    bucket: &dyn Bucket,
+    place: &Layout,
+    patience: Patience,
+) -> Result<(), HomeError> {
+    match moved_to(bucket, place, patience).await? {
+        None => Ok(()),
+        Some(to) => Err(HomeError::Moved { path: place.folder(), to }),
+    }
+}

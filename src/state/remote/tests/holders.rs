@@ -1,0 +1,421 @@
+//! Who holds a state, for how long, and what becomes of those who held it before.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::*;
+use crate::state::lock::{BreakError, LockError};
+
+async fn lock(bucket: &FakeBucket, wait: Duration) -> Result<RemoteGuard, LockError> {
+    RemoteHome::lock(&way(&bucket.process()), &place(), "apply", wait, LEASE).await
+}
+
+fn is_fenced<T: std::fmt::Debug>(result: Result<T, HomeError>) -> String {
+    match result {
+        Err(HomeError::Fenced { why, .. }) => why,
+        other => panic!("not fenced: {other:?}"),
+    }
+}
+
+fn lock_of(bucket: &FakeBucket) -> Value {
+    serde_json::from_slice(&bucket.objects()[&place().lock()]).unwrap()
+}
+
+/// Lets the holder be one that other hosts know nothing of, or a process that has ended.
+fn pretend(bucket: &FakeBucket, change: impl FnOnce(&mut Value)) {
+    let mut lock = lock_of(bucket);
+    change(&mut lock["holder"]);
+    bucket.plant(&place().lock(), lock.to_string());
+}
+
+/// The number of a process that has ended.
+fn ended() -> u32 {
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+#[tokio::test(start_paused = true)]
+async fn l1_a_killed_holder_on_the_same_host_is_taken_over_at_once() {
+    let bucket = FakeBucket::default();
+    let first = Engine::start(&bucket).await;
+    first.process.kill();
+    pretend(&bucket, |holder| holder["pid"] = ended().into());
+    let began = Instant::now();
+    let guard = lock(&bucket, NOW).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(guard.epoch(), 2);
+    assert_eq!(guard.taken_from().unwrap().id, first.guard.holder().id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l2_a_holder_whose_host_is_gone_is_taken_over_when_its_lease_has_ended() {
+    let bucket = FakeBucket::default();
+    let first = Engine::start(&bucket).await;
+    first.process.kill();
+    pretend(&bucket, |holder| holder["host"] = "gone".into());
+    let (began, limit) = (Instant::now(), LEASE + LEASE / 4);
+    let error = lock(&bucket, NOW).await.unwrap_err();
+    assert!(error.is_held());
+    assert!(error.to_string().contains("@gone has it for apply"), "{error}");
+    let guard = lock(&bucket, 2 * LEASE).await.unwrap();
+    assert!(
+        began.elapsed() > limit && began.elapsed() < limit + LEASE / 8,
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!((guard.epoch(), guard.taken_from().unwrap().host.as_str()), (2, "gone"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ended_while_nobody_looked_is_not_waited_for() {
+    let bucket = FakeBucket::default();
+    Engine::start(&bucket).await.process.kill();
+    sleep(2 * LEASE).await;
+    assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l3_a_holder_that_was_stopped_is_fenced_off_before_and_refused_after_the_takeover() {
+    let bucket = FakeBucket::default();
+    let mut first = Engine::start(&bucket).await;
+    first.process.stop();
+    let fence = first.home.fence();
+    let passed = Arc::new(Mutex::new(None));
+    let seen_at_takeover = Arc::clone(&passed);
+    bucket.on_done(move |done| {
+        if done.key.ends_with("lock.json") {
+            seen_at_takeover.lock().unwrap().get_or_insert(fence.pass().is_ok());
+        }
+    });
+    let guard = lock(&bucket, 2 * LEASE).await.unwrap();
+    assert_eq!(guard.taken_from().unwrap().id, first.guard.holder().id);
+    assert_eq!(*passed.lock().unwrap(), Some(false), "both could have called at once");
+
+    let Opened { mut home, mut state, .. } = RemoteHome::open(&guard).await.unwrap();
+    let run = run_of(&home, &state);
+    state.record(&run).unwrap();
+    home.append(&[run]).await.unwrap();
+    first.process.resume();
+    let why = is_fenced(first.record(&[create("base", 1)]).await);
+    assert!(
+        why.contains("was not renewed") || why.contains("somebody else took the lock"),
+        "{why}"
+    );
+    sleep(LEASE / 2).await;
+    let why = is_fenced(first.home.fence().pass());
+    assert!(why.contains("somebody else took the lock: "), "{why}");
+    assert_eq!(seen(&bucket).await, state);
+}
+
+/// The fence alone cannot see to this: the write had left when the holder was stopped.
+#[tokio::test(start_paused = true)]
+async fn a_write_that_arrives_after_the_takeover_finds_its_place_taken() {
+    for compactions in 0..4 {
+        let bucket = FakeBucket::default();
+        let mut first = Engine::start(&bucket).await;
+        first.record(&entries()[..3]).await.unwrap();
+        let arrives = Duration::from_secs(200);
+        first.process.plan("PutObject", "journal/", Mishap::Late(arrives));
+        let late = first.home.append(&entries()[3..4]);
+        sleep(Duration::from_millis(5)).await;
+        first.process.kill();
+        drop(late);
+        sleep(2 * LEASE).await;
+        let mut second = Engine::start(&bucket).await;
+        for part in entries()[3..].chunks(5).take(compactions) {
+            second.record(part).await.unwrap();
+            second.compact().await.unwrap();
+        }
+        sleep(arrives).await;
+        assert!(
+            bucket
+                .done()
+                .iter()
+                .filter(|done| done.key.contains("journal/"))
+                .all(|done| { done.by != first.process.number() || done.key <= place().group(2) })
+        );
+        assert_eq!(seen(&bucket).await, second.state, "{compactions} compactions");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_arrives_after_the_takeover_becomes_the_backup_of_the_next() {
+    let bucket = FakeBucket::default();
+    let mut first = Engine::start(&bucket).await;
+    first.compact().await.unwrap();
+    first.record(&entries()[..3]).await.unwrap();
+    first.process.plan("PutObject", "state.json", Mishap::Late(Duration::from_secs(100)));
+    let late = first.state.serial;
+    let _ = tokio::time::timeout(Duration::from_millis(5), first.compact()).await;
+    first.process.kill();
+    sleep(Duration::from_secs(80)).await;
+    let mut second = Engine::start(&bucket).await;
+    second.record(&entries()[3..]).await.unwrap();
+    sleep(Duration::from_secs(30)).await;
+    second.compact().await.unwrap();
+    let backup = &mut bucket.objects()[&place().backup()].clone();
+    assert_eq!(crate::state::snapshot::read(backup).unwrap().state.serial, late);
+    assert_eq!(seen(&bucket).await, second.state);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_arrives_before_the_first_of_the_next_holder_is_kept_and_that_one_reads_again()
+{
+    let bucket = FakeBucket::default();
+    let mut first = Engine::start(&bucket).await;
+    first.process.plan("PutObject", "journal/", Mishap::Late(Duration::from_secs(100)));
+    drop(first.home.append(&[create("base", 1)]));
+    sleep(Duration::from_millis(5)).await;
+    first.process.kill();
+    sleep(Duration::from_secs(90)).await;
+    let mut second = Engine::open(&bucket).await;
+    assert_eq!(second.state.serial, 1);
+    sleep(Duration::from_secs(20)).await;
+    let error = second.begin().await.unwrap_err();
+    assert!(matches!(error, HomeError::Changed { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("run it again"));
+    second.guard.release().await.unwrap();
+    assert_eq!(Engine::start(&bucket).await.state.serial, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_taken_over_before_it_read_anything_does_not_begin() {
+    let bucket = FakeBucket::default();
+    let process = bucket.process();
+    let guard = RemoteHome::lock(&way(&process), &place(), "apply", NOW, LEASE).await.unwrap();
+    process.stop();
+    sleep(2 * LEASE).await;
+    Engine::start(&bucket).await.end().await;
+    process.resume();
+    let why = is_fenced(RemoteHome::open(&guard).await);
+    assert!(why.contains("the lock was taken away"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l4_a_lock_is_taken_away_by_the_id_of_its_holder_only() {
+    let bucket = FakeBucket::default();
+    let mut engine = Engine::start(&bucket).await;
+    let (somebody, id) = (way(&bucket.process()), engine.guard.holder().id.clone());
+    let error = break_open(&somebody, &place(), "another", true).await.unwrap_err();
+    let BreakError::Another { given, holder: Some(holder) } = &error else { panic!("{error}") };
+    assert_eq!((given.as_str(), &holder.id), ("another", &id));
+    assert!(error.hint().unwrap().contains(&id), "{error}");
+    let error = break_open(&somebody, &place(), &id, false).await.unwrap_err();
+    assert!(matches!(error, BreakError::Alive(_)), "this process runs: {error}");
+    engine.record(&[create("base", 1)]).await.unwrap();
+    assert!(lock(&bucket, NOW).await.unwrap_err().is_held());
+
+    let broken = break_open(&somebody, &place(), &id, true).await.unwrap().unwrap();
+    assert_eq!(broken.holder.unwrap().id, id);
+    assert!(break_open(&somebody, &place(), &id, true).await.unwrap().is_none());
+    let second = Engine::start(&bucket).await;
+    assert_eq!(second.guard.epoch(), 2);
+    is_fenced(engine.record(&[created("base", Status::Ready)]).await);
+    is_fenced(engine.home.fence().pass());
+    assert_eq!(seen(&bucket).await, second.state);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_nobody_can_see_is_taken_to_be_gone_by_whoever_says_so() {
+    let bucket = FakeBucket::default();
+    let engine = Engine::start(&bucket).await;
+    pretend(&bucket, |holder| holder["host"] = "elsewhere".into());
+    let id = &engine.guard.holder().id;
+    break_open(&way(&bucket.process()), &place(), id, false).await.unwrap().unwrap();
+    lock(&bucket, NOW).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_whose_lock_was_taken_away_notices_at_its_next_renewal() {
+    let bucket = FakeBucket::default();
+    let engine = Engine::start(&bucket).await;
+    let id = &engine.guard.holder().id;
+    break_open(&way(&bucket.process()), &place(), id, true).await.unwrap();
+    sleep(LEASE / 4 + Duration::from_secs(1)).await;
+    let why = is_fenced(engine.home.fence().pass());
+    assert!(why.contains("the lock was taken away from this run"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_taken_away_once_though_the_answer_is_lost_or_it_is_renewed_meanwhile() {
+    let bucket = FakeBucket::default();
+    let engine = Engine::start(&bucket).await;
+    let (id, process) = (&engine.guard.holder().id, bucket.process());
+    process.plan("PutObject", "lock.json", Mishap::LostAnswer);
+    break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
+    let second = Engine::start(&bucket).await;
+    process.plan("PutObject", "lock.json", Mishap::Busy);
+    sleep(LEASE / 4 - Duration::from_millis(120)).await;
+    let id = &second.guard.holder().id;
+    break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
+    assert_eq!(process.requests()["PutObject"], 2 + 3, "busy, renewed meanwhile, done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_who_want_it_one_has_it_at_a_time_and_in_the_end_all_have_had_it() {
+    let bucket = FakeBucket::default();
+    let holding = Arc::new(Mutex::new(0));
+    let mut turns = Vec::new();
+    for _ in 0..8 {
+        let (bucket, holding) = (bucket.clone(), Arc::clone(&holding));
+        turns.push(tokio::spawn(async move {
+            let guard = lock(&bucket, 10 * LEASE).await.unwrap();
+            *holding.lock().unwrap() += 1;
+            assert_eq!(*holding.lock().unwrap(), 1);
+            sleep(LEASE / 2).await;
+            *holding.lock().unwrap() -= 1;
+            let epoch = guard.epoch();
+            guard.release().await.unwrap();
+            epoch
+        }));
+    }
+    let mut epochs = BTreeSet::new();
+    for turn in turns {
+        epochs.insert(turn.await.unwrap());
+    }
+    assert_eq!(epochs, (1..=8).collect());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_ends() {
+    let bucket = FakeBucket::default();
+    let _engine = Engine::start(&bucket).await;
+    let began = Instant::now();
+    let wait = Duration::from_secs(7);
+    assert!(lock(&bucket, wait).await.unwrap_err().is_held());
+    assert!(began.elapsed() >= wait && began.elapsed() < wait + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_renewed_as_long_as_it_is_held_whatever_gets_lost() {
+    for unlucky in [0.0, 0.3] {
+        let bucket = FakeBucket::default();
+        let mut engine = Engine::start(&bucket).await;
+        engine.process.be_unlucky(unlucky);
+        for _ in 0..60 {
+            assert!(lock(&bucket, NOW).await.unwrap_err().is_held());
+            sleep(LEASE / 3).await;
+        }
+        engine.process.be_unlucky(0.0);
+        sleep(LEASE).await;
+        engine.home.fence().pass().unwrap();
+        engine.record(&[create("base", 1)]).await.unwrap();
+        engine.end().await;
+        assert_eq!(lock_of(&bucket)["holder"], Value::Null);
+        assert_eq!(
+            (&lock_of(&bucket)["epoch"], &lock_of(&bucket)["recorded"]),
+            (&1.into(), &2.into())
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_taken_with_a_lost_answer_is_taken_once() {
+    for mishap in [Mishap::LostAnswer, Mishap::LostRequest, Mishap::Busy, Mishap::Silence] {
+        let (bucket, lease) = (FakeBucket::default(), LEASE);
+        let process = bucket.process();
+        process.plan("PutObject", "lock.json", mishap);
+        let guard = RemoteHome::lock(&way(&process), &place(), "apply", NOW, lease).await.unwrap();
+        assert_eq!(guard.epoch(), 1, "{mishap:?}");
+        assert_eq!(lock_of(&bucket)["holder"]["id"], guard.holder().id);
+        guard.fence().pass().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fence_shuts_at_three_quarters_and_opens_when_nobody_came_in_between() {
+    let bucket = FakeBucket::default();
+    let mut engine = Engine::start(&bucket).await;
+    let fence = engine.home.fence();
+    sleep(LEASE / 4 * 5).await;
+    for _ in 0..200 {
+        engine.process.plan("PutObject", "lock.json", Mishap::Denied("ExpiredToken"));
+    }
+    sleep(LEASE / 8 * 4).await;
+    fence.pass().unwrap();
+    sleep(LEASE / 8 * 2).await;
+    let why = is_fenced(fence.pass());
+    assert!(why.contains("was not renewed for") && why.contains("ExpiredToken"), "{why}");
+    is_fenced(engine.home.append(&[create("base", 1)]).await);
+    sleep(20 * LEASE).await; // the tests' denials run out
+    fence.pass().unwrap();
+    engine.record(&[create("base", 1)]).await.unwrap();
+    assert_eq!(seen(&bucket).await, engine.state);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_is_dropped_lets_nothing_pass_and_others_wait_for_the_lease() {
+    let bucket = FakeBucket::default();
+    let Engine { guard, mut home, .. } = Engine::start(&bucket).await;
+    drop(guard);
+    is_fenced(home.append(&[create("base", 1)]).await);
+    assert!(lock(&bucket, LEASE).await.unwrap_err().is_held());
+    assert_eq!(lock(&bucket, LEASE).await.unwrap().epoch(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_back_lets_nothing_pass_and_is_free_at_once() {
+    let bucket = FakeBucket::default();
+    let Engine { guard, mut home, .. } = Engine::start(&bucket).await;
+    guard.release().await.unwrap();
+    is_fenced(home.append(&[create("base", 1)]).await);
+    assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_home_that_holds_its_lock_gives_it_back_when_it_is_left() {
+    let bucket = FakeBucket::default();
+    let Engine { guard, mut home, .. } = Engine::start(&bucket).await;
+    home.hold(guard);
+    home.append(&[create("base", 1)]).await.unwrap();
+    home.leave().await.unwrap();
+    is_fenced(home.append(&[created("base", Status::Ready)]).await);
+    assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 2);
+    home.leave().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_back_what_somebody_else_has_is_no_failure() {
+    let bucket = FakeBucket::default();
+    let first = Engine::start(&bucket).await;
+    first.process.stop();
+    let second = lock(&bucket, 2 * LEASE).await.unwrap();
+    first.process.resume();
+    first.guard.release().await.unwrap();
+    assert_eq!(lock_of(&bucket)["holder"]["id"], second.holder().id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_had_more_holders_than_its_lock_is_ahead_of_no_holder() {
+    let bucket = FakeBucket::default();
+    let brought = told(State::new("brought".to_owned()), &[crate::state::tests::run_started(7)]);
+    bucket.plant(&place().snapshot(), crate::state::snapshot::write(&brought));
+    let mut engine = Engine::start(&bucket).await;
+    assert_eq!((engine.guard.epoch(), engine.state.epoch()), (8, 8));
+    assert_eq!(lock_of(&bucket)["epoch"], 8);
+    engine.record(&[create("base", 1)]).await.unwrap();
+    assert_eq!(engine.end().await.lineage, "brought");
+    assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 9);
+}
+
+/// The renewal went through long ago, and only its answer was late: that says nothing of now.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_counts_from_when_it_was_begun() {
+    let bucket = FakeBucket::default();
+    let engine = Engine::start(&bucket).await;
+    let (renewals, fence) = (bucket.done().len() + 1, engine.home.fence());
+    while bucket.done().len() < renewals {
+        sleep(Duration::from_millis(1)).await;
+    }
+    engine.process.stop();
+    let passed = Arc::new(Mutex::new(Vec::new()));
+    let (at_each_renewal, watched) = (Arc::clone(&passed), fence.clone());
+    bucket.on_done(move |_| at_each_renewal.lock().unwrap().push(watched.pass().is_ok()));
+    sleep(LEASE / 6 * 5).await;
+    engine.process.resume();
+    sleep(LEASE / 6).await;
+    assert_eq!(*passed.lock().unwrap(), [false], "it was open before the next one went through");
+    fence.pass().unwrap();
+}

@@ -1,0 +1,238 @@
+//! States as people handle them: who holds one, what is in it, where it lives.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Desk;
+
+/// Longer than anything here takes, so that a test that hangs ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An apply that waits for its machines, which take so long to be made.
+fn applying(desk: &Desk, seconds: f64, wrapper: &[&str]) -> Child {
+    desk.cloud.latency(&json!({"RunInstances": seconds}));
+    let plain = desk.command(&["apply", "--auto-approve"]);
+    let mut command = Command::new(wrapper.first().copied().unwrap_or("env"));
+    command.args(wrapper.get(1..).unwrap_or_default()).arg(plain.get_program());
+    command.args(plain.get_args()).current_dir(desk.folder.path());
+    command.env_clear().env("PATH", "/usr/bin:/bin").envs(desk.cloud.environment());
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the program starts");
+    let deadline = Instant::now() + PATIENCE;
+    while desk.cloud.calls("RunInstances") == 0 {
+        assert!(Instant::now() < deadline, "no machine was asked for");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+fn hang_up(child: Child) -> Option<i32> {
+    let sent = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+    child.wait_with_output().expect("it ends").status.code()
+}
+
+#[test]
+fn a_terminal_that_goes_away_stops_a_run_unless_it_was_started_to_stay() {
+    let desk = Desk::new();
+    assert_eq!(hang_up(applying(&desk, 1.0, &[])), Some(6));
+    desk.cloud.clear_requests();
+    let destroyed = desk.expect(0, &["destroy", "--auto-approve"]);
+    assert!(destroyed.out.contains("Destroy complete!"), "{}", destroyed.out);
+
+    desk.cloud.clear_requests();
+    assert_eq!(hang_up(applying(&desk, 1.0, &["nohup"])), Some(0));
+}
+
+#[test]
+fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
+    let desk = Desk::new();
+    desk.expect(0, &["plan"]);
+    let guard = groundplan::state::lock::acquire(&desk.path("state/demo"), "apply").unwrap();
+    let id = guard.holder().id.clone();
+    let refused = desk.expect(4, &["plan", "--lock-timeout", "1s"]);
+    assert!(refused.err.contains("waiting up to 1s for the lock"), "{}", refused.err);
+    assert_eq!(refused.err.matches("waiting up to").count(), 1, "{}", refused.err);
+    assert!(refused.err.contains(&id), "{}", refused.err);
+
+    let wrong = desk.expect(7, &["unlock", "another", "--force"]);
+    assert!(wrong.err.contains(&format!("groundplan unlock {id}")), "{}", wrong.err);
+    let alive = desk.expect(7, &["unlock", &id]);
+    let ended = format!("end process {} instead", std::process::id());
+    assert!(alive.err.contains(&ended), "{}", alive.err);
+    guard.fence().pass().unwrap();
+
+    let taken = desk.expect(0, &["unlock", &id, "--force", "--cluster", "demo"]);
+    assert!(taken.out.starts_with("The lock of state/demo is free."), "{}", taken.out);
+    assert!(guard.fence().pass().is_err());
+    desk.expect(0, &["plan"]);
+    let nobody = desk.expect(0, &["unlock", &id]);
+    assert_eq!(nobody.out, "Nobody holds the lock of state/demo.\n");
+}
+
+/// A desk with the state of a cluster called prod that an older program has left: two resources, and
+/// no clouds are asked.
+fn with_an_older_state() -> Desk {
+    let desk = Desk::new();
+    let left = concat!(env!("CARGO_MANIFEST_DIR"), "/src/state/migrate/fixtures/v1/both/before");
+    fs::create_dir_all(desk.path("state/prod")).expect("a folder");
+    for name in ["state.json", "journal"] {
+        let text = fs::read(format!("{left}/{name}")).expect("a fixture");
+        fs::write(desk.path("state/prod").join(name), text).expect("written");
+    }
+    desk
+}
+
+/// `groundplan state <arguments> --cluster prod`.
+fn state(desk: &Desk, code: i32, arguments: &[&str]) -> super::Ran {
+    let ran = desk.expect(code, &[&["state"], arguments, &["--cluster", "prod"]].concat());
+    assert!(desk.cloud.requests().is_empty(), "nobody is asked");
+    ran
+}
+
+const BOTH: &str = "instance.master-0\nvpc.main\n";
+
+#[test]
+fn an_older_state_is_looked_at_as_it_is_and_made_ours_once_with_a_word_about_it() {
+    let desk = with_an_older_state();
+    let listed = state(&desk, 0, &["list"]);
+    assert_eq!((&*listed.out, &*listed.err), (BOTH, ""));
+    assert_eq!(state(&desk, 0, &["list", "inst*"]).out, "instance.master-0\n");
+    let shown = state(&desk, 0, &["show", "instance.master-0"]).out;
+    assert!(shown.contains("\n  generation  2\n  id          i-02\n"), "{shown}");
+    assert!(!desk.path("state/prod/state.json.v1.backup").exists(), "nothing was recorded yet");
+
+    let moved = state(&desk, 0, &["mv", "vpc.main", "vpc.network"]);
+    assert_eq!(moved.out, "vpc.main is vpc.network from now on.\n");
+    let word = "warning: the state is of format 1.0 and becomes one of format 2.0";
+    assert!(moved.err.starts_with(word), "{}", moved.err);
+    assert!(desk.path("state/prod/state.json.v1.backup").exists());
+    assert!(desk.path("state/prod/journal.v1.backup").exists());
+    assert_eq!(state(&desk, 0, &["mv", "vpc.network", "vpc.main"]).err, "");
+    assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
+
+    let history = state(&desk, 0, &["history", "--json"]).lines();
+    let runs: Vec<_> = history.iter().filter(|line| line["type"] == "run").collect();
+    assert_eq!(runs.len(), 2);
+    assert_eq!((&runs[1]["operation"], &runs[1]["records"]), (&json!("state mv"), &json!(2)));
+}
+
+#[test]
+fn what_cannot_be_moved_or_forgotten_leaves_everything_as_it_is() {
+    let desk = with_an_older_state();
+    let kind = state(&desk, 1, &["mv", "vpc.main", "subnet.main"]);
+    assert!(kind.err.contains("it would become of another kind"), "{}", kind.err);
+    assert!(state(&desk, 1, &["mv", "vpc.main", "vpc."]).err.contains("vpc.NAME"));
+    let some = state(&desk, 1, &["rm", "vpc.main", "vpc.other", "--auto-approve"]);
+    assert!(some.err.contains("nothing is recorded of vpc.other\n"), "{}", some.err);
+    assert!(state(&desk, 7, &["rm", "vpc.main"]).err.contains("--auto-approve"));
+    assert!(state(&desk, 1, &["show", "vpc.other"]).err.contains("state list"));
+    assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
+    assert!(!desk.path("state/prod/state.json.v1.backup").exists(), "nothing was recorded");
+}
+
+#[test]
+fn what_is_forgotten_stays_in_aws_and_that_is_said() {
+    let desk = with_an_older_state();
+    let forgotten = state(&desk, 0, &["rm", "instance.master-0", "vpc.main", "--auto-approve"]);
+    let said = "instance.master-0 (i-02) stays in AWS, and nobody deletes it\n";
+    assert!(forgotten.err.contains(said), "{}", forgotten.err);
+    assert_eq!(state(&desk, 0, &["list"]).out, "");
+}
+
+#[test]
+fn a_state_is_pulled_and_pushed_where_it_fits() {
+    let desk = with_an_older_state();
+    let pulled = state(&desk, 0, &["pull"]).out;
+    fs::write(desk.path("pulled.json"), &pulled).unwrap();
+    fs::write(desk.path("tampered.json"), pulled.replace("i-02", "i-03")).unwrap();
+    let tampered = state(&desk, 1, &["push", "tampered.json"]);
+    assert!(tampered.err.contains("its checksum does not match its content"), "{}", tampered.err);
+    let other = desk.expect(7, &["state", "push", "pulled.json", "--cluster", "demo"]);
+    assert!(other.err.contains("it is a state of `prod`, and `demo` is meant"), "{}", other.err);
+    assert!(!desk.path("state/demo").exists());
+
+    state(&desk, 0, &["mv", "vpc.main", "vpc.network"]);
+    let older = state(&desk, 7, &["push", "pulled.json"]);
+    assert!(older.err.contains("it is older than what is recorded"), "{}", older.err);
+    assert_eq!(state(&desk, 0, &["list", "vpc"]).out, "vpc.network\n");
+    state(&desk, 0, &["push", "pulled.json", "--force"]);
+    assert_eq!(state(&desk, 0, &["list", "vpc"]).out, "vpc.main\n");
+
+    let mut child =
+        desk.command(&["state", "push", "-", "--cluster", "prod", "--state", "elsewhere"]);
+    let mut child = child.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(pulled.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(state(&desk, 0, &["list", "--state", "elsewhere"]).out, BOTH);
+    let history = state(&desk, 0, &["history", "--state", "elsewhere"]).out;
+    assert!(
+        history.starts_with("1  ") && history.contains("  state push  1 record  "),
+        "{history}"
+    );
+}
+
+#[test]
+fn a_state_moves_to_another_home_and_back_and_is_gone_on_with_in_one_place_alone() {
+    let desk = with_an_older_state();
+    let before = state(&desk, 0, &["pull"]).out;
+    let there = desk.path("there").display().to_string();
+    let moved = state(&desk, 0, &["migrate", "--to", "there"]);
+    assert!(moved.out.contains(&format!("--state {there}")), "{}", moved.out);
+    assert_eq!(state(&desk, 0, &["pull", "--state", "there"]).out, before);
+    for command in [&["list"][..], &["mv", "vpc.main", "vpc.network"]] {
+        let gone = state(&desk, 1, command);
+        assert!(gone.err.contains(&format!("it was moved to {there}\n")), "{}", gone.err);
+    }
+
+    state(&desk, 0, &["mv", "vpc.main", "vpc.network", "--state", "there"]);
+    state(&desk, 0, &["migrate", "--to", "there"]); // again, as after a crash: it stays where it is
+    assert_eq!(state(&desk, 0, &["list", "vpc", "--state", "there"]).out, "vpc.network\n");
+    let third = state(&desk, 1, &["migrate", "--to", "a-third"]);
+    assert!(third.err.contains("it was moved to"), "{}", third.err);
+
+    state(&desk, 0, &["migrate", "--state", "there", "--to", "state"]);
+    assert_eq!(state(&desk, 0, &["list", "vpc"]).out, "vpc.network\n");
+    state(&desk, 1, &["list", "--state", "there"]);
+    assert!(state(&desk, 7, &["migrate", "--to", "./state"]).err.contains("that is where it is"));
+}
+
+#[test]
+fn a_move_that_was_cut_off_anywhere_ends_the_same() {
+    let desk = with_an_older_state();
+    state(&desk, 0, &["migrate", "--to", "there"]);
+    let pulled = state(&desk, 0, &["pull", "--state", "there"]).out;
+    let mark = desk.path("state/prod/moved-to");
+    let marked = fs::read(&mark).unwrap();
+
+    fs::remove_file(&mark).unwrap(); // the copy is made, and the old home not marked yet
+    state(&desk, 0, &["migrate", "--to", "there"]);
+    assert_eq!(fs::read(&mark).unwrap(), marked);
+
+    // On the way back: both are marked.
+    state(&desk, 0, &["migrate", "--state", "there", "--to", "state"]);
+    fs::write(&mark, marked).unwrap();
+    state(&desk, 1, &["list"]);
+    state(&desk, 1, &["list", "--state", "there"]);
+    state(&desk, 0, &["migrate", "--state", "there", "--to", "state"]);
+    assert_eq!(state(&desk, 0, &["pull"]).out, pulled);
+    state(&desk, 1, &["list", "--state", "there"]);
+}
+
+#[test]
+fn a_move_overwrites_nothing_that_it_has_not_copied() {
+    let desk = with_an_older_state();
+    let pulled = state(&desk, 0, &["pull"]).out;
+    let foreign = pulled.replace("0d1f7c52", "11111111");
+    let (_, foreign) = foreign.split_once('\n').unwrap();
+    fs::write(desk.path("foreign.json"), format!("{{\n{foreign}")).unwrap();
+    state(&desk, 0, &["push", "foreign.json", "--state", "there"]);
+    let refused = state(&desk, 7, &["migrate", "--to", "there"]);
+    assert!(refused.err.contains("another state of that name"), "{}", refused.err);
+    assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
+}

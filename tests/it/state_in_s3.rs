@@ -1,0 +1,274 @@
+//! A state in S3, over HTTP: what a bucket in a map has shown, shown again with the real client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, CreateBucketConfiguration, ServerSideEncryption,
+    VersioningConfiguration,
+};
+use groundplan::aws::{Encryption, StateBucket, StateBucketSettings};
+use groundplan::state::error::HomeError;
+use groundplan::state::remote::bucket::{Condition, Etag, Put};
+use groundplan::state::remote::{
+    Bucket, LEASE, Layout, Opened, RemoteGuard, RemoteHome, SHORTEST_LEASE, break_open, read,
+};
+use groundplan::state::{Entry, Run, State};
+use serde_json::json;
+
+use crate::support::cloud::{Cloud, shared};
+
+const NOW: Duration = Duration::ZERO;
+
+/// An account with a bucket.
+struct Account {
+    cloud: Cloud,
+    s3: aws_sdk_s3::Client,
+    name: String,
+}
+
+impl Account {
+    async fn new() -> Self {
+        let cloud = shared();
+        let config = aws_sdk_s3::config::Builder::from(&cloud.sdk_config());
+        let s3 = aws_sdk_s3::Client::from_conf(config.force_path_style(true).build());
+        let name = format!("states-{}", cloud.account());
+        let place = CreateBucketConfiguration::builder();
+        let place = place.location_constraint("us-west-2".into()).build();
+        let request = s3.create_bucket().bucket(&name).create_bucket_configuration(place);
+        request.send().await.expect("a bucket");
+        Self { cloud, s3, name }
+    }
+
+    async fn versioned() -> Self {
+        let account = Self::new().await;
+        let versions = VersioningConfiguration::builder();
+        let versions = versions.status(BucketVersioningStatus::Enabled).build();
+        let request = account.s3.put_bucket_versioning().bucket(&account.name);
+        request.versioning_configuration(versions).send().await.expect("versions");
+        account.cloud.clear_requests();
+        account
+    }
+
+    fn settings(&self) -> StateBucketSettings {
+        StateBucketSettings {
+            name: self.name.clone(),
+            region: self.cloud.region().to_owned(),
+            ..StateBucketSettings::default()
+        }
+    }
+
+    fn bucket_with(&self, settings: StateBucketSettings) -> StateBucket {
+        StateBucket::new(self.cloud.sdk_config(), settings)
+    }
+
+    fn bucket(&self) -> Arc<dyn Bucket> {
+        Arc::new(self.bucket_with(self.settings()))
+    }
+
+    fn place(&self) -> Layout {
+        Layout::new(&self.name, "clusters/prod")
+    }
+
+    async fn lock(&self, wait: Duration, lease: Duration) -> RemoteGuard {
+        let guard = RemoteHome::lock(&self.bucket(), &self.place(), "apply", wait, lease).await;
+        guard.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn read(&self) -> State {
+        read(&self.bucket(), &self.place()).await.expect("readable").expect("something").state
+    }
+}
+
+fn run_of(home: &RemoteHome, state: &State) -> Entry {
+    let run = Run {
+        epoch: home.epoch(),
+        operation: "apply".to_owned(),
+        at: "2026-11-25T12:00:00Z".to_owned(),
+        by: "dev@host".to_owned(),
+        version: "0.1.0".to_owned(),
+        after: state.serial,
+        unknown: std::collections::BTreeMap::new(),
+    };
+    Entry::RunStarted { run }
+}
+
+fn learnt(answer: u64) -> Entry {
+    Entry::Learnt { question: "zones".to_owned(), answer: json!(answer) }
+}
+
+async fn record(home: &mut RemoteHome, state: &mut State, entry: Entry) -> Result<(), HomeError> {
+    state.record(&entry).expect("legal");
+    home.append(&[entry]).await
+}
+
+#[tokio::test]
+async fn a_write_happens_under_its_condition_only() {
+    let account = Account::new().await;
+    let bucket = account.bucket();
+    let put = async |content: &str, condition| {
+        bucket.put("key", content.as_bytes().to_vec(), condition).await.expect("an answer")
+    };
+    let strange = Etag("\"0123456789abcdef0123456789abcdef\"".to_owned());
+    assert_eq!(put("no", Condition::Matches(strange.clone())).await, Put::Refused, "it is absent");
+    let Put::Done(first) = put("one", Condition::Absent).await else { panic!("refused") };
+    assert_eq!(put("no", Condition::Absent).await, Put::Refused);
+    assert_eq!(put("no", Condition::Matches(strange)).await, Put::Refused);
+    let Put::Done(second) = put("two", Condition::Matches(first.clone())).await else {
+        panic!("refused")
+    };
+    assert_eq!(put("no", Condition::Matches(first)).await, Put::Refused);
+    let object = bucket.get("key").await.expect("an answer").expect("an object");
+    assert_eq!((object.bytes.as_slice(), &object.etag), (&b"two"[..], &second));
+    assert!(object.age.expect("dates") < Duration::from_secs(30), "{:?}", object.age);
+    assert_eq!(bucket.get("another").await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_state_lives_in_a_bucket_and_moves_on_with_whoever_holds_it() {
+    let account = Account::versioned().await;
+    let mut requests = Vec::new();
+    let mut before = State::default();
+    for run in 1..=3 {
+        let guard = account.lock(NOW, LEASE).await;
+        let Opened { mut home, mut state, warnings } = RemoteHome::open(&guard).await.unwrap();
+        assert_eq!(warnings, [""; 0]);
+        assert_eq!((guard.epoch(), state.epoch()), (run, run - 1));
+        assert!(run == 1 || state == before);
+        let first = run_of(&home, &state);
+        record(&mut home, &mut state, first).await.unwrap();
+        for answer in [run, run + 10] {
+            record(&mut home, &mut state, learnt(answer)).await.unwrap();
+        }
+        home.close(&state).await.unwrap();
+        guard.release().await.unwrap();
+        requests.push(account.cloud.requests().len());
+        assert_eq!(account.read().await, state);
+        account.cloud.clear_requests();
+        before = state;
+    }
+    assert_eq!(requests, [11, 13, 13], "{:?}", account.cloud.requests());
+}
+
+#[tokio::test]
+async fn the_second_is_told_who_is_first_and_has_it_when_it_is_given_back() {
+    let account = Account::versioned().await;
+    let guard = account.lock(NOW, LEASE).await;
+    let (bucket, place) = (account.bucket(), account.place());
+    let error = RemoteHome::lock(&bucket, &place, "destroy", NOW, LEASE).await.unwrap_err();
+    assert!(error.is_held());
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    let error = break_open(&bucket, &place, "another", true).await.unwrap_err();
+    assert!(error.to_string().contains(&guard.holder().id), "{error}");
+    let waiting = tokio::spawn(async move {
+        let wait = Duration::from_secs(20);
+        RemoteHome::lock(&bucket, &place, "destroy", wait, LEASE).await.map(|guard| guard.epoch())
+    });
+    guard.release().await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_holder_that_is_gone_is_taken_over_and_writes_no_more() {
+    let account = Account::versioned().await;
+    let gone = account.lock(NOW, SHORTEST_LEASE).await;
+    let Opened { home: mut late, state: mut stale, .. } = RemoteHome::open(&gone).await.unwrap();
+    let first = run_of(&late, &stale);
+    record(&mut late, &mut stale, first).await.unwrap();
+    let id = gone.holder().id.clone();
+    drop(gone);
+    let guard = account.lock(3 * SHORTEST_LEASE, LEASE).await;
+    assert_eq!(guard.taken_from().map(|holder| &holder.id), Some(&id));
+    let Opened { mut home, mut state, .. } = RemoteHome::open(&guard).await.unwrap();
+    let first = run_of(&home, &state);
+    record(&mut home, &mut state, first).await.unwrap();
+    let error = record(&mut late, &mut stale, learnt(1)).await.unwrap_err();
+    assert!(matches!(error, HomeError::Fenced { .. }), "{error}");
+    assert_eq!(account.read().await, state);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_no_loss() {
+    let account = Account::versioned().await;
+    let guard = account.lock(NOW, LEASE).await;
+    let Opened { mut home, mut state, .. } = RemoteHome::open(&guard).await.unwrap();
+    let first = run_of(&home, &state);
+    record(&mut home, &mut state, first).await.unwrap();
+    for (answer, (when, kind)) in (1..).zip([("after", "drop"), ("before", "drop")]) {
+        let fault = json!({ "action": "PutObject", "when": when, "kind": kind, "times": 1 });
+        account.cloud.fault(&fault);
+        record(&mut home, &mut state, learnt(answer)).await.unwrap();
+    }
+    let fault = json!({ "action": "PutObject", "kind": "throttle" });
+    account.cloud.fault(&fault);
+    let (cloud, clearing) = (account.cloud.clone(), Duration::from_millis(500));
+    let calm = tokio::spawn(async move {
+        tokio::time::sleep(clearing).await;
+        tokio::task::spawn_blocking(move || cloud.clear_faults()).await
+    });
+    record(&mut home, &mut state, learnt(3)).await.unwrap();
+    calm.await.unwrap().unwrap();
+    assert_eq!(account.read().await, state);
+}
+
+#[tokio::test]
+async fn objects_are_encrypted_as_asked() {
+    let account = Account::versioned().await;
+    let kms = Encryption::Kms("alias/states".to_owned());
+    for (encryption, expected, key) in [
+        (Encryption::S3, ServerSideEncryption::Aes256, None),
+        (kms, ServerSideEncryption::AwsKms, Some("alias/states")),
+    ] {
+        let settings = StateBucketSettings { encryption, ..account.settings() };
+        let bucket = account.bucket_with(settings);
+        let put = bucket.put(expected.as_str(), b"content".to_vec(), Condition::Absent).await;
+        assert!(matches!(put, Ok(Put::Done(_))), "{put:?}");
+        let request = account.s3.head_object().bucket(&account.name).key(expected.as_str());
+        let head = request.send().await.expect("an object");
+        assert_eq!(head.server_side_encryption(), Some(&expected));
+        assert!(key.is_none_or(|key| head.ssekms_key_id().is_some_and(|id| id.contains(key))));
+    }
+}
+
+#[tokio::test]
+async fn keys_are_listed_in_order_whatever_the_pages_and_deleted_together() {
+    let account = Account::versioned().await;
+    let bucket = account.bucket_with(account.settings()).with_pages_of(2);
+    let keys: Vec<_> = (1..=7).map(|first| account.place().group(first)).collect();
+    for key in keys.iter().rev() {
+        bucket.put(key, b"content".to_vec(), Condition::Absent).await.expect("written");
+    }
+    let prefix = account.place().journal();
+    assert_eq!(bucket.list(&prefix, "").await.unwrap(), keys);
+    assert_eq!(bucket.list(&prefix, &keys[2]).await.unwrap(), keys[3..]);
+    assert!(account.cloud.calls("ListObjectsV2") > 5);
+    bucket.delete(keys[..4].to_vec()).await.unwrap();
+    bucket.delete(keys[..4].to_vec()).await.unwrap();
+    assert_eq!(bucket.list(&prefix, "").await.unwrap(), keys[4..]);
+    assert_eq!(account.cloud.calls("DeleteObjects"), 2);
+    assert_eq!(bucket.list("clusters/another/", "").await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_bucket_that_keeps_no_versions_is_warned_of() {
+    for (account, warned) in [(Account::new().await, 1), (Account::versioned().await, 0)] {
+        let guard = account.lock(NOW, LEASE).await;
+        let warnings = RemoteHome::open(&guard).await.unwrap().warnings;
+        assert_eq!(warnings.len(), warned, "{warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.contains("keeps no versions")));
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_named_with_what_makes_it() {
+    let account = Account::new().await;
+    let settings = StateBucketSettings { name: "nobodys".to_owned(), ..account.settings() };
+    let bucket: Arc<dyn Bucket> = Arc::new(account.bucket_with(settings));
+    let place = Layout::new("nobodys", "clusters/prod");
+    let error = read(&bucket, &place).await.unwrap_err();
+    assert_eq!(error.to_string(), "read s3://nobodys/clusters/prod/state.json");
+    assert!(error.hint().unwrap().contains("aws s3 mb s3://nobodys"), "{:?}", error.hint());
+    let error = RemoteHome::lock(&bucket, &place, "apply", NOW, LEASE).await.unwrap_err();
+    assert!(!error.is_held());
+    assert!(error.hint().unwrap().contains("aws s3 mb s3://nobodys"), "{:?}", error.hint());
+}
