@@ -69,7 +69,36 @@ class LocalHome:
         return False
 
 
-HOMES = {home.name: home for home in [LocalHome]}
+class BucketHome:
+    """A state in S3, in the account that the cluster is in.
+
+    Its journal and its lock are objects: each write of them is a call that changes something, so
+    the program is killed there, too. Whoever has died holds the lock until the lease ends.
+    """
+
+    name = "s3"
+    # Its writes must be answered within a sixth of it, also by a test cloud that is busy.
+    LEASE = "20s"
+
+    def bucket(self, desk):
+        return f"states-{desk.infra_id}"
+
+    def arguments(self, desk):
+        waits = ["--lease", self.LEASE, "--lock-timeout", "60s"]
+        return ["--state", f"s3://{self.bucket(desk)}/trial", *waits]
+
+    def prepare(self, desk):
+        place = {"LocationConstraint": desk.account.session.region_name}
+        s3 = desk.account.client("s3")
+        s3.create_bucket(Bucket=self.bucket(desk), CreateBucketConfiguration=place)
+        versions = {"Status": "Enabled"}
+        s3.put_bucket_versioning(Bucket=self.bucket(desk), VersioningConfiguration=versions)
+
+    def is_home(self, identity):
+        return identity.removeprefix("arn:aws:s3:::").startswith("states-")
+
+
+HOMES = {home.name: home for home in [LocalHome, BucketHome]}
 # The cluster makes its own network, or stands in the strangers' among their things.
 SHAPES = ("own", "brought")
 
