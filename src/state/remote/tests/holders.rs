@@ -247,7 +247,7 @@ async fn a_lock_is_taken_away_once_though_the_answer_is_lost_or_it_is_renewed_me
     break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
     let second = Engine::start(&bucket).await;
     process.plan("PutObject", "lock.json", Mishap::Busy);
-    sleep(LEASE / 4 - Duration::from_millis(120)).await;
+    sleep(LEASE / 4 - Duration::from_millis(160)).await;
     let id = &second.guard.holder().id;
     break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
     assert_eq!(process.requests()["PutObject"], 2 + 3, "busy, renewed meanwhile, done");
