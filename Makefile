@@ -10,7 +10,7 @@ TARGET = $$(cargo metadata --format-version 1 --no-deps | \
 help:
 	@echo 'make demo          plan, apply, change and destroy two clusters in a test cloud on this machine'
 	@echo 'make test          all tests'
-	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (ten minutes)'
+	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (half an hour)'
 	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls? (five minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make build         the program: target/debug/groundplan'
@@ -28,7 +28,7 @@ demo: need-cargo need-python
 test: need-cargo need-python
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test
 
-# CRASH='--every 10' takes a sample, CRASH=--help says what else there is.
+# CRASH='--every 10' takes a sample, CRASH='--homes local' half of it, and CRASH=--help says what else.
 crash-matrix: need-cargo need-python
 	cargo build --quiet --bin groundplan
 	@tests/cloud/play tests/cloud/trials/crash_matrix.py "$(TARGET)/debug/groundplan" $(CRASH)
