@@ -8,6 +8,9 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
@@ -30,6 +33,8 @@ use super::hints::UNREACHABLE;
 use crate::provider::{Class, ProviderError, Reply};
 use crate::state::remote::bucket::{Bucket, Condition, Etag, Object, Put};
 
+/// Where to ask for a bucket of which nobody says where it is: S3 says so there.
+const ANYWHERE: &str = "us-east-1";
 /// How many objects one call deletes at most, as S3 has it.
 const DELETED_AT_ONCE: usize = 1000;
 
@@ -48,8 +53,8 @@ pub enum Encryption {
 pub struct StateBucketSettings {
     /// Its name.
     pub name: String,
-    /// The region it is thought to be in; where it is in another, that is found out.
-    pub region: String,
+    /// The region it is thought to be in, if any; where it is in another, that is found out.
+    pub region: Option<String>,
     /// Where S3 is, if not where AWS has it; beats every environment variable.
     pub endpoint: Option<String>,
     /// How its objects are encrypted.
@@ -76,13 +81,19 @@ impl StateBucket {
     /// A bucket reached with the credentials, profile, proxy and endpoints that every AWS tool would
     /// use. Asks nobody yet.
     pub async fn connect(settings: StateBucketSettings) -> Self {
-        let config = defaults(Region::new(settings.region.clone())).await.load().await;
+        let region = match &settings.region {
+            Some(region) => Region::new(region.clone()),
+            None => usual_region().await,
+        };
+        let config = defaults(region).await.load().await;
         Self::new(config, settings)
     }
 
     /// A bucket reached with the credentials and endpoint of a configuration made elsewhere.
     pub fn new(config: SdkConfig, settings: StateBucketSettings) -> Self {
-        let region = settings.region.clone();
+        let named = settings.region.clone();
+        let of_config = || config.region().map(ToString::to_string);
+        let region = named.or_else(of_config).unwrap_or_else(|| ANYWHERE.to_owned());
         let client = client_in(&config, &settings, &region);
         Self { config, settings, here: Mutex::new(Here { region, client }), page: None }
     }
@@ -350,6 +361,16 @@ enum Refusal {
     Absent,
 }
 
+/// The environment's or the profile's. Not the instance's own: on other machines, asking takes long.
+async fn usual_region() -> Region {
+    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new())
+        .or_else(ANYWHERE)
+        .region()
+        .await
+        .unwrap_or_else(|| Region::new(ANYWHERE))
+}
+
 fn client_in(config: &SdkConfig, settings: &StateBucketSettings, region: &str) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
@@ -420,11 +441,8 @@ mod tests {
 
     fn bucket(script: impl IntoIterator<Item = Script>) -> (StateBucket, Scripted) {
         let (config, sent) = scripted_config(script);
-        let settings = StateBucketSettings {
-            name: "acme".to_owned(),
-            region: "us-west-2".to_owned(),
-            ..StateBucketSettings::default()
-        };
+        let settings =
+            StateBucketSettings { name: "acme".to_owned(), ..StateBucketSettings::default() };
         (StateBucket::new(config, settings), sent)
     }
 
@@ -546,7 +564,6 @@ mod tests {
         let (config, _) = scripted_config([refused(403, "AccessDenied")]);
         let settings = StateBucketSettings {
             name: "acme".to_owned(),
-            region: "us-west-2".to_owned(),
             encryption: Encryption::Kms("alias/states".to_owned()),
             ..StateBucketSettings::default()
         };
