@@ -97,8 +97,13 @@ pub(super) async fn walk(
 /// Why the walk ended although there was more to do.
 fn unwritten(error: &HomeError) -> Diagnostic {
     let hint = error.hint().unwrap_or_else(|| {
-        "nothing that was not written down was done: make room, and run the same command again"
-            .to_owned()
+        let first = match error {
+            HomeError::Unwritable { .. } => "make room",
+            _ => "when the home of the state answers again",
+        };
+        format!(
+            "nothing that was not written down was done: {first}, and run the same command again"
+        )
     });
     Diagnostic::could_not("write the journal", error).with_hint(hint)
 }

@@ -406,7 +406,9 @@ impl Group {
                 if !progress.unsure {
                     progress.handed_over = progress.serial;
                 }
-                Err(not_written("write", &held.place, &self.write.key, unwritten))
+                let error = not_written("write", &held.place, &self.write.key, unwritten);
+                // Whoever has slept through its lease has also slept through the answer.
+                Err(held.pass().err().unwrap_or(error))
             }
         }
     }

@@ -1,0 +1,236 @@
+//! States in S3, in whole runs: who holds one, who takes it over, and what is in the bucket.
+
+use std::process::{Child, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Desk, PULL_SECRET, SSH_KEY};
+
+/// Longer than anything here takes, so that a test that hangs ends.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The shortest that is allowed.
+const LEASE: &str = "4s";
+
+/// A desk whose state is in a bucket of its account.
+struct Team {
+    desk: Desk,
+    bucket: String,
+    s3: aws_sdk_s3::Client,
+}
+
+impl Team {
+    async fn new() -> Self {
+        let desk = Desk::new();
+        let bucket = format!("states-{}", desk.cloud.account());
+        let config = aws_sdk_s3::config::Builder::from(&desk.cloud.sdk_config());
+        let s3 = aws_sdk_s3::Client::from_conf(config.force_path_style(true).build());
+        let here = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+            .location_constraint(desk.cloud.region().into());
+        let create = s3.create_bucket().bucket(&bucket).create_bucket_configuration(here.build());
+        create.send().await.expect("a bucket");
+        desk.cloud.clear_requests();
+        Self { desk, bucket, s3 }
+    }
+
+    fn home(&self) -> String {
+        format!("s3://{}/clusters", self.bucket)
+    }
+
+    /// The words of a command, and where the state is.
+    fn words<'a>(words: &[&'a str], home: &'a str) -> Vec<&'a str> {
+        [words, &["--state", home, "--lease", LEASE]].concat()
+    }
+
+    fn expect(&self, code: i32, words: &[&str]) -> super::Ran {
+        self.desk.expect(code, &Self::words(words, &self.home()))
+    }
+
+    /// An apply that has asked for its machines, whose answers take so long.
+    fn applying(&self, seconds: f64) -> Child {
+        self.desk.cloud.latency(&json!({"RunInstances": seconds}));
+        let home = self.home();
+        let child = self.desk.start(&Self::words(&["apply", "--auto-approve"], &home));
+        until("machines are asked for", || self.desk.cloud.calls("RunInstances") > 0);
+        child
+    }
+
+    async fn object(&self, name: &str) -> Option<Vec<u8>> {
+        let key = format!("clusters/demo/{name}");
+        let found = self.s3.get_object().bucket(&self.bucket).key(key).send().await.ok()?;
+        Some(found.body.collect().await.expect("a body").into_bytes().to_vec())
+    }
+
+    async fn lock(&self) -> Value {
+        serde_json::from_slice(&self.object("lock.json").await.expect("a lock")).expect("JSON")
+    }
+
+    /// The lock as it would be if its holder were another one.
+    async fn pretend(&self, change: impl FnOnce(&mut Value)) {
+        let mut lock = self.lock().await;
+        change(&mut lock["holder"]);
+        let text = serde_json::to_vec(&lock).expect("JSON");
+        let put = self.s3.put_object().bucket(&self.bucket).key("clusters/demo/lock.json");
+        put.body(text.into()).send().await.expect("written");
+    }
+
+    fn machines(&self) -> usize {
+        self.desk.cloud.ids()["instance"].as_array().map_or(0, Vec::len)
+    }
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn signal(child: &Child, which: &str) {
+    let sent = std::process::Command::new("kill").args([which, &child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+}
+
+fn end(child: Child) -> Output {
+    child.wait_with_output().expect("it ends")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_lives_and_ends_with_its_state_in_s3() {
+    let team = Team::new().await;
+    team.expect(0, &["apply", "--auto-approve"]);
+    team.expect(0, &["plan", "--detailed-exitcode"]);
+    let shown = team.expect(0, &["show"]);
+    assert!(shown.out.contains("instance.master-0"), "{}", shown.out);
+    assert_eq!(team.lock().await["holder"], Value::Null, "nobody need wait");
+    assert!(!team.desk.path("state").exists(), "nothing is kept here");
+    team.expect(0, &["destroy", "--auto-approve"]);
+    let again = team.expect(0, &["destroy", "--auto-approve"]);
+    assert!(again.out.contains("0 destroyed"), "{}", again.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_the_bucket() {
+    let team = Team::new().await;
+    team.expect(0, &["apply", "--auto-approve"]);
+    let listed = team.s3.list_objects_v2().bucket(&team.bucket).send().await.expect("a list");
+    assert!(listed.contents().len() > 5, "{listed:?}");
+    for object in listed.contents() {
+        let name = object.key().and_then(|key| key.strip_prefix("clusters/demo/"));
+        let text = team.object(name.expect("ours")).await.expect("an object");
+        let text = String::from_utf8(text).expect("text");
+        assert!(!text.contains(PULL_SECRET) && !text.contains(SSH_KEY), "{name:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_it_is_named_and_is_not_taken_away_by_a_wrong_id() {
+    let team = Team::new().await;
+    let mut child = team.applying(8.0);
+    let held = team.expect(4, &["plan"]);
+    let holder = team.lock().await["holder"].clone();
+    for part in ["id", "host", "user", "operation"] {
+        let part = holder[part].as_str().expect("text");
+        assert!(held.err.contains(part), "{part} is not in {}", held.err);
+    }
+    let wrong = team.expect(7, &["unlock", "another-id"]);
+    assert!(wrong.err.contains(holder["id"].as_str().unwrap()), "{}", wrong.err);
+    let alive = team.expect(7, &["unlock", holder["id"].as_str().unwrap()]);
+    assert!(alive.err.contains("kill") || alive.err.contains("end"), "{}", alive.err);
+    team.desk.cloud.latency(&json!({}));
+    let waited = team.expect(0, &["plan", "--lock-timeout", "60s"]);
+    assert!(waited.err.contains("waiting up to"), "{}", waited.err);
+    assert!(child.wait().expect("it ends").success());
+}
+
+/// L1.
+#[tokio::test(flavor = "multi_thread")]
+async fn l1_what_a_killed_run_of_this_host_held_is_taken_over_at_once() {
+    let team = Team::new().await;
+    let mut child = team.applying(30.0);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("it ends");
+    team.desk.cloud.latency(&json!({}));
+    let epoch = team.lock().await["epoch"].as_u64();
+    let began = Instant::now();
+    let again = team.expect(0, &["apply", "--auto-approve"]);
+    assert!(!again.err.contains("waiting"), "{}", again.err);
+    assert!(began.elapsed() < PATIENCE);
+    assert_eq!(team.lock().await["epoch"].as_u64(), epoch.map(|epoch| epoch + 1));
+    team.expect(0, &["plan", "--detailed-exitcode"]);
+    assert_eq!(team.machines(), 2, "none is there twice");
+}
+
+/// L2.
+#[tokio::test(flavor = "multi_thread")]
+async fn l2_what_a_host_that_is_gone_held_is_taken_over_when_its_lease_has_run_out() {
+    let team = Team::new().await;
+    let mut child = team.applying(30.0);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("it ends");
+    team.desk.cloud.latency(&json!({}));
+    team.pretend(|holder| holder["host"] = "gone.example.com".into()).await;
+    let epoch = team.lock().await["epoch"].as_u64();
+    let held = team.expect(4, &["apply", "--auto-approve"]);
+    assert!(held.err.contains("gone.example.com"), "{}", held.err);
+    team.expect(0, &["apply", "--auto-approve", "--lock-timeout", "60s"]);
+    assert_eq!(team.lock().await["epoch"].as_u64(), epoch.map(|epoch| epoch + 1));
+    team.expect(0, &["plan", "--detailed-exitcode"]);
+    assert_eq!(team.machines(), 2, "none is there twice");
+}
+
+/// L3.
+#[tokio::test(flavor = "multi_thread")]
+async fn l3_a_paused_run_that_was_taken_over_sends_nothing_when_it_wakes_up() {
+    let team = Team::new().await;
+    let child = team.applying(3.0);
+    signal(&child, "-STOP");
+    team.desk.cloud.latency(&json!({}));
+    team.expect(0, &["apply", "--auto-approve", "--lock-timeout", "60s"]);
+    let built = team.desk.cloud.inventory();
+    team.desk.cloud.clear_requests();
+    signal(&child, "-CONT");
+    let woken = end(child);
+    let err = String::from_utf8_lossy(&woken.stderr);
+    assert_eq!(woken.status.code(), Some(4), "{err}");
+    assert!(err.contains("lock"), "{err}");
+    let sent: Vec<_> = team
+        .desk
+        .cloud
+        .requests()
+        .into_iter()
+        .filter(|call| call["mutating"] == true && call["service"] != "s3")
+        .collect();
+    assert!(sent.is_empty(), "{sent:?}");
+    assert_eq!(team.desk.cloud.inventory(), built);
+    team.expect(0, &["plan", "--detailed-exitcode"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_moves_between_a_folder_and_a_bucket_and_back() {
+    let team = Team::new().await;
+    let desk = &team.desk;
+    let home = team.home();
+    desk.apply();
+    let state = |words: &[&str]| desk.expect(0, words).out;
+    let before = state(&["state", "pull"]);
+    desk.expect(0, &["state", "migrate", "--to", &home]);
+    assert_eq!(state(&["state", "pull", "--state", &home]), before);
+    let left = desk.expect(1, &["plan"]);
+    assert!(left.err.contains(&home), "{}", left.err);
+    desk.expect(0, &["plan", "--detailed-exitcode", "--state", &home]);
+    desk.expect(0, &["state", "migrate", "--state", &home, "--to", "state"]);
+    let left = desk.expect(1, &["plan", "--state", &home]);
+    assert!(left.err.contains("it was moved to"), "{}", left.err);
+    assert_eq!(state(&["state", "pull"]), before);
+    desk.expect(0, &["destroy", "--auto-approve"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_nobody_made_is_an_error_that_says_how_to_make_it() {
+    let desk = Desk::new();
+    let ran = desk.expect(1, &["plan", "--state", "s3://nobody-made-this/clusters"]);
+    assert!(ran.err.contains("NoSuchBucket"), "{}", ran.err);
+    assert!(ran.err.contains("aws s3 mb s3://nobody-made-this"), "{}", ran.err);
+}
