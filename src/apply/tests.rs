@@ -486,9 +486,9 @@ async fn nothing_leaves_before_it_is_on_disk() {
     assert_eq!(lab.cloud.calls(), ["create node.a"], "the second announcement found no room");
 }
 
-/// A9: the token of an unanswered launch has made a machine that somebody has terminated since.
+/// The token of an unanswered launch has made a machine that somebody has terminated since.
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_used_up_begins_a_new_life() {
+async fn a9_a_token_that_is_used_up_begins_a_new_life() {
     let graph = graph(&[("machine.a", json!({}), &[])]);
     let mut lab = Lab::default();
     lab.apply(&graph).await;

@@ -15,7 +15,7 @@ const PLACES: usize = 4;
 const WHENS: [&str; 2] = ["before", "after"];
 
 #[test]
-fn killed_anywhere_and_run_again_it_ends_the_same() {
+fn k1_and_k9_killed_anywhere_and_run_again_it_ends_the_same() {
     // A cloud of its own: this many runs at once would slow down whoever shares it.
     let cloud = Cloud::start();
     let undisturbed = Undisturbed::measured_on(&Desk::on(cloud.another_account()));

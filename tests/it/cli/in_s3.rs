@@ -144,7 +144,6 @@ async fn who_holds_it_is_named_and_is_not_taken_away_by_a_wrong_id() {
     assert!(child.wait().expect("it ends").success());
 }
 
-/// L1.
 #[tokio::test(flavor = "multi_thread")]
 async fn l1_what_a_killed_run_of_this_host_held_is_taken_over_at_once() {
     let team = Team::new().await;
@@ -162,7 +161,6 @@ async fn l1_what_a_killed_run_of_this_host_held_is_taken_over_at_once() {
     assert_eq!(team.machines(), 2, "none is there twice");
 }
 
-/// L2.
 #[tokio::test(flavor = "multi_thread")]
 async fn l2_what_a_host_that_is_gone_held_is_taken_over_when_its_lease_has_run_out() {
     let team = Team::new().await;
@@ -180,7 +178,6 @@ async fn l2_what_a_host_that_is_gone_held_is_taken_over_when_its_lease_has_run_o
     assert_eq!(team.machines(), 2, "none is there twice");
 }
 
-/// L3.
 #[tokio::test(flavor = "multi_thread")]
 async fn l3_a_paused_run_that_was_taken_over_sends_nothing_when_it_wakes_up() {
     let team = Team::new().await;

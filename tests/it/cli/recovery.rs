@@ -266,6 +266,35 @@ fn a8_another_type_after_a_lack_of_capacity_is_another_request() {
     assert!(before.is_disjoint(&after), "{before:?} {after:?}");
 }
 
+/// Killed while its machines are launched; before it is run again, somebody terminates them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a9_a_token_whose_machine_was_terminated_begins_a_new_life() {
+    let desk = Desk::new();
+    desk.cloud.latency(&json!({"RunInstances": 1.0}));
+    let mut child = desk.start(APPLY);
+    until("both machines are asked for", || desk.cloud.calls("RunInstances") == 2);
+    signal(&child, "-KILL");
+    assert_eq!(end(&mut child), None);
+    desk.cloud.latency(&json!({}));
+    let machines = || -> Vec<String> {
+        let ids = desk.cloud.ids();
+        let ids = ids["instance"].as_array().cloned().unwrap_or_default();
+        ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    until("both are launched all the same", || machines().len() == 2);
+    let terminated = desk.ec2().terminate_instances().set_instance_ids(Some(machines())).send();
+    terminated.await.expect("terminated");
+    let before = tokens_of_machines(&desk);
+    desk.cloud.clear_requests();
+    desk.apply();
+    let refused: BTreeSet<_> = tokens_of_machines(&desk).intersection(&before).cloned().collect();
+    assert_eq!(refused, before, "the old tokens were tried");
+    assert_eq!(tokens_of_machines(&desk).len(), 4, "and two new ones made two machines");
+    let running = desk.tokens().await;
+    assert_eq!(running.len(), 2, "{running:?}");
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+}
+
 fn tokens_of_machines(desk: &Desk) -> BTreeSet<String> {
     let requests = desk.cloud.requests();
     let launches = requests.iter().filter(|call| call["action"] == "RunInstances");
