@@ -8,7 +8,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
@@ -33,6 +33,8 @@ use super::hints::UNREACHABLE;
 use crate::provider::{Class, ProviderError, Reply};
 use crate::state::remote::bucket::{Bucket, Condition, Etag, Object, Put};
 
+/// Where to ask for a bucket of which nobody says where it is: S3 says so there.
+const ANYWHERE: &str = "us-east-1";
 /// How many objects one call deletes at most, as S3 has it.
 const DELETED_AT_ONCE: usize = 1000;
 
@@ -51,9 +53,8 @@ pub enum Encryption {
 pub struct StateBucketSettings {
     /// Its name.
     pub name: String,
-    /// The region it is thought to be in; where it is in another, that is found out. Empty is the one
-    /// of the environment or the profile.
-    pub region: String,
+    /// The region it is thought to be in, if any; where it is in another, that is found out.
+    pub region: Option<String>,
     /// Where S3 is, if not where AWS has it; beats every environment variable.
     pub endpoint: Option<String>,
     /// How its objects are encrypted.
@@ -69,15 +70,6 @@ pub struct StateBucket {
     page: Option<i32>,
 }
 
-/// The region that the environment or the profile names. Without one any will do: S3 says where a
-/// bucket is.
-async fn usual_region() -> String {
-    let environment = EnvironmentVariableRegionProvider::new();
-    let profile = ProfileFileRegionProvider::new();
-    let chain = RegionProviderChain::first_try(environment).or_else(profile);
-    chain.region().await.map_or_else(|| "us-east-1".to_owned(), |region| region.to_string())
-}
-
 /// The client for the region that the bucket is in, as far as we have been told.
 #[derive(Clone, Debug)]
 struct Here {
@@ -88,17 +80,20 @@ struct Here {
 impl StateBucket {
     /// A bucket reached with the credentials, profile, proxy and endpoints that every AWS tool would
     /// use. Asks nobody yet.
-    pub async fn connect(mut settings: StateBucketSettings) -> Self {
-        if settings.region.is_empty() {
-            settings.region = usual_region().await;
-        }
-        let config = defaults(Region::new(settings.region.clone())).await.load().await;
+    pub async fn connect(settings: StateBucketSettings) -> Self {
+        let region = match &settings.region {
+            Some(region) => Region::new(region.clone()),
+            None => usual_region().await,
+        };
+        let config = defaults(region).await.load().await;
         Self::new(config, settings)
     }
 
     /// A bucket reached with the credentials and endpoint of a configuration made elsewhere.
     pub fn new(config: SdkConfig, settings: StateBucketSettings) -> Self {
-        let region = settings.region.clone();
+        let named = settings.region.clone();
+        let of_config = || config.region().map(ToString::to_string);
+        let region = named.or_else(of_config).unwrap_or_else(|| ANYWHERE.to_owned());
         let client = client_in(&config, &settings, &region);
         Self { config, settings, here: Mutex::new(Here { region, client }), page: None }
     }
@@ -366,6 +361,16 @@ enum Refusal {
     Absent,
 }
 
+/// The environment's or the profile's. Not the instance's own: on other machines, asking takes long.
+async fn usual_region() -> Region {
+    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new())
+        .or_else(ANYWHERE)
+        .region()
+        .await
+        .unwrap_or_else(|| Region::new(ANYWHERE))
+}
+
 fn client_in(config: &SdkConfig, settings: &StateBucketSettings, region: &str) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
@@ -436,11 +441,8 @@ mod tests {
 
     fn bucket(script: impl IntoIterator<Item = Script>) -> (StateBucket, Scripted) {
         let (config, sent) = scripted_config(script);
-        let settings = StateBucketSettings {
-            name: "acme".to_owned(),
-            region: "us-west-2".to_owned(),
-            ..StateBucketSettings::default()
-        };
+        let settings =
+            StateBucketSettings { name: "acme".to_owned(), ..StateBucketSettings::default() };
         (StateBucket::new(config, settings), sent)
     }
 
@@ -562,7 +564,6 @@ mod tests {
         let (config, _) = scripted_config([refused(403, "AccessDenied")]);
         let settings = StateBucketSettings {
             name: "acme".to_owned(),
-            region: "us-west-2".to_owned(),
             encryption: Encryption::Kms("alias/states".to_owned()),
             ..StateBucketSettings::default()
         };

@@ -97,7 +97,7 @@ pub(super) async fn walk(
 /// Why the walk ended although there was more to do.
 fn unwritten(error: &HomeError) -> Diagnostic {
     let hint = error.hint().unwrap_or_else(|| {
-        "nothing that was not written down was done: mend it and run the same command again"
+        "nothing that was not written down was done: make room, and run the same command again"
             .to_owned()
     });
     Diagnostic::could_not("write the journal", error).with_hint(hint)

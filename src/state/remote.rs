@@ -13,7 +13,9 @@
 //! with a record of its own at just that place: so a holder that was taken over and comes back, or
 //! whose last write arrives late, finds its place taken, however its clock runs. To keep it so, a
 //! compaction deletes what the snapshot before knows, but never the first object of one of the last
-//! [`RUNS`](super::RUNS) runs: those are the places where holders that are gone would write.
+//! [`RUNS`](super::RUNS) runs: those are the places where holders that are gone would write. Only a
+//! holder that has not written yet may find another's place emptied; so each looks, after its first
+//! record, whether anything comes after it.
 //!
 //! - [`bucket`]: what a bucket must be able to do; [`layout`]: which objects there are.
 //! - [`lease`]: the lock, its guard and its fence.
@@ -42,7 +44,7 @@ pub use self::layout::Layout;
 use self::lease::{Held, not_written, patience};
 pub use self::lease::{LEASE, RemoteGuard, SHORTEST_LEASE};
 use self::load::{Loaded, Stored, load, restore_hint};
-use self::surely::{Write, Wrote};
+use self::surely::{Unwritten, Write, Wrote, asked};
 use super::error::HomeError;
 use super::fence::Fence;
 use super::home::Written;
@@ -328,6 +330,7 @@ impl RemoteHome {
             progress: Arc::clone(&self.progress),
             write: Write { key, bytes, condition: Condition::Absent },
             last: progress.handed_over,
+            begins: !progress.begun,
         }))
     }
 
@@ -370,15 +373,17 @@ struct Group {
     write: Write,
     /// Its last record.
     last: u64,
+    /// Whether it is the first of its holder.
+    begins: bool,
 }
 
 impl Group {
     async fn append(self) -> Result<(), HomeError> {
         let (held, size) = (&self.held, self.write.bytes.len() as u64);
-        let wrote = self.write.make(&*held.bucket, &held.fence(), patience(held.lease)).await;
+        let in_place = self.put_in_place().await;
         let mut progress = locked(&self.progress);
-        match wrote {
-            Ok(Wrote::Done(_)) => {
+        match in_place {
+            Ok(true) => {
                 held.has_recorded(self.last);
                 progress.serial = self.last;
                 progress.begun = true;
@@ -388,13 +393,13 @@ impl Group {
                 progress.puts += 1;
                 Ok(())
             }
-            Ok(Wrote::Taken(_)) => {
+            Ok(false) => {
                 progress.unsure = true;
-                let first = progress.serial + 1;
-                if progress.begun {
-                    return Err(held.lose(&format!("somebody else has written record {first}")));
+                if self.begins {
+                    return Err(HomeError::Changed { path: held.place.address(&self.write.key) });
                 }
-                Err(HomeError::Changed { path: held.place.address(&self.write.key) })
+                let first = progress.serial + 1;
+                Err(held.lose(&format!("somebody else has written record {first}")))
             }
             Err(unwritten) => {
                 progress.unsure = unwritten.perhaps();
@@ -404,6 +409,26 @@ impl Group {
                 Err(not_written("write", &held.place, &self.write.key, unwritten))
             }
         }
+    }
+
+    /// Whether it is now the end of the journal.
+    async fn put_in_place(&self) -> Result<bool, Unwritten> {
+        let held = &self.held;
+        match self.write.make(&*held.bucket, &held.fence(), patience(held.lease)).await? {
+            Wrote::Done(_) if self.begins => self.nothing_is_after_it().await,
+            Wrote::Done(_) => Ok(true),
+            Wrote::Taken(_) => Ok(false),
+        }
+    }
+
+    /// Somebody may have written at a holder's place before it began, and a compaction have taken that
+    /// away again: not everything is the first object of a run. What came after it is still there.
+    async fn nothing_is_after_it(&self) -> Result<bool, Unwritten> {
+        let (bucket, journal) = (&self.held.bucket, self.held.place.journal());
+        let list = || bucket.list(&journal, &self.write.key);
+        let after = asked(patience(self.held.lease), "ListObjectsV2", list).await;
+        let after = after.map_err(|error| Unwritten::Failed { error, perhaps: true })?;
+        Ok(!after.iter().any(|key| self.held.place.first_of(key).is_some()))
     }
 }
 

@@ -240,3 +240,24 @@ async fn what_the_bucket_says_is_passed_on() {
     let HomeError::Bucket { source, .. } = error else { panic!("{error}") };
     assert!(source.is(&["AccessDenied"]), "{source}");
 }
+
+/// As somebody may have brought it here who moved in with an older program's files.
+#[tokio::test(start_paused = true)]
+async fn a_state_of_an_older_major_becomes_one_of_ours() {
+    let before = |name: &str| {
+        let folder = "src/state/migrate/fixtures/v1/both/before";
+        std::fs::read(format!("{}/{folder}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let bucket = FakeBucket::default();
+    bucket.plant(&place().snapshot(), before("state.json"));
+    bucket.plant(&place().group(17), before("journal"));
+    let was = seen(&bucket).await;
+    assert_eq!(was.format, FORMAT);
+    let mut engine = Engine::start(&bucket).await;
+    engine.record(&[create("late", 9)]).await.unwrap();
+    assert_eq!(engine.state.serial, was.serial + 2);
+    assert_eq!(seen(&bucket).await, engine.state);
+    engine.compact().await.unwrap();
+    assert_eq!(seen(&bucket).await, engine.state);
+    assert_eq!(bucket.objects()[&place().backup()], before("state.json"), "it is kept as it was");
+}

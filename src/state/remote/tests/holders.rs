@@ -180,6 +180,42 @@ async fn a_write_that_arrives_before_the_first_of_the_next_holder_is_kept_and_th
     assert_eq!(Engine::start(&bucket).await.state.serial, 3);
 }
 
+/// What stands at the place of a holder that has not begun may be a late write of the one before, and
+/// no first of a run: a compaction takes it away, and the place is free.
+#[tokio::test(start_paused = true)]
+async fn who_begins_at_a_place_that_a_compaction_has_emptied_is_told_so() {
+    let bucket = FakeBucket::default();
+    let take_away = async |guard: &RemoteGuard| {
+        let (somebody, id) = (way(&bucket.process()), &guard.holder().id);
+        break_open(&somebody, &place(), id, true).await.unwrap();
+    };
+    let mut first = Engine::start(&bucket).await;
+    first.compact().await.unwrap();
+    first.process.plan("PutObject", "journal/", Mishap::Late(Duration::from_secs(3)));
+    drop(first.home.append(&[create("base", 1)]));
+    sleep(Duration::from_millis(5)).await;
+    first.process.kill();
+    take_away(&first.guard).await;
+    let mut second = Engine::open(&bucket).await;
+    assert_eq!(second.state.serial, 1);
+    take_away(&second.guard).await;
+    sleep(Duration::from_secs(3)).await;
+    let mut third = Engine::start(&bucket).await;
+    assert_eq!(third.state.serial, 3);
+    for entry in [created("base", Status::Created), create("a", 1)] {
+        third.compact().await.unwrap();
+        third.record(&[entry]).await.unwrap();
+    }
+    third.compact().await.unwrap();
+    assert!(!journal_of(&bucket).contains_key(&2), "it is not empty, so this shows nothing");
+    second.home.fence().pass().expect("its clock says that it still has the lock");
+    let error = second.begin().await.unwrap_err();
+    assert!(matches!(error, HomeError::Changed { .. }), "{error}");
+    let error = second.home.append(&[create("b", 1)]).await.unwrap_err();
+    assert!(matches!(error, HomeError::Unsure { .. }), "{error}");
+    assert_eq!(seen(&bucket).await, third.state);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_was_taken_over_before_it_read_anything_does_not_begin() {
     let bucket = FakeBucket::default();
@@ -246,11 +282,16 @@ async fn a_lock_is_taken_away_once_though_the_answer_is_lost_or_it_is_renewed_me
     process.plan("PutObject", "lock.json", Mishap::LostAnswer);
     break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
     let second = Engine::start(&bucket).await;
-    process.plan("PutObject", "lock.json", Mishap::Busy);
-    sleep(LEASE / 4 - Duration::from_millis(160)).await;
-    let id = &second.guard.holder().id;
-    break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
-    assert_eq!(process.requests()["PutObject"], 2 + 3, "busy, renewed meanwhile, done");
+    let id = second.guard.holder().id.clone();
+    let (somebody, moment) = (way(&process), Duration::from_secs(1));
+    sleep(LEASE / 4 - moment).await;
+    let breaking = tokio::spawn(async move { break_open(&somebody, &place(), &id, true).await });
+    sleep(Duration::from_millis(15)).await; // it has looked, and is on its way back
+    process.stop();
+    sleep(2 * moment).await;
+    process.resume();
+    breaking.await.unwrap().unwrap().unwrap();
+    assert_eq!(process.requests()["PutObject"], 2 + 2, "renewed meanwhile, done");
 }
 
 #[tokio::test(start_paused = true)]
