@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clouds import Account, Cloud
-from desks import HOMES, SHAPES, Desk
+from desks import HOMES, SHAPES, Desk, end_running, end_when_told
 
 OPERATIONS = ("apply", "destroy")
 WHENS = ("before", "after")
@@ -323,6 +323,7 @@ def names(known):
 
 def main():
     options = arguments()
+    end_when_told()
     began = time.monotonic()
     program = str(Path(options.program).resolve())
     more = [Cloud() for _ in range(options.clouds - 1)]
@@ -340,6 +341,7 @@ def main():
             some, changing[home, shape] = matrix(desks, options)
             trials += some
     finally:
+        end_running()
         for cloud in more:
             cloud.end()
     tell(trials, changing)

@@ -4,7 +4,10 @@ import hashlib
 import json
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -104,6 +107,22 @@ HOMES = {home.name: home for home in [LocalHome, BucketHome]}
 SHAPES = ("own", "brought")
 
 
+# Whom to end when a trial is told to end: its threads end with it, and end nobody.
+RUNNING = set()
+ENDING = threading.Event()
+
+
+def end_when_told():
+    """A SIGTERM is an exit like any other, with all that is to be done at one."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def end_running():
+    ENDING.set()
+    for child in list(RUNNING):
+        child.kill()
+
+
 class Desk:
     def __init__(self, program, account, folder, home, shape="own"):
         self.program, self.account, self.home, self.shape = program, account, home, shape
@@ -159,6 +178,8 @@ class Desk:
 
     def run(self, *words, kill=None):
         """Runs it to its end, or to its k-th mutating call."""
+        if ENDING.is_set():
+            raise SystemExit("told to end")
         # The shell waits until the kill knows its pid, and is then replaced by the program.
         child = subprocess.Popen(
             ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh", *self.command(*words)],
@@ -169,6 +190,7 @@ class Desk:
             stderr=subprocess.PIPE,
             text=True,
         )
+        RUNNING.add(child)
         try:
             self.account.post("requests/clear")
             if kill:
@@ -181,6 +203,7 @@ class Desk:
         finally:
             child.kill()  # whatever happened to us in between
             child.wait()
+            RUNNING.discard(child)
         self.account.post("faults/clear")
         return Ran(child.returncode, out, err, self.account.get("requests"))
 

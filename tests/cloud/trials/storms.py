@@ -18,7 +18,7 @@ from pathlib import Path
 
 from clouds import Account
 from crash_matrix import differences, names, said
-from desks import HOMES, Desk
+from desks import HOMES, Desk, end_running, end_when_told
 
 BAR = 1.5
 # Until they are cleared.
@@ -155,6 +155,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=8, metavar="J", help="runs at a time")
     options = parser.parse_args()
     program, scratch = str(Path(options.program).resolve()), Path(options.scratch)
+    end_when_told()
     began = time.monotonic()
 
     def weather(number, storm):
@@ -164,8 +165,12 @@ def main():
 
     # The longest first, so that nobody is left waiting for one of them.
     storms = sorted(options.storms * options.times, key=lambda storm: storm != "silence")
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as at_once:
+    at_once = concurrent.futures.ThreadPoolExecutor(options.jobs)
+    try:
         came = list(zip(storms, at_once.map(weather, range(len(storms)), storms)))
+    finally:
+        at_once.shutdown(wait=False, cancel_futures=True)
+        end_running()
     rows = []
     for storm in options.storms:
         here = [runs for where, runs in came if where == storm]
