@@ -31,12 +31,15 @@ impl RemoteHome {
         self.lineage.clone_from(&state.lineage);
         self.format = state.format;
         self.replace_by(state).await?;
-        let mut progress = self.progress();
-        (progress.serial, progress.handed_over, progress.begun) =
-            (state.serial, state.serial, false);
-        drop(progress);
+        self.goes_on_from(state.serial);
         self.held.has_recorded(state.serial);
         self.held.outrun(state.epoch()).await
+    }
+
+    /// What follows is another run's.
+    fn goes_on_from(&self, serial: u64) {
+        let mut progress = self.progress();
+        (progress.serial, progress.handed_over, progress.begun) = (serial, serial, false);
     }
 
     /// Takes the place where a holder that was taken over would write next, as the first entry of a
