@@ -120,6 +120,10 @@ pub enum Class {
     Spent,
 }
 
+/// Our code for: the lock of the state is lost, so this call has not left.
+pub const FENCED: &str = "Fenced";
+/// Our code for: a stop was asked for, so this call has not left.
+pub const STOPPED: &str = "Stopped";
 /// Our code for: what has this name was not made by this creation.
 pub const NOT_OURS: &str = "NotOurs";
 

@@ -12,7 +12,7 @@ use super::walk::{Answer, Reply, Task, Walk, millis};
 use crate::event::{Event, Fault, StepAction};
 use crate::plan::Op;
 use crate::plan::decide::id;
-use crate::provider::{Class, NOT_OURS, ProviderError};
+use crate::provider::{Class, FENCED, NOT_OURS, ProviderError, STOPPED};
 use crate::state::{Entry, Status};
 
 /// How often a lost answer is asked for again.
@@ -243,6 +243,8 @@ impl Walk<'_> {
         let now = Instant::now();
         let run = self.run(step);
         match (run.phase, error.class) {
+            // It goes on from there in the next run, as if it had waited.
+            _ if error.is(&[STOPPED]) => return,
             (Phase::Create, Class::Spent) => return self.spent(step, error),
             // Whoever has its name now, ours is gone.
             (Phase::FindDoomed, _) if error.is(&[NOT_OURS]) => return self.never_there(step),
@@ -290,7 +292,9 @@ impl Walk<'_> {
 
     pub(super) fn failed(&mut self, step: usize, error: &ProviderError) {
         let Some(run) = self.runs.remove(&step) else { return };
-        if run.phase == Phase::Create && run.lost == 0 && error.class != Class::Spent {
+        // What was kept back may have been the second call of a creation.
+        let says_nothing = error.class == Class::Spent || error.is(&[FENCED]);
+        if run.phase == Phase::Create && run.lost == 0 && !says_nothing {
             self.record(Entry::CreateRefused { address: run.address.clone() });
         }
         self.summary.failed += 1;

@@ -95,6 +95,12 @@ impl Stop {
     pub fn is_stopped(&self) -> bool {
         self.0.is_cancelled()
     }
+
+    /// A fence that also stands between what is under way and the cloud once a stop was asked for.
+    pub fn shuts(&self, fence: Fence) -> Fence {
+        let stop = self.clone();
+        fence.until(move || if stop.is_stopped() { Err(HomeError::Stopping) } else { Ok(()) })
+    }
 }
 
 /// How a walk ended; always with a state, even when things failed.

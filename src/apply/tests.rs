@@ -620,3 +620,25 @@ async fn whoever_has_lost_the_lock_sends_nothing_more() {
     assert!(matches!(outcome.journal_error, Some(HomeError::Fenced { .. })));
     assert_eq!(lab.cloud.calls_of(MUTATING), ["create node.a"]);
 }
+
+/// A step of several calls, stopped between two of them.
+#[tokio::test(start_paused = true)]
+async fn what_a_stop_keeps_back_is_left_for_the_next_run() {
+    let graph = graph(&[("stepped.a", json!({}), &[]), ("node.b", json!({}), &["stepped.a"])]);
+    let mut lab = Lab::default();
+    lab.cloud.fail_with("configure", Class::Refused, crate::provider::STOPPED);
+    let plan = lab.plan(&graph).await;
+    let stop = Stop::default();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        asked.stop();
+    });
+    let outcome = lab.walk_until(&plan, &stop).await;
+    let summary = outcome.summary;
+    assert_eq!((summary.failed, summary.abandoned), (0, 2), "{:#?}", lab.tape.events);
+    assert_eq!(lab.state.resources["stepped.a"].status, Status::Created);
+    lab.cloud.heal();
+    assert!(lab.apply(&graph).await.summary.complete());
+    assert_eq!(lab.cloud.inventory().len(), 2);
+}

@@ -20,7 +20,8 @@ use super::Tags;
 use super::errors;
 use super::hints;
 use super::kind::Result;
-use super::watch::{Calls, Watch, Watcher};
+use super::watch::{self, Calls, Watch, Watcher};
+use crate::provider::Class;
 use crate::state::fence::Fence;
 
 /// The tag that carries a creation's token.
@@ -163,7 +164,15 @@ impl Aws {
         SdkError<E, HttpResponse>: RequestId,
     {
         self.watch.throttle.turn(service, name).await;
-        call.await.map_err(|error| errors::explain(service, name, &error))
+        let (answer, open) = watch::attempted(call).await;
+        answer.map_err(|error| {
+            let mut error = errors::explain(service, name, &error);
+            // Whatever the last attempt was told, one before it may have been done.
+            if open && !errors::is_read(name) {
+                error.class = Class::Unknown;
+            }
+            error
+        })
     }
 
     /// The tags of a creation: the inputs' and the token's.
@@ -230,7 +239,6 @@ pub(crate) mod tests {
     use aws_smithy_types::body::SdkBody;
 
     use super::*;
-    use crate::provider::Class;
     use crate::state::error::HomeError;
 
     /// What a scripted cloud does with a request.
@@ -356,6 +364,37 @@ pub(crate) mod tests {
             let error = aws.call("ec2", "CreateVpc", call).await.unwrap_err();
             assert_ne!(error.class, Class::Refused, "{first:?}");
             assert_eq!(sent.bodies().len(), 1, "{first:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_last_attempt_is_told_is_not_all_when_one_before_it_got_no_answer() {
+        let denied = || {
+            let body = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no\
+                        </Message></Error></Errors></Response>";
+            Script::Answer(403, body.to_owned())
+        };
+        let full = || {
+            let body = "<Response><Errors><Error><Code>InsufficientInstanceCapacity</Code>\
+                        <Message>full</Message></Error></Errors></Response>";
+            Script::Answer(500, body.to_owned())
+        };
+        let gone = || Script::Answer(503, "<html>".to_owned());
+        for (script, class) in [
+            (vec![denied()], Class::Refused),
+            (vec![throttled(), denied()], Class::Refused),
+            (vec![full(), denied()], Class::Refused),
+            (vec![full(), full(), full()], Class::Again),
+            (vec![Script::ConnectionRefused, denied()], Class::Refused),
+            (vec![Script::Lost, denied()], Class::Unknown),
+            (vec![Script::TimedOut, throttled(), denied()], Class::Unknown),
+            (vec![gone(), denied()], Class::Unknown),
+            (vec![Script::Lost, throttled(), throttled()], Class::Unknown),
+        ] {
+            let (aws, _) = scripted(script.clone());
+            let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
+            let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+            assert_eq!(error.class, class, "{script:?}: {error}");
         }
     }
 

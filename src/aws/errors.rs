@@ -15,7 +15,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::hints;
 use super::watch::KeptBack;
-use crate::provider::{Class, ProviderError};
+use crate::provider::{Class, FENCED, ProviderError, STOPPED};
+use crate::state::error::HomeError;
 
 /// What a failed call means to the engine and to the reader.
 pub(crate) fn explain<E>(
@@ -42,6 +43,21 @@ where
         explained.hint = hints::hint(service, &explained);
     }
     explained
+}
+
+/// Whether an attempt may have been done although nobody said so.
+pub(crate) fn leaves_open(
+    call: &str,
+    answer: Option<&HttpResponse>,
+    failure: Option<&(dyn Error + 'static)>,
+) -> bool {
+    let Some(answer) = answer else { return !failure.is_some_and(was_never_sent) };
+    if answer.status().as_u16() < 500 {
+        return false;
+    }
+    let message = element(answer, "Message").unwrap_or_default();
+    let class = element(answer, "Code").and_then(|code| class(call, code, message));
+    matches!(class, None | Some(Class::Unknown))
 }
 
 /// Whether a call of this name changes nothing.
@@ -225,7 +241,11 @@ fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
     if let Some(kept_back) = find::<KeptBack>(error) {
         // Of an attempt before this one, nobody knows what came of it.
         let class = if kept_back.is_first { Class::Refused } else { Class::Unknown };
-        let error = ProviderError::new(class, call, chain(kept_back)).with_code(hints::FENCED);
+        let code = match kept_back.why {
+            HomeError::Stopping => STOPPED,
+            _ => FENCED,
+        };
+        let error = ProviderError::new(class, call, chain(kept_back)).with_code(code);
         return ProviderError { hint: kept_back.why.hint(), ..error };
     }
     let message = chain(error);

@@ -4,8 +4,6 @@ use crate::provider::ProviderError;
 
 /// Our code for "nobody to be".
 pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
-/// Our code for "no longer ours to change".
-pub(crate) const FENCED: &str = "Fenced";
 /// Our code for "nothing there to talk to".
 pub(crate) const UNREACHABLE: &str = "EndpointUnreachable";
 

@@ -2,6 +2,7 @@
 //! counts what goes out, tells the throttle what came back, and keeps the SDK from repeating what must
 //! not be repeated. Changes no request.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,13 +18,34 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::RetryConfig;
 
-use super::errors::{element, is_read, is_throttle};
+use super::errors::{element, is_read, is_throttle, leaves_open};
 use super::throttle::Throttle;
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;
 
 /// How often each action of each service was called.
 pub type Calls = BTreeMap<(&'static str, String), u64>;
+
+tokio::task_local! {
+    /// What came of the attempts of the call that this task makes.
+    static ATTEMPTS: Attempts;
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    last_is_open: Cell<bool>,
+    an_earlier_one_is_open: Cell<bool>,
+}
+
+/// Makes a call. Says, too, whether an attempt before its last one may have been done though nobody
+/// said so: what the last one was told is then not all there is to know.
+pub(crate) async fn attempted<T>(call: impl Future<Output = T>) -> (T, bool) {
+    let made = async {
+        let answer = call.await;
+        (answer, ATTEMPTS.with(|attempts| attempts.an_earlier_one_is_open.get()))
+    };
+    ATTEMPTS.scope(Attempts::default(), made).await
+}
 
 /// What the clients of one run share.
 #[derive(Debug, Default)]
@@ -93,6 +115,11 @@ impl Intercept for Watcher {
         let is_first = attempts <= 1;
         self.0.pass(&call).map_err(|why| KeptBack { why, is_first })?;
         self.0.count(service, &call);
+        let _outside_of_a_call = ATTEMPTS.try_with(|attempts| {
+            if attempts.last_is_open.get() {
+                attempts.an_earlier_one_is_open.set(true);
+            }
+        });
         Ok(())
     }
 
@@ -103,6 +130,10 @@ impl Intercept for Watcher {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Some((service, call)) = named(bag) else { return Ok(()) };
+        let failed = context.output_or_error().and_then(Result::err);
+        let failed = failed.and_then(|error| error.as_connector_error());
+        let open = leaves_open(&call, context.response(), failed.map(|error| error as _));
+        let _outside_of_a_call = ATTEMPTS.try_with(|attempts| attempts.last_is_open.set(open));
         let Some(answer) = context.response() else { return Ok(()) };
         if answer.status().is_success() {
             self.0.throttle.learn(service, &call, false);

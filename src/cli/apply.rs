@@ -42,6 +42,7 @@ pub(super) async fn run(
     if !(plan.is_empty() && plan.relinks.is_empty()) {
         held.begin(screen).await?;
     }
+    aws.guard(stop.shuts(held.home.fence()));
     let secrets = Arc::new(compiled.graph.into_secrets());
     walk(&plan, held, aws, secrets, common, screen, stop).await
 }

@@ -42,6 +42,7 @@ pub(super) async fn run(
         screen.say("")?;
         held.begin(screen).await?;
     }
+    aws.guard(stop.shuts(held.home.fence()));
     let secrets = Arc::new(Secrets::default());
     let exit = walk(&plan, held, aws.clone(), secrets, common, screen, stop).await?;
     if exit != Exit::Done {
@@ -78,7 +79,6 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
         Some(config) => cloud::connect(config, &cluster, facts, screen).await?,
         None => cloud::connect_without_config(&cluster, facts, screen).await?,
     };
-    aws.guard(held.home.fence());
     let observed = observe(&held.state, &*aws)
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;

@@ -67,7 +67,6 @@ impl World {
             Some(held) => held,
             None => begin(Held::take(common, name, operation, screen).await?)?,
         };
-        aws.guard(held.home.fence());
         let news = news(&held, cluster, learnt);
         held.record(&news, screen).await?;
         Ok(Self { inputs, bootstrap, compiled, aws, held })

@@ -98,6 +98,9 @@ pub enum HomeError {
         /// How we know.
         why: String,
     },
+    /// A stop was asked for.
+    #[error("begin anything new: a stop was asked for")]
+    Stopping,
     /// An earlier write failed in a way that leaves open what the disk has.
     #[error("continue {}: an earlier write to it failed", path.display())]
     Unsure {
@@ -196,7 +199,8 @@ impl HomeError {
         let hint = match self {
             HomeError::Unreadable { .. }
             | HomeError::OutOfStep { .. }
-            | HomeError::NoRun { .. } => return None,
+            | HomeError::NoRun { .. }
+            | HomeError::Stopping => return None,
             HomeError::Bucket { source, .. } => return source.hint.clone(),
             HomeError::Unwritable { source, .. } => return write_hint(source),
             HomeError::Moved { to, .. } => {

@@ -21,6 +21,12 @@ impl Fence {
         Self::new(|| Ok(()))
     }
 
+    /// The same fence, shut for good once this says so.
+    #[must_use]
+    pub fn until(self, over: impl Fn() -> Result<(), HomeError> + Send + Sync + 'static) -> Self {
+        Self::new(move || over().and_then(|()| self.pass()))
+    }
+
     /// Lets the holder pass.
     ///
     /// # Errors

@@ -78,6 +78,8 @@ pub struct Fault {
     pub when: When,
     /// The error.
     pub class: Class,
+    /// Its code.
+    pub code: &'static str,
 }
 
 /// When a call fails.
@@ -111,7 +113,14 @@ impl FakeCloud {
 
     /// Makes something go wrong.
     pub fn fail(&self, call: &str, times: u32, when: When, class: Class) {
-        self.world().faults.push(Fault { call: call.to_owned(), times, when, class });
+        let (call, code) = (call.to_owned(), "Injected");
+        self.world().faults.push(Fault { call, times, when, class, code });
+    }
+
+    /// Makes a call fail once, before it has done anything, with this code.
+    pub fn fail_with(&self, call: &str, class: Class, code: &'static str) {
+        let (call, when) = (call.to_owned(), When::Before);
+        self.world().faults.push(Fault { call, times: 1, when, class, code });
     }
 
     /// Nothing goes wrong any more.
@@ -258,8 +267,8 @@ impl World {
     fn fault(&mut self, call: &str) -> Option<(When, ProviderError)> {
         let fault = self.faults.iter_mut().find(|f| f.times > 0 && call.starts_with(&*f.call))?;
         fault.times -= 1;
-        let (code, message) = ("Injected", "told to fail");
-        Some((fault.when, ProviderError::new(fault.class, call, message).with_code(code)))
+        let error = ProviderError::new(fault.class, call, "told to fail");
+        Some((fault.when, error.with_code(fault.code)))
     }
 
     fn create(&mut self, request: Request, identity: Identity) -> Result<Value, ProviderError> {

@@ -177,6 +177,22 @@ fn k6_after_the_first_interrupt_no_call_leaves_that_changes_anything() {
     desk.ends_well();
 }
 
+/// A network is made in several calls; the signal comes between two of them.
+#[test]
+fn k6_the_rest_of_a_step_under_way_waits_for_the_next_run() {
+    let desk = Desk::new();
+    desk.cloud.latency(&json!({"AssociateDhcpOptions": 1.0}));
+    let mut child = desk.start(APPLY);
+    until("it is called", || desk.cloud.calls("AssociateDhcpOptions") > 0);
+    signal(&child, "-INT");
+    assert_eq!(end(&mut child), Some(6));
+    assert_eq!(desk.cloud.calls("ModifyVpcAttribute"), 0);
+    desk.cloud.latency(&json!({}));
+    let ran = desk.ends_well();
+    assert!(ran.out.contains("vpc.main: "), "{}", ran.out);
+    assert_eq!(desk.cloud.calls("CreateVpc"), 1);
+}
+
 #[test]
 fn k7_terminated_and_killed_a_moment_later() {
     let desk = Desk::new();
