@@ -23,8 +23,8 @@
 //!
 //! # What must stay true
 //!
-//! - A mutating call is announced in the journal, on disk, before it leaves; what it made is on
-//!   disk before anything that depends on it starts.
+//! - A mutating call is announced in the journal, durably, before it leaves; what it made is
+//!   recorded as durably before anything that depends on it starts.
 //! - No secret is ever in state, plan, journal, event or error: only [`secret::Secret`] digests.
 //! - An omitted `authentication` sends nothing and never shows a difference;
 //!   [`aws::metadata_options`] is the one place that maps it.
