@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::graph::Address;
 use crate::plan::Observations;
-use crate::provider::{Known, Observed, Provider, ProviderError};
+use crate::provider::{Known, Observed, Provider, ProviderError, patiently};
 use crate::state::{Record, State};
 
 /// Asks the cloud for everything recorded, kind by kind and all kinds at once: the number of
@@ -47,7 +47,7 @@ async fn ask(
     known: Vec<Known>,
 ) -> Result<Vec<(Address, Observed)>, ProviderError> {
     let addresses: Vec<_> = known.iter().map(|one| one.address.clone()).collect();
-    let observed = provider.observe(kind.to_owned(), known).await?;
+    let observed = patiently(|| provider.observe(kind.to_owned(), known.clone())).await?;
     Ok(addresses.into_iter().zip(observed).collect())
 }
 

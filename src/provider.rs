@@ -196,6 +196,34 @@ impl fmt::Display for ProviderError {
 
 impl std::error::Error for ProviderError {}
 
+/// How long a question that changes nothing is asked again when it gets no answer that counts.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The answer to a question that changes nothing: asked again, with growing pauses, for as long as
+/// what went wrong may pass.
+///
+/// # Errors
+/// What is final at once, and what has not passed within a minute.
+pub async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, ProviderError>
+where
+    F: Future<Output = Result<T, ProviderError>>,
+{
+    let began = tokio::time::Instant::now();
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match ask().await {
+            Err(error)
+                if matches!(error.class, Class::Again | Class::Unknown)
+                    && began.elapsed() + pause < PATIENCE =>
+            {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(15));
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// Awaits all futures at once and answers in their order.
 ///
 /// For a handful of futures (one per kind): every wake-up polls each of them.

@@ -10,7 +10,7 @@ use super::failure::{Failure, Result};
 use super::screen::Screen;
 use crate::aws::{Aws, Settings, lookups};
 use crate::config::InstallConfig;
-use crate::provider::ProviderError;
+use crate::provider::{ProviderError, patiently};
 use crate::render::Diagnostic;
 use crate::state::Cluster;
 use crate::topology::Question;
@@ -84,7 +84,7 @@ fn unreachable_aws(error: &ProviderError) -> Failure {
 
 /// Asks a question of the compiler.
 pub(super) async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
-    lookups::answer(aws, question)
+    patiently(|| lookups::answer(aws, question))
         .await
         .map_err(|error| Failure::call(&format!("find out {question}"), &error))
 }

@@ -21,6 +21,7 @@ use crate::aws::{Aws, attention, schemas, sweep};
 use crate::config::InstallConfig;
 use crate::observe::observe;
 use crate::plan::{Plan, plan_destroy};
+use crate::provider::patiently;
 use crate::render::{Diagnostic, PlanView};
 use crate::secret::Secrets;
 use crate::state::{Cluster, State};
@@ -139,7 +140,7 @@ async fn proven(
     aws: &Aws,
     screen: &mut Screen,
 ) -> Result<Exit> {
-    let left = sweep::leftovers(aws, names)
+    let left = patiently(|| sweep::leftovers(aws, names))
         .await
         .map_err(|error| Failure::call("see whether anything is left", &error))?;
     let tag = cluster.tag_key();

@@ -158,3 +158,18 @@ async fn what_a_stop_keeps_back_is_left_for_the_next_run() {
     assert!(lab.apply(&graph).await.summary.complete());
     assert_eq!(lab.cloud.inventory().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_gets_no_answer_is_taken_again() {
+    let wanted = graph(&[("node.a", json!({}), &[])]);
+    let lab = lab_with(&wanted).await;
+    lab.cloud.fail("observe", 4, When::Before, Class::Again);
+    let observed = crate::observe::observe(&lab.state, &*lab.cloud).await.unwrap();
+    assert_eq!(observed.len(), 1);
+    lab.cloud.fail("observe", 1, When::Before, Class::Refused);
+    assert!(crate::observe::observe(&lab.state, &*lab.cloud).await.is_err(), "that is final");
+    lab.cloud.fail("observe", 100, When::Before, Class::Unknown);
+    let began = Instant::now();
+    assert!(crate::observe::observe(&lab.state, &*lab.cloud).await.is_err());
+    assert!(began.elapsed() <= Duration::from_secs(90), "{:?}", began.elapsed());
+}

@@ -21,6 +21,7 @@ impl Desk {
     fn half_built() -> Self {
         let desk = Self::new();
         desk.kill(APPLY, 30, "after");
+        desk.cloud.settle("");
         desk.cloud.clear_requests();
         desk
     }

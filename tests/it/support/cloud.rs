@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -128,6 +128,26 @@ impl Cloud {
     /// How many calls meant to change something.
     pub(crate) fn mutating_calls(&self) -> usize {
         self.requests().iter().filter(|call| call["mutating"] == true).count()
+    }
+
+    /// Waits until nothing is under way that counts: of those who have died, too, requests arrive
+    /// late. `but` may go on.
+    pub(crate) fn settle(&self, but: &str) {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let calls = || -> Vec<Value> {
+            let log = self.requests().into_iter();
+            log.filter(|call| call["action"] != but && call["service"] != "s3").collect()
+        };
+        let mut before = calls();
+        loop {
+            std::thread::sleep(Duration::from_millis(500));
+            let now = calls();
+            if now.len() == before.len() && now.iter().all(|call| !call["ended"].is_null()) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it never settles: {now:?}");
+            before = now;
+        }
     }
 
     /// Forgets the calls made so far.
