@@ -90,6 +90,11 @@ pub trait Provider: Schemas {
     fn create(&self, request: Request) -> Reply<'_, Value>;
     /// What was made with this token, if anything: asked before a creation is repeated.
     fn find(&self, request: Request) -> Reply<'_, Option<Value>>;
+    /// What is left of it, if anything: asked before something is deleted that nobody has seen. Of
+    /// what is made in parts, one part is enough, where [`find`](Self::find) wants all of them.
+    fn remains(&self, request: Request) -> Reply<'_, Option<Value>> {
+        self.find(request)
+    }
     /// The calls after the creating one (attributes, attachments), each safe to repeat.
     fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value>;
     /// Looks once at everything of one kind that is waited for, in the order given.

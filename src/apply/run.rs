@@ -68,6 +68,7 @@ impl Phase {
 /// One call of one step, with everything it needs.
 pub(super) enum Call {
     Find(Request),
+    Remains(Request),
     Create(Request),
     Configure(Request, Value),
     Update(Request, Known),
@@ -79,6 +80,7 @@ impl Call {
     pub(super) async fn make(self, provider: &dyn Provider) -> Result<Value, ProviderError> {
         match self {
             Call::Find(request) => Ok(provider.find(request).await?.unwrap_or(Value::Null)),
+            Call::Remains(request) => Ok(provider.remains(request).await?.unwrap_or(Value::Null)),
             Call::Create(request) => provider.create(request).await,
             Call::Configure(request, outputs) => provider.configure(request, outputs).await,
             Call::Update(request, before) => provider.update(request, before).await,

@@ -393,11 +393,15 @@ impl<'a> Walk<'a> {
         match run.phase {
             Phase::Recheck | Phase::Find | Phase::FindDoomed => {
                 let record = self.recorded(run);
-                Call::Find(Request {
+                let recorded = Request {
                     token: self.state.token(&run.address, record.generation),
                     inputs: record.inputs.clone(),
                     ..request
-                })
+                };
+                match run.phase {
+                    Phase::FindDoomed => Call::Remains(recorded),
+                    _ => Call::Find(recorded),
+                }
             }
             Phase::Create => Call::Create(request),
             Phase::Configure => Call::Configure(request, outputs()),

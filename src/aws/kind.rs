@@ -72,6 +72,16 @@ pub(crate) trait Manage: Resource {
         creation: &Creation,
     ) -> impl Future<Output = Result<Option<Self::Outputs>>> + Send;
 
+    /// What is left of it, if anything, before it is deleted unseen. Only kinds that are made in
+    /// several parts need say anything here: one part is enough.
+    fn remains(
+        &self,
+        aws: &Aws,
+        creation: &Creation,
+    ) -> impl Future<Output = Result<Option<Self::Outputs>>> + Send {
+        self.find(aws, creation)
+    }
+
     /// The calls after the creating one. Only for kinds whose schema says `configures`.
     fn configure(
         &self,
@@ -128,6 +138,7 @@ pub(crate) trait AnyKind: Send + Sync {
     fn schema(&self) -> &'static Schema;
     fn create<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Value>;
     fn find<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>>;
+    fn remains<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>>;
     fn configure<'a>(&self, aws: &'a Aws, request: Request, outputs: Value) -> Reply<'a, Value>;
     fn ready<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>>;
     fn observe<'a>(&self, aws: &'a Aws, known: Vec<Known>) -> Reply<'a, Vec<Observed>>;
@@ -159,6 +170,13 @@ impl<K: Manage> AnyKind for Of<K> {
         Box::pin(async move {
             let (inputs, creation) = split::<K>(request)?;
             inputs.find(aws, &creation).await?.as_ref().map(untyped).transpose()
+        })
+    }
+
+    fn remains<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>> {
+        Box::pin(async move {
+            let (inputs, creation) = split::<K>(request)?;
+            inputs.remains(aws, &creation).await?.as_ref().map(untyped).transpose()
         })
     }
 

@@ -78,6 +78,10 @@ impl Provider for Aws {
         of(request.kind(), |kind| kind.find(self, request.clone()))
     }
 
+    fn remains(&self, request: Request) -> Reply<'_, Option<Value>> {
+        of(request.kind(), |kind| kind.remains(self, request.clone()))
+    }
+
     fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value> {
         of(request.kind(), |kind| kind.configure(self, request.clone(), outputs))
     }

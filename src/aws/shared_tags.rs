@@ -84,6 +84,16 @@ mod calls {
             Ok(outputs)
         }
 
+        async fn remains(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+        ) -> Result<Option<SharedTagsOutputs>> {
+            let live = self.live(aws).await?;
+            let none = live.subnets.is_empty() && live.hosted_zone.is_none();
+            Ok((!none).then(|| self.outputs()))
+        }
+
         async fn observe(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,

@@ -38,6 +38,17 @@ impl Manage for SecurityGroupRules {
         Ok((ingress.is_empty() && egress.is_empty()).then(|| self.outputs()))
     }
 
+    /// Rules are made in several calls, and groups whose rules name each other cannot be deleted.
+    async fn remains(
+        &self,
+        aws: &Aws,
+        _creation: &Creation,
+    ) -> Result<Option<SecurityGroupRulesOutputs>> {
+        let live = rules_of_one(aws, self.group.get().as_str()).await?;
+        let none = live.ingress.is_empty() && live.egress.is_empty();
+        Ok((!none).then(|| self.outputs()))
+    }
+
     async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let groups: Vec<&str> =
             recorded.iter().map(|one| one.inputs.group.get().as_str()).collect();

@@ -312,6 +312,31 @@ async fn a9_a_token_whose_machine_was_terminated_begins_a_new_life() {
     desk.expect(0, &["plan", "--detailed-exitcode"]);
 }
 
+/// Killed between the calls that give the groups their rules, then destroyed: groups whose rules name
+/// each other hold each other.
+#[test]
+fn half_of_a_groups_rules_do_not_hold_up_a_destroy() {
+    let desk = Desk::new();
+    let bare = desk.cloud.inventory();
+    desk.cloud.latency(&json!({
+        "AuthorizeSecurityGroupEgress": 30.0, "RevokeSecurityGroupEgress": 30.0,
+        "UpdateSecurityGroupRuleDescriptionsEgress": 30.0,
+    }));
+    let mut child = desk.start(APPLY);
+    until("the groups have rules for what comes in", || {
+        desk.cloud.calls("AuthorizeSecurityGroupIngress") >= 3
+    });
+    std::thread::sleep(Duration::from_millis(1500));
+    signal(&child, "-KILL");
+    assert_eq!(end(&mut child), None);
+    desk.cloud.latency(&json!({}));
+    let began = std::time::Instant::now();
+    desk.expect(0, &["destroy", "--auto-approve"]);
+    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+    // What the killed run had still under way is too late for anything by now.
+    assert_eq!(desk.cloud.inventory(), bare);
+}
+
 fn tokens_of_machines(desk: &Desk) -> BTreeSet<String> {
     let requests = desk.cloud.requests();
     let launches = requests.iter().filter(|call| call["action"] == "RunInstances");
