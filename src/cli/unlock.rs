@@ -35,8 +35,8 @@ pub(super) async fn run(
         |holder| format!("The {} of {} (process {})", holder.operation, holder.who(), holder.pid),
     );
     screen.say(&format!(
-        "The lock of {place} is free. {whose} starts nothing more; what it had asked AWS for by now \
-         is found by the next run."
+        "The lock of {place} is free. {whose} ends when it notices, in S3 within a quarter of its \
+         lease; what it had asked AWS for by then is found by the next run."
     ))?;
     Ok(Exit::Done)
 }
