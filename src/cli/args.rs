@@ -426,9 +426,10 @@ const WRITING: &[Exit] = &[
 /// Takes the lock away from a run that cannot be ended.
 ///
 /// A run that dies has let go of its lock, and one on this host can be ended: neither needs this. It
-/// is for a run on a host that is out of reach, while the state is on a file system that both share.
-/// ID is what the refused command said. The run that had the lock finds out before it records
-/// anything or calls anything that changes AWS, and ends; the next run goes on where it was.
+/// is for a run on a host that is out of reach, while the state is in S3 or on a file system that both
+/// share. ID is what the refused command said. Should the run that had the lock live after all, it ends:
+/// with a state in a folder before it records anything or calls anything that changes AWS, with one in
+/// S3 within a quarter of its lease. The next run goes on where it was.
 ///
 /// Example:
 ///   groundplan unlock 1f0c7a52-9d3b-4c61-8a55-3f6f3f1f2a01

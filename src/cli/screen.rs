@@ -103,7 +103,7 @@ impl Screen {
     pub(super) fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         match &mut self.out {
             Out::Human(out) => {
-                out.flush()?;
+                let _ = out.flush(); // that it fails may be just what is to be told
                 diagnostic.write(&mut self.err)
             }
             Out::Json(lines) => lines.diagnostic(diagnostic),

@@ -129,3 +129,13 @@ fn credentials_of_another_account_are_refused() {
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     assert!(ran.err.contains(desk.cloud.account()), "{}", ran.err);
 }
+
+#[test]
+fn a_standard_output_that_is_full_is_said_on_standard_error() {
+    let desk = Desk::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has one");
+    let ran = desk.command(&["plan"]).stdout(full).output().expect("the program starts");
+    let err = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{err}");
+    assert!(err.contains("could not write to standard output"), "{err}");
+}
