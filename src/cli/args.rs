@@ -95,6 +95,10 @@ pub struct Common {
     /// Writes one JSON object per line to standard output instead of text.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Writes the lines of --json into a file besides, whatever is shown. What the file had is
+    /// forgotten; only its owner reads it.
+    #[arg(long, global = true, value_name = "FILE", value_parser = file)]
+    pub json_into: Option<PathBuf>,
     /// No colours. NO_COLOR does the same, and so does a pipe.
     #[arg(long, global = true)]
     pub no_color: bool,
@@ -481,6 +485,14 @@ pub enum Format {
     Mermaid,
 }
 
+/// A file that is written; standard output has a flag of its own.
+fn file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" | "-" => Err("expected the name of a file; --json writes to standard output".to_owned()),
+        name => Ok(name.into()),
+    }
+}
+
 /// `90s`, `5m`, `1h30m`; nothing is `0`.
 fn duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
@@ -549,6 +561,15 @@ mod tests {
         let wrong = ["groundplan", "plan", "--state", "gs://bucket"];
         let message = Arguments::try_parse_from(wrong).unwrap_err().to_string();
         assert!(message.contains("nothing is known of gs://"), "{message}");
+    }
+
+    #[test]
+    fn the_stream_goes_into_a_file_that_has_a_name() {
+        for wrong in ["-", ""] {
+            let line = ["groundplan", "plan", "--json-into", wrong];
+            let message = Arguments::try_parse_from(line).unwrap_err().to_string();
+            assert!(message.contains("--json writes to standard output"), "{message}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! - [`args`]: what can be typed; [`exit`]: how it ends.
 //! - `inputs`, `cloud`, `homes`, `held`, `world`: from what the user gives to a plan, nothing being written
 //!   before everything is checked.
-//! - `walk`, `prompt`, `signals`, `screen`: doing it, with people and programs watching.
+//! - `walk`, `prompt`, `signals`, `screen`, `stream_file`: doing it, with people and programs watching.
 
 pub mod args;
 pub mod exit;
@@ -23,6 +23,7 @@ mod screen;
 mod show;
 mod signals;
 mod state;
+mod stream_file;
 mod unlock;
 mod validate;
 mod walk;
@@ -36,6 +37,7 @@ use self::args::{Arguments, Command};
 use self::exit::Exit;
 use self::failure::{Failure, Result};
 use self::screen::Screen;
+use self::stream_file::StreamFile;
 use crate::apply::Stop;
 
 /// Runs the program with the arguments of this process.
@@ -64,6 +66,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
+    if let Some(file) = &arguments.common.json_into {
+        screen.tell_into(StreamFile::create(file)?);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

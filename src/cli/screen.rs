@@ -1,5 +1,6 @@
 //! Where everything that is said goes: results to standard output, talk to standard error; or, with
-//! `--json`, everything to standard output as lines of JSON.
+//! `--json`, everything to standard output as lines of JSON. With `--json-into` the lines go into a
+//! file as well.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Stderr, Stdout, Write, stderr, stdin, stdout};
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use super::args::Common;
 use super::inputs::finding_for_programs;
+use super::stream_file::{StreamFile, WholeLines};
 use crate::aws::Aws;
 use crate::config::{self, Finding};
 use crate::event::Event;
@@ -26,6 +28,8 @@ pub(super) struct Screen {
     out: Out,
     err: AutoStream<Stderr>,
     colour: bool,
+    /// The same story for programs, whoever reads it here.
+    file: Option<StreamFile>,
     /// Whose calls are counted.
     aws: Option<Arc<Aws>>,
 }
@@ -47,7 +51,23 @@ impl Screen {
         };
         let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
         let colour = choice != ColorChoice::Never;
-        Self { out, err: AutoStream::new(stderr(), choice), colour, aws: None }
+        Self { out, err: AutoStream::new(stderr(), choice), colour, file: None, aws: None }
+    }
+
+    /// Everything that programs are told goes into this file, too.
+    pub(super) fn tell_into(&mut self, file: StreamFile) {
+        self.file = Some(file);
+    }
+
+    /// Tells the programs that read the file. A file that cannot be written any more is no reason to
+    /// stop: that is said once, and what it has are whole lines.
+    fn tell_file(&mut self, tell: impl FnOnce(&mut JsonLines<WholeLines>) -> io::Result<()>) {
+        let Some(file) = &mut self.file else { return };
+        if let Err(error) = tell(&mut file.lines) {
+            let notice = file.broken_off(&error);
+            self.file = None;
+            let _ = self.diagnostic(&notice); // there is nowhere else to say it
+        }
     }
 
     /// What [`Screen::calls`] tells of.
@@ -61,8 +81,9 @@ impl Screen {
         let total: u64 = calls.values().sum();
         let named = |(service, action): &(&str, String)| format!("{service}:{action}");
         let calls: BTreeMap<_, _> = calls.iter().map(|(key, times)| (named(key), times)).collect();
-        if let Out::Json(lines) = &mut self.out {
-            return lines.line("calls", &json!({"total": total, "by_action": calls}));
+        self.tell("calls", &json!({"total": total, "by_action": calls}))?;
+        if self.is_json() {
+            return Ok(());
         }
         writeln!(self.err, "\nAWS calls: {total}")?;
         calls.iter().try_for_each(|(action, times)| writeln!(self.err, "  {times:>5}  {action}"))
@@ -88,6 +109,7 @@ impl Screen {
 
     /// A result, for programs.
     pub(super) fn tell(&mut self, kind: &str, fields: &impl serde::Serialize) -> io::Result<()> {
+        self.tell_file(|lines| lines.line(kind, fields));
         match &mut self.out {
             Out::Human(_) => Ok(()),
             Out::Json(lines) => lines.line(kind, fields),
@@ -101,6 +123,7 @@ impl Screen {
 
     /// What went wrong, or might.
     pub(super) fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+        self.tell_file(|lines| lines.diagnostic(diagnostic));
         match &mut self.out {
             Out::Human(out) => {
                 let _ = out.flush(); // that it fails may be just what is to be told
@@ -117,19 +140,20 @@ impl Screen {
         file: &str,
         text: &str,
     ) -> io::Result<()> {
+        let told: Vec<_> = findings.iter().map(|one| finding_for_programs(one, file)).collect();
+        self.tell_file(|lines| told.iter().try_for_each(|one| lines.line("diagnostic", one)));
         match &mut self.out {
             Out::Human(_) if findings.is_empty() => Ok(()),
             Out::Human(_) => {
                 writeln!(self.err, "{}", config::render(findings, file, text, self.colour))
             }
-            Out::Json(lines) => findings
-                .iter()
-                .try_for_each(|one| lines.line("diagnostic", &finding_for_programs(one, file))),
+            Out::Json(lines) => told.iter().try_for_each(|one| lines.line("diagnostic", one)),
         }
     }
 
     /// A plan.
     pub(super) fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        self.tell_file(|lines| lines.plan(view));
         match &mut self.out {
             Out::Human(out) => {
                 let mut text = Vec::new();
@@ -170,6 +194,7 @@ impl Screen {
 
     /// Shows an event of a walk.
     pub(super) fn event(&mut self, progress: &mut Progress, event: &Event) -> io::Result<()> {
+        self.tell_file(|lines| lines.event(event));
         match (&mut self.out, progress) {
             (Out::Json(lines), _) => lines.event(event),
             (_, Progress::Live(live)) => live.event(event),

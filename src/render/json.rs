@@ -29,6 +29,18 @@ impl<W: Write> JsonLines<W> {
         Self { out, clock, begun: false }
     }
 
+    /// Says which version of the stream it is; once, whoever asks how often.
+    ///
+    /// # Errors
+    /// When the writer refuses.
+    pub fn begin(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        let program = concat!("groundplan ", env!("CARGO_PKG_VERSION"));
+        self.write("version", &json!({"version": EVENTS_VERSION, "program": program}))
+    }
+
     /// Says what happened in a run.
     ///
     /// # Errors
@@ -95,10 +107,12 @@ impl<W: Write> JsonLines<W> {
     /// # Errors
     /// When the writer refuses.
     pub fn line(&mut self, kind: &str, fields: &impl Serialize) -> io::Result<()> {
-        if !std::mem::replace(&mut self.begun, true) {
-            let program = concat!("groundplan ", env!("CARGO_PKG_VERSION"));
-            self.line("version", &json!({"version": EVENTS_VERSION, "program": program}))?;
-        }
+        self.begin()?;
+        self.write(kind, fields)
+    }
+
+    /// A line is written as a whole, so that whoever reads along never sees the half of one.
+    fn write(&mut self, kind: &str, fields: &impl Serialize) -> io::Result<()> {
         #[derive(Serialize)]
         struct Line<'a, T> {
             r#type: &'a str,
@@ -107,8 +121,9 @@ impl<W: Write> JsonLines<W> {
             fields: &'a T,
         }
         let time = format!("{:.3}", (self.clock)());
-        serde_json::to_writer(&mut self.out, &Line { r#type: kind, time, fields })?;
-        self.out.write_all(b"\n")?;
+        let mut line = serde_json::to_vec(&Line { r#type: kind, time, fields })?;
+        line.push(b'\n');
+        self.out.write_all(&line)?;
         self.out.flush()
     }
 }

@@ -8,6 +8,7 @@ mod refusals;
 mod saved_plans;
 mod states;
 mod storms;
+mod streams;
 mod trouble;
 
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use crate::render::state::{history, runs};
 pub(super) async fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
     let state = super::seen(arguments.of.cluster.as_deref(), common, screen).await?;
     if !screen.is_json() {
-        return Ok(screen.document(|out| history(&state, out))?);
+        screen.document(|out| history(&state, out))?;
     }
     for (run, records) in runs(&state) {
         let mut fields = json!(run);

@@ -1,0 +1,96 @@
+//! What programs read: the event stream, and documents.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::Desk;
+
+/// The lines of a file, each of them JSON.
+fn lines(desk: &Desk, name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(desk.path(name)).expect("a stream");
+    assert!(text.ends_with('\n'), "the last line is whole");
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+fn of<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["type"] == kind).collect()
+}
+
+/// The numbers of the line that begins like this: how many, in the order they are said.
+fn numbers(text: &str, beginning: &str) -> Vec<u64> {
+    let line = text.lines().find(|line| line.starts_with(beginning)).expect(text);
+    let words = line.split(|c: char| !c.is_ascii_digit());
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Every line has a type and a time, those about a resource its address, and the version is first.
+fn assert_is_a_stream(lines: &[Value]) {
+    assert_eq!(lines[0]["type"], "version");
+    assert_eq!(of(lines, "version").len(), 1);
+    for line in lines {
+        let kind = line["type"].as_str().expect("a type");
+        let time = line["time"].as_str().expect("a time");
+        assert!(time.parse::<jiff::Timestamp>().is_ok(), "{line}");
+        let about_one = kind.starts_with("step_") || ["planned_change", "drift"].contains(&kind);
+        assert_eq!(line["address"].is_string(), about_one, "{line}");
+    }
+}
+
+#[test]
+fn u2_a_stream_is_lines_of_json_with_the_numbers_that_people_read() {
+    let desk = Desk::new();
+    let planned = desk.expect(0, &["plan", "--json-into", "plan.json"]);
+    let stream = lines(&desk, "plan.json");
+    assert_is_a_stream(&stream);
+    let summary = of(&stream, "change_summary")[0];
+    let said = ["add", "change", "destroy"].map(|word| summary[word].as_u64().unwrap());
+    assert_eq!(numbers(&planned.out, "Plan: "), said);
+
+    let arguments = ["apply", "--auto-approve", "--json-into", "apply.json"];
+    let applied = desk.expect(0, &arguments);
+    let stream = lines(&desk, "apply.json");
+    assert_is_a_stream(&stream);
+    let summary = &stream.last().unwrap()["summary"];
+    let said = ["added", "changed", "destroyed"].map(|word| summary[word].as_u64().unwrap());
+    assert_eq!(numbers(&applied.out, "Apply complete! "), said);
+    for step in of(&stream, "step_finished") {
+        let told = format!("{}: Creation complete", step["address"].as_str().unwrap());
+        assert!(applied.out.contains(&told), "{told}");
+    }
+
+    let arguments = ["destroy", "--auto-approve", "--json", "--json-into", "destroy.json"];
+    let destroyed = desk.expect(0, &arguments);
+    let (shown, stream) = (destroyed.lines(), lines(&desk, "destroy.json"));
+    let untimed = |lines: &[Value]| -> Vec<Value> {
+        let untimed = lines.iter().cloned().map(|mut line| {
+            line["time"] = json!("");
+            line
+        });
+        untimed.collect()
+    };
+    assert_eq!(untimed(&shown), untimed(&stream));
+    assert_is_a_stream(&stream);
+}
+
+#[test]
+fn a_stream_that_cannot_be_written_is_said_before_anything_is_done_and_never_stops_a_run() {
+    let desk = Desk::new();
+    let refused = desk.expect(1, &["plan", "--json-into", "no/such/folder"]);
+    assert!(refused.err.contains("could not write events to no/such/folder"), "{}", refused.err);
+    let config = desk.expect(64, &["plan", "--json-into", "install-config.yaml"]);
+    assert!(config.err.contains("is not overwritten with events"), "{}", config.err);
+    assert!(desk.cloud.requests().is_empty() && !desk.path("state").exists());
+
+    // A file that may not grow any more is as good as a full disk; the state is smaller.
+    let full = "trap '' XFSZ; ulimit -f 16; exec \"$0\" plan --json-into events";
+    let plain = desk.command(&[]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", full]).arg(plain.get_program()).current_dir(desk.folder.path());
+    shell.env_clear().env("PATH", "/usr/bin:/bin").envs(desk.cloud.environment());
+    let ran = super::Ran::from(shell.output().expect("the program starts"));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("Plan: "), "{}", ran.out);
+    assert_eq!(ran.err.matches("no more events are written to events").count(), 1, "{}", ran.err);
+    assert!(lines(&desk, "events").len() > 1);
+}
