@@ -342,7 +342,7 @@ fn shape(content: &Content) -> &'static str {
 }
 
 /// What to underline for a value: itself, or the key it belongs to if it spans several lines.
-fn mark(node: &Node, key: Option<&Range<usize>>) -> Range<usize> {
+pub(super) fn mark(node: &Node, key: Option<&Range<usize>>) -> Range<usize> {
     match (&node.content, key) {
         (Content::Mapping(_) | Content::List(_) | Content::Null, Some(key)) => key.clone(),
         (Content::Mapping(entries), None) => {

@@ -9,6 +9,7 @@
 
 mod finding;
 mod install_config;
+mod locate;
 mod redact;
 mod render;
 
@@ -33,6 +34,7 @@ use std::collections::BTreeSet;
 
 pub use finding::{Finding, Place, Severity};
 pub use install_config::*;
+pub use locate::{Located, locate};
 pub use render::render;
 
 use document::{Document, Read};

@@ -1,0 +1,140 @@
+//! Finds a field again in a text that was read before, for what is found out about it only later.
+//!
+//! Knows where a value may be written besides its own field: what a pool does not say itself comes
+//! from the default machine platform. Never reads a value.
+
+use super::document::mark;
+use super::finding::Place;
+use super::yaml::{self, Content, Node};
+
+/// A field, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The field that is written.
+    pub path: String,
+    /// Where; `None` when nothing of it is written.
+    pub place: Option<Place>,
+}
+
+/// Where a field's value is written, or the nearest thing around it that is.
+pub fn locate(text: &str, path: &str) -> Located {
+    let nowhere = Located { path: path.to_owned(), place: None };
+    let Ok(root) = yaml::parse(text) else { return nowhere };
+    let elsewhere = elsewhere(path);
+    let written = [path].into_iter().chain(elsewhere.iter().map(String::as_str)).find_map(|path| {
+        let (span, whole) = walk(&root, path)?;
+        whole.then(|| Located { path: path.to_owned(), place: Some(Place::of(text, &span)) })
+    });
+    written.unwrap_or_else(|| Located {
+        place: walk(&root, path).map(|(span, _)| Place::of(text, &span)),
+        ..nowhere
+    })
+}
+
+/// The other fields that the value of this one may come from, nearest first.
+fn elsewhere(path: &str) -> Vec<String> {
+    if let Some(rest) = path.strip_prefix("platform.aws.subnets") {
+        let id = if rest.is_empty() { "" } else { ".id" };
+        return vec![format!("platform.aws.vpc.subnets{rest}{id}")];
+    }
+    let is_pool = path.starts_with("controlPlane.") || path.starts_with("compute[");
+    let Some((_, field)) = path.split_once(".platform.aws.").filter(|_| is_pool) else {
+        return Vec::new();
+    };
+    let mut others = vec![format!("platform.aws.defaultMachinePlatform.{field}")];
+    if field == "amiID" {
+        others.push("platform.aws.amiID".to_owned());
+    }
+    others
+}
+
+/// As far as a path leads: what to underline, and whether that is its end.
+fn walk(root: &Node, path: &str) -> Option<(std::ops::Range<usize>, bool)> {
+    let (mut node, mut span) = (root, None);
+    for step in steps(path) {
+        let next = match (step, &node.content) {
+            (Step::Field(name), Content::Mapping(entries)) => entries
+                .iter()
+                .find(|(key, _)| key.name == name)
+                .map(|(key, value)| (value, mark(value, Some(&key.span)))),
+            (Step::Item(index), Content::List(items)) => {
+                items.get(index).map(|item| (item, mark(item, None)))
+            }
+            _ => None,
+        };
+        match next.filter(|(next, _)| !matches!(next.content, Content::Null)) {
+            Some((next, found)) => (node, span) = (next, Some(found)),
+            None => return span.map(|span| (span, false)),
+        }
+    }
+    span.map(|span| (span, true))
+}
+
+enum Step<'a> {
+    Field(&'a str),
+    Item(usize),
+}
+
+/// `a.b[0]` as its parts.
+fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
+    path.split('.').flat_map(|part| {
+        let mut parts = part.split('[');
+        let name = parts.next().map(Step::Field);
+        let items = parts.filter_map(|item| item.trim_end_matches(']').parse().ok());
+        name.into_iter().chain(items.map(Step::Item))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+controlPlane:
+  platform:
+    aws:
+      zones: [us-west-2a, us-west-2b]
+platform:
+  aws:
+    amiID: ami-1
+    vpc:
+      subnets:
+      - id: subnet-1
+    defaultMachinePlatform:
+      type: m5.xlarge
+";
+
+    fn located(path: &str) -> (String, usize, String) {
+        let Located { path, place } = locate(TEXT, path);
+        let place = place.unwrap();
+        (path, place.line, TEXT[place.start..place.end].to_owned())
+    }
+
+    #[test]
+    fn a_field_that_is_written_is_found_with_its_value() {
+        let path = "controlPlane.platform.aws.zones[1]";
+        assert_eq!(located(path), (path.to_owned(), 4, "us-west-2b".to_owned()));
+        let (_, line, written) = located("platform.aws.defaultMachinePlatform");
+        assert_eq!((line, &*written), (11, "defaultMachinePlatform"));
+    }
+
+    #[test]
+    fn what_a_pool_does_not_say_is_found_where_it_comes_from() {
+        let (path, line, written) = located("controlPlane.platform.aws.type");
+        assert_eq!(path, "platform.aws.defaultMachinePlatform.type");
+        assert_eq!((line, &*written), (12, "m5.xlarge"));
+        let (path, line, _) = located("compute[0].platform.aws.amiID");
+        assert_eq!((&*path, line), ("platform.aws.amiID", 7));
+        let (path, line, _) = located("platform.aws.subnets[0]");
+        assert_eq!((&*path, line), ("platform.aws.vpc.subnets[0].id", 10));
+    }
+
+    #[test]
+    fn of_what_is_written_nowhere_the_nearest_thing_around_it_is_shown() {
+        let (path, line, written) = located("controlPlane.platform.aws.iamRole");
+        assert_eq!(path, "controlPlane.platform.aws.iamRole");
+        assert_eq!((line, &*written), (3, "aws"));
+        assert_eq!(locate(TEXT, "baseDomain").place, None);
+        assert_eq!(locate("a: [", "a").place, None);
+    }
+}
