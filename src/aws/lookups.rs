@@ -9,9 +9,14 @@ use serde_json::Value;
 
 use super::Aws;
 use super::ec2::{self, Described, filter, pages};
-use super::ids::{HostedZoneId, ImageId, SubnetId, VpcId};
+use super::ids::{HostedZoneId, ImageId, SecurityGroupId, SubnetId, VpcId};
 use super::kind::Result;
-use super::questions::{HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact};
+use super::questions::{
+    Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
+    SubnetFact,
+};
+use super::replies::found;
+use super::route53;
 use crate::provider::{Class, ProviderError};
 
 /// Asks AWS, and answers in the type that the question names, as JSON.
@@ -38,6 +43,25 @@ pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
             json(&subnets(aws, ids).await?)
         }
         Question::HostedZone { id } => json(&hosted_zone(aws, id).await?),
+        Question::InstanceTypes { region, types } => {
+            here(aws, region)?;
+            json(&instance_types(aws, types).await?)
+        }
+        Question::SecurityGroups { region, ids } => {
+            here(aws, region)?;
+            json(&security_groups(aws, ids).await?)
+        }
+        Question::Role { name } => {
+            let call = aws.iam.get_role().role_name(name.as_str());
+            let answer = aws.call("iam", "GetRole", call.send()).await;
+            json(&found(answer, &["NoSuchEntity"])?.is_some())
+        }
+        Question::InstanceProfile { name } => {
+            let call = aws.iam.get_instance_profile().instance_profile_name(name.as_str());
+            let answer = aws.call("iam", "GetInstanceProfile", call.send()).await;
+            json(&found(answer, &["NoSuchEntity"])?.is_some())
+        }
+        Question::RecordsBelow { zone, domain } => json(&records_below(aws, zone, domain).await?),
     }
 }
 
@@ -92,6 +116,53 @@ async fn offerings(aws: &Aws, types: &[String]) -> Result<Offerings> {
     Ok(offerings)
 }
 
+/// By filter, since one name that AWS does not know would hide what it says of the others.
+pub(super) async fn instance_types(aws: &Aws, types: &[String]) -> Result<InstanceTypes> {
+    let mut found = InstanceTypes::new();
+    for some in types.chunks(ec2::FILTER_VALUES) {
+        let request = aws.ec2.describe_instance_types().filters(filter("instance-type", some));
+        for one in pages!(aws, "DescribeInstanceTypes", request, instance_types) {
+            found.extend(instance_type(&one).filter(|(name, _)| types.contains(name)));
+        }
+    }
+    Ok(found)
+}
+
+fn instance_type(info: &types::InstanceTypeInfo) -> Option<(String, InstanceTypeFact)> {
+    let architectures = info.processor_info()?.supported_architectures().iter();
+    let fact = InstanceTypeFact {
+        vcpus: info.v_cpu_info()?.default_v_cpus()?.try_into().ok()?,
+        memory_mib: info.memory_info()?.size_in_mib()?.try_into().ok()?,
+        architectures: architectures.map(|one| one.as_str().to_owned()).collect(),
+    };
+    Some((info.instance_type()?.as_str().to_owned(), fact))
+}
+
+async fn security_groups(aws: &Aws, ids: &[SecurityGroupId]) -> Result<Groups> {
+    let found =
+        ec2::by_ids::<types::SecurityGroup>(aws, ids.iter().map(SecurityGroupId::as_str)).await?;
+    let vpc = |group: &types::SecurityGroup| group.vpc_id().unwrap_or_default().into();
+    Ok(found.iter().map(|(id, group)| (id.as_str().into(), vpc(group))).collect())
+}
+
+/// More names than anybody reads; the first says it all.
+const RECORDS: i32 = 10;
+
+/// The first of the records below a domain: Route 53 lists them right behind the domain's own,
+/// which are two or three.
+async fn records_below(aws: &Aws, zone: &HostedZoneId, domain: &str) -> Result<Vec<String>> {
+    let listed = route53::records_from(aws, zone.as_str(), domain, RECORDS).await?;
+    let names = listed.unwrap_or_default().into_iter().map(|record| plain(&record.name));
+    let ending = format!(".{}", plain(domain));
+    let below: BTreeSet<String> = names.filter(|name| name.ends_with(&ending)).collect();
+    Ok(below.into_iter().collect())
+}
+
+/// As people write it: without the last dot, and with the asterisk that Route 53 writes `\\052`.
+fn plain(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().replace("\\052", "*")
+}
+
 async fn image(aws: &Aws, id: &ImageId) -> Result<Option<ImageFact>> {
     let call = aws.ec2.describe_images().image_ids(id.as_str());
     let answer = match aws.call("ec2", "DescribeImages", call.send()).await {
@@ -104,7 +175,9 @@ async fn image(aws: &Aws, id: &ImageId) -> Result<Option<ImageFact>> {
     found
         .map(|image| {
             let device = ec2::part("DescribeImages", "rootDeviceName", image.root_device_name())?;
-            Ok(ImageFact { root_device: device.to_owned() })
+            let architecture = image.architecture().map(|one| one.as_str().to_owned());
+            let state = image.state().map(|one| one.as_str().to_owned());
+            Ok(ImageFact { root_device: device.to_owned(), architecture, state })
         })
         .transpose()
 }
@@ -149,7 +222,6 @@ pub(super) async fn zones_named(aws: &Aws, domain: &str) -> Result<Vec<HostedZon
 }
 
 fn is_named(name: &str, domain: &str) -> bool {
-    let plain = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     plain(name) == plain(domain)
 }
 

@@ -9,7 +9,9 @@ use std::fmt;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{HostedZoneId, ImageId, SubnetId, VpcId};
+use super::ids::{
+    HostedZoneId, ImageId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId, VpcId,
+};
 
 /// Something only AWS knows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,6 +53,39 @@ pub enum Question {
         /// Its id.
         id: HostedZoneId,
     },
+    /// Those of these types that the region has, as [`InstanceTypes`]. Only ever checked.
+    InstanceTypes {
+        /// In this region.
+        region: String,
+        /// Their names, sorted.
+        types: Vec<String>,
+    },
+    /// Those of these security groups that exist, with their VPCs, as [`Groups`]. Only ever
+    /// checked.
+    SecurityGroups {
+        /// In this region.
+        region: String,
+        /// Their ids, sorted.
+        ids: Vec<SecurityGroupId>,
+    },
+    /// Whether the account has a role of this name, as `bool`. Only ever checked.
+    Role {
+        /// Its name.
+        name: RoleName,
+    },
+    /// Whether the account has an instance profile of this name, as `bool`. Only ever checked.
+    InstanceProfile {
+        /// Its name.
+        name: InstanceProfileName,
+    },
+    /// The names, without the trailing dot, of the records of a zone below a domain and not at it,
+    /// as `Vec<String>`. Only ever checked.
+    RecordsBelow {
+        /// The zone.
+        zone: HostedZoneId,
+        /// The domain.
+        domain: String,
+    },
 }
 
 impl Question {
@@ -68,6 +103,16 @@ impl Question {
                 format!("subnets/{region}/{}", ids.join(","))
             }
             Self::HostedZone { id } => format!("hosted_zone/{id}"),
+            Self::InstanceTypes { region, types } => {
+                format!("instance_types/{region}/{}", types.join(","))
+            }
+            Self::SecurityGroups { region, ids } => {
+                let ids: Vec<_> = ids.iter().map(SecurityGroupId::as_str).collect();
+                format!("security_groups/{region}/{}", ids.join(","))
+            }
+            Self::Role { name } => format!("role/{name}"),
+            Self::InstanceProfile { name } => format!("instance_profile/{name}"),
+            Self::RecordsBelow { zone, domain } => format!("records_below/{zone}/{domain}"),
         }
     }
 }
@@ -81,11 +126,34 @@ impl fmt::Display for Question {
 /// The zones that offer an instance type, by type.
 pub type Offerings = BTreeMap<String, BTreeSet<String>>;
 
+/// What there is of instance types, by name.
+pub type InstanceTypes = BTreeMap<String, InstanceTypeFact>;
+
+/// The VPCs of security groups, by id.
+pub type Groups = BTreeMap<SecurityGroupId, VpcId>;
+
+/// What matters of an instance type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceTypeFact {
+    /// Its virtual processors, with the options that it has by default.
+    pub vcpus: u32,
+    /// Its memory in MiB.
+    pub memory_mib: u64,
+    /// What it runs, as AWS calls it (`x86_64`, `arm64`).
+    pub architectures: BTreeSet<String>,
+}
+
 /// What matters of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFact {
     /// The device it calls its root (`/dev/xvda`).
     pub root_device: String,
+    /// What it runs on, as AWS calls it; not known of images that were asked for by older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// `available`, or why it cannot be booted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 /// What matters of a subnet that the user brought.

@@ -10,7 +10,7 @@ use super::failure::{Failure, Result};
 use super::screen::Screen;
 use crate::aws::{Aws, Settings, lookups};
 use crate::config::InstallConfig;
-use crate::provider::{ProviderError, patiently};
+use crate::provider::{ProviderError, all, patiently};
 use crate::render::Diagnostic;
 use crate::state::Cluster;
 use crate::topology::Question;
@@ -82,9 +82,25 @@ fn unreachable_aws(error: &ProviderError) -> Failure {
     Failure::new(Exit::Failed, Diagnostic::call_failed("reach AWS", error))
 }
 
-/// Asks a question of the compiler.
-pub(super) async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
-    patiently(|| lookups::answer(aws, question))
-        .await
-        .map_err(|error| Failure::call(&format!("find out {question}"), &error))
+/// What came of questions: answers by key, and why some have none.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) given: BTreeMap<String, Value>,
+    pub(super) missing: Vec<(Question, ProviderError)>,
+}
+
+/// Asks all of them at once; that one has no answer keeps none from the others.
+pub(super) async fn answers(aws: &Aws, questions: Vec<Question>) -> Answers {
+    let ask = |question| patiently(move || lookups::answer(aws, question));
+    let asked = all(questions.iter().map(ask).collect()).await;
+    let mut answers = Answers::default();
+    for (question, answer) in questions.into_iter().zip(asked) {
+        match answer {
+            Ok(answer) => {
+                answers.given.insert(question.key(), answer);
+            }
+            Err(error) => answers.missing.push((question, error)),
+        }
+    }
+    answers
 }

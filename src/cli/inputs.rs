@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::args::Common;
@@ -19,6 +20,8 @@ use crate::topology::{Assets, Options, Stream};
 pub(super) struct Inputs {
     /// The install-config's name, for messages.
     pub(super) file: String,
+    /// Its text, for findings that only AWS makes possible.
+    pub(super) text: SecretString,
     pub(super) config: InstallConfig,
     pub(super) assets: Assets,
     pub(super) stream: Option<Stream>,
@@ -46,7 +49,7 @@ impl Inputs {
         let config_digest = digest([text.as_bytes()]);
         let digests =
             Digests { config: config_digest, assets: assets_digest, stream: stream_digest };
-        Ok(Self { file, config, assets, stream, digests })
+        Ok(Self { file, text: text.into(), config, assets, stream, digests })
     }
 
     /// What is wanted besides what the config says.

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::args::Common;
-use super::cloud::{self, Reached};
+use super::cloud::{self, Answers, Reached};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::{Held, glance};
@@ -17,11 +18,13 @@ use super::homes;
 use super::inputs::Inputs;
 use super::screen::Screen;
 use crate::aws::{Aws, schemas};
+use crate::config::{self, Finding, Located, locate};
 use crate::observe::observe;
 use crate::plan::{self, Observations, Plan};
-use crate::render::Diagnostic;
+use crate::provider::ProviderError;
+use crate::render::{Diagnostic, Severity};
 use crate::state::{Cluster, Entry, State};
-use crate::topology::{self, Compiled, compile, identify, questions};
+use crate::topology::{self, Compiled, Question, checks, compile, identify, questions};
 
 /// Everything a plan is made from.
 pub(super) struct World {
@@ -55,14 +58,15 @@ impl World {
         let Reached { aws, account } =
             cloud::connect(&inputs.config, &cluster, &facts, screen).await?;
         remembered(&inputs, &facts)?;
-        let mut learnt = ask(&aws, &inputs, &facts, bootstrap).await?;
+        let nothing = State::default();
+        let view = View { inputs: &inputs, cluster: &cluster, facts: &facts, bootstrap };
+        let (compiled, mut learnt) = view.compile(&aws, state.unwrap_or(&nothing), screen).await?;
         if !facts.contains_key(cloud::ACCOUNT) {
             learnt.insert(cloud::ACCOUNT.to_owned(), account.into());
         }
         if inputs.assets.cluster().is_some() && !facts.contains_key(ASSETS) {
             learnt.insert(ASSETS.to_owned(), true.into());
         }
-        let compiled = compiled(&inputs, &cluster, &facts, &learnt, bootstrap)?;
         let mut held = match held {
             Some(held) => held,
             None => begin(Held::take(common, name, operation, screen).await?)?,
@@ -98,14 +102,15 @@ pub(super) async fn look(
     let inputs = Inputs::read(common, screen)?;
     let state = glance(common, &inputs.config.name, screen).await?.unwrap_or_default();
     let cluster = cluster(&inputs, state.cluster.clone())?;
-    let unanswered = questions(&inputs.config, &state.facts, &inputs.options(bootstrap));
-    let learnt = if unanswered.is_empty() {
-        BTreeMap::new()
+    let view = View { inputs: &inputs, cluster: &cluster, facts: &state.facts, bootstrap };
+    let unanswered = view.questions();
+    let answers = if unanswered.is_empty() {
+        Answers::default()
     } else {
         let reached = cloud::connect(&inputs.config, &cluster, &state.facts, screen).await?;
-        ask(&reached.aws, &inputs, &state.facts, bootstrap).await?
+        cloud::answers(&reached.aws, unanswered).await
     };
-    compiled(&inputs, &cluster, &state.facts, &learnt, bootstrap)
+    view.judge(&answers, Vec::new(), screen)
 }
 
 /// That a cluster was begun with assets is recorded under this.
@@ -157,43 +162,107 @@ fn begin(held: Held) -> Result<Held> {
     Err(Failure::new(Exit::Locked, diagnostic))
 }
 
-/// Asks AWS what the compiler needs to know and nobody has recorded.
-async fn ask(
-    aws: &Aws,
-    inputs: &Inputs,
-    facts: &BTreeMap<String, Value>,
+/// What a config is compiled from.
+struct View<'a> {
+    inputs: &'a Inputs,
+    cluster: &'a Cluster,
+    /// The answers that bind.
+    facts: &'a BTreeMap<String, Value>,
     bootstrap: bool,
-) -> Result<BTreeMap<String, Value>> {
-    let mut learnt = BTreeMap::new();
-    for question in questions(&inputs.config, facts, &inputs.options(bootstrap)) {
-        let answer = cloud::answer(aws, &question).await?;
-        learnt.insert(question.key(), answer);
+}
+
+impl View<'_> {
+    /// Compiles, and checks what is not made yet; the answers that were learnt are to be kept.
+    async fn compile(
+        &self,
+        aws: &Aws,
+        state: &State,
+        screen: &mut Screen,
+    ) -> Result<(Compiled, BTreeMap<String, Value>)> {
+        let learnt = cloud::answers(aws, self.questions()).await;
+        let known = self.known(&learnt);
+        let config = &self.inputs.config;
+        let checked = cloud::answers(aws, checks::questions(config, &known, state)).await;
+        for (question, error) in &checked.missing {
+            let mut unchecked = Diagnostic::call_failed(&format!("check {question}"), error);
+            unchecked.severity = Severity::Warning;
+            screen.diagnostic(&unchecked)?;
+        }
+        let flaws = checks::check(config, &known, &checked.given, state);
+        Ok((self.judge(&learnt, flaws, screen)?, learnt.given))
     }
-    Ok(learnt)
+
+    /// What AWS must be asked and nobody has recorded.
+    fn questions(&self) -> Vec<Question> {
+        let options = self.inputs.options(self.bootstrap);
+        questions(&self.inputs.config, self.facts, &options)
+    }
+
+    fn known(&self, learnt: &Answers) -> BTreeMap<String, Value> {
+        let mut known = self.facts.clone();
+        known.extend(learnt.given.clone());
+        known
+    }
+
+    /// The graph, or everything that stands in its way: what the checks found, what the compiler
+    /// refuses, and what could not be found out.
+    fn judge(
+        &self,
+        learnt: &Answers,
+        mut flaws: Vec<topology::Error>,
+        screen: &mut Screen,
+    ) -> Result<Compiled> {
+        let (inputs, options) = (self.inputs, self.inputs.options(self.bootstrap));
+        let known = self.known(learnt);
+        let compiled = compile(&inputs.config, self.cluster, &known, &inputs.assets, &options);
+        let compiled = match compiled {
+            Ok(compiled) if flaws.is_empty() => return Ok(compiled),
+            Ok(_) => Vec::new(),
+            Err(errors) => errors,
+        };
+        let is_missing = |key: &String| learnt.missing.iter().any(|(one, _)| one.key() == *key);
+        let told_below = |error: &topology::Error| matches!(error, topology::Error::Unanswered { question } if is_missing(question));
+        flaws.extend(compiled.into_iter().filter(|error| !told_below(error)));
+        Err(refused(inputs, &flaws, &learnt.missing, screen)?)
+    }
 }
 
-fn compiled(
+/// Shows what was found in the config as what is found without AWS is shown; the rest is left to be
+/// said.
+fn refused(
     inputs: &Inputs,
-    cluster: &Cluster,
-    facts: &BTreeMap<String, Value>,
-    learnt: &BTreeMap<String, Value>,
-    bootstrap: bool,
-) -> Result<Compiled> {
-    let mut facts = facts.clone();
-    facts.extend(learnt.clone());
-    compile(&inputs.config, cluster, &facts, &inputs.assets, &inputs.options(bootstrap))
-        .map_err(|error| uncompilable(&error, &inputs.file))
+    flaws: &[topology::Error],
+    missing: &[(Question, ProviderError)],
+    screen: &mut Screen,
+) -> Result<Failure> {
+    let text = inputs.text.expose_secret();
+    let mut findings: Vec<Finding> = flaws.iter().filter_map(|flaw| finding(flaw, text)).collect();
+    findings.sort_by_key(|finding| finding.place.map(|place| place.start));
+    screen.findings(&findings, &inputs.file, text)?;
+    let nowhere = flaws.iter().filter(|flaw| flaw.field().is_none()).map(|flaw| {
+        let summary = "could not compile the install-config";
+        let diagnostic = Diagnostic::error(summary).with_detail(flaw.to_string());
+        Diagnostic { hint: flaw.hint(), ..diagnostic }
+    });
+    let missing = missing
+        .iter()
+        .map(|(question, error)| Diagnostic::call_failed(&format!("find out {question}"), error));
+    let diagnostics = nowhere.chain(missing).collect();
+    let exit = if findings.is_empty() { Exit::Failed } else { Exit::ConfigInvalid };
+    Ok(Failure { exit, diagnostics })
 }
 
-/// What the config asks for and cannot have: the config's fault where a field is named.
-fn uncompilable(error: &topology::Error, file: &str) -> Failure {
-    let (exit, summary) = match error.field() {
-        Some(field) => (Exit::ConfigInvalid, format!("{file}: {field}")),
-        None => (Exit::Failed, "could not compile the install-config".to_owned()),
-    };
-    let mut diagnostic = Diagnostic::error(summary).with_detail(error.to_string());
-    diagnostic.hint = error.hint();
-    Failure::new(exit, diagnostic)
+/// What the config asks for and cannot have, where it asks for it.
+fn finding(flaw: &topology::Error, text: &str) -> Option<Finding> {
+    let Located { path, place } = locate(text, &flaw.field()?);
+    Some(Finding {
+        severity: config::Severity::Error,
+        path,
+        place,
+        message: flaw.to_string(),
+        expected: flaw.expected(),
+        hint: flaw.hint(),
+    })
 }
 
 /// What the state does not know yet.

@@ -13,9 +13,12 @@ use crate::config::{
     MachinePool, Networking, Publish, RootVolume, TrustBundlePolicy,
 };
 use crate::graph::Graph;
-use crate::state::Cluster;
-use crate::topology::facts::{HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact};
-use crate::topology::{Assets, Compiled, Error, Options, compile, questions};
+use crate::state::{Cluster, State};
+use crate::topology::facts::{
+    Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
+    SubnetFact,
+};
+use crate::topology::{Assets, Compiled, Error, Options, checks, compile, questions};
 
 /// A cluster to be and the cloud it is to be in.
 #[derive(Debug)]
@@ -39,14 +42,22 @@ pub struct Cloud {
     pub zones: Vec<String>,
     /// Instance types that some zones do not offer; all others are offered everywhere.
     pub not_offered: BTreeMap<String, BTreeSet<String>>,
-    /// Images that can be booted, with their root devices.
-    pub images: BTreeMap<ImageId, String>,
+    /// Images.
+    pub images: BTreeMap<ImageId, ImageFact>,
     /// The public zone for the base domain.
     pub public_zone: Option<HostedZoneId>,
     /// Subnets that exist.
     pub subnets: Vec<SubnetFact>,
     /// Private zones that exist.
     pub hosted_zones: BTreeMap<HostedZoneId, HostedZoneFact>,
+    /// Instance types that are not as others: four vCPU, 16 GiB, of every architecture.
+    pub types: BTreeMap<String, Option<InstanceTypeFact>>,
+    /// Security groups that exist.
+    pub groups: Groups,
+    /// Roles and instance profiles that exist.
+    pub iam: BTreeSet<String>,
+    /// Records, by zone.
+    pub records: BTreeMap<HostedZoneId, Vec<String>>,
 }
 
 impl World {
@@ -130,8 +141,26 @@ impl World {
     }
 
     /// The graph and the warnings, or why there are none.
-    pub fn compile(&self) -> Result<Compiled, Error> {
+    pub fn compile(&self) -> Result<Compiled, Vec<Error>> {
         compile(&self.config, &self.cluster, &self.facts(), &self.assets, &self.options)
+    }
+
+    /// The one thing that stands in the way of a graph.
+    ///
+    /// # Panics
+    /// When there are several, or none.
+    pub fn refusal(&self) -> Error {
+        let errors = self.compile().expect_err("BUG: this world was to be refused");
+        <[Error; 1]>::try_from(errors).map(|[one]| one).expect("BUG: one thing is wrong here")
+    }
+
+    /// Everything that the checks find, of a cluster of which this much is made.
+    pub fn findings(&self, state: &State) -> Vec<Error> {
+        let facts = self.facts();
+        let asked = checks::questions(&self.config, &facts, state);
+        let answers =
+            asked.iter().map(|question| (question.key(), self.cloud.answer(question))).collect();
+        checks::check(&self.config, &facts, &answers, state)
     }
 
     /// The graph.
@@ -150,8 +179,7 @@ impl Cloud {
             Question::AvailabilityZones { .. } => json!(self.zones),
             Question::InstanceTypeOfferings { types, .. } => json!(self.offerings(types)),
             Question::Image { id, .. } => {
-                let fact = |device: &String| ImageFact { root_device: device.clone() };
-                json!(self.images.get(id).map(fact))
+                json!(self.images.get(id))
             }
             Question::PublicZone { .. } => json!(self.public_zone),
             Question::Subnets { ids, .. } => {
@@ -159,7 +187,32 @@ impl Cloud {
                 json!(known.collect::<Vec<_>>())
             }
             Question::HostedZone { id } => json!(self.hosted_zones.get(id)),
+            Question::InstanceTypes { types, .. } => json!(self.types(types)),
+            Question::SecurityGroups { ids, .. } => {
+                let known = self.groups.iter().filter(|(id, _)| ids.contains(id));
+                json!(known.collect::<BTreeMap<_, _>>())
+            }
+            Question::Role { name } => json!(self.iam.contains(name.as_str())),
+            Question::InstanceProfile { name } => json!(self.iam.contains(name.as_str())),
+            Question::RecordsBelow { zone, domain } => {
+                let ending = format!(".{domain}");
+                let records = self.records.get(zone).into_iter().flatten();
+                json!(records.filter(|name| name.ends_with(&ending)).collect::<Vec<_>>())
+            }
         }
+    }
+
+    fn types(&self, names: &[String]) -> InstanceTypes {
+        let usual = InstanceTypeFact {
+            vcpus: 4,
+            memory_mib: 16_384,
+            architectures: ["arm64", "x86_64"].map(String::from).into(),
+        };
+        let fact = |name: &String| match self.types.get(name) {
+            Some(fact) => Some((name.clone(), fact.clone()?)),
+            None => Some((name.clone(), usual.clone())),
+        };
+        names.iter().filter_map(fact).collect()
     }
 
     fn offerings(&self, types: &[String]) -> Offerings {
@@ -176,11 +229,20 @@ fn cloud() -> Cloud {
     Cloud {
         zones: ["us-west-2a", "us-west-2b", "us-west-2c"].map(String::from).into(),
         not_offered: BTreeMap::new(),
-        images: [("ami-0demo".into(), "/dev/xvda".into())].into(),
+        images: [("ami-0demo".into(), image())].into(),
         public_zone: Some("Z0PUBLIC".into()),
         subnets: Vec::new(),
         hosted_zones: BTreeMap::new(),
+        types: BTreeMap::new(),
+        groups: Groups::new(),
+        iam: BTreeSet::new(),
+        records: BTreeMap::new(),
     }
+}
+
+/// An image that says nothing of what it runs on: good for every machine.
+pub fn image() -> ImageFact {
+    ImageFact { root_device: "/dev/xvda".into(), architecture: None, state: None }
 }
 
 fn config() -> InstallConfig {

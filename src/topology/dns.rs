@@ -2,32 +2,55 @@
 //!
 //! `*.apps` is not ours: the cluster makes it.
 
-use super::Error;
 use super::facts::{Facts, HostedZoneFact, Question};
 use super::iam::partition;
 use super::load_balancers::Balancers;
 use super::naming::Names;
 use super::network::Network;
+use super::{Error, Errors, existing};
 use crate::aws::hosted_zone::HostedZone;
 use crate::aws::ids::HostedZoneId;
 use crate::aws::load_balancer::LoadBalancer;
 use crate::aws::record::{Record, RecordData};
-use crate::config::InstallConfig;
+use crate::config::{InstallConfig, Publish};
 use crate::graph::{Graph, Handle, Input};
 use crate::out;
+
+/// The zones that there are.
+pub(crate) struct Zones {
+    /// The private one that the user brought.
+    private: Option<HostedZoneId>,
+    /// The public one of the base domain, if the cluster is for everyone.
+    public: Option<HostedZoneId>,
+}
+
+/// The zones of this config, if they are fit for it.
+pub(super) fn zones(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -> Option<Zones> {
+    let private = config.aws.hosted_zone.as_ref();
+    let private = private.map(|id| existing_zone(id, config, facts, errors));
+    let is_public = config.publish == Publish::External;
+    let public = is_public.then(|| errors.keep(public_zone(config, facts)));
+    // Wanted and not fit is something else than not wanted.
+    let fit = |zone: Option<Option<HostedZoneId>>| match zone {
+        Some(None) => None,
+        Some(Some(id)) => Some(Some(id)),
+        None => Some(None),
+    };
+    Some(Zones { private: fit(private)?, public: fit(public)? })
+}
 
 /// The private zone and the records of this config.
 pub(crate) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
     names: &Names,
-    facts: &Facts,
+    zones: Zones,
     network: &Network,
     balancers: &Balancers,
-) -> Result<(), Error> {
+) {
     let domain = config.cluster_domain();
-    let zone = match &config.aws.hosted_zone {
-        Some(id) => existing_zone(id, &domain, facts, network)?,
+    let zone = match zones.private {
+        Some(id) => id.into(),
         None => add_zone(graph, config, names, network),
     };
     let mut add = |address: &str, name: &str, zone: &Input<HostedZoneId>, balancer: &_| {
@@ -38,10 +61,9 @@ pub(crate) fn add(
     add("api-int", "api-int", &zone, &balancers.internal);
     // Inside, both names lead to the internal balancer.
     add("api", "api", &zone, &balancers.internal);
-    if let Some(external) = &balancers.external {
-        add("api-public", "api", &public_zone(config, facts)?, external);
+    if let (Some(external), Some(public)) = (&balancers.external, zones.public) {
+        add("api-public", "api", &public.into(), external);
     }
-    Ok(())
 }
 
 fn add_zone(
@@ -65,36 +87,36 @@ fn add_zone(
 /// A zone that the user brought must be seen by the machines and be for the cluster's names.
 fn existing_zone(
     id: &HostedZoneId,
-    domain: &str,
+    config: &InstallConfig,
     facts: &Facts,
-    network: &Network,
-) -> Result<Input<HostedZoneId>, Error> {
-    let id = id.clone();
-    let Some(zone): Option<HostedZoneFact> =
-        facts.answer(&Question::HostedZone { id: id.clone() })?
-    else {
-        return Err(Error::ZoneNotFound { id });
+    errors: &mut Errors,
+) -> Option<HostedZoneId> {
+    let question = Question::HostedZone { id: id.clone() };
+    let zone: Option<HostedZoneFact> = errors.keep(facts.answer(&question))?;
+    let Some(zone) = zone else {
+        errors.add(Error::ZoneNotFound { id: id.clone() });
+        return None;
     };
-    let sees = |vpc| zone.private && zone.vpcs.contains(vpc);
-    match &network.vpc {
-        Input::Known(vpc) if !sees(vpc) => {
-            return Err(Error::ZoneElsewhere { id, vpc: vpc.clone() });
-        }
-        _ => (),
+    let mut flaws = Vec::new();
+    if !zone.private {
+        flaws.push(Error::ZonePublic { id: id.clone() });
+    } else if let Some(vpc) = existing::vpc(config, facts).filter(|vpc| !zone.vpcs.contains(vpc)) {
+        flaws.push(Error::ZoneElsewhere { id: id.clone(), vpc });
     }
-    let name = zone.name.trim_end_matches('.');
-    if domain == name || domain.ends_with(&format!(".{name}")) {
-        Ok(id.into())
-    } else {
-        Err(Error::ZoneName { id, name: name.to_owned(), domain: domain.to_owned() })
+    let (name, domain) = (zone.name.trim_end_matches('.'), config.cluster_domain());
+    if domain != name && !domain.ends_with(&format!(".{name}")) {
+        flaws.push(Error::ZoneName { id: id.clone(), name: name.to_owned(), domain });
     }
+    let fit = flaws.is_empty();
+    flaws.into_iter().for_each(|flaw| errors.add(flaw));
+    fit.then(|| id.clone())
 }
 
-fn public_zone(config: &InstallConfig, facts: &Facts) -> Result<Input<HostedZoneId>, Error> {
+fn public_zone(config: &InstallConfig, facts: &Facts) -> Result<HostedZoneId, Error> {
     let domain = config.base_domain.clone();
     let zone: Option<HostedZoneId> =
         facts.answer(&Question::PublicZone { domain: domain.clone() })?;
-    zone.map(Input::Known).ok_or(Error::NoPublicZone { domain })
+    zone.ok_or(Error::NoPublicZone { domain })
 }
 
 /// GovCloud's Route 53 has no aliases to its load balancers.

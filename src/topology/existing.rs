@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 
-use super::Error;
 use super::facts::{self, Facts, Reach, SubnetFact};
+use super::{Error, Errors};
 use crate::aws::ids::{SubnetId, VpcId};
 use crate::config::{InstallConfig, Publish};
 
@@ -22,66 +22,91 @@ pub(crate) struct Existing {
     pub(crate) public: BTreeMap<String, SubnetId>,
 }
 
-impl Existing {
-    /// The first of these zones that has no private subnet.
-    pub(crate) fn missing_zone(&self, zones: &[String]) -> Option<String> {
-        zones.iter().find(|zone| !self.private.contains_key(*zone)).cloned()
-    }
-}
-
-/// The existing network, if the config names one.
-pub(crate) fn find(config: &InstallConfig, facts: &Facts) -> Result<Option<Existing>, Error> {
+/// The existing network, if the config names one and it can be used.
+pub(super) fn find(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -> Option<Existing> {
     if config.aws.subnets.is_empty() {
-        return Ok(None);
+        return None;
     }
-    let answered: Vec<SubnetFact> = facts.answer(&facts::subnets(config))?;
-    let known: BTreeMap<&SubnetId, &SubnetFact> =
-        answered.iter().map(|subnet| (&subnet.id, subnet)).collect();
-    let missing = |index, id: &SubnetId| Error::SubnetNotFound {
-        index,
-        id: id.clone(),
-        region: config.aws.region.clone(),
-    };
-    let subnets = config.aws.subnets.iter().enumerate();
-    let subnets = subnets
-        .map(|(index, id)| known.get(id).copied().ok_or_else(|| missing(index, id)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let existing = sort(config, &subnets)?;
-    check_publishing(config, &existing)?;
-    Ok(Some(existing))
+    let known = errors.keep(answered(config, facts))?;
+    let mut flaws = Vec::new();
+    let mut subnets = Vec::new();
+    for (index, id) in config.aws.subnets.iter().enumerate() {
+        match known.get(id) {
+            Some(subnet) => subnets.push((index, subnet)),
+            None => {
+                let region = config.aws.region.clone();
+                flaws.push(Error::SubnetNotFound { index, id: id.clone(), region });
+            }
+        }
+    }
+    // What is missing may be just what the others lack.
+    let complete = flaws.is_empty();
+    let existing = sort(config, &subnets, &mut flaws);
+    if let Some(existing) = existing.as_ref().filter(|_| complete) {
+        check_publishing(config, existing, &mut flaws);
+    }
+    let fit = flaws.is_empty();
+    flaws.into_iter().for_each(|flaw| errors.add(flaw));
+    existing.filter(|_| fit)
 }
 
-fn sort(config: &InstallConfig, subnets: &[&SubnetFact]) -> Result<Existing, Error> {
-    let vpc = subnets[0].vpc.clone();
+/// The VPC of the first subnet that exists.
+pub(super) fn vpc(config: &InstallConfig, facts: &Facts) -> Option<VpcId> {
+    let known = answered(config, facts).ok()?;
+    let subnet = config.aws.subnets.iter().find_map(|id| known.get(id))?;
+    Some(subnet.vpc.clone())
+}
+
+fn answered(
+    config: &InstallConfig,
+    facts: &Facts,
+) -> Result<BTreeMap<SubnetId, SubnetFact>, Error> {
+    let answered: Vec<SubnetFact> = facts.answer(&facts::subnets(config))?;
+    Ok(answered.into_iter().map(|subnet| (subnet.id.clone(), subnet)).collect())
+}
+
+/// The subnets with their places in the config, sorted by what they are for.
+fn sort(
+    config: &InstallConfig,
+    subnets: &[(usize, &SubnetFact)],
+    flaws: &mut Vec<Error>,
+) -> Option<Existing> {
+    let (_, first) = subnets.first()?;
+    let vpc = first.vpc.clone();
     let mut existing = Existing { vpc, private: BTreeMap::new(), public: BTreeMap::new() };
-    for (index, subnet) in subnets.iter().enumerate() {
-        check_place(&config.networking.machine_networks, index, subnet, subnets[0])?;
+    for (index, subnet) in subnets {
+        flaws.extend(misplaced(&config.networking.machine_networks, *index, subnet, first));
         let (sort, by_zone) = match subnet.reach {
             Reach::Private => ("private", &mut existing.private),
             Reach::Public => ("public", &mut existing.public),
-            Reach::Edge => return Err(edge(index)),
+            Reach::Edge => {
+                flaws.push(edge(*index));
+                continue;
+            }
         };
-        match by_zone.insert(subnet.zone.clone(), subnet.id.clone()) {
+        let zone = subnet.zone.clone();
+        match by_zone.insert(zone.clone(), subnet.id.clone()) {
             Some(first) if first != subnet.id => {
-                let zone = subnet.zone.clone();
                 let second = subnet.id.clone();
-                return Err(Error::SecondSubnet { index, first, second, sort, zone });
+                flaws.push(Error::SecondSubnet { index: *index, first, second, sort, zone });
             }
             _ => (),
         }
     }
-    Ok(existing)
+    Some(existing)
 }
 
 /// It must be in the VPC of the first, and begin in a machine network: upstream tests no more.
-fn check_place(
+fn misplaced(
     machine_networks: &[Ipv4Net],
     index: usize,
     subnet: &SubnetFact,
     first: &SubnetFact,
-) -> Result<(), Error> {
+) -> Vec<Error> {
+    let mut flaws = Vec::new();
     if subnet.vpc != first.vpc {
-        return Err(Error::SeveralVpcs {
+        flaws.push(Error::SeveralVpcs {
+            index,
             first: first.id.clone(),
             its_vpc: first.vpc.clone(),
             other: subnet.id.clone(),
@@ -90,21 +115,18 @@ fn check_place(
     }
     let start = subnet.cidr.network();
     if !machine_networks.iter().any(|network| network.contains(&start)) {
-        return Err(Error::SubnetOutside { index, id: subnet.id.clone(), start });
+        flaws.push(Error::SubnetOutside { index, id: subnet.id.clone(), start });
     }
-    Ok(())
+    flaws
 }
 
-fn check_publishing(config: &InstallConfig, existing: &Existing) -> Result<(), Error> {
+fn check_publishing(config: &InstallConfig, existing: &Existing, flaws: &mut Vec<Error>) {
     if existing.private.is_empty() {
-        return Err(Error::NoPrivateSubnet);
+        flaws.push(Error::NoPrivateSubnet);
     }
-    let lacks_public = |zone: &&String| !existing.public.contains_key(*zone);
-    match existing.private.keys().find(lacks_public) {
-        Some(zone) if config.publish == Publish::External => {
-            Err(Error::NoPublicSubnet { zone: zone.clone() })
-        }
-        _ => Ok(()),
+    if config.publish == Publish::External {
+        let lacking = existing.private.keys().filter(|zone| !existing.public.contains_key(*zone));
+        flaws.extend(lacking.map(|zone| Error::NoPublicSubnet { zone: zone.clone() }));
     }
 }
 

@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::{Error, Options, image, placement};
 use crate::aws::ids::SubnetId;
 pub use crate::aws::questions::{
-    HostedZoneFact, ImageFact, Offerings, Question, Reach, SubnetFact,
+    Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
+    SubnetFact,
 };
 use crate::config::{InstallConfig, Publish};
 

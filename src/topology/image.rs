@@ -5,7 +5,7 @@ use super::naming::Names;
 use super::{Error, Options};
 use crate::aws::ami_copy::AmiCopy;
 use crate::aws::ids::ImageId;
-use crate::config::InstallConfig;
+use crate::config::{Architecture, InstallConfig};
 use crate::graph::{Graph, Input};
 use crate::out;
 
@@ -25,28 +25,77 @@ pub(crate) fn question(config: &InstallConfig, options: &Options) -> Option<Ques
     choose(config, options).ok().map(|choice| choice.question())
 }
 
-/// The image, copied into the region if it has none.
-pub(crate) fn add(
-    graph: &mut Graph,
+/// An image that can be booted.
+pub(crate) struct Found {
+    choice: Choice,
+    root_device: String,
+}
+
+/// The image that this config boots, if AWS has it and it is fit to be booted.
+pub(crate) fn find(
     config: &InstallConfig,
-    names: &Names,
     facts: &Facts,
     options: &Options,
-) -> Result<Image, Error> {
+) -> Result<Found, Error> {
     let choice = choose(config, options)?;
     let fact: Option<ImageFact> = facts.answer(&choice.question())?;
-    let Some(ImageFact { root_device }) = fact else {
-        return Err(Error::ImageNotFound { id: choice.id, region: choice.region });
-    };
-    if choice.region == config.aws.region {
-        return Ok(Image { id: choice.id.into(), root_device });
+    let pool = &config.control_plane;
+    let field = "controlPlane.platform.aws.amiID";
+    let image = Candidate { id: &choice.id, region: &choice.region, field };
+    let root_device = image.check(fact, pool.architecture)?;
+    Ok(Found { choice, root_device })
+}
+
+impl Found {
+    /// The image, copied into the region if it has none.
+    pub(crate) fn add(self, graph: &mut Graph, config: &InstallConfig, names: &Names) -> Image {
+        let Self { choice, root_device } = self;
+        if choice.region == config.aws.region {
+            return Image { id: choice.id.into(), root_device };
+        }
+        let copy = graph.add("rhcos", &choice.copy(names, &config.aws.region));
+        Image { id: out!(copy.id), root_device }
     }
-    let copy = graph.add("rhcos", &choice.copy(names, &config.aws.region));
-    Ok(Image { id: out!(copy.id), root_device })
+}
+
+/// An image that a pool asks for.
+pub(crate) struct Candidate<'a> {
+    pub(crate) id: &'a ImageId,
+    pub(crate) region: &'a str,
+    /// Where it is asked for.
+    pub(crate) field: &'a str,
+}
+
+impl Candidate<'_> {
+    /// Its root device, if it is there, ready, and of the machines' architecture.
+    pub(crate) fn check(
+        &self,
+        fact: Option<ImageFact>,
+        wanted: Architecture,
+    ) -> Result<String, Error> {
+        let (field, id, region) = (self.field.to_owned(), self.id.clone(), self.region.to_owned());
+        let Some(fact) = fact else { return Err(Error::ImageNotFound { field, id, region }) };
+        if let Some(state) = fact.state.filter(|state| state != "available") {
+            return Err(Error::ImageNotReady { field, id, state });
+        }
+        let wanted = called(wanted);
+        match fact.architecture.filter(|found| found != wanted) {
+            Some(found) => Err(Error::ImageArchitecture { field, id, found, wanted }),
+            None => Ok(fact.root_device),
+        }
+    }
+}
+
+/// What AWS calls an architecture.
+pub(crate) fn called(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Amd64 => "x86_64",
+        Architecture::Arm64 => "arm64",
+    }
 }
 
 /// An image and the region that has it.
-struct Choice {
+pub(crate) struct Choice {
     id: ImageId,
     region: String,
 }

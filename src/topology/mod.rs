@@ -5,6 +5,7 @@
 //! clock or rolls a die while it compiles: the same inputs give the same graph.
 //!
 //! - [`facts`]: what must be asked of AWS first, and how answers are kept.
+//! - [`checks`]: what can be found out beforehand and decides nothing.
 //! - [`assets`]: the Ignition configs that openshift-install wrote; `ignition`: what we write.
 //! - `naming`, [`cidr`], [`stream`]: names and tags, address ranges, images.
 //! - `placement`: zones and instance types; `existing`: the network that the user brought.
@@ -21,6 +22,7 @@ use crate::state::Cluster;
 
 pub mod assets;
 mod bootstrap;
+pub mod checks;
 pub mod cidr;
 mod control_plane;
 mod dns;
@@ -40,11 +42,13 @@ pub mod stream;
 mod tests;
 
 pub use assets::{Assets, AssetsError};
-pub use error::Error;
+pub use error::{Error, Size};
 pub use facts::{Question, questions};
 pub use naming::{identify, infra_id};
 pub use stream::Stream;
 
+use cidr::Split;
+use existing::Existing;
 use facts::Facts;
 use naming::Names;
 use placement::Placement;
@@ -74,33 +78,99 @@ pub struct Compiled {
 }
 
 /// The graph of the cluster's infrastructure. Every [question](questions) must be answered.
+///
+/// # Errors
+/// Everything that stands in the way, not only the first: no check waits for another one unless it
+/// could say nothing without it.
 pub fn compile(
     config: &InstallConfig,
     cluster: &Cluster,
     facts: &BTreeMap<String, Value>,
     assets: &Assets,
     options: &Options,
-) -> Result<Compiled, Error> {
+) -> Result<Compiled, Vec<Error>> {
     let facts = Facts::new(facts);
+    let mut errors = Errors::default();
     let mut warnings = Vec::new();
-    refuse_unsupported(config)?;
-    check_identity(config, cluster, assets)?;
-    let names = Names::new(cluster, &config.aws.user_tags)?;
-    let existing = existing::find(config, &facts)?;
-    let placement = Placement::of(config, &facts, existing.as_ref(), &mut warnings)?;
+    errors.keep(refuse_unsupported(config));
+    check_identity(config, cluster, assets, &mut errors);
+    let names = errors.keep(Names::new(cluster, &config.aws.user_tags));
+    let ground = Ground::of(config, &facts, &mut errors, &mut warnings);
+    let split = ground.as_ref().and_then(|ground| errors.keep(ground.split(config)));
+    let zones = dns::zones(config, &facts, &mut errors);
+    let image = errors.keep(image::find(config, &facts, options));
     warn(config, assets, &mut warnings);
+    let (Some(names), Some(ground), Some(split), Some(zones), Some(image)) =
+        (names, ground, split, zones, image)
+    else {
+        return Err(errors.0);
+    };
 
     let mut graph = Graph::default();
-    let network = network::add(&mut graph, config, &names, &placement, existing.as_ref())?;
+    let network = network::add(&mut graph, config, &names, &ground, &split);
     let groups = security_groups::add(&mut graph, config, &names, &network);
     let profiles = iam::add(&mut graph, config, &names);
     let balancers = load_balancers::add(&mut graph, config, &names, &network);
-    dns::add(&mut graph, config, &names, &facts, &network, &balancers)?;
-    let image = image::add(&mut graph, config, &names, &facts, options)?;
+    dns::add(&mut graph, config, &names, zones, &network, &balancers);
+    let image = image.add(&mut graph, config, &names);
     let site = Site { config, names: &names, assets, network, groups, balancers, image };
-    control_plane::add(&mut graph, &site, &placement, &profiles)?;
-    bootstrap::add(&mut graph, &site, &placement, options)?;
-    Ok(Compiled { graph, warnings })
+    errors.keep(control_plane::add(&mut graph, &site, &ground.placement, &profiles));
+    errors.keep(bootstrap::add(&mut graph, &site, &ground.placement, options));
+    errors.none().map(|()| Compiled { graph, warnings })
+}
+
+/// What stands in the way so far.
+#[derive(Debug, Default)]
+struct Errors(Vec<Error>);
+
+impl Errors {
+    /// The same answer that several ask for is missed once.
+    fn add(&mut self, error: Error) {
+        if !self.0.contains(&error) {
+            self.0.push(error);
+        }
+    }
+
+    fn keep<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.add(error)).ok()
+    }
+
+    fn none(self) -> Result<(), Vec<Error>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+    }
+}
+
+/// What the cluster stands on: the network that there is, if any, and where its machines are.
+struct Ground {
+    existing: Option<Existing>,
+    placement: Placement,
+}
+
+impl Ground {
+    fn of(
+        config: &InstallConfig,
+        facts: &Facts,
+        errors: &mut Errors,
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
+        let existing = existing::find(config, facts, errors);
+        let placement = Placement::of(config, facts, existing.as_ref(), errors, warnings);
+        if existing.is_none() && !config.aws.subnets.is_empty() {
+            return None;
+        }
+        Some(Self { existing, placement: placement? })
+    }
+
+    /// How a network of the cluster's own is cut.
+    fn split(&self, config: &InstallConfig) -> Result<Option<Split>, Error> {
+        match self.existing {
+            Some(_) => Ok(None),
+            None => {
+                let range = config.networking.machine_networks[0];
+                cidr::split(range, self.placement.zones.len()).map(Some)
+            }
+        }
+    }
 }
 
 /// What machines are put into.
@@ -127,19 +197,16 @@ fn refuse_unsupported(config: &InstallConfig) -> Result<(), Error> {
 }
 
 /// The state, the config and the assets must speak of the same cluster.
-fn check_identity(config: &InstallConfig, cluster: &Cluster, assets: &Assets) -> Result<(), Error> {
+fn check_identity(config: &InstallConfig, cluster: &Cluster, assets: &Assets, errors: &mut Errors) {
     let asked = [("metadata.name", &config.name), ("platform.aws.region", &config.aws.region)];
     for ((field, asked), known) in asked.into_iter().zip([&cluster.name, &cluster.region]) {
         if asked != known {
-            return Err(Error::Renamed { field, asked: asked.clone(), known: known.clone() });
+            errors.add(Error::Renamed { field, asked: asked.clone(), known: known.clone() });
         }
     }
-    match assets.cluster() {
-        Some(theirs) if theirs != *cluster => {
-            let called = |one: &Cluster| format!("{} ({})", one.infra_id, one.cluster_id);
-            Err(Error::AssetsOfAnother { theirs: called(&theirs), ours: called(cluster) })
-        }
-        _ => Ok(()),
+    if let Some(theirs) = assets.cluster().filter(|theirs| theirs != cluster) {
+        let called = |one: &Cluster| format!("{} ({})", one.infra_id, one.cluster_id);
+        errors.add(Error::AssetsOfAnother { theirs: called(&theirs), ours: called(cluster) });
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Error;
-use super::cidr::{self, Split};
+use super::Ground;
+use super::cidr::Split;
 use super::existing::Existing;
 use super::naming::Names;
-use super::placement::Placement;
 use crate::aws::dhcp_options::DhcpOptions;
 use crate::aws::elastic_ip::ElasticIp;
 use crate::aws::ids::{DhcpOptionsId, RouteTableId, SubnetId, VpcId};
@@ -34,21 +33,24 @@ pub(crate) struct Network {
 }
 
 /// The network of this config.
-pub(crate) fn add(
+pub(super) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
     names: &Names,
-    placement: &Placement,
-    existing: Option<&Existing>,
-) -> Result<Network, Error> {
-    if let Some(existing) = existing {
-        return Ok(share(graph, config, names, existing));
+    ground: &Ground,
+    split: &Option<Split>,
+) -> Network {
+    match (&ground.existing, split) {
+        (None, Some(split)) => {
+            let builder =
+                Builder { names, region: &config.aws.region, zones: &ground.placement.zones };
+            builder.build(graph, config.networking.machine_networks[0], split)
+        }
+        (existing, _) => {
+            let existing = existing.as_ref().expect("BUG: what is not cut is there");
+            share(graph, config, names, existing)
+        }
     }
-    let zones = &placement.zones;
-    let range = config.networking.machine_networks[0];
-    let split = cidr::split(range, zones.len())?;
-    let builder = Builder { names, region: &config.aws.region, zones };
-    Ok(builder.build(graph, range, &split))
 }
 
 /// What the user brought is marked as used by the cluster, never as its own.

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Error;
 use super::existing::Existing;
 use super::facts::{Facts, Offerings, Question};
+use super::{Error, Errors};
 use crate::config::{Architecture, InstallConfig, MachinePool};
 
 /// Where the machines are.
@@ -22,24 +22,40 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
-    /// Where the machines of this config are.
-    pub(crate) fn of(
+    /// Where the machines of this config are, if every pool has a place.
+    pub(super) fn of(
         config: &InstallConfig,
         facts: &Facts,
         existing: Option<&Existing>,
+        errors: &mut Errors,
         warnings: &mut Vec<String>,
-    ) -> Result<Self, Error> {
-        let world = World { config, facts, existing };
-        let pools = pools(config);
-        let places = pools.iter().map(|pool| world.place(pool, warnings));
-        let mut places = places.collect::<Result<Vec<_>, _>>()?.into_iter();
-        let Place { zones, instance_type } = places.next().expect("BUG: masters are a pool");
+    ) -> Option<Self> {
+        let places = places(config, facts, existing, errors, warnings);
+        let mut places = places.into_iter().map(|(_, place)| place).collect::<Option<Vec<_>>>()?;
+        let workers = places.split_off(1);
+        let Place { zones, instance_type } = places.pop().expect("BUG: masters are a pool");
         let count = config.control_plane.replicas as usize;
         let masters: Vec<String> = zones.iter().cycle().take(count).cloned().collect();
-        let workers = places.flat_map(|place| place.zones);
+        let workers = workers.into_iter().flat_map(|place| place.zones);
         let zones: BTreeSet<String> = masters.iter().cloned().chain(workers).collect();
-        Ok(Self { zones: zones.into_iter().collect(), masters, instance_type })
+        Some(Self { zones: zones.into_iter().collect(), masters, instance_type })
     }
+}
+
+/// Each pool with its place; one that has none keeps no other from having one.
+pub(super) fn places<'a>(
+    config: &'a InstallConfig,
+    facts: &Facts,
+    existing: Option<&Existing>,
+    errors: &mut Errors,
+    warnings: &mut Vec<String>,
+) -> Vec<(Pool<'a>, Option<Place>)> {
+    let world = World { config, facts, existing };
+    let place = |pool: Pool<'a>| {
+        let place = world.place(&pool, errors, warnings);
+        (pool, place)
+    };
+    pools(config).into_iter().map(place).collect()
 }
 
 /// What must be asked to place the machines of this config.
@@ -55,7 +71,7 @@ pub(crate) fn questions(config: &InstallConfig) -> Vec<Question> {
 }
 
 /// The masters' pool first, then the workers'.
-fn pools(config: &InstallConfig) -> Vec<Pool<'_>> {
+pub(super) fn pools(config: &InstallConfig) -> Vec<Pool<'_>> {
     let masters = &config.control_plane;
     let first =
         Pool { field: "controlPlane".into(), lone: masters.replicas == 1, machines: masters };
@@ -67,23 +83,24 @@ fn pools(config: &InstallConfig) -> Vec<Pool<'_>> {
     [first].into_iter().chain(rest).collect()
 }
 
-fn availability_zones(config: &InstallConfig) -> Question {
+pub(super) fn availability_zones(config: &InstallConfig) -> Question {
     Question::AvailabilityZones { region: config.aws.region.clone() }
 }
 
-struct Pool<'a> {
-    field: String,
+/// A pool and the field that it is.
+pub(super) struct Pool<'a> {
+    pub(super) field: String,
     /// A master that is alone does the work of three and needs eight vCPU.
     lone: bool,
-    machines: &'a MachinePool,
+    pub(super) machines: &'a MachinePool,
 }
 
 impl Pool<'_> {
-    fn zones_are_open(&self) -> bool {
+    pub(super) fn zones_are_open(&self) -> bool {
         self.machines.aws.zones.is_empty()
     }
 
-    fn offerings(&self, config: &InstallConfig) -> Question {
+    pub(super) fn offerings(&self, config: &InstallConfig) -> Question {
         Question::InstanceTypeOfferings { region: config.aws.region.clone(), types: self.types() }
     }
 
@@ -117,9 +134,9 @@ impl Pool<'_> {
 }
 
 /// The zones and the type of one pool.
-struct Place {
-    zones: Vec<String>,
-    instance_type: String,
+pub(super) struct Place {
+    pub(super) zones: Vec<String>,
+    pub(super) instance_type: String,
 }
 
 struct World<'a> {
@@ -129,20 +146,25 @@ struct World<'a> {
 }
 
 impl World<'_> {
-    fn place(&self, pool: &Pool, warnings: &mut Vec<String>) -> Result<Place, Error> {
-        let zones = self.candidates(pool)?;
-        let instance_type = self.instance_type(pool, &zones, warnings)?;
-        let zones = self.offering(pool, zones, &instance_type)?;
-        match self.existing.and_then(|existing| existing.missing_zone(&zones)) {
-            Some(zone) => Err(Error::NoSubnetInZone { field: pool.zones_field(), zone }),
-            None => Ok(Place { zones, instance_type }),
+    fn place(&self, pool: &Pool, errors: &mut Errors, warnings: &mut Vec<String>) -> Option<Place> {
+        let zones = errors.keep(self.candidates(pool))?;
+        let instance_type = errors.keep(self.instance_type(pool, &zones, warnings))?;
+        let zones = errors.keep(self.offering(pool, zones, &instance_type))?;
+        for (index, zone) in zones.iter().enumerate() {
+            if self.existing.is_some_and(|existing| !existing.private.contains_key(zone)) {
+                let field = format!("{}[{index}]", pool.zones_field());
+                errors.add(Error::NoSubnetInZone { field, zone: zone.clone() });
+            }
         }
+        Some(Place { zones, instance_type })
     }
 
     fn candidates(&self, pool: &Pool) -> Result<Vec<String>, Error> {
         match self.existing {
             _ if !pool.zones_are_open() => Ok(pool.machines.aws.zones.clone()),
             Some(existing) => Ok(existing.private.keys().cloned().collect()),
+            // Of subnets that cannot be used there is a finding already.
+            None if !self.config.aws.subnets.is_empty() => Ok(Vec::new()),
             None => self.facts.answer(&availability_zones(self.config)),
         }
     }
@@ -183,7 +205,7 @@ impl World<'_> {
         zones: Vec<String>,
         instance_type: &str,
     ) -> Result<Vec<String>, Error> {
-        if !pool.zones_are_open() || self.existing.is_some() {
+        if !pool.zones_are_open() || !self.config.aws.subnets.is_empty() {
             return Ok(zones);
         }
         let offerings: Offerings = self.facts.answer(&pool.offerings(self.config))?;
@@ -202,7 +224,11 @@ impl World<'_> {
 }
 
 impl Pool<'_> {
-    fn zones_field(&self) -> String {
+    pub(super) fn is_control_plane(&self) -> bool {
+        self.field == "controlPlane"
+    }
+
+    pub(super) fn zones_field(&self) -> String {
         format!("{}.platform.aws.zones", self.field)
     }
 }

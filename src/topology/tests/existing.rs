@@ -94,14 +94,14 @@ fn a_zone_must_exist_be_seen_and_be_for_the_clusters_names() {
     let zone = |change: fn(&mut World)| {
         let mut world = World::existing_zone();
         change(&mut world);
-        world.compile().map(|_| ())
+        world.compile().map_err(|_| world.refusal()).map(|_| ())
     };
     assert!(zone(|_| ()).is_ok());
     let named = |name: &'static str| {
         let mut world = World::existing_zone();
         let zone = world.cloud.hosted_zones.values_mut().next().unwrap();
         zone.name = name.into();
-        world.compile().map(|_| ())
+        world.compile().map_err(|_| world.refusal()).map(|_| ())
     };
     assert!(named("example.com").is_ok(), "a parent will do");
     assert!(matches!(named("other.com."), Err(Error::ZoneName { .. })));
@@ -120,8 +120,8 @@ fn a_zone_must_exist_be_seen_and_be_for_the_clusters_names() {
 fn an_internal_cluster_needs_no_public_subnets() {
     let mut world = World::existing_network();
     world.config.aws.subnets.retain(|id| id.as_str().contains("private"));
-    let error = world.compile().unwrap_err();
-    assert_eq!(error, Error::NoPublicSubnet { zone: "us-west-2a".into() });
+    let errors = world.compile().unwrap_err();
+    assert_eq!(errors[0], Error::NoPublicSubnet { zone: "us-west-2a".into() });
     world.config.publish = Publish::Internal;
     let graph = world.graph();
     let bootstrap = &inputs(&graph, "instance.bootstrap")["network"]["subnet"];
@@ -133,7 +133,7 @@ fn subnets_that_cannot_be_the_network_are_refused_by_name() {
     let refused = |change: fn(&mut World)| {
         let mut world = World::existing_network();
         change(&mut world);
-        world.compile().unwrap_err()
+        world.refusal()
     };
     let error = refused(|world| world.config.aws.subnets.push("subnet-gone".into()));
     assert_eq!(error.field().unwrap(), "platform.aws.subnets[6]");
@@ -157,5 +157,52 @@ fn subnets_that_cannot_be_the_network_are_refused_by_name() {
     assert_eq!(error, Error::NoPrivateSubnet);
 
     let error = refused(|world| world.config.compute[0].aws.zones = vec!["us-west-2d".into()]);
-    assert_eq!(error.field().unwrap(), "compute[0].platform.aws.zones");
+    assert_eq!(error.field().unwrap(), "compute[0].platform.aws.zones[0]");
+}
+
+#[test]
+fn all_that_is_wrong_with_the_subnets_is_said_at_once() {
+    let mut world = World::existing_network();
+    world.config.aws.subnets.push("subnet-gone".into());
+    world.cloud.subnets[1].cidr = "192.168.0.0/24".parse().unwrap();
+    world.cloud.subnets[2].zone = "us-west-2a".into();
+    world.cloud.subnets[3].vpc = "vpc-other".into();
+    world.cloud.public_zone = None;
+    world.cloud.images.clear();
+    world.config.aws.hosted_zone_role = Some("arn:aws:iam::1:role/dns".into());
+    let errors = world.compile().unwrap_err();
+    let fields: Vec<_> = errors.iter().map(|error| error.field().unwrap()).collect();
+    assert_eq!(
+        fields,
+        [
+            "platform.aws.hostedZoneRole",
+            "platform.aws.subnets[6]",
+            "platform.aws.subnets[1]",
+            "platform.aws.subnets[2]",
+            "platform.aws.subnets[3]",
+            "baseDomain",
+            "controlPlane.platform.aws.amiID",
+        ],
+        "{errors:#?}"
+    );
+}
+
+#[test]
+fn every_zone_without_a_public_subnet_is_named() {
+    let mut world = World::existing_network();
+    world
+        .config
+        .aws
+        .subnets
+        .retain(|id| !["subnet-public-a", "subnet-public-c"].contains(&id.as_str()));
+    let errors = world.compile().unwrap_err();
+    let lacking = |zone: &str| Error::NoPublicSubnet { zone: zone.into() };
+    assert_eq!(errors, [lacking("us-west-2a"), lacking("us-west-2c")]);
+}
+
+#[test]
+fn a_zone_for_everyone_is_no_private_one() {
+    let mut world = World::existing_zone();
+    world.cloud.hosted_zones.values_mut().for_each(|zone| zone.private = false);
+    assert_eq!(world.refusal(), Error::ZonePublic { id: "Z0PRIVATE".into() });
 }

@@ -6,7 +6,8 @@ use super::*;
 use crate::aws::instance::PRESIGNED_URL;
 use crate::aws::metadata_options::Authentication;
 use crate::secret::Secret;
-use crate::testing::world::World;
+use crate::testing::world::{World, image};
+use crate::topology::facts::ImageFact;
 use crate::topology::{Assets, Error, Stream};
 
 #[test]
@@ -166,7 +167,7 @@ fn a_type_offered_nowhere_leaves_no_zone() {
     let mut world = World::standard();
     world.config.compute[0].aws.instance_type = Some("x9.huge".into());
     world.cloud.not_offered.insert("x9.huge".into(), world.cloud.zones.iter().cloned().collect());
-    let error = world.compile().unwrap_err();
+    let error = world.refusal();
     assert_eq!(error.field().unwrap(), "compute[0].platform.aws.zones");
     assert!(error.to_string().contains("x9.huge"), "{error}");
 }
@@ -182,7 +183,8 @@ fn streamed() -> World {
     world.config.control_plane.aws.ami_id = None;
     world.options.stream = Some(Stream::parse(STREAM.as_bytes()).unwrap());
     for id in ["ami-0east", "ami-0west", "ami-0arm"] {
-        world.cloud.images.insert(id.into(), "/dev/sda1".into());
+        let image = ImageFact { root_device: "/dev/sda1".into(), ..image() };
+        world.cloud.images.insert(id.into(), image);
     }
     world
 }
@@ -220,11 +222,11 @@ fn a_region_without_an_image_gets_a_copy_of_the_one_in_us_east_1() {
 fn an_image_is_not_copied_into_another_partition() {
     let mut world = streamed();
     world.move_to("us-gov-west-1");
-    let error = world.compile().unwrap_err();
+    let error = world.refusal();
     assert_eq!(error, Error::NotInStream { region: "us-gov-west-1".into() });
     assert_eq!(error.field().unwrap(), "platform.aws.amiID");
     world.options.stream = None;
-    assert_eq!(world.compile().unwrap_err(), Error::NoImage);
+    assert_eq!(world.refusal(), Error::NoImage);
 }
 
 #[test]
@@ -296,7 +298,7 @@ fn assets_of_another_cluster_are_refused() {
     let mut world = World::standard();
     with_assets(&mut world, "x");
     world.cluster.infra_id = "demo-22222".into();
-    let error = world.compile().unwrap_err();
+    let error = world.refusal();
     assert!(matches!(error, Error::AssetsOfAnother { .. }), "{error}");
     assert!(error.to_string().contains("demo-x7k2p") && error.to_string().contains("demo-22222"));
 }
@@ -305,7 +307,7 @@ fn assets_of_another_cluster_are_refused() {
 fn user_data_that_ec2_would_not_take_is_refused() {
     let mut world = World::standard();
     with_assets(&mut world, &"x".repeat(16 * 1024));
-    assert!(matches!(world.compile(), Err(Error::UserData { .. })));
+    assert!(matches!(world.refusal(), Error::UserData { .. }));
 
     let mut world = World::standard();
     let certificate = |size: usize| {
@@ -315,7 +317,7 @@ fn user_data_that_ec2_would_not_take_is_refused() {
     world.config.additional_trust_bundle = Some(certificate(9_000));
     world.compile().unwrap();
     world.config.additional_trust_bundle = Some(certificate(11_000));
-    let error = world.compile().unwrap_err();
+    let error = world.refusal();
     assert_eq!(error.field().unwrap(), "additionalTrustBundle");
     world.options.bootstrap = false;
     world.compile().unwrap();

@@ -1,5 +1,6 @@
 //! The whole compiler against the facts of release-4.15, one subject per file.
 
+mod checks;
 mod existing;
 mod machines;
 mod refusals;

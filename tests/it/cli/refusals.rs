@@ -75,15 +75,81 @@ fn an_endpoint_that_nobody_serves_is_one_message() {
     untouched(&desk);
 }
 
+/// Changes the install-config by hand.
+fn rewrite(desk: &Desk, changes: &[(&str, &str)]) {
+    let path = desk.path("install-config.yaml");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    std::fs::write(path, text).unwrap();
+}
+
 #[test]
-fn what_the_config_asks_for_and_aws_does_not_have_names_the_field() {
+fn all_that_aws_does_not_have_is_said_at_once_as_what_is_wrong_offline() {
     let desk = Desk::new();
-    let text = std::fs::read_to_string(desk.path("install-config.yaml")).unwrap();
-    let text = text.replace("ami-0abcdef1234567890", "ami-00000000000000bad");
-    std::fs::write(desk.path("install-config.yaml"), text).unwrap();
+    let changes = [
+        ("ami-0abcdef1234567890", "ami-00000000000000bad"),
+        ("zones: [us-west-2a]\n      type: m5.2xlarge", "type: m5.large\n      iamRole: mine"),
+        ("zones: [us-west-2a]\n        type: m5.xlarge", "zones: [us-west-2z]\n        type: m9.x"),
+        ("publish: Internal", "publish: External"),
+    ];
+    rewrite(&desk, &changes);
     let ran = desk.expect(3, &["plan"]);
-    assert!(ran.err.contains("install-config.yaml: platform.aws.amiID"), "{}", ran.err);
+    for said in [
+        "baseDomain: there is no public hosted zone for example.com",
+        "platform.aws.amiID: the image ami-00000000000000bad does not exist",
+        "type: m5.large has 2 vCPU and 8192 MiB of memory",
+        "expected at least 4 vCPU and 16384 MiB of memory",
+        "controlPlane.platform.aws.iamRole: the role mine does not exist",
+        "compute[0].platform.aws.zones[0]: us-west-2z is no availability zone of us-west-2",
+        "compute[0].platform.aws.type: us-west-2 has no instance type m9.x",
+    ] {
+        assert!(ran.err.contains(said), "{said}\n{}", ran.err);
+    }
+    assert!(ran.err.contains("type: m5.large\n   |             ^^^^^^^^ expected"), "{}", ran.err);
+    let lines = desk.expect(3, &["plan", "--json"]).lines();
+    let zones = lines.iter().find(|line| line["path"] == "compute[0].platform.aws.zones[0]");
+    let zones = zones.expect("a line for programs");
+    assert_eq!((&zones["line"], &zones["column"]), (&20.into(), &17.into()), "{zones}");
     untouched(&desk);
+}
+
+#[tokio::test]
+async fn a_cluster_of_the_same_name_stops_the_plan_and_our_own_records_do_not() {
+    let desk = Desk::new();
+    rewrite(&desk, &[("publish: Internal", "publish: External")]);
+    let dns = aws_sdk_route53::Client::new(&desk.cloud.sdk_config());
+    let zone = dns.create_hosted_zone().name("example.com").caller_reference("theirs");
+    let zone = zone.send().await.expect("a zone").hosted_zone.expect("it").id;
+    desk.apply();
+    desk.expect(0, &["plan"]);
+    // The same name, and a state that knows nothing of it.
+    let ran = desk.expect(3, &["plan", "--state", "elsewhere"]);
+    assert!(ran.err.contains("metadata.name: demo.example.com is taken"), "{}", ran.err);
+    assert!(ran.err.contains(zone.rsplit('/').next().unwrap()), "{}", ran.err);
+    assert!(ran.err.contains("install-config.yaml:3:9"), "{}", ran.err);
+    let calls = |desk: &Desk| {
+        let requests = desk.cloud.requests();
+        requests.iter().filter(|one| one["action"] == "ListResourceRecordSets").count()
+    };
+    let before = calls(&desk);
+    desk.expect(0, &["plan", "--refresh=false"]);
+    assert_eq!(calls(&desk), before, "about what is made nothing is asked");
+}
+
+#[test]
+fn a_check_that_is_not_allowed_is_a_warning() {
+    let desk = Desk::new();
+    let fault = serde_json::json!({
+        "action": "DescribeInstanceTypes", "times": null, "status": 403,
+        "code": "UnauthorizedOperation", "message": "You are not authorized.",
+    });
+    desk.cloud.fault(&fault);
+    let ran = desk.expect(0, &["plan"]);
+    assert!(ran.err.contains("warning: could not check instance_types/"), "{}", ran.err);
+    assert!(ran.err.contains("allow ec2:DescribeInstanceTypes"), "{}", ran.err);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use groundplan::provider::Provider;
 use groundplan::secret::Secrets;
 use groundplan::state::{Entry, State};
 use groundplan::testing::Tape;
-use groundplan::testing::world::World;
+use groundplan::testing::world::{World, image};
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -176,7 +176,7 @@ struct Walker {
 impl Walker {
     fn new(cloud: Cloud) -> Self {
         let mut world = World::internal();
-        world.cloud.images = [("ami-0abcdef1234567890".into(), "/dev/xvda".into())].into();
+        world.cloud.images = [("ami-0abcdef1234567890".into(), image())].into();
         world.config.control_plane.aws.ami_id = Some("ami-0abcdef1234567890".into());
         // Buckets are named after it, and bucket names belong to the whole cloud.
         world.cluster.infra_id = format!("demo-{}", &cloud.account()[7..]);

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
-use groundplan::aws::ids::{BucketName, InstanceProfileName, RoleName};
+use aws_sdk_route53::types::{
+    Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
+};
+use groundplan::aws::ids::{
+    BucketName, HostedZoneId, InstanceProfileName, RoleName, SecurityGroupId,
+};
 use groundplan::aws::lookups::{answer, answers};
 use groundplan::aws::sweep::{Leftover, Names, leftovers};
 use groundplan::aws::{Aws, Settings};
@@ -37,11 +42,58 @@ async fn zones_types_and_images_are_looked_up() {
         "{offerings}"
     );
     assert_eq!(offerings["m99.enormous"], json!([]));
-    assert_eq!(found[&questions[2].key()], json!({ "root_device": "/dev/xvda" }));
+    assert_eq!(
+        found[&questions[2].key()],
+        json!({ "root_device": "/dev/xvda", "architecture": "x86_64", "state": "available" })
+    );
     assert_eq!(found[&questions[3].key()], Value::Null);
     let elsewhere = Question::AvailabilityZones { region: "eu-north-1".to_owned() };
     let error = answer(&world.aws, &elsewhere).await.expect_err("another region");
     assert!(error.message.contains("eu-north-1"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_checked_is_looked_up() {
+    let world = World::new().await;
+    let dns = aws_sdk_route53::Client::new(&world.cloud.sdk_config());
+    let zone = dns.create_hosted_zone().name("example.com").caller_reference("z");
+    let zone = zone.send().await.expect("a zone").hosted_zone.expect("it").id;
+    let zone = HostedZoneId::from(zone.rsplit('/').next().expect("an id"));
+    for name in ["demo.example.com", "*.apps.demo.example.com", "api.demon.example.com"] {
+        let value = ResourceRecord::builder().value("10.0.0.1").build().expect("a value");
+        let record = ResourceRecordSet::builder().name(name).r#type(RrType::A).ttl(60);
+        let record = record.resource_records(value).build().expect("a record");
+        let change = Change::builder().action(ChangeAction::Create).resource_record_set(record);
+        let batch = ChangeBatch::builder().changes(change.build().expect("a change"));
+        let batch = batch.build().expect("a batch");
+        let call = dns.change_resource_record_sets().hosted_zone_id(zone.as_str());
+        call.change_batch(batch).send().await.expect("changed");
+    }
+    let group = world.ec2.create_security_group().group_name("theirs").description("theirs");
+    let group = group.vpc_id(&world.vpc).send().await.expect("a group").group_id.expect("an id");
+    let group = SecurityGroupId::from(&*group);
+    let types = vec!["m5.xlarge".to_owned(), "m99.enormous".to_owned()];
+    let questions = [
+        Question::InstanceTypes { region: REGION.to_owned(), types },
+        Question::SecurityGroups {
+            region: REGION.to_owned(),
+            ids: vec!["sg-00000000000000000".into(), group.clone()],
+        },
+        Question::Role { name: "nobody".into() },
+        Question::InstanceProfile { name: "nobody".into() },
+        Question::RecordsBelow { zone: zone.clone(), domain: "demo.example.com".to_owned() },
+        Question::RecordsBelow { zone, domain: "other.example.com".to_owned() },
+    ];
+    let found = answers(&world.aws, &questions).await.expect("answers");
+    let answered: Vec<&Value> = questions.iter().map(|one| &found[&one.key()]).collect();
+    assert_eq!(
+        answered[0],
+        &json!({"m5.xlarge": {"vcpus": 4, "memory_mib": 16384, "architectures": ["x86_64"]}})
+    );
+    assert_eq!(answered[1], &json!({ group.as_str(): world.vpc }));
+    assert_eq!((answered[2], answered[3]), (&json!(false), &json!(false)));
+    assert_eq!(answered[4], &json!(["*.apps.demo.example.com"]));
+    assert_eq!(answered[5], &json!([]));
 }
 
 #[tokio::test]
