@@ -121,6 +121,18 @@ pub enum Command {
     Unlock(Unlock),
 }
 
+impl Command {
+    /// Whether standard output is for one document.
+    pub(super) fn prints_a_document(&self) -> bool {
+        use StateCommand::{Pull, Show};
+        match self {
+            Command::Show(_) | Command::Graph(_) => true,
+            Command::State(state) => matches!(state.command, Show(_) | Pull(_)),
+            _ => false,
+        }
+    }
+}
+
 /// Checks the install-config, and asks nobody.
 ///
 /// Every finding is reported at once, with file, line and column, what was expected, and what to

@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
             return if answer.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
     };
-    let mut screen = Screen::new(&arguments.common);
+    let mut screen = Screen::of(&arguments);
     let exit = match run(&arguments, &mut screen) {
         Ok(exit) => exit,
         Err(failure) => {

@@ -1,5 +1,5 @@
 //! Where everything that is said goes: results to standard output, talk to standard error; or, with
-//! `--json`, everything to standard output as lines of JSON. With `--json-into` the lines go into a
+//! `--json`, everything to standard output as lines of JSON (or one document). With `--json-into` the lines go into a
 //! file as well.
 
 use std::collections::BTreeMap;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use anstream::{AutoStream, ColorChoice};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::args::Common;
+use super::args::{Arguments, Common};
 use super::inputs::finding_for_programs;
 use super::stream_file::{StreamFile, WholeLines};
 use crate::aws::Aws;
@@ -37,14 +37,37 @@ pub(super) struct Screen {
 #[derive(Debug)]
 enum Out {
     Human(AutoStream<Stdout>),
-    Json(JsonLines<Stdout>),
+    Json(JsonLines<Sink>),
+}
+
+/// Where the lines for programs go.
+#[derive(Debug)]
+enum Sink {
+    Stdout(Stdout),
+    Stderr(Stderr),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Sink::Stdout(out) => out.write(bytes),
+            Sink::Stderr(err) => err.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Sink::Stdout(out) => out.flush(),
+            Sink::Stderr(err) => err.flush(),
+        }
+    }
 }
 
 impl Screen {
     pub(super) fn new(common: &Common) -> Self {
         let never = common.no_color;
         let out = if common.json {
-            Out::Json(JsonLines::new(stdout(), Timestamp::now))
+            Out::Json(JsonLines::new(Sink::Stdout(stdout()), Timestamp::now))
         } else {
             let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stdout()) };
             Out::Human(AutoStream::new(stdout(), choice))
@@ -52,6 +75,16 @@ impl Screen {
         let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
         let colour = choice != ColorChoice::Never;
         Self { out, err: AutoStream::new(stderr(), choice), colour, file: None, aws: None }
+    }
+
+    /// A screen for what is asked for. Where that is a document, standard output has it alone, and
+    /// the lines that tell of anything else go to standard error.
+    pub(super) fn of(arguments: &Arguments) -> Self {
+        let mut screen = Self::new(&arguments.common);
+        if screen.is_json() && arguments.command.prints_a_document() {
+            screen.out = Out::Json(JsonLines::new(Sink::Stderr(stderr()), Timestamp::now));
+        }
+        screen
     }
 
     /// Everything that programs are told goes into this file, too.
@@ -165,7 +198,19 @@ impl Screen {
         }
     }
 
-    /// A document: the same for people and programs, or written by the caller for each.
+    /// A document: text for people, and for programs JSON on one line.
+    pub(super) fn show(
+        &mut self,
+        people: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        programs: impl FnOnce() -> Value,
+    ) -> io::Result<()> {
+        if self.is_json() {
+            return self.document(|out| writeln!(out, "{}", programs()));
+        }
+        self.document(people)
+    }
+
+    /// A document that is the same for people and programs.
     pub(super) fn document(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

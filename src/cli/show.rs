@@ -10,7 +10,7 @@ use super::inputs::cluster_name;
 use super::saved_plan::SavedPlan;
 use super::screen::Screen;
 use crate::aws::attention;
-use crate::render::{Diagnostic, PlanView, state};
+use crate::render::{Diagnostic, PlanView, document, state};
 use crate::state::place::Place;
 
 pub(super) async fn run(
@@ -34,18 +34,14 @@ fn show_plan(path: &Path, full: bool, screen: &mut Screen) -> Result<()> {
         classify: attention::class,
         telling: attention::telling,
     };
-    Ok(screen.plan(&view)?)
+    Ok(screen.show(|out| view.write(out), || document::plan(&view))?)
 }
 
 async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
     let name = cluster_name(arguments.cluster.as_deref(), common, screen)?;
     let known = glance(common, &name, screen).await?;
     let known = known.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
-    Ok(if screen.is_json() {
-        screen.document(|out| state::json(&known, out))
-    } else {
-        screen.document(|out| state::human(&known, out))
-    }?)
+    Ok(screen.show(|out| state::human(&known, out), || document::state(&known))?)
 }
 
 /// A cluster of which nothing is recorded here.

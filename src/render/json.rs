@@ -9,11 +9,41 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::plan::{counts_by_kind, drift, reason};
+use super::plan::{Drift, counts_by_kind, drift, reason};
 use super::value::{is_sensitive, is_unknown};
 use super::{Diagnostic, PlanView};
 use crate::event::{EVENTS_VERSION, Event};
 use crate::plan::{Action, Change, FieldChange};
+
+/// Every type of a line. `docs/formats.md` explains each; a test keeps it complete.
+pub const TYPES: &[&str] = &[
+    "version",
+    "diagnostic",
+    "drift",
+    "planned_change",
+    "change_summary",
+    "started",
+    "step_started",
+    "step_retrying",
+    "step_waiting",
+    "step_finished",
+    "step_failed",
+    "step_skipped",
+    "step_abandoned",
+    "stopping",
+    "warning",
+    "finished",
+    "leftovers",
+    "calls",
+    "valid",
+    "resource",
+    "run",
+    "moved",
+    "forgotten",
+    "pushed",
+    "migrated",
+    "unlocked",
+];
 
 /// Writes lines of JSON to a writer, with the time of a given clock.
 #[derive(Debug)]
@@ -76,17 +106,10 @@ impl<W: Write> JsonLines<W> {
             self.diagnostic(&Diagnostic::warning(warning))?;
         }
         for one in drift(view.plan, view.classify) {
-            let mut fields = json!({"address": one.change.address, "class": one.class});
-            match one.field {
-                Some(field) => fields["field"] = field_for_programs(field),
-                None => fields["deleted"] = true.into(),
-            }
-            self.line("drift", &fields)?;
+            self.line("drift", &drift_for_programs(&one))?;
         }
-        for change in &view.plan.changes {
-            if change.action != Action::Keep || !change.left.is_empty() {
-                self.line("planned_change", &change_for_programs(change))?;
-            }
+        for change in view.plan.changes.iter().filter(|change| is_told(change)) {
+            self.line("planned_change", &change_for_programs(change))?;
         }
         let counts = view.plan.counts();
         let mut summary = json!({
@@ -107,6 +130,7 @@ impl<W: Write> JsonLines<W> {
     /// # Errors
     /// When the writer refuses.
     pub fn line(&mut self, kind: &str, fields: &impl Serialize) -> io::Result<()> {
+        debug_assert!(TYPES.contains(&kind), "BUG: `{kind}` is not in TYPES and docs/formats.md");
         self.begin()?;
         self.write(kind, fields)
     }
@@ -128,7 +152,21 @@ impl<W: Write> JsonLines<W> {
     }
 }
 
-fn change_for_programs(change: &Change) -> Value {
+/// Whether there is anything to say of it.
+pub(super) fn is_told(change: &Change) -> bool {
+    change.action != Action::Keep || !change.left.is_empty()
+}
+
+pub(super) fn drift_for_programs(one: &Drift<'_>) -> Value {
+    let mut fields = json!({"address": one.change.address, "class": one.class});
+    match one.field {
+        Some(field) => fields["field"] = field_for_programs(field),
+        None => fields["deleted"] = true.into(),
+    }
+    fields
+}
+
+pub(super) fn change_for_programs(change: &Change) -> Value {
     let mut fields = json!({
         "address": change.address,
         "kind": change.address.kind(),
@@ -154,7 +192,7 @@ fn change_for_programs(change: &Change) -> Value {
 }
 
 /// A field with what is unknown or secret named instead of shown.
-fn field_for_programs(field: &FieldChange) -> Value {
+pub(super) fn field_for_programs(field: &FieldChange) -> Value {
     let mut fields = json!({"path": field.path});
     for (name, value) in [("before", &field.before), ("after", &field.after)] {
         match value {
@@ -173,7 +211,7 @@ fn field_for_programs(field: &FieldChange) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Operation, StepAction, StepName, Summary};
+    use crate::event::{Fault, Operation, StepAction, StepName, Summary};
     use crate::plan::{DriftClass, Op, Plan, Reason, Step};
 
     fn noon() -> Timestamp {
@@ -189,7 +227,7 @@ mod tests {
     #[test]
     fn the_version_is_said_first() {
         assert_eq!(said(|_| ()), [""; 0]);
-        let lines = said(|out| out.line("hello", &json!({})).unwrap());
+        let lines = said(|out| out.line("valid", &json!({})).unwrap());
         assert_eq!(
             lines[..1],
             [format!(
@@ -197,6 +235,75 @@ mod tests {
                 env!("CARGO_PKG_VERSION")
             )]
         );
+    }
+
+    /// One of each.
+    fn events() -> Vec<Event> {
+        let step =
+            StepName { address: "vpc.main".into(), generation: 3, action: StepAction::Create };
+        let error = Fault {
+            call: "CreateVpc".into(),
+            code: None,
+            message: "no".into(),
+            request_id: None,
+            hint: None,
+        };
+        let operation = Operation::Apply;
+        let of = |step: &StepName| step.clone();
+        let events = vec![
+            Event::Started { operation, steps: 1, critical_path_seconds: 1 },
+            Event::StepStarted { step: of(&step) },
+            Event::StepRetrying { step: of(&step), error: error.clone(), after_ms: 1 },
+            Event::StepWaiting { step: of(&step), word: "pending".into(), elapsed_ms: 1 },
+            Event::StepFinished { step: of(&step), id: None, elapsed_ms: 1 },
+            Event::StepFailed { step: of(&step), error, elapsed_ms: 1 },
+            Event::StepSkipped { step: of(&step), because: "vpc.main".into() },
+            Event::StepAbandoned { step },
+            Event::Stopping { in_flight: 1, within_seconds: 1 },
+            Event::Warning { message: "mind the gap".into() },
+            Event::Finished { operation, summary: Summary::default() },
+        ];
+        for event in &events {
+            match event {
+                // A variant that is new belongs into the list above, and here.
+                Event::Started { .. }
+                | Event::StepStarted { .. }
+                | Event::StepRetrying { .. }
+                | Event::StepWaiting { .. }
+                | Event::StepFinished { .. }
+                | Event::StepFailed { .. }
+                | Event::StepSkipped { .. }
+                | Event::StepAbandoned { .. }
+                | Event::Stopping { .. }
+                | Event::Warning { .. }
+                | Event::Finished { .. } => {}
+            }
+        }
+        events
+    }
+
+    #[test]
+    fn every_type_and_every_field_of_an_event_is_documented() {
+        let page = include_str!("../../docs/formats.md");
+        let row = |kind: &str| {
+            let begins = format!("| `{kind}` |");
+            let row = page.lines().find(|line| line.starts_with(&begins));
+            row.unwrap_or_else(|| panic!("docs/formats.md has no row for `{kind}`"))
+        };
+        TYPES.iter().for_each(|kind| drop(row(kind)));
+        assert!(page.contains(&format!("is {EVENTS_VERSION}")));
+        let lines = said(|out| events().iter().try_for_each(|event| out.event(event)).unwrap());
+        for line in &lines[1..] {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let kind = line["type"].as_str().unwrap();
+            let mut explained = row(kind).to_owned() + "`type` and `time`";
+            if explained.contains("as `step_started`") {
+                explained += row("step_started");
+            }
+            for key in line.as_object().unwrap().keys() {
+                assert!(explained.contains(&format!("`{key}`")), "no word on `{key}` of {kind}");
+            }
+        }
     }
 
     #[test]

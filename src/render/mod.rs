@@ -5,10 +5,11 @@
 //! wanted. Nobody else prints.
 //!
 //! - [`plan`] and [`progress`] are what people see of a run, [`json`] what programs see of it;
-//!   [`state`] and [`dot`] show what is and what is wanted; [`diagnostics`] is the one edge that
+//!   [`document`] is for programs what is and what is planned; [`state`] and [`dot`] show what is and what is wanted; [`diagnostics`] is the one edge that
 //!   everything which goes wrong passes.
 
 pub mod diagnostics;
+pub mod document;
 pub mod dot;
 #[cfg(test)]
 mod golden;

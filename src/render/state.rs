@@ -1,4 +1,4 @@
-//! A state for people and for programs.
+//! A state for people.
 
 use std::io::{self, Write};
 
@@ -38,15 +38,6 @@ pub fn human(state: &State, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
     }
     writeln!(out, "{}", painted(FAINT, format!("{}.", count(total, "resource"))))
-}
-
-/// Writes a state for programs, as one JSON document. Secrets are digests in it.
-///
-/// # Errors
-/// When the writer refuses.
-pub fn json(state: &State, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, state)?;
-    writeln!(out)
 }
 
 /// Writes one resource for people: everything that is recorded of one of its lives.
@@ -236,12 +227,5 @@ mod tests {
              12  2026-11-25T12:00:00Z  dev@host  state mv  12 records  0.1.0\n\
              3 runs.\n"
         );
-    }
-
-    #[test]
-    fn a_state_as_json_is_the_state() {
-        let mut written = Vec::new();
-        json(&state(), &mut written).unwrap();
-        assert_eq!(serde_json::from_slice::<State>(&written).unwrap(), state());
     }
 }

@@ -210,17 +210,15 @@ class Desk:
     def state(self):
         """What is recorded; a run that was killed early has recorded nothing."""
         ran = self.run("show", "--json")
-        return json.loads(ran.out) if ran.code == 0 else {"resources": {}, "deposed": {}}
+        return json.loads(ran.out) if ran.code == 0 else {"resources": []}
 
     def orphans(self):
         """What carries the cluster's tag and is neither on record nor announced."""
         state = self.state()
         on_record = json.dumps(state)
         announced = set()
-        lives = [*state["resources"].items()]
-        lives += [(a, life) for a, all in state.get("deposed", {}).items() for life in all]
-        for address, life in lives:
-            announced.add(token(self.infra_id, address, life["generation"]))
+        for life in state["resources"]:
+            announced.add(token(self.infra_id, life["address"], life["generation"]))
         found = []
         for identity, tags in self.account.inventory()["tags"].items():
             ours = tags.get(f"kubernetes.io/cluster/{self.infra_id}") == "owned"

@@ -148,7 +148,8 @@ fn programs_read_the_same_story() {
 
     let shown = desk.expect(0, &["show", "--json"]);
     let state: serde_json::Value = serde_json::from_str(&shown.out).expect("one document");
-    assert_eq!(state["resources"].as_object().unwrap().len(), planned.len());
+    assert_eq!(state["resources"].as_array().unwrap().len(), planned.len());
+    assert_eq!(shown.out.lines().count(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Child, Command, Output};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use groundplan::state::{State, token};
+use groundplan::state::token;
 use serde_json::{Value, json};
 
 use super::crash::comparable;
@@ -133,9 +133,13 @@ fn limited(desk: &Desk, blocks: u32) -> Output {
 /// The tokens of everything on record.
 fn announced(desk: &Desk) -> BTreeSet<String> {
     let shown = desk.expect(0, &["show", "--json"]);
-    let state: State = serde_json::from_str(&shown.out).expect("a state");
-    let infra_id = state.cluster.as_ref().expect("a cluster").infra_id.clone();
-    let tokens = state.resources.iter().map(|(a, record)| token(&infra_id, a, record.generation));
+    let state: Value = serde_json::from_str(&shown.out).expect("a state");
+    let infra_id = state["cluster"]["infra_id"].as_str().expect("a cluster");
+    let lives = state["resources"].as_array().expect("resources").iter();
+    let tokens = lives.map(|life| {
+        let address = life["address"].as_str().expect("an address").into();
+        token(infra_id, &address, life["generation"].as_u64().expect("a generation"))
+    });
     tokens.collect()
 }
 

@@ -94,3 +94,32 @@ fn a_stream_that_cannot_be_written_is_said_before_anything_is_done_and_never_sto
     assert_eq!(ran.err.matches("no more events are written to events").count(), 1, "{}", ran.err);
     assert!(lines(&desk, "events").len() > 1);
 }
+
+#[test]
+fn a_document_has_standard_output_for_itself() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.expect(0, &["plan", "--out", "no.plan"]);
+    let documents = [
+        (&["show"][..], "state"),
+        (&["show", "no.plan"], "plan"),
+        (&["state", "show", "vpc.main"], "resource"),
+    ];
+    for (arguments, named) in documents {
+        let ran = desk.expect(0, &[arguments, &["--json"]].concat());
+        assert!(ran.out.starts_with("{\"") && ran.out.lines().count() == 1, "{}", ran.out);
+        let document: Value = serde_json::from_str(&ran.out).expect("one document");
+        assert_eq!(
+            (&document["format_version"], &document["document"]),
+            (&json!("1.0"), &json!(named))
+        );
+        assert!(!ran.out.contains("sha256:"), "no digest of a secret: {}", ran.out);
+        assert_eq!(ran.err, "");
+    }
+    let nothing = desk.expect(1, &["state", "show", "vpc.other", "--json"]);
+    assert_eq!(nothing.out, "");
+    let said: Vec<Value> =
+        nothing.err.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_is_a_stream(&said);
+    assert_eq!(said[1]["severity"], "error");
+}

@@ -1,0 +1,226 @@
+//! What is recorded and what is planned, for programs: one JSON document each, of one shape.
+//!
+//! Everything in a document is there for good: a later version adds, and what would have to change
+//! takes a new major version. No document holds a secret or its digest. `docs/formats.md` explains
+//! every key; a test keeps it complete.
+
+use serde_json::{Value, json};
+
+use super::PlanView;
+use super::json::{change_for_programs, drift_for_programs, field_for_programs, is_told};
+use super::plan::{counts_by_kind, drift};
+use super::state::rows;
+use crate::graph::Address;
+use crate::plan::decide::id;
+use crate::plan::diff::diff;
+use crate::plan::{FieldChange, Step};
+use crate::state::{Record, State};
+
+/// The version of the documents' shape, first thing in each of them.
+pub const DOCUMENTS_VERSION: &str = "1.0";
+
+/// Everything that is recorded of a cluster.
+pub fn state(state: &State) -> Value {
+    let resources = rows(state).map(|(address, record, old)| resource(address, record, old));
+    json!({
+        "format_version": DOCUMENTS_VERSION,
+        "document": "state",
+        "lineage": state.lineage,
+        "serial": state.serial,
+        "generation": state.generation,
+        "cluster": state.cluster,
+        "facts": state.facts,
+        "resources": resources.collect::<Vec<_>>(),
+    })
+}
+
+/// Everything that is recorded of one address: the current life, and those that it supersedes.
+pub fn lives(state: &State, address: &Address) -> Value {
+    let lives = rows(state).filter(|(known, ..)| *known == address);
+    let lives = lives.map(|(address, record, old)| resource(address, record, old));
+    json!({
+        "format_version": DOCUMENTS_VERSION,
+        "document": "resource",
+        "lineage": state.lineage,
+        "serial": state.serial,
+        "resources": lives.collect::<Vec<_>>(),
+    })
+}
+
+/// A plan: what is done, why, and in which order.
+pub fn plan(view: &PlanView<'_>) -> Value {
+    let plan = view.plan;
+    let counts = plan.counts();
+    let changes = plan.changes.iter().filter(|change| is_told(change));
+    json!({
+        "format_version": DOCUMENTS_VERSION,
+        "document": "plan",
+        "lineage": plan.lineage,
+        "serial": plan.serial,
+        "generation": plan.generation,
+        "cluster": plan.cluster,
+        "operation": plan.operation,
+        "summary": {
+            "add": counts.add,
+            "change": counts.change,
+            "destroy": counts.destroy,
+            "by_kind": counts_by_kind(plan),
+        },
+        "warnings": view.warnings,
+        "drift": drift(plan, view.classify).iter().map(drift_for_programs).collect::<Vec<_>>(),
+        "resources": changes.map(change_for_programs).collect::<Vec<_>>(),
+        "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
+    })
+}
+
+/// One life of a resource. Its fields have a `before` alone: what a plan would change them from.
+fn resource(address: &Address, record: &Record, superseded: bool) -> Value {
+    let inputs = diff(None, Some(&record.inputs)).into_iter();
+    let fields = inputs.map(|field| FieldChange { before: field.after, after: None, ..field });
+    json!({
+        "address": address,
+        "kind": address.kind(),
+        "id": id(&record.outputs),
+        "generation": record.generation,
+        "status": record.status,
+        "superseded": superseded,
+        "needs": record.after,
+        "fields": fields.map(|field| field_for_programs(&field)).collect::<Vec<_>>(),
+        "outputs": record.outputs,
+    })
+}
+
+fn step(step: &Step) -> Value {
+    let mut fields = json!(step.op.name());
+    fields["after"] = json!(step.after);
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::event::Operation;
+    use crate::plan::{Action, Change, DriftClass, Op, Plan, Reason};
+    use crate::state::{Cluster, Entry, Status};
+
+    fn recorded() -> State {
+        let mut state = State::new("l".into());
+        let (address, generation) = (Address::from("instance.master-0"), 1);
+        let inputs = json!({"image": "ami-1", "user_data": {"content": {"$secret": "sha256:aa"}}});
+        let cluster = Cluster {
+            name: "demo".into(),
+            infra_id: "demo-x7k2p".into(),
+            cluster_id: "b0a4".into(),
+            region: "us-west-2".into(),
+        };
+        let after = vec!["subnet.a".into()];
+        for entry in [
+            Entry::Identified { cluster },
+            Entry::CreateStarted { address: address.clone(), generation, inputs, after },
+            Entry::Created { address, outputs: json!({"id": "i-1"}), status: Status::Ready },
+        ] {
+            state.record(&entry).unwrap();
+        }
+        state
+    }
+
+    fn planned() -> Value {
+        let address = Address::from("instance.master-0");
+        let change = Change {
+            address: address.clone(),
+            action: Action::Delete,
+            reason: Reason::NotInConfiguration,
+            id: Some("i-1".into()),
+            fields: vec![],
+            drift: vec![FieldChange {
+                path: "monitoring".into(),
+                before: Some(json!(false)),
+                after: Some(json!(true)),
+                replaces: false,
+            }],
+            left: vec![],
+        };
+        let op = Op::Delete { address, generation: 1, unseen: false };
+        let plan = Plan {
+            operation: Operation::Apply,
+            lineage: "l".into(),
+            serial: 3,
+            cluster: None,
+            generation: 2,
+            changes: vec![change],
+            steps: vec![Step { op, after: vec![] }],
+            relinks: vec![],
+        };
+        let warnings = ["mind the gap".to_owned()];
+        let classify = |_: &str, _: &str| DriftClass::Functional;
+        let telling = |_: &str, _: &str| false;
+        super::plan(&PlanView { plan: &plan, full: false, warnings: &warnings, classify, telling })
+    }
+
+    #[test]
+    fn a_state_is_its_resources_and_what_is_secret_is_named_and_not_shown() {
+        let document = state(&recorded());
+        assert_eq!(document["format_version"], "1.0");
+        assert_eq!(
+            document["resources"],
+            json!([{
+                "address": "instance.master-0", "kind": "instance", "id": "i-1", "generation": 1,
+                "status": "ready", "superseded": false, "needs": ["subnet.a"],
+                "fields": [
+                    {"path": "image", "before": "ami-1"},
+                    {"path": "user_data.content", "before_sensitive": true},
+                ],
+                "outputs": {"id": "i-1"},
+            }])
+        );
+        let one = lives(&recorded(), &"instance.master-0".into());
+        assert_eq!(one["resources"], document["resources"]);
+        assert!(!document.to_string().contains("sha256"));
+    }
+
+    #[test]
+    fn a_plan_says_what_is_done_to_the_same_resources_and_in_which_order() {
+        let document = planned();
+        assert_eq!(document["summary"]["destroy"], 1);
+        let resource = &document["resources"][0];
+        assert_eq!((&resource["action"], &resource["id"]), (&json!("delete"), &json!("i-1")));
+        assert_eq!(document["drift"][0]["class"], "functional");
+        let step = json!({"address": "instance.master-0", "generation": 1, "action": "delete", "after": []});
+        assert_eq!(document["steps"], json!([step]));
+        assert_eq!(document["warnings"], json!(["mind the gap"]));
+    }
+
+    #[test]
+    fn every_key_of_a_document_is_documented() {
+        let page = include_str!("../../docs/formats.md");
+        let (_, page) = page.split_once("\n## Documents").expect("a section on documents");
+        let mut keys = BTreeSet::new();
+        for document in [state(&recorded()), lives(&recorded(), &"instance.master-0".into())] {
+            collect(&document, &mut keys);
+        }
+        collect(&planned(), &mut keys);
+        assert!(keys.len() > 25, "{keys:?}");
+        for key in keys {
+            assert!(page.contains(&format!("`{key}`")), "docs/formats.md does not explain `{key}`");
+        }
+        assert!(page.contains(&format!("is {DOCUMENTS_VERSION}")));
+    }
+
+    /// The keys that are ours: not those of a kind's outputs, of facts, and of kinds.
+    fn collect(value: &Value, keys: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    keys.insert(key.clone());
+                    if !["outputs", "facts", "by_kind", "before", "after"].contains(&&**key) {
+                        collect(value, keys);
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, keys)),
+            _ => {}
+        }
+    }
+}
