@@ -1,18 +1,17 @@
 //! What the user gives: install-config, assets, RHCOS stream. Read, checked, and digested.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use secrecy::SecretString;
-use serde_json::json;
 
 use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::saved_plan::digest;
 use super::screen::Screen;
-use crate::config::{self, Finding, InstallConfig};
-use crate::render::{Diagnostic, Severity};
+use crate::config::{self, InstallConfig};
+use crate::render::Diagnostic;
 use crate::topology::{Assets, Options, Stream};
 
 /// What the user gives, valid.
@@ -61,16 +60,20 @@ impl Inputs {
 /// Reads an install-config, telling all findings.
 pub(super) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallConfig, String)> {
     let file = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| {
-        let hint = "`openshift-install create install-config` writes one; \
-                    --config names one that is elsewhere";
+    let bytes = File::open(path).and_then(config::read_bounded).map_err(|error| {
+        let hint = if path.is_dir() {
+            "--config names a file; there may be an install-config.yaml in this folder"
+        } else {
+            "`openshift-install create install-config` writes one; \
+             --config names one that is elsewhere"
+        };
         let diagnostic = Diagnostic::could_not(&format!("read {file}"), &error).with_hint(hint);
         Failure::new(Exit::ConfigInvalid, diagnostic)
     })?;
-    let outcome = config::read(&text);
+    let (outcome, text) = config::read_bytes(&bytes);
     screen.findings(&outcome.findings, &file, &text)?;
     match outcome.config {
-        Some(config) => Ok((config, text)),
+        Some(config) => Ok((config, text.into_owned())),
         None => Err(Failure::said(Exit::ConfigInvalid)),
     }
 }
@@ -109,29 +112,4 @@ fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
     let stream = Stream::read(path).map_err(|error| unusable(&error))?;
     let text = fs::read(path).map_err(|error| unusable(&error))?;
     Ok((Some(stream), digest([&*text])))
-}
-
-/// A finding as a diagnostic line.
-pub(super) fn finding_for_programs(finding: &Finding, file: &str) -> serde_json::Value {
-    let severity = match finding.severity {
-        config::Severity::Error => Severity::Error,
-        config::Severity::Warning => Severity::Warning,
-    };
-    let mut fields = json!({
-        "severity": severity,
-        "summary": finding.message,
-        "file": file,
-        "path": finding.path,
-    });
-    if let Some(place) = finding.place {
-        fields["line"] = place.line.into();
-        fields["column"] = place.column.into();
-    }
-    if let Some(expected) = &finding.expected {
-        fields["expected"] = expected.as_str().into();
-    }
-    if let Some(hint) = &finding.hint {
-        fields["hint"] = hint.as_str().into();
-    }
-    fields
 }

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{Arguments, Common};
-use super::inputs::finding_for_programs;
 use super::stream_file::{StreamFile, WholeLines};
 use crate::aws::Aws;
 use crate::config::{self, Finding};
@@ -173,7 +172,7 @@ impl Screen {
         file: &str,
         text: &str,
     ) -> io::Result<()> {
-        let told: Vec<_> = findings.iter().map(|one| finding_for_programs(one, file)).collect();
+        let told: Vec<_> = findings.iter().map(|one| config::for_programs(one, file)).collect();
         self.tell_file(|lines| told.iter().try_for_each(|one| lines.line("diagnostic", one)));
         match &mut self.out {
             Out::Human(_) if findings.is_empty() => Ok(()),

@@ -256,7 +256,7 @@ fn refused(
 fn finding(flaw: &topology::Error, text: &str) -> Option<Finding> {
     let Located { path, place } = locate(text, &flaw.field()?);
     Some(Finding {
-        severity: config::Severity::Error,
+        rule: config::Rule::AtAws,
         path,
         place,
         message: flaw.to_string(),

@@ -12,6 +12,7 @@ use super::document::{self, At, Document, Given};
 use super::finding::{Report, Spot, did_you_mean, may_be_secret, shown};
 use super::install_config::{Aws, CredentialsMode, LoadBalancerType, ServiceEndpoint};
 use super::machine_pool::unsupported;
+use super::rules::Rule;
 use crate::aws::ids::SubnetId;
 
 const LOAD_BALANCERS: &Choices<LoadBalancerType> =
@@ -25,7 +26,11 @@ pub(super) fn platform<'document>(
     let platform = document.platform.require(&Spot::file(), "platform", report)?;
     for other in &platform.others {
         report
-            .error(&other.spot, format!("found the platform `{}`", other.value))
+            .breach(
+                Rule::OtherPlatform,
+                &other.spot,
+                format!("found the platform `{}`", other.value),
+            )
             .expected("the platform `aws` and no other; groundplan knows no other");
     }
     if platform.others.is_empty() {
@@ -56,7 +61,8 @@ pub(super) fn resolve(
         ami_id: given.ami_id.text().map(Into::into),
         hosted_zone: hosted_zone.map(Into::into),
         hosted_zone_role: given.hosted_zone_role.text().map(str::to_owned),
-        load_balancer_type: choose(&given.lb_type, LOAD_BALANCERS, report).unwrap_or_default(),
+        load_balancer_type: choose(Rule::LoadBalancerType, &given.lb_type, LOAD_BALANCERS, report)
+            .unwrap_or_default(),
         preserve_bootstrap_ignition: given
             .preserve_bootstrap_ignition
             .get()
@@ -76,7 +82,7 @@ fn region(given: &At<document::AwsPlatform>, report: &mut Report) -> Option<Stri
     };
     if at.value.split('-').count() < 3 || !at.value.split('-').all(of_letters) {
         let found = format!("found {}", shown(&at.value));
-        report.error(&at.spot, found).expected("a region such as `us-west-2`");
+        report.breach(Rule::Region, &at.spot, found).expected("a region such as `us-west-2`");
         return None;
     }
     Some(at.value.clone())
@@ -88,7 +94,7 @@ pub(super) fn check_id(at: &At<String>, prefix: &str, report: &mut Report) {
     if !rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
     {
         report
-            .error(&at.spot, format!("found {}", shown(&at.value)))
+            .breach(Rule::AwsId, &at.spot, format!("found {}", shown(&at.value)))
             .expected(format!("an id such as `{prefix}0123456789abcdef0`"));
     }
 }
@@ -106,19 +112,25 @@ fn has_items<T>(list: &Given<Vec<At<T>>>) -> bool {
 fn subnets(given: &At<document::AwsPlatform>, report: &mut Report) -> Vec<SubnetId> {
     let newer = given.vpc.get().map_or(&[][..], |vpc| vpc.subnets.items());
     if let (Some(at), false) = (given.subnets.get(), newer.is_empty()) {
-        report.error(&at.spot, "is set together with `vpc.subnets`").expected("one of the two");
+        report
+            .breach(Rule::SubnetsInBoth, &at.spot, "is set together with `vpc.subnets`")
+            .expected("one of the two");
     }
     let mut ids: Vec<&At<String>> = given.subnets.items().iter().collect();
     for subnet in newer {
         ids.extend(subnet.id.require(&subnet.spot, "id", report));
         if let Some(roles) = subnet.roles.get() {
-            report.error(&roles.spot, unsupported("roles"));
+            report.breach(Rule::Unsupported, &roles.spot, unsupported("roles"));
         }
     }
     for (index, id) in ids.iter().enumerate() {
         check_id(id, "subnet-", report);
         if ids[..index].iter().any(|earlier| earlier.value == id.value) {
-            report.error(&id.spot, format!("found {} a second time", shown(&id.value)));
+            report.breach(
+                Rule::RepeatedSubnet,
+                &id.spot,
+                format!("found {} a second time", shown(&id.value)),
+            );
         }
     }
     ids.into_iter().map(|id| id.value.as_str().into()).collect()
@@ -132,7 +144,7 @@ fn check_hosted_zone(
     let zone = given.hosted_zone.filled();
     if let (Some(zone), false) = (zone, has_subnets(given)) {
         report
-            .error(&zone.spot, "is set without `subnets`")
+            .breach(Rule::HostedZoneSubnets, &zone.spot, "is set without `subnets`")
             .expected("existing subnets, in a VPC that the zone belongs to");
     }
     let Some(role) = given.hosted_zone_role.filled() else {
@@ -140,17 +152,21 @@ fn check_hosted_zone(
     };
     if !given.hosted_zone.is_given() {
         report
-            .error(&role.spot, "is set without `hostedZone`")
+            .breach(Rule::HostedZoneRoleZone, &role.spot, "is set without `hostedZone`")
             .expected("the zone that the role is assumed for");
     }
     if !role.value.starts_with("arn:") {
         report
-            .error(&role.spot, format!("found {}", shown(&role.value)))
+            .breach(Rule::HostedZoneRoleArn, &role.spot, format!("found {}", shown(&role.value)))
             .expected("the ARN of a role");
     }
     if !matches!(credentials_mode, Some(CredentialsMode::Passthrough | CredentialsMode::Manual)) {
         report
-            .error(&role.spot, "is set, and `credentialsMode` does not allow it")
+            .breach(
+                Rule::HostedZoneRoleMode,
+                &role.spot,
+                "is set, and `credentialsMode` does not allow it",
+            )
             .expected("credentialsMode `Passthrough` or `Manual`");
     }
 }
@@ -158,7 +174,7 @@ fn check_hosted_zone(
 fn propagate_user_tags(given: &At<document::AwsPlatform>, report: &mut Report) -> bool {
     if let Some(old) = given.old_propagate_user_tags.get() {
         report
-            .warning(&old.spot, "is deprecated in favour of `propagateUserTags`")
+            .breach(Rule::Deprecated, &old.spot, "is deprecated in favour of `propagateUserTags`")
             .hint("use `propagateUserTags` alone");
     }
     let given = given.propagate_user_tags.get().or(given.old_propagate_user_tags.get());
@@ -176,10 +192,16 @@ fn user_tags(
     let Some(tags) = given.user_tags.get() else { return BTreeMap::new() };
     let count = tags.value.len();
     if count > MOST {
-        report.error(&tags.spot, format!("found {count} tags")).expected(format!("at most {MOST}"));
+        report
+            .breach(Rule::TagCount, &tags.spot, format!("found {count} tags"))
+            .expected(format!("at most {MOST}"));
     } else if count > ON_OBJECTS {
         report
-            .warning(&tags.spot, format!("found {count} tags, more than fit on an S3 object"))
+            .breach(
+                Rule::TagsOnObjects,
+                &tags.spot,
+                format!("found {count} tags, more than fit on an S3 object"),
+            )
             .hint(format!("the object with the Ignition gets the first {ON_OBJECTS} by name"));
     }
     for (key, value) in &tags.value {
@@ -192,37 +214,43 @@ fn check_tag(key: &At<String>, value: &At<String>, propagate: bool, report: &mut
     const LONGEST_KEY: usize = 128; // AWS
     const LONGEST_VALUE: usize = 256; // AWS
     if key.value.eq_ignore_ascii_case("name") {
-        report.error(&key.spot, "is a tag that the cluster sets itself").expected("another key");
+        report
+            .breach(Rule::TagName, &key.spot, "is a tag that the cluster sets itself")
+            .expected("another key");
     }
     if key.value.to_lowercase().starts_with("aws:") {
         report
-            .error(&key.spot, "begins with `aws:`, which AWS keeps for itself")
+            .breach(Rule::TagAws, &key.spot, "begins with `aws:`, which AWS keeps for itself")
             .expected("another key");
     }
     if key.value.starts_with("groundplan.io/") {
         report
-            .error(&key.spot, "begins with `groundplan.io/`, by which what was made is found again")
+            .breach(
+                Rule::TagGroundplan,
+                &key.spot,
+                "begins with `groundplan.io/`, by which what was made is found again",
+            )
             .expected("another key");
     }
     if key.value.starts_with("kubernetes.io/cluster/") || propagate && is_reserved(&key.value) {
         report
-            .error(&key.spot, "is a key of the cluster")
+            .breach(Rule::TagReserved, &key.spot, "is a key of the cluster")
             .expected("a key outside `kubernetes.io` and `openshift.io`");
     }
     if key.value.is_empty() || key.value.chars().count() > LONGEST_KEY {
         report
-            .error(&key.spot, "has a key that is empty or too long")
+            .breach(Rule::TagKeyLength, &key.spot, "has a key that is empty or too long")
             .expected(format!("1 to {LONGEST_KEY} characters"));
     }
     if propagate && value.value.is_empty() || value.value.chars().count() > LONGEST_VALUE {
         report
-            .error(&value.spot, "has a value that is empty or too long")
+            .breach(Rule::TagValueLength, &value.spot, "has a value that is empty or too long")
             .expected(format!("1 to {LONGEST_VALUE} characters"));
     }
     for at in [key, value] {
         if propagate && !at.value.chars().all(may_be_propagated) {
             report
-                .error(&at.spot, format!("found {}", shown(&at.value)))
+                .breach(Rule::TagCharacters, &at.spot, format!("found {}", shown(&at.value)))
                 .expected("letters, digits and `_.:/=+-@` alone, because the tags are propagated");
         }
     }
@@ -268,13 +296,17 @@ fn check_service(name: &At<String>, earlier: &[ServiceEndpoint], report: &mut Re
         ["ec2", "elasticloadbalancing", "iam", "route53", "s3", "sts", "tagging"];
     if earlier.iter().any(|endpoint| endpoint.name == name.value) {
         report
-            .error(&name.spot, format!("found {} a second time", shown(&name.value)))
+            .breach(
+                Rule::RepeatedEndpoint,
+                &name.spot,
+                format!("found {} a second time", shown(&name.value)),
+            )
             .expected("one endpoint for each service");
     }
     let typo = did_you_mean(&name.value, &USED).filter(|_| !USED.contains(&name.value.as_str()));
     if typo.is_some() {
         let found = format!("found {}, which groundplan does not use", shown(&name.value));
-        report.warning(&name.spot, found).hint_if(typo);
+        report.breach(Rule::UnusedEndpoint, &name.spot, found).hint_if(typo);
     }
 }
 
@@ -286,19 +318,25 @@ fn endpoint_url(at: &At<String>, report: &mut Report) -> Option<Url> {
     let found = format!("found {}", shown(&at.value));
     let url = Url::parse(&text).ok().filter(Url::has_host);
     let Some(url) = url.filter(|url| url.host_str().is_some_and(|host| !host.is_empty())) else {
-        report.error(&at.spot, found).expected("a URL such as `https://ec2.us-west-2.example.com`");
+        report
+            .breach(Rule::EndpointUrl, &at.spot, found)
+            .expected("a URL such as `https://ec2.us-west-2.example.com`");
         return None;
     };
     let scheme_is_fine = url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url);
     if !scheme_is_fine {
-        report.error(&at.spot, found).expected("a URL that begins with `https://`");
+        report
+            .breach(Rule::EndpointUrl, &at.spot, found)
+            .expected("a URL that begins with `https://`");
         return None;
     }
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     if !bare || !url.username().is_empty() || url.password().is_some() {
         let found =
             if may_be_secret(&at.value) { "has more than a host and a port".into() } else { found };
-        report.error(&at.spot, found).expected("a URL with nothing but a host and a port");
+        report
+            .breach(Rule::EndpointUrl, &at.spot, found)
+            .expected("a URL with nothing but a host and a port");
         return None;
     }
     Some(url)
@@ -322,7 +360,7 @@ fn check_unsupported(given: &At<document::AwsPlatform>, report: &mut Report) {
     ] {
         let asked = given.get().filter(|at| !at.value.is_empty() && at.value != harmless);
         if let Some(at) = asked {
-            report.error(&at.spot, unsupported(name));
+            report.breach(Rule::Unsupported, &at.spot, unsupported(name));
         }
     }
 }
@@ -346,7 +384,8 @@ pub(super) fn check_images(document: &Document, report: &mut Report) {
     let all_have_their_own = document.control_plane.is_given() && pools.clone().all(own);
     if given_for_all.is_none() && !all_have_their_own {
         report
-            .error(
+            .breach(
+                Rule::RegionImage,
                 &aws.spot.child("amiID"),
                 format!("is missing, and `{region}` has no image of its own"),
             )

@@ -4,18 +4,19 @@
 //! overridden by the default machine platform, overridden by the pool.
 //! Rules: openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
 
-use super::choices::{Choices, choose};
+use super::choices::choose;
 use super::document::{self, At, Document, Given};
-use super::finding::{Report, shown};
+use super::finding::{Report, one_of, shown};
 use super::install_config::{AwsMachinePool, RootVolume};
 use super::machine_pool::unsupported;
+use super::rules::Rule;
 use crate::aws::metadata_options::Authentication;
 
 /// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
 const VOLUME_TYPE: &str = "gp3";
 const VOLUME_SIZE: i32 = 120;
 
-const AUTHENTICATION: &Choices<Authentication> =
+const AUTHENTICATION: &[(&str, Authentication); 2] =
     &[("Required", Authentication::Required), ("Optional", Authentication::Optional)];
 
 /// What a pool needs to know of the platform it is on.
@@ -125,7 +126,7 @@ fn takes_iops(volume_type: &str) -> bool {
 
 fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
     if let Some(service) = given.metadata_service.get() {
-        choose(&service.authentication, AUTHENTICATION, report);
+        check_authentication(&service.authentication, report);
     }
     check_type(given, report);
     check_zones(given, around, report);
@@ -134,6 +135,27 @@ fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &m
     check_security_groups(given, around, report);
     check_image(given, report);
     check_unsupported(given, report);
+}
+
+/// One of two words. A field that is there and empty is no opinion, which whoever wrote it there may
+/// not have meant.
+fn check_authentication(given: &Given<String>, report: &mut Report) {
+    choose(Rule::Authentication, given, AUTHENTICATION, report);
+    let empty = match given {
+        Given::Empty(spot) => Some(spot),
+        Given::Value(at) if at.value.is_empty() => Some(&at.spot),
+        Given::Missing | Given::Unreadable | Given::Value(_) => None,
+    };
+    if let Some(spot) = empty {
+        report
+            .breach(
+                Rule::EmptyAuthentication,
+                spot,
+                "is empty, which is no opinion: the account, the image and AWS decide",
+            )
+            .expected(one_of(&AUTHENTICATION.map(|(word, _)| word)))
+            .hint("write `Required` for IMDSv2 alone, or remove the field");
+    }
 }
 
 /// A family, a dot and a size; whether the region has it is for AWS to say.
@@ -148,7 +170,9 @@ fn check_type(given: &document::AwsMachinePool, report: &mut Report) {
     let asked = given.instance_type.filled();
     if let Some(at) = asked.filter(|at| !is_type(&at.value)) {
         let found = format!("found {}", shown(&at.value));
-        report.error(&at.spot, found).expected("an instance type such as `m5.xlarge`");
+        report
+            .breach(Rule::InstanceType, &at.spot, found)
+            .expected("an instance type such as `m5.xlarge`");
     }
 }
 
@@ -156,7 +180,7 @@ fn check_zones(given: &document::AwsMachinePool, around: &Surroundings, report: 
     let Some(region) = around.region else { return };
     for zone in given.zones.items().iter().filter(|zone| !zone.value.starts_with(region)) {
         report
-            .error(&zone.spot, format!("found {}", shown(&zone.value)))
+            .breach(Rule::Zone, &zone.spot, format!("found {}", shown(&zone.value)))
             .expected(format!("a zone of the region `{region}`, such as `{region}a`"));
     }
 }
@@ -166,12 +190,12 @@ fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
     let Some(volume) = given.root_volume.get() else { return };
     check_size(volume, report);
     if let Some(at) = volume.throughput.get().filter(|at| at.value != 0) {
-        report.error(&at.spot, unsupported("throughput"));
+        report.breach(Rule::Unsupported, &at.spot, unsupported("throughput"));
     }
     if let Some(at) = volume.volume_type.filled() {
         let words: Vec<(&'static str, ())> = TYPES.iter().map(|name| (*name, ())).collect();
         let lower = At { value: at.value.to_lowercase(), spot: at.spot.clone() };
-        if super::choices::choose_word(&lower, &words, report).is_some() {
+        if super::choices::choose_word(Rule::VolumeType, &lower, &words, report).is_some() {
             check_iops(volume, &lower.value, report);
         }
     }
@@ -181,12 +205,13 @@ fn check_size(volume: &At<document::RootVolume>, report: &mut Report) {
     match volume.size.get() {
         Some(at) if !(1..=i64::from(i32::MAX)).contains(&at.value) => {
             report
-                .error(&at.spot, format!("found `{}`", at.value))
+                .breach(Rule::VolumeSize, &at.spot, format!("found `{}`", at.value))
                 .expected("a positive number of GiB");
         }
         None if volume.volume_type.is_given() && !volume.size.is_given() => {
             report
-                .warning(
+                .breach(
+                    Rule::VolumeSizeMissing,
                     &volume.spot,
                     "has a type and no size, which openshift-install 4.15 refuses",
                 )
@@ -207,15 +232,15 @@ fn check_iops(volume: &At<document::RootVolume>, volume_type: &str, report: &mut
         _ if let Given::Unreadable = volume.iops => (),
         "io1" | "io2" if iops <= 0 || !sane => {
             report
-                .error(&spot, found)
+                .breach(Rule::VolumeIops, &spot, found)
                 .expected(format!("a positive number for an {volume_type} volume"));
         }
         "gp3" if iops < 0 || !sane => {
-            report.error(&spot, found).expected("a positive number, or none");
+            report.breach(Rule::VolumeIops, &spot, found).expected("a positive number, or none");
         }
         "gp2" | "st1" | "sc1" | "standard" if iops != 0 => {
             report
-                .error(&spot, format!("{found} for a {volume_type} volume"))
+                .breach(Rule::VolumeIops, &spot, format!("{found} for a {volume_type} volume"))
                 .expected("no `iops`, which this type of volume does not take");
         }
         _ => (),
@@ -238,7 +263,7 @@ fn check_identity(given: &At<document::AwsMachinePool>, report: &mut Report) {
     let profile = given.iam_profile.filled();
     if let (Some(_), Some(profile)) = (given.iam_role.text(), profile) {
         report
-            .error(&profile.spot, "is set together with `iamRole`")
+            .breach(Rule::RoleAndProfile, &profile.spot, "is set together with `iamRole`")
             .expected("one of `iamRole` and `iamProfile`");
     }
 }
@@ -256,12 +281,18 @@ fn check_security_groups(
     };
     if !around.has_subnets {
         report
-            .error(&groups.spot, "is set, and the cluster gets a VPC of its own")
+            .breach(
+                Rule::SecurityGroupsVpc,
+                &groups.spot,
+                "is set, and the cluster gets a VPC of its own",
+            )
             .expected("existing subnets in `platform.aws.subnets`, in the VPC of these groups");
     }
     if groups.value.len() > MOST {
         let found = format!("found {} groups", groups.value.len());
-        report.error(&groups.spot, found).expected(format!("at most {MOST}"));
+        report
+            .breach(Rule::SecurityGroupCount, &groups.spot, found)
+            .expected(format!("at most {MOST}"));
     }
     for group in &groups.value {
         super::aws::check_id(group, "sg-", report);
@@ -279,12 +310,12 @@ fn check_unsupported(given: &document::AwsMachinePool, report: &mut Report) {
     if let Some(at) =
         compute.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "Disabled"))
     {
-        report.error(&at.spot, unsupported("confidentialCompute"));
+        report.breach(Rule::Unsupported, &at.spot, unsupported("confidentialCompute"));
     }
     let affinity = given.host_placement.get().map(|placement| &placement.affinity);
     if let Some(at) =
         affinity.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "AnyAvailable"))
     {
-        report.error(&at.spot, unsupported("hostPlacement"));
+        report.breach(Rule::Unsupported, &at.spot, unsupported("hostPlacement"));
     }
 }

@@ -3,21 +3,24 @@
 
 use super::document::{At, Given};
 use super::finding::{Report, did_you_mean, one_of, shown};
+use super::rules::Rule;
 
 /// The words of a field and what they mean. Case matters.
 pub(super) type Choices<T> = [(&'static str, T)];
 
 /// What was chosen. `None` if nothing was (an empty string is nothing), or nothing that exists.
 pub(super) fn choose<T: Copy>(
+    rule: Rule,
     given: &Given<String>,
     choices: &Choices<T>,
     report: &mut Report,
 ) -> Option<T> {
-    choose_word(given.get()?, choices, report)
+    choose_word(rule, given.get()?, choices, report)
 }
 
 /// What one word means.
 pub(super) fn choose_word<T: Copy>(
+    rule: Rule,
     at: &At<String>,
     choices: &Choices<T>,
     report: &mut Report,
@@ -26,7 +29,7 @@ pub(super) fn choose_word<T: Copy>(
     if found.is_none() && !at.value.is_empty() {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
         report
-            .error(&at.spot, format!("found {}", shown(&at.value)))
+            .breach(rule, &at.spot, format!("found {}", shown(&at.value)))
             .expected(one_of(&words))
             .hint_if(did_you_mean(&at.value, &words));
     }

@@ -11,6 +11,7 @@ use super::choices::{Choices, choose};
 use super::document::{At, Document};
 use super::finding::{Report, Spot};
 use super::install_config::TrustBundlePolicy;
+use super::rules::Rule;
 
 const POLICIES: &Choices<TrustBundlePolicy> =
     &[("Proxyonly", TrustBundlePolicy::ProxyOnly), ("Always", TrustBundlePolicy::Always)];
@@ -22,7 +23,7 @@ pub(super) fn pull_secret(document: &Document, report: &mut Report) -> Option<Se
         None => Some(at.value.clone()),
         Some(fault) => {
             report
-                .error(&at.spot, fault)
+                .breach(Rule::PullSecret, &at.spot, fault)
                 .expected("JSON such as `{\"auths\": {\"<registry>\": {\"auth\": \"<base64>\"}}}`")
                 .hint("copy it from https://console.redhat.com/openshift/install/pull-secret, in single quotes");
             None
@@ -62,13 +63,17 @@ pub(super) fn ssh_key(
     match ssh_key_type(at.value.expose_secret()) {
         Err(fault) => {
             report
-                .error(&at.spot, fault)
+                .breach(Rule::SshKey, &at.spot, fault)
                 .expected("one public key, such as `ssh-ed25519 <base64> <comment>`")
                 .hint("copy the content of a `.pub` file, such as ~/.ssh/id_ed25519.pub");
         }
         Ok(kind) if fips && !is_fips(&kind) => {
             report
-                .error(&at.spot, format!("is a key of the type `{kind}`, which FIPS does not know"))
+                .breach(
+                    Rule::SshKeyFips,
+                    &at.spot,
+                    format!("is a key of the type `{kind}`, which FIPS does not know"),
+                )
                 .expected("a key of the type `ssh-rsa` or `ecdsa-sha2-nistp256`, `384` or `521`");
         }
         Ok(_) => (),
@@ -109,7 +114,7 @@ pub(super) fn trust_bundle(document: &Document, report: &mut Report) -> Option<S
     let at = document.additional_trust_bundle.get().filter(|at| !at.value.trim().is_empty())?;
     if let Some(fault) = trust_bundle_fault(at) {
         report
-            .error(&at.spot, fault)
+            .breach(Rule::TrustBundle, &at.spot, fault)
             .expected("certificates in PEM, one after the other, and nothing else");
     }
     Some(at.value.clone())
@@ -138,5 +143,6 @@ fn trust_bundle_fault(bundle: &At<String>) -> Option<String> {
 
 /// When the bundle is trusted.
 pub(super) fn trust_bundle_policy(document: &Document, report: &mut Report) -> TrustBundlePolicy {
-    choose(&document.additional_trust_bundle_policy, POLICIES, report).unwrap_or_default()
+    choose(Rule::TrustBundlePolicy, &document.additional_trust_bundle_policy, POLICIES, report)
+        .unwrap_or_default()
 }

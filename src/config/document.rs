@@ -8,6 +8,7 @@ use std::ops::{Deref, Range};
 use secrecy::SecretString;
 
 use super::finding::{Report, Spot, did_you_mean, is_credential, nearest, shown};
+use super::rules::Rule;
 use super::yaml::{Content, Key, Node};
 
 mod schema;
@@ -31,8 +32,10 @@ impl<T> Deref for At<T> {
 
 /// What became of a field.
 pub(super) enum Given<T> {
-    /// It is not in the text, or null.
+    /// It is not in the text.
     Missing,
+    /// Its name is, and nothing after it.
+    Empty(Spot),
     /// It is, and a finding says why it could not be read.
     Unreadable,
     /// It is.
@@ -44,21 +47,27 @@ impl<T> Given<T> {
     pub(super) fn get(&self) -> Option<&At<T>> {
         match self {
             Given::Value(at) => Some(at),
-            Given::Missing | Given::Unreadable => None,
+            Given::Missing | Given::Empty(_) | Given::Unreadable => None,
         }
     }
 
     /// The value; that it is missing is an error.
     pub(super) fn require(&self, parent: &Spot, name: &str, report: &mut Report) -> Option<&At<T>> {
-        if let Given::Missing = self {
-            report.error(&parent.child(name), "is missing").expected(format!("`{name}` to be set"));
+        let missing = match self {
+            Given::Missing => Some(parent.child(name)),
+            Given::Empty(spot) => Some(spot.clone()),
+            Given::Unreadable | Given::Value(_) => None,
+        };
+        if let Some(spot) = missing {
+            let expected = format!("`{name}` to be set");
+            report.breach(Rule::Missing, &spot, "is missing").expected(expected);
         }
         self.get()
     }
 
-    /// Whether it is in the text.
+    /// Whether it is in the text, with something after its name.
     pub(super) fn is_given(&self) -> bool {
-        !matches!(self, Given::Missing)
+        !matches!(self, Given::Missing | Given::Empty(_))
     }
 }
 
@@ -109,7 +118,9 @@ impl Read for String {
         };
         if is_credential(&text) {
             // It would go on into tags, plans and state from here.
-            report.error(spot, "is a credential in the wrong place").hint(MISPLACED);
+            report
+                .breach(Rule::MisplacedCredential, spot, "is a credential in the wrong place")
+                .hint(MISPLACED);
             return None;
         }
         Some(text)
@@ -125,7 +136,10 @@ impl Read for Sensitive {
             return Some(text.into());
         }
         let found = format!("found {}", shape(&node.content));
-        report.error(spot, found).expected("a string").hint("put the value in single quotes");
+        report
+            .breach(Rule::WrongType, spot, found)
+            .expected("a string")
+            .hint("put the value in single quotes");
         None
     }
 }
@@ -158,7 +172,9 @@ impl<T: Read> Read for Vec<At<T>> {
         for (index, item) in items.iter().enumerate() {
             let spot = spot.item(index, mark(item, None));
             if let Content::Null = item.content {
-                report.error(&spot, "is empty").hint("remove the item or give it a value");
+                report
+                    .breach(Rule::EmptyItem, &spot, "is empty")
+                    .hint("remove the item or give it a value");
                 continue;
             }
             list.extend(T::read(item, &spot, report).map(|value| At { value, spot }));
@@ -211,11 +227,11 @@ impl<'node> Fields<'node> {
     /// Reads a field.
     pub(super) fn take<T: Read>(&self, name: &str, report: &mut Report) -> Given<T> {
         let found = self.entries.iter().find(|(key, _)| key.name == name);
-        let Some((key, node)) = found.filter(|(_, node)| !matches!(node.content, Content::Null))
-        else {
-            return Given::Missing;
-        };
+        let Some((key, node)) = found else { return Given::Missing };
         let spot = self.spot.field(name, mark(node, Some(&key.span)));
+        if let Content::Null = node.content {
+            return Given::Empty(spot);
+        }
         match T::read(node, &spot, report) {
             Some(value) => Given::Value(At { value, spot }),
             None => Given::Unreadable,
@@ -239,7 +255,11 @@ fn unique<'node>(
             Some((first, _)) => {
                 let line = report.line(first.span.start);
                 let spot = spot.field(&plain(&key.name), key.span.clone());
-                report.error(&spot, format!("is given twice, first on line {line}"));
+                report.breach(
+                    Rule::RepeatedField,
+                    &spot,
+                    format!("is given twice, first on line {line}"),
+                );
             }
         }
     }
@@ -250,35 +270,51 @@ fn unique<'node>(
 fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[&str]) {
     let spot = parent.field(&plain(&key.name), key.span.clone());
     let typo = did_you_mean(&key.name, known);
-    let finding = match BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some()) {
+    let belongs = BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some());
+    let finding = match belongs {
+        // Somebody who thinks of EC2's own names is asking for a protection, too.
+        None if parent.path.ends_with(METADATA_SERVICE) => report
+            .breach(Rule::LostMetadataService, &spot, "is not a field of the schema")
+            .hint("`authentication: Required` makes the machines answer IMDSv2 alone"),
         // To go on would launch machines without the protection that was asked for.
         Some((field, place)) => report
-            .error(&spot, "is not a field of the schema")
+            .breach(Rule::LostMetadataService, &spot, "is not a field of the schema")
             .hint(format!("`{field}` belongs in {place}")),
-        None if asks_for_metadata(node) => report.error(
+        None if asks_for_metadata(node) => report.breach(
+            Rule::LostMetadataService,
             &spot,
             "is not a field of the schema, and the `metadataService` in it would be lost",
         ),
-        None => report.warning(&spot, "is not a field of the schema; it has no effect"),
+        None => report.breach(
+            Rule::UnknownField,
+            &spot,
+            "is not a field of the schema; it has no effect",
+        ),
     };
-    finding.expected(format!("one of {}", known.join(", "))).hint_if(typo);
+    let expected = match known {
+        [only] => format!("`{only}`"),
+        _ => format!("one of {}", known.join(", ")),
+    };
+    finding.expected(expected).hint_if(typo);
 }
 
 /// Whether somebody wrote `metadataService`, or nearly so, anywhere in there.
 fn asks_for_metadata(node: &Node) -> bool {
     match &node.content {
         Content::Mapping(entries) => entries.iter().any(|(key, value)| {
-            nearest(&key.name, &["metadataService"]).is_some() || asks_for_metadata(value)
+            nearest(&key.name, &[METADATA_SERVICE]).is_some() || asks_for_metadata(value)
         }),
         Content::List(items) => items.iter().any(asks_for_metadata),
         _ => false,
     }
 }
 
+const METADATA_SERVICE: &str = "metadataService";
+
 /// Fields that are misspelt or misplaced with consequences.
 const BELONGS: [(&str, &str); 2] = [
     (
-        "metadataService",
+        METADATA_SERVICE,
         "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform",
     ),
     ("authentication", "metadataService of a machine pool's platform.aws"),
@@ -317,7 +353,7 @@ fn wrong<T>(node: &Node, spot: &Spot, report: &mut Report, expected: &str) -> Op
         }
         _ => None,
     };
-    report.error(spot, format!("found {found}")).expected(expected).hint_if(hint);
+    report.breach(Rule::WrongType, spot, format!("found {found}")).expected(expected).hint_if(hint);
     None
 }
 

@@ -8,6 +8,7 @@ use super::document::{self, At, Document, Given};
 use super::finding::{Report, Spot, shown};
 use super::install_config::{CredentialsMode, Publish};
 use super::machine_pool::unsupported;
+use super::rules::Rule;
 
 const PUBLISH: &Choices<Publish> =
     &[("External", Publish::External), ("Internal", Publish::Internal)];
@@ -69,9 +70,13 @@ pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
         return false;
     };
     if OLD.contains(&at.value.as_str()) {
-        report.warning(&at.spot, format!("found `{}`, which is old", at.value)).hint("use `v1`");
+        report
+            .breach(Rule::OldApiVersion, &at.spot, format!("found `{}`, which is old", at.value))
+            .hint("use `v1`");
     } else if at.value != VERSION {
-        report.error(&at.spot, format!("found {}", shown(&at.value))).expected("`v1`");
+        report
+            .breach(Rule::ApiVersion, &at.spot, format!("found {}", shown(&at.value)))
+            .expected("`v1`");
         return false;
     }
     true
@@ -81,13 +86,13 @@ pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
 pub(super) fn publish(document: &Document, report: &mut Report) -> Option<Publish> {
     if let Some(at) = document.operator_publishing_strategy.get() {
         report
-            .error(&at.spot, "is set")
+            .breach(Rule::PublishingStrategy, &at.spot, "is set")
             .expected("nothing; it belongs to `publish: Mixed`, which aws has not");
     }
     match &document.publish {
-        Given::Missing => Some(Publish::default()),
+        Given::Missing | Given::Empty(_) => Some(Publish::default()),
         Given::Value(at) if at.value.is_empty() => Some(Publish::default()),
-        given => choose(given, PUBLISH, report),
+        given => choose(Rule::Publish, given, PUBLISH, report),
     }
 }
 
@@ -96,18 +101,18 @@ pub(super) fn credentials_mode(
     document: &Document,
     report: &mut Report,
 ) -> Option<CredentialsMode> {
-    choose(&document.credentials_mode, CREDENTIALS_MODES, report)
+    choose(Rule::CredentialsMode, &document.credentials_mode, CREDENTIALS_MODES, report)
 }
 
 /// Everything that shapes no AWS resource.
 pub(super) fn check(document: &Document, report: &mut Report) {
-    choose(&document.cpu_partitioning_mode, CPU_PARTITIONING, report);
+    choose(Rule::CpuPartitioning, &document.cpu_partitioning_mode, CPU_PARTITIONING, report);
     if let Some(at) = document.arbiter.get() {
-        report.error(&at.spot, unsupported("arbiter"));
+        report.breach(Rule::Unsupported, &at.spot, unsupported("arbiter"));
     }
     if let Some(at) = document.bootstrap_in_place.get() {
         report
-            .error(&at.spot, "is set")
+            .breach(Rule::BootstrapInPlace, &at.spot, "is set")
             .expected("nothing; it is for clusters that install themselves");
     }
     check_capabilities(document, report);
@@ -117,28 +122,55 @@ pub(super) fn check(document: &Document, report: &mut Report) {
 
 fn check_capabilities(document: &Document, report: &mut Report) {
     let Some(given) = document.capabilities.get() else { return };
-    let set_has_it = choose(&given.baseline, CAPABILITY_SETS, report).unwrap_or(true);
+    let set_has_it =
+        choose(Rule::CapabilitySet, &given.baseline, CAPABILITY_SETS, report).unwrap_or(true);
     let items = given.additional.items();
     for item in items {
-        choose_word(item, CAPABILITIES, report);
+        choose_word(Rule::Capability, item, CAPABILITIES, report);
     }
-    if !set_has_it && items.iter().all(|item| item.value != CLOUD_CREDENTIAL) {
+    let is_added = |name: &str| items.iter().any(|item| item.value == name);
+    if given.baseline.text() == Some("None") {
+        for (needy, need) in NEEDS {
+            check_need(items, needy, need, report);
+        }
+    }
+    if !set_has_it && !is_added(CLOUD_CREDENTIAL) {
         report
-            .error(&given.spot, format!("leaves out `{CLOUD_CREDENTIAL}`, which aws needs"))
+            .breach(
+                Rule::CloudCredential,
+                &given.spot,
+                format!("leaves out `{CLOUD_CREDENTIAL}`, which aws needs"),
+            )
             .expected(format!("`{CLOUD_CREDENTIAL}` in additionalEnabledCapabilities"));
     }
 }
 
+/// openshift/installer `pkg/types/validation/installconfig.go`, `validateAdditionalCapabilities`
+const NEEDS: [(&str, &str); 2] =
+    [("baremetal", "MachineAPI"), ("marketplace", "OperatorLifecycleManager")];
+
+/// That a capability which is added to nothing comes with the one that it needs.
+fn check_need(items: &[At<String>], needy: &str, need: &str, report: &mut Report) {
+    let Some(at) = items.iter().find(|item| item.value == needy) else { return };
+    if items.iter().all(|item| item.value != need) {
+        report
+            .breach(Rule::CapabilityNeeds, &at.spot, format!("found `{needy}` without `{need}`"))
+            .expected(format!("`{need}` in additionalEnabledCapabilities, too"));
+    }
+}
+
 fn check_features(document: &Document, report: &mut Report) {
-    choose(&document.feature_set, FEATURE_SETS, report);
+    choose(Rule::FeatureSet, &document.feature_set, FEATURE_SETS, report);
     let custom = document.feature_set.get().is_some_and(|at| at.value == "CustomNoUpgrade");
     if let (Some(at), false) = (document.feature_gates.get(), custom) {
-        report.error(&at.spot, "is set").expected("featureSet `CustomNoUpgrade` with it");
+        report
+            .breach(Rule::FeatureGates, &at.spot, "is set")
+            .expected("featureSet `CustomNoUpgrade` with it");
     }
     let is_gate = |text: &str| matches!(text.split_once('='), Some((name, "true" | "false")) if !name.is_empty());
     for gate in document.feature_gates.items().iter().filter(|gate| !is_gate(&gate.value)) {
         report
-            .error(&gate.spot, format!("found {}", shown(&gate.value)))
+            .breach(Rule::FeatureGate, &gate.spot, format!("found {}", shown(&gate.value)))
             .expected("a gate such as `Name=true` or `Name=false`");
     }
 }
@@ -146,11 +178,11 @@ fn check_features(document: &Document, report: &mut Report) {
 fn check_image_sources(document: &Document, report: &mut Report) {
     if let Some(old) = document.image_content_sources.get() {
         report
-            .warning(&old.spot, "is deprecated in favour of `imageDigestSources`")
+            .breach(Rule::Deprecated, &old.spot, "is deprecated in favour of `imageDigestSources`")
             .hint("use `imageDigestSources` alone");
         if document.image_digest_sources.is_given() {
             report
-                .error(&old.spot, "is set together with `imageDigestSources`")
+                .breach(Rule::ImageSources, &old.spot, "is set together with `imageDigestSources`")
                 .expected("`imageDigestSources` alone");
         }
     }
@@ -164,9 +196,11 @@ fn check_image_source(given: &At<document::ImageSource>, report: &mut Report) {
     let source = given.source.require(&given.spot, "source", report);
     for at in source.into_iter().chain(given.mirrors.items()) {
         if !is_repository(&at.value) {
-            report.error(&at.spot, format!("found {}", shown(&at.value))).expected(
-                "a repository such as `registry.example.com:5000/name`, without tag or digest",
-            );
+            report
+                .breach(Rule::ImageRepository, &at.spot, format!("found {}", shown(&at.value)))
+                .expected(
+                    "a repository such as `registry.example.com:5000/name`, without tag or digest",
+                );
         }
     }
 }

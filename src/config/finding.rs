@@ -7,11 +7,13 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::rules::Rule;
+
 /// One thing that is wrong or doubtful.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether it stops everything.
-    pub severity: Severity,
+    /// The rule that is broken.
+    pub rule: Rule,
     /// The field, e.g. `controlPlane.platform.aws.metadataService.authentication`; empty for the
     /// file as a whole.
     pub path: String,
@@ -36,12 +38,14 @@ pub enum Severity {
 }
 
 /// A place in the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Counted from 1.
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
+    /// The column after the last one; at least one further, so that there is something to underline.
+    pub end_column: usize,
     /// The first byte.
     pub start: usize,
     /// The byte after the last one; on the same line.
@@ -58,7 +62,9 @@ impl Place {
         let end = start + text[start..end].trim_end().len();
         let before = text[line_start..start].trim_start_matches('\u{feff}');
         let line = text[..start].bytes().filter(|&byte| byte == b'\n').count() + 1;
-        Self { line, column: before.chars().count() + 1, start, end }
+        let column = before.chars().count() + 1;
+        let end_column = column + text[start..end].chars().count().max(1);
+        Self { line, column, end_column, start, end }
     }
 }
 
@@ -108,21 +114,16 @@ impl<'text> Report<'text> {
         Self { text, findings: Vec::new() }
     }
 
-    /// Adds an error; what was expected and what to do can be said of the result.
-    pub(super) fn error(&mut self, spot: &Spot, message: impl Into<String>) -> &mut Finding {
-        self.add(Severity::Error, spot, message.into())
-    }
-
-    /// Adds a warning.
-    pub(super) fn warning(&mut self, spot: &Spot, message: impl Into<String>) -> &mut Finding {
-        self.add(Severity::Warning, spot, message.into())
-    }
-
-    fn add(&mut self, severity: Severity, spot: &Spot, message: String) -> &mut Finding {
+    /// Says that a rule is broken; what was expected and what to do can be said of the result.
+    pub(super) fn breach(
+        &mut self,
+        rule: Rule,
+        spot: &Spot,
+        message: impl Into<String>,
+    ) -> &mut Finding {
         let place = spot.span.as_ref().map(|span| Place::of(self.text, span));
-        let path = spot.path.clone();
-        let finding = Finding { severity, path, place, message, expected: None, hint: None };
-        self.findings.push(finding);
+        let (path, message) = (spot.path.clone(), message.into());
+        self.findings.push(Finding { rule, path, place, message, expected: None, hint: None });
         self.findings.last_mut().expect("BUG: it was pushed just now")
     }
 
@@ -138,7 +139,7 @@ impl<'text> Report<'text> {
 
     /// Whether nothing stands in the way of using the config.
     pub(super) fn is_clean(&self) -> bool {
-        self.findings.iter().all(|finding| finding.severity == Severity::Warning)
+        self.findings.iter().all(|finding| finding.severity() == Severity::Warning)
     }
 
     /// The findings in the order of the text; those about the file as a whole come first.
@@ -149,6 +150,11 @@ impl<'text> Report<'text> {
 }
 
 impl Finding {
+    /// Whether it stops everything.
+    pub fn severity(&self) -> Severity {
+        self.rule.severity()
+    }
+
     /// Says what would have been accepted.
     pub(super) fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
         self.expected = Some(expected.into());

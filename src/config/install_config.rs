@@ -116,7 +116,7 @@ pub struct Networking {
 pub struct ClusterNetwork {
     /// The whole of it.
     pub cidr: Ipv4Net,
-    /// The prefix length of the part that each node gets.
+    /// The prefix length of the part that each node gets; 0 where the network plug-in decides.
     pub host_prefix: u8,
 }
 

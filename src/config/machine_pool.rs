@@ -7,6 +7,7 @@ use super::choices::{Choices, choose};
 use super::document::{self, At, Document, Given, Platform};
 use super::finding::{Report, did_you_mean, shown};
 use super::install_config::{Architecture, MachinePool};
+use super::rules::Rule;
 
 const CONTROL_PLANE: &str = "master";
 const WORKER: &str = "worker";
@@ -26,7 +27,7 @@ pub(super) fn control_plane(
 ) -> Option<MachinePool> {
     let given = match &document.control_plane {
         Given::Unreadable => return None,
-        Given::Missing => {
+        Given::Missing | Given::Empty(_) => {
             return Some(default_pool(CONTROL_PLANE, Architecture::default(), around));
         }
         Given::Value(given) => given,
@@ -35,7 +36,9 @@ pub(super) fn control_plane(
         given.name.get().filter(|name| !name.value.is_empty() && name.value != CONTROL_PLANE);
     if let Some(name) = name {
         let found = format!("found {}", shown(&name.value));
-        report.error(&name.spot, found).expected(format!("`{CONTROL_PLANE}`"));
+        report
+            .breach(Rule::ControlPlaneName, &name.spot, found)
+            .expected(format!("`{CONTROL_PLANE}`"));
     }
     let pool = pool(CONTROL_PLANE, given, Architecture::default(), around, report);
     quorum(given, report);
@@ -78,7 +81,11 @@ fn compute_pool<'given>(
     let name = name?;
     if names.contains(&name.value.as_str()) {
         report
-            .error(&name.spot, format!("found {} a second time", shown(&name.value)))
+            .breach(
+                Rule::RepeatedPool,
+                &name.spot,
+                format!("found {} a second time", shown(&name.value)),
+            )
             .expected("each pool to have a name of its own");
     }
     names.push(&name.value);
@@ -86,14 +93,18 @@ fn compute_pool<'given>(
         WORKER => read,
         EDGE => {
             report
-                .error(&name.spot, "edge pools are not supported by this version of groundplan")
+                .breach(
+                    Rule::EdgePool,
+                    &name.spot,
+                    "edge pools are not supported by this version of groundplan",
+                )
                 .hint("remove the pool; it can be added to the cluster later");
             None
         }
         other => {
             let hint = did_you_mean(other, &[WORKER, EDGE]);
             report
-                .error(&name.spot, format!("found {}", shown(other)))
+                .breach(Rule::PoolName, &name.spot, format!("found {}", shown(other)))
                 .expected(format!("`{WORKER}`"))
                 .hint_if(hint);
             None
@@ -110,7 +121,7 @@ fn same_architecture(
     let same = control_plane.is_none_or(|architecture| pool.architecture == architecture);
     if let (false, Some(at)) = (same, given.architecture.get()) {
         report
-            .error(&at.spot, format!("found `{}`", at.value))
+            .breach(Rule::PoolArchitecture, &at.spot, format!("found `{}`", at.value))
             .expected("the architecture of the control plane");
     }
     same
@@ -125,13 +136,16 @@ fn pool(
 ) -> Option<MachinePool> {
     for (field, given) in [("fencing", &given.fencing), ("diskSetup", &given.disk_setup)] {
         if let Some(at) = given.get() {
-            report.error(&at.spot, unsupported(field));
+            report.breach(Rule::Unsupported, &at.spot, unsupported(field));
         }
     }
     let replicas = replicas(given, if name == EDGE { 0 } else { REPLICAS }, report);
-    let hyperthreading = choose(&given.hyperthreading, HYPERTHREADING, report).unwrap_or(true);
+    let hyperthreading =
+        choose(Rule::Hyperthreading, &given.hyperthreading, HYPERTHREADING, report).unwrap_or(true);
     let architecture = match given.architecture.get() {
-        Some(at) if !at.value.is_empty() => choose(&given.architecture, ARCHITECTURES, report),
+        Some(at) if !at.value.is_empty() => {
+            choose(Rule::Architecture, &given.architecture, ARCHITECTURES, report)
+        }
         _ => Some(architecture),
     };
     let aws = aws_machine_pool::resolve(platform(&given.platform, report), around, report);
@@ -158,11 +172,11 @@ fn replicas(given: &At<document::MachinePool>, default: u32, report: &mut Report
     // Nobody has so many; each becomes several resources, and a slip of the finger none.
     const MOST: i64 = 10_000;
     match &given.replicas {
-        Given::Missing => Some(default),
+        Given::Missing | Given::Empty(_) => Some(default),
         Given::Unreadable => None,
         Given::Value(at) if !(0..=MOST).contains(&at.value) => {
             report
-                .error(&at.spot, format!("found `{}`", at.value))
+                .breach(Rule::Replicas, &at.spot, format!("found `{}`", at.value))
                 .expected(format!("a number from 0 to {MOST}"));
             None
         }
@@ -174,11 +188,13 @@ fn replicas(given: &At<document::MachinePool>, default: u32, report: &mut Report
 fn quorum(given: &At<document::MachinePool>, report: &mut Report) {
     match given.replicas.get() {
         Some(at) if at.value == 0 => {
-            report.error(&at.spot, "found `0`").expected("at least one machine, normally three");
+            report
+                .breach(Rule::ControlPlaneReplicas, &at.spot, "found `0`")
+                .expected("at least one machine, normally three");
         }
         Some(at) if at.value == 2 => {
             report
-                .warning(&at.spot, "found `2`")
+                .breach(Rule::Quorum, &at.spot, "found `2`")
                 .hint("etcd survives no failure with two members; use 3");
         }
         _ => (),
@@ -193,7 +209,7 @@ fn platform<'given>(
     let platform = given.get()?;
     for other in &platform.others {
         report
-            .error(&other.spot, format!("found `{}`", other.value))
+            .breach(Rule::PoolPlatform, &other.spot, format!("found `{}`", other.value))
             .expected("the platform of the cluster, `aws`");
     }
     platform.aws.get()

@@ -9,9 +9,12 @@
 
 mod finding;
 mod install_config;
+mod json;
 mod locate;
 mod redact;
 mod render;
+mod rules;
+mod text;
 
 mod yaml;
 
@@ -30,12 +33,16 @@ mod proxy;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 pub use finding::{Finding, Place, Severity};
 pub use install_config::*;
+pub use json::{FindingLine, for_programs};
 pub use locate::{Located, locate};
 pub use render::render;
+pub use rules::{Rule, Source};
+pub use text::read_bounded;
 
 use document::{Document, Read};
 use finding::{Report, Spot};
@@ -49,8 +56,19 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
 }
 
+/// Reads the bytes of a file, and gives back what can be shown of them beside the findings.
+pub fn read_bytes(bytes: &[u8]) -> (Outcome, Cow<'_, str>) {
+    match text::decode(bytes) {
+        Ok(text) => (read(text), Cow::Borrowed(text)),
+        Err((finding, shown)) => (Outcome { config: None, findings: vec![finding] }, shown),
+    }
+}
+
 /// Reads the text of an install-config. All findings at once, in bounded time.
 pub fn read(text: &str) -> Outcome {
+    if text.len() > text::MOST_BYTES {
+        return Outcome { config: None, findings: vec![text::too_large()] };
+    }
     let mut report = Report::new(text);
     let config = match yaml::parse(text) {
         Ok(node) => Document::read(&node, &Spot::file(), &mut report)
@@ -58,7 +76,9 @@ pub fn read(text: &str) -> Outcome {
         Err(malformed) => {
             let span = malformed.offset.map(|offset| offset..offset + 1);
             let spot = Spot { path: String::new(), span };
-            report.error(&spot, malformed.message).hint_if(malformed.hint.map(str::to_owned));
+            report
+                .breach(malformed.rule, &spot, malformed.message)
+                .hint_if(malformed.hint.map(str::to_owned));
             None
         }
     };

@@ -4,6 +4,7 @@
 
 use super::document::{At, Document};
 use super::finding::{Report, Spot, shown};
+use super::rules::Rule;
 
 /// A label of DNS is at most this long (RFC 1035).
 const LONGEST_LABEL: usize = 63;
@@ -18,10 +19,9 @@ pub(super) fn names(document: &Document, report: &mut Report) -> Option<(String,
     let (name, base) = (name?, base?);
     let whole = format!("{}.{}", name.value, domain(base));
     if !is_subdomain(&whole) {
-        let found =
-            format!("found {}, which is too long with the name before it", shown(&base.value));
+        let found = format!("has {} characters with the name before it", whole.len());
         report
-            .error(&base.spot, found)
+            .breach(Rule::ClusterDomain, &base.spot, found)
             .expected(format!("at most {LONGEST_NAME} characters together"));
         return None;
     }
@@ -38,14 +38,13 @@ fn cluster_name<'document>(
 ) -> Option<&'document At<String>> {
     let metadata = document.metadata.require(&Spot::file(), "metadata", report)?;
     let name = metadata.name.require(&metadata.spot, "name", report)?;
-    let found = format!("found {}", shown(&name.value));
     if name.value.len() > LONGEST_CLUSTER_NAME {
         report
-            .error(&name.spot, found)
+            .breach(Rule::ClusterName, &name.spot, format!("has {} characters", name.value.len()))
             .expected(format!("at most {LONGEST_CLUSTER_NAME} characters"));
         return None;
     }
-    check_subdomain(name, &name.value, report).then_some(name)
+    check_subdomain(Rule::ClusterName, name, &name.value, report).then_some(name)
 }
 
 fn base_domain<'document>(
@@ -53,17 +52,17 @@ fn base_domain<'document>(
     report: &mut Report,
 ) -> Option<&'document At<String>> {
     let base = document.base_domain.require(&Spot::file(), "baseDomain", report)?;
-    check_subdomain(base, domain(base), report).then_some(base)
+    check_subdomain(Rule::BaseDomain, base, domain(base), report).then_some(base)
 }
 
-fn check_subdomain(at: &At<String>, name: &str, report: &mut Report) -> bool {
+fn check_subdomain(rule: Rule, at: &At<String>, name: &str, report: &mut Report) -> bool {
     let fine = is_subdomain(name);
     if !fine {
         let lower = name.to_lowercase();
         let meant =
             (lower != name && is_subdomain(&lower)).then(|| format!("did you mean `{lower}`?"));
         report
-            .error(&at.spot, format!("found {}", shown(&at.value)))
+            .breach(rule, &at.spot, format!("found {}", shown(&at.value)))
             .expected("lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit")
             .hint_if(meant);
     }

@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::document::{self, At, Document, Given};
 use super::finding::{Report, Spot, shown};
 use super::install_config::{ClusterNetwork, Networking};
+use super::rules::Rule;
 
 /// openshift/installer `pkg/types/defaults/installconfig.go`
 const MACHINE_NETWORK: &str = "10.0.0.0/16";
@@ -23,15 +24,17 @@ const DOCKER_BRIDGE: &str = "172.17.0.0/16";
 pub(super) fn networking(document: &Document, report: &mut Report) -> Option<Networking> {
     let given = match &document.networking {
         Given::Unreadable => return None,
-        Given::Missing => return Some(defaults()),
+        Given::Missing | Given::Empty(_) => return Some(defaults()),
         Given::Value(given) => given,
     };
     let mut taken = Taken::default();
     let machine_networks = machine_networks(given, &mut taken, report);
     let service_networks = service_networks(given, &mut taken, report);
-    let cluster_networks = cluster_networks(given, &mut taken, report);
     let network_type = network_type(given, report);
-    let cluster_network_mtu = mtu(given, network_type.as_deref(), report);
+    let is_ovn = network_type.as_deref().is_none_or(|name| name == NETWORK_TYPE);
+    let cluster_networks = cluster_networks(given, is_ovn, &mut taken, report);
+    let cluster_network_mtu = mtu(given, is_ovn, report);
+    warn_of_edge(document, cluster_network_mtu.flatten(), given, report);
     Some(Networking {
         network_type: network_type?,
         machine_networks: machine_networks?,
@@ -66,11 +69,17 @@ impl Taken {
         let overlaps = |other: &Ipv4Net| other.contains(&network) || network.contains(other);
         if let Some((other, owner)) = self.0.iter().find(|(other, _)| overlaps(other)) {
             report
-                .error(spot, format!("found `{network}`, which overlaps `{other}` of {owner}"))
+                .breach(
+                    Rule::NetworkOverlap,
+                    spot,
+                    format!("found `{network}`, which overlaps `{other}` of {owner}"),
+                )
                 .expected("networks that do not overlap");
         } else if overlaps(&constant(DOCKER_BRIDGE)) {
             let message = format!("found `{network}`, which overlaps `{DOCKER_BRIDGE}`");
-            report.warning(spot, message).hint("container engines use that network on the nodes");
+            report
+                .breach(Rule::ContainerBridge, spot, message)
+                .hint("container engines use that network on the nodes");
         }
         self.0.push((network, spot.path.clone()));
     }
@@ -127,7 +136,9 @@ fn service_networks(
     let old = given.old_service_cidr.get();
     deprecated(old, "serviceNetwork", !new.is_empty(), report);
     if let Some(second) = new.get(1) {
-        report.error(&second.spot, "is a second network").expected("exactly one service network");
+        report
+            .breach(Rule::ServiceNetworks, &second.spot, "is a second network")
+            .expected("exactly one service network");
     }
     let cidrs: Vec<&At<String>> =
         if new.is_empty() { old.into_iter().collect() } else { new.iter().collect() };
@@ -144,7 +155,9 @@ fn service_network(cidr: &At<String>, taken: &mut Taken, report: &mut Report) ->
     let network = network(cidr, report)?;
     if network.prefix_len() < SHORTEST {
         let message = format!("found `{network}`, which is too large");
-        report.error(&cidr.spot, message).expected(format!("a prefix of /{SHORTEST} or longer"));
+        report
+            .breach(Rule::ServiceNetworkSize, &cidr.spot, message)
+            .expected(format!("a prefix of /{SHORTEST} or longer"));
     }
     taken.add(network, &cidr.spot, report);
     Some(network)
@@ -152,6 +165,7 @@ fn service_network(cidr: &At<String>, taken: &mut Taken, report: &mut Report) ->
 
 fn cluster_networks(
     given: &At<document::Networking>,
+    is_ovn: bool,
     taken: &mut Taken,
     report: &mut Report,
 ) -> Option<Vec<ClusterNetwork>> {
@@ -160,7 +174,7 @@ fn cluster_networks(
     deprecated(given.old_cluster_networks.get(), "clusterNetwork", !new.is_empty(), report);
     let items = if new.is_empty() { old } else { new };
     if !items.is_empty() {
-        return whole(items.iter().map(|item| cluster_network(item, taken, report)));
+        return whole(items.iter().map(|item| cluster_network(item, is_ovn, taken, report)));
     }
     let (cidr, host_prefix) = CLUSTER_NETWORK;
     unless_unreadable(&given.cluster_network, || {
@@ -171,21 +185,32 @@ fn cluster_networks(
 
 fn cluster_network(
     item: &At<document::ClusterNetwork>,
+    is_ovn: bool,
     taken: &mut Taken,
     report: &mut Report,
 ) -> Option<ClusterNetwork> {
     let at = item.cidr.require(&item.spot, "cidr", report)?;
     let cidr = network(at, report)?;
     taken.add(cidr, &at.spot, report);
+    if !is_ovn && has_no_host_prefix(item) {
+        return Some(ClusterNetwork { cidr, host_prefix: 0 });
+    }
     let (prefix, spot) = host_prefix(item, report)?;
     let within =
         u8::try_from(prefix).ok().filter(|prefix| (cidr.prefix_len()..=32).contains(prefix));
     if within.is_none() {
         report
-            .error(&spot, format!("found `{prefix}`"))
+            .breach(Rule::HostPrefix, &spot, format!("found `{prefix}`"))
             .expected(format!("a prefix length from {} to 32", cidr.prefix_len()));
     }
     Some(ClusterNetwork { cidr, host_prefix: within? })
+}
+
+/// Whether the division among the nodes is left to a network plug-in that does it by itself.
+fn has_no_host_prefix(item: &document::ClusterNetwork) -> bool {
+    let is_zero = |at: &At<i64>| at.value == 0;
+    !item.old_host_subnet_length.is_given()
+        && (!item.host_prefix.is_given() || item.host_prefix.get().is_some_and(is_zero))
 }
 
 fn host_prefix(item: &At<document::ClusterNetwork>, report: &mut Report) -> Option<(i64, Spot)> {
@@ -208,23 +233,33 @@ fn network(cidr: &At<String>, report: &mut Report) -> Option<Ipv4Net> {
     let network = match cidr.value.parse::<IpNet>() {
         Ok(IpNet::V4(network)) => network,
         Ok(IpNet::V6(_)) => {
-            report.error(&cidr.spot, found).expected("an IPv4 network; aws has no other");
+            report
+                .breach(Rule::NetworkFamily, &cidr.spot, found)
+                .expected("an IPv4 network; aws has no other");
             return None;
         }
         Err(_) => {
-            report.error(&cidr.spot, found).expected("a network such as `10.0.0.0/16`");
+            report
+                .breach(Rule::Network, &cidr.spot, found)
+                .expected("a network such as `10.0.0.0/16`");
             return None;
         }
     };
     if network.trunc() != network {
         report
-            .error(&cidr.spot, format!("{found}, whose address has bits beyond the prefix"))
+            .breach(
+                Rule::HostBits,
+                &cidr.spot,
+                format!("{found}, whose address has bits beyond the prefix"),
+            )
             .expected("the first address of the network")
             .hint(format!("did you mean `{}`?", network.trunc()));
         return None;
     }
     if network.addr() == Ipv4Addr::UNSPECIFIED {
-        report.error(&cidr.spot, found).expected("an address other than `0.0.0.0`");
+        report
+            .breach(Rule::UnspecifiedNetwork, &cidr.spot, found)
+            .expected("an address other than `0.0.0.0`");
         return None;
     }
     Some(network)
@@ -243,7 +278,11 @@ fn network_type(given: &At<document::Networking>, report: &mut Report) -> Option
     };
     if REMOVED.contains(&at.value.as_str()) {
         report
-            .error(&at.spot, format!("found `{}`, which is no longer supported", at.value))
+            .breach(
+                Rule::NetworkType,
+                &at.spot,
+                format!("found `{}`, which is no longer supported", at.value),
+            )
             .expected(format!("`{NETWORK_TYPE}`"));
         return None;
     }
@@ -251,11 +290,7 @@ fn network_type(given: &At<document::Networking>, report: &mut Report) -> Option
 }
 
 /// The outer option is `None` after a finding, the inner one where nothing was asked for.
-fn mtu(
-    given: &At<document::Networking>,
-    network_type: Option<&str>,
-    report: &mut Report,
-) -> Option<Option<u32>> {
+fn mtu(given: &At<document::Networking>, is_ovn: bool, report: &mut Report) -> Option<Option<u32>> {
     // Jumbo frames are 9001 bytes; OVN-Kubernetes takes 100 of them.
     const ALLOWED: std::ops::RangeInclusive<i64> = 1000..=8901;
     if let Given::Unreadable = given.cluster_network_mtu {
@@ -264,17 +299,36 @@ fn mtu(
     let Some(at) = given.cluster_network_mtu.get().filter(|at| at.value != 0) else {
         return Some(None);
     };
-    if network_type.is_some_and(|name| name != NETWORK_TYPE) {
-        report.error(&at.spot, "is set").expected(format!("networkType `{NETWORK_TYPE}` with it"));
+    if !is_ovn {
+        report
+            .breach(Rule::MtuNetworkType, &at.spot, "is set")
+            .expected(format!("networkType `{NETWORK_TYPE}` with it"));
         return None;
     }
     if !ALLOWED.contains(&at.value) {
         report
-            .error(&at.spot, format!("found `{}`", at.value))
+            .breach(Rule::Mtu, &at.spot, format!("found `{}`", at.value))
             .expected("a number from 1000 to 8901");
         return None;
     }
     Some(u32::try_from(at.value).ok())
+}
+
+/// Local zones carry smaller packets.
+fn warn_of_edge(
+    document: &Document,
+    mtu: Option<u32>,
+    given: &document::Networking,
+    report: &mut Report,
+) {
+    const MOST_AT_THE_EDGE: u32 = 1200;
+    let is_edge = |pool: &At<document::MachinePool>| pool.name.text() == Some("edge");
+    let (Some(at), Some(mtu)) = (given.cluster_network_mtu.get(), mtu) else { return };
+    if mtu > MOST_AT_THE_EDGE && document.compute.items().iter().any(is_edge) {
+        report
+            .breach(Rule::MtuEdge, &at.spot, format!("found `{mtu}` with an edge pool"))
+            .expected(format!("at most {MOST_AT_THE_EDGE}"));
+    }
 }
 
 /// Says that a field has a new name.
@@ -285,7 +339,9 @@ fn deprecated<T>(old: Option<&At<T>>, new: &str, both: bool, report: &mut Report
         } else {
             "is deprecated in favour of"
         };
-        report.warning(&old.spot, format!("{effect} `{new}`")).hint(format!("use `{new}` alone"));
+        report
+            .breach(Rule::Deprecated, &old.spot, format!("{effect} `{new}`"))
+            .hint(format!("use `{new}` alone"));
     }
 }
 
@@ -298,7 +354,7 @@ fn whole<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
 fn unless_unreadable<T, D>(given: &Given<T>, default: impl FnOnce() -> D) -> Option<D> {
     match given {
         Given::Unreadable => None,
-        Given::Missing | Given::Value(_) => Some(default()),
+        Given::Missing | Given::Empty(_) | Given::Value(_) => Some(default()),
     }
 }
 
@@ -321,7 +377,7 @@ pub(super) fn fits_zones(
     let spot = first_machine_network(document);
     if network.prefix_len() < VPC {
         let message = format!("found `{network}`, which is too large for a VPC");
-        report.error(&spot, message).expected("a prefix from /16 to /28");
+        report.breach(Rule::VpcSize, &spot, message).expected("a prefix from /16 to /28");
     }
     let shares = zones.max(2).next_power_of_two();
     let prefix = u32::from(network.prefix_len()) + 1 + shares.ilog2();
@@ -329,7 +385,7 @@ pub(super) fn fits_zones(
         let message =
             format!("found `{network}`, too small for the subnets: they would be /{prefix}");
         report
-            .error(&spot, message)
+            .breach(Rule::SubnetRoom, &spot, message)
             .expected("subnets of /28 or larger, a private and a public one in each zone")
             .hint(format!("use a prefix of /{} or shorter", SUBNET - 1 - shares.ilog2()));
     }

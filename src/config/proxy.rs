@@ -12,6 +12,7 @@ use super::document::{At, Document, Given, Sensitive};
 use super::finding::{Report, shown};
 use super::install_config::{Networking, Proxy};
 use super::names::is_subdomain;
+use super::rules::Rule;
 
 /// The proxy, if there is one.
 pub(super) fn proxy(
@@ -22,14 +23,22 @@ pub(super) fn proxy(
     let given = document.proxy.get()?;
     let http = url(&given.http, &["http"], networking, report);
     let https = url(&given.https, &["http", "https"], networking, report);
-    if !given.http.is_given() && !given.https.is_given() {
-        report.error(&given.spot, "names no proxy").expected("`httpProxy`, `httpsProxy` or both");
+    if !says_something(&given.http) && !says_something(&given.https) {
+        report
+            .breach(Rule::ProxyMissing, &given.spot, "names no proxy")
+            .expected("`httpProxy`, `httpsProxy` or both");
     }
     let no_proxy = given.no_proxy.filled();
     if let Some(at) = no_proxy {
         check_no_proxy(at, report);
     }
     Some(Proxy { http, https, no_proxy: no_proxy.map(|at| at.value.clone()) })
+}
+
+/// Whether there is a URL, or something that a finding says is none.
+fn says_something(given: &Given<Sensitive>) -> bool {
+    let is_empty = |at: &At<Sensitive>| at.value.expose_secret().is_empty();
+    given.is_given() && !given.get().is_some_and(is_empty)
 }
 
 fn url(
@@ -43,19 +52,23 @@ fn url(
     match &parsed {
         None => {
             report
-                .error(&at.spot, "is not a URL")
+                .breach(Rule::ProxyUrl, &at.spot, "is not a URL")
                 .expected("a URL such as `http://proxy.example.com:3128`");
         }
         Some(url) if !schemes.contains(&url.scheme()) => {
             let expected: Vec<String> =
                 schemes.iter().map(|scheme| format!("`{scheme}://`")).collect();
             report
-                .error(&at.spot, "has a scheme that a proxy does not take here")
+                .breach(Rule::ProxyScheme, &at.spot, "has a scheme that a proxy does not take here")
                 .expected(expected.join(" or "));
         }
         Some(url) if is_inside(url, networking) => {
             report
-                .error(&at.spot, "has an address inside the cluster's own networks")
+                .breach(
+                    Rule::ProxyInside,
+                    &at.spot,
+                    "has an address inside the cluster's own networks",
+                )
                 .expected("an address outside the cluster and service networks");
         }
         Some(_) => (),
@@ -77,13 +90,13 @@ fn check_no_proxy(at: &At<String>, report: &mut Report) {
     }
     if at.value.contains(' ') {
         report
-            .error(&at.spot, "contains a space")
+            .breach(Rule::NoProxy, &at.spot, "contains a space")
             .expected("names, networks and addresses between commas alone");
         return;
     }
     for element in at.value.split(',').filter(|element| !is_no_proxy(element)) {
         report
-            .error(&at.spot, format!("contains {}", shown(element)))
+            .breach(Rule::NoProxy, &at.spot, format!("contains {}", shown(element)))
             .expected("domains, networks and addresses, without wildcards");
     }
 }

@@ -19,7 +19,7 @@ pub fn render(findings: &[Finding], file_name: &str, text: &str, color: bool) ->
 }
 
 fn group<'a>(finding: &'a Finding, file_name: &'a str, redacted: &'a Redacted) -> Group<'a> {
-    let level = match finding.severity {
+    let level = match finding.severity() {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };

@@ -66,16 +66,19 @@ fn the_smallest_config_gets_the_installers_defaults() {
 
 #[test]
 fn an_omitted_authentication_is_no_opinion_wherever_it_ends() {
-    for nothing in [
-        "",
-        "      metadataService: {}\n",
-        "      metadataService:\n",
-        "      metadataService:\n        authentication:\n",
-        "      metadataService:\n        authentication: ''\n",
-    ] {
+    for nothing in ["", "      metadataService: {}\n", "      metadataService:\n"] {
         let text = with(&[("      metadataService:\n        authentication: Required\n", nothing)]);
         fine(&text);
         assert_eq!(config(&text).control_plane.aws.authentication, None, "{nothing:?}");
+    }
+}
+
+#[test]
+fn an_empty_authentication_is_no_opinion_too_and_is_warned_about() {
+    for empty in ["", "''", "null", "~"] {
+        let text = with(&[("authentication: Required", &format!("authentication: {empty}"))]);
+        one_warning(&text, "controlPlane.platform.aws.metadataService.authentication: is empty");
+        assert_eq!(config(&text).control_plane.aws.authentication, None, "{empty:?}");
     }
 }
 
@@ -181,4 +184,11 @@ fn anchors_and_merge_keys_work() {
         ),
     ]);
     assert_eq!(config(&text).compute[0].aws.authentication, Some(Authentication::Required));
+}
+
+#[test]
+fn an_mtu_is_kept_and_none_is_no_opinion() {
+    let mtu = with(&[("  networkType", "  clusterNetworkMTU: 8901\n  networkType")]);
+    assert_eq!(config(&mtu).networking.cluster_network_mtu, Some(8901));
+    assert_eq!(config(TWO_POOLS).networking.cluster_network_mtu, None);
 }

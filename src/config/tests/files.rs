@@ -81,18 +81,23 @@ fn colour_is_there_only_where_it_is_wanted() {
 #[test]
 fn findings_serialise_for_programs() {
     let text = with(&[("Required", "required")]);
-    let json = serde_json::to_value(read(&text).findings).unwrap();
-    let start = text.find("required").unwrap();
+    let findings = read(&text).findings;
+    let json = serde_json::to_value(for_programs(&findings[0], "c.yaml")).unwrap();
     assert_eq!(
         json,
-        serde_json::json!([{
+        serde_json::json!({
             "severity": "error",
+            "rule": "authentication",
+            "summary": "found `required`",
+            "file": "c.yaml",
             "path": "controlPlane.platform.aws.metadataService.authentication",
-            "place": {"line": 17, "column": 25, "start": start, "end": start + 8},
-            "message": "found `required`",
+            "line": 17,
+            "column": 25,
+            "end_line": 17,
+            "end_column": 33,
             "expected": "`Required` or `Optional`",
             "hint": "did you mean `Required`?",
-        }])
+        })
     );
 }
 
@@ -109,6 +114,37 @@ fn every_prefix_and_every_lost_line_is_read_without_panic_and_shown() {
     }
 }
 
+#[test]
+fn no_more_is_read_than_it_takes_to_see_that_it_is_too_much() {
+    let bytes = read_bounded(std::io::repeat(b'a')).unwrap();
+    assert_eq!(bytes.len(), text::MOST_BYTES + 1);
+    let (outcome, shown) = read_bytes(&bytes);
+    assert_eq!(outcome.findings[0].rule, Rule::FileSize);
+    assert_eq!((outcome.findings.len(), &*shown), (1, ""));
+    one_error(&"a".repeat(text::MOST_BYTES + 1), ": the file is too large");
+}
+
+#[test]
+fn the_largest_file_and_the_largest_value_are_read_and_not_shown() {
+    let comment = format!("{TWO_POOLS}#{}", "x".repeat(text::MOST_BYTES - TWO_POOLS.len() - 1));
+    fine(&comment);
+    let value = format!("baseDomain: {}\n", "x".repeat(text::MOST_BYTES / 2));
+    let text = with(&[("baseDomain: example.com\n", &value)]);
+    one_error(&text, "baseDomain: found a value that is not shown here");
+    let shown = render(&read(&text).findings, "c.yaml", &text, false);
+    assert!(shown.len() < 1000, "{} bytes", shown.len());
+}
+
+#[test]
+fn what_is_not_text_shows_no_secret_either() {
+    let mut bytes = TWO_POOLS.as_bytes().to_vec();
+    let secret = TWO_POOLS.find("ZXhhbXBsZS11c2Vy").unwrap();
+    bytes[secret + 3] = 0xFF;
+    let (outcome, text) = read_bytes(&bytes);
+    let shown = render(&outcome.findings, "c.yaml", &text, false);
+    assert!(shown.contains("pullSecret: <not shown>") && !shown.contains("ZXh"), "{shown}");
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(128))]
 
@@ -122,7 +158,9 @@ proptest::proptest! {
         let text = format!("{}{typed}{}", &TWO_POOLS[..start], &TWO_POOLS[end..]);
         let outcome = read(&text);
         render(&outcome.findings, "c.yaml", &text, true);
-        let errors = outcome.findings.iter().any(|finding| finding.severity == Severity::Error);
+        let (again, _) = read_bytes(text.as_bytes());
+        proptest::prop_assert!(text.contains('\0') || again.findings == outcome.findings);
+        let errors = outcome.findings.iter().any(|finding| finding.severity() == Severity::Error);
         proptest::prop_assert_eq!(outcome.config.is_none(), errors);
     }
 }

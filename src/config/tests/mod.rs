@@ -1,10 +1,11 @@
-//! One rule, one test: a valid config with a piece exchanged, and the findings that makes.
+//! `cases` holds every rule to exactly what is said about it; the tests beside it are about what is
+//! no single finding: what a config resolves to, several findings, files as they come, secrets.
 
+mod cases;
 mod defaults;
 mod files;
 mod rules_aws;
 mod rules_general;
-mod rules_networking;
 mod rules_pools;
 mod secrets;
 
@@ -24,11 +25,6 @@ fn with(exchanges: &[(&str, &str)]) -> String {
 /// The config with a piece added under `platform.aws`.
 fn with_aws(piece: &str) -> String {
     with(&[("    region: us-west-2\n", &format!("    region: us-west-2\n{}", indent(piece, 4)))])
-}
-
-/// The config with a piece added under `platform.aws` of the control plane.
-fn with_masters(piece: &str) -> String {
-    with(&[("      type: m5.xlarge\n", &format!("      type: m5.xlarge\n{}", indent(piece, 6)))])
 }
 
 /// The config with a piece at its end.
@@ -51,19 +47,25 @@ fn minimal() -> String {
 #[track_caller]
 fn config(text: &str) -> InstallConfig {
     let outcome = read(text);
-    let found = outcome.findings.iter().find(|finding| finding.severity == Severity::Error);
+    let found = outcome.findings.iter().find(|finding| finding.severity() == Severity::Error);
     outcome.config.unwrap_or_else(|| panic!("{found:?}"))
 }
 
 /// The findings as `path: message`, and what was expected after an arrow.
 fn findings(text: &str, severity: Severity) -> Vec<String> {
-    let found = read(text).findings.into_iter().filter(|finding| finding.severity == severity);
+    let found = read(text).findings.into_iter().filter(|finding| finding.severity() == severity);
     found
         .map(|finding| {
             let expected = finding.expected.map(|expected| format!(" -> {expected}"));
             format!("{}: {}{}", finding.path, finding.message, expected.unwrap_or_default())
         })
         .collect()
+}
+
+/// The findings as programs get them, one to a line.
+fn lines_for_programs(findings: &[Finding], file: &str) -> String {
+    let line = |finding| serde_json::to_string(&for_programs(finding, file)).unwrap() + "\n";
+    findings.iter().map(line).collect()
 }
 
 /// That a text has one error, which begins like this.

@@ -18,7 +18,7 @@ fn silent(text: &str) -> Outcome {
         "{}{}{outcome:?}{}",
         render(&outcome.findings, "c.yaml", text, false),
         render(&outcome.findings, "c.yaml", text, true),
-        serde_json::to_string(&outcome.findings).unwrap(),
+        lines_for_programs(&outcome.findings, "c.yaml"),
     );
     for part in [CANARY, &CANARY[..10], REGISTRY, "canary@", "email", "ECanary"] {
         assert!(!said.contains(part), "{part} in {said}\nof {text}");

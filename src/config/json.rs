@@ -1,0 +1,53 @@
+//! Findings for programs: what an editor needs to underline a piece of text and say why.
+//!
+//! Never prints. The names of the fields are a promise: `docs/validation.md` lists them.
+
+use serde::Serialize;
+
+use super::finding::{Finding, Severity};
+use super::rules::Rule;
+
+/// A finding as `validate --json` has it; it quotes no secret.
+#[derive(Debug, Serialize)]
+pub struct FindingLine<'a> {
+    severity: Severity,
+    rule: Rule,
+    summary: &'a str,
+    file: &'a str,
+    path: &'a str,
+    #[serde(flatten)]
+    lines: Option<Lines>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+/// Lines and columns, counted from 1; the end is where the cursor stands after the piece.
+#[derive(Debug, Serialize)]
+struct Lines {
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+}
+
+/// A finding about a file of this name.
+pub fn for_programs<'a>(finding: &'a Finding, file: &'a str) -> FindingLine<'a> {
+    let lines = finding.place.map(|place| Lines {
+        line: place.line,
+        column: place.column,
+        end_line: place.line,
+        end_column: place.end_column,
+    });
+    FindingLine {
+        severity: finding.severity(),
+        rule: finding.rule,
+        summary: &finding.message,
+        file,
+        path: &finding.path,
+        lines,
+        expected: finding.expected.as_deref(),
+        hint: finding.hint.as_deref(),
+    }
+}

@@ -1,0 +1,183 @@
+//! The rules that an install-config is held to, each with a name that stays the same.
+//!
+//! Says what a rule asks for, how much it matters and who set it; the sections say whether it is
+//! kept. `docs/validation.md` lists this table, and a test holds the two together.
+
+use serde::{Serialize, Serializer};
+
+use super::finding::Severity::{self, Error, Warning};
+
+/// Who set a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// openshift/installer `pkg/types/validation` and `pkg/validate`, release-4.15: any platform.
+    Installer,
+    /// openshift/installer `pkg/types/aws/validation`, release-4.15.
+    InstallerAws,
+    /// AWS would refuse it later.
+    Aws,
+    /// groundplan, which would otherwise do something else than was asked for.
+    Groundplan,
+}
+
+/// `Name = "id", severity, source: what it asks for`
+macro_rules! rules {
+    ($($name:ident = $id:literal, $severity:expr, $source:ident: $about:literal;)*) => {
+        /// A rule.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $(#[doc = concat!("`", $id, "`: ", $about)] $name,)*
+        }
+
+        impl Rule {
+            /// All of them, in the order of the sections.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Its name in files and findings. Never changed, never used again for something else.
+            pub fn id(self) -> &'static str {
+                match self { $(Self::$name => $id,)* }
+            }
+
+            /// What breaking it comes to.
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$name => $severity,)* }
+            }
+
+            /// Who set it.
+            pub fn source(self) -> Source {
+                match self { $(Self::$name => Source::$source,)* }
+            }
+
+            /// What it asks for, in one line.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$name => $about,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    // The file as a whole.
+    Encoding = "encoding", Error, Groundplan: "the file is text in UTF-8, without NUL bytes";
+    FileSize = "file-size", Error, Groundplan: "the file is at most 1 MiB, 20,000 values, 24 levels and 200 aliases";
+    Empty = "empty", Error, Installer: "the file says something";
+    Documents = "documents", Error, Groundplan: "the file is one YAML document";
+    Yaml = "yaml", Error, Installer: "the file is YAML";
+    WrongType = "wrong-type", Error, Installer: "a field has the type of the schema";
+    RepeatedField = "repeated-field", Error, Installer: "a field is given once";
+    EmptyItem = "empty-item", Error, Groundplan: "an item of a list has a value";
+    UnknownField = "unknown-field", Warning, Installer: "a field is one of the schema; others have no effect";
+    LostMetadataService = "lost-metadata-service", Error, Groundplan: "`metadataService` and `authentication` are spelt right and where they have an effect";
+    MisplacedCredential = "misplaced-credential", Error, Groundplan: "no credential is in a field that is not made for it";
+    Missing = "missing", Error, Installer: "a field that is needed is given";
+    Deprecated = "deprecated", Warning, Installer: "a field is written by its present name";
+    Unsupported = "unsupported", Error, Groundplan: "nothing is asked for that this version of groundplan would ignore";
+
+    // The top level.
+    ApiVersion = "api-version", Error, Installer: "`apiVersion` is `v1`";
+    OldApiVersion = "old-api-version", Warning, Installer: "`apiVersion` is not `v1beta3` or `v1beta4`, which are read as `v1`";
+    ClusterName = "cluster-name", Error, Installer: "`metadata.name` is a DNS name in lower case of at most 54 characters";
+    BaseDomain = "base-domain", Error, Installer: "`baseDomain` is a DNS name in lower case; one dot may end it";
+    ClusterDomain = "cluster-domain", Error, Installer: "`<name>.<baseDomain>` is at most 253 characters";
+    Publish = "publish", Error, Installer: "`publish` is `External` or `Internal`; aws has no `Mixed`";
+    PublishingStrategy = "publishing-strategy", Error, Installer: "`operatorPublishingStrategy` is absent, because it belongs to `Mixed`";
+    CredentialsMode = "credentials-mode", Error, Installer: "`credentialsMode` is `Mint`, `Passthrough` or `Manual`";
+    CpuPartitioning = "cpu-partitioning", Error, Installer: "`cpuPartitioningMode` is `None` or `AllNodes`";
+    BootstrapInPlace = "bootstrap-in-place", Error, Groundplan: "`bootstrapInPlace` is absent: such clusters install themselves";
+    CapabilitySet = "capability-set", Error, Installer: "`baselineCapabilitySet` is a known set";
+    Capability = "capability", Error, Installer: "`additionalEnabledCapabilities` are known capabilities";
+    CloudCredential = "cloud-credential", Error, Installer: "the capability `CloudCredential` is enabled";
+    CapabilityNeeds = "capability-needs", Error, Installer: "on the set `None`, `baremetal` comes with `MachineAPI` and `marketplace` with `OperatorLifecycleManager`";
+    FeatureSet = "feature-set", Error, Installer: "`featureSet` is a known set";
+    FeatureGates = "feature-gates", Error, Installer: "`featureGates` come with the set `CustomNoUpgrade`";
+    FeatureGate = "feature-gate", Error, Installer: "a feature gate is `Name=true` or `Name=false`";
+    ImageSources = "image-sources", Error, Installer: "`imageContentSources` and `imageDigestSources` are not given together";
+    ImageRepository = "image-repository", Error, Installer: "sources and mirrors are repositories, without scheme, tag or digest";
+
+    // Secrets and trust.
+    PullSecret = "pull-secret", Error, Installer: "`pullSecret` is JSON with `auths`, and `auth` or `credsStore` for each registry";
+    SshKey = "ssh-key", Error, Installer: "`sshKey` is a public key";
+    SshKeyFips = "ssh-key-fips", Error, Installer: "with `fips`, the key is `ssh-rsa` or `ecdsa-sha2-nistp*`";
+    TrustBundle = "trust-bundle", Error, Installer: "`additionalTrustBundle` is certificates in PEM and nothing else";
+    TrustBundlePolicy = "trust-bundle-policy", Error, Installer: "`additionalTrustBundlePolicy` is `Proxyonly` or `Always`";
+    ProxyMissing = "proxy-missing", Error, Installer: "`proxy` names `httpProxy`, `httpsProxy` or both";
+    ProxyUrl = "proxy-url", Error, Installer: "a proxy is a URL";
+    ProxyScheme = "proxy-scheme", Error, Installer: "`httpProxy` is `http://`; `httpsProxy` is `http://` or `https://`";
+    ProxyInside = "proxy-inside", Error, Installer: "a proxy's address is outside the cluster and service networks";
+    NoProxy = "no-proxy", Error, Installer: "`noProxy` is `*`, or domains, networks and addresses between commas, without spaces";
+
+    // `networking`.
+    Network = "network", Error, Installer: "a network is an address and a prefix";
+    NetworkFamily = "network-family", Error, Installer: "networks are IPv4";
+    HostBits = "host-bits", Error, Installer: "a network is given by its first address";
+    UnspecifiedNetwork = "unspecified-network", Error, Installer: "a network does not begin at `0.0.0.0`";
+    NetworkOverlap = "network-overlap", Error, Installer: "machine, service and cluster networks do not overlap";
+    ContainerBridge = "container-bridge", Warning, Installer: "no network overlaps 172.17.0.0/16, the bridge of container engines";
+    ServiceNetworks = "service-networks", Error, Installer: "there is one service network";
+    ServiceNetworkSize = "service-network-size", Error, Installer: "the service network is /12 or smaller";
+    HostPrefix = "host-prefix", Error, Installer: "`hostPrefix` lies between the prefix of the cluster network and 32";
+    NetworkType = "network-type", Error, Installer: "`networkType` is none of those that are gone: `Kuryr`, `OpenShiftSDN`";
+    Mtu = "mtu", Error, Installer: "`clusterNetworkMTU` is from 1000 to 8901";
+    MtuNetworkType = "mtu-network-type", Error, Installer: "`clusterNetworkMTU` comes with `OVNKubernetes`";
+    MtuEdge = "mtu-edge", Warning, Installer: "with an edge pool, `clusterNetworkMTU` is at most 1200";
+    VpcSize = "vpc-size", Error, Aws: "the machine network that becomes the VPC is /16 or smaller";
+    SubnetRoom = "subnet-room", Error, Aws: "the machine network has room for two subnets of /28 or larger in each zone";
+
+    // Machine pools.
+    ControlPlaneName = "control-plane-name", Error, Installer: "`controlPlane.name` is `master`";
+    PoolName = "pool-name", Error, Installer: "a compute pool is called `worker`";
+    EdgePool = "edge-pool", Error, Groundplan: "there is no `edge` pool: this version cannot make one";
+    RepeatedPool = "repeated-pool", Error, Installer: "each compute pool has a name of its own";
+    PoolPlatform = "pool-platform", Error, Installer: "a pool is of the cluster's platform";
+    Replicas = "replicas", Error, Installer: "`replicas` is not negative, and at most 10,000";
+    ControlPlaneReplicas = "control-plane-replicas", Error, Installer: "the control plane has a machine";
+    Quorum = "quorum", Warning, Groundplan: "the control plane has not two machines: etcd survives no failure with two";
+    Hyperthreading = "hyperthreading", Error, Installer: "`hyperthreading` is `Enabled` or `Disabled`";
+    Architecture = "architecture", Error, Installer: "`architecture` is `amd64` or `arm64`";
+    PoolArchitecture = "pool-architecture", Error, Installer: "all pools have the control plane's architecture";
+
+    // `platform.aws` of a pool.
+    Authentication = "authentication", Error, InstallerAws: "`metadataService.authentication` is `Required` or `Optional`, in this spelling";
+    EmptyAuthentication = "empty-authentication", Warning, Groundplan: "`metadataService.authentication` is not left empty, which is no opinion";
+    InstanceType = "instance-type", Error, Groundplan: "`type` is a family and a size";
+    Zone = "zone", Error, InstallerAws: "a zone begins with the region";
+    VolumeType = "volume-type", Error, InstallerAws: "`rootVolume.type` is a type of volume";
+    VolumeSize = "volume-size", Error, InstallerAws: "`rootVolume.size` is positive";
+    VolumeSizeMissing = "volume-size-missing", Warning, InstallerAws: "`rootVolume.type` comes with a size, as openshift-install 4.15 wants it";
+    VolumeIops = "volume-iops", Error, InstallerAws: "`rootVolume.iops` is positive for io1 and io2, not negative for gp3, and absent for others";
+    RoleAndProfile = "role-and-profile", Error, InstallerAws: "`iamRole` and `iamProfile` are not given together";
+    SecurityGroupsVpc = "security-groups-vpc", Error, InstallerAws: "`additionalSecurityGroupIDs` come with existing subnets";
+    SecurityGroupCount = "security-group-count", Error, InstallerAws: "`additionalSecurityGroupIDs` are at most 15";
+
+    // `platform.aws`.
+    OtherPlatform = "other-platform", Error, Groundplan: "the platform is aws and no other";
+    Region = "region", Error, Groundplan: "`region` is written as AWS writes regions";
+    AwsId = "aws-id", Error, Aws: "ids of subnets, images and security groups look like ids";
+    SubnetsInBoth = "subnets-in-both", Error, InstallerAws: "`subnets` and `vpc.subnets` are not given together";
+    RepeatedSubnet = "repeated-subnet", Error, InstallerAws: "a subnet is named once";
+    HostedZoneSubnets = "hosted-zone-subnets", Error, InstallerAws: "`hostedZone` comes with existing subnets";
+    HostedZoneRoleZone = "hosted-zone-role-zone", Error, InstallerAws: "`hostedZoneRole` comes with `hostedZone`";
+    HostedZoneRoleMode = "hosted-zone-role-mode", Error, InstallerAws: "`hostedZoneRole` comes with credentialsMode `Passthrough` or `Manual`";
+    HostedZoneRoleArn = "hosted-zone-role-arn", Error, Aws: "`hostedZoneRole` is an ARN";
+    RepeatedEndpoint = "repeated-endpoint", Error, InstallerAws: "a service has one endpoint";
+    EndpointUrl = "endpoint-url", Error, InstallerAws: "an endpoint is `https://` and a host, perhaps a port; plain http is for loopback alone";
+    UnusedEndpoint = "unused-endpoint", Warning, Groundplan: "the name of a service is not a misspelt one of those that are used";
+    TagCount = "tag-count", Error, InstallerAws: "`userTags` are at most 25";
+    TagsOnObjects = "tags-on-objects", Warning, InstallerAws: "`userTags` are at most 8, which is what fits on an S3 object";
+    TagName = "tag-name", Error, InstallerAws: "no user tag is `Name`, in whatever case";
+    TagAws = "tag-aws", Error, Aws: "no user tag begins with `aws:`";
+    TagGroundplan = "tag-groundplan", Error, Groundplan: "no user tag begins with `groundplan.io/`";
+    TagReserved = "tag-reserved", Error, InstallerAws: "no user tag begins with `kubernetes.io/cluster/`; propagated ones are outside `kubernetes.io` and `openshift.io`";
+    TagKeyLength = "tag-key-length", Error, Aws: "the key of a tag has 1 to 128 characters";
+    TagValueLength = "tag-value-length", Error, Aws: "the value of a tag has at most 256 characters; propagated ones at least 1";
+    TagCharacters = "tag-characters", Error, InstallerAws: "propagated tags are letters, digits and `_.:/=+-@` alone";
+    LoadBalancerType = "load-balancer-type", Error, InstallerAws: "`lbType` is `Classic` or `NLB`";
+    AtAws = "at-aws", Error, Aws: "AWS has what the config names; found by `plan` and `apply`, which ask";
+    RegionImage = "region-image", Error, InstallerAws: "in regions without images of Red Hat there is an `amiID` for every pool";
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id())
+    }
+}
