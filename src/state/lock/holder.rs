@@ -1,0 +1,97 @@
+//! Who holds a lock: which process, of whom, on which host. Knows nothing of locks.
+
+use std::fmt;
+use std::fs;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// This holding of it.
+    pub id: String,
+    /// What it is held for: `apply`, `destroy`.
+    pub operation: String,
+    /// The process.
+    pub pid: u32,
+    /// When that process started, in the kernel's ticks; tells it from a later one with its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
+    /// Which boot of the host that was in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
+    /// The host.
+    pub host: String,
+    /// The user.
+    pub user: String,
+    /// Since when.
+    pub since: String,
+    /// The version of the program.
+    pub version: String,
+}
+
+impl Holder {
+    /// This process, as the holder of a lock from now on.
+    pub fn here(operation: &str) -> Self {
+        let pid = std::process::id();
+        Self {
+            id: Uuid::new_v4().to_string(),
+            operation: operation.to_owned(),
+            pid,
+            started: started(pid),
+            boot: boot(),
+            host: host(),
+            user: user(),
+            since: Timestamp::now().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Who it is, without which of their processes: `user@host`.
+    pub fn who(&self) -> String {
+        format!("{}@{}", self.user, self.host)
+    }
+
+    /// Whether the process still runs, where that can be known: on the same boot of the same host.
+    pub fn is_alive(&self) -> Option<bool> {
+        let same_boot = self.boot.is_some() && self.boot == boot();
+        (same_boot && self.host == host())
+            .then(|| self.started.is_some() && self.started == started(self.pid))
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, operation, pid, since, .. } = self;
+        write!(f, "{} has it for {operation} since {since} (process {pid}, lock {id})", self.who())
+    }
+}
+/// When a process started (field 22 of `/proc/PID/stat`, proc_pid_stat(5)).
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?; // the name may hold spaces and brackets
+    after_name.split_whitespace().nth(19)?.parse().ok()
+}
+
+fn boot() -> Option<String> {
+    first_line("/proc/sys/kernel/random/boot_id")
+}
+
+fn host() -> String {
+    first_line("/proc/sys/kernel/hostname")
+        .or_else(|| first_line("/etc/hostname"))
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn user() -> String {
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn first_line(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
+}
