@@ -95,6 +95,9 @@ impl Held {
     /// before is taken for a later one.
     pub(super) async fn replace(mut self, state: State, screen: &mut Screen) -> Result<State> {
         self.announce_migration(screen)?;
+        if self.state.serial > 0 && self.state.lineage != state.lineage {
+            self.home.give_way().map_err(|error| unusable(&error))?;
+        }
         let (serial, epoch) = (self.state.serial, self.state.epoch());
         let generation = self.state.generation;
         self.state = State {

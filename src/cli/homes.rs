@@ -13,6 +13,7 @@ use super::failure::{Failure, Result};
 use super::held::{locked, unusable};
 use super::screen::Screen;
 use crate::render::{Diagnostic, brief};
+use crate::state::error::HomeError;
 use crate::state::home::Home;
 use crate::state::local::{LocalHome, Opened};
 use crate::state::lock::{self, BreakError, Broken, LockError};
@@ -36,17 +37,25 @@ pub(super) struct Locked {
 /// Whether anything was ever kept of this cluster; says nothing of what.
 pub(super) async fn is_there(place: &Place, common: &Common) -> Result<bool> {
     match place {
-        Place::Folder(dir) => Ok(dir.exists()),
+        Place::Folder(dir) => folder_is_there(dir),
         Place::Bucket { bucket, prefix } => {
             There::reach(bucket, prefix, common).await.is_there().await
         }
     }
 }
 
+/// Whether there is such a folder; one that may not be looked for is not one that is not there.
+fn folder_is_there(dir: &Path) -> Result<bool> {
+    dir.try_exists().map_err(|source| {
+        let path = dir.to_owned();
+        unusable(&HomeError::Unreadable { path, source })
+    })
+}
+
 /// Reads a state without holding it; `None` where there is none.
 pub(super) async fn look(place: &Place, common: &Common) -> Result<Option<(State, Vec<String>)>> {
     match place {
-        Place::Folder(dir) if !dir.exists() => Ok(None),
+        Place::Folder(dir) if !folder_is_there(dir)? => Ok(None),
         Place::Folder(dir) => {
             let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
             Ok(Some((opened.state, opened.warnings)))

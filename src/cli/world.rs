@@ -130,11 +130,7 @@ fn remembered(inputs: &Inputs, facts: &BTreeMap<String, Value>) -> Result<()> {
 
 /// The answers that bind: as long as nothing is made, AWS is asked anew, and may have changed.
 fn binding(state: &State) -> BTreeMap<String, Value> {
-    if state.resources.is_empty() && state.deposed.is_empty() {
-        BTreeMap::new()
-    } else {
-        state.facts.clone()
-    }
+    if state.has_nothing() { BTreeMap::new() } else { state.facts.clone() }
 }
 
 /// Who the cluster is: by the state, by the assets, or somebody new.

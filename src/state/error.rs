@@ -197,10 +197,10 @@ impl HomeError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            HomeError::Unreadable { .. }
-            | HomeError::OutOfStep { .. }
-            | HomeError::NoRun { .. }
-            | HomeError::Stopping => return None,
+            HomeError::Unreadable { source, .. } => return read_hint(source),
+            HomeError::OutOfStep { .. } | HomeError::NoRun { .. } | HomeError::Stopping => {
+                return None;
+            }
             HomeError::Bucket { source, .. } => return source.hint.clone(),
             HomeError::Unwritable { source, .. } => return write_hint(source),
             HomeError::Moved { to, .. } => {
@@ -226,10 +226,27 @@ impl HomeError {
     }
 }
 
+fn read_hint(source: &io::Error) -> Option<String> {
+    let hint = match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "it may be there, and you may not look: run as whoever made it, or get its permissions"
+        }
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+            "a file and a folder have changed places: restore the folder of the state from a backup"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
 fn write_hint(source: &io::Error) -> Option<String> {
     let hint = match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "make the folder writable, or name another one with --state"
+        }
+        io::ErrorKind::NotFound => {
+            "the folder of the state is gone or has another name: bring it back, and run the same \
+             command again"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space and run it again: what was recorded before is kept"

@@ -61,6 +61,21 @@ impl Home {
         }
     }
 
+    /// Lets whatever is installed next take the place of what is recorded, though it is of another
+    /// lineage. For a state that [has nothing](State::has_nothing).
+    ///
+    /// # Errors
+    /// When that cannot be written. What is there then has nothing, as before.
+    pub fn give_way(&mut self) -> Result<(), HomeError> {
+        match self {
+            Home::Local(home) => home.give_way(),
+            Home::Remote(home) => {
+                home.give_way();
+                Ok(())
+            }
+        }
+    }
+
     /// Puts another state in the place of this one, as it is. What it has recorded must not be less
     /// than what is recorded here, or the lineage another and nothing recorded here.
     ///

@@ -269,6 +269,27 @@ impl LocalHome {
         done
     }
 
+    /// See [`Home::give_way`](super::home::Home::give_way). At every moment the files are a state
+    /// that has nothing.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the lock is lost.
+    pub fn give_way(&mut self) -> Result<(), HomeError> {
+        self.ours()?;
+        self.keep_originals()?;
+        let nothing = State { serial: self.serial, ..State::new(self.lineage.clone()) };
+        self.replace(SNAPSHOT, &snapshot::write_unsealed(&nothing))?;
+        let path = self.dir.join(JOURNAL);
+        remove_file(&self.dir, &path).map_err(|source| HomeError::Unwritable {
+            action: "remove",
+            path,
+            source,
+        })?;
+        (self.journal, self.end, self.file, self.unmigrated) = (None, None, None, None);
+        self.serial = 0;
+        Ok(())
+    }
+
     /// See [`Home::retire`](super::home::Home::retire). The files stay as they are.
     ///
     /// # Errors

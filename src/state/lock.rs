@@ -103,9 +103,17 @@ impl Seal {
         }
     }
 
+    /// Whether the folder is still where it was.
+    fn is_at_home(&self) -> bool {
+        self.path.parent().is_none_or(Path::exists)
+    }
+
     fn pass(&self) -> Result<(), HomeError> {
         let why = match self.is_whole() {
             Ok(true) => return Ok(()),
+            Ok(false) if !self.is_at_home() => {
+                "its folder is gone or has another name: bring it back".to_owned()
+            }
             Ok(false) => "the lock was taken away from this run".to_owned(),
             Err(error) => format!("the lock cannot be seen any more: {error}"),
         };

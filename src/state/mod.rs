@@ -191,6 +191,11 @@ impl State {
         }
     }
 
+    /// Whether there is nothing in the cloud that only this state knows of.
+    pub fn has_nothing(&self) -> bool {
+        self.resources.is_empty() && self.deposed.is_empty()
+    }
+
     /// Moves the state by one entry, or leaves it untouched and says why the entry is impossible.
     pub fn record(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
         let serial = self.serial + 1;

@@ -136,6 +136,8 @@ pub async fn break_open(
 pub struct RemoteHome {
     held: Arc<Held>,
     lineage: String,
+    /// Whether what is installed may be of another lineage.
+    gives_way: bool,
     format: Format,
     snapshot: Option<Stored>,
     progress: Arc<Mutex<Progress>>,
@@ -219,6 +221,7 @@ impl RemoteHome {
         let home = Self {
             held,
             lineage: state.lineage.clone(),
+            gives_way: false,
             format: state.format,
             snapshot,
             progress: Arc::new(Mutex::new(progress)),

@@ -78,6 +78,9 @@ fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
     if new.serial == 0 || begun_before || new == old {
         return Ok(());
     }
+    if new.has_nothing() && new.lineage != old.lineage {
+        return Ok(()); // somebody has planned there
+    }
     if new.lineage != old.lineage {
         return Err(refused("the new home has another state of that name", "name another home"));
     }
@@ -93,6 +96,9 @@ fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
 
 async fn copied(state: &State, to: &mut Movable, place: &Place, common: &Common) -> Result<()> {
     if to.state != *state {
+        if to.state.serial > 0 && to.state.lineage != state.lineage {
+            to.home.give_way().map_err(|error| unusable(&error))?;
+        }
         to.home.install(state).await.map_err(|error| unusable(&error))?;
     }
     if homes::read_back(place, common).await?.as_ref() == Some(state) {

@@ -52,12 +52,16 @@ fn read(file: &Path) -> Result<State> {
         fs::read(file)
     };
     let mut text = text.map_err(|error| Failure::could_not(&attempt, &error))?;
+    let begins_as_json = text.trim_ascii_start().starts_with(b"{");
     let unusable = |unusable| {
         let diagnostic = Diagnostic::error(format!("could not {attempt}"));
         let diagnostic = match unusable {
             Unusable::NewerFormat(found) => diagnostic
                 .with_detail(format!("its format is {found}, this program knows {FORMAT}"))
                 .with_hint("use the newer version of groundplan that wrote it"),
+            Unusable::Damaged(damage) if !begins_as_json => diagnostic
+                .with_detail(format!("it is no state: {}", damage.why))
+                .with_hint("give what `groundplan state pull` wrote"),
             Unusable::Damaged(damage) => diagnostic.with_detail(damage.to_string()).with_hint(
                 "give what `groundplan state pull` wrote; if it was changed by hand and is meant \
                  as it is, replace its first line by `{`",
@@ -85,7 +89,7 @@ fn fits(
     recorded: &State,
     force: bool,
 ) -> std::result::Result<(), (String, &'static str)> {
-    if recorded.serial == 0 {
+    if recorded.has_nothing() && pushed.lineage != recorded.lineage {
         return Ok(());
     }
     let another = if pushed.lineage != recorded.lineage {
@@ -119,7 +123,9 @@ fn refused(because: &str, hint: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::Cluster;
+    use std::collections::BTreeMap;
+
+    use crate::state::{Cluster, Record, Status};
 
     fn state(lineage: &str, serial: u64) -> State {
         let cluster = Cluster {
@@ -132,20 +138,34 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_home_takes_any_state_of_its_cluster() {
+    fn a_home_that_has_nothing_takes_any_state_of_its_cluster() {
         assert!(fits(&state("a", 7), &State::new("b".into()), false).is_ok());
+        assert!(fits(&state("a", 7), &state("b", 9), false).is_ok());
         assert!(is_of(&state("a", 7), "demo").is_ok());
         assert!(is_of(&state("a", 7), "prod").unwrap_err().contains("`demo`"));
         assert!(is_of(&State::new("a".into()), "demo").is_err());
     }
 
+    fn with_a_vpc(state: State) -> State {
+        let record = Record {
+            generation: 1,
+            status: Status::Ready,
+            inputs: json!({}),
+            outputs: json!({"id": "vpc-1"}),
+            after: vec![],
+            unknown: BTreeMap::new(),
+        };
+        State { resources: BTreeMap::from([("vpc.main".into(), record)]), ..state }
+    }
+
     #[test]
     fn a_state_of_another_lineage_or_cluster_never_fits() {
         let mut other = state("a", 9);
+        let recorded = with_a_vpc;
         other.cluster.as_mut().unwrap().infra_id = "demo-00000".into();
         for (pushed, recorded, why) in [
-            (state("a", 9), state("b", 7), "of another lineage"),
-            (other, state("a", 7), "of another cluster of that name"),
+            (state("a", 9), recorded(state("b", 7)), "of another lineage"),
+            (other, recorded(state("a", 7)), "of another cluster of that name"),
         ] {
             for force in [false, true] {
                 let (because, _) = fits(&pushed, &recorded, force).unwrap_err();

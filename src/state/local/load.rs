@@ -186,12 +186,12 @@ impl Files {
             Unusable::Damaged(damage) => damage,
         };
         let restore = "restore it from a backup of this folder";
+        let (journal, copy) = (quoted(&path), quoted(&path.with_extension("damaged")));
         let hint = match damage.serial {
             Some(serial) => format!(
                 "{restore}; or cut it there, which forgets record {serial} and all after it: \
-                 truncate -s {} {}",
+                 cp {journal} {copy} && truncate -s {} {journal}",
                 damage.offset,
-                quoted(&path)
             ),
             None => restore.to_owned(),
         };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -88,10 +89,32 @@ fn host() -> String {
 
 fn user() -> String {
     let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+    named.filter(|name| !name.is_empty()).or_else(account).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Whose process this is, where no environment says so, as in a container or a cron job: by name if
+/// passwd(5) has one for the number.
+fn account() -> Option<String> {
+    let uid = fs::metadata("/proc/self").ok()?.uid().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let named =
+        fields.find(|fields| fields.get(2) == Some(&&*uid)).map(|fields| fields[0].to_owned());
+    Some(named.unwrap_or_else(|| format!("uid-{uid}")))
 }
 
 fn first_line(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_somebodys_though_no_environment_says_whose() {
+        let account = account().unwrap();
+        assert!(!account.is_empty() && account != "unknown" && !account.contains(':'), "{account}");
+    }
 }

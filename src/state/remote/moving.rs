@@ -20,7 +20,7 @@ impl RemoteHome {
     /// When the bucket refuses or the lock is lost.
     pub async fn install(&mut self, state: &State) -> Result<(), HomeError> {
         let recorded = self.progress().serial;
-        let is_foreign = recorded > 0 && state.lineage != self.lineage;
+        let is_foreign = recorded > 0 && state.lineage != self.lineage && !self.gives_way;
         if state.serial <= recorded || is_foreign {
             let path = self.held.place.folder();
             return Err(HomeError::OutOfStep { path, given: state.serial, recorded });
@@ -34,6 +34,11 @@ impl RemoteHome {
         self.goes_on_from(state.serial);
         self.held.has_recorded(state.serial);
         self.held.outrun(state.epoch()).await
+    }
+
+    /// See [`Home::give_way`](crate::state::home::Home::give_way).
+    pub fn give_way(&mut self) {
+        self.gives_way = true;
     }
 
     /// What follows is another run's.
@@ -54,11 +59,12 @@ impl RemoteHome {
             after: recorded,
             unknown: BTreeMap::new(),
         };
-        let (format, lineage) = (self.format, state.lineage.clone());
+        let known = if recorded == 0 { &state.lineage } else { &self.lineage };
+        let (format, lineage) = (self.format, known.clone());
         let mut bytes = Vec::new();
         journal::push_header(&mut bytes, &Header { format, lineage, base: recorded });
         let entry = Entry::RunStarted { run };
-        journal::push_record(&mut bytes, &state.lineage, recorded + 1, &entry);
+        journal::push_record(&mut bytes, known, recorded + 1, &entry);
         let key = self.held.place.group(recorded + 1);
         match self.write(&key, bytes, Condition::Absent).await? {
             Wrote::Done(_) => Ok(()),

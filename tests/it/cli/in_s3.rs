@@ -232,3 +232,15 @@ async fn a_bucket_that_nobody_made_is_an_error_that_says_how_to_make_it() {
     assert!(ran.err.contains("NoSuchBucket"), "{}", ran.err);
     assert!(ran.err.contains("aws s3 mb s3://nobody-made-this"), "{}", ran.err);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_in_which_somebody_has_only_planned_gives_way_to_a_state_that_has_something() {
+    let team = Team::new().await;
+    team.expect(0, &["plan"]);
+    team.desk.apply(); // in the folder
+    let listed = team.desk.expect(0, &["state", "list"]).out;
+    team.desk.expect(0, &["state", "migrate", "--to", &team.home()]);
+    assert_eq!(team.expect(0, &["state", "list"]).out, listed);
+    team.expect(0, &["plan", "--detailed-exitcode"]);
+    team.expect(0, &["destroy", "--auto-approve"]);
+}

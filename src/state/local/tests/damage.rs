@@ -72,8 +72,9 @@ fn a_damaged_record_is_named_and_can_be_cut_as_the_hint_says() {
     assert!(message.contains(&named), "{message}");
     assert!(message.contains("my states/prod/journal"), "{message}");
     let hint = error.hint().unwrap();
-    let command = &hint[hint.find("truncate").unwrap()..];
+    let command = &hint[hint.find("cp ").unwrap()..];
     assert!(Command::new("sh").args(["-c", command]).status().unwrap().success());
+    assert_eq!(bytes(&dir, "journal.damaged"), journal, "what is cut off is kept");
     assert_eq!(read_back(&dir), once_true(&lineage, &entries)[7]);
 }
 
