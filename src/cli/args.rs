@@ -223,7 +223,7 @@ pub struct Wanted {
 #[command(verbatim_doc_comment, after_help = codes(WRITING))]
 pub struct Destroy {
     /// The cluster's name, instead of an install-config.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
 }
 
@@ -240,7 +240,7 @@ pub struct Show {
     #[arg(value_name = "PLAN", conflicts_with = "cluster")]
     pub plan: Option<PathBuf>,
     /// The cluster's name, instead of an install-config.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
     /// Shows every attribute of what the plan creates.
     #[arg(long)]
@@ -282,7 +282,8 @@ pub enum StateCommand {
 /// Lists the addresses of what is recorded, one a line.
 ///
 /// What a replacement has superseded and nobody has deleted yet is marked. With --json each line is
-/// an object with the address, the status and the id.
+/// an object with the address, the status and the id. A name that nothing has is an error; a
+/// pattern with `*` that nothing fits is not.
 ///
 /// Examples:
 ///   groundplan state list
@@ -467,7 +468,7 @@ pub struct Unlock {
 #[derive(Clone, Debug, Args)]
 pub struct Of {
     /// The cluster's name, instead of an install-config.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
 }
 
@@ -495,6 +496,18 @@ pub enum Format {
     Dot,
     /// Mermaid, as Markdown pages draw it.
     Mermaid,
+}
+
+/// The name of a cluster (`metadata.name`), which is also that of its folder.
+fn cluster(text: &str) -> Result<String, String> {
+    let fits = |one: char| one.is_ascii_alphanumeric() || one == '-' || one == '.';
+    let edge = |one: char| one.is_ascii_alphanumeric();
+    if text.starts_with(edge) && text.ends_with(edge) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("expected the name of a cluster, as `metadata.name` of its install-config has it; --state \
+         names the folder or bucket that it is in"
+        .to_owned())
 }
 
 /// A file that is written; standard output has a flag of its own.
@@ -582,6 +595,17 @@ mod tests {
             let message = Arguments::try_parse_from(line).unwrap_err().to_string();
             assert!(message.contains("--json writes to standard output"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_cluster_is_named_and_no_path() {
+        for wrong in ["", ".", "..", "../x", "a/b", "-a", "a.", "a b", "a\nb"] {
+            let line = ["groundplan", "show", "--cluster", wrong];
+            let message = Arguments::try_parse_from(line).unwrap_err().to_string();
+            assert!(message.contains("`metadata.name`") || wrong == "-a", "{message}");
+        }
+        let line = ["groundplan", "state", "list", "--cluster", "prod-2.eu"];
+        assert!(Arguments::try_parse_from(line).is_ok());
     }
 
     #[test]

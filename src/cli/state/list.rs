@@ -3,17 +3,21 @@
 use serde_json::json;
 
 use crate::cli::args::{Common, StateList as Arguments};
-use crate::cli::failure::Result;
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, Result};
 use crate::cli::screen::Screen;
 use crate::graph::Address;
 use crate::plan::decide::id;
+use crate::render::Diagnostic;
 use crate::render::state::rows;
 
 pub(super) async fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
     let state = super::seen(arguments.of.cluster.as_deref(), common, screen).await?;
     let pattern = arguments.pattern.as_deref();
     let wanted = rows(&state).filter(|(address, ..)| pattern.is_none_or(|p| fits(p, address)));
+    let mut none = true;
     for (address, record, superseded) in wanted {
+        none = false;
         let (status, generation) = (record.status, record.generation);
         screen.tell(
             "resource",
@@ -25,7 +29,19 @@ pub(super) async fn run(arguments: &Arguments, common: &Common, screen: &mut Scr
         let note = if superseded { format!("  (superseded: {generation})") } else { String::new() };
         screen.say(&format!("{address}{note}"))?;
     }
-    Ok(())
+    match pattern.filter(|_| none) {
+        None => Ok(()),
+        Some(pattern) if pattern.contains('*') => {
+            Ok(screen.talk(&format!("Nothing recorded fits `{pattern}`."))?)
+        }
+        Some(name) => Err(unfound(name)),
+    }
+}
+
+fn unfound(name: &str) -> Failure {
+    let diagnostic = Diagnostic::error(format!("nothing is recorded of {name}"))
+        .with_hint("give a kind, an address, or a pattern: `groundplan state list 'subnet.*'`");
+    Failure::new(Exit::Failed, diagnostic)
 }
 
 /// Whether an address, or its kind, is what a pattern says.

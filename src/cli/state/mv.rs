@@ -20,11 +20,13 @@ pub(super) async fn run(
     let [address, to] = [&arguments.from, &arguments.to].map(|text| Address::from(&**text));
     let cluster = arguments.of.cluster.as_deref();
     let mut held = super::taken(cluster, common, "state mv", screen, stop).await?;
-    let attempt = format!("could not move {address} to {to}");
-    if to.name().is_empty() {
-        let diagnostic = Diagnostic::error(attempt)
-            .with_detail(format!("{to} is no address"))
-            .with_hint(format!("expected a kind and a name: {}.NAME", address.kind()));
+    let attempt = format!("could not move {address} to {}", to.as_str().escape_debug());
+    if !is_address(&to) {
+        let diagnostic =
+            Diagnostic::error(attempt).with_detail("that is no address").with_hint(format!(
+                "expected a kind and a name of letters, digits, `-`, `_` and `.`: {}.NAME",
+                address.kind()
+            ));
         return Err(Failure::new(Exit::Failed, diagnostic));
     }
     let moved = Entry::Moved { address: address.clone(), to: to.clone() };
@@ -38,4 +40,27 @@ pub(super) async fn run(
     held.close().await?;
     screen.tell("moved", &json!({"address": address, "to": to}))?;
     Ok(screen.say(&format!("{address} is {to} from now on."))?)
+}
+
+/// Whether it is a kind and a name that is good for files, shells and patterns.
+fn is_address(text: &Address) -> bool {
+    let fits = |one: char| one.is_ascii_alphanumeric() || "-_.".contains(one);
+    let name = text.name();
+    name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.chars().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_kind_and_a_plain_name() {
+        for plain in ["vpc.main", "subnet.private-us-west-2a", "record.api_int.1"] {
+            assert!(is_address(&plain.into()), "{plain}");
+        }
+        for strange in ["vpc", "vpc.", "vpc.a b", "vpc.a\nb", "vpc.*", "vpc.-a", "vpc.ä", "vpc.a/b"]
+        {
+            assert!(!is_address(&strange.into()), "{strange:?}");
+        }
+    }
 }

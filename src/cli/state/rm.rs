@@ -12,6 +12,7 @@ use crate::cli::screen::Screen;
 use crate::cli::walk::{confirmed, must_be_confirmable};
 use crate::graph::Address;
 use crate::plan::decide::id;
+use crate::render::Diagnostic;
 use crate::render::state::rows;
 use crate::state::{Entry, State};
 
@@ -39,6 +40,9 @@ pub(super) async fn run(
         let (address, generation) = (address.clone(), record.generation);
         entries.push(Entry::Forgotten { address, generation });
     }
+    for diagnostic in still_needed(&held.state, &named) {
+        screen.diagnostic(&diagnostic)?;
+    }
     confirmed(common, QUESTION, screen, stop).await?;
     held.record(&entries, screen).await?;
     held.close().await?;
@@ -47,6 +51,24 @@ pub(super) async fn run(
         screen.say(&format!("{address} is forgotten."))?;
     }
     Ok(())
+}
+
+/// What stays on record and refers to what is to be forgotten: it cannot be deleted first any more,
+/// and a new one would not be what it refers to.
+fn still_needed(state: &State, named: &BTreeSet<Address>) -> Vec<Diagnostic> {
+    let warned = named.iter().filter_map(|one| {
+        let others = rows(state)
+            .filter(|(address, record, _)| !named.contains(*address) && record.after.contains(one));
+        let others: Vec<_> = others.map(|(address, ..)| address.to_string()).collect();
+        let warning = Diagnostic::warning(format!("{one} is still needed by what stays recorded"));
+        (!others.is_empty()).then(|| {
+            warning.with_detail(others.join(", ")).with_hint(
+                "what is made anew in its place is not what they refer to: they will be changed or \
+                 replaced by the next apply",
+            )
+        })
+    });
+    warned.collect()
 }
 
 fn is_known(state: &State, address: &Address) -> bool {

@@ -51,7 +51,12 @@ impl<W: Write> Lines<W> {
             Event::StepRetrying { step, error, after_ms } => {
                 let pause = brief(Duration::from_millis(*after_ms).max(Duration::from_secs(1)));
                 let code = error.code.as_deref().unwrap_or("no answer");
-                self.say(step, &format!("{}: {code}; again in {pause}", error.call))
+                let why = match code {
+                    // Only AWS's own words say what is in the way.
+                    "DependencyViolation" => format!(" ({})", error.message.trim_end_matches('.')),
+                    _ => String::new(),
+                };
+                self.say(step, &format!("{}: {code}{why}; again in {pause}", error.call))
             }
             Event::StepFinished { step, id, elapsed_ms } => {
                 self.heard.remove(&key(step));
@@ -172,6 +177,23 @@ mod tests {
             Event::StepStarted { step: delete },
         ]);
         assert!(text.ends_with("subnet.a (old object): Destroying...\n"), "{text}");
+    }
+
+    #[test]
+    fn what_holds_a_deletion_up_is_told_in_the_words_of_aws() {
+        let error = Fault {
+            call: "DeleteSubnet".into(),
+            code: Some("DependencyViolation".into()),
+            message: "The subnet 'subnet-1' has dependencies and cannot be deleted.".into(),
+            request_id: None,
+            hint: None,
+        };
+        let step = step("subnet.a", StepAction::Delete);
+        assert_eq!(
+            said(&[Event::StepRetrying { step, error, after_ms: 2000 }]),
+            "subnet.a: DeleteSubnet: DependencyViolation (The subnet 'subnet-1' has dependencies \
+             and cannot be deleted); again in 2s\n"
+        );
     }
 
     #[test]

@@ -236,3 +236,81 @@ fn a_move_overwrites_nothing_that_it_has_not_copied() {
     assert!(refused.err.contains("another state of that name"), "{}", refused.err);
     assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
 }
+
+#[test]
+fn a_home_where_somebody_has_only_planned_gives_way_to_a_state_that_has_something() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.expect(0, &["plan", "--state", "planned"]);
+    desk.expect(0, &["plan", "--state", "planned-too"]);
+    let listed = desk.expect(0, &["state", "list"]).out;
+    let pulled = desk.expect(0, &["state", "pull"]).out;
+    fs::write(desk.path("pulled.json"), pulled).unwrap();
+
+    desk.expect(0, &["state", "push", "pulled.json", "--state", "planned"]);
+    assert_eq!(desk.expect(0, &["state", "list", "--state", "planned"]).out, listed);
+    desk.expect(0, &["state", "migrate", "--to", "planned-too"]);
+    assert_eq!(desk.expect(0, &["state", "list", "--state", "planned-too"]).out, listed);
+    desk.expect(0, &["plan", "--state", "planned-too", "--detailed-exitcode"]);
+}
+
+#[test]
+fn a_state_that_may_not_be_looked_for_is_not_one_that_is_not_there() {
+    let desk = with_an_older_state();
+    fs::write(desk.path("closed"), "no folder").unwrap(); // for root may look everywhere
+    let ran = state(&desk, 1, &["list", "--state", "closed/states"]);
+    assert!(
+        ran.err.contains("could not use the state\n  read closed/states/prod\n"),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("nothing is recorded"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_named_and_is_not_there_is_an_error_and_a_pattern_without_a_match_is_none() {
+    let desk = with_an_older_state();
+    let named = state(&desk, 1, &["list", "vpc.other"]);
+    assert!(named.err.contains("nothing is recorded of vpc.other"), "{}", named.err);
+    let pattern = state(&desk, 0, &["list", "subnet.*"]);
+    assert_eq!((&*pattern.out, &*pattern.err), ("", "Nothing recorded fits `subnet.*`.\n"));
+}
+
+#[test]
+fn names_that_are_none_are_refused_with_what_is_expected() {
+    let desk = with_an_older_state();
+    for name in ["vpc.a\nb", "vpc.*", "vpc.a b", "vpc"] {
+        let ran = state(&desk, 1, &["mv", "vpc.main", name]);
+        assert!(ran.err.contains("vpc.NAME") && !ran.err.contains("a\nb"), "{}", ran.err);
+    }
+    for name in ["", ".", "../x"] {
+        let ran = desk.expect(64, &["state", "list", "--cluster", name]);
+        assert!(ran.err.contains("--state names the folder"), "{}", ran.err);
+    }
+    fs::write(desk.path("words"), "these are no state").unwrap();
+    let words = state(&desk, 1, &["push", "words"]);
+    assert!(words.err.contains("it is no state"), "{}", words.err);
+    assert!(!words.err.contains("replace its first line"), "{}", words.err);
+    assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
+}
+
+#[test]
+fn forgetting_what_others_need_is_said_to_have_consequences() {
+    let desk = Desk::new();
+    desk.apply();
+    let ran = desk.expect(0, &["state", "rm", "vpc.main", "--auto-approve"]);
+    assert!(ran.err.contains("warning: vpc.main is still needed by what stays"), "{}", ran.err);
+    assert!(ran.err.contains("subnet.private-us-west-2a"), "{}", ran.err);
+}
+
+#[test]
+fn a_folder_of_states_that_has_gone_is_said_to_have_gone() {
+    let desk = Desk::new();
+    let child = applying(&desk, 2.0, &[]);
+    fs::rename(desk.path("state"), desk.path("moved-away")).unwrap();
+    let ran = super::Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(4), "{}", ran.err);
+    assert!(ran.err.contains("bring it back"), "{}", ran.err);
+    fs::rename(desk.path("moved-away"), desk.path("state")).unwrap();
+    desk.apply();
+}
