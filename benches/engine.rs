@@ -160,7 +160,7 @@ impl Bench<'_> {
     async fn plan_destroy(&self) -> (Plan, State) {
         let state = LocalHome::open(self.dir).expect("the state opens").state;
         let observed = observe(&state, &*self.cloud).await.expect("the cloud answers");
-        (plan_destroy(&state, &observed, &*self.cloud), state)
+        (plan_destroy(&state, &observed, &*self.cloud, &Options::default()), state)
     }
 
     async fn walk(&mut self) {

@@ -4,6 +4,8 @@
 //! acyclic and in dependency order by construction, and nobody declares an edge that a reference
 //! already says. Knows no cloud: a [`Schema`] is the plain data the planner needs about a kind.
 
+pub mod pattern;
+
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -239,6 +241,7 @@ impl Node {
 pub struct Graph {
     nodes: Vec<Node>,
     index: HashMap<Address, usize>,
+    turns: Vec<Vec<Address>>,
     secrets: Secrets,
 }
 
@@ -295,6 +298,17 @@ impl Graph {
         if let Err(place) = after.binary_search(earlier) {
             after.insert(place, earlier.clone());
         }
+    }
+
+    /// Says that of these, never two are replaced at the same time: together they make up something
+    /// that lives on as long as most of them do, as the members of etcd do.
+    pub fn take_turns<R>(&mut self, members: &[Handle<R>]) {
+        self.turns.push(members.iter().map(|member| member.address.clone()).collect());
+    }
+
+    /// The groups whose members are replaced one at a time.
+    pub fn turns(&self) -> &[Vec<Address>] {
+        &self.turns
     }
 
     /// Keeps a secret beside the graph; the digest that stands for it goes into inputs.

@@ -129,6 +129,8 @@ pub enum Class {
 pub const FENCED: &str = "Fenced";
 /// Our code for: a stop was asked for, so this call has not left.
 pub const STOPPED: &str = "Stopped";
+/// Our code for: somebody has protected it, so this call has not left.
+pub const PROTECTED: &str = "Protected";
 /// Our code for: what has this name was not made by this creation.
 pub const NOT_OURS: &str = "NotOurs";
 

@@ -390,7 +390,7 @@ async fn no_opinion_and_set_at_creation_change_nothing_by_themselves() {
     assert!(plan.is_empty());
     assert_eq!(plan.changes[0].left.len(), 2, "and both are reported");
 
-    let options = Options { replace: [crate::graph::Address::from("node.a")].into() };
+    let options = Options { replace: ["node.a".into()].into(), ..Options::default() };
     let plan = lab.plan_with(&after, &options).await;
     assert_eq!(actions(&plan), [("node.a", Action::DeleteThenCreate)]);
 }

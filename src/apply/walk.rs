@@ -18,7 +18,7 @@ use crate::event::{Event, Summary};
 use crate::graph::{Address, Schema, resolve};
 use crate::observe::known;
 use crate::plan::{Op, Plan, Prior};
-use crate::provider::{Class, Known, Look, Provider, ProviderError, Request};
+use crate::provider::{Class, Known, Look, PROTECTED, Provider, ProviderError, Request};
 use crate::secret::Secrets;
 use crate::state::error::HomeError;
 use crate::state::{Entry, Record, State, Status};
@@ -315,8 +315,13 @@ impl<'a> Walk<'a> {
             sought: None,
             said: None,
         };
+        let kept = self.ends_something_protected(&self.plan.steps[step].op);
         self.ledger.say(Event::StepStarted { step: name });
         self.runs.insert(step, run);
+        if kept {
+            self.keep(step);
+            return false;
+        }
         let phase = self.first_phase(step);
         if phase.waits() {
             self.enter(step, phase);
@@ -324,6 +329,24 @@ impl<'a> Walk<'a> {
         }
         self.run(step).phase = phase;
         true
+    }
+
+    /// Whether a life ends that somebody has protected. The plan says so too, before anybody is asked;
+    /// but it is the state that says what is protected when the call leaves.
+    fn ends_something_protected(&self, op: &Op) -> bool {
+        let ends = matches!(op, Op::Delete { .. } | Op::Create { prior: Prior::Deposed, .. });
+        ends && self.state.protected.contains(op.address())
+    }
+
+    /// Nothing is announced and nothing leaves.
+    fn keep(&mut self, step: usize) {
+        let run = self.run(step);
+        run.phase = Phase::Delete; // of a creation that begins it would be recorded that it failed
+        let address = run.address.clone();
+        let error = ProviderError::new(Class::Refused, "delete", "it is protected")
+            .with_code(PROTECTED)
+            .with_hint(format!("`groundplan unprotect {address}` allows it"));
+        self.failed(step, &error);
     }
 
     /// Announces what the step begins with.

@@ -1,7 +1,11 @@
 //! Which inputs people look at: how much each matters when somebody else changes it, and which are
 //! shown in every plan.
 
-use crate::plan::DriftClass;
+use std::collections::BTreeSet;
+
+use crate::event::Operation;
+use crate::graph::Address;
+use crate::plan::{DriftClass, Plan, Step};
 
 /// Kinds that say who may reach or do what, whatever it is about them that changes.
 const GUARDS: &[&str] = &[
@@ -29,6 +33,64 @@ pub fn class(kind: &str, path: &str) -> DriftClass {
 /// this program is about.
 pub fn telling(kind: &str, path: &str) -> bool {
     kind == "instance" && path.starts_with("metadata_options")
+}
+
+/// What a reader must know of a plan beyond its lines: replacing a master takes a member of etcd
+/// away, and only as long as most members are there the cluster answers.
+pub fn cautions(plan: &Plan) -> Vec<String> {
+    let replaced: Vec<&Address> = plan
+        .changes
+        .iter()
+        .filter(|change| plan.operation == Operation::Apply && change.action.replaces())
+        .map(|change| &change.address)
+        .filter(|address| is_master(address))
+        .collect();
+    if replaced.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<&str> = replaced.iter().map(|address| address.as_str()).collect();
+    let mut cautions = vec![format!(
+        "with each master that is replaced a member of etcd goes ({}), and groundplan does not see \
+         etcd: in an installed cluster, replace one at a time (--target {}) and wait until its \
+         member is healthy",
+        names.join(", "),
+        names[0],
+    )];
+    if !in_turns(plan, &replaced) {
+        cautions.push(
+            "what the masters stand on is replaced, too, so they are all gone at the same time: an \
+             installed cluster does not survive that"
+                .to_owned(),
+        );
+    }
+    cautions
+}
+
+fn is_master(address: &Address) -> bool {
+    address.kind() == "instance" && address.name().starts_with("master-")
+}
+
+/// Whether each of these is made before the next one is deleted.
+fn in_turns(plan: &Plan, replaced: &[&Address]) -> bool {
+    let step = |address: &Address, deletes: bool| {
+        let found = |step: &Step| step.op.address() == address && step.op.deletes() == deletes;
+        plan.steps.iter().position(found)
+    };
+    replaced.windows(2).all(|pair| match (step(pair[0], false), step(pair[1], true)) {
+        (Some(made), Some(deleted)) => waits(plan, deleted, made),
+        _ => true,
+    })
+}
+
+/// Whether a step waits for another one, directly or not.
+fn waits(plan: &Plan, step: usize, other: usize) -> bool {
+    let mut seen = BTreeSet::from([step]);
+    let mut open = vec![step];
+    while let Some(next) = open.pop() {
+        let needed = plan.steps[next].after.iter().map(|dependency| dependency.step as usize);
+        open.extend(needed.filter(|needed| seen.insert(*needed)));
+    }
+    seen.contains(&other)
 }
 
 #[cfg(test)]

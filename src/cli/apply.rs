@@ -1,21 +1,24 @@
 //! `groundplan apply`: makes AWS what the install-config says.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{Apply as Arguments, Common};
+use super::args::{Apply as Arguments, Common, Guards};
+use super::choice;
 use super::exit::Exit;
 use super::failure::Result;
 use super::inputs::Inputs;
-use super::saved_plan::{SavedPlan, stale};
+use super::preview::{cautions, guarded, view};
+use super::saved_plan::{self, stale};
 use super::screen::Screen;
 use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use super::world::World;
 use crate::apply::Stop;
-use crate::aws::attention;
-use crate::plan::Plan;
-use crate::render::PlanView;
+use crate::graph::Address;
+use crate::plan::saved::SavedPlan;
+use crate::plan::{Change, Plan};
 use crate::state::State;
 
 const QUESTION: &str = "Do you want to perform these actions?";
@@ -29,7 +32,7 @@ pub(super) async fn run(
     must_be_confirmable(common, screen)?;
     let deciding = async {
         match &arguments.plan {
-            Some(path) => recalled(path, common, screen).await,
+            Some(path) => recalled(path, &arguments.guards, common, screen).await,
             None => decided(arguments, common, screen).await,
         }
     };
@@ -55,37 +58,41 @@ async fn decided(
 ) -> Result<(World, Plan)> {
     let bootstrap = !arguments.wanted.no_bootstrap;
     let world = World::prepare(common, bootstrap, "apply", &|_, _| Ok(()), screen).await?;
-    let plan = world.plan(&world.observe(true).await?);
-    show(&plan, &world.compiled.warnings, arguments.full, screen)?;
+    let (graph, state) = (&world.compiled.graph, &world.held.state);
+    let options = choice::of_wanted(&arguments.renewal, &arguments.part, graph, state)?;
+    let plan = world.plan(&world.observe(true).await?, &options);
+    let warnings = cautions(&world.compiled.warnings, &plan);
+    screen.plan(&view(&plan, arguments.full, &warnings))?;
+    guarded(&plan, &arguments.guards)?;
     Ok((world, plan))
 }
 
 /// Takes a saved plan, if the world is still what it was made from.
-async fn recalled(path: &Path, common: &Common, screen: &mut Screen) -> Result<(World, Plan)> {
-    let saved = SavedPlan::read(path)?;
+async fn recalled(
+    path: &Path,
+    guards: &Guards,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<(World, Plan)> {
+    let saved = saved_plan::read(path)?;
     let name = path.display().to_string();
     let fits = |inputs: &Inputs, state: Option<&State>| unmoved(&saved, inputs, state, &name);
     let world = World::prepare(common, saved.bootstrap, "apply", &fits, screen).await?;
-    let now = world.plan(&world.observe(true).await?);
+    let now = world.plan(&world.observe(true).await?, &saved.options);
     undrifted(&saved.plan, &now, &name)?;
-    show(&saved.plan, &saved.warnings, false, screen)?;
+    screen.plan(&view(&saved.plan, false, &saved.warnings))?;
+    guarded(&saved.plan, guards)?;
     Ok((world, saved.plan))
-}
-
-fn show(plan: &Plan, warnings: &[String], full: bool, screen: &mut Screen) -> Result<()> {
-    let view =
-        PlanView { plan, full, warnings, classify: attention::class, telling: attention::telling };
-    Ok(screen.plan(&view)?)
 }
 
 /// Whether the plan was made from this config, these assets and this state.
 fn unmoved(saved: &SavedPlan, inputs: &Inputs, state: Option<&State>, name: &str) -> Result<()> {
-    let digests = &inputs.digests;
+    let (then, now) = (&saved.digests, &inputs.digests);
     let lineage = state.map(|state| &*state.lineage);
     let moved = [
-        (saved.config != digests.config, "the install-config is not the one it was made from"),
-        (saved.assets != digests.assets, "the assets are not the ones it was made from"),
-        (saved.stream != digests.stream, "the RHCOS stream is not the one it was made from"),
+        (then.config != now.config, "the install-config is not the one it was made from"),
+        (then.assets != now.assets, "the assets are not the ones it was made from"),
+        (then.stream != now.stream, "the RHCOS stream is not the one it was made from"),
         (lineage != Some(&saved.plan.lineage), "it was made from another state"),
         (
             state.is_some_and(|state| state.serial != saved.plan.serial),
@@ -100,15 +107,22 @@ fn unmoved(saved: &SavedPlan, inputs: &Inputs, state: Option<&State>, name: &str
 
 /// Whether what the plan touches is still what it was: deciding again must come to the same.
 fn undrifted(saved: &Plan, now: &Plan, name: &str) -> Result<()> {
+    let (then, now) = (about(saved), about(now));
     let touched = saved.steps.iter().map(|step| step.op.address());
     for address in touched {
-        let about = |plan: &Plan| -> Vec<_> {
-            plan.changes.iter().filter(|change| change.address == *address).cloned().collect()
-        };
-        if about(saved) != about(now) {
+        if then.get(address) != now.get(address) {
             let because = format!("{address} has been changed by somebody else since it was made");
             return Err(stale(&format!("the plan {name} is stale"), &because));
         }
     }
     Ok(())
+}
+
+/// What a plan says of each resource: of one that was superseded, it says two things.
+fn about(plan: &Plan) -> HashMap<&Address, Vec<&Change>> {
+    let mut about: HashMap<_, Vec<_>> = HashMap::new();
+    for change in &plan.changes {
+        about.entry(&change.address).or_default().push(change);
+    }
+    about
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit::Exit;
+use crate::plan::guard::Expectation;
 use crate::state::place::Place;
 use crate::state::remote::SHORTEST_LEASE;
 
@@ -118,6 +119,8 @@ pub enum Command {
     Show(Show),
     Graph(Graph),
     State(State),
+    Protect(Protect),
+    Unprotect(Unprotect),
     Unlock(Unlock),
 }
 
@@ -155,13 +158,16 @@ pub struct Validate {}
 ///   groundplan plan
 ///   groundplan plan --out cluster.plan && groundplan apply cluster.plan
 ///   groundplan plan --detailed-exitcode   # in a pipeline: 2 means that there are changes
+///   groundplan plan --refresh-only        # what did somebody else change?
+///   groundplan plan --target instance.master-0 --expect '+0 ~1 -0'
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped, Exit::Usage]))]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped, Exit::Refused, Exit::Usage]))]
 pub struct Plan {
     /// Saves the plan, for `apply` to do exactly this. It holds no secret.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Exits with 2 when there are changes.
+    /// Exits with 2 when there are changes; with --refresh-only, when somebody else changed
+    /// something.
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// Shows every attribute of what is created.
@@ -170,9 +176,22 @@ pub struct Plan {
     /// Whether to look at AWS first; without, what is recorded is taken to be true.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub refresh: bool,
+    /// Shows only what somebody else changed since the last run, and what it matters. Every plan and
+    /// every apply looks, so nothing has to be written down for it.
+    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "target", "exclude", "max_destroy", "expect"])]
+    pub refresh_only: bool,
     /// What is wanted.
     #[command(flatten)]
     pub wanted: Wanted,
+    /// What is to be made anew.
+    #[command(flatten)]
+    pub renewal: Renewal,
+    /// Which part of it.
+    #[command(flatten)]
+    pub part: Part,
+    /// What is expected of it.
+    #[command(flatten)]
+    pub guards: Guards,
 }
 
 /// Makes AWS what the install-config says.
@@ -193,7 +212,7 @@ pub struct Plan {
 #[command(verbatim_doc_comment, after_help = codes(&Exit::ALL))]
 pub struct Apply {
     /// A plan saved with `plan --out`.
-    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "target", "exclude"])]
     pub plan: Option<PathBuf>,
     /// Shows every attribute of what is created.
     #[arg(long)]
@@ -201,6 +220,50 @@ pub struct Apply {
     /// What is wanted.
     #[command(flatten)]
     pub wanted: Wanted,
+    /// What is to be made anew.
+    #[command(flatten)]
+    pub renewal: Renewal,
+    /// Which part of it.
+    #[command(flatten)]
+    pub part: Part,
+    /// What is expected of it.
+    #[command(flatten)]
+    pub guards: Guards,
+}
+
+/// What is to be made anew although nothing demands it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Renewal {
+    /// Makes this resource anew: with a new image or user data, for one, which by themselves replace
+    /// nothing that runs. May be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<String>,
+}
+
+/// Which part of all that differs is meant.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "A part of the plan")]
+pub struct Part {
+    /// Only this and what it cannot go without: an address, a kind, or either with `*`. May be given
+    /// several times. The plan says what came along and what was left out.
+    #[arg(long, value_name = "ADDRESS")]
+    pub target: Vec<String>,
+    /// Not this, and nothing that needs a change of it. May be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub exclude: Vec<String>,
+}
+
+/// What is expected of a plan; another one is refused before anything is done.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Guards")]
+pub struct Guards {
+    /// Ends with 7 when more resources would be destroyed, replaced ones included.
+    #[arg(long, value_name = "N")]
+    pub max_destroy: Option<usize>,
+    /// Ends with 7 when other numbers of resources would be touched: `+12 ~0 -0`. What is not said may
+    /// be any.
+    #[arg(long, value_name = "COUNTS", allow_hyphen_values = true)]
+    pub expect: Option<Expectation>,
 }
 
 /// What is wanted besides what the install-config says.
@@ -214,17 +277,24 @@ pub struct Wanted {
 /// Deletes everything that is recorded, and shows that nothing is left.
 ///
 /// Needs no install-config when the state knows the cluster: name it. Ends with what still carries
-/// the cluster's tag, which should be nothing.
+/// the cluster's tag, which should be nothing. What is protected stands in its way: see `protect`.
 ///
 /// Examples:
 ///   groundplan destroy
 ///   groundplan destroy --cluster demo --auto-approve
+///   groundplan destroy --target instance.bootstrap
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_help = codes(WRITING))]
 pub struct Destroy {
     /// The cluster's name, instead of an install-config.
     #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
+    /// Which part of it.
+    #[command(flatten)]
+    pub part: Part,
+    /// What is expected of it.
+    #[command(flatten)]
+    pub guards: Guards,
 }
 
 /// Shows what is recorded of a cluster, or a saved plan. Asks nobody.
@@ -439,6 +509,40 @@ const WRITING: &[Exit] = &[
     Exit::Refused,
     Exit::Usage,
 ];
+
+/// Keeps resources from being deleted or replaced, until `unprotect`.
+///
+/// The state remembers it. A plan that would end one of them shows what it would do and ends with 7;
+/// what changes in place still does. Nothing is changed in AWS.
+///
+/// Examples:
+///   groundplan protect hosted_zone.private
+///   groundplan protect 'instance.master-*' --cluster demo
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct Protect {
+    /// Which ones: an address, a kind, or either with `*`.
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// Allows resources to be deleted and replaced again.
+///
+/// Example:
+///   groundplan unprotect hosted_zone.private
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct Unprotect {
+    /// Which ones: an address, a kind, or either with `*`.
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub of: Of,
+}
 
 /// Takes the lock away from a run that cannot be ended.
 ///

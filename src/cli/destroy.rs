@@ -5,24 +5,26 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Common, Destroy as Arguments};
+use super::choice;
 use super::cloud::{self, Reached};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::Held;
 use super::homes;
 use super::inputs::read_config;
+use super::preview::{guarded, view};
 use super::screen::Screen;
 use super::show::nothing_recorded;
 use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use crate::apply::Stop;
 use crate::aws::ids::RoleName;
-use crate::aws::{Aws, attention, schemas, sweep};
+use crate::aws::{Aws, schemas, sweep};
 use crate::config::InstallConfig;
 use crate::observe::observe;
 use crate::plan::{Plan, plan_destroy};
 use crate::provider::patiently;
-use crate::render::{Diagnostic, PlanView};
+use crate::render::Diagnostic;
 use crate::secret::Secrets;
 use crate::state::{Cluster, State};
 
@@ -46,8 +48,8 @@ pub(super) async fn run(
     aws.guard(stop.shuts(held.home.fence()));
     let secrets = Arc::new(Secrets::default());
     let exit = walk(&plan, held, aws.clone(), secrets, common, screen, stop).await?;
-    if exit != Exit::Done {
-        return Ok(exit);
+    if exit != Exit::Done || plan.selection.is_some() {
+        return Ok(exit); // a part that is left is no surprise
     }
     unless_stopped(stop, proven(&cluster, &names, &aws, screen)).await
 }
@@ -83,14 +85,10 @@ async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
     let observed = observe(&held.state, &*aws)
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;
-    let plan = plan_destroy(&held.state, &observed, &schemas());
-    screen.plan(&PlanView {
-        plan: &plan,
-        full: false,
-        warnings: &[],
-        classify: attention::class,
-        telling: attention::telling,
-    })?;
+    let options = choice::of_recorded(&arguments.part, &held.state)?;
+    let plan = plan_destroy(&held.state, &observed, &schemas(), &options);
+    screen.plan(&view(&plan, false, &[]))?;
+    guarded(&plan, &arguments.guards)?;
     let names = names(&held.state);
     Ok(Doomed { cluster, held, aws, plan, names })
 }

@@ -8,9 +8,9 @@ use secrecy::SecretString;
 use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
-use super::saved_plan::digest;
 use super::screen::Screen;
 use crate::config::{self, InstallConfig};
+use crate::plan::saved::{Digests, digest};
 use crate::render::Diagnostic;
 use crate::topology::{Assets, Options, Stream};
 
@@ -25,14 +25,6 @@ pub(super) struct Inputs {
     pub(super) assets: Assets,
     pub(super) stream: Option<Stream>,
     pub(super) digests: Digests,
-}
-
-/// What the inputs are known by in a saved plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Digests {
-    pub(super) config: String,
-    pub(super) assets: String,
-    pub(super) stream: String,
 }
 
 /// Stands for the digest of what was not given.

@@ -3,12 +3,14 @@
 //! - [`args`]: what can be typed; [`exit`]: how it ends.
 //! - `inputs`, `cloud`, `homes`, `held`, `world`: from what the user gives to a plan, nothing being written
 //!   before everything is checked.
+//! - `choice`: which part of a plan is meant; `preview`: how it is shown, and what refuses it.
 //! - `walk`, `prompt`, `signals`, `screen`, `stream_file`: doing it, with people and programs watching.
 
 pub mod args;
 pub mod exit;
 
 mod apply;
+mod choice;
 mod cloud;
 mod destroy;
 mod failure;
@@ -17,7 +19,9 @@ mod held;
 mod homes;
 mod inputs;
 mod plan;
+mod preview;
 mod prompt;
+mod protect;
 mod saved_plan;
 mod screen;
 mod show;
@@ -94,6 +98,8 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::Show(arguments) => show::run(arguments, common, screen).await,
         Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
         Command::State(arguments) => state::run(arguments, common, screen, &stop).await,
+        Command::Protect(arguments) => protect::protect(arguments, common, screen, &stop).await,
+        Command::Unprotect(arguments) => protect::unprotect(arguments, common, screen, &stop).await,
         Command::Unlock(arguments) => unlock::run(arguments, common, screen).await,
     }
 }

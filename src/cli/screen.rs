@@ -197,6 +197,20 @@ impl Screen {
         }
     }
 
+    /// What somebody else changed, of a plan.
+    pub(super) fn drift(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        self.tell_file(|lines| lines.drift_only(view));
+        match &mut self.out {
+            Out::Human(out) => {
+                let mut text = Vec::new();
+                view.write_drift_only(&mut text)?;
+                out.write_all(&text)?;
+                out.flush()
+            }
+            Out::Json(lines) => lines.drift_only(view),
+        }
+    }
+
     /// A document: text for people, and for programs JSON on one line.
     pub(super) fn show(
         &mut self,

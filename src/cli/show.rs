@@ -7,10 +7,10 @@ use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::glance;
 use super::inputs::cluster_name;
-use super::saved_plan::SavedPlan;
+use super::preview::view;
+use super::saved_plan;
 use super::screen::Screen;
-use crate::aws::attention;
-use crate::render::{Diagnostic, PlanView, document, state};
+use crate::render::{Diagnostic, document, state};
 use crate::state::place::Place;
 
 pub(super) async fn run(
@@ -26,14 +26,8 @@ pub(super) async fn run(
 }
 
 fn show_plan(path: &Path, full: bool, screen: &mut Screen) -> Result<()> {
-    let SavedPlan { plan, warnings, .. } = SavedPlan::read(path)?;
-    let view = PlanView {
-        plan: &plan,
-        full,
-        warnings: &warnings,
-        classify: attention::class,
-        telling: attention::telling,
-    };
+    let saved = saved_plan::read(path)?;
+    let view = view(&saved.plan, full, &saved.warnings);
     Ok(screen.show(|out| view.write(out), || document::plan(&view))?)
 }
 

@@ -20,7 +20,7 @@ use super::screen::Screen;
 use crate::aws::{Aws, schemas};
 use crate::config::{self, Finding, Located, locate};
 use crate::observe::observe;
-use crate::plan::{self, Observations, Plan};
+use crate::plan::{self, Observations, Options, Plan};
 use crate::provider::ProviderError;
 use crate::render::{Diagnostic, Severity};
 use crate::state::{Cluster, Entry, State};
@@ -87,9 +87,9 @@ impl World {
     }
 
     /// Decides.
-    pub(super) fn plan(&self, observed: &Observations) -> Plan {
+    pub(super) fn plan(&self, observed: &Observations, options: &Options) -> Plan {
         let (graph, state) = (&self.compiled.graph, &self.held.state);
-        plan::plan(graph, state, observed, &schemas(), &plan::Options::default())
+        plan::plan(graph, state, observed, &schemas(), options)
     }
 }
 

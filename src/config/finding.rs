@@ -211,7 +211,7 @@ fn is_base64(c: char) -> bool {
 }
 
 /// The candidate that was probably meant.
-pub(super) fn nearest<'a>(found: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(found: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let found = found.to_lowercase();
     let distance = |candidate: &&str| edits(&found, &candidate.to_lowercase());
     let best = candidates.iter().copied().min_by_key(distance)?;

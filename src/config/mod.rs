@@ -36,6 +36,8 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+#[cfg(feature = "sdk")]
+pub(crate) use finding::nearest;
 pub use finding::{Finding, Place, Severity};
 pub use install_config::*;
 pub use json::{FindingLine, for_programs};

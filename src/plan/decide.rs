@@ -163,15 +163,20 @@ impl<'a> Judge<'a> {
         } else {
             diff_where(Some(&at.record.inputs), Some(at.live), Some(at.after))
         };
-        let keeps = matches!(action, Action::Keep | Action::Finish);
+        let (fields, left) = match action {
+            Action::Keep | Action::Finish => (Vec::new(), left),
+            action if action.replaces() => renewed(fields, left),
+            _ => (fields, left),
+        };
         let change = Change {
             address: node.address.clone(),
             action,
             reason,
             id: id(&at.record.outputs),
-            fields: if keeps { Vec::new() } else { fields },
+            fields,
             drift,
             left,
+            protected: false,
         };
         Verdict {
             change,
@@ -224,15 +229,24 @@ impl<'a> Judge<'a> {
             return (replace, Reason::CannotUpdate { paths: forced });
         }
         if fields.is_empty() {
-            return if unfinished || at.record.status == Status::Updating {
-                (Action::Finish, Reason::Unfinished)
-            } else {
-                (Action::Keep, Reason::UpToDate)
+            return match at.record.status {
+                _ if unfinished => (Action::Finish, Reason::Unfinished),
+                // Nothing differs any more, but nobody has seen it come to its end.
+                Status::Updating => (Action::Update, Reason::Unfinished),
+                _ => (Action::Keep, Reason::UpToDate),
             };
         }
         let changed = !diff(Some(&at.record.inputs), Some(at.after)).is_empty();
         (Action::Update, if changed { Reason::Changed } else { Reason::Drifted })
     }
+}
+
+/// What is replaced anyway takes on everything that would otherwise stay as it is.
+fn renewed(mut fields: Vec<FieldChange>, left: Vec<Left>) -> (Vec<FieldChange>, Vec<Left>) {
+    let no_opinion = |left: &Left| left.because == LeftBecause::NoOpinion;
+    let (left, taken): (Vec<_>, Vec<_>) = left.into_iter().partition(no_opinion);
+    fields.extend(taken.into_iter().map(|left| left.field));
+    (fields, left)
 }
 
 fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
@@ -244,6 +258,7 @@ fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
         fields: diff(None, Some(after)),
         drift: Vec::new(),
         left: Vec::new(),
+        protected: false,
     };
     Verdict { change, generation: None, unanswered: false, unseen: false, before: None }
 }
@@ -297,6 +312,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
         fields: Vec::new(),
         drift: Vec::new(),
         left: Vec::new(),
+        protected: false,
     };
     Verdict {
         change,

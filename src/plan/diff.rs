@@ -1,9 +1,12 @@
 //! Compares inputs field by field. Knows nothing of kinds.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 /// One input that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +106,9 @@ fn walk_fields(
     }
 }
 
+/// Items that are in both lists do not differ, whatever their places: one that is missing is one
+/// difference, and not one for each of those after it. What stands between two such items is compared
+/// one by one, each with the one that is most like it.
 fn walk_items(
     path: &mut String,
     before: &[Value],
@@ -110,10 +116,78 @@ fn walk_items(
     opinion: Option<&Value>,
     found: &mut Vec<FieldChange>,
 ) {
-    for index in 0..before.len().max(after.len()) {
-        let opinion = opinion.and_then(Value::as_array).map_or(opinion, |list| list.get(index));
-        let (before, after) = (before.get(index), after.get(index));
-        within(path, &format!("[{index}]"), |path| walk(path, before, after, opinion, found));
+    let opinion =
+        |index: usize| opinion.and_then(Value::as_array).map_or(opinion, |list| list.get(index));
+    let alone = before.is_empty() || after.is_empty();
+    for (old, new) in aligned(before, after) {
+        let index = new.or(old).unwrap_or_default();
+        let (before, after) = (old.map(|old| &before[old]), new.map(|new| &after[new]));
+        let opinion = opinion(index).or(after);
+        within(path, &format!("[{index}]"), |path| match (before, after) {
+            (None, Some(item)) | (Some(item), None) if !alone && is_plain(item) => {
+                let (before, after) = (known(before), known(after));
+                found.push(FieldChange { path: path.clone(), before, after, replaces: false });
+            }
+            _ => walk(path, before, after, opinion, found),
+        });
+    }
+}
+
+/// Whether a value can be shown whole: nothing in it is secret or not known yet.
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => !is_leaf(fields) && fields.values().all(is_plain),
+        Value::Array(items) => items.iter().all(is_plain),
+        _ => true,
+    }
+}
+
+/// Which item of one list is which of the other; those that are the same are left out.
+fn aligned(before: &[Value], after: &[Value]) -> Vec<(Option<usize>, Option<usize>)> {
+    let text = |values: &[Value]| values.iter().map(Value::to_string).collect::<Vec<_>>();
+    let (old, new) = (text(before), text(after));
+    let mut pairs = Vec::new();
+    for op in capture_diff_slices(Algorithm::Myers, &old, &new) {
+        if op.tag() != DiffTag::Equal {
+            pairs.extend(paired(before, after, op.old_range(), op.new_range()));
+        }
+    }
+    pairs
+}
+
+/// Pairs what was with what shall be, those first that are most alike; what is left over on either
+/// side has no counterpart.
+fn paired(
+    before: &[Value],
+    after: &[Value],
+    old: Range<usize>,
+    new: Range<usize>,
+) -> Vec<(Option<usize>, Option<usize>)> {
+    let mut couples: Vec<_> = old
+        .clone()
+        .flat_map(|old| new.clone().map(move |new| (old, new)))
+        .map(|(old, new)| (Reverse(likeness(&before[old], &after[new])), new, old))
+        .collect();
+    couples.sort_unstable();
+    let (mut of_old, mut of_new) = (BTreeMap::new(), BTreeMap::new());
+    for (_, new, old) in couples {
+        if !of_old.contains_key(&old) && !of_new.contains_key(&new) {
+            of_old.insert(old, new);
+            of_new.insert(new, old);
+        }
+    }
+    let gone = old.filter(|old| !of_old.contains_key(old)).map(|old| (Some(old), None));
+    let there = new.map(|new| (of_new.get(&new).copied(), Some(new)));
+    gone.chain(there).collect()
+}
+
+/// How many fields two items have in common.
+fn likeness(one: &Value, other: &Value) -> usize {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) if !is_leaf(one) && !is_leaf(other) => {
+            one.iter().filter(|(key, value)| other.get(*key) == Some(value)).count()
+        }
+        _ => 0,
     }
 }
 
@@ -205,8 +279,41 @@ mod tests {
         let after = json!({"a": 2, "routes": [{"to": "y"}, {"to": "z"}], "tags": {"k/v": "2"}});
         assert_eq!(
             paths(&before, &after),
-            ["a", "routes[0].to", "routes[1].to", "tags.gone", "tags[\"k/v\"]"]
+            ["a", "routes[0].to", "routes[1]", "tags.gone", "tags[\"k/v\"]"]
         );
+    }
+
+    #[test]
+    fn an_item_that_is_missing_is_one_difference() {
+        let rule = |port: u16| json!({"from": port, "to": port, "peer": "10.0.0.0/16"});
+        let before = json!({"rules": [rule(22), rule(80), rule(443), rule(6443)]});
+        let after = json!({"rules": [rule(22), rule(443), rule(6443)]});
+        let changes = diff(Some(&before), Some(&after));
+        assert_eq!(changes.len(), 1, "whole, and under the place it had");
+        assert_eq!((&*changes[0].path, &changes[0].before), ("rules[1]", &Some(rule(80))));
+        let changes = diff(Some(&after), Some(&before));
+        assert_eq!((&*changes[0].path, &changes[0].after), ("rules[1]", &Some(rule(80))));
+    }
+
+    #[test]
+    fn an_item_that_comes_or_goes_shows_no_secret_and_nothing_unknown_as_a_whole() {
+        let item = |name: &str| json!({"name": name, "key": {"$secret": "sha256:a"}});
+        let before = json!({"keys": [item("a")]});
+        let after = json!({"keys": [item("a"), item("b")]});
+        assert_eq!(paths(&before, &after), ["keys[1].key", "keys[1].name"]);
+    }
+
+    #[test]
+    fn an_item_that_changes_is_compared_with_the_one_it_is_most_like() {
+        let rule = |port: u16, peer: &str| json!({"port": port, "peer": peer});
+        let before = json!({"rules": [rule(22, "a"), rule(80, "b"), rule(443, "c")]});
+        let after = json!({"rules": [rule(80, "x"), rule(443, "y")]});
+        let changes = diff(Some(&before), Some(&after));
+        let changes: Vec<_> = changes.iter().map(|c| (&*c.path, &c.before, &c.after)).collect();
+        assert!(changes.contains(&("rules[0].peer", &Some(json!("b")), &Some(json!("x")))));
+        assert!(changes.contains(&("rules[1].peer", &Some(json!("c")), &Some(json!("y")))));
+        assert!(changes.contains(&("rules[0]", &Some(rule(22, "a")), &None)));
+        assert_eq!(changes.len(), 3);
     }
 
     #[test]

@@ -4,12 +4,18 @@
 //! kinds' schemas: no clock, no network, no randomness. The same inputs give the same bytes.
 //!
 //! - [`diff`] compares inputs field by field, [`decide`] turns differences into verdicts with their
-//!   reasons, [`order`] turns verdicts into steps.
+//!   reasons, [`order`] turns verdicts into steps, [`select`] takes a part of them.
+//! - [`saved`]: a plan as a file; [`guard`]: what somebody expects of one.
 
 pub mod decide;
 pub mod diff;
 pub mod drift;
+pub mod guard;
 pub mod order;
+pub mod saved;
+pub mod select;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +25,7 @@ use serde_json::Value;
 use self::decide::Verdict;
 pub use self::diff::FieldChange;
 pub use self::drift::{Classify, DriftClass};
+pub use self::select::Selection;
 use crate::event::{Operation, StepAction, StepName};
 use crate::graph::{Address, Graph, Usable};
 use crate::provider::{Observed, Schemas};
@@ -41,6 +48,9 @@ pub struct Plan {
     pub cluster: Option<Cluster>,
     /// The generation of everything it creates.
     pub generation: u64,
+    /// Which part of all that differs it is, where it is a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
     /// One per resource, in dependency order, what goes away last.
     pub changes: Vec<Change>,
     /// References that were rearranged where nothing else changed: recorded, without any call.
@@ -80,6 +90,9 @@ pub struct Change {
     /// What differs and stays as it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// Whether it would end the life of something that is protected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
 }
 
 /// A difference that nothing is done about.
@@ -128,6 +141,11 @@ impl Action {
     pub fn replaces(self) -> bool {
         matches!(self, Action::DeleteThenCreate | Action::CreateThenDelete)
     }
+
+    /// Whether it ends the life of something.
+    pub fn destroys(self) -> bool {
+        self == Action::Delete || self.replaces()
+    }
 }
 
 /// Why a verdict is what it is.
@@ -161,6 +179,8 @@ pub enum Reason {
     Superseded,
     /// Everything is deleted.
     Destroy,
+    /// It differs, and is not in the part of the plan that was asked for.
+    NotSelected,
 }
 
 /// One thing `apply` does.
@@ -299,10 +319,29 @@ impl Op {
 }
 
 /// What a plan is asked for besides the graph.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// Replace these although nothing about them demands it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub replace: BTreeSet<Address>,
+    /// Only these and what they need; everything, if there are none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub targets: BTreeSet<Address>,
+    /// Not these, and nothing that needs a change of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excludes: BTreeSet<Address>,
+}
+
+impl Options {
+    /// Whether nothing is asked for.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether only a part of the plan is asked for.
+    pub fn selects(&self) -> bool {
+        !(self.targets.is_empty() && self.excludes.is_empty())
+    }
 }
 
 /// How many resources a plan touches, as its summary line says it.
@@ -320,6 +359,11 @@ impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// What would end the life of something that is protected.
+    pub fn forbidden(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.protected)
     }
 
     /// What the summary line says.
@@ -355,13 +399,18 @@ pub fn plan(
     finish(Operation::Apply, desired, state, observed, schemas, options)
 }
 
-/// Decides how everything the state knows is deleted.
+/// Decides how everything the state knows, or the part of it that is asked for, is deleted.
 ///
 /// # Panics
 /// As [`plan`].
-pub fn plan_destroy(state: &State, observed: &Observations, schemas: &dyn Schemas) -> Plan {
+pub fn plan_destroy(
+    state: &State,
+    observed: &Observations,
+    schemas: &dyn Schemas,
+    options: &Options,
+) -> Plan {
     let nothing = Graph::default();
-    finish(Operation::Destroy, &nothing, state, observed, schemas, &Options::default())
+    finish(Operation::Destroy, &nothing, state, observed, schemas, options)
 }
 
 fn finish(
@@ -372,25 +421,54 @@ fn finish(
     schemas: &dyn Schemas,
     options: &Options,
 ) -> Plan {
-    let verdicts = decide::decide(operation, desired, state, observed, schemas, options);
+    let mut verdicts = decide::decide(operation, desired, state, observed, schemas, options);
     let generation = state.generation + 1;
-    let steps = order::steps(&verdicts, desired, state, schemas, generation);
-    let relinks = relinks(&verdicts, desired, state);
+    let mut order = order::work_out(&verdicts, desired, state, schemas, generation);
+    let selection = options.selects().then(|| select::select(options, desired, &mut order));
+    let steps = order.into_steps();
+    let relinks = relinks(&verdicts, desired, state, selection.as_ref());
+    if let Some(selection) = &selection {
+        let left_out = selection.left_out.iter().collect();
+        verdicts.iter_mut().for_each(|verdict| verdict.change.leave_out(&left_out));
+    }
+    let mut changes: Vec<_> = verdicts.into_iter().map(|verdict| verdict.change).collect();
+    for change in &mut changes {
+        change.protected = change.action.destroys() && state.protected.contains(&change.address);
+    }
     Plan {
         operation,
         lineage: state.lineage.clone(),
         serial: state.serial,
         cluster: state.cluster.clone(),
         generation,
-        changes: verdicts.into_iter().map(|verdict| verdict.change).collect(),
+        selection,
+        changes,
         relinks,
         steps,
     }
 }
 
-fn relinks(verdicts: &[Verdict], desired: &Graph, state: &State) -> Vec<Relink> {
+impl Change {
+    /// Nothing is done about it if it is among these.
+    fn leave_out(&mut self, left_out: &BTreeSet<&Address>) {
+        if left_out.contains(&self.address) {
+            self.action = Action::Keep;
+            self.reason = Reason::NotSelected;
+            self.fields.clear();
+        }
+    }
+}
+
+/// Of kept resources, what refers to something else now. Of one that is left out nothing is.
+fn relinks(
+    verdicts: &[Verdict],
+    desired: &Graph,
+    state: &State,
+    selection: Option<&Selection>,
+) -> Vec<Relink> {
     let kept = verdicts.iter().map(|verdict| &verdict.change);
     let kept = kept.filter(|change| change.action == Action::Keep);
+    let kept = kept.filter(|change| selection.is_none_or(|s| s.covers(&change.address)));
     let moved = kept.filter_map(|change| {
         let after = &desired.get(&change.address)?.after;
         let known = &state.resources.get(&change.address)?.after;

@@ -14,19 +14,21 @@ use crate::graph::{Address, Graph};
 use crate::provider::Schemas;
 use crate::state::{Record, State};
 
-/// The steps that carry out the verdicts.
-pub(super) fn steps(
-    verdicts: &[Verdict],
+/// Which steps carry out the verdicts, and who waits for whom.
+pub(super) fn work_out<'a>(
+    verdicts: &'a [Verdict],
     desired: &Graph,
     state: &State,
     schemas: &dyn Schemas,
     generation: u64,
-) -> Vec<Step> {
+) -> Order<'a> {
     let mut order = Order::new(verdicts, desired, generation);
     order.make_after_what_is_needed(desired, schemas);
     order.replace_in_turn(verdicts);
     order.delete_before_what_was_needed(state);
-    order.into_steps()
+    order.replace_one_at_a_time(desired);
+    order.break_circles();
+    order
 }
 
 /// How much a preference is worth; the last is given up first.
@@ -34,12 +36,14 @@ pub(super) fn steps(
 enum Rank {
     /// What is changed in place lets go of a doomed resource before it goes.
     LettingGo,
+    /// Of machines that make up one service, never two are gone at once.
+    Turn,
     /// Nobody is hurt otherwise, but less stands in between.
     Manners,
 }
 
 /// Who waits for whom, while it is worked out.
-struct Order<'a> {
+pub(super) struct Order<'a> {
     ops: Vec<Op>,
     after: Vec<BTreeSet<Dependency>>,
     /// `(step, other)`: the step had better wait for the other, unless that closes a circle.
@@ -217,8 +221,73 @@ impl<'a> Order<'a> {
         self.after[step].iter().any(|dependency| dependency.step == index(other))
     }
 
-    fn into_steps(mut self) -> Vec<Step> {
-        self.break_circles();
+    /// Of those that take turns, a replacement begins when the one before it has come to its end.
+    fn replace_one_at_a_time(&mut self, desired: &Graph) {
+        for group in desired.turns() {
+            let mut last = Vec::new();
+            for address in group {
+                if !self.action.get(address).is_some_and(|action| action.replaces()) {
+                    continue;
+                }
+                let steps = self.steps_of(address);
+                for &step in &steps {
+                    last.iter().for_each(|&other| self.prefer(Rank::Turn, step, other));
+                }
+                last = steps;
+            }
+        }
+    }
+
+    /// Everything that is done to a resource.
+    fn steps_of(&self, address: &Address) -> Vec<usize> {
+        let made = self.make.get(address).copied();
+        self.unmake.get(address).into_iter().flatten().copied().chain(made).collect()
+    }
+
+    /// What each step is.
+    pub(super) fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    /// `(step, other)`: the step cannot go without the other. What it would merely rather wait for
+    /// is not among them.
+    pub(super) fn needs(&self) -> impl Iterator<Item = (usize, usize)> {
+        let hard = self.after.iter().enumerate().flat_map(|(step, after)| {
+            after.iter().map(move |dependency| (step, dependency.step as usize))
+        });
+        let preferred = self.preferred.iter();
+        let released = preferred.filter(|(_, _, rank)| *rank == Rank::LettingGo);
+        hard.chain(released.map(|&(step, other, _)| (step, other)))
+    }
+
+    /// Keeps these steps only; whatever they cannot go without must be among them.
+    pub(super) fn retain(&mut self, chosen: &[bool]) {
+        let mut count = 0;
+        let moved: Vec<Option<usize>> = chosen
+            .iter()
+            .map(|&chosen| {
+                count += usize::from(chosen);
+                chosen.then(|| count - 1)
+            })
+            .collect();
+        let mut keep = chosen.iter();
+        self.ops.retain(|_| *keep.next().expect("BUG: one for each"));
+        let mut keep = chosen.iter();
+        self.after.retain(|_| *keep.next().expect("BUG: one for each"));
+        for after in &mut self.after {
+            let kept = after.iter().filter_map(|dependency| {
+                Some(Dependency { step: index(moved[dependency.step as usize]?), ..*dependency })
+            });
+            *after = kept.collect();
+        }
+        let preferred = self.preferred.iter();
+        let kept =
+            preferred.filter_map(|&(step, other, rank)| Some((moved[step]?, moved[other]?, rank)));
+        self.preferred = kept.collect();
+    }
+
+    /// What apply walks.
+    pub(super) fn into_steps(mut self) -> Vec<Step> {
         for (step, other, _) in self.preferred {
             self.after[step].insert(Dependency { step: index(other), until: Until::Done });
         }

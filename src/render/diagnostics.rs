@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::painted;
 use super::palette::{ERROR, FAINT, HINT, STRONG, WARNING};
 use crate::event::Fault;
+use crate::plan::guard::Violation;
 use crate::provider::ProviderError;
 
 /// Something a person should know.
@@ -69,6 +70,13 @@ impl Diagnostic {
             diagnostic.detail.push(error.to_string());
             cause = error.source();
         }
+        diagnostic
+    }
+
+    /// What stands against a plan.
+    pub fn of_violation(violation: &Violation) -> Self {
+        let mut diagnostic = Self::error(violation.to_string()).with_hint(violation.hint());
+        diagnostic.detail = violation.addresses().iter().map(ToString::to_string).collect();
         diagnostic
     }
 

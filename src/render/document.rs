@@ -30,6 +30,7 @@ pub fn state(state: &State) -> Value {
         "generation": state.generation,
         "cluster": state.cluster,
         "facts": state.facts,
+        "protected": state.protected,
         "resources": resources.collect::<Vec<_>>(),
     })
 }
@@ -67,6 +68,7 @@ pub fn plan(view: &PlanView<'_>) -> Value {
             "by_kind": counts_by_kind(plan),
         },
         "warnings": view.warnings,
+        "selection": plan.selection,
         "drift": drift(plan, view.classify).iter().map(drift_for_programs).collect::<Vec<_>>(),
         "resources": changes.map(change_for_programs).collect::<Vec<_>>(),
         "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
@@ -141,6 +143,7 @@ mod tests {
                 replaces: false,
             }],
             left: vec![],
+            protected: false,
         };
         let op = Op::Delete { address, generation: 1, unseen: false };
         let plan = Plan {
@@ -149,6 +152,7 @@ mod tests {
             serial: 3,
             cluster: None,
             generation: 2,
+            selection: None,
             changes: vec![change],
             steps: vec![Step { op, after: vec![] }],
             relinks: vec![],

@@ -1,23 +1,111 @@
-//! Runs the golden cases of `plans/`: each folder is an install-config, what AWS answered, perhaps
-//! a state, and the plan that comes of it as text and JSON.
+//! Runs the golden cases of `plans/`: each folder is a situation, and the plan that comes of it as
+//! text and JSON.
 //!
-//! `GROUNDPLAN_BLESS=1 cargo test golden` records the plans anew; read the difference before you
+//! A situation is an install-config and what AWS answered (`facts.json`), perhaps a state. Where a
+//! folder has a `case.json` it says what is different from another folder ([`Case`]). With
+//! `GROUNDPLAN_BLESS=1 cargo test golden` the plans are recorded anew; read the difference before you
 //! commit it. In a folder with a `before.yaml`, that is the install-config whose finished apply the
 //! recorded `state.json` stands for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::PlanView;
+use super::{Diagnostic, PlanView};
 use crate::aws::{attention, schemas};
 use crate::config::{self, InstallConfig};
-use crate::graph::{Graph, each_ref, resolve};
-use crate::plan::{Action, Observations, Options, Plan, plan};
-use crate::state::{Cluster, Entry, State, Status, snapshot};
+use crate::graph::pattern::fits;
+use crate::graph::{Address, Graph, each_ref, resolve};
+use crate::plan::guard::{Guards, violations};
+use crate::plan::{Action, Observations, Options, Plan, Reason, plan, plan_destroy};
+use crate::provider::Observed;
+use crate::state::{Cluster, Entry, Record, State, Status, snapshot};
 use crate::topology::{self, Assets, Compiled, compile, questions};
+
+/// What is different about a case.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Case {
+    /// What it shows.
+    shows: String,
+    /// The folder whose install-config and facts it begins with.
+    from: String,
+    /// `[old, new]`: what is replaced in that install-config, for the cluster as it stands. Absent,
+    /// nothing has been made yet.
+    before: Option<Vec<(String, String)>>,
+    /// The same, for what is wanted.
+    after: Vec<(String, String)>,
+    /// Resources whose records are not `ready`.
+    status: BTreeMap<String, Status>,
+    /// Inputs that the records have instead.
+    recorded: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Inputs that the cloud has instead; `null` for what is gone. Pointers: `/tags/Name`.
+    cloud: BTreeMap<String, Option<BTreeMap<String, Value>>>,
+    /// Items of lists that the cloud does not have: `/ingress/3`.
+    cloud_lacks: BTreeMap<String, Vec<String>>,
+    /// Resources that an earlier run replaced and whose old ones it did not delete.
+    superseded: BTreeSet<Address>,
+    /// `protect`
+    protect: Vec<String>,
+    /// `--replace`
+    replace: BTreeSet<Address>,
+    /// `--target`
+    target: Vec<String>,
+    /// `--exclude`
+    exclude: Vec<String>,
+    /// `--max-destroy`
+    max_destroy: Option<usize>,
+    /// `--expect`
+    expect: Option<String>,
+    /// `--no-bootstrap`
+    no_bootstrap: bool,
+    /// `--refresh-only`
+    refresh_only: bool,
+    /// `--full`
+    full: bool,
+    /// `destroy`
+    destroy: bool,
+}
+
+impl Case {
+    fn read(folder: &Path) -> Self {
+        match fs::read(folder.join("case.json")) {
+            Ok(text) => serde_json::from_slice(&text)
+                .unwrap_or_else(|error| panic!("{}/case.json: {error}", folder.display())),
+            Err(_) => Self::default(),
+        }
+    }
+
+    /// Where its install-config and its facts are.
+    fn base(&self, folder: &Path) -> PathBuf {
+        if self.from.is_empty() { folder.to_owned() } else { case(&self.from) }
+    }
+
+    fn options(&self, known: &BTreeSet<Address>) -> Options {
+        let all = |patterns: &[String]| -> BTreeSet<Address> {
+            let fitting = |pattern: &String| {
+                let found: Vec<_> =
+                    known.iter().filter(|one| fits(pattern, one)).cloned().collect();
+                assert!(!found.is_empty(), "{pattern} fits nothing");
+                found
+            };
+            patterns.iter().flat_map(fitting).collect()
+        };
+        Options {
+            replace: self.replace.clone(),
+            targets: all(&self.target),
+            excludes: all(&self.exclude),
+        }
+    }
+
+    fn guards(&self) -> Guards {
+        let expect = self.expect.as_deref().map(|text| text.parse().unwrap());
+        Guards { max_destroy: self.max_destroy, expect }
+    }
+}
 
 fn cases() -> Vec<PathBuf> {
     let plans = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
@@ -32,8 +120,12 @@ fn case(name: &str) -> PathBuf {
 }
 
 /// Read as the program reads it; what is wrong with it fails the test.
-fn read(path: &Path) -> InstallConfig {
-    let text = fs::read_to_string(path).unwrap();
+fn read(path: &Path, edits: &[(String, String)]) -> InstallConfig {
+    let mut text = fs::read_to_string(path).unwrap();
+    for (old, new) in edits {
+        assert!(text.contains(old.as_str()), "{}: there is no {old:?}", path.display());
+        text = text.replace(old.as_str(), new);
+    }
     let outcome = config::read(&text);
     let findings = config::render(&outcome.findings, &path.display().to_string(), &text, false);
     assert!(outcome.findings.is_empty(), "{findings}");
@@ -50,10 +142,10 @@ fn cluster(config: &InstallConfig) -> Cluster {
     }
 }
 
-fn compiled(folder: &Path, config: &InstallConfig) -> Compiled {
+fn compiled(folder: &Path, config: &InstallConfig, bootstrap: bool) -> Compiled {
     let text = fs::read(folder.join("facts.json")).unwrap();
     let facts: BTreeMap<String, Value> = serde_json::from_slice(&text).unwrap();
-    let options = topology::Options::default();
+    let options = topology::Options { bootstrap, ..topology::Options::default() };
     let asked: Vec<_> =
         questions(config, &facts, &options).iter().map(ToString::to_string).collect();
     assert!(asked.is_empty(), "{}: facts.json does not answer {asked:?}", folder.display());
@@ -86,41 +178,125 @@ fn finished(config: &InstallConfig, graph: &Graph) -> State {
     state
 }
 
-fn state(folder: &Path) -> State {
+/// The state before, with everything the case says of it.
+fn state(folder: &Path, case: &Case) -> State {
     let (before, recorded) = (folder.join("before.yaml"), folder.join("state.json"));
-    if blessing() && before.exists() {
-        let config = read(&before);
-        let graph = compiled(folder, &config).graph;
-        let state = finished(&config, &graph);
+    let base = case.base(folder);
+    let mut state = if let Some(edits) = &case.before {
+        let config = read(&base.join("install-config.yaml"), edits);
+        finished(&config, &compiled(&base, &config, true).graph)
+    } else if blessing() && before.exists() {
+        let config = read(&before, &[]);
+        let state = finished(&config, &compiled(folder, &config, true).graph);
         fs::write(&recorded, pretty(&state)).unwrap();
-        return state;
-    }
-    match fs::read(&recorded) {
-        Ok(mut text) => snapshot::read(&mut text).unwrap().state,
-        Err(_) => State::new("00000000-0000-4000-8000-000000000001".into()),
-    }
-}
-
-fn planned(folder: &Path) -> (Plan, Vec<String>) {
-    let config = read(&folder.join("install-config.yaml"));
-    let Compiled { graph, warnings } = compiled(folder, &config);
-    let mut state = state(folder);
-    state.cluster.get_or_insert_with(|| cluster(&config));
-    let plan = plan(&graph, &state, &Observations::new(), &schemas(), &Options::default());
-    (plan, warnings)
-}
-
-fn text(plan: &Plan, warnings: &[String]) -> String {
-    let mut written = Vec::new();
-    let view = PlanView {
-        plan,
-        full: false,
-        warnings,
-        classify: attention::class,
-        telling: attention::telling,
+        state
+    } else if let Ok(mut text) = fs::read(&recorded) {
+        snapshot::read(&mut text).unwrap().state
+    } else {
+        State::new("00000000-0000-4000-8000-000000000001".into())
     };
-    view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
-    String::from_utf8(written).unwrap()
+    for (address, status) in &case.status {
+        record(&mut state, address).status = *status;
+        if *status == Status::Creating {
+            record(&mut state, address).outputs = Value::Null;
+        }
+    }
+    for (address, inputs) in &case.recorded {
+        patch(&mut record(&mut state, address).inputs, inputs);
+    }
+    for address in &case.superseded {
+        let old = state.resources[address].clone();
+        record(&mut state, address.as_str()).generation = 2;
+        state.generation = 2;
+        state.deposed.insert(address.clone(), vec![old]);
+    }
+    for pattern in &case.protect {
+        let fitting = state.resources.keys().filter(|address| fits(pattern, address));
+        state.protected.extend(fitting.cloned());
+    }
+    state
+}
+
+fn record<'a>(state: &'a mut State, address: &str) -> &'a mut Record {
+    state.resources.get_mut(address).unwrap_or_else(|| panic!("{address} is not recorded"))
+}
+
+fn patch(inputs: &mut Value, values: &BTreeMap<String, Value>) {
+    for (pointer, value) in values {
+        let place = inputs.pointer_mut(pointer);
+        *place.unwrap_or_else(|| panic!("there is no {pointer}")) = value.clone();
+    }
+}
+
+/// What a look at the cloud finds.
+fn observed(state: &State, case: &Case) -> Observations {
+    let seen = case.cloud.keys().chain(case.cloud_lacks.keys()).map(|address| {
+        let Record { inputs, outputs, .. } = &state.resources[address.as_str()];
+        let (mut inputs, outputs) = (inputs.clone(), outputs.clone());
+        match case.cloud.get(address) {
+            Some(None) => return (Address::from(address.as_str()), Observed::Missing),
+            Some(Some(values)) => patch(&mut inputs, values),
+            None => (),
+        }
+        for pointer in case.cloud_lacks.get(address).into_iter().flatten() {
+            let (list, index) = pointer.rsplit_once('/').unwrap();
+            let list = inputs.pointer_mut(list).and_then(Value::as_array_mut).unwrap();
+            list.remove(index.parse().unwrap());
+        }
+        (Address::from(address.as_str()), Observed::Present { inputs, outputs })
+    });
+    seen.collect()
+}
+
+/// What comes of a case.
+struct Played {
+    case: Case,
+    config: InstallConfig,
+    graph: Graph,
+    plan: Plan,
+    warnings: Vec<String>,
+}
+
+fn planned(folder: &Path) -> Played {
+    let case = Case::read(folder);
+    let base = case.base(folder);
+    let config = read(&base.join("install-config.yaml"), &case.after);
+    let Compiled { graph, mut warnings } = compiled(&base, &config, !case.no_bootstrap);
+    let mut state = state(folder, &case);
+    state.cluster.get_or_insert_with(|| cluster(&config));
+    let wanted = graph.nodes().iter().map(|node| node.address.clone());
+    let options = case.options(&wanted.chain(state.resources.keys().cloned()).collect());
+    let observed = observed(&state, &case);
+    let plan = if case.destroy {
+        warnings.clear();
+        plan_destroy(&state, &observed, &schemas(), &options)
+    } else {
+        plan(&graph, &state, &observed, &schemas(), &options)
+    };
+    warnings.extend(attention::cautions(&plan));
+    Played { case, config, graph, plan, warnings }
+}
+
+/// As the program shows it, with what it refuses.
+fn text(played: &Played) -> String {
+    let Played { case, plan, warnings, .. } = played;
+    let mut written = Vec::new();
+    let (classify, telling) = (attention::class, attention::telling);
+    let view = PlanView { plan, full: case.full, warnings, classify, telling };
+    let mut out = anstream::StripStream::new(&mut written);
+    if case.refresh_only {
+        view.write_drift_only(&mut out).unwrap();
+    } else {
+        view.write(&mut out).unwrap();
+        for violation in violations(plan, &case.guards()) {
+            Diagnostic::of_violation(&violation).write(&mut out).unwrap();
+        }
+    }
+    let shows = match &*case.shows {
+        "" => String::new(),
+        shows => format!("# {shows}\n\n"),
+    };
+    shows + &String::from_utf8(written).unwrap()
 }
 
 fn pretty(value: &impl serde::Serialize) -> String {
@@ -147,18 +323,44 @@ fn compare(path: &Path, found: &str) {
 #[test]
 fn golden_plans_are_as_recorded() {
     let cases = cases();
-    assert!(cases.len() >= 6, "{cases:?}");
+    assert!(cases.len() >= 25, "{cases:?}");
     for folder in cases {
-        let (plan, warnings) = planned(&folder);
-        compare(&folder.join("plan.txt"), &text(&plan, &warnings));
-        compare(&folder.join("plan.json"), &pretty(&plan));
+        let played = planned(&folder);
+        compare(&folder.join("plan.txt"), &text(&played));
+        compare(&folder.join("plan.json"), &pretty(&played.plan));
     }
+}
+
+/// Plan after apply: whatever a case wants, once it is made there is nothing left to do.
+#[test]
+fn golden_plans_leave_nothing_to_plan() {
+    for folder in cases() {
+        let Played { config, graph, .. } = planned(&folder);
+        let state = finished(&config, &graph);
+        let again = plan(&graph, &state, &Observations::new(), &schemas(), &Options::default());
+        assert!(again.is_empty() && again.relinks.is_empty(), "{}", folder.display());
+    }
+}
+
+#[test]
+fn golden_plans_show_every_action_and_every_reason() {
+    let played: Vec<_> = cases().iter().map(|folder| planned(folder)).collect();
+    let changes = || played.iter().flat_map(|played| &played.plan.changes);
+    let actions: BTreeSet<Action> = changes().map(|change| change.action).collect();
+    assert_eq!(actions.len(), 7, "{actions:?}");
+    let name = |reason: &Reason| json!(reason)["why"].as_str().unwrap().to_owned();
+    let reasons: BTreeSet<_> = changes().map(|change| name(&change.reason)).collect();
+    assert_eq!(reasons.len(), 13, "{reasons:?}");
+    let because = |left: &crate::plan::Left| json!(left.because).to_string();
+    let left: BTreeSet<_> = changes().flat_map(|change| &change.left).map(because).collect();
+    assert_eq!(left.len(), 3, "{left:?}");
 }
 
 #[test]
 fn golden_plans_hold_no_secret() {
     for folder in cases() {
-        let config = fs::read_to_string(folder.join("install-config.yaml")).unwrap();
+        let base = Case::read(&folder).base(&folder);
+        let config = fs::read_to_string(base.join("install-config.yaml")).unwrap();
         let secrets = ["c2VjcmV0OmNhbmFyeQ==", "AAAAC3NzaC1lZDI1NTE5"];
         for secret in secrets {
             assert!(config.contains(secret), "{}: no {secret} to look for", folder.display());
@@ -187,7 +389,7 @@ fn golden_machines_say_of_tokens_what_the_config_says_of_authentication() {
         ("authentication-optional", Some("optional")),
         ("authentication-omitted", None),
     ] {
-        let machines = tokens(&planned(&case(name)).0);
+        let machines = tokens(&planned(&case(name)).plan);
         assert_eq!(machines.len(), 4, "{name}: three masters and the bootstrap, {machines:?}");
         for (address, said) in machines {
             assert_eq!(said.as_deref(), expected, "{name}: {address}");
@@ -197,7 +399,7 @@ fn golden_machines_say_of_tokens_what_the_config_says_of_authentication() {
 
 #[test]
 fn golden_optional_to_required_is_changed_in_place_and_nothing_else_is() {
-    let (plan, _) = planned(&case("optional-to-required"));
+    let plan = planned(&case("optional-to-required")).plan;
     let acted: Vec<_> = plan.changes.iter().filter(|c| c.action != Action::Keep).collect();
     assert_eq!(acted.len(), 4);
     for change in acted {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::plan::{Drift, counts_by_kind, drift, reason};
+use super::plan::{Drift, counts_by_kind, drift, drift_counts, reason};
 use super::value::{is_sensitive, is_unknown};
 use super::{Diagnostic, PlanView};
 use crate::event::{EVENTS_VERSION, Event};
@@ -20,6 +20,8 @@ pub const TYPES: &[&str] = &[
     "version",
     "diagnostic",
     "drift",
+    "drift_summary",
+    "selection",
     "planned_change",
     "change_summary",
     "started",
@@ -40,6 +42,8 @@ pub const TYPES: &[&str] = &[
     "run",
     "moved",
     "forgotten",
+    "protected",
+    "unprotected",
     "pushed",
     "migrated",
     "unlocked",
@@ -105,8 +109,9 @@ impl<W: Write> JsonLines<W> {
         for warning in view.warnings {
             self.diagnostic(&Diagnostic::warning(warning))?;
         }
-        for one in drift(view.plan, view.classify) {
-            self.line("drift", &drift_for_programs(&one))?;
+        self.drift(view)?;
+        if let Some(selection) = &view.plan.selection {
+            self.line("selection", selection)?;
         }
         for change in view.plan.changes.iter().filter(|change| is_told(change)) {
             self.line("planned_change", &change_for_programs(change))?;
@@ -123,6 +128,22 @@ impl<W: Write> JsonLines<W> {
             summary["cluster"] = serde_json::to_value(cluster)?;
         }
         self.line("change_summary", &summary)
+    }
+
+    /// Says only what somebody else changed, and how much it is.
+    ///
+    /// # Errors
+    /// When the writer refuses.
+    pub fn drift_only(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        self.drift(view)?;
+        self.line("drift_summary", &drift_counts(view.plan, view.classify))
+    }
+
+    fn drift(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        for one in drift(view.plan, view.classify) {
+            self.line("drift", &drift_for_programs(&one))?;
+        }
+        Ok(())
     }
 
     /// Writes one line: type and time first, then the fields.
@@ -179,6 +200,9 @@ pub(super) fn change_for_programs(change: &Change) -> Value {
     }
     if !change.fields.is_empty() {
         fields["fields"] = change.fields.iter().map(field_for_programs).collect();
+    }
+    if change.protected {
+        fields["protected"] = true.into();
     }
     if !change.left.is_empty() {
         let left = change.left.iter().map(|left| {
@@ -346,6 +370,7 @@ mod tests {
             ],
             drift: vec![],
             left: vec![],
+            protected: false,
         };
         let step = Op::Delete { address: change.address.clone(), generation: 1, unseen: false };
         let plan = Plan {
@@ -354,6 +379,7 @@ mod tests {
             serial: 0,
             cluster: None,
             generation: 1,
+            selection: None,
             changes: vec![change],
             steps: vec![Step { op: step, after: vec![] }],
             relinks: vec![],

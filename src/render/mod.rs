@@ -23,7 +23,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::diagnostics::{Diagnostic, Severity};
-pub use self::plan::PlanView;
+pub use self::plan::{PlanView, drifted};
 
 /// The colours, each with one meaning.
 mod palette {

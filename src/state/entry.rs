@@ -121,6 +121,16 @@ pub enum Entry {
         /// The one it has from now on.
         to: Address,
     },
+    /// Somebody said that it is not to be deleted or replaced.
+    Protected {
+        /// Which resource.
+        address: Address,
+    },
+    /// Somebody said that it may be deleted and replaced again.
+    Unprotected {
+        /// Which resource.
+        address: Address,
+    },
 }
 
 /// An entry that cannot follow what was recorded before it.
@@ -160,7 +170,9 @@ impl Entry {
             | Entry::Deleted { address, .. }
             | Entry::Vanished { address }
             | Entry::Forgotten { address, .. }
-            | Entry::Moved { address, .. } => Some(address),
+            | Entry::Moved { address, .. }
+            | Entry::Protected { address }
+            | Entry::Unprotected { address } => Some(address),
         }
     }
 
@@ -182,6 +194,8 @@ impl Entry {
             Entry::Vanished { .. } => "vanished",
             Entry::Forgotten { .. } => "forgotten",
             Entry::Moved { .. } => "moved",
+            Entry::Protected { .. } => "protected",
+            Entry::Unprotected { .. } => "unprotected",
         }
     }
 }

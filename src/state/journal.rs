@@ -1,7 +1,7 @@
 //! The text of a journal: a line per record, each provably in its place. Never touches a file.
 //!
 //! ```text
-//! 93a3c1f0e2b47d58 journal {"format":{"major":2,"minor":0},"lineage":"0d1f..","base":12}
+//! 93a3c1f0e2b47d58 journal {"format":{"major":3,"minor":0},"lineage":"0d1f..","base":12}
 //! 5be0a8c14f7d2936 13 {"entry":"create_started","address":"vpc.main",..}
 //! ```
 //!

@@ -25,7 +25,7 @@ pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ use crate::graph::{Address, Ref};
 ///
 /// A minor may add fields to the state and to a [`Record`]; a field it adds to an [`Entry`] is one
 /// of the record that the entry is about. Everything else it takes a major for.
-pub const FORMAT: Format = Format { major: 2, minor: 0 };
+pub const FORMAT: Format = Format { major: 3, minor: 0 };
 
 /// The version of the state format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,6 +81,10 @@ pub struct State {
     /// What has been superseded by a replacement and not been deleted yet, oldest first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deposed: BTreeMap<Address, Vec<Record>>,
+    /// What no run may delete or replace until somebody says otherwise. It stays said when something
+    /// is lost and made anew.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub protected: BTreeSet<Address>,
     /// Fields of a newer minor version, kept.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -187,6 +191,7 @@ impl State {
             runs: Vec::new(),
             resources: BTreeMap::new(),
             deposed: BTreeMap::new(),
+            protected: BTreeSet::new(),
             unknown: BTreeMap::new(),
         }
     }
@@ -299,6 +304,12 @@ impl State {
                 self.forget(address, *generation);
             }
             Entry::Moved { address, to } => self.move_to(address, to)?,
+            Entry::Protected { address } => {
+                self.protected.insert(address.clone());
+            }
+            Entry::Unprotected { address } => {
+                self.protected.remove(address);
+            }
         }
         Ok(())
     }
@@ -372,6 +383,9 @@ impl State {
         }
         let record = self.take_answered(address)?;
         self.resources.insert(to.clone(), record);
+        if self.protected.remove(address) {
+            self.protected.insert(to.clone());
+        }
         if let Some(lives) = self.deposed.remove(address) {
             self.deposed.insert(to.clone(), lives);
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"checksum":"sha256:..",
-//! "format":{"major":2,"minor":0},
+//! "format":{"major":3,"minor":0},
 //! "lineage":"0d1f..",
 //! "serial":41,
 //! ..
@@ -62,6 +62,9 @@ fn body(state: &State) -> Vec<u8> {
     body.lines("resources", &state.resources);
     if !state.deposed.is_empty() {
         body.lines("deposed", &state.deposed);
+    }
+    if !state.protected.is_empty() {
+        body.field("protected", &state.protected);
     }
     for (field, value) in state.unknown.iter().filter(|(field, _)| *field != SEAL) {
         body.field(field, value);
@@ -241,7 +244,7 @@ mod tests {
         let newer = Format { major: FORMAT.major + 1, minor: 3 };
         let mut sealed = write(&State { format: newer, ..sample() });
         assert_eq!(read(&mut sealed).unwrap_err(), Unusable::NewerFormat(newer));
-        let mut strange = br#"{"format":{"major":3,"minor":3},"resources":"elsewhere"}"#.to_vec();
+        let mut strange = br#"{"format":{"major":4,"minor":3},"resources":"elsewhere"}"#.to_vec();
         assert_eq!(read(&mut strange).unwrap_err(), Unusable::NewerFormat(newer));
     }
 }

@@ -104,8 +104,17 @@ pub(super) fn history() -> Vec<Entry> {
     entries.extend([deposed("c"), create("c", 2), created("c", Status::Ready)]);
     entries.extend([delete("c", 1), deleted("c", 1), delete("d", 1), deleted("d", 1)]);
     entries.extend([create("d", 2), deposed("b"), create("b", 2), delete("base", 1)]);
+    entries.extend([protected("a"), protected("c"), unprotected("c")]);
     entries.extend([run_started(2), moved("a", "g"), forgotten("d", 2)]);
     entries
+}
+
+fn protected(name: &str) -> Entry {
+    Entry::Protected { address: address(name) }
+}
+
+fn unprotected(name: &str) -> Entry {
+    Entry::Unprotected { address: address(name) }
 }
 
 /// The state after these entries.
@@ -136,6 +145,7 @@ fn conceivable(state: &State, name: &str, dice: u64) -> Vec<Entry> {
     entries.push(Entry::Relinked { address: address(name), after: vec![address("a")] });
     entries.push(learnt(name, if dice.is_multiple_of(3) { Value::Null } else { json!(dice) }));
     entries.push(Entry::Identified { cluster: cluster() });
+    entries.extend([protected(name), unprotected(name)]);
     entries.push(run_started(state.epoch() + dice % 2));
     entries.push(moved(name, ["a", "b", "c", "d"][usize::try_from(dice % 4).unwrap()]));
     entries.extend(state.resources.get(&address(name)).map(|one| forgotten(name, one.generation)));
@@ -172,13 +182,23 @@ fn assert_refused(entries: &[Entry], entry: &Entry, why: &str) {
 #[test]
 fn the_sample_history_has_every_entry_and_is_legal() {
     let entries = history();
-    let names: std::collections::BTreeSet<_> = entries.iter().map(Entry::name).collect();
-    assert_eq!(names.len(), 15);
+    let names: BTreeSet<_> = entries.iter().map(Entry::name).collect();
+    assert_eq!(names.len(), 17);
     let state = told(lineage(), &entries);
     assert_eq!(state.serial, entries.len() as u64);
     assert_eq!(state.generation, 2);
     assert_eq!(state.deposed.len(), 1);
     assert!(entries.len() >= 40, "{}", entries.len());
+}
+
+#[test]
+fn a_protection_goes_with_what_is_moved_and_stays_with_what_is_made_anew() {
+    let state = told(lineage(), &history());
+    assert_eq!(state.protected.iter().collect::<Vec<_>>(), [&address("g")]);
+    let state = told(state, &[delete("g", 1), deleted("g", 1), create("g", 3)]);
+    assert!(state.protected.contains(&address("g")));
+    let state = told(state, &[unprotected("g"), unprotected("g")]);
+    assert!(state.protected.is_empty());
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Lab {
     /// Looks everything up and plans to delete it.
     pub async fn plan_destroy(&self) -> Plan {
         let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
-        plan_destroy(&self.state, &observed, &*self.cloud)
+        plan_destroy(&self.state, &observed, &*self.cloud, &Options::default())
     }
 
     /// Deletes everything.

@@ -63,7 +63,8 @@ fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<
     let instance = graph.add("bootstrap", &instance);
     // It must not look for the object before that exists (openshift/installer PR #5028).
     graph.order(&instance, &object);
-    site.balancers.register(graph, "bootstrap", &out!(instance.private_ip));
+    let ip = out!(instance.private_ip);
+    site.balancers.register(graph, "bootstrap", &instance, &ip);
     Ok(())
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn add(
     profiles: &Profiles,
 ) -> Result<(), Error> {
     let user_data = user_data(graph, site)?;
+    let mut masters = Vec::new();
     for (index, zone) in placement.masters.iter().enumerate() {
         let name = format!("master-{index}");
         let tags = site.names.tags(&name);
@@ -44,8 +45,11 @@ pub(crate) fn add(
             volume_tags: site.names.tags(&format!("{name}-vol")),
         };
         let instance = graph.add(&name, &instance);
-        site.balancers.register(graph, &name, &out!(instance.private_ip));
+        // The address is the interface's: it stays when only the machine is replaced.
+        site.balancers.register(graph, &name, &instance, &out!(interface.private_ip));
+        masters.push(instance);
     }
+    graph.take_turns(&masters);
     Ok(())
 }
 

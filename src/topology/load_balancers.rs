@@ -3,6 +3,7 @@
 use super::naming::Names;
 use super::network::Network;
 use crate::aws::ids::{PrivateIp, SubnetId};
+use crate::aws::instance::Instance;
 use crate::aws::listener::Listener;
 use crate::aws::load_balancer::LoadBalancer;
 use crate::aws::target::Target;
@@ -53,11 +54,18 @@ pub(crate) fn add(
 }
 
 impl Balancers {
-    /// Registers a machine everywhere.
-    pub(crate) fn register(&self, graph: &mut Graph, machine: &str, ip: &Input<PrivateIp>) {
+    /// Registers a machine everywhere, once it is there.
+    pub(crate) fn register(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        machine: &Handle<Instance>,
+        ip: &Input<PrivateIp>,
+    ) {
         for Group { suffix, port, handle } in &self.groups {
             let target = Target { target_group: out!(handle.arn), ip: ip.clone(), port: *port };
-            graph.add(&format!("{machine}-{suffix}"), &target);
+            let target = graph.add(&format!("{name}-{suffix}"), &target);
+            graph.order(&target, machine);
         }
     }
 }

@@ -52,7 +52,7 @@ async fn seen(cluster: Option<&str>, common: &Common, screen: &mut Screen) -> Re
 
 /// The state of the cluster that is meant, to change. Only the wait for its lock can be stopped: what
 /// follows takes no time and is all or nothing.
-async fn taken(
+pub(super) async fn taken(
     cluster: Option<&str>,
     common: &Common,
     operation: &str,

@@ -173,6 +173,7 @@ mod tests {
             serial: 0,
             cluster: None,
             generation: 1,
+            selection: None,
             changes: vec![],
             steps,
             relinks: vec![],

@@ -5,6 +5,7 @@
 //! ever written, states as they were and what this program makes of them.
 
 mod v1;
+mod v2;
 
 use serde_json::{Map, Value};
 
@@ -22,7 +23,7 @@ struct Step {
 }
 
 /// The steps, the one from [`OLDEST`] first: each new major adds one.
-const STEPS: [Step; (FORMAT.major - OLDEST) as usize] = [v1::STEP];
+const STEPS: [Step; (FORMAT.major - OLDEST) as usize] = [v1::STEP, v2::STEP];
 
 /// The oldest major that is still read.
 const OLDEST: u32 = 1;

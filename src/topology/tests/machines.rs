@@ -108,7 +108,7 @@ fn every_machine_is_registered_in_every_group() {
     assert_eq!(
         inputs(&graph, "target.master-2-sint"),
         &json!({"target_group": reference("target_group.sint", "arn"),
-                "ip": reference("instance.master-2", "private_ip"), "port": 22623})
+                "ip": reference("network_interface.master-2", "private_ip"), "port": 22623})
     );
 }
 

@@ -211,7 +211,10 @@ fn everything_waits_for_what_the_reference_says_and_for_nothing_else() {
         after(&graph, "security_group_rules.worker"),
         ["security_group.master", "security_group.worker"]
     );
-    assert_eq!(after(&graph, "target.master-0-aint"), ["instance.master-0", "target_group.aint"]);
+    assert_eq!(
+        after(&graph, "target.master-0-aint"),
+        ["instance.master-0", "network_interface.master-0", "target_group.aint"]
+    );
     assert_eq!(after(&graph, "vpc_endpoint.s3").len(), 5, "the VPC and every table");
 }
 

@@ -208,7 +208,7 @@ impl Walker {
         assert_eq!(machines, Some(4), "three masters, and the machine they begin with");
 
         let observed = observe(&state, &*self.aws).await.expect("observed");
-        let wanted = plan_destroy(&state, &observed, &*self.aws);
+        let wanted = plan_destroy(&state, &observed, &*self.aws, &Options::default());
         let state = self.walked(&wanted, state, Secrets::default()).await;
         assert!(state.resources.is_empty(), "{:?}", state.resources.keys());
         assert_eq!(self.cloud.inventory(), before);

@@ -235,13 +235,13 @@ fn a_newer_major_is_refused_and_not_touched() {
     let is_newer = |error: &HomeError| matches!(error, HomeError::NewerFormat { found, .. } if *found == newer);
     let by_hand = |name: &str| {
         let text = String::from_utf8(bytes(&dir, name)).unwrap();
-        put(&dir, name, text.replacen("\"major\":2", "\"major\":3", 1).as_bytes());
+        put(&dir, name, text.replacen("\"major\":3", "\"major\":4", 1).as_bytes());
     };
     let journal = bytes(&dir, JOURNAL);
     by_hand(JOURNAL);
     let error = refusal(&dir);
     assert!(is_newer(&error), "{error}");
-    assert!(error.to_string().ends_with("journal: its format is 3.0, this program knows 2.0"));
+    assert!(error.to_string().ends_with("journal: its format is 4.0, this program knows 3.0"));
     put(&dir, JOURNAL, &journal);
     let mut opened = open(&dir);
     opened.home.compact(&opened.state).unwrap();

@@ -30,7 +30,11 @@ fn v1(name: &str) -> PathBuf {
 }
 
 fn original(name: &str) -> String {
-    format!("{name}.v1.backup")
+    original_of(1, name)
+}
+
+fn original_of(major: u32, name: &str) -> String {
+    format!("{name}.v{major}.backup")
 }
 
 fn maybe(dir: &Path, name: &str) -> Option<Vec<u8>> {
@@ -84,7 +88,7 @@ fn every_state_of_an_older_program_becomes_what_is_kept_beside_it() {
             assert_eq!(found.unwrap(), kept.unwrap_or_default(), "{name}/after/{file}");
         }
         for file in before {
-            let original = format!("{file}.v{major}.backup");
+            let original = original_of(major, &file);
             assert_eq!(bytes(&dir, &original), bytes(&case.join("before"), &file), "{name}");
         }
         let again = open(&dir);
@@ -147,24 +151,21 @@ fn what_an_older_program_did_not_know_is_kept() {
 /// The folder at every point at which a migration can be killed, told apart by what is renamed.
 #[test]
 fn a_crash_anywhere_in_a_migration_leaves_the_old_or_the_new() {
-    for (_, case) in yesterday() {
+    for (major, case) in yesterday() {
+        let original = |name: &str| original_of(major, name);
         let (_root, after) = left_behind(&case);
         let mut opened = open(&after);
         let state = opened.state.clone();
         opened.home.compact(&state).unwrap();
         let (_root, dir) = left_behind(&case);
+        let (snapshot, journal) = (original(SNAPSHOT), original(JOURNAL));
         let order: &[&str] = match dir.join(JOURNAL).exists() {
-            true => &[
-                "state.json.v1.backup",
-                "journal.v1.backup",
-                "state.json.backup",
-                SNAPSHOT,
-                "journal.backup",
-                JOURNAL,
-            ],
-            false => &["state.json.v1.backup", JOURNAL, "state.json.backup", SNAPSHOT],
+            true => {
+                &[&snapshot, &journal, "state.json.backup", SNAPSHOT, "journal.backup", JOURNAL]
+            }
+            false => &[&snapshot, JOURNAL, "state.json.backup", SNAPSHOT],
         };
-        for name in order.iter().filter(|name| after.join(name).exists()) {
+        for name in order.iter().copied().filter(|name| after.join(name).exists()) {
             let whole = bytes(&after, name);
             for (name, content) in [(".new-abc", &whole[..whole.len() / 2]), (name, &whole)] {
                 put(&dir, name, content);
@@ -180,7 +181,7 @@ fn a_crash_anywhere_in_a_migration_leaves_the_old_or_the_new() {
                     let kept = bytes(&resumed, &original(&file));
                     assert_eq!(kept, bytes(&case.join("before"), &file), "{what}");
                 }
-                assert!(!resumed.join("state.json.v1-2.backup").exists(), "{what}");
+                assert!(!resumed.join(format!("state.json.v{major}-2.backup")).exists(), "{what}");
             }
         }
         assert_eq!(open(&dir).older, None);

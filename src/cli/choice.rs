@@ -1,0 +1,157 @@
+//! Which part of a plan is meant, from what was typed to addresses. A name that fits nothing is an
+//! error: whoever mistypes a target does not want everything else.
+
+use std::collections::BTreeSet;
+
+use super::args::{Part, Renewal};
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use crate::config::nearest;
+use crate::graph::pattern::fits;
+use crate::graph::{Address, Graph};
+use crate::plan::Options;
+use crate::render::Diagnostic;
+use crate::render::state::rows;
+use crate::state::State;
+
+/// What is asked of a plan, among what is wanted and what is recorded.
+pub(super) fn of_wanted(
+    renewal: &Renewal,
+    part: &Part,
+    desired: &Graph,
+    state: &State,
+) -> Result<Options> {
+    let wanted = desired.nodes().iter().map(|node| &node.address);
+    let known: BTreeSet<&Address> = wanted.chain(recorded(state)).collect();
+    let replace = renewal.replace.iter().map(|name| replaced(name, desired, state));
+    Ok(Options {
+        replace: replace.collect::<Result<_>>()?,
+        targets: all("--target", &part.target, &known)?,
+        excludes: all("--exclude", &part.exclude, &known)?,
+    })
+}
+
+/// What is asked of a plan among what is recorded.
+pub(super) fn of_recorded(part: &Part, state: &State) -> Result<Options> {
+    let known: BTreeSet<&Address> = recorded(state).collect();
+    Ok(Options {
+        replace: BTreeSet::new(),
+        targets: all("--target", &part.target, &known)?,
+        excludes: all("--exclude", &part.exclude, &known)?,
+    })
+}
+
+/// The recorded resources that patterns name.
+pub(super) fn recorded_by(patterns: &[String], state: &State) -> Result<BTreeSet<Address>> {
+    all("ADDRESS", patterns, &recorded(state).collect())
+}
+
+fn recorded(state: &State) -> impl Iterator<Item = &Address> {
+    rows(state).map(|(address, ..)| address)
+}
+
+fn all(flag: &str, patterns: &[String], known: &BTreeSet<&Address>) -> Result<BTreeSet<Address>> {
+    let mut found = BTreeSet::new();
+    for pattern in patterns {
+        let fitting = known.iter().filter(|address| fits(pattern, address));
+        let fitting: Vec<Address> = fitting.map(|address| (*address).clone()).collect();
+        if fitting.is_empty() {
+            return Err(nobody(flag, pattern, known));
+        }
+        found.extend(fitting);
+    }
+    Ok(found)
+}
+
+/// Only what is wanted and there can be made anew, and one by one.
+fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
+    let address = Address::from(name);
+    if desired.get(&address).is_some() && state.resources.contains_key(&address) {
+        return Ok(address);
+    }
+    let both = desired.nodes().iter().map(|node| &node.address);
+    let known = both.filter(|address| state.resources.contains_key(*address)).collect();
+    Err(nobody("--replace", name, &known))
+}
+
+fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>) -> Failure {
+    let addresses: Vec<&str> = known.iter().map(|address| address.as_str()).collect();
+    let hint = match nearest(name, &addresses) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => {
+            "`groundplan plan --full` and `groundplan state list` show the addresses".to_owned()
+        }
+    };
+    let diagnostic =
+        Diagnostic::error(format!("{flag} `{name}` names no resource of this cluster"))
+            .with_hint(hint);
+    Failure::new(Exit::Usage, diagnostic)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::state::Entry;
+
+    fn state() -> State {
+        let mut state = State::new("l".into());
+        for name in ["instance.master-0", "instance.master-1", "vpc.main"] {
+            let (address, inputs) = (Address::from(name), json!({}));
+            let entry = Entry::CreateStarted { address, generation: 1, inputs, after: vec![] };
+            state.record(&entry).unwrap();
+        }
+        state
+    }
+
+    fn wanted() -> Graph {
+        let mut graph = Graph::default();
+        for name in ["vpc.main", "instance.master-0", "subnet.new"] {
+            graph.push(name.into(), json!({}));
+        }
+        graph
+    }
+
+    fn part(target: &[&str], exclude: &[&str]) -> Part {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Part { target: owned(target), exclude: owned(exclude) }
+    }
+
+    fn renewal(name: &str) -> Renewal {
+        Renewal { replace: vec![name.to_owned()] }
+    }
+
+    fn names(addresses: &BTreeSet<Address>) -> Vec<&str> {
+        addresses.iter().map(Address::as_str).collect()
+    }
+
+    #[test]
+    fn a_part_is_named_by_address_kind_or_star() {
+        let several = part(&["instance", "subnet.*"], &["*.master-1"]);
+        let options = of_wanted(&Renewal::default(), &several, &wanted(), &state()).unwrap();
+        let targets = names(&options.targets);
+        assert_eq!(targets, ["instance.master-0", "instance.master-1", "subnet.new"]);
+        assert_eq!(names(&options.excludes), ["instance.master-1"]);
+        let options = of_recorded(&part(&["vpc"], &[]), &state()).unwrap();
+        assert_eq!(names(&options.targets), ["vpc.main"]);
+    }
+
+    #[test]
+    fn a_name_that_fits_nothing_is_wrong_usage_and_the_nearest_is_offered() {
+        let mistyped = part(&["instance.mastr-0"], &[]);
+        let failure = of_recorded(&mistyped, &state()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        let hint = failure.diagnostics[0].hint.clone().unwrap();
+        assert_eq!(hint, "did you mean `instance.master-0`?");
+    }
+
+    #[test]
+    fn only_what_is_wanted_and_there_is_made_anew() {
+        let options = |name| of_wanted(&renewal(name), &Part::default(), &wanted(), &state());
+        assert_eq!(names(&options("instance.master-0").unwrap().replace), ["instance.master-0"]);
+        for wrong in ["subnet.new", "instance.master-1", "instance.*", "nothing"] {
+            assert_eq!(options(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");
+        }
+    }
+}

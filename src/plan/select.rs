@@ -1,0 +1,136 @@
+//! Takes a part of a plan: what was asked for, and what that cannot go without.
+//!
+//! A part is closed: whatever a step needs is in it, and of one resource either everything is done
+//! or nothing. So what is left out is left exactly as it is, and the next plan has it again.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::Options;
+use super::order::Order;
+use crate::graph::{Address, Graph};
+
+/// Which part of all that differs a plan is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// What was asked for; everything, if nothing was.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub targets: BTreeSet<Address>,
+    /// What was asked to be left alone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excludes: BTreeSet<Address>,
+    /// What changes although nobody named it: the targets cannot go without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needed: Vec<Address>,
+    /// What differs and is not in the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Address>,
+}
+
+impl Selection {
+    /// Whether something may be done about a resource that does not differ.
+    pub(super) fn covers(&self, address: &Address) -> bool {
+        let wanted = self.targets.is_empty() || self.targets.contains(address);
+        wanted && !self.excludes.contains(address)
+    }
+}
+
+/// Leaves in `order` what is asked for.
+pub(super) fn select(options: &Options, desired: &Graph, order: &mut Order<'_>) -> Selection {
+    let parts = Parts::of(order);
+    let mut chosen = vec![options.targets.is_empty(); parts.addresses.len()];
+    parts.spread(&mut chosen, parts.wanted(&options.targets, desired), &parts.needs);
+    let mut excluded = vec![false; parts.addresses.len()];
+    parts.spread(&mut excluded, parts.numbers(&options.excludes), &parts.needed_by);
+    for (chosen, excluded) in chosen.iter_mut().zip(excluded) {
+        *chosen &= !excluded;
+    }
+    let steps: Vec<bool> = parts.part_of.iter().map(|&part| chosen[part]).collect();
+    order.retain(&steps);
+    let named = |which: bool| {
+        let numbers = (0..chosen.len()).filter(|&part| chosen[part] == which);
+        let mut addresses: Vec<_> = numbers.map(|part| parts.addresses[part].clone()).collect();
+        addresses.sort();
+        addresses
+    };
+    let asked = |address: &Address| options.targets.contains(address);
+    Selection {
+        targets: options.targets.clone(),
+        excludes: options.excludes.clone(),
+        needed: match options.targets.is_empty() {
+            true => Vec::new(),
+            false => named(true).into_iter().filter(|address| !asked(address)).collect(),
+        },
+        left_out: named(false),
+    }
+}
+
+/// The resources about which something is done, and who cannot go without whom.
+struct Parts {
+    addresses: Vec<Address>,
+    number: HashMap<Address, usize>,
+    /// Of each step, the number of the resource it is about.
+    part_of: Vec<usize>,
+    needs: Vec<BTreeSet<usize>>,
+    needed_by: Vec<BTreeSet<usize>>,
+}
+
+impl Parts {
+    fn of(order: &Order<'_>) -> Self {
+        let mut parts = Self {
+            addresses: Vec::new(),
+            number: HashMap::new(),
+            part_of: Vec::new(),
+            needs: Vec::new(),
+            needed_by: Vec::new(),
+        };
+        for op in order.ops() {
+            let part = parts.add(op.address());
+            parts.part_of.push(part);
+        }
+        for (step, needed) in order.needs() {
+            let (part, needed) = (parts.part_of[step], parts.part_of[needed]);
+            parts.needs[part].insert(needed);
+            parts.needed_by[needed].insert(part);
+        }
+        parts
+    }
+
+    fn add(&mut self, address: &Address) -> usize {
+        if let Some(&part) = self.number.get(address) {
+            return part;
+        }
+        let part = self.addresses.len();
+        self.addresses.push(address.clone());
+        self.number.insert(address.clone(), part);
+        self.needs.push(BTreeSet::new());
+        self.needed_by.push(BTreeSet::new());
+        part
+    }
+
+    fn numbers<'a>(&self, addresses: impl IntoIterator<Item = &'a Address>) -> Vec<usize> {
+        addresses.into_iter().filter_map(|address| self.number.get(address).copied()).collect()
+    }
+
+    /// The targets with all that the graph says they need, whether the targets change or not.
+    fn wanted(&self, targets: &BTreeSet<Address>, desired: &Graph) -> Vec<usize> {
+        let mut wanted: BTreeSet<&Address> = targets.iter().collect();
+        for node in desired.nodes().iter().rev() {
+            if wanted.contains(&node.address) {
+                wanted.extend(&node.after);
+            }
+        }
+        self.numbers(wanted)
+    }
+
+    /// Marks these and everything that is reached from them.
+    fn spread(&self, marked: &mut [bool], from: Vec<usize>, along: &[BTreeSet<usize>]) {
+        let mut reached = from;
+        while let Some(part) = reached.pop() {
+            if !std::mem::replace(&mut marked[part], true) {
+                reached.extend(&along[part]);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What somebody else changed, and what differs and stays: apart from what the plan does.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::PlanView;
+use super::words::{class, left_because, one_line};
+use crate::plan::{Change, Classify, DriftClass, FieldChange, Plan, Reason};
+use crate::render::painted;
+use crate::render::palette::STRONG;
+
+impl PlanView<'_> {
+    /// Writes only what somebody else changed, for people.
+    ///
+    /// # Errors
+    /// When the writer refuses.
+    pub fn write_drift_only(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_header(out)?;
+        self.write_drift(out)?;
+        let counts = drift_counts(self.plan, self.classify);
+        let verdict = match counts.total() {
+            0 => "No drift. Everything recorded is as it was left.".to_owned(),
+            _ => format!(
+                "Drift: {} security, {} functional, {} cosmetic. Nothing was changed.",
+                counts.security, counts.functional, counts.cosmetic
+            ),
+        };
+        writeln!(out, "{}", painted(STRONG, verdict))
+    }
+
+    pub(super) fn write_drift(&self, out: &mut dyn Write) -> io::Result<()> {
+        let drift = drift(self.plan, self.classify);
+        if drift.is_empty() {
+            return Ok(());
+        }
+        let width = drift.iter().map(|one| one.change.address.as_str().len()).max().unwrap_or(0);
+        writeln!(out, "{}\n", painted(STRONG, "Someone changed:"))?;
+        for one in drift {
+            let (style, class) = class(one.class);
+            let what = match one.field {
+                Some(field) => one_line(field),
+                None => "deleted".to_owned(),
+            };
+            let address = one.change.address.as_str();
+            let class = painted(style, format!("{class:<10}"));
+            writeln!(out, "  {class}  {address:<width$}  {what}")?;
+        }
+        writeln!(out)
+    }
+
+    pub(super) fn write_left(&self, out: &mut dyn Write) -> io::Result<()> {
+        let with_left = || self.plan.changes.iter().filter(|change| !change.left.is_empty());
+        let Some(width) = with_left().map(|change| change.address.as_str().len()).max() else {
+            return Ok(());
+        };
+        writeln!(out, "{}\n", painted(STRONG, "Left as they are:"))?;
+        for change in with_left() {
+            for left in &change.left {
+                let address = change.address.as_str();
+                let (what, why) = (one_line(&left.field), left_because(left.because));
+                writeln!(out, "  {address:<width$}  {what}\n  {:<width$}    {why}", "")?;
+            }
+        }
+        writeln!(out)
+    }
+}
+
+/// One thing that somebody else changed.
+pub(in crate::render) struct Drift<'a> {
+    pub(in crate::render) change: &'a Change,
+    pub(in crate::render) class: DriftClass,
+    /// What changed; `None` where the whole resource is gone.
+    pub(in crate::render) field: Option<&'a FieldChange>,
+}
+
+/// Everything that somebody else changed, the gravest first.
+pub(in crate::render) fn drift(plan: &Plan, classify: Classify) -> Vec<Drift<'_>> {
+    let mut drift = Vec::new();
+    for change in &plan.changes {
+        if change.reason == Reason::Missing {
+            drift.push(Drift { change, class: DriftClass::Functional, field: None });
+        }
+        for field in &change.drift {
+            let class = classify(change.address.kind(), &field.path);
+            drift.push(Drift { change, class, field: Some(field) });
+        }
+    }
+    drift.sort_by_key(|one| one.class); // stable: dependency order within a class
+    drift
+}
+
+/// How much somebody else changed, by what it matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(in crate::render) struct DriftCounts {
+    security: usize,
+    functional: usize,
+    cosmetic: usize,
+}
+
+impl DriftCounts {
+    fn total(self) -> usize {
+        self.security + self.functional + self.cosmetic
+    }
+}
+
+pub(in crate::render) fn drift_counts(plan: &Plan, classify: Classify) -> DriftCounts {
+    let mut counts = DriftCounts::default();
+    for one in drift(plan, classify) {
+        match one.class {
+            DriftClass::Security => counts.security += 1,
+            DriftClass::Functional => counts.functional += 1,
+            DriftClass::Cosmetic => counts.cosmetic += 1,
+        }
+    }
+    counts
+}
+
+/// Whether somebody else changed anything.
+pub fn drifted(view: &PlanView<'_>) -> bool {
+    drift_counts(view.plan, view.classify).total() > 0
+}

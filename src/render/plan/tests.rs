@@ -1,0 +1,286 @@
+//! What people see of a plan.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::plan::{DriftClass, Left, LeftBecause, Op, Reason, Step};
+use crate::state::Cluster;
+
+fn classify(_: &str, path: &str) -> DriftClass {
+    match path {
+        "metadata_options.http_tokens" => DriftClass::Security,
+        "tags.Name" => DriftClass::Cosmetic,
+        _ => DriftClass::Functional,
+    }
+}
+
+fn plan(changes: Vec<Change>) -> Plan {
+    let step = |change: &Change| Step {
+        op: Op::Delete { address: change.address.clone(), generation: 1, unseen: false },
+        after: vec![],
+    };
+    let acted = changes.iter().filter(|change| change.action != Action::Keep);
+    Plan {
+        operation: Operation::Apply,
+        lineage: "l".into(),
+        serial: 1,
+        cluster: Some(Cluster {
+            name: "demo".into(),
+            infra_id: "demo-x7k2p".into(),
+            cluster_id: "0".into(),
+            region: "us-west-2".into(),
+        }),
+        generation: 2,
+        selection: None,
+        steps: acted.map(step).collect(),
+        relinks: vec![],
+        changes,
+    }
+}
+
+fn change(address: &str, action: Action, reason: Reason) -> Change {
+    Change {
+        address: address.into(),
+        action,
+        reason,
+        id: None,
+        fields: vec![],
+        drift: vec![],
+        left: vec![],
+        protected: false,
+    }
+}
+
+fn field(path: &str, before: impl Into<Value>, after: impl Into<Value>) -> FieldChange {
+    let known = |value: Value| Some(value).filter(|value| !value.is_null());
+    FieldChange {
+        path: path.into(),
+        before: known(before.into()),
+        after: known(after.into()),
+        replaces: false,
+    }
+}
+
+fn written(plan: &Plan, full: bool) -> String {
+    let mut written = Vec::new();
+    let telling = |_: &str, path: &str| path == "metadata_options.http_tokens";
+    let view = PlanView { plan, full, warnings: &[], classify, telling };
+    view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
+    String::from_utf8(written).unwrap()
+}
+
+#[test]
+fn a_plan_has_a_line_per_change_with_its_symbol_and_reason() {
+    let mut update = change("instance.master-0", Action::Update, Reason::Changed);
+    update.fields = vec![field("metadata_options.http_tokens", "optional", "required")];
+    let paths = vec!["cidr".to_owned()];
+    let mut replace = change("subnet.a", Action::DeleteThenCreate, Reason::CannotUpdate { paths });
+    replace.fields =
+        vec![FieldChange { replaces: true, ..field("cidr", "10.0.0.0/20", "10.0.16.0/20") }];
+    let mut delete = change("record.old", Action::Delete, Reason::NotInConfiguration);
+    delete.id = Some("Z1/old".into());
+    let plan = plan(vec![
+        change("vpc.main", Action::Keep, Reason::UpToDate),
+        replace,
+        update,
+        change("subnet.b", Action::Create, Reason::New),
+        change("target_group.t", Action::CreateThenDelete, Reason::Requested),
+        delete,
+    ]);
+    assert_eq!(
+        written(&plan, false),
+        r#"Plan for cluster demo (demo-x7k2p) in us-west-2
+
+  + create
+  ~ update in place
+-/+ replace: destroy, then create
++/- replace: create, then destroy
+  - destroy
+
+-/+ subnet.a           replaced, because `cidr` cannot change in place
+      cidr: "10.0.0.0/20" -> "10.0.16.0/20" (forces replacement)
+  ~ instance.master-0  the configuration changed
+      metadata_options.http_tokens: "optional" -> "required"
+  + subnet.b           new
++/- target_group.t     replaced, because it was asked for
+  - record.old         not in the configuration any more  [id=Z1/old]
+
+    kind          add  change  destroy
+    instance                1
+    record                           1
+    subnet          2                1
+    target_group    1                1
+
+Plan: 3 to add, 1 to change, 3 to destroy.
+"#
+    );
+}
+
+#[test]
+fn no_changes_is_one_line() {
+    let plan = plan(vec![change("vpc.main", Action::Keep, Reason::UpToDate)]);
+    assert_eq!(
+        written(&plan, false),
+        "Plan for cluster demo (demo-x7k2p) in us-west-2\n\n\
+         No changes. Your infrastructure matches the configuration.\n"
+    );
+}
+
+#[test]
+fn the_legend_has_only_the_symbols_in_use() {
+    let plan = plan(vec![change("vpc.main", Action::Create, Reason::New)]);
+    let text = written(&plan, false);
+    assert!(text.contains("\n  + create\n\n"), "{text}");
+    assert!(!text.contains('~') && !text.contains("destroy,"), "{text}");
+}
+
+#[test]
+fn full_shows_what_a_creation_is_made_with() {
+    let mut create = change("instance.master-0", Action::Create, Reason::New);
+    create.fields = vec![
+        field("image", Value::Null, "ami-1"),
+        field("policy", Value::Null, "{\"a\":1}"),
+        field("profile", Value::Null, json!({"$ref": "p.m", "output": "name"})),
+        field("user_data.content", Value::Null, json!({"$secret": "sha256:aa"})),
+    ];
+    let plan = plan(vec![create]);
+    let text = written(&plan, true);
+    assert!(
+        text.contains(
+            r#"  + instance.master-0  new
+      image: "ami-1"
+      policy:
+        {
+          "a": 1
+        }
+      profile: (known after apply)
+      user_data.content: (sensitive)
+"#
+        ),
+        "{text}"
+    );
+    assert!(!text.contains("sha256"));
+    assert!(!written(&plan, false).contains("ami-1"));
+}
+
+#[test]
+fn what_people_look_for_is_always_shown() {
+    let mut create = change("instance.master-0", Action::Create, Reason::New);
+    create.fields = vec![
+        field("image", Value::Null, "ami-1"),
+        field("metadata_options.http_tokens", Value::Null, "required"),
+    ];
+    let text = written(&plan(vec![create]), false);
+    assert!(
+        text.contains(
+            "  + instance.master-0  new\n      metadata_options.http_tokens: \"required\"\n\n"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_secret_that_changes_says_so_and_nothing_more() {
+    let mut update = change("s3_object.ignition", Action::Update, Reason::Changed);
+    update.fields =
+        vec![field("body", json!({"$secret": "sha256:aa"}), json!({"$secret": "sha256:bb"}))];
+    let text = written(&plan(vec![update]), false);
+    assert!(text.contains("      body: (sensitive), changes\n"), "{text}");
+    assert!(!text.contains("sha256"), "{text}");
+}
+
+#[test]
+fn long_text_is_diffed_by_line() {
+    let mut update = change("iam_role_policy.master", Action::Update, Reason::Changed);
+    update.fields = vec![field("document", r#"{"allow":["a","b"]}"#, r#"{"allow":["a","c"]}"#)];
+    let text = written(&plan(vec![update]), false);
+    assert!(
+        text.contains(
+            r#"      document:
+            "allow": [
+              "a",
+        -     "b"
+        +     "c"
+            ]
+          }
+"#
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_others_changed_stands_apart_and_the_gravest_comes_first() {
+    let mut tagged = change("vpc.main", Action::Update, Reason::Drifted);
+    tagged.drift = vec![field("tags.Name", "a", "b")];
+    tagged.fields = vec![field("tags.Name", "b", "a")];
+    let mut opened = change("instance.master-0", Action::Update, Reason::Drifted);
+    opened.drift = vec![field("metadata_options.http_tokens", "required", "optional")];
+    opened.fields = vec![field("metadata_options.http_tokens", "optional", "required")];
+    let gone = change("subnet.a", Action::Create, Reason::Missing);
+    let text = written(&plan(vec![tagged, opened, gone]), false);
+    assert!(
+        text.contains(
+            r#"Someone changed:
+
+  security    instance.master-0  metadata_options.http_tokens: "required" -> "optional"
+  functional  subnet.a           deleted
+  cosmetic    vpc.main           tags.Name: "a" -> "b"
+
+"#
+        ),
+        "{text}"
+    );
+    assert!(text.contains("  ~ vpc.main           somebody else changed it\n"), "{text}");
+}
+
+#[test]
+fn what_is_left_as_it_is_says_why() {
+    let mut keep = change("instance.master-0", Action::Keep, Reason::UpToDate);
+    keep.left = vec![
+        Left { field: field("image", "ami-1", "ami-2"), because: LeftBecause::SetAtCreation },
+        Left {
+            field: field("metadata_options.http_tokens", "required", Value::Null),
+            because: LeftBecause::NoOpinion,
+        },
+    ];
+    let text = written(&plan(vec![keep]), false);
+    assert!(
+        text.contains(
+            r#"Left as they are:
+
+  instance.master-0  image: "ami-1" -> "ami-2"
+                       read at creation only; what runs is not replaced for it
+  instance.master-0  metadata_options.http_tokens: "required" -> (none)
+                       the configuration has no opinion on it any more
+
+No changes."#
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_summary_per_kind_adds_up_to_the_summary_line() {
+    let actions = [
+        Action::Keep,
+        Action::Create,
+        Action::Finish,
+        Action::Update,
+        Action::DeleteThenCreate,
+        Action::CreateThenDelete,
+        Action::Delete,
+    ];
+    let changes = actions
+        .iter()
+        .enumerate()
+        .map(|(i, action)| change(&format!("kind-{}.{i}", i % 2), *action, Reason::Changed));
+    let plan = plan(changes.collect());
+    let sum =
+        |figure: fn(&Counts) -> usize| counts_by_kind(&plan).values().map(figure).sum::<usize>();
+    let counts = plan.counts();
+    assert_eq!(
+        (sum(|c| c.add), sum(|c| c.change), sum(|c| c.destroy)),
+        (counts.add, counts.change, counts.destroy)
+    );
+}

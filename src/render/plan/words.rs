@@ -1,0 +1,105 @@
+//! The words and signs of a plan: Terraform's where it has them, because hands know them.
+
+use anstyle::Style;
+
+use crate::plan::{Action, DriftClass, FieldChange, LeftBecause, Reason};
+use crate::render::palette::{CREATE, DELETE, ERROR, FAINT, UPDATE};
+use crate::render::value::{SENSITIVE, inline, is_sensitive, line_diff, lines};
+
+pub(super) fn symbol(action: Action) -> &'static str {
+    match action {
+        Action::Keep => "",
+        Action::Create | Action::Finish => "+",
+        Action::Update => "~",
+        Action::DeleteThenCreate => "-/+",
+        Action::CreateThenDelete => "+/-",
+        Action::Delete => "-",
+    }
+}
+
+pub(super) fn style(action: Action) -> Style {
+    match action {
+        Action::Keep => Style::new(),
+        Action::Create | Action::Finish => CREATE,
+        Action::Update => UPDATE,
+        Action::DeleteThenCreate | Action::CreateThenDelete | Action::Delete => DELETE,
+    }
+}
+
+pub(super) fn class(class: DriftClass) -> (Style, &'static str) {
+    match class {
+        DriftClass::Security => (ERROR, "security"),
+        DriftClass::Functional => (UPDATE, "functional"),
+        DriftClass::Cosmetic => (FAINT, "cosmetic"),
+    }
+}
+
+pub(super) fn left_because(because: LeftBecause) -> &'static str {
+    match because {
+        LeftBecause::SetAtCreation => "read at creation only; what runs is not replaced for it",
+        LeftBecause::NoOpinion => "the configuration has no opinion on it any more",
+        LeftBecause::ByHand => "somebody changed it by hand; what runs is not replaced for it",
+    }
+}
+
+/// A reason in words.
+pub(in crate::render) fn reason(reason: &Reason) -> String {
+    match reason {
+        Reason::UpToDate => "up to date".into(),
+        Reason::New => "new".into(),
+        Reason::Missing => "missing in the cloud".into(),
+        Reason::Unfinished => "begun by an earlier run".into(),
+        Reason::Changed => "the configuration changed".into(),
+        Reason::Drifted => "somebody else changed it".into(),
+        Reason::CannotUpdate { paths } => {
+            format!("replaced, because {} cannot change in place", enumerated(paths))
+        }
+        Reason::HalfDeleted => "an earlier run began to delete it".into(),
+        Reason::Requested => "replaced, because it was asked for".into(),
+        Reason::NotInConfiguration => "not in the configuration any more".into(),
+        Reason::Superseded => "the old one, whose place a replacement took".into(),
+        Reason::Destroy => "destroyed with the cluster".into(),
+        Reason::NotSelected => "not in the part that was asked for".into(),
+    }
+}
+
+/// "`a`", "`a` and `b`", "`a`, `b` and 2 more"
+pub(super) fn enumerated(paths: &[String]) -> String {
+    let quoted = |path: &String| format!("`{path}`");
+    match paths {
+        [] => "an input".into(),
+        [only] => quoted(only),
+        [first, second] => format!("{} and {}", quoted(first), quoted(second)),
+        [first, second, rest @ ..] => {
+            format!("{}, {} and {} more", quoted(first), quoted(second), rest.len())
+        }
+    }
+}
+
+pub(super) fn as_created(field: &FieldChange) -> String {
+    let value = field.after.as_ref().map(inline).unwrap_or_default();
+    format!("{}: {value}", field.path)
+}
+
+pub(super) fn one_line(field: &FieldChange) -> String {
+    let side = |value: &Option<serde_json::Value>| match value {
+        Some(value) => inline(value),
+        None => "(none)".to_owned(),
+    };
+    let secret = |value: &Option<serde_json::Value>| value.as_ref().is_some_and(is_sensitive);
+    if secret(&field.before) && secret(&field.after) {
+        return format!("{}: {SENSITIVE}, changes", field.path);
+    }
+    format!("{}: {} -> {}", field.path, side(&field.before), side(&field.after))
+}
+
+/// The lines of a change of a long text; `None` for what fits on one line.
+pub(super) fn long(field: &FieldChange) -> Option<Vec<String>> {
+    let before = field.before.as_ref().map(lines);
+    let after = field.after.as_ref().map(lines);
+    match (before, after) {
+        (None, Some(Some(after))) => Some(after.lines().map(str::to_owned).collect()),
+        (Some(Some(before)), Some(Some(after))) => Some(line_diff(&before, &after)),
+        _ => None,
+    }
+}
