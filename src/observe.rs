@@ -60,3 +60,32 @@ pub fn known(state: &State, address: &Address, record: &Record) -> Known {
         outputs: record.outputs.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::graph::Graph;
+    use crate::testing::lab::{Lab, node};
+
+    /// R1 of the cases that a reviewer checks.
+    #[tokio::test(start_paused = true)]
+    async fn r1_a_look_at_everything_is_one_call_for_each_kind_however_many_there_are() {
+        let calls = async |machines: usize| {
+            let mut graph = Graph::default();
+            node(&mut graph, "node.network", json!({}), &[]);
+            for index in 0..machines {
+                node(&mut graph, &format!("machine.m-{index}"), json!({}), &["node.network"]);
+            }
+            let mut lab = Lab::default();
+            assert!(lab.apply(&graph).await.summary.complete());
+            lab.cloud.forget_calls();
+            let observed = observe(&lab.state, &*lab.cloud).await.unwrap();
+            assert_eq!(observed.len(), machines + 1);
+            lab.cloud.calls()
+        };
+        assert_eq!(calls(33).await, ["observe machine 33", "observe node 1"]);
+        assert_eq!(calls(603).await, ["observe machine 603", "observe node 1"]);
+    }
+}

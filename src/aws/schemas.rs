@@ -47,6 +47,17 @@ macro_rules! kinds {
         /// One line per kind; the order means nothing.
         pub(crate) const SCHEMAS: &[&Schema] = &[$(&$kind::SCHEMA,)*];
 
+        /// Inputs as they come back from their kind: both what is wanted and what is observed are
+        /// written by it, so that they are compared in one form.
+        #[cfg(test)]
+        pub(crate) fn normalised(kind: &str, inputs: &serde_json::Value) -> serde_json::Value {
+            $(if kind == $kind::SCHEMA.kind {
+                let typed: $kind = serde_json::from_value(inputs.clone()).unwrap();
+                return serde_json::to_value(typed).unwrap();
+            })*
+            panic!("{kind} is no kind");
+        }
+
         #[cfg(test)]
         fn inputs() -> Vec<(&'static Schema, Vec<&'static str>)> {
             vec![$((&$kind::SCHEMA, tests::fields::<$kind>()),)*]

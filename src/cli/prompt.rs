@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn only_yes_is_yes() {
+    fn u5_only_yes_is_yes() {
         for yes in ["yes\n", " yes \n", "yes\r\n", "yes"] {
             assert!(answered(yes).0, "{yes:?}");
         }

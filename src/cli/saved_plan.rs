@@ -45,16 +45,20 @@ fn try_write(saved: &SavedPlan, path: &Path) -> io::Result<()> {
 /// Reads one.
 pub(super) fn read(path: &Path) -> Result<SavedPlan> {
     let attempt = format!("read the plan {}", path.display());
-    let text = fs::read(path).map_err(|error| Failure::could_not(&attempt, &error))?;
+    let text = fs::read(path).map_err(|error| {
+        let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
+        Failure::new(Exit::Failed, diagnostic)
+    })?;
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
 }
+
+const HINT: &str = "give a file that `groundplan plan --out` wrote, as it was written";
 
 fn unusable(attempt: &str, error: &Unreadable) -> Failure {
     match error {
         Unreadable::Format(_) => stale(&format!("could not {attempt}"), &error.to_string()),
         Unreadable::Other(_) | Unreadable::Damaged(_) => {
-            let hint = "give a file that `groundplan plan --out` wrote, as it was written";
-            Failure::new(Exit::Failed, Diagnostic::could_not(attempt, error).with_hint(hint))
+            Failure::new(Exit::Failed, Diagnostic::could_not(attempt, error).with_hint(HINT))
         }
     }
 }

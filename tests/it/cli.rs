@@ -3,6 +3,7 @@
 mod crash;
 mod in_s3;
 mod life;
+mod plans;
 mod recovery;
 mod refusals;
 mod saved_plans;
@@ -14,7 +15,7 @@ mod trouble;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use aws_sdk_ec2::types::Reservation;
+use aws_sdk_ec2::types::{Filter, Reservation};
 use serde_json::Value;
 
 use crate::support::cloud::{self, Cloud};
@@ -140,6 +141,19 @@ impl Desk {
             .collect();
         tokens.sort();
         tokens
+    }
+
+    /// The running machine with this role.
+    async fn machine_running(&self, role: &str) -> String {
+        let running = Filter::builder().name("instance-state-name").values("running").build();
+        let described = self.ec2().describe_instances().filters(running).send().await;
+        let described = described.expect("instances");
+        let mut machines = described.reservations().iter().flat_map(Reservation::instances);
+        let found = machines.find(|machine| {
+            let name = machine.tags().iter().find(|tag| tag.key() == Some("Name"));
+            name.and_then(|tag| tag.value()).is_some_and(|name| name.ends_with(role))
+        });
+        found.and_then(|machine| machine.instance_id()).expect("the machine").to_owned()
     }
 
     /// The machine with this role (`master-0`).

@@ -414,7 +414,7 @@ async fn a_machine_that_was_terminated_never_becomes_ready() {
 }
 
 #[tokio::test]
-async fn many_machines_are_observed_with_one_call() {
+async fn r1_many_machines_are_observed_with_one_call() {
     let world = World::new().await;
     let bench = world.bench();
     let mut known = Vec::new();

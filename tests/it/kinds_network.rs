@@ -588,7 +588,7 @@ async fn groups_that_refer_to_each_other_go_once_their_rules_are_gone() {
 }
 
 #[tokio::test]
-async fn observing_costs_one_call_however_many_there_are() {
+async fn r1_observing_costs_one_call_however_many_there_are() {
     let account = Account::new();
     let vpc = account.vpc().await;
     let (mut subnets, mut rules) = (Vec::new(), Vec::new());

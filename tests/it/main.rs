@@ -2,6 +2,7 @@
 
 mod support;
 
+mod cases;
 mod cli;
 mod cloud;
 mod kinds_compute;

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_heard_of_every_ten_seconds_however_often_it_is_looked_at() {
+    fn u1_a_wait_is_heard_of_every_ten_seconds_however_often_it_is_looked_at() {
         let step = step("nat_gateway.a", StepAction::Create);
         let waits: Vec<_> = (1..=15)
             .map(|look| Event::StepWaiting {

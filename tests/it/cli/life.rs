@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Desk, PULL_SECRET, SSH_KEY};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_is_planned_applied_found_unchanged_and_destroyed() {
+async fn p1_and_p2_a_cluster_is_planned_applied_found_unchanged_and_destroyed() {
     let desk = Desk::new();
     let before = desk.cloud.inventory();
 
@@ -52,7 +52,7 @@ async fn a_cluster_is_planned_applied_found_unchanged_and_destroyed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn optional_becomes_required_in_place() {
+async fn p6_optional_becomes_required_in_place() {
     let desk = Desk::new();
     desk.write_config("Optional", "a");
     desk.apply();
@@ -73,7 +73,7 @@ async fn optional_becomes_required_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_weakened_is_shown_apart_and_put_right() {
+async fn r2_what_somebody_weakened_is_shown_apart_and_put_right() {
     let desk = Desk::new();
     desk.apply();
     let machine = desk.machine("master-0").await;
@@ -153,7 +153,7 @@ fn programs_read_the_same_story() {
 }
 
 #[test]
-fn no_secret_is_in_anything_that_is_written_or_said() {
+fn p13_no_secret_is_in_anything_that_is_written_or_said() {
     let desk = Desk::new();
     let canary = "CanaryOfTheIgnition";
     let assets = desk.path("assets");

@@ -10,7 +10,7 @@ fn untouched(desk: &Desk) {
 }
 
 #[test]
-fn a_wrong_value_is_named_with_its_place_and_what_to_type_instead() {
+fn p9_a_wrong_value_is_named_with_its_place_and_nothing_is_called() {
     let desk = Desk::new();
     desk.write_config("required", "a");
     for command in [&["validate"][..], &["plan"], &["apply", "--auto-approve"]] {

@@ -27,9 +27,16 @@ fn stale(desk: &Desk, because: &str) {
 }
 
 #[test]
-fn a_saved_plan_is_the_same_bytes_again_and_is_done_exactly() {
+fn p3_and_p10_a_saved_plan_is_the_same_bytes_again_and_is_done_once() {
     let desk = flip();
-    desk.expect(0, &["plan", "--out", "again.plan"]);
+    for (threads, host) in [("1", "here"), ("7", "elsewhere")] {
+        let mut command = desk.command(&["plan", "--out", "again.plan"]);
+        command.env("TOKIO_WORKER_THREADS", threads).env("HOSTNAME", host).env("TZ", "Asia/Tokyo");
+        assert!(command.status().unwrap().success());
+        assert!(
+            fs::read(desk.path("flip.plan")).unwrap() == fs::read(desk.path("again.plan")).unwrap()
+        );
+    }
     let read = |name: &str| fs::read(desk.path(name)).unwrap();
     assert!(read("flip.plan") == read("again.plan"));
     let ran = desk.expect(0, APPLY);
@@ -50,7 +57,7 @@ fn a_plan_of_another_config_or_another_state_is_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_whose_objects_somebody_changed_is_stale() {
+async fn p11_a_plan_whose_objects_somebody_changed_is_stale() {
     let desk = flip();
     let machine = desk.machine("master-0").await;
     let modify = desk.ec2().modify_instance_metadata_options().instance_id(machine);

@@ -228,7 +228,7 @@ fn a_snapshot_changed_by_hand_is_taken_when_its_writer_says_so() {
 }
 
 #[test]
-fn a_newer_major_is_refused_and_not_touched() {
+fn r6_a_newer_major_is_refused_and_not_touched() {
     let (_root, dir) = place();
     write(&dir, &history());
     let newer = Format { major: FORMAT.major + 1, minor: 0 };
@@ -250,7 +250,7 @@ fn a_newer_major_is_refused_and_not_touched() {
 }
 
 #[test]
-fn fields_of_a_newer_minor_survive() {
+fn r6_fields_of_a_newer_minor_survive() {
     let (_root, dir) = place();
     let mut opened = write(&dir, &[create("a", 1), created("a", Status::Ready)]);
     let later = json!({ "of": "tomorrow" });

@@ -207,7 +207,7 @@ async fn a_newer_major_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fields_of_a_newer_minor_survive() {
+async fn r6_fields_of_a_newer_minor_survive() {
     let (bucket, mut state) = small().await;
     state.format.minor = FORMAT.minor + 9;
     state.unknown.insert("policy".to_owned(), "of tomorrow".into());

@@ -1,0 +1,42 @@
+//! `docs/cases.md` says for each case which tests show it; here is shown that they are there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// The names of all tests in a folder.
+fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            tests_in(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("text");
+            let names = text.split("fn ").skip(1).filter_map(|rest| rest.split_once('('));
+            found.extend(names.map(|(name, _)| name.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_case_has_its_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = BTreeSet::new();
+    tests_in(&root.join("src"), &mut tests);
+    tests_in(&root.join("tests"), &mut tests);
+    let page = fs::read_to_string(root.join("docs/cases.md")).expect("the page");
+    let rows = page.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut cases = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let case = cells[0].trim_start_matches("| ").to_lowercase();
+        let named: Vec<&str> = cells.last().expect("cells").split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "{row}");
+        for name in named {
+            assert!(tests.contains(name), "{case}: there is no test {name}");
+            assert!(name.split('_').any(|word| word == case), "{name} does not say {case}");
+        }
+        cases += 1;
+    }
+    assert!(cases >= 20, "{cases}");
+}
