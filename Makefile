@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test crash-matrix storms lint bench-engine bench-aws need-cargo need-python
+.PHONY: help build demo test fuzz crash-matrix storms lint bench-engine bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -10,6 +10,7 @@ TARGET = $$(cargo metadata --format-version 1 --no-deps | \
 help:
 	@echo 'make demo          plan, apply, change and destroy two clusters in a test cloud on this machine'
 	@echo 'make test          all tests'
+	@echo 'make fuzz          whatever a file holds: every reader of files, 30 seconds each (FUZZ=180 for longer)'
 	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (half an hour)'
 	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls? (five minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
@@ -27,6 +28,10 @@ demo: need-cargo need-python
 # Most of a whole run's time is waiting, so more of them at once than there are CPUs.
 test: need-cargo need-python
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test
+
+# FUZZ='180 config' is 180 seconds of one target. The first build takes some minutes.
+fuzz: need-cargo
+	@CARGO_TARGET_DIR="$(TARGET)/fuzz" fuzz/run $(FUZZ)
 
 # CRASH='--every 10' takes a sample, CRASH='--homes local' half of it, and CRASH=--help says what else.
 crash-matrix: need-cargo need-python

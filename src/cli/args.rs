@@ -118,6 +118,7 @@ pub enum Command {
     Destroy(Destroy),
     Show(Show),
     Graph(Graph),
+    Schema(Schema),
     State(State),
     Protect(Protect),
     Unprotect(Unprotect),
@@ -129,7 +130,7 @@ impl Command {
     pub(super) fn prints_a_document(&self) -> bool {
         use StateCommand::{Pull, Show};
         match self {
-            Command::Show(_) | Command::Graph(_) => true,
+            Command::Show(_) | Command::Graph(_) | Command::Schema(_) => true,
             Command::State(state) => matches!(state.command, Show(_) | Pull(_)),
             _ => false,
         }
@@ -575,6 +576,18 @@ pub struct Of {
     #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
 }
+
+/// Prints the JSON Schema of the install-config, with which editors complete and check it.
+///
+/// It has the fields and the words that are read here, so write it again after an upgrade.
+///
+/// Example:
+///   groundplan schema > install-config.schema.json
+/// and as the first line of install-config.yaml:
+///   # yaml-language-server: $schema=install-config.schema.json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Usage]))]
+pub struct Schema {}
 
 /// Draws what the install-config asks for: each resource, and what it needs.
 ///

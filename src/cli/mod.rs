@@ -23,6 +23,7 @@ mod preview;
 mod prompt;
 mod protect;
 mod saved_plan;
+mod schema;
 mod screen;
 mod show;
 mod signals;
@@ -96,6 +97,7 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::Apply(arguments) => apply::run(arguments, common, screen, &stop).await,
         Command::Destroy(arguments) => destroy::run(arguments, common, screen, &stop).await,
         Command::Show(arguments) => show::run(arguments, common, screen).await,
+        Command::Schema(_) => schema::run(screen),
         Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
         Command::State(arguments) => state::run(arguments, common, screen, &stop).await,
         Command::Protect(arguments) => protect::protect(arguments, common, screen, &stop).await,

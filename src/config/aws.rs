@@ -15,7 +15,7 @@ use super::machine_pool::unsupported;
 use super::rules::Rule;
 use crate::aws::ids::SubnetId;
 
-const LOAD_BALANCERS: &Choices<LoadBalancerType> =
+pub(super) const LOAD_BALANCERS: &Choices<LoadBalancerType> =
     &[("Classic", LoadBalancerType::Classic), ("NLB", LoadBalancerType::Network)];
 
 /// `platform`, which must be aws and nothing else.

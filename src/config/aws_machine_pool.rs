@@ -4,7 +4,7 @@
 //! overridden by the default machine platform, overridden by the pool.
 //! Rules: openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
 
-use super::choices::choose;
+use super::choices::{Choices, choose};
 use super::document::{self, At, Document, Given};
 use super::finding::{Report, one_of, shown};
 use super::install_config::{AwsMachinePool, RootVolume};
@@ -13,11 +13,22 @@ use super::rules::Rule;
 use crate::aws::metadata_options::Authentication;
 
 /// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
-const VOLUME_TYPE: &str = "gp3";
-const VOLUME_SIZE: i32 = 120;
+pub(super) const VOLUME_TYPE: &str = "gp3";
+pub(super) const VOLUME_SIZE: i32 = 120;
 
-const AUTHENTICATION: &[(&str, Authentication); 2] =
+pub(super) const AUTHENTICATION: &[(&str, Authentication); 2] =
     &[("Required", Authentication::Required), ("Optional", Authentication::Optional)];
+
+/// In lower case; any case is taken.
+pub(super) const VOLUME_TYPES: &Choices<()> = &[
+    ("gp3", ()),
+    ("gp2", ()),
+    ("io1", ()),
+    ("io2", ()),
+    ("st1", ()),
+    ("sc1", ()),
+    ("standard", ()),
+];
 
 /// What a pool needs to know of the platform it is on.
 pub(super) struct Surroundings<'document> {
@@ -186,16 +197,14 @@ fn check_zones(given: &document::AwsMachinePool, around: &Surroundings, report: 
 }
 
 fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
-    const TYPES: &[&str] = &["gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"];
     let Some(volume) = given.root_volume.get() else { return };
     check_size(volume, report);
     if let Some(at) = volume.throughput.get().filter(|at| at.value != 0) {
         report.breach(Rule::Unsupported, &at.spot, unsupported("throughput"));
     }
     if let Some(at) = volume.volume_type.filled() {
-        let words: Vec<(&'static str, ())> = TYPES.iter().map(|name| (*name, ())).collect();
         let lower = At { value: at.value.to_lowercase(), spot: at.spot.clone() };
-        if super::choices::choose_word(Rule::VolumeType, &lower, &words, report).is_some() {
+        if super::choices::choose_word(Rule::VolumeType, &lower, VOLUME_TYPES, report).is_some() {
             check_iops(volume, &lower.value, report);
         }
     }

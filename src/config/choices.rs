@@ -8,6 +8,11 @@ use super::rules::Rule;
 /// The words of a field and what they mean. Case matters.
 pub(super) type Choices<T> = [(&'static str, T)];
 
+/// The words alone.
+pub(super) fn words<T>(choices: &Choices<T>) -> Vec<&'static str> {
+    choices.iter().map(|(word, _)| *word).collect()
+}
+
 /// What was chosen. `None` if nothing was (an empty string is nothing), or nothing that exists.
 pub(super) fn choose<T: Copy>(
     rule: Rule,
@@ -27,7 +32,7 @@ pub(super) fn choose_word<T: Copy>(
 ) -> Option<T> {
     let found = choices.iter().find(|(word, _)| *word == at.value);
     if found.is_none() && !at.value.is_empty() {
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        let words = words(choices);
         report
             .breach(rule, &at.spot, format!("found {}", shown(&at.value)))
             .expected(one_of(&words))

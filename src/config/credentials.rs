@@ -13,7 +13,7 @@ use super::finding::{Report, Spot};
 use super::install_config::TrustBundlePolicy;
 use super::rules::Rule;
 
-const POLICIES: &Choices<TrustBundlePolicy> =
+pub(super) const POLICIES: &Choices<TrustBundlePolicy> =
     &[("Proxyonly", TrustBundlePolicy::ProxyOnly), ("Always", TrustBundlePolicy::Always)];
 
 /// `{"auths": {host: {"auth": ..}}}`, as JSON in a string.

@@ -10,16 +10,16 @@ use super::install_config::{CredentialsMode, Publish};
 use super::machine_pool::unsupported;
 use super::rules::Rule;
 
-const PUBLISH: &Choices<Publish> =
+pub(super) const PUBLISH: &Choices<Publish> =
     &[("External", Publish::External), ("Internal", Publish::Internal)];
-const CREDENTIALS_MODES: &Choices<CredentialsMode> = &[
+pub(super) const CREDENTIALS_MODES: &Choices<CredentialsMode> = &[
     ("Mint", CredentialsMode::Mint),
     ("Passthrough", CredentialsMode::Passthrough),
     ("Manual", CredentialsMode::Manual),
 ];
-const CPU_PARTITIONING: &Choices<()> = &[("None", ()), ("AllNodes", ())];
+pub(super) const CPU_PARTITIONING: &Choices<()> = &[("None", ()), ("AllNodes", ())];
 /// openshift/api `config/v1/types_feature.go`, up to 4.19.
-const FEATURE_SETS: &Choices<()> = &[
+pub(super) const FEATURE_SETS: &Choices<()> = &[
     ("Default", ()),
     ("TechPreviewNoUpgrade", ()),
     ("DevPreviewNoUpgrade", ()),
@@ -28,7 +28,7 @@ const FEATURE_SETS: &Choices<()> = &[
 ];
 /// openshift/api `config/v1/types_cluster_version.go`, up to 4.19. The flag says whether the set
 /// has `CloudCredential`, which a cluster on a cloud cannot do without.
-const CAPABILITY_SETS: &Choices<bool> = &[
+pub(super) const CAPABILITY_SETS: &Choices<bool> = &[
     ("None", false),
     ("vCurrent", true),
     ("v4.11", false),
@@ -42,7 +42,7 @@ const CAPABILITY_SETS: &Choices<bool> = &[
     ("v4.19", true),
 ];
 const CLOUD_CREDENTIAL: &str = "CloudCredential";
-const CAPABILITIES: &Choices<()> = &[
+pub(super) const CAPABILITIES: &Choices<()> = &[
     ("baremetal", ()),
     ("Build", ()),
     ("CSISnapshot", ()),

@@ -13,11 +13,14 @@ const CONTROL_PLANE: &str = "master";
 const WORKER: &str = "worker";
 const EDGE: &str = "edge";
 /// openshift/installer `pkg/types/defaults/machinepools.go`
-const REPLICAS: u32 = 3;
+pub(super) const REPLICAS: u32 = 3;
 
-const HYPERTHREADING: &Choices<bool> = &[("Enabled", true), ("Disabled", false)];
-const ARCHITECTURES: &Choices<Architecture> =
+pub(super) const HYPERTHREADING: &Choices<bool> = &[("Enabled", true), ("Disabled", false)];
+pub(super) const ARCHITECTURES: &Choices<Architecture> =
     &[("amd64", Architecture::Amd64), ("arm64", Architecture::Arm64)];
+
+/// Nobody has so many machines; each becomes several resources, and a slip of the finger none.
+pub(super) const MOST: i64 = 10_000;
 
 /// The pool of the control plane.
 pub(super) fn control_plane(
@@ -169,8 +172,6 @@ fn default_pool(name: &str, architecture: Architecture, around: &Surroundings) -
 }
 
 fn replicas(given: &At<document::MachinePool>, default: u32, report: &mut Report) -> Option<u32> {
-    // Nobody has so many; each becomes several resources, and a slip of the finger none.
-    const MOST: i64 = 10_000;
     match &given.replicas {
         Given::Missing | Given::Empty(_) => Some(default),
         Given::Unreadable => None,

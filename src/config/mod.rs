@@ -24,6 +24,7 @@ mod aws;
 mod aws_machine_pool;
 mod choices;
 mod credentials;
+mod editors;
 mod features;
 mod machine_pool;
 mod names;
@@ -36,6 +37,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+pub use editors::json_schema;
 #[cfg(feature = "sdk")]
 pub(crate) use finding::nearest;
 pub use finding::{Finding, Place, Severity};

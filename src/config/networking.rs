@@ -14,8 +14,11 @@ use super::rules::Rule;
 /// openshift/installer `pkg/types/defaults/installconfig.go`
 const MACHINE_NETWORK: &str = "10.0.0.0/16";
 const SERVICE_NETWORK: &str = "172.30.0.0/16";
-const CLUSTER_NETWORK: (&str, u8) = ("10.128.0.0/14", 23);
-const NETWORK_TYPE: &str = "OVNKubernetes";
+pub(super) const CLUSTER_NETWORK: (&str, u8) = ("10.128.0.0/14", 23);
+pub(super) const NETWORK_TYPE: &str = "OVNKubernetes";
+
+/// Jumbo frames are 9001 bytes; OVN-Kubernetes takes 100 of them.
+pub(super) const MTU: std::ops::RangeInclusive<i64> = 1000..=8901;
 
 /// The bridge network of container engines on the nodes.
 const DOCKER_BRIDGE: &str = "172.17.0.0/16";
@@ -291,8 +294,6 @@ fn network_type(given: &At<document::Networking>, report: &mut Report) -> Option
 
 /// The outer option is `None` after a finding, the inner one where nothing was asked for.
 fn mtu(given: &At<document::Networking>, is_ovn: bool, report: &mut Report) -> Option<Option<u32>> {
-    // Jumbo frames are 9001 bytes; OVN-Kubernetes takes 100 of them.
-    const ALLOWED: std::ops::RangeInclusive<i64> = 1000..=8901;
     if let Given::Unreadable = given.cluster_network_mtu {
         return None;
     }
@@ -305,7 +306,7 @@ fn mtu(given: &At<document::Networking>, is_ovn: bool, report: &mut Report) -> O
             .expected(format!("networkType `{NETWORK_TYPE}` with it"));
         return None;
     }
-    if !ALLOWED.contains(&at.value) {
+    if !MTU.contains(&at.value) {
         report
             .breach(Rule::Mtu, &at.spot, format!("found `{}`", at.value))
             .expected("a number from 1000 to 8901");

@@ -3,6 +3,7 @@
 
 mod cases;
 mod defaults;
+mod editors;
 mod files;
 mod rules_aws;
 mod rules_general;

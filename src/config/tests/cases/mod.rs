@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-const SMALLEST: &str = include_str!("smallest.yaml");
+pub(super) const SMALLEST: &str = include_str!("smallest.yaml");
 
 /// What findings call the file.
 const FILE: &str = "install-config.yaml";
@@ -135,6 +135,15 @@ fn all() -> Vec<Case> {
     files().iter().flat_map(|file| cases(file)).collect()
 }
 
+/// The names and texts of those that nothing is said about.
+pub(super) fn fine() -> impl Iterator<Item = (String, String)> {
+    let texts = all().into_iter().map(|case| {
+        let text = String::from_utf8(case.input());
+        (case.name, text.unwrap_or_default())
+    });
+    texts.filter(|(_, text)| !text.is_empty() && read(text).findings.is_empty())
+}
+
 #[test]
 fn every_case_says_exactly_this() {
     let bless = std::env::var_os("GROUNDPLAN_BLESS").is_some();
@@ -180,4 +189,39 @@ fn a_rule_has_one_name_and_a_name_one_rule() {
     assert_eq!(ids.len(), Rule::ALL.len());
     let plain = |id: &str| id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     assert!(ids.keys().all(|id| plain(id)), "{:?}", ids.keys());
+}
+
+#[test]
+fn the_page_lists_the_rules() {
+    const BEGIN: &str = "<!-- rules -->\n";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/validation.md");
+    let page = fs::read_to_string(&file).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (listed, after) = rest.split_once("<!-- end").unwrap();
+    let table = table();
+    if std::env::var_os("GROUNDPLAN_BLESS").is_some() {
+        fs::write(&file, format!("{before}{BEGIN}{table}<!-- end{after}")).unwrap();
+    } else {
+        assert_eq!(listed, table);
+    }
+}
+
+fn table() -> String {
+    let rows = Rule::ALL.iter().map(|rule| {
+        let severity = match rule.severity() {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let source = match rule.source() {
+            Source::Installer => "installer",
+            Source::InstallerAws => "installer, aws",
+            Source::Aws => "AWS",
+            Source::Groundplan => "groundplan",
+        };
+        format!("| `{}` | {severity} | {} | {source} |\n", rule.id(), rule.about())
+    });
+    format!(
+        "| rule | breaking it is | what it asks for | set by |\n|---|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
 }
