@@ -303,6 +303,11 @@ impl Op {
         matches!(self, Op::Create { prior: Prior::Unanswered, .. })
     }
 
+    /// Whether it ends the life of something.
+    pub fn deletes(&self) -> bool {
+        matches!(self, Op::Delete { .. })
+    }
+
     /// How events call it.
     pub fn name(&self) -> StepName {
         let (generation, action) = match self {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Op, Options, Plan};
+use super::{Options, Plan};
 use crate::secret::hex;
 
 /// The version of the file's format; others are refused. A plan is short-lived, so no program reads
@@ -121,13 +121,6 @@ fn walkable(plan: &Plan) -> Result<(), &'static str> {
     if walked == plan.steps.len() { Ok(()) } else { Err("its steps wait for each other") }
 }
 
-impl Op {
-    /// Whether it ends the life of something.
-    pub fn deletes(&self) -> bool {
-        matches!(self, Op::Delete { .. })
-    }
-}
-
 /// The digest of several texts, each kept apart from the next.
 pub fn digest<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
@@ -142,7 +135,7 @@ pub fn digest<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> String {
 mod tests {
     use super::*;
     use crate::event::Operation;
-    use crate::plan::{Dependency, Step, Until};
+    use crate::plan::{Dependency, Op, Step, Until};
 
     fn saved(steps: Vec<Step>) -> SavedPlan {
         SavedPlan {

@@ -102,6 +102,23 @@ async fn what_is_deleted_brings_along_the_deletion_of_what_needs_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_goes_brings_along_what_lets_go_of_it() {
+    let table = |needs: &[&str]| {
+        let mut graph = Graph::default();
+        for name in ["node.a", "node.b"].iter().filter(|name| needs.contains(name)) {
+            node(&mut graph, name, json!({}), &[]);
+        }
+        node(&mut graph, "node.table", json!({}), needs);
+        graph
+    };
+    let mut lab = Lab::default();
+    lab.apply(&table(&["node.a", "node.b"])).await;
+    let plan = lab.plan_with(&table(&["node.a"]), &targets(&["node.b"])).await;
+    assert_eq!(acted(&plan), ["node.table", "node.b"]);
+    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_excluded_keeps_what_needs_a_change_of_it() {
     let lab = Lab::default();
     let plan = lab.plan_with(&site(1, 1), &excludes(&["node.machine-0"])).await;
@@ -245,25 +262,30 @@ async fn what_is_protected_is_not_replaced_either_and_may_still_change_in_place(
     }
 }
 
-/// Five resources of any kinds in a line or a tree, at two points in time.
-fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options)> {
+/// A few resources of any kinds in a line or a tree, at two points in time: some have gone, some are
+/// replaced, the rest changes in place.
+fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options, bool)> {
     let kinds = prop::sample::select(vec!["node", "first", "stepped", "slow", "early", "machine"]);
-    let nodes = prop::collection::vec((kinds, 0..4_u8, 1..3_u32, 1..3_u32, any::<bool>()), 3..7);
+    let nodes = prop::collection::vec((kinds, 0..4_u8, 0..2_u32, 1..3_u32, any::<bool>()), 3..7);
     let picks = prop::collection::vec((0..7_usize, any::<bool>()), 1..3);
-    (nodes, picks).prop_map(|(nodes, picks)| {
+    (nodes, picks, any::<bool>()).prop_map(|(nodes, picks, rigid)| {
         let address = |index: usize| format!("{}.r{index}", nodes[index].0);
         let build = |late: bool| {
+            let there = |index: usize| !late || nodes[index].4;
             let mut graph = Graph::default();
-            for (index, (_, parent, fixed, free, stays)) in nodes.iter().enumerate() {
-                if late && !stays && index == nodes.len() - 1 {
-                    continue;
-                }
-                let later = u32::from(late);
-                let inputs = json!({ "fixed": fixed * (later + 1), "free": free + later });
+            for (index, (_, parent, fixed, free, _)) in nodes.iter().enumerate() {
                 let parent = usize::from(*parent);
-                let needs = if parent < index { vec![address(parent)] } else { vec![] };
+                let later = u32::from(late);
+                // Where references change in place, what is referred to cannot be replaced: it would
+                // have to go while it is still referred to.
+                let fixed = fixed * later * u32::from(rigid);
+                let inputs = json!({ "fixed": fixed, "free": free + later });
+                let needs =
+                    if parent < index && there(parent) { vec![address(parent)] } else { vec![] };
                 let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
-                node(&mut graph, &address(index), inputs, &needs);
+                if there(index) {
+                    node(&mut graph, &address(index), inputs, &needs);
+                }
             }
             graph
         };
@@ -272,7 +294,7 @@ fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options)> {
             let address = address(index % nodes.len()).as_str().into();
             if target { &mut options.targets } else { &mut options.excludes }.insert(address);
         }
-        (vec![build(false), build(true)], options)
+        (vec![build(false), build(true)], options, rigid)
     })
 }
 
@@ -282,7 +304,7 @@ proptest! {
     /// What is left out is untouched, what is in the part is done, and afterwards the rest of the
     /// plan is what was left out.
     #[test]
-    fn a_part_of_a_plan_stands_alone((graphs, options) in worlds(), rigid in any::<bool>()) {
+    fn a_part_of_a_plan_stands_alone((graphs, options, rigid) in worlds()) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
