@@ -34,6 +34,10 @@ class Call:
     params: dict = field(default_factory=dict)
     signed: bool = True
 
+    @property
+    def rehearsed(self):
+        return self.params.get("DryRun") == "true"
+
 
 def identify(environ, body):
     signature = SCOPE.search(environ.get("HTTP_AUTHORIZATION", "")) or SCOPE.search(

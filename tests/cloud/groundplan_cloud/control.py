@@ -118,6 +118,23 @@ def clear_faults(account, _, everywhere):
     return {}
 
 
+def deny(account, wanted, everywhere):
+    """The account may not take these actions any more, and no others are denied."""
+    del everywhere
+    here = world(account)
+    here.denied = {str(action) for action in wanted["actions"]}
+    return {"denied": sorted(here.denied)}
+
+
+def set_quotas(account, wanted, everywhere):
+    """Limits by the codes of Service Quotas; null takes one away, as if AWS knew none."""
+    del everywhere
+    here = world(account)
+    limits = {code: None if limit is None else float(limit) for code, limit in wanted.items()}
+    here.quotas.update(limits)
+    return here.quotas
+
+
 def throw_dice(account, wanted, everywhere):
     """Other dice: which calls meet a fault of some probability."""
     del everywhere
@@ -154,6 +171,8 @@ VERBS = {
     ("POST", "latency"): set_latency,
     ("POST", "faults"): add_fault,
     ("POST", "faults/clear"): clear_faults,
+    ("POST", "denied"): deny,
+    ("POST", "quotas"): set_quotas,
     ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,
     ("GET", "inventory"): list_inventory,

@@ -1,6 +1,7 @@
 """What goes wrong on purpose: injected errors, lost answers, delays, throttling, and the end of a
 client at its k-th call. Decides; server.py does the waiting and hanging up."""
 
+import json
 import os
 import signal
 import time
@@ -18,6 +19,7 @@ FIELDS = {
     "message",
     "seconds",
     "probability",
+    "dry_run",
 }
 KINDS = {"error", "drop", "delay", "hang", "throttle"}
 THROTTLED = {
@@ -54,6 +56,7 @@ def new_fault(wanted):
         "message": "An internal error has occurred",
         "seconds": 0.0,
         "probability": 1.0,
+        "dry_run": False,
     }
     return {**fault, **wanted}
 
@@ -86,6 +89,8 @@ def strikes(world, fault, call, when):
     if fault["when"] != when or fault["action"] not in ("*", call.action):
         return False
     if fault["service"] not in (None, call.service) or fault["times"] == 0:
+        return False
+    if call.rehearsed and not fault["dry_run"]:
         return False
     if world.dice.random() >= fault["probability"]:
         return False
@@ -127,6 +132,9 @@ def error(call, status, code, message):
             f"<Response><Errors><Error>{inner}</Error></Errors>"
             "<RequestID>00000000-0000-0000-0000-00000000fa17</RequestID></Response>"
         )
+    elif call.service == "servicequotas":
+        told = json.dumps({"__type": code, "Message": message}).encode()
+        return status, [("Content-Type", "application/x-amz-json-1.1")], told
     elif call.service == "s3":
         body = f"<Error>{inner}<RequestId>FA17</RequestId></Error>"
     else:

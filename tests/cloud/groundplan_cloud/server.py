@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from . import control, faults, strict
+from . import control, faults, permissions, strict
 from .calls import has_expired, identify
 from .world import LOCK, world
 
@@ -56,7 +56,7 @@ class Front:
         call = identify(environ, body)
         here = world(call.account)
         entry = log(here, call)
-        time.sleep(here.latency_of(call.action))
+        time.sleep(here.latency_of(call))
         try:
             answer = self.hindered(here, call, environ, body)
         except faults.Dropped:
@@ -74,7 +74,11 @@ class Front:
         instead = faults.meet(here, call, "before")
         if instead:
             return instead
-        answer = forbidden(call, environ) or self.ask_moto(call, environ, body)
+        answer = (
+            forbidden(call, environ)
+            or permissions.answer(here, call, body)
+            or self.ask_moto(call, environ, body)
+        )
         if kill:
             faults.end(kill)
         return faults.meet(here, call, "after") or answer

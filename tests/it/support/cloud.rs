@@ -114,8 +114,18 @@ impl Cloud {
         self.control("POST", "reset", &Value::Null);
     }
 
-    /// The calls made so far, oldest first: service, action, mutating, status, at, params.
+    /// The calls made so far, oldest first: service, action, mutating, status, at, params. What was
+    /// only rehearsed is apart.
     pub(crate) fn requests(&self) -> Vec<Value> {
+        self.log().into_iter().filter(|call| !is_rehearsal(call)).collect()
+    }
+
+    /// The calls made with `DryRun`.
+    pub(crate) fn rehearsals(&self) -> Vec<Value> {
+        self.log().into_iter().filter(is_rehearsal).collect()
+    }
+
+    fn log(&self) -> Vec<Value> {
         let log = self.control("GET", "requests", &Value::Null);
         log["requests"].as_array().expect("requests").clone()
     }
@@ -175,6 +185,16 @@ impl Cloud {
         self.control("POST", "faults", fault);
     }
 
+    /// Denies these actions to the account (`ec2:RunInstances`), and no others.
+    pub(crate) fn deny(&self, actions: &[&str]) {
+        self.control("POST", "denied", &json!({ "actions": actions }));
+    }
+
+    /// Sets limits, by their codes: `json!({"L-1216C47A": 128})`.
+    pub(crate) fn quotas(&self, limits: &Value) {
+        self.control("POST", "quotas", limits);
+    }
+
     /// Throws other dice for faults with a probability.
     pub(crate) fn dice(&self, seed: u64) {
         self.control("POST", "dice", &json!({ "seed": seed }));
@@ -214,6 +234,10 @@ impl Cloud {
         assert_eq!(status, "200", "{method} {path} {body}: {answer}");
         serde_json::from_str(&answer).expect("the control endpoint speaks JSON")
     }
+}
+
+fn is_rehearsal(call: &Value) -> bool {
+    call["params"]["DryRun"] == "true"
 }
 
 /// One request on a connection of its own.

@@ -1,4 +1,4 @@
-"""DryRun changes nothing, also where moto does not know the parameter."""
+"""DryRun changes nothing, also where moto does not know the parameter; a look may be rehearsed, too."""
 
 from moto.core.utils import method_names_from_class
 from moto.ec2.responses import EC2Response
@@ -21,6 +21,7 @@ CHANGING = (
     "replace_",
     "revoke_",
     "terminate_",
+    "describe_vpcs",
 )
 # This one checks its parameters before it rehearses; run_instances does too.
 CHECKING = {"modify_instance_metadata_options"}
