@@ -49,7 +49,7 @@ pub(super) async fn load_balancers(
     Ok(all)
 }
 
-async fn every_load_balancer(aws: &Aws) -> Result<Vec<LoadBalancer>> {
+pub(super) async fn every_load_balancer(aws: &Aws) -> Result<Vec<LoadBalancer>> {
     let (mut all, mut next) = load_balancers_page(aws, None, None).await?;
     while let Some(marker) = next {
         let (more, after) = load_balancers_page(aws, None, Some(marker)).await?;

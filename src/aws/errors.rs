@@ -62,7 +62,9 @@ pub(crate) fn leaves_open(
 
 /// Whether a call of this name changes nothing.
 pub(crate) fn is_read(call: &str) -> bool {
-    ["Describe", "Get", "List", "Head", "Search"].iter().any(|verb| call.starts_with(verb))
+    ["Describe", "Get", "List", "Head", "Search", "Simulate"]
+        .iter()
+        .any(|verb| call.starts_with(verb))
 }
 
 /// Whether AWS says with this code that it was asked too often.

@@ -117,3 +117,5 @@ mod calls;
 mod launch;
 #[cfg(feature = "sdk")]
 pub(crate) use calls::groups_in_recorded_order;
+#[cfg(feature = "sdk")]
+pub(in crate::aws) use launch::{http_tokens, rehearsal};

@@ -22,6 +22,8 @@ mod kind;
 #[cfg(feature = "sdk")]
 mod ownership;
 #[cfg(feature = "sdk")]
+pub mod permissions;
+#[cfg(feature = "sdk")]
 mod provider;
 #[cfg(feature = "sdk")]
 mod replies;
@@ -34,6 +36,7 @@ mod throttle;
 #[cfg(feature = "sdk")]
 mod watch;
 
+pub mod actions;
 pub mod ami_copy;
 pub mod attention;
 pub mod dhcp_options;
@@ -53,7 +56,9 @@ pub mod metadata_options;
 pub mod nat_gateway;
 pub mod network_interface;
 pub mod questions;
+pub mod quotas;
 pub mod record;
+pub mod rehearsal;
 pub mod route_table;
 pub mod s3_bucket;
 pub mod s3_object;

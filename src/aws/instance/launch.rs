@@ -35,21 +35,45 @@ pub(super) async fn request(
 ) -> Result<RunInstancesFluentBuilder> {
     let user_data = user_data(&instance.user_data, aws, &creation.secrets).await?;
     let profile = IamInstanceProfileSpecification::builder().name(instance.profile.get().as_str());
-    let tags = |kind, tags| ec2::tag_specification(kind, tags, &creation.token);
-    Ok(aws
-        .ec2
+    Ok(bare(instance, aws, &creation.token)
+        .image_id(instance.image.get().as_str())
+        .iam_instance_profile(profile.build())
+        .network_interfaces(network_interface(&instance.network))
+        .user_data(STANDARD.encode(user_data)))
+}
+
+/// The same for a rehearsal: without what is told to the machine, and without what is not there yet.
+/// What is left is what policies look at.
+pub(in crate::aws) fn rehearsal(
+    instance: &Instance,
+    aws: &Aws,
+    is_absent: fn(&str) -> bool,
+) -> RunInstancesFluentBuilder {
+    let call = bare(instance, aws, "rehearsal");
+    let call = match &instance.image.get().0 {
+        image if is_absent(image) => call,
+        image => call.image_id(image),
+    };
+    match &instance.network {
+        Network::Subnet { subnet, .. } if !is_absent(&subnet.get().0) => {
+            call.subnet_id(subnet.get().as_str())
+        }
+        _ => call,
+    }
+}
+
+/// What a launch says of the machine itself.
+fn bare(instance: &Instance, aws: &Aws, token: &str) -> RunInstancesFluentBuilder {
+    let tags = |kind, tags| ec2::tag_specification(kind, tags, token);
+    aws.ec2
         .run_instances()
         .min_count(1)
         .max_count(1)
-        .image_id(instance.image.get().as_str())
         .instance_type(InstanceType::from(instance.instance_type.as_str()))
-        .iam_instance_profile(profile.build())
-        .network_interfaces(network_interface(&instance.network))
         .block_device_mappings(root_volume(&instance.root_volume))
-        .user_data(STANDARD.encode(user_data))
         .set_metadata_options(metadata_options(&instance.metadata_options))
         .tag_specifications(tags(ResourceType::Instance, &instance.tags))
-        .tag_specifications(tags(ResourceType::Volume, &instance.volume_tags)))
+        .tag_specifications(tags(ResourceType::Volume, &instance.volume_tags))
 }
 
 fn network_interface(network: &Network) -> InstanceNetworkInterfaceSpecification {
@@ -86,7 +110,7 @@ fn metadata_options(options: &MetadataOptions) -> Option<InstanceMetadataOptions
 }
 
 /// EC2's name for it.
-pub(super) fn http_tokens(tokens: HttpTokens) -> HttpTokensState {
+pub(in crate::aws) fn http_tokens(tokens: HttpTokens) -> HttpTokensState {
     match tokens {
         HttpTokens::Required => HttpTokensState::Required,
         HttpTokens::Optional => HttpTokensState::Optional,

@@ -1,0 +1,161 @@
+//! Asks IAM what the caller may do (`SimulatePrincipalPolicy`). Changes nothing.
+//!
+//! The simulation knows identity policies, boundaries and the organization's policies; it knows
+//! nothing of session policies and of conditions on what it is not told. So "no" is believed only
+//! where no condition is missing.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_iam::types::{EvaluationResult, PolicyEvaluationDecisionType};
+
+use super::kind::Result;
+use super::replies::found;
+use super::{Aws, Caller};
+
+/// What IAM says of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The caller may.
+    Allowed,
+    /// A policy forbids it.
+    Forbidden,
+    /// No policy allows it.
+    NotAllowed,
+    /// It depends on what the simulation is not told.
+    Depends,
+}
+
+/// An action on a resource, and what IAM says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// `iam:CreateRole`
+    pub action: String,
+    /// The ARN, or `*`.
+    pub resource: String,
+    /// What IAM says.
+    pub decision: Decision,
+    /// Whether it is the organization that says so.
+    pub by_organization: bool,
+}
+
+/// Whose policies IAM can simulate: the user or role behind these credentials. `None` for the
+/// account's root, who may do everything, and for users that somebody else has federated.
+pub async fn principal(aws: &Aws, caller: &Caller) -> Result<Option<String>> {
+    match Principal::of(&caller.arn) {
+        Principal::Itself => Ok(Some(caller.arn.clone())),
+        Principal::Role { name } => {
+            // The path of the role, which its sessions do not tell, is part of its ARN.
+            let call = aws.iam.get_role().role_name(name).send();
+            let answer = found(aws.call("iam", "GetRole", call).await, &["NoSuchEntity"])?;
+            Ok(answer.and_then(|answer| answer.role).map(|role| role.arn))
+        }
+        Principal::Nobody => Ok(None),
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Principal<'a> {
+    Itself,
+    Role { name: &'a str },
+    Nobody,
+}
+
+impl<'a> Principal<'a> {
+    /// `arn:aws:sts::123456789012:assumed-role/NAME/SESSION` is a session of the role NAME.
+    fn of(arn: &'a str) -> Self {
+        let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+        let mut parts = resource.split('/');
+        match (parts.next(), parts.next()) {
+            (Some("user" | "role"), Some(_)) => Self::Itself,
+            (Some("assumed-role"), Some(name)) => Self::Role { name },
+            _ => Self::Nobody,
+        }
+    }
+}
+
+/// What IAM says of each of these actions on each of these resources.
+pub async fn simulate(
+    aws: &Aws,
+    principal: &str,
+    actions: &BTreeSet<String>,
+    resources: &BTreeSet<String>,
+) -> Result<Vec<Judgement>> {
+    let mut judgements = Vec::new();
+    let mut marker = None;
+    loop {
+        let call = aws
+            .iam
+            .simulate_principal_policy()
+            .policy_source_arn(principal)
+            .set_action_names(Some(actions.iter().cloned().collect()))
+            .set_resource_arns(Some(resources.iter().cloned().collect()))
+            .max_items(1000)
+            .set_marker(marker);
+        let page = aws.call("iam", "SimulatePrincipalPolicy", call.send()).await?;
+        for result in page.evaluation_results() {
+            judgements.extend(judged(result));
+        }
+        marker = page.marker.filter(|_| page.is_truncated);
+        if marker.is_none() {
+            return Ok(judgements);
+        }
+    }
+}
+
+/// By resource, where IAM tells them apart.
+fn judged(result: &EvaluationResult) -> Vec<Judgement> {
+    let by_organization = result
+        .organizations_decision_detail()
+        .is_some_and(|detail| !detail.allowed_by_organizations());
+    let judgement = |resource: Option<&str>, decision, missing: &[String]| Judgement {
+        action: result.eval_action_name().to_owned(),
+        resource: resource.unwrap_or("*").to_owned(),
+        decision: self::decision(decision, missing),
+        by_organization,
+    };
+    let each = result.resource_specific_results();
+    if each.is_empty() {
+        let missing = result.missing_context_values();
+        return vec![judgement(result.eval_resource_name(), result.eval_decision(), missing)];
+    }
+    let each = each.iter().map(|one| {
+        let missing = one.missing_context_values();
+        judgement(Some(one.eval_resource_name()), one.eval_resource_decision(), missing)
+    });
+    each.collect()
+}
+
+fn decision(decision: &PolicyEvaluationDecisionType, missing: &[String]) -> Decision {
+    match decision {
+        PolicyEvaluationDecisionType::Allowed => Decision::Allowed,
+        _ if !missing.is_empty() => Decision::Depends,
+        PolicyEvaluationDecisionType::ExplicitDeny => Decision::Forbidden,
+        _ => Decision::NotAllowed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_its_role_and_who_has_no_policies_is_nobody() {
+        let role = "arn:aws:sts::123456789012:assumed-role/admin/alice";
+        assert_eq!(Principal::of(role), Principal::Role { name: "admin" });
+        assert_eq!(Principal::of("arn:aws:iam::123456789012:user/ops/alice"), Principal::Itself);
+        assert_eq!(Principal::of("arn:aws:iam::123456789012:root"), Principal::Nobody);
+        let federated = "arn:aws:sts::123456789012:federated-user/alice";
+        assert_eq!(Principal::of(federated), Principal::Nobody);
+    }
+
+    #[test]
+    fn a_no_that_hangs_on_a_condition_is_no_no() {
+        let missing = ["aws:RequestTag/team".to_owned()];
+        let implicit = PolicyEvaluationDecisionType::ImplicitDeny;
+        assert_eq!(decision(&implicit, &missing), Decision::Depends);
+        assert_eq!(decision(&implicit, &[]), Decision::NotAllowed);
+        let explicit = PolicyEvaluationDecisionType::ExplicitDeny;
+        assert_eq!(decision(&explicit, &[]), Decision::Forbidden);
+        assert_eq!(decision(&PolicyEvaluationDecisionType::Allowed, &missing), Decision::Allowed);
+    }
+}

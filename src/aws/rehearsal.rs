@@ -1,0 +1,399 @@
+//! EC2 calls that are rehearsed: sent with `DryRun`, to be told whether they would be allowed.
+//!
+//! Flow: [`Subject`] says what a call would be about; what does not exist yet has a placeholder in
+//! its place. `rehearse` sends the call that the kind would send, with the plan's own values where
+//! policies look at them: tags, instance types, metadata options.
+//!
+//! Nothing is ever done here: every request is made by one macro, which sets `DryRun`; and before
+//! the first one, `honours` asks with a call that does no harm whether whoever answers knows what
+//! that means.
+
+use serde_json::Value;
+
+/// What a rehearsed call is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Which resource, for the reader.
+    pub address: String,
+    /// Its inputs, with placeholders for what is not known yet.
+    pub inputs: Value,
+    /// Its id, or a placeholder.
+    pub id: String,
+}
+
+/// An id that nothing has, of the shape that things of this kind have.
+pub fn placeholder(kind: &str) -> Option<String> {
+    let prefix = match kind {
+        "ami_copy" => "ami",
+        "dhcp_options" => "dopt",
+        "elastic_ip" => "eipalloc",
+        "instance" => "i",
+        "internet_gateway" => "igw",
+        "nat_gateway" => "nat",
+        "network_interface" => "eni",
+        "route_table" => "rtb",
+        "security_group" => "sg",
+        "subnet" => "subnet",
+        "vpc" => "vpc",
+        "vpc_endpoint" => "vpce",
+        _ => return None,
+    };
+    Some(format!("{prefix}-{NOBODY}"))
+}
+
+/// What ends the ids of what does not exist.
+const NOBODY: &str = "00000000000000000";
+
+/// Whether something is not there yet.
+#[cfg(any(feature = "sdk", test))]
+fn is_placeholder(id: &str) -> bool {
+    id.ends_with(NOBODY)
+}
+
+/// The calls that take `DryRun` and are rehearsed. `ModifyVpcAttribute` does not take it (EC2 API
+/// reference).
+pub const REHEARSED: &[&str] = &[
+    "ec2:AllocateAddress",
+    "ec2:AssociateDhcpOptions",
+    "ec2:AssociateRouteTable",
+    "ec2:AttachInternetGateway",
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CopyImage",
+    "ec2:CreateDhcpOptions",
+    "ec2:CreateInternetGateway",
+    "ec2:CreateNatGateway",
+    "ec2:CreateNetworkInterface",
+    "ec2:CreateRoute",
+    "ec2:CreateRouteTable",
+    "ec2:CreateSecurityGroup",
+    "ec2:CreateSubnet",
+    "ec2:CreateTags",
+    "ec2:CreateVpc",
+    "ec2:CreateVpcEndpoint",
+    "ec2:DeleteDhcpOptions",
+    "ec2:DeleteInternetGateway",
+    "ec2:DeleteNatGateway",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteRouteTable",
+    "ec2:DeleteSecurityGroup",
+    "ec2:DeleteSubnet",
+    "ec2:DeleteTags",
+    "ec2:DeleteVpc",
+    "ec2:DeleteVpcEndpoints",
+    "ec2:DeregisterImage",
+    "ec2:DetachInternetGateway",
+    "ec2:ModifyInstanceMetadataOptions",
+    "ec2:ModifyNetworkInterfaceAttribute",
+    "ec2:ModifyVpcEndpoint",
+    "ec2:ReleaseAddress",
+    "ec2:RevokeSecurityGroupEgress",
+    "ec2:RevokeSecurityGroupIngress",
+    "ec2:RunInstances",
+    "ec2:TerminateInstances",
+];
+
+#[cfg(feature = "sdk")]
+pub use calls::{Verdict, honours, rehearse};
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use aws_sdk_ec2::types::{IpPermission, IpRange, ResourceType, Tag, TagSpecification};
+    use serde::Deserialize;
+    use serde_json::Value;
+
+    use super::{Subject, is_placeholder};
+    use crate::aws::instance::Instance;
+    use crate::aws::kind::Result;
+    use crate::aws::{Aws, Tags, ec2, instance};
+    use crate::provider::ProviderError;
+
+    /// What came of a rehearsal.
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Verdict {
+        /// It would be allowed.
+        Allowed,
+        /// It would not.
+        Denied(ProviderError),
+        /// AWS stopped at something else first: at a placeholder, most often.
+        Unclear,
+    }
+
+    /// The one way a rehearsed request leaves.
+    macro_rules! dry {
+        ($aws:expr, $name:literal, $call:expr) => {
+            $aws.call("ec2", $name, $call.dry_run(true).send()).await.map(drop)
+        };
+    }
+
+    /// Whether whoever answers knows `DryRun`. Who does not would do what is only asked about.
+    pub async fn honours(aws: &Aws) -> bool {
+        let asked = dry!(aws, "DescribeVpcs", aws.ec2.describe_vpcs());
+        matches!(judged(asked), Verdict::Allowed | Verdict::Denied(_))
+    }
+
+    fn judged(answer: Result<()>) -> Verdict {
+        match answer {
+            Err(error) if error.is(&["DryRunOperation"]) => Verdict::Allowed,
+            Err(error) if error.is(&["UnauthorizedOperation"]) => Verdict::Denied(error),
+            _ => Verdict::Unclear,
+        }
+    }
+
+    /// Rehearses a call; one that cannot be is unclear.
+    pub async fn rehearse(aws: &Aws, action: &str, subject: &Subject) -> Verdict {
+        let at = At(subject);
+        let id = &subject.id;
+        let ec2 = &aws.ec2;
+        judged(match action {
+            "ec2:AllocateAddress" => {
+                let call =
+                    ec2.allocate_address().tag_specifications(at.tags(ResourceType::ElasticIp));
+                dry!(aws, "AllocateAddress", call)
+            }
+            "ec2:AssociateDhcpOptions" => {
+                let call = ec2.associate_dhcp_options().vpc_id(id);
+                dry!(aws, "AssociateDhcpOptions", call.dhcp_options_id(at.text("dhcp_options")))
+            }
+            "ec2:AssociateRouteTable" => {
+                let call = ec2.associate_route_table().route_table_id(id);
+                dry!(aws, "AssociateRouteTable", call.subnet_id(at.first("subnets")))
+            }
+            "ec2:AttachInternetGateway" => {
+                let call = ec2.attach_internet_gateway().internet_gateway_id(id);
+                dry!(aws, "AttachInternetGateway", call.vpc_id(at.text("vpc")))
+            }
+            "ec2:AuthorizeSecurityGroupEgress" => {
+                let call = ec2.authorize_security_group_egress().group_id(at.text("group"));
+                dry!(aws, "AuthorizeSecurityGroupEgress", call.ip_permissions(anything()))
+            }
+            "ec2:AuthorizeSecurityGroupIngress" => {
+                let call = ec2.authorize_security_group_ingress().group_id(at.text("group"));
+                dry!(aws, "AuthorizeSecurityGroupIngress", call.ip_permissions(anything()))
+            }
+            "ec2:CopyImage" => {
+                let call =
+                    ec2.copy_image().source_image_id(at.text("source")).name(at.text("name"));
+                dry!(aws, "CopyImage", call.source_region(at.text("source_region")).encrypted(true))
+            }
+            "ec2:CreateDhcpOptions" => {
+                let name = aws_sdk_ec2::types::NewDhcpConfiguration::builder()
+                    .key("domain-name")
+                    .values(at.text("domain_name"));
+                let call = ec2.create_dhcp_options().dhcp_configurations(name.build());
+                let tags = at.tags(ResourceType::DhcpOptions);
+                dry!(aws, "CreateDhcpOptions", call.tag_specifications(tags))
+            }
+            "ec2:CreateInternetGateway" => {
+                let tags = at.tags(ResourceType::InternetGateway);
+                let call = ec2.create_internet_gateway().tag_specifications(tags);
+                dry!(aws, "CreateInternetGateway", call)
+            }
+            "ec2:CreateNatGateway" => {
+                let call = ec2.create_nat_gateway().subnet_id(at.text("subnet"));
+                let call = call.allocation_id(at.text("allocation"));
+                let tags = at.tags(ResourceType::Natgateway);
+                dry!(aws, "CreateNatGateway", call.tag_specifications(tags))
+            }
+            "ec2:CreateNetworkInterface" => {
+                let call = ec2.create_network_interface().subnet_id(at.text("subnet"));
+                let tags = at.tags(ResourceType::NetworkInterface);
+                dry!(aws, "CreateNetworkInterface", call.tag_specifications(tags))
+            }
+            "ec2:CreateRoute" => {
+                let call =
+                    ec2.create_route().route_table_id(id).gateway_id("igw-00000000000000000");
+                dry!(aws, "CreateRoute", call.destination_cidr_block("0.0.0.0/0"))
+            }
+            "ec2:CreateRouteTable" => {
+                let tags = at.tags(ResourceType::RouteTable);
+                let call = ec2.create_route_table().vpc_id(at.text("vpc"));
+                dry!(aws, "CreateRouteTable", call.tag_specifications(tags))
+            }
+            "ec2:CreateSecurityGroup" => {
+                let call = ec2.create_security_group().vpc_id(at.text("vpc"));
+                let call = call.group_name(at.text("name")).description(at.text("description"));
+                let tags = at.tags(ResourceType::SecurityGroup);
+                dry!(aws, "CreateSecurityGroup", call.tag_specifications(tags))
+            }
+            "ec2:CreateSubnet" => {
+                let call = ec2.create_subnet().vpc_id(at.text("vpc")).cidr_block(at.text("cidr"));
+                let call = call.availability_zone(at.text("zone"));
+                let tags = at.tags(ResourceType::Subnet);
+                dry!(aws, "CreateSubnet", call.tag_specifications(tags))
+            }
+            "ec2:CreateTags" => {
+                let call = ec2.create_tags().set_resources(Some(at.tagged()));
+                dry!(aws, "CreateTags", call.set_tags(Some(at.tag_list())))
+            }
+            "ec2:CreateVpc" => {
+                let call = ec2.create_vpc().cidr_block(at.text("cidr"));
+                dry!(aws, "CreateVpc", call.tag_specifications(at.tags(ResourceType::Vpc)))
+            }
+            "ec2:CreateVpcEndpoint" => {
+                let call = ec2.create_vpc_endpoint().vpc_id(at.text("vpc"));
+                let call = call.service_name(at.text("service"));
+                let tags = at.tags(ResourceType::VpcEndpoint);
+                dry!(aws, "CreateVpcEndpoint", call.tag_specifications(tags))
+            }
+            "ec2:DeleteDhcpOptions" => {
+                dry!(aws, "DeleteDhcpOptions", ec2.delete_dhcp_options().dhcp_options_id(id))
+            }
+            "ec2:DeleteInternetGateway" => {
+                let call = ec2.delete_internet_gateway().internet_gateway_id(id);
+                dry!(aws, "DeleteInternetGateway", call)
+            }
+            "ec2:DeleteNatGateway" => {
+                dry!(aws, "DeleteNatGateway", ec2.delete_nat_gateway().nat_gateway_id(id))
+            }
+            "ec2:DeleteNetworkInterface" => {
+                let call = ec2.delete_network_interface().network_interface_id(id);
+                dry!(aws, "DeleteNetworkInterface", call)
+            }
+            "ec2:DeleteRouteTable" => {
+                dry!(aws, "DeleteRouteTable", ec2.delete_route_table().route_table_id(id))
+            }
+            "ec2:DeleteSecurityGroup" => {
+                dry!(aws, "DeleteSecurityGroup", ec2.delete_security_group().group_id(id))
+            }
+            "ec2:DeleteSubnet" => {
+                dry!(aws, "DeleteSubnet", ec2.delete_subnet().subnet_id(id))
+            }
+            "ec2:DeleteTags" => {
+                let call = ec2.delete_tags().set_resources(Some(at.tagged()));
+                dry!(aws, "DeleteTags", call.set_tags(Some(at.tag_list())))
+            }
+            "ec2:DeleteVpc" => dry!(aws, "DeleteVpc", ec2.delete_vpc().vpc_id(id)),
+            "ec2:DeleteVpcEndpoints" => {
+                dry!(aws, "DeleteVpcEndpoints", ec2.delete_vpc_endpoints().vpc_endpoint_ids(id))
+            }
+            "ec2:DeregisterImage" => {
+                dry!(aws, "DeregisterImage", ec2.deregister_image().image_id(id))
+            }
+            "ec2:DetachInternetGateway" => {
+                let call = ec2.detach_internet_gateway().internet_gateway_id(id);
+                dry!(aws, "DetachInternetGateway", call.vpc_id(at.text("vpc")))
+            }
+            "ec2:ModifyInstanceMetadataOptions" => {
+                let call = ec2.modify_instance_metadata_options().instance_id(id);
+                let Some(instance) = at.typed::<Instance>() else { return Verdict::Unclear };
+                let tokens = instance.metadata_options.http_tokens.map(instance::http_tokens);
+                dry!(aws, "ModifyInstanceMetadataOptions", call.set_http_tokens(tokens))
+            }
+            "ec2:ModifyNetworkInterfaceAttribute" => {
+                let call = ec2.modify_network_interface_attribute().network_interface_id(id);
+                dry!(aws, "ModifyNetworkInterfaceAttribute", call.groups(at.first("groups")))
+            }
+            "ec2:ModifyVpcEndpoint" => {
+                let call = ec2.modify_vpc_endpoint().vpc_endpoint_id(id);
+                dry!(aws, "ModifyVpcEndpoint", call.add_route_table_ids(at.first("route_tables")))
+            }
+            "ec2:ReleaseAddress" => {
+                dry!(aws, "ReleaseAddress", ec2.release_address().allocation_id(id))
+            }
+            "ec2:RevokeSecurityGroupEgress" => {
+                let call = ec2.revoke_security_group_egress().group_id(at.text("group"));
+                dry!(aws, "RevokeSecurityGroupEgress", call.ip_permissions(anything()))
+            }
+            "ec2:RevokeSecurityGroupIngress" => {
+                let call = ec2.revoke_security_group_ingress().group_id(at.text("group"));
+                dry!(aws, "RevokeSecurityGroupIngress", call.ip_permissions(anything()))
+            }
+            "ec2:RunInstances" => {
+                let Some(instance) = at.typed::<Instance>() else { return Verdict::Unclear };
+                dry!(aws, "RunInstances", instance::rehearsal(&instance, aws, is_placeholder))
+            }
+            "ec2:TerminateInstances" => {
+                dry!(aws, "TerminateInstances", ec2.terminate_instances().instance_ids(id))
+            }
+            _ => return Verdict::Unclear,
+        })
+    }
+
+    /// All protocols, within the cluster's own network at most: no policy looks at rules.
+    fn anything() -> IpPermission {
+        let range = IpRange::builder().cidr_ip("10.0.0.0/8").build();
+        IpPermission::builder().ip_protocol("-1").ip_ranges(range).build()
+    }
+
+    /// What the inputs of a subject say.
+    struct At<'a>(&'a Subject);
+
+    impl At<'_> {
+        fn text(&self, name: &str) -> &str {
+            self.0.inputs[name].as_str().unwrap_or_default()
+        }
+
+        fn first(&self, name: &str) -> &str {
+            self.0.inputs[name][0].as_str().unwrap_or_default()
+        }
+
+        fn typed<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+            T::deserialize(&self.0.inputs).ok()
+        }
+
+        fn tags(&self, kind: ResourceType) -> TagSpecification {
+            let tags = Tags::deserialize(&self.0.inputs["tags"]).unwrap_or_default();
+            ec2::tag_specification(kind, &tags, &self.0.address)
+        }
+
+        /// The resource itself, or the subnets that a mark is on.
+        fn tagged(&self) -> Vec<String> {
+            let subnets = self.0.inputs["subnets"].as_array().filter(|_| self.0.id.is_empty());
+            match subnets {
+                Some(subnets) => {
+                    subnets.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+                }
+                None => vec![self.0.id.clone()],
+            }
+        }
+
+        /// One tag will do: the first of its own, or the mark.
+        fn tag_list(&self) -> Vec<Tag> {
+            let own = self.0.inputs["tags"].as_object().and_then(|tags| tags.iter().next());
+            let (key, value) = match own {
+                Some((key, value)) => (key.as_str(), value.as_str().unwrap_or_default()),
+                None => (self.text("key"), "shared"),
+            };
+            vec![Tag::builder().key(key).value(value).build()]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::actions::actions;
+    use crate::aws::schemas::SCHEMAS;
+
+    #[test]
+    fn whatever_changes_ec2_is_rehearsed_or_there_is_a_reason() {
+        // Not taken by `DryRun`; or made only within a change that begins with one that is
+        // rehearsed; or needing an id that only a look at AWS would tell.
+        const NOT: &[&str] = &[
+            "ec2:ModifyVpcAttribute",
+            "ec2:DeleteRoute",
+            "ec2:DeleteSnapshot",
+            "ec2:DisassociateRouteTable",
+            "ec2:ReplaceRoute",
+            "ec2:ReplaceRouteTableAssociation",
+            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+        ];
+        for schema in SCHEMAS {
+            let of = actions(schema.kind).unwrap();
+            for action in of.create.iter().chain(of.update).chain(of.delete) {
+                let changes = action.starts_with("ec2:") && !action.starts_with("ec2:Describe");
+                let known = REHEARSED.contains(action) != NOT.contains(action);
+                assert!(!changes || known, "{action} of {}", schema.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn a_placeholder_is_an_id_that_nothing_has() {
+        assert_eq!(placeholder("vpc").as_deref(), Some("vpc-00000000000000000"));
+        assert!(is_placeholder(&placeholder("subnet").unwrap()));
+        assert_eq!(placeholder("iam_role"), None);
+    }
+}
