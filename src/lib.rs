@@ -12,14 +12,15 @@
 //! Data goes one way, and imports point down this list only:
 //!
 //! 1. [`cli`]: one file per subcommand; wires the rooms below together. The binary.
-//! 2. [`render`]: plans and events for people and programs. Nobody else prints.
-//! 3. [`topology`]: an install-config and what the cloud answered become a graph.
-//! 4. [`config`]: text becomes an install-config, or findings with places.
-//! 5. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
-//! 6. [`apply`](mod@apply): walks a plan. Never decides, never prints.
-//! 7. [`observe`]: what the cloud has of what the state knows.
-//! 8. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
-//! 9. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//! 2. [`preflight`]: what would stop a walk half way, found before it begins.
+//! 3. [`render`]: plans and events for people and programs. Nobody else prints.
+//! 4. [`topology`]: an install-config and what the cloud answered become a graph.
+//! 5. [`config`]: text becomes an install-config, or findings with places.
+//! 6. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
+//! 7. [`apply`](mod@apply): walks a plan. Never decides, never prints.
+//! 8. [`observe`]: what the cloud has of what the state knows.
+//! 9. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
+//! 10. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
 //!
 //! # What must stay true
 //!
@@ -41,6 +42,7 @@ pub mod event;
 pub mod graph;
 pub mod observe;
 pub mod plan;
+pub mod preflight;
 pub mod provider;
 pub mod render;
 pub mod secret;

@@ -9,6 +9,7 @@ use super::choice;
 use super::exit::Exit;
 use super::failure::Result;
 use super::inputs::Inputs;
+use super::preflight::preflight;
 use super::preview::{cautions, guarded, view};
 use super::saved_plan::{self, stale};
 use super::screen::Screen;
@@ -37,6 +38,9 @@ pub(super) async fn run(
         }
     };
     let (world, plan) = unless_stopped(stop, deciding).await?;
+    if arguments.preflight {
+        unless_stopped(stop, preflight(&world, &plan, screen)).await?;
+    }
     if !plan.is_empty() {
         confirmed(common, QUESTION, screen, stop).await?;
         screen.say("")?;

@@ -181,6 +181,9 @@ pub struct Plan {
     /// every apply looks, so nothing has to be written down for it.
     #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "target", "exclude", "max_destroy", "expect"])]
     pub refresh_only: bool,
+    /// Finds out, too, whether every call of the plan is allowed and the quotas suffice.
+    #[arg(long, conflicts_with = "refresh_only")]
+    pub preflight: bool,
     /// What is wanted.
     #[command(flatten)]
     pub wanted: Wanted,
@@ -218,6 +221,9 @@ pub struct Apply {
     /// Shows every attribute of what is created.
     #[arg(long)]
     pub full: bool,
+    /// Whether to find out first that every call of the plan is allowed and the quotas suffice.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub preflight: bool,
     /// What is wanted.
     #[command(flatten)]
     pub wanted: Wanted,

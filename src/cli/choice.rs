@@ -76,8 +76,7 @@ fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
 
 fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>) -> Failure {
     let addresses: Vec<&str> = known.iter().map(|address| address.as_str()).collect();
-    let begun = addresses.iter().copied().find(|address| address.starts_with(name));
-    let hint = match begun.or_else(|| nearest(name, &addresses)) {
+    let hint = match nearest(name, &addresses) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => {
             "`groundplan plan --full` and `groundplan state list` show the addresses".to_owned()

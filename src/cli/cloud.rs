@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
-use crate::aws::{Aws, Settings, lookups};
+use crate::aws::{Aws, Caller, Settings, lookups};
 use crate::config::InstallConfig;
 use crate::provider::{ProviderError, all, patiently};
 use crate::render::Diagnostic;
@@ -21,7 +21,7 @@ pub(super) const ACCOUNT: &str = "account";
 /// AWS, and whose it is.
 pub(super) struct Reached {
     pub(super) aws: Arc<Aws>,
-    pub(super) account: String,
+    pub(super) caller: Caller,
 }
 
 /// Connects as the config says, and checks that AWS knows who we are and that the cluster is in
@@ -63,10 +63,10 @@ async fn reach(
 ) -> Result<Reached> {
     let aws = Arc::new(Aws::connect(settings).await);
     screen.count_calls_of(&aws);
-    let account = aws.check().await.map_err(|error| unreachable_aws(&error))?.account;
+    let caller = aws.check().await.map_err(|error| unreachable_aws(&error))?;
     match facts.get(ACCOUNT).and_then(Value::as_str) {
-        Some(known) if known != account => Err(another_account(known, &account)),
-        _ => Ok(Reached { aws, account }),
+        Some(known) if known != caller.account => Err(another_account(known, &caller.account)),
+        _ => Ok(Reached { aws, caller }),
     }
 }
 

@@ -19,6 +19,7 @@ mod held;
 mod homes;
 mod inputs;
 mod plan;
+mod preflight;
 mod preview;
 mod prompt;
 mod protect;

@@ -4,6 +4,7 @@ use super::args::{Common, Plan as Arguments};
 use super::choice;
 use super::exit::Exit;
 use super::failure::Result;
+use super::preflight::preflight;
 use super::preview::{cautions, guarded, view};
 use super::saved_plan;
 use super::screen::Screen;
@@ -30,7 +31,7 @@ async fn planned(arguments: &Arguments, common: &Common, screen: &mut Screen) ->
     let plan = world.plan(&world.observe(arguments.refresh).await?, &options);
     let exit = match arguments.refresh_only {
         true => drift(&plan, screen)?,
-        false => shown(arguments, &world, options, plan, screen)?,
+        false => shown(arguments, &world, options, plan, screen).await?,
     };
     world.held.close().await?;
     Ok(match exit {
@@ -46,7 +47,7 @@ fn drift(plan: &Plan, screen: &mut Screen) -> Result<Exit> {
     Ok(if drifted(&view) { Exit::Changes } else { Exit::Done })
 }
 
-fn shown(
+async fn shown(
     arguments: &Arguments,
     world: &World,
     options: Options,
@@ -56,6 +57,9 @@ fn shown(
     let warnings = cautions(&world.compiled.warnings, &plan);
     screen.plan(&view(&plan, arguments.full, &warnings))?;
     guarded(&plan, &arguments.guards)?;
+    if arguments.preflight {
+        preflight(world, &plan, screen).await?;
+    }
     let exit = if plan.is_empty() { Exit::Done } else { Exit::Changes };
     if let Some(path) = &arguments.out {
         saved_plan::write(&saved_plan::of(world, options, warnings, plan), path)?;

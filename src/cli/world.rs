@@ -17,7 +17,7 @@ use super::held::{Held, glance};
 use super::homes;
 use super::inputs::Inputs;
 use super::screen::Screen;
-use crate::aws::{Aws, schemas};
+use crate::aws::{Aws, Caller, schemas};
 use crate::config::{self, Finding, Located, locate};
 use crate::observe::observe;
 use crate::plan::{self, Observations, Options, Plan};
@@ -32,6 +32,7 @@ pub(super) struct World {
     pub(super) bootstrap: bool,
     pub(super) compiled: Compiled,
     pub(super) aws: Arc<Aws>,
+    pub(super) caller: Caller,
     pub(super) held: Held,
 }
 
@@ -55,14 +56,14 @@ impl World {
         fits(&inputs, state)?;
         let cluster = cluster(&inputs, state.and_then(|state| state.cluster.clone()))?;
         let facts = state.map(binding).unwrap_or_default();
-        let Reached { aws, account } =
+        let Reached { aws, caller } =
             cloud::connect(&inputs.config, &cluster, &facts, screen).await?;
         remembered(&inputs, &facts)?;
         let nothing = State::default();
         let view = View { inputs: &inputs, cluster: &cluster, facts: &facts, bootstrap };
         let (compiled, mut learnt) = view.compile(&aws, state.unwrap_or(&nothing), screen).await?;
         if !facts.contains_key(cloud::ACCOUNT) {
-            learnt.insert(cloud::ACCOUNT.to_owned(), account.into());
+            learnt.insert(cloud::ACCOUNT.to_owned(), caller.account.clone().into());
         }
         if inputs.assets.cluster().is_some() && !facts.contains_key(ASSETS) {
             learnt.insert(ASSETS.to_owned(), true.into());
@@ -73,7 +74,7 @@ impl World {
         };
         let news = news(&held, cluster, learnt);
         held.record(&news, screen).await?;
-        Ok(Self { inputs, bootstrap, compiled, aws, held })
+        Ok(Self { inputs, bootstrap, compiled, aws, caller, held })
     }
 
     /// Looks up what is recorded; with `refresh` off, what is recorded is taken to be true.

@@ -31,11 +31,7 @@ pub fn human(state: &State, out: &mut dyn Write) -> io::Result<()> {
             (false, Some(status)) => painted(UPDATE, format!("  {status}")),
             (false, None) => String::new(),
         };
-        let protected = match state.protected.contains(address) {
-            true => painted(FAINT, "  protected"),
-            false => String::new(),
-        };
-        writeln!(out, "{line}{note}{protected}")?;
+        writeln!(out, "{line}{note}")?;
     }
     let total = rows(state).count();
     if total > 0 {
@@ -163,19 +159,17 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_a_line_per_resource_and_says_what_is_unfinished_and_what_is_protected() {
+    fn a_state_is_a_line_per_resource_and_says_what_is_unfinished() {
         let mut written = Vec::new();
-        let mut state = state();
-        state.record(&Entry::Protected { address: "vpc.main".into() }).unwrap();
-        human(&state, &mut anstream::StripStream::new(&mut written)).unwrap();
+        human(&state(), &mut anstream::StripStream::new(&mut written)).unwrap();
         assert_eq!(
             String::from_utf8(written).unwrap(),
             "Cluster demo in us-west-2\n\
              \x20 infra ID    demo-x7k2p\n\
              \x20 cluster ID  b0a4\n\
-             \x20 serial      6\n\n\
+             \x20 serial      5\n\n\
              nat_gateway.a  nat-1  configured, not yet ready\n\
-             vpc.main       vpc-1  protected\n\n\
+             vpc.main       vpc-1\n\n\
              2 resources.\n"
         );
     }

@@ -77,15 +77,16 @@ impl Iam<'_> {
 }
 
 /// A part of AWS with accounts and names of its own.
-pub(crate) struct Partition {
+#[derive(Clone, Copy, Debug)]
+pub struct Partition {
     /// The second part of its ARNs.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// The domain of its services.
-    pub(crate) domain: &'static str,
+    pub domain: &'static str,
 }
 
 /// The partition of a region, by its name (the SDKs' `partitions.json`).
-pub(crate) fn partition(region: &str) -> Partition {
+pub fn partition(region: &str) -> Partition {
     const PREFIXES: &[(&str, &str, &str)] = &[
         ("cn-", "aws-cn", "amazonaws.com.cn"),
         ("us-gov-", "aws-us-gov", "amazonaws.com"),

@@ -44,7 +44,9 @@ mod tests;
 pub use assets::{Assets, AssetsError};
 pub use error::{Error, Size};
 pub use facts::{Question, questions};
+pub use iam::{Partition, partition};
 pub use naming::{identify, infra_id};
+pub use placement::{Workers, workers};
 pub use stream::Stream;
 
 use cidr::Split;

@@ -3,9 +3,11 @@
 //! What the config leaves open is chosen as openshift-install chooses it
 //! (`pkg/asset/machines/{master,worker}.go`, `pkg/types/aws/defaults/platform.go`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::existing::Existing;
+use serde_json::Value;
+
+use super::existing::{self, Existing};
 use super::facts::{Facts, Offerings, Question};
 use super::{Error, Errors};
 use crate::config::{Architecture, InstallConfig, MachinePool};
@@ -56,6 +58,29 @@ pub(super) fn places<'a>(
         (pool, place)
     };
     pools(config).into_iter().map(place).collect()
+}
+
+/// Machines that the cluster makes for itself as soon as it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// Their type.
+    pub instance_type: String,
+    /// How many.
+    pub replicas: u32,
+}
+
+/// The workers of this config, as far as the facts place them.
+pub fn workers(config: &InstallConfig, facts: &BTreeMap<String, Value>) -> Vec<Workers> {
+    let (mut errors, mut warnings) = (Errors::default(), Vec::new());
+    let facts = Facts::new(facts);
+    let existing = existing::find(config, &facts, &mut errors);
+    let places = places(config, &facts, existing.as_ref(), &mut errors, &mut warnings);
+    let workers = places.into_iter().filter(|(pool, _)| !pool.is_control_plane());
+    let workers = workers.filter_map(|(pool, place)| {
+        let instance_type = place?.instance_type;
+        Some(Workers { instance_type, replicas: pool.machines.replicas })
+    });
+    workers.collect()
 }
 
 /// What must be asked to place the machines of this config.

@@ -4,6 +4,7 @@ mod crash;
 mod in_s3;
 mod life;
 mod plans;
+mod preflight;
 mod recovery;
 mod refusals;
 mod saved_plans;

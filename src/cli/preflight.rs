@@ -1,0 +1,29 @@
+//! Before anything is made: is every call of the plan allowed, and do the quotas suffice?
+
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::screen::Screen;
+use super::world::World;
+use crate::plan::Plan;
+use crate::preflight::demands::Site;
+use crate::preflight::{Report, preflight as ask};
+use crate::topology::{partition, workers};
+
+/// Says everything that would stop the plan half way, and refuses it then. What could not be found
+/// out stops nothing.
+pub(super) async fn preflight(world: &World, plan: &Plan, screen: &mut Screen) -> Result<()> {
+    let state = &world.held.state;
+    let site = Site { plan, graph: &world.compiled.graph, state };
+    let config = &world.inputs.config;
+    let workers = workers(config, &state.facts);
+    let partition = partition(&config.aws.region).name;
+    let Report { findings, notes } =
+        ask(&world.aws, &world.caller, partition, &site, &workers).await;
+    for note in notes {
+        screen.diagnostic(&note)?;
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Failure { exit: Exit::Refused, diagnostics: findings })
+}

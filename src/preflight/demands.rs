@@ -1,0 +1,273 @@
+//! What a plan takes: actions, and how much of which quota.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::aws::actions::{actions, tags_only};
+use crate::aws::quotas::Quota;
+use crate::aws::rehearsal::{REHEARSED, Subject, placeholder};
+use crate::graph::{Address, Graph, Ref, as_ref, resolve};
+use crate::plan::{Action, Op, Plan};
+use crate::state::State;
+use crate::topology::Workers;
+
+/// What the plan is looked at with.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What it wants.
+    pub graph: &'a Graph,
+    /// What there is.
+    pub state: &'a State,
+}
+
+/// A step, with what it is about.
+struct Planned<'a> {
+    address: &'a Address,
+    actions: Vec<&'static str>,
+    /// References as they are in the plan.
+    inputs: &'a Value,
+}
+
+/// The actions that the plan takes, each with the resources it takes them on: ARNs where a policy
+/// may name them, `*` for the rest.
+pub fn permissions(
+    site: &Site,
+    account: &str,
+    partition: &str,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let mut permissions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for planned in site.planned() {
+        let resolved = site.resolved(planned.inputs);
+        for action in planned.actions {
+            let arns = Arns { account, partition, kind: planned.address.kind(), inputs: &resolved };
+            permissions.entry(action.to_owned()).or_default().insert(arns.of(action));
+        }
+    }
+    permissions
+}
+
+/// One call of each name to be rehearsed, about the first resource that it is planned for.
+pub fn rehearsals(site: &Site) -> BTreeMap<&'static str, Subject> {
+    let mut rehearsals = BTreeMap::new();
+    for planned in site.planned() {
+        let creates = !site.state.resources.contains_key(planned.address);
+        for action in &planned.actions {
+            // Tags at creation are part of the creating call; alone, there is nothing to tag yet.
+            let with_it = creates && tags_only(action) && planned.address.kind() != "shared_tags";
+            if REHEARSED.contains(action) && !with_it {
+                rehearsals.entry(*action).or_insert_with(|| site.subject(&planned));
+            }
+        }
+    }
+    rehearsals
+}
+
+impl<'a> Site<'a> {
+    fn planned(&self) -> Vec<Planned<'a>> {
+        let nothing = &Value::Null;
+        let steps = self.plan.steps.iter().filter_map(|step| {
+            let address = step.op.address();
+            let of = actions(address.kind())?;
+            let recorded = || self.recorded(address);
+            let (actions, inputs) = match &step.op {
+                Op::Create { inputs, .. } => (of.create.to_vec(), inputs),
+                Op::Finish { .. } => (of.create.to_vec(), recorded().unwrap_or(nothing)),
+                Op::Update { before, inputs, .. } => (changing(of.update, before, inputs), inputs),
+                Op::Delete { .. } => (of.delete.to_vec(), recorded().unwrap_or(nothing)),
+            };
+            Some(Planned { address, actions, inputs })
+        });
+        steps.collect()
+    }
+
+    fn recorded(&self, address: &Address) -> Option<&'a Value> {
+        let deposed = self.state.deposed.get(address).and_then(|records| records.first());
+        self.state.resources.get(address).or(deposed).map(|record| &record.inputs)
+    }
+
+    fn subject(&self, planned: &Planned) -> Subject {
+        let address = planned.address;
+        let known = self.state.resources.get(address);
+        let id = known.and_then(|record| {
+            let outputs = &record.outputs;
+            outputs.get("id").or_else(|| outputs.get("allocation"))?.as_str().map(str::to_owned)
+        });
+        Subject {
+            address: address.to_string(),
+            inputs: self.resolved(planned.inputs),
+            id: id.or_else(|| placeholder(address.kind())).unwrap_or_default(),
+        }
+    }
+
+    /// The inputs with what is known of what they refer to: what is recorded, names that are only
+    /// planned, and placeholders for ids.
+    fn resolved(&self, inputs: &Value) -> Value {
+        resolve(inputs, &|reference| self.value_of(reference))
+    }
+
+    fn value_of(&self, Ref { address, output }: &Ref) -> Option<Value> {
+        let recorded = self.state.resources.get(address).and_then(|one| one.outputs.get(output));
+        let planned = || self.graph.get(address).and_then(|node| node.inputs.get(output));
+        let known = recorded.or_else(planned).filter(|value| as_ref(value).is_none());
+        known.cloned().or_else(|| placeholder(address.kind()).map(|id| json!(id)))
+    }
+}
+
+/// Of the actions that a change in place may take, those that this one does.
+fn changing(all: &[&'static str], before: &Value, inputs: &Value) -> Vec<&'static str> {
+    let differs = |name: &String| before.get(name) != inputs.get(name);
+    let names: Vec<&String> = inputs.as_object().into_iter().flat_map(|all| all.keys()).collect();
+    let is_tags = |name: &&String| name.contains("tags");
+    let tags = names.iter().any(|name| is_tags(name) && differs(name));
+    let rest = names.iter().any(|name| !is_tags(name) && differs(name));
+    let taken = |action: &&&str| if tags_only(action) { tags } else { rest };
+    all.iter().filter(taken).copied().collect()
+}
+
+/// How IAM calls what an action is taken on.
+struct Arns<'a> {
+    account: &'a str,
+    partition: &'a str,
+    kind: &'a str,
+    inputs: &'a Value,
+}
+
+impl Arns<'_> {
+    fn of(&self, action: &str) -> String {
+        let Self { account, partition, .. } = self;
+        let text = |name: &str| self.inputs[name].as_str();
+        let iam = |what: &str, name: Option<&str>| {
+            name.map(|name| format!("arn:{partition}:iam::{account}:{what}/{name}"))
+        };
+        let arn = match (self.kind, action) {
+            ("iam_role", _) => iam("role", text("name")),
+            ("iam_role_policy", _) | (_, "iam:PassRole") => iam("role", text("role")),
+            ("iam_instance_profile", _) => iam("instance-profile", text("name")),
+            ("s3_bucket", _) if action.contains("Object") => {
+                text("name").map(|name| format!("arn:{partition}:s3:::{name}/*"))
+            }
+            ("s3_bucket", _) => text("name").map(|name| format!("arn:{partition}:s3:::{name}")),
+            ("s3_object", _) => text("bucket")
+                .zip(text("key"))
+                .map(|(bucket, key)| format!("arn:{partition}:s3:::{bucket}/{key}")),
+            ("record", "route53:ChangeResourceRecordSets" | "route53:ListResourceRecordSets") => {
+                text("zone").map(|zone| format!("arn:{partition}:route53:::hostedzone/{zone}"))
+            }
+            _ => None,
+        };
+        arn.unwrap_or_else(|| "*".to_owned())
+    }
+}
+
+/// How much of a quota a plan takes, in a zone where it is counted by zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Of which quota.
+    pub quota: Quota,
+    /// In which zone; empty where the region counts.
+    pub zone: String,
+    /// How much.
+    pub amount: u64,
+    /// What for.
+    pub what_for: String,
+}
+
+/// The types of all machines that count.
+pub fn instance_types(site: &Site, workers: &[Workers]) -> BTreeSet<String> {
+    machines(site, workers).into_iter().map(|(name, _, _)| name).collect()
+}
+
+/// What the plan takes of each quota, with the sizes of the types that are known.
+pub fn needs(site: &Site, workers: &[Workers], vcpus: &BTreeMap<String, u32>) -> Vec<Need> {
+    let mut needs = vcpu_needs(&machines(site, workers), vcpus);
+    let counted = [
+        ("elastic_ip", Quota::Addresses),
+        ("vpc", Quota::Vpcs),
+        ("internet_gateway", Quota::InternetGateways),
+        ("load_balancer", Quota::NetworkBalancers),
+        ("security_group", Quota::SecurityGroups),
+        ("vpc_endpoint", Quota::GatewayEndpoints),
+    ];
+    for (kind, quota) in counted {
+        let amount = site.added(kind).count() as u64;
+        let what_for = "the plan makes them".to_owned();
+        needs.push(Need { quota, zone: String::new(), amount, what_for });
+    }
+    let mut zones: BTreeMap<String, u64> = BTreeMap::new();
+    for address in site.added("nat_gateway") {
+        *zones.entry(site.zone_of(address)).or_default() += 1;
+    }
+    needs.extend(zones.into_iter().map(|(zone, amount)| Need {
+        quota: Quota::NatGateways,
+        what_for: format!("the plan makes them in {zone}"),
+        zone,
+        amount,
+    }));
+    needs.retain(|need| need.amount > 0);
+    needs
+}
+
+impl<'a> Site<'a> {
+    /// What there is more of afterwards, or while both are there. What is deleted first makes room
+    /// for its successor; what an earlier run began is counted where it is.
+    fn added(&self, kind: &'a str) -> impl Iterator<Item = &'a Address> {
+        let changes = self.plan.changes.iter();
+        let added = changes.filter(move |change| {
+            let more = matches!(change.action, Action::Create | Action::CreateThenDelete);
+            more && change.address.kind() == kind
+        });
+        added.map(|change| &change.address)
+    }
+
+    fn inputs(&self, address: &Address) -> Option<&'a Value> {
+        self.graph.get(address).map(|node| &node.inputs)
+    }
+
+    /// The zone of the subnet that something stands in.
+    fn zone_of(&self, address: &Address) -> String {
+        let subnet = self.inputs(address).and_then(|inputs| as_ref(&inputs["subnet"]));
+        let inputs = subnet.and_then(|subnet| self.inputs(&subnet.address));
+        inputs.and_then(|inputs| inputs["zone"].as_str()).unwrap_or_default().to_owned()
+    }
+}
+
+/// Machines by type, with what they are: those that the plan launches, and the workers if it
+/// launches all masters, since a cluster that begins makes them within the hour.
+fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
+    let launched: Vec<&Address> = site.added("instance").collect();
+    let masters = |address: &Address| address.name().starts_with("master-");
+    let wanted = site.graph.nodes().iter().map(|node| &node.address);
+    let wanted = wanted.filter(|address| address.kind() == "instance" && masters(address)).count();
+    let begins = wanted > 0 && launched.iter().filter(|one| masters(one)).count() == wanted;
+    let of_plan = launched.into_iter().filter_map(|address| {
+        let instance_type = site.inputs(address)?["instance_type"].as_str()?.to_owned();
+        let what = if masters(address) { "masters" } else { "bootstrap" };
+        Some((instance_type, what, 1))
+    });
+    let workers = workers.iter().filter(|_| begins);
+    let workers = workers.map(|one| (one.instance_type.clone(), "workers", one.replicas.into()));
+    of_plan.chain(workers).collect()
+}
+
+fn vcpu_needs(
+    machines: &[(String, &'static str, u64)],
+    vcpus: &BTreeMap<String, u32>,
+) -> Vec<Need> {
+    let mut by_quota: BTreeMap<Quota, BTreeMap<&str, u64>> = BTreeMap::new();
+    for (instance_type, what, count) in machines {
+        let size = vcpus.get(instance_type).copied().map(u64::from);
+        if let Some((quota, size)) = Quota::of_type(instance_type).zip(size) {
+            *by_quota.entry(quota).or_default().entry(what).or_default() += size * count;
+        }
+    }
+    let need = |(quota, parts): (Quota, BTreeMap<&str, u64>)| {
+        let amount = parts.values().sum();
+        let parts = parts.into_iter().filter(|(_, vcpus)| *vcpus > 0);
+        let parts: Vec<String> = parts.map(|(what, vcpus)| format!("{what} {vcpus}")).collect();
+        Need { quota, zone: String::new(), amount, what_for: parts.join(", ") }
+    };
+    by_quota.into_iter().map(need).collect()
+}

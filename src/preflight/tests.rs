@@ -1,0 +1,211 @@
+//! From plans to demands, and from answers to findings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::demands::{Need, Site, instance_types, needs, permissions, rehearsals};
+use super::judge::{Denied, Room, quota, simulated};
+use crate::aws::quotas::Quota;
+use crate::aws::schemas;
+use crate::graph::Graph;
+use crate::plan::{Observations, Options, Plan, plan};
+use crate::provider::{Class, ProviderError};
+use crate::state::{Record, State, Status};
+use crate::testing::world::World;
+use crate::topology::Workers;
+
+fn planned(graph: &Graph, state: &State) -> Plan {
+    plan(graph, state, &Observations::new(), &schemas(), &Options::default())
+}
+
+/// The standard cluster, nothing of it made.
+fn anew(look: impl FnOnce(&Site)) {
+    let (graph, state) = (World::standard().graph(), State::default());
+    let plan = planned(&graph, &state);
+    look(&Site { plan: &plan, graph: &graph, state: &state });
+}
+
+fn recorded(inputs: serde_json::Value, outputs: serde_json::Value) -> Record {
+    let unknown = BTreeMap::new();
+    Record { generation: 1, status: Status::Ready, inputs, outputs, after: vec![], unknown }
+}
+
+fn workers(replicas: u32) -> Vec<Workers> {
+    vec![Workers { instance_type: "m6i.2xlarge".into(), replicas }]
+}
+
+fn sizes() -> BTreeMap<String, u32> {
+    [("m6i.xlarge".into(), 4), ("m6i.2xlarge".into(), 8)].into()
+}
+
+fn need(needs: &[Need], quota: Quota) -> u64 {
+    needs.iter().filter(|need| need.quota == quota).map(|need| need.amount).sum()
+}
+
+#[test]
+fn each_call_is_rehearsed_once_with_the_plans_own_values() {
+    anew(|site| {
+        let calls = rehearsals(site);
+        assert_eq!(calls["ec2:CreateVpc"].inputs["cidr"], "10.0.0.0/16");
+        assert_eq!(calls["ec2:CreateSubnet"].inputs["vpc"], "vpc-00000000000000000");
+        let machine = &calls["ec2:RunInstances"];
+        assert_eq!(machine.inputs["metadata_options"], json!({"http_tokens": "required"}));
+        assert_eq!(machine.inputs["image"], "ami-0demo");
+        assert_eq!(machine.id, "i-00000000000000000");
+        // Tags come with what carries them, and nothing is deleted.
+        assert!(!calls.contains_key("ec2:CreateTags"));
+        assert!(!calls.keys().any(|action| action.starts_with("ec2:Delete")), "{calls:?}");
+        assert!(calls.len() >= 17, "{:?}", calls.keys());
+    });
+}
+
+#[test]
+fn actions_are_asked_about_on_the_resources_that_policies_name() {
+    anew(|site| {
+        let wanted = permissions(site, "123456789012", "aws");
+        let on = |action: &str| wanted[action].iter().map(String::as_str).collect::<Vec<_>>();
+        let role = |name| format!("arn:aws:iam::123456789012:role/demo-x7k2p-{name}-role");
+        let roles = ["bootstrap", "master", "worker"].map(role);
+        assert_eq!(on("iam:CreateRole"), roles);
+        assert_eq!(on("iam:PutRolePolicy"), roles);
+        assert_eq!(on("iam:PassRole"), roles);
+        assert_eq!(on("s3:CreateBucket"), ["arn:aws:s3:::demo-x7k2p-bootstrap"]);
+        let object = "arn:aws:s3:::demo-x7k2p-bootstrap/bootstrap.ign";
+        assert_eq!(on("s3:PutObject"), [object]);
+        assert_eq!(
+            on("route53:ChangeResourceRecordSets"),
+            ["*", "arn:aws:route53:::hostedzone/Z0PUBLIC"]
+        );
+        assert_eq!(on("ec2:RunInstances"), ["*"]);
+        assert_eq!(on("elasticloadbalancing:CreateLoadBalancer"), ["*"]);
+        assert!(!wanted.contains_key("ec2:DeleteVpc"), "nothing is deleted");
+    });
+}
+
+#[test]
+fn a_change_in_place_asks_for_what_it_changes() {
+    let world = World::standard();
+    let graph = world.graph();
+    let mut state = State::default();
+    let master = graph.get(&"instance.master-0".into()).unwrap();
+    let mut inputs = master.inputs.clone();
+    inputs["metadata_options"]["http_tokens"] = json!("optional");
+    let outputs = json!({"id": "i-1", "private_ip": "10.0.0.4"});
+    state.resources.insert("instance.master-0".into(), recorded(inputs, outputs));
+    let mut plan = planned(&graph, &state);
+    plan.steps.retain(|step| step.op.address().as_str() == "instance.master-0");
+    let calls = rehearsals(&Site { plan: &plan, graph: &graph, state: &state });
+    let names: Vec<_> = calls.keys().copied().collect();
+    assert_eq!(names, ["ec2:ModifyInstanceMetadataOptions"]);
+    assert_eq!(calls["ec2:ModifyInstanceMetadataOptions"].id, "i-1");
+}
+
+#[test]
+fn what_is_deleted_is_rehearsed_by_its_own_id() {
+    let graph = Graph::default();
+    let mut state = State::default();
+    let subnet = json!({"vpc": "vpc-1", "cidr": "10.0.0.0/20", "zone": "us-west-2a", "tags": {}});
+    state.resources.insert("subnet.old".into(), recorded(subnet, json!({"id": "subnet-1"})));
+    let plan = planned(&graph, &state);
+    let calls = rehearsals(&Site { plan: &plan, graph: &graph, state: &state });
+    assert_eq!(calls["ec2:DeleteSubnet"].id, "subnet-1");
+    assert_eq!(calls.len(), 1);
+}
+
+#[test]
+fn a_cluster_that_begins_needs_room_for_its_workers_too() {
+    anew(|site| {
+        assert_eq!(instance_types(site, &workers(3)).len(), 2);
+        let needs = needs(site, &workers(3), &sizes());
+        // Three masters and a bootstrap of four, three workers of eight.
+        let vcpus = needs.iter().find(|need| need.quota == Quota::StandardVcpus).unwrap();
+        assert_eq!((vcpus.amount, &*vcpus.what_for), (40, "bootstrap 4, masters 12, workers 24"));
+        assert_eq!(need(&needs, Quota::Addresses), 3);
+        assert_eq!(need(&needs, Quota::Vpcs), 1);
+        assert_eq!(need(&needs, Quota::InternetGateways), 1);
+        assert_eq!(need(&needs, Quota::NetworkBalancers), 2);
+        assert_eq!(need(&needs, Quota::SecurityGroups), 3);
+        assert_eq!(need(&needs, Quota::GatewayEndpoints), 1);
+        let nat = needs.iter().filter(|need| need.quota == Quota::NatGateways);
+        let nat: Vec<_> = nat.map(|need| (&*need.zone, need.amount)).collect();
+        assert_eq!(nat, [("us-west-2a", 1), ("us-west-2b", 1), ("us-west-2c", 1)]);
+    });
+}
+
+#[test]
+fn workers_of_a_cluster_that_runs_are_in_use_and_not_needed_again() {
+    let graph = World::standard().graph();
+    let mut state = State::default();
+    let master = graph.get(&"instance.master-0".into()).unwrap();
+    let outputs = json!({"id": "i-1", "private_ip": "10.0.0.4"});
+    state.resources.insert("instance.master-0".into(), recorded(master.inputs.clone(), outputs));
+    let plan = planned(&graph, &state);
+    let site = Site { plan: &plan, graph: &graph, state: &state };
+    // Two masters and the bootstrap.
+    let needs = needs(&site, &workers(3), &sizes());
+    assert_eq!(need(&needs, Quota::StandardVcpus), 12);
+}
+
+#[test]
+fn a_type_of_a_family_without_a_known_quota_counts_for_nothing() {
+    let workers = vec![Workers { instance_type: "p4d.24xlarge".into(), replicas: 3 }];
+    let mut sizes = sizes();
+    sizes.insert("p4d.24xlarge".into(), 96);
+    anew(|site| assert_eq!(need(&needs(site, &workers, &sizes), Quota::StandardVcpus), 16));
+}
+
+#[test]
+fn a_quota_that_does_not_suffice_shows_the_sum() {
+    let need = Need {
+        quota: Quota::StandardVcpus,
+        zone: String::new(),
+        amount: 120,
+        what_for: "masters 24, workers 96".into(),
+    };
+    let finding = quota(&need, Room { in_use: 64, limit: 128 }).unwrap();
+    assert_eq!(finding.summary, "120 vCPU needed, 64 in use, limit 128");
+    let detail = [
+        "quota: Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances (ec2, L-1216C47A)",
+        "needed: masters 24, workers 96",
+        "too many: 56",
+    ];
+    assert_eq!(finding.detail, detail);
+    assert_eq!(quota(&need, Room { in_use: 8, limit: 128 }), None, "just enough");
+    assert!(quota(&need, Room { in_use: 9, limit: 128 }).is_some());
+}
+
+#[test]
+fn a_denied_call_names_the_action_the_caller_and_what_to_grant() {
+    let message = "You are not authorized to perform this operation. Encoded authorization failure \
+                   message: abcdef";
+    let error = ProviderError::new(Class::Refused, "RunInstances", message);
+    let denied = Denied::rehearsed("ec2:RunInstances", "instance.master-0", &error);
+    let finding = denied.finding("arn:aws:iam::1:user/ops");
+    assert_eq!(finding.summary, "ec2:RunInstances is not allowed");
+    assert_eq!(
+        finding.detail,
+        [
+            "needed for instance.master-0",
+            "denied to arn:aws:iam::1:user/ops",
+            "You are not authorized to perform this operation.",
+        ]
+    );
+    let hint = finding.hint.unwrap();
+    assert!(hint.starts_with("allow ec2:RunInstances to arn:aws:iam::1:user/ops"), "{hint}");
+}
+
+#[test]
+fn a_rehearsal_knows_better_than_the_simulation() {
+    let no = |actions: &[&str]| {
+        let on = BTreeSet::from(["*".to_owned()]);
+        actions.iter().map(|action| ((*action).to_owned(), on.clone())).collect()
+    };
+    let denials: BTreeMap<_, _> = no(&["ec2:CreateVpc", "ec2:RunInstances", "iam:CreateRole"]);
+    let allowed = BTreeSet::from(["ec2:CreateVpc".to_owned()]);
+    let error = ProviderError::new(Class::Refused, "RunInstances", "no");
+    let found = [Denied::rehearsed("ec2:RunInstances", "instance.master-0", &error)];
+    let more = simulated(&denials, &allowed, &found);
+    let more: Vec<_> = more.iter().map(|denied| &*denied.action).collect();
+    assert_eq!(more, ["iam:CreateRole"], "allowed, said already, and new");
+}

@@ -1,0 +1,132 @@
+//! What would stop an apply half way is found before its first call that changes anything.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::Desk;
+use groundplan::aws::actions::actions;
+
+const APPLY: &[&str] = &["apply", "--auto-approve"];
+
+#[test]
+fn s4_a_call_denied_in_the_dry_run_stops_before_the_first_mutation() {
+    let desk = Desk::new();
+    desk.cloud.deny(&["ec2:RunInstances", "ec2:CreateVpc", "elasticloadbalancing:CreateListener"]);
+    let ran = desk.expect(7, APPLY);
+    for action in ["ec2:RunInstances", "ec2:CreateVpc", "elasticloadbalancing:CreateListener"] {
+        assert!(ran.err.contains(&format!("error: {action} is not allowed\n")), "{}", ran.err);
+        assert!(ran.err.contains(&format!("hint: allow {action} to arn:aws:")), "{}", ran.err);
+    }
+    assert!(ran.err.contains("needed for vpc.main"), "{}", ran.err);
+    assert!(ran.err.contains("no identity-based policy allows the action"), "{}", ran.err);
+    assert!(!ran.err.contains("xxxx"), "the encoded message is left out: {}", ran.err);
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    // Each call is rehearsed once, for all its resources.
+    let rehearsed = desk.cloud.rehearsals();
+    let names: Vec<String> = rehearsed.iter().map(|call| call["action"].to_string()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    assert_eq!(names.len(), distinct.len(), "{names:?}");
+
+    desk.cloud.deny(&[]);
+    desk.apply();
+}
+
+#[test]
+fn s5_a_quota_that_does_not_suffice_stops_before_the_first_mutation_and_shows_the_sum() {
+    let desk = Desk::new();
+    // A master and a bootstrap of eight each.
+    desk.cloud.quotas(&json!({"L-1216C47A": 15, "L-0263D0A3": 0, "L-FE5A380F": 0}));
+    let ran = desk.expect(7, APPLY);
+    assert!(ran.err.contains("error: 16 vCPU needed, 0 in use, limit 15\n"), "{}", ran.err);
+    assert!(ran.err.contains("bootstrap 8, masters 8"), "{}", ran.err);
+    assert!(ran.err.contains("(ec2, L-1216C47A)"), "{}", ran.err);
+    assert!(ran.err.contains("1 Elastic IP addresses needed, 0 in use, limit 0"), "{}", ran.err);
+    assert!(ran.err.contains("1 NAT gateways needed in us-west-2a, 0 in use"), "{}", ran.err);
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+
+    desk.cloud.quotas(&json!({"L-1216C47A": 16, "L-0263D0A3": 1, "L-FE5A380F": 1}));
+    desk.apply();
+}
+
+#[test]
+fn what_is_in_use_already_counts() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.cloud.quotas(&json!({"L-1216C47A": 31}));
+    let other = Desk::on(desk.cloud.clone());
+    let path = other.path("install-config.yaml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("name: demo", "name: other");
+    std::fs::write(path, text).unwrap();
+    let ran = other.expect(7, APPLY);
+    assert!(ran.err.contains("error: 16 vCPU needed, 16 in use, limit 31\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_plan_is_asked_about_only_where_that_is_wanted_and_an_apply_can_go_without() {
+    let desk = Desk::new();
+    desk.cloud.deny(&["ec2:CreateVpc"]);
+    desk.expect(0, &["plan"]);
+    assert_eq!(desk.cloud.calls("SimulatePrincipalPolicy"), 0);
+    let ran = desk.expect(7, &["plan", "--preflight"]);
+    assert!(ran.out.contains("Plan:"), "the plan is shown, too: {}", ran.out);
+    assert!(ran.err.contains("ec2:CreateVpc is not allowed"), "{}", ran.err);
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    desk.cloud.deny(&[]);
+    desk.cloud.quotas(&json!({"L-1216C47A": 1}));
+    desk.expect(0, &["apply", "--auto-approve", "--preflight=false"]);
+}
+
+#[test]
+fn what_cannot_be_found_out_is_a_note() {
+    let desk = Desk::new();
+    desk.cloud.deny(&["iam:SimulatePrincipalPolicy", "servicequotas:GetServiceQuota"]);
+    let ran = desk.expect(0, &["plan", "--preflight"]);
+    assert!(ran.err.contains("warning: could not simulate the caller's policies"), "{}", ran.err);
+    assert!(ran.err.contains("warning: could not check quotas"), "{}", ran.err);
+    assert!(ran.err.contains("allow servicequotas:GetServiceQuota"), "{}", ran.err);
+    assert_eq!(ran.err.matches("warning: could not check quotas").count(), 1, "{}", ran.err);
+}
+
+#[test]
+fn a_plan_that_does_nothing_costs_nothing_and_a_small_one_little() {
+    let desk = Desk::new();
+    desk.apply();
+    let asked = |desk: &Desk, arguments: &[&str]| {
+        desk.cloud.clear_requests();
+        desk.expect(0, arguments);
+        desk.cloud.requests().len() + desk.cloud.rehearsals().len()
+    };
+    let plain = asked(&desk, &["plan"]);
+    assert_eq!(asked(&desk, &["plan", "--preflight"]), plain);
+    desk.write_config("Optional", "a");
+    let plain = asked(&desk, &["plan"]);
+    let more = asked(&desk, &["plan", "--preflight"]) - plain;
+    // DescribeVpcs, ModifyInstanceMetadataOptions, SimulatePrincipalPolicy.
+    assert_eq!(more, 3, "{:#?}", desk.cloud.requests());
+}
+
+#[test]
+fn the_table_of_actions_has_every_call_of_a_clusters_life() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.write_config("Optional", "b");
+    desk.apply();
+    desk.expect(0, &["destroy", "--auto-approve"]);
+    let known: BTreeSet<&str> = groundplan::aws::actions::kinds()
+        .flat_map(|kind| {
+            let of = actions(kind).expect("a kind has actions");
+            of.create.iter().chain(of.update).chain(of.delete).copied().collect::<Vec<_>>()
+        })
+        .collect();
+    for call in desk.cloud.requests().iter().filter(|call| call["mutating"] == true) {
+        let service = match call["service"].as_str().unwrap() {
+            "elbv2" => "elasticloadbalancing",
+            service => service,
+        };
+        let action = format!("{service}:{}", call["action"].as_str().unwrap());
+        let action = if action == "s3:DeleteObjects" { "s3:DeleteObject" } else { &action };
+        assert!(known.contains(action), "{action}");
+    }
+}
