@@ -46,11 +46,21 @@ pub async fn principal(aws: &Aws, caller: &Caller) -> Result<Option<String>> {
         Principal::Role { name } => {
             // The path of the role, which its sessions do not tell, is part of its ARN.
             let call = aws.iam.get_role().role_name(name).send();
-            let answer = found(aws.call("iam", "GetRole", call).await, &["NoSuchEntity"])?;
-            Ok(answer.and_then(|answer| answer.role).map(|role| role.arn))
+            match aws.call("iam", "GetRole", call).await {
+                // Most roles have no path.
+                Err(error) if error.is(&["AccessDenied"]) => Ok(Some(without_path(caller, name))),
+                answer => Ok(found(answer, &["NoSuchEntity"])?
+                    .and_then(|one| one.role)
+                    .map(|role| role.arn)),
+            }
         }
         Principal::Nobody => Ok(None),
     }
+}
+
+fn without_path(caller: &Caller, role: &str) -> String {
+    let partition = caller.arn.split(':').nth(1).unwrap_or("aws");
+    format!("arn:{partition}:iam::{}:role/{role}", caller.account)
 }
 
 #[derive(Debug, PartialEq)]
@@ -146,6 +156,13 @@ mod tests {
         assert_eq!(Principal::of("arn:aws:iam::123456789012:root"), Principal::Nobody);
         let federated = "arn:aws:sts::123456789012:federated-user/alice";
         assert_eq!(Principal::of(federated), Principal::Nobody);
+    }
+
+    #[test]
+    fn a_role_that_may_not_look_at_itself_is_taken_to_have_no_path() {
+        let arn = "arn:aws-us-gov:sts::123456789012:assumed-role/admin/alice".to_owned();
+        let caller = Caller { account: "123456789012".to_owned(), arn };
+        assert_eq!(without_path(&caller, "admin"), "arn:aws-us-gov:iam::123456789012:role/admin");
     }
 
     #[test]

@@ -62,18 +62,19 @@ impl Quota {
         }
     }
 
-    /// What is counted.
-    pub fn unit(self) -> &'static str {
-        match self {
-            Quota::StandardVcpus | Quota::GraphicsVcpus | Quota::MemoryVcpus => "vCPU",
-            Quota::Addresses => "Elastic IP addresses",
-            Quota::Vpcs => "VPCs",
-            Quota::InternetGateways => "internet gateways",
-            Quota::NatGateways => "NAT gateways",
-            Quota::NetworkBalancers => "network load balancers",
-            Quota::SecurityGroups => "security groups",
-            Quota::GatewayEndpoints => "gateway endpoints",
-        }
+    /// What is counted, of one and of others.
+    pub fn unit(self, amount: u64) -> &'static str {
+        let (one, more) = match self {
+            Quota::StandardVcpus | Quota::GraphicsVcpus | Quota::MemoryVcpus => ("vCPU", "vCPU"),
+            Quota::Addresses => ("Elastic IP address", "Elastic IP addresses"),
+            Quota::Vpcs => ("VPC", "VPCs"),
+            Quota::InternetGateways => ("internet gateway", "internet gateways"),
+            Quota::NatGateways => ("NAT gateway", "NAT gateways"),
+            Quota::NetworkBalancers => ("network load balancer", "network load balancers"),
+            Quota::SecurityGroups => ("security group", "security groups"),
+            Quota::GatewayEndpoints => ("gateway endpoint", "gateway endpoints"),
+        };
+        if amount == 1 { one } else { more }
     }
 
     /// The quota that machines of this type count against, if it is one that we know.

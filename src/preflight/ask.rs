@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::Report;
 use super::demands::{self, Need, Site};
-use super::judge::{self, Denied, Room};
+use super::judge::{self, Denial, Denied, Room};
 use crate::aws::permissions::{self, Decision, Judgement};
 use crate::aws::quotas::{self, Quota};
 use crate::aws::rehearsal::{self, Subject, Verdict};
@@ -14,8 +16,9 @@ use crate::provider::{ProviderError, all};
 use crate::render::{Diagnostic, Severity};
 use crate::topology::Workers;
 
-/// After this nobody waits for what is only good to know. A standard cluster takes seconds.
-const WITHIN: Duration = Duration::from_secs(60);
+/// After this nobody waits for what is only good to know. Each part takes a second or two; an
+/// endpoint that cannot be reached must not hold up what can be found out without it.
+const WITHIN: Duration = Duration::from_secs(30);
 
 /// Finds out what would stop this plan. Nothing is asked about a plan that does nothing.
 pub async fn preflight(
@@ -28,39 +31,42 @@ pub async fn preflight(
     if site.plan.is_empty() {
         return Report::default();
     }
-    let looking = look(aws, caller, partition, site, workers);
-    tokio::time::timeout(WITHIN, looking).await.unwrap_or_else(|_| {
-        let note = format!("no preflight: AWS did not answer within {} seconds", WITHIN.as_secs());
-        Report { notes: vec![Diagnostic::warning(note)], ..Report::default() }
-    })
-}
-
-async fn look(
-    aws: &Aws,
-    caller: &Caller,
-    partition: &str,
-    site: &Site<'_>,
-    workers: &[Workers],
-) -> Report {
     let wanted = demands::permissions(site, &caller.account, partition);
-    let (rehearsed, simulated, counted) = tokio::join!(
-        rehearse(aws, demands::rehearsals(site)),
-        simulate(aws, caller, &wanted),
-        count(aws, site, workers),
+    let (rehearsed, denials, counted) = tokio::join!(
+        timeout(WITHIN, rehearse(aws, demands::rehearsals(site))),
+        timeout(WITHIN, simulate(aws, caller, &wanted)),
+        timeout(WITHIN, count(aws, site, workers)),
     );
-    let mut report = counted;
-    let (mut denied, allowed) = (rehearsed.denied, rehearsed.allowed);
-    report.notes.extend(rehearsed.note);
-    match simulated {
-        Ok(denials) => {
-            let more = judge::simulated(&denials, &allowed, &denied);
-            denied.extend(more);
-        }
+    let mut report = counted.unwrap_or_else(|_| unanswered("quotas").into());
+    let rehearsed = rehearsed.unwrap_or_else(|_| unanswered("rehearsed calls").into());
+    let denials = denials.unwrap_or_else(|_| Err(unanswered("simulated policies")));
+    let Rehearsed { allowed, mut denied, note } = rehearsed;
+    report.notes.extend(note);
+    match denials {
+        Ok(denials) => denied.extend(judge::simulated(denials, &allowed, &denied)),
         Err(note) => report.notes.push(note),
     }
     let findings = denied.iter().map(|denied| denied.finding(&caller.arn));
     report.findings.splice(0..0, findings);
     report
+}
+
+fn unanswered(what: &str) -> Diagnostic {
+    let seconds = WITHIN.as_secs();
+    Diagnostic::warning(format!("no answer about {what} within {seconds} seconds"))
+        .with_hint("--preflight=false does without")
+}
+
+impl From<Diagnostic> for Report {
+    fn from(note: Diagnostic) -> Self {
+        Self { notes: vec![note], ..Self::default() }
+    }
+}
+
+impl From<Diagnostic> for Rehearsed {
+    fn from(note: Diagnostic) -> Self {
+        Self { note: Some(note), ..Self::default() }
+    }
 }
 
 #[derive(Default)]
@@ -101,7 +107,7 @@ async fn simulate(
     aws: &Aws,
     caller: &Caller,
     wanted: &BTreeMap<String, BTreeSet<String>>,
-) -> Result<BTreeMap<String, BTreeSet<String>>, Diagnostic> {
+) -> Result<BTreeMap<String, Denial>, Diagnostic> {
     let unasked = |error: &ProviderError| {
         unknown("simulate the caller's policies", error, "allow iam:SimulatePrincipalPolicy")
     };
@@ -116,16 +122,26 @@ async fn simulate(
     let asked = together
         .iter()
         .map(|(resources, actions)| permissions::simulate(aws, &principal, actions, resources));
-    let mut denials: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut denials: BTreeMap<String, Denial> = BTreeMap::new();
     for judgements in all(asked.collect()).await {
-        let judgements = judgements.map_err(|error| unasked(&error))?;
-        let no =
-            |one: &Judgement| matches!(one.decision, Decision::Forbidden | Decision::NotAllowed);
-        for Judgement { action, resource, .. } in judgements.into_iter().filter(no) {
-            denials.entry(action).or_default().insert(resource);
+        for judgement in judgements.map_err(|error| unasked(&error))? {
+            let Some(why) = refusal(&judgement) else { continue };
+            let denial = denials.entry(judgement.action).or_default();
+            denial.on.insert(judgement.resource);
+            denial.why.insert(why);
         }
     }
     Ok(denials)
+}
+
+/// Why IAM says no, if it does.
+fn refusal(judgement: &Judgement) -> Option<&'static str> {
+    match judgement.decision {
+        Decision::Allowed | Decision::Depends => None,
+        _ if judgement.by_organization => Some("the organization's policies do not allow it"),
+        Decision::Forbidden => Some("a policy of the caller's forbids it"),
+        Decision::NotAllowed => Some("no policy of the caller's allows it"),
+    }
 }
 
 async fn count(aws: &Aws, site: &Site<'_>, workers: &[Workers]) -> Report {

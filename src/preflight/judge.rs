@@ -59,7 +59,7 @@ pub fn quota(need: &Need, room: Room) -> Option<Diagnostic> {
     let Need { quota, amount, what_for, zone } = need;
     let Room { in_use, limit } = room;
     let over = (amount + in_use).checked_sub(limit).filter(|over| *over > 0)?;
-    let (unit, (service, code)) = (quota.unit(), quota.code());
+    let (unit, (service, code)) = (quota.unit(*amount), quota.code());
     let place = if zone.is_empty() { String::new() } else { format!(" in {zone}") };
     let summary = format!("{amount} {unit} needed{place}, {in_use} in use, limit {limit}");
     let finding = Diagnostic::error(summary)
@@ -69,23 +69,30 @@ pub fn quota(need: &Need, room: Room) -> Option<Diagnostic> {
     Some(finding.with_hint("ask for more in Service Quotas, or remove what nobody needs"))
 }
 
+/// What the simulation says no to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denial {
+    /// The resources, as ARNs, or `*`.
+    pub on: BTreeSet<String>,
+    /// Why, in words.
+    pub why: BTreeSet<&'static str>,
+}
+
 /// What the simulation denies, but for what a rehearsal was allowed: that was the call itself.
 pub fn simulated(
-    denials: &BTreeMap<String, BTreeSet<String>>,
+    denials: BTreeMap<String, Denial>,
     allowed: &BTreeSet<String>,
     found: &[Denied],
 ) -> Vec<Denied> {
     let known = |action: &String| {
         allowed.contains(action) || found.iter().any(|denied| denied.action == *action)
     };
-    let open = denials.iter().filter(|(action, _)| !known(action));
-    let denied = |(action, on): (&String, &BTreeSet<String>)| {
-        let on: Vec<&str> = on.iter().map(String::as_str).collect();
-        let what_for = match &on[..] {
-            ["*"] => "this plan".to_owned(),
-            resources => resources.join(", "),
-        };
-        Denied { action: action.clone(), what_for, why: Vec::new() }
-    };
-    open.map(denied).collect()
+    let open = denials.into_iter().filter(|(action, _)| !known(action));
+    open.map(|(action, Denial { on, why })| {
+        let everything = on.iter().all(|resource| resource == "*");
+        let resources: Vec<String> = on.into_iter().collect();
+        let what_for = if everything { "this plan".to_owned() } else { resources.join(", ") };
+        Denied { action, what_for, why: why.into_iter().map(str::to_owned).collect() }
+    })
+    .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::demands::{Need, Site, instance_types, needs, permissions, rehearsals};
-use super::judge::{Denied, Room, quota, simulated};
+use super::judge::{Denial, Denied, Room, quota, simulated};
 use crate::aws::quotas::Quota;
 use crate::aws::schemas;
 use crate::graph::Graph;
@@ -199,13 +199,15 @@ fn a_denied_call_names_the_action_the_caller_and_what_to_grant() {
 fn a_rehearsal_knows_better_than_the_simulation() {
     let no = |actions: &[&str]| {
         let on = BTreeSet::from(["*".to_owned()]);
-        actions.iter().map(|action| ((*action).to_owned(), on.clone())).collect()
+        let denial = Denial { on, why: BTreeSet::from(["no policy of the caller's allows it"]) };
+        actions.iter().map(|action| ((*action).to_owned(), denial.clone())).collect()
     };
     let denials: BTreeMap<_, _> = no(&["ec2:CreateVpc", "ec2:RunInstances", "iam:CreateRole"]);
     let allowed = BTreeSet::from(["ec2:CreateVpc".to_owned()]);
     let error = ProviderError::new(Class::Refused, "RunInstances", "no");
     let found = [Denied::rehearsed("ec2:RunInstances", "instance.master-0", &error)];
-    let more = simulated(&denials, &allowed, &found);
+    let more = simulated(denials, &allowed, &found);
+    assert_eq!(more[0].why, ["no policy of the caller's allows it"]);
     let more: Vec<_> = more.iter().map(|denied| &*denied.action).collect();
     assert_eq!(more, ["iam:CreateRole"], "allowed, said already, and new");
 }

@@ -19,16 +19,16 @@ RENAMED = {
     "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:DeleteObjects": "s3:DeleteObject",
 }
-# AWS's own defaults (General Reference, "Service endpoints and quotas"), but for the processors:
-# accounts begin with few and are given more as they are used.
+# An account that is used, and was given more than AWS's defaults (five each of addresses, VPCs,
+# gateways) so that several clusters fit.
 QUOTAS = {
     "L-1216C47A": 1920.0,
     "L-DB2E81BA": 64.0,
     "L-7295265B": 128.0,
-    "L-0263D0A3": 5.0,
-    "L-F678F1CE": 5.0,
-    "L-A4707A72": 5.0,
-    "L-FE5A380F": 5.0,
+    "L-0263D0A3": 25.0,
+    "L-F678F1CE": 25.0,
+    "L-A4707A72": 25.0,
+    "L-FE5A380F": 25.0,
     "L-69A177A2": 50.0,
     "L-E79EC296": 2500.0,
     "L-1B52E74A": 20.0,

@@ -42,8 +42,8 @@ fn s5_a_quota_that_does_not_suffice_stops_before_the_first_mutation_and_shows_th
     assert!(ran.err.contains("error: 16 vCPU needed, 0 in use, limit 15\n"), "{}", ran.err);
     assert!(ran.err.contains("bootstrap 8, masters 8"), "{}", ran.err);
     assert!(ran.err.contains("(ec2, L-1216C47A)"), "{}", ran.err);
-    assert!(ran.err.contains("1 Elastic IP addresses needed, 0 in use, limit 0"), "{}", ran.err);
-    assert!(ran.err.contains("1 NAT gateways needed in us-west-2a, 0 in use"), "{}", ran.err);
+    assert!(ran.err.contains("1 Elastic IP address needed, 0 in use, limit 0"), "{}", ran.err);
+    assert!(ran.err.contains("1 NAT gateway needed in us-west-2a, 0 in use"), "{}", ran.err);
     assert_eq!(desk.cloud.mutating_calls(), 0);
 
     desk.cloud.quotas(&json!({"L-1216C47A": 16, "L-0263D0A3": 1, "L-FE5A380F": 1}));
