@@ -20,7 +20,8 @@
 //! 7. [`apply`](mod@apply): walks a plan. Never decides, never prints.
 //! 8. [`observe`]: what the cloud has of what the state knows.
 //! 9. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
-//! 10. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//! 10. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
+//! 11. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
 //!
 //! # What must stay true
 //!
@@ -40,6 +41,7 @@ pub mod cli;
 pub mod config;
 pub mod event;
 pub mod graph;
+pub mod imds;
 pub mod observe;
 pub mod plan;
 pub mod preflight;

@@ -1,0 +1,173 @@
+//! Where the service is. Named as AWS SDKs name it.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+/// Where the metadata service answers: always plain HTTP, on the machine itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    host: Host<String>,
+    port: u16,
+}
+
+/// Over which protocol, where nothing else is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// `http://169.254.169.254`
+    #[default]
+    Ipv4,
+    /// `http://[fd00:ec2::254]`, on Nitro instances in an IPv6 subnet where it was enabled.
+    Ipv6,
+}
+
+/// The variable that names another endpoint.
+const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+/// The variable that chooses a protocol.
+const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+/// The variable that says to ask nobody.
+const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+
+/// Why there is no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEndpoint {
+    /// The environment says that nobody is to be asked.
+    #[error("{DISABLED} says that the metadata service is not to be used")]
+    Disabled,
+    /// It is no URL of a plain HTTP server.
+    #[error(
+        "`{found}` is no endpoint of a metadata service: expected http://HOST or http://HOST:PORT"
+    )]
+    Strange {
+        /// What was given.
+        found: String,
+    },
+    /// There is no such protocol.
+    #[error("{MODE} is `{found}`: expected `IPv4` or `IPv6`")]
+    StrangeMode {
+        /// What was given.
+        found: String,
+    },
+}
+
+impl Endpoint {
+    /// The one of a URL: `http://127.0.0.1:1338`.
+    ///
+    /// # Errors
+    /// When it is anything but plain HTTP to a host.
+    pub fn parse(text: &str) -> Result<Self, NoEndpoint> {
+        let strange = || NoEndpoint::Strange { found: text.to_owned() };
+        let url = Url::parse(text).map_err(|_| strange())?;
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none();
+        let anonymous = url.username().is_empty() && url.password().is_none();
+        match (url.scheme(), url.host(), url.port_or_known_default()) {
+            ("http", Some(host), Some(port)) if bare && anonymous => {
+                Ok(Self { host: host.to_owned(), port })
+            }
+            _ => Err(strange()),
+        }
+    }
+
+    /// The one that the environment names, as AWS SDKs read it.
+    ///
+    /// # Errors
+    /// When the environment says that nobody is to be asked, or something that makes no sense.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NoEndpoint> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        if variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            return Err(NoEndpoint::Disabled);
+        }
+        if let Some(url) = variable(ENDPOINT) {
+            return Self::parse(&url);
+        }
+        match variable(MODE) {
+            None => Ok(Mode::Ipv4.into()),
+            Some(mode) if mode.eq_ignore_ascii_case("ipv4") => Ok(Mode::Ipv4.into()),
+            Some(mode) if mode.eq_ignore_ascii_case("ipv6") => Ok(Mode::Ipv6.into()),
+            Some(found) => Err(NoEndpoint::StrangeMode { found }),
+        }
+    }
+
+    /// What a `Host` header says: the port only where it is not the usual one.
+    pub(super) fn authority(&self) -> String {
+        match self.port {
+            80 => self.host.to_string(),
+            port => format!("{}:{port}", self.host),
+        }
+    }
+
+    /// What a socket connects to.
+    pub(super) fn address(&self) -> (String, u16) {
+        let host = match &self.host {
+            Host::Ipv6(address) => address.to_string(),
+            host => host.to_string(),
+        };
+        (host, self.port)
+    }
+}
+
+impl From<Mode> for Endpoint {
+    fn from(mode: Mode) -> Self {
+        let host = match mode {
+            Mode::Ipv4 => Host::Ipv4([169, 254, 169, 254].into()),
+            Mode::Ipv6 => Host::Ipv6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254].into()),
+        };
+        Self { host, port: 80 }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<String, NoEndpoint> {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Endpoint::from_environment(variable).map(|endpoint| endpoint.to_string())
+    }
+
+    #[test]
+    fn the_environment_is_read_as_sdks_read_it() {
+        let ok = |url: &str| Ok(url.to_owned());
+        assert_eq!(read(&[]), ok("http://169.254.169.254"));
+        assert_eq!(read(&[(MODE, "IPv6")]), ok("http://[fd00:ec2::254]"));
+        assert_eq!(read(&[(MODE, "ipv4")]), ok("http://169.254.169.254"));
+        let both = [(MODE, "IPv6"), (ENDPOINT, "http://127.0.0.1:1338/")];
+        assert_eq!(read(&both), ok("http://127.0.0.1:1338"));
+        assert_eq!(read(&[(ENDPOINT, ""), (DISABLED, "false")]), ok("http://169.254.169.254"));
+        assert_eq!(read(&[(DISABLED, "True")]), Err(NoEndpoint::Disabled));
+        assert!(matches!(read(&[(MODE, "both")]), Err(NoEndpoint::StrangeMode { .. })));
+    }
+
+    #[test]
+    fn an_endpoint_is_plain_http_to_a_host() {
+        for (url, address) in [
+            ("http://127.0.0.1:1338", ("127.0.0.1", 1338)),
+            ("http://[fd00:ec2::254]", ("fd00:ec2::254", 80)),
+            ("http://imds.local/", ("imds.local", 80)),
+        ] {
+            let (host, port) = Endpoint::parse(url).unwrap().address();
+            assert_eq!((&*host, port), address);
+        }
+        for wrong in [
+            "",
+            "169.254.169.254",
+            "https://169.254.169.254",
+            "http://",
+            "http://h/latest",
+            "http://h?x",
+            "http://user:sesame@h",
+        ] {
+            let error = Endpoint::parse(wrong).unwrap_err();
+            assert_eq!(error, NoEndpoint::Strange { found: wrong.to_owned() });
+        }
+    }
+}

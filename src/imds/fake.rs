@@ -1,0 +1,220 @@
+//! A metadata service in memory, as strict as the real one: it answers nobody without a token.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, sleep};
+
+use super::client::{Client, Settings};
+use super::dial::{Dial, Wire};
+use super::endpoint::Mode;
+
+/// What goes wrong with the next request of a method.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    /// This status, and nothing is done.
+    Status(u16),
+    /// No answer, ever: the packet had no hops left.
+    Silence,
+    /// An answer that takes this long.
+    Slow(Duration),
+    /// The connection is refused.
+    Refuse,
+}
+
+/// One request as it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// Whether it had a token.
+    pub(crate) token: bool,
+    /// The TTL it asked for.
+    pub(crate) ttl: Option<String>,
+    pub(crate) at: Instant,
+}
+
+#[derive(Default)]
+struct Service {
+    values: BTreeMap<String, Vec<u8>>,
+    /// Values that are there from a time on.
+    notices: Vec<(Instant, String, String)>,
+    tokens: BTreeMap<String, Instant>,
+    given: u64,
+    /// The longest that a token is granted.
+    longest: Option<u64>,
+    /// Whether the reply has the TTL header: moto's has not.
+    without_ttl: bool,
+    /// The body of a reply to a request for a token, where it is not a token.
+    strange_token: Option<String>,
+    troubles: BTreeMap<&'static str, VecDeque<Trouble>>,
+    disabled: bool,
+    asked: Vec<Asked>,
+}
+
+/// A metadata service in memory.
+#[derive(Clone, Default)]
+pub(crate) struct FakeImds(Arc<Mutex<Service>>);
+
+impl FakeImds {
+    fn service(&self) -> MutexGuard<'_, Service> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client that reaches this service and no other.
+    pub(crate) fn client(&self, settings: Settings) -> Client {
+        let fake = self.clone();
+        let dial: Dial = Arc::new(move || {
+            let fake = fake.clone();
+            Box::pin(async move {
+                if matches!(fake.next_trouble("CONNECT"), Some(Trouble::Refuse)) {
+                    return Err(std::io::ErrorKind::ConnectionRefused.into());
+                }
+                let (ours, theirs) = tokio::io::duplex(256 * 1024);
+                tokio::spawn(fake.serve(theirs));
+                Ok(Box::new(ours) as Box<dyn Wire>)
+            })
+        });
+        Client::dialled(Mode::Ipv4.into(), settings, dial)
+    }
+
+    async fn serve(self, stream: tokio::io::DuplexStream) {
+        let answer = service_fn(move |request| {
+            let fake = self.clone();
+            async move { Ok::<_, Infallible>(fake.answer(&request).await) }
+        });
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    }
+
+    /// What is at a path below `/latest/meta-data/`.
+    pub(crate) fn set(&self, path: &str, value: impl Into<Vec<u8>>) {
+        self.service().values.insert(format!("/latest/meta-data/{path}"), value.into());
+    }
+
+    /// The same from a moment on.
+    pub(crate) fn set_after(&self, delay: Duration, path: &str, value: &str) {
+        let path = format!("/latest/meta-data/{path}");
+        self.service().notices.push((Instant::now() + delay, path, value.to_owned()));
+    }
+
+    /// The next requests of this method (`PUT`, `GET`, `CONNECT`) meet this, one each.
+    pub(crate) fn trouble(&self, method: &'static str, troubles: &[Trouble]) {
+        self.service().troubles.entry(method).or_default().extend(troubles);
+    }
+
+    /// As after a stop and a start.
+    pub(crate) fn forget_tokens(&self) {
+        self.service().tokens.clear();
+    }
+
+    /// `HttpEndpoint=disabled`
+    pub(crate) fn disable(&self) {
+        self.service().disabled = true;
+    }
+
+    /// Tokens live no longer than this, whatever is asked.
+    pub(crate) fn grant_at_most(&self, seconds: u64) {
+        self.service().longest = Some(seconds);
+    }
+
+    /// Replies to requests for a token have no TTL header.
+    pub(crate) fn leave_out_the_ttl(&self) {
+        self.service().without_ttl = true;
+    }
+
+    /// Replies to requests for a token have this body.
+    pub(crate) fn give_instead_of_a_token(&self, body: &str) {
+        self.service().strange_token = Some(body.to_owned());
+    }
+
+    /// Everything that was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.service().asked.clone()
+    }
+
+    /// How often a method was used.
+    pub(crate) fn count(&self, method: &str) -> usize {
+        self.service().asked.iter().filter(|one| one.method == method).count()
+    }
+
+    fn next_trouble(&self, method: &str) -> Option<Trouble> {
+        self.service().troubles.get_mut(method)?.pop_front()
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let header = |name: &str| request.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let token = header("x-aws-ec2-metadata-token");
+        let ttl = header("x-aws-ec2-metadata-token-ttl-seconds");
+        let path = request.uri().path().to_owned();
+        self.service().asked.push(Asked {
+            method: request.method().to_string(),
+            path: path.clone(),
+            token: token.is_some(),
+            ttl: ttl.clone(),
+            at: Instant::now(),
+        });
+        match self.next_trouble(request.method().as_str()) {
+            Some(Trouble::Status(status)) => return reply(status, "trouble"),
+            Some(Trouble::Silence) => sleep(Duration::from_secs(3600)).await,
+            Some(Trouble::Slow(time)) => sleep(time).await,
+            Some(Trouble::Refuse) | None => (),
+        }
+        if self.service().disabled || header("x-forwarded-for").is_some() {
+            return reply(403, "forbidden");
+        }
+        match (request.method(), &*path) {
+            (&Method::PUT, "/latest/api/token") => self.give_token(ttl.as_deref()),
+            (&Method::GET, path) => self.give_value(path, token.as_deref()),
+            _ => reply(405, "method not allowed"),
+        }
+    }
+
+    fn give_token(&self, ttl: Option<&str>) -> Response<Full<Bytes>> {
+        let Some(ttl @ 1..=21_600) = ttl.and_then(|ttl| ttl.parse::<u64>().ok()) else {
+            return reply(400, "bad request");
+        };
+        let mut service = self.service();
+        if let Some(body) = &service.strange_token {
+            return reply(200, body);
+        }
+        let granted = ttl.min(service.longest.unwrap_or(ttl));
+        service.given += 1;
+        let token = format!("token-{}==", service.given);
+        service.tokens.insert(token.clone(), Instant::now() + Duration::from_secs(granted));
+        let mut reply = reply(200, &token);
+        if !service.without_ttl {
+            let name = "x-aws-ec2-metadata-token-ttl-seconds";
+            reply.headers_mut().insert(name, granted.into());
+        }
+        reply
+    }
+
+    fn give_value(&self, path: &str, token: Option<&str>) -> Response<Full<Bytes>> {
+        let service = self.service();
+        let good = token.and_then(|token| service.tokens.get(token));
+        if good.is_none_or(|until| *until <= Instant::now()) {
+            return reply(401, "<html>unauthorized</html>");
+        }
+        let begun =
+            |(at, known, _): &&(Instant, String, String)| *at <= Instant::now() && known == path;
+        let notice = service.notices.iter().find(begun).map(|(_, _, value)| value.as_bytes());
+        match notice.or_else(|| service.values.get(path).map(Vec::as_slice)) {
+            Some(value) => Response::new(Full::new(Bytes::copy_from_slice(value))),
+            None => reply(404, "<html>not found</html>"),
+        }
+    }
+}
+
+fn reply(status: u16, body: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response
+}
