@@ -165,6 +165,7 @@ fn named(bag: &ConfigBag) -> Option<(&'static str, String)> {
         "Route 53" => "route53",
         "S3" => "s3",
         "STS" => "sts",
+        "Service Quotas" => "servicequotas",
         _ => return None,
     };
     Some((service, metadata.name().to_owned()))

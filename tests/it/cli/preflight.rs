@@ -108,6 +108,20 @@ fn a_plan_that_does_nothing_costs_nothing_and_a_small_one_little() {
 }
 
 #[test]
+fn a_preflight_of_a_cluster_costs_as_many_calls_as_it_has_names_of_calls() {
+    let desk = Desk::new();
+    let lines = desk.expect(0, &["plan", "--preflight", "--json", "--verbose"]).lines();
+    let calls = lines.iter().find(|line| line["type"] == "calls").expect("the calls");
+    let by_action = calls["by_action"].as_object().expect("by action");
+    let times = |action: &str| by_action.get(action).and_then(serde_json::Value::as_u64);
+    assert_eq!(times("ec2:RunInstances"), Some(1), "{calls:#}");
+    assert_eq!(times("ec2:CreateSubnet"), Some(1), "{calls:#}");
+    assert_eq!(times("servicequotas:GetServiceQuota"), Some(8), "{calls:#}");
+    assert_eq!(times("iam:SimulatePrincipalPolicy"), Some(5), "{calls:#}");
+    assert!(calls["total"].as_u64() <= Some(55), "{calls:#}");
+}
+
+#[test]
 fn the_table_of_actions_has_every_call_of_a_clusters_life() {
     let desk = Desk::new();
     desk.apply();
