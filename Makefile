@@ -49,7 +49,7 @@ lint: need-cargo
 
 # Without the SDK: minutes to build, not the twenty that its release build takes.
 bench-engine: need-cargo
-	cargo bench --no-default-features --bench engine --bench home
+	cargo bench --no-default-features --bench config --bench engine --bench home
 
 bench-aws: need-cargo need-python
 	cargo build --release --bin groundplan

@@ -47,6 +47,7 @@ fn main() {
         figures.extend(in_its_own_process(shape, *nodes));
     }
     table(&figures);
+    growth(&figures);
     figures.iter().for_each(|figure| println!("{figure}"));
 }
 
@@ -76,6 +77,34 @@ fn table(figures: &[Value]) {
             number("peak_rss_mb"),
             figure["bytes_written"],
             number("bytes_per_state_byte"),
+        );
+    }
+}
+
+/// What ten times the nodes take, times what one time does.
+fn growth(figures: &[Value]) {
+    println!(
+        "\n{:<8} {:<10} {:>18} {:>7} {:>7} {:>9}",
+        "shape", "phase", "nodes", "wall", "cpu", "peak RSS"
+    );
+    for (n, figure) in figures.iter().enumerate() {
+        let is_next =
+            |other: &&Value| other["shape"] == figure["shape"] && other["phase"] == figure["phase"];
+        let Some(next) = figures[n + 1..].iter().find(is_next) else { continue };
+        let factor = |name: &str| {
+            let number = |figure: &Value| figure[name].as_f64().unwrap_or_default();
+            let (before, after) = (number(figure), number(next));
+            // CPU is counted in hundredths of a second: of less there is no telling.
+            if before > 0.0 { format!("{:.1}x", after / before) } else { "-".to_owned() }
+        };
+        println!(
+            "{:<8} {:<10} {:>18} {:>7} {:>7} {:>9}",
+            figure["shape"].as_str().unwrap_or_default(),
+            figure["phase"].as_str().unwrap_or_default(),
+            format!("{} -> {}", figure["nodes"], next["nodes"]),
+            factor("wall_s"),
+            factor("cpu_s"),
+            factor("peak_rss_mb"),
         );
     }
 }
