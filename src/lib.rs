@@ -18,7 +18,7 @@
 //! 5. [`config`]: text becomes an install-config, or findings with places.
 //! 6. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
 //! 7. [`apply`](mod@apply): walks a plan. Never decides, never prints.
-//! 8. [`observe`]: what the cloud has of what the state knows.
+//! 8. [`observe`]: what the cloud has of what the state knows; [`recover`]: of what it lost.
 //! 9. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
 //! 10. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
 //! 11. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
@@ -46,6 +46,7 @@ pub mod observe;
 pub mod plan;
 pub mod preflight;
 pub mod provider;
+pub mod recover;
 pub mod render;
 pub mod secret;
 pub mod state;

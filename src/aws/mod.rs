@@ -71,6 +71,8 @@ pub mod subnet;
 pub mod sweep;
 pub mod target;
 pub mod target_group;
+#[cfg(feature = "sdk")]
+pub mod traces;
 pub mod vpc;
 pub mod vpc_endpoint;
 

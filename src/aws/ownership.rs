@@ -9,7 +9,7 @@ use super::kind::Result;
 use crate::provider::{Class, NOT_OURS, ProviderError};
 
 /// Start of the key that says whose cluster a thing belongs to.
-const CLUSTER_PREFIX: &str = "kubernetes.io/cluster/";
+pub(crate) const CLUSTER_PREFIX: &str = "kubernetes.io/cluster/";
 
 /// Refuses what the creation with this token has not made; `what` names it.
 pub(crate) fn claim(aws: &Aws, token: &str, live: &Tags, call: &str, what: &str) -> Result<()> {

@@ -122,6 +122,7 @@ pub enum Command {
     State(State),
     Protect(Protect),
     Unprotect(Unprotect),
+    Recover(Recover),
     Unlock(Unlock),
 }
 
@@ -549,6 +550,30 @@ pub struct Unprotect {
     /// Which cluster.
     #[command(flatten)]
     pub of: Of,
+}
+
+/// Finds the state of a cluster again that was lost: from the install-config and what AWS has.
+///
+/// Everything that was made carries the cluster's tag and a token, or has a name that only one can
+/// have, so it is looked for, and what is found is recorded. Nothing in AWS is changed. Give the same
+/// install-config and assets as ever. A cluster of which anything is recorded is refused.
+///
+/// Says what was not found, and what carries the cluster's tag and was not recorded. Look at
+/// `groundplan plan` before anything else.
+///
+/// Examples:
+///   groundplan recover --assets assets
+///   groundplan recover --infra-id demo-x7k2p --no-bootstrap
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct Recover {
+    /// Which cluster of that name it is: the name with five letters or digits. By default that of the
+    /// assets, or the only one there is.
+    #[arg(long, value_name = "ID")]
+    pub infra_id: Option<String>,
+    /// What is wanted.
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 /// Takes the lock away from a run that cannot be ended.

@@ -118,7 +118,7 @@ fn config(
 }
 
 /// The names of what is looked for by name.
-fn names(state: &State) -> sweep::Names {
+pub(super) fn names(state: &State) -> sweep::Names {
     let named = |kind: &str| -> Vec<&str> {
         let of_kind = state.resources.iter().filter(|(address, _)| address.kind() == kind);
         of_kind.filter_map(|(_, record)| record.inputs.get("name")?.as_str()).collect()

@@ -23,6 +23,7 @@ mod preflight;
 mod preview;
 mod prompt;
 mod protect;
+mod recover;
 mod saved_plan;
 mod schema;
 mod screen;
@@ -103,6 +104,7 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::State(arguments) => state::run(arguments, common, screen, &stop).await,
         Command::Protect(arguments) => protect::protect(arguments, common, screen, &stop).await,
         Command::Unprotect(arguments) => protect::unprotect(arguments, common, screen, &stop).await,
+        Command::Recover(arguments) => recover::run(arguments, common, screen, &stop).await,
         Command::Unlock(arguments) => unlock::run(arguments, common, screen).await,
     }
 }

@@ -114,8 +114,23 @@ pub(super) async fn look(
     view.judge(&answers, Vec::new(), screen)
 }
 
+/// Compiles for a cluster of which nothing is recorded although it is there, which is no flaw.
+/// Answers with what was learnt, too.
+pub(super) async fn look_again(
+    inputs: &Inputs,
+    cluster: &Cluster,
+    bootstrap: bool,
+    aws: &Aws,
+    screen: &mut Screen,
+) -> Result<(Compiled, BTreeMap<String, Value>)> {
+    let view = View { inputs, cluster, facts: &BTreeMap::new(), bootstrap };
+    let learnt = cloud::answers(aws, view.questions()).await;
+    let compiled = view.judge(&learnt, Vec::new(), screen)?;
+    Ok((compiled, learnt.given))
+}
+
 /// That a cluster was begun with assets is recorded under this.
-const ASSETS: &str = "assets";
+pub(super) const ASSETS: &str = "assets";
 
 /// A cluster that was begun with assets is not gone on with without them: new machines would boot
 /// and not find it.

@@ -47,6 +47,9 @@ pub const TYPES: &[&str] = &[
     "pushed",
     "migrated",
     "unlocked",
+    "recovered",
+    "missing",
+    "unclaimed",
 ];
 
 /// Writes lines of JSON to a writer, with the time of a given clock.

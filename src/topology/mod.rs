@@ -45,7 +45,7 @@ pub use assets::{Assets, AssetsError};
 pub use error::{Error, Size};
 pub use facts::{Question, questions};
 pub use iam::{Partition, partition};
-pub use naming::{identify, infra_id};
+pub use naming::{identify, infra_id, is_infra_id_of};
 pub use placement::{Workers, workers};
 pub use stream::Stream;
 

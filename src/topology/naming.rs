@@ -36,6 +36,12 @@ pub fn infra_id(name: &str, random: &mut fastrand::Rng) -> String {
     id
 }
 
+/// Whether a cluster of this name may have this infra ID.
+pub fn is_infra_id_of(name: &str, id: &str) -> bool {
+    let end = id.strip_prefix(&infra_prefix(name)).and_then(|end| end.strip_prefix('-'));
+    end.is_some_and(|end| end.len() == RANDOM && end.bytes().all(|one| one.is_ascii_alphanumeric()))
+}
+
 fn infra_prefix(name: &str) -> String {
     let mut prefix = String::new();
     for letter in name.chars() {
@@ -115,6 +121,17 @@ fn flaw(infra_id: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_infra_id_is_told_from_that_of_a_cluster_with_a_longer_name() {
+        assert!(is_infra_id_of("demo", "demo-x7k2p"));
+        assert!(is_infra_id_of("a.b", "a-b-x7k2p"));
+        for other in ["demo", "demo-", "demo-two-x7k2p", "demo-x7k2", "prod-x7k2p"] {
+            assert!(!is_infra_id_of("demo", other), "{other}");
+        }
+        let rolled = infra_id("demo", &mut fastrand::Rng::with_seed(1));
+        assert!(is_infra_id_of("demo", &rolled));
+    }
 
     fn names(infra_id: &str, user: &Tags) -> Result<Names, Error> {
         let cluster = Cluster {

@@ -347,3 +347,81 @@ fn tokens_of_machines(desk: &Desk) -> BTreeSet<String> {
     let launches = requests.iter().filter(|call| call["action"] == "RunInstances");
     launches.map(|call| call["params"]["ClientToken"].as_str().unwrap().to_owned()).collect()
 }
+
+/// The state is gone, as with a disk.
+fn lose_the_state(desk: &Desk) {
+    fs::remove_dir_all(desk.path("state")).expect("there was one");
+    desk.cloud.clear_requests();
+}
+
+#[test]
+fn r5_a_lost_state_is_recovered_by_tags_and_the_plan_is_empty() {
+    let desk = Desk::new();
+    let before = desk.cloud.inventory();
+    desk.apply();
+    let recorded = desk.expect(0, &["state", "list"]).out;
+    let there = desk.cloud.inventory();
+    let infra_id = desk.expect(0, &["show", "--json"]).out;
+    let infra_id: Value = serde_json::from_str(&infra_id).unwrap();
+    let infra_id = infra_id["cluster"]["infra_id"].as_str().unwrap().to_owned();
+    lose_the_state(&desk);
+    let lost = desk.expect(0, &["plan"]).out; // somebody looks: everything seems to be new
+    assert!(!lost.contains(&infra_id), "{lost}");
+
+    let ran = desk.expect(0, &["recover"]);
+    let count = recorded.lines().count();
+    let said = format!("Found {count} of {count} resources of {infra_id}.\n\nNothing in AWS was");
+    assert!(ran.out.starts_with(&said), "{}", ran.out);
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    assert_eq!(desk.cloud.inventory(), there);
+    assert_eq!(desk.expect(0, &["state", "list"]).out, recorded);
+    let planned = desk.expect(0, &["plan", "--detailed-exitcode"]);
+    assert!(planned.out.contains("No changes."), "{}", planned.out);
+    desk.apply();
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    let refused = desk.expect(7, &["recover"]);
+    assert!(refused.err.contains("the state is not lost"), "{}", refused.err);
+
+    desk.expect(0, &["destroy", "--auto-approve"]);
+    assert_eq!(desk.cloud.inventory(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_what_was_replaced_is_found_and_what_was_not_recorded_is_told() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.expect(0, &["apply", "--no-bootstrap", "--auto-approve"]);
+    let machine = desk.machine("master-0").await;
+    desk.ec2().terminate_instances().instance_ids(machine).send().await.expect("terminated");
+    desk.expect(0, &["apply", "--no-bootstrap", "--auto-approve"]); // a second life
+    let recorded = desk.expect(0, &["show", "--json"]).out;
+    let recorded: Value = serde_json::from_str(&recorded).unwrap();
+    let infra_id = recorded["cluster"]["infra_id"].as_str().unwrap();
+    let tag = aws_sdk_ec2::types::Tag::builder()
+        .key(format!("kubernetes.io/cluster/{infra_id}"))
+        .value("owned");
+    let address = desk.ec2().allocate_address().send().await.expect("an address");
+    let stray = address.allocation_id().expect("an id");
+    let tagging = desk.ec2().create_tags().resources(stray).tags(tag.build());
+    tagging.send().await.expect("tagged");
+    lose_the_state(&desk);
+
+    let ran = desk.expect(0, &["recover", "--infra-id", infra_id, "--json"]);
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    let lines = ran.lines();
+    let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).collect::<Vec<_>>();
+    let stray_only: Vec<_> = of("unclaimed").iter().map(|line| &line["id"]).collect();
+    assert_eq!(stray_only, [stray]);
+    let missing: Vec<_> =
+        of("missing").iter().map(|line| line["address"].as_str().unwrap()).collect();
+    assert!(missing.contains(&"instance.bootstrap"), "{missing:?}");
+    assert!(!missing.contains(&"instance.master-0"), "{missing:?}");
+    let again = desk.expect(0, &["show", "--json"]).out;
+    let again: Value = serde_json::from_str(&again).unwrap();
+    let lives = |state: &Value| -> Vec<_> {
+        let all = state["resources"].as_array().unwrap().iter();
+        all.map(|one| (one["address"].clone(), one["id"].clone())).collect()
+    };
+    assert_eq!(lives(&again), lives(&recorded));
+    desk.expect(0, &["plan", "--no-bootstrap", "--detailed-exitcode"]);
+}

@@ -1,0 +1,225 @@
+//! `groundplan recover`: a state that was lost is found again in AWS, where nothing is changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::args::{Common, Recover as Arguments};
+use super::cloud::{self, Reached};
+use super::destroy::names;
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::held::Held;
+use super::homes;
+use super::inputs::Inputs;
+use super::screen::Screen;
+use super::signals::unless_stopped;
+use super::world::{ASSETS, look_again};
+use crate::apply::Stop;
+use crate::aws::sweep::{self, Leftover};
+use crate::aws::{Aws, traces};
+use crate::plan::decide::id;
+use crate::provider::patiently;
+use crate::recover::{Recovered, Search};
+use crate::render::Diagnostic;
+use crate::render::state::rows;
+use crate::state::error::HomeError;
+use crate::state::fence::Fence;
+use crate::state::{Cluster, Entry, State};
+use crate::topology::{identify, is_infra_id_of};
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let Found { held, aws, state, recovered } =
+        unless_stopped(stop, found(arguments, common, screen)).await?;
+    let left = unless_stopped(stop, unclaimed(&aws, &state, &recovered)).await?;
+    let state = held.replace(state, screen).await?;
+    tell(&state, &recovered, &left, screen)?;
+    Ok(Exit::Done)
+}
+
+/// What is to be recorded, and where.
+struct Found {
+    held: Held,
+    aws: Arc<Aws>,
+    state: State,
+    recovered: Recovered,
+}
+
+async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Found> {
+    let inputs = Inputs::read(common, screen)?;
+    let name = &inputs.config.name;
+    let held = match homes::is_there(&common.state.of(name), common).await? {
+        true => Some(blank(Held::take(common, name, "recover", screen).await?)?),
+        false => None,
+    };
+    let cluster = cluster(arguments.infra_id.as_deref(), &inputs, screen).await?;
+    let nothing = BTreeMap::new();
+    let Reached { aws, caller } =
+        cloud::connect(&inputs.config, &cluster, &nothing, screen).await?;
+    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // whatever happens, AWS stays as it is
+    let bootstrap = !arguments.wanted.no_bootstrap;
+    let (compiled, mut facts) = look_again(&inputs, &cluster, bootstrap, &aws, screen).await?;
+    facts.insert(cloud::ACCOUNT.to_owned(), caller.account.into());
+    if inputs.assets.cluster().is_some() {
+        facts.insert(ASSETS.to_owned(), true.into());
+    }
+    let tokens = patiently(|| traces::tokens(&aws)).await;
+    let search = Search {
+        nodes: compiled.graph.nodes(),
+        infra_id: &cluster.infra_id,
+        tokens: &tokens.map_err(|error| Failure::call("list the tags", &error))?,
+        provider: &*aws,
+    };
+    let recovered = search.run().await;
+    let recovered = recovered.map_err(|error| Failure::call("look for the cluster", &error))?;
+    let state = recorded(cluster, facts, &recovered)?;
+    let held = match held {
+        Some(held) => held,
+        None => blank(Held::take(common, name, "recover", screen).await?)?,
+    };
+    Ok(Found { held, aws, state, recovered })
+}
+
+/// A state that something is recorded in is not lost.
+fn blank(held: Held) -> Result<Held> {
+    if held.state.has_nothing() {
+        return Ok(held);
+    }
+    let count = rows(&held.state).count();
+    let diagnostic = Diagnostic::error("the state is not lost; nothing was changed")
+        .with_detail(format!("{count} resources are recorded"))
+        .with_hint(
+            "`groundplan plan` says what differs; to look for everything anew nevertheless, give an \
+             empty home with --state",
+        );
+    Err(Failure::new(Exit::Refused, diagnostic))
+}
+
+/// Who is looked for: the one that is named, that of the assets, or the only one there is.
+async fn cluster(given: Option<&str>, inputs: &Inputs, screen: &mut Screen) -> Result<Cluster> {
+    let (config, assets) = (&inputs.config, inputs.assets.cluster());
+    let known = |infra_id: String| Cluster { infra_id, ..identify(config) };
+    match (given, assets) {
+        (None, Some(assets)) => Ok(assets),
+        (Some(id), Some(assets)) if assets.infra_id == id => Ok(assets),
+        (Some(id), Some(assets)) => {
+            let because = format!("the assets are of {}, and {id} is asked for", assets.infra_id);
+            Err(which(&because, "give the assets that the cluster was begun with", Exit::Usage))
+        }
+        (Some(id), None) if is_infra_id_of(&config.name, id) => Ok(known(id.to_owned())),
+        (Some(id), None) => {
+            let because = format!("{id} is no infra ID of a cluster called {}", config.name);
+            let hint = "it is the name with a hyphen and five letters or digits";
+            Err(which(&because, hint, Exit::Usage))
+        }
+        (None, None) => {
+            let nobody = identify(config);
+            let reached = cloud::connect(config, &nobody, &BTreeMap::new(), screen).await?;
+            only(&config.name, patiently(|| traces::clusters(&reached.aws)).await).map(known)
+        }
+    }
+}
+
+/// The only cluster of that name that owns anything.
+fn only(
+    name: &str,
+    tagged: std::result::Result<BTreeSet<String>, crate::provider::ProviderError>,
+) -> Result<String> {
+    let tagged = tagged.map_err(|error| Failure::call("list the tags", &error))?;
+    let mut ours: Vec<_> = tagged.into_iter().filter(|id| is_infra_id_of(name, id)).collect();
+    match (ours.pop(), ours.is_empty()) {
+        (Some(id), true) => Ok(id),
+        (Some(last), false) => {
+            let all = ours.join(", ");
+            let because = format!("there are several of that name: {all}, {last}");
+            Err(which(&because, "say which with --infra-id", Exit::Usage))
+        }
+        (None, _) => {
+            let because =
+                format!("nothing in this account and region is tagged as owned by a `{name}`");
+            let hint = "check the credentials (AWS_PROFILE), the region and the name; --infra-id \
+                        looks for one of which no tag tells";
+            Err(which(&because, hint, Exit::Failed))
+        }
+    }
+}
+
+fn which(because: &str, hint: &str, exit: Exit) -> Failure {
+    let diagnostic = Diagnostic::error("could not tell which cluster is meant")
+        .with_detail(because)
+        .with_hint(hint);
+    Failure::new(exit, diagnostic)
+}
+
+/// The state as it would be had nothing been lost, but for its history.
+fn recorded(
+    cluster: Cluster,
+    facts: BTreeMap<String, Value>,
+    recovered: &Recovered,
+) -> Result<State> {
+    if recovered.entries.is_empty() {
+        let diagnostic = Diagnostic::error(format!("nothing of {} was found", cluster.infra_id))
+            .with_hint("check the credentials (AWS_PROFILE), the region and the infra ID");
+        return Err(Failure::new(Exit::Failed, diagnostic));
+    }
+    let learnt = facts.into_iter().map(|(question, answer)| Entry::Learnt { question, answer });
+    let entries = std::iter::once(Entry::Identified { cluster }).chain(learnt);
+    let mut state = State::new(uuid::Uuid::new_v4().to_string());
+    for entry in entries.chain(recovered.entries.iter().cloned()) {
+        state.record(&entry).map_err(|error| Failure::could_not("record it", &error))?;
+    }
+    Ok(state)
+}
+
+/// What carries the cluster's tag and belongs to nothing that was found. Volumes are left out: those
+/// of machines go with them, and all others are what the cluster has made for itself.
+async fn unclaimed(aws: &Aws, state: &State, recovered: &Recovered) -> Result<Vec<Leftover>> {
+    let names = names(state);
+    let left = patiently(|| sweep::leftovers(aws, &names)).await;
+    let left = left.map_err(|error| Failure::call("see what else there is", &error))?;
+    let ours = recovered.names();
+    let unclaimed = left.into_iter().filter(|one| one.kind != "volume" && !ours.contains(&one.id));
+    Ok(unclaimed.collect())
+}
+
+fn tell(
+    state: &State,
+    recovered: &Recovered,
+    left: &[Leftover],
+    screen: &mut Screen,
+) -> Result<()> {
+    let infra_id = state.cluster.as_ref().map_or("", |cluster| &cluster.infra_id);
+    let lives: Vec<_> = rows(state).collect();
+    let wanted = state.resources.len() + recovered.missing.len();
+    screen.say(&format!("Found {} of {wanted} resources of {infra_id}.", state.resources.len()))?;
+    for (address, record, superseded) in lives {
+        let (id, status, generation) = (id(&record.outputs), record.status, record.generation);
+        let fields = json!({
+            "address": address, "id": id, "status": status, "generation": generation,
+            "superseded": superseded,
+        });
+        screen.tell("recovered", &fields)?;
+    }
+    if !recovered.missing.is_empty() {
+        screen.say("\nNot found; an apply makes it anew:")?;
+    }
+    for one in &recovered.missing {
+        screen.tell("missing", &json!({"address": one.address, "because": one.because}))?;
+        screen.say(&format!("  {}  {}", one.address, one.because))?;
+    }
+    if !left.is_empty() {
+        screen.say("\nTagged as the cluster's, and not recorded:")?;
+    }
+    for one in left {
+        screen.tell("unclaimed", one)?;
+        let name = one.name.as_deref().map(|name| format!("  {name}")).unwrap_or_default();
+        screen.say(&format!("  {} {}{name}", one.kind, one.id))?;
+    }
+    Ok(screen.say("\nNothing in AWS was changed. Now look at what differs: groundplan plan")?)
+}
