@@ -2,11 +2,15 @@
 
     make crash-matrix
     tests/cloud/play tests/cloud/trials/crash_matrix.py PROGRAM --every 10 --operations destroy
+    tests/cloud/play tests/cloud/trials/crash_matrix.py PROGRAM --every 5 --then destroy
 
 For `apply` and `destroy` of a small but complete cluster, and for each k: SIGKILL at the k-th
 mutating call, before it takes effect or after, when its answer is lost. Then the same command
 again, which must end well. With two kills, the second run dies as well, at a call chosen by a seed.
 The cluster has a network of its own, or one that was brought, among what strangers have there.
+
+With `--then destroy` nobody wants the cluster any more after its apply was killed: a destroy follows
+(and dies as well where there are two kills), and only the strangers may be left.
 
 Afterwards the account must be as after a run that nobody disturbed (for `apply` also: the next plan
 is empty; for `destroy`: only the strangers are left, untouched). Counted besides: orphans, which
@@ -60,6 +64,8 @@ class Trial:
     shape: str
     operation: str
     kills: tuple
+    # What is run after the first kill.
+    then: str
     # What came of it.
     counts: Counter = field(default_factory=Counter)
     calls: list = field(default_factory=list)
@@ -67,7 +73,12 @@ class Trial:
 
     def row(self):
         when = self.kills[0].when if len(self.kills) == 1 else "two kills"
-        return self.home, self.shape, self.operation, when
+        return self.home, self.shape, self.story(), when
+
+    def story(self):
+        if self.then == self.operation:
+            return self.operation
+        return f"{self.operation}, {self.then}"
 
     def find(self, what, said, times=1):
         self.counts[what] += times
@@ -81,7 +92,7 @@ class Trial:
     def __str__(self):
         died = itertools.zip_longest(self.kills, self.calls, fillvalue="not reached")
         places = [f"{kill} ({call})" for kill, call in died]
-        return f"{self.operation}, {self.home}, {self.shape}: killed {', then '.join(places)}"
+        return f"{self.story()}, {self.home}, {self.shape}: killed {', then '.join(places)}"
 
 
 class Worker(threading.Thread):
@@ -130,13 +141,13 @@ class Worker(threading.Thread):
         self.crash(trial)
         self.finish(trial)
         good = trial.conclude()
-        self.standing = good and trial.operation == "apply"
+        self.standing = good and trial.then == "apply"
 
     def crash(self, trial):
-        for kill in trial.kills:
-            ran = self.desk.run(trial.operation, kill=kill)
+        for number, kill in enumerate(trial.kills):
+            ran = self.desk.run(trial.then if number else trial.operation, kill=kill)
             if not ran.was_killed():
-                if ran.code != 0:
+                if ran.code != 0 and not self.never_began(trial, ran):
                     trial.find("rerun failed", said(ran))
                 trial.counts["not reached"] += 1
                 return
@@ -145,15 +156,20 @@ class Worker(threading.Thread):
             if orphans:
                 trial.find("orphans", f"after the kill: {', '.join(orphans)}", len(orphans))
 
+    def never_began(self, trial, ran):
+        """Whether an apply died before it had recorded anything, so that there is nothing to destroy."""
+        forsaken = trial.then != trial.operation
+        return forsaken and ran.code == 1 and "nothing is recorded of a cluster" in ran.err
+
     def finish(self, trial):
-        ran = self.desk.run(trial.operation)
-        if ran.code != 0:
+        ran = self.desk.run(trial.then)
+        if ran.code != 0 and not self.never_began(trial, ran):
             trial.find("rerun failed", said(ran))
-        if trial.operation == "apply":
+        if trial.then == "apply":
             planned = self.desk.run("plan", "--detailed-exitcode")
             if planned.code != 0:
                 trial.find("plan not empty", said(planned))
-        self.compare(trial, self.built if trial.operation == "apply" else self.bare)
+        self.compare(trial, self.built if trial.then == "apply" else self.bare)
 
     def compare(self, trial, wanted):
         there = self.desk.inventory()
@@ -206,16 +222,17 @@ def without(some, others, kind):
 def all_trials(home, shape, changing, options):
     """Every k, before and after; and every k once more with a second kill somewhere after it."""
     dice = random.Random(options.seed)
-    for operation in options.operations:
-        length = changing[operation].total()
+    for operation in ["apply"] if options.then else options.operations:
+        length, then = changing[operation].total(), options.then or operation
         calls = range(1, length + 1, options.every)
         for call, when in itertools.product(calls, WHENS):
-            yield Trial(home, shape, operation, (Kill(call, when),))
+            yield Trial(home, shape, operation, (Kill(call, when),), then)
         for call in calls:
-            # The second run begins where the first one died, more or less.
-            second = dice.randint(1, max(1, length - call))
+            # The second run begins where the first one died, more or less; a destroy of what there is
+            # by then takes as many calls, more or less.
+            second = dice.randint(1, max(1, call if options.then else length - call))
             kills = (Kill(call, dice.choice(WHENS)), Kill(second, dice.choice(WHENS)))
-            yield Trial(home, shape, operation, kills)
+            yield Trial(home, shape, operation, kills, then)
 
 
 def in_rounds(trials):
@@ -281,6 +298,8 @@ def tell(trials, changing):
     for (home, shape), by_operation in changing.items():
         for operation, actions in by_operation.items():
             here = (home, shape, operation)
+            if not any((t.home, t.shape, t.operation) == here for t in trials):
+                continue
             of_here = [t for t in trials if (t.home, t.shape, t.operation) == here]
             died = {call for trial in of_here for call in trial.calls}
             what = f"{', '.join(here)}: {actions.total()} calls change something"
@@ -298,6 +317,9 @@ def arguments():
     parser.add_argument("scratch", help="an empty folder")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th call only")
     parser.add_argument("--operations", type=names(OPERATIONS), default=list(OPERATIONS))
+    parser.add_argument(
+        "--then", choices=["destroy"], help="after the kill of an apply, instead of it again"
+    )
     parser.add_argument("--homes", type=names(HOMES), default=list(HOMES))
     parser.add_argument("--shapes", type=names(SHAPES), default=list(SHAPES))
     parser.add_argument("--jobs", type=int, default=12, metavar="J", help="trials at a time")
