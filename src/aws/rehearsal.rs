@@ -106,7 +106,7 @@ mod calls {
     use crate::aws::instance::Instance;
     use crate::aws::kind::Result;
     use crate::aws::{Aws, Tags, ec2, instance};
-    use crate::provider::ProviderError;
+    use crate::provider::{ProviderError, Reply};
 
     /// What came of a rehearsal.
     #[derive(Clone, Debug, PartialEq)]
@@ -121,15 +121,16 @@ mod calls {
 
     /// The one way a rehearsed request leaves.
     macro_rules! dry {
-        ($aws:expr, $name:literal, $call:expr) => {
-            $aws.call("ec2", $name, $call.dry_run(true).send()).await.map(drop)
-        };
+        ($aws:expr, $name:literal, $call:expr) => {{
+            let call = $call.dry_run(true);
+            Box::pin(async move { $aws.call("ec2", $name, call.send()).await.map(drop) })
+        }};
     }
 
     /// Whether whoever answers knows `DryRun`. Who does not would do what is only asked about.
     pub async fn honours(aws: &Aws) -> bool {
         let asked = dry!(aws, "DescribeVpcs", aws.ec2.describe_vpcs());
-        matches!(judged(asked), Verdict::Allowed | Verdict::Denied(_))
+        matches!(judged(asked.await), Verdict::Allowed | Verdict::Denied(_))
     }
 
     fn judged(answer: Result<()>) -> Verdict {
@@ -142,10 +143,19 @@ mod calls {
 
     /// Rehearses a call; one that cannot be is unclear.
     pub async fn rehearse(aws: &Aws, action: &str, subject: &Subject) -> Verdict {
+        match call(aws, action, subject) {
+            Some(call) => judged(call.await),
+            None => Verdict::Unclear,
+        }
+    }
+
+    /// The call, not sent yet. Apart from who awaits it: forty requests side by side would be more
+    /// than a thread's stack holds.
+    fn call<'a>(aws: &'a Aws, action: &str, subject: &Subject) -> Option<Reply<'a, ()>> {
         let at = At(subject);
         let id = &subject.id;
         let ec2 = &aws.ec2;
-        judged(match action {
+        Some(match action {
             "ec2:AllocateAddress" => {
                 let call =
                     ec2.allocate_address().tag_specifications(at.tags(ResourceType::ElasticIp));
@@ -276,7 +286,7 @@ mod calls {
             }
             "ec2:ModifyInstanceMetadataOptions" => {
                 let call = ec2.modify_instance_metadata_options().instance_id(id);
-                let Some(instance) = at.typed::<Instance>() else { return Verdict::Unclear };
+                let instance = at.typed::<Instance>()?;
                 let tokens = instance.metadata_options.http_tokens.map(instance::http_tokens);
                 dry!(aws, "ModifyInstanceMetadataOptions", call.set_http_tokens(tokens))
             }
@@ -300,13 +310,13 @@ mod calls {
                 dry!(aws, "RevokeSecurityGroupIngress", call.ip_permissions(anything()))
             }
             "ec2:RunInstances" => {
-                let Some(instance) = at.typed::<Instance>() else { return Verdict::Unclear };
+                let instance = at.typed::<Instance>()?;
                 dry!(aws, "RunInstances", instance::rehearsal(&instance, aws, is_placeholder))
             }
             "ec2:TerminateInstances" => {
                 dry!(aws, "TerminateInstances", ec2.terminate_instances().instance_ids(id))
             }
-            _ => return Verdict::Unclear,
+            _ => return None,
         })
     }
 
@@ -395,5 +405,70 @@ mod tests {
         assert_eq!(placeholder("vpc").as_deref(), Some("vpc-00000000000000000"));
         assert!(is_placeholder(&placeholder("subnet").unwrap()));
         assert_eq!(placeholder("iam_role"), None);
+    }
+
+    #[cfg(feature = "sdk")]
+    mod sent {
+        use serde_json::json;
+
+        use super::super::{REHEARSED, Subject, Verdict, honours, rehearse};
+        use crate::aws::client::tests::{Script, scripted};
+        use crate::testing::world::World;
+
+        fn answered(code: &str) -> Script {
+            let error = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+            Script::Answer(412, format!("<Response><Errors>{error}</Errors></Response>"))
+        }
+
+        /// A machine, with all that other kinds have, too.
+        fn subject() -> Subject {
+            let graph = World::standard().graph();
+            let mut inputs = graph.get(&"instance.master-0".into()).unwrap().inputs.clone();
+            inputs["profile"] = json!("profile");
+            inputs["network"]["interface"] = json!("eni-1");
+            inputs["cidr"] = json!("10.0.0.0/16");
+            for list in ["subnets", "groups", "route_tables"] {
+                inputs[list] = json!(["id-1"]);
+            }
+            let names = ["vpc", "zone", "subnet", "allocation", "group", "name", "description"];
+            let more = ["service", "source", "source_region", "dhcp_options", "domain_name", "key"];
+            for name in names.iter().chain(&more) {
+                inputs[*name] = json!("something");
+            }
+            Subject { address: "instance.master-0".into(), inputs, id: "i-1".into() }
+        }
+
+        #[tokio::test]
+        async fn nothing_leaves_without_dry_run() {
+            for action in REHEARSED {
+                let (aws, sent) = scripted([answered("DryRunOperation")]);
+                let verdict = rehearse(&aws, action, &subject()).await;
+                assert_eq!(verdict, Verdict::Allowed, "{action}");
+                let [body] = &sent.bodies()[..] else { panic!("{action}: one request") };
+                let call = action.trim_start_matches("ec2:");
+                assert!(body.contains(&format!("Action={call}&")), "{action}: {body}");
+                assert!(body.contains("&DryRun=true"), "{action}: {body}");
+                assert!(!body.contains("UserData"), "{action}: {body}");
+            }
+        }
+
+        #[tokio::test]
+        async fn who_does_what_is_only_asked_about_is_asked_nothing_more() {
+            let (aws, _) = scripted([Script::Answer(200, "<DescribeVpcsResponse/>".to_owned())]);
+            assert!(!honours(&aws).await);
+            for code in ["DryRunOperation", "UnauthorizedOperation"] {
+                let (aws, _) = scripted([answered(code)]);
+                assert!(honours(&aws).await, "{code}");
+            }
+        }
+
+        #[tokio::test]
+        async fn where_ec2_stops_at_a_placeholder_nothing_was_learnt() {
+            let (aws, _) = scripted([answered("InvalidVpcID.NotFound")]);
+            assert_eq!(rehearse(&aws, "ec2:CreateSubnet", &subject()).await, Verdict::Unclear);
+            let (aws, _) = scripted([answered("UnauthorizedOperation")]);
+            let verdict = rehearse(&aws, "ec2:CreateSubnet", &subject()).await;
+            assert!(matches!(verdict, Verdict::Denied(_)), "{verdict:?}");
+        }
     }
 }

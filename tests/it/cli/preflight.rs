@@ -108,6 +108,18 @@ fn a_plan_that_does_nothing_costs_nothing_and_a_small_one_little() {
 }
 
 #[test]
+fn an_endpoint_that_may_not_know_dry_runs_is_asked_for_none() {
+    let desk = Desk::new();
+    desk.cloud.fault(&json!({
+        "action": "DescribeVpcs", "dry_run": true, "status": 400, "code": "UnknownParameter",
+    }));
+    let ran = desk.expect(0, &["plan", "--preflight"]);
+    assert!(ran.err.contains("warning: nothing was rehearsed"), "{}", ran.err);
+    assert_eq!(desk.cloud.rehearsals().len(), 1, "the one that does no harm");
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+}
+
+#[test]
 fn a_preflight_of_a_cluster_costs_as_many_calls_as_it_has_names_of_calls() {
     let desk = Desk::new();
     let lines = desk.expect(0, &["plan", "--preflight", "--json", "--verbose"]).lines();
