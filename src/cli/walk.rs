@@ -1,5 +1,6 @@
 //! Walking a plan, with the journal behind it and the screen in front of it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -11,14 +12,17 @@ use super::prompt::confirm;
 use super::screen::{Progress, Screen};
 use crate::apply::{self, Observer, Settings, Stop, apply};
 use crate::event::{Event, Operation, Summary};
+use crate::graph::Address;
 use crate::plan::Plan;
+use crate::plan::decide::id;
 use crate::provider::Provider;
 use crate::render::Diagnostic;
 use crate::render::progress::Failures;
+use crate::render::state::rows;
 use crate::secret::Secrets;
-use crate::state::Entry;
 use crate::state::error::HomeError;
 use crate::state::home::Written;
+use crate::state::{Entry, State};
 
 /// Refuses, before anything is done, what nobody could confirm.
 pub(super) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
@@ -91,7 +95,7 @@ pub(super) async fn walk(
     } else {
         held.close().await?;
     }
-    conclude(plan.operation, &outcome, screen)
+    conclude(plan, &outcome, screen)
 }
 
 /// Why the walk ended although there was more to do.
@@ -108,14 +112,17 @@ fn unwritten(error: &HomeError) -> Diagnostic {
     Diagnostic::could_not("write the journal", error).with_hint(hint)
 }
 
-fn conclude(operation: Operation, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
-    let summary = &outcome.summary;
+fn conclude(plan: &Plan, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
+    let (operation, summary) = (plan.operation, &outcome.summary);
     // A signal that came when everything was done already has stopped nothing.
     if outcome.journal_error.is_none() && summary.complete() {
         screen.say(&format!("\n{}", complete(operation, summary)))?;
         return Ok(Exit::Done);
     }
     screen.say(&format!("\n{}", incomplete(operation, summary)))?;
+    if operation == Operation::Destroy {
+        left(&outcome.state, plan).iter().try_for_each(|line| screen.say(line))?;
+    }
     Ok(match &outcome.journal_error {
         Some(HomeError::Fenced { .. }) => Exit::Locked,
         Some(_) => Exit::Failed,
@@ -147,6 +154,30 @@ fn incomplete(operation: Operation, summary: &Summary) -> String {
     )
 }
 
+/// What a destroy was to delete and is still recorded: a line each, as long as people read them.
+fn left(state: &State, plan: &Plan) -> Vec<String> {
+    let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
+    let still = rows(state).filter(|(address, ..)| doomed.contains(address));
+    let mut lines: Vec<String> = still
+        .map(|(address, record, _)| {
+            let id = id(&record.outputs).unwrap_or_else(|| "no id is known".to_owned());
+            format!("  {address} ({id})")
+        })
+        .collect();
+    let more = lines.len().saturating_sub(LISTED);
+    lines.truncate(LISTED);
+    if more > 0 {
+        lines.push(format!("  and {more} more: `groundplan state list`"));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, "Still there:".to_owned());
+    }
+    lines
+}
+
+/// How many lines of what is left anybody reads.
+const LISTED: usize = 20;
+
 /// Writes the journal and shows the events, in the order they come.
 struct Recorder<'a> {
     held: &'a mut Held,
@@ -169,6 +200,8 @@ impl Observer for Recorder<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -182,6 +215,24 @@ mod tests {
             complete(Operation::Destroy, &summary),
             "Destroy complete! Resources: 2 destroyed."
         );
+    }
+
+    #[test]
+    fn a_destroy_that_is_incomplete_lists_what_is_left() {
+        let mut state = State::new("l".into());
+        for index in 0..25 {
+            let (address, inputs) = (Address::new("vpc", &format!("v{index:02}")), Value::Null);
+            let entry = Entry::CreateStarted { address, generation: 1, inputs, after: vec![] };
+            state.record(&entry).unwrap();
+        }
+        let observed = crate::plan::Observations::new();
+        let options = crate::plan::Options::default();
+        let plan = crate::plan::plan_destroy(&state, &observed, &crate::aws::schemas(), &options);
+        let lines = left(&state, &plan);
+        assert_eq!(lines[..2], ["Still there:", "  vpc.v00 (no id is known)"]);
+        assert_eq!(lines.last().unwrap(), "  and 5 more: `groundplan state list`");
+        assert_eq!(lines.len(), 22);
+        assert!(left(&State::new("l".into()), &plan).is_empty());
     }
 
     #[test]
