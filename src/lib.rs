@@ -42,6 +42,7 @@ pub mod config;
 pub mod event;
 pub mod graph;
 pub mod imds;
+pub mod machine_api;
 pub mod observe;
 pub mod plan;
 pub mod preflight;
