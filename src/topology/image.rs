@@ -5,7 +5,7 @@ use super::naming::Names;
 use super::{Error, Options};
 use crate::aws::ami_copy::AmiCopy;
 use crate::aws::ids::ImageId;
-use crate::config::{Architecture, InstallConfig};
+use crate::config::{Architecture, InstallConfig, MachinePool};
 use crate::graph::{Graph, Input};
 use crate::out;
 
@@ -113,13 +113,41 @@ impl Choice {
     }
 }
 
+/// The image of a pool's machines in the cluster's region; `None` is the copy that is made for the
+/// masters.
+pub(super) fn of_pool(
+    config: &InstallConfig,
+    pool: &MachinePool,
+    options: &Options,
+) -> Result<Option<ImageId>, Error> {
+    let is_here = |choice: &Choice| choice.region == config.aws.region;
+    let choice = choose_for(config, pool, options)?;
+    if is_here(&choice) {
+        return Ok(Some(choice.id));
+    }
+    match choose(config, options)? {
+        masters if is_here(&masters) => {
+            Err(Error::NotInStream { region: config.aws.region.clone() })
+        }
+        _ => Ok(None),
+    }
+}
+
 fn choose(config: &InstallConfig, options: &Options) -> Result<Choice, Error> {
+    choose_for(config, &config.control_plane, options)
+}
+
+fn choose_for(
+    config: &InstallConfig,
+    pool: &MachinePool,
+    options: &Options,
+) -> Result<Choice, Error> {
     let region = config.aws.region.clone();
-    if let Some(id) = &config.control_plane.aws.ami_id {
+    if let Some(id) = &pool.aws.ami_id {
         return Ok(Choice { id: id.clone(), region });
     }
     let stream = options.stream.as_ref().ok_or(Error::NoImage)?;
-    let image = |region: &str| stream.image(config.control_plane.architecture, region).cloned();
+    let image = |region: &str| stream.image(pool.architecture, region).cloned();
     if let Some(id) = image(&region) {
         return Ok(Choice { id, region });
     }

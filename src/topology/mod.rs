@@ -8,6 +8,7 @@
 //! - [`checks`]: what can be found out beforehand and decides nothing.
 //! - [`assets`]: the Ignition configs that openshift-install wrote; `ignition`: what we write.
 //! - `naming`, [`cidr`], [`stream`]: names and tags, address ranges, images.
+//! - [`fleet`]: the same machines, for those who render them instead of making them.
 //! - `placement`: zones and instance types; `existing`: the network that the user brought.
 //! - `network`, `security_groups`, `iam`, `load_balancers`, `dns`, `image`, `control_plane`,
 //!   `bootstrap`: one subject of the graph each.
@@ -29,6 +30,7 @@ mod dns;
 mod error;
 mod existing;
 pub mod facts;
+pub mod fleet;
 mod iam;
 mod ignition;
 mod image;

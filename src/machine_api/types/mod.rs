@@ -40,11 +40,18 @@ pub fn read<T: DeserializeOwned>(value: &Value) -> serde_json::Result<T> {
     T::deserialize(without_nulls(value))
 }
 
+/// What is raw to the types here stays as it was written.
+const RAW: [&str; 2] = ["providerSpec", "providerStatus"];
+
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let given = fields.iter().filter(|(_, value)| !value.is_null());
-            given.map(|(name, value)| (name.clone(), without_nulls(value))).collect()
+            let given = given.map(|(name, value)| match RAW.contains(&name.as_str()) {
+                true => (name.clone(), value.clone()),
+                false => (name.clone(), without_nulls(value)),
+            });
+            given.collect()
         }
         Value::Array(items) => items.iter().map(without_nulls).collect(),
         other => other.clone(),
