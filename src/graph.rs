@@ -98,6 +98,12 @@ pub struct Schema {
     pub kind: &'static str,
     /// Inputs that cannot change in place: a change means a replacement.
     pub replaced_by: &'static [&'static str],
+    /// Inputs that hold on to what they refer to: the cloud does not delete that before they have let
+    /// go. What must go before its successor can be made takes with it whoever holds on to it and
+    /// cannot let go without that successor.
+    pub holds: &'static [&'static str],
+    /// Inputs that no two of the kind have at once: equal, or overlapping where they are networks.
+    pub exclusive: &'static [&'static str],
     /// Inputs read only at creation. A later change is reported and never acted on by itself.
     pub set_at_creation: &'static [&'static str],
     /// Whether only the configuration may replace it: what somebody else changed by hand, where it
@@ -125,6 +131,8 @@ impl Schema {
         Self {
             kind,
             replaced_by: &[],
+            holds: &[],
+            exclusive: &[],
             set_at_creation: &[],
             endures: false,
             identity: Identity::Name,

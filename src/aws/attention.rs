@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::event::Operation;
 use crate::graph::Address;
-use crate::plan::{DriftClass, Plan, Step};
+use crate::plan::{Action, DriftClass, Plan, Step};
 
 /// Kinds that say who may reach or do what, whatever it is about them that changes.
 const GUARDS: &[&str] = &[
@@ -35,27 +35,34 @@ pub fn telling(kind: &str, path: &str) -> bool {
     kind == "instance" && path.starts_with("metadata_options")
 }
 
-/// What a reader must know of a plan beyond its lines: replacing a master takes a member of etcd
-/// away, and only as long as most members are there the cluster answers.
+/// What a reader must know of a plan beyond its lines: with a master a member of etcd goes away, and
+/// only as long as most members are there the cluster answers.
 pub fn cautions(plan: &Plan) -> Vec<String> {
-    let replaced: Vec<&Address> = plan
-        .changes
-        .iter()
-        .filter(|change| plan.operation == Operation::Apply && change.action.replaces())
-        .map(|change| &change.address)
-        .filter(|address| is_master(address))
-        .collect();
-    if replaced.is_empty() {
+    if plan.operation == Operation::Destroy {
         return Vec::new();
     }
-    let names: Vec<&str> = replaced.iter().map(|address| address.as_str()).collect();
-    let mut cautions = vec![format!(
-        "with each master that is replaced a member of etcd goes ({}), and groundplan does not see \
-         etcd: in an installed cluster, replace one at a time (--target {}) and wait until its \
-         member is healthy",
-        names.join(", "),
-        names[0],
-    )];
+    let masters = |goes: fn(Action) -> bool| -> Vec<&Address> {
+        let going = plan.changes.iter().filter(|change| goes(change.action));
+        going.map(|change| &change.address).filter(|address| is_master(address)).collect()
+    };
+    let (replaced, removed) =
+        (masters(Action::replaces), masters(|action| action == Action::Delete));
+    let mut cautions = Vec::new();
+    if let Some(first) = replaced.first() {
+        cautions.push(format!(
+            "with each master that is replaced a member of etcd goes ({}), and groundplan does not see \
+             etcd: in an installed cluster, replace one at a time (--target {first}) and wait until \
+             its member is healthy",
+            names(&replaced),
+        ));
+    }
+    if let Some(first) = removed.first() {
+        cautions.push(format!(
+            "with each master that is removed a member of etcd goes ({}), and groundplan does not see \
+             etcd: in an installed cluster, remove its member first, and one at a time (--target {first})",
+            names(&removed),
+        ));
+    }
     if !in_turns(plan, &replaced) {
         cautions.push(
             "what the masters stand on is replaced, too, so they are all gone at the same time: an \
@@ -64,6 +71,11 @@ pub fn cautions(plan: &Plan) -> Vec<String> {
         );
     }
     cautions
+}
+
+fn names(addresses: &[&Address]) -> String {
+    let names: Vec<&str> = addresses.iter().map(|address| address.as_str()).collect();
+    names.join(", ")
 }
 
 fn is_master(address: &Address) -> bool {

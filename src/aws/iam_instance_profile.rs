@@ -29,6 +29,7 @@ pub struct IamInstanceProfileOutputs {
 impl Resource for IamInstanceProfile {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name"],
+        holds: &["role"],
         configures: true,
         typical_seconds: 10,
         identity: Identity::Name,

@@ -26,6 +26,7 @@ pub struct ListenerOutputs {
 impl Resource for Listener {
     const SCHEMA: Schema = Schema {
         replaced_by: &["load_balancer", "port"],
+        holds: &["target_group"],
         identity: Identity::Name,
         ..Schema::of("listener")
     };

@@ -35,6 +35,7 @@ pub struct LoadBalancerOutputs {
 impl Resource for LoadBalancer {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name", "internal"],
+        holds: &["subnets"],
         usable: Usable::Created,
         configures: true,
         ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),

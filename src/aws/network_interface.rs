@@ -29,6 +29,7 @@ pub struct NetworkInterfaceOutputs {
 impl Resource for NetworkInterface {
     const SCHEMA: Schema = Schema {
         replaced_by: &["subnet"],
+        holds: &["groups"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
         identity: Identity::Token,

@@ -62,6 +62,7 @@ pub struct SecurityGroupRulesOutputs {
 impl Resource for SecurityGroupRules {
     const SCHEMA: Schema = Schema {
         replaced_by: &["group"],
+        holds: &["ingress", "egress"],
         identity: Identity::Parent,
         ..Schema::of("security_group_rules")
     };

@@ -30,6 +30,7 @@ pub struct SubnetOutputs {
 impl Resource for Subnet {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc", "cidr", "zone"],
+        exclusive: &["cidr"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
         identity: Identity::Name,

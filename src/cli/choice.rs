@@ -71,6 +71,11 @@ fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
     }
     let both = desired.nodes().iter().map(|node| &node.address);
     let known = both.filter(|address| state.resources.contains_key(*address)).collect();
+    if name.contains('*') {
+        let diagnostic = Diagnostic::error("--replace takes one address, and no pattern")
+            .with_hint("give it once for each: what is replaced is gone first, one by one");
+        return Err(Failure::new(Exit::Usage, diagnostic));
+    }
     Err(nobody("--replace", name, &known))
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::collide::collide;
 use super::diff::{FieldChange, diff, diff_where, released};
 use super::{Action, Change, Left, LeftBecause, Observations, Options, Reason};
 use crate::event::Operation;
@@ -36,7 +37,9 @@ pub(super) fn decide(
     schemas: &dyn Schemas,
     options: &Options,
 ) -> Vec<Verdict> {
-    let mut judge = Judge { state, observed, schemas, options, unsettled: HashSet::new() };
+    let succeeded = succeeded(desired, state, schemas);
+    let unsettled = HashSet::new();
+    let mut judge = Judge { state, observed, schemas, options, unsettled, succeeded };
     let mut verdicts: Vec<_> = desired.nodes().iter().map(|node| judge.wanted(node)).collect();
     spread_create_first(desired, &mut verdicts);
     verdicts.extend(unwanted(operation, desired, state, observed));
@@ -50,6 +53,8 @@ struct Judge<'a> {
     options: &'a Options,
     /// Resources whose outputs are not known before the plan is applied.
     unsettled: HashSet<&'a Address>,
+    /// What must go before others can be made, with those others.
+    succeeded: HashMap<&'a Address, Vec<&'a Address>>,
 }
 
 /// A wanted resource beside what is known of it.
@@ -112,6 +117,9 @@ impl<'a> Judge<'a> {
         if matches!(verdict.change.action, Action::Create) || verdict.change.action.replaces() {
             self.unsettled.insert(&node.address);
         }
+        if verdict.change.action == Action::DeleteThenCreate {
+            self.succeeded.insert(&node.address, vec![&node.address]);
+        }
         if verdict.unanswered {
             self.unsettled.insert(&node.address);
         }
@@ -156,9 +164,14 @@ impl<'a> Judge<'a> {
         let unfinished = matches!(at.record.status, Status::Created | Status::Configured);
         // What was never configured differs from everything: the promise it was made with counts.
         let base = if unfinished { &at.record.inputs } else { at.live };
-        let (fields, left) = self.split(at, diff(Some(base), Some(at.after)));
-        let (action, reason) = self.judge(node, at, &fields, unfinished);
-        let drift = if unfinished {
+        let (mut fields, left) = self.split(at, diff(Some(base), Some(at.after)));
+        let holds = match fields.iter().any(|field| field.replaces) {
+            true => Vec::new(),
+            false => self.holds(node, at, &mut fields),
+        };
+        let (action, reason) = self.judge(node, at, &fields, holds, unfinished);
+        // Of a change that was begun, nobody knows how far it has come: what differs is no one's doing.
+        let drift = if unfinished || at.record.status == Status::Updating {
             Vec::new()
         } else {
             diff_where(Some(&at.record.inputs), Some(at.live), Some(at.after))
@@ -210,6 +223,7 @@ impl<'a> Judge<'a> {
         node: &Node,
         at: &Comparison<'_>,
         fields: &[FieldChange],
+        holds: Vec<Address>,
         unfinished: bool,
     ) -> (Action, Reason) {
         let replace = if at.schema.create_first {
@@ -222,6 +236,9 @@ impl<'a> Judge<'a> {
         }
         if self.options.replace.contains(&node.address) {
             return (replace, Reason::Requested);
+        }
+        if !holds.is_empty() {
+            return (replace, Reason::HoldsOn { to: holds });
         }
         let forced: Vec<String> =
             fields.iter().filter(|f| f.replaces).map(|f| f.path.clone()).collect();
@@ -237,7 +254,64 @@ impl<'a> Judge<'a> {
             };
         }
         let changed = !diff(Some(&at.record.inputs), Some(at.after)).is_empty();
-        (Action::Update, if changed { Reason::Changed } else { Reason::Drifted })
+        let reason = match at.record.status {
+            _ if changed => Reason::Changed,
+            Status::Updating => Reason::Unfinished,
+            _ => Reason::Drifted,
+        };
+        (Action::Update, reason)
+    }
+
+    /// What it would have to let go of in place and cannot: what takes its place is not there before
+    /// it is gone. Marks the fields that say so.
+    fn holds(&self, node: &Node, at: &Comparison<'_>, fields: &mut [FieldChange]) -> Vec<Address> {
+        let mut held = Vec::new();
+        for field in fields.iter_mut().filter(|field| at.schema.holds.contains(&field.input())) {
+            for (doomed, successors) in &self.succeeded {
+                let needs = successors.iter().any(|successor| node.after.contains(successor));
+                let id = self.state.resources.get(*doomed).and_then(|record| id(&record.outputs));
+                if needs && id.is_some_and(|id| mentions(field.before.as_ref(), &id)) {
+                    field.replaces = true;
+                    held.push((*doomed).clone());
+                }
+            }
+        }
+        held.sort();
+        held.dedup();
+        held
+    }
+}
+
+/// What is not wanted any more and in the way of something new, with what that is.
+fn succeeded<'a>(
+    desired: &'a Graph,
+    state: &'a State,
+    schemas: &dyn Schemas,
+) -> HashMap<&'a Address, Vec<&'a Address>> {
+    let mut succeeded = HashMap::new();
+    let orphans = state.resources.iter().filter(|(address, _)| desired.get(address).is_none());
+    for (address, record) in orphans {
+        let Some(schema) = schemas.schema(address.kind()) else { continue };
+        if schema.exclusive.is_empty() {
+            continue;
+        }
+        let of_kind = desired.nodes().iter().filter(|node| node.kind() == schema.kind);
+        let next = of_kind.filter(|node| collide(schema, &record.inputs, &node.inputs));
+        let next: Vec<&Address> = next.map(|node| &node.address).collect();
+        if !next.is_empty() {
+            succeeded.insert(address, next);
+        }
+    }
+    succeeded
+}
+
+/// Whether a value has this text in it.
+fn mentions(value: Option<&Value>, text: &str) -> bool {
+    match value {
+        Some(Value::String(found)) => found == text,
+        Some(Value::Array(items)) => items.iter().any(|item| mentions(Some(item), text)),
+        Some(Value::Object(fields)) => fields.values().any(|field| mentions(Some(field), text)),
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@
 //!   reasons, [`order`] turns verdicts into steps, [`select`] takes a part of them.
 //! - [`saved`]: a plan as a file; [`guard`]: what somebody expects of one.
 
+mod collide;
 pub mod decide;
 pub mod diff;
 pub mod drift;
@@ -168,6 +169,11 @@ pub enum Reason {
     CannotUpdate {
         /// Which.
         paths: Vec<String>,
+    },
+    /// It holds on to these, which must go before what takes their place can be made.
+    HoldsOn {
+        /// What it holds on to.
+        to: Vec<Address>,
     },
     /// An earlier run began to delete it.
     HalfDeleted,

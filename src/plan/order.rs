@@ -8,9 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 
+use super::collide::collide;
 use super::decide::Verdict;
 use super::{Action, Dependency, Op, Prior, Reason, Step, Until};
-use crate::graph::{Address, Graph};
+use crate::graph::{Address, Graph, Node, Schema};
 use crate::provider::Schemas;
 use crate::state::{Record, State};
 
@@ -26,6 +27,7 @@ pub(super) fn work_out<'a>(
     order.make_after_what_is_needed(desired, schemas);
     order.replace_in_turn(verdicts);
     order.delete_before_what_was_needed(state);
+    order.make_where_there_is_room(desired, state, schemas);
     order.replace_one_at_a_time(desired);
     order.break_circles();
     order
@@ -34,6 +36,8 @@ pub(super) fn work_out<'a>(
 /// How much a preference is worth; the last is given up first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
+    /// What is in the way goes first: no two have the same range.
+    Room,
     /// What is changed in place lets go of a doomed resource before it goes.
     LettingGo,
     /// Of machines that make up one service, never two are gone at once.
@@ -221,6 +225,22 @@ impl<'a> Order<'a> {
         self.after[step].iter().any(|dependency| dependency.step == index(other))
     }
 
+    /// What has a range that something new shall have goes before that is made.
+    fn make_where_there_is_room(&mut self, desired: &Graph, state: &State, schemas: &dyn Schemas) {
+        for node in desired.nodes() {
+            let Some(schema) = schemas.schema(node.kind()) else { continue };
+            let Some(&made) = self.make.get(&node.address) else { continue };
+            if schema.exclusive.is_empty() || !matches!(self.ops[made], Op::Create { .. }) {
+                continue;
+            }
+            for gone in 0..self.ops.len() {
+                if in_the_way(&self.ops[gone], node, state, schema) {
+                    self.prefer(Rank::Room, made, gone);
+                }
+            }
+        }
+    }
+
     /// Of those that take turns, a replacement begins when the one before it has come to its end.
     fn replace_one_at_a_time(&mut self, desired: &Graph) {
         for group in desired.turns() {
@@ -256,7 +276,8 @@ impl<'a> Order<'a> {
             after.iter().map(move |dependency| (step, dependency.step as usize))
         });
         let preferred = self.preferred.iter();
-        let released = preferred.filter(|(_, _, rank)| *rank == Rank::LettingGo);
+        let released =
+            preferred.filter(|(_, _, rank)| matches!(rank, Rank::Room | Rank::LettingGo));
         hard.chain(released.map(|&(step, other, _)| (step, other)))
     }
 
@@ -330,6 +351,16 @@ impl<'a> Order<'a> {
         }
         circle
     }
+}
+
+/// Whether a deletion makes room for a resource of another address.
+fn in_the_way(op: &Op, node: &Node, state: &State, schema: &Schema) -> bool {
+    let Op::Delete { address, generation, .. } = op else { return false };
+    if address == &node.address || address.kind() != schema.kind {
+        return false;
+    }
+    let record = state.record_of(address, *generation);
+    record.is_some_and(|record| collide(schema, &record.inputs, &node.inputs))
 }
 
 fn index(step: usize) -> u32 {

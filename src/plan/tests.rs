@@ -172,6 +172,21 @@ async fn a_replacement_that_is_asked_for_takes_on_what_was_left_as_it_is() {
     assert!(lab.plan(&machine(2)).await.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_that_did_not_come_to_its_end_is_nobodys_drift() {
+    let machine = |free: u32| graph(&[("node.a", json!({ "fixed": 1, "free": free }), &[])]);
+    let mut lab = Lab::default();
+    lab.apply(&machine(1)).await;
+    lab.cloud.fail_with("update node.a", Class::Refused, "InvalidParameterValue");
+    assert_eq!(lab.apply(&machine(2)).await.summary.failed, 1);
+    let plan = lab.plan(&machine(2)).await;
+    let change = &plan.changes[0];
+    assert_eq!((change.action, &change.reason), (Action::Update, &Reason::Unfinished));
+    assert!(change.drift.is_empty(), "{:?}", change.drift);
+    assert!(lab.walk(&plan).await.summary.complete());
+    assert!(lab.plan(&machine(2)).await.is_empty());
+}
+
 /// A kind for tests of turns.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Member {

@@ -177,12 +177,13 @@ pub struct Need {
 
 /// The types of all machines that count.
 pub fn instance_types(site: &Site, workers: &[Workers]) -> BTreeSet<String> {
-    machines(site, workers).into_iter().map(|(name, _, _)| name).collect()
+    let launched = machines(site, workers).into_iter().map(|(name, _, _)| name);
+    launched.chain(freed(site).into_iter().map(|(name, _)| name)).collect()
 }
 
 /// What the plan takes of each quota, with the sizes of the types that are known.
 pub fn needs(site: &Site, workers: &[Workers], vcpus: &BTreeMap<String, u32>) -> Vec<Need> {
-    let mut needs = vcpu_needs(&machines(site, workers), vcpus);
+    let mut needs = vcpu_needs(&machines(site, workers), &freed(site), vcpus);
     let counted = [
         ("elastic_ip", Quota::Addresses),
         ("vpc", Quota::Vpcs),
@@ -222,6 +223,15 @@ impl<'a> Site<'a> {
         added.map(|change| &change.address)
     }
 
+    /// What is deleted and then made anew.
+    fn renewed(&self, kind: &'a str) -> impl Iterator<Item = &'a Address> {
+        let changes = self.plan.changes.iter();
+        let renewed = changes.filter(move |change| {
+            change.action == Action::DeleteThenCreate && change.address.kind() == kind
+        });
+        renewed.map(|change| &change.address)
+    }
+
     fn inputs(&self, address: &Address) -> Option<&'a Value> {
         self.graph.get(address).map(|node| &node.inputs)
     }
@@ -235,32 +245,59 @@ impl<'a> Site<'a> {
 }
 
 /// Machines by type, with what they are: those that the plan launches, and the workers if it
-/// launches all masters, since a cluster that begins makes them within the hour.
+/// launches all masters, since a cluster that begins makes them within the hour. A machine that is
+/// replaced is first one less: see [`freed`].
 fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
     let launched: Vec<&Address> = site.added("instance").collect();
-    let masters = |address: &Address| address.name().starts_with("master-");
     let wanted = site.graph.nodes().iter().map(|node| &node.address);
-    let wanted = wanted.filter(|address| address.kind() == "instance" && masters(address)).count();
-    let begins = wanted > 0 && launched.iter().filter(|one| masters(one)).count() == wanted;
-    let of_plan = launched.into_iter().filter_map(|address| {
+    let wanted =
+        wanted.filter(|address| address.kind() == "instance" && is_master(address)).count();
+    let begins = wanted > 0 && launched.iter().filter(|one| is_master(one)).count() == wanted;
+    let of_plan = launched.into_iter().chain(site.renewed("instance")).filter_map(|address| {
         let instance_type = site.inputs(address)?["instance_type"].as_str()?.to_owned();
-        let what = if masters(address) { "masters" } else { "bootstrap" };
-        Some((instance_type, what, 1))
+        Some((instance_type, role(address), 1))
     });
     let workers = workers.iter().filter(|_| begins);
     let workers = workers.map(|one| (one.instance_type.clone(), "workers", one.replicas.into()));
     of_plan.chain(workers).collect()
 }
 
+/// The types of the machines that go before others take their places: their room is there for those.
+fn freed(site: &Site) -> Vec<(String, &'static str)> {
+    let renewed = site.renewed("instance").filter_map(|address| {
+        let instance_type = site.recorded(address)?["instance_type"].as_str()?.to_owned();
+        Some((instance_type, role(address)))
+    });
+    renewed.collect()
+}
+
+fn is_master(address: &Address) -> bool {
+    address.name().starts_with("master-")
+}
+
+fn role(address: &Address) -> &'static str {
+    if is_master(address) { "masters" } else { "bootstrap" }
+}
+
 fn vcpu_needs(
     machines: &[(String, &'static str, u64)],
+    freed: &[(String, &'static str)],
     vcpus: &BTreeMap<String, u32>,
 ) -> Vec<Need> {
+    let size = |instance_type: &String| {
+        let size = vcpus.get(instance_type).copied().map(u64::from);
+        Quota::of_type(instance_type).zip(size)
+    };
     let mut by_quota: BTreeMap<Quota, BTreeMap<&str, u64>> = BTreeMap::new();
     for (instance_type, what, count) in machines {
-        let size = vcpus.get(instance_type).copied().map(u64::from);
-        if let Some((quota, size)) = Quota::of_type(instance_type).zip(size) {
+        if let Some((quota, size)) = size(instance_type) {
             *by_quota.entry(quota).or_default().entry(what).or_default() += size * count;
+        }
+    }
+    for (instance_type, what) in freed {
+        let Some((quota, size)) = size(instance_type) else { continue };
+        if let Some(taken) = by_quota.get_mut(&quota).and_then(|parts| parts.get_mut(what)) {
+            *taken = taken.saturating_sub(size);
         }
     }
     let need = |(quota, parts): (Quota, BTreeMap<&str, u64>)| {

@@ -8,7 +8,7 @@ use super::demands::{Need, Site, instance_types, needs, permissions, rehearsals}
 use super::judge::{Denial, Denied, Room, quota, simulated};
 use crate::aws::quotas::Quota;
 use crate::aws::schemas;
-use crate::graph::Graph;
+use crate::graph::{Address, Graph};
 use crate::plan::{Observations, Options, Plan, plan};
 use crate::provider::{Class, ProviderError};
 use crate::state::{Record, State, Status};
@@ -131,6 +131,28 @@ fn a_cluster_that_begins_needs_room_for_its_workers_too() {
         let nat: Vec<_> = nat.map(|need| (&*need.zone, need.amount)).collect();
         assert_eq!(nat, [("us-west-2a", 1), ("us-west-2b", 1), ("us-west-2c", 1)]);
     });
+}
+
+#[test]
+fn a_machine_that_is_replaced_needs_what_it_grows_by() {
+    let graph = World::standard().graph();
+    let mut state = State::default();
+    for (name, instance_type) in [("master-0", "m5.large"), ("bootstrap", "m5.xlarge")] {
+        let address = Address::new("instance", name);
+        let mut inputs = graph.get(&address).unwrap().inputs.clone();
+        inputs["instance_type"] = json!(instance_type);
+        let outputs = json!({"id": "i-1", "private_ip": "10.0.0.4"});
+        state.resources.insert(address, recorded(inputs, outputs));
+    }
+    let options = Options { replace: ["instance.bootstrap".into()].into(), ..Options::default() };
+    let plan = plan(&graph, &state, &Observations::new(), &schemas(), &options);
+    let site = Site { plan: &plan, graph: &graph, state: &state };
+    let sizes = [("m5.large", 2), ("m5.xlarge", 4), ("m6i.xlarge", 4)];
+    let sizes = sizes.map(|(name, vcpus)| (name.to_owned(), vcpus)).into();
+    let needs = needs(&site, &[], &sizes);
+    let vcpus = needs.iter().find(|need| need.quota == Quota::StandardVcpus).unwrap();
+    // Two masters are new, one grows by two, and the bootstrap stays of its size.
+    assert_eq!((vcpus.amount, &*vcpus.what_for), (10, "masters 10"));
 }
 
 #[test]

@@ -109,7 +109,10 @@ pub fn compile(
     else {
         return Err(errors.0);
     };
+    // What is missing is looked up below: a zone without a subnet, for one.
+    errors.none()?;
 
+    let mut errors = Errors::default();
     let mut graph = Graph::default();
     let network = network::add(&mut graph, config, &names, &ground, &split);
     let groups = security_groups::add(&mut graph, config, &names, &network);

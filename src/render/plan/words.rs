@@ -54,6 +54,10 @@ pub(in crate::render) fn reason(reason: &Reason) -> String {
         Reason::CannotUpdate { paths } => {
             format!("replaced, because {} cannot change in place", enumerated(paths))
         }
+        Reason::HoldsOn { to } => {
+            let to: Vec<String> = to.iter().map(ToString::to_string).collect();
+            format!("replaced, because it holds on to {}, which goes first", enumerated(&to))
+        }
         Reason::HalfDeleted => "an earlier run began to delete it".into(),
         Reason::Requested => "replaced, because it was asked for".into(),
         Reason::NotInConfiguration => "not in the configuration any more".into(),

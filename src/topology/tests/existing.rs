@@ -206,3 +206,12 @@ fn a_zone_for_everyone_is_no_private_one() {
     world.cloud.hosted_zones.values_mut().for_each(|zone| zone.private = false);
     assert_eq!(world.refusal(), Error::ZonePublic { id: "Z0PRIVATE".into() });
 }
+
+#[test]
+fn masters_in_a_zone_without_a_subnet_are_a_finding_and_not_the_end_of_the_program() {
+    let mut world = World::existing_network();
+    world.config.control_plane.aws.zones = vec!["us-west-2d".into()];
+    let errors = world.compile().expect_err("there is no subnet");
+    let field = "controlPlane.platform.aws.zones[0]".to_owned();
+    assert!(errors.iter().any(|error| error.field() == Some(field.clone())), "{errors:?}");
+}

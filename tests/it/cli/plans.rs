@@ -188,3 +188,32 @@ fn what_is_protected_is_not_deleted_by_any_run_until_somebody_allows_it() {
     desk.expect(0, &["unprotect", "hosted_zone.int"]);
     desk.expect(0, &["destroy", "--auto-approve"]);
 }
+
+/// What cannot be there beside its successor goes first, with all that holds on to it: the plan that is
+/// shown is one that can be carried out.
+#[test]
+fn another_network_and_another_zone_are_planned_as_aws_lets_them_be_made() {
+    let desk = made();
+    rewrite(
+        &desk,
+        "platform:\n  aws:\n    region",
+        "networking:\n  machineNetwork: [{cidr: 10.1.0.0/16}]\nplatform:\n  aws:\n    region",
+    );
+    let ran = desk.apply();
+    let reason = "replaced, because it holds on to `subnet.private-us-west-2a`, which goes first";
+    assert!(ran.out.contains(reason), "{}", ran.out);
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+
+    rewrite(&desk, "zones: [us-west-2a]", "zones: [us-west-2b]");
+    let ran = desk.apply();
+    assert!(ran.out.contains("  - subnet.private-us-west-2a"), "{}", ran.out);
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+
+    rewrite(&desk, "zones: [us-west-2b]", "zones: [us-west-2b, us-west-2c]");
+    desk.apply();
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+    rewrite(&desk, "zones: [us-west-2b, us-west-2c]", "zones: [us-west-2b]");
+    desk.apply();
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+    desk.expect(0, &["destroy", "--auto-approve"]);
+}

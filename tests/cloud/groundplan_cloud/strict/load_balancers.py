@@ -11,7 +11,12 @@ from moto.elbv2.exceptions import (
     LoadBalancerNotFoundError,
     TooManyTagsError,
 )
-from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.models import (
+    AvailabilityZone,
+    ELBv2Backend,
+    FakeLoadBalancer,
+    FakeTargetGroup,
+)
 from moto.elbv2.responses import ELBV2Response
 
 from ..world import world, world_of
@@ -78,6 +83,48 @@ def interface_in(backend, balancer, subnet):
     if balancer.scheme == "internet-facing":
         interface.public_ip = f"192.0.2.{len(backend.ec2_backend.enis) % 254 + 1}"
     return interface
+
+
+@mend(ELBv2Backend)
+def set_subnets(self, moto, arn, subnets, subnet_mappings):
+    """moto has the rules of application load balancers. A network load balancer does with one zone,
+    takes and gives up zones as it is told, with an interface in each, and does not move within a zone
+    in one step (User guide for Network Load Balancers, "Update the Availability Zones")."""
+    balancer = self.load_balancers.get(arn)
+    if balancer is None or balancer.type != "network":
+        return moto(arn, subnets, subnet_mappings)
+    ids = list(subnets) + [mapping["SubnetId"] for mapping in subnet_mappings]
+    wanted = {}
+    for subnet in ids:
+        found = self._get_subnet(wanted, subnet)
+        wanted[found.availability_zone] = found
+    if not wanted:
+        raise ELBClientError("InvalidConfigurationRequest", "At least one subnet must be specified")
+    for old in balancer.subnets:
+        new = wanted.get(old.availability_zone)
+        if new is not None and new.id != old.id:
+            raise ELBClientError(
+                "InvalidConfigurationRequest",
+                f"The subnet in {old.availability_zone} cannot be changed in one step",
+            )
+    keep_interfaces(self, balancer, {subnet.id: subnet for subnet in wanted.values()})
+    balancer.subnets = list(wanted.values())
+    return [AvailabilityZone(subnet) for subnet in balancer.subnets]
+
+
+def keep_interfaces(backend, balancer, wanted):
+    """One in each subnet that is wanted; that of any other goes after a while."""
+    enis = backend.ec2_backend.enis
+    there = {interface.subnet.id: interface for interface in balancer.interfaces}
+    for subnet in [subnet for subnet in there if subnet not in wanted]:
+        interface = there.pop(subnet)
+        world(balancer.account).after(
+            "load_balancer_interfaces",
+            lambda interface=interface: enis.pop(interface.id, None),
+        )
+    for subnet in [subnet for subnet in wanted if subnet not in there]:
+        there[subnet] = interface_in(backend, balancer, wanted[subnet])
+    balancer.interfaces = list(there.values())
 
 
 @mend(FakeLoadBalancer)

@@ -1,0 +1,47 @@
+//! Whether two resources of a kind cannot be there at once. Knows what a network is, and no kind.
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::graph::Schema;
+
+/// Whether two have in common what no two may have.
+pub(super) fn collide(schema: &Schema, one: &Value, other: &Value) -> bool {
+    schema.exclusive.iter().any(|input| match (one.get(*input), other.get(*input)) {
+        (Some(one), Some(other)) => !one.is_null() && (one == other || overlap(one, other)),
+        _ => false,
+    })
+}
+
+fn overlap(one: &Value, other: &Value) -> bool {
+    let network = |value: &Value| value.as_str()?.parse::<IpNet>().ok();
+    match (network(one), network(other)) {
+        (Some(one), Some(other)) => one.contains(&other) || other.contains(&one),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_equal_or_overlaps_collides() {
+        let schema = Schema { exclusive: &["cidr"], ..Schema::of("subnet") };
+        for (one, other, collides) in [
+            ("10.0.0.0/18", "10.0.0.0/18", true),
+            ("10.0.0.0/18", "10.0.32.0/19", true),
+            ("10.0.32.0/19", "10.0.0.0/18", true),
+            ("10.0.0.0/18", "10.0.64.0/18", false),
+            ("name", "name", true),
+            ("name", "other", false),
+        ] {
+            let inputs = |cidr: &str| json!({ "cidr": cidr, "zone": "a" });
+            assert_eq!(collide(&schema, &inputs(one), &inputs(other)), collides, "{one} {other}");
+        }
+        assert!(!collide(&schema, &json!({ "cidr": null }), &json!({ "cidr": null })));
+        assert!(!collide(&Schema::of("vpc"), &json!({ "cidr": "a" }), &json!({ "cidr": "a" })));
+    }
+}
