@@ -14,14 +14,15 @@
 //! 1. [`cli`]: one file per subcommand; wires the rooms below together. The binary.
 //! 2. [`preflight`]: what would stop a walk half way, found before it begins.
 //! 3. [`render`]: plans and events for people and programs. Nobody else prints.
-//! 4. [`topology`]: an install-config and what the cloud answered become a graph.
-//! 5. [`config`]: text becomes an install-config, or findings with places.
-//! 6. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
-//! 7. [`apply`](mod@apply): walks a plan. Never decides, never prints.
-//! 8. [`observe`]: what the cloud has of what the state knows; [`recover`]: of what it lost.
-//! 9. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
-//! 10. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
-//! 11. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//! 4. [`machine_api`]: an install-config becomes manifests; machines as their cluster has them.
+//! 5. [`topology`]: an install-config and what the cloud answered become a graph.
+//! 6. [`config`]: text becomes an install-config, or findings with places.
+//! 7. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
+//! 8. [`apply`](mod@apply): walks a plan. Never decides, never prints.
+//! 9. [`observe`]: what the cloud has of what the state knows; [`recover`]: of what it lost.
+//! 10. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
+//! 11. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
+//! 12. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
 //!
 //! # What must stay true
 //!

@@ -54,7 +54,7 @@ pub struct Place {
 
 impl Place {
     /// The place of these bytes, or of their first line if they span several.
-    pub(super) fn of(text: &str, span: &Range<usize>) -> Self {
+    pub(crate) fn of(text: &str, span: &Range<usize>) -> Self {
         let start = floor(text, span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |length| start + length);
@@ -175,7 +175,7 @@ impl Finding {
 }
 
 /// A value in backticks, unless it may be a secret in the wrong place or is too long to read.
-pub(super) fn shown(value: &str) -> String {
+pub(crate) fn shown(value: &str) -> String {
     const LONGEST: usize = 80;
     if value.is_empty() {
         return "an empty string".into();
@@ -219,7 +219,7 @@ pub(crate) fn nearest<'a>(found: &str, candidates: &[&'a str]) -> Option<&'a str
 }
 
 /// `did you mean ...?`, if there is something that was probably meant.
-pub(super) fn did_you_mean(found: &str, candidates: &[&str]) -> Option<String> {
+pub(crate) fn did_you_mean(found: &str, candidates: &[&str]) -> Option<String> {
     nearest(found, candidates).map(|meant| format!("did you mean `{meant}`?"))
 }
 
@@ -245,7 +245,7 @@ fn edits(from: &str, to: &str) -> usize {
 }
 
 /// `a`, `b` or `c`, each in backticks.
-pub(super) fn one_of(candidates: &[&str]) -> String {
+pub(crate) fn one_of(candidates: &[&str]) -> String {
     let quoted: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),

@@ -41,6 +41,7 @@ pub use editors::json_schema;
 #[cfg(feature = "sdk")]
 pub(crate) use finding::nearest;
 pub use finding::{Finding, Place, Severity};
+pub(crate) use finding::{did_you_mean, one_of, shown};
 pub use install_config::*;
 pub use json::{FindingLine, for_programs};
 pub use locate::{Located, locate};

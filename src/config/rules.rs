@@ -18,6 +18,8 @@ pub enum Source {
     Aws,
     /// groundplan, which would otherwise do something else than was asked for.
     Groundplan,
+    /// openshift/machine-api-operator `pkg/webhooks` and the types of openshift/api: machines in files.
+    MachineApi,
 }
 
 /// `Name = "id", severity, source: what it asks for`
@@ -174,6 +176,28 @@ rules! {
     LoadBalancerType = "load-balancer-type", Error, InstallerAws: "`lbType` is `Classic` or `NLB`";
     AtAws = "at-aws", Error, Aws: "AWS has what the config names; found by `plan` and `apply`, which ask";
     RegionImage = "region-image", Error, InstallerAws: "in regions without images of Red Hat there is an `amiID` for every pool";
+
+    // Machines of the Machine API, as files (`groundplan manifests check`).
+    ProviderSpec = "provider-spec", Error, MachineApi: "a machine has a `providerSpec.value`";
+    ProviderConfigKind = "provider-config-kind", Warning, MachineApi: "`providerSpec.value` says that it is an AWSMachineProviderConfig";
+    MachineImage = "machine-image", Error, MachineApi: "`ami` has an id";
+    MachineImageSearch = "machine-image-search", Warning, MachineApi: "`ami` has no arn and no filters, which nobody reads";
+    MachineCpu = "machine-cpu", Error, MachineApi: "`cpuOptions.confidentialCompute` is `Disabled` or `AMDEncryptedVirtualizationNestedPaging`";
+    MachineTag = "machine-tag", Warning, MachineApi: "a tag is given once";
+    MachineProfile = "machine-profile", Warning, MachineApi: "`iamInstanceProfile` is given, by its id";
+    MachineInterface = "machine-interface", Error, MachineApi: "`networkInterfaceType` is `ENA` or `EFA`";
+    MachineSubnet = "machine-subnet", Warning, MachineApi: "`subnet` is given, by id or filters";
+    MachineRegion = "machine-region", Error, MachineApi: "`placement.region` is given, or the cluster's is known";
+    MachineTenancy = "machine-tenancy", Error, MachineApi: "`placement.tenancy` is `default`, `dedicated` or `host`";
+    MachineHost = "machine-host", Error, MachineApi: "`placement.host` comes with the tenancy `host`, is no master's, and names one host or how to get one";
+    MachineThroughput = "machine-throughput", Error, MachineApi: "`ebs.throughputMib` is from 125 to 2000, for gp3";
+    MachineMarket = "machine-market", Error, MachineApi: "`marketType`, `spotMarketOptions` and `capacityReservationId` fit together";
+    MachineReservation = "machine-reservation", Error, MachineApi: "`capacityReservationId` is `cr-` and 17 digits";
+    MachinePartition = "machine-partition", Error, MachineApi: "`placementGroupPartition` is from 1 to 7, of a group that is named";
+    MachineAuthentication = "machine-authentication", Error, MachineApi: "`metadataServiceOptions.authentication` is `Required` or `Optional`, in this spelling, or absent";
+    MachineSelector = "machine-selector", Error, MachineApi: "the selector of a set is not empty, and its template has the labels";
+    DeletePolicy = "delete-policy", Error, MachineApi: "`deletePolicy` is `Random`, `Newest` or `Oldest`";
+    ControlPlaneSet = "control-plane-set", Error, MachineApi: "a control plane machine set has 3 or 5 replicas, and a template of its one type";
 }
 
 impl Serialize for Rule {

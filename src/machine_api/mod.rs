@@ -1,11 +1,15 @@
 //! The Machine API: machines as the cluster itself makes and mends them.
 //!
+//! - [`check`]: what the cluster would say of machines in files.
 //! - [`manifests`]: a config as the manifests that openshift-install renders from it.
+//! - [`schemas`]: their JSON Schemas, for editors.
 //! - [`types`]: Machine, MachineSet, ControlPlaneMachineSet, and what AWS is told of a machine.
 //! - [`yaml`]: writes them as openshift-install does.
 //!
 //! Never asks a cloud or a cluster.
 
+pub mod check;
 pub mod manifests;
+pub mod schemas;
 pub mod types;
 pub mod yaml;

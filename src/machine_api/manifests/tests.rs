@@ -112,7 +112,7 @@ fn a_manifest_that_is_read_and_rendered_again_is_the_same_text() {
 }
 
 #[test]
-fn case_21_what_the_default_pool_asks_for_reaches_every_manifest_in_the_configs_own_words() {
+fn c21_what_the_default_pool_asks_for_reaches_every_manifest_in_the_configs_own_words() {
     const REQUIRED: &str = "      metadataService:\n        authentication: Required\n";
     let text = include_str!("../../../plans/one-zone/install-config.yaml").replace(REQUIRED, "");
     let default = format!("    defaultMachinePlatform:\n{REQUIRED}    amiID:");

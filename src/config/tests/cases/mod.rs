@@ -176,8 +176,9 @@ fn every_rule_is_broken_by_a_case() {
         .flat_map(|case| read_bytes(&case.input()).0.findings)
         .map(|finding| finding.rule)
         .collect();
-    // `AtAws` is broken by answers, of which there are none here.
-    let offline = Rule::ALL.iter().filter(|rule| **rule != Rule::AtAws);
+    // `AtAws` is broken by answers, of which there are none here; machines have cases of their own.
+    let is_here = |rule: &&Rule| **rule != Rule::AtAws && rule.source() != Source::MachineApi;
+    let offline = Rule::ALL.iter().filter(is_here);
     let kept: Vec<&str> =
         offline.filter(|rule| !broken.contains(rule)).map(|rule| rule.id()).collect();
     assert_eq!(kept, [""; 0], "rules without a case");
@@ -217,6 +218,7 @@ fn table() -> String {
             Source::InstallerAws => "installer, aws",
             Source::Aws => "AWS",
             Source::Groundplan => "groundplan",
+            Source::MachineApi => "machine api",
         };
         format!("| `{}` | {severity} | {} | {source} |\n", rule.id(), rule.about())
     });

@@ -1,0 +1,133 @@
+//! The text of a file as the objects in it, each of which knows where it is.
+//!
+//! Knows documents and lists, and which kinds are ours; nothing of what is in them. Its messages never
+//! quote the text.
+
+use serde_json::Value;
+
+use super::Flaw;
+use crate::config::{Finding, Place, Rule, locate};
+use crate::machine_api::types::{CONTROL_PLANE_API, MACHINE_API};
+
+/// One document of a file.
+pub(super) struct Document<'text> {
+    text: &'text str,
+    /// How many bytes of the file come before it.
+    offset: usize,
+    /// How many lines.
+    lines: usize,
+}
+
+/// An object that is looked at.
+pub(super) struct Object {
+    pub(super) kind: Kind,
+    pub(super) value: Value,
+    /// Where it is in its document: nothing, or an item of a list.
+    path: String,
+}
+
+/// The kinds that are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Machine,
+    MachineSet,
+    ControlPlaneMachineSet,
+}
+
+impl Kind {
+    fn of(object: &Value) -> Option<Self> {
+        match (object["apiVersion"].as_str()?, object["kind"].as_str()?) {
+            (MACHINE_API, "Machine") => Some(Self::Machine),
+            (MACHINE_API, "MachineSet") => Some(Self::MachineSet),
+            (CONTROL_PLANE_API, "ControlPlaneMachineSet") => Some(Self::ControlPlaneMachineSet),
+            _ => None,
+        }
+    }
+}
+
+/// The documents of a file; those with nothing in them are none.
+pub(super) fn split(text: &str) -> Vec<Document<'_>> {
+    let mut documents = Vec::new();
+    let (mut offset, mut lines) = (0, 0);
+    let (mut end, mut line_count) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        let is_marker = line.trim_end() == "---" || line.starts_with("--- ");
+        if is_marker {
+            documents.push(Document { text: &text[offset..end], offset, lines });
+        }
+        (end, line_count) = (end + line.len(), line_count + 1);
+        if is_marker {
+            (offset, lines) = (end, line_count);
+        }
+    }
+    documents.push(Document { text: &text[offset..], offset, lines });
+    documents.retain(|document| says_something(document.text));
+    documents
+}
+
+fn says_something(text: &str) -> bool {
+    text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+impl Document<'_> {
+    /// The objects of our kinds, also those in a list; or why it cannot be read.
+    pub(super) fn objects(&self) -> Result<Vec<Object>, Finding> {
+        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        let root: Value = serde_saphyr::from_str_with_options(self.text, options)
+            .map_err(|error| self.unreadable(&error))?;
+        let listed = root["items"].as_array().filter(|_| Kind::of(&root).is_none());
+        let objects: Vec<_> = match listed {
+            Some(items) => {
+                let at = |(index, item): (usize, &Value)| (format!("items[{index}]"), item.clone());
+                items.iter().enumerate().map(at).collect()
+            }
+            None => vec![(String::new(), root)],
+        };
+        let ours = objects.into_iter().filter_map(|(path, value)| {
+            let kind = Kind::of(&value)?;
+            Some(Object { kind, value, path })
+        });
+        Ok(ours.collect())
+    }
+
+    /// A flaw of one of its objects, with its place.
+    pub(super) fn finding(&self, object: &Object, flaw: Flaw) -> Finding {
+        let Flaw { rule, path, message, expected, hint } = flaw.within(&object.path);
+        let place = locate(self.text, &path).place.map(|place| self.in_file(place));
+        Finding { rule, path, place, message, expected, hint }
+    }
+
+    fn unreadable(&self, error: &serde_saphyr::Error) -> Finding {
+        let said = error.to_string();
+        let first = said.lines().next().unwrap_or_default();
+        let end = first.find(" at line ").unwrap_or(first.len());
+        let place = error.location().map(|at| self.in_file(self.place(at.line(), at.column())));
+        Finding {
+            rule: Rule::Yaml,
+            path: String::new(),
+            place,
+            message: format!("not YAML: {}", &first[..end]),
+            expected: None,
+            hint: None,
+        }
+    }
+
+    /// A place in the document as one in the file.
+    fn in_file(&self, place: Place) -> Place {
+        Place {
+            line: place.line + self.lines,
+            start: place.start + self.offset,
+            end: place.end + self.offset,
+            ..place
+        }
+    }
+
+    /// The place of a line and a column, both counted from 1.
+    fn place(&self, line: u64, column: u64) -> Place {
+        let number = |counted: u64| usize::try_from(counted).unwrap_or(1).saturating_sub(1);
+        let start: usize = self.text.split_inclusive('\n').take(number(line)).map(str::len).sum();
+        let before = self.text[start..].chars().take(number(column)).take_while(|&c| c != '\n');
+        let offset = start + before.map(char::len_utf8).sum::<usize>();
+        Place::of(self.text, &(offset..offset + 1))
+    }
+}

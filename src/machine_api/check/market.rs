@@ -1,0 +1,51 @@
+//! How a machine is paid for: market type, spot options and capacity reservation must fit together.
+
+use super::Flaw;
+use super::provider::word;
+use crate::config::{Rule, shown};
+use crate::machine_api::types::AwsMachineProviderConfig;
+
+/// What is wrong with how a machine is to be paid for.
+pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
+    const TYPES: [&str; 3] = ["OnDemand", "Spot", "CapacityBlock"];
+    let unknown = word(Rule::MachineMarket, "marketType", &config.market_type, &TYPES);
+    let together = if unknown.is_none() { together(config) } else { None };
+    unknown
+        .into_iter()
+        .chain(together)
+        .chain(reservation(&config.capacity_reservation_id))
+        .collect()
+}
+
+fn together(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+    let spot = config.spot_market_options.is_some();
+    let reserved = !config.capacity_reservation_id.is_empty();
+    let (path, message) = match (config.market_type.as_str(), spot, reserved) {
+        ("", true, true) | ("Spot", _, true) => {
+            ("capacityReservationId", "is given for a spot instance, which has none")
+        }
+        ("OnDemand", true, _) => ("marketType", "is `OnDemand`, and there are `spotMarketOptions`"),
+        ("CapacityBlock", true, _) => {
+            ("marketType", "is `CapacityBlock`, and there are `spotMarketOptions`")
+        }
+        ("CapacityBlock", false, false) => {
+            ("capacityReservationId", "is missing, and the market type is `CapacityBlock`")
+        }
+        _ => return None,
+    };
+    Some(Flaw::new(Rule::MachineMarket, path, message))
+}
+
+fn reservation(id: &str) -> Option<Flaw> {
+    let digits = id.strip_prefix("cr-").unwrap_or_default();
+    if id.is_empty() || digits.len() == 17 && is_lower_hex(digits) {
+        return None;
+    }
+    let found = format!("found {}", shown(id));
+    let flaw = Flaw::new(Rule::MachineReservation, "capacityReservationId", found);
+    Some(flaw.expected("`cr-` and 17 hexadecimal digits in lower case"))
+}
+
+pub(super) fn is_lower_hex(digits: &str) -> bool {
+    digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}

@@ -1,0 +1,95 @@
+//! What the cluster's webhook would say of machines, said before the cluster has them.
+//!
+//! Files become objects with places, objects are held to the rules of openshift/machine-api-operator
+//! `pkg/webhooks`, and what breaks one becomes a finding. The webhook is asked at most once and may be
+//! away (its failure policy is `Ignore`); who makes a machine must look again, with [`judge`].
+//! Never changes what it is given and never asks a cluster.
+//!
+//! - `document`: a file as its objects.
+//! - `shape`: fields that there are not, and values of another type.
+//! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config.
+//! - `provider`: the provider config; `placement` and `market`: two of its subjects.
+
+mod document;
+mod market;
+mod object;
+mod placement;
+mod provider;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use crate::config::{Finding, Rule, Severity};
+
+pub use provider::{Defaults, Purpose, judge, with_defaults};
+
+/// What came of looking at a file.
+#[derive(Debug)]
+pub struct Checked {
+    /// How many objects were looked at.
+    pub objects: usize,
+    /// Everything that was found, in the order of the text.
+    pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// Whether the cluster would take all of it.
+    pub fn is_valid(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity() == Severity::Warning)
+    }
+}
+
+/// Looks at everything in the text of a file.
+pub fn check(text: &str) -> Checked {
+    let mut checked = Checked { objects: 0, findings: Vec::new() };
+    for document in document::split(text) {
+        match document.objects() {
+            Ok(objects) => {
+                for object in &objects {
+                    checked.objects += 1;
+                    let flaws = object::flaws(object.kind, &object.value);
+                    let found = flaws.into_iter().map(|flaw| document.finding(object, flaw));
+                    checked.findings.extend(found);
+                }
+            }
+            Err(unreadable) => checked.findings.push(unreadable),
+        }
+    }
+    checked.findings.sort_by_key(|finding| finding.place.map(|place| place.start));
+    checked
+}
+
+/// A rule that is broken, and where in an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Which rule.
+    pub rule: Rule,
+    /// The field.
+    pub path: String,
+    /// What was found.
+    pub message: String,
+    /// What would have been accepted.
+    pub expected: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Flaw {
+    fn new(rule: Rule, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { rule, path: path.into(), message: message.into(), expected: None, hint: None }
+    }
+
+    fn expected(self, expected: impl Into<String>) -> Self {
+        Self { expected: Some(expected.into()), ..self }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same, seen from further out.
+    fn within(self, outer: &str) -> Self {
+        let dot = if self.path.is_empty() || outer.is_empty() { "" } else { "." };
+        Self { path: format!("{outer}{dot}{}", self.path), ..self }
+    }
+}

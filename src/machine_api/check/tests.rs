@@ -1,0 +1,483 @@
+//! The cases of the provider config, and files as people have them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::{Architecture, Source};
+use crate::machine_api::types::{AwsMachineProviderConfig, read};
+use crate::machine_api::yaml;
+
+/// A worker that nobody minds.
+fn worker() -> Value {
+    json!({
+        "apiVersion": "machine.openshift.io/v1beta1",
+        "kind": "AWSMachineProviderConfig",
+        "ami": {"id": "ami-1"},
+        "instanceType": "m5.large",
+        "iamInstanceProfile": {"id": "demo-worker-profile"},
+        "subnet": {"id": "subnet-1"},
+        "placement": {"region": "us-east-1"},
+        "userDataSecret": {"name": "worker-user-data"},
+        "credentialsSecret": {"name": "aws-cloud-credentials"},
+    })
+}
+
+fn with(fields: &[(&str, Value)]) -> AwsMachineProviderConfig {
+    let mut value = worker();
+    for (name, field) in fields {
+        value[*name] = field.clone();
+    }
+    read(&value).unwrap()
+}
+
+/// What is said of a worker that differs in these fields: the path, and `!` for an error.
+fn said(fields: &[(&str, Value)]) -> Vec<String> {
+    said_of(&with(fields), Purpose::Other)
+}
+
+fn said_of(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<String> {
+    let mark = |flaw: &Flaw| if flaw.rule.severity() == Severity::Error { "!" } else { "?" };
+    judge(config, purpose).iter().map(|flaw| format!("{}{}", flaw.path, mark(flaw))).collect()
+}
+
+const NOTHING: [&str; 0] = [];
+
+/// A file with one machine whose provider config has these fields.
+fn file(fields: &[(&str, Value)]) -> String {
+    let mut config = worker();
+    for (name, field) in fields {
+        config[*name] = field.clone();
+    }
+    yaml::write(&json!({
+        "apiVersion": "machine.openshift.io/v1beta1",
+        "kind": "Machine",
+        "metadata": {"name": "demo"},
+        "spec": {"providerSpec": {"value": config}},
+    }))
+}
+
+#[test]
+fn c1_both_words_and_no_word_are_taken_without_a_warning() {
+    for options in [
+        json!({"authentication": "Required"}),
+        json!({"authentication": "Optional"}),
+        json!({"authentication": ""}),
+        json!({}),
+    ] {
+        assert_eq!(said(&[("metadataServiceOptions", options)]), NOTHING);
+    }
+    assert_eq!(said(&[]), NOTHING);
+}
+
+#[test]
+fn c2_another_word_is_one_error_that_lists_both() {
+    for wrong in ["required", "REQUIRED", "Always"] {
+        let config = with(&[("metadataServiceOptions", json!({"authentication": wrong}))]);
+        let flaws = judge(&config, Purpose::Other);
+        assert_eq!(flaws.len(), 1, "{flaws:?}");
+        assert_eq!(flaws[0].path, "metadataServiceOptions.authentication");
+        assert_eq!(flaws[0].expected.as_deref(), Some("`Required` or `Optional`"));
+        let meant = flaws[0].hint.as_deref();
+        assert_eq!(meant, (wrong != "Always").then_some("did you mean `Required`?"));
+    }
+}
+
+#[test]
+fn c3_an_image_has_an_id_and_nothing_else() {
+    assert_eq!(said(&[("ami", json!({}))]), ["ami!"]);
+    let filters = json!([{"name": "tag:Name", "values": ["x"]}]);
+    assert_eq!(said(&[("ami", json!({"filters": filters}))]), ["ami!", "ami?"]);
+    assert_eq!(said(&[("ami", json!({"id": "ami-1", "arn": "arn"}))]), ["ami?"]);
+}
+
+fn filled(fields: &[(&str, Value)], defaults: &Defaults) -> AwsMachineProviderConfig {
+    with_defaults(with(fields), defaults)
+}
+
+fn of_a_cluster(architecture: Architecture) -> Defaults {
+    Defaults { region: Some("us-west-2".into()), architecture }
+}
+
+#[test]
+fn c4_secrets_that_are_not_named_are_the_usual_ones() {
+    let defaults = of_a_cluster(Architecture::Amd64);
+    for secret in [Value::Null, json!({}), json!({"name": ""})] {
+        let config = filled(&[("userDataSecret", secret)], &defaults);
+        assert_eq!(config.user_data_secret.unwrap().name, "worker-user-data");
+    }
+    let config = filled(&[("credentialsSecret", Value::Null)], &defaults);
+    assert_eq!(config.credentials_secret.unwrap().name, "aws-cloud-credentials");
+    let ambient = filled(&[("credentialsSecret", json!({"name": ""}))], &defaults);
+    assert_eq!(ambient.credentials_secret.unwrap().name, "", "an empty name is a choice");
+}
+
+#[test]
+fn c5_a_missing_type_is_the_architectures_and_how_metadata_are_read_is_never_filled_in() {
+    for (architecture, expected) in
+        [(Architecture::Amd64, "m5.large"), (Architecture::Arm64, "m6g.large")]
+    {
+        let config = filled(&[("instanceType", json!(""))], &of_a_cluster(architecture));
+        assert_eq!(config.instance_type, expected);
+        assert_eq!(config.metadata_service_options.authentication, "");
+    }
+    let kept = [("instanceType", json!("c5.xlarge"))];
+    let config = filled(&kept, &of_a_cluster(Architecture::Arm64));
+    assert_eq!(config.instance_type, "c5.xlarge");
+}
+
+#[test]
+fn c6_a_missing_region_is_the_clusters_or_an_error() {
+    let silent = [("placement", json!({}))];
+    let config = filled(&silent, &of_a_cluster(Architecture::Amd64));
+    assert_eq!(config.placement.region, "us-west-2");
+    let nobody = Defaults { region: None, architecture: Architecture::Amd64 };
+    let config = filled(&silent, &nobody);
+    assert_eq!(said_of(&config, Purpose::Other), ["placement.region!"]);
+}
+
+#[test]
+fn c7_an_interface_is_spelt_as_aws_has_it() {
+    assert_eq!(said(&[("networkInterfaceType", json!("efa"))]), ["networkInterfaceType!"]);
+    for fine in ["EFA", "ENA", ""] {
+        assert_eq!(said(&[("networkInterfaceType", json!(fine))]), NOTHING);
+    }
+}
+
+#[test]
+fn c8_a_partition_is_one_of_seven_of_a_group() {
+    let path = "placementGroupPartition!";
+    for (partition, group, expected) in [
+        (0, "g", vec![path]),
+        (8, "g", vec![path]),
+        (7, "g", vec![]),
+        (3, "", vec![path]),
+        (9, "", vec![path, path]),
+    ] {
+        let fields =
+            [("placementGroupPartition", json!(partition)), ("placementGroupName", json!(group))];
+        assert_eq!(said(&fields), expected, "{partition} of {group:?}");
+    }
+}
+
+#[test]
+fn c9_throughput_is_for_gp3_and_within_bounds() {
+    let device = |ebs: Value| [("blockDevices", json!([{"ebs": ebs}]))];
+    let path = ["blockDevices[0].ebs.throughputMib!"];
+    for throughput in [124, 2001] {
+        assert_eq!(said(&device(json!({"volumeType": "gp3", "throughputMib": throughput}))), path);
+    }
+    for throughput in [125, 2000] {
+        let fine = device(json!({"volumeType": "gp3", "throughputMib": throughput}));
+        assert_eq!(said(&fine), NOTHING);
+    }
+    let other = with(&device(json!({"volumeType": "io1", "throughputMib": 200})));
+    assert_eq!(judge(&other, Purpose::Other)[0].expected.as_deref(), Some("gp3 only"));
+    assert_eq!(said(&device(json!({"throughputMib": 5}))), NOTHING);
+}
+
+#[test]
+fn c10_a_capacity_reservation_is_written_as_aws_writes_it() {
+    assert_eq!(said(&[("capacityReservationId", json!("cr-0123456789abcdef0"))]), NOTHING);
+    for wrong in [
+        "cr-0123456789abcdef",
+        "cr-0123456789abcdef01",
+        "cr-0123456789ABCDEF0",
+        "0123456789abcdef0",
+    ] {
+        let found = said(&[("capacityReservationId", json!(wrong))]);
+        assert_eq!(found, ["capacityReservationId!"], "{wrong}");
+    }
+}
+
+#[test]
+fn c11_market_type_spot_options_and_reservation_fit_together() {
+    let (spot, none) = (json!({"maxPrice": "0.05"}), Value::Null);
+    let reserved = "cr-0123456789abcdef0";
+    let (market, reservation) = (vec!["marketType!"], vec!["capacityReservationId!"]);
+    for (market_type, options, id, expected) in [
+        ("", &none, reserved, vec![]),
+        ("", &spot, "", vec![]),
+        ("", &spot, reserved, reservation.clone()),
+        ("OnDemand", &none, reserved, vec![]),
+        ("OnDemand", &spot, "", market.clone()),
+        ("OnDemand", &spot, reserved, market.clone()),
+        ("Spot", &none, "", vec![]),
+        ("Spot", &spot, "", vec![]),
+        ("Spot", &none, reserved, reservation.clone()),
+        ("Spot", &spot, reserved, reservation.clone()),
+        ("CapacityBlock", &none, reserved, vec![]),
+        ("CapacityBlock", &none, "", reservation),
+        ("CapacityBlock", &spot, reserved, market.clone()),
+        ("CapacityBlock", &spot, "", market.clone()),
+        ("spot", &none, "", market.clone()),
+        ("spot", &spot, reserved, market),
+    ] {
+        let fields = [
+            ("marketType", json!(market_type)),
+            ("spotMarketOptions", options.clone()),
+            ("capacityReservationId", json!(id)),
+        ];
+        assert_eq!(said(&fields), expected, "{market_type:?} {options} {id:?}");
+    }
+}
+
+#[test]
+fn c12_a_tag_that_is_there_twice_is_named_once_and_case_counts() {
+    let tag = |name: &str, value: &str| json!({"name": name, "value": value});
+    let tags = json!([tag("a", "1"), tag("a", "2"), tag("A", "3"), tag("a", "4")]);
+    let flaws = judge(&with(&[("tags", tags)]), Purpose::Other);
+    assert_eq!(flaws.len(), 1, "{flaws:?}");
+    assert_eq!((flaws[0].rule, &*flaws[0].path), (Rule::MachineTag, "tags[1].name"));
+    assert!(flaws[0].message.contains("`a`"), "{}", flaws[0].message);
+}
+
+#[test]
+fn c13_a_master_has_no_host_and_a_host_has_its_tenancy() {
+    let placement = |tenancy: &str, host: Value| {
+        [("placement", json!({"region": "us-east-1", "tenancy": tenancy, "host": host}))]
+    };
+    let bad = json!({"affinity": "no", "dedicatedHost": {"id": "no"}});
+    let master = with(&placement("host", bad));
+    assert_eq!(said_of(&master, Purpose::ControlPlane), ["placement.tenancy!"]);
+    let good = json!({"affinity": "AnyAvailable"});
+    for tenancy in ["", "default", "dedicated"] {
+        assert_eq!(said(&placement(tenancy, good.clone())), ["placement.host!"]);
+    }
+    assert_eq!(said(&placement("host", good)), NOTHING);
+    assert_eq!(said(&placement("host", json!({}))), ["placement.host.affinity!"]);
+    assert_eq!(said(&placement("Host", Value::Null)), ["placement.tenancy!"]);
+}
+
+#[test]
+fn c14_a_host_is_named_or_allocated_and_never_both() {
+    let on = |affinity: &str, host: Value| {
+        let host = json!({"affinity": affinity, "dedicatedHost": host});
+        said(&[("placement", json!({"region": "r", "tenancy": "host", "host": host}))])
+    };
+    let host = |rest: &str| format!("placement.host.dedicatedHost.{rest}!");
+    for id in ["h-01234567", "h-0123456789abcdef0"] {
+        assert_eq!(on("DedicatedHost", json!({"id": id})), NOTHING);
+    }
+    for id in ["h-123", "H-01234567", ""] {
+        assert_eq!(on("DedicatedHost", json!({"id": id})), [host("id")], "{id}");
+    }
+    let dynamic = |more: Value| {
+        let mut host = json!({"allocationStrategy": "Dynamic"});
+        host.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        host
+    };
+    assert_eq!(on("DedicatedHost", dynamic(json!({}))), NOTHING);
+    assert_eq!(on("DedicatedHost", dynamic(json!({"id": "h-01234567"}))), [host("id")]);
+    assert_eq!(on("AnyAvailable", dynamic(json!({}))), [host("allocationStrategy")]);
+    let tags = |count: usize| {
+        let tags: Vec<_> =
+            (0..count).map(|n| json!({"name": n.to_string(), "value": ""})).collect();
+        dynamic(json!({"dynamicHostAllocation": {"tags": tags}}))
+    };
+    for (count, is_fine) in [(0, false), (1, true), (50, true), (51, false)] {
+        let found = on("DedicatedHost", tags(count));
+        assert_eq!(found.is_empty(), is_fine, "{count}: {found:?}");
+    }
+    let both = json!({"id": "h-01234567", "dynamicHostAllocation": {}});
+    assert_eq!(on("DedicatedHost", both), [host("dynamicHostAllocation")]);
+    let unheard = json!({"id": "h-01234567", "allocationStrategy": "Static"});
+    assert_eq!(on("DedicatedHost", unheard), [host("allocationStrategy")]);
+}
+
+#[test]
+fn c15_its_old_name_is_taken_and_another_kind_is_a_warning() {
+    let old = json!("awsproviderconfig.openshift.io/v1");
+    assert_eq!(said(&[("apiVersion", old)]), NOTHING);
+    assert_eq!(said(&[("kind", json!("AWSMachineProviderSpec"))]), ["kind?"]);
+    assert_eq!(said(&[("apiVersion", Value::Null)]), ["kind?"]);
+}
+
+#[test]
+fn c16_a_field_that_there_is_not_is_a_warning_with_its_place_and_has_no_effect() {
+    let text = file(&[("metadataServiceOptions", json!({"httpTokens": "required"}))]);
+    let checked = check(&text);
+    assert!(checked.is_valid() && checked.findings.len() == 1, "{checked:?}");
+    let finding = &checked.findings[0];
+    let path = "spec.providerSpec.value.metadataServiceOptions.httpTokens";
+    assert_eq!((finding.rule, &*finding.path), (Rule::UnknownField, path));
+    let line = finding.place.unwrap().line;
+    assert!(text.lines().nth(line - 1).unwrap().contains("httpTokens"), "{line}\n{text}");
+    let config: AwsMachineProviderConfig =
+        read(&json!({"metadataServiceOptions": {"httpTokens": "required"}})).unwrap();
+    assert_eq!(config.metadata_service_options.authentication(), Ok(None));
+}
+
+#[test]
+fn what_openshift_install_writes_for_unset_reads_as_unset() {
+    let written = json!({"ebs": {"iops": 0, "kmsKey": {"arn": ""}, "encrypted": true}});
+    let config = with(&[("blockDevices", json!([written])), ("capacityReservationId", json!(""))]);
+    let ebs = config.block_devices[0].ebs.as_ref().unwrap();
+    assert_eq!((ebs.iops, ebs.key()), (Some(0), None));
+    assert_eq!(said_of(&config, Purpose::Other), NOTHING);
+}
+
+#[test]
+fn profile_subnet_and_processor_are_looked_at_too() {
+    assert_eq!(said(&[("iamInstanceProfile", Value::Null)]), ["iamInstanceProfile?"]);
+    assert_eq!(said(&[("iamInstanceProfile", json!({"arn": "a"}))]), ["iamInstanceProfile?"]);
+    assert_eq!(said(&[("subnet", json!({}))]), ["subnet?"]);
+    assert_eq!(said(&[("subnet", json!({"id": "s", "arn": "a"}))]), ["subnet?"]);
+    assert_eq!(said(&[("cpuOptions", json!({}))]), ["cpuOptions!"]);
+    for (word, expected) in [("Disabled", vec![]), ("", vec!["cpuOptions.confidentialCompute!"])] {
+        assert_eq!(said(&[("cpuOptions", json!({"confidentialCompute": word}))]), expected);
+    }
+}
+
+/// Everything that was recorded from openshift-install's rules is what the webhook takes.
+#[test]
+fn every_golden_manifest_is_valid_without_a_warning() {
+    let plans = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
+    let mut objects = 0;
+    for case in std::fs::read_dir(plans).unwrap() {
+        let Ok(files) = std::fs::read_dir(case.unwrap().path().join("manifests")) else { continue };
+        for file in files {
+            let path = file.unwrap().path();
+            let checked = check(&std::fs::read_to_string(&path).unwrap());
+            assert!(checked.findings.is_empty(), "{}: {checked:#?}", path.display());
+            objects += checked.objects;
+        }
+    }
+    assert!(objects >= 40, "{objects}");
+}
+
+const SET: &str = include_str!(
+    "../../../plans/one-zone/manifests/99_openshift-cluster-api_worker-machineset-0.yaml"
+);
+const CONTROL_PLANE: &str = include_str!(
+    "../../../plans/one-zone/manifests/99_openshift-machine-api_master-control-plane-machine-set.yaml"
+);
+
+/// What is said of a text: rule and line.
+fn lines(text: &str) -> Vec<(Rule, Option<usize>)> {
+    let findings = check(text).findings;
+    findings.iter().map(|one| (one.rule, one.place.map(|place| place.line))).collect()
+}
+
+fn line_of(text: &str, part: &str) -> Option<usize> {
+    text.lines().position(|line| line.contains(part)).map(|index| index + 1)
+}
+
+/// Sets with one flaw each.
+fn flawed_sets() -> Vec<(Rule, String)> {
+    let edited = |rule: Rule, text: &str, old: &str, new: &str| {
+        assert!(text.contains(old), "{old}");
+        (rule, text.replacen(old, new, 1))
+    };
+    let label = "        machine.openshift.io/cluster-api-machineset";
+    let selector = "  selector:\n    matchLabels:";
+    let template = "    machines_v1beta1_machine_openshift_io:\n";
+    vec![
+        edited(Rule::DeletePolicy, SET, "replicas: 3\n", "replicas: 3\n  deletePolicy: oldest\n"),
+        edited(Rule::MachineSelector, SET, label, "        other"),
+        edited(Rule::MachineSelector, SET, selector, "  selector: {}\n  other:\n    odd:"),
+        edited(
+            Rule::ProviderSpec,
+            SET,
+            "providerSpec:\n        value:",
+            "providerSpec: {}\n      other:",
+        ),
+        edited(Rule::ControlPlaneSet, CONTROL_PLANE, "replicas: 3", "replicas: 4"),
+        edited(
+            Rule::ControlPlaneSet,
+            CONTROL_PLANE,
+            "machineType: machines",
+            "machineType: machine",
+        ),
+        edited(Rule::ControlPlaneSet, CONTROL_PLANE, template, "    machines:\n"),
+    ]
+}
+
+#[test]
+fn sets_are_held_to_what_a_set_must_be() {
+    for (rule, text) in flawed_sets() {
+        let errors = check(&text).findings;
+        let mut errors = errors.iter().filter(|one| one.severity() == Severity::Error);
+        assert_eq!(errors.next().map(|one| one.rule), Some(rule), "{text}");
+        assert_eq!(errors.next(), None, "{text}");
+    }
+}
+
+#[test]
+fn a_file_of_several_documents_or_a_list_has_the_places_of_the_file() {
+    let odd = SET.replace("Options: {}", "Options: {authentication: required}");
+    assert_ne!(odd, SET);
+    let text = format!("# é\n---\nkind: ConfigMap\napiVersion: v1\n---\n{CONTROL_PLANE}---\n{odd}");
+    let checked = check(&text);
+    assert_eq!(checked.objects, 2);
+    let line = line_of(&text, "Options: {authentication: required}");
+    assert_eq!(lines(&text), [(Rule::MachineAuthentication, line)]);
+
+    let item = |text: &str| serde_saphyr::from_str::<Value>(text).unwrap();
+    let list =
+        json!({"apiVersion": "v1", "kind": "List", "items": [item(CONTROL_PLANE), item(&odd)]});
+    let list = yaml::write(&list);
+    let checked = check(&list);
+    assert!(checked.findings[0].path.starts_with("items[1].spec.template."), "{checked:?}");
+    assert_eq!(
+        lines(&list),
+        [(Rule::MachineAuthentication, line_of(&list, "authentication: required"))]
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_said_with_its_line_and_the_rest_is_looked_at() {
+    let text = format!("a: 'x\n---\n{SET}");
+    let found = check(&text);
+    assert_eq!((found.objects, found.findings.len()), (1, 1), "{found:?}");
+    assert_eq!((found.findings[0].rule, found.is_valid()), (Rule::Yaml, false));
+    assert_eq!(found.findings[0].place.unwrap().line, 1);
+    let numbers = SET.replace("volumeSize: 120", "volumeSize: '120'");
+    assert_eq!(lines(&numbers), [(Rule::WrongType, line_of(&numbers, "volumeSize"))]);
+    let tag = SET.replace("value: alpha", "value: 7");
+    assert_eq!(lines(&tag), [(Rule::WrongType, line_of(&tag, "value: 7"))]);
+}
+
+#[test]
+fn what_is_no_object_of_ours_is_passed_over() {
+    let checked = check("kind: Machine\napiVersion: cluster.x-k8s.io/v1beta1\nspec: {odd: 1}\n");
+    assert_eq!((checked.objects, checked.findings.len()), (0, 0));
+    assert_eq!(check("").objects, 0);
+    assert_eq!(check("- a\n- b\n").objects, 0);
+}
+
+#[test]
+fn every_rule_of_machines_is_broken_by_a_case() {
+    let fields = |name: &'static str, value: Value| vec![(name, value)];
+    let configs = [
+        fields("kind", json!("X")),
+        fields("ami", json!({"arn": "a"})),
+        fields("cpuOptions", json!({})),
+        fields("tags", json!([{"name": "a"}, {"name": "a"}])),
+        fields("iamInstanceProfile", Value::Null),
+        fields("networkInterfaceType", json!("efa")),
+        fields("subnet", Value::Null),
+        fields("placement", json!({"tenancy": "x", "host": {}})),
+        fields("blockDevices", json!([{"ebs": {"volumeType": "gp2", "throughputMib": 1}}])),
+        fields("marketType", json!("x")),
+        fields("capacityReservationId", json!("x")),
+        fields("placementGroupPartition", json!(9)),
+        fields("metadataServiceOptions", json!({"authentication": "x"})),
+    ];
+    let mut broken: BTreeSet<Rule> = configs
+        .iter()
+        .flat_map(|fields| judge(&with(fields), Purpose::Other))
+        .map(|flaw| flaw.rule)
+        .collect();
+    // Shown by `sets_are_held_to_what_a_set_must_be`.
+    broken.extend([
+        Rule::ProviderSpec,
+        Rule::MachineSelector,
+        Rule::DeletePolicy,
+        Rule::ControlPlaneSet,
+    ]);
+    let ours = Rule::ALL.iter().filter(|rule| rule.source() == Source::MachineApi);
+    let kept: Vec<_> = ours.filter(|rule| !broken.contains(rule)).collect();
+    assert!(kept.is_empty(), "rules without a case: {kept:?}");
+}
