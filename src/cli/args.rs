@@ -119,6 +119,7 @@ pub enum Command {
     Show(Show),
     Graph(Graph),
     Schema(Schema),
+    Manifests(Manifests),
     State(State),
     Protect(Protect),
     Unprotect(Unprotect),
@@ -610,15 +611,34 @@ pub struct Of {
 
 /// Prints the JSON Schema of the install-config, with which editors complete and check it.
 ///
-/// It has the fields and the words that are read here, so write it again after an upgrade.
+/// It has the fields and the words that are read here, so write it again after an upgrade. With --of
+/// it is that of a manifest of the Machine API, as machines on AWS have it.
 ///
-/// Example:
+/// Examples:
 ///   groundplan schema > install-config.schema.json
 /// and as the first line of install-config.yaml:
 ///   # yaml-language-server: $schema=install-config.schema.json
+///   groundplan schema --of machine-set > machine-set.schema.json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Usage]))]
-pub struct Schema {}
+pub struct Schema {
+    /// What is described.
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Described::InstallConfig)]
+    pub of: Described,
+}
+
+/// What has a JSON Schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// install-config.yaml
+    InstallConfig,
+    /// A Machine.
+    Machine,
+    /// A MachineSet.
+    MachineSet,
+    /// A ControlPlaneMachineSet.
+    ControlPlaneMachineSet,
+}
 
 /// Draws what the install-config asks for: each resource, and what it needs.
 ///
@@ -635,6 +655,58 @@ pub struct Graph {
     /// What is wanted.
     #[command(flatten)]
     pub wanted: Wanted,
+}
+
+/// Writes the Machine API manifests of the cluster's machines, as openshift-install renders them.
+///
+/// Machines, the control plane machine set and the machine sets of the workers, with the metadata
+/// options that the install-config asks for; with --assets the user-data Secrets, too. DIR may be the
+/// folder of `openshift-install create manifests`: then the infra ID is the one in there, and the files
+/// go into its folder `openshift`, over those of the same names. Otherwise the infra ID is that of the
+/// state or of the assets. Asks AWS only what the state does not know yet, and records nothing.
+///
+/// A file that says something else is not written over without --force.
+///
+/// Examples:
+///   groundplan manifests --out machines
+///   groundplan manifests --out assets --force   # over openshift-install's
+///   groundplan manifests check machines/*.yaml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Stopped, Exit::Refused, Exit::Usage]))]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Manifests {
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<ManifestsCommand>,
+    /// Where to write them.
+    #[arg(long, value_name = "DIR", required = true)]
+    pub out: Option<PathBuf>,
+    /// Writes over files that say something else.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What else to do with manifests.
+#[expect(missing_docs, reason = "what is said of a variant's arguments is its help")]
+#[derive(Debug, Subcommand)]
+pub enum ManifestsCommand {
+    Check(ManifestsCheck),
+}
+
+/// Checks Machines, MachineSets and ControlPlaneMachineSets as the cluster's webhook does.
+///
+/// Every finding is reported at once, with file, line and column. What the webhook fills in is taken
+/// as filled in. A file may have several documents, or a list as `oc get -o yaml` prints it; objects
+/// of other kinds are passed over. Asks nobody.
+///
+/// Example:
+///   groundplan manifests check machines/*.yaml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage]))]
+pub struct ManifestsCheck {
+    /// The files.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
 }
 
 /// A language of drawings.

@@ -11,7 +11,7 @@ pub enum Exit {
     Failed = 1,
     /// `plan --detailed-exitcode`: there are changes.
     Changes = 2,
-    /// The install-config is missing or invalid.
+    /// The install-config, or a manifest to check, is missing or invalid.
     ConfigInvalid = 3,
     /// Somebody else holds the state.
     Locked = 4,
@@ -50,7 +50,7 @@ impl Exit {
             Exit::Done => "done, or nothing to do",
             Exit::Failed => "something failed; what was done is recorded",
             Exit::Changes => "changes are pending (only with plan --detailed-exitcode)",
-            Exit::ConfigInvalid => "the install-config is missing or invalid",
+            Exit::ConfigInvalid => "the install-config, or a manifest, is missing or invalid",
             Exit::Locked => "the state is locked by another run",
             Exit::Stale => "the saved plan is stale",
             Exit::Stopped => "stopped by a signal; what was done is recorded",

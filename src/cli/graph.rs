@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::failure::Result;
 use super::screen::Screen;
 use super::signals::unless_stopped;
-use super::world::look;
+use super::world::{cluster, look};
 use crate::apply::Stop;
 use crate::render::dot;
 
@@ -15,8 +15,8 @@ pub(super) async fn run(
     screen: &mut Screen,
     stop: &Stop,
 ) -> Result<Exit> {
-    let looking = look(common, !arguments.wanted.no_bootstrap, screen);
-    let graph = unless_stopped(stop, looking).await?.graph;
+    let looking = look(common, !arguments.wanted.no_bootstrap, &cluster, screen);
+    let graph = unless_stopped(stop, looking).await?.compiled.graph;
     match arguments.format {
         Format::Dot => screen.document(|out| dot::dot(&graph, out)),
         Format::Mermaid => screen.document(|out| dot::mermaid(&graph, out)),

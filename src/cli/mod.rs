@@ -18,6 +18,7 @@ mod graph;
 mod held;
 mod homes;
 mod inputs;
+mod manifests;
 mod plan;
 mod preflight;
 mod preview;
@@ -99,8 +100,9 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::Apply(arguments) => apply::run(arguments, common, screen, &stop).await,
         Command::Destroy(arguments) => destroy::run(arguments, common, screen, &stop).await,
         Command::Show(arguments) => show::run(arguments, common, screen).await,
-        Command::Schema(_) => schema::run(screen),
+        Command::Schema(arguments) => schema::run(arguments, screen),
         Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
+        Command::Manifests(arguments) => manifests::run(arguments, common, screen, &stop).await,
         Command::State(arguments) => state::run(arguments, common, screen, &stop).await,
         Command::Protect(arguments) => protect::protect(arguments, common, screen, &stop).await,
         Command::Unprotect(arguments) => protect::unprotect(arguments, common, screen, &stop).await,

@@ -24,6 +24,7 @@ use crate::plan::{self, Observations, Options, Plan};
 use crate::provider::ProviderError;
 use crate::render::{Diagnostic, Severity};
 use crate::state::{Cluster, Entry, State};
+use crate::topology::fleet::{Fleet, fleet};
 use crate::topology::{self, Compiled, Question, checks, compile, identify, questions};
 
 /// Everything a plan is made from.
@@ -94,15 +95,28 @@ impl World {
     }
 }
 
+/// What was compiled without recording anything.
+pub(super) struct Looked {
+    pub(super) inputs: Inputs,
+    pub(super) cluster: Cluster,
+    /// What is known of AWS.
+    pub(super) facts: BTreeMap<String, Value>,
+    pub(super) compiled: Compiled,
+}
+
+/// Says who the cluster is, whom the state may know.
+pub(super) type Identify<'a> = &'a dyn Fn(&Inputs, Option<Cluster>) -> Result<Cluster>;
+
 /// Compiles without recording anything, asking AWS only what the state does not know.
 pub(super) async fn look(
     common: &Common,
     bootstrap: bool,
+    identify: Identify<'_>,
     screen: &mut Screen,
-) -> Result<Compiled> {
+) -> Result<Looked> {
     let inputs = Inputs::read(common, screen)?;
     let state = glance(common, &inputs.config.name, screen).await?.unwrap_or_default();
-    let cluster = cluster(&inputs, state.cluster.clone())?;
+    let cluster = identify(&inputs, state.cluster.clone())?;
     let view = View { inputs: &inputs, cluster: &cluster, facts: &state.facts, bootstrap };
     let unanswered = view.questions();
     let answers = if unanswered.is_empty() {
@@ -111,7 +125,20 @@ pub(super) async fn look(
         let reached = cloud::connect(&inputs.config, &cluster, &state.facts, screen).await?;
         cloud::answers(&reached.aws, unanswered).await
     };
-    view.judge(&answers, Vec::new(), screen)
+    let compiled = view.judge(&answers, Vec::new(), screen)?;
+    let facts = view.known(&answers);
+    Ok(Looked { inputs, cluster, facts, compiled })
+}
+
+impl Looked {
+    /// The machines, as the plan has them.
+    pub(super) fn fleet(&self, screen: &mut Screen) -> Result<Fleet> {
+        let options = self.inputs.options(true);
+        match fleet(&self.inputs.config, &self.facts, &options) {
+            Ok(fleet) => Ok(fleet),
+            Err(errors) => Err(refused(&self.inputs, &errors, &[], screen)?),
+        }
+    }
 }
 
 /// Compiles for a cluster of which nothing is recorded although it is there, which is no flaw.
@@ -150,7 +177,12 @@ fn binding(state: &State) -> BTreeMap<String, Value> {
 }
 
 /// Who the cluster is: by the state, by the assets, or somebody new.
-fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster> {
+pub(super) fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster> {
+    Ok(known_cluster(inputs, known)?.unwrap_or_else(|| identify(&inputs.config)))
+}
+
+/// Who the cluster is, if the state or the assets know it.
+pub(super) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Option<Cluster>> {
     let given = inputs.assets.cluster();
     if let (Some(known), Some(given)) = (&known, &given)
         && known != given
@@ -161,7 +193,7 @@ fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster> {
             .with_hint("give the assets that this cluster was begun with, or use another --state");
         return Err(Failure::new(Exit::Failed, diagnostic));
     }
-    Ok(known.or(given).unwrap_or_else(|| identify(&inputs.config)))
+    Ok(known.or(given))
 }
 
 /// A state that was not there before must be empty now.

@@ -38,6 +38,7 @@ pub const TYPES: &[&str] = &[
     "leftovers",
     "calls",
     "valid",
+    "manifest",
     "resource",
     "run",
     "moved",

@@ -3,6 +3,7 @@
 mod crash;
 mod in_s3;
 mod life;
+mod manifests;
 mod plans;
 mod preflight;
 mod recovery;

@@ -1,0 +1,160 @@
+//! Lays manifests over what a folder has: all of them, or none if one would be written over that
+//! says something else.
+
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, Result};
+use crate::machine_api::manifests::Manifest;
+use crate::render::Diagnostic;
+
+/// A file, and what became of it.
+#[derive(Debug)]
+pub(super) struct Laid {
+    pub(super) name: String,
+    pub(super) fate: Fate,
+}
+
+/// What becomes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It was not there.
+    New,
+    /// It said something else.
+    Changed,
+    /// It says this already.
+    Unchanged,
+}
+
+impl Fate {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Fate::New => "new",
+            Fate::Changed => "changed",
+            Fate::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// Writes them; without `force`, over nothing that says something else.
+pub(super) fn over(folder: &Path, manifests: &[Manifest], force: bool) -> Result<Vec<Laid>> {
+    let fates =
+        manifests.iter().map(|manifest| fate(folder, manifest)).collect::<Result<Vec<_>>>()?;
+    let laid: Vec<_> = manifests
+        .iter()
+        .zip(fates)
+        .map(|(manifest, fate)| Laid { name: manifest.name.clone(), fate })
+        .collect();
+    let others: Vec<_> = laid.iter().filter(|one| one.fate == Fate::Changed).collect();
+    if !force && !others.is_empty() {
+        return Err(refused(folder, &others));
+    }
+    let attempt = format!("write to {}", folder.display());
+    let write = || {
+        fs::create_dir_all(folder)?;
+        let changing = manifests.iter().zip(&laid).filter(|(_, one)| one.fate != Fate::Unchanged);
+        changing.map(|(manifest, _)| manifest).try_for_each(|one| write(folder, one))
+    };
+    write().map_err(|error| Failure::could_not(&attempt, &error))?;
+    Ok(laid)
+}
+
+fn fate(folder: &Path, manifest: &Manifest) -> Result<Fate> {
+    let path = folder.join(&manifest.name);
+    match fs::read(&path) {
+        Ok(found) if found != manifest.content.text().as_bytes() => Ok(Fate::Changed),
+        Ok(_) => tighten(&path, manifest).map(|()| Fate::Unchanged),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(Fate::New)
+        }
+        Err(error) => Err(Failure::could_not(&format!("read {}", path.display()), &error)),
+    }
+}
+
+/// A secret that is there already, and that others may read, is theirs no longer.
+fn tighten(path: &Path, manifest: &Manifest) -> Result<()> {
+    if !manifest.content.is_secret() {
+        return Ok(());
+    }
+    let attempt = format!("keep {} from others", path.display());
+    fs::set_permissions(path, mode(manifest)).map_err(|error| Failure::could_not(&attempt, &error))
+}
+
+fn refused(folder: &Path, others: &[&Laid]) -> Failure {
+    let summary = format!("{} has files that say something else", folder.display());
+    let mut diagnostic = Diagnostic::error(summary);
+    for other in others {
+        diagnostic = diagnostic.with_detail(other.name.clone());
+    }
+    let hint = "compare them with those in another folder; --force writes over them";
+    Failure::new(Exit::Refused, diagnostic.with_hint(hint))
+}
+
+/// Never half of it under its name, and a secret never for others to read.
+fn write(folder: &Path, manifest: &Manifest) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().permissions(mode(manifest)).tempfile_in(folder)?;
+    file.write_all(manifest.content.text().as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(folder.join(&manifest.name))?;
+    Ok(())
+}
+
+/// openshift-install gives its group what is no secret.
+fn mode(manifest: &Manifest) -> Permissions {
+    Permissions::from_mode(if manifest.content.is_secret() { 0o600 } else { 0o640 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine_api::manifests::Content;
+
+    fn manifests(text: &str) -> Vec<Manifest> {
+        vec![
+            Manifest { name: "a.yaml".into(), content: Content::Plain(text.into()) },
+            Manifest { name: "b.yaml".into(), content: Content::Secret("secret\n".into()) },
+        ]
+    }
+
+    fn fates(laid: &[Laid]) -> Vec<Fate> {
+        laid.iter().map(|one| one.fate).collect()
+    }
+
+    #[test]
+    fn what_says_the_same_is_left_and_what_says_something_else_is_written_only_by_force() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("new/folder");
+        let laid = over(&folder, &manifests("one\n"), false).unwrap();
+        assert_eq!(fates(&laid), [Fate::New, Fate::New]);
+        let laid = over(&folder, &manifests("one\n"), false).unwrap();
+        assert_eq!(fates(&laid), [Fate::Unchanged, Fate::Unchanged]);
+
+        fs::remove_file(folder.join("b.yaml")).unwrap();
+        let refused = over(&folder, &manifests("two\n"), false).unwrap_err();
+        assert_eq!(refused.exit, Exit::Refused);
+        assert_eq!(fs::read_to_string(folder.join("a.yaml")).unwrap(), "one\n");
+        assert!(!folder.join("b.yaml").exists(), "all or none");
+
+        let laid = over(&folder, &manifests("two\n"), true).unwrap();
+        assert_eq!(fates(&laid), [Fate::Changed, Fate::New]);
+        assert_eq!(fs::read_to_string(folder.join("a.yaml")).unwrap(), "two\n");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_secret_is_for_its_owner_alone_even_if_it_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.yaml");
+        fs::write(&path, "secret\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        over(folder.path(), &manifests("one\n"), false).unwrap();
+        let mode = |name: &str| {
+            fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode("b.yaml"), 0o600);
+        assert_eq!(mode("a.yaml") & 0o007, 0);
+    }
+}
