@@ -187,6 +187,59 @@ async fn a_change_that_did_not_come_to_its_end_is_nobodys_drift() {
     assert!(lab.plan(&machine(2)).await.is_empty());
 }
 
+/// What is replaced cannot go while somebody holds on to it, and that one could only let go of it for
+/// its successor: so it goes first, too.
+#[tokio::test(start_paused = true)]
+async fn who_cannot_let_go_before_the_successor_is_there_is_replaced() {
+    let world = |fixed: u32| {
+        graph(&[
+            ("node.a", json!({ "fixed": fixed }), &[]),
+            ("node.other", json!({}), &[]),
+            ("holder.b", json!({ "fixed": 1 }), &["node.a", "node.other"]),
+            ("node.c", json!({ "fixed": 1 }), &["holder.b"]),
+        ])
+    };
+    let mut lab = Lab::default();
+    lab.apply(&world(1)).await;
+    let plan = lab.plan(&world(2)).await;
+    let holder = plan.changes.iter().find(|change| change.address.as_str() == "holder.b").unwrap();
+    assert_eq!(holder.action, Action::DeleteThenCreate);
+    assert_eq!(holder.reason, Reason::HoldsOn { to: vec!["node.a".into()] });
+    lab.cloud.forget_calls();
+    // Not everything that refers to something holds on to it: a record does not to a balancer.
+    lab.cloud.release("holder.b");
+    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
+    let calls = lab.cloud.calls_of(&["create", "delete"]);
+    let order = ["delete holder.b", "delete node.a", "create node.a", "create holder.b"];
+    assert_eq!(calls, order);
+    assert!(lab.plan(&world(2)).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_way_goes_first_and_takes_along_who_would_wait_for_its_successor() {
+    let world = |name: &str, range: &str| {
+        let mut graph = Graph::default();
+        node(&mut graph, name, json!({ "range": range }), &[]);
+        node(&mut graph, "holder.b", json!({}), &[name]);
+        graph
+    };
+    let mut lab = Lab::default();
+    lab.apply(&world("range.old", "10.0.0.0/18")).await;
+    let elsewhere = lab.plan(&world("range.new", "10.1.0.0/18")).await;
+    let action = |plan: &Plan| {
+        let holder = plan.changes.iter().find(|change| change.address.as_str() == "holder.b");
+        holder.unwrap().action
+    };
+    assert_eq!(action(&elsewhere), Action::Update, "where there is room, it lets go in place");
+    let plan = lab.plan(&world("range.new", "10.0.32.0/19")).await;
+    assert_eq!(action(&plan), Action::DeleteThenCreate);
+    lab.cloud.forget_calls();
+    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
+    let calls = lab.cloud.calls_of(&["create", "delete"]);
+    let order = ["delete holder.b", "delete range.old", "create range.new", "create holder.b"];
+    assert_eq!(calls, order);
+}
+
 /// A kind for tests of turns.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Member {

@@ -29,6 +29,8 @@ pub const KINDS: &[Schema] = &[
     },
     Schema { identity: Identity::Tag, ..plain("tagged") },
     Schema { endures: true, identity: Identity::Token, ..plain("machine") },
+    Schema { exclusive: &["range"], ..plain("range") },
+    Schema { holds: &["needs"], ..plain("holder") },
 ];
 
 const WAIT: Wait = Wait { every_seconds: 5, within_seconds: 600 };
@@ -42,6 +44,8 @@ pub const RIGID_KINDS: &[Schema] = &[
     rigid(KINDS[4]),
     rigid(KINDS[5]),
     rigid(KINDS[6]),
+    rigid(KINDS[7]),
+    rigid(KINDS[8]),
 ];
 
 const fn rigid(schema: Schema) -> Schema {
