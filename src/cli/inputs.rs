@@ -1,7 +1,11 @@
 //! What the user gives: install-config, assets, RHCOS stream. Read, checked, and digested.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -52,7 +56,7 @@ impl Inputs {
 /// Reads an install-config, telling all findings.
 pub(super) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallConfig, String)> {
     let file = path.display().to_string();
-    let bytes = File::open(path).and_then(config::read_bounded).map_err(|error| {
+    let bytes = contents(path).map_err(|error| {
         let hint = if path.is_dir() {
             "--config names a file; there may be an install-config.yaml in this folder"
         } else {
@@ -68,6 +72,23 @@ pub(super) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallCo
         Some(config) => Ok((config, text.into_owned())),
         None => Err(Failure::said(Exit::ConfigInvalid)),
     }
+}
+
+/// How long a pipe may be silent: nobody is asked anything while its text is waited for.
+const SILENT: Duration = Duration::from_secs(30);
+
+/// What is in a file. A pipe (`--config <(...)`) that nobody writes to would be waited for forever, and
+/// no signal would end that: it is read aside.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let read = |path: &Path| File::open(path).and_then(config::read_bounded);
+    if fs::metadata(path)?.is_file() {
+        return read(path);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let path = path.to_owned();
+    thread::spawn(move || sender.send(read(&path)));
+    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "nothing came within 30 seconds");
+    receiver.recv_timeout(SILENT).map_err(silent)?
 }
 
 /// The cluster that is meant: the one that is named, or the install-config's.
