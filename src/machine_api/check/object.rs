@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::document::Kind;
 use super::provider::{self, Defaults, Purpose};
 use super::{Flaw, shape};
-use crate::config::{Rule, Severity, one_of, shown};
+use crate::config::{Rule, one_of, shown};
 use crate::machine_api::types::{
     AwsMachineProviderConfig, CONTROL_PLANE_MACHINE_TYPE, ControlPlaneMachineSet, LabelSelector,
     Labels, Machine, MachineSet, MachineSpec, ROLE_LABEL, TYPE_LABEL, read, schema,
@@ -26,21 +26,32 @@ pub(super) fn flaws(kind: Kind, value: &Value) -> Vec<Flaw> {
     }
 }
 
-/// The shape first; what has another one cannot be read.
+/// Its shape, and then whatever is of the right one. Of what is of the wrong one nothing more is said.
 fn whole<T: DeserializeOwned>(
     value: &Value,
     schema: &Value,
     judge: impl Fn(&T) -> Vec<Flaw>,
 ) -> Vec<Flaw> {
-    let mut flaws = shape::flaws(value, schema);
-    if flaws.iter().any(|flaw| flaw.rule.severity() == Severity::Error) {
-        return flaws;
-    }
-    match read::<T>(value) {
-        Ok(object) => flaws.extend(judge(&object)),
+    let (fitting, mut flaws) = shape::fit(value, schema);
+    let wrong: Vec<String> = flaws
+        .iter()
+        .filter(|flaw| flaw.rule == Rule::WrongType)
+        .map(|flaw| flaw.path.clone())
+        .collect();
+    match read::<T>(&fitting) {
+        Ok(object) => {
+            let is_said = |flaw: &Flaw| wrong.iter().any(|path| is_within(path, &flaw.path));
+            flaws.extend(judge(&object).into_iter().filter(|flaw| !is_said(flaw)));
+        }
         Err(error) => flaws.push(Flaw::new(Rule::WrongType, "", error.to_string())),
     }
     flaws
+}
+
+/// Whether one of two fields is the other or a part of it.
+fn is_within(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn machine(machine: &Machine) -> Vec<Flaw> {

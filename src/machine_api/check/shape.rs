@@ -8,50 +8,58 @@ use serde_json::{Map, Value};
 use super::Flaw;
 use crate::config::{Rule, did_you_mean};
 
-/// Everything about a value that is not as its type has it.
-pub(super) fn flaws(value: &Value, schema: &Value) -> Vec<Flaw> {
+/// A value as far as it is of its type, and everything about it that is not.
+pub(super) fn fit(value: &Value, schema: &Value) -> (Value, Vec<Flaw>) {
     let mut flaws = Vec::new();
-    compare(value, schema, "", &mut flaws);
-    flaws
+    let fitting = part(value, schema, "", &mut flaws).unwrap_or_else(|| Map::new().into());
+    (fitting, flaws)
 }
 
-fn compare(value: &Value, schema: &Value, path: &str, flaws: &mut Vec<Flaw>) {
+/// What of a value is of its type; nothing if it is of another one altogether.
+fn part(value: &Value, schema: &Value, path: &str, flaws: &mut Vec<Flaw>) -> Option<Value> {
     let schema = present(schema);
-    if value.is_null() {
-        return; // as if it were absent
-    }
     let wanted = wanted(schema);
-    if !is_a(value, wanted) {
+    if !value.is_null() && !is_a(value, wanted) {
         let found = format!("found {}", type_of(value));
         flaws.push(Flaw::new(Rule::WrongType, path, found).expected(article(wanted)));
-        return;
+        return None;
     }
     match value {
-        Value::Object(fields) => compare_fields(fields, schema, path, flaws),
+        Value::Object(fields) => Some(part_of_fields(fields, schema, path, flaws).into()),
         Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                compare(item, &schema["items"], &format!("{path}[{index}]"), flaws);
-            }
+            let fit = |(index, item): (usize, &Value)| {
+                part(item, &schema["items"], &format!("{path}[{index}]"), flaws)
+            };
+            // Without one of its items the others would have other places.
+            let items: Vec<_> = items.iter().enumerate().map(fit).collect();
+            items.into_iter().collect::<Option<Vec<_>>>().map(Value::from)
         }
-        _ => (),
+        other => Some(other.clone()),
     }
 }
 
-fn compare_fields(fields: &Map<String, Value>, schema: &Value, path: &str, flaws: &mut Vec<Flaw>) {
+fn part_of_fields(
+    fields: &Map<String, Value>,
+    schema: &Value,
+    path: &str,
+    flaws: &mut Vec<Flaw>,
+) -> Map<String, Value> {
     let dot = if path.is_empty() { "" } else { "." };
-    for (name, value) in fields {
+    let known = schema["properties"].as_object();
+    let of_all = Some(&schema["additionalProperties"]).filter(|schema| schema.is_object());
+    let fit = |(name, value): (&String, &Value)| {
         let path = format!("{path}{dot}{name}");
-        match (schema["properties"].as_object(), &schema["additionalProperties"]) {
-            (Some(known), _) => match known.get(name) {
-                Some(schema) => compare(value, schema, &path, flaws),
-                None => flaws.push(unknown(name, path, known)),
-            },
-            (None, Value::Object(_)) => {
-                compare(value, &schema["additionalProperties"], &path, flaws);
+        let value = match (known.map(|known| known.get(name)), of_all) {
+            (Some(Some(schema)), _) | (None, Some(schema)) => part(value, schema, &path, flaws)?,
+            (Some(None), _) => {
+                flaws.push(unknown(name, path, known?));
+                return None;
             }
-            (None, _) => (), // somebody else's to describe
-        }
-    }
+            (None, None) => value.clone(), // somebody else's to describe
+        };
+        Some((name.clone(), value))
+    };
+    fields.iter().filter_map(fit).collect()
 }
 
 fn unknown(name: &str, path: String, known: &Map<String, Value>) -> Flaw {

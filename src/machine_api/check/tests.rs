@@ -440,6 +440,46 @@ fn what_cannot_be_read_is_said_with_its_line_and_the_rest_is_looked_at() {
 }
 
 #[test]
+fn a_value_of_another_type_hides_nothing_else_and_is_one_finding() {
+    let text = file(&[
+        ("ami", json!({"id": 7})),
+        (
+            "blockDevices",
+            json!([{"ebs": {"volumeSize": "big"}}, {"ebs": {"volumeType": "gp3", "throughputMib": 1}}]),
+        ),
+        ("tags", json!("team=a")),
+        ("metadataServiceOptions", json!({"authentication": "required"})),
+    ]);
+    let found: Vec<_> = check(&text).findings.into_iter().map(|one| (one.rule, one.path)).collect();
+    let at = |path: &str| format!("spec.providerSpec.value.{path}");
+    let expected = [
+        (Rule::WrongType, at("ami.id")),
+        (Rule::WrongType, at("blockDevices[0].ebs.volumeSize")),
+        (Rule::MachineThroughput, at("blockDevices[1].ebs.throughputMib")),
+        (Rule::MachineAuthentication, at("metadataServiceOptions.authentication")),
+        (Rule::WrongType, at("tags")),
+    ];
+    assert_eq!(found, expected);
+    let huge = file(&[("deviceIndex", json!(0)), ("placementGroupPartition", json!(1u64 << 40))]);
+    assert_eq!(lines(&huge)[0].0, Rule::WrongType);
+}
+
+#[test]
+fn every_prefix_and_every_lost_line_is_read_without_panic_and_places_are_in_the_text() {
+    let text = format!("{CONTROL_PLANE}---\n# é\n{SET}");
+    let ends = text.char_indices().map(|(index, _)| index).step_by(17);
+    let prefixes = ends.map(|end| text[..end].to_owned());
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let lost = (0..lines.len()).map(|at| lines[..at].concat() + &lines[at + 1..].concat());
+    for damaged in prefixes.chain(lost) {
+        for finding in check(&damaged).findings {
+            let place = finding.place.map(|place| place.start..place.end);
+            assert!(place.is_none_or(|place| damaged.get(place).is_some()), "{damaged}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_object_of_ours_is_passed_over() {
     let checked = check("kind: Machine\napiVersion: cluster.x-k8s.io/v1beta1\nspec: {odd: 1}\n");
     assert_eq!((checked.objects, checked.findings.len()), (0, 0));
