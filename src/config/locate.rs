@@ -18,17 +18,35 @@ pub struct Located {
 
 /// Where a field's value is written, or the nearest thing around it that is.
 pub fn locate(text: &str, path: &str) -> Located {
-    let nowhere = Located { path: path.to_owned(), place: None };
-    let Ok(root) = yaml::parse(text) else { return nowhere };
-    let elsewhere = elsewhere(path);
-    let written = [path].into_iter().chain(elsewhere.iter().map(String::as_str)).find_map(|path| {
-        let (span, whole) = walk(&root, path)?;
-        whole.then(|| Located { path: path.to_owned(), place: Some(Place::of(text, &span)) })
-    });
-    written.unwrap_or_else(|| Located {
-        place: walk(&root, path).map(|(span, _)| Place::of(text, &span)),
-        ..nowhere
-    })
+    Places::of(text).locate(path)
+}
+
+/// A text that is read once, for many fields to be found in.
+pub(crate) struct Places<'text> {
+    text: &'text str,
+    /// Nothing, of a text that cannot be read.
+    root: Option<Node>,
+}
+
+impl<'text> Places<'text> {
+    pub(crate) fn of(text: &'text str) -> Self {
+        Self { text, root: yaml::parse(text).ok() }
+    }
+
+    /// As [`locate`].
+    pub(crate) fn locate(&self, path: &str) -> Located {
+        let nowhere = Located { path: path.to_owned(), place: None };
+        let Some(root) = &self.root else { return nowhere };
+        let elsewhere = elsewhere(path);
+        let paths = [path].into_iter().chain(elsewhere.iter().map(String::as_str));
+        let place = |span| Some(Place::of(self.text, &span));
+        let mut written = paths.filter_map(|path| {
+            let (span, whole) = walk(root, path)?;
+            whole.then(|| Located { path: path.to_owned(), place: place(span) })
+        });
+        let around = || walk(root, path).and_then(|(span, _)| place(span));
+        written.next().unwrap_or_else(|| Located { place: around(), ..nowhere })
+    }
 }
 
 /// The other fields that the value of this one may come from, nearest first.

@@ -44,6 +44,7 @@ pub use finding::{Finding, Place, Severity};
 pub(crate) use finding::{did_you_mean, one_of, shown};
 pub use install_config::*;
 pub use json::{FindingLine, for_programs};
+pub(crate) use locate::Places;
 pub use locate::{Located, locate};
 pub use render::render;
 pub use rules::{Rule, Source};

@@ -3,10 +3,12 @@
 //! Knows documents and lists, and which kinds are ours; nothing of what is in them. Its messages never
 //! quote the text.
 
+use std::cell::OnceCell;
+
 use serde_json::Value;
 
 use super::Flaw;
-use crate::config::{Finding, Place, Rule, locate};
+use crate::config::{Finding, Place, Places, Rule};
 use crate::machine_api::types::{CONTROL_PLANE_API, MACHINE_API};
 
 /// One document of a file.
@@ -16,6 +18,8 @@ pub(super) struct Document<'text> {
     offset: usize,
     /// How many lines.
     lines: usize,
+    /// Found out once, if anything is to be found in it.
+    places: OnceCell<Places<'text>>,
 }
 
 /// An object that is looked at.
@@ -53,14 +57,14 @@ pub(super) fn split(text: &str) -> Vec<Document<'_>> {
     for line in text.split_inclusive('\n') {
         let is_marker = line.trim_end() == "---" || line.starts_with("--- ");
         if is_marker {
-            documents.push(Document { text: &text[offset..end], offset, lines });
+            documents.push(Document::new(&text[offset..end], offset, lines));
         }
         (end, line_count) = (end + line.len(), line_count + 1);
         if is_marker {
             (offset, lines) = (end, line_count);
         }
     }
-    documents.push(Document { text: &text[offset..], offset, lines });
+    documents.push(Document::new(&text[offset..], offset, lines));
     documents.retain(|document| says_something(document.text));
     documents
 }
@@ -69,7 +73,11 @@ fn says_something(text: &str) -> bool {
     text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-impl Document<'_> {
+impl<'text> Document<'text> {
+    fn new(text: &'text str, offset: usize, lines: usize) -> Self {
+        Self { text, offset, lines, places: OnceCell::new() }
+    }
+
     /// The objects of our kinds, also those in a list; or why it cannot be read.
     pub(super) fn objects(&self) -> Result<Vec<Object>, Finding> {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
@@ -93,7 +101,8 @@ impl Document<'_> {
     /// A flaw of one of its objects, with its place.
     pub(super) fn finding(&self, object: &Object, flaw: Flaw) -> Finding {
         let Flaw { rule, path, message, expected, hint } = flaw.within(&object.path);
-        let place = locate(self.text, &path).place.map(|place| self.in_file(place));
+        let places = self.places.get_or_init(|| Places::of(self.text));
+        let place = places.locate(&path).place.map(|place| self.in_file(place));
         Finding { rule, path, place, message, expected, hint }
     }
 

@@ -1,5 +1,7 @@
 //! A Machine, a MachineSet or a ControlPlaneMachineSet: what is around the provider config.
 
+use std::sync::LazyLock;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -12,17 +14,19 @@ use crate::machine_api::types::{
     Labels, Machine, MachineSet, MachineSpec, ROLE_LABEL, TYPE_LABEL, read, schema,
 };
 
+static MACHINE: LazyLock<Value> = LazyLock::new(|| schema::<Machine>().to_value());
+static MACHINE_SET: LazyLock<Value> = LazyLock::new(|| schema::<MachineSet>().to_value());
+static CONTROL_PLANE: LazyLock<Value> =
+    LazyLock::new(|| schema::<ControlPlaneMachineSet>().to_value());
+static PROVIDER_CONFIG: LazyLock<Value> =
+    LazyLock::new(|| schema::<AwsMachineProviderConfig>().to_value());
+
 /// Everything that is wrong with an object.
 pub(super) fn flaws(kind: Kind, value: &Value) -> Vec<Flaw> {
     match kind {
-        Kind::Machine => whole::<Machine>(value, &schema::<Machine>().to_value(), machine),
-        Kind::MachineSet => {
-            whole::<MachineSet>(value, &schema::<MachineSet>().to_value(), machine_set)
-        }
-        Kind::ControlPlaneMachineSet => {
-            let schema = schema::<ControlPlaneMachineSet>().to_value();
-            whole::<ControlPlaneMachineSet>(value, &schema, control_plane)
-        }
+        Kind::Machine => whole(value, &MACHINE, machine),
+        Kind::MachineSet => whole(value, &MACHINE_SET, machine_set),
+        Kind::ControlPlaneMachineSet => whole(value, &CONTROL_PLANE, control_plane),
     }
 }
 
@@ -122,12 +126,11 @@ fn spec(spec: &MachineSpec, path: &str, purpose: Purpose) -> Vec<Flaw> {
     let Some(value) = spec.provider_spec.value.as_ref() else {
         return vec![Flaw::new(Rule::ProviderSpec, path, "is missing")];
     };
-    let schema = schema::<AwsMachineProviderConfig>().to_value();
     let judge = |config: &AwsMachineProviderConfig| {
         let filled = provider::with_defaults(config.clone(), &Defaults::of_some_cluster());
         provider::judge(&filled, purpose)
     };
-    let flaws = whole(value, &schema, judge);
+    let flaws = whole(value, &PROVIDER_CONFIG, judge);
     flaws.into_iter().map(|flaw| flaw.within(&path)).collect()
 }
 

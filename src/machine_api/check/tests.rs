@@ -480,6 +480,17 @@ fn every_prefix_and_every_lost_line_is_read_without_panic_and_places_are_in_the_
 }
 
 #[test]
+fn a_long_list_is_read_in_a_moment_and_every_finding_has_its_place() {
+    let machine: Value = serde_saphyr::from_str(&file(&[("odd", json!(1))])).unwrap();
+    let list = yaml::write(&json!({"kind": "List", "items": vec![machine; 300]}));
+    let start = std::time::Instant::now();
+    let checked = check(&list);
+    assert_eq!((checked.objects, checked.findings.len()), (300, 300));
+    assert!(checked.findings.iter().all(|finding| finding.place.is_some()));
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
+#[test]
 fn what_is_no_object_of_ours_is_passed_over() {
     let checked = check("kind: Machine\napiVersion: cluster.x-k8s.io/v1beta1\nspec: {odd: 1}\n");
     assert_eq!((checked.objects, checked.findings.len()), (0, 0));
