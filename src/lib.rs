@@ -28,8 +28,9 @@
 //! 8. [`observe`]: what the cloud has of what the state knows; [`recover`]: of what it lost.
 //! 9. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
 //! 10. [`termination`]: tells a cluster that one of its machines goes.
-//! 11. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
-//! 12. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//! 11. `kubernetes`: the objects of a cluster, behind the feature of that name.
+//! 12. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
+//! 13. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
 //!
 //! # What must stay true
 //!
@@ -50,6 +51,8 @@ pub mod config;
 pub mod event;
 pub mod graph;
 pub mod imds;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod machine_api;
 pub mod observe;
 pub mod plan;
