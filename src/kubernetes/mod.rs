@@ -5,3 +5,46 @@
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod own_node;
+
+use std::sync::Arc;
+
+use kube::{Client, Config};
+
+use crate::provider::BoxFuture;
+
+/// Makes a client with the credentials that there are now. Those of a kubelet are renewed every few
+/// weeks, and a client reads them once: whoever lives long makes one when there is something to do.
+pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Client, NoClient>> + Send + Sync>;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum NoClient {
+    /// Nothing says where the API server is.
+    #[error("neither a kubeconfig nor a ServiceAccount says where it is")]
+    Unconfigured(#[source] Box<kube::config::InferConfigError>),
+    /// What says so cannot be used.
+    #[error("the credentials for it are of no use")]
+    Unusable(#[source] Box<kube::Error>),
+}
+
+/// Connects as `kubectl` does: KUBECONFIG, `~/.kube/config`, or the ServiceAccount of the pod.
+pub fn inferred() -> Connect {
+    Arc::new(|| {
+        Box::pin(async {
+            let config =
+                Config::infer().await.map_err(|error| NoClient::Unconfigured(Box::new(error)))?;
+            Client::try_from(config).map_err(|error| NoClient::Unusable(Box::new(error)))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_speaks_tls_with_the_library_that_is_there() {
+        let config = Config::new("https://127.0.0.1:6443".parse().unwrap());
+        assert!(Client::try_from(config).is_ok());
+    }
+}

@@ -68,6 +68,14 @@ pub enum Error {
         /// Why not.
         source: Box<kube::Error>,
     },
+    /// There is no way to talk to the API server.
+    #[error("find out how to reach the API server for the Node {node}")]
+    NoClient {
+        /// For which Node.
+        node: String,
+        /// Why not.
+        source: super::NoClient,
+    },
     /// No answer came.
     #[error("{attempt} the Node {node}: no answer within {PATIENCE:?}")]
     Silence {
@@ -81,7 +89,7 @@ pub enum Error {
 impl Error {
     /// What can be done about it.
     pub fn hint(&self) -> Option<&'static str> {
-        let (Error::Api { attempt, .. } | Error::Silence { attempt, .. }) = self;
+        let Error::Api { attempt, .. } = self else { return None };
         let status = self.status()?;
         match *attempt {
             TAINT if status.is_forbidden() => Some(
@@ -111,7 +119,7 @@ impl Error {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
             },
-            Error::Silence { .. } => None,
+            Error::NoClient { .. } | Error::Silence { .. } => None,
         }
     }
 }

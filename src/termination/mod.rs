@@ -7,4 +7,12 @@
 //! It asks the metadata service by IMDSv2 alone, and changes nothing but the Node it was given. It
 //! evicts no pod and deletes no machine: whoever watches the Node's condition does.
 
+#[cfg(feature = "kubernetes")]
+pub mod handler;
+#[cfg(feature = "kubernetes")]
+pub mod health;
+#[cfg(feature = "kubernetes")]
+pub mod listen;
 pub mod notice;
+#[cfg(all(test, feature = "kubernetes"))]
+mod tests;

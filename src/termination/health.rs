@@ -1,0 +1,133 @@
+//! How the handler is doing, for probes and for Prometheus.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use crate::kubernetes::own_node::Change;
+
+/// What happened so far. Written by the loop, read by whoever asks.
+#[derive(Debug, Default)]
+pub struct Health {
+    rounds: AtomicU64,
+    imds_errors: AtomicU64,
+    strange: AtomicU64,
+    notices: AtomicU64,
+    node_writes: AtomicU64,
+    node_errors: AtomicU64,
+    marked: AtomicBool,
+    /// Nobody asked yet, no, yes.
+    answers: AtomicU8,
+}
+
+const NO: u8 = 1;
+const YES: u8 = 2;
+
+impl Health {
+    pub(super) fn asked(&self, answered: bool) {
+        self.rounds.fetch_add(1, Relaxed);
+        self.imds_errors.fetch_add(u64::from(!answered), Relaxed);
+        self.answers.store(if answered { YES } else { NO }, Relaxed);
+    }
+
+    pub(super) fn strange(&self) {
+        self.strange.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn announced(&self) {
+        self.notices.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn did(&self, change: Change) {
+        self.node_writes.fetch_add(u64::from(change == Change::Made), Relaxed);
+    }
+
+    pub(super) fn failed(&self) {
+        self.node_errors.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn marked(&self) {
+        self.marked.store(true, Relaxed);
+    }
+
+    /// Whether the metadata service answered when it was asked last; `None` before that.
+    pub fn answers(&self) -> Option<bool> {
+        match self.answers.load(Relaxed) {
+            NO => Some(false),
+            YES => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Whether a notice would be seen.
+    pub fn is_ready(&self) -> bool {
+        self.answers() == Some(true)
+    }
+
+    /// Everything in Prometheus' text format, version 0.0.4.
+    pub fn metrics(&self) -> String {
+        let counters = [
+            ("rounds", "Times that the metadata service was asked.", &self.rounds),
+            ("imds_errors", "Rounds in which it gave no answer.", &self.imds_errors),
+            ("strange_answers", "Documents that had what they should not have.", &self.strange),
+            ("notices", "Things that were announced.", &self.notices),
+            ("writes", "Changes of the Node, and Events.", &self.node_writes),
+            ("api_errors", "Steps that the API server did not do.", &self.node_errors),
+        ];
+        let mut text = String::new();
+        for (name, help, value) in counters {
+            metric(&mut text, &format!("{name}_total"), "counter", help, value.load(Relaxed));
+        }
+        let (ready, marked) = (self.is_ready(), self.marked.load(Relaxed));
+        metric(&mut text, "ready", "gauge", "Whether it answered last.", ready.into());
+        metric(&mut text, "marked", "gauge", "Whether the Node is marked.", marked.into());
+        text
+    }
+}
+
+fn metric(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    let name = format!("groundplan_termination_{name}");
+    let lines = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    writeln!(text, "{lines}").expect("BUG: a String takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_is_ready_while_it_is_answered() {
+        let health = Health::default();
+        assert!(!health.is_ready());
+        health.asked(true);
+        assert!(health.is_ready());
+        health.asked(false);
+        assert!(!health.is_ready());
+    }
+
+    #[test]
+    fn every_metric_has_its_help_its_type_and_its_value() {
+        let health = Health::default();
+        health.asked(false);
+        health.marked();
+        let text = health.metrics();
+        for line in [
+            "groundplan_termination_rounds_total 1",
+            "groundplan_termination_imds_errors_total 1",
+            "# TYPE groundplan_termination_imds_errors_total counter",
+            "groundplan_termination_ready 0",
+            "groundplan_termination_marked 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
+        assert_eq!(text.lines().count() % 3, 0);
+    }
+
+    #[test]
+    fn every_metric_is_documented() {
+        let page = include_str!("../../docs/termination.md");
+        for line in Health::default().metrics().lines().filter(|line| !line.starts_with('#')) {
+            let (name, _) = line.split_once(' ').unwrap();
+            assert!(page.contains(&format!("`{name}`")), "docs/termination.md has no `{name}`");
+        }
+    }
+}
