@@ -7,6 +7,8 @@
 //! It asks the metadata service by IMDSv2 alone, and changes nothing but the Node it was given. It
 //! evicts no pod and deletes no machine: whoever watches the Node's condition does.
 
+#[cfg(test)]
+mod deployed;
 #[cfg(feature = "kubernetes")]
 pub mod handler;
 #[cfg(feature = "kubernetes")]
