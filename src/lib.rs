@@ -21,16 +21,10 @@
 //! 8. [`apply`](mod@apply): walks a plan. Never decides, never prints.
 //! 9. [`observe`]: what the cloud has of what the state knows; [`recover`]: of what it lost.
 //! 10. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
-//! 4. [`topology`]: an install-config and what the cloud answered become a graph.
-//! 5. [`config`]: text becomes an install-config, or findings with places.
-//! 6. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
-//! 7. [`apply`](mod@apply): walks a plan. Never decides, never prints.
-//! 8. [`observe`]: what the cloud has of what the state knows; [`recover`]: of what it lost.
-//! 9. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
-//! 10. [`termination`]: tells a cluster that one of its machines goes.
-//! 11. `kubernetes`: the objects of a cluster, behind the feature of that name.
-//! 12. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
-//! 13. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//! 11. [`termination`]: tells a cluster that one of its machines goes.
+//! 12. `kubernetes`: the objects of a cluster, behind the feature of that name.
+//! 13. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
+//! 14. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
 //!
 //! # What must stay true
 //!

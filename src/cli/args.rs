@@ -125,6 +125,8 @@ pub enum Command {
     Unprotect(Unprotect),
     Recover(Recover),
     Unlock(Unlock),
+    #[cfg(feature = "kubernetes")]
+    TerminationHandler(TerminationHandler),
 }
 
 impl Command {
@@ -601,6 +603,56 @@ pub struct Unlock {
     pub force: bool,
 }
 
+/// Runs on a machine and tells its cluster before the machine is taken away.
+///
+/// Asks the metadata service, by IMDSv2 alone, whether an interruption is announced: of a spot
+/// instance AWS gives two minutes' notice. The Node then gets the condition Terminating, and an Event
+/// says why; a MachineHealthCheck that looks for the condition does the rest. Runs until SIGTERM or
+/// SIGINT, whatever is in trouble; once the Node is marked it idles.
+///
+/// The cluster is found as by kubectl: KUBECONFIG, ~/.kube/config, or the ServiceAccount of the pod.
+/// AWS_EC2_METADATA_SERVICE_ENDPOINT and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE name another metadata
+/// service. docs/termination.md has the metrics and what follows from what.
+///
+/// Example:
+///   groundplan termination-handler --node-name "$NODE_NAME" --instance-action --listen 127.0.0.1:8080
+#[cfg(feature = "kubernetes")]
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Usage]))]
+pub struct TerminationHandler {
+    /// The name of this machine's Node.
+    #[arg(long, value_name = "NAME", env = "NODE_NAME",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub node_name: String,
+    /// How often the metadata service is asked, at least.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = poll_interval)]
+    pub poll_interval: Duration,
+    /// Reads spot/instance-action, too: a spot instance that is stopped or hibernated has no
+    /// termination time.
+    #[arg(long)]
+    pub instance_action: bool,
+    /// Reads rebalance recommendations, too. They are told in an Event; the Node is left alone.
+    #[arg(long)]
+    pub rebalance: bool,
+    /// Reads scheduled maintenance, too. Retirement and stops mark the Node, reboots are told in an
+    /// Event.
+    #[arg(long)]
+    pub maintenance: bool,
+    /// Reads where the auto-scaling group wants the machine, too: `Terminated` marks the Node.
+    #[arg(long)]
+    pub lifecycle: bool,
+    /// Lets no more pods onto a Node that is marked.
+    #[arg(long)]
+    pub cordon: bool,
+    /// Gives a Node that is marked the taint groundplan.dev/terminating:NoSchedule. A kubelet's
+    /// credentials do not allow it.
+    #[arg(long)]
+    pub taint: bool,
+    /// Answers /metrics (Prometheus), /healthz and /readyz here, over plain HTTP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+}
+
 /// Which cluster is meant.
 #[derive(Clone, Debug, Args)]
 pub struct Of {
@@ -748,6 +800,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
 }
 
+/// As [`duration`]; a notice comes two minutes before the end, and the metadata service is everybody's.
+#[cfg(feature = "kubernetes")]
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    let sensible = Duration::from_secs(1)..=Duration::from_secs(60);
+    let expected = || "expected between 1s and 60s; AWS recommends 5s".to_owned();
+    sensible.contains(&interval).then_some(interval).ok_or_else(expected)
+}
+
 /// As [`duration`]; below [`SHORTEST_LEASE`] a slow answer would be taken for a death.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = duration(text)?;
@@ -834,6 +895,19 @@ mod tests {
         assert_eq!(["0", "90s", "5m", "1h30m"].map(seconds), [Ok(0), Ok(90), Ok(300), Ok(5400)]);
         for wrong in ["", "30", "-5m", "soon", "5 parsecs"] {
             assert!(duration(wrong).unwrap_err().contains("`90s`"), "{wrong}");
+        }
+    }
+
+    #[cfg(feature = "kubernetes")]
+    #[test]
+    fn the_metadata_service_is_asked_every_five_seconds_and_neither_always_nor_never() {
+        let line = |interval| ["groundplan", "termination-handler", "--node-name=n", interval];
+        let parsed = Arguments::try_parse_from(&line("")[..3]).unwrap();
+        let Command::TerminationHandler(handler) = parsed.command else { panic!("not it") };
+        assert_eq!(handler.poll_interval, Duration::from_secs(5));
+        for wrong in ["0", "500ms", "61s", "5"] {
+            let line = line("--poll-interval").into_iter().chain([wrong]);
+            assert!(Arguments::try_parse_from(line).is_err(), "{wrong}");
         }
     }
 

@@ -32,6 +32,8 @@ mod show;
 mod signals;
 mod state;
 mod stream_file;
+#[cfg(feature = "kubernetes")]
+mod termination_handler;
 mod unlock;
 mod validate;
 mod walk;
@@ -108,5 +110,9 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::Unprotect(arguments) => protect::unprotect(arguments, common, screen, &stop).await,
         Command::Recover(arguments) => recover::run(arguments, common, screen, &stop).await,
         Command::Unlock(arguments) => unlock::run(arguments, common, screen).await,
+        #[cfg(feature = "kubernetes")]
+        Command::TerminationHandler(arguments) => {
+            termination_handler::run(arguments, screen, &stop).await
+        }
     }
 }

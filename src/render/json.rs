@@ -51,6 +51,8 @@ pub const TYPES: &[&str] = &[
     "recovered",
     "missing",
     "unclaimed",
+    "announced",
+    "told",
 ];
 
 /// Writes lines of JSON to a writer, with the time of a given clock.
