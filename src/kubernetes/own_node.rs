@@ -58,10 +58,20 @@ pub enum Change {
 /// Why a Node is not as it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server said no, or could not be talked to.
+    /// The API server said no.
     #[error("{attempt} the Node {node}")]
-    Api {
+    Refused {
         /// What was tried: `read`.
+        attempt: &'static str,
+        /// Of which Node.
+        node: String,
+        /// Why not.
+        source: Box<Status>,
+    },
+    /// It could not be talked to.
+    #[error("{attempt} the Node {node}")]
+    Unreachable {
+        /// What was tried.
         attempt: &'static str,
         /// Of which Node.
         node: String,
@@ -89,8 +99,7 @@ pub enum Error {
 impl Error {
     /// What can be done about it.
     pub fn hint(&self) -> Option<&'static str> {
-        let Error::Api { attempt, .. } = self else { return None };
-        let status = self.status()?;
+        let Error::Refused { attempt, source: status, .. } = self else { return None };
         match *attempt {
             TAINT if status.is_forbidden() => Some(
                 "a kubelet may not taint its own Node (admission plugin NodeRestriction): --taint \
@@ -105,22 +114,11 @@ impl Error {
     }
 
     fn is_conflict(&self) -> bool {
-        self.status().is_some_and(Status::is_conflict)
+        matches!(self, Error::Refused { source, .. } if source.is_conflict())
     }
 
     fn is_already_there(&self) -> bool {
-        self.status().is_some_and(Status::is_already_exists)
-    }
-
-    /// What the API server answered.
-    fn status(&self) -> Option<&Status> {
-        match self {
-            Error::Api { source, .. } => match &**source {
-                kube::Error::Api(status) => Some(status),
-                _ => None,
-            },
-            Error::NoClient { .. } | Error::Silence { .. } => None,
-        }
+        matches!(self, Error::Refused { source, .. } if source.is_already_exists())
     }
 }
 
@@ -289,14 +287,12 @@ impl OwnNode {
         attempt: &'static str,
         asked: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Error> {
-        let node = || self.name.clone();
+        let node = self.name.clone();
         match timeout(PATIENCE, asked).await {
-            Ok(answer) => answer.map_err(|error| Error::Api {
-                attempt,
-                node: node(),
-                source: Box::new(error),
-            }),
-            Err(_) => Err(Error::Silence { attempt, node: node() }),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(kube::Error::Api(source))) => Err(Error::Refused { attempt, node, source }),
+            Ok(Err(error)) => Err(Error::Unreachable { attempt, node, source: Box::new(error) }),
+            Err(_) => Err(Error::Silence { attempt, node }),
         }
     }
 }
