@@ -1,6 +1,7 @@
 //! Whole runs of the program against the test cloud: what people and scripts see.
 
 mod crash;
+mod handler;
 mod in_s3;
 mod life;
 mod manifests;
