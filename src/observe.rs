@@ -28,11 +28,11 @@ pub async fn observe_only(
     provider: &dyn Provider,
     wanted: &(dyn Fn(&Address) -> bool + Sync),
 ) -> Result<Observations, ProviderError> {
-    let mut kinds: BTreeMap<&str, Vec<Known>> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, Vec<(&Address, &Record)>> = BTreeMap::new();
     for (address, record) in state.resources.iter().filter(|(address, _)| wanted(address)) {
-        kinds.entry(address.kind()).or_default().push(known(state, address, record));
+        kinds.entry(address.kind()).or_default().push((address, record));
     }
-    let questions = kinds.into_iter().map(|(kind, known)| ask(provider, kind, known));
+    let questions = kinds.into_iter().map(|(kind, records)| ask(provider, kind, state, records));
     let answers = crate::provider::all(questions.collect()).await;
     let mut observations = Observations::new();
     for answer in answers {
@@ -44,11 +44,14 @@ pub async fn observe_only(
 async fn ask(
     provider: &dyn Provider,
     kind: &str,
-    known: Vec<Known>,
+    state: &State,
+    records: Vec<(&Address, &Record)>,
 ) -> Result<Vec<(Address, Observed)>, ProviderError> {
-    let addresses: Vec<_> = known.iter().map(|one| one.address.clone()).collect();
-    let observed = patiently(|| provider.observe(kind.to_owned(), known.clone())).await?;
-    Ok(addresses.into_iter().zip(observed).collect())
+    // Written anew for each look: hardly any is taken twice, and a copy of everything is large.
+    let known = || records.iter().map(|(address, record)| known(state, address, record)).collect();
+    let observed = patiently(|| provider.observe(kind.to_owned(), known())).await?;
+    let addresses = records.iter().map(|(address, _)| (*address).clone());
+    Ok(addresses.zip(observed).collect())
 }
 
 /// A recorded resource as providers are asked about it.
