@@ -12,8 +12,8 @@ use super::ec2::{self, Described, filter, pages};
 use super::ids::{HostedZoneId, ImageId, SecurityGroupId, SubnetId, VpcId};
 use super::kind::Result;
 use super::questions::{
-    Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
-    SubnetFact,
+    FilterBy, Groups, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
+    Offerings, Question, Reach, SubnetCandidate, SubnetFact, ZoneTypes,
 };
 use super::replies::found;
 use super::route53;
@@ -50,6 +50,23 @@ pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
         Question::SecurityGroups { region, ids } => {
             here(aws, region)?;
             json(&security_groups(aws, ids).await?)
+        }
+        Question::ImagesBy { region, filters } => {
+            here(aws, region)?;
+            json(&images_by(aws, filters).await?)
+        }
+        Question::SubnetsBy { region, filters } => {
+            here(aws, region)?;
+            json(&subnets_by(aws, filters).await?)
+        }
+        Question::SecurityGroupsBy { region, filters } => {
+            here(aws, region)?;
+            let found = types::SecurityGroup::describe(aws, sdk_filters(filters)).await?;
+            json(&found.into_iter().filter_map(|group| group.group_id).collect::<Vec<_>>())
+        }
+        Question::ZoneTypes { region } => {
+            here(aws, region)?;
+            json(&zone_types(aws).await?)
         }
         Question::Role { name } => {
             let call = aws.iam.get_role().role_name(name.as_str());
@@ -95,6 +112,42 @@ async fn availability_zones(aws: &Aws) -> Result<BTreeSet<String>> {
 fn ordinary(zone: types::AvailabilityZone) -> Option<String> {
     let ordinary = zone.zone_type().is_none_or(|kind| kind == "availability-zone");
     zone.zone_name.filter(|_| ordinary)
+}
+
+/// The type of every zone of the region, whether the account uses it or not.
+async fn zone_types(aws: &Aws) -> Result<ZoneTypes> {
+    let call = aws.ec2.describe_availability_zones().all_availability_zones(true);
+    let answer = aws.call("ec2", "DescribeAvailabilityZones", call.send()).await?;
+    let zones = answer.availability_zones.unwrap_or_default().into_iter();
+    Ok(zones.filter_map(|zone| Some((zone.zone_name?, zone.zone_type?))).collect())
+}
+
+fn sdk_filters(filters: &[FilterBy]) -> Vec<types::Filter> {
+    filters.iter().map(|one| filter(&one.name, &one.values)).collect()
+}
+
+async fn images_by(aws: &Aws, filters: &[FilterBy]) -> Result<Vec<ImageCandidate>> {
+    let request =
+        aws.ec2.describe_images().set_filters(Some(sdk_filters(filters))).max_results(1000);
+    let images = pages!(aws, "DescribeImages", request, images).into_iter();
+    let candidate = |image: types::Image| {
+        let id = ImageId(image.image_id?);
+        Some(ImageCandidate {
+            id,
+            created: image.creation_date,
+            root_device: image.root_device_name,
+        })
+    };
+    Ok(images.filter_map(candidate).collect())
+}
+
+async fn subnets_by(aws: &Aws, filters: &[FilterBy]) -> Result<Vec<SubnetCandidate>> {
+    let found = Subnet::describe(aws, sdk_filters(filters)).await?.into_iter();
+    let candidate = |subnet: Subnet| {
+        let id = SubnetId(subnet.subnet_id?);
+        Some(SubnetCandidate { id, zone: subnet.availability_zone.unwrap_or_default() })
+    };
+    Ok(found.filter_map(candidate).collect())
 }
 
 /// Every type asked for has a line; it is empty where no zone offers it.

@@ -50,8 +50,10 @@ pub mod instance;
 pub mod internet_gateway;
 pub mod listener;
 pub mod load_balancer;
+pub mod load_balancer_attachment;
 #[cfg(feature = "sdk")]
 pub mod lookups;
+pub mod machine;
 pub mod metadata_options;
 pub mod nat_gateway;
 pub mod network_interface;

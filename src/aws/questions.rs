@@ -68,6 +68,33 @@ pub enum Question {
         /// Their ids, sorted.
         ids: Vec<SecurityGroupId>,
     },
+    /// The images that fit these filters, as `Vec<ImageCandidate>`.
+    ImagesBy {
+        /// In this region.
+        region: String,
+        /// What they fit.
+        filters: Vec<FilterBy>,
+    },
+    /// The subnets that fit these filters, as `Vec<SubnetCandidate>` in the order of AWS's answer.
+    SubnetsBy {
+        /// In this region.
+        region: String,
+        /// What they fit.
+        filters: Vec<FilterBy>,
+    },
+    /// The security groups that fit these filters, as `Vec<SecurityGroupId>`.
+    SecurityGroupsBy {
+        /// In this region.
+        region: String,
+        /// What they fit.
+        filters: Vec<FilterBy>,
+    },
+    /// The type of each zone (`availability-zone`, `local-zone`, `wavelength-zone`), by its name, as
+    /// [`ZoneTypes`].
+    ZoneTypes {
+        /// In this region.
+        region: String,
+    },
     /// Whether the account has a role of this name, as `bool`. Only ever checked.
     Role {
         /// Its name.
@@ -110,6 +137,12 @@ impl Question {
                 let ids: Vec<_> = ids.iter().map(SecurityGroupId::as_str).collect();
                 format!("security_groups/{region}/{}", ids.join(","))
             }
+            Self::ImagesBy { region, filters } => format!("images/{region}/{}", all(filters)),
+            Self::SubnetsBy { region, filters } => format!("subnets_by/{region}/{}", all(filters)),
+            Self::SecurityGroupsBy { region, filters } => {
+                format!("security_groups_by/{region}/{}", all(filters))
+            }
+            Self::ZoneTypes { region } => format!("zone_types/{region}"),
             Self::Role { name } => format!("role/{name}"),
             Self::InstanceProfile { name } => format!("instance_profile/{name}"),
             Self::RecordsBelow { zone, domain } => format!("records_below/{zone}/{domain}"),
@@ -122,6 +155,48 @@ impl fmt::Display for Question {
         f.write_str(&self.key())
     }
 }
+
+/// A filter of a Describe call, as a user wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FilterBy {
+    /// What is compared, such as `tag:Name`.
+    pub name: String,
+    /// What it may be.
+    pub values: Vec<String>,
+}
+
+impl fmt::Display for FilterBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.values.join(","))
+    }
+}
+
+fn all(filters: &[FilterBy]) -> String {
+    filters.iter().map(FilterBy::to_string).collect::<Vec<_>>().join(";")
+}
+
+/// An image that fits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageCandidate {
+    /// Its id.
+    pub id: ImageId,
+    /// When it was made, as AWS writes it; of several the latest is meant.
+    pub created: Option<String>,
+    /// The device it calls its root.
+    pub root_device: Option<String>,
+}
+
+/// A subnet that fits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetCandidate {
+    /// Its id.
+    pub id: SubnetId,
+    /// Its zone.
+    pub zone: String,
+}
+
+/// The type of each zone, by its name.
+pub type ZoneTypes = BTreeMap<String, String>;
 
 /// The zones that offer an instance type, by type.
 pub type Offerings = BTreeMap<String, BTreeSet<String>>;

@@ -1,0 +1,210 @@
+//! A machine of the Machine API: an EC2 instance as an `AWSMachineProviderConfig` describes it.
+//!
+//! Everything that had to be looked up (images, subnets and groups by filters, the root device) has
+//! been: these inputs are what one `RunInstances` says. Masters and the bootstrap machine of an
+//! install-config are [`super::instance`]s, of a fixed shape.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Tags;
+use super::ids::{ImageId, InstanceId, InstanceProfileName, PrivateIp, SecurityGroupId, SubnetId};
+use super::metadata_options::MetadataOptions;
+use crate::graph::{Identity, Input, Resource, Schema, Usable, Wait};
+use crate::secret::Secret;
+
+/// A machine's inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The image it boots.
+    pub image: Input<ImageId>,
+    /// Its type.
+    pub instance_type: String,
+    /// The profile it carries, if any.
+    pub profile: Option<Input<InstanceProfileName>>,
+    /// The key pair for SSH, if any.
+    pub key_name: Option<String>,
+    /// Its one interface.
+    pub interface: Interface,
+    /// Its volumes; none is what the image brings.
+    pub block_devices: Vec<BlockDevice>,
+    /// What it is told at first boot.
+    pub user_data: Secret,
+    /// How its metadata service answers. See [`super::metadata_options`].
+    pub metadata_options: MetadataOptions,
+    /// Where it is; all absent is not sent.
+    pub placement: Placement,
+    /// How it is paid for; absent is on demand.
+    pub market: Option<Market>,
+    /// The capacity reservation that it runs in.
+    pub capacity_reservation: Option<String>,
+    /// Whether the processor encrypts its memory; absent, AWS decides.
+    pub confidential_compute: Option<ConfidentialCompute>,
+    /// Its tags, which its volumes get, too. `Name` is the machine's name.
+    pub tags: Tags,
+}
+
+/// The interface of a machine; it comes and goes with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Which place on the instance it has.
+    pub device_index: i32,
+    /// The subnet; absent is the default one of the zone.
+    pub subnet: Option<Input<SubnetId>>,
+    /// The security groups it is in.
+    pub groups: Vec<Input<SecurityGroupId>>,
+    /// Whether it gets a public address; absent, the subnet decides.
+    pub public_address: Option<PublicAddress>,
+    /// What it is; absent, AWS decides.
+    pub interface_type: Option<InterfaceType>,
+    /// Its families of addresses; absent is IPv4 alone.
+    pub dual_stack: Option<DualStack>,
+}
+
+/// Whether an interface gets a public address, and of what kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublicAddress {
+    /// One of the internet: `AssociatePublicIpAddress`.
+    Internet(bool),
+    /// One of the carrier of a wavelength zone: `AssociateCarrierIpAddress`.
+    Carrier(bool),
+}
+
+/// What an interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterfaceType {
+    /// The ordinary one: `interface`.
+    Ena,
+    /// An Elastic Fabric Adapter: `efa`.
+    Efa,
+}
+
+/// Which family of addresses comes first where a cluster has both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DualStack {
+    /// IPv4.
+    Ipv4Primary,
+    /// IPv6.
+    Ipv6Primary,
+}
+
+/// A volume; it goes with its machine, always.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockDevice {
+    /// Where it is seen (`/dev/xvda`).
+    pub device: String,
+    /// `gp3`, `io2`, …; absent, EC2 decides.
+    pub volume_type: Option<String>,
+    /// GiB; absent is the image's figure.
+    pub size: Option<i32>,
+    /// Operations per second; absent is the type's own figure.
+    pub iops: Option<i32>,
+    /// MiB per second; absent is the type's own figure.
+    pub throughput: Option<i32>,
+    /// Whether it is encrypted; absent, the account decides.
+    pub encrypted: Option<bool>,
+    /// The key; absent is the account's default key for EBS.
+    pub kms_key: Option<String>,
+}
+
+/// Where a machine is, beyond its subnet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The zone, where no subnet says it.
+    pub zone: Option<String>,
+    /// Who else is on its hardware: `default`, `dedicated` or `host`.
+    pub tenancy: Option<String>,
+    /// The placement group.
+    pub group: Option<String>,
+    /// Which partition of the placement group.
+    pub partition: Option<i32>,
+    /// The dedicated host.
+    pub host: Option<String>,
+    /// Whether it stays on one host: `default` or `host`.
+    pub affinity: Option<String>,
+}
+
+/// How a machine is paid for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Market {
+    /// A one-time spot request, terminated on interruption.
+    Spot {
+        /// The most that it may cost an hour, in dollars; absent, the price on demand.
+        max_price: Option<String>,
+    },
+    /// A capacity block that was bought before.
+    CapacityBlock,
+}
+
+/// Whether the processor encrypts memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfidentialCompute {
+    /// It does not: `AmdSevSnp` is `disabled`.
+    Disabled,
+    /// By AMD SEV-SNP: `AmdSevSnp` is `enabled`.
+    AmdSevSnp,
+}
+
+/// What is known of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MachineOutputs {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its address; absent where it has none yet, or none any more.
+    pub private_ip: Option<PrivateIp>,
+    /// As EC2 has it now.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// What EC2 says of an instance, as far as a cluster wants to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    /// What EC2 calls its state: `pending`, `running`, `stopping`, …
+    pub state: String,
+    /// Its availability zone.
+    pub zone: String,
+    /// Its type.
+    pub instance_type: String,
+    /// Whether it is a spot instance.
+    pub spot: bool,
+    /// When it was launched, in seconds of Unix time.
+    pub launched: i64,
+    /// Its addresses by type, in the words of a Node's status: `InternalIP`, `InternalDNS`,
+    /// `Hostname`, `ExternalIP`, `ExternalDNS`.
+    pub addresses: Vec<(String, String)>,
+    /// All its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Resource for Machine {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &[
+            "instance_type",
+            "profile",
+            "key_name",
+            "interface",
+            "block_devices",
+            "placement",
+            "market",
+            "capacity_reservation",
+            "confidential_compute",
+        ],
+        set_at_creation: &["image", "user_data"],
+        endures: true,
+        usable: Usable::Ready,
+        ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
+        gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
+        typical_seconds: 20,
+        identity: Identity::Token,
+        ..Schema::of("machine")
+    };
+    type Outputs = MachineOutputs;
+}
