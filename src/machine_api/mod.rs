@@ -1,6 +1,7 @@
 //! The Machine API: machines as the cluster itself makes and mends them.
 //!
 //! - [`check`]: what the cluster would say of machines in files.
+//! - [`launch`]: a machine as what AWS is told to make of it.
 //! - [`manifests`]: a config as the manifests that openshift-install renders from it.
 //! - [`schemas`]: their JSON Schemas, for editors.
 //! - [`types`]: Machine, MachineSet, ControlPlaneMachineSet, and what AWS is told of a machine.
@@ -9,6 +10,7 @@
 //! Never asks a cloud or a cluster.
 
 pub mod check;
+pub mod launch;
 pub mod manifests;
 pub mod schemas;
 pub mod types;

@@ -37,13 +37,18 @@ fn together(config: &AwsMachineProviderConfig) -> Option<Flaw> {
 }
 
 fn reservation(id: &str) -> Option<Flaw> {
-    let digits = id.strip_prefix("cr-").unwrap_or_default();
-    if id.is_empty() || digits.len() == 17 && is_lower_hex(digits) {
+    if id.is_empty() || is_reservation(id) {
         return None;
     }
     let found = format!("found {}", shown(id));
     let flaw = Flaw::new(Rule::MachineReservation, "capacityReservationId", found);
     Some(flaw.expected("`cr-` and 17 hexadecimal digits in lower case"))
+}
+
+/// Whether this is how a capacity reservation is called.
+pub(crate) fn is_reservation(id: &str) -> bool {
+    let digits = id.strip_prefix("cr-").unwrap_or_default();
+    digits.len() == 17 && is_lower_hex(digits)
 }
 
 pub(super) fn is_lower_hex(digits: &str) -> bool {

@@ -21,6 +21,8 @@ mod tests;
 
 use crate::config::{Finding, Rule, Severity};
 
+pub(crate) use market::is_reservation;
+pub(crate) use placement::is_host;
 pub use provider::{Defaults, Purpose, judge, with_defaults};
 
 /// What came of looking at a file.

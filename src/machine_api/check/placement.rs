@@ -91,7 +91,8 @@ fn dynamic(host: &DedicatedHost, affinity: &str) -> Vec<Flaw> {
     flaws
 }
 
-fn is_host(id: &str) -> bool {
+/// Whether this is how a dedicated host is called.
+pub(crate) fn is_host(id: &str) -> bool {
     let digits = id.strip_prefix("h-").unwrap_or_default();
     matches!(digits.len(), 8 | 17) && super::market::is_lower_hex(digits)
 }

@@ -1,0 +1,69 @@
+//! Which image a machine boots: the one that is named, or the newest that fits filters.
+
+use jiff::Timestamp;
+
+use super::answers::{Answers, asked};
+use super::{Refusal, Result, devices};
+use crate::aws::ids::ImageId;
+use crate::aws::questions::{ImageCandidate, ImageFact, Question};
+use crate::machine_api::types::AwsMachineProviderConfig;
+
+/// An image, and the device it calls its root where that had to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Image {
+    pub(super) id: ImageId,
+    pub(super) root_device: Option<String>,
+}
+
+/// By its id, only the root device can matter.
+pub(super) fn questions(config: &AwsMachineProviderConfig, region: &str) -> Option<Question> {
+    match &config.ami.id {
+        Some(id) => devices::want_root(config).then(|| by_id(region, id)),
+        None if config.ami.filters.is_empty() => None,
+        None => Some(by_filters(config, region)),
+    }
+}
+
+pub(super) fn find(config: &AwsMachineProviderConfig, answers: &Answers<'_>) -> Result<Image> {
+    match &config.ami.id {
+        Some(id) => named(id, config, answers),
+        None if config.ami.filters.is_empty() => {
+            Err(Refusal::invalid("ami", "has neither an id nor filters"))
+        }
+        None => newest(answers.to(&by_filters(config, answers.region))?),
+    }
+}
+
+fn by_id(region: &str, id: &str) -> Question {
+    Question::Image { region: region.to_owned(), id: id.into() }
+}
+
+fn by_filters(config: &AwsMachineProviderConfig, region: &str) -> Question {
+    Question::ImagesBy { region: region.to_owned(), filters: asked(&config.ami.filters) }
+}
+
+fn named(id: &str, config: &AwsMachineProviderConfig, answers: &Answers<'_>) -> Result<Image> {
+    if !devices::want_root(config) {
+        return Ok(Image { id: id.into(), root_device: None });
+    }
+    let fact: Option<ImageFact> = answers.to(&by_id(answers.region, id))?;
+    let unknown = || Refusal::invalid("ami.id", format!("{id} is not an image of this region"));
+    Ok(Image { id: id.into(), root_device: Some(fact.ok_or_else(unknown)?.root_device) })
+}
+
+/// The one that was made last.
+fn newest(candidates: Vec<ImageCandidate>) -> Result<Image> {
+    let mut dated = Vec::new();
+    for one in candidates {
+        let text = one.created.clone().unwrap_or_default();
+        let created: Timestamp = text.parse().map_err(|_| {
+            let message = format!("{} was made at `{text}`, which is not a time", one.id);
+            Refusal::invalid("ami.filters", message)
+        })?;
+        dated.push((created, one));
+    }
+    let newest = dated.into_iter().max_by_key(|(created, _)| *created);
+    let (_, newest) =
+        newest.ok_or_else(|| Refusal::invalid("ami.filters", "no image of this region fits"))?;
+    Ok(Image { id: newest.id, root_device: newest.root_device })
+}

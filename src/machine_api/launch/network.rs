@@ -1,0 +1,173 @@
+//! Where a machine is attached, and what it is registered with.
+
+use super::answers::{Answers, asked};
+use super::{Refusal, Result, Site};
+use crate::aws::ids::{SecurityGroupId, SubnetId};
+use crate::aws::load_balancer_attachment::LoadBalancerKind;
+use crate::aws::machine::{Interface, InterfaceType, PublicAddress};
+use crate::aws::questions::{FilterBy, Question, SubnetCandidate, ZoneTypes};
+use crate::graph::Input;
+use crate::machine_api::types::{AwsMachineProviderConfig, ResourceReference};
+
+/// What the zones of carriers are called (EC2 API reference, `AvailabilityZone.ZoneType`).
+const CARRIER: &str = "wavelength-zone";
+
+/// The subnet is asked for where it is found by filters, or where its zone decides what a public
+/// address is.
+pub(super) fn questions(config: &AwsMachineProviderConfig, region: &str) -> Vec<Question> {
+    let is_public = config.public_ip.is_some();
+    let by_filters = config.subnet.id.is_none();
+    let subnet = subnet_question(config, region).filter(|_| is_public || by_filters);
+    let zones = is_public.then(|| Question::ZoneTypes { region: region.to_owned() });
+    let groups = config.security_groups.iter().filter_map(|group| group_question(group, region));
+    subnet.into_iter().chain(zones).chain(groups).collect()
+}
+
+pub(super) fn interface(
+    config: &AwsMachineProviderConfig,
+    site: &Site,
+    answers: &Answers<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Interface> {
+    let groups = groups(config, answers)?;
+    let subnet = subnet(config, answers, warnings)?;
+    let public_address = public_address(config, subnet.as_ref(), answers)?;
+    Ok(Interface {
+        device_index: device_index(config)?,
+        subnet: subnet.map(|subnet| Input::Known(subnet.id)),
+        groups: groups.into_iter().map(Input::Known).collect(),
+        public_address,
+        interface_type: interface_type(config)?,
+        dual_stack: site.dual_stack,
+    })
+}
+
+/// Those whose type nobody knows are left out, and said.
+pub(super) fn attachments(
+    config: &AwsMachineProviderConfig,
+    warnings: &mut Vec<String>,
+) -> Vec<(String, LoadBalancerKind)> {
+    let mut attachments = Vec::new();
+    for balancer in &config.load_balancers {
+        match balancer.kind.as_str() {
+            "network" => attachments.push((balancer.name.clone(), LoadBalancerKind::Network)),
+            "classic" => attachments.push((balancer.name.clone(), LoadBalancerKind::Classic)),
+            other => warnings.push(format!(
+                "the load balancer {} is of the type `{other}`, which is neither `network` nor \
+                 `classic`: the machine is not registered with it",
+                balancer.name
+            )),
+        }
+    }
+    attachments
+}
+
+fn device_index(config: &AwsMachineProviderConfig) -> Result<i32> {
+    let index = i32::try_from(config.device_index).ok().filter(|index| *index >= 0);
+    index.ok_or_else(|| Refusal::invalid("deviceIndex", "is not a place on an instance"))
+}
+
+fn interface_type(config: &AwsMachineProviderConfig) -> Result<Option<InterfaceType>> {
+    match config.network_interface_type.as_str() {
+        "" => Ok(None),
+        "ENA" => Ok(Some(InterfaceType::Ena)),
+        "EFA" => Ok(Some(InterfaceType::Efa)),
+        other => Err(Refusal::invalid(
+            "networkInterfaceType",
+            format!("found `{other}`, expected `ENA` or `EFA`"),
+        )),
+    }
+}
+
+/// An entry's id counts before its filters; what fits filters is there in full.
+fn groups(
+    config: &AwsMachineProviderConfig,
+    answers: &Answers<'_>,
+) -> Result<Vec<SecurityGroupId>> {
+    let mut groups: Vec<SecurityGroupId> = Vec::new();
+    for group in &config.security_groups {
+        match (&group.id, group_question(group, answers.region)) {
+            (Some(id), _) => groups.push(id.as_str().into()),
+            (None, Some(question)) => groups.extend(answers.to::<Vec<_>>(&question)?),
+            (None, None) => (),
+        }
+    }
+    if groups.is_empty() {
+        return Err(Refusal::invalid("securityGroups", "no security group of the region fits"));
+    }
+    Ok(groups)
+}
+
+fn group_question(group: &ResourceReference, region: &str) -> Option<Question> {
+    let searched = group.id.is_none() && !group.filters.is_empty();
+    let (region, filters) = (region.to_owned(), asked(&group.filters));
+    searched.then_some(Question::SecurityGroupsBy { region, filters })
+}
+
+/// By its id as a filter, or by filters, of which the zone is the first.
+fn subnet_question(config: &AwsMachineProviderConfig, region: &str) -> Option<Question> {
+    let by = |name: &str, value: &str| FilterBy {
+        name: name.to_owned(),
+        values: vec![value.to_owned()],
+    };
+    let filters = match &config.subnet.id {
+        Some(id) => vec![by("subnet-id", id)],
+        None if config.subnet.filters.is_empty() => return None,
+        None => {
+            let zone = Some(config.placement.availability_zone.as_str());
+            let zone =
+                zone.filter(|zone| !zone.is_empty()).map(|zone| by("availabilityZone", zone));
+            zone.into_iter().chain(asked(&config.subnet.filters)).collect()
+        }
+    };
+    Some(Question::SubnetsBy { region: region.to_owned(), filters })
+}
+
+struct Subnet {
+    id: SubnetId,
+    /// Its zone, where that was asked for and AWS knows the subnet.
+    zone: Option<String>,
+}
+
+/// One that is named is taken as it is: whether it is there, the launch finds out.
+fn subnet(
+    config: &AwsMachineProviderConfig,
+    answers: &Answers<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Subnet>> {
+    let Some(question) = subnet_question(config, answers.region) else { return Ok(None) };
+    if let Some(id) = &config.subnet.id {
+        let found: Vec<SubnetCandidate> = match config.public_ip {
+            Some(_) => answers.to(&question)?,
+            None => Vec::new(),
+        };
+        let zone = found.into_iter().next().map(|found| found.zone);
+        return Ok(Some(Subnet { id: id.as_str().into(), zone }));
+    }
+    let found: Vec<SubnetCandidate> = answers.to(&question)?;
+    if found.len() > 1 {
+        let (first, others) = (&found[0].id, found.len() - 1);
+        warnings
+            .push(format!("{first} is the first of several subnets that fit: {others} more do"));
+    }
+    let first = found.into_iter().next();
+    let first =
+        first.ok_or_else(|| Refusal::invalid("subnet.filters", "no subnet of the region fits"))?;
+    Ok(Some(Subnet { id: first.id, zone: Some(first.zone) }))
+}
+
+fn public_address(
+    config: &AwsMachineProviderConfig,
+    subnet: Option<&Subnet>,
+    answers: &Answers<'_>,
+) -> Result<Option<PublicAddress>> {
+    let Some(wanted) = config.public_ip else { return Ok(None) };
+    let zones: ZoneTypes =
+        answers.to(&Question::ZoneTypes { region: answers.region.to_owned() })?;
+    let zone = subnet.and_then(|subnet| subnet.zone.as_ref());
+    let zone = zone.unwrap_or(&config.placement.availability_zone);
+    Ok(Some(match zones.get(zone).map(String::as_str) {
+        Some(CARRIER) => PublicAddress::Carrier(wanted),
+        _ => PublicAddress::Internet(wanted),
+    }))
+}

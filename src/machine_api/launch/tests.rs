@@ -1,0 +1,386 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::aws::machine::{BlockDevice, InterfaceType, Market, Placement, PublicAddress};
+use crate::aws::metadata_options::HttpTokens;
+use crate::aws::questions::FilterBy;
+use crate::machine_api::types::{CLUSTER_LABEL, read};
+
+const REGION: &str = "us-west-2";
+
+/// A machine like openshift-install's, with these fields instead of its own.
+fn config(fields: &Value) -> AwsMachineProviderConfig {
+    let mut config = json!({
+        "apiVersion": "machine.openshift.io/v1beta1", "kind": "AWSMachineProviderConfig",
+        "ami": {"id": "ami-1"}, "instanceType": "m5.large", "placement": {"region": REGION},
+        "subnet": {"id": "subnet-1"}, "securityGroups": [{"id": "sg-1"}],
+        "iamInstanceProfile": {"id": "c-worker-profile"},
+    });
+    for (field, value) in fields.as_object().unwrap() {
+        config[field] = value.clone();
+    }
+    read(&config).unwrap()
+}
+
+fn labels() -> Labels {
+    [(CLUSTER_LABEL.to_owned(), "c".to_owned())].into()
+}
+
+fn answered(answers: &[(Question, Value)]) -> BTreeMap<String, Value> {
+    answers.iter().map(|(question, answer)| (question.key(), answer.clone())).collect()
+}
+
+fn launched_with(fields: &Value, site: &Site, answers: &[(Question, Value)]) -> Result<Launch> {
+    let config = config(fields);
+    let user_data = Secret::of(b"user data");
+    launch("m", &labels(), &config, site, &answered(answers), user_data)
+}
+
+fn launched(fields: &Value) -> Machine {
+    launched_with(fields, &Site::default(), &[]).unwrap().machine
+}
+
+fn refused(fields: &Value, answers: &[(Question, Value)]) -> String {
+    launched_with(fields, &Site::default(), answers).unwrap_err().to_string()
+}
+
+fn by(name: &str, value: &str) -> FilterBy {
+    FilterBy { name: name.to_owned(), values: vec![value.to_owned()] }
+}
+
+fn filters(value: &str) -> Value {
+    json!([{"name": "tag:Name", "values": [value]}])
+}
+
+fn images(answer: Value) -> (Question, Value) {
+    let filters = vec![by("tag:Name", "image")];
+    (Question::ImagesBy { region: REGION.into(), filters }, answer)
+}
+
+fn subnets(filters: &[FilterBy], answer: Value) -> (Question, Value) {
+    (Question::SubnetsBy { region: REGION.into(), filters: filters.to_vec() }, answer)
+}
+
+fn zones() -> (Question, Value) {
+    let types = json!({"us-west-2a": "availability-zone", "us-west-2-wl1": "wavelength-zone"});
+    (Question::ZoneTypes { region: REGION.into() }, types)
+}
+
+fn root(answer: Value) -> (Question, Value) {
+    (Question::Image { region: REGION.into(), id: "ami-1".into() }, answer)
+}
+
+#[test]
+fn c18_required_is_asked_for_and_nothing_besides() {
+    let machine = launched(&json!({"metadataServiceOptions": {"authentication": "Required"}}));
+    assert_eq!(
+        machine.metadata_options,
+        metadata_options(Some(crate::aws::metadata_options::Authentication::Required))
+    );
+    assert_eq!(machine.metadata_options.http_tokens, Some(HttpTokens::Required));
+}
+
+#[test]
+fn c19_no_opinion_is_no_options_at_all() {
+    assert!(launched(&json!({})).metadata_options.is_empty());
+    assert!(launched(&json!({"metadataServiceOptions": {}})).metadata_options.is_empty());
+    assert!(
+        launched(&json!({"metadataServiceOptions": {"authentication": ""}}))
+            .metadata_options
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_word_that_nobody_knows_is_no_machine_with_imdsv1() {
+    for word in ["required", "REQUIRED", "Always"] {
+        let said = refused(&json!({"metadataServiceOptions": {"authentication": word}}), &[]);
+        assert!(
+            said.starts_with("providerSpec.value.metadataServiceOptions.authentication"),
+            "{said}"
+        );
+        assert!(said.contains("`Required` or `Optional`"), "{said}");
+    }
+}
+
+#[test]
+fn c20_both_families_of_addresses_are_the_clusters_to_say() {
+    let site = Site { dual_stack: Some(DualStack::Ipv4Primary), ..Site::default() };
+    let machine = launched_with(&json!({}), &site, &[]).unwrap().machine;
+    assert_eq!(machine.interface.dual_stack, Some(DualStack::Ipv4Primary));
+    assert!(machine.metadata_options.is_empty(), "what IPv6 adds is the launch's matter");
+}
+
+#[test]
+fn c12_of_two_tags_of_one_name_the_first_counts() {
+    let tags = json!([{"name": "a", "value": "1"}, {"name": "a", "value": "2"}, {"name": "A", "value": "3"}]);
+    let machine = launched(&json!({"tags": tags}));
+    assert_eq!((&*machine.tags["a"], &*machine.tags["A"]), ("1", "3"));
+}
+
+#[test]
+fn c22_a_machines_tags_come_before_its_clusters_and_nobody_says_whose_it_is() {
+    let tags = json!([
+        {"name": "Name", "value": "x"}, {"name": "kubernetes.io/cluster/foo", "value": "owned"},
+        {"name": "team", "value": "a"}, {"name": "name", "value": "kept"},
+    ]);
+    let resource_tags = [("team", "b"), ("env", "p")];
+    let resource_tags = resource_tags.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+    let site = Site { resource_tags, ..Site::default() };
+    let machine = launched_with(&json!({"tags": tags}), &site, &[]).unwrap().machine;
+    let expected = [
+        ("team", "a"),
+        ("env", "p"),
+        ("name", "kept"),
+        ("kubernetes.io/cluster/c", "owned"),
+        ("Name", "m"),
+    ];
+    assert_eq!(machine.tags, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+}
+
+#[test]
+fn whose_a_machine_is_must_be_said() {
+    let (none, answers) = (Labels::new(), BTreeMap::new());
+    let said = launch("m", &none, &config(&json!({})), &Site::default(), &answers, Secret::of(b""));
+    assert!(said.unwrap_err().to_string().contains(CLUSTER_LABEL));
+    let old = [("sigs.k8s.io/cluster-api-cluster".to_owned(), "c".to_owned())].into();
+    assert_eq!(cluster_of(&old), Some("c"));
+    let empty = [(CLUSTER_LABEL.to_owned(), String::new())].into();
+    assert_eq!(cluster_of(&empty), None);
+}
+
+#[test]
+fn c23_a_zone_is_placed_in_only_where_no_subnet_says_it() {
+    let placement = json!({"region": REGION, "availabilityZone": "us-west-2a"});
+    let machine = launched(&json!({"placement": placement}));
+    assert_eq!(machine.placement, Placement::default());
+    let asked = [by("availabilityZone", "us-west-2a"), by("tag:Name", "private")];
+    let found = subnets(&asked, json!([{"id": "subnet-9", "zone": "us-west-2a"}]));
+    let fields = json!({"placement": placement, "subnet": {"filters": filters("private")}});
+    assert_eq!(questions(&config(&fields), &Site::default()), std::slice::from_ref(&found.0));
+    let machine = launched_with(&fields, &Site::default(), &[found]).unwrap().machine;
+    assert_eq!(machine.placement.zone.as_deref(), Some("us-west-2a"));
+    assert_eq!(machine.interface.subnet, Some(Input::Known("subnet-9".into())));
+}
+
+#[test]
+fn c24_of_several_subnets_the_first_is_taken_and_none_is_an_error() {
+    let fields = json!({"subnet": {"filters": filters("private")}});
+    let asked = [by("tag:Name", "private")];
+    let two = json!([{"id": "subnet-1", "zone": "a"}, {"id": "subnet-2", "zone": "b"}]);
+    let launch = launched_with(&fields, &Site::default(), &[subnets(&asked, two)]).unwrap();
+    assert_eq!(launch.machine.interface.subnet, Some(Input::Known("subnet-1".into())));
+    assert!(launch.warnings[0].contains("subnet-1 is the first"), "{:?}", launch.warnings);
+    let none = [subnets(&asked, json!([]))];
+    let refusal = launched_with(&fields, &Site::default(), &none).unwrap_err();
+    assert!(matches!(refusal, Refusal::Invalid { .. }), "{refusal}");
+}
+
+#[test]
+fn c25_groups_are_those_that_are_named_and_all_that_fit() {
+    let asked = |name| Question::SecurityGroupsBy {
+        region: REGION.into(),
+        filters: vec![by("tag:Name", name)],
+    };
+    let fields = json!({"securityGroups": [{"id": "sg-1"}, {"filters": filters("worker")}]});
+    let found = [(asked("worker"), json!(["sg-2", "sg-3"]))];
+    let machine = launched_with(&fields, &Site::default(), &found).unwrap().machine;
+    let groups = ["sg-1", "sg-2", "sg-3"].map(|id| Input::Known(id.into()));
+    assert_eq!(machine.interface.groups, groups);
+    let fields = json!({"securityGroups": [{"filters": filters("worker")}]});
+    assert!(refused(&fields, &[(asked("worker"), json!([]))]).contains("securityGroups"));
+    assert!(refused(&json!({"securityGroups": []}), &[]).contains("securityGroups"));
+}
+
+#[test]
+fn c26_of_several_images_the_newest_is_taken() {
+    let fields = json!({"ami": {"filters": filters("image")}});
+    let two = json!([
+        {"id": "ami-new", "created": "2026-02-01T00:00:00.000Z", "root_device": "/dev/xvda"},
+        {"id": "ami-old", "created": "2025-02-01T00:00:00.000Z", "root_device": "/dev/xvda"},
+    ]);
+    let machine = launched_with(&fields, &Site::default(), &[images(two)]).unwrap().machine;
+    assert_eq!(machine.image, Input::Known("ami-new".into()));
+    let odd = json!([{"id": "ami-1", "created": "yesterday", "root_device": null}]);
+    assert!(refused(&fields, &[images(odd)]).contains("yesterday"));
+    assert!(refused(&fields, &[images(json!([]))]).contains("no image"));
+}
+
+#[test]
+fn c27_volumes_say_what_their_type_takes_and_always_go_with_the_machine() {
+    let device = |ebs: Value| json!({"blockDevices": [{"ebs": ebs}]});
+    let known = [root(json!({"root_device": "/dev/xvda"}))];
+    let volume = |ebs: Value| -> BlockDevice {
+        let launch = launched_with(&device(ebs), &Site::default(), &known).unwrap();
+        launch.machine.block_devices[0].clone()
+    };
+    assert_eq!(
+        questions(&config(&device(json!({}))), &Site::default()),
+        std::slice::from_ref(&known[0].0)
+    );
+    let plain = volume(
+        json!({"volumeType": "gp2", "iops": 100, "volumeSize": 20, "encrypted": true,
+                              "deleteOnTermination": false, "kmsKey": {"id": "key", "arn": "arn"}}),
+    );
+    assert_eq!(plain.device, "/dev/xvda");
+    assert_eq!((plain.iops, plain.size, plain.encrypted), (None, Some(20), Some(true)));
+    assert_eq!(plain.kms_key.as_deref(), Some("key"));
+    let fast = volume(json!({"volumeType": "gp3", "iops": 4000, "throughputMib": 200}));
+    assert_eq!((fast.iops, fast.throughput), (Some(4000), Some(200)));
+    let io = volume(json!({"volumeType": "io1", "iops": 4000, "throughputMib": 200}));
+    assert_eq!((io.iops, io.throughput), (Some(4000), None));
+    let two = json!({"blockDevices": [{"ebs": {}}, {"ebs": {}}]});
+    assert!(refused(&two, &known).contains("blockDevices[1]"));
+}
+
+#[test]
+fn c74_what_an_installer_writes_for_nothing_is_not_sent() {
+    let ebs = json!({"volumeType": "gp3", "iops": 0, "kmsKey": {"arn": ""}, "volumeSize": 120});
+    let known = [root(json!({"root_device": "/dev/xvda"}))];
+    let fields = json!({"blockDevices": [{"ebs": ebs}]});
+    let launch = launched_with(&fields, &Site::default(), &known).unwrap();
+    let volume = &launch.machine.block_devices[0];
+    assert_eq!((volume.iops, &volume.kms_key), (None, &None));
+}
+
+#[test]
+fn what_is_no_volume_needs_no_image_to_be_asked_about() {
+    let fields = json!({"blockDevices": [
+        {"deviceName": "/dev/xvdb", "ebs": {"volumeSize": 10}}, {"virtualName": "ephemeral0"},
+    ]});
+    assert_eq!(questions(&config(&fields), &Site::default()), []);
+    assert_eq!(launched(&fields).block_devices.len(), 1);
+}
+
+#[test]
+fn c28_what_a_public_address_is_the_zone_decides() {
+    let answers = |zone: &str| {
+        let subnet = json!([{"id": "subnet-1", "zone": zone}]);
+        [subnets(&[by("subnet-id", "subnet-1")], subnet), zones()]
+    };
+    let address = |wanted: bool, zone: &str| {
+        let fields = json!({"publicIp": wanted});
+        let launch = launched_with(&fields, &Site::default(), &answers(zone)).unwrap();
+        launch.machine.interface.public_address
+    };
+    assert_eq!(address(true, "us-west-2-wl1"), Some(PublicAddress::Carrier(true)));
+    assert_eq!(address(true, "us-west-2a"), Some(PublicAddress::Internet(true)));
+    assert_eq!(address(false, "us-west-2a"), Some(PublicAddress::Internet(false)));
+    assert_eq!(
+        questions(&config(&json!({})), &Site::default()),
+        [],
+        "nobody asks without a reason"
+    );
+    assert_eq!(launched(&json!({})).interface.public_address, None);
+}
+
+#[test]
+fn c29_a_spot_instance_has_a_price_only_if_one_is_given() {
+    let spot = |options: Value| launched(&json!({"spotMarketOptions": options})).market;
+    assert_eq!(spot(json!({"maxPrice": ""})), Some(Market::Spot { max_price: None }));
+    assert_eq!(spot(json!({})), Some(Market::Spot { max_price: None }));
+    let price = Some("0.05".to_owned());
+    assert_eq!(spot(json!({"maxPrice": "0.05"})), Some(Market::Spot { max_price: price }));
+}
+
+#[test]
+fn c11_every_way_to_pay_is_taken_or_refused_as_by_the_actuator() {
+    let reservation = "cr-0123456789abcdef0";
+    let paid = |kind: &str, spot: bool, reserved: bool| {
+        let mut fields = json!({"marketType": kind});
+        if spot {
+            fields["spotMarketOptions"] = json!({});
+        }
+        if reserved {
+            fields["capacityReservationId"] = json!(reservation);
+        }
+        launched_with(&fields, &Site::default(), &[]).map(|launch| launch.machine.market)
+    };
+    let spot = Some(Market::Spot { max_price: None });
+    assert_eq!(paid("", false, false), Ok(None));
+    assert_eq!(paid("", false, true), Ok(None));
+    assert_eq!(paid("", true, false), Ok(spot.clone()));
+    assert_eq!(paid("OnDemand", false, true), Ok(None));
+    assert_eq!(paid("OnDemand", true, false), Ok(None), "spot options are passed over");
+    assert_eq!(paid("Spot", false, false), Ok(spot.clone()));
+    assert_eq!(paid("Spot", true, false), Ok(spot));
+    assert_eq!(paid("CapacityBlock", false, true), Ok(Some(Market::CapacityBlock)));
+    let conflicts = [
+        ("", true, true),
+        ("Spot", false, true),
+        ("Spot", true, true),
+        ("CapacityBlock", false, false),
+        ("CapacityBlock", true, false),
+        ("CapacityBlock", true, true),
+        ("other", false, false),
+    ];
+    for (kind, spot, reserved) in conflicts {
+        let refused = paid(kind, spot, reserved).unwrap_err();
+        assert!(matches!(refused, Refusal::Conflict { .. }), "{kind} {spot} {reserved}: {refused}");
+    }
+}
+
+#[test]
+fn c10_a_reservation_of_another_form_is_refused_before_aws_is_asked() {
+    let long = "cr-0123456789abcdef0";
+    let machine = launched(&json!({"capacityReservationId": long}));
+    assert_eq!(machine.capacity_reservation.as_deref(), Some(long));
+    for odd in ["cr-0123456789abcdef", "cr-0123456789abcdef01", "cr-0123456789ABCDEF0", "0123"] {
+        let said = refused(&json!({"capacityReservationId": odd}), &[]);
+        assert!(said.contains("17 hexadecimal digits"), "{said}");
+    }
+}
+
+#[test]
+fn c7_an_interface_is_what_it_is_called_and_nothing_where_it_is_not() {
+    let kind =
+        |word: &str| launched(&json!({"networkInterfaceType": word})).interface.interface_type;
+    assert_eq!(kind("EFA"), Some(InterfaceType::Efa));
+    assert_eq!(kind("ENA"), Some(InterfaceType::Ena));
+    assert_eq!(kind(""), None);
+    assert!(refused(&json!({"networkInterfaceType": "efa"}), &[]).contains("`efa`"));
+}
+
+#[test]
+fn a_host_takes_the_place_of_every_other_placement() {
+    let host = json!({"affinity": "DedicatedHost", "dedicatedHost": {"id": "h-01234567"}});
+    let placement = json!({"region": REGION, "tenancy": "host", "host": host});
+    let machine = launched(&json!({"placement": placement, "placementGroupName": "g"}));
+    let expected = Placement {
+        tenancy: Some("host".into()),
+        host: Some("h-01234567".into()),
+        affinity: Some("host".into()),
+        ..Placement::default()
+    };
+    assert_eq!(machine.placement, expected);
+    let dynamic =
+        json!({"affinity": "DedicatedHost", "dedicatedHost": {"allocationStrategy": "Dynamic"}});
+    let placement = json!({"region": REGION, "tenancy": "host", "host": dynamic});
+    assert!(refused(&json!({"placement": placement}), &[]).contains("not supported"));
+}
+
+#[test]
+fn c8_a_partition_without_its_group_is_refused() {
+    let fields = json!({"placementGroupName": "g", "placementGroupPartition": 7});
+    assert_eq!(launched(&fields).placement.partition, Some(7));
+    assert!(refused(&json!({"placementGroupPartition": 3}), &[]).contains("without a group"));
+    let fields = json!({"placementGroupName": "g", "placementGroupPartition": 8});
+    assert!(refused(&fields, &[]).contains("from 1 to 7"));
+}
+
+#[test]
+fn what_aws_has_not_answered_is_no_reason_to_fail() {
+    let fields = json!({"subnet": {"filters": filters("private")}});
+    let refusal = launched_with(&fields, &Site::default(), &[]).unwrap_err();
+    assert!(matches!(refusal, Refusal::Unanswered { .. }), "{refusal}");
+}
+
+#[test]
+fn a_balancer_of_no_known_type_is_told_of() {
+    let balancers =
+        json!([{"name": "c-int", "type": "network"}, {"name": "odd", "type": "gateway"}]);
+    let launch =
+        launched_with(&json!({"loadBalancers": balancers}), &Site::default(), &[]).unwrap();
+    assert_eq!(launch.attachments, [("c-int".to_owned(), LoadBalancerKind::Network)]);
+    assert!(launch.warnings[0].contains("gateway"), "{:?}", launch.warnings);
+}
