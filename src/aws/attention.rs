@@ -32,7 +32,7 @@ pub fn class(kind: &str, path: &str) -> DriftClass {
 /// Whether every plan shows this input of what it creates: how the metadata service answers is what
 /// this program is about.
 pub fn telling(kind: &str, path: &str) -> bool {
-    kind == "instance" && path.starts_with("metadata_options")
+    matches!(kind, "instance" | "machine") && path.starts_with("metadata_options")
 }
 
 /// What a reader must know of a plan beyond its lines: with a master a member of etcd goes away, and
@@ -79,7 +79,12 @@ fn names(addresses: &[&Address]) -> String {
 }
 
 fn is_master(address: &Address) -> bool {
-    address.kind() == "instance" && address.name().starts_with("master-")
+    match address.kind() {
+        "instance" => address.name().starts_with("master-"),
+        // `<infraID>-master-0`: as openshift-install calls them.
+        "machine" => address.name().contains("-master-"),
+        _ => false,
+    }
 }
 
 /// Whether each of these is made before the next one is deleted.

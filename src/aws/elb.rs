@@ -109,6 +109,23 @@ async fn target_groups_page(
     Ok((page.target_groups.unwrap_or_default(), page.next_marker))
 }
 
+/// The target groups of a balancer; one that does not exist has none.
+pub(super) async fn target_groups_of(aws: &Aws, load_balancer: &str) -> Result<Vec<TargetGroup>> {
+    let mut all = Vec::new();
+    let mut marker = None;
+    loop {
+        let call =
+            aws.elb.describe_target_groups().load_balancer_arn(load_balancer).set_marker(marker);
+        let page = aws.call(SERVICE, "DescribeTargetGroups", call.send()).await;
+        let Some(page) = found(page, NO_LOAD_BALANCER)? else { return Ok(all) };
+        all.extend(page.target_groups.unwrap_or_default());
+        marker = page.next_marker;
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
 /// The listeners with these ARNs; `None` when one of them does not exist.
 pub(super) async fn listeners_by_arn(aws: &Aws, arns: &[String]) -> Result<Option<Vec<Listener>>> {
     let mut all = Vec::with_capacity(arns.len());

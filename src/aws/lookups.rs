@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::Aws;
 use super::ec2::{self, Described, filter, pages};
-use super::ids::{HostedZoneId, ImageId, SecurityGroupId, SubnetId, VpcId};
+use super::ids::{HostedZoneId, ImageId, InstanceId, SecurityGroupId, SubnetId, VpcId};
 use super::kind::Result;
 use super::questions::{
     FilterBy, Groups, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
-    Offerings, Question, Reach, SubnetCandidate, SubnetFact, ZoneTypes,
+    InstancesNamed, Offerings, Question, Reach, SubnetCandidate, SubnetFact, ZoneTypes,
 };
 use super::replies::found;
 use super::route53;
@@ -64,6 +64,10 @@ pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
             let found = types::SecurityGroup::describe(aws, sdk_filters(filters)).await?;
             json(&found.into_iter().filter_map(|group| group.group_id).collect::<Vec<_>>())
         }
+        Question::InstancesNamed { region, cluster_tag, names } => {
+            here(aws, region)?;
+            json(&instances_named(aws, cluster_tag, names).await?)
+        }
         Question::ZoneTypes { region } => {
             here(aws, region)?;
             json(&zone_types(aws).await?)
@@ -112,6 +116,23 @@ async fn availability_zones(aws: &Aws) -> Result<BTreeSet<String>> {
 fn ordinary(zone: types::AvailabilityZone) -> Option<String> {
     let ordinary = zone.zone_type().is_none_or(|kind| kind == "availability-zone");
     zone.zone_name.filter(|_| ordinary)
+}
+
+/// By their names and the cluster's tag, as the Machine API knows the instances of its machines.
+async fn instances_named(aws: &Aws, tag: &str, names: &[String]) -> Result<InstancesNamed> {
+    let mut found = InstancesNamed::new();
+    for some in names.chunks(ec2::FILTER_VALUES) {
+        let filters = vec![filter("tag:Name", some), filter("tag-key", &[tag])];
+        let instances = types::Instance::describe(aws, filters).await?;
+        for one in instances.into_iter().filter(Described::exists) {
+            let value = |key: &str| one.tags().iter().find(|tag| tag.key() == Some(key))?.value();
+            let name = value("Name").filter(|name| some.iter().any(|wanted| wanted == name));
+            if let (Some(name), Some(_), Some(id)) = (name, value(tag), one.instance_id()) {
+                found.entry(name.to_owned()).or_default().push(InstanceId::from(id));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The type of every zone of the region, whether the account uses it or not.

@@ -208,3 +208,10 @@ impl Resource for Machine {
     };
     type Outputs = MachineOutputs;
 }
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod launch;
+#[cfg(feature = "sdk")]
+pub(in crate::aws) use launch::rehearsal;

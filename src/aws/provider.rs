@@ -15,6 +15,8 @@ use super::internet_gateway::InternetGateway;
 use super::kind::{AnyKind, Of};
 use super::listener::Listener;
 use super::load_balancer::LoadBalancer;
+use super::load_balancer_attachment::LoadBalancerAttachment;
+use super::machine::Machine;
 use super::nat_gateway::NatGateway;
 use super::network_interface::NetworkInterface;
 use super::record::Record;
@@ -47,6 +49,8 @@ const KINDS: &[&dyn AnyKind] = &[
     &Of::<InternetGateway>::NEW,
     &Of::<Listener>::NEW,
     &Of::<LoadBalancer>::NEW,
+    &Of::<LoadBalancerAttachment>::NEW,
+    &Of::<Machine>::NEW,
     &Of::<NatGateway>::NEW,
     &Of::<NetworkInterface>::NEW,
     &Of::<Record>::NEW,

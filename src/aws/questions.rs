@@ -10,7 +10,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{
-    HostedZoneId, ImageId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId, VpcId,
+    HostedZoneId, ImageId, InstanceId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId,
+    VpcId,
 };
 
 /// Something only AWS knows.
@@ -89,6 +90,15 @@ pub enum Question {
         /// What they fit.
         filters: Vec<FilterBy>,
     },
+    /// The instances of a cluster with these names, as [`InstancesNamed`].
+    InstancesNamed {
+        /// In this region.
+        region: String,
+        /// The key of the cluster's tag.
+        cluster_tag: String,
+        /// Their names, sorted.
+        names: Vec<String>,
+    },
     /// The type of each zone (`availability-zone`, `local-zone`, `wavelength-zone`), by its name, as
     /// [`ZoneTypes`].
     ZoneTypes {
@@ -142,6 +152,9 @@ impl Question {
             Self::SecurityGroupsBy { region, filters } => {
                 format!("security_groups_by/{region}/{}", all(filters))
             }
+            Self::InstancesNamed { region, cluster_tag, names } => {
+                format!("instances_named/{region}/{cluster_tag}/{}", names.join(","))
+            }
             Self::ZoneTypes { region } => format!("zone_types/{region}"),
             Self::Role { name } => format!("role/{name}"),
             Self::InstanceProfile { name } => format!("instance_profile/{name}"),
@@ -194,6 +207,9 @@ pub struct SubnetCandidate {
     /// Its zone.
     pub zone: String,
 }
+
+/// The instances that there are of each name, those that are going away left out.
+pub type InstancesNamed = BTreeMap<String, Vec<InstanceId>>;
 
 /// The type of each zone, by its name.
 pub type ZoneTypes = BTreeMap<String, String>;

@@ -27,7 +27,7 @@ pub fn placeholder(kind: &str) -> Option<String> {
         "ami_copy" => "ami",
         "dhcp_options" => "dopt",
         "elastic_ip" => "eipalloc",
-        "instance" => "i",
+        "instance" | "machine" => "i",
         "internet_gateway" => "igw",
         "nat_gateway" => "nat",
         "network_interface" => "eni",
@@ -103,9 +103,9 @@ mod calls {
     use serde_json::Value;
 
     use super::{Subject, is_placeholder};
-    use crate::aws::instance::Instance;
     use crate::aws::kind::Result;
-    use crate::aws::{Aws, Tags, ec2, instance};
+    use crate::aws::metadata_options::MetadataOptions;
+    use crate::aws::{Aws, Tags, ec2, instance, machine};
     use crate::provider::{ProviderError, Reply};
 
     /// What came of a rehearsal.
@@ -286,8 +286,7 @@ mod calls {
             }
             "ec2:ModifyInstanceMetadataOptions" => {
                 let call = ec2.modify_instance_metadata_options().instance_id(id);
-                let instance = at.typed::<Instance>()?;
-                let tokens = instance.metadata_options.http_tokens.map(instance::http_tokens);
+                let tokens = at.metadata_options()?.http_tokens.map(instance::http_tokens);
                 dry!(aws, "ModifyInstanceMetadataOptions", call.set_http_tokens(tokens))
             }
             "ec2:ModifyNetworkInterfaceAttribute" => {
@@ -310,8 +309,11 @@ mod calls {
                 dry!(aws, "RevokeSecurityGroupIngress", call.ip_permissions(anything()))
             }
             "ec2:RunInstances" => {
-                let instance = at.typed::<Instance>()?;
-                dry!(aws, "RunInstances", instance::rehearsal(&instance, aws, is_placeholder))
+                let launch = match at.kind() {
+                    "machine" => machine::rehearsal(&at.typed()?, aws, is_placeholder),
+                    _ => instance::rehearsal(&at.typed()?, aws, is_placeholder),
+                };
+                dry!(aws, "RunInstances", launch)
             }
             "ec2:TerminateInstances" => {
                 dry!(aws, "TerminateInstances", ec2.terminate_instances().instance_ids(id))
@@ -336,6 +338,14 @@ mod calls {
 
         fn first(&self, name: &str) -> &str {
             self.0.inputs[name][0].as_str().unwrap_or_default()
+        }
+
+        fn kind(&self) -> &str {
+            self.0.address.split('.').next().unwrap_or_default()
+        }
+
+        fn metadata_options(&self) -> Option<MetadataOptions> {
+            MetadataOptions::deserialize(&self.0.inputs["metadata_options"]).ok()
         }
 
         fn typed<T: serde::de::DeserializeOwned>(&self) -> Option<T> {

@@ -11,6 +11,8 @@ use super::instance::Instance;
 use super::internet_gateway::InternetGateway;
 use super::listener::Listener;
 use super::load_balancer::LoadBalancer;
+use super::load_balancer_attachment::LoadBalancerAttachment;
+use super::machine::Machine;
 use super::nat_gateway::NatGateway;
 use super::network_interface::NetworkInterface;
 use super::record::Record;
@@ -77,6 +79,8 @@ kinds! {
     InternetGateway,
     Listener,
     LoadBalancer,
+    LoadBalancerAttachment,
+    Machine,
     NatGateway,
     NetworkInterface,
     Record,

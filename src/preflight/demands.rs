@@ -244,16 +244,20 @@ impl<'a> Site<'a> {
     }
 }
 
+/// The kinds that quotas of EC2 count as running instances.
+const MACHINES: [&str; 2] = ["instance", "machine"];
+
 /// Machines by type, with what they are: those that the plan launches, and the workers if it
 /// launches all masters, since a cluster that begins makes them within the hour. A machine that is
 /// replaced is first one less: see [`freed`].
 fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
-    let launched: Vec<&Address> = site.added("instance").collect();
+    let launched: Vec<&Address> = MACHINES.iter().flat_map(|kind| site.added(kind)).collect();
     let wanted = site.graph.nodes().iter().map(|node| &node.address);
     let wanted =
         wanted.filter(|address| address.kind() == "instance" && is_master(address)).count();
     let begins = wanted > 0 && launched.iter().filter(|one| is_master(one)).count() == wanted;
-    let of_plan = launched.into_iter().chain(site.renewed("instance")).filter_map(|address| {
+    let renewed = MACHINES.iter().flat_map(|kind| site.renewed(kind));
+    let of_plan = launched.into_iter().chain(renewed).filter_map(|address| {
         let instance_type = site.inputs(address)?["instance_type"].as_str()?.to_owned();
         Some((instance_type, role(address), 1))
     });
@@ -264,7 +268,8 @@ fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)
 
 /// The types of the machines that go before others take their places: their room is there for those.
 fn freed(site: &Site) -> Vec<(String, &'static str)> {
-    let renewed = site.renewed("instance").filter_map(|address| {
+    let renewed = MACHINES.iter().flat_map(|kind| site.renewed(kind));
+    let renewed = renewed.filter_map(|address| {
         let instance_type = site.recorded(address)?["instance_type"].as_str()?.to_owned();
         Some((instance_type, role(address)))
     });
@@ -276,7 +281,11 @@ fn is_master(address: &Address) -> bool {
 }
 
 fn role(address: &Address) -> &'static str {
-    if is_master(address) { "masters" } else { "bootstrap" }
+    match address.kind() {
+        "machine" => "machines",
+        _ if is_master(address) => "masters",
+        _ => "bootstrap",
+    }
 }
 
 fn vcpu_needs(

@@ -196,6 +196,7 @@ impl Cloud {
             Question::ImagesBy { .. }
             | Question::SubnetsBy { .. }
             | Question::SecurityGroupsBy { .. } => json!([]),
+            Question::InstancesNamed { .. } => json!({}),
             Question::ZoneTypes { .. } => {
                 let ordinary = |zone: &String| (zone.clone(), "availability-zone");
                 json!(self.zones.iter().map(ordinary).collect::<BTreeMap<_, _>>())

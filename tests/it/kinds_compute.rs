@@ -2,6 +2,7 @@
 //! and what is asked of AWS besides kinds: look-ups, the sweep, who we are.
 
 mod besides;
+mod machines;
 
 use groundplan::aws::instance::{ObjectRef, PRESIGNED_URL, UserData};
 use groundplan::aws::metadata_options::{Authentication, metadata_options};

@@ -50,7 +50,7 @@ impl Manage for Instance {
         before: Recorded<Self>,
     ) -> Result<InstanceOutputs> {
         let outputs = ec2::part("DescribeInstances", "id", before.outputs)?;
-        self.set_metadata_options(aws, outputs.id.as_str()).await?;
+        set_metadata_options(aws, outputs.id.as_str(), &self.metadata_options).await?;
         ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
         if self.volume_tags != before.inputs.volume_tags {
             self.retag_root_volume(aws, outputs.id.as_str(), &before.inputs).await?;
@@ -65,40 +65,22 @@ impl Manage for Instance {
     }
 
     async fn gone(aws: &Aws, waiting: Vec<InstanceOutputs>) -> Result<Vec<Seen<()>>> {
-        let found = ec2::by_ids(aws, waiting.iter().map(|o| o.id.as_str())).await?;
-        let looks =
-            waiting.iter().map(|outputs| match found.get(outputs.id.as_str()).and_then(state) {
-                None | Some(InstanceStateName::Terminated) => Seen::Done(()),
-                Some(state) => Seen::NotYet(state.as_str().to_owned()),
-            });
-        Ok(looks.collect())
+        let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
+        look_if_terminated(aws, &ids).await
     }
 }
 
-impl Instance {
-    /// Sends what is wanted, with every other field as it is, so that nothing can be reset behind
-    /// anybody's back; and nothing where it is so already.
-    async fn set_metadata_options(&self, aws: &Aws, id: &str) -> Result<()> {
-        let Some(wanted) = self.metadata_options.http_tokens else { return Ok(()) };
-        let found = ec2::by_ids::<types::Instance>(aws, [id]).await?.remove(id);
-        let live = ec2::visible("DescribeInstances", id, found)?;
-        let live = ec2::part("DescribeInstances", "metadataOptions", live.metadata_options())?;
-        let wanted = launch::http_tokens(wanted);
-        if live.http_tokens() == Some(&wanted) {
-            return Ok(());
-        }
-        let call = aws
-            .ec2
-            .modify_instance_metadata_options()
-            .instance_id(id)
-            .http_tokens(wanted)
-            .set_http_endpoint(live.http_endpoint().cloned())
-            .set_http_put_response_hop_limit(live.http_put_response_hop_limit())
-            .set_http_protocol_ipv6(live.http_protocol_ipv6().cloned())
-            .set_instance_metadata_tags(live.instance_metadata_tags().cloned());
-        aws.call("ec2", "ModifyInstanceMetadataOptions", call.send()).await.map(|_| ())
-    }
+/// One look at all that are being terminated; what EC2 has forgotten is gone.
+pub(in crate::aws) async fn look_if_terminated(aws: &Aws, ids: &[&str]) -> Result<Vec<Seen<()>>> {
+    let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
+    let looks = ids.iter().map(|id| match found.get(*id).and_then(live_state) {
+        None | Some(InstanceStateName::Terminated) => Seen::Done(()),
+        Some(state) => Seen::NotYet(state.as_str().to_owned()),
+    });
+    Ok(looks.collect())
+}
 
+impl Instance {
     async fn retag_root_volume(&self, aws: &Aws, id: &str, before: &Instance) -> Result<()> {
         let found = ec2::by_ids::<types::Instance>(aws, [id]).await?;
         let volumes = root_volumes(aws, found.values()).await?;
@@ -106,6 +88,33 @@ impl Instance {
         let volume = ec2::part("DescribeVolumes", "root volume", volume)?;
         ec2::retag(aws, volume, &before.volume_tags, &self.volume_tags).await
     }
+}
+
+/// Sends what is wanted, with every other field as it is, so that nothing can be reset behind
+/// anybody's back; and nothing where it is so already.
+pub(in crate::aws) async fn set_metadata_options(
+    aws: &Aws,
+    id: &str,
+    wanted: &MetadataOptions,
+) -> Result<()> {
+    let Some(wanted) = wanted.http_tokens else { return Ok(()) };
+    let found = ec2::by_ids::<types::Instance>(aws, [id]).await?.remove(id);
+    let live = ec2::visible("DescribeInstances", id, found)?;
+    let live = ec2::part("DescribeInstances", "metadataOptions", live.metadata_options())?;
+    let wanted = launch::http_tokens(wanted);
+    if live.http_tokens() == Some(&wanted) {
+        return Ok(());
+    }
+    let call = aws
+        .ec2
+        .modify_instance_metadata_options()
+        .instance_id(id)
+        .http_tokens(wanted)
+        .set_http_endpoint(live.http_endpoint().cloned())
+        .set_http_put_response_hop_limit(live.http_put_response_hop_limit())
+        .set_http_protocol_ipv6(live.http_protocol_ipv6().cloned())
+        .set_instance_metadata_tags(live.instance_metadata_tags().cloned());
+    aws.call("ec2", "ModifyInstanceMetadataOptions", call.send()).await.map(|_| ())
 }
 
 impl Described for types::Instance {
@@ -122,7 +131,7 @@ impl Described for types::Instance {
     /// What is shutting down cannot be kept from it.
     fn exists(&self) -> bool {
         !matches!(
-            state(self),
+            live_state(self),
             Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated)
         )
     }
@@ -152,7 +161,8 @@ fn is(group: &Input<SecurityGroupId>, id: &str) -> bool {
     matches!(group, Input::Known(group) if group.as_str() == id)
 }
 
-fn state(instance: &types::Instance) -> Option<&InstanceStateName> {
+/// What EC2 calls its state.
+pub(in crate::aws) fn live_state(instance: &types::Instance) -> Option<&InstanceStateName> {
     instance.state().and_then(types::InstanceState::name)
 }
 
@@ -165,8 +175,18 @@ fn outputs(call: &str, instance: Option<&types::Instance>) -> Result<InstanceOut
 }
 
 fn seen(outputs: InstanceOutputs, instance: &types::Instance) -> Seen<InstanceOutputs> {
+    let id = outputs.id.clone();
+    look_if_running(id.as_str(), outputs, instance)
+}
+
+/// Whether it runs, with the options that it is to have.
+pub(in crate::aws) fn look_if_running<O>(
+    id: &str,
+    outputs: O,
+    instance: &types::Instance,
+) -> Seen<O> {
     use types::InstanceMetadataOptionsState::Pending;
-    match state(instance) {
+    match live_state(instance) {
         Some(InstanceStateName::Running) => {
             match instance.metadata_options().and_then(|options| options.state()) {
                 Some(Pending) => Seen::NotYet("applying metadata options".to_owned()),
@@ -176,25 +196,25 @@ fn seen(outputs: InstanceOutputs, instance: &types::Instance) -> Seen<InstanceOu
         // Somebody stopped it: its options apply when it starts, and that is not ours to wait for.
         Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => Seen::Done(outputs),
         Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => {
-            Seen::Failed(terminated(&outputs, instance))
+            Seen::Failed(terminated(id, instance))
         }
         state => Seen::NotYet(state.map_or("pending", InstanceStateName::as_str).to_owned()),
     }
 }
 
 /// Why EC2 took it down again.
-fn terminated(outputs: &InstanceOutputs, instance: &types::Instance) -> ProviderError {
+fn terminated(id: &str, instance: &types::Instance) -> ProviderError {
     let reason = instance.state_reason();
     let why = reason.and_then(types::StateReason::message).unwrap_or("no reason given");
-    let message = format!("{} was terminated: {why}", outputs.id);
+    let message = format!("{id} was terminated: {why}");
     let mut error = ProviderError::new(Class::Refused, "RunInstances", message);
     error.code = reason.and_then(types::StateReason::code).map(str::to_owned);
     // EC2 says no more than this when it may not use the key of an encrypted volume
     // (EC2 user guide, "Instance terminates immediately").
     if error.is(&["Client.InternalError"]) {
         return error.with_hint(
-            "the root volume's key may not be usable: check `rootVolume.kmsKeyARN`, its policy \
-             and the account's default key for EBS",
+            "the key of a volume may not be usable: check `rootVolume.kmsKeyARN`, or `kmsKey` of the \
+             machine's block devices, its policy and the account's default key for EBS",
         );
     }
     error
@@ -233,22 +253,22 @@ fn observed(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance
     let inputs = Instance {
         image: ec2::id::<ImageId>(call, live.image_id())?.into(),
         instance_type: ec2::part(call, "instanceType", instance_type)?,
-        profile: profile(live).into(),
+        profile: live_profile(live).unwrap_or_else(|| "".into()).into(),
         network: network(&recorded.network, live)?,
         root_volume: recorded.root_volume.clone(),
         // Known to us by its digest alone.
         user_data: recorded.user_data.clone(),
-        metadata_options: metadata_options(live),
+        metadata_options: live_metadata_options(live),
         tags: ec2::owned(&recorded.tags, live.tags()),
         volume_tags: recorded.volume_tags.clone(),
     };
     Ok(Live { inputs, outputs: outputs(call, Some(live))? })
 }
 
-/// The last part of the ARN; empty where it has none.
-fn profile(live: &types::Instance) -> InstanceProfileName {
-    let arn = live.iam_instance_profile().and_then(types::IamInstanceProfile::arn);
-    arn.and_then(|arn| arn.rsplit('/').next()).unwrap_or_default().into()
+/// The last part of the ARN, if it has one.
+pub(in crate::aws) fn live_profile(live: &types::Instance) -> Option<InstanceProfileName> {
+    let arn = live.iam_instance_profile().and_then(types::IamInstanceProfile::arn)?;
+    arn.rsplit('/').next().map(Into::into)
 }
 
 fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
@@ -274,7 +294,8 @@ fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
     })
 }
 
-fn metadata_options(live: &types::Instance) -> MetadataOptions {
+/// What EC2 has of the options that we may have an opinion on.
+pub(in crate::aws) fn live_metadata_options(live: &types::Instance) -> MetadataOptions {
     let tokens = live.metadata_options().and_then(|options| options.http_tokens());
     MetadataOptions {
         http_tokens: match tokens {

@@ -19,7 +19,7 @@ use crate::aws::kind::{Creation, Result};
 use crate::aws::metadata_options::{HttpTokens, MetadataOptions};
 use crate::aws::{Aws, ec2, errors};
 use crate::provider::{Class, ProviderError};
-use crate::secret::Secrets;
+use crate::secret::{Secret, Secrets};
 
 /// How long the URL in a user data text is good for; openshift-install's figure
 /// (pkg/asset/installconfig/aws/presign.go).
@@ -39,7 +39,7 @@ pub(super) async fn request(
         .image_id(instance.image.get().as_str())
         .iam_instance_profile(profile.build())
         .network_interfaces(network_interface(&instance.network))
-        .user_data(STANDARD.encode(user_data)))
+        .user_data(user_data))
 }
 
 /// The same for a rehearsal: without what is told to the machine, and without what is not there yet.
@@ -101,7 +101,9 @@ fn root_volume(volume: &RootVolume) -> BlockDeviceMapping {
 }
 
 /// Nothing at all where there is no opinion: account and image decide.
-fn metadata_options(options: &MetadataOptions) -> Option<InstanceMetadataOptionsRequest> {
+pub(in crate::aws) fn metadata_options(
+    options: &MetadataOptions,
+) -> Option<InstanceMetadataOptionsRequest> {
     if options.is_empty() {
         return None;
     }
@@ -117,25 +119,32 @@ pub(in crate::aws) fn http_tokens(tokens: HttpTokens) -> HttpTokensState {
     }
 }
 
-async fn user_data(user_data: &UserData, aws: &Aws, secrets: &Secrets) -> Result<Vec<u8>> {
-    let content = secrets
-        .reveal(&user_data.content)
-        .ok_or_else(|| refused("the user data of this machine is not at hand in this run"))?;
-    let content = match &user_data.presigned {
-        None => content.to_vec(),
-        Some(object) => {
-            let text = std::str::from_utf8(content)
-                .map_err(|_| refused("the user data is not a text, so no URL can be put in"))?;
-            text.replace(PRESIGNED_URL, &presigned_url(object, aws).await?).into_bytes()
-        }
+async fn user_data(user_data: &UserData, aws: &Aws, secrets: &Secrets) -> Result<String> {
+    let Some(object) = &user_data.presigned else {
+        return sent_as_user_data(&user_data.content, secrets);
     };
-    if content.len() > USER_DATA_LIMIT {
-        let size = content.len();
-        return Err(refused(&format!(
-            "the user data has {size} bytes, EC2 takes {USER_DATA_LIMIT}"
-        )));
+    let text = std::str::from_utf8(revealed(&user_data.content, secrets)?)
+        .map_err(|_| refused("the user data is not a text, so no URL can be put in"))?;
+    encoded(text.replace(PRESIGNED_URL, &presigned_url(object, aws).await?).as_bytes())
+}
+
+/// User data in the form that EC2 takes.
+pub(in crate::aws) fn sent_as_user_data(content: &Secret, secrets: &Secrets) -> Result<String> {
+    encoded(revealed(content, secrets)?)
+}
+
+fn revealed<'a>(content: &Secret, secrets: &'a Secrets) -> Result<&'a [u8]> {
+    let missing = || refused("the user data of this machine is not at hand in this run");
+    secrets.reveal(content).ok_or_else(missing)
+}
+
+fn encoded(content: &[u8]) -> Result<String> {
+    let size = content.len();
+    if size > USER_DATA_LIMIT {
+        let message = format!("the user data has {size} bytes, EC2 takes {USER_DATA_LIMIT}");
+        return Err(refused(&message));
     }
-    Ok(content)
+    Ok(STANDARD.encode(content))
 }
 
 /// Made here and now, without asking anybody: whoever has it may read the object for an hour.

@@ -1,0 +1,154 @@
+//! What EC2 is asked about machines. One Describe serves all of them.
+
+use aws_sdk_ec2::types::{self, InstanceStateName};
+
+use super::{Machine, MachineOutputs, Seen as SeenByEc2, launch};
+use crate::aws::Aws;
+use crate::aws::ec2;
+use crate::aws::ids::{ImageId, InstanceId, SubnetId};
+use crate::aws::instance::{
+    groups_in_recorded_order, live_metadata_options, live_profile, live_state, look_if_running,
+    look_if_terminated, set_metadata_options,
+};
+use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+use crate::graph::Input;
+
+impl Manage for Machine {
+    async fn create(&self, aws: &Aws, creation: &Creation) -> Result<MachineOutputs> {
+        let call = launch::request(self, aws, creation)?.client_token(&creation.token);
+        let launched = aws.call("ec2", "RunInstances", call.send()).await?;
+        outputs("RunInstances", launched.instances().first())
+    }
+
+    async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<MachineOutputs>> {
+        let found = ec2::find::<types::Instance>(aws, &creation.token).await?;
+        found.map(|one| outputs("DescribeInstances", Some(&one))).transpose()
+    }
+
+    async fn ready(aws: &Aws, waiting: Vec<Recorded<Self>>) -> Result<Vec<Seen<MachineOutputs>>> {
+        ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+    }
+
+    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+        let found = ec2::all::<types::Instance, _>(aws, &recorded, |o| o.id.as_str()).await?;
+        let pairs = recorded.into_iter().zip(found);
+        pairs
+            .map(|(recorded, one)| one.map(|one| observed(&recorded.inputs, &one)).transpose())
+            .collect()
+    }
+
+    /// Volumes keep the tags that they were made with: the Machine API does not look after them.
+    async fn update(
+        &self,
+        aws: &Aws,
+        _creation: &Creation,
+        before: Recorded<Self>,
+    ) -> Result<MachineOutputs> {
+        let outputs = ec2::part("DescribeInstances", "id", before.outputs)?;
+        set_metadata_options(aws, outputs.id.as_str(), &self.metadata_options).await?;
+        ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+        Ok(outputs)
+    }
+
+    async fn delete(aws: &Aws, _inputs: Self, outputs: MachineOutputs) -> Result<()> {
+        let call = aws.ec2.terminate_instances().instance_ids(outputs.id.as_str());
+        let deleted = aws.call("ec2", "TerminateInstances", call.send()).await;
+        ec2::fine_when(deleted, &["InvalidInstanceID.NotFound"])
+    }
+
+    async fn gone(aws: &Aws, waiting: Vec<MachineOutputs>) -> Result<Vec<Seen<()>>> {
+        let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
+        look_if_terminated(aws, &ids).await
+    }
+}
+
+/// As EC2 has it, in the shape of the inputs. What an interface, a volume or a price was asked to be
+/// cannot be read back in the words of the request, and is as recorded.
+fn observed(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>> {
+    let call = "DescribeInstances";
+    let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
+    let mut interface = recorded.interface.clone();
+    if interface.subnet.is_some() {
+        let id = ec2::id::<SubnetId>(call, live.subnet_id())?;
+        interface.subnet = Some(Input::Known(id));
+    }
+    let groups =
+        live.network_interfaces().first().map_or(live.security_groups(), |one| one.groups());
+    interface.groups = groups_in_recorded_order(&recorded.interface.groups, groups);
+    let inputs = Machine {
+        image: ec2::id::<ImageId>(call, live.image_id())?.into(),
+        instance_type: ec2::part(call, "instanceType", instance_type)?,
+        profile: live_profile(live).map(Input::Known),
+        interface,
+        metadata_options: live_metadata_options(live),
+        tags: ec2::owned(&recorded.tags, live.tags()),
+        ..recorded.clone()
+    };
+    Ok(Live { inputs, outputs: outputs(call, Some(live))? })
+}
+
+fn seen(_: MachineOutputs, live: &types::Instance) -> Seen<MachineOutputs> {
+    match outputs("DescribeInstances", Some(live)) {
+        Ok(outputs) => look_if_running(outputs.id.clone().as_str(), outputs, live),
+        Err(error) => Seen::Failed(error),
+    }
+}
+
+fn outputs(call: &str, live: Option<&types::Instance>) -> Result<MachineOutputs> {
+    let live = ec2::part(call, "instance", live)?;
+    Ok(MachineOutputs {
+        id: ec2::id::<InstanceId>(call, live.instance_id())?,
+        private_ip: live.private_ip_address().map(Into::into),
+        seen: SeenByEc2 {
+            state: live_state(live).map_or("", InstanceStateName::as_str).to_owned(),
+            zone: live
+                .placement()
+                .and_then(types::Placement::availability_zone)
+                .unwrap_or_default()
+                .to_owned(),
+            instance_type: live.instance_type().map_or("", types::InstanceType::as_str).to_owned(),
+            spot: live.instance_lifecycle() == Some(&types::InstanceLifecycleType::Spot),
+            launched: live
+                .launch_time()
+                .map(aws_sdk_ec2::primitives::DateTime::secs)
+                .unwrap_or_default(),
+            addresses: addresses(live),
+            tags: live
+                .tags()
+                .iter()
+                .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned())))
+                .collect(),
+        },
+    })
+}
+
+/// In the words of a Node's status, in the order of machine-api-provider-aws `extractNodeAddresses`:
+/// of each interface in use IPv6, then IPv4, then the instance's names. That VPCs may have domains of
+/// their own is left out: it would cost two more calls for a name that is the same nearly always.
+fn addresses(live: &types::Instance) -> Vec<(String, String)> {
+    let mut addresses = Vec::new();
+    let mut add = |kind: &str, address: Option<&str>| {
+        if let Some(address) = address.filter(|address| !address.is_empty()) {
+            addresses.push((kind.to_owned(), address.to_owned()));
+        }
+    };
+    let in_use = |one: &&types::InstanceNetworkInterface| {
+        one.status() == Some(&types::NetworkInterfaceStatus::InUse)
+    };
+    for interface in live.network_interfaces().iter().filter(in_use) {
+        for address in interface.ipv6_addresses() {
+            add("InternalIP", address.ipv6_address());
+        }
+        for address in interface.private_ip_addresses() {
+            add("InternalIP", address.private_ip_address());
+        }
+    }
+    if !live.network_interfaces().iter().any(|one| in_use(&one)) {
+        add("InternalIP", live.private_ip_address());
+    }
+    add("ExternalIP", live.public_ip_address());
+    add("InternalDNS", live.private_dns_name());
+    add("Hostname", live.private_dns_name());
+    add("ExternalDNS", live.public_dns_name());
+    addresses
+}
