@@ -2,6 +2,7 @@
 //!
 //! - [`check`]: what the cluster would say of machines in files.
 //! - [`launch`]: a machine as what AWS is told to make of it.
+//! - [`controller`]: machines of a cluster are made to be as they are wanted.
 //! - [`manifests`]: a config as the manifests that openshift-install renders from it.
 //! - [`schemas`]: their JSON Schemas, for editors.
 //! - [`types`]: Machine, MachineSet, ControlPlaneMachineSet, and what AWS is told of a machine.
@@ -10,6 +11,7 @@
 //! Never asks a cloud or a cluster.
 
 pub mod check;
+pub mod controller;
 pub mod launch;
 pub mod manifests;
 pub mod schemas;

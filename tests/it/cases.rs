@@ -40,3 +40,16 @@ fn every_case_has_its_tests() {
     }
     assert!(cases >= 20, "{cases}");
 }
+
+/// A case that is left to others says so in a note; it cannot have tests as well.
+#[test]
+fn a_case_that_is_left_to_others_has_no_tests() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cases.md"));
+    let page = page.expect("the page");
+    let notes = page.lines().filter_map(|line| line.strip_prefix("- C"));
+    let left: Vec<&str> = notes.filter_map(|note| note.split(',').next()).collect();
+    assert_eq!(left, ["52", "53"]);
+    for case in left {
+        assert!(!page.contains(&format!("| C{case} |")), "C{case} is left to others and has tests");
+    }
+}

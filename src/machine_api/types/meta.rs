@@ -41,6 +41,39 @@ pub struct ObjectMeta {
     /// What no other object ever has.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub uid: String,
+    /// Which version of what is wanted this is.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub generation: i64,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owner_references: Vec<OwnerReference>,
+}
+
+impl ObjectMeta {
+    /// Who looks after it, if anybody does; the server lets there be one.
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        self.owner_references.iter().find(|owner| owner.controller)
+    }
+}
+
+/// Whose an object is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnerReference {
+    /// The group and version of the owner.
+    pub api_version: String,
+    /// What kind it is of.
+    pub kind: String,
+    /// What it is called.
+    pub name: String,
+    /// What no other object ever has.
+    pub uid: String,
+    /// Whether the owner looks after it.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub controller: bool,
+    /// Whether the owner, deleted in the foreground, waits for it to go.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub block_owner_deletion: bool,
 }
 
 /// What a template says of the metadata of what is made from it (openshift/api

@@ -1,0 +1,12 @@
+//! The controllers of the Machine API: a cluster's machines are made to be as they are wanted.
+//!
+//! - [`machine_set`]: how many machines there are of a kind.
+//! - [`node`]: what is read of a Node.
+//! - [`node_link`]: which Node is which machine, and what it gets from it.
+//!
+//! Each decides in plain functions, and has a driver that does what was decided. A decision knows
+//! no clock and asks nobody.
+
+pub mod machine_set;
+pub mod node;
+pub mod node_link;
