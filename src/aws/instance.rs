@@ -75,6 +75,10 @@ pub struct UserData {
     pub presigned: Option<ObjectRef>,
 }
 
+/// The most bytes of user data, before they are encoded (EC2 user guide, "Run commands when you
+/// launch an EC2 instance with user data input").
+pub const LONGEST_USER_DATA: usize = 16 * 1024;
+
 /// What stands in a user data text for the presigned URL.
 pub const PRESIGNED_URL: &str = "@presigned-url@";
 

@@ -18,6 +18,8 @@ pub enum Source {
     Aws,
     /// groundplan, which would otherwise do something else than was asked for.
     Groundplan,
+    /// groundplan again, of machines in files that no cluster looks after.
+    Machines,
     /// openshift/machine-api-operator `pkg/webhooks` and the types of openshift/api: machines in files.
     MachineApi,
 }
@@ -198,6 +200,13 @@ rules! {
     MachineSelector = "machine-selector", Error, MachineApi: "the selector of a set is not empty, and its template has the labels";
     DeletePolicy = "delete-policy", Error, MachineApi: "`deletePolicy` is `Random`, `Newest` or `Oldest`";
     ControlPlaneSet = "control-plane-set", Error, MachineApi: "a control plane machine set has 3 or 5 replicas, and a template of its one type";
+    // Machines in files that no cluster looks after (`groundplan machines`).
+    MachineLaunch = "machine-launch", Error, Machines: "a machine can be launched as it is described, with what AWS has";
+    MachineCluster = "machine-cluster", Error, Machines: "all machines are of one cluster and region, and say of which";
+    MachineName = "machine-name", Error, Machines: "a machine has a name that no other one has";
+    MachineReplicas = "machine-replicas", Error, Machines: "a machine set has from 0 to 10,000 replicas";
+    MachineUserData = "machine-user-data", Error, Machines: "the Secret with a machine's user data is beside it, and small enough for EC2";
+    MachineLookedAfter = "machine-looked-after", Error, Machines: "a machine is none that a cluster has made and looks after";
 }
 
 impl Serialize for Rule {

@@ -4,6 +4,7 @@
 //! - [`launch`]: a machine as what AWS is told to make of it.
 //! - [`controller`]: machines of a cluster are made to be as they are wanted.
 //! - [`manifests`]: a config as the manifests that openshift-install renders from it.
+//! - [`offline`]: machines in files as a graph, where no cluster looks after them.
 //! - [`schemas`]: their JSON Schemas, for editors.
 //! - [`types`]: Machine, MachineSet, ControlPlaneMachineSet, and what AWS is told of a machine.
 //! - [`yaml`]: writes them as openshift-install does.
@@ -14,6 +15,7 @@ pub mod check;
 pub mod controller;
 pub mod launch;
 pub mod manifests;
+pub mod offline;
 pub mod schemas;
 pub mod types;
 pub mod yaml;

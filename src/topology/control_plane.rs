@@ -6,14 +6,11 @@ use super::iam::Profiles;
 use super::placement::Placement;
 use super::{Error, Site, ignition};
 use crate::aws::ids::SecurityGroupId;
-use crate::aws::instance::{Instance, Network, RootVolume, UserData};
+use crate::aws::instance::{Instance, LONGEST_USER_DATA, Network, RootVolume, UserData};
 use crate::aws::metadata_options::metadata_options;
 use crate::aws::network_interface::NetworkInterface;
 use crate::graph::{Graph, Input};
 use crate::out;
-
-/// AWS: user data has at most 16 KiB before it is encoded.
-const LONGEST_USER_DATA: usize = 16 * 1024;
 
 /// The masters, each on an interface of its own right and registered with the balancers.
 pub(crate) fn add(

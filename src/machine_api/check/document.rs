@@ -12,7 +12,7 @@ use crate::config::{Finding, Place, Places, Rule};
 use crate::machine_api::types::{CONTROL_PLANE_API, MACHINE_API};
 
 /// One document of a file.
-pub(super) struct Document<'text> {
+pub(in crate::machine_api) struct Document<'text> {
     text: &'text str,
     /// How many bytes of the file come before it.
     offset: usize,
@@ -22,24 +22,23 @@ pub(super) struct Document<'text> {
     places: OnceCell<Places<'text>>,
 }
 
-/// An object that is looked at.
-pub(super) struct Object {
-    pub(super) kind: Kind,
-    pub(super) value: Value,
+/// An object of whatever kind.
+pub(in crate::machine_api) struct Object {
+    pub(in crate::machine_api) value: Value,
     /// Where it is in its document: nothing, or an item of a list.
-    path: String,
+    pub(in crate::machine_api) path: String,
 }
 
 /// The kinds that are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::machine_api) enum Kind {
     Machine,
     MachineSet,
     ControlPlaneMachineSet,
 }
 
 impl Kind {
-    fn of(object: &Value) -> Option<Self> {
+    pub(in crate::machine_api) fn of(object: &Value) -> Option<Self> {
         match (object["apiVersion"].as_str()?, object["kind"].as_str()?) {
             (MACHINE_API, "Machine") => Some(Self::Machine),
             (MACHINE_API, "MachineSet") => Some(Self::MachineSet),
@@ -50,7 +49,7 @@ impl Kind {
 }
 
 /// The documents of a file; those with nothing in them are none.
-pub(super) fn split(text: &str) -> Vec<Document<'_>> {
+pub(in crate::machine_api) fn split(text: &str) -> Vec<Document<'_>> {
     let mut documents = Vec::new();
     let (mut offset, mut lines) = (0, 0);
     let (mut end, mut line_count) = (0, 0);
@@ -78,29 +77,22 @@ impl<'text> Document<'text> {
         Self { text, offset, lines, places: OnceCell::new() }
     }
 
-    /// The objects of our kinds, also those in a list; or why it cannot be read.
-    pub(super) fn objects(&self) -> Result<Vec<Object>, Finding> {
+    /// The objects, also those in a list; or why it cannot be read.
+    pub(in crate::machine_api) fn objects(&self) -> Result<Vec<Object>, Finding> {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-        let root: Value = serde_saphyr::from_str_with_options(self.text, options)
+        let mut root: Value = serde_saphyr::from_str_with_options(self.text, options)
             .map_err(|error| self.unreadable(&error))?;
-        let listed = root["items"].as_array().filter(|_| Kind::of(&root).is_none());
-        let objects: Vec<_> = match listed {
-            Some(items) => {
-                let at = |(index, item): (usize, &Value)| (format!("items[{index}]"), item.clone());
-                items.iter().enumerate().map(at).collect()
-            }
-            None => vec![(String::new(), root)],
+        let is_list = root["items"].is_array() && Kind::of(&root).is_none();
+        let Value::Array(items) = (if is_list { root["items"].take() } else { Value::Null }) else {
+            return Ok(vec![Object { value: root, path: String::new() }]);
         };
-        let ours = objects.into_iter().filter_map(|(path, value)| {
-            let kind = Kind::of(&value)?;
-            Some(Object { kind, value, path })
-        });
-        Ok(ours.collect())
+        let at = |(index, value)| Object { value, path: format!("items[{index}]") };
+        Ok(items.into_iter().enumerate().map(at).collect())
     }
 
-    /// A flaw of one of its objects, with its place.
-    pub(super) fn finding(&self, object: &Object, flaw: Flaw) -> Finding {
-        let Flaw { rule, path, message, expected, hint } = flaw.within(&object.path);
+    /// A flaw of the object that is at a path, with its place.
+    pub(in crate::machine_api) fn finding(&self, object: &str, flaw: Flaw) -> Finding {
+        let Flaw { rule, path, message, expected, hint } = flaw.within(object);
         let places = self.places.get_or_init(|| Places::of(self.text));
         let place = places.locate(&path).place.map(|place| self.in_file(place));
         Finding { rule, path, place, message, expected, hint }
@@ -110,7 +102,8 @@ impl<'text> Document<'text> {
         let said = error.to_string();
         let first = said.lines().next().unwrap_or_default();
         let end = first.find(" at line ").unwrap_or(first.len());
-        let place = error.location().map(|at| self.in_file(self.place(at.line(), at.column())));
+        let place = error.location().filter(|_| !self.may_hold_a_secret());
+        let place = place.map(|at| self.in_file(self.place(at.line(), at.column())));
         Finding {
             rule: Rule::Yaml,
             path: String::new(),
@@ -119,6 +112,12 @@ impl<'text> Document<'text> {
             expected: None,
             hint: None,
         }
+    }
+
+    /// Whether its lines had better not be shown: user data is in a Secret, and in what was meant to
+    /// be one.
+    fn may_hold_a_secret(&self) -> bool {
+        ["Secret", "userData", "user-data"].iter().any(|word| self.text.contains(word))
     }
 
     /// A place in the document as one in the file.

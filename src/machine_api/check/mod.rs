@@ -10,7 +10,7 @@
 //! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config.
 //! - `provider`: the provider config; `placement` and `market`: two of its subjects.
 
-mod document;
+pub(super) mod document;
 mod market;
 mod object;
 mod placement;
@@ -19,6 +19,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+use self::document::Kind;
 use crate::config::{Finding, Rule, Severity};
 
 pub(crate) use market::is_reservation;
@@ -48,9 +49,10 @@ pub fn check(text: &str) -> Checked {
         match document.objects() {
             Ok(objects) => {
                 for object in &objects {
+                    let Some(kind) = Kind::of(&object.value) else { continue };
                     checked.objects += 1;
-                    let flaws = object::flaws(object.kind, &object.value);
-                    let found = flaws.into_iter().map(|flaw| document.finding(object, flaw));
+                    let flaws = object::flaws(kind, &object.value);
+                    let found = flaws.into_iter().map(|flaw| document.finding(&object.path, flaw));
                     checked.findings.extend(found);
                 }
             }
@@ -77,20 +79,20 @@ pub struct Flaw {
 }
 
 impl Flaw {
-    fn new(rule: Rule, path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn new(rule: Rule, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { rule, path: path.into(), message: message.into(), expected: None, hint: None }
     }
 
-    fn expected(self, expected: impl Into<String>) -> Self {
+    pub(super) fn expected(self, expected: impl Into<String>) -> Self {
         Self { expected: Some(expected.into()), ..self }
     }
 
-    fn hint(self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
     /// The same, seen from further out.
-    fn within(self, outer: &str) -> Self {
+    pub(super) fn within(self, outer: &str) -> Self {
         let dot = if self.path.is_empty() || outer.is_empty() { "" } else { "." };
         Self { path: format!("{outer}{dot}{}", self.path), ..self }
     }

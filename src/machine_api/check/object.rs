@@ -136,7 +136,7 @@ fn spec(spec: &MachineSpec, path: &str, purpose: Purpose) -> Vec<Flaw> {
 
 impl Purpose {
     /// What a machine with these labels is for.
-    fn of(labels: &Labels) -> Self {
+    pub fn of(labels: &Labels) -> Self {
         let is_master = |label| labels.get(label).is_some_and(|role| role == "master");
         let is_master = is_master(ROLE_LABEL) || is_master(TYPE_LABEL);
         if is_master { Self::ControlPlane } else { Self::Other }

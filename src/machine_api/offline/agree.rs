@@ -1,0 +1,84 @@
+//! That all machines are of one cluster, and that none is there twice.
+
+use std::collections::BTreeMap;
+
+use super::members::Unit;
+use super::{File, Findings};
+use crate::config::Rule;
+use crate::machine_api::check::Flaw;
+use crate::machine_api::launch::cluster_of;
+use crate::machine_api::types::CLUSTER_LABEL;
+
+/// The infra ID that all of them name; `told` is what the cluster says of itself.
+pub(super) fn infra_id(
+    units: &[Unit],
+    told: Option<String>,
+    files: &[File],
+    findings: &mut Findings,
+) -> Option<String> {
+    let mut agreed = told;
+    for unit in units {
+        let flaw = |message: String| Flaw::new(Rule::MachineCluster, "metadata.labels", message);
+        let flaw = match (cluster_of(&unit.labels), &agreed) {
+            (None, _) => flaw(format!("`{CLUSTER_LABEL}` is missing"))
+                .expected("the infra ID of the cluster"),
+            (Some(own), None) => {
+                agreed = Some(own.to_owned());
+                continue;
+            }
+            (Some(own), Some(agreed)) if own == agreed => continue,
+            (Some(own), Some(agreed)) => flaw(format!("`{CLUSTER_LABEL}` is `{own}`"))
+                .expected(format!("`{agreed}`, as what was read before"))
+                .hint("machines of several clusters are planned one cluster at a time"),
+        };
+        findings[unit.origin.file].push(unit.origin.finding_in_template(files, flaw));
+    }
+    agreed
+}
+
+/// The region of those that say one; the rest follow them.
+pub(super) fn region(
+    units: &[Unit],
+    told: Option<String>,
+    files: &[File],
+    findings: &mut Findings,
+) -> Option<String> {
+    const PATH: &str = "providerSpec.value.placement.region";
+    let mut agreed = told;
+    for unit in units {
+        let own = &unit.config.placement.region;
+        match &agreed {
+            _ if own.is_empty() => {}
+            None => agreed = Some(own.clone()),
+            Some(agreed) if own == agreed => {}
+            Some(agreed) => {
+                let flaw = Flaw::new(Rule::MachineCluster, PATH, format!("is `{own}`"))
+                    .expected(format!("`{agreed}`, as what was read before"));
+                findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
+            }
+        }
+    }
+    if let (None, Some(unit)) = (&agreed, units.first()) {
+        let flaw = Flaw::new(Rule::MachineRegion, PATH, "is missing, here and elsewhere");
+        findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
+    }
+    agreed
+}
+
+/// What they are called tells them apart.
+pub(super) fn names(units: &[Unit], files: &[File], findings: &mut Findings) {
+    let mut known: BTreeMap<&str, &Unit> = BTreeMap::new();
+    for unit in units {
+        let twice = unit.names.iter().find_map(|name| Some((name, *known.get(name.as_str())?)));
+        if let Some((name, first)) = twice {
+            let file = &files[first.origin.file].name;
+            let found = format!("makes the machine {name}, which {} makes, too", first.name);
+            let flaw = Flaw::new(Rule::MachineName, "metadata.name", found).hint(format!(
+                "{} is in {file}: is it the same file under another name?",
+                first.name
+            ));
+            findings[unit.origin.file].push(unit.origin.finding(files, flaw));
+        }
+        known.extend(unit.names.iter().map(|name| (name.as_str(), unit)));
+    }
+}

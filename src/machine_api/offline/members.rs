@@ -1,0 +1,98 @@
+//! Which machines an object stands for.
+
+use super::Origin;
+use crate::config::Rule;
+use crate::machine_api::check::{Flaw, Purpose};
+use crate::machine_api::types::{
+    AwsMachineProviderConfig, Labels, Machine, MachineSet, MachineSpec, ObjectMeta, read,
+};
+
+/// More than any cluster has; somebody's slip of the keyboard.
+const MOST_REPLICAS: i32 = 10_000;
+
+/// An object, and the machines that it stands for. They are alike but for their names.
+#[derive(Debug)]
+pub(super) struct Unit {
+    /// What the object is called.
+    pub(super) name: String,
+    pub(super) origin: Origin,
+    /// What its machines are called; a set may have none.
+    pub(super) names: Vec<String>,
+    pub(super) labels: Labels,
+    pub(super) config: AwsMachineProviderConfig,
+    pub(super) is_master: bool,
+}
+
+/// A Machine is itself.
+pub(super) fn of_machine(machine: &Machine, origin: Origin) -> (Unit, Vec<Flaw>) {
+    let labels = &machine.metadata.labels;
+    let mut flaws: Vec<Flaw> = named(&machine.metadata).into_iter().collect();
+    flaws.extend(is_there(machine));
+    let names = vec![machine.metadata.name.clone()];
+    (unit(&machine.metadata, names, labels, &machine.spec, origin), flaws)
+}
+
+/// A MachineSet of N replicas is the machines `<set>-0` to `<set>-(N-1)`, so that a larger set has the
+/// machines of a smaller one.
+pub(super) fn of_set(set: &MachineSet, origin: Origin) -> (Unit, Vec<Flaw>) {
+    let mut flaws: Vec<Flaw> = named(&set.metadata).into_iter().collect();
+    if set.status.replicas > 0 {
+        flaws.push(looked_after("status.replicas", &format!("is {}", set.status.replicas)));
+    }
+    let replicas = set.spec.replicas.unwrap_or(1);
+    if !(0..=MOST_REPLICAS).contains(&replicas) {
+        let flaw = Flaw::new(Rule::MachineReplicas, "spec.replicas", format!("is {replicas}"));
+        flaws.push(flaw.expected(format!("from 0 to {MOST_REPLICAS}")));
+    }
+    let numbers = 0..replicas.min(MOST_REPLICAS);
+    let names = numbers.map(|number| format!("{}-{number}", set.metadata.name)).collect();
+    let template = &set.spec.template;
+    (unit(&set.metadata, names, &template.metadata.labels, &template.spec, origin), flaws)
+}
+
+fn unit(
+    metadata: &ObjectMeta,
+    names: Vec<String>,
+    labels: &Labels,
+    spec: &MachineSpec,
+    origin: Origin,
+) -> Unit {
+    // The check has found it to be there and of its type.
+    let config = spec.provider_spec.value.as_ref().and_then(|value| read(value).ok());
+    Unit {
+        name: metadata.name.clone(),
+        origin,
+        names,
+        labels: labels.clone(),
+        config: config.unwrap_or_default(),
+        is_master: Purpose::of(labels) == Purpose::ControlPlane,
+    }
+}
+
+/// Names are what machines are known by, here and in AWS.
+fn named(metadata: &ObjectMeta) -> Option<Flaw> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    let name = metadata.name.as_str();
+    if !name.is_empty() && name.len() <= 253 && name.chars().all(fits) {
+        return None;
+    }
+    let found = if name.is_empty() { "is missing" } else { "is no name that a cluster takes" };
+    let flaw = Flaw::new(Rule::MachineName, "metadata.name", found);
+    Some(flaw.expected("up to 253 lower-case letters, digits, hyphens and dots"))
+}
+
+/// What a cluster has made is there already: to launch it again makes two.
+fn is_there(machine: &Machine) -> Option<Flaw> {
+    let status = machine.status.provider_status.as_ref();
+    let instance = status.and_then(|status| status["instanceId"].as_str());
+    if machine.spec.provider_id.is_some() {
+        return Some(looked_after("spec.providerID", "is given"));
+    }
+    instance.map(|id| looked_after("status.providerStatus.instanceId", &format!("is {id}")))
+}
+
+fn looked_after(path: &str, found: &str) -> Flaw {
+    let found = format!("{found}: a cluster has made this, and looks after it");
+    let flaw = Flaw::new(Rule::MachineLookedAfter, path, found);
+    flaw.hint("leave it to its cluster; a copy under another name and without its status is a machine of its own")
+}

@@ -1,0 +1,167 @@
+//! The texts of files as the machines that are in them.
+
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::members::{Unit, of_machine, of_set};
+use super::user_data::UserData;
+use super::{File, Findings, Fleet, Origin, Reading, Site, agree, check, document};
+use crate::aws::machine::DualStack;
+use crate::config::{Architecture, Severity};
+use crate::machine_api::check::document::Kind;
+use crate::machine_api::check::{Defaults, Flaw, with_defaults};
+use crate::machine_api::types;
+
+/// Reads everything. What a cluster would refuse is found first, and as `manifests check` finds it.
+pub fn read(files: &[File]) -> Reading {
+    let mut reader = Reader::of(files);
+    if reader.is_clean() {
+        reader.objects();
+    }
+    let fleet = if reader.is_clean() { reader.fleet() } else { None };
+    let fleet = fleet.filter(|_| reader.is_clean());
+    Reading { fleet, findings: reader.findings, notes: reader.notes }
+}
+
+/// What has been read so far.
+struct Reader<'a> {
+    files: &'a [File],
+    findings: Findings,
+    units: Vec<Unit>,
+    user_data: UserData,
+    infrastructure: Infrastructure,
+    notes: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn of(files: &'a [File]) -> Self {
+        let checked = files.iter().map(|file| check::check(file.text.expose_secret()));
+        Self {
+            files,
+            findings: checked.map(|checked| checked.findings).collect(),
+            units: Vec::new(),
+            user_data: UserData::default(),
+            infrastructure: Infrastructure::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn is_clean(&self) -> bool {
+        self.findings.iter().flatten().all(|finding| finding.severity() == Severity::Warning)
+    }
+
+    fn objects(&mut self) {
+        for (file, content) in self.files.iter().enumerate() {
+            let documents = document::split(content.text.expose_secret());
+            for (document, content) in documents.iter().enumerate() {
+                for object in content.objects().unwrap_or_default() {
+                    let origin = Origin { file, document, object: object.path, template: "" };
+                    self.object(&object.value, origin);
+                }
+            }
+        }
+    }
+
+    fn object(&mut self, value: &Value, origin: Origin) {
+        match Kind::of(value) {
+            Some(Kind::Machine) => {
+                if let Ok(machine) = types::read(value) {
+                    self.keep(of_machine(&machine, origin));
+                }
+            }
+            Some(Kind::MachineSet) => {
+                if let Ok(set) = types::read(value) {
+                    self.keep(of_set(&set, Origin { template: "spec.template", ..origin }));
+                }
+            }
+            Some(Kind::ControlPlaneMachineSet) => self.notes.push(format!(
+                "{} has a ControlPlaneMachineSet, which only replaces masters in a cluster: it makes \
+                 nothing here",
+                self.files[origin.file].name
+            )),
+            None => {
+                self.user_data.keep(value);
+                self.infrastructure.keep(value);
+            }
+        }
+    }
+
+    fn keep(&mut self, (unit, flaws): (Unit, Vec<Flaw>)) {
+        let found = flaws.into_iter().map(|flaw| unit.origin.finding(self.files, flaw));
+        self.findings[unit.origin.file].extend(found);
+        self.units.push(unit);
+    }
+
+    /// All of it together, as far as it goes together.
+    fn fleet(&mut self) -> Option<Fleet> {
+        let (files, findings) = (self.files, &mut self.findings);
+        let told = std::mem::take(&mut self.infrastructure);
+        let infra_id = agree::infra_id(&self.units, told.infra_id, files, findings);
+        let region = agree::region(&self.units, told.region, files, findings);
+        agree::names(&self.units, files, findings);
+        let (infra_id, region) = (infra_id?, region?);
+        let mut units = std::mem::take(&mut self.units);
+        units.iter_mut().for_each(|unit| self.fill_in(unit, &region));
+        self.user_data.judge(&units, files, &mut self.findings);
+        let site = Site {
+            region: Some(region.clone()),
+            resource_tags: told.resource_tags,
+            dual_stack: told.dual_stack,
+        };
+        let user_data = std::mem::take(&mut self.user_data);
+        Some(Fleet { infra_id, region, site, units, user_data })
+    }
+
+    /// What the webhook fills in. It takes the type by the architecture of the control plane, which
+    /// nobody knows here.
+    fn fill_in(&mut self, unit: &mut Unit, region: &str) {
+        let had_type = !unit.config.instance_type.is_empty();
+        let defaults =
+            Defaults { region: Some(region.to_owned()), architecture: Architecture::Amd64 };
+        unit.config = with_defaults(std::mem::take(&mut unit.config), &defaults);
+        if !had_type {
+            let (name, filled_in) = (&unit.name, &unit.config.instance_type);
+            let note = format!("{name} has no `instanceType`: {filled_in} is taken, as on amd64");
+            self.notes.push(note);
+        }
+    }
+}
+
+/// What the cluster says of itself, if that is among the files (openshift/api `config/v1`,
+/// `Infrastructure`).
+#[derive(Debug, Default)]
+struct Infrastructure {
+    infra_id: Option<String>,
+    region: Option<String>,
+    resource_tags: Vec<(String, String)>,
+    dual_stack: Option<DualStack>,
+}
+
+#[derive(Deserialize)]
+struct ResourceTag {
+    key: String,
+    value: String,
+}
+
+impl Infrastructure {
+    fn keep(&mut self, object: &Value) {
+        if object["kind"] != "Infrastructure" || object["apiVersion"] != "config.openshift.io/v1" {
+            return;
+        }
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let status = &object["status"];
+        let aws = &status["platformStatus"]["aws"];
+        let tags = Vec::<ResourceTag>::deserialize(&aws["resourceTags"]).unwrap_or_default();
+        *self = Self {
+            infra_id: text(&status["infrastructureName"]),
+            region: text(&aws["region"]),
+            resource_tags: tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            dual_stack: match aws["ipFamily"].as_str() {
+                Some("DualStackIPv4Primary") => Some(DualStack::Ipv4Primary),
+                Some("DualStackIPv6Primary") => Some(DualStack::Ipv6Primary),
+                _ => None,
+            },
+        };
+    }
+}

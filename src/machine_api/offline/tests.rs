@@ -1,0 +1,387 @@
+//! Files of machines, as people have them, and the graphs they become.
+
+use serde_json::json;
+
+use super::*;
+use crate::graph::Address;
+use crate::machine_api::yaml;
+
+/// What must be found in nothing that is said or written down.
+const CANARY: &str = "canary-of-the-user-data";
+
+fn config() -> Value {
+    json!({
+        "apiVersion": "machine.openshift.io/v1beta1",
+        "kind": "AWSMachineProviderConfig",
+        "ami": {"id": "ami-1"},
+        "instanceType": "m6i.large",
+        "placement": {"region": "us-west-2", "availabilityZone": "us-west-2a"},
+        "subnet": {"filters": [{"name": "tag:Name", "values": ["c-private-us-west-2a"]}]},
+        "securityGroups": [{"id": "sg-1"}],
+        "iamInstanceProfile": {"id": "c-worker-profile"},
+        "userDataSecret": {"name": "worker-user-data"},
+        "credentialsSecret": {"name": "aws-cloud-credentials"},
+        "metadataServiceOptions": {"authentication": "Required"},
+    })
+}
+
+fn labels(role: &str) -> Value {
+    json!({
+        "machine.openshift.io/cluster-api-cluster": "c",
+        "machine.openshift.io/cluster-api-machine-role": role,
+        "machine.openshift.io/cluster-api-machine-type": role,
+    })
+}
+
+fn machine(name: &str, role: &str) -> Value {
+    json!({
+        "apiVersion": "machine.openshift.io/v1beta1",
+        "kind": "Machine",
+        "metadata": {"name": name, "namespace": "openshift-machine-api", "labels": labels(role)},
+        "spec": {"providerSpec": {"value": config()}},
+    })
+}
+
+fn set(name: &str, replicas: i32) -> Value {
+    json!({
+        "apiVersion": "machine.openshift.io/v1beta1",
+        "kind": "MachineSet",
+        "metadata": {"name": name, "namespace": "openshift-machine-api"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"machine.openshift.io/cluster-api-cluster": "c"}},
+            "template": {
+                "metadata": {"labels": labels("worker")},
+                "spec": {"providerSpec": {"value": config()}},
+            },
+        },
+    })
+}
+
+fn secret() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "worker-user-data", "namespace": "openshift-machine-api"},
+        "stringData": {"userData": CANARY},
+    })
+}
+
+/// A file of these objects, as documents.
+fn file(name: &str, objects: &[Value]) -> File {
+    let texts: Vec<String> = objects.iter().map(yaml::write).collect();
+    File { name: name.into(), text: texts.join("---\n").into() }
+}
+
+fn reading(objects: &[Value]) -> (Reading, Vec<File>) {
+    let files = vec![file("machines.yaml", objects)];
+    (read(&files), files)
+}
+
+/// The errors in what these objects say.
+fn errors(objects: &[Value]) -> Vec<Finding> {
+    let (reading, _) = reading(objects);
+    assert!(reading.fleet.is_none());
+    let errors = reading.findings.into_iter().flatten();
+    errors.filter(|finding| finding.severity() == crate::config::Severity::Error).collect()
+}
+
+/// What AWS has: one subnet.
+fn answers(fleet: &Fleet) -> BTreeMap<String, Value> {
+    let subnet = json!([{"id": "subnet-1", "zone": "us-west-2a"}]);
+    fleet.questions().iter().map(|question| (question.key(), subnet.clone())).collect()
+}
+
+fn compiled(objects: &[Value]) -> Compiled {
+    let (reading, files) = reading(objects);
+    let fleet = reading.fleet.unwrap_or_else(|| panic!("{:?}", reading.findings));
+    fleet.compile(&answers(&fleet), &files).unwrap()
+}
+
+fn addresses(compiled: &Compiled) -> Vec<&str> {
+    compiled.graph.nodes().iter().map(|node| node.address.as_str()).collect()
+}
+
+/// The same, with a value at a path instead.
+fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    object.pointer_mut(parent).unwrap()[name] = value;
+    object
+}
+
+#[test]
+fn a_set_of_three_is_three_machines_by_number_and_a_larger_one_has_the_same() {
+    let three = compiled(&[set("c-worker", 3), secret()]);
+    assert_eq!(
+        addresses(&three),
+        ["machine.c-worker-0", "machine.c-worker-1", "machine.c-worker-2"]
+    );
+    let six = compiled(&[set("c-worker", 6), secret()]);
+    assert_eq!(six.graph.nodes()[..3], *three.graph.nodes());
+    let node = &three.graph.nodes()[1].inputs;
+    assert_eq!(node["tags"]["Name"], "c-worker-1");
+    assert_eq!(node["tags"]["kubernetes.io/cluster/c"], "owned");
+    assert_eq!(node["metadata_options"]["http_tokens"], "required");
+    assert_eq!(node["interface"]["subnet"], "subnet-1");
+}
+
+#[test]
+fn a_question_is_asked_once_however_many_machines_have_it() {
+    let (reading, _) = reading(&[set("c-a", 500), set("c-b", 500), secret()]);
+    let fleet = reading.fleet.unwrap();
+    assert_eq!((fleet.size(), fleet.questions().len()), (1000, 1));
+}
+
+#[test]
+fn masters_take_turns_and_are_registered_where_their_config_says() {
+    let balancers = json!([
+        {"name": "c-int", "type": "network"},
+        {"name": "c-old", "type": "classic"},
+        {"name": "c-int", "type": "network"},
+    ]);
+    let master = |index: u32| {
+        let machine = machine(&format!("c-master-{index}"), "master");
+        with(machine, "/spec/providerSpec/value/loadBalancers", balancers.clone())
+    };
+    let compiled = compiled(&[master(0), master(1), machine("c-extra", "worker"), secret()]);
+    let turns = [[Address::from("machine.c-master-0"), Address::from("machine.c-master-1")]];
+    assert_eq!(compiled.graph.turns(), turns);
+    let attachment = &Address::from("load_balancer_attachment.c-master-0:c-int");
+    let attachment = compiled.graph.get(attachment).unwrap();
+    assert_eq!(
+        attachment.inputs,
+        json!({
+            "load_balancer": "c-int",
+            "kind": "network",
+            "instance": {"$ref": "machine.c-master-0", "output": "id"},
+            "ip": {"$ref": "machine.c-master-0", "output": "private_ip"},
+        })
+    );
+    let of_kind = |kind| compiled.graph.nodes().iter().filter(|node| node.kind() == kind).count();
+    assert_eq!((of_kind("machine"), of_kind("load_balancer_attachment")), (3, 4));
+}
+
+#[test]
+fn user_data_comes_from_the_secret_and_is_in_nothing_that_can_be_seen() {
+    let objects = [set("c-worker", 1), secret()];
+    let (reading, files) = reading(&objects);
+    let fleet = reading.fleet.as_ref().unwrap();
+    let compiled = fleet.compile(&answers(fleet), &files).unwrap();
+    let inputs = &compiled.graph.nodes()[0].inputs;
+    let digest: crate::secret::Secret =
+        serde_json::from_value(inputs["user_data"].clone()).unwrap();
+    assert_eq!(compiled.graph.secrets().reveal(&digest), Some(CANARY.as_bytes()));
+    let seen = format!("{reading:?} {files:?} {compiled:?} {inputs}");
+    assert!(!seen.contains(CANARY), "{seen}");
+}
+
+#[test]
+fn a_cluster_s_own_encoding_of_user_data_is_read_too() {
+    use base64::Engine;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(CANARY);
+    let secret = with(secret(), "/stringData", json!({}));
+    let secret = with(secret, "/data", json!({"userData": encoded}));
+    let compiled = compiled(&[machine("m", "worker"), secret]);
+    let inputs = compiled.graph.nodes()[0].inputs["user_data"].clone();
+    let digest = serde_json::from_value(inputs).unwrap();
+    assert_eq!(compiled.graph.secrets().reveal(&digest), Some(CANARY.as_bytes()));
+}
+
+#[test]
+fn without_its_secret_a_machine_has_nothing_to_start_from_and_is_told_where_to_get_it() {
+    let found = errors(&[set("c-worker", 1)]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].rule, Rule::MachineUserData);
+    assert_eq!(found[0].path, "spec.template.spec.providerSpec.value.userDataSecret");
+    assert!(found[0].place.is_some() && found[0].message.contains("`worker-user-data`"));
+    assert!(found[0].hint.as_deref().unwrap().contains("groundplan manifests --assets"));
+    let elsewhere = with(secret(), "/metadata/namespace", json!("default"));
+    assert_eq!(errors(&[set("c-worker", 1), elsewhere]), found, "a machine does not see that one");
+    // A set without machines needs no user data.
+    assert!(compiled(&[set("c-worker", 0)]).graph.nodes().is_empty());
+}
+
+#[test]
+fn user_data_that_cannot_be_read_or_sent_is_told_without_being_shown() {
+    let odd = with(secret(), "/stringData", json!({}));
+    let odd = with(odd, "/data", json!({"userData": format!("!{CANARY}")}));
+    let found = errors(&[set("c-worker", 1), odd]);
+    assert!(found[0].message.contains("no readable `userData`"), "{found:?}");
+    assert!(!format!("{found:?}").contains(CANARY));
+    let large = with(secret(), "/stringData/userData", json!("x".repeat(LONGEST + 1)));
+    let found = errors(&[set("c-worker", 1), large]);
+    assert_eq!(found[0].expected.as_deref(), Some("at most 16384, which is what EC2 takes"));
+    let fits = with(secret(), "/stringData/userData", json!("x".repeat(LONGEST)));
+    compiled(&[set("c-worker", 1), fits]);
+}
+
+const LONGEST: usize = crate::aws::instance::LONGEST_USER_DATA;
+
+#[test]
+fn a_secret_that_is_no_yaml_is_not_quoted() {
+    let text = format!("kind: Secret\ndata:\n  userData: [{CANARY}\n");
+    let files = [File { name: "secret.yaml".into(), text: text.clone().into() }];
+    let findings = read(&files).findings.concat();
+    assert_eq!((findings.len(), findings[0].place), (1, None), "{findings:?}");
+    let shown = crate::config::render(&findings, "secret.yaml", &text, false);
+    assert!(!shown.contains(CANARY), "{shown}");
+}
+
+#[test]
+fn machines_of_two_clusters_or_regions_are_not_planned_together() {
+    let label = "/metadata/labels/machine.openshift.io~1cluster-api-cluster";
+    let mut other = machine("m2", "worker");
+    *other.pointer_mut(label).unwrap() = json!("d");
+    let found = errors(&[machine("m1", "worker"), other, secret()]);
+    assert_eq!((found.len(), found[0].rule), (1, Rule::MachineCluster), "{found:?}");
+    assert_eq!(found[0].expected.as_deref(), Some("`c`, as what was read before"));
+
+    let mut nobody = machine("m2", "worker");
+    nobody["metadata"]["labels"] = json!({});
+    let found = errors(&[machine("m1", "worker"), nobody, secret()]);
+    assert!(found[0].message.ends_with("is missing"), "{found:?}");
+
+    let region = "/spec/providerSpec/value/placement/region";
+    let elsewhere = with(machine("m2", "worker"), region, json!("eu-west-1"));
+    let found = errors(&[machine("m1", "worker"), elsewhere, secret()]);
+    assert_eq!(found[0].path, "spec.providerSpec.value.placement.region");
+    assert_eq!(found[0].message, "is `eu-west-1`");
+}
+
+#[test]
+fn who_says_no_region_follows_the_others() {
+    let region = "/spec/providerSpec/value/placement/region";
+    let silent = with(machine("m1", "worker"), region, json!(""));
+    let (read, _) = reading(&[silent.clone(), machine("m2", "worker"), secret()]);
+    assert_eq!(read.fleet.unwrap().region, "us-west-2");
+    let found = errors(&[silent, secret()]);
+    assert_eq!(found[0].rule, Rule::MachineRegion, "{found:?}");
+}
+
+#[test]
+fn what_the_cluster_says_of_itself_is_heard() {
+    let infrastructure = json!({
+        "apiVersion": "config.openshift.io/v1",
+        "kind": "Infrastructure",
+        "metadata": {"name": "cluster"},
+        "status": {
+            "infrastructureName": "c",
+            "platformStatus": {"type": "AWS", "aws": {
+                "region": "us-west-2",
+                "resourceTags": [{"key": "env", "value": "p"}],
+                "ipFamily": "DualStackIPv6Primary",
+            }},
+        },
+    });
+    let compiled = compiled(&[machine("m", "worker"), infrastructure.clone(), secret()]);
+    let inputs = &compiled.graph.nodes()[0].inputs;
+    assert_eq!(inputs["tags"]["env"], "p");
+    assert_eq!(inputs["interface"]["dual_stack"], "ipv6_primary");
+    let other = with(infrastructure, "/status/infrastructureName", json!("d"));
+    let found = errors(&[other, machine("m", "worker"), secret()]);
+    assert_eq!(found[0].expected.as_deref(), Some("`d`, as what was read before"));
+}
+
+#[test]
+fn two_of_one_name_are_one_too_many() {
+    let found = errors(&[set("c-worker", 2), machine("c-worker-1", "worker"), secret()]);
+    assert_eq!((found.len(), found[0].rule), (1, Rule::MachineName));
+    assert_eq!(found[0].message, "makes the machine c-worker-1, which c-worker makes, too");
+    for (name, message) in [("", "is missing"), ("A b", "is no name that a cluster takes")] {
+        let found = errors(&[machine(name, "worker"), secret()]);
+        assert_eq!(found[0].message, message);
+    }
+}
+
+#[test]
+fn what_a_cluster_looks_after_is_not_launched_again() {
+    let provided = with(machine("m", "worker"), "/spec/providerID", json!("aws:///a/i-1"));
+    let status = json!({"providerStatus": {"instanceId": "i-1"}});
+    let launched = with(machine("m", "worker"), "/status", status);
+    let scaled = with(set("c-worker", 3), "/status", json!({"replicas": 3}));
+    for (object, path) in [
+        (provided, "spec.providerID"),
+        (launched, "status.providerStatus.instanceId"),
+        (scaled, "status.replicas"),
+    ] {
+        let found = errors(&[object, secret()]);
+        assert_eq!((found[0].rule, &*found[0].path), (Rule::MachineLookedAfter, path));
+    }
+}
+
+#[test]
+fn replicas_are_a_number_that_somebody_can_mean() {
+    let silent = with(set("s", 3), "/spec/replicas", Value::Null);
+    assert_eq!(compiled(&[silent, secret()]).graph.nodes().len(), 1);
+    for odd in [-1, 10_001, i32::MAX] {
+        let found = errors(&[set("s", odd), secret()]);
+        assert_eq!((found[0].rule, &*found[0].path), (Rule::MachineReplicas, "spec.replicas"));
+    }
+}
+
+#[test]
+fn what_the_webhook_would_refuse_is_found_as_manifests_check_finds_it() {
+    let odd = with(
+        set("c-worker", 3),
+        "/spec/template/spec/providerSpec/value/metadataServiceOptions",
+        json!({"authentication": "required"}),
+    );
+    let files = [file("machines.yaml", &[odd, secret()])];
+    let checked = check::check(files[0].text.expose_secret()).findings;
+    assert_eq!(checked[0].rule, Rule::MachineAuthentication);
+    assert_eq!(read(&files).findings, [checked]);
+    assert!(read(&files).fleet.is_none());
+}
+
+#[test]
+fn what_aws_does_not_have_is_found_once_for_all_machines_of_a_set_and_where_it_is_asked_for() {
+    let (reading, files) = reading(&[machine("m", "worker"), set("c-worker", 3), secret()]);
+    let fleet = reading.fleet.unwrap();
+    let nothing = fleet.questions().iter().map(|one| (one.key(), json!([]))).collect();
+    let trouble = fleet.compile(&nothing, &files).unwrap_err();
+    let paths: Vec<_> = trouble.findings[0].iter().map(|finding| finding.path.as_str()).collect();
+    let field = "providerSpec.value.subnet.filters";
+    assert_eq!(paths, [format!("spec.{field}"), format!("spec.template.spec.{field}")]);
+    let text = files[0].text.expose_secret();
+    let shown = |finding: &Finding| text[finding.place.unwrap().start..].lines().next();
+    let shown: Vec<_> = trouble.findings[0].iter().map(shown).collect();
+    assert_eq!(shown, [Some("filters:"); 2]);
+    let trouble = fleet.compile(&BTreeMap::new(), &files).unwrap_err();
+    assert_eq!(trouble.unanswered.len(), 2);
+}
+
+#[test]
+fn a_list_and_several_files_are_read_and_what_makes_nothing_here_is_told() {
+    let control_plane = json!({
+        "apiVersion": "machine.openshift.io/v1",
+        "kind": "ControlPlaneMachineSet",
+        "metadata": {"name": "cluster"},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": labels("master")},
+            "template": {
+                "machineType": "machines_v1beta1_machine_openshift_io",
+                "machines_v1beta1_machine_openshift_io": {
+                    "metadata": {"labels": labels("master")},
+                    "spec": {"providerSpec": {"value": config()}},
+                },
+            },
+        },
+    });
+    let list =
+        json!({"apiVersion": "v1", "kind": "List", "items": [secret(), machine("m", "worker")]});
+    let files = [file("list.yaml", &[list]), file("masters.yaml", &[control_plane])];
+    let reading = read(&files);
+    assert!(
+        reading.notes[0].starts_with("masters.yaml has a ControlPlaneMachineSet"),
+        "{reading:?}"
+    );
+    assert_eq!(reading.fleet.unwrap().size(), 1);
+}
+
+#[test]
+fn a_type_that_nobody_names_is_filled_in_and_said() {
+    let config = "/spec/providerSpec/value/instanceType";
+    let (reading, _) = reading(&[with(machine("m", "worker"), config, json!("")), secret()]);
+    assert_eq!(reading.notes, ["m has no `instanceType`: m5.large is taken, as on amd64"]);
+}

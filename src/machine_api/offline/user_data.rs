@@ -1,0 +1,95 @@
+//! What machines start from: Secrets beside their manifests.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::members::Unit;
+use super::{File, Findings};
+use crate::aws::instance::LONGEST_USER_DATA;
+use crate::config::Rule;
+use crate::machine_api::check::Flaw;
+use crate::machine_api::types::{AwsMachineProviderConfig, NAMESPACE};
+
+/// The key of a Secret that has the user data.
+const KEY: &str = "userData";
+
+/// The user data of Secrets, by their names. Never printed.
+#[derive(Default)]
+pub(super) struct UserData(BTreeMap<String, Option<Vec<u8>>>);
+
+impl fmt::Debug for UserData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl UserData {
+    /// Keeps what this object has, if it is a Secret that machines can see.
+    pub(super) fn keep(&mut self, object: &Value) {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
+        let name = object["metadata"]["name"].as_str();
+        if object["apiVersion"] != "v1" || object["kind"] != "Secret" || namespace != NAMESPACE {
+            return;
+        }
+        if let Some(name) = name {
+            self.0.insert(name.to_owned(), content(object));
+        }
+    }
+
+    /// What machines of this config are told.
+    pub(super) fn of(&self, config: &AwsMachineProviderConfig) -> Option<&[u8]> {
+        self.0.get(name(config))?.as_deref()
+    }
+
+    /// Says of everything that makes machines whether they have what to start from.
+    pub(super) fn judge(&self, units: &[Unit], files: &[File], findings: &mut Findings) {
+        for unit in units.iter().filter(|unit| !unit.names.is_empty()) {
+            if let Some(flaw) = self.flaw(&unit.config) {
+                findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
+            }
+        }
+    }
+
+    fn flaw(&self, config: &AwsMachineProviderConfig) -> Option<Flaw> {
+        let name = name(config);
+        let flaw = |message: String| {
+            let path = "providerSpec.value.userDataSecret";
+            Flaw::new(Rule::MachineUserData, path, format!("the Secret `{name}` {message}"))
+        };
+        match self.0.get(name) {
+            None => Some(flaw("is not among the manifests".into()).hint(
+                "name the file or folder that it is in, too; `groundplan manifests --assets DIR \
+                         --out DIR` writes it, and so does `openshift-install create manifests`",
+            )),
+            Some(None) => {
+                let expected = format!(
+                    "user data in base64 under `data.{KEY}`, or as it is under `stringData.{KEY}`"
+                );
+                Some(flaw(format!("has no readable `{KEY}`")).expected(expected))
+            }
+            Some(Some(content)) if content.len() > LONGEST_USER_DATA => Some(
+                flaw(format!("has {} bytes of user data", content.len()))
+                    .expected(format!("at most {LONGEST_USER_DATA}, which is what EC2 takes")),
+            ),
+            Some(Some(_)) => None,
+        }
+    }
+}
+
+/// The name of the Secret; the one that the webhook fills in is filled in.
+fn name(config: &AwsMachineProviderConfig) -> &str {
+    config.user_data_secret.as_ref().map_or("", |secret| secret.name.as_str())
+}
+
+/// As a cluster has it: what is given as it is comes before what is encoded.
+fn content(secret: &Value) -> Option<Vec<u8>> {
+    if let Some(plain) = secret["stringData"][KEY].as_str() {
+        return Some(plain.as_bytes().to_vec());
+    }
+    let encoded: String = secret["data"][KEY].as_str()?.split_whitespace().collect();
+    STANDARD.decode(encoded).ok()
+}
