@@ -14,11 +14,10 @@ use super::failure::{Failure, Result};
 use super::screen::Screen;
 use crate::apply::Stop;
 use crate::imds::{self, Client, Endpoint};
-use crate::kubernetes;
+use crate::kubernetes::{self, probes};
 use crate::render::Diagnostic;
 use crate::termination::handler::{Handler, Said, Settings, Target};
 use crate::termination::health::Health;
-use crate::termination::listen;
 use crate::termination::notice::{Notice, Source, Verdict};
 
 pub(super) async fn run(
@@ -47,7 +46,7 @@ pub(super) async fn run(
     let handler = Handler::new(client, target, settings(arguments), Arc::clone(&health), tell);
     let served = async {
         match listener {
-            Some(listener) => listen::serve(listener, health).await,
+            Some(listener) => probes::serve(listener, health).await,
             None => std::future::pending().await,
         }
     };

@@ -1,10 +1,13 @@
 //! What the program does to a cluster through its API server. Decides nothing about when.
 //!
 //! - [`own_node`]: one Node, read and written without losing what others write.
+//! - [`probes`]: what a cluster asks of a program that runs in it.
 
+pub(crate) mod exposition;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod own_node;
+pub mod probes;
 
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
 //! How the handler is doing, for probes and for Prometheus.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
+use crate::kubernetes::exposition::Exposition;
 use crate::kubernetes::own_node::Change;
+use crate::kubernetes::probes::Probed;
 
 /// What happened so far. Written by the loop, read by whoever asks.
 #[derive(Debug, Default)]
@@ -62,9 +63,14 @@ impl Health {
     pub fn is_ready(&self) -> bool {
         self.answers() == Some(true)
     }
+}
 
-    /// Everything in Prometheus' text format, version 0.0.4.
-    pub fn metrics(&self) -> String {
+impl Probed for Health {
+    fn trouble(&self) -> Option<&'static str> {
+        (!self.is_ready()).then_some("the metadata service gives no answer")
+    }
+
+    fn metrics(&self) -> String {
         let counters = [
             ("rounds", "Times that the metadata service was asked.", &self.rounds),
             ("imds_errors", "Rounds in which it gave no answer.", &self.imds_errors),
@@ -73,21 +79,21 @@ impl Health {
             ("writes", "Changes of the Node, and Events.", &self.node_writes),
             ("api_errors", "Steps that the API server did not do.", &self.node_errors),
         ];
-        let mut text = String::new();
+        let mut page = Exposition::default();
         for (name, help, value) in counters {
-            metric(&mut text, &format!("{name}_total"), "counter", help, value.load(Relaxed));
+            let name = format!("groundplan_termination_{name}_total");
+            page.single(&name, "counter", help, value.load(Relaxed));
         }
         let (ready, marked) = (self.is_ready(), self.marked.load(Relaxed));
-        metric(&mut text, "ready", "gauge", "Whether it answered last.", ready.into());
-        metric(&mut text, "marked", "gauge", "Whether the Node is marked.", marked.into());
-        text
+        let gauges = [
+            ("groundplan_termination_ready", "Whether it answered last.", ready),
+            ("groundplan_termination_marked", "Whether the Node is marked.", marked),
+        ];
+        for (name, help, value) in gauges {
+            page.single(name, "gauge", help, value.into());
+        }
+        page.text()
     }
-}
-
-fn metric(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
-    let name = format!("groundplan_termination_{name}");
-    let lines = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
-    writeln!(text, "{lines}").expect("BUG: a String takes everything");
 }
 
 #[cfg(test)]
@@ -97,11 +103,11 @@ mod tests {
     #[test]
     fn a_handler_is_ready_while_it_is_answered() {
         let health = Health::default();
-        assert!(!health.is_ready());
+        assert_eq!(health.trouble(), Some("the metadata service gives no answer"));
         health.asked(true);
-        assert!(health.is_ready());
+        assert_eq!(health.trouble(), None);
         health.asked(false);
-        assert!(!health.is_ready());
+        assert!(health.trouble().is_some());
     }
 
     #[test]

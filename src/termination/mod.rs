@@ -13,8 +13,6 @@ mod deployed;
 pub mod handler;
 #[cfg(feature = "kubernetes")]
 pub mod health;
-#[cfg(feature = "kubernetes")]
-pub mod listen;
 pub mod notice;
 #[cfg(all(test, feature = "kubernetes"))]
 mod tests;

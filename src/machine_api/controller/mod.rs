@@ -1,5 +1,6 @@
 //! The controllers of the Machine API: a cluster's machines are made to be as they are wanted.
 //!
+//! - `health` and `metrics`: how they are doing, behind the feature `kubernetes`.
 //! - [`machine_set`]: how many machines there are of a kind.
 //! - [`node`]: what is read of a Node.
 //! - [`node_link`]: which Node is which machine, and what it gets from it.
@@ -7,6 +8,10 @@
 //! Each decides in plain functions, and has a driver that does what was decided. A decision knows
 //! no clock and asks nobody.
 
+#[cfg(feature = "kubernetes")]
+pub mod health;
 pub mod machine_set;
+#[cfg(feature = "kubernetes")]
+pub mod metrics;
 pub mod node;
 pub mod node_link;

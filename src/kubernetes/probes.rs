@@ -1,4 +1,4 @@
-//! What probes and Prometheus may ask over plain HTTP. Changes nothing.
+//! What probes and Prometheus may ask of a program over plain HTTP. Changes nothing.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,25 +16,31 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::health::Health;
-
 /// Whoever sends its request slower than this is no probe.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections at once. Further ones wait, so that nobody can have us hold more.
 const CONNECTIONS: usize = 16;
 
+/// What can say how it is doing.
+pub trait Probed: Send + Sync + 'static {
+    /// What keeps it from its work, in a few words; nothing, if it is ready.
+    fn trouble(&self) -> Option<&'static str>;
+    /// Everything that it counts, in Prometheus' text format, version 0.0.4.
+    fn metrics(&self) -> String;
+}
+
 /// Answers for ever.
-pub async fn serve(listener: TcpListener, health: Arc<Health>) -> Infallible {
+pub async fn serve<T: Probed>(listener: TcpListener, probed: Arc<T>) -> Infallible {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let permit = Arc::clone(&room).acquire_owned().await;
         match listener.accept().await {
             Ok((stream, _)) => {
-                let health = Arc::clone(&health);
+                let probed = Arc::clone(&probed);
                 tokio::spawn(async move {
                     let _permit = permit;
-                    converse(stream, health).await;
+                    converse(stream, probed).await;
                 });
             }
             // Of files or memory there is too little: that may pass.
@@ -44,9 +50,9 @@ pub async fn serve(listener: TcpListener, health: Arc<Health>) -> Infallible {
 }
 
 /// One connection; that it breaks is of no interest to anybody here.
-async fn converse(stream: TcpStream, health: Arc<Health>) {
+async fn converse<T: Probed>(stream: TcpStream, probed: Arc<T>) {
     let answer = service_fn(move |request: Request<Incoming>| {
-        let response = answer(request.method(), request.uri().path(), &health);
+        let response = answer(request.method(), request.uri().path(), &*probed);
         async move { Ok::<_, io::Error>(response) }
     });
     let mut server = http1::Builder::new();
@@ -54,16 +60,14 @@ async fn converse(stream: TcpStream, health: Arc<Health>) {
     let _ = server.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-fn answer(method: &Method, path: &str, health: &Health) -> Response<Full<Bytes>> {
+fn answer(method: &Method, path: &str, probed: &impl Probed) -> Response<Full<Bytes>> {
     let (status, body) = match (method, path) {
-        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, health.metrics()),
+        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, probed.metrics()),
         (&Method::GET | &Method::HEAD, "/healthz") => (StatusCode::OK, "ok\n".to_owned()),
-        (&Method::GET | &Method::HEAD, "/readyz") if health.is_ready() => {
-            (StatusCode::OK, "ok\n".to_owned())
-        }
-        (&Method::GET | &Method::HEAD, "/readyz") => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the metadata service gives no answer\n".to_owned())
-        }
+        (&Method::GET | &Method::HEAD, "/readyz") => match probed.trouble() {
+            None => (StatusCode::OK, "ok\n".to_owned()),
+            Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        },
         (&Method::GET | &Method::HEAD, _) => {
             (StatusCode::NOT_FOUND, "/metrics, /healthz or /readyz\n".to_owned())
         }
@@ -82,27 +86,38 @@ mod tests {
 
     use super::*;
 
+    /// Whether it is ready.
+    struct Program(bool);
+
+    impl Probed for Program {
+        fn trouble(&self) -> Option<&'static str> {
+            (!self.0).then_some("it sleeps")
+        }
+
+        fn metrics(&self) -> String {
+            "ready 0\n".to_owned()
+        }
+    }
+
     #[test]
-    fn a_probe_hears_whether_a_notice_would_be_seen() {
-        let health = Health::default();
-        let status = |path| answer(&Method::GET, path, &health).status().as_u16();
-        assert_eq!(["/healthz", "/readyz", "/metrics", "/"].map(status), [200, 503, 200, 404]);
-        health.asked(true);
-        assert_eq!(status("/readyz"), 200);
-        assert_eq!(answer(&Method::POST, "/metrics", &health).status(), 405);
+    fn a_probe_hears_whether_the_program_is_ready() {
+        let status = |path, ready| answer(&Method::GET, path, &Program(ready)).status().as_u16();
+        let of = |ready| ["/healthz", "/readyz", "/metrics", "/"].map(|path| status(path, ready));
+        assert_eq!((of(false), of(true)), ([200, 503, 200, 404], [200, 200, 200, 404]));
+        assert_eq!(answer(&Method::POST, "/metrics", &Program(true)).status(), 405);
     }
 
     #[tokio::test]
     async fn metrics_are_served_over_http() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, Arc::default()));
+        let server = tokio::spawn(serve(listener, Arc::new(Program(false))));
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
-        assert!(text.contains("groundplan_termination_ready 0\n"), "{text}");
+        assert!(text.contains("\r\n\r\nready 0\n"), "{text}");
         server.abort();
     }
 }

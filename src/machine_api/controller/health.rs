@@ -1,0 +1,48 @@
+//! How the controllers are doing, for probes and for Prometheus.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::metrics::Metrics;
+use crate::kubernetes::probes::Probed;
+
+/// How the process is doing. One that waits to lead is well: it would act if the other did not.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// What was counted.
+    pub metrics: Metrics,
+    /// Whether the API server answered when it was last asked who leads.
+    answered: AtomicBool,
+}
+
+impl Health {
+    /// The API server was asked who leads.
+    pub fn asked(&self, answered: bool) {
+        self.answered.store(answered, Relaxed);
+    }
+}
+
+impl Probed for Health {
+    fn trouble(&self) -> Option<&'static str> {
+        (!self.answered.load(Relaxed)).then_some("the API server gives no answer")
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.text()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_while_the_api_server_answers_whether_or_not_it_leads() {
+        let health = Health::default();
+        assert_eq!(health.trouble(), Some("the API server gives no answer"));
+        health.asked(true);
+        assert_eq!(health.trouble(), None);
+        assert!(Probed::metrics(&health).contains("groundplan_machine_controller_leader 0\n"));
+        health.asked(false);
+        assert!(health.trouble().is_some());
+    }
+}

@@ -1,0 +1,255 @@
+//! What the controllers count, for Prometheus.
+//!
+//! Names that begin with `mapi_` are upstream's, with its labels and its buckets, so that dashboards and
+//! alerts go on working (openshift/machine-api-operator, `pkg/metrics`). Theirs are counters, too,
+//! though their names do not end in `_total`. Ours begin with `groundplan_machine_controller_`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::kubernetes::exposition::Exposition;
+
+/// Upstream's buckets, in seconds.
+const BUCKETS: [u64; 13] = [5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 360, 480, 600];
+
+/// What was tried with an instance and failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attempt {
+    /// To make it.
+    Create,
+    /// To have it as it is wanted, or to find out how it is.
+    Update,
+    /// To terminate it.
+    Delete,
+}
+
+impl Attempt {
+    const ALL: [(Self, &'static str, &'static str); 3] = [
+        (
+            Self::Create,
+            "mapi_instance_create_failed",
+            "Number of times provider instance create has failed.",
+        ),
+        (
+            Self::Update,
+            "mapi_instance_update_failed",
+            "Number of times provider instance update has failed.",
+        ),
+        (
+            Self::Delete,
+            "mapi_instance_delete_failed",
+            "Number of times provider instance delete has failed.",
+        ),
+    ];
+}
+
+/// Calls to AWS by service and name, as the client of AWS counts them.
+pub type Calls = BTreeMap<(&'static str, String), u64>;
+
+/// What was counted so far. Everybody writes, whoever asks reads.
+#[derive(Default)]
+pub struct Metrics {
+    counts: Mutex<Counts>,
+    calls: OnceLock<Box<dyn Fn() -> Calls + Send + Sync>>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    failures: BTreeMap<Failure, u64>,
+    phases: BTreeMap<String, Histogram>,
+    reconciles: BTreeMap<(&'static str, &'static str), u64>,
+    leads: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Failure {
+    attempt: Attempt,
+    namespace: String,
+    name: String,
+    reason: String,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Histogram {
+    /// How many are in each bucket and in those before it.
+    buckets: [u64; BUCKETS.len()],
+    count: u64,
+    seconds: f64,
+}
+
+impl Metrics {
+    /// Something was tried with the instance of a machine and failed.
+    pub fn failed(&self, attempt: Attempt, namespace: &str, name: &str, reason: &str) {
+        let [namespace, name, reason] = [namespace, name, reason].map(str::to_owned);
+        let failure = Failure { attempt, namespace, name, reason };
+        *self.counts().failures.entry(failure).or_default() += 1;
+    }
+
+    /// A machine is gone: what is counted by its name goes, too, or names would add up for ever.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        let is_other = |one: &Failure| one.namespace != namespace || one.name != name;
+        self.counts().failures.retain(|failure, _| is_other(failure));
+    }
+
+    /// A machine came into a phase, so long after it was made.
+    pub fn entered(&self, phase: &str, after: Duration) {
+        self.counts().phases.entry(phase.to_owned()).or_default().observe(after.as_secs_f64());
+    }
+
+    /// Who counts the calls to AWS; the first one told is asked.
+    pub fn count_calls_by(&self, calls: impl Fn() -> Calls + Send + Sync + 'static) {
+        let _ = self.calls.set(Box::new(calls));
+    }
+
+    /// A controller has looked at an object.
+    pub fn reconciled(&self, controller: &'static str, went_well: bool) {
+        let result = if went_well { "ok" } else { "error" };
+        *self.counts().reconciles.entry((controller, result)).or_default() += 1;
+    }
+
+    /// Whether it is this process that acts.
+    pub fn leads(&self, leads: bool) {
+        self.counts().leads = leads;
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn text(&self) -> String {
+        let counts = self.counts();
+        let mut page = Exposition::default();
+        counts.write_failures(&mut page);
+        counts.write_phases(&mut page);
+        counts.write_ours(&mut page);
+        self.write_calls(&mut page);
+        page.text()
+    }
+
+    fn write_calls(&self, page: &mut Exposition) {
+        let calls = self.calls.get().map(|calls| calls()).unwrap_or_default();
+        let name = "groundplan_machine_controller_aws_calls_total";
+        let mut family = page.family(name, "counter", "Calls to AWS, repeated ones, too.");
+        for ((service, call), count) in &calls {
+            family.sample(&[("service", service), ("call", call)], count);
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn write_failures(&self, page: &mut Exposition) {
+        for (attempt, name, help) in Attempt::ALL {
+            let mut family = page.family(name, "counter", help);
+            for (one, count) in self.failures.iter().filter(|(one, _)| one.attempt == attempt) {
+                let labels =
+                    [("name", &*one.name), ("namespace", &one.namespace), ("reason", &one.reason)];
+                family.sample(&labels, count);
+            }
+        }
+    }
+
+    fn write_phases(&self, page: &mut Exposition) {
+        let help = "Number of seconds between Machine creation and Machine transition to a phase.";
+        let mut family = page.family("mapi_machine_phase_transition_seconds", "histogram", help);
+        for (phase, histogram) in &self.phases {
+            let phase = ("phase", phase.as_str());
+            for (least, count) in BUCKETS.iter().zip(histogram.buckets) {
+                family.part("_bucket", &[phase, ("le", &least.to_string())], count);
+            }
+            family.part("_bucket", &[phase, ("le", "+Inf")], histogram.count);
+            family.part("_sum", &[phase], histogram.seconds);
+            family.part("_count", &[phase], histogram.count);
+        }
+    }
+
+    fn write_ours(&self, page: &mut Exposition) {
+        let help = "Times that a controller looked at an object.";
+        let mut family =
+            page.family("groundplan_machine_controller_reconciles_total", "counter", help);
+        for ((controller, result), count) in &self.reconciles {
+            family.sample(&[("controller", controller), ("result", result)], count);
+        }
+        let help = "Whether it is this process that acts.";
+        page.single("groundplan_machine_controller_leader", "gauge", help, self.leads.into());
+    }
+}
+
+impl Histogram {
+    fn observe(&mut self, seconds: f64) {
+        self.count += 1;
+        self.seconds += seconds;
+        for (most, count) in BUCKETS.iter().zip(&mut self.buckets) {
+            #[expect(clippy::cast_precision_loss, reason = "no bucket is near 2^53")]
+            let within = seconds <= *most as f64;
+            *count += u64::from(within);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has(metrics: &Metrics, line: &str) -> bool {
+        metrics.text().lines().any(|one| one == line)
+    }
+
+    #[test]
+    fn failures_are_counted_by_machine_and_reason_and_go_with_the_machine() {
+        let metrics = Metrics::default();
+        metrics.failed(Attempt::Create, "ns", "a", "InsufficientInstanceCapacity");
+        metrics.failed(Attempt::Create, "ns", "a", "InsufficientInstanceCapacity");
+        metrics.failed(Attempt::Delete, "ns", "b", "UnauthorizedOperation");
+        let a = "mapi_instance_create_failed\
+                 {name=\"a\",namespace=\"ns\",reason=\"InsufficientInstanceCapacity\"} 2";
+        let b = "mapi_instance_delete_failed\
+                 {name=\"b\",namespace=\"ns\",reason=\"UnauthorizedOperation\"} 1";
+        assert!(has(&metrics, a) && has(&metrics, b), "{}", metrics.text());
+        metrics.forget("ns", "a");
+        assert!(!has(&metrics, a) && has(&metrics, b), "{}", metrics.text());
+    }
+
+    #[test]
+    fn a_phase_is_in_every_bucket_that_is_long_enough() {
+        let metrics = Metrics::default();
+        metrics.entered("Running", Duration::from_secs(180));
+        metrics.entered("Running", Duration::from_millis(700_500));
+        for (part, value) in [
+            ("_bucket{phase=\"Running\",le=\"120\"}", "0"),
+            ("_bucket{phase=\"Running\",le=\"180\"}", "1"),
+            ("_bucket{phase=\"Running\",le=\"600\"}", "1"),
+            ("_bucket{phase=\"Running\",le=\"+Inf\"}", "2"),
+            ("_sum{phase=\"Running\"}", "880.5"),
+            ("_count{phase=\"Running\"}", "2"),
+        ] {
+            let line = format!("mapi_machine_phase_transition_seconds{part} {value}");
+            assert!(has(&metrics, &line), "{line}\n{}", metrics.text());
+        }
+    }
+
+    #[test]
+    fn calls_reconciles_and_leadership_are_counted() {
+        let metrics = Metrics::default();
+        metrics.count_calls_by(|| Calls::from([(("EC2", "RunInstances".to_owned()), 3)]));
+        metrics.reconciled("machine_set", true);
+        metrics.reconciled("machine_set", false);
+        metrics.leads(true);
+        for line in [
+            "aws_calls_total{service=\"EC2\",call=\"RunInstances\"} 3",
+            "reconciles_total{controller=\"machine_set\",result=\"error\"} 1",
+            "leader 1",
+        ] {
+            let line = format!("groundplan_machine_controller_{line}");
+            assert!(has(&metrics, &line), "{line}\n{}", metrics.text());
+        }
+    }
+}
