@@ -4,8 +4,6 @@
 //! - [`probes`]: what a cluster asks of a program that runs in it.
 
 pub(crate) mod exposition;
-#[cfg(test)]
-pub(crate) mod fake;
 pub mod own_node;
 pub mod probes;
 

@@ -304,8 +304,8 @@ fn whole_seconds(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::FakeApi;
     use super::*;
+    use crate::testing::cluster::FakeCluster as FakeApi;
 
     const TERMINATING: Condition =
         Condition { kind: "Terminating", reason: "TerminationRequested", message: "it goes" };

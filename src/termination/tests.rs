@@ -13,8 +13,8 @@ use super::health::Health;
 use super::notice::Source;
 use crate::imds::fake::{FakeImds, Trouble};
 use crate::kubernetes::Connect;
-use crate::kubernetes::fake::FakeApi;
 use crate::kubernetes::probes::Probed;
+use crate::testing::cluster::FakeCluster as FakeApi;
 
 const TIME: &str = "2015-01-05T18:02:00Z";
 const PATH: &str = "spot/termination-time";

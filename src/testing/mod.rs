@@ -1,7 +1,9 @@
-//! Worlds to try the engine in: a cloud in a map, and example clusters. Used by our tests and
+//! Worlds to try the engine in: a cloud in a map, an API server in memory, and example clusters. Used by our tests and
 //! benchmarks, and by anyone who builds on the engine.
 
 pub mod bucket;
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
 pub mod fake_cloud;
 pub mod lab;
 pub mod world;

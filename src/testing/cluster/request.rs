@@ -1,0 +1,172 @@
+//! A request as the server understands it.
+
+use std::collections::HashMap;
+
+use hyper::http::request::Parts;
+use serde_json::Value;
+
+use super::body::Answer;
+
+/// A resource that is known here.
+#[derive(Debug)]
+pub struct Resource {
+    /// Its group; empty for the core.
+    pub group: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What it is called in paths.
+    pub plural: &'static str,
+    /// What it is called in objects.
+    pub kind: &'static str,
+    /// Whether its objects are in namespaces.
+    pub namespaced: bool,
+    /// Whether its status is apart.
+    pub status: bool,
+}
+
+/// The resources that are known here.
+pub const RESOURCES: &[Resource] = &[
+    of("", "v1", "nodes", "Node", false, true),
+    of("", "v1", "events", "Event", true, false),
+    of("", "v1", "pods", "Pod", true, true),
+    of("", "v1", "secrets", "Secret", true, false),
+    of("coordination.k8s.io", "v1", "leases", "Lease", true, false),
+    of("config.openshift.io", "v1", "infrastructures", "Infrastructure", false, true),
+    of("machine.openshift.io", "v1beta1", "machines", "Machine", true, true),
+    of("machine.openshift.io", "v1beta1", "machinesets", "MachineSet", true, true),
+];
+
+const fn of(
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+    namespaced: bool,
+    status: bool,
+) -> Resource {
+    Resource { group, version, plural, kind, namespaced, status }
+}
+
+impl Resource {
+    pub(super) fn api_version(&self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// As messages name it: `machines.machine.openshift.io`.
+    pub(super) fn qualified(&self) -> String {
+        match self.group {
+            "" => self.plural.to_owned(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+
+    /// Whether it came with a CRD: those are stricter with a PUT, and have generations.
+    pub(super) fn is_custom(&self) -> bool {
+        self.group.ends_with("openshift.io")
+    }
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: HashMap<String, String>,
+    pub(super) content: String,
+    pub(super) body: Vec<u8>,
+}
+
+/// Where a path leads.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) resource: &'static Resource,
+    pub(super) namespace: String,
+    pub(super) name: Option<String>,
+    /// `status`, `scale`, `eviction`, or nothing.
+    pub(super) part: String,
+}
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) struct No {
+    pub(super) code: u16,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl No {
+    pub(super) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into() }
+    }
+
+    pub(super) fn trouble(code: u16) -> Self {
+        let reason = match code {
+            429 => "TooManyRequests",
+            503 => "ServiceUnavailable",
+            _ => "InternalError",
+        };
+        Self::new(code, reason, "trouble")
+    }
+}
+
+/// What a request is answered with, if it is not refused.
+pub(super) enum Reply {
+    Object(u16, Value),
+    Watch(Answer),
+}
+
+impl Asked {
+    pub(super) fn of(head: &Parts, body: Vec<u8>) -> Self {
+        let header = head.headers.get("content-type").and_then(|value| value.to_str().ok());
+        let query = head.uri.query().unwrap_or_default().as_bytes();
+        Self {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            query: url::form_urlencoded::parse(query).into_owned().collect(),
+            content: header.unwrap_or_default().to_owned(),
+            body,
+        }
+    }
+
+    /// As it is remembered.
+    pub(super) fn line(&self) -> String {
+        let verb = if self.is_watch() { "WATCH" } else { &self.method };
+        format!("{verb} {}", self.path)
+    }
+
+    pub(super) fn is_watch(&self) -> bool {
+        self.query.get("watch").is_some_and(|watch| watch == "true" || watch == "1")
+    }
+
+    pub(super) fn object(&self) -> Result<Value, No> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| No::new(400, "BadRequest", error.to_string()))
+    }
+
+    pub(super) fn place(&self) -> Option<Place> {
+        let parts: Vec<&str> = self.path.trim_matches('/').split('/').collect();
+        let (group, version, rest) = match parts.as_slice() {
+            ["api", version, rest @ ..] => ("", *version, rest),
+            ["apis", group, version, rest @ ..] => (*group, *version, rest),
+            _ => return None,
+        };
+        let (namespace, rest) = match rest {
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
+            rest => ("", rest),
+        };
+        let (plural, name, part) = match rest {
+            [plural] => (plural, None, ""),
+            [plural, name] => (plural, Some((*name).to_owned()), ""),
+            [plural, name, part] => (plural, Some((*name).to_owned()), *part),
+            _ => return None,
+        };
+        let resource = RESOURCES
+            .iter()
+            .find(|one| one.group == group && one.version == version && one.plural == *plural)?;
+        let (namespace, part) = (namespace.to_owned(), part.to_owned());
+        Some(Place { resource, namespace, name, part })
+    }
+}

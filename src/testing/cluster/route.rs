@@ -1,0 +1,290 @@
+//! The verbs.
+
+use serde_json::{Value, json};
+
+use super::patch::{APPLY, patched};
+use super::request::{Asked, No, Place, Reply, Resource};
+use super::select::Selection;
+use super::store::{Key, Store};
+
+type Done = Result<Reply, No>;
+
+impl Store {
+    pub(super) fn route(&mut self, asked: &Asked) -> Done {
+        let unknown =
+            || No::new(404, "NotFound", "the server could not find the requested resource");
+        let place = asked.place().ok_or_else(unknown)?;
+        let Some(name) = place.name.clone() else { return self.many(asked, &place) };
+        let key = (place.resource.plural, place.namespace.clone(), name);
+        match (&*asked.method, &*place.part) {
+            ("GET", "" | "status") => ok(self.known(place.resource, &key)?),
+            ("GET", "scale") => ok(scale(&self.known(place.resource, &key)?)),
+            ("PUT", "scale") => self.rescale(&place, &key, &asked.object()?),
+            ("PATCH", "scale") => {
+                let old = scale(&self.known(place.resource, &key)?);
+                let new = patched(&old, asked.object()?, &asked.content, true)?;
+                self.rescale(&place, &key, &new)
+            }
+            ("PUT", "" | "status") => self.replace(&place, &key, asked.object()?),
+            ("PATCH", "" | "status") => self.patch(asked, &place, &key),
+            ("POST", "eviction") => self.evict(&place, &key),
+            ("DELETE", "") => self.remove(asked, &place, &key),
+            _ => Err(No::new(405, "MethodNotAllowed", asked.line())),
+        }
+    }
+
+    fn many(&mut self, asked: &Asked, place: &Place) -> Done {
+        let resource = place.resource;
+        match &*asked.method {
+            "GET" if asked.is_watch() => {
+                let figure = |name: &str| asked.query.get(name).and_then(|text| text.parse().ok());
+                let selection = Selection::of(asked)?;
+                let since = figure("resourceVersion").unwrap_or_default();
+                let seconds = figure("timeoutSeconds").unwrap_or(1800);
+                let namespace = &place.namespace;
+                Ok(Reply::Watch(self.watch(resource, namespace, selection, since, seconds)))
+            }
+            "GET" => {
+                let selection = Selection::of(asked)?;
+                let items = self.within(resource.plural, &place.namespace);
+                let items: Vec<_> = items.filter(|one| selection.fits(one)).collect();
+                ok(json!({
+                    "kind": format!("{}List", resource.kind), "apiVersion": resource.api_version(),
+                    "metadata": {"resourceVersion": self.version.to_string()}, "items": items,
+                }))
+            }
+            "POST" => self.create(place, asked.object()?),
+            _ => Err(No::new(405, "MethodNotAllowed", asked.line())),
+        }
+    }
+
+    fn create(&mut self, place: &Place, mut object: Value) -> Done {
+        let resource = place.resource;
+        let invalid = |object: &Value, what: &str| {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let message = format!("{} \"{name}\" is invalid: {what}", resource.kind);
+            No::new(422, "Invalid", message)
+        };
+        let meta = &mut object["metadata"];
+        if meta["name"].is_null() && meta["generateName"].is_null() {
+            return Err(invalid(&object, "metadata.name: Required value"));
+        }
+        if resource.namespaced {
+            let given = meta["namespace"].as_str().unwrap_or(&place.namespace).to_owned();
+            if given != place.namespace || place.namespace.is_empty() {
+                let message = "the namespace of the provided object does not match the namespace \
+                               sent on the request";
+                return Err(No::new(400, "BadRequest", message));
+            }
+            meta["namespace"] = json!(given);
+        }
+        if !meta["resourceVersion"].is_null() {
+            let message = "resourceVersion should not be set on objects to be created";
+            return Err(No::new(400, "BadRequest", message));
+        }
+        if resource.kind == "Event" {
+            // Of what is in no namespace, in the namespace `default`.
+            let involved = object["involvedObject"]["namespace"].as_str().unwrap_or("default");
+            if involved != place.namespace {
+                return Err(invalid(
+                    &object,
+                    "involvedObject.namespace: does not match event.namespace",
+                ));
+            }
+        }
+        for field in ["uid", "creationTimestamp", "deletionTimestamp", "generation"] {
+            if let Some(meta) = object["metadata"].as_object_mut() {
+                meta.remove(field);
+            }
+        }
+        if resource.status
+            && let Some(object) = object.as_object_mut()
+        {
+            object.remove("status");
+        }
+        let object = self.made(object, resource);
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let key = (resource.plural, place.namespace.clone(), name);
+        if self.object(&key).is_some() {
+            let message = format!("{} \"{}\" already exists", resource.qualified(), key.2);
+            return Err(No::new(409, "AlreadyExists", message));
+        }
+        Ok(Reply::Object(201, self.commit(resource, &key, Some(object))))
+    }
+
+    fn replace(&mut self, place: &Place, key: &Key, new: Value) -> Done {
+        let old = self.known(place.resource, key)?;
+        if place.resource.is_custom() && new["metadata"]["resourceVersion"].is_null() {
+            let message = format!(
+                "{} \"{}\" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be \
+                 specified for an update",
+                place.resource.qualified(),
+                key.2
+            );
+            return Err(No::new(422, "Invalid", message));
+        }
+        self.write(place, key, &old, new)
+    }
+
+    fn patch(&mut self, asked: &Asked, place: &Place, key: &Key) -> Done {
+        if place.resource.kind == "Node" && self.troubles.quicker > 0 {
+            self.troubles.quicker -= 1;
+            let beat = format!("beat {}", self.version);
+            let condition = json!({"type": "Heartbeats", "status": "True", "message": beat});
+            self.write_condition(&key.2, &condition);
+        }
+        if asked.content == APPLY && self.object(key).is_none() {
+            let mut object = asked.object()?;
+            object["metadata"]["name"] = json!(key.2);
+            return self.create(place, object);
+        }
+        let old = self.known(place.resource, key)?;
+        let sent = asked.object()?;
+        let mut new = patched(&old, sent.clone(), &asked.content, place.resource.is_custom())?;
+        // What a patch says of versions is a condition and not a wish.
+        for field in ["resourceVersion", "uid"] {
+            new["metadata"][field] = match &sent["metadata"][field] {
+                Value::Null => old["metadata"][field].clone(),
+                said => said.clone(),
+            };
+        }
+        self.write(place, key, &old, new)
+    }
+
+    fn write(&mut self, place: &Place, key: &Key, old: &Value, mut new: Value) -> Done {
+        let resource = place.resource;
+        self.compare(resource, key, &old["metadata"], &new["metadata"])?;
+        match &*place.part {
+            "status" => {
+                let status = new["status"].take();
+                new = old.clone();
+                new["status"] = status;
+            }
+            _ if resource.status => match old.get("status") {
+                Some(status) => new["status"] = status.clone(),
+                None => drop(new.as_object_mut().map(|new| new.remove("status"))),
+            },
+            _ => (),
+        }
+        for field in
+            ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "generation"]
+        {
+            match old["metadata"].get(field) {
+                Some(value) => new["metadata"][field] = value.clone(),
+                None => drop(new["metadata"].as_object_mut().map(|meta| meta.remove(field))),
+            }
+        }
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+        if resource.kind == "Node" && self.kubelet && new["spec"]["taints"] != old["spec"]["taints"]
+        {
+            let name = &key.2;
+            let message = format!(
+                "nodes \"{name}\" is forbidden: node \"{name}\" is not allowed to modify taints"
+            );
+            return Err(No::new(403, "Forbidden", message));
+        }
+        if resource.is_custom() && new["spec"] != old["spec"] {
+            let generation = old["metadata"]["generation"].as_i64().unwrap_or_default();
+            new["metadata"]["generation"] = json!(generation + 1);
+        }
+        // Who writes what is there changes nothing, and nobody is told.
+        if new == *old {
+            return ok(new);
+        }
+        if resource.kind == "Node" {
+            self.writes += 1;
+        }
+        let marked = !new["metadata"]["deletionTimestamp"].is_null();
+        let held = new["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
+        if marked && !held {
+            return ok(self.commit(resource, key, None));
+        }
+        ok(self.commit(resource, key, Some(new)))
+    }
+
+    fn compare(
+        &mut self,
+        resource: &Resource,
+        key: &Key,
+        old: &Value,
+        sent: &Value,
+    ) -> Result<(), No> {
+        for field in ["resourceVersion", "uid"] {
+            if !sent[field].is_null() && sent[field] != old[field] {
+                self.conflicts += 1;
+                let message = format!(
+                    "Operation cannot be fulfilled on {} \"{}\": the object has been modified; \
+                     please apply your changes to the latest version and try again",
+                    resource.qualified(),
+                    key.2
+                );
+                return Err(No::new(409, "Conflict", message));
+            }
+        }
+        Ok(())
+    }
+
+    fn rescale(&mut self, place: &Place, key: &Key, wanted: &Value) -> Done {
+        let old = self.known(place.resource, key)?;
+        let mut new = old.clone();
+        new["spec"]["replicas"] = wanted["spec"]["replicas"].clone();
+        let version = &wanted["metadata"]["resourceVersion"];
+        if !version.is_null() {
+            new["metadata"]["resourceVersion"] = version.clone();
+        }
+        let whole = Place {
+            resource: place.resource,
+            namespace: place.namespace.clone(),
+            name: place.name.clone(),
+            part: String::new(),
+        };
+        match self.write(&whole, key, &old, new)? {
+            Reply::Object(status, object) => Ok(Reply::Object(status, scale(&object))),
+            other @ Reply::Watch(_) => Ok(other),
+        }
+    }
+
+    fn remove(&mut self, asked: &Asked, place: &Place, key: &Key) -> Done {
+        let old = self.known(place.resource, key)?;
+        let options = if asked.body.is_empty() { json!({}) } else { asked.object()? };
+        self.compare(place.resource, key, &old["metadata"], &options["preconditions"])?;
+        let held = old["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
+        let object = self.delete(place.resource, key);
+        if held {
+            return ok(object);
+        }
+        ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                  "details": {"name": key.2, "uid": old["metadata"]["uid"]}}))
+    }
+
+    fn evict(&mut self, place: &Place, key: &Key) -> Done {
+        let pod = self.known(place.resource, key)?;
+        let app = pod["metadata"]["labels"]["app"].as_str();
+        if app.is_some() && app == self.protected.as_deref() {
+            let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+            return Err(No::new(429, "TooManyRequests", message));
+        }
+        self.delete(place.resource, key);
+        let done =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+        Ok(Reply::Object(201, done))
+    }
+}
+
+/// Whoever scales need not know what it is that is scaled.
+fn scale(object: &Value) -> Value {
+    let meta = &object["metadata"];
+    json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
+                     "resourceVersion": meta["resourceVersion"],
+                     "creationTimestamp": meta["creationTimestamp"]},
+        "spec": {"replicas": object["spec"]["replicas"]},
+        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or_default(),
+                   "selector": object["status"]["labelSelector"]},
+    })
+}
+
+fn ok(object: Value) -> Done {
+    Ok(Reply::Object(200, object))
+}

@@ -1,0 +1,319 @@
+//! What there is, and who is told when it changes.
+
+use std::collections::BTreeMap;
+
+use hyper::body::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use super::body::{Answer, Line};
+use super::patch::{merge, strategic};
+use super::request::{No, RESOURCES, Resource};
+use super::select::Selection;
+
+/// Plural, namespace, name.
+pub(super) type Key = (&'static str, String, String);
+
+/// What may go wrong.
+#[derive(Debug, Default)]
+pub(super) struct Troubles {
+    /// Statuses that the next requests get, the last one first.
+    pub(super) statuses: Vec<u16>,
+    pub(super) cut_before: u32,
+    pub(super) cut_after: u32,
+    /// How many of the next changes of a Node somebody else is quicker than.
+    pub(super) quicker: u32,
+    pub(super) silent: bool,
+}
+
+pub(super) struct Store {
+    pub(super) version: u64,
+    objects: BTreeMap<Key, Value>,
+    history: Vec<Change>,
+    /// Watches from before this are told that it is too long ago.
+    oldest: u64,
+    watches: Vec<Watch>,
+    pub(super) requests: Vec<String>,
+    pub(super) troubles: Troubles,
+    pub(super) protected: Option<String>,
+    pub(super) writes: usize,
+    pub(super) conflicts: usize,
+    /// Whether whoever asks is a kubelet.
+    pub(super) kubelet: bool,
+    names: u64,
+    began: (Timestamp, Option<Instant>),
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            version: 0,
+            objects: BTreeMap::new(),
+            history: Vec::new(),
+            oldest: 0,
+            watches: Vec::new(),
+            requests: Vec::new(),
+            troubles: Troubles::default(),
+            protected: None,
+            writes: 0,
+            conflicts: 0,
+            kubelet: false,
+            names: 0,
+            began: (Timestamp::now(), None),
+        }
+    }
+}
+
+/// Something that happened: what it was before and what it is now.
+#[derive(Clone)]
+struct Change {
+    version: u64,
+    resource: &'static Resource,
+    namespace: String,
+    old: Option<Value>,
+    new: Option<Value>,
+}
+
+struct Watch {
+    resource: &'static Resource,
+    namespace: String,
+    selection: Selection,
+    lines: UnboundedSender<Line>,
+}
+
+impl Change {
+    /// As a watch sees it: what comes to fit is added, what no longer does is deleted.
+    fn seen(&self, selection: &Selection) -> Option<Value> {
+        let fits = |object: &Option<Value>| object.as_ref().is_some_and(|one| selection.fits(one));
+        let what = match (fits(&self.old), fits(&self.new)) {
+            (false, false) => return None,
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
+        };
+        let mut object = self.new.clone().or_else(|| self.old.clone())?;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        Some(json!({"type": what, "object": object}))
+    }
+
+    fn is_in(&self, resource: &Resource, namespace: &str) -> bool {
+        self.resource.plural == resource.plural
+            && (namespace.is_empty() || self.namespace == namespace)
+    }
+}
+
+impl Store {
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// The time by tokio's clock, which a test may have paused.
+    pub(super) fn now(&mut self) -> String {
+        let Ok(_) = tokio::runtime::Handle::try_current() else { return self.began.0.to_string() };
+        let began = *self.began.1.get_or_insert_with(Instant::now);
+        let passed = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
+        let seconds = self.began.0.as_second().saturating_add(passed);
+        Timestamp::from_second(seconds).unwrap_or(self.began.0).to_string()
+    }
+
+    pub(super) fn object(&self, key: &Key) -> Option<&Value> {
+        self.objects.get(key)
+    }
+
+    pub(super) fn all(&self, plural: &str) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(move |((one, _, _), _)| *one == plural).map(|(_, value)| value)
+    }
+
+    pub(super) fn within(&self, plural: &str, namespace: &str) -> impl Iterator<Item = &Value> {
+        let is_in =
+            move |(one, at, _): &Key| *one == plural && (namespace.is_empty() || at == namespace);
+        self.objects.iter().filter(move |(key, _)| is_in(key)).map(|(_, value)| value)
+    }
+
+    pub(super) fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<&Value> {
+        let resource = RESOURCES.iter().find(|one| one.plural == plural)?;
+        self.objects.get(&(resource.plural, namespace.to_owned(), name.to_owned()))
+    }
+
+    /// Makes a change known; with `new` absent it is gone.
+    pub(super) fn commit(
+        &mut self,
+        resource: &'static Resource,
+        key: &Key,
+        new: Option<Value>,
+    ) -> Value {
+        self.version += 1;
+        let new = new.map(|mut object| {
+            object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+            object
+        });
+        let old = match &new {
+            Some(object) => self.objects.insert(key.clone(), object.clone()),
+            None => self.objects.remove(key),
+        };
+        let shown = new.clone().or_else(|| old.clone()).unwrap_or_default();
+        let (version, namespace) = (self.version, key.1.clone());
+        let change = Change { version, resource, namespace, old, new };
+        self.watches.retain(|watch| {
+            if !change.is_in(watch.resource, &watch.namespace) {
+                return !watch.lines.is_closed();
+            }
+            match change.seen(&watch.selection) {
+                Some(line) => watch.lines.send(Ok(lined(&line))).is_ok(),
+                None => !watch.lines.is_closed(),
+            }
+        });
+        self.history.push(change);
+        shown
+    }
+
+    /// From a version on; from none, what there is comes first.
+    pub(super) fn watch(
+        &mut self,
+        resource: &'static Resource,
+        namespace: &str,
+        selection: Selection,
+        since: u64,
+        seconds: u64,
+    ) -> Answer {
+        let (lines, received) = unbounded_channel();
+        let tell = |line: &Value| lines.send(Ok(lined(line))).is_ok();
+        if since == 0 {
+            for object in self.within(resource.plural, namespace).filter(|one| selection.fits(one))
+            {
+                tell(&json!({"type": "ADDED", "object": object}));
+            }
+        } else if since < self.oldest {
+            let message = format!("too old resource version: {since} ({})", self.oldest);
+            tell(&json!({"type": "ERROR", "object": {
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": message, "reason": "Expired", "code": 410,
+            }}));
+            return Answer::watch(received, 0);
+        } else {
+            let missed = self.history.iter().filter(|change| change.version > since);
+            let missed = missed.filter(|change| change.is_in(resource, namespace));
+            for line in missed.filter_map(|change| change.seen(&selection)) {
+                tell(&line);
+            }
+        }
+        self.watches.push(Watch { resource, namespace: namespace.to_owned(), selection, lines });
+        Answer::watch(received, seconds)
+    }
+
+    pub(super) fn cut_watches(&mut self) {
+        for watch in self.watches.drain(..) {
+            let _ = watch.lines.send(Err(super::Closed)); // nobody listens: then nobody is cut off
+        }
+    }
+
+    pub(super) fn compact(&mut self) {
+        self.oldest = self.version;
+        self.history.clear();
+    }
+
+    /// What every new object gets.
+    pub(super) fn made(&mut self, mut object: Value, resource: &Resource) -> Value {
+        let now = self.now();
+        let meta = &mut object["metadata"];
+        if meta["name"].is_null() {
+            self.names += 1;
+            let prefix = meta["generateName"].as_str().unwrap_or_default();
+            meta["name"] = json!(format!("{prefix}{}", suffix(self.names)));
+        }
+        for (field, value) in
+            [("uid", json!(uuid::Uuid::new_v4().to_string())), ("creationTimestamp", json!(now))]
+        {
+            if meta[field].is_null() {
+                meta[field] = value;
+            }
+        }
+        if resource.is_custom() {
+            meta["generation"] = json!(1);
+        }
+        object
+    }
+
+    pub(super) fn put(&mut self, object: Value) -> Value {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let resource = RESOURCES.iter().find(|one| one.kind == kind).expect("a known kind");
+        let object = self.made(object, resource);
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let key = (resource.plural, text("namespace"), text("name"));
+        self.commit(resource, &key, Some(object))
+    }
+
+    pub(super) fn change(
+        &mut self,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Value {
+        let resource = RESOURCES.iter().find(|one| one.plural == plural).expect("a resource");
+        let key = (resource.plural, namespace.to_owned(), name.to_owned());
+        let old = self.objects[&key].clone();
+        let mut new = old.clone();
+        merge(&mut new, patch.clone());
+        if resource.is_custom() && new["spec"] != old["spec"] {
+            new["metadata"]["generation"] =
+                json!(old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
+        }
+        self.commit(resource, &key, Some(new))
+    }
+
+    pub(super) fn delete_by_name(&mut self, plural: &str, namespace: &str, name: &str) {
+        let resource = RESOURCES.iter().find(|one| one.plural == plural).expect("a resource");
+        let key = (resource.plural, namespace.to_owned(), name.to_owned());
+        if self.objects.contains_key(&key) {
+            self.delete(resource, &key);
+        }
+    }
+
+    /// What has finalizers is only marked.
+    pub(super) fn delete(&mut self, resource: &'static Resource, key: &Key) -> Value {
+        let mut object = self.objects[key].clone();
+        let held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
+        if !held {
+            return self.commit(resource, key, None);
+        }
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            object["metadata"]["deletionTimestamp"] = json!(self.now());
+            return self.commit(resource, key, Some(object));
+        }
+        object
+    }
+
+    pub(super) fn write_condition(&mut self, name: &str, condition: &Value) {
+        let resource = &RESOURCES[0];
+        let key = (resource.plural, String::new(), name.to_owned());
+        let mut node = self.objects[&key].clone();
+        strategic(&mut node, json!({"status": {"conditions": [condition]}}), "");
+        self.commit(resource, &key, Some(node));
+    }
+
+    pub(super) fn known(&self, resource: &Resource, key: &Key) -> Result<Value, No> {
+        let missing = || {
+            No::new(404, "NotFound", format!("{} \"{}\" not found", resource.qualified(), key.2))
+        };
+        self.objects.get(key).cloned().ok_or_else(missing)
+    }
+}
+
+/// Five letters and digits, each time others, as the real one's.
+fn suffix(count: u64) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut rest = count.wrapping_mul(7_919);
+    let letter = |_| {
+        let letter = LETTERS[usize::try_from(rest % 27).unwrap_or_default()];
+        rest /= 27;
+        char::from(letter)
+    };
+    (0..5).map(letter).collect()
+}
+
+fn lined(line: &Value) -> Bytes {
+    Bytes::from(format!("{line}\n"))
+}
