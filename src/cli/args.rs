@@ -359,7 +359,8 @@ pub struct Of {
 /// Prints the JSON Schema of the install-config, with which editors complete and check it.
 ///
 /// It has the fields and the words that are read here, so write it again after an upgrade. With --of
-/// it is that of a manifest of the Machine API, as machines on AWS have it.
+/// it is that of a manifest of the Machine API, as machines on AWS have it, or (`-crd`) the
+/// CustomResourceDefinition of one, for a cluster that has none.
 ///
 /// Examples:
 ///   groundplan schema > install-config.schema.json
@@ -385,6 +386,10 @@ pub enum Described {
     MachineSet,
     /// A ControlPlaneMachineSet.
     ControlPlaneMachineSet,
+    /// What a cluster is told of Machines, as YAML for `kubectl apply`.
+    MachineCrd,
+    /// What a cluster is told of MachineSets, as YAML for `kubectl apply`.
+    MachineSetCrd,
 }
 
 /// Draws what the install-config asks for: each resource, and what it needs.

@@ -1,22 +1,34 @@
 //! `groundplan schema`: what an install-config or a manifest may say, for editors.
 
+use serde_json::Value;
+
 use super::args::{Described, Schema as Arguments};
 use super::exit::Exit;
 use super::failure::Result;
 use super::screen::Screen;
 use crate::config::json_schema;
-use crate::machine_api::schemas;
+use crate::machine_api::{crds, schemas, yaml};
 
 pub(super) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
-    let schema = match arguments.of {
-        Described::InstallConfig => json_schema(),
-        Described::Machine => schemas::machine(),
-        Described::MachineSet => schemas::machine_set(),
-        Described::ControlPlaneMachineSet => schemas::control_plane_machine_set(),
-    };
+    match arguments.of {
+        Described::InstallConfig => json(&json_schema(), screen),
+        Described::Machine => json(&schemas::machine(), screen),
+        Described::MachineSet => json(&schemas::machine_set(), screen),
+        Described::ControlPlaneMachineSet => json(&schemas::control_plane_machine_set(), screen),
+        Described::MachineCrd => manifest(&crds::machine(), screen),
+        Described::MachineSetCrd => manifest(&crds::machine_set(), screen),
+    }
+}
+
+fn json(schema: &Value, screen: &mut Screen) -> Result<Exit> {
     screen.document(|out| {
-        serde_json::to_writer_pretty(&mut *out, &schema)?;
+        serde_json::to_writer_pretty(&mut *out, schema)?;
         writeln!(out)
     })?;
+    Ok(Exit::Done)
+}
+
+fn manifest(definition: &Value, screen: &mut Screen) -> Result<Exit> {
+    screen.document(|out| out.write_all(yaml::write(definition).as_bytes()))?;
     Ok(Exit::Done)
 }

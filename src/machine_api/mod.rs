@@ -3,6 +3,7 @@
 //! - [`check`]: what the cluster would say of machines in files.
 //! - [`launch`]: a machine as what AWS is told to make of it.
 //! - [`controller`]: machines of a cluster are made to be as they are wanted.
+//! - [`crds`]: the definitions of Machine and MachineSet, where a cluster has none.
 //! - [`manifests`]: a config as the manifests that openshift-install renders from it.
 //! - [`offline`]: machines in files as a graph, where no cluster looks after them.
 //! - [`schemas`]: their JSON Schemas, for editors.
@@ -13,6 +14,7 @@
 
 pub mod check;
 pub mod controller;
+pub mod crds;
 pub mod launch;
 pub mod manifests;
 pub mod offline;
