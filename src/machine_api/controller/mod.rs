@@ -1,6 +1,7 @@
 //! The controllers of the Machine API: a cluster's machines are made to be as they are wanted.
 //!
 //! - `health` and `metrics`: how they are doing, behind the feature `kubernetes`.
+//! - `lease`: who acts, of several that could, behind the same feature.
 //! - [`machine_set`]: how many machines there are of a kind.
 //! - [`node`]: what is read of a Node.
 //! - [`node_link`]: which Node is which machine, and what it gets from it.
@@ -10,6 +11,8 @@
 
 #[cfg(feature = "kubernetes")]
 pub mod health;
+#[cfg(feature = "kubernetes")]
+pub mod lease;
 pub mod machine_set;
 #[cfg(feature = "kubernetes")]
 pub mod metrics;

@@ -1,0 +1,78 @@
+//! What a leader may do, told anew before each request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::{Method, Request};
+use kube::Client;
+use kube::client::Body;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::state::error::HomeError;
+use crate::state::fence::Fence;
+
+/// That this process leads; clones are the same leadership.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    lease: Arc<str>,
+    until: Arc<watch::Sender<Instant>>,
+}
+
+/// What keeps a request from leaving.
+#[derive(Debug, thiserror::Error)]
+#[error("not sent: the Lease {lease} is not held any more, so somebody else may be acting")]
+pub struct NotLeading {
+    lease: Arc<str>,
+}
+
+impl Leadership {
+    pub(super) fn new(lease: &str, until: Instant) -> Self {
+        Self { lease: lease.into(), until: Arc::new(watch::Sender::new(until)) }
+    }
+
+    pub(super) fn extend(&self, until: Instant) {
+        self.until.send_replace(until);
+    }
+
+    pub(super) fn end(&self) {
+        self.extend(Instant::now());
+    }
+
+    /// How long it lasts if nothing happens.
+    pub(super) fn remaining(&self) -> Duration {
+        self.until.borrow().saturating_duration_since(Instant::now())
+    }
+
+    /// Whether this process leads, now.
+    pub fn holds(&self) -> bool {
+        !self.remaining().is_zero()
+    }
+
+    /// Stands before calls to the cloud.
+    pub fn fence(&self) -> Fence {
+        let it = self.clone();
+        Fence::new(move || match it.holds() {
+            true => Ok(()),
+            false => Err(HomeError::Fenced {
+                place: format!("the Lease {}", it.lease),
+                why: "it is not held any more".to_owned(),
+            }),
+        })
+    }
+
+    /// The same client, but what changes anything leaves only while this process leads.
+    pub fn guard(&self, client: &Client) -> Client {
+        let (it, inner) = (self.clone(), client.clone());
+        let send = move |request: Request<Body>| {
+            let (it, inner) = (it.clone(), inner.clone());
+            async move {
+                if *request.method() != Method::GET && !it.holds() {
+                    return Err(kube::Error::Service(Box::new(NotLeading { lease: it.lease })));
+                }
+                inner.send(request).await
+            }
+        };
+        Client::new(tower::service_fn(send), client.default_namespace().to_owned())
+    }
+}

@@ -1,0 +1,188 @@
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::kubernetes::probes::Probed;
+use crate::testing::cluster::FakeCluster;
+
+const PLACE: (&str, &str) = ("openshift-machine-api", "machine-controller");
+
+fn candidate(cluster: &FakeCluster, name: &str) -> Candidate {
+    Candidate::new(cluster.client(), PLACE, name, Terms::default(), Arc::default())
+}
+
+fn holder_in(cluster: &FakeCluster) -> String {
+    let lease = cluster.get("leases", PLACE.0, PLACE.1).unwrap_or_default();
+    lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Leads in the background; tells when it does.
+fn leading(candidate: Candidate, stop: &CancellationToken) -> Running {
+    let (tell, led) = mpsc::unbounded_channel();
+    let (stop, identity) = (stop.clone(), candidate.identity().to_owned());
+    let health = Arc::clone(&candidate.health);
+    let task = tokio::spawn(async move {
+        let until = stop.clone();
+        let work = |leadership: Leadership| async move {
+            let _ = tell.send(leadership);
+            until.cancelled().await;
+            "done"
+        };
+        candidate.lead(&stop, work).await
+    });
+    Running { task, led, identity, health }
+}
+
+struct Running {
+    task: tokio::task::JoinHandle<Result<Option<&'static str>, Lost>>,
+    led: mpsc::UnboundedReceiver<Leadership>,
+    identity: String,
+    health: Arc<Health>,
+}
+
+async fn minutes(minutes: u64) {
+    sleep(Duration::from_secs(60 * minutes)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_leads_and_renews_and_the_other_waits() {
+    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    let leadership = first.led.recv().await.unwrap();
+    let mut second = leading(candidate(&cluster, "b"), &stop);
+    minutes(60).await;
+    assert!(leadership.holds());
+    assert_eq!(holder_in(&cluster), first.identity);
+    assert!(second.led.try_recv().is_err());
+    assert_eq!((first.health.trouble(), second.health.trouble()), (None, None), "both are well");
+    let leads = |health: &Health| health.metrics().contains("_leader 1\n");
+    assert!(leads(&first.health) && !leads(&second.health));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_stopped_lets_go_and_the_other_leads_at_its_next_look() {
+    let cluster = FakeCluster::default();
+    let (stop, other) = (CancellationToken::new(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    first.led.recv().await.unwrap();
+    let mut second = leading(candidate(&cluster, "b"), &other);
+    sleep(Duration::from_secs(1)).await;
+    stop.cancel();
+    assert_eq!(first.task.await.unwrap().unwrap(), Some("done"));
+    assert_eq!(holder_in(&cluster), "");
+    let began = Instant::now();
+    second.led.recv().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(32), "{:?}", began.elapsed());
+    let lease = cluster.get("leases", PLACE.0, PLACE.1).unwrap();
+    assert_eq!(lease["spec"]["leaseTransitions"], 1, "{lease}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_stopped_before_it_leads_has_done_nothing() {
+    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    cluster.fall_silent();
+    let waiting = leading(candidate(&cluster, "a"), &stop);
+    minutes(5).await;
+    stop.cancel();
+    assert_eq!(waiting.task.await.unwrap().unwrap(), None);
+    assert_eq!(waiting.health.trouble(), Some("the API server gives no answer"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_gone_is_followed_when_its_lease_has_run_out_and_not_before() {
+    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    first.led.recv().await.unwrap();
+    first.task.abort(); // as kill -9 does
+    let began = Instant::now();
+    let mut second = leading(candidate(&cluster, "b"), &stop);
+    second.led.recv().await.unwrap();
+    let after = began.elapsed().as_secs();
+    assert!((137..137 + 32).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_wrong_makes_nobody_lead_too_early() {
+    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    cluster.put(json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": PLACE.1, "namespace": PLACE.0},
+        "spec": {"holderIdentity": "a", "leaseDurationSeconds": 137,
+                 "renewTime": "2001-01-01T00:00:00.000000Z"},
+    }));
+    let mut second = leading(candidate(&cluster, "b"), &stop);
+    let began = Instant::now();
+    second.led.recv().await.unwrap();
+    assert!(began.elapsed() > Duration::from_secs(137), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_cannot_renew_ends_before_anybody_may_take_over() {
+    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    let leadership = first.led.recv().await.unwrap();
+    let began = Instant::now();
+    cluster.fall_silent();
+    let lost = first.task.await.unwrap().unwrap_err();
+    let after = began.elapsed();
+    assert!(after <= Terms::default().act_for, "{after:?}");
+    assert!(matches!(lost, Lost::NotRenewed { source: Trouble::Silence, .. }), "{lost}");
+    assert!(!leadership.holds());
+    assert!(first.health.metrics().contains("_leader 0\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_away_for_a_minute_costs_nobody_the_lead() {
+    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    let leadership = first.led.recv().await.unwrap();
+    cluster.cut(2); // two looks, twenty-six seconds and more apart
+    minutes(3).await;
+    assert!(leadership.holds());
+    assert_eq!(holder_in(&cluster), first.identity);
+    assert!(!first.task.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_somebody_else_took_ends_the_work_at_the_next_look() {
+    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    let leadership = first.led.recv().await.unwrap();
+    cluster.change("leases", PLACE.0, PLACE.1, &json!({"spec": {"holderIdentity": "b"}}));
+    let lost = first.task.await.unwrap().unwrap_err();
+    assert_eq!(lost.to_string(), "the Lease machine-controller is held by b now");
+    assert!(!leadership.holds());
+    assert_eq!(holder_in(&cluster), "b", "what is another's is not let go of");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_lead_no_change_leaves_and_looking_is_allowed() {
+    let cluster = FakeCluster::default();
+    let leadership = Leadership::new("l", Instant::now() + Duration::from_secs(10));
+    let client = leadership.guard(&cluster.client());
+    let leases = Api::<Lease>::namespaced(client, "ns");
+    let named =
+        |name: &str| serde_json::from_value::<Lease>(json!({"metadata": {"name": name}})).unwrap();
+    leases.create(&PostParams::default(), &named("one")).await.unwrap();
+    leadership.fence().pass().unwrap();
+
+    sleep(Duration::from_secs(10)).await;
+    cluster.forget_requests();
+    let error = leases.create(&PostParams::default(), &named("two")).await.unwrap_err();
+    assert!(error.to_string().contains("the Lease l is not held any more"), "{error}");
+    assert!(leases.delete("one", &kube::api::DeleteParams::default()).await.is_err());
+    assert!(cluster.requests().is_empty(), "{:?}", cluster.requests());
+    assert!(leases.get("one").await.is_ok());
+    let refused = leadership.fence().pass().unwrap_err().to_string();
+    assert!(refused.contains("the Lease l"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_who_take_it_at_once_one_leads() {
+    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let mut all: Vec<_> =
+        (0..5).map(|number| leading(candidate(&cluster, &format!("c{number}")), &stop)).collect();
+    minutes(10).await;
+    let leaders = all.iter_mut().filter_map(|one| one.led.try_recv().ok()).count();
+    assert_eq!(leaders, 1);
+}
