@@ -45,6 +45,35 @@ pub struct Machine {
     pub tags: Tags,
 }
 
+impl Machine {
+    /// A machine of which nothing is known but these tags: enough to look at it, to put its tags
+    /// right and to delete it, and nothing to launch.
+    pub fn unknown(tags: Tags) -> Self {
+        Self {
+            image: Input::Known("".into()),
+            instance_type: String::new(),
+            profile: None,
+            key_name: None,
+            interface: Interface {
+                device_index: 0,
+                subnet: None,
+                groups: Vec::new(),
+                public_address: None,
+                interface_type: None,
+                dual_stack: None,
+            },
+            block_devices: Vec::new(),
+            user_data: Secret::of(b""),
+            metadata_options: MetadataOptions::default(),
+            placement: Placement::default(),
+            market: None,
+            capacity_reservation: None,
+            confidential_compute: None,
+            tags,
+        }
+    }
+}
+
 /// The interface of a machine; it comes and goes with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interface {
