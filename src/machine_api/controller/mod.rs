@@ -1,7 +1,10 @@
 //! The controllers of the Machine API: a cluster's machines are made to be as they are wanted.
 //!
+//! - [`clock`]: the time, by a clock that tests may pause; [`looks`]: what EC2 is asked for all at once.
+//! - `drain` and `tell`: Nodes emptied, Events told, behind the feature `kubernetes`.
 //! - `health` and `metrics`: how they are doing, behind the feature `kubernetes`.
 //! - `lease`: who acts, of several that could, behind the same feature.
+//! - [`machine`]: one Machine and its instance.
 //! - [`machine_set`]: how many machines there are of a kind.
 //! - [`node`]: what is read of a Node.
 //! - [`node_link`]: which Node is which machine, and what it gets from it.
@@ -9,12 +12,22 @@
 //! Each decides in plain functions, and has a driver that does what was decided. A decision knows
 //! no clock and asks nobody.
 
+pub mod clock;
+#[cfg(feature = "kubernetes")]
+pub mod drain;
 #[cfg(feature = "kubernetes")]
 pub mod health;
 #[cfg(feature = "kubernetes")]
 pub mod lease;
+pub mod looks;
+pub mod machine;
 pub mod machine_set;
 #[cfg(feature = "kubernetes")]
 pub mod metrics;
 pub mod node;
 pub mod node_link;
+#[cfg(feature = "kubernetes")]
+pub mod tell;
+
+#[cfg(all(test, feature = "kubernetes"))]
+mod tests;

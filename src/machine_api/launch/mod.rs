@@ -28,7 +28,7 @@ use crate::aws::questions::Question;
 use crate::graph::Input;
 use crate::secret::Secret;
 
-pub use self::tags::cluster_of;
+pub use self::tags::{all as tags, cluster_of};
 
 /// What a machine takes from its cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,6 +138,11 @@ pub fn launch(
     Ok(Launch { machine, attachments, warnings })
 }
 
+/// What a machine is registered with.
+pub fn attachments(config: &AwsMachineProviderConfig) -> Vec<(String, LoadBalancerKind)> {
+    network::attachments(config, &mut Vec::new())
+}
+
 /// The region of a machine.
 fn region<'a>(config: &'a AwsMachineProviderConfig, site: &'a Site) -> Option<&'a str> {
     let own = Some(config.placement.region.as_str()).filter(|region| !region.is_empty());
@@ -146,7 +151,10 @@ fn region<'a>(config: &'a AwsMachineProviderConfig, site: &'a Site) -> Option<&'
 
 /// The metadata options, by the one mapping. A word that nobody knows is no opinion to upstream's
 /// actuator, and a machine that answers IMDSv1; to us it is a mistake.
-fn options(config: &AwsMachineProviderConfig) -> Result<MetadataOptions> {
+///
+/// # Errors
+/// When it is said in a word that nobody knows.
+pub fn options(config: &AwsMachineProviderConfig) -> Result<MetadataOptions> {
     let authentication = config.metadata_service_options.authentication();
     let authentication = authentication.map_err(|word| {
         let expected = format!("found `{word}`, expected `Required` or `Optional`");

@@ -16,7 +16,10 @@ pub fn cluster_of(labels: &Labels) -> Option<&str> {
 
 /// The machine's own, then the cluster's, the first of a name; nobody else says `Name` or whose it is.
 /// AWS keeps no order, so neither do we.
-pub(super) fn all(
+///
+/// # Errors
+/// When the machine does not say whose it is.
+pub fn all(
     name: &str,
     labels: &Labels,
     config: &AwsMachineProviderConfig,

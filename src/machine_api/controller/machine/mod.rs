@@ -6,6 +6,8 @@
 //! one Machine launches with one token, by its UID, whoever asks and however often; a throttle, a
 //! full zone or credentials that have run out never fail a Machine.
 
+#[cfg(feature = "kubernetes")]
+pub mod driver;
 mod failure;
 mod status;
 #[cfg(test)]

@@ -43,7 +43,11 @@ impl Changes {
         let mut patch = json!({});
         for (path, old, new) in [
             (&["metadata", "labels"][..], &before.metadata.labels, &after.metadata.labels),
-            (&["metadata", "annotations"], &before.metadata.annotations, &after.metadata.annotations),
+            (
+                &["metadata", "annotations"],
+                &before.metadata.annotations,
+                &after.metadata.annotations,
+            ),
             (
                 &["spec", "metadata", "labels"],
                 &before.spec.metadata.labels,
@@ -119,8 +123,7 @@ pub fn running(
     now: Timestamp,
 ) -> Changes {
     Changes::with(machine, |after| {
-        after.spec.provider_id =
-            Some(format!("aws:///{}/{}", instance.seen.zone, instance.id));
+        after.spec.provider_id = Some(format!("aws:///{}/{}", instance.seen.zone, instance.id));
         for (label, value) in [
             ("machine.openshift.io/region", region),
             ("machine.openshift.io/zone", &instance.seen.zone),
@@ -136,10 +139,8 @@ pub fn running(
         let created = ("True", "MachineCreationSucceeded", "Machine successfully created");
         provider(after, Some(instance), Some(created), now);
         let addresses = instance.seen.addresses.iter();
-        let addresses = addresses.map(|(kind, address)| NodeAddress {
-            kind: kind.clone(),
-            address: address.clone(),
-        });
+        let addresses = addresses
+            .map(|(kind, address)| NodeAddress { kind: kind.clone(), address: address.clone() });
         after.status.addresses = addresses.collect();
         condition(after, ("InstanceExists", "True"), "", "", now);
         let phase = if after.status.node_ref.is_some() { "Running" } else { "Provisioned" };

@@ -142,8 +142,8 @@ fn c38_an_error_fails_a_machine_by_its_code_alone() {
 
 #[test]
 fn c39_an_account_that_enforces_tokens_is_told_of_in_words_that_help() {
-    let error = refused(Class::Refused, "UnsupportedOperation")
-        .with_hint("set `authentication: Required`");
+    let error =
+        refused(Class::Refused, "UnsupportedOperation").with_hint("set `authentication: Required`");
     let failure = of_call(error).unwrap();
     assert!(failure.message.contains("authentication: Required"), "{failure:?}");
 }
@@ -215,7 +215,10 @@ fn c34_a_launch_that_failed_says_why_and_leaves_the_rest_as_it_was() {
     assert_eq!(changes.after.status.phase, None);
     let status = changes.status(now()).unwrap();
     let condition = &status["providerStatus"]["conditions"][0];
-    assert_eq!((&condition["status"], &condition["message"]), (&json!("False"), &json!("no capacity")));
+    assert_eq!(
+        (&condition["status"], &condition["message"]),
+        (&json!("False"), &json!("no capacity"))
+    );
     let later = now() + SignedDuration::from_secs(60);
     let again = creation_failed(&changes.after, "no capacity", later);
     assert_eq!(again.status(later), None, "the same again is no news");
@@ -238,7 +241,8 @@ fn errors_are_of_the_past_once_it_goes_on() {
 #[test]
 fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
     let hook = json!([{"name": "backup", "owner": "team"}]);
-    let held = machine(&json!({"lifecycleHooks": {"preDrain": hook}}), &json!({"nodeRef": {"name": "n"}}));
+    let held =
+        machine(&json!({"lifecycleHooks": {"preDrain": hook}}), &json!({"nodeRef": {"name": "n"}}));
     assert_eq!(before_termination(&held), Some(Going::Held));
     let after = held_by_hooks(&held, now()).after;
     assert_eq!(condition(&after, "Drainable"), ("False", "HookPresent"));
@@ -270,7 +274,8 @@ fn c44_an_instance_is_terminated_waited_for_and_then_let_go_of() {
 #[test]
 fn c47_what_a_running_instance_has_otherwise_is_told_and_left() {
     let options = |asked| metadata_options(Some(asked));
-    let (required, optional) = (options(Authentication::Required), options(Authentication::Optional));
+    let (required, optional) =
+        (options(Authentication::Required), options(Authentication::Optional));
     let kept = |wanted| {
         let changes = running(&launched_for(60), &instance("running"), "r", now());
         in_sync(changes, wanted, &optional, now()).after

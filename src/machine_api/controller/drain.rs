@@ -1,0 +1,127 @@
+//! Empties a Node before its machine goes, as `kubectl drain --force --ignore-daemonsets
+//! --delete-emptydir-data` does (openshift/machine-api-operator
+//! `pkg/controller/machine/drain_controller.go`).
+//!
+//! One step at a time, and never waiting: what is not done yet is asked for again later. A
+//! PodDisruptionBudget is honoured for as long as it says no.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, EvictParams, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Nothing is left on it, or it is not there any more.
+    Done,
+    /// Not yet, and why.
+    NotYet(String),
+}
+
+/// Of whose Nodes never two are emptied at once.
+const CONTROL_PLANE: [&str; 2] =
+    ["node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane"];
+
+/// Cordons the Node and evicts what can be evicted now.
+///
+/// # Errors
+/// When the API server does not do what it is asked.
+pub async fn drain(client: &Client, name: &str, now: Timestamp) -> kube::Result<Drained> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let Some(node) = nodes.get_opt(name).await? else { return Ok(Drained::Done) };
+    if !is_cordoned(&node) {
+        if is_control_plane(&node)
+            && let Some(other) = another_is_drained(&nodes, &node).await?
+        {
+            let why = format!("waits until {other}, of the control plane too, is drained");
+            return Ok(Drained::NotYet(why));
+        }
+        let cordon = Patch::Merge(json!({"spec": {"unschedulable": true}}));
+        nodes.patch(name, &PatchParams::default(), &cordon).await?;
+    }
+    let pods: Api<Pod> = Api::all(client.clone());
+    let on_it = ListParams::default().fields(&format!("spec.nodeName={name}"));
+    let pods = pods.list(&on_it).await?.items;
+    let unreachable = is_unreachable(&node);
+    let staying = pods.iter().filter(|pod| is_to_go(pod));
+    let staying: Vec<&Pod> = staying.filter(|pod| !(unreachable && is_going(pod, now))).collect();
+    let mut waiting = Vec::new();
+    for pod in staying {
+        if let Some(why) = evict(client, pod, unreachable).await? {
+            waiting.push(why);
+        }
+    }
+    if waiting.is_empty() {
+        return Ok(Drained::Done);
+    }
+    Ok(Drained::NotYet(format!("{} pods are still on it: {}", waiting.len(), first(&waiting))))
+}
+
+fn first(waiting: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let more = if waiting.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", waiting[..waiting.len().min(SHOWN)].join(", "))
+}
+
+/// Why it is still there, if it is.
+async fn evict(client: &Client, pod: &Pod, unreachable: bool) -> kube::Result<Option<String>> {
+    let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Ok(Some(format!("{namespace}/{name} ends")));
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+    let mut how = EvictParams::default();
+    if unreachable {
+        // Nobody there would hear of a longer one.
+        let soon = kube::api::DeleteParams::default().grace_period(1);
+        how.delete_options = Some(soon);
+    }
+    match pods.evict(&name, &how).await {
+        Ok(_) => Ok(Some(format!("{namespace}/{name} is evicted"))),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 429 => {
+            Ok(Some(format!("{namespace}/{name} is kept by its PodDisruptionBudget")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What belongs to the Node itself stays: it would be back at once.
+fn is_to_go(pod: &Pod) -> bool {
+    let of_daemon_set = pod
+        .owner_references()
+        .iter()
+        .any(|owner| owner.kind == "DaemonSet" && owner.controller == Some(true));
+    let mirror = pod.annotations().contains_key("kubernetes.io/config.mirror");
+    !of_daemon_set && !mirror
+}
+
+/// Whether it was told to end more than a second ago: on a Node that nobody hears from, it never says
+/// that it has.
+fn is_going(pod: &Pod, now: Timestamp) -> bool {
+    let told = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    told.is_some_and(|told| now.duration_since(told) > SignedDuration::from_secs(1))
+}
+
+fn is_cordoned(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
+}
+
+fn is_control_plane(node: &Node) -> bool {
+    CONTROL_PLANE.iter().any(|role| node.labels().contains_key(*role))
+}
+
+fn is_unreachable(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let ready = conditions.into_iter().flatten().find(|one| one.type_ == "Ready");
+    ready.is_some_and(|ready| ready.status == "Unknown")
+}
+
+async fn another_is_drained(nodes: &Api<Node>, node: &Node) -> kube::Result<Option<String>> {
+    let all = nodes.list(&ListParams::default()).await?.items;
+    let mut others = all.iter().filter(|other| other.name_any() != node.name_any());
+    let drained = others.find(|other| is_control_plane(other) && is_cordoned(other));
+    Ok(drained.map(ResourceExt::name_any))
+}

@@ -1,0 +1,278 @@
+//! What EC2 is asked for all machines at once: whoever asks waits a moment for the others, so that a
+//! thousand Machines cost as many calls as one, but for pages.
+//!
+//! Answers that machines are made from (images, subnets, groups) are kept for a minute.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use super::machine::Seen;
+use crate::aws::Tags;
+use crate::aws::ids::InstanceId;
+use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
+use crate::aws::machine::{Machine, MachineOutputs, Seen as SeenByEc2};
+use crate::aws::questions::{InstancesNamed, Question};
+use crate::graph::Address;
+use crate::provider::{Class, Known, Look, Observed, Provider, ProviderError, Reply};
+
+/// What the controller may ask of EC2: what the engine may, and questions.
+pub trait Ec2: Provider {
+    /// The answer, in the type that the question names.
+    fn answer(&self, question: Question) -> Reply<'_, Value>;
+}
+
+type Result<T> = std::result::Result<T, ProviderError>;
+
+/// How long one who asks waits for others.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long an answer that machines are made from is good.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// An instance, and how it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// What EC2 has of it.
+    pub seen: Seen,
+    /// What it is made of, as far as EC2 says that; of nothing but what is there.
+    pub live: Option<Machine>,
+    /// Its id, where one is known.
+    pub id: Option<InstanceId>,
+}
+
+/// Asks EC2 for everybody.
+pub struct Looks {
+    ec2: Arc<dyn Ec2>,
+    region: String,
+    cluster_tag: String,
+    machines: Gatherer<Known, Observed>,
+    attachments: Gatherer<Known, Observed>,
+    names: Gatherer<String, Vec<InstanceId>>,
+    answers: tokio::sync::Mutex<HashMap<String, (Instant, Value)>>,
+}
+
+impl Looks {
+    /// Looks at the machines of the cluster that has this tag, in this region.
+    pub fn new(ec2: Arc<dyn Ec2>, region: &str, cluster_tag: &str) -> Self {
+        Self {
+            ec2,
+            region: region.to_owned(),
+            cluster_tag: cluster_tag.to_owned(),
+            machines: Gatherer::default(),
+            attachments: Gatherer::default(),
+            names: Gatherer::default(),
+            answers: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Whoever is asked.
+    pub fn ec2(&self) -> &Arc<dyn Ec2> {
+        &self.ec2
+    }
+
+    /// The instance of a machine: by its id where that is known, or else by its name. Several of one
+    /// name are nothing that we make; the one that was launched last counts.
+    ///
+    /// # Errors
+    /// When EC2 does not answer: that is never "nothing there".
+    pub async fn find(&self, name: &str, id: Option<&str>, tags: &Tags) -> Result<Found> {
+        let ids = match id {
+            Some(id) => vec![InstanceId::from(id)],
+            None => self.named(name).await?,
+        };
+        let mut found = Found { seen: Seen::Nothing, live: None, id: None };
+        for id in ids {
+            let next = self.one(name, id, tags).await?;
+            if launched(&next) >= launched(&found) {
+                found = next;
+            }
+        }
+        Ok(found)
+    }
+
+    /// All instances that have the name of a machine, whoever launched them.
+    ///
+    /// # Errors
+    /// When EC2 does not answer.
+    pub async fn named(&self, name: &str) -> Result<Vec<InstanceId>> {
+        self.names.ask(name.to_owned(), |names| self.all_named(names)).await
+    }
+
+    async fn all_named(&self, names: Vec<String>) -> Result<Vec<Vec<InstanceId>>> {
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let question = Question::InstancesNamed {
+            region: self.region.clone(),
+            cluster_tag: self.cluster_tag.clone(),
+            names: sorted,
+        };
+        let answer = self.ec2.answer(question).await?;
+        let found: InstancesNamed =
+            serde_json::from_value(answer).map_err(|error| unreadable(&error))?;
+        Ok(names.iter().map(|name| found.get(name).cloned().unwrap_or_default()).collect())
+    }
+
+    async fn one(&self, name: &str, id: InstanceId, tags: &Tags) -> Result<Found> {
+        let known = known(name, &id, tags);
+        let ask = |all| self.ec2.observe("machine".to_owned(), all);
+        let seen = match self.machines.ask(known.clone(), ask).await? {
+            Observed::Present { inputs, outputs } => {
+                let live = serde_json::from_value(inputs).map_err(|error| unreadable(&error))?;
+                let outputs =
+                    serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
+                let seen = Seen::There(Box::new(outputs));
+                return Ok(Found { seen, live: Some(live), id: Some(id) });
+            }
+            Observed::Missing => self.what_became_of(known).await?,
+        };
+        Ok(Found { seen, live: None, id: Some(id) })
+    }
+
+    /// What is not there is going, gone, or not visible yet: asked for one by one, since it is rare.
+    async fn what_became_of(&self, known: Known) -> Result<Seen> {
+        let kind = || "machine".to_owned();
+        let look = self.ec2.ready(kind(), vec![known.clone()]).await?.pop();
+        let why = match look {
+            Some(Look::Failed(error)) => error.message,
+            Some(Look::Done(outputs)) => {
+                let outputs =
+                    serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
+                return Ok(Seen::There(Box::new(outputs)));
+            }
+            Some(Look::NotYet(_)) | None => return Ok(Seen::Invisible),
+        };
+        Ok(match self.ec2.gone(kind(), vec![known]).await?.pop() {
+            Some(Look::NotYet(state)) => Seen::Going { state },
+            _ => Seen::Terminated { why },
+        })
+    }
+
+    /// Whether a machine is registered with a load balancer.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn is_attached(
+        &self,
+        name: &str,
+        attachment: &LoadBalancerAttachment,
+    ) -> Result<bool> {
+        let known = attached(name, attachment);
+        let ask = |all| self.ec2.observe("load_balancer_attachment".to_owned(), all);
+        Ok(matches!(self.attachments.ask(known, ask).await?, Observed::Present { .. }))
+    }
+
+    /// The answers to these questions, which are not asked again for a while.
+    ///
+    /// # Errors
+    /// When AWS does not answer one of them.
+    pub async fn answers(&self, questions: Vec<Question>) -> Result<BTreeMap<String, Value>> {
+        let mut answers = BTreeMap::new();
+        for question in questions {
+            let key = question.key();
+            // Held while it is asked: who has the same question waits for the answer.
+            let mut kept = self.answers.lock().await;
+            kept.retain(|_, (at, _)| at.elapsed() < KEPT);
+            if !kept.contains_key(&key) {
+                let answer = self.ec2.answer(question).await?;
+                kept.insert(key.clone(), (Instant::now(), answer));
+            }
+            answers.insert(key.clone(), kept[&key].1.clone());
+        }
+        Ok(answers)
+    }
+}
+
+/// What is known of an instance: its id and its tags.
+pub(super) fn known(name: &str, id: &InstanceId, tags: &Tags) -> Known {
+    let outputs = MachineOutputs { id: id.clone(), private_ip: None, seen: SeenByEc2::default() };
+    Known {
+        address: Address::new("machine", name),
+        token: String::new(),
+        inputs: json!(Machine::unknown(tags.clone())),
+        outputs: json!(outputs),
+    }
+}
+
+/// An attachment as it is known once it is made.
+pub(super) fn attached(name: &str, attachment: &LoadBalancerAttachment) -> Known {
+    let balancer = &attachment.load_balancer;
+    Known {
+        address: Address::new("load_balancer_attachment", &format!("{name}-{balancer}")),
+        token: String::new(),
+        inputs: json!(attachment),
+        outputs: json!({
+            "load_balancer": balancer, "instance": attachment.instance, "ip": attachment.ip,
+        }),
+    }
+}
+
+fn launched(found: &Found) -> i64 {
+    match &found.seen {
+        Seen::There(instance) => instance.seen.launched,
+        _ => -1,
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> ProviderError {
+    ProviderError::new(Class::Unknown, "look", format!("the answer cannot be read: {error}"))
+}
+
+type Asked<T, A> = (T, oneshot::Sender<Result<A>>);
+
+/// Puts single questions together.
+struct Gatherer<T, A> {
+    open: Mutex<Vec<Asked<T, A>>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl<T, A> Default for Gatherer<T, A> {
+    fn default() -> Self {
+        Self { open: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<T, A> Gatherer<T, A> {
+    /// Asks together with whoever else asks now, or while the ones before wait for their answer.
+    async fn ask<F>(&self, one: T, ask_all: impl FnOnce(Vec<T>) -> F) -> Result<A>
+    where
+        F: Future<Output = Result<Vec<A>>>,
+    {
+        let (teller, mut told) = oneshot::channel();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push((one, teller));
+        let turn = tokio::select! {
+            biased;
+            answer = &mut told => return answer.unwrap_or_else(|_| Err(interrupted())),
+            turn = self.turn.lock() => turn,
+        };
+        if let Ok(answer) = told.try_recv() {
+            return answer;
+        }
+        sleep(GATHER).await;
+        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        let (asked, tellers): (Vec<T>, Vec<_>) = open.into_iter().unzip();
+        match ask_all(asked).await {
+            Ok(answers) => {
+                for (teller, answer) in tellers.into_iter().zip(answers) {
+                    let _ = teller.send(Ok(answer)); // who no longer listens no longer wants it
+                }
+            }
+            Err(error) => {
+                for teller in tellers {
+                    let _ = teller.send(Err(error.clone()));
+                }
+            }
+        }
+        drop(turn);
+        told.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+}
+
+/// Whoever asked for all of them was stopped.
+fn interrupted() -> ProviderError {
+    ProviderError::new(Class::Again, "look", "the question was interrupted")
+}

@@ -1,0 +1,567 @@
+//! Does for each Machine what was decided.
+//!
+//! What it writes is decided on an object of a certain version, and not written when that is outdated:
+//! then it is decided anew. What it launches carries the Machine's token, so that it does not matter
+//! how often, or by how many, that is done.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::{Node, Secret as ClusterSecret};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams,
+};
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+
+use super::{
+    Changes, FINALIZER, Failure, Going, Seen, Step, before_termination, creation_failed, decide,
+    deleting, drained, failed, held_by_hooks, in_sync, instance_id, is_drained_unasked, launched,
+    missing, not_found_out, of_call, of_refusal, provisioning, running, terminate, token,
+};
+use crate::aws::Tags;
+use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
+use crate::aws::machine::{Machine as Inputs, MachineOutputs};
+use crate::config::Architecture;
+use crate::graph::{Address, Input};
+use crate::machine_api::check::{Defaults, with_defaults};
+use crate::machine_api::controller::clock::Clock;
+use crate::machine_api::controller::drain::{Drained, drain};
+use crate::machine_api::controller::health::Health;
+use crate::machine_api::controller::looks::{Found, Looks, attached, known};
+use crate::machine_api::controller::metrics::Attempt;
+use crate::machine_api::controller::tell::{Kind, Teller};
+use crate::machine_api::launch::{self, Launch, Site};
+use crate::machine_api::types::{AwsMachineProviderConfig, Machine, read};
+use crate::provider::{ProviderError, Request};
+use crate::secret::Secrets;
+
+/// How many Machines are looked after at once.
+const AT_ONCE: u16 = 64;
+/// The first pause after a failure; each following one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// What the controller knows of its cluster.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the Machines are.
+    pub namespace: String,
+    /// The region that the cluster is in.
+    pub region: String,
+    /// The architecture of its control plane.
+    pub architecture: Architecture,
+    /// What machines take from the cluster.
+    pub site: Site,
+}
+
+/// Looks after Machines.
+pub struct Machines {
+    client: Client,
+    api: Api<DynamicObject>,
+    looks: Looks,
+    settings: Settings,
+    health: Arc<Health>,
+    teller: Teller,
+    clock: Clock,
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+/// What went wrong with a Machine this time.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The API server did not do what it was asked.
+    #[error("the API server: {0}")]
+    Cluster(#[from] kube::Error),
+    /// AWS did not.
+    #[error("{0}")]
+    Aws(#[from] ProviderError),
+    /// Something is missing that may come.
+    #[error("{0}")]
+    Missing(String),
+}
+
+type Result<T> = std::result::Result<T, Trouble>;
+
+/// The resource that Machines are.
+pub fn resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk("machine.openshift.io", "v1beta1", "Machine");
+    ApiResource::from_gvk_with_plural(&kind, "machines")
+}
+
+impl Machines {
+    /// Looks after the Machines of a namespace.
+    pub fn new(client: Client, looks: Looks, settings: Settings, health: Arc<Health>) -> Self {
+        let clock = Clock::default();
+        Self {
+            api: Api::namespaced_with(client.clone(), &settings.namespace, &resource()),
+            teller: Teller::new(client.clone(), &settings.namespace, clock),
+            client,
+            looks,
+            settings,
+            health,
+            clock,
+            failures: Mutex::default(),
+        }
+    }
+
+    /// Looks after them until it is told to stop; then what is under way ends, and nothing new
+    /// begins.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+        let config = Config::default().concurrency(AT_ONCE);
+        let api = self.api.clone();
+        Controller::new_with(api, watcher::Config::default(), resource())
+            .with_config(config)
+            .graceful_shutdown_on(stop)
+            .run(
+                |object, machines| async move { machines.reconcile(&object).await },
+                |object, trouble, machines| machines.pause(&object, trouble),
+                Arc::new(self),
+            )
+            .for_each(|_| std::future::ready(()))
+            .await;
+    }
+
+    async fn reconcile(&self, object: &DynamicObject) -> Result<Action> {
+        let done = self.look_after(object).await;
+        self.health.metrics.reconciled("machine", done.is_ok());
+        if done.is_ok() {
+            self.counted().remove(&object.uid().unwrap_or_default());
+        }
+        done
+    }
+
+    /// The longer it does not work, the longer it waits.
+    fn pause(&self, object: &DynamicObject, trouble: &Trouble) -> Action {
+        let mut counted = self.counted();
+        let failures = counted.entry(object.uid().unwrap_or_default()).or_default();
+        *failures += 1;
+        // A conflict means that there is news: it is decided anew at once.
+        if let Trouble::Cluster(kube::Error::Api(status)) = trouble
+            && status.code == 409
+        {
+            return Action::requeue(Duration::from_millis(200));
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << (*failures - 1).min(10)).min(LONGEST_PAUSE);
+        Action::requeue(pause.mul_f64(0.75 + fastrand::f64() / 2.0))
+    }
+
+    fn counted(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn look_after(&self, object: &DynamicObject) -> Result<Action> {
+        let mut one = One::of(object)?;
+        if matches!(&*one.machine.spec.authoritative_api, "ClusterAPI" | "Migrating") {
+            return Ok(Action::await_change()); // somebody else looks after it
+        }
+        if one.is_deleted() {
+            return self.take_away(&mut one).await;
+        }
+        if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
+            let mut finalizers = one.machine.metadata.finalizers.clone();
+            finalizers.push(FINALIZER.to_owned());
+            self.patch(&mut one, &json!({"metadata": {"finalizers": finalizers}})).await?;
+        }
+        if one.machine.status.phase.as_deref() == Some("Failed") {
+            return Ok(Action::await_change());
+        }
+        let found = self.find(&mut one).await?;
+        let now = self.clock.now();
+        match decide(&one.machine, &found.seen, now) {
+            Step::Nothing => Ok(Action::await_change()),
+            Step::Wait(after) => Ok(Action::requeue(after)),
+            Step::Keep(after) => self.keep(&mut one, &found).await.map(|()| Action::requeue(after)),
+            Step::Launch => self.launch(&mut one).await,
+            Step::Fail(failure) if failure.reason.is_empty() => {
+                let changes = missing(&one.machine, &failure, now);
+                self.fail(&mut one, &failure, changes, Attempt::Update).await
+            }
+            Step::Fail(failure) => self.give_up(&mut one, &failure).await,
+            Step::Retry(message) => {
+                self.tell_failed(&one, Attempt::Create, &message).await;
+                Err(Trouble::Missing(message))
+            }
+        }
+    }
+
+    /// What EC2 has of its instance; that it has not said is written down.
+    async fn find(&self, one: &mut One) -> Result<Found> {
+        let id = instance_id(&one.machine);
+        let tags = self.tags(&one.machine).unwrap_or_default();
+        match self.looks.find(&one.name, id.as_deref(), &tags).await {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                let changes = not_found_out(&one.machine, &error.to_string(), self.clock.now());
+                self.write(one, changes).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn launch(&self, one: &mut One) -> Result<Action> {
+        let now = self.clock.now();
+        self.write(one, provisioning(&one.machine, now)).await?;
+        let config = match self.config(&one.machine) {
+            Ok(config) => config,
+            Err(failure) => return self.give_up(one, &failure).await,
+        };
+        let mut secrets = Secrets::default();
+        let made = match self.made(one, &config, &mut secrets).await {
+            Ok(Ok(launch)) => self.create(one, &launch, secrets).await,
+            Ok(Err(failure)) => return self.give_up(one, &failure).await,
+            Err(trouble) => Err(trouble),
+        };
+        let error = match made {
+            Ok(instance) => {
+                self.write(one, launched(&one.machine, &instance, self.clock.now())).await?;
+                let message = format!("Created Machine {}", one.name);
+                self.teller.tell(&one.object, Kind::Normal, "Created", &message).await;
+                return Ok(Action::requeue(super::SOON));
+            }
+            Err(Trouble::Aws(error)) => match of_call(error) {
+                Ok(failure) => return self.give_up(one, &failure).await,
+                Err(error) => Trouble::Aws(error),
+            },
+            Err(other) => other,
+        };
+        let changes = creation_failed(&one.machine, &error.to_string(), self.clock.now());
+        let news = changes.status(self.clock.now()).is_some();
+        self.write(one, changes).await?;
+        if news {
+            self.tell_failed(one, Attempt::Create, &error.to_string()).await;
+        }
+        Err(error)
+    }
+
+    /// What is launched; the inner error is final.
+    async fn made(
+        &self,
+        one: &One,
+        config: &AwsMachineProviderConfig,
+        secrets: &mut Secrets,
+    ) -> Result<std::result::Result<Launch, Failure>> {
+        let site = &self.settings.site;
+        let user_data = secrets.keep(self.user_data(config).await?);
+        let answers = self.looks.answers(launch::questions(config, site)).await?;
+        let labels = &one.machine.metadata.labels;
+        let launch = launch::launch(&one.name, labels, config, site, &answers, user_data);
+        match launch.map_err(|refusal| of_refusal(&refusal)) {
+            Ok(launch) => Ok(Ok(launch)),
+            Err(Ok(failure)) => Ok(Err(failure)),
+            Err(Err(message)) => Err(Trouble::Missing(message)),
+        }
+    }
+
+    async fn create(&self, one: &One, launch: &Launch, secrets: Secrets) -> Result<MachineOutputs> {
+        for warning in &launch.warnings {
+            self.teller.tell(&one.object, Kind::Warning, "Launch", warning).await;
+        }
+        let request = Request {
+            address: Address::new("machine", &one.name),
+            token: token(&one.machine),
+            inputs: json!(launch.machine),
+            secrets: Arc::new(secrets),
+        };
+        let outputs = self.looks.ec2().create(request).await?;
+        serde_json::from_value(outputs)
+            .map_err(|error| Trouble::Missing(format!("the answer cannot be read: {error}")))
+    }
+
+    /// Never quoted: it is a secret.
+    async fn user_data(&self, config: &AwsMachineProviderConfig) -> Result<Vec<u8>> {
+        let name = config.user_data_secret.as_ref().map_or("", |secret| &secret.name);
+        let secrets: Api<ClusterSecret> =
+            Api::namespaced(self.client.clone(), &self.settings.namespace);
+        let missing =
+            |what: &str| Trouble::Missing(format!("the Secret {name} with the user data {what}"));
+        let secret = secrets.get_opt(name).await?.ok_or_else(|| missing("does not exist"))?;
+        let data = secret.data.and_then(|mut data| data.remove("userData"));
+        data.map(|data| data.0).ok_or_else(|| missing("has no key `userData`"))
+    }
+
+    /// Tells how it is, and puts right what differs: tags, and what it is registered with.
+    async fn keep(&self, one: &mut One, found: &Found) -> Result<()> {
+        let Seen::There(instance) = &found.seen else { return Ok(()) };
+        let now = self.clock.now();
+        let mut changes = running(&one.machine, instance, &self.settings.region, now);
+        if let (Ok(config), Some(live)) = (self.config(&one.machine), &found.live)
+            && let Ok(wanted) = launch::options(&config)
+        {
+            changes = in_sync(changes, &wanted, &live.metadata_options, now);
+        }
+        self.write(one, changes).await?;
+        let done = self.put_right(one, instance, found.live.as_ref()).await;
+        if let Err(error) = &done {
+            self.tell_failed(one, Attempt::Update, &error.to_string()).await;
+        }
+        done
+    }
+
+    async fn put_right(
+        &self,
+        one: &One,
+        instance: &MachineOutputs,
+        live: Option<&Inputs>,
+    ) -> Result<()> {
+        if let (Some(tags), Some(live)) = (self.tags(&one.machine), live)
+            && tags.iter().any(|(key, value)| live.tags.get(key) != Some(value))
+        {
+            let request = Request {
+                address: Address::new("machine", &one.name),
+                token: token(&one.machine),
+                inputs: json!(Inputs::unknown(tags)),
+                secrets: Arc::default(),
+            };
+            let before = known(&one.name, &instance.id, &live.tags);
+            self.looks.ec2().update(request, before).await?;
+        }
+        if instance.seen.state == "running" {
+            for attachment in self.attachments(one, instance) {
+                if !self.looks.is_attached(&one.name, &attachment).await? {
+                    self.looks.ec2().create(attach(&one.name, &attachment)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_away(&self, one: &mut One) -> Result<Action> {
+        if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
+            return Ok(Action::await_change());
+        }
+        self.write(one, deleting(&one.machine)).await?;
+        match before_termination(&one.machine) {
+            Some(Going::Held) => {
+                let changes = held_by_hooks(&one.machine, self.clock.now());
+                self.write(one, changes).await?;
+                return Ok(Action::await_change());
+            }
+            Some(_) if !self.drain(one).await? => return Ok(Action::requeue(super::SOON)),
+            // A hook may wait for the draining to be done.
+            Some(_) if !one.machine.spec.lifecycle_hooks.pre_terminate.is_empty() => {
+                return Ok(Action::requeue(Duration::from_millis(1)));
+            }
+            _ => (),
+        }
+        let done = self.terminate(one).await;
+        if let Err(error) = &done {
+            self.tell_failed(one, Attempt::Delete, &error.to_string()).await;
+        }
+        done
+    }
+
+    /// Whether its Node is empty.
+    async fn drain(&self, one: &mut One) -> Result<bool> {
+        let now = self.clock.now();
+        let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
+        let outcome = match node {
+            Some(node) if !is_drained_unasked(&one.machine) => {
+                drain(&self.client, node, now).await.map_err(|error| error.to_string())
+            }
+            _ => Ok(Drained::Done),
+        };
+        let unasked = is_drained_unasked(&one.machine);
+        let changes = match &outcome {
+            Ok(Drained::Done) if unasked => drained(&one.machine, Ok("Node drain skipped"), now),
+            Ok(Drained::Done) => drained(&one.machine, Ok(""), now),
+            Ok(Drained::NotYet(why)) | Err(why) => drained(&one.machine, Err(why), now),
+        };
+        let news = changes.status(now).is_some();
+        self.write(one, changes).await?;
+        let done = matches!(outcome, Ok(Drained::Done));
+        if news && done && !unasked {
+            self.teller.tell(&one.object, Kind::Normal, "Drained", "Node drained").await;
+        }
+        Ok(done)
+    }
+
+    /// Whatever has its name, too: nothing of it is left behind.
+    async fn terminate(&self, one: &mut One) -> Result<Action> {
+        let found = self.find(one).await?;
+        let mut ids = self.looks.named(&one.name).await?;
+        ids.retain(|id| Some(id) != found.id.as_ref());
+        match terminate(&found.seen) {
+            Going::Finish if ids.is_empty() => self.let_go(one).await,
+            Going::Wait(after) if ids.is_empty() => Ok(Action::requeue(after)),
+            what => {
+                if what == Going::Terminate
+                    && let Seen::There(instance) = &found.seen
+                {
+                    for attachment in self.attachments(one, instance) {
+                        let known = attached(&one.name, &attachment);
+                        self.looks.ec2().delete(known).await?;
+                    }
+                    ids.push(instance.id.clone());
+                }
+                for id in &ids {
+                    self.looks.ec2().delete(known(&one.name, id, &Tags::new())).await?;
+                }
+                Ok(Action::requeue(super::SOON))
+            }
+        }
+    }
+
+    /// First its Node, then what keeps it: whoever is stopped in between begins with the Node again.
+    async fn let_go(&self, one: &mut One) -> Result<Action> {
+        let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
+        if let Some(node) = node {
+            let nodes: Api<Node> = Api::all(self.client.clone());
+            match nodes.delete(node, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => (),
+                other => drop(other?),
+            }
+        }
+        let mut finalizers = one.machine.metadata.finalizers.clone();
+        finalizers.retain(|held| held != FINALIZER);
+        let message = format!("Deleted machine {}", one.name);
+        self.teller.tell(&one.object, Kind::Normal, "Deleted", &message).await;
+        self.patch(one, &json!({"metadata": {"finalizers": finalizers}})).await?;
+        self.health.metrics.forget(&self.settings.namespace, &one.name);
+        Ok(Action::await_change())
+    }
+
+    /// Its provider config, with what the webhook would have filled in: it may have been away.
+    fn config(&self, machine: &Machine) -> std::result::Result<AwsMachineProviderConfig, Failure> {
+        let value = machine.spec.provider_spec.value.as_ref();
+        let value = value.ok_or_else(|| Failure::invalid("spec.providerSpec.value is missing"))?;
+        let config: AwsMachineProviderConfig = read(value)
+            .map_err(|error| Failure::invalid(format!("spec.providerSpec.value: {error}")))?;
+        let defaults = Defaults {
+            region: Some(self.settings.region.clone()),
+            architecture: self.settings.architecture,
+        };
+        let config = with_defaults(config, &defaults);
+        let (asked, ours) = (&config.placement.region, &self.settings.region);
+        if asked != ours {
+            let message = format!(
+                "spec.providerSpec.value.placement.region: found `{asked}`, and this cluster is in `{ours}`"
+            );
+            return Err(Failure::invalid(message));
+        }
+        Ok(config)
+    }
+
+    /// The tags that its instance is to have; of a config that cannot be read nobody knows.
+    fn tags(&self, machine: &Machine) -> Option<Tags> {
+        let config = self.config(machine).ok()?;
+        let (name, labels) = (&machine.metadata.name, &machine.metadata.labels);
+        launch::tags(name, labels, &config, &self.settings.site).ok()
+    }
+
+    fn attachments(&self, one: &One, instance: &MachineOutputs) -> Vec<LoadBalancerAttachment> {
+        let Ok(config) = self.config(&one.machine) else { return Vec::new() };
+        let Some(ip) = &instance.private_ip else { return Vec::new() };
+        let attachments = launch::attachments(&config).into_iter();
+        let attachment = |(load_balancer, kind)| LoadBalancerAttachment {
+            load_balancer,
+            kind,
+            instance: Input::Known(instance.id.clone()),
+            ip: Input::Known(ip.clone()),
+        };
+        attachments.map(attachment).collect()
+    }
+
+    async fn give_up(&self, one: &mut One, failure: &Failure) -> Result<Action> {
+        let changes = failed(&one.machine, failure, self.clock.now());
+        self.fail(one, failure, changes, Attempt::Create).await
+    }
+
+    async fn fail(
+        &self,
+        one: &mut One,
+        failure: &Failure,
+        changes: Changes,
+        attempt: Attempt,
+    ) -> Result<Action> {
+        self.write(one, changes).await?;
+        self.tell_failed(one, attempt, &failure.message).await;
+        Ok(Action::await_change())
+    }
+
+    async fn tell_failed(&self, one: &One, attempt: Attempt, message: &str) {
+        let reason = match attempt {
+            Attempt::Create => "FailedCreate",
+            Attempt::Update => "FailedUpdate",
+            Attempt::Delete => "FailedDelete",
+        };
+        self.health.metrics.failed(attempt, &self.settings.namespace, &one.name, reason);
+        self.teller.tell(&one.object, Kind::Warning, reason, message).await;
+    }
+
+    /// Writes what has changed, the object before its status.
+    async fn write(&self, one: &mut One, changes: Changes) -> Result<()> {
+        let now = self.clock.now();
+        if let Some(patch) = changes.object() {
+            self.patch(one, &patch).await?;
+        }
+        if let Some(mut patch) = changes.status(now).map(|status| json!({"status": status})) {
+            let entered = patch["status"]["phase"].as_str().map(str::to_owned);
+            versioned(&mut patch, &one.object);
+            let by = PatchParams::default();
+            one.object = self.api.patch_status(&one.name, &by, &Patch::Merge(patch)).await?;
+            if let Some(phase) = entered {
+                self.health.metrics.entered(&phase, one.age(now));
+            }
+        }
+        one.machine = changes.after;
+        Ok(())
+    }
+
+    async fn patch(&self, one: &mut One, patch: &Value) -> Result<()> {
+        let mut patch = patch.clone();
+        versioned(&mut patch, &one.object);
+        let by = PatchParams::default();
+        one.object = self.api.patch(&one.name, &by, &Patch::Merge(patch)).await?;
+        one.machine = machine_of(&one.object)?;
+        Ok(())
+    }
+}
+
+/// A Machine, as the server has it and as we read it.
+struct One {
+    name: String,
+    object: DynamicObject,
+    machine: Machine,
+}
+
+impl One {
+    fn of(object: &DynamicObject) -> Result<Self> {
+        Ok(Self { name: object.name_any(), machine: machine_of(object)?, object: object.clone() })
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    fn age(&self, now: jiff::Timestamp) -> Duration {
+        let made = self.object.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+        Duration::try_from(now.duration_since(made)).unwrap_or_default()
+    }
+}
+
+fn machine_of(object: &DynamicObject) -> Result<Machine> {
+    let value = serde_json::to_value(object).and_then(|value| read(&value));
+    value.map_err(|error| Trouble::Missing(format!("the Machine cannot be read: {error}")))
+}
+
+/// Only what it was decided on is changed.
+fn versioned(patch: &mut Value, object: &DynamicObject) {
+    patch["metadata"]["resourceVersion"] = json!(object.resource_version());
+    patch["metadata"]["uid"] = json!(object.uid());
+}
+
+fn attach(name: &str, attachment: &LoadBalancerAttachment) -> Request {
+    let known = attached(name, attachment);
+    Request {
+        address: known.address,
+        token: format!("groundplan-{name}"),
+        inputs: known.inputs,
+        secrets: Arc::default(),
+    }
+}

@@ -1,0 +1,71 @@
+//! Events about Machines.
+
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{Api, PostParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use super::clock::Clock;
+
+const WRITER: &str = "groundplan-machine-controller";
+
+/// Tells what happens to the objects of a namespace.
+#[derive(Clone)]
+pub struct Teller {
+    events: Api<Event>,
+    clock: Clock,
+}
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As it should be.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+impl Teller {
+    /// Tells in this namespace.
+    pub fn new(client: Client, namespace: &str, clock: Clock) -> Self {
+        Self { events: Api::namespaced(client, namespace), clock }
+    }
+
+    /// Tells of an object. That nobody takes it is no reason to do anything else: an Event is for people,
+    /// and what it says is in the object's status, too.
+    pub async fn tell(
+        &self,
+        object: &kube::api::DynamicObject,
+        kind: Kind,
+        reason: &str,
+        message: &str,
+    ) {
+        let now = self.clock.now();
+        let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let types = object.types.clone().unwrap_or_default();
+        let (name, namespace) = (object.name_any(), object.namespace());
+        let event = json!({
+            "metadata": {"generateName": format!("{name}."), "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": types.api_version, "kind": types.kind, "name": name,
+                "namespace": namespace, "uid": object.uid(),
+                "resourceVersion": object.resource_version(),
+            },
+            "reason": reason,
+            "message": message.chars().take(LONGEST).collect::<String>(),
+            "type": match kind { Kind::Normal => "Normal", Kind::Warning => "Warning" },
+            "count": 1,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "source": {"component": WRITER},
+            "reportingComponent": WRITER,
+            "reportingInstance": WRITER,
+        });
+        let event: Event =
+            serde_json::from_value(event).expect("BUG: this is the shape of an Event");
+        let _ = self.events.create(&PostParams::default(), &event).await;
+    }
+}
+
+/// The longest message that an Event takes (k8s.io/kubernetes `pkg/apis/core/validation/events.go`).
+const LONGEST: usize = 1024;

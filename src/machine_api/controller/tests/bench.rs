@@ -1,0 +1,115 @@
+//! A cluster, its EC2, and a controller that can be killed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::config::Architecture;
+use crate::machine_api::controller::health::Health;
+use crate::machine_api::controller::looks::Looks;
+use crate::machine_api::controller::machine::driver::{Machines, Settings};
+use crate::machine_api::launch::Site;
+use crate::machine_api::types::{Machine, NAMESPACE, read};
+use crate::testing::FakeEc2;
+use crate::testing::cluster::FakeCluster;
+
+pub(super) const REGION: &str = "us-west-2";
+/// In the user data; never anywhere else.
+pub(super) const CANARY: &str = "canary-of-the-user-data";
+
+pub(super) struct Bench {
+    pub(super) cluster: FakeCluster,
+    pub(super) ec2: Arc<FakeEc2>,
+    pub(super) health: Arc<Health>,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let cluster = FakeCluster::default();
+        let user_data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, CANARY);
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "worker-user-data", "namespace": NAMESPACE},
+            "data": {"userData": user_data},
+        }));
+        let ec2 = FakeEc2::new(Duration::from_millis(80));
+        Self { cluster, ec2, health: Arc::default() }
+    }
+
+    /// Wants a Machine of this name, with these fields of its own in its provider config.
+    pub(super) fn want(&self, name: &str, fields: &Value) {
+        let mut config = json!({
+            "apiVersion": "machine.openshift.io/v1beta1", "kind": "AWSMachineProviderConfig",
+            "ami": {"id": "ami-1"}, "instanceType": "m5.large", "placement": {"region": REGION},
+            "subnet": {"id": "subnet-1"}, "securityGroups": [{"id": "sg-1"}],
+            "userDataSecret": {"name": "worker-user-data"},
+            "metadataServiceOptions": {"authentication": "Required"},
+        });
+        for (field, value) in fields.as_object().expect("fields") {
+            config[field] = value.clone();
+        }
+        self.cluster.put(json!({
+            "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
+            "metadata": {"name": name, "namespace": NAMESPACE,
+                         "labels": {"machine.openshift.io/cluster-api-cluster": "c"}},
+            "spec": {"providerSpec": {"value": config}},
+        }));
+    }
+
+    /// Starts a controller, which is all that this process keeps in memory.
+    pub(super) fn start(&self) -> JoinHandle<()> {
+        let looks = Looks::new(self.ec2.clone(), REGION, "kubernetes.io/cluster/c");
+        let settings = Settings {
+            namespace: NAMESPACE.to_owned(),
+            region: REGION.to_owned(),
+            architecture: Architecture::Amd64,
+            site: Site { region: Some(REGION.to_owned()), ..Site::default() },
+        };
+        let machines =
+            Machines::new(self.cluster.client(), looks, settings, Arc::clone(&self.health));
+        tokio::spawn(machines.run(std::future::pending()))
+    }
+
+    pub(super) fn machine(&self, name: &str) -> Option<Machine> {
+        let object = self.cluster.get("machines", NAMESPACE, name)?;
+        Some(read(&object).expect("a Machine"))
+    }
+
+    pub(super) fn phase(&self, name: &str) -> String {
+        let machine = self.machine(name);
+        machine.and_then(|machine| machine.status.phase).unwrap_or_default()
+    }
+
+    pub(super) fn delete(&self, name: &str) {
+        self.cluster.delete("machines", NAMESPACE, name);
+    }
+
+    /// How many Machines are in a phase.
+    pub(super) fn in_phase(&self, phase: &str) -> usize {
+        let machines = self.cluster.all("machines");
+        machines.iter().filter(|one| one["status"]["phase"] == phase).count()
+    }
+
+    /// Waits, by the paused clock, for at most two hours.
+    pub(super) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(
+                began.elapsed() < Duration::from_secs(2 * 60 * 60),
+                "{what} does not come: {:#?}\n{:#?}",
+                self.ec2.calls().iter().rev().take(20).collect::<Vec<_>>(),
+                self.cluster.all("machines").first(),
+            );
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// The reasons of all Events, in their order.
+    pub(super) fn told(&self) -> Vec<String> {
+        let events = self.cluster.events();
+        events.iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+}

@@ -1,0 +1,5 @@
+//! The controllers against an API server and an EC2 in memory, by a paused clock.
+
+mod bench;
+mod fire;
+mod life;
