@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{Apply as Arguments, Common, Guards};
+use super::args::{Apply as Arguments, Applying, Common};
 use super::choice;
+use super::configured::Configured;
 use super::exit::Exit;
 use super::failure::Result;
-use super::inputs::Inputs;
 use super::preflight::preflight;
 use super::preview::{cautions, guarded, view};
 use super::saved_plan::{self, stale};
 use super::screen::Screen;
 use super::signals::unless_stopped;
+use super::source::Source;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use super::world::World;
 use crate::apply::Stop;
@@ -30,15 +31,34 @@ pub(super) async fn run(
     screen: &mut Screen,
     stop: &Stop,
 ) -> Result<Exit> {
+    let read = |bootstrap: Option<bool>, screen: &mut Screen| -> Result<Box<dyn Source>> {
+        let bootstrap = bootstrap.unwrap_or(!arguments.wanted.no_bootstrap);
+        Ok(Box::new(Configured::read(common, bootstrap, screen)?))
+    };
+    applied(&read, arguments.plan.as_deref(), &arguments.how, common, screen, stop).await
+}
+
+/// Reads a source; a plan that was saved says whether it has the bootstrap machine.
+pub(super) type Read<'a> = &'a dyn Fn(Option<bool>, &mut Screen) -> Result<Box<dyn Source>>;
+
+/// Does what this source wants, or what was saved of it.
+pub(super) async fn applied(
+    read: Read<'_>,
+    saved: Option<&Path>,
+    how: &Applying,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
     must_be_confirmable(common, screen)?;
     let deciding = async {
-        match &arguments.plan {
-            Some(path) => recalled(path, &arguments.guards, common, screen).await,
-            None => decided(arguments, common, screen).await,
+        match saved {
+            Some(path) => recalled(read, path, how, common, screen).await,
+            None => decided(read, how, common, screen).await,
         }
     };
     let (world, plan) = unless_stopped(stop, deciding).await?;
-    if arguments.preflight {
+    if how.preflight {
         unless_stopped(stop, preflight(&world, &plan, screen)).await?;
     }
     if !plan.is_empty() {
@@ -56,55 +76,61 @@ pub(super) async fn run(
 
 /// Plans afresh.
 async fn decided(
-    arguments: &Arguments,
+    read: Read<'_>,
+    how: &Applying,
     common: &Common,
     screen: &mut Screen,
 ) -> Result<(World, Plan)> {
-    let bootstrap = !arguments.wanted.no_bootstrap;
-    let world = World::prepare(common, bootstrap, "apply", &|_, _| Ok(()), screen).await?;
+    let source = read(None, screen)?;
+    let world = World::prepare(source, common, "apply", &|_, _| Ok(()), screen).await?;
     let (graph, state) = (&world.compiled.graph, &world.held.state);
-    let options = choice::of_wanted(&arguments.renewal, &arguments.part, graph, state)?;
+    let options = choice::of_wanted(&how.renewal, &how.part, graph, state)?;
     let plan = world.plan(&world.observe(true).await?, &options);
     let warnings = cautions(&world.compiled.warnings, &plan);
-    screen.plan(&view(&plan, arguments.full, &warnings))?;
-    guarded(&plan, &arguments.guards)?;
+    screen.plan(&view(&plan, how.full, &warnings))?;
+    guarded(&plan, &how.guards)?;
     Ok((world, plan))
 }
 
 /// Takes a saved plan, if the world is still what it was made from.
 async fn recalled(
+    read: Read<'_>,
     path: &Path,
-    guards: &Guards,
+    how: &Applying,
     common: &Common,
     screen: &mut Screen,
 ) -> Result<(World, Plan)> {
     let saved = saved_plan::read(path)?;
     let name = path.display().to_string();
-    let fits = |inputs: &Inputs, state: Option<&State>| unmoved(&saved, inputs, state, &name);
-    let world = World::prepare(common, saved.bootstrap, "apply", &fits, screen).await?;
+    let fits = |source: &dyn Source, state: Option<&State>| unmoved(&saved, source, state, &name);
+    let source = read(Some(saved.bootstrap), screen)?;
+    let world = World::prepare(source, common, "apply", &fits, screen).await?;
     let now = world.plan(&world.observe(true).await?, &saved.options);
     undrifted(&saved.plan, &now, &name)?;
     screen.plan(&view(&saved.plan, false, &saved.warnings))?;
-    guarded(&saved.plan, guards)?;
+    guarded(&saved.plan, &how.guards)?;
     Ok((world, saved.plan))
 }
 
-/// Whether the plan was made from this config, these assets and this state.
-fn unmoved(saved: &SavedPlan, inputs: &Inputs, state: Option<&State>, name: &str) -> Result<()> {
-    let (then, now) = (&saved.digests, &inputs.digests);
+/// Whether the plan was made from this source and this state.
+fn unmoved(
+    saved: &SavedPlan,
+    source: &dyn Source,
+    state: Option<&State>,
+    name: &str,
+) -> Result<()> {
     let lineage = state.map(|state| &*state.lineage);
-    let moved = [
-        (then.config != now.config, "the install-config is not the one it was made from"),
-        (then.assets != now.assets, "the assets are not the ones it was made from"),
-        (then.stream != now.stream, "the RHCOS stream is not the one it was made from"),
-        (lineage != Some(&saved.plan.lineage), "it was made from another state"),
-        (
-            state.is_some_and(|state| state.serial != saved.plan.serial),
-            "the state has moved on since it was made",
-        ),
-    ];
-    match moved.into_iter().find(|(moved, _)| *moved) {
-        Some((_, because)) => Err(stale(&format!("the plan {name} is stale"), because)),
+    let serial = state.map(|state| state.serial);
+    let moved =
+        source.moved(&saved.digests).or_else(|| match lineage == Some(&saved.plan.lineage) {
+            false => Some("it was made from another state"),
+            true if serial != Some(saved.plan.serial) => {
+                Some("the state has moved on since it was made")
+            }
+            true => None,
+        });
+    match moved {
+        Some(because) => Err(stale(&format!("the plan {name} is stale"), because)),
         None => Ok(()),
     }
 }

@@ -174,6 +174,17 @@ pub struct Validate {}
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped, Exit::Refused, Exit::Usage]))]
 pub struct Plan {
+    /// What is wanted.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// How it is planned.
+    #[command(flatten)]
+    pub how: Planning,
+}
+
+/// How something is planned, whatever says what is wanted.
+#[derive(Debug, Args)]
+pub struct Planning {
     /// Saves the plan, for `apply` to do exactly this. It holds no secret.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -194,9 +205,6 @@ pub struct Plan {
     /// Finds out, too, whether every call of the plan is allowed and the quotas suffice.
     #[arg(long, conflicts_with = "refresh_only")]
     pub preflight: bool,
-    /// What is wanted.
-    #[command(flatten)]
-    pub wanted: Wanted,
     /// What is to be made anew.
     #[command(flatten)]
     pub renewal: Renewal,
@@ -228,15 +236,23 @@ pub struct Apply {
     /// A plan saved with `plan --out`.
     #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "target", "exclude"])]
     pub plan: Option<PathBuf>,
+    /// What is wanted.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// How it is applied.
+    #[command(flatten)]
+    pub how: Applying,
+}
+
+/// How something is applied, whatever says what is wanted.
+#[derive(Debug, Args)]
+pub struct Applying {
     /// Shows every attribute of what is created.
     #[arg(long)]
     pub full: bool,
     /// Whether to find out first that every call of the plan is allowed and the quotas suffice.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub preflight: bool,
-    /// What is wanted.
-    #[command(flatten)]
-    pub wanted: Wanted,
     /// What is to be made anew.
     #[command(flatten)]
     pub renewal: Renewal,
@@ -498,7 +514,7 @@ mod tests {
     fn defaults_are_as_documented() {
         let parsed = Arguments::try_parse_from(["groundplan", "plan"]).unwrap();
         let Command::Plan(plan) = parsed.command else { panic!("not a plan") };
-        assert!(plan.refresh && !plan.full && !plan.detailed_exitcode);
+        assert!(plan.how.refresh && !plan.how.full && !plan.how.detailed_exitcode);
         assert_eq!(parsed.common.config, PathBuf::from("install-config.yaml"));
         assert_eq!(parsed.common.state, Place::Folder("state".into()));
         assert_eq!(parsed.common.lock_timeout, Duration::ZERO);

@@ -24,39 +24,39 @@ pub(super) struct Reached {
     pub(super) caller: Caller,
 }
 
-/// Connects as the config says, and checks that AWS knows who we are and that the cluster is in
-/// this account: in another one everything would seem to be gone.
+/// Connects as the config says.
 pub(super) async fn connect(
     config: &InstallConfig,
     cluster: &Cluster,
     facts: &BTreeMap<String, Value>,
     screen: &mut Screen,
 ) -> Result<Reached> {
+    reach(settings(config, cluster), facts, screen).await
+}
+
+/// How the config says that AWS is reached.
+pub(super) fn settings(config: &InstallConfig, cluster: &Cluster) -> Settings {
     let endpoints = config.aws.service_endpoints.iter();
-    let settings = Settings {
+    Settings {
         region: config.aws.region.clone(),
         endpoints: endpoints.map(|one| (one.name.clone(), one.url.to_string())).collect(),
         cluster_tag: cluster.tag_key(),
         hosted_zone_role: config.aws.hosted_zone_role.clone(),
-    };
-    reach(settings, facts, screen).await
+    }
 }
 
-/// Connects with what the state alone knows.
-pub(super) async fn connect_without_config(
-    cluster: &Cluster,
-    facts: &BTreeMap<String, Value>,
-    screen: &mut Screen,
-) -> Result<Reached> {
-    let settings = Settings {
+/// How AWS is reached by what the state alone knows.
+pub(super) fn settings_without_config(cluster: &Cluster) -> Settings {
+    Settings {
         region: cluster.region.clone(),
         cluster_tag: cluster.tag_key(),
         ..Settings::default()
-    };
-    reach(settings, facts, screen).await
+    }
 }
 
-async fn reach(
+/// Connects, and checks that AWS knows who we are and that the cluster is in this account: in another
+/// one everything would seem to be gone.
+pub(super) async fn reach(
     settings: Settings,
     facts: &BTreeMap<String, Value>,
     screen: &mut Screen,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::args::{Common, Destroy as Arguments};
+use super::args::{Common, Destroy as Arguments, Guards, Part};
 use super::choice;
 use super::cloud::{self, Reached};
 use super::exit::Exit;
@@ -19,7 +19,7 @@ use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use crate::apply::Stop;
 use crate::aws::ids::RoleName;
-use crate::aws::{Aws, schemas, sweep};
+use crate::aws::{Aws, Settings, schemas, sweep};
 use crate::config::InstallConfig;
 use crate::observe::observe;
 use crate::plan::{Plan, plan_destroy};
@@ -38,59 +38,86 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> Result<Exit> {
     must_be_confirmable(common, screen)?;
-    let Doomed { cluster, mut held, aws, plan, names } =
-        unless_stopped(stop, decided(arguments, common, screen)).await?;
+    let deciding = async {
+        let config = config(arguments, common, screen)?;
+        let name = match (&arguments.cluster, &config) {
+            (Some(name), _) => name.clone(),
+            (None, Some(config)) => config.name.clone(),
+            (None, None) => {
+                unreachable!("BUG: without a name the config is read or the command ends")
+            }
+        };
+        let settings = |cluster: &Cluster| match &config {
+            Some(config) => cloud::settings(config, cluster),
+            None => cloud::settings_without_config(cluster),
+        };
+        let wanted = Wanted { name: &name, settings: &settings };
+        decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
+    };
+    let doomed = unless_stopped(stop, deciding).await?;
+    let (cluster, aws, names) =
+        (doomed.cluster.clone(), doomed.aws.clone(), names(&doomed.held.state));
+    let is_part = doomed.plan.selection.is_some();
+    let exit = destroyed(doomed, common, screen, stop).await?;
+    if exit != Exit::Done || is_part {
+        return Ok(exit); // a part that is left is no surprise
+    }
+    unless_stopped(stop, proven(&cluster, &names, &aws, screen)).await
+}
+
+/// Whose state it is, and how its cloud is reached.
+pub(super) struct Wanted<'a> {
+    pub(super) name: &'a str,
+    pub(super) settings: &'a dyn Fn(&Cluster) -> Settings,
+}
+
+/// What is about to be destroyed.
+pub(super) struct Doomed {
+    cluster: Cluster,
+    held: Held,
+    aws: Arc<Aws>,
+    plan: Plan,
+}
+
+/// Takes what is recorded, and shows what of it goes.
+pub(super) async fn decided(
+    Wanted { name, settings }: &Wanted<'_>,
+    part: &Part,
+    guards: &Guards,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<Doomed> {
+    let place = common.state.of(name);
+    if !homes::is_there(&place, common).await? {
+        return Err(nothing_recorded(name, &place));
+    }
+    let held = Held::take(common, name, "destroy", screen).await?;
+    let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(name, &place))?;
+    let Reached { aws, .. } = cloud::reach(settings(&cluster), &held.state.facts, screen).await?;
+    let observed = observe(&held.state, &*aws)
+        .await
+        .map_err(|error| Failure::call("look up what is recorded", &error))?;
+    let options = choice::of_recorded(part, &held.state)?;
+    let plan = plan_destroy(&held.state, &observed, &schemas(), &options);
+    screen.plan(&view(&plan, false, &[]))?;
+    guarded(&plan, guards)?;
+    Ok(Doomed { cluster, held, aws, plan })
+}
+
+/// Asks, and destroys it.
+pub(super) async fn destroyed(
+    Doomed { mut held, aws, plan, .. }: Doomed,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
     if !plan.is_empty() {
         confirmed(common, QUESTION, screen, stop).await?;
         screen.say("")?;
         held.begin(screen).await?;
     }
     aws.guard(stop.shuts(held.home.fence()));
-    let secrets = Arc::new(Secrets::default());
-    let exit = walk(&plan, held, aws.clone(), secrets, common, screen, stop).await?;
-    if exit != Exit::Done || plan.selection.is_some() {
-        return Ok(exit); // a part that is left is no surprise
-    }
-    unless_stopped(stop, proven(&cluster, &names, &aws, screen)).await
-}
-
-/// What is about to be destroyed.
-struct Doomed {
-    cluster: Cluster,
-    held: Held,
-    aws: Arc<Aws>,
-    plan: Plan,
-    /// What no tag will find afterwards.
-    names: sweep::Names,
-}
-
-async fn decided(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Doomed> {
-    let config = config(arguments, common, screen)?;
-    let name = match (&arguments.cluster, &config) {
-        (Some(name), _) => name.clone(),
-        (None, Some(config)) => config.name.clone(),
-        (None, None) => unreachable!("BUG: without a name the config is read or the command ends"),
-    };
-    let place = common.state.of(&name);
-    if !homes::is_there(&place, common).await? {
-        return Err(nothing_recorded(&name, &place));
-    }
-    let held = Held::take(common, &name, "destroy", screen).await?;
-    let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(&name, &place))?;
-    let facts = &held.state.facts;
-    let Reached { aws, .. } = match &config {
-        Some(config) => cloud::connect(config, &cluster, facts, screen).await?,
-        None => cloud::connect_without_config(&cluster, facts, screen).await?,
-    };
-    let observed = observe(&held.state, &*aws)
-        .await
-        .map_err(|error| Failure::call("look up what is recorded", &error))?;
-    let options = choice::of_recorded(&arguments.part, &held.state)?;
-    let plan = plan_destroy(&held.state, &observed, &schemas(), &options);
-    screen.plan(&view(&plan, false, &[]))?;
-    guarded(&plan, &arguments.guards)?;
-    let names = names(&held.state);
-    Ok(Doomed { cluster, held, aws, plan, names })
+    walk(&plan, held, aws, Arc::new(Secrets::default()), common, screen, stop).await
 }
 
 /// The config, for its endpoints. A cluster that is named can go without it.

@@ -1,11 +1,11 @@
 //! `groundplan graph`: draws what is wanted.
 
 use super::args::{Common, Format, Graph as Arguments};
+use super::configured::{cluster, look};
 use super::exit::Exit;
 use super::failure::Result;
 use super::screen::Screen;
 use super::signals::unless_stopped;
-use super::world::{cluster, look};
 use crate::apply::Stop;
 use crate::render::dot;
 

@@ -1,8 +1,8 @@
 //! The program: one file per subcommand, wired from the rooms below.
 //!
 //! - [`args`]: what can be typed; [`exit`]: how it ends.
-//! - `inputs`, `cloud`, `homes`, `held`, `world`: from what the user gives to a plan, nothing being written
-//!   before everything is checked.
+//! - `inputs`, `source`, `cloud`, `homes`, `held`, `world`: from what the user gives to a plan, nothing being
+//!   written before everything is checked. `configured` is an install-config as its source.
 //! - `choice`: which part of a plan is meant; `preview`: how it is shown, and what refuses it.
 //! - `walk`, `prompt`, `signals`, `screen`, `stream_file`: doing it, with people and programs watching.
 
@@ -12,6 +12,7 @@ pub mod exit;
 mod apply;
 mod choice;
 mod cloud;
+mod configured;
 mod destroy;
 mod failure;
 mod graph;
@@ -30,6 +31,7 @@ mod schema;
 mod screen;
 mod show;
 mod signals;
+mod source;
 mod state;
 mod stream_file;
 #[cfg(feature = "kubernetes")]

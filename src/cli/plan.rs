@@ -1,7 +1,8 @@
 //! `groundplan plan`: what would be done, and why?
 
-use super::args::{Common, Plan as Arguments};
+use super::args::{Common, Plan as Arguments, Planning};
 use super::choice;
+use super::configured::Configured;
 use super::exit::Exit;
 use super::failure::Result;
 use super::preflight::preflight;
@@ -9,6 +10,7 @@ use super::preview::{cautions, guarded, view};
 use super::saved_plan;
 use super::screen::Screen;
 use super::signals::unless_stopped;
+use super::source::Source;
 use super::world::World;
 use crate::apply::Stop;
 use crate::plan::{Options, Plan};
@@ -20,22 +22,32 @@ pub(super) async fn run(
     screen: &mut Screen,
     stop: &Stop,
 ) -> Result<Exit> {
-    unless_stopped(stop, planned(arguments, common, screen)).await
+    let planning = async {
+        let bootstrap = !arguments.wanted.no_bootstrap;
+        let source = Configured::read(common, bootstrap, screen)?;
+        planned(Box::new(source), &arguments.how, common, screen).await
+    };
+    unless_stopped(stop, planning).await
 }
 
-async fn planned(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Exit> {
-    let bootstrap = !arguments.wanted.no_bootstrap;
-    let world = World::prepare(common, bootstrap, "plan", &|_, _| Ok(()), screen).await?;
+/// Plans what this source wants, and shows it.
+pub(super) async fn planned(
+    source: Box<dyn Source>,
+    how: &Planning,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<Exit> {
+    let world = World::prepare(source, common, "plan", &|_, _| Ok(()), screen).await?;
     let (graph, state) = (&world.compiled.graph, &world.held.state);
-    let options = choice::of_wanted(&arguments.renewal, &arguments.part, graph, state)?;
-    let plan = world.plan(&world.observe(arguments.refresh).await?, &options);
-    let exit = match arguments.refresh_only {
+    let options = choice::of_wanted(&how.renewal, &how.part, graph, state)?;
+    let plan = world.plan(&world.observe(how.refresh).await?, &options);
+    let exit = match how.refresh_only {
         true => drift(&plan, screen)?,
-        false => shown(arguments, &world, options, plan, screen).await?,
+        false => shown(how, &world, options, plan, screen).await?,
     };
     world.held.close().await?;
     Ok(match exit {
-        Exit::Changes if !arguments.detailed_exitcode => Exit::Done,
+        Exit::Changes if !how.detailed_exitcode => Exit::Done,
         exit => exit,
     })
 }
@@ -48,23 +60,23 @@ fn drift(plan: &Plan, screen: &mut Screen) -> Result<Exit> {
 }
 
 async fn shown(
-    arguments: &Arguments,
+    how: &Planning,
     world: &World,
     options: Options,
     plan: Plan,
     screen: &mut Screen,
 ) -> Result<Exit> {
     let warnings = cautions(&world.compiled.warnings, &plan);
-    screen.plan(&view(&plan, arguments.full, &warnings))?;
-    guarded(&plan, &arguments.guards)?;
-    if arguments.preflight {
+    screen.plan(&view(&plan, how.full, &warnings))?;
+    guarded(&plan, &how.guards)?;
+    if how.preflight {
         preflight(world, &plan, screen).await?;
     }
     let exit = if plan.is_empty() { Exit::Done } else { Exit::Changes };
-    if let Some(path) = &arguments.out {
+    if let Some(path) = &how.out {
         saved_plan::write(&saved_plan::of(world, options, warnings, plan), path)?;
-        let path = path.display();
-        screen.say(&format!("\nSaved to {path}. To do exactly this: groundplan apply {path}"))?;
+        let (path, command) = (path.display(), world.source.command());
+        screen.say(&format!("\nSaved to {path}. To do exactly this: {command} {path}"))?;
     }
     Ok(exit)
 }

@@ -7,16 +7,16 @@ use super::world::World;
 use crate::plan::Plan;
 use crate::preflight::demands::Site;
 use crate::preflight::{Report, preflight as ask};
-use crate::topology::{partition, workers};
+use crate::topology::partition;
 
 /// Says everything that would stop the plan half way, and refuses it then. What could not be found
 /// out stops nothing.
 pub(super) async fn preflight(world: &World, plan: &Plan, screen: &mut Screen) -> Result<()> {
     let state = &world.held.state;
     let site = Site { plan, graph: &world.compiled.graph, state };
-    let config = &world.inputs.config;
-    let workers = workers(config, &state.facts);
-    let partition = partition(&config.aws.region).name;
+    let workers = world.source.workers(&state.facts);
+    let region = state.cluster.as_ref().map_or("", |cluster| cluster.region.as_str());
+    let partition = partition(region).name;
     let Report { findings, notes } =
         ask(&world.aws, &world.caller, partition, &site, &workers).await;
     for note in notes {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::{Common, Recover as Arguments};
 use super::cloud::{self, Reached};
+use super::configured::{ASSETS, look_again};
 use super::destroy::names;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
@@ -15,7 +16,6 @@ use super::homes;
 use super::inputs::Inputs;
 use super::screen::Screen;
 use super::signals::unless_stopped;
-use super::world::{ASSETS, look_again};
 use crate::apply::Stop;
 use crate::aws::sweep::{self, Leftover};
 use crate::aws::{Aws, traces};

@@ -15,8 +15,8 @@ use crate::render::Diagnostic;
 pub(super) fn of(world: &World, options: Options, warnings: Vec<String>, plan: Plan) -> SavedPlan {
     SavedPlan {
         format: FORMAT,
-        digests: world.inputs.digests.clone(),
-        bootstrap: world.bootstrap,
+        digests: world.source.digests().clone(),
+        bootstrap: world.source.bootstrap(),
         options,
         warnings,
         plan,

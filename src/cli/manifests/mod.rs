@@ -13,12 +13,12 @@ use std::path::Path;
 use serde_json::json;
 
 use super::args::{Common, Manifests as Arguments, ManifestsCommand};
+use super::configured::{known_cluster, look};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::inputs::Inputs;
 use super::screen::Screen;
 use super::signals::unless_stopped;
-use super::world::{known_cluster, look};
 use crate::apply::Stop;
 use crate::machine_api::manifests::{Manifest, manifests};
 use crate::render::Diagnostic;

@@ -1,0 +1,284 @@
+//! An install-config as the source of a plan, and as it is looked at without one.
+//!
+//! Nothing here writes, and nothing calls anything that changes AWS.
+
+use std::collections::BTreeMap;
+
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use super::args::Common;
+use super::cloud::{self, Answers};
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::held::glance;
+use super::inputs::Inputs;
+use super::screen::Screen;
+use super::source::{Learnt, Source};
+use crate::aws::{Aws, Settings};
+use crate::config::{self, Finding, Located, locate};
+use crate::plan::saved::Digests;
+use crate::provider::ProviderError;
+use crate::render::Diagnostic;
+use crate::state::{Cluster, State};
+use crate::topology::fleet::{Fleet, fleet};
+use crate::topology::{
+    self, Compiled, Question, Workers, checks, compile, identify, questions, workers,
+};
+
+/// An install-config with what was given beside it.
+pub(super) struct Configured {
+    inputs: Inputs,
+    bootstrap: bool,
+}
+
+impl Configured {
+    /// Reads it; what is wrong with it is told all at once.
+    pub(super) fn read(common: &Common, bootstrap: bool, screen: &mut Screen) -> Result<Self> {
+        Ok(Self { inputs: Inputs::read(common, screen)?, bootstrap })
+    }
+
+    fn view<'a>(&'a self, cluster: &'a Cluster, facts: &'a BTreeMap<String, Value>) -> View<'a> {
+        View { inputs: &self.inputs, cluster, facts, bootstrap: self.bootstrap }
+    }
+}
+
+impl Source for Configured {
+    fn name(&self) -> &str {
+        &self.inputs.config.name
+    }
+
+    fn command(&self) -> String {
+        "groundplan apply".to_owned()
+    }
+
+    fn digests(&self) -> &Digests {
+        &self.inputs.digests
+    }
+
+    fn bootstrap(&self) -> bool {
+        self.bootstrap
+    }
+
+    fn moved(&self, then: &Digests) -> Option<&'static str> {
+        let now = &self.inputs.digests;
+        let moved = [
+            (then.config != now.config, "the install-config is not the one it was made from"),
+            (then.assets != now.assets, "the assets are not the ones it was made from"),
+            (then.stream != now.stream, "the RHCOS stream is not the one it was made from"),
+        ];
+        moved.into_iter().find(|(moved, _)| *moved).map(|(_, because)| because)
+    }
+
+    fn cluster(&self, known: Option<Cluster>) -> Result<Cluster> {
+        cluster(&self.inputs, known)
+    }
+
+    fn settings(&self, cluster: &Cluster) -> Settings {
+        cloud::settings(&self.inputs.config, cluster)
+    }
+
+    fn remember(&self, facts: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>> {
+        remembered(&self.inputs, facts)?;
+        let is_news = self.inputs.assets.cluster().is_some() && !facts.contains_key(ASSETS);
+        Ok(is_news.then(|| (ASSETS.to_owned(), true.into())))
+    }
+
+    fn questions(&self, facts: &BTreeMap<String, Value>) -> Vec<Question> {
+        questions(&self.inputs.config, facts, &self.inputs.options(self.bootstrap))
+    }
+
+    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Question> {
+        checks::questions(&self.inputs.config, known, state)
+    }
+
+    fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled> {
+        let Learnt { cluster, facts, answers, checked, state } = learnt;
+        let view = self.view(cluster, facts);
+        let flaws = checks::check(&self.inputs.config, &view.known(answers), checked, state);
+        view.judge(answers, flaws, screen)
+    }
+
+    fn workers(&self, facts: &BTreeMap<String, Value>) -> Vec<Workers> {
+        workers(&self.inputs.config, facts)
+    }
+}
+
+/// What was compiled without recording anything.
+pub(super) struct Looked {
+    pub(super) inputs: Inputs,
+    pub(super) cluster: Cluster,
+    /// What is known of AWS.
+    pub(super) facts: BTreeMap<String, Value>,
+    pub(super) compiled: Compiled,
+}
+
+/// Says who the cluster is, whom the state may know.
+pub(super) type Identify<'a> = &'a dyn Fn(&Inputs, Option<Cluster>) -> Result<Cluster>;
+
+/// Compiles without recording anything, asking AWS only what the state does not know.
+pub(super) async fn look(
+    common: &Common,
+    bootstrap: bool,
+    identify: Identify<'_>,
+    screen: &mut Screen,
+) -> Result<Looked> {
+    let inputs = Inputs::read(common, screen)?;
+    let state = glance(common, &inputs.config.name, screen).await?.unwrap_or_default();
+    let cluster = identify(&inputs, state.cluster.clone())?;
+    let view = View { inputs: &inputs, cluster: &cluster, facts: &state.facts, bootstrap };
+    let unanswered = view.questions();
+    let answers = if unanswered.is_empty() {
+        Answers::default()
+    } else {
+        let reached = cloud::connect(&inputs.config, &cluster, &state.facts, screen).await?;
+        cloud::answers(&reached.aws, unanswered).await
+    };
+    let compiled = view.judge(&answers, Vec::new(), screen)?;
+    let facts = view.known(&answers);
+    Ok(Looked { inputs, cluster, facts, compiled })
+}
+
+impl Looked {
+    /// The machines, as the plan has them.
+    pub(super) fn fleet(&self, screen: &mut Screen) -> Result<Fleet> {
+        let options = self.inputs.options(true);
+        match fleet(&self.inputs.config, &self.facts, &options) {
+            Ok(fleet) => Ok(fleet),
+            Err(errors) => Err(refused(&self.inputs, &errors, &[], screen)?),
+        }
+    }
+}
+
+/// Compiles for a cluster of which nothing is recorded although it is there, which is no flaw.
+/// Answers with what was learnt, too.
+pub(super) async fn look_again(
+    inputs: &Inputs,
+    cluster: &Cluster,
+    bootstrap: bool,
+    aws: &Aws,
+    screen: &mut Screen,
+) -> Result<(Compiled, BTreeMap<String, Value>)> {
+    let view = View { inputs, cluster, facts: &BTreeMap::new(), bootstrap };
+    let learnt = cloud::answers(aws, view.questions()).await;
+    let compiled = view.judge(&learnt, Vec::new(), screen)?;
+    Ok((compiled, learnt.given))
+}
+
+/// That a cluster was begun with assets is recorded under this.
+pub(super) const ASSETS: &str = "assets";
+
+/// A cluster that was begun with assets is not gone on with without them: new machines would boot
+/// and not find it.
+fn remembered(inputs: &Inputs, facts: &BTreeMap<String, Value>) -> Result<()> {
+    if inputs.assets.cluster().is_some() || !facts.contains_key(ASSETS) {
+        return Ok(());
+    }
+    let diagnostic =
+        Diagnostic::error("this cluster was begun with assets, and none are given now")
+            .with_hint("pass --assets with the folder that it was begun with");
+    Err(Failure::new(Exit::Refused, diagnostic))
+}
+
+/// Who the cluster is: by the state, by the assets, or somebody new.
+pub(super) fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster> {
+    Ok(known_cluster(inputs, known)?.unwrap_or_else(|| identify(&inputs.config)))
+}
+
+/// Who the cluster is, if the state or the assets know it.
+pub(super) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Option<Cluster>> {
+    let given = inputs.assets.cluster();
+    if let (Some(known), Some(given)) = (&known, &given)
+        && known != given
+    {
+        let diagnostic = Diagnostic::error("the assets are of another cluster than the state")
+            .with_detail(format!("assets: {} ({})", given.infra_id, given.cluster_id))
+            .with_detail(format!("state:  {} ({})", known.infra_id, known.cluster_id))
+            .with_hint("give the assets that this cluster was begun with, or use another --state");
+        return Err(Failure::new(Exit::Failed, diagnostic));
+    }
+    Ok(known.or(given))
+}
+
+/// What a config is compiled from.
+struct View<'a> {
+    inputs: &'a Inputs,
+    cluster: &'a Cluster,
+    /// The answers that bind.
+    facts: &'a BTreeMap<String, Value>,
+    bootstrap: bool,
+}
+
+impl View<'_> {
+    /// What AWS must be asked and nobody has recorded.
+    fn questions(&self) -> Vec<Question> {
+        let options = self.inputs.options(self.bootstrap);
+        questions(&self.inputs.config, self.facts, &options)
+    }
+
+    fn known(&self, learnt: &Answers) -> BTreeMap<String, Value> {
+        let mut known = self.facts.clone();
+        known.extend(learnt.given.clone());
+        known
+    }
+
+    /// The graph, or everything that stands in its way: what the checks found, what the compiler
+    /// refuses, and what could not be found out.
+    fn judge(
+        &self,
+        learnt: &Answers,
+        mut flaws: Vec<topology::Error>,
+        screen: &mut Screen,
+    ) -> Result<Compiled> {
+        let (inputs, options) = (self.inputs, self.inputs.options(self.bootstrap));
+        let known = self.known(learnt);
+        let compiled = compile(&inputs.config, self.cluster, &known, &inputs.assets, &options);
+        let compiled = match compiled {
+            Ok(compiled) if flaws.is_empty() => return Ok(compiled),
+            Ok(_) => Vec::new(),
+            Err(errors) => errors,
+        };
+        let is_missing = |key: &String| learnt.missing.iter().any(|(one, _)| one.key() == *key);
+        let told_below = |error: &topology::Error| matches!(error, topology::Error::Unanswered { question } if is_missing(question));
+        flaws.extend(compiled.into_iter().filter(|error| !told_below(error)));
+        Err(refused(inputs, &flaws, &learnt.missing, screen)?)
+    }
+}
+
+/// Shows what was found in the config as what is found without AWS is shown; the rest is left to be
+/// said.
+fn refused(
+    inputs: &Inputs,
+    flaws: &[topology::Error],
+    missing: &[(Question, ProviderError)],
+    screen: &mut Screen,
+) -> Result<Failure> {
+    let text = inputs.text.expose_secret();
+    let mut findings: Vec<Finding> = flaws.iter().filter_map(|flaw| finding(flaw, text)).collect();
+    findings.sort_by_key(|finding| finding.place.map(|place| place.start));
+    screen.findings(&findings, &inputs.file, text)?;
+    let nowhere = flaws.iter().filter(|flaw| flaw.field().is_none()).map(|flaw| {
+        let summary = "could not compile the install-config";
+        let diagnostic = Diagnostic::error(summary).with_detail(flaw.to_string());
+        Diagnostic { hint: flaw.hint(), ..diagnostic }
+    });
+    let missing = missing
+        .iter()
+        .map(|(question, error)| Diagnostic::call_failed(&format!("find out {question}"), error));
+    let diagnostics = nowhere.chain(missing).collect();
+    let exit = if findings.is_empty() { Exit::Failed } else { Exit::ConfigInvalid };
+    Ok(Failure { exit, diagnostics })
+}
+
+/// What the config asks for and cannot have, where it asks for it.
+fn finding(flaw: &topology::Error, text: &str) -> Option<Finding> {
+    let Located { path, place } = locate(text, &flaw.field()?);
+    Some(Finding {
+        rule: config::Rule::AtAws,
+        path,
+        place,
+        message: flaw.to_string(),
+        expected: flaw.expected(),
+        hint: flaw.hint(),
+    })
+}
