@@ -126,6 +126,7 @@ pub enum Command {
     Graph(Graph),
     Schema(Schema),
     Manifests(Manifests),
+    Machines(Machines),
     State(State),
     Protect(Protect),
     Unprotect(Unprotect),

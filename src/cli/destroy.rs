@@ -12,6 +12,7 @@ use super::failure::{Failure, Result};
 use super::held::Held;
 use super::homes;
 use super::inputs::read_config;
+use super::machines;
 use super::preview::{guarded, view};
 use super::screen::Screen;
 use super::show::nothing_recorded;
@@ -25,6 +26,7 @@ use crate::observe::observe;
 use crate::plan::{Plan, plan_destroy};
 use crate::provider::patiently;
 use crate::render::Diagnostic;
+use crate::render::state::rows;
 use crate::secret::Secrets;
 use crate::state::{Cluster, State};
 
@@ -55,6 +57,9 @@ pub(super) async fn run(
         decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
     };
     let doomed = unless_stopped(stop, deciding).await?;
+    if doomed.plan.selection.is_none() {
+        unless_stopped(stop, without_machines(&doomed.cluster.infra_id, common)).await?;
+    }
     let (cluster, aws, names) =
         (doomed.cluster.clone(), doomed.aws.clone(), names(&doomed.held.state));
     let is_part = doomed.plan.selection.is_some();
@@ -102,6 +107,19 @@ pub(super) async fn decided(
     screen.plan(&view(&plan, false, &[]))?;
     guarded(&plan, guards)?;
     Ok(Doomed { cluster, held, aws, plan })
+}
+
+/// Machines stand in the network of their cluster, which cannot go before them.
+async fn without_machines(infra_id: &str, common: &Common) -> Result<()> {
+    let place = common.state.of(&machines::state_of(infra_id));
+    let recorded = homes::look(&place, common).await?.map_or(0, |(state, _)| rows(&state).count());
+    if recorded == 0 {
+        return Ok(());
+    }
+    let (noun, verb) = if recorded == 1 { ("resource", "is") } else { ("resources", "are") };
+    let summary = format!("{recorded} {noun} of its machines {verb} recorded in {place}");
+    let hint = format!("first `groundplan machines destroy --cluster {infra_id}`");
+    Err(Failure::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
 }
 
 /// Asks, and destroys it.

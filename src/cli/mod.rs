@@ -19,6 +19,7 @@ mod graph;
 mod held;
 mod homes;
 mod inputs;
+mod machines;
 mod manifests;
 mod plan;
 mod preflight;
@@ -107,6 +108,7 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         Command::Schema(arguments) => schema::run(arguments, screen),
         Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
         Command::Manifests(arguments) => manifests::run(arguments, common, screen, &stop).await,
+        Command::Machines(arguments) => machines::run(arguments, common, screen, &stop).await,
         Command::State(arguments) => state::run(arguments, common, screen, &stop).await,
         Command::Protect(arguments) => protect::protect(arguments, common, screen, &stop).await,
         Command::Unprotect(arguments) => protect::unprotect(arguments, common, screen, &stop).await,

@@ -17,7 +17,9 @@ pub fn human(state: &State, out: &mut dyn Write) -> io::Result<()> {
         Some(cluster) => {
             writeln!(out, "Cluster {} in {}", painted(STRONG, &cluster.name), cluster.region)?;
             writeln!(out, "  infra ID    {}", cluster.infra_id)?;
-            writeln!(out, "  cluster ID  {}", cluster.cluster_id)?;
+            if !cluster.cluster_id.is_empty() {
+                writeln!(out, "  cluster ID  {}", cluster.cluster_id)?;
+            }
         }
         None => writeln!(out, "No cluster yet")?,
     }

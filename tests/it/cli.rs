@@ -4,6 +4,7 @@ mod crash;
 mod handler;
 mod in_s3;
 mod life;
+mod machines;
 mod manifests;
 mod plans;
 mod preflight;

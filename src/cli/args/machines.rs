@@ -1,11 +1,12 @@
-//! The arguments of what is about machines in a cluster: their manifests, and the handler on them.
+//! The arguments of what is about machines in a cluster: their manifests, the machines themselves, and the
+//! handler on them.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{codes, poll_interval};
+use super::{Applying, Guards, Part, Planning, WRITING, cluster, codes, poll_interval};
 use crate::cli::exit::Exit;
 
 /// Runs on a machine and tells its cluster before the machine is taken away.
@@ -108,4 +109,105 @@ pub struct ManifestsCheck {
     /// The files.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+}
+
+/// Launches the machines of manifests, without a cluster that looks after them.
+///
+/// Machines and MachineSets in files become what the cluster's own controller would make of them, planned
+/// and applied as everything here: a preview first, in-place changes where AWS allows them, a state that a
+/// crash does not harm. A MachineSet of three replicas is three machines whose names end in -0, -1 and -2;
+/// scaled down, the highest numbers go.
+///
+/// The user-data Secrets must be among the files. The state is one of its own beside the cluster's, called
+/// <infra ID>-machines. docs/machines.md has the rest.
+///
+/// Examples:
+///   groundplan manifests --out machines --assets assets
+///   groundplan machines plan --manifests machines
+///   groundplan machines apply --manifests machines
+///   groundplan machines destroy --cluster demo-x7k2p
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&Exit::ALL))]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Machines {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: MachinesCommand,
+}
+
+/// What to do with machines.
+#[expect(missing_docs, reason = "what is said of a variant's arguments is its help")]
+#[derive(Debug, Subcommand)]
+pub enum MachinesCommand {
+    Plan(MachinesPlan),
+    Apply(MachinesApply),
+    Destroy(MachinesDestroy),
+}
+
+/// Shows what an apply would do to machines, and why.
+///
+/// The manifests are first checked as `manifests check` does it. Asks AWS, changes nothing there.
+///
+/// Examples:
+///   groundplan machines plan --manifests assets/openshift
+///   groundplan machines plan --manifests workers.yaml --manifests user-data.yaml --full
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped, Exit::Refused, Exit::Usage]))]
+pub struct MachinesPlan {
+    /// The manifests: a file, or a folder whose files in YAML or JSON are read. May be given several
+    /// times.
+    #[arg(long, value_name = "PATH", required = true)]
+    pub manifests: Vec<PathBuf>,
+    /// How it is planned.
+    #[command(flatten)]
+    pub how: Planning,
+}
+
+/// Makes AWS have the machines that the manifests say.
+///
+/// Shows the plan and asks; only `yes` goes ahead. With a saved plan it does exactly that, and needs the
+/// same manifests again: user data is in no plan.
+///
+/// Examples:
+///   groundplan machines apply --manifests machines
+///   groundplan machines apply --manifests machines --auto-approve --max-destroy 0
+///   groundplan machines plan --manifests machines --out machines.plan &&
+///     groundplan machines apply --manifests machines machines.plan
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&Exit::ALL))]
+pub struct MachinesApply {
+    /// A plan saved with `machines plan --out`.
+    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "replace", "target", "exclude"])]
+    pub plan: Option<PathBuf>,
+    /// The manifests: a file, or a folder whose files in YAML or JSON are read. May be given several
+    /// times.
+    #[arg(long, value_name = "PATH", required = true)]
+    pub manifests: Vec<PathBuf>,
+    /// How it is applied.
+    #[command(flatten)]
+    pub how: Applying,
+}
+
+/// Terminates all machines that are recorded, and waits until they are gone.
+///
+/// Machines that a cluster has made for itself are not recorded here, and are left alone.
+///
+/// Examples:
+///   groundplan machines destroy --cluster demo-x7k2p
+///   groundplan machines destroy --manifests machines --target 'machine.*-worker-us-west-2a-*'
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct MachinesDestroy {
+    /// The infra ID of their cluster, instead of manifests.
+    #[arg(long, value_name = "INFRA-ID", value_parser = cluster, required_unless_present = "manifests")]
+    pub cluster: Option<String>,
+    /// The manifests, which say whose machines are meant. Those that they do not have go, too.
+    #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
+    pub manifests: Vec<PathBuf>,
+    /// Which part of it.
+    #[command(flatten)]
+    pub part: Part,
+    /// What is expected of it.
+    #[command(flatten)]
+    pub guards: Guards,
 }

@@ -36,9 +36,7 @@ pub(super) fn of_machine(machine: &Machine, origin: Origin) -> (Unit, Vec<Flaw>)
 /// machines of a smaller one.
 pub(super) fn of_set(set: &MachineSet, origin: Origin) -> (Unit, Vec<Flaw>) {
     let mut flaws: Vec<Flaw> = named(&set.metadata).into_iter().collect();
-    if set.status.replicas > 0 {
-        flaws.push(looked_after("status.replicas", &format!("is {}", set.status.replicas)));
-    }
+    flaws.extend(has_machines(set));
     let replicas = set.spec.replicas.unwrap_or(1);
     if !(0..=MOST_REPLICAS).contains(&replicas) {
         let flaw = Flaw::new(Rule::MachineReplicas, "spec.replicas", format!("is {replicas}"));
@@ -89,6 +87,13 @@ fn is_there(machine: &Machine) -> Option<Flaw> {
         return Some(looked_after("spec.providerID", "is given"));
     }
     instance.map(|id| looked_after("status.providerStatus.instanceId", &format!("is {id}")))
+}
+
+/// Only an API server gives uids: what has none is a file that somebody wrote, whatever its status.
+fn has_machines(set: &MachineSet) -> Option<Flaw> {
+    let MachineSet { metadata, status, .. } = set;
+    let has = !metadata.uid.is_empty() && status.replicas > 0;
+    has.then(|| looked_after("status.replicas", &format!("is {}", status.replicas)))
 }
 
 fn looked_after(path: &str, found: &str) -> Flaw {

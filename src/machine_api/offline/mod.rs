@@ -23,9 +23,10 @@ use serde_json::Value;
 
 use super::check::{self, Flaw, document};
 use super::launch::{self, Launch, Refusal, Site, launch};
+use crate::aws::ids::InstanceId;
 use crate::aws::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
 use crate::aws::machine::Machine;
-use crate::aws::questions::Question;
+use crate::aws::questions::{InstancesNamed, Question};
 use crate::config::{Finding, Rule};
 use crate::graph::{Graph, Handle, Input};
 use crate::out;
@@ -95,13 +96,21 @@ impl Fleet {
         questions
     }
 
-    /// The graph of all machines and of what they are registered with.
+    /// What they are called.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.units.iter().flat_map(|unit| &unit.names).map(String::as_str)
+    }
+
+    /// The graph of all machines and of what they are registered with. Those of `others`, which are
+    /// there under their names and were made by somebody else, are left out: two of one name would
+    /// be one machine to their cluster.
     ///
     /// # Errors
     /// Everything that stands in the way, with its place in the `files` that this was read from.
     pub fn compile(
         &self,
         answers: &BTreeMap<String, Value>,
+        others: &InstancesNamed,
         files: &[File],
     ) -> Result<Compiled, Trouble> {
         let mut compiled = Compiled { graph: Graph::default(), warnings: Vec::new() };
@@ -109,7 +118,7 @@ impl Fleet {
         trouble.findings.resize_with(files.len(), Vec::new);
         let mut masters = Vec::new();
         for unit in &self.units {
-            match self.add(unit, answers, &mut compiled) {
+            match self.add(unit, answers, others, &mut compiled) {
                 Ok(machines) if unit.is_master => masters.extend(machines),
                 Ok(_) => {}
                 Err(refusal) => trouble.add(unit, refusal, files),
@@ -128,14 +137,19 @@ impl Fleet {
         &self,
         unit: &Unit,
         answers: &BTreeMap<String, Value>,
+        others: &InstancesNamed,
         compiled: &mut Compiled,
     ) -> Result<Vec<Handle<Machine>>, Refusal> {
         let Some(user_data) = self.user_data.of(&unit.config) else {
             return Ok(Vec::new()); // a set without machines needs none
         };
         let user_data = compiled.graph.keep_secret(user_data.to_vec());
-        let mut machines = Vec::new();
+        let mut machines: Vec<Handle<Machine>> = Vec::new();
         for name in &unit.names {
+            if let Some(ids) = others.get(name) {
+                compiled.warnings.push(left_alone(name, ids));
+                continue;
+            }
             let (config, site) = (&unit.config, &self.site);
             let Launch { machine, attachments, warnings } =
                 launch(name, &unit.labels, config, site, answers, user_data.clone())?;
@@ -149,6 +163,11 @@ impl Fleet {
         }
         Ok(machines)
     }
+}
+
+fn left_alone(name: &str, ids: &[InstanceId]) -> String {
+    let ids: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
+    format!("{name} is there already ({}) and was not made here: it is left alone", ids.join(", "))
 }
 
 /// One node for each load balancer, `<machine>:<load balancer>`: neither name has a colon.

@@ -101,6 +101,9 @@ impl<'a> Reader<'a> {
         let region = agree::region(&self.units, told.region, files, findings);
         agree::names(&self.units, files, findings);
         let (infra_id, region) = (infra_id?, region?);
+        if self.units.is_empty() {
+            return None; // what is forgotten in a folder is not what is to go
+        }
         let mut units = std::mem::take(&mut self.units);
         units.iter_mut().for_each(|unit| self.fill_in(unit, &region));
         self.user_data.judge(&units, files, &mut self.findings);

@@ -92,10 +92,14 @@ fn answers(fleet: &Fleet) -> BTreeMap<String, Value> {
     fleet.questions().iter().map(|question| (question.key(), subnet.clone())).collect()
 }
 
+fn nobody() -> InstancesNamed {
+    InstancesNamed::new()
+}
+
 fn compiled(objects: &[Value]) -> Compiled {
     let (reading, files) = reading(objects);
     let fleet = reading.fleet.unwrap_or_else(|| panic!("{:?}", reading.findings));
-    fleet.compile(&answers(&fleet), &files).unwrap()
+    fleet.compile(&answers(&fleet), &nobody(), &files).unwrap()
 }
 
 fn addresses(compiled: &Compiled) -> Vec<&str> {
@@ -123,6 +127,22 @@ fn a_set_of_three_is_three_machines_by_number_and_a_larger_one_has_the_same() {
     assert_eq!(node["tags"]["kubernetes.io/cluster/c"], "owned");
     assert_eq!(node["metadata_options"]["http_tokens"], "required");
     assert_eq!(node["interface"]["subnet"], "subnet-1");
+}
+
+#[test]
+fn a_machine_that_somebody_else_made_is_left_alone_and_said() {
+    let (reading, files) =
+        reading(&[machine("c-master-0", "master"), set("c-worker", 2), secret()]);
+    let fleet = reading.fleet.unwrap();
+    let names: Vec<_> = fleet.names().collect();
+    assert_eq!(names, ["c-master-0", "c-worker-0", "c-worker-1"]);
+    let others = InstancesNamed::from([("c-master-0".to_owned(), vec!["i-1".into()])]);
+    let compiled = fleet.compile(&answers(&fleet), &others, &files).unwrap();
+    assert_eq!(addresses(&compiled), ["machine.c-worker-0", "machine.c-worker-1"]);
+    assert_eq!(
+        compiled.warnings,
+        ["c-master-0 is there already (i-1) and was not made here: it is left alone"]
+    );
 }
 
 #[test]
@@ -166,7 +186,7 @@ fn user_data_comes_from_the_secret_and_is_in_nothing_that_can_be_seen() {
     let objects = [set("c-worker", 1), secret()];
     let (reading, files) = reading(&objects);
     let fleet = reading.fleet.as_ref().unwrap();
-    let compiled = fleet.compile(&answers(fleet), &files).unwrap();
+    let compiled = fleet.compile(&answers(fleet), &nobody(), &files).unwrap();
     let inputs = &compiled.graph.nodes()[0].inputs;
     let digest: crate::secret::Secret =
         serde_json::from_value(inputs["user_data"].clone()).unwrap();
@@ -298,7 +318,9 @@ fn what_a_cluster_looks_after_is_not_launched_again() {
     let provided = with(machine("m", "worker"), "/spec/providerID", json!("aws:///a/i-1"));
     let status = json!({"providerStatus": {"instanceId": "i-1"}});
     let launched = with(machine("m", "worker"), "/status", status);
-    let scaled = with(set("c-worker", 3), "/status", json!({"replicas": 3}));
+    let written = with(set("c-worker", 3), "/status", json!({"replicas": 3}));
+    assert_eq!(compiled(&[written.clone(), secret()]).graph.nodes().len(), 3);
+    let scaled = with(written, "/metadata/uid", json!("9d2d4f5e"));
     for (object, path) in [
         (provided, "spec.providerID"),
         (launched, "status.providerStatus.instanceId"),
@@ -338,7 +360,7 @@ fn what_aws_does_not_have_is_found_once_for_all_machines_of_a_set_and_where_it_i
     let (reading, files) = reading(&[machine("m", "worker"), set("c-worker", 3), secret()]);
     let fleet = reading.fleet.unwrap();
     let nothing = fleet.questions().iter().map(|one| (one.key(), json!([]))).collect();
-    let trouble = fleet.compile(&nothing, &files).unwrap_err();
+    let trouble = fleet.compile(&nothing, &nobody(), &files).unwrap_err();
     let paths: Vec<_> = trouble.findings[0].iter().map(|finding| finding.path.as_str()).collect();
     let field = "providerSpec.value.subnet.filters";
     assert_eq!(paths, [format!("spec.{field}"), format!("spec.template.spec.{field}")]);
@@ -346,7 +368,7 @@ fn what_aws_does_not_have_is_found_once_for_all_machines_of_a_set_and_where_it_i
     let shown = |finding: &Finding| text[finding.place.unwrap().start..].lines().next();
     let shown: Vec<_> = trouble.findings[0].iter().map(shown).collect();
     assert_eq!(shown, [Some("filters:"); 2]);
-    let trouble = fleet.compile(&BTreeMap::new(), &files).unwrap_err();
+    let trouble = fleet.compile(&BTreeMap::new(), &nobody(), &files).unwrap_err();
     assert_eq!(trouble.unanswered.len(), 2);
 }
 

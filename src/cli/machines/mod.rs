@@ -1,0 +1,78 @@
+//! `groundplan machines`: the machines of manifests, planned, applied and destroyed as everything is.
+//!
+//! - `files`: the manifests, read.
+//! - `source`: they are what says what is wanted.
+
+mod files;
+mod source;
+
+use std::path::PathBuf;
+
+use self::source::Manifests;
+pub(super) use self::source::state_of;
+use super::apply::applied;
+use super::args::{Common, Machines as Arguments, MachinesApply, MachinesCommand, MachinesDestroy};
+use super::cloud;
+use super::destroy::{Wanted, decided, destroyed};
+use super::exit::Exit;
+use super::failure::Result;
+use super::plan::planned;
+use super::screen::Screen;
+use super::signals::unless_stopped;
+use super::source::Source;
+use super::walk::must_be_confirmable;
+use crate::apply::Stop;
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    match &arguments.command {
+        MachinesCommand::Plan(arguments) => {
+            let planning = async {
+                let source = read(&arguments.manifests, screen)?;
+                planned(source, &arguments.how, common, screen).await
+            };
+            unless_stopped(stop, planning).await
+        }
+        MachinesCommand::Apply(arguments) => apply(arguments, common, screen, stop).await,
+        MachinesCommand::Destroy(arguments) => destroy(arguments, common, screen, stop).await,
+    }
+}
+
+fn read(paths: &[PathBuf], screen: &mut Screen) -> Result<Box<dyn Source>> {
+    Ok(Box::new(Manifests::read(paths, screen)?))
+}
+
+async fn apply(
+    arguments: &MachinesApply,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    // None of them is a bootstrap machine.
+    let read = |_, screen: &mut Screen| read(&arguments.manifests, screen);
+    applied(&read, arguments.plan.as_deref(), &arguments.how, common, screen, stop).await
+}
+
+/// Without the proof at the end: what else carries the cluster's tag is the cluster's, and is to stay.
+async fn destroy(
+    arguments: &MachinesDestroy,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    must_be_confirmable(common, screen)?;
+    let deciding = async {
+        let name = match &arguments.cluster {
+            Some(infra_id) => state_of(infra_id),
+            None => read(&arguments.manifests, screen)?.name().to_owned(),
+        };
+        let wanted = Wanted { name: &name, settings: &cloud::settings_without_config };
+        decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
+    };
+    let doomed = unless_stopped(stop, deciding).await?;
+    destroyed(doomed, common, screen, stop).await
+}

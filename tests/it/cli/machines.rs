@@ -1,0 +1,243 @@
+//! Machines of manifests, from the install-config that they were rendered from to the last one gone.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::Desk;
+
+const INFRA_ID: &str = "demo-abcde";
+/// The worker's set among the manifests.
+const WORKERS: &str = "machines/99_openshift-cluster-api_worker-machineset-0.yaml";
+const SET: &str = "demo-abcde-worker-us-west-2a";
+/// What machines are told at first boot, and nobody else.
+const CANARY: &str = "canary-of-the-ignition";
+
+/// A cluster that is up, and the manifests of its machines.
+fn up() -> Desk {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("assets")).unwrap();
+    for role in ["bootstrap", "master", "worker"] {
+        let ignition = json!({"ignition": {"version": "3.2.0"}, "canary": CANARY});
+        fs::write(desk.path(&format!("assets/{role}.ign")), ignition.to_string()).unwrap();
+    }
+    let metadata = json!({"clusterName": "demo", "clusterID": "3f2d4f5e-9a1b-4c6d-8e7f-0a1b2c3d4e5f",
+        "infraID": INFRA_ID, "aws": {"region": "us-west-2"}});
+    fs::write(desk.path("assets/metadata.json"), metadata.to_string()).unwrap();
+    desk.expect(0, &["apply", "--auto-approve", "--no-bootstrap", "--assets", "assets"]);
+    desk.expect(0, &["manifests", "--out", "machines", "--assets", "assets"]);
+    desk
+}
+
+impl Desk {
+    /// Says how many workers there are to be, and how their metadata are read.
+    fn want(&self, replicas: u32, authentication: Option<&str>) {
+        let text = fs::read_to_string(self.path(WORKERS)).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.retain(|line| !line.contains("authentication:"));
+        for line in &mut lines {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            if line.trim_start().starts_with("replicas:") && indent.len() == 2 {
+                *line = format!("{indent}replicas: {replicas}");
+            } else if line.trim_start().starts_with("metadataServiceOptions:") {
+                *line = match authentication {
+                    Some(word) => {
+                        format!("{indent}metadataServiceOptions:\n{indent}  authentication: {word}")
+                    }
+                    None => format!("{indent}metadataServiceOptions: {{}}"),
+                };
+            }
+        }
+        fs::write(self.path(WORKERS), lines.join("\n") + "\n").unwrap();
+    }
+
+    fn plan_machines(&self) -> String {
+        self.expect(2, &["machines", "plan", "--manifests", "machines", "--detailed-exitcode"]).out
+    }
+
+    fn apply_machines(&self) -> String {
+        let line = ["machines", "apply", "--manifests", "machines", "--auto-approve"];
+        self.expect(0, &line).out
+    }
+
+    fn are_as_wanted(&self) {
+        let line = ["machines", "plan", "--manifests", "machines", "--detailed-exitcode"];
+        let plan = self.expect(0, &line).out;
+        assert!(plan.contains("No changes."), "{plan}");
+    }
+
+    /// The workers that run, each with its `HttpTokens`.
+    async fn workers(&self) -> Vec<(String, String)> {
+        let workers =
+            self.tokens().await.into_iter().filter(|(role, _)| role.starts_with("worker"));
+        workers.collect()
+    }
+}
+
+fn workers(count: u32, tokens: &str) -> Vec<(String, String)> {
+    (0..count).map(|number| (format!("worker-us-west-2a-{number}"), tokens.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_are_launched_scaled_and_destroyed_and_their_cluster_stays() {
+    let desk = up();
+    let before = desk.cloud.inventory();
+    desk.want(3, Some("Required"));
+    let plan = desk.plan_machines();
+    assert!(
+        plan.contains("Plan for cluster demo-abcde-machines (demo-abcde) in us-west-2"),
+        "{plan}"
+    );
+    assert!(plan.contains("Plan: 3 to add, 0 to change, 0 to destroy."), "{plan}");
+    assert!(plan.contains("metadata_options.http_tokens: \"required\""), "{plan}");
+    assert!(plan.contains("demo-abcde-master-0 is there already (i-"), "{plan}");
+    desk.apply_machines();
+    assert_eq!(desk.workers().await, workers(3, "required"));
+    desk.are_as_wanted();
+
+    desk.want(6, Some("Required"));
+    assert!(desk.plan_machines().contains("Plan: 3 to add, 0 to change, 0 to destroy."));
+    desk.apply_machines();
+    assert_eq!(desk.workers().await, workers(6, "required"));
+
+    desk.want(2, Some("Required"));
+    let plan = desk.plan_machines();
+    assert!(plan.contains("Plan: 0 to add, 0 to change, 4 to destroy."), "{plan}");
+    assert!((2..6).all(|number| plan.contains(&format!("  - machine.{SET}-{number}"))), "{plan}");
+    desk.apply_machines();
+    assert_eq!(desk.workers().await, workers(2, "required"));
+
+    let first = desk.expect(7, &["destroy", "--auto-approve"]).err;
+    assert!(first.contains("2 resources of its machines are recorded"), "{first}");
+    assert!(first.contains("groundplan machines destroy --cluster demo-abcde"), "{first}");
+    let line = ["machines", "destroy", "--cluster", INFRA_ID, "--auto-approve"];
+    let destroyed = desk.expect(0, &line).out;
+    assert!(destroyed.ends_with("Destroy complete! Resources: 2 destroyed.\n"), "{destroyed}");
+    assert_eq!(desk.cloud.inventory(), before);
+    assert_eq!(desk.tokens().await.len(), 1, "the master runs on");
+    desk.expect(0, &["destroy", "--auto-approve"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c47_authentication_that_is_flipped_is_one_call_for_the_machine_and_replaces_nothing() {
+    let desk = up();
+    desk.want(1, Some("Optional"));
+    desk.apply_machines();
+    assert_eq!(desk.workers().await, workers(1, "optional"));
+    let id = desk.machine_running("worker-us-west-2a-0").await;
+
+    desk.want(1, Some("Required"));
+    let plan = desk.plan_machines();
+    assert!(plan.contains(&format!("  ~ machine.{SET}-0")), "{plan}");
+    assert!(plan.contains("Plan: 0 to add, 1 to change, 0 to destroy."), "{plan}");
+    desk.cloud.clear_requests();
+    desk.apply_machines();
+    assert_eq!(desk.cloud.calls("ModifyInstanceMetadataOptions"), 1);
+    assert_eq!(desk.cloud.mutating_calls(), 1);
+    assert_eq!(desk.workers().await, workers(1, "required"));
+    assert_eq!(desk.machine_running("worker-us-west-2a-0").await, id);
+
+    // No opinion sends nothing, and what is set stays as it is.
+    desk.want(1, None);
+    desk.are_as_wanted();
+    desk.cloud.clear_requests();
+    desk.apply_machines();
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    assert_eq!(desk.workers().await, workers(1, "required"));
+}
+
+#[test]
+fn a_saved_plan_is_done_with_the_manifests_it_was_made_from_and_with_no_others() {
+    let desk = up();
+    desk.want(2, Some("Required"));
+    let plan = |file| ["machines", "plan", "--manifests", "machines", "--out", file];
+    let planned = desk.expect(0, &plan("two.plan")).out;
+    let command = "groundplan machines apply --manifests machines two.plan";
+    assert!(planned.contains(command), "{planned}");
+    let apply = ["machines", "apply", "--manifests", "machines", "--auto-approve", "two.plan"];
+    desk.want(5, Some("Required"));
+    let stale = desk.expect(5, &apply).err;
+    assert!(stale.contains("the manifests are not the ones it was made from"), "{stale}");
+    desk.want(2, Some("Required"));
+    let applied = desk.expect(0, &apply).out;
+    assert!(applied.contains("Resources: 2 added"), "{applied}");
+    desk.expect(5, &apply);
+    let refused = desk.expect(5, &["apply", "--auto-approve", "--assets", "assets", "two.plan"]);
+    assert!(refused.err.contains("the install-config is not the one"), "{}", refused.err);
+}
+
+#[test]
+fn user_data_reaches_machines_and_nothing_that_is_written_or_said() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    let plan = ["machines", "plan", "--manifests", "machines", "--full", "--out", "one.plan"];
+    let mut said = format!("{:?}", desk.expect(0, &plan));
+    let apply = ["machines", "apply", "--manifests", "machines", "--auto-approve", "--json"];
+    said += &format!("{:?}", desk.expect(0, &apply));
+    said += &fs::read_to_string(desk.path("one.plan")).unwrap();
+    let state = desk.path("state/demo-abcde-machines");
+    for entry in fs::read_dir(state).unwrap() {
+        said += &fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+    }
+    let secret = "machines/99_openshift-cluster-api_worker-user-data-secret.yaml";
+    let secret = fs::read_to_string(desk.path(secret)).unwrap();
+    let encoded = secret.lines().find_map(|line| line.trim().strip_prefix("userData: ")).unwrap();
+    assert!(!said.contains(CANARY) && !said.contains(encoded), "{said}");
+    let run = desk.cloud.requests();
+    let run = run.iter().rfind(|one| one["action"] == "RunInstances").unwrap();
+    assert!(run.to_string().contains("UserData"), "{run}");
+}
+
+#[test]
+fn what_is_wrong_is_found_in_its_file_before_anybody_is_asked() {
+    let desk = up();
+    desk.want(1, Some("required"));
+    desk.cloud.clear_requests();
+    let plan = |path| ["machines", "plan", "--manifests", path];
+    let refused = desk.expect(3, &plan("machines")).err;
+    assert!(refused.contains(&format!("{WORKERS}:")), "{refused}");
+    assert!(refused.contains("did you mean `Required`?"), "{refused}");
+
+    desk.want(1, Some("Required"));
+    let refused = desk.expect(3, &plan(WORKERS)).err;
+    assert!(
+        refused.contains("the Secret `worker-user-data` is not among the manifests"),
+        "{refused}"
+    );
+    let nothing = desk.expect(3, &plan("assets")).err;
+    assert!(nothing.contains("there is no Machine and no MachineSet in assets"), "{nothing}");
+    let missing = desk.expect(3, &plan("nowhere")).err;
+    assert!(missing.contains("could not read nowhere"), "{missing}");
+    assert!(desk.cloud.requests().is_empty());
+    assert!(!desk.path("state/demo-abcde-machines").exists());
+    desk.expect(64, &["machines", "plan"]);
+    desk.expect(64, &["machines", "destroy"]);
+}
+
+#[test]
+fn what_aws_does_not_have_is_found_where_it_is_asked_for() {
+    let desk = up();
+    desk.want(2, Some("Required"));
+    let text = fs::read_to_string(desk.path(WORKERS)).unwrap();
+    let odd = text.replace("demo-abcde-private-us-west-2a", "demo-abcde-nowhere");
+    assert_ne!(odd, text);
+    fs::write(desk.path(WORKERS), odd).unwrap();
+    desk.cloud.clear_requests();
+    let refused = desk.expect(3, &["machines", "plan", "--manifests", "machines"]).err;
+    assert!(refused.contains("subnet.filters"), "{refused}");
+    assert!(refused.contains(&format!("{WORKERS}:")), "{refused}");
+    assert_eq!(refused.matches("no subnet of the region fits").count(), 1, "{refused}");
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+}
+
+#[test]
+fn a_lost_state_makes_no_second_machine_of_a_name() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    desk.apply_machines();
+    fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
+    // It is there, so that a second one of its name is not made.
+    let plan = desk.expect(0, &["machines", "plan", "--manifests", "machines"]).out;
+    assert!(plan.contains(&format!("{SET}-0 is there already (i-")), "{plan}");
+    assert!(plan.contains("No changes."), "{plan}");
+}
