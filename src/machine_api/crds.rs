@@ -65,16 +65,16 @@ struct Described {
     columns: Vec<Value>,
 }
 
-fn definition(described: Described) -> Value {
+fn definition(Described { kind, schema, subresources, columns }: Described) -> Value {
     let (group, version) = MACHINE_API.split_once('/').expect("BUG: a group and a version");
-    let singular = described.kind.to_lowercase();
+    let singular = kind.to_lowercase();
     let version = json!({
         "name": version,
         "served": true,
         "storage": true,
-        "schema": {"openAPIV3Schema": described.schema},
-        "subresources": described.subresources,
-        "additionalPrinterColumns": described.columns,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": subresources,
+        "additionalPrinterColumns": columns,
     });
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -83,8 +83,8 @@ fn definition(described: Described) -> Value {
         "spec": {
             "group": group,
             "names": {
-                "kind": described.kind,
-                "listKind": format!("{}List", described.kind),
+                "kind": kind,
+                "listKind": format!("{kind}List"),
                 "plural": format!("{singular}s"),
                 "singular": singular,
             },

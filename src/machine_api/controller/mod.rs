@@ -1,17 +1,21 @@
 //! The controllers of the Machine API: a cluster's machines are made to be as they are wanted.
 //!
+//! - `asking`, `drain`, `tell`: the API server asked, Nodes emptied, Events told, behind the feature
+//!   `kubernetes`.
 //! - [`clock`]: the time, by a clock that tests may pause; [`looks`]: what EC2 is asked for all at once.
-//! - `drain` and `tell`: Nodes emptied, Events told, behind the feature `kubernetes`.
 //! - `health` and `metrics`: how they are doing, behind the feature `kubernetes`.
 //! - `lease`: who acts, of several that could, behind the same feature.
 //! - [`machine`]: one Machine and its instance.
 //! - [`machine_set`]: how many machines there are of a kind.
 //! - [`node`]: what is read of a Node.
 //! - [`node_link`]: which Node is which machine, and what it gets from it.
+//! - `watched`: what a cluster has, kept up to date for all of them.
 //!
 //! Each decides in plain functions, and has a driver that does what was decided. A decision knows
 //! no clock and asks nobody.
 
+#[cfg(feature = "kubernetes")]
+pub mod asking;
 pub mod clock;
 #[cfg(feature = "kubernetes")]
 pub mod drain;
@@ -28,6 +32,14 @@ pub mod node;
 pub mod node_link;
 #[cfg(feature = "kubernetes")]
 pub mod tell;
+#[cfg(feature = "kubernetes")]
+pub mod watched;
 
 #[cfg(all(test, feature = "kubernetes"))]
 mod tests;
+
+/// Whether an object is the Machine API's to look after, by its `status.authoritativeAPI`. While it moves
+/// to the Cluster API, or has, nobody here touches it.
+pub fn is_machine_api_s(authoritative: &str) -> bool {
+    matches!(authoritative, "" | "MachineAPI")
+}

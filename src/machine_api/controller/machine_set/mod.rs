@@ -1,13 +1,19 @@
 //! How many machines a MachineSet has, and how many it should have.
 //!
 //! What is in the template is for machines to come: those that are there stay as they are. A machine
-//! that failed counts, as it does upstream: whoever wants another deletes it. Pure: the driver says
-//! what there is, and does what is decided.
+//! that failed counts, as it does upstream: whoever wants another deletes it. What is decided here is
+//! pure: the `driver` says what there is, and does it.
 //!
 //! Source: openshift/machine-api-operator, `pkg/controller/machineset`. Ours differs in that those
 //! who are equally good to delete go in an order: the oldest first, and of those by name.
 
+#[cfg(feature = "kubernetes")]
+pub mod driver;
+#[cfg(all(test, feature = "kubernetes"))]
+mod driver_tests;
 mod members;
+#[cfg(feature = "kubernetes")]
+mod pending;
 mod policy;
 mod selector;
 mod status;

@@ -1,14 +1,17 @@
-//! Which Node is which machine, and what the Node gets from it. Pure.
+//! Which Node is which machine, and what the Node gets from it. Decided here; the `driver` does it.
 //!
 //! Source: openshift/machine-api-operator, `pkg/controller/nodelink`. Ours differs in that a Node is not
 //! linked by an address that another Node has, too: upstream minds that only when it comes from the
 //! machine, and so links whichever Node it looks at last.
 
+#[cfg(feature = "kubernetes")]
+pub mod driver;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::node::{Node, internal_ips};
+use crate::machine_api::controller::node::{Node, internal_ips};
 use crate::machine_api::types::{Machine, Taint};
 
 /// On a Node: which machine it is, as `<namespace>/<name>`.
