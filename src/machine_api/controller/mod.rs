@@ -9,6 +9,7 @@
 //! - [`machine_set`]: how many machines there are of a kind.
 //! - [`node`]: what is read of a Node.
 //! - [`node_link`]: which Node is which machine, and what it gets from it.
+//! - `together`: sets and the links of Nodes, looked after at once.
 //! - `watched`: what a cluster has, kept up to date for all of them.
 //!
 //! Each decides in plain functions, and has a driver that does what was decided. A decision knows
@@ -17,6 +18,8 @@
 #[cfg(feature = "kubernetes")]
 pub mod asking;
 pub mod clock;
+#[cfg(all(test, feature = "kubernetes"))]
+mod deployed;
 #[cfg(feature = "kubernetes")]
 pub mod drain;
 #[cfg(feature = "kubernetes")]
@@ -32,6 +35,8 @@ pub mod node;
 pub mod node_link;
 #[cfg(feature = "kubernetes")]
 pub mod tell;
+#[cfg(feature = "kubernetes")]
+pub mod together;
 #[cfg(feature = "kubernetes")]
 pub mod watched;
 

@@ -70,7 +70,7 @@ impl Node {
 /// The addresses inside the network.
 pub(super) fn internal_ips(addresses: &[NodeAddress]) -> impl Iterator<Item = &str> {
     let inside = addresses.iter().filter(|address| address.kind == "InternalIP");
-    inside.map(|address| address.address.as_str())
+    inside.map(|address| address.address.as_str()).filter(|address| !address.is_empty())
 }
 
 /// Whether a Node takes work, and since when that is as it is.

@@ -85,10 +85,9 @@ impl Pending {
     /// Somebody has looked: this much is so, and is waited for anew.
     pub(super) fn looked(&mut self, machine: &Machine) {
         let name = &machine.metadata.name;
-        for asked in [self.made.get_mut(name), self.going.get_mut(&machine.metadata.uid)] {
-            if let Some(asked) = asked {
-                asked.since = Instant::now();
-            }
+        let both = [self.made.get_mut(name), self.going.get_mut(&machine.metadata.uid)];
+        for asked in both.into_iter().flatten() {
+            asked.since = Instant::now();
         }
     }
 

@@ -87,7 +87,8 @@ fn only<'a, T: Named>(
         None | Some([]) => Ok(None),
         Some([one]) => Ok(Some(one)),
         Some(several) => {
-            let names = several.iter().map(|one| one.name().to_owned()).collect();
+            let mut names: Vec<String> = several.iter().map(|one| one.name().to_owned()).collect();
+            names.sort();
             Err(Ambiguous { what, field, value: value.to_owned(), names })
         }
     }

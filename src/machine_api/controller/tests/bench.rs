@@ -16,18 +16,18 @@ use crate::machine_api::types::{Machine, NAMESPACE, read};
 use crate::testing::FakeEc2;
 use crate::testing::cluster::FakeCluster;
 
-pub(super) const REGION: &str = "us-west-2";
+pub(in crate::machine_api::controller) const REGION: &str = "us-west-2";
 /// In the user data; never anywhere else.
-pub(super) const CANARY: &str = "canary-of-the-user-data";
+pub(in crate::machine_api::controller) const CANARY: &str = "canary-of-the-user-data";
 
-pub(super) struct Bench {
-    pub(super) cluster: FakeCluster,
-    pub(super) ec2: Arc<FakeEc2>,
-    pub(super) health: Arc<Health>,
+pub(in crate::machine_api::controller) struct Bench {
+    pub(in crate::machine_api::controller) cluster: FakeCluster,
+    pub(in crate::machine_api::controller) ec2: Arc<FakeEc2>,
+    pub(in crate::machine_api::controller) health: Arc<Health>,
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(in crate::machine_api::controller) fn new() -> Self {
         let cluster = FakeCluster::default();
         let user_data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, CANARY);
         cluster.put(json!({
@@ -40,7 +40,7 @@ impl Bench {
     }
 
     /// Wants a Machine of this name, with these fields of its own in its provider config.
-    pub(super) fn want(&self, name: &str, fields: &Value) {
+    pub(in crate::machine_api::controller) fn want(&self, name: &str, fields: &Value) {
         let mut config = json!({
             "apiVersion": "machine.openshift.io/v1beta1", "kind": "AWSMachineProviderConfig",
             "ami": {"id": "ami-1"}, "instanceType": "m5.large", "placement": {"region": REGION},
@@ -60,7 +60,7 @@ impl Bench {
     }
 
     /// Starts a controller, which is all that this process keeps in memory.
-    pub(super) fn start(&self) -> JoinHandle<()> {
+    pub(in crate::machine_api::controller) fn start(&self) -> JoinHandle<()> {
         let looks = Looks::new(self.ec2.clone(), REGION, "kubernetes.io/cluster/c");
         let settings = Settings {
             namespace: NAMESPACE.to_owned(),
@@ -73,28 +73,32 @@ impl Bench {
         tokio::spawn(machines.run(std::future::pending()))
     }
 
-    pub(super) fn machine(&self, name: &str) -> Option<Machine> {
+    pub(in crate::machine_api::controller) fn machine(&self, name: &str) -> Option<Machine> {
         let object = self.cluster.get("machines", NAMESPACE, name)?;
         Some(read(&object).expect("a Machine"))
     }
 
-    pub(super) fn phase(&self, name: &str) -> String {
+    pub(in crate::machine_api::controller) fn phase(&self, name: &str) -> String {
         let machine = self.machine(name);
         machine.and_then(|machine| machine.status.phase).unwrap_or_default()
     }
 
-    pub(super) fn delete(&self, name: &str) {
+    pub(in crate::machine_api::controller) fn delete(&self, name: &str) {
         self.cluster.delete("machines", NAMESPACE, name);
     }
 
     /// How many Machines are in a phase.
-    pub(super) fn in_phase(&self, phase: &str) -> usize {
+    pub(in crate::machine_api::controller) fn in_phase(&self, phase: &str) -> usize {
         let machines = self.cluster.all("machines");
         machines.iter().filter(|one| one["status"]["phase"] == phase).count()
     }
 
     /// Waits, by the paused clock, for at most two hours.
-    pub(super) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(in crate::machine_api::controller) async fn until(
+        &self,
+        what: &str,
+        holds: impl Fn(&Self) -> bool,
+    ) {
         let began = Instant::now();
         while !holds(self) {
             assert!(
@@ -108,7 +112,7 @@ impl Bench {
     }
 
     /// The reasons of all Events, in their order.
-    pub(super) fn told(&self) -> Vec<String> {
+    pub(in crate::machine_api::controller) fn told(&self) -> Vec<String> {
         let events = self.cluster.events();
         events.iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }

@@ -1,5 +1,5 @@
 //! The controllers against an API server and an EC2 in memory, by a paused clock.
 
-mod bench;
+pub(super) mod bench;
 mod fire;
 mod life;

@@ -1,0 +1,66 @@
+//! Sets of machines and the links of Nodes, looked after on one picture of a cluster.
+
+use std::sync::Arc;
+
+use kube::{Api, Client};
+use tokio_util::sync::CancellationToken;
+
+use super::health::Health;
+use super::machine_set::driver::{Driver as Sets, Feeds};
+use super::node_link::driver::Driver as Links;
+use super::watched::{Feed, Kind};
+use super::{machine_set, node_link};
+use crate::machine_api::types::{Machine, MachineSet};
+
+/// Where is told what goes wrong; all of it is tried again.
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Looks after them until a stop is asked for, and ends when nothing is under way any more. What may
+/// leave is for the client to say: give it one that is guarded by a leadership.
+pub async fn look_after(
+    client: &Client,
+    namespace: &str,
+    health: &Arc<Health>,
+    stop: &CancellationToken,
+    tell: &Tell,
+) {
+    let sets = Feed::new(Api::namespaced(client.clone(), namespace));
+    let machines = Feed::new(Api::namespaced(client.clone(), namespace));
+    let nodes = Feed::new(Api::all(client.clone()));
+    let all = Feeds { sets: &sets, machines: &machines, nodes: &nodes };
+    let (by_set, by_node) = (Arc::clone(tell), Arc::clone(tell));
+    let told = move |set: &str, error: &machine_set::driver::Error| {
+        by_set(&format!("MachineSet {set}: {}", whole(error)))
+    };
+    let numbers = Sets::run(client, namespace, &all, Arc::clone(health), stop.clone(), told);
+    let told = move |node: &str, error: &node_link::driver::Error| {
+        by_node(&format!("Node {node}: {}", whole(error)))
+    };
+    let both = (&machines, &nodes);
+    let links = Links::run(client, namespace, both, Arc::clone(health), stop.clone(), told);
+    tokio::select! {
+        _ = async { tokio::join!(numbers, links) } => (),
+        _ = async {
+            tokio::join!(
+                watch::<MachineSet>(sets, tell),
+                watch::<Machine>(machines, tell),
+                watch(nodes, tell),
+            )
+        } => (),
+    }
+}
+
+async fn watch<T: Kind>(feed: Feed<T>, tell: &Tell) {
+    feed.run(|error| tell(&format!("watch {}: {}", T::PLURAL, whole(error)))).await;
+}
+
+/// An error with everything behind it.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
