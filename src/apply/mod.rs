@@ -86,6 +86,11 @@ impl Stop {
         self.0.cancel();
     }
 
+    /// What is cancelled then, for those who wait for such a thing.
+    pub fn token(&self) -> &CancellationToken {
+        &self.0
+    }
+
     /// Waits until somebody asks.
     pub async fn stopped(&self) {
         self.0.cancelled().await;

@@ -134,6 +134,8 @@ pub enum Command {
     Unlock(Unlock),
     #[cfg(feature = "kubernetes")]
     TerminationHandler(TerminationHandler),
+    #[cfg(feature = "kubernetes")]
+    MachineController(MachineController),
 }
 
 impl Command {

@@ -19,6 +19,8 @@ mod graph;
 mod held;
 mod homes;
 mod inputs;
+#[cfg(feature = "kubernetes")]
+mod machine_controller;
 mod machines;
 mod manifests;
 mod plan;
@@ -117,6 +119,10 @@ async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         #[cfg(feature = "kubernetes")]
         Command::TerminationHandler(arguments) => {
             termination_handler::run(arguments, screen, &stop).await
+        }
+        #[cfg(feature = "kubernetes")]
+        Command::MachineController(arguments) => {
+            machine_controller::run(arguments, screen, &stop).await
         }
     }
 }

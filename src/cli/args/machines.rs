@@ -211,3 +211,35 @@ pub struct MachinesDestroy {
     #[command(flatten)]
     pub guards: Guards,
 }
+
+/// Runs in a cluster and makes its Machines what they are to be: the provider of its Machine API.
+///
+/// Watches Machines, MachineSets and Nodes. Every instance that it launches has the metadata options of
+/// its providerSpec, by the same mapping as plan and apply; a Machine launches with one token, so that
+/// a crash, a lost answer or a second controller never launches it twice. What a MachineSet's template
+/// or a Machine's providerSpec says later is for new machines: running instances are left alone, and
+/// a condition on the Machine says where they differ.
+///
+/// Of several that run, one acts: the holder of a Lease. The region, the infra ID, tags and endpoints
+/// are those of the Infrastructure `cluster`; AWS is reached with the credentials that every AWS tool
+/// would use. The cluster is found as by kubectl. Runs until SIGTERM or SIGINT, whatever is in trouble;
+/// when the Lease is lost it ends with exit code 1, to be started again.
+/// docs/machine-controller.md has what it takes the place of, its rights, metrics and limits.
+///
+/// Example:
+///   groundplan machine-controller --listen 0.0.0.0:8080
+#[cfg(feature = "kubernetes")]
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Usage]))]
+pub struct MachineController {
+    /// Where the Machines are.
+    #[arg(long, value_name = "NAME", default_value = crate::machine_api::types::NAMESPACE,
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub namespace: String,
+    /// Answers /metrics (Prometheus), /healthz and /readyz here, over plain HTTP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Acts without holding the Lease: for one that runs alone.
+    #[arg(long)]
+    pub no_leader_election: bool,
+}

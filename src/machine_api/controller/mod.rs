@@ -9,6 +9,7 @@
 //! - [`machine_set`]: how many machines there are of a kind.
 //! - [`node`]: what is read of a Node.
 //! - [`node_link`]: which Node is which machine, and what it gets from it.
+//! - [`site`]: what the cluster says of itself.
 //! - `together`: sets and the links of Nodes, looked after at once.
 //! - `watched`: what a cluster has, kept up to date for all of them.
 //!
@@ -33,6 +34,7 @@ pub mod machine_set;
 pub mod metrics;
 pub mod node;
 pub mod node_link;
+pub mod site;
 #[cfg(feature = "kubernetes")]
 pub mod tell;
 #[cfg(feature = "kubernetes")]

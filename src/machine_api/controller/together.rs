@@ -30,11 +30,11 @@ pub async fn look_after(
     let all = Feeds { sets: &sets, machines: &machines, nodes: &nodes };
     let (by_set, by_node) = (Arc::clone(tell), Arc::clone(tell));
     let told = move |set: &str, error: &machine_set::driver::Error| {
-        by_set(&format!("MachineSet {set}: {}", whole(error)))
+        by_set(&format!("MachineSet {set}: {}", whole(error)));
     };
     let numbers = Sets::run(client, namespace, &all, Arc::clone(health), stop.clone(), told);
     let told = move |node: &str, error: &node_link::driver::Error| {
-        by_node(&format!("Node {node}: {}", whole(error)))
+        by_node(&format!("Node {node}: {}", whole(error)));
     };
     let both = (&machines, &nodes);
     let links = Links::run(client, namespace, both, Arc::clone(health), stop.clone(), told);

@@ -1,0 +1,179 @@
+//! `groundplan machine-controller`: the provider of a cluster's Machine API.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::{Client, ResourceExt};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::args::MachineController;
+use super::exit::Exit;
+use super::failure::{Failure, Result};
+use super::screen::Screen;
+use crate::apply::Stop;
+use crate::aws::{Aws, Settings as AwsSettings, lookups};
+use crate::kubernetes::{self, probes};
+use crate::machine_api::controller::health::Health;
+use crate::machine_api::controller::lease::{Candidate, Leadership, Terms};
+use crate::machine_api::controller::looks::{Ec2, Looks};
+use crate::machine_api::controller::machine::driver::{Machines, Settings};
+use crate::machine_api::controller::site::{Described, architecture, described};
+use crate::machine_api::controller::together::{self, Tell};
+use crate::provider::Reply;
+use crate::render::Diagnostic;
+use crate::topology::Question;
+
+/// What is held by whoever acts.
+const LEASE: &str = "groundplan-machine-controller";
+
+impl Ec2 for Aws {
+    fn answer(&self, question: Question) -> Reply<'_, Value> {
+        Box::pin(async move { lookups::answer(self, &question).await })
+    }
+}
+
+pub(super) async fn run(
+    arguments: &MachineController,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let client = (kubernetes::inferred())()
+        .await
+        .map_err(|error| Failure::could_not("find out how to reach the API server", &error))?;
+    let health = Arc::<Health>::default();
+    let listener = match arguments.listen {
+        Some(address) => Some(listen_on(address).await?),
+        None => None,
+    };
+    let served = async {
+        match listener {
+            Some(listener) => probes::serve(listener, Arc::clone(&health)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = controlled(arguments, &client, &health, screen, stop) => ended,
+        never = served => match never {},
+    }
+}
+
+async fn controlled(
+    arguments: &MachineController,
+    client: &Client,
+    health: &Arc<Health>,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let (cluster, settings) = asked(arguments, client).await?;
+    let aws = Arc::new(
+        Aws::connect(AwsSettings {
+            region: cluster.region.clone(),
+            endpoints: cluster.endpoints.clone(),
+            cluster_tag: format!("kubernetes.io/cluster/{}", cluster.infra_id),
+            hosted_zone_role: None,
+        })
+        .await,
+    );
+    let caller = aws.check().await;
+    let caller = caller.map_err(|error| {
+        Failure::new(Exit::Failed, Diagnostic::call_failed("reach AWS", &error))
+    })?;
+    let counted = Arc::clone(&aws);
+    health.metrics.count_calls_by(move || counted.calls());
+    screen.talk(&format!(
+        "cluster {} in {}, account {}, namespace {}",
+        cluster.infra_id, cluster.region, caller.account, arguments.namespace
+    ))?;
+    let (teller, mut told) = unbounded_channel();
+    let tell: Tell = Arc::new(move |trouble: &str| {
+        let _ = teller.send(trouble.to_owned()); // nobody listens once it ends
+    });
+    let work = |client: Client| {
+        work(client, Arc::clone(&aws), settings.clone(), health, stop, Arc::clone(&tell))
+    };
+    let ended = async {
+        if arguments.no_leader_election {
+            health.asked(true);
+            health.metrics.leads(true);
+            work(client.clone()).await;
+            return Ok(Exit::Done);
+        }
+        let name = std::env::var("HOSTNAME").unwrap_or_else(|_| "groundplan".to_owned());
+        let lease = (&*arguments.namespace, LEASE);
+        let candidate =
+            Candidate::new(client.clone(), lease, &name, Terms::default(), Arc::clone(health));
+        let led = candidate.lead(stop.token(), |leadership: Leadership| {
+            tell(&format!("leads, as {}", candidate.identity()));
+            aws.guard(leadership.fence());
+            work(leadership.guard(client))
+        });
+        match led.await {
+            Ok(_) => Ok(Exit::Done),
+            Err(lost) => Err(Failure::could_not("go on leading", &lost)),
+        }
+    };
+    let saying = async {
+        while let Some(said) = told.recv().await {
+            let _ = screen.talk(&said); // that nobody listens is no reason to end
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        ended = ended => ended,
+        never = saying => never,
+    }
+}
+
+/// Does everything that the one who acts does, until a stop is asked for.
+async fn work(
+    client: Client,
+    aws: Arc<Aws>,
+    settings: Settings,
+    health: &Arc<Health>,
+    stop: &Stop,
+    tell: Tell,
+) {
+    let tag = aws.settings.cluster_tag.clone();
+    let looks = Looks::new(aws, &settings.region, &tag);
+    let namespace = settings.namespace.clone();
+    let machines = Machines::new(client.clone(), looks, settings, Arc::clone(health));
+    let stopped = stop.clone();
+    let machines = machines.run(async move { stopped.stopped().await });
+    let sets = together::look_after(&client, &namespace, health, stop.token(), &tell);
+    tokio::join!(machines, sets);
+}
+
+/// What the cluster says of itself.
+async fn asked(arguments: &MachineController, client: &Client) -> Result<(Described, Settings)> {
+    let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "Infrastructure");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "infrastructures");
+    let infrastructures: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let failed =
+        |error: kube::Error| Failure::could_not("read the Infrastructure `cluster`", &error);
+    let infrastructure = infrastructures.get("cluster").await.map_err(failed)?;
+    let cluster = described(&infrastructure.data)
+        .map_err(|unfit| Failure::new(Exit::Failed, Diagnostic::error(unfit.to_string())))?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    let masters = ListParams::default().labels("node-role.kubernetes.io/master").limit(1);
+    let failed =
+        |error: kube::Error| Failure::could_not("list the Nodes of the control plane", &error);
+    let nodes = nodes.list(&masters).await.map_err(failed)?;
+    let label = nodes.items.first().and_then(|node| node.labels().get("kubernetes.io/arch"));
+    let settings = Settings {
+        namespace: arguments.namespace.clone(),
+        region: cluster.region.clone(),
+        architecture: architecture(label.map(String::as_str)),
+        site: cluster.site.clone(),
+    };
+    Ok((cluster, settings))
+}
+
+async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
+    let failed = |error| Failure::could_not(&format!("listen on {address}"), &error);
+    TcpListener::bind(address).await.map_err(failed)
+}
