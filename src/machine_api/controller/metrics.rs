@@ -252,4 +252,16 @@ mod tests {
             assert!(has(&metrics, &line), "{line}\n{}", metrics.text());
         }
     }
+
+    #[test]
+    fn every_metric_is_documented() {
+        let page = include_str!("../../../docs/machine-controller.md");
+        let text = Metrics::default().text();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let names: Vec<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(names.len(), 7);
+        for name in names {
+            assert!(page.contains(&format!("`{name}`")), "docs/machine-controller.md: `{name}`");
+        }
+    }
 }
