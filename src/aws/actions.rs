@@ -136,11 +136,16 @@ actions! {
     }
     load_balancer_attachment {
         create: [
-            "elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:RegisterTargets",
+            "elasticloadbalancing:RegisterInstancesWithLoadBalancer",
+            "elasticloadbalancing:DescribeLoadBalancers",
             "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"
         ],
         update: [],
-        delete: ["elasticloadbalancing:DeregisterTargets"]
+        delete: [
+            "elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeTargetGroups"
+        ]
     }
     machine {
         create: ["ec2:RunInstances", "ec2:CreateTags", "ec2:DescribeInstances"],

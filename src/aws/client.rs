@@ -49,6 +49,7 @@ pub struct Settings {
 pub struct Aws {
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
+    pub(crate) elb_classic: aws_sdk_elasticloadbalancing::Client,
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) route53: aws_sdk_route53::Client,
     pub(crate) s3: aws_sdk_s3::Client,
@@ -115,6 +116,7 @@ impl Aws {
         Self {
             ec2: client!(aws_sdk_ec2, "ec2"),
             elb: client!(aws_sdk_elasticloadbalancingv2, "elasticloadbalancing"),
+            elb_classic: client!(aws_sdk_elasticloadbalancing, "elasticloadbalancing"),
             iam: client!(aws_sdk_iam, "iam"),
             route53: client!(aws_sdk_route53, "route53"),
             s3: aws_sdk_s3::Client::from_conf(s3),

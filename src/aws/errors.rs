@@ -217,6 +217,7 @@ fn is_lack_of_capacity(code: &str) -> bool {
         code,
         "InsufficientInstanceCapacity"
             | "InsufficientHostCapacity"
+            | "InsufficientReservedInstanceCapacity"
             | "InsufficientCapacity"
             | "InsufficientAddressCapacity"
             | "InsufficientVolumeCapacity"

@@ -244,3 +244,82 @@ mod calls;
 mod launch;
 #[cfg(feature = "sdk")]
 pub(in crate::aws) use launch::rehearsal;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
+    use crate::aws::schemas;
+    use crate::graph::{Address, Graph};
+    use crate::plan::{Action, Observations, Options, plan};
+    use crate::provider::Observed;
+    use crate::state::{Record, State, Status};
+
+    fn machine() -> Machine {
+        Machine {
+            image: Input::Known("ami-1".into()),
+            instance_type: "m6i.large".to_owned(),
+            profile: None,
+            key_name: None,
+            interface: Interface {
+                device_index: 0,
+                subnet: None,
+                groups: vec![],
+                public_address: None,
+                interface_type: None,
+                dual_stack: None,
+            },
+            block_devices: vec![],
+            user_data: Secret::of(b"canary"),
+            metadata_options: MetadataOptions::default(),
+            placement: Placement::default(),
+            market: None,
+            capacity_reservation: None,
+            confidential_compute: None,
+            tags: Tags::new(),
+        }
+    }
+
+    fn outputs(seen: Seen) -> serde_json::Value {
+        let (id, ip) = ("i-1".into(), "10.0.0.1".into());
+        json!(MachineOutputs { id, private_ip: Some(ip), seen })
+    }
+
+    fn recorded(graph: &Graph, address: &Address, outputs: serde_json::Value) -> Record {
+        let inputs = graph.get(address).unwrap().inputs.clone();
+        let (after, unknown) = (vec![], BTreeMap::new());
+        Record { generation: 1, status: Status::Ready, inputs, outputs, after, unknown }
+    }
+
+    /// Outputs tell how it is at the moment, and nobody asked for that: no plan has anything to do
+    /// with it, for the machine or for what refers to it.
+    #[test]
+    fn r3_a_state_a_launch_time_or_a_tag_of_others_is_neither_a_change_nor_drift() {
+        let mut graph = Graph::default();
+        let machine = graph.add("a", &machine()).address().clone();
+        let attachment = LoadBalancerAttachment {
+            load_balancer: "int".to_owned(),
+            kind: LoadBalancerKind::Network,
+            instance: Input::Known("i-1".into()),
+            ip: Input::Known("10.0.0.1".into()),
+        };
+        let attachment = graph.add("a", &attachment).address().clone();
+        let then = Seen { state: "running".to_owned(), launched: 1, ..Seen::default() };
+        let mut now = Seen { state: "stopped".to_owned(), launched: 2, ..Seen::default() };
+        now.tags.insert("theirs".to_owned(), "1".to_owned());
+        let mut state = State::default();
+        let known = recorded(&graph, &machine, outputs(then));
+        let inputs = known.inputs.clone();
+        state.resources.insert(machine.clone(), known);
+        state.resources.insert(attachment.clone(), recorded(&graph, &attachment, json!({})));
+        let seen = Observed::Present { inputs, outputs: outputs(now) };
+        let observed = Observations::from([(machine, seen)]);
+        let plan = plan(&graph, &state, &observed, &schemas(), &Options::default());
+        assert!(plan.steps.is_empty(), "{plan:#?}");
+        for change in &plan.changes {
+            assert_eq!((change.action, change.drift.as_slice()), (Action::Keep, [].as_slice()));
+        }
+    }
+}

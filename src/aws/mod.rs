@@ -48,6 +48,7 @@ pub mod iam_role_policy;
 pub mod ids;
 pub mod instance;
 pub mod internet_gateway;
+pub mod launch_errors;
 pub mod listener;
 pub mod load_balancer;
 pub mod load_balancer_attachment;

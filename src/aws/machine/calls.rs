@@ -3,21 +3,31 @@
 use aws_sdk_ec2::types::{self, InstanceStateName};
 
 use super::{Machine, MachineOutputs, Seen as SeenByEc2, launch};
-use crate::aws::Aws;
-use crate::aws::ec2;
 use crate::aws::ids::{ImageId, InstanceId, SubnetId};
 use crate::aws::instance::{
     groups_in_recorded_order, live_metadata_options, live_profile, live_state, look_if_running,
     look_if_terminated, set_metadata_options,
 };
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+use crate::aws::replies::unproven;
+use crate::aws::{Aws, ec2, launch_errors};
 use crate::graph::Input;
 
+/// What is said of a token that comes with other words than the first time.
+const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
+
 impl Manage for Machine {
+    /// A token that was sent with other words before (an image that is found by filters is a newer
+    /// one by now) is answered with what it launched then: one token, one instance.
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<MachineOutputs> {
         let call = launch::request(self, aws, creation)?.client_token(&creation.token);
-        let launched = aws.call("ec2", "RunInstances", call.send()).await?;
-        outputs("RunInstances", launched.instances().first())
+        match aws.call("ec2", "RunInstances", call.send()).await {
+            Ok(launched) => outputs("RunInstances", launched.instances().first()),
+            Err(error) if error.is(OTHER_WORDS) => {
+                unproven(self.find(aws, creation).await)?.ok_or(error)
+            }
+            Err(error) => Err(launch_errors::explained(error)),
+        }
     }
 
     async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<MachineOutputs>> {

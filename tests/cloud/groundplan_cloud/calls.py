@@ -17,6 +17,8 @@ ACCOUNT_IN_KEY = re.compile(r"([0-9]{12})$")
 # Names as the SDKs and our own throttle use them, from the names in signatures.
 SERVICES = {"elasticloadbalancing": "elbv2"}
 REST = {"s3", "route53"}
+# Classic load balancers answer at the same address, by another version of the API.
+CLASSIC = b"Version=2012-06-01"
 READING = re.compile(
     r"(Describe|Get|List|Head|Lookup|Search|Simulate|Select|Assume|Test|Decode|Check)"
 )
@@ -46,6 +48,8 @@ def identify(environ, body):
     key, region, service = signature.groups() if signature else ("", "us-east-1", "s3")
     account = ACCOUNT_IN_KEY.search(key)
     service = SERVICES.get(service, service)
+    if service == "elbv2" and CLASSIC in body:
+        service = "elb"
     action, params = rest(service, environ, body) if service in REST else query(environ, body)
     return Call(
         service=service,

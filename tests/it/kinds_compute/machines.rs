@@ -3,13 +3,17 @@
 use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancerTypeEnum, ProtocolEnum, TargetDescription, TargetTypeEnum,
 };
+use groundplan::aws::launch_errors::is_final;
 use groundplan::aws::metadata_options::{Authentication, metadata_options};
-use groundplan::provider::{Known, Observed, Provider};
+use groundplan::plan::diff::diff;
+use groundplan::provider::{Class, Known, Look, Observed, Provider};
 use groundplan::secret::Secret;
 use serde_json::{Value, json};
 
 use super::{CLUSTER_TAG, IMAGE, USER_DATA, World};
 use crate::support::kinds::Trial;
+
+const MACHINE: &str = "machine.demo-worker-a";
 
 impl World {
     fn worker(&self, asked: Option<Authentication>) -> Value {
@@ -74,6 +78,10 @@ impl World {
         let id = |one: &TargetDescription| one.id().expect("an id").to_owned();
         staying.filter_map(|one| one.target()).map(id).collect()
     }
+}
+
+fn sdk_tag(key: &str, value: &str) -> aws_sdk_ec2::types::Tag {
+    aws_sdk_ec2::types::Tag::builder().key(key).value(value).build()
 }
 
 #[tokio::test]
@@ -143,10 +151,8 @@ async fn c42_a_tag_that_differs_is_set_by_one_call_and_others_are_left_alone() {
     let wanted = world.worker(None);
     let made = bench.make("machine.demo-worker-a", &wanted).await;
     let id = made.outputs["id"].as_str().expect("an id");
-    let tag =
-        |key: &str, value: &str| aws_sdk_ec2::types::Tag::builder().key(key).value(value).build();
     let by_hand = world.ec2.create_tags().resources(id);
-    let by_hand = by_hand.tags(tag("env", "q")).tags(tag("theirs", "1"));
+    let by_hand = by_hand.tags(sdk_tag("env", "q")).tags(sdk_tag("theirs", "1"));
     by_hand.send().await.expect("tags");
     let Observed::Present { inputs, .. } = bench.observe(&made).await else {
         panic!("it is there")
@@ -189,4 +195,269 @@ async fn c43_a_machine_is_registered_as_each_group_has_it_and_leaves_by_its_addr
     world.aws.delete(attached).await.expect("it leaves");
     assert_eq!(world.cloud.calls("DeregisterTargets"), 1, "by its address alone");
     assert!(world.targets(&groups[1]).await.is_empty());
+}
+
+#[tokio::test]
+async fn c31_a_lost_answer_launches_one_machine_and_tells_no_secret() {
+    let world = World::new().await;
+    let fault = json!({ "action": "RunInstances", "when": "after", "kind": "drop", "times": 9 });
+    world.cloud.fault(&fault);
+    let request = world.request(MACHINE, &world.worker(None));
+    let error = world.aws.create(request.clone()).await.expect_err("a lost answer");
+    assert_eq!(error.class, Class::Unknown, "{error:?}");
+    assert!(!is_final(&error));
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+    world.cloud.clear_faults();
+    let found = world.aws.find(request.clone()).await.expect("a look").expect("it was made");
+    assert_eq!(world.aws.create(request).await.expect("the same launch")["id"], found["id"]);
+    assert_eq!(world.cloud.ids()["instance"].as_array().map(Vec::len), Some(1));
+    assert!(!found.to_string().contains("canary"), "{found}");
+}
+
+#[tokio::test]
+async fn c31_a_token_that_comes_with_other_words_is_answered_with_what_it_launched() {
+    let world = World::new().await;
+    let first = world.aws.create(world.request(MACHINE, &world.worker(None))).await;
+    let first = first.expect("a machine");
+    let mut otherwise = world.worker(None);
+    otherwise["instance_type"] = json!("m6i.2xlarge");
+    let again = world.aws.create(world.request(MACHINE, &otherwise)).await;
+    assert_eq!(again.expect("what there is")["id"], first["id"]);
+    assert_eq!(world.cloud.ids()["instance"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn c33_a_token_whose_machine_was_terminated_launches_nothing_any_more() {
+    let world = World::new().await;
+    let request = world.request(MACHINE, &world.worker(None));
+    let first = world.aws.create(request.clone()).await.expect("a machine");
+    let id = first["id"].as_str().expect("an id");
+    world.ec2.terminate_instances().instance_ids(id).send().await.expect("terminated");
+    let again = world.aws.create(request.clone()).await.expect_err("the token is used up");
+    assert_eq!(again.class, Class::Spent, "{again:?}");
+    assert!(is_final(&again));
+    // The same in other words, as after a newer image.
+    let mut otherwise = world.worker(None);
+    otherwise["instance_type"] = json!("m6i.2xlarge");
+    let again = world.aws.create(world.request(MACHINE, &otherwise)).await;
+    assert_eq!(again.expect_err("the token is used up").class, Class::Spent);
+    assert_eq!(world.cloud.ids()["instance"], Value::Null);
+}
+
+#[tokio::test]
+async fn c35_what_shuts_down_is_missed_and_not_gone() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let made = bench.make(MACHINE, &world.worker(None)).await;
+    let id = made.outputs["id"].as_str().expect("an id").to_owned();
+    world.ec2.stop_instances().instance_ids(&id).send().await.expect("stopped");
+    let Observed::Present { outputs, .. } = bench.observe(&made).await else {
+        panic!("a stopped machine is there")
+    };
+    assert!(matches!(outputs["state"].as_str(), Some("stopping" | "stopped")), "{outputs}");
+
+    world.cloud.delay("instance_shutting_down", 60.0);
+    world.aws.delete(made.clone()).await.expect("a termination");
+    assert_eq!(bench.observe(&made).await, Observed::Missing);
+    let gone = async || world.aws.gone("machine".to_owned(), vec![made.clone()]).await;
+    assert_eq!(gone().await, Ok(vec![Look::NotYet("shutting-down".to_owned())]));
+    let looks = world.aws.ready("machine".to_owned(), vec![made.clone()]).await.expect("a look");
+    let [Look::Failed(error)] = looks.as_slice() else { panic!("{looks:?}") };
+    assert!(error.message.contains(&id), "{error}");
+    world.cloud.advance(61.0);
+    assert_eq!(gone().await, Ok(vec![Look::Done(Value::Null)]));
+}
+
+#[tokio::test]
+async fn c38_a_full_zone_is_waited_for_whatever_its_status() {
+    let world = World::new().await;
+    let codes = ["InsufficientInstanceCapacity", "InsufficientReservedInstanceCapacity"];
+    for (status, code) in [(500, codes[0]), (400, codes[0]), (500, codes[1]), (400, codes[1])] {
+        let fault = json!({
+            "action": "RunInstances", "status": status, "code": code, "message": "no more", "times": 9,
+        });
+        world.cloud.fault(&fault);
+        let asked = world.aws.create(world.request(MACHINE, &world.worker(None))).await;
+        let error = asked.expect_err("no capacity");
+        assert_eq!((error.class, error.code.as_deref()), (Class::Again, Some(code)));
+        assert!(!is_final(&error), "{error:?}");
+        world.cloud.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn c39_an_account_that_enforces_tokens_names_the_field_of_the_manifest() {
+    let world = World::new().await;
+    world.cloud.fault(&json!({
+        "action": "RunInstances", "status": 400, "code": "UnsupportedOperation",
+        "message": "httpTokensEnforced is enabled for this account",
+    }));
+    let asked = world.aws.create(world.request(MACHINE, &world.worker(None))).await;
+    let error = asked.expect_err("a refusal");
+    assert!(is_final(&error));
+    let hint = error.hint.expect("a hint");
+    assert!(hint.contains("`metadataServiceOptions.authentication: Required`"), "{hint}");
+}
+
+#[tokio::test]
+async fn c42_what_names_a_machine_is_put_back_by_one_call_with_each_key_once() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let wanted = world.worker(None);
+    let made = bench.make(MACHINE, &wanted).await;
+    let id = made.outputs["id"].as_str().expect("an id");
+    let gone = [sdk_tag(CLUSTER_TAG, "owned"), sdk_tag("Name", "demo-worker-a")];
+    let by_hand = world.ec2.delete_tags().resources(id).set_tags(Some(gone.to_vec()));
+    by_hand.send().await.expect("tags are gone");
+    let Observed::Present { inputs, .. } = bench.observe(&made).await else {
+        panic!("it is known by its id")
+    };
+    world.cloud.clear_requests();
+    let request = world.request(MACHINE, &wanted);
+    world.aws.update(request, Known { inputs, ..made.clone() }).await.expect("an update");
+    let [sent] = world.sent("CreateTags").try_into().expect("one call");
+    let keys: Vec<_> = (1..4).map(|n| sent[format!("Tag.{n}.Key")].clone()).collect();
+    assert_eq!(keys, [json!("Name"), json!(CLUSTER_TAG), Value::Null]);
+    assert_eq!(world.cloud.mutating_calls(), 1);
+    let Observed::Present { outputs, .. } = bench.observe(&made).await else { panic!("there") };
+    assert_eq!(outputs["tags"]["Name"], "demo-worker-a");
+}
+
+#[tokio::test]
+async fn c47_another_authentication_is_one_call_and_the_machine_stays() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let made = bench.make(MACHINE, &world.worker(Some(Authentication::Optional))).await;
+    world.cloud.clear_requests();
+    let changed = bench.change(made.clone(), &world.worker(Some(Authentication::Required))).await;
+    assert_eq!(changed.outputs["id"], made.outputs["id"]);
+    assert_eq!(world.cloud.calls("ModifyInstanceMetadataOptions"), 1);
+    assert_eq!(world.cloud.mutating_calls(), 1, "{:#?}", world.cloud.requests());
+}
+
+/// Outputs say how a machine is at the moment; nobody ever asked for that.
+#[tokio::test]
+async fn r3_a_machine_that_was_stopped_or_got_a_tag_is_no_drift() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let made = bench.make(MACHINE, &world.worker(None)).await;
+    let id = made.outputs["id"].as_str().expect("an id");
+    world.ec2.stop_instances().instance_ids(id).send().await.expect("stopped");
+    let theirs = world.ec2.create_tags().resources(id).tags(sdk_tag("theirs", "1"));
+    theirs.send().await.expect("a tag");
+    let Observed::Present { inputs, outputs } = bench.observe(&made).await else {
+        panic!("it is there")
+    };
+    assert_ne!(outputs, made.outputs);
+    assert_eq!(diff(Some(&inputs), Some(&made.inputs)), []);
+}
+
+#[tokio::test]
+async fn r1_many_machines_and_their_registrations_take_a_few_looks() {
+    let world = World::new().await;
+    let groups = [("demo-by-id", TargetTypeEnum::Instance), ("demo-by-ip", TargetTypeEnum::Ip)];
+    world.balancer_with(&groups).await;
+    let bench = world.bench();
+    let (mut machines, mut attached) = (Vec::new(), Vec::new());
+    for number in 0..3 {
+        let machine = bench.make(&format!("machine.m{number}"), &world.worker(None)).await;
+        let (id, ip) = (&machine.outputs["id"], &machine.outputs["private_ip"]);
+        let inputs =
+            json!({"load_balancer": "demo-int", "kind": "network", "instance": id, "ip": ip});
+        let address = format!("load_balancer_attachment.m{number}");
+        attached.push(bench.make(&address, &inputs).await);
+        machines.push(machine);
+    }
+    world.cloud.clear_requests();
+    let seen = world.aws.observe("machine".to_owned(), machines).await.expect("a look");
+    assert!(seen.iter().all(|one| matches!(one, Observed::Present { .. })), "{seen:#?}");
+    assert_eq!(world.cloud.requests().len(), 1);
+    let kind = "load_balancer_attachment".to_owned();
+    let seen = world.aws.observe(kind, attached).await.expect("a look");
+    assert!(seen.iter().all(|one| matches!(one, Observed::Present { .. })), "{seen:#?}");
+    // The balancer, its groups, and who is in each of the two.
+    assert_eq!(world.cloud.requests().len(), 1 + 4);
+}
+
+#[tokio::test]
+async fn c43_a_registration_by_address_keeps_its_promises() {
+    let world = World::new().await;
+    let bench = world.bench();
+    world.balancer_with(&[("demo-by-ip", TargetTypeEnum::Ip)]).await;
+    let machine = bench.make(MACHINE, &world.worker(None)).await;
+    let (id, ip) = (&machine.outputs["id"], &machine.outputs["private_ip"]);
+    bench
+        .keeps_its_promises(Trial {
+            address: "load_balancer_attachment.demo-worker-a-int",
+            inputs: json!({
+                "load_balancer": "demo-int", "kind": "network", "instance": id, "ip": ip,
+            }),
+            changes: vec![],
+            repeatable: true,
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn c43_half_a_registration_is_finished_and_a_balancer_that_is_gone_is_no_trouble() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let groups = [("demo-by-id", TargetTypeEnum::Instance), ("demo-by-ip", TargetTypeEnum::Ip)];
+    let (balancer, groups) = world.balancer_with(&groups).await;
+    let machine = bench.make(MACHINE, &world.worker(None)).await;
+    let (id, ip) = (&machine.outputs["id"], &machine.outputs["private_ip"]);
+    let inputs = json!({"load_balancer": "demo-int", "kind": "network", "instance": id, "ip": ip});
+    let request = world.request("load_balancer_attachment.a", &inputs);
+    let attached = bench.make("load_balancer_attachment.a", &inputs).await;
+    let elb = aws_sdk_elasticloadbalancingv2::Client::new(&world.cloud.sdk_config());
+    let target = TargetDescription::builder().id(ip.as_str().expect("an address")).build();
+    let out = elb.deregister_targets().target_group_arn(&groups[1]).targets(target);
+    out.send().await.expect("out of one group");
+    assert_eq!(bench.observe(&attached).await, Observed::Missing);
+    assert_eq!(world.aws.find(request.clone()).await, Ok(None));
+    assert!(world.aws.remains(request.clone()).await.expect("a look").is_some());
+    world.cloud.clear_requests();
+    world.aws.create(request.clone()).await.expect("the other half");
+    assert_eq!(world.cloud.calls("RegisterTargets"), 1);
+
+    elb.delete_load_balancer().load_balancer_arn(balancer).send().await.expect("gone");
+    assert_eq!(bench.observe(&attached).await, Observed::Missing);
+    world.aws.delete(attached).await.expect("there is nothing to leave");
+    let error = world.aws.create(request).await.expect_err("there is no such balancer");
+    assert!(error.message.contains("demo-int") && error.hint.is_some(), "{error:?}");
+}
+
+#[tokio::test]
+async fn c43_a_classic_balancer_has_the_machine_until_it_is_terminated() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let elb = aws_sdk_elasticloadbalancing::Client::new(&world.cloud.sdk_config());
+    let listener = aws_sdk_elasticloadbalancing::types::Listener::builder()
+        .protocol("TCP")
+        .load_balancer_port(80)
+        .instance_port(80)
+        .build()
+        .expect("a listener");
+    let made = elb.create_load_balancer().load_balancer_name("demo-old").subnets(&world.subnet);
+    made.listeners(listener).send().await.expect("a classic balancer");
+    let machine = bench.make(MACHINE, &world.worker(None)).await;
+    let (id, ip) = (&machine.outputs["id"], &machine.outputs["private_ip"]);
+    let inputs = json!({"load_balancer": "demo-old", "kind": "classic", "instance": id, "ip": ip});
+    let request = world.request("load_balancer_attachment.old", &inputs);
+    assert_eq!(world.aws.find(request.clone()).await, Ok(None));
+    let attached = bench.make("load_balancer_attachment.old", &inputs).await;
+    world.aws.create(request.clone()).await.expect("twice is once");
+    assert!(world.aws.find(request.clone()).await.expect("a look").is_some());
+    bench.is_as_recorded(&attached).await;
+
+    world.cloud.clear_requests();
+    world.aws.delete(attached.clone()).await.expect("it leaves with its machine");
+    assert_eq!(world.cloud.requests().len(), 0);
+    bench.unmake(&machine).await;
+    assert_eq!(bench.observe(&attached).await, Observed::Missing);
+
+    let mut elsewhere = inputs;
+    elsewhere["load_balancer"] = json!("nobody");
+    let asked = world.aws.create(world.request("load_balancer_attachment.x", &elsewhere)).await;
+    assert!(asked.expect_err("no such balancer").is(&["LoadBalancerNotFound"]));
 }

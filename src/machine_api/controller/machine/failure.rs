@@ -1,7 +1,8 @@
 //! What fails a Machine for good, and what does not.
 
+use crate::aws::launch_errors::is_final;
 use crate::machine_api::launch::Refusal;
-use crate::provider::{Class, FENCED, ProviderError, STOPPED};
+use crate::provider::ProviderError;
 
 /// Why a Machine has failed: nothing is done about it any more until it is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,32 +32,12 @@ impl Failure {
     }
 }
 
-/// What AWS says of credentials rather than of a machine. They are renewed, and it goes on.
-const CREDENTIALS: &[&str] = &[
-    "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidClientTokenId",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-];
-
-/// Whether this answer to a launch fails the Machine: by its code, and by nothing else. What does
-/// not exist does not come into being by waiting; to the engine it may, since it makes it.
+/// Whether this answer to a launch, or to a question before it, fails the Machine.
 ///
 /// # Errors
 /// The same error, where asking again may help.
 pub fn of_call(error: ProviderError) -> Result<Failure, ProviderError> {
-    let absent = error.code.as_deref().is_some_and(|code| code.ends_with(".NotFound"));
-    let passes = error.is(CREDENTIALS) || error.is(&[FENCED, STOPPED]);
-    let is_final = match error.class {
-        Class::Refused => error.code.is_some(),
-        Class::Spent => true,
-        Class::Again => absent,
-        Class::Unknown => false,
-    };
-    if !is_final || passes {
+    if !is_final(&error) {
         return Err(error);
     }
     Ok(Failure::invalid(match &error.hint {

@@ -136,6 +136,7 @@ fn c38_an_error_fails_a_machine_by_its_code_alone() {
     assert!(!fails(Class::Again, "RequestLimitExceeded"), "ours: also of a look-up");
     assert!(!fails(Class::Unknown, "InternalError"));
     assert!(!fails(Class::Refused, "ExpiredToken"), "credentials are renewed");
+    assert!(!fails(Class::Refused, "EndpointUnreachable"), "AWS never heard of it");
     let silence = ProviderError::new(Class::Unknown, "RunInstances", "no answer");
     assert!(of_call(silence).is_err());
 }

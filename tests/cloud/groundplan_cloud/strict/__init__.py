@@ -11,6 +11,7 @@ SUBJECTS = [
     "addresses",
     "security_groups",
     "load_balancers",
+    "classic_load_balancers",
     "iam",
     "dns_order",
     "dns",

@@ -12,6 +12,7 @@ from ..world import world, world_of
 from . import metadata_options
 from .images import usable
 from .mend import mend, refuse
+from .tags import no_key_twice
 
 # gp3 without figures has these (EBS volume types, AWS documentation).
 GP3_IOPS, GP3_THROUGHPUT = 3000, 125
@@ -43,6 +44,8 @@ def run_instances(self, moto):
     check_type(self, ami, params.get("InstanceType"))
     check_profile(self, params.get("IamInstanceProfile"))
     metadata_options.check(params.get("MetadataOptions", {}))
+    for specification in params.get("TagSpecifications", []):
+        no_key_twice(specification.get("Tags", []))
     params["MetadataOptions"] = metadata_options.inherited(self, ami, params.get("MetadataOptions"))
     for mapping in params.get("BlockDeviceMappings", []):
         ebs = mapping.get("Ebs")

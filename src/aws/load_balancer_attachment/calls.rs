@@ -1,0 +1,127 @@
+//! What is asked of load balancers about the machines behind them.
+
+use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
+
+use super::members::{Group, Members};
+use super::{
+    LoadBalancerAttachment, LoadBalancerAttachmentOutputs, LoadBalancerKind, classic, members,
+};
+use crate::aws::client::Aws;
+use crate::aws::elb::NO_TARGET_GROUP;
+use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+use crate::aws::replies::{found, settling};
+use crate::provider::{Class, ProviderError};
+
+const SERVICE: &str = "elasticloadbalancing";
+
+impl Manage for LoadBalancerAttachment {
+    /// Who is registered already is not registered again. Without a port: each group has its own.
+    async fn create(
+        &self,
+        aws: &Aws,
+        _creation: &Creation,
+    ) -> Result<LoadBalancerAttachmentOutputs> {
+        match self.kind {
+            LoadBalancerKind::Network => self.register_with_groups(aws).await?,
+            LoadBalancerKind::Classic => {
+                classic::register(aws, &self.load_balancer, self.instance.get()).await?;
+            }
+        }
+        Ok(self.outputs())
+    }
+
+    async fn find(
+        &self,
+        aws: &Aws,
+        _creation: &Creation,
+    ) -> Result<Option<LoadBalancerAttachmentOutputs>> {
+        let members = Members::look(aws, [self]).await?;
+        let everywhere =
+            members.places(self).is_some_and(|places| places.iter().all(|in_it| *in_it));
+        Ok(everywhere.then(|| self.outputs()))
+    }
+
+    async fn remains(
+        &self,
+        aws: &Aws,
+        _creation: &Creation,
+    ) -> Result<Option<LoadBalancerAttachmentOutputs>> {
+        let members = Members::look(aws, [self]).await?;
+        let somewhere = members.places(self).is_some_and(|places| places.contains(&true));
+        Ok(somewhere.then(|| self.outputs()))
+    }
+
+    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+        let members = Members::look(aws, recorded.iter().map(|one| &one.inputs)).await?;
+        let see = |Recorded { inputs, .. }: Recorded<Self>| {
+            let places = members.places(&inputs)?;
+            let outputs = inputs.outputs();
+            places.iter().all(|in_it| *in_it).then_some(Live { inputs, outputs })
+        };
+        Ok(recorded.into_iter().map(see).collect())
+    }
+
+    /// Addresses only: an instance leaves its groups and its classic balancers when it is terminated.
+    async fn delete(aws: &Aws, inputs: Self, outputs: LoadBalancerAttachmentOutputs) -> Result<()> {
+        if inputs.kind == LoadBalancerKind::Classic {
+            return Ok(());
+        }
+        let groups = members::groups(aws, &outputs.load_balancer).await?.unwrap_or_default();
+        for group in groups.iter().filter(|group| group.by_address) {
+            let call = aws
+                .elb
+                .deregister_targets()
+                .target_group_arn(&group.arn)
+                .targets(target(outputs.ip.as_str()));
+            let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
+            found(deleted, &["TargetGroupNotFound", "InvalidTarget"])?;
+        }
+        Ok(())
+    }
+}
+
+impl LoadBalancerAttachment {
+    async fn register_with_groups(&self, aws: &Aws) -> Result<()> {
+        let groups = members::groups(aws, &self.load_balancer).await?;
+        for group in groups.ok_or_else(|| absent(&self.load_balancer))? {
+            let us = self.member_of(&group);
+            if group.members(aws).await?.contains(us) {
+                continue;
+            }
+            let call = aws.elb.register_targets().target_group_arn(&group.arn).targets(target(us));
+            let made = aws.call(SERVICE, "RegisterTargets", call.send()).await;
+            settling(made, NO_TARGET_GROUP)?;
+        }
+        Ok(())
+    }
+
+    /// What a group knows the machine by.
+    pub(super) fn member_of(&self, group: &Group) -> &str {
+        match group.by_address {
+            true => self.ip.get().as_str(),
+            false => self.instance.get().as_str(),
+        }
+    }
+
+    fn outputs(&self) -> LoadBalancerAttachmentOutputs {
+        LoadBalancerAttachmentOutputs {
+            load_balancer: self.load_balancer.clone(),
+            instance: self.instance.get().clone(),
+            ip: self.ip.get().clone(),
+        }
+    }
+}
+
+fn target(id: &str) -> TargetDescription {
+    TargetDescription::builder().id(id).build()
+}
+
+fn absent(name: &str) -> ProviderError {
+    let message = format!("there is no network load balancer called `{name}`");
+    ProviderError::new(Class::Refused, "DescribeLoadBalancers", message)
+        .with_code("LoadBalancerNotFound")
+        .with_hint(
+            "name one of this region and account in the machine's `loadBalancers`, or say \
+             `type: classic` if it is a classic one",
+        )
+}
