@@ -41,6 +41,8 @@ struct World {
     instances: BTreeMap<String, Launched>,
     by_token: HashMap<String, String>,
     targets: BTreeSet<(String, String)>,
+    /// The load balancers that there are not.
+    absent_balancers: BTreeSet<String>,
     answers: BTreeMap<String, Value>,
     calls: Vec<String>,
     faults: Vec<(String, u32, When, ProviderError)>,
@@ -158,6 +160,11 @@ impl FakeEc2 {
     /// Somebody else launches an instance with the tags of a machine.
     pub fn launch_by_hand(&self, inputs: &Machine) -> String {
         self.world().launch(String::new(), inputs.clone())
+    }
+
+    /// There is no load balancer of this name.
+    pub fn without_balancer(&self, name: &str) {
+        self.world().absent_balancers.insert(name.to_owned());
     }
 
     /// The names of all instances that live, sorted.
@@ -345,6 +352,14 @@ impl World {
         }
     }
 
+    /// AWS refuses a whole question that names one balancer that there is not.
+    fn must_have(&self, balancers: impl Iterator<Item = String>) -> Result<(), ProviderError> {
+        let mut balancers = balancers.filter(|name| self.absent_balancers.contains(name));
+        balancers.next().map_or(Ok(()), |name| {
+            Err(refused("DescribeLoadBalancers", "LoadBalancerNotFound", &name))
+        })
+    }
+
     fn answer(&self, question: &Question) -> Value {
         if let Question::InstancesNamed { names, .. } = question {
             let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -440,6 +455,10 @@ impl Provider for FakeEc2 {
                 return Ok(());
             }
             let id = known.outputs["id"].as_str().unwrap_or_default();
+            // What cannot be seen yet is "not found", which a deletion is content with.
+            if world.visible(id).is_none() {
+                return Ok(());
+            }
             if let Some(one) = world.instances.get_mut(id) {
                 one.terminated.get_or_insert_with(Instant::now);
             }
@@ -465,6 +484,8 @@ impl Provider for FakeEc2 {
                 },
                 _ => Observed::Missing,
             };
+            let balancers = known.iter().map(|known| pair(known).0);
+            world.must_have(balancers.filter(|_| kind != "machine"))?;
             Ok(known.iter().map(see).collect())
         }))
     }

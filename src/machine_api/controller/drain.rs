@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, EvictParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
+use tokio::sync::Mutex;
 
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,22 +25,27 @@ pub enum Drained {
 const CONTROL_PLANE: [&str; 2] =
     ["node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane"];
 
+/// Whose turn it is among the Nodes of the control plane: asked and taken by one at a time, or several
+/// would see that nobody has it.
+pub type Turn = Mutex<()>;
+
 /// Cordons the Node and evicts what can be evicted now.
 ///
 /// # Errors
 /// When the API server does not do what it is asked.
-pub async fn drain(client: &Client, name: &str, now: Timestamp) -> kube::Result<Drained> {
+pub async fn drain(
+    client: &Client,
+    name: &str,
+    turn: &Turn,
+    now: Timestamp,
+) -> kube::Result<Drained> {
     let nodes: Api<Node> = Api::all(client.clone());
     let Some(node) = nodes.get_opt(name).await? else { return Ok(Drained::Done) };
-    if !is_cordoned(&node) {
-        if is_control_plane(&node)
-            && let Some(other) = another_is_drained(&nodes, &node).await?
-        {
-            let why = format!("waits until {other}, of the control plane too, is drained");
-            return Ok(Drained::NotYet(why));
-        }
-        let cordon = Patch::Merge(json!({"spec": {"unschedulable": true}}));
-        nodes.patch(name, &PatchParams::default(), &cordon).await?;
+    if !is_cordoned(&node)
+        && let Some(other) = cordon(&nodes, &node, turn).await?
+    {
+        let why = format!("waits until {other}, of the control plane too, is drained");
+        return Ok(Drained::NotYet(why));
     }
     let pods: Api<Pod> = Api::all(client.clone());
     let on_it = ListParams::default().fields(&format!("spec.nodeName={name}"));
@@ -57,6 +63,18 @@ pub async fn drain(client: &Client, name: &str, now: Timestamp) -> kube::Result<
         return Ok(Drained::Done);
     }
     Ok(Drained::NotYet(format!("{} pods are still on it: {}", waiting.len(), first(&waiting))))
+}
+
+/// Keeps pods from the Node; or else whose turn it is.
+async fn cordon(nodes: &Api<Node>, node: &Node, turn: &Turn) -> kube::Result<Option<String>> {
+    let _turn = if is_control_plane(node) { Some(turn.lock().await) } else { None };
+    if is_control_plane(node)
+        && let Some(other) = another_is_drained(nodes, node).await?
+    {
+        return Ok(Some(other));
+    }
+    let cordon = Patch::Merge(json!({"spec": {"unschedulable": true}}));
+    nodes.patch(&node.name_any(), &PatchParams::default(), &cordon).await.map(|_| None)
 }
 
 fn first(waiting: &[String]) -> String {

@@ -50,7 +50,8 @@ pub struct Looks {
     region: String,
     cluster_tag: String,
     machines: Gatherer<Known, Observed>,
-    attachments: Gatherer<Known, Observed>,
+    waited_for: Gatherer<Known, Look>,
+    going: Gatherer<Known, Look>,
     names: Gatherer<String, Vec<InstanceId>>,
     answers: tokio::sync::Mutex<HashMap<String, (Instant, Value)>>,
 }
@@ -63,7 +64,8 @@ impl Looks {
             region: region.to_owned(),
             cluster_tag: cluster_tag.to_owned(),
             machines: Gatherer::default(),
-            attachments: Gatherer::default(),
+            waited_for: Gatherer::default(),
+            going: Gatherer::default(),
             names: Gatherer::default(),
             answers: tokio::sync::Mutex::default(),
         }
@@ -133,26 +135,27 @@ impl Looks {
         Ok(Found { seen, live: None, id: Some(id) })
     }
 
-    /// What is not there is going, gone, or not visible yet: asked for one by one, since it is rare.
+    /// What is not there is going, gone, or not visible yet.
     async fn what_became_of(&self, known: Known) -> Result<Seen> {
-        let kind = || "machine".to_owned();
-        let look = self.ec2.ready(kind(), vec![known.clone()]).await?.pop();
-        let why = match look {
-            Some(Look::Failed(error)) => error.message,
-            Some(Look::Done(outputs)) => {
+        let ready = |all| self.ec2.ready("machine".to_owned(), all);
+        let why = match self.waited_for.ask(known.clone(), ready).await? {
+            Look::Failed(error) => error.message,
+            Look::Done(outputs) => {
                 let outputs =
                     serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
                 return Ok(Seen::There(Box::new(outputs)));
             }
-            Some(Look::NotYet(_)) | None => return Ok(Seen::Invisible),
+            Look::NotYet(_) => return Ok(Seen::Invisible),
         };
-        Ok(match self.ec2.gone(kind(), vec![known]).await?.pop() {
-            Some(Look::NotYet(state)) => Seen::Going { state },
-            _ => Seen::Terminated { why },
+        let gone = |all| self.ec2.gone("machine".to_owned(), all);
+        Ok(match self.going.ask(known, gone).await? {
+            Look::NotYet(state) => Seen::Going { state },
+            Look::Done(_) | Look::Failed(_) => Seen::Terminated { why },
         })
     }
 
-    /// Whether a machine is registered with a load balancer.
+    /// Whether a machine is registered with a load balancer. Asked one by one: few machines are, and that
+    /// one balancer is not there is no trouble of those that are registered with others.
     ///
     /// # Errors
     /// When AWS does not answer.
@@ -162,8 +165,8 @@ impl Looks {
         attachment: &LoadBalancerAttachment,
     ) -> Result<bool> {
         let known = attached(name, attachment);
-        let ask = |all| self.ec2.observe("load_balancer_attachment".to_owned(), all);
-        Ok(matches!(self.attachments.ask(known, ask).await?, Observed::Present { .. }))
+        let seen = self.ec2.observe("load_balancer_attachment".to_owned(), vec![known]).await?;
+        Ok(matches!(seen.as_slice(), [Observed::Present { .. }]))
     }
 
     /// The answers to these questions, which are not asked again for a while.

@@ -8,6 +8,7 @@
 //! - [`machine`]: one Machine and its instance.
 //! - [`machine_set`]: how many machines there are of a kind.
 //! - [`node`]: what is read of a Node.
+//! - `patience`: an API server asked within bounds, behind the same feature.
 //! - [`node_link`]: which Node is which machine, and what it gets from it.
 //! - [`site`]: what the cluster says of itself.
 //! - `together`: sets and the links of Nodes, looked after at once.
@@ -34,6 +35,8 @@ pub mod machine_set;
 pub mod metrics;
 pub mod node;
 pub mod node_link;
+#[cfg(feature = "kubernetes")]
+pub mod patience;
 pub mod site;
 #[cfg(feature = "kubernetes")]
 pub mod tell;

@@ -12,16 +12,22 @@ use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Secret as ClusterSecret};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams,
+    Preconditions,
 };
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::{Action, Controller};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
+use super::failure::is_unanswered;
 use super::{
     Changes, FINALIZER, Failure, Going, Seen, Step, before_termination, creation_failed, decide,
-    deleting, drained, failed, held_by_hooks, in_sync, instance_id, is_drained_unasked, launched,
-    missing, not_found_out, of_call, of_refusal, provisioning, running, terminate, token,
+    deleting, drained, failed, held_by_hooks, in_sync, instance_id, is_drained_unasked,
+    launch_unanswered, launched, launching, missing, not_found_out, of_call, of_refusal, running,
+    terminate, token,
 };
 use crate::aws::Tags;
 use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
@@ -30,18 +36,24 @@ use crate::config::Architecture;
 use crate::graph::{Address, Input};
 use crate::machine_api::check::{Defaults, with_defaults};
 use crate::machine_api::controller::clock::Clock;
-use crate::machine_api::controller::drain::{Drained, drain};
+use crate::machine_api::controller::drain::{Drained, Turn, drain};
 use crate::machine_api::controller::health::Health;
-use crate::machine_api::controller::looks::{Found, Looks, attached, known};
+use crate::machine_api::controller::is_machine_api_s;
+use crate::machine_api::controller::looks::{Ec2, Found, Looks, attached, known};
 use crate::machine_api::controller::metrics::Attempt;
+use crate::machine_api::controller::patience::patient;
 use crate::machine_api::controller::tell::{Kind, Teller};
 use crate::machine_api::launch::{self, Launch, Site};
 use crate::machine_api::types::{AwsMachineProviderConfig, Machine, read};
-use crate::provider::{ProviderError, Request};
+use crate::provider::{ProviderError, Reply, Request};
 use crate::secret::Secrets;
 
-/// How many Machines are looked after at once.
-const AT_ONCE: u16 = 64;
+/// How many calls that change something in AWS are under way at once. Looks are for all Machines
+/// together, and what the API server is asked has bounds of its own.
+const CHANGES_AT_ONCE: usize = 16;
+/// How long what is under way may take when a stop is asked for. Whatever is dropped then is found by
+/// the next process, as after a crash.
+const GRACE: Duration = Duration::from_secs(5);
 /// The first pause after a failure; each following one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause after a failure.
@@ -64,12 +76,17 @@ pub struct Settings {
 pub struct Machines {
     client: Client,
     api: Api<DynamicObject>,
+    watched: Api<DynamicObject>,
     looks: Looks,
     settings: Settings,
     health: Arc<Health>,
     teller: Teller,
     clock: Clock,
     failures: Mutex<HashMap<String, u32>>,
+    /// Since when it is known here of Machines that they are deleted.
+    deleted: Mutex<HashMap<String, Instant>>,
+    changes: Semaphore,
+    turn: Turn,
 }
 
 /// What went wrong with a Machine this time.
@@ -97,8 +114,10 @@ pub fn resource() -> ApiResource {
 impl Machines {
     /// Looks after the Machines of a namespace.
     pub fn new(client: Client, looks: Looks, settings: Settings, health: Arc<Health>) -> Self {
-        let clock = Clock::default();
+        let (clock, watcher) = (Clock::default(), client);
+        let client = patient(&watcher);
         Self {
+            watched: Api::namespaced_with(watcher, &settings.namespace, &resource()),
             api: Api::namespaced_with(client.clone(), &settings.namespace, &resource()),
             teller: Teller::new(client.clone(), &settings.namespace, clock),
             client,
@@ -107,24 +126,39 @@ impl Machines {
             health,
             clock,
             failures: Mutex::default(),
+            deleted: Mutex::default(),
+            changes: Semaphore::new(CHANGES_AT_ONCE),
+            turn: Turn::default(),
         }
     }
 
-    /// Looks after them until it is told to stop; then what is under way ends, and nothing new
-    /// begins.
+    /// Looks after them until it is told to stop; then nothing new begins, and what is under way has
+    /// a few seconds to end.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + Sync + 'static) {
-        let config = Config::default().concurrency(AT_ONCE);
-        let api = self.api.clone();
-        Controller::new_with(api, watcher::Config::default(), resource())
-            .with_config(config)
-            .graceful_shutdown_on(stop)
-            .run(
-                |object, machines| async move { machines.reconcile(&object).await },
-                |object, trouble, machines| machines.pause(&object, trouble),
-                Arc::new(self),
-            )
-            .for_each(|_| std::future::ready(()))
-            .await;
+        let stopped = CancellationToken::new();
+        let told = stopped.clone();
+        let stop = async move {
+            stop.await;
+            told.cancel();
+        };
+        let all =
+            Controller::new_with(self.watched.clone(), watcher::Config::default(), resource())
+                .graceful_shutdown_on(stop)
+                .run(
+                    |object, machines| async move { machines.reconcile(&object).await },
+                    |object, trouble, machines| machines.pause(&object, trouble),
+                    Arc::new(self),
+                );
+        tokio::select! {
+            () = all.for_each(|_| std::future::ready(())) => (),
+            () = async { stopped.cancelled().await; sleep(GRACE).await } => (),
+        }
+    }
+
+    /// A call that changes something in AWS, a few of them at a time.
+    async fn change<T>(&self, call: impl FnOnce(&dyn Ec2) -> Reply<'_, T>) -> Result<T> {
+        let _permit = self.changes.acquire().await;
+        Ok(call(&**self.looks.ec2()).await?)
     }
 
     async fn reconcile(&self, object: &DynamicObject) -> Result<Action> {
@@ -155,9 +189,15 @@ impl Machines {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How long this process has known that a Machine is deleted.
+    fn deleted_for(&self, uid: &str) -> Duration {
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
+    }
+
     async fn look_after(&self, object: &DynamicObject) -> Result<Action> {
         let mut one = One::of(object)?;
-        if matches!(&*one.machine.spec.authoritative_api, "ClusterAPI" | "Migrating") {
+        if !is_machine_api_s(&one.machine.status.authoritative_api) {
             return Ok(Action::await_change()); // somebody else looks after it
         }
         if one.is_deleted() {
@@ -206,7 +246,7 @@ impl Machines {
 
     async fn launch(&self, one: &mut One) -> Result<Action> {
         let now = self.clock.now();
-        self.write(one, provisioning(&one.machine, now)).await?;
+        self.write(one, launching(&one.machine, now)).await?;
         let config = match self.config(&one.machine) {
             Ok(config) => config,
             Err(failure) => return self.give_up(one, &failure).await,
@@ -230,11 +270,17 @@ impl Machines {
             },
             Err(other) => other,
         };
-        let changes = creation_failed(&one.machine, &error.to_string(), self.clock.now());
+        let (machine, message, now) = (&one.machine, error.to_string(), self.clock.now());
+        let changes = match &error {
+            Trouble::Aws(error) if is_unanswered(error) => {
+                launch_unanswered(machine, &message, now)
+            }
+            _ => creation_failed(machine, &message, now),
+        };
         let news = changes.status(self.clock.now()).is_some();
         self.write(one, changes).await?;
         if news {
-            self.tell_failed(one, Attempt::Create, &error.to_string()).await;
+            self.tell_failed(one, Attempt::Create, &message).await;
         }
         Err(error)
     }
@@ -268,7 +314,7 @@ impl Machines {
             inputs: json!(launch.machine),
             secrets: Arc::new(secrets),
         };
-        let outputs = self.looks.ec2().create(request).await?;
+        let outputs = self.change(|ec2| ec2.create(request)).await?;
         serde_json::from_value(outputs)
             .map_err(|error| Trouble::Missing(format!("the answer cannot be read: {error}")))
     }
@@ -319,12 +365,12 @@ impl Machines {
                 secrets: Arc::default(),
             };
             let before = known(&one.name, &instance.id, &live.tags);
-            self.looks.ec2().update(request, before).await?;
+            self.change(|ec2| ec2.update(request, before)).await?;
         }
         if instance.seen.state == "running" {
             for attachment in self.attachments(one, instance) {
                 if !self.looks.is_attached(&one.name, &attachment).await? {
-                    self.looks.ec2().create(attach(&one.name, &attachment)).await?;
+                    self.change(|ec2| ec2.create(attach(&one.name, &attachment))).await?;
                 }
             }
         }
@@ -335,6 +381,7 @@ impl Machines {
         if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
             return Ok(Action::await_change());
         }
+        self.deleted_for(&one.machine.metadata.uid);
         self.write(one, deleting(&one.machine)).await?;
         match before_termination(&one.machine) {
             Some(Going::Held) => {
@@ -362,7 +409,7 @@ impl Machines {
         let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
         let outcome = match node {
             Some(node) if !is_drained_unasked(&one.machine) => {
-                drain(&self.client, node, now).await.map_err(|error| error.to_string())
+                drain(&self.client, node, &self.turn, now).await.map_err(|error| error.to_string())
             }
             _ => Ok(Drained::Done),
         };
@@ -386,7 +433,8 @@ impl Machines {
         let found = self.find(one).await?;
         let mut ids = self.looks.named(&one.name).await?;
         ids.retain(|id| Some(id) != found.id.as_ref());
-        match terminate(&found.seen) {
+        let known_for = self.deleted_for(&one.machine.metadata.uid);
+        match terminate(&one.machine, &found.seen, known_for) {
             Going::Finish if ids.is_empty() => self.let_go(one).await,
             Going::Wait(after) if ids.is_empty() => Ok(Action::requeue(after)),
             what => {
@@ -395,12 +443,13 @@ impl Machines {
                 {
                     for attachment in self.attachments(one, instance) {
                         let known = attached(&one.name, &attachment);
-                        self.looks.ec2().delete(known).await?;
+                        self.change(|ec2| ec2.delete(known)).await?;
                     }
                     ids.push(instance.id.clone());
                 }
                 for id in &ids {
-                    self.looks.ec2().delete(known(&one.name, id, &Tags::new())).await?;
+                    let known = known(&one.name, id, &Tags::new());
+                    self.change(|ec2| ec2.delete(known)).await?;
                 }
                 Ok(Action::requeue(super::SOON))
             }
@@ -409,21 +458,31 @@ impl Machines {
 
     /// First its Node, then what keeps it: whoever is stopped in between begins with the Node again.
     async fn let_go(&self, one: &mut One) -> Result<Action> {
-        let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
-        if let Some(node) = node {
-            let nodes: Api<Node> = Api::all(self.client.clone());
-            match nodes.delete(node, &DeleteParams::default()).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => (),
-                other => drop(other?),
-            }
-        }
+        self.delete_node(&one.machine).await?;
         let mut finalizers = one.machine.metadata.finalizers.clone();
         finalizers.retain(|held| held != FINALIZER);
         let message = format!("Deleted machine {}", one.name);
         self.teller.tell(&one.object, Kind::Normal, "Deleted", &message).await;
         self.patch(one, &json!({"metadata": {"finalizers": finalizers}})).await?;
         self.health.metrics.forget(&self.settings.namespace, &one.name);
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.remove(&one.machine.metadata.uid);
         Ok(Action::await_change())
+    }
+
+    /// One of its name with another UID is another machine's by now: addresses, which Nodes are named
+    /// after, are given out again.
+    async fn delete_node(&self, machine: &Machine) -> Result<()> {
+        let Some(node) = &machine.status.node_ref else { return Ok(()) };
+        let Some(name) = node["name"].as_str() else { return Ok(()) };
+        let uid = node["uid"].as_str().filter(|uid| !uid.is_empty()).map(str::to_owned);
+        let preconditions = Some(Preconditions { uid, resource_version: None });
+        let by = DeleteParams { preconditions, ..DeleteParams::default() };
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        match nodes.delete(name, &by).await {
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            other => Ok(other.map(drop)?),
+        }
     }
 
     /// Its provider config, with what the webhook would have filled in: it may have been away.

@@ -2,7 +2,7 @@
 
 use crate::aws::launch_errors::is_final;
 use crate::machine_api::launch::Refusal;
-use crate::provider::ProviderError;
+use crate::provider::{Class, FENCED, ProviderError, STOPPED};
 
 /// Why a Machine has failed: nothing is done about it any more until it is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +37,20 @@ impl Failure {
 /// # Errors
 /// The same error, where asking again may help.
 pub fn of_call(error: ProviderError) -> Result<Failure, ProviderError> {
-    if !is_final(&error) {
+    if !is_final(&error) || is_unanswered(&error) {
         return Err(error);
     }
     Ok(Failure::invalid(match &error.hint {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     }))
+}
+
+/// Whether an error leaves open what came of the launch: it may have left. A token that was sent before,
+/// in other words, has launched something, which EC2 does not show yet.
+pub(super) fn is_unanswered(error: &ProviderError) -> bool {
+    const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
+    error.class == Class::Unknown || error.is(OTHER_WORDS) || error.is(&[FENCED, STOPPED])
 }
 
 /// Whether this refusal to launch fails the Machine.

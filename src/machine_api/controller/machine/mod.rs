@@ -22,8 +22,8 @@ use crate::machine_api::types::{AwsMachineProviderStatus, Machine, read};
 
 pub use self::failure::{Failure, of_call, of_refusal};
 pub use self::status::{
-    Changes, creation_failed, deleting, drained, failed, held_by_hooks, in_sync, launched, missing,
-    not_found_out, provisioning, running,
+    Changes, creation_failed, deleting, drained, failed, held_by_hooks, in_sync, launch_unanswered,
+    launched, launching, missing, not_found_out, running,
 };
 
 /// What keeps a Machine until its instance is gone.
@@ -36,6 +36,11 @@ pub const NO_DRAINING: &str = "machine.openshift.io/exclude-node-draining";
 /// How long a new instance may be invisible (machine-api-provider-aws `reconciler.go`,
 /// `requeueAfterSeconds`).
 const EVENTUALLY: SignedDuration = SignedDuration::from_secs(20);
+/// How long after a Machine is known to be deleted a launch may still come to light whose answer nobody
+/// has, or whose instance nobody has seen. EC2 shows what it has within seconds.
+const LATE: Duration = Duration::from_secs(60);
+/// When such a launch is looked for again.
+const SOONER: Duration = Duration::from_secs(5);
 /// When what is on its way is looked at again.
 const SOON: Duration = Duration::from_secs(20);
 /// When what waits for somebody else is looked at again.
@@ -125,13 +130,25 @@ pub fn before_termination(machine: &Machine) -> Option<Going> {
     (!hooks.pre_terminate.is_empty()).then_some(Going::Held)
 }
 
-/// What is to be done about a deleted Machine's instance.
-pub fn terminate(seen: &Seen) -> Going {
+/// What is to be done about a deleted Machine's instance. `known_for` is how long this process has known
+/// that it is deleted: no launch has left since, and a process before it launches nothing any more.
+pub fn terminate(machine: &Machine, seen: &Seen, known_for: Duration) -> Going {
+    let is_late = known_for < LATE && may_come_to_light(machine);
     match seen {
         Seen::There(_) => Going::Terminate,
         Seen::Going { .. } => Going::Wait(SOON),
+        Seen::Invisible | Seen::Nothing if is_late => Going::Wait(SOONER),
         Seen::Terminated { .. } | Seen::Invisible | Seen::Nothing => Going::Finish,
     }
+}
+
+/// Whether EC2 may have an instance that it does not show: launched, and never seen, or a launch whose
+/// answer nobody has. Of what upstream's controller began with nobody knows.
+fn may_come_to_light(machine: &Machine) -> bool {
+    let began = machine.status.conditions.iter().any(|one| one.kind == "InstanceExists");
+    let conditions = provider_status(machine).conditions;
+    let creation = conditions.iter().find(|one| one.kind == status::CREATION);
+    began && !was_provisioned(machine) && creation.is_none_or(|one| one.status != "False")
 }
 
 /// Whether there is nothing to drain, or nobody wants it drained.

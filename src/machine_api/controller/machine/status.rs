@@ -87,12 +87,26 @@ impl Changes {
     }
 }
 
-/// It is about to get an instance.
-pub fn provisioning(machine: &Machine, now: Timestamp) -> Changes {
+/// Whether its instance was made, in the provider's part of the status.
+pub(super) const CREATION: &str = "MachineCreation";
+
+/// A launch is about to leave. Written before it does: until its answer is known, nobody may take it for
+/// sure that there is no instance. Ours; upstream's status says nothing until it knows.
+pub fn launching(machine: &Machine, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
         enter(after, "Provisioning");
         let message = "instance has not been created";
         condition(after, ("InstanceExists", "False"), "InstanceNotCreated", message, now);
+        let started = ("Unknown", "MachineCreationStarted", "the launch has left, or is about to");
+        provider(after, None, Some(started), now);
+    })
+}
+
+/// Nobody knows what came of a launch.
+pub fn launch_unanswered(machine: &Machine, message: &str, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| {
+        let unknown = ("Unknown", "MachineCreationUnanswered", message);
+        provider(after, None, Some(unknown), now);
     })
 }
 
@@ -329,15 +343,14 @@ fn created_condition(
     message: &str,
     now: Timestamp,
 ) {
-    const KIND: &str = "MachineCreation";
-    let known = status.conditions.iter().position(|one| one.kind == KIND);
+    let known = status.conditions.iter().position(|one| one.kind == CREATION);
     let old = known.map(|index| status.conditions[index].clone());
     if old.as_ref().is_some_and(|old| old.reason == reason && old.message == message) {
         return;
     }
     let since = old.filter(|old| old.status == is).and_then(|old| old.last_transition_time);
     let wanted = ProviderCondition {
-        kind: KIND.to_owned(),
+        kind: CREATION.to_owned(),
         status: is.to_owned(),
         observed_generation: 0,
         last_transition_time: Some(since.unwrap_or_else(|| whole_seconds(now).to_string())),

@@ -263,13 +263,41 @@ fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
 
 #[test]
 fn c44_an_instance_is_terminated_waited_for_and_then_let_go_of() {
-    assert_eq!(terminate(&there("running")), Going::Terminate);
-    assert_eq!(terminate(&there("stopped")), Going::Terminate);
-    assert_eq!(terminate(&Seen::Going { state: "shutting-down".into() }), Going::Wait(SOON));
+    let of = |seen: &Seen| terminate(&provisioned(), seen, Duration::ZERO);
+    assert_eq!(of(&there("running")), Going::Terminate);
+    assert_eq!(of(&there("stopped")), Going::Terminate);
+    assert_eq!(of(&Seen::Going { state: "shutting-down".into() }), Going::Wait(SOON));
     let terminated = Seen::Terminated { why: String::new() };
     for gone in [terminated, Seen::Invisible, Seen::Nothing] {
-        assert_eq!(terminate(&gone), Going::Finish, "{gone:?}");
+        assert_eq!(of(&gone), Going::Finish, "{gone:?}");
     }
+}
+
+#[test]
+fn a_launch_that_may_come_to_light_keeps_a_machine_for_a_minute() {
+    let started = launching(&fresh(), now()).after;
+    let unanswered = launch_unanswered(&started, "no answer", now()).after;
+    let unseen = launched(&started, &instance("pending"), now()).after;
+    for (machine, seen) in
+        [(&started, Seen::Nothing), (&unanswered, Seen::Nothing), (&unseen, Seen::Invisible)]
+    {
+        let at = |seconds| terminate(machine, &seen, Duration::from_secs(seconds));
+        assert_eq!((at(0), at(59)), (Going::Wait(SOONER), Going::Wait(SOONER)), "{machine:?}");
+        assert_eq!(at(60), Going::Finish);
+    }
+    let refused = creation_failed(&started, "no capacity", now()).after;
+    for nothing in [&fresh(), &refused] {
+        assert_eq!(terminate(nothing, &Seen::Nothing, Duration::ZERO), Going::Finish);
+    }
+    let seen = running(&unseen, &instance("running"), "r", now()).after;
+    assert_eq!(terminate(&seen, &Seen::Invisible, Duration::ZERO), Going::Finish, "gone for long");
+}
+
+#[test]
+fn a_token_that_was_sent_in_other_words_fails_nobody() {
+    let error = refused(Class::Spent, "IdempotentParameterMismatch");
+    assert!(of_call(error).is_err(), "it has launched something, which will be seen");
+    assert!(of_call(refused(Class::Spent, "IdempotentInstanceTerminated")).is_ok());
 }
 
 #[test]
@@ -295,9 +323,9 @@ fn c47_what_a_running_instance_has_otherwise_is_told_and_left() {
 
 #[test]
 fn a_condition_keeps_its_time_for_as_long_as_it_is_so() {
-    let first = provisioning(&fresh(), now()).after;
+    let first = launching(&fresh(), now()).after;
     let later = now() + SignedDuration::from_secs(60);
-    let same = provisioning(&first, later);
+    let same = launching(&first, later);
     assert_eq!(same.status(later), None);
     let exists = running(&first, &instance("running"), "r", later).after;
     let found = exists.status.conditions.iter().find(|one| one.kind == "InstanceExists").unwrap();

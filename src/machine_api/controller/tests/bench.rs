@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Architecture;
 use crate::machine_api::controller::health::Health;
 use crate::machine_api::controller::looks::Looks;
 use crate::machine_api::controller::machine::driver::{Machines, Settings};
+use crate::machine_api::controller::together::{Tell, look_after};
 use crate::machine_api::launch::Site;
 use crate::machine_api::types::{Machine, NAMESPACE, read};
 use crate::testing::FakeEc2;
@@ -41,26 +43,55 @@ impl Bench {
 
     /// Wants a Machine of this name, with these fields of its own in its provider config.
     pub(in crate::machine_api::controller) fn want(&self, name: &str, fields: &Value) {
-        let mut config = json!({
-            "apiVersion": "machine.openshift.io/v1beta1", "kind": "AWSMachineProviderConfig",
-            "ami": {"id": "ami-1"}, "instanceType": "m5.large", "placement": {"region": REGION},
-            "subnet": {"id": "subnet-1"}, "securityGroups": [{"id": "sg-1"}],
-            "userDataSecret": {"name": "worker-user-data"},
-            "metadataServiceOptions": {"authentication": "Required"},
-        });
-        for (field, value) in fields.as_object().expect("fields") {
-            config[field] = value.clone();
-        }
         self.cluster.put(json!({
             "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
             "metadata": {"name": name, "namespace": NAMESPACE,
                          "labels": {"machine.openshift.io/cluster-api-cluster": "c"}},
-            "spec": {"providerSpec": {"value": config}},
+            "spec": {"providerSpec": {"value": config(fields)}},
         }));
+    }
+
+    /// Wants a MachineSet of this name that has no machine.
+    pub(super) fn want_set(&self, name: &str) {
+        let labels = json!({"machine.openshift.io/cluster-api-cluster": "c",
+                            "machine.openshift.io/cluster-api-machineset": name});
+        self.cluster.put(json!({
+            "apiVersion": "machine.openshift.io/v1beta1", "kind": "MachineSet",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"replicas": 0, "selector": {"matchLabels": labels},
+                     "template": {"metadata": {"labels": labels},
+                                  "spec": {"providerSpec": {"value": config(&json!({}))}}}},
+        }));
+    }
+
+    /// Wants a MachineSet to have so many machines.
+    pub(super) fn scale(&self, name: &str, replicas: usize) {
+        let patch = json!({"spec": {"replicas": replicas}});
+        self.cluster.change("machinesets", NAMESPACE, name, &patch);
+    }
+
+    /// Starts everything that a process does: sets, links and machines. Aborted, all of it is.
+    pub(super) fn start_all(&self) -> JoinHandle<()> {
+        let (client, health) = (self.cluster.client(), Arc::clone(&self.health));
+        let machines = self.machines().run(std::future::pending());
+        tokio::spawn(async move {
+            let (stop, told): (_, Tell) = (CancellationToken::new(), Arc::new(|_| ()));
+            let sets = look_after(&client, NAMESPACE, &health, &stop, &told);
+            tokio::join!(machines, sets);
+        })
     }
 
     /// Starts a controller, which is all that this process keeps in memory.
     pub(in crate::machine_api::controller) fn start(&self) -> JoinHandle<()> {
+        self.start_until(CancellationToken::new())
+    }
+
+    /// Starts one that is told to stop.
+    pub(super) fn start_until(&self, stop: CancellationToken) -> JoinHandle<()> {
+        tokio::spawn(self.machines().run(stop.cancelled_owned()))
+    }
+
+    fn machines(&self) -> Machines {
         let looks = Looks::new(self.ec2.clone(), REGION, "kubernetes.io/cluster/c");
         let settings = Settings {
             namespace: NAMESPACE.to_owned(),
@@ -68,9 +99,7 @@ impl Bench {
             architecture: Architecture::Amd64,
             site: Site { region: Some(REGION.to_owned()), ..Site::default() },
         };
-        let machines =
-            Machines::new(self.cluster.client(), looks, settings, Arc::clone(&self.health));
-        tokio::spawn(machines.run(std::future::pending()))
+        Machines::new(self.cluster.client(), looks, settings, Arc::clone(&self.health))
     }
 
     pub(in crate::machine_api::controller) fn machine(&self, name: &str) -> Option<Machine> {
@@ -116,4 +145,19 @@ impl Bench {
         let events = self.cluster.events();
         events.iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
+}
+
+/// A provider config with these fields of its own.
+fn config(fields: &Value) -> Value {
+    let mut config = json!({
+        "apiVersion": "machine.openshift.io/v1beta1", "kind": "AWSMachineProviderConfig",
+        "ami": {"id": "ami-1"}, "instanceType": "m5.large", "placement": {"region": REGION},
+        "subnet": {"id": "subnet-1"}, "securityGroups": [{"id": "sg-1"}],
+        "userDataSecret": {"name": "worker-user-data"},
+        "metadataServiceOptions": {"authentication": "Required"},
+    });
+    for (field, value) in fields.as_object().expect("fields") {
+        config[field] = value.clone();
+    }
+    config
 }

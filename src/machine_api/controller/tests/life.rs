@@ -346,7 +346,7 @@ async fn an_instance_that_upstream_launched_is_taken_over_by_its_name() {
 async fn what_another_api_looks_after_is_left_alone() {
     let bench = Bench::new();
     bench.want("m", &json!({}));
-    let elsewhere = json!({"spec": {"authoritativeAPI": "ClusterAPI"}});
+    let elsewhere = json!({"status": {"authoritativeAPI": "ClusterAPI"}});
     bench.cluster.change("machines", NAMESPACE, "m", &elsewhere);
     let controller = bench.start();
     sleep(Duration::from_secs(600)).await;
@@ -370,5 +370,66 @@ async fn no_secret_is_in_anything_that_is_written() {
     written.push_str(&bench.health.metrics.text());
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, CANARY);
     assert!(!written.contains(CANARY) && !written.contains(&encoded));
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_balancer_that_is_not_there_keeps_no_other_machine_from_its_own() {
+    let bench = Bench::new();
+    bench.ec2.without_balancer("missing");
+    let balancer = |name: &str| json!({"loadBalancers": [{"name": name, "type": "network"}]});
+    bench.want("bad", &balancer("missing"));
+    bench.want("good", &balancer("c-int"));
+    let controller = bench.start();
+    bench.until("registered", |bench| bench.ec2.targets().len() == 1).await;
+    bench.until("both", |bench| bench.in_phase("Provisioned") == 2).await;
+    assert!(bench.told().contains(&"FailedUpdate".to_owned()));
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_a_node_of_the_same_name_that_is_another_s_by_now_is_left() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let controller = bench.start();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    let node = json!({"status": {"nodeRef": {"kind": "Node", "name": "n", "uid": "of-old"}}});
+    bench.cluster.change("machines", NAMESPACE, "m", &node);
+    bench.cluster.add_node("n");
+    bench.delete("m");
+    bench.until("gone", |bench| bench.machine("m").is_none()).await;
+    assert_eq!(bench.cluster.node("n")["metadata"]["uid"], "uid-of-n");
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_control_plane_one_node_at_a_time_is_emptied() {
+    let bench = Bench::new();
+    for number in 0..3 {
+        let (machine, node) = (format!("c-master-{number}"), format!("n-{number}"));
+        bench.want(&machine, &json!({}));
+        bench.cluster.add_node(&node);
+        let labels = json!({"metadata": {"labels": {"node-role.kubernetes.io/master": ""}}});
+        bench.cluster.change("nodes", "", &node, &labels);
+        let mut pod = pod(&format!("etcd-guard-{number}"), "guard", Some("ReplicaSet"));
+        pod["spec"]["nodeName"] = json!(node);
+        bench.cluster.put(pod);
+        let node_ref = json!({"status": {"nodeRef": {"kind": "Node", "name": node}}});
+        bench.cluster.change("machines", NAMESPACE, &machine, &node_ref);
+    }
+    bench.cluster.protect_pods(Some("guard"));
+    let controller = bench.start();
+    bench.until("running", |bench| bench.in_phase("Running") == 3).await;
+    (0..3).for_each(|number| bench.delete(&format!("c-master-{number}")));
+    let cordoned = |bench: &Bench| {
+        let nodes = bench.cluster.all("nodes");
+        nodes.iter().filter(|node| node["spec"]["unschedulable"] == true).count()
+    };
+    bench.until("one is cordoned", |bench| cordoned(bench) == 1).await;
+    sleep(Duration::from_secs(1800)).await;
+    assert_eq!((cordoned(&bench), bench.ec2.names().len()), (1, 3), "while a budget holds it");
+    bench.cluster.protect_pods(None);
+    bench.until("all gone", |bench| bench.cluster.all("machines").is_empty()).await;
+    assert_eq!(bench.cluster.all("nodes"), Vec::<Value>::new());
     controller.abort();
 }

@@ -1,0 +1,42 @@
+//! A client of an API server that neither asks too much at a time nor waits too long.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::{Request, Response};
+use kube::Client;
+use kube::client::Body;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Requests at a time.
+const AT_A_TIME: usize = 32;
+/// How long an answer is waited for, all of it. kube waits five minutes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same client, with patience. Not for watches, which have no end.
+pub fn patient(client: &Client) -> Client {
+    let (inner, room) = (client.clone(), Arc::new(Semaphore::new(AT_A_TIME)));
+    let send = move |request: Request<Body>| {
+        let (inner, room) = (inner.clone(), Arc::clone(&room));
+        async move {
+            let _permit = room.acquire().await;
+            let answered = timeout(PATIENCE, whole(&inner, request)).await;
+            answered.unwrap_or_else(|_| Err(silence()))
+        }
+    };
+    Client::new(tower::service_fn(send), client.default_namespace().to_owned())
+}
+
+async fn whole(client: &Client, request: Request<Body>) -> kube::Result<Response<Body>> {
+    let (head, body) = client.send(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Response::from_parts(head, Body::from(body.to_vec())))
+}
+
+fn silence() -> kube::Error {
+    let message = format!("no answer within {PATIENCE:?}");
+    kube::Error::Service(Box::new(io::Error::new(io::ErrorKind::TimedOut, message)))
+}
