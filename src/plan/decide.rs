@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::collide::collide;
-use super::diff::{FieldChange, diff, diff_where, released};
+use super::diff::{FieldChange, diff, diff_where, promised, released};
 use super::{Action, Change, Left, LeftBecause, Observations, Options, Reason};
 use crate::event::Operation;
 use crate::graph::{Address, Graph, Node, Ref, Schema, resolve};
@@ -174,7 +174,8 @@ impl<'a> Judge<'a> {
         let drift = if unfinished || at.record.status == Status::Updating {
             Vec::new()
         } else {
-            diff_where(Some(&at.record.inputs), Some(at.live), Some(at.after))
+            let live = promised(&at.record.inputs, at.live);
+            diff_where(Some(&at.record.inputs), Some(&live), Some(at.after))
         };
         let (fields, left) = match action {
             Action::Keep | Action::Finish => (Vec::new(), left),

@@ -52,6 +52,19 @@ pub fn released(before: &Value, after: &Value) -> Vec<FieldChange> {
     found
 }
 
+/// What is seen, as far as what was recorded had an opinion: a setting that nobody asked for, or that
+/// the version which recorded it did not know, was never promised to be anything.
+pub fn promised(recorded: &Value, seen: &Value) -> Value {
+    match (recorded, seen) {
+        (Value::Null, _) => Value::Null,
+        (Value::Object(recorded), Value::Object(seen)) if !is_leaf(recorded) => {
+            let both = seen.iter().filter_map(|(key, seen)| Some((key, recorded.get(key)?, seen)));
+            both.map(|(key, recorded, seen)| (key.clone(), promised(recorded, seen))).collect()
+        }
+        _ => seen.clone(),
+    }
+}
+
 fn differences(
     before: Option<&Value>,
     after: Option<&Value>,
@@ -348,6 +361,19 @@ mod tests {
         let changes = diff(None, Some(&after));
         let paths: Vec<_> = changes.iter().map(|change| &*change.path).collect();
         assert_eq!(paths, ["a", "c.d", "f[0]"]);
+    }
+
+    #[test]
+    fn what_was_never_promised_is_nobodys_doing() {
+        let recorded = json!({"options": {"tokens": "required", "hops": null}, "tags": {"a": "1"}});
+        let seen = json!({"options": {"tokens": "optional", "hops": 1, "endpoint": "enabled"},
+            "tags": {"a": "2"}});
+        let wanted = json!({"options": {"tokens": "required", "hops": 2, "endpoint": "enabled"},
+            "tags": {"a": "1"}});
+        let promised = promised(&recorded, &seen);
+        let drift = diff_where(Some(&recorded), Some(&promised), Some(&wanted));
+        let paths: Vec<_> = drift.iter().map(|change| &*change.path).collect();
+        assert_eq!(paths, ["options.tokens", "tags.a"]);
     }
 
     #[test]
