@@ -116,7 +116,11 @@ mod tests {
 
     #[test]
     fn what_guards_is_security_and_what_names_is_cosmetic() {
-        assert_eq!(class("instance", "metadata_options.http_tokens"), DriftClass::Security);
+        for option in ["http_tokens", "http_endpoint", "instance_metadata_tags"] {
+            let path = format!("metadata_options.{option}");
+            assert_eq!(class("instance", &path), DriftClass::Security, "{path}");
+            assert_eq!(class("machine", &path), DriftClass::Security, "{path}");
+        }
         assert_eq!(class("instance", "network.subnet.groups[0]"), DriftClass::Security);
         assert_eq!(class("security_group_rules", "ingress[3].ports.to"), DriftClass::Security);
         assert_eq!(class("iam_role_policy", "document"), DriftClass::Security);

@@ -123,8 +123,8 @@ mod launch;
 pub(crate) use calls::groups_in_recorded_order;
 #[cfg(feature = "sdk")]
 pub(in crate::aws) use calls::{
-    live_metadata_options, live_profile, live_state, look_if_running, look_if_terminated,
+    live_metadata_options, live_profile, live_state, look_if_running, look_if_terminated, say,
     set_metadata_options,
 };
 #[cfg(feature = "sdk")]
-pub(in crate::aws) use launch::{http_tokens, metadata_options, rehearsal, sent_as_user_data};
+pub(in crate::aws) use launch::{metadata_options, rehearsal, sent_as_user_data};

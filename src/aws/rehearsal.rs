@@ -286,8 +286,8 @@ mod calls {
             }
             "ec2:ModifyInstanceMetadataOptions" => {
                 let call = ec2.modify_instance_metadata_options().instance_id(id);
-                let tokens = at.metadata_options()?.http_tokens.map(instance::http_tokens);
-                dry!(aws, "ModifyInstanceMetadataOptions", call.set_http_tokens(tokens))
+                let options = instance::metadata_options(&at.metadata_options()?)?;
+                dry!(aws, "ModifyInstanceMetadataOptions", instance::say(call, options))
             }
             "ec2:ModifyNetworkInterfaceAttribute" => {
                 let call = ec2.modify_network_interface_attribute().network_interface_id(id);

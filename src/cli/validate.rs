@@ -36,10 +36,14 @@ fn pool_portrait(pool: &MachinePool) -> String {
         Some(instance_type) => format!(" of type {instance_type}"),
         None => String::new(),
     };
-    let authentication = match pool.aws.authentication {
+    let authentication = match pool.aws.metadata_service.authentication {
         Some(Authentication::Required) => "authentication Required (IMDSv2 only)",
         Some(Authentication::Optional) => "authentication Optional (IMDSv1 answers, too)",
         None => "authentication left to AWS, the image and the account",
     };
-    format!("{} {noun}{of_type}, {authentication}", pool.replicas)
+    let hops = match pool.aws.metadata_service.hop_limit {
+        Some(limit) => format!(", hop limit {}", i64::from(limit)),
+        None => String::new(),
+    };
+    format!("{} {noun}{of_type}, {authentication}{hops}", pool.replicas)
 }

@@ -4,20 +4,17 @@
 //! overridden by the default machine platform, overridden by the pool.
 //! Rules: openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
 
-use super::choices::{Choices, choose};
+use super::choices::Choices;
 use super::document::{self, At, Document, Given};
-use super::finding::{Report, one_of, shown};
+use super::finding::{Report, shown};
 use super::install_config::{AwsMachinePool, RootVolume};
 use super::machine_pool::unsupported;
+use super::metadata_service;
 use super::rules::Rule;
-use crate::aws::metadata_options::Authentication;
 
 /// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
 pub(super) const VOLUME_TYPE: &str = "gp3";
 pub(super) const VOLUME_SIZE: i32 = 120;
-
-pub(super) const AUTHENTICATION: &[(&str, Authentication); 2] =
-    &[("Required", Authentication::Required), ("Optional", Authentication::Optional)];
 
 /// In lower case; any case is taken.
 pub(super) const VOLUME_TYPES: &Choices<()> = &[
@@ -53,6 +50,7 @@ impl<'document> Surroundings<'document> {
     pub(super) fn check(&self, report: &mut Report) {
         if let Some(default) = self.default {
             check(default, self, report);
+            metadata_service::check_reach(None, Some(default), report);
         }
     }
 }
@@ -66,6 +64,7 @@ pub(super) fn resolve(
     if let Some(given) = given {
         check(given, around, report);
         check_merged(given, around, report);
+        metadata_service::check_reach(Some(given), around.default, report);
     }
     merge(given, around)
 }
@@ -91,7 +90,7 @@ pub(super) fn merge(
         instance_type: first(|pool| &pool.instance_type).map(str::to_owned),
         ami_id: first(|pool| &pool.ami_id).or(around.ami_id).map(Into::into),
         root_volume: root_volume(&layers),
-        authentication: layers.iter().find_map(|layer| authentication(&layer.value)),
+        metadata_service: metadata_service::merge(&layers),
         iam_role: role.map(Into::into),
         iam_profile: profile.map(Into::into),
         additional_security_groups: list(|pool| &pool.additional_security_groups)
@@ -108,11 +107,6 @@ fn identity<'given>(
     let both =
         layers.iter().map(|layer| (layer.value.iam_role.text(), layer.value.iam_profile.text()));
     both.into_iter().find(|(role, profile)| role.is_some() || profile.is_some()).unwrap_or_default()
-}
-
-fn authentication(pool: &document::AwsMachinePool) -> Option<Authentication> {
-    let asked = pool.metadata_service.get()?.authentication.text()?;
-    AUTHENTICATION.iter().find(|(word, _)| *word == asked).map(|(_, meaning)| *meaning)
 }
 
 fn root_volume(layers: &[&At<document::AwsMachinePool>]) -> RootVolume {
@@ -136,9 +130,7 @@ fn takes_iops(volume_type: &str) -> bool {
 }
 
 fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
-    if let Some(service) = given.metadata_service.get() {
-        check_authentication(&service.authentication, report);
-    }
+    metadata_service::check(given, report);
     check_type(given, report);
     check_zones(given, around, report);
     check_volume(given, report);
@@ -146,27 +138,6 @@ fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &m
     check_security_groups(given, around, report);
     check_image(given, report);
     check_unsupported(given, report);
-}
-
-/// One of two words. A field that is there and empty is no opinion, which whoever wrote it there may
-/// not have meant.
-fn check_authentication(given: &Given<String>, report: &mut Report) {
-    choose(Rule::Authentication, given, AUTHENTICATION, report);
-    let empty = match given {
-        Given::Empty(spot) => Some(spot),
-        Given::Value(at) if at.value.is_empty() => Some(&at.spot),
-        Given::Missing | Given::Unreadable | Given::Value(_) => None,
-    };
-    if let Some(spot) = empty {
-        report
-            .breach(
-                Rule::EmptyAuthentication,
-                spot,
-                "is empty, which is no opinion: the account, the image and AWS decide",
-            )
-            .expected(one_of(&AUTHENTICATION.map(|(word, _)| word)))
-            .hint("write `Required` for IMDSv2 alone, or remove the field");
-    }
 }
 
 /// A family, a dot and a size; whether the region has it is for AWS to say.

@@ -311,13 +311,19 @@ fn asks_for_metadata(node: &Node) -> bool {
 
 const METADATA_SERVICE: &str = "metadataService";
 
+/// Where the settings of the metadata service belong.
+const SETTINGS: &str = "metadataService of a machine pool's platform.aws";
+
 /// Fields that are misspelt or misplaced with consequences.
-const BELONGS: [(&str, &str); 2] = [
+const BELONGS: [(&str, &str); 5] = [
     (
         METADATA_SERVICE,
         "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform",
     ),
-    ("authentication", "metadataService of a machine pool's platform.aws"),
+    ("authentication", SETTINGS),
+    ("httpEndpoint", SETTINGS),
+    ("httpPutResponseHopLimit", SETTINGS),
+    ("instanceMetadataTags", SETTINGS),
 ];
 
 /// A name that the user chose, fit for a path.

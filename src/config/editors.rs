@@ -8,7 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::choices::words;
 use super::document::{Anything, At, Document, Pairs, Sensitive};
-use super::{aws, aws_machine_pool, credentials, features, machine_pool, networking};
+use super::{
+    aws, aws_machine_pool, credentials, features, machine_pool, metadata_service, networking,
+};
+use crate::aws::metadata_options::{Authentication, HopLimit};
 
 /// The sections that were met on the way, by name.
 pub(super) type Definitions = Map<String, Value>;
@@ -142,7 +145,12 @@ fn refine(definitions: &mut Definitions) {
     of("RootVolume", "size", json!({"minimum": 1, "default": size}));
     of("RootVolume", "iops", json!({"minimum": 0}));
     // No default: left out, nothing is sent.
-    of("MetadataService", "authentication", one_of(words(aws_machine_pool::AUTHENTICATION)));
+    of("MetadataService", "authentication", one_of(words(Authentication::WORDS)));
+    of("MetadataService", "httpEndpoint", one_of(vec![metadata_service::ENDPOINT]));
+    let (least, most) = HopLimit::RANGE.into_inner();
+    let hops = json!({"minimum": least, "maximum": most});
+    of("MetadataService", "httpPutResponseHopLimit", hops);
+    of("MetadataService", "instanceMetadataTags", one_of(vec![metadata_service::TAGS]));
 
     for (section, needed) in NEEDED {
         let section = definitions.get_mut(*section).expect("BUG: a section of the reader");

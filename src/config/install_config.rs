@@ -12,7 +12,7 @@ use url::Url;
 use crate::aws::ids::{
     HostedZoneId, ImageId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId,
 };
-use crate::aws::metadata_options::Authentication;
+use crate::aws::metadata_options::MetadataService;
 
 /// A valid install-config of platform aws.
 #[derive(Clone, Debug)]
@@ -157,8 +157,8 @@ pub struct AwsMachinePool {
     pub ami_id: Option<ImageId>,
     /// The root volume.
     pub root_volume: RootVolume,
-    /// `metadataService.authentication`; `None` sends nothing.
-    pub authentication: Option<Authentication>,
+    /// `metadataService`, each setting from the pool or the default machine platform.
+    pub metadata_service: MetadataService,
     /// An existing role.
     pub iam_role: Option<RoleName>,
     /// An existing instance profile; never together with a role.

@@ -27,6 +27,7 @@ mod credentials;
 mod editors;
 mod features;
 mod machine_pool;
+mod metadata_service;
 mod names;
 mod networking;
 mod proxy;

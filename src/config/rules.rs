@@ -18,7 +18,7 @@ pub enum Source {
     Aws,
     /// groundplan, which would otherwise do something else than was asked for.
     Groundplan,
-    /// groundplan again, of machines in files that no cluster looks after.
+    /// groundplan again, of machines in files.
     Machines,
     /// openshift/machine-api-operator `pkg/webhooks` and the types of openshift/api: machines in files.
     MachineApi,
@@ -71,7 +71,7 @@ rules! {
     RepeatedField = "repeated-field", Error, Installer: "a field is given once";
     EmptyItem = "empty-item", Error, Groundplan: "an item of a list has a value";
     UnknownField = "unknown-field", Warning, Installer: "a field is one of the schema; others have no effect";
-    LostMetadataService = "lost-metadata-service", Error, Groundplan: "`metadataService` and `authentication` are spelt right and where they have an effect";
+    LostMetadataService = "lost-metadata-service", Error, Groundplan: "`metadataService` and its fields are spelt right and where they have an effect";
     MisplacedCredential = "misplaced-credential", Error, Groundplan: "no credential is in a field that is not made for it";
     Missing = "missing", Error, Installer: "a field that is needed is given";
     Deprecated = "deprecated", Warning, Installer: "a field is written by its present name";
@@ -143,6 +143,10 @@ rules! {
     // `platform.aws` of a pool.
     Authentication = "authentication", Error, InstallerAws: "`metadataService.authentication` is `Required` or `Optional`, in this spelling";
     EmptyAuthentication = "empty-authentication", Warning, Groundplan: "`metadataService.authentication` is not left empty, which is no opinion";
+    MetadataHopLimit = "metadata-hop-limit", Error, Groundplan: "`metadataService.httpPutResponseHopLimit` is from 1 to 64";
+    MetadataEndpoint = "metadata-endpoint", Error, Groundplan: "`metadataService.httpEndpoint` is `Enabled`: no machine joins a cluster without it";
+    MetadataTags = "metadata-tags", Error, Groundplan: "`metadataService.instanceMetadataTags` is `Disabled`: EC2 takes no tag key with a `/` with it";
+    MetadataReach = "metadata-reach", Warning, Groundplan: "`authentication: Required` comes with no hop limit of 1, which shuts out pods";
     InstanceType = "instance-type", Error, Groundplan: "`type` is a family and a size";
     Zone = "zone", Error, InstallerAws: "a zone begins with the region";
     VolumeType = "volume-type", Error, InstallerAws: "`rootVolume.type` is a type of volume";
@@ -197,6 +201,10 @@ rules! {
     MachineReservation = "machine-reservation", Error, MachineApi: "`capacityReservationId` is `cr-` and 17 digits";
     MachinePartition = "machine-partition", Error, MachineApi: "`placementGroupPartition` is from 1 to 7, of a group that is named";
     MachineAuthentication = "machine-authentication", Error, MachineApi: "`metadataServiceOptions.authentication` is `Required` or `Optional`, in this spelling, or absent";
+    MachineHopLimit = "machine-hop-limit", Error, Machines: "`metadataServiceOptions.httpPutResponseHopLimit` is from 1 to 64, or absent";
+    MachineEndpoint = "machine-endpoint", Error, Machines: "`metadataServiceOptions.httpEndpoint` is `Enabled`, or absent: no machine joins a cluster without it";
+    MachineMetadataTags = "machine-metadata-tags", Error, Machines: "`metadataServiceOptions.instanceMetadataTags` is `Disabled`, or absent: EC2 takes no tag key with a `/` with it";
+    MachineReach = "machine-reach", Warning, Machines: "`authentication: Required` comes with no hop limit of 1, which shuts out pods";
     MachineSelector = "machine-selector", Error, MachineApi: "the selector of a set is not empty, and its template has the labels";
     DeletePolicy = "delete-policy", Error, MachineApi: "`deletePolicy` is `Random`, `Newest` or `Oldest`";
     ControlPlaneSet = "control-plane-set", Error, MachineApi: "a control plane machine set has 3 or 5 replicas, and a template of its one type";

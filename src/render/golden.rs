@@ -475,6 +475,29 @@ fn p6_no_opinion_never_differs() {
 }
 
 #[test]
+fn c68_another_hop_limit_is_changed_in_place_alone_and_what_it_was_is_nobodys_doing() {
+    let changes = acted("hop-limit-changed");
+    assert_eq!(changes.len(), 4);
+    for change in changes {
+        assert_eq!((change.action, &change.reason), (Action::Update, &Reason::Changed));
+        let paths: Vec<_> = change.fields.iter().map(|field| &*field.path).collect();
+        assert_eq!(paths, ["metadata_options.http_put_response_hop_limit"]);
+        assert_eq!(change.drift, [], "{}", change.address);
+    }
+}
+
+#[test]
+fn c70_what_was_asked_for_once_and_is_not_any_more_is_left_as_it_is_and_told() {
+    for change in acted("hop-limit-withdrawn") {
+        let [left] = change.left.as_slice() else { panic!("{change:?}") };
+        assert_eq!(left.field.path, "metadata_options.http_put_response_hop_limit");
+        assert_eq!(left.because, LeftBecause::NoOpinion);
+        let paths: Vec<_> = change.fields.iter().map(|field| &*field.path).collect();
+        assert_eq!(paths, ["metadata_options.instance_metadata_tags"]);
+    }
+}
+
+#[test]
 fn p7_a_zone_less_deletes_what_was_only_there_with_its_reason() {
     for change in acted("zone-removed") {
         match change.action {

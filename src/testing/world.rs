@@ -300,7 +300,7 @@ fn pool(name: &str) -> MachinePool {
                 iops: None,
                 kms_key: None,
             },
-            authentication: Some(crate::aws::metadata_options::Authentication::Required),
+            metadata_service: Some(crate::aws::metadata_options::Authentication::Required).into(),
             iam_role: None,
             iam_profile: None,
             additional_security_groups: Vec::new(),

@@ -56,7 +56,7 @@ fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<
             kms_key: pool.root_volume.kms_key.clone(),
         },
         user_data: UserData { content: graph.keep_secret(content), presigned: Some(presigned) },
-        metadata_options: metadata_options(pool.authentication),
+        metadata_options: metadata_options(pool.metadata_service),
         tags: site.names.tags("bootstrap"),
         volume_tags: site.names.tags("bootstrap-vol"),
     };

@@ -37,7 +37,7 @@ pub(crate) fn add(
             network: Network::Interface(out!(interface.id)),
             root_volume: root_volume(site),
             user_data: user_data.clone(),
-            metadata_options: metadata_options(site.config.control_plane.aws.authentication),
+            metadata_options: metadata_options(site.config.control_plane.aws.metadata_service),
             tags,
             volume_tags: site.names.tags(&format!("{name}-vol")),
         };

@@ -4,8 +4,12 @@
 mod besides;
 mod machines;
 
+use std::collections::BTreeMap;
+
 use groundplan::aws::instance::{ObjectRef, PRESIGNED_URL, UserData};
-use groundplan::aws::metadata_options::{Authentication, metadata_options};
+use groundplan::aws::metadata_options::{
+    Authentication, HopLimit, MetadataService, Switch, metadata_options,
+};
 use groundplan::aws::{Aws, Settings};
 use groundplan::graph::Address;
 use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
@@ -304,6 +308,81 @@ async fn from_optional_to_required_is_one_call_and_nothing_else_moves() {
     );
 }
 
+/// The parameters of the one call, by their names.
+fn options_sent(world: &World, action: &str) -> BTreeMap<String, String> {
+    let sent = world.sent(action);
+    assert_eq!(sent.len(), 1, "{sent:#?}");
+    let parameters = sent[0].as_object().expect("parameters").iter();
+    let options = parameters.filter_map(|(name, value)| {
+        let name = name.strip_prefix("MetadataOptions.").unwrap_or(name);
+        let is_option = name.starts_with("Http") || name == "InstanceMetadataTags";
+        is_option.then(|| (name.to_owned(), value.as_str().unwrap_or_default().to_owned()))
+    });
+    options.collect()
+}
+
+fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn c68_another_hop_limit_is_one_call_that_says_everything_as_it_is() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let made = bench.make("instance.bootstrap", &world.bootstrap()).await;
+    let id = made.outputs["id"].as_str().expect("an id").to_owned();
+    let by_hand = world.ec2.modify_instance_metadata_options().instance_id(&id);
+    by_hand.http_protocol_ipv6("enabled".into()).send().await.expect("another protocol");
+    let mut wanted = world.bootstrap();
+    wanted["metadata_options"] = json!(metadata_options(MetadataService {
+        authentication: Some(Authentication::Required),
+        hop_limit: HopLimit::new(2),
+        ..MetadataService::default()
+    }));
+    world.cloud.clear_requests();
+    let made = bench.change(made, &wanted).await;
+    assert_eq!(world.cloud.mutating_calls(), 1, "{:#?}", world.cloud.requests());
+    let expected = options(&[
+        ("HttpTokens", "required"),
+        ("HttpEndpoint", "enabled"),
+        ("HttpPutResponseHopLimit", "2"),
+        ("HttpProtocolIpv6", "enabled"),
+        ("InstanceMetadataTags", "disabled"),
+    ]);
+    assert_eq!(options_sent(&world, "ModifyInstanceMetadataOptions"), expected);
+    world.cloud.clear_requests();
+    bench.change(made, &wanted).await;
+    assert_eq!(world.cloud.mutating_calls(), 0, "{:#?}", world.cloud.requests());
+}
+
+#[tokio::test]
+async fn c71_a_launch_says_each_setting_and_of_a_service_that_is_off_nothing_else() {
+    let world = World::new().await;
+    let all = MetadataService {
+        authentication: Some(Authentication::Required),
+        endpoint: Some(Switch::Enabled),
+        hop_limit: HopLimit::new(64),
+        instance_tags: Some(Switch::Disabled),
+    };
+    let off = MetadataService { endpoint: Some(Switch::Disabled), ..all };
+    let everything = [
+        ("HttpTokens", "required"),
+        ("HttpEndpoint", "enabled"),
+        ("HttpPutResponseHopLimit", "64"),
+        ("InstanceMetadataTags", "disabled"),
+    ];
+    for (name, asked, expected) in
+        [("instance.a", all, &everything[..]), ("instance.b", off, &[("HttpEndpoint", "disabled")])]
+    {
+        let mut inputs = world.bootstrap();
+        inputs["metadata_options"] = json!(metadata_options(asked));
+        world.cloud.clear_requests();
+        let made = world.bench().make(name, &inputs).await;
+        assert_eq!(options_sent(&world, "RunInstances"), options(expected), "{name}");
+        world.bench().is_as_recorded(&made).await;
+    }
+}
+
 #[tokio::test]
 async fn tokens_made_optional_by_hand_are_seen_and_put_right() {
     let world = World::new().await;
@@ -322,7 +401,7 @@ async fn tokens_made_optional_by_hand_are_seen_and_put_right() {
 }
 
 #[tokio::test]
-async fn nothing_is_ready_before_its_metadata_options_apply() {
+async fn c69_nothing_is_ready_before_its_metadata_options_apply() {
     let world = World::new().await;
     let bench = world.bench();
     let made = bench.make("instance.bootstrap", &world.bootstrap()).await;

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_ec2::types::{self, Filter, GroupIdentifier, InstanceStateName, Tag};
+use aws_sdk_ec2::operation::modify_instance_metadata_options::builders::ModifyInstanceMetadataOptionsFluentBuilder;
+use aws_sdk_ec2::types::{
+    self, Filter, GroupIdentifier, InstanceMetadataOptionsRequest, InstanceStateName, Tag,
+};
 
 use super::{Instance, InstanceOutputs, Network, launch};
 use crate::aws::Aws;
@@ -11,7 +14,7 @@ use crate::aws::ids::{
     ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, SecurityGroupId, SubnetId,
 };
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
-use crate::aws::metadata_options::{HttpTokens, MetadataOptions};
+use crate::aws::metadata_options::{HopLimit, HttpTokens, MetadataOptions, Switch};
 use crate::graph::Input;
 use crate::provider::{Class, ProviderError};
 
@@ -97,24 +100,59 @@ pub(in crate::aws) async fn set_metadata_options(
     id: &str,
     wanted: &MetadataOptions,
 ) -> Result<()> {
-    let Some(wanted) = wanted.http_tokens else { return Ok(()) };
+    let Some(wanted) = launch::metadata_options(wanted) else { return Ok(()) };
     let found = ec2::by_ids::<types::Instance>(aws, [id]).await?.remove(id);
     let live = ec2::visible("DescribeInstances", id, found)?;
     let live = ec2::part("DescribeInstances", "metadataOptions", live.metadata_options())?;
-    let wanted = launch::http_tokens(wanted);
-    if live.http_tokens() == Some(&wanted) {
+    let now = as_asked(live);
+    let then = with_the_rest(wanted.clone(), now.clone());
+    if then == now {
         return Ok(());
     }
-    let call = aws
-        .ec2
-        .modify_instance_metadata_options()
-        .instance_id(id)
-        .http_tokens(wanted)
+    // Of a service that goes off nothing else is said, as at a launch.
+    let off = wanted.http_endpoint == Some(types::InstanceMetadataEndpointState::Disabled);
+    let call = aws.ec2.modify_instance_metadata_options().instance_id(id);
+    let call = say(call, if off { wanted } else { then });
+    aws.call("ec2", "ModifyInstanceMetadataOptions", call.send()).await.map(|_| ())
+}
+
+/// What would have to be asked for to get what there is.
+fn as_asked(live: &types::InstanceMetadataOptionsResponse) -> InstanceMetadataOptionsRequest {
+    InstanceMetadataOptionsRequest::builder()
+        .set_http_tokens(live.http_tokens().cloned())
         .set_http_endpoint(live.http_endpoint().cloned())
         .set_http_put_response_hop_limit(live.http_put_response_hop_limit())
         .set_http_protocol_ipv6(live.http_protocol_ipv6().cloned())
-        .set_instance_metadata_tags(live.instance_metadata_tags().cloned());
-    aws.call("ec2", "ModifyInstanceMetadataOptions", call.send()).await.map(|_| ())
+        .set_instance_metadata_tags(live.instance_metadata_tags().cloned())
+        .build()
+}
+
+/// What is wanted, and what there is of all else.
+fn with_the_rest(
+    wanted: InstanceMetadataOptionsRequest,
+    now: InstanceMetadataOptionsRequest,
+) -> InstanceMetadataOptionsRequest {
+    InstanceMetadataOptionsRequest::builder()
+        .set_http_tokens(wanted.http_tokens.or(now.http_tokens))
+        .set_http_endpoint(wanted.http_endpoint.or(now.http_endpoint))
+        .set_http_put_response_hop_limit(
+            wanted.http_put_response_hop_limit.or(now.http_put_response_hop_limit),
+        )
+        .set_http_protocol_ipv6(wanted.http_protocol_ipv6.or(now.http_protocol_ipv6))
+        .set_instance_metadata_tags(wanted.instance_metadata_tags.or(now.instance_metadata_tags))
+        .build()
+}
+
+/// Puts options into a call.
+pub(in crate::aws) fn say(
+    call: ModifyInstanceMetadataOptionsFluentBuilder,
+    options: InstanceMetadataOptionsRequest,
+) -> ModifyInstanceMetadataOptionsFluentBuilder {
+    call.set_http_tokens(options.http_tokens)
+        .set_http_endpoint(options.http_endpoint)
+        .set_http_put_response_hop_limit(options.http_put_response_hop_limit)
+        .set_http_protocol_ipv6(options.http_protocol_ipv6)
+        .set_instance_metadata_tags(options.instance_metadata_tags)
 }
 
 impl Described for types::Instance {
@@ -294,14 +332,29 @@ fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
     })
 }
 
-/// What EC2 has of the options that we may have an opinion on.
+/// What EC2 has of the options that we may have an opinion on. A value of tomorrow's AWS we cannot say,
+/// so we do not guess.
 pub(in crate::aws) fn live_metadata_options(live: &types::Instance) -> MetadataOptions {
-    let tokens = live.metadata_options().and_then(|options| options.http_tokens());
+    use types::{
+        HttpTokensState, InstanceMetadataEndpointState as Endpoint, InstanceMetadataTagsState,
+    };
+    let Some(live) = live.metadata_options() else { return MetadataOptions::default() };
+    let hops = live.http_put_response_hop_limit();
     MetadataOptions {
-        http_tokens: match tokens {
-            Some(types::HttpTokensState::Required) => Some(HttpTokens::Required),
-            Some(types::HttpTokensState::Optional) => Some(HttpTokens::Optional),
-            // A value of tomorrow's AWS: we cannot say it, so we do not guess.
+        http_tokens: match live.http_tokens() {
+            Some(HttpTokensState::Required) => Some(HttpTokens::Required),
+            Some(HttpTokensState::Optional) => Some(HttpTokens::Optional),
+            _ => None,
+        },
+        http_endpoint: match live.http_endpoint() {
+            Some(Endpoint::Enabled) => Some(Switch::Enabled),
+            Some(Endpoint::Disabled) => Some(Switch::Disabled),
+            _ => None,
+        },
+        http_put_response_hop_limit: hops.and_then(|hops| HopLimit::new(hops.into())),
+        instance_metadata_tags: match live.instance_metadata_tags() {
+            Some(InstanceMetadataTagsState::Enabled) => Some(Switch::Enabled),
+            Some(InstanceMetadataTagsState::Disabled) => Some(Switch::Disabled),
             _ => None,
         },
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
     BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification,
-    InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceType,
-    ResourceType, VolumeType,
+    InstanceMetadataEndpointState, InstanceMetadataOptionsRequest, InstanceMetadataTagsState,
+    InstanceNetworkInterfaceSpecification, InstanceType, ResourceType, VolumeType,
 };
 use aws_sdk_s3::presigning::PresigningConfig;
 use base64::Engine;
@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Instance, Network, ObjectRef, PRESIGNED_URL, RootVolume, UserData};
 use crate::aws::kind::{Creation, Result};
-use crate::aws::metadata_options::{HttpTokens, MetadataOptions};
+use crate::aws::metadata_options::{HttpTokens, MetadataOptions, Switch};
 use crate::aws::{Aws, ec2, errors};
 use crate::provider::{Class, ProviderError};
 use crate::secret::{Secret, Secrets};
@@ -107,15 +107,35 @@ pub(in crate::aws) fn metadata_options(
     if options.is_empty() {
         return None;
     }
-    let tokens = options.http_tokens.map(http_tokens);
-    Some(InstanceMetadataOptionsRequest::builder().set_http_tokens(tokens).build())
+    let request = InstanceMetadataOptionsRequest::builder()
+        .set_http_tokens(options.http_tokens.map(http_tokens))
+        .set_http_endpoint(options.http_endpoint.map(http_endpoint))
+        .set_http_put_response_hop_limit(options.http_put_response_hop_limit.map(Into::into))
+        .set_instance_metadata_tags(options.instance_metadata_tags.map(instance_metadata_tags));
+    Some(request.build())
 }
 
 /// EC2's name for it.
-pub(in crate::aws) fn http_tokens(tokens: HttpTokens) -> HttpTokensState {
+fn http_tokens(tokens: HttpTokens) -> HttpTokensState {
     match tokens {
         HttpTokens::Required => HttpTokensState::Required,
         HttpTokens::Optional => HttpTokensState::Optional,
+    }
+}
+
+/// EC2's name for it.
+fn http_endpoint(endpoint: Switch) -> InstanceMetadataEndpointState {
+    match endpoint {
+        Switch::Enabled => InstanceMetadataEndpointState::Enabled,
+        Switch::Disabled => InstanceMetadataEndpointState::Disabled,
+    }
+}
+
+/// EC2's name for it.
+fn instance_metadata_tags(tags: Switch) -> InstanceMetadataTagsState {
+    match tags {
+        Switch::Enabled => InstanceMetadataTagsState::Enabled,
+        Switch::Disabled => InstanceMetadataTagsState::Disabled,
     }
 }
 

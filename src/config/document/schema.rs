@@ -269,6 +269,12 @@ section! {
     MetadataService {
         /// `Required`: the machines answer IMDSv2 alone (HttpTokens=required). `Optional`: IMDSv1, too. Left out: the account, the image and AWS decide.
         authentication: String = "authentication",
+        /// `Enabled` alone: no machine joins a cluster without it. An extension of groundplan. Left out: the account and AWS decide.
+        endpoint: String = "httpEndpoint",
+        /// How many hops the answer to a request for a token may take, from 1 to 64: with 1, pods that are not on their host's network get none. An extension of groundplan. Left out: the account, the image and AWS decide.
+        hop_limit: i64 = "httpPutResponseHopLimit",
+        /// `Disabled` alone: EC2 cannot tell tags with a `/` in their keys, which all machines of a cluster have. An extension of groundplan. Left out: the account and AWS decide.
+        instance_tags: String = "instanceMetadataTags",
     }
 
     /// `cpuOptions`

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::aws::metadata_options::Authentication;
+use crate::aws::metadata_options::{Authentication, HopLimit, MetadataService, Switch};
 
 #[test]
 fn the_two_pool_example_is_read_in_full() {
@@ -24,14 +24,14 @@ fn the_two_pool_example_is_read_in_full() {
     );
     assert_eq!(masters.aws.zones, ["us-west-2a", "us-west-2b"]);
     assert_eq!(masters.aws.instance_type.as_deref(), Some("m5.xlarge"));
-    assert_eq!(masters.aws.authentication, Some(Authentication::Required));
+    assert_eq!(masters.aws.metadata_service.authentication, Some(Authentication::Required));
     assert_eq!(masters.aws.ami_id.as_ref().unwrap().as_str(), "ami-0c5d3e03c0ab9b19a");
     let io1 = RootVolume { volume_type: "io1".into(), size: 500, iops: Some(4000), kms_key: None };
     assert_eq!(masters.aws.root_volume, io1);
 
     let [workers] = &config.compute[..] else { panic!("{:?}", config.compute) };
     assert_eq!(workers.aws.zones, ["us-west-2c"]);
-    assert_eq!(workers.aws.authentication, Some(Authentication::Optional));
+    assert_eq!(workers.aws.metadata_service.authentication, Some(Authentication::Optional));
     assert_eq!(workers.aws.root_volume.volume_type, "io2");
 
     let tags = [("adminContact", "jdoe"), ("costCenter", "7536")];
@@ -59,7 +59,7 @@ fn the_smallest_config_gets_the_installers_defaults() {
         assert_eq!(pool.architecture, Architecture::Amd64);
         let gp3 = RootVolume { volume_type: "gp3".into(), size: 120, iops: None, kms_key: None };
         assert_eq!(pool.aws.root_volume, gp3);
-        assert_eq!(pool.aws.authentication, None);
+        assert_eq!(pool.aws.metadata_service.authentication, None);
         assert_eq!(pool.aws.instance_type, None);
     }
 }
@@ -69,7 +69,11 @@ fn an_omitted_authentication_is_no_opinion_wherever_it_ends() {
     for nothing in ["", "      metadataService: {}\n", "      metadataService:\n"] {
         let text = with(&[("      metadataService:\n        authentication: Required\n", nothing)]);
         fine(&text);
-        assert_eq!(config(&text).control_plane.aws.authentication, None, "{nothing:?}");
+        assert_eq!(
+            config(&text).control_plane.aws.metadata_service.authentication,
+            None,
+            "{nothing:?}"
+        );
     }
 }
 
@@ -78,7 +82,48 @@ fn an_empty_authentication_is_no_opinion_too_and_is_warned_about() {
     for empty in ["", "''", "null", "~"] {
         let text = with(&[("authentication: Required", &format!("authentication: {empty}"))]);
         one_warning(&text, "controlPlane.platform.aws.metadataService.authentication: is empty");
-        assert_eq!(config(&text).control_plane.aws.authentication, None, "{empty:?}");
+        assert_eq!(
+            config(&text).control_plane.aws.metadata_service.authentication,
+            None,
+            "{empty:?}"
+        );
+    }
+}
+
+#[test]
+fn each_setting_of_the_metadata_service_is_the_pools_or_the_defaults() {
+    let default = "defaultMachinePlatform:\n  metadataService: {httpPutResponseHopLimit: 3, httpEndpoint: Enabled, instanceMetadataTags: Disabled}";
+    let limit = "        authentication: Required\n        httpPutResponseHopLimit: 2\n";
+    let text = with_aws(default).replacen("        authentication: Required\n", limit, 1);
+    fine(&text);
+    let config = config(&text);
+    let masters = MetadataService {
+        authentication: Some(Authentication::Required),
+        endpoint: Some(Switch::Enabled),
+        hop_limit: HopLimit::new(2),
+        instance_tags: Some(Switch::Disabled),
+    };
+    assert_eq!(config.control_plane.aws.metadata_service, masters);
+    let authentication = Some(Authentication::Optional);
+    let workers = MetadataService { authentication, hop_limit: HopLimit::new(3), ..masters };
+    assert_eq!(config.compute[0].aws.metadata_service, workers);
+}
+
+#[test]
+fn c73_every_pool_is_looked_at_and_none_left_to_answer_imdsv1() {
+    let default = "defaultMachinePlatform:\n  metadataService: {httpPutResponseHopLimit: 1}";
+    let text = with_aws(default).replace("authentication: Optional", "authentication: Required");
+    let paths: Vec<String> = read(&text).findings.into_iter().map(|one| one.path).collect();
+    assert_eq!(
+        paths,
+        [
+            "controlPlane.platform.aws.metadataService.authentication",
+            "compute[0].platform.aws.metadataService.authentication",
+        ]
+    );
+    for pool in [&config(&text).control_plane, &config(&text).compute[0]] {
+        let asked = pool.aws.metadata_service.authentication;
+        assert_eq!(asked, Some(Authentication::Required), "{}", pool.name);
     }
 }
 
@@ -93,14 +138,14 @@ fn a_pool_overrides_the_default_machine_platform_field_by_field() {
     let config = config(&text);
     let masters = &config.control_plane.aws;
     assert_eq!(masters.instance_type.as_deref(), Some("m5.xlarge"));
-    assert_eq!(masters.authentication, Some(Authentication::Optional));
+    assert_eq!(masters.metadata_service.authentication, Some(Authentication::Optional));
     assert_eq!(masters.zones, ["us-west-2d"]);
     assert_eq!((masters.root_volume.size, masters.root_volume.iops), (300, Some(3000)));
     assert_eq!(masters.root_volume.volume_type, "io2");
     assert!(masters.root_volume.kms_key.is_some());
     assert_eq!((masters.iam_role.is_some(), masters.iam_profile.is_some()), (false, true));
     let workers = &config.compute[0].aws;
-    assert_eq!(workers.authentication, Some(Authentication::Required));
+    assert_eq!(workers.metadata_service.authentication, Some(Authentication::Required));
     assert_eq!(workers.instance_type.as_deref(), Some("r5.xlarge"));
     assert_eq!(workers.iam_role.as_ref().unwrap().as_str(), "everyone");
 }
@@ -183,7 +228,10 @@ fn anchors_and_merge_keys_work() {
             "      metadataService:\n        <<: *shared\n",
         ),
     ]);
-    assert_eq!(config(&text).compute[0].aws.authentication, Some(Authentication::Required));
+    assert_eq!(
+        config(&text).compute[0].aws.metadata_service.authentication,
+        Some(Authentication::Required)
+    );
 }
 
 #[test]

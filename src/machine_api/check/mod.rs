@@ -8,10 +8,11 @@
 //! - `document`: a file as its objects.
 //! - `shape`: fields that there are not, and values of another type.
 //! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config.
-//! - `provider`: the provider config; `placement` and `market`: two of its subjects.
+//! - `provider`: the provider config; `placement`, `market` and `metadata`: three of its subjects.
 
 pub(super) mod document;
 mod market;
+mod metadata;
 mod object;
 mod placement;
 mod provider;
@@ -23,6 +24,7 @@ use self::document::Kind;
 use crate::config::{Finding, Rule, Severity};
 
 pub(crate) use market::is_reservation;
+pub(crate) use metadata::flaws as metadata_flaws;
 pub(crate) use placement::is_host;
 pub use provider::{Defaults, Purpose, judge, with_defaults};
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Flaw, market, placement};
+use super::{Flaw, market, metadata, placement};
 use crate::config::{Architecture, Rule, did_you_mean, one_of, shown};
 use crate::machine_api::types::{
     AwsMachineProviderConfig, BlockDevice, LocalReference, ResourceReference,
@@ -73,7 +73,7 @@ pub fn judge(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<Flaw> {
     flaws.extend(placement::partition(config));
     flaws.extend(config.block_devices.iter().enumerate().filter_map(throughput));
     flaws.extend(market::flaws(config));
-    flaws.extend(authentication(config));
+    flaws.extend(metadata::flaws(&config.metadata_service_options));
     flaws
 }
 
@@ -163,16 +163,6 @@ fn throughput((index, device): (usize, &BlockDevice)) -> Option<Flaw> {
     let fits = (125..=2000).contains(&throughput);
     let flaw = Flaw::new(Rule::MachineThroughput, path, found).expected("from 125 to 2000");
     (!fits).then_some(flaw)
-}
-
-fn authentication(config: &AwsMachineProviderConfig) -> Option<Flaw> {
-    let asked = config.metadata_service_options.authentication().err()?;
-    word(
-        Rule::MachineAuthentication,
-        "metadataServiceOptions.authentication",
-        asked,
-        &["Required", "Optional"],
-    )
 }
 
 /// One of these words, in this spelling; none is none.

@@ -85,6 +85,59 @@ fn c2_another_word_is_one_error_that_lists_both() {
 }
 
 #[test]
+fn c71_a_hop_limit_is_from_1_to_64_and_no_cluster_does_without_the_endpoint() {
+    let at = |field: &str| vec![format!("metadataServiceOptions.{field}!")];
+    let options = |options: Value| said(&[("metadataServiceOptions", options)]);
+    for odd in [-1, 0, 65] {
+        let found = options(json!({"httpPutResponseHopLimit": odd}));
+        assert_eq!(found, at("httpPutResponseHopLimit"));
+    }
+    for hops in [1, 64] {
+        assert_eq!(options(json!({"httpPutResponseHopLimit": hops})), NOTHING);
+    }
+    for odd in ["Disabled", "enabled", "off"] {
+        assert_eq!(options(json!({"httpEndpoint": odd})), at("httpEndpoint"));
+    }
+    assert_eq!(options(json!({"httpEndpoint": "Enabled"})), NOTHING);
+    let off = with(&[("metadataServiceOptions", json!({"httpEndpoint": "Disabled"}))]);
+    let flaw = &judge(&off, Purpose::Other)[0];
+    assert!(flaw.message.contains("no node ever joins"), "{flaw:?}");
+}
+
+#[test]
+fn c72_tags_cannot_be_told_and_may_be_kept_back() {
+    let options =
+        |word: &str| with(&[("metadataServiceOptions", json!({"instanceMetadataTags": word}))]);
+    assert_eq!(said_of(&options("Disabled"), Purpose::Other), NOTHING);
+    let flaws = judge(&options("Enabled"), Purpose::Other);
+    assert_eq!(flaws.len(), 1, "{flaws:?}");
+    assert_eq!(flaws[0].rule, Rule::MachineMetadataTags);
+    assert!(flaws[0].message.contains("`kubernetes.io/cluster/<infraID>`"), "{flaws:?}");
+    assert_eq!(flaws[0].expected.as_deref(), Some("`Disabled`, or nothing"));
+    let flaws = judge(&options("disabled"), Purpose::Other);
+    assert_eq!(flaws[0].hint.as_deref(), Some("did you mean `Disabled`?"));
+}
+
+#[test]
+fn c73_required_and_one_hop_is_a_warning_that_names_whom_it_shuts_out() {
+    let options = |options: Value| with(&[("metadataServiceOptions", options)]);
+    let one = options(json!({"authentication": "Required", "httpPutResponseHopLimit": 1}));
+    assert_eq!(
+        said_of(&one, Purpose::ControlPlane),
+        ["metadataServiceOptions.httpPutResponseHopLimit?"]
+    );
+    let flaw = &judge(&one, Purpose::Other)[0];
+    assert!(flaw.message.contains("not on their host's network"), "{flaw:?}");
+    for fine in [
+        json!({"authentication": "Required", "httpPutResponseHopLimit": 2}),
+        json!({"authentication": "Optional", "httpPutResponseHopLimit": 1}),
+        json!({"httpPutResponseHopLimit": 1}),
+    ] {
+        assert_eq!(said_of(&options(fine), Purpose::Other), NOTHING);
+    }
+}
+
+#[test]
 fn c3_an_image_has_an_id_and_nothing_else() {
     assert_eq!(said(&[("ami", json!({}))]), ["ami!"]);
     let filters = json!([{"name": "tag:Name", "values": ["x"]}]);

@@ -25,7 +25,9 @@ use crate::aws::load_balancer_attachment::LoadBalancerKind;
 use crate::aws::machine::{ConfidentialCompute, DualStack, Machine};
 use crate::aws::metadata_options::{MetadataOptions, metadata_options};
 use crate::aws::questions::Question;
+use crate::config::Severity;
 use crate::graph::Input;
+use crate::machine_api::check::{Flaw, metadata_flaws};
 use crate::secret::Secret;
 
 pub use self::tags::{all as tags, cluster_of};
@@ -114,7 +116,7 @@ pub fn launch(
 ) -> Result<Launch> {
     let missing = || Refusal::invalid("placement.region", "is missing, and the cluster has none");
     let answers = Answers { region: region(config, site).ok_or_else(missing)?, given: answers };
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = warned(config).collect();
     if config.instance_type.is_empty() {
         return Err(Refusal::invalid("instanceType", "is missing"));
     }
@@ -153,14 +155,26 @@ fn region<'a>(config: &'a AwsMachineProviderConfig, site: &'a Site) -> Option<&'
 /// actuator, and a machine that answers IMDSv1; to us it is a mistake.
 ///
 /// # Errors
-/// When it is said in a word that nobody knows.
+/// When a setting is none, or one that no machine of a cluster can have.
 pub fn options(config: &AwsMachineProviderConfig) -> Result<MetadataOptions> {
-    let authentication = config.metadata_service_options.authentication();
-    let authentication = authentication.map_err(|word| {
-        let expected = format!("found `{word}`, expected `Required` or `Optional`");
-        Refusal::invalid("metadataServiceOptions.authentication", expected)
-    })?;
-    Ok(metadata_options(authentication))
+    let asked = &config.metadata_service_options;
+    let mut flaws = metadata_flaws(asked).into_iter();
+    match flaws.find(|flaw| flaw.rule.severity() == Severity::Error) {
+        Some(flaw) => Err(Refusal::invalid(&flaw.path.clone(), said(flaw))),
+        None => Ok(metadata_options(asked.asked())),
+    }
+}
+
+/// What will surprise whoever has pods on such a machine.
+fn warned(config: &AwsMachineProviderConfig) -> impl Iterator<Item = String> {
+    let flaws = metadata_flaws(&config.metadata_service_options).into_iter();
+    let warnings = flaws.filter(|flaw| flaw.rule.severity() == Severity::Warning);
+    warnings.map(|flaw| format!("{}: {}", flaw.path.clone(), said(flaw)))
+}
+
+fn said(flaw: Flaw) -> String {
+    let expected = flaw.expected.map(|expected| format!(", expected {expected}"));
+    flaw.message + &expected.unwrap_or_default()
 }
 
 fn profile(config: &AwsMachineProviderConfig) -> Option<&str> {

@@ -104,6 +104,39 @@ fn a_word_that_nobody_knows_is_no_machine_with_imdsv1() {
 }
 
 #[test]
+fn c71_what_no_node_can_be_told_of_its_metadata_is_refused_with_the_reason() {
+    for (options, expected) in [
+        (json!({"httpPutResponseHopLimit": 65}), "expected from 1 to 64"),
+        (json!({"httpEndpoint": "Disabled"}), "no node ever joins"),
+        (json!({"instanceMetadataTags": "Enabled"}), "no tag key with a `/`"),
+        (json!({"instanceMetadataTags": "Off"}), "expected `Disabled`, or nothing"),
+    ] {
+        let said = refused(&json!({"metadataServiceOptions": options}), &[]);
+        assert!(said.starts_with("providerSpec.value.metadataServiceOptions."), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn each_setting_of_the_metadata_service_reaches_the_launch() {
+    let machine = launched(&json!({"metadataServiceOptions": {"httpEndpoint": "Enabled",
+        "httpPutResponseHopLimit": 2, "instanceMetadataTags": "Disabled"}}));
+    let sent = serde_json::to_value(&machine.metadata_options).unwrap();
+    let expected = json!({"http_tokens": null, "http_endpoint": "enabled",
+        "http_put_response_hop_limit": 2, "instance_metadata_tags": "disabled"});
+    assert_eq!(sent, expected);
+}
+
+#[test]
+fn c73_required_and_one_hop_is_launched_with_a_warning() {
+    let options = json!({"authentication": "Required", "httpPutResponseHopLimit": 1});
+    let fields = json!({ "metadataServiceOptions": options });
+    let launch = launched_with(&fields, &Site::default(), &[]).unwrap();
+    assert_eq!(launch.warnings.len(), 1, "{:?}", launch.warnings);
+    assert!(launch.warnings[0].contains("not on their host's network"), "{:?}", launch.warnings);
+}
+
+#[test]
 fn c20_both_families_of_addresses_are_the_clusters_to_say() {
     let site = Site { dual_stack: Some(DualStack::Ipv4Primary), ..Site::default() };
     let machine = launched_with(&json!({}), &site, &[]).unwrap().machine;

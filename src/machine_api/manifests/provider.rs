@@ -41,7 +41,7 @@ pub(super) fn anywhere(site: &Site, pool: &Pool, role: Role) -> AwsMachineProvid
         placement: Placement { region: site.config.aws.region.clone(), ..Placement::default() },
         load_balancers: if role == Role::Master { balancers(site) } else { Vec::new() },
         block_devices: vec![root_volume(&machines.root_volume)],
-        metadata_service_options: MetadataServiceOptions::of(machines.authentication),
+        metadata_service_options: MetadataServiceOptions::of(machines.metadata_service),
         ..AwsMachineProviderConfig::new()
     }
 }

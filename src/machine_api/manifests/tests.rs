@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::aws::metadata_options::Authentication;
+use crate::aws::metadata_options::{Authentication, HopLimit, Switch};
 use crate::config;
 use crate::machine_api::types::{
     AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, read,
@@ -119,16 +119,18 @@ fn c21_what_the_default_pool_asks_for_reaches_every_manifest_in_the_configs_own_
     let text = text.replacen("    amiID:", &default, 1);
     let silent = config::read(&text).config.unwrap();
     let mut world = World::standard();
-    world.config.control_plane.aws.authentication = silent.control_plane.aws.authentication;
-    world.config.compute[0].aws.authentication = silent.compute[0].aws.authentication;
+    world.config.control_plane.aws.metadata_service.authentication =
+        silent.control_plane.aws.metadata_service.authentication;
+    world.config.compute[0].aws.metadata_service.authentication =
+        silent.compute[0].aws.metadata_service.authentication;
     for object in of(&world).values() {
         let options = &provider_config(object)["metadataServiceOptions"];
         assert_eq!(options, &json!({"authentication": "Required"}));
     }
     let masters = world.graph();
     let master = &masters.get(&"instance.master-0".into()).unwrap().inputs;
-    assert_eq!(master["metadata_options"], json!({"http_tokens": "required"}));
-    world.config.compute[0].aws.authentication = Some(Authentication::Optional);
+    assert_eq!(master["metadata_options"]["http_tokens"], "required");
+    world.config.compute[0].aws.metadata_service.authentication = Some(Authentication::Optional);
     let manifests = of(&world);
     let worker = &manifests["99_openshift-cluster-api_worker-machineset-0.yaml"];
     let options = &provider_config(worker)["metadataServiceOptions"];
@@ -136,10 +138,25 @@ fn c21_what_the_default_pool_asks_for_reaches_every_manifest_in_the_configs_own_
 }
 
 #[test]
+fn what_else_is_said_of_the_metadata_service_is_written_where_it_is_said() {
+    let mut world = World::standard();
+    world.config.compute[0].aws.metadata_service.hop_limit = HopLimit::new(2);
+    world.config.compute[0].aws.metadata_service.instance_tags = Some(Switch::Disabled);
+    for (name, object) in of(&world) {
+        let mut expected = json!({"authentication": "Required"});
+        if name.contains("worker") {
+            expected["httpPutResponseHopLimit"] = json!(2);
+            expected["instanceMetadataTags"] = json!("Disabled");
+        }
+        assert_eq!(provider_config(&object)["metadataServiceOptions"], expected, "{name}");
+    }
+}
+
+#[test]
 fn no_opinion_is_written_as_none() {
     let mut world = World::standard();
-    world.config.control_plane.aws.authentication = None;
-    world.config.compute[0].aws.authentication = None;
+    world.config.control_plane.aws.metadata_service.authentication = None;
+    world.config.compute[0].aws.metadata_service.authentication = None;
     let manifests = of(&world);
     assert_eq!(manifests.len(), 7);
     for object in manifests.values() {

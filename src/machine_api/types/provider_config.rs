@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LocalReference, MACHINE_API};
-use crate::aws::metadata_options::Authentication;
+use crate::aws::metadata_options::{Authentication, HopLimit, MetadataService, Switch};
 
 /// `spec.providerSpec.value` of a machine on AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -306,38 +306,75 @@ pub struct SpotMarketOptions {
 
 /// Who may read an instance's metadata, and how. Always written, if only as `{}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct MetadataServiceOptions {
     /// Whether every request must carry a session token: `Required` (IMDSv2 only) or `Optional`.
     /// Absent is no opinion: the account, the image and AWS decide. Never filled in.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["Required", "Optional"]))]
     pub authentication: String,
+    /// Whether the metadata service answers: `Enabled`, as no machine joins a cluster without it.
+    /// Absent is no opinion. No field of openshift/api yet (PR 2654).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("enum" = ["Enabled"]))]
+    pub http_endpoint: String,
+    /// How many hops the answer to a request for a token may take. Absent is no opinion. No field of
+    /// openshift/api yet (PR 2654).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub http_put_response_hop_limit: Option<i64>,
+    /// Whether the instance's tags can be read there: `Disabled`, as EC2 cannot tell those of a
+    /// cluster. Absent is no opinion. No field of openshift/api yet (PR 2654).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("enum" = ["Disabled"]))]
+    pub instance_metadata_tags: String,
 }
 
 impl MetadataServiceOptions {
     /// Options that say this, in the words of the Machine API, which are install-config's.
-    pub fn of(authentication: Option<Authentication>) -> Self {
-        let word = |authentication| match authentication {
-            Authentication::Required => "Required",
-            Authentication::Optional => "Optional",
-        };
-        Self { authentication: authentication.map(word).unwrap_or_default().to_owned() }
+    pub fn of(asked: impl Into<MetadataService>) -> Self {
+        let asked = asked.into();
+        Self {
+            authentication: word(asked.authentication, Authentication::WORDS),
+            http_endpoint: word(asked.endpoint, Switch::WORDS),
+            http_put_response_hop_limit: asked.hop_limit.map(Into::into),
+            instance_metadata_tags: word(asked.instance_tags, Switch::WORDS),
+        }
     }
 
-    /// What they say; `None` if they have no opinion.
+    /// What they say of session tokens; `None` if they have no opinion.
     ///
     /// # Errors
     /// With the word, if it is another: to take it for no opinion would launch a machine that answers
     /// IMDSv1.
     pub fn authentication(&self) -> Result<Option<Authentication>, &str> {
-        match self.authentication.as_str() {
-            "" => Ok(None),
-            "Required" => Ok(Some(Authentication::Required)),
-            "Optional" => Ok(Some(Authentication::Optional)),
-            other => Err(other),
+        meaning(&self.authentication, Authentication::WORDS)
+    }
+
+    /// What they say, each setting by itself. What is no word of its field is no opinion here: whoever
+    /// acts on this has looked for [flaws](crate::machine_api::check::judge) before.
+    pub fn asked(&self) -> MetadataService {
+        MetadataService {
+            authentication: self.authentication().unwrap_or_default(),
+            endpoint: meaning(&self.http_endpoint, Switch::WORDS).unwrap_or_default(),
+            hop_limit: self.http_put_response_hop_limit.and_then(HopLimit::new),
+            instance_tags: meaning(&self.instance_metadata_tags, Switch::WORDS).unwrap_or_default(),
         }
     }
+}
+
+fn word<T: Copy + PartialEq>(meant: Option<T>, words: &[(&str, T)]) -> String {
+    let found = words.iter().find(|(_, meaning)| meant == Some(*meaning));
+    found.map(|(word, _)| (*word).to_owned()).unwrap_or_default()
+}
+
+/// No word is no opinion; a word that there is not is given back.
+fn meaning<'a, T: Copy>(asked: &'a str, words: &[(&str, T)]) -> Result<Option<T>, &'a str> {
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let found = words.iter().find(|(word, _)| *word == asked);
+    found.map(|(_, meaning)| Some(*meaning)).ok_or(asked)
 }
 
 impl AwsMachineProviderConfig {

@@ -1,7 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::aws::metadata_options::{Authentication, metadata_options};
+use crate::aws::metadata_options::{
+    Authentication, HopLimit, MetadataService, Switch, metadata_options,
+};
 
 /// What Go writes of a provider config in which nothing is set.
 fn empty_as_go_has_it() -> Value {
@@ -81,7 +83,8 @@ fn every_field_survives_being_read_and_written() {
             "ebs": {"deleteOnTermination": false, "encrypted": true, "kmsKey": {"arn": "arn"},
                 "iops": 3000, "throughputMib": 125, "volumeSize": 120, "volumeType": "gp3"}}],
         "spotMarketOptions": {"maxPrice": "0.05"},
-        "metadataServiceOptions": {"authentication": "Required"},
+        "metadataServiceOptions": {"authentication": "Required", "httpEndpoint": "Enabled",
+            "httpPutResponseHopLimit": 2, "instanceMetadataTags": "Disabled"},
         "placementGroupName": "group",
         "placementGroupPartition": 3,
         "capacityReservationId": "cr-0123456789abcdef0",
@@ -101,8 +104,24 @@ fn authentication_is_a_word_of_the_config_and_reaches_ec2_through_the_one_mappin
         assert_eq!(written.get("authentication").unwrap_or(&Value::Null), &word);
         assert_eq!(metadata_options(asked).is_empty(), asked.is_none());
     }
-    let odd = MetadataServiceOptions { authentication: "required".into() };
+    let odd = MetadataServiceOptions { authentication: "required".into(), ..Default::default() };
     assert_eq!(odd.authentication(), Err("required"));
+}
+
+#[test]
+fn each_setting_of_the_metadata_service_is_there_and_back_by_its_proposed_name() {
+    let asked = MetadataService {
+        authentication: None,
+        endpoint: Some(Switch::Enabled),
+        hop_limit: HopLimit::new(2),
+        instance_tags: Some(Switch::Disabled),
+    };
+    let options = MetadataServiceOptions::of(asked);
+    assert_eq!(options.asked(), asked);
+    let expected = json!({"httpEndpoint": "Enabled", "httpPutResponseHopLimit": 2,
+        "instanceMetadataTags": "Disabled"});
+    assert_eq!(serde_json::to_value(&options).unwrap(), expected);
+    assert_eq!(serde_json::to_value(MetadataServiceOptions::of(None)).unwrap(), json!({}));
 }
 
 #[test]
