@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 use super::failure::is_unanswered;
 use super::{
     Changes, FINALIZER, Failure, Going, Seen, Step, before_termination, creation_failed, decide,
-    deleting, drained, failed, held_by_hooks, in_sync, instance_id, is_drained_unasked,
+    deleting, drained, failed, held_by_hooks, holding, in_sync, instance_id, is_drained_unasked,
     launch_unanswered, launched, launching, missing, not_found_out, of_call, of_refusal, running,
-    terminate, token,
+    terminate, token, unheld, without_finalizer,
 };
 use crate::aws::Tags;
 use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
@@ -45,7 +45,7 @@ use crate::machine_api::controller::patience::patient;
 use crate::machine_api::controller::tell::{Kind, Teller};
 use crate::machine_api::launch::{self, Launch, Site};
 use crate::machine_api::types::{AwsMachineProviderConfig, Machine, read};
-use crate::provider::{ProviderError, Reply, Request};
+use crate::provider::{Class, ProviderError, Reply, Request};
 use crate::secret::Secrets;
 
 /// How many calls that change something in AWS are under way at once. Looks are for all Machines
@@ -101,6 +101,23 @@ pub enum Trouble {
     /// Something is missing that may come.
     #[error("{0}")]
     Missing(String),
+}
+
+impl Trouble {
+    /// What it is counted by.
+    fn code(&self) -> &str {
+        match self {
+            Self::Cluster(_) => "ApiServer",
+            Self::Aws(error) => error.code.as_deref().unwrap_or(&error.call),
+            Self::Missing(_) => "NotThereYet",
+        }
+    }
+
+    /// How long AWS wants to be left alone.
+    fn after(&self) -> Option<Duration> {
+        let Self::Aws(error) = self else { return None };
+        error.after
+    }
 }
 
 type Result<T> = std::result::Result<T, Trouble>;
@@ -182,7 +199,8 @@ impl Machines {
             return Action::requeue(Duration::from_millis(200));
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << (*failures - 1).min(10)).min(LONGEST_PAUSE);
-        Action::requeue(pause.mul_f64(0.75 + fastrand::f64() / 2.0))
+        let pause = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
+        Action::requeue(trouble.after().map_or(pause, |after| after.max(pause)))
     }
 
     fn counted(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
@@ -224,8 +242,9 @@ impl Machines {
             }
             Step::Fail(failure) => self.give_up(&mut one, &failure).await,
             Step::Retry(message) => {
-                self.tell_failed(&one, Attempt::Create, &message).await;
-                Err(Trouble::Missing(message))
+                let unseen = Trouble::Missing(message);
+                self.tell_failed(&one, Attempt::Create, &unseen).await;
+                Err(unseen)
             }
         }
     }
@@ -253,7 +272,13 @@ impl Machines {
         };
         let mut secrets = Secrets::default();
         let made = match self.made(one, &config, &mut secrets).await {
-            Ok(Ok(launch)) => self.create(one, &launch, secrets).await,
+            Ok(Ok(launch)) => {
+                let made = self.create(one, &launch, secrets).await;
+                if made.is_ok() {
+                    self.tell_warnings(one, &launch).await;
+                }
+                made
+            }
             Ok(Err(failure)) => return self.give_up(one, &failure).await,
             Err(trouble) => Err(trouble),
         };
@@ -280,7 +305,7 @@ impl Machines {
         let news = changes.status(self.clock.now()).is_some();
         self.write(one, changes).await?;
         if news {
-            self.tell_failed(one, Attempt::Create, &message).await;
+            self.tell_failed(one, Attempt::Create, &error).await;
         }
         Err(error)
     }
@@ -305,9 +330,6 @@ impl Machines {
     }
 
     async fn create(&self, one: &One, launch: &Launch, secrets: Secrets) -> Result<MachineOutputs> {
-        for warning in &launch.warnings {
-            self.teller.tell(&one.object, Kind::Warning, "Launch", warning).await;
-        }
         let request = Request {
             address: Address::new("machine", &one.name),
             token: token(&one.machine),
@@ -315,8 +337,16 @@ impl Machines {
             secrets: Arc::new(secrets),
         };
         let outputs = self.change(|ec2| ec2.create(request)).await?;
-        serde_json::from_value(outputs)
-            .map_err(|error| Trouble::Missing(format!("the answer cannot be read: {error}")))
+        Ok(serde_json::from_value(outputs).map_err(|error| {
+            let message = format!("the answer cannot be read: {error}");
+            ProviderError::new(Class::Unknown, "RunInstances", message)
+        })?)
+    }
+
+    async fn tell_warnings(&self, one: &One, launch: &Launch) {
+        for warning in &launch.warnings {
+            self.teller.tell(&one.object, Kind::Warning, "Launch", warning).await;
+        }
     }
 
     /// Never quoted: it is a secret.
@@ -344,7 +374,7 @@ impl Machines {
         self.write(one, changes).await?;
         let done = self.put_right(one, instance, found.live.as_ref()).await;
         if let Err(error) = &done {
-            self.tell_failed(one, Attempt::Update, &error.to_string()).await;
+            self.tell_failed(one, Attempt::Update, error).await;
         }
         done
     }
@@ -385,8 +415,7 @@ impl Machines {
         self.write(one, deleting(&one.machine)).await?;
         match before_termination(&one.machine) {
             Some(Going::Held) => {
-                let changes = held_by_hooks(&one.machine, self.clock.now());
-                self.write(one, changes).await?;
+                self.tell_held(one).await?;
                 return Ok(Action::await_change());
             }
             Some(_) if !self.drain(one).await? => return Ok(Action::requeue(super::SOON)),
@@ -396,11 +425,24 @@ impl Machines {
             }
             _ => (),
         }
+        self.write(one, unheld(&one.machine, self.clock.now())).await?;
         let done = self.terminate(one).await;
         if let Err(error) = &done {
-            self.tell_failed(one, Attempt::Delete, &error.to_string()).await;
+            self.tell_failed(one, Attempt::Delete, error).await;
         }
         done
+    }
+
+    async fn tell_held(&self, one: &mut One) -> Result<()> {
+        let now = self.clock.now();
+        let changes = held_by_hooks(&one.machine, now);
+        let news = changes.status(now).is_some();
+        self.write(one, changes).await?;
+        if news {
+            let (reason, hooks) = holding(&one.machine);
+            self.teller.tell(&one.object, Kind::Normal, reason, &hooks).await;
+        }
+        Ok(())
     }
 
     /// Whether its Node is empty.
@@ -459,11 +501,9 @@ impl Machines {
     /// First its Node, then what keeps it: whoever is stopped in between begins with the Node again.
     async fn let_go(&self, one: &mut One) -> Result<Action> {
         self.delete_node(&one.machine).await?;
-        let mut finalizers = one.machine.metadata.finalizers.clone();
-        finalizers.retain(|held| held != FINALIZER);
+        self.patch(one, &without_finalizer(&one.machine)).await?;
         let message = format!("Deleted machine {}", one.name);
         self.teller.tell(&one.object, Kind::Normal, "Deleted", &message).await;
-        self.patch(one, &json!({"metadata": {"finalizers": finalizers}})).await?;
         self.health.metrics.forget(&self.settings.namespace, &one.name);
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.remove(&one.machine.metadata.uid);
@@ -539,17 +579,23 @@ impl Machines {
         attempt: Attempt,
     ) -> Result<Action> {
         self.write(one, changes).await?;
-        self.tell_failed(one, attempt, &failure.message).await;
+        let code = if failure.reason.is_empty() { "InstanceMissing" } else { failure.reason };
+        self.tell(one, attempt, code, &failure.message).await;
         Ok(Action::await_change())
     }
 
-    async fn tell_failed(&self, one: &One, attempt: Attempt, message: &str) {
+    async fn tell_failed(&self, one: &One, attempt: Attempt, trouble: &Trouble) {
+        self.tell(one, attempt, trouble.code(), &trouble.to_string()).await;
+    }
+
+    /// Counts a failure by its code and tells of it.
+    async fn tell(&self, one: &One, attempt: Attempt, code: &str, message: &str) {
         let reason = match attempt {
             Attempt::Create => "FailedCreate",
             Attempt::Update => "FailedUpdate",
             Attempt::Delete => "FailedDelete",
         };
-        self.health.metrics.failed(attempt, &self.settings.namespace, &one.name, reason);
+        self.health.metrics.failed(attempt, &self.settings.namespace, &one.name, code);
         self.teller.tell(&one.object, Kind::Warning, reason, message).await;
     }
 

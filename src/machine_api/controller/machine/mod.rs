@@ -22,8 +22,9 @@ use crate::machine_api::types::{AwsMachineProviderStatus, Machine, read};
 
 pub use self::failure::{Failure, of_call, of_refusal};
 pub use self::status::{
-    Changes, creation_failed, deleting, drained, failed, held_by_hooks, in_sync, launch_unanswered,
-    launched, launching, missing, not_found_out, running,
+    Changes, creation_failed, deleting, drained, failed, held_by_hooks, holding, in_sync,
+    launch_unanswered, launched, launching, missing, not_found_out, running, unheld,
+    without_finalizer,
 };
 
 /// What keeps a Machine until its instance is gone.

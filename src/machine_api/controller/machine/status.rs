@@ -259,16 +259,46 @@ pub fn drained(machine: &Machine, outcome: Result<&str, &str>, now: Timestamp) -
 /// Hooks hold it.
 pub fn held_by_hooks(machine: &Machine, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
-        let hooks = &after.spec.lifecycle_hooks;
-        let (kind, holding) = match super::is_true(after, "Drained") {
-            false => ("Drainable", &hooks.pre_drain),
-            true => ("Terminable", &hooks.pre_terminate),
-        };
-        let names: Vec<String> =
-            holding.iter().map(|hook| format!("{} (of {})", hook.name, hook.owner)).collect();
-        let message = format!("held by lifecycle hooks: {}", names.join(", "));
+        let (reason, message) = holding(after);
+        let kind = if reason == DRAIN_BLOCKED { "Drainable" } else { TERMINABLE };
         condition(after, (kind, "False"), "HookPresent", &message, now);
     })
+}
+
+/// No hook holds it any more.
+pub fn unheld(machine: &Machine, now: Timestamp) -> Changes {
+    let was_held = machine.status.conditions.iter().any(|one| one.kind == TERMINABLE);
+    Changes::with(machine, |after| {
+        if was_held {
+            condition(after, (TERMINABLE, "True"), "", "", now);
+        }
+    })
+}
+
+const TERMINABLE: &str = "Terminable";
+const DRAIN_BLOCKED: &str = "DrainBlocked";
+
+/// What hooks hold up, in one word, and which ones they are.
+pub fn holding(machine: &Machine) -> (&'static str, String) {
+    let hooks = &machine.spec.lifecycle_hooks;
+    let (reason, holding) = match super::is_true(machine, "Drained") {
+        false => (DRAIN_BLOCKED, &hooks.pre_drain),
+        true => ("TerminationBlocked", &hooks.pre_terminate),
+    };
+    let names: Vec<String> =
+        holding.iter().map(|hook| format!("{} (of {})", hook.name, hook.owner)).collect();
+    (reason, format!("held by lifecycle hooks: {}", names.join(", ")))
+}
+
+/// The patch that lets go of it, and changes nothing else: the webhook lets that pass whatever is wrong
+/// with the Machine, if no other finalizer is left (openshift/machine-api-operator `pkg/webhooks`).
+pub fn without_finalizer(machine: &Machine) -> Value {
+    let others = machine.metadata.finalizers.iter().filter(|held| *held != super::FINALIZER);
+    let others: Vec<&String> = others.collect();
+    match others.is_empty() {
+        true => json!({"metadata": {"finalizers": null}}),
+        false => json!({"metadata": {"finalizers": others}}),
+    }
 }
 
 /// Errors are of the past once it goes on.

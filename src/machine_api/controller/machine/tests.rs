@@ -256,6 +256,8 @@ fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
     assert_eq!(before_termination(&last), Some(Going::Held));
     let after = held_by_hooks(&last, now()).after;
     assert_eq!(condition(&after, "Terminable"), ("False", "HookPresent"));
+    assert_eq!(condition(&unheld(&after, now()).after, "Terminable"), ("True", ""));
+    assert_eq!(unheld(&fresh(), now()).status(now()), None, "nobody held it");
     let mut spared = machine(&json!({}), &json!({"nodeRef": {"name": "n"}}));
     spared.metadata.annotations.insert(NO_DRAINING.into(), String::new());
     assert!(is_drained_unasked(&spared) && is_drained_unasked(&fresh()));
@@ -331,4 +333,14 @@ fn a_condition_keeps_its_time_for_as_long_as_it_is_so() {
     let found = exists.status.conditions.iter().find(|one| one.kind == "InstanceExists").unwrap();
     assert_eq!(found.last_transition_time.as_deref(), Some("2026-05-01T12:01:00Z"));
     assert_eq!(found.severity, "");
+}
+
+#[test]
+fn c17_a_machine_is_let_go_of_by_a_patch_of_its_finalizers_alone() {
+    let mut machine = machine(&json!({"providerSpec": {"value": "of no use"}}), &json!({}));
+    machine.metadata.finalizers = vec![FINALIZER.to_owned()];
+    assert_eq!(without_finalizer(&machine), json!({"metadata": {"finalizers": null}}));
+    machine.metadata.finalizers.push("somebody.else".to_owned());
+    let left = json!({"metadata": {"finalizers": ["somebody.else"]}});
+    assert_eq!(without_finalizer(&machine), left);
 }

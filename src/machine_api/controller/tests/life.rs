@@ -182,6 +182,9 @@ async fn c38_what_passes_is_tried_again_and_what_does_not_fails() {
     assert_eq!((&machine.status.error_reason, &machine.status.error_message), (&None, &None));
     assert_eq!(bench.ec2.names(), ["full", "slow"]);
     assert!(bench.told().contains(&"FailedCreate".to_owned()));
+    let counted = bench.health.metrics.text();
+    let full = "{name=\"full\",namespace=\"openshift-machine-api\",reason=\"InsufficientInstanceCapacity\"} 5";
+    assert!(counted.contains(&format!("mapi_instance_create_failed{full}")), "{counted}");
     controller.abort();
 }
 
