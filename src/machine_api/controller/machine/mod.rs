@@ -168,9 +168,13 @@ pub fn provider_status(machine: &Machine) -> AwsMachineProviderStatus {
     status.and_then(|status| read(status).ok()).unwrap_or_default()
 }
 
-/// The id of the instance, if one is known.
+/// The id of the instance, if one is known: by the status, or else, where that was lost, by the spec.
 pub fn instance_id(machine: &Machine) -> Option<String> {
-    provider_status(machine).instance_id.filter(|id| !id.is_empty())
+    let told = provider_status(machine).instance_id.filter(|id| !id.is_empty());
+    told.or_else(|| {
+        let id = machine.spec.provider_id.as_deref()?.rsplit('/').next()?;
+        id.starts_with("i-").then(|| id.to_owned())
+    })
 }
 
 /// Whether its instance was ready to become a Node once.

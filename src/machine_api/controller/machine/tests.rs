@@ -344,3 +344,13 @@ fn c17_a_machine_is_let_go_of_by_a_patch_of_its_finalizers_alone() {
     let left = json!({"metadata": {"finalizers": ["somebody.else"]}});
     assert_eq!(without_finalizer(&machine), left);
 }
+
+#[test]
+fn an_instance_is_known_by_the_status_or_else_by_the_provider_id() {
+    let id = json!({"providerID": "aws:///us-east-1a/i-1"});
+    let of = |status| instance_id(&machine(&id, &json!({"providerStatus": status})));
+    assert_eq!(of(json!({"instanceId": "i-2"})).as_deref(), Some("i-2"));
+    assert_eq!(of(json!({"instanceId": ""})).as_deref(), Some("i-1"));
+    assert_eq!(of(json!(null)).as_deref(), Some("i-1"));
+    assert_eq!(instance_id(&machine(&json!({"providerID": "aws:////"}), &json!({}))), None);
+}

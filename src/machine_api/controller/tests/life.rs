@@ -436,3 +436,27 @@ async fn of_the_control_plane_one_node_at_a_time_is_emptied() {
     assert_eq!(bench.cluster.all("nodes"), Vec::<Value>::new());
     controller.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_nobody_hears_from_holds_its_machine_up_with_no_pod_that_was_told_to_end() {
+    for reachable in [true, false] {
+        let bench = Bench::new();
+        bench.want("m", &json!({}));
+        bench.cluster.add_node("n");
+        let mut pod = pod("web", "web", Some("ReplicaSet"));
+        // Nobody takes it away who would, were its kubelet there.
+        pod["metadata"]["finalizers"] = json!(["kubelet"]);
+        bench.cluster.put(pod);
+        let controller = bench.start();
+        bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+        let node = json!({"status": {"nodeRef": {"kind": "Node", "name": "n"}}});
+        bench.cluster.change("machines", NAMESPACE, "m", &node);
+        if !reachable {
+            bench.cluster.set_condition("n", "Ready", "Unknown");
+        }
+        bench.delete("m");
+        sleep(Duration::from_secs(900)).await;
+        assert_eq!(bench.machine("m").is_some(), reachable, "reachable: {reachable}");
+        controller.abort();
+    }
+}
