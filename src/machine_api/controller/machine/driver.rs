@@ -50,7 +50,7 @@ use crate::secret::Secrets;
 
 /// How many calls that change something in AWS are under way at once. Looks are for all Machines
 /// together, and what the API server is asked has bounds of its own.
-const CHANGES_AT_ONCE: usize = 16;
+const CHANGES_AT_ONCE: usize = 64;
 /// How long what is under way may take when a stop is asked for. Whatever is dropped then is found by
 /// the next process, as after a crash.
 const GRACE: Duration = Duration::from_secs(5);
