@@ -3,8 +3,10 @@
 use serde_json::json;
 
 use super::*;
+use crate::aws::schemas::normalised;
 use crate::graph::Address;
 use crate::machine_api::yaml;
+use crate::plan::diff::diff;
 
 /// What must be found in nothing that is said or written down.
 const CANARY: &str = "canary-of-the-user-data";
@@ -179,6 +181,21 @@ fn masters_take_turns_and_are_registered_where_their_config_says() {
     );
     let of_kind = |kind| compiled.graph.nodes().iter().filter(|node| node.kind() == kind).count();
     assert_eq!((of_kind("machine"), of_kind("load_balancer_attachment")), (3, 4));
+}
+
+#[test]
+fn inputs_of_machines_come_back_from_their_kinds_as_they_were() {
+    let mut master = machine("c-master-0", "master");
+    let balancers = json!([{"name": "c-int", "type": "network"}]);
+    master["spec"]["providerSpec"]["value"]["loadBalancers"] = balancers;
+    let graph = compiled(&[master, set("c-worker", 1), secret()]).graph;
+    let kinds: Vec<&str> = graph.nodes().iter().map(|node| node.address.kind()).collect();
+    assert!(kinds.contains(&"machine") && kinds.contains(&"load_balancer_attachment"), "{kinds:?}");
+    for node in graph.nodes() {
+        let inputs = normalised(node.address.kind(), &node.inputs);
+        assert_eq!(diff(Some(&inputs), Some(&node.inputs)), [], "{}", node.address);
+        assert_eq!(diff(Some(&node.inputs), Some(&inputs)), [], "{}", node.address);
+    }
 }
 
 #[test]
