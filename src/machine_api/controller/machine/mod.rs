@@ -147,9 +147,8 @@ pub fn terminate(machine: &Machine, seen: &Seen, known_for: Duration) -> Going {
 /// answer nobody has. Of what upstream's controller began with nobody knows.
 fn may_come_to_light(machine: &Machine) -> bool {
     let began = machine.status.conditions.iter().any(|one| one.kind == "InstanceExists");
-    let conditions = provider_status(machine).conditions;
-    let creation = conditions.iter().find(|one| one.kind == status::CREATION);
-    began && !was_provisioned(machine) && creation.is_none_or(|one| one.status != "False")
+    let is_open = status::creation(machine).is_none_or(|one| one.status != "False");
+    began && !was_provisioned(machine) && is_open
 }
 
 /// Whether there is nothing to drain, or nobody wants it drained.

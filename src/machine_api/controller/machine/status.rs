@@ -88,7 +88,10 @@ impl Changes {
 }
 
 /// Whether its instance was made, in the provider's part of the status.
-pub(super) const CREATION: &str = "MachineCreation";
+const CREATION: &str = "MachineCreation";
+
+/// Its reason while an answer is missing. One that came later says nothing of the one that did not.
+const UNANSWERED: &str = "MachineCreationUnanswered";
 
 /// A launch is about to leave. Written before it does: until its answer is known, nobody may take it for
 /// sure that there is no instance. Ours; upstream's status says nothing until it knows.
@@ -97,7 +100,9 @@ pub fn launching(machine: &Machine, now: Timestamp) -> Changes {
         enter(after, "Provisioning");
         let message = "instance has not been created";
         condition(after, ("InstanceExists", "False"), "InstanceNotCreated", message, now);
-        let started = ("Unknown", "MachineCreationStarted", "the launch has left, or is about to");
+        let is_open = creation(after).is_some_and(|one| one.status == "Unknown");
+        let reason = if is_open { UNANSWERED } else { "MachineCreationStarted" };
+        let started = ("Unknown", reason, "the launch has left, or is about to");
         provider(after, None, Some(started), now);
     })
 }
@@ -105,9 +110,24 @@ pub fn launching(machine: &Machine, now: Timestamp) -> Changes {
 /// Nobody knows what came of a launch.
 pub fn launch_unanswered(machine: &Machine, message: &str, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
-        let unknown = ("Unknown", "MachineCreationUnanswered", message);
-        provider(after, None, Some(unknown), now);
+        provider(after, None, Some(("Unknown", UNANSWERED, message)), now);
     })
+}
+
+/// What was told of the creation of its instance.
+pub(super) fn creation(machine: &Machine) -> Option<ProviderCondition> {
+    let conditions = provider_status(machine).conditions;
+    conditions.into_iter().find(|one| one.kind == CREATION)
+}
+
+/// A launch came to nothing. Whether one before it did that had no answer is as open as it was.
+fn not_created(machine: &mut Machine, message: &str, now: Timestamp) {
+    let is_open = creation(machine).is_some_and(|one| one.reason == UNANSWERED);
+    let said = match is_open {
+        true => ("Unknown", UNANSWERED, message),
+        false => ("False", "MachineCreationFailed", message),
+    };
+    provider(machine, None, Some(said), now);
 }
 
 /// Its instance was launched a moment ago. Addresses come later: with them it would count as
@@ -125,7 +145,7 @@ pub fn launched(machine: &Machine, instance: &MachineOutputs, now: Timestamp) ->
 /// Its instance could not be launched, and that may pass.
 pub fn creation_failed(machine: &Machine, message: &str, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
-        provider(after, None, Some(("False", "MachineCreationFailed", message)), now);
+        not_created(after, message, now);
     })
 }
 
@@ -217,8 +237,7 @@ pub fn failed(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
             write(after, &known);
         }
         if known.instance_id.is_none() {
-            let created = ("False", "MachineCreationFailed", &*failure.message);
-            provider(after, None, Some(created), now);
+            not_created(after, &failure.message, now);
         }
         after.status.phase = Some("Failed".to_owned());
     })

@@ -291,6 +291,17 @@ fn a_launch_that_may_come_to_light_keeps_a_machine_for_a_minute() {
     for nothing in [&fresh(), &refused] {
         assert_eq!(terminate(nothing, &Seen::Nothing, Duration::ZERO), Going::Finish);
     }
+    // A throttle now says nothing of the answer that is missing.
+    let again = launching(&unanswered, now()).after;
+    let throttled = creation_failed(&again, "throttled", now()).after;
+    let invalid = failed(&again, &Failure::invalid("x"), now()).after;
+    for open in [&throttled, &invalid, &launching(&started, now()).after] {
+        assert_eq!(
+            terminate(open, &Seen::Nothing, Duration::ZERO),
+            Going::Wait(SOONER),
+            "{open:?}"
+        );
+    }
     let seen = running(&unseen, &instance("running"), "r", now()).after;
     assert_eq!(terminate(&seen, &Seen::Invisible, Duration::ZERO), Going::Finish, "gone for long");
 }
@@ -325,7 +336,7 @@ fn c47_what_a_running_instance_has_otherwise_is_told_and_left() {
 
 #[test]
 fn a_condition_keeps_its_time_for_as_long_as_it_is_so() {
-    let first = launching(&fresh(), now()).after;
+    let first = launching(&launching(&fresh(), now()).after, now()).after;
     let later = now() + SignedDuration::from_secs(60);
     let same = launching(&first, later);
     assert_eq!(same.status(later), None);

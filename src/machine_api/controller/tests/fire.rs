@@ -227,6 +227,22 @@ async fn a_machine_that_is_deleted_before_its_instance_can_be_seen_leaves_nothin
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_is_not_forgotten_for_throttles_that_come_after_it() {
+    let bench = Bench::new();
+    bench.ec2.hide_new(Duration::from_secs(30));
+    want_all(&bench);
+    let launches = u32::try_from(MACHINES).unwrap();
+    bench.ec2.fail("create", launches, When::After, Class::Unknown, "InternalError");
+    bench.ec2.fail("create", 1000, When::Before, Class::Again, "RequestLimitExceeded");
+    let controller = bench.start();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(bench.ec2.launches(), MACHINES);
+    assert_eq!(bench.in_phase("Provisioning"), MACHINES, "nobody knows of any instance");
+    gone(&bench).await;
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_and_a_newer_image_launch_nothing_twice_and_fail_nobody() {
     let bench = Bench::new();
     bench.ec2.hide_new(Duration::from_secs(15));
