@@ -177,3 +177,27 @@ async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
     let failed = |error| Failure::could_not(&format!("listen on {address}"), &error);
     TcpListener::bind(address).await.map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Arguments, Command};
+
+    const DEPLOYMENT: &str = include_str!("../../deploy/machine-controller/deployment.yaml");
+
+    #[test]
+    fn what_the_deployment_starts_is_understood() {
+        let deployment: Value = serde_saphyr::from_str(DEPLOYMENT).unwrap();
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let words = ["command", "args"].map(|field| container[field].as_array().unwrap());
+        let line = words.into_iter().flatten().map(|word| word.as_str().unwrap());
+        let parsed = Arguments::try_parse_from(line).unwrap().command;
+        let Command::MachineController(arguments) = parsed else { panic!("{parsed:?}") };
+        assert!(!arguments.no_leader_election, "of two, one acts");
+        let port = i64::from(arguments.listen.unwrap().port());
+        assert_eq!(container["ports"][0]["containerPort"], port);
+        assert_eq!(arguments.namespace, deployment["metadata"]["namespace"]);
+    }
+}

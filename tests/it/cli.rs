@@ -1,5 +1,6 @@
 //! Whole runs of the program against the test cloud: what people and scripts see.
 
+mod controller;
 mod crash;
 mod handler;
 mod in_s3;

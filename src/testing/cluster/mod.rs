@@ -15,6 +15,7 @@ mod patch;
 mod request;
 mod route;
 mod select;
+mod serve;
 mod store;
 
 use std::convert::Infallible;

@@ -6,15 +6,15 @@ use serde_json::json;
 
 use super::Desk;
 
-const INFRA_ID: &str = "demo-abcde";
+pub(super) const INFRA_ID: &str = "demo-abcde";
 /// The worker's set among the manifests.
-const WORKERS: &str = "machines/99_openshift-cluster-api_worker-machineset-0.yaml";
-const SET: &str = "demo-abcde-worker-us-west-2a";
+pub(super) const WORKERS: &str = "machines/99_openshift-cluster-api_worker-machineset-0.yaml";
+pub(super) const SET: &str = "demo-abcde-worker-us-west-2a";
 /// What machines are told at first boot, and nobody else.
-const CANARY: &str = "canary-of-the-ignition";
+pub(super) const CANARY: &str = "canary-of-the-ignition";
 
 /// A cluster that is up, and the manifests of its machines.
-fn up() -> Desk {
+pub(super) fn up() -> Desk {
     let desk = Desk::new();
     fs::create_dir(desk.path("assets")).unwrap();
     for role in ["bootstrap", "master", "worker"] {

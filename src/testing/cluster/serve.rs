@@ -1,0 +1,50 @@
+//! The same over a socket, for programs of their own.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Collected};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+use super::FakeCluster;
+use super::request::Asked;
+
+impl FakeCluster {
+    /// Answers for ever, over plain HTTP.
+    pub async fn serve(self, listener: TcpListener) -> Infallible {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(self.clone().converse(stream))),
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// One connection; that it breaks is what the other side is tested with.
+    async fn converse(self, stream: TcpStream) {
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let fake = self.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+                fake.answer(Asked::of(&head, body.to_vec())).await
+            }
+        });
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    }
+
+    /// What `KUBECONFIG` has for it.
+    pub fn kubeconfig(address: std::net::SocketAddr) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\n\
+             users: [{{name: u, user: {{}}}}]\n\
+             contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\ncurrent-context: x\n"
+        )
+    }
+}

@@ -1,0 +1,147 @@
+//! The machine controller as a process: killed at calls that change something while a set grows and
+//! shrinks, told to stop, probed.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use groundplan::machine_api::types::NAMESPACE;
+use groundplan::testing::cluster::FakeCluster;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::Desk;
+use super::machines::{CANARY, INFRA_ID, SET, WORKERS, up};
+use super::trouble::{end, signal};
+
+const MACHINES: usize = 20;
+
+/// The API server of the cluster whose infrastructure is up, with its set of workers.
+async fn cluster_of(desk: &Desk) -> FakeCluster {
+    let cluster = FakeCluster::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::fs::write(desk.path("kubeconfig"), FakeCluster::kubeconfig(address)).expect("written");
+    tokio::spawn(cluster.clone().serve(listener));
+    cluster.put(json!({
+        "apiVersion": "config.openshift.io/v1", "kind": "Infrastructure",
+        "metadata": {"name": "cluster"},
+        "status": {"infrastructureName": INFRA_ID,
+                   "platformStatus": {"type": "AWS", "aws": {"region": "us-west-2"}}},
+    }));
+    cluster.put(json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "worker-user-data", "namespace": NAMESPACE},
+        "data": {"userData": "Y2FuYXJ5LW9mLXRoZS1pZ25pdGlvbg=="},
+    }));
+    let text = std::fs::read_to_string(desk.path(WORKERS)).expect("the manifest");
+    let mut set: Value = serde_saphyr::from_str(&text).expect("YAML");
+    set["metadata"]["creationTimestamp"] = Value::Null;
+    set["spec"]["replicas"] = json!(0);
+    cluster.put(set);
+    cluster
+}
+
+fn scale(cluster: &FakeCluster, replicas: usize) {
+    cluster.change("machinesets", NAMESPACE, SET, &json!({"spec": {"replicas": replicas}}));
+}
+
+fn controller(desk: &Desk, more: &[&str]) -> Child {
+    let mut command =
+        desk.command(&[&["machine-controller", "--no-leader-election"], more].concat());
+    command.env("KUBECONFIG", desk.path("kubeconfig"));
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+}
+
+/// Starts it, has it killed, and starts it again, until it is done; says how often it died.
+async fn killed_until(desk: &Desk, done: impl Fn() -> bool) -> usize {
+    let began = Instant::now();
+    let mut deaths = 0;
+    loop {
+        let mut child = controller(desk, &[]);
+        let when = if deaths % 2 == 0 { "after" } else { "before" };
+        desk.cloud.kill_at(child.id(), 1 + deaths % 4, when);
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(180), "it does not come to an end");
+            if child.try_wait().expect("waited for").is_some() {
+                deaths += 1;
+                break;
+            }
+            if done() {
+                signal(&child, "-TERM");
+                assert_eq!(end(&mut child), Some(0), "what is told to stop ends well");
+                return deaths;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_a_set_grows_to_twenty_and_shrinks_to_none() {
+    let desk = up();
+    let before = desk.cloud.inventory();
+    let cluster = cluster_of(&desk).await;
+    scale(&cluster, MACHINES);
+    let provisioned = || {
+        let machines = cluster.all("machines");
+        let done = machines.iter().filter(|one| one["status"]["phase"] == "Provisioned");
+        machines.len() == MACHINES && done.count() == MACHINES
+    };
+    let deaths = killed_until(&desk, provisioned).await;
+    assert!(deaths > 0, "nobody was killed");
+
+    let mut wanted: Vec<String> = cluster
+        .all("machines")
+        .iter()
+        .map(|one| one["metadata"]["name"].as_str().expect("a name").replace("demo-abcde-", ""))
+        .collect();
+    wanted.sort_unstable();
+    let workers = desk.tokens().await.into_iter().filter(|(role, _)| role.starts_with("worker"));
+    let mut workers: Vec<(String, String)> = workers.collect();
+    workers.sort_unstable();
+    assert!(workers.iter().all(|(_, tokens)| tokens == "required"), "{workers:?}");
+    let names: Vec<String> = workers.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, wanted, "after {deaths} deaths: one instance for each, and no other");
+    let objects = format!("{:?} {:?}", cluster.all("machines"), cluster.events());
+    assert!(!objects.contains(CANARY) && !objects.contains("Y2FuYXJ5"), "no secret");
+
+    scale(&cluster, 0);
+    killed_until(&desk, || cluster.all("machines").is_empty()).await;
+    assert_eq!(desk.cloud.inventory(), before, "nothing is left behind");
+    desk.expect(0, &["destroy", "--auto-approve"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_how_it_is_and_ends_when_it_is_told() {
+    let desk = up();
+    let cluster = cluster_of(&desk).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let address = port.expect("a free port").to_string();
+    let mut child = controller(&desk, &["--listen", &address]);
+    let probe = |path: &str| {
+        let text = super::trouble::get(&address, path);
+        text.unwrap_or_default()
+    };
+    super::trouble::until("it is ready", || probe("/readyz").contains("200 OK"));
+    scale(&cluster, 1);
+    super::trouble::until("a machine is provisioned", || {
+        cluster.all("machines").iter().any(|one| one["status"]["phase"] == "Provisioned")
+    });
+    let metrics = probe("/metrics");
+    assert!(metrics.contains("mapi_machine_phase_transition_seconds"), "{metrics}");
+    assert!(metrics.contains("RunInstances"), "{metrics}");
+    signal(&child, "-TERM");
+    assert_eq!(end(&mut child), Some(0));
+}
+
+#[test]
+fn where_there_is_no_cluster_it_says_so_at_once() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("kubeconfig"), FakeCluster::kubeconfig(([127, 0, 0, 1], 1).into()))
+        .expect("written");
+    let mut command = desk.command(&["machine-controller"]);
+    let ran = command.env("KUBECONFIG", desk.path("kubeconfig")).output().expect("it runs");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("could not read the Infrastructure `cluster`"), "{said}");
+}
