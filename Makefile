@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test fuzz crash-matrix storms lint bench-engine bench-aws need-cargo need-python
+.PHONY: help build demo test fuzz crash-matrix storms lint bench-engine bench-controller bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -16,6 +16,7 @@ help:
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make build         the program: target/debug/groundplan'
 	@echo 'make bench-engine  what the engine costs, without a cloud'
+	@echo 'make bench-controller  a thousand Machines: how long, how many calls to EC2, how much memory'
 	@echo 'make bench-aws     what groundplan costs at AWS: calls, CPU, memory (a release build: 20 minutes)'
 
 build: need-cargo
@@ -50,6 +51,9 @@ lint: need-cargo
 # Without the SDK: minutes to build, not the twenty that its release build takes.
 bench-engine: need-cargo
 	cargo bench --no-default-features --bench config --bench engine --bench home
+
+bench-controller: need-cargo
+	cargo bench --no-default-features --features kubernetes --bench controller
 
 bench-aws: need-cargo need-python
 	cargo build --release --bin groundplan
