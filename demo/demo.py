@@ -1,10 +1,12 @@
-"""Plays the whole life of two clusters in the test cloud, and shows what AWS says of them.
+"""Plays the whole life of two clusters in the test cloud, and shows what AWS says of them; then that of a
+cluster's workers, through the manifests of its Machine API, and the last minutes of one of them.
 
 Everything that is shown of machines is read back with boto3, not taken from groundplan.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,11 +15,21 @@ from pathlib import Path
 
 import boto3
 
+from machine import Cluster, MetadataService
+
 HERE = Path(__file__).resolve().parent
 REGION = "us-west-2"
 DOMAIN = "example.com"
 ACCOUNT = "424242424242"  # the test cloud takes the account from the last digits of the access key
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": f"AKIADEMO{ACCOUNT}", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
+USER_DATA = """apiVersion: v1
+kind: Secret
+metadata:
+  name: worker-user-data
+  namespace: openshift-machine-api
+data:
+  userData: e30=
+"""
 IN_PLACE = 'metadata_options.http_tokens: "optional" -> "required"'
 
 
@@ -65,6 +77,7 @@ class Demo:
         self.tell_instances("optional", {"required"})
         check(self.instance_ids("optional") == machines, "the machines are the same ones")
 
+        self.workers_of_manifests(required)
         self.headline("Destroy both")
         self.groundplan("destroy", required, "--auto-approve", brief=True)
         self.groundplan("destroy", optional, "--auto-approve", brief=True)
@@ -73,6 +86,77 @@ class Demo:
         self.tell_inventory(after)
         check(after == before, "the account is as it was before, to the last record")
         print(f"\nThat took {time.monotonic() - began:.0f} seconds.")
+
+    def workers_of_manifests(self, required):
+        """The second act: the Machine API's manifests, workers made from them, and a spot notice."""
+        manifests = self.scratch / "manifests"
+        self.headline("The second act: the manifests of the first cluster's machines")
+        self.groundplan("manifests", required, "--out", str(manifests))
+        workers = manifests / "99_openshift-cluster-api_worker-machineset-0.yaml"
+        self.tell_lines(workers, "metadataServiceOptions")
+        # openshift-install writes it, with the worker's Ignition; here there is none.
+        (manifests / "user-data.yaml").write_text(USER_DATA)
+        masters = self.instance_ids("required")
+
+        self.headline("What would be made of them? The masters are there already and are left alone")
+        self.machines("plan", manifests)
+        self.headline("Three workers, and the metadata options that each reports")
+        self.machines("apply", manifests, "--auto-approve", brief=True)
+        self.tell_workers(3, masters)
+        for wanted in (6, 2):
+            self.headline(f"The MachineSet is scaled to {wanted}")
+            text = workers.read_text()
+            workers.write_text(re.sub(r"(?m)^  replicas: \d+$", f"  replicas: {wanted}", text))
+            self.machines("apply", manifests, "--auto-approve", brief=True)
+            self.tell_workers(wanted, masters)
+
+        self.headline("A spot notice: the handler on the machine tells the cluster, over IMDSv2 alone")
+        self.notice()
+        self.headline("The workers go, the masters stay")
+        infra = re.match(r"required-[a-z0-9]{5}", name(self.instances("required")[0])).group()
+        self.machines("destroy", None, "--cluster", infra, "--auto-approve", brief=True)
+        check(self.instance_ids("required") == masters, "the masters are the same ones")
+
+    def machines(self, command, manifests, *more, brief=False):
+        given = ["--manifests", str(manifests)] if manifests else []
+        return self.run(["machines", command, *given, *self.state(), *more], brief)
+
+    def tell_workers(self, expected, masters):
+        self.tell_instances("required", {"required"})
+        workers = [one for one in self.instance_ids("required") if one not in masters]
+        check(len(workers) == expected, f"there are {expected} workers")
+
+    def tell_lines(self, path, key):
+        """The line of a manifest that starts like this, and the one below it."""
+        lines = path.read_text().splitlines()
+        at = next(number for number, line in enumerate(lines) if line.strip().startswith(key))
+        print(f"{path.name} has:\n" + "\n".join(lines[at : at + 2]), flush=True)
+
+    def notice(self):
+        with MetadataService() as service, Cluster("worker-0") as cluster:
+            kubeconfig = self.scratch / "kubeconfig"
+            kubeconfig.write_text(cluster.kubeconfig())
+            environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+            environment.pop("AWS_EC2_METADATA_DISABLED", None)
+            environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = service.endpoint
+            check(service.get_without_token() == 401, "the metadata service refuses IMDSv1")
+            service.refused = 0
+            arguments = ["termination-handler", "--node-name", "worker-0", "--poll-interval", "1s"]
+            print(f"$ groundplan {' '.join(arguments)}", flush=True)
+            handler = subprocess.Popen([self.program, *arguments], env=environment)
+            try:
+                check(until(lambda: service.answered > 1), "the handler asks, and nothing is announced")
+                service.notice = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))
+                until(lambda: cluster.events and cluster.condition("Terminating"))
+            finally:
+                handler.terminate()
+                ended = handler.wait(timeout=10)
+            condition = cluster.condition("Terminating") or {}
+            print("\nThe Node has: " + json.dumps(condition, indent=2), flush=True)
+            check(condition.get("status") == "True", "the Node is marked as Terminating")
+            check(bool(cluster.events), "an Event says why")
+            check(service.refused == 0, "no request went without a token")
+            check(ended == 0, "the handler ends with 0 when it is told to")
 
     def headline(self, text):
         self.stage += 1
@@ -90,7 +174,12 @@ class Demo:
 
     def groundplan(self, command, config, *more, brief=False):
         """Runs it and shows what it says; `brief` keeps the first and last lines of a long walk."""
-        arguments = [command, "--config", str(config), "--state-dir", str(self.scratch / "state"), *more]
+        return self.run([command, "--config", str(config), *self.state(), *more], brief)
+
+    def state(self):
+        return ["--state-dir", str(self.scratch / "state")]
+
+    def run(self, arguments, brief):
         shown = " ".join(a.replace(f"{self.scratch}/", "") for a in arguments)
         print(f"$ groundplan {shown}", flush=True)
         done = subprocess.run(
@@ -100,7 +189,7 @@ class Demo:
         if brief and len(lines) > 24:
             lines = lines[:8] + [f"    ... {len(lines) - 16} lines ..."] + lines[-8:]
         print("\n".join(lines), flush=True)
-        check(done.returncode == 0, f"groundplan {command} exits with 0", quietly=True)
+        check(done.returncode == 0, f"groundplan {arguments[0]} exits with 0", quietly=True)
         return done.stdout
 
     def instances(self, cluster):
@@ -140,6 +229,14 @@ class Demo:
         for kind, rows in objects.items():
             print(f"  {kind}: {', '.join(row['label'] for row in rows)}")
         print(flush=True)
+
+
+def until(holds, seconds=20):
+    """Whether that comes to be so in time."""
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.1)
+    return bool(holds())
 
 
 def name(instance):
