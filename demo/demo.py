@@ -25,7 +25,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": f"AKIADEMO{ACCOUNT}", "AWS_SECRET_ACCESS_KEY
 USER_DATA = """apiVersion: v1
 kind: Secret
 metadata:
-  name: worker-user-data
+  name: ROLE-user-data
   namespace: openshift-machine-api
 data:
   userData: e30=
@@ -94,8 +94,9 @@ class Demo:
         self.groundplan("manifests", required, "--out", str(manifests))
         workers = manifests / "99_openshift-cluster-api_worker-machineset-0.yaml"
         self.tell_lines(workers, "metadataServiceOptions")
-        # openshift-install writes it, with the worker's Ignition; here there is none.
-        (manifests / "user-data.yaml").write_text(USER_DATA)
+        # openshift-install writes them, with Ignition; here there is none.
+        secrets = [USER_DATA.replace("ROLE", role) for role in ("master", "worker")]
+        (manifests / "user-data.yaml").write_text("---\n".join(secrets))
         masters = self.instance_ids("required")
 
         self.headline("What would be made of them? The masters are there already and are left alone")
@@ -203,11 +204,11 @@ class Demo:
 
     def tell_instances(self, cluster, expected):
         instances = self.instances(cluster)
-        print(f"{'Name':<26} {'InstanceId':<20} {'State':<8} {'HttpTokens':<11} HttpEndpoint")
+        print(f"{'Name':<35} {'InstanceId':<20} {'State':<8} {'HttpTokens':<11} HttpEndpoint")
         for one in instances:
             options = one["MetadataOptions"]
             print(
-                f"{name(one):<26} {one['InstanceId']:<20} {one['State']['Name']:<8} "
+                f"{name(one):<35} {one['InstanceId']:<20} {one['State']['Name']:<8} "
                 f"{options['HttpTokens']:<11} {options['HttpEndpoint']}"
             )
         print(flush=True)
