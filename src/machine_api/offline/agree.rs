@@ -16,12 +16,14 @@ pub(super) fn infra_id(
     files: &[File],
     findings: &mut Findings,
 ) -> Option<String> {
-    let mut agreed = told;
+    let mut agreed = told.filter(|id| is_infra_id(id));
     for unit in units {
         let flaw = |message: String| Flaw::new(Rule::MachineCluster, "metadata.labels", message);
         let flaw = match (cluster_of(&unit.labels), &agreed) {
             (None, _) => flaw(format!("`{CLUSTER_LABEL}` is missing"))
                 .expected("the infra ID of the cluster"),
+            (Some(own), _) if !is_infra_id(own) => flaw(format!("`{CLUSTER_LABEL}` is `{own}`"))
+                .expected("an infra ID: letters, digits and `-`, such as `demo-x7k2p`"),
             (Some(own), None) => {
                 agreed = Some(own.to_owned());
                 continue;
@@ -34,6 +36,13 @@ pub(super) fn infra_id(
         findings[unit.origin.file].push(unit.origin.finding_in_template(files, flaw));
     }
     agreed
+}
+
+/// Whether this may name a cluster: it becomes a tag's key, and the name of the state.
+fn is_infra_id(id: &str) -> bool {
+    let fits = |one: char| one.is_ascii_alphanumeric() || one == '-';
+    let edge = |one: char| one.is_ascii_alphanumeric();
+    id.len() <= 63 && id.starts_with(edge) && id.ends_with(edge) && id.chars().all(fits)
 }
 
 /// The region of those that say one; the rest follow them.

@@ -273,6 +273,12 @@ fn machines_of_two_clusters_or_regions_are_not_planned_together() {
     assert_eq!((found.len(), found[0].rule), (1, Rule::MachineCluster), "{found:?}");
     assert_eq!(found[0].expected.as_deref(), Some("`c`, as what was read before"));
 
+    let mut elsewhere = machine("m1", "worker");
+    *elsewhere.pointer_mut(label).unwrap() = json!("../../evil");
+    let found = errors(&[elsewhere, secret()]);
+    assert_eq!((found.len(), found[0].rule), (1, Rule::MachineCluster), "{found:?}");
+    assert!(found[0].expected.as_deref().unwrap().starts_with("an infra ID"), "{found:?}");
+
     let mut nobody = machine("m2", "worker");
     nobody["metadata"]["labels"] = json!({});
     let found = errors(&[machine("m1", "worker"), nobody, secret()]);
