@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_elasticloadbalancing::types::Instance;
+use aws_sdk_elasticloadbalancing::types::{Instance, LoadBalancerDescription};
 
 use crate::aws::client::Aws;
 use crate::aws::elb::NO_LOAD_BALANCER;
@@ -35,7 +35,7 @@ pub(super) async fn members(
         let answer = aws.call(SERVICE, "DescribeLoadBalancers", call.send()).await;
         let Some(answer) = found(answer, NO_LOAD_BALANCER)? else { continue };
         let balancers = answer.load_balancer_descriptions();
-        let instances = balancers.iter().flat_map(|balancer| balancer.instances());
+        let instances = balancers.iter().flat_map(LoadBalancerDescription::instances);
         let ids = instances.filter_map(|one| one.instance_id().map(str::to_owned)).collect();
         all.insert(name.clone(), ids);
     }
