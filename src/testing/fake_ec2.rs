@@ -493,11 +493,8 @@ impl Provider for FakeEc2 {
 
 impl Ec2 for FakeEc2 {
     fn answer(&self, question: Question) -> Reply<'_, Value> {
-        let (kind, _) = question
-            .key()
-            .split_once('/')
-            .map(|(a, b)| (a.to_owned(), b.to_owned()))
-            .unwrap_or_default();
+        let key = question.key();
+        let kind = key.split('/').next().unwrap_or_default();
         let call = format!("answer {kind}");
         Box::pin(self.act(call, false, move |world| Ok(world.answer(&question))))
     }

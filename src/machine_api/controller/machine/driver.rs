@@ -1,19 +1,20 @@
 //! Does for each Machine what was decided.
 //!
+//! - `launching`: it gets an instance; `taking_away`: it goes, and leaves nothing behind.
+//!
 //! What it writes is decided on an object of a certain version, and not written when that is outdated:
 //! then it is decided anew. What it launches carries the Machine's token, so that it does not matter
 //! how often, or by how many, that is done.
+
+mod launching;
+mod taking_away;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::{Node, Secret as ClusterSecret};
-use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams,
-    Preconditions,
-};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
@@ -22,12 +23,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::failure::is_unanswered;
 use super::{
-    Changes, FINALIZER, Failure, Going, Seen, Step, before_termination, creation_failed, decide,
-    deleting, drained, failed, held_by_hooks, holding, in_sync, instance_id, is_drained_unasked,
-    launch_unanswered, launched, launching, missing, not_found_out, of_call, of_refusal, running,
-    terminate, token, unheld, without_finalizer,
+    Changes, FINALIZER, Failure, Seen, Step, decide, failed, in_sync, instance_id, missing,
+    not_found_out, running, token,
 };
 use crate::aws::Tags;
 use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
@@ -36,17 +34,16 @@ use crate::config::Architecture;
 use crate::graph::{Address, Input};
 use crate::machine_api::check::{Defaults, with_defaults};
 use crate::machine_api::controller::clock::Clock;
-use crate::machine_api::controller::drain::{Drained, Turn, drain};
+use crate::machine_api::controller::drain::Turn;
 use crate::machine_api::controller::health::Health;
 use crate::machine_api::controller::is_machine_api_s;
 use crate::machine_api::controller::looks::{Ec2, Found, Looks, attached, known};
 use crate::machine_api::controller::metrics::Attempt;
 use crate::machine_api::controller::patience::patient;
 use crate::machine_api::controller::tell::{Kind, Teller};
-use crate::machine_api::launch::{self, Launch, Site};
+use crate::machine_api::launch::{self, Site};
 use crate::machine_api::types::{AwsMachineProviderConfig, Machine, read};
-use crate::provider::{Class, ProviderError, Reply, Request};
-use crate::secret::Secrets;
+use crate::provider::{ProviderError, Reply, Request};
 
 /// How many calls that change something in AWS are under way at once. Looks are for all Machines
 /// together, and what the API server is asked has bounds of its own.
@@ -263,104 +260,6 @@ impl Machines {
         }
     }
 
-    async fn launch(&self, one: &mut One) -> Result<Action> {
-        let now = self.clock.now();
-        self.write(one, launching(&one.machine, now)).await?;
-        let config = match self.config(&one.machine) {
-            Ok(config) => config,
-            Err(failure) => return self.give_up(one, &failure).await,
-        };
-        let mut secrets = Secrets::default();
-        let made = match self.made(one, &config, &mut secrets).await {
-            Ok(Ok(launch)) => {
-                let made = self.create(one, &launch, secrets).await;
-                if made.is_ok() {
-                    self.tell_warnings(one, &launch).await;
-                }
-                made
-            }
-            Ok(Err(failure)) => return self.give_up(one, &failure).await,
-            Err(trouble) => Err(trouble),
-        };
-        let error = match made {
-            Ok(instance) => {
-                self.write(one, launched(&one.machine, &instance, self.clock.now())).await?;
-                let message = format!("Created Machine {}", one.name);
-                self.teller.tell(&one.object, Kind::Normal, "Created", &message).await;
-                return Ok(Action::requeue(super::SOON));
-            }
-            Err(Trouble::Aws(error)) => match of_call(error) {
-                Ok(failure) => return self.give_up(one, &failure).await,
-                Err(error) => Trouble::Aws(error),
-            },
-            Err(other) => other,
-        };
-        let (machine, message, now) = (&one.machine, error.to_string(), self.clock.now());
-        let changes = match &error {
-            Trouble::Aws(error) if is_unanswered(error) => {
-                launch_unanswered(machine, &message, now)
-            }
-            _ => creation_failed(machine, &message, now),
-        };
-        let news = changes.status(self.clock.now()).is_some();
-        self.write(one, changes).await?;
-        if news {
-            self.tell_failed(one, Attempt::Create, &error).await;
-        }
-        Err(error)
-    }
-
-    /// What is launched; the inner error is final.
-    async fn made(
-        &self,
-        one: &One,
-        config: &AwsMachineProviderConfig,
-        secrets: &mut Secrets,
-    ) -> Result<std::result::Result<Launch, Failure>> {
-        let site = &self.settings.site;
-        let user_data = secrets.keep(self.user_data(config).await?);
-        let answers = self.looks.answers(launch::questions(config, site)).await?;
-        let labels = &one.machine.metadata.labels;
-        let launch = launch::launch(&one.name, labels, config, site, &answers, user_data);
-        match launch.map_err(|refusal| of_refusal(&refusal)) {
-            Ok(launch) => Ok(Ok(launch)),
-            Err(Ok(failure)) => Ok(Err(failure)),
-            Err(Err(message)) => Err(Trouble::Missing(message)),
-        }
-    }
-
-    async fn create(&self, one: &One, launch: &Launch, secrets: Secrets) -> Result<MachineOutputs> {
-        let request = Request {
-            address: Address::new("machine", &one.name),
-            token: token(&one.machine),
-            inputs: json!(launch.machine),
-            secrets: Arc::new(secrets),
-        };
-        let outputs = self.change(|ec2| ec2.create(request)).await?;
-        Ok(serde_json::from_value(outputs).map_err(|error| {
-            let message = format!("the answer cannot be read: {error}");
-            ProviderError::new(Class::Unknown, "RunInstances", message)
-        })?)
-    }
-
-    async fn tell_warnings(&self, one: &One, launch: &Launch) {
-        for warning in &launch.warnings {
-            self.teller.tell(&one.object, Kind::Warning, "Launch", warning).await;
-        }
-    }
-
-    /// Never quoted: it is a secret.
-    async fn user_data(&self, config: &AwsMachineProviderConfig) -> Result<Vec<u8>> {
-        let name = config.user_data_secret.as_ref().map_or("", |secret| &secret.name);
-        let secrets: Api<ClusterSecret> =
-            Api::namespaced(self.client.clone(), &self.settings.namespace);
-        let missing =
-            |what: &str| Trouble::Missing(format!("the Secret {name} with the user data {what}"));
-        let secret = secrets.get_opt(name).await?.ok_or_else(|| missing("does not exist"))?;
-        let data = secret.data.and_then(|mut data| data.remove("userData"));
-        data.map(|data| data.0).ok_or_else(|| missing("has no key `userData`"))
-    }
-
     /// Tells how it is, and puts right what differs: tags, and what it is registered with.
     async fn keep(&self, one: &mut One, found: &Found) -> Result<()> {
         let Seen::There(instance) = &found.seen else { return Ok(()) };
@@ -405,124 +304,6 @@ impl Machines {
             }
         }
         Ok(())
-    }
-
-    async fn take_away(&self, one: &mut One) -> Result<Action> {
-        if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
-            return Ok(Action::await_change());
-        }
-        self.deleted_for(&one.machine.metadata.uid);
-        self.write(one, deleting(&one.machine)).await?;
-        match before_termination(&one.machine) {
-            Some(Going::Held) => {
-                self.tell_held(one).await?;
-                return Ok(Action::await_change());
-            }
-            Some(_) if !self.drain(one).await? => return Ok(Action::requeue(super::SOON)),
-            // A hook may wait for the draining to be done.
-            Some(_) if !one.machine.spec.lifecycle_hooks.pre_terminate.is_empty() => {
-                return Ok(Action::requeue(Duration::from_millis(1)));
-            }
-            _ => (),
-        }
-        self.write(one, unheld(&one.machine, self.clock.now())).await?;
-        let done = self.terminate(one).await;
-        if let Err(error) = &done {
-            self.tell_failed(one, Attempt::Delete, error).await;
-        }
-        done
-    }
-
-    async fn tell_held(&self, one: &mut One) -> Result<()> {
-        let now = self.clock.now();
-        let changes = held_by_hooks(&one.machine, now);
-        let news = changes.status(now).is_some();
-        self.write(one, changes).await?;
-        if news {
-            let (reason, hooks) = holding(&one.machine);
-            self.teller.tell(&one.object, Kind::Normal, reason, &hooks).await;
-        }
-        Ok(())
-    }
-
-    /// Whether its Node is empty.
-    async fn drain(&self, one: &mut One) -> Result<bool> {
-        let now = self.clock.now();
-        let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
-        let outcome = match node {
-            Some(node) if !is_drained_unasked(&one.machine) => {
-                drain(&self.client, node, &self.turn, now).await.map_err(|error| error.to_string())
-            }
-            _ => Ok(Drained::Done),
-        };
-        let unasked = is_drained_unasked(&one.machine);
-        let changes = match &outcome {
-            Ok(Drained::Done) if unasked => drained(&one.machine, Ok("Node drain skipped"), now),
-            Ok(Drained::Done) => drained(&one.machine, Ok(""), now),
-            Ok(Drained::NotYet(why)) | Err(why) => drained(&one.machine, Err(why), now),
-        };
-        let news = changes.status(now).is_some();
-        self.write(one, changes).await?;
-        let done = matches!(outcome, Ok(Drained::Done));
-        if news && done && !unasked {
-            self.teller.tell(&one.object, Kind::Normal, "Drained", "Node drained").await;
-        }
-        Ok(done)
-    }
-
-    /// Whatever has its name, too: nothing of it is left behind.
-    async fn terminate(&self, one: &mut One) -> Result<Action> {
-        let found = self.find(one).await?;
-        let mut ids = self.looks.named(&one.name).await?;
-        ids.retain(|id| Some(id) != found.id.as_ref());
-        let known_for = self.deleted_for(&one.machine.metadata.uid);
-        match terminate(&one.machine, &found.seen, known_for) {
-            Going::Finish if ids.is_empty() => self.let_go(one).await,
-            Going::Wait(after) if ids.is_empty() => Ok(Action::requeue(after)),
-            what => {
-                if what == Going::Terminate
-                    && let Seen::There(instance) = &found.seen
-                {
-                    for attachment in self.attachments(one, instance) {
-                        let known = attached(&one.name, &attachment);
-                        self.change(|ec2| ec2.delete(known)).await?;
-                    }
-                    ids.push(instance.id.clone());
-                }
-                for id in &ids {
-                    let known = known(&one.name, id, &Tags::new());
-                    self.change(|ec2| ec2.delete(known)).await?;
-                }
-                Ok(Action::requeue(super::SOON))
-            }
-        }
-    }
-
-    /// First its Node, then what keeps it: whoever is stopped in between begins with the Node again.
-    async fn let_go(&self, one: &mut One) -> Result<Action> {
-        self.delete_node(&one.machine).await?;
-        self.patch(one, &without_finalizer(&one.machine)).await?;
-        let message = format!("Deleted machine {}", one.name);
-        self.teller.tell(&one.object, Kind::Normal, "Deleted", &message).await;
-        self.health.metrics.forget(&self.settings.namespace, &one.name);
-        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
-        deleted.remove(&one.machine.metadata.uid);
-        Ok(Action::await_change())
-    }
-
-    /// One of its name with another UID is another machine's by now: addresses, which Nodes are named
-    /// after, are given out again.
-    async fn delete_node(&self, machine: &Machine) -> Result<()> {
-        let Some(node) = &machine.status.node_ref else { return Ok(()) };
-        let Some(name) = node["name"].as_str() else { return Ok(()) };
-        let uid = node["uid"].as_str().filter(|uid| !uid.is_empty()).map(str::to_owned);
-        let preconditions = Some(Preconditions { uid, resource_version: None });
-        let by = DeleteParams { preconditions, ..DeleteParams::default() };
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        match nodes.delete(name, &by).await {
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            other => Ok(other.map(drop)?),
-        }
     }
 
     /// Its provider config, with what the webhook would have filled in: it may have been away.
