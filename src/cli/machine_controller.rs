@@ -20,8 +20,8 @@ use crate::machine_api::controller::health::Health;
 use crate::machine_api::controller::lease::{Candidate, Leadership, Terms};
 use crate::machine_api::controller::looks::{Ec2, Looks};
 use crate::machine_api::controller::machine::driver::{Machines, Settings};
-use crate::machine_api::controller::site::{Described, architecture, described};
 use crate::machine_api::controller::together::{self, Tell};
+use crate::machine_api::infrastructure::{Described, Infrastructure, architecture};
 use crate::provider::Reply;
 use crate::render::Diagnostic;
 use crate::topology::Question;
@@ -156,7 +156,8 @@ async fn asked(arguments: &MachineController, client: &Client) -> Result<(Descri
     let failed =
         |error: kube::Error| Failure::could_not("read the Infrastructure `cluster`", &error);
     let infrastructure = infrastructures.get("cluster").await.map_err(failed)?;
-    let cluster = described(&infrastructure.data)
+    let cluster = Infrastructure::read(&infrastructure.data)
+        .and_then(Infrastructure::of_a_running_cluster)
         .map_err(|unfit| Failure::new(Exit::Failed, Diagnostic::error(unfit.to_string())))?;
     let nodes: Api<Node> = Api::all(client.clone());
     let masters = ListParams::default().labels("node-role.kubernetes.io/master").limit(1);

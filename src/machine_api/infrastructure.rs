@@ -1,14 +1,14 @@
-//! The cluster that machines are in, as its own objects describe it: `Infrastructure` (openshift/api
-//! `config/v1/types_infrastructure.go`) and the Nodes of its control plane. Pure.
+//! What a cluster says of itself: its object `Infrastructure` (openshift/api
+//! `config/v1/types_infrastructure.go`), as a file or an API server has it. Pure.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::launch::Site;
 use crate::aws::machine::DualStack;
 use crate::config::Architecture;
-use crate::machine_api::launch::Site;
 
 /// What a cluster says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +31,76 @@ pub struct Unfit {
     what: String,
 }
 
+/// An Infrastructure, as much of it as is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Infrastructure {
+    platform: String,
+    /// The infra ID.
+    pub infra_id: Option<String>,
+    endpoints: BTreeMap<String, String>,
+    /// What machines take from it.
+    pub site: Site,
+}
+
+impl Infrastructure {
+    /// Whether an object is one.
+    pub fn is(object: &Value) -> bool {
+        object["kind"] == "Infrastructure" && object["apiVersion"] == "config.openshift.io/v1"
+    }
+
+    /// What it says; what is missing is absent.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(object: &Value) -> Result<Self, Unfit> {
+        let Object { status } = Object::deserialize(object)
+            .map_err(|error| Unfit { field: "status", what: format!("cannot be read: {error}") })?;
+        let aws = status.platform_status.aws;
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        Ok(Self {
+            platform: status.platform_status.kind,
+            infra_id: given(status.infrastructure_name),
+            endpoints: aws.service_endpoints.into_iter().map(|one| (one.name, one.url)).collect(),
+            site: Site {
+                region: given(aws.region),
+                resource_tags: aws
+                    .resource_tags
+                    .into_iter()
+                    .map(|tag| (tag.key, tag.value))
+                    .collect(),
+                dual_stack: match &*aws.ip_family {
+                    "DualStackIPv4Primary" => Some(DualStack::Ipv4Primary),
+                    "DualStackIPv6Primary" => Some(DualStack::Ipv6Primary),
+                    _ => None,
+                },
+            },
+        })
+    }
+
+    /// The same of a cluster that runs, which says all of it.
+    ///
+    /// # Errors
+    /// When it is of another platform, or does not say what is needed.
+    pub fn of_a_running_cluster(self) -> Result<Described, Unfit> {
+        let unfit = |field, what: String| Unfit { field, what };
+        if self.platform != "AWS" {
+            let what = format!("is `{}`, not `AWS`", self.platform);
+            return Err(unfit("status.platformStatus.type", what));
+        }
+        let missing = |field| move || unfit(field, "is missing".to_owned());
+        let region = self.site.region.clone();
+        Ok(Described {
+            infra_id: self.infra_id.ok_or_else(missing("status.infrastructureName"))?,
+            region: region.ok_or_else(missing("status.platformStatus.aws.region"))?,
+            endpoints: self.endpoints,
+            site: self.site,
+        })
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Infrastructure {
+struct Object {
     status: Status,
 }
 
@@ -73,44 +140,6 @@ struct ResourceTag {
     value: String,
 }
 
-/// What the Infrastructure `cluster` says.
-///
-/// # Errors
-/// When it is of another platform, or does not say what is needed.
-pub fn described(infrastructure: &Value) -> Result<Described, Unfit> {
-    let unfit = |field, what: String| Unfit { field, what };
-    let status = Infrastructure::deserialize(infrastructure)
-        .map_err(|error| unfit("status", format!("cannot be read: {error}")))?
-        .status;
-    let (platform, aws) = (status.platform_status.kind, status.platform_status.aws);
-    if platform != "AWS" {
-        return Err(unfit("status.platformStatus.type", format!("is `{platform}`, not `AWS`")));
-    }
-    for (field, value) in [
-        ("status.infrastructureName", &status.infrastructure_name),
-        ("status.platformStatus.aws.region", &aws.region),
-    ] {
-        if value.is_empty() {
-            return Err(unfit(field, "is missing".to_owned()));
-        }
-    }
-    let dual_stack = match &*aws.ip_family {
-        "DualStackIPv4Primary" => Some(DualStack::Ipv4Primary),
-        "DualStackIPv6Primary" => Some(DualStack::Ipv6Primary),
-        _ => None,
-    };
-    Ok(Described {
-        infra_id: status.infrastructure_name,
-        endpoints: aws.service_endpoints.into_iter().map(|one| (one.name, one.url)).collect(),
-        site: Site {
-            region: Some(aws.region.clone()),
-            resource_tags: aws.resource_tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
-            dual_stack,
-        },
-        region: aws.region,
-    })
-}
-
 /// The architecture of a Node of the control plane; one that nobody knows is AMD64, as upstream has it
 /// (openshift/machine-api-operator `pkg/webhooks/machine_webhook.go`).
 pub fn architecture(label: Option<&str>) -> Architecture {
@@ -125,6 +154,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn described(object: &Value) -> Result<Described, Unfit> {
+        Infrastructure::read(object)?.of_a_running_cluster()
+    }
 
     fn infrastructure(aws: &Value) -> Value {
         json!({"status": {"infrastructureName": "c-x7k2p",

@@ -10,7 +10,6 @@
 //! - [`node`]: what is read of a Node.
 //! - `patience`: an API server asked within bounds, behind the same feature.
 //! - [`node_link`]: which Node is which machine, and what it gets from it.
-//! - [`site`]: what the cluster says of itself.
 //! - `together`: sets and the links of Nodes, looked after at once.
 //! - `watched`: what a cluster has, kept up to date for all of them.
 //!
@@ -37,7 +36,6 @@ pub mod node;
 pub mod node_link;
 #[cfg(feature = "kubernetes")]
 pub mod patience;
-pub mod site;
 #[cfg(feature = "kubernetes")]
 pub mod tell;
 #[cfg(feature = "kubernetes")]
