@@ -187,6 +187,9 @@ pub(super) fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster
 
 /// Who the cluster is, if the state or the assets know it.
 pub(super) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Option<Cluster>> {
+    if let Some(machines) = known.as_ref().filter(|known| known.is_of_machines()) {
+        return Err(of_machines(machines));
+    }
     let given = inputs.assets.cluster();
     if let (Some(known), Some(given)) = (&known, &given)
         && known != given
@@ -198,6 +201,18 @@ pub(super) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<O
         return Err(Failure::new(Exit::Failed, diagnostic));
     }
     Ok(known.or(given))
+}
+
+/// What is recorded under the cluster's name are machines of manifests: to plan a cluster upon them would
+/// be to delete them.
+fn of_machines(machines: &Cluster) -> Failure {
+    let Cluster { name, infra_id, .. } = machines;
+    let summary = format!("`{name}` is the state of the machines of {infra_id}, and of no cluster");
+    let diagnostic = Diagnostic::error(summary).with_hint(
+        "give the cluster another metadata.name or another --state; `groundplan machines` plans and \
+         destroys those machines",
+    );
+    Failure::new(Exit::Refused, diagnostic)
 }
 
 /// What a config is compiled from.

@@ -67,7 +67,7 @@ fn unusable(attempt: &str, error: &Unreadable) -> Failure {
 pub(super) fn stale(summary: &str, because: &str) -> Failure {
     let diagnostic = Diagnostic::error(summary)
         .with_detail(because)
-        .with_hint("run `groundplan plan --out FILE` again and read what it shows");
+        .with_hint("make it again, with `--out`, as it was made, and read what it shows");
     Failure::new(Exit::Stale, diagnostic)
 }
 

@@ -213,7 +213,7 @@ rules! {
     MachineCluster = "machine-cluster", Error, Machines: "all machines are of one cluster and region, and say of which";
     MachineName = "machine-name", Error, Machines: "a machine has a name that no other one has";
     MachineReplicas = "machine-replicas", Error, Machines: "a machine set has from 0 to 10,000 replicas";
-    MachineUserData = "machine-user-data", Error, Machines: "the Secret with a machine's user data is beside it, and small enough for EC2";
+    MachineUserData = "machine-user-data", Error, Machines: "the Secret with a machine's user data is beside it, no two of its name differ, and it holds something that EC2 takes";
     MachineLookedAfter = "machine-looked-after", Error, Machines: "a machine is none that a cluster has made and looks after";
 }
 

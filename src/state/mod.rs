@@ -97,13 +97,18 @@ pub struct Cluster {
     pub name: String,
     /// The name and five random characters: prefix of every name and key of the cluster tag.
     pub infra_id: String,
-    /// A random UUID.
+    /// A random UUID; empty where only the manifests of its machines tell of it.
     pub cluster_id: String,
     /// The region everything is in.
     pub region: String,
 }
 
 impl Cluster {
+    /// Whether only manifests of machines tell of it, so that what is recorded are machines.
+    pub fn is_of_machines(&self) -> bool {
+        self.cluster_id.is_empty()
+    }
+
     /// The key of the tag that everything the cluster owns carries, with the value `owned`.
     pub fn tag_key(&self) -> String {
         format!("kubernetes.io/cluster/{}", self.infra_id)

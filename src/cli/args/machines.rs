@@ -222,8 +222,9 @@ pub struct MachinesDestroy {
 ///
 /// Of several that run, one acts: the holder of a Lease. The region, the infra ID, tags and endpoints
 /// are those of the Infrastructure `cluster`; AWS is reached with the credentials that every AWS tool
-/// would use. The cluster is found as by kubectl. Runs until SIGTERM or SIGINT, whatever is in trouble;
-/// when the Lease is lost it ends with exit code 1, to be started again.
+/// would use. The cluster is found as by kubectl. It ends with exit code 1, to be started again, when the
+/// API server or AWS does not answer at its start, and when the Lease is lost; otherwise it runs until
+/// SIGTERM or SIGINT, whatever is in trouble.
 /// docs/machine-controller.md has what it takes the place of, its rights, metrics and limits.
 ///
 /// Example:

@@ -74,6 +74,14 @@ impl Manifests {
         Some(question)
     }
 
+    /// Whether all types are there, of machines that are not made of them yet.
+    fn types(&self, state: &State) -> Option<Question> {
+        self.fleet.types(&|name, instance_type| {
+            let recorded = state.resources.get(&Address::new(Machine::SCHEMA.kind, name));
+            recorded.is_some_and(|record| record.inputs["instance_type"] == instance_type)
+        })
+    }
+
     /// Shows what AWS does not have where it is asked for; the rest is left to be said.
     fn refused(
         &self,
@@ -118,6 +126,7 @@ impl Source for Manifests {
     fn cluster(&self, known: Option<Cluster>) -> Result<Cluster> {
         let Fleet { infra_id, region, .. } = &self.fleet;
         match known {
+            Some(known) if !known.is_of_machines() => Err(of_a_cluster(&known)),
             Some(known) if known.region != *region => Err(elsewhere(&known, region)),
             Some(known) => Ok(known),
             None => Ok(Cluster {
@@ -144,7 +153,7 @@ impl Source for Manifests {
     }
 
     fn checks(&self, _: &BTreeMap<String, Value>, state: &State) -> Vec<Question> {
-        self.namesakes(state).into_iter().collect()
+        self.namesakes(state).into_iter().chain(self.types(state)).collect()
     }
 
     fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled> {
@@ -154,10 +163,16 @@ impl Source for Manifests {
             Some(question) => others(learnt.checked.get(&question.key()))?,
             None => InstancesNamed::new(),
         };
-        match self.fleet.compile(&known, &others, &self.files) {
-            Ok(compiled) => Ok(compiled),
-            Err(trouble) => Err(self.refused(&trouble, &learnt.answers.missing, screen)?),
-        }
+        let unknown = self
+            .types(learnt.state)
+            .map(|asked| self.fleet.unknown_types(&asked, learnt.checked, &self.files));
+        let unknown = unknown.unwrap_or_default();
+        let trouble = match self.fleet.compile(&known, &others, &self.files) {
+            Ok(compiled) if unknown.iter().all(Vec::is_empty) => return Ok(compiled),
+            Ok(_) => Trouble::default(),
+            Err(trouble) => trouble,
+        };
+        Err(self.refused(&trouble.with(unknown), &learnt.answers.missing, screen)?)
     }
 
     fn workers(&self, _: &BTreeMap<String, Value>) -> Vec<Workers> {
@@ -204,6 +219,14 @@ fn no_fleet(paths: &[PathBuf], findings: &Findings) -> Failure {
         |inside: &Path| format!("name the folder that they are in: {}", inside.display()),
     );
     Failure::new(Exit::ConfigInvalid, Diagnostic::error(summary).with_hint(hint))
+}
+
+/// What is recorded under this name is a whole cluster: to plan machines upon it would be to delete it.
+fn of_a_cluster(cluster: &Cluster) -> Failure {
+    let Cluster { name, infra_id, .. } = cluster;
+    let summary = format!("`{name}` is the state of the cluster {infra_id}, and of no machines");
+    let hint = "give another --state: what machines are recorded in is called <infra ID>-machines";
+    Failure::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint))
 }
 
 fn elsewhere(known: &Cluster, region: &str) -> Failure {

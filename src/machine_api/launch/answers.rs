@@ -31,3 +31,18 @@ pub(super) fn asked(filters: &[Filter]) -> Vec<FilterBy> {
         |filter: &Filter| FilterBy { name: filter.name.clone(), values: filter.values.clone() };
     filters.iter().map(asked).collect()
 }
+
+/// Filters as people read them: `tag:Name=c-private-us-west-2a`.
+pub(super) fn shown(filters: &[Filter]) -> String {
+    asked(filters).iter().map(FilterBy::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// That nothing fits, and what to do about it.
+pub(super) fn nothing(what: &str, sought: &str) -> String {
+    let sought = if sought.is_empty() {
+        "nothing is asked for".to_owned()
+    } else {
+        format!("sought: {sought}")
+    };
+    format!("no {what} of the region fits ({sought}); is the cluster's infrastructure there?")
+}

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::answers::{Answers, asked};
+use super::answers::{Answers, asked, nothing, shown};
 use super::{Refusal, Result, devices};
 use crate::aws::ids::ImageId;
 use crate::aws::questions::{ImageCandidate, ImageFact, Question};
@@ -30,7 +30,7 @@ pub(super) fn find(config: &AwsMachineProviderConfig, answers: &Answers<'_>) -> 
         None if config.ami.filters.is_empty() => {
             Err(Refusal::invalid("ami", "has neither an id nor filters"))
         }
-        None => newest(answers.to(&by_filters(config, answers.region))?),
+        None => newest(answers.to(&by_filters(config, answers.region))?, config),
     }
 }
 
@@ -52,7 +52,7 @@ fn named(id: &str, config: &AwsMachineProviderConfig, answers: &Answers<'_>) -> 
 }
 
 /// The one that was made last.
-fn newest(candidates: Vec<ImageCandidate>) -> Result<Image> {
+fn newest(candidates: Vec<ImageCandidate>, config: &AwsMachineProviderConfig) -> Result<Image> {
     let mut dated = Vec::new();
     for one in candidates {
         let text = one.created.clone().unwrap_or_default();
@@ -63,7 +63,7 @@ fn newest(candidates: Vec<ImageCandidate>) -> Result<Image> {
         dated.push((created, one));
     }
     let newest = dated.into_iter().max_by_key(|(created, _)| *created);
-    let (_, newest) =
-        newest.ok_or_else(|| Refusal::invalid("ami.filters", "no image of this region fits"))?;
+    let sought = || nothing("image", &shown(&config.ami.filters));
+    let (_, newest) = newest.ok_or_else(|| Refusal::invalid("ami.filters", sought()))?;
     Ok(Image { id: newest.id, root_device: newest.root_device })
 }

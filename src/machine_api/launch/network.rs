@@ -1,6 +1,6 @@
 //! Where a machine is attached, and what it is registered with.
 
-use super::answers::{Answers, asked};
+use super::answers::{Answers, asked, nothing, shown};
 use super::{Refusal, Result, Site};
 use crate::aws::ids::{SecurityGroupId, SubnetId};
 use crate::aws::load_balancer_attachment::LoadBalancerKind;
@@ -93,7 +93,12 @@ fn groups(
         }
     }
     if groups.is_empty() {
-        return Err(Refusal::invalid("securityGroups", "no security group of the region fits"));
+        let sought = config.security_groups.iter().filter(|group| !group.filters.is_empty());
+        let sought: Vec<String> = sought.map(|group| shown(&group.filters)).collect();
+        return Err(Refusal::invalid(
+            "securityGroups",
+            nothing("security group", &sought.join(", or ")),
+        ));
     }
     Ok(groups)
 }
@@ -151,8 +156,8 @@ fn subnet(
             .push(format!("{first} is the first of several subnets that fit: {others} more do"));
     }
     let first = found.into_iter().next();
-    let first =
-        first.ok_or_else(|| Refusal::invalid("subnet.filters", "no subnet of the region fits"))?;
+    let sought = || nothing("subnet", &shown(&config.subnet.filters));
+    let first = first.ok_or_else(|| Refusal::invalid("subnet.filters", sought()))?;
     Ok(Some(Subnet { id: first.id, zone: Some(first.zone) }))
 }
 

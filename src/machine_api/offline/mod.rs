@@ -16,9 +16,10 @@ mod read;
 mod tests;
 mod user_data;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::check::{self, Flaw, document};
@@ -26,7 +27,7 @@ use super::launch::{self, Launch, Refusal, Site, launch};
 use crate::aws::ids::InstanceId;
 use crate::aws::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
 use crate::aws::machine::Machine;
-use crate::aws::questions::{InstancesNamed, Question};
+use crate::aws::questions::{InstanceTypes, InstancesNamed, Question};
 use crate::config::{Finding, Rule};
 use crate::graph::{Graph, Handle, Input};
 use crate::out;
@@ -94,6 +95,43 @@ impl Fleet {
         questions.sort();
         questions.dedup();
         questions
+    }
+
+    /// Which types AWS is asked about: those of machines that are not recorded as being of them. One that
+    /// is misspelt would else be found by the launch, when what it replaces is gone.
+    pub fn types(&self, is_recorded: &dyn Fn(&str, &str) -> bool) -> Option<Question> {
+        let of = |unit: &Unit| unit.config.instance_type.clone();
+        let is_news = |unit: &&Unit| {
+            unit.names.iter().any(|name| !is_recorded(name, &unit.config.instance_type))
+        };
+        let types: BTreeSet<String> = self.units.iter().filter(is_news).map(of).collect();
+        let types: Vec<String> = types.into_iter().collect();
+        (!types.is_empty()).then(|| Question::InstanceTypes { region: self.region.clone(), types })
+    }
+
+    /// What is of a type that was asked about and that the region does not have.
+    pub fn unknown_types(
+        &self,
+        asked: &Question,
+        answers: &BTreeMap<String, Value>,
+        files: &[File],
+    ) -> Findings {
+        let mut findings = Findings::new();
+        findings.resize_with(files.len(), Vec::new);
+        let answer = answers.get(&asked.key()).map(InstanceTypes::deserialize);
+        let (Question::InstanceTypes { region, types }, Some(Ok(known))) = (asked, answer) else {
+            return findings;
+        };
+        for unit in &self.units {
+            let own = &unit.config.instance_type;
+            if types.contains(own) && !known.contains_key(own) {
+                let path = "providerSpec.value.instanceType";
+                let found = format!("`{own}` is no type of instance that {region} has");
+                let flaw = Flaw::new(Rule::MachineLaunch, path, found);
+                findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
+            }
+        }
+        findings
     }
 
     /// What they are called.
@@ -200,6 +238,18 @@ fn present<T>(input: Input<Option<T>>) -> Input<T> {
 }
 
 impl Trouble {
+    /// The same, with what was found besides.
+    #[must_use]
+    pub fn with(mut self, findings: Findings) -> Self {
+        if self.findings.len() < findings.len() {
+            self.findings.resize_with(findings.len(), Vec::new);
+        }
+        for (own, more) in self.findings.iter_mut().zip(findings) {
+            own.extend(more);
+        }
+        self
+    }
+
     fn is_nothing(&self) -> bool {
         self.unanswered.is_empty() && self.findings.iter().all(Vec::is_empty)
     }

@@ -1,16 +1,15 @@
 //! The texts of files as the machines that are in them.
 
 use secrecy::ExposeSecret;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::members::{Unit, of_machine, of_set};
 use super::user_data::UserData;
 use super::{File, Findings, Fleet, Origin, Reading, Site, agree, check, document};
-use crate::aws::machine::DualStack;
 use crate::config::{Architecture, Severity};
 use crate::machine_api::check::document::Kind;
 use crate::machine_api::check::{Defaults, Flaw, with_defaults};
+use crate::machine_api::infrastructure::Infrastructure;
 use crate::machine_api::types;
 
 /// Reads everything. What a cluster would refuse is found first, and as `manifests check` finds it.
@@ -81,8 +80,13 @@ impl<'a> Reader<'a> {
                 self.files[origin.file].name
             )),
             None => {
-                self.user_data.keep(value);
-                self.infrastructure.keep(value);
+                self.user_data.keep(value, origin.file);
+                if Infrastructure::is(value) {
+                    match Infrastructure::read(value) {
+                        Ok(read) => self.infrastructure = read,
+                        Err(unfit) => self.notes.push(unfit.to_string()),
+                    }
+                }
             }
         }
     }
@@ -98,7 +102,7 @@ impl<'a> Reader<'a> {
         let (files, findings) = (self.files, &mut self.findings);
         let told = std::mem::take(&mut self.infrastructure);
         let infra_id = agree::infra_id(&self.units, told.infra_id, files, findings);
-        let region = agree::region(&self.units, told.region, files, findings);
+        let region = agree::region(&self.units, told.site.region.clone(), files, findings);
         agree::names(&self.units, files, findings);
         let (infra_id, region) = (infra_id?, region?);
         if self.units.is_empty() {
@@ -107,11 +111,7 @@ impl<'a> Reader<'a> {
         let mut units = std::mem::take(&mut self.units);
         units.iter_mut().for_each(|unit| self.fill_in(unit, &region));
         self.user_data.judge(&units, files, &mut self.findings);
-        let site = Site {
-            region: Some(region.clone()),
-            resource_tags: told.resource_tags,
-            dual_stack: told.dual_stack,
-        };
+        let site = Site { region: Some(region.clone()), ..told.site };
         let user_data = std::mem::take(&mut self.user_data);
         Some(Fleet { infra_id, region, site, units, user_data })
     }
@@ -128,43 +128,5 @@ impl<'a> Reader<'a> {
             let note = format!("{name} has no `instanceType`: {filled_in} is taken, as on amd64");
             self.notes.push(note);
         }
-    }
-}
-
-/// What the cluster says of itself, if that is among the files (openshift/api `config/v1`,
-/// `Infrastructure`).
-#[derive(Debug, Default)]
-struct Infrastructure {
-    infra_id: Option<String>,
-    region: Option<String>,
-    resource_tags: Vec<(String, String)>,
-    dual_stack: Option<DualStack>,
-}
-
-#[derive(Deserialize)]
-struct ResourceTag {
-    key: String,
-    value: String,
-}
-
-impl Infrastructure {
-    fn keep(&mut self, object: &Value) {
-        if object["kind"] != "Infrastructure" || object["apiVersion"] != "config.openshift.io/v1" {
-            return;
-        }
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let status = &object["status"];
-        let aws = &status["platformStatus"]["aws"];
-        let tags = Vec::<ResourceTag>::deserialize(&aws["resourceTags"]).unwrap_or_default();
-        *self = Self {
-            infra_id: text(&status["infrastructureName"]),
-            region: text(&aws["region"]),
-            resource_tags: tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
-            dual_stack: match aws["ipFamily"].as_str() {
-                Some("DualStackIPv4Primary") => Some(DualStack::Ipv4Primary),
-                Some("DualStackIPv6Primary") => Some(DualStack::Ipv6Primary),
-                _ => None,
-            },
-        };
     }
 }

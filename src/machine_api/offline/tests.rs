@@ -239,6 +239,42 @@ fn without_its_secret_a_machine_has_nothing_to_start_from_and_is_told_where_to_g
 }
 
 #[test]
+fn of_two_secrets_of_one_name_nobody_knows_which_is_meant() {
+    let other = with(secret(), "/stringData/userData", json!("an older one"));
+    let files = [
+        file("a.yaml", &[set("c-worker", 1), secret()]),
+        file("b.yaml", std::slice::from_ref(&other)),
+    ];
+    let found = read(&files).findings.concat();
+    let finding = found.iter().find(|one| one.rule == Rule::MachineUserData).unwrap();
+    assert!(finding.message.contains("is there 2 times"), "{finding:?}");
+    assert!(finding.hint.as_deref().unwrap().contains("a.yaml, b.yaml"), "{finding:?}");
+    assert!(!format!("{found:?}").contains(CANARY));
+    let twice = compiled(&[set("c-worker", 1), secret(), secret()]);
+    assert_eq!(twice.graph.nodes().len(), 1, "the same one twice is one");
+    let empty = with(secret(), "/stringData/userData", json!(""));
+    let found = errors(&[set("c-worker", 1), empty]);
+    assert!(found[0].message.contains("holds nothing"), "{found:?}");
+}
+
+#[test]
+fn a_type_that_the_region_does_not_have_is_found_before_anything_is_replaced() {
+    let (reading, files) = reading(&[set("c-worker", 2), machine("m", "worker"), secret()]);
+    let fleet = reading.fleet.unwrap();
+    let question = fleet.types(&|_, _| false).unwrap();
+    let Question::InstanceTypes { types, .. } = &question else { panic!("{question:?}") };
+    assert_eq!(types, &["m6i.large"]);
+    let none: BTreeMap<String, Value> = [(question.key(), json!({}))].into();
+    let found = fleet.unknown_types(&question, &none, &files).concat();
+    assert_eq!((found.len(), found[0].rule), (2, Rule::MachineLaunch), "{found:?}");
+    assert!(found[0].path.ends_with("providerSpec.value.instanceType"), "{found:?}");
+    assert!(found[0].message.contains("`m6i.large` is no type"), "{found:?}");
+    let unanswered = fleet.unknown_types(&question, &BTreeMap::new(), &files).concat();
+    assert!(unanswered.is_empty(), "what is not answered is not checked");
+    assert_eq!(fleet.types(&|_, _| true), None, "who runs as one is one");
+}
+
+#[test]
 fn user_data_that_cannot_be_read_or_sent_is_told_without_being_shown() {
     let odd = with(secret(), "/stringData", json!({}));
     let odd = with(odd, "/data", json!({"userData": format!("!{CANARY}")}));

@@ -1,6 +1,6 @@
 //! What machines start from: Secrets beside their manifests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use base64::Engine;
@@ -19,7 +19,16 @@ const KEY: &str = "userData";
 
 /// The user data of Secrets, by their names. Never printed.
 #[derive(Default)]
-pub(super) struct UserData(BTreeMap<String, Option<Vec<u8>>>);
+pub(super) struct UserData(BTreeMap<String, Kept>);
+
+/// What the Secrets of one name hold.
+struct Kept {
+    content: Option<Vec<u8>>,
+    /// The files that they are in.
+    files: Vec<usize>,
+    /// Whether they hold different things.
+    differ: bool,
+}
 
 impl fmt::Debug for UserData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,53 +38,74 @@ impl fmt::Debug for UserData {
 
 impl UserData {
     /// Keeps what this object has, if it is a Secret that machines can see.
-    pub(super) fn keep(&mut self, object: &Value) {
+    pub(super) fn keep(&mut self, object: &Value, file: usize) {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
         let name = object["metadata"]["name"].as_str();
         if object["apiVersion"] != "v1" || object["kind"] != "Secret" || namespace != NAMESPACE {
             return;
         }
-        if let Some(name) = name {
-            self.0.insert(name.to_owned(), content(object));
+        let Some(name) = name else { return };
+        let content = content(object);
+        match self.0.get_mut(name) {
+            Some(kept) => {
+                kept.differ |= kept.content != content;
+                kept.files.push(file);
+            }
+            None => {
+                let kept = Kept { content, files: vec![file], differ: false };
+                self.0.insert(name.to_owned(), kept);
+            }
         }
     }
 
     /// What machines of this config are told.
     pub(super) fn of(&self, config: &AwsMachineProviderConfig) -> Option<&[u8]> {
-        self.0.get(name(config))?.as_deref()
+        self.0.get(name(config))?.content.as_deref()
     }
 
     /// Says of everything that makes machines whether they have what to start from.
     pub(super) fn judge(&self, units: &[Unit], files: &[File], findings: &mut Findings) {
         for unit in units.iter().filter(|unit| !unit.names.is_empty()) {
-            if let Some(flaw) = self.flaw(&unit.config) {
+            if let Some(flaw) = self.flaw(&unit.config, files) {
                 findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
             }
         }
     }
 
-    fn flaw(&self, config: &AwsMachineProviderConfig) -> Option<Flaw> {
+    fn flaw(&self, config: &AwsMachineProviderConfig, files: &[File]) -> Option<Flaw> {
         let name = name(config);
         let flaw = |message: String| {
             let path = "providerSpec.value.userDataSecret";
             Flaw::new(Rule::MachineUserData, path, format!("the Secret `{name}` {message}"))
         };
-        match self.0.get(name) {
-            None => Some(flaw("is not among the manifests".into()).hint(
+        let Some(kept) = self.0.get(name) else {
+            return Some(flaw("is not among the manifests".into()).hint(
                 "name the file or folder that it is in, too; `groundplan manifests --assets DIR \
-                         --out DIR` writes it, and so does `openshift-install create manifests`",
-            )),
-            Some(None) => {
+                 --out DIR` writes it, and so does `openshift-install create manifests`",
+            ));
+        };
+        if kept.differ {
+            let times = kept.files.len();
+            let places: BTreeSet<&str> =
+                kept.files.iter().map(|file| &*files[*file].name).collect();
+            let places: Vec<&str> = places.into_iter().collect();
+            let found = format!("is there {times} times, with different user data");
+            let hint = format!("keep the one that is meant: they are in {}", places.join(", "));
+            return Some(flaw(found).expected("one").hint(hint));
+        }
+        match kept.content.as_deref() {
+            None => {
                 let expected = format!(
                     "user data in base64 under `data.{KEY}`, or as it is under `stringData.{KEY}`"
                 );
                 Some(flaw(format!("has no readable `{KEY}`")).expected(expected))
             }
-            Some(Some(content)) if content.len() > LONGEST_USER_DATA => Some(
+            Some([]) => Some(flaw("holds nothing: no machine becomes a Node of that".into())),
+            Some(content) if content.len() > LONGEST_USER_DATA => Some(
                 flaw(format!("has {} bytes of user data", content.len()))
                     .expected(format!("at most {LONGEST_USER_DATA}, which is what EC2 takes")),
             ),
-            Some(Some(_)) => None,
+            Some(_) => None,
         }
     }
 }

@@ -147,6 +147,29 @@ async fn c47_authentication_that_is_flipped_is_one_call_for_the_machine_and_repl
 }
 
 #[test]
+fn a_cluster_and_machines_whose_states_have_one_name_are_told_apart() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    desk.apply_machines();
+    let before = desk.cloud.inventory();
+    let config = desk.path("install-config.yaml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("  name: demo\n", "  name: demo-abcde-machines\n")).unwrap();
+    for line in [&["plan"][..], &["apply", "--auto-approve"]] {
+        let refused = desk.expect(7, line).err;
+        assert!(refused.contains("is the state of the machines of demo-abcde"), "{refused}");
+        assert!(refused.contains("another metadata.name"), "{refused}");
+    }
+    assert_eq!(desk.cloud.inventory(), before, "the worker runs on");
+
+    let manifests = desk.path("state/demo-abcde-machines");
+    fs::remove_dir_all(&manifests).unwrap();
+    desk.expect(0, &["plan"]);
+    let refused = desk.expect(7, &["machines", "plan", "--manifests", "machines"]).err;
+    assert!(refused.contains("is the state of the cluster demo-abcde-machines-"), "{refused}");
+}
+
+#[test]
 fn a_saved_plan_is_done_with_the_manifests_it_was_made_from_and_with_no_others() {
     let desk = up();
     desk.want(2, Some("Required"));
