@@ -63,6 +63,21 @@ pub async fn leftovers(aws: &Aws, names: &Names) -> Result<Vec<Leftover>> {
     Ok(found.into_iter().collect())
 }
 
+/// The instances of the cluster that are none of these: made by the cluster itself, most likely.
+///
+/// # Errors
+/// When EC2 does not answer.
+pub async fn other_instances(aws: &Aws, known: &BTreeSet<String>) -> Result<Vec<Leftover>> {
+    let instances = types::Instance::describe(aws, vec![ec2::by_cluster(aws)]).await?;
+    let others = instances.iter().filter(|one| one.exists()).filter_map(|one| {
+        let id = one.id().filter(|id| !known.contains(*id))?;
+        let name = one.tags().iter().find(|tag| tag.key() == Some("Name")).and_then(Tag::value);
+        Some(leftover("instance", id, name))
+    });
+    let others: BTreeSet<Leftover> = others.collect();
+    Ok(others.into_iter().collect())
+}
+
 fn leftover(kind: &str, id: &str, name: Option<&str>) -> Leftover {
     Leftover { kind: kind.to_owned(), id: id.to_owned(), name: name.map(str::to_owned) }
 }

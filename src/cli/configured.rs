@@ -205,7 +205,7 @@ pub(super) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<O
 
 /// What is recorded under the cluster's name are machines of manifests: to plan a cluster upon them would
 /// be to delete them.
-fn of_machines(machines: &Cluster) -> Failure {
+pub(super) fn of_machines(machines: &Cluster) -> Failure {
     let Cluster { name, infra_id, .. } = machines;
     let summary = format!("`{name}` is the state of the machines of {infra_id}, and of no cluster");
     let diagnostic = Diagnostic::error(summary).with_hint(

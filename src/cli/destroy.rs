@@ -7,6 +7,7 @@ use serde_json::json;
 use super::args::{Common, Destroy as Arguments, Guards, Part};
 use super::choice;
 use super::cloud::{self, Reached};
+use super::configured;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::Held;
@@ -53,7 +54,7 @@ pub(super) async fn run(
             Some(config) => cloud::settings(config, cluster),
             None => cloud::settings_without_config(cluster),
         };
-        let wanted = Wanted { name: &name, settings: &settings };
+        let wanted = Wanted { name: &name, settings: &settings, of_machines: false };
         decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
     };
     let doomed = unless_stopped(stop, deciding).await?;
@@ -74,6 +75,8 @@ pub(super) async fn run(
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) settings: &'a dyn Fn(&Cluster) -> Settings,
+    /// Whether machines of manifests are meant, and no cluster.
+    pub(super) of_machines: bool,
 }
 
 /// What is about to be destroyed.
@@ -86,7 +89,7 @@ pub(super) struct Doomed {
 
 /// Takes what is recorded, and shows what of it goes.
 pub(super) async fn decided(
-    Wanted { name, settings }: &Wanted<'_>,
+    Wanted { name, settings, of_machines }: &Wanted<'_>,
     part: &Part,
     guards: &Guards,
     common: &Common,
@@ -98,15 +101,47 @@ pub(super) async fn decided(
     }
     let held = Held::take(common, name, "destroy", screen).await?;
     let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(name, &place))?;
+    match (of_machines, cluster.is_of_machines()) {
+        (true, false) => return Err(machines::of_a_cluster(&cluster)),
+        (false, true) => return Err(configured::of_machines(&cluster)),
+        _ => (),
+    }
     let Reached { aws, .. } = cloud::reach(settings(&cluster), &held.state.facts, screen).await?;
     let observed = observe(&held.state, &*aws)
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;
     let options = choice::of_recorded(part, &held.state)?;
     let plan = plan_destroy(&held.state, &observed, &schemas(), &options);
-    screen.plan(&view(&plan, false, &[]))?;
+    let warnings = match plan.selection.is_none() && !of_machines {
+        true => others(&held.state, &aws).await?,
+        false => Vec::new(),
+    };
+    screen.plan(&view(&plan, false, &warnings))?;
     guarded(&plan, guards)?;
     Ok(Doomed { cluster, held, aws, plan })
+}
+
+/// What the cluster has made for itself stands in its network, which cannot go before it.
+async fn others(state: &State, aws: &Aws) -> Result<Vec<String>> {
+    let known = state.resources.values().chain(state.deposed.values().flatten());
+    let known = known.filter_map(|record| record.outputs["id"].as_str()).map(str::to_owned);
+    let known = known.collect();
+    let others = patiently(|| sweep::other_instances(aws, &known))
+        .await
+        .map_err(|error| Failure::call("see what else the cluster has", &error))?;
+    let told = others.iter().map(|one| match &one.name {
+        Some(name) => format!("{name} ({})", one.id),
+        None => one.id.clone(),
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![format!(
+        "the cluster has machines that are not recorded here: {}; what they stand in cannot go before \
+         them, so remove them first (their MachineSets, while the cluster runs; or by hand)",
+        told.join(", ")
+    )])
 }
 
 /// Machines stand in the network of their cluster, which cannot go before them.

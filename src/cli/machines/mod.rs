@@ -9,7 +9,7 @@ mod source;
 use std::path::PathBuf;
 
 use self::source::Manifests;
-pub(super) use self::source::state_of;
+pub(super) use self::source::{of_a_cluster, state_of};
 use super::apply::applied;
 use super::args::{Common, Machines as Arguments, MachinesApply, MachinesCommand, MachinesDestroy};
 use super::cloud;
@@ -70,7 +70,8 @@ async fn destroy(
             Some(infra_id) => state_of(infra_id),
             None => read(&arguments.manifests, screen)?.name().to_owned(),
         };
-        let wanted = Wanted { name: &name, settings: &cloud::settings_without_config };
+        let settings = &cloud::settings_without_config;
+        let wanted = Wanted { name: &name, settings, of_machines: true };
         decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
     };
     let doomed = unless_stopped(stop, deciding).await?;

@@ -222,7 +222,7 @@ fn no_fleet(paths: &[PathBuf], findings: &Findings) -> Failure {
 }
 
 /// What is recorded under this name is a whole cluster: to plan machines upon it would be to delete it.
-fn of_a_cluster(cluster: &Cluster) -> Failure {
+pub(in crate::cli) fn of_a_cluster(cluster: &Cluster) -> Failure {
     let Cluster { name, infra_id, .. } = cluster;
     let summary = format!("`{name}` is the state of the cluster {infra_id}, and of no machines");
     let hint = "give another --state: what machines are recorded in is called <infra ID>-machines";

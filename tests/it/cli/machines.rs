@@ -160,13 +160,34 @@ fn a_cluster_and_machines_whose_states_have_one_name_are_told_apart() {
         assert!(refused.contains("is the state of the machines of demo-abcde"), "{refused}");
         assert!(refused.contains("another metadata.name"), "{refused}");
     }
+    let refused = desk.expect(7, &["destroy", "--auto-approve"]).err;
+    assert!(refused.contains("is the state of the machines of demo-abcde"), "{refused}");
     assert_eq!(desk.cloud.inventory(), before, "the worker runs on");
 
     let manifests = desk.path("state/demo-abcde-machines");
     fs::remove_dir_all(&manifests).unwrap();
     desk.expect(0, &["plan"]);
-    let refused = desk.expect(7, &["machines", "plan", "--manifests", "machines"]).err;
-    assert!(refused.contains("is the state of the cluster demo-abcde-machines-"), "{refused}");
+    for line in [
+        &["machines", "plan", "--manifests", "machines"][..],
+        &["machines", "destroy", "--cluster", INFRA_ID, "--auto-approve"],
+    ] {
+        let refused = desk.expect(7, line).err;
+        assert!(refused.contains("is the state of the cluster demo-abcde-machines-"), "{refused}");
+    }
+}
+
+#[test]
+fn a_destroy_names_the_machines_that_nobody_recorded_before_it_begins() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    desk.apply_machines();
+    let before = desk.cloud.inventory();
+    fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
+    let shown = desk.expect(7, &["destroy", "--auto-approve", "--max-destroy", "0"]).out;
+    let named = format!("machines that are not recorded here: {SET}-0 (i-");
+    assert!(shown.contains(&named), "{shown}");
+    assert!(!shown.contains("demo-abcde-master-0 (i-"), "{shown}");
+    assert_eq!(desk.cloud.inventory(), before);
 }
 
 #[test]
