@@ -7,7 +7,8 @@ use std::ops::{Deref, Range};
 
 use secrecy::SecretString;
 
-use super::finding::{Report, Spot, did_you_mean, is_credential, nearest, shown};
+use super::also_called;
+use super::finding::{Report, Spot, did_you_mean, is_credential, shown};
 use super::rules::Rule;
 use super::yaml::{Content, Key, Node};
 
@@ -269,41 +270,47 @@ fn unique<'node>(
 /// Reports a field that the schema does not have.
 fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[&str]) {
     let spot = parent.field(&plain(&key.name), key.span.clone());
-    let typo = did_you_mean(&key.name, known);
-    let belongs = BELONGS.iter().find(|(field, _)| nearest(&key.name, &[field]).is_some());
-    let finding = match belongs {
-        // Somebody who thinks of EC2's own names is asking for a protection, too.
-        None if parent.path.ends_with(METADATA_SERVICE) => report
-            .breach(Rule::LostMetadataService, &spot, "is not a field of the schema")
-            .hint("`authentication: Required` makes the machines answer IMDSv2 alone"),
-        // To go on would launch machines without the protection that was asked for.
-        Some((field, place)) => report
-            .breach(Rule::LostMetadataService, &spot, "is not a field of the schema")
-            .hint(format!("`{field}` belongs in {place}")),
-        None if asks_for_metadata(node) => report.breach(
+    let (rule, message, hint) = match belongs(&key.name) {
+        _ if parent.path.ends_with(METADATA_SERVICE) => (
             Rule::LostMetadataService,
-            &spot,
-            "is not a field of the schema, and the `metadataService` in it would be lost",
+            "is not a field of the schema",
+            Some(also_called::meant_among_settings(&key.name)),
         ),
-        None => report.breach(
+        // To go on would launch machines without the protection that was asked for.
+        Some((field, _)) if known.contains(&field) => (
+            Rule::LostMetadataService,
+            "is not a field of the schema",
+            Some(format!("did you mean `{field}`?")),
+        ),
+        Some((field, place)) => (
+            Rule::LostMetadataService,
+            "is not a field of the schema",
+            Some(format!("`{field}` belongs in {place}")),
+        ),
+        None if asks_for_metadata(node) => (
+            Rule::LostMetadataService,
+            "is not a field of the schema, and the `metadataService` in it would be lost",
+            did_you_mean(&key.name, known),
+        ),
+        None => (
             Rule::UnknownField,
-            &spot,
             "is not a field of the schema; it has no effect",
+            did_you_mean(&key.name, known),
         ),
     };
     let expected = match known {
         [only] => format!("`{only}`"),
         _ => format!("one of {}", known.join(", ")),
     };
-    finding.expected(expected).hint_if(typo);
+    report.breach(rule, &spot, message).expected(expected).hint_if(hint);
 }
 
 /// Whether somebody wrote `metadataService`, or nearly so, anywhere in there.
 fn asks_for_metadata(node: &Node) -> bool {
     match &node.content {
-        Content::Mapping(entries) => entries.iter().any(|(key, value)| {
-            nearest(&key.name, &[METADATA_SERVICE]).is_some() || asks_for_metadata(value)
-        }),
+        Content::Mapping(entries) => entries
+            .iter()
+            .any(|(key, value)| also_called::is_holder(&key.name) || asks_for_metadata(value)),
         Content::List(items) => items.iter().any(asks_for_metadata),
         _ => false,
     }
@@ -311,20 +318,16 @@ fn asks_for_metadata(node: &Node) -> bool {
 
 const METADATA_SERVICE: &str = "metadataService";
 
-/// Where the settings of the metadata service belong.
-const SETTINGS: &str = "metadataService of a machine pool's platform.aws";
-
-/// Fields that are misspelt or misplaced with consequences.
-const BELONGS: [(&str, &str); 5] = [
-    (
-        METADATA_SERVICE,
-        "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform",
-    ),
-    ("authentication", SETTINGS),
-    ("httpEndpoint", SETTINGS),
-    ("httpPutResponseHopLimit", SETTINGS),
-    ("instanceMetadataTags", SETTINGS),
-];
+/// What is meant by a field that is misspelt or misplaced with consequences, and where it belongs.
+fn belongs(name: &str) -> Option<(&'static str, &'static str)> {
+    const POOLS: &str =
+        "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform";
+    const SETTINGS: &str = "metadataService of a machine pool's platform.aws";
+    if also_called::is_holder(name) {
+        return Some((METADATA_SERVICE, POOLS));
+    }
+    also_called::setting(name).map(|setting| (setting, SETTINGS))
+}
 
 /// A name that the user chose, fit for a path.
 fn plain(name: &str) -> String {

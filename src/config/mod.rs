@@ -20,6 +20,7 @@ mod yaml;
 
 mod document;
 
+mod also_called;
 mod aws;
 mod aws_machine_pool;
 mod choices;
@@ -38,6 +39,10 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+pub(crate) use also_called::{
+    is_holder as is_metadata_holder, meant_among_settings as meant_among_metadata_settings,
+    setting as metadata_setting,
+};
 pub use editors::json_schema;
 #[cfg(feature = "sdk")]
 pub(crate) use finding::nearest;

@@ -18,10 +18,13 @@ pub enum Source {
     Aws,
     /// groundplan, which would otherwise do something else than was asked for.
     Groundplan,
-    /// groundplan again, of machines in files.
-    Machines,
-    /// openshift/machine-api-operator `pkg/webhooks` and the types of openshift/api: machines in files.
+    /// openshift/machine-api-operator `pkg/webhooks`, the types of openshift/api and what an API server
+    /// asks of every object: machines in files.
     MachineApi,
+    /// groundplan again, of machines in files, whoever is to launch them.
+    Manifests,
+    /// groundplan again, of machines that it launches from files.
+    Machines,
 }
 
 /// `Name = "id", severity, source: what it asks for`
@@ -184,6 +187,7 @@ rules! {
     RegionImage = "region-image", Error, InstallerAws: "in regions without images of Red Hat there is an `amiID` for every pool";
 
     // Machines of the Machine API, as files (`groundplan manifests check`).
+    LostField = "lost-field", Error, Manifests: "no field of a machine is a misspelt one, and none of `metadataServiceOptions` is unknown: what it asks for would be lost";
     ProviderSpec = "provider-spec", Error, MachineApi: "a machine has a `providerSpec.value`";
     ProviderConfigKind = "provider-config-kind", Warning, MachineApi: "`providerSpec.value` says that it is an AWSMachineProviderConfig";
     MachineImage = "machine-image", Error, MachineApi: "`ami` has an id";
@@ -201,10 +205,10 @@ rules! {
     MachineReservation = "machine-reservation", Error, MachineApi: "`capacityReservationId` is `cr-` and 17 digits";
     MachinePartition = "machine-partition", Error, MachineApi: "`placementGroupPartition` is from 1 to 7, of a group that is named";
     MachineAuthentication = "machine-authentication", Error, MachineApi: "`metadataServiceOptions.authentication` is `Required` or `Optional`, in this spelling, or absent";
-    MachineHopLimit = "machine-hop-limit", Error, Machines: "`metadataServiceOptions.httpPutResponseHopLimit` is from 1 to 64, or absent";
-    MachineEndpoint = "machine-endpoint", Error, Machines: "`metadataServiceOptions.httpEndpoint` is `Enabled`, or absent: no machine joins a cluster without it";
-    MachineMetadataTags = "machine-metadata-tags", Error, Machines: "`metadataServiceOptions.instanceMetadataTags` is `Disabled`, or absent: EC2 takes no tag key with a `/` with it";
-    MachineReach = "machine-reach", Warning, Machines: "`authentication: Required` comes with no hop limit of 1, which shuts out pods";
+    MachineHopLimit = "machine-hop-limit", Error, Manifests: "`metadataServiceOptions.httpPutResponseHopLimit` is from 1 to 64, or absent";
+    MachineEndpoint = "machine-endpoint", Error, Manifests: "`metadataServiceOptions.httpEndpoint` is `Enabled`, or absent: no machine joins a cluster without it";
+    MachineMetadataTags = "machine-metadata-tags", Error, Manifests: "`metadataServiceOptions.instanceMetadataTags` is `Disabled`, or absent: EC2 takes no tag key with a `/` with it";
+    MachineReach = "machine-reach", Warning, Manifests: "`authentication: Required` comes with no hop limit of 1, which shuts out pods";
     MachineSelector = "machine-selector", Error, MachineApi: "the selector of a set is not empty, and its template has the labels";
     DeletePolicy = "delete-policy", Error, MachineApi: "`deletePolicy` is `Random`, `Newest` or `Oldest`";
     ControlPlaneSet = "control-plane-set", Error, MachineApi: "a control plane machine set has 3 or 5 replicas, and a template of its one type";

@@ -6,7 +6,7 @@
 //! Never changes what it is given and never asks a cluster.
 //!
 //! - `document`: a file as its objects.
-//! - `shape`: fields that there are not, and values of another type.
+//! - `shape`: fields that there are not, and values of another type; `unknown`: what the former come to.
 //! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config.
 //! - `provider`: the provider config; `placement`, `market` and `metadata`: three of its subjects.
 
@@ -19,6 +19,7 @@ mod provider;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 use self::document::Kind;
 use crate::config::{Finding, Rule, Severity};

@@ -1,12 +1,13 @@
-//! Compares a value with the JSON Schema of its type: fields that there are not, which have no effect,
-//! and values of another type, with which nothing can be read.
+//! Compares a value with the JSON Schema of its type: fields that there are not (`unknown` says what
+//! they come to), and values of another type, with which nothing can be read.
 //!
 //! Looks at nothing but fields and types: what their words mean, the rules say.
 
 use serde_json::{Map, Value};
 
 use super::Flaw;
-use crate::config::{Rule, did_you_mean};
+use super::unknown::unknown;
+use crate::config::Rule;
 
 /// A value as far as it is of its type, and everything about it that is not.
 pub(super) fn fit(value: &Value, schema: &Value) -> (Value, Vec<Flaw>) {
@@ -52,7 +53,7 @@ fn part_of_fields(
         let value = match (known.map(|known| known.get(name)), of_all) {
             (Some(Some(schema)), _) | (None, Some(schema)) => part(value, schema, &path, flaws)?,
             (Some(None), _) => {
-                flaws.push(unknown(name, path, known?));
+                flaws.push(unknown(name, value, &path, known?));
                 return None;
             }
             (None, None) => value.clone(), // somebody else's to describe
@@ -60,15 +61,6 @@ fn part_of_fields(
         Some((name.clone(), value))
     };
     fields.iter().filter_map(fit).collect()
-}
-
-fn unknown(name: &str, path: String, known: &Map<String, Value>) -> Flaw {
-    let names: Vec<&str> = known.keys().map(String::as_str).collect();
-    let flaw = Flaw::new(Rule::UnknownField, path, "is unknown here, and has no effect");
-    match did_you_mean(name, &names) {
-        Some(hint) => flaw.hint(hint),
-        None => flaw,
-    }
 }
 
 /// The schema of a value that is there, where absence has one of its own.

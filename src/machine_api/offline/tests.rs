@@ -415,6 +415,19 @@ fn what_the_webhook_would_refuse_is_found_as_manifests_check_finds_it() {
 }
 
 #[test]
+fn a_misspelt_field_launches_nothing_without_what_it_asks_for() {
+    let value = "/spec/template/spec/providerSpec/value/";
+    for (field, odd) in [
+        ("metadataServiceOption", json!({"authentication": "Required"})),
+        ("metadataServiceOptions", json!({"authentification": "Required"})),
+    ] {
+        let found = errors(&[with(set("s", 1), &format!("{value}{field}"), odd), secret()]);
+        assert_eq!((found.len(), found[0].rule), (1, Rule::LostField), "{found:?}");
+        assert!(found[0].hint.as_deref().unwrap().starts_with("did you mean `"), "{found:?}");
+    }
+}
+
+#[test]
 fn what_aws_does_not_have_is_found_once_for_all_machines_of_a_set_and_where_it_is_asked_for() {
     let (reading, files) = reading(&[machine("m", "worker"), set("c-worker", 3), secret()]);
     let fleet = reading.fleet.unwrap();
