@@ -44,10 +44,8 @@ pub(crate) use also_called::{
     setting as metadata_setting,
 };
 pub use editors::json_schema;
-#[cfg(feature = "sdk")]
-pub(crate) use finding::nearest;
 pub use finding::{Finding, Place, Severity};
-pub(crate) use finding::{did_you_mean, one_of, shown};
+pub(crate) use finding::{did_you_mean, nearest, one_of, shown};
 pub use install_config::*;
 pub use json::{FindingLine, for_programs};
 pub(crate) use locate::Places;

@@ -187,6 +187,7 @@ rules! {
     RegionImage = "region-image", Error, InstallerAws: "in regions without images of Red Hat there is an `amiID` for every pool";
 
     // Machines of the Machine API, as files (`groundplan manifests check`).
+    MachineKind = "machine-kind", Error, MachineApi: "an object that is nearly a Machine or a set of them by kind and version is one";
     LostField = "lost-field", Error, Manifests: "no field of a machine is a misspelt one, and none of `metadataServiceOptions` is unknown: what it asks for would be lost";
     ProviderSpec = "provider-spec", Error, MachineApi: "a machine has a `providerSpec.value`";
     ProviderConfigKind = "provider-config-kind", Warning, MachineApi: "`providerSpec.value` says that it is an AWSMachineProviderConfig";

@@ -1,6 +1,6 @@
 //! The text of a file as the objects in it, each of which knows where it is.
 //!
-//! Knows documents and lists, and which kinds are ours; nothing of what is in them. Its messages never
+//! Knows documents and lists, and nothing of what is in them. Its messages never
 //! quote the text.
 
 use std::cell::OnceCell;
@@ -8,8 +8,8 @@ use std::cell::OnceCell;
 use serde_json::Value;
 
 use super::Flaw;
+use super::kind::Kind;
 use crate::config::{Finding, Place, Places, Rule};
-use crate::machine_api::types::{CONTROL_PLANE_API, MACHINE_API};
 
 /// One document of a file.
 pub(in crate::machine_api) struct Document<'text> {
@@ -27,25 +27,6 @@ pub(in crate::machine_api) struct Object {
     pub(in crate::machine_api) value: Value,
     /// Where it is in its document: nothing, or an item of a list.
     pub(in crate::machine_api) path: String,
-}
-
-/// The kinds that are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::machine_api) enum Kind {
-    Machine,
-    MachineSet,
-    ControlPlaneMachineSet,
-}
-
-impl Kind {
-    pub(in crate::machine_api) fn of(object: &Value) -> Option<Self> {
-        match (object["apiVersion"].as_str()?, object["kind"].as_str()?) {
-            (MACHINE_API, "Machine") => Some(Self::Machine),
-            (MACHINE_API, "MachineSet") => Some(Self::MachineSet),
-            (CONTROL_PLANE_API, "ControlPlaneMachineSet") => Some(Self::ControlPlaneMachineSet),
-            _ => None,
-        }
-    }
 }
 
 /// The documents of a file; those with nothing in them are none.

@@ -5,12 +5,13 @@
 //! away (its failure policy is `Ignore`); who makes a machine must look again, with [`judge`].
 //! Never changes what it is given and never asks a cluster.
 //!
-//! - `document`: a file as its objects.
+//! - `document`: a file as its objects; `kind`: which of them are ours.
 //! - `shape`: fields that there are not, and values of another type; `unknown`: what the former come to.
 //! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config.
 //! - `provider`: the provider config; `placement`, `market` and `metadata`: three of its subjects.
 
 pub(super) mod document;
+pub(super) mod kind;
 mod market;
 mod metadata;
 mod object;
@@ -21,7 +22,7 @@ mod shape;
 mod tests;
 mod unknown;
 
-use self::document::Kind;
+use self::kind::Kind;
 use crate::config::{Finding, Rule, Severity};
 
 pub(crate) use market::is_reservation;
@@ -52,10 +53,10 @@ pub fn check(text: &str) -> Checked {
         match document.objects() {
             Ok(objects) => {
                 for object in &objects {
-                    let Some(kind) = Kind::of(&object.value) else { continue };
+                    let Some((kind, misnamed)) = Kind::meant(&object.value) else { continue };
                     checked.objects += 1;
-                    let flaws = object::flaws(kind, &object.value);
-                    let found = flaws.into_iter().map(|flaw| document.finding(&object.path, flaw));
+                    let flaws = misnamed.into_iter().chain(object::flaws(kind, &object.value));
+                    let found = flaws.map(|flaw| document.finding(&object.path, flaw));
                     checked.findings.extend(found);
                 }
             }

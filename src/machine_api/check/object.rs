@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::document::Kind;
+use super::kind::Kind;
 use super::provider::{self, Defaults, Purpose};
 use super::{Flaw, shape};
 use crate::config::{Rule, one_of, shown};

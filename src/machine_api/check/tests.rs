@@ -489,6 +489,8 @@ fn flawed_sets() -> Vec<(Rule, String)> {
     let selector = "  selector:\n    matchLabels:";
     let template = "    machines_v1beta1_machine_openshift_io:\n";
     vec![
+        edited(Rule::MachineKind, SET, "kind: MachineSet", "kind: Machineset"),
+        edited(Rule::MachineKind, SET, "openshift.io/v1beta1", "openshift.io/v1"),
         edited(Rule::DeletePolicy, SET, "replicas: 3\n", "replicas: 3\n  deletePolicy: oldest\n"),
         edited(Rule::MachineSelector, SET, label, "        other"),
         edited(Rule::MachineSelector, SET, selector, "  selector: {}\n  other:\n    odd:"),
@@ -639,6 +641,7 @@ fn every_rule_of_machines_is_broken_by_a_case() {
         .collect();
     // Shown by `sets_are_held_to_what_a_set_must_be`.
     broken.extend([
+        Rule::MachineKind,
         Rule::ProviderSpec,
         Rule::MachineSelector,
         Rule::DeletePolicy,

@@ -7,7 +7,7 @@ use super::members::{Unit, of_machine, of_set};
 use super::user_data::UserData;
 use super::{File, Findings, Fleet, Origin, Reading, Site, agree, check, document};
 use crate::config::{Architecture, Severity};
-use crate::machine_api::check::document::Kind;
+use crate::machine_api::check::kind::Kind;
 use crate::machine_api::check::{Defaults, Flaw, with_defaults};
 use crate::machine_api::infrastructure::Infrastructure;
 use crate::machine_api::types;
