@@ -17,7 +17,7 @@ pub(super) const VOLUME_TYPE: &str = "gp3";
 pub(super) const VOLUME_SIZE: i32 = 120;
 
 /// In lower case; any case is taken.
-pub(super) const VOLUME_TYPES: &Choices<()> = &[
+pub(crate) const VOLUME_TYPES: &Choices<()> = &[
     ("gp3", ()),
     ("gp2", ()),
     ("io1", ()),
@@ -141,16 +141,17 @@ fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &m
 }
 
 /// A family, a dot and a size; whether the region has it is for AWS to say.
-fn check_type(given: &document::AwsMachinePool, report: &mut Report) {
+pub(crate) fn is_instance_type(text: &str) -> bool {
     let is_part = |part: &str| {
         let in_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         !part.is_empty() && part.bytes().all(in_part)
     };
-    let is_type = |text: &str| {
-        text.split_once('.').is_some_and(|(family, size)| is_part(family) && is_part(size))
-    };
+    text.split_once('.').is_some_and(|(family, size)| is_part(family) && is_part(size))
+}
+
+fn check_type(given: &document::AwsMachinePool, report: &mut Report) {
     let asked = given.instance_type.filled();
-    if let Some(at) = asked.filter(|at| !is_type(&at.value)) {
+    if let Some(at) = asked.filter(|at| !is_instance_type(&at.value)) {
         let found = format!("found {}", shown(&at.value));
         report
             .breach(Rule::InstanceType, &at.spot, found)

@@ -6,7 +6,7 @@ use super::finding::{Report, did_you_mean, one_of, shown};
 use super::rules::Rule;
 
 /// The words of a field and what they mean. Case matters.
-pub(super) type Choices<T> = [(&'static str, T)];
+pub(crate) type Choices<T> = [(&'static str, T)];
 
 /// The words alone.
 pub(super) fn words<T>(choices: &Choices<T>) -> Vec<&'static str> {

@@ -93,14 +93,24 @@ enum Step<'a> {
     Item(usize),
 }
 
-/// `a.b[0]` as its parts.
-fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
-    path.split('.').flat_map(|part| {
-        let mut parts = part.split('[');
-        let name = parts.next().map(Step::Field);
-        let items = parts.filter_map(|item| item.trim_end_matches(']').parse().ok());
-        name.into_iter().chain(items.map(Step::Item))
-    })
+/// `a.b[0][x.y]` as its parts: `a`, `b`, the first item, and the field `x.y`.
+fn steps(path: &str) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let bracketed = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        if let Some((inside, after)) = bracketed {
+            steps.push(inside.parse().map_or(Step::Field(inside), Step::Item));
+            rest = after;
+        } else {
+            let rest_of_name = rest.strip_prefix('.').unwrap_or(rest);
+            let end = rest_of_name.find(['.', '[']).unwrap_or(rest_of_name.len());
+            steps.push(Step::Field(&rest_of_name[..end]));
+            // A bracket that nothing closes is looked for nowhere.
+            rest = if end == 0 { "" } else { &rest_of_name[end..] };
+        }
+    }
+    steps
 }
 
 #[cfg(test)]
@@ -134,6 +144,13 @@ platform:
         assert_eq!(located(path), (path.to_owned(), 4, "us-west-2b".to_owned()));
         let (_, line, written) = located("platform.aws.defaultMachinePlatform");
         assert_eq!((line, &*written), (11, "defaultMachinePlatform"));
+        let text = "labels:\n  a.b/c: x\n  '0': y\nlist: [[1], [2, 3]]\n";
+        let line = |path: &str| locate(text, path).place.map(|place| (place.line, place.column));
+        assert_eq!(line("labels[a.b/c]"), Some((2, 10)));
+        assert_eq!(line("list[1][1]"), Some((4, 17)));
+        for odd in ["[", "labels[", "labels[a", "..", "list[9]", "labels.[", "list]"] {
+            assert!(line(odd).is_none_or(|(line, _)| line == 1 || line == 4), "{odd}");
+        }
     }
 
     #[test]

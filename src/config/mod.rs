@@ -43,6 +43,7 @@ pub(crate) use also_called::{
     is_holder as is_metadata_holder, meant_among_settings as meant_among_metadata_settings,
     setting as metadata_setting,
 };
+pub(crate) use aws_machine_pool::{VOLUME_TYPES, is_instance_type};
 pub use editors::json_schema;
 pub use finding::{Finding, Place, Severity};
 pub(crate) use finding::{did_you_mean, nearest, one_of, shown};

@@ -210,14 +210,23 @@ rules! {
     MachineEndpoint = "machine-endpoint", Error, Manifests: "`metadataServiceOptions.httpEndpoint` is `Enabled`, or absent: no machine joins a cluster without it";
     MachineMetadataTags = "machine-metadata-tags", Error, Manifests: "`metadataServiceOptions.instanceMetadataTags` is `Disabled`, or absent: EC2 takes no tag key with a `/` with it";
     MachineReach = "machine-reach", Warning, Manifests: "`authentication: Required` comes with no hop limit of 1, which shuts out pods";
+    MachineType = "machine-type", Error, Manifests: "`instanceType` is a family and a size";
+    MachineZone = "machine-zone", Error, Manifests: "`placement.availabilityZone` begins with the region";
+    MachineGroups = "machine-groups", Error, Manifests: "`securityGroups` name a security group, by id or filters";
+    MachineDeviceIndex = "machine-device-index", Error, Manifests: "`deviceIndex` is not negative";
+    MachineVolume = "machine-volume", Error, Manifests: "volumes have a type that there is, a positive size and as many operations as EC2 can be asked for, and one at most has no name";
+    ObjectName = "object-name", Error, MachineApi: "`metadata.name` is a DNS name in lower case of at most 253 characters, or `generateName` is given";
+    ObjectLabel = "object-label", Error, MachineApi: "labels are written as an API server takes them, and that of the cluster is an infra ID";
+    MachineNamespace = "machine-namespace", Warning, Manifests: "`metadata.namespace` is `openshift-machine-api`, or left out";
+    MachineClusterLabel = "machine-cluster-label", Warning, Manifests: "a machine has the label of its cluster, which only the webhook fills in";
+    MachineReplicas = "machine-replicas", Error, Manifests: "a machine set has from 0 to 10,000 replicas";
     MachineSelector = "machine-selector", Error, MachineApi: "the selector of a set is not empty, and its template has the labels";
     DeletePolicy = "delete-policy", Error, MachineApi: "`deletePolicy` is `Random`, `Newest` or `Oldest`";
-    ControlPlaneSet = "control-plane-set", Error, MachineApi: "a control plane machine set has 3 or 5 replicas, and a template of its one type";
+    ControlPlaneSet = "control-plane-set", Error, MachineApi: "a control plane machine set is called `cluster`, has 3 or 5 replicas, known words, and a template of its one type whose labels say of masters and their cluster";
     // Machines in files that no cluster looks after (`groundplan machines`).
     MachineLaunch = "machine-launch", Error, Machines: "a machine can be launched as it is described, with what AWS has";
     MachineCluster = "machine-cluster", Error, Machines: "all machines are of one cluster and region, and say of which";
     MachineName = "machine-name", Error, Machines: "a machine has a name that no other one has";
-    MachineReplicas = "machine-replicas", Error, Machines: "a machine set has from 0 to 10,000 replicas";
     MachineUserData = "machine-user-data", Error, Machines: "the Secret with a machine's user data is beside it, no two of its name differ, and it holds something that EC2 takes";
     MachineLookedAfter = "machine-looked-after", Error, Machines: "a machine is none that a cluster has made and looks after";
 }

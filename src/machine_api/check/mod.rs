@@ -7,13 +7,17 @@
 //!
 //! - `document`: a file as its objects; `kind`: which of them are ours.
 //! - `shape`: fields that there are not, and values of another type; `unknown`: what the former come to.
-//! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config.
-//! - `provider`: the provider config; `placement`, `market` and `metadata`: three of its subjects.
+//! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config; `names`: what
+//!   they are called and labelled.
+//! - `provider`: the provider config; `placement`, `market` and `metadata`: three of its subjects;
+//!   `launchable`: what the webhook lets pass and nobody can launch.
 
 pub(super) mod document;
 pub(super) mod kind;
+mod launchable;
 mod market;
 mod metadata;
+mod names;
 mod object;
 mod placement;
 mod provider;
@@ -27,6 +31,7 @@ use crate::config::{Finding, Rule, Severity};
 
 pub(crate) use market::is_reservation;
 pub(crate) use metadata::flaws as metadata_flaws;
+pub(crate) use names::is_infra_id;
 pub(crate) use placement::is_host;
 pub use provider::{Defaults, Purpose, judge, with_defaults};
 

@@ -49,7 +49,10 @@ fn part_of_fields(
     let known = schema["properties"].as_object();
     let of_all = Some(&schema["additionalProperties"]).filter(|schema| schema.is_object());
     let fit = |(name, value): (&String, &Value)| {
-        let path = format!("{path}{dot}{name}");
+        let path = match name.contains(['.', '[']) {
+            true => format!("{path}[{name}]"), // of a label
+            false => format!("{path}{dot}{name}"),
+        };
         let value = match (known.map(|known| known.get(name)), of_all) {
             (Some(Some(schema)), _) | (None, Some(schema)) => part(value, schema, &path, flaws)?,
             (Some(None), _) => {

@@ -18,6 +18,7 @@ fn worker() -> Value {
         "instanceType": "m5.large",
         "iamInstanceProfile": {"id": "demo-worker-profile"},
         "subnet": {"id": "subnet-1"},
+        "securityGroups": [{"id": "sg-1"}],
         "placement": {"region": "us-east-1"},
         "userDataSecret": {"name": "worker-user-data"},
         "credentialsSecret": {"name": "aws-cloud-credentials"},
@@ -53,7 +54,10 @@ fn file(fields: &[(&str, Value)]) -> String {
     yaml::write(&json!({
         "apiVersion": "machine.openshift.io/v1beta1",
         "kind": "Machine",
-        "metadata": {"name": "demo"},
+        "metadata": {
+            "name": "demo",
+            "labels": {"machine.openshift.io/cluster-api-cluster": "demo-x7k2p"},
+        },
         "spec": {"providerSpec": {"value": config}},
     }))
 }
@@ -479,6 +483,8 @@ fn line_of(text: &str, part: &str) -> Option<usize> {
     text.lines().position(|line| line.contains(part)).map(|index| index + 1)
 }
 
+const CLUSTER: &str = "cluster-api-cluster: one-zone-x7k2p";
+
 /// Sets with one flaw each.
 fn flawed_sets() -> Vec<(Rule, String)> {
     let edited = |rule: Rule, text: &str, old: &str, new: &str| {
@@ -491,6 +497,11 @@ fn flawed_sets() -> Vec<(Rule, String)> {
     vec![
         edited(Rule::MachineKind, SET, "kind: MachineSet", "kind: Machineset"),
         edited(Rule::MachineKind, SET, "openshift.io/v1beta1", "openshift.io/v1"),
+        edited(Rule::MachineReplicas, SET, "replicas: 3\n", "replicas: -1\n"),
+        edited(Rule::MachineReplicas, SET, "replicas: 3\n", "replicas: 10001\n"),
+        edited(Rule::ObjectName, SET, "  name: one-zone", "  name: One_zone"),
+        edited(Rule::ObjectName, SET, "  name: one-zone", "  nam: one-zone"),
+        edited(Rule::ObjectLabel, SET, CLUSTER, "cluster-api-cluster: ../../evil"),
         edited(Rule::DeletePolicy, SET, "replicas: 3\n", "replicas: 3\n  deletePolicy: oldest\n"),
         edited(Rule::MachineSelector, SET, label, "        other"),
         edited(Rule::MachineSelector, SET, selector, "  selector: {}\n  other:\n    odd:"),
@@ -500,7 +511,15 @@ fn flawed_sets() -> Vec<(Rule, String)> {
             "providerSpec:\n        value:",
             "providerSpec: {}\n      other:",
         ),
+        edited(
+            Rule::MachineSelector,
+            SET,
+            "  selector:",
+            "  selector:\n    matchExpressions: [{key: x, operator: Exists}]",
+        ),
         edited(Rule::ControlPlaneSet, CONTROL_PLANE, "replicas: 3", "replicas: 4"),
+        edited(Rule::ControlPlaneSet, CONTROL_PLANE, "  name: cluster", "  name: masters"),
+        edited(Rule::ControlPlaneSet, CONTROL_PLANE, "state: Active", "state: active"),
         edited(
             Rule::ControlPlaneSet,
             CONTROL_PLANE,
@@ -519,6 +538,71 @@ fn sets_are_held_to_what_a_set_must_be() {
         // What was renamed to be missing is lost under its other name, too.
         let errors = errors.map(|one| one.rule).filter(|rule| *rule != Rule::LostField);
         assert_eq!(errors.collect::<Vec<_>>(), [rule], "{text}");
+    }
+}
+
+#[test]
+fn the_labels_of_masters_are_those_that_the_api_server_asks_for() {
+    for label in ["cluster-api-cluster", "cluster-api-machine-role", "cluster-api-machine-type"] {
+        let is_of_it = |line: &&str| !line.contains(&format!("machine.openshift.io/{label}:"));
+        let text = CONTROL_PLANE.lines().filter(is_of_it).collect::<Vec<_>>().join("\n");
+        let found = check(&text).findings;
+        let found: Vec<_> = found.iter().map(|one| (one.rule, &*one.message)).collect();
+        let message = format!("lack `machine.openshift.io/{label}`");
+        assert_eq!(found, [(Rule::ControlPlaneSet, &*message)]);
+    }
+}
+
+#[test]
+fn a_machine_without_its_clusters_label_or_elsewhere_is_a_warning_at_its_line() {
+    let label = format!("        machine.openshift.io/{CLUSTER}\n");
+    let selector = format!("      machine.openshift.io/{CLUSTER}\n");
+    let text = SET.replace(&label, "").replace(&selector, "");
+    let line = line_of(&text, "        machine.openshift.io/cluster-api-machine-role");
+    assert_eq!(lines(&text), [(Rule::MachineClusterLabel, line.map(|line| line - 1))]);
+    let text = SET.replace("namespace: openshift-machine-api", "namespace: default");
+    assert_eq!(lines(&text), [(Rule::MachineNamespace, line_of(&text, "namespace: default"))]);
+    assert!(check(&text).is_valid());
+    let text = SET.replacen(CLUSTER, "cluster-api-cluster: ../evil", 1);
+    assert_eq!(lines(&text), [(Rule::ObjectLabel, line_of(&text, "../evil"))]);
+}
+
+#[test]
+fn what_nobody_can_launch_is_found_whatever_the_webhook_says() {
+    let device = |name: &str, ebs: Value| json!([{"ebs": {}}, {"deviceName": name, "ebs": ebs}]);
+    for (field, value, rule, path) in [
+        ("instanceType", json!("m5"), Rule::MachineType, "instanceType"),
+        ("deviceIndex", json!(-1), Rule::MachineDeviceIndex, "deviceIndex"),
+        ("securityGroups", json!([{}]), Rule::MachineGroups, "securityGroups"),
+        (
+            "placement",
+            json!({"region": "us-east-1", "availabilityZone": "us-west-2a"}),
+            Rule::MachineZone,
+            "placement.availabilityZone",
+        ),
+        ("blockDevices", device("", json!({})), Rule::MachineVolume, "blockDevices[1]"),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"volumeType": "gp5"})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.volumeType",
+        ),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"volumeSize": 0})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.volumeSize",
+        ),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"volumeType": "io1", "iops": 0})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.iops",
+        ),
+    ] {
+        let said: Vec<_> = said_of_fields(&[(field, value)]);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert_eq!((said[0].0, &*said[0].1), (rule, path));
     }
 }
 
@@ -563,7 +647,10 @@ fn a_value_of_another_type_hides_nothing_else_and_is_one_finding() {
         ("ami", json!({"id": 7})),
         (
             "blockDevices",
-            json!([{"ebs": {"volumeSize": "big"}}, {"ebs": {"volumeType": "gp3", "throughputMib": 1}}]),
+            json!([
+                {"ebs": {"volumeSize": "big"}},
+                {"deviceName": "/dev/xvdb", "ebs": {"volumeType": "gp3", "throughputMib": 1}},
+            ]),
         ),
         ("tags", json!("team=a")),
         ("metadataServiceOptions", json!({"authentication": "required"})),
@@ -642,6 +729,8 @@ fn every_rule_of_machines_is_broken_by_a_case() {
     // Shown by `sets_are_held_to_what_a_set_must_be`.
     broken.extend([
         Rule::MachineKind,
+        Rule::ObjectName,
+        Rule::ObjectLabel,
         Rule::ProviderSpec,
         Rule::MachineSelector,
         Rule::DeletePolicy,

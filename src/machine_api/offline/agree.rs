@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::members::Unit;
 use super::{File, Findings};
 use crate::config::Rule;
-use crate::machine_api::check::Flaw;
+use crate::machine_api::check::{Flaw, is_infra_id};
 use crate::machine_api::launch::cluster_of;
 use crate::machine_api::types::CLUSTER_LABEL;
 
@@ -22,8 +22,6 @@ pub(super) fn infra_id(
         let flaw = match (cluster_of(&unit.labels), &agreed) {
             (None, _) => flaw(format!("`{CLUSTER_LABEL}` is missing"))
                 .expected("the infra ID of the cluster"),
-            (Some(own), _) if !is_infra_id(own) => flaw(format!("`{CLUSTER_LABEL}` is `{own}`"))
-                .expected("an infra ID: letters, digits and `-`, such as `demo-x7k2p`"),
             (Some(own), None) => {
                 agreed = Some(own.to_owned());
                 continue;
@@ -36,13 +34,6 @@ pub(super) fn infra_id(
         findings[unit.origin.file].push(unit.origin.finding_in_template(files, flaw));
     }
     agreed
-}
-
-/// Whether this may name a cluster: it becomes a tag's key, and the name of the state.
-fn is_infra_id(id: &str) -> bool {
-    let fits = |one: char| one.is_ascii_alphanumeric() || one == '-';
-    let edge = |one: char| one.is_ascii_alphanumeric();
-    id.len() <= 63 && id.starts_with(edge) && id.ends_with(edge) && id.chars().all(fits)
 }
 
 /// The region of those that say one; the rest follow them.

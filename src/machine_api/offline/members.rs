@@ -7,9 +7,6 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, Labels, Machine, MachineSet, MachineSpec, ObjectMeta, read,
 };
 
-/// More than any cluster has; somebody's slip of the keyboard.
-const MOST_REPLICAS: i32 = 10_000;
-
 /// An object, and the machines that it stands for. They are alike but for their names.
 #[derive(Debug)]
 pub(super) struct Unit {
@@ -26,8 +23,7 @@ pub(super) struct Unit {
 /// A Machine is itself.
 pub(super) fn of_machine(machine: &Machine, origin: Origin) -> (Unit, Vec<Flaw>) {
     let labels = &machine.metadata.labels;
-    let mut flaws: Vec<Flaw> = named(&machine.metadata).into_iter().collect();
-    flaws.extend(is_there(machine));
+    let flaws = named(&machine.metadata).into_iter().chain(is_there(machine)).collect();
     let names = vec![machine.metadata.name.clone()];
     (unit(&machine.metadata, names, labels, &machine.spec, origin), flaws)
 }
@@ -35,14 +31,8 @@ pub(super) fn of_machine(machine: &Machine, origin: Origin) -> (Unit, Vec<Flaw>)
 /// A MachineSet of N replicas is the machines `<set>-0` to `<set>-(N-1)`, so that a larger set has the
 /// machines of a smaller one.
 pub(super) fn of_set(set: &MachineSet, origin: Origin) -> (Unit, Vec<Flaw>) {
-    let mut flaws: Vec<Flaw> = named(&set.metadata).into_iter().collect();
-    flaws.extend(has_machines(set));
-    let replicas = set.spec.replicas.unwrap_or(1);
-    if !(0..=MOST_REPLICAS).contains(&replicas) {
-        let flaw = Flaw::new(Rule::MachineReplicas, "spec.replicas", format!("is {replicas}"));
-        flaws.push(flaw.expected(format!("from 0 to {MOST_REPLICAS}")));
-    }
-    let numbers = 0..replicas.min(MOST_REPLICAS);
+    let flaws = named(&set.metadata).into_iter().chain(has_machines(set)).collect();
+    let numbers = 0..set.spec.replicas.unwrap_or(1);
     let names = numbers.map(|number| format!("{}-{number}", set.metadata.name)).collect();
     let template = &set.spec.template;
     (unit(&set.metadata, names, &template.metadata.labels, &template.spec, origin), flaws)
@@ -67,16 +57,11 @@ fn unit(
     }
 }
 
-/// Names are what machines are known by, here and in AWS.
+/// Names are what machines are known by, here and in AWS; nobody here makes up the rest of one.
 fn named(metadata: &ObjectMeta) -> Option<Flaw> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-    let name = metadata.name.as_str();
-    if !name.is_empty() && name.len() <= 253 && name.chars().all(fits) {
-        return None;
-    }
-    let found = if name.is_empty() { "is missing" } else { "is no name that a cluster takes" };
-    let flaw = Flaw::new(Rule::MachineName, "metadata.name", found);
-    Some(flaw.expected("up to 253 lower-case letters, digits, hyphens and dots"))
+    let flaw = Flaw::new(Rule::MachineName, "metadata.name", "is missing");
+    let expected = "a name of its own: what `generateName` stands for is made up by a cluster";
+    metadata.name.is_empty().then(|| flaw.expected(expected))
 }
 
 /// What a cluster has made is there already: to launch it again makes two.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::members::{Unit, of_machine, of_set};
 use super::user_data::UserData;
 use super::{File, Findings, Fleet, Origin, Reading, Site, agree, check, document};
-use crate::config::{Architecture, Severity};
+use crate::config::{Architecture, Finding, Rule, Severity};
 use crate::machine_api::check::kind::Kind;
 use crate::machine_api::check::{Defaults, Flaw, with_defaults};
 use crate::machine_api::infrastructure::Infrastructure;
@@ -21,6 +21,12 @@ pub fn read(files: &[File]) -> Reading {
     let fleet = if reader.is_clean() { reader.fleet() } else { None };
     let fleet = fleet.filter(|_| reader.is_clean());
     Reading { fleet, findings: reader.findings, notes: reader.notes }
+}
+
+/// That a machine does not say of which cluster it is, is an error here, which `agree` finds.
+fn told(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.retain(|finding| finding.rule != Rule::MachineClusterLabel);
+    findings
 }
 
 /// What has been read so far.
@@ -38,7 +44,7 @@ impl<'a> Reader<'a> {
         let checked = files.iter().map(|file| check::check(file.text.expose_secret()));
         Self {
             files,
-            findings: checked.map(|checked| checked.findings).collect(),
+            findings: checked.map(|checked| told(checked.findings)).collect(),
             units: Vec::new(),
             user_data: UserData::default(),
             infrastructure: Infrastructure::default(),

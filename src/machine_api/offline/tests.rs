@@ -312,7 +312,7 @@ fn machines_of_two_clusters_or_regions_are_not_planned_together() {
     let mut elsewhere = machine("m1", "worker");
     *elsewhere.pointer_mut(label).unwrap() = json!("../../evil");
     let found = errors(&[elsewhere, secret()]);
-    assert_eq!((found.len(), found[0].rule), (1, Rule::MachineCluster), "{found:?}");
+    assert_eq!((found.len(), found[0].rule), (1, Rule::ObjectLabel), "{found:?}");
     assert!(found[0].expected.as_deref().unwrap().starts_with("an infra ID"), "{found:?}");
 
     let mut nobody = machine("m2", "worker");
@@ -322,6 +322,8 @@ fn machines_of_two_clusters_or_regions_are_not_planned_together() {
 
     let region = "/spec/providerSpec/value/placement/region";
     let elsewhere = with(machine("m2", "worker"), region, json!("eu-west-1"));
+    let zone = "/spec/providerSpec/value/placement/availabilityZone";
+    let elsewhere = with(elsewhere, zone, json!("eu-west-1a"));
     let found = errors(&[machine("m1", "worker"), elsewhere, secret()]);
     assert_eq!(found[0].path, "spec.providerSpec.value.placement.region");
     assert_eq!(found[0].message, "is `eu-west-1`");

@@ -1,0 +1,90 @@
+//! What no provider can launch, whatever the webhook says of it: EC2 would refuse it, or there is nothing
+//! to ask EC2 for.
+//!
+//! Looks at files alone. A controller finds the same when it launches, and says it on the Machine.
+
+use super::Flaw;
+use super::provider::word;
+use crate::config::{Rule, VOLUME_TYPES, is_instance_type, shown};
+use crate::machine_api::types::{
+    AwsMachineProviderConfig, BlockDevice, EbsBlockDevice, ResourceReference,
+};
+
+/// Everything that stands in the way of any launch.
+pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
+    let alone = [instance_type(&config.instance_type), zone(config), index(config)];
+    let mut flaws: Vec<Flaw> = alone.into_iter().flatten().collect();
+    flaws.extend(groups(&config.security_groups));
+    flaws.extend(roots(&config.block_devices));
+    for (index, device) in config.block_devices.iter().enumerate() {
+        let found = device.ebs.as_ref().map(volume).unwrap_or_default();
+        let path = format!("blockDevices[{index}].ebs");
+        flaws.extend(found.into_iter().map(|flaw| flaw.within(&path)));
+    }
+    flaws
+}
+
+/// None is one that is filled in.
+fn instance_type(asked: &str) -> Option<Flaw> {
+    let flaw = Flaw::new(Rule::MachineType, "instanceType", format!("found {}", shown(asked)));
+    let is_fine = asked.is_empty() || is_instance_type(asked);
+    (!is_fine).then(|| flaw.expected("an instance type such as `m5.xlarge`"))
+}
+
+fn zone(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+    let (zone, region) = (&config.placement.availability_zone, &config.placement.region);
+    if zone.is_empty() || region.is_empty() || zone.starts_with(region.as_str()) {
+        return None;
+    }
+    let found = format!("found {}", shown(zone));
+    let flaw = Flaw::new(Rule::MachineZone, "placement.availabilityZone", found);
+    Some(flaw.expected(format!("a zone of the region `{region}`, such as `{region}a`")))
+}
+
+fn index(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+    let index = config.device_index;
+    let flaw = Flaw::new(Rule::MachineDeviceIndex, "deviceIndex", format!("found `{index}`"));
+    (index < 0).then(|| flaw.expected("0, or the place of another interface"))
+}
+
+/// As openshift/machine-api-provider-aws has it: a machine of no group is none.
+fn groups(groups: &[ResourceReference]) -> Option<Flaw> {
+    let names_some = |group: &ResourceReference| group.id.is_some() || !group.filters.is_empty();
+    if groups.iter().any(names_some) {
+        return None;
+    }
+    let found = if groups.is_empty() { "is missing" } else { "names none by id or filters" };
+    let flaw = Flaw::new(Rule::MachineGroups, "securityGroups", found);
+    Some(flaw.expected("`- id: sg-…`, or `- filters:`; the controller launches nothing without"))
+}
+
+/// Of volumes without a name the second would be the root, too.
+fn roots(devices: &[BlockDevice]) -> Option<Flaw> {
+    let is_root = |(_, device): &(usize, &BlockDevice)| {
+        device.ebs.is_some() && device.device_name.as_deref().is_none_or(str::is_empty)
+    };
+    let mut roots = devices.iter().enumerate().filter(is_root).map(|(index, _)| index);
+    let (first, second) = (roots.next()?, roots.next()?);
+    let found = format!("has no deviceName, and neither has blockDevices[{first}], the root");
+    let flaw = Flaw::new(Rule::MachineVolume, format!("blockDevices[{second}]"), found);
+    Some(flaw.expected("`deviceName: /dev/xvdb` or the like"))
+}
+
+/// Installers write 0 operations for none.
+fn volume(ebs: &EbsBlockDevice) -> Vec<Flaw> {
+    let asked = ebs.volume_type.as_deref().unwrap_or_default();
+    let types: Vec<&str> = VOLUME_TYPES.iter().map(|(known, ())| *known).collect();
+    let kind = word(Rule::MachineVolume, "volumeType", asked, &types);
+    let size = number("volumeSize", ebs.volume_size, 1);
+    let least = if matches!(asked, "io1" | "io2") { 1 } else { 0 };
+    let iops = number("iops", ebs.iops, least);
+    [kind, size, iops].into_iter().flatten().collect()
+}
+
+/// EC2 counts in 32 bits.
+fn number(field: &str, asked: Option<i64>, least: i64) -> Option<Flaw> {
+    let most = i64::from(i32::MAX);
+    let odd = asked.filter(|asked| !(least..=most).contains(asked))?;
+    let flaw = Flaw::new(Rule::MachineVolume, field, format!("found `{odd}`"));
+    Some(flaw.expected(if least > 0 { "a positive number" } else { "a positive number, or none" }))
+}
