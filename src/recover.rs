@@ -10,7 +10,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::graph::{Address, Identity, Node, each_ref, resolve};
-use crate::plan::decide::id;
 use crate::provider::{Known, Look, NOT_OURS, Provider, ProviderError, Request, all, patiently};
 use crate::secret::Secrets;
 use crate::state::{Entry, Status, token};
@@ -274,30 +273,6 @@ impl Life {
             Entry::CreateStarted { address: address.clone(), generation, inputs, after },
             Entry::Created { address, outputs, status },
         ]
-    }
-}
-
-impl Recovered {
-    /// The ids of everything that was found, and whatever else is known of it by name: what carries
-    /// one of these belongs to it.
-    pub fn names(&self) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        for entry in &self.entries {
-            if let Entry::Created { outputs, .. } = entry {
-                names.extend(id(outputs));
-                texts(outputs, &mut names);
-            }
-        }
-        names
-    }
-}
-
-fn texts(value: &Value, into: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) => drop(into.insert(text.clone())),
-        Value::Array(items) => items.iter().for_each(|item| texts(item, into)),
-        Value::Object(fields) => fields.values().for_each(|field| texts(field, into)),
-        _ => {}
     }
 }
 

@@ -229,6 +229,27 @@ actions! {
         update: ["ec2:CreateTags", "ec2:DeleteTags"],
         delete: ["ec2:DeleteSubnet"]
     }
+    swept {
+        create: [],
+        update: [],
+        delete: [
+            "ec2:DeleteDhcpOptions", "ec2:DeleteInternetGateway", "ec2:DeleteNatGateway",
+            "ec2:DeleteNetworkInterface", "ec2:DeleteRouteTable", "ec2:DeleteSecurityGroup",
+            "ec2:DeleteSnapshot", "ec2:DeleteSubnet", "ec2:DeleteVolume", "ec2:DeleteVpc",
+            "ec2:DeleteVpcEndpoints", "ec2:DeregisterImage", "ec2:DetachInternetGateway",
+            "ec2:DisassociateRouteTable", "ec2:ReleaseAddress", "ec2:ReplaceRouteTableAssociation",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:TerminateInstances", "elasticloadbalancing:DeleteLoadBalancer",
+            "elasticloadbalancing:DeleteTargetGroup", "iam:DeleteAccessKey",
+            "iam:DeleteInstanceProfile", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DeleteUser",
+            "iam:DeleteUserPolicy", "iam:DetachRolePolicy", "iam:GetInstanceProfile",
+            "iam:ListAccessKeys", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
+            "iam:ListUserPolicies", "iam:RemoveRoleFromInstanceProfile",
+            "route53:ChangeResourceRecordSets", "route53:DeleteHostedZone",
+            "route53:ListResourceRecordSets", "s3:DeleteBucket", "s3:DeleteObject",
+            "s3:DeleteObjectVersion", "s3:ListBucketVersions"
+        ]
+    }
     target {
         create: [
             "elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DescribeTargetHealth"
@@ -289,6 +310,8 @@ mod tests {
 
     /// Calls that another kind's source makes for a kind: one place changes metadata options.
     const MADE_ELSEWHERE: &[(&str, &str)] = &[("machine", "ModifyInstanceMetadataOptions")];
+    /// What is of any type, and is deleted by the calls of others' sources.
+    const OF_ALL: &str = "swept";
 
     /// The sources of a kind, or of what the kinds share.
     fn sources(name: &str) -> Vec<PathBuf> {
@@ -386,7 +409,10 @@ mod tests {
         let shared: BTreeSet<String> =
             ["ec2", "elb", "iam", "route53"].iter().flat_map(|name| calls(name)).collect();
         for one in ACTIONS {
-            let made = calls(one.kind);
+            let made: BTreeSet<String> = match one.kind {
+                OF_ALL => kinds().flat_map(calls).collect(),
+                kind => calls(kind),
+            };
             let made: BTreeSet<&str> =
                 made.iter().chain(&shared).map(|call| permission(call)).collect();
             for action in all(one) {

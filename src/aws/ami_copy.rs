@@ -38,6 +38,9 @@ impl Resource for AmiCopy {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::{copied_for, delete_image};
+
+#[cfg(feature = "sdk")]
 mod calls {
     use std::collections::BTreeSet;
 
@@ -107,20 +110,23 @@ mod calls {
             Ok(outputs)
         }
 
-        /// The image first: its snapshots are in use while it is there.
         async fn delete(aws: &Aws, _inputs: Self, outputs: AmiCopyOutputs) -> Result<()> {
-            let id = outputs.id.as_str();
-            let snapshots = snapshots(aws, id).await?;
-            let call = aws.ec2.deregister_image().image_id(id);
-            let deregistered = aws.call("ec2", "DeregisterImage", call.send()).await;
-            ec2::fine_when(deregistered, &["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"])?;
-            for snapshot in snapshots {
-                let call = aws.ec2.delete_snapshot().snapshot_id(snapshot);
-                let deleted = aws.call("ec2", "DeleteSnapshot", call.send()).await;
-                ec2::fine_when(deleted, &["InvalidSnapshot.NotFound"])?;
-            }
-            Ok(())
+            delete_image(aws, outputs.id.as_str()).await
         }
+    }
+
+    /// An image and its snapshots; the image first: they are in use while it is there.
+    pub(in crate::aws) async fn delete_image(aws: &Aws, id: &str) -> Result<()> {
+        let snapshots = snapshots(aws, id).await?;
+        let call = aws.ec2.deregister_image().image_id(id);
+        let deregistered = aws.call("ec2", "DeregisterImage", call.send()).await;
+        ec2::fine_when(deregistered, &["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"])?;
+        for snapshot in snapshots {
+            let call = aws.ec2.delete_snapshot().snapshot_id(snapshot);
+            let deleted = aws.call("ec2", "DeleteSnapshot", call.send()).await;
+            ec2::fine_when(deleted, &["InvalidSnapshot.NotFound"])?;
+        }
+        Ok(())
     }
 
     impl Described for types::Image {
@@ -159,8 +165,13 @@ mod calls {
 
     /// A filter overlooked must not cost anybody a snapshot.
     fn says_it_is_for(snapshot: &types::Snapshot, image: &str) -> bool {
-        let words = snapshot.description().unwrap_or_default();
-        words.starts_with("Copied for DestinationAmi") && words.split(' ').any(|word| word == image)
+        copied_for(snapshot) == Some(image)
+    }
+
+    /// The image that a snapshot was copied for, as EC2 describes such snapshots.
+    pub(in crate::aws) fn copied_for(snapshot: &types::Snapshot) -> Option<&str> {
+        let words = snapshot.description()?.strip_prefix("Copied for DestinationAmi ")?;
+        words.split(' ').next()
     }
 
     fn outputs(image: &types::Image) -> Result<AmiCopyOutputs> {

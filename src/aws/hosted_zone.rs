@@ -39,6 +39,9 @@ impl Resource for HostedZone {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::delete_zone;
+
+#[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_route53::types::{
         ChangeAction, HostedZoneConfig, ResourceRecordSet, RrType, Vpc, VpcRegion,
@@ -140,15 +143,20 @@ mod calls {
             Ok(outputs)
         }
 
-        /// The cluster's operators write into the zone (`*.apps`): it must be empty to go.
         async fn delete(aws: &Aws, _inputs: Self, outputs: HostedZoneOutputs) -> Result<()> {
-            empty(aws, outputs.id.as_str()).await?;
-            let call = aws.route53.delete_hosted_zone().id(outputs.id.as_str());
-            let deleted = aws.call("route53", "DeleteHostedZone", call.send()).await;
-            // Somebody wrote a record after we had looked; the next look finds it.
-            let deleted = settling(deleted, &["HostedZoneNotEmpty", "PriorRequestNotComplete"]);
-            found(deleted, NO_ZONE).map(drop)
+            delete_zone(aws, outputs.id.as_str()).await
         }
+    }
+
+    /// A zone with its records: the cluster's operators write into it (`*.apps`), and it must be empty
+    /// to go.
+    pub(in crate::aws) async fn delete_zone(aws: &Aws, id: &str) -> Result<()> {
+        empty(aws, id).await?;
+        let call = aws.route53.delete_hosted_zone().id(id);
+        let deleted = aws.call("route53", "DeleteHostedZone", call.send()).await;
+        // Somebody wrote a record after we had looked; the next look finds it.
+        let deleted = settling(deleted, &["HostedZoneNotEmpty", "PriorRequestNotComplete"]);
+        found(deleted, NO_ZONE).map(drop)
     }
 
     async fn find(aws: &Aws, name: &str, token: &str) -> Result<Option<HostedZoneOutputs>> {

@@ -48,10 +48,12 @@ impl Resource for LoadBalancer {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::{interface_description, interfaces_described};
+
+#[cfg(feature = "sdk")]
 mod calls {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use aws_sdk_ec2::types::Filter;
     use aws_sdk_elasticloadbalancingv2::types::{
         LoadBalancer as LiveBalancer, LoadBalancerAttribute, LoadBalancerSchemeEnum,
         LoadBalancerStateEnum, LoadBalancerTypeEnum,
@@ -60,6 +62,7 @@ mod calls {
     use super::{LoadBalancer, LoadBalancerArn, LoadBalancerOutputs, SubnetId};
     use crate::aws::Tags;
     use crate::aws::client::Aws;
+    use crate::aws::ec2::{FILTER_VALUES, filter};
     use crate::aws::elb::{self, By, NO_LOAD_BALANCER};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::aws::ownership::{claim, is_ours, ours};
@@ -202,7 +205,8 @@ mod calls {
         async fn gone(aws: &Aws, waiting: Vec<LoadBalancerOutputs>) -> Result<Vec<Seen<()>>> {
             let arns: Vec<_> = waiting.iter().map(|one| one.arn.0.clone()).collect();
             let there = by_arn(elb::load_balancers(aws, By::Arn, &arns).await?);
-            let interfaces = interfaces_of(aws, &arns).await?;
+            let described: Vec<_> = arns.iter().map(|arn| interface_description(arn)).collect();
+            let interfaces = interfaces_described(aws, &described).await?;
             let seen = |arn: &String| {
                 if there.contains_key(arn) {
                     Seen::NotYet("deleting".to_owned())
@@ -356,19 +360,19 @@ mod calls {
     }
 
     /// `ELB net/demo-int/0123456789abcdef`: how the interfaces of a balancer are described.
-    fn interface_description(arn: &str) -> String {
+    pub(in crate::aws) fn interface_description(arn: &str) -> String {
         let place = arn.split_once("loadbalancer/").map_or(arn, |(_, place)| place);
         format!("ELB {place}")
     }
 
-    /// The descriptions of the network interfaces that these balancers still have.
-    async fn interfaces_of(aws: &Aws, arns: &[String]) -> Result<BTreeSet<String>> {
-        // A filter takes at most 200 values (EC2 API reference, Filter).
+    /// Of these descriptions, those that network interfaces have.
+    pub(in crate::aws) async fn interfaces_described(
+        aws: &Aws,
+        descriptions: &[String],
+    ) -> Result<BTreeSet<String>> {
         let mut all = BTreeSet::new();
-        for chunk in arns.chunks(200) {
-            let descriptions = chunk.iter().map(|arn| interface_description(arn)).collect();
-            let filter =
-                Filter::builder().name("description").set_values(Some(descriptions)).build();
+        for some in descriptions.chunks(FILTER_VALUES) {
+            let filter = filter("description", some);
             let call = aws.ec2.describe_network_interfaces().filters(filter);
             let answer = aws.call("ec2", "DescribeNetworkInterfaces", call.send()).await?;
             let there = answer.network_interfaces().iter().filter_map(|one| one.description());

@@ -299,7 +299,7 @@ fn is_named(name: &str, domain: &str) -> bool {
     plain(name) == plain(domain)
 }
 
-fn is_private(zone: &HostedZone) -> bool {
+pub(super) fn is_private(zone: &HostedZone) -> bool {
     zone.config().is_some_and(|config| config.private_zone)
 }
 

@@ -16,6 +16,8 @@ mod errors;
 #[cfg(feature = "sdk")]
 mod hints;
 #[cfg(feature = "sdk")]
+mod holders;
+#[cfg(feature = "sdk")]
 mod iam;
 #[cfg(feature = "sdk")]
 mod kind;
@@ -72,6 +74,7 @@ pub mod shared_tags;
 pub mod subnet;
 #[cfg(feature = "sdk")]
 pub mod sweep;
+pub mod swept;
 pub mod target;
 pub mod target_group;
 #[cfg(feature = "sdk")]

@@ -27,6 +27,7 @@ use super::security_group::SecurityGroup;
 use super::security_group_rules::SecurityGroupRules;
 use super::shared_tags::SharedTags;
 use super::subnet::Subnet;
+use super::swept::Swept;
 use super::target::Target;
 use super::target_group::TargetGroup;
 use super::vpc::Vpc;
@@ -61,6 +62,7 @@ const KINDS: &[&dyn AnyKind] = &[
     &Of::<SecurityGroupRules>::NEW,
     &Of::<SharedTags>::NEW,
     &Of::<Subnet>::NEW,
+    &Of::<Swept>::NEW,
     &Of::<Target>::NEW,
     &Of::<TargetGroup>::NEW,
     &Of::<Vpc>::NEW,

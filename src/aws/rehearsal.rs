@@ -389,11 +389,13 @@ mod tests {
     #[test]
     fn whatever_changes_ec2_is_rehearsed_or_there_is_a_reason() {
         // Not taken by `DryRun`; or made only within a change that begins with one that is
-        // rehearsed; or needing an id that only a look at AWS would tell.
+        // rehearsed; or needing an id that only a look at AWS would tell; or of what was found, which
+        // a destroy deletes.
         const NOT: &[&str] = &[
             "ec2:ModifyVpcAttribute",
             "ec2:DeleteRoute",
             "ec2:DeleteSnapshot",
+            "ec2:DeleteVolume",
             "ec2:DisassociateRouteTable",
             "ec2:ReplaceRoute",
             "ec2:ReplaceRouteTableAssociation",

@@ -63,6 +63,9 @@ impl Resource for RouteTable {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::delete_table;
+
+#[cfg(feature = "sdk")]
 mod calls;
 #[cfg(feature = "sdk")]
 mod steps;

@@ -33,6 +33,9 @@ impl Resource for S3Bucket {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::delete_bucket;
+
+#[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_s3::types::{
         BucketLocationConstraint, CreateBucketConfiguration, Delete, ObjectIdentifier, Tag, Tagging,
@@ -139,13 +142,18 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: S3BucketOutputs) -> Result<()> {
-            empty(aws, &outputs.name).await?;
-            let call = aws.s3.delete_bucket().bucket(outputs.name.as_str());
-            let deleted = aws.call("s3", "DeleteBucket", call.send()).await;
-            // Somebody put an object after we had looked; the next look finds it.
-            let deleted = settling(deleted, &["BucketNotEmpty", "OperationAborted"]);
-            found(deleted, NO_BUCKET).map(drop)
+            delete_bucket(aws, &outputs.name).await
         }
+    }
+
+    /// A bucket with whatever is in it.
+    pub(in crate::aws) async fn delete_bucket(aws: &Aws, name: &BucketName) -> Result<()> {
+        empty(aws, name).await?;
+        let call = aws.s3.delete_bucket().bucket(name.as_str());
+        let deleted = aws.call("s3", "DeleteBucket", call.send()).await;
+        // Somebody put an object after we had looked; the next look finds it.
+        let deleted = settling(deleted, &["BucketNotEmpty", "OperationAborted"]);
+        found(deleted, NO_BUCKET).map(drop)
     }
 
     impl S3Bucket {

@@ -23,6 +23,7 @@ use super::security_group::SecurityGroup;
 use super::security_group_rules::SecurityGroupRules;
 use super::shared_tags::SharedTags;
 use super::subnet::Subnet;
+use super::swept::Swept;
 use super::target::Target;
 use super::target_group::TargetGroup;
 use super::vpc::Vpc;
@@ -91,6 +92,7 @@ kinds! {
     SecurityGroupRules,
     SharedTags,
     Subnet,
+    Swept,
     Target,
     TargetGroup,
     Vpc,

@@ -36,6 +36,9 @@ impl Resource for SecurityGroup {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::delete_security_group;
+
+#[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, ResourceType};
@@ -43,6 +46,7 @@ mod calls {
     use super::{SecurityGroup, SecurityGroupOutputs};
     use crate::aws::Aws;
     use crate::aws::ec2::{self, Described};
+    use crate::aws::holders;
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
     use crate::aws::replies::{existing, unproven};
@@ -105,10 +109,15 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: SecurityGroupOutputs) -> Result<()> {
-            let call = aws.ec2.delete_security_group().group_id(outputs.id.as_str());
-            let deleted = aws.call("ec2", "DeleteSecurityGroup", call.send()).await;
-            ec2::fine_when(deleted, &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"])
+            delete_security_group(aws, outputs.id.as_str()).await
         }
+    }
+
+    pub(in crate::aws) async fn delete_security_group(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_security_group().group_id(id);
+        let deleted = aws.call("ec2", "DeleteSecurityGroup", call.send()).await;
+        let deleted = holders::named(aws, "group-id", id, deleted).await;
+        ec2::fine_when(deleted, &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"])
     }
 
     impl SecurityGroup {

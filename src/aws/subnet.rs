@@ -40,6 +40,9 @@ impl Resource for Subnet {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::delete_subnet;
+
+#[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, ResourceType, SubnetState};
@@ -48,6 +51,7 @@ mod calls {
     use super::{Subnet, SubnetOutputs};
     use crate::aws::Aws;
     use crate::aws::ec2::{self, Described};
+    use crate::aws::holders;
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::aws::replies::unproven;
@@ -108,10 +112,15 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: SubnetOutputs) -> Result<()> {
-            let call = aws.ec2.delete_subnet().subnet_id(outputs.id.as_str());
-            let deleted = aws.call("ec2", "DeleteSubnet", call.send()).await;
-            ec2::fine_when(deleted, &["InvalidSubnetID.NotFound"])
+            delete_subnet(aws, outputs.id.as_str()).await
         }
+    }
+
+    pub(in crate::aws) async fn delete_subnet(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_subnet().subnet_id(id);
+        let deleted = aws.call("ec2", "DeleteSubnet", call.send()).await;
+        let deleted = holders::named(aws, "subnet-id", id, deleted).await;
+        ec2::fine_when(deleted, &["InvalidSubnetID.NotFound"])
     }
 
     impl Subnet {

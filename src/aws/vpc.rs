@@ -42,6 +42,9 @@ impl Resource for Vpc {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::delete_vpc;
+
+#[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{
@@ -51,6 +54,7 @@ mod calls {
     use super::{Vpc, VpcOutputs};
     use crate::aws::Aws;
     use crate::aws::ec2;
+    use crate::aws::holders;
     use crate::aws::ids::{DhcpOptionsId, VpcId};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
 
@@ -122,10 +126,15 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: VpcOutputs) -> Result<()> {
-            let call = aws.ec2.delete_vpc().vpc_id(outputs.id.as_str());
-            let deleted = aws.call("ec2", "DeleteVpc", call.send()).await;
-            ec2::fine_when(deleted, &["InvalidVpcID.NotFound"])
+            delete_vpc(aws, outputs.id.as_str()).await
         }
+    }
+
+    pub(in crate::aws) async fn delete_vpc(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_vpc().vpc_id(id);
+        let deleted = aws.call("ec2", "DeleteVpc", call.send()).await;
+        let deleted = holders::named(aws, "vpc-id", id, deleted).await;
+        ec2::fine_when(deleted, &["InvalidVpcID.NotFound"])
     }
 
     impl Vpc {

@@ -39,6 +39,9 @@ impl Resource for VpcEndpoint {
 }
 
 #[cfg(feature = "sdk")]
+pub(super) use calls::delete_endpoint;
+
+#[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, Filter, ResourceType, State, Tag, VpcEndpointType};
@@ -112,18 +115,22 @@ mod calls {
 
         /// The answer is a success whose body may say that it was none.
         async fn delete(aws: &Aws, _inputs: Self, outputs: VpcEndpointOutputs) -> Result<()> {
-            let call = aws.ec2.delete_vpc_endpoints().vpc_endpoint_ids(outputs.id.as_str());
-            let answer = aws.call("ec2", "DeleteVpcEndpoints", call.send()).await;
-            let deleted = answer.and_then(|answer| {
-                answer.unsuccessful().first().and_then(|one| one.error()).map_or(Ok(()), refused)
-            });
-            ec2::fine_when(deleted, NOT_FOUND)
+            delete_endpoint(aws, outputs.id.as_str()).await
         }
 
         async fn gone(aws: &Aws, waiting: Vec<VpcEndpointOutputs>) -> Result<Vec<Seen<()>>> {
             let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
             ec2::look_if_gone(aws, &ids, word).await
         }
+    }
+
+    pub(in crate::aws) async fn delete_endpoint(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_vpc_endpoints().vpc_endpoint_ids(id);
+        let answer = aws.call("ec2", "DeleteVpcEndpoints", call.send()).await;
+        let deleted = answer.and_then(|answer| {
+            answer.unsuccessful().first().and_then(|one| one.error()).map_or(Ok(()), refused)
+        });
+        ec2::fine_when(deleted, NOT_FOUND)
     }
 
     impl Described for types::VpcEndpoint {

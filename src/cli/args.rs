@@ -310,21 +310,39 @@ pub struct Wanted {
     pub no_bootstrap: bool,
 }
 
-/// Deletes everything that is recorded, and shows that nothing is left.
+/// Deletes everything that is recorded and everything that the cluster made for itself, and shows that
+/// nothing is left.
 ///
-/// Needs no install-config when the state knows the cluster: name it. Ends with what still carries
-/// the cluster's tag, which should be nothing. What is protected stands in its way: see `protect`.
+/// What is not recorded is found by the cluster's tag: workers, load balancers of its Services, volumes of
+/// its claims (with what is stored in them), the registry's bucket, operators' users and records. The
+/// plan has it as `swept.…`; `--exclude swept` leaves it. What carries another cluster's tag, too, is
+/// refused. What is protected stands in its way: see `protect`.
+///
+/// Needs no install-config when the state knows the cluster: name it. Needs no state, either: with
+/// --metadata or --infra-id everything that carries the tag goes, whoever made the cluster.
 ///
 /// Examples:
 ///   groundplan destroy
 ///   groundplan destroy --cluster demo --auto-approve
 ///   groundplan destroy --target instance.bootstrap
+///   groundplan destroy --exclude 'swept.volume:*'
+///   groundplan destroy --metadata cluster/metadata.json
+///   groundplan destroy --infra-id demo-x7k2p --region us-west-2
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_help = codes(WRITING))]
 pub struct Destroy {
     /// The cluster's name, instead of an install-config.
     #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
+    /// The infra ID of a cluster of which nothing is recorded.
+    #[arg(long, value_name = "INFRA-ID", value_parser = infra_id, conflicts_with = "cluster")]
+    pub infra_id: Option<String>,
+    /// The region of the cluster that --infra-id names.
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", hide_env_values = true)]
+    pub region: Option<String>,
+    /// The metadata.json of a cluster of which nothing is recorded.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "infra_id"])]
+    pub metadata: Option<PathBuf>,
     /// Which part of it.
     #[command(flatten)]
     pub part: Part,
@@ -435,6 +453,16 @@ pub enum Format {
     Dot,
     /// Mermaid, as Markdown pages draw it.
     Mermaid,
+}
+
+/// An infra ID: a name and five characters.
+fn infra_id(text: &str) -> Result<String, String> {
+    match crate::topology::name_in(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("expected an infra ID, a name with a hyphen and five letters or digits, as \
+                     metadata.json and the cluster's tags have it"
+            .to_owned()),
+    }
 }
 
 /// The name of a cluster (`metadata.name`), which is also that of its folder.

@@ -18,6 +18,7 @@ use super::screen::Screen;
 use super::signals::unless_stopped;
 use crate::apply::Stop;
 use crate::aws::sweep::{self, Leftover};
+use crate::aws::swept::known;
 use crate::aws::{Aws, traces};
 use crate::plan::decide::id;
 use crate::provider::patiently;
@@ -37,7 +38,7 @@ pub(super) async fn run(
 ) -> Result<Exit> {
     let Found { held, aws, state, recovered } =
         unless_stopped(stop, found(arguments, common, screen)).await?;
-    let left = unless_stopped(stop, unclaimed(&aws, &state, &recovered)).await?;
+    let left = unless_stopped(stop, unclaimed(&aws, &state)).await?;
     let state = held.replace(state, screen).await?;
     tell(&state, &recovered, &left, screen)?;
     Ok(Exit::Done)
@@ -179,13 +180,13 @@ fn recorded(
 
 /// What carries the cluster's tag and belongs to nothing that was found. Volumes are left out: those
 /// of machines go with them, and all others are what the cluster has made for itself.
-async fn unclaimed(aws: &Aws, state: &State, recovered: &Recovered) -> Result<Vec<Leftover>> {
+async fn unclaimed(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
     let names = names(state);
-    let left = patiently(|| sweep::leftovers(aws, &names)).await;
-    let left = left.map_err(|error| Failure::call("see what else there is", &error))?;
-    let ours = recovered.names();
-    let unclaimed = left.into_iter().filter(|one| one.kind != "volume" && !ours.contains(&one.id));
-    Ok(unclaimed.collect())
+    let swept = patiently(|| Box::pin(sweep::sweep(aws, &names))).await;
+    let swept = swept.map_err(|error| Failure::call("see what else there is", &error))?;
+    let ours = known(state);
+    let unclaimed = swept.left.into_iter();
+    Ok(unclaimed.filter(|one| one.kind != "volume" && !ours.contains(&one.id)).collect())
 }
 
 fn tell(

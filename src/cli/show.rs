@@ -42,6 +42,8 @@ async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen)
 pub(super) fn nothing_recorded(name: &str, place: &Place) -> Failure {
     let diagnostic = Diagnostic::error(format!("nothing is recorded of a cluster called `{name}`"))
         .with_detail(format!("there is no {place}"))
-        .with_hint("check the name, and --state");
+        .with_hint(
+            "check the name, and --state; `destroy --infra-id` takes down a cluster whose state is lost",
+        );
     Failure::new(Exit::Failed, diagnostic)
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::aws::actions::{actions, tags_only};
 use crate::aws::quotas::Quota;
 use crate::aws::rehearsal::{REHEARSED, Subject, placeholder};
-use crate::graph::{Address, Graph, Ref, as_ref, resolve};
+use crate::aws::swept::Swept;
+use crate::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
 use crate::plan::{Action, Op, Plan};
 use crate::state::State;
 use crate::topology::Workers;
@@ -70,7 +71,8 @@ impl<'a> Site<'a> {
         let nothing = &Value::Null;
         let steps = self.plan.steps.iter().filter_map(|step| {
             let address = step.op.address();
-            let of = actions(address.kind())?;
+            // What was found takes a few of its actions, by what it is: a destroy asks for them.
+            let of = actions(address.kind()).filter(|of| of.kind != Swept::SCHEMA.kind)?;
             let recorded = || self.recorded(address);
             let (actions, inputs) = match &step.op {
                 Op::Create { inputs, .. } => (of.create.to_vec(), inputs),

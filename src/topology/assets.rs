@@ -45,7 +45,7 @@ impl Assets {
             flaws.extend(content.as_ref().and_then(|content| check_ignition(name, content)));
         }
         let cluster =
-            metadata.and_then(|text| identity(&text).map_err(|flaw| flaws.push(flaw)).ok());
+            metadata.and_then(|text| checked_identity(&text).map_err(|flaw| flaws.push(flaw)).ok());
         match (bootstrap, master, worker, cluster) {
             (Some(bootstrap), Some(master), Some(worker), Some(cluster)) if flaws.is_empty() => {
                 Ok(Self(Some(Given { bootstrap, master, worker, cluster })))
@@ -189,9 +189,17 @@ struct MetadataAws {
     region: String,
 }
 
-fn identity(text: &SecretSlice<u8>) -> Result<Cluster, Flaw> {
-    let metadata: Metadata = serde_json::from_slice(text.expose_secret())
-        .map_err(|error| malformed("metadata.json", "the metadata of an AWS cluster", &error))?;
+fn checked_identity(text: &SecretSlice<u8>) -> Result<Cluster, Flaw> {
+    identity(text.expose_secret())
+        .map_err(|error| malformed("metadata.json", "the metadata of an AWS cluster", &error))
+}
+
+/// Who the cluster is, by the text of its `metadata.json`.
+///
+/// # Errors
+/// When it is not the metadata of a cluster on AWS.
+pub fn identity(text: &[u8]) -> Result<Cluster, serde_json::Error> {
+    let metadata: Metadata = serde_json::from_slice(text)?;
     let Metadata { name, cluster_id, infra_id, aws } = metadata;
     Ok(Cluster { name, infra_id, cluster_id, region: aws.region })
 }

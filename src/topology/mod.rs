@@ -43,11 +43,11 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use assets::{Assets, AssetsError};
+pub use assets::{Assets, AssetsError, identity};
 pub use error::{Error, Size};
 pub use facts::{Question, questions};
 pub use iam::{Partition, partition};
-pub use naming::{identify, infra_id, is_infra_id_of};
+pub use naming::{identify, infra_id, is_infra_id_of, name_in};
 pub use placement::{Workers, workers};
 pub use stream::Stream;
 

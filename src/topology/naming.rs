@@ -36,6 +36,13 @@ pub fn infra_id(name: &str, random: &mut fastrand::Rng) -> String {
     id
 }
 
+/// The cluster's name in an infra ID, as far as that has it whole; `None` where it is no infra ID.
+pub fn name_in(id: &str) -> Option<&str> {
+    let (name, end) = id.rsplit_once('-')?;
+    let fits = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit();
+    (!name.is_empty() && end.len() == RANDOM && end.bytes().all(fits)).then_some(name)
+}
+
 /// Whether a cluster of this name may have this infra ID.
 pub fn is_infra_id_of(name: &str, id: &str) -> bool {
     let end = id.strip_prefix(&infra_prefix(name)).and_then(|end| end.strip_prefix('-'));

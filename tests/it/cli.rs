@@ -15,6 +15,7 @@ mod saved_plans;
 mod states;
 mod storms;
 mod streams;
+mod sweeps;
 mod trouble;
 
 use std::path::PathBuf;

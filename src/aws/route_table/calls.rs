@@ -55,17 +55,20 @@ impl Manage for RouteTable {
         Ok(outputs)
     }
 
-    /// A table in use cannot be deleted, and a main table is always in use.
     async fn delete(aws: &Aws, inputs: Self, outputs: RouteTableOutputs) -> Result<()> {
-        let id = outputs.id.as_str();
-        for step in Tables(&tables(aws, inputs.vpc.get()).await?).steps_to_delete(id) {
-            let ended = perform(aws, id, step).await;
-            ec2::fine_when(ended, &["InvalidAssociationID.NotFound"])?;
-        }
-        let call = aws.ec2.delete_route_table().route_table_id(id);
-        let deleted = aws.call("ec2", "DeleteRouteTable", call.send()).await;
-        ec2::fine_when(deleted, &["InvalidRouteTableID.NotFound"])
+        delete_table(aws, inputs.vpc.get(), outputs.id.as_str()).await
     }
+}
+
+/// A table in use cannot be deleted, and a main table is always in use.
+pub(in crate::aws) async fn delete_table(aws: &Aws, vpc: &VpcId, id: &str) -> Result<()> {
+    for step in Tables(&tables(aws, vpc).await?).steps_to_delete(id) {
+        let ended = perform(aws, id, step).await;
+        ec2::fine_when(ended, &["InvalidAssociationID.NotFound"])?;
+    }
+    let call = aws.ec2.delete_route_table().route_table_id(id);
+    let deleted = aws.call("ec2", "DeleteRouteTable", call.send()).await;
+    ec2::fine_when(deleted, &["InvalidRouteTableID.NotFound"])
 }
 
 impl RouteTable {

@@ -18,6 +18,8 @@ def inventory(account):
         found += [(region, *one) for one in in_ec2(ec2)]
     for region, elb in regions("elbv2", account):
         found += [(region, *one) for one in in_elb(elb)]
+    for region, classic in regions("elb", account):
+        found += [(region, *one) for one in in_classic_elb(classic)]
     for service, reader in (("iam", in_iam), ("route53", in_route53), ("s3", in_s3)):
         for _, backend in regions(service, account):
             found += [("global", *one) for one in reader(backend)]
@@ -248,6 +250,13 @@ def rule(ec2, one):
         "description": one.description,
         "tags": dict(ec2.tags.get(one.id, {})),
     }
+
+
+def in_classic_elb(elb):
+    for balancer in elb.load_balancers.values():
+        yield "classic_load_balancer", balancer.name, balancer.name, dict(balancer.tags), {
+            "instances": sorted(balancer.instance_ids),
+        }
 
 
 def in_elb(elb):

@@ -177,17 +177,18 @@ fn a_cluster_and_machines_whose_states_have_one_name_are_told_apart() {
 }
 
 #[test]
-fn a_destroy_names_the_machines_that_nobody_recorded_before_it_begins() {
+fn a_destroy_takes_along_the_machines_whose_state_is_lost_and_names_them_before_it_begins() {
     let desk = up();
     desk.want(1, Some("Required"));
     desk.apply_machines();
     let before = desk.cloud.inventory();
     fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
     let shown = desk.expect(7, &["destroy", "--auto-approve", "--max-destroy", "0"]).out;
-    let named = format!("machines that are not recorded here: {SET}-0 (i-");
-    assert!(shown.contains(&named), "{shown}");
-    assert!(!shown.contains("demo-abcde-master-0 (i-"), "{shown}");
+    assert!(shown.contains(&format!("  - swept.instance:{SET}-0 ")), "{shown}");
+    assert!(!shown.contains("swept.instance:demo-abcde-master-0"), "{shown}");
     assert_eq!(desk.cloud.inventory(), before);
+    let destroyed = desk.expect(0, &["destroy", "--auto-approve"]).out;
+    assert!(destroyed.ends_with("is left.\n"), "{destroyed}");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn a_part_is_applied_and_the_rest_is_what_the_next_plan_has() {
 }
 
 #[test]
-fn what_is_protected_is_not_deleted_by_any_run_until_somebody_allows_it() {
+fn d7_what_is_protected_is_not_deleted_by_any_run_until_somebody_allows_it() {
     let desk = made();
     let ran = desk.expect(0, &["protect", "hosted_zone.int", "instance.master-*"]);
     assert!(ran.out.starts_with("hosted_zone.int is protected"), "{}", ran.out);

@@ -10,7 +10,7 @@ use groundplan::aws::ids::{
     BucketName, HostedZoneId, InstanceProfileName, RoleName, SecurityGroupId,
 };
 use groundplan::aws::lookups::{answer, answers};
-use groundplan::aws::sweep::{Leftover, Names, leftovers};
+use groundplan::aws::sweep::{Leftover, Names, Sweep, sweep};
 use groundplan::aws::{Aws, Settings};
 use groundplan::provider::Class;
 use groundplan::topology::Question;
@@ -199,8 +199,14 @@ async fn balancer(world: &World) -> String {
     arn.expect("an ARN")
 }
 
+async fn everything(world: &World, names: &Names) -> Vec<Leftover> {
+    let Sweep { left, denied } = sweep(&world.aws, names).await.expect("a sweep");
+    assert_eq!(denied, []);
+    left
+}
+
 #[tokio::test]
-async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
+async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
     let world = World::new().await;
     let names = Names {
         domain: Some("demo.example.com".to_owned()),
@@ -208,7 +214,7 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
         profiles: vec![InstanceProfileName::from("demo-master")],
         buckets: vec![BucketName::from("demo-x7k2p-never-made")],
     };
-    let nothing = leftovers(&world.aws, &Names::default()).await.expect("a sweep");
+    let nothing = everything(&world, &Names::default()).await;
     assert_eq!(nothing, []);
 
     let bench = world.bench();
@@ -226,7 +232,7 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
     tag_zone(&world, &ours).await;
     let balancer = balancer(&world).await;
 
-    let found = leftovers(&world.aws, &names).await.expect("a sweep");
+    let found = everything(&world, &names).await;
     let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
     assert_eq!(
         kinds,
@@ -248,20 +254,22 @@ async fn what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
         kind: "instance".to_owned(),
         id: machine.outputs["id"].as_str().expect("an id").to_owned(),
         name: Some("demo-master-0".to_owned()),
+        goes_with: None,
     };
     assert!(found.contains(&instance), "{found:#?}");
 
     bench.unmake(&machine).await;
-    let found = leftovers(&world.aws, &Names::default()).await.expect("a sweep");
+    let found = everything(&world, &Names::default()).await;
     let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
-    assert_eq!(kinds, ["load-balancer", "shared-tag", "target-group", "vpc"], "{found:#?}");
+    let rest = ["hosted-zone", "load-balancer", "shared-tag", "target-group", "vpc"];
+    assert_eq!(kinds, rest, "{found:#?}");
 }
 
 #[tokio::test]
 async fn a_sweep_without_a_tag_is_refused() {
     let world = World::new().await;
     let aws = Aws::new(&world.cloud.sdk_config(), Settings::default());
-    let error = leftovers(&aws, &Names::default()).await.expect_err("no tag");
+    let error = sweep(&aws, &Names::default()).await.expect_err("no tag");
     assert_eq!(error.class, Class::Refused);
 }
 

@@ -173,6 +173,30 @@ async fn what_is_taken_by_nobody_one_can_see_was_just_made() {
     assert_eq!(account.aws.create(request).await.expect("the same one"), made);
 }
 
+/// D4 of the cases that a reviewer checks.
+#[tokio::test]
+async fn d4_who_holds_what_cannot_go_is_named_and_left_alone() {
+    let account = Account::new();
+    let bench = account.bench();
+    let network = bench.make("vpc.main", &inputs(&vpc())).await;
+    let wanted = inputs(&subnet(&VpcId(id(&network)), "10.0.0.0/20", "a"));
+    let inside = bench.make("subnet.a", &wanted).await;
+    let theirs = account.ec2.create_network_interface().subnet_id(id(&inside));
+    let theirs = theirs.description("a proxy of theirs").send().await.expect("an interface");
+    let theirs = theirs.network_interface().and_then(|one| one.network_interface_id()).unwrap();
+    let named = format!("it is held by {theirs} (a proxy of theirs)");
+    for known in [&inside, &network] {
+        let refused = account.aws.delete(known.clone()).await.expect_err("it is held");
+        assert!(refused.is(&["DependencyViolation"]), "{refused}");
+        assert!(refused.message.contains(&named), "{refused}");
+        assert!(refused.hint.is_some_and(|hint| hint.contains("delete it if nobody needs it")));
+    }
+    let delete = account.ec2.delete_network_interface().network_interface_id(theirs);
+    delete.send().await.expect("it was left alone");
+    bench.unmake(&inside).await;
+    bench.unmake(&network).await;
+}
+
 #[tokio::test]
 async fn addresses_that_somebody_else_has_taken_are_refused() {
     let account = Account::new();

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from moto.ec2 import utils as ec2_utils
+from moto.ec2.models.elastic_block_store import VolumeAttachment
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceState
 from moto.ec2.responses import EC2Response
@@ -32,6 +33,15 @@ ec2_utils.filter_dict_attribute_mapping.update(
         "root-device-name": "root_device_name",
     }
 )
+
+
+def goes_with_its_instance(attachment):
+    """DescribeVolumes tells it of each attachment, where moto knows it of the instance's device."""
+    device = attachment.instance.block_device_mapping.get(attachment.device)
+    return bool(device and device.delete_on_termination)
+
+
+VolumeAttachment.delete_on_termination = property(goes_with_its_instance)
 
 # Device name to its mapping in the request being served; one call at a time reaches moto.
 _devices = {}

@@ -1,9 +1,17 @@
-//! `groundplan destroy`: deletes everything that is recorded, and shows that nothing is left.
+//! `groundplan destroy`: deletes everything that is recorded and what the cluster made for itself, and
+//! shows that nothing is left.
+//!
+//! - `found`: what carries the cluster's tag and is not recorded, and who else lays claim to something.
+//! - `lost`: a cluster of which nothing is recorded, named by its infra ID or its metadata.json.
+
+mod found;
+mod lost;
 
 use std::sync::Arc;
 
 use serde_json::json;
 
+use self::found::Found;
 use super::args::{Common, Destroy as Arguments, Guards, Part};
 use super::choice;
 use super::cloud::{self, Reached};
@@ -24,12 +32,12 @@ use crate::aws::ids::RoleName;
 use crate::aws::{Aws, Settings, schemas, sweep};
 use crate::config::InstallConfig;
 use crate::observe::observe;
-use crate::plan::{Plan, plan_destroy};
+use crate::plan::{Observations, Options, Plan, plan_destroy};
 use crate::provider::patiently;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 use crate::secret::Secrets;
-use crate::state::{Cluster, State};
+use crate::state::{Cluster, Entry, State};
 
 const QUESTION: &str =
     "Do you really want to destroy all of this? There is no way to bring it back.";
@@ -41,22 +49,7 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> Result<Exit> {
     must_be_confirmable(common, screen)?;
-    let deciding = async {
-        let config = config(arguments, common, screen)?;
-        let name = match (&arguments.cluster, &config) {
-            (Some(name), _) => name.clone(),
-            (None, Some(config)) => config.name.clone(),
-            (None, None) => {
-                unreachable!("BUG: without a name the config is read or the command ends")
-            }
-        };
-        let settings = |cluster: &Cluster| match &config {
-            Some(config) => cloud::settings(config, cluster),
-            None => cloud::settings_without_config(cluster),
-        };
-        let wanted = Wanted { name: &name, settings: &settings, of_machines: false };
-        decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
-    };
+    let deciding = Box::pin(decide(arguments, common, screen));
     let doomed = unless_stopped(stop, deciding).await?;
     if doomed.plan.selection.is_none() {
         unless_stopped(stop, without_machines(&doomed.cluster.infra_id, common)).await?;
@@ -68,7 +61,36 @@ pub(super) async fn run(
     if exit != Exit::Done || is_part {
         return Ok(exit); // a part that is left is no surprise
     }
-    unless_stopped(stop, proven(&cluster, &names, &aws, screen)).await
+    unless_stopped(stop, Box::pin(proven(&cluster, &names, &aws, screen))).await
+}
+
+async fn decide(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Doomed> {
+    let (part, guards) = (&arguments.part, &arguments.guards);
+    let (name, config) = match lost::named(arguments)? {
+        Some(cluster) => match lost::recorded(&cluster, common).await? {
+            Some(name) => (name, None),
+            None => {
+                return Box::pin(lost::decided(cluster, part, guards, common, screen)).await;
+            }
+        },
+        None => {
+            let config = config(arguments, common, screen)?;
+            let name = match (&arguments.cluster, &config) {
+                (Some(name), _) => name.clone(),
+                (None, Some(config)) => config.name.clone(),
+                (None, None) => {
+                    unreachable!("BUG: without a name the config is read or the command ends")
+                }
+            };
+            (name, config)
+        }
+    };
+    let settings = |cluster: &Cluster| match &config {
+        Some(config) => cloud::settings(config, cluster),
+        None => cloud::settings_without_config(cluster),
+    };
+    let wanted = Wanted { name: &name, settings: &settings, of_machines: false };
+    decided(&wanted, part, guards, common, screen).await
 }
 
 /// Whose state it is, and how its cloud is reached.
@@ -83,11 +105,13 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Doomed {
     cluster: Cluster,
     held: Held,
+    /// What is recorded before anything is deleted: what was found.
+    news: Vec<Entry>,
     aws: Arc<Aws>,
     plan: Plan,
 }
 
-/// Takes what is recorded, and shows what of it goes.
+/// Takes what is recorded, finds what else the cluster has, and shows what of it goes.
 pub(super) async fn decided(
     Wanted { name, settings, of_machines }: &Wanted<'_>,
     part: &Part,
@@ -110,38 +134,65 @@ pub(super) async fn decided(
     let observed = observe(&held.state, &*aws)
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;
-    let options = choice::of_recorded(part, &held.state)?;
-    let plan = plan_destroy(&held.state, &observed, &schemas(), &options);
-    let warnings = match plan.selection.is_none() && !of_machines {
-        true => others(&held.state, &aws).await?,
-        false => Vec::new(),
+    let found = match *of_machines || !found::are_meant(part) {
+        true => Found::default(),
+        false => Found::sweep(&aws, &held.state).await?,
     };
-    screen.plan(&view(&plan, false, &warnings))?;
-    guarded(&plan, guards)?;
-    Ok(Doomed { cluster, held, aws, plan })
+    let decision = Decision { held: &held, before: &[], observed: &observed, found };
+    let (news, plan) = decision.shown(part, guards, &aws, screen).await?;
+    Ok(Doomed { cluster, held, news, aws, plan })
 }
 
-/// What the cluster has made for itself stands in its network, which cannot go before it.
-async fn others(state: &State, aws: &Aws) -> Result<Vec<String>> {
-    let known = state.resources.values().chain(state.deposed.values().flatten());
-    let known = known.filter_map(|record| record.outputs["id"].as_str()).map(str::to_owned);
-    let known = known.collect();
-    let others = patiently(|| sweep::other_instances(aws, &known))
-        .await
-        .map_err(|error| Failure::call("see what else the cluster has", &error))?;
-    let told = others.iter().map(|one| match &one.name {
-        Some(name) => format!("{name} ({})", one.id),
-        None => one.id.clone(),
-    });
-    let told: Vec<String> = told.collect();
-    if told.is_empty() {
-        return Ok(Vec::new());
+/// What a destroy is decided by.
+struct Decision<'a> {
+    held: &'a Held,
+    /// What is recorded before anything that was found is.
+    before: &'a [Entry],
+    observed: &'a Observations,
+    found: Found,
+}
+
+impl Decision<'_> {
+    /// The plan, shown, and what is recorded before it is walked: of what was found, only what goes.
+    async fn shown(
+        mut self,
+        part: &Part,
+        guards: &Guards,
+        aws: &Aws,
+        screen: &mut Screen,
+    ) -> Result<(Vec<Entry>, Plan)> {
+        let (mut news, mut imagined) = self.imagined()?;
+        let options = choice::of_recorded(part, &imagined)?;
+        let mut plan = self.plan(&imagined, &options);
+        if options.selects() {
+            self.found.leave_out_of(&plan, &imagined);
+            (news, imagined) = self.imagined()?;
+            plan = self.plan(&imagined, &options);
+        }
+        screen.plan(&view(&plan, false, &self.found.cautions(aws)))?;
+        guarded(&plan, guards)?;
+        found::unclaimed(aws, &imagined, &plan).await?;
+        Ok((news, plan))
     }
-    Ok(vec![format!(
-        "the cluster has machines that are not recorded here: {}; what they stand in cannot go before \
-         them, so remove them first (their MachineSets, while the cluster runs; or by hand)",
-        told.join(", ")
-    )])
+
+    /// What is to be recorded, and the state as it is then.
+    fn imagined(&self) -> Result<(Vec<Entry>, State)> {
+        let mut state = self.held.state.clone();
+        let mut record = |entries: &[Entry]| -> Result<()> {
+            for entry in entries {
+                state.record(entry).map_err(|error| Failure::could_not("record it", &error))?;
+            }
+            Ok(())
+        };
+        record(self.before)?;
+        let found = self.found.entries(&self.held.state);
+        record(&found)?;
+        Ok((self.before.iter().cloned().chain(found).collect(), state))
+    }
+
+    fn plan(&self, imagined: &State, options: &Options) -> Plan {
+        plan_destroy(imagined, self.observed, &schemas(), options)
+    }
 }
 
 /// Machines stand in the network of their cluster, which cannot go before them.
@@ -159,7 +210,7 @@ async fn without_machines(infra_id: &str, common: &Common) -> Result<()> {
 
 /// Asks, and destroys it.
 pub(super) async fn destroyed(
-    Doomed { mut held, aws, plan, .. }: Doomed,
+    Doomed { mut held, news, aws, plan, .. }: Doomed,
     common: &Common,
     screen: &mut Screen,
     stop: &Stop,
@@ -168,6 +219,7 @@ pub(super) async fn destroyed(
         confirmed(common, QUESTION, screen, stop).await?;
         screen.say("")?;
         held.begin(screen).await?;
+        held.record(&news, screen).await?;
     }
     aws.guard(stop.shuts(held.home.fence()));
     walk(&plan, held, aws, Arc::new(Secrets::default()), common, screen, stop).await
@@ -218,17 +270,21 @@ async fn proven(
     aws: &Aws,
     screen: &mut Screen,
 ) -> Result<Exit> {
-    let left = patiently(|| sweep::leftovers(aws, names))
+    let swept = patiently(|| Box::pin(sweep::sweep(aws, names)))
         .await
         .map_err(|error| Failure::call("see whether anything is left", &error))?;
-    let tag = cluster.tag_key();
+    let (tag, left) = (cluster.tag_key(), swept.left);
     screen.tell("leftovers", &json!({"tag": tag, "left": left}))?;
+    for denied in &swept.denied {
+        screen.diagnostic(&found::not_looked_for(denied))?;
+    }
     if left.is_empty() {
         screen.say(&format!("Nothing tagged {tag} is left."))?;
         return Ok(Exit::Done);
     }
     let mut diagnostic = Diagnostic::error(format!("something tagged {tag} is left"));
     diagnostic.detail = left.iter().map(|one| format!("{} {}", one.kind, one.id)).collect();
-    let hint = "it is not recorded, so it was not made by this state: look at it, and delete it";
+    let hint = "most likely the cluster made it while it went: run the same command again, which takes \
+                it along; of what it does not show in its plan, look what it is and delete it by hand";
     Err(Failure::new(Exit::Failed, diagnostic.with_hint(hint)))
 }

@@ -1,0 +1,52 @@
+//! Buckets: those that are named, and those whose name begins with the infra ID (the image
+//! registry's, cluster-image-registry-operator pkg/storage/s3) and that carry the tag.
+
+use super::{Leftover, infra_id, is_there};
+use crate::aws::Aws;
+use crate::aws::ids::BucketName;
+use crate::aws::kind::Result;
+use crate::aws::replies::found;
+
+pub(super) async fn named(aws: &Aws, buckets: &[BucketName]) -> Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    for bucket in buckets {
+        let call = aws.s3.head_bucket().bucket(bucket.as_str()).send();
+        if is_there(aws.call("s3", "HeadBucket", call).await)? {
+            left.push(leftover(bucket.as_str()));
+        }
+    }
+    Ok(left)
+}
+
+pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<Leftover>> {
+    let prefix = format!("{}-", infra_id(aws));
+    let (mut left, mut next) = (Vec::new(), None);
+    loop {
+        // Without a limit S3 answers for at most 10,000 buckets and tells how to go on.
+        let call = aws.s3.list_buckets().prefix(&prefix).set_continuation_token(next).send();
+        let page = aws.call("s3", "ListBuckets", call).await?;
+        let names = page.buckets().iter().filter_map(|one| one.name());
+        for name in names.filter(|name| name.starts_with(&prefix)) {
+            if is_ours(aws, name).await? {
+                left.push(leftover(name));
+            }
+        }
+        next = page.continuation_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(left);
+        }
+    }
+}
+
+async fn is_ours(aws: &Aws, name: &str) -> Result<bool> {
+    let call = aws.s3.get_bucket_tagging().bucket(name).send();
+    let answer = aws.call("s3", "GetBucketTagging", call).await;
+    // Of another region, or somebody else's: whichever, not one of this cluster's.
+    let absent = ["NoSuchBucket", "NoSuchTagSet", "PermanentRedirect"];
+    let tags = found(answer, &absent)?.map(|answer| answer.tag_set).unwrap_or_default();
+    Ok(tags.iter().any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == "owned"))
+}
+
+fn leftover(name: &str) -> Leftover {
+    Leftover::new("bucket", name, Some(name))
+}

@@ -1,0 +1,36 @@
+//! Who else says that something is theirs, too.
+
+use std::collections::BTreeSet;
+
+use crate::aws::Aws;
+use crate::aws::ec2::{filter, pages};
+use crate::aws::kind::Result;
+use crate::aws::ownership::CLUSTER_PREFIX;
+
+/// Another cluster's word on something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// The id of the thing.
+    pub id: String,
+    /// The other cluster's infra ID.
+    pub cluster: String,
+    /// `owned` or `shared`.
+    pub value: String,
+}
+
+/// Which of these things in EC2 carry the tag of another cluster. One question, in pages.
+///
+/// # Errors
+/// When tags cannot be listed.
+pub async fn claims(aws: &Aws, ids: &BTreeSet<String>) -> Result<BTreeSet<Claim>> {
+    let all = format!("{CLUSTER_PREFIX}*");
+    let request = aws.ec2.describe_tags().filters(filter("key", &[all])).max_results(1000);
+    let tags = pages!(aws, "DescribeTags", request, tags).into_iter();
+    let others = tags.filter(|tag| tag.key() != Some(&aws.settings.cluster_tag));
+    let claim = |tag: aws_sdk_ec2::types::TagDescription| {
+        let cluster = tag.key?.strip_prefix(CLUSTER_PREFIX)?.to_owned();
+        let id = tag.resource_id.filter(|id| ids.contains(id))?;
+        Some(Claim { id, cluster, value: tag.value.unwrap_or_default() })
+    };
+    Ok(others.filter_map(claim).collect())
+}

@@ -1,0 +1,171 @@
+//! What carries the tag in EC2.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
+
+use super::{Leftover, SHARED_TAG};
+use crate::aws::Aws;
+use crate::aws::ami_copy::copied_for;
+use crate::aws::ec2::{self, Described, filter, pages};
+use crate::aws::kind::Result;
+
+/// What a tag points to: its type, and whether it is only shared.
+type Tagged = (ResourceType, bool);
+
+pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
+    let request = aws
+        .ec2
+        .describe_tags()
+        .filters(filter("key", &[&aws.settings.cluster_tag]))
+        .max_results(1000);
+    let mut tagged: BTreeMap<String, Tagged> = BTreeMap::new();
+    for tag in pages!(aws, "DescribeTags", request, tags) {
+        let is_ours = tag.key() == Some(&aws.settings.cluster_tag);
+        if let (Some(id), Some(kind), true) = (tag.resource_id, tag.resource_type, is_ours) {
+            tagged.insert(id, (kind, tag.value.as_deref() == Some("shared")));
+        }
+    }
+    let kinds: BTreeSet<&str> = tagged.values().map(|(kind, _)| kind.as_str()).collect();
+    let mut left = Vec::new();
+    for kind in kinds {
+        let ids: Vec<&str> = tagged
+            .iter()
+            .filter(|(_, (its, _))| its.as_str() == kind)
+            .map(|(id, _)| id.as_str())
+            .collect();
+        left.extend(still_there(aws, &ResourceType::from(kind), &ids).await?);
+    }
+    for one in &mut left {
+        if tagged.get(&one.id).is_some_and(|(_, shared)| *shared) {
+            SHARED_TAG.clone_into(&mut one.kind);
+        }
+    }
+    Ok(left)
+}
+
+/// Of these, those that are more than a memory; of types we never make, all.
+async fn still_there(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    match kind {
+        ResourceType::DhcpOptions => seen::<types::DhcpOptions>(aws, kind, ids).await,
+        ResourceType::ElasticIp => seen::<types::Address>(aws, kind, ids).await,
+        ResourceType::Image => seen::<types::Image>(aws, kind, ids).await,
+        ResourceType::Instance => instances(aws, kind, ids).await,
+        ResourceType::InternetGateway => seen::<types::InternetGateway>(aws, kind, ids).await,
+        ResourceType::Natgateway => seen::<types::NatGateway>(aws, kind, ids).await,
+        ResourceType::NetworkInterface => interfaces(aws, kind, ids).await,
+        ResourceType::RouteTable => seen::<types::RouteTable>(aws, kind, ids).await,
+        ResourceType::SecurityGroup => groups(aws, kind, ids).await,
+        ResourceType::Snapshot => snapshots(aws, kind, ids).await,
+        ResourceType::Subnet => seen::<types::Subnet>(aws, kind, ids).await,
+        ResourceType::Volume => volumes(aws, kind, ids).await,
+        ResourceType::Vpc => seen::<types::Vpc>(aws, kind, ids).await,
+        ResourceType::VpcEndpoint => seen::<types::VpcEndpoint>(aws, kind, ids).await,
+        _ => Ok(ids.iter().map(|id| Leftover::new(kind.as_str(), id, None)).collect()),
+    }
+}
+
+async fn there<T: Described>(aws: &Aws, ids: &[&str]) -> Result<Vec<(String, T)>> {
+    let found = ec2::by_ids::<T>(aws, ids.iter().copied()).await?;
+    Ok(found.into_iter().filter(|(_, one)| one.exists()).collect())
+}
+
+fn leftover<T: Described>(kind: &ResourceType, id: &str, one: &T) -> Leftover {
+    Leftover::new(kind.as_str(), id, name_tag(one.tags()))
+}
+
+async fn seen<T: Described>(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<T>(aws, ids).await?;
+    Ok(found.iter().map(|(id, one)| leftover(kind, id, one)).collect())
+}
+
+/// One that is shutting down still holds its network: gone is what is terminated.
+async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let terminated = Some(&types::InstanceStateName::Terminated);
+    let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
+    let left = found.iter().filter(|(_, one)| one.state().and_then(|s| s.name()) != terminated);
+    Ok(left.map(|(id, one)| leftover(kind, id, one)).collect())
+}
+
+/// Groups are called by their name, which those that Kubernetes makes have instead of a tag.
+async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<types::SecurityGroup>(aws, ids).await?;
+    let named = |(id, group): &(String, types::SecurityGroup)| {
+        let name = name_tag(group.tags()).or(group.group_name());
+        Leftover::new(kind.as_str(), id, name)
+    };
+    Ok(found.iter().map(named).collect())
+}
+
+async fn volumes(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<types::Volume>(aws, ids).await?;
+    let named = |(id, volume): &(String, types::Volume)| {
+        let with =
+            volume.attachments().iter().find(|one| one.delete_on_termination() == Some(true));
+        let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
+        Leftover { goes_with, ..leftover(kind, id, volume) }
+    };
+    Ok(found.iter().map(named).collect())
+}
+
+/// Those of an image go with it.
+async fn snapshots(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<types::Snapshot>(aws, ids).await?;
+    let named = |(id, snapshot): &(String, types::Snapshot)| {
+        let goes_with = copied_for(snapshot).map(str::to_owned);
+        Leftover { goes_with, ..leftover(kind, id, snapshot) }
+    };
+    Ok(found.iter().map(named).collect())
+}
+
+async fn interfaces(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<types::NetworkInterface>(aws, ids).await?;
+    let named = |(id, interface): &(String, types::NetworkInterface)| {
+        let with = interface.attachment().filter(|one| one.delete_on_termination() == Some(true));
+        let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
+        Leftover { goes_with, ..leftover(kind, id, interface) }
+    };
+    Ok(found.iter().map(named).collect())
+}
+
+pub(super) fn name_tag(tags: &[Tag]) -> Option<&str> {
+    tags.iter().find(|tag| tag.key() == Some("Name")).and_then(Tag::value)
+}
+
+impl Described for types::Volume {
+    const ID_FILTER: &'static str = "volume-id";
+
+    fn id(&self) -> Option<&str> {
+        self.volume_id()
+    }
+
+    fn tags(&self) -> &[Tag] {
+        types::Volume::tags(self)
+    }
+
+    fn exists(&self) -> bool {
+        !matches!(self.state(), Some(types::VolumeState::Deleting | types::VolumeState::Deleted))
+    }
+
+    async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+        let request = aws.ec2.describe_volumes().set_filters(Some(filters)).max_results(1000);
+        Ok(pages!(aws, "DescribeVolumes", request, volumes))
+    }
+}
+
+impl Described for types::Snapshot {
+    const ID_FILTER: &'static str = "snapshot-id";
+
+    fn id(&self) -> Option<&str> {
+        self.snapshot_id()
+    }
+
+    fn tags(&self) -> &[Tag] {
+        types::Snapshot::tags(self)
+    }
+
+    async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+        let request = aws.ec2.describe_snapshots().set_filters(Some(filters)).max_results(1000);
+        Ok(pages!(aws, "DescribeSnapshots", request, snapshots))
+    }
+}

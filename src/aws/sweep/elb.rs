@@ -1,0 +1,103 @@
+//! Load balancers and target groups with the tag. They have no filter by tag: all are listed, and
+//! asked for their tags twenty at a time.
+
+use super::Leftover;
+use crate::aws::Aws;
+use crate::aws::kind::Result;
+use crate::provider::{Class, ProviderError};
+
+/// The most resources whose tags one call tells (ELB API references, DescribeTags).
+const MOST_TAGGED: usize = 20;
+const ELB: &str = "elasticloadbalancing";
+/// What is said when one of those asked for went while we looked.
+const GONE: &[&str] = &["LoadBalancerNotFound", "TargetGroupNotFound", "AccessPointNotFound"];
+
+pub(super) async fn load_balancers(aws: &Aws) -> Result<Vec<Leftover>> {
+    let (mut arns, mut marker) = (Vec::new(), None);
+    loop {
+        let call = aws.elb.describe_load_balancers().set_marker(marker).send();
+        let page = aws.call(ELB, "DescribeLoadBalancers", call).await?;
+        let found = page.load_balancers.unwrap_or_default().into_iter();
+        arns.extend(found.filter_map(|one| Some((one.load_balancer_arn?, one.load_balancer_name))));
+        marker = page.next_marker.filter(|marker| !marker.is_empty());
+        if marker.is_none() {
+            return with_our_tag(aws, "load-balancer", arns).await;
+        }
+    }
+}
+
+pub(super) async fn target_groups(aws: &Aws) -> Result<Vec<Leftover>> {
+    let (mut arns, mut marker) = (Vec::new(), None);
+    loop {
+        let call = aws.elb.describe_target_groups().set_marker(marker).send();
+        let page = aws.call(ELB, "DescribeTargetGroups", call).await?;
+        let found = page.target_groups.unwrap_or_default().into_iter();
+        arns.extend(found.filter_map(|one| Some((one.target_group_arn?, one.target_group_name))));
+        marker = page.next_marker.filter(|marker| !marker.is_empty());
+        if marker.is_none() {
+            return with_our_tag(aws, "target-group", arns).await;
+        }
+    }
+}
+
+async fn with_our_tag(
+    aws: &Aws,
+    kind: &str,
+    named: Vec<(String, Option<String>)>,
+) -> Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    for some in named.chunks(MOST_TAGGED) {
+        let arns = some.iter().map(|(arn, _)| arn.clone()).collect();
+        let call = aws.elb.describe_tags().set_resource_arns(Some(arns)).send();
+        let answer = settled(aws.call(ELB, "DescribeTags", call).await)?;
+        for one in answer.tag_descriptions() {
+            let ours = one.tags().iter().any(|tag| tag.key() == Some(&aws.settings.cluster_tag));
+            if let (Some(arn), true) = (one.resource_arn(), ours) {
+                let name = some.iter().find(|(its, _)| its == arn).and_then(|(_, n)| n.as_deref());
+                left.push(Leftover::new(kind, arn, name));
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// The classic ones, which Kubernetes makes of a Service unless it is told otherwise: the router's,
+/// as a rule.
+pub(super) async fn classic(aws: &Aws) -> Result<Vec<Leftover>> {
+    let names = classic_balancers(aws).await?;
+    let mut left = Vec::new();
+    for some in names.chunks(MOST_TAGGED) {
+        let call = aws.elb_classic.describe_tags().set_load_balancer_names(Some(some.to_vec()));
+        let answer = settled(aws.call(ELB, "DescribeTags", call.send()).await)?;
+        for one in answer.tag_descriptions() {
+            let ours = one.tags().iter().any(|tag| tag.key() == aws.settings.cluster_tag);
+            if let (Some(name), true) = (one.load_balancer_name(), ours) {
+                left.push(Leftover::new("classic-load-balancer", name, Some(name)));
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// The names of all classic load balancers.
+pub(in crate::aws) async fn classic_balancers(aws: &Aws) -> Result<Vec<String>> {
+    let (mut names, mut marker) = (Vec::new(), None);
+    loop {
+        let call = aws.elb_classic.describe_load_balancers().set_marker(marker).send();
+        let page = aws.call(ELB, "DescribeLoadBalancers", call).await?;
+        let found = page.load_balancer_descriptions.unwrap_or_default().into_iter();
+        names.extend(found.filter_map(|one| one.load_balancer_name));
+        marker = page.next_marker.filter(|marker| !marker.is_empty());
+        if marker.is_none() {
+            return Ok(names);
+        }
+    }
+}
+
+/// One of them went while we looked; what it was is not for us to guess.
+fn settled<T>(answer: Result<T>) -> Result<T> {
+    answer.map_err(|error| match error.is(GONE) {
+        true => ProviderError { class: Class::Again, ..error },
+        false => error,
+    })
+}

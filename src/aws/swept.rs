@@ -1,0 +1,224 @@
+//! What a cluster made for itself, or what a lost state knew: found by the cluster's tag, and only ever
+//! deleted. Workers of its Machine API, load balancers of its Services, volumes of its claims, its
+//! registry's bucket, its operators' users and records.
+
+mod adopt;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::adopt::{adopt, known};
+use crate::graph::{Identity, Resource, Schema, Wait};
+
+/// The inputs of something that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Swept {
+    /// What it is.
+    pub what: What,
+    /// What it is called, where it has a name.
+    pub name: Option<String>,
+}
+
+/// What is known of something that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweptOutputs {
+    /// Its id; its ARN, or its name, where it has none.
+    pub id: String,
+    /// What it is.
+    pub what: What,
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Find {
+    /// What it is.
+    pub what: What,
+    /// Its id; its ARN, or its name, where it has none.
+    pub id: String,
+    /// What it is called, where it has a name.
+    pub name: Option<String>,
+}
+
+impl Resource for Swept {
+    const SCHEMA: Schema = Schema {
+        // An instance takes minutes to go, a NAT gateway and a balancer's interfaces, too.
+        gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
+        identity: Identity::Name,
+        typical_seconds: 45,
+        ..Schema::of("swept")
+    };
+    type Outputs = SweptOutputs;
+}
+
+macro_rules! what {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $one:literal, $several:literal;)*) => {
+        /// What was found.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum What {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl What {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word for it, AWS's where it has one (EC2 API reference, ResourceType).
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// `3 volumes`
+            pub fn count(self, count: usize) -> String {
+                let (one, several) = match self { $(Self::$name => ($one, $several),)* };
+                format!("{count} {}", if count == 1 { one } else { several })
+            }
+        }
+    };
+}
+
+what! {
+    /// A machine: a worker of the Machine API, as a rule.
+    Instance = "instance", "instance", "instances";
+    /// A network or application load balancer.
+    LoadBalancer = "load-balancer", "load balancer", "load balancers";
+    /// A classic one: what Kubernetes makes of a Service unless it is told otherwise.
+    ClassicLoadBalancer = "classic-load-balancer", "classic load balancer", "classic load balancers";
+    /// A NAT gateway.
+    NatGateway = "natgateway", "NAT gateway", "NAT gateways";
+    /// A VPC endpoint.
+    VpcEndpoint = "vpc-endpoint", "VPC endpoint", "VPC endpoints";
+    /// A target group.
+    TargetGroup = "target-group", "target group", "target groups";
+    /// A volume that outlives its machine: of a persistent volume claim, as a rule.
+    Volume = "volume", "volume", "volumes";
+    /// A snapshot.
+    Snapshot = "snapshot", "snapshot", "snapshots";
+    /// An image.
+    Image = "image", "image", "images";
+    /// A network interface that outlives its machine.
+    NetworkInterface = "network-interface", "network interface", "network interfaces";
+    /// An elastic address.
+    ElasticIp = "elastic-ip", "elastic address", "elastic addresses";
+    /// A security group: of a classic load balancer, as a rule.
+    SecurityGroup = "security-group", "security group", "security groups";
+    /// An internet gateway.
+    InternetGateway = "internet-gateway", "internet gateway", "internet gateways";
+    /// A route table.
+    RouteTable = "route-table", "route table", "route tables";
+    /// A subnet.
+    Subnet = "subnet", "subnet", "subnets";
+    /// A DNS record.
+    Record = "record", "DNS record", "DNS records";
+    /// A private zone.
+    HostedZone = "hosted-zone", "hosted zone", "hosted zones";
+    /// A VPC.
+    Vpc = "vpc", "VPC", "VPCs";
+    /// DHCP options.
+    DhcpOptions = "dhcp-options", "set of DHCP options", "sets of DHCP options";
+    /// A bucket: of the image registry, as a rule.
+    Bucket = "bucket", "bucket", "buckets";
+    /// An IAM user: of an operator, made by the cloud credential operator.
+    User = "user", "IAM user", "IAM users";
+    /// An instance profile.
+    InstanceProfile = "instance-profile", "instance profile", "instance profiles";
+    /// An IAM role.
+    Role = "role", "IAM role", "IAM roles";
+}
+
+impl What {
+    /// What the sweep calls by this word, if it can be deleted.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|what| what.as_str() == word)
+    }
+
+    /// What a recorded resource of this kind is, as far as something that is found can stand in its
+    /// way or follow from it.
+    fn recorded(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "instance" | "machine" => Self::Instance,
+            "internet_gateway" => Self::InternetGateway,
+            "security_group" => Self::SecurityGroup,
+            "subnet" => Self::Subnet,
+            "hosted_zone" => Self::HostedZone,
+            "vpc" => Self::Vpc,
+            _ => return None,
+        })
+    }
+
+    /// What must be gone before it. Machines go first of all: as long as they run, their controllers
+    /// make anew what is deleted.
+    fn goes_after(self) -> &'static [Self] {
+        use What::*;
+        match self {
+            Instance => &[],
+            LoadBalancer | ClassicLoadBalancer | NatGateway | VpcEndpoint | Volume | Image
+            | Record | Bucket | User | InstanceProfile => &[Instance],
+            TargetGroup => &[Instance, LoadBalancer],
+            Snapshot => &[Instance, Image],
+            NetworkInterface => {
+                &[Instance, LoadBalancer, ClassicLoadBalancer, NatGateway, VpcEndpoint]
+            }
+            ElasticIp => &[Instance, LoadBalancer, NatGateway, NetworkInterface],
+            SecurityGroup => {
+                &[Instance, LoadBalancer, ClassicLoadBalancer, VpcEndpoint, NetworkInterface]
+            }
+            InternetGateway => {
+                &[Instance, LoadBalancer, ClassicLoadBalancer, NatGateway, ElasticIp]
+            }
+            Subnet => &[
+                Instance,
+                LoadBalancer,
+                ClassicLoadBalancer,
+                NatGateway,
+                VpcEndpoint,
+                NetworkInterface,
+            ],
+            RouteTable => &[VpcEndpoint, Subnet],
+            HostedZone => &[Instance, Record],
+            Vpc => &[
+                VpcEndpoint,
+                NetworkInterface,
+                SecurityGroup,
+                InternetGateway,
+                RouteTable,
+                Subnet,
+                HostedZone,
+            ],
+            DhcpOptions => &[Vpc],
+            Role => &[InstanceProfile],
+        }
+    }
+}
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod deletes;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_goes_after_itself_by_whatever_way() {
+        fn reaches(from: What, to: What) -> bool {
+            from.goes_after().iter().any(|&one| one == to || reaches(one, to))
+        }
+        for &what in What::ALL {
+            assert!(!reaches(what, what), "{what:?}");
+            assert_eq!(What::of(what.as_str()), Some(what));
+        }
+        assert_eq!(What::of("shared-tag"), None);
+    }
+
+    #[test]
+    fn what_is_recorded_is_named_by_kinds_that_there_are() {
+        let kinds = crate::aws::schemas::SCHEMAS.iter().map(|schema| schema.kind);
+        assert_eq!(kinds.filter(|kind| What::recorded(kind).is_some()).count(), 7);
+    }
+
+    #[test]
+    fn one_and_several_are_counted_in_words() {
+        assert_eq!(What::Volume.count(1), "1 volume");
+        assert_eq!(What::User.count(2), "2 IAM users");
+    }
+}

@@ -1,0 +1,229 @@
+//! The call, or the few, that delete each of what was found. What is gone already is deleted; what
+//! something else still holds is asked for again.
+
+use aws_sdk_ec2::types::{self, IpPermission, UserIdGroupPair};
+use aws_sdk_route53::types::ChangeAction;
+
+use super::What;
+use crate::aws::Aws;
+use crate::aws::ami_copy::delete_image;
+use crate::aws::ec2::{self, Described, again_when, filter, fine_when};
+use crate::aws::elb::{NO_LOAD_BALANCER, NO_TARGET_GROUP};
+use crate::aws::hosted_zone::delete_zone;
+use crate::aws::kind::Result;
+use crate::aws::replies::{found, settling};
+use crate::aws::route_table::delete_table;
+use crate::aws::route53::{self, step};
+use crate::aws::s3_bucket::delete_bucket;
+use crate::aws::security_group::delete_security_group;
+use crate::aws::subnet::delete_subnet;
+use crate::aws::sweep::cut;
+use crate::aws::vpc::delete_vpc;
+use crate::aws::vpc_endpoint::delete_endpoint;
+use crate::provider::{Class, ProviderError};
+
+const ELB: &str = "elasticloadbalancing";
+const ABSENT: &[&str] = &["NoSuchEntity"];
+const NO_GROUP: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
+
+/// One call that deletes something in EC2: what it is called with, what says that it is gone, and what
+/// says that it is still held.
+macro_rules! delete {
+    ($aws:ident, $call:ident($name:literal).$field:ident($id:ident), gone: $gone:expr, held: $held:expr) => {{
+        let deleted = $aws.call("ec2", $name, $aws.ec2.$call().$field($id).send()).await;
+        fine_when(again_when(deleted, &$held), &$gone)
+    }};
+}
+
+pub(super) async fn delete(aws: &Aws, what: What, id: &str) -> Result<()> {
+    match what {
+        What::Instance => {
+            delete!(aws, terminate_instances("TerminateInstances").instance_ids(id),
+                gone: ["InvalidInstanceID.NotFound"], held: [])
+        }
+        What::Volume => {
+            delete!(aws, delete_volume("DeleteVolume").volume_id(id),
+                gone: ["InvalidVolume.NotFound"], held: ["VolumeInUse", "IncorrectState"])
+        }
+        What::Snapshot => {
+            delete!(aws, delete_snapshot("DeleteSnapshot").snapshot_id(id),
+                gone: ["InvalidSnapshot.NotFound"], held: ["InvalidSnapshot.InUse"])
+        }
+        What::NetworkInterface => {
+            delete!(aws, delete_network_interface("DeleteNetworkInterface").network_interface_id(id),
+                gone: ["InvalidNetworkInterfaceID.NotFound"],
+                held: ["InvalidNetworkInterface.InUse"])
+        }
+        What::ElasticIp => {
+            delete!(aws, release_address("ReleaseAddress").allocation_id(id),
+                gone: ["InvalidAllocationID.NotFound"], held: ["InvalidIPAddress.InUse"])
+        }
+        What::NatGateway => {
+            delete!(aws, delete_nat_gateway("DeleteNatGateway").nat_gateway_id(id),
+                gone: ["NatGatewayNotFound"], held: [])
+        }
+        What::Subnet => delete_subnet(aws, id).await,
+        What::Vpc => delete_vpc(aws, id).await,
+        What::DhcpOptions => {
+            delete!(aws, delete_dhcp_options("DeleteDhcpOptions").dhcp_options_id(id),
+                gone: ["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"], held: [])
+        }
+        What::Image => delete_image(aws, id).await,
+        What::VpcEndpoint => delete_endpoint(aws, id).await,
+        What::SecurityGroup => security_group(aws, id).await,
+        What::InternetGateway => internet_gateway(aws, id).await,
+        What::RouteTable => route_table(aws, id).await,
+        What::LoadBalancer => load_balancer(aws, id).await,
+        What::ClassicLoadBalancer => classic_load_balancer(aws, id).await,
+        What::TargetGroup => target_group(aws, id).await,
+        What::HostedZone => delete_zone(aws, id).await,
+        What::Record => record(aws, id).await,
+        What::Bucket => delete_bucket(aws, &id.into()).await,
+        What::User => user(aws, id).await,
+        What::InstanceProfile => instance_profile(aws, id).await,
+        What::Role => role(aws, id).await,
+    }
+}
+
+/// A group goes when no rule of another one names it: the rules that Kubernetes writes into the
+/// nodes' group for a balancer's.
+async fn security_group(aws: &Aws, id: &str) -> Result<()> {
+    let naming = vec![filter("ip-permission.group-id", &[id])];
+    for other in types::SecurityGroup::describe(aws, naming).await? {
+        let rules: Vec<_> =
+            other.ip_permissions().iter().filter_map(|rule| of_group(rule, id)).collect();
+        let Some(group) = other.group_id().filter(|group| *group != id && !rules.is_empty()) else {
+            continue;
+        };
+        let call = aws.ec2.revoke_security_group_ingress().group_id(group);
+        let call = call.set_ip_permissions(Some(rules));
+        let revoked = aws.call("ec2", "RevokeSecurityGroupIngress", call.send()).await;
+        fine_when(revoked, &["InvalidPermission.NotFound", NO_GROUP[0], NO_GROUP[1]])?;
+    }
+    delete_security_group(aws, id).await
+}
+
+/// The part of a rule that names a group.
+fn of_group(rule: &IpPermission, id: &str) -> Option<IpPermission> {
+    let pairs = rule.user_id_group_pairs().iter().filter(|pair| pair.group_id() == Some(id));
+    let pairs: Vec<_> = pairs
+        .map(|pair| {
+            UserIdGroupPair::builder().group_id(id).set_user_id(pair.user_id.clone()).build()
+        })
+        .collect();
+    (!pairs.is_empty()).then(|| {
+        IpPermission::builder()
+            .set_ip_protocol(rule.ip_protocol.clone())
+            .set_from_port(rule.from_port)
+            .set_to_port(rule.to_port)
+            .set_user_id_group_pairs(Some(pairs))
+            .build()
+    })
+}
+
+async fn internet_gateway(aws: &Aws, id: &str) -> Result<()> {
+    let found = ec2::by_ids::<types::InternetGateway>(aws, [id]).await?;
+    let attached = found.values().flat_map(types::InternetGateway::attachments);
+    for vpc in attached.filter_map(|one| one.vpc_id()) {
+        let call = aws.ec2.detach_internet_gateway().internet_gateway_id(id).vpc_id(vpc);
+        let detached = aws.call("ec2", "DetachInternetGateway", call.send()).await;
+        fine_when(detached, &["Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"])?;
+    }
+    delete!(aws, delete_internet_gateway("DeleteInternetGateway").internet_gateway_id(id),
+        gone: ["InvalidInternetGatewayID.NotFound"], held: [])
+}
+
+/// A main table lets another one of its VPC be main first.
+async fn route_table(aws: &Aws, id: &str) -> Result<()> {
+    let found = ec2::by_ids::<types::RouteTable>(aws, [id]).await?;
+    match found.get(id).and_then(types::RouteTable::vpc_id) {
+        Some(vpc) => delete_table(aws, &vpc.into(), id).await,
+        None => Ok(()),
+    }
+}
+
+async fn load_balancer(aws: &Aws, arn: &str) -> Result<()> {
+    let call = aws.elb.delete_load_balancer().load_balancer_arn(arn);
+    found(aws.call(ELB, "DeleteLoadBalancer", call.send()).await, NO_LOAD_BALANCER).map(drop)
+}
+
+async fn classic_load_balancer(aws: &Aws, name: &str) -> Result<()> {
+    let call = aws.elb_classic.delete_load_balancer().load_balancer_name(name);
+    found(aws.call(ELB, "DeleteLoadBalancer", call.send()).await, NO_LOAD_BALANCER).map(drop)
+}
+
+async fn target_group(aws: &Aws, arn: &str) -> Result<()> {
+    let call = aws.elb.delete_target_group().target_group_arn(arn);
+    let deleted = aws.call(ELB, "DeleteTargetGroup", call.send()).await;
+    // The balancer that used it was deleted a moment ago.
+    found(settling(deleted, &["ResourceInUse"]), NO_TARGET_GROUP).map(drop)
+}
+
+/// A record can only be deleted as it is: it is read first.
+async fn record(aws: &Aws, id: &str) -> Result<()> {
+    let Some((zone, kind, name)) = cut(id) else {
+        let message = format!("`{id}` is no zone, type and name of a record");
+        return Err(ProviderError::new(Class::Refused, "ChangeResourceRecordSets", message));
+    };
+    let page = route53::records_from(aws, zone, name, 10).await?.unwrap_or_default();
+    let live = page
+        .into_iter()
+        .find(|one| one.r#type().as_str() == kind && route53::same_name(one.name(), name));
+    let Some(live) = live else { return Ok(()) };
+    let deleted = route53::change(aws, zone, vec![step(ChangeAction::Delete, live)]).await;
+    // Somebody changed it after we had looked; the next look sees that.
+    found(settling(deleted, &["InvalidChangeBatch"]), route53::NO_ZONE).map(drop)
+}
+
+/// A user with its keys and policies.
+async fn user(aws: &Aws, name: &str) -> Result<()> {
+    let call = aws.iam.list_access_keys().user_name(name);
+    let keys = found(aws.call("iam", "ListAccessKeys", call.send()).await, ABSENT)?;
+    for key in keys.map(|one| one.access_key_metadata).unwrap_or_default() {
+        let call = aws.iam.delete_access_key().user_name(name).set_access_key_id(key.access_key_id);
+        found(aws.call("iam", "DeleteAccessKey", call.send()).await, ABSENT)?;
+    }
+    let call = aws.iam.list_user_policies().user_name(name);
+    let inline = found(aws.call("iam", "ListUserPolicies", call.send()).await, ABSENT)?;
+    for policy in inline.map(|one| one.policy_names).unwrap_or_default() {
+        let call = aws.iam.delete_user_policy().user_name(name).policy_name(policy);
+        found(aws.call("iam", "DeleteUserPolicy", call.send()).await, ABSENT)?;
+    }
+    let call = aws.iam.delete_user().user_name(name);
+    // A key or a policy was made after we had looked; the next look finds it.
+    let deleted = aws.call("iam", "DeleteUser", call.send()).await;
+    found(settling(deleted, &["DeleteConflict"]), ABSENT).map(drop)
+}
+
+async fn instance_profile(aws: &Aws, name: &str) -> Result<()> {
+    let call = aws.iam.get_instance_profile().instance_profile_name(name);
+    let profile = found(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
+    let roles = profile.and_then(|one| one.instance_profile).map(|one| one.roles);
+    for role in roles.unwrap_or_default() {
+        let call = aws.iam.remove_role_from_instance_profile().instance_profile_name(name);
+        let call = call.role_name(role.role_name);
+        found(aws.call("iam", "RemoveRoleFromInstanceProfile", call.send()).await, ABSENT)?;
+    }
+    let call = aws.iam.delete_instance_profile().instance_profile_name(name);
+    let deleted = aws.call("iam", "DeleteInstanceProfile", call.send()).await;
+    found(settling(deleted, &["DeleteConflict"]), ABSENT).map(drop)
+}
+
+/// A role with its own policies, and without those that somebody has attached.
+async fn role(aws: &Aws, name: &str) -> Result<()> {
+    let call = aws.iam.list_role_policies().role_name(name);
+    let inline = found(aws.call("iam", "ListRolePolicies", call.send()).await, ABSENT)?;
+    for policy in inline.map(|one| one.policy_names).unwrap_or_default() {
+        let call = aws.iam.delete_role_policy().role_name(name).policy_name(policy);
+        found(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT)?;
+    }
+    let call = aws.iam.list_attached_role_policies().role_name(name);
+    let attached = found(aws.call("iam", "ListAttachedRolePolicies", call.send()).await, ABSENT)?;
+    for policy in attached.and_then(|one| one.attached_policies).unwrap_or_default() {
+        let call = aws.iam.detach_role_policy().role_name(name).set_policy_arn(policy.policy_arn);
+        found(aws.call("iam", "DetachRolePolicy", call.send()).await, ABSENT)?;
+    }
+    let call = aws.iam.delete_role().role_name(name);
+    let deleted = aws.call("iam", "DeleteRole", call.send()).await;
+    found(settling(deleted, &["DeleteConflict"]), ABSENT).map(drop)
+}

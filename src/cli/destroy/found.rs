@@ -1,0 +1,200 @@
+//! What carries the cluster's tag and is not recorded: the cluster made it for itself, or a state is
+//! lost. It goes with the rest, and is shown with the rest before it does.
+
+use std::collections::BTreeSet;
+
+use crate::aws::Aws;
+use crate::aws::sweep::{self, Leftover, SHARED_TAG, Sweep};
+use crate::aws::swept::{Find, Swept, What, adopt, known};
+use crate::cli::args::Part;
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, Result};
+use crate::graph::{Address, Resource};
+use crate::plan::Plan;
+use crate::plan::decide::id;
+use crate::provider::{ProviderError, patiently};
+use crate::render::Diagnostic;
+use crate::state::{Entry, State};
+
+/// Whether a part of a destroy may have something in it that is not recorded.
+pub(super) fn are_meant(part: &Part) -> bool {
+    let kind = Swept::SCHEMA.kind;
+    let may_fit = |target: &String| target.starts_with('*') || target.starts_with(kind);
+    part.target.is_empty() || part.target.iter().any(may_fit)
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What can be deleted.
+    deletable: Vec<Find>,
+    /// What nobody here knows how to delete.
+    strange: Vec<Leftover>,
+    /// Where the credentials may not look.
+    denied: Vec<ProviderError>,
+}
+
+impl Found {
+    /// Asks AWS for everything of the cluster's that this state does not know.
+    pub(super) async fn sweep(aws: &Aws, state: &State) -> Result<Self> {
+        let names = super::names(state);
+        let swept = patiently(|| Box::pin(sweep::sweep(aws, &names)))
+            .await
+            .map_err(|error| Failure::call("see what else the cluster has", &error))?;
+        Ok(Self::of(swept, &known(state)))
+    }
+
+    /// What goes along with something else needs no call of its own.
+    fn of(swept: Sweep, known: &BTreeSet<String>) -> Self {
+        let Sweep { left, denied } = swept;
+        let there: BTreeSet<String> = left.iter().map(|one| one.id.clone()).collect();
+        let mut found = Self { denied, ..Self::default() };
+        for one in left {
+            let goes_along = one
+                .goes_with
+                .as_ref()
+                .is_some_and(|with| known.contains(with) || there.contains(with));
+            if one.kind == SHARED_TAG || known.contains(&one.id) || goes_along {
+                continue;
+            }
+            match What::of(&one.kind) {
+                Some(what) => {
+                    found.deletable.push(Find { what, id: one.id, name: one.name });
+                }
+                None => found.strange.push(one),
+            }
+        }
+        found
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.deletable.is_empty() && self.strange.is_empty()
+    }
+
+    /// What is recorded before any of it is deleted.
+    pub(super) fn entries(&self, state: &State) -> Vec<Entry> {
+        adopt(state, &self.deletable)
+    }
+
+    /// Keeps what the plan deletes.
+    pub(super) fn leave_out_of(&mut self, plan: &Plan, imagined: &State) {
+        let doomed = ids(plan, imagined);
+        self.deletable.retain(|one| doomed.contains(&one.id));
+    }
+
+    /// What the reader should know of it.
+    pub(super) fn cautions(&self, aws: &Aws) -> Vec<String> {
+        let tag = &aws.settings.cluster_tag;
+        let mut cautions = Vec::new();
+        if !self.deletable.is_empty() {
+            let counts = What::ALL.iter().filter_map(|what| {
+                let count = self.deletable.iter().filter(|one| one.what == *what).count();
+                (count > 0).then(|| what.count(count))
+            });
+            let counts: Vec<String> = counts.collect();
+            cautions.push(format!(
+                "not recorded here and tagged {tag}: {}; the cluster made that for itself, and it goes \
+                 with it (--exclude {} leaves it)",
+                counts.join(", "),
+                Swept::SCHEMA.kind,
+            ));
+        }
+        let keeps_data =
+            |one: &Find| matches!(one.what, What::Volume | What::Snapshot | What::Bucket);
+        if self.deletable.iter().any(keeps_data) {
+            cautions.push(
+                "with the volumes, snapshots and buckets above goes what the cluster's users have \
+                 stored in them"
+                    .to_owned(),
+            );
+        }
+        if !self.strange.is_empty() {
+            let strange = self.strange.iter().map(|one| format!("{} {}", one.kind, one.id));
+            cautions.push(format!(
+                "tagged {tag} and of a type that is not deleted here: {}; delete it by hand",
+                strange.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        cautions.extend(self.denied.iter().map(|denied| not_looked_for(denied).summary));
+        cautions
+    }
+}
+
+/// That something may be left where the credentials may not look.
+pub(super) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
+    Diagnostic::warning(format!(
+        "the credentials may not call {}, so what the cluster's operators made there is not seen and \
+         stays, if there is any",
+        denied.call
+    ))
+}
+
+/// The ids of what a plan deletes.
+fn ids(plan: &Plan, state: &State) -> BTreeSet<String> {
+    let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
+    let records = doomed.into_iter().filter(|address| address.kind() != "shared_tags");
+    records.filter_map(|address| id(&state.resources.get(address)?.outputs)).collect()
+}
+
+/// Refuses to delete what another cluster says that it uses.
+pub(super) async fn unclaimed(aws: &Aws, state: &State, plan: &Plan) -> Result<()> {
+    let ids = ids(plan, state);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let claims = patiently(|| sweep::claims(aws, &ids))
+        .await
+        .map_err(|error| Failure::call("see who else uses what is to go", &error))?;
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let mut diagnostic = Diagnostic::error("another cluster uses what is to be deleted");
+    diagnostic.detail = claims
+        .iter()
+        .map(|one| {
+            format!("{} is tagged kubernetes.io/cluster/{}={}", one.id, one.cluster, one.value)
+        })
+        .collect();
+    let hint = "destroy that cluster first; if it is gone already, take its tag off";
+    Err(Failure::new(Exit::Refused, diagnostic.with_hint(hint)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leftover(kind: &str, id: &str, goes_with: Option<&str>) -> Leftover {
+        let goes_with = goes_with.map(str::to_owned);
+        Leftover { kind: kind.to_owned(), id: id.to_owned(), name: None, goes_with }
+    }
+
+    #[test]
+    fn what_is_recorded_shared_or_goes_along_is_not_found_on_its_own() {
+        let left = vec![
+            leftover("instance", "i-1", None),
+            leftover("instance", "i-recorded", None),
+            leftover("volume", "vol-of-1", Some("i-1")),
+            leftover("volume", "vol-of-recorded", Some("i-recorded")),
+            leftover("volume", "vol-of-a-stranger", Some("i-9")),
+            leftover("shared-tag", "subnet-1", None),
+            leftover("transit-gateway", "tgw-1", None),
+        ];
+        let known = BTreeSet::from(["i-recorded".to_owned()]);
+        let found = Found::of(Sweep { left, denied: Vec::new() }, &known);
+        let ids: Vec<&str> = found.deletable.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["i-1", "vol-of-a-stranger"]);
+        assert_eq!(found.strange, [leftover("transit-gateway", "tgw-1", None)]);
+    }
+
+    #[test]
+    fn a_part_that_names_only_what_is_recorded_has_nothing_else_in_it() {
+        let part = |target: &[&str]| Part {
+            target: target.iter().map(|&one| one.to_owned()).collect(),
+            exclude: Vec::new(),
+        };
+        assert!(!are_meant(&part(&["instance.bootstrap"])));
+        for wide in [&[][..], &["swept"], &["instance.a", "swept.volume:*"], &["*.a"]] {
+            assert!(are_meant(&part(wide)), "{wide:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! A cluster of which nothing is recorded: what carries its tag is all that is known of it. Who made it
+//! does not matter; openshift-install's clusters carry the same tag.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::found::Found;
+use super::{Decision, Doomed};
+use crate::cli::args::{Common, Destroy as Arguments, Guards, Part};
+use crate::cli::cloud::{self, ACCOUNT, Reached};
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::held::Held;
+use crate::cli::homes;
+use crate::cli::screen::Screen;
+use crate::plan::Observations;
+use crate::render::Diagnostic;
+use crate::state::{Cluster, Entry, State};
+use crate::topology::{identity, name_in};
+
+/// The cluster that is named by its infra ID or its metadata.
+pub(super) fn named(arguments: &Arguments) -> Result<Option<Cluster>> {
+    if let Some(file) = &arguments.metadata {
+        return metadata(file).map(Some);
+    }
+    let Some(infra_id) = &arguments.infra_id else { return Ok(None) };
+    let name = name_in(infra_id).expect("BUG: arguments are checked").to_owned();
+    let region = arguments.region.clone().ok_or_else(no_region)?;
+    let cluster_id = uuid::Uuid::new_v4().to_string(); // only its metadata.json knew it
+    Ok(Some(Cluster { name, infra_id: infra_id.clone(), cluster_id, region }))
+}
+
+fn metadata(file: &Path) -> Result<Cluster> {
+    let attempt = format!("read {}", file.display());
+    let text = fs::read(file).map_err(|error| Failure::could_not(&attempt, &error))?;
+    identity(&text).map_err(|error| {
+        let diagnostic = Diagnostic::could_not(&attempt, &error)
+            .with_hint("expected the metadata.json that openshift-install or groundplan wrote");
+        Failure::new(Exit::ConfigInvalid, diagnostic)
+    })
+}
+
+fn no_region() -> Failure {
+    let diagnostic = Diagnostic::error("the cluster's region is not known")
+        .with_hint("name it with --region, or set AWS_REGION");
+    Failure::new(Exit::Usage, diagnostic)
+}
+
+/// The name that it is recorded under, where it is recorded after all.
+pub(super) async fn recorded(cluster: &Cluster, common: &Common) -> Result<Option<String>> {
+    let place = common.state.of(&cluster.name);
+    let known = homes::look(&place, common).await?.and_then(|(state, _)| state.cluster);
+    match known {
+        None => Ok(None),
+        Some(known) if known.infra_id == cluster.infra_id => Ok(Some(cluster.name.clone())),
+        Some(other) => {
+            let summary = format!("{place} is the state of {}, and of no other", other.infra_id);
+            let hint = "give another --state for this one, an empty one";
+            Err(Failure::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
+        }
+    }
+}
+
+/// Finds everything that carries the tag, and shows it.
+pub(super) async fn decided(
+    cluster: Cluster,
+    part: &Part,
+    guards: &Guards,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<Doomed> {
+    let settings = cloud::settings_without_config(&cluster);
+    let Reached { aws, caller } = cloud::reach(settings, &BTreeMap::new(), screen).await?;
+    let found = Found::sweep(&aws, &State::default()).await?;
+    if found.is_empty() {
+        return Err(nobody(&cluster, &caller.account));
+    }
+    let held = Held::take(common, &cluster.name, "destroy", screen).await?;
+    let account = Entry::Learnt { question: ACCOUNT.to_owned(), answer: caller.account.into() };
+    let before = [Entry::Identified { cluster: cluster.clone() }, account];
+    let observed = Observations::new();
+    let decision = Decision { held: &held, before: &before, observed: &observed, found };
+    let (news, plan) = decision.shown(part, guards, &aws, screen).await?;
+    Ok(Doomed { cluster, held, news, aws, plan })
+}
+
+fn nobody(cluster: &Cluster, account: &str) -> Failure {
+    let Cluster { infra_id, region, .. } = cluster;
+    let diagnostic = Diagnostic::error(format!(
+        "nothing of {infra_id} was found in {region} of account {account}"
+    ))
+    .with_hint("check the infra ID, the region and the credentials (AWS_PROFILE)");
+    Failure::new(Exit::Failed, diagnostic)
+}

@@ -1,0 +1,334 @@
+//! What a destroy takes along that nobody recorded, and what it leaves alone.
+
+use std::fs;
+
+use aws_sdk_ec2::types::{
+    IpPermission, ResourceType, Tag, TagSpecification, UserIdGroupPair, VolumeType,
+};
+use serde_json::{Value, json};
+
+use super::{Desk, Ran};
+
+/// A cluster that runs, and whoever works on its account besides.
+struct Grown {
+    desk: Desk,
+    infra_id: String,
+}
+
+impl Grown {
+    /// With a public zone, in which its records are.
+    async fn new() -> Self {
+        let desk = Desk::new();
+        let zone = desk.route53().create_hosted_zone().name("example.com").caller_reference("1");
+        zone.send().await.expect("a public zone");
+        let config = desk.path("install-config.yaml");
+        let text = fs::read_to_string(&config).unwrap().replace("publish: Internal\n", "");
+        fs::write(config, text).unwrap();
+        desk.apply();
+        let state: Value = serde_json::from_str(&desk.expect(0, &["show", "--json"]).out).unwrap();
+        let infra_id = state["cluster"]["infra_id"].as_str().expect("an infra ID").to_owned();
+        Self { desk, infra_id }
+    }
+
+    fn tag(&self) -> String {
+        format!("kubernetes.io/cluster/{}", self.infra_id)
+    }
+
+    fn tags(&self, of: ResourceType, name: &str) -> TagSpecification {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let owned = tag(&self.tag(), "owned");
+        TagSpecification::builder().resource_type(of).tags(owned).tags(tag("Name", name)).build()
+    }
+
+    /// The id of what is recorded at an address.
+    fn id(&self, address: &str) -> String {
+        let state: Value =
+            serde_json::from_str(&self.desk.expect(0, &["show", "--json"]).out).unwrap();
+        let resources = state["resources"].as_array().expect("resources");
+        let found = resources.iter().find(|one| one["address"] == address);
+        found.expect(address)["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// A worker, a volume of a claim, a router's balancer with its group and the rule for it, a
+    /// registry's bucket, an operator's user and the router's records.
+    async fn lives(&self) {
+        let ec2 = self.desk.ec2();
+        let (subnet, vpc) = (self.id("subnet.private-us-west-2a"), self.id("vpc.main"));
+        let worker =
+            ec2.run_instances().image_id("ami-0abcdef1234567890").min_count(1).max_count(1);
+        let worker = worker.instance_type("m5.large".into()).subnet_id(&subnet);
+        let name = format!("{}-worker-us-west-2a-8fj2k", self.infra_id);
+        let tags = self.tags(ResourceType::Instance, &name);
+        worker.tag_specifications(tags).send().await.expect("a worker");
+        let volume = ec2.create_volume().availability_zone("us-west-2a").size(8);
+        let tags = self.tags(ResourceType::Volume, "dynamic-pvc-1");
+        volume
+            .volume_type(VolumeType::Gp3)
+            .tag_specifications(tags)
+            .send()
+            .await
+            .expect("a volume");
+        self.router(&subnet, &vpc).await;
+        self.registry_and_user().await;
+    }
+
+    async fn router(&self, subnet: &str, vpc: &str) {
+        let ec2 = self.desk.ec2();
+        let group = ec2.create_security_group().group_name("k8s-elb-a1b2").description("router's");
+        let tags = self.tags(ResourceType::SecurityGroup, "k8s-elb-a1b2");
+        let group = group.vpc_id(vpc).tag_specifications(tags).send().await.expect("a group");
+        let group = group.group_id().unwrap();
+        let from = UserIdGroupPair::builder().group_id(group).build();
+        let rule = IpPermission::builder().ip_protocol("-1").user_id_group_pairs(from).build();
+        let nodes = self.id("security_group.worker");
+        let allow = ec2.authorize_security_group_ingress().group_id(&nodes).ip_permissions(rule);
+        allow.send().await.expect("a rule in the nodes' group");
+
+        let elb = aws_sdk_elasticloadbalancing::Client::new(&self.desk.cloud.sdk_config());
+        let listener = aws_sdk_elasticloadbalancing::types::Listener::builder();
+        let listener = listener.protocol("TCP").load_balancer_port(443).instance_port(30443);
+        let tag =
+            aws_sdk_elasticloadbalancing::types::Tag::builder().key(self.tag()).value("owned");
+        let balancer = elb.create_load_balancer().load_balancer_name("a1b2").subnets(subnet);
+        let balancer = balancer.listeners(listener.build().unwrap()).security_groups(group);
+        balancer.tags(tag.build().unwrap()).send().await.expect("a classic balancer");
+        for zone in self.zones().await {
+            self.record(&zone, "*.apps.demo.example.com").await;
+        }
+        // Somebody else's, of the same domain.
+        self.record(&self.zones().await[0], "www.demo.example.com").await;
+    }
+
+    /// The public zone first.
+    async fn zones(&self) -> Vec<String> {
+        let listed = self.desk.route53().list_hosted_zones().send().await.unwrap();
+        let mut zones: Vec<_> = listed.hosted_zones().iter().collect();
+        zones.sort_by_key(|zone| zone.name().len());
+        zones.iter().map(|zone| zone.id().rsplit('/').next().unwrap().to_owned()).collect()
+    }
+
+    async fn record(&self, zone: &str, name: &str) {
+        use aws_sdk_route53::types::{
+            Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
+        };
+        let value = ResourceRecord::builder().value("10.0.0.9").build().unwrap();
+        let record = ResourceRecordSet::builder().name(name).r#type(RrType::A).ttl(30);
+        let record = record.resource_records(value).build().unwrap();
+        let change = Change::builder().action(ChangeAction::Create).resource_record_set(record);
+        let batch = ChangeBatch::builder().changes(change.build().unwrap()).build().unwrap();
+        let call = self.desk.route53().change_resource_record_sets().hosted_zone_id(zone);
+        call.change_batch(batch).send().await.expect("a record");
+    }
+
+    async fn registry_and_user(&self) {
+        let s3 = self.desk.s3();
+        let bucket = format!("{}-image-registry-us-west-2-x1", self.infra_id);
+        let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+            .location_constraint("us-west-2".into())
+            .build();
+        let create = s3.create_bucket().bucket(&bucket).create_bucket_configuration(place);
+        create.send().await.expect("a bucket");
+        let tag = aws_sdk_s3::types::Tag::builder().key(self.tag()).value("owned").build().unwrap();
+        let tagging = aws_sdk_s3::types::Tagging::builder().tag_set(tag).build().unwrap();
+        let tags = s3.put_bucket_tagging().bucket(&bucket).tagging(tagging);
+        tags.send().await.expect("tags");
+        let object = s3.put_object().bucket(&bucket).key("docker/registry/v2/blob");
+        object.body(b"layers".to_vec().into()).send().await.expect("an object");
+
+        let iam = self.desk.iam();
+        let user = format!("{}-openshift-image-registry-8fj2k", self.infra_id);
+        let tag =
+            aws_sdk_iam::types::Tag::builder().key(self.tag()).value("owned").build().unwrap();
+        iam.create_user().user_name(&user).tags(tag).send().await.expect("a user");
+        let policy = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+        ]});
+        let put = iam.put_user_policy().user_name(&user).policy_name("p");
+        put.policy_document(policy.to_string()).send().await.expect("a policy");
+        iam.create_access_key().user_name(&user).send().await.expect("a key");
+    }
+
+    /// What is not the cluster's, whatever it looks like: a user and a bucket by its name.
+    async fn strangers(&self) {
+        let user = format!("{}-backup", self.infra_id);
+        self.desk.iam().create_user().user_name(user).send().await.expect("a user");
+        let volume = self.desk.ec2().create_volume().availability_zone("us-west-2a").size(8);
+        volume.send().await.expect("a volume");
+    }
+
+    fn destroy(&self, code: i32, besides: &[&str]) -> Ran {
+        self.desk.expect(code, &[&["destroy", "--auto-approve"], besides].concat())
+    }
+}
+
+impl Desk {
+    fn route53(&self) -> aws_sdk_route53::Client {
+        aws_sdk_route53::Client::new(&self.cloud.sdk_config())
+    }
+
+    fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.cloud.sdk_config())
+    }
+
+    fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.cloud.sdk_config());
+        aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
+    }
+}
+
+/// What an account has, by type and name.
+fn labels(desk: &Desk) -> Vec<String> {
+    let inventory = desk.cloud.inventory();
+    let objects = inventory.as_object().expect("objects").values();
+    let rows = objects.flat_map(|rows| rows.as_array().expect("rows"));
+    rows.map(|row| row["label"].as_str().expect("a label").to_owned()).collect()
+}
+
+const STRANGERS: usize = 4; // the zone, www in it, the user, the volume
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d3_what_the_cluster_made_for_itself_is_shown_and_goes_in_an_order_that_works() {
+    let grown = Grown::new().await;
+    grown.lives().await;
+    grown.strangers().await;
+    let destroyed = grown.destroy(0, &[]);
+    let worker = format!("  - swept.instance:{}-worker-us-west-2a-8fj2k", grown.infra_id);
+    for line in [
+        worker.as_str(),
+        "  - swept.classic-load-balancer:a1b2",
+        "  - swept.security-group:k8s-elb-a1b2",
+        "  - swept.volume:dynamic-pvc-1",
+        "  - swept.record:*.apps.demo.example.com",
+        "1 instance, 1 classic load balancer, 1 volume, 1 security group, 1 DNS record, 1 bucket, 1 IAM user",
+        "goes what the cluster's users have",
+    ] {
+        assert!(destroyed.out.contains(line), "{line}\n{}", destroyed.out);
+    }
+    assert!(destroyed.out.ends_with(&format!("Nothing tagged {} is left.\n", grown.tag())));
+    let left = labels(&grown.desk);
+    assert_eq!(left.len(), STRANGERS, "{left:?}");
+    assert_eq!(refused(&grown.desk), Vec::<String>::new());
+}
+
+/// The deletes that AWS refused.
+fn refused(desk: &Desk) -> Vec<String> {
+    let calls = desk.cloud.requests().into_iter();
+    let refused = calls.filter(|call| call["status"].as_u64().is_some_and(|status| status >= 400));
+    let named = refused.map(|call| call["action"].as_str().expect("an action").to_owned());
+    named
+        .filter(|action| ["Delete", "Detach", "Release"].iter().any(|v| action.starts_with(v)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d1_and_d8_destroyed_in_order_and_destroyed_again() {
+    let grown = Grown::new().await;
+    grown.desk.cloud.clear_requests();
+    let destroyed = grown.destroy(0, &[]);
+    assert!(!destroyed.out.contains("swept."), "{}", destroyed.out);
+    assert_eq!(refused(&grown.desk), Vec::<String>::new());
+    grown.desk.cloud.clear_requests();
+    let again = grown.destroy(0, &[]);
+    assert!(again.out.contains("Nothing tagged"), "{}", again.out);
+    assert_eq!(grown.desk.cloud.mutating_calls(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_with_the_state_lost_the_infra_id_is_enough() {
+    let grown = Grown::new().await;
+    grown.lives().await;
+    grown.strangers().await;
+    fs::remove_dir_all(grown.desk.path("state")).unwrap();
+    fs::remove_file(grown.desk.path("install-config.yaml")).unwrap();
+    let wrong = grown.destroy(1, &["--infra-id", "demo-zzzzz", "--region", "us-west-2"]);
+    assert!(wrong.err.contains("nothing of demo-zzzzz was found in us-west-2"), "{}", wrong.err);
+    let destroyed = grown.destroy(0, &["--infra-id", &grown.infra_id]);
+    assert!(destroyed.out.ends_with(&format!("Nothing tagged {} is left.\n", grown.tag())));
+    let left = labels(&grown.desk);
+    assert_eq!(left.len(), STRANGERS, "{left:?}");
+    grown.destroy(0, &["--cluster", "demo"]); // it is recorded that nothing is left
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_so_is_the_metadata_of_an_installer() {
+    let grown = Grown::new().await;
+    fs::remove_dir_all(grown.desk.path("state")).unwrap();
+    let metadata = json!({
+        "clusterName": "demo", "clusterID": "7a5bb1c5-2c46-4a5e-9d4b-2f8f2a0f9f10",
+        "infraID": grown.infra_id, "aws": {"region": "us-west-2"},
+    });
+    let file = grown.desk.path("metadata.json");
+    fs::write(&file, metadata.to_string()).unwrap();
+    let shown = grown.destroy(7, &["--metadata", "metadata.json", "--max-destroy", "0"]);
+    assert!(shown.out.contains("  - swept.vpc:"), "{}", shown.out);
+    grown.destroy(0, &["--metadata", "metadata.json"]);
+    assert_eq!(labels(&grown.desk), ["hosted_zone:example.com."]);
+    fs::write(&file, json!({"infraID": "demo-x7k2p"}).to_string()).unwrap();
+    let refused = grown.destroy(3, &["--metadata", "metadata.json"]);
+    assert!(refused.err.contains("missing field"), "{}", refused.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d5_what_another_cluster_uses_stops_a_destroy_before_its_first_call() {
+    let grown = Grown::new().await;
+    let subnet = grown.id("subnet.private-us-west-2a");
+    let theirs = Tag::builder().key("kubernetes.io/cluster/prod-abcde").value("shared").build();
+    let tag = grown.desk.ec2().create_tags().resources(&subnet).tags(theirs.clone());
+    tag.send().await.expect("a tag");
+    grown.desk.cloud.clear_requests();
+    let refused = grown.destroy(7, &[]);
+    let named = format!("{subnet} is tagged kubernetes.io/cluster/prod-abcde=shared");
+    assert!(refused.err.contains(&named), "{}", refused.err);
+    assert_eq!(grown.desk.cloud.mutating_calls(), 0);
+    let untag = grown.desk.ec2().delete_tags().resources(&subnet).tags(theirs);
+    untag.send().await.expect("no tag");
+    grown.destroy(0, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_of_a_destroy_stays_and_is_not_recorded() {
+    let grown = Grown::new().await;
+    grown.lives().await;
+    let part = grown.destroy(0, &["--exclude", "swept.volume:*"]);
+    assert!(part.out.contains("swept.volume:dynamic-pvc-1"), "{}", part.out);
+    let left = labels(&grown.desk);
+    assert!(left.contains(&"volume:dynamic-pvc-1".to_owned()), "{left:?}");
+    assert!(!left.iter().any(|one| one.starts_with("vpc:")), "{left:?}");
+    let listed = grown.desk.expect(0, &["state", "list"]).out;
+    assert!(!listed.contains("swept."), "{listed}");
+    let rest = grown.destroy(0, &[]);
+    assert!(rest.out.contains("1 destroyed."), "{}", rest.out);
+}
+
+/// Killed at one call after another.
+#[tokio::test(flavor = "multi_thread")]
+async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
+    let grown = Grown::new().await;
+    grown.lives().await;
+    for call in [1, 3, 6, 10, 15] {
+        let mut destroy = grown.desk.start(&["destroy", "--auto-approve"]);
+        let before = grown.desk.cloud.mutating_calls();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while grown.desk.cloud.mutating_calls() < before + call
+            && destroy.try_wait().expect("a child").is_none()
+        {
+            assert!(std::time::Instant::now() < deadline, "it makes no calls");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        destroy.kill().expect("killed");
+        destroy.wait().expect("gone");
+    }
+    grown.destroy(0, &[]);
+    assert_eq!(labels(&grown.desk), ["hosted_zone:example.com.", "record:www.demo.example.com."]);
+}
+
+/// The credentials of an account may not list users: what is there is destroyed, and that is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_credentials_may_not_look_is_said() {
+    let grown = Grown::new().await;
+    grown.desk.cloud.deny(&["iam:ListUsers"]);
+    let destroyed = grown.destroy(0, &[]);
+    let said = "the credentials may not call ListUsers";
+    assert!(destroyed.out.contains(said), "{}", destroyed.out);
+    assert!(destroyed.err.contains(said), "{}", destroyed.err);
+}
