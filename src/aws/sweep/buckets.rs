@@ -1,7 +1,7 @@
 //! Buckets: those that are named, and those whose name begins with the infra ID (the image
 //! registry's, cluster-image-registry-operator pkg/storage/s3) and that carry the tag.
 
-use super::{Leftover, infra_id, is_there};
+use super::{Leftover, OWNED, infra_id, is_there};
 use crate::aws::Aws;
 use crate::aws::ids::BucketName;
 use crate::aws::kind::Result;
@@ -44,7 +44,7 @@ async fn is_ours(aws: &Aws, name: &str) -> Result<bool> {
     // Of another region, or somebody else's: whichever, not one of this cluster's.
     let absent = ["NoSuchBucket", "NoSuchTagSet", "PermanentRedirect"];
     let tags = found(answer, &absent)?.map(|answer| answer.tag_set).unwrap_or_default();
-    Ok(tags.iter().any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == "owned"))
+    Ok(tags.iter().any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED))
 }
 
 fn leftover(name: &str) -> Leftover {

@@ -4,7 +4,7 @@
 
 use aws_sdk_route53::types::{HostedZone, ResourceRecordSet, RrType};
 
-use super::{Leftover, SHARED_TAG, infra_id};
+use super::{Leftover, OWNED, SHARED_TAG, infra_id};
 use crate::aws::Aws;
 use crate::aws::kind::Result;
 use crate::aws::lookups::{is_private, zone_id, zones_named};
@@ -32,7 +32,7 @@ pub(super) async fn zones_and_records(aws: &Aws, domain: Option<&str>) -> Result
         let tags = route53::live_tags(aws, id.as_str()).await?.unwrap_or_default();
         let Some(value) = tags.get(&aws.settings.cluster_tag) else { continue };
         let name = plain_name(&zone.name);
-        if value == "shared" {
+        if value != OWNED {
             left.push(Leftover::new(SHARED_TAG, id.as_str(), Some(&name)));
             left.extend(written_by_the_cluster(aws, id.as_str(), &name).await?);
         } else {

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
 
-use super::{Leftover, SHARED_TAG};
+use super::Leftover;
 use crate::aws::Aws;
 use crate::aws::ami_copy::copied_for;
 use crate::aws::ec2::{self, Described, filter, pages};
 use crate::aws::kind::Result;
 
-/// What a tag points to: its type, and whether it is only shared.
-type Tagged = (ResourceType, bool);
+/// What a tag points to: its type, and what the tag says.
+type Tagged = (ResourceType, Option<String>);
 
 pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
     let request = aws
@@ -23,7 +23,7 @@ pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
     for tag in pages!(aws, "DescribeTags", request, tags) {
         let is_ours = tag.key() == Some(&aws.settings.cluster_tag);
         if let (Some(id), Some(kind), true) = (tag.resource_id, tag.resource_type, is_ours) {
-            tagged.insert(id, (kind, tag.value.as_deref() == Some("shared")));
+            tagged.insert(id, (kind, tag.value));
         }
     }
     let kinds: BTreeSet<&str> = tagged.values().map(|(kind, _)| kind.as_str()).collect();
@@ -36,12 +36,8 @@ pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
             .collect();
         left.extend(still_there(aws, &ResourceType::from(kind), &ids).await?);
     }
-    for one in &mut left {
-        if tagged.get(&one.id).is_some_and(|(_, shared)| *shared) {
-            SHARED_TAG.clone_into(&mut one.kind);
-        }
-    }
-    Ok(left)
+    let said = |one: &Leftover| tagged.get(&one.id).and_then(|(_, value)| value.as_deref());
+    Ok(left.into_iter().map(|one| one.clone().tagged(said(&one))).collect())
 }
 
 /// Of these, those that are more than a memory; of types we never make, all.

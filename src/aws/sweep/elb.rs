@@ -51,10 +51,10 @@ async fn with_our_tag(
         let call = aws.elb.describe_tags().set_resource_arns(Some(arns)).send();
         let answer = settled(aws.call(ELB, "DescribeTags", call).await)?;
         for one in answer.tag_descriptions() {
-            let ours = one.tags().iter().any(|tag| tag.key() == Some(&aws.settings.cluster_tag));
-            if let (Some(arn), true) = (one.resource_arn(), ours) {
+            let ours = one.tags().iter().find(|tag| tag.key() == Some(&aws.settings.cluster_tag));
+            if let (Some(arn), Some(tag)) = (one.resource_arn(), ours) {
                 let name = some.iter().find(|(its, _)| its == arn).and_then(|(_, n)| n.as_deref());
-                left.push(Leftover::new(kind, arn, name));
+                left.push(Leftover::new(kind, arn, name).tagged(tag.value()));
             }
         }
     }
@@ -70,9 +70,10 @@ pub(super) async fn classic(aws: &Aws) -> Result<Vec<Leftover>> {
         let call = aws.elb_classic.describe_tags().set_load_balancer_names(Some(some.to_vec()));
         let answer = settled(aws.call(ELB, "DescribeTags", call.send()).await)?;
         for one in answer.tag_descriptions() {
-            let ours = one.tags().iter().any(|tag| tag.key() == aws.settings.cluster_tag);
-            if let (Some(name), true) = (one.load_balancer_name(), ours) {
-                left.push(Leftover::new("classic-load-balancer", name, Some(name)));
+            let ours = one.tags().iter().find(|tag| tag.key() == aws.settings.cluster_tag);
+            if let (Some(name), Some(tag)) = (one.load_balancer_name(), ours) {
+                let found = Leftover::new("classic-load-balancer", name, Some(name));
+                left.push(found.tagged(tag.value()));
             }
         }
     }

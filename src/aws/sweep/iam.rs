@@ -1,7 +1,7 @@
 //! Roles, instance profiles and users. IAM finds nothing by tag: by name, then, and by the infra ID
 //! that names begin with, and whoever is found by that must carry the tag.
 
-use super::{Leftover, Names, infra_id, is_there};
+use super::{Leftover, Names, OWNED, infra_id, is_there};
 use crate::aws::Aws;
 use crate::aws::kind::Result;
 use crate::aws::replies::found;
@@ -60,7 +60,7 @@ pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<Leftover>> {
 /// One that is shared stays.
 fn is_ours(aws: &Aws, tags: Option<&[aws_sdk_iam::types::Tag]>) -> bool {
     let mut tags = tags.unwrap_or_default().iter();
-    tags.any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == "owned")
+    tags.any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED)
 }
 
 /// Lists page by page, and keeps the names that begin with the infra ID.

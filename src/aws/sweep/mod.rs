@@ -28,6 +28,9 @@ use crate::provider::{Class, ProviderError};
 /// The kind of a brought thing that still says that the cluster uses it.
 pub const SHARED_TAG: &str = "shared-tag";
 
+/// What the tag says of what goes with its cluster.
+const OWNED: &str = "owned";
+
 /// What the tag cannot find, by name; empty parts are not looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
@@ -44,8 +47,8 @@ pub struct Names {
 /// Something that is still there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Leftover {
-    /// What it is, as AWS names the type (`security-group`); a brought thing that still says
-    /// `shared` is a [`SHARED_TAG`].
+    /// What it is, as AWS names the type (`security-group`); a brought thing that still says that
+    /// it is `shared` is a [`SHARED_TAG`].
     pub kind: String,
     /// Its id, ARN or name.
     pub id: String,
@@ -60,6 +63,14 @@ impl Leftover {
     fn new(kind: &str, id: &str, name: Option<&str>) -> Self {
         let name = name.map(str::to_owned);
         Self { kind: kind.to_owned(), id: id.to_owned(), name, goes_with: None }
+    }
+
+    /// The same, tagged so. Whatever does not say `owned` was brought, and only its tag is left over.
+    fn tagged(mut self, value: Option<&str>) -> Self {
+        if value != Some(OWNED) {
+            SHARED_TAG.clone_into(&mut self.kind);
+        }
+        self
     }
 }
 
@@ -139,5 +150,19 @@ fn is_there<T>(answer: Result<T>) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if error.is(&["NoSuchEntity", "NoSuchBucket", "NotFound"]) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_owned_is_more_than_a_tag() {
+        let kind = |value| Leftover::new("vpc", "vpc-1", None).tagged(value).kind;
+        assert_eq!(kind(Some("owned")), "vpc");
+        for other in [Some("shared"), Some("true"), Some(""), None] {
+            assert_eq!(kind(other), SHARED_TAG, "{other:?}");
+        }
     }
 }
