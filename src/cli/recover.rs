@@ -20,6 +20,7 @@ use crate::apply::Stop;
 use crate::aws::sweep::{self, Leftover};
 use crate::aws::swept::known;
 use crate::aws::{Aws, traces};
+use crate::graph::Node;
 use crate::plan::decide::id;
 use crate::provider::patiently;
 use crate::recover::{Recovered, Search};
@@ -37,19 +38,20 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> Result<Exit> {
     let Found { held, aws, state, recovered } =
-        unless_stopped(stop, found(arguments, common, screen)).await?;
-    let left = unless_stopped(stop, unclaimed(&aws, &state)).await?;
+        unless_stopped(stop, Box::pin(found(arguments, common, screen))).await?;
+    let left = unless_stopped(stop, Box::pin(unclaimed(&aws, &state))).await?;
     let state = held.replace(state, screen).await?;
     tell(&state, &recovered, &left, screen)?;
+    screen.say("\nNothing in AWS was changed. Now look at what differs: groundplan plan")?;
     Ok(Exit::Done)
 }
 
 /// What is to be recorded, and where.
-struct Found {
-    held: Held,
-    aws: Arc<Aws>,
-    state: State,
-    recovered: Recovered,
+pub(super) struct Found {
+    pub(super) held: Held,
+    pub(super) aws: Arc<Aws>,
+    pub(super) state: State,
+    pub(super) recovered: Recovered,
 }
 
 async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Found> {
@@ -70,15 +72,7 @@ async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> R
     if inputs.assets.cluster().is_some() {
         facts.insert(ASSETS.to_owned(), true.into());
     }
-    let tokens = patiently(|| traces::tokens(&aws)).await;
-    let search = Search {
-        nodes: compiled.graph.nodes(),
-        infra_id: &cluster.infra_id,
-        tokens: &tokens.map_err(|error| Failure::call("list the tags", &error))?,
-        provider: &*aws,
-    };
-    let recovered = search.run().await;
-    let recovered = recovered.map_err(|error| Failure::call("look for the cluster", &error))?;
+    let recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;
     let state = recorded(cluster, facts, &recovered)?;
     let held = match held {
         Some(held) => held,
@@ -87,8 +81,16 @@ async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> R
     Ok(Found { held, aws, state, recovered })
 }
 
+/// What AWS has of what is wanted, and what it does not have.
+pub(super) async fn looked_for(nodes: &[Node], infra_id: &str, aws: &Aws) -> Result<Recovered> {
+    let tokens = patiently(|| traces::tokens(aws)).await;
+    let tokens = &tokens.map_err(|error| Failure::call("list the tags", &error))?;
+    let search = Search { nodes, infra_id, tokens, provider: aws };
+    search.run().await.map_err(|error| Failure::call("look for the cluster", &error))
+}
+
 /// A state that something is recorded in is not lost.
-fn blank(held: Held) -> Result<Held> {
+pub(super) fn blank(held: Held) -> Result<Held> {
     if held.state.has_nothing() {
         return Ok(held);
     }
@@ -159,7 +161,7 @@ fn which(because: &str, hint: &str, exit: Exit) -> Failure {
 }
 
 /// The state as it would be had nothing been lost, but for its history.
-fn recorded(
+pub(super) fn recorded(
     cluster: Cluster,
     facts: BTreeMap<String, Value>,
     recovered: &Recovered,
@@ -189,7 +191,8 @@ async fn unclaimed(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
     Ok(unclaimed.filter(|one| one.kind != "volume" && !ours.contains(&one.id)).collect())
 }
 
-fn tell(
+/// What was found, what was not, and what else there is.
+pub(super) fn tell(
     state: &State,
     recovered: &Recovered,
     left: &[Leftover],
@@ -222,5 +225,5 @@ fn tell(
         let name = one.name.as_deref().map(|name| format!("  {name}")).unwrap_or_default();
         screen.say(&format!("  {} {}{name}", one.kind, one.id))?;
     }
-    Ok(screen.say("\nNothing in AWS was changed. Now look at what differs: groundplan plan")?)
+    Ok(())
 }

@@ -142,6 +142,7 @@ pub enum MachinesCommand {
     Plan(MachinesPlan),
     Apply(MachinesApply),
     Destroy(MachinesDestroy),
+    Recover(MachinesRecover),
 }
 
 /// Shows what an apply would do to machines, and why.
@@ -210,6 +211,24 @@ pub struct MachinesDestroy {
     /// What is expected of it.
     #[command(flatten)]
     pub guards: Guards,
+}
+
+/// Finds the state of machines again that was lost: from the manifests and what AWS has.
+///
+/// Each machine carries a token, so it is looked for, and what is found is recorded. Nothing in AWS is
+/// changed. Give the manifests of the last apply, with as many replicas. Machines of which anything is
+/// recorded are refused. Says what was not found, and which instances of the cluster are not recorded here:
+/// those that the cluster looks after, as a rule. Look at `groundplan machines plan` before anything else.
+///
+/// Example:
+///   groundplan machines recover --manifests machines
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+pub struct MachinesRecover {
+    /// The manifests: a file, or a folder whose files in YAML or JSON are read. May be given several
+    /// times.
+    #[arg(long, value_name = "PATH", required = true)]
+    pub manifests: Vec<PathBuf>,
 }
 
 /// Runs in a cluster and makes its Machines what they are to be: the provider of its Machine API.

@@ -1,9 +1,11 @@
 //! `groundplan machines`: the machines of manifests, planned, applied and destroyed as everything is.
 //!
 //! - `files`: the manifests, read.
+//! - `recover`: a state of them that was lost.
 //! - `source`: they are what says what is wanted.
 
 mod files;
+mod recover;
 mod source;
 
 use std::path::PathBuf;
@@ -39,6 +41,9 @@ pub(super) async fn run(
         }
         MachinesCommand::Apply(arguments) => apply(arguments, common, screen, stop).await,
         MachinesCommand::Destroy(arguments) => destroy(arguments, common, screen, stop).await,
+        MachinesCommand::Recover(arguments) => {
+            recover::recover(arguments, common, screen, stop).await
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::files;
-use crate::aws::Settings;
 use crate::aws::machine::Machine;
 use crate::aws::questions::InstancesNamed;
+use crate::aws::{Aws, Settings};
 use crate::cli::cloud;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
@@ -97,6 +97,28 @@ impl Manifests {
         let is_flawed = trouble.findings.iter().any(|findings| !findings.is_empty());
         let exit = if is_flawed { Exit::ConfigInvalid } else { Exit::Failed };
         Ok(Failure { exit, diagnostics })
+    }
+
+    /// The graph, and the answers it is compiled from, with AWS asked for everything anew. Who has the
+    /// machines' names is not asked: they are looked for.
+    pub(super) async fn look_again(
+        &self,
+        aws: &Aws,
+        screen: &mut Screen,
+    ) -> Result<(Compiled, BTreeMap<String, Value>)> {
+        let answers = cloud::answers(aws, self.fleet.questions()).await;
+        match self.fleet.compile(&answers.given, &InstancesNamed::new(), &self.files) {
+            Ok(compiled) => Ok((compiled, answers.given)),
+            Err(trouble) => Err(self.refused(&trouble, &answers.missing, screen)?),
+        }
+    }
+
+    /// The machines of others that have the names of those that are not recorded.
+    pub(super) async fn others(&self, aws: &Aws, state: &State) -> Result<InstancesNamed> {
+        let Some(question) = self.namesakes(state) else { return Ok(InstancesNamed::new()) };
+        let key = question.key();
+        let answers = cloud::answers(aws, vec![question]).await;
+        others(answers.given.get(&key))
     }
 }
 

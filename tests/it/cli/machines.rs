@@ -177,6 +177,26 @@ fn a_cluster_and_machines_whose_states_have_one_name_are_told_apart() {
 }
 
 #[test]
+fn a_lost_state_of_machines_is_found_again_and_the_plan_is_empty() {
+    let desk = up();
+    desk.want(2, Some("Required"));
+    desk.apply_machines();
+    let before = desk.cloud.inventory();
+    let line = ["machines", "recover", "--manifests", "machines"];
+    let refused = desk.expect(7, &line).err;
+    assert!(refused.contains("the state is not lost"), "{refused}");
+    fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
+    let found = desk.expect(0, &line).out;
+    assert!(found.contains("Found 2 of 2 resources of demo-abcde."), "{found}");
+    assert!(found.contains("demo-abcde-master-0"), "the cluster's own is told: {found}");
+    desk.are_as_wanted();
+    assert_eq!(desk.cloud.inventory(), before);
+    let line = ["machines", "destroy", "--cluster", INFRA_ID, "--auto-approve"];
+    let destroyed = desk.expect(0, &line).out;
+    assert!(destroyed.ends_with("Destroy complete! Resources: 2 destroyed.\n"), "{destroyed}");
+}
+
+#[test]
 fn a_destroy_takes_along_the_machines_whose_state_is_lost_and_names_them_before_it_begins() {
     let desk = up();
     desk.want(1, Some("Required"));

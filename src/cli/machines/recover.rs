@@ -1,0 +1,80 @@
+//! `groundplan machines recover`: a state of machines that was lost is found again in AWS, where nothing
+//! is changed.
+
+use std::collections::BTreeMap;
+
+use super::source::Manifests;
+use crate::apply::Stop;
+use crate::aws::Aws;
+use crate::aws::sweep::{self, Leftover};
+use crate::aws::swept::known;
+use crate::cli::args::{Common, MachinesRecover as Arguments};
+use crate::cli::cloud::{self, ACCOUNT, Reached};
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::held::Held;
+use crate::cli::homes;
+use crate::cli::recover::{Found, blank, looked_for, recorded, tell};
+use crate::cli::screen::Screen;
+use crate::cli::signals::unless_stopped;
+use crate::cli::source::Source;
+use crate::graph::Address;
+use crate::provider::patiently;
+use crate::state::State;
+use crate::state::error::HomeError;
+use crate::state::fence::Fence;
+
+pub(super) async fn recover(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let Found { held, aws, state, recovered } =
+        unless_stopped(stop, Box::pin(found(arguments, common, screen))).await?;
+    let left = unless_stopped(stop, Box::pin(others(&aws, &state))).await?;
+    let state = held.replace(state, screen).await?;
+    tell(&state, &recovered, &left, screen)?;
+    let next = "groundplan machines plan, with the same manifests";
+    screen.say(&format!("\nNothing in AWS was changed. Now look at what differs: {next}"))?;
+    Ok(Exit::Done)
+}
+
+async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Found> {
+    let manifests = Manifests::read(&arguments.manifests, screen)?;
+    let name = manifests.name();
+    let held = match homes::is_there(&common.state.of(name), common).await? {
+        true => Some(blank(Held::take(common, name, "recover", screen).await?)?),
+        false => None,
+    };
+    let known = held.as_ref().and_then(|held| held.state.cluster.clone());
+    let cluster = manifests.cluster(known)?;
+    let settings = manifests.settings(&cluster);
+    let Reached { aws, caller } = cloud::reach(settings, &BTreeMap::new(), screen).await?;
+    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // whatever happens, AWS stays as it is
+    let (compiled, mut facts) = manifests.look_again(&aws, screen).await?;
+    facts.insert(ACCOUNT.to_owned(), caller.account.into());
+    let mut recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;
+    let state = recorded(cluster, facts, &recovered)?;
+    let others = manifests.others(&aws, &state).await?;
+    recovered.missing.retain(|one| !others.contains_key(machine_of(&one.address)));
+    let held = match held {
+        Some(held) => held,
+        None => blank(Held::take(common, name, "recover", screen).await?)?,
+    };
+    Ok(Found { held, aws, state, recovered })
+}
+
+/// The machine of that name, or that which is registered: `machine:load-balancer`. What is somebody
+/// else's under that name is no loss, and no apply makes it.
+fn machine_of(address: &Address) -> &str {
+    let name = address.name();
+    name.split_once(':').map_or(name, |(machine, _)| machine)
+}
+
+/// The instances of the cluster that are not recorded now.
+async fn others(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
+    let known = known(state);
+    let others = patiently(|| sweep::other_instances(aws, &known)).await;
+    others.map_err(|error| Failure::call("see what else the cluster has", &error))
+}
