@@ -144,7 +144,7 @@ actions! {
         update: [],
         delete: [
             "elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeLoadBalancers",
-            "elasticloadbalancing:DescribeTargetGroups"
+            "elasticloadbalancing:DescribeTargetGroups", "ec2:DescribeInstances"
         ]
     }
     machine {
@@ -308,8 +308,12 @@ mod tests {
     /// bootstrap machine is for its object.
     const NOT_ITS_OWN: &[(&str, &str)] = &[("instance", "GetObject")];
 
-    /// Calls that another kind's source makes for a kind: one place changes metadata options.
-    const MADE_ELSEWHERE: &[(&str, &str)] = &[("machine", "ModifyInstanceMetadataOptions")];
+    /// Calls that another kind's source makes for a kind: one place changes metadata options, and one
+    /// describes instances.
+    const MADE_ELSEWHERE: &[(&str, &str)] = &[
+        ("machine", "ModifyInstanceMetadataOptions"),
+        ("load_balancer_attachment", "DescribeInstances"),
+    ];
     /// What is of any type, and is deleted by the calls of others' sources.
     const OF_ALL: &str = "swept";
 

@@ -46,6 +46,8 @@ impl Resource for LoadBalancerAttachment {
     const SCHEMA: Schema = Schema {
         replaced_by: &["load_balancer", "kind", "instance", "ip"],
         identity: Identity::Parent,
+        // The old machine serves until the new one is registered.
+        create_first: true,
         ..Schema::of("load_balancer_attachment")
     };
     type Outputs = LoadBalancerAttachmentOutputs;

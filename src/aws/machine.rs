@@ -228,6 +228,8 @@ impl Resource for Machine {
         ],
         set_at_creation: &["image", "user_data"],
         endures: true,
+        // What refuses a launch refuses it while the old one still runs.
+        create_first: true,
         usable: Usable::Ready,
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),

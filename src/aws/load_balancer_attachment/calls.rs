@@ -1,5 +1,6 @@
 //! What is asked of load balancers about the machines behind them.
 
+use aws_sdk_ec2::types::Instance;
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
 
 use super::members::{Group, Members};
@@ -7,6 +8,7 @@ use super::{
     LoadBalancerAttachment, LoadBalancerAttachmentOutputs, LoadBalancerKind, classic, members,
 };
 use crate::aws::client::Aws;
+use crate::aws::ec2::{self, Described};
 use crate::aws::elb::NO_TARGET_GROUP;
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
 use crate::aws::replies::{found, settling};
@@ -62,12 +64,20 @@ impl Manage for LoadBalancerAttachment {
     }
 
     /// Addresses only: an instance leaves its groups and its classic balancers when it is terminated.
+    /// An address that another machine has by now is that one's registration, and stays.
     async fn delete(aws: &Aws, inputs: Self, outputs: LoadBalancerAttachmentOutputs) -> Result<()> {
         if inputs.kind == LoadBalancerKind::Classic {
             return Ok(());
         }
-        let groups = members::groups(aws, &outputs.load_balancer).await?.unwrap_or_default();
-        for group in groups.iter().filter(|group| group.by_address) {
+        let mut groups = members::groups(aws, &outputs.load_balancer).await?.unwrap_or_default();
+        groups.retain(|group| group.by_address);
+        let Some(network) = groups.first().map(|group| group.network.clone()) else {
+            return Ok(());
+        };
+        if is_anothers(aws, &network, &outputs).await? {
+            return Ok(());
+        }
+        for group in groups {
             let call = aws
                 .elb
                 .deregister_targets()
@@ -110,6 +120,20 @@ impl LoadBalancerAttachment {
             ip: self.ip.get().clone(),
         }
     }
+}
+
+/// Whether a machine's address is another machine's by now. The groups of a balancer are all of its
+/// network (ELBv2 API reference, CreateListener), so that one of them tells.
+async fn is_anothers(
+    aws: &Aws,
+    network: &str,
+    outputs: &LoadBalancerAttachmentOutputs,
+) -> Result<bool> {
+    let by_address = ec2::filter("private-ip-address", &[outputs.ip.as_str()]);
+    let filters = vec![by_address, ec2::filter("vpc-id", &[network])];
+    let holders = Instance::describe(aws, filters).await?;
+    let another = |one: &Instance| one.instance_id() != Some(outputs.instance.as_str());
+    Ok(holders.iter().filter(|one| one.exists()).any(another))
 }
 
 fn target(id: &str) -> TargetDescription {

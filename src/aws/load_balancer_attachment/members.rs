@@ -15,6 +15,8 @@ pub(super) struct Group {
     pub(super) arn: String,
     /// Whether it knows machines by their addresses, or else by their ids.
     pub(super) by_address: bool,
+    /// The VPC that its targets are in.
+    pub(super) network: String,
 }
 
 impl Group {
@@ -25,7 +27,8 @@ impl Group {
             TargetTypeEnum::Ip => true,
             _ => return None,
         };
-        Some(Self { arn: group.target_group_arn()?.to_owned(), by_address })
+        let network = group.vpc_id()?.to_owned();
+        Some(Self { arn: group.target_group_arn()?.to_owned(), by_address, network })
     }
 
     /// The ids or addresses that are in it to stay.

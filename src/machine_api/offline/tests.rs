@@ -3,10 +3,13 @@
 use serde_json::json;
 
 use super::*;
+use crate::aws::schemas;
 use crate::aws::schemas::normalised;
-use crate::graph::Address;
+use crate::graph::{Address, resolve};
 use crate::machine_api::yaml;
 use crate::plan::diff::diff;
+use crate::plan::{Action, Observations, Op, Options, Plan, plan};
+use crate::state::{Record, State, Status};
 
 /// What must be found in nothing that is said or written down.
 const CANARY: &str = "canary-of-the-user-data";
@@ -181,6 +184,55 @@ fn masters_take_turns_and_are_registered_where_their_config_says() {
     );
     let of_kind = |kind| compiled.graph.nodes().iter().filter(|node| node.kind() == kind).count();
     assert_eq!((of_kind("machine"), of_kind("load_balancer_attachment")), (3, 4));
+}
+
+/// What a plan makes of these objects where those have been made.
+fn planned(before: &[Value], after: &[Value]) -> Plan {
+    let mut state = State::default();
+    for node in compiled(before).graph.nodes() {
+        let outputs = json!({"id": "i-1", "private_ip": "10.0.0.1"});
+        let inputs = resolve(&node.inputs, &|r| outputs.get(&r.output).cloned());
+        let (status, after, unknown) = (Status::Ready, node.after.clone(), BTreeMap::new());
+        let record = Record { generation: 1, status, inputs, outputs, after, unknown };
+        state.resources.insert(node.address.clone(), record);
+    }
+    let (graph, nothing) = (compiled(after).graph, Observations::new());
+    plan(&graph, &state, &nothing, &schemas(), &Options::default())
+}
+
+/// Whether a step waits for another one, directly or not.
+fn waits(plan: &Plan, step: usize, other: usize) -> bool {
+    let needed = plan.steps[step].after.iter().map(|dependency| dependency.step as usize);
+    needed.into_iter().any(|needed| needed == other || waits(plan, needed, other))
+}
+
+fn step(plan: &Plan, address: &str, deletes: bool) -> usize {
+    let is_it = |op: &Op| op.address().as_str() == address && op.deletes() == deletes;
+    plan.steps.iter().position(|step| is_it(&step.op)).unwrap_or_else(|| panic!("{address}"))
+}
+
+#[test]
+fn a_master_is_made_anew_when_the_one_before_it_has_been_replaced_and_served_until_then() {
+    let masters = |kind: &str| -> Vec<Value> {
+        let balancers = json!([{"name": "c-int", "type": "network"}]);
+        let config = with(config(), "/instanceType", json!(kind));
+        let config = with(config, "/loadBalancers", balancers);
+        let named = (0..2).map(|index| machine(&format!("c-master-{index}"), "master"));
+        let masters = named.map(|one| with(one, "/spec/providerSpec/value", config.clone()));
+        masters.chain([secret()]).collect()
+    };
+    let plan = planned(&masters("m6i.large"), &masters("m6i.xlarge"));
+    assert!(plan.changes.iter().all(|change| change.action == Action::CreateThenDelete));
+    let [first, second] = ["machine.c-master-0", "machine.c-master-1"];
+    let registered = "load_balancer_attachment.c-master-0:c-int";
+    for (later, earlier) in [
+        (step(&plan, registered, false), step(&plan, first, false)),
+        (step(&plan, registered, true), step(&plan, registered, false)),
+        (step(&plan, first, true), step(&plan, registered, true)),
+        (step(&plan, second, false), step(&plan, first, true)),
+    ] {
+        assert!(waits(&plan, later, earlier), "{later} {earlier} {plan:#?}");
+    }
 }
 
 #[test]

@@ -146,6 +146,60 @@ async fn c47_authentication_that_is_flipped_is_one_call_for_the_machine_and_repl
     assert_eq!(desk.workers().await, workers(1, "required"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_replaced_by_one_that_runs_and_outlives_a_launch_that_is_refused() {
+    let desk = up();
+    desk.want(2, Some("Required"));
+    desk.apply_machines();
+    let before = desk.cloud.inventory();
+    let first = desk.machine_running("worker-us-west-2a-0").await;
+    let small = fs::read_to_string(desk.path(WORKERS)).unwrap();
+    fs::write(desk.path(WORKERS), small.replace("m5.xlarge", "m5.2xlarge")).unwrap();
+    let plan = desk.plan_machines();
+    assert!(plan.contains(&format!("+/- machine.{SET}-0")), "{plan}");
+    desk.cloud.fault(&json!({"action": "RunInstances", "times": 2, "status": 400,
+        "code": "InvalidKeyPair.NotFound", "message": "no such key pair"}));
+    let line = ["machines", "apply", "--manifests", "machines", "--auto-approve"];
+    desk.expect(1, &line);
+    assert_eq!(desk.cloud.inventory(), before);
+    fs::write(desk.path(WORKERS), small.clone()).unwrap();
+    desk.are_as_wanted();
+
+    fs::write(desk.path(WORKERS), small.replace("m5.xlarge", "m5.2xlarge")).unwrap();
+    desk.cloud.clear_requests();
+    desk.apply_machines();
+    let order = |action: &str| {
+        let requests = desk.cloud.requests();
+        let mut numbered = requests.iter().enumerate();
+        let place = numbered.find(|(_, one)| one["action"] == action).map(|(place, _)| place);
+        place.unwrap_or_else(|| panic!("no {action}"))
+    };
+    assert!(order("RunInstances") < order("TerminateInstances"));
+    assert_eq!(desk.workers().await, workers(2, "required"));
+    assert_ne!(desk.machine_running("worker-us-west-2a-0").await, first);
+    desk.are_as_wanted();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k9_a_replacement_killed_between_the_new_one_and_the_old_one_ends_with_one() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    desk.apply_machines();
+    let mut types = ["m5.xlarge", "m5.2xlarge"];
+    // Two calls change anything: the launch, and the termination.
+    for (call, when) in [(1, "before"), (1, "after"), (2, "before"), (2, "after")] {
+        let text = fs::read_to_string(desk.path(WORKERS)).unwrap();
+        fs::write(desk.path(WORKERS), text.replace(types[0], types[1])).unwrap();
+        types.reverse();
+        let line = ["machines", "apply", "--manifests", "machines", "--auto-approve"];
+        desk.kill(&line, call, when);
+        assert!(!desk.workers().await.is_empty(), "none runs, killed {when} call {call}");
+        desk.apply_machines();
+        assert_eq!(desk.workers().await, workers(1, "required"), "killed {when} call {call}");
+        desk.are_as_wanted();
+    }
+}
+
 #[test]
 fn a_cluster_and_machines_whose_states_have_one_name_are_told_apart() {
     let desk = up();

@@ -399,6 +399,24 @@ async fn c43_a_registration_by_address_keeps_its_promises() {
 }
 
 #[tokio::test]
+async fn an_address_that_another_machine_has_by_now_stays_registered() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let (_, groups) = world.balancer_with(&[("demo-by-ip", TargetTypeEnum::Ip)]).await;
+    let machine = bench.make(MACHINE, &world.worker(None)).await;
+    let (id, ip) = (&machine.outputs["id"], &machine.outputs["private_ip"]);
+    let inputs = json!({"load_balancer": "demo-int", "kind": "network", "instance": id, "ip": ip});
+    let attached = bench.make("load_balancer_attachment.a", &inputs).await;
+    // As recorded of the machine that had this address before.
+    let mut outlived = attached.clone();
+    outlived.outputs["instance"] = json!("i-0123456789abcdef0");
+    world.aws.delete(outlived).await.expect("nothing to do");
+    assert_eq!(world.targets(&groups[0]).await, [ip.as_str().expect("an address")]);
+    world.aws.delete(attached).await.expect("it leaves");
+    assert!(world.targets(&groups[0]).await.is_empty());
+}
+
+#[tokio::test]
 async fn c43_half_a_registration_is_finished_and_a_balancer_that_is_gone_is_no_trouble() {
     let world = World::new().await;
     let bench = world.bench();
