@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::machine;
 use crate::event::Operation;
 use crate::graph::Address;
 use crate::plan::{Action, DriftClass, Plan, Step};
@@ -36,7 +37,7 @@ pub fn telling(kind: &str, path: &str) -> bool {
 }
 
 /// What a reader must know of a plan beyond its lines: with a master a member of etcd goes away, and
-/// only as long as most members are there the cluster answers.
+/// only as long as most members are there the cluster answers. And of how many other machines go.
 pub fn cautions(plan: &Plan) -> Vec<String> {
     if plan.operation == Operation::Destroy {
         return Vec::new();
@@ -70,6 +71,7 @@ pub fn cautions(plan: &Plan) -> Vec<String> {
                 .to_owned(),
         );
     }
+    cautions.extend(machine::cautions::cautions(plan, is_master));
     cautions
 }
 

@@ -242,6 +242,7 @@ impl Resource for Machine {
 
 #[cfg(feature = "sdk")]
 mod calls;
+pub(in crate::aws) mod cautions;
 #[cfg(feature = "sdk")]
 mod launch;
 #[cfg(feature = "sdk")]

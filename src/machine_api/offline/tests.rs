@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::aws::schemas;
 use crate::aws::schemas::normalised;
+use crate::aws::{attention, schemas};
 use crate::graph::{Address, resolve};
 use crate::machine_api::yaml;
 use crate::plan::diff::diff;
@@ -233,6 +233,33 @@ fn a_master_is_made_anew_when_the_one_before_it_has_been_replaced_and_served_unt
     ] {
         assert!(waits(&plan, later, earlier), "{later} {earlier} {plan:#?}");
     }
+}
+
+#[test]
+fn what_is_done_to_machines_that_run_is_counted_and_said() {
+    let of_type = |set: Value, kind: &str| {
+        with(set, "/spec/template/spec/providerSpec/value/instanceType", json!(kind))
+    };
+    let before = [set("c-a", 3), set("c-b", 1), machine("c-infra", "infra"), secret()];
+    let after =
+        [of_type(set("c-a", 2), "m6i.xlarge"), of_type(set("c-b", 2), "r6i.large"), secret()];
+    let cautions = attention::cautions(&planned(&before, &after));
+    let [replaced, removed] = cautions.as_slice() else { panic!("{cautions:#?}") };
+    assert!(
+        replaced.starts_with("3 machines that run are replaced (2 of c-a, 1 of c-b)"),
+        "{replaced}"
+    );
+    assert!(replaced.contains("all at the same time, and nothing is drained"), "{replaced}");
+    assert!(replaced.contains("--target machine.c-a-0"), "{replaced}");
+    assert!(
+        removed.starts_with("2 machines that run are removed (1 of c-a, 1 of c-infra)"),
+        "{removed}"
+    );
+
+    let same = attention::cautions(&planned(&before, &before));
+    assert!(same.is_empty(), "{same:?}");
+    let one = attention::cautions(&planned(&[set("c-b", 1), secret()], &after[1..]));
+    assert!(one[0].starts_with("1 machine that runs is replaced (1 of c-b)"), "{one:?}");
 }
 
 #[test]

@@ -157,6 +157,7 @@ async fn a_worker_is_replaced_by_one_that_runs_and_outlives_a_launch_that_is_ref
     fs::write(desk.path(WORKERS), small.replace("m5.xlarge", "m5.2xlarge")).unwrap();
     let plan = desk.plan_machines();
     assert!(plan.contains(&format!("+/- machine.{SET}-0")), "{plan}");
+    assert!(plan.contains(&format!("2 machines that run are replaced (2 of {SET})")), "{plan}");
     desk.cloud.fault(&json!({"action": "RunInstances", "times": 2, "status": 400,
         "code": "InvalidKeyPair.NotFound", "message": "no such key pair"}));
     let line = ["machines", "apply", "--manifests", "machines", "--auto-approve"];
