@@ -74,6 +74,32 @@ async fn load_balancers_page(
     Ok((page.load_balancers.unwrap_or_default(), page.next_marker))
 }
 
+/// The names of those of these classic balancers that exist; of all there are, where some do not.
+pub(super) async fn classic_load_balancers(aws: &Aws, wanted: &[String]) -> Result<Vec<String>> {
+    let (mut all, mut next) = (Vec::new(), None);
+    let mut asked = Some(wanted.to_vec());
+    loop {
+        let call = aws.elb_classic.describe_load_balancers().set_marker(next.take());
+        let call = call.set_load_balancer_names(asked.clone());
+        let page = aws.call(SERVICE, "DescribeLoadBalancers", call.send()).await;
+        match found(page, NO_LOAD_BALANCER)? {
+            Some(page) => {
+                let balancers = page.load_balancer_descriptions.unwrap_or_default().into_iter();
+                all.extend(balancers.filter_map(|one| one.load_balancer_name));
+                next = page.next_marker.filter(|marker| !marker.is_empty());
+            }
+            None if asked.is_none() => return Ok(all),
+            None => {
+                asked = None;
+                continue;
+            }
+        }
+        if next.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
 /// Those of the target groups with these names that exist.
 pub(super) async fn target_groups(aws: &Aws, names: &[String]) -> Result<Vec<TargetGroup>> {
     let mut all = Vec::with_capacity(names.len());

@@ -9,11 +9,13 @@ use serde_json::Value;
 
 use super::Aws;
 use super::ec2::{self, Described, filter, pages};
+use super::elb::{self, By};
 use super::ids::{HostedZoneId, ImageId, InstanceId, SecurityGroupId, SubnetId, VpcId};
 use super::kind::Result;
 use super::questions::{
     FilterBy, Groups, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
-    InstancesNamed, Offerings, Question, Reach, SubnetCandidate, SubnetFact, ZoneTypes,
+    InstancesNamed, Offerings, PlacementGroupFact, PlacementGroups, Question, Reach,
+    SubnetCandidate, SubnetFact, ZoneTypes,
 };
 use super::replies::found;
 use super::route53;
@@ -81,6 +83,26 @@ pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
             let call = aws.iam.get_instance_profile().instance_profile_name(name.as_str());
             let answer = aws.call("iam", "GetInstanceProfile", call.send()).await;
             json(&found(answer, &["NoSuchEntity"])?.is_some())
+        }
+        Question::KeyPairs { region } => {
+            here(aws, region)?;
+            let call = aws.ec2.describe_key_pairs();
+            let pairs = aws.call("ec2", "DescribeKeyPairs", call.send()).await?.key_pairs;
+            let names = pairs.unwrap_or_default().into_iter().filter_map(|pair| pair.key_name);
+            json(&names.collect::<Vec<_>>())
+        }
+        Question::PlacementGroups { region } => {
+            here(aws, region)?;
+            json(&placement_groups(aws).await?)
+        }
+        Question::LoadBalancers { region, names } => {
+            here(aws, region)?;
+            let found = elb::load_balancers(aws, By::Name, names).await?.into_iter();
+            json(&found.filter_map(|one| one.load_balancer_name).collect::<Vec<_>>())
+        }
+        Question::ClassicLoadBalancers { region, names } => {
+            here(aws, region)?;
+            json(&elb::classic_load_balancers(aws, names).await?)
         }
         Question::RecordsBelow { zone, domain } => json(&records_below(aws, zone, domain).await?),
     }
@@ -212,6 +234,24 @@ fn instance_type(info: &types::InstanceTypeInfo) -> Option<(String, InstanceType
     Some((info.instance_type()?.as_str().to_owned(), fact))
 }
 
+/// Those that are going away are left out.
+async fn placement_groups(aws: &Aws) -> Result<PlacementGroups> {
+    let call = aws.ec2.describe_placement_groups();
+    let groups = aws.call("ec2", "DescribePlacementGroups", call.send()).await?.placement_groups;
+    let usable = |group: &types::PlacementGroup| {
+        use types::PlacementGroupState::{Available, Pending};
+        group.state().is_none_or(|state| matches!(state, Available | Pending))
+    };
+    let groups = groups.unwrap_or_default().into_iter().filter(usable).filter_map(|group| {
+        let strategy = group.strategy.as_ref().map_or("", |one| one.as_str()).to_owned();
+        Some((
+            group.group_name?,
+            PlacementGroupFact { strategy, partitions: group.partition_count },
+        ))
+    });
+    Ok(groups.collect())
+}
+
 async fn security_groups(aws: &Aws, ids: &[SecurityGroupId]) -> Result<Groups> {
     let found =
         ec2::by_ids::<types::SecurityGroup>(aws, ids.iter().map(SecurityGroupId::as_str)).await?;
@@ -238,7 +278,8 @@ fn plain(name: &str) -> String {
 }
 
 async fn image(aws: &Aws, id: &ImageId) -> Result<Option<ImageFact>> {
-    let call = aws.ec2.describe_images().image_ids(id.as_str());
+    // One that is deprecated is launched all the same.
+    let call = aws.ec2.describe_images().image_ids(id.as_str()).include_deprecated(true);
     let answer = match aws.call("ec2", "DescribeImages", call.send()).await {
         Err(error) if error.is(&["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"]) => {
             return Ok(None);

@@ -115,6 +115,31 @@ pub enum Question {
         /// Its name.
         name: InstanceProfileName,
     },
+    /// The names of all key pairs, as `Vec<String>`. Only ever checked.
+    KeyPairs {
+        /// In this region.
+        region: String,
+    },
+    /// All placement groups, as [`PlacementGroups`]. Only ever checked.
+    PlacementGroups {
+        /// In this region.
+        region: String,
+    },
+    /// The names of load balancers that have target groups, as `Vec<String>`: of those of these that
+    /// exist, or of all there are where some do not. Only ever checked.
+    LoadBalancers {
+        /// In this region.
+        region: String,
+        /// Their names, sorted.
+        names: Vec<String>,
+    },
+    /// The same of classic load balancers.
+    ClassicLoadBalancers {
+        /// In this region.
+        region: String,
+        /// Their names, sorted.
+        names: Vec<String>,
+    },
     /// The names, without the trailing dot, of the records of a zone below a domain and not at it,
     /// as `Vec<String>`. Only ever checked.
     RecordsBelow {
@@ -158,6 +183,14 @@ impl Question {
             Self::ZoneTypes { region } => format!("zone_types/{region}"),
             Self::Role { name } => format!("role/{name}"),
             Self::InstanceProfile { name } => format!("instance_profile/{name}"),
+            Self::KeyPairs { region } => format!("key_pairs/{region}"),
+            Self::PlacementGroups { region } => format!("placement_groups/{region}"),
+            Self::LoadBalancers { region, names } => {
+                format!("load_balancers/{region}/{}", names.join(","))
+            }
+            Self::ClassicLoadBalancers { region, names } => {
+                format!("classic_load_balancers/{region}/{}", names.join(","))
+            }
             Self::RecordsBelow { zone, domain } => format!("records_below/{zone}/{domain}"),
         }
     }
@@ -222,6 +255,18 @@ pub type InstanceTypes = BTreeMap<String, InstanceTypeFact>;
 
 /// The VPCs of security groups, by id.
 pub type Groups = BTreeMap<SecurityGroupId, VpcId>;
+
+/// The placement groups that can be launched into, by name.
+pub type PlacementGroups = BTreeMap<String, PlacementGroupFact>;
+
+/// What matters of a placement group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementGroupFact {
+    /// `cluster`, `spread` or `partition`.
+    pub strategy: String,
+    /// How many partitions it has, if it has any.
+    pub partitions: Option<i32>,
+}
 
 /// What matters of an instance type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

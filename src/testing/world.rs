@@ -195,8 +195,11 @@ impl Cloud {
             // Nothing in an example world is found by filters.
             Question::ImagesBy { .. }
             | Question::SubnetsBy { .. }
-            | Question::SecurityGroupsBy { .. } => json!([]),
-            Question::InstancesNamed { .. } => json!({}),
+            | Question::SecurityGroupsBy { .. }
+            | Question::KeyPairs { .. }
+            | Question::LoadBalancers { .. }
+            | Question::ClassicLoadBalancers { .. } => json!([]),
+            Question::InstancesNamed { .. } | Question::PlacementGroups { .. } => json!({}),
             Question::ZoneTypes { .. } => {
                 let ordinary = |zone: &String| (zone.clone(), "availability-zone");
                 json!(self.zones.iter().map(ordinary).collect::<BTreeMap<_, _>>())

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::files;
 use crate::aws::machine::Machine;
 use crate::aws::questions::InstancesNamed;
-use crate::aws::{Aws, Settings};
+use crate::aws::{Aws, Settings, schemas};
 use crate::cli::cloud;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
@@ -18,7 +18,7 @@ use crate::cli::screen::Screen;
 use crate::cli::source::{Learnt, Source};
 use crate::config::Severity;
 use crate::graph::{Address, Resource};
-use crate::machine_api::offline::{self, File, Findings, Fleet, Reading, Trouble};
+use crate::machine_api::offline::{self, File, Findings, Fleet, Named, Reading, Trouble};
 use crate::plan::saved::{Digests, digest};
 use crate::provider::ProviderError;
 use crate::render::Diagnostic;
@@ -74,11 +74,14 @@ impl Manifests {
         Some(question)
     }
 
-    /// Whether all types are there, of machines that are not made of them yet.
-    fn types(&self, state: &State) -> Option<Question> {
-        self.fleet.types(&|name, instance_type| {
-            let recorded = state.resources.get(&Address::new(Machine::SCHEMA.kind, name));
-            recorded.is_some_and(|record| record.inputs["instance_type"] == instance_type)
+    /// What is named by the machines that are to be made, and that AWS must have. What cannot be compiled
+    /// is told in other places: then only those that are not recorded are known to be new.
+    fn named(&self, known: &BTreeMap<String, Value>, state: &State) -> Named<'_> {
+        let compiled = self.fleet.compile(known, &InstancesNamed::new(), &self.files);
+        let graph = compiled.ok().map(|compiled| compiled.graph);
+        self.fleet.named(&|address| match &graph {
+            Some(graph) => offline::is_made(graph, state, &schemas(), address),
+            None => !state.resources.contains_key(address),
         })
     }
 
@@ -174,8 +177,10 @@ impl Source for Manifests {
         questions
     }
 
-    fn checks(&self, _: &BTreeMap<String, Value>, state: &State) -> Vec<Question> {
-        self.namesakes(state).into_iter().chain(self.types(state)).collect()
+    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Question> {
+        let named = self.named(known, state).questions();
+        let unanswered = named.into_iter().filter(|question| !known.contains_key(&question.key()));
+        self.namesakes(state).into_iter().chain(unanswered).collect()
     }
 
     fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled> {
@@ -185,16 +190,15 @@ impl Source for Manifests {
             Some(question) => others(learnt.checked.get(&question.key()))?,
             None => InstancesNamed::new(),
         };
-        let unknown = self
-            .types(learnt.state)
-            .map(|asked| self.fleet.unknown_types(&asked, learnt.checked, &self.files));
-        let unknown = unknown.unwrap_or_default();
+        let mut said = known.clone();
+        said.extend(learnt.checked.clone());
+        let absent = self.named(&known, learnt.state).absent(&said, &others, &self.files);
         let trouble = match self.fleet.compile(&known, &others, &self.files) {
-            Ok(compiled) if unknown.iter().all(Vec::is_empty) => return Ok(compiled),
+            Ok(compiled) if absent.iter().all(Vec::is_empty) => return Ok(compiled),
             Ok(_) => Trouble::default(),
             Err(trouble) => trouble,
         };
-        Err(self.refused(&trouble.with(unknown), &learnt.answers.missing, screen)?)
+        Err(self.refused(&trouble.with(absent), &learnt.answers.missing, screen)?)
     }
 
     fn workers(&self, _: &BTreeMap<String, Value>) -> Vec<Workers> {

@@ -177,7 +177,8 @@ fn said(flaw: Flaw) -> String {
     flaw.message + &expected.unwrap_or_default()
 }
 
-fn profile(config: &AwsMachineProviderConfig) -> Option<&str> {
+/// The name of the instance profile.
+pub(in crate::machine_api) fn profile(config: &AwsMachineProviderConfig) -> Option<&str> {
     let name = config.iam_instance_profile.as_ref()?.id.as_deref()?;
     Some(name).filter(|name| !name.is_empty())
 }

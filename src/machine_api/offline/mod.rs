@@ -7,19 +7,20 @@
 //! - `read`: texts as machines, Secrets and what the cluster says of itself.
 //! - `members`: which machines an object stands for.
 //! - `agree`: that all of them are of one cluster, and none twice.
+//! - `named`: what is named in them and made by others, and whether AWS has it.
 //! - `user_data`: what machines start from.
 
 mod agree;
 mod members;
+mod named;
 mod read;
 #[cfg(test)]
 mod tests;
 mod user_data;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::check::{self, Flaw, document};
@@ -27,13 +28,14 @@ use super::launch::{self, Launch, Refusal, Site, launch};
 use crate::aws::ids::InstanceId;
 use crate::aws::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
 use crate::aws::machine::Machine;
-use crate::aws::questions::{InstanceTypes, InstancesNamed, Question};
+use crate::aws::questions::{InstancesNamed, Question};
 use crate::config::{Finding, Rule};
-use crate::graph::{Graph, Handle, Input};
+use crate::graph::{Address, Graph, Handle, Input, Resource};
 use crate::out;
 use crate::topology::Compiled;
 
 use self::members::Unit;
+pub use self::named::{Named, is_made};
 pub use self::read::read;
 use self::user_data::UserData;
 
@@ -95,43 +97,6 @@ impl Fleet {
         questions.sort();
         questions.dedup();
         questions
-    }
-
-    /// Which types AWS is asked about: those of machines that are not recorded as being of them. One that
-    /// is misspelt would else be found by the launch, when what it replaces is gone.
-    pub fn types(&self, is_recorded: &dyn Fn(&str, &str) -> bool) -> Option<Question> {
-        let of = |unit: &Unit| unit.config.instance_type.clone();
-        let is_news = |unit: &&Unit| {
-            unit.names.iter().any(|name| !is_recorded(name, &unit.config.instance_type))
-        };
-        let types: BTreeSet<String> = self.units.iter().filter(is_news).map(of).collect();
-        let types: Vec<String> = types.into_iter().collect();
-        (!types.is_empty()).then(|| Question::InstanceTypes { region: self.region.clone(), types })
-    }
-
-    /// What is of a type that was asked about and that the region does not have.
-    pub fn unknown_types(
-        &self,
-        asked: &Question,
-        answers: &BTreeMap<String, Value>,
-        files: &[File],
-    ) -> Findings {
-        let mut findings = Findings::new();
-        findings.resize_with(files.len(), Vec::new);
-        let answer = answers.get(&asked.key()).map(InstanceTypes::deserialize);
-        let (Question::InstanceTypes { region, types }, Some(Ok(known))) = (asked, answer) else {
-            return findings;
-        };
-        for unit in &self.units {
-            let own = &unit.config.instance_type;
-            if types.contains(own) && !known.contains_key(own) {
-                let path = "providerSpec.value.instanceType";
-                let found = format!("`{own}` is no type of instance that {region} has");
-                let flaw = Flaw::new(Rule::MachineLaunch, path, found);
-                findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
-            }
-        }
-        findings
     }
 
     /// What they are called.
@@ -225,8 +190,13 @@ fn register(
             instance: out!(machine.id),
             ip: present(out!(machine.private_ip)),
         };
-        graph.add(&format!("{name}:{balancer}"), &attachment);
+        graph.add(registration(name, balancer).name(), &attachment);
     }
+}
+
+/// The address of a machine's registration with a load balancer.
+fn registration(machine: &str, balancer: &str) -> Address {
+    Address::new(LoadBalancerAttachment::SCHEMA.kind, &format!("{machine}:{balancer}"))
 }
 
 /// A machine that is ready has what it may lack before.

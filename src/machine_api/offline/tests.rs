@@ -186,8 +186,8 @@ fn masters_take_turns_and_are_registered_where_their_config_says() {
     assert_eq!((of_kind("machine"), of_kind("load_balancer_attachment")), (3, 4));
 }
 
-/// What a plan makes of these objects where those have been made.
-fn planned(before: &[Value], after: &[Value]) -> Plan {
+/// The state when these have been made.
+fn recorded(before: &[Value]) -> State {
     let mut state = State::default();
     for node in compiled(before).graph.nodes() {
         let outputs = json!({"id": "i-1", "private_ip": "10.0.0.1"});
@@ -196,8 +196,13 @@ fn planned(before: &[Value], after: &[Value]) -> Plan {
         let record = Record { generation: 1, status, inputs, outputs, after, unknown };
         state.resources.insert(node.address.clone(), record);
     }
+    state
+}
+
+/// What a plan makes of these objects where those have been made.
+fn planned(before: &[Value], after: &[Value]) -> Plan {
     let (graph, nothing) = (compiled(after).graph, Observations::new());
-    plan(&graph, &state, &nothing, &schemas(), &Options::default())
+    plan(&graph, &recorded(before), &nothing, &schemas(), &Options::default())
 }
 
 /// Whether a step waits for another one, directly or not.
@@ -336,21 +341,127 @@ fn of_two_secrets_of_one_name_nobody_knows_which_is_meant() {
     assert!(found[0].message.contains("holds nothing"), "{found:?}");
 }
 
+/// Everything that machines can name.
+fn naming() -> Value {
+    let mut config = config();
+    config["keyName"] = json!("core");
+    config["placementGroupName"] = json!("racks");
+    config["placementGroupPartition"] = json!(3);
+    config["subnet"] = json!({"id": "subnet-1"});
+    config["loadBalancers"] =
+        json!([{"name": "c-int", "type": "network"}, {"name": "c-old", "type": "classic"}]);
+    config
+}
+
+fn set_of(config: &Value) -> Value {
+    with(set("c-worker", 2), "/spec/template/spec/providerSpec/value", config.clone())
+}
+
+fn fleet_of(objects: &[Value]) -> (Fleet, Vec<File>) {
+    let (reading, files) = reading(objects);
+    (reading.fleet.unwrap_or_else(|| panic!("{:?}", reading.findings)), files)
+}
+
+/// What AWS answers about everything in [`naming`], with `answer` to the questions of this key.
+fn said(named: &Named<'_>, about: &str, answer: &Value) -> BTreeMap<String, Value> {
+    let there = json!({
+        "classic_load_balancers": ["c-old"], "image": {"root_device": "/dev/xvda"},
+        "instance_profile": true, "instance_types": {"m6i.large": {}}, "key_pairs": ["core"],
+        "load_balancers": ["c-int"], "placement_groups": {"racks": {"strategy": "partition", "partitions": 3}},
+        "security_groups": {"sg-1": "vpc-1"}, "subnets_by": [{"id": "subnet-1", "zone": "us-west-2a"}],
+    });
+    let keys = named.questions().into_iter().map(|question| question.key());
+    let answered = keys.map(|key| {
+        let kind = key.split('/').next().unwrap();
+        let answer = if kind == about { answer } else { &there[kind] };
+        (key.clone(), answer.clone())
+    });
+    answered.collect()
+}
+
 #[test]
-fn a_type_that_the_region_does_not_have_is_found_before_anything_is_replaced() {
-    let (reading, files) = reading(&[set("c-worker", 2), machine("m", "worker"), secret()]);
-    let fleet = reading.fleet.unwrap();
-    let question = fleet.types(&|_, _| false).unwrap();
-    let Question::InstanceTypes { types, .. } = &question else { panic!("{question:?}") };
-    assert_eq!(types, &["m6i.large"]);
-    let none: BTreeMap<String, Value> = [(question.key(), json!({}))].into();
-    let found = fleet.unknown_types(&question, &none, &files).concat();
-    assert_eq!((found.len(), found[0].rule), (2, Rule::MachineLaunch), "{found:?}");
-    assert!(found[0].path.ends_with("providerSpec.value.instanceType"), "{found:?}");
-    assert!(found[0].message.contains("`m6i.large` is no type"), "{found:?}");
-    let unanswered = fleet.unknown_types(&question, &BTreeMap::new(), &files).concat();
-    assert!(unanswered.is_empty(), "what is not answered is not checked");
-    assert_eq!(fleet.types(&|_, _| true), None, "who runs as one is one");
+fn what_new_machines_name_is_asked_about_once_and_found_missing_where_it_is_named() {
+    let (fleet, files) = fleet_of(&[set_of(&naming()), secret()]);
+    let named = fleet.named(&|_| true);
+    assert_eq!(named.questions().len(), 9, "{:?}", named.questions());
+    let found = |about: &str, answer: Value| {
+        named.absent(&said(&named, about, &answer), &nobody(), &files).concat()
+    };
+    assert_eq!(found("", json!(null)), [], "all of it is there");
+    for (about, answer, field, hint) in [
+        ("classic_load_balancers", json!([]), "loadBalancers[1].name", None),
+        ("image", json!(null), "ami.id", None),
+        ("instance_profile", json!(false), "iamInstanceProfile.id", None),
+        ("instance_types", json!({}), "instanceType", None),
+        ("key_pairs", json!(["cores", "x"]), "keyName", Some("did you mean `cores`?")),
+        ("load_balancers", json!(["c-ext"]), "loadBalancers[0].name", None),
+        (
+            "placement_groups",
+            json!({"rack": {"strategy": "spread", "partitions": null}}),
+            "placementGroupName",
+            Some("did you mean `rack`?"),
+        ),
+        ("security_groups", json!({}), "securityGroups[0].id", None),
+        ("subnets_by", json!([]), "subnet.id", None),
+    ] {
+        let found = found(about, answer);
+        let [finding] = found.as_slice() else { panic!("{about}: {found:#?}") };
+        assert!(finding.path.ends_with(&format!("spec.providerSpec.value.{field}")), "{finding:?}");
+        assert_eq!((finding.rule, finding.hint.as_deref()), (Rule::MachineLaunch, hint), "{about}");
+        assert!(finding.place.is_some(), "{about}");
+    }
+    assert_eq!(
+        named.absent(&BTreeMap::new(), &nobody(), &files).concat(),
+        [],
+        "nobody has said it"
+    );
+    let nothing = said(&named, "key_pairs", &json!([]));
+    let others = ["c-worker-0", "c-worker-1"].map(|name| (name.to_owned(), vec!["i-1".into()]));
+    assert_eq!(named.absent(&nothing, &others.into(), &files).concat(), [], "they are not made");
+}
+
+#[test]
+fn a_partition_is_one_of_its_group() {
+    let (fleet, files) = fleet_of(&[set_of(&naming()), secret()]);
+    let named = fleet.named(&|_| true);
+    for (group, expected) in [
+        (
+            json!({"strategy": "partition", "partitions": 2}),
+            "is 3, and the placement group `racks` has 2",
+        ),
+        (
+            json!({"strategy": "cluster", "partitions": null}),
+            "`racks` is a `cluster` one: it has none",
+        ),
+    ] {
+        let answers = said(&named, "placement_groups", &json!({"racks": group}));
+        let found = named.absent(&answers, &nobody(), &files).concat();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].path.ends_with("placementGroupPartition"), "{found:?}");
+        assert!(found[0].message.contains(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn nothing_is_asked_about_what_runs_as_it_is_wanted() {
+    let before = [set_of(&naming()), secret()];
+    let asked = |after: &[Value]| -> Vec<String> {
+        let (state, graph) = (recorded(&before), compiled(after).graph);
+        let (fleet, _) = fleet_of(after);
+        let named = fleet.named(&|address| is_made(&graph, &state, &schemas(), address));
+        let kinds = named.questions().into_iter().map(|question| question.key());
+        kinds.map(|key| key.split('/').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(asked(&before), [""; 0]);
+    let retagged = with(naming(), "/tags", json!([{"name": "team", "value": "a"}]));
+    assert_eq!(asked(&[set_of(&retagged), secret()]), [""; 0], "that is done in place");
+    let balancers = json!([{"name": "c-other", "type": "network"}]);
+    let elsewhere = with(naming(), "/loadBalancers", balancers);
+    assert_eq!(asked(&[set_of(&elsewhere), secret()]), ["load_balancers"]);
+    let another = asked(&[set_of(&with(naming(), "/keyName", json!("cores"))), secret()]);
+    assert_eq!(another.len(), 7, "all that a launch names: {another:?}");
+    let more = asked(&[with(set_of(&naming()), "/spec/replicas", json!(3)), secret()]);
+    assert_eq!(more.len(), 9, "{more:?}");
 }
 
 #[test]

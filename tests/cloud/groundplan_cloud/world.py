@@ -44,6 +44,7 @@ class World:
         self.kill = None
         self.denied = set()
         self.quotas = {}
+        self.placement_groups = {}
         self.log = []
         self.tokens = {}
         self.hidden = {}

@@ -351,6 +351,48 @@ fn what_aws_does_not_have_is_found_where_it_is_asked_for() {
 }
 
 #[test]
+fn a_name_that_aws_does_not_have_is_refused_before_a_worker_is_replaced_for_it() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    desk.apply_machines();
+    let before = desk.cloud.inventory();
+    let good = fs::read_to_string(desk.path(WORKERS)).unwrap();
+    let instance_type = good.lines().find(|line| line.contains("instanceType:")).unwrap();
+    let indent = &instance_type[..instance_type.len() - instance_type.trim_start().len()];
+    let named = good.replace("demo-abcde-worker-profile", "demo-abcde-wroker-profile").replace(
+        instance_type,
+        &format!("{instance_type}\n{indent}keyName: core\n{indent}placementGroupName: racks"),
+    );
+    fs::write(desk.path(WORKERS), named).unwrap();
+    desk.cloud.clear_requests();
+    let line = ["machines", "apply", "--manifests", "machines", "--auto-approve"];
+    let refused = desk.expect(3, &line).err;
+    for said in [
+        "`core` is no key pair that us-west-2 has",
+        "`racks` is no placement group that",
+        "`demo-abcde-wroker-profile` is no instance profile that this account has",
+    ] {
+        assert!(refused.contains(said), "{said}: {refused}");
+    }
+    assert_eq!(refused.matches(&format!("{WORKERS}:")).count(), 3, "{refused}");
+    assert_eq!((desk.cloud.mutating_calls(), desk.cloud.inventory()), (0, before.clone()));
+
+    // Who may not ask is told so, and goes on.
+    desk.cloud.deny(&["ec2:DescribeKeyPairs", "ec2:DescribePlacementGroups"]);
+    fs::write(
+        desk.path(WORKERS),
+        good.replace(instance_type, &format!("{instance_type}\n{indent}keyName: core")),
+    )
+    .unwrap();
+    let planned = desk.expect(0, &["machines", "plan", "--manifests", "machines"]);
+    assert!(planned.err.contains("could not check key_pairs/us-west-2"), "{}", planned.err);
+    assert!(planned.out.contains(&format!("+/- machine.{SET}-0")), "{}", planned.out);
+    // And what AWS refuses then costs nothing.
+    desk.expect(1, &line);
+    assert_eq!(desk.cloud.inventory(), before);
+}
+
+#[test]
 fn a_lost_state_makes_no_second_machine_of_a_name() {
     let desk = up();
     desk.want(1, Some("Required"));

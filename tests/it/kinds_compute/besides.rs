@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
+use aws_sdk_ec2::types::{PlacementStrategy, ResourceType, Tag, TagSpecification};
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
@@ -94,6 +94,46 @@ async fn what_is_checked_is_looked_up() {
     assert_eq!((answered[2], answered[3]), (&json!(false), &json!(false)));
     assert_eq!(answered[4], &json!(["*.apps.demo.example.com"]));
     assert_eq!(answered[5], &json!([]));
+}
+
+#[tokio::test]
+async fn what_machines_name_is_looked_up_with_what_else_there_is() {
+    let world = World::new().await;
+    world.ec2.create_key_pair().key_name("core").send().await.expect("a key pair");
+    let group = world.ec2.create_placement_group().group_name("racks");
+    let group = group.strategy(PlacementStrategy::Partition).partition_count(3);
+    group.send().await.expect("a placement group");
+    let elb = aws_sdk_elasticloadbalancingv2::Client::new(&world.cloud.sdk_config());
+    for name in ["demo-int", "demo-ext"] {
+        let balancer = elb.create_load_balancer().name(name).subnets(&world.subnet);
+        balancer.send().await.expect("a balancer");
+    }
+    let old = aws_sdk_elasticloadbalancing::Client::new(&world.cloud.sdk_config());
+    let listener = aws_sdk_elasticloadbalancing::types::Listener::builder().protocol("TCP");
+    let listener = listener.load_balancer_port(80).instance_port(80).build().expect("a listener");
+    let made = old.create_load_balancer().load_balancer_name("demo-old").subnets(&world.subnet);
+    made.listeners(listener).send().await.expect("a classic balancer");
+    let region = || REGION.to_owned();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let answers = async |question: Question| {
+        let mut answer = answer(&world.aws, &question).await.expect("an answer");
+        if let Some(names) = answer.as_array_mut() {
+            names.sort_by_key(Value::to_string);
+        }
+        answer
+    };
+    assert_eq!(answers(Question::KeyPairs { region: region() }).await, json!(["core"]));
+    let groups = json!({"racks": {"strategy": "partition", "partitions": 3}});
+    assert_eq!(answers(Question::PlacementGroups { region: region() }).await, groups);
+    let network =
+        |asked: &[&str]| Question::LoadBalancers { region: region(), names: names(asked) };
+    assert_eq!(answers(network(&["demo-int"])).await, json!(["demo-int"]));
+    let all = json!(["demo-ext", "demo-int"]);
+    assert_eq!(answers(network(&["demo-imt", "demo-int"])).await, all, "where one is not there");
+    let classic =
+        |asked: &[&str]| Question::ClassicLoadBalancers { region: region(), names: names(asked) };
+    assert_eq!(answers(classic(&["demo-old"])).await, json!(["demo-old"]));
+    assert_eq!(answers(classic(&["demo-odl"])).await, json!(["demo-old"]));
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ def run_instances(self, moto):
     ami = usable(self.ec2_backend, params.get("ImageId"))
     check_type(self, ami, params.get("InstanceType"))
     check_profile(self, params.get("IamInstanceProfile"))
+    check_key(self, params.get("KeyName"))
     metadata_options.check(params.get("MetadataOptions", {}))
     for specification in params.get("TagSpecifications", []):
         no_key_twice(specification.get("Tags", []))
@@ -85,6 +86,11 @@ def devices(params):
         yield
     finally:
         _devices.clear()
+
+
+def check_key(self, wanted):
+    if wanted and wanted not in self.ec2_backend.key_pairs:
+        refuse("InvalidKeyPair.NotFound", f"The key pair '{wanted}' does not exist")
 
 
 def check_type(self, ami, wanted):
