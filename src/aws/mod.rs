@@ -42,6 +42,7 @@ pub mod actions;
 pub mod ami_copy;
 pub mod attention;
 pub mod dhcp_options;
+pub mod ebs;
 pub mod elastic_ip;
 pub mod hosted_zone;
 pub mod iam_instance_profile;

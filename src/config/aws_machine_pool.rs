@@ -11,6 +11,7 @@ use super::install_config::{AwsMachinePool, RootVolume};
 use super::machine_pool::unsupported;
 use super::metadata_service;
 use super::rules::Rule;
+use crate::aws::ebs;
 
 /// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
 pub(super) const VOLUME_TYPE: &str = "gp3";
@@ -178,6 +179,21 @@ fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
         let lower = At { value: at.value.to_lowercase(), spot: at.spot.clone() };
         if super::choices::choose_word(Rule::VolumeType, &lower, VOLUME_TYPES, report).is_some() {
             check_iops(volume, &lower.value, report);
+            check_bounds(volume, &lower.value, report);
+        }
+    }
+}
+
+/// What EC2 takes of a volume of this type. What is no figure at all has been said.
+fn check_bounds(volume: &At<document::RootVolume>, volume_type: &str, report: &mut Report) {
+    let Some(kind) = ebs::volume_type(volume_type) else { return };
+    let sane = 1..=i64::from(i32::MAX);
+    for (given, bounds) in [(&volume.size, Some(kind.size)), (&volume.iops, kind.iops)] {
+        let Some((at, bounds)) = given.get().zip(bounds) else { continue };
+        if sane.contains(&at.value) && !bounds.contain(at.value) {
+            report
+                .breach(Rule::VolumeBounds, &at.spot, format!("found `{}`", at.value))
+                .expected(format!("{bounds} for the type {volume_type}"));
         }
     }
 }
@@ -238,6 +254,7 @@ fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, rep
     if volume.iops.get().is_some_and(|at| at.value != 0) {
         check_iops(volume, &merged.volume_type, report);
     }
+    check_bounds(volume, &merged.volume_type, report);
 }
 
 fn check_identity(given: &At<document::AwsMachinePool>, report: &mut Report) {

@@ -155,6 +155,7 @@ rules! {
     VolumeType = "volume-type", Error, InstallerAws: "`rootVolume.type` is a type of volume";
     VolumeSize = "volume-size", Error, InstallerAws: "`rootVolume.size` is positive";
     VolumeSizeMissing = "volume-size-missing", Warning, InstallerAws: "`rootVolume.type` comes with a size, as openshift-install 4.15 wants it";
+    VolumeBounds = "volume-bounds", Error, Aws: "`rootVolume.size` and `rootVolume.iops` are what EC2 takes for the type of volume";
     VolumeIops = "volume-iops", Error, InstallerAws: "`rootVolume.iops` is positive for io1 and io2, not negative for gp3, and absent for others";
     RoleAndProfile = "role-and-profile", Error, InstallerAws: "`iamRole` and `iamProfile` are not given together";
     SecurityGroupsVpc = "security-groups-vpc", Error, InstallerAws: "`additionalSecurityGroupIDs` come with existing subnets";

@@ -1,6 +1,7 @@
 //! Rules of machine pools.
 
 use super::*;
+use crate::aws::ebs;
 
 #[test]
 fn an_edge_pool_is_checked_and_not_supported() {
@@ -51,6 +52,35 @@ fn a_volume_has_a_known_type() {
         config(&with(&[("type: io1", "type: IO1")])).control_plane.aws.root_volume.volume_type,
         "io1"
     );
+}
+
+#[test]
+fn a_volume_is_no_larger_or_faster_than_ec2_makes_one_of_its_type() {
+    let path = "controlPlane.platform.aws.rootVolume";
+    for (from, to, found) in [
+        ("iops: 4000", "iops: 64001", "iops: found `64001` -> from 100 to 64000 for the type io1"),
+        ("size: 500", "size: 3", "size: found `3` -> from 4 to 16384 for the type io1"),
+    ] {
+        one_error(&with(&[(from, to)]), &format!("{path}.{found}"));
+    }
+    fine(&with(&[("iops: 4000", "iops: 64000")]));
+    let gp3 = |size: u32, iops: u32| {
+        with(&[
+            ("iops: 4000", &*format!("iops: {iops}")),
+            ("size: 500", &*format!("size: {size}")),
+            ("type: io1", "type: gp3"),
+        ])
+    };
+    fine(&gp3(65_536, 80_000));
+    one_error(&gp3(100, 2999), &format!("{path}.iops: found `2999` -> from 3000 to 80000"));
+    one_error(&gp3(65_537, 3000), &format!("{path}.size: found `65537` -> from 1 to 65536"));
+}
+
+#[test]
+fn types_of_volumes_are_the_same_in_either_table() {
+    let ours: Vec<&str> = VOLUME_TYPES.iter().map(|(name, ())| *name).collect();
+    let tabled: Vec<&str> = ebs::VOLUME_TYPES.iter().map(|one| one.name).collect();
+    assert_eq!(ours, tabled);
 }
 
 #[test]

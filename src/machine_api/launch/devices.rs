@@ -3,6 +3,7 @@
 use super::answers::Answers;
 use super::image::Image;
 use super::{Refusal, Result};
+use crate::aws::ebs::{self, Bounds, VOLUME_TYPES, VolumeType};
 use crate::aws::machine::BlockDevice;
 use crate::machine_api::types::{AwsMachineProviderConfig, BlockDevice as Wanted, EbsBlockDevice};
 
@@ -54,22 +55,61 @@ fn root_device(image: &Image, answers: &Answers<'_>) -> Result<String> {
 /// Installers write 0 operations and an empty key for none: neither is sent. What a type does not
 /// take is not sent either.
 fn volume(device: String, index: usize, ebs: &EbsBlockDevice) -> Result<BlockDevice> {
-    let kind = ebs.volume_type.clone().filter(|kind| !kind.is_empty());
-    let takes = |kinds: &[&str]| kind.as_deref().is_some_and(|kind| kinds.contains(&kind));
-    let fits = |field: &str, figure: Option<i64>| match figure.map(i32::try_from).transpose() {
-        Ok(figure) => Ok(figure.filter(|figure| *figure > 0)),
-        Err(_) => {
-            let field = format!("blockDevices[{index}].ebs.{field}");
-            Err(Refusal::invalid(&field, "is more than EC2 can be asked for"))
-        }
-    };
+    let kind = volume_type(index, ebs)?;
+    let size = figure(index, "volumeSize", ebs.volume_size, kind.map(|kind| kind.size))?;
+    let takes_iops = kind.is_some_and(|kind| kind.iops.is_some());
+    let iops = ebs.iops.filter(|_| takes_iops);
+    let iops = figure(index, "iops", iops, kind.and_then(|kind| kind.iops))?;
+    if let Some(kind) = kind.filter(|kind| kind.needs_iops && iops.is_none()) {
+        let message =
+            format!("is missing, and a volume of the type {} has no figure of its own", kind.name);
+        return Err(refused(index, "iops", message));
+    }
+    let bounds = kind.and_then(|kind| kind.throughput);
+    let throughput = ebs.throughput_mib.map(i64::from).filter(|_| bounds.is_some());
     Ok(BlockDevice {
-        size: fits("volumeSize", ebs.volume_size)?,
-        iops: fits("iops", ebs.iops.filter(|_| takes(&["io1", "io2", "gp3"])))?,
-        throughput: ebs.throughput_mib.filter(|figure| *figure > 0 && takes(&["gp3"])),
+        size,
+        iops,
+        throughput: figure(index, "throughputMib", throughput, bounds)?,
         encrypted: ebs.encrypted,
         kms_key: ebs.key().map(str::to_owned),
-        volume_type: kind,
+        volume_type: kind.map(|kind| kind.name.to_owned()),
         device,
     })
+}
+
+/// None is EC2's to choose, and it is not said what fits that.
+fn volume_type(index: usize, ebs: &EbsBlockDevice) -> Result<Option<&'static VolumeType>> {
+    let Some(asked) = ebs.volume_type.as_deref().filter(|asked| !asked.is_empty()) else {
+        return Ok(None);
+    };
+    let unknown = || {
+        let names: Vec<&str> = VOLUME_TYPES.iter().map(|one| one.name).collect();
+        refused(
+            index,
+            "volumeType",
+            format!("found `{asked}`, expected one of {}", names.join(", ")),
+        )
+    };
+    ebs::volume_type(asked).map(Some).ok_or_else(unknown)
+}
+
+/// A figure that EC2 takes, if one is given.
+fn figure(
+    index: usize,
+    field: &str,
+    asked: Option<i64>,
+    bounds: Option<Bounds>,
+) -> Result<Option<i32>> {
+    let Some(asked) = asked.filter(|asked| *asked > 0) else { return Ok(None) };
+    if let Some(bounds) = bounds.filter(|bounds| !bounds.contain(asked)) {
+        let message = format!("found `{asked}`, expected {bounds} for a volume of this type");
+        return Err(refused(index, field, message));
+    }
+    let too_much = |_| refused(index, field, "is more than EC2 can be asked for".to_owned());
+    i32::try_from(asked).map(Some).map_err(too_much)
+}
+
+fn refused(index: usize, field: &str, message: String) -> Refusal {
+    Refusal::invalid(&format!("blockDevices[{index}].ebs.{field}"), message)
 }

@@ -18,7 +18,8 @@ pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<Market>> {
         )),
         ("" | "Spot", spot) => {
             let price = spot.and_then(|spot| spot.max_price.clone());
-            Ok(Some(Market::Spot { max_price: price.filter(|price| !price.is_empty()) }))
+            let max_price = price.filter(|price| !price.is_empty()).map(dollars).transpose()?;
+            Ok(Some(Market::Spot { max_price }))
         }
         ("CapacityBlock", Some(_)) => Err(Refusal::conflict(
             "marketType",
@@ -32,6 +33,21 @@ pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<Market>> {
         (other, _) => Err(Refusal::conflict(
             "marketType",
             format!("found `{other}`, expected `OnDemand`, `Spot` or `CapacityBlock`"),
+        )),
+    }
+}
+
+/// EC2 takes no less than a tenth of a cent (EC2 API reference, `SpotMarketOptions`).
+fn dollars(price: String) -> Result<String> {
+    const LEAST: f64 = 0.001;
+    let figures = price.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match price.parse::<f64>() {
+        Ok(dollars) if figures && dollars >= LEAST => Ok(price),
+        _ => Err(Refusal::invalid(
+            "spotMarketOptions.maxPrice",
+            format!(
+                "found `{price}`, expected dollars an hour such as `0.25`, and at least {LEAST}"
+            ),
         )),
     }
 }

@@ -267,6 +267,53 @@ fn c27_volumes_say_what_their_type_takes_and_always_go_with_the_machine() {
 }
 
 #[test]
+fn what_ec2_takes_of_no_volume_of_its_type_is_refused_before_it_is_asked_for() {
+    let device = |ebs: &Value| json!({"blockDevices": [{"deviceName": "/dev/xvdb", "ebs": ebs}]});
+    for (ebs, field) in [
+        (json!({"volumeType": "gp3", "iops": 2999}), "iops"),
+        (json!({"volumeType": "gp3", "iops": 80_001}), "iops"),
+        (json!({"volumeType": "gp3", "throughputMib": 2001}), "throughputMib"),
+        (json!({"volumeType": "gp3", "volumeSize": 65_537}), "volumeSize"),
+        (json!({"volumeType": "gp2", "volumeSize": 16_385}), "volumeSize"),
+        (json!({"volumeType": "io1", "iops": 64_001}), "iops"),
+        (json!({"volumeType": "io1", "volumeSize": 120}), "iops"),
+        (json!({"volumeType": "io2", "iops": 0}), "iops"),
+        (json!({"volumeType": "io2", "iops": 100, "volumeSize": 3}), "volumeSize"),
+        (json!({"volumeType": "st1", "volumeSize": 120}), "volumeSize"),
+        (json!({"volumeType": "GP3"}), "volumeType"),
+        (json!({"volumeSize": 3_000_000_000_i64}), "volumeSize"),
+    ] {
+        let refused = refused(&device(&ebs), &[]);
+        let field = format!("providerSpec.value.blockDevices[0].ebs.{field}: ");
+        assert!(refused.starts_with(&field), "{ebs}: {refused}");
+    }
+    for ebs in [
+        json!({"volumeType": "gp3", "iops": 80_000, "throughputMib": 2000, "volumeSize": 65_536}),
+        json!({"volumeType": "io1", "iops": 64_000, "volumeSize": 16_384}),
+        json!({"volumeType": "io2", "iops": 256_000, "volumeSize": 65_536}),
+        json!({"volumeType": "st1", "iops": 1, "volumeSize": 125}),
+        json!({"volumeType": "standard", "volumeSize": 1024}),
+        json!({"volumeSize": 70_000}),
+    ] {
+        assert_eq!(launched(&device(&ebs)).block_devices.len(), 1, "{ebs}");
+    }
+}
+
+#[test]
+fn the_most_that_a_spot_machine_may_cost_is_an_amount_of_dollars() {
+    let spot = |price: &str| json!({"spotMarketOptions": {"maxPrice": price}});
+    for price in ["0.25", "1", ".5", "0.001", "12.3456"] {
+        let max_price = Some(price.to_owned());
+        assert_eq!(launched(&spot(price)).market, Some(Market::Spot { max_price }));
+    }
+    assert_eq!(launched(&spot("")).market, Some(Market::Spot { max_price: None }));
+    for price in ["0", "-1", "0.0009", "0,25", "$0.25", "1e2", "inf", "NaN", "cheap", "."] {
+        let refused = refused(&spot(price), &[]);
+        assert!(refused.contains("spotMarketOptions.maxPrice"), "{price}: {refused}");
+    }
+}
+
+#[test]
 fn c74_what_an_installer_writes_for_nothing_is_not_sent() {
     let ebs = json!({"volumeType": "gp3", "iops": 0, "kmsKey": {"arn": ""}, "volumeSize": 120});
     let known = [root(json!({"root_device": "/dev/xvda"}))];
