@@ -1,9 +1,11 @@
 //! `groundplan machines`: the machines of manifests, planned, applied and destroyed as everything is.
 //!
+//! - `destroy`: what is recorded goes; or what there is instead is said.
 //! - `files`: the manifests, read.
 //! - `recover`: a state of them that was lost.
 //! - `source`: they are what says what is wanted.
 
+mod destroy;
 mod files;
 mod recover;
 mod source;
@@ -13,16 +15,13 @@ use std::path::PathBuf;
 use self::source::Manifests;
 pub(super) use self::source::{of_a_cluster, state_of};
 use super::apply::applied;
-use super::args::{Common, Machines as Arguments, MachinesApply, MachinesCommand, MachinesDestroy};
-use super::cloud;
-use super::destroy::{Wanted, decided, destroyed};
+use super::args::{Common, Machines as Arguments, MachinesApply, MachinesCommand};
 use super::exit::Exit;
 use super::failure::Result;
 use super::plan::planned;
 use super::screen::Screen;
 use super::signals::unless_stopped;
 use super::source::Source;
-use super::walk::must_be_confirmable;
 use crate::apply::Stop;
 
 pub(super) async fn run(
@@ -40,7 +39,9 @@ pub(super) async fn run(
             unless_stopped(stop, planning).await
         }
         MachinesCommand::Apply(arguments) => apply(arguments, common, screen, stop).await,
-        MachinesCommand::Destroy(arguments) => destroy(arguments, common, screen, stop).await,
+        MachinesCommand::Destroy(arguments) => {
+            destroy::destroy(arguments, common, screen, stop).await
+        }
         MachinesCommand::Recover(arguments) => {
             recover::recover(arguments, common, screen, stop).await
         }
@@ -60,25 +61,4 @@ async fn apply(
     // None of them is a bootstrap machine.
     let read = |_, screen: &mut Screen| read(&arguments.manifests, screen);
     applied(&read, arguments.plan.as_deref(), &arguments.how, common, screen, stop).await
-}
-
-/// Without the proof at the end: what else carries the cluster's tag is the cluster's, and is to stay.
-async fn destroy(
-    arguments: &MachinesDestroy,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
-) -> Result<Exit> {
-    must_be_confirmable(common, screen)?;
-    let deciding = async {
-        let name = match &arguments.cluster {
-            Some(infra_id) => state_of(infra_id),
-            None => read(&arguments.manifests, screen)?.name().to_owned(),
-        };
-        let settings = &cloud::settings_without_config;
-        let wanted = Wanted { name: &name, settings, of_machines: true };
-        decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
-    };
-    let doomed = unless_stopped(stop, deciding).await?;
-    destroyed(doomed, common, screen, stop).await
 }

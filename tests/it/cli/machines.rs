@@ -267,6 +267,34 @@ fn a_destroy_takes_along_the_machines_whose_state_is_lost_and_names_them_before_
 }
 
 #[test]
+fn a_destroy_of_what_is_not_recorded_says_what_there_is() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    desk.apply_machines();
+    for name in ["demo", "demo-abcde-machines"] {
+        let line = ["machines", "destroy", "--cluster", name, "--auto-approve"];
+        let refused = desk.expect(1, &line).err;
+        assert!(refused.contains("there is state/demo-abcde-machines"), "{refused}");
+        let meant = "`groundplan machines destroy --cluster demo-abcde`";
+        assert!(refused.contains(meant), "{refused}");
+    }
+    let line = ["machines", "destroy", "--cluster", INFRA_ID, "--auto-approve"];
+    desk.expect(0, &line);
+    let again = desk.expect(0, &line);
+    assert!(again.out.contains("0 destroyed"), "{}", again.out);
+    assert!(again.err.contains("1 instance of demo-abcde is not recorded here"), "{}", again.err);
+    assert!(again.err.contains("demo-abcde-master-0 (i-"), "{}", again.err);
+
+    fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
+    for whose in [["--cluster", INFRA_ID], ["--manifests", "machines"]] {
+        let line = ["machines", "destroy", whose[0], whose[1], "--auto-approve"];
+        let refused = desk.expect(1, &line).err;
+        assert!(refused.contains("nothing is recorded of machines of demo-abcde"), "{refused}");
+        assert!(refused.contains("not recorded here: demo-abcde-master-0 (i-"), "{refused}");
+    }
+}
+
+#[test]
 fn a_saved_plan_is_done_with_the_manifests_it_was_made_from_and_with_no_others() {
     let desk = up();
     desk.want(2, Some("Required"));
