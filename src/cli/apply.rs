@@ -31,6 +31,9 @@ pub(super) async fn run(
     screen: &mut Screen,
     stop: &Stop,
 ) -> Result<Exit> {
+    if let Some(path) = &arguments.plan {
+        saved_plan::must_be(false, path)?;
+    }
     let read = |bootstrap: Option<bool>, screen: &mut Screen| -> Result<Box<dyn Source>> {
         let bootstrap = bootstrap.unwrap_or(!arguments.wanted.no_bootstrap);
         Ok(Box::new(Configured::read(common, bootstrap, screen)?))

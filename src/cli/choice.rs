@@ -12,7 +12,7 @@ use crate::graph::{Address, Graph};
 use crate::plan::Options;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
-use crate::state::State;
+use crate::state::{Cluster, State};
 
 /// What is asked of a plan, among what is wanted and what is recorded.
 pub(super) fn of_wanted(
@@ -26,8 +26,8 @@ pub(super) fn of_wanted(
     let replace = renewal.replace.iter().map(|name| replaced(name, desired, state));
     Ok(Options {
         replace: replace.collect::<Result<_>>()?,
-        targets: all("--target", &part.target, &known)?,
-        excludes: all("--exclude", &part.exclude, &known)?,
+        targets: all("--target", &part.target, &known, state)?,
+        excludes: all("--exclude", &part.exclude, &known, state)?,
     })
 }
 
@@ -36,27 +36,32 @@ pub(super) fn of_recorded(part: &Part, state: &State) -> Result<Options> {
     let known: BTreeSet<&Address> = recorded(state).collect();
     Ok(Options {
         replace: BTreeSet::new(),
-        targets: all("--target", &part.target, &known)?,
-        excludes: all("--exclude", &part.exclude, &known)?,
+        targets: all("--target", &part.target, &known, state)?,
+        excludes: all("--exclude", &part.exclude, &known, state)?,
     })
 }
 
 /// The recorded resources that patterns name.
 pub(super) fn recorded_by(patterns: &[String], state: &State) -> Result<BTreeSet<Address>> {
-    all("ADDRESS", patterns, &recorded(state).collect())
+    all("ADDRESS", patterns, &recorded(state).collect(), state)
 }
 
 fn recorded(state: &State) -> impl Iterator<Item = &Address> {
     rows(state).map(|(address, ..)| address)
 }
 
-fn all(flag: &str, patterns: &[String], known: &BTreeSet<&Address>) -> Result<BTreeSet<Address>> {
+fn all(
+    flag: &str,
+    patterns: &[String],
+    known: &BTreeSet<&Address>,
+    state: &State,
+) -> Result<BTreeSet<Address>> {
     let mut found = BTreeSet::new();
     for pattern in patterns {
         let fitting = known.iter().filter(|address| fits(pattern, address));
         let fitting: Vec<Address> = fitting.map(|address| (*address).clone()).collect();
         if fitting.is_empty() {
-            return Err(nobody(flag, pattern, known));
+            return Err(nobody(flag, pattern, known, state));
         }
         found.extend(fitting);
     }
@@ -73,18 +78,23 @@ fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
     let known = both.filter(|address| state.resources.contains_key(*address)).collect();
     if name.contains('*') {
         let diagnostic = Diagnostic::error("--replace takes one address, and no pattern")
-            .with_hint("give it once for each: what is replaced is gone first, one by one");
+            .with_hint("give it once for each, so that each of them is meant");
         return Err(Failure::new(Exit::Usage, diagnostic));
     }
-    Err(nobody("--replace", name, &known))
+    Err(nobody("--replace", name, &known, state))
 }
 
-fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>) -> Failure {
+fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -> Failure {
     let addresses: Vec<&str> = known.iter().map(|address| address.as_str()).collect();
     let hint = match nearest(name, &addresses) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => {
-            "`groundplan plan --full` and `groundplan state list` show the addresses".to_owned()
+            let of_machines = state.cluster.as_ref().filter(|cluster| cluster.is_of_machines());
+            let plan = of_machines.map_or("plan", |_| "machines plan");
+            let named = of_machines.map(Cluster::flag).unwrap_or_default();
+            format!(
+                "`groundplan {plan} --full` and `groundplan state list{named}` show the addresses"
+            )
         }
     };
     let diagnostic =

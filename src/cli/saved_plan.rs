@@ -52,6 +52,22 @@ pub(super) fn read(path: &Path) -> Result<SavedPlan> {
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
 }
 
+/// Whether a plan is what this command applies: that of a cluster, or that of machines.
+pub(super) fn must_be(of_machines: bool, path: &Path) -> Result<()> {
+    let is_of_machines = read(path)?.plan.cluster.is_some_and(|cluster| cluster.is_of_machines());
+    if is_of_machines == of_machines {
+        return Ok(());
+    }
+    let path = path.display();
+    let (what, command) = match is_of_machines {
+        true => ("machines", format!("groundplan machines apply --manifests PATH {path}")),
+        false => ("a cluster", format!("groundplan apply {path}")),
+    };
+    let diagnostic = Diagnostic::error(format!("{path} is a plan of {what}"))
+        .with_hint(format!("`{command}` does what it says"));
+    Err(Failure::new(Exit::Usage, diagnostic))
+}
+
 const HINT: &str = "give a file that `groundplan plan --out` wrote, as it was written";
 
 fn unusable(attempt: &str, error: &Unreadable) -> Failure {

@@ -109,6 +109,12 @@ impl Cluster {
         self.cluster_id.is_empty()
     }
 
+    /// What commands are told, after their names, so that they find its state: nothing, where the
+    /// install-config tells them.
+    pub fn flag(&self) -> String {
+        if self.is_of_machines() { format!(" --cluster {}", self.name) } else { String::new() }
+    }
+
     /// The key of the tag that everything the cluster owns carries, with the value `owned`.
     pub fn tag_key(&self) -> String {
         format!("kubernetes.io/cluster/{}", self.infra_id)

@@ -19,6 +19,7 @@ use super::args::{Common, Machines as Arguments, MachinesApply, MachinesCommand}
 use super::exit::Exit;
 use super::failure::Result;
 use super::plan::planned;
+use super::saved_plan;
 use super::screen::Screen;
 use super::signals::unless_stopped;
 use super::source::Source;
@@ -58,6 +59,9 @@ async fn apply(
     screen: &mut Screen,
     stop: &Stop,
 ) -> Result<Exit> {
+    if let Some(path) = &arguments.plan {
+        saved_plan::must_be(true, path)?;
+    }
     // None of them is a bootstrap machine.
     let read = |_, screen: &mut Screen| read(&arguments.manifests, screen);
     applied(&read, arguments.plan.as_deref(), &arguments.how, common, screen, stop).await

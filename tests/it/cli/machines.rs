@@ -310,8 +310,33 @@ fn a_saved_plan_is_done_with_the_manifests_it_was_made_from_and_with_no_others()
     let applied = desk.expect(0, &apply).out;
     assert!(applied.contains("Resources: 2 added"), "{applied}");
     desk.expect(5, &apply);
-    let refused = desk.expect(5, &["apply", "--auto-approve", "--assets", "assets", "two.plan"]);
-    assert!(refused.err.contains("the install-config is not the one"), "{}", refused.err);
+    let refused = desk.expect(64, &["apply", "--auto-approve", "two.plan"]).err;
+    let command = "`groundplan machines apply --manifests PATH two.plan`";
+    assert!(refused.contains("two.plan is a plan of machines"), "{refused}");
+    assert!(refused.contains(command), "{refused}");
+    desk.expect(0, &["plan", "--assets", "assets", "--no-bootstrap", "--out", "cluster.plan"]);
+    let of_a_cluster =
+        ["machines", "apply", "--manifests", "machines", "--auto-approve", "cluster.plan"];
+    let refused = desk.expect(64, &of_a_cluster).err;
+    assert!(refused.contains("`groundplan apply cluster.plan`"), "{refused}");
+}
+
+#[test]
+fn hints_are_commands_for_machines_where_machines_are_meant() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    let plan = ["machines", "plan", "--manifests", "machines", "--target", "subnet.x"];
+    let refused = desk.expect(64, &plan).err;
+    assert!(refused.contains("`groundplan machines plan --full`"), "{refused}");
+    assert!(refused.contains("`groundplan state list --cluster demo-abcde-machines`"), "{refused}");
+    desk.apply_machines();
+    desk.expect(0, &["protect", "--cluster", "demo-abcde-machines", "machine.*"]);
+    let destroy = ["machines", "destroy", "--cluster", INFRA_ID, "--auto-approve"];
+    let refused = desk.expect(7, &destroy).err;
+    let command = format!("groundplan unprotect --cluster demo-abcde-machines machine.{SET}-0");
+    assert!(refused.contains(&command), "{refused}");
+    desk.expect(0, &["unprotect", "--cluster", "demo-abcde-machines", "machine.*"]);
+    desk.expect(0, &destroy);
 }
 
 #[test]
