@@ -27,6 +27,7 @@ pub(super) fn work_out<'a>(
     order.make_after_what_is_needed(desired, schemas);
     order.replace_in_turn(verdicts);
     order.delete_before_what_was_needed(state);
+    order.go_when_another_has_come(verdicts, schemas);
     order.make_where_there_is_room(desired, state, schemas);
     order.replace_one_at_a_time(desired);
     order.break_circles();
@@ -211,6 +212,35 @@ impl<'a> Order<'a> {
         let in_place = matches!(self.ops[changed], Op::Update { .. });
         if deleted_first && (in_place || needed_action == Some(Action::CreateThenDelete)) {
             self.prefer(Rank::Manners, changed, deleted);
+        }
+    }
+
+    /// What creates first when it is replaced does so under another name, too: of what is not wanted any
+    /// more, each goes when one that is new is there. One for one, as far as there are any, so that
+    /// what cannot be made costs no more than its share.
+    fn go_when_another_has_come(&mut self, verdicts: &'a [Verdict], schemas: &dyn Schemas) {
+        let mut new: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut going: HashMap<&str, Vec<usize>> = HashMap::new();
+        for Verdict { change, .. } in verdicts {
+            let kind = change.address.kind();
+            if !schemas.schema(kind).is_some_and(|schema| schema.create_first) {
+                continue;
+            }
+            match change.reason {
+                Reason::New => new.entry(kind).or_default().extend(self.make.get(&change.address)),
+                Reason::NotInConfiguration => {
+                    let gone = self.unmake.get(&change.address);
+                    going.entry(kind).or_default().extend(gone.and_then(|steps| steps.first()));
+                }
+                _ => {}
+            }
+        }
+        for (kind, going) in going {
+            let new = new.get(kind).into_iter().flatten().cycle();
+            going
+                .into_iter()
+                .zip(new)
+                .for_each(|(gone, made)| self.prefer(Rank::Manners, gone, *made));
         }
     }
 

@@ -222,6 +222,22 @@ async fn a_launch_that_is_refused_costs_no_running_machine() {
     assert!(lab.plan(&fleet(1)).await.is_empty(), "the typo is taken back, and nothing is to do");
 }
 
+#[tokio::test(start_paused = true)]
+async fn under_another_name_too_a_launch_that_is_refused_costs_no_running_machine() {
+    let mut lab = fleet_that_runs().await;
+    let before = lab.cloud.inventory();
+    let renamed = graph(&[
+        ("machine.b", json!({ "fixed": 1 }), &[]),
+        ("load_balancer_attachment.b:int", json!({}), &["machine.b"]),
+    ]);
+    lab.cloud.fail("create machine.b", 1, When::Before, Class::Refused);
+    assert_eq!(lab.apply(&renamed).await.summary.failed, 1);
+    assert_eq!(lab.cloud.inventory(), before);
+    assert!(lab.apply(&renamed).await.summary.complete());
+    assert_eq!(lab.cloud.inventory().len(), 2);
+    assert!(lab.plan(&renamed).await.is_empty());
+}
+
 /// As AWS does with a machine whose key for volumes is not to be had: it is launched and taken down.
 #[tokio::test(start_paused = true)]
 async fn a_successor_that_does_not_come_up_costs_no_running_machine() {

@@ -241,6 +241,18 @@ fn a_master_is_made_anew_when_the_one_before_it_has_been_replaced_and_served_unt
 }
 
 #[test]
+fn under_another_name_each_machine_goes_when_one_that_is_new_is_there() {
+    let plan = planned(&[set("c-a", 3), secret()], &[set("c-b", 2), secret()]);
+    for (gone, made) in [("c-a-0", "c-b-0"), ("c-a-1", "c-b-1"), ("c-a-2", "c-b-0")] {
+        let gone = step(&plan, &format!("machine.{gone}"), true);
+        let made = step(&plan, &format!("machine.{made}"), false);
+        assert!(waits(&plan, gone, made), "{plan:#?}");
+    }
+    let fewer = planned(&[set("c-a", 3), secret()], &[set("c-a", 1), secret()]);
+    assert!(fewer.steps.iter().all(|step| step.after.is_empty()), "{fewer:#?}");
+}
+
+#[test]
 fn what_is_done_to_machines_that_run_is_counted_and_said() {
     let of_type = |set: Value, kind: &str| {
         with(set, "/spec/template/spec/providerSpec/value/instanceType", json!(kind))
