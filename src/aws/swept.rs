@@ -144,6 +144,62 @@ impl What {
         })
     }
 
+    /// The actions that delete one, as IAM calls them. Those on a record depend on its zone, which is
+    /// known by the cluster's own records.
+    pub fn actions(self) -> &'static [&'static str] {
+        match self {
+            Self::Instance => &["ec2:TerminateInstances"],
+            Self::LoadBalancer | Self::ClassicLoadBalancer => {
+                &["elasticloadbalancing:DeleteLoadBalancer"]
+            }
+            Self::NatGateway => &["ec2:DeleteNatGateway"],
+            Self::VpcEndpoint => &["ec2:DeleteVpcEndpoints"],
+            Self::TargetGroup => &["elasticloadbalancing:DeleteTargetGroup"],
+            Self::Volume => &["ec2:DeleteVolume"],
+            Self::Snapshot => &["ec2:DeleteSnapshot"],
+            Self::Image => &["ec2:DeregisterImage", "ec2:DeleteSnapshot"],
+            Self::NetworkInterface => &["ec2:DeleteNetworkInterface"],
+            Self::ElasticIp => &["ec2:ReleaseAddress"],
+            Self::SecurityGroup => &["ec2:DeleteSecurityGroup", "ec2:RevokeSecurityGroupIngress"],
+            Self::InternetGateway => &["ec2:DeleteInternetGateway", "ec2:DetachInternetGateway"],
+            Self::RouteTable => &[
+                "ec2:DeleteRouteTable",
+                "ec2:DisassociateRouteTable",
+                "ec2:ReplaceRouteTableAssociation",
+            ],
+            Self::Subnet => &["ec2:DeleteSubnet"],
+            Self::Record => &[],
+            Self::HostedZone => &["route53:DeleteHostedZone"],
+            Self::Vpc => &["ec2:DeleteVpc"],
+            Self::DhcpOptions => &["ec2:DeleteDhcpOptions"],
+            Self::Bucket => &[
+                "s3:DeleteBucket",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+                "s3:ListBucketVersions",
+            ],
+            Self::User => &[
+                "iam:DeleteAccessKey",
+                "iam:DeleteUser",
+                "iam:DeleteUserPolicy",
+                "iam:ListAccessKeys",
+                "iam:ListUserPolicies",
+            ],
+            Self::InstanceProfile => &[
+                "iam:DeleteInstanceProfile",
+                "iam:GetInstanceProfile",
+                "iam:RemoveRoleFromInstanceProfile",
+            ],
+            Self::Role => &[
+                "iam:DeleteRole",
+                "iam:DeleteRolePolicy",
+                "iam:DetachRolePolicy",
+                "iam:ListAttachedRolePolicies",
+                "iam:ListRolePolicies",
+            ],
+        }
+    }
+
     /// What must be gone before it. Machines go first of all: as long as they run, their controllers
     /// make anew what is deleted.
     fn goes_after(self) -> &'static [Self] {
@@ -214,6 +270,18 @@ mod tests {
     fn what_is_recorded_is_named_by_kinds_that_there_are() {
         let kinds = crate::aws::schemas::SCHEMAS.iter().map(|schema| schema.kind);
         assert_eq!(kinds.filter(|kind| What::recorded(kind).is_some()).count(), 7);
+    }
+
+    #[test]
+    fn the_actions_of_each_type_are_those_of_the_kind() {
+        let all = crate::aws::actions::actions("swept").unwrap().delete;
+        let of_types = || What::ALL.iter().flat_map(|what| what.actions());
+        for action in of_types() {
+            assert!(all.contains(action), "{action}");
+        }
+        let left = all.iter().filter(|action| !of_types().any(|one| one == *action));
+        let of_records = ["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"];
+        assert_eq!(left.copied().collect::<Vec<_>>(), of_records);
     }
 
     #[test]

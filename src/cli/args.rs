@@ -343,6 +343,9 @@ pub struct Destroy {
     /// The metadata.json of a cluster of which nothing is recorded.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "infra_id"])]
     pub metadata: Option<PathBuf>,
+    /// Whether to find out first that every call of the plan is allowed.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub preflight: bool,
     /// Which part of it.
     #[command(flatten)]
     pub part: Part,

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::aws::actions::{actions, tags_only};
 use crate::aws::quotas::Quota;
 use crate::aws::rehearsal::{REHEARSED, Subject, placeholder};
-use crate::aws::swept::Swept;
+use crate::aws::swept::{Swept, What};
 use crate::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
 use crate::plan::{Action, Op, Plan};
 use crate::state::State;
@@ -71,14 +72,16 @@ impl<'a> Site<'a> {
         let nothing = &Value::Null;
         let steps = self.plan.steps.iter().filter_map(|step| {
             let address = step.op.address();
-            // What was found takes a few of its actions, by what it is: a destroy asks for them.
-            let of = actions(address.kind()).filter(|of| of.kind != Swept::SCHEMA.kind)?;
+            let of = actions(address.kind())?;
             let recorded = || self.recorded(address);
             let (actions, inputs) = match &step.op {
                 Op::Create { inputs, .. } => (of.create.to_vec(), inputs),
                 Op::Finish { .. } => (of.create.to_vec(), recorded().unwrap_or(nothing)),
                 Op::Update { before, inputs, .. } => (changing(of.update, before, inputs), inputs),
-                Op::Delete { .. } => (of.delete.to_vec(), recorded().unwrap_or(nothing)),
+                Op::Delete { .. } => {
+                    let inputs = recorded().unwrap_or(nothing);
+                    (deleting(of.delete, address, inputs), inputs)
+                }
             };
             Some(Planned { address, actions, inputs })
         });
@@ -118,6 +121,15 @@ impl<'a> Site<'a> {
     }
 }
 
+/// The actions that delete a resource; of what was found, those of what it is.
+fn deleting(all: &[&'static str], address: &Address, inputs: &Value) -> Vec<&'static str> {
+    let found = || Swept::deserialize(inputs).ok();
+    match address.kind() == Swept::SCHEMA.kind {
+        true => found().map_or_else(Vec::new, |one| one.what.actions().to_vec()),
+        false => all.to_vec(),
+    }
+}
+
 /// Of the actions that a change in place may take, those that this one does.
 fn changing(all: &[&'static str], before: &Value, inputs: &Value) -> Vec<&'static str> {
     let differs = |name: &String| before.get(name) != inputs.get(name);
@@ -145,6 +157,7 @@ impl Arns<'_> {
             name.map(|name| format!("arn:{partition}:iam::{account}:{what}/{name}"))
         };
         let arn = match (self.kind, action) {
+            ("swept", _) => self.of_found(action),
             ("iam_role", _) => iam("role", text("name")),
             ("iam_role_policy", _) | (_, "iam:PassRole") => iam("role", text("role")),
             ("iam_instance_profile", _) => iam("instance-profile", text("name")),
@@ -161,6 +174,23 @@ impl Arns<'_> {
             _ => None,
         };
         arn.unwrap_or_else(|| "*".to_owned())
+    }
+
+    /// What was found is called by its name where policies name it.
+    fn of_found(&self, action: &str) -> Option<String> {
+        let Self { account, partition, .. } = self;
+        let Swept { what, name } = Swept::deserialize(self.inputs).ok()?;
+        let name = name?;
+        match what {
+            What::Bucket if action.contains("Object") => {
+                Some(format!("arn:{partition}:s3:::{name}/*"))
+            }
+            What::Bucket => Some(format!("arn:{partition}:s3:::{name}")),
+            What::User | What::Role | What::InstanceProfile => {
+                Some(format!("arn:{partition}:iam::{account}:{}/{name}", what.as_str()))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use super::demands::{Need, Site, instance_types, needs, permissions, rehearsals}
 use super::judge::{Denial, Denied, Room, quota, simulated};
 use crate::aws::quotas::Quota;
 use crate::aws::schemas;
+use crate::aws::swept::{Find, What, adopt};
 use crate::graph::{Address, Graph};
-use crate::plan::{Observations, Options, Plan, plan};
+use crate::plan::{Observations, Options, Plan, plan, plan_destroy};
 use crate::provider::{Class, ProviderError};
 use crate::state::{Record, State, Status};
 use crate::testing::world::World;
@@ -58,6 +59,31 @@ fn each_call_is_rehearsed_once_with_the_plans_own_values() {
         assert!(!calls.keys().any(|action| action.starts_with("ec2:Delete")), "{calls:?}");
         assert!(calls.len() >= 17, "{:?}", calls.keys());
     });
+}
+
+#[test]
+fn of_what_was_found_only_the_calls_of_its_type_are_asked_about() {
+    let mut state = State::default();
+    let find = |what, id: &str, name: &str| Find { what, id: id.into(), name: Some(name.into()) };
+    let found = [
+        find(What::Instance, "i-1", "demo-worker"),
+        find(What::User, "demo-x7k2p-registry", "demo-x7k2p-registry"),
+        find(What::Bucket, "demo-x7k2p-images", "demo-x7k2p-images"),
+    ];
+    adopt(&state, &found).iter().for_each(|entry| state.record(entry).unwrap());
+    let observed = Observations::new();
+    let plan = plan_destroy(&state, &observed, &schemas(), &Options::default());
+    let site = Site { plan: &plan, graph: &Graph::default(), state: &state };
+    let wanted = permissions(&site, "123456789012", "aws");
+    let on = |action: &str| wanted[action].iter().map(String::as_str).collect::<Vec<_>>();
+    assert_eq!(on("ec2:TerminateInstances"), ["*"]);
+    assert_eq!(on("iam:DeleteUser"), ["arn:aws:iam::123456789012:user/demo-x7k2p-registry"]);
+    assert_eq!(on("s3:DeleteBucket"), ["arn:aws:s3:::demo-x7k2p-images"]);
+    assert_eq!(on("s3:DeleteObject"), ["arn:aws:s3:::demo-x7k2p-images/*"]);
+    assert!(!wanted.contains_key("ec2:DeleteVpc"), "{wanted:?}");
+    let calls = rehearsals(&site);
+    assert_eq!(calls.keys().copied().collect::<Vec<_>>(), ["ec2:TerminateInstances"]);
+    assert_eq!(calls["ec2:TerminateInstances"].id, "i-1");
 }
 
 #[test]

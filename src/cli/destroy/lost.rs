@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::found::Found;
-use super::{Decision, Doomed};
+use super::{Decision, Doomed, Shown};
 use crate::cli::args::{Common, Destroy as Arguments, Guards, Part};
 use crate::cli::cloud::{self, ACCOUNT, Reached};
 use crate::cli::exit::Exit;
@@ -77,12 +77,13 @@ pub(super) async fn decided(
         return Err(nobody(&cluster, &caller.account));
     }
     let held = Held::take(common, &cluster.name, "destroy", screen).await?;
-    let account = Entry::Learnt { question: ACCOUNT.to_owned(), answer: caller.account.into() };
+    let answer = caller.account.clone().into();
+    let account = Entry::Learnt { question: ACCOUNT.to_owned(), answer };
     let before = [Entry::Identified { cluster: cluster.clone() }, account];
     let observed = Observations::new();
     let decision = Decision { held: &held, before: &before, observed: &observed, found };
-    let (news, plan) = decision.shown(part, guards, &aws, screen).await?;
-    Ok(Doomed { cluster, held, news, aws, plan })
+    let Shown { news, imagined, plan } = decision.shown(part, guards, &aws, screen).await?;
+    Ok(Doomed { cluster, held, news, imagined, aws, caller, plan })
 }
 
 fn nobody(cluster: &Cluster, account: &str) -> Failure {

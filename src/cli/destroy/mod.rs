@@ -22,6 +22,7 @@ use super::held::Held;
 use super::homes;
 use super::inputs::read_config;
 use super::machines;
+use super::preflight::preflight_of_destroy;
 use super::preview::{guarded, view};
 use super::screen::Screen;
 use super::show::nothing_recorded;
@@ -29,7 +30,7 @@ use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use crate::apply::Stop;
 use crate::aws::ids::RoleName;
-use crate::aws::{Aws, Settings, schemas, sweep};
+use crate::aws::{Aws, Caller, Settings, schemas, sweep};
 use crate::config::InstallConfig;
 use crate::observe::observe;
 use crate::plan::{Observations, Options, Plan, plan_destroy};
@@ -53,6 +54,11 @@ pub(super) async fn run(
     let doomed = unless_stopped(stop, deciding).await?;
     if doomed.plan.selection.is_none() {
         unless_stopped(stop, without_machines(&doomed.cluster.infra_id, common)).await?;
+    }
+    if arguments.preflight {
+        let Doomed { plan, imagined, aws, caller, .. } = &doomed;
+        let asking = Box::pin(preflight_of_destroy(plan, imagined, aws, caller, screen));
+        unless_stopped(stop, asking).await?;
     }
     let (cluster, aws, names) =
         (doomed.cluster.clone(), doomed.aws.clone(), names(&doomed.held.state));
@@ -107,7 +113,10 @@ pub(super) struct Doomed {
     held: Held,
     /// What is recorded before anything is deleted: what was found.
     news: Vec<Entry>,
+    /// The state as it is then.
+    imagined: State,
     aws: Arc<Aws>,
+    caller: Caller,
     plan: Plan,
 }
 
@@ -130,7 +139,8 @@ pub(super) async fn decided(
         (false, true) => return Err(configured::of_machines(&cluster)),
         _ => (),
     }
-    let Reached { aws, .. } = cloud::reach(settings(&cluster), &held.state.facts, screen).await?;
+    let Reached { aws, caller } =
+        cloud::reach(settings(&cluster), &held.state.facts, screen).await?;
     let observed = observe(&held.state, &*aws)
         .await
         .map_err(|error| Failure::call("look up what is recorded", &error))?;
@@ -139,8 +149,8 @@ pub(super) async fn decided(
         false => Found::sweep(&aws, &held.state).await?,
     };
     let decision = Decision { held: &held, before: &[], observed: &observed, found };
-    let (news, plan) = decision.shown(part, guards, &aws, screen).await?;
-    Ok(Doomed { cluster, held, news, aws, plan })
+    let Shown { news, imagined, plan } = decision.shown(part, guards, &aws, screen).await?;
+    Ok(Doomed { cluster, held, news, imagined, aws, caller, plan })
 }
 
 /// What a destroy is decided by.
@@ -152,15 +162,24 @@ struct Decision<'a> {
     found: Found,
 }
 
+/// What was decided.
+struct Shown {
+    /// What is recorded before the plan is walked: of what was found, only what goes.
+    news: Vec<Entry>,
+    /// The state as it is then.
+    imagined: State,
+    plan: Plan,
+}
+
 impl Decision<'_> {
-    /// The plan, shown, and what is recorded before it is walked: of what was found, only what goes.
+    /// Decides, and shows it.
     async fn shown(
         mut self,
         part: &Part,
         guards: &Guards,
         aws: &Aws,
         screen: &mut Screen,
-    ) -> Result<(Vec<Entry>, Plan)> {
+    ) -> Result<Shown> {
         let (mut news, mut imagined) = self.imagined()?;
         let options = choice::of_recorded(part, &imagined)?;
         let mut plan = self.plan(&imagined, &options);
@@ -172,7 +191,7 @@ impl Decision<'_> {
         screen.plan(&view(&plan, false, &self.found.cautions(aws)))?;
         guarded(&plan, guards)?;
         found::unclaimed(aws, &imagined, &plan).await?;
-        Ok((news, plan))
+        Ok(Shown { news, imagined, plan })
     }
 
     /// What is to be recorded, and the state as it is then.

@@ -322,6 +322,21 @@ async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
     assert_eq!(labels(&grown.desk), ["hosted_zone:example.com.", "record:www.demo.example.com."]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_credentials_may_not_delete_stops_a_destroy_before_its_first_call() {
+    let grown = Grown::new().await;
+    grown.lives().await;
+    grown.desk.cloud.deny(&["ec2:DeleteSubnet", "iam:DeleteUser"]);
+    grown.desk.cloud.clear_requests();
+    let refused = grown.destroy(7, &[]).err;
+    for action in ["ec2:DeleteSubnet", "iam:DeleteUser"] {
+        assert!(refused.contains(action), "{action}: {refused}");
+    }
+    assert_eq!(grown.desk.cloud.mutating_calls(), 0);
+    grown.desk.cloud.deny(&[]);
+    grown.destroy(0, &[]);
+}
+
 /// The credentials of an account may not list users: what is there is destroyed, and that is said.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_credentials_may_not_look_is_said() {
