@@ -3,7 +3,7 @@
 //! The order is Terraform's, which hands know: makers follow what they need, deletions go before
 //! the deletion of what they needed, what lets go of a doomed resource does so before it goes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
@@ -219,8 +219,8 @@ impl<'a> Order<'a> {
     /// more, each goes when one that is new is there. One for one, as far as there are any, so that
     /// what cannot be made costs no more than its share.
     fn go_when_another_has_come(&mut self, verdicts: &'a [Verdict], schemas: &dyn Schemas) {
-        let mut new: HashMap<&str, Vec<usize>> = HashMap::new();
-        let mut going: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut new: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut going: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for Verdict { change, .. } in verdicts {
             let kind = change.address.kind();
             if !schemas.schema(kind).is_some_and(|schema| schema.create_first) {
@@ -237,10 +237,8 @@ impl<'a> Order<'a> {
         }
         for (kind, going) in going {
             let new = new.get(kind).into_iter().flatten().cycle();
-            going
-                .into_iter()
-                .zip(new)
-                .for_each(|(gone, made)| self.prefer(Rank::Manners, gone, *made));
+            let pairs = going.into_iter().zip(new);
+            pairs.for_each(|(gone, made)| self.prefer(Rank::Manners, gone, *made));
         }
     }
 
