@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::demands::{Need, Site, instance_types, needs, permissions, rehearsals};
 use super::judge::{Denial, Denied, Room, quota, simulated};
+use crate::aws::machine::Machine;
 use crate::aws::quotas::Quota;
-use crate::aws::schemas;
 use crate::aws::swept::{Find, What, adopt};
+use crate::aws::{Tags, schemas};
 use crate::graph::{Address, Graph};
 use crate::plan::{Observations, Options, Plan, plan, plan_destroy};
 use crate::provider::{Class, ProviderError};
@@ -179,6 +180,19 @@ fn a_machine_that_is_replaced_needs_what_it_grows_by() {
     let vcpus = needs.iter().find(|need| need.quota == Quota::StandardVcpus).unwrap();
     // Two masters are new, one grows by two, and the bootstrap stays of its size.
     assert_eq!((vcpus.amount, &*vcpus.what_for), (10, "masters 10"));
+}
+
+#[test]
+fn a_machine_whose_successor_comes_first_needs_room_for_both() {
+    let (address, wanted) = (Address::new("machine", "w-0"), Machine::unknown(Tags::new()));
+    let mut graph = Graph::default();
+    graph.add("w-0", &Machine { instance_type: "m6i.2xlarge".into(), ..wanted.clone() });
+    let before = json!(Machine { instance_type: "m6i.xlarge".into(), ..wanted });
+    let mut state = State::default();
+    state.resources.insert(address, recorded(before, json!({"id": "i-1"})));
+    let plan = planned(&graph, &state);
+    let needs = needs(&Site { plan: &plan, graph: &graph, state: &state }, &[], &sizes());
+    assert_eq!(need(&needs, Quota::StandardVcpus), 8);
 }
 
 #[test]

@@ -27,8 +27,8 @@ pub(in crate::aws) fn cautions(plan: &Plan, is_master: fn(&Address) -> bool) -> 
     });
     let removed = removed.first().map(|first| {
         format!(
-            "{} removed ({}), all at the same time, and nothing is drained: drain their Nodes first, \
-             or take some at a time (--target {first})",
+            "{} removed ({}), and nothing is drained: drain their Nodes first, or take some at a time \
+             (--target {first})",
             are(removed.len()),
             by_set(&removed),
         )

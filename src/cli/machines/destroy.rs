@@ -98,7 +98,9 @@ fn not_there(name: &str, infra_id: &str, home: &Place) -> Result<Failure> {
         [one] => {
             format!("--cluster takes the infra ID: `groundplan machines destroy --cluster {one}`")
         }
-        _ => "check the infra ID, and --state".to_owned(),
+        _ => "check the infra ID, and --state; where the state is lost, `groundplan machines recover \
+              --manifests PATH` finds it again"
+            .to_owned(),
     };
     Ok(Failure::new(Exit::Failed, diagnostic.with_hint(hint)))
 }

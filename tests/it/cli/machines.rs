@@ -291,6 +291,7 @@ fn a_destroy_of_what_is_not_recorded_says_what_there_is() {
         let refused = desk.expect(1, &line).err;
         assert!(refused.contains("nothing is recorded of machines of demo-abcde"), "{refused}");
         assert!(refused.contains("not recorded here: demo-abcde-master-0 (i-"), "{refused}");
+        assert!(refused.contains("groundplan machines recover"), "{refused}");
     }
 }
 
