@@ -170,6 +170,16 @@ pub enum Market {
     CapacityBlock,
 }
 
+/// What the most that a spot machine may cost looks like.
+pub const PRICE: &str = "dollars an hour such as `0.25`, and at least 0.001";
+
+/// Whether EC2 takes this for the most that a spot machine may cost (EC2 API reference,
+/// `SpotMarketOptions`).
+pub fn is_price(text: &str) -> bool {
+    let figures = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    figures && text.parse::<f64>().is_ok_and(|dollars| dollars >= 0.001)
+}
+
 /// Whether the processor encrypts memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -215,7 +215,8 @@ rules! {
     MachineZone = "machine-zone", Error, Manifests: "`placement.availabilityZone` begins with the region";
     MachineGroups = "machine-groups", Error, Manifests: "`securityGroups` name a security group, by id or filters";
     MachineDeviceIndex = "machine-device-index", Error, Manifests: "`deviceIndex` is not negative";
-    MachineVolume = "machine-volume", Error, Manifests: "volumes have a type that there is, a positive size and as many operations as EC2 can be asked for, and one at most has no name";
+    MachineVolume = "machine-volume", Error, Manifests: "volumes have a type that there is, a size and as many operations as EC2 has for the type, and one at most has no name";
+    MachinePrice = "machine-price", Error, Manifests: "`spotMarketOptions.maxPrice` is an amount of dollars";
     ObjectName = "object-name", Error, MachineApi: "`metadata.name` is a DNS name in lower case of at most 253 characters, or `generateName` is given";
     ObjectLabel = "object-label", Error, MachineApi: "labels are written as an API server takes them, and that of the cluster is an infra ID";
     MachineNamespace = "machine-namespace", Warning, Manifests: "`metadata.namespace` is `openshift-machine-api`, or left out";

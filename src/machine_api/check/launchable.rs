@@ -5,6 +5,8 @@
 
 use super::Flaw;
 use super::provider::word;
+use crate::aws::ebs::{self, Bounds};
+use crate::aws::machine::{PRICE, is_price};
 use crate::config::{Rule, VOLUME_TYPES, is_instance_type, shown};
 use crate::machine_api::types::{
     AwsMachineProviderConfig, BlockDevice, EbsBlockDevice, ResourceReference,
@@ -12,7 +14,7 @@ use crate::machine_api::types::{
 
 /// Everything that stands in the way of any launch.
 pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
-    let alone = [instance_type(&config.instance_type), zone(config), index(config)];
+    let alone = [instance_type(&config.instance_type), zone(config), index(config), price(config)];
     let mut flaws: Vec<Flaw> = alone.into_iter().flatten().collect();
     flaws.extend(groups(&config.security_groups));
     flaws.extend(roots(&config.block_devices));
@@ -74,17 +76,35 @@ fn roots(devices: &[BlockDevice]) -> Option<Flaw> {
 fn volume(ebs: &EbsBlockDevice) -> Vec<Flaw> {
     let asked = ebs.volume_type.as_deref().unwrap_or_default();
     let types: Vec<&str> = VOLUME_TYPES.iter().map(|(known, ())| *known).collect();
-    let kind = word(Rule::MachineVolume, "volumeType", asked, &types);
-    let size = number("volumeSize", ebs.volume_size, 1);
-    let least = if matches!(asked, "io1" | "io2") { 1 } else { 0 };
-    let iops = number("iops", ebs.iops, least);
-    [kind, size, iops].into_iter().flatten().collect()
+    let unknown = word(Rule::MachineVolume, "volumeType", asked, &types);
+    let kind = ebs::volume_type(asked);
+    let size = number("volumeSize", ebs.volume_size, 1, kind.map(|kind| kind.size));
+    let needs_iops = kind.is_some_and(|kind| kind.needs_iops);
+    let least = i64::from(needs_iops);
+    let iops = number("iops", ebs.iops, least, kind.and_then(|kind| kind.iops));
+    let missing = (needs_iops && ebs.iops.is_none()).then(|| {
+        let found = format!("is missing, for a volume of the type {asked}");
+        Flaw::new(Rule::MachineVolume, "iops", found).expected("a positive number")
+    });
+    [unknown, size, iops, missing].into_iter().flatten().collect()
 }
 
-/// EC2 counts in 32 bits.
-fn number(field: &str, asked: Option<i64>, least: i64) -> Option<Flaw> {
-    let most = i64::from(i32::MAX);
-    let odd = asked.filter(|asked| !(least..=most).contains(asked))?;
-    let flaw = Flaw::new(Rule::MachineVolume, field, format!("found `{odd}`"));
-    Some(flaw.expected(if least > 0 { "a positive number" } else { "a positive number, or none" }))
+/// EC2 counts in 32 bits, and has bounds of its own for each type of volume.
+fn number(field: &str, asked: Option<i64>, least: i64, bounds: Option<Bounds>) -> Option<Flaw> {
+    let asked = asked?;
+    let flaw = Flaw::new(Rule::MachineVolume, field, format!("found `{asked}`"));
+    if !(least..=i64::from(i32::MAX)).contains(&asked) {
+        let none = if least > 0 { "" } else { ", or none" };
+        return Some(flaw.expected(format!("a positive number{none}")));
+    }
+    let bounds = bounds.filter(|bounds| asked > 0 && !bounds.contain(asked))?;
+    Some(flaw.expected(format!("{bounds} for a volume of this type")))
+}
+
+/// EC2 takes no less than a tenth of a cent.
+fn price(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+    let price = config.spot_market_options.as_ref()?.max_price.as_deref()?;
+    let found = format!("found {}", shown(price));
+    let flaw = Flaw::new(Rule::MachinePrice, "spotMarketOptions.maxPrice", found);
+    (!price.is_empty() && !is_price(price)).then(|| flaw.expected(PRICE))
 }

@@ -599,6 +599,30 @@ fn what_nobody_can_launch_is_found_whatever_the_webhook_says() {
             Rule::MachineVolume,
             "blockDevices[1].ebs.iops",
         ),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"volumeType": "io2"})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.iops",
+        ),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"volumeType": "gp3", "iops": 2999})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.iops",
+        ),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"volumeType": "st1", "volumeSize": 124})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.volumeSize",
+        ),
+        (
+            "spotMarketOptions",
+            json!({"maxPrice": "0,25"}),
+            Rule::MachinePrice,
+            "spotMarketOptions.maxPrice",
+        ),
     ] {
         let said: Vec<_> = said_of_fields(&[(field, value)]);
         assert_eq!(said.len(), 1, "{said:?}");

@@ -1,7 +1,7 @@
 //! How a machine is paid for.
 
 use super::{Refusal, Result};
-use crate::aws::machine::Market;
+use crate::aws::machine::{Market, PRICE, is_price};
 use crate::machine_api::check;
 use crate::machine_api::types::AwsMachineProviderConfig;
 
@@ -37,19 +37,12 @@ pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<Market>> {
     }
 }
 
-/// EC2 takes no less than a tenth of a cent (EC2 API reference, `SpotMarketOptions`).
 fn dollars(price: String) -> Result<String> {
-    const LEAST: f64 = 0.001;
-    let figures = price.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    match price.parse::<f64>() {
-        Ok(dollars) if figures && dollars >= LEAST => Ok(price),
-        _ => Err(Refusal::invalid(
-            "spotMarketOptions.maxPrice",
-            format!(
-                "found `{price}`, expected dollars an hour such as `0.25`, and at least {LEAST}"
-            ),
-        )),
+    if is_price(&price) {
+        return Ok(price);
     }
+    let message = format!("found `{price}`, expected {PRICE}");
+    Err(Refusal::invalid("spotMarketOptions.maxPrice", message))
 }
 
 pub(super) fn reservation(config: &AwsMachineProviderConfig) -> Result<Option<String>> {
