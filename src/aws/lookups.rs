@@ -91,6 +91,10 @@ pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
             let names = pairs.unwrap_or_default().into_iter().filter_map(|pair| pair.key_name);
             json(&names.collect::<Vec<_>>())
         }
+        Question::CapacityReservations { region } => {
+            here(aws, region)?;
+            json(&capacity_reservations(aws).await?)
+        }
         Question::PlacementGroups { region } => {
             here(aws, region)?;
             json(&placement_groups(aws).await?)
@@ -232,6 +236,19 @@ fn instance_type(info: &types::InstanceTypeInfo) -> Option<(String, InstanceType
         architectures: architectures.map(|one| one.as_str().to_owned()).collect(),
     };
     Some((info.instance_type()?.as_str().to_owned(), fact))
+}
+
+/// Those that are shared with the account are among them.
+async fn capacity_reservations(aws: &Aws) -> Result<Vec<String>> {
+    use types::CapacityReservationState::{Cancelled, Expired, Failed, PaymentFailed, Unsupported};
+    let request = aws.ec2.describe_capacity_reservations().max_results(1000);
+    let all = pages!(aws, "DescribeCapacityReservations", request, capacity_reservations);
+    let is_over = |one: &types::CapacityReservation| {
+        let over = [Cancelled, Expired, Failed, PaymentFailed, Unsupported];
+        one.state().is_some_and(|state| over.contains(state))
+    };
+    let open = all.into_iter().filter(|one| !is_over(one));
+    Ok(open.filter_map(|one| one.capacity_reservation_id).collect())
 }
 
 /// Those that are going away are left out.

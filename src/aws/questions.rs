@@ -120,6 +120,11 @@ pub enum Question {
         /// In this region.
         region: String,
     },
+    /// The ids of all capacity reservations that are not over, as `Vec<String>`. Only ever checked.
+    CapacityReservations {
+        /// In this region.
+        region: String,
+    },
     /// All placement groups, as [`PlacementGroups`]. Only ever checked.
     PlacementGroups {
         /// In this region.
@@ -184,6 +189,7 @@ impl Question {
             Self::Role { name } => format!("role/{name}"),
             Self::InstanceProfile { name } => format!("instance_profile/{name}"),
             Self::KeyPairs { region } => format!("key_pairs/{region}"),
+            Self::CapacityReservations { region } => format!("capacity_reservations/{region}"),
             Self::PlacementGroups { region } => format!("placement_groups/{region}"),
             Self::LoadBalancers { region, names } => {
                 format!("load_balancers/{region}/{}", names.join(","))

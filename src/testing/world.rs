@@ -197,6 +197,7 @@ impl Cloud {
             | Question::SubnetsBy { .. }
             | Question::SecurityGroupsBy { .. }
             | Question::KeyPairs { .. }
+            | Question::CapacityReservations { .. }
             | Question::LoadBalancers { .. }
             | Question::ClassicLoadBalancers { .. } => json!([]),
             Question::InstancesNamed { .. } | Question::PlacementGroups { .. } => json!({}),

@@ -46,6 +46,7 @@ enum Sort {
     SecurityGroup,
     KeyPair,
     PlacementGroup,
+    Reservation,
     Profile,
     NetworkBalancer,
     ClassicBalancer,
@@ -96,6 +97,7 @@ fn of_launches(config: &AwsMachineProviderConfig) -> Vec<Mention<'_>> {
         (Sort::Subnet, "subnet.id", config.subnet.id.as_deref()),
         (Sort::KeyPair, "keyName", config.key_name.as_deref()),
         (Sort::PlacementGroup, "placementGroupName", group),
+        (Sort::Reservation, "capacityReservationId", Some(config.capacity_reservation_id.as_str())),
         (Sort::Profile, "iamInstanceProfile.id", launch::profile(config)),
     ];
     let single = single.into_iter().filter_map(|(sort, field, name)| {
@@ -218,6 +220,7 @@ impl Sort {
             Self::SecurityGroup => "security group",
             Self::KeyPair => "key pair",
             Self::PlacementGroup => "placement group",
+            Self::Reservation => "capacity reservation",
             Self::Profile => "instance profile",
             Self::NetworkBalancer => "network load balancer",
             Self::ClassicBalancer => "classic load balancer",
@@ -241,6 +244,7 @@ impl Sort {
             }
             Self::KeyPair => Question::KeyPairs { region },
             Self::PlacementGroup => Question::PlacementGroups { region },
+            Self::Reservation => Question::CapacityReservations { region },
             Self::Profile => Question::InstanceProfile { name: first().into() },
             Self::NetworkBalancer => Question::LoadBalancers { region, names: owned() },
             Self::ClassicBalancer => Question::ClassicLoadBalancers { region, names: owned() },

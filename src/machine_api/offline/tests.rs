@@ -359,6 +359,7 @@ fn naming() -> Value {
     config["keyName"] = json!("core");
     config["placementGroupName"] = json!("racks");
     config["placementGroupPartition"] = json!(3);
+    config["capacityReservationId"] = json!("cr-0123456789abcdef0");
     config["subnet"] = json!({"id": "subnet-1"});
     config["loadBalancers"] =
         json!([{"name": "c-int", "type": "network"}, {"name": "c-old", "type": "classic"}]);
@@ -377,7 +378,7 @@ fn fleet_of(objects: &[Value]) -> (Fleet, Vec<File>) {
 /// What AWS answers about everything in [`naming`], with `answer` to the questions of this key.
 fn said(named: &Named<'_>, about: &str, answer: &Value) -> BTreeMap<String, Value> {
     let there = json!({
-        "classic_load_balancers": ["c-old"], "image": {"root_device": "/dev/xvda"},
+        "capacity_reservations": ["cr-0123456789abcdef0"], "classic_load_balancers": ["c-old"], "image": {"root_device": "/dev/xvda"},
         "instance_profile": true, "instance_types": {"m6i.large": {}}, "key_pairs": ["core"],
         "load_balancers": ["c-int"], "placement_groups": {"racks": {"strategy": "partition", "partitions": 3}},
         "security_groups": {"sg-1": "vpc-1"}, "subnets_by": [{"id": "subnet-1", "zone": "us-west-2a"}],
@@ -395,12 +396,13 @@ fn said(named: &Named<'_>, about: &str, answer: &Value) -> BTreeMap<String, Valu
 fn what_new_machines_name_is_asked_about_once_and_found_missing_where_it_is_named() {
     let (fleet, files) = fleet_of(&[set_of(&naming()), secret()]);
     let named = fleet.named(&|_| true);
-    assert_eq!(named.questions().len(), 9, "{:?}", named.questions());
+    assert_eq!(named.questions().len(), 10, "{:?}", named.questions());
     let found = |about: &str, answer: Value| {
         named.absent(&said(&named, about, &answer), &nobody(), &files).concat()
     };
     assert_eq!(found("", json!(null)), [], "all of it is there");
     for (about, answer, field, hint) in [
+        ("capacity_reservations", json!([]), "capacityReservationId", None),
         ("classic_load_balancers", json!([]), "loadBalancers[1].name", None),
         ("image", json!(null), "ami.id", None),
         ("instance_profile", json!(false), "iamInstanceProfile.id", None),
@@ -471,9 +473,9 @@ fn nothing_is_asked_about_what_runs_as_it_is_wanted() {
     let elsewhere = with(naming(), "/loadBalancers", balancers);
     assert_eq!(asked(&[set_of(&elsewhere), secret()]), ["load_balancers"]);
     let another = asked(&[set_of(&with(naming(), "/keyName", json!("cores"))), secret()]);
-    assert_eq!(another.len(), 7, "all that a launch names: {another:?}");
+    assert_eq!(another.len(), 8, "all that a launch names: {another:?}");
     let more = asked(&[with(set_of(&naming()), "/spec/replicas", json!(3)), secret()]);
-    assert_eq!(more.len(), 9, "{more:?}");
+    assert_eq!(more.len(), 10, "{more:?}");
 }
 
 #[test]

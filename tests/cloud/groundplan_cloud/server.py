@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from . import control, faults, permissions, placement_groups, strict
+from . import control, faults, permissions, places, strict
 from .calls import has_expired, identify
 from .world import LOCK, world
 
@@ -77,7 +77,7 @@ class Front:
         answer = (
             forbidden(call, environ)
             or permissions.answer(here, call, body)
-            or placement_groups.answer(here, call)
+            or places.answer(here, call)
             or self.ask_moto(call, environ, body)
         )
         if kill:

@@ -45,6 +45,7 @@ class World:
         self.denied = set()
         self.quotas = {}
         self.placement_groups = {}
+        self.reservations = {}
         self.log = []
         self.tokens = {}
         self.hidden = {}

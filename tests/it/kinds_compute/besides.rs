@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{PlacementStrategy, ResourceType, Tag, TagSpecification};
+use aws_sdk_ec2::types::{
+    CapacityReservationInstancePlatform, PlacementStrategy, ResourceType, Tag, TagSpecification,
+};
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
@@ -123,6 +125,17 @@ async fn what_machines_name_is_looked_up_with_what_else_there_is() {
         answer
     };
     assert_eq!(answers(Question::KeyPairs { region: region() }).await, json!(["core"]));
+    let mut reserved = Vec::new();
+    for _ in 0..2 {
+        let made = world.ec2.create_capacity_reservation().instance_type("m6i.large");
+        let made = made.instance_platform(CapacityReservationInstancePlatform::LinuxUnix);
+        let made = made.instance_count(1).send().await.expect("a reservation");
+        reserved.extend(made.capacity_reservation.and_then(|one| one.capacity_reservation_id));
+    }
+    let over = world.ec2.cancel_capacity_reservation().capacity_reservation_id(&reserved[1]);
+    over.send().await.expect("cancelled");
+    let reservations = answers(Question::CapacityReservations { region: region() }).await;
+    assert_eq!(reservations, json!([reserved[0]]));
     let groups = json!({"racks": {"strategy": "partition", "partitions": 3}});
     assert_eq!(answers(Question::PlacementGroups { region: region() }).await, groups);
     let network =

@@ -1,4 +1,5 @@
-"""Placement groups, which moto has none of: made, described, and known to launches."""
+"""Placement groups and capacity reservations, which moto has none of: made, described, and groups
+known to launches."""
 
 from xml.sax.saxutils import escape
 
@@ -12,6 +13,10 @@ def answer(here, call):
     """The answer that moto cannot give, or None."""
     if call.service != "ec2" or call.rehearsed:
         return None
+    return group(here, call) or reservation(here, call)
+
+
+def group(here, call):
     groups, params = here.placement_groups.setdefault(call.region, {}), call.params
     if call.action == "CreatePlacementGroup":
         name, strategy = params["GroupName"], params.get("Strategy", STRATEGY)
@@ -30,6 +35,25 @@ def answer(here, call):
         said = f"The Placement Group '{wanted}' is unknown."
         return faults.error(call, 400, "InvalidPlacementGroup.Unknown", said)
     return None
+
+
+def reservation(here, call):
+    reserved = here.reservations.setdefault(call.region, {})
+    if call.action == "CreateCapacityReservation":
+        made = f"cr-{len(reserved) + 1:017x}"
+        reserved[made] = "active"
+        return reply(call, f"<capacityReservation>{state(made, 'active')}</capacityReservation>")
+    if call.action == "CancelCapacityReservation":
+        reserved[call.params["CapacityReservationId"]] = "cancelled"
+        return reply(call, "<return>true</return>")
+    if call.action == "DescribeCapacityReservations":
+        items = "".join(f"<item>{state(*one)}</item>" for one in sorted(reserved.items()))
+        return reply(call, f"<capacityReservationSet>{items}</capacityReservationSet>")
+    return None
+
+
+def state(made, state):
+    return f"<capacityReservationId>{made}</capacityReservationId><state>{state}</state>"
 
 
 def described(name, group):
