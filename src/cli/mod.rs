@@ -3,6 +3,7 @@
 //! - [`args`]: what can be typed; [`exit`]: how it ends.
 //! - `inputs`, `source`, `cloud`, `homes`, `held`, `world`: from what the user gives to a plan, nothing being
 //!   written before everything is checked. `configured` is an install-config as its source.
+//! - `manifest_files`: the manifests of machines that are named.
 //! - `choice`: which part of a plan is meant; `preview`: how it is shown, and what refuses it.
 //! - `walk`, `prompt`, `signals`, `screen`, `stream_file`: doing it, with people and programs watching.
 
@@ -22,6 +23,7 @@ mod inputs;
 #[cfg(feature = "kubernetes")]
 mod machine_controller;
 mod machines;
+mod manifest_files;
 mod manifests;
 mod plan;
 mod preflight;

@@ -267,6 +267,23 @@ fn unique<'node>(
     Some(entries)
 }
 
+/// Reports every field that is given twice, in whatever document this is.
+pub(super) fn repeated(node: &Node, spot: &Spot, report: &mut Report) {
+    match &node.content {
+        Content::Mapping(_) => {
+            for (key, value) in unique(node, spot, report).unwrap_or_default() {
+                repeated(value, &spot.field(&plain(&key.name), key.span.clone()), report);
+            }
+        }
+        Content::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                repeated(item, &spot.item(index, mark(item, None)), report);
+            }
+        }
+        _ => (),
+    }
+}
+
 /// Reports a field that the schema does not have.
 fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[&str]) {
     let spot = parent.field(&plain(&key.name), key.span.clone());

@@ -106,12 +106,19 @@ impl Spot {
 /// Collects findings about one text.
 pub(super) struct Report<'text> {
     text: &'text str,
+    /// How many lines of the file come before the text.
+    lines_before: usize,
     findings: Vec<Finding>,
 }
 
 impl<'text> Report<'text> {
     pub(super) fn new(text: &'text str) -> Self {
-        Self { text, findings: Vec::new() }
+        Self::of_document(text, 0)
+    }
+
+    /// Of a text that so many lines of its file come before. Places are those in the text.
+    pub(super) fn of_document(text: &'text str, lines_before: usize) -> Self {
+        Self { text, lines_before, findings: Vec::new() }
     }
 
     /// Says that a rule is broken; what was expected and what to do can be said of the result.
@@ -132,9 +139,9 @@ impl<'text> Report<'text> {
         self.text.get(span.clone()).unwrap_or_default()
     }
 
-    /// The line of a byte, counted from 1.
+    /// The line of a byte in the file, counted from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
-        Place::of(self.text, &(offset..offset)).line
+        Place::of(self.text, &(offset..offset)).line + self.lines_before
     }
 
     /// Whether nothing stands in the way of using the config.

@@ -29,8 +29,13 @@ pub(crate) struct Places<'text> {
 }
 
 impl<'text> Places<'text> {
-    pub(crate) fn of(text: &'text str) -> Self {
+    fn of(text: &'text str) -> Self {
         Self { text, root: yaml::parse(text).ok() }
+    }
+
+    /// Those of a manifest, which may be a list of many machines.
+    pub(crate) fn of_manifest(text: &'text str) -> Self {
+        Self { text, root: yaml::parse_up_to(text, yaml::MOST_VALUES_OF_MACHINES).ok() }
     }
 
     /// As [`locate`].

@@ -57,6 +57,7 @@ pub use text::read_bounded;
 
 use document::{Document, Read};
 use finding::{Report, Spot};
+use yaml::Malformed;
 
 /// What came of reading a file.
 #[derive(Debug)]
@@ -85,16 +86,40 @@ pub fn read(text: &str) -> Outcome {
         Ok(node) => Document::read(&node, &Spot::file(), &mut report)
             .and_then(|document| resolve(&document, &mut report)),
         Err(malformed) => {
-            let span = malformed.offset.map(|offset| offset..offset + 1);
-            let spot = Spot { path: String::new(), span };
-            report
-                .breach(malformed.rule, &spot, malformed.message)
-                .hint_if(malformed.hint.map(str::to_owned));
+            tell(malformed, &mut report);
             None
         }
     };
     let config = config.filter(|_| report.is_clean());
     Outcome { config, findings: report.finish() }
+}
+
+fn tell(malformed: Malformed, report: &mut Report) {
+    let Malformed { offset, rule, message, hint } = malformed;
+    let spot = Spot { path: String::new(), span: offset.map(|offset| offset..offset + 1) };
+    report.breach(rule, &spot, message).hint_if(hint.map(str::to_owned));
+}
+
+/// Why a reader of YAML refused a manifest with this error: every field that is there twice, or else the
+/// place where it is no YAML. So many lines of its file come before the manifest.
+pub(crate) fn unreadable_manifest(
+    text: &str,
+    lines_before: usize,
+    error: &serde_saphyr::Error,
+) -> Vec<Finding> {
+    let mut report = Report::of_document(text, lines_before);
+    if let Ok(node) = yaml::parse_up_to(text, yaml::MOST_VALUES_OF_MACHINES) {
+        document::repeated(&node, &Spot::file(), &mut report);
+    }
+    if report.is_clean() {
+        let malformed = yaml::malformed(error, text);
+        let message = match malformed.rule {
+            Rule::FileSize => "the document unfolds to more than is read here".to_owned(),
+            _ => malformed.message,
+        };
+        tell(Malformed { message, ..malformed }, &mut report);
+    }
+    report.finish()
 }
 
 /// Every section is looked at, whatever was found in the others.

@@ -49,9 +49,19 @@ pub(super) struct Malformed {
 /// optimisation, and threads have 2 MiB.
 const DEEPEST: usize = 24;
 
+/// How many values an install-config may have.
+const MOST_VALUES: usize = 20_000;
+/// How many values a list of machines may have: some thousands of them.
+pub(super) const MOST_VALUES_OF_MACHINES: usize = 250_000;
+
 /// Reads one document.
 pub(super) fn parse(text: &str) -> Result<Node, Malformed> {
-    let spanned = serde_saphyr::from_str_with_options::<Spanned<Content>>(text, options())
+    parse_up_to(text, MOST_VALUES)
+}
+
+/// Reads one document of at most so many values.
+pub(super) fn parse_up_to(text: &str, most: usize) -> Result<Node, Malformed> {
+    let spanned = serde_saphyr::from_str_with_options::<Spanned<Content>>(text, options(most))
         .map_err(|error| malformed(&error, text))?;
     match spanned.value {
         Content::Null => Err(Malformed::whole(Rule::Empty, "the file is empty")),
@@ -59,14 +69,14 @@ pub(super) fn parse(text: &str) -> Result<Node, Malformed> {
     }
 }
 
-fn options() -> Options {
+fn options(most: usize) -> Options {
     serde_saphyr::options! {
         strict_booleans: true, // `yes` is a text, as for the installer's reader
         duplicate_keys: DuplicateKeyPolicy::PassThrough, // reported with their places by us
         with_snippet: false, // a snippet would quote secrets
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
-        budget: serde_saphyr::budget! { max_nodes: 20_000, max_depth: DEEPEST, max_aliases: 200 },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
+        budget: serde_saphyr::budget! { max_nodes: most, max_depth: DEEPEST, max_aliases: 200 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_VALUES },
     }
 }
 
@@ -77,7 +87,7 @@ impl Malformed {
 }
 
 /// The reader's words, without the place that it repeats in them.
-fn malformed(error: &Error, text: &str) -> Malformed {
+pub(super) fn malformed(error: &Error, text: &str) -> Malformed {
     let location = error.location();
     let offset = location.map(|at| offset(text, at.line(), at.column()));
     let said = error.to_string();
@@ -101,19 +111,31 @@ fn malformed(error: &Error, text: &str) -> Malformed {
 
 const TOO_LARGE: &str = "the file unfolds to more than an install-config can be";
 
+/// The reader's words where they are YAML's, and ours where they are about the reader.
 fn without_place(said: &str) -> String {
+    const OURS: [(&str, &str); 3] = [
+        ("weak recursion", "an alias stands for something that it is a part of"),
+        ("string scalar", "the name of a field must be a string"),
+        ("base64", "a value that is marked as `!!binary` is not base64"),
+    ];
     let said = said.lines().next().unwrap_or_default();
+    let ours = OURS.iter().find(|(part, _)| said.contains(part)).map(|(_, ours)| *ours);
     let places = [" at line ", " (defined"].into_iter().filter_map(|part| said.find(part));
     let end = places.min().unwrap_or(said.len());
-    format!("not YAML: {}", &said[..end])
+    format!("not YAML: {}", ours.unwrap_or(&said[..end]))
 }
 
 fn hint(said: &str) -> Option<&'static str> {
-    const HINTS: [(&str, &str); 4] = [
+    const HINTS: [(&str, &str); 9] = [
         ("tab", "indent with spaces"),
         ("unclosed quote", "close the quote that begins here"),
+        ("unclosed bracket", "close the bracket that begins here"),
         ("mapping values are not allowed", "check the indentation, or put the value in quotes"),
         ("unexpected character", "put the value in quotes"),
+        ("unknown anchor", "put the value in quotes, unless it is to name an `&anchor`"),
+        ("expected key", "check the indentation: the fields of a mapping begin in one column"),
+        ("trailing content", "check where the quotes end"),
+        ("simple key", "put a `:` after the name of the field"),
     ];
     HINTS.iter().find(|(part, _)| said.contains(part)).map(|(_, hint)| *hint)
 }

@@ -72,7 +72,7 @@ pub struct TerminationHandler {
 /// Examples:
 ///   groundplan manifests --out machines
 ///   groundplan manifests --out assets --force   # over openshift-install's
-///   groundplan manifests check machines/*.yaml
+///   groundplan manifests check machines
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Stopped, Exit::Refused, Exit::Usage]))]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -98,17 +98,20 @@ pub enum ManifestsCommand {
 /// Checks Machines, MachineSets and ControlPlaneMachineSets as the cluster's webhook does.
 ///
 /// Every finding is reported at once, with file, line and column. What the webhook fills in is taken
-/// as filled in. A file may have several documents, or a list as `oc get -o yaml` prints it; objects
-/// of other kinds are passed over. Asks nobody.
+/// as filled in. What a cluster would take and nobody could launch, and a field that is misspelt, are
+/// errors, too. A file may have several documents, or a list as `oc get -o yaml` prints it; objects of
+/// other kinds are passed over. Asks nobody.
 ///
-/// Example:
-///   groundplan manifests check machines/*.yaml
+/// Examples:
+///   groundplan manifests check assets/openshift
+///   groundplan manifests check workers.yaml infra.yaml
+///   oc get machinesets -n openshift-machine-api -o yaml | groundplan manifests check -
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage]))]
 pub struct ManifestsCheck {
-    /// The files.
-    #[arg(value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
+    /// Files, folders whose files in YAML or JSON are read, or `-` for standard input.
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
 }
 
 /// Launches the machines of manifests, without a cluster that looks after them.

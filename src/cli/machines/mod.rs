@@ -1,12 +1,10 @@
 //! `groundplan machines`: the machines of manifests, planned, applied and destroyed as everything is.
 //!
 //! - `destroy`: what is recorded goes; or what there is instead is said.
-//! - `files`: the manifests, read.
 //! - `recover`: a state of them that was lost.
-//! - `source`: they are what says what is wanted.
+//! - `source`: the manifests are what says what is wanted.
 
 mod destroy;
-mod files;
 mod recover;
 mod source;
 

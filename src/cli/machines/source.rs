@@ -7,13 +7,13 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::files;
 use crate::aws::machine::Machine;
 use crate::aws::questions::InstancesNamed;
 use crate::aws::{Aws, Settings, schemas};
 use crate::cli::cloud;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
+use crate::cli::manifest_files;
 use crate::cli::screen::Screen;
 use crate::cli::source::{Learnt, Source};
 use crate::config::Severity;
@@ -44,7 +44,8 @@ pub(in crate::cli) fn state_of(infra_id: &str) -> String {
 impl Manifests {
     /// Reads everything that is named; what is wrong with it is told all at once.
     pub(super) fn read(paths: &[PathBuf], screen: &mut Screen) -> Result<Self> {
-        let files = files::read(paths)?;
+        let named = manifest_files::read(paths)?;
+        let files: Vec<File> = named.into_iter().flat_map(|named| named.files).collect();
         let Reading { fleet, findings, notes } = offline::read(&files);
         tell(&files, &findings, screen)?;
         let Some(fleet) = fleet else { return Err(no_fleet(paths, &findings)) };

@@ -1,46 +1,63 @@
 //! `groundplan manifests check`: would the cluster take these machines?
 
-use std::fs;
 use std::path::Path;
 
+use secrecy::ExposeSecret;
 use serde_json::json;
 
+use super::folder::OPENSHIFT;
 use crate::cli::args::ManifestsCheck as Arguments;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, Result};
+use crate::cli::failure::Result;
+use crate::cli::manifest_files::{self, Named};
 use crate::cli::screen::Screen;
 use crate::machine_api::check::{Checked, check};
+use crate::machine_api::offline::File;
 use crate::render::Diagnostic;
 
 pub(super) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
-    let mut exit = Exit::Done;
-    for path in &arguments.files {
-        if !check_file(path, screen)?.is_valid() {
-            exit = Exit::ConfigInvalid;
+    let mut paths = Vec::new();
+    for Named { path, files } in manifest_files::read(&arguments.paths)? {
+        let checked = files.iter().map(|file| check_file(file, screen));
+        paths.push((path, checked.collect::<Result<Vec<_>>>()?));
+    }
+    let all = || paths.iter().flat_map(|(_, files)| files);
+    if !all().all(Checked::is_valid) {
+        return Ok(Exit::ConfigInvalid);
+    }
+    let has_machines = |files: &[Checked]| files.iter().any(|checked| checked.objects > 0);
+    let is_anything = paths.iter().any(|(_, files)| has_machines(files));
+    // Beside machines lie their Secrets, and much else.
+    let is_beside = |files: &[Checked]| is_anything && files.iter().any(|file| file.others > 0);
+    for (path, files) in &paths {
+        if !has_machines(files) && !is_beside(files) {
+            screen.diagnostic(&nothing(path))?;
         }
     }
-    Ok(exit)
+    Ok(Exit::Done)
 }
 
-fn check_file(path: &Path, screen: &mut Screen) -> Result<Checked> {
-    let file = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| {
-        let diagnostic = Diagnostic::could_not(&format!("read {file}"), &error);
-        Failure::new(Exit::ConfigInvalid, diagnostic.with_hint("give files in YAML"))
-    })?;
-    let checked = check(&text);
-    screen.findings(&checked.findings, &file, &text)?;
-    if !checked.is_valid() {
-        return Ok(checked);
-    }
-    if checked.objects == 0 {
-        let summary = format!("{file} has no Machine, MachineSet or ControlPlaneMachineSet");
-        screen.diagnostic(&Diagnostic::warning(summary))?;
-        return Ok(checked);
-    }
+fn check_file(file: &File, screen: &mut Screen) -> Result<Checked> {
+    let (name, text) = (&file.name, file.text.expose_secret());
+    let checked = check(text);
+    screen.findings(&checked.findings, name, text)?;
     let objects = checked.objects;
-    let noun = if objects == 1 { "object" } else { "objects" };
-    screen.say(&format!("{file} is valid: {objects} {noun}."))?;
-    screen.tell("valid", &json!({"file": file, "objects": objects}))?;
+    if checked.is_valid() && objects > 0 {
+        let noun = if objects == 1 { "object" } else { "objects" };
+        screen.say(&format!("{name} is valid: {objects} {noun}."))?;
+        screen.tell("valid", &json!({"file": name, "objects": objects}))?;
+    }
     Ok(checked)
+}
+
+/// Who names something means something.
+fn nothing(path: &Path) -> Diagnostic {
+    let named = path.display();
+    let summary = format!("{named} has no Machine, MachineSet or ControlPlaneMachineSet");
+    let inside = path.join(OPENSHIFT);
+    let diagnostic = Diagnostic::warning(summary);
+    if !inside.is_dir() {
+        return diagnostic;
+    }
+    diagnostic.with_hint(format!("name the folder that they are in: {}", inside.display()))
 }

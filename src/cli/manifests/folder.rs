@@ -14,7 +14,7 @@ use crate::render::Diagnostic;
 /// Where openshift-install says who the cluster is.
 const INFRASTRUCTURE: &str = "manifests/cluster-infrastructure-02-config.yml";
 /// Where it has the manifests of machines.
-const OPENSHIFT: &str = "openshift";
+pub(super) const OPENSHIFT: &str = "openshift";
 
 /// Where manifests go.
 pub(super) struct Folder {

@@ -6,10 +6,11 @@
 use std::cell::OnceCell;
 
 use serde_json::Value;
+use serde_saphyr::options::NonFiniteFloatPolicy;
 
 use super::Flaw;
 use super::kind::Kind;
-use crate::config::{Finding, Place, Places, Rule};
+use crate::config::{Finding, Place, Places, unreadable_manifest};
 
 /// One document of a file.
 pub(in crate::machine_api) struct Document<'text> {
@@ -59,8 +60,13 @@ impl<'text> Document<'text> {
     }
 
     /// The objects, also those in a list; or why it cannot be read.
-    pub(in crate::machine_api) fn objects(&self) -> Result<Vec<Object>, Finding> {
-        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    pub(in crate::machine_api) fn objects(&self) -> Result<Vec<Object>, Vec<Finding>> {
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            with_snippet: false, // it would quote secrets
+            // A number that there is not is one of another type, which is said where it stands.
+            non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        };
         let mut root: Value = serde_saphyr::from_str_with_options(self.text, options)
             .map_err(|error| self.unreadable(&error))?;
         let is_list = root["items"].is_array() && Kind::of(&root).is_none();
@@ -74,31 +80,27 @@ impl<'text> Document<'text> {
     /// A flaw of the object that is at a path, with its place.
     pub(in crate::machine_api) fn finding(&self, object: &str, flaw: Flaw) -> Finding {
         let Flaw { rule, path, message, expected, hint } = flaw.within(object);
-        let places = self.places.get_or_init(|| Places::of(self.text));
+        let places = self.places.get_or_init(|| Places::of_manifest(self.text));
         let place = places.locate(&path).place.map(|place| self.in_file(place));
         Finding { rule, path, place, message, expected, hint }
     }
 
-    fn unreadable(&self, error: &serde_saphyr::Error) -> Finding {
-        let said = error.to_string();
-        let first = said.lines().next().unwrap_or_default();
-        let end = first.find(" at line ").unwrap_or(first.len());
-        let place = error.location().filter(|_| !self.may_hold_a_secret());
-        let place = place.map(|at| self.in_file(self.place(at.line(), at.column())));
-        Finding {
-            rule: Rule::Yaml,
-            path: String::new(),
-            place,
-            message: format!("not YAML: {}", &first[..end]),
-            expected: None,
-            hint: None,
-        }
+    fn unreadable(&self, error: &serde_saphyr::Error) -> Vec<Finding> {
+        let found = unreadable_manifest(self.text, self.lines, error).into_iter();
+        found.map(|finding| self.without_secrets(self.moved(finding))).collect()
     }
 
-    /// Whether its lines had better not be shown: user data is in a Secret, and in what was meant to
-    /// be one.
-    fn may_hold_a_secret(&self) -> bool {
-        ["Secret", "userData", "user-data"].iter().any(|word| self.text.contains(word))
+    fn moved(&self, finding: Finding) -> Finding {
+        Finding { place: finding.place.map(|place| self.in_file(place)), ..finding }
+    }
+
+    /// The line of a Secret is named and not shown.
+    fn without_secrets(&self, finding: Finding) -> Finding {
+        let Some(place) = finding.place.filter(|_| may_be_a_secret(self.text)) else {
+            return finding;
+        };
+        let message = format!("{} (line {}, column {})", finding.message, place.line, place.column);
+        Finding { message, place: None, ..finding }
     }
 
     /// A place in the document as one in the file.
@@ -110,13 +112,39 @@ impl<'text> Document<'text> {
             ..place
         }
     }
+}
 
-    /// The place of a line and a column, both counted from 1.
-    fn place(&self, line: u64, column: u64) -> Place {
-        let number = |counted: u64| usize::try_from(counted).unwrap_or(1).saturating_sub(1);
-        let start: usize = self.text.split_inclusive('\n').take(number(line)).map(str::len).sum();
-        let before = self.text[start..].chars().take(number(column)).take_while(|&c| c != '\n');
-        let offset = start + before.map(char::len_utf8).sum::<usize>();
-        Place::of(self.text, &(offset..offset + 1))
+/// Whether there is, or was meant to be, a Secret in a text, by its kind or its fields. A machine names
+/// one as its `userDataSecret` and has none.
+fn may_be_a_secret(text: &str) -> bool {
+    const FIELDS: [&str; 3] = ["stringdata:", "userdata:", "kind:secret"];
+    let plain = |c: &char| !matches!(c, ' ' | '"' | '\'' | '\t');
+    let text: String = text.chars().filter(plain).flat_map(char::to_lowercase).collect();
+    let is_data = |(at, _): (usize, &str)| !text[..at].ends_with(|c: char| c.is_alphanumeric());
+    FIELDS.iter().any(|field| text.contains(field)) || text.match_indices("data:").any(is_data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_known_by_its_kind_and_by_its_fields_and_a_machine_is_none() {
+        for secret in [
+            "kind: Secret\n",
+            "{\"kind\": \"Secret\"}",
+            "data:\n  x: y\n",
+            "- stringData: {a: b}\n",
+            "x:\n  userData: 'abc'\n",
+            "{a: 1, data: {x: y}}",
+            "\tdata : x",
+        ] {
+            assert!(may_be_a_secret(secret), "{secret}");
+        }
+        for other in
+            ["userDataSecret:\n  name: worker-user-data\n", "metadata: {}\nkind: Machine\n"]
+        {
+            assert!(!may_be_a_secret(other), "{other}");
+        }
     }
 }

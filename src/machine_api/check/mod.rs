@@ -40,6 +40,8 @@ pub use provider::{Defaults, Purpose, judge, with_defaults};
 pub struct Checked {
     /// How many objects were looked at.
     pub objects: usize,
+    /// How many objects of other kinds were passed over.
+    pub others: usize,
     /// Everything that was found, in the order of the text.
     pub findings: Vec<Finding>,
 }
@@ -53,19 +55,22 @@ impl Checked {
 
 /// Looks at everything in the text of a file.
 pub fn check(text: &str) -> Checked {
-    let mut checked = Checked { objects: 0, findings: Vec::new() };
+    let mut checked = Checked { objects: 0, others: 0, findings: Vec::new() };
     for document in document::split(text) {
         match document.objects() {
             Ok(objects) => {
                 for object in &objects {
-                    let Some((kind, misnamed)) = Kind::meant(&object.value) else { continue };
+                    let Some((kind, misnamed)) = Kind::meant(&object.value) else {
+                        checked.others += usize::from(object.value["kind"].is_string());
+                        continue;
+                    };
                     checked.objects += 1;
                     let flaws = misnamed.into_iter().chain(object::flaws(kind, &object.value));
                     let found = flaws.map(|flaw| document.finding(&object.path, flaw));
                     checked.findings.extend(found);
                 }
             }
-            Err(unreadable) => checked.findings.push(unreadable),
+            Err(unreadable) => checked.findings.extend(unreadable),
         }
     }
     checked.findings.sort_by_key(|finding| finding.place.map(|place| place.start));

@@ -25,6 +25,11 @@ fn part(value: &Value, schema: &Value, path: &str, flaws: &mut Vec<Flaw>) -> Opt
         flaws.push(Flaw::new(Rule::WrongType, path, found).expected(article(wanted)));
         return None;
     }
+    if let Some(number) = value.as_i64().filter(|number| !fits(*number, schema)) {
+        let flaw = Flaw::new(Rule::WrongType, path, format!("found `{number}`"));
+        flaws.push(flaw.expected(format!("from {} to {}", i32::MIN, i32::MAX)));
+        return None;
+    }
     match value {
         Value::Object(fields) => Some(part_of_fields(fields, schema, path, flaws).into()),
         Value::Array(items) => {
@@ -82,16 +87,23 @@ fn is_a(value: &Value, wanted: &str) -> bool {
         "object" => value.is_object(),
         "array" => value.is_array(),
         "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
+        "integer" => value.is_i64(),
         "boolean" => value.is_boolean(),
         _ => true,
     }
+}
+
+/// Whether a number has room in its field; the larger ones are of 64 bits, as all that are read.
+fn fits(number: i64, schema: &Value) -> bool {
+    schema["format"] != "int32" || i32::try_from(number).is_ok()
 }
 
 fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a number that is too large or not whole",
+        Value::Number(number) if !number.is_i64() => "a number that is too large",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
         Value::Array(_) => "a list",

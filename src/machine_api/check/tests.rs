@@ -665,6 +665,61 @@ fn what_cannot_be_read_is_said_with_its_line_and_the_rest_is_looked_at() {
     assert_eq!(lines(&tag), [(Rule::WrongType, line_of(&tag, "value: 7"))]);
 }
 
+/// What is said of a text: rule, message, and what is underlined.
+fn underlined(text: &str) -> Vec<(Rule, String, &str)> {
+    let findings = check(text).findings.into_iter();
+    let place = |place: crate::config::Place| &text[place.start..place.end];
+    findings.map(|one| (one.rule, one.message, one.place.map_or("", place))).collect()
+}
+
+#[test]
+fn what_is_no_yaml_is_said_where_it_is_and_in_words_about_the_file() {
+    let with = |line: &str| SET.replacen("  replicas: 3", line, 1);
+    for (line, expected, place) in [
+        ("\treplicas: 3", "not YAML: tabs", "r"),
+        ("  replicas: \"3", "not YAML: ", "\""),
+        ("   replicas: 3", "not YAML: ", "s"),
+        ("  replicas: *x", "not YAML: alias references unknown anchor", "*"),
+        ("  replicas 3", "not YAML: mapping values", ":"),
+        ("  ? [a]\n  : 3", "the name of a field must be a string", "["),
+    ] {
+        let text = format!("a: b\n---\n{}", with(line));
+        let found = underlined(&text);
+        assert_eq!((found.len(), found[0].2), (1, place), "{found:?}");
+        assert!(found[0].1.starts_with(expected), "{found:?}");
+        assert!(!found[0].1.contains("Options") && !found[0].1.contains("line"), "{found:?}");
+    }
+}
+
+#[test]
+fn every_field_that_is_there_twice_is_told_with_both_lines() {
+    let text = SET.replacen("  replicas: 3", "  replicas: 3\n  replicas: 4", 1);
+    let text = format!("a: b\n---\n{}", text.replacen("kind: Mac", "kind: X\nkind: Mac", 1));
+    let found = check(&text).findings;
+    let paths: Vec<_> = found.iter().map(|one| (one.rule, &*one.path)).collect();
+    let twice = [(Rule::RepeatedField, "kind"), (Rule::RepeatedField, "spec.replicas")];
+    assert_eq!(paths[..2], twice, "{found:?}");
+    let first = line_of(&text, "replicas: 3").unwrap();
+    assert_eq!(found[1].place.unwrap().line, first + 1);
+    assert_eq!(found[1].message, format!("is given twice, first on line {first}"));
+}
+
+#[test]
+fn a_number_that_has_no_room_is_of_another_type() {
+    for (number, found) in [
+        ("99999999999999999999", "found a number that is too large or not whole"),
+        ("10000000000000000000", "found a number that is too large"),
+        ("1099511627776", "found `1099511627776`"),
+        ("3.5", "found a number that is too large or not whole"),
+        ("1e400", "found a string"),
+        (".nan", "found a string"),
+    ] {
+        let text = SET.replacen("  replicas: 3", &format!("  replicas: {number}"), 1);
+        let expected = (Rule::WrongType, found.to_owned(), number);
+        assert_eq!(underlined(&text), [expected]);
+    }
+}
+
 #[test]
 fn a_value_of_another_type_hides_nothing_else_and_is_one_finding() {
     let text = file(&[

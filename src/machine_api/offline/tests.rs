@@ -500,6 +500,11 @@ fn a_secret_that_is_no_yaml_is_not_quoted() {
     let files = [File { name: "secret.yaml".into(), text: text.clone().into() }];
     let findings = read(&files).findings.concat();
     assert_eq!((findings.len(), findings[0].place), (1, None), "{findings:?}");
+    assert!(findings[0].message.ends_with("(line 3, column 13)"), "{findings:?}");
+    let twice = format!("kind: Secret\nstringData:\n  userData: {CANARY}\n  userData: {CANARY}\n");
+    let files = [File { name: "secret.yaml".into(), text: twice.into() }];
+    let told = format!("{:?}", read(&files).findings);
+    assert!(told.contains("is given twice") && !told.contains(CANARY), "{told}");
     let shown = crate::config::render(&findings, "secret.yaml", &text, false);
     assert!(!shown.contains(CANARY), "{shown}");
 }

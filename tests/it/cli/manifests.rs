@@ -108,6 +108,32 @@ fn user_data_is_for_its_owner_alone_and_in_nothing_that_is_said() {
 }
 
 #[test]
+fn a_folder_is_checked_as_a_whole_and_its_secrets_are_no_surprise() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("assets")).unwrap();
+    create_ignition_configs(&desk, "demo-abcde");
+    desk.expect(0, &["manifests", "--out", "machines", "--assets", "assets"]);
+    let checked = desk.expect(0, &["manifests", "check", "machines"]);
+    assert!(
+        checked.out.contains(&format!("machines/{WORKERS} is valid: 1 object.")),
+        "{checked:?}"
+    );
+    assert_eq!(checked.err, "", "nothing is said of the Secrets");
+    let secret = "machines/99_openshift-cluster-api_worker-user-data-secret.yaml";
+    let alone = desk.expect(0, &["manifests", "check", secret]);
+    assert!(alone.err.contains("has no Machine, MachineSet or"), "{}", alone.err);
+    let file = desk.path(&format!("machines/{WORKERS}"));
+    let text = fs::read_to_string(&file).unwrap();
+    let odd = text.replace("metadataServiceOptions: {}", "metadataServiceOption: {}");
+    assert_ne!(odd, text);
+    fs::write(&file, odd).unwrap();
+    let refused = desk.expect(3, &["manifests", "check", "machines"]);
+    assert!(refused.err.contains("did you mean `metadataServiceOptions`?"), "{}", refused.err);
+    let planned = desk.expect(3, &["machines", "plan", "--manifests", "machines"]);
+    assert!(planned.err.contains("did you mean `metadataServiceOptions`?"), "{}", planned.err);
+}
+
+#[test]
 fn a_word_that_the_cluster_would_refuse_is_found_in_its_file() {
     let desk = Desk::new();
     create_manifests(&desk, "demo-abcde");
