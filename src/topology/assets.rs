@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::state::Cluster;
 
@@ -38,14 +39,14 @@ impl Assets {
         let bootstrap = read("bootstrap.ign");
         let master = read("master.ign");
         let worker = read("worker.ign");
-        let metadata = read("metadata.json");
+        let metadata = read(METADATA_FILE);
         for (name, content) in
             [("bootstrap.ign", &bootstrap), ("master.ign", &master), ("worker.ign", &worker)]
         {
             flaws.extend(content.as_ref().and_then(|content| check_ignition(name, content)));
         }
-        let cluster =
-            metadata.and_then(|text| checked_identity(&text).map_err(|flaw| flaws.push(flaw)).ok());
+        let cluster = metadata
+            .and_then(|text| identity(text.expose_secret()).map_err(|flaw| flaws.push(flaw)).ok());
         match (bootstrap, master, worker, cluster) {
             (Some(bootstrap), Some(master), Some(worker), Some(cluster)) if flaws.is_empty() => {
                 Ok(Self(Some(Given { bootstrap, master, worker, cluster })))
@@ -141,6 +142,16 @@ pub enum Flaw {
         /// Where it goes wrong.
         column: usize,
     },
+    /// It is one of another cluster, or of an older installer.
+    #[error("{file} has no `{field}`, which {expected} has")]
+    Incomplete {
+        /// Its name.
+        file: &'static str,
+        /// What it should have, as a text.
+        field: String,
+        /// What it should be.
+        expected: &'static str,
+    },
 }
 
 fn read_file(folder: &Path, file: &'static str) -> Result<SecretSlice<u8>, Flaw> {
@@ -173,35 +184,37 @@ fn malformed(file: &'static str, expected: &'static str, error: &serde_json::Err
     Flaw::Malformed { file, expected, line: error.line(), column: error.column() }
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(rename = "clusterName")]
-    name: String,
-    #[serde(rename = "clusterID")]
-    cluster_id: String,
-    #[serde(rename = "infraID")]
-    infra_id: String,
-    aws: MetadataAws,
-}
-
-#[derive(Deserialize)]
-struct MetadataAws {
-    region: String,
-}
-
-fn checked_identity(text: &SecretSlice<u8>) -> Result<Cluster, Flaw> {
-    identity(text.expose_secret())
-        .map_err(|error| malformed("metadata.json", "the metadata of an AWS cluster", &error))
-}
+const METADATA_FILE: &str = "metadata.json";
+const OF_AWS: &str = "the metadata of an AWS cluster";
 
 /// Who the cluster is, by the text of its `metadata.json`.
 ///
 /// # Errors
-/// When it is not the metadata of a cluster on AWS.
-pub fn identity(text: &[u8]) -> Result<Cluster, serde_json::Error> {
-    let metadata: Metadata = serde_json::from_slice(text)?;
-    let Metadata { name, cluster_id, infra_id, aws } = metadata;
-    Ok(Cluster { name, infra_id, cluster_id, region: aws.region })
+/// When it is not the metadata of a cluster on AWS: where it goes wrong, or which field it lacks.
+pub fn identity(text: &[u8]) -> Result<Cluster, Flaw> {
+    let metadata: Value =
+        serde_json::from_slice(text).map_err(|error| malformed(METADATA_FILE, OF_AWS, &error))?;
+    Ok(Cluster {
+        name: given(&metadata, &["clusterName"])?,
+        infra_id: given(&metadata, &["infraID"])?,
+        cluster_id: given(&metadata, &["clusterID"])?,
+        region: given(&metadata, &["aws", "region"])?,
+    })
+}
+
+/// The text at the end of a path. What is missing is named as far out as it is.
+fn given(metadata: &Value, path: &[&str]) -> Result<String, Flaw> {
+    let missing = |depth: usize| Flaw::Incomplete {
+        file: METADATA_FILE,
+        field: path[..depth].join("."),
+        expected: OF_AWS,
+    };
+    let mut value = metadata;
+    for (outer, field) in path.iter().enumerate() {
+        value = value.get(field).ok_or_else(|| missing(outer + 1))?;
+    }
+    let text = value.as_str().filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or_else(|| missing(path.len()))
 }
 
 #[cfg(test)]
@@ -234,6 +247,27 @@ mod tests {
         assert_eq!(cluster.infra_id, "demo-x7k2p");
         assert_eq!((&*cluster.name, &*cluster.region), ("demo", "us-west-2"));
         assert!(!format!("{assets:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn metadata_that_lack_something_are_told_what_they_lack() {
+        for (without, expected) in [
+            (r#"{"clusterName": "a", "clusterID": "5a", "infraID": "a-b", "gcp": {}}"#, "`aws`"),
+            (
+                r#"{"clusterName": "a", "clusterID": "5a", "infraID": "a-b", "aws": {}}"#,
+                "`aws.region`",
+            ),
+            (r#"{"clusterName": "a", "clusterID": "5a", "infraID": 7, "aws": {}}"#, "`infraID`"),
+            (r#"{"clusterName": "", "clusterID": "5a", "infraID": "a"}"#, "`clusterName`"),
+            ("[]", "`clusterName`"),
+        ] {
+            let folder = folder(&[("metadata.json", without)]);
+            let error = Assets::read(folder.path()).unwrap_err().to_string();
+            let expected = format!(
+                "metadata.json has no {expected}, which the metadata of an AWS cluster has"
+            );
+            assert!(error.contains(&expected), "{error}");
+        }
     }
 
     #[test]
