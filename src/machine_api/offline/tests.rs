@@ -328,10 +328,27 @@ fn without_its_secret_a_machine_has_nothing_to_start_from_and_is_told_where_to_g
     assert_eq!(found[0].path, "spec.template.spec.providerSpec.value.userDataSecret");
     assert!(found[0].place.is_some() && found[0].message.contains("`worker-user-data`"));
     assert!(found[0].hint.as_deref().unwrap().contains("groundplan manifests --assets"));
-    let elsewhere = with(secret(), "/metadata/namespace", json!("default"));
-    assert_eq!(errors(&[set("c-worker", 1), elsewhere]), found, "a machine does not see that one");
     // A set without machines needs no user data.
     assert!(compiled(&[set("c-worker", 0)]).graph.nodes().is_empty());
+}
+
+#[test]
+fn a_secret_that_machines_do_not_see_is_told_with_what_keeps_them_from_it() {
+    let secret = |pointer: &str, value: &str| with(secret(), pointer, json!(value));
+    for (odd, expected) in [
+        (secret("/metadata/namespace", "default"), "is in the namespace `default`"),
+        (secret("/kind", "secret"), "is there as kind `secret`"),
+        (secret("/apiVersion", "v1beta1"), "is there with apiVersion `v1beta1`"),
+    ] {
+        let found = errors(&[set("c-worker", 1), odd]);
+        assert_eq!((found.len(), found[0].rule), (1, Rule::MachineUserData), "{found:?}");
+        let message = format!("the Secret `worker-user-data` {expected}, in machines.yaml");
+        assert_eq!(found[0].message, message);
+        let wanted = "a v1 Secret in the namespace `openshift-machine-api`";
+        assert_eq!(found[0].expected.as_deref(), Some(wanted));
+    }
+    let both = [set("c-worker", 1), secret("/metadata/namespace", "default"), self::secret()];
+    assert_eq!(compiled(&both).graph.nodes().len(), 1, "the one that they see is enough");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::members::Unit;
 use super::{File, Findings};
 use crate::aws::instance::LONGEST_USER_DATA;
-use crate::config::Rule;
+use crate::config::{Rule, nearest, shown};
 use crate::machine_api::check::Flaw;
 use crate::machine_api::types::{AwsMachineProviderConfig, NAMESPACE};
 
@@ -19,7 +19,11 @@ const KEY: &str = "userData";
 
 /// The user data of Secrets, by their names. Never printed.
 #[derive(Default)]
-pub(super) struct UserData(BTreeMap<String, Kept>);
+pub(super) struct UserData {
+    kept: BTreeMap<String, Kept>,
+    /// What is called so and is no Secret that machines see: why not, and which file it is in.
+    strays: BTreeMap<String, (String, usize)>,
+}
 
 /// What the Secrets of one name hold.
 struct Kept {
@@ -32,35 +36,37 @@ struct Kept {
 
 impl fmt::Debug for UserData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.kept.keys()).finish()
     }
 }
 
 impl UserData {
     /// Keeps what this object has, if it is a Secret that machines can see.
     pub(super) fn keep(&mut self, object: &Value, file: usize) {
-        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
-        let name = object["metadata"]["name"].as_str();
-        if object["apiVersion"] != "v1" || object["kind"] != "Secret" || namespace != NAMESPACE {
+        let Some(name) = object["metadata"]["name"].as_str() else { return };
+        if !is_meant_for_a_secret(object) {
             return;
         }
-        let Some(name) = name else { return };
+        if let Some(why) = unseen(object) {
+            self.strays.insert(name.to_owned(), (why, file));
+            return;
+        }
         let content = content(object);
-        match self.0.get_mut(name) {
+        match self.kept.get_mut(name) {
             Some(kept) => {
                 kept.differ |= kept.content != content;
                 kept.files.push(file);
             }
             None => {
                 let kept = Kept { content, files: vec![file], differ: false };
-                self.0.insert(name.to_owned(), kept);
+                self.kept.insert(name.to_owned(), kept);
             }
         }
     }
 
     /// What machines of this config are told.
     pub(super) fn of(&self, config: &AwsMachineProviderConfig) -> Option<&[u8]> {
-        self.0.get(name(config))?.content.as_deref()
+        self.kept.get(name(config))?.content.as_deref()
     }
 
     /// Says of everything that makes machines whether they have what to start from.
@@ -78,7 +84,11 @@ impl UserData {
             let path = "providerSpec.value.userDataSecret";
             Flaw::new(Rule::MachineUserData, path, format!("the Secret `{name}` {message}"))
         };
-        let Some(kept) = self.0.get(name) else {
+        let Some(kept) = self.kept.get(name) else {
+            if let Some((why, file)) = self.strays.get(name) {
+                let found = flaw(format!("{why}, in {}", files[*file].name));
+                return Some(found.expected(format!("a v1 Secret in the namespace `{NAMESPACE}`")));
+            }
             return Some(flaw("is not among the manifests".into()).hint(
                 "name the file or folder that it is in, too; `groundplan manifests --assets DIR \
                  --out DIR` writes it, and so does `openshift-install create manifests`",
@@ -108,6 +118,24 @@ impl UserData {
             Some(_) => None,
         }
     }
+}
+
+/// Whether an object is a Secret, or nearly so.
+fn is_meant_for_a_secret(object: &Value) -> bool {
+    object["kind"].as_str().is_some_and(|kind| nearest(kind, &["Secret"]).is_some())
+}
+
+/// Why machines do not see a Secret.
+fn unseen(object: &Value) -> Option<String> {
+    let said = |value: &Value| value.as_str().map_or_else(|| "nothing".to_owned(), shown);
+    if object["kind"] != "Secret" {
+        return Some(format!("is there as kind {}", said(&object["kind"])));
+    }
+    if object["apiVersion"] != "v1" {
+        return Some(format!("is there with apiVersion {}", said(&object["apiVersion"])));
+    }
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
+    (namespace != NAMESPACE).then(|| format!("is in the namespace {}", shown(namespace)))
 }
 
 /// The name of the Secret; the one that the webhook fills in is filled in.
