@@ -411,24 +411,30 @@ pub struct Of {
 #[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Usage]))]
 pub struct Schema {
     /// What is described.
-    #[arg(long, value_enum, value_name = "KIND", default_value_t = Described::InstallConfig)]
+    #[arg(long, value_enum, ignore_case = true, value_name = "KIND",
+          default_value_t = Described::InstallConfig)]
     pub of: Described,
 }
 
-/// What has a JSON Schema.
+/// What has a JSON Schema. Kinds may be spelt as in their manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Described {
     /// install-config.yaml
+    #[value(alias = "InstallConfig")]
     InstallConfig,
     /// A Machine.
     Machine,
     /// A MachineSet.
+    #[value(alias = "MachineSet")]
     MachineSet,
     /// A ControlPlaneMachineSet.
+    #[value(alias = "ControlPlaneMachineSet")]
     ControlPlaneMachineSet,
     /// What a cluster is told of Machines, as YAML for `kubectl apply`.
+    #[value(alias = "MachineCRD")]
     MachineCrd,
     /// What a cluster is told of MachineSets, as YAML for `kubectl apply`.
+    #[value(alias = "MachineSetCRD")]
     MachineSetCrd,
 }
 

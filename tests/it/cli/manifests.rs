@@ -154,3 +154,14 @@ fn a_word_that_the_cluster_would_refuse_is_found_in_its_file() {
     assert!(missing.err.contains("could not read nowhere.yaml"), "{}", missing.err);
     desk.expect(64, &["manifests"]);
 }
+
+#[test]
+fn a_schema_is_asked_for_by_the_kind_as_its_manifests_spell_it() {
+    let desk = Desk::new();
+    let schema = desk.expect(0, &["schema", "--of", "machine-set"]).out;
+    for spelling in ["MachineSet", "machineset", "Machine-Set"] {
+        assert_eq!(desk.expect(0, &["schema", "--of", spelling]).out, schema, "{spelling}");
+    }
+    let refused = desk.expect(64, &["schema", "--of", "Secret"]);
+    assert!(refused.err.contains("machine-set"), "{}", refused.err);
+}
