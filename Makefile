@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test fuzz crash-matrix storms lint bench-engine bench-controller bench-aws need-cargo need-python
+.PHONY: help build dist demo test fuzz crash-matrix storms lint bench-engine bench-controller bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -15,12 +15,16 @@ help:
 	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls? (five minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make build         the program: target/debug/groundplan'
+	@echo 'make dist          the program, small and stripped: target/dist/groundplan (half an hour)'
 	@echo 'make bench-engine  what the engine costs, without a cloud'
 	@echo 'make bench-controller  a thousand Machines: how long, how many calls to EC2, how much memory'
 	@echo 'make bench-aws     what groundplan costs at AWS: calls, CPU, memory (a release build: 20 minutes)'
 
 build: need-cargo
 	cargo build
+
+dist: need-cargo
+	cargo build --profile dist --bin groundplan
 
 demo: need-cargo need-python
 	cargo build --quiet --bin groundplan
