@@ -235,7 +235,8 @@ actions! {
         delete: [
             "ec2:DeleteDhcpOptions", "ec2:DeleteInternetGateway", "ec2:DeleteNatGateway",
             "ec2:DeleteNetworkInterface", "ec2:DeleteRouteTable", "ec2:DeleteSecurityGroup",
-            "ec2:DeleteSnapshot", "ec2:DeleteSubnet", "ec2:DeleteVolume", "ec2:DeleteVpc",
+            "ec2:DeleteSnapshot", "ec2:DeleteSubnet", "ec2:DeleteTags", "ec2:DeleteVolume",
+            "ec2:DeleteVpc",
             "ec2:DeleteVpcEndpoints", "ec2:DeregisterImage", "ec2:DetachInternetGateway",
             "ec2:DisassociateRouteTable", "ec2:ReleaseAddress", "ec2:ReplaceRouteTableAssociation",
             "ec2:RevokeSecurityGroupIngress",
@@ -245,8 +246,8 @@ actions! {
             "iam:DeleteUserPolicy", "iam:DetachRolePolicy", "iam:GetInstanceProfile",
             "iam:ListAccessKeys", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
             "iam:ListUserPolicies", "iam:RemoveRoleFromInstanceProfile",
-            "route53:ChangeResourceRecordSets", "route53:DeleteHostedZone",
-            "route53:ListResourceRecordSets", "s3:DeleteBucket", "s3:DeleteObject",
+            "route53:ChangeResourceRecordSets", "route53:ChangeTagsForResource",
+            "route53:DeleteHostedZone", "route53:ListResourceRecordSets", "s3:DeleteBucket", "s3:DeleteObject",
             "s3:DeleteObjectVersion", "s3:ListBucketVersions"
         ]
     }

@@ -122,6 +122,8 @@ what! {
     InstanceProfile = "instance-profile", "instance profile", "instance profiles";
     /// An IAM role.
     Role = "role", "IAM role", "IAM roles";
+    /// That the cluster uses what was there before it: the tag goes, what carries it stays.
+    SharedTag = "shared-tag", "mark on what is shared", "marks on what is shared";
 }
 
 impl What {
@@ -144,8 +146,8 @@ impl What {
         })
     }
 
-    /// The actions that delete one, as IAM calls them. Those on a record depend on its zone, which is
-    /// known by the cluster's own records.
+    /// The actions that delete one, as IAM calls them. Those on a record, and on the tags of
+    /// a zone, depend on the zone.
     pub fn actions(self) -> &'static [&'static str] {
         match self {
             Self::Instance => &["ec2:TerminateInstances"],
@@ -169,6 +171,7 @@ impl What {
             ],
             Self::Subnet => &["ec2:DeleteSubnet"],
             Self::Record => &[],
+            Self::SharedTag => &["ec2:DeleteTags"],
             Self::HostedZone => &["route53:DeleteHostedZone"],
             Self::Vpc => &["ec2:DeleteVpc"],
             Self::DhcpOptions => &["ec2:DeleteDhcpOptions"],
@@ -207,7 +210,7 @@ impl What {
         match self {
             Instance => &[],
             LoadBalancer | ClassicLoadBalancer | NatGateway | VpcEndpoint | Volume | Image
-            | Record | Bucket | User | InstanceProfile => &[Instance],
+            | Record | Bucket | User | InstanceProfile | SharedTag => &[Instance],
             TargetGroup => &[Instance, LoadBalancer],
             Snapshot => &[Instance, Image],
             NetworkInterface => {
@@ -263,7 +266,7 @@ mod tests {
             assert!(!reaches(what, what), "{what:?}");
             assert_eq!(What::of(what.as_str()), Some(what));
         }
-        assert_eq!(What::of("shared-tag"), None);
+        assert_eq!(What::of("transit-gateway"), None);
     }
 
     #[test]
@@ -280,8 +283,12 @@ mod tests {
             assert!(all.contains(action), "{action}");
         }
         let left = all.iter().filter(|action| !of_types().any(|one| one == *action));
-        let of_records = ["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"];
-        assert_eq!(left.copied().collect::<Vec<_>>(), of_records);
+        let of_zones = [
+            "route53:ChangeResourceRecordSets",
+            "route53:ChangeTagsForResource",
+            "route53:ListResourceRecordSets",
+        ];
+        assert_eq!(left.copied().collect::<Vec<_>>(), of_zones);
     }
 
     #[test]

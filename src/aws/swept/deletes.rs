@@ -5,7 +5,6 @@ use aws_sdk_ec2::types::{self, IpPermission, UserIdGroupPair};
 use aws_sdk_route53::types::ChangeAction;
 
 use super::What;
-use crate::aws::Aws;
 use crate::aws::ami_copy::delete_image;
 use crate::aws::ec2::{self, Described, again_when, filter, fine_when};
 use crate::aws::elb::{NO_LOAD_BALANCER, NO_TARGET_GROUP};
@@ -20,6 +19,7 @@ use crate::aws::subnet::delete_subnet;
 use crate::aws::sweep::cut;
 use crate::aws::vpc::delete_vpc;
 use crate::aws::vpc_endpoint::delete_endpoint;
+use crate::aws::{Aws, Tags};
 use crate::provider::{Class, ProviderError};
 
 const ELB: &str = "elasticloadbalancing";
@@ -82,7 +82,21 @@ pub(super) async fn delete(aws: &Aws, what: What, id: &str) -> Result<()> {
         What::User => user(aws, id).await,
         What::InstanceProfile => instance_profile(aws, id).await,
         What::Role => role(aws, id).await,
+        What::SharedTag => shared_tag(aws, id).await,
     }
+}
+
+/// Only the cluster's tag. Zones have an API of their own; their ids have no hyphen, where all of EC2's
+/// have one.
+async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
+    let key = aws.settings.cluster_tag.clone();
+    if !id.contains('-') {
+        let before = Tags::from([(key, "shared".to_owned())]);
+        let untagged = route53::change_tags(aws, id, &before, &Tags::new()).await;
+        return found(untagged, route53::NO_ZONE).map(drop);
+    }
+    let call = aws.ec2.delete_tags().resources(id).tags(types::Tag::builder().key(key).build());
+    aws.call("ec2", "DeleteTags", call.send()).await.map(drop)
 }
 
 /// A group goes when no rule of another one names it: the rules that Kubernetes writes into the

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::aws::Aws;
-use crate::aws::sweep::{self, Leftover, SHARED_TAG, Sweep};
+use crate::aws::sweep::{self, Leftover, Sweep};
 use crate::aws::swept::{Find, Swept, What, adopt, known};
 use crate::cli::args::Part;
 use crate::cli::exit::Exit;
@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::plan::decide::id;
 use crate::provider::{ProviderError, patiently};
 use crate::render::Diagnostic;
-use crate::state::{Entry, State};
+use crate::state::{Entry, Record, State};
 
 /// Whether a part of a destroy may have something in it that is not recorded.
 pub(super) fn are_meant(part: &Part) -> bool {
@@ -54,7 +54,7 @@ impl Found {
                 .goes_with
                 .as_ref()
                 .is_some_and(|with| known.contains(with) || there.contains(with));
-            if one.kind == SHARED_TAG || known.contains(&one.id) || goes_along {
+            if known.contains(&one.id) || goes_along {
                 continue;
             }
             match What::of(&one.kind) {
@@ -129,16 +129,24 @@ pub(super) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
     ))
 }
 
-/// The ids of what a plan deletes.
+/// The ids of what a plan deletes, and of what it takes a tag off.
 fn ids(plan: &Plan, state: &State) -> BTreeSet<String> {
     let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
-    let records = doomed.into_iter().filter(|address| address.kind() != "shared_tags");
-    records.filter_map(|address| id(&state.resources.get(address)?.outputs)).collect()
+    let ids = doomed.into_iter().filter_map(|address| id(&state.resources.get(address)?.outputs));
+    ids.collect()
+}
+
+/// Of these, what stays and may well be another cluster's, too.
+fn shared(state: &State) -> BTreeSet<String> {
+    let is_shared = |record: &&Record| record.inputs["what"] == What::SharedTag.as_str();
+    state.resources.values().filter(is_shared).filter_map(|record| id(&record.outputs)).collect()
 }
 
 /// Refuses to delete what another cluster says that it uses.
 pub(super) async fn unclaimed(aws: &Aws, state: &State, plan: &Plan) -> Result<()> {
-    let ids = ids(plan, state);
+    let shared = shared(state);
+    let ids: BTreeSet<String> =
+        ids(plan, state).into_iter().filter(|id| !shared.contains(id)).collect();
     if ids.is_empty() {
         return Ok(());
     }
@@ -169,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_shared_or_goes_along_is_not_found_on_its_own() {
+    fn what_is_recorded_or_goes_along_is_not_found_on_its_own() {
         let left = vec![
             leftover("instance", "i-1", None),
             leftover("instance", "i-recorded", None),
@@ -177,12 +185,13 @@ mod tests {
             leftover("volume", "vol-of-recorded", Some("i-recorded")),
             leftover("volume", "vol-of-a-stranger", Some("i-9")),
             leftover("shared-tag", "subnet-1", None),
+            leftover("shared-tag", "subnet-recorded", None),
             leftover("transit-gateway", "tgw-1", None),
         ];
-        let known = BTreeSet::from(["i-recorded".to_owned()]);
+        let known = ["i-recorded", "subnet-recorded"].map(str::to_owned).into();
         let found = Found::of(Sweep { left, denied: Vec::new() }, &known);
         let ids: Vec<&str> = found.deletable.iter().map(|one| one.id.as_str()).collect();
-        assert_eq!(ids, ["i-1", "vol-of-a-stranger"]);
+        assert_eq!(ids, ["i-1", "vol-of-a-stranger", "subnet-1"]);
         assert_eq!(found.strange, [leftover("transit-gateway", "tgw-1", None)]);
     }
 

@@ -261,11 +261,18 @@ async fn d2_so_is_the_metadata_of_an_installer() {
     fs::write(&file, metadata.to_string()).unwrap();
     let shown = grown.destroy(7, &["--metadata", "metadata.json", "--max-destroy", "0"]);
     assert!(shown.out.contains("  - swept.vpc:"), "{}", shown.out);
+    let theirs = grown.desk.ec2().create_vpc().cidr_block("10.9.0.0/16");
+    let shared = |cluster: &str| {
+        Tag::builder().key(format!("kubernetes.io/cluster/{cluster}")).value("shared").build()
+    };
+    let tags = TagSpecification::builder().resource_type(ResourceType::Vpc);
+    let tags = tags.tags(shared(&grown.infra_id)).tags(shared("prod-abcde")).build();
+    theirs.tag_specifications(tags).send().await.expect("a network that both use");
     grown.destroy(0, &["--metadata", "metadata.json"]);
-    assert_eq!(labels(&grown.desk), ["hosted_zone:example.com."]);
+    assert_eq!(labels(&grown.desk), ["hosted_zone:example.com.", "vpc:10.9.0.0/16"]);
     fs::write(&file, json!({"infraID": "demo-x7k2p"}).to_string()).unwrap();
     let refused = grown.destroy(3, &["--metadata", "metadata.json"]);
-    assert!(refused.err.contains("missing field"), "{}", refused.err);
+    assert!(refused.err.contains("metadata.json has no `clusterName`"), "{}", refused.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
