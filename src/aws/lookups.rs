@@ -230,7 +230,9 @@ pub(super) async fn instance_types(aws: &Aws, types: &[String]) -> Result<Instan
 
 fn instance_type(info: &types::InstanceTypeInfo) -> Option<(String, InstanceTypeFact)> {
     let architectures = info.processor_info()?.supported_architectures().iter();
+    let gpus = info.gpu_info().map(types::GpuInfo::gpus).unwrap_or_default().iter();
     let fact = InstanceTypeFact {
+        gpus: gpus.filter_map(|one| u32::try_from(one.count()?).ok()).sum(),
         vcpus: info.v_cpu_info()?.default_v_cpus()?.try_into().ok()?,
         memory_mib: info.memory_info()?.size_in_mib()?.try_into().ok()?,
         architectures: architectures.map(|one| one.as_str().to_owned()).collect(),

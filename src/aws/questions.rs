@@ -283,6 +283,9 @@ pub struct InstanceTypeFact {
     pub memory_mib: u64,
     /// What it runs, as AWS calls it (`x86_64`, `arm64`).
     pub architectures: BTreeSet<String>,
+    /// Its GPUs.
+    #[serde(default)]
+    pub gpus: u32,
 }
 
 /// What matters of an image.

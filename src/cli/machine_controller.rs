@@ -16,6 +16,7 @@ use super::screen::Screen;
 use crate::apply::Stop;
 use crate::aws::{Aws, Settings as AwsSettings, lookups};
 use crate::kubernetes::{self, probes};
+use crate::machine_api::controller::capacity::driver::Types;
 use crate::machine_api::controller::health::Health;
 use crate::machine_api::controller::lease::{Candidate, Leadership, Terms};
 use crate::machine_api::controller::looks::{Ec2, Looks};
@@ -139,12 +140,13 @@ async fn work(
     tell: Tell,
 ) {
     let tag = aws.settings.cluster_tag.clone();
+    let types = Types { ec2: aws.clone(), region: settings.region.clone() };
     let looks = Looks::new(aws, &settings.region, &tag);
     let namespace = settings.namespace.clone();
     let machines = Machines::new(client.clone(), looks, settings, Arc::clone(health));
     let stopped = stop.clone();
     let machines = machines.run(async move { stopped.stopped().await });
-    let sets = together::look_after(&client, &namespace, health, stop.token(), &tell);
+    let sets = together::look_after(&client, &namespace, health, stop.token(), &tell, types);
     tokio::join!(machines, sets);
 }
 

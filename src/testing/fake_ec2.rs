@@ -371,8 +371,18 @@ impl World {
             }
             return json!(found);
         }
-        self.answers.get(&question.key()).cloned().unwrap_or_else(|| json!([]))
+        match (self.answers.get(&question.key()), question) {
+            (Some(answer), _) => answer.clone(),
+            (None, Question::InstanceTypes { types, .. }) => types_that_there_are(types),
+            (None, _) => json!([]),
+        }
     }
+}
+
+/// Whatever its name, each is a small one.
+fn types_that_there_are(names: &[String]) -> Value {
+    let fact = json!({"vcpus": 2, "memory_mib": 8192, "architectures": ["x86_64"]});
+    names.iter().map(|name| (name.clone(), fact.clone())).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn refused(call: &str, code: &str, message: &str) -> ProviderError {

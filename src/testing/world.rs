@@ -220,6 +220,7 @@ impl Cloud {
             vcpus: 4,
             memory_mib: 16_384,
             architectures: ["arm64", "x86_64"].map(String::from).into(),
+            gpus: 0,
         };
         let fact = |name: &String| match self.types.get(name) {
             Some(fact) => Some((name.clone(), fact.clone()?)),

@@ -119,10 +119,10 @@ async fn a_life() -> Vec<String> {
     let leading = tokio::spawn(async move {
         candidate.lead(&until, |_| until.clone().cancelled_owned()).await.unwrap()
     });
-    let also = (stop.clone(), client.clone());
+    let (also, types) = ((stop.clone(), client.clone()), bench.types());
     let looking = tokio::spawn(async move {
         let told: Tell = Arc::new(|_| ()); // conflicts, which pass
-        look_after(&also.1, NAMESPACE, &health, &also.0, &told).await;
+        look_after(&also.1, NAMESPACE, &health, &also.0, &told, types).await;
     });
     let controller = bench.start();
 
@@ -185,7 +185,7 @@ fn what_is_not_in_a_role_is_not_allowed() {
         "PATCH /api/v1/nodes/n/status",
         "DELETE /api/v1/namespaces/apps/pods/p",
         "PUT /apis/coordination.k8s.io/v1/namespaces/openshift-machine-api/leases/another",
-        "PATCH /apis/machine.openshift.io/v1beta1/namespaces/openshift-machine-api/machinesets/s",
+        "DELETE /apis/machine.openshift.io/v1beta1/namespaces/openshift-machine-api/machinesets/s",
         "DELETE /apis/machine.openshift.io/v1beta1/namespaces/elsewhere/machines/m",
     ] {
         assert!(!Access::of(line).is_allowed(), "{line}");

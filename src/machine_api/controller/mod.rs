@@ -2,6 +2,7 @@
 //!
 //! - `asking`, `drain`, `tell`: the API server asked, Nodes emptied, Events told, behind the feature
 //!   `kubernetes`.
+//! - [`capacity`]: what one more machine of a set would bring, for the autoscaler.
 //! - [`clock`]: the time, by a clock that tests may pause; [`looks`]: what EC2 is asked for all at once.
 //! - `health` and `metrics`: how they are doing, behind the feature `kubernetes`.
 //! - `lease`: who acts, of several that could, behind the same feature.
@@ -18,6 +19,7 @@
 
 #[cfg(feature = "kubernetes")]
 pub mod asking;
+pub mod capacity;
 pub mod clock;
 #[cfg(all(test, feature = "kubernetes"))]
 mod deployed;

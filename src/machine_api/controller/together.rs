@@ -1,15 +1,16 @@
-//! Sets of machines and the links of Nodes, looked after on one picture of a cluster.
+//! Sets of machines, their sizes and the links of Nodes, looked after on one picture of a cluster.
 
 use std::sync::Arc;
 
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
+use super::capacity::driver::{Driver as Sizes, Types};
 use super::health::Health;
 use super::machine_set::driver::{Driver as Sets, Feeds};
 use super::node_link::driver::Driver as Links;
 use super::watched::{Feed, Kind};
-use super::{machine_set, node_link};
+use super::{capacity, machine_set, node_link};
 use crate::machine_api::types::{Machine, MachineSet};
 
 /// Where is told what goes wrong; all of it is tried again.
@@ -23,12 +24,13 @@ pub async fn look_after(
     health: &Arc<Health>,
     stop: &CancellationToken,
     tell: &Tell,
+    types: Types,
 ) {
     let sets = Feed::new(Api::namespaced(client.clone(), namespace));
     let machines = Feed::new(Api::namespaced(client.clone(), namespace));
     let nodes = Feed::new(Api::all(client.clone()));
     let all = Feeds { sets: &sets, machines: &machines, nodes: &nodes };
-    let (by_set, by_node) = (Arc::clone(tell), Arc::clone(tell));
+    let [by_set, by_node, by_type] = [(); 3].map(|()| Arc::clone(tell));
     let told = move |set: &str, error: &machine_set::driver::Error| {
         by_set(&format!("MachineSet {set}: {}", whole(error)));
     };
@@ -38,8 +40,13 @@ pub async fn look_after(
     };
     let both = (&machines, &nodes);
     let links = Links::run(client, namespace, both, Arc::clone(health), stop.clone(), told);
+    let told = move |set: &str, error: &capacity::driver::Error| {
+        by_type(&format!("MachineSet {set}: {}", whole(error)));
+    };
+    let (metrics, until) = (Arc::clone(health), stop.clone());
+    let sizes = Sizes::run(client, namespace, &sets, types, metrics, until, told);
     tokio::select! {
-        _ = async { tokio::join!(numbers, links) } => (),
+        _ = async { tokio::join!(numbers, links, sizes) } => (),
         _ = async {
             tokio::join!(
                 watch::<MachineSet>(sets, tell),

@@ -22,7 +22,7 @@ fn one(world: &World) -> (String, String) {
 
 fn type_of(world: &mut World, name: &str, vcpus: u32, gib: u64, architecture: &str) {
     let architectures = [architecture.to_owned()].into();
-    let fact = InstanceTypeFact { vcpus, memory_mib: gib * 1024, architectures };
+    let fact = InstanceTypeFact { vcpus, memory_mib: gib * 1024, architectures, gpus: 0 };
     world.cloud.types.insert(name.into(), Some(fact));
 }
 

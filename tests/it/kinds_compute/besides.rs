@@ -74,7 +74,7 @@ async fn what_is_checked_is_looked_up() {
     let group = world.ec2.create_security_group().group_name("theirs").description("theirs");
     let group = group.vpc_id(&world.vpc).send().await.expect("a group").group_id.expect("an id");
     let group = SecurityGroupId::from(&*group);
-    let types = vec!["m5.xlarge".to_owned(), "m99.enormous".to_owned()];
+    let types = ["m5.xlarge", "g4dn.12xlarge", "m99.enormous"].map(str::to_owned).to_vec();
     let questions = [
         Question::InstanceTypes { region: REGION.to_owned(), types },
         Question::SecurityGroups {
@@ -90,7 +90,12 @@ async fn what_is_checked_is_looked_up() {
     let answered: Vec<&Value> = questions.iter().map(|one| &found[&one.key()]).collect();
     assert_eq!(
         answered[0],
-        &json!({"m5.xlarge": {"vcpus": 4, "memory_mib": 16384, "architectures": ["x86_64"]}})
+        &json!({
+            "m5.xlarge":
+                {"vcpus": 4, "memory_mib": 16384, "architectures": ["x86_64"], "gpus": 0},
+            "g4dn.12xlarge":
+                {"vcpus": 48, "memory_mib": 196_608, "architectures": ["x86_64"], "gpus": 4},
+        })
     );
     assert_eq!(answered[1], &json!({ group.as_str(): world.vpc }));
     assert_eq!((answered[2], answered[3]), (&json!(false), &json!(false)));

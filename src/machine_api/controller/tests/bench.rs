@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Architecture;
+use crate::machine_api::controller::capacity::driver::Types;
 use crate::machine_api::controller::health::Health;
-use crate::machine_api::controller::looks::Looks;
+use crate::machine_api::controller::looks::{Ec2, Looks};
 use crate::machine_api::controller::machine::driver::{Machines, Settings};
 use crate::machine_api::controller::together::{Tell, look_after};
 use crate::machine_api::launch::Site;
@@ -70,13 +71,18 @@ impl Bench {
         self.cluster.change("machinesets", NAMESPACE, name, &patch);
     }
 
+    /// Who is asked what an instance type is.
+    pub(in crate::machine_api::controller) fn types(&self) -> Types {
+        Types { ec2: Arc::clone(&self.ec2) as Arc<dyn Ec2>, region: REGION.to_owned() }
+    }
+
     /// Starts everything that a process does: sets, links and machines. Aborted, all of it is.
     pub(super) fn start_all(&self) -> JoinHandle<()> {
         let (client, health) = (self.cluster.client(), Arc::clone(&self.health));
-        let machines = self.machines().run(std::future::pending());
+        let (machines, types) = (self.machines().run(std::future::pending()), self.types());
         tokio::spawn(async move {
             let (stop, told): (_, Tell) = (CancellationToken::new(), Arc::new(|_| ()));
-            let sets = look_after(&client, NAMESPACE, &health, &stop, &told);
+            let sets = look_after(&client, NAMESPACE, &health, &stop, &told, types);
             tokio::join!(machines, sets);
         })
     }

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::bench::{Bench, CANARY};
 use crate::aws::metadata_options::HttpTokens;
+use crate::aws::questions::Question;
 use crate::machine_api::controller::machine::{FINALIZER, INSTANCE_STATE, instance_id};
 use crate::machine_api::types::NAMESPACE;
 use crate::provider::Class;
@@ -194,7 +195,7 @@ async fn c38_a_throttled_look_up_never_fails_a_machine() {
     let filters = json!([{"name": "tag:Name", "values": ["image"]}]);
     bench.want("m", &json!({"ami": {"filters": filters}}));
     bench.ec2.fail("answer images", 4, When::Before, Class::Again, "RequestLimitExceeded");
-    let question = crate::aws::questions::Question::ImagesBy {
+    let question = Question::ImagesBy {
         region: super::bench::REGION.into(),
         filters: vec![crate::aws::questions::FilterBy {
             name: "tag:Name".into(),
@@ -459,4 +460,59 @@ async fn a_node_that_nobody_hears_from_holds_its_machine_up_with_no_pod_that_was
         assert_eq!(bench.machine("m").is_some(), reachable, "reachable: {reachable}");
         controller.abort();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_of_no_machines_is_told_what_its_type_is_and_asks_once_for_all_of_a_type() {
+    let bench = Bench::new();
+    ["a", "b", "c"].iter().for_each(|name| bench.want_set(name));
+    let mine = json!({"metadata": {"annotations": {
+        "capacity.cluster-autoscaler.kubernetes.io/labels": "team=ml",
+    }}});
+    bench.cluster.change("machinesets", NAMESPACE, "b", &mine);
+    let controller = bench.start_all();
+    let annotations = |bench: &Bench, name: &str| -> Value {
+        bench.cluster.get("machinesets", NAMESPACE, name).unwrap()["metadata"]["annotations"].take()
+    };
+    let told =
+        |bench: &Bench, name: &str| annotations(bench, name)["machine.openshift.io/vCPU"] == "2";
+    bench.until("told", |bench| ["a", "b", "c"].iter().all(|name| told(bench, name))).await;
+    let b = annotations(&bench, "b");
+    assert_eq!(b["machine.openshift.io/memoryMb"], "8192");
+    assert_eq!(b["machine.openshift.io/GPU"], "0");
+    assert_eq!(
+        b["capacity.cluster-autoscaler.kubernetes.io/labels"],
+        "kubernetes.io/arch=amd64,team=ml"
+    );
+    sleep(Duration::from_secs(3600)).await;
+    let asked = || bench.ec2.calls().into_iter().filter(|call| call.contains("types")).count();
+    assert_eq!(asked(), 1, "{:?}", bench.ec2.calls());
+    let patched = |line: &&String| {
+        line.starts_with("PATCH") && line.split('?').next().unwrap().ends_with("/machinesets/a")
+    };
+    assert_eq!(bench.cluster.requests().iter().filter(patched).count(), 1);
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_that_there_is_not_is_one_event_and_no_storm() {
+    let bench = Bench::new();
+    bench.want_set("a");
+    let wrong = json!({"spec": {"template": {"spec": {"providerSpec": {"value": {
+        "instanceType": "m9.huge",
+    }}}}}});
+    bench.cluster.change("machinesets", NAMESPACE, "a", &wrong);
+    let (region, types) = (super::bench::REGION.to_owned(), vec!["m9.huge".to_owned()]);
+    bench.ec2.answer_with(&Question::InstanceTypes { region, types }, json!({}));
+    let controller = bench.start_all();
+    bench.until("an event", |bench| !bench.cluster.events().is_empty()).await;
+    bench.cluster.change("machinesets", NAMESPACE, "a", &json!({"spec": {"minReadySeconds": 9}}));
+    sleep(Duration::from_secs(3600)).await;
+    let events = bench.cluster.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["reason"], "FailedUpdate");
+    assert_eq!(events[0]["involvedObject"]["kind"], "MachineSet");
+    let message = events[0]["message"].as_str().unwrap();
+    assert!(message.ends_with("us-west-2 has no instance type called m9.huge"), "{message}");
+    controller.abort();
 }

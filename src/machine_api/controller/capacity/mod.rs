@@ -1,0 +1,109 @@
+//! What one more machine of a MachineSet would bring, told on the set: the autoscaler reads it there when
+//! the set has no machine to look at, and so scales it from zero.
+//!
+//! Source: openshift/machine-api-provider-aws, `pkg/actuators/machineset`.
+
+#[cfg(feature = "kubernetes")]
+pub mod driver;
+
+use std::collections::BTreeMap;
+
+use crate::aws::questions::InstanceTypeFact;
+use crate::machine_api::types::MachineSet;
+
+const VCPU: &str = "machine.openshift.io/vCPU";
+const MEMORY: &str = "machine.openshift.io/memoryMb";
+const GPU: &str = "machine.openshift.io/GPU";
+/// Labels that a Node will have, `key=value` with commas between: others may say some here, too.
+const LABELS: &str = "capacity.cluster-autoscaler.kubernetes.io/labels";
+const ARCHITECTURE: &str = "kubernetes.io/arch";
+
+/// The type of the instances that a set makes, if it says one.
+pub fn instance_type(set: &MachineSet) -> Option<&str> {
+    let value = set.spec.template.spec.provider_spec.value.as_ref()?;
+    value["instanceType"].as_str().filter(|name| !name.is_empty())
+}
+
+/// What is to be annotated, and is not yet.
+pub fn news(set: &MachineSet, fact: &InstanceTypeFact) -> BTreeMap<&'static str, String> {
+    let there = &set.metadata.annotations;
+    let labels = with_architecture(there.get(LABELS).map_or("", String::as_str), fact);
+    let wanted = [
+        (VCPU, fact.vcpus.to_string()),
+        (MEMORY, fact.memory_mib.to_string()),
+        (GPU, fact.gpus.to_string()),
+    ];
+    let wanted = wanted.into_iter().chain(labels.map(|labels| (LABELS, labels)));
+    wanted.filter(|(key, value)| there.get(*key) != Some(value)).collect()
+}
+
+/// The labels with that of the architecture; `None` where that is not known.
+fn with_architecture(labels: &str, fact: &InstanceTypeFact) -> Option<String> {
+    let name = architecture(fact)?;
+    let of_others = labels.split(',').map(str::trim).filter(|label| {
+        let key = label.split_once('=').map_or(*label, |(key, _)| key);
+        !label.is_empty() && key != ARCHITECTURE
+    });
+    let ours = format!("{ARCHITECTURE}={name}");
+    let mut all: Vec<&str> = of_others.chain([ours.as_str()]).collect();
+    all.sort_unstable();
+    Some(all.join(","))
+}
+
+/// As Kubernetes calls it. A type that runs 32-bit code, too, is booted with what is 64-bit.
+fn architecture(fact: &InstanceTypeFact) -> Option<&'static str> {
+    let runs = |name: &str| fact.architectures.contains(name);
+    match (runs("x86_64"), runs("arm64")) {
+        (true, _) => Some("amd64"),
+        (_, true) => Some("arm64"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::machine_api::types::read;
+
+    fn set(annotations: &serde_json::Value) -> MachineSet {
+        let config = json!({"instanceType": "p3.2xlarge"});
+        let spec = json!({"template": {"spec": {"providerSpec": {"value": config}}}});
+        read(&json!({"metadata": {"name": "s", "annotations": annotations}, "spec": spec})).unwrap()
+    }
+
+    fn fact(architecture: &str, gpus: u32) -> InstanceTypeFact {
+        let architectures = [architecture.to_owned()].into();
+        InstanceTypeFact { vcpus: 8, memory_mib: 62_464, architectures, gpus }
+    }
+
+    #[test]
+    fn a_set_is_told_processors_memory_gpus_and_architecture() {
+        let set = set(&json!({}));
+        assert_eq!(instance_type(&set), Some("p3.2xlarge"));
+        let told = news(&set, &fact("x86_64", 1));
+        let told: Vec<_> = told.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        assert_eq!(
+            told,
+            [(LABELS, "kubernetes.io/arch=amd64"), (GPU, "1"), (MEMORY, "62464"), (VCPU, "8")]
+        );
+    }
+
+    #[test]
+    fn labels_of_others_stay_and_what_is_so_is_not_told_again() {
+        let labels = "team=ml,kubernetes.io/arch=amd64";
+        let before = set(&json!({LABELS: labels, VCPU: "8", GPU: "0", "note": "theirs"}));
+        let told = news(&before, &fact("arm64", 0));
+        assert_eq!(told.keys().copied().collect::<Vec<_>>(), [LABELS, MEMORY]);
+        assert_eq!(told[LABELS], "kubernetes.io/arch=arm64,team=ml");
+        let labels = "kubernetes.io/arch=arm64,team=ml";
+        let after = json!({LABELS: labels, VCPU: "8", GPU: "0", MEMORY: "62464"});
+        assert!(news(&set(&after), &fact("arm64", 0)).is_empty());
+    }
+
+    #[test]
+    fn of_an_architecture_that_is_not_known_nothing_is_said() {
+        assert!(!news(&set(&json!({})), &fact("riscv64", 0)).contains_key(LABELS));
+    }
+}
