@@ -9,6 +9,9 @@ use crate::machine_api::check::{Flaw, is_infra_id};
 use crate::machine_api::launch::cluster_of;
 use crate::machine_api::types::CLUSTER_LABEL;
 
+/// What the key of a cluster's tag begins with.
+const CLUSTER_TAG: &str = "kubernetes.io/cluster/";
+
 /// The infra ID that all of them name; `told` is what the cluster says of itself.
 pub(super) fn infra_id(
     units: &[Unit],
@@ -34,6 +37,26 @@ pub(super) fn infra_id(
         findings[unit.origin.file].push(unit.origin.finding_in_template(files, flaw));
     }
     agreed
+}
+
+/// A machine that is labelled as of one cluster and tagged as of another has a typo in one of them; it
+/// would be planned with machines that are not its like, and join a network that is not its own.
+pub(super) fn tags(units: &[Unit], files: &[File], findings: &mut Findings) {
+    for unit in units {
+        let Some(cluster) = cluster_of(&unit.labels) else { continue };
+        for (index, tag) in unit.config.tags.iter().enumerate() {
+            let Some(other) = tag.name.strip_prefix(CLUSTER_TAG) else { continue };
+            if other == cluster {
+                continue;
+            }
+            let path = format!("providerSpec.value.tags[{index}].name");
+            let found = format!("is the tag of the cluster `{other}`");
+            let flaw = Flaw::new(Rule::MachineCluster, path, found)
+                .expected(format!("that of `{cluster}`, as the label `{CLUSTER_LABEL}` says"))
+                .hint("one of the two is misspelt, or the file is another cluster's");
+            findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
+        }
+    }
 }
 
 /// The region of those that say one; the rest follow them.

@@ -76,7 +76,11 @@ impl<'a> Reader<'a> {
                 }
             }
             Some(Kind::MachineSet) => {
-                if let Ok(set) = types::read(value) {
+                if let Ok(set) = types::read::<types::MachineSet>(value) {
+                    if set.spec.replicas.is_none() {
+                        let name = &set.metadata.name;
+                        self.notes.push(format!("{name} has no `replicas`: it is one machine"));
+                    }
                     self.keep(of_set(&set, Origin { template: "spec.template", ..origin }));
                 }
             }
@@ -110,6 +114,7 @@ impl<'a> Reader<'a> {
         let infra_id = agree::infra_id(&self.units, told.infra_id, files, findings);
         let region = agree::region(&self.units, told.site.region.clone(), files, findings);
         agree::names(&self.units, files, findings);
+        agree::tags(&self.units, files, findings);
         let (infra_id, region) = (infra_id?, region?);
         if self.units.is_empty() {
             return None; // what is forgotten in a folder is not what is to go

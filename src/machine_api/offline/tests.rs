@@ -707,3 +707,28 @@ fn a_type_that_nobody_names_is_filled_in_and_said() {
     let (reading, _) = reading(&[with(machine("m", "worker"), config, json!("")), secret()]);
     assert_eq!(reading.notes, ["m has no `instanceType`: m5.large is taken, as on amd64"]);
 }
+
+#[test]
+fn a_machine_that_is_labelled_of_one_cluster_and_tagged_of_another_is_an_error() {
+    let tag =
+        |name: &str| json!([{"name": "team", "value": "a"}, {"name": name, "value": "owned"}]);
+    let tagged = |name: &str| with(set("c-worker", 3), TAGS, tag(name));
+    let errors = errors(&[tagged("kubernetes.io/cluster/d"), secret()]);
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(error.path, "spec.template.spec.providerSpec.value.tags[1].name");
+    assert!(error.place.is_some() && error.message == "is the tag of the cluster `d`", "{error:?}");
+    compiled(&[tagged("kubernetes.io/cluster/c"), secret()]);
+}
+
+#[test]
+fn a_set_that_says_no_number_is_one_machine_and_that_is_said() {
+    let silent = with(set("c-worker", 3), "/spec/replicas", Value::Null);
+    for (set, notes) in [(silent, 1), (set("c-worker", 3), 0)] {
+        let (reading, _) = reading(&[set, secret()]);
+        let said = reading.notes.iter().filter(|note| note.contains("has no `replicas`"));
+        assert_eq!(said.count(), notes, "{:?}", reading.notes);
+    }
+}
+
+/// Where the tags of what a set makes are.
+const TAGS: &str = "/spec/template/spec/providerSpec/value/tags";
