@@ -26,7 +26,7 @@ use crate::machine_api::controller::looks::Ec2;
 use crate::machine_api::controller::tell::{Kind, Teller};
 use crate::machine_api::controller::watched::{Feed, Touched, Watched, all_in, reference};
 use crate::machine_api::types::MachineSet;
-use crate::provider::{BoxFuture, ProviderError};
+use crate::provider::{BoxFuture, Class, ProviderError};
 
 /// How long what EC2 says of a type is good.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -123,6 +123,7 @@ impl Driver {
         if let Some(name) = instance_type(set) {
             match driver.fact(name).await? {
                 Some(fact) => {
+                    driver.told.lock().await.remove(&set.metadata.uid);
                     let version = seen.meta().resource_version.as_deref();
                     driver.annotate(set, version, &fact).await?;
                 }
@@ -140,7 +141,7 @@ impl Driver {
         }
         let (region, types) = (self.types.region.clone(), vec![name.to_owned()]);
         let answer = self.types.ec2.answer(Question::InstanceTypes { region, types }).await?;
-        let answer = InstanceTypes::deserialize(answer).unwrap_or_default();
+        let answer = InstanceTypes::deserialize(answer).map_err(|error| unreadable(&error))?;
         let fact = answer.get(name).cloned();
         known.insert(name.to_owned(), (Instant::now(), fact.clone()));
         Ok(fact)
@@ -184,4 +185,9 @@ impl Driver {
         );
         self.teller.tell(&object, Kind::Warning, "FailedUpdate", &message).await;
     }
+}
+
+/// What cannot be read says nothing of a type; that there is none least of all.
+fn unreadable(error: &serde_json::Error) -> ProviderError {
+    ProviderError::new(Class::Unknown, "DescribeInstanceTypes", error.to_string())
 }
