@@ -15,7 +15,7 @@ help:
 	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls? (five minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make build         the program: target/debug/groundplan'
-	@echo 'make dist          the program, small and stripped: target/dist/groundplan (half an hour)'
+	@echo 'make dist          the program, small and stripped: target/dist/groundplan (forty minutes)'
 	@echo 'make bench-engine  what the engine costs, without a cloud'
 	@echo 'make bench-controller  a thousand Machines: how long, how many calls to EC2, how much memory'
 	@echo 'make bench-aws     what groundplan costs at AWS: calls, CPU, memory (a release build: 20 minutes)'

@@ -132,6 +132,12 @@ impl What {
         Self::ALL.iter().copied().find(|what| what.as_str() == word)
     }
 
+    /// Whether it is found in lists that the credentials may not be allowed to read.
+    #[cfg(feature = "sdk")]
+    fn is_found_by_name(self) -> bool {
+        matches!(self, Self::Bucket | Self::User | Self::InstanceProfile | Self::Role)
+    }
+
     /// What a recorded resource of this kind is, as far as something that is found can stand in its
     /// way or follow from it.
     fn recorded(kind: &str) -> Option<Self> {

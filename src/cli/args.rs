@@ -465,7 +465,7 @@ pub enum Format {
 }
 
 /// An infra ID: a name and five characters.
-fn infra_id(text: &str) -> Result<String, String> {
+pub(super) fn infra_id(text: &str) -> Result<String, String> {
     match crate::topology::name_in(text) {
         Some(_) => Ok(text.to_owned()),
         None => Err("expected an infra ID, a name with a hyphen and five letters or digits, as \
@@ -475,7 +475,7 @@ fn infra_id(text: &str) -> Result<String, String> {
 }
 
 /// The name of a cluster (`metadata.name`), which is also that of its folder.
-fn cluster(text: &str) -> Result<String, String> {
+pub(super) fn cluster(text: &str) -> Result<String, String> {
     let fits = |one: char| one.is_ascii_alphanumeric() || one == '-' || one == '.';
     let edge = |one: char| one.is_ascii_alphanumeric();
     if text.starts_with(edge) && text.ends_with(edge) && text.chars().all(fits) {

@@ -97,10 +97,14 @@ pub(super) fn blank(held: Held) -> Result<Held> {
     let count = rows(&held.state).count();
     let diagnostic = Diagnostic::error("the state is not lost; nothing was changed")
         .with_detail(format!("{count} resources are recorded"))
-        .with_hint(
-            "`groundplan plan` says what differs; to look for everything anew nevertheless, give an \
-             empty home with --state",
-        );
+        .with_hint(format!(
+            "`{}` says what differs; to look for everything anew nevertheless, give an empty home with \
+             --state",
+            match held.state.cluster.as_ref().is_some_and(Cluster::is_of_machines) {
+                true => "groundplan machines plan",
+                false => "groundplan plan",
+            }
+        ));
     Err(Failure::new(Exit::Refused, diagnostic))
 }
 

@@ -29,8 +29,12 @@ impl Manage for Swept {
     async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let swept = Box::pin(sweep(aws, &Names::default())).await?;
         let there: BTreeSet<&str> = swept.left.iter().map(|one| one.id.as_str()).collect();
+        let blind = !swept.denied.is_empty();
         let seen = |one: Recorded<Self>| {
-            let outputs = one.outputs.filter(|outputs| there.contains(outputs.id.as_str()))?;
+            // Where nobody may look, nothing is known to be gone.
+            let unseen = blind && one.inputs.what.is_found_by_name();
+            let outputs =
+                one.outputs.filter(|outputs| unseen || there.contains(outputs.id.as_str()))?;
             Some(Live { inputs: one.inputs, outputs })
         };
         Ok(recorded.into_iter().map(seen).collect())

@@ -100,10 +100,16 @@ async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
 }
 
 /// A group goes when no rule of another one names it: the rules that Kubernetes writes into the
-/// nodes' group for a balancer's.
+/// nodes' group for a balancer's. Rules of groups that are not the cluster's are not ours to take away:
+/// AWS then refuses, and it is said whose they are.
 async fn security_group(aws: &Aws, id: &str) -> Result<()> {
     let naming = vec![filter("ip-permission.group-id", &[id])];
-    for other in types::SecurityGroup::describe(aws, naming).await? {
+    let others = types::SecurityGroup::describe(aws, naming).await?;
+    let is_ours = |group: &types::SecurityGroup| {
+        let key = aws.settings.cluster_tag.as_str();
+        group.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some("owned"))
+    };
+    for other in others.into_iter().filter(is_ours) {
         let rules: Vec<_> =
             other.ip_permissions().iter().filter_map(|rule| of_group(rule, id)).collect();
         let Some(group) = other.group_id().filter(|group| *group != id && !rules.is_empty()) else {

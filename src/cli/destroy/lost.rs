@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::found::Found;
 use super::{Decision, Doomed, Shown};
-use crate::cli::args::{Common, Destroy as Arguments, Guards, Part};
+use crate::cli::args::{self, Common, Destroy as Arguments, Guards, Part};
 use crate::cli::cloud::{self, ACCOUNT, Reached};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
@@ -34,11 +34,27 @@ pub(super) fn named(arguments: &Arguments) -> Result<Option<Cluster>> {
 fn metadata(file: &Path) -> Result<Cluster> {
     let attempt = format!("read {}", file.display());
     let text = fs::read(file).map_err(|error| Failure::could_not(&attempt, &error))?;
-    identity(&text).map_err(|error| {
+    let cluster = identity(&text).map_err(|error| {
         let diagnostic = Diagnostic::could_not(&attempt, &error)
             .with_hint("expected the metadata.json that openshift-install or groundplan wrote");
         Failure::new(Exit::ConfigInvalid, diagnostic)
-    })
+    })?;
+    // One names the folder of a state, the other what is deleted.
+    let checks = [
+        ("clusterName", args::cluster(&cluster.name)),
+        ("infraID", args::infra_id(&cluster.infra_id)),
+    ];
+    let flaws = checks.into_iter().filter_map(|(field, checked)| Some((field, checked.err()?)));
+    let diagnostics: Vec<Diagnostic> = flaws
+        .map(|(field, expected)| {
+            let summary = format!("{}: `{field}` is not one", file.display());
+            Diagnostic::error(summary).with_detail(expected)
+        })
+        .collect();
+    match diagnostics.is_empty() {
+        true => Ok(cluster),
+        false => Err(Failure { exit: Exit::ConfigInvalid, diagnostics }),
+    }
 }
 
 fn no_region() -> Failure {

@@ -271,6 +271,14 @@ async fn d2_so_is_the_metadata_of_an_installer() {
     grown.destroy(0, &["--metadata", "metadata.json"]);
     assert_eq!(labels(&grown.desk), ["hosted_zone:example.com.", "vpc:10.9.0.0/16"]);
     fs::write(&file, json!({"infraID": "demo-x7k2p"}).to_string()).unwrap();
+    let mut odd = metadata.clone();
+    odd["clusterName"] = json!("../elsewhere");
+    odd["infraID"] = json!("demo");
+    fs::write(grown.desk.path("odd.json"), odd.to_string()).unwrap();
+    let refused = grown.destroy(3, &["--metadata", "odd.json"]).err;
+    assert!(refused.contains("`clusterName` is not one"), "{refused}");
+    assert!(refused.contains("`infraID` is not one"), "{refused}");
+    assert!(!grown.desk.path("elsewhere").exists());
     let refused = grown.destroy(3, &["--metadata", "metadata.json"]);
     assert!(refused.err.contains("metadata.json has no `clusterName`"), "{}", refused.err);
 }
@@ -327,6 +335,39 @@ async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
     }
     grown.destroy(0, &[]);
     assert_eq!(labels(&grown.desk), ["hosted_zone:example.com.", "record:www.demo.example.com."]);
+}
+
+/// A rule of a group that is not the cluster's keeps a group of the cluster's, and stays.
+#[tokio::test]
+async fn rules_of_foreign_groups_are_not_taken_away() {
+    use groundplan::aws::{Aws, Settings};
+    use groundplan::provider::{Known, Provider};
+    let cloud = crate::support::cloud::shared();
+    let ec2 = aws_sdk_ec2::Client::new(&cloud.sdk_config());
+    let made = ec2.create_vpc().cidr_block("10.0.0.0/16").send().await.expect("a VPC");
+    let network = made.vpc().unwrap().vpc_id().unwrap().to_owned();
+    let group = async |name: &str| {
+        let make = ec2.create_security_group().group_name(name).description(name);
+        let made = make.vpc_id(&network).send().await.expect("a group");
+        made.group_id().unwrap().to_owned()
+    };
+    let (ours, theirs) = (group("k8s-elb-a").await, group("bastion").await);
+    let from = UserIdGroupPair::builder().group_id(&ours).build();
+    let rule = IpPermission::builder().ip_protocol("-1").user_id_group_pairs(from).build();
+    let allow = ec2.authorize_security_group_ingress().group_id(&theirs).ip_permissions(rule);
+    allow.send().await.expect("a rule");
+    let cluster_tag = "kubernetes.io/cluster/demo-x7k2p".to_owned();
+    let settings = Settings { region: "us-west-2".into(), cluster_tag, ..Settings::default() };
+    let known = Known {
+        address: "swept.security-group:k8s-elb-a".into(),
+        token: String::new(),
+        inputs: json!({"what": "security-group", "name": "k8s-elb-a"}),
+        outputs: json!({"id": ours, "what": "security-group"}),
+    };
+    let aws = Aws::new(&cloud.sdk_config(), settings);
+    let refused = aws.delete(known).await.expect_err("it is named");
+    assert!(refused.message.contains(&format!("{theirs} (a rule in it names")), "{refused}");
+    assert_eq!(cloud.calls("RevokeSecurityGroupIngress"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
