@@ -27,7 +27,8 @@ dist: need-cargo
 	cargo build --profile dist --bin groundplan
 
 demo: need-cargo need-python
-	cargo build --quiet --bin groundplan
+	@echo 'building groundplan: about four minutes the first time on two cores, seconds later' >&2
+	cargo build --bin groundplan
 	@tests/cloud/play demo/demo.py "$(TARGET)/debug/groundplan"
 
 # Most of a whole run's time is waiting, so more of them at once than there are CPUs.

@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, imds};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::Tags;
 use super::errors;
 use super::hints;
+use super::https;
 use super::kind::Result;
 use super::watch::{self, Calls, Watch, Watcher};
 use crate::provider::Class;
@@ -189,22 +192,31 @@ impl Aws {
 
 /// What every AWS tool would use in this region.
 pub(super) async fn defaults(region: Region) -> ConfigLoader {
+    let http = https::client();
     aws_config::defaults(BehaviorVersion::latest())
         .region(region.clone())
-        .credentials_provider(credentials(region).await)
+        .http_client(http.clone())
+        .credentials_provider(credentials(region, http).await)
 }
 
 /// The usual chain: environment, profiles (SSO, processes and roles too), web identity, container,
 /// and last the instance's own, which is asked for three seconds at most: everywhere but on EC2
 /// nobody answers there.
-async fn credentials(region: Region) -> DefaultCredentialsChain {
+async fn credentials(region: Region, http: SharedHttpClient) -> DefaultCredentialsChain {
+    let config = ProviderConfig::without_region().with_http_client(http);
     let instance = imds::Client::builder()
+        .configure(&config)
         .connect_timeout(Duration::from_secs(1))
         .read_timeout(Duration::from_secs(1))
         .operation_timeout(Duration::from_secs(3))
         .max_attempts(2)
         .build();
-    DefaultCredentialsChain::builder().region(region).imds_client(instance).build().await
+    DefaultCredentialsChain::builder()
+        .configure(config)
+        .region(region)
+        .imds_client(instance)
+        .build()
+        .await
 }
 
 /// Whether the user sends S3's calls elsewhere.

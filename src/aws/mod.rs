@@ -18,6 +18,8 @@ mod hints;
 #[cfg(feature = "sdk")]
 mod holders;
 #[cfg(feature = "sdk")]
+mod https;
+#[cfg(feature = "sdk")]
 mod iam;
 #[cfg(feature = "sdk")]
 mod kind;
