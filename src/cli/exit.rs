@@ -58,12 +58,6 @@ impl Exit {
             Exit::Usage => "wrong usage",
         }
     }
-
-    /// The table for help texts.
-    pub fn table() -> String {
-        let lines = Self::ALL.map(|exit| format!("  {:>2}  {}", exit.code(), exit.meaning()));
-        format!("Exit codes:\n{}", lines.join("\n"))
-    }
 }
 
 impl From<Exit> for ExitCode {

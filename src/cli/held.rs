@@ -175,8 +175,6 @@ pub(super) fn unusable(error: &HomeError) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
     use crate::cli::args::Arguments;
 
@@ -185,7 +183,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().to_str().unwrap();
         let line = ["groundplan", "plan", "--state", home];
-        let common = Arguments::try_parse_from(line).unwrap().common;
+        let common = Arguments::parse_line(line).unwrap().common;
         let screen = Screen::new(&common);
         (dir, common, screen)
     }

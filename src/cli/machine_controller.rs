@@ -183,8 +183,6 @@ async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
     use crate::cli::args::{Arguments, Command};
 
@@ -196,7 +194,7 @@ mod tests {
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let words = ["command", "args"].map(|field| container[field].as_array().unwrap());
         let line = words.into_iter().flatten().map(|word| word.as_str().unwrap());
-        let parsed = Arguments::try_parse_from(line).unwrap().command;
+        let parsed = Arguments::parse_line(line).unwrap().command;
         let Command::MachineController(arguments) = parsed else { panic!("{parsed:?}") };
         assert!(!arguments.no_leader_election, "of two, one acts");
         let port = i64::from(arguments.listen.unwrap().port());

@@ -48,8 +48,6 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use self::args::{Arguments, Command};
 use self::exit::Exit;
 use self::failure::{Failure, Result};
@@ -59,7 +57,7 @@ use crate::apply::Stop;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(answer) => {
             let _ = answer.print(); // help, a version, or what is wrong with the arguments

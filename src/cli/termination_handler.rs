@@ -127,15 +127,13 @@ fn fields(notice: &Notice) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
     use crate::cli::args::{Arguments, Command};
 
     const DAEMON_SET: &str = include_str!("../../deploy/termination-handler/daemon-set.yaml");
 
     fn parse<'a>(line: impl Iterator<Item = &'a str>) -> TerminationHandler {
-        match Arguments::try_parse_from(line).unwrap().command {
+        match Arguments::parse_line(line).unwrap().command {
             Command::TerminationHandler(arguments) => arguments,
             other => panic!("{other:?}"),
         }

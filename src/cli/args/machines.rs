@@ -1,145 +1,154 @@
-//! The arguments of what is about machines in a cluster: their manifests, the machines themselves, and the
-//! handler on them.
+//! Command line of the commands for machines: manifests, machines, machine controller, termination handler.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Applying, Guards, Part, Planning, WRITING, cluster, codes, poll_interval};
+use super::{Applying, Guards, Part, Planning, WRITING, cluster, help, poll_interval};
 use crate::cli::exit::Exit;
 
-/// Runs on a machine and tells its cluster before the machine is taken away.
+/// Mark the Node of this machine before AWS takes the machine away.
 ///
-/// Asks the metadata service, by IMDSv2 alone, whether an interruption is announced: of a spot
-/// instance AWS gives two minutes' notice. The Node then gets the condition Terminating, and an Event
-/// says why; a MachineHealthCheck that looks for the condition does the rest. Runs until SIGTERM or
-/// SIGINT, whatever is in trouble; once the Node is marked it idles.
+/// Polls the instance metadata service (IMDSv2 only) for interruption notices. AWS announces the
+/// interruption of a spot instance two minutes before. The Node then gets the condition Terminating and an
+/// Event with the reason, and a MachineHealthCheck replaces the machine. The handler runs until SIGTERM or
+/// SIGINT, and it retries after every error.
 ///
 /// The cluster is found as by kubectl: KUBECONFIG, ~/.kube/config, or the ServiceAccount of the pod.
-/// AWS_EC2_METADATA_SERVICE_ENDPOINT and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE name another metadata
-/// service. docs/termination.md has the metrics and what follows from what.
-///
-/// Example:
-///   groundplan termination-handler --node-name "$NODE_NAME" --instance-action --listen 127.0.0.1:8080
+/// AWS_EC2_METADATA_SERVICE_ENDPOINT and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE select another metadata
+/// service. docs/termination.md has the metrics and the conditions.
 #[cfg(feature = "kubernetes")]
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Usage]))]
+#[command(after_long_help = help::after(
+    "groundplan termination-handler --node-name \"$NODE_NAME\" --instance-action",
+    &[Exit::Done, Exit::Failed, Exit::Usage],
+))]
 pub struct TerminationHandler {
-    /// The name of this machine's Node.
+    /// Name of the Node of this machine.
     #[arg(long, value_name = "NAME", env = "NODE_NAME",
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub node_name: String,
-    /// How often the metadata service is asked, at least.
+    /// Interval between two polls, 1s to 60s.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = poll_interval)]
     pub poll_interval: Duration,
-    /// Reads spot/instance-action, too: a spot instance that is stopped or hibernated has no
-    /// termination time.
+    /// Read spot/instance-action as well.
+    ///
+    /// A spot instance that is stopped or hibernated has no termination time.
     #[arg(long)]
     pub instance_action: bool,
-    /// Reads rebalance recommendations, too. They are told in an Event; the Node is left alone.
+    /// Report rebalance recommendations in an Event.
+    ///
+    /// The Node is not marked.
     #[arg(long)]
     pub rebalance: bool,
-    /// Reads scheduled maintenance, too. Retirement and stops mark the Node, reboots are told in an
-    /// Event.
+    /// Read scheduled maintenance as well.
+    ///
+    /// Retirements and stops mark the Node. Reboots are reported in an Event.
     #[arg(long)]
     pub maintenance: bool,
-    /// Reads where the auto-scaling group wants the machine, too: `Terminated` marks the Node.
+    /// Read the target lifecycle state of the Auto Scaling group.
+    ///
+    /// The state `Terminated` marks the Node.
     #[arg(long)]
     pub lifecycle: bool,
-    /// Lets no more pods onto a Node that is marked.
+    /// Cordon a marked Node.
     #[arg(long)]
     pub cordon: bool,
-    /// Gives a Node that is marked the taint groundplan.dev/terminating:NoSchedule. A kubelet's
-    /// credentials do not allow it.
+    /// Taint a marked Node: groundplan.dev/terminating:NoSchedule.
+    ///
+    /// The credentials of a kubelet do not allow this.
     #[arg(long)]
     pub taint: bool,
-    /// Answers /metrics (Prometheus), /healthz and /readyz here, over plain HTTP.
+    /// Address for /metrics, /healthz and /readyz (plain HTTP).
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<std::net::SocketAddr>,
 }
 
-/// Writes the Machine API manifests of the cluster's machines, as openshift-install renders them.
+/// Write the Machine API manifests of the cluster's machines.
 ///
-/// Machines, the control plane machine set and the machine sets of the workers, with the metadata
-/// options that the install-config asks for; with --assets the user-data Secrets, too. DIR may be the
-/// folder of `openshift-install create manifests`: then the infra ID is the one in there, and the files
-/// go into its folder `openshift`, over those of the same names. Otherwise the infra ID is that of the
-/// state or of the assets. Asks AWS only what the state does not know yet, and records nothing.
+/// Writes Machines, the ControlPlaneMachineSet and the MachineSets of the workers as openshift-install
+/// renders them, with the metadata options of the install-config. With --assets, also the user-data
+/// Secrets.
 ///
-/// A file that says something else is not written over without --force.
+/// DIR may be the folder of `openshift-install create manifests`. Then the infra ID is read from that
+/// folder, and the files replace those of the same name in its subfolder `openshift`. Otherwise the infra
+/// ID is that of the state or of the assets. A file with other content is replaced only with --force.
 ///
-/// Examples:
-///   groundplan manifests --out machines
-///   groundplan manifests --out assets --force   # over openshift-install's
-///   groundplan manifests check machines
+/// Makes AWS calls only for lookups that the state does not have yet. Does not change the state.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Stopped, Exit::Refused, Exit::Usage]))]
+#[command(after_long_help = help::after(
+    "groundplan manifests --out machines
+groundplan manifests --out assets --force    # over those of openshift-install
+groundplan manifests check machines",
+    &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Stopped, Exit::Refused, Exit::Usage],
+))]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Manifests {
-    /// What else to do.
+    /// Subcommand to run.
     #[command(subcommand)]
     pub command: Option<ManifestsCommand>,
-    /// Where to write them.
+    /// Output folder.
     #[arg(long, value_name = "DIR", required = true)]
     pub out: Option<PathBuf>,
-    /// Writes over files that say something else.
+    /// Replace files that have other content.
     #[arg(long)]
     pub force: bool,
 }
 
-/// What else to do with manifests.
-#[expect(missing_docs, reason = "what is said of a variant's arguments is its help")]
+/// Subcommand of `manifests`.
+#[expect(missing_docs, reason = "the documentation of a variant's arguments is its help")]
 #[derive(Debug, Subcommand)]
 pub enum ManifestsCommand {
     Check(ManifestsCheck),
 }
 
-/// Checks Machines, MachineSets and ControlPlaneMachineSets as the cluster's webhook does.
+/// Validate Machine API manifests offline, as the webhook does.
 ///
-/// Every finding is reported at once, with file, line and column. What the webhook fills in is taken
-/// as filled in. What a cluster would take and nobody could launch, and a field that is misspelt, are
-/// errors, too. A file may have several documents, or a list as `oc get -o yaml` prints it; objects of
-/// other kinds are passed over. Asks nobody.
+/// Validates Machines, MachineSets and ControlPlaneMachineSets, with the defaults of the webhook filled
+/// in. Reports all findings at once with file, line and column. Misspelt fields and values that EC2 rejects
+/// at launch are errors, too.
 ///
-/// Examples:
-///   groundplan manifests check assets/openshift
-///   groundplan manifests check workers.yaml infra.yaml
-///   oc get machinesets -n openshift-machine-api -o yaml | groundplan manifests check -
+/// A file may have several documents, or a list as `oc get -o yaml` prints it. Objects of other kinds are
+/// skipped.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage]))]
+#[command(after_long_help = help::after(
+    "groundplan manifests check assets/openshift
+groundplan manifests check workers.yaml infra.yaml
+oc get machinesets -n openshift-machine-api -o yaml | groundplan manifests check -",
+    &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage],
+))]
 pub struct ManifestsCheck {
-    /// Files, folders whose files in YAML or JSON are read, or `-` for standard input.
+    /// Files, folders with YAML or JSON files, or `-` for standard input.
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 }
 
-/// Launches the machines of manifests, without a cluster that looks after them.
+/// Launch the machines of manifests, without a controller.
 ///
-/// Machines and MachineSets in files become what the cluster's own controller would make of them, planned
-/// and applied as everything here: a preview first, in-place changes where AWS allows them, a state that a
-/// crash does not harm. A MachineSet of three replicas is three machines whose names end in -0, -1 and -2;
-/// scaled down, the highest numbers go.
+/// Plans and applies the instances of Machines and MachineSets in files, with the same preview, in-place
+/// changes and crash safety as `plan` and `apply`. A MachineSet with three replicas is three machines whose
+/// names end in -0, -1 and -2. Scaling down removes the highest numbers.
 ///
-/// The user-data Secrets must be among the files. The state is one of its own beside the cluster's, called
-/// <infra ID>-machines. docs/machines.md has the rest.
-///
-/// Examples:
-///   groundplan manifests --out machines --assets assets
-///   groundplan machines plan --manifests machines
-///   groundplan machines apply --manifests machines
-///   groundplan machines destroy --cluster demo-x7k2p
+/// The files must include the user-data Secrets. The state is named <infra ID>-machines and is separate
+/// from the state of the cluster. docs/machines.md has more.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&Exit::ALL))]
+#[command(after_long_help = help::after(
+    "groundplan manifests --out machines --assets assets
+groundplan machines plan --manifests machines
+groundplan machines apply --manifests machines
+groundplan machines destroy --cluster demo-x7k2p",
+    &Exit::ALL,
+))]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Machines {
-    /// What to do with them.
+    /// Subcommand to run.
     #[command(subcommand)]
     pub command: MachinesCommand,
 }
 
-/// What to do with machines.
-#[expect(missing_docs, reason = "what is said of a variant's arguments is its help")]
+/// Subcommand of `machines`.
+#[expect(missing_docs, reason = "the documentation of a variant's arguments is its help")]
 #[derive(Debug, Subcommand)]
 pub enum MachinesCommand {
     Plan(MachinesPlan),
@@ -148,121 +157,121 @@ pub enum MachinesCommand {
     Recover(MachinesRecover),
 }
 
-/// Shows what an apply would do to machines, and why.
+/// Show the changes that an apply would make to machines.
 ///
-/// The manifests are first checked as `manifests check` does it. Asks AWS, changes nothing there.
-///
-/// Examples:
-///   groundplan machines plan --manifests assets/openshift
-///   groundplan machines plan --manifests workers.yaml --manifests user-data.yaml --full
+/// Validates the manifests first, as `manifests check` does. Reads from AWS and changes nothing there.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped, Exit::Refused, Exit::Usage]))]
+#[command(after_long_help = help::after(
+    "groundplan machines plan --manifests assets/openshift
+groundplan machines plan --manifests workers.yaml --manifests user-data.yaml --full",
+    &[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped,
+      Exit::Refused, Exit::Usage],
+))]
 pub struct MachinesPlan {
-    /// The manifests: a file, or a folder whose files in YAML or JSON are read. May be given several
-    /// times.
+    /// Manifest file, or folder with YAML or JSON files (repeatable).
     #[arg(long, value_name = "PATH", required = true)]
     pub manifests: Vec<PathBuf>,
-    /// How it is planned.
+    /// Options of planning.
     #[command(flatten)]
     pub how: Planning,
 }
 
-/// Makes AWS have the machines that the manifests say.
+/// Create or change the machines of manifests.
 ///
-/// Shows the plan and asks; only `yes` goes ahead. With a saved plan it does exactly that, and needs the
-/// same manifests again: user data is in no plan.
-///
-/// Examples:
-///   groundplan machines apply --manifests machines
-///   groundplan machines apply --manifests machines --auto-approve --max-destroy 0
-///   groundplan machines plan --manifests machines --out machines.plan &&
-///     groundplan machines apply --manifests machines machines.plan
+/// Shows the plan and asks for approval; only `yes` continues. With a saved plan, executes exactly that
+/// plan. The same manifests are needed again, because a plan has no user data.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&Exit::ALL))]
+#[command(after_long_help = help::after(
+    "groundplan machines apply --manifests machines
+groundplan machines apply --manifests machines --auto-approve --max-destroy 0
+groundplan machines apply --manifests machines machines.plan",
+    &Exit::ALL,
+))]
 pub struct MachinesApply {
-    /// A plan saved with `machines plan --out`.
+    /// Plan saved with `machines plan --out`.
     #[arg(value_name = "PLAN", conflicts_with_all = ["full", "replace", "target", "exclude"])]
     pub plan: Option<PathBuf>,
-    /// The manifests: a file, or a folder whose files in YAML or JSON are read. May be given several
-    /// times.
+    /// Manifest file, or folder with YAML or JSON files (repeatable).
     #[arg(long, value_name = "PATH", required = true)]
     pub manifests: Vec<PathBuf>,
-    /// How it is applied.
+    /// Options of applying.
     #[command(flatten)]
     pub how: Applying,
 }
 
-/// Terminates all machines that are recorded, and waits until they are gone.
+/// Terminate all recorded machines.
 ///
-/// Machines that a cluster has made for itself are not recorded here, and are left alone.
-///
-/// Examples:
-///   groundplan machines destroy --cluster demo-x7k2p
-///   groundplan machines destroy --manifests machines --target 'machine.*-worker-us-west-2a-*'
+/// Waits until the instances are terminated. Machines that a controller in the cluster launched are not
+/// recorded here, and stay.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after(
+    "groundplan machines destroy --cluster demo-x7k2p
+groundplan machines destroy --manifests machines --target 'machine.*-worker-us-west-2a-*'",
+    WRITING,
+))]
 pub struct MachinesDestroy {
-    /// The infra ID of their cluster, instead of manifests.
+    /// Infra ID of the cluster, instead of manifests.
     #[arg(long, value_name = "INFRA-ID", value_parser = cluster, required_unless_present = "manifests")]
     pub cluster: Option<String>,
-    /// The manifests, which say whose machines are meant. Those that they do not have go, too.
+    /// Manifests that name the cluster (repeatable).
+    ///
+    /// Recorded machines that are not in the manifests are terminated, too.
     #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
     pub manifests: Vec<PathBuf>,
-    /// Which part of it.
+    /// Selected part of the plan.
     #[command(flatten)]
     pub part: Part,
-    /// What is expected of it.
+    /// Conditions that a plan must meet.
     #[command(flatten)]
     pub guards: Guards,
 }
 
-/// Finds the state of machines again that was lost: from the manifests and what AWS has.
+/// Rebuild a lost state of machines from the manifests and AWS.
 ///
-/// Each machine carries a token, so it is looked for, and what is found is recorded. Nothing in AWS is
-/// changed. Give the manifests of the last apply, with as many replicas. Machines of which anything is
-/// recorded are refused. Says what was not found, and which instances of the cluster are not recorded here:
-/// those that the cluster looks after, as a rule. Look at `groundplan machines plan` before anything else.
+/// Searches AWS for each machine by its creation token and records what it finds. Nothing changes in AWS.
+/// Pass the manifests of the last apply, with the same number of replicas. Machines that have a state are
+/// rejected.
 ///
-/// Example:
-///   groundplan machines recover --manifests machines
+/// Lists machines that were not found, and instances of the cluster that are not recorded: usually those
+/// that a controller in the cluster launched. Run `groundplan machines plan` afterwards.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after("groundplan machines recover --manifests machines", WRITING))]
 pub struct MachinesRecover {
-    /// The manifests: a file, or a folder whose files in YAML or JSON are read. May be given several
-    /// times.
+    /// Manifest file, or folder with YAML or JSON files (repeatable).
     #[arg(long, value_name = "PATH", required = true)]
     pub manifests: Vec<PathBuf>,
 }
 
-/// Runs in a cluster and makes its Machines what they are to be: the provider of its Machine API.
+/// Reconcile the Machines of a cluster (the provider of its Machine API).
 ///
-/// Watches Machines, MachineSets and Nodes. Every instance that it launches has the metadata options of
-/// its providerSpec, by the same mapping as plan and apply; a Machine launches with one token, so that
-/// a crash, a lost answer or a second controller never launches it twice. What a MachineSet's template
-/// or a Machine's providerSpec says later is for new machines: running instances are left alone, and
-/// a condition on the Machine says where they differ.
+/// Watches Machines, MachineSets and Nodes. Every launched instance has the metadata options of its
+/// providerSpec, mapped as by plan and apply. Each Machine is launched with one client token, so that a
+/// crash, a lost response or a second controller cannot launch it twice.
 ///
-/// Of several that run, one acts: the holder of a Lease. The region, the infra ID, tags and endpoints
-/// are those of the Infrastructure `cluster`; AWS is reached with the credentials that every AWS tool
-/// would use. The cluster is found as by kubectl. It ends with exit code 1, to be started again, when the
-/// API server or AWS does not answer at its start, and when the Lease is lost; otherwise it runs until
-/// SIGTERM or SIGINT, whatever is in trouble.
-/// docs/machine-controller.md has what it takes the place of, its rights, metrics and limits.
+/// A changed template or providerSpec applies to new machines. Running instances are left as they are, and
+/// a condition on the Machine reports the difference.
 ///
-/// Example:
-///   groundplan machine-controller --listen 0.0.0.0:8080
+/// Only the holder of a Lease acts. Region, infra ID, tags and endpoints are those of the Infrastructure
+/// `cluster`. AWS credentials are found as by the AWS CLI, the cluster as by kubectl. The controller runs
+/// until SIGTERM or SIGINT. It ends with exit code 1, to be restarted, if AWS or the API server does not
+/// respond at the start, and when it loses the Lease.
+///
+/// docs/machine-controller.md has permissions, metrics and limits.
 #[cfg(feature = "kubernetes")]
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Usage]))]
+#[command(after_long_help = help::after(
+    "groundplan machine-controller --listen 0.0.0.0:8080",
+    &[Exit::Done, Exit::Failed, Exit::Usage],
+))]
 pub struct MachineController {
-    /// Where the Machines are.
+    /// Namespace of the Machines.
     #[arg(long, value_name = "NAME", default_value = crate::machine_api::types::NAMESPACE,
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub namespace: String,
-    /// Answers /metrics (Prometheus), /healthz and /readyz here, over plain HTTP.
+    /// Address for /metrics, /healthz and /readyz (plain HTTP).
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<std::net::SocketAddr>,
-    /// Acts without holding the Lease: for one that runs alone.
+    /// Act without the Lease (for a single controller).
     #[arg(long)]
     pub no_leader_election: bool,
 }

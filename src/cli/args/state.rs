@@ -1,33 +1,33 @@
-//! The arguments of what is about the state: looked at, changed by hand, protected, found again, unlocked.
+//! Command line of the commands for a state: read, edit, protect, recover, unlock.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Of, READING, WRITING, Wanted, codes};
+use super::{Of, READING, WRITING, Wanted, help};
 use crate::cli::exit::Exit;
 use crate::state::place::Place;
 
-/// Looks at what is recorded of a cluster, and changes that alone: nothing here touches AWS.
+/// Read and edit the state of a cluster (no AWS calls).
 ///
-/// Who knows `terraform state` knows most of it. What changes a state takes its lock, and says in
-/// the state who did it.
-///
-/// Examples:
-///   groundplan state list
-///   groundplan state show instance.master-0
-///   groundplan state history --cluster demo
+/// The subcommands correspond to those of `terraform state`. A subcommand that edits the state takes the
+/// state lock, and the history of the state names it.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after(
+    "groundplan state list
+groundplan state show instance.master-0
+groundplan state history --cluster demo",
+    WRITING,
+))]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct State {
-    /// What to do.
+    /// Subcommand to run.
     #[command(subcommand)]
     pub command: StateCommand,
 }
 
-/// What to do with a state.
-#[expect(missing_docs, reason = "what is said of a variant's arguments is its help")]
+/// Subcommand of `state`.
+#[expect(missing_docs, reason = "the documentation of a variant's arguments is its help")]
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
     List(StateList),
@@ -40,231 +40,223 @@ pub enum StateCommand {
     Migrate(StateMigrate),
 }
 
-/// Lists the addresses of what is recorded, one a line.
+/// List the addresses of recorded resources.
 ///
-/// What a replacement has superseded and nobody has deleted yet is marked. With --json each line is
-/// an object with the address, the status and the id. A name that nothing has is an error; a
-/// pattern with `*` that nothing fits is not.
-///
-/// Examples:
-///   groundplan state list
-///   groundplan state list instance          # all of a kind
-///   groundplan state list 'subnet.private-*'
+/// Prints one address per line and marks deposed resources. With --json, each line is an object with
+/// address, status and ID. An address or kind that matches nothing is an error; a pattern with `*` that
+/// matches nothing is not.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(READING))]
+#[command(after_long_help = help::after(
+    "groundplan state list
+groundplan state list instance            # all of a kind
+groundplan state list 'subnet.private-*'",
+    READING,
+))]
 pub struct StateList {
-    /// A kind, an address, or either with `*` for whatever is there.
+    /// Address, kind, or either with `*`.
     #[arg(value_name = "PATTERN")]
     pub pattern: Option<String>,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Shows everything that is recorded of one resource.
+/// Show the record of one resource.
 ///
-/// Its status, its id, what it was made with, what AWS answered, and what it refers to. Secrets are
-/// digests.
-///
-/// Example:
-///   groundplan state show instance.master-0
+/// Prints status, ID, inputs, outputs and dependencies. Secrets are recorded as digests.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(READING))]
+#[command(after_long_help = help::after("groundplan state show instance.master-0", READING))]
 pub struct StateShow {
-    /// Which one.
+    /// Address of the resource.
     #[arg(value_name = "ADDRESS")]
     pub address: String,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Lists the last runs that recorded something: when, who, what, and how many records.
+/// List the runs that changed the state.
 ///
-/// The newest is last. Of more than a hundred the oldest are forgotten.
-///
-/// Example:
-///   groundplan state history
+/// Prints time, user, command and number of journal entries of the last 100 runs, newest last.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(READING))]
+#[command(after_long_help = help::after("groundplan state history", READING))]
 pub struct StateHistory {
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Gives a resource another address, within its kind.
+/// Rename the address of a resource, within its kind.
 ///
-/// For a resource that has another name in the install-config now and is to stay what it is. What
-/// others refer to goes with it; in AWS nothing changes.
-///
-/// Example:
-///   groundplan state mv subnet.private-a subnet.private-us-west-2a
+/// Use this command if the install-config has another name for the same resource. References of other
+/// resources are renamed, too. Nothing changes in AWS.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after(
+    "groundplan state mv subnet.private-a subnet.private-us-west-2a",
+    WRITING,
+))]
 pub struct StateMv {
-    /// The address it has.
+    /// Current address.
     #[arg(value_name = "FROM")]
     pub from: String,
-    /// The address it gets.
+    /// New address.
     #[arg(value_name = "TO")]
     pub to: String,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Forgets resources, all that are named or none. They stay in AWS, and nobody deletes them.
+/// Remove resources from the state and keep them in AWS.
 ///
-/// Says what stays, and asks; only `yes` goes ahead. What the install-config asks for is made anew
-/// by the next apply.
-///
-/// Example:
-///   groundplan state rm s3_object.bootstrap s3_bucket.bootstrap
+/// Removes all named resources or none. Lists the resources that stay in AWS and asks for approval; only
+/// `yes` continues. The next apply creates a removed resource again if the install-config requires it.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after(
+    "groundplan state rm s3_object.bootstrap s3_bucket.bootstrap",
+    WRITING,
+))]
 pub struct StateRm {
-    /// Which ones, with whatever they have superseded.
+    /// Addresses of the resources. Their deposed objects are removed, too.
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Writes the state to standard output, sealed as it is in its home. It holds no secret.
+/// Print the state to standard output.
 ///
-/// Example:
-///   groundplan state pull > backup.json
+/// The output has a checksum and no secrets.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(READING))]
+#[command(after_long_help = help::after("groundplan state pull > backup.json", READING))]
 pub struct StatePull {
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Puts a state in the place of the recorded one, which is kept as a backup.
+/// Replace the state by a file and keep the old state as a backup.
 ///
-/// It must be a state of the same cluster and the same lineage, and no older than what is recorded;
-/// an empty home takes any state of the cluster. A checksum that does not fit is refused: a file
-/// that was changed by hand and is meant as it is has `{` for its first line. Saved plans are stale
-/// afterwards.
-///
-/// Examples:
-///   groundplan state push backup.json
-///   groundplan state pull --state elsewhere | groundplan state push -
+/// The file must have the same cluster, the same lineage and at least the serial of the recorded state.
+/// An empty state location accepts any state of the cluster. A wrong checksum is rejected; to push a file
+/// that was edited by hand, remove its first line, so that the file begins with `{`. Saved plans become
+/// stale.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after(
+    "groundplan state push backup.json
+groundplan state pull --state elsewhere | groundplan state push -",
+    WRITING,
+))]
 pub struct StatePush {
-    /// The file, as `state pull` wrote it; `-` for standard input.
+    /// File from `state pull`, or `-` for standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Even if it is older than what is recorded, which is then forgotten.
+    /// Accept a file that is older than the recorded state.
     #[arg(long)]
     pub force: bool,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Moves the state from its home (--state) to another one.
+/// Move the state to another location.
 ///
-/// Copies it, reads the copy back and compares, and then marks the old home, so that nobody goes on
-/// there: every command says where the state is now. Cut off anywhere and run again, it ends the
-/// same.
-///
-/// Example:
-///   groundplan state migrate --state state --to /mnt/shared/states
+/// Copies the state from --state to --to, reads the copy back, compares both, and marks the old state as
+/// moved. Later commands on the old location name the new one. If the command is interrupted, run it
+/// again.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after(
+    "groundplan state migrate --state state --to /mnt/shared/states
+groundplan state migrate --to s3://my-bucket/clusters",
+    WRITING,
+))]
 pub struct StateMigrate {
-    /// The new home, as --state names it.
-    #[arg(long, value_name = "HOME")]
+    /// New state location: a folder, or s3://bucket/prefix.
+    #[arg(long, value_name = "LOCATION")]
     pub to: Place,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Keeps resources from being deleted or replaced, until `unprotect`.
+/// Protect resources from deletion and replacement.
 ///
-/// The state remembers it. A plan that would end one of them shows what it would do and ends with 7;
-/// what changes in place still does. Nothing is changed in AWS.
-///
-/// Examples:
-///   groundplan protect hosted_zone.int
-///   groundplan protect 'instance.master-*' --cluster demo
+/// The state records the protection. A plan that would delete or replace a protected resource ends with
+/// exit code 7 before the first change. Changes in place are still made. Nothing changes in AWS.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after(
+    "groundplan protect hosted_zone.int
+groundplan protect 'instance.master-*' --cluster demo",
+    WRITING,
+))]
 pub struct Protect {
-    /// Which ones: an address, a kind, or either with `*`.
+    /// Address, kind, or either with `*`.
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Allows resources to be deleted and replaced again.
-///
-/// Example:
-///   groundplan unprotect hosted_zone.int
+/// Remove the protection of resources.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after("groundplan unprotect hosted_zone.int", WRITING))]
 pub struct Unprotect {
-    /// Which ones: an address, a kind, or either with `*`.
+    /// Address, kind, or either with `*`.
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
 }
 
-/// Finds the state of a cluster again that was lost: from the install-config and what AWS has.
+/// Rebuild a lost state from the install-config and AWS.
 ///
-/// Everything that was made carries the cluster's tag and a token, or has a name that only one can
-/// have, so it is looked for, and what is found is recorded. Nothing in AWS is changed. Give the same
-/// install-config and assets as ever. A cluster of which anything is recorded is refused.
+/// Searches AWS for the resources of the install-config by creation token, tag and name, and records
+/// what it finds. Nothing changes in AWS. Pass the install-config and assets of the last apply. A cluster
+/// that has a state is rejected.
 ///
-/// Says what was not found, and what carries the cluster's tag and was not recorded. Look at
-/// `groundplan plan` before anything else.
-///
-/// Examples:
-///   groundplan recover --assets assets
-///   groundplan recover --infra-id demo-x7k2p --no-bootstrap
+/// Lists resources that were not found, and resources that carry the cluster tag and were not recorded.
+/// Run `groundplan plan` afterwards.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(WRITING))]
+#[command(after_long_help = help::after(
+    "groundplan recover --assets assets
+groundplan recover --infra-id demo-x7k2p --no-bootstrap",
+    WRITING,
+))]
 pub struct Recover {
-    /// Which cluster of that name it is: the name with five letters or digits. By default that of the
-    /// assets, or the only one there is.
-    #[arg(long, value_name = "ID")]
+    /// Infra ID of the cluster: its name and five characters.
+    ///
+    /// Default: the infra ID of the assets, or of the only cluster of that name in AWS.
+    #[arg(long, value_name = "INFRA-ID")]
     pub infra_id: Option<String>,
-    /// What is wanted.
+    /// Desired state.
     #[command(flatten)]
     pub wanted: Wanted,
 }
 
-/// Takes the lock away from a run that cannot be ended.
+/// Force-unlock the state of a run that cannot be ended.
 ///
-/// A run that dies has let go of its lock, and one on this host can be ended: neither needs this. It
-/// is for a run on a host that is out of reach, while the state is in S3 or on a file system that both
-/// share. ID is what the refused command said. Should the run that had the lock live after all, it ends:
-/// with a state in a folder before it records anything or calls anything that changes AWS, with one in
-/// S3 within a quarter of its lease. The next run goes on where it was.
+/// Use this command only for a run on an unreachable host, with a state in S3 or on a shared file system.
+/// The lock of a run that died on this host is taken over without it, and a live run on this host can be
+/// ended. The error message of the blocked command has the ID.
 ///
-/// Example:
-///   groundplan unlock 1f0c7a52-9d3b-4c61-8a55-3f6f3f1f2a01
+/// If the other run is still alive, it ends before its next change: at once with a state in a folder,
+/// within a quarter of its lease with a state in S3. The next run continues where it stopped.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Refused, Exit::Usage]))]
+#[command(after_long_help = help::after(
+    "groundplan unlock 1f0c7a52-9d3b-4c61-8a55-3f6f3f1f2a01",
+    &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Refused, Exit::Usage],
+))]
 pub struct Unlock {
-    /// Which holding of the lock is meant, so that nobody else loses it.
+    /// ID of the lock, from the error message of the blocked command.
     #[arg(value_name = "ID")]
     pub id: String,
-    /// Which cluster.
+    /// Cluster.
     #[command(flatten)]
     pub of: Of,
-    /// Even if the run is alive on this host.
+    /// Unlock even if the run is alive on this host.
     #[arg(long)]
     pub force: bool,
 }

@@ -1,0 +1,227 @@
+//! Help texts: examples, exit codes, and the shared options that a command uses.
+
+use clap::CommandFactory;
+
+use super::Arguments;
+use crate::cli::exit::Exit;
+
+/// Options that decide where the desired state comes from.
+const DESIRED: &[&str] = &["config", "assets", "rhcos_stream"];
+/// Options of commands that read a state.
+const STATE: &[&str] = &["config", "state"];
+/// Options of commands that lock a state.
+const LOCK: &[&str] = &["lock_timeout", "lease", "state_kms_key"];
+/// Options of commands that call AWS.
+const CLOUD: &[&str] = &["verbose"];
+/// Options of commands that execute a plan.
+const EXECUTE: &[&str] = &["parallelism", "auto_approve"];
+/// Options of commands that print text or JSON lines.
+const OUTPUT: &[&str] = &["json", "json_into", "no_color"];
+
+/// Shared options that each command uses. The help of a command hides the others.
+const USED: &[(&[&str], &[&[&str]])] = &[
+    (&["validate"], &[DESIRED, OUTPUT]),
+    (&["plan"], &[DESIRED, STATE, LOCK, CLOUD, OUTPUT]),
+    (&["apply"], &[DESIRED, STATE, LOCK, CLOUD, EXECUTE, OUTPUT]),
+    (&["destroy"], &[STATE, LOCK, CLOUD, EXECUTE, OUTPUT]),
+    (&["show"], &[STATE, OUTPUT]),
+    (&["graph"], &[DESIRED, STATE, CLOUD]),
+    (&["schema"], &[]),
+    (&["manifests"], &[DESIRED, STATE, CLOUD, OUTPUT]),
+    (&["manifests", "check"], &[OUTPUT]),
+    (&["machines"], &[]),
+    (&["machines", "plan"], &[&["state"], LOCK, CLOUD, OUTPUT]),
+    (&["machines", "apply"], &[&["state"], LOCK, CLOUD, EXECUTE, OUTPUT]),
+    (&["machines", "destroy"], &[&["state"], LOCK, CLOUD, EXECUTE, OUTPUT]),
+    (&["machines", "recover"], &[&["state"], LOCK, CLOUD, OUTPUT]),
+    (&["state"], &[]),
+    (&["state", "list"], &[STATE, OUTPUT]),
+    (&["state", "show"], &[STATE, OUTPUT]),
+    (&["state", "history"], &[STATE, OUTPUT]),
+    (&["state", "mv"], &[STATE, LOCK, OUTPUT]),
+    (&["state", "rm"], &[STATE, LOCK, &["auto_approve"], OUTPUT]),
+    (&["state", "pull"], &[STATE]),
+    (&["state", "push"], &[STATE, LOCK, OUTPUT]),
+    (&["state", "migrate"], &[STATE, LOCK, OUTPUT]),
+    (&["protect"], &[STATE, LOCK, OUTPUT]),
+    (&["unprotect"], &[STATE, LOCK, OUTPUT]),
+    (&["recover"], &[DESIRED, STATE, LOCK, CLOUD, OUTPUT]),
+    (&["unlock"], &[STATE, OUTPUT]),
+    (&["termination-handler"], &[OUTPUT]),
+    (&["machine-controller"], &[OUTPUT]),
+];
+
+/// Returns the command-line definition of the program.
+pub(crate) fn command() -> clap::Command {
+    let command = Arguments::command();
+    let shared: Vec<_> =
+        command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    with_own_help(command, &shared, &[])
+}
+
+/// Gives each subcommand a hidden copy of the shared options that it does not use. Clap propagates an
+/// option only to subcommands that do not have it.
+fn with_own_help(command: clap::Command, shared: &[clap::Arg], path: &[&str]) -> clap::Command {
+    let names: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| {
+        let path: Vec<&str> = path.iter().copied().chain([&*name]).collect();
+        command.mut_subcommand(&name, |sub| {
+            let unused = shared.iter().filter(|arg| !uses(&path, arg.get_id().as_str()));
+            let sub = sub.args(unused.map(|arg| arg.clone().hide(true)));
+            with_own_help(sub, shared, &path)
+        })
+    })
+}
+
+fn uses(path: &[&str], option: &str) -> bool {
+    let groups =
+        USED.iter().find(|(command, _)| *command == path).map_or(&[][..], |(_, groups)| groups);
+    groups.iter().any(|group| group.contains(&option))
+}
+
+/// Returns the end of a help text: examples and exit codes.
+pub(super) fn after(examples: &str, exits: &[Exit]) -> String {
+    let examples: Vec<_> = examples.lines().map(|line| format!("  {line}")).collect();
+    let codes: Vec<_> =
+        exits.iter().map(|exit| format!("  {:>2}  {}", exit.code(), exit.meaning())).collect();
+    let title = if examples.len() == 1 { "Example" } else { "Examples" };
+    format!("{title}:\n{}\n\nExit codes:\n{}", examples.join("\n"), codes.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// Calls `check` with the path and the definition of every command.
+    fn for_each(check: &mut dyn FnMut(&[&str], &mut clap::Command)) {
+        fn visit(
+            path: &[&str],
+            command: &mut clap::Command,
+            check: &mut dyn FnMut(&[&str], &mut clap::Command),
+        ) {
+            check(path, command);
+            let names: Vec<String> =
+                command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+            for name in names.iter().filter(|name| *name != "help") {
+                let path: Vec<&str> = path.iter().copied().chain([&**name]).collect();
+                let sub = command.find_subcommand_mut(name).expect("a name of get_subcommands");
+                visit(&path, sub, check);
+            }
+        }
+        let mut command = command();
+        command.build();
+        visit(&[], &mut command, check);
+    }
+
+    fn at_width(command: &clap::Command, width: usize, long: bool) -> String {
+        let mut command = command.clone().term_width(width);
+        let text = if long { command.render_long_help() } else { command.render_help() };
+        text.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
+    /// `RECORD=1 cargo test help` writes the files anew.
+    #[test]
+    fn the_help_of_every_command_is_as_reviewed() {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cli/args/help");
+        let mut differing = Vec::new();
+        for_each(&mut |path, command| {
+            let name = if path.is_empty() { "groundplan".to_owned() } else { path.join("-") };
+            let text = format!(
+                "$ groundplan {0}{1}-h\n\n{2}\n$ groundplan {0}{1}--help\n\n{3}",
+                path.join(" "),
+                if path.is_empty() { "" } else { " " },
+                at_width(command, 80, false),
+                at_width(command, 80, true),
+            );
+            let file = folder.join(format!("{name}.txt"));
+            if std::env::var_os("RECORD").is_some() {
+                fs::create_dir_all(&folder).unwrap();
+                fs::write(&file, &text).unwrap();
+            } else if fs::read_to_string(&file).unwrap_or_default() != text {
+                differing.push(file);
+            }
+        });
+        assert!(differing.is_empty(), "review, then RECORD=1 cargo test help: {differing:#?}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for_each(&mut |path, command| {
+            for width in [80, 120] {
+                for long in [false, true] {
+                    let text = at_width(command, width, long);
+                    let wide: Vec<_> =
+                        text.lines().filter(|line| line.chars().count() > width).collect();
+                    assert!(wide.is_empty(), "{path:?} at {width}: {wide:#?}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn the_short_help_fits_one_screen() {
+        for_each(&mut |path, command| {
+            let text = at_width(command, 80, false);
+            assert!(text.lines().count() <= 40, "{path:?}: {} lines", text.lines().count());
+        });
+    }
+
+    #[test]
+    fn every_command_has_examples_and_exit_codes() {
+        for_each(&mut |path, command| {
+            let help = at_width(command, 80, true);
+            assert!(help.contains("Example"), "{path:?}");
+            assert!(help.contains("Exit codes:\n   0  done"), "{path:?}");
+        });
+    }
+
+    #[test]
+    fn every_command_says_which_shared_options_it_uses() {
+        let mut commands = Vec::new();
+        for_each(&mut |path, _| commands.push(path.join(" ")));
+        let mut listed: Vec<_> = USED.iter().map(|(path, _)| path.join(" ")).collect();
+        listed.push(String::new());
+        listed.sort();
+        commands.sort();
+        assert_eq!(commands, listed);
+    }
+
+    #[test]
+    fn the_examples_are_command_lines() {
+        for_each(&mut |path, command| {
+            let help = at_width(command, 200, true);
+            let examples = help.lines().skip_while(|line| !line.starts_with("Example")).skip(1);
+            let mut tried = 0;
+            for line in examples.take_while(|line| line.starts_with("  ")) {
+                for part in line.split("&&").flat_map(|part| part.split('|')) {
+                    let part = part.split(" #").next().unwrap_or_default();
+                    let words = words(part.split(" > ").next().unwrap_or_default());
+                    if words.first().is_some_and(|word| word == "groundplan") {
+                        let parsed = Arguments::parse_line(&words);
+                        assert!(parsed.is_ok(), "{path:?}: {line}: {}", parsed.unwrap_err());
+                        tried += 1;
+                    }
+                }
+            }
+            assert!(tried > 0, "{path:?} has no example");
+        });
+    }
+
+    /// Splits a command line as a shell does, for plain and single-quoted words.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (number, piece) in line.split('\'').enumerate() {
+            if number % 2 == 1 {
+                words.push(piece.to_owned());
+            } else {
+                words
+                    .extend(piece.split_whitespace().map(|word| word.trim_matches('"').to_owned()));
+            }
+        }
+        words
+    }
+}
