@@ -1,17 +1,18 @@
-//! The CustomResourceDefinitions of Machine and MachineSet, for clusters that do not come with them.
+//! CustomResourceDefinitions of Machine and MachineSet, for clusters that do not have them.
 //!
-//! Written from the types, in the part of JSON Schema that the API server takes ("structural": every
-//! value has one type, nothing is referred to). To the API server what AWS is told is any object, as it
-//! is upstream. OpenShift has these definitions itself, with more in them, and keeps its own.
+//! Generated from the types, in the structural subset of JSON Schema that the API server accepts.
+//! In that subset each value has one type, and no schema references another. The provider config is
+//! any object to the API server, like upstream. OpenShift has more complete definitions, which stay
+//! in place there.
 //!
-//! Sources: the rules are in the Kubernetes documentation under "Specifying a structural schema"; the
-//! columns and subresources in openshift/api `machine/v1beta1`.
+//! Sources: the rules are in the Kubernetes documentation under "Specifying a structural schema";
+//! the columns and subresources in openshift/api `machine/v1beta1`.
 
 use serde_json::{Map, Value, json};
 
 use super::types::{MACHINE_API, Machine, MachineSet, schema};
 
-/// The definition of Machine.
+/// Returns the definition of Machine.
 pub fn machine() -> Value {
     let name = |name: &str| format!(".metadata.labels['machine\\.openshift\\.io/{name}']");
     let state = ".metadata.annotations['machine\\.openshift\\.io/instance-state']";
@@ -32,7 +33,7 @@ pub fn machine() -> Value {
     })
 }
 
-/// The definition of MachineSet.
+/// Returns the definition of MachineSet.
 pub fn machine_set() -> Value {
     let mut schema = structural(&schema::<MachineSet>().to_value());
     let spec = &mut schema["properties"]["spec"]["properties"];
@@ -57,7 +58,7 @@ pub fn machine_set() -> Value {
     })
 }
 
-/// What differs between definitions.
+/// Parts in which the definitions differ.
 struct Described {
     kind: &'static str,
     schema: Value,
@@ -98,15 +99,15 @@ fn column(name: &str, kind: &str, path: &str) -> Value {
     json!({"name": name, "type": kind, "jsonPath": path})
 }
 
-/// One that is shown with `-o wide`.
+/// Returns the column as one that `kubectl` shows only with `-o wide`.
 fn wide(column: Value) -> Value {
     let mut column = column;
     column["priority"] = json!(1);
     column
 }
 
-/// The same in the words that the API server takes. Null is not among its types: it drops a null where
-/// it may not be.
+/// Returns the schema in the structural subset. Null is not a type there: the API server drops a
+/// null value where the schema does not allow null.
 fn structural(schema: &Value) -> Value {
     if let Some(kinds) = schema["anyOf"].as_array() {
         let given = kinds.iter().find(|kind| kind["type"] != "null");
@@ -133,7 +134,8 @@ fn kind_of(schema: &Value) -> &str {
     given.unwrap_or(&schema["type"]).as_str().unwrap_or("object")
 }
 
-/// What has neither fields nor a type for them is somebody else's to describe, and is kept whole.
+/// Adds the fields of an object. An object without fields and without a value type is described by
+/// another API, and keeps all its fields.
 fn object(result: &mut Value, schema: &Value) {
     if let Some(fields) = schema["properties"].as_object() {
         let fields = fields.iter().map(|(name, field)| (name.clone(), structural(field)));
@@ -166,7 +168,7 @@ mod tests {
         &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     }
 
-    /// Every schema within a schema, with where it is.
+    /// Collects every schema within a schema, with its path.
     fn each<'a>(schema: &'a Value, path: &str, found: &mut Vec<(String, &'a Value)>) {
         found.push((path.to_owned(), schema));
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
@@ -179,7 +181,7 @@ mod tests {
         }
     }
 
-    /// The words of a structural schema; no others, or the API server refuses the definition.
+    /// Keywords of a structural schema. The API server rejects a definition with any other keyword.
     const WORDS: [&str; 11] = [
         "type",
         "properties",
@@ -248,7 +250,8 @@ mod tests {
         assert_eq!(kept, expected, "whatever else is not known is dropped");
     }
 
-    /// A value that the types write passes through the schema whole: the API server drops the rest.
+    /// Values that the types write pass through the schema without loss, because the API server
+    /// drops unknown fields.
     #[test]
     fn no_field_that_the_types_write_is_dropped() {
         let plans = concat!(env!("CARGO_MANIFEST_DIR"), "/plans/two-pools-required/manifests");
@@ -298,7 +301,7 @@ mod tests {
         }
     }
 
-    /// `GROUNDPLAN_BLESS=1 cargo test --no-default-features --lib crds` writes them anew.
+    /// Rewritten by `GROUNDPLAN_BLESS=1 cargo test --no-default-features --lib crds`.
     #[test]
     fn the_files_in_deploy_are_these() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/machine-controller/crds");

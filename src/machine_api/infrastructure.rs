@@ -1,5 +1,5 @@
-//! What a cluster says of itself: its object `Infrastructure` (openshift/api
-//! `config/v1/types_infrastructure.go`), as a file or an API server has it. Pure.
+//! Facts about a cluster in its `Infrastructure` object (openshift/api
+//! `config/v1/types_infrastructure.go`), from a file or from an API server. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use super::launch::Site;
 use crate::aws::machine::DualStack;
 use crate::config::Architecture;
 
-/// What a cluster says of itself.
+/// Facts about a running cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
-    /// Its infra ID.
+    /// Infra ID of the cluster.
     pub infra_id: String,
-    /// Its region.
+    /// Region of the cluster.
     pub region: String,
-    /// Where AWS is for it: service name to URL.
+    /// Custom AWS endpoints: service name to URL.
     pub endpoints: BTreeMap<String, String>,
-    /// What machines take from it.
+    /// Defaults that machines take from the cluster.
     pub site: Site,
 }
 
-/// Why an Infrastructure is of no use.
+/// Reason why an Infrastructure object is unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Infrastructure `cluster`: {field} {what}")]
 pub struct Unfit {
@@ -31,27 +31,27 @@ pub struct Unfit {
     what: String,
 }
 
-/// An Infrastructure, as much of it as is there.
+/// Facts of an Infrastructure object, as far as they are present.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Infrastructure {
     platform: String,
-    /// The infra ID.
+    /// Infra ID, if present.
     pub infra_id: Option<String>,
     endpoints: BTreeMap<String, String>,
-    /// What machines take from it.
+    /// Defaults that machines take from the cluster.
     pub site: Site,
 }
 
 impl Infrastructure {
-    /// Whether an object is one.
+    /// Returns true if the object is an Infrastructure.
     pub fn is(object: &Value) -> bool {
         object["kind"] == "Infrastructure" && object["apiVersion"] == "config.openshift.io/v1"
     }
 
-    /// What it says; what is missing is absent.
+    /// Returns the facts of an Infrastructure object. Missing fields are absent in the result.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Fails if the object cannot be read.
     pub fn read(object: &Value) -> Result<Self, Unfit> {
         let Object { status } = Object::deserialize(object)
             .map_err(|error| Unfit { field: "status", what: format!("cannot be read: {error}") })?;
@@ -77,10 +77,10 @@ impl Infrastructure {
         })
     }
 
-    /// The same of a cluster that runs, which says all of it.
+    /// Returns the facts of a running cluster, which has all required fields.
     ///
     /// # Errors
-    /// When it is of another platform, or does not say what is needed.
+    /// Fails if the platform is not AWS, or if a required field is missing.
     pub fn of_a_running_cluster(self) -> Result<Described, Unfit> {
         let unfit = |field, what: String| Unfit { field, what };
         if self.platform != "AWS" {
@@ -140,8 +140,8 @@ struct ResourceTag {
     value: String,
 }
 
-/// The architecture of a Node of the control plane; one that nobody knows is AMD64, as upstream has it
-/// (openshift/machine-api-operator `pkg/webhooks/machine_webhook.go`).
+/// Returns the architecture of a control plane Node. An unknown label counts as AMD64, as it does
+/// upstream (openshift/machine-api-operator `pkg/webhooks/machine_webhook.go`).
 pub fn architecture(label: Option<&str>) -> Architecture {
     match label {
         Some("arm64") => Architecture::Arm64,

@@ -1,17 +1,17 @@
-//! The Machine API: machines as the cluster itself makes and mends them.
+//! Machine API: the machines that an OpenShift cluster creates and replaces itself.
 //!
-//! - [`check`]: what the cluster would say of machines in files.
-//! - [`launch`]: a machine as what AWS is told to make of it.
-//! - [`controller`]: machines of a cluster are made to be as they are wanted.
-//! - [`crds`]: the definitions of Machine and MachineSet, where a cluster has none.
-//! - [`infrastructure`]: what a cluster says of itself.
-//! - [`manifests`]: a config as the manifests that openshift-install renders from it.
-//! - [`offline`]: machines in files as a graph, where no cluster looks after them.
-//! - [`schemas`]: their JSON Schemas, for editors.
-//! - [`types`]: Machine, MachineSet, ControlPlaneMachineSet, and what AWS is told of a machine.
-//! - [`yaml`]: writes them as openshift-install does.
+//! - [`check`]: offline validation of machines in files.
+//! - [`launch`]: launch spec of a machine.
+//! - [`controller`]: controllers that reconcile the machines of a cluster.
+//! - [`crds`]: definitions of Machine and MachineSet, for clusters without them.
+//! - [`infrastructure`]: facts about a cluster.
+//! - [`manifests`]: Machine API manifests that openshift-install renders from a config.
+//! - [`offline`]: graph of machines in files, without a cluster.
+//! - [`schemas`]: JSON Schemas of machines, for editors.
+//! - [`types`]: Machine, MachineSet, ControlPlaneMachineSet, and the provider config of a machine.
+//! - [`yaml`]: YAML writer with the format of openshift-install.
 //!
-//! The drivers in [`controller`] ask a cloud and a cluster; nothing else here does.
+//! Only the drivers in [`controller`] call AWS and the API server.
 
 pub mod check;
 pub mod controller;

@@ -1,28 +1,28 @@
-//! The JSON Schemas of machines on AWS, for editors and for those who check files.
+//! JSON Schemas of machines on AWS, for editors and validators.
 //!
-//! To the Machine API what AWS is told is any object; here it is described where it stands.
+//! The provider config is any object to the Machine API. These schemas include its fields in place.
 
 use serde_json::Value;
 
 use super::types::{AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, schema};
 
-/// The schema of a Machine on AWS.
+/// Returns the schema of a Machine on AWS.
 pub fn machine() -> Value {
     on_aws(schema::<Machine>().to_value(), &["spec"])
 }
 
-/// The schema of a MachineSet on AWS.
+/// Returns the schema of a MachineSet on AWS.
 pub fn machine_set() -> Value {
     on_aws(schema::<MachineSet>().to_value(), &["spec", "template", "spec"])
 }
 
-/// The schema of a ControlPlaneMachineSet on AWS.
+/// Returns the schema of a ControlPlaneMachineSet on AWS.
 pub fn control_plane_machine_set() -> Value {
     let template = super::types::CONTROL_PLANE_MACHINE_TYPE;
     on_aws(schema::<ControlPlaneMachineSet>().to_value(), &["spec", "template", template, "spec"])
 }
 
-/// Describes what AWS is told, in the machine that is at this path.
+/// Inserts the schema of the provider config, for the machine at this path.
 fn on_aws(object: Value, path: &[&str]) -> Value {
     let mut object = object;
     let mut place = &mut object;
@@ -33,7 +33,7 @@ fn on_aws(object: Value, path: &[&str]) -> Value {
     object
 }
 
-/// The schema of what is there, where absence has one of its own.
+/// Returns the schema of a present value, if absence has a separate schema.
 fn present(schema: &mut Value) -> &mut Value {
     if schema.get("anyOf").is_some() { &mut schema["anyOf"][0] } else { schema }
 }
@@ -53,7 +53,8 @@ mod tests {
         }
     }
 
-    /// Another implementation of JSON Schema takes what openshift-install writes, and minds a word.
+    /// Another JSON Schema implementation accepts the manifests of openshift-install, and rejects
+    /// an invalid word.
     #[test]
     fn a_schema_takes_golden_manifests_and_refuses_another_word_for_authentication() {
         let plans = concat!(env!("CARGO_MANIFEST_DIR"), "/plans/two-pools-required/manifests");

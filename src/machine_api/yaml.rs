@@ -1,13 +1,14 @@
-//! Writes YAML as sigs.k8s.io/yaml does, which is what openshift-install writes its manifests with.
+//! YAML writer with the format of sigs.k8s.io/yaml, which openshift-install uses for its manifests.
 //!
-//! Keys in the order of the alphabet, lists as far in as their key, words in quotes only where YAML
-//! would take them for something else. Same value, same bytes; read again, the same value.
+//! Keys are sorted, lists are indented like their keys, and words are quoted only if YAML would
+//! read them as another type. Equal values give equal bytes, and reading the text returns the same
+//! value.
 
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-/// The text of an object.
+/// Returns the YAML text of a value.
 pub fn write(value: &Value) -> String {
     let mut text = String::new();
     match value {
@@ -21,7 +22,7 @@ pub fn write(value: &Value) -> String {
     text
 }
 
-/// The fields, each on a line of its own; the first one on the line that is begun, if so.
+/// Writes the fields, one per line. If `begun`, the first field continues the current line.
 fn mapping(text: &mut String, fields: &Map<String, Value>, depth: usize, begun: bool) {
     let mut sorted: Vec<_> = fields.iter().collect();
     sorted.sort_by_key(|(name, _)| *name);
@@ -70,7 +71,7 @@ fn indent(text: &mut String, depth: usize) {
     text.extend(std::iter::repeat_n("  ", depth));
 }
 
-/// A value that fits behind its key or dash, or a block of lines.
+/// Writes a value after its key or dash, or as a block of lines.
 fn after(text: &mut String, value: &Value, depth: usize) {
     match value {
         Value::String(lines) if is_block(lines) => block(text, lines, depth),
@@ -89,7 +90,7 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Whether a text is written as it is, line by line.
+/// Returns true if a text is written as a block, line by line.
 fn is_block(text: &str) -> bool {
     let plain = |c: char| c == '\n' || is_printable(c);
     text.contains('\n')
@@ -115,7 +116,7 @@ fn block(text: &mut String, lines: &str, depth: usize) {
     }
 }
 
-/// A text on one line: bare, or in whichever quotes it takes.
+/// Returns a text on one line, without quotes or in the quotes that it needs.
 fn word(text: &str) -> String {
     if text.is_empty() || means_something_else(text) || !text.chars().all(is_printable) {
         return quoted(text);
@@ -127,7 +128,7 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// In double quotes; the escapes of JSON are escapes of YAML.
+/// Returns a text in double quotes. The escapes of JSON are valid in YAML.
 fn quoted(text: &str) -> String {
     let mut quoted = Value::from(text).to_string();
     for c in text.chars().filter(|c| !is_printable(*c) && !c.is_ascii()) {
@@ -136,7 +137,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Whether some reader of YAML, of 1.1 or 1.2, would take this for no text.
+/// Returns true if a YAML 1.1 or 1.2 reader could read the text as another type.
 fn means_something_else(text: &str) -> bool {
     const WORDS: [&str; 12] =
         ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~", "<<", "="];
@@ -144,8 +145,8 @@ fn means_something_else(text: &str) -> bool {
     WORDS.contains(&lower.as_str()) || is_number_or_time(&lower)
 }
 
-/// Numbers in any base, with signs, underscores, exponents or colons; dates; `.inf` and `.nan`.
-/// Rather in quotes once too often: they change nothing.
+/// Returns true for numbers in any base, with signs, underscores, exponents or colons, for dates,
+/// and for `.inf` and `.nan`. Unnecessary quotes are harmless, so doubtful texts count as numbers.
 fn is_number_or_time(lower: &str) -> bool {
     let unsigned = lower.trim_start_matches(['+', '-']);
     if matches!(unsigned, ".inf" | ".nan") {
@@ -162,7 +163,7 @@ fn is_number_or_time(lower: &str) -> bool {
     begins && unsigned.chars().all(within)
 }
 
-/// Whether a text needs no quotes in a block (YAML 1.2, 7.3.3).
+/// Returns true if a text needs no quotes in a block (YAML 1.2, 7.3.3).
 fn is_bare(text: &str) -> bool {
     const INDICATORS: &str = "-?:,[]{}#&*!|>'\"%@`";
     let first = text.chars().next().unwrap_or(' ');

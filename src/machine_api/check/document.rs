@@ -1,7 +1,8 @@
-//! The text of a file as the objects in it, each of which knows where it is.
+//! Parser of a manifest file: the documents of the file, the objects in each document and their
+//! positions.
 //!
-//! Knows documents and lists, and nothing of what is in them. Its messages never
-//! quote the text.
+//! Knows documents and lists, and nothing about their content. Messages of this module never quote
+//! the text.
 
 use std::cell::OnceCell;
 
@@ -12,25 +13,25 @@ use super::Flaw;
 use super::kind::Kind;
 use crate::config::{Finding, Place, Places, unreadable_manifest};
 
-/// One document of a file.
+/// Document of a file.
 pub(in crate::machine_api) struct Document<'text> {
     text: &'text str,
-    /// How many bytes of the file come before it.
+    /// Offset of the document in the file, in bytes.
     offset: usize,
-    /// How many lines.
+    /// Number of lines of the file before the document.
     lines: usize,
-    /// Found out once, if anything is to be found in it.
+    /// Positions of the fields. Computed once, and only if the document has a finding.
     places: OnceCell<Places<'text>>,
 }
 
-/// An object of whatever kind.
+/// Object of any kind.
 pub(in crate::machine_api) struct Object {
     pub(in crate::machine_api) value: Value,
-    /// Where it is in its document: nothing, or an item of a list.
+    /// Path of the object in its document: empty, or an item of a list.
     pub(in crate::machine_api) path: String,
 }
 
-/// The documents of a file; those with nothing in them are none.
+/// Splits the text of a file into its documents. Documents without content are omitted.
 pub(in crate::machine_api) fn split(text: &str) -> Vec<Document<'_>> {
     let mut documents = Vec::new();
     let (mut offset, mut lines) = (0, 0);
@@ -59,12 +60,15 @@ impl<'text> Document<'text> {
         Self { text, offset, lines, places: OnceCell::new() }
     }
 
-    /// The objects, also those in a list; or why it cannot be read.
+    /// Returns the objects of the document, including those in a list.
+    ///
+    /// # Errors
+    /// Returns findings if the document cannot be parsed.
     pub(in crate::machine_api) fn objects(&self) -> Result<Vec<Object>, Vec<Finding>> {
         let options = serde_saphyr::options! {
             strict_booleans: true,
             with_snippet: false, // it would quote secrets
-            // A number that there is not is one of another type, which is said where it stands.
+            // A non-finite number parses as a string, so the type check reports it at its position.
             non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         };
         let mut root: Value = serde_saphyr::from_str_with_options(self.text, options)
@@ -77,7 +81,7 @@ impl<'text> Document<'text> {
         Ok(items.into_iter().enumerate().map(at).collect())
     }
 
-    /// A flaw of the object that is at a path, with its place.
+    /// Returns the finding for a flaw of the object at the path `object`, with its position.
     pub(in crate::machine_api) fn finding(&self, object: &str, flaw: Flaw) -> Finding {
         let Flaw { rule, path, message, expected, hint } = flaw.within(object);
         let places = self.places.get_or_init(|| Places::of_manifest(self.text));
@@ -94,7 +98,7 @@ impl<'text> Document<'text> {
         Finding { place: finding.place.map(|place| self.in_file(place)), ..finding }
     }
 
-    /// The line of a Secret is named and not shown.
+    /// Replaces the excerpt of a finding by its line and column, if the text may contain a Secret.
     fn without_secrets(&self, finding: Finding) -> Finding {
         let Some(place) = finding.place.filter(|_| may_be_a_secret(self.text)) else {
             return finding;
@@ -103,7 +107,7 @@ impl<'text> Document<'text> {
         Finding { message, place: None, ..finding }
     }
 
-    /// A place in the document as one in the file.
+    /// Converts a position in the document into a position in the file.
     fn in_file(&self, place: Place) -> Place {
         Place {
             line: place.line + self.lines,
@@ -114,8 +118,8 @@ impl<'text> Document<'text> {
     }
 }
 
-/// Whether there is, or was meant to be, a Secret in a text, by its kind or its fields. A machine names
-/// one as its `userDataSecret` and has none.
+/// Returns true if a text contains, or was meant to contain, a Secret. The kind or the fields show
+/// a Secret. The `userDataSecret` of a machine only names a Secret and does not match.
 fn may_be_a_secret(text: &str) -> bool {
     const FIELDS: [&str; 3] = ["stringdata:", "userdata:", "kind:secret"];
     let plain = |c: &char| !matches!(c, ' ' | '"' | '\'' | '\t');

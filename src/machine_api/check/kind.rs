@@ -1,6 +1,7 @@
-//! Which objects are machines, and which were plainly meant to be.
+//! Detection of Machine API objects, and of objects that are plainly meant to be such.
 //!
-//! What is somebody else's, such as a Machine of Cluster API, is none of ours, however it is called.
+//! Objects of other APIs, such as a Machine of Cluster API, are ignored even if their kind has the
+//! same name.
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use super::Flaw;
 use crate::config::{Rule, nearest, one_of, shown};
 use crate::machine_api::types::{CONTROL_PLANE_API, MACHINE_API};
 
-/// The kinds that are looked at.
+/// Kinds that are validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::machine_api) enum Kind {
     Machine,
@@ -16,7 +17,7 @@ pub(in crate::machine_api) enum Kind {
     ControlPlaneMachineSet,
 }
 
-/// What each is called, and of which version it is.
+/// Name and API version of each kind.
 const KINDS: [(&str, &str, Kind); 3] = [
     ("Machine", MACHINE_API, Kind::Machine),
     ("MachineSet", MACHINE_API, Kind::MachineSet),
@@ -25,17 +26,18 @@ const KINDS: [(&str, &str, Kind); 3] = [
 
 const NAMES: [&str; 3] = [KINDS[0].0, KINDS[1].0, KINDS[2].0];
 
-/// The group of all of them.
+/// API group of all kinds.
 const GROUP: &str = "machine.openshift.io";
 
 impl Kind {
-    /// What an object is.
+    /// Returns the kind of an object, if kind and API version are exact.
     pub(in crate::machine_api) fn of(object: &Value) -> Option<Self> {
         let (meant, flaws) = Self::meant(object)?;
         flaws.is_empty().then_some(meant)
     }
 
-    /// What an object is or was meant to be, and what in its name keeps it from being that.
+    /// Returns the kind that an object has or is meant to have, with the flaws of its kind and
+    /// version.
     pub(super) fn meant(object: &Value) -> Option<(Self, Vec<Flaw>)> {
         let said = |field: &str| object[field].as_str().unwrap_or_default();
         let (version, kind) = (said("apiVersion"), said("kind"));
@@ -50,12 +52,12 @@ impl Kind {
     }
 }
 
-/// Whether a version is of our group, nearly so, or of no group at all.
+/// Returns true if a version has our group, a similar group, or no group.
 fn may_be_ours(version: &str) -> bool {
     version.split_once('/').is_none_or(|(group, _)| nearest(group, &[GROUP]).is_some())
 }
 
-/// What an object without a kind was meant to be.
+/// Returns the kind that an object without a kind is meant to have, judged by its fields.
 fn by_its_fields(object: &Value) -> Option<&'static str> {
     let spec = &object["spec"];
     let templates = [&spec["template"]["spec"], spec];

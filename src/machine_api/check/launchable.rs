@@ -1,7 +1,8 @@
-//! What no provider can launch, whatever the webhook says of it: EC2 would refuse it, or there is nothing
-//! to ask EC2 for.
+//! Rules for configs that the webhook accepts and that cannot be launched: EC2 would reject the
+//! request, or no valid request exists.
 //!
-//! Looks at files alone. A controller finds the same when it launches, and says it on the Machine.
+//! Checks files only. A controller finds the same problems when it launches, and reports them on
+//! the Machine.
 
 use super::Flaw;
 use super::provider::word;
@@ -12,7 +13,7 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, BlockDevice, EbsBlockDevice, ResourceReference,
 };
 
-/// Everything that stands in the way of any launch.
+/// Returns everything that makes every launch fail.
 pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
     let alone = [instance_type(&config.instance_type), zone(config), index(config), price(config)];
     let mut flaws: Vec<Flaw> = alone.into_iter().flatten().collect();
@@ -26,7 +27,7 @@ pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
     flaws
 }
 
-/// None is one that is filled in.
+/// Checks the instance type. An empty type is valid, because the webhook fills it in.
 fn instance_type(asked: &str) -> Option<Flaw> {
     let flaw = Flaw::new(Rule::MachineType, "instanceType", format!("found {}", shown(asked)));
     let is_fine = asked.is_empty() || is_instance_type(asked);
@@ -49,7 +50,8 @@ fn index(config: &AwsMachineProviderConfig) -> Option<Flaw> {
     (index < 0).then(|| flaw.expected("0, or the place of another interface"))
 }
 
-/// As openshift/machine-api-provider-aws has it: a machine of no group is none.
+/// Checks that a machine has a security group: openshift/machine-api-provider-aws launches no
+/// machine without one.
 fn groups(groups: &[ResourceReference]) -> Option<Flaw> {
     let names_some = |group: &ResourceReference| group.id.is_some() || !group.filters.is_empty();
     if groups.iter().any(names_some) {
@@ -60,7 +62,7 @@ fn groups(groups: &[ResourceReference]) -> Option<Flaw> {
     Some(flaw.expected("`- id: sg-…`, or `- filters:`; the controller launches nothing without"))
 }
 
-/// Of volumes without a name the second would be the root, too.
+/// Checks that only one volume has no name. A second one would also be the root volume.
 fn roots(devices: &[BlockDevice]) -> Option<Flaw> {
     let is_root = |(_, device): &(usize, &BlockDevice)| {
         device.ebs.is_some() && device.device_name.as_deref().is_none_or(str::is_empty)
@@ -72,7 +74,7 @@ fn roots(devices: &[BlockDevice]) -> Option<Flaw> {
     Some(flaw.expected("`deviceName: /dev/xvdb` or the like"))
 }
 
-/// Installers write 0 operations for none.
+/// Checks an EBS volume. 0 operations per second count as unset, because installers write 0.
 fn volume(ebs: &EbsBlockDevice) -> Vec<Flaw> {
     let asked = ebs.volume_type.as_deref().unwrap_or_default();
     let types: Vec<&str> = VOLUME_TYPES.iter().map(|(known, ())| *known).collect();
@@ -89,7 +91,7 @@ fn volume(ebs: &EbsBlockDevice) -> Vec<Flaw> {
     [unknown, size, iops, missing].into_iter().flatten().collect()
 }
 
-/// EC2 counts in 32 bits, and has bounds of its own for each type of volume.
+/// Checks a number of a volume. EC2 uses 32-bit numbers, and has bounds for each volume type.
 fn number(field: &str, asked: Option<i64>, least: i64, bounds: Option<Bounds>) -> Option<Flaw> {
     let asked = asked?;
     let flaw = Flaw::new(Rule::MachineVolume, field, format!("found `{asked}`"));
@@ -101,7 +103,7 @@ fn number(field: &str, asked: Option<i64>, least: i64, bounds: Option<Bounds>) -
     Some(flaw.expected(format!("{bounds} for a volume of this type")))
 }
 
-/// EC2 takes no less than a tenth of a cent.
+/// Checks the spot price. EC2 accepts no price below a tenth of a cent.
 fn price(config: &AwsMachineProviderConfig) -> Option<Flaw> {
     let price = config.spot_market_options.as_ref()?.max_price.as_deref()?;
     let found = format!("found {}", shown(price));

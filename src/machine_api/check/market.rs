@@ -1,11 +1,11 @@
-//! How a machine is paid for: market type, spot options and capacity reservation must fit together.
+//! Rules for the purchasing option: market type, spot options and capacity reservation must agree.
 
 use super::Flaw;
 use super::provider::word;
 use crate::config::{Rule, shown};
 use crate::machine_api::types::AwsMachineProviderConfig;
 
-/// What is wrong with how a machine is to be paid for.
+/// Returns the flaws in the purchasing option of a machine.
 pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
     const TYPES: [&str; 3] = ["OnDemand", "Spot", "CapacityBlock"];
     let unknown = word(Rule::MachineMarket, "marketType", &config.market_type, &TYPES);
@@ -45,7 +45,7 @@ fn reservation(id: &str) -> Option<Flaw> {
     Some(flaw.expected("`cr-` and 17 hexadecimal digits in lower case"))
 }
 
-/// Whether this is how a capacity reservation is called.
+/// Returns true if `id` has the form of a capacity reservation ID.
 pub(crate) fn is_reservation(id: &str) -> bool {
     let digits = id.strip_prefix("cr-").unwrap_or_default();
     digits.len() == 17 && is_lower_hex(digits)

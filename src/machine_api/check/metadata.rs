@@ -1,7 +1,9 @@
-//! `metadataServiceOptions`: words that there are, and what a machine of a cluster cannot be told.
+//! Rules for `metadataServiceOptions`: valid words, and settings that a cluster machine cannot
+//! have.
 //!
-//! The webhook looks at `authentication` alone; the other fields are those that openshift/api PR 2654
-//! proposes, with its words and range. That two of the words are the end of a node is ours to say.
+//! The webhook checks only `authentication`. The other fields are those that openshift/api PR 2654
+//! proposes, with its words and range. Two of those words would make a node unusable, so groundplan
+//! rejects them.
 
 use super::Flaw;
 use super::provider::word;
@@ -11,7 +13,7 @@ use crate::aws::metadata_options::{
 use crate::config::{Rule, shown};
 use crate::machine_api::types::MetadataServiceOptions;
 
-/// Everything that is wrong with them; a warning last.
+/// Returns all flaws in the metadata options. A warning comes last.
 pub(crate) fn flaws(options: &MetadataServiceOptions) -> Vec<Flaw> {
     let words = Authentication::WORDS.map(|(word, _)| word);
     let authentication = &options.authentication;
@@ -37,7 +39,8 @@ pub(crate) fn flaws(options: &MetadataServiceOptions) -> Vec<Flaw> {
     found.into_iter().flatten().map(|flaw| flaw.within("metadataServiceOptions")).collect()
 }
 
-/// Of the two words of EC2 one is the end of a node; whoever writes it is told why.
+/// Checks a field with the two words of EC2, one of which would make a node unusable. The flaw for
+/// that word includes the reason.
 fn switch(rule: Rule, path: &str, found: &str, right: &str, why: &str) -> Option<Flaw> {
     let expected = format!("`{right}`, or nothing");
     if Switch::WORDS.iter().all(|(word, _)| *word != found) {

@@ -1,16 +1,18 @@
-//! What the cluster's webhook would say of machines, said before the cluster has them.
+//! Offline validation of machines: the findings of the cluster's webhook, before a cluster receives
+//! the objects.
 //!
-//! Files become objects with places, objects are held to the rules of openshift/machine-api-operator
-//! `pkg/webhooks`, and what breaks one becomes a finding. The webhook is asked at most once and may be
-//! away (its failure policy is `Ignore`); who makes a machine must look again, with [`judge`].
-//! Never changes what it is given and never asks a cluster.
+//! Files become objects with positions. Objects are checked against the rules of
+//! openshift/machine-api-operator `pkg/webhooks`, and each violation becomes a finding. The API
+//! server calls the webhook at most once, and continues without the webhook if the call fails
+//! (failure policy `Ignore`). For that reason code that launches a machine must check again, with
+//! [`judge`]. Never changes its input and never queries a cluster.
 //!
-//! - `document`: a file as its objects; `kind`: which of them are ours.
-//! - `shape`: fields that there are not, and values of another type; `unknown`: what the former come to.
-//! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config; `names`: what
-//!   they are called and labelled.
-//! - `provider`: the provider config; `placement`, `market` and `metadata`: three of its subjects;
-//!   `launchable`: what the webhook lets pass and nobody can launch.
+//! - `document`: the objects of a file; `kind`: which of the objects belong to the Machine API.
+//! - `shape`: unknown fields and values of a wrong type; `unknown`: severity of unknown fields.
+//! - `object`: Machine, MachineSet and ControlPlaneMachineSet around the provider config; `names`:
+//!   names and labels of objects.
+//! - `provider`: the provider config; `placement`, `market` and `metadata`: three parts of it;
+//!   `launchable`: configs that the webhook accepts and that cannot be launched.
 
 pub(super) mod document;
 pub(super) mod kind;
@@ -35,25 +37,25 @@ pub(crate) use names::is_infra_id;
 pub(crate) use placement::is_host;
 pub use provider::{Defaults, Purpose, judge, with_defaults};
 
-/// What came of looking at a file.
+/// Result of checking a file.
 #[derive(Debug)]
 pub struct Checked {
-    /// How many objects were looked at.
+    /// Number of objects that were checked.
     pub objects: usize,
-    /// How many objects of other kinds were passed over.
+    /// Number of objects of other kinds, which were skipped.
     pub others: usize,
-    /// Everything that was found, in the order of the text.
+    /// All findings, in the order of the text.
     pub findings: Vec<Finding>,
 }
 
 impl Checked {
-    /// Whether the cluster would take all of it.
+    /// Returns true if the cluster would accept the whole file.
     pub fn is_valid(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity() == Severity::Warning)
     }
 }
 
-/// Looks at everything in the text of a file.
+/// Checks all objects in the text of a file.
 pub fn check(text: &str) -> Checked {
     let mut checked = Checked { objects: 0, others: 0, findings: Vec::new() };
     for document in document::split(text) {
@@ -77,18 +79,18 @@ pub fn check(text: &str) -> Checked {
     checked
 }
 
-/// A rule that is broken, and where in an object.
+/// Violation of a rule, with its position in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
-    /// Which rule.
+    /// Violated rule.
     pub rule: Rule,
-    /// The field.
+    /// Path of the field.
     pub path: String,
-    /// What was found.
+    /// Found value or state.
     pub message: String,
-    /// What would have been accepted.
+    /// Accepted values.
     pub expected: Option<String>,
-    /// What to do.
+    /// Hint for the user.
     pub hint: Option<String>,
 }
 
@@ -105,7 +107,7 @@ impl Flaw {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The same, seen from further out.
+    /// Returns the flaw with a path that starts at an outer object.
     pub(super) fn within(self, outer: &str) -> Self {
         let dot = if self.path.is_empty() || outer.is_empty() { "" } else { "." };
         Self { path: format!("{outer}{dot}{}", self.path), ..self }

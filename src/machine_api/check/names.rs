@@ -1,17 +1,17 @@
-//! What objects are called and labelled: what an API server refuses of any object, and the label that says
-//! of which cluster a machine is.
+//! Rules for names and labels: the rules of the API server for all objects, and the label with the
+//! cluster of a machine.
 
 use super::Flaw;
 use crate::config::{Rule, shown};
 use crate::machine_api::types::{CLUSTER_LABEL, Labels, NAMESPACE, ObjectMeta};
 
-/// What is wrong with an object's name, namespace and labels.
+/// Returns the flaws in the name, namespace and labels of an object.
 pub(super) fn of_object(metadata: &ObjectMeta) -> Vec<Flaw> {
     let found = [name(metadata), namespace(metadata)].into_iter().flatten();
     found.chain(labels(&metadata.labels, "metadata.labels")).collect()
 }
 
-/// An API server makes up the rest of a `generateName`.
+/// Checks the name. A `generateName` is enough, because the API server generates the rest.
 fn name(metadata: &ObjectMeta) -> Option<Flaw> {
     let ObjectMeta { name, generate_name, .. } = metadata;
     if is_subdomain(name) || (name.is_empty() && !generate_name.is_empty()) {
@@ -25,7 +25,7 @@ fn name(metadata: &ObjectMeta) -> Option<Flaw> {
     ))
 }
 
-/// None is the one that it is given when it is applied.
+/// Checks the namespace. An empty namespace is valid, because applying the object sets it.
 fn namespace(metadata: &ObjectMeta) -> Option<Flaw> {
     let own = metadata.namespace.as_str();
     if own.is_empty() || own == NAMESPACE {
@@ -35,7 +35,7 @@ fn namespace(metadata: &ObjectMeta) -> Option<Flaw> {
     Some(flaw.expected(format!("`{NAMESPACE}`: OpenShift's controllers look nowhere else")))
 }
 
-/// What is wrong with labels, each that is odd once.
+/// Returns the flaws in labels, at most one per label.
 pub(super) fn labels(labels: &Labels, path: &str) -> Vec<Flaw> {
     labels.iter().filter_map(|(key, value)| label(key, value, path)).collect()
 }
@@ -58,7 +58,7 @@ const KEY: &str = "up to 63 letters, digits, `-`, `_` and `.`, perhaps after a D
 const WORD: &str =
     "up to 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
 
-/// That the labels of a machine do not say of which cluster it is.
+/// Checks that the labels of a machine name its cluster.
 pub(super) fn cluster(labels: &Labels, path: &str) -> Option<Flaw> {
     let missing = labels.get(CLUSTER_LABEL).is_none_or(String::is_empty);
     let found =
@@ -67,20 +67,23 @@ pub(super) fn cluster(labels: &Labels, path: &str) -> Option<Flaw> {
     missing.then(|| flaw.expected("the infra ID of the cluster"))
 }
 
-/// Whether this may name a cluster: it becomes a tag's key, and the name of the state.
+/// Returns true if `id` is valid as an infra ID: it becomes the key of a tag, and the name of the
+/// state.
 pub(crate) fn is_infra_id(id: &str) -> bool {
     let fits = |one: char| one.is_ascii_alphanumeric() || one == '-';
     is_word(id) && id.chars().all(fits)
 }
 
-/// A DNS subdomain, as the names of objects are (k8s.io/apimachinery `pkg/util/validation`).
+/// Returns true if `name` is a DNS subdomain, as object names must be (k8s.io/apimachinery
+/// `pkg/util/validation`).
 fn is_subdomain(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_part = |part: &str| !part.is_empty() && has_edges(part) && part.chars().all(fits);
     name.len() <= 253 && name.split('.').all(is_part)
 }
 
-/// The key of a label: a word, perhaps with a domain before it.
+/// Returns true if `key` is valid as the key of a label: a word, optionally after a domain and a
+/// slash.
 fn is_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((domain, name)) => is_subdomain(domain) && is_word(name),
@@ -93,7 +96,7 @@ fn is_word(text: &str) -> bool {
     (1..=63).contains(&text.len()) && has_edges(text) && text.chars().all(fits)
 }
 
-/// Whether both ends are letters or digits.
+/// Returns true if the text starts and ends with a letter or digit.
 fn has_edges(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric();
     text.starts_with(fits) && text.ends_with(fits)

@@ -1,4 +1,4 @@
-//! A Machine, a MachineSet or a ControlPlaneMachineSet: what is around the provider config.
+//! Rules for a Machine, a MachineSet and a ControlPlaneMachineSet, around the provider config.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ static CONTROL_PLANE: LazyLock<Value> =
 static PROVIDER_CONFIG: LazyLock<Value> =
     LazyLock::new(|| schema::<AwsMachineProviderConfig>().to_value());
 
-/// Everything that is wrong with an object.
+/// Returns all flaws of an object.
 pub(super) fn flaws(kind: Kind, value: &Value) -> Vec<Flaw> {
     match kind {
         Kind::Machine => whole(value, &MACHINE, machine),
@@ -31,7 +31,8 @@ pub(super) fn flaws(kind: Kind, value: &Value) -> Vec<Flaw> {
     }
 }
 
-/// Its shape, and then whatever is of the right one. Of what is of the wrong one nothing more is said.
+/// Checks the shape of a value, and then the rules for the parts with the right type. A field of a
+/// wrong type gets no further flaws.
 fn whole<T: DeserializeOwned>(
     value: &Value,
     schema: &Value,
@@ -53,7 +54,7 @@ fn whole<T: DeserializeOwned>(
     flaws
 }
 
-/// Whether one of two fields is the other or a part of it.
+/// Returns true if the two fields are equal, or one is a part of the other.
 fn is_within(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
     long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -67,7 +68,7 @@ fn machine(machine: &Machine) -> Vec<Flaw> {
     flaws
 }
 
-/// More than any cluster has; somebody's slip of the keyboard.
+/// Maximum number of replicas, above the size of any cluster. A larger number is a typing error.
 const MOST_REPLICAS: i32 = 10_000;
 
 fn machine_set(set: &MachineSet) -> Vec<Flaw> {
@@ -90,14 +91,15 @@ fn machine_set(set: &MachineSet) -> Vec<Flaw> {
 
 const TEMPLATE_LABELS: &str = "spec.template.metadata.labels";
 
-/// Of a negative number a cluster makes none, and deletes those that there are.
+/// Checks the number of replicas. With a negative number a cluster would create no machines, and
+/// delete the existing ones.
 fn replicas(replicas: i32) -> Option<Flaw> {
     let flaw = Flaw::new(Rule::MachineReplicas, "spec.replicas", format!("found `{replicas}`"));
     let fits = (0..=MOST_REPLICAS).contains(&replicas);
     (!fits).then(|| flaw.expected(format!("from 0 to {MOST_REPLICAS}")))
 }
 
-/// A set must find what it makes.
+/// Checks that the selector of a set matches the machines that the set makes.
 fn selector(selector: &LabelSelector, labels: &Labels, path: &str) -> Option<Flaw> {
     if *selector == LabelSelector::default() {
         let flaw = Flaw::new(Rule::MachineSelector, "spec.selector", "is empty");
@@ -111,7 +113,7 @@ fn selector(selector: &LabelSelector, labels: &Labels, path: &str) -> Option<Fla
     Some(flaw.expected(lacking.or_else(unmet)?))
 }
 
-/// What a requirement asks for that labels do not have.
+/// Returns the requirement as text if the labels do not meet it.
 fn unmet(asked: &LabelRequirement, labels: &Labels) -> Option<String> {
     let LabelRequirement { key, operator, values } = asked;
     let own = labels.get(key);
@@ -147,7 +149,7 @@ fn control_plane(set: &ControlPlaneMachineSet) -> Vec<Flaw> {
     flaws
 }
 
-/// There is one, of this name.
+/// Name of the only ControlPlaneMachineSet of a cluster.
 const CONTROL_PLANE_NAME: &str = "cluster";
 
 fn broken(path: &str, found: String, expected: &str) -> Flaw {
@@ -172,14 +174,15 @@ fn control_plane_template(set: &ControlPlaneMachineSet) -> Vec<Flaw> {
     flaws.extend(selector(&set.spec.selector, labels, &at));
     flaws.extend(names::labels(labels, &at));
     flaws.extend(labels_of_masters(labels, &at));
-    // Failure domains fill in where a machine is.
+    // Failure domains fill in zone and subnet.
     let spread = template.failure_domains.as_ref().is_some_and(|all| !all.aws.is_empty());
     let found = spec(&template.spec, &format!("{path}.spec"), Purpose::ControlPlane);
     flaws.extend(found.into_iter().filter(|flaw| !spread || flaw.rule != Rule::MachineSubnet));
     flaws
 }
 
-/// What the API server asks for; a set of masters that it does not find replaces none.
+/// Checks the labels that the API server requires. A set that cannot find its masters replaces
+/// none.
 fn labels_of_masters(labels: &Labels, path: &str) -> Vec<Flaw> {
     let is_master = |label: &&str| labels.get(*label).is_none_or(|role| role != "master");
     let roles = [ROLE_LABEL, TYPE_LABEL].into_iter().filter(is_master);
@@ -205,7 +208,7 @@ fn spec(spec: &MachineSpec, at: &str, purpose: Purpose) -> Vec<Flaw> {
 }
 
 impl Purpose {
-    /// What a machine with these labels is for.
+    /// Returns the purpose of a machine with these labels.
     pub fn of(labels: &Labels) -> Self {
         let is_master = |label| labels.get(label).is_some_and(|role| role == "master");
         let is_master = is_master(ROLE_LABEL) || is_master(TYPE_LABEL);

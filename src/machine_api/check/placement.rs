@@ -1,4 +1,4 @@
-//! Where a machine is: region, tenancy, host, placement group.
+//! Rules for the placement of a machine: region, tenancy, host, placement group.
 
 use super::Flaw;
 use super::provider::{Purpose, word};
@@ -7,7 +7,7 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, DedicatedHost, HostPlacement, Placement,
 };
 
-/// What is wrong with where a machine is to be.
+/// Returns the flaws in the placement of a machine.
 pub(super) fn flaws(placement: &Placement, purpose: Purpose) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     if placement.region.is_empty() {
@@ -19,7 +19,8 @@ pub(super) fn flaws(placement: &Placement, purpose: Purpose) -> Vec<Flaw> {
     flaws.into_iter().map(|flaw| flaw.within("placement")).collect()
 }
 
-/// A master is never on a host of its own; nothing more is said of its host then.
+/// Checks the host. A master cannot have a host of its own; its other host settings are then not
+/// checked.
 fn host(placement: &Placement, purpose: Purpose) -> Vec<Flaw> {
     let forbidden = |path: &str, message: &str| vec![Flaw::new(Rule::MachineHost, path, message)];
     match (placement.tenancy.as_str(), &placement.host) {
@@ -91,13 +92,13 @@ fn dynamic(host: &DedicatedHost, affinity: &str) -> Vec<Flaw> {
     flaws
 }
 
-/// Whether this is how a dedicated host is called.
+/// Returns true if `id` has the form of a dedicated host ID.
 pub(crate) fn is_host(id: &str) -> bool {
     let digits = id.strip_prefix("h-").unwrap_or_default();
     matches!(digits.len(), 8 | 17) && super::market::is_lower_hex(digits)
 }
 
-/// A partition is one of a group's, which has at most seven.
+/// Checks the partition of a placement group: a group has at most seven.
 pub(super) fn partition(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
     let Some(partition) = config.placement_group_partition else { return Vec::new() };
     let broken =

@@ -1,4 +1,4 @@
-//! The provider config: what the webhook fills in, and what it minds (openshift/machine-api-operator
+//! Rules and defaults of the webhook for the provider config (openshift/machine-api-operator
 //! `pkg/webhooks/machine_webhook.go`).
 
 use std::collections::BTreeSet;
@@ -9,33 +9,33 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, BlockDevice, LocalReference, ResourceReference,
 };
 
-/// What a cluster fills in.
+/// Defaults that a cluster fills in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
-    /// Its region, if it says it.
+    /// Region of the cluster, if known.
     pub region: Option<String>,
-    /// The architecture of its control plane.
+    /// Architecture of the control plane.
     pub architecture: Architecture,
 }
 
 impl Defaults {
-    /// Those of a cluster that is not looked at: it has a region, whichever.
+    /// Returns the defaults of an unknown cluster, whose region stays a placeholder.
     pub(super) fn of_some_cluster() -> Self {
         Self { region: Some("the cluster's".into()), architecture: Architecture::Amd64 }
     }
 }
 
-/// What a machine is for.
+/// Purpose of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// It is a master.
+    /// Master of the control plane.
     ControlPlane,
-    /// It is any other.
+    /// Any other machine.
     Other,
 }
 
-/// The config as it is once the webhook has filled in what is missing. How metadata are read is never
-/// filled in.
+/// Returns the config with the defaults that the webhook fills in. The metadata options get no
+/// defaults.
 pub fn with_defaults(
     config: AwsMachineProviderConfig,
     defaults: &Defaults,
@@ -59,7 +59,7 @@ pub fn with_defaults(
     config
 }
 
-/// Everything that the webhook minds in a config with its [defaults](with_defaults).
+/// Returns all flaws that the webhook reports for a config with its [defaults](with_defaults).
 pub fn judge(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     flaws.extend(kind(config));
@@ -110,7 +110,7 @@ fn cpu(config: &AwsMachineProviderConfig) -> Option<Flaw> {
     Some(Flaw::new(Rule::MachineCpu, path, found).expected(one_of(&WORDS)))
 }
 
-/// Each name that is there twice, once.
+/// Checks the tags. Each repeated name is reported once.
 fn tags(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
     let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
     let mut flaws = Vec::new();
@@ -150,7 +150,7 @@ fn subnet(subnet: &ResourceReference) -> Option<Flaw> {
     Some(Flaw::new(Rule::MachineSubnet, "subnet", message).expected("`id` or `filters`"))
 }
 
-/// Only of what says that it is gp3, or says nothing of its type.
+/// Checks the throughput of a volume whose type is set. Only gp3 accepts a throughput.
 fn throughput((index, device): (usize, &BlockDevice)) -> Option<Flaw> {
     let ebs = device.ebs.as_ref()?;
     let (throughput, volume_type) = (ebs.throughput_mib?, ebs.volume_type.as_deref()?);
@@ -165,7 +165,7 @@ fn throughput((index, device): (usize, &BlockDevice)) -> Option<Flaw> {
     (!fits).then_some(flaw)
 }
 
-/// One of these words, in this spelling; none is none.
+/// Checks that a word is empty or one of `words`, in the same spelling.
 pub(super) fn word(rule: Rule, path: &str, found: &str, words: &[&str]) -> Option<Flaw> {
     if found.is_empty() || words.contains(&found) {
         return None;

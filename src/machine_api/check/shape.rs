@@ -1,7 +1,7 @@
-//! Compares a value with the JSON Schema of its type: fields that there are not (`unknown` says what
-//! they come to), and values of another type, with which nothing can be read.
+//! Comparison of a value with the JSON Schema of its type.
 //!
-//! Looks at nothing but fields and types: what their words mean, the rules say.
+//! Finds unknown fields (`unknown` decides their severity), and values of a wrong type, which
+//! cannot be read. Checks only fields and types; other rules check the meaning of the words.
 
 use serde_json::{Map, Value};
 
@@ -9,14 +9,14 @@ use super::Flaw;
 use super::unknown::unknown;
 use crate::config::Rule;
 
-/// A value as far as it is of its type, and everything about it that is not.
+/// Returns the part of a value that fits its type, and the flaws in the rest.
 pub(super) fn fit(value: &Value, schema: &Value) -> (Value, Vec<Flaw>) {
     let mut flaws = Vec::new();
     let fitting = part(value, schema, "", &mut flaws).unwrap_or_else(|| Map::new().into());
     (fitting, flaws)
 }
 
-/// What of a value is of its type; nothing if it is of another one altogether.
+/// Returns the part of a value that fits its type, or `None` if the value has a wrong type.
 fn part(value: &Value, schema: &Value, path: &str, flaws: &mut Vec<Flaw>) -> Option<Value> {
     let schema = present(schema);
     let wanted = wanted(schema);
@@ -36,7 +36,7 @@ fn part(value: &Value, schema: &Value, path: &str, flaws: &mut Vec<Flaw>) -> Opt
             let fit = |(index, item): (usize, &Value)| {
                 part(item, &schema["items"], &format!("{path}[{index}]"), flaws)
             };
-            // Without one of its items the others would have other places.
+            // An array with a missing item would shift the positions of the others.
             let items: Vec<_> = items.iter().enumerate().map(fit).collect();
             items.into_iter().collect::<Option<Vec<_>>>().map(Value::from)
         }
@@ -71,7 +71,7 @@ fn part_of_fields(
     fields.iter().filter_map(fit).collect()
 }
 
-/// The schema of a value that is there, where absence has one of its own.
+/// Returns the schema of a present value, if absence has a separate schema.
 fn present(schema: &Value) -> &Value {
     let choices = schema["anyOf"].as_array();
     choices.and_then(|all| all.iter().find(|one| one["type"] != "null")).unwrap_or(schema)
@@ -93,7 +93,7 @@ fn is_a(value: &Value, wanted: &str) -> bool {
     }
 }
 
-/// Whether a number has room in its field; the larger ones are of 64 bits, as all that are read.
+/// Returns true if a number fits into its field. Fields without the format `int32` have 64 bits.
 fn fits(number: i64, schema: &Value) -> bool {
     schema["format"] != "int32" || i32::try_from(number).is_ok()
 }

@@ -1,4 +1,4 @@
-//! The cases of the provider config, and files as people have them.
+//! Cases of the provider config, and complete files as users write them.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::config::{Architecture, Source};
 use crate::machine_api::types::{AwsMachineProviderConfig, read};
 use crate::machine_api::yaml;
 
-/// A worker that nobody minds.
+/// Returns a worker config without any flaw.
 fn worker() -> Value {
     json!({
         "apiVersion": "machine.openshift.io/v1beta1",
@@ -33,7 +33,7 @@ fn with(fields: &[(&str, Value)]) -> AwsMachineProviderConfig {
     read(&value).unwrap()
 }
 
-/// What is said of a worker that differs in these fields: the path, and `!` for an error.
+/// Returns the flaws of a worker with these fields: the path, with `!` for an error.
 fn said(fields: &[(&str, Value)]) -> Vec<String> {
     said_of(&with(fields), Purpose::Other)
 }
@@ -45,7 +45,7 @@ fn said_of(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<String> {
 
 const NOTHING: [&str; 0] = [];
 
-/// A file with one machine whose provider config has these fields.
+/// Returns a file with one machine whose provider config has these fields.
 fn file(fields: &[(&str, Value)]) -> String {
     let mut config = worker();
     for (name, field) in fields {
@@ -351,7 +351,7 @@ fn c15_its_old_name_is_taken_and_another_kind_is_a_warning() {
     assert_eq!(said(&[("apiVersion", Value::Null)]), ["kind?"]);
 }
 
-/// What is said of the fields of a provider config: rule, path in it, and hint.
+/// Returns the findings about fields of a provider config: rule, path in the config, and hint.
 fn said_of_fields(fields: &[(&str, Value)]) -> Vec<(Rule, String, String)> {
     let findings = check(&file(fields)).findings.into_iter();
     let within = |path: &str| path.trim_start_matches("spec.providerSpec.value.").to_owned();
@@ -449,7 +449,7 @@ fn profile_subnet_and_processor_are_looked_at_too() {
     }
 }
 
-/// Everything that was recorded from openshift-install's rules is what the webhook takes.
+/// Manifests recorded from the rules of openshift-install are all accepted by the webhook.
 #[test]
 fn every_golden_manifest_is_valid_without_a_warning() {
     let plans = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
@@ -473,7 +473,7 @@ const CONTROL_PLANE: &str = include_str!(
     "../../../plans/one-zone/manifests/99_openshift-machine-api_master-control-plane-machine-set.yaml"
 );
 
-/// What is said of a text: rule and line.
+/// Returns the findings in a text: rule and line.
 fn lines(text: &str) -> Vec<(Rule, Option<usize>)> {
     let findings = check(text).findings;
     findings.iter().map(|one| (one.rule, one.place.map(|place| place.line))).collect()
@@ -485,7 +485,7 @@ fn line_of(text: &str, part: &str) -> Option<usize> {
 
 const CLUSTER: &str = "cluster-api-cluster: one-zone-x7k2p";
 
-/// Sets with one flaw each.
+/// Returns sets with one flaw each.
 fn flawed_sets() -> Vec<(Rule, String)> {
     let edited = |rule: Rule, text: &str, old: &str, new: &str| {
         assert!(text.contains(old), "{old}");
@@ -535,7 +535,8 @@ fn sets_are_held_to_what_a_set_must_be() {
     for (rule, text) in flawed_sets() {
         let errors = check(&text).findings;
         let errors = errors.iter().filter(|one| one.severity() == Severity::Error);
-        // What was renamed to be missing is lost under its other name, too.
+        // A field that was renamed to make it missing is also reported as lost under its other
+        // name.
         let errors = errors.map(|one| one.rule).filter(|rule| *rule != Rule::LostField);
         assert_eq!(errors.collect::<Vec<_>>(), [rule], "{text}");
     }
@@ -665,7 +666,7 @@ fn what_cannot_be_read_is_said_with_its_line_and_the_rest_is_looked_at() {
     assert_eq!(lines(&tag), [(Rule::WrongType, line_of(&tag, "value: 7"))]);
 }
 
-/// What is said of a text: rule, message, and what is underlined.
+/// Returns the findings in a text: rule, message, and the underlined part.
 fn underlined(text: &str) -> Vec<(Rule, String, &str)> {
     let findings = check(text).findings.into_iter();
     let place = |place: crate::config::Place| &text[place.start..place.end];
@@ -805,7 +806,7 @@ fn every_rule_of_machines_is_broken_by_a_case() {
         .flat_map(|fields| judge(&with(fields), Purpose::Other))
         .map(|flaw| flaw.rule)
         .collect();
-    // Shown by `sets_are_held_to_what_a_set_must_be`.
+    // Cases of `sets_are_held_to_what_a_set_must_be`.
     broken.extend([
         Rule::MachineKind,
         Rule::ObjectName,

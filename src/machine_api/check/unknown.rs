@@ -1,8 +1,9 @@
-//! Fields that there are not: those that nobody misses, and those with which something is lost.
+//! Unknown fields: harmless ones, and ones whose setting would be lost.
 //!
-//! A cluster keeps a field of the provider config that it does not know, ignores it, and says so in a
-//! warning that few see; elsewhere its API server drops it without a word. To go on would launch machines
-//! without what was asked for, so that what was plainly meant for a field that there is, is an error.
+//! A cluster keeps an unknown field of the provider config, ignores it, and reports it in a warning
+//! that few users read. In other places its API server drops the field without a message.
+//! Continuing would launch machines without the requested setting. For that reason a field that was
+//! plainly meant as a known one is an error.
 
 use serde_json::{Map, Value};
 
@@ -11,10 +12,10 @@ use crate::config::{
     Rule, did_you_mean, is_metadata_holder, meant_among_metadata_settings, metadata_setting,
 };
 
-/// What holds the settings of the metadata service.
+/// Field with the metadata options.
 const OPTIONS: &str = "metadataServiceOptions";
 
-/// What is to be said of a field at a path whose type does not have it.
+/// Returns the flaw for the field at `path`, whose type does not have it.
 pub(super) fn unknown(name: &str, value: &Value, path: &str, known: &Map<String, Value>) -> Flaw {
     let ignored = Flaw::new(Rule::UnknownField, path, "is unknown here, and has no effect");
     if path == "status" || path.starts_with("status.") {
@@ -30,7 +31,7 @@ pub(super) fn unknown(name: &str, value: &Value, path: &str, known: &Map<String,
 const LOST: &str =
     "is not a field: the cluster would ignore it, and what it asks for would be lost";
 
-/// What to do, if something is lost without this field.
+/// Returns a hint if a setting is lost without this field.
 fn lost(name: &str, value: &Value, path: &str, known: &[&str]) -> Option<String> {
     let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
     if parent.ends_with(OPTIONS) {

@@ -1,28 +1,28 @@
-//! Asking an API server, as all controllers do: with patience, and with what was tried in the error.
+//! Requests to an API server, with the timeout and the error that all controllers use.
 
 use std::time::Duration;
 
 use kube::api::PatchParams;
 use tokio::time::timeout;
 
-/// How long an answer is waited for.
+/// Maximum wait for a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who writes, as managed fields and events name it.
+/// Name of the writer in managed fields and Events.
 pub const WRITER: &str = "groundplan-machine-controller";
 
-/// Why the API server did not do what it was asked.
+/// Error of a request to the API server.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
-    /// It said no, or could not be reached.
+    /// The API server rejected the request, or could not be reached.
     #[error("{attempt}")]
     Api {
-        /// What was tried.
+        /// Attempted action.
         attempt: &'static str,
-        /// Why not.
+        /// Error of the client.
         source: Box<kube::Error>,
     },
-    /// No answer came.
+    /// No response arrived in time.
     #[error("{0}: no answer within {PATIENCE:?}")]
     Silence(&'static str),
 }
@@ -36,26 +36,28 @@ impl Unanswered {
         }
     }
 
-    /// Whether it was refused with this status.
+    /// Returns true if the API server rejected the request with this status code.
     pub fn is(&self, code: u16) -> bool {
         self.status() == Some(code)
     }
 
-    /// Whether nothing was done, and nothing will be. No answer, or trouble in the server, says neither.
+    /// Returns true if the request had no effect and a repetition would have none (status 4xx). A
+    /// missing response and a server error allow neither conclusion.
     pub fn is_final(&self) -> bool {
         self.status().is_some_and(|code| (400..500).contains(&code))
     }
 
-    /// When to try again: at once, nearly, where somebody else wrote at the same time.
+    /// Returns the delay before the next attempt. The delay is short after a conflict, when another
+    /// process wrote at the same time.
     pub fn again_after(&self) -> Duration {
         Duration::from_secs(if self.is(409) { 1 } else { 5 })
     }
 }
 
-/// The answer, if it comes in time.
+/// Returns the response of the API server, if it arrives in time.
 ///
 /// # Errors
-/// When it does not come, or is a refusal.
+/// Fails if no response arrives in time, or if the API server rejects the request.
 pub async fn answer<T>(
     attempt: &'static str,
     asked: impl Future<Output = kube::Result<T>>,
@@ -67,7 +69,7 @@ pub async fn answer<T>(
     }
 }
 
-/// Patches say who sends them.
+/// Returns patch parameters that name the writer.
 pub fn by() -> PatchParams {
     PatchParams { field_manager: Some(WRITER.to_owned()), ..PatchParams::default() }
 }

@@ -1,9 +1,9 @@
-//! The time of day by tokio's clock, which a test may pause.
+//! Wall-clock time that follows the clock of tokio, which a test may pause.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Tells the time.
+/// Source of the current time.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     began: Timestamp,
@@ -17,7 +17,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Now.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         let passed = SignedDuration::try_from(self.at.elapsed()).unwrap_or(SignedDuration::ZERO);
         self.began.saturating_add(passed).unwrap_or(self.began)

@@ -1,5 +1,5 @@
-//! What `deploy/machine-controller/` asks of a cluster, read back, and held against everything that the
-//! controllers ask an API server in the life of a few machines.
+//! Tests of the manifests in `deploy/machine-controller/`. The roles are compared with all requests
+//! that the controllers send to an API server during the life of a few machines.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ const CLUSTER_ROLE: &str = include_str!("../../../deploy/machine-controller/clus
 const DEPLOYMENT: &str = include_str!("../../../deploy/machine-controller/deployment.yaml");
 const KUSTOMIZATION: &str = include_str!("../../../deploy/machine-controller/kustomization.yaml");
 
-/// The Lease that the role lets it hold.
+/// Lease that the role allows the controller to hold.
 const LEASE: &str = "groundplan-machine-controller";
 
-/// What a file has, one object after the other.
+/// Returns the objects of a file, in order.
 fn objects(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap()
 }
@@ -31,7 +31,7 @@ fn pod() -> Value {
     objects(DEPLOYMENT)[0]["spec"]["template"]["spec"].clone()
 }
 
-/// A request as rules speak of it.
+/// Access that a request needs, in the terms of RBAC rules.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Access {
     group: String,
@@ -42,7 +42,7 @@ struct Access {
 }
 
 impl Access {
-    /// Of `PATCH /apis/…/machines/m/status`.
+    /// Returns the access for a request line such as `PATCH /apis/…/machines/m/status`.
     fn of(line: &str) -> Self {
         let (method, path) = line.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
@@ -95,7 +95,8 @@ impl Access {
     }
 }
 
-/// A set adopts a machine, makes others, shrinks; Nodes are linked, drained and deleted; one leads.
+/// Runs a scenario and returns its requests. A set adopts a machine, creates others and scales
+/// down. Nodes are linked, drained and deleted. One process leads.
 async fn a_life() -> Vec<String> {
     let bench = Bench::new();
     bench.want("m", &json!({}));
@@ -173,7 +174,8 @@ async fn the_roles_allow_what_is_done_and_nothing_else() {
             }
         }
     }
-    // The first is for the admission of owner references, the second is read when it starts.
+    // The API server needs the first permission to admit owner references. The controller uses the
+    // second one at its start.
     assert_eq!(unused, ["update machinesets/finalizers", "get infrastructures"]);
 }
 
@@ -230,7 +232,7 @@ fn two_run_without_privileges_and_are_probed_where_they_listen() {
     }
 }
 
-/// Arguments and environment are for everybody to see: secrets come as files.
+/// Arguments and environment variables are visible to other users, so secrets come as files.
 #[test]
 fn no_secret_is_in_arguments_or_environment() {
     let container = pod()["containers"][0].clone();

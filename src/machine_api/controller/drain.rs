@@ -1,9 +1,9 @@
-//! Empties a Node before its machine goes, as `kubectl drain --force --ignore-daemonsets
-//! --delete-emptydir-data` does (openshift/machine-api-operator
+//! Drain of a Node before its machine is deleted, like `kubectl drain --force --ignore-daemonsets
+//! --delete-emptydir-data` (openshift/machine-api-operator
 //! `pkg/controller/machine/drain_controller.go`).
 //!
-//! One step at a time, and never waiting: what is not done yet is asked for again later. A
-//! PodDisruptionBudget is honoured for as long as it says no.
+//! Performs one step per call and never waits; the caller repeats the call until the drain is done.
+//! A PodDisruptionBudget can delay the drain without a limit.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -12,27 +12,27 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-/// What came of a step.
+/// Result of one drain step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drained {
-    /// Nothing is left on it, or it is not there any more.
+    /// The Node is empty or does not exist.
     Done,
-    /// Not yet, and why.
+    /// The drain is not done, for this reason.
     NotYet(String),
 }
 
-/// Of whose Nodes never two are emptied at once.
+/// Labels of control plane Nodes, of which only one is drained at a time.
 const CONTROL_PLANE: [&str; 2] =
     ["node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane"];
 
-/// Whose turn it is among the Nodes of the control plane: asked and taken by one at a time, or several
-/// would see that nobody has it.
+/// Lock around the decision which control plane Node is drained. Without the lock two drains could
+/// both find no other cordoned Node.
 pub type Turn = Mutex<()>;
 
-/// Cordons the Node and evicts what can be evicted now.
+/// Cordons the Node, and evicts the pods that can be evicted now.
 ///
 /// # Errors
-/// When the API server does not do what it is asked.
+/// Fails if the API server rejects a request or cannot be reached.
 pub async fn drain(
     client: &Client,
     name: &str,
@@ -65,7 +65,7 @@ pub async fn drain(
     Ok(Drained::NotYet(format!("{} pods are still on it: {}", waiting.len(), first(&waiting))))
 }
 
-/// Keeps pods from the Node; or else whose turn it is.
+/// Cordons the Node. Returns the name of another control plane Node if that one is drained first.
 async fn cordon(nodes: &Api<Node>, node: &Node, turn: &Turn) -> kube::Result<Option<String>> {
     let _turn = if is_control_plane(node) { Some(turn.lock().await) } else { None };
     if is_control_plane(node)
@@ -83,7 +83,7 @@ fn first(waiting: &[String]) -> String {
     format!("{}{more}", waiting[..waiting.len().min(SHOWN)].join(", "))
 }
 
-/// Why it is still there, if it is.
+/// Evicts a pod. Returns why the pod still exists, or `None` if the pod is gone.
 async fn evict(client: &Client, pod: &Pod, unreachable: bool) -> kube::Result<Option<String>> {
     let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
     if pod.metadata.deletion_timestamp.is_some() {
@@ -92,7 +92,7 @@ async fn evict(client: &Client, pod: &Pod, unreachable: bool) -> kube::Result<Op
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let mut how = EvictParams::default();
     if unreachable {
-        // Nobody there would hear of a longer one.
+        // The kubelet of an unreachable Node cannot act on a longer grace period.
         let soon = kube::api::DeleteParams::default().grace_period(1);
         how.delete_options = Some(soon);
     }
@@ -106,7 +106,8 @@ async fn evict(client: &Client, pod: &Pod, unreachable: bool) -> kube::Result<Op
     }
 }
 
-/// What belongs to the Node itself stays: it would be back at once.
+/// Returns true if the drain evicts the pod. Pods of DaemonSets and mirror pods stay, because the
+/// cluster would create them again at once.
 fn is_to_go(pod: &Pod) -> bool {
     let of_daemon_set = pod
         .owner_references()
@@ -116,8 +117,8 @@ fn is_to_go(pod: &Pod) -> bool {
     !of_daemon_set && !mirror
 }
 
-/// Whether it was told to end more than a second ago: on a Node that nobody hears from, it never says
-/// that it has.
+/// Returns true if the pod was due to end more than a second ago. On an unreachable Node the
+/// kubelet never reports the end.
 fn is_going(pod: &Pod, now: Timestamp) -> bool {
     let told = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     told.is_some_and(|told| now.duration_since(told) > SignedDuration::from_secs(1))

@@ -1,21 +1,22 @@
-//! How the controllers are doing, for probes and for Prometheus.
+//! Health of the controllers, for probes and for Prometheus.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::metrics::Metrics;
 use crate::kubernetes::probes::Probed;
 
-/// How the process is doing. One that waits to lead is well: it would act if the other did not.
+/// Health of the process. A process that waits to lead is healthy, because it would take over from
+/// the leader.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// What was counted.
+    /// Metrics of the process.
     pub metrics: Metrics,
-    /// Whether the API server answered when it was last asked who leads.
+    /// True if the API server responded to the last request for the Lease.
     answered: AtomicBool,
 }
 
 impl Health {
-    /// The API server was asked who leads.
+    /// Records whether the API server responded to a request for the Lease.
     pub fn asked(&self, answered: bool) {
         self.answered.store(answered, Relaxed);
     }

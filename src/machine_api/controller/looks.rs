@@ -1,7 +1,8 @@
-//! What EC2 is asked for all machines at once: whoever asks waits a moment for the others, so that a
-//! thousand Machines cost as many calls as one, but for pages.
+//! Batching of EC2 queries for all machines. A query waits a moment for other queries, so that a
+//! thousand Machines cost as many calls as one, apart from pages.
 //!
-//! Answers that machines are made from (images, subnets, groups) are kept for a minute.
+//! Lookup results that launch specs are made from (images, subnets, groups) are cached for a
+//! minute.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,31 +21,31 @@ use crate::aws::questions::{InstancesNamed, Question};
 use crate::graph::Address;
 use crate::provider::{Class, Known, Look, Observed, Provider, ProviderError, Reply};
 
-/// What the controller may ask of EC2: what the engine may, and questions.
+/// EC2 client of the controller: the provider interface of the engine, and lookups.
 pub trait Ec2: Provider {
-    /// The answer, in the type that the question names.
+    /// Returns the result of a lookup, in the type that the lookup names.
     fn answer(&self, question: Question) -> Reply<'_, Value>;
 }
 
 type Result<T> = std::result::Result<T, ProviderError>;
 
-/// How long one who asks waits for others.
+/// Time that a query waits for other queries.
 const GATHER: Duration = Duration::from_millis(100);
-/// How long an answer that machines are made from is good.
+/// Validity of a cached lookup result.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// An instance, and how it is.
+/// Instance, and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// What EC2 has of it.
+    /// State of the instance in EC2.
     pub seen: Seen,
-    /// What it is made of, as far as EC2 says that; of nothing but what is there.
+    /// Inputs of the instance, as far as EC2 reports them. `None` if the instance does not exist.
     pub live: Option<Machine>,
-    /// Its id, where one is known.
+    /// ID of the instance, if known.
     pub id: Option<InstanceId>,
 }
 
-/// Asks EC2 for everybody.
+/// Batcher of EC2 queries for all Machines.
 pub struct Looks {
     ec2: Arc<dyn Ec2>,
     region: String,
@@ -57,7 +58,7 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// Looks at the machines of the cluster that has this tag, in this region.
+    /// Returns a batcher for the machines of the cluster with this tag, in this region.
     pub fn new(ec2: Arc<dyn Ec2>, region: &str, cluster_tag: &str) -> Self {
         Self {
             ec2,
@@ -71,16 +72,17 @@ impl Looks {
         }
     }
 
-    /// Whoever is asked.
+    /// Returns the EC2 client.
     pub fn ec2(&self) -> &Arc<dyn Ec2> {
         &self.ec2
     }
 
-    /// The instance of a machine: by its id where that is known, or else by its name. Several of one
-    /// name are nothing that we make; the one that was launched last counts.
+    /// Finds the instance of a machine by its ID, or by its name if the ID is unknown. groundplan
+    /// never makes several instances of one name. Of several, the one that was launched last
+    /// counts.
     ///
     /// # Errors
-    /// When EC2 does not answer: that is never "nothing there".
+    /// Fails if the query fails. A failed query never means that no instance exists.
     pub async fn find(&self, name: &str, id: Option<&str>, tags: &Tags) -> Result<Found> {
         let ids = match id {
             Some(id) => vec![InstanceId::from(id)],
@@ -96,10 +98,10 @@ impl Looks {
         Ok(found)
     }
 
-    /// All instances that have the name of a machine, whoever launched them.
+    /// Returns all instances with the name of a machine, no matter which program launched them.
     ///
     /// # Errors
-    /// When EC2 does not answer.
+    /// Fails if the query fails.
     pub async fn named(&self, name: &str) -> Result<Vec<InstanceId>> {
         self.names.ask(name.to_owned(), |names| self.all_named(names)).await
     }
@@ -135,7 +137,8 @@ impl Looks {
         Ok(Found { seen, live: None, id: Some(id) })
     }
 
-    /// What is not there is going, gone, or not visible yet.
+    /// Returns the state of an instance that is not found: terminating, terminated, or not visible
+    /// yet.
     async fn what_became_of(&self, known: Known) -> Result<Seen> {
         let ready = |all| self.ec2.ready("machine".to_owned(), all);
         let why = match self.waited_for.ask(known.clone(), ready).await? {
@@ -154,11 +157,12 @@ impl Looks {
         })
     }
 
-    /// Whether a machine is registered with a load balancer. Asked one by one: few machines are, and that
-    /// one balancer is not there is no trouble of those that are registered with others.
+    /// Returns true if a machine is registered with a load balancer. Registrations are queried
+    /// individually, because few machines have one. A missing load balancer must also not affect
+    /// machines that are registered with others.
     ///
     /// # Errors
-    /// When AWS does not answer.
+    /// Fails if the query fails.
     pub async fn is_attached(
         &self,
         name: &str,
@@ -169,15 +173,16 @@ impl Looks {
         Ok(matches!(seen.as_slice(), [Observed::Present { .. }]))
     }
 
-    /// The answers to these questions, which are not asked again for a while.
+    /// Returns the results of lookups, from the cache if possible.
     ///
     /// # Errors
-    /// When AWS does not answer one of them.
+    /// Fails if one of the lookups fails.
     pub async fn answers(&self, questions: Vec<Question>) -> Result<BTreeMap<String, Value>> {
         let mut answers = BTreeMap::new();
         for question in questions {
             let key = question.key();
-            // Held while it is asked: who has the same question waits for the answer.
+            // The lock is held during the lookup: a second caller with the same lookup waits for
+            // the result.
             let mut kept = self.answers.lock().await;
             kept.retain(|_, (at, _)| at.elapsed() < KEPT);
             if !kept.contains_key(&key) {
@@ -190,7 +195,7 @@ impl Looks {
     }
 }
 
-/// What is known of an instance: its id and its tags.
+/// Returns the record of an instance: its ID and its tags.
 pub(super) fn known(name: &str, id: &InstanceId, tags: &Tags) -> Known {
     let outputs = MachineOutputs { id: id.clone(), private_ip: None, seen: SeenByEc2::default() };
     Known {
@@ -201,7 +206,7 @@ pub(super) fn known(name: &str, id: &InstanceId, tags: &Tags) -> Known {
     }
 }
 
-/// An attachment as it is known once it is made.
+/// Returns the record of an attachment after its creation.
 pub(super) fn attached(name: &str, attachment: &LoadBalancerAttachment) -> Known {
     let balancer = &attachment.load_balancer;
     Known {
@@ -227,7 +232,7 @@ fn unreadable(error: &serde_json::Error) -> ProviderError {
 
 type Asked<T, A> = (T, oneshot::Sender<Result<A>>);
 
-/// Puts single questions together.
+/// Queue that combines individual queries into one call.
 struct Gatherer<T, A> {
     open: Mutex<Vec<Asked<T, A>>>,
     turn: tokio::sync::Mutex<()>,
@@ -240,7 +245,8 @@ impl<T, A> Default for Gatherer<T, A> {
 }
 
 impl<T, A> Gatherer<T, A> {
-    /// Asks together with whoever else asks now, or while the ones before wait for their answer.
+    /// Adds a query to the next batch: queries that arrive now, or while the previous batch waits
+    /// for its result.
     async fn ask<F>(&self, one: T, ask_all: impl FnOnce(Vec<T>) -> F) -> Result<A>
     where
         F: Future<Output = Result<Vec<A>>>,
@@ -275,7 +281,7 @@ impl<T, A> Gatherer<T, A> {
     }
 }
 
-/// Whoever asked for all of them was stopped.
+/// Returns the error of a query whose batch was cancelled.
 fn interrupted() -> ProviderError {
     ProviderError::new(Class::Again, "look", "the question was interrupted")
 }

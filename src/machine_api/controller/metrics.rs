@@ -1,8 +1,9 @@
-//! What the controllers count, for Prometheus.
+//! Metrics of the controllers, for Prometheus.
 //!
-//! Names that begin with `mapi_` are upstream's, with its labels and its buckets, so that dashboards and
-//! alerts go on working (openshift/machine-api-operator, `pkg/metrics`). Theirs are counters, too,
-//! though their names do not end in `_total`. Ours begin with `groundplan_machine_controller_`.
+//! Names with the prefix `mapi_` are those of upstream, with the same labels and buckets, so that
+//! existing dashboards and alerts work (openshift/machine-api-operator, `pkg/metrics`). The
+//! upstream metrics are counters, although their names do not end in `_total`. Our own names begin
+//! with `groundplan_machine_controller_`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,17 +12,17 @@ use std::time::Duration;
 
 use crate::kubernetes::exposition::Exposition;
 
-/// Upstream's buckets, in seconds.
+/// Upper bounds of the upstream buckets, in seconds.
 const BUCKETS: [u64; 13] = [5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 360, 480, 600];
 
-/// What was tried with an instance and failed.
+/// Failed operation on an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Attempt {
-    /// To make it.
+    /// Creation.
     Create,
-    /// To have it as it is wanted, or to find out how it is.
+    /// Update, or query of the state.
     Update,
-    /// To terminate it.
+    /// Termination.
     Delete,
 }
 
@@ -45,10 +46,10 @@ impl Attempt {
     ];
 }
 
-/// Calls to AWS by service and name, as the client of AWS counts them.
+/// Number of AWS calls by service and name, from the AWS client.
 pub type Calls = BTreeMap<(&'static str, String), u64>;
 
-/// What was counted so far. Everybody writes, whoever asks reads.
+/// Counters of the process, shared by all controllers.
 #[derive(Default)]
 pub struct Metrics {
     counts: Mutex<Counts>,
@@ -79,48 +80,49 @@ struct Failure {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Histogram {
-    /// How many are in each bucket and in those before it.
+    /// Number of values in each bucket and in all smaller ones.
     buckets: [u64; BUCKETS.len()],
     count: u64,
     seconds: f64,
 }
 
 impl Metrics {
-    /// Something was tried with the instance of a machine and failed.
+    /// Counts a failed operation on the instance of a machine.
     pub fn failed(&self, attempt: Attempt, namespace: &str, name: &str, reason: &str) {
         let [namespace, name, reason] = [namespace, name, reason].map(str::to_owned);
         let failure = Failure { attempt, namespace, name, reason };
         *self.counts().failures.entry(failure).or_default() += 1;
     }
 
-    /// A machine is gone: what is counted by its name goes, too, or names would add up for ever.
+    /// Removes the counters of a deleted machine. Without the removal their number would grow
+    /// without limit.
     pub fn forget(&self, namespace: &str, name: &str) {
         let is_other = |one: &Failure| one.namespace != namespace || one.name != name;
         self.counts().failures.retain(|failure, _| is_other(failure));
     }
 
-    /// A machine came into a phase, so long after it was made.
+    /// Counts the entry of a machine into a phase. `after` is the time since its creation.
     pub fn entered(&self, phase: &str, after: Duration) {
         self.counts().phases.entry(phase.to_owned()).or_default().observe(after.as_secs_f64());
     }
 
-    /// Who counts the calls to AWS; the first one told is asked.
+    /// Sets the source of the AWS call counts. Later calls have no effect.
     pub fn count_calls_by(&self, calls: impl Fn() -> Calls + Send + Sync + 'static) {
         let _ = self.calls.set(Box::new(calls));
     }
 
-    /// A controller has looked at an object.
+    /// Counts a reconcile of an object.
     pub fn reconciled(&self, controller: &'static str, went_well: bool) {
         let result = if went_well { "ok" } else { "error" };
         *self.counts().reconciles.entry((controller, result)).or_default() += 1;
     }
 
-    /// Whether it is this process that acts.
+    /// Records whether this process leads.
     pub fn leads(&self, leads: bool) {
         self.counts().leads = leads;
     }
 
-    /// Everything in Prometheus' text format.
+    /// Returns all metrics in the text format of Prometheus.
     pub fn text(&self) -> String {
         let counts = self.counts();
         let mut page = Exposition::default();

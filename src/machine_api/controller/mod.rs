@@ -1,21 +1,22 @@
-//! The controllers of the Machine API: a cluster's machines are made to be as they are wanted.
+//! Controllers of the Machine API: reconcile the machines of a cluster with their desired state.
 //!
-//! - `asking`, `drain`, `tell`: the API server asked, Nodes emptied, Events told, behind the feature
+//! - `asking`, `drain`, `tell`: requests to the API server, drain of Nodes, Events; feature
 //!   `kubernetes`.
-//! - [`capacity`]: what one more machine of a set would bring, for the autoscaler.
-//! - [`clock`]: the time, by a clock that tests may pause; [`looks`]: what EC2 is asked for all at once.
-//! - `health` and `metrics`: how they are doing, behind the feature `kubernetes`.
-//! - `lease`: who acts, of several that could, behind the same feature.
+//! - [`capacity`]: capacity of one more machine of a set, for the autoscaler.
+//! - [`clock`]: time, by a clock that tests may pause; [`looks`]: batched EC2 queries.
+//! - `health` and `metrics`: state of the controllers; feature `kubernetes`.
+//! - `lease`: leader election; feature `kubernetes`.
 //! - [`machine`]: one Machine and its instance.
-//! - [`machine_set`]: how many machines there are of a kind.
-//! - [`node`]: what is read of a Node.
-//! - `patience`: an API server asked within bounds, behind the same feature.
-//! - [`node_link`]: which Node is which machine, and what it gets from it.
-//! - `together`: sets and the links of Nodes, looked after at once.
-//! - `watched`: what a cluster has, kept up to date for all of them.
+//! - [`machine_set`]: number of machines of a set.
+//! - [`node`]: fields that are read of a Node.
+//! - `patience`: API server client with limits; feature `kubernetes`.
+//! - [`node_link`]: assignment of Nodes to machines, and the fields that a Node gets from its
+//!   machine.
+//! - `together`: runs the controllers of sets, capacities and Node links.
+//! - `watched`: reflectors that all controllers share.
 //!
-//! Each decides in plain functions, and has a driver that does what was decided. A decision knows
-//! no clock and asks nobody.
+//! Each controller decides in plain functions, and has a driver that carries the decision out. A
+//! decision has no clock and sends no request.
 
 #[cfg(feature = "kubernetes")]
 pub mod asking;
@@ -48,8 +49,9 @@ pub mod watched;
 #[cfg(all(test, feature = "kubernetes"))]
 mod tests;
 
-/// Whether an object is the Machine API's to look after, by its `status.authoritativeAPI`. While it moves
-/// to the Cluster API, or has, nobody here touches it.
+/// Returns true if the Machine API is the authority for an object, by its
+/// `status.authoritativeAPI`. During and after a migration to the Cluster API, the controllers do
+/// not change the object.
 pub fn is_machine_api_s(authoritative: &str) -> bool {
     matches!(authoritative, "" | "MachineAPI")
 }

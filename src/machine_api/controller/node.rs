@@ -1,58 +1,58 @@
-//! What the controllers read of a Node (k8s.io/api `core/v1`); the rest is read over.
+//! Fields of a Node that the controllers read (k8s.io/api `core/v1`). All other fields are ignored.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::machine_api::types::{NodeAddress, ObjectMeta, Taint};
 
-/// A Node.
+/// Node of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Node {
-    /// Its name, labels and the like.
+    /// Name, labels and other metadata.
     pub metadata: ObjectMeta,
-    /// What it is to be.
+    /// Desired state.
     pub spec: NodeSpec,
-    /// How it is.
+    /// Observed state.
     pub status: NodeStatus,
 }
 
-/// What a Node is to be.
+/// Desired state of a Node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct NodeSpec {
-    /// The instance that it is: `aws:///<zone>/<instance id>`.
+    /// Instance of the Node: `aws:///<zone>/<instance id>`.
     #[serde(rename = "providerID")]
     pub provider_id: String,
-    /// What keeps pods off it.
+    /// Taints, which keep pods off the Node.
     pub taints: Vec<Taint>,
 }
 
-/// How a Node is.
+/// Observed state of a Node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {
-    /// Where it can be reached.
+    /// Addresses of the Node.
     pub addresses: Vec<NodeAddress>,
-    /// What is so and what is not.
+    /// Conditions of the Node.
     pub conditions: Vec<NodeCondition>,
 }
 
-/// One thing that is so of a Node or not.
+/// Condition of a Node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeCondition {
-    /// What it is about.
+    /// Type of the condition.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Since when.
+    /// Time of the last change of the status.
     pub last_transition_time: Option<String>,
 }
 
 impl Node {
-    /// Whether it takes work, and since when.
+    /// Returns the readiness of the Node.
     pub fn readiness(&self) -> Readiness {
         let Some(condition) = self.status.conditions.iter().find(|one| one.kind == "Ready") else {
             return Readiness { ready: false, since: None };
@@ -61,29 +61,30 @@ impl Node {
         Readiness { ready: condition.status == "True", since }
     }
 
-    /// The first of its addresses inside the network.
+    /// Returns the first internal address.
     pub fn internal_ip(&self) -> Option<&str> {
         internal_ips(&self.status.addresses).next()
     }
 }
 
-/// The addresses inside the network.
+/// Returns the internal addresses.
 pub(super) fn internal_ips(addresses: &[NodeAddress]) -> impl Iterator<Item = &str> {
     let inside = addresses.iter().filter(|address| address.kind == "InternalIP");
     inside.map(|address| address.address.as_str()).filter(|address| !address.is_empty())
 }
 
-/// Whether a Node takes work, and since when that is as it is.
+/// Readiness of a Node: whether it accepts pods, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// Whether it does.
+    /// True if the Node accepts pods.
     pub ready: bool,
-    /// Since when, if anybody has said.
+    /// Time of the last change. `None` means that the Node does not report the time.
     pub since: Option<Timestamp>,
 }
 
 impl Readiness {
-    /// Whether it has taken work for longer than this. For no time at all, it is enough to be ready.
+    /// Returns true if the Node has been ready for longer than `least`. If `least` is zero or
+    /// negative, being ready is enough.
     pub fn has_been_ready_for(&self, least: SignedDuration, now: Timestamp) -> bool {
         let long_enough = |since: Timestamp| now.duration_since(since) > least;
         self.ready && (least <= SignedDuration::ZERO || self.since.is_some_and(long_enough))

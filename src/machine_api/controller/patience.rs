@@ -1,4 +1,4 @@
-//! A client of an API server that neither asks too much at a time nor waits too long.
+//! Client of an API server with a limit of concurrent requests and a timeout.
 
 use std::io;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use kube::client::Body;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Requests at a time.
+/// Maximum number of concurrent requests.
 const AT_A_TIME: usize = 32;
-/// How long an answer is waited for, all of it. kube waits five minutes.
+/// Maximum wait for a complete response. The default of kube is five minutes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The same client, with patience. Not for watches, which have no end.
+/// Returns a client with these limits. Unsuitable for watches, which have no end.
 pub fn patient(client: &Client) -> Client {
     let (inner, room) = (client.clone(), Arc::new(Semaphore::new(AT_A_TIME)));
     let send = move |request: Request<Body>| {

@@ -1,4 +1,4 @@
-//! Events about Machines.
+//! Events about Machines and MachineSets.
 
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, PostParams};
@@ -9,30 +9,30 @@ use super::clock::Clock;
 
 const WRITER: &str = "groundplan-machine-controller";
 
-/// Tells what happens to the objects of a namespace.
+/// Recorder of Events for the objects of a namespace.
 #[derive(Clone)]
 pub struct Teller {
     events: Api<Event>,
     clock: Clock,
 }
 
-/// How much it matters.
+/// Type of an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// As it should be.
+    /// Expected result.
     Normal,
-    /// Somebody should look.
+    /// Problem that a user should examine.
     Warning,
 }
 
 impl Teller {
-    /// Tells in this namespace.
+    /// Returns a recorder for this namespace.
     pub fn new(client: Client, namespace: &str, clock: Clock) -> Self {
         Self { events: Api::namespaced(client, namespace), clock }
     }
 
-    /// Tells of an object. That nobody takes it is no reason to do anything else: an Event is for people,
-    /// and what it says is in the object's status, too.
+    /// Creates an Event about an object. A failed creation is ignored, because an Event only
+    /// informs people.
     pub async fn tell(
         &self,
         object: &kube::api::DynamicObject,
@@ -67,5 +67,6 @@ impl Teller {
     }
 }
 
-/// The longest message that an Event takes (k8s.io/kubernetes `pkg/apis/core/validation/events.go`).
+/// Maximum length of the message of an Event (k8s.io/kubernetes
+/// `pkg/apis/core/validation/events.go`).
 const LONGEST: usize = 1024;

@@ -1,4 +1,4 @@
-//! Sets of machines, their sizes and the links of Nodes, looked after on one picture of a cluster.
+//! Runs the controllers of sets, capacities and Node links on shared reflectors.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use super::watched::{Feed, Kind};
 use super::{capacity, machine_set, node_link};
 use crate::machine_api::types::{Machine, MachineSet};
 
-/// Where is told what goes wrong; all of it is tried again.
+/// Receiver of error messages. The failed actions are all retried.
 pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Looks after them until a stop is asked for, and ends when nothing is under way any more. What may
-/// leave is for the client to say: give it one that is guarded by a leadership.
+/// Runs the controllers until shutdown, and returns after the work in progress has ended. The
+/// client decides which requests are sent: pass a client that is guarded by a leadership.
 pub async fn look_after(
     client: &Client,
     namespace: &str,
@@ -61,7 +61,7 @@ async fn watch<T: Kind>(feed: Feed<T>, tell: &Tell) {
     feed.run(|error| tell(&format!("watch {}: {}", T::PLURAL, whole(error)))).await;
 }
 
-/// An error with everything behind it.
+/// Returns an error with all its causes.
 fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

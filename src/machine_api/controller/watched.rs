@@ -1,6 +1,7 @@
-//! What a cluster has of one kind of object, kept up to date by one watch that all controllers share.
+//! Reflector: a local copy of all objects of one kind, kept up to date by one watch that all
+//! controllers share.
 //!
-//! An object that cannot be read is kept as such: it keeps nobody from seeing the others.
+//! An unreadable object is kept as such, so that it does not hide the other objects.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,21 +22,21 @@ use tokio::sync::broadcast;
 use super::node::Node;
 use crate::machine_api::types::{Machine, MachineSet, read};
 
-/// How many touched objects are remembered for a controller that does not keep up. One that was left
-/// behind looks at everything.
+/// Number of changes that are buffered for a slow controller. A controller that falls further
+/// behind reconciles all objects.
 const REMEMBERED: usize = 4096;
 
-/// A kind of object that is watched.
+/// Kind of object that is watched.
 pub trait Kind: DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static {
-    /// Whether its objects are in namespaces.
+    /// Scope of the objects: namespace or cluster.
     type Scope;
-    /// Its group; empty for the core.
+    /// API group. Empty for the core group.
     const GROUP: &'static str;
-    /// Its version.
+    /// API version.
     const VERSION: &'static str;
-    /// What it is called in objects.
+    /// Kind, as objects name it.
     const KIND: &'static str;
-    /// What it is called in paths.
+    /// Plural name, as paths use it.
     const PLURAL: &'static str;
 }
 
@@ -63,11 +64,11 @@ impl Kind for Node {
     const PLURAL: &'static str = "nodes";
 }
 
-/// An object as the API server has it.
+/// Object of the API server.
 #[derive(Clone, Debug)]
 pub struct Watched<T> {
     meta: ObjectMeta,
-    /// What it says, or why it cannot be read.
+    /// Content of the object, or the reason why it is unreadable.
     pub object: Result<T, String>,
 }
 
@@ -111,27 +112,27 @@ impl<T: Kind> Resource for Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// What it is called.
+    /// Returns the name of the object.
     pub fn meta_name(&self) -> &str {
         self.meta.name.as_deref().unwrap_or_default()
     }
 
-    /// What no other object ever has.
+    /// Returns the UID of the object.
     pub fn meta_uid(&self) -> Option<String> {
         self.meta.uid.clone()
     }
 }
 
-/// What happened.
+/// Change in a cluster.
 #[derive(Clone, Debug)]
 pub enum Touched<T> {
-    /// This object was made, changed or deleted.
+    /// Object that was created, changed or deleted.
     One(Arc<Watched<T>>),
-    /// Anything may have happened.
+    /// Any number of objects may have changed.
     All,
 }
 
-/// The objects of one kind, and what happens to them.
+/// Reflector of one kind, with a stream of its changes.
 pub struct Feed<T: Kind> {
     api: Api<Watched<T>>,
     store: Store<Watched<T>>,
@@ -140,19 +141,19 @@ pub struct Feed<T: Kind> {
 }
 
 impl<T: Kind> Feed<T> {
-    /// Of what this reaches. Asks nobody before it runs.
+    /// Returns a reflector of the objects that `api` covers. Sends no request before it runs.
     pub fn new(api: Api<Watched<T>>) -> Self {
         let (store, writer) = store();
         let touched = broadcast::Sender::new(REMEMBERED);
         Self { api, store, writer: Some(writer), touched }
     }
 
-    /// What there is, as far as is known.
+    /// Returns the local copy of the objects.
     pub fn store(&self) -> Store<Watched<T>> {
         self.store.clone()
     }
 
-    /// Watches for ever. What goes wrong passes, with pauses, and is told.
+    /// Watches without end. Errors are reported to `tell`, and retried after a pause.
     pub async fn run(mut self, tell: impl Fn(&watcher::Error)) {
         let Some(writer) = self.writer.take() else { return };
         let events = watcher(self.api.clone(), watcher::Config::default());
@@ -165,7 +166,8 @@ impl<T: Kind> Feed<T> {
         }
     }
 
-    /// What a new list has is in the store only when all of it has come.
+    /// Publishes a change. The objects of a new list are published together, once the list is
+    /// complete and in the store.
     fn pass_on(&self, event: watcher::Event<Watched<T>>) {
         use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
         let touched = match event {
@@ -176,7 +178,7 @@ impl<T: Kind> Feed<T> {
         let _ = self.touched.send(touched); // that nobody listens is nothing to mind
     }
 
-    /// What happens from now on; at first, anything may have.
+    /// Returns the stream of changes from now on. The first item is [`Touched::All`].
     pub fn events(&self) -> impl Stream<Item = Touched<T>> + Send + use<T> {
         let receiver = (self.touched.subscribe(), true);
         unfold(receiver, |(mut receiver, first)| async move {
@@ -193,17 +195,17 @@ impl<T: Kind> Feed<T> {
     }
 }
 
-/// The objects of a store that can be read.
+/// Returns the readable objects of a store.
 pub fn readable<T: Kind>(store: &Store<Watched<T>>) -> Vec<T> {
     store.state().iter().filter_map(|one| one.object.as_ref().ok().cloned()).collect()
 }
 
-/// What all objects of a store are called.
+/// Returns references to all objects of a store.
 pub fn all_in<T: Kind>(store: &Store<Watched<T>>) -> Vec<ObjectRef<Watched<T>>> {
     store.state().iter().map(|one| reference(one)).collect()
 }
 
-/// What an object is called.
+/// Returns the reference to an object.
 pub fn reference<T: Kind>(object: &Watched<T>) -> ObjectRef<Watched<T>> {
     let name = ObjectRef::new(&object.name_any());
     match object.namespace() {

@@ -1,4 +1,4 @@
-//! What AWS has answered.
+//! Lookup results that a launch spec is made from.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{Refusal, Result};
 use crate::aws::questions::{FilterBy, Question};
 use crate::machine_api::types::Filter;
 
-/// The answers at hand, and the region they are about.
+/// Lookup results at hand, and the region that they are about.
 #[derive(Clone, Copy)]
 pub(super) struct Answers<'a> {
     pub(super) region: &'a str,
@@ -17,7 +17,7 @@ pub(super) struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    /// The answer, in the type that the question's variant names.
+    /// Returns the result of a lookup, in the type that the variant names.
     pub(super) fn to<T: DeserializeOwned>(&self, question: &Question) -> Result<T> {
         let key = question.key();
         let answer = self.given.get(&key).and_then(|answer| T::deserialize(answer).ok());
@@ -25,19 +25,19 @@ impl Answers<'_> {
     }
 }
 
-/// Filters as they are asked.
+/// Returns the filters in the form of a lookup.
 pub(super) fn asked(filters: &[Filter]) -> Vec<FilterBy> {
     let asked =
         |filter: &Filter| FilterBy { name: filter.name.clone(), values: filter.values.clone() };
     filters.iter().map(asked).collect()
 }
 
-/// Filters as people read them: `tag:Name=c-private-us-west-2a`.
+/// Returns the filters as text for people: `tag:Name=c-private-us-west-2a`.
 pub(super) fn shown(filters: &[Filter]) -> String {
     asked(filters).iter().map(FilterBy::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-/// That nothing fits, and what to do about it.
+/// Returns the message that no resource matches, with advice.
 pub(super) fn nothing(what: &str, sought: &str) -> String {
     let sought = if sought.is_empty() {
         "nothing is asked for".to_owned()

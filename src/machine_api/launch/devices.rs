@@ -1,4 +1,4 @@
-//! The volumes of a machine.
+//! Volumes of a machine.
 
 use super::answers::Answers;
 use super::image::Image;
@@ -7,12 +7,13 @@ use crate::aws::ebs::{self, Bounds, VOLUME_TYPES, VolumeType};
 use crate::aws::machine::BlockDevice;
 use crate::machine_api::types::{AwsMachineProviderConfig, BlockDevice as Wanted, EbsBlockDevice};
 
-/// Whether one of them is the root's, whose name only the image knows.
+/// Returns true if one of the volumes is the root volume. Only the image knows the name of the root
+/// device.
 pub(super) fn want_root(config: &AwsMachineProviderConfig) -> bool {
     config.block_devices.iter().any(|device| device.ebs.is_some() && name(device).is_none())
 }
 
-/// All that are volumes of EBS; what is none is passed over.
+/// Returns all EBS volumes. Other devices are ignored.
 pub(super) fn all(
     config: &AwsMachineProviderConfig,
     image: &Image,
@@ -52,8 +53,8 @@ fn root_device(image: &Image, answers: &Answers<'_>) -> Result<String> {
     image.root_device.clone().ok_or_else(unknown)
 }
 
-/// Installers write 0 operations and an empty key for none: neither is sent. What a type does not
-/// take is not sent either.
+/// Returns an EBS volume. Installers write 0 operations and an empty key for unset values; both are
+/// omitted. Settings that the volume type does not accept are also omitted.
 fn volume(device: String, index: usize, ebs: &EbsBlockDevice) -> Result<BlockDevice> {
     let kind = volume_type(index, ebs)?;
     let size = figure(index, "volumeSize", ebs.volume_size, kind.map(|kind| kind.size))?;
@@ -78,7 +79,7 @@ fn volume(device: String, index: usize, ebs: &EbsBlockDevice) -> Result<BlockDev
     })
 }
 
-/// None is EC2's to choose, and it is not said what fits that.
+/// Returns the volume type. `None` means that EC2 chooses the type, so that its bounds are unknown.
 fn volume_type(index: usize, ebs: &EbsBlockDevice) -> Result<Option<&'static VolumeType>> {
     let Some(asked) = ebs.volume_type.as_deref().filter(|asked| !asked.is_empty()) else {
         return Ok(None);
@@ -94,7 +95,7 @@ fn volume_type(index: usize, ebs: &EbsBlockDevice) -> Result<Option<&'static Vol
     ebs::volume_type(asked).map(Some).ok_or_else(unknown)
 }
 
-/// A figure that EC2 takes, if one is given.
+/// Returns a number that EC2 accepts, if a positive number is set.
 fn figure(
     index: usize,
     field: &str,

@@ -1,4 +1,4 @@
-//! Which image a machine boots: the one that is named, or the newest that fits filters.
+//! Image of a machine: the image with the given ID, or the newest image that matches the filters.
 
 use jiff::Timestamp;
 
@@ -8,14 +8,14 @@ use crate::aws::ids::ImageId;
 use crate::aws::questions::{ImageCandidate, ImageFact, Question};
 use crate::machine_api::types::AwsMachineProviderConfig;
 
-/// An image, and the device it calls its root where that had to be asked.
+/// Image, and its root device if a lookup was necessary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Image {
     pub(super) id: ImageId,
     pub(super) root_device: Option<String>,
 }
 
-/// By its id, only the root device can matter.
+/// Returns the lookup that the image needs. An image with an ID needs one only for the root device.
 pub(super) fn questions(config: &AwsMachineProviderConfig, region: &str) -> Option<Question> {
     match &config.ami.id {
         Some(id) => devices::want_root(config).then(|| by_id(region, id)),
@@ -51,7 +51,7 @@ fn named(id: &str, config: &AwsMachineProviderConfig, answers: &Answers<'_>) -> 
     Ok(Image { id: id.into(), root_device: Some(fact.ok_or_else(unknown)?.root_device) })
 }
 
-/// The one that was made last.
+/// Returns the newest image.
 fn newest(candidates: Vec<ImageCandidate>, config: &AwsMachineProviderConfig) -> Result<Image> {
     let mut dated = Vec::new();
     for one in candidates {

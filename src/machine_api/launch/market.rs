@@ -1,12 +1,13 @@
-//! How a machine is paid for.
+//! Purchasing option of a machine.
 
 use super::{Refusal, Result};
 use crate::aws::machine::{Market, PRICE, is_price};
 use crate::machine_api::check;
 use crate::machine_api::types::AwsMachineProviderConfig;
 
-/// What the actuator makes of market type, spot options and reservation: where the webhook was not
-/// heard, that is not always the same.
+/// Returns the purchasing option from market type, spot options and reservation, by the rules of
+/// the upstream actuator. The rules of the webhook differ in some cases, and the webhook may not
+/// have been called.
 pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<Market>> {
     let reserved = !config.capacity_reservation_id.is_empty();
     let spot = config.spot_market_options.as_ref();

@@ -1,9 +1,9 @@
-//! A machine as its manifest has it becomes what AWS is told: the inputs of the kind
-//! [`machine`](crate::aws::machine), and what it is registered with.
+//! Launch spec of a machine: the conversion of a manifest into the inputs of the kind
+//! [`machine`](crate::aws::machine), and into load balancer registrations.
 //!
 //! The reference is openshift/machine-api-provider-aws `pkg/actuators/machine` (`instances.go`,
-//! `utils.go`). It survives what no webhook has seen. Pure: what only AWS knows is asked for as
-//! [`questions`] and comes in as answers.
+//! `utils.go`). The conversion also handles configs that the webhook has not checked. Pure:
+//! [`questions`] returns the lookups that only AWS can resolve, and their results are an argument.
 
 mod answers;
 mod devices;
@@ -32,51 +32,52 @@ use crate::secret::Secret;
 
 pub use self::tags::{all as tags, cluster_of};
 
-/// What a machine takes from its cluster.
+/// Defaults that a machine takes from its cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
-    /// The region, where a machine says none.
+    /// Region of machines without a region.
     pub region: Option<String>,
-    /// The tags that everything of the cluster gets; a machine's own come first.
+    /// Tags of all resources of the cluster. The tags of a machine take precedence.
     pub resource_tags: Vec<(String, String)>,
-    /// The families of addresses; absent is IPv4 alone.
+    /// Address families. `None` means IPv4 only.
     pub dual_stack: Option<DualStack>,
 }
 
-/// A machine, ready to be launched.
+/// Launch spec of a machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
-    /// What one `RunInstances` is told.
+    /// Inputs of one `RunInstances` call.
     pub machine: Machine,
-    /// What it is registered with: the names of load balancers, and what they are.
+    /// Load balancers that the machine is registered with: name and type.
     pub attachments: Vec<(String, LoadBalancerKind)>,
-    /// What is unusual about it, as sentences without a full stop.
+    /// Warnings, as sentences without a full stop.
     pub warnings: Vec<String>,
 }
 
-/// Why a machine cannot be launched.
+/// Reason why a machine cannot be launched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// What is asked for cannot be had, now or later: `InvalidConfiguration`.
+    /// The machine can never be launched with this spec (`InvalidConfiguration`).
     #[error("{field}: {message}")]
     Invalid {
-        /// Where in the machine's spec.
+        /// Field of the machine spec.
         field: String,
-        /// What is wrong with it, and what would be right.
+        /// Found value, and accepted values.
         message: String,
     },
-    /// What is asked for contradicts itself. Machines wait with it, as upstream's do.
+    /// Two settings contradict each other. Such a machine waits for a change of its spec, as it
+    /// does upstream.
     #[error("{field}: {message}")]
     Conflict {
-        /// Where in the machine's spec.
+        /// Field of the machine spec.
         field: String,
-        /// What contradicts what.
+        /// Contradicting settings.
         message: String,
     },
-    /// AWS has not answered a question that this needs, or with something else.
+    /// A required lookup has no result, or an unreadable one.
     #[error("not known yet: {question}")]
     Unanswered {
-        /// The question's key.
+        /// Key of the lookup.
         question: String,
     },
 }
@@ -93,7 +94,7 @@ impl Refusal {
 
 type Result<T> = std::result::Result<T, Refusal>;
 
-/// What AWS must be asked before this can be launched. One round is enough.
+/// Returns the lookups that the launch needs. One round of lookups is enough.
 pub fn questions(config: &AwsMachineProviderConfig, site: &Site) -> Vec<Question> {
     let Some(region) = region(config, site) else { return Vec::new() };
     let mut questions = Vec::new();
@@ -102,10 +103,11 @@ pub fn questions(config: &AwsMachineProviderConfig, site: &Site) -> Vec<Question
     questions
 }
 
-/// The launch of the machine of this name and these labels, whose user data is known by its digest.
+/// Returns the launch spec of the machine with this name and these labels. `user_data` contains
+/// only the digest of the user data.
 ///
 /// # Errors
-/// The first thing that stands in the way.
+/// Returns the first reason why the machine cannot be launched.
 pub fn launch(
     name: &str,
     labels: &Labels,
@@ -140,22 +142,23 @@ pub fn launch(
     Ok(Launch { machine, attachments, warnings })
 }
 
-/// What a machine is registered with.
+/// Returns the load balancers that a machine is registered with.
 pub fn attachments(config: &AwsMachineProviderConfig) -> Vec<(String, LoadBalancerKind)> {
     network::attachments(config, &mut Vec::new())
 }
 
-/// The region of a machine.
+/// Returns the region of a machine.
 fn region<'a>(config: &'a AwsMachineProviderConfig, site: &'a Site) -> Option<&'a str> {
     let own = Some(config.placement.region.as_str()).filter(|region| !region.is_empty());
     own.or(site.region.as_deref())
 }
 
-/// The metadata options, by the one mapping. A word that nobody knows is no opinion to upstream's
-/// actuator, and a machine that answers IMDSv1; to us it is a mistake.
+/// Returns the metadata options, through the one mapping. The upstream actuator treats an unknown
+/// word as no opinion, and so launches a machine that answers IMDSv1. Here an unknown word is an
+/// error.
 ///
 /// # Errors
-/// When a setting is none, or one that no machine of a cluster can have.
+/// Fails if a setting is invalid, or is one that no machine of a cluster can have.
 pub fn options(config: &AwsMachineProviderConfig) -> Result<MetadataOptions> {
     let asked = &config.metadata_service_options;
     let mut flaws = metadata_flaws(asked).into_iter();
@@ -165,7 +168,7 @@ pub fn options(config: &AwsMachineProviderConfig) -> Result<MetadataOptions> {
     }
 }
 
-/// What will surprise whoever has pods on such a machine.
+/// Returns the warnings about settings that affect pods on the machine.
 fn warned(config: &AwsMachineProviderConfig) -> impl Iterator<Item = String> {
     let flaws = metadata_flaws(&config.metadata_service_options).into_iter();
     let warnings = flaws.filter(|flaw| flaw.rule.severity() == Severity::Warning);
@@ -177,7 +180,7 @@ fn said(flaw: Flaw) -> String {
     flaw.message + &expected.unwrap_or_default()
 }
 
-/// The name of the instance profile.
+/// Returns the name of the instance profile.
 pub(in crate::machine_api) fn profile(config: &AwsMachineProviderConfig) -> Option<&str> {
     let name = config.iam_instance_profile.as_ref()?.id.as_deref()?;
     Some(name).filter(|name| !name.is_empty())

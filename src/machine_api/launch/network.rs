@@ -1,4 +1,4 @@
-//! Where a machine is attached, and what it is registered with.
+//! Network of a machine: interface, subnet, security groups and load balancers.
 
 use super::answers::{Answers, asked, nothing, shown};
 use super::{Refusal, Result, Site};
@@ -9,11 +9,11 @@ use crate::aws::questions::{FilterBy, Question, SubnetCandidate, ZoneTypes};
 use crate::graph::Input;
 use crate::machine_api::types::{AwsMachineProviderConfig, ResourceReference};
 
-/// What the zones of carriers are called (EC2 API reference, `AvailabilityZone.ZoneType`).
+/// Zone type of carrier zones (EC2 API reference, `AvailabilityZone.ZoneType`).
 const CARRIER: &str = "wavelength-zone";
 
-/// The subnet is asked for where it is found by filters, or where its zone decides what a public
-/// address is.
+/// Returns the lookups for the network. The subnet needs a lookup if filters select it, or if its
+/// zone decides the type of a public address.
 pub(super) fn questions(config: &AwsMachineProviderConfig, region: &str) -> Vec<Question> {
     let is_public = config.public_ip.is_some();
     let by_filters = config.subnet.id.is_none();
@@ -42,7 +42,7 @@ pub(super) fn interface(
     })
 }
 
-/// Those whose type nobody knows are left out, and said.
+/// Returns the load balancers. A load balancer of an unknown type is omitted, with a warning.
 pub(super) fn attachments(
     config: &AwsMachineProviderConfig,
     warnings: &mut Vec<String>,
@@ -79,7 +79,8 @@ fn interface_type(config: &AwsMachineProviderConfig) -> Result<Option<InterfaceT
     }
 }
 
-/// An entry's id counts before its filters; what fits filters is there in full.
+/// Returns the security groups. The ID of an entry takes precedence over its filters; filters
+/// select all groups that match.
 fn groups(
     config: &AwsMachineProviderConfig,
     answers: &Answers<'_>,
@@ -109,7 +110,7 @@ fn group_question(group: &ResourceReference, region: &str) -> Option<Question> {
     searched.then_some(Question::SecurityGroupsBy { region, filters })
 }
 
-/// By its id as a filter, or by filters, of which the zone is the first.
+/// Returns the lookup of the subnet: by ID as a filter, or by filters with the zone first.
 fn subnet_question(config: &AwsMachineProviderConfig, region: &str) -> Option<Question> {
     let by = |name: &str, value: &str| FilterBy {
         name: name.to_owned(),
@@ -130,11 +131,12 @@ fn subnet_question(config: &AwsMachineProviderConfig, region: &str) -> Option<Qu
 
 struct Subnet {
     id: SubnetId,
-    /// Its zone, where that was asked for and AWS knows the subnet.
+    /// Zone, if it was looked up and AWS knows the subnet.
     zone: Option<String>,
 }
 
-/// One that is named is taken as it is: whether it is there, the launch finds out.
+/// Returns the subnet. A subnet with an ID is used without a check, because the launch detects a
+/// missing one.
 fn subnet(
     config: &AwsMachineProviderConfig,
     answers: &Answers<'_>,

@@ -1,18 +1,19 @@
-//! Where a machine is, beyond its subnet: tenancy, host, placement group.
+//! Placement of a machine besides its subnet: tenancy, host, placement group.
 
 use super::{Refusal, Result};
 use crate::aws::machine::Placement;
 use crate::machine_api::check;
 use crate::machine_api::types::{AwsMachineProviderConfig, DedicatedHost, HostPlacement};
 
-/// A host takes the place of everything else, as in upstream's actuator: EC2 takes no group beside it.
+/// Returns the placement. A host replaces all other settings, as in the upstream actuator, because
+/// EC2 accepts no placement group together with a host.
 pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Placement> {
     let tenancy = tenancy(config)?;
     if let Some(host) = &config.placement.host {
         return on_host(tenancy, host);
     }
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    // A subnet that is named is in a zone already.
+    // A subnet with an ID already determines the zone.
     let zone = given(&config.placement.availability_zone).filter(|_| config.subnet.id.is_none());
     let group = given(&config.placement_group_name);
     let partition = partition(config, group.is_some())?;

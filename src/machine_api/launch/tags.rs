@@ -1,24 +1,25 @@
-//! The tags of a machine and its volumes.
+//! Tags of a machine and its volumes.
 
 use super::{Refusal, Result, Site};
 use crate::aws::Tags;
 use crate::machine_api::types::{AwsMachineProviderConfig, CLUSTER_LABEL, Labels};
 
-/// What the label was called before there was OpenShift's group.
+/// Name of the cluster label before the API group of OpenShift existed.
 const OLD_CLUSTER_LABEL: &str = "sigs.k8s.io/cluster-api-cluster";
 const CLUSTER_TAGS: &str = "kubernetes.io/cluster/";
 
-/// The infra ID of the cluster that a machine says it belongs to.
+/// Returns the infra ID of the cluster in the labels of a machine.
 pub fn cluster_of(labels: &Labels) -> Option<&str> {
     let given = |label: &str| labels.get(label).map(String::as_str).filter(|id| !id.is_empty());
     given(CLUSTER_LABEL).or_else(|| given(OLD_CLUSTER_LABEL))
 }
 
-/// The machine's own, then the cluster's, the first of a name; nobody else says `Name` or whose it is.
-/// AWS keeps no order, so neither do we.
+/// Returns the tags: first those of the machine, then those of the cluster. Of two tags with one
+/// key the first counts. `Name` and the cluster tag are always set here and cannot be overridden.
+/// The tags are unordered, because AWS keeps no order.
 ///
 /// # Errors
-/// When the machine does not say whose it is.
+/// Fails if the labels do not name the cluster.
 pub fn all(
     name: &str,
     labels: &Labels,

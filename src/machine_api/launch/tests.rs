@@ -8,7 +8,7 @@ use crate::machine_api::types::{CLUSTER_LABEL, read};
 
 const REGION: &str = "us-west-2";
 
-/// A machine like openshift-install's, with these fields instead of its own.
+/// Returns a config like those of openshift-install, with these fields replaced.
 fn config(fields: &Value) -> AwsMachineProviderConfig {
     let mut config = json!({
         "apiVersion": "machine.openshift.io/v1beta1", "kind": "AWSMachineProviderConfig",

@@ -1,12 +1,12 @@
-//! An install-config becomes the Machine API manifests that openshift-install renders from it.
+//! Machine API manifests that openshift-install renders from an install-config.
 //!
-//! The reference is openshift-install release-4.15 (`pkg/asset/machines`): the same files, names,
-//! labels, zones and fields, down to the bytes, so that they can be laid over the output of
-//! `openshift-install create manifests`. Never writes a file and never asks anybody.
+//! The reference is openshift-install release-4.15 (`pkg/asset/machines`). Files, names, labels,
+//! zones and fields are the same, byte by byte. The manifests can replace those of
+//! `openshift-install create manifests`. Never writes a file and never makes a lookup.
 //!
 //! - `objects`: the Machines, the ControlPlaneMachineSet and the MachineSets.
-//! - `provider`: what AWS is told of a machine.
-//! - `user_data`: the Secrets that machines start from.
+//! - `provider`: the provider config of a machine.
+//! - `user_data`: the Secrets with the user data of machines.
 
 mod objects;
 mod provider;
@@ -24,25 +24,26 @@ use crate::config::InstallConfig;
 use crate::topology::Assets;
 use crate::topology::fleet::Fleet;
 
-/// One file of the folder `openshift/`.
+/// File of the folder `openshift/`.
 #[derive(Debug)]
 pub struct Manifest {
-    /// Its name.
+    /// Name of the file.
     pub name: String,
-    /// What it says.
+    /// Content of the file.
     pub content: Content,
 }
 
-/// What a file says.
+/// Content of a file.
 pub enum Content {
-    /// What everybody may read.
+    /// Content that all users may read.
     Plain(String),
-    /// What only its owner may read: it leads to the keys of the cluster.
+    /// Content that only the owner of the file may read, because it leads to the keys of the
+    /// cluster.
     Secret(SecretString),
 }
 
 impl Content {
-    /// The text, to be written to a file and nowhere else if it is secret.
+    /// Returns the text. A secret text must be written to a file only.
     pub fn text(&self) -> &str {
         match self {
             Content::Plain(text) => text,
@@ -50,7 +51,7 @@ impl Content {
         }
     }
 
-    /// Whether only its owner may read it.
+    /// Returns true if only the owner of the file may read the content.
     pub fn is_secret(&self) -> bool {
         matches!(self, Content::Secret(_))
     }
@@ -65,7 +66,7 @@ impl fmt::Debug for Content {
     }
 }
 
-/// What all manifests are rendered from.
+/// Inputs of all manifests.
 #[derive(Clone, Copy)]
 struct Site<'a> {
     config: &'a InstallConfig,
@@ -73,8 +74,8 @@ struct Site<'a> {
     fleet: &'a Fleet,
 }
 
-/// The manifests of this cluster's machines, in the order of their names. Without assets nobody knows
-/// the authority that machines must trust, and the user-data Secrets are left out.
+/// Returns the manifests of the machines of this cluster, sorted by name. Without assets the
+/// certificate authority that machines must trust is unknown, so the user data Secrets are omitted.
 pub fn manifests(
     config: &InstallConfig,
     infra_id: &str,
@@ -89,8 +90,8 @@ pub fn manifests(
     manifests
 }
 
-/// Whether openshift-install takes a file of this name for one of ours, so that one that is left over
-/// would make machines, too.
+/// Returns true if openshift-install treats a file with this name as a machine manifest. A leftover
+/// file with such a name would also create machines.
 pub fn is_ours(name: &str) -> bool {
     const PREFIXES: [&str; 2] = [
         "99_openshift-cluster-api_master-machines-",
@@ -112,7 +113,7 @@ fn masters(site: &Site) -> Vec<Manifest> {
     machines.iter().enumerate().map(named).chain(set).collect()
 }
 
-/// Numbered across all pools.
+/// Returns the manifests of the workers, numbered across all pools.
 fn workers(site: &Site) -> Vec<Manifest> {
     let sets: Vec<_> =
         site.fleet.workers.iter().flat_map(|pool| objects::workers(site, pool)).collect();

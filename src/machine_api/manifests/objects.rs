@@ -1,4 +1,4 @@
-//! The objects of the manifests (openshift-install `pkg/asset/machines/aws`, `machines.go` and
+//! Objects of the manifests (openshift-install `pkg/asset/machines/aws`, `machines.go` and
 //! `machinesets.go`).
 
 use super::Site;
@@ -12,7 +12,7 @@ use crate::machine_api::types::{
 };
 use crate::topology::fleet::Pool;
 
-/// The masters, one after the other over the zones.
+/// Returns the masters, distributed over the zones in turn.
 pub(super) fn masters(site: &Site) -> Vec<Machine> {
     let pool = &site.fleet.masters;
     let machine = |(index, zone)| {
@@ -26,7 +26,8 @@ pub(super) fn masters(site: &Site) -> Vec<Machine> {
     pool.zone_of_each().enumerate().map(machine).collect()
 }
 
-/// What looks after the masters; one alone cannot be replaced by it.
+/// Returns the set that manages the masters, or `None` for a single master, which the set could not
+/// replace.
 pub(super) fn control_plane(site: &Site) -> Option<ControlPlaneMachineSet> {
     let pool = &site.fleet.masters;
     let replicas = pool.machines.replicas;
@@ -54,7 +55,7 @@ pub(super) fn control_plane(site: &Site) -> Option<ControlPlaneMachineSet> {
     Some(ControlPlaneMachineSet { metadata, spec, ..ControlPlaneMachineSet::new() })
 }
 
-/// The sets of a pool of workers, one for each zone, also for those that get no machine.
+/// Returns the sets of a worker pool, one per zone, including zones without machines.
 pub(super) fn workers(site: &Site, pool: &Pool) -> Vec<MachineSet> {
     let set = |(zone, replicas)| {
         let name = site.name(&format!("{}-{zone}", pool.machines.name));
@@ -108,7 +109,7 @@ fn cluster_labels(site: &Site) -> Labels {
     Labels::from([(CLUSTER_LABEL.into(), site.infra_id.into())])
 }
 
-/// Role and type are both the pool's name.
+/// Returns the labels of a pool. Role and type are both the name of the pool.
 fn role_labels(site: &Site, pool: &Pool) -> Labels {
     let name = &pool.machines.name;
     let mut labels = cluster_labels(site);
@@ -116,7 +117,7 @@ fn role_labels(site: &Site, pool: &Pool) -> Labels {
     labels
 }
 
-/// A config has at most 10,000 machines.
+/// Returns the number as `i32`. A config has at most 10,000 machines.
 fn count(replicas: u32) -> i32 {
     i32::try_from(replicas).unwrap_or(i32::MAX)
 }

@@ -1,4 +1,4 @@
-//! What AWS is told of a machine (openshift-install `pkg/asset/machines/aws/machines.go`,
+//! Provider config of a machine (openshift-install `pkg/asset/machines/aws/machines.go`,
 //! `provider`).
 
 use super::{Site, user_data};
@@ -9,7 +9,7 @@ use crate::machine_api::types::{
 };
 use crate::topology::fleet::Pool;
 
-/// What a machine is for: whose groups, profile and user data it has.
+/// Role of a machine, which selects its security groups, profile and user data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Master,
@@ -25,7 +25,7 @@ impl Role {
     }
 }
 
-/// A machine of a pool, wherever it is.
+/// Returns the config of a machine of a pool, without a zone.
 pub(super) fn anywhere(site: &Site, pool: &Pool, role: Role) -> AwsMachineProviderConfig {
     let machines = &pool.machines.aws;
     let profile = machines.iam_profile.as_ref().map(|profile| profile.0.clone());
@@ -46,7 +46,7 @@ pub(super) fn anywhere(site: &Site, pool: &Pool, role: Role) -> AwsMachineProvid
     }
 }
 
-/// A machine of a pool in a zone.
+/// Returns the config of a machine of a pool in a zone.
 pub(super) fn in_zone(
     site: &Site,
     pool: &Pool,
@@ -59,7 +59,7 @@ pub(super) fn in_zone(
     config
 }
 
-/// The private subnet of a zone: the user's, or the one that will be found by its name.
+/// Returns the private subnet of a zone: the user's subnet by ID, or the cluster's subnet by name.
 pub(super) fn subnet(site: &Site, zone: &str) -> ResourceReference {
     match &site.fleet.subnets {
         Some(subnets) => ResourceReference::id(subnets[zone].0.clone()),
@@ -67,7 +67,7 @@ pub(super) fn subnet(site: &Site, zone: &str) -> ResourceReference {
     }
 }
 
-/// The image, or the copy that will be found by its name.
+/// Returns the image by ID, or the cluster's copy of the image by name.
 fn image(site: &Site, pool: &Pool) -> ResourceReference {
     match &pool.image {
         Some(id) => ResourceReference::id(id.0.clone()),
@@ -75,7 +75,7 @@ fn image(site: &Site, pool: &Pool) -> ResourceReference {
     }
 }
 
-/// The cluster's tag first, then the user's by their keys.
+/// Returns the tags: the cluster tag first, then the user tags sorted by key.
 fn tags(site: &Site) -> Vec<Tag> {
     let owned =
         Tag { name: format!("kubernetes.io/cluster/{}", site.infra_id), value: "owned".into() };
@@ -84,7 +84,7 @@ fn tags(site: &Site) -> Vec<Tag> {
     [owned].into_iter().chain(user).collect()
 }
 
-/// The cluster's group, found by its name, then those that the user has by their ids.
+/// Returns the security groups: the cluster's group by name, then the user's groups by ID.
 fn security_groups(site: &Site, pool: &Pool, role: Role) -> Vec<ResourceReference> {
     let own = ResourceReference::named(site.name(&format!("{}-sg", role.name())));
     let mut more: Vec<_> =
@@ -103,7 +103,8 @@ fn balancers(site: &Site) -> Vec<LoadBalancerReference> {
     suffixes.iter().map(balancer).collect()
 }
 
-/// Unset figures and keys are written as nothing, which is not sent to EC2.
+/// Returns the root volume. Unset numbers and keys are written as 0 and empty text, which are not
+/// sent to EC2.
 fn root_volume(volume: &RootVolume) -> BlockDevice {
     let kms_key = volume.kms_key.clone().unwrap_or_default();
     let ebs = EbsBlockDevice {
@@ -118,7 +119,7 @@ fn root_volume(volume: &RootVolume) -> BlockDevice {
 }
 
 impl Site<'_> {
-    /// `<infraID>-<suffix>`
+    /// Returns the name `<infraID>-<suffix>`.
     pub(super) fn name(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.infra_id)
     }

@@ -1,4 +1,4 @@
-//! The manifests of the configs in `plans/`, and what one of them must never get wrong.
+//! Tests of the manifests of the configs in `plans/`, and of the properties of single manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +16,7 @@ use crate::testing::world::{World, image};
 use crate::topology::fleet::fleet;
 use crate::topology::{Error, Options, Stream};
 
-/// The configs of `plans/` whose manifests are recorded.
+/// Returns the configs of `plans/` whose manifests are recorded.
 fn cases() -> Vec<PathBuf> {
     let plans = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
     let folders = fs::read_dir(plans).unwrap().map(|entry| entry.unwrap().path());
@@ -46,7 +46,7 @@ fn parsed(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
 }
 
-/// Where in an object AWS is told of machines.
+/// Paths of the provider config in an object.
 const PROVIDER_CONFIGS: [&str; 3] = [
     "/spec/providerSpec/value",
     "/spec/template/spec/providerSpec/value",
@@ -89,7 +89,7 @@ fn golden_manifests_are_what_openshift_install_renders() {
     assert!(recorded >= 40, "{recorded}");
 }
 
-/// Through the types and back: nothing is lost and nothing is added.
+/// Reading into the types and writing again loses nothing and adds nothing.
 #[test]
 fn a_manifest_that_is_read_and_rendered_again_is_the_same_text() {
     for manifest in cases().iter().flat_map(|case| of_case(case)) {
@@ -228,7 +228,7 @@ fn an_image_that_will_be_copied_is_found_by_its_name() {
         let ami = &provider_config(object)["ami"];
         assert_eq!(ami, &json!({"filters": [{"name": "tag:Name", "values": [name]}]}));
     }
-    // Where masters boot an image of their own, nobody makes the copy.
+    // If the masters have an image of their own, groundplan creates no copy of the image.
     world.config.control_plane.aws.ami_id = Some("ami-0east".into());
     let refused = fleet(&world.config, &world.facts(), &world.options).unwrap_err();
     assert_eq!(refused, [Error::NotInStream { region: "ap-south-2".into() }]);

@@ -1,4 +1,4 @@
-//! The Secrets that machines start from (openshift-install `pkg/asset/machines/userdata.go`).
+//! Secrets with the user data of machines (openshift-install `pkg/asset/machines/userdata.go`).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,14 +7,15 @@ use super::{Content, Manifest};
 use crate::machine_api::types::NAMESPACE;
 use crate::topology::Assets;
 
-/// The Secrets of masters and workers, if there are assets to make them of. The Machine API puts
-/// their content into the user data of each machine.
+/// Returns the Secrets of masters and workers, as far as the assets contain their Ignition configs.
+/// The Machine API copies the content into the user data of each machine.
 pub(super) fn secrets(assets: &Assets) -> Vec<Manifest> {
     let roles = [("master", assets.master()), ("worker", assets.worker())];
     roles.into_iter().filter_map(|(role, ignition)| Some(secret(role, ignition?))).collect()
 }
 
-/// In the order in which openshift-install's template has it, which is not the alphabet's.
+/// Returns a Secret with its fields in the order of openshift-install's template, which is not
+/// alphabetical.
 fn secret(role: &str, ignition: &[u8]) -> Manifest {
     let (disabled, content) = (STANDARD.encode("true\n"), STANDARD.encode(ignition));
     let text = format!(
@@ -31,7 +32,7 @@ fn secret(role: &str, ignition: &[u8]) -> Manifest {
     }
 }
 
-/// What the Secret of a role is called.
+/// Returns the name of the Secret of a role.
 pub(super) fn name(role: &str) -> String {
     format!("{role}-user-data")
 }

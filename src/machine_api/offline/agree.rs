@@ -1,4 +1,4 @@
-//! That all machines are of one cluster, and that none is there twice.
+//! Consistency of machines: all belong to one cluster, and none is defined twice.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,11 @@ use crate::machine_api::check::{Flaw, is_infra_id};
 use crate::machine_api::launch::cluster_of;
 use crate::machine_api::types::CLUSTER_LABEL;
 
-/// What the key of a cluster's tag begins with.
+/// Prefix of the key of the cluster tag.
 const CLUSTER_TAG: &str = "kubernetes.io/cluster/";
 
-/// The infra ID that all of them name; `told` is what the cluster says of itself.
+/// Returns the infra ID that all machines name. `told` is the infra ID of the Infrastructure
+/// object.
 pub(super) fn infra_id(
     units: &[Unit],
     told: Option<String>,
@@ -39,8 +40,9 @@ pub(super) fn infra_id(
     agreed
 }
 
-/// A machine that is labelled as of one cluster and tagged as of another has a typo in one of them; it
-/// would be planned with machines that are not its like, and join a network that is not its own.
+/// Checks that no machine has the label of one cluster and the tag of another. One of the two is a
+/// typing error. The machine would be planned with the machines of another cluster, and join its
+/// network.
 pub(super) fn tags(units: &[Unit], files: &[File], findings: &mut Findings) {
     for unit in units {
         let Some(cluster) = cluster_of(&unit.labels) else { continue };
@@ -59,7 +61,7 @@ pub(super) fn tags(units: &[Unit], files: &[File], findings: &mut Findings) {
     }
 }
 
-/// The region of those that say one; the rest follow them.
+/// Returns the region of the machines that set one. Machines without a region use the same region.
 pub(super) fn region(
     units: &[Unit],
     told: Option<String>,
@@ -88,7 +90,7 @@ pub(super) fn region(
     agreed
 }
 
-/// What they are called tells them apart.
+/// Checks that each machine name exists once.
 pub(super) fn names(units: &[Unit], files: &[File], findings: &mut Findings) {
     let mut known: BTreeMap<&str, &Unit> = BTreeMap::new();
     for unit in units {

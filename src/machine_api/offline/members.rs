@@ -1,4 +1,4 @@
-//! Which machines an object stands for.
+//! Machines that an object defines.
 
 use super::Origin;
 use crate::config::Rule;
@@ -7,20 +7,20 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, Labels, Machine, MachineSet, MachineSpec, ObjectMeta, read,
 };
 
-/// An object, and the machines that it stands for. They are alike but for their names.
+/// Object and the machines that it defines. The machines differ only in their names.
 #[derive(Debug)]
 pub(super) struct Unit {
-    /// What the object is called.
+    /// Name of the object.
     pub(super) name: String,
     pub(super) origin: Origin,
-    /// What its machines are called; a set may have none.
+    /// Names of the machines. Empty for a set without replicas.
     pub(super) names: Vec<String>,
     pub(super) labels: Labels,
     pub(super) config: AwsMachineProviderConfig,
     pub(super) is_master: bool,
 }
 
-/// A Machine is itself.
+/// Returns the unit of a Machine, which is one machine.
 pub(super) fn of_machine(machine: &Machine, origin: Origin) -> (Unit, Vec<Flaw>) {
     let labels = &machine.metadata.labels;
     let flaws = named(&machine.metadata).into_iter().chain(is_there(machine)).collect();
@@ -28,8 +28,8 @@ pub(super) fn of_machine(machine: &Machine, origin: Origin) -> (Unit, Vec<Flaw>)
     (unit(&machine.metadata, names, labels, &machine.spec, origin), flaws)
 }
 
-/// A MachineSet of N replicas is the machines `<set>-0` to `<set>-(N-1)`, so that a larger set has the
-/// machines of a smaller one.
+/// Returns the unit of a MachineSet. A set of N replicas is the machines `<set>-0` to
+/// `<set>-(N-1)`, so that a larger set contains the machines of a smaller one.
 pub(super) fn of_set(set: &MachineSet, origin: Origin) -> (Unit, Vec<Flaw>) {
     let flaws = named(&set.metadata).into_iter().chain(has_machines(set)).collect();
     let numbers = 0..set.spec.replicas.unwrap_or(1);
@@ -45,7 +45,7 @@ fn unit(
     spec: &MachineSpec,
     origin: Origin,
 ) -> Unit {
-    // The check has found it to be there and of its type.
+    // The check has ensured that the value is present and has the right type.
     let config = spec.provider_spec.value.as_ref().and_then(|value| read(value).ok());
     Unit {
         name: metadata.name.clone(),
@@ -57,14 +57,16 @@ fn unit(
     }
 }
 
-/// Names are what machines are known by, here and in AWS; nobody here makes up the rest of one.
+/// Checks that the object has a name. The name identifies a machine here and in AWS, and groundplan
+/// does not expand `generateName`.
 fn named(metadata: &ObjectMeta) -> Option<Flaw> {
     let flaw = Flaw::new(Rule::MachineName, "metadata.name", "is missing");
     let expected = "a name of its own: what `generateName` stands for is made up by a cluster";
     metadata.name.is_empty().then(|| flaw.expected(expected))
 }
 
-/// What a cluster has made is there already: to launch it again makes two.
+/// Checks that the machine was not created by a cluster. Another launch of such a machine would
+/// make a second instance.
 fn is_there(machine: &Machine) -> Option<Flaw> {
     let status = machine.status.provider_status.as_ref();
     let instance = status.and_then(|status| status["instanceId"].as_str());
@@ -74,7 +76,8 @@ fn is_there(machine: &Machine) -> Option<Flaw> {
     instance.map(|id| looked_after("status.providerStatus.instanceId", &format!("is {id}")))
 }
 
-/// Only an API server gives uids: what has none is a file that somebody wrote, whatever its status.
+/// Checks that the set was not created by a cluster. Only an API server sets a UID; a set without
+/// one is a file of a user, even if the set has a status.
 fn has_machines(set: &MachineSet) -> Option<Flaw> {
     let MachineSet { metadata, status, .. } = set;
     let has = !metadata.uid.is_empty() && status.replicas > 0;

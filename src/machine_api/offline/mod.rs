@@ -1,14 +1,15 @@
-//! Machines in files become a graph: a fleet that no cluster looks after.
+//! Graph of machines in files, without a cluster that manages them.
 //!
-//! The files are held to the cluster's rules ([`super::check`]), a MachineSet becomes its members, the
-//! user data comes from the Secrets beside them, and each machine becomes the [`launch`](mod@launch)
-//! that a cluster would make of it. Never reads a file, asks a cloud, or repeats what a Secret says.
+//! The files are checked against the rules of a cluster ([`super::check`]). A MachineSet becomes
+//! its members. The user data comes from the Secrets in the files. Each machine becomes the
+//! [`launch`](mod@launch) that a cluster would make. Never reads a file, never calls AWS, and never
+//! quotes a Secret.
 //!
-//! - `read`: texts as machines, Secrets and what the cluster says of itself.
-//! - `members`: which machines an object stands for.
-//! - `agree`: that all of them are of one cluster, and none twice.
-//! - `named`: what is named in them and made by others, and whether AWS has it.
-//! - `user_data`: what machines start from.
+//! - `read`: parses texts into machines, Secrets and facts about the cluster.
+//! - `members`: machines that an object defines.
+//! - `agree`: checks that all machines belong to one cluster, and that none is defined twice.
+//! - `named`: checks that AWS has the resources that machines reference.
+//! - `user_data`: user data of machines.
 
 mod agree;
 mod members;
@@ -39,57 +40,57 @@ pub use self::named::{Named, is_made};
 pub use self::read::read;
 use self::user_data::UserData;
 
-/// A file of manifests.
+/// File with manifests.
 #[derive(Debug)]
 pub struct File {
-    /// What it is called in messages.
+    /// Name of the file in messages.
     pub name: String,
-    /// What it says; among it may be Secrets.
+    /// Text of the file, which may contain Secrets.
     pub text: SecretString,
 }
 
-/// What came of reading files.
+/// Result of reading files.
 #[derive(Debug)]
 pub struct Reading {
-    /// The machines, unless any finding is an error.
+    /// Machines. `None` if a finding is an error.
     pub fleet: Option<Fleet>,
-    /// What was found, for each of the files.
+    /// Findings of each file.
     pub findings: Findings,
-    /// What was passed over although somebody might expect something of it.
+    /// Notes about ignored objects that the user may expect to have an effect.
     pub notes: Vec<String>,
 }
 
-/// Findings, file by file and in the order of their texts.
+/// Findings by file, each in the order of its text.
 pub type Findings = Vec<Vec<Finding>>;
 
-/// The machines of one cluster, in files.
+/// Machines of one cluster, read from files.
 #[derive(Debug)]
 pub struct Fleet {
-    /// The infra ID of their cluster.
+    /// Infra ID of the cluster.
     pub infra_id: String,
-    /// Their region.
+    /// Region of the machines.
     pub region: String,
     site: Site,
     units: Vec<Unit>,
     user_data: UserData,
 }
 
-/// Why there is no graph.
+/// Reasons why no graph exists.
 #[derive(Debug, Default)]
 pub struct Trouble {
-    /// What is wrong, where it is written.
+    /// Findings by file.
     pub findings: Findings,
-    /// The questions without an answer.
+    /// Keys of the lookups without a result.
     pub unanswered: Vec<String>,
 }
 
 impl Fleet {
-    /// How many machines there are.
+    /// Returns the number of machines.
     pub fn size(&self) -> usize {
         self.units.iter().map(|unit| unit.names.len()).sum()
     }
 
-    /// What AWS must be asked; each question once. One round is enough.
+    /// Returns the lookups that the graph needs, each once. One round of lookups is enough.
     pub fn questions(&self) -> Vec<Question> {
         let wanted = self.units.iter().filter(|unit| !unit.names.is_empty());
         let mut questions: Vec<_> =
@@ -99,17 +100,17 @@ impl Fleet {
         questions
     }
 
-    /// What they are called.
+    /// Returns the names of the machines.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.units.iter().flat_map(|unit| &unit.names).map(String::as_str)
     }
 
-    /// The graph of all machines and of what they are registered with. Those of `others`, which are
-    /// there under their names and were made by somebody else, are left out: two of one name would
-    /// be one machine to their cluster.
+    /// Returns the graph of all machines and their load balancer registrations. Machines in
+    /// `others` are omitted: an instance with the same name exists, and another program launched
+    /// it. The cluster would take two instances of one name for one machine.
     ///
     /// # Errors
-    /// Everything that stands in the way, with its place in the `files` that this was read from.
+    /// Returns all findings, with their positions in the `files` that the machines were read from.
     pub fn compile(
         &self,
         answers: &BTreeMap<String, Value>,
@@ -134,8 +135,8 @@ impl Fleet {
         Ok(compiled)
     }
 
-    /// Adds the machines of one object. They differ in their names alone, so that what stands in the
-    /// way of the first one stands in the way of all, and is said once.
+    /// Adds the machines of one object. The machines differ only in their names, so a problem of
+    /// the first one affects all, and is reported once.
     fn add(
         &self,
         unit: &Unit,
@@ -173,7 +174,7 @@ fn left_alone(name: &str, ids: &[InstanceId]) -> String {
     format!("{name} is there already ({}) and was not made here: it is left alone", ids.join(", "))
 }
 
-/// One node for each load balancer, `<machine>:<load balancer>`: neither name has a colon.
+/// Adds one node per load balancer, `<machine>:<load balancer>`. Neither name contains a colon.
 fn register(
     graph: &mut Graph,
     name: &str,
@@ -194,12 +195,13 @@ fn register(
     }
 }
 
-/// The address of a machine's registration with a load balancer.
+/// Returns the address of the registration of a machine with a load balancer.
 fn registration(machine: &str, balancer: &str) -> Address {
     Address::new(LoadBalancerAttachment::SCHEMA.kind, &format!("{machine}:{balancer}"))
 }
 
-/// A machine that is ready has what it may lack before.
+/// Returns a reference to an optional output as a required one, because a ready machine has the
+/// output.
 fn present<T>(input: Input<Option<T>>) -> Input<T> {
     match input {
         Input::Ref(reference) => Input::Ref(reference),
@@ -208,7 +210,7 @@ fn present<T>(input: Input<Option<T>>) -> Input<T> {
 }
 
 impl Trouble {
-    /// The same, with what was found besides.
+    /// Returns the reasons together with further findings.
     #[must_use]
     pub fn with(mut self, findings: Findings) -> Self {
         if self.findings.len() < findings.len() {
@@ -236,32 +238,32 @@ impl Trouble {
     }
 }
 
-/// Where something was read.
+/// Position of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Origin {
-    /// Which file.
+    /// Index of the file.
     file: usize,
-    /// Which document of it.
+    /// Index of the document in the file.
     document: usize,
-    /// Where the object is in its document.
+    /// Path of the object in its document.
     object: String,
-    /// Where the machine is in the object: nowhere deeper, or its template.
+    /// Path of the machine in the object: empty, or the template.
     template: &'static str,
 }
 
 impl Origin {
-    /// A flaw of the object, with its place.
+    /// Returns the finding for a flaw of the object.
     fn finding(&self, files: &[File], flaw: Flaw) -> Finding {
         let text = files[self.file].text.expose_secret();
         document::split(text)[self.document].finding(&self.object, flaw)
     }
 
-    /// A flaw of the machine or of what makes machines.
+    /// Returns the finding for a flaw of the machine or its template.
     fn finding_in_template(&self, files: &[File], flaw: Flaw) -> Finding {
         self.finding(files, flaw.within(self.template))
     }
 
-    /// A flaw of what is wanted of the machine.
+    /// Returns the finding for a flaw of the machine spec.
     fn finding_in_spec(&self, files: &[File], flaw: Flaw) -> Finding {
         self.finding_in_template(files, flaw.within("spec"))
     }

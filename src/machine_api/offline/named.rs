@@ -1,8 +1,8 @@
-//! What manifests name and somebody else has made: whether AWS has it, asked before anything is
-//! launched, many names at once.
+//! Resources that manifests reference and that groundplan does not create: a check that AWS has
+//! them, before the first launch, with many names per lookup.
 //!
-//! A launch that names what is not there is refused, after others have gone through. Never stops for
-//! what AWS does not say.
+//! AWS rejects a launch that references a missing resource, possibly after other launches have
+//! succeeded. A missing lookup result never stops a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +24,8 @@ use crate::plan::diff::diff;
 use crate::provider::Schemas;
 use crate::state::State;
 
-/// Whether this node is made by whoever makes `graph` of what is recorded: it is new, or differs in
-/// what cannot change in place. What is only found out by looking, or asked for by name, is not known.
+/// Returns true if applying `graph` creates this resource: no record exists, or a force-new input
+/// differs. Replacements because of drift or `--replace` are unknown here.
 pub fn is_made(graph: &Graph, state: &State, schemas: &dyn Schemas, address: &Address) -> bool {
     let Some(node) = graph.get(address) else { return false };
     let Some(record) = state.resources.get(address) else { return true };
@@ -37,7 +37,7 @@ pub fn is_made(graph: &Graph, state: &State, schemas: &dyn Schemas, address: &Ad
     })
 }
 
-/// The kinds of things that machines name.
+/// Types of resources that machines reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
     InstanceType,
@@ -52,16 +52,16 @@ enum Sort {
     ClassicBalancer,
 }
 
-/// Something that a machine names.
+/// Reference of a machine to a resource.
 #[derive(Debug)]
 struct Mention<'a> {
     sort: Sort,
     name: &'a str,
-    /// Where, in what is wanted of the machine.
+    /// Path of the field in the machine spec.
     path: String,
 }
 
-/// What is named by the machines that are to be made.
+/// Resources that the machines to be created reference.
 #[derive(Debug)]
 pub struct Named<'a> {
     region: &'a str,
@@ -69,7 +69,7 @@ pub struct Named<'a> {
 }
 
 impl Fleet {
-    /// What the machines name that `is_made` picks, and those to be registered that it picks.
+    /// Returns the references of the machines, and of the registrations, that `is_made` selects.
     pub fn named(&self, is_made: &dyn Fn(&Address) -> bool) -> Named<'_> {
         let named = |unit| Some((unit, mentions(unit, is_made))).filter(|(_, all)| !all.is_empty());
         Named { region: &self.region, units: self.units.iter().filter_map(named).collect() }
@@ -88,7 +88,7 @@ fn mentions<'a>(unit: &'a Unit, is_made: &dyn Fn(&Address) -> bool) -> Vec<Menti
 
 fn of_launches(config: &AwsMachineProviderConfig) -> Vec<Mention<'_>> {
     let given = |name: &'_ str| !name.is_empty();
-    // A host takes the place of a group.
+    // A host replaces a placement group.
     let group =
         Some(config.placement_group_name.as_str()).filter(|_| config.placement.host.is_none());
     let single = [
@@ -135,7 +135,7 @@ fn within(field: &str) -> String {
     format!("providerSpec.value.{field}")
 }
 
-/// A question, and the names that it is about.
+/// Lookup, and the names that it covers.
 struct Asked<'a> {
     sort: Sort,
     names: BTreeSet<&'a str>,
@@ -143,7 +143,7 @@ struct Asked<'a> {
 }
 
 impl Named<'_> {
-    /// What AWS is asked: once about each sort of thing, but where a call takes one name only.
+    /// Returns the lookups: one per resource type, except where a call accepts only one name.
     pub fn questions(&self) -> Vec<Question> {
         self.asked().into_iter().map(|asked| asked.question).collect()
     }
@@ -164,7 +164,8 @@ impl Named<'_> {
         vec![ask(names)]
     }
 
-    /// What AWS has been asked about and does not have. The machines of `others` are not made.
+    /// Returns a finding for each reference to a resource that AWS does not have. Objects whose
+    /// machines are all in `others` are skipped, because groundplan does not launch them.
     pub fn absent(
         &self,
         answers: &BTreeMap<String, Value>,
@@ -252,7 +253,8 @@ impl Sort {
     }
 }
 
-/// The names that AWS has, of those that it was asked about or of all; `None` if it has not said.
+/// Returns the names that AWS has, either all or those of the lookup. `None` means an unreadable
+/// result.
 fn there(question: &Question, answer: &Value) -> Option<Vec<String>> {
     let whether =
         |is_there: bool, name: &str| is_there.then(|| name.to_owned()).into_iter().collect();
@@ -271,7 +273,7 @@ fn there(question: &Question, answer: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// What is wrong with the partition of a group that there is.
+/// Checks the partition against an existing placement group.
 fn partition_flaw(
     region: &str,
     config: &AwsMachineProviderConfig,

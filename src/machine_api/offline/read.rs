@@ -1,4 +1,4 @@
-//! The texts of files as the machines that are in them.
+//! Parser of manifest files into machines.
 
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -12,7 +12,8 @@ use crate::machine_api::check::{Defaults, Flaw, with_defaults};
 use crate::machine_api::infrastructure::Infrastructure;
 use crate::machine_api::types;
 
-/// Reads everything. What a cluster would refuse is found first, and as `manifests check` finds it.
+/// Reads all files. Violations of a cluster's rules are reported first, with the same findings as
+/// `manifests check`.
 pub fn read(files: &[File]) -> Reading {
     let mut reader = Reader::of(files);
     if reader.is_clean() {
@@ -23,13 +24,13 @@ pub fn read(files: &[File]) -> Reading {
     Reading { fleet, findings: reader.findings, notes: reader.notes }
 }
 
-/// That a machine does not say of which cluster it is, is an error here, which `agree` finds.
+/// Removes the warning about a missing cluster label, because `agree` reports it as an error.
 fn told(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.retain(|finding| finding.rule != Rule::MachineClusterLabel);
     findings
 }
 
-/// What has been read so far.
+/// State of the reader.
 struct Reader<'a> {
     files: &'a [File],
     findings: Findings,
@@ -107,7 +108,7 @@ impl<'a> Reader<'a> {
         self.units.push(unit);
     }
 
-    /// All of it together, as far as it goes together.
+    /// Returns the machines of all files, if they belong together.
     fn fleet(&mut self) -> Option<Fleet> {
         let (files, findings) = (self.files, &mut self.findings);
         let told = std::mem::take(&mut self.infrastructure);
@@ -127,8 +128,8 @@ impl<'a> Reader<'a> {
         Some(Fleet { infra_id, region, site, units, user_data })
     }
 
-    /// What the webhook fills in. It takes the type by the architecture of the control plane, which
-    /// nobody knows here.
+    /// Fills in the defaults of the webhook. The default instance type depends on the architecture
+    /// of the control plane, which is unknown here.
     fn fill_in(&mut self, unit: &mut Unit, region: &str) {
         let had_type = !unit.config.instance_type.is_empty();
         let defaults =

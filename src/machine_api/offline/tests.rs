@@ -1,4 +1,4 @@
-//! Files of machines, as people have them, and the graphs they become.
+//! Tests of machine files as users write them, and of the resulting graphs.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::plan::diff::diff;
 use crate::plan::{Action, Observations, Op, Options, Plan, plan};
 use crate::state::{Record, State, Status};
 
-/// What must be found in nothing that is said or written down.
+/// Content of the user data, which must not appear in any output.
 const CANARY: &str = "canary-of-the-user-data";
 
 fn config() -> Value {
@@ -72,7 +72,7 @@ fn secret() -> Value {
     })
 }
 
-/// A file of these objects, as documents.
+/// Returns a file with these objects as documents.
 fn file(name: &str, objects: &[Value]) -> File {
     let texts: Vec<String> = objects.iter().map(yaml::write).collect();
     File { name: name.into(), text: texts.join("---\n").into() }
@@ -83,7 +83,7 @@ fn reading(objects: &[Value]) -> (Reading, Vec<File>) {
     (read(&files), files)
 }
 
-/// The errors in what these objects say.
+/// Returns the errors in these objects.
 fn errors(objects: &[Value]) -> Vec<Finding> {
     let (reading, _) = reading(objects);
     assert!(reading.fleet.is_none());
@@ -91,7 +91,7 @@ fn errors(objects: &[Value]) -> Vec<Finding> {
     errors.filter(|finding| finding.severity() == crate::config::Severity::Error).collect()
 }
 
-/// What AWS has: one subnet.
+/// Returns lookup results of an AWS account with one subnet.
 fn answers(fleet: &Fleet) -> BTreeMap<String, Value> {
     let subnet = json!([{"id": "subnet-1", "zone": "us-west-2a"}]);
     fleet.questions().iter().map(|question| (question.key(), subnet.clone())).collect()
@@ -111,7 +111,7 @@ fn addresses(compiled: &Compiled) -> Vec<&str> {
     compiled.graph.nodes().iter().map(|node| node.address.as_str()).collect()
 }
 
-/// The same, with a value at a path instead.
+/// Returns the object with another value at a path.
 fn with(mut object: Value, pointer: &str, value: Value) -> Value {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     object.pointer_mut(parent).unwrap()[name] = value;
@@ -186,7 +186,7 @@ fn masters_take_turns_and_are_registered_where_their_config_says() {
     assert_eq!((of_kind("machine"), of_kind("load_balancer_attachment")), (3, 4));
 }
 
-/// The state when these have been made.
+/// Returns the state after these objects have been applied.
 fn recorded(before: &[Value]) -> State {
     let mut state = State::default();
     for node in compiled(before).graph.nodes() {
@@ -199,13 +199,13 @@ fn recorded(before: &[Value]) -> State {
     state
 }
 
-/// What a plan makes of these objects where those have been made.
+/// Returns the plan for the objects `after` when `before` has been applied.
 fn planned(before: &[Value], after: &[Value]) -> Plan {
     let (graph, nothing) = (compiled(after).graph, Observations::new());
     plan(&graph, &recorded(before), &nothing, &schemas(), &Options::default())
 }
 
-/// Whether a step waits for another one, directly or not.
+/// Returns true if a step depends on another one, directly or indirectly.
 fn waits(plan: &Plan, step: usize, other: usize) -> bool {
     let needed = plan.steps[step].after.iter().map(|dependency| dependency.step as usize);
     needed.into_iter().any(|needed| needed == other || waits(plan, needed, other))
@@ -370,7 +370,7 @@ fn of_two_secrets_of_one_name_nobody_knows_which_is_meant() {
     assert!(found[0].message.contains("holds nothing"), "{found:?}");
 }
 
-/// Everything that machines can name.
+/// Returns a config that references all types of resources.
 fn naming() -> Value {
     let mut config = config();
     config["keyName"] = json!("core");
@@ -392,7 +392,8 @@ fn fleet_of(objects: &[Value]) -> (Fleet, Vec<File>) {
     (reading.fleet.unwrap_or_else(|| panic!("{:?}", reading.findings)), files)
 }
 
-/// What AWS answers about everything in [`naming`], with `answer` to the questions of this key.
+/// Returns the lookup results for [`naming`], with `answer` as the result of lookups of the type
+/// `about`.
 fn said(named: &Named<'_>, about: &str, answer: &Value) -> BTreeMap<String, Value> {
     let there = json!({
         "capacity_reservations": ["cr-0123456789abcdef0"], "classic_load_balancers": ["c-old"], "image": {"root_device": "/dev/xvda"},
@@ -730,5 +731,5 @@ fn a_set_that_says_no_number_is_one_machine_and_that_is_said() {
     }
 }
 
-/// Where the tags of what a set makes are.
+/// Path of the tags of the machines of a set.
 const TAGS: &str = "/spec/template/spec/providerSpec/value/tags";

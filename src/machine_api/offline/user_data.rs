@@ -1,4 +1,4 @@
-//! What machines start from: Secrets beside their manifests.
+//! User data of machines, from Secrets in the same files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,23 +14,24 @@ use crate::config::{Rule, nearest, shown};
 use crate::machine_api::check::Flaw;
 use crate::machine_api::types::{AwsMachineProviderConfig, NAMESPACE};
 
-/// The key of a Secret that has the user data.
+/// Key of the user data in a Secret.
 const KEY: &str = "userData";
 
-/// The user data of Secrets, by their names. Never printed.
+/// User data of Secrets by name. Never printed.
 #[derive(Default)]
 pub(super) struct UserData {
     kept: BTreeMap<String, Kept>,
-    /// What is called so and is no Secret that machines see: why not, and which file it is in.
+    /// Objects that resemble a Secret and that machines cannot use, by name: the reason, and the
+    /// file index.
     strays: BTreeMap<String, (String, usize)>,
 }
 
-/// What the Secrets of one name hold.
+/// Content of the Secrets with one name.
 struct Kept {
     content: Option<Vec<u8>>,
-    /// The files that they are in.
+    /// Indexes of the files with such a Secret.
     files: Vec<usize>,
-    /// Whether they hold different things.
+    /// True if the Secrets have different content.
     differ: bool,
 }
 
@@ -41,7 +42,8 @@ impl fmt::Debug for UserData {
 }
 
 impl UserData {
-    /// Keeps what this object has, if it is a Secret that machines can see.
+    /// Records the user data of a Secret. An object that only resembles a usable Secret is recorded
+    /// with the reason.
     pub(super) fn keep(&mut self, object: &Value, file: usize) {
         let Some(name) = object["metadata"]["name"].as_str() else { return };
         if !is_meant_for_a_secret(object) {
@@ -64,12 +66,12 @@ impl UserData {
         }
     }
 
-    /// What machines of this config are told.
+    /// Returns the user data of machines with this config.
     pub(super) fn of(&self, config: &AwsMachineProviderConfig) -> Option<&[u8]> {
         self.kept.get(name(config))?.content.as_deref()
     }
 
-    /// Says of everything that makes machines whether they have what to start from.
+    /// Adds a finding for each object whose machines have no valid user data.
     pub(super) fn judge(&self, units: &[Unit], files: &[File], findings: &mut Findings) {
         for unit in units.iter().filter(|unit| !unit.names.is_empty()) {
             if let Some(flaw) = self.flaw(&unit.config, files) {
@@ -120,12 +122,12 @@ impl UserData {
     }
 }
 
-/// Whether an object is a Secret, or nearly so.
+/// Returns true if an object is a Secret, or nearly one.
 fn is_meant_for_a_secret(object: &Value) -> bool {
     object["kind"].as_str().is_some_and(|kind| nearest(kind, &["Secret"]).is_some())
 }
 
-/// Why machines do not see a Secret.
+/// Returns why machines cannot use a Secret.
 fn unseen(object: &Value) -> Option<String> {
     let said = |value: &Value| value.as_str().map_or_else(|| "nothing".to_owned(), shown);
     if object["kind"] != "Secret" {
@@ -138,12 +140,12 @@ fn unseen(object: &Value) -> Option<String> {
     (namespace != NAMESPACE).then(|| format!("is in the namespace {}", shown(namespace)))
 }
 
-/// The name of the Secret; the one that the webhook fills in is filled in.
+/// Returns the name of the Secret. The default of the webhook is already filled in.
 fn name(config: &AwsMachineProviderConfig) -> &str {
     config.user_data_secret.as_ref().map_or("", |secret| secret.name.as_str())
 }
 
-/// As a cluster has it: what is given as it is comes before what is encoded.
+/// Returns the user data. Plain text takes precedence over base64, as in a cluster.
 fn content(secret: &Value) -> Option<Vec<u8>> {
     if let Some(plain) = secret["stringData"][KEY].as_str() {
         return Some(plain.as_bytes().to_vec());

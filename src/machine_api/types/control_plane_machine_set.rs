@@ -1,5 +1,5 @@
-//! The set that looks after the masters (openshift/api `machine/v1/types_controlplanemachineset.go`),
-//! as far as openshift-install renders it.
+//! ControlPlaneMachineSet: the set that manages the masters. Covers the fields that
+//! openshift-install renders (openshift/api `machine/v1/types_controlplanemachineset.go`).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,8 @@ use super::{
     CONTROL_PLANE_API, Filter, LabelSelector, MachineSpec, ObjectMeta, TemplateMeta, any_object,
 };
 
-/// The machines of the control plane. A change of the template replaces them one after the other.
+/// Machines of the control plane. A change of the template replaces the machines one after the
+/// other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControlPlaneMachineSet {
@@ -18,18 +19,18 @@ pub struct ControlPlaneMachineSet {
     /// `ControlPlaneMachineSet`
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// Its labels and the like; the name is always `cluster`.
+    /// Name, labels and other metadata of the object. The name is always `cluster`.
     #[schemars(schema_with = "any_object")]
     pub metadata: ObjectMeta,
-    /// What is wanted.
+    /// Desired state.
     pub spec: ControlPlaneMachineSetSpec,
-    /// What is; nothing here looks at it.
+    /// Observed state. groundplan does not read this field.
     #[schemars(schema_with = "any_object")]
     pub status: serde_json::Map<String, serde_json::Value>,
 }
 
 impl ControlPlaneMachineSet {
-    /// One that says what it is and nothing else.
+    /// Returns an object with API version and kind set, and all other fields empty.
     pub fn new() -> Self {
         Self {
             api_version: CONTROL_PLANE_API.into(),
@@ -39,40 +40,40 @@ impl ControlPlaneMachineSet {
     }
 }
 
-/// What is wanted of the control plane.
+/// Desired state of the control plane.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControlPlaneMachineSetSpec {
-    /// Whether anything is done: `Inactive` or `Active`; once active it stays so.
+    /// Activity of the set: `Inactive` or `Active`. An active set stays active.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub state: String,
-    /// How many machines. Cannot be changed.
+    /// Number of machines. Cannot be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
-    /// How machines are replaced.
+    /// Strategy of replacements.
     pub strategy: Strategy,
-    /// Which machines are its own. Cannot be changed.
+    /// Selector of the machines of the set. Cannot be changed.
     pub selector: LabelSelector,
-    /// What a new machine is made from.
+    /// Template of new machines.
     pub template: ControlPlaneTemplate,
 }
 
-/// How machines are replaced.
+/// Strategy for the replacement of machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Strategy {
-    /// `RollingUpdate` (also when absent) or `OnDelete`.
+    /// Strategy: `RollingUpdate` (also when absent) or `OnDelete`.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
 }
 
-/// What machines of the control plane are made from.
+/// Template of the machines of the control plane.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControlPlaneTemplate {
-    /// Which of the templates is meant; there is one.
+    /// Type of the template. The only type is `machines_v1beta1_machine_openshift_io`.
     pub machine_type: String,
-    /// It.
+    /// Template of that type.
     #[serde(
         rename = "machines_v1beta1_machine_openshift_io",
         skip_serializing_if = "Option::is_none"
@@ -80,67 +81,67 @@ pub struct ControlPlaneTemplate {
     pub machine: Option<ControlPlaneMachineTemplate>,
 }
 
-/// The value of [`ControlPlaneTemplate::machine_type`].
+/// Value of [`ControlPlaneTemplate::machine_type`].
 pub const CONTROL_PLANE_MACHINE_TYPE: &str = "machines_v1beta1_machine_openshift_io";
 
-/// Machines of the control plane, without where they are.
+/// Template of control plane machines. The failure domains are a separate field.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControlPlaneMachineTemplate {
-    /// Where they are.
+    /// Failure domains of the machines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_domains: Option<FailureDomains>,
-    /// Their labels and annotations.
+    /// Labels and annotations of the machines.
     pub metadata: TemplateMeta,
-    /// What they are to be; a failure domain fills in zone and subnet.
+    /// Specification of the machines. A failure domain fills in zone and subnet.
     pub spec: MachineSpec,
 }
 
-/// Where machines are spread over.
+/// Failure domains over which the machines are spread.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct FailureDomains {
     /// `AWS`
     pub platform: String,
-    /// The zones.
+    /// Failure domains on AWS.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aws: Vec<AwsFailureDomain>,
 }
 
-/// One zone.
+/// Failure domain: one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AwsFailureDomain {
-    /// Which zone.
+    /// Zone of the failure domain.
     #[serde(skip_serializing_if = "super::is_nothing")]
     pub placement: FailureDomainPlacement,
-    /// Which subnet there.
+    /// Subnet in that zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<FailureDomainSubnet>,
 }
 
-/// Which zone a failure domain is.
+/// Zone of a failure domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FailureDomainPlacement {
-    /// Its name.
+    /// Name of the zone.
     pub availability_zone: String,
 }
 
-/// Which subnet a failure domain has.
+/// Subnet of a failure domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct FailureDomainSubnet {
-    /// How it is named: `ID`, `ARN` or `Filters`.
+    /// Form of the reference: `ID`, `ARN` or `Filters`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its id.
+    /// ID of the subnet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Its ARN.
+    /// ARN of the subnet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
-    /// What finds it.
+    /// Filters that find the subnet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
 }

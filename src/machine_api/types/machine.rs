@@ -1,4 +1,4 @@
-//! A machine (openshift/api `machine/v1beta1/types_machine.go`).
+//! Machine object (openshift/api `machine/v1beta1/types_machine.go`).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::{Condition, MACHINE_API, ObjectMeta, TemplateMeta, any_object, is_nothing};
 
-/// Whose cluster something belongs to; the value is the infra ID.
+/// Label with the cluster of an object. The value is the infra ID.
 pub const CLUSTER_LABEL: &str = "machine.openshift.io/cluster-api-cluster";
-/// What a machine is for: `master`, `worker`, …
+/// Label with the role of a machine: `master`, `worker`, …
 pub const ROLE_LABEL: &str = "machine.openshift.io/cluster-api-machine-role";
-/// The same, as an older word has it.
+/// Label with the role of a machine, under its older name.
 pub const TYPE_LABEL: &str = "machine.openshift.io/cluster-api-machine-type";
-/// Which MachineSet a machine is of.
+/// Label with the MachineSet of a machine.
 pub const MACHINE_SET_LABEL: &str = "machine.openshift.io/cluster-api-machineset";
 
 /// One machine that the cluster's Machine API looks after.
@@ -25,7 +25,7 @@ pub struct Machine {
     /// `Machine`
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// Its name, labels and the like.
+    /// Name, labels and other metadata of the object.
     #[schemars(schema_with = "any_object")]
     pub metadata: ObjectMeta,
     /// What it is to be.
@@ -35,13 +35,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// One that says what it is and nothing else.
+    /// Returns an object with API version and kind set, and all other fields empty.
     pub fn new() -> Self {
         Self { api_version: MACHINE_API.into(), kind: "Machine".into(), ..Self::default() }
     }
 }
 
-/// What a machine is to be.
+/// Desired state of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineSpec {
@@ -62,7 +62,7 @@ pub struct MachineSpec {
     pub authoritative_api: String,
 }
 
-/// What the cloud is told, in the words of the cloud's own type; for AWS a
+/// Machine specification in the cloud provider's own type. The type on AWS is
 /// [`AwsMachineProviderConfig`](super::AwsMachineProviderConfig).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -73,7 +73,7 @@ pub struct ProviderSpec {
     pub value: Option<Value>,
 }
 
-/// Who has a say before a machine goes.
+/// Lifecycle hooks of a machine. Each hook delays the deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LifecycleHooks {
@@ -111,7 +111,7 @@ pub struct Taint {
     pub time_added: Option<String>,
 }
 
-/// What a machine is.
+/// Observed state of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineStatus {
@@ -167,7 +167,7 @@ pub struct NodeAddress {
     pub address: String,
 }
 
-/// What was done to a machine last.
+/// Last operation on a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LastOperation {

@@ -1,4 +1,4 @@
-//! Machines that are alike (openshift/api `machine/v1beta1/types_machineset.go`).
+//! MachineSet object (openshift/api `machine/v1beta1/types_machineset.go`).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub struct MachineSet {
     /// `MachineSet`
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// Its name, labels and the like.
+    /// Name, labels and other metadata of the object.
     #[schemars(schema_with = "any_object")]
     pub metadata: ObjectMeta,
     /// What is wanted.
@@ -28,13 +28,13 @@ pub struct MachineSet {
 }
 
 impl MachineSet {
-    /// One that says what it is and nothing else.
+    /// Returns an object with API version and kind set, and all other fields empty.
     pub fn new() -> Self {
         Self { api_version: MACHINE_API.into(), kind: "MachineSet".into(), ..Self::default() }
     }
 }
 
-/// What is wanted of a MachineSet.
+/// Desired state of a MachineSet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineSetSpec {
@@ -56,7 +56,7 @@ pub struct MachineSetSpec {
     pub authoritative_api: String,
 }
 
-/// What machines are made from.
+/// Template of the machines of a MachineSet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MachineTemplate {
@@ -66,7 +66,7 @@ pub struct MachineTemplate {
     pub spec: MachineSpec,
 }
 
-/// What is of a MachineSet.
+/// Observed state of a MachineSet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineSetStatus {

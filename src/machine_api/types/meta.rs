@@ -1,4 +1,4 @@
-//! What every object has.
+//! Metadata that all objects have, and types that several objects share.
 
 use std::collections::BTreeMap;
 
@@ -10,73 +10,76 @@ use super::is_nothing;
 /// Labels and annotations.
 pub type Labels = BTreeMap<String, String>;
 
-/// The metadata of an object (k8s.io/apimachinery `pkg/apis/meta/v1`), as far as anything here needs
-/// it; the rest is read over.
+/// Metadata of an object (k8s.io/apimachinery `pkg/apis/meta/v1`), limited to the fields that
+/// groundplan needs. Reading ignores all other fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectMeta {
-    /// When the server made it. Always written: Go writes `null` for an object that is only a file.
+    /// Time when the API server created the object. Always written, because Go writes `null` for an
+    /// object that exists only in a file.
     pub creation_timestamp: Option<String>,
-    /// When somebody asked for its deletion.
+    /// Time when a client requested the deletion. `None` means that the object is not being
+    /// deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_timestamp: Option<String>,
-    /// Who must let go of it before it is gone.
+    /// Finalizers. The API server keeps a deleted object until its finalizers are removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub finalizers: Vec<String>,
-    /// What it is called.
+    /// Name of the object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// What its name begins with, if the server makes it up.
+    /// Prefix of the name, if the API server generates the name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub generate_name: String,
-    /// Where it lives.
+    /// Namespace of the object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// What it is found by.
+    /// Labels, by which selectors find the object.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
-    /// What is noted about it.
+    /// Annotations of the object.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub annotations: Labels,
-    /// What no other object ever has.
+    /// UID, unique among all objects.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub uid: String,
-    /// Which version of what is wanted this is.
+    /// Generation: a number that grows when the desired state changes.
     #[serde(skip_serializing_if = "is_nothing")]
     pub generation: i64,
-    /// Whose it is.
+    /// Owners of the object.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub owner_references: Vec<OwnerReference>,
 }
 
 impl ObjectMeta {
-    /// Who looks after it, if anybody does; the server lets there be one.
+    /// Returns the owner that controls the object. The API server allows at most one; `None` means
+    /// that the object has no controller.
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.owner_references.iter().find(|owner| owner.controller)
     }
 }
 
-/// Whose an object is.
+/// Owner of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OwnerReference {
-    /// The group and version of the owner.
+    /// Group and version of the owner.
     pub api_version: String,
-    /// What kind it is of.
+    /// Kind of the owner.
     pub kind: String,
-    /// What it is called.
+    /// Name of the owner.
     pub name: String,
-    /// What no other object ever has.
+    /// UID of the owner.
     pub uid: String,
-    /// Whether the owner looks after it.
+    /// True if the owner controls the object.
     #[serde(skip_serializing_if = "is_nothing")]
     pub controller: bool,
-    /// Whether the owner, deleted in the foreground, waits for it to go.
+    /// True if a foreground deletion of the owner waits until the object is deleted.
     #[serde(skip_serializing_if = "is_nothing")]
     pub block_owner_deletion: bool,
 }
 
-/// What a template says of the metadata of what is made from it (openshift/api
+/// Metadata that a template gives to the objects made from it (openshift/api
 /// `machine/v1beta1/types_machine.go`, `ObjectMeta`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -102,7 +105,7 @@ pub struct TemplateMeta {
     pub owner_references: Vec<serde_json::Value>,
 }
 
-/// Which objects are meant (k8s.io/apimachinery `LabelSelector`).
+/// Selector of objects by their labels (k8s.io/apimachinery `LabelSelector`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
@@ -127,11 +130,11 @@ pub struct LabelRequirement {
     pub values: Vec<String>,
 }
 
-/// An object of the same namespace.
+/// Reference to an object in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LocalReference {
-    /// What it is called.
+    /// Name of the object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
 }

@@ -1,11 +1,11 @@
-//! The objects of the Machine API as their YAML has them.
+//! Types of the Machine API objects, as they appear in YAML.
 //!
-//! Reads what people and clusters write and writes what Go programs write: a field that Go marshals
-//! though it is unset (`metadataServiceOptions: {}`, `deviceIndex: 0`) is there in ours, too. Plain
-//! data: never validates, never fills anything in, knows no cluster.
+//! Reads objects that people and clusters write. Writes what Go programs write, which includes
+//! unset fields that Go marshals (`metadataServiceOptions: {}`, `deviceIndex: 0`). Plain data:
+//! never validates, never fills in a value, knows no cluster.
 //!
-//! Sources: openshift/api `machine/v1beta1` and `machine/v1`, as release-4.15 has them; fields of
-//! later releases are read, and written only where they say something.
+//! Sources: openshift/api `machine/v1beta1` and `machine/v1` of release-4.15. Fields of later
+//! releases are read, and written only if they are set.
 
 mod control_plane_machine_set;
 mod machine;
@@ -25,22 +25,22 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, js
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The group and version of Machine and MachineSet, and of the provider config in them.
+/// Group and version of Machine and MachineSet, and of the provider config in both.
 pub const MACHINE_API: &str = "machine.openshift.io/v1beta1";
-/// The group and version of ControlPlaneMachineSet.
+/// Group and version of ControlPlaneMachineSet.
 pub const CONTROL_PLANE_API: &str = "machine.openshift.io/v1";
-/// Where all of them live.
+/// Namespace of all Machine API objects.
 pub const NAMESPACE: &str = "openshift-machine-api";
 
-/// Reads an object as Go does: a field that is `null` is one that is absent.
+/// Reads an object as Go does: a `null` field counts as absent.
 ///
 /// # Errors
-/// When a value has another type than its field. What a field's words mean is not looked at.
+/// Fails if a value has another type than its field. The meaning of a value is not validated.
 pub fn read<T: DeserializeOwned>(value: &Value) -> serde_json::Result<T> {
     T::deserialize(without_nulls(value))
 }
 
-/// What is raw to the types here stays as it was written.
+/// Fields that the types keep as raw JSON, and whose `null` values stay.
 const RAW: [&str; 2] = ["providerSpec", "providerStatus"];
 
 fn without_nulls(value: &Value) -> Value {
@@ -58,19 +58,19 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// The JSON Schema of a type, all in one piece.
+/// Returns the JSON Schema of a type, with all subschemas inlined.
 pub fn schema<T: JsonSchema>() -> Schema {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<T>()
 }
 
-/// An object that is somebody else's to describe.
+/// Returns the schema of an object whose fields another API describes.
 fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object"})
 }
 
-/// What Go leaves out when it says `omitempty`: the type's nothing.
+/// Returns true if Go omits the value under `omitempty`: the value is the zero value of its type.
 fn is_nothing<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

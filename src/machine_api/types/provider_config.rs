@@ -1,8 +1,9 @@
-//! What AWS is told of a machine (openshift/api `machine/v1beta1/types_awsprovider.go`).
+//! AWS part of a machine specification (openshift/api `machine/v1beta1/types_awsprovider.go`).
 //!
-//! It is no object of the API server's but a piece of one, so nobody checks it against a schema: the
-//! webhook does, and whoever makes the machine must live with what the webhook never saw. That is why
-//! every word is a `String` here. What the words may be says the schema.
+//! The provider config is a part of a Machine, not an object of the API server. No schema in the
+//! API server covers it, so only the Machine API webhook validates it. The machine controller must
+//! also accept configs that the webhook has not checked. For that reason enumerated fields are
+//! `String`s here, and the JSON Schema lists their values.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{LocalReference, MACHINE_API};
 use crate::aws::metadata_options::{Authentication, HopLimit, MetadataService, Switch};
 
-/// `spec.providerSpec.value` of a machine on AWS.
+/// Value of `spec.providerSpec.value` of a machine on AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AwsMachineProviderConfig {
@@ -20,76 +21,78 @@ pub struct AwsMachineProviderConfig {
     /// `AWSMachineProviderConfig`
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// Nothing of interest.
+    /// Empty metadata, kept because Go writes it.
     pub metadata: ProviderMeta,
-    /// The image; needs an id. Becomes `ImageId`.
+    /// Image of the instance. An ID is required, and becomes `ImageId`.
     pub ami: ResourceReference,
-    /// The type of the instance; the webhook fills in `m5.large` or `m6g.large`.
+    /// Instance type. The webhook fills in `m5.large` or `m6g.large`.
     pub instance_type: String,
-    /// What the processor does.
+    /// CPU options of the instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_options: Option<CpuOptions>,
-    /// Tags of the instance and its volumes; of two with one name the first counts.
+    /// Tags of the instance and its volumes. The first of two tags with the same name counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
-    /// The instance profile; its `id` is the profile's name.
+    /// Instance profile. The `id` is the name of the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iam_instance_profile: Option<ResourceReference>,
-    /// The Secret with the user data under `userData`.
+    /// Secret with the user data under the key `userData`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_data_secret: Option<LocalReference>,
-    /// The Secret with the credentials that the machine is made with.
+    /// Secret with the credentials that launch the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<LocalReference>,
-    /// A key pair for SSH.
+    /// Key pair for SSH.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_name: Option<String>,
-    /// Which place on the instance its interface has.
+    /// Device index of the network interface on the instance.
     pub device_index: i64,
-    /// Whether it gets a public address; absent, the subnet decides.
+    /// True if the instance gets a public address. Absent means that the subnet decides.
     #[serde(rename = "publicIp", skip_serializing_if = "Option::is_none")]
     pub public_ip: Option<bool>,
-    /// What its interface is: `ENA` or `EFA`; absent, AWS decides.
+    /// Type of the network interface: `ENA` or `EFA`. Absent means that AWS decides.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["", "ENA", "EFA"]))]
     pub network_interface_type: String,
-    /// The security groups of its interface; an entry of filters stands for all that fit.
+    /// Security groups of the network interface. An entry with filters selects all groups that
+    /// match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub security_groups: Vec<ResourceReference>,
-    /// The subnet; of several that fit filters the first.
+    /// Subnet of the instance. The first subnet that matches the filters counts.
     pub subnet: ResourceReference,
-    /// Where it is.
+    /// Region, zone and tenancy of the instance.
     pub placement: Placement,
-    /// Where it is registered.
+    /// Load balancers that the instance is registered with.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub load_balancers: Vec<LoadBalancerReference>,
-    /// Its volumes; one without a name is the root's.
+    /// Volumes of the instance. A volume without a name is the root volume.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub block_devices: Vec<BlockDevice>,
-    /// That it is a spot instance.
+    /// Options of a spot instance. Presence requests a spot instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spot_market_options: Option<SpotMarketOptions>,
-    /// Who may read its metadata, and how.
+    /// Metadata options of the instance.
     pub metadata_service_options: MetadataServiceOptions,
-    /// The placement group.
+    /// Placement group of the instance.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub placement_group_name: String,
-    /// Which partition of the placement group.
+    /// Partition of the placement group.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 7))]
     pub placement_group_partition: Option<i32>,
-    /// The capacity reservation that it runs in. Of releases after 4.15.
+    /// Capacity reservation that the instance runs in. Field of releases after 4.15.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(regex(pattern = "^(cr-[0-9a-f]{17})?$"))]
     pub capacity_reservation_id: String,
-    /// How it is paid for; absent, `spotMarketOptions` decides. Of releases after 4.15.
+    /// Purchasing option. Absent means that `spotMarketOptions` decides. Field of releases after
+    /// 4.15.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["", "OnDemand", "Spot", "CapacityBlock"]))]
     pub market_type: String,
 }
 
 impl AwsMachineProviderConfig {
-    /// One that says what it is and nothing else.
+    /// Returns an object with API version and kind set, and all other fields empty.
     pub fn new() -> Self {
         Self {
             api_version: MACHINE_API.into(),
@@ -99,150 +102,151 @@ impl AwsMachineProviderConfig {
     }
 }
 
-/// The metadata of something that is no object; Go writes it all the same.
+/// Metadata of a value that is not an object of the API server. Go writes it nevertheless.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProviderMeta {
-    /// Never set.
+    /// Creation time. Never set.
     pub creation_timestamp: Option<String>,
-    /// Never needed.
+    /// Name. Never needed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Never needed.
+    /// Namespace. Never needed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
 }
 
-/// Something of AWS, by its id, its ARN or what finds it.
+/// Reference to an AWS resource by ID, ARN or filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ResourceReference {
-    /// Its id.
+    /// ID of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Its ARN. Read by nothing but a volume's key.
+    /// ARN of the resource. Only the key of a volume uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
-    /// What finds it, where that is allowed.
+    /// Filters that find the resource, where the field allows filters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
 }
 
 impl ResourceReference {
-    /// By its id.
+    /// Returns a reference by ID.
     pub fn id(id: impl Into<String>) -> Self {
         Self { id: Some(id.into()), ..Self::default() }
     }
 
-    /// By its name tag.
+    /// Returns a reference by the tag `Name`.
     pub fn named(name: impl Into<String>) -> Self {
         Self { filters: vec![Filter::name(name)], ..Self::default() }
     }
 }
 
-/// A filter of EC2's `Describe` calls.
+/// Filter of an EC2 `Describe` call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Filter {
-    /// What is compared, such as `tag:Name`.
+    /// Attribute that the filter compares, such as `tag:Name`.
     pub name: String,
-    /// What it may be.
+    /// Values that match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
 impl Filter {
-    /// What finds something by its name tag.
+    /// Returns a filter for the tag `Name`.
     pub fn name(name: impl Into<String>) -> Self {
         Self { name: "tag:Name".into(), values: vec![name.into()] }
     }
 }
 
-/// What the processor does.
+/// CPU options of an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CpuOptions {
-    /// Whether memory is encrypted by the processor; absent, AWS decides.
+    /// Memory encryption by the processor. Absent means that AWS decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Disabled", "AMDEncryptedVirtualizationNestedPaging"]))]
     pub confidential_compute: Option<String>,
 }
 
-/// A tag.
+/// Tag of an AWS resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Tag {
-    /// Its key.
+    /// Key of the tag.
     #[schemars(length(min = 1, max = 128))]
     pub name: String,
-    /// Its value. Always written.
+    /// Value of the tag. Always written.
     pub value: String,
 }
 
-/// Where a machine is.
+/// Region, zone and tenancy of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Placement {
-    /// The region; the webhook fills in the cluster's.
+    /// Region. The webhook fills in the region of the cluster.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub region: String,
-    /// The zone; of no effect beside a subnet that is named by its id.
+    /// Zone. Has no effect if the subnet is referenced by ID.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub availability_zone: String,
-    /// Who else is on its hardware: `default`, `dedicated` or `host`; absent, the VPC decides.
+    /// Tenancy: `default`, `dedicated` or `host`. Absent means that the VPC decides.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["", "default", "dedicated", "host"]))]
     pub tenancy: String,
-    /// Which host, with the tenancy `host`. Of releases after 4.15.
+    /// Host of the tenancy `host`. Field of releases after 4.15.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostPlacement>,
 }
 
-/// Which host a machine is on.
+/// Host of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostPlacement {
-    /// Whether it must be one host: `AnyAvailable` or `DedicatedHost`.
+    /// Affinity of the machine: `AnyAvailable` for any host, or `DedicatedHost` for one host.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["AnyAvailable", "DedicatedHost"]))]
     pub affinity: Option<String>,
-    /// That host.
+    /// Dedicated host of the affinity `DedicatedHost`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedicated_host: Option<DedicatedHost>,
 }
 
-/// A host for oneself.
+/// Dedicated host, existing or allocated for the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DedicatedHost {
-    /// Whether there is one (`UserProvided`, also when absent) or one is allocated (`Dynamic`).
+    /// Allocation: `UserProvided` (also when absent) for an existing host, or `Dynamic` for a new
+    /// one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["", "UserProvided", "Dynamic"]))]
     pub allocation_strategy: Option<String>,
-    /// Its id, if there is one.
+    /// ID of an existing host.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(regex(pattern = "^(h-([0-9a-f]{8}|[0-9a-f]{17}))?$"))]
     pub id: String,
-    /// What it gets, if it is allocated.
+    /// Settings of a host that is allocated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dynamic_host_allocation: Option<DynamicHostAllocation>,
 }
 
-/// What a host gets that is allocated.
+/// Settings of a dedicated host that is allocated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DynamicHostAllocation {
-    /// Its tags; 1 to 50.
+    /// Tags of the host, 1 to 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 50))]
     pub tags: Option<Vec<Tag>>,
 }
 
-/// A load balancer.
+/// Load balancer that a machine is registered with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LoadBalancerReference {
-    /// What it is called.
+    /// Name of the load balancer.
     pub name: String,
     /// `network` or `classic`
     #[serde(rename = "type")]
@@ -250,88 +254,89 @@ pub struct LoadBalancerReference {
     pub kind: String,
 }
 
-/// A volume.
+/// Block device of an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BlockDevice {
-    /// Where it is seen, such as `/dev/xvdb`; absent, it is the root.
+    /// Device name, such as `/dev/xvdb`. Absent means the root device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_name: Option<String>,
-    /// What it is; one without is ignored.
+    /// EBS volume of the device. A device without one is ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ebs: Option<EbsBlockDevice>,
-    /// Not sent.
+    /// Field that is not sent to EC2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_device: Option<String>,
-    /// Not sent.
+    /// Field that is not sent to EC2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_name: Option<String>,
 }
 
-/// A volume of EBS. Goes with its machine, always.
+/// EBS volume. Always deleted together with its machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EbsBlockDevice {
-    /// Of no effect.
+    /// Field without effect.
     #[serde(rename = "deleteOnTermination", skip_serializing_if = "Option::is_none")]
     pub deprecated_delete_on_termination: Option<bool>,
-    /// Whether it is encrypted.
+    /// True if the volume is encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encrypted: Option<bool>,
-    /// With which key; always written.
+    /// KMS key that encrypts the volume. Always written.
     pub kms_key: ResourceReference,
-    /// Operations per second, for gp3, io1 and io2; 0 is the type's own figure.
+    /// Operations per second, for gp3, io1 and io2. 0 means the default of the volume type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iops: Option<i64>,
-    /// MiB per second, for gp3.
+    /// Throughput in MiB per second, for gp3.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 125, max = 2000))]
     pub throughput_mib: Option<i32>,
-    /// GiB.
+    /// Size in GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_size: Option<i64>,
-    /// `gp3`, `io2`, …
+    /// Volume type: `gp3`, `io2`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_type: Option<String>,
 }
 
-/// That a machine is a spot instance.
+/// Options of a spot instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SpotMarketOptions {
-    /// The most that it may cost an hour, in dollars; absent, the price on demand.
+    /// Maximum price per hour in dollars. Absent means the on-demand price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_price: Option<String>,
 }
 
-/// Who may read an instance's metadata, and how. Always written, if only as `{}`.
+/// Metadata options of an instance. Always written, at least as `{}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MetadataServiceOptions {
-    /// Whether every request must carry a session token: `Required` (IMDSv2 only) or `Optional`.
-    /// Absent is no opinion: the account, the image and AWS decide. Never filled in.
+    /// Session tokens: `Required` (IMDSv2 only) or `Optional`. Absent is no opinion: the account,
+    /// the image and AWS decide. groundplan never fills the field in.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["Required", "Optional"]))]
     pub authentication: String,
-    /// Whether the metadata service answers: `Enabled`, as no machine joins a cluster without it.
-    /// Absent is no opinion. No field of openshift/api yet (PR 2654).
+    /// Metadata service endpoint. The only value is `Enabled`, because no machine joins a cluster
+    /// without IMDS. Absent is no opinion. Not yet a field of openshift/api (PR 2654).
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["Enabled"]))]
     pub http_endpoint: String,
-    /// How many hops the answer to a request for a token may take. Absent is no opinion. No field of
-    /// openshift/api yet (PR 2654).
+    /// Hop limit of the response to a token request. Absent is no opinion. Not yet a field of
+    /// openshift/api (PR 2654).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub http_put_response_hop_limit: Option<i64>,
-    /// Whether the instance's tags can be read there: `Disabled`, as EC2 cannot tell those of a
-    /// cluster. Absent is no opinion. No field of openshift/api yet (PR 2654).
+    /// Instance tags in IMDS. The only value is `Disabled`: with `Enabled` EC2 rejects tag keys
+    /// with a `/`, and the cluster tag has one. Absent is no opinion. Not yet a field of
+    /// openshift/api (PR 2654).
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(extend("enum" = ["Disabled"]))]
     pub instance_metadata_tags: String,
 }
 
 impl MetadataServiceOptions {
-    /// Options that say this, in the words of the Machine API, which are install-config's.
+    /// Returns the options in the words of the Machine API, which are also those of install-config.
     pub fn of(asked: impl Into<MetadataService>) -> Self {
         let asked = asked.into();
         Self {
@@ -342,17 +347,17 @@ impl MetadataServiceOptions {
         }
     }
 
-    /// What they say of session tokens; `None` if they have no opinion.
+    /// Returns the setting for session tokens. `None` means no opinion.
     ///
     /// # Errors
-    /// With the word, if it is another: to take it for no opinion would launch a machine that answers
-    /// IMDSv1.
+    /// Returns the word if it is neither `Required` nor `Optional`. Treating an invalid word as no
+    /// opinion would launch a machine that answers IMDSv1.
     pub fn authentication(&self) -> Result<Option<Authentication>, &str> {
         meaning(&self.authentication, Authentication::WORDS)
     }
 
-    /// What they say, each setting by itself. What is no word of its field is no opinion here: whoever
-    /// acts on this has looked for [flaws](crate::machine_api::check::judge) before.
+    /// Returns the settings, each parsed separately. An invalid word counts as no opinion here.
+    /// Callers that act on the settings first check for [flaws](crate::machine_api::check::judge).
     pub fn asked(&self) -> MetadataService {
         MetadataService {
             authentication: self.authentication().unwrap_or_default(),
@@ -368,7 +373,8 @@ fn word<T: Copy + PartialEq>(meant: Option<T>, words: &[(&str, T)]) -> String {
     found.map(|(word, _)| (*word).to_owned()).unwrap_or_default()
 }
 
-/// No word is no opinion; a word that there is not is given back.
+/// Returns the meaning of a word. An empty word is no opinion; an unknown word is returned as the
+/// error.
 fn meaning<'a, T: Copy>(asked: &'a str, words: &[(&str, T)]) -> Result<Option<T>, &'a str> {
     if asked.is_empty() {
         return Ok(None);
@@ -378,7 +384,7 @@ fn meaning<'a, T: Copy>(asked: &'a str, words: &[(&str, T)]) -> Result<Option<T>
 }
 
 impl AwsMachineProviderConfig {
-    /// Whether this is the type that `apiVersion` and `kind` name; absent is not another one.
+    /// Returns true if `apiVersion` and `kind` name this type. Absent fields do not name it.
     pub fn is_named(&self) -> bool {
         const GROUPS: [&str; 2] = ["machine.openshift.io", "awsproviderconfig.openshift.io"];
         let version = self.api_version.split_once('/');
@@ -390,7 +396,8 @@ impl AwsMachineProviderConfig {
 }
 
 impl EbsBlockDevice {
-    /// The key: its id, or else its ARN. An empty one, which openshift-install writes, is none.
+    /// Returns the ID of the key, or else its ARN. An empty value, which openshift-install writes,
+    /// counts as absent.
     pub fn key(&self) -> Option<&str> {
         let ResourceReference { id, arn, .. } = &self.kms_key;
         [id, arn].into_iter().flatten().map(String::as_str).find(|key| !key.is_empty())

@@ -1,10 +1,10 @@
-//! What AWS says of a machine (openshift/api `machine/v1beta1/types_awsprovider.go`,
+//! Provider status of a machine on AWS (openshift/api `machine/v1beta1/types_awsprovider.go`,
 //! `AWSMachineProviderStatus`).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The state of the instance of a machine.
+/// State of the instance of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AwsMachineProviderStatus {
@@ -14,45 +14,45 @@ pub struct AwsMachineProviderStatus {
     /// `AWSMachineProviderStatus`
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// The instance.
+    /// ID of the instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
-    /// What EC2 calls its state.
+    /// State of the instance, as EC2 names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_state: Option<String>,
-    /// Whether it was made: `MachineCreation`.
+    /// Conditions of the instance, such as `MachineCreation`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<ProviderCondition>,
-    /// The host that was allocated for it alone.
+    /// Dedicated host that was allocated for the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedicated_host: Option<DedicatedHostStatus>,
 }
 
-/// One thing that is so or not (k8s.io/apimachinery `pkg/apis/meta/v1`, `Condition`).
+/// Condition of a resource (k8s.io/apimachinery `pkg/apis/meta/v1`, `Condition`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProviderCondition {
-    /// What it is about.
+    /// Type of the condition.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Which version of what is wanted was looked at.
+    /// Generation of the object that the condition is based on.
     #[serde(skip_serializing_if = "super::is_nothing")]
     pub observed_generation: i64,
-    /// Since when.
+    /// Time of the last change of the status.
     pub last_transition_time: Option<String>,
-    /// Why, in one word.
+    /// Reason of the status, as one CamelCase word.
     pub reason: String,
-    /// Why, for people.
+    /// Explanation of the status for people.
     pub message: String,
 }
 
-/// A host that was allocated for one machine.
+/// Dedicated host that was allocated for one machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DedicatedHostStatus {
-    /// Its id.
+    /// ID of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }

@@ -5,7 +5,7 @@ use crate::aws::metadata_options::{
     Authentication, HopLimit, MetadataService, Switch, metadata_options,
 };
 
-/// What Go writes of a provider config in which nothing is set.
+/// Returns what Go writes for a provider config without any set field.
 fn empty_as_go_has_it() -> Value {
     json!({
         "ami": {},

@@ -1,4 +1,5 @@
-//! Tells each MachineSet what its instance type is. Writes nothing that is so already.
+//! Controller that annotates each MachineSet with the capacity of its instance type. Existing
+//! annotations with the same value are not written again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,47 +29,47 @@ use crate::machine_api::controller::watched::{Feed, Touched, Watched, all_in, re
 use crate::machine_api::types::MachineSet;
 use crate::provider::{BoxFuture, Class, ProviderError};
 
-/// How long what EC2 says of a type is good.
+/// Validity of an instance type lookup.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// When EC2 is asked again after it has not answered.
+/// Delay before the next lookup after a failed one.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
-/// Who knows what a type is.
+/// Source of instance type data.
 #[derive(Clone)]
 pub struct Types {
-    /// EC2.
+    /// Client for EC2.
     pub ec2: Arc<dyn Ec2>,
-    /// The region, whose types are meant.
+    /// Region of the instance types.
     pub region: String,
 }
 
-/// Why a set is not told.
+/// Error while annotating a MachineSet.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// EC2 did not say.
+    /// The lookup in EC2 failed.
     #[error("ask what its instance type is: {0}")]
     Ec2(#[from] ProviderError),
-    /// The API server did not take it.
+    /// The request to the API server failed.
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
 }
 
-/// What sets are told with.
+/// Dependencies and caches of the controller.
 pub struct Driver {
     sets: Store<Watched<MachineSet>>,
     set_api: Api<Watched<MachineSet>>,
     teller: Teller,
     types: Types,
-    /// What EC2 has said, of types that it does not know, too.
+    /// Lookup results by instance type. `None` stands for a type that EC2 does not know.
     known: Mutex<HashMap<String, (Instant, Option<InstanceTypeFact>)>>,
-    /// Which type a set was said to have wrongly, by its UID.
+    /// Unknown instance type that was last reported for a MachineSet, by the UID of the set.
     told: Mutex<HashMap<String, String>>,
     health: Arc<Health>,
 }
 
 impl Driver {
-    /// Tells until a stop is asked for, and ends when nothing is under way any more. What goes wrong with
-    /// a set is told, and tried again.
+    /// Annotates sets until shutdown, and returns after the work in progress has ended. An error of
+    /// a set is reported to `tell` and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
@@ -108,7 +109,8 @@ impl Driver {
         let one = |set, driver| -> BoxFuture<'static, Result<Action, Error>> {
             Box::pin(Self::reconcile(set, driver))
         };
-        // One at a time: who comes second finds the answer that the first has asked for.
+        // Sets are reconciled one at a time, so that a second set of the same type uses the result
+        // of the first lookup.
         let all = applier(one, retry, driver, store, queue, Config::default().concurrency(1));
         all.for_each(|_| std::future::ready(()))
     }
@@ -157,7 +159,8 @@ impl Driver {
         if news.is_empty() {
             return Ok(());
         }
-        // The labels are read and written: what somebody has written since is not to be lost.
+        // The patch contains labels that were read before. The resource version prevents the loss
+        // of a later change by another client.
         let patch = Patch::Merge(json!({"metadata": {
             "uid": set.metadata.uid,
             "resourceVersion": version,
@@ -169,7 +172,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Once for each type that it has: nothing that is tried again makes a type known.
+    /// Records an Event for an unknown instance type. Each type of a set is reported once, because
+    /// a retry does not make a type known.
     async fn tell_unknown(&self, set: &MachineSet, name: &str) {
         let before = self.told.lock().await.insert(set.metadata.uid.clone(), name.to_owned());
         if before.as_deref() == Some(name) {
@@ -187,7 +191,8 @@ impl Driver {
     }
 }
 
-/// What cannot be read says nothing of a type; that there is none least of all.
+/// Returns the error for an unreadable result. Such a result does not show that the type is
+/// unknown.
 fn unreadable(error: &serde_json::Error) -> ProviderError {
     ProviderError::new(Class::Unknown, "DescribeInstanceTypes", error.to_string())
 }

@@ -1,5 +1,5 @@
-//! What one more machine of a MachineSet would bring, told on the set: the autoscaler reads it there when
-//! the set has no machine to look at, and so scales it from zero.
+//! Capacity of one more machine of a MachineSet, as annotations of the set. The autoscaler reads
+//! the annotations when the set has no machine, and can then scale the set from zero.
 //!
 //! Source: openshift/machine-api-provider-aws, `pkg/actuators/machineset`.
 
@@ -14,17 +14,18 @@ use crate::machine_api::types::MachineSet;
 const VCPU: &str = "machine.openshift.io/vCPU";
 const MEMORY: &str = "machine.openshift.io/memoryMb";
 const GPU: &str = "machine.openshift.io/GPU";
-/// Labels that a Node will have, `key=value` with commas between: others may say some here, too.
+/// Labels that a Node will have, as `key=value` separated by commas. Other clients may add labels
+/// to the same annotation.
 const LABELS: &str = "capacity.cluster-autoscaler.kubernetes.io/labels";
 const ARCHITECTURE: &str = "kubernetes.io/arch";
 
-/// The type of the instances that a set makes, if it says one.
+/// Returns the instance type of a set, if the template has one.
 pub fn instance_type(set: &MachineSet) -> Option<&str> {
     let value = set.spec.template.spec.provider_spec.value.as_ref()?;
     value["instanceType"].as_str().filter(|name| !name.is_empty())
 }
 
-/// What is to be annotated, and is not yet.
+/// Returns the annotations that are missing or have another value.
 pub fn news(set: &MachineSet, fact: &InstanceTypeFact) -> BTreeMap<&'static str, String> {
     let there = &set.metadata.annotations;
     let labels = with_architecture(there.get(LABELS).map_or("", String::as_str), fact);
@@ -37,7 +38,8 @@ pub fn news(set: &MachineSet, fact: &InstanceTypeFact) -> BTreeMap<&'static str,
     wanted.filter(|(key, value)| there.get(*key) != Some(value)).collect()
 }
 
-/// The labels with that of the architecture; `None` where that is not known.
+/// Returns the labels with the label of the architecture. `None` means that the architecture is
+/// unknown.
 fn with_architecture(labels: &str, fact: &InstanceTypeFact) -> Option<String> {
     let name = architecture(fact)?;
     let of_others = labels.split(',').map(str::trim).filter(|label| {
@@ -50,7 +52,8 @@ fn with_architecture(labels: &str, fact: &InstanceTypeFact) -> Option<String> {
     Some(all.join(","))
 }
 
-/// As Kubernetes calls it. A type that runs 32-bit code, too, is booted with what is 64-bit.
+/// Returns the architecture in the words of Kubernetes. A type that also runs 32-bit code boots
+/// 64-bit images.
 fn architecture(fact: &InstanceTypeFact) -> Option<&'static str> {
     let runs = |name: &str| fact.architectures.contains(name);
     match (runs("x86_64"), runs("arm64")) {

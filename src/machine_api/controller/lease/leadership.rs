@@ -1,4 +1,4 @@
-//! What a leader may do, told anew before each request.
+//! Permission to act as leader, checked before each request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;
 
-/// That this process leads; clones are the same leadership.
+/// Leadership of this process. Clones share the same leadership.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     lease: Arc<str>,
     until: Arc<watch::Sender<Instant>>,
 }
 
-/// What keeps a request from leaving.
+/// Error of a request that was not sent, because this process does not lead.
 #[derive(Debug, thiserror::Error)]
 #[error("not sent: the Lease {lease} is not held any more, so somebody else may be acting")]
 pub struct NotLeading {
@@ -39,17 +39,17 @@ impl Leadership {
         self.extend(Instant::now());
     }
 
-    /// How long it lasts if nothing happens.
+    /// Returns the time until the leadership ends without another renewal.
     pub(super) fn remaining(&self) -> Duration {
         self.until.borrow().saturating_duration_since(Instant::now())
     }
 
-    /// Whether this process leads, now.
+    /// Returns true if this process leads at this moment.
     pub fn holds(&self) -> bool {
         !self.remaining().is_zero()
     }
 
-    /// Stands before calls to the cloud.
+    /// Returns a fence that rejects calls to AWS once this process does not lead.
     pub fn fence(&self) -> Fence {
         let it = self.clone();
         Fence::new(move || match it.holds() {
@@ -61,7 +61,8 @@ impl Leadership {
         })
     }
 
-    /// The same client, but what changes anything leaves only while this process leads.
+    /// Returns a client that sends a changing request only while this process leads. Read requests
+    /// are always sent.
     pub fn guard(&self, client: &Client) -> Client {
         let (it, inner) = (self.clone(), client.clone());
         let send = move |request: Request<Body>| {

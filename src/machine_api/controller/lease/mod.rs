@@ -1,13 +1,15 @@
-//! Who acts, of several that could: the holder of a Lease.
+//! Leader election: of several processes that could act, only the holder of a Lease acts.
 //!
-//! Others' clocks are not trusted. Whoever does not hold a Lease takes it once it has stood unchanged for
-//! as long as it is good for, by their own clock; whoever holds it acts for less than that after the
-//! last renewal was *sent*. Between the two there is time for a call that has left to come to an end.
-//! What is written is written upon what was read, so that of two who take it one is refused.
+//! The clocks of other processes are not trusted. A process takes a Lease after the Lease has
+//! stayed unchanged for its whole duration, by the clock of that process. The holder acts for less
+//! than that duration after it *sent* its last renewal. The difference leaves time for calls in
+//! flight to end. Each write is conditional on the version that was read, so of two processes that
+//! take the Lease one is rejected.
 //!
-//! The holder acts through a [`Leadership`], which lets nothing pass any more, from one request to the
-//! next, when the Lease is another's or may be. Source of the times: openshift/library-go,
-//! `pkg/config/leaderelection`; an API server may be away for a minute without anybody noticing.
+//! The holder acts through a [`Leadership`]. A leadership rejects every further request once
+//! another process holds the Lease or may hold it. Source of the times: openshift/library-go,
+//! `pkg/config/leaderelection`. With these times an API server can be down for a minute without
+//! effect.
 
 mod leadership;
 mod record;
@@ -30,17 +32,17 @@ pub use leadership::{Leadership, NotLeading};
 use super::health::Health;
 use record::{Verdict, holder, verdict};
 
-/// How long an answer is waited for.
+/// Maximum wait for a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The times of a Lease.
+/// Timing of a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How long others leave a Lease alone that nobody renews.
+    /// Time during which other processes respect a Lease without renewal.
     pub good_for: Duration,
-    /// How long its holder acts without having renewed it. Less than that.
+    /// Time during which the holder acts without renewal. Shorter than `good_for`.
     pub act_for: Duration,
-    /// How often it is looked at.
+    /// Interval between attempts to acquire or renew the Lease.
     pub retry: Duration,
 }
 
@@ -51,65 +53,66 @@ impl Default for Terms {
     }
 }
 
-/// Why a leader leads no longer.
+/// Reason of a lost leadership.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    /// Somebody else has the Lease.
+    /// Another process holds the Lease.
     #[error("the Lease {lease} is held by {holder} now")]
     Taken {
-        /// Which one.
+        /// Name of the Lease.
         lease: String,
-        /// By whom.
+        /// Identity of the new holder.
         holder: String,
     },
-    /// It could not be renewed in time.
+    /// The Lease could not be renewed in time.
     #[error("the Lease {lease} could not be renewed for {for_long:?}, so others may take it")]
     NotRenewed {
-        /// Which one.
+        /// Name of the Lease.
         lease: String,
-        /// For how long.
+        /// Time since the last renewal.
         for_long: Duration,
-        /// What went wrong the last time.
+        /// Error of the last attempt.
         source: Trouble,
     },
 }
 
-/// Why a Lease could not be looked at or written.
+/// Error of reading or writing a Lease.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// The API server said no, or could not be reached.
+    /// The API server rejected the request, or could not be reached.
     #[error("the API server was asked")]
     Api(#[from] Box<kube::Error>),
-    /// No answer came.
+    /// No response arrived in time.
     #[error("no answer within {PATIENCE:?}")]
     Silence,
 }
 
-/// Somebody who would act.
+/// Process that takes part in the leader election.
 pub struct Candidate {
     leases: Api<Lease>,
     lease: String,
     identity: String,
     terms: Terms,
     health: Arc<Health>,
-    /// Which version was seen, and since when it has been that one.
+    /// Last observed version of the Lease, and the time since when it is unchanged.
     seen: Mutex<Option<(Option<String>, Instant)>>,
 }
 
-/// How an attempt to hold the Lease came out.
+/// Result of an attempt to hold the Lease.
 #[derive(Debug, PartialEq, Eq)]
 enum Held {
-    /// It is ours, by what was sent at this time.
+    /// Lease held by this process. The renewal was sent at this time.
     Ours(Instant),
-    /// It is this one's.
+    /// Lease held by the process with this identity.
     Theirs(String),
-    /// Somebody else wrote at the same time.
+    /// Conflict with a write of another process.
     Beaten,
 }
 
 impl Candidate {
-    /// A candidate that has not asked anybody yet. `name` says where it runs; what is added to it says
-    /// which run of it, since a restarted one must not take itself for the one before.
+    /// Returns a candidate that has sent no request yet. `name` is the place where the process
+    /// runs, such as a pod. The identity also has a random part, so that a restarted process does
+    /// not mistake the Lease of its predecessor for its own.
     pub fn new(
         client: Client,
         (namespace, lease): (&str, &str),
@@ -122,17 +125,17 @@ impl Candidate {
         Self { leases, lease, identity, terms, health, seen: Mutex::default() }
     }
 
-    /// Who it is, as the Lease has it.
+    /// Returns the identity of the candidate in the Lease.
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// Waits until it leads, and works for as long as it does. The work is to end by itself when a stop
-    /// is asked for; it is dropped, wherever it is, when the Lease is lost. Answers with nothing when
-    /// the stop came before it led.
+    /// Waits until this process leads, and runs `work` while it leads. The work must end by itself
+    /// on shutdown. The work is dropped at any point when the Lease is lost. Returns `None` if the
+    /// shutdown came before this process led.
     ///
     /// # Errors
-    /// When the Lease was lost. Whoever was dropped in the middle had better begin as a new process.
+    /// Fails if the Lease was lost. A process whose work was dropped should exit and start again.
     pub async fn lead<T, F: Future<Output = T>>(
         &self,
         stop: &CancellationToken,
@@ -166,7 +169,7 @@ impl Candidate {
         }
     }
 
-    /// Renews until that is no longer possible.
+    /// Renews the Lease until that is no longer possible, and returns the reason.
     async fn keep(&self, leadership: &Leadership) -> Lost {
         let mut last = Trouble::Silence;
         loop {
@@ -214,7 +217,8 @@ impl Candidate {
         }
     }
 
-    /// Upon what was read: the API server compares the resource version.
+    /// Writes the Lease on the condition that nothing changed since the read: the API server
+    /// compares the resource version.
     async fn write(&self, exists: bool, lease: &Lease) -> kube::Result<Lease> {
         let by = PostParams::default();
         match exists {
@@ -235,7 +239,8 @@ impl Candidate {
         }
     }
 
-    /// Lets go of the Lease, so that nobody waits for it to run out. If that does not work, they wait.
+    /// Releases the Lease, so that other processes need not wait until it expires. If the release
+    /// fails, they wait.
     async fn release(&self) {
         let _ = timeout(PATIENCE, async {
             let found = self.leases.get_opt(&self.lease).await?;
@@ -252,7 +257,7 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Up to a fifth more, so that candidates do not all ask at once.
+/// Returns the pause plus up to 20 %, so that the candidates do not send requests at the same time.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 + fastrand::f64() / 5.0)
 }

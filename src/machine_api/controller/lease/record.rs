@@ -1,4 +1,4 @@
-//! What stands in a Lease, what may be done with it, and what is written. Pure.
+//! Content of a Lease: the decision from an observed Lease, and the Lease to write. Pure.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::Terms;
 
-/// What may be done.
+/// Permitted action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is ours, nobody's, or was its holder's.
+    /// Hold the Lease: this process has it, no process has it, or it has expired.
     Hold,
-    /// It is somebody's.
+    /// Wait: another process has the Lease.
     Wait,
 }
 
-/// Who has it; nobody is empty.
+/// Returns the identity of the holder, or an empty string if the Lease has no holder.
 pub(super) fn holder(lease: Option<&Lease>) -> &str {
     spec(lease).and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }
@@ -33,7 +33,8 @@ pub(super) fn verdict(
     if holder.is_empty() || holder == me || ran_out { Verdict::Hold } else { Verdict::Wait }
 }
 
-/// As its holder said; that one may have other terms than we.
+/// Returns the duration that the holder has written. The holder may have other terms than this
+/// process. Without a positive duration, returns the duration in `terms`.
 fn good_for(lease: Option<&Lease>, terms: Terms) -> Duration {
     let said = spec(lease).and_then(|spec| spec.lease_duration_seconds);
     let said = said.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
@@ -44,7 +45,7 @@ fn spec(lease: Option<&Lease>) -> Option<&LeaseSpec> {
     lease.and_then(|lease| lease.spec.as_ref())
 }
 
-/// The same Lease, held by this one.
+/// Returns the Lease with `me` as its holder.
 pub(super) fn held_by(
     lease: Option<&Lease>,
     (name, me): (&str, &str),
@@ -65,7 +66,7 @@ pub(super) fn held_by(
     held
 }
 
-/// The same Lease, nobody's, if it is this one's.
+/// Returns the Lease without a holder, or `None` if `me` is not the holder.
 pub(super) fn released(lease: Option<Lease>, me: &str) -> Option<Lease> {
     if holder(lease.as_ref()) != me {
         return None;

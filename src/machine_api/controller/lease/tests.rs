@@ -16,7 +16,7 @@ fn holder_in(cluster: &FakeCluster) -> String {
     lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Leads in the background; tells when it does.
+/// Runs a candidate in the background, and reports its leadership.
 fn leading(candidate: Candidate, stop: &CancellationToken) -> Running {
     let (tell, led) = mpsc::unbounded_channel();
     let (stop, identity) = (stop.clone(), candidate.identity().to_owned());

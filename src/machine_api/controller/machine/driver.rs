@@ -1,10 +1,11 @@
-//! Does for each Machine what was decided.
+//! Controller of Machines: carries out the decisions for each Machine.
 //!
-//! - `launching`: it gets an instance; `taking_away`: it goes, and leaves nothing behind.
+//! - `launching`: launches an instance; `taking_away`: deletes a Machine without leaving anything
+//!   behind.
 //!
-//! What it writes is decided on an object of a certain version, and not written when that is outdated:
-//! then it is decided anew. What it launches carries the Machine's token, so that it does not matter
-//! how often, or by how many, that is done.
+//! Each write is decided on a certain version of the object. A write to an outdated version is
+//! rejected, and the controller decides again. Each launch carries the token of the Machine, so
+//! repeated launches by any number of processes make one instance.
 
 mod launching;
 mod taking_away;
@@ -45,31 +46,31 @@ use crate::machine_api::launch::{self, Site};
 use crate::machine_api::types::{AwsMachineProviderConfig, Machine, read};
 use crate::provider::{ProviderError, Reply, Request};
 
-/// How many calls that change something in AWS are under way at once. Looks are for all Machines
-/// together, and what the API server is asked has bounds of its own.
+/// Maximum number of concurrent AWS calls that change something. Queries are batched for all
+/// Machines, and requests to the API server have their own limits.
 const CHANGES_AT_ONCE: usize = 64;
-/// How long what is under way may take when a stop is asked for. Whatever is dropped then is found by
-/// the next process, as after a crash.
+/// Maximum time for work in progress after a shutdown request. The next process resumes dropped
+/// work, as after a crash.
 const GRACE: Duration = Duration::from_secs(5);
-/// The first pause after a failure; each following one is twice as long.
+/// First pause after a failure. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause after a failure.
+/// Maximum pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// What the controller knows of its cluster.
+/// Facts about the cluster that the controller needs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the Machines are.
+    /// Namespace of the Machines.
     pub namespace: String,
-    /// The region that the cluster is in.
+    /// Region of the cluster.
     pub region: String,
-    /// The architecture of its control plane.
+    /// Architecture of the control plane.
     pub architecture: Architecture,
-    /// What machines take from the cluster.
+    /// Defaults that machines take from the cluster.
     pub site: Site,
 }
 
-/// Looks after Machines.
+/// Controller of Machines.
 pub struct Machines {
     client: Client,
     api: Api<DynamicObject>,
@@ -80,28 +81,28 @@ pub struct Machines {
     teller: Teller,
     clock: Clock,
     failures: Mutex<HashMap<String, u32>>,
-    /// Since when it is known here of Machines that they are deleted.
+    /// Time when this process observed the deletion of a Machine, by UID.
     deleted: Mutex<HashMap<String, Instant>>,
     changes: Semaphore,
     turn: Turn,
 }
 
-/// What went wrong with a Machine this time.
+/// Error of one reconcile.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// The API server did not do what it was asked.
+    /// The API server rejected a request or could not be reached.
     #[error("the API server: {0}")]
     Cluster(#[from] kube::Error),
-    /// AWS did not.
+    /// AWS rejected a call or could not be reached.
     #[error("{0}")]
     Aws(#[from] ProviderError),
-    /// Something is missing that may come.
+    /// A required object does not exist yet.
     #[error("{0}")]
     Missing(String),
 }
 
 impl Trouble {
-    /// What it is counted by.
+    /// Returns the code for the metrics.
     fn code(&self) -> &str {
         match self {
             Self::Cluster(_) => "ApiServer",
@@ -110,7 +111,7 @@ impl Trouble {
         }
     }
 
-    /// How long AWS wants to be left alone.
+    /// Returns the delay that AWS requested.
     fn after(&self) -> Option<Duration> {
         let Self::Aws(error) = self else { return None };
         error.after
@@ -119,14 +120,14 @@ impl Trouble {
 
 type Result<T> = std::result::Result<T, Trouble>;
 
-/// The resource that Machines are.
+/// Returns the API resource of Machines.
 pub fn resource() -> ApiResource {
     let kind = GroupVersionKind::gvk("machine.openshift.io", "v1beta1", "Machine");
     ApiResource::from_gvk_with_plural(&kind, "machines")
 }
 
 impl Machines {
-    /// Looks after the Machines of a namespace.
+    /// Returns the controller of the Machines in a namespace.
     pub fn new(client: Client, looks: Looks, settings: Settings, health: Arc<Health>) -> Self {
         let (clock, watcher) = (Clock::default(), client);
         let client = patient(&watcher);
@@ -146,8 +147,8 @@ impl Machines {
         }
     }
 
-    /// Looks after them until it is told to stop; then nothing new begins, and what is under way has
-    /// a few seconds to end.
+    /// Reconciles Machines until shutdown. Then no new work starts, and work in progress has a few
+    /// seconds to end.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + Sync + 'static) {
         let stopped = CancellationToken::new();
         let told = stopped.clone();
@@ -169,7 +170,7 @@ impl Machines {
         }
     }
 
-    /// A call that changes something in AWS, a few of them at a time.
+    /// Makes an AWS call that changes something, within the limit of concurrent calls.
     async fn change<T>(&self, call: impl FnOnce(&dyn Ec2) -> Reply<'_, T>) -> Result<T> {
         let _permit = self.changes.acquire().await;
         Ok(call(&**self.looks.ec2()).await?)
@@ -184,12 +185,12 @@ impl Machines {
         done
     }
 
-    /// The longer it does not work, the longer it waits.
+    /// Returns the pause after a failure. Each further failure doubles the pause.
     fn pause(&self, object: &DynamicObject, trouble: &Trouble) -> Action {
         let mut counted = self.counted();
         let failures = counted.entry(object.uid().unwrap_or_default()).or_default();
         *failures += 1;
-        // A conflict means that there is news: it is decided anew at once.
+        // A conflict means that the object has changed: the next decision follows at once.
         if let Trouble::Cluster(kube::Error::Api(status)) = trouble
             && status.code == 409
         {
@@ -204,7 +205,7 @@ impl Machines {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long this process has known that a Machine is deleted.
+    /// Returns the time since this process observed the deletion of a Machine.
     fn deleted_for(&self, uid: &str) -> Duration {
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
@@ -246,7 +247,7 @@ impl Machines {
         }
     }
 
-    /// What EC2 has of its instance; that it has not said is written down.
+    /// Returns the state of the instance in EC2. A failed query is recorded in the status.
     async fn find(&self, one: &mut One) -> Result<Found> {
         let id = instance_id(&one.machine);
         let tags = self.tags(&one.machine).unwrap_or_default();
@@ -260,7 +261,8 @@ impl Machines {
         }
     }
 
-    /// Tells how it is, and puts right what differs: tags, and what it is registered with.
+    /// Updates the status of a Machine with an instance, and corrects tags and load balancer
+    /// registrations.
     async fn keep(&self, one: &mut One, found: &Found) -> Result<()> {
         let Seen::There(instance) = &found.seen else { return Ok(()) };
         let now = self.clock.now();
@@ -306,7 +308,8 @@ impl Machines {
         Ok(())
     }
 
-    /// Its provider config, with what the webhook would have filled in: it may have been away.
+    /// Returns the provider config with the defaults of the webhook, because the API server may
+    /// have accepted the Machine without the webhook.
     fn config(&self, machine: &Machine) -> std::result::Result<AwsMachineProviderConfig, Failure> {
         let value = machine.spec.provider_spec.value.as_ref();
         let value = value.ok_or_else(|| Failure::invalid("spec.providerSpec.value is missing"))?;
@@ -327,7 +330,7 @@ impl Machines {
         Ok(config)
     }
 
-    /// The tags that its instance is to have; of a config that cannot be read nobody knows.
+    /// Returns the tags of the instance. `None` if the config cannot be read.
     fn tags(&self, machine: &Machine) -> Option<Tags> {
         let config = self.config(machine).ok()?;
         let (name, labels) = (&machine.metadata.name, &machine.metadata.labels);
@@ -369,7 +372,7 @@ impl Machines {
         self.tell(one, attempt, trouble.code(), &trouble.to_string()).await;
     }
 
-    /// Counts a failure by its code and tells of it.
+    /// Counts a failure by its code, and records an Event.
     async fn tell(&self, one: &One, attempt: Attempt, code: &str, message: &str) {
         let reason = match attempt {
             Attempt::Create => "FailedCreate",
@@ -380,7 +383,7 @@ impl Machines {
         self.teller.tell(&one.object, Kind::Warning, reason, message).await;
     }
 
-    /// Writes what has changed, the object before its status.
+    /// Writes the changes: first the object, then its status.
     async fn write(&self, one: &mut One, changes: Changes) -> Result<()> {
         let now = self.clock.now();
         if let Some(patch) = changes.object() {
@@ -409,7 +412,7 @@ impl Machines {
     }
 }
 
-/// A Machine, as the server has it and as we read it.
+/// Machine that is reconciled: the object of the API server, and its typed form.
 struct One {
     name: String,
     object: DynamicObject,
@@ -436,7 +439,7 @@ fn machine_of(object: &DynamicObject) -> Result<Machine> {
     value.map_err(|error| Trouble::Missing(format!("the Machine cannot be read: {error}")))
 }
 
-/// Only what it was decided on is changed.
+/// Makes a patch conditional on the version of the object that the decision is based on.
 fn versioned(patch: &mut Value, object: &DynamicObject) {
     patch["metadata"]["resourceVersion"] = json!(object.resource_version());
     patch["metadata"]["uid"] = json!(object.uid());

@@ -1,24 +1,24 @@
-//! What fails a Machine for good, and what does not.
+//! Classification of errors: permanent failures of a Machine, and retryable errors.
 
 use crate::aws::launch_errors::is_final;
 use crate::machine_api::launch::Refusal;
 use crate::provider::{Class, FENCED, ProviderError, STOPPED};
 
-/// Why a Machine has failed: nothing is done about it any more until it is deleted.
+/// Permanent failure of a Machine. The controller does nothing more until the Machine is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// In one word (openshift/api `MachineStatusError`).
+    /// Reason in one word (openshift/api `MachineStatusError`).
     pub reason: &'static str,
-    /// For people.
+    /// Message for people.
     pub message: String,
 }
 
 const INVALID: &str = "InvalidConfiguration";
 
 impl Failure {
-    /// The instance of a machine that was provisioned is gone.
+    /// Returns the failure of a Machine that was provisioned and whose instance no longer exists.
     pub(super) fn missing() -> Self {
-        // Upstream has no reason for it either.
+        // Upstream also sets no reason here.
         Self { reason: "", message: "can't find created instance".to_owned() }
     }
 
@@ -26,16 +26,16 @@ impl Failure {
         Self { reason: INVALID, message: why.to_owned() }
     }
 
-    /// What is asked for cannot be had.
+    /// Returns the failure of a Machine whose config can never be launched.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self { reason: INVALID, message: message.into() }
     }
 }
 
-/// Whether this answer to a launch, or to a question before it, fails the Machine.
+/// Returns the failure, if the error of a launch or of a lookup before it is permanent.
 ///
 /// # Errors
-/// The same error, where asking again may help.
+/// Returns the same error if a retry may succeed.
 pub fn of_call(error: ProviderError) -> Result<Failure, ProviderError> {
     if !is_final(&error) || is_unanswered(&error) {
         return Err(error);
@@ -46,17 +46,17 @@ pub fn of_call(error: ProviderError) -> Result<Failure, ProviderError> {
     }))
 }
 
-/// Whether an error leaves open what came of the launch: it may have left. A token that was sent before,
-/// in other words, has launched something, which EC2 does not show yet.
+/// Returns true if the error leaves the launch in doubt: the request may have been sent. A token
+/// that was sent before with other parameters has launched an instance that EC2 does not show yet.
 pub(super) fn is_unanswered(error: &ProviderError) -> bool {
     const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
     error.class == Class::Unknown || error.is(OTHER_WORDS) || error.is(&[FENCED, STOPPED])
 }
 
-/// Whether this refusal to launch fails the Machine.
+/// Returns the failure, if a rejected launch spec fails the Machine permanently.
 ///
 /// # Errors
-/// The refusal as text, where it may pass or waits for somebody.
+/// Returns the message of the rejection if it may be temporary or if a user must change the spec.
 pub fn of_refusal(refusal: &Refusal) -> Result<Failure, String> {
     match refusal {
         Refusal::Invalid { .. } => Ok(Failure::invalid(refusal.to_string())),

@@ -1,10 +1,13 @@
-//! One Machine and its instance. Pure: what there is goes in, what is to be done comes out.
+//! Decisions about one Machine and its instance. Pure: the observed state is the input, and the
+//! next action is the output.
 //!
 //! Sources: openshift/machine-api-operator `pkg/controller/machine/controller.go`,
-//! openshift/machine-api-provider-aws `pkg/actuators/machine`. Ours differs where theirs may launch
-//! twice or give up for good too early: a look-up that fails is an error and never "nothing there";
-//! one Machine launches with one token, by its UID, whoever asks and however often; a throttle, a
-//! full zone or credentials that have run out never fail a Machine.
+//! openshift/machine-api-provider-aws `pkg/actuators/machine`. The upstream code may launch twice,
+//! or fail a Machine too early. groundplan differs in three points:
+//!
+//! - A failed query is an error and never means that no instance exists.
+//! - One Machine launches with one token, made from its UID, in all processes and all attempts.
+//! - A throttled call, a zone without capacity or expired credentials never fail a Machine.
 
 #[cfg(feature = "kubernetes")]
 pub mod driver;
@@ -27,67 +30,68 @@ pub use self::status::{
     without_finalizer,
 };
 
-/// What keeps a Machine until its instance is gone.
+/// Finalizer that keeps a Machine until its instance is terminated.
 pub const FINALIZER: &str = "machine.machine.openshift.io";
-/// On a Machine: what EC2 calls the state of its instance.
+/// Annotation of a Machine with the state of its instance in EC2.
 pub const INSTANCE_STATE: &str = "machine.openshift.io/instance-state";
-/// On a Machine: it is deleted without its Node being drained.
+/// Annotation of a Machine that is deleted without a drain of its Node.
 pub const NO_DRAINING: &str = "machine.openshift.io/exclude-node-draining";
 
-/// How long a new instance may be invisible (machine-api-provider-aws `reconciler.go`,
+/// Time during which a new instance may be invisible (machine-api-provider-aws `reconciler.go`,
 /// `requeueAfterSeconds`).
 const EVENTUALLY: SignedDuration = SignedDuration::from_secs(20);
-/// How long after a Machine is known to be deleted a launch may still come to light whose answer nobody
-/// has, or whose instance nobody has seen. EC2 shows what it has within seconds.
+/// Time after an observed deletion during which a late instance may still appear. The instance can
+/// come from a launch in doubt, or was launched and never observed. EC2 shows instances within
+/// seconds.
 const LATE: Duration = Duration::from_secs(60);
-/// When such a launch is looked for again.
+/// Delay before the next search for a late instance.
 const SOONER: Duration = Duration::from_secs(5);
-/// When what is on its way is looked at again.
+/// Delay before the next reconcile of a Machine in transition.
 const SOON: Duration = Duration::from_secs(20);
-/// When what waits for somebody else is looked at again.
+/// Delay before the next reconcile of a Machine that waits for its Node.
 const LATER: Duration = Duration::from_secs(30);
-/// When what is well is looked at again.
+/// Delay before the next reconcile of a healthy Machine.
 const RESYNC: Duration = Duration::from_secs(10 * 60);
 
-/// What EC2 has of the instance of a Machine.
+/// State of the instance of a Machine in EC2.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
-    /// It is there: pending, running, stopping or stopped.
+    /// The instance exists: pending, running, stopping or stopped.
     There(Box<MachineOutputs>),
-    /// It is going away, and not gone.
+    /// The instance is being terminated.
     Going {
-        /// What EC2 calls that.
+        /// State in the words of EC2.
         state: String,
     },
-    /// It was terminated.
+    /// The instance is terminated.
     Terminated {
-        /// Why, as EC2 says it.
+        /// Reason in the words of EC2.
         why: String,
     },
-    /// It has an id, and EC2 shows nothing of it.
+    /// The instance has an ID, and EC2 does not show it.
     Invisible,
-    /// Nothing has an id or the name of it.
+    /// No ID is known, and no instance has the name.
     Nothing,
 }
 
-/// What is to be done about a Machine that is wanted.
+/// Next action for a Machine that is not deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Nothing, ever: it has failed.
+    /// Do nothing: the Machine has failed permanently.
     Nothing,
-    /// Its instance is there: tell so, put right what differs, and look again after this.
+    /// Update the status, correct differences, and reconcile again after this time.
     Keep(Duration),
-    /// It is launched.
+    /// Launch the instance.
     Launch,
-    /// It is too early to say anything: look again after this.
+    /// Reconcile again after this time, because the state is not clear yet.
     Wait(Duration),
-    /// It has failed.
+    /// Fail the Machine permanently.
     Fail(Failure),
-    /// Something is wrong that may pass.
+    /// Report an error that may be temporary, and retry.
     Retry(String),
 }
 
-/// What is to be done about a Machine that is wanted, from what EC2 has of its instance.
+/// Returns the next action for a Machine that is not deleted, from the state of its instance.
 pub fn decide(machine: &Machine, seen: &Seen, now: Timestamp) -> Step {
     if machine.status.phase.as_deref() == Some("Failed") {
         return Step::Nothing;
@@ -106,22 +110,23 @@ pub fn decide(machine: &Machine, seen: &Seen, now: Timestamp) -> Step {
     }
 }
 
-/// What is to be done about a Machine that is deleted.
+/// Next action for a deleted Machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Going {
-    /// Its Node is drained.
+    /// Drain the Node.
     Drain,
-    /// Hooks hold it: nothing is done until they are taken away.
+    /// Do nothing until the lifecycle hooks are removed.
     Held,
-    /// Its instance is terminated.
+    /// Terminate the instance.
     Terminate,
-    /// Its instance is on its way: look again after this.
+    /// Reconcile again after this time, because the termination is in progress.
     Wait(Duration),
-    /// Its instance is gone: its Node goes, and then what keeps it.
+    /// Delete the Node and remove the finalizer, because the instance is gone.
     Finish,
 }
 
-/// What is to be done before a deleted Machine's instance may be looked at.
+/// Returns the action that must precede the termination, or `None` if the instance may be
+/// terminated.
 pub fn before_termination(machine: &Machine) -> Option<Going> {
     let hooks = &machine.spec.lifecycle_hooks;
     if !is_true(machine, "Drained") {
@@ -131,8 +136,9 @@ pub fn before_termination(machine: &Machine) -> Option<Going> {
     (!hooks.pre_terminate.is_empty()).then_some(Going::Held)
 }
 
-/// What is to be done about a deleted Machine's instance. `known_for` is how long this process has known
-/// that it is deleted: no launch has left since, and a process before it launches nothing any more.
+/// Returns the next action for the instance of a deleted Machine. `known_for` is the time since
+/// this process observed the deletion. No launch was sent since then, neither by this process nor
+/// by an earlier one.
 pub fn terminate(machine: &Machine, seen: &Seen, known_for: Duration) -> Going {
     let is_late = known_for < LATE && may_come_to_light(machine);
     match seen {
@@ -143,31 +149,33 @@ pub fn terminate(machine: &Machine, seen: &Seen, known_for: Duration) -> Going {
     }
 }
 
-/// Whether EC2 may have an instance that it does not show: launched, and never seen, or a launch whose
-/// answer nobody has. Of what upstream's controller began with nobody knows.
+/// Returns true if EC2 may have an instance that it does not show yet. The instance was launched
+/// and never observed, or its launch is in doubt. A launch by the upstream controller counts as in
+/// doubt.
 fn may_come_to_light(machine: &Machine) -> bool {
     let began = machine.status.conditions.iter().any(|one| one.kind == "InstanceExists");
     let is_open = status::creation(machine).is_none_or(|one| one.status != "False");
     began && !was_provisioned(machine) && is_open
 }
 
-/// Whether there is nothing to drain, or nobody wants it drained.
+/// Returns true if the Machine needs no drain: it has no Node, or an annotation excludes the drain.
 pub fn is_drained_unasked(machine: &Machine) -> bool {
     machine.status.node_ref.is_none() || machine.metadata.annotations.contains_key(NO_DRAINING)
 }
 
-/// The token of a Machine's launch: one UID, one instance, whoever asks and however often.
+/// Returns the token of a Machine's launch. One UID makes one instance, in all processes and
+/// attempts.
 pub fn token(machine: &Machine) -> String {
     format!("groundplan-{}", machine.metadata.uid)
 }
 
-/// What is known of the instance; what cannot be read is nothing.
+/// Returns the recorded status of the instance. An unreadable status counts as empty.
 pub fn provider_status(machine: &Machine) -> AwsMachineProviderStatus {
     let status = machine.status.provider_status.as_ref();
     status.and_then(|status| read(status).ok()).unwrap_or_default()
 }
 
-/// The id of the instance, if one is known: by the status, or else, where that was lost, by the spec.
+/// Returns the ID of the instance, if known: from the status, or else from the spec.
 pub fn instance_id(machine: &Machine) -> Option<String> {
     let told = provider_status(machine).instance_id.filter(|id| !id.is_empty());
     told.or_else(|| {
@@ -176,7 +184,7 @@ pub fn instance_id(machine: &Machine) -> Option<String> {
     })
 }
 
-/// Whether its instance was ready to become a Node once.
+/// Returns true if the instance was once ready to become a Node.
 fn was_provisioned(machine: &Machine) -> bool {
     let id = machine.spec.provider_id.as_deref().unwrap_or_default();
     !id.is_empty() || !machine.status.addresses.is_empty()

@@ -1,6 +1,6 @@
-//! What a Machine says of itself: labels, annotations, conditions, phase and the rest of its status.
+//! Status of a Machine: labels, annotations, conditions, phase and other fields.
 //!
-//! Conditions keep their times for as long as their status stays (openshift/api
+//! A condition keeps its transition time while its status stays the same (openshift/api
 //! `types_machine.go`; machine-api-provider-aws `utils.go`, `setCondition`).
 
 use jiff::Timestamp;
@@ -14,14 +14,14 @@ use crate::machine_api::types::{
     ProviderCondition,
 };
 
-/// On a Machine, and on its Node: it may be taken away.
+/// Label of a Machine and its Node for a spot instance, which EC2 may terminate.
 pub(super) const SPOT: &str = "machine.openshift.io/interruptible-instance";
 
-/// A Machine before and after: what is to be written of it.
+/// Machine before and after a change. The difference is what must be written.
 #[derive(Clone, Debug)]
 pub struct Changes {
     before: Machine,
-    /// As it is to be.
+    /// Machine after the change.
     pub after: Machine,
 }
 
@@ -36,8 +36,8 @@ impl Changes {
         changes
     }
 
-    /// What is written of its metadata and its spec, as a merge patch: labels, annotations and the
-    /// providerID. Nothing else of it is ours.
+    /// Returns the merge patch for labels, annotations and providerID, the only fields outside the
+    /// status that the controller writes. `None` if none of them changes.
     pub fn object(&self) -> Option<Value> {
         let (before, after) = (&self.before, &self.after);
         let mut patch = json!({});
@@ -65,8 +65,8 @@ impl Changes {
         (patch != json!({})).then_some(patch)
     }
 
-    /// What is written of its status, as a merge patch. When it was last updated is only said where
-    /// anything else is.
+    /// Returns the merge patch for the status, or `None` if no field changes. The patch sets the
+    /// update time only together with another field.
     pub fn status(&self, now: Timestamp) -> Option<Value> {
         let fields = |status: &MachineStatus| match serde_json::to_value(status) {
             Ok(Value::Object(fields)) => fields,
@@ -87,14 +87,15 @@ impl Changes {
     }
 }
 
-/// Whether its instance was made, in the provider's part of the status.
+/// Condition in the provider status: the instance was created.
 const CREATION: &str = "MachineCreation";
 
-/// Its reason while an answer is missing. One that came later says nothing of the one that did not.
+/// Reason of that condition while a launch is in doubt. The result of a later launch does not
+/// settle an earlier one.
 const UNANSWERED: &str = "MachineCreationUnanswered";
 
-/// A launch is about to leave. Written before it does: until its answer is known, nobody may take it for
-/// sure that there is no instance. Ours; upstream's status says nothing until it knows.
+/// Records a launch before the request is sent. Until the result is known, no process may conclude
+/// that no instance exists. The upstream controller records nothing until it has the result.
 pub fn launching(machine: &Machine, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
         enter(after, "Provisioning");
@@ -107,20 +108,20 @@ pub fn launching(machine: &Machine, now: Timestamp) -> Changes {
     })
 }
 
-/// Nobody knows what came of a launch.
+/// Records that the result of a launch is unknown.
 pub fn launch_unanswered(machine: &Machine, message: &str, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
         provider(after, None, Some(("Unknown", UNANSWERED, message)), now);
     })
 }
 
-/// What was told of the creation of its instance.
+/// Returns the condition about the creation of the instance.
 pub(super) fn creation(machine: &Machine) -> Option<ProviderCondition> {
     let conditions = provider_status(machine).conditions;
     conditions.into_iter().find(|one| one.kind == CREATION)
 }
 
-/// A launch came to nothing. Whether one before it did that had no answer is as open as it was.
+/// Records a failed launch. An earlier launch in doubt stays in doubt.
 fn not_created(machine: &mut Machine, message: &str, now: Timestamp) {
     let is_open = creation(machine).is_some_and(|one| one.reason == UNANSWERED);
     let said = match is_open {
@@ -130,8 +131,8 @@ fn not_created(machine: &mut Machine, message: &str, now: Timestamp) {
     provider(machine, None, Some(said), now);
 }
 
-/// Its instance was launched a moment ago. Addresses come later: with them it would count as
-/// provisioned.
+/// Records a launched instance. Addresses are added later, because a Machine with addresses counts
+/// as provisioned.
 pub fn launched(machine: &Machine, instance: &MachineOutputs, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
         enter(after, "Provisioning");
@@ -142,14 +143,14 @@ pub fn launched(machine: &Machine, instance: &MachineOutputs, now: Timestamp) ->
     })
 }
 
-/// Its instance could not be launched, and that may pass.
+/// Records a failed launch that may succeed later.
 pub fn creation_failed(machine: &Machine, message: &str, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
         not_created(after, message, now);
     })
 }
 
-/// Its instance is there.
+/// Records an existing instance.
 pub fn running(
     machine: &Machine,
     instance: &MachineOutputs,
@@ -182,8 +183,10 @@ pub fn running(
     })
 }
 
-/// Whether its instance's metadata service answers as is wanted. A difference is told and left: nobody's
-/// running machine is changed behind their back. Nothing is said where nothing is wanted.
+/// Records whether the instance has the metadata options that the config requests. A difference
+/// sets the condition to `False`. The instance stays as it is, because the controller never changes
+/// a running instance without a request of the user. Without a difference an existing condition
+/// becomes `True`, and no condition is added.
 pub fn in_sync(
     changes: Changes,
     wanted: &MetadataOptions,
@@ -206,10 +209,11 @@ pub fn in_sync(
     Changes { before, after }
 }
 
-/// Whether an instance's metadata options are those of its providerSpec.
+/// Condition: the metadata options of the instance are those of its providerSpec.
 pub(crate) const IN_SYNC: &str = "MetadataOptionsInSync";
 
-/// What of the wanted options an instance has otherwise: `http_tokens "optional" instead of "required"`.
+/// Returns the requested options that the instance has with another value, such as `http_tokens
+/// "optional" instead of "required"`.
 fn differences(wanted: &MetadataOptions, live: &MetadataOptions) -> Vec<String> {
     let fields = |options: &MetadataOptions| match serde_json::to_value(options) {
         Ok(Value::Object(fields)) => fields,
@@ -225,7 +229,7 @@ fn differences(wanted: &MetadataOptions, live: &MetadataOptions) -> Vec<String> 
     told.collect()
 }
 
-/// It has failed for good.
+/// Records a permanent failure.
 pub fn failed(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
         after.status.error_reason = Some(failure.reason.to_owned()).filter(|one| !one.is_empty());
@@ -243,28 +247,28 @@ pub fn failed(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
     })
 }
 
-/// Its instance is gone, though it was there.
+/// Records that the instance no longer exists.
 pub fn missing(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
     let Changes { before, mut after } = failed(machine, failure, now);
     condition(&mut after, ("InstanceExists", "False"), "InstanceMissing", &failure.message, now);
     Changes { before, after }
 }
 
-/// Nobody knows whether it has an instance.
+/// Records that the existence of the instance is unknown.
 pub fn not_found_out(machine: &Machine, message: &str, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
         condition(after, ("InstanceExists", "Unknown"), "ErrorCheckingProvider", message, now);
     })
 }
 
-/// It is being deleted.
+/// Records the deletion of the Machine.
 pub fn deleting(machine: &Machine) -> Changes {
     Changes::with(machine, |after| {
         after.status.phase = Some("Deleting".to_owned());
     })
 }
 
-/// Its Node is drained, or why it is not.
+/// Records that the Node is drained, or why not.
 pub fn drained(machine: &Machine, outcome: Result<&str, &str>, now: Timestamp) -> Changes {
     Changes::with(machine, |after| match outcome {
         Ok(message) => {
@@ -275,7 +279,7 @@ pub fn drained(machine: &Machine, outcome: Result<&str, &str>, now: Timestamp) -
     })
 }
 
-/// Hooks hold it.
+/// Records that lifecycle hooks delay the deletion.
 pub fn held_by_hooks(machine: &Machine, now: Timestamp) -> Changes {
     Changes::with(machine, |after| {
         let (reason, message) = holding(after);
@@ -284,7 +288,7 @@ pub fn held_by_hooks(machine: &Machine, now: Timestamp) -> Changes {
     })
 }
 
-/// No hook holds it any more.
+/// Records that no lifecycle hook delays the deletion any more.
 pub fn unheld(machine: &Machine, now: Timestamp) -> Changes {
     let was_held = machine.status.conditions.iter().any(|one| one.kind == TERMINABLE);
     Changes::with(machine, |after| {
@@ -297,7 +301,7 @@ pub fn unheld(machine: &Machine, now: Timestamp) -> Changes {
 const TERMINABLE: &str = "Terminable";
 const DRAIN_BLOCKED: &str = "DrainBlocked";
 
-/// What hooks hold up, in one word, and which ones they are.
+/// Returns the delayed action in one word, and the names of the hooks that delay it.
 pub fn holding(machine: &Machine) -> (&'static str, String) {
     let hooks = &machine.spec.lifecycle_hooks;
     let (reason, holding) = match super::is_true(machine, "Drained") {
@@ -309,8 +313,9 @@ pub fn holding(machine: &Machine) -> (&'static str, String) {
     (reason, format!("held by lifecycle hooks: {}", names.join(", ")))
 }
 
-/// The patch that lets go of it, and changes nothing else: the webhook lets that pass whatever is wrong
-/// with the Machine, if no other finalizer is left (openshift/machine-api-operator `pkg/webhooks`).
+/// Returns the patch that removes the finalizer and changes nothing else. The webhook accepts such
+/// a patch even for an invalid Machine, if no other finalizer is left
+/// (openshift/machine-api-operator `pkg/webhooks`).
 pub fn without_finalizer(machine: &Machine) -> Value {
     let others = machine.metadata.finalizers.iter().filter(|held| *held != super::FINALIZER);
     let others: Vec<&String> = others.collect();
@@ -320,7 +325,7 @@ pub fn without_finalizer(machine: &Machine) -> Value {
     }
 }
 
-/// Errors are of the past once it goes on.
+/// Sets the phase, and clears errors of earlier phases.
 fn enter(machine: &mut Machine, phase: &str) {
     machine.status.phase = Some(phase.to_owned());
     machine.status.error_reason = None;
@@ -359,7 +364,7 @@ fn condition(
     }
 }
 
-/// What AWS says of it, and whether it could be made: status, reason, message.
+/// Updates the provider status. `created` is the result of the creation: status, reason, message.
 fn provider(
     machine: &mut Machine,
     instance: Option<&MachineOutputs>,
@@ -384,7 +389,8 @@ fn write(machine: &mut Machine, known: &AwsMachineProviderStatus) {
     machine.status.provider_status = serde_json::to_value(known).ok();
 }
 
-/// Replaced only if the reason or the message differs.
+/// Sets the condition about the creation. The condition stays unchanged if reason and message are
+/// equal.
 fn created_condition(
     status: &mut AwsMachineProviderStatus,
     is: &str,
@@ -412,7 +418,7 @@ fn created_condition(
     }
 }
 
-/// Times of the API have no fractions of seconds.
+/// Returns the time without fractions of seconds, as the API writes times.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

@@ -24,7 +24,7 @@ fn fresh() -> Machine {
     machine(&json!({}), &json!({}))
 }
 
-/// One whose instance was launched so many seconds ago.
+/// Returns a Machine whose instance was launched `seconds` ago.
 fn launched_for(seconds: i64) -> Machine {
     let at = now() - SignedDuration::from_secs(seconds);
     let status = json!({"phase": "Provisioning", "lastUpdated": at.to_string(),
@@ -291,7 +291,7 @@ fn a_launch_that_may_come_to_light_keeps_a_machine_for_a_minute() {
     for nothing in [&fresh(), &refused] {
         assert_eq!(terminate(nothing, &Seen::Nothing, Duration::ZERO), Going::Finish);
     }
-    // A throttle now says nothing of the answer that is missing.
+    // A throttled call now does not settle the earlier launch in doubt.
     let again = launching(&unanswered, now()).after;
     let throttled = creation_failed(&again, "throttled", now()).after;
     let invalid = failed(&again, &Failure::invalid("x"), now()).after;

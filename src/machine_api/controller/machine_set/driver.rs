@@ -1,7 +1,7 @@
-//! Does what is decided about MachineSets.
+//! Controller of MachineSets: carries out the decisions for each set.
 //!
-//! Everything it does may be done again after a crash: a new process lists what there is, and goes on
-//! from there. It never changes a machine that is there, but for giving an orphan its owner.
+//! Each action can be repeated after a crash: a new process lists all objects and continues from
+//! there. An existing machine is never changed, except that an orphan gets an owner.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -30,63 +30,64 @@ use crate::machine_api::controller::watched::{
 use crate::machine_api::types::{MACHINE_API, Machine, MachineSet, MachineSetStatus, read};
 use crate::provider::BoxFuture;
 
-/// Machines that are made or deleted at a time.
+/// Maximum number of concurrent creations or deletions of machines.
 const AT_A_TIME: usize = 10;
 
-/// Sets that are looked at at a time.
+/// Maximum number of sets that are reconciled concurrently.
 const SETS_AT_A_TIME: u16 = 4;
 
-/// When a set that asks for what cannot be done is looked at again though nobody has changed it.
+/// Delay before the next reconcile of an invalid set that does not change.
 const REFUSED: Duration = Duration::from_secs(300);
 
-/// As the API server makes names up (k8s.io/apimachinery `pkg/util/rand`): no vowels, so no words.
+/// Letters of a generated name, like those of the API server (k8s.io/apimachinery `pkg/util/rand`).
+/// Without vowels, so that no words appear.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// What a name that the API server makes up begins with at most (k8s.io/apiserver
-/// `pkg/storage/names`): with five letters it is as long as a label may be.
+/// Maximum length of the prefix of a generated name (k8s.io/apiserver `pkg/storage/names`). With
+/// five letters the name has the maximum length of a label.
 const LONGEST_BASE: usize = 58;
 
-/// Why a set is not as it should be.
+/// Error of one reconcile.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its object cannot be read.
+    /// The object cannot be read.
     #[error("read it: {0}")]
     Unreadable(String),
-    /// It asks for what cannot be done.
+    /// The set is invalid.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The API server did not do it.
+    /// The API server rejected a request, or did not respond.
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
 }
 
-/// What the sets of a namespace are looked after with.
+/// Controller of the MachineSets of a namespace.
 pub struct Driver {
     sets: Store<Watched<MachineSet>>,
     machines: Store<Watched<Machine>>,
     nodes: Store<Watched<Node>>,
     set_api: Api<Watched<MachineSet>>,
     machine_api: Api<Watched<Machine>>,
-    /// The same as the API server has them, so that no field is lost that is not known here.
+    /// Untyped API access, which keeps fields that the types do not have.
     raw_sets: Api<DynamicObject>,
     raw_machines: Api<DynamicObject>,
     pending: Mutex<HashMap<String, Pending>>,
     health: Arc<Health>,
 }
 
-/// What is watched.
+/// Reflectors that the controller uses.
 pub struct Feeds<'a> {
-    /// The sets.
+    /// Sets.
     pub sets: &'a Feed<MachineSet>,
-    /// The machines of their namespace.
+    /// Machines of the same namespace.
     pub machines: &'a Feed<Machine>,
-    /// The Nodes of the cluster.
+    /// Nodes of the cluster.
     pub nodes: &'a Feed<Node>,
 }
 
 impl Driver {
-    /// Looks after the sets until a stop is asked for, and ends when nothing is under way any more.
-    /// What goes wrong with a set is told, and tried again.
+    /// Reconciles the sets until shutdown, and returns after the work in progress has ended. An
+    /// error of a set is reported to `tell` and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
@@ -134,7 +135,7 @@ impl Driver {
         }
     }
 
-    /// The sets that something happened to.
+    /// Returns the stream of sets to reconcile.
     fn queue(
         self: &Arc<Self>,
         feeds: &Feeds<'_>,
@@ -157,7 +158,7 @@ impl Driver {
         all.filter(move |set| std::future::ready(known.sets.get(set).is_some()))
     }
 
-    /// The set that a machine has as its owner; of one without, any set could be.
+    /// Returns the set that owns a machine. For a machine without an owner, returns all sets.
     fn sets_of(&self, machine: &Watched<Machine>) -> Vec<ObjectRef<Watched<MachineSet>>> {
         let Ok(object) = &machine.object else { return Vec::new() };
         let all = self.sets.state().into_iter();
@@ -166,7 +167,7 @@ impl Driver {
         all.filter(|set| may_own(set)).map(|set| reference(&set)).collect()
     }
 
-    /// The sets of the machines with this Node.
+    /// Returns the sets of the machines on this Node.
     fn sets_with(&self, node: &str) -> Vec<ObjectRef<Watched<MachineSet>>> {
         let machines = self.machines.state();
         let has = |machine: &&Arc<Watched<Machine>>| {
@@ -192,7 +193,7 @@ impl Driver {
         Ok(look_again.map_or_else(Action::await_change, Action::requeue))
     }
 
-    /// Decides and does. That the number is not right keeps nobody from telling what it is.
+    /// Decides and acts. The status is written even if the number of machines cannot be corrected.
     pub(super) async fn bring_about(&self, set: &MachineSet) -> Result<Option<Duration>, Error> {
         let machines = self.view(set);
         let decision = decide(set, &machines, &self.readiness(), Timestamp::now())?;
@@ -229,8 +230,9 @@ impl Driver {
         }
     }
 
-    /// From the template as it is now, which may be newer than what was decided upon. What is another
-    /// set by now, or wants another number, is told soon, and decided upon then.
+    /// Creates machines from the current template, which may be newer than the decision. If the set
+    /// was replaced or has another number of replicas, an event follows soon and leads to a new
+    /// decision.
     async fn create(&self, set: &MachineSet, count: usize) -> Result<(), Error> {
         let live = answer("read its template", self.raw_sets.get(&set.metadata.name)).await?;
         let same = live.metadata.uid.as_deref() == Some(&set.metadata.uid)
@@ -250,7 +252,8 @@ impl Driver {
     }
 
     async fn delete(&self, set: &MachineSet, machines: &[&Machine]) -> Result<(), Error> {
-        // One whose creation has no answer yet has no UID to be deleted by; that is settled first.
+        // A machine without a UID is a creation in doubt. A deletion needs the UID, so the creation
+        // is settled first.
         let known = machines.iter().filter(|machine| !machine.metadata.uid.is_empty());
         let mut all = Vec::<Act<'_>>::new();
         for machine in known {
@@ -259,7 +262,7 @@ impl Driver {
         all_or_until_one_fails(all).await
     }
 
-    /// Makes a machine of this name once, however often it is asked to.
+    /// Creates a machine of this name once, even if the call is repeated.
     async fn make(&self, set: &MachineSet, object: Value) -> Result<(), Error> {
         let machine: Machine = read(&object).map_err(|why| Error::Unreadable(why.to_string()))?;
         self.with_pending(set, |pending| pending.making(&machine));
@@ -282,7 +285,8 @@ impl Driver {
         }
     }
 
-    /// One of this name is there already: ours, if its creation had no answer; or somebody else's.
+    /// Handles a machine that already has this name. The machine is ours if its owner is the set,
+    /// which happens after a creation in doubt.
     async fn take_or_leave(&self, set: &MachineSet, name: &str) -> Result<(), Error> {
         let there = answer("look for a machine", self.machine_api.get(name)).await?;
         let ours = there.object.ok().filter(|one| is_of(set, one));
@@ -299,7 +303,7 @@ impl Driver {
         let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
         let by = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match answer("delete a machine", self.machine_api.delete(name, &by)).await {
-            // Gone, or another one of its name.
+            // The machine is gone, or another machine has its name.
             Err(error) if error.is(404) || error.is(409) => (),
             Err(error) => {
                 if error.is_final() {
@@ -313,7 +317,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Finds out what became of everything that had no answer, or is overdue.
+    /// Settles all requests that are in doubt or overdue.
     async fn settle(&self, set: &MachineSet) -> Result<(), Error> {
         self.view(set); // what is seen is settled
         for doubt in self.with_pending(set, |pending| pending.doubts()) {
@@ -334,7 +338,7 @@ impl Driver {
         self.make(set, from_template(set, template, &machine.metadata.name)).await
     }
 
-    /// What is not as was asked for is not waited for any more.
+    /// Checks an overdue request. A request whose result does not hold is no longer expected.
     async fn look(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
         let there = answer("look for a machine", self.machine_api.get_opt(name)).await?;
@@ -350,7 +354,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Only if nobody has changed it since: somebody else may just have adopted it.
+    /// Adopts an orphan. The patch is conditional on its version, because another process may have
+    /// adopted the orphan meanwhile.
     async fn adopt(&self, set: &MachineSet, orphan: &Machine) -> Result<(), Error> {
         let name = &orphan.metadata.name;
         let live = answer("look for an orphan", self.raw_machines.get_opt(name)).await?;
@@ -376,7 +381,7 @@ impl Driver {
         if *status == set.status {
             return Ok(());
         }
-        // Zeros are written: a merge takes what is left out for what stays.
+        // Zeros are written, because a merge patch keeps omitted fields.
         let patch = Patch::Merge(json!({
             "metadata": {"uid": set.metadata.uid},
             "status": {
@@ -402,10 +407,11 @@ impl Driver {
     }
 }
 
-/// Something that is done once it is polled.
+/// Action that starts when it is polled.
 type Act<'a> = BoxFuture<'a, Result<(), Error>>;
 
-/// A few at a time. Once one has failed no other is begun; those under way come to their end.
+/// Runs actions, a few at a time. After the first failure no further action starts, and the actions
+/// in progress finish.
 async fn all_or_until_one_fails<'a>(all: Vec<Act<'a>>) -> Result<(), Error> {
     let failed = Arc::new(AtomicBool::new(false));
     let mut careful = Vec::<Act<'a>>::new();
@@ -450,8 +456,8 @@ fn base(set: &MachineSet) -> String {
     base
 }
 
-/// As the API server would make it up. It is made up here so that a creation without an answer can be
-/// asked for again by its name, and is not made twice.
+/// Returns a generated name, like one of the API server. The controller generates the name, so that
+/// a creation in doubt can be repeated by its name without a second machine.
 fn made_up_name(set: &MachineSet) -> String {
     let letter = |_| char::from(LETTERS[fastrand::usize(..LETTERS.len())]);
     base(set) + &(0..5).map(letter).collect::<String>()

@@ -15,7 +15,7 @@ use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
-/// A cluster with one set, and who looks after it.
+/// Cluster with one set and its controller.
 struct World {
     cluster: FakeCluster,
     stop: CancellationToken,
@@ -42,7 +42,7 @@ impl World {
         Self { cluster, stop: CancellationToken::new(), told: Arc::default(), tasks: Vec::new() }
     }
 
-    /// Begins, or begins again after the process before was killed.
+    /// Starts the controller, or restarts it after the previous process was killed.
     fn start(&mut self) {
         let client = self.cluster.client();
         let sets = Feed::new(Api::namespaced(client.clone(), NAMESPACE));
@@ -77,7 +77,7 @@ impl World {
         sleep(Duration::from_secs(60)).await;
     }
 
-    /// As `kubectl scale` does.
+    /// Scales the set like `kubectl scale`.
     async fn scale(&self, replicas: i32) {
         let resource = ApiResource {
             group: "machine.openshift.io".into(),
@@ -191,7 +191,7 @@ async fn c50_an_orphan_gets_an_owner_and_is_one_of_those_that_are_wanted() {
     assert_eq!((world.machines().len(), world.creations()), (2, 1));
 }
 
-/// Whoever does not hear of what it does itself decides ten times on the same old picture.
+/// Decides ten times on the same outdated data, without any watch events.
 #[tokio::test(start_paused = true)]
 async fn a_picture_that_is_old_has_nothing_made_or_deleted_twice() {
     let world = World::new(5);
@@ -291,7 +291,7 @@ async fn a_status_follows_nodes_and_machines_become_available_by_waiting() {
     world.cluster.change("nodes", "", "n", &ready);
     sleep(Duration::from_secs(5)).await;
     assert_eq!(counts(), [1, 0]);
-    // Time stands still for the clock on the wall here, so that it is set back instead.
+    // The wall clock does not advance in this test, so the transition time is moved back instead.
     let long_ago = json!({"status": {"conditions": [
         {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
     world.cluster.change("nodes", "", "n", &long_ago);

@@ -1,21 +1,22 @@
-//! Whose a machine is.
+//! Membership of machines in a MachineSet.
 
 use super::selector::Selector;
 use crate::machine_api::types::{Machine, MachineSet};
 
-/// Whether a machine is one of a set's.
+/// Relation of a machine to a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Belongs {
-    /// It is.
+    /// The machine is a member.
     Yes,
-    /// It should be, and is nobody's.
+    /// The machine should be a member, and has no owner.
     Orphan,
-    /// It is somebody else's, goes, or is of another sort.
+    /// The machine has another owner, is being deleted, or has other labels.
     No,
 }
 
-/// A machine whose labels were changed is let go of, though its owner is still noted: that is how
-/// one is taken out of a set to be looked at.
+/// Returns the relation of a machine to a set. A machine whose labels no longer match is not a
+/// member, even if its owner is still the set. Users remove a machine from its set in this way to
+/// examine it.
 pub(super) fn belongs(set: &MachineSet, selector: &Selector, machine: &Machine) -> Belongs {
     let meta = &machine.metadata;
     if meta.deletion_timestamp.is_some() || !selector.selects(&meta.labels) {

@@ -1,11 +1,11 @@
-//! How many machines a MachineSet has, and how many it should have.
+//! Decisions about the number of machines of a MachineSet.
 //!
-//! What is in the template is for machines to come: those that are there stay as they are. A machine
-//! that failed counts, as it does upstream: whoever wants another deletes it. What is decided here is
-//! pure: the `driver` says what there is, and does it.
+//! The template is for new machines; existing machines stay as they are. A failed machine counts as
+//! a member, as it does upstream. A user who wants another machine deletes the failed one. The
+//! decisions are pure: the `driver` supplies the observed state and carries the decisions out.
 //!
-//! Source: openshift/machine-api-operator, `pkg/controller/machineset`. Ours differs in that those
-//! who are equally good to delete go in an order: the oldest first, and of those by name.
+//! Source: openshift/machine-api-operator, `pkg/controller/machineset`. In contrast to upstream,
+//! machines with equal priority are deleted in a fixed order: the oldest first, then by name.
 
 #[cfg(feature = "kubernetes")]
 pub mod driver;
@@ -31,63 +31,66 @@ use crate::machine_api::types::{Machine, MachineSet, MachineSetStatus};
 use members::Belongs;
 use policy::Policy;
 
-/// What follows for one MachineSet.
+/// Decision about one MachineSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision<'a> {
-    /// Machines that it should have and that are nobody's: they get an owner.
+    /// Orphans that the set adopts.
     pub adopt: Vec<&'a Machine>,
-    /// What is to be done for their number. Adopted ones are counted already.
+    /// Change of the number of machines. Adopted machines are already counted.
     pub change: Result<Change<'a>, Refusal>,
-    /// What is so now.
+    /// Observed status of the set.
     pub status: MachineSetStatus,
-    /// When to look again though nothing happens: machines become available by waiting.
+    /// Time until the next reconcile without an event, because machines become available by
+    /// waiting.
     pub look_again: Option<Duration>,
 }
 
-/// What is to be done for the number of machines.
+/// Change of the number of machines.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change<'a> {
-    /// There are as many as there should be.
+    /// Number of machines is correct.
     Nothing,
-    /// So many are made from the template.
+    /// Create this number of machines from the template.
     Create(usize),
-    /// These are deleted.
+    /// Delete these machines.
     Delete(Vec<&'a Machine>),
 }
 
-/// Why nothing is done for a MachineSet.
+/// Reason why a MachineSet is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It would have every machine.
+    /// The selector would select every machine.
     #[error("spec.selector: is empty and would select every machine; name at least one label")]
     EmptySelector,
-    /// Its selector has a word that is none.
+    /// The selector has an unknown operator.
     #[error(
         "spec.selector.matchExpressions: expected In, NotIn, Exists or DoesNotExist for label \
          {key}, found {operator:?}"
     )]
     UnknownOperator {
-        /// About which label.
+        /// Label of the requirement.
         key: String,
-        /// The word.
+        /// Unknown operator.
         operator: String,
     },
-    /// What it makes would not be its own, so that it would never have enough.
+    /// The selector does not select the machines of the template, so the set would create machines
+    /// for ever.
     #[error("spec.template.metadata.labels: are not what spec.selector selects ({selector})")]
     TemplateNotSelected {
-        /// The selector as text.
+        /// Selector as text.
         selector: String,
     },
-    /// Who goes first is said with a word that is none.
+    /// The delete policy is unknown.
     #[error("spec.deletePolicy: expected Random, Newest or Oldest, found {0:?}")]
     UnknownPolicy(String),
 }
 
-/// Decides about one MachineSet. `machines` are those of its namespace, whosever they are.
+/// Decides about one MachineSet. `machines` are all machines of its namespace, with any owner or
+/// none.
 ///
 /// # Errors
-/// When what it asks for cannot be done at all. A deletion that cannot be decided is refused in
-/// [`Decision::change`]: how many there are can be told all the same.
+/// Fails if the set is invalid. An unknown delete policy is an error in [`Decision::change`], so
+/// that the status can still be written.
 pub fn decide<'a>(
     set: &MachineSet,
     machines: &'a [Machine],
@@ -104,7 +107,7 @@ pub fn decide<'a>(
     Ok(Decision { adopt, change, look_again: look_again(set, &status), status })
 }
 
-/// The orphans among its machines, and all of its machines.
+/// Returns the orphans of the set, and all its machines including the orphans.
 fn members<'a>(
     set: &MachineSet,
     selector: &selector::Selector,
@@ -116,7 +119,7 @@ fn members<'a>(
     (machines.iter().filter(orphan).collect(), machines.iter().filter(member).collect())
 }
 
-/// How many there should be; fewer than none is none.
+/// Returns the requested number of machines. A negative number counts as zero.
 fn wanted(set: &MachineSet) -> usize {
     usize::try_from(set.spec.replicas.unwrap_or(1)).unwrap_or(0)
 }
@@ -134,7 +137,8 @@ fn change<'a>(
     Ok(Change::Delete(policy::first_to_go(policy, members, have - want, now)))
 }
 
-/// Nobody tells when a machine has been ready for long enough.
+/// Returns the time until the next reconcile. No event announces that a machine has been ready for
+/// long enough.
 fn look_again(set: &MachineSet, status: &MachineSetStatus) -> Option<Duration> {
     let waits = status.ready_replicas > status.available_replicas;
     let seconds = u64::try_from(set.spec.min_ready_seconds).unwrap_or(0);

@@ -1,9 +1,9 @@
-//! What was asked for and is not seen yet.
+//! Expectations: requested creations and deletions that are not observed yet.
 //!
-//! What is known of a cluster is always a little old. Who decides on it alone makes a machine again that
-//! it has just made, and deletes a second one in the place of the first. So what was asked for counts
-//! as done from before it is asked for until it is seen, however long that takes; and what got no
-//! answer is asked for again by the same name, so that it is there once.
+//! The observed state of a cluster is always slightly outdated. A decision on it alone would create
+//! a machine twice, or delete a second machine in place of the first. For that reason a request
+//! counts as done from before it is sent until its result is observed, without a time limit. A
+//! request in doubt is repeated with the same name, so that it takes effect once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,46 +12,47 @@ use tokio::time::Instant;
 
 use crate::machine_api::types::Machine;
 
-/// After so long one looks whether what was asked for is so: it may have gone again unseen.
+/// Time after which an expected result is checked, because a result may appear and disappear
+/// unobserved.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// What one set has asked for.
+/// Expectations of one set.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     made: BTreeMap<String, Asked>,
     going: BTreeMap<String, Asked>,
 }
 
-/// One machine that is to come or to go.
+/// Expected creation or deletion of one machine.
 #[derive(Clone, Debug)]
 struct Asked {
     machine: Machine,
-    /// Whether the answer came.
+    /// True if the response arrived.
     answered: bool,
     since: Instant,
 }
 
-/// What is to be done about something that is not seen yet.
+/// Action for an expectation that is not observed yet.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Doubt {
-    /// Nobody knows whether this one was made: it is made again by the same name.
+    /// Repeat this creation in doubt, with the same name.
     Make(Machine),
-    /// Nobody knows whether this one goes: it is deleted again.
+    /// Repeat this deletion in doubt.
     Delete(Machine),
-    /// This one was made and should have been seen by now.
+    /// Check this created machine, which is overdue.
     IsThere(Machine),
-    /// This one was deleted, which should have been seen by now.
+    /// Check this deleted machine, whose deletion is overdue.
     IsGoing(Machine),
 }
 
 impl Pending {
-    /// This one is about to be made.
+    /// Records a creation before the request is sent.
     pub(super) fn making(&mut self, machine: &Machine) {
         let asked = Asked { machine: machine.clone(), answered: false, since: Instant::now() };
         self.made.insert(machine.metadata.name.clone(), asked);
     }
 
-    /// It is made: like this.
+    /// Records the created machine.
     pub(super) fn made(&mut self, machine: Machine) {
         if let Some(asked) = self.made.get_mut(&machine.metadata.name) {
             asked.answered = true;
@@ -59,30 +60,30 @@ impl Pending {
         }
     }
 
-    /// It is not made, and will not be.
+    /// Removes the expectation of a creation that did not happen and will not.
     pub(super) fn not_made(&mut self, name: &str) {
         self.made.remove(name);
     }
 
-    /// This one is about to be deleted.
+    /// Records a deletion before the request is sent.
     pub(super) fn deleting(&mut self, machine: &Machine) {
         let asked = Asked { machine: machine.clone(), answered: false, since: Instant::now() };
         self.going.insert(machine.metadata.uid.clone(), asked);
     }
 
-    /// It goes.
+    /// Records that the API server accepted a deletion.
     pub(super) fn deleted(&mut self, uid: &str) {
         if let Some(asked) = self.going.get_mut(uid) {
             asked.answered = true;
         }
     }
 
-    /// It stays.
+    /// Removes the expectation of a deletion that did not happen.
     pub(super) fn not_deleted(&mut self, uid: &str) {
         self.going.remove(uid);
     }
 
-    /// Somebody has looked: this much is so, and is waited for anew.
+    /// Records a check of the expectations for a machine, which restarts their timeout.
     pub(super) fn looked(&mut self, machine: &Machine) {
         let name = &machine.metadata.name;
         let both = [self.made.get_mut(name), self.going.get_mut(&machine.metadata.uid)];
@@ -91,7 +92,8 @@ impl Pending {
         }
     }
 
-    /// What there is when what was asked for is done: what was seen, less what goes, and what is made.
+    /// Returns the machines as if all expectations had been met. The result contains the observed
+    /// machines, without the ones being deleted, and with the ones being created.
     pub(super) fn view(&mut self, seen: Vec<Machine>) -> Vec<Machine> {
         self.forget_what_is_seen(&seen);
         let made = self.made.values().map(|asked| asked.machine.clone());
@@ -109,14 +111,14 @@ impl Pending {
         self.going.retain(|uid, _| known().any(|one| stays(one, uid)));
     }
 
-    /// What is to be found out.
+    /// Returns the actions for expectations in doubt or overdue.
     pub(super) fn doubts(&self) -> Vec<Doubt> {
         let made = self.made.values().filter_map(|one| one.doubt(Doubt::Make, Doubt::IsThere));
         let going = self.going.values().filter_map(|one| one.doubt(Doubt::Delete, Doubt::IsGoing));
         made.chain(going).collect()
     }
 
-    /// When to look again though nothing happens.
+    /// Returns the time until the first expectation is overdue.
     pub(super) fn overdue_in(&self) -> Option<Duration> {
         let all = self.made.values().chain(self.going.values());
         all.map(|asked| OVERDUE.saturating_sub(asked.since.elapsed())).min()

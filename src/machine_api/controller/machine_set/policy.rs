@@ -1,8 +1,8 @@
-//! Which machines go first when there are too many.
+//! Order of deletion when a set has too many machines.
 //!
-//! The numbers are upstream's (openshift/machine-api-operator,
-//! `pkg/controller/machineset/delete_policy.go`, as of 2026; before, `Oldest` had a steeper curve up to
-//! 100, on which machines older than a year were all the same).
+//! The numbers are those of upstream (openshift/machine-api-operator,
+//! `pkg/controller/machineset/delete_policy.go`, as of 2026). Earlier versions of `Oldest` had a
+//! steeper curve up to 100, on which all machines older than a year were equal.
 
 use std::cmp::Ordering;
 use std::str::FromStr;
@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use super::Refusal;
 use crate::machine_api::types::Machine;
 
-/// Has a machine go before others; anything but nothing will do.
+/// Annotation that makes a machine the first to be deleted. Any value except an empty one counts.
 pub const DELETE_ANNOTATION: &str = "machine.openshift.io/delete-machine";
 
-/// A hundred days: the age at which about two thirds of what age counts is reached.
+/// A hundred days: the age at which the age term reaches about two thirds of its maximum.
 const SCALE: f64 = 100.0 * 24.0 * 3600.0;
 
 const MUST: f64 = 100.0;
@@ -24,14 +24,14 @@ const RATHER: f64 = 40.0;
 const COULD: f64 = 20.0;
 const MUST_NOT: f64 = 0.0;
 
-/// Who goes first.
+/// Delete policy of a MachineSet. Marked and failed machines always come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Whoever has no work yet, then anybody.
+    /// Machines without a Node first.
     Random,
-    /// Whoever came last.
+    /// Newest machine first.
     Newest,
-    /// Whoever came first.
+    /// Oldest machine first.
     Oldest,
 }
 
@@ -48,7 +48,7 @@ impl FromStr for Policy {
     }
 }
 
-/// How good it is to delete a machine: 100 is best, 0 is worst.
+/// Returns the priority of a machine for deletion, from 0 (last) to 100 (first).
 pub fn priority(policy: Policy, machine: &Machine, now: Timestamp) -> f64 {
     if machine.metadata.deletion_timestamp.is_some() {
         return MUST;
@@ -72,8 +72,8 @@ fn is_broken(machine: &Machine) -> bool {
     machine.status.error_reason.is_some() || machine.status.error_message.is_some()
 }
 
-/// Grows with the age, and never to what somebody asked for. Without a time, or with one that is yet
-/// to come, a machine has no age.
+/// Returns a priority that grows with age, up to less than the priority of a marked machine. A
+/// creation time that is missing or in the future gives the lowest priority.
 fn by_age(machine: &Machine, now: Timestamp) -> f64 {
     let Some(made) = made(machine).filter(|made| *made <= now) else { return MUST_NOT };
     let age = now.duration_since(made).as_secs_f64();
@@ -84,7 +84,7 @@ fn made(machine: &Machine) -> Option<Timestamp> {
     machine.metadata.creation_timestamp.as_ref()?.parse().ok()
 }
 
-/// So many of them, the best to delete first.
+/// Returns the `count` machines to delete first.
 pub(super) fn first_to_go<'a>(
     policy: Policy,
     machines: &[&'a Machine],
@@ -100,7 +100,7 @@ pub(super) fn first_to_go<'a>(
     sorted
 }
 
-/// Decides between those that are as good to delete.
+/// Orders machines of equal priority: the oldest first, then by name.
 fn the_older(one: &Machine, other: &Machine) -> Ordering {
     let key = |machine: &Machine| (made(machine), machine.metadata.name.clone());
     key(one).cmp(&key(other))

@@ -1,11 +1,11 @@
-//! Which labels a set's machines have (k8s.io/apimachinery `pkg/labels`).
+//! Label selector of a MachineSet (k8s.io/apimachinery `pkg/labels`).
 
 use std::fmt;
 
 use super::Refusal;
 use crate::machine_api::types::{LabelSelector, Labels};
 
-/// A selector whose words are known.
+/// Selector whose operators are all known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Selector(Vec<(String, Test)>);
 
@@ -19,7 +19,7 @@ enum Test {
 }
 
 impl Selector {
-    /// All of what is said, sorted by label as the API server has it.
+    /// Returns all requirements of a selector, sorted by label like in the API server.
     pub(super) fn of(selector: &LabelSelector) -> Result<Self, Refusal> {
         let labels = selector.match_labels.iter();
         let mut tests: Vec<_> =

@@ -1,4 +1,4 @@
-//! What is told of a set's machines.
+//! Status of a MachineSet.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::super::node::Readiness;
 use super::selector::Selector;
 use crate::machine_api::types::{Machine, MachineSet, MachineSetStatus};
 
-/// How Nodes are, by their names.
+/// Readiness of Nodes by name.
 pub type Nodes = BTreeMap<String, Readiness>;
 
-/// Counts. What others write in a status stays.
+/// Returns the status with new counts. Fields of other controllers stay unchanged.
 pub(super) fn status(
     set: &MachineSet,
     selector: &Selector,
@@ -39,7 +39,7 @@ fn readiness(machine: &Machine, nodes: &Nodes) -> Option<Readiness> {
     nodes.get(name).copied()
 }
 
-/// Whether it has every label of the template.
+/// Returns true if the machine has every label of the template.
 fn is_like(set: &MachineSet, machine: &Machine) -> bool {
     let labels = &set.spec.template.metadata.labels;
     labels.iter().all(|(key, value)| machine.metadata.labels.get(key) == Some(value))

@@ -11,7 +11,7 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-/// A set of machines with `pool: a`.
+/// Returns a set of machines with the label `pool: a`.
 fn set(replicas: impl Into<Value>, policy: &str) -> MachineSet {
     read(&json!({
         "metadata": {"name": "demo-a", "uid": "uid-of-demo-a", "generation": 7},
@@ -25,7 +25,7 @@ fn set(replicas: impl Into<Value>, policy: &str) -> MachineSet {
     .unwrap()
 }
 
-/// A machine of that set that has a Node, with what is different about it.
+/// Returns a machine of that set with a Node, with the fields in `different`.
 fn machine(name: &str, different: &Value) -> Machine {
     let mut object = json!({
         "metadata": {
@@ -55,7 +55,7 @@ fn names<'a>(machines: &[&'a Machine]) -> Vec<&'a str> {
     machines.iter().map(|machine| machine.metadata.name.as_str()).collect()
 }
 
-/// The names of those that go.
+/// Returns the names of the machines that are deleted.
 fn deleted(set: &MachineSet, machines: &[Machine]) -> Vec<String> {
     match decide(set, machines, &Nodes::new(), now()).unwrap().change.unwrap() {
         Change::Delete(machines) => names(&machines).into_iter().map(str::to_owned).collect(),

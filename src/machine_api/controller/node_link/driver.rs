@@ -1,6 +1,7 @@
-//! Links Nodes with their machines: a machine's status gets its Node, a Node gets what its machine says.
+//! Controller that links Nodes with their machines. The status of a machine names its Node. A Node
+//! gets the labels, annotations and taints of its machine.
 //!
-//! Writes nothing that is so already, and nothing upon what somebody else has changed since.
+//! Values that are already correct are not written. A write to an outdated version is rejected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,27 +25,27 @@ use crate::machine_api::controller::watched::{
 use crate::machine_api::types::Machine;
 use crate::provider::BoxFuture;
 
-/// Nodes that are looked at at a time.
+/// Maximum number of Nodes that are reconciled concurrently.
 const AT_A_TIME: u16 = 4;
 
-/// When a Node is looked at again that several machines fit, though nothing has changed.
+/// Delay before the next reconcile of a Node that matches several machines and does not change.
 const AMBIGUOUS: Duration = Duration::from_secs(60);
 
-/// Why a Node is not linked.
+/// Error of one reconcile.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its object cannot be read.
+    /// The object cannot be read.
     #[error("read it: {0}")]
     Unreadable(String),
-    /// It could be more than one machine's.
+    /// The Node matches several machines.
     #[error(transparent)]
     Ambiguous(#[from] Ambiguous),
-    /// The API server did not do it.
+    /// The API server rejected a request, or did not respond.
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
 }
 
-/// What Nodes are linked with.
+/// Controller of Node links.
 pub struct Driver {
     machines: Store<Watched<Machine>>,
     nodes: Store<Watched<Node>>,
@@ -54,8 +55,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Links until a stop is asked for, and ends when nothing is under way any more. What goes wrong
-    /// with a Node is told, and tried again.
+    /// Links Nodes until shutdown, and returns after the work in progress has ended. An error of a
+    /// Node is reported to `tell` and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
@@ -87,7 +88,8 @@ impl Driver {
         all.for_each(|_| std::future::ready(()))
     }
 
-    /// The Nodes that something happened to, or to a machine that they may be.
+    /// Returns the stream of Nodes to reconcile. An event of a machine adds all Nodes that match
+    /// the machine.
     fn queue(
         self: &Arc<Self>,
         machines: &Feed<Machine>,
@@ -106,7 +108,7 @@ impl Driver {
         all.filter(move |node| std::future::ready(known.nodes.get(node).is_some()))
     }
 
-    /// The Nodes that a machine may be, by what a Node is found by.
+    /// Returns the Nodes that match a machine by providerID or address.
     fn nodes_of(&self, machine: &Watched<Machine>) -> Vec<ObjectRef<Watched<Node>>> {
         let Ok(machine) = &machine.object else { return Vec::new() };
         let id = machine.spec.provider_id.as_deref().unwrap_or_default();
@@ -156,7 +158,8 @@ impl Driver {
         answer("tell a machine its Node", asked).await.map(drop)
     }
 
-    /// Upon what was read: the list of taints is written whole.
+    /// Patches the Node, on the condition that its version is the one that was read: the patch
+    /// replaces the whole list of taints.
     async fn change_node(&self, node: &Watched<Node>, patch: Value) -> Result<(), Unanswered> {
         let mut patch = patch;
         patch["metadata"]["uid"] = json!(node.meta().uid);
@@ -184,7 +187,8 @@ mod tests {
     use crate::machine_api::types::NAMESPACE;
     use crate::testing::cluster::FakeCluster;
 
-    /// A machine `a` and its Node `n`, by providerID, and who links them.
+    /// Returns a cluster with the machine `a` and its Node `n`, by providerID, and a running
+    /// controller.
     fn world() -> (FakeCluster, CancellationToken, Arc<Mutex<Vec<String>>>) {
         let cluster = FakeCluster::default();
         machine(&cluster, "a", "aws:///z/i-1", "10.0.0.1");

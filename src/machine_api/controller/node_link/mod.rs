@@ -1,8 +1,9 @@
-//! Which Node is which machine, and what the Node gets from it. Decided here; the `driver` does it.
+//! Assignment of Nodes to machines, and the fields that a Node gets from its machine. Decisions
+//! only; the `driver` carries them out.
 //!
-//! Source: openshift/machine-api-operator, `pkg/controller/nodelink`. Ours differs in that a Node is not
-//! linked by an address that another Node has, too: upstream minds that only when it comes from the
-//! machine, and so links whichever Node it looks at last.
+//! Source: openshift/machine-api-operator, `pkg/controller/nodelink`. In contrast to upstream, a
+//! Node is not linked by an address that another Node also has. Upstream checks this only in one
+//! direction, from the machine, and so links the Node that it reconciles last.
 
 #[cfg(feature = "kubernetes")]
 pub mod driver;
@@ -14,24 +15,24 @@ use serde_json::{Map, Value, json};
 use crate::machine_api::controller::node::{Node, internal_ips};
 use crate::machine_api::types::{Machine, Taint};
 
-/// On a Node: which machine it is, as `<namespace>/<name>`.
+/// Annotation of a Node with its machine, as `<namespace>/<name>`.
 pub const MACHINE_ANNOTATION: &str = "machine.openshift.io/machine";
 
-/// More than one fits, so that none is taken.
+/// Error: several objects match, so that none is chosen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected one {what} with {field} {value}, found {}", names.join(", "))]
 pub struct Ambiguous {
     /// `Machine` or `Node`.
     pub what: &'static str,
-    /// By what they were looked for.
+    /// Field of the comparison.
     pub field: &'static str,
-    /// What all of them have there.
+    /// Value that all objects have in that field.
     pub value: String,
-    /// Their names.
+    /// Names of the objects.
     pub names: Vec<String>,
 }
 
-/// Machines and Nodes by what they are found by: made once for a look at all of them.
+/// Index of machines and Nodes by providerID and address, made once for all lookups.
 #[derive(Debug, Default)]
 pub struct Index<'a> {
     machines_by_id: BTreeMap<&'a str, Vec<&'a Machine>>,
@@ -40,7 +41,7 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    /// Of all machines and Nodes of a cluster.
+    /// Returns the index of all machines and Nodes of a cluster.
     pub fn of(machines: &'a [Machine], nodes: &'a [Node]) -> Self {
         let mut index = Self::default();
         for machine in machines {
@@ -59,10 +60,10 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// The machine that a Node is: by its providerID, or else by its first address inside.
+    /// Returns the machine of a Node, by its providerID, or else by its first internal address.
     ///
     /// # Errors
-    /// When there is more than one.
+    /// Fails if several machines match, or if several Nodes have the address.
     pub fn machine_of(&self, node: &Node) -> Result<Option<&'a Machine>, Ambiguous> {
         let by_id = self.machines_by_id.get(node.spec.provider_id.as_str());
         if let Some(machine) = only(by_id, "Machine", "providerID", &node.spec.provider_id)? {
@@ -110,16 +111,16 @@ impl Named for Node {
     }
 }
 
-/// What a machine's status says of its Node, if it does not say so yet.
+/// Returns the Node reference for the status of a machine, or `None` if the status already has it.
 pub fn node_ref(machine: &Machine, node: &Node) -> Option<Value> {
     let (name, uid) = (&node.metadata.name, &node.metadata.uid);
     let wanted = json!({"kind": "Node", "name": name, "uid": uid});
     (machine.status.node_ref.as_ref() != Some(&wanted)).then_some(wanted)
 }
 
-/// What a Node gets from its machine, as a merge patch, if there is anything that it does not have:
-/// labels, annotations and taints. Nothing is ever taken from it, and a taint that it has with the
-/// same key and effect keeps its value.
+/// Returns the merge patch with the labels, annotations and taints that the Node lacks, or `None`
+/// if it lacks none. The patch removes nothing. An existing taint with the same key and effect
+/// keeps its value.
 pub fn node_patch(machine: &Machine, node: &Node) -> Option<Value> {
     let mut annotations = machine.spec.metadata.annotations.clone();
     let meta = &machine.metadata;
@@ -148,7 +149,8 @@ fn lacking(
     lacking.map(|(key, value)| (key.clone(), json!(value))).collect()
 }
 
-/// All taints that the Node should have, if that is more than it has: a merge patch takes lists whole.
+/// Returns all taints for the Node, or `None` if no taint is missing. The list is complete, because
+/// a merge patch replaces whole lists.
 fn taints(machine: &Machine, node: &Node) -> Option<Vec<Taint>> {
     let mut all = node.spec.taints.clone();
     for taint in &machine.spec.taints {

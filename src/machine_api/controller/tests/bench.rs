@@ -1,4 +1,4 @@
-//! A cluster, its EC2, and a controller that can be killed.
+//! Test bench: a cluster, its EC2, and a controller that can be killed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::testing::FakeEc2;
 use crate::testing::cluster::FakeCluster;
 
 pub(in crate::machine_api::controller) const REGION: &str = "us-west-2";
-/// In the user data; never anywhere else.
+/// Content of the user data, which must not appear in any other place.
 pub(in crate::machine_api::controller) const CANARY: &str = "canary-of-the-user-data";
 
 pub(in crate::machine_api::controller) struct Bench {
@@ -42,7 +42,7 @@ impl Bench {
         Self { cluster, ec2, health: Arc::default() }
     }
 
-    /// Wants a Machine of this name, with these fields of its own in its provider config.
+    /// Adds a Machine with this name and these fields of the provider config.
     pub(in crate::machine_api::controller) fn want(&self, name: &str, fields: &Value) {
         self.cluster.put(json!({
             "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
@@ -52,7 +52,7 @@ impl Bench {
         }));
     }
 
-    /// Wants a MachineSet of this name that has no machine.
+    /// Adds a MachineSet with this name and without machines.
     pub(super) fn want_set(&self, name: &str) {
         let labels = json!({"machine.openshift.io/cluster-api-cluster": "c",
                             "machine.openshift.io/cluster-api-machineset": name});
@@ -65,18 +65,19 @@ impl Bench {
         }));
     }
 
-    /// Wants a MachineSet to have so many machines.
+    /// Sets the replicas of a MachineSet.
     pub(super) fn scale(&self, name: &str, replicas: usize) {
         let patch = json!({"spec": {"replicas": replicas}});
         self.cluster.change("machinesets", NAMESPACE, name, &patch);
     }
 
-    /// Who is asked what an instance type is.
+    /// Returns the source of instance type data.
     pub(in crate::machine_api::controller) fn types(&self) -> Types {
         Types { ec2: Arc::clone(&self.ec2) as Arc<dyn Ec2>, region: REGION.to_owned() }
     }
 
-    /// Starts everything that a process does: sets, links and machines. Aborted, all of it is.
+    /// Starts everything that a process does: sets, links and machines. Aborting the handle ends
+    /// all of it.
     pub(super) fn start_all(&self) -> JoinHandle<()> {
         let (client, health) = (self.cluster.client(), Arc::clone(&self.health));
         let (machines, types) = (self.machines().run(std::future::pending()), self.types());
@@ -87,12 +88,12 @@ impl Bench {
         })
     }
 
-    /// Starts a controller, which is all that this process keeps in memory.
+    /// Starts a Machine controller. Aborting the handle loses its whole memory.
     pub(in crate::machine_api::controller) fn start(&self) -> JoinHandle<()> {
         self.start_until(CancellationToken::new())
     }
 
-    /// Starts one that is told to stop.
+    /// Starts a Machine controller with a shutdown token.
     pub(super) fn start_until(&self, stop: CancellationToken) -> JoinHandle<()> {
         tokio::spawn(self.machines().run(stop.cancelled_owned()))
     }
@@ -122,13 +123,13 @@ impl Bench {
         self.cluster.delete("machines", NAMESPACE, name);
     }
 
-    /// How many Machines are in a phase.
+    /// Returns the number of Machines in a phase.
     pub(in crate::machine_api::controller) fn in_phase(&self, phase: &str) -> usize {
         let machines = self.cluster.all("machines");
         machines.iter().filter(|one| one["status"]["phase"] == phase).count()
     }
 
-    /// Waits, by the paused clock, for at most two hours.
+    /// Waits for at most two hours of the paused clock.
     pub(in crate::machine_api::controller) async fn until(
         &self,
         what: &str,
@@ -146,14 +147,14 @@ impl Bench {
         }
     }
 
-    /// The reasons of all Events, in their order.
+    /// Returns the reasons of all Events, in order.
     pub(in crate::machine_api::controller) fn told(&self) -> Vec<String> {
         let events = self.cluster.events();
         events.iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
 }
 
-/// A provider config with these fields of its own.
+/// Returns a provider config with these fields.
 fn config(fields: &Value) -> Value {
     let mut config = json!({
         "apiVersion": "machine.openshift.io/v1beta1", "kind": "AWSMachineProviderConfig",

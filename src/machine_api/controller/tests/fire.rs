@@ -1,5 +1,5 @@
-//! The controller under fire: killed at every call that changes something, throttled, cut off. What is
-//! wanted is what there is in the end, once each.
+//! Tests of the controller with faults: killed at every call that changes something, throttled, cut
+//! off. At the end each requested object exists exactly once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn want_all(bench: &Bench) {
     }
 }
 
-/// Exactly one instance for each Machine, and each Machine knows its own.
+/// Asserts that each Machine has exactly one instance and records its ID.
 fn assert_one_each(bench: &Bench) {
     let names: Vec<String> = (0..MACHINES).map(|number| format!("m-{number:02}")).collect();
     assert_eq!(bench.ec2.names(), names);
@@ -63,8 +63,7 @@ async fn killed_at_every_call_it_launches_each_machine_once() {
     }
 }
 
-/// As the whole process is killed: the one that makes Machines of a set, and the one that makes
-/// instances of Machines.
+/// Kills the whole process, with the controller of the set and the controller of the Machines.
 #[tokio::test(start_paused = true)]
 async fn a_set_that_grows_to_twenty_while_its_process_is_killed_at_every_call_has_twenty() {
     for when in [When::Before, When::After] {
@@ -173,7 +172,7 @@ async fn an_api_server_that_fails_in_every_way_is_outlived() {
 
 #[tokio::test(start_paused = true)]
 async fn two_controllers_at_once_launch_each_machine_once() {
-    // A leader that does not know yet that it is none any more.
+    // A former leader that does not know yet that it has lost the Lease.
     let bench = Bench::new();
     want_all(&bench);
     let (one, other) = (bench.start(), bench.start());

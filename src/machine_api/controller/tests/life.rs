@@ -1,4 +1,4 @@
-//! A Machine from its first day to its last.
+//! Tests of a Machine from its creation to its deletion.
 
 use std::time::Duration;
 
@@ -318,7 +318,7 @@ async fn c46_a_machine_that_cannot_be_read_can_be_deleted_and_leaves_nothing() {
     let controller = bench.start();
     bench.until("failed", |bench| bench.phase("bad") == "Failed").await;
     bench.until("provisioned", |bench| bench.phase("good") == "Provisioned").await;
-    // Ours: it takes no config to find an instance and terminate it, where upstream is blocked.
+    // Unlike upstream, the controller needs no valid config to find and terminate an instance.
     bench.cluster.change("machines", NAMESPACE, "good", &bad);
     bench.delete("bad");
     bench.delete("good");
@@ -445,7 +445,7 @@ async fn a_node_that_nobody_hears_from_holds_its_machine_up_with_no_pod_that_was
         bench.want("m", &json!({}));
         bench.cluster.add_node("n");
         let mut pod = pod("web", "web", Some("ReplicaSet"));
-        // Nobody takes it away who would, were its kubelet there.
+        // The test has no kubelet that would remove this finalizer, so the pod stays.
         pod["metadata"]["finalizers"] = json!(["kubelet"]);
         bench.cluster.put(pod);
         let controller = bench.start();
@@ -484,7 +484,8 @@ async fn a_set_of_no_machines_is_told_what_its_type_is_and_asks_once_for_all_of_
         b["capacity.cluster-autoscaler.kubernetes.io/labels"],
         "kubernetes.io/arch=amd64,team=ml"
     );
-    // A set's status is written at the same time, so that it may take a second attempt; no more follow.
+    // The controller of the set writes its status at the same time, so one conflict and a second
+    // attempt are possible. No further attempt follows.
     let patched = |line: &&String| {
         line.starts_with("PATCH") && line.split('?').next().unwrap().ends_with("/machinesets/a")
     };

@@ -1,4 +1,4 @@
-//! The controllers against an API server and an EC2 in memory, by a paused clock.
+//! Tests of the controllers with an API server and an EC2 in memory, on a paused clock.
 
 pub(super) mod bench;
 mod fire;

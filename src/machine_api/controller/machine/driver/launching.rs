@@ -1,6 +1,7 @@
-//! A Machine without an instance gets one.
+//! Launch of the instance of a Machine.
 //!
-//! What is launched is told before it leaves, and carries the Machine's token.
+//! The status announces the launch before the request is sent. The request carries the token of the
+//! Machine.
 
 use std::sync::Arc;
 
@@ -72,7 +73,7 @@ impl Machines {
         Err(error)
     }
 
-    /// What is launched; the inner error is final.
+    /// Returns the launch spec. The inner error is permanent.
     async fn made(
         &self,
         one: &One,
@@ -111,7 +112,7 @@ impl Machines {
         }
     }
 
-    /// Never quoted: it is a secret.
+    /// Returns the user data, which is a secret and never appears in messages.
     async fn user_data(&self, config: &AwsMachineProviderConfig) -> Result<Vec<u8>> {
         let name = config.user_data_secret.as_ref().map_or("", |secret| &secret.name);
         let secrets: Api<ClusterSecret> =

@@ -1,5 +1,5 @@
-//! A Machine that is deleted: hooks, its Node drained, its instance terminated, its Node deleted, and
-//! then what keeps it.
+//! Deletion of a Machine: wait for hooks, drain the Node, terminate the instance, delete the Node,
+//! and remove the finalizer.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Machines {
                 return Ok(Action::await_change());
             }
             Some(_) if !self.drain(one).await? => return Ok(Action::requeue(SOON)),
-            // A hook may wait for the draining to be done.
+            // A hook may wait for the end of the drain.
             Some(_) if !one.machine.spec.lifecycle_hooks.pre_terminate.is_empty() => {
                 return Ok(Action::requeue(Duration::from_millis(1)));
             }
@@ -59,7 +59,7 @@ impl Machines {
         Ok(())
     }
 
-    /// Whether its Node is empty.
+    /// Drains the Node. Returns true if the Node is empty.
     async fn drain(&self, one: &mut One) -> Result<bool> {
         let now = self.clock.now();
         let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
@@ -84,7 +84,8 @@ impl Machines {
         Ok(done)
     }
 
-    /// Whatever has its name, too: nothing of it is left behind.
+    /// Terminates the instance, and all other instances with the name of the Machine, so that none
+    /// is left.
     async fn terminate(&self, one: &mut One) -> Result<Action> {
         let found = self.find(one).await?;
         let mut ids = self.looks.named(&one.name).await?;
@@ -112,7 +113,8 @@ impl Machines {
         }
     }
 
-    /// First its Node, then what keeps it: whoever is stopped in between begins with the Node again.
+    /// Deletes the Node, then removes the finalizer. A process that resumes after an interruption
+    /// starts with the Node again.
     async fn let_go(&self, one: &mut One) -> Result<Action> {
         self.delete_node(&one.machine).await?;
         self.patch(one, &without_finalizer(&one.machine)).await?;
@@ -124,8 +126,9 @@ impl Machines {
         Ok(Action::await_change())
     }
 
-    /// One of its name with another UID is another machine's by now: addresses, which Nodes are named
-    /// after, are given out again.
+    /// Deletes the Node of a Machine, if its UID matches. A Node of the same name with another UID
+    /// belongs to another machine, because Nodes are named after addresses, which AWS assigns
+    /// again.
     async fn delete_node(&self, machine: &Machine) -> Result<()> {
         let Some(node) = &machine.status.node_ref else { return Ok(()) };
         let Some(name) = node["name"].as_str() else { return Ok(()) };
