@@ -1,5 +1,5 @@
-//! The arguments as they are typed: what all commands share, and those that look at a config or a plan.
-//! What is about the state alone is in `state`, what is about machines in a cluster in `machines`.
+//! Command-line arguments: options of all commands, and commands about a config or a plan. Commands
+//! about the state are in `state`, commands about machines of a cluster in `machines`.
 
 mod machines;
 mod state;
@@ -139,7 +139,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether standard output is for one document.
+    /// Returns true if standard output is reserved for one document.
     pub(super) fn prints_a_document(&self) -> bool {
         use StateCommand::{Pull, Show};
         match self {
@@ -374,10 +374,10 @@ pub struct Show {
     pub full: bool,
 }
 
-/// How a command that reads a state ends.
+/// Exit codes of commands that read a state.
 const READING: &[Exit] = &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage];
 
-/// How a command that changes a state ends.
+/// Exit codes of commands that change a state.
 const WRITING: &[Exit] = &[
     Exit::Done,
     Exit::Failed,
@@ -464,7 +464,7 @@ pub enum Format {
     Mermaid,
 }
 
-/// An infra ID: a name and five characters.
+/// Parses an infra ID: a name, a hyphen and five characters.
 pub(super) fn infra_id(text: &str) -> Result<String, String> {
     match crate::topology::name_in(text) {
         Some(_) => Ok(text.to_owned()),
@@ -474,7 +474,7 @@ pub(super) fn infra_id(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of a cluster (`metadata.name`), which is also that of its folder.
+/// Parses the name of a cluster (`metadata.name`), which is also the name of its state folder.
 pub(super) fn cluster(text: &str) -> Result<String, String> {
     let fits = |one: char| one.is_ascii_alphanumeric() || one == '-' || one == '.';
     let edge = |one: char| one.is_ascii_alphanumeric();
@@ -486,7 +486,7 @@ pub(super) fn cluster(text: &str) -> Result<String, String> {
         .to_owned())
 }
 
-/// A file that is written; standard output has a flag of its own.
+/// Parses the name of an output file. Standard output has its own flag, `--json`.
 fn file(text: &str) -> Result<PathBuf, String> {
     match text {
         "" | "-" => Err("expected the name of a file; --json writes to standard output".to_owned()),
@@ -494,7 +494,7 @@ fn file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// `90s`, `5m`, `1h30m`; nothing is `0`.
+/// Parses a duration such as `90s`, `5m` or `1h30m`. Zero is `0`.
 fn duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -504,7 +504,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
 }
 
-/// As [`duration`]; a notice comes two minutes before the end, and the metadata service is everybody's.
+/// Parses a [`duration`] from 1 s to 60 s. A termination notice comes two minutes ahead, and all
+/// processes of the instance share the metadata service.
 #[cfg(feature = "kubernetes")]
 fn poll_interval(text: &str) -> Result<Duration, String> {
     let interval = duration(text)?;
@@ -513,7 +514,8 @@ fn poll_interval(text: &str) -> Result<Duration, String> {
     sensible.contains(&interval).then_some(interval).ok_or_else(expected)
 }
 
-/// As [`duration`]; below [`SHORTEST_LEASE`] a slow answer would be taken for a death.
+/// Parses a [`duration`] from [`SHORTEST_LEASE`] to [`LONGEST_LEASE`]. With a shorter lease, a slow
+/// response would expire the lock of a running process.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = duration(text)?;
     if (SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease) {
@@ -523,7 +525,7 @@ fn lease(text: &str) -> Result<Duration, String> {
     Err(format!("expected between {shortest}s and {longest}s"))
 }
 
-/// Whoever dies is waited for so long.
+/// Maximum lease. Other runs wait this long after the holder of the lock has died.
 const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
 fn codes(exits: &[Exit]) -> String {

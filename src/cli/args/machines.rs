@@ -1,5 +1,5 @@
-//! The arguments of what is about machines in a cluster: their manifests, the machines themselves, and the
-//! handler on them.
+//! Arguments of commands about machines: their manifests, the machines, and the termination
+//! handler.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The arguments of what is about the state: looked at, changed by hand, protected, found again, unlocked.
+//! Arguments of commands about the state: inspect, change, protect, recover, unlock.
 
 use std::path::PathBuf;
 
