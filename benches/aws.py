@@ -1,8 +1,7 @@
-"""What groundplan costs at AWS: API calls by action, CPU seconds and peak memory, phase by phase.
+"""Measures groundplan against the test cloud: API calls by action, CPU seconds and peak memory, per phase.
 
-Runs the program against the test cloud, which counts the calls. Calls, CPU and memory are figures
-about groundplan; wall time is mostly one about the test cloud, a single Python process. Prints a
-table, then one JSON line per figure.
+The test cloud counts the calls. Calls, CPU and memory are figures of groundplan. Wall time is mostly
+that of the test cloud, a single Python process. Prints a table, then one JSON line per figure.
 
     plan-empty, apply, plan-noop, flip (Optional to Required), destroy     3 masters
     plan-noop with 20 times the machines                                   60 masters
@@ -29,7 +28,7 @@ SETTINGS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
-# The bars of the project for the standard case.
+# Maximum numbers of API calls in the standard case (3 masters), by phase.
 BARS = {"plan-noop": 40, "apply": 200}
 
 

@@ -1,8 +1,10 @@
-//! What it takes from the text of an install-config to a plan, without a network: read (parse and
-//! validate), compile, plan; and to refuse the worst file that is read at all. Prints a table and one
-//! JSON line per figure, and fails when the whole takes longer than the bar.
+//! Measures the path from an install-config to a plan, without a network: read (parse and
+//! validate), compile, plan. Also measures the rejection of the most expensive file that the
+//! program reads.
 //!
-//! The median of many rounds, because one round is shorter than a hiccup of the machine.
+//! Prints a table and one JSON line per figure. Fails if the path takes longer than [`BAR`].
+//! Figures are medians of many rounds, because one round is shorter than a scheduling delay of the
+//! machine.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -21,9 +23,9 @@ use groundplan::topology::{self, Assets, compile};
 use serde_json::{Value, json};
 
 const ROUNDS: usize = 200;
-/// What somebody who waits does not notice, with room for a slow machine.
+/// Limit for the whole path, too short to notice, with a margin for slow machines.
 const BAR: Duration = Duration::from_millis(10);
-/// The standard cluster: External, four zones, three masters.
+/// Standard cluster: External, four zones, three masters.
 const CASE: &str = "plans/authentication-optional";
 
 fn main() {
@@ -86,7 +88,7 @@ fn state(config: &InstallConfig) -> State {
     state
 }
 
-/// As large as a file may be, and as much of it as may be unfolded before that is noticed.
+/// Returns a file of maximum size whose aliases expand to the limit before rejection.
 fn bomb() -> String {
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for level in 1..9 {

@@ -1,9 +1,10 @@
-//! What the machine controller costs for many Machines, against an API server and an EC2 in memory:
-//! how long they take to become instances, and what is asked of EC2 for it. Prints a table and one JSON
-//! line per phase.
+//! Measures the machine controller with many Machines, with an API server and an EC2 in memory.
 //!
-//! `cargo bench --no-default-features --features kubernetes --bench controller -- 100` measures another
-//! number of Machines.
+//! The figures are the time until all Machines are instances and the number of EC2 calls. Prints a
+//! table and one JSON line per phase.
+//!
+//! `cargo bench --no-default-features --features kubernetes --bench controller -- 100` measures
+//! another number of Machines.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -25,7 +26,7 @@ use tokio::time::sleep;
 
 const MACHINES: usize = 1_000;
 const REGION: &str = "us-west-2";
-/// There and back, as EC2's answers to a launch take about a second or two.
+/// Round trip of an EC2 call, as long as a typical launch.
 const LATENCY: Duration = Duration::from_millis(1_500);
 
 #[tokio::main]
@@ -100,7 +101,7 @@ impl Bench {
         }
     }
 
-    /// Until `done`, and then until nothing is asked of EC2 any more for a while.
+    /// Runs until `done` returns true, then counts the calls for three more seconds.
     async fn phase(&self, name: &str, done: impl Fn(&Self) -> bool) {
         self.ec2.forget_calls();
         self.cluster.forget_requests();
@@ -147,7 +148,7 @@ fn provider_config() -> Value {
     })
 }
 
-/// Seconds of CPU of this process, from `/proc/self/stat` in ticks of a hundredth.
+/// Returns the CPU time of this process in seconds, from `/proc/self/stat` (ticks of 10 ms).
 fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();

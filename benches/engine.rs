@@ -1,10 +1,11 @@
-//! What the engine costs, without a cloud: plans, applies, re-plans and destroys graphs of FakeCloud
-//! nodes, flat and layered, with the real local state home. Prints a table and one JSON line per
-//! figure.
+//! Measures the engine without a cloud, with the real local state backend.
 //!
-//! Each shape and size runs in a process of its own, so that one's memory is not another's; the
-//! peak is reset before each phase. `cargo bench --no-default-features --bench engine -- 1000`
-//! measures one size.
+//! Plans, applies, plans again and destroys flat and layered graphs of FakeCloud nodes. Prints a
+//! table and one JSON line per figure.
+//!
+//! Each shape and size runs in its own process, so that memory figures are independent. The peak is
+//! reset before each phase. `cargo bench --no-default-features --bench engine -- 1000` measures one
+//! size.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -27,7 +28,7 @@ use groundplan::testing::lab::{KINDS, node};
 use serde_json::{Value, json};
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
-/// As wide, and with as many references, as the layers that Terraform was measured with.
+/// Width and references of a layer, equal to the graphs that Terraform was measured with.
 const LAYER: usize = 50;
 const NEEDS: usize = 3;
 
@@ -81,7 +82,7 @@ fn table(figures: &[Value]) {
     }
 }
 
-/// What ten times the nodes take, times what one time does.
+/// Prints how figures grow from one size to the next.
 fn growth(figures: &[Value]) {
     println!(
         "\n{:<8} {:<10} {:>18} {:>7} {:>7} {:>9}",
@@ -94,7 +95,7 @@ fn growth(figures: &[Value]) {
         let factor = |name: &str| {
             let number = |figure: &Value| figure[name].as_f64().unwrap_or_default();
             let (before, after) = (number(figure), number(next));
-            // CPU is counted in hundredths of a second: of less there is no telling.
+            // CPU time is counted in hundredths of a second, so smaller values have no factor.
             if before > 0.0 { format!("{:.1}x", after / before) } else { "-".to_owned() }
         };
         println!(
@@ -109,7 +110,7 @@ fn growth(figures: &[Value]) {
     }
 }
 
-/// One shape and size, phase after phase, one JSON line each.
+/// Measures one shape and size: all phases, one JSON line each.
 fn measure(shape: &str, nodes: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -196,7 +197,7 @@ impl Bench<'_> {
         let (plan, _) = self.made.take().expect("a plan was made");
         let opened = LocalHome::open(self.dir).expect("the state opens");
         let mut journal = Journal(opened.home);
-        // The plan was made from the same folder; a new one has had no lineage written yet.
+        // The plan comes from the same folder, and a new folder has no lineage yet.
         let provider: Arc<dyn Provider> = self.cloud.clone();
         let (settings, stop) = (Settings::default(), Stop::default());
         let secrets = Arc::default();
@@ -206,7 +207,7 @@ impl Bench<'_> {
         journal.0.close(&outcome.state).expect("the state is written");
     }
 
-    /// The bytes this process has handed to the disk so far.
+    /// Returns the bytes that this process has written so far.
     fn written(&self) -> u64 {
         proc_field("io", "wchar:").unwrap_or_default()
     }
@@ -225,7 +226,7 @@ fn round(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }
 
-/// Linux: a new peak from here on (`man proc_pid_clear_refs`).
+/// Resets the peak memory (Linux, `man proc_pid_clear_refs`).
 fn reset_peak() {
     let _unless_forbidden = fs::write("/proc/self/clear_refs", "5");
 }
@@ -240,7 +241,7 @@ fn proc_field(file: &str, field: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// User and system time of this process, in the hundredths of a second that Linux counts in.
+/// Returns user and system time of this process in seconds. Linux counts hundredths.
 fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! What the home of a state costs a walk: the same apply with its journal in memory, in a folder, and
-//! in buckets that take their time. The cloud answers after 50 ms, as EC2 about does. Prints a table
-//! and one JSON line per figure.
+//! Measures the cost of the state backend for an apply: journal in memory, in a folder, and in fake
+//! S3 buckets with latency. The fake cloud responds after 50 ms, about as fast as EC2. Prints a
+//! table and one JSON line per figure.
 //!
-//! *one by one* is what it would cost if every entry were a write of its own, waited for in turn.
+//! *one by one* is the cost if every entry were a separate write, awaited in turn.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 

@@ -1,6 +1,6 @@
-//! groundplan: from an OpenShift install-config to AWS infrastructure, planned, applied, destroyed.
+//! groundplan turns an OpenShift install-config into AWS infrastructure: plan, apply, destroy.
 //!
-//! # The map
+//! # Map
 //!
 //! ```text
 //! install-config.yaml ─ config ─▶ InstallConfig ─ topology ─▶ Graph ┐
@@ -11,28 +11,30 @@
 //!
 //! Data goes one way, and imports point down this list only:
 //!
-//! 1. [`cli`]: one file per subcommand; wires the rooms below together. The binary.
-//! 2. [`preflight`]: what would stop a walk half way, found before it begins.
-//! 3. [`render`]: plans and events for people and programs. Nobody else prints.
-//! 4. [`machine_api`]: an install-config becomes manifests; machines as their cluster has them.
-//! 5. [`topology`]: an install-config and what the cloud answered become a graph.
-//! 6. [`config`]: text becomes an install-config, or findings with places.
-//! 7. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
-//! 8. [`apply`](mod@apply): walks a plan. Never decides, never prints.
-//! 9. [`observe`]: what the cloud has of what the state knows; [`recover`]: of what it lost.
-//! 10. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
-//! 11. [`termination`]: tells a cluster that one of its machines goes.
-//! 12. `kubernetes`: the objects of a cluster, behind the feature of that name.
-//! 13. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
-//! 14. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//! 1. [`cli`]: the command line, one file per subcommand. Wires the modules below together.
+//! 2. [`preflight`]: missing permissions and quotas, found before the first change.
+//! 3. [`render`]: plans and events for people and programs. No other module prints.
+//! 4. [`machine_api`]: Machine API manifests of an install-config; the machine controller.
+//! 5. [`topology`]: compiles an install-config and lookup results to a graph.
+//! 6. [`config`]: parses an install-config, or reports findings with their positions.
+//! 7. [`aws`]: the kinds of resources; with the feature `sdk`, the calls to AWS.
+//! 8. [`apply`](mod@apply): executes a plan. Never decides, never prints.
+//! 9. [`observe`]: refresh, the live state of recorded resources; [`recover`]: rebuilds a lost
+//!    state.
+//! 10. [`plan`](mod@plan): decides. Makes no calls to a cloud and has no clock.
+//! 11. [`termination`]: reports the end of its own instance to the cluster in advance.
+//! 12. `kubernetes`: the objects of a cluster; requires the feature `kubernetes`.
+//! 13. [`imds`]: reads the instance metadata service of its own instance, IMDSv2 only.
+//! 14. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: the types that all modules share.
 //!
-//! # What must stay true
+//! # Invariants
 //!
-//! - A mutating call is announced in the journal, durably, before it leaves; what it made is
-//!   recorded as durably before anything that depends on it starts.
-//! - No secret is ever in state, plan, journal, event or error: only [`secret::Secret`] digests.
-//! - An omitted `authentication` sends nothing and never shows a difference;
-//!   [`aws::metadata_options`] is the one place that maps it.
+//! - A mutating call is sent only after its intent is durable in the journal. Its result is durable
+//!   before any dependent step starts.
+//! - State, plan, journal, events and errors never contain a secret, only [`secret::Secret`]
+//!   digests.
+//! - An omitted `authentication` sends nothing and never shows a difference.
+//!   [`aws::metadata_options`] is the only mapping of that field.
 //!
 //! Read [`graph`] first, then [`state`], [`plan`](mod@plan), [`apply`](mod@apply), one kind
 //! ([`aws::subnet`]), and [`topology`].

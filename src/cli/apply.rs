@@ -1,4 +1,4 @@
-//! `groundplan apply`: makes AWS what the install-config says.
+//! `groundplan apply`: changes AWS to match the desired state.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -41,10 +41,11 @@ pub(super) async fn run(
     applied(&read, arguments.plan.as_deref(), &arguments.how, common, screen, stop).await
 }
 
-/// Reads a source; a plan that was saved says whether it has the bootstrap machine.
+/// Function that reads the desired state. The argument is the bootstrap setting of a saved plan;
+/// `None` means the setting of the arguments.
 pub(super) type Read<'a> = &'a dyn Fn(Option<bool>, &mut Screen) -> Result<Box<dyn Source>>;
 
-/// Does what this source wants, or what was saved of it.
+/// Applies a saved plan, or a new plan if `saved` is `None`.
 pub(super) async fn applied(
     read: Read<'_>,
     saved: Option<&Path>,
@@ -77,7 +78,7 @@ pub(super) async fn applied(
     walk(&plan, held, aws, secrets, common, screen, stop).await
 }
 
-/// Plans afresh.
+/// Makes and shows a new plan.
 async fn decided(
     read: Read<'_>,
     how: &Applying,
@@ -95,7 +96,7 @@ async fn decided(
     Ok((world, plan))
 }
 
-/// Takes a saved plan, if the world is still what it was made from.
+/// Loads a saved plan. Returns an error if the plan is stale.
 async fn recalled(
     read: Read<'_>,
     path: &Path,
@@ -115,7 +116,7 @@ async fn recalled(
     Ok((world, saved.plan))
 }
 
-/// Whether the plan was made from this source and this state.
+/// Returns an error if the desired state or the recorded state has changed since the plan.
 fn unmoved(
     saved: &SavedPlan,
     source: &dyn Source,
@@ -138,7 +139,8 @@ fn unmoved(
     }
 }
 
-/// Whether what the plan touches is still what it was: deciding again must come to the same.
+/// Returns an error if a new plan differs from the saved plan in a resource that the saved plan
+/// touches.
 fn undrifted(saved: &Plan, now: &Plan, name: &str) -> Result<()> {
     let (then, now) = (about(saved), about(now));
     let touched = saved.steps.iter().map(|step| step.op.address());
@@ -151,7 +153,7 @@ fn undrifted(saved: &Plan, now: &Plan, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a plan says of each resource: of one that was superseded, it says two things.
+/// Returns the changes of a plan by address. An address with a deposed object has two changes.
 fn about(plan: &Plan) -> HashMap<&Address, Vec<&Change>> {
     let mut about: HashMap<_, Vec<_>> = HashMap::new();
     for change in &plan.changes {

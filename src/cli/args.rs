@@ -35,7 +35,7 @@ groundplan destroy";
 
 /// Provision the AWS infrastructure of an OpenShift cluster.
 #[derive(Debug, Parser)]
-#[command(name = "groundplan", version, about, long_about = ABOUT)]
+#[command(name = "groundplan", version, long_about = ABOUT)]
 #[command(after_long_help = help::after(EXAMPLES, &Exit::ALL))]
 #[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 pub struct Arguments {
@@ -202,7 +202,7 @@ pub struct Validate {}
 #[command(after_long_help = help::after(
     "groundplan plan
 groundplan plan --out cluster.plan && groundplan apply cluster.plan
-groundplan plan --detailed-exitcode    # for CI: exit code 2 if there are changes
+groundplan plan --detailed-exitcode    # exit code 2 if there are changes
 groundplan plan --refresh-only         # drift only
 groundplan plan --target instance.master-0 --expect '+0 ~1 -0'",
     &[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped,

@@ -1,5 +1,7 @@
-//! Which part of a plan is meant, from what was typed to addresses. A name that fits nothing is an
-//! error: whoever mistypes a target does not want everything else.
+//! Resolves `--target`, `--exclude` and `--replace` to addresses.
+//!
+//! A pattern without a match is an error, because a user who mistypes a target does not want all
+//! other resources.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +16,7 @@ use crate::render::Diagnostic;
 use crate::render::state::rows;
 use crate::state::{Cluster, State};
 
-/// What is asked of a plan, among what is wanted and what is recorded.
+/// Returns the options of a plan. Patterns match desired and recorded resources.
 pub(super) fn of_wanted(
     renewal: &Renewal,
     part: &Part,
@@ -31,7 +33,7 @@ pub(super) fn of_wanted(
     })
 }
 
-/// What is asked of a plan among what is recorded.
+/// Returns the options of a destroy plan. Patterns match recorded resources.
 pub(super) fn of_recorded(part: &Part, state: &State) -> Result<Options> {
     let known: BTreeSet<&Address> = recorded(state).collect();
     Ok(Options {
@@ -41,7 +43,7 @@ pub(super) fn of_recorded(part: &Part, state: &State) -> Result<Options> {
     })
 }
 
-/// The recorded resources that patterns name.
+/// Returns the recorded resources that match the patterns.
 pub(super) fn recorded_by(patterns: &[String], state: &State) -> Result<BTreeSet<Address>> {
     all("ADDRESS", patterns, &recorded(state).collect(), state)
 }
@@ -68,7 +70,8 @@ fn all(
     Ok(found)
 }
 
-/// Only what is wanted and there can be made anew, and one by one.
+/// Resolves an address of `--replace`. Only a resource that is both desired and recorded can be
+/// replaced, and patterns are rejected.
 fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
     let address = Address::from(name);
     if desired.get(&address).is_some() && state.resources.contains_key(&address) {

@@ -1,4 +1,4 @@
-//! AWS as commands reach for it.
+//! AWS clients and lookups of commands.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::render::Diagnostic;
 use crate::state::Cluster;
 use crate::topology::Question;
 
-/// What the account that a cluster is in is recorded under.
+/// Key of the cluster's AWS account in the lookup cache.
 pub(super) const ACCOUNT: &str = "account";
 
-/// AWS, and whose it is.
+/// AWS client and the identity of its credentials.
 pub(super) struct Reached {
     pub(super) aws: Arc<Aws>,
     pub(super) caller: Caller,
 }
 
-/// Connects as the config says.
+/// Connects with the settings of the install-config.
 pub(super) async fn connect(
     config: &InstallConfig,
     cluster: &Cluster,
@@ -34,7 +34,7 @@ pub(super) async fn connect(
     reach(settings(config, cluster), facts, screen).await
 }
 
-/// How the config says that AWS is reached.
+/// Returns the AWS settings of the install-config.
 pub(super) fn settings(config: &InstallConfig, cluster: &Cluster) -> Settings {
     let endpoints = config.aws.service_endpoints.iter();
     Settings {
@@ -45,7 +45,7 @@ pub(super) fn settings(config: &InstallConfig, cluster: &Cluster) -> Settings {
     }
 }
 
-/// How AWS is reached by what the state alone knows.
+/// Returns the AWS settings of a recorded cluster, for commands without an install-config.
 pub(super) fn settings_without_config(cluster: &Cluster) -> Settings {
     Settings {
         region: cluster.region.clone(),
@@ -54,8 +54,10 @@ pub(super) fn settings_without_config(cluster: &Cluster) -> Settings {
     }
 }
 
-/// Connects, and checks that AWS knows who we are and that the cluster is in this account: in another
-/// one everything would seem to be gone.
+/// Connects to AWS and verifies the credentials.
+///
+/// Returns an error if the credentials belong to another account than the cluster. In another
+/// account, a refresh would report all resources as deleted.
 pub(super) async fn reach(
     settings: Settings,
     facts: &BTreeMap<String, Value>,
@@ -82,14 +84,14 @@ fn unreachable_aws(error: &ProviderError) -> Failure {
     Failure::new(Exit::Failed, Diagnostic::call_failed("reach AWS", error))
 }
 
-/// What came of questions: answers by key, and why some have none.
+/// Results of lookups by key, and the lookups that failed.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     pub(super) given: BTreeMap<String, Value>,
     pub(super) missing: Vec<(Question, ProviderError)>,
 }
 
-/// Asks all of them at once; that one has no answer keeps none from the others.
+/// Runs all lookups concurrently. The failure of one lookup does not affect the others.
 pub(super) async fn answers(aws: &Aws, questions: Vec<Question>) -> Answers {
     let ask = |question| patiently(move || lookups::answer(aws, question));
     let asked = all(questions.iter().map(ask).collect()).await;

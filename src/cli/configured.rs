@@ -1,6 +1,6 @@
-//! An install-config as the source of a plan, and as it is looked at without one.
+//! Desired state from an install-config, with and without recording lookup results.
 //!
-//! Nothing here writes, and nothing calls anything that changes AWS.
+//! The module writes nothing and makes no mutating AWS calls.
 
 use std::collections::BTreeMap;
 
@@ -26,14 +26,14 @@ use crate::topology::{
     self, Compiled, Question, Workers, checks, compile, identify, questions, workers,
 };
 
-/// An install-config with what was given beside it.
+/// Install-config with the other input files.
 pub(super) struct Configured {
     inputs: Inputs,
     bootstrap: bool,
 }
 
 impl Configured {
-    /// Reads it; what is wrong with it is told all at once.
+    /// Reads the install-config. Reports all findings at once.
     pub(super) fn read(common: &Common, bootstrap: bool, screen: &mut Screen) -> Result<Self> {
         Ok(Self { inputs: Inputs::read(common, screen)?, bootstrap })
     }
@@ -104,19 +104,19 @@ impl Source for Configured {
     }
 }
 
-/// What was compiled without recording anything.
+/// Result of a compilation that records nothing.
 pub(super) struct Looked {
     pub(super) inputs: Inputs,
     pub(super) cluster: Cluster,
-    /// What is known of AWS.
+    /// Lookup results, recorded and new.
     pub(super) facts: BTreeMap<String, Value>,
     pub(super) compiled: Compiled,
 }
 
-/// Says who the cluster is, whom the state may know.
+/// Function that returns the identity of the cluster, given the recorded one if there is one.
 pub(super) type Identify<'a> = &'a dyn Fn(&Inputs, Option<Cluster>) -> Result<Cluster>;
 
-/// Compiles without recording anything, asking AWS only what the state does not know.
+/// Compiles without recording anything. Queries AWS only for lookups that the state lacks.
 pub(super) async fn look(
     common: &Common,
     bootstrap: bool,
@@ -140,7 +140,7 @@ pub(super) async fn look(
 }
 
 impl Looked {
-    /// The machines, as the plan has them.
+    /// Returns the machine pools as the plan uses them.
     pub(super) fn fleet(&self, screen: &mut Screen) -> Result<Fleet> {
         let options = self.inputs.options(true);
         match fleet(&self.inputs.config, &self.facts, &options) {
@@ -150,8 +150,8 @@ impl Looked {
     }
 }
 
-/// Compiles for a cluster of which nothing is recorded although it is there, which is no flaw.
-/// Answers with what was learnt, too.
+/// Compiles for an existing cluster that has no recorded state, and returns the lookup results,
+/// too. Checks for conflicts with existing resources are skipped.
 pub(super) async fn look_again(
     inputs: &Inputs,
     cluster: &Cluster,
@@ -165,11 +165,11 @@ pub(super) async fn look_again(
     Ok((compiled, learnt.given))
 }
 
-/// That a cluster was begun with assets is recorded under this.
+/// Key in the lookup cache that marks a cluster as created with assets.
 pub(super) const ASSETS: &str = "assets";
 
-/// A cluster that was begun with assets is not gone on with without them: new machines would boot
-/// and not find it.
+/// Rejects a run without assets if the cluster was created with assets. New machines would boot and
+/// not find their cluster.
 fn remembered(inputs: &Inputs, facts: &BTreeMap<String, Value>) -> Result<()> {
     if inputs.assets.cluster().is_some() || !facts.contains_key(ASSETS) {
         return Ok(());
@@ -180,12 +180,12 @@ fn remembered(inputs: &Inputs, facts: &BTreeMap<String, Value>) -> Result<()> {
     Err(Failure::new(Exit::Refused, diagnostic))
 }
 
-/// Who the cluster is: by the state, by the assets, or somebody new.
+/// Returns the identity of the cluster: from the state, from the assets, or a new one.
 pub(super) fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster> {
     Ok(known_cluster(inputs, known)?.unwrap_or_else(|| identify(&inputs.config)))
 }
 
-/// Who the cluster is, if the state or the assets know it.
+/// Returns the identity of the cluster from the state or the assets; `None` if both lack it.
 pub(super) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Option<Cluster>> {
     if let Some(machines) = known.as_ref().filter(|known| known.is_of_machines()) {
         return Err(of_machines(machines));
@@ -203,8 +203,8 @@ pub(super) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<O
     Ok(known.or(given))
 }
 
-/// What is recorded under the cluster's name are machines of manifests: to plan a cluster upon them would
-/// be to delete them.
+/// Returns the error that the state contains machines of manifests. A plan of a cluster with that
+/// state would delete the machines.
 pub(super) fn of_machines(machines: &Cluster) -> Failure {
     let Cluster { name, infra_id, .. } = machines;
     let summary = format!("`{name}` is the state of the machines of {infra_id}, and of no cluster");
@@ -215,17 +215,17 @@ pub(super) fn of_machines(machines: &Cluster) -> Failure {
     Failure::new(Exit::Refused, diagnostic)
 }
 
-/// What a config is compiled from.
+/// Inputs of a compilation.
 struct View<'a> {
     inputs: &'a Inputs,
     cluster: &'a Cluster,
-    /// The answers that bind.
+    /// Recorded lookup results.
     facts: &'a BTreeMap<String, Value>,
     bootstrap: bool,
 }
 
 impl View<'_> {
-    /// What AWS must be asked and nobody has recorded.
+    /// Returns the lookups that are required and not recorded.
     fn questions(&self) -> Vec<Question> {
         let options = self.inputs.options(self.bootstrap);
         questions(&self.inputs.config, self.facts, &options)
@@ -237,8 +237,8 @@ impl View<'_> {
         known
     }
 
-    /// The graph, or everything that stands in its way: what the checks found, what the compiler
-    /// refuses, and what could not be found out.
+    /// Returns the graph. On failure, reports all causes: failed checks, compiler errors, failed
+    /// lookups.
     fn judge(
         &self,
         learnt: &Answers,
@@ -260,8 +260,8 @@ impl View<'_> {
     }
 }
 
-/// Shows what was found in the config as what is found without AWS is shown; the rest is left to be
-/// said.
+/// Prints the errors that have a position in the install-config and returns the others for the
+/// caller.
 fn refused(
     inputs: &Inputs,
     flaws: &[topology::Error],
@@ -285,7 +285,7 @@ fn refused(
     Ok(Failure { exit, diagnostics })
 }
 
-/// What the config asks for and cannot have, where it asks for it.
+/// Returns an error as a finding at its field; `None` if the error has no field.
 fn finding(flaw: &topology::Error, text: &str) -> Option<Finding> {
     let Located { path, place } = locate(text, &flaw.field()?);
     Some(Finding {

@@ -1,32 +1,32 @@
-//! The exit codes, all of them. `docs/exit-codes.md` says the same to people.
+//! All exit codes. `docs/exit-codes.md` documents them for users.
 
 use std::process::ExitCode;
 
-/// How the program ends.
+/// Exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, or nothing to do.
+    /// Success, or nothing to do.
     Done = 0,
-    /// Something failed; what was done is recorded.
+    /// Failure. Completed work is recorded.
     Failed = 1,
-    /// `plan --detailed-exitcode`: there are changes.
+    /// Pending changes, only with `plan --detailed-exitcode`.
     Changes = 2,
-    /// The install-config, or a manifest to check, is missing or invalid.
+    /// Missing or invalid install-config or manifest.
     ConfigInvalid = 3,
-    /// Somebody else holds the state.
+    /// State locked by another run.
     Locked = 4,
-    /// The saved plan does not fit the world any more.
+    /// Stale saved plan: its inputs or the state have changed.
     Stale = 5,
-    /// Stopped by a signal; what was done is recorded.
+    /// Shutdown by a signal. Completed work is recorded.
     Stopped = 6,
-    /// A guard said no: not confirmed, for one.
+    /// Rejected by a guard, for example a confirmation that was not given.
     Refused = 7,
     /// Wrong usage: an unknown flag, a missing argument.
     Usage = 64,
 }
 
 impl Exit {
-    /// Every code there is.
+    /// All exit codes.
     pub const ALL: [Exit; 9] = [
         Exit::Done,
         Exit::Failed,
@@ -39,12 +39,12 @@ impl Exit {
         Exit::Usage,
     ];
 
-    /// The number.
+    /// Returns the number.
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// What it means, in a few words.
+    /// Returns the meaning in a few words.
     pub fn meaning(self) -> &'static str {
         match self {
             Exit::Done => "done, or nothing to do",

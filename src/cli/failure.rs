@@ -1,4 +1,4 @@
-//! Why a command ends early: its exit code, and what a person should know.
+//! Error of a command: an exit code and messages for the user.
 
 use std::error::Error;
 use std::io;
@@ -7,10 +7,10 @@ use super::exit::Exit;
 use crate::provider::ProviderError;
 use crate::render::Diagnostic;
 
-/// What commands return.
+/// Result of commands.
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
-/// A command that ends early.
+/// Early end of a command.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
@@ -22,28 +22,28 @@ impl Failure {
         Self { exit, diagnostics: vec![diagnostic] }
     }
 
-    /// Ends with a code, everything having been said.
+    /// Returns a failure without messages, because all messages are printed.
     pub(super) fn said(exit: Exit) -> Self {
         Self { exit, diagnostics: Vec::new() }
     }
 
-    /// `could not <attempt>`, with the chain of causes.
+    /// Returns the error `could not <attempt>` with the chain of causes.
     pub(super) fn could_not(attempt: &str, error: &(dyn Error + 'static)) -> Self {
         Self::new(Exit::Failed, Diagnostic::could_not(attempt, error))
     }
 
-    /// `could not <attempt>`, because of a call.
+    /// Returns the error `could not <attempt>` for a failed call.
     pub(super) fn call(attempt: &str, error: &ProviderError) -> Self {
         Self::new(Exit::Failed, Diagnostic::call_failed(attempt, error))
     }
 
-    /// A signal came before anything was begun.
+    /// Returns the failure for a signal before the first change.
     pub(super) fn interrupted() -> Self {
         Self::new(Exit::Stopped, Diagnostic::error("stopped by a signal; nothing was changed"))
     }
 }
 
-/// What is written to us can fail, too; a reader that has left is no failure of ours.
+/// Converts an error of standard output. A closed pipe is a success, because its reader has exited.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {

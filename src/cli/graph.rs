@@ -1,4 +1,4 @@
-//! `groundplan graph`: draws what is wanted.
+//! `groundplan graph`: draws the graph of the desired state.
 
 use super::args::{Common, Format, Graph as Arguments};
 use super::configured::{cluster, look};

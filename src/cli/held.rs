@@ -1,4 +1,4 @@
-//! A cluster's state while we hold its lock.
+//! State of a cluster while this run holds the state lock.
 
 use std::collections::BTreeMap;
 
@@ -17,21 +17,21 @@ use crate::state::home::Home;
 use crate::state::lock::LockError;
 use crate::state::{Entry, FORMAT, Format, Run, State};
 
-/// A state that nobody else writes to.
+/// Locked state, which no other run can change.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) state: State,
     pub(super) home: Home,
-    /// What it is held for, and by whom; said in the first entry of the run.
+    /// Operation and user of this run, for its first entry.
     operation: String,
     by: String,
     begun: bool,
-    /// The format of the files, where it is about to become ours.
+    /// Older format of the files, which the first write migrates. `None` if the format is current.
     older: Option<Format>,
 }
 
 impl Held {
-    /// Takes the lock of a cluster's state, then reads it. Makes its place where it is missing.
+    /// Takes the state lock of a cluster, then reads the state. Creates a missing location.
     pub(super) async fn take(
         common: &Common,
         cluster: &str,
@@ -48,8 +48,8 @@ impl Held {
         Ok(Self { state, home, operation: operation.to_owned(), by, begun: false, older })
     }
 
-    /// Says whose run it is, before anything else of it is recorded. A run that records nothing
-    /// says nothing, so that the plans that others have saved stay good.
+    /// Records the start of the run, once and before any other entry. A run without entries records
+    /// nothing, so that saved plans of other runs stay valid.
     pub(super) async fn begin(&mut self, screen: &mut Screen) -> Result<()> {
         if self.begun {
             return Ok(());
@@ -61,8 +61,8 @@ impl Held {
         Ok(())
     }
 
-    /// Records what follows from nothing that was done in the cloud: it moves the state, then the
-    /// home.
+    /// Records entries that no call to the cloud produced: in memory first, then in the state
+    /// backend.
     pub(super) async fn record(&mut self, entries: &[Entry], screen: &mut Screen) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
@@ -90,9 +90,10 @@ impl Held {
         }
     }
 
-    /// Puts another state in the place of this one. Its next entry says who did that; serial, epoch
-    /// and generation go on from the higher of both, so that no plan, run or token that was good
-    /// before is taken for a later one.
+    /// Replaces the state with another one. The next entry is the start of this run.
+    ///
+    /// Serial, epoch and generation continue from the higher of both values. Earlier saved plans,
+    /// runs and creation tokens therefore never match the new state.
     pub(super) async fn replace(mut self, state: State, screen: &mut Screen) -> Result<State> {
         self.announce_migration(screen)?;
         if self.state.serial > 0 && self.state.lineage != state.lineage {
@@ -112,7 +113,7 @@ impl Held {
         Ok(self.state)
     }
 
-    /// Tells, once, that older programs will not read the state any more.
+    /// Prints a warning, once, that older programs cannot read the migrated state.
     fn announce_migration(&mut self, screen: &mut Screen) -> Result<()> {
         let Some(older) = self.older.take().filter(|older| older.major < FORMAT.major) else {
             return Ok(());
@@ -125,7 +126,7 @@ impl Held {
         Ok(screen.diagnostic(&notice)?)
     }
 
-    /// Leaves the state as compact as it is worth, and free for others.
+    /// Compacts the state if that is worth the effort, and releases the lock.
     pub(super) async fn close(mut self) -> Result<()> {
         self.home.close(&self.state).await.map_err(|error| unusable(&error))?;
         let _ = self.home.leave().await; // others wait a minute, and nothing is wrong
@@ -133,7 +134,8 @@ impl Held {
     }
 }
 
-/// A newer program may have recorded what this one cannot plan.
+/// Returns an error if the state contains a kind that this version does not know. A newer version
+/// may have recorded such a kind.
 pub(super) fn known_kinds(state: &State) -> Result<()> {
     let (schemas, recorded) = (schemas(), state.resources.keys().chain(state.deposed.keys()));
     let Some(strange) = recorded.into_iter().find(|one| schemas.schema(one.kind()).is_none())
@@ -145,7 +147,7 @@ pub(super) fn known_kinds(state: &State) -> Result<()> {
     Err(Failure::new(Exit::Failed, diagnostic))
 }
 
-/// Reads a cluster's state without holding it; `None` where there is none.
+/// Reads the state of a cluster without the lock; `None` if there is no state.
 pub(super) async fn glance(
     common: &Common,
     cluster: &str,
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Arguments;
 
-    /// A folder for states, and what says so.
+    /// Returns a folder for states, with the arguments and the terminal output that use it.
     fn place() -> (tempfile::TempDir, Common, Screen) {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().to_str().unwrap();

@@ -1,5 +1,5 @@
-//! The homes of states, as commands reach for them. The one place that tells kinds of homes apart:
-//! whoever comes from here holds a [`Home`] and does not ask.
+//! State backends of commands. Only this module and its submodule distinguish backends; all callers
+//! use a [`Home`].
 
 mod bucket;
 
@@ -20,21 +20,21 @@ use crate::state::lock::{self, BreakError, Broken, LockError};
 use crate::state::place::Place;
 use crate::state::{Format, State};
 
-/// How often a lock that is waited for is tried.
+/// Interval between attempts to take a lock.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// A state that is ours to write to, as long as its home is not dropped.
+/// State with its lock, which `home` keeps.
 pub(super) struct Locked {
     pub(super) home: Home,
     pub(super) state: State,
     pub(super) warnings: Vec<String>,
-    /// The format of what was read, where it is older than ours.
+    /// Format of the files if it is older than the current format.
     pub(super) older: Option<Format>,
-    /// Who holds it: `user@host`.
+    /// Holder of the lock: `user@host`.
     pub(super) by: String,
 }
 
-/// Whether anything was ever kept of this cluster; says nothing of what.
+/// Returns true if the location has ever stored a state of this cluster. The state is not read.
 pub(super) async fn is_there(place: &Place, common: &Common) -> Result<bool> {
     match place {
         Place::Folder(dir) => folder_is_there(dir),
@@ -44,7 +44,7 @@ pub(super) async fn is_there(place: &Place, common: &Common) -> Result<bool> {
     }
 }
 
-/// Whether there is such a folder; one that may not be looked for is not one that is not there.
+/// Returns true if the folder exists. A folder that cannot be checked is an error.
 fn folder_is_there(dir: &Path) -> Result<bool> {
     dir.try_exists().map_err(|source| {
         let path = dir.to_owned();
@@ -52,7 +52,7 @@ fn folder_is_there(dir: &Path) -> Result<bool> {
     })
 }
 
-/// Reads a state without holding it; `None` where there is none.
+/// Reads a state and its warnings without the lock; `None` if there is no state.
 pub(super) async fn look(place: &Place, common: &Common) -> Result<Option<(State, Vec<String>)>> {
     match place {
         Place::Folder(dir) if !folder_is_there(dir)? => Ok(None),
@@ -64,8 +64,8 @@ pub(super) async fn look(place: &Place, common: &Common) -> Result<Option<(State
     }
 }
 
-/// Takes the lock of a cluster's state, waiting so long for whoever has it, and reads the state.
-/// Makes the place where it is missing.
+/// Takes the state lock of a cluster and reads the state. Waits for another holder up to
+/// `--lock-timeout`. Creates a missing location.
 pub(super) async fn open_home(
     place: &Place,
     operation: &str,
@@ -87,15 +87,15 @@ pub(super) async fn open_home(
     }
 }
 
-/// The home of a cluster's state that is to be moved, or is where it is moved to.
+/// Locked source or destination of `state migrate`.
 pub(super) struct Movable {
     pub(super) home: Home,
     pub(super) state: State,
-    /// Where it says that its state was moved to.
+    /// New location of the state if this backend is marked as moved; `None` without a mark.
     pub(super) moved_to: Option<String>,
 }
 
-/// Takes the lock of a cluster's state and reads it, even where it says that it was moved.
+/// Takes the state lock of a cluster and reads the state, even if it is marked as moved.
 pub(super) async fn open_to_move(
     place: &Place,
     common: &Common,
@@ -117,7 +117,7 @@ pub(super) async fn open_to_move(
     }
 }
 
-/// What is in a home, even where it says that its state was moved; `None` is nothing.
+/// Reads a state without the lock, even if it is marked as moved; `None` if there is no state.
 pub(super) async fn read_back(place: &Place, common: &Common) -> Result<Option<State>> {
     match place {
         Place::Folder(dir) => {
@@ -130,7 +130,7 @@ pub(super) async fn read_back(place: &Place, common: &Common) -> Result<Option<S
     }
 }
 
-/// A home as it is to be typed from wherever somebody is.
+/// Returns the location in a form that is valid in every working directory.
 pub(super) fn from_anywhere(home: &Place) -> Result<Place> {
     match home {
         Place::Folder(dir) => {
@@ -142,7 +142,7 @@ pub(super) fn from_anywhere(home: &Place) -> Result<Place> {
     }
 }
 
-/// Takes the lock of a cluster's state away from the holder with this id; `None` where nobody has it.
+/// Force-unlocks the state if the holder has this ID; `None` if the state is not locked.
 pub(super) async fn break_open(
     place: &Place,
     id: &str,
@@ -167,8 +167,8 @@ fn unbroken(error: &BreakError) -> Failure {
     Failure::new(exit, diagnostic)
 }
 
-/// Gives back what this process holds and nobody else could take at once, however it comes to its
-/// end. A lock on a folder goes with the process.
+/// Releases the S3 locks of this process at the end of a command, also of a failed one. Without the
+/// release, other runs would wait for the end of the lease. The kernel releases locks on folders.
 pub(super) async fn leave() {
     bucket::leave().await;
 }
@@ -198,7 +198,7 @@ async fn lock_folder(
     }
 }
 
-/// Says who is waited for, and how long.
+/// Prints the holder of the lock and the maximum wait.
 fn tell_of_the_wait(wait: Duration, error: &LockError, screen: &mut Screen) -> Result<()> {
     let notice = format!("waiting up to {} for the lock", brief(wait));
     Ok(screen.diagnostic(&Diagnostic::warning(notice).with_detail(error.to_string()))?)

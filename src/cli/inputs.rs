@@ -1,4 +1,4 @@
-//! What the user gives: install-config, assets, RHCOS stream. Read, checked, and digested.
+//! Input files: install-config, assets, RHCOS stream. Read, validated and digested.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,12 +18,12 @@ use crate::plan::saved::{Digests, digest};
 use crate::render::Diagnostic;
 use crate::topology::{Assets, Options, Stream};
 
-/// What the user gives, valid.
+/// Valid input files.
 #[derive(Debug)]
 pub(super) struct Inputs {
-    /// The install-config's name, for messages.
+    /// Name of the install-config, for messages.
     pub(super) file: String,
-    /// Its text, for findings that only AWS makes possible.
+    /// Text of the install-config, for findings that need AWS.
     pub(super) text: SecretString,
     pub(super) config: InstallConfig,
     pub(super) assets: Assets,
@@ -31,11 +31,11 @@ pub(super) struct Inputs {
     pub(super) digests: Digests,
 }
 
-/// Stands for the digest of what was not given.
+/// Digest of an input that is not given.
 const NONE: &str = "none";
 
 impl Inputs {
-    /// Reads everything; what is wrong with the install-config is told all at once.
+    /// Reads all input files. Reports all findings of the install-config at once.
     pub(super) fn read(common: &Common, screen: &mut Screen) -> Result<Self> {
         let file = common.config.display().to_string();
         let (config, text) = read_config(&common.config, screen)?;
@@ -47,13 +47,13 @@ impl Inputs {
         Ok(Self { file, text: text.into(), config, assets, stream, digests })
     }
 
-    /// What is wanted besides what the config says.
+    /// Returns the compile options that are not part of the install-config.
     pub(super) fn options(&self, bootstrap: bool) -> Options {
         Options { bootstrap, stream: self.stream.clone() }
     }
 }
 
-/// Reads an install-config, telling all findings.
+/// Reads an install-config and prints all its findings.
 pub(super) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallConfig, String)> {
     let file = path.display().to_string();
     let bytes = contents(path).map_err(|error| {
@@ -74,11 +74,11 @@ pub(super) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallCo
     }
 }
 
-/// How long a pipe may be silent: nobody is asked anything while its text is waited for.
+/// Maximum time to read a pipe. The command does nothing else meanwhile.
 const SILENT: Duration = Duration::from_secs(30);
 
-/// What is in a file. A pipe (`--config <(...)`) that nobody writes to would be waited for forever, and
-/// no signal would end that: it is read aside.
+/// Returns the contents of a file. A pipe (`--config <(...)`) is read in a thread of its own,
+/// because a read without a writer never ends, not even by a signal.
 fn contents(path: &Path) -> io::Result<Vec<u8>> {
     let read = |path: &Path| File::open(path).and_then(config::read_bounded);
     if fs::metadata(path)?.is_file() {
@@ -91,7 +91,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     receiver.recv_timeout(SILENT).map_err(silent)?
 }
 
-/// The cluster that is meant: the one that is named, or the install-config's.
+/// Returns the given cluster name, or the name in the install-config.
 pub(super) fn cluster_name(
     given: Option<&str>,
     common: &Common,

@@ -27,7 +27,7 @@ use crate::provider::Reply;
 use crate::render::Diagnostic;
 use crate::topology::Question;
 
-/// What is held by whoever acts.
+/// Name of the Lease for leader election.
 const LEASE: &str = "groundplan-machine-controller";
 
 impl Ec2 for Aws {
@@ -130,7 +130,7 @@ async fn controlled(
     }
 }
 
-/// Does everything that the one who acts does, until a stop is asked for.
+/// Runs all controllers until shutdown.
 async fn work(
     client: Client,
     aws: Arc<Aws>,
@@ -150,7 +150,7 @@ async fn work(
     tokio::join!(machines, sets);
 }
 
-/// What the cluster says of itself.
+/// Returns the identity of the cluster and the settings, from its Infrastructure and its Nodes.
 async fn asked(arguments: &MachineController, client: &Client) -> Result<(Described, Settings)> {
     let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "Infrastructure");
     let resource = ApiResource::from_gvk_with_plural(&kind, "infrastructures");

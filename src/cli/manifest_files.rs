@@ -1,6 +1,6 @@
-//! The manifests that are named: files, those of folders, and what comes in on standard input.
+//! Files of manifests that the user names: files, folders, and standard input.
 //!
-//! Reads and nothing else: what is in them, `machine_api` says.
+//! The module only reads files; `machine_api` parses them.
 
 use std::fs;
 use std::io::{self, Read};
@@ -13,20 +13,20 @@ use super::failure::{Failure, Result};
 use crate::machine_api::offline::File;
 use crate::render::Diagnostic;
 
-/// How the names of manifests end.
+/// File name extensions of manifests.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// What stands for standard input, and what that is called in messages.
+/// Argument for standard input, and its name in messages.
 const STDIN: (&str, &str) = ("-", "standard input");
 
-/// A path that was named, and what there is.
+/// Path of an argument, with its files.
 pub(super) struct Named {
     pub(super) path: PathBuf,
-    /// Itself, or the files of the folder in the order of their names.
+    /// File of the path, or files of the folder in the order of their names.
     pub(super) files: Vec<File>,
 }
 
-/// Everything that is named, in this order.
+/// Reads all files of the arguments, in this order.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Named>> {
     let named = |path: &PathBuf| Ok(Named { path: path.clone(), files: files(path)? });
     paths.iter().map(named).collect()
@@ -53,7 +53,7 @@ fn standard_input(mut input: impl Read) -> Result<File> {
     Ok(File { text: text(&name, bytes)?, name })
 }
 
-/// A folder is what lies in it, and nothing deeper.
+/// Returns the manifests in a folder, without subfolders. A file is returned as it is.
 fn expanded(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);

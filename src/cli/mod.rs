@@ -1,11 +1,12 @@
-//! The program: one file per subcommand, wired from the rooms below.
+//! Command line of the program, one file per subcommand.
 //!
-//! - [`args`]: what can be typed; [`exit`]: how it ends.
-//! - `inputs`, `source`, `cloud`, `homes`, `held`, `world`: from what the user gives to a plan, nothing being
-//!   written before everything is checked. `configured` is an install-config as its source.
-//! - `manifest_files`: the manifests of machines that are named.
-//! - `choice`: which part of a plan is meant; `preview`: how it is shown, and what refuses it.
-//! - `walk`, `prompt`, `signals`, `screen`, `stream_file`: doing it, with people and programs watching.
+//! - [`args`]: arguments; [`exit`]: exit codes.
+//! - `inputs`, `source`, `cloud`, `homes`, `held`, `world`: from the user's input to a plan. All
+//!   checks precede the first write. `configured` is the desired state from an install-config.
+//! - `manifest_files`: manifests of machines that the user names.
+//! - `choice`: targets and excludes; `preview`: display of a plan and its guards.
+//! - `walk`, `prompt`, `signals`, `screen`, `stream_file`: execution, with output for people and
+//!   programs.
 
 pub mod args;
 pub mod exit;

@@ -1,4 +1,4 @@
-//! `groundplan plan`: what would be done, and why?
+//! `groundplan plan`: shows what an apply would change, and why.
 
 use super::args::{Common, Plan as Arguments, Planning};
 use super::choice;
@@ -30,7 +30,7 @@ pub(super) async fn run(
     unless_stopped(stop, planning).await
 }
 
-/// Plans what this source wants, and shows it.
+/// Plans, and shows the plan.
 pub(super) async fn planned(
     source: Box<dyn Source>,
     how: &Planning,
@@ -52,7 +52,7 @@ pub(super) async fn planned(
     })
 }
 
-/// What somebody else changed, and nothing besides.
+/// Shows only the drift.
 fn drift(plan: &Plan, screen: &mut Screen) -> Result<Exit> {
     let view = view(plan, false, &[]);
     screen.drift(&view)?;

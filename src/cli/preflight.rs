@@ -1,4 +1,4 @@
-//! Before anything is made: is every call of the plan allowed, and do the quotas suffice?
+//! Preflight of a command: permissions and quotas, checked before the first change.
 
 use super::exit::Exit;
 use super::failure::{Failure, Result};
@@ -12,8 +12,8 @@ use crate::preflight::{Report, preflight as ask};
 use crate::state::State;
 use crate::topology::{Workers, partition};
 
-/// Says everything that would stop the plan half way, and refuses it then. What could not be found
-/// out stops nothing.
+/// Prints all warnings of the preflight. Returns an error with all findings that would stop the
+/// plan half way.
 pub(super) async fn preflight(world: &World, plan: &Plan, screen: &mut Screen) -> Result<()> {
     let state = &world.held.state;
     let site = Site { plan, graph: &world.compiled.graph, state };
@@ -21,7 +21,7 @@ pub(super) async fn preflight(world: &World, plan: &Plan, screen: &mut Screen) -
     judged(&site, &workers, &world.aws, &world.caller, screen).await
 }
 
-/// The same of a plan that makes nothing, with the state that it is made from.
+/// Runs the preflight of a destroy plan. `state` is the state that the plan was made from.
 pub(super) async fn preflight_of_destroy(
     plan: &Plan,
     state: &State,

@@ -1,4 +1,4 @@
-//! How a plan is shown before anything is done, and what refuses it then.
+//! Display of a plan before execution, and its guards.
 
 use super::args;
 use super::exit::Exit;
@@ -8,18 +8,18 @@ use crate::plan::Plan;
 use crate::plan::guard::{Guards, violations};
 use crate::render::{Diagnostic, PlanView};
 
-/// A plan as every command shows it.
+/// Returns the view of a plan that every command shows.
 pub(super) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> PlanView<'a> {
     let (classify, telling) = (attention::class, attention::telling);
     PlanView { plan, full, warnings, classify, telling }
 }
 
-/// What the reader should know: of the config, and of what the plan does.
+/// Returns the plan warnings: of the install-config, and of the plan itself.
 pub(super) fn cautions(of_config: &[String], plan: &Plan) -> Vec<String> {
     of_config.iter().cloned().chain(attention::cautions(plan)).collect()
 }
 
-/// Whether nothing stands against a plan; everything that does is told at once.
+/// Returns an error with all violations of guards, if there are any.
 pub(super) fn guarded(plan: &Plan, guards: &args::Guards) -> Result<()> {
     let guards = Guards { max_destroy: guards.max_destroy, expect: guards.expect };
     let against = violations(plan, &guards);

@@ -1,8 +1,8 @@
-//! The question before anything is changed.
+//! Prompt for confirmation before changes.
 
 use std::io::{self, BufRead, Write};
 
-/// Asks; only `yes` is yes. The end of the input is no.
+/// Prompts and returns true only for `yes`. The end of the input counts as no.
 pub(super) fn confirm(
     input: &mut dyn BufRead,
     out: &mut dyn Write,

@@ -1,4 +1,4 @@
-//! `groundplan protect` and `groundplan unprotect`: what no run may delete or replace.
+//! `groundplan protect` and `groundplan unprotect`: resources that no run may delete or replace.
 
 use serde_json::json;
 

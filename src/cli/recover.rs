@@ -1,4 +1,4 @@
-//! `groundplan recover`: a state that was lost is found again in AWS, where nothing is changed.
+//! `groundplan recover`: rebuilds a lost state from AWS. Changes nothing in AWS.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// What is to be recorded, and where.
+/// Recovered state, ready to be recorded.
 pub(super) struct Found {
     pub(super) held: Held,
     pub(super) aws: Arc<Aws>,
@@ -81,7 +81,7 @@ async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> R
     Ok(Found { held, aws, state, recovered })
 }
 
-/// What AWS has of what is wanted, and what it does not have.
+/// Searches AWS for the resources of the graph. Returns those found and those missing.
 pub(super) async fn looked_for(nodes: &[Node], infra_id: &str, aws: &Aws) -> Result<Recovered> {
     let tokens = patiently(|| traces::tokens(aws)).await;
     let tokens = &tokens.map_err(|error| Failure::call("list the tags", &error))?;
@@ -89,7 +89,7 @@ pub(super) async fn looked_for(nodes: &[Node], infra_id: &str, aws: &Aws) -> Res
     search.run().await.map_err(|error| Failure::call("look for the cluster", &error))
 }
 
-/// A state that something is recorded in is not lost.
+/// Returns the locked state if it is empty. Returns an error for a state with records.
 pub(super) fn blank(held: Held) -> Result<Held> {
     if held.state.has_nothing() {
         return Ok(held);
@@ -108,7 +108,8 @@ pub(super) fn blank(held: Held) -> Result<Held> {
     Err(Failure::new(Exit::Refused, diagnostic))
 }
 
-/// Who is looked for: the one that is named, that of the assets, or the only one there is.
+/// Returns the cluster to recover: of `--infra-id`, of the assets, or the only tagged one of that
+/// name.
 async fn cluster(given: Option<&str>, inputs: &Inputs, screen: &mut Screen) -> Result<Cluster> {
     let (config, assets) = (&inputs.config, inputs.assets.cluster());
     let known = |infra_id: String| Cluster { infra_id, ..identify(config) };
@@ -133,7 +134,7 @@ async fn cluster(given: Option<&str>, inputs: &Inputs, screen: &mut Screen) -> R
     }
 }
 
-/// The only cluster of that name that owns anything.
+/// Returns the only infra ID of that name among the cluster tags of owned resources.
 fn only(
     name: &str,
     tagged: std::result::Result<BTreeSet<String>, crate::provider::ProviderError>,
@@ -164,7 +165,8 @@ fn which(because: &str, hint: &str, exit: Exit) -> Failure {
     Failure::new(exit, diagnostic)
 }
 
-/// The state as it would be had nothing been lost, but for its history.
+/// Returns the recovered state, which equals the lost one except for its history. Returns an error
+/// if no resource was found.
 pub(super) fn recorded(
     cluster: Cluster,
     facts: BTreeMap<String, Value>,
@@ -184,8 +186,8 @@ pub(super) fn recorded(
     Ok(state)
 }
 
-/// What carries the cluster's tag and belongs to nothing that was found. Volumes are left out: those
-/// of machines go with them, and all others are what the cluster has made for itself.
+/// Returns the resources with the cluster tag that recovery did not find. Volumes are left out: AWS
+/// deletes volumes of machines with their machines, and the cluster created all others.
 async fn unclaimed(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
     let names = names(state);
     let swept = patiently(|| Box::pin(sweep::sweep(aws, &names))).await;
@@ -195,7 +197,7 @@ async fn unclaimed(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
     Ok(unclaimed.filter(|one| one.kind != "volume" && !ours.contains(&one.id)).collect())
 }
 
-/// What was found, what was not, and what else there is.
+/// Prints the resources that were found, the missing ones, and the untracked ones.
 pub(super) fn tell(
     state: &State,
     recovered: &Recovered,

@@ -1,4 +1,4 @@
-//! A plan on disk, for an `apply` to do exactly this or to refuse.
+//! Saved plan in a file. `apply` executes exactly this plan or rejects the plan as stale.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use crate::plan::saved::{FORMAT, SavedPlan, Unreadable};
 use crate::plan::{Options, Plan};
 use crate::render::Diagnostic;
 
-/// The plan, with what this world is known by.
+/// Returns the plan with the digests of its inputs.
 pub(super) fn of(world: &World, options: Options, warnings: Vec<String>, plan: Plan) -> SavedPlan {
     SavedPlan {
         format: FORMAT,
@@ -23,7 +23,7 @@ pub(super) fn of(world: &World, options: Options, warnings: Vec<String>, plan: P
     }
 }
 
-/// Writes it to a file that only its owner reads.
+/// Writes a plan to a file that only its owner can read.
 pub(super) fn write(saved: &SavedPlan, path: &Path) -> Result<()> {
     let attempt = format!("save the plan to {}", path.display());
     try_write(saved, path).map_err(|error| Failure::could_not(&attempt, &error))
@@ -34,7 +34,7 @@ fn try_write(saved: &SavedPlan, path: &Path) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Mode 0600 from the first byte on, and never half of it under its name.
+    // Mode 0600 from the first byte, and never partial content under the file's name.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(&saved.bytes())?;
     file.as_file().sync_all()?;
@@ -42,7 +42,7 @@ fn try_write(saved: &SavedPlan, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads one.
+/// Reads a plan.
 pub(super) fn read(path: &Path) -> Result<SavedPlan> {
     let attempt = format!("read the plan {}", path.display());
     let text = fs::read(path).map_err(|error| {
@@ -52,7 +52,7 @@ pub(super) fn read(path: &Path) -> Result<SavedPlan> {
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
 }
 
-/// Whether a plan is what this command applies: that of a cluster, or that of machines.
+/// Returns an error if another command applies the plan: that of a cluster, or that of machines.
 pub(super) fn must_be(of_machines: bool, path: &Path) -> Result<()> {
     let is_of_machines = read(path)?.plan.cluster.is_some_and(|cluster| cluster.is_of_machines());
     if is_of_machines == of_machines {
@@ -79,7 +79,7 @@ fn unusable(attempt: &str, error: &Unreadable) -> Failure {
     }
 }
 
-/// A saved plan that does not fit the world any more.
+/// Returns the error for a stale plan.
 pub(super) fn stale(summary: &str, because: &str) -> Failure {
     let diagnostic = Diagnostic::error(summary)
         .with_detail(because)

@@ -1,4 +1,4 @@
-//! `groundplan schema`: what an install-config or a manifest may say, for editors.
+//! `groundplan schema`: prints JSON Schemas and CRDs of input files, for editors and clusters.
 
 use serde_json::Value;
 

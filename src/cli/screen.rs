@@ -1,6 +1,6 @@
-//! Where everything that is said goes: results to standard output, talk to standard error; or, with
-//! `--json`, everything to standard output as lines of JSON (or one document). With `--json-into` the lines go into a
-//! file as well.
+//! Terminal output: results to standard output, messages to standard error. With `--json`, all
+//! output is JSON lines (or one document) on standard output. `--json-into` copies the lines to a
+//! file.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Stderr, Stdout, Write, stderr, stdin, stdout};
@@ -21,15 +21,15 @@ use crate::render::json::JsonLines;
 use crate::render::progress::{Estimate, Lines, Live};
 use crate::render::{Diagnostic, PlanView};
 
-/// Standard output and standard error, and how they are written to.
+/// Standard output and standard error with their formats.
 #[derive(Debug)]
 pub(super) struct Screen {
     out: Out,
     err: AutoStream<Stderr>,
     colour: bool,
-    /// The same story for programs, whoever reads it here.
+    /// File of `--json-into`, independent of the terminal format.
     file: Option<StreamFile>,
-    /// Whose calls are counted.
+    /// AWS client whose calls are counted.
     aws: Option<Arc<Aws>>,
 }
 
@@ -39,7 +39,7 @@ enum Out {
     Json(JsonLines<Sink>),
 }
 
-/// Where the lines for programs go.
+/// Destination of JSON lines.
 #[derive(Debug)]
 enum Sink {
     Stdout(Stdout),
@@ -76,8 +76,8 @@ impl Screen {
         Self { out, err: AutoStream::new(stderr(), choice), colour, file: None, aws: None }
     }
 
-    /// A screen for what is asked for. Where that is a document, standard output has it alone, and
-    /// the lines that tell of anything else go to standard error.
+    /// Returns the output for a command. With `--json`, a document gets standard output for itself,
+    /// and the JSON lines go to standard error.
     pub(super) fn of(arguments: &Arguments) -> Self {
         let mut screen = Self::new(&arguments.common);
         if screen.is_json() && arguments.command.prints_a_document() {
@@ -86,13 +86,13 @@ impl Screen {
         screen
     }
 
-    /// Everything that programs are told goes into this file, too.
+    /// Copies all JSON lines to this file.
     pub(super) fn tell_into(&mut self, file: StreamFile) {
         self.file = Some(file);
     }
 
-    /// Tells the programs that read the file. A file that cannot be written any more is no reason to
-    /// stop: that is said once, and what it has are whole lines.
+    /// Writes to the file of `--json-into`. A write error does not end the run: a warning is
+    /// printed once, and the file keeps whole lines only.
     fn tell_file(&mut self, tell: impl FnOnce(&mut JsonLines<WholeLines>) -> io::Result<()>) {
         let Some(file) = &mut self.file else { return };
         if let Err(error) = tell(&mut file.lines) {
@@ -102,12 +102,12 @@ impl Screen {
         }
     }
 
-    /// What [`Screen::calls`] tells of.
+    /// Sets the client whose calls [`Screen::calls`] prints.
     pub(super) fn count_calls_of(&mut self, aws: &Arc<Aws>) {
         self.aws = Some(Arc::clone(aws));
     }
 
-    /// How often each action of AWS was called.
+    /// Prints the number of AWS calls by action.
     pub(super) fn calls(&mut self) -> io::Result<()> {
         let calls = self.aws.as_ref().map(|aws| aws.calls()).unwrap_or_default();
         let total: u64 = calls.values().sum();
@@ -121,17 +121,18 @@ impl Screen {
         calls.iter().try_for_each(|(action, times)| writeln!(self.err, "  {times:>5}  {action}"))
     }
 
-    /// Whether programs listen.
+    /// Returns true if the output is JSON.
     pub(super) fn is_json(&self) -> bool {
         matches!(self.out, Out::Json(_))
     }
 
-    /// Whether somebody is there who could be asked.
+    /// Returns true if the user can answer a prompt: standard input is a terminal and output is
+    /// text.
     pub(super) fn can_ask(&self) -> bool {
         !self.is_json() && stdin().is_terminal()
     }
 
-    /// A result, for people.
+    /// Prints a result for people.
     pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
         match &mut self.out {
             Out::Human(out) => writeln!(out, "{line}"),
@@ -139,7 +140,7 @@ impl Screen {
         }
     }
 
-    /// A result, for programs.
+    /// Prints a result for programs.
     pub(super) fn tell(&mut self, kind: &str, fields: &impl serde::Serialize) -> io::Result<()> {
         self.tell_file(|lines| lines.line(kind, fields));
         match &mut self.out {
@@ -148,12 +149,12 @@ impl Screen {
         }
     }
 
-    /// Talk, for people.
+    /// Prints a message for people, to standard error.
     pub(super) fn talk(&mut self, line: &str) -> io::Result<()> {
         if self.is_json() { Ok(()) } else { writeln!(self.err, "{line}") }
     }
 
-    /// What went wrong, or might.
+    /// Prints an error or a warning.
     pub(super) fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         self.tell_file(|lines| lines.diagnostic(diagnostic));
         match &mut self.out {
@@ -165,7 +166,7 @@ impl Screen {
         }
     }
 
-    /// What was found in an install-config.
+    /// Prints the findings of an input file.
     pub(super) fn findings(
         &mut self,
         findings: &[Finding],
@@ -183,7 +184,7 @@ impl Screen {
         }
     }
 
-    /// A plan.
+    /// Prints a plan.
     pub(super) fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         self.tell_file(|lines| lines.plan(view));
         match &mut self.out {
@@ -197,7 +198,7 @@ impl Screen {
         }
     }
 
-    /// What somebody else changed, of a plan.
+    /// Prints only the drift of a plan.
     pub(super) fn drift(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         self.tell_file(|lines| lines.drift_only(view));
         match &mut self.out {
@@ -211,7 +212,7 @@ impl Screen {
         }
     }
 
-    /// A document: text for people, and for programs JSON on one line.
+    /// Prints a document: text for people, JSON on one line for programs.
     pub(super) fn show(
         &mut self,
         people: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -223,7 +224,7 @@ impl Screen {
         self.document(people)
     }
 
-    /// A document that is the same for people and programs.
+    /// Prints a document that is the same for people and programs.
     pub(super) fn document(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -239,7 +240,7 @@ impl Screen {
         }
     }
 
-    /// How the walk of this plan is shown.
+    /// Returns the form of progress for a run of this plan.
     pub(super) fn progress(&self, plan: &Plan, schemas: &dyn Schemas) -> Progress {
         if self.is_json() {
             return Progress::Json;
@@ -250,7 +251,7 @@ impl Screen {
         Progress::Lines(Lines::new(Vec::new()))
     }
 
-    /// Shows an event of a walk.
+    /// Shows an event of a run.
     pub(super) fn event(&mut self, progress: &mut Progress, event: &Event) -> io::Result<()> {
         self.tell_file(|lines| lines.event(event));
         match (&mut self.out, progress) {
@@ -266,13 +267,13 @@ impl Screen {
     }
 }
 
-/// How a walk is shown.
+/// Form in which the progress of a run is shown.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// As a region on the terminal.
+    /// Live region on the terminal.
     Live(Live),
-    /// As one line per event.
+    /// Lines of text, one per event.
     Lines(Lines<Vec<u8>>),
-    /// As lines of JSON.
+    /// JSON lines.
     Json,
 }

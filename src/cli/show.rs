@@ -1,4 +1,4 @@
-//! `groundplan show`: what is recorded, or what a saved plan says.
+//! `groundplan show`: prints the recorded state, or a saved plan.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen)
     Ok(screen.show(|out| state::human(&known, out), || document::state(&known))?)
 }
 
-/// A cluster of which nothing is recorded here.
+/// Returns the error for a cluster without recorded state.
 pub(super) fn nothing_recorded(name: &str, place: &Place) -> Failure {
     let diagnostic = Diagnostic::error(format!("nothing is recorded of a cluster called `{name}`"))
         .with_detail(format!("there is no {place}"))

@@ -1,4 +1,4 @@
-//! The first signal stops, the second ends.
+//! Signal handling: the first signal requests shutdown, the second ends the program.
 
 use std::io;
 
@@ -8,9 +8,11 @@ use super::exit::Exit;
 use super::failure::{Failure, Result};
 use crate::apply::Stop;
 
-/// Makes the first SIGINT, SIGTERM or SIGHUP (the terminal is gone) ask for a stop, and the second
-/// end the program at once. Both leave a state from which the next run goes on: what is announced
-/// is on disk. Under `nohup` the terminal may go.
+/// Starts handling SIGINT, SIGTERM and SIGHUP (the terminal was closed).
+///
+/// The first signal requests shutdown, and the second ends the program at once. Both leave a state
+/// that the next run can continue, because intents are on disk. A process started with `nohup`
+/// keeps ignoring SIGHUP.
 pub(super) fn watch(stop: &Stop) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -28,7 +30,7 @@ pub(super) fn watch(stop: &Stop) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs something that changes nothing, unless a stop is asked for first.
+/// Runs work that changes nothing, until the work is done or shutdown is requested.
 pub(super) async fn unless_stopped<T>(
     stop: &Stop,
     work: impl Future<Output = Result<T>>,
@@ -50,7 +52,7 @@ async fn any(interrupt: &mut Signal, terminate: &mut Signal, hangup: Option<&mut
     tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, () = hung_up => {} }
 }
 
-/// Whether this process was started to ignore SIGHUP: the first bit of `SigIgn`
+/// Returns true if the parent started this process with SIGHUP ignored: the first bit of `SigIgn`
 /// (proc_pid_status(5)).
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

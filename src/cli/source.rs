@@ -1,5 +1,5 @@
-//! What says what is wanted: an install-config, or the manifests of machines. Whoever plans and applies
-//! asks it, and does not ask which of them it is.
+//! Source of the desired state: an install-config or manifests of machines. Commands that plan and
+//! apply use only this trait.
 
 use std::collections::BTreeMap;
 
@@ -13,55 +13,55 @@ use crate::plan::saved::Digests;
 use crate::state::{Cluster, State};
 use crate::topology::{Compiled, Question, Workers};
 
-/// What a plan is made from, read and valid.
+/// Valid input of a plan.
 pub(super) trait Source {
-    /// What its state is called among the others.
+    /// Returns the name of the state.
     fn name(&self) -> &str;
 
-    /// The command that does what a saved plan says, without the plan.
+    /// Returns the command that applies a saved plan, without the plan's path.
     fn command(&self) -> String;
 
-    /// What plans that were made from it are known by.
+    /// Returns the digests of the input files. A saved plan is stale if they change.
     fn digests(&self) -> &Digests;
 
-    /// Whether the bootstrap machine is wanted.
+    /// Returns true if the bootstrap machine is desired.
     fn bootstrap(&self) -> bool;
 
-    /// What is not what it was when these digests were taken.
+    /// Returns a phrase for the input that differs from these digests; `None` if all are equal.
     fn moved(&self, then: &Digests) -> Option<&'static str>;
 
-    /// Whose it is; `known` is whom the state knows.
+    /// Returns the identity of the cluster. `known` is the recorded identity.
     fn cluster(&self, known: Option<Cluster>) -> Result<Cluster>;
 
-    /// How its cloud is reached.
+    /// Returns the settings of the AWS client.
     fn settings(&self, cluster: &Cluster) -> Settings;
 
-    /// Refuses what was begun otherwise, by what was recorded then; or what is to be recorded, so that
-    /// a later run can tell.
+    /// Returns a marker to record for later runs, if it is new. Returns an error if a recorded
+    /// marker shows that the cluster was created with inputs that are missing now.
     fn remember(&self, facts: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>>;
 
-    /// What AWS must be asked and nobody has recorded.
+    /// Returns the lookups that are required and not recorded.
     fn questions(&self, facts: &BTreeMap<String, Value>) -> Vec<Question>;
 
-    /// What AWS is asked besides, to find out early what would fail later.
+    /// Returns additional lookups, for checks that detect errors before the first change.
     fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Question>;
 
-    /// The graph; or everything that stands in its way, most of it told already.
+    /// Returns the graph. On failure, most errors are already printed.
     fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled>;
 
-    /// The machines that a cluster makes by itself within the hour.
+    /// Returns the machines that a new cluster creates by itself within the hour.
     fn workers(&self, facts: &BTreeMap<String, Value>) -> Vec<Workers>;
 }
 
-/// What is known when a source is compiled.
+/// Data for the compilation of a source.
 pub(super) struct Learnt<'a> {
     pub(super) cluster: &'a Cluster,
-    /// The answers that bind.
+    /// Recorded lookup results. Empty until the first resource is recorded.
     pub(super) facts: &'a BTreeMap<String, Value>,
-    /// The answers of this run, and what has none.
+    /// Lookup results of this run, and failed lookups.
     pub(super) answers: &'a Answers,
-    /// What the checks came to.
+    /// Results of the additional lookups for checks.
     pub(super) checked: &'a BTreeMap<String, Value>,
-    /// What is recorded.
+    /// Recorded state.
     pub(super) state: &'a State,
 }

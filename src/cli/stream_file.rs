@@ -1,6 +1,6 @@
-//! The file of `--json-into`: the event stream for programs, while people read text.
+//! File of `--json-into`: the event stream for programs, while people read text.
 //!
-//! Whatever becomes of it, it has whole lines only. Never stops a run.
+//! The file contains only whole lines, even after write errors. A write error never stops a run.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,10 +14,10 @@ use super::failure::{Failure, Result};
 use crate::render::Diagnostic;
 use crate::render::json::JsonLines;
 
-/// What every stream begins with, and hardly anything else.
+/// First bytes of every stream, which hardly any other file has.
 const BEGINS: &[u8] = br#"{"type":"version","#;
 
-/// An event stream that goes into a file.
+/// Event stream to a file.
 #[derive(Debug)]
 pub(super) struct StreamFile {
     pub(super) lines: JsonLines<WholeLines>,
@@ -25,8 +25,10 @@ pub(super) struct StreamFile {
 }
 
 impl StreamFile {
-    /// Begins the stream in the place of whatever stream the file has. That it cannot be written is
-    /// found here, before anything is done; so is that it has something else, such as the config.
+    /// Starts the stream and overwrites an earlier stream in the file.
+    ///
+    /// Returns an error, before the command does anything, if the file cannot be written. A file
+    /// with other content, such as an install-config, is an error, too.
     pub(super) fn create(path: &Path) -> Result<Self> {
         if has_something_else(path) {
             return Err(not_overwritten(path));
@@ -44,7 +46,7 @@ impl StreamFile {
         }
     }
 
-    /// What to tell when it cannot be written any more.
+    /// Returns the warning for a failed write.
     pub(super) fn broken_off(&self, error: &io::Error) -> Diagnostic {
         let path = self.path.display();
         Diagnostic::warning(format!(
@@ -54,13 +56,13 @@ impl StreamFile {
     }
 }
 
-/// Only its owner reads it, from the first byte on.
+/// Opens the file for writing. A new file is readable by its owner only, from its first byte.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Whether there is a file with something in it that is no stream. What is no file (a pipe, a
-/// device) has nothing to lose.
+/// Returns true if the file has content other than an event stream. Pipes and devices return false,
+/// because they have no content to lose.
 fn has_something_else(path: &Path) -> bool {
     let is_file = path.metadata().is_ok_and(|known| known.is_file() && known.len() > 0);
     is_file && File::open(path).is_ok_and(|file| !begins_as_a_stream(file))
@@ -80,7 +82,7 @@ fn not_overwritten(path: &Path) -> Failure {
     Failure::new(Exit::Usage, diagnostic)
 }
 
-/// A file that has a line as a whole or not at all, even where the disk is full.
+/// File that contains a line completely or not at all, even if the disk is full.
 #[derive(Debug)]
 pub(super) struct WholeLines {
     file: File,

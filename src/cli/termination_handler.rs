@@ -1,4 +1,4 @@
-//! `groundplan termination-handler`: tells a cluster that one of its machines goes.
+//! `groundplan termination-handler`: reports to a cluster that one of its machines will end.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,7 +28,8 @@ pub(super) async fn run(
     let endpoint = Endpoint::from_environment(|name| std::env::var(name).ok())
         .map_err(|error| Failure::new(Exit::Usage, Diagnostic::error(error.to_string())))?;
     let target = Target { name: arguments.node_name.clone(), connect: kubernetes::inferred() };
-    // Nobody is asked yet: that there is no way to, is better known now than in the last two minutes.
+    // Resolves the API server without a call, so that a configuration error appears at the start
+    // and not after a termination notice.
     (target.connect)()
         .await
         .map_err(|error| Failure::could_not("find out how to reach the API server", &error))?;

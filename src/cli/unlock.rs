@@ -1,4 +1,4 @@
-//! `groundplan unlock`: takes the lock away from a run that cannot be ended.
+//! `groundplan unlock`: force-unlocks a stale state lock.
 
 use serde_json::json;
 

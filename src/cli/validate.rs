@@ -1,4 +1,4 @@
-//! `groundplan validate`: is the install-config valid?
+//! `groundplan validate`: validates the install-config.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ pub(super) fn run(common: &Common, screen: &mut Screen) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What the config comes to, in a few lines.
+/// Returns a summary of the config in a few lines.
 fn portrait(config: &InstallConfig) -> Vec<String> {
     let domain = config.cluster_domain();
     let mut lines = vec![format!("  {:<10} {domain} in {}", "cluster", config.aws.region)];

@@ -1,4 +1,4 @@
-//! Walking a plan, with the journal behind it and the screen in front of it.
+//! Execution of a plan, with confirmation, journal and terminal output.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,7 +24,7 @@ use crate::state::error::HomeError;
 use crate::state::home::Written;
 use crate::state::{Entry, State};
 
-/// Refuses, before anything is done, what nobody could confirm.
+/// Returns an error if the user cannot confirm: no terminal or `--json`, and no `--auto-approve`.
 pub(super) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
     if common.auto_approve || screen.can_ask() {
         return Ok(());
@@ -34,7 +34,7 @@ pub(super) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()
     Err(Failure::new(Exit::Refused, diagnostic))
 }
 
-/// Asks, unless that was answered in advance. A signal is no.
+/// Prompts for confirmation unless `--auto-approve` is given. A signal rejects.
 pub(super) async fn confirmed(
     common: &Common,
     question: &'static str,
@@ -64,7 +64,7 @@ pub(super) async fn confirmed(
     }
 }
 
-/// Does what the plan says, and says how it went.
+/// Executes the plan and prints the result.
 pub(super) async fn walk(
     plan: &Plan,
     mut held: Held,
@@ -98,7 +98,7 @@ pub(super) async fn walk(
     conclude(plan, &outcome, screen)
 }
 
-/// Why the walk ended although there was more to do.
+/// Returns the error for a run that ended because its journal could not be written.
 fn unwritten(error: &HomeError) -> Diagnostic {
     let hint = error.hint().unwrap_or_else(|| {
         let first = match error {
@@ -114,7 +114,7 @@ fn unwritten(error: &HomeError) -> Diagnostic {
 
 fn conclude(plan: &Plan, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
     let (operation, summary) = (plan.operation, &outcome.summary);
-    // A signal that came when everything was done already has stopped nothing.
+    // A signal after the last step does not change the result.
     if outcome.journal_error.is_none() && summary.complete() {
         screen.say(&format!("\n{}", complete(operation, summary)))?;
         return Ok(Exit::Done);
@@ -154,7 +154,7 @@ fn incomplete(operation: Operation, summary: &Summary) -> String {
     )
 }
 
-/// What a destroy was to delete and is still recorded: a line each, as long as people read them.
+/// Returns a line for each resource that a destroy did not delete, at most [`LISTED`].
 fn left(state: &State, plan: &Plan) -> Vec<String> {
     let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
     let still = rows(state).filter(|(address, ..)| doomed.contains(address));
@@ -175,10 +175,10 @@ fn left(state: &State, plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// How many lines of what is left anybody reads.
+/// Maximum number of remaining resources that are listed.
 const LISTED: usize = 20;
 
-/// Writes the journal and shows the events, in the order they come.
+/// Observer that writes the journal and shows the events, in their order.
 struct Recorder<'a> {
     held: &'a mut Held,
     screen: &'a mut Screen,
@@ -193,7 +193,7 @@ impl Observer for Recorder<'_> {
 
     fn event(&mut self, event: &Event) {
         self.failures.event(event);
-        // A reader that has left is no reason to stop half way.
+        // A closed output does not stop a run half way.
         let _ = self.screen.event(&mut self.progress, event);
     }
 }

@@ -1,7 +1,7 @@
-//! From what says what is wanted to a plan: the way that every plan and every apply goes.
+//! Plan context: from the desired state to a plan, for every plan and apply.
 //!
-//! Nothing is written before the source, the credentials and every answer of AWS have been checked;
-//! nothing here calls anything that changes AWS.
+//! The source, the credentials and all AWS responses are checked before the first write. The module
+//! makes no mutating AWS calls.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::render::{Diagnostic, Severity};
 use crate::state::{Cluster, Entry, State};
 use crate::topology::Compiled;
 
-/// Everything a plan is made from.
+/// Inputs of a plan.
 pub(super) struct World {
     pub(super) source: Box<dyn Source>,
     pub(super) compiled: Compiled,
@@ -32,12 +32,15 @@ pub(super) struct World {
     pub(super) held: Held,
 }
 
-/// What may refuse a source and the state that goes with it.
+/// Function that can reject a source with its recorded state.
 pub(super) type Fits<'a> = &'a dyn Fn(&dyn Source, Option<&State>) -> Result<()>;
 
 impl World {
-    /// Locks, connects, asks, compiles, and then records who the cluster is and what was learnt.
-    /// Before anybody is asked anything, `fits` may refuse the source and the state.
+    /// Locks the state, connects, runs lookups, compiles, and records the identity and the lookup
+    /// results.
+    ///
+    /// `fits` can reject the source and the state before the first AWS call. A missing state is
+    /// created only after all checks.
     pub(super) async fn prepare(
         source: Box<dyn Source>,
         common: &Common,
@@ -74,7 +77,7 @@ impl World {
         Ok(Self { source, compiled, aws, caller, held })
     }
 
-    /// Looks up what is recorded; with `refresh` off, what is recorded is taken to be true.
+    /// Refreshes the recorded resources. Without `refresh`, the plan uses recorded state unchanged.
     pub(super) async fn observe(&self, refresh: bool) -> Result<Observations> {
         if !refresh {
             return Ok(Observations::new());
@@ -84,14 +87,14 @@ impl World {
             .map_err(|error| Failure::call("look up what is recorded", &error))
     }
 
-    /// Decides.
+    /// Returns the plan.
     pub(super) fn plan(&self, observed: &Observations, options: &Options) -> Plan {
         let (graph, state) = (&self.compiled.graph, &self.held.state);
         plan::plan(graph, state, observed, &schemas(), options)
     }
 }
 
-/// Compiles, and checks what is not made yet; the answers that were learnt are to be kept.
+/// Compiles, and checks what does not exist yet. Returns the lookup results to record, too.
 async fn compile(
     source: &dyn Source,
     cluster: &Cluster,
@@ -113,12 +116,13 @@ async fn compile(
     Ok((source.compile(&learnt, screen)?, answers.given))
 }
 
-/// The answers that bind: as long as nothing is made, AWS is asked anew, and may have changed.
+/// Returns the lookup results that apply. Until a resource is recorded, lookups run again, because
+/// AWS may have changed.
 fn binding(state: &State) -> BTreeMap<String, Value> {
     if state.has_nothing() { BTreeMap::new() } else { state.facts.clone() }
 }
 
-/// A state that was not there before must be empty now.
+/// Returns an error if another run has created the state in the meantime.
 fn begin(held: Held) -> Result<Held> {
     if held.state.serial == 0 {
         return Ok(held);
@@ -128,7 +132,7 @@ fn begin(held: Held) -> Result<Held> {
     Err(Failure::new(Exit::Locked, diagnostic))
 }
 
-/// What the state does not know yet.
+/// Returns the entries for identity and lookup results that the state lacks.
 fn news(held: &Held, cluster: Cluster, learnt: BTreeMap<String, Value>) -> Vec<Entry> {
     let identified = match held.state.cluster {
         None => Some(Entry::Identified { cluster }),

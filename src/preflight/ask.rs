@@ -1,4 +1,4 @@
-//! Asks AWS for all that [`super::judge`] judges, everything at once.
+//! Runs all checks against AWS concurrently and passes the results to [`super::judge`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::provider::{ProviderError, all};
 use crate::render::{Diagnostic, Severity};
 use crate::topology::Workers;
 
-/// After this nobody waits for what is only good to know. Each part takes a second or two; an
-/// endpoint that cannot be reached must not hold up what can be found out without it.
+/// Maximum time of each part of the preflight, because its results are optional. Each part takes a
+/// second or two. An unreachable endpoint must not delay the other parts.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Finds out what would stop this plan. Nothing is asked about a plan that does nothing.
+/// Checks permissions and quotas for this plan. An empty plan makes no calls.
 pub async fn preflight(
     aws: &Aws,
     caller: &Caller,
@@ -102,7 +102,7 @@ async fn rehearse(aws: &Aws, calls: BTreeMap<&'static str, Subject>) -> Rehearse
     rehearsed
 }
 
-/// The actions that IAM says no to, with what they are denied on.
+/// Returns the actions that IAM denies, with their resources and reasons.
 async fn simulate(
     aws: &Aws,
     caller: &Caller,
@@ -112,9 +112,9 @@ async fn simulate(
         unknown("simulate the caller's policies", error, "allow iam:SimulatePrincipalPolicy")
     };
     let principal = permissions::principal(aws, caller).await.map_err(|error| unasked(&error))?;
-    // The account's root, for one, has no policies, and may do everything.
+    // `None`: for example the account root user, who has no policies and may do everything.
     let Some(principal) = principal else { return Ok(BTreeMap::new()) };
-    // One question for all actions that are taken on the same resources.
+    // One simulation call for all actions on the same resources.
     let mut together: BTreeMap<&BTreeSet<String>, BTreeSet<String>> = BTreeMap::new();
     for (action, resources) in wanted {
         together.entry(resources).or_default().insert(action.clone());
@@ -134,7 +134,7 @@ async fn simulate(
     Ok(denials)
 }
 
-/// Why IAM says no, if it does.
+/// Returns the reason of a denial; `None` if IAM allows the action or the result is conditional.
 fn refusal(judgement: &Judgement) -> Option<&'static str> {
     match judgement.decision {
         Decision::Allowed | Decision::Depends => None,
@@ -166,7 +166,7 @@ async fn count(aws: &Aws, site: &Site<'_>, workers: &[Workers]) -> Report {
             Err(error) => unasked.push((need.quota, error)),
         }
     }
-    // One note for all: they are denied together, as a rule.
+    // One note for all quotas, because IAM usually denies all of these queries.
     if let Some((_, error)) = unasked.first() {
         let allow = "allow servicequotas:GetServiceQuota and \
                      servicequotas:GetAWSDefaultServiceQuota";
@@ -178,7 +178,7 @@ async fn count(aws: &Aws, site: &Site<'_>, workers: &[Workers]) -> Report {
     report
 }
 
-/// A limit, where AWS tells one, and what is in use of it, by zone.
+/// Limit of a quota, if AWS reports one, and the amount in use by zone.
 struct Counted {
     limit: Option<u64>,
     in_use: BTreeMap<String, u64>,
@@ -194,7 +194,7 @@ fn judged(need: &Need, counted: &Counted) -> Option<Diagnostic> {
     judge::quota(need, Room { in_use, limit: counted.limit? })
 }
 
-/// What could not be found out is a note, and nothing stops for it.
+/// Returns a warning about a check that could not be completed. The run continues.
 fn unknown(attempt: &str, error: &ProviderError, allow: &str) -> Diagnostic {
     let mut note = Diagnostic::call_failed(attempt, error);
     note.severity = Severity::Warning;

@@ -1,4 +1,4 @@
-//! What a plan takes: actions, and how much of which quota.
+//! API actions and quota amounts that a plan requires.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,27 +14,27 @@ use crate::plan::{Action, Op, Plan};
 use crate::state::State;
 use crate::topology::Workers;
 
-/// What the plan is looked at with.
+/// Inputs of the preflight.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
-    /// The plan.
+    /// Plan to check.
     pub plan: &'a Plan,
-    /// What it wants.
+    /// Graph of the desired state.
     pub graph: &'a Graph,
-    /// What there is.
+    /// Recorded state.
     pub state: &'a State,
 }
 
-/// A step, with what it is about.
+/// Step of the plan with the API actions that it takes.
 struct Planned<'a> {
     address: &'a Address,
     actions: Vec<&'static str>,
-    /// References as they are in the plan.
+    /// Inputs with unresolved references, as they are in the plan.
     inputs: &'a Value,
 }
 
-/// The actions that the plan takes, each with the resources it takes them on: ARNs where a policy
-/// may name them, `*` for the rest.
+/// Returns the API actions of the plan, each with its resources: ARNs where an IAM policy can name
+/// them, otherwise `*`.
 pub fn permissions(
     site: &Site,
     account: &str,
@@ -51,13 +51,13 @@ pub fn permissions(
     permissions
 }
 
-/// One call of each name to be rehearsed, about the first resource that it is planned for.
+/// Returns one dry run per action, with the inputs of the first resource that needs the action.
 pub fn rehearsals(site: &Site) -> BTreeMap<&'static str, Subject> {
     let mut rehearsals = BTreeMap::new();
     for planned in site.planned() {
         let creates = !site.state.resources.contains_key(planned.address);
         for action in &planned.actions {
-            // Tags at creation are part of the creating call; alone, there is nothing to tag yet.
+            // The creating call carries the tags, so a dry run of the tag call has no resource yet.
             let with_it = creates && tags_only(action) && planned.address.kind() != "shared_tags";
             if REHEARSED.contains(action) && !with_it {
                 rehearsals.entry(*action).or_insert_with(|| site.subject(&planned));
@@ -107,8 +107,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The inputs with what is known of what they refer to: what is recorded, names that are only
-    /// planned, and placeholders for ids.
+    /// Replaces references in the inputs with recorded outputs, planned names, or placeholder IDs.
     fn resolved(&self, inputs: &Value) -> Value {
         resolve(inputs, &|reference| self.value_of(reference))
     }
@@ -121,7 +120,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The actions that delete a resource; of what was found, those of what it is.
+/// Returns the actions that delete a resource. For an untracked resource they depend on its type.
 fn deleting(all: &[&'static str], address: &Address, inputs: &Value) -> Vec<&'static str> {
     let found = || Swept::deserialize(inputs).ok();
     match address.kind() == Swept::SCHEMA.kind {
@@ -130,7 +129,7 @@ fn deleting(all: &[&'static str], address: &Address, inputs: &Value) -> Vec<&'st
     }
 }
 
-/// Of the actions that a change in place may take, those that this one does.
+/// Returns the actions of `all` that this in-place update takes.
 fn changing(all: &[&'static str], before: &Value, inputs: &Value) -> Vec<&'static str> {
     let differs = |name: &String| before.get(name) != inputs.get(name);
     let names: Vec<&String> = inputs.as_object().into_iter().flat_map(|all| all.keys()).collect();
@@ -141,7 +140,7 @@ fn changing(all: &[&'static str], before: &Value, inputs: &Value) -> Vec<&'stati
     all.iter().filter(taken).copied().collect()
 }
 
-/// How IAM calls what an action is taken on.
+/// Builder of the ARN that IAM checks for an action.
 struct Arns<'a> {
     account: &'a str,
     partition: &'a str,
@@ -176,7 +175,7 @@ impl Arns<'_> {
         arn.unwrap_or_else(|| "*".to_owned())
     }
 
-    /// What was found is called by its name where policies name it.
+    /// Returns the ARN of an untracked resource; `None` where policies cannot name the resource.
     fn of_found(&self, action: &str) -> Option<String> {
         let Self { account, partition, .. } = self;
         let Swept { what, name } = Swept::deserialize(self.inputs).ok()?;
@@ -194,26 +193,28 @@ impl Arns<'_> {
     }
 }
 
-/// How much of a quota a plan takes, in a zone where it is counted by zone.
+/// Amount of a quota that a plan requires, per zone if AWS counts the quota by zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// Of which quota.
+    /// Quota.
     pub quota: Quota,
-    /// In which zone; empty where the region counts.
+    /// Zone. Empty if the quota counts for the whole region.
     pub zone: String,
-    /// How much.
+    /// Additional amount.
     pub amount: u64,
-    /// What for.
+    /// Reason for the amount, for messages.
     pub what_for: String,
 }
 
-/// The types of all machines that count.
+/// Returns the instance types of all machines that count towards a vCPU quota.
 pub fn instance_types(site: &Site, workers: &[Workers]) -> BTreeSet<String> {
     let launched = machines(site, workers).into_iter().map(|(name, _, _)| name);
     launched.chain(freed(site).into_iter().map(|(name, _)| name)).collect()
 }
 
-/// What the plan takes of each quota, with the sizes of the types that are known.
+/// Returns the amount of each quota that the plan requires.
+///
+/// Types that are missing in `vcpus` and types without a known quota count as zero.
 pub fn needs(site: &Site, workers: &[Workers], vcpus: &BTreeMap<String, u32>) -> Vec<Need> {
     let mut needs = vcpu_needs(&machines(site, workers), &freed(site), vcpus);
     let counted = [
@@ -244,8 +245,10 @@ pub fn needs(site: &Site, workers: &[Workers], vcpus: &BTreeMap<String, u32>) ->
 }
 
 impl<'a> Site<'a> {
-    /// What there is more of afterwards, or while both are there. What is deleted first makes room
-    /// for its successor; what an earlier run began is counted where it is.
+    /// Returns the resources that the plan adds, including those of a create before destroy.
+    ///
+    /// A destroy before create adds none, because the deletion frees the quota first. A creation
+    /// that an earlier run started is already counted as in use.
     fn added(&self, kind: &'a str) -> impl Iterator<Item = &'a Address> {
         let changes = self.plan.changes.iter();
         let added = changes.filter(move |change| {
@@ -255,7 +258,7 @@ impl<'a> Site<'a> {
         added.map(|change| &change.address)
     }
 
-    /// What is deleted and then made anew.
+    /// Returns the resources that the plan replaces with destroy before create.
     fn renewed(&self, kind: &'a str) -> impl Iterator<Item = &'a Address> {
         let changes = self.plan.changes.iter();
         let renewed = changes.filter(move |change| {
@@ -268,7 +271,7 @@ impl<'a> Site<'a> {
         self.graph.get(address).map(|node| &node.inputs)
     }
 
-    /// The zone of the subnet that something stands in.
+    /// Returns the zone of the subnet of a resource; empty if unknown.
     fn zone_of(&self, address: &Address) -> String {
         let subnet = self.inputs(address).and_then(|inputs| as_ref(&inputs["subnet"]));
         let inputs = subnet.and_then(|subnet| self.inputs(&subnet.address));
@@ -276,12 +279,13 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The kinds that quotas of EC2 count as running instances.
+/// Kinds that EC2 quotas count as running instances.
 const MACHINES: [&str; 2] = ["instance", "machine"];
 
-/// Machines by type, with what they are: those that the plan launches, and the workers if it
-/// launches all masters, since a cluster that begins makes them within the hour. A machine that is
-/// replaced is first one less: see [`freed`].
+/// Returns the machines that the plan launches: instance type, role, number.
+///
+/// The workers count if the plan launches all masters, because a new cluster creates them within
+/// the hour. A destroy before create counts here, and [`freed`] subtracts its old machine.
 fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
     let launched: Vec<&Address> = MACHINES.iter().flat_map(|kind| site.added(kind)).collect();
     let wanted = site.graph.nodes().iter().map(|node| &node.address);
@@ -298,7 +302,7 @@ fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)
     of_plan.chain(workers).collect()
 }
 
-/// The types of the machines that go before others take their places: their room is there for those.
+/// Returns the types of the machines that are deleted before their replacements are created.
 fn freed(site: &Site) -> Vec<(String, &'static str)> {
     let renewed = MACHINES.iter().flat_map(|kind| site.renewed(kind));
     let renewed = renewed.filter_map(|address| {

@@ -1,4 +1,4 @@
-//! What is wrong, by the answers.
+//! Derives findings from AWS's results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,25 +6,25 @@ use super::demands::Need;
 use crate::provider::ProviderError;
 use crate::render::Diagnostic;
 
-/// An action that the caller may not take.
+/// API action that IAM denies to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// `ec2:RunInstances`
+    /// Action, such as `ec2:RunInstances`.
     pub action: String,
-    /// What it is needed for.
+    /// Resource or plan that needs the action.
     pub what_for: String,
-    /// What AWS says about it.
+    /// Reasons that AWS reports.
     pub why: Vec<String>,
 }
 
 impl Denied {
-    /// Of a call that was rehearsed, AWS says why.
+    /// Returns the denial of a dry run, with AWS's message as the reason.
     pub fn rehearsed(action: &str, address: &str, error: &ProviderError) -> Self {
         let why = plain(&error.message);
         Self { action: action.to_owned(), what_for: address.to_owned(), why: vec![why] }
     }
 
-    /// As people read it: what is denied, to whom, and what to grant.
+    /// Returns an error for people with the action, the caller and the permission to grant.
     pub fn finding(&self, caller: &str) -> Diagnostic {
         let Self { action, what_for, why } = self;
         let mut finding = Diagnostic::error(format!("{action} is not allowed"))
@@ -38,23 +38,24 @@ impl Denied {
     }
 }
 
-/// What EC2 says, without the encoded message behind it, which is hundreds of letters long.
+/// Returns EC2's message without the encoded authorization failure, which has hundreds of
+/// characters.
 fn plain(message: &str) -> String {
     let (said, _) =
         message.split_once("Encoded authorization failure message").unwrap_or((message, ""));
     said.trim().to_owned()
 }
 
-/// What the account has of a quota.
+/// Use and limit of a quota in the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// What is in use.
+    /// Amount in use.
     pub in_use: u64,
-    /// The limit.
+    /// Limit of the account.
     pub limit: u64,
 }
 
-/// Whether a need fits; the sum, where it does not.
+/// Returns an error with the sum if the need exceeds the quota; `None` if the need fits.
 pub fn quota(need: &Need, room: Room) -> Option<Diagnostic> {
     let Need { quota, amount, what_for, zone } = need;
     let Room { in_use, limit } = room;
@@ -69,16 +70,18 @@ pub fn quota(need: &Need, room: Room) -> Option<Diagnostic> {
     Some(finding.with_hint("ask for more in Service Quotas, or remove what nobody needs"))
 }
 
-/// What the simulation says no to.
+/// Denial of an action by the IAM policy simulation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denial {
-    /// The resources, as ARNs, or `*`.
+    /// ARNs of the denied resources, or `*`.
     pub on: BTreeSet<String>,
-    /// Why, in words.
+    /// Reasons in words.
     pub why: BTreeSet<&'static str>,
 }
 
-/// What the simulation denies, but for what a rehearsal was allowed: that was the call itself.
+/// Returns the actions that the simulation denies, without those that a dry run has decided.
+///
+/// A dry run is the real call, so its result overrides the simulation.
 pub fn simulated(
     denials: BTreeMap<String, Denial>,
     allowed: &BTreeSet<String>,

@@ -1,13 +1,12 @@
-//! What would stop a walk half way, found before it begins: calls that are not allowed, quotas that
-//! do not suffice.
+//! Finds missing permissions and insufficient quotas before the first change.
 //!
-//! Only what the plan does is asked about: the calls of its kinds, once each, and the quotas that it
-//! touches. An empty plan is asked nothing about. Changes nothing, decides nothing about the plan,
-//! and never prints.
+//! The queries cover only the plan: the API actions of its kinds, once each, and the quotas that it
+//! touches. An empty plan causes no queries. The module changes nothing, decides nothing about the
+//! plan, and never prints.
 //!
-//! - [`demands`]: from a plan to what it takes; pure.
-//! - [`judge`]: from answers to what is wrong; pure.
-//! - `ask`, behind the `sdk` feature: the answers.
+//! - [`demands`]: derives the required actions and quotas from a plan; pure.
+//! - [`judge`]: derives findings from AWS's results; pure.
+//! - `ask`, with the feature `sdk`: queries AWS.
 
 #[cfg(feature = "sdk")]
 mod ask;
@@ -21,11 +20,11 @@ pub use ask::preflight;
 
 use crate::render::Diagnostic;
 
-/// What came of a preflight.
+/// Result of a preflight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What would stop the walk.
+    /// Errors that would stop the run half way.
     pub findings: Vec<Diagnostic>,
-    /// What could not be found out.
+    /// Warnings about checks that could not be completed. They never stop a run.
     pub notes: Vec<Diagnostic>,
 }

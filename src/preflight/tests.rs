@@ -1,4 +1,4 @@
-//! From plans to demands, and from answers to findings.
+//! Tests from plans to demands, and from AWS's results to findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ fn planned(graph: &Graph, state: &State) -> Plan {
     plan(graph, state, &Observations::new(), &schemas(), &Options::default())
 }
 
-/// The standard cluster, nothing of it made.
+/// Calls `look` with a plan that creates the whole standard cluster.
 fn anew(look: impl FnOnce(&Site)) {
     let (graph, state) = (World::standard().graph(), State::default());
     let plan = planned(&graph, &state);
@@ -55,7 +55,7 @@ fn each_call_is_rehearsed_once_with_the_plans_own_values() {
         assert_eq!(machine.inputs["metadata_options"]["http_tokens"], "required");
         assert_eq!(machine.inputs["image"], "ami-0demo");
         assert_eq!(machine.id, "i-00000000000000000");
-        // Tags come with what carries them, and nothing is deleted.
+        // Tags are part of the creating call, and the plan deletes nothing.
         assert!(!calls.contains_key("ec2:CreateTags"));
         assert!(!calls.keys().any(|action| action.starts_with("ec2:Delete")), "{calls:?}");
         assert!(calls.len() >= 17, "{:?}", calls.keys());
@@ -145,7 +145,7 @@ fn a_cluster_that_begins_needs_room_for_its_workers_too() {
     anew(|site| {
         assert_eq!(instance_types(site, &workers(3)).len(), 2);
         let needs = needs(site, &workers(3), &sizes());
-        // Three masters and a bootstrap of four, three workers of eight.
+        // Three masters and a bootstrap with four vCPUs each, three workers with eight each.
         let vcpus = needs.iter().find(|need| need.quota == Quota::StandardVcpus).unwrap();
         assert_eq!((vcpus.amount, &*vcpus.what_for), (40, "bootstrap 4, masters 12, workers 24"));
         assert_eq!(need(&needs, Quota::Addresses), 3);
@@ -178,7 +178,7 @@ fn a_machine_that_is_replaced_needs_what_it_grows_by() {
     let sizes = sizes.map(|(name, vcpus)| (name.to_owned(), vcpus)).into();
     let needs = needs(&site, &[], &sizes);
     let vcpus = needs.iter().find(|need| need.quota == Quota::StandardVcpus).unwrap();
-    // Two masters are new, one grows by two, and the bootstrap stays of its size.
+    // Two masters are new, one grows by two vCPUs, and the bootstrap keeps its size.
     assert_eq!((vcpus.amount, &*vcpus.what_for), (10, "masters 10"));
 }
 
@@ -204,7 +204,7 @@ fn workers_of_a_cluster_that_runs_are_in_use_and_not_needed_again() {
     state.resources.insert("instance.master-0".into(), recorded(master.inputs.clone(), outputs));
     let plan = planned(&graph, &state);
     let site = Site { plan: &plan, graph: &graph, state: &state };
-    // Two masters and the bootstrap.
+    // Two masters and the bootstrap, four vCPUs each.
     let needs = needs(&site, &workers(3), &sizes());
     assert_eq!(need(&needs, Quota::StandardVcpus), 12);
 }

@@ -1,5 +1,4 @@
-//! The one edge that everything which goes wrong passes: what happened, what it is about, and what
-//! a person can do. Never decides the exit code.
+//! Errors and warnings in one form: summary, detail, hint. The exit code is decided by the caller.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -12,57 +11,57 @@ use crate::event::Fault;
 use crate::plan::guard::Violation;
 use crate::provider::ProviderError;
 
-/// Something a person should know.
+/// Message for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// How much it matters.
+    /// Severity.
     pub severity: Severity,
-    /// What happened, on one line, without a full stop.
+    /// Problem on one line, without a full stop.
     pub summary: String,
-    /// What it is about, line by line.
+    /// Details, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub detail: Vec<String>,
-    /// What a person can do about it.
+    /// Suggested action of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// How much a diagnostic matters.
+/// Severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Something was not done.
+    /// Error: the command did not do all that the user requested.
     Error,
-    /// Everything was done, and it may not be what was meant.
+    /// Warning: the command did everything, but the result may not be what the user intended.
     Warning,
 }
 
 impl Diagnostic {
-    /// An error.
+    /// Returns an error.
     pub fn error(summary: impl Into<String>) -> Self {
         Self { severity: Severity::Error, summary: summary.into(), detail: Vec::new(), hint: None }
     }
 
-    /// A warning.
+    /// Returns a warning.
     pub fn warning(summary: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(summary) }
     }
 
-    /// The same with one more line of detail.
+    /// Appends a line of detail.
     #[must_use]
     pub fn with_detail(mut self, line: impl Into<String>) -> Self {
         self.detail.push(line.into());
         self
     }
 
-    /// The same with something a person can do.
+    /// Sets the hint, an action of the user.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// `could not <attempt>`, with the whole chain of causes.
+    /// Returns the error `could not <attempt>` with the whole chain of causes.
     pub fn could_not(attempt: &str, error: &(dyn Error + 'static)) -> Self {
         let mut diagnostic = Self::error(format!("could not {attempt}"));
         let mut cause = Some(error);
@@ -73,19 +72,19 @@ impl Diagnostic {
         diagnostic
     }
 
-    /// What stands against a plan.
+    /// Returns an error for the violation of a guard.
     pub fn of_violation(violation: &Violation) -> Self {
         let mut diagnostic = Self::error(violation.to_string()).with_hint(violation.hint());
         diagnostic.detail = violation.addresses().iter().map(ToString::to_string).collect();
         diagnostic
     }
 
-    /// `could not <attempt>`, because a call to the cloud failed.
+    /// Returns the error `could not <attempt>` for a failed call to the cloud.
     pub fn call_failed(attempt: &str, error: &ProviderError) -> Self {
         Self::fault(format!("could not {attempt}"), &Fault::from(error))
     }
 
-    /// A failed call: the call with its code, what the cloud said, and the request id.
+    /// Returns an error for a failed call: call and error code, message of the cloud, request ID.
     pub fn fault(summary: impl Into<String>, fault: &Fault) -> Self {
         let mut diagnostic = Self::error(summary);
         let code = fault.code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
@@ -98,10 +97,10 @@ impl Diagnostic {
         diagnostic
     }
 
-    /// Writes it for people.
+    /// Writes the diagnostic for people.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let label = match self.severity {
             Severity::Error => painted(ERROR, "error"),

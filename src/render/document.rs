@@ -1,8 +1,8 @@
-//! What is recorded and what is planned, for programs: one JSON document each, of one shape.
+//! Recorded state and plan for programs: one JSON document each, with the same structure.
 //!
-//! Everything in a document is there for good: a later version adds, and what would have to change
-//! takes a new major version. No document holds a secret or its digest. `docs/formats.md` explains
-//! every key; a test keeps it complete.
+//! Keys are stable. A minor version adds keys; a change of an existing key requires a new major
+//! version. No document contains a secret or its digest. `docs/formats.md` explains every key, and
+//! a test keeps that page complete.
 
 use serde_json::{Value, json};
 
@@ -16,10 +16,10 @@ use crate::plan::diff::diff;
 use crate::plan::{FieldChange, Step};
 use crate::state::{Record, State};
 
-/// The version of the documents' shape, first thing in each of them.
+/// Version of the documents' format, the first key of each document.
 pub const DOCUMENTS_VERSION: &str = "1.0";
 
-/// Everything that is recorded of a cluster.
+/// Returns the whole recorded state of a cluster.
 pub fn state(state: &State) -> Value {
     let resources = rows(state).map(|(address, record, old)| resource(address, record, old));
     json!({
@@ -35,7 +35,7 @@ pub fn state(state: &State) -> Value {
     })
 }
 
-/// Everything that is recorded of one address: the current life, and those that it supersedes.
+/// Returns all records of one address: the current object and the deposed ones.
 pub fn lives(state: &State, address: &Address) -> Value {
     let lives = rows(state).filter(|(known, ..)| *known == address);
     let lives = lives.map(|(address, record, old)| resource(address, record, old));
@@ -48,7 +48,7 @@ pub fn lives(state: &State, address: &Address) -> Value {
     })
 }
 
-/// A plan: what is done, why, and in which order.
+/// Returns a plan: changes, reasons and the order of the steps.
 pub fn plan(view: &PlanView<'_>) -> Value {
     let plan = view.plan;
     let counts = plan.counts();
@@ -75,7 +75,7 @@ pub fn plan(view: &PlanView<'_>) -> Value {
     })
 }
 
-/// One life of a resource. Its fields have a `before` alone: what a plan would change them from.
+/// Returns one record. Its fields have only `before`: the value that a plan would change.
 fn resource(address: &Address, record: &Record, superseded: bool) -> Value {
     let inputs = diff(None, Some(&record.inputs)).into_iter();
     let fields = inputs.map(|field| FieldChange { before: field.after, after: None, ..field });
@@ -212,7 +212,8 @@ mod tests {
         assert!(page.contains(&format!("is {DOCUMENTS_VERSION}")));
     }
 
-    /// The keys that are ours: not those of a kind's outputs, of facts, and of kinds.
+    /// Collects the documented keys: all except those inside outputs, lookup results and kind
+    /// counts.
     fn collect(value: &Value, keys: &mut BTreeSet<String>) {
         match value {
             Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! The wanted graph for Graphviz and Mermaid. Arrows lead from what comes first to what needs it.
+//! Desired graph in the languages of Graphviz and Mermaid. Arrows point to the dependent resource.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use crate::graph::{Address, Graph};
 /// Writes the graph in Graphviz' language.
 ///
 /// # Errors
-/// When the writer refuses.
+/// Returns an error if the writer fails.
 pub fn dot(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "digraph groundplan {{")?;
     writeln!(out, "  rankdir = LR;")?;
@@ -25,7 +25,7 @@ pub fn dot(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
 /// Writes the graph in Mermaid's language.
 ///
 /// # Errors
-/// When the writer refuses.
+/// Returns an error if the writer fails.
 pub fn mermaid(graph: &Graph, out: &mut dyn Write) -> io::Result<()> {
     let number: HashMap<&Address, usize> =
         graph.nodes().iter().enumerate().map(|(i, node)| (&node.address, i)).collect();

@@ -1,11 +1,11 @@
-//! Runs the golden cases of `plans/`: each folder is a situation, and the plan that comes of it as
-//! text and JSON.
+//! Runs the golden cases of `plans/`. Each folder has a case and its plan as text and JSON.
 //!
-//! A situation is an install-config and what AWS answered (`facts.json`), perhaps a state. Where a
-//! folder has a `case.json` it says what is different from another folder ([`Case`]). With
-//! `GROUNDPLAN_BLESS=1 cargo test golden` the plans are recorded anew; read the difference before you
-//! commit it. In a folder with a `before.yaml`, that is the install-config whose finished apply the
-//! recorded `state.json` stands for.
+//! A case is an install-config, lookup results (`facts.json`) and optionally a state. A folder with
+//! a `case.json` describes only the differences from another folder ([`Case`]). A `before.yaml` is
+//! the install-config whose complete apply produced the recorded `state.json`.
+//!
+//! `GROUNDPLAN_BLESS=1 cargo test golden` records the plans again. Review the differences before
+//! you commit them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,48 +30,50 @@ use crate::provider::Observed;
 use crate::state::{Cluster, Entry, Record, State, Status, snapshot};
 use crate::topology::{self, Assets, Compiled, compile, questions};
 
-/// What is different about a case.
+/// Differences of a case from its base folder.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Case {
-    /// What it shows.
+    /// Summary of the case, for readers of the plan.
     shows: String,
-    /// The folder whose install-config and facts it begins with.
+    /// Folder with the install-config and the lookup results. Empty means the case's own folder.
     from: String,
-    /// `[old, new]`: what is replaced in that install-config, for the cluster as it stands. Absent,
-    /// nothing has been made yet.
+    /// Pairs `[old, new]` of text to replace in the install-config of the existing cluster, whose
+    /// apply is complete. `None` means the case's `state.json`, or an empty state without that
+    /// file.
     before: Option<Vec<(String, String)>>,
-    /// The same, for what is wanted.
+    /// Pairs `[old, new]` of text to replace in the install-config of the desired state.
     after: Vec<(String, String)>,
-    /// Resources whose records are not `ready`.
+    /// Status of records that are not `ready`.
     status: BTreeMap<String, Status>,
-    /// Inputs that the records have instead.
+    /// Inputs that differ in the records.
     recorded: BTreeMap<String, BTreeMap<String, Value>>,
-    /// Inputs that the cloud has instead; `null` for what is gone. Pointers: `/tags/Name`.
+    /// Inputs that differ in live state, by JSON pointer such as `/tags/Name`. `null` means that
+    /// the resource was deleted outside groundplan.
     cloud: BTreeMap<String, Option<BTreeMap<String, Value>>>,
-    /// Items of lists that the cloud does not have: `/ingress/3`.
+    /// List items that are missing in live state, as JSON pointers such as `/ingress/3`.
     cloud_lacks: BTreeMap<String, Vec<String>>,
-    /// Resources that an earlier run replaced and whose old ones it did not delete.
+    /// Resources with a deposed object from an earlier run.
     superseded: BTreeSet<Address>,
-    /// `protect`
+    /// Patterns of `protect`.
     protect: Vec<String>,
-    /// `--replace`
+    /// Addresses of `--replace`.
     replace: BTreeSet<Address>,
-    /// `--target`
+    /// Patterns of `--target`.
     target: Vec<String>,
-    /// `--exclude`
+    /// Patterns of `--exclude`.
     exclude: Vec<String>,
-    /// `--max-destroy`
+    /// Value of `--max-destroy`.
     max_destroy: Option<usize>,
-    /// `--expect`
+    /// Value of `--expect`.
     expect: Option<String>,
-    /// `--no-bootstrap`
+    /// True for `--no-bootstrap`.
     no_bootstrap: bool,
-    /// `--refresh-only`
+    /// True for `--refresh-only`.
     refresh_only: bool,
-    /// `--full`
+    /// True for `--full`.
     full: bool,
-    /// `destroy`
+    /// True for `destroy`.
     destroy: bool,
 }
 
@@ -84,7 +86,7 @@ impl Case {
         }
     }
 
-    /// Where its install-config and its facts are.
+    /// Returns the folder with the install-config and the lookup results of the case.
     fn base(&self, folder: &Path) -> PathBuf {
         if self.from.is_empty() { folder.to_owned() } else { case(&self.from) }
     }
@@ -124,7 +126,7 @@ fn case(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("plans").join(name)
 }
 
-/// Read as the program reads it; what is wrong with it fails the test.
+/// Reads an install-config as the program does. Findings fail the test.
 fn read(path: &Path, edits: &[(String, String)]) -> InstallConfig {
     let mut text = fs::read_to_string(path).unwrap();
     for (old, new) in edits {
@@ -137,7 +139,7 @@ fn read(path: &Path, edits: &[(String, String)]) -> InstallConfig {
     outcome.config.unwrap()
 }
 
-/// Always the same five letters, so that the same plan is the same bytes.
+/// Returns the cluster with a fixed infra ID, so that the same plan has the same bytes.
 fn cluster(config: &InstallConfig) -> Cluster {
     Cluster {
         name: config.name.clone(),
@@ -157,7 +159,7 @@ fn compiled(folder: &Path, config: &InstallConfig, bootstrap: bool) -> Compiled 
     compile(config, &cluster(config), &facts, &Assets::none(), &options).unwrap()
 }
 
-/// What is known once everything in the graph has been made: each output that anything refers to.
+/// Returns the state after a complete apply of the graph, with every output that a reference uses.
 fn finished(config: &InstallConfig, graph: &Graph) -> State {
     let mut outputs: BTreeMap<_, Map<String, Value>> = BTreeMap::new();
     for node in graph.nodes() {
@@ -183,7 +185,7 @@ fn finished(config: &InstallConfig, graph: &Graph) -> State {
     state
 }
 
-/// The state before, with everything the case says of it.
+/// Returns the state before the plan, with the changes of the case applied.
 fn state(folder: &Path, case: &Case) -> State {
     let (before, recorded) = (folder.join("before.yaml"), folder.join("state.json"));
     let base = case.base(folder);
@@ -233,7 +235,7 @@ fn patch(inputs: &mut Value, values: &BTreeMap<String, Value>) {
     }
 }
 
-/// What a look at the cloud finds.
+/// Returns the live state that a refresh would report.
 fn observed(state: &State, case: &Case) -> Observations {
     let seen = case.cloud.keys().chain(case.cloud_lacks.keys()).map(|address| {
         let Record { inputs, outputs, .. } = &state.resources[address.as_str()];
@@ -253,7 +255,7 @@ fn observed(state: &State, case: &Case) -> Observations {
     seen.collect()
 }
 
-/// What comes of a case.
+/// Result of a case.
 struct Played {
     case: Case,
     config: InstallConfig,
@@ -282,7 +284,7 @@ fn planned(folder: &Path) -> Played {
     Played { case, config, graph, plan, warnings }
 }
 
-/// As the program shows it, with what it refuses.
+/// Returns the plan as the program prints it, with the violations of its guards.
 fn text(played: &Played) -> String {
     let Played { case, plan, warnings, .. } = played;
     let mut written = Vec::new();
@@ -336,7 +338,7 @@ fn golden_plans_are_as_recorded() {
     }
 }
 
-/// Plan after apply: whatever a case wants, once it is made there is nothing left to do.
+/// Checks that a complete apply of each case leaves an empty plan.
 #[test]
 fn golden_plans_leave_nothing_to_plan() {
     for folder in cases() {
@@ -347,7 +349,7 @@ fn golden_plans_leave_nothing_to_plan() {
     }
 }
 
-/// diff(normalise(x), x) is empty, for what is wanted and for what is recorded, of every kind.
+/// Checks that diff(normalise(x), x) is empty for desired and recorded inputs of every kind.
 #[test]
 fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
     let mut kinds = BTreeSet::new();
@@ -365,9 +367,9 @@ fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
         }
     }
     let all: BTreeSet<_> = SCHEMAS.iter().map(|schema| schema.kind.to_owned()).collect();
-    // Copies are made only where the stream has no image of the region (topology's tests); machines
-    // and what they are registered with are of manifests and not of an install-config (machine_api's);
-    // what a destroy finds nobody wants (aws::swept's).
+    // Kinds that no install-config of these cases produces: image copies need a region without an
+    // image in the stream (tests of topology). Machines and their registrations come from manifests
+    // (tests of machine_api). Untracked resources exist only in a destroy (tests of aws::swept).
     let without = ["ami_copy", "machine", "load_balancer_attachment", "swept"];
     let missing: Vec<_> =
         all.difference(&kinds).filter(|kind| !without.contains(&kind.as_str())).collect();
@@ -404,7 +406,7 @@ fn golden_plans_hold_no_secret() {
     }
 }
 
-/// The machines of a plan, with what they say of `http_tokens`.
+/// Returns the machines of a plan with their planned `http_tokens`.
 fn tokens(plan: &Plan) -> Vec<(String, Option<String>)> {
     let machines = plan.changes.iter().filter(|change| change.address.kind() == "instance");
     let said = |change: &Change| {
@@ -441,7 +443,7 @@ fn p6_optional_to_required_is_changed_in_place_and_nothing_else_is() {
     }
 }
 
-/// Of a case, everything that something is done about.
+/// Returns the changes of a case except `keep`.
 fn acted(name: &str) -> Vec<Change> {
     let changes = planned(&case(name)).plan.changes.into_iter();
     changes.filter(|change| change.action != Action::Keep).collect()
@@ -508,7 +510,7 @@ fn p7_a_zone_less_deletes_what_was_only_there_with_its_reason() {
                 assert_eq!(change.reason, Reason::NotInConfiguration);
                 assert!(change.address.name().ends_with("us-west-2b"), "{}", change.address);
             }
-            // What named that zone's subnets and tables names them no longer.
+            // References to subnets and route tables of the removed zone are removed.
             Action::Update => {
                 let gone = |field: &FieldChange| field.after.is_none();
                 assert!(change.fields.iter().all(gone), "{:?}", change.fields);

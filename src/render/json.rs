@@ -1,7 +1,8 @@
-//! Everything that is said, for programs: one JSON object per line.
+//! Events, plans and diagnostics for programs: one JSON object per line.
 //!
-//! Every line has a `type` and a `time`; those about a resource have its `address` at the top. The
-//! first line says which version of this stream it is. No line holds a secret or its digest.
+//! Every line has a `type` and a `time`. Lines about a resource have its `address` at the top
+//! level. The first line contains the version of the stream. No line contains a secret or its
+//! digest.
 
 use std::io::{self, Write};
 
@@ -15,7 +16,7 @@ use super::{Diagnostic, PlanView};
 use crate::event::{EVENTS_VERSION, Event};
 use crate::plan::{Action, Change, FieldChange};
 
-/// Every type of a line. `docs/formats.md` explains each; a test keeps it complete.
+/// All line types. `docs/formats.md` explains each, and a test keeps that page complete.
 pub const TYPES: &[&str] = &[
     "version",
     "diagnostic",
@@ -55,7 +56,7 @@ pub const TYPES: &[&str] = &[
     "told",
 ];
 
-/// Writes lines of JSON to a writer, with the time of a given clock.
+/// Writer of JSON lines, with a given clock.
 #[derive(Debug)]
 pub struct JsonLines<W> {
     out: W,
@@ -64,15 +65,15 @@ pub struct JsonLines<W> {
 }
 
 impl<W: Write> JsonLines<W> {
-    /// A stream that has not begun: its version is said before the first line.
+    /// Returns a stream whose first line will be its version.
     pub fn new(out: W, clock: fn() -> Timestamp) -> Self {
         Self { out, clock, begun: false }
     }
 
-    /// Says which version of the stream it is; once, whoever asks how often.
+    /// Writes the version of the stream. Does nothing after the first call.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn begin(&mut self) -> io::Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
@@ -81,10 +82,10 @@ impl<W: Write> JsonLines<W> {
         self.write("version", &json!({"version": EVENTS_VERSION, "program": program}))
     }
 
-    /// Says what happened in a run.
+    /// Writes an event of a run.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         let Value::Object(mut fields) = serde_json::to_value(event)? else {
             unreachable!("BUG: an event is an object with a type");
@@ -99,18 +100,18 @@ impl<W: Write> JsonLines<W> {
         self.line(&kind, &Value::Object(fields))
     }
 
-    /// Says what went wrong, or might.
+    /// Writes an error or a warning.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         self.line("diagnostic", diagnostic)
     }
 
-    /// Says what a plan found and would do: drift, warnings, changes, and the summary.
+    /// Writes a plan: warnings, drift, selection, changes, and the summary.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         for warning in view.warnings {
             self.diagnostic(&Diagnostic::warning(warning))?;
@@ -136,10 +137,10 @@ impl<W: Write> JsonLines<W> {
         self.line("change_summary", &summary)
     }
 
-    /// Says only what somebody else changed, and how much it is.
+    /// Writes only the drift and its counts.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn drift_only(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         self.drift(view)?;
         self.line("drift_summary", &drift_counts(view.plan, view.classify))
@@ -155,14 +156,14 @@ impl<W: Write> JsonLines<W> {
     /// Writes one line: type and time first, then the fields.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn line(&mut self, kind: &str, fields: &impl Serialize) -> io::Result<()> {
         debug_assert!(TYPES.contains(&kind), "BUG: `{kind}` is not in TYPES and docs/formats.md");
         self.begin()?;
         self.write(kind, fields)
     }
 
-    /// A line is written as a whole, so that whoever reads along never sees the half of one.
+    /// Writes a line in one piece, so that a concurrent reader never sees half of a line.
     fn write(&mut self, kind: &str, fields: &impl Serialize) -> io::Result<()> {
         #[derive(Serialize)]
         struct Line<'a, T> {
@@ -179,7 +180,7 @@ impl<W: Write> JsonLines<W> {
     }
 }
 
-/// Whether there is anything to say of it.
+/// Returns true if the change is an action or has ignored differences.
 pub(super) fn is_told(change: &Change) -> bool {
     change.action != Action::Keep || !change.left.is_empty()
 }
@@ -221,7 +222,7 @@ pub(super) fn change_for_programs(change: &Change) -> Value {
     fields
 }
 
-/// A field with what is unknown or secret named instead of shown.
+/// Returns a field, with unknown and secret values named instead of shown.
 pub(super) fn field_for_programs(field: &FieldChange) -> Value {
     let mut fields = json!({"path": field.path});
     for (name, value) in [("before", &field.before), ("after", &field.after)] {
@@ -267,7 +268,7 @@ mod tests {
         );
     }
 
-    /// One of each.
+    /// Returns one event of each variant.
     fn events() -> Vec<Event> {
         let step =
             StepName { address: "vpc.main".into(), generation: 3, action: StepAction::Create };
@@ -295,7 +296,7 @@ mod tests {
         ];
         for event in &events {
             match event {
-                // A variant that is new belongs into the list above, and here.
+                // A new variant belongs into the list above and into this match.
                 Event::Started { .. }
                 | Event::StepStarted { .. }
                 | Event::StepRetrying { .. }

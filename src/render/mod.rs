@@ -1,12 +1,13 @@
 //! Plans, events and findings for people and for programs.
 //!
-//! Every renderer is an ordinary consumer that writes to the writer it is given, and knows no
-//! cloud. Text is written with colours; whoever owns the writer takes them out where they are not
-//! wanted. Nobody else prints.
+//! Every renderer consumes data and writes to the given writer, and knows no cloud. Text contains
+//! colours; the owner of the writer strips them where they are not wanted. No other module prints.
 //!
-//! - [`plan`] and [`progress`] are what people see of a run, [`json`] what programs see of it;
-//!   [`document`] is for programs what is and what is planned; [`state`] and [`dot`] show what is and what is wanted; [`diagnostics`] is the one edge that
-//!   everything which goes wrong passes.
+//! - [`plan`] and [`progress`]: plans and runs for people.
+//! - [`json`]: plans and runs for programs, as JSON lines.
+//! - [`document`]: state and plan for programs, as one JSON document each.
+//! - [`state`] and [`dot`]: recorded state and desired graph.
+//! - [`diagnostics`]: all errors and warnings.
 
 pub mod diagnostics;
 pub mod document;
@@ -25,7 +26,7 @@ use std::time::Duration;
 pub use self::diagnostics::{Diagnostic, Severity};
 pub use self::plan::{PlanView, drifted};
 
-/// The colours, each with one meaning.
+/// Colours, each with one meaning.
 mod palette {
     use anstyle::{AnsiColor, Style};
 
@@ -39,17 +40,17 @@ mod palette {
     pub(super) const FAINT: Style = Style::new().dimmed();
 }
 
-/// A text in a colour.
+/// Returns the text in a colour.
 fn painted(style: anstyle::Style, text: impl fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// `1 resource`, `2 resources`: a count agrees with its noun.
+/// Returns a number with its noun: `1 resource`, `2 resources`.
 fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// `3s`, `2m05s`, `1h02m`: as long as a person needs it.
+/// Returns a duration in at most two units: `3s`, `2m05s`, `1h02m`.
 pub(crate) fn brief(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds}s"),

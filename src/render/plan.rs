@@ -1,4 +1,4 @@
-//! A plan for people: one line per change, why, and how many.
+//! Plan for people: one line per change, its reason, and the counts.
 
 mod drift;
 mod selection;
@@ -19,29 +19,29 @@ use super::value::is_unknown;
 use crate::event::Operation;
 use crate::plan::{Action, Change, Classify, Counts, FieldChange, Plan};
 
-/// A plan and how it is looked at.
+/// Plan with its display options.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanView<'a> {
-    /// The plan.
+    /// Plan to show.
     pub plan: &'a Plan,
-    /// Whether creations show every attribute.
+    /// True if creations show every attribute.
     pub full: bool,
-    /// What the reader should know besides.
+    /// Warnings to show with the plan.
     pub warnings: &'a [String],
-    /// How much each drift matters.
+    /// Classification of drift.
     pub classify: Classify,
-    /// What is shown of a creation even where not everything is.
+    /// Selection of inputs that creations always show.
     pub telling: Telling,
 }
 
-/// Whether an input (a path) of a kind is one that people look for.
+/// Returns true if plans always show this input (a path) of a kind.
 pub type Telling = fn(kind: &str, path: &str) -> bool;
 
 impl PlanView<'_> {
     /// Writes the plan for people.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         self.write_header(out)?;
         self.write_drift(out)?;
@@ -119,7 +119,8 @@ impl PlanView<'_> {
     fn write_fields(&self, out: &mut dyn Write, change: &Change) -> io::Result<()> {
         let creates = matches!(change.action, Action::Create | Action::Finish);
         let kind = change.address.kind();
-        // What a replacement gets anew because it is new says nothing about why.
+        // Unknown values of a replacement are a consequence of the new object and do not explain
+        // the reason.
         let follows = |field: &FieldChange| {
             change.action.replaces()
                 && !field.replaces
@@ -171,7 +172,7 @@ impl PlanView<'_> {
     }
 }
 
-/// How many resources of each kind a plan touches.
+/// Returns the number of resources of each kind that the plan adds, changes and destroys.
 pub(super) fn counts_by_kind(plan: &Plan) -> BTreeMap<&str, Counts> {
     let mut kinds: BTreeMap<&str, Counts> = BTreeMap::new();
     for change in plan.changes.iter().filter(|change| change.action != Action::Keep) {
@@ -193,7 +194,7 @@ fn count_one(action: Action) -> Counts {
     }
 }
 
-/// The line that ends every plan with changes.
+/// Returns the last line of a plan with changes.
 fn summary(plan: &Plan) -> String {
     let Counts { add, change, destroy } = plan.counts();
     let left_out = match left_out(plan) {

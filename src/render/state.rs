@@ -1,4 +1,4 @@
-//! A state for people.
+//! Recorded state for people.
 
 use std::io::{self, Write};
 
@@ -8,10 +8,10 @@ use crate::graph::Address;
 use crate::plan::decide::id;
 use crate::state::{Record, Run, State, Status};
 
-/// Writes a state for people: who the cluster is, and one line per resource.
+/// Writes a state for people: the cluster, and one line per resource.
 ///
 /// # Errors
-/// When the writer refuses.
+/// Returns an error if the writer fails.
 pub fn human(state: &State, out: &mut dyn Write) -> io::Result<()> {
     match &state.cluster {
         Some(cluster) => {
@@ -42,10 +42,10 @@ pub fn human(state: &State, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", painted(FAINT, format!("{}.", count(total, "resource"))))
 }
 
-/// Writes one resource for people: everything that is recorded of one of its lives.
+/// Writes all recorded data of one object of a resource, for people.
 ///
 /// # Errors
-/// When the writer refuses.
+/// Returns an error if the writer fails.
 pub fn resource(
     address: &Address,
     record: &Record,
@@ -74,10 +74,10 @@ pub fn resource(
     Ok(())
 }
 
-/// Writes the last runs that recorded something, newest last, for people.
+/// Writes the last runs that recorded entries, newest last, for people.
 ///
 /// # Errors
-/// When the writer refuses.
+/// Returns an error if the writer fails.
 pub fn history(state: &State, out: &mut dyn Write) -> io::Result<()> {
     let rows = runs(state).map(|(run, records)| {
         let records = count(usize::try_from(records).unwrap_or(usize::MAX), "record");
@@ -96,13 +96,13 @@ pub fn history(state: &State, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", painted(FAINT, format!("{}.", count(rows.len(), "run"))))
 }
 
-/// The last runs that recorded something, oldest first, with how many records each has made.
+/// Returns the last runs that recorded entries, oldest first, each with its number of entries.
 pub fn runs(state: &State) -> impl Iterator<Item = (&Run, u64)> {
     let ends = state.runs.iter().skip(1).map(|next| next.after).chain([state.serial]);
     state.runs.iter().zip(ends).map(|(run, end)| (run, end.saturating_sub(run.after)))
 }
 
-/// Everything recorded, by address, the superseded lives after the current ones.
+/// Returns all records by address: the current objects, then the deposed ones.
 pub fn rows(state: &State) -> impl Iterator<Item = (&Address, &Record, bool)> {
     let current = state.resources.iter().map(|(address, record)| (address, record, false));
     let superseded = state
@@ -112,7 +112,7 @@ pub fn rows(state: &State) -> impl Iterator<Item = (&Address, &Record, bool)> {
     current.chain(superseded)
 }
 
-/// What is unusual about a resource that has come this far; `None` for one as it should be.
+/// Returns a description of an unfinished status; `None` for `ready`.
 fn status(status: Status) -> Option<&'static str> {
     match status {
         Status::Ready => None,

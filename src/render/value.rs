@@ -1,4 +1,4 @@
-//! How one input reads: what is not known yet, what is secret, and what is long.
+//! Text form of one input: unknown, secret and long values.
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -7,12 +7,12 @@ use super::painted;
 use super::palette::{CREATE, DELETE, FAINT};
 use crate::graph::as_ref;
 
-/// What stands for a value that a resource yet to be made will have.
+/// Text instead of a value that is known only after the apply.
 pub(super) const UNKNOWN: &str = "(known after apply)";
-/// What stands for a secret.
+/// Text instead of a secret.
 pub(super) const SENSITIVE: &str = "(sensitive)";
 
-/// Whether the value, or a part of it, is known only after the apply.
+/// Returns true if the value, or a part of it, is known only after the apply.
 pub(super) fn is_unknown(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(is_unknown),
@@ -21,7 +21,7 @@ pub(super) fn is_unknown(value: &Value) -> bool {
     }
 }
 
-/// Whether the value, or a part of it, is the digest of a secret.
+/// Returns true if the value, or a part of it, is the digest of a secret.
 pub(super) fn is_sensitive(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(is_sensitive),
@@ -32,7 +32,7 @@ pub(super) fn is_sensitive(value: &Value) -> bool {
     }
 }
 
-/// A value on one line.
+/// Returns a value on one line.
 pub(super) fn inline(value: &Value) -> String {
     match value {
         _ if as_ref(value).is_some() => UNKNOWN.to_owned(),
@@ -49,7 +49,7 @@ pub(super) fn inline(value: &Value) -> String {
     }
 }
 
-/// What a long text reads as, line by line; `None` for what fits on one line.
+/// Returns a long text as lines; `None` if the value fits on one line.
 pub(super) fn lines(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     if let Some(pretty) = document(text) {
@@ -58,7 +58,7 @@ pub(super) fn lines(value: &Value) -> Option<String> {
     text.trim_end().contains('\n').then(|| text.trim_end().to_owned())
 }
 
-/// A JSON document kept as text (a policy) with its lines broken; `None` for anything else.
+/// Returns a JSON document kept as text (a policy) with line breaks; `None` for other text.
 fn document(text: &str) -> Option<String> {
     if !text.starts_with(['{', '[']) {
         return None;
@@ -67,7 +67,7 @@ fn document(text: &str) -> Option<String> {
     serde_json::to_string_pretty(&document).ok()
 }
 
-/// The lines in which two long texts differ, with two lines around each difference.
+/// Returns the lines in which two long texts differ, with two lines of context each.
 pub(super) fn line_diff(before: &str, after: &str) -> Vec<String> {
     let diff = TextDiff::from_lines(before, after);
     let mut lines = Vec::new();

@@ -59,16 +59,17 @@ pub(crate) fn command() -> clap::Command {
     with_own_help(command, &shared, &[])
 }
 
-/// Gives each subcommand a hidden copy of the shared options that it does not use. Clap propagates an
-/// option only to subcommands that do not have it.
+/// Gives each subcommand a copy of the shared options, hidden if it does not use them. Clap propagates
+/// an option only to subcommands that do not have it.
 fn with_own_help(command: clap::Command, shared: &[clap::Arg], path: &[&str]) -> clap::Command {
     let names: Vec<String> =
         command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     names.into_iter().fold(command, |command, name| {
         let path: Vec<&str> = path.iter().copied().chain([&*name]).collect();
         command.mut_subcommand(&name, |sub| {
-            let unused = shared.iter().filter(|arg| !uses(&path, arg.get_id().as_str()));
-            let sub = sub.args(unused.map(|arg| arg.clone().hide(true)));
+            let copies =
+                shared.iter().map(|arg| arg.clone().hide(!uses(&path, arg.get_id().as_str())));
+            let sub = sub.args(copies);
             with_own_help(sub, shared, &path)
         })
     })

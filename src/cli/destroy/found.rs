@@ -1,5 +1,5 @@
-//! What carries the cluster's tag and is not recorded: the cluster made it for itself, or a state is
-//! lost. It goes with the rest, and is shown with the rest before it does.
+//! Untracked resources of a destroy: created by the cluster, or left from a lost state. The plan
+//! shows and deletes them with the recorded resources.
 
 use std::collections::BTreeSet;
 
@@ -16,26 +16,26 @@ use crate::provider::{ProviderError, patiently};
 use crate::render::Diagnostic;
 use crate::state::{Entry, Record, State};
 
-/// Whether a part of a destroy may have something in it that is not recorded.
+/// Returns true if a part of a destroy can contain untracked resources.
 pub(super) fn are_meant(part: &Part) -> bool {
     let kind = Swept::SCHEMA.kind;
     let may_fit = |target: &String| target.starts_with('*') || target.starts_with(kind);
     part.target.is_empty() || part.target.iter().any(may_fit)
 }
 
-/// What was found.
+/// Untracked resources of a cluster.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// What can be deleted.
+    /// Resources that groundplan can delete.
     deletable: Vec<Find>,
-    /// What nobody here knows how to delete.
+    /// Resources of a type that groundplan cannot delete.
     strange: Vec<Leftover>,
-    /// Where the credentials may not look.
+    /// Calls that the credentials do not allow.
     denied: Vec<ProviderError>,
 }
 
 impl Found {
-    /// Asks AWS for everything of the cluster's that this state does not know.
+    /// Queries AWS for all resources of the cluster that this state does not contain.
     pub(super) async fn sweep(aws: &Aws, state: &State) -> Result<Self> {
         let names = super::names(state);
         let swept = patiently(|| Box::pin(sweep::sweep(aws, &names)))
@@ -44,7 +44,7 @@ impl Found {
         Ok(Self::of(swept, &known(state)))
     }
 
-    /// What goes along with something else needs no call of its own.
+    /// Skips resources that AWS deletes together with another resource of the cluster.
     fn of(swept: Sweep, known: &BTreeSet<String>) -> Self {
         let Sweep { left, denied } = swept;
         let there: BTreeSet<String> = left.iter().map(|one| one.id.clone()).collect();
@@ -71,18 +71,18 @@ impl Found {
         self.deletable.is_empty() && self.strange.is_empty()
     }
 
-    /// What is recorded before any of it is deleted.
+    /// Returns the entries to record before the first deletion.
     pub(super) fn entries(&self, state: &State) -> Vec<Entry> {
         adopt(state, &self.deletable)
     }
 
-    /// Keeps what the plan deletes.
+    /// Keeps only the resources that the plan deletes.
     pub(super) fn leave_out_of(&mut self, plan: &Plan, imagined: &State) {
         let doomed = ids(plan, imagined);
         self.deletable.retain(|one| doomed.contains(&one.id));
     }
 
-    /// What the reader should know of it.
+    /// Returns the plan warnings about untracked resources.
     pub(super) fn cautions(&self, aws: &Aws) -> Vec<String> {
         let tag = &aws.settings.cluster_tag;
         let mut cautions = Vec::new();
@@ -120,7 +120,7 @@ impl Found {
     }
 }
 
-/// That something may be left where the credentials may not look.
+/// Returns a warning that resources may remain, because the credentials do not allow their lookup.
 pub(super) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
     Diagnostic::warning(format!(
         "the credentials may not call {}, so what the cluster's operators made there is not seen and \
@@ -129,20 +129,20 @@ pub(super) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
     ))
 }
 
-/// The ids of what a plan deletes, and of what it takes a tag off.
+/// Returns the IDs of resources that a plan deletes or removes a tag from.
 fn ids(plan: &Plan, state: &State) -> BTreeSet<String> {
     let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
     let ids = doomed.into_iter().filter_map(|address| id(&state.resources.get(address)?.outputs));
     ids.collect()
 }
 
-/// Of these, what stays and may well be another cluster's, too.
+/// Returns the IDs of resources that stay and may belong to another cluster, too.
 fn shared(state: &State) -> BTreeSet<String> {
     let is_shared = |record: &&Record| record.inputs["what"] == What::SharedTag.as_str();
     state.resources.values().filter(is_shared).filter_map(|record| id(&record.outputs)).collect()
 }
 
-/// Refuses to delete what another cluster says that it uses.
+/// Returns an error if the plan deletes a resource that also carries another cluster's tag.
 pub(super) async fn unclaimed(aws: &Aws, state: &State, plan: &Plan) -> Result<()> {
     let shared = shared(state);
     let ids: BTreeSet<String> =

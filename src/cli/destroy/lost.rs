@@ -1,5 +1,5 @@
-//! A cluster of which nothing is recorded: what carries its tag is all that is known of it. Who made it
-//! does not matter; openshift-install's clusters carry the same tag.
+//! Destroy of a cluster without recorded state, by its cluster tag. Clusters of openshift-install
+//! carry the same tag.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::render::Diagnostic;
 use crate::state::{Cluster, Entry, State};
 use crate::topology::{identity, name_in};
 
-/// The cluster that is named by its infra ID or its metadata.
+/// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.
 pub(super) fn named(arguments: &Arguments) -> Result<Option<Cluster>> {
     if let Some(file) = &arguments.metadata {
         return metadata(file).map(Some);
@@ -39,7 +39,7 @@ fn metadata(file: &Path) -> Result<Cluster> {
             .with_hint("expected the metadata.json that openshift-install or groundplan wrote");
         Failure::new(Exit::ConfigInvalid, diagnostic)
     })?;
-    // One names the folder of a state, the other what is deleted.
+    // The name becomes a folder of states, and the infra ID selects the resources to delete.
     let checks = [
         ("clusterName", args::cluster(&cluster.name)),
         ("infraID", args::infra_id(&cluster.infra_id)),
@@ -63,7 +63,8 @@ fn no_region() -> Failure {
     Failure::new(Exit::Usage, diagnostic)
 }
 
-/// The name that it is recorded under, where it is recorded after all.
+/// Returns the name of the state if this cluster is recorded after all. Returns an error if the
+/// location contains another cluster.
 pub(super) async fn recorded(cluster: &Cluster, common: &Common) -> Result<Option<String>> {
     let place = common.state.of(&cluster.name);
     let known = homes::look(&place, common).await?.and_then(|(state, _)| state.cluster);
@@ -78,7 +79,7 @@ pub(super) async fn recorded(cluster: &Cluster, common: &Common) -> Result<Optio
     }
 }
 
-/// Finds everything that carries the tag, and shows it.
+/// Finds all resources with the cluster tag, locks the state, and shows the plan.
 pub(super) async fn decided(
     cluster: Cluster,
     part: &Part,

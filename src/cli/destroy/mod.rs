@@ -1,8 +1,8 @@
-//! `groundplan destroy`: deletes everything that is recorded and what the cluster made for itself, and
-//! shows that nothing is left.
+//! `groundplan destroy`: deletes all recorded and untracked resources of a cluster, and proves that
+//! no resource with the cluster tag is left.
 //!
-//! - `found`: what carries the cluster's tag and is not recorded, and who else lays claim to something.
-//! - `lost`: a cluster of which nothing is recorded, named by its infra ID or its metadata.json.
+//! - `found`: untracked resources and ownership conflicts.
+//! - `lost`: a cluster without recorded state, selected by its infra ID or its metadata.json.
 
 mod found;
 mod lost;
@@ -99,28 +99,28 @@ async fn decide(arguments: &Arguments, common: &Common, screen: &mut Screen) -> 
     decided(&wanted, part, guards, common, screen).await
 }
 
-/// Whose state it is, and how its cloud is reached.
+/// State to destroy, with its AWS settings.
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) settings: &'a dyn Fn(&Cluster) -> Settings,
-    /// Whether machines of manifests are meant, and no cluster.
+    /// True for machines of manifests, false for a cluster.
     pub(super) of_machines: bool,
 }
 
-/// What is about to be destroyed.
+/// Destroy plan with the data for its execution.
 pub(super) struct Doomed {
     cluster: Cluster,
     held: Held,
-    /// What is recorded before anything is deleted: what was found.
+    /// Entries of untracked resources, recorded before the first deletion.
     news: Vec<Entry>,
-    /// The state as it is then.
+    /// State after these entries.
     imagined: State,
     aws: Arc<Aws>,
     caller: Caller,
     plan: Plan,
 }
 
-/// Takes what is recorded, finds what else the cluster has, and shows what of it goes.
+/// Locks the state, refreshes it, finds untracked resources, and shows the destroy plan.
 pub(super) async fn decided(
     Wanted { name, settings, of_machines }: &Wanted<'_>,
     part: &Part,
@@ -153,26 +153,27 @@ pub(super) async fn decided(
     Ok(Doomed { cluster, held, news, imagined, aws, caller, plan })
 }
 
-/// What a destroy is decided by.
+/// Inputs of a destroy plan.
 struct Decision<'a> {
     held: &'a Held,
-    /// What is recorded before anything that was found is.
+    /// Entries to record before those of untracked resources.
     before: &'a [Entry],
     observed: &'a Observations,
     found: Found,
 }
 
-/// What was decided.
+/// Destroy plan and the entries that precede it.
 struct Shown {
-    /// What is recorded before the plan is walked: of what was found, only what goes.
+    /// Entries to record before execution. Of the untracked resources, only those that the plan
+    /// deletes.
     news: Vec<Entry>,
-    /// The state as it is then.
+    /// State after these entries.
     imagined: State,
     plan: Plan,
 }
 
 impl Decision<'_> {
-    /// Decides, and shows it.
+    /// Makes and shows the plan, and checks guards and ownership conflicts.
     async fn shown(
         mut self,
         part: &Part,
@@ -194,7 +195,7 @@ impl Decision<'_> {
         Ok(Shown { news, imagined, plan })
     }
 
-    /// What is to be recorded, and the state as it is then.
+    /// Returns the entries to record, and the state after them.
     fn imagined(&self) -> Result<(Vec<Entry>, State)> {
         let mut state = self.held.state.clone();
         let mut record = |entries: &[Entry]| -> Result<()> {
@@ -214,7 +215,8 @@ impl Decision<'_> {
     }
 }
 
-/// Machines stand in the network of their cluster, which cannot go before them.
+/// Returns an error if machines of manifests are recorded. AWS rejects the deletion of their
+/// network.
 async fn without_machines(infra_id: &str, common: &Common) -> Result<()> {
     let place = common.state.of(&machines::state_of(infra_id));
     let recorded = homes::look(&place, common).await?.map_or(0, |(state, _)| rows(&state).count());
@@ -227,7 +229,7 @@ async fn without_machines(infra_id: &str, common: &Common) -> Result<()> {
     Err(Failure::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
 }
 
-/// Asks, and destroys it.
+/// Prompts for confirmation and executes the plan.
 pub(super) async fn destroyed(
     Doomed { mut held, news, aws, plan, .. }: Doomed,
     common: &Common,
@@ -244,7 +246,8 @@ pub(super) async fn destroyed(
     walk(&plan, held, aws, Arc::new(Secrets::default()), common, screen, stop).await
 }
 
-/// The config, for its endpoints. A cluster that is named can go without it.
+/// Reads the install-config, for its endpoints. With `--cluster` the install-config is optional: a
+/// missing, invalid or unrelated one results in `None`.
 fn config(
     arguments: &Arguments,
     common: &Common,
@@ -268,7 +271,7 @@ fn config(
     }
 }
 
-/// The names of what is looked for by name.
+/// Returns the names of resources that AWS cannot find by tag.
 pub(super) fn names(state: &State) -> sweep::Names {
     let named = |kind: &str| -> Vec<&str> {
         let of_kind = state.resources.iter().filter(|(address, _)| address.kind() == kind);
@@ -282,7 +285,7 @@ pub(super) fn names(state: &State) -> sweep::Names {
     }
 }
 
-/// Shows what still carries the cluster's tag: nothing, unless something is wrong.
+/// Sweeps again and prints the resources that still carry the cluster tag. Fails if there is one.
 async fn proven(
     cluster: &Cluster,
     names: &sweep::Names,

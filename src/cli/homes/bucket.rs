@@ -1,4 +1,4 @@
-//! Homes in S3, as commands reach for them.
+//! State backends in S3 for commands.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,15 +17,14 @@ use crate::state::remote::bucket::Bucket;
 use crate::state::remote::layout::Layout;
 use crate::state::remote::{self, RemoteGuard, RemoteHome};
 
-/// Where a cluster's state is: a bucket, and which objects of it.
+/// Location of a cluster's state in S3: the bucket and the names of the objects.
 #[derive(Clone)]
 pub(super) struct There {
     bucket: Arc<dyn Bucket>,
     layout: Layout,
 }
 
-/// What this process has of S3: one connection for each bucket, however often it is named, and the
-/// locks that it has taken.
+/// S3 connections and locks of this process. Each bucket has one connection.
 #[derive(Default)]
 struct Ours {
     buckets: HashMap<String, Arc<dyn Bucket>>,
@@ -39,7 +38,7 @@ fn ours() -> MutexGuard<'static, Option<Ours>> {
 }
 
 impl There {
-    /// Connects, where that was not done yet; asks nobody.
+    /// Returns the location. Reuses the connection to the bucket, and makes no calls.
     pub(super) async fn reach(name: &str, prefix: &str, common: &Common) -> Self {
         let known = ours().as_ref().and_then(|ours| ours.buckets.get(name).cloned());
         let bucket = match known {
@@ -132,8 +131,8 @@ async fn connect(name: &str, common: &Common) -> Arc<dyn Bucket> {
     bucket
 }
 
-/// Gives back every lock that this process still holds, however it came to its end; one that nobody
-/// can give back runs out by itself.
+/// Releases every lock that this process still holds. A lock whose release fails expires with its
+/// lease.
 pub(super) async fn leave() {
     let locks = ours().as_mut().map(|ours| std::mem::take(&mut ours.locks)).unwrap_or_default();
     for (there, id) in locks {

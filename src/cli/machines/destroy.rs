@@ -1,5 +1,5 @@
-//! `groundplan machines destroy`: terminates what is recorded. Where nothing is, says what there is
-//! instead: states of other names, and the instances that carry the cluster's tag.
+//! `groundplan machines destroy`: terminates all recorded machines. Without recorded state, the
+//! command reports similar states and the instances with the cluster tag.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
@@ -21,10 +21,11 @@ use crate::render::{Diagnostic, Severity};
 use crate::state::place::Place;
 use crate::state::{Cluster, State};
 
-/// How the states of machines end.
+/// Suffix of the names of machine states.
 const ENDING: &str = "-machines";
 
-/// Without the proof at the end: what else carries the cluster's tag is the cluster's, and is to stay.
+/// Terminates the recorded machines. The final sweep is omitted, because other resources with the
+/// cluster tag belong to the cluster and stay.
 pub(super) async fn destroy(
     arguments: &Arguments,
     common: &Common,
@@ -48,7 +49,7 @@ pub(super) async fn destroy(
     Ok(exit)
 }
 
-/// A state that there is, as it is before anything is done.
+/// Recorded state before the destroy.
 struct Known {
     name: String,
     state: State,
@@ -76,20 +77,20 @@ async fn known(arguments: &Arguments, common: &Common, screen: &mut Screen) -> R
     Err(failure)
 }
 
-/// Where AWS's tools would look, too.
+/// Returns the region that AWS tools would use.
 fn region() -> Option<String> {
     let set = |name| env::var(name).ok().filter(|region| !region.is_empty());
     set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"))
 }
 
-/// That nothing is recorded of these machines, and of which something is.
+/// Returns the error that these machines have no recorded state, with the states that exist.
 fn not_there(name: &str, infra_id: &str, home: &Place) -> Result<Failure> {
     let mut diagnostic =
         Diagnostic::error(format!("nothing is recorded of machines of {infra_id}"))
             .with_detail(format!("there is no {}", home.of(name)));
     let states = states(home)?;
     diagnostic.detail.extend(states.iter().map(|state| format!("there is {}", home.of(state))));
-    // The name of a cluster, or of the state, where its infra ID belongs.
+    // The user may have given the name of the cluster or of the state instead of the infra ID.
     let is_meant =
         |state: &&String| state.starts_with(&format!("{infra_id}-")) || *state == infra_id;
     let meant: Vec<&str> =
@@ -105,8 +106,8 @@ fn not_there(name: &str, infra_id: &str, home: &Place) -> Result<Failure> {
     Ok(Failure::new(Exit::Failed, diagnostic.with_hint(hint)))
 }
 
-/// The states of machines in a folder. What there is in a bucket is not listed: that takes a permission
-/// of its own.
+/// Returns the names of machine states in a folder. A bucket returns none, because listing needs a
+/// separate permission.
 fn states(home: &Place) -> Result<Vec<String>> {
     let Place::Folder(folder) = home else { return Ok(Vec::new()) };
     if !folder.is_dir() {
@@ -121,7 +122,8 @@ fn states(home: &Place) -> Result<Vec<String>> {
     Ok(names.into_iter().collect())
 }
 
-/// Nothing was recorded, and nothing was done: what there is all the same was made by somebody else.
+/// Prints the instances of the cluster as not recorded. Called only if the state was empty: other
+/// programs created these instances.
 async fn tell_of_others(cluster: &Cluster, screen: &mut Screen) -> Result<()> {
     let others = others(cluster, screen).await?;
     if others.is_empty() {
@@ -141,7 +143,8 @@ async fn tell_of_others(cluster: &Cluster, screen: &mut Screen) -> Result<()> {
     Ok(screen.diagnostic(&warning)?)
 }
 
-/// The instances with the cluster's tag. That AWS does not tell is told, and stops nothing.
+/// Returns the instances with the cluster tag. If the lookup fails, prints a warning and returns
+/// none.
 async fn others(cluster: &Cluster, screen: &mut Screen) -> Result<Vec<Leftover>> {
     let settings = cloud::settings_without_config(cluster);
     let Reached { aws, .. } = cloud::reach(settings, &BTreeMap::new(), screen).await?;

@@ -1,8 +1,8 @@
-//! `groundplan machines`: the machines of manifests, planned, applied and destroyed as everything is.
+//! `groundplan machines`: plans, applies and destroys the machines of manifests.
 //!
-//! - `destroy`: what is recorded goes; or what there is instead is said.
-//! - `recover`: a state of them that was lost.
-//! - `source`: the manifests are what says what is wanted.
+//! - `destroy`: terminates the recorded machines, or reports similar states and instances.
+//! - `recover`: rebuilds a lost state of machines.
+//! - `source`: manifests as the desired state.
 
 mod destroy;
 mod recover;
@@ -60,7 +60,7 @@ async fn apply(
     if let Some(path) = &arguments.plan {
         saved_plan::must_be(true, path)?;
     }
-    // None of them is a bootstrap machine.
+    // Manifests have no bootstrap machine.
     let read = |_, screen: &mut Screen| read(&arguments.manifests, screen);
     applied(&read, arguments.plan.as_deref(), &arguments.how, common, screen, stop).await
 }

@@ -1,5 +1,4 @@
-//! `groundplan machines recover`: a state of machines that was lost is found again in AWS, where nothing
-//! is changed.
+//! `groundplan machines recover`: rebuilds a lost state of machines. Changes nothing in AWS.
 
 use std::collections::BTreeMap;
 
@@ -65,14 +64,14 @@ async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> R
     Ok(Found { held, aws, state, recovered })
 }
 
-/// The machine of that name, or that which is registered: `machine:load-balancer`. What is somebody
-/// else's under that name is no loss, and no apply makes it.
+/// Returns the machine name of an address `machine` or `machine:load-balancer`. A machine whose
+/// name an untracked instance has is not reported as missing, because no apply creates it.
 fn machine_of(address: &Address) -> &str {
     let name = address.name();
     name.split_once(':').map_or(name, |(machine, _)| machine)
 }
 
-/// The instances of the cluster that are not recorded now.
+/// Returns the instances of the cluster that this state does not contain.
 async fn others(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
     let known = known(state);
     let others = patiently(|| sweep::other_instances(aws, &known)).await;

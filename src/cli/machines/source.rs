@@ -1,4 +1,4 @@
-//! Manifests of machines as what says what is wanted.
+//! Desired state from manifests of machines.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,24 +25,24 @@ use crate::render::Diagnostic;
 use crate::state::{Cluster, State};
 use crate::topology::{Compiled, Question, Workers};
 
-/// Manifests, valid.
+/// Valid manifests.
 pub(super) struct Manifests {
-    /// As they were named.
+    /// Paths as the user named them.
     paths: Vec<PathBuf>,
     files: Vec<File>,
     fleet: Fleet,
-    /// What their state is called.
+    /// Name of the state.
     state: String,
     digests: Digests,
 }
 
-/// What the state of the machines of a cluster is called; beside it may be the cluster's own.
+/// Returns the name of the state for a cluster's machines. The cluster itself has a separate state.
 pub(in crate::cli) fn state_of(infra_id: &str) -> String {
     format!("{infra_id}-machines")
 }
 
 impl Manifests {
-    /// Reads everything that is named; what is wrong with it is told all at once.
+    /// Reads all named manifests. Reports all findings at once.
     pub(super) fn read(paths: &[PathBuf], screen: &mut Screen) -> Result<Self> {
         let named = manifest_files::read(paths)?;
         let files: Vec<File> = named.into_iter().flat_map(|named| named.files).collect();
@@ -57,7 +57,8 @@ impl Manifests {
         Ok(Self { paths: paths.to_owned(), files, fleet, state, digests })
     }
 
-    /// Whether machines that are to be made are there already, though nobody recorded them here.
+    /// Returns the lookup of existing instances with the names of new machines; `None` if all
+    /// machines are recorded.
     fn namesakes(&self, state: &State) -> Option<Question> {
         let is_recorded = |name: &&str| {
             let address = Address::new(Machine::SCHEMA.kind, name);
@@ -75,8 +76,8 @@ impl Manifests {
         Some(question)
     }
 
-    /// What is named by the machines that are to be made, and that AWS must have. What cannot be compiled
-    /// is told in other places: then only those that are not recorded are known to be new.
+    /// Returns the AWS resources that machines to be created reference. If compilation fails, all
+    /// machines without a record count as new; the caller reports the compile errors.
     fn named(&self, known: &BTreeMap<String, Value>, state: &State) -> Named<'_> {
         let compiled = self.fleet.compile(known, &InstancesNamed::new(), &self.files);
         let graph = compiled.ok().map(|compiled| compiled.graph);
@@ -86,7 +87,7 @@ impl Manifests {
         })
     }
 
-    /// Shows what AWS does not have where it is asked for; the rest is left to be said.
+    /// Prints the findings and returns the failed lookups for the caller to print.
     fn refused(
         &self,
         trouble: &Trouble,
@@ -103,8 +104,8 @@ impl Manifests {
         Ok(Failure { exit, diagnostics })
     }
 
-    /// The graph, and the answers it is compiled from, with AWS asked for everything anew. Who has the
-    /// machines' names is not asked: they are looked for.
+    /// Compiles with new lookup results and returns both. Instances with the names of the machines
+    /// are no conflict, because recovery searches for them.
     pub(super) async fn look_again(
         &self,
         aws: &Aws,
@@ -117,7 +118,7 @@ impl Manifests {
         }
     }
 
-    /// The machines of others that have the names of those that are not recorded.
+    /// Returns the untracked instances that have the names of unrecorded machines.
     pub(super) async fn others(&self, aws: &Aws, state: &State) -> Result<InstancesNamed> {
         let Some(question) = self.namesakes(state) else { return Ok(InstancesNamed::new()) };
         let key = question.key();
@@ -207,8 +208,8 @@ impl Source for Manifests {
     }
 }
 
-/// Who is there under the names of machines that are to be made. Without an answer nothing is made:
-/// two machines of one name are one to their cluster.
+/// Parses the lookup of existing instances. Returns an error without a result, because two machines
+/// with the same name are one machine to their cluster.
 fn others(answer: Option<&Value>) -> Result<InstancesNamed> {
     answer.and_then(|answer| InstancesNamed::deserialize(answer).ok()).ok_or_else(|| {
         let summary = "it is not known whether machines of these names are there already";
@@ -216,7 +217,7 @@ fn others(answer: Option<&Value>) -> Result<InstancesNamed> {
     })
 }
 
-/// The order of the files matters as little as their names.
+/// Returns digests that are independent of the names and the order of the files.
 fn digests(files: &[File]) -> Digests {
     let mut texts: Vec<&[u8]> =
         files.iter().map(|file| file.text.expose_secret().as_bytes()).collect();
@@ -232,7 +233,7 @@ fn tell(files: &[File], findings: &Findings, screen: &mut Screen) -> Result<()> 
     Ok(())
 }
 
-/// What was found has been told; where nothing was found, there is nothing.
+/// Returns the failure for manifests without machines. Findings are already printed.
 fn no_fleet(paths: &[PathBuf], findings: &Findings) -> Failure {
     let is_error = |severity| severity == Severity::Error;
     if findings.iter().flatten().any(|finding| is_error(finding.severity())) {
@@ -248,7 +249,8 @@ fn no_fleet(paths: &[PathBuf], findings: &Findings) -> Failure {
     Failure::new(Exit::ConfigInvalid, Diagnostic::error(summary).with_hint(hint))
 }
 
-/// What is recorded under this name is a whole cluster: to plan machines upon it would be to delete it.
+/// Returns the error that the state contains a cluster. A plan of machines with that state would
+/// delete the cluster.
 pub(in crate::cli) fn of_a_cluster(cluster: &Cluster) -> Failure {
     let Cluster { name, infra_id, .. } = cluster;
     let summary = format!("`{name}` is the state of the cluster {infra_id}, and of no machines");

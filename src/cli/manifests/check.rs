@@ -1,4 +1,4 @@
-//! `groundplan manifests check`: would the cluster take these machines?
+//! `groundplan manifests check`: validates manifests as the cluster's webhook does.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
     }
     let has_machines = |files: &[Checked]| files.iter().any(|checked| checked.objects > 0);
     let is_anything = paths.iter().any(|(_, files)| has_machines(files));
-    // Beside machines lie their Secrets, and much else.
+    // Paths with other objects, such as Secrets, are common next to paths with machines.
     let is_beside = |files: &[Checked]| is_anything && files.iter().any(|file| file.others > 0);
     for (path, files) in &paths {
         if !has_machines(files) && !is_beside(files) {
@@ -50,7 +50,7 @@ fn check_file(file: &File, screen: &mut Screen) -> Result<Checked> {
     Ok(checked)
 }
 
-/// Who names something means something.
+/// Returns a warning for a path without machines, because the user named that path.
 fn nothing(path: &Path) -> Diagnostic {
     let named = path.display();
     let summary = format!("{named} has no Machine, MachineSet or ControlPlaneMachineSet");

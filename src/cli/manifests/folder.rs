@@ -1,4 +1,4 @@
-//! The folder that manifests go to, which may be one of openshift-install's.
+//! Output folder for manifests, which can be a folder of openshift-install.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,21 +11,21 @@ use crate::cli::failure::{Failure, Result};
 use crate::machine_api::manifests::{Manifest, is_ours};
 use crate::render::Diagnostic;
 
-/// Where openshift-install says who the cluster is.
+/// File of openshift-install that contains the infra ID.
 const INFRASTRUCTURE: &str = "manifests/cluster-infrastructure-02-config.yml";
-/// Where it has the manifests of machines.
+/// Folder of openshift-install that contains manifests of machines.
 pub(super) const OPENSHIFT: &str = "openshift";
 
-/// Where manifests go.
+/// Output folder for manifests.
 pub(super) struct Folder {
-    /// The folder of the files themselves.
+    /// Folder of the files.
     pub(super) files: PathBuf,
-    /// Who the cluster is, by openshift-install's manifests beside them.
+    /// Infra ID in openshift-install's manifests, if there are any.
     pub(super) infra_id: Option<String>,
 }
 
 impl Folder {
-    /// The folder that was named: openshift-install's, its `openshift`, or any other.
+    /// Returns the folder: the `openshift` of an openshift-install folder, or the named folder.
     pub(super) fn of(named: &Path) -> Result<Self> {
         if let Some(infra_id) = infra_id(named)? {
             return Ok(Self { files: named.join(OPENSHIFT), infra_id: Some(infra_id) });
@@ -35,7 +35,8 @@ impl Folder {
         Ok(Self { files: named.to_owned(), infra_id })
     }
 
-    /// The files there that openshift-install would take for machines and that are none of these.
+    /// Returns existing files that openshift-install would use as machines and that are not written
+    /// now.
     pub(super) fn left_over(&self, manifests: &[Manifest]) -> Result<Vec<String>> {
         let attempt = format!("list {}", self.files.display());
         let entries = fs::read_dir(&self.files)
@@ -60,7 +61,7 @@ struct Status {
     infrastructure_name: String,
 }
 
-/// The infra ID in a folder of openshift-install's; nothing if it is none.
+/// Returns the infra ID of an openshift-install folder; `None` for another folder.
 fn infra_id(folder: &Path) -> Result<Option<String>> {
     let path = folder.join(INFRASTRUCTURE);
     let attempt = format!("read {}", path.display());

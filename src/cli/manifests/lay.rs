@@ -1,5 +1,5 @@
-//! Lays manifests over what a folder has: all of them, or none if one would be written over that
-//! says something else.
+//! Writes manifests to a folder: all of them, or none if a file with other content would be
+//! overwritten.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -11,21 +11,21 @@ use crate::cli::failure::{Failure, Result};
 use crate::machine_api::manifests::Manifest;
 use crate::render::Diagnostic;
 
-/// A file, and what became of it.
+/// File with its change.
 #[derive(Debug)]
 pub(super) struct Laid {
     pub(super) name: String,
     pub(super) fate: Fate,
 }
 
-/// What becomes of a file.
+/// Change of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It was not there.
+    /// File that did not exist.
     New,
-    /// It said something else.
+    /// File that had other content.
     Changed,
-    /// It says this already.
+    /// File that already has this content.
     Unchanged,
 }
 
@@ -39,7 +39,7 @@ impl Fate {
     }
 }
 
-/// Writes them; without `force`, over nothing that says something else.
+/// Writes the manifests. Without `force`, a file with other content is an error.
 pub(super) fn over(folder: &Path, manifests: &[Manifest], force: bool) -> Result<Vec<Laid>> {
     let fates =
         manifests.iter().map(|manifest| fate(folder, manifest)).collect::<Result<Vec<_>>>()?;
@@ -74,7 +74,7 @@ fn fate(folder: &Path, manifest: &Manifest) -> Result<Fate> {
     }
 }
 
-/// A secret that is there already, and that others may read, is theirs no longer.
+/// Makes an existing secret readable by its owner only.
 fn tighten(path: &Path, manifest: &Manifest) -> Result<()> {
     if !manifest.content.is_secret() {
         return Ok(());
@@ -93,7 +93,8 @@ fn refused(folder: &Path, others: &[&Laid]) -> Failure {
     Failure::new(Exit::Refused, diagnostic.with_hint(hint))
 }
 
-/// Never half of it under its name, and a secret never for others to read.
+/// Writes a file atomically, so that its name never has partial content. A secret is never readable
+/// by others.
 fn write(folder: &Path, manifest: &Manifest) -> io::Result<()> {
     let mut file = tempfile::Builder::new().permissions(mode(manifest)).tempfile_in(folder)?;
     file.write_all(manifest.content.text().as_bytes())?;
@@ -102,7 +103,7 @@ fn write(folder: &Path, manifest: &Manifest) -> io::Result<()> {
     Ok(())
 }
 
-/// openshift-install gives its group what is no secret.
+/// Returns the mode of a file: 0600 for secrets, otherwise 0640 as openshift-install sets it.
 fn mode(manifest: &Manifest) -> Permissions {
     Permissions::from_mode(if manifest.content.is_secret() { 0o600 } else { 0o640 })
 }

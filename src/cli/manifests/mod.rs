@@ -1,7 +1,7 @@
-//! `groundplan manifests`: the Machine API's side of the install-config, as files.
+//! `groundplan manifests`: writes the Machine API manifests of an install-config.
 //!
-//! - `folder`: where they go, and whose manifests are there already.
-//! - `lay`: writes them, all or none.
+//! - `folder`: the output folder, which can contain manifests of openshift-install.
+//! - `lay`: writes all files or none.
 //! - `check`: `groundplan manifests check`.
 
 mod check;
@@ -49,7 +49,8 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// Who the cluster is: all that know it must agree, and somebody must.
+/// Returns the identity of the cluster from the state, the assets or the manifests in the folder.
+/// The sources must agree, and at least one must exist.
 fn cluster(inputs: &Inputs, known: Option<Cluster>, folder: &Folder) -> Result<Cluster> {
     match (known_cluster(inputs, known)?, &folder.infra_id) {
         (Some(known), Some(theirs)) if known.infra_id != *theirs => Err(of_another(&known, theirs)),
@@ -73,7 +74,8 @@ fn of_another(known: &Cluster, theirs: &str) -> Failure {
     Failure::new(Exit::Failed, diagnostic)
 }
 
-/// Every name in a manifest begins with the infra ID: one that is made up would fit nothing.
+/// Returns the error for an unknown infra ID. Names in manifests begin with the infra ID, so an
+/// invented one would match no resource.
 fn nobody(inputs: &Inputs) -> Failure {
     let name = &inputs.config.name;
     let summary = format!("the infra ID of {name} is not known yet");

@@ -1,4 +1,4 @@
-//! `groundplan state history`: who has recorded something, and when.
+//! `groundplan state history`: lists the runs that recorded entries.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `groundplan state list`: the addresses of what is recorded.
+//! `groundplan state list`: lists the addresses of recorded resources.
 
 use serde_json::json;
 

@@ -1,7 +1,8 @@
-//! `groundplan state migrate`: moves the state to another home.
+//! `groundplan state migrate`: moves the state to another state backend.
 //!
-//! The copy is read back before the old home is marked, and the mark of a home that is returned to
-//! is removed last: at any moment at most one home can be gone on with, and it is complete.
+//! The old backend is marked as moved only after the copy was read back. If the new backend carries
+//! such a mark itself, that mark is removed last. At any moment, at most one backend is usable, and
+//! its state is complete.
 
 use serde_json::json;
 
@@ -56,7 +57,8 @@ pub(super) async fn run(
     Ok(screen.say(&format!("Go on with: --state {new}, or GROUNDPLAN_STATE={new}"))?)
 }
 
-/// Whether a home says that its state was moved to this other one; not to a third.
+/// Returns true if the backend is marked as moved to `other`. Returns an error if the mark names a
+/// third location.
 fn is_moved_to(one: &Movable, place: &Place, other: &Place) -> Result<bool> {
     match &one.moved_to {
         None => Ok(false),
@@ -68,8 +70,8 @@ fn is_moved_to(one: &Movable, place: &Place, other: &Place) -> Result<bool> {
     }
 }
 
-/// Whether the new home has nothing that would be lost. Once the old one is marked, the new one may
-/// have gone on.
+/// Returns an error if the new backend contains data that would be lost. Once the old backend is
+/// marked, the new one may have later entries.
 fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
     if begun_before && (new.lineage != old.lineage || new.serial < old.serial) {
         let because = "the old home says that its state was moved there, and it is not there";

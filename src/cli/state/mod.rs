@@ -1,4 +1,4 @@
-//! `groundplan state`: what is recorded, looked at and changed without touching AWS. One file per
+//! `groundplan state`: reads and changes the recorded state without AWS calls. One file per
 //! subcommand.
 
 mod history;
@@ -43,15 +43,15 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// The state of the cluster that is meant, to look at.
+/// Reads the state of the selected cluster, without the lock.
 async fn seen(cluster: Option<&str>, common: &Common, screen: &mut Screen) -> Result<State> {
     let name = cluster_name(cluster, common, screen)?;
     let state = glance(common, &name, screen).await?;
     state.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))
 }
 
-/// The state of the cluster that is meant, to change. Only the wait for its lock can be stopped: what
-/// follows takes no time and is all or nothing.
+/// Locks the state of the selected cluster. Only the wait for the lock can be interrupted, because
+/// later work is short and atomic.
 pub(super) async fn taken(
     cluster: Option<&str>,
     common: &Common,
@@ -67,7 +67,7 @@ pub(super) async fn taken(
     unless_stopped(stop, Held::take(common, &name, operation, screen)).await
 }
 
-/// Addresses that nothing is known by.
+/// Returns the error for addresses without a record.
 fn unknown(addresses: &[&Address]) -> Failure {
     let names: Vec<_> = addresses.iter().map(|address| address.as_str()).collect();
     let diagnostic = Diagnostic::error(format!("nothing is recorded of {}", names.join(", ")))

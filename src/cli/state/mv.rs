@@ -1,4 +1,4 @@
-//! `groundplan state mv`: gives a resource another address.
+//! `groundplan state mv`: changes the address of a resource.
 
 use serde_json::json;
 
@@ -42,7 +42,7 @@ pub(super) async fn run(
     Ok(screen.say(&format!("{address} is {to} from now on."))?)
 }
 
-/// Whether it is a kind and a name that is good for files, shells and patterns.
+/// Returns true if the name contains only characters that are safe in files, shells and patterns.
 fn is_address(text: &Address) -> bool {
     let fits = |one: char| one.is_ascii_alphanumeric() || "-_.".contains(one);
     let name = text.name();

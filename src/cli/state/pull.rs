@@ -1,4 +1,4 @@
-//! `groundplan state pull`: the state as it is in its home.
+//! `groundplan state pull`: prints the state in the format of the state backend.
 
 use crate::cli::args::{Common, StatePull as Arguments};
 use crate::cli::failure::Result;

@@ -1,4 +1,4 @@
-//! `groundplan state push`: puts a state in the place of the recorded one.
+//! `groundplan state push`: replaces the recorded state.
 
 use std::fs;
 use std::io::{self, Read};
@@ -72,7 +72,7 @@ fn read(file: &Path) -> Result<State> {
     Ok(snapshot::read(&mut text).map_err(unusable)?.state)
 }
 
-/// Whether it is a state of this cluster.
+/// Returns the reason if the state belongs to another cluster or to none.
 fn is_of(pushed: &State, name: &str) -> std::result::Result<(), String> {
     match &pushed.cluster {
         Some(cluster) if cluster.name != name => {
@@ -83,7 +83,7 @@ fn is_of(pushed: &State, name: &str) -> std::result::Result<(), String> {
     }
 }
 
-/// Whether it may take the place of what is recorded, or why not and what can be done.
+/// Returns the reason and a hint if the state must not replace the recorded one.
 fn fits(
     pushed: &State,
     recorded: &State,

@@ -1,4 +1,4 @@
-//! `groundplan state rm`: forgets resources, which stay in AWS.
+//! `groundplan state rm`: removes records. The resources stay in AWS.
 
 use std::collections::BTreeSet;
 
@@ -53,8 +53,9 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// What stays on record and refers to what is to be forgotten: it cannot be deleted first any more,
-/// and a new one would not be what it refers to.
+/// Returns warnings about remaining records that depend on a removed one. Such a dependent refers
+/// to the old object, not to a new one at that address. groundplan can no longer order the
+/// deletions of both.
 fn still_needed(state: &State, named: &BTreeSet<Address>) -> Vec<Diagnostic> {
     let warned = named.iter().filter_map(|one| {
         let others = rows(state)

@@ -1,4 +1,4 @@
-//! `groundplan state show`: one resource as it is recorded.
+//! `groundplan state show`: prints the record of one resource.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! What somebody else changed, and what differs and stays: apart from what the plan does.
+//! Drift and ignored differences, shown separately from the changes of a plan.
 
 use std::io::{self, Write};
 
@@ -11,10 +11,10 @@ use crate::render::painted;
 use crate::render::palette::STRONG;
 
 impl PlanView<'_> {
-    /// Writes only what somebody else changed, for people.
+    /// Writes only the drift, for people.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn write_drift_only(&self, out: &mut dyn Write) -> io::Result<()> {
         self.write_header(out)?;
         self.write_drift(out)?;
@@ -66,15 +66,15 @@ impl PlanView<'_> {
     }
 }
 
-/// One thing that somebody else changed.
+/// Drift of one field, or of a whole resource.
 pub(in crate::render) struct Drift<'a> {
     pub(in crate::render) change: &'a Change,
     pub(in crate::render) class: DriftClass,
-    /// What changed; `None` where the whole resource is gone.
+    /// Changed field; `None` if the resource was deleted outside groundplan.
     pub(in crate::render) field: Option<&'a FieldChange>,
 }
 
-/// Everything that somebody else changed, the gravest first.
+/// Returns all drift: security first, then functional, then cosmetic.
 pub(in crate::render) fn drift(plan: &Plan, classify: Classify) -> Vec<Drift<'_>> {
     let mut drift = Vec::new();
     for change in &plan.changes {
@@ -90,7 +90,7 @@ pub(in crate::render) fn drift(plan: &Plan, classify: Classify) -> Vec<Drift<'_>
     drift
 }
 
-/// How much somebody else changed, by what it matters.
+/// Number of drifts by class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(in crate::render) struct DriftCounts {
     security: usize,
@@ -116,7 +116,7 @@ pub(in crate::render) fn drift_counts(plan: &Plan, classify: Classify) -> DriftC
     counts
 }
 
-/// Whether somebody else changed anything.
+/// Returns true if refresh found drift.
 pub fn drifted(view: &PlanView<'_>) -> bool {
     drift_counts(view.plan, view.classify).total() > 0
 }

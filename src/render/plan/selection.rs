@@ -1,4 +1,4 @@
-//! Which part of all that differs a plan is: what was asked for, what came along, what was left out.
+//! Selection of a partial plan: targets, their dependencies, excludes, and resources left out.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ impl PlanView<'_> {
     }
 }
 
-/// A title, and an address a line.
+/// Writes a title and one address per line.
 fn list<'a>(
     out: &mut dyn Write,
     title: &str,
@@ -37,7 +37,7 @@ fn list<'a>(
     Ok(())
 }
 
-/// `9: 3 instance, 6 subnet`
+/// Returns a count with its parts: `9: 3 instance, 6 subnet`.
 fn by_kind(addresses: &[Address]) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for address in addresses {

@@ -1,4 +1,4 @@
-//! What people see of a plan.
+//! Tests of plans as people see them.
 
 use serde_json::{Value, json};
 

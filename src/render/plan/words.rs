@@ -1,4 +1,4 @@
-//! The words and signs of a plan: Terraform's where it has them, because hands know them.
+//! Words and symbols of a plan: Terraform's where Terraform has some, because users know those.
 
 use anstyle::Style;
 
@@ -42,7 +42,7 @@ pub(super) fn left_because(because: LeftBecause) -> &'static str {
     }
 }
 
-/// A reason in words.
+/// Returns a reason in words.
 pub(in crate::render) fn reason(reason: &Reason) -> String {
     match reason {
         Reason::UpToDate => "up to date".into(),
@@ -67,7 +67,7 @@ pub(in crate::render) fn reason(reason: &Reason) -> String {
     }
 }
 
-/// "`a`", "`a` and `b`", "`a`, `b` and 2 more"
+/// Returns quoted paths as a phrase: "`a`", "`a` and `b`", "`a`, `b` and 2 more".
 pub(super) fn enumerated(paths: &[String]) -> String {
     let quoted = |path: &String| format!("`{path}`");
     match paths {
@@ -97,7 +97,7 @@ pub(super) fn one_line(field: &FieldChange) -> String {
     format!("{}: {} -> {}", field.path, side(&field.before), side(&field.after))
 }
 
-/// The lines of a change of a long text; `None` for what fits on one line.
+/// Returns the lines of a change of a long text; `None` if the change fits on one line.
 pub(super) fn long(field: &FieldChange) -> Option<Vec<String>> {
     let before = field.before.as_ref().map(lines);
     let after = field.after.as_ref().map(lines);

@@ -1,4 +1,4 @@
-//! Where a walk is: how much is done, what is in flight, what is waited for, how long it will take.
+//! Progress of a run: steps done, steps in flight, what they wait for, and the remaining time.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use super::estimate::Estimate;
 use super::words;
 use crate::event::{Event, StepName};
 
-/// How many steps in flight are named.
+/// Maximum number of steps in flight that are listed.
 const NAMED: usize = 8;
 
-/// What the region on the terminal is drawn from.
+/// Data of the live region on the terminal.
 #[derive(Debug)]
 pub struct Board {
     estimate: Estimate,
@@ -24,17 +24,17 @@ pub struct Board {
 struct InFlight {
     step: StepName,
     since: Duration,
-    /// How far the cloud says it is.
+    /// Status that the cloud reports, or the code of the last error.
     word: Option<String>,
 }
 
 impl Board {
-    /// A board for the walk of the plan that was estimated.
+    /// Returns a board for a run with this estimate.
     pub fn new(estimate: Estimate) -> Self {
         Self { estimate, total: 0, done: 0, in_flight: Vec::new(), stopping: false }
     }
 
-    /// Takes note of what happened, so long after the walk began.
+    /// Records an event. `now` is the time since the start of the run.
     pub fn event(&mut self, event: &Event, now: Duration) {
         match event {
             Event::Started { steps, .. } => self.total = *steps,
@@ -61,7 +61,7 @@ impl Board {
         }
     }
 
-    /// The lines of the region.
+    /// Returns the lines of the live region.
     pub fn region(&mut self, now: Duration) -> Vec<String> {
         let left = if self.stopping {
             "stopping".to_owned()

@@ -1,5 +1,7 @@
-//! How long the rest of a walk takes: the longest path through the steps that are not done, with
-//! the durations seen in this run where there are any, and the kinds' typical ones where not.
+//! Estimate of the remaining time of a run: the longest path through the unfinished steps.
+//!
+//! The duration of a step is the mean of its kind and action in this run. Without one, the estimate
+//! uses the typical duration of the kind.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,19 +11,19 @@ use crate::graph::Address;
 use crate::plan::{Op, Plan, Until};
 use crate::provider::Schemas;
 
-/// The steps of a plan with what is known of their durations.
+/// Steps of a plan with their measured and typical durations.
 #[derive(Debug, Default)]
 pub struct Estimate {
     steps: Vec<Step>,
     index: HashMap<(Address, u64, StepAction), usize>,
-    /// What was seen of a kind: how often, and how many seconds together.
+    /// Measurements of a kind and action in this run: number and total seconds.
     seen: HashMap<(String, StepAction), (f64, f64)>,
 }
 
 #[derive(Debug)]
 struct Step {
     kind: (String, StepAction),
-    /// Seconds it usually takes.
+    /// Typical duration in seconds.
     typical: f64,
     after: Vec<(usize, Until)>,
     progress: Progress,
@@ -34,11 +36,11 @@ enum Progress {
     Over,
 }
 
-/// Seconds until something exists, of whatever kind: the creating call, not the wait after it.
+/// Seconds until an object of any kind exists: the creating call without the wait after it.
 const UNTIL_CREATED: f64 = 1.0;
 
 impl Estimate {
-    /// What is to be expected of the walk of this plan.
+    /// Returns the estimate of a plan that is not started.
     pub fn new(plan: &Plan, schemas: &dyn Schemas) -> Self {
         let mut estimate = Self::default();
         for (number, step) in plan.steps.iter().enumerate() {
@@ -53,12 +55,12 @@ impl Estimate {
         estimate
     }
 
-    /// A step has started, so long after the walk began.
+    /// Records the start of a step. `now` is the time since the start of the run.
     pub fn started(&mut self, step: &StepName, now: Duration) {
         self.move_on(step, Progress::Running { since: now });
     }
 
-    /// A step is done.
+    /// Records that a step is done.
     pub fn finished(&mut self, step: &StepName, now: Duration) {
         if let Some((kind, Progress::Running { since })) = self.move_on(step, Progress::Over) {
             let (times, seconds) = self.seen.entry(kind).or_default();
@@ -67,12 +69,12 @@ impl Estimate {
         }
     }
 
-    /// A step will not be done in this run.
+    /// Records that this run will not complete a step.
     pub fn given_up(&mut self, step: &StepName) {
         self.move_on(step, Progress::Over);
     }
 
-    /// How long the rest takes; `None` when nothing is known to be left.
+    /// Returns the remaining time; `None` if no step is left.
     pub fn left(&self, now: Duration) -> Option<Duration> {
         let mut tail = vec![0.0_f64; self.steps.len()]; // the longest path after each milestone
         let mut tail_of_created = vec![0.0_f64; self.steps.len()];

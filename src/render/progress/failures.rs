@@ -1,4 +1,4 @@
-//! What went wrong in a walk, told once it is over: every failure, and what was not started for it.
+//! Failures of a run, reported at its end: each failure with the steps that it prevented.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use super::super::diagnostics::Diagnostic;
 use crate::event::{Event, Fault, StepAction, StepName};
 use crate::graph::Address;
 
-/// How many of the skipped are named.
+/// Maximum number of skipped steps that are named.
 const NAMED: usize = 5;
 
-/// Collects failures while events pass.
+/// Collector of failures from the events of a run.
 #[derive(Debug, Default)]
 pub struct Failures {
     failed: Vec<(StepName, Fault)>,
@@ -18,7 +18,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Takes note of an event.
+    /// Records an event. Events other than failures and skipped steps have no effect.
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::StepFailed { step, error, .. } => {
@@ -31,7 +31,7 @@ impl Failures {
         }
     }
 
-    /// One diagnostic per failure, in the order they happened.
+    /// Returns one diagnostic per failure, in order of occurrence.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
         self.failed.iter().map(|(step, fault)| self.diagnostic(step, fault)).collect()
     }

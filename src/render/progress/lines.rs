@@ -1,4 +1,4 @@
-//! One line per event, for pipes and logs.
+//! Progress as one line per event, for pipes and logs.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -10,38 +10,38 @@ use super::words;
 use crate::event::{Event, StepAction, StepName};
 use crate::graph::Address;
 
-/// How often a step that waits says so.
+/// Minimum interval between two lines about a waiting step.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Writes one line per event.
+/// Writer of one line per event.
 #[derive(Debug)]
 pub struct Lines<W> {
     out: W,
-    /// When each waiting step was last heard of, since it started.
+    /// Time of the last line about each waiting step, since the start of the step.
     heard: HashMap<StepKey, Duration>,
-    /// What was made in this run: a deletion at the same address is of the old one.
+    /// Addresses created in this run. A deletion at such an address deletes the old object.
     made: HashSet<Address>,
 }
 
 type StepKey = (Address, u64, StepAction);
 
 impl Lines<Vec<u8>> {
-    /// Takes what was written since it was last taken.
+    /// Returns the lines written since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 }
 
 impl<W: Write> Lines<W> {
-    /// Writes to this writer.
+    /// Returns lines that go to this writer.
     pub fn new(out: W) -> Self {
         Self { out, heard: HashMap::new(), made: HashSet::new() }
     }
 
-    /// Writes what happened, if it is worth a line.
+    /// Writes a line about the event. Some events have no line.
     ///
     /// # Errors
-    /// When the writer refuses.
+    /// Returns an error if the writer fails.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::StepStarted { step } => {
@@ -52,7 +52,7 @@ impl<W: Write> Lines<W> {
                 let pause = brief(Duration::from_millis(*after_ms).max(Duration::from_secs(1)));
                 let code = error.code.as_deref().unwrap_or("no answer");
                 let why = match code {
-                    // Only AWS's own words say what is in the way.
+                    // Only AWS's message names the resource that blocks the deletion.
                     "DependencyViolation" => format!(" ({})", error.message.trim_end_matches('.')),
                     _ => String::new(),
                 };
@@ -85,7 +85,8 @@ impl<W: Write> Lines<W> {
             Event::Warning { message } => {
                 writeln!(self.out, "{}: {message}", painted(WARNING, "warning"))
             }
-            // Told with the failure that caused it, once the walk is over.
+            // Skipped steps are reported with the failure that caused them, after the end of the
+            // run.
             Event::StepSkipped { .. } | Event::Started { .. } | Event::Finished { .. } => Ok(()),
         }?;
         self.out.flush()

@@ -1,8 +1,8 @@
-//! What people see while a plan is walked.
+//! Progress of a run for people.
 //!
-//! [`Lines`] writes one line per event, for pipes and logs; [`Live`] keeps a region on a terminal
-//! up to date. Both speak as Terraform does. [`Failures`] collects what went wrong, to be told once
-//! the walk is over. The events are all they know: none of them decides anything.
+//! [`Lines`] writes one line per event, for pipes and logs. [`Live`] keeps a live region on a
+//! terminal up to date. Both use Terraform's wording. [`Failures`] collects failures for a report
+//! after the run. All of them know only the events and decide nothing.
 
 mod board;
 mod estimate;
@@ -21,7 +21,7 @@ pub use self::failures::Failures;
 pub use self::lines::Lines;
 use crate::event::{Event, StepAction};
 
-/// A region on the terminal that shows where the walk is; what is done scrolls away above it.
+/// Live region on the terminal with the progress of the run. Completed steps scroll away above it.
 #[derive(Debug)]
 pub struct Live {
     bar: ProgressBar,
@@ -32,7 +32,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Begins to show the walk of the plan that was estimated, on standard error.
+    /// Starts the live region on standard error.
     pub fn begin(estimate: Estimate, colour: bool) -> Self {
         Self::on(estimate, colour, ProgressDrawTarget::stderr())
     }
@@ -42,7 +42,7 @@ impl Live {
         let board = Arc::new(Mutex::new(Board::new(estimate)));
         let bar = ProgressBar::with_draw_target(None, target);
         let shown = Arc::clone(&board);
-        // Asked for at every tick: that is what keeps the seconds running between events.
+        // Called at every tick, so that the seconds advance between events.
         let region = move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
             let mut board = shown.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = out.write_str(&board.region(since.elapsed()).join("\n")); // a String
@@ -55,10 +55,10 @@ impl Live {
         Self { bar, board, lines: Lines::new(Vec::new()), colour, since }
     }
 
-    /// Shows what happened.
+    /// Shows an event.
     ///
     /// # Errors
-    /// Never: a terminal that refuses is not worth stopping for.
+    /// Never fails: errors of the terminal do not stop the run.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         let now = self.since.elapsed();
         self.board.lock().unwrap_or_else(PoisonError::into_inner).event(event, now);
@@ -85,7 +85,7 @@ impl Drop for Live {
     }
 }
 
-/// What a step does, in the forms its lines need.
+/// Forms of the verb of a step.
 struct Words {
     begins: &'static str,
     goes_on: &'static str,
