@@ -192,24 +192,46 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_are_command_lines() {
+    fn the_examples_of_the_help_are_command_lines() {
         for_each(&mut |path, command| {
             let help = at_width(command, 200, true);
             let examples = help.lines().skip_while(|line| !line.starts_with("Example")).skip(1);
-            let mut tried = 0;
-            for line in examples.take_while(|line| line.starts_with("  ")) {
-                for part in line.split("&&").flat_map(|part| part.split('|')) {
-                    let part = part.split(" #").next().unwrap_or_default();
-                    let words = words(part.split(" > ").next().unwrap_or_default());
-                    if words.first().is_some_and(|word| word == "groundplan") {
-                        let parsed = Arguments::parse_line(&words);
-                        assert!(parsed.is_ok(), "{path:?}: {line}: {}", parsed.unwrap_err());
-                        tried += 1;
-                    }
+            let examples = examples.take_while(|line| line.starts_with("  "));
+            assert!(parsed(examples, &path.join(" ")) > 0, "{path:?} has no example");
+        });
+    }
+
+    #[test]
+    fn the_examples_of_the_pages_are_command_lines() {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+        let mut tried = 0;
+        for page in pages.chain([root.join("README.md")]) {
+            let text = fs::read_to_string(&page).unwrap();
+            let examples = text.lines().filter(|line| line.starts_with("    groundplan "));
+            // Placeholders such as `...` and `[OPTIONS]` make a line a pattern, not an example.
+            let examples = examples.filter(|line| !line.contains("...") && !line.contains('['));
+            tried += parsed(examples, &page.display().to_string());
+        }
+        assert!(tried > 20, "{tried} examples");
+    }
+
+    /// Parses the groundplan commands in `lines` and returns their number.
+    fn parsed<'a>(lines: impl Iterator<Item = &'a str>, place: &str) -> usize {
+        let mut tried = 0;
+        for line in lines {
+            for part in line.split("&&").flat_map(|part| part.split('|')) {
+                let part = part.split(" #").next().unwrap_or_default();
+                let words = words(part.split(" > ").next().unwrap_or_default());
+                if words.first().is_some_and(|word| word == "groundplan") {
+                    let parsed = Arguments::parse_line(&words);
+                    assert!(parsed.is_ok(), "{place}: {line}: {}", parsed.unwrap_err());
+                    tried += 1;
                 }
             }
-            assert!(tried > 0, "{path:?} has no example");
-        });
+        }
+        tried
     }
 
     /// Splits a command line as a shell does, for plain and single-quoted words.
