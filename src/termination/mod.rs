@@ -1,11 +1,11 @@
-//! Tells a cluster that the machine under one of its Nodes goes, before it goes.
+//! Termination handler: marks a Node before its machine is terminated.
 //!
 //! ```text
 //! imds ─ a body ─▶ notice (pure) ─ Ending, Warning ─▶ handler ─▶ the Node, an Event
 //! ```
 //!
-//! It asks the metadata service by IMDSv2 alone, and changes nothing but the Node it was given. It
-//! evicts no pod and deletes no machine: whoever watches the Node's condition does.
+//! The handler reads the metadata service with IMDSv2 only, and changes only its own Node. It
+//! evicts no pod and deletes no machine: controllers that watch the Node's condition do.
 
 #[cfg(test)]
 mod deployed;
