@@ -162,20 +162,20 @@ impl From<&ProviderError> for Fault {
     }
 }
 
-/// Result of a run, in numbers of resources.
+/// Result of a run in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Created, or the creation finished.
+    /// Number of created resources, including finished creations.
     pub added: usize,
-    /// Changed in place.
+    /// Number of resources changed in place.
     pub changed: usize,
-    /// Deleted.
+    /// Number of deleted resources.
     pub destroyed: usize,
-    /// Failed.
+    /// Number of failed steps.
     pub failed: usize,
-    /// Not started, because a dependency failed.
+    /// Number of steps that did not start because a dependency failed.
     pub skipped: usize,
-    /// Left for the next run by a shutdown.
+    /// Number of steps that a shutdown left for the next run.
     pub abandoned: usize,
 }
 

@@ -98,18 +98,14 @@ pub trait Resource: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// Facts about a kind that the engine needs. A schema contains data only, no code.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
-    /// Blocking references: the cloud does not delete the target while this resource references it.
-    ///
-    /// If the target must be deleted before its replacement exists, this resource is replaced too.
-    /// The exception is a resource that can drop the reference in place without the replacement.
+    /// Name of the kind, and first part of every address of the kind.
     pub kind: &'static str,
     /// Force-new inputs: a change replaces the resource.
     pub replaced_by: &'static [&'static str],
     /// Blocking references: the cloud does not delete the target while this resource references it.
     ///
-    /// If the target must be deleted before its replacement exists (see `exclusive`), this resource
-    /// is replaced too. The exception is a resource that can drop the reference in place without
-    /// the replacement.
+    /// If the target must be deleted before its replacement exists, this resource is replaced too.
+    /// The exception is a resource that can drop the reference in place without the replacement.
     pub holds: &'static [&'static str],
     /// Conflicting inputs: no two resources of the kind can have equal values or overlapping
     /// networks at the same time.
@@ -122,7 +118,7 @@ pub struct Schema {
     pub endures: bool,
     /// Way to find the result of a creation in doubt.
     pub identity: Identity,
-    /// True if a replacement creates the new resource before the old one is deleted (create before
+    /// True if a replacement creates the new resource before it deletes the old one (create before
     /// destroy).
     pub create_first: bool,
     /// Earliest moment at which the dependents can start.
@@ -187,7 +183,7 @@ impl Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Usable {
-    /// The identity is enough: a listener needs the balancer's ARN, not its `active` state.
+    /// The identity is enough: a listener needs its load balancer's ID, not the `active` state.
     Created,
     /// The resource must be configured and ready.
     Ready,
@@ -209,7 +205,7 @@ pub struct Wait {
 pub enum Input<T> {
     /// Reference; known when the referenced resource is usable.
     Ref(Ref),
-    /// Known now.
+    /// Value that is known now.
     Known(T),
 }
 

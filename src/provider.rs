@@ -30,7 +30,7 @@ pub trait Schemas: Send + Sync {
 pub struct Request {
     /// Address of the resource.
     pub address: Address,
-    /// Creation token, decided before the call. Sent as ClientToken where the API accepts one, and
+    /// Creation token, decided before the call. Sent as client token where the API accepts one, and
     /// written as a tag at creation. A repeated call then creates one resource, and a lost result
     /// can be found.
     pub token: String,
@@ -91,10 +91,10 @@ pub trait Provider: Schemas {
     /// Sends the create call. Returns identity and outputs, although the resource may not be ready
     /// yet.
     fn create(&self, request: Request) -> Reply<'_, Value>;
-    /// Returns the resource that was created with this token; `None` if there is none. Called
-    /// before a creation is repeated.
+    /// Returns the outputs of the resource that was created with this token; `None` if there is
+    /// none. Called before a creation is repeated.
     fn find(&self, request: Request) -> Reply<'_, Option<Value>>;
-    /// Like [`find`](Self::find), but one part is enough where a resource is made in several parts.
+    /// Like [`find`](Self::find), but one part suffices if a resource consists of several parts.
     /// Called before the deletion of a resource whose creation was never confirmed.
     fn remains(&self, request: Request) -> Reply<'_, Option<Value>> {
         self.find(request)

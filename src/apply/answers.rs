@@ -106,8 +106,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Handles a creation in doubt without a found resource. If a repeated call could create a
-    /// second resource, the search continues for the settle time.
+    /// Handles a search without a result after a creation in doubt. The search continues for the
+    /// settle time if a repeated call could create a second resource, or if the next call has
+    /// another token.
     fn not_found(&mut self, step: usize) {
         let run = &self.runs[&step];
         let address = run.address.clone();
@@ -150,7 +151,7 @@ impl Walk<'_> {
     }
 
     /// Handles a recorded resource that is not found. A replacement is created only after the
-    /// settle time: its other token would not prevent a duplicate.
+    /// settle time, because a call with another token could create a duplicate.
     fn gone_for_good(&mut self, step: usize) {
         if !self.look_again(step) {
             let address = self.runs[&step].address.clone();

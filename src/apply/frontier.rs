@@ -1,8 +1,8 @@
 //! Steps that can start: plain data, tested without a runtime.
 //!
 //! A step becomes ready when all its dependencies have reached their milestones. Among ready steps
-//! the one with the longest remaining path starts first. Every operation costs as much as it
-//! touches.
+//! the one with the longest remaining path starts first. The cost of an operation is proportional
+//! to the steps that it changes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

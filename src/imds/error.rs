@@ -9,7 +9,7 @@ pub enum Error {
     #[error("no connection to the metadata service: {0}")]
     Unreachable(String),
     /// The request for a token got no response. The response travels no further than the hop limit,
-    /// so this is the typical error in a pod network.
+    /// so this error is typical in a pod network.
     #[error(
         "the metadata service did not answer the request for a token within {within:?}, {tries} times"
     )]
@@ -30,7 +30,7 @@ pub enum Error {
     /// The service rejects the request for a token.
     #[error("the metadata service refuses to give a token (status {0})")]
     TokenRefused(u16),
-    /// The service rejects a new token.
+    /// The service rejects a token that it has just returned.
     #[error("the metadata service does not take the token that it has just given")]
     TokenNotTaken,
     /// The service rejects all requests.

@@ -97,11 +97,11 @@ pub fn violations(plan: &Plan, guards: &Guards) -> Vec<Violation> {
 /// Expected numbers of changes, as in `+12 ~0 -0`. An omitted number accepts any value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expectation {
-    /// Created, including replacements.
+    /// Number of created resources, including replacements.
     pub add: Option<usize>,
-    /// Changed in place.
+    /// Number of resources changed in place.
     pub change: Option<usize>,
-    /// Deleted, including replacements.
+    /// Number of deleted resources, including replacements.
     pub destroy: Option<usize>,
 }
 

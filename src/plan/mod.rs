@@ -361,11 +361,11 @@ impl Options {
 /// Numbers of resources in the summary line of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Created, including replacements.
+    /// Number of created resources, including replacements.
     pub add: usize,
-    /// Changed in place.
+    /// Number of resources changed in place.
     pub change: usize,
-    /// Deleted, including replacements.
+    /// Number of deleted resources, including replacements.
     pub destroy: usize,
 }
 

@@ -218,12 +218,12 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Orders deletions of kinds that create before destroy, where old and new have different
+    /// Orders deletions of kinds that create before destroy, if old and new have different
     /// addresses.
     ///
     /// Each resource that is no longer desired is deleted after a new one of its kind exists. Old
-    /// and new are paired one to one as far as possible, so that a failed creation delays no more
-    /// than its share.
+    /// and new are paired one to one as far as possible. A failed creation then prevents only its
+    /// share of the deletions.
     fn go_when_another_has_come(&mut self, verdicts: &'a [Verdict], schemas: &dyn Schemas) {
         let mut new: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut going: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -316,7 +316,8 @@ impl<'a> Order<'a> {
         hard.chain(released.map(|&(step, other, _)| (step, other)))
     }
 
-    /// Removes all other steps. All hard dependencies of the chosen steps must be chosen, too.
+    /// Keeps only the chosen steps. All steps that they cannot run without ([`needs`](Self::needs))
+    /// must be chosen, too.
     pub(super) fn retain(&mut self, chosen: &[bool]) {
         let mut count = 0;
         let moved: Vec<Option<usize>> = chosen

@@ -18,7 +18,7 @@ pub struct Selection {
     /// Targets; empty means all resources.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub targets: BTreeSet<Address>,
-    /// Excludes.
+    /// Excluded resources.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub excludes: BTreeSet<Address>,
     /// Resources that change without being targets, because a target depends on them.

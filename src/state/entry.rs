@@ -54,7 +54,8 @@ pub enum Entry {
         address: Address,
         /// Identity and outputs.
         outputs: Value,
-        /// Progress: [`Status::Created`], or a later status if no work is left for that one.
+        /// Progress: [`Status::Created`], or a later status if the kind has no calls after the
+        /// create call.
         status: Status,
     },
     /// The progress of a resource changed.

@@ -64,7 +64,7 @@ pub struct LocalHome {
     serial: u64,
     /// Identity of the journal when it was last read or written.
     journal: Option<Stamp>,
-    /// Offset of the next record; `None` if the journal does not exist yet.
+    /// Offset of the next record; `None` if a new journal must be begun.
     end: Option<u64>,
     file: Option<File>,
     snapshot_bytes: u64,

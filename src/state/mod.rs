@@ -421,7 +421,7 @@ impl State {
         Ok(())
     }
 
-    /// Returns the address to the old object after a failed replacement.
+    /// Restores the deposed object at the address after a failed replacement.
     fn restore(&mut self, address: &Address) {
         let Some(lives) = self.deposed.get_mut(address) else { return };
         let standing = lives.iter().rposition(|record| record.status != Status::Deleting);

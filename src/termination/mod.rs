@@ -4,8 +4,9 @@
 //! imds ─ a body ─▶ notice (pure) ─ Ending, Warning ─▶ handler ─▶ the Node, an Event
 //! ```
 //!
-//! The handler reads the metadata service with IMDSv2 only, and changes only its own Node. It
-//! evicts no pod and deletes no machine: controllers that watch the Node's condition do.
+//! The handler reads the metadata service with IMDSv2 only. It changes only the Node that it was
+//! given, and creates Events about that Node. It evicts no pod and deletes no machine: controllers
+//! that watch the Node's condition do.
 
 #[cfg(test)]
 mod deployed;

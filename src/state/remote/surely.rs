@@ -13,7 +13,8 @@ use crate::provider::{Class, ProviderError, Reply};
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;
 
-/// First pause between two attempts. Each pause is twice as long as the previous one.
+/// First pause between two attempts. Each pause is twice as long as the previous one, up to
+/// [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
