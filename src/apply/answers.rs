@@ -106,7 +106,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Handles a search without a result after a creation in doubt. The search continues for the
+    /// Handles a search that found no resource of a creation in doubt. The search continues for the
     /// settle time if a repeated call could create a second resource, or if the next call has
     /// another token.
     fn not_found(&mut self, step: usize) {

@@ -1,5 +1,5 @@
-//! Fence: the check that the state lock is still held, before each call that changes the cloud. The
-//! check neither waits nor performs network I/O.
+//! Fence: the check before each mutating call that the state lock is still held. The check neither
+//! waits nor performs network I/O.
 
 use std::fmt;
 use std::sync::Arc;

@@ -22,8 +22,7 @@ fn lock_of(bucket: &FakeBucket) -> Value {
     serde_json::from_slice(&bucket.objects()[&place().lock()]).unwrap()
 }
 
-/// Changes the holder in the lock to an unknown one of another host, or to a process that has
-/// ended.
+/// Changes the recorded holder, for example to one of another host or to a process that has ended.
 fn pretend(bucket: &FakeBucket, change: impl FnOnce(&mut Value)) {
     let mut lock = lock_of(bucket);
     change(&mut lock["holder"]);
