@@ -89,9 +89,9 @@ impl Call {
     }
 }
 
-/// Returns the pause before a retry. It doubles from one second up to fifteen. It also varies by
-/// address, so that many failed calls are not repeated at the same moment. No randomness: equal
-/// runs have equal pauses.
+/// Returns the pause before a retry, which doubles from one second up to fifteen. The pause also
+/// varies by address, so that many failed calls are not repeated at the same moment. No randomness:
+/// equal runs have equal pauses.
 pub(super) fn pause(address: &Address, failures: u32) -> Duration {
     let base = 1000u64 << failures.saturating_sub(1).min(4);
     let spread = address.as_str().bytes().fold(u64::from(failures), |hash, byte| {

@@ -49,7 +49,7 @@ pub async fn serve<T: Probed>(listener: TcpListener, probed: Arc<T>) -> Infallib
     }
 }
 
-/// Serves one connection. Its errors are ignored.
+/// Serves one connection, and ignores errors of the connection.
 async fn converse<T: Probed>(stream: TcpStream, probed: Arc<T>) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let response = answer(request.method(), request.uri().path(), &*probed);

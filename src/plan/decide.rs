@@ -136,8 +136,8 @@ impl<'a> Judge<'a> {
         self.state.lookup(r).cloned()
     }
 
-    /// Decides on a creation in doubt: it is finished. It is replaced only if refresh found the
-    /// resource and the resource needs a replacement.
+    /// Finishes a creation in doubt. The resource is replaced only if refresh found it and the
+    /// difference requires a replacement.
     fn unanswered(
         &self,
         node: &Node,

@@ -1,7 +1,7 @@
 //! Planning: decides all changes and performs none.
 //!
-//! [`plan`] is an ordinary function of the graph, the state, the live state and the kinds' schemas.
-//! It has no clock, no network and no randomness: the same inputs give the same bytes.
+//! [`plan`] is an ordinary function of the graph, the state, the live state and the kinds' schemas,
+//! without clock, network or randomness. The same inputs give the same bytes.
 //!
 //! - [`diff`] compares inputs field by field. [`decide`] turns differences into actions with
 //!   reasons. [`order`] turns actions into steps. [`select`] applies targets and excludes.

@@ -187,8 +187,8 @@ async fn a_change_that_did_not_come_to_its_end_is_nobodys_drift() {
     assert!(lab.plan(&machine(2)).await.is_empty());
 }
 
-/// A resource cannot be deleted while a dependent has a blocking reference to it. This dependent
-/// can drop the reference only for the replacement, so it is deleted first, too.
+/// A resource cannot be deleted while a dependent has a blocking reference to it. The dependent
+/// here can drop the reference only for the replacement, so the dependent is deleted first, too.
 #[tokio::test(start_paused = true)]
 async fn who_cannot_let_go_before_the_successor_is_there_is_replaced() {
     let world = |fixed: u32| {

@@ -77,8 +77,8 @@ impl Home {
         }
     }
 
-    /// Replaces the recorded state by `state`. The new state must not have a smaller serial. Its
-    /// lineage may differ only if the recorded state is empty or has given way.
+    /// Replaces the recorded state by `state`. The new serial must not be smaller than the recorded
+    /// one. The lineage may differ only if the recorded state is empty or has given way.
     ///
     /// # Errors
     /// Returns an error if the write fails. The backend then contains one state or the other.

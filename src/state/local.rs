@@ -10,12 +10,12 @@
 //!                 lock, lock.json      the state lock (see `lock`)
 //! ```
 //!
-//! No file is ever changed in place: the journal grows at its end, and whole files are replaced
+//! No file is ever changed in place. The journal grows at its end, and whole files are replaced
 //! (temporary file, fsync, rename, fsync of the folder). Take the lock first, then open: an append
 //! to a state that another process has changed is rejected.
 //!
-//! The backend only reads until the first append. That append migrates a state of an older format
-//! first, so that no journal ever has two formats.
+//! The backend only reads until the first append. The first append migrates a state of an older
+//! format, so that no journal ever has two formats.
 
 mod load;
 #[cfg(test)]

@@ -163,7 +163,7 @@ pub struct Record {
     /// Identity and outputs; `null` while the creation has no result.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub outputs: Value,
-    /// Direct dependencies. They determine the order of a destroy without a configuration.
+    /// Direct dependencies, which determine the order of a destroy without a configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Address>,
     /// Fields of a newer minor version, kept.

@@ -14,9 +14,9 @@
 //! taken, however its clock runs.
 //!
 //! For that reason a compaction keeps the first object of each of the last [`RUNS`](super::RUNS)
-//! runs: former holders would write at these keys. It deletes the other objects that the previous
-//! snapshot covers. Only a holder that has not written yet may find a former key free again. Each
-//! holder therefore checks, after its first record, that no later object exists.
+//! runs: former holders would write at these keys. The compaction deletes the other objects that
+//! the previous snapshot covers. Only a holder that has not written yet may find a former key free
+//! again. Each holder therefore checks, after its first record, that no later object exists.
 //!
 //! - [`bucket`]: required operations of a bucket. [`layout`]: keys of the objects.
 //! - [`lease`]: the lock, its guard and its fence.
@@ -118,8 +118,8 @@ pub async fn moved_to(
 /// Force-unlock: takes the lock from the holder with this ID, which the user knows to be gone.
 /// Returns `None` if the lock is free.
 ///
-/// If the holder is alive, it can write no more to the state. It may still send calls until its
-/// next renewal, a quarter of its lease. A holder that runs on this host is rejected unless
+/// A holder that is still alive can write no more to the state, but may send calls until its next
+/// renewal, for a quarter of its lease. A holder that runs on this host is rejected unless
 /// `even_alive` is true, because the user can end it.
 ///
 /// # Errors

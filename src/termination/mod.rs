@@ -4,9 +4,9 @@
 //! imds ─ a body ─▶ notice (pure) ─ Ending, Warning ─▶ handler ─▶ the Node, an Event
 //! ```
 //!
-//! The handler reads the metadata service with IMDSv2 only. It changes only the Node that it was
-//! given, and creates Events about that Node. It evicts no pod and deletes no machine: controllers
-//! that watch the Node's condition do.
+//! The handler reads the metadata service with IMDSv2 only. The handler changes only the Node that
+//! it was given, and creates Events about that Node. Pods are evicted and machines deleted by the
+//! controllers that watch the Node's condition, not by the handler.
 
 #[cfg(test)]
 mod deployed;

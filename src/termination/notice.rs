@@ -1,8 +1,11 @@
 //! Termination notices of the metadata service. Pure: the caller passes the body of a document.
 //!
-//! Documents and wording: Amazon EC2 User Guide, "Spot Instance interruption notices", "EC2
-//! instance rebalance recommendations" and "Scheduled events for your instances"; Amazon EC2 Auto
-//! Scaling User Guide, "Retrieve the target lifecycle state through instance metadata".
+//! References for documents and wording:
+//!
+//! - Amazon EC2 User Guide: "Spot Instance interruption notices", "EC2 instance rebalance
+//!   recommendations" and "Scheduled events for your instances".
+//! - Amazon EC2 Auto Scaling User Guide: "Retrieve the target lifecycle state through instance
+//!   metadata".
 
 use std::fmt;
 
@@ -172,8 +175,8 @@ struct Maintenance {
 
 impl Maintenance {
     fn notice(&self) -> Option<Notice> {
-        // These codes end the machine. After all others (reboot, maintenance of the host) it
-        // returns.
+        // Codes that end the machine. After all others (reboot, maintenance of the host) the
+        // machine returns.
         let verdict = match &*self.code {
             "instance-retirement" | "instance-stop" => Verdict::Ending,
             _ => Verdict::Warning,

@@ -337,7 +337,7 @@ impl Journal {
         self.state.as_ref().map_or(0, |state| state.serial)
     }
 
-    /// Replays the records of one object. They must be the next ones, and complete.
+    /// Replays the records of one object, which must be the next ones and complete.
     fn replay(&mut self, first: u64, text: &[u8]) -> Result<(), GroupError> {
         if text.is_empty() {
             return Err(GroupError::Empty);

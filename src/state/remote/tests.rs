@@ -26,7 +26,7 @@ fn way(process: &Arc<Process>) -> Arc<dyn Bucket> {
 
 const NOW: Duration = Duration::ZERO;
 
-/// Run of the program. It has the lock, and has recorded its run unless stated otherwise.
+/// Run of the program that has the lock. The run is recorded unless stated otherwise.
 struct Engine {
     process: Arc<Process>,
     guard: RemoteGuard,

@@ -180,8 +180,8 @@ async fn a_write_that_arrives_before_the_first_of_the_next_holder_is_kept_and_th
     assert_eq!(Engine::start(&bucket).await.state.serial, 3);
 }
 
-/// The object at the key of a new holder may be a late write of the previous one, and not the first
-/// object of a run. A compaction deletes it, and the key is free again.
+/// The object at the key of a new holder may be a late write of the previous one, in the middle of
+/// a run. A compaction deletes that object, and the key is free again.
 #[tokio::test(start_paused = true)]
 async fn who_begins_at_a_place_that_a_compaction_has_emptied_is_told_so() {
     let bucket = FakeBucket::default();
@@ -441,8 +441,8 @@ async fn a_state_that_had_more_holders_than_its_lock_is_ahead_of_no_holder() {
     assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 9);
 }
 
-/// The renewal succeeded long ago, and only its response was late. It proves nothing about the
-/// present.
+/// The renewal succeeded long ago, and only its response was late. A late response proves nothing
+/// about the present.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_counts_from_when_it_was_begun() {
     let bucket = FakeBucket::default();

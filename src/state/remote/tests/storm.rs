@@ -3,8 +3,8 @@
 //!
 //! Properties that the bucket checks at every write and the engines at every response:
 //!
-//! 1. The accepted journal objects form one legal history: no gap, no object at another's key, and
-//!    after a holder's first record no object of another holder.
+//! 1. The accepted journal objects form one legal history: no gap, and no object at another's key.
+//!    After a holder's first record there is no object of another holder.
 //! 2. An acknowledged entry is in that history, and every later reader reads it.
 //! 3. When the lock is taken, only the taker's fence is open.
 //!
