@@ -118,9 +118,9 @@ pub async fn moved_to(
 /// Force-unlock: takes the lock from the holder with this ID, which the user knows to be gone.
 /// Returns `None` if the lock is free.
 ///
-/// A holder that is still alive can write no more to the state, but may send calls until its next
-/// renewal, for a quarter of its lease. A holder that runs on this host is rejected unless
-/// `even_alive` is true, because the user can end it.
+/// A holder that is still alive can write no more to the state. Until its next renewal, for a
+/// quarter of its lease, the holder may still send calls. A holder that runs on this host is
+/// rejected unless `even_alive` is true, because the user can end it.
 ///
 /// # Errors
 /// Returns an error if another holder has the lock, if the holder runs on this host, or if the
