@@ -1,151 +1,152 @@
-//! Everything that can be said about a run, as a closed list.
+//! Events of a run, as a closed list.
 //!
-//! The engine emits events and renderers consume them; nobody else prints. Every event about a
-//! resource names its address and generation, so that the old and the new object of a replacement
-//! are told apart. No event holds an input, so none can hold a secret.
+//! The engine emits events and renderers consume them; no other module prints. Every event about a
+//! resource contains its address and generation, which distinguish the old and the new object of a
+//! replacement. No event contains an input, and therefore none contains a secret.
 
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Address;
 use crate::provider::ProviderError;
 
-/// The version of the event stream, first thing said in it.
+/// Version of the event stream; the first line of a stream contains it.
 pub const EVENTS_VERSION: &str = "1.0";
 
-/// One thing that happened in a run.
+/// Progress message of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// The walk begins.
+    /// The execution begins.
     Started {
-        /// What is being done.
+        /// Operation of the run.
         operation: Operation,
-        /// How many steps there are.
+        /// Number of steps.
         steps: usize,
-        /// Seconds along the longest path, by the kinds' typical durations.
+        /// Seconds along the longest path, from the kinds' typical durations.
         critical_path_seconds: u64,
     },
-    /// A step's first call is about to leave.
+    /// The first call of a step is about to be sent.
     StepStarted {
-        /// Which step.
+        /// The step.
         step: StepName,
     },
-    /// A call failed in a way that passes; it is made again after a pause.
+    /// A call failed with an error that does not fail the step. The step continues after a pause.
     StepRetrying {
-        /// Which step.
+        /// The step.
         step: StepName,
-        /// What failed.
+        /// Error of the call.
         error: Fault,
-        /// The pause.
+        /// Pause in milliseconds.
         after_ms: u64,
     },
-    /// The calls are made; the cloud takes its time.
+    /// All calls of a step are done; the step waits for the cloud.
     StepWaiting {
-        /// Which step.
+        /// The step.
         step: StepName,
-        /// How far the cloud says it is.
+        /// Status that the cloud reports.
         word: String,
-        /// Since the step started.
+        /// Milliseconds since the start of the step.
         elapsed_ms: u64,
     },
     /// A step is done.
     StepFinished {
-        /// Which step.
+        /// The step.
         step: StepName,
-        /// The id the cloud gave it.
+        /// ID that the cloud gave to the resource.
         id: Option<String>,
-        /// Since the step started.
+        /// Milliseconds since the start of the step.
         elapsed_ms: u64,
     },
-    /// A step failed. Everything that did not need it goes on.
+    /// A step failed. Steps that do not depend on the failed step continue.
     StepFailed {
-        /// Which step.
+        /// The step.
         step: StepName,
-        /// What failed.
+        /// Error of the step.
         error: Fault,
-        /// Since the step started.
+        /// Milliseconds since the start of the step.
         elapsed_ms: u64,
     },
-    /// A step could not start because one that it needed failed.
+    /// A step could not start because one of its dependencies failed.
     StepSkipped {
-        /// Which step.
+        /// The step.
         step: StepName,
-        /// The address of the step that failed.
+        /// Address of the failed step.
         because: Address,
     },
-    /// The run was stopped while this step waited or was in flight; the next run continues it.
+    /// The run was stopped while this step waited or was in flight. The next run continues the
+    /// step.
     StepAbandoned {
-        /// Which step.
+        /// The step.
         step: StepName,
     },
-    /// A signal was received: nothing new starts.
+    /// A signal was received: no new step starts.
     Stopping {
-        /// How many calls are in flight.
+        /// Number of calls in flight.
         in_flight: usize,
-        /// How long they are waited for.
+        /// Seconds that the run waits for the calls in flight.
         within_seconds: u64,
     },
-    /// Something the reader should know.
+    /// Warning for the user.
     Warning {
-        /// What.
+        /// Text of the warning.
         message: String,
     },
-    /// The walk is over.
+    /// The execution is over.
     Finished {
-        /// What was done.
+        /// Operation of the run.
         operation: Operation,
-        /// How it went.
+        /// Result in numbers.
         summary: Summary,
     },
 }
 
-/// What a run does.
+/// Operation of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// Makes the cloud what the configuration says.
+    /// Creates, changes and deletes resources according to the configuration.
     Apply,
-    /// Deletes everything.
+    /// Deletes all resources.
     Destroy,
 }
 
-/// Which step of a run: what is done to which life of which resource.
+/// Name of a step: action, address and generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepName {
-    /// The resource.
+    /// Address of the resource.
     pub address: Address,
-    /// Which of its lives.
+    /// Generation of the resource.
     pub generation: u64,
-    /// What is done to it.
+    /// Action of the step.
     pub action: StepAction,
 }
 
-/// What a step does.
+/// Action of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepAction {
-    /// Makes it.
+    /// Creates the resource.
     Create,
     /// Finishes a creation that an earlier run began.
     Finish,
-    /// Changes it in place.
+    /// Changes the resource in place.
     Update,
-    /// Deletes it.
+    /// Deletes the resource.
     Delete,
 }
 
-/// A provider's error as it is reported.
+/// Provider error in the form that is reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// The call, as AWS names it.
+    /// Name of the call in the cloud's API.
     pub call: String,
-    /// The error code, as AWS names it.
+    /// Error code in the cloud's API.
     pub code: Option<String>,
-    /// What the cloud said.
+    /// Message of the cloud.
     pub message: String,
-    /// What to quote to AWS support.
+    /// Request ID for the support of the cloud.
     pub request_id: Option<String>,
-    /// What a person can do about it.
+    /// Advice for the user.
     pub hint: Option<String>,
 }
 
@@ -161,25 +162,25 @@ impl From<&ProviderError> for Fault {
     }
 }
 
-/// How a run went, in numbers of resources.
+/// Result of a run in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Made, or their making finished.
+    /// Number of created resources, including finished creations.
     pub added: usize,
-    /// Changed in place.
+    /// Number of resources changed in place.
     pub changed: usize,
-    /// Deleted.
+    /// Number of deleted resources.
     pub destroyed: usize,
-    /// Failed.
+    /// Number of failed steps.
     pub failed: usize,
-    /// Not started because what they needed failed.
+    /// Number of steps that did not start because a dependency failed.
     pub skipped: usize,
-    /// Left for the next run by a stop.
+    /// Number of steps that a shutdown left for the next run.
     pub abandoned: usize,
 }
 
 impl Summary {
-    /// Whether every step was done.
+    /// Returns true if every step succeeded.
     pub fn complete(&self) -> bool {
         self.failed == 0 && self.skipped == 0 && self.abandoned == 0
     }

@@ -1,8 +1,9 @@
-//! The resources that are wanted, and what refers to what.
+//! Graph of the desired resources and their references.
 //!
-//! A node can only refer to a [`Handle`] that [`Graph::add`] has already returned, so a graph is
-//! acyclic and in dependency order by construction, and nobody declares an edge that a reference
-//! already says. Knows no cloud: a [`Schema`] is the plain data the planner needs about a kind.
+//! A node can only refer to a [`Handle`] that [`Graph::add`] has already returned. A graph is
+//! therefore acyclic and in dependency order by construction, and each reference is a dependency
+//! without a declaration. The module knows no cloud: a [`Schema`] is the plain data that the
+//! planner needs about a kind.
 
 pub mod pattern;
 
@@ -18,27 +19,27 @@ use serde_json::Value;
 
 use crate::secret::{Secret, Secrets};
 
-/// `subnet.private-us-west-2a`: how people and files name a resource.
+/// Name of a resource in configuration, state and messages, such as `subnet.private-us-west-2a`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(Arc<str>);
 
 impl Address {
-    /// The address of the resource called `name` of this kind.
+    /// Returns the address of the resource `name` of `kind`.
     pub fn new(kind: &str, name: &str) -> Self {
         Self(format!("{kind}.{name}").into())
     }
 
-    /// The part before the first dot.
+    /// Returns the part before the first dot.
     pub fn kind(&self) -> &str {
         self.0.split_once('.').map_or(&*self.0, |(kind, _)| kind)
     }
 
-    /// The part after the first dot.
+    /// Returns the part after the first dot; empty without a dot.
     pub fn name(&self) -> &str {
         self.0.split_once('.').map_or("", |(_, name)| name)
     }
 
-    /// The whole address.
+    /// Returns the whole address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -80,53 +81,61 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// What a kind of resource is: plain data. What a cloud can do with it lives with the cloud.
+/// Inputs of one kind of resource, as plain data. The code that manages the kind belongs to the
+/// provider.
 ///
 /// The fields of the implementing struct are the kind's *inputs*. A field that is `None` is
-/// serialised as `null` and means *no opinion*: nothing is sent and nothing ever differs.
+/// serialised as `null` and means *no opinion*: the provider sends no value and the planner reports
+/// no difference.
 pub trait Resource: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The facts the planner needs.
+    /// Facts that the planner needs about the kind.
     const SCHEMA: Schema;
-    /// What is known once it exists: identities and whatever others refer to.
+    /// Values that exist after the creation: identifiers and everything that other resources
+    /// reference.
     type Outputs: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
 }
 
-/// The facts the engine needs about a kind; there is no code in here.
+/// Facts about a kind that the engine needs. A schema contains data only, no code.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
-    /// The first half of every address of this kind.
+    /// Name of the kind, and first part of every address of the kind.
     pub kind: &'static str,
-    /// Inputs that cannot change in place: a change means a replacement.
+    /// Force-new inputs: a change replaces the resource.
     pub replaced_by: &'static [&'static str],
-    /// Inputs that hold on to what they refer to: the cloud does not delete that before they have let
-    /// go. What must go before its successor can be made takes with it whoever holds on to it and
-    /// cannot let go without that successor.
+    /// Blocking references: the cloud does not delete the target while this resource references it.
+    ///
+    /// If the target must be deleted before its replacement exists, this resource is replaced too.
+    /// The exception is a resource that can drop the reference in place without the replacement.
     pub holds: &'static [&'static str],
-    /// Inputs that no two of the kind have at once: equal, or overlapping where they are networks.
+    /// Conflicting inputs: no two resources of the kind can have equal values or overlapping
+    /// networks at the same time.
     pub exclusive: &'static [&'static str],
-    /// Inputs read only at creation. A later change is reported and never acted on by itself.
+    /// Create-only inputs. A later change is reported as an ignored difference; only a forced
+    /// replacement applies the change.
     pub set_at_creation: &'static [&'static str],
-    /// Whether only the configuration may replace it: what somebody else changed by hand, where it
-    /// cannot change back in place, is reported and left.
+    /// True if drift never replaces the resource. An out-of-band change of a force-new input is
+    /// reported as an ignored difference; a configuration change still replaces.
     pub endures: bool,
-    /// What tells whether a creation that was not answered has made anything.
+    /// Way to find the result of a creation in doubt.
     pub identity: Identity,
-    /// Whether a replacement makes the new one before it deletes the old one.
+    /// True if a replacement creates the new resource before it deletes the old one (create before
+    /// destroy).
     pub create_first: bool,
-    /// When what refers to it may start.
+    /// Earliest moment at which the dependents can start.
     pub usable: Usable,
-    /// Whether calls follow the creating one (see [`crate::provider::Provider::configure`]).
+    /// True if more calls follow the create call (see [`crate::provider::Provider::configure`]).
     pub configures: bool,
-    /// How long to wait for it to be ready, if at all.
+    /// Wait until the resource is ready. `None` means no wait.
     pub ready: Option<Wait>,
-    /// How long to wait for it to be gone after a delete, if at all.
+    /// Wait until a deleted resource is gone. `None` means no wait.
     pub gone: Option<Wait>,
-    /// Seconds a creation usually takes, waits included: what the critical path is made of.
+    /// Usual duration of a creation in seconds, including waits. The critical path is computed from
+    /// these durations.
     pub typical_seconds: u32,
 }
 
 impl Schema {
-    /// A kind with every fact at its quietest; `Schema { replaced_by: &[..], ..Schema::of("x") }`.
+    /// Returns a schema with defaults only, for `Schema { replaced_by: &[..], ..Schema::of("x") }`.
     pub const fn of(kind: &'static str) -> Self {
         Self {
             kind,
@@ -146,61 +155,62 @@ impl Schema {
     }
 }
 
-/// What tells whether a creation that was not answered has made anything, and so what a run that
-/// finds one open does first.
+/// Way to find the result of a creation in doubt. A run that finds such a creation in the state
+/// searches accordingly before it repeats the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// The API takes the token: the same creation again is answered with what it has made.
+    /// The API accepts the token: the same call again returns the resource of the first call.
     Token,
-    /// Nothing but the token in a tag: it is looked for patiently before it is asked for again,
-    /// since asking twice makes two.
+    /// Only the tag with the token identifies the resource. The executor searches for some time
+    /// before it repeats the call, because a repeated call would create a second resource.
     Tag,
-    /// A name or range that only one can have: asking again is refused, or answered with what has it,
-    /// and the token in a tag tells whether that is ours.
+    /// Name or range that only one resource can have. A repeated call is rejected or returns the
+    /// existing resource; the token in its tag shows whether this creation made the resource.
     Name,
-    /// It is a part of something else, or a setting of it: reading that one tells, and saying it
-    /// twice is saying it once.
+    /// The resource is a part or a setting of another resource. Reading the other resource finds
+    /// it, and creating it is idempotent.
     Parent,
 }
 
 impl Identity {
-    /// Whether the same creation asked for twice makes one thing.
+    /// Returns true if two identical create calls result in one resource.
     pub fn makes_one(self) -> bool {
         self != Identity::Tag
     }
 }
 
-/// From which moment a resource serves those who refer to it.
+/// Earliest moment at which the dependents of a resource can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Usable {
-    /// Its identity is enough: a listener needs the balancer's ARN, not its `active` state.
+    /// The identity is enough: a listener needs its load balancer's ID, not the `active` state.
     Created,
-    /// It must have been configured and be ready.
+    /// The resource must be configured and ready.
     Ready,
 }
 
-/// How often to look, and when to give up.
+/// Poll interval and timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
-    /// Seconds between two looks; one look serves every resource of the kind that waits.
+    /// Seconds between two polls. A poll reads all resources of the kind that are waited for.
     pub every_seconds: u32,
-    /// Seconds after which the step fails. What was made stays recorded and the next run waits on.
+    /// Timeout in seconds. After the timeout the step fails; the resource stays recorded and the
+    /// next run continues to wait.
     pub within_seconds: u32,
 }
 
-/// A value known now, or the output of a resource that may not exist yet.
+/// Value of an input: known now, or the output of a resource that may not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Input<T> {
-    /// Known once the resource at the other end is usable.
+    /// Reference; known when the referenced resource is usable.
     Ref(Ref),
-    /// Known now.
+    /// Value that is known now.
     Known(T),
 }
 
 impl<T> Input<T> {
-    /// The value. The engine resolves every input before a provider sees it.
+    /// Returns the value. The engine resolves every input before a provider receives it.
     pub fn get(&self) -> &T {
         match self {
             Input::Known(value) => value,
@@ -215,36 +225,36 @@ impl<T> From<T> for Input<T> {
     }
 }
 
-/// `{"$ref": "vpc.main", "output": "id"}`
+/// Reference to an output, in JSON `{"$ref": "vpc.main", "output": "id"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ref {
-    /// Whose output.
+    /// Address of the referenced resource.
     #[serde(rename = "$ref")]
     pub address: Address,
-    /// Which one.
+    /// Name of the output.
     pub output: String,
 }
 
-/// One wanted resource.
+/// Desired resource without its type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Its name.
+    /// Address of the resource.
     pub address: Address,
-    /// Its inputs; references are `{"$ref": ..}`, secrets are digests.
+    /// Inputs; references are `{"$ref": ..}`, secrets are digests.
     pub inputs: Value,
-    /// What it refers to directly, sorted, without repeats.
+    /// Direct dependencies, sorted and unique.
     pub after: Vec<Address>,
 }
 
 impl Node {
-    /// The kind of the resource.
+    /// Returns the kind of the resource.
     pub fn kind(&self) -> &str {
         self.address.kind()
     }
 }
 
-/// The wanted resources in dependency order, and the secrets their digests stand for.
+/// Desired resources in dependency order, and the secrets behind the digests among the inputs.
 #[derive(Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -253,7 +263,8 @@ pub struct Graph {
     secrets: Secrets,
 }
 
-/// Proof that a resource is in the graph, and the only way to refer to its outputs.
+/// Proof that a resource is in the graph. Only a handle can make a reference to the resource's
+/// outputs.
 pub struct Handle<R> {
     address: Address,
     kind: PhantomData<fn() -> R>,
@@ -272,10 +283,10 @@ impl<R> fmt::Debug for Handle<R> {
 }
 
 impl Graph {
-    /// Adds a resource; what its inputs refer to becomes its dependencies.
+    /// Adds a resource. All resources that `resource` references become its dependencies.
     ///
     /// # Panics
-    /// When the address is taken: the topology gives each resource a name of its own.
+    /// If the address is taken: the caller gives each resource a unique name.
     pub fn add<R: Resource>(&mut self, name: &str, resource: &R) -> Handle<R> {
         let address = Address::new(R::SCHEMA.kind, name);
         let inputs = serde_json::to_value(resource).expect("BUG: resources are plain data");
@@ -283,10 +294,10 @@ impl Graph {
         Handle { address, kind: PhantomData }
     }
 
-    /// Adds a resource whose type has been taken away; references must point at what is here.
+    /// Adds a resource without its type. References must point at resources of this graph.
     ///
     /// # Panics
-    /// When the address is taken or a reference points at nothing.
+    /// If the address is taken, or if a reference points at an unknown address.
     pub fn push(&mut self, address: Address, inputs: Value) {
         let mut after = BTreeSet::new();
         each_ref(&inputs, &mut |r| {
@@ -298,7 +309,7 @@ impl Graph {
         self.nodes.push(Node { address, inputs, after: after.into_iter().collect() });
     }
 
-    /// Says that `later` waits for `earlier` although it takes no value from it.
+    /// Makes `later` depend on `earlier` without a reference between the two.
     pub fn order<L, E>(&mut self, later: &Handle<L>, earlier: &Handle<E>) {
         let (later, earlier) = (self.index[&later.address], &earlier.address);
         assert!(self.index[earlier] < later, "BUG: {earlier} was added after what waits for it");
@@ -308,57 +319,59 @@ impl Graph {
         }
     }
 
-    /// Says that of these, never two are replaced at the same time: together they make up something
-    /// that lives on as long as most of them do, as the members of etcd do.
+    /// Declares a serial replacement: no two members are replaced at the same time. Together the
+    /// members form a service that needs most of them, such as the members of etcd.
     pub fn take_turns<R>(&mut self, members: &[Handle<R>]) {
         self.turns.push(members.iter().map(|member| member.address.clone()).collect());
     }
 
-    /// The groups whose members are replaced one at a time.
+    /// Returns the groups whose members are replaced one at a time.
     pub fn turns(&self) -> &[Vec<Address>] {
         &self.turns
     }
 
-    /// Keeps a secret beside the graph; the digest that stands for it goes into inputs.
+    /// Keeps a secret beside the graph and returns the digest that replaces the secret in inputs.
     pub fn keep_secret(&mut self, content: Vec<u8>) -> Secret {
         self.secrets.keep(content)
     }
 
-    /// The wanted resources, each after everything it refers to.
+    /// Returns the desired resources; each follows all its dependencies.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// The resource at this address.
+    /// Returns the resource at this address; `None` if the graph has none.
     pub fn get(&self, address: &Address) -> Option<&Node> {
         self.index.get(address).map(|&index| &self.nodes[index])
     }
 
-    /// What the digests among the inputs stand for.
+    /// Returns the secrets behind the digests among the inputs.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    /// The same, when the rest is not needed any more.
+    /// Returns the secrets and drops the rest of the graph.
     pub fn into_secrets(self) -> Secrets {
         self.secrets
     }
 }
 
 impl<R: Resource> Handle<R> {
-    /// What [`out!`](crate::out) expands to: checks at compile time that the output exists.
+    /// Returns a reference to the output `name`. [`out!`](crate::out) expands to a call of this
+    /// function, which checks at compile time that the output exists.
     #[doc(hidden)]
     pub fn output<T>(&self, name: &str, _has: fn(&R::Outputs) -> &T) -> Input<T> {
         Input::Ref(Ref { address: self.address.clone(), output: name.into() })
     }
 
-    /// The address of the resource.
+    /// Returns the address of the resource.
     pub fn address(&self) -> &Address {
         &self.address
     }
 }
 
-/// `out!(vpc.id)`: the field must exist on the kind's outputs, and its type becomes the input's.
+/// Makes a reference, as in `out!(vpc.id)`. The field must exist in the kind's outputs, and its
+/// type becomes the type of the input.
 ///
 /// ```
 /// # use groundplan::{graph::Graph, out, aws::{Tags, vpc::Vpc, internet_gateway::InternetGateway}};
@@ -391,7 +404,8 @@ macro_rules! out {
     };
 }
 
-/// Replaces every reference that `lookup` can answer; the rest stay and read as "not yet known".
+/// Replaces every reference that `lookup` can resolve. The other references stay and mean "known
+/// after apply".
 pub fn resolve(value: &Value, lookup: &dyn Fn(&Ref) -> Option<Value>) -> Value {
     if let Some(r) = as_ref(value) {
         return lookup(&r).unwrap_or_else(|| value.clone());
@@ -405,7 +419,7 @@ pub fn resolve(value: &Value, lookup: &dyn Fn(&Ref) -> Option<Value>) -> Value {
     }
 }
 
-/// Visits every reference in a value.
+/// Calls `visit` for every reference in `value`.
 pub fn each_ref(value: &Value, visit: &mut dyn FnMut(&Ref)) {
     if let Some(r) = as_ref(value) {
         return visit(&r);
@@ -417,7 +431,7 @@ pub fn each_ref(value: &Value, visit: &mut dyn FnMut(&Ref)) {
     }
 }
 
-/// The reference this value is, if it is one.
+/// Returns `value` as a reference; `None` for any other value.
 pub fn as_ref(value: &Value) -> Option<Ref> {
     let fields = value.as_object()?;
     let address = fields.get("$ref")?.as_str()?;

@@ -1,4 +1,5 @@
-//! Looks up what the state knows. Asks a provider, changes nothing and decides nothing.
+//! Refresh: reads the live state of the recorded resources from a provider. Changes nothing and
+//! decides nothing.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +8,11 @@ use crate::plan::Observations;
 use crate::provider::{Known, Observed, Provider, ProviderError, patiently};
 use crate::state::{Record, State};
 
-/// Asks the cloud for everything recorded, kind by kind and all kinds at once: the number of
-/// calls grows with the kinds and by pages, not with the resources.
+/// Returns the live state of all recorded resources. All kinds are queried concurrently, with a
+/// number of calls that grows with kinds and result pages, not with resources.
 ///
 /// # Errors
-/// When a kind cannot be looked up; a guess would be worse than no plan.
+/// Returns an error if one kind cannot be read; a guess would be worse than no plan.
 pub async fn observe(
     state: &State,
     provider: &dyn Provider,
@@ -19,10 +20,10 @@ pub async fn observe(
     observe_only(state, provider, &|_| true).await
 }
 
-/// The same for the addresses that `wanted` picks.
+/// Like [`observe`], but only for the addresses that `wanted` accepts.
 ///
 /// # Errors
-/// As [`observe`].
+/// Same as [`observe`].
 pub async fn observe_only(
     state: &State,
     provider: &dyn Provider,
@@ -47,14 +48,14 @@ async fn ask(
     state: &State,
     records: Vec<(&Address, &Record)>,
 ) -> Result<Vec<(Address, Observed)>, ProviderError> {
-    // Written anew for each look: hardly any is taken twice, and a copy of everything is large.
+    // Built again for each attempt: retries are rare, and a copy of everything is large.
     let known = || records.iter().map(|(address, record)| known(state, address, record)).collect();
     let observed = patiently(|| provider.observe(kind.to_owned(), known())).await?;
     let addresses = records.iter().map(|(address, _)| (*address).clone());
     Ok(addresses.zip(observed).collect())
 }
 
-/// A recorded resource as providers are asked about it.
+/// Returns a recorded resource in the form that providers accept.
 pub fn known(state: &State, address: &Address, record: &Record) -> Known {
     Known {
         address: address.clone(),
@@ -72,7 +73,7 @@ mod tests {
     use crate::graph::Graph;
     use crate::testing::lab::{Lab, node};
 
-    /// R1 of the cases that a reviewer checks.
+    /// Case R1 of the reviewers' list.
     #[tokio::test(start_paused = true)]
     async fn r1_a_look_at_everything_is_one_call_for_each_kind_however_many_there_are() {
         let calls = async |machines: usize| {

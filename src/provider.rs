@@ -1,7 +1,8 @@
-//! The one door to the outside world.
+//! Interface between the engine and a cloud.
 //!
-//! [`Schemas`] is all the planner may know of a cloud, [`Provider`] all the engine may ask of one.
-//! Every call of a provider may be repeated after a crash and must then end the same way.
+//! [`Schemas`] is all that the planner knows of a cloud. [`Provider`] is all that the engine can
+//! request from a cloud. Every call of a provider can be repeated after a crash, with the same
+//! result.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,148 +14,155 @@ use serde_json::Value;
 use crate::graph::{Address, Schema};
 use crate::secret::Secrets;
 
-/// A boxed future, so that one table can hold every kind.
+/// Boxed future, so that a table can hold every kind.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-/// What every question to a provider is answered with.
+/// Result of every call of a provider.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, ProviderError>>;
 
-/// All the planner may know of a cloud. Nothing here can do I/O.
+/// Schemas of the kinds: all that the planner knows of a cloud. Implementations perform no I/O.
 pub trait Schemas: Send + Sync {
-    /// The facts about a kind, if it is one of ours.
+    /// Returns the schema of a kind; `None` for an unknown kind.
     fn schema(&self, kind: &str) -> Option<&'static Schema>;
 }
 
-/// What a mutating call is about.
+/// Arguments of a mutating call.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Which resource.
+    /// Address of the resource.
     pub address: Address,
-    /// Identity decided before the call: sent as ClientToken where the API takes one and written
-    /// as a tag at creation, so that asking twice makes one thing and a lost one can be found.
+    /// Creation token, decided before the call. Sent as client token where the API accepts one, and
+    /// written as a tag at creation. A repeated call then creates one resource, and a lost result
+    /// can be found.
     pub token: String,
-    /// The inputs, every reference resolved.
+    /// Inputs with all references resolved.
     pub inputs: Value,
-    /// What the digests among the inputs stand for.
+    /// Secrets behind the digests among the inputs.
     pub secrets: Arc<Secrets>,
 }
 
 impl Request {
-    /// The kind of the resource.
+    /// Returns the kind of the resource.
     pub fn kind(&self) -> &str {
         self.address.kind()
     }
 }
 
-/// Something that exists as far as the state knows: what is waited for or looked up.
+/// Recorded resource that is waited for or looked up.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Which resource.
+    /// Address of the resource.
     pub address: Address,
-    /// The token it was created with.
+    /// Token of the creation.
     pub token: String,
-    /// The inputs it was last given, resolved.
+    /// Last recorded inputs, resolved.
     pub inputs: Value,
-    /// Its identity and outputs; `null` while the answer to its creation is still missing.
+    /// Identity and outputs; `null` while the creation is in doubt.
     pub outputs: Value,
 }
 
-/// What the cloud says of a known resource.
+/// Live state of a recorded resource.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observed {
-    /// It is there.
+    /// The resource exists.
     Present {
-        /// As the cloud has it, in the shape of the kind's inputs. What cannot be read back
-        /// (secrets, what has no Describe) is as recorded.
+        /// Live inputs, in the shape of the kind's inputs. Attributes that cannot be read back
+        /// (secrets, attributes without a describe call) are as recorded.
         inputs: Value,
-        /// Its outputs as they are now.
+        /// Live outputs.
         outputs: Value,
     },
-    /// It is not there.
+    /// The resource does not exist.
     Missing,
 }
 
-/// The answer of one look at something that takes time.
+/// Result of a poll for one resource.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Look {
-    /// It has come to be as wanted (or, after a delete, it is gone); with its outputs.
+    /// The resource is ready or, after a delete, gone. Contains the outputs.
     Done(Value),
-    /// Not yet; the word says how far it is (`pending`, `provisioning`).
+    /// The wait continues. Contains the status that the cloud reports, such as `pending`.
     NotYet(String),
-    /// It never will be: the cloud says that it failed.
+    /// The cloud reports a final failure.
     Failed(ProviderError),
 }
 
-/// All the engine may ask of a cloud.
+/// Operations on resources: all that the engine can request from a cloud.
 pub trait Provider: Schemas {
-    /// The call that makes it. Answers with identity and outputs, ready or not.
+    /// Sends the create call. Returns identity and outputs, although the resource may not be ready
+    /// yet.
     fn create(&self, request: Request) -> Reply<'_, Value>;
-    /// What was made with this token, if anything: asked before a creation is repeated.
+    /// Returns the outputs of the resource that was created with this token; `None` if there is
+    /// none. Called before a creation is repeated.
     fn find(&self, request: Request) -> Reply<'_, Option<Value>>;
-    /// What is left of it, if anything: asked before something is deleted that nobody has seen. Of
-    /// what is made in parts, one part is enough, where [`find`](Self::find) wants all of them.
+    /// Like [`find`](Self::find), but one part suffices if a resource consists of several parts.
+    /// Called before the deletion of a resource whose creation was never confirmed.
     fn remains(&self, request: Request) -> Reply<'_, Option<Value>> {
         self.find(request)
     }
-    /// The calls after the creating one (attributes, attachments), each safe to repeat.
+    /// Sends the calls that follow the create call (attributes, attachments). Each is safe to
+    /// repeat.
     fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value>;
-    /// Looks once at everything of one kind that is waited for, in the order given.
+    /// Polls all resources of a kind that are waited for, and returns the results in the given
+    /// order.
     fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>>;
-    /// Changes in place what differs between `before` and the request's inputs.
+    /// Changes in place the inputs that differ between `before` and `request`.
     fn update(&self, request: Request, before: Known) -> Reply<'_, Value>;
-    /// Deletes it; what is gone already is deleted.
+    /// Deletes the resource. A resource that is already gone counts as deleted.
     fn delete(&self, known: Known) -> Reply<'_, ()>;
-    /// Looks once at everything of one kind whose deletion is waited for.
+    /// Polls all resources of a kind whose deletion is waited for, and returns the results in the
+    /// given order.
     fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>>;
-    /// Looks up everything of one kind, in a number of calls that does not grow with the number
-    /// of objects but by pages; answers in the order given.
+    /// Reads the live state of all recorded resources of a kind, in the given order. The number of
+    /// calls grows with result pages, not with resources.
     fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>>;
 }
 
-/// What the engine does about an error.
+/// Error kind: the reaction of the engine to a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The answer is final and nothing was done: wrong input, missing permission, a limit.
+    /// Permanent, and the call had no effect: wrong input, missing permission, a limit.
     Refused,
-    /// Nothing was done and the same call may well go through in a moment: throttled, or something
-    /// it needs is not visible yet.
+    /// Retryable, and the call had no effect: throttled, or a dependency is not visible yet. The
+    /// same call may succeed in a moment.
     Again,
-    /// It may or may not have been done: no answer, or a 5xx. Find out before asking again.
+    /// Ambiguous: no response, or a 5xx. The call may have taken effect, so the engine searches for
+    /// the result before a retry.
     Unknown,
-    /// Nothing was done, and with this token nothing will be: it has made something before, which
-    /// is gone by now or was asked for in other words.
+    /// Token consumed, and this call had no effect. An earlier call with the token created a
+    /// resource that is gone, or had other parameters; a retry with this token cannot succeed.
     Spent,
 }
 
-/// Our code for: the lock of the state is lost, so this call has not left.
+/// Error code of the engine: the call was not sent, because the state lock is lost.
 pub const FENCED: &str = "Fenced";
-/// Our code for: a stop was asked for, so this call has not left.
+/// Error code of the engine: the call was not sent, because a shutdown was requested.
 pub const STOPPED: &str = "Stopped";
-/// Our code for: somebody has protected it, so this call has not left.
+/// Error code of the engine: the call was not sent, because the user has protected the resource.
 pub const PROTECTED: &str = "Protected";
-/// Our code for: what has this name was not made by this creation.
+/// Error code of the engine: another creation made the resource that has this name.
 pub const NOT_OURS: &str = "NotOurs";
 
-/// Why a call did not do what it was asked.
+/// Error of a provider call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderError {
-    /// What the engine does about it.
+    /// Reaction of the engine to the error.
     pub class: Class,
-    /// The call, as AWS names it (`RunInstances`).
+    /// Name of the call in the cloud's API, such as `RunInstances`.
     pub call: String,
-    /// The error code, as AWS names it (`InsufficientInstanceCapacity`).
+    /// Error code in the cloud's API, such as `InsufficientInstanceCapacity`.
     pub code: Option<String>,
-    /// What the cloud said.
+    /// Message of the cloud.
     pub message: String,
-    /// What to quote to AWS support.
+    /// Request ID for the support of the cloud.
     pub request_id: Option<String>,
-    /// What a person can do about it.
+    /// Advice for the user.
     pub hint: Option<String>,
-    /// How long to wait before asking again, where the cloud or we have an idea.
+    /// Pause before a retry, if the cloud or the provider suggests one.
     pub after: Option<Duration>,
 }
 
 impl ProviderError {
-    /// An error of this class in this call.
+    /// Returns an error of this class in the call `call`.
     pub fn new(class: Class, call: &str, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -167,21 +175,21 @@ impl ProviderError {
         }
     }
 
-    /// The same with a code.
+    /// Returns the error with this code.
     #[must_use]
     pub fn with_code(mut self, code: &str) -> Self {
         self.code = Some(code.to_owned());
         self
     }
 
-    /// The same with something a person can do.
+    /// Returns the error with this hint for the user.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Whether the code is one of these.
+    /// Returns true if the code is one of `codes`.
     pub fn is(&self, codes: &[&str]) -> bool {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
@@ -203,14 +211,14 @@ impl fmt::Display for ProviderError {
 
 impl std::error::Error for ProviderError {}
 
-/// How long a question that changes nothing is asked again when it gets no answer that counts.
+/// Retry budget of a read-only call.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The answer to a question that changes nothing: asked again, with growing pauses, for as long as
-/// what went wrong may pass.
+/// Repeats a read-only call, with growing pauses, until it succeeds or the retry budget is used up.
 ///
 /// # Errors
-/// What is final at once, and what has not passed within a minute.
+/// Returns a permanent error at once, and the last other error after the retry budget of one
+/// minute.
 pub async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, ProviderError>
 where
     F: Future<Output = Result<T, ProviderError>>,
@@ -231,9 +239,9 @@ where
     }
 }
 
-/// Awaits all futures at once and answers in their order.
+/// Awaits all futures concurrently and returns their outputs in the given order.
 ///
-/// For a handful of futures (one per kind): every wake-up polls each of them.
+/// Intended for a few futures (one per kind): every wake-up polls each of them.
 pub async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
     let mut answers: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();

@@ -1,8 +1,8 @@
-//! A state that was lost, found again in the cloud.
+//! Recovery of a lost state from the cloud.
 //!
-//! What a creation is known by was decided before its call left: a token in a tag, or a name that
-//! only one can have. So everything that is wanted can be looked for as it is after a crash, though
-//! nothing is recorded of it. Asks a provider; makes, changes and records nothing.
+//! The identity of a creation is decided before its call is sent: a token in a tag, or a unique
+//! name. Every desired resource can therefore be searched as after a crash, without a record of it.
+//! The module only reads from a provider; it creates, changes and records nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,42 +14,44 @@ use crate::provider::{Known, Look, NOT_OURS, Provider, ProviderError, Request, a
 use crate::secret::Secrets;
 use crate::state::{Entry, Status, token};
 
-/// The highest generation that is looked for. Each apply that makes something has one.
+/// Highest generation that is searched. Each apply that creates resources uses one generation.
 const GENERATIONS: u64 = 1000;
-/// How far past the highest generation that tags tell of a name is tried: not everything has tags.
+/// Number of generations searched beyond the highest tagged one after a name conflict, because not
+/// every resource has tags.
 const BEYOND: u64 = 16;
 
-/// Who looks, for what, and where.
+/// Input of a recovery.
 pub struct Search<'a> {
-    /// What is wanted, in dependency order.
+    /// Desired resources in dependency order.
     pub nodes: &'a [Node],
-    /// The infra ID, which the tokens are made from.
+    /// Infra ID of the cluster; an input of the tokens.
     pub infra_id: &'a str,
-    /// Every token that is in a tag, as far as tags can be listed.
+    /// All tokens that tags contain, as far as tags can be listed.
     pub tokens: &'a BTreeSet<String>,
-    /// The cloud.
+    /// Provider of the resources.
     pub provider: &'a dyn Provider,
 }
 
-/// What became of a search.
+/// Result of a recovery.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// What would have been recorded, in an order that can be: each life of each resource.
+    /// Journal entries that rebuild the state, in a valid order: one creation per generation of a
+    /// resource.
     pub entries: Vec<Entry>,
-    /// What is wanted and was not found, in dependency order.
+    /// Desired resources that were not found, in dependency order.
     pub missing: Vec<Missing>,
 }
 
-/// Something that is wanted and was not found.
+/// Desired resource that was not found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Which resource.
+    /// Address of the resource.
     pub address: Address,
-    /// Why not.
+    /// Reason for the missing result.
     pub because: String,
 }
 
-/// What was made at an address, once.
+/// Generation of a resource, as found in the cloud.
 #[derive(Clone, Debug)]
 struct Life {
     address: Address,
@@ -60,14 +62,15 @@ struct Life {
     status: Status,
 }
 
-/// The lives of what is wanted, oldest first, or why there are none.
+/// Generations of a desired resource, oldest first, or the reason for their absence.
 type Sought = Result<Vec<Life>, Missing>;
 
 impl Search<'_> {
-    /// Looks for everything: what refers to nothing first, and what refers to it next.
+    /// Searches for all desired resources, dependencies first.
     ///
     /// # Errors
-    /// When something cannot be looked for. Half a state would make the other half twice.
+    /// Returns an error if one resource cannot be searched. With half a state, the next apply would
+    /// create the other half a second time.
     pub async fn run(&self) -> Result<Recovered, ProviderError> {
         let latest = self.latest();
         let mut known: BTreeMap<Address, Sought> = BTreeMap::new();
@@ -93,7 +96,7 @@ impl Search<'_> {
         self.tokens.contains(&self.token(address, generation))
     }
 
-    /// The highest generation that a tag tells of.
+    /// Returns the highest generation that appears in a tag.
     fn latest(&self) -> u64 {
         let tagged = |generation: &u64| {
             self.nodes.iter().any(|node| self.tagged(&node.address, *generation))
@@ -128,7 +131,8 @@ impl Search<'_> {
         Ok(if lives.is_empty() { missing(because) } else { Ok(lives) })
     }
 
-    /// What was made at an address, by generation, oldest first; or why nothing is found.
+    /// Returns the generations found at an address with their outputs, oldest first, and the reason
+    /// to report if there are none.
     async fn find(
         &self,
         address: &Address,
@@ -150,7 +154,8 @@ impl Search<'_> {
         loop {
             match self.ask(address, generation, inputs).await? {
                 Asked::Found(outputs) => return Ok((vec![(generation, outputs)], because)),
-                // Its token is of another life than the tags of the others tell of.
+                // Another generation made the resource with this name, and its token is in no
+                // listed tag.
                 Asked::OfAnother(by) => (because, last) = (by, latest + BEYOND),
                 Asked::Nothing => (),
             }
@@ -165,7 +170,8 @@ impl Search<'_> {
         }
     }
 
-    /// What is part of something else is there if any of it is: the plan sees to the rest.
+    /// Returns a part or a setting of another resource if any piece of it exists. The next plan
+    /// completes the rest.
     async fn part(
         &self,
         address: &Address,
@@ -196,7 +202,7 @@ impl Search<'_> {
         }
     }
 
-    /// Nothing is made with it, so no secret is needed.
+    /// Returns a request without secrets, because the recovery creates nothing.
     fn request(&self, address: &Address, generation: u64, inputs: &Value) -> Request {
         Request {
             address: address.clone(),
@@ -206,7 +212,8 @@ impl Search<'_> {
         }
     }
 
-    /// How far it is: what takes time may be on its way, and is then waited for by the next apply.
+    /// Returns the status that the resource has reached. A resource that is not ready yet is
+    /// recorded as configured, and the next apply waits for it.
     async fn status(
         &self,
         address: &Address,
@@ -231,8 +238,8 @@ impl Search<'_> {
         })
     }
 
-    /// A state takes generations in their order, and an older life before the one that took its
-    /// place.
+    /// Orders the entries as a state accepts them: by generation, and each deposed object before
+    /// its successor.
     fn told(&self, mut known: BTreeMap<Address, Sought>) -> Recovered {
         let (mut lives, mut recovered) = (Vec::new(), Recovered::default());
         for node in self.nodes {
@@ -254,12 +261,12 @@ impl Search<'_> {
     }
 }
 
-/// The life that others refer to.
+/// Returns the generation that dependents refer to.
 fn current(sought: &Sought) -> Option<&Life> {
     sought.as_ref().ok()?.last()
 }
 
-/// The answer to one question.
+/// Result of one search.
 enum Asked {
     Found(Value),
     Nothing,
@@ -287,7 +294,7 @@ mod tests {
     use crate::state::State;
     use crate::testing::lab::{Lab, node};
 
-    /// Everything is referred to by the next.
+    /// Returns a graph in which resources reference earlier ones.
     fn chain(fixed: u8) -> Graph {
         let mut graph = Graph::default();
         node(&mut graph, "node.a", json!({ "fixed": 1 }), &[]);
@@ -357,7 +364,7 @@ mod tests {
         lab.apply(&chain(2)).await;
         assert!(!lab.state.deposed.is_empty(), "the deletion of the old one was refused");
         let (state, _) = recovered(&lab, &chain(2)).await;
-        // What it was made with nobody knows any more, and nobody needs to for deleting it.
+        // The inputs of the old generation are unknown, and a deletion does not need them.
         let lives = |state: &State| -> Vec<_> {
             let lives =
                 state.deposed.iter().flat_map(|(a, lives)| lives.iter().map(move |l| (a, l)));

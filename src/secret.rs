@@ -1,7 +1,8 @@
-//! Secrets: what the engine may know of them is a digest.
+//! Secrets and their digests. The engine writes only digests.
 //!
-//! User data, Ignition and the like travel beside the graph in [`Secrets`], which cannot be
-//! serialised or printed; inputs, state, plan, journal and events hold only a [`Secret`], a digest.
+//! User data, Ignition and similar contents travel beside the graph in [`Secrets`], which cannot be
+//! serialised or printed. Inputs, state, plan, journal and events contain only a [`Secret`], a
+//! digest.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,37 +10,37 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The digest that stands for a secret wherever something is written down.
+/// Digest that replaces a secret in everything that is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
-    /// `sha256:<64 hex digits>`
+    /// Digest in the form `sha256:<64 hex digits>`.
     #[serde(rename = "$secret")]
     pub digest: String,
 }
 
 impl Secret {
-    /// The digest of this content.
+    /// Returns the digest of this content.
     pub fn of(content: &[u8]) -> Self {
         Self { digest: format!("sha256:{}", hex(&Sha256::digest(content))) }
     }
 }
 
-/// The secrets behind the digests of one graph. In memory only.
+/// Secrets behind the digests of one graph. In memory only.
 #[derive(Default)]
 pub struct Secrets {
     contents: HashMap<Secret, Vec<u8>>,
 }
 
 impl Secrets {
-    /// Keeps a content and returns what may be written down of it.
+    /// Keeps `content` and returns its digest.
     pub fn keep(&mut self, content: Vec<u8>) -> Secret {
         let secret = Secret::of(&content);
         self.contents.insert(secret.clone(), content);
         secret
     }
 
-    /// The content behind a digest, if this run has it.
+    /// Returns the content behind a digest; `None` if this run does not have the content.
     pub fn reveal(&self, secret: &Secret) -> Option<&[u8]> {
         self.contents.get(secret).map(Vec::as_slice)
     }
@@ -51,7 +52,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Lower-case hexadecimal.
+/// Returns the bytes as lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -1,4 +1,4 @@
-//! What the answers of calls mean to the walk: what is recorded, what comes next, what has failed.
+//! Results of calls: records entries, and continues or fails the step.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::plan::decide::id;
 use crate::provider::{Class, FENCED, NOT_OURS, ProviderError, STOPPED};
 use crate::state::{Entry, Status};
 
-/// How often a lost answer is asked for again.
+/// Maximum number of attempts that end with an ambiguous error.
 const LOST_ANSWERS: u32 = 6;
 
 impl Walk<'_> {
@@ -41,7 +41,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A call went through.
+    /// Handles the success of a call.
     pub(super) fn answered(&mut self, step: usize, outputs: Value) {
         let run = self.run(step);
         run.failures = 0;
@@ -51,7 +51,8 @@ impl Walk<'_> {
             Phase::Recheck => self.still_there(step),
             Phase::Find if outputs.is_null() => self.not_found(step),
             Phase::Find => {
-                // It is what it was asked to be; what it should be by now is for the next plan.
+                // The found resource has the recorded inputs. Newer inputs are left to the next
+                // plan.
                 let inputs = self.recorded(&self.runs[&step]).inputs.clone();
                 self.run(step).inputs = inputs;
                 self.created(step, outputs);
@@ -81,8 +82,9 @@ impl Walk<'_> {
         }
     }
 
-    /// What seemed to have vanished was only not visible yet: its old life goes on, if it is what
-    /// the plan wants. Otherwise the plan was made from a wrong picture.
+    /// Handles a resource that refresh missed and that is visible after all. With the planned
+    /// inputs, its old generation continues. Otherwise the step fails, because the plan was made
+    /// from incomplete live state.
     fn still_there(&mut self, step: usize) {
         let address = self.runs[&step].address.clone();
         let record = &self.state.resources[&address];
@@ -104,8 +106,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Nothing was found where a creation may have been made. Where asking twice makes two, it is
-    /// looked for until the cloud must have made up its mind.
+    /// Handles a search that found no resource of a creation in doubt. The search continues for the
+    /// settle time if a repeated call could create a second resource, or if the next call has
+    /// another token.
     fn not_found(&mut self, step: usize) {
         let run = &self.runs[&step];
         let address = run.address.clone();
@@ -120,9 +123,11 @@ impl Walk<'_> {
         }
     }
 
-    /// Another request must not have this one's token, and a token that is used up makes nothing:
-    /// a new life has a token of its own. What was first asked for in this very run has this run's
-    /// generation already; the next run's is another.
+    /// Starts a new generation with a new token. Other inputs must not use the old token, and a
+    /// consumed token creates nothing.
+    ///
+    /// A creation that this run requested first already has this run's generation. Such a step
+    /// fails, and the next run has another generation.
     fn begin_anew(&mut self, step: usize) {
         let run = self.run(step);
         let (address, generation, spent) = (run.address.clone(), run.generation, run.spent.take());
@@ -138,15 +143,15 @@ impl Walk<'_> {
         self.enter(step, Phase::Create);
     }
 
-    /// What was to be deleted is not there, and was not there when the plan was made.
+    /// Handles a resource to delete that does not exist and that refresh did not find either.
     fn never_there(&mut self, step: usize) {
         let address = self.runs[&step].address.clone();
         self.record(Entry::Vanished { address });
         self.done(step);
     }
 
-    /// What was recorded is not there. Another one is made only once that is certain: it would
-    /// have another token, so nothing else would tell the two apart.
+    /// Handles a recorded resource that is not found. A replacement is created only after the
+    /// settle time, because a call with another token could create a duplicate.
     fn gone_for_good(&mut self, step: usize) {
         if !self.look_again(step) {
             let address = self.runs[&step].address.clone();
@@ -156,8 +161,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Asks once more after a pause, unless the object was sought long enough: since the answer was
-    /// lost, or, for what an earlier run asked for, since this one began.
+    /// Schedules another search after a pause. Returns false after the settle time, which begins
+    /// with the ambiguous error; for creations of an earlier run, it begins with this run.
     fn look_again(&mut self, step: usize) -> bool {
         let (settle, began) = (self.settings.settle, self.began);
         let run = self.run(step);
@@ -215,7 +220,7 @@ impl Walk<'_> {
         self.enter(step, Phase::Ready);
     }
 
-    /// It is as it should be.
+    /// Records that the resource is ready, and ends the step.
     pub(super) fn settled(&mut self, step: usize, outputs: Option<Value>) {
         let address = self.runs[&step].address.clone();
         self.record(Entry::Advanced { address, status: Status::Ready, outputs });
@@ -236,17 +241,18 @@ impl Walk<'_> {
         self.ledger.say(Event::StepFinished { step: name, id, elapsed_ms: millis(run.started) });
     }
 
-    // What fails.
+    // Failures.
 
-    /// A call did not go through: again after a pause if that may help, else the step has failed.
+    /// Handles the failure of a call: schedules a retry if one can help, and fails the step
+    /// otherwise.
     pub(super) fn refused(&mut self, step: usize, error: &ProviderError) {
         let now = Instant::now();
         let run = self.run(step);
         match (run.phase, error.class) {
-            // It goes on from there in the next run, as if it had waited.
+            // The next run continues the step from this phase.
             _ if error.is(&[STOPPED]) => return,
             (Phase::Create, Class::Spent) => return self.spent(step, error),
-            // Whoever has its name now, ours is gone.
+            // Another resource has the name now, so the recorded resource is gone.
             (Phase::FindDoomed, _) if error.is(&[NOT_OURS]) => return self.never_there(step),
             _ => (),
         }
@@ -273,8 +279,8 @@ impl Walk<'_> {
         });
     }
 
-    /// The token has made something before. If that is still there it is what was asked for, or
-    /// near enough to be found and compared; if not, a new life begins.
+    /// Handles a consumed token. Searches for the resource that the token created; if none is
+    /// found, a new generation begins.
     fn spent(&mut self, step: usize, error: &ProviderError) {
         if self.stopping.is_some() {
             return self.failed(step, error);
@@ -292,7 +298,8 @@ impl Walk<'_> {
 
     pub(super) fn failed(&mut self, step: usize, error: &ProviderError) {
         let Some(run) = self.runs.remove(&step) else { return };
-        // What was kept back may have been the second call of a creation.
+        // A withheld call may be the second call of a creation, and the first call may have taken
+        // effect.
         let says_nothing = error.class == Class::Spent || error.is(&[FENCED]);
         if run.phase == Phase::Create && run.lost == 0 && !says_nothing {
             self.record(Entry::CreateRefused { address: run.address.clone() });

@@ -1,23 +1,24 @@
-//! What may run next: plain data, tested without a runtime.
+//! Steps that can start: plain data, tested without a runtime.
 //!
-//! A step becomes ready when everything it waits for has reached its milestone. Among ready steps
-//! the one with the longest remaining path goes first. Every operation costs what it touches.
+//! A step becomes ready when all its dependencies have reached their milestones. Among ready steps
+//! the one with the longest remaining path starts first. The cost of an operation is proportional
+//! to the steps that it changes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::plan::{Step, Until};
 
-/// The steps of a plan on their way.
+/// Progress of the steps of a plan.
 #[derive(Debug)]
 pub(super) struct Frontier {
-    /// How many milestones each step still waits for.
+    /// Number of milestones that each step still waits for.
     missing: Vec<u32>,
-    /// Who waits for a step, and until when; `edges[starts[i]..starts[i + 1]]`.
+    /// Dependents of each step with their milestones, at `edges[starts[i]..starts[i + 1]]`.
     edges: Vec<(u32, Until)>,
     starts: Vec<u32>,
     status: Vec<Status>,
-    /// Seconds from the start of each step to the end of the longest chain behind it.
+    /// Seconds from the start of each step to the end of the longest chain of its dependents.
     remaining: Vec<u64>,
     ready: BinaryHeap<(u64, Reverse<u32>)>,
 }
@@ -33,7 +34,7 @@ enum Status {
 }
 
 impl Frontier {
-    /// `seconds[i]` is how long step `i` usually takes.
+    /// Returns the frontier of a plan in which step `i` usually takes `seconds[i]`.
     pub(super) fn new(steps: &[Step], seconds: &[u64]) -> Self {
         let (edges, starts) = successors(steps);
         let missing: Vec<u32> = steps.iter().map(|step| count(step.after.len())).collect();
@@ -51,29 +52,29 @@ impl Frontier {
         frontier
     }
 
-    /// The ready step with the longest remaining path.
+    /// Takes the ready step with the longest remaining path.
     pub(super) fn take(&mut self) -> Option<usize> {
         let (_, Reverse(step)) = self.ready.pop()?;
         self.status[step as usize] = Status::Running;
         Some(step as usize)
     }
 
-    /// Whether any step may start now.
+    /// Returns true if a step can start now.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// The longest chain of the whole plan, in seconds.
+    /// Returns the length of the longest chain of the whole plan in seconds.
     pub(super) fn critical_path(&self) -> u64 {
         self.remaining.iter().copied().max().unwrap_or_default()
     }
 
-    /// How urgent a step is.
+    /// Returns the seconds of the longest chain that starts with this step.
     pub(super) fn urgency(&self, step: usize) -> u64 {
         self.remaining[step]
     }
 
-    /// The object of a step exists: those whom that suffices may go.
+    /// Marks the object of a step as created, and releases dependents that need only the object.
     pub(super) fn created(&mut self, step: usize) {
         if self.status[step] == Status::Running {
             self.status[step] = Status::Created;
@@ -81,7 +82,7 @@ impl Frontier {
         }
     }
 
-    /// A step is done.
+    /// Marks a step as done.
     pub(super) fn done(&mut self, step: usize) {
         self.created(step);
         if self.status[step] == Status::Created {
@@ -90,12 +91,13 @@ impl Frontier {
         }
     }
 
-    /// A step failed; answers with everything that now cannot start, directly or not.
+    /// Marks a step as failed. Returns all direct and indirect dependents that cannot start any
+    /// more.
     pub(super) fn failed(&mut self, step: usize) -> Vec<usize> {
         let created = self.status[step] == Status::Created;
         self.status[step] = Status::Failed;
         let mut lost = Vec::new();
-        // Those who needed no more than the object have it.
+        // Dependents that need only the object can still start.
         self.skip_behind(step, |until| !created || until == Until::Done, &mut lost);
         let mut next = 0;
         while next < lost.len() {
@@ -105,14 +107,14 @@ impl Frontier {
         lost
     }
 
-    /// Steps that have neither ended nor been given up.
+    /// Returns the steps that have not ended and are not skipped.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = usize> + '_ {
         let open =
             |status: Status| matches!(status, Status::Waiting | Status::Running | Status::Created);
         (0..self.status.len()).filter(move |&step| open(self.status[step]))
     }
 
-    /// Whether a step has been taken and has not ended.
+    /// Returns true if a step has started and not ended.
     pub(super) fn is_running(&self, step: usize) -> bool {
         matches!(self.status[step], Status::Running | Status::Created)
     }
@@ -147,7 +149,8 @@ impl Frontier {
     }
 }
 
-/// Who waits for each step, as one list with the place where each step's part starts.
+/// Returns the dependents of all steps as one list, with the index at which each step's part
+/// starts.
 fn successors(steps: &[Step]) -> (Vec<(u32, Until)>, Vec<u32>) {
     let mut starts = vec![0u32; steps.len() + 1];
     for dependency in steps.iter().flat_map(|step| &step.after) {
@@ -168,8 +171,8 @@ fn successors(steps: &[Step]) -> (Vec<(u32, Until)>, Vec<u32>) {
     (edges, starts)
 }
 
-/// From the start of each step to the end of the longest chain behind it: one pass in reverse
-/// topological order.
+/// Returns the seconds from the start of each step to the end of its longest chain, in one pass in
+/// reverse topological order.
 fn longest_paths(
     steps: &[Step],
     seconds: &[u64],

@@ -1,9 +1,9 @@
-//! What has been recorded and is not durable yet, and what waits for it: calls that it announces,
-//! events that tell of it. Plain bookkeeping; knows no cloud and starts nothing.
+//! Commit queue: recorded entries that are not durable yet, with the calls and events that wait for
+//! them. Plain bookkeeping, without a cloud and without tasks.
 //!
-//! Everything that waits carries the serial that must be durable before it may go. One group of
-//! entries is written at a time; what is recorded meanwhile makes the next group, so a slow home
-//! costs a walk its latency once and not for every entry.
+//! Every waiting call and event has the serial that must be durable first. One group of entries is
+//! written at a time, and entries recorded meanwhile form the next group. A slow state backend
+//! therefore costs its latency once per group, not once per entry.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -14,21 +14,21 @@ use crate::state::Entry;
 use crate::state::error::HomeError;
 use crate::state::home::Written;
 
-/// What is recorded, and who waits for it to be durable.
+/// Recorded entries, and the calls and events that wait until the entries are durable.
 pub(super) struct Ledger {
-    /// The serial of the last entry recorded.
+    /// Serial of the last recorded entry.
     recorded: u64,
-    /// The serial of the last entry that is durable.
+    /// Serial of the last durable entry.
     durable: u64,
     unwritten: Vec<Entry>,
-    /// The group under way, and the serial it ends with.
+    /// Group that is being written, and the serial of its last entry.
     writing: Option<(u64, Written)>,
     calls: VecDeque<(u64, usize, Call)>,
     events: VecDeque<(u64, Event)>,
 }
 
 impl Ledger {
-    /// A ledger of a state that is durable up to this serial.
+    /// Returns the queue of a state that is durable up to `serial`.
     pub(super) fn new(serial: u64) -> Self {
         Self {
             recorded: serial,
@@ -40,39 +40,40 @@ impl Ledger {
         }
     }
 
-    /// Something that the state has accepted.
+    /// Adds an entry that the state has accepted.
     pub(super) fn record(&mut self, entry: Entry) {
         self.recorded += 1;
         self.unwritten.push(entry);
     }
 
-    /// A call that leaves when everything recorded so far is durable.
+    /// Adds a call that is sent when all entries recorded so far are durable.
     pub(super) fn announce(&mut self, step: usize, call: Call) {
         self.calls.push_back((self.recorded, step, call));
     }
 
-    /// Something that is said when everything recorded so far is durable.
+    /// Adds an event that is emitted when all entries recorded so far are durable.
     pub(super) fn say(&mut self, event: Event) {
         self.events.push_back((self.recorded, event));
     }
 
-    /// How many calls wait.
+    /// Returns the number of waiting calls.
     pub(super) fn waiting_calls(&self) -> usize {
         self.calls.len()
     }
 
-    /// Whether everything recorded is durable.
+    /// Returns true if all recorded entries are durable.
     pub(super) fn is_settled(&self) -> bool {
         self.durable == self.recorded
     }
 
-    /// The entries to be written next, unless a group is under way or there are none.
+    /// Takes the entries of the next group; `None` during a write, or without entries.
     pub(super) fn next_group(&mut self) -> Option<Vec<Entry>> {
         (self.writing.is_none() && !self.unwritten.is_empty())
             .then(|| std::mem::take(&mut self.unwritten))
     }
 
-    /// The group that was handed out last is being written. Whether it is done already.
+    /// Starts to track the write of the group taken last. Returns true if the write is already
+    /// complete.
     pub(super) fn begun(&mut self, mut written: Written) -> Result<bool, HomeError> {
         match written.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(done) => done.map(|()| {
@@ -86,12 +87,12 @@ impl Ledger {
         }
     }
 
-    /// Whether a group is being written.
+    /// Returns true during the write of a group.
     pub(super) fn is_writing(&self) -> bool {
         self.writing.is_some()
     }
 
-    /// Until the group under way is durable. May be dropped and asked again.
+    /// Waits until the group in progress is durable. Cancel-safe: a dropped wait can be repeated.
     pub(super) async fn written(&mut self) -> Result<(), HomeError> {
         if let Some((serial, written)) = &mut self.writing {
             let (serial, done) = (*serial, written.await);
@@ -102,18 +103,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// The next call that may leave.
+    /// Takes the next call that can be sent.
     pub(super) fn next_call(&mut self) -> Option<(usize, Call)> {
         let (_, step, call) = self.calls.pop_front_if(|(serial, ..)| *serial <= self.durable)?;
         Some((step, call))
     }
 
-    /// The next event that may be told.
+    /// Takes the next event that can be emitted.
     pub(super) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front_if(|(serial, _)| *serial <= self.durable).map(|(_, event)| event)
     }
 
-    /// The steps whose calls will not leave any more.
+    /// Removes all waiting calls and returns their steps.
     pub(super) fn recall(&mut self) -> Vec<usize> {
         self.calls.drain(..).map(|(_, step, _)| step).collect()
     }

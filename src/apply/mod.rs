@@ -1,13 +1,16 @@
-//! Walks a plan, as much at once as allowed. Never decides, never prints.
+//! Execution of a plan, with as much concurrency as allowed. The executor decides only timing and
+//! prints nothing.
 //!
-//! One loop owns the state, the journal, the frontier and the events, so that all four tell the
-//! same story in the same order; tasks only talk to the provider. What a call announces is durable
-//! before the call leaves; while it is being written, the walk goes on.
+//! One loop owns the state, the journal, the frontier and the events, so that all four agree in
+//! content and order. Tasks only call the provider. The intent of a call is durable before the call
+//! is sent; the loop continues during the write.
 //!
-//! - [`frontier`]: which step may start, plain data.
-//! - [`ledger`]: what is recorded and not durable yet, and what waits for it.
-//! - [`run`]: where one step is: which call comes next and what an answer means.
-//! - [`walk`]: the loop and what leaves it; [`answers`] and [`waits`]: what comes back.
+//! - [`frontier`]: steps that can start, as plain data.
+//! - [`ledger`]: commit queue of entries that are not durable yet, with the calls and events that
+//!   wait.
+//! - [`run`]: phase of one step, which determines its next call.
+//! - [`walk`]: the loop and the calls that it sends. [`answers`] and [`waits`]: results of calls
+//!   and polls.
 
 mod answers;
 mod frontier;
@@ -35,31 +38,32 @@ use crate::state::fence::Fence;
 use crate::state::home::Written;
 use crate::state::{Entry, State};
 
-/// Where the journal and the renderers plug in; called in one order, from one place.
+/// Interface to the journal and the renderers. One caller uses it, in one order.
 pub trait Observer {
-    /// Begins to make the entries durable: the calls they announce leave when that is done, and
-    /// the next entries are handed over only then. When it fails, nothing that was announced is
-    /// done, and the walk is over.
+    /// Starts a durable append of `entries`. The announced calls are sent after the future
+    /// resolves, and at most one append is in flight. On an error no announced call is sent and the
+    /// run ends.
     fn journal(&mut self, entries: Vec<Entry>) -> Written;
-    /// Tells whoever listens.
+    /// Sends an event to the renderers.
     fn event(&mut self, event: &Event);
 }
 
-/// How a walk goes about it.
+/// Settings of an execution.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How many calls may be in flight; waiting for readiness does not count.
+    /// Maximum number of calls in flight. Polls do not count.
     pub parallelism: usize,
-    /// How long a stop waits for the calls that are in flight.
+    /// Maximum wait for calls in flight after a shutdown request.
     pub grace: Duration,
-    /// How long a call that may yet go through is repeated.
+    /// Retry budget of a call.
     pub patience: Duration,
-    /// The same for deletions, which wait for whatever still holds the object to go away.
+    /// Retry budget of a deletion, which waits for the deletion of blocking resources.
     pub patience_to_delete: Duration,
-    /// How long something whose creation was not answered is looked for before it is asked for
-    /// again, where asking twice could make two: EC2's describes are eventually consistent.
+    /// Time to search for a resource that may exist and is not visible yet. The search precedes a
+    /// repeated create call that could create a second resource, and the record that a resource is
+    /// gone. Describe calls of clouds are eventually consistent.
     pub settle: Duration,
-    /// What stands between us and the cloud once the lock of the state is not ours any more.
+    /// Fence that rejects calls after the state lock is lost.
     pub fence: Fence,
 }
 
@@ -76,53 +80,53 @@ impl Default for Settings {
     }
 }
 
-/// Asks a walk to start nothing new; clones ask the same walk.
+/// Shutdown request: the executor starts no new step. Clones belong to the same execution.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(CancellationToken);
 
 impl Stop {
-    /// Asks.
+    /// Requests the shutdown.
     pub fn stop(&self) {
         self.0.cancel();
     }
 
-    /// What is cancelled then, for those who wait for such a thing.
+    /// Returns the cancellation token behind the request.
     pub fn token(&self) -> &CancellationToken {
         &self.0
     }
 
-    /// Waits until somebody asks.
+    /// Waits until a shutdown is requested.
     pub async fn stopped(&self) {
         self.0.cancelled().await;
     }
 
-    /// Whether it was asked.
+    /// Returns true after a shutdown was requested.
     pub fn is_stopped(&self) -> bool {
         self.0.is_cancelled()
     }
 
-    /// A fence that also stands between what is under way and the cloud once a stop was asked for.
+    /// Returns a fence that also rejects calls after a shutdown was requested.
     pub fn shuts(&self, fence: Fence) -> Fence {
         let stop = self.clone();
         fence.until(move || if stop.is_stopped() { Err(HomeError::Stopping) } else { Ok(()) })
     }
 }
 
-/// How a walk ended; always with a state, even when things failed.
+/// Result of an execution. Contains the state even after failures.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What exists now.
+    /// State at the end.
     pub state: State,
-    /// How it went.
+    /// Numbers of the result.
     pub summary: Summary,
-    /// Whether it was stopped.
+    /// True after a shutdown.
     pub stopped: bool,
-    /// Why the journal could not be written, if that ended the walk. What the state has beyond the
-    /// last entry that was written is then known to nobody else.
+    /// Error of the journal write that ended the execution. Changes of the state after the last
+    /// durable entry then exist only in this value.
     pub journal_error: Option<HomeError>,
 }
 
-/// Walks the steps of a plan that was made from this state.
+/// Executes the steps of a plan that was made from `state`.
 pub async fn apply(
     plan: &Plan,
     state: State,

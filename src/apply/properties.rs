@@ -1,4 +1,4 @@
-//! The engine's promises over random graphs, random changes, random faults and random deaths.
+//! Property tests of the engine with random graphs, changes, faults and kills.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -18,8 +18,8 @@ use crate::state::{Entry, State};
 use crate::testing::lab::{Lab, RIGID_KINDS, node};
 use crate::testing::{FakeCloud, Tape, When};
 
-/// A random wanted world: for each possible resource whether it is wanted, how it is set, and
-/// which of the earlier ones it needs.
+/// Random desired state. For each possible resource: presence, inputs, and dependencies among the
+/// earlier resources.
 #[derive(Clone, Debug)]
 struct World(Vec<Wish>);
 
@@ -33,7 +33,7 @@ struct Wish {
 }
 
 fn worlds() -> impl Strategy<Value = (World, World)> {
-    // The kind belongs to the address; everything else may differ between before and after.
+    // The kind belongs to the address; all other values may differ between before and after.
     let wish = || (any::<bool>(), 0..3u8, 0..3u8, any::<u16>());
     prop::collection::vec((0..RIGID_KINDS.len(), wish(), wish()), 1..10).prop_map(|wishes| {
         let world = |after: bool| {
@@ -79,9 +79,9 @@ fn on_a_paused_clock<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Sees to it at every moment that can be told apart that whatever exists is known, or was announced,
-/// by what is durable then: whoever begins at this moment finds all of it. And that there is never a
-/// second object of one life.
+/// Observer that checks the durable state at every distinguishable moment. Every existing object
+/// must be recorded or announced, so that a run that starts at this moment finds all objects. No
+/// generation may have a second object.
 struct Auditor<'a> {
     tape: &'a mut Tape,
     cloud: &'a FakeCloud,
@@ -119,7 +119,7 @@ impl Observer for Auditor<'_> {
     }
 }
 
-/// Plans and applies, or destroys, with the auditor watching; until it is killed.
+/// Plans and applies (or destroys, without a graph) under the auditor.
 async fn audited(lab: &mut Lab, wanted: Option<&Graph>) -> Outcome {
     let plan = match wanted {
         Some(graph) => lab.plan(graph).await,
@@ -136,14 +136,15 @@ async fn audited(lab: &mut Lab, wanted: Option<&Graph>) -> Outcome {
     outcome
 }
 
-/// The same, killed after so many milliseconds: what the next process finds is what is durable.
+/// Like `audited`, but killed after so many milliseconds. The next process starts from the durable
+/// state.
 async fn killed(lab: &mut Lab, wanted: Option<&Graph>, after: u64) {
     let walk = audited(lab, wanted);
     let _killed = tokio::time::timeout(Duration::from_millis(after), walk).await;
     lab.reread();
 }
 
-/// The inventory of a run that nothing disturbed.
+/// Returns the result of an undisturbed run.
 async fn undisturbed(before: &Graph, after: &Graph) -> Lab {
     let mut lab = Lab::with_kinds(RIGID_KINDS);
     assert!(lab.apply(before).await.summary.complete(), "{:#?}", lab.tape.events);
@@ -152,8 +153,8 @@ async fn undisturbed(before: &Graph, after: &Graph) -> Lab {
 }
 
 proptest! {
-    /// Plan and apply end in a fixed point, whatever was there before; and destroy leaves nothing.
-    /// The cloud refuses every call that comes in the wrong order.
+    /// After an apply the next plan is empty, and a destroy leaves no resource. The cloud rejects
+    /// every call in the wrong order.
     #[test]
     fn after_an_apply_the_plan_is_empty((before, after) in worlds()) {
         on_a_paused_clock(async {
@@ -181,9 +182,9 @@ proptest! {
         });
     }
 
-    /// Killed at any moment, on the way there or on the way back, with the journal half written, and
-    /// run again: the same world, also where the cloud takes a while to show what was made. At no
-    /// moment does anything exist that the next run would not know of.
+    /// A run that is killed at any moment, with a partial journal, and repeated ends with the same
+    /// resources. The same is true for an eventually consistent cloud. At every moment, the next
+    /// run knows of each existing object.
     #[test]
     fn killed_anywhere_and_run_again_it_ends_the_same(
         (before, after) in worlds(),
@@ -201,7 +202,7 @@ proptest! {
             for death in deaths {
                 killed(&mut lab, Some(&after), death).await;
             }
-            // Where the cloud hid something while a plan was made, it takes another run or two.
+            // If the cloud hid a resource from a refresh, one or two more runs are necessary.
             let mut runs = 0;
             while !audited(&mut lab, Some(&after)).await.summary.complete() {
                 runs += 1;
@@ -214,7 +215,7 @@ proptest! {
         });
     }
 
-    /// The same for a destroy, which may come right after an apply that was killed.
+    /// The same property for a destroy, which may directly follow a killed apply.
     #[test]
     fn a_destroy_killed_anywhere_is_finished_by_the_next(
         (before, _) in worlds(),
@@ -241,8 +242,8 @@ proptest! {
         });
     }
 
-    /// Stopped at any moment it ends in time, with everything it has recorded durable, and the next
-    /// run does the rest: no creation or deletion that was answered is asked for again.
+    /// After a shutdown at any moment the run ends in time, all its entries are durable, and the
+    /// next run completes the rest. No answered creation or deletion is repeated.
     #[test]
     fn stopped_anywhere_it_ends_in_time_and_the_next_run_does_the_rest(
         (before, _) in worlds(),
@@ -276,8 +277,8 @@ proptest! {
         });
     }
 
-    /// When something is refused, everything that did not need it is done, and the next run does
-    /// the rest; lost answers and calls that pass never make a second object.
+    /// After a rejected call all independent steps are done, and the next run completes the rest.
+    /// Ambiguous and retryable errors never create a second object.
     #[test]
     fn faults_cost_only_what_needed_them(
         (before, after) in worlds(),

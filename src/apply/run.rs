@@ -1,4 +1,4 @@
-//! Where one step is: which call comes next.
+//! Phase of one step, which determines the next call.
 
 use std::time::Duration;
 
@@ -8,64 +8,64 @@ use tokio::time::Instant;
 use crate::graph::Address;
 use crate::provider::{Known, Provider, ProviderError, Request};
 
-/// A step under way.
+/// Step in progress.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Which resource.
+    /// Address of the resource.
     pub(super) address: Address,
-    /// Which of its lives.
+    /// Generation of the object.
     pub(super) generation: u64,
-    /// What it shall be, every reference resolved; `null` for a deletion.
+    /// Inputs with all references resolved; `null` for a deletion.
     pub(super) inputs: Value,
-    /// When its first call left.
+    /// Start of the step.
     pub(super) started: Instant,
-    /// What comes next, or is under way.
+    /// Next phase, or the phase in progress.
     pub(super) phase: Phase,
-    /// How often the call under way has failed in a way that passes.
+    /// Number of consecutive failures of the current call.
     pub(super) failures: u32,
-    /// How many answers to the creating call were lost: the object may exist though nobody said so.
+    /// Number of create calls with an ambiguous error: the object may exist without a response.
     pub(super) lost: u32,
-    /// Why its token makes nothing any more, once the cloud has said so.
+    /// Error that reported the token as consumed.
     pub(super) spent: Option<ProviderError>,
-    /// Until when whatever passes is repeated; then until when readiness is waited for.
+    /// End of the retry budget; during a wait, the time at which the wait fails.
     pub(super) deadline: Instant,
-    /// Since when the object is looked for in vain.
+    /// Start of the search for an object that was not found so far.
     pub(super) sought: Option<Instant>,
-    /// What was last said about the wait, and when.
+    /// Last reported status of the wait, and the time of the report.
     pub(super) said: Option<(String, Instant)>,
 }
 
-/// What a step is about.
+/// Phase of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Is it really gone, before another is made in its place?
+    /// Searches for a recorded resource that refresh did not find, before a replacement is created.
     Recheck,
-    /// Was it made, although nobody answered?
+    /// Searches for the result of a creation in doubt.
     Find,
-    /// The creating call.
+    /// Sends the create call.
     Create,
-    /// The calls after it.
+    /// Sends the calls that follow the create call.
     Configure,
-    /// The changing call.
+    /// Sends the update call.
     Update,
-    /// Waiting until it is as it should be.
+    /// Waits until the resource is ready.
     Ready,
-    /// Is it there at all, before it is deleted?
+    /// Searches for a resource of uncertain existence before its deletion.
     FindDoomed,
-    /// The deleting call.
+    /// Sends the delete call.
     Delete,
-    /// Waiting until it is gone.
+    /// Waits until the resource is gone.
     Gone,
 }
 
 impl Phase {
-    /// Whether it is spent waiting rather than calling.
+    /// Returns true if the phase consists of polls instead of a call.
     pub(super) fn waits(self) -> bool {
         matches!(self, Phase::Ready | Phase::Gone)
     }
 }
 
-/// One call of one step, with everything it needs.
+/// Call of a step, with all its arguments.
 pub(super) enum Call {
     Find(Request),
     Remains(Request),
@@ -76,7 +76,7 @@ pub(super) enum Call {
 }
 
 impl Call {
-    /// Makes it. The answer is the outputs, `null` where there are none.
+    /// Makes the call. Returns the outputs; `null` if there are none.
     pub(super) async fn make(self, provider: &dyn Provider) -> Result<Value, ProviderError> {
         match self {
             Call::Find(request) => Ok(provider.find(request).await?.unwrap_or(Value::Null)),
@@ -89,8 +89,9 @@ impl Call {
     }
 }
 
-/// The pause before a call is made again: doubling from one second to fifteen, spread by address so
-/// that a crowd does not return at once. No randomness: the same run is the same run.
+/// Returns the pause before a retry, which doubles from one second up to fifteen. The pause also
+/// varies by address, so that many failed calls are not repeated at the same moment. No randomness:
+/// equal runs have equal pauses.
 pub(super) fn pause(address: &Address, failures: u32) -> Duration {
     let base = 1000u64 << failures.saturating_sub(1).min(4);
     let spread = address.as_str().bytes().fold(u64::from(failures), |hash, byte| {

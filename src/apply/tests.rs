@@ -1,4 +1,4 @@
-//! The engine against a cloud in a map, on a paused clock.
+//! Tests of the engine with an in-memory cloud and a paused clock.
 
 mod recovery;
 
@@ -20,7 +20,7 @@ use crate::testing::lab::{Lab, node};
 
 const MUTATING: &[&str] = &["create", "update", "delete", "configure"];
 
-/// `graph(&[("node.a", json!({}), &[]), ..])`
+/// Returns a graph, as in `graph(&[("node.a", json!({}), &[]), ..])`.
 fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
     let mut graph = Graph::default();
     for (address, inputs, needs) in nodes {
@@ -29,7 +29,7 @@ fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
     graph
 }
 
-/// A base and what depends on it, of these kinds and with these fixed inputs.
+/// Returns a base and its dependent, of these kinds and with these fixed inputs.
 fn pair(a: &str, a_fixed: u32, b: &str, b_fixed: u32) -> Graph {
     graph(&[
         (&format!("{a}.a"), json!({ "fixed": a_fixed }), &[]),
@@ -50,7 +50,7 @@ fn actions(plan: &Plan) -> Vec<(&str, Action)> {
     plan.changes.iter().map(|change| (change.address.as_str(), change.action)).collect()
 }
 
-/// The golden table: Terraform's order of create, update, destroy and replace.
+/// Golden table: Terraform's order of create, update, destroy and replace.
 #[tokio::test(start_paused = true)]
 async fn the_order_is_the_one_that_hands_know() {
     let nothing = Graph::default;
@@ -60,7 +60,7 @@ async fn the_order_is_the_one_that_hands_know() {
         node(&mut graph, "node.a", json!({ "fixed": fixed, "size": n }), &[]);
         graph
     };
-    // Each row: before, after, and the mutating calls in order, one at a time.
+    // Columns of a row: before, after, and the mutating calls in order, one at a time.
     let rows: [(&str, Graph, Graph, &[&str]); 9] = [
         ("create both", nothing(), pair("node", 1, "node", 1), &["create node.a", "create node.b"]),
         (
@@ -113,8 +113,8 @@ async fn the_order_is_the_one_that_hands_know() {
     ];
     for (name, before, after, expected) in rows {
         let mut lab = lab_with(&before).await;
-        // The strict cloud would refuse to delete a base that is still referred to; in this row
-        // Terraform asks for just that, so what refers to it is cut off first.
+        // The strict cloud rejects the deletion of a base that is still referenced. Terraform
+        // requests exactly that in this row, so the test removes the reference first.
         if name == "replace the base, update what needs it" {
             lab.cloud.meddle("node.b", "needs", &json!([]));
             lab.cloud.release("node.a");
@@ -401,7 +401,7 @@ async fn an_intent_without_an_answer_is_finished_not_repeated() {
     let mut lab = Lab::default();
     let plan = lab.plan(&graph).await;
     lab.walk(&plan).await;
-    // The process died right after the first announcement: only the cloud knows of the object.
+    // The process was killed right after the first announcement: only the cloud has the object.
     let mut state = State::new("lab".into());
     state.record(&lab.tape.entries()[0]).unwrap();
     assert_eq!(state.resources["tagged.a"].status, Status::Creating);
@@ -428,7 +428,7 @@ async fn stopped_after_any_entry_and_run_again_it_ends_the_same() {
     whole.apply(&graph).await;
     let entries = whole.tape.entries();
     for length in 0..=entries.len() {
-        // The state as it was on disk, the cloud as it is when every announced call has left.
+        // State as it was on disk; cloud as it is after every announced call was sent.
         let mut lab = Lab::default();
         let plan = lab.plan(&graph).await;
         lab.walk(&plan).await;

@@ -1,4 +1,4 @@
-//! What takes time: steps of one kind that wait for the same share one look.
+//! Waits: steps of one kind that wait for the same condition share one poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use crate::event::Event;
 use crate::provider::{Class, Known, Look, ProviderError};
 use crate::state::Entry;
 
-/// First look at something that takes time: soon, and late enough to look at its siblings too.
+/// Delay of the first poll: short, and long enough to include other resources of the kind.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
-/// How often a wait is mentioned although nothing about it changed.
+/// Interval at which an unchanged wait is reported again.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Everything of one kind that waits for the same: one look serves all.
+/// Steps of one kind that wait for the same condition.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// Those whom the next look is for; the ones being looked at are with their look.
+    /// Steps for the next poll. A poll in flight has its own steps.
     pub(super) steps: Vec<usize>,
     pub(super) next_look: Instant,
     pub(super) looking: bool,
 }
 
 impl Walk<'_> {
-    /// Moves a step to its next phase; a wait joins the look of its kind.
+    /// Moves a step to its next phase. A wait joins the poll of its kind.
     pub(super) fn enter(&mut self, step: usize, phase: Phase) {
         let now = Instant::now();
         let patience = self.patience(step);

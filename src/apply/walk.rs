@@ -1,4 +1,4 @@
-//! The loop that owns the story.
+//! The loop of the executor.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -23,13 +23,13 @@ use crate::secret::Secrets;
 use crate::state::error::HomeError;
 use crate::state::{Cluster, Entry, Record, State, Status};
 
-/// What the tasks talk to.
+/// Arguments of the tasks that call the provider.
 pub(super) struct Cloud {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) secrets: Arc<Secrets>,
 }
 
-/// A plan on its way.
+/// Plan in execution.
 pub(super) struct Walk<'a> {
     pub(super) plan: &'a Plan,
     pub(super) state: State,
@@ -37,21 +37,21 @@ pub(super) struct Walk<'a> {
     pub(super) settings: &'a Settings,
     pub(super) observer: &'a mut dyn Observer,
     pub(super) frontier: Frontier,
-    /// Steps under way.
+    /// Steps in progress.
     pub(super) runs: HashMap<usize, Run>,
-    /// Steps under way whose next call has not left yet, the most urgent first.
+    /// Steps in progress with a next call to send, the most urgent first.
     pub(super) next: BinaryHeap<(u64, Reverse<usize>)>,
-    /// Steps whose next call leaves after a pause.
+    /// Steps with a next call to send after a pause.
     pub(super) paused: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Steps that wait, by kind and by what they wait for.
+    /// Waiting steps, by kind and condition (true: waits for a deletion).
     pub(super) watches: BTreeMap<(String, bool), Watch>,
     pub(super) tasks: JoinSet<Answer>,
-    /// What each task is about, for the case that it panics.
+    /// Content of each task, for the case of a panic.
     pub(super) about: HashMap<Id, Task>,
     pub(super) calls_in_flight: usize,
     pub(super) ledger: Ledger,
     pub(super) summary: Summary,
-    /// When it began: what an earlier run asked for has been on its way since then at the least.
+    /// Start of the execution. Calls of an earlier run were sent before it.
     pub(super) began: Instant,
     pub(super) stopping: Option<Instant>,
 }
@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether nothing is under way that is worth waiting for.
+    /// Returns true if no work is in progress that the loop must wait for.
     fn is_over(&self) -> bool {
         match self.stopping {
             Some(until) => {
@@ -141,8 +141,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Until an answer comes, a group is durable, a pause ends, it is time for a look, or a stop is
-    /// asked for.
+    /// Waits until a result arrives, a group is durable, a pause ends, a poll is due, or a shutdown
+    /// is requested.
     async fn wait(&mut self, stop: &Stop) -> Result<(), HomeError> {
         let wake = self.next_wake();
         tokio::select! {
@@ -202,8 +202,8 @@ impl<'a> Walk<'a> {
         self.ledger.say(Event::Stopping { in_flight, within_seconds });
     }
 
-    /// A call that was announced does not leave. A creation that was never asked for before has
-    /// certainly made nothing.
+    /// Withdraws an announced call. A creation without an earlier call has certainly created
+    /// nothing.
     fn take_back(&mut self, step: usize) {
         let run = &self.runs[&step];
         let first = run.lost == 0 && !self.plan.steps[step].op.is_asked_for_already();
@@ -213,15 +213,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    // What is written down.
+    // Journal.
 
-    /// Moves the state; what is recorded is durable before anything that follows leaves.
+    /// Changes the state. The entry is durable before any call that follows is sent.
     pub(super) fn record(&mut self, entry: Entry) {
         self.state.record(&entry).unwrap_or_else(|error| unreachable!("BUG: {error}"));
         self.ledger.record(entry);
     }
 
-    /// Hands what is recorded to its home, group by group while that is done at once.
+    /// Hands the recorded entries to the journal, group by group while the writes complete at once.
     fn write(&mut self) -> Result<(), HomeError> {
         while let Some(entries) = self.ledger.next_group() {
             if !self.ledger.begun(self.observer.journal(entries))? {
@@ -231,7 +231,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Tells what may be told and sends what may leave.
+    /// Emits the events and sends the calls whose entries are durable.
     fn send(&mut self) -> Result<(), HomeError> {
         while let Some(event) = self.ledger.next_event() {
             self.observer.event(&event);
@@ -250,9 +250,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    // What leaves.
+    // Calls.
 
-    /// Chooses what may leave next, as much as there is room for, and records what it announces.
+    /// Chooses the next calls within the parallelism, and records their intents.
     fn choose_calls(&mut self) {
         if self.stopping.is_some() {
             return;
@@ -285,12 +285,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The step's next call leaves as soon as there is room.
+    /// Queues the next call of a step.
     pub(super) fn proceed(&mut self, step: usize) {
         self.next.push((self.frontier.urgency(step), Reverse(step)));
     }
 
-    /// Begins a step. Whether it has a call to make: one that only waits has none.
+    /// Begins a step. Returns true if the step has a call to make, and false if it only waits or
+    /// has failed.
     fn start(&mut self, step: usize) -> bool {
         let op = &self.plan.steps[step].op;
         let name = op.name();
@@ -331,14 +332,14 @@ impl<'a> Walk<'a> {
         true
     }
 
-    /// Whether a life ends that somebody has protected. The plan says so too, before anybody is asked;
-    /// but it is the state that says what is protected when the call leaves.
+    /// Returns true if the operation ends a protected object. The plan reports protection before
+    /// the user's confirmation, but the state decides at the time of the call.
     fn ends_something_protected(&self, op: &Op) -> bool {
         let ends = matches!(op, Op::Delete { .. } | Op::Create { prior: Prior::Deposed, .. });
         ends && self.state.protected.contains(op.address())
     }
 
-    /// Nothing is announced and nothing leaves.
+    /// Fails the step without an announcement and without a call.
     fn keep(&mut self, step: usize) {
         let run = self.run(step);
         run.phase = Phase::Delete; // of a creation that begins it would be recorded that it failed
@@ -350,7 +351,7 @@ impl<'a> Walk<'a> {
         self.failed(step, &error);
     }
 
-    /// Announces what the step begins with.
+    /// Records the intent of the step's first call, and returns the first phase.
     fn first_phase(&mut self, step: usize) -> Phase {
         match &self.plan.steps[step].op {
             Op::Create { prior: Prior::Unanswered, .. } => Phase::Find,
@@ -384,7 +385,7 @@ impl<'a> Walk<'a> {
                 let record = self.state.record_of(address, *generation);
                 let in_doubt = |status| match status {
                     Status::Creating => true,
-                    // Whose deletion was announced had been seen.
+                    // An announced deletion means that the object was found before.
                     status => *unseen && status != Status::Deleting,
                 };
                 if record.is_some_and(|record| in_doubt(record.status)) {
@@ -442,7 +443,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Small questions.
+/// Accessors, and the start of calls.
 impl Walk<'_> {
     pub(super) fn spawn_call(&mut self, step: usize, call: Call) {
         self.calls_in_flight += 1;
@@ -454,7 +455,7 @@ impl Walk<'_> {
         self.about.insert(handle.id(), Task::Call(step));
     }
 
-    /// How long a call of this step that may yet go through is repeated.
+    /// Returns the retry budget of the step's calls.
     pub(super) fn patience(&self, step: usize) -> Duration {
         match self.plan.steps[step].op {
             Op::Delete { .. } => self.settings.patience_to_delete,
@@ -475,12 +476,13 @@ impl Walk<'_> {
             .unwrap_or_else(|| unreachable!("BUG: {address} is of a kind that nobody knows"))
     }
 
-    /// What the state has of the life that a step is about.
+    /// Returns the record of the step's generation.
     pub(super) fn living(&self, run: &Run) -> Option<&Record> {
         self.state.record_of(&run.address, run.generation)
     }
 
-    /// What has the address of a step, whichever life it is.
+    /// Returns the record of the step's generation or, without one, the current record of its
+    /// address.
     pub(super) fn recorded(&self, run: &Run) -> &Record {
         self.living(run).unwrap_or_else(|| &self.state.resources[&run.address])
     }

@@ -1,15 +1,16 @@
-//! How people name several resources at once: an address, a kind, or either with `*` for whatever is
-//! there.
+//! Address patterns: an address, a kind, or either with `*` for any characters.
 
 use super::Address;
 
-/// Whether an address, or its kind, is what a pattern says.
+/// Returns true if the pattern matches the address or its kind.
 pub fn fits(pattern: &str, address: &Address) -> bool {
     glob(pattern, address.as_str()) || glob(pattern, address.kind())
 }
 
-/// Whether a text is this, a `*` being whatever is there. After each `*` the first place that fits is
-/// as good as any other, so the text is gone through once for each part of the pattern.
+/// Returns true if the pattern matches the whole text; `*` matches any characters.
+///
+/// After each `*` the first match of the next part is as good as any other. The text is therefore
+/// searched once for each part of the pattern.
 fn glob(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(first) else { return false };

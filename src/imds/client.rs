@@ -1,4 +1,4 @@
-//! The conversation with the metadata service.
+//! Client of the instance metadata service.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,23 +22,24 @@ const TOKEN_PATH: &str = "/latest/api/token";
 const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
 const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 
-/// More than any value has: user data, the longest, has 16 KiB.
+/// Limit of a response body in bytes. The longest value, user data, has 16 KiB.
 const LONGEST_BODY: usize = 64 * 1024;
 
-/// How a client goes about it.
+/// Settings of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// For how long tokens are asked.
+    /// Time to live of requested tokens.
     pub ttl: Ttl,
-    /// How long before its end a token is given up.
+    /// Time before the end of a token at which the client stops using it.
     pub margin: Duration,
-    /// How long an answer is waited for, the connection included. On the machine itself everything is
-    /// near: what takes longer will not come.
+    /// Timeout of a request, including the connection. The service is on the machine itself, so a
+    /// later response will not come.
     pub patience: Duration,
-    /// How often anything is asked that may pass.
+    /// Maximum number of attempts after errors that may pass.
     pub tries: u32,
-    /// The first pause between two tries; each is twice as long as the one before, and any part of it
-    /// is left to chance, since everybody on the machine shares one rate.
+    /// First pause between two attempts. Each pause is twice as long as the previous one, up to
+    /// five seconds. Up to half of a pause is random, because all programs on the machine share one
+    /// rate limit.
     pub pause: Duration,
 }
 
@@ -54,19 +55,19 @@ impl Default for Settings {
     }
 }
 
-/// Asks the metadata service of this machine. Made once and shared: it keeps a token.
+/// Client of this machine's metadata service. Created once and shared, because it keeps a token.
 pub struct Client {
     endpoint: Endpoint,
     settings: Settings,
     dial: Dial,
-    /// Held while a token is asked for, so that however many want one, one is asked for.
+    /// Locked during the request for a token, so that concurrent callers cause one request.
     token: Mutex<Kept>,
 }
 
 #[derive(Default)]
 struct Kept {
     token: Option<Token>,
-    /// How many there have been.
+    /// Number of tokens requested so far.
     count: u64,
 }
 
@@ -79,16 +80,16 @@ impl fmt::Debug for Client {
     }
 }
 
-/// An answer, as far as anybody looks at it.
+/// Used parts of a response.
 struct Answer {
     status: StatusCode,
-    /// The seconds of the TTL header, where it has one that makes sense.
+    /// Seconds in the TTL header; `None` without a valid header.
     ttl: Option<u32>,
     body: Bytes,
 }
 
 impl Client {
-    /// A client of this endpoint. Asks nobody yet.
+    /// Returns a client of this endpoint. Sends no request yet.
     pub fn new(endpoint: Endpoint, settings: Settings) -> Self {
         let dial = directly(&endpoint);
         Self::dialled(endpoint, settings, dial)
@@ -98,24 +99,24 @@ impl Client {
         Self { endpoint, settings, dial, token: Mutex::default() }
     }
 
-    /// The value at a path below `/latest/meta-data/` (`spot/termination-time`), or `None` where there
-    /// is none.
+    /// Returns the value at a path below `/latest/meta-data/`, such as `spot/termination-time`.
+    /// Returns `None` if the path does not exist.
     ///
     /// # Errors
-    /// When the service gives no value, and not because there is none.
+    /// Returns an error if the service returns no value for any other reason.
     pub async fn metadata(&self, path: &str) -> Result<Option<String>, Error> {
         self.get(&format!("/latest/meta-data/{path}")).await
     }
 
-    /// The value at a path, or `None` where there is none.
+    /// Returns the value at a path; `None` if the path does not exist.
     ///
     /// # Errors
-    /// As [`metadata`](Self::metadata).
+    /// Same as [`metadata`](Self::metadata).
     pub async fn get(&self, path: &str) -> Result<Option<String>, Error> {
         let token = self.token().await?;
         let mut answer = self.get_with(path, &token).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
-            // It forgets tokens when the machine stops. A new one helps, or none does.
+            // The service drops all tokens when the machine stops. Only a new token can help.
             self.drop_token(&token).await;
             let token = self.token().await?;
             answer = self.get_with(path, &token).await?;
@@ -136,7 +137,7 @@ impl Client {
         self.patiently(Method::GET, path, header, silent).await
     }
 
-    /// A token that is good.
+    /// Returns a valid token, and requests one if necessary.
     async fn token(&self) -> Result<Token, Error> {
         let mut kept = self.token.lock().await;
         if let Some(token) = kept.token.as_ref().filter(|token| token.is_good(Instant::now())) {
@@ -158,10 +159,10 @@ impl Client {
         match answer.status {
             StatusCode::OK => {
                 let text = value(&answer.body)?;
-                // A token goes into a header: what could not is none.
+                // The token is sent in a header, so it must consist of visible ASCII characters.
                 let fit = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
                 let text = fit.then_some(text).ok_or(Error::NoValue)?;
-                // Emulators leave the header out; then it is as was asked.
+                // Emulators omit the header. The requested time to live applies then.
                 let granted = answer.ttl.unwrap_or(ttl.seconds()).min(ttl.seconds());
                 let granted = Duration::from_secs(granted.into());
                 Ok(Token::new(SecretString::from(text), number, asked, granted, margin))
@@ -170,7 +171,7 @@ impl Client {
         }
     }
 
-    /// Forgets a token, unless somebody has another one by now.
+    /// Drops a rejected token, unless another caller has replaced it.
     async fn drop_token(&self, refused: &Token) {
         let mut kept = self.token.lock().await;
         if kept.token.as_ref().is_some_and(|token| token.number == refused.number) {
@@ -178,8 +179,8 @@ impl Client {
         }
     }
 
-    /// Asks until there is an answer that does not pass, or it has been asked often enough; `silent` is
-    /// what silence comes to.
+    /// Repeats a request until it gets a response with a final status, or the attempts are used up.
+    /// `silent` is the error to return after a timeout.
     async fn patiently(
         &self,
         method: Method,
@@ -206,7 +207,8 @@ impl Client {
         }
     }
 
-    /// One request on a connection of its own: they are seconds apart, and the service closes idle ones.
+    /// Sends one request on a connection of its own. Requests are seconds apart, and the service
+    /// closes idle connections.
     async fn ask(
         &self,
         method: &Method,
@@ -238,7 +240,7 @@ impl Client {
             let ttl = head.headers.get(TTL_HEADER).and_then(|ttl| ttl.to_str().ok()?.parse().ok());
             Ok(Answer { status: head.status, ttl, body: body.to_bytes() })
         };
-        // The connection is driven beside the answer and ends with it.
+        // The connection is polled beside the response and ends with it.
         let mut answer = std::pin::pin!(answer);
         tokio::select! {
             biased;
@@ -248,12 +250,12 @@ impl Client {
     }
 }
 
-/// Too much was asked for, or it is not well: in a moment it may answer.
+/// Returns true for a rate limit or a server error, after which a retry may succeed.
 fn is_busy(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
-/// Values are text on one line or several; some servers end them with a line break.
+/// Returns the body as text. Some servers add a line break at its end.
 fn value(body: &[u8]) -> Result<String, Error> {
     let text = std::str::from_utf8(body).map_err(|_| Error::NoValue)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())

@@ -1,4 +1,4 @@
-//! How a connection is made. A seam for tests: a client that is dialled into memory needs no port.
+//! Connections to the service. Tests replace them by connections in memory, which need no port.
 
 use std::io;
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use tokio::net::TcpStream;
 use super::endpoint::Endpoint;
 use crate::provider::BoxFuture;
 
-/// A connection, whatever it is made of.
+/// Connection of any type.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// Makes connections.
+/// Function that makes connections.
 pub(super) type Dial = Arc<dyn Fn() -> BoxFuture<'static, io::Result<Box<dyn Wire>>> + Send + Sync>;
 
-/// Connects to the endpoint itself: there is no proxy that this could be told to use.
+/// Returns a function that connects to the endpoint directly. No setting can redirect it to a
+/// proxy.
 pub(super) fn directly(endpoint: &Endpoint) -> Dial {
     let address = endpoint.address();
     Arc::new(move || {

@@ -1,60 +1,60 @@
-//! Where the service is. Named as AWS SDKs name it.
+//! Endpoint of the service, named as in the AWS SDKs.
 
 use std::fmt;
 
 use url::{Host, Url};
 
-/// Where the metadata service answers: always plain HTTP, on the machine itself.
+/// Endpoint of the metadata service: always plain HTTP, on the machine itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     host: Host<String>,
     port: u16,
 }
 
-/// Over which protocol, where nothing else is said.
+/// IP version of the default endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// `http://169.254.169.254`
+    /// Endpoint `http://169.254.169.254`.
     #[default]
     Ipv4,
-    /// `http://[fd00:ec2::254]`, on Nitro instances in an IPv6 subnet where it was enabled.
+    /// Endpoint `http://[fd00:ec2::254]`, on Nitro instances in an IPv6 subnet if enabled there.
     Ipv6,
 }
 
-/// The variable that names another endpoint.
+/// Environment variable with another endpoint.
 const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
-/// The variable that chooses a protocol.
+/// Environment variable with the IP version.
 const MODE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
-/// The variable that says to ask nobody.
+/// Environment variable that disables the service.
 const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 
-/// Why there is no endpoint.
+/// Error of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoEndpoint {
-    /// The environment says that nobody is to be asked.
+    /// The environment disables the service.
     #[error("{DISABLED} says that the metadata service is not to be used")]
     Disabled,
-    /// It is no URL of a plain HTTP server.
+    /// The text is no URL of a plain HTTP server.
     #[error(
         "`{found}` is no endpoint of a metadata service: expected http://HOST or http://HOST:PORT"
     )]
     Strange {
-        /// What was given.
+        /// Given text.
         found: String,
     },
-    /// There is no such protocol.
+    /// The IP version is unknown.
     #[error("{MODE} is `{found}`: expected `IPv4` or `IPv6`")]
     StrangeMode {
-        /// What was given.
+        /// Given text.
         found: String,
     },
 }
 
 impl Endpoint {
-    /// The one of a URL: `http://127.0.0.1:1338`.
+    /// Parses a URL, such as `http://127.0.0.1:1338`.
     ///
     /// # Errors
-    /// When it is anything but plain HTTP to a host.
+    /// Returns an error for all URLs except plain HTTP to a host.
     pub fn parse(text: &str) -> Result<Self, NoEndpoint> {
         let strange = || NoEndpoint::Strange { found: text.to_owned() };
         let url = Url::parse(text).map_err(|_| strange())?;
@@ -68,10 +68,10 @@ impl Endpoint {
         }
     }
 
-    /// The one that the environment names, as AWS SDKs read it.
+    /// Returns the endpoint that the environment selects, by the rules of the AWS SDKs.
     ///
     /// # Errors
-    /// When the environment says that nobody is to be asked, or something that makes no sense.
+    /// Returns an error if the environment disables the service or has an invalid value.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NoEndpoint> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         if variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
@@ -88,7 +88,7 @@ impl Endpoint {
         }
     }
 
-    /// What a `Host` header says: the port only where it is not the usual one.
+    /// Returns the value of the `Host` header. The port is omitted if it is 80.
     pub(super) fn authority(&self) -> String {
         match self.port {
             80 => self.host.to_string(),
@@ -96,7 +96,7 @@ impl Endpoint {
         }
     }
 
-    /// What a socket connects to.
+    /// Returns the host and port for a socket.
     pub(super) fn address(&self) -> (String, u16) {
         let host = match &self.host {
             Host::Ipv6(address) => address.to_string(),

@@ -1,59 +1,60 @@
-//! Why there is no value, and what a person can do about it.
+//! Errors of the client, with hints for the user.
 
 use std::time::Duration;
 
-/// Why the metadata service gave no value.
+/// Reason for a missing value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nobody could be connected to.
+    /// No connection was possible.
     #[error("no connection to the metadata service: {0}")]
     Unreachable(String),
-    /// The request for a token was not answered. The answer's packet may go no further than the hop
-    /// limit, so that is what this looks like from a pod network.
+    /// The request for a token got no response. The response travels no further than the hop limit,
+    /// so this error is typical in a pod network.
     #[error(
         "the metadata service did not answer the request for a token within {within:?}, {tries} times"
     )]
     NoToken {
-        /// How long each answer was waited for.
+        /// Timeout of each attempt.
         within: Duration,
-        /// How often it was asked.
+        /// Number of attempts.
         tries: u32,
     },
-    /// A request with a token was not answered.
+    /// A request with a token got no response.
     #[error("the metadata service did not answer within {within:?}, {tries} times")]
     NoAnswer {
-        /// How long each answer was waited for.
+        /// Timeout of each attempt.
         within: Duration,
-        /// How often it was asked.
+        /// Number of attempts.
         tries: u32,
     },
-    /// It gives no tokens.
+    /// The service rejects the request for a token.
     #[error("the metadata service refuses to give a token (status {0})")]
     TokenRefused(u16),
-    /// It does not take a token that it has just given.
+    /// The service rejects a token that it has just returned.
     #[error("the metadata service does not take the token that it has just given")]
     TokenNotTaken,
-    /// It answers nobody.
+    /// The service rejects all requests.
     #[error("the metadata service refuses to answer (status 403)")]
     Forbidden,
-    /// It is asked too much, by all that run on this machine together, or it is not well.
+    /// The service is overloaded: by all programs on this machine together, or by a failure of its
+    /// own.
     #[error("the metadata service was busy (status {status}), {tries} times")]
     Busy {
-        /// What it answered last.
+        /// Last status.
         status: u16,
-        /// How often it was asked.
+        /// Number of attempts.
         tries: u32,
     },
-    /// It answered what this client does not understand.
+    /// The status of the response is unknown to this client.
     #[error("the metadata service answered with the unexpected status {0}")]
     Unexpected(u16),
-    /// It answered with more than any value has, or with what is no text.
+    /// The response is longer than any value, or is not text.
     #[error("the metadata service answered with what is no value")]
     NoValue,
 }
 
 impl Error {
-    /// What can be done about it.
+    /// Returns advice for the user.
     pub fn hint(&self) -> Option<&'static str> {
         let hint = match self {
             Error::NoToken { .. } => {
@@ -74,7 +75,7 @@ impl Error {
         Some(hint)
     }
 
-    /// Whether it may well be otherwise in a moment.
+    /// Returns true if a retry may succeed.
     pub(super) fn passes(&self) -> bool {
         matches!(
             self,

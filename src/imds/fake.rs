@@ -1,4 +1,4 @@
-//! A metadata service in memory, as strict as the real one: it answers nobody without a token.
+//! Metadata service in memory, as strict as the real one: every read requires a token.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -17,27 +17,27 @@ use super::client::{Client, Settings};
 use super::dial::{Dial, Wire};
 use super::endpoint::Mode;
 
-/// What goes wrong with the next request of a method.
+/// Fault in the next request of a method.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trouble {
-    /// This status, and nothing is done.
+    /// Response with this status and no effect.
     Status(u16),
-    /// No answer, ever: the packet had no hops left.
+    /// No response: the packet had no hops left.
     Silence,
-    /// An answer that takes this long.
+    /// Response after this time.
     Slow(Duration),
-    /// The connection is refused.
+    /// Connection refused.
     Refuse,
 }
 
-/// One request as it came in.
+/// Received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// Whether it had a token.
+    /// True if the request had a token.
     pub(crate) token: bool,
-    /// The TTL it asked for.
+    /// Requested time to live.
     pub(crate) ttl: Option<String>,
     pub(crate) at: Instant,
 }
@@ -45,22 +45,22 @@ pub(crate) struct Asked {
 #[derive(Default)]
 struct Service {
     values: BTreeMap<String, Vec<u8>>,
-    /// Values that are there from a time on.
+    /// Values that appear at a given time.
     notices: Vec<(Instant, String, String)>,
     tokens: BTreeMap<String, Instant>,
     given: u64,
-    /// The longest that a token is granted.
+    /// Maximum time to live in seconds.
     longest: Option<u64>,
-    /// Whether the reply has the TTL header: moto's has not.
+    /// True if token responses lack the TTL header, as those of moto do.
     without_ttl: bool,
-    /// The body of a reply to a request for a token, where it is not a token.
+    /// Body of token responses, instead of a token.
     strange_token: Option<String>,
     troubles: BTreeMap<&'static str, VecDeque<Trouble>>,
     disabled: bool,
     asked: Vec<Asked>,
 }
 
-/// A metadata service in memory.
+/// Metadata service in memory.
 #[derive(Clone, Default)]
 pub(crate) struct FakeImds(Arc<Mutex<Service>>);
 
@@ -69,7 +69,7 @@ impl FakeImds {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client that reaches this service and no other.
+    /// Returns a client that reaches only this service.
     pub(crate) fn client(&self, settings: Settings) -> Client {
         let fake = self.clone();
         let dial: Dial = Arc::new(move || {
@@ -94,53 +94,54 @@ impl FakeImds {
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
     }
 
-    /// What is at a path below `/latest/meta-data/`.
+    /// Sets the value at a path below `/latest/meta-data/`.
     pub(crate) fn set(&self, path: &str, value: impl Into<Vec<u8>>) {
         self.service().values.insert(format!("/latest/meta-data/{path}"), value.into());
     }
 
-    /// The same from a moment on.
+    /// Like `set`, but the value appears after a delay.
     pub(crate) fn set_after(&self, delay: Duration, path: &str, value: &str) {
         let path = format!("/latest/meta-data/{path}");
         self.service().notices.push((Instant::now() + delay, path, value.to_owned()));
     }
 
-    /// The next requests of this method (`PUT`, `GET`, `CONNECT`) meet this, one each.
+    /// Adds faults for the next requests of a method (`PUT`, `GET`, `CONNECT`), one fault for each
+    /// request.
     pub(crate) fn trouble(&self, method: &'static str, troubles: &[Trouble]) {
         self.service().troubles.entry(method).or_default().extend(troubles);
     }
 
-    /// As after a stop and a start.
+    /// Drops all tokens, as a stop and start of the machine does.
     pub(crate) fn forget_tokens(&self) {
         self.service().tokens.clear();
     }
 
-    /// `HttpEndpoint=disabled`
+    /// Sets `HttpEndpoint=disabled`.
     pub(crate) fn disable(&self) {
         self.service().disabled = true;
     }
 
-    /// Tokens live no longer than this, whatever is asked.
+    /// Limits the time to live of all tokens.
     pub(crate) fn grant_at_most(&self, seconds: u64) {
         self.service().longest = Some(seconds);
     }
 
-    /// Replies to requests for a token have no TTL header.
+    /// Omits the TTL header from token responses.
     pub(crate) fn leave_out_the_ttl(&self) {
         self.service().without_ttl = true;
     }
 
-    /// Replies to requests for a token have this body.
+    /// Sets the body of token responses.
     pub(crate) fn give_instead_of_a_token(&self, body: &str) {
         self.service().strange_token = Some(body.to_owned());
     }
 
-    /// Everything that was asked so far.
+    /// Returns all requests so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.service().asked.clone()
     }
 
-    /// How often a method was used.
+    /// Returns the number of requests with this method.
     pub(crate) fn count(&self, method: &str) -> usize {
         self.service().asked.iter().filter(|one| one.method == method).count()
     }

@@ -1,15 +1,16 @@
-//! Asks the instance metadata service, and speaks version 2 of it alone.
+//! Client of the instance metadata service (IMDS), version 2 only.
 //!
 //! ```text
 //! PUT /latest/api/token ─▶ a token, kept until shortly before it expires
 //! GET /latest/meta-data/… with the token ─▶ a value, or nothing is there (404)
 //! ```
 //!
-//! There is no request without a token, whatever goes wrong (Amazon EC2 User Guide, "Use the Instance
-//! Metadata Service to access instance metadata"). Nothing goes through a proxy, no redirect is
-//! followed, every wait has an end. What an answer means is for who asks.
+//! No request for a value is ever sent without a token (Amazon EC2 User Guide, "Use the Instance
+//! Metadata Service to access instance metadata"). The client uses no proxy and follows no
+//! redirect, and every wait has a timeout. The caller interprets the values.
 //!
-//! - [`Client`]: the conversation; [`Endpoint`]: with whom; [`Error`]: why there is no value.
+//! - [`Client`]: requests. [`Endpoint`]: address of the service. [`Error`]: reason for a missing
+//!   value.
 
 mod client;
 mod dial;

@@ -1,5 +1,5 @@
-//! The conversation, against a service in memory and with time paused. The numbers are those of the
-//! cases in `docs/cases.md`.
+//! Tests of the client with an in-memory service and a paused clock. The numbers refer to the cases
+//! in `docs/cases.md`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn settings(ttl: u64, margin: u64) -> Settings {
     }
 }
 
-/// A service with a value, and a client of it.
+/// Returns a service with a value, and its client.
 fn pair() -> (FakeImds, Client) {
     let fake = FakeImds::default();
     fake.set(PATH, "2015-01-05T18:02:00Z");
@@ -27,7 +27,7 @@ fn pair() -> (FakeImds, Client) {
     (fake, client)
 }
 
-/// No request but those for a token was without one.
+/// Asserts that only requests for a token were sent without one.
 fn nothing_was_asked_without_a_token(fake: &FakeImds) {
     for asked in fake.asked() {
         assert!(asked.token || asked.method == "PUT", "{asked:?}");
@@ -237,7 +237,7 @@ async fn what_is_no_value_is_refused() {
     }
 }
 
-/// The one that goes over a socket: port and host are as the endpoint says.
+/// Test over a real socket: port and host are those of the endpoint.
 #[tokio::test]
 async fn c60_an_endpoint_is_reached_directly_on_its_port() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,26 +1,29 @@
-//! A token and how long it is good for. Pure: the time is given.
+//! Session token and its validity. Pure: the caller passes the time.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-/// The longest that a token lives: six hours (Amazon EC2 User Guide, "How Instance Metadata Service
-/// Version 2 works").
+/// Longest time to live of a token: six hours (Amazon EC2 User Guide, "How Instance Metadata
+/// Service Version 2 works").
 pub const LONGEST_TTL: Duration = Duration::from_secs(21_600);
 
-/// For how long tokens are asked: 1 second to six hours, in whole seconds.
+/// Requested time to live of a token, in whole seconds. Range: one second to six hours; default:
+/// six hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl(u32);
 
-/// Why a duration is no time to live.
+/// Error of a duration outside the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token lives for 1 to 21600 seconds, not for {0}")]
 pub struct NoTtl(u64);
 
 impl Ttl {
+    /// Returns the time to live, rounded down to whole seconds.
+    ///
     /// # Errors
-    /// When the service would refuse it.
+    /// Returns an error outside the range that the service accepts.
     pub fn new(ttl: Duration) -> Result<Self, NoTtl> {
         let seconds = ttl.as_secs();
         match u32::try_from(seconds) {
@@ -29,7 +32,7 @@ impl Ttl {
         }
     }
 
-    /// In seconds.
+    /// Returns the time to live in seconds.
     pub fn seconds(self) -> u32 {
         self.0
     }
@@ -41,18 +44,19 @@ impl Default for Ttl {
     }
 }
 
-/// A token. Whoever has it may read the instance's credentials, so it does not print.
+/// Session token. It gives access to the instance's credentials, so it cannot be printed.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) value: SecretString,
-    /// Which of the tokens this client has had, so that two who were refused drop it once.
+    /// Number of the token within this client. Several callers with the same rejected token drop it
+    /// once.
     pub(super) number: u64,
     good_until: Instant,
 }
 
 impl Token {
-    /// A token that was asked for at `asked` and is granted for so long. It is given up a little
-    /// early: `margin`, or half of its life where that is shorter.
+    /// Returns a token that was requested at `asked` with the time to live `granted`. The client
+    /// stops using the token earlier by `margin`, or by half of its life if that is shorter.
     pub(super) fn new(
         value: SecretString,
         number: u64,

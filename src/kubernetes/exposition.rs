@@ -1,12 +1,12 @@
-//! Prometheus' text format, version 0.0.4: how it is written, not what is counted.
+//! Writer of Prometheus' text format, version 0.0.4.
 
 use std::fmt::{Display, Write as _};
 
-/// A page of metrics.
+/// Page of metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Exposition(String);
 
-/// One metric on a page; its samples follow each other, as the format has it.
+/// Metric on a page. The format requires that its samples follow each other.
 pub(crate) struct Family<'a> {
     page: &'a mut String,
     name: &'a str,
@@ -19,24 +19,24 @@ impl Exposition {
         Family { page: &mut self.0, name }
     }
 
-    /// A metric that has one value.
+    /// Adds a metric with a single value.
     pub(crate) fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.family(name, kind, help).sample(&[], value);
     }
 
-    /// The page.
+    /// Returns the page.
     pub(crate) fn text(self) -> String {
         self.0
     }
 }
 
 impl Family<'_> {
-    /// One value.
+    /// Adds a sample.
     pub(crate) fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
         self.part("", labels, value);
     }
 
-    /// One value of a part of a histogram, such as `_bucket`.
+    /// Adds a sample of a part of a histogram, such as `_bucket`.
     pub(crate) fn part(&mut self, part: &str, labels: &[(&str, &str)], value: impl Display) {
         let (name, labels) = (self.name, braced(labels));
         write(self.page, format_args!("{name}{part}{labels} {value}\n"));

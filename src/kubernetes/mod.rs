@@ -1,7 +1,7 @@
-//! What the program does to a cluster through its API server. Decides nothing about when.
+//! Access to a cluster through its API server. The callers decide when to use it.
 //!
-//! - [`own_node`]: one Node, read and written without losing what others write.
-//! - [`probes`]: what a cluster asks of a program that runs in it.
+//! - [`own_node`]: reads and changes of one Node, without loss of concurrent changes.
+//! - [`probes`]: HTTP endpoints for the probes of a program in the cluster.
 
 pub(crate) mod exposition;
 pub mod own_node;
@@ -13,22 +13,24 @@ use kube::{Client, Config};
 
 use crate::provider::BoxFuture;
 
-/// Makes a client with the credentials that there are now. Those of a kubelet are renewed every few
-/// weeks, and a client reads them once: whoever lives long makes one when there is something to do.
+/// Function that makes a client with the current credentials. A kubelet renews its credentials
+/// every few weeks, and a client reads them once. A long-running program therefore makes a client
+/// for each use.
 pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Client, NoClient>> + Send + Sync>;
 
-/// Why there is no client.
+/// Error of making a client.
 #[derive(Debug, thiserror::Error)]
 pub enum NoClient {
-    /// Nothing says where the API server is.
+    /// No configuration contains the address of the API server.
     #[error("neither a kubeconfig nor a ServiceAccount says where it is")]
     Unconfigured(#[source] Box<kube::config::InferConfigError>),
-    /// What says so cannot be used.
+    /// The configuration cannot be used.
     #[error("the credentials for it are of no use")]
     Unusable(#[source] Box<kube::Error>),
 }
 
-/// Connects as `kubectl` does: KUBECONFIG, `~/.kube/config`, or the ServiceAccount of the pod.
+/// Returns a function that connects as `kubectl` does: KUBECONFIG, `~/.kube/config`, or the
+/// ServiceAccount of the pod.
 pub fn inferred() -> Connect {
     Arc::new(|| {
         Box::pin(async {

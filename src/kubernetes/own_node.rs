@@ -1,8 +1,8 @@
-//! One Node: its conditions, whether it takes pods, and what is told about it.
+//! Changes of one Node: conditions, cordon, taints and Events.
 //!
-//! Whoever calls may call again: each change is decided on what was just read, is sent with that
-//! reading's resource version, and is decided anew when somebody else has written in between. What is
-//! so already is not written.
+//! Every change can be repeated. A change is computed from a fresh read and sent with the resource
+//! version of that read. After a conflict it is computed again. An existing value is not written
+//! again.
 
 use std::time::Duration;
 
@@ -15,19 +15,20 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-/// Who writes, as managed fields and events name it.
+/// Name of the writer in managed fields and Events.
 const WRITER: &str = "groundplan-termination-handler";
 
-/// Events about what is in no namespace are in this one: the API server refuses them elsewhere.
+/// Namespace of Events about cluster-scoped objects; the API server rejects all other namespaces.
 const EVENTS: &str = "default";
 
-/// How long an answer is waited for. kube waits five minutes; of two minutes' notice that is too much.
+/// Timeout of a request. The default of kube, five minutes, is too long for a notice of two
+/// minutes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a change is decided anew because somebody else wrote in between.
+/// Maximum number of attempts after conflicts.
 const TRIES: u32 = 5;
 
-/// A Node by its name.
+/// Node with a given name.
 #[derive(Clone)]
 pub struct OwnNode {
     nodes: Api<Node>,
@@ -35,69 +36,69 @@ pub struct OwnNode {
     name: String,
 }
 
-/// A condition that a Node gets, and that is true.
+/// Node condition with the status `True`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// `type`, of which a Node has one.
+    /// Field `type`, which is unique within a Node.
     pub kind: &'static str,
-    /// Why, for programs.
+    /// Reason for programs.
     pub reason: &'static str,
-    /// Why, for people.
+    /// Reason for people.
     pub message: &'static str,
 }
 
-/// What a change came to.
+/// Result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is written.
+    /// The change was written.
     Made,
-    /// It was so already, and nothing is written.
+    /// The Node already had the value; no request was sent to change it.
     WasSo,
 }
 
-/// Why a Node is not as it should be.
+/// Error of a change.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server said no.
+    /// The API server rejected the request.
     #[error("{attempt} the Node {node}")]
     Refused {
-        /// What was tried: `read`.
+        /// Attempted action, such as `read`.
         attempt: &'static str,
-        /// Of which Node.
+        /// Name of the Node.
         node: String,
-        /// Why not.
+        /// Status that the API server returned.
         source: Box<Status>,
     },
-    /// It could not be talked to.
+    /// The API server could not be reached.
     #[error("{attempt} the Node {node}")]
     Unreachable {
-        /// What was tried.
+        /// Attempted action.
         attempt: &'static str,
-        /// Of which Node.
+        /// Name of the Node.
         node: String,
-        /// Why not.
+        /// Error of the connection.
         source: Box<kube::Error>,
     },
-    /// There is no way to talk to the API server.
+    /// No client of the API server can be made.
     #[error("find out how to reach the API server for the Node {node}")]
     NoClient {
-        /// For which Node.
+        /// Name of the Node.
         node: String,
-        /// Why not.
+        /// Reason for the missing client.
         source: super::NoClient,
     },
-    /// No answer came.
+    /// No response arrived in time.
     #[error("{attempt} the Node {node}: no answer within {PATIENCE:?}")]
     Silence {
-        /// What was tried.
+        /// Attempted action.
         attempt: &'static str,
-        /// Of which Node.
+        /// Name of the Node.
         node: String,
     },
 }
 
 impl Error {
-    /// What can be done about it.
+    /// Returns advice for the user.
     pub fn hint(&self) -> Option<&'static str> {
         let Error::Refused { attempt, source: status, .. } = self else { return None };
         match *attempt {
@@ -128,7 +129,7 @@ const CORDON: &str = "cordon";
 const TAINT: &str = "taint";
 const TELL: &str = "emit an Event about";
 
-/// Where a change is written.
+/// Part of the Node that a change is written to.
 #[derive(Clone, Copy)]
 enum Part {
     Status,
@@ -136,21 +137,22 @@ enum Part {
 }
 
 impl OwnNode {
-    /// The Node of this name. Asks nobody yet.
+    /// Returns the Node with this name. Sends no request yet.
     pub fn new(client: Client, name: &str) -> Self {
         let events = Api::namespaced(client.clone(), EVENTS);
         Self { nodes: Api::all(client), events, name: name.to_owned() }
     }
 
-    /// Its name.
+    /// Returns the name of the Node.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Makes a condition true. One that is true already keeps its times; others are not touched.
+    /// Sets a condition to `True`. A condition that is already `True` keeps its times. Other
+    /// conditions stay unchanged.
     ///
     /// # Errors
-    /// When the API server does not do it.
+    /// Returns an error if the API server does not make the change.
     pub async fn mark(&self, condition: Condition, now: Timestamp) -> Result<Change, Error> {
         self.change(MARK, Part::Status, |node| {
             let conditions =
@@ -160,7 +162,7 @@ impl OwnNode {
                 return None;
             }
             let now = whole_seconds(now);
-            // Conditions are merged by their type: this one, and no other, is written.
+            // The API server merges conditions by type, so only this one is written.
             Some(json!({"status": {"conditions": [{
                 "type": condition.kind,
                 "status": "True",
@@ -173,10 +175,10 @@ impl OwnNode {
         .await
     }
 
-    /// Lets no further pod onto it.
+    /// Marks the Node as unschedulable.
     ///
     /// # Errors
-    /// As [`mark`](Self::mark).
+    /// Same as [`mark`](Self::mark).
     pub async fn cordon(&self) -> Result<Change, Error> {
         self.change(CORDON, Part::Spec, |node| {
             let already = node.spec.as_ref().and_then(|spec| spec.unschedulable);
@@ -185,10 +187,10 @@ impl OwnNode {
         .await
     }
 
-    /// Gives it a taint, unless it has one of that key and effect.
+    /// Adds a taint, unless the Node has one with the same key and effect.
     ///
     /// # Errors
-    /// As [`mark`](Self::mark).
+    /// Same as [`mark`](Self::mark).
     pub async fn taint(&self, taint: &Taint) -> Result<Change, Error> {
         self.change(TAINT, Part::Spec, |node| {
             let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone());
@@ -197,16 +199,16 @@ impl OwnNode {
                 return None;
             }
             taints.push(taint.clone());
-            // A list of taints is written as a whole.
+            // The list of taints is written as a whole.
             Some(json!({"spec": {"taints": taints}}))
         })
         .await
     }
 
-    /// Tells what happens to it. The same told again, by another run too, is one Event.
+    /// Creates an Event about the Node. An equal Event, also of another run, is created only once.
     ///
     /// # Errors
-    /// As [`mark`](Self::mark).
+    /// Same as [`mark`](Self::mark).
     pub async fn tell(&self, reason: &str, message: &str, now: Timestamp) -> Result<Change, Error> {
         let node = self.read().await?;
         let event = self.event(&node, reason, message, now);
@@ -243,7 +245,7 @@ impl OwnNode {
         self.answer(READ, self.nodes.get(&self.name)).await
     }
 
-    /// Reads, decides, writes; anew when somebody else wrote in between.
+    /// Reads the Node, decides and writes. Repeats all of it after a conflict.
     async fn change(
         &self,
         attempt: &'static str,
@@ -270,7 +272,7 @@ impl OwnNode {
         mut change: Value,
         read: &Node,
     ) -> Result<Node, Error> {
-        // The UID, too: a Node of the same name may be another machine's by now.
+        // The UID is included because another machine may have a Node of the same name by now.
         change["metadata"] = json!({"resourceVersion": read.resource_version(), "uid": read.uid()});
         let by = PatchParams { field_manager: Some(WRITER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Strategic(change);
@@ -297,7 +299,7 @@ impl OwnNode {
     }
 }
 
-/// Times of the API have no fractions of seconds.
+/// Returns the time in whole seconds: times in the API have no fractions.
 fn whole_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

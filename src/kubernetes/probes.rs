@@ -1,4 +1,4 @@
-//! What probes and Prometheus may ask of a program over plain HTTP. Changes nothing.
+//! HTTP server for probes and Prometheus. Read-only.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,21 +16,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-/// Whoever sends its request slower than this is no probe.
+/// Timeout of a request's headers. Real probes are faster.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections at once. Further ones wait, so that nobody can have us hold more.
+/// Maximum number of concurrent connections. Others wait, which limits the open connections.
 const CONNECTIONS: usize = 16;
 
-/// What can say how it is doing.
+/// Program that reports its health.
 pub trait Probed: Send + Sync + 'static {
-    /// What keeps it from its work, in a few words; nothing, if it is ready.
+    /// Returns a short reason for not being ready; `None` if the program is ready.
     fn trouble(&self) -> Option<&'static str>;
-    /// Everything that it counts, in Prometheus' text format, version 0.0.4.
+    /// Returns all metrics in Prometheus' text format, version 0.0.4.
     fn metrics(&self) -> String;
 }
 
-/// Answers for ever.
+/// Serves requests forever.
 pub async fn serve<T: Probed>(listener: TcpListener, probed: Arc<T>) -> Infallible {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -43,13 +43,13 @@ pub async fn serve<T: Probed>(listener: TcpListener, probed: Arc<T>) -> Infallib
                     converse(stream, probed).await;
                 });
             }
-            // Of files or memory there is too little: that may pass.
+            // Too few file descriptors or too little memory; both may pass.
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-/// One connection; that it breaks is of no interest to anybody here.
+/// Serves one connection, and ignores errors of the connection.
 async fn converse<T: Probed>(stream: TcpStream, probed: Arc<T>) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let response = answer(request.method(), request.uri().path(), &*probed);
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether it is ready.
+    /// Program for tests; true if it is ready.
     struct Program(bool);
 
     impl Probed for Program {

@@ -1,11 +1,12 @@
-//! Whether two resources of a kind cannot be there at once. Knows what a network is, and no kind.
+//! Conflicting inputs: decides if two resources of a kind can exist at the same time. Knows
+//! networks, and no kinds.
 
 use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::graph::Schema;
 
-/// Whether two have in common what no two may have.
+/// Returns true if a conflicting input of the two resources is equal or overlaps.
 pub(super) fn collide(schema: &Schema, one: &Value, other: &Value) -> bool {
     schema.exclusive.iter().any(|input| match (one.get(*input), other.get(*input)) {
         (Some(one), Some(other)) => !one.is_null() && (one == other || overlap(one, other)),

@@ -1,4 +1,4 @@
-//! Turns differences into verdicts with their reasons.
+//! Turns differences into actions with their reasons.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,23 +12,23 @@ use crate::graph::{Address, Graph, Node, Ref, Schema, resolve};
 use crate::provider::{Observed, Schemas};
 use crate::state::{Record, State, Status};
 
-/// What happens to one resource, with what the steps need to know.
+/// Decision on one object: its change, and details for the steps.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// For the reader.
+    /// Change for the reader.
     pub(super) change: Change,
-    /// The life it is about: the recorded one, or `None` where there is none.
+    /// Recorded generation; `None` without a record.
     pub(super) generation: Option<u64>,
-    /// Whether its creation was announced and not answered.
+    /// True if the creation is in doubt.
     pub(super) unanswered: bool,
-    /// Whether it was looked for and not seen.
+    /// True if refresh did not find the object.
     pub(super) unseen: bool,
-    /// What it is observed to be, where it is changed in place.
+    /// Live inputs, if the object is changed in place.
     pub(super) before: Option<Value>,
 }
 
-/// One verdict for every resource that is wanted or known, in dependency order, what goes away
-/// last.
+/// Returns one verdict for each desired resource and each recorded object: desired resources in
+/// dependency order, then deletions.
 pub(super) fn decide(
     operation: Operation,
     desired: &Graph,
@@ -51,19 +51,19 @@ struct Judge<'a> {
     observed: &'a Observations,
     schemas: &'a dyn Schemas,
     options: &'a Options,
-    /// Resources whose outputs are not known before the plan is applied.
+    /// Resources with outputs that are unknown until the plan is applied.
     unsettled: HashSet<&'a Address>,
-    /// What must go before others can be made, with those others.
+    /// Resources that must be deleted before others can be created, with those others.
     succeeded: HashMap<&'a Address, Vec<&'a Address>>,
 }
 
-/// A wanted resource beside what is known of it.
+/// Desired resource beside its record and live state.
 struct Comparison<'a> {
     schema: &'a Schema,
     record: &'a Record,
-    /// As the cloud has it.
+    /// Live inputs.
     live: &'a Value,
-    /// As it shall be.
+    /// Desired inputs.
     after: &'a Value,
 }
 
@@ -72,8 +72,8 @@ impl Comparison<'_> {
         self.schema.replaced_by.contains(&field.input())
     }
 
-    /// Why nothing is done about a difference, if nothing is; `asked` is what the configuration
-    /// changed since the last run.
+    /// Returns the reason for ignoring a difference; `None` if the plan acts on the difference.
+    /// `asked` contains the changes of the configuration since the last run.
     fn left_because(&self, field: &FieldChange, asked: &[FieldChange]) -> Option<LeftBecause> {
         let input = field.input();
         let by_hand = || !asked.iter().any(|change| change.input() == input);
@@ -136,8 +136,8 @@ impl<'a> Judge<'a> {
         self.state.lookup(r).cloned()
     }
 
-    /// A creation that was announced and not answered is finished. Only where what it made is seen
-    /// to exist and to be wrong is it replaced.
+    /// Finishes a creation in doubt. The resource is replaced only if refresh found it and the
+    /// difference requires a replacement.
     fn unanswered(
         &self,
         node: &Node,
@@ -162,7 +162,8 @@ impl<'a> Judge<'a> {
 
     fn compare(&self, node: &Node, at: &Comparison<'_>) -> Verdict {
         let unfinished = matches!(at.record.status, Status::Created | Status::Configured);
-        // What was never configured differs from everything: the promise it was made with counts.
+        // The live state of an unconfigured resource differs in many inputs. The recorded inputs
+        // count instead.
         let base = if unfinished { &at.record.inputs } else { at.live };
         let (mut fields, left) = self.split(at, diff(Some(base), Some(at.after)));
         let holds = match fields.iter().any(|field| field.replaces) {
@@ -170,7 +171,8 @@ impl<'a> Judge<'a> {
             false => self.holds(node, at, &mut fields),
         };
         let (action, reason) = self.judge(node, at, &fields, holds, unfinished);
-        // Of a change that was begun, nobody knows how far it has come: what differs is no one's doing.
+        // Live state after an interrupted change may contain parts of the change, so no difference
+        // is drift.
         let drift = if unfinished || at.record.status == Status::Updating {
             Vec::new()
         } else {
@@ -201,7 +203,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The differences that are acted on, and those that are not.
+    /// Separates the differences to act on from the ignored ones.
     fn split(&self, at: &Comparison<'_>, all: Vec<FieldChange>) -> (Vec<FieldChange>, Vec<Left>) {
         let (mut fields, mut left) = (Vec::new(), Vec::new());
         let asked = diff(Some(&at.record.inputs), Some(at.after));
@@ -249,7 +251,7 @@ impl<'a> Judge<'a> {
         if fields.is_empty() {
             return match at.record.status {
                 _ if unfinished => (Action::Finish, Reason::Unfinished),
-                // Nothing differs any more, but nobody has seen it come to its end.
+                // No difference is left, but the end of the update was never confirmed.
                 Status::Updating => (Action::Update, Reason::Unfinished),
                 _ => (Action::Keep, Reason::UpToDate),
             };
@@ -263,8 +265,8 @@ impl<'a> Judge<'a> {
         (Action::Update, reason)
     }
 
-    /// What it would have to let go of in place and cannot: what takes its place is not there before
-    /// it is gone. Marks the fields that say so.
+    /// Returns the targets of blocking references that the resource cannot drop in place, because
+    /// their replacements do not exist before the deletion. Marks the fields with these references.
     fn holds(&self, node: &Node, at: &Comparison<'_>, fields: &mut [FieldChange]) -> Vec<Address> {
         let mut held = Vec::new();
         for field in fields.iter_mut().filter(|field| at.schema.holds.contains(&field.input())) {
@@ -283,7 +285,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What is not wanted any more and in the way of something new, with what that is.
+/// Returns the resources that are no longer desired and conflict with new ones, with those new
+/// ones.
 fn succeeded<'a>(
     desired: &'a Graph,
     state: &'a State,
@@ -306,7 +309,7 @@ fn succeeded<'a>(
     succeeded
 }
 
-/// Whether a value has this text in it.
+/// Returns true if a string in `value` equals `text`.
 fn mentions(value: Option<&Value>, text: &str) -> bool {
     match value {
         Some(Value::String(found)) => found == text,
@@ -316,7 +319,8 @@ fn mentions(value: Option<&Value>, text: &str) -> bool {
     }
 }
 
-/// What is replaced anyway takes on everything that would otherwise stay as it is.
+/// Moves ignored differences to the changed fields: a replacement applies them, too. Inputs without
+/// an opinion stay ignored.
 fn renewed(mut fields: Vec<FieldChange>, left: Vec<Left>) -> (Vec<FieldChange>, Vec<Left>) {
     let no_opinion = |left: &Left| left.because == LeftBecause::NoOpinion;
     let (left, taken): (Vec<_>, Vec<_>) = left.into_iter().partition(no_opinion);
@@ -338,8 +342,8 @@ fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
     Verdict { change, generation: None, unanswered: false, unseen: false, before: None }
 }
 
-/// Whatever a replacement that creates first needs, directly or not, must create first if it is
-/// replaced too: otherwise each would wait for the other.
+/// Makes all replaced dependencies of a create-before-destroy replacement create before destroy,
+/// too. Otherwise the two replacements would wait for each other.
 fn spread_create_first(desired: &Graph, verdicts: &mut [Verdict]) {
     let nodes = desired.nodes();
     let index: HashMap<&Address, usize> =
@@ -398,7 +402,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
     }
 }
 
-/// The output that people know a resource by.
+/// Returns the output that identifies a resource to users.
 pub fn id(outputs: &Value) -> Option<String> {
     let known = ["id", "allocation", "arn", "name"];
     known.iter().find_map(|name| outputs.get(name)?.as_str()).map(str::to_owned)

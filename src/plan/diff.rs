@@ -1,4 +1,4 @@
-//! Compares inputs field by field. Knows nothing of kinds.
+//! Field-by-field comparison of inputs. Knows no kinds.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,35 +8,37 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-/// One input that differs.
+/// Difference in one field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FieldChange {
-    /// Where: `routes[0].via.nat_gateway`, `tags["kubernetes.io/role/internal-elb"]`.
+    /// Path of the field: `routes[0].via.nat_gateway`, `tags["kubernetes.io/role/internal-elb"]`.
     pub path: String,
-    /// What it was; absent where there was nothing.
+    /// Old value; `None` if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// What it shall be; a `$ref` in it reads as "(known after apply)", a `$secret` as a digest.
+    /// New value; `None` if there is none. A `$ref` in the value means "(known after apply)", a
+    /// `$secret` is a digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
-    /// Whether it forces a replacement.
+    /// True if the difference forces a replacement.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaces: bool,
 }
 
 impl FieldChange {
-    /// The input the path begins with.
+    /// Returns the input that the path begins with.
     pub fn input(&self) -> &str {
         self.path.split(['.', '[']).next().unwrap_or_default()
     }
 }
 
-/// What differs between `before` and `after`. A `null` in `after` is no opinion and never differs.
+/// Returns the differences between `before` and `after`. A `null` in `after` means no opinion and
+/// never differs.
 pub fn diff(before: Option<&Value>, after: Option<&Value>) -> Vec<FieldChange> {
     differences(before, after, after)
 }
 
-/// What differs between `before` and `after` where `opinion` has one.
+/// Returns the differences between `before` and `after` in fields where `opinion` is not `null`.
 pub fn diff_where(
     before: Option<&Value>,
     after: Option<&Value>,
@@ -45,15 +47,15 @@ pub fn diff_where(
     differences(before, after, opinion)
 }
 
-/// Where `before` had a value on which `after` has no opinion any more.
+/// Returns the fields that have a value in `before` and no opinion in `after`.
 pub fn released(before: &Value, after: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
     release(&mut String::new(), before, after, &mut found);
     found
 }
 
-/// What is seen, as far as what was recorded had an opinion: a setting that nobody asked for, or that
-/// the version which recorded it did not know, was never promised to be anything.
+/// Returns `seen`, limited to the fields that `recorded` has an opinion on. Other fields were never
+/// requested, or are unknown to the version that wrote the record.
 pub fn promised(recorded: &Value, seen: &Value) -> Value {
     match (recorded, seen) {
         (Value::Null, _) => Value::Null,
@@ -119,9 +121,8 @@ fn walk_fields(
     }
 }
 
-/// Items that are in both lists do not differ, whatever their places: one that is missing is one
-/// difference, and not one for each of those after it. What stands between two such items is compared
-/// one by one, each with the one that is most like it.
+/// Compares two lists. Equal items do not differ, even at other positions, so a removed item is one
+/// difference. Items between equal ones are compared in pairs of greatest likeness.
 fn walk_items(
     path: &mut String,
     before: &[Value],
@@ -146,7 +147,7 @@ fn walk_items(
     }
 }
 
-/// Whether a value can be shown whole: nothing in it is secret or not known yet.
+/// Returns true if a value can be shown whole: it contains no secret and no reference.
 fn is_plain(value: &Value) -> bool {
     match value {
         Value::Object(fields) => !is_leaf(fields) && fields.values().all(is_plain),
@@ -155,7 +156,7 @@ fn is_plain(value: &Value) -> bool {
     }
 }
 
-/// Which item of one list is which of the other; those that are the same are left out.
+/// Returns the pairs of indices of items that differ; equal items are omitted.
 fn aligned(before: &[Value], after: &[Value]) -> Vec<(Option<usize>, Option<usize>)> {
     let text = |values: &[Value]| values.iter().map(Value::to_string).collect::<Vec<_>>();
     let (old, new) = (text(before), text(after));
@@ -168,8 +169,8 @@ fn aligned(before: &[Value], after: &[Value]) -> Vec<(Option<usize>, Option<usiz
     pairs
 }
 
-/// Pairs what was with what shall be, those first that are most alike; what is left over on either
-/// side has no counterpart.
+/// Pairs old and new items, the most similar pairs first. Items that remain on either side have no
+/// counterpart.
 fn paired(
     before: &[Value],
     after: &[Value],
@@ -194,7 +195,7 @@ fn paired(
     gone.chain(there).collect()
 }
 
-/// How many fields two items have in common.
+/// Returns the number of equal fields of two items.
 fn likeness(one: &Value, other: &Value) -> usize {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) if !is_leaf(one) && !is_leaf(other) => {
@@ -204,7 +205,7 @@ fn likeness(one: &Value, other: &Value) -> usize {
     }
 }
 
-/// A value as far as a comparison goes into it.
+/// Form of a value, as far as the comparison descends into it.
 enum Shape<'a> {
     Nothing,
     Object(&'a Map<String, Value>),
@@ -224,7 +225,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// References and secrets are one value each, whatever they look like in JSON.
+/// Returns true for a reference or a secret, which is compared as one value.
 fn is_leaf(fields: &Map<String, Value>) -> bool {
     fields.contains_key("$ref") || fields.contains_key("$secret")
 }

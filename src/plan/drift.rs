@@ -1,20 +1,20 @@
-//! How much it matters that somebody else changed something.
+//! Severity of drift.
 //!
-//! Only names the classes: which input of which kind is in which class is the cloud's to say.
+//! The module only names the classes. The provider's side decides on the class of each input.
 
 use serde::{Deserialize, Serialize};
 
-/// How much it matters that somebody else changed an input; the gravest first.
+/// Class of a drift, most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftClass {
-    /// Who may reach or do what.
+    /// Access and permissions.
     Security,
-    /// How it works.
+    /// Behaviour.
     Functional,
-    /// What it is called.
+    /// Names and labels.
     Cosmetic,
 }
 
-/// Says which class an input (a path) of a kind is in.
+/// Function that returns the class of an input (a path) of a kind.
 pub type Classify = fn(kind: &str, path: &str) -> DriftClass;

@@ -1,4 +1,4 @@
-//! What refuses a plan before anything is done: protection, and what somebody expects of it.
+//! Guards: conditions that reject a whole plan before the first change.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,48 +8,48 @@ use crate::event::Operation;
 use crate::graph::Address;
 use crate::state::Cluster;
 
-/// What somebody expects of a plan.
+/// Limits that the user sets for a plan. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Guards {
-    /// How many resources it may destroy, replaced ones included.
+    /// Maximum number of destroyed resources, including replaced ones.
     pub max_destroy: Option<usize>,
-    /// How many it touches.
+    /// Expected numbers of changes.
     pub expect: Option<Expectation>,
 }
 
-/// Why a plan is not carried out.
+/// Violation of a guard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// It would end what somebody has protected.
+    /// The plan deletes or replaces a protected resource.
     #[error("the plan would end what is protected")]
     Protected {
-        /// What it is for.
+        /// Operation of the plan.
         operation: Operation,
-        /// What is protected, in the order of the plan; at least one.
+        /// Addresses of the protected resources, in the order of the plan; at least one.
         addresses: Vec<Address>,
-        /// What tells commands of whose state they are.
+        /// Command-line suffix that selects the state (see [`Cluster::flag`]).
         flag: String,
     },
-    /// It destroys more than it may.
+    /// The plan destroys more resources than the maximum.
     #[error("the plan destroys {found}, and --max-destroy allows {most}")]
     TooMany {
-        /// How many it destroys.
+        /// Number of destroyed resources.
         found: usize,
-        /// How many it may.
+        /// Maximum number.
         most: usize,
     },
-    /// It is not what was expected.
+    /// The numbers of the plan differ from the expected numbers.
     #[error("the plan is +{} ~{} -{}, and --expect says {expected}", found.add, found.change, found.destroy)]
     Unexpected {
-        /// What it is.
+        /// Numbers of the plan.
         found: Counts,
-        /// What was expected.
+        /// Expected numbers.
         expected: Expectation,
     },
 }
 
 impl Violation {
-    /// What can be done about it.
+    /// Returns advice for the user.
     pub fn hint(&self) -> String {
         match self {
             Violation::Protected { operation, addresses, flag } => {
@@ -71,7 +71,7 @@ impl Violation {
         }
     }
 
-    /// What it is about, one a line.
+    /// Returns the addresses that the violation is about, to be printed one per line.
     pub fn addresses(&self) -> &[Address] {
         match self {
             Violation::Protected { addresses, .. } => addresses,
@@ -80,7 +80,7 @@ impl Violation {
     }
 }
 
-/// Everything that stands against a plan.
+/// Returns all violations of a plan.
 pub fn violations(plan: &Plan, guards: &Guards) -> Vec<Violation> {
     let (operation, found) = (plan.operation, plan.counts());
     let addresses: Vec<_> = plan.forbidden().map(|change| change.address.clone()).collect();
@@ -94,19 +94,19 @@ pub fn violations(plan: &Plan, guards: &Guards) -> Vec<Violation> {
     [protected, too_many, unexpected].into_iter().flatten().collect()
 }
 
-/// How many resources somebody expects a plan to touch: `+12 ~0 -0`. What is not said may be any.
+/// Expected numbers of changes, as in `+12 ~0 -0`. An omitted number accepts any value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expectation {
-    /// Made, replacements included.
+    /// Number of created resources, including replacements.
     pub add: Option<usize>,
-    /// Changed in place.
+    /// Number of resources changed in place.
     pub change: Option<usize>,
-    /// Deleted, replacements included.
+    /// Number of deleted resources, including replacements.
     pub destroy: Option<usize>,
 }
 
 impl Expectation {
-    /// Whether the plan is as expected.
+    /// Returns true if the numbers match the expectation.
     pub fn is_met_by(self, counts: Counts) -> bool {
         let met = |expected: Option<usize>, found: usize| expected.is_none_or(|n| n == found);
         met(self.add, counts.add)
@@ -115,7 +115,7 @@ impl Expectation {
     }
 }
 
-/// Why a text says no expectation.
+/// Error of a text that is no valid expectation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is none of `+N`, `~N` and `-N`, each at most once: \"+12 ~0 -0\"")]
 pub struct NoExpectation(String);

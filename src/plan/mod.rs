@@ -1,11 +1,11 @@
-//! Decides what to do, and does none of it.
+//! Planning: decides all changes and performs none.
 //!
-//! [`plan`] is an ordinary function of the wanted graph, the state, what was observed and the
-//! kinds' schemas: no clock, no network, no randomness. The same inputs give the same bytes.
+//! [`plan`] is an ordinary function of the graph, the state, the live state and the kinds' schemas,
+//! without clock, network or randomness. The same inputs give the same bytes.
 //!
-//! - [`diff`] compares inputs field by field, [`decide`] turns differences into verdicts with their
-//!   reasons, [`order`] turns verdicts into steps, [`select`] takes a part of them.
-//! - [`saved`]: a plan as a file; [`guard`]: what somebody expects of one.
+//! - [`diff`] compares inputs field by field. [`decide`] turns differences into actions with
+//!   reasons. [`order`] turns actions into steps. [`select`] applies targets and excludes.
+//! - [`saved`] is a plan as a file. [`guard`] checks the limits that the user sets for a plan.
 
 mod collide;
 pub mod decide;
@@ -32,189 +32,192 @@ use crate::graph::{Address, Graph, Usable};
 use crate::provider::{Observed, Schemas};
 use crate::state::{Cluster, State};
 
-/// What the cloud says of the recorded resources. An address that is absent was not looked up and
-/// is taken to be as recorded.
+/// Live state of the recorded resources. An absent address was not refreshed; its recorded state is
+/// used instead.
 pub type Observations = BTreeMap<Address, Observed>;
 
-/// What will be done, why, and in which order. Holds no secret and no time.
+/// Changes with their reasons, and the steps in order. Contains no secret and no time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// What it is for.
+    /// Operation that the plan is for.
     pub operation: Operation,
-    /// The state it was made from.
+    /// Lineage of the state that the plan was made from.
     pub lineage: String,
-    /// The serial of that state; once the state has moved on, the plan is stale.
+    /// Serial of that state. The plan is stale once the state has another serial.
     pub serial: u64,
-    /// Who the cluster is.
+    /// Identity of the cluster.
     pub cluster: Option<Cluster>,
-    /// The generation of everything it creates.
+    /// Generation of all resources that the plan creates.
     pub generation: u64,
-    /// Which part of all that differs it is, where it is a part.
+    /// Selected part of the plan; `None` if the plan is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Selection>,
-    /// One per resource, in dependency order, what goes away last.
+    /// Changes, one per object: desired resources in dependency order, then deletions.
     pub changes: Vec<Change>,
-    /// References that were rearranged where nothing else changed: recorded, without any call.
+    /// Dependency updates: kept resources whose dependencies alone have changed. Recorded without a
+    /// call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relinks: Vec<Relink>,
-    /// For `apply`: nothing is left to decide but timing.
+    /// Steps for the executor, which decides only timing.
     pub steps: Vec<Step>,
 }
 
-/// What a kept resource refers to from now on.
+/// Dependency update: new dependencies of a kept resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Relink {
-    /// Which resource.
+    /// Address of the resource.
     pub address: Address,
-    /// What it refers to.
+    /// New direct dependencies.
     pub after: Vec<Address>,
 }
 
-/// What happens to one resource, for the reader.
+/// Change of one resource, for the reader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// Which resource.
+    /// Address of the resource.
     pub address: Address,
-    /// What happens to it.
+    /// Action of the plan.
     pub action: Action,
-    /// Why.
+    /// Reason of the action.
     pub reason: Reason,
-    /// Its id in the cloud, where it has one.
+    /// ID in the cloud, if the resource has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What changes.
+    /// Changed fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldChange>,
-    /// What somebody else changed since the last run.
+    /// Drift since the last run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<FieldChange>,
-    /// What differs and stays as it is.
+    /// Ignored differences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
-    /// Whether it would end the life of something that is protected.
+    /// True if the change deletes or replaces a protected resource.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
 }
 
-/// A difference that nothing is done about.
+/// Ignored difference: reported and not changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Left {
-    /// The difference.
+    /// Difference.
     pub field: FieldChange,
-    /// Why it stays.
+    /// Reason for ignoring the difference.
     pub because: LeftBecause,
 }
 
-/// Why a difference stays.
+/// Reason for ignoring a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftBecause {
-    /// It is read at creation only, and nothing that runs is replaced behind anybody's back.
+    /// The input is create-only. The plan does not replace a running resource because of it.
     SetAtCreation,
-    /// The configuration has no opinion on it any more.
+    /// The configuration has no opinion on the input any more.
     NoOpinion,
-    /// Somebody changed it by hand, and only a replacement would change it back.
+    /// Another person or program changed the input, and only a replacement could revert the change.
     ByHand,
 }
 
-/// The verdict on one resource.
+/// Action of a plan for one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// It is as it should be.
+    /// No action; the resource is up to date or left out.
     Keep,
-    /// It is made.
+    /// Creates the resource.
     Create,
-    /// Its making, begun by an earlier run, is finished.
+    /// Finishes a creation that an earlier run began.
     Finish,
-    /// It is changed in place.
+    /// Changes the resource in place.
     Update,
-    /// It is deleted and made anew.
+    /// Deletes the resource and creates it again.
     DeleteThenCreate,
-    /// It is made anew, and the old one deleted once nobody needs it.
+    /// Creates the replacement, then deletes the old resource once its dependents use the
+    /// replacement.
     CreateThenDelete,
-    /// It is deleted.
+    /// Deletes the resource.
     Delete,
 }
 
 impl Action {
-    /// Whether it is one of the two replacements.
+    /// Returns true for the two replacements.
     pub fn replaces(self) -> bool {
         matches!(self, Action::DeleteThenCreate | Action::CreateThenDelete)
     }
 
-    /// Whether it ends the life of something.
+    /// Returns true if the action deletes an existing object.
     pub fn destroys(self) -> bool {
         self == Action::Delete || self.replaces()
     }
 }
 
-/// Why a verdict is what it is.
+/// Reason of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Reason {
-    /// Nothing differs.
+    /// No difference.
     UpToDate,
-    /// It was never made.
+    /// The resource was never created.
     New,
-    /// It was made, and is not in the cloud any more.
+    /// The resource is recorded, and refresh did not find it.
     Missing,
-    /// An earlier run began to make it and did not come to the end.
+    /// An earlier run began the creation or the update and did not finish it.
     Unfinished,
     /// The configuration changed.
     Changed,
-    /// The configuration did not change; somebody else changed it.
+    /// Drift: the live state changed, and the configuration did not.
     Drifted,
-    /// These inputs change and cannot change in place.
+    /// Force-new inputs changed.
     CannotUpdate {
-        /// Which.
+        /// Paths of the force-new inputs.
         paths: Vec<String>,
     },
-    /// It holds on to these, which must go before what takes their place can be made.
+    /// The resource has blocking references to resources that must be deleted before their
+    /// replacements are created.
     HoldsOn {
-        /// What it holds on to.
+        /// Addresses of the referenced resources.
         to: Vec<Address>,
     },
-    /// An earlier run began to delete it.
+    /// An earlier run began the deletion.
     HalfDeleted,
-    /// It was asked for by address.
+    /// The user requested the replacement of the address.
     Requested,
-    /// The configuration does not have it any more.
+    /// The configuration does not contain the resource any more.
     NotInConfiguration,
-    /// A replacement took its place.
+    /// Deposed: a replacement took the place of the object.
     Superseded,
-    /// Everything is deleted.
+    /// The operation deletes all resources.
     Destroy,
-    /// It differs, and is not in the part of the plan that was asked for.
+    /// The resource differs, and the selected part of the plan does not include it.
     NotSelected,
 }
 
-/// One thing `apply` does.
+/// Unit of work of the executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// What.
+    /// Operation of the step.
     pub op: Op,
-    /// What it waits for.
+    /// Dependencies of the step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Dependency>,
 }
 
-/// What a step waits for: an earlier step, up to a milestone of it.
+/// Dependency of a step: another step, up to a milestone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dependency {
-    /// The index of the other step.
+    /// Index of the other step.
     pub step: u32,
-    /// How far that one must be.
+    /// Milestone that the other step must reach.
     pub until: Until,
 }
 
-/// A milestone of a step.
+/// Milestone of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Until {
-    /// Its object exists and is recorded.
+    /// The object exists and is recorded.
     Created,
-    /// It is done.
+    /// The step is done.
     Done,
 }
 
@@ -227,74 +230,74 @@ impl From<Usable> for Until {
     }
 }
 
-/// What a step does.
+/// Operation of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
-    /// Makes a resource.
+    /// Creates a resource.
     Create {
-        /// Which.
+        /// Address of the resource.
         address: Address,
-        /// Which of its lives begins.
+        /// Generation of the new object.
         generation: u64,
-        /// With what; references are resolved when the step starts.
+        /// Inputs; references are resolved when the step starts.
         inputs: Value,
-        /// What it refers to.
+        /// Direct dependencies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
-        /// What has the address now.
+        /// Recorded object at the address.
         prior: Prior,
     },
-    /// Finishes a creation or an update at the point it has reached.
+    /// Finishes a creation or an update from the phase that it has reached.
     Finish {
-        /// Which.
+        /// Address of the resource.
         address: Address,
-        /// Which of its lives.
+        /// Generation of the object.
         generation: u64,
     },
     /// Changes a resource in place.
     Update {
-        /// Which.
+        /// Address of the resource.
         address: Address,
-        /// Which of its lives.
+        /// Generation of the object.
         generation: u64,
-        /// What it was observed to be: the update changes what differs from this.
+        /// Live inputs. The update changes the inputs that differ from these.
         before: Value,
-        /// What it shall be; references are resolved when the step starts.
+        /// New inputs; references are resolved when the step starts.
         inputs: Value,
-        /// What it refers to.
+        /// Direct dependencies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
     },
     /// Deletes a resource.
     Delete {
-        /// Which.
+        /// Address of the resource.
         address: Address,
-        /// Which of its lives ends.
+        /// Generation of the deleted object.
         generation: u64,
-        /// Whether it was looked for and not seen: it may be gone, or not visible yet.
+        /// True if refresh did not find the resource: deleted outside, or not visible yet.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unseen: bool,
     },
 }
 
-/// What has an address when a creation takes it.
+/// Recorded object at an address when a creation takes the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prior {
-    /// Nothing, or something that an earlier step deletes.
+    /// No object, or an object that an earlier step deletes.
     Nothing,
-    /// A record of something that is gone.
+    /// An object that was deleted outside and is still recorded.
     Vanished,
-    /// The old one, deleted by a later step.
+    /// The old object, which a later step deletes (create before destroy).
     Deposed,
-    /// A creation that an earlier run asked for and that was not answered: what it made is found
-    /// and finished, or it is asked for again, with the same token if nothing about it changed.
+    /// A creation in doubt from an earlier run. The executor finds and finishes its resource, or
+    /// repeats the call, with the same token if its inputs are unchanged.
     Unanswered,
 }
 
 impl Op {
-    /// Which resource it is about.
+    /// Returns the address of the resource.
     pub fn address(&self) -> &Address {
         match self {
             Op::Create { address, .. }
@@ -304,17 +307,17 @@ impl Op {
         }
     }
 
-    /// Whether an earlier run may have asked for what it creates.
+    /// Returns true if an earlier run may have sent the create call.
     pub fn is_asked_for_already(&self) -> bool {
         matches!(self, Op::Create { prior: Prior::Unanswered, .. })
     }
 
-    /// Whether it ends the life of something.
+    /// Returns true if the step deletes an object.
     pub fn deletes(&self) -> bool {
         matches!(self, Op::Delete { .. })
     }
 
-    /// How events call it.
+    /// Returns the name of the step in events.
     pub fn name(&self) -> StepName {
         let (generation, action) = match self {
             Op::Create { generation, prior: Prior::Unanswered, .. } => {
@@ -329,55 +332,55 @@ impl Op {
     }
 }
 
-/// What a plan is asked for besides the graph.
+/// Options of a plan besides the graph.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
-    /// Replace these although nothing about them demands it.
+    /// Addresses of resources to replace although no difference requires a replacement.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub replace: BTreeSet<Address>,
-    /// Only these and what they need; everything, if there are none.
+    /// Targets: only these resources and their dependencies are planned. Empty means all resources.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub targets: BTreeSet<Address>,
-    /// Not these, and nothing that needs a change of them.
+    /// Excludes: these resources, and all changes that depend on a change of them, are left out.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub excludes: BTreeSet<Address>,
 }
 
 impl Options {
-    /// Whether nothing is asked for.
+    /// Returns true if no option is set.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether only a part of the plan is asked for.
+    /// Returns true if the options select a part of the plan.
     pub fn selects(&self) -> bool {
         !(self.targets.is_empty() && self.excludes.is_empty())
     }
 }
 
-/// How many resources a plan touches, as its summary line says it.
+/// Numbers of resources in the summary line of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Made, replacements included.
+    /// Number of created resources, including replacements.
     pub add: usize,
-    /// Changed in place.
+    /// Number of resources changed in place.
     pub change: usize,
-    /// Deleted, replacements included.
+    /// Number of deleted resources, including replacements.
     pub destroy: usize,
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
+    /// Returns true if the plan has no steps.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// What would end the life of something that is protected.
+    /// Returns the changes that delete or replace a protected resource.
     pub fn forbidden(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|change| change.protected)
     }
 
-    /// What the summary line says.
+    /// Returns the numbers of the summary line.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for change in &self.changes {
@@ -396,10 +399,10 @@ impl Plan {
     }
 }
 
-/// Decides what makes the cloud what `desired` says.
+/// Returns the plan that makes the cloud match `desired`.
 ///
 /// # Panics
-/// When the graph or the state has a kind that `schemas` does not know: both come from us.
+/// If the graph or the state contains a kind without a schema: the program writes both.
 pub fn plan(
     desired: &Graph,
     state: &State,
@@ -410,10 +413,10 @@ pub fn plan(
     finish(Operation::Apply, desired, state, observed, schemas, options)
 }
 
-/// Decides how everything the state knows, or the part of it that is asked for, is deleted.
+/// Returns the plan that deletes all recorded resources, or the part that `options` selects.
 ///
 /// # Panics
-/// As [`plan`].
+/// Same as [`plan`].
 pub fn plan_destroy(
     state: &State,
     observed: &Observations,
@@ -460,7 +463,7 @@ fn finish(
 }
 
 impl Change {
-    /// Nothing is done about it if it is among these.
+    /// Sets the change to keep if its address is among `left_out`.
     fn leave_out(&mut self, left_out: &BTreeSet<&Address>) {
         if left_out.contains(&self.address) {
             self.action = Action::Keep;
@@ -470,7 +473,7 @@ impl Change {
     }
 }
 
-/// Of kept resources, what refers to something else now. Of one that is left out nothing is.
+/// Returns the dependency updates of kept resources. Resources outside the selection get none.
 fn relinks(
     verdicts: &[Verdict],
     desired: &Graph,

@@ -1,7 +1,8 @@
-//! Turns verdicts into steps.
+//! Turns actions into steps.
 //!
-//! The order is Terraform's, which hands know: makers follow what they need, deletions go before
-//! the deletion of what they needed, what lets go of a doomed resource does so before it goes.
+//! The order is Terraform's, which users know. A creation follows its dependencies. A deletion
+//! precedes the deletion of its dependencies. An update that drops a reference precedes the
+//! deletion of the target.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,7 +16,7 @@ use crate::graph::{Address, Graph, Node, Schema};
 use crate::provider::Schemas;
 use crate::state::{Record, State};
 
-/// Which steps carry out the verdicts, and who waits for whom.
+/// Returns the steps of the verdicts and their dependencies.
 pub(super) fn work_out<'a>(
     verdicts: &'a [Verdict],
     desired: &Graph,
@@ -34,28 +35,29 @@ pub(super) fn work_out<'a>(
     order
 }
 
-/// How much a preference is worth; the last is given up first.
+/// Importance of a preferred dependency. The last rank is dropped first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// What is in the way goes first: no two have the same range.
+    /// Conflicting inputs: the old resource is deleted before the new one is created.
     Room,
-    /// What is changed in place lets go of a doomed resource before it goes.
+    /// An in-place update drops its reference before the target is deleted.
     LettingGo,
-    /// Of machines that make up one service, never two are gone at once.
+    /// Serial replacement: no two members of a group are missing at the same time.
     Turn,
-    /// Nobody is hurt otherwise, but less stands in between.
+    /// Optional: any order works, but this one leaves fewer resources missing in between.
     Manners,
 }
 
-/// Who waits for whom, while it is worked out.
+/// Steps and their dependencies, while the order is computed.
 pub(super) struct Order<'a> {
     ops: Vec<Op>,
     after: Vec<BTreeSet<Dependency>>,
-    /// `(step, other)`: the step had better wait for the other, unless that closes a circle.
+    /// Preferred dependencies `(step, other, rank)`: the step waits for the other one unless that
+    /// closes a cycle.
     preferred: Vec<(usize, usize, Rank)>,
-    /// The step that makes or changes a resource.
+    /// Step that creates or changes a resource.
     make: HashMap<&'a Address, usize>,
-    /// The steps that delete a resource's lives.
+    /// Steps that delete the objects of a resource.
     unmake: HashMap<&'a Address, Vec<usize>>,
     action: HashMap<&'a Address, Action>,
 }
@@ -91,7 +93,7 @@ impl<'a> Order<'a> {
             let step = self.push(Op::Delete { address, generation, unseen });
             self.unmake.entry(&change.address).or_default().push(step);
         }
-        // A superseded life does not speak for the address.
+        // A deposed object does not determine the action of its address.
         if change.reason != Reason::Superseded {
             self.action.insert(&change.address, change.action);
         }
@@ -164,7 +166,8 @@ impl<'a> Order<'a> {
         for Verdict { change, .. } in verdicts {
             let Some(&made) = self.make.get(&change.address) else { continue };
             let Some(deleted) = self.unmake.get(&change.address).cloned() else { continue };
-            // The current life comes first; what an earlier run deposed has no part in the turn.
+            // The deletion of the current object comes first. Deposed objects of earlier runs have
+            // no part in this order.
             let (replaced, deposed) = deleted.split_at(usize::from(change.action.replaces()));
             for &old in replaced {
                 match change.action {
@@ -188,7 +191,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Orders what happens to a resource and to one that it was recorded to need.
+    /// Orders the steps of a resource and of a recorded dependency.
     fn let_go(&mut self, address: &Address, record: &Record, needed: &Address) {
         let made = self.make.get(address).copied();
         let deleted = self.deletion_of(address, record.generation);
@@ -215,9 +218,12 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// What creates first when it is replaced does so under another name, too: of what is not wanted any
-    /// more, each goes when one that is new is there. One for one, as far as there are any, so that
-    /// what cannot be made costs no more than its share.
+    /// Orders deletions of kinds that create before destroy, if old and new have different
+    /// addresses.
+    ///
+    /// Each resource that is no longer desired is deleted after a new one of its kind exists. Old
+    /// and new are paired one to one as far as possible. A failed creation then prevents only its
+    /// share of the deletions.
     fn go_when_another_has_come(&mut self, verdicts: &'a [Verdict], schemas: &dyn Schemas) {
         let mut new: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut going: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -253,7 +259,8 @@ impl<'a> Order<'a> {
         self.after[step].iter().any(|dependency| dependency.step == index(other))
     }
 
-    /// What has a range that something new shall have goes before that is made.
+    /// Orders the deletion of a resource before the creation of another one with conflicting
+    /// inputs.
     fn make_where_there_is_room(&mut self, desired: &Graph, state: &State, schemas: &dyn Schemas) {
         for node in desired.nodes() {
             let Some(schema) = schemas.schema(node.kind()) else { continue };
@@ -269,7 +276,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Of those that take turns, a replacement begins when the one before it has come to its end.
+    /// Orders the replacements of a group: each begins after the end of the previous one.
     fn replace_one_at_a_time(&mut self, desired: &Graph) {
         for group in desired.turns() {
             let mut last = Vec::new();
@@ -286,19 +293,19 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Everything that is done to a resource.
+    /// Returns all steps of a resource.
     fn steps_of(&self, address: &Address) -> Vec<usize> {
         let made = self.make.get(address).copied();
         self.unmake.get(address).into_iter().flatten().copied().chain(made).collect()
     }
 
-    /// What each step is.
+    /// Returns the operations of the steps.
     pub(super) fn ops(&self) -> &[Op] {
         &self.ops
     }
 
-    /// `(step, other)`: the step cannot go without the other. What it would merely rather wait for
-    /// is not among them.
+    /// Returns the pairs `(step, other)` in which the step cannot run without the other. Turns and
+    /// optional preferences are omitted.
     pub(super) fn needs(&self) -> impl Iterator<Item = (usize, usize)> {
         let hard = self.after.iter().enumerate().flat_map(|(step, after)| {
             after.iter().map(move |dependency| (step, dependency.step as usize))
@@ -309,7 +316,8 @@ impl<'a> Order<'a> {
         hard.chain(released.map(|&(step, other, _)| (step, other)))
     }
 
-    /// Keeps these steps only; whatever they cannot go without must be among them.
+    /// Keeps only the chosen steps. All steps that they cannot run without ([`needs`](Self::needs))
+    /// must be chosen, too.
     pub(super) fn retain(&mut self, chosen: &[bool]) {
         let mut count = 0;
         let moved: Vec<Option<usize>> = chosen
@@ -335,7 +343,7 @@ impl<'a> Order<'a> {
         self.preferred = kept.collect();
     }
 
-    /// What apply walks.
+    /// Returns the steps for the executor.
     pub(super) fn into_steps(mut self) -> Vec<Step> {
         for (step, other, _) in self.preferred {
             self.after[step].insert(Dependency { step: index(other), until: Until::Done });
@@ -344,7 +352,7 @@ impl<'a> Order<'a> {
         steps.map(|(op, after)| Step { op, after: after.into_iter().collect() }).collect()
     }
 
-    /// Gives up preferences until nobody waits for himself: in each circle, the weakest first.
+    /// Drops preferences until the steps have no cycle, the weakest rank of each cycle first.
     fn break_circles(&mut self) {
         loop {
             let circle = self.circles();
@@ -360,7 +368,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// For each step the number of the circle it is in, if it is in one.
+    /// Returns for each step the number of its cycle; `None` for a step outside all cycles.
     fn circles(&self) -> Vec<Option<usize>> {
         let hard = self.after.iter().enumerate().flat_map(|(step, after)| {
             after.iter().map(move |dependency| (dependency.step, index(step)))
@@ -381,7 +389,7 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Whether a deletion makes room for a resource of another address.
+/// Returns true if `op` deletes another resource whose inputs conflict with those of `node`.
 fn in_the_way(op: &Op, node: &Node, state: &State, schema: &Schema) -> bool {
     let Op::Delete { address, generation, .. } = op else { return false };
     if address == &node.address || address.kind() != schema.kind {

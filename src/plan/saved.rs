@@ -1,7 +1,8 @@
-//! A plan as a file: what it was made from, what was asked for, what was decided, and a seal.
+//! Saved plan: a plan as a file, with digests of its inputs, its options and a seal.
 //!
-//! Holds no time and no secret, so the same plan is the same bytes, and whoever reviews a file and
-//! whoever applies it speak of the same thing. Never touches a disk: who has one reads and writes.
+//! The file contains no time and no secret, so the same plan results in the same bytes. A reviewer
+//! of the file and the run that applies it use the same plan. The module performs no I/O; the
+//! caller reads and writes the file.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -9,50 +10,50 @@ use sha2::{Digest, Sha256};
 use super::{Options, Plan};
 use crate::secret::hex;
 
-/// The version of the file's format; others are refused. A plan is short-lived, so no program reads
-/// the plans of another format: the next `plan` writes one that it does.
+/// Version of the file format; other versions are rejected. Saved plans are short-lived, so no
+/// program reads another format: a new `plan` writes the current one.
 pub const FORMAT: u32 = 2;
 
-/// A plan and what it was made from.
+/// Plan and the digests of its inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedPlan {
-    /// [`FORMAT`] of the program that wrote it.
+    /// [`FORMAT`] of the program that wrote the file.
     pub format: u32,
-    /// What it was made from.
+    /// Digests of the inputs.
     #[serde(flatten)]
     pub digests: Digests,
-    /// Whether it has the bootstrap machine.
+    /// True if the plan includes the bootstrap machine.
     pub bootstrap: bool,
-    /// What it was asked for besides.
+    /// Options of the plan.
     #[serde(default, skip_serializing_if = "Options::is_default")]
     pub options: Options,
-    /// What the reader should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
     /// The plan.
     pub plan: Plan,
 }
 
-/// What the inputs of a plan are known by.
+/// Digests of the inputs of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
-    /// Of the install-config's text.
+    /// Digest of the configuration's text.
     pub config: String,
-    /// Of the assets, `none` without.
+    /// Digest of the assets; `none` without assets.
     pub assets: String,
-    /// Of the RHCOS stream, `none` without.
+    /// Digest of the image stream; `none` without a stream.
     pub stream: String,
 }
 
-/// Why a text is no plan that can be applied.
+/// Error of a text that is no applicable plan.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// It is something else.
+    /// The text is not a saved plan.
     #[error("it is not a saved plan")]
     Other(#[source] serde_json::Error),
-    /// Another program wrote it.
+    /// Another version of the program wrote the plan.
     #[error("its format is {0}, this program reads {FORMAT}")]
     Format(u32),
-    /// It is not what was written.
+    /// The content has changed since the plan was written.
     #[error("it is not as it was written: {0}")]
     Damaged(&'static str),
 }
@@ -60,19 +61,20 @@ pub enum Unreadable {
 const SEAL: &str = "{\"seal\":\"sha256:";
 
 impl SavedPlan {
-    /// The text of the file: the same for the same plan.
+    /// Returns the text of the file. Equal plans result in equal texts.
     pub fn bytes(&self) -> Vec<u8> {
         let mut body = serde_json::to_vec_pretty(self).expect("BUG: plain data into memory");
         body.push(b'\n');
-        // The brace that opens the object stands in the line of the seal.
+        // The opening brace of the object is in the line of the seal.
         let body = body.split_off(1);
         [seal(&body).as_bytes(), &body].concat()
     }
 
-    /// The plan of a text.
+    /// Parses a saved plan.
     ///
     /// # Errors
-    /// When it is something else, of another format, or not as it was written.
+    /// Returns an error if the text is not a saved plan, has another format, or has changed since
+    /// it was written.
     pub fn parse(text: &[u8]) -> Result<Self, Unreadable> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -97,7 +99,8 @@ fn seal(body: &[u8]) -> String {
     format!("{SEAL}{}\",", hex(&Sha256::digest(body)))
 }
 
-/// Whether the steps can be walked at all. What was planned always can, and a seal is no signature.
+/// Checks that the steps can be executed at all. Computed plans always pass, but a seal is no
+/// signature.
 fn walkable(plan: &Plan) -> Result<(), &'static str> {
     let mut waits: Vec<usize> = plan.steps.iter().map(|step| step.after.len()).collect();
     let mut dependants = vec![Vec::new(); plan.steps.len()];
@@ -121,7 +124,8 @@ fn walkable(plan: &Plan) -> Result<(), &'static str> {
     if walked == plan.steps.len() { Ok(()) } else { Err("its steps wait for each other") }
 }
 
-/// The digest of several texts, each kept apart from the next.
+/// Returns one digest of several texts. The length of each text is part of the digest, which keeps
+/// the texts apart.
 pub fn digest<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for text in texts {

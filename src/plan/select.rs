@@ -1,7 +1,8 @@
-//! Takes a part of a plan: what was asked for, and what that cannot go without.
+//! Targets and excludes: reduces a plan to a part.
 //!
-//! A part is closed: whatever a step needs is in it, and of one resource either everything is done
-//! or nothing. So what is left out is left exactly as it is, and the next plan has it again.
+//! A part is closed: it contains the dependencies of each of its steps, and either all steps of a
+//! resource or none. Resources outside the part stay unchanged, and the next plan includes them
+//! again.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,32 +12,33 @@ use super::Options;
 use super::order::Order;
 use crate::graph::{Address, Graph};
 
-/// Which part of all that differs a plan is.
+/// Selected part of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// What was asked for; everything, if nothing was.
+    /// Targets; empty means all resources.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub targets: BTreeSet<Address>,
-    /// What was asked to be left alone.
+    /// Excluded resources.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub excludes: BTreeSet<Address>,
-    /// What changes although nobody named it: the targets cannot go without.
+    /// Resources that change without being targets, because a target depends on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed: Vec<Address>,
-    /// What differs and is not in the plan.
+    /// Resources that differ and are not in the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Address>,
 }
 
 impl Selection {
-    /// Whether something may be done about a resource that does not differ.
+    /// Returns true if a dependency update of the resource is part of the selection.
     pub(super) fn covers(&self, address: &Address) -> bool {
         let wanted = self.targets.is_empty() || self.targets.contains(address);
         wanted && !self.excludes.contains(address)
     }
 }
 
-/// Leaves in `order` what is asked for.
+/// Reduces `order` to the targets and their dependencies, without the excludes and their
+/// dependents.
 pub(super) fn select(options: &Options, desired: &Graph, order: &mut Order<'_>) -> Selection {
     let parts = Parts::of(order);
     let mut chosen = vec![options.targets.is_empty(); parts.addresses.len()];
@@ -66,11 +68,11 @@ pub(super) fn select(options: &Options, desired: &Graph, order: &mut Order<'_>) 
     }
 }
 
-/// The resources about which something is done, and who cannot go without whom.
+/// Resources with steps, and their dependencies on each other.
 struct Parts {
     addresses: Vec<Address>,
     number: HashMap<Address, usize>,
-    /// Of each step, the number of the resource it is about.
+    /// Resource number of each step.
     part_of: Vec<usize>,
     needs: Vec<BTreeSet<usize>>,
     needed_by: Vec<BTreeSet<usize>>,
@@ -113,7 +115,8 @@ impl Parts {
         addresses.into_iter().filter_map(|address| self.number.get(address).copied()).collect()
     }
 
-    /// The targets with all that the graph says they need, whether the targets change or not.
+    /// Returns the targets and their dependencies in the graph, including those of unchanged
+    /// targets.
     fn wanted(&self, targets: &BTreeSet<Address>, desired: &Graph) -> Vec<usize> {
         let mut wanted: BTreeSet<&Address> = targets.iter().collect();
         for node in desired.nodes().iter().rev() {
@@ -124,7 +127,7 @@ impl Parts {
         self.numbers(wanted)
     }
 
-    /// Marks these and everything that is reached from them.
+    /// Marks the given numbers and all numbers reachable from them.
     fn spread(&self, marked: &mut [bool], from: Vec<usize>, along: &[BTreeSet<usize>]) {
         let mut reached = from;
         while let Some(part) = reached.pop() {

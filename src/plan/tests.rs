@@ -1,4 +1,4 @@
-//! Which part of a plan is done, what may not be done, and in which turn.
+//! Tests of selection, protection and serial replacement.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -21,7 +21,7 @@ fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
     graph
 }
 
-/// A network with two machines in it, a record of each, and something on its own.
+/// Returns a network with two machines, a record for each machine, and an independent resource.
 fn site(fixed: u32, free: u32) -> Graph {
     let inputs = || json!({ "fixed": fixed, "free": free });
     graph(&[
@@ -46,7 +46,7 @@ fn excludes(names: &[&str]) -> Options {
     Options { excludes: addresses(names), ..Options::default() }
 }
 
-/// What is acted on, in the order of the plan.
+/// Returns the addresses with an action other than keep, in the order of the plan.
 fn acted(plan: &Plan) -> Vec<&str> {
     let acted = plan.changes.iter().filter(|change| change.action != Action::Keep);
     acted.map(|change| change.address.as_str()).collect()
@@ -187,8 +187,8 @@ async fn a_change_that_did_not_come_to_its_end_is_nobodys_drift() {
     assert!(lab.plan(&machine(2)).await.is_empty());
 }
 
-/// What is replaced cannot go while somebody holds on to it, and that one could only let go of it for
-/// its successor: so it goes first, too.
+/// A resource cannot be deleted while a dependent has a blocking reference to it. The dependent
+/// here can drop the reference only for the replacement, so the dependent is deleted first, too.
 #[tokio::test(start_paused = true)]
 async fn who_cannot_let_go_before_the_successor_is_there_is_replaced() {
     let world = |fixed: u32| {
@@ -206,7 +206,7 @@ async fn who_cannot_let_go_before_the_successor_is_there_is_replaced() {
     assert_eq!(holder.action, Action::DeleteThenCreate);
     assert_eq!(holder.reason, Reason::HoldsOn { to: vec!["node.a".into()] });
     lab.cloud.forget_calls();
-    // Not everything that refers to something holds on to it: a record does not to a balancer.
+    // Not every reference blocks a deletion: a DNS record does not block its load balancer.
     lab.cloud.release("holder.b");
     assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
     let calls = lab.cloud.calls_of(&["create", "delete"]);
@@ -240,7 +240,7 @@ async fn what_is_in_the_way_goes_first_and_takes_along_who_would_wait_for_its_su
     assert_eq!(calls, order);
 }
 
-/// A kind for tests of turns.
+/// Kind for tests of serial replacement.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Member {
     fixed: u32,
@@ -251,7 +251,7 @@ impl Resource for Member {
     type Outputs = Value;
 }
 
-/// Three members that take turns, each with a record.
+/// Returns three members of a serial replacement, each with a record.
 fn members(fixed: u32) -> Graph {
     let mut graph = Graph::default();
     let members: Vec<Handle<Member>> =
@@ -330,8 +330,8 @@ async fn what_is_protected_is_not_replaced_either_and_may_still_change_in_place(
     }
 }
 
-/// A few resources of any kinds in a line or a tree, at two points in time: some have gone, some are
-/// replaced, the rest changes in place.
+/// Generates a few resources of any kinds in a line or a tree, at two points in time. Some are
+/// removed, some are replaced, and the rest changes in place.
 fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options, bool)> {
     let kinds = prop::sample::select(vec!["node", "first", "stepped", "slow", "early", "machine"]);
     let nodes = prop::collection::vec((kinds, 0..4_u8, 0..2_u32, 1..3_u32, any::<bool>()), 3..7);
@@ -344,8 +344,8 @@ fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options, bool)> {
             for (index, (_, parent, fixed, free, _)) in nodes.iter().enumerate() {
                 let parent = usize::from(*parent);
                 let later = u32::from(late);
-                // Where references change in place, what is referred to cannot be replaced: it would
-                // have to go while it is still referred to.
+                // A resource with in-place references from its dependents cannot be replaced: its
+                // deletion would precede the update of the references.
                 let fixed = fixed * later * u32::from(rigid);
                 let inputs = json!({ "fixed": fixed, "free": free + later });
                 let needs =
@@ -369,8 +369,8 @@ fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options, bool)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-    /// What is left out is untouched, what is in the part is done, and afterwards the rest of the
-    /// plan is what was left out.
+    /// Excluded resources are unchanged and selected ones are changed. The next plan contains the
+    /// rest.
     #[test]
     fn a_part_of_a_plan_stands_alone((graphs, options, rigid) in worlds()) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -403,7 +403,7 @@ proptest! {
     }
 }
 
-/// P3 of the list of cases that a reviewer checks: every thread has its own seeds for its maps.
+/// Case P3 of the reviewers' list: every thread has its own seeds for its maps.
 #[test]
 fn p3_the_same_inputs_give_the_same_bytes_on_every_thread() {
     let planned = || {
@@ -431,7 +431,7 @@ fn p3_the_same_inputs_give_the_same_bytes_on_every_thread() {
     }
 }
 
-/// The steps name what they wait for by number: never themselves, never nobody.
+/// Every dependency of a step is the index of another step of the plan.
 #[tokio::test(start_paused = true)]
 async fn steps_that_are_left_out_leave_no_hole() {
     let mut lab = Lab::default();

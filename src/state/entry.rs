@@ -1,5 +1,5 @@
-//! What can be recorded: the lines of a journal. Only says what happened; what that does to a state,
-//! and whether it can have happened, is [`State::record`](super::State::record)'s.
+//! Journal entries: the changes of a state. An entry only contains the change;
+//! [`State::record`](super::State::record) checks and applies it.
 
 use std::fmt;
 
@@ -9,139 +9,141 @@ use serde_json::Value;
 use super::{Cluster, Run, Status};
 use crate::graph::Address;
 
-/// One line of the journal. What is announced is on disk before the call it announces.
+/// Change of a state, and line of the journal. An announcement is on disk before its call is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entry {
     /// The state belongs to this cluster.
     Identified {
-        /// Who it is.
+        /// Identity of the cluster.
         cluster: Cluster,
     },
-    /// A run begins to record; always the first entry of its run.
+    /// A run begins to record; always the first entry of a run.
     RunStarted {
-        /// Which run.
+        /// The run.
         run: Run,
     },
-    /// The cloud answered a question of the topology.
+    /// The lookup cache gets a result.
     Learnt {
-        /// The question.
+        /// Key of the lookup.
         question: String,
-        /// The answer; `null` forgets it.
+        /// Result of the lookup; `null` removes the cached one.
         answer: Value,
     },
-    /// The creating call is about to leave, perhaps for the second time.
+    /// The create call is about to be sent, possibly for the second time.
     CreateStarted {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
-        /// Which of its lives; token and tag follow from it.
+        /// Generation, which determines token and tag.
         generation: u64,
-        /// What it is created with.
+        /// Inputs of the creation.
         inputs: Value,
-        /// What it refers to.
+        /// Direct dependencies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
     },
-    /// The cloud refused and certainly made nothing; what was to be replaced has its address back.
+    /// The creation failed and certainly created no object. The address returns to the object that
+    /// was to be replaced.
     CreateRefused {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
     },
-    /// The creating call was answered, or what it made was found.
+    /// The create call succeeded, or its resource was found.
     Created {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
         /// Identity and outputs.
         outputs: Value,
-        /// How far that is: [`Status::Created`], or further where nothing is left to do.
+        /// Progress: [`Status::Created`], or a later status if the kind has no calls after the
+        /// create call.
         status: Status,
     },
-    /// A resource moved on.
+    /// The progress of a resource changed.
     Advanced {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
-        /// How far it is now.
+        /// New status.
         status: Status,
-        /// Its outputs where they have changed.
+        /// New outputs; `None` if they are unchanged.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outputs: Option<Value>,
     },
     /// A change in place is about to be made.
     UpdateStarted {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
-        /// What it shall be.
+        /// New inputs.
         inputs: Value,
-        /// What it shall refer to.
+        /// New direct dependencies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
     },
-    /// References were rearranged without any call.
+    /// Dependency update: the dependencies changed without a call.
     Relinked {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
-        /// What it refers to now.
+        /// New direct dependencies.
         after: Vec<Address>,
     },
-    /// A replacement is about to take the address; the old one is deleted later.
+    /// A replacement is about to take the address. The old object is deleted later.
     Deposed {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
     },
-    /// The deleting call is about to leave.
+    /// The delete call is about to be sent.
     DeleteStarted {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
-        /// Which of its lives.
+        /// Generation of the object.
         generation: u64,
     },
-    /// It is gone.
+    /// The object is deleted.
     Deleted {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
-        /// Which of its lives.
+        /// Generation of the object.
         generation: u64,
     },
-    /// It is not there: somebody else deleted it, or it was never made.
+    /// The object does not exist: it was deleted outside, or never created.
     Vanished {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
     },
-    /// Somebody asked to forget it: whatever it is in the cloud, it is nobody's to manage here.
+    /// The user removed the record. The object in the cloud, if any, is left alone.
     Forgotten {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
-        /// Which of its lives.
+        /// Generation of the object.
         generation: u64,
     },
-    /// Somebody gave it another address.
+    /// The user changed the address of a record.
     Moved {
-        /// The one it had.
+        /// Old address.
         address: Address,
-        /// The one it has from now on.
+        /// New address.
         to: Address,
     },
-    /// Somebody said that it is not to be deleted or replaced.
+    /// The user protected the address from deletion and replacement.
     Protected {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
     },
-    /// Somebody said that it may be deleted and replaced again.
+    /// The user removed the protection of the address.
     Unprotected {
-        /// Which resource.
+        /// Address of the resource.
         address: Address,
     },
 }
 
-/// An entry that cannot follow what was recorded before it.
+/// Error of an entry that cannot follow the recorded history.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("entry {serial} ({entry}) cannot follow what was recorded before it: {why}")]
 pub struct IllegalEntry {
-    /// The serial it would have had.
+    /// Serial that the entry would have had.
     pub serial: u64,
-    /// The name of the entry and the address it is about; never its contents.
+    /// Name and address of the entry; never its contents.
     pub entry: String,
-    /// What is wrong with it.
+    /// Reason of the rejection.
     pub why: &'static str,
 }
 
@@ -155,7 +157,7 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
-    /// The resource it is about, if it is about one.
+    /// Returns the address that the entry is about; `None` if there is none.
     pub fn address(&self) -> Option<&Address> {
         match self {
             Entry::Identified { .. } | Entry::RunStarted { .. } | Entry::Learnt { .. } => None,
@@ -176,7 +178,7 @@ impl Entry {
         }
     }
 
-    /// The name of the entry as the journal has it.
+    /// Returns the name of the entry in the journal.
     pub fn name(&self) -> &'static str {
         match self {
             Entry::Identified { .. } => "identified",

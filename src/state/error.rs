@@ -1,6 +1,6 @@
-//! What can go wrong with the home of a state, and what a person can do about it.
+//! Errors of state backends, with hints for the user.
 //!
-//! Messages name files and places in them, never a content.
+//! Messages name files and positions in them, never contents.
 
 use std::fmt;
 use std::io;
@@ -9,146 +9,146 @@ use std::path::PathBuf;
 use super::{FORMAT, Format, IllegalEntry};
 use crate::provider::ProviderError;
 
-/// Why a state could not be opened or written.
+/// Error of opening or writing a state.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// A file or the folder cannot be read.
     #[error("read {}", path.display())]
     Unreadable {
-        /// Which one.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// A file or the folder cannot be written.
     #[error("{action} {}", path.display())]
     Unwritable {
-        /// What was tried: `create`, `write`, `replace`.
+        /// Attempted action, such as `create`, `write` or `replace`.
         action: &'static str,
-        /// Which one.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A file is there and has no content.
+    /// A file exists and is empty.
     #[error("use {}: it is empty", path.display())]
     Empty {
-        /// Which one.
+        /// Path of the file.
         path: PathBuf,
-        /// What a person can do.
+        /// Advice for the user.
         hint: String,
     },
-    /// A file is missing although others say that it was there.
+    /// A file is missing that must exist according to other files.
     #[error("use {}: it is missing, and {because}", path.display())]
     Missing {
-        /// Which one.
+        /// Path of the file.
         path: PathBuf,
-        /// How we know.
+        /// Evidence that the file existed.
         because: String,
-        /// What a person can do.
+        /// Advice for the user.
         hint: String,
     },
-    /// A file is not what was written to it.
+    /// The content of a file has changed since it was written.
     #[error("use {}: {damage}", path.display())]
     Damaged {
-        /// Which one.
+        /// Path of the file.
         path: PathBuf,
-        /// Where, and what is wrong.
+        /// Position and kind of the damage.
         damage: Damage,
-        /// What a person can do.
+        /// Advice for the user.
         hint: String,
     },
-    /// A newer program wrote it.
+    /// A newer program wrote the file.
     #[error("use {}: its format is {found}, this program knows {FORMAT}", path.display())]
     NewerFormat {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its format.
+        /// Format of the file.
         found: Format,
     },
-    /// The two halves of the state have nothing to do with each other.
+    /// Snapshot and journal belong to different states.
     #[error("use {}: it belongs to the state {found}, its folder to {expected}", path.display())]
     ForeignLineage {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its lineage.
+        /// Lineage of the file.
         found: String,
-        /// The lineage of the snapshot beside it.
+        /// Lineage of the snapshot beside it.
         expected: String,
     },
-    /// It was moved to another home.
+    /// The state was moved to another location.
     #[error("use {}: it was moved to {to}", path.display())]
     Moved {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// The home it was moved to, as it is typed.
+        /// New location, as the user writes it.
         to: String,
     },
-    /// Somebody else wrote to the state since it was read.
+    /// Another process wrote to the state after this one read it.
     #[error("continue {}: somebody else has written to it since it was read", path.display())]
     Changed {
-        /// The journal.
+        /// Path of the journal.
         path: PathBuf,
     },
-    /// The lock is not ours any more.
+    /// The state lock is lost, or may be lost.
     #[error("continue {place}: {why}")]
     Fenced {
-        /// Where the state lives.
+        /// Location of the state.
         place: String,
-        /// How we know.
+        /// Evidence of the loss.
         why: String,
     },
-    /// A stop was asked for.
+    /// A shutdown was requested.
     #[error("begin anything new: a stop was asked for")]
     Stopping,
-    /// An earlier write failed in a way that leaves open what the disk has.
+    /// An earlier write failed, and its effect on the disk is unknown.
     #[error("continue {}: an earlier write to it failed", path.display())]
     Unsure {
-        /// The journal.
+        /// Path of the journal.
         path: PathBuf,
     },
-    /// A bucket did not do what it was asked.
+    /// A call to the bucket failed.
     #[error("{action} {}", path.display())]
     Bucket {
-        /// What was tried: `read`, `write`, `delete`, `lock`, `renew`, `unlock`.
+        /// Attempted action: `read`, `write`, `delete`, `lock`, `renew`, `unlock`.
         action: &'static str,
-        /// The object or folder.
+        /// Path of the object or folder.
         path: PathBuf,
-        /// What the bucket said.
+        /// Error of the bucket.
         source: ProviderError,
     },
-    /// The first record of a holder is not its run's: a bug of the caller.
+    /// The first entry of a lock holder does not begin its run: a bug of the caller.
     #[error("write {}: the first record must be that of a run of epoch {epoch} after record {after}", path.display())]
     NoRun {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// The epoch of the holder.
+        /// Epoch of the holder.
         epoch: u64,
-        /// The last record.
+        /// Serial of the last entry.
         after: u64,
     },
-    /// The state in memory is not what was appended: a bug of the caller.
+    /// The state in memory differs from the appended entries: a bug of the caller.
     #[error("write {}: serial {given} was given and {recorded} is recorded", path.display())]
     OutOfStep {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// The serial of the state that was given.
+        /// Serial of the given state.
         given: u64,
-        /// The serial of the last record.
+        /// Serial of the last entry.
         recorded: u64,
     },
 }
 
-/// Where a file is damaged and how that shows.
+/// Position and kind of damage in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The byte the line begins at, from 0.
+    /// Byte offset of the line, from 0.
     pub offset: usize,
-    /// The serial the record should have, in a journal.
+    /// Serial that the entry should have, in a journal.
     pub serial: Option<u64>,
-    /// What is wrong.
+    /// Description of the damage.
     pub why: String,
 }
 
@@ -162,12 +162,12 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Why the text of a snapshot or a journal cannot be used.
+/// Error of the text of a snapshot or a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unusable {
-    /// A newer program wrote it.
+    /// A newer program wrote the text.
     NewerFormat(Format),
-    /// It is not what was written.
+    /// The text has changed since it was written.
     Damaged(Damage),
 }
 
@@ -184,17 +184,17 @@ impl From<(&Place, IllegalEntry)> for Damage {
     }
 }
 
-/// Where a line is.
+/// Position of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Its number, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The byte it begins at, from 0.
+    /// Byte offset of the line, from 0.
     pub offset: usize,
 }
 
 impl HomeError {
-    /// What a person can do about it.
+    /// Returns advice for the user.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             HomeError::Unreadable { source, .. } => return read_hint(source),

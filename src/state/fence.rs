@@ -1,36 +1,38 @@
-//! Whether the lock is still ours, told at once: asked right before anything leaves that changes the
-//! cloud. Never waits and never asks anybody.
+//! Fence: the check before each mutating call that the state lock is still held. The check neither
+//! waits nor performs network I/O.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::error::HomeError;
 
-/// Stands between a holder of a lock and what only the holder may do; clones are the same fence.
+/// Check before everything that only the holder of the state lock may do. Clones are the same
+/// fence.
 #[derive(Clone)]
 pub struct Fence(Arc<dyn Fn() -> Result<(), HomeError> + Send + Sync>);
 
 impl Fence {
-    /// A fence that asks this.
+    /// Returns a fence that evaluates `holds` at each check.
     pub fn new(holds: impl Fn() -> Result<(), HomeError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(holds))
     }
 
-    /// A fence without anybody behind it, for what nobody else can reach.
+    /// Returns a fence that never rejects, for a state that no other process can access.
     pub fn open() -> Self {
         Self::new(|| Ok(()))
     }
 
-    /// The same fence, shut for good once this says so.
+    /// Returns a fence that also rejects while `over` returns an error.
     #[must_use]
     pub fn until(self, over: impl Fn() -> Result<(), HomeError> + Send + Sync + 'static) -> Self {
         Self::new(move || over().and_then(|()| self.pass()))
     }
 
-    /// Lets the holder pass.
+    /// Checks that the lock is held.
     ///
     /// # Errors
-    /// [`HomeError::Fenced`] once somebody else holds the lock, or may.
+    /// Returns [`HomeError::Fenced`] if another process has the lock or may have it, or the error
+    /// of a condition added by [`until`](Self::until).
     pub fn pass(&self) -> Result<(), HomeError> {
         (self.0)()
     }

@@ -1,4 +1,5 @@
-//! Folders and whole files, made durably and for the owner alone. Never changes a file in place.
+//! Durable writes of folders and whole files, with permissions for the owner only. Never changes a
+//! file in place.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
@@ -11,11 +12,11 @@ use uuid::Uuid;
 use super::error::HomeError;
 
 const BACKUP: &str = ".backup";
-/// Prefixes of what only exists for a moment.
+/// Prefix of temporary files.
 pub(super) const NEW: &str = ".new-";
 const OLD: &str = ".old-";
 
-/// Makes the folder and what is missing above it, for the owner alone, durably.
+/// Creates the folder and its missing parents, durably and for the owner only.
 pub(super) fn make_folder(dir: &Path) -> Result<(), HomeError> {
     if dir.is_dir() {
         return Ok(());
@@ -45,7 +46,7 @@ pub(super) fn replace_file(dir: &Path, path: &Path, text: &[u8]) -> io::Result<F
     Ok(file)
 }
 
-/// Puts an empty file in the place of the one with this name, which whoever has it open keeps.
+/// Replaces the file by an empty file. Processes that have the old file open keep it.
 pub(super) fn replace_for_good(dir: &Path, path: &Path) -> io::Result<()> {
     let file = NamedTempFile::with_prefix_in(NEW, dir)?;
     file.as_file().sync_all()?;
@@ -53,7 +54,7 @@ pub(super) fn replace_for_good(dir: &Path, path: &Path) -> io::Result<()> {
     sync_folder(dir)
 }
 
-/// Removes a file durably, if it is there.
+/// Removes a file durably. A missing file is no error.
 pub(super) fn remove_file(dir: &Path, path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -61,8 +62,8 @@ pub(super) fn remove_file(dir: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the file a second name, at no cost. There is always a file by the first. Where the file
-/// system has no such links there is no backup, and nothing depends on one.
+/// Keeps the file under a second name with a hard link, at no cost. The first name always exists. A
+/// file system without hard links results in no backup, and no other function depends on one.
 fn keep_backup(dir: &Path, path: &Path) {
     let backup = backup_of(path);
     let passing = dir.join(format!("{OLD}{}", Uuid::new_v4()));
@@ -72,15 +73,15 @@ fn keep_backup(dir: &Path, path: &Path) {
     }
 }
 
-/// Keeps a file as what it was before its format changed, under a name that is never written to
-/// again: `state.json.v1.backup`. One that is kept already is not kept twice.
+/// Keeps a copy of a file in its old format, as in `state.json.v1.backup`. The copy is never
+/// overwritten, and an equal copy is not made twice.
 pub(super) fn keep_original(dir: &Path, path: &Path, major: u32) -> io::Result<()> {
     let text = match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         text => text?,
     };
     let mut copies = (1..).map(|copy| original_of(path, major, copy));
-    // There is another one where somebody went back to the older program and has come again.
+    // Another copy exists if the user went back to the older program in between.
     let fits = |kept: &PathBuf| !kept.exists() || fs::read(kept).is_ok_and(|there| there == text);
     let kept = copies.find(fits).expect("BUG: there are more names than files");
     if !kept.exists() {
@@ -92,7 +93,7 @@ pub(super) fn keep_original(dir: &Path, path: &Path, major: u32) -> io::Result<(
     sync_folder(dir)
 }
 
-/// Where [`keep_original`] keeps a file.
+/// Returns the path of the copy that [`keep_original`] makes.
 pub(super) fn original_of(path: &Path, major: u32, copy: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".v{major}"));
@@ -103,7 +104,7 @@ pub(super) fn original_of(path: &Path, major: u32, copy: u32) -> PathBuf {
     name.into()
 }
 
-/// Removes what writers that were killed have left. For whoever holds the lock.
+/// Removes temporary files of killed writers. The caller must hold the lock.
 pub(super) fn tidy(dir: &Path) {
     for file in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = file.file_name();
@@ -120,7 +121,7 @@ pub(super) fn backup_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The content of a file, if there is one.
+/// Returns the content of a file; `None` if the file does not exist.
 pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, HomeError> {
     match fs::read(path) {
         Ok(text) => Ok(Some(text)),

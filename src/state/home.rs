@@ -1,4 +1,4 @@
-//! Where a state lives, whatever kind of place that is. Hands everything on and decides nothing.
+//! State backend: dispatches to the local or the remote backend.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -9,23 +9,24 @@ use super::local::LocalHome;
 use super::remote::RemoteHome;
 use super::{Entry, State};
 
-/// Entries on their way to where they are durable. Does its work on its own: whoever waits for it may
-/// stop waiting and begin again.
+/// Durable append in progress. Cancel-safe: a caller that drops its wait can wait again, and the
+/// append continues.
 pub type Written = Pin<Box<dyn Future<Output = Result<(), HomeError>> + Send>>;
 
-/// The home of a state that is written to.
+/// State backend that is open for writing.
 #[derive(Debug)]
 pub enum Home {
-    /// A folder.
+    /// Local folder.
     Local(LocalHome),
-    /// A folder of a bucket.
+    /// Folder in a bucket.
     Remote(RemoteHome),
 }
 
 impl Home {
-    /// Begins to make the entries durable, all of them, in their order. They must be what
-    /// [`State::record`] has accepted, and follow what was written before: the next group is handed
-    /// over when this one is durable.
+    /// Starts a durable append of all `entries`, in their order.
+    ///
+    /// [`State::record`] must have accepted the entries, and they must follow the earlier ones. The
+    /// caller hands over the next group only after this one is durable.
     pub fn append(&mut self, entries: &[Entry]) -> Written {
         match self {
             Home::Local(home) => Box::pin(ready(home.append(entries))),
@@ -33,7 +34,7 @@ impl Home {
         }
     }
 
-    /// The epoch of the next run: what the first entry of this holder must say.
+    /// Returns the epoch of the next run, which the first entry of this holder must contain.
     pub fn epoch(&self, state: &State) -> u64 {
         match self {
             Home::Local(_) => state.epoch() + 1,
@@ -41,7 +42,7 @@ impl Home {
         }
     }
 
-    /// What stands between whoever has lost the lock and the cloud.
+    /// Returns the fence that rejects mutating calls once the lock is lost.
     pub fn fence(&self) -> Fence {
         match self {
             Home::Local(home) => home.fence(),
@@ -49,11 +50,11 @@ impl Home {
         }
     }
 
-    /// Gives the lock back where the home holds one, so that nobody need wait until it runs out. To be
-    /// called however a run ends; the home writes nothing after it.
+    /// Releases the lock, so that other runs need not wait for the end of its lease. Called at the
+    /// end of every run; the backend writes no more afterwards.
     ///
     /// # Errors
-    /// When it cannot be given back: then others must wait.
+    /// Returns an error if the release fails; other runs then wait for the end of the lease.
     pub async fn leave(&mut self) -> Result<(), HomeError> {
         match self {
             Home::Local(_) => Ok(()), // whose lock goes with it
@@ -61,11 +62,11 @@ impl Home {
         }
     }
 
-    /// Lets whatever is installed next take the place of what is recorded, though it is of another
-    /// lineage. For a state that [has nothing](State::has_nothing).
+    /// Allows the next [`install`](Self::install) to use another lineage. The recorded state must
+    /// [have nothing](State::has_nothing).
     ///
     /// # Errors
-    /// When that cannot be written. What is there then has nothing, as before.
+    /// Returns an error if the write fails. The recorded state still has nothing then.
     pub fn give_way(&mut self) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.give_way(),
@@ -76,11 +77,11 @@ impl Home {
         }
     }
 
-    /// Puts another state in the place of this one, as it is. What it has recorded must not be less
-    /// than what is recorded here, or the lineage another and nothing recorded here.
+    /// Replaces the recorded state by `state`. The new serial must not be smaller than the recorded
+    /// one. The lineage may differ only if the recorded state is empty or has given way.
     ///
     /// # Errors
-    /// When it cannot be written. What is there then is the one or the other.
+    /// Returns an error if the write fails. The backend then contains one state or the other.
     pub async fn install(&mut self, state: &State) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.install(state),
@@ -88,10 +89,11 @@ impl Home {
         }
     }
 
-    /// Says of the state, for good, that it was moved to another home: whoever opens it is told so.
+    /// Marks the state permanently as moved to another location. Opening it reports the new
+    /// location.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// Returns an error if the write fails.
     pub async fn retire(&mut self, to: &str) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.retire(to),
@@ -99,10 +101,10 @@ impl Home {
         }
     }
 
-    /// Takes back what [`retire`](Self::retire) has said, if it has: the state is at home again.
+    /// Removes the mark of [`retire`](Self::retire), if there is one.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// Returns an error if the write fails.
     pub async fn welcome(&mut self) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.welcome(),
@@ -110,10 +112,10 @@ impl Home {
         }
     }
 
-    /// Leaves the state as compact as it is worth.
+    /// Compacts the state if that is worth its cost.
     ///
     /// # Errors
-    /// When it cannot be written; what is recorded is complete nevertheless.
+    /// Returns an error if the write fails. The recorded state is complete nevertheless.
     pub async fn close(&mut self, state: &State) -> Result<(), HomeError> {
         match self {
             Home::Local(home) => home.close(state),

@@ -1,15 +1,16 @@
-//! The text of a journal: a line per record, each provably in its place. Never touches a file.
+//! Text of a journal: one line per record, each with a proof of its position. Performs no I/O.
 //!
 //! ```text
 //! 93a3c1f0e2b47d58 journal {"format":{"major":3,"minor":0},"lineage":"0d1f..","base":12}
 //! 5be0a8c14f7d2936 13 {"entry":"create_started","address":"vpc.main",..}
 //! ```
 //!
-//! A record's checksum covers lineage, serial and content, and serials have no gaps: a record that
-//! is changed, lost, doubled, moved or another state's is noticed. Only what follows the last line
-//! break may be anything, since a write that was cut off ends there. Journals of one state may be
-//! joined (`cat earlier later`): a header inside must begin where the records before it end, and
-//! says the format of what follows it.
+//! A record's checksum covers lineage, serial and content, and serials have no gaps. A changed,
+//! lost, repeated, moved or foreign record is therefore detected. Only the text after the last line
+//! break can be arbitrary, because an interrupted write ends there.
+//!
+//! Journals of one state may be joined (`cat earlier later`). A header inside the text must begin
+//! at the end of the records before it, and contains the format of the records after it.
 
 use std::collections::BTreeMap;
 
@@ -21,39 +22,39 @@ use super::error::{Damage, Place, Unusable};
 use super::{Entry, FORMAT, Format, State, migrate};
 use crate::secret::hex;
 
-/// The first line. Newer majors keep its framing, so that older programs can refuse them.
+/// First line. Newer majors keep its structure, so that older programs can reject them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// The version of what follows.
+    /// Format of the records that follow.
     pub format: Format,
-    /// Whose journal it is.
+    /// Lineage of the state.
     pub lineage: String,
-    /// The serial that the first record follows.
+    /// Serial before the first record.
     pub base: u64,
 }
 
-/// One record.
+/// Record of a journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// Its serial.
+    /// Serial of the record.
     pub serial: u64,
-    /// What it records.
+    /// Entry of the record.
     pub entry: Entry,
-    /// Fields of a newer minor: the record's that the entry is about.
+    /// Fields of a newer minor version; they belong to the record that the entry is about.
     pub unknown: BTreeMap<String, Value>,
-    /// Where it stands.
+    /// Position of the line.
     pub place: Place,
 }
 
 const LABEL: &str = "journal";
 const CHECKSUM: usize = 16;
 
-/// Writes the first line.
+/// Appends the first line to `text`.
 pub fn push_header(text: &mut Vec<u8>, header: &Header) {
     push(text, "", LABEL, header);
 }
 
-/// Writes one record.
+/// Appends one record to `text`.
 pub fn push_record(text: &mut Vec<u8>, lineage: &str, serial: u64, entry: &Entry) {
     push(text, lineage, &serial.to_string(), entry);
 }
@@ -81,17 +82,17 @@ fn checksum(lineage: &str, label: &str, content: &[u8]) -> String {
     hex(&digest.finalize()[..CHECKSUM / 2])
 }
 
-/// The records of a journal, one after the other.
+/// Reader of the records of a journal, in order.
 #[derive(Debug)]
 pub struct Reader<'a> {
     text: &'a [u8],
     next: Place,
     header: Header,
-    /// The serial of the last record read.
+    /// Serial of the last record read.
     serial: u64,
-    /// The format of the records that come next.
+    /// Format of the records that come next.
     format: Format,
-    /// The oldest format of any part.
+    /// Oldest format of all parts.
     oldest: Format,
 }
 
@@ -99,7 +100,7 @@ impl<'a> Reader<'a> {
     /// Reads the first line.
     ///
     /// # Errors
-    /// When it is damaged, not finished, or of a major that is not known.
+    /// Returns an error if the line is damaged, incomplete, or of an unknown major.
     pub fn new(text: &'a [u8]) -> Result<Self, Unusable> {
         let place = Place { line: 1, offset: 0 };
         let broken = |why: &str| damage(place, None, why);
@@ -111,36 +112,38 @@ impl<'a> Reader<'a> {
         Ok(Self { text, next, serial, header, format, oldest: format })
     }
 
-    /// The first line.
+    /// Returns the first line.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The serial of the last record read.
+    /// Returns the serial of the last record read.
     pub fn serial(&self) -> u64 {
         self.serial
     }
 
-    /// The oldest format of what was read: only what is all of ours is written to.
+    /// Returns the oldest format of the text read. A journal is extended only if all of it has the
+    /// current format.
     pub fn oldest(&self) -> Format {
         self.oldest
     }
 
-    /// How many bytes are finished lines; after the last record, what follows is torn.
+    /// Returns the number of bytes in complete lines. After the last record, the rest is torn.
     pub fn end(&self) -> usize {
         self.next.offset
     }
 
-    /// The place and length of a write that was cut off, after the last record.
+    /// Returns the position and length of an interrupted write; `None` if there is none. Valid
+    /// after the last record.
     pub fn torn(&self) -> Option<(Place, usize)> {
         let length = self.text.len() - self.next.offset;
         (length > 0).then_some((self.next, length))
     }
 
-    /// The next record, or `None` where the finished lines end.
+    /// Returns the next record; `None` at the end of the complete lines.
     ///
     /// # Errors
-    /// When it is not what was written there.
+    /// Returns an error if the record has changed since it was written.
     pub fn next_record(&mut self) -> Result<Option<Line>, Unusable> {
         while let Some(end) = line_end(self.text, self.next.offset) {
             let place = self.next;
@@ -192,7 +195,7 @@ fn plain(content: &[u8]) -> serde_json::Result<(Entry, BTreeMap<String, Value>)>
     Ok((serde_json::from_slice(content)?, BTreeMap::new()))
 }
 
-/// The entry of a record of another format, and the fields that our version of it does not have.
+/// Returns the entry of a record of another format, and the fields that this program does not know.
 fn split(content: &[u8], from: Format) -> serde_json::Result<(Entry, BTreeMap<String, Value>)> {
     let mut fields: Map<String, Value> = serde_json::from_slice(content)?;
     if from.major < FORMAT.major {
@@ -208,7 +211,7 @@ fn split(content: &[u8], from: Format) -> serde_json::Result<(Entry, BTreeMap<St
 }
 
 impl State {
-    /// Moves the state by what a journal says; what it knows already is skipped.
+    /// Applies one record. A record that the state already contains is skipped.
     pub(super) fn replay(&mut self, line: Line) -> Result<(), Damage> {
         if line.serial <= self.serial {
             return Ok(());
@@ -222,7 +225,7 @@ impl State {
     }
 }
 
-/// A line taken apart.
+/// Parts of a line.
 struct Frame<'a> {
     checksum: &'a str,
     label: &'a str,
@@ -245,7 +248,7 @@ impl<'a> Frame<'a> {
         checksum(lineage, self.label, self.content) == self.checksum
     }
 
-    /// A newer major is recognised even where its checksum is not.
+    /// Parses a header. A newer major is recognised without a valid checksum.
     fn header(&self, place: Place) -> Result<Header, Unusable> {
         #[derive(Deserialize)]
         struct Probe {

@@ -1,20 +1,21 @@
-//! The home of a state in a local folder.
+//! State backend in a local folder.
 //!
 //! ```text
 //! state/<cluster>/state.json           the snapshot
-//!                 journal              what was recorded since
-//!                 state.json.backup    the snapshot before, and
-//!                 journal.backup       what led from it to this one
-//!                 *.v1.backup          what it was before its format became another
-//!                 moved-to             the home to go on in, where it was moved
-//!                 lock, lock.json      who works on it (see `lock`)
+//!                 journal              the records since the snapshot
+//!                 state.json.backup    the previous snapshot, and
+//!                 journal.backup       the records from it to the current one
+//!                 *.v1.backup          a file before its format was migrated
+//!                 moved-to             the new location of a moved state
+//!                 lock, lock.json      the state lock (see `lock`)
 //! ```
 //!
-//! Nothing is ever changed in place: the journal grows at its end, and whole files are replaced
-//! (temporary file, fsync, rename, fsync of the folder). Take the lock, then open: what is appended
-//! to a state that somebody else has moved on is refused. Only reads until the first append; that
-//! makes a state of an older format one of ours before it adds to it, so that no journal is ever of
-//! two formats.
+//! No file is ever changed in place. The journal grows at its end, and whole files are replaced
+//! (temporary file, fsync, rename, fsync of the folder). Take the lock first, then open: an append
+//! to a state that another process has changed is rejected.
+//!
+//! The backend only reads until the first append. The first append migrates a state of an older
+//! format, so that no journal ever has two formats.
 
 mod load;
 #[cfg(test)]
@@ -39,52 +40,52 @@ const SNAPSHOT: &str = "state.json";
 const JOURNAL: &str = "journal";
 const MOVED: &str = "moved-to";
 
-/// A state and where it lives.
+/// Opened state and its backend.
 #[derive(Debug)]
 pub struct Opened {
-    /// Where it lives.
+    /// State backend.
     pub home: LocalHome,
-    /// The state.
+    /// Recorded state.
     pub state: State,
-    /// What a person should know of how it was read.
+    /// Warnings about the files, for the user.
     pub warnings: Vec<String>,
-    /// The format of what was read, where it is older than ours. The first write keeps the files as
-    /// they are beside the new ones.
+    /// Format of the files if it is older than the current one. The first write keeps copies of the
+    /// old files.
     pub older: Option<Format>,
 }
 
-/// Makes what is recorded durable in a folder.
+/// Local state backend. Makes entries durable in a folder.
 #[derive(Debug)]
 pub struct LocalHome {
     dir: PathBuf,
     lineage: String,
     format: Format,
-    /// The serial of the last record on disk.
+    /// Serial of the last record on disk.
     serial: u64,
-    /// The journal as it was read or last written.
+    /// Identity of the journal when it was last read or written.
     journal: Option<Stamp>,
-    /// Where the next record goes; `None` where a journal has yet to be begun.
+    /// Offset of the next record; `None` if a new journal must be begun.
     end: Option<u64>,
     file: Option<File>,
     snapshot_bytes: u64,
     bytes_written: u64,
-    /// Whether a write failed so that nobody knows what the disk has.
+    /// True after a write with an unknown effect on the disk.
     unsure: bool,
-    /// The formats of the files that are yet to be kept as they are.
+    /// Formats of the files whose copies are still to be made.
     older: Older,
-    /// The state that the files stand for, as long as their formats are not ours.
+    /// State in the files, while the files have an older format.
     unmigrated: Option<Box<State>>,
-    /// Held as long as the home is, where it was given.
+    /// State lock, if the backend holds it.
     guard: Option<Guard>,
 }
 
 impl LocalHome {
-    /// Reads the state in this folder. A folder that is missing or empty is a new state, and
-    /// nothing is written until the first [`append`](Self::append).
+    /// Reads the state in this folder. A missing or empty folder is a new state, and the backend
+    /// writes no file until the first [`append`](Self::append).
     ///
     /// # Errors
-    /// When something cannot be read or is not what was written, or the state was moved elsewhere.
-    /// Nothing is changed then.
+    /// Returns an error if a file cannot be read or is damaged, or if the state was moved. No file
+    /// is changed then.
     pub fn open(dir: &Path) -> Result<Opened, HomeError> {
         match Self::moved_to(dir)? {
             Some(to) => Err(HomeError::Moved { path: dir.to_owned(), to }),
@@ -92,19 +93,19 @@ impl LocalHome {
         }
     }
 
-    /// The home that the state of this folder was moved to, if it was.
+    /// Returns the location that the state of this folder was moved to; `None` if it was not moved.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// Returns an error if the mark cannot be read.
     pub fn moved_to(dir: &Path) -> Result<Option<String>, HomeError> {
         let text = read_file(&dir.join(MOVED))?;
         Ok(text.map(|text| String::from_utf8_lossy(&text).trim().to_owned()))
     }
 
-    /// The same as [`open`](Self::open) for whoever moves states.
+    /// Like [`open`](Self::open), but also opens a moved state. Used to move states.
     ///
     /// # Errors
-    /// When something cannot be read or is not what was written.
+    /// Returns an error if a file cannot be read or is damaged.
     pub fn open_even_if_moved(dir: &Path) -> Result<Opened, HomeError> {
         let files = Files::read(dir)?;
         let journal = files.journal.as_ref().map(|journal| journal.stamp);
@@ -130,49 +131,50 @@ impl LocalHome {
         Ok(Opened { home, state, warnings, older: format })
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The bytes of journal and snapshots written by this home so far.
+    /// Returns the number of journal and snapshot bytes that this backend has written.
     pub fn bytes_written(&self) -> u64 {
         self.bytes_written
     }
 
-    /// Takes the lock of the folder, or says who has it. See [`lock::acquire`].
+    /// Takes the lock of the folder. See [`lock::acquire`].
     ///
     /// # Errors
-    /// When somebody has it or it cannot be taken.
+    /// Returns an error if another process has the lock, or if the lock cannot be taken.
     pub fn lock(&self, operation: &str) -> Result<Guard, LockError> {
         lock::acquire(&self.dir, operation)
     }
 
-    /// The same, waiting so long for whoever has it.
+    /// Like [`lock`](Self::lock), but waits for up to `wait` while another process has the lock.
     ///
     /// # Errors
-    /// When somebody still has it then, or it cannot be taken.
+    /// Returns an error if another process still has the lock then, or if the lock cannot be taken.
     pub fn lock_within(&self, operation: &str, wait: Duration) -> Result<Guard, LockError> {
         lock::acquire_within(&self.dir, operation, wait)
     }
 
-    /// Keeps the lock, which must be of this folder and have been taken before it was read, until the
-    /// home is dropped. From now on nothing is written once it is lost.
+    /// Keeps the lock until the backend is dropped. The lock must be of this folder and older than
+    /// the read of the state. Once the lock is lost, the backend rejects all writes.
     pub fn hold(&mut self, guard: Guard) {
         self.guard = Some(guard);
     }
 
-    /// What stands between us, should we have lost the lock, and the cloud.
+    /// Returns the fence that rejects mutating calls once the lock is lost.
     pub fn fence(&self) -> Fence {
         self.guard.as_ref().map_or_else(Fence::open, Guard::fence)
     }
 
-    /// Makes the entries durable, in one write and one fsync: they are on disk, all of them, when
-    /// this returns. They must be what [`State::record`] has accepted. Files of an older format are
-    /// made ours first.
+    /// Makes the entries durable with one write and one fsync. All of them are on disk when this
+    /// function returns. [`State::record`] must have accepted the entries. Files of an older format
+    /// are migrated first.
     ///
     /// # Errors
-    /// When the disk refuses, or the lock is lost. What is recorded is then as it was before.
+    /// Returns an error if the disk rejects the write or the lock is lost. The recorded state is
+    /// then unchanged.
     pub fn append(&mut self, entries: &[Entry]) -> Result<(), HomeError> {
         if entries.is_empty() {
             return Ok(());
@@ -193,12 +195,12 @@ impl LocalHome {
         Ok(())
     }
 
-    /// Replaces the snapshot by this state and begins a new journal. The two that are replaced are
-    /// kept as backups. A crash in between is harmless: what a journal says that its snapshot
-    /// knows already is skipped.
+    /// Replaces the snapshot by this state and begins a new journal. The replaced files are kept as
+    /// backups. A crash in between is harmless: journal records that the snapshot contains are
+    /// skipped.
     ///
     /// # Errors
-    /// When the disk refuses; the state on disk is complete nevertheless.
+    /// Returns an error if the disk rejects a write. The state on disk is complete nevertheless.
     pub fn compact(&mut self, state: &State) -> Result<(), HomeError> {
         self.in_step(state)?;
         if self.serial == 0 {
@@ -224,7 +226,7 @@ impl LocalHome {
         Ok(())
     }
 
-    /// Keeps the files of an older major as they are, before anything takes their place.
+    /// Copies the files of an older major before they are replaced.
     fn keep_originals(&mut self) -> Result<(), HomeError> {
         let older = [(SNAPSHOT, self.older.snapshot), (JOURNAL, self.older.journal)];
         for (name, format) in older {
@@ -243,13 +245,14 @@ impl LocalHome {
         Ok(())
     }
 
-    /// Puts another state in the place of this one, as it is, and keeps what is replaced as backups.
-    /// Its serial must not be smaller than what is recorded: what the journal says must be in the
-    /// past of the new snapshot, should we not get as far as to replace both.
+    /// Replaces the recorded state by `state`, and keeps the replaced files as backups.
+    ///
+    /// The serial of `state` must not be smaller than the recorded one. After a crash between the
+    /// two replacements, the old journal must lie in the past of the new snapshot.
     ///
     /// # Errors
-    /// When the disk refuses, the lock is lost, or the serial is too small. What is there then is the
-    /// one state or the other.
+    /// Returns an error if the disk rejects a write, the lock is lost, or the serial is too small.
+    /// The folder then contains one state or the other.
     pub fn install(&mut self, state: &State) -> Result<(), HomeError> {
         if state.serial < self.serial || (self.serial > 0 && state.lineage != self.lineage) {
             let path = self.dir.clone();
@@ -258,7 +261,7 @@ impl LocalHome {
         self.ours()?;
         self.keep_originals()?;
         if self.journal.is_none() {
-            // A state that is sealed is never without its journal, and this one has none yet.
+            // A sealed snapshot always has a journal beside it, and this state has none yet.
             self.replace(SNAPSHOT, &snapshot::write_unsealed(state))?;
         }
         self.lineage.clone_from(&state.lineage);
@@ -269,11 +272,11 @@ impl LocalHome {
         done
     }
 
-    /// See [`Home::give_way`](super::home::Home::give_way). At every moment the files are a state
-    /// that has nothing.
+    /// Allows another lineage; see [`Home::give_way`](super::home::Home::give_way). At every moment
+    /// the files form a state that has nothing.
     ///
     /// # Errors
-    /// When the disk refuses, or the lock is lost.
+    /// Returns an error if the disk rejects a write, or the lock is lost.
     pub fn give_way(&mut self) -> Result<(), HomeError> {
         self.ours()?;
         self.keep_originals()?;
@@ -290,10 +293,11 @@ impl LocalHome {
         Ok(())
     }
 
-    /// See [`Home::retire`](super::home::Home::retire). The files stay as they are.
+    /// Marks the state as moved; see [`Home::retire`](super::home::Home::retire). The other files
+    /// stay unchanged, except that an older format is migrated.
     ///
     /// # Errors
-    /// When the disk refuses, or the lock is lost.
+    /// Returns an error if the disk rejects a write, or the lock is lost.
     pub fn retire(&mut self, to: &str) -> Result<(), HomeError> {
         self.ours()?;
         if let Some(state) = self.unmigrated.clone() {
@@ -302,10 +306,10 @@ impl LocalHome {
         self.replace(MOVED, format!("{to}\n").as_bytes()).map(|_| ())
     }
 
-    /// See [`Home::welcome`](super::home::Home::welcome).
+    /// Removes the mark of a moved state; see [`Home::welcome`](super::home::Home::welcome).
     ///
     /// # Errors
-    /// When the disk refuses, or the lock is lost.
+    /// Returns an error if the disk rejects the change, or the lock is lost.
     pub fn welcome(&mut self) -> Result<(), HomeError> {
         self.ours()?;
         let path = self.dir.join(MOVED);
@@ -316,11 +320,11 @@ impl LocalHome {
         })
     }
 
-    /// Compacts where the journal has outgrown the snapshot, so that all the snapshots of a
-    /// state's life cost no more than its journals did. Nothing is migrated for this alone.
+    /// Compacts if the journal is larger than the snapshot. All snapshots of a state together then
+    /// cost no more than its journals. Files of an older format are left alone.
     ///
     /// # Errors
-    /// As [`compact`](Self::compact).
+    /// Same as [`compact`](Self::compact).
     pub fn close(&mut self, state: &State) -> Result<(), HomeError> {
         self.in_step(state)?;
         let migrated = self.unmigrated.is_none();
@@ -338,7 +342,7 @@ impl LocalHome {
         Err(HomeError::OutOfStep { path, given: state.serial, recorded: self.serial })
     }
 
-    /// Whether the lock is still ours where we had it, and the journal still the one that this home
+    /// Checks that the lock is still held, and that the journal is still the one that this backend
     /// has read or written.
     fn ours(&self) -> Result<(), HomeError> {
         self.fence().pass()?;
@@ -354,7 +358,7 @@ impl LocalHome {
         if now == self.journal { Ok(()) } else { Err(HomeError::Changed { path }) }
     }
 
-    /// Appends to the journal. What stands after `end` is a write that was cut off.
+    /// Appends to the journal. Bytes after `end` belong to an interrupted write and are cut.
     fn grow(&mut self, end: u64, text: &[u8]) -> Result<(), HomeError> {
         let path = self.dir.join(JOURNAL);
         let refused =
@@ -377,7 +381,7 @@ impl LocalHome {
                 Ok(())
             }
             (written, synced, _) => {
-                // After a failed fsync nobody can say what the disk has, whatever is cut.
+                // After a failed fsync the content of the disk is unknown, even if the file is cut.
                 self.unsure = file.set_len(end).is_err() || !matches!(synced, None | Some(Ok(())));
                 self.journal = file.metadata().ok().map(|metadata| Stamp::of(&metadata));
                 let error = written.err().or_else(|| synced.and_then(Result::err));
@@ -386,7 +390,7 @@ impl LocalHome {
         }
     }
 
-    /// Begins a journal at the current serial, with these records in it.
+    /// Begins a journal at the current serial, with these records.
     fn begin(&mut self, records: &[u8]) -> Result<(), HomeError> {
         let (format, lineage) = (self.format, self.lineage.clone());
         let mut text = Vec::new();
@@ -399,7 +403,7 @@ impl LocalHome {
         Ok(())
     }
 
-    /// Puts a file in the place of the one with this name, which becomes its backup.
+    /// Replaces the file with this name, which becomes the backup.
     fn replace(&mut self, name: &str, text: &[u8]) -> Result<Stamp, HomeError> {
         let path = self.dir.join(name);
         let refused =
@@ -417,7 +421,7 @@ fn latest(minor: u32) -> u32 {
     minor.max(FORMAT.minor)
 }
 
-/// What tells one content of the journal from another, without reading it.
+/// Identity of the journal's content, known without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,

@@ -1,12 +1,12 @@
-//! One writer at a time, and a name for who it is.
+//! State lock of a folder: one writer at a time, with a record of the holder.
 //!
-//! The lock is the kernel's, on a file that stays: whoever dies, however, has let go. Beside it
-//! `lock.json` says who holds it, for people; what a killed holder leaves there is harmless and
-//! simply overwritten.
+//! The lock is a kernel lock on a permanent file, so the end of the holding process always releases
+//! it. The file `lock.json` beside it describes the holder for users. The file of a killed holder
+//! is harmless, and the next holder overwrites it.
 //!
-//! A holder that nobody can end, since its host is out of reach and the file system is shared, has
-//! the lock taken away by another file in the place of the one it has locked ([`break_open`]). It
-//! finds out at its [`Fence`], before the next thing that only a holder may do.
+//! On a shared file system the holder may run on a host that is out of reach. [`break_open`] then
+//! replaces the locked file by another one. The former holder detects that at its [`Fence`], before
+//! the next operation that requires the lock.
 
 mod breaking;
 mod holder;
@@ -30,23 +30,23 @@ use super::folder::{NEW, make_folder, tidy};
 
 const LOCK: &str = "lock";
 const HOLDER: &str = "lock.json";
-/// How often a lock that is waited for is tried.
+/// Interval between attempts while waiting for the lock.
 const TRY_EVERY: Duration = Duration::from_millis(100);
-/// How long a new holder may take to write down who it is.
+/// Time in which a new holder must have written its description.
 const INTRODUCTION: Duration = Duration::from_millis(300);
 
-/// Takes the lock of this folder, making the folder where it is missing, or says who has it.
+/// Takes the lock of this folder, which is created if it is missing.
 ///
 /// # Errors
-/// When somebody has it or it cannot be taken.
+/// Returns an error if another process has the lock, or if the lock cannot be taken.
 pub fn acquire(dir: &Path, operation: &str) -> Result<Guard, LockError> {
     acquire_within(dir, operation, Duration::ZERO)
 }
 
-/// The same, waiting so long for whoever has it.
+/// Like [`acquire`], but waits for up to `wait` while another process has the lock.
 ///
 /// # Errors
-/// When somebody still has it then, or it cannot be taken.
+/// Returns an error if another process still has the lock then, or if the lock cannot be taken.
 pub fn acquire_within(dir: &Path, operation: &str, wait: Duration) -> Result<Guard, LockError> {
     let deadline = Instant::now() + wait;
     make_folder(dir)?;
@@ -62,7 +62,7 @@ pub fn acquire_within(dir: &Path, operation: &str, wait: Duration) -> Result<Gua
     }
 }
 
-/// The lock, or nothing where somebody has it.
+/// Tries to take the lock. Returns `None` if another process has it.
 fn try_lock(dir: &Path) -> Result<Option<(File, Seal)>, HomeError> {
     let path = dir.join(LOCK);
     let refused = |source| HomeError::Unwritable { action: "lock", path: path.clone(), source };
@@ -82,7 +82,7 @@ fn try_lock(dir: &Path) -> Result<Option<(File, Seal)>, HomeError> {
     }
 }
 
-/// The very file that is locked. Once another has its name, the lock is somebody else's.
+/// Identity of the locked file. If its name belongs to another file, the lock is lost.
 #[derive(Clone, Debug)]
 struct Seal {
     path: PathBuf,
@@ -103,7 +103,7 @@ impl Seal {
         }
     }
 
-    /// Whether the folder is still where it was.
+    /// Returns true if the folder still exists under its path.
     fn is_at_home(&self) -> bool {
         self.path.parent().is_none_or(Path::exists)
     }
@@ -122,10 +122,10 @@ impl Seal {
     }
 }
 
-/// The lock, held until this is dropped or the process ends.
+/// State lock, held until the guard is dropped or the process ends.
 #[derive(Debug)]
 pub struct Guard {
-    /// Closing it lets go.
+    /// Closing the file releases the lock.
     _file: File,
     seal: Seal,
     holder: Holder,
@@ -143,14 +143,14 @@ impl Guard {
         Ok(Self { _file: file, seal, holder, path })
     }
 
-    /// Stands between a holder that has lost the lock and what only the holder may do. Asks the
-    /// folder, which takes microseconds.
+    /// Returns the fence that rejects operations after the lock is lost. Each check reads file
+    /// metadata, which takes microseconds.
     pub fn fence(&self) -> Fence {
         let seal = self.seal.clone();
         Fence::new(move || seal.pass())
     }
 
-    /// Who holds it: this process.
+    /// Returns the holder: this process.
     pub fn holder(&self) -> &Holder {
         &self.holder
     }
@@ -172,27 +172,27 @@ fn write_holder(dir: &Path, path: &Path, holder: &Holder) -> io::Result<()> {
     Ok(())
 }
 
-/// Why the lock was not taken.
+/// Error of taking the lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody has it.
+    /// Another process has the lock.
     #[error("take the lock: {0}")]
     Held(Box<Holder>),
-    /// Somebody has it who has not said who it is.
+    /// Another process has the lock, and its description is missing.
     #[error("take the lock {}: another process has it", .0.display())]
     HeldUnnamed(PathBuf),
-    /// It cannot be taken.
+    /// The lock cannot be taken.
     #[error(transparent)]
     Home(#[from] HomeError),
 }
 
 impl LockError {
-    /// Whether somebody else has it, rather than nobody being able to.
+    /// Returns true if another process has the lock, and false for all other failures.
     pub fn is_held(&self) -> bool {
         matches!(self, LockError::Held(_) | LockError::HeldUnnamed(_))
     }
 
-    /// What a person can do about it.
+    /// Returns advice for the user.
     pub fn hint(&self) -> Option<String> {
         match self {
             LockError::Held(holder) if holder.is_alive() == Some(true) => Some(format!(
@@ -213,15 +213,15 @@ impl LockError {
     }
 }
 
-/// What stands for the id of a holder that has not said who it is.
+/// ID of a holder without a description.
 pub const UNNAMED: &str = "unnamed";
 
 fn read_holder(path: &Path) -> Option<Holder> {
     fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok())
 }
 
-/// Who has it. Somebody who has just taken it is given the time to say so: until then the file is
-/// missing or names one that is dead.
+/// Returns the error that names the holder. A new holder gets some time to write its description.
+/// Until then the file is missing or names a process that has ended.
 fn held(dir: &Path) -> LockError {
     let path = dir.join(HOLDER);
     let deadline = Instant::now() + INTRODUCTION;
@@ -229,7 +229,8 @@ fn held(dir: &Path) -> LockError {
         let holder = read_holder(&path);
         let waited = Instant::now() >= deadline;
         match holder {
-            // One that looks dead may live in another container, where its number is another.
+            // A process that seems to have ended may run in another container, under another
+            // number.
             Some(holder) if waited || holder.is_alive() != Some(false) => {
                 return LockError::Held(Box::new(holder));
             }

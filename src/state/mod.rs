@@ -1,14 +1,16 @@
-//! What exists, as far as we have been told.
+//! Recorded state: the resources that exist, as far as providers have confirmed them.
 //!
-//! A state is a snapshot plus the journal written since. [`State::record`] is the only way to
-//! change one; it is the same function for a live apply and for recovery after a crash, and it
-//! rejects histories that cannot have happened. Never talks to a cloud and never decides.
+//! A state is a snapshot plus the journal written since. Only [`State::record`] changes a state. A
+//! live apply and the recovery after a crash use the same function, which rejects impossible
+//! histories. The module calls no cloud and makes no decisions.
 //!
-//! - [`Entry`]: what can be recorded.
-//! - [`place`]: where a state lives, as it is typed; [`home`]: the same, opened; [`local`]: in a
-//!   folder; [`remote`]: in a bucket; [`lock`]: who works on it; [`fence`]: whether it still does;
-//!   [`error`]: what fails.
-//! - [`snapshot`], [`journal`]: the text of the two halves, pure; `migrate`: of older programs.
+//! - [`Entry`]: the changes of a state.
+//! - [`place`]: location of a state, as text. [`home`]: an opened state backend. [`local`]: the
+//!   backend in a folder. [`remote`]: the backend in a bucket.
+//! - [`lock`]: the state lock. [`fence`]: the check that the lock is still held. [`error`]: all
+//!   errors.
+//! - [`snapshot`], [`journal`]: the two text formats, without I/O. `migrate`: the formats of older
+//!   programs.
 
 mod entry;
 pub mod error;
@@ -35,19 +37,20 @@ use sha2::{Digest, Sha256};
 pub use self::entry::{Entry, IllegalEntry};
 use crate::graph::{Address, Ref};
 
-/// Newer majors are refused, older ones are migrated; unknown fields of newer minors survive a round
-/// trip.
+/// Format of the states that this program writes. Newer majors are rejected and older ones are
+/// migrated; unknown fields of newer minors survive a round trip.
 ///
-/// A minor may add fields to the state and to a [`Record`]; a field it adds to an [`Entry`] is one
-/// of the record that the entry is about. Everything else it takes a major for.
+/// A minor may add fields to the state and to a [`Record`]. A field that a minor adds to an
+/// [`Entry`] belongs to the record that the entry is about. Every other change requires a new
+/// major.
 pub const FORMAT: Format = Format { major: 3, minor: 0 };
 
-/// The version of the state format.
+/// Version of the state format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Format {
     /// Grows when older programs would misread the state.
     pub major: u32,
-    /// Grows when older programs would merely not know a field.
+    /// Grows when the format has new fields that older programs can ignore.
     pub minor: u32,
 }
 
@@ -57,32 +60,33 @@ impl fmt::Display for Format {
     }
 }
 
-/// Everything known about one cluster's infrastructure.
+/// Recorded state of one cluster's infrastructure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The version of the format.
+    /// Version of the format.
     pub format: Format,
-    /// Made once; two states with different lineages have nothing to do with each other.
+    /// Random UUID that a state gets once. States with different lineages are unrelated.
     pub lineage: String,
-    /// Grows by one with every journal entry. A plan made at another serial is stale.
+    /// Number of journal entries since the beginning. A plan that was made at another serial is
+    /// stale.
     pub serial: u64,
-    /// The highest generation any creation has had. The next run's creations have the next one.
+    /// Highest generation of all creations so far. The creations of the next run get the next one.
     pub generation: u64,
-    /// Who the cluster is; chosen once.
+    /// Identity of the cluster; set once.
     pub cluster: Option<Cluster>,
-    /// Answers of the cloud that the topology was compiled with, by question, so that the same
-    /// config compiles to the same graph tomorrow.
+    /// Lookup cache: results of queries that the graph was compiled with, by query. The same
+    /// configuration compiles to the same graph later.
     pub facts: BTreeMap<String, Value>,
-    /// The last runs that recorded anything, oldest first: who, when, and in which epoch.
+    /// Last runs that recorded entries, oldest first, with user, time and epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<Run>,
-    /// What exists, by address.
+    /// Recorded resources by address.
     pub resources: BTreeMap<Address, Record>,
-    /// What has been superseded by a replacement and not been deleted yet, oldest first.
+    /// Deposed objects: replaced and not deleted yet, oldest first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deposed: BTreeMap<Address, Vec<Record>>,
-    /// What no run may delete or replace until somebody says otherwise. It stays said when something
-    /// is lost and made anew.
+    /// Addresses that no run may delete or replace until the user removes the protection. The
+    /// protection of an address stays when its resource is lost and created again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub protected: BTreeSet<Address>,
     /// Fields of a newer minor version, kept.
@@ -90,74 +94,76 @@ pub struct State {
     pub unknown: BTreeMap<String, Value>,
 }
 
-/// Who the cluster is.
+/// Identity of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
-    /// `metadata.name` of the install-config.
+    /// Name of the cluster in the configuration.
     pub name: String,
-    /// The name and five random characters: prefix of every name and key of the cluster tag.
+    /// Infra ID: the name and five random characters. Starts every resource name and is part of the
+    /// cluster tag's key.
     pub infra_id: String,
-    /// A random UUID; empty where only the manifests of its machines tell of it.
+    /// Random UUID of the cluster; empty if only manifests of machines describe the cluster.
     pub cluster_id: String,
-    /// The region everything is in.
+    /// Region of all resources.
     pub region: String,
 }
 
 impl Cluster {
-    /// Whether only manifests of machines tell of it, so that what is recorded are machines.
+    /// Returns true if only manifests of machines describe the cluster, so that the state records
+    /// machines.
     pub fn is_of_machines(&self) -> bool {
         self.cluster_id.is_empty()
     }
 
-    /// What commands are told, after their names, so that they find its state: nothing, where the
-    /// install-config tells them.
+    /// Returns the command-line suffix that selects this state: ` --cluster NAME`, or empty if the
+    /// configuration selects it.
     pub fn flag(&self) -> String {
         if self.is_of_machines() { format!(" --cluster {}", self.name) } else { String::new() }
     }
 
-    /// The key of the tag that everything the cluster owns carries, with the value `owned`.
+    /// Returns the key of the cluster tag. The cluster's own resources have the value `owned`.
     pub fn tag_key(&self) -> String {
         format!("kubernetes.io/cluster/{}", self.infra_id)
     }
 }
 
-/// One run that records something: an apply, a destroy, a change of the state by hand.
+/// Run that records entries: an apply, a destroy, or a manual change of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// Which holding of the lock it is: one more than the last. A holder that was taken for dead and
-    /// comes back has an older one, and nothing it says is recorded.
+    /// Fencing token: one more than the epoch of the previous run. The state rejects a former
+    /// holder of the lock, because its epoch is older.
     pub epoch: u64,
-    /// What it does: `apply`, `destroy`.
+    /// Operation: `apply`, `destroy`.
     pub operation: String,
-    /// When it began (RFC 3339).
+    /// Start time (RFC 3339).
     pub at: String,
-    /// Who runs it: `user@host`.
+    /// User, as `user@host`.
     pub by: String,
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
-    /// The serial before its first entry.
+    /// Serial before the first entry of the run.
     pub after: u64,
     /// Fields of a newer minor version, kept.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
 }
 
-/// How many of the last runs a state remembers.
+/// Maximum number of runs in a state. The oldest runs are dropped.
 pub const RUNS: usize = 100;
 
-/// One resource that was asked for.
+/// Record of one resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Which of the resources that ever had this address.
+    /// Generation: distinguishes the objects that the address has had.
     pub generation: u64,
-    /// How far it has come.
+    /// Progress of the resource.
     pub status: Status,
-    /// The inputs it was last given, every reference resolved, secrets as digests.
+    /// Last announced inputs, with all references resolved and secrets as digests.
     pub inputs: Value,
-    /// Identity and outputs; `null` until the creating call has been answered.
+    /// Identity and outputs; `null` while the creation has no result.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub outputs: Value,
-    /// What it refers to directly; the order of a destroy when the config is gone.
+    /// Direct dependencies, which determine the order of a destroy without a configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Address>,
     /// Fields of a newer minor version, kept.
@@ -165,21 +171,22 @@ pub struct Record {
     pub unknown: BTreeMap<String, Value>,
 }
 
-/// How far a resource has come.
+/// Progress of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Asked for, not answered: it may or may not exist. The token finds out.
+    /// The creation is announced and has no result: in doubt. The token finds the resource, if it
+    /// exists.
     Creating,
-    /// It exists; the calls after the creating one may be missing.
+    /// The resource exists. Calls after the create call may be missing.
     Created,
-    /// All calls are made; it may not be ready yet.
+    /// All calls are done. The resource may not be ready yet.
     Configured,
-    /// As it should be.
+    /// The resource is ready.
     Ready,
-    /// A change in place was announced; it may or may not have been made.
+    /// A change in place is announced; it may have taken effect.
     Updating,
-    /// Its deletion was announced.
+    /// The deletion is announced.
     Deleting,
 }
 
@@ -190,7 +197,7 @@ impl Default for State {
 }
 
 impl State {
-    /// A state of nothing.
+    /// Returns an empty state.
     pub fn new(lineage: String) -> Self {
         Self {
             format: FORMAT,
@@ -207,12 +214,15 @@ impl State {
         }
     }
 
-    /// Whether there is nothing in the cloud that only this state knows of.
+    /// Returns true if the state records no object in the cloud.
     pub fn has_nothing(&self) -> bool {
         self.resources.is_empty() && self.deposed.is_empty()
     }
 
-    /// Moves the state by one entry, or leaves it untouched and says why the entry is impossible.
+    /// Applies one entry. An illegal entry leaves the state unchanged.
+    ///
+    /// # Errors
+    /// Returns the reason if the entry cannot follow the recorded history.
     pub fn record(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
         let serial = self.serial + 1;
         self.apply(entry).map_err(|why| IllegalEntry { serial, entry: entry.to_string(), why })?;
@@ -325,9 +335,11 @@ impl State {
         Ok(())
     }
 
-    /// Whether a creation may take the address: it is free, or this very creation has it already
-    /// and is asked for again after a crash. A generation is never used twice at one address: its
-    /// token would answer with the object of the earlier life.
+    /// Checks that a creation may take the address, and returns the record fields to keep.
+    ///
+    /// The address must be free, or the same creation must have it already and be repeated after a
+    /// crash. No generation is used twice at one address, because its token would return the
+    /// earlier object.
     fn room_for(
         &self,
         address: &Address,
@@ -345,7 +357,7 @@ impl State {
         }
     }
 
-    /// Takes a resource from its address; not one that may or may not exist.
+    /// Removes a record from its address. Rejects a creation in doubt.
     fn take_answered(&mut self, address: &Address) -> Result<Record, &'static str> {
         match self.resources.get(address) {
             None => Err("nothing is known by it"),
@@ -356,7 +368,7 @@ impl State {
         }
     }
 
-    /// The resource at an address, if it is in one of these statuses.
+    /// Returns the record at an address if its status is one of `statuses`.
     fn known(
         &mut self,
         address: &Address,
@@ -366,7 +378,7 @@ impl State {
         if statuses.contains(&record.status) { Ok(record) } else { Err("it is not that far") }
     }
 
-    /// One life of an address, current or deposed.
+    /// Returns the record of one generation of an address, current or deposed.
     fn life(&mut self, address: &Address, generation: u64) -> Option<&mut Record> {
         let deposed = self.deposed.get_mut(address).into_iter().flatten();
         let current = self.resources.get_mut(address).into_iter();
@@ -384,7 +396,7 @@ impl State {
         }
     }
 
-    /// Gives a resource, with the lives of it that are yet to be deleted, another address.
+    /// Changes the address of a record and of its deposed objects.
     fn move_to(&mut self, address: &Address, to: &Address) -> Result<(), &'static str> {
         if address.kind() != to.kind() {
             return Err("it would become of another kind");
@@ -409,7 +421,7 @@ impl State {
         Ok(())
     }
 
-    /// A replacement that could not be made gives the address back to the one it was to replace.
+    /// Restores the deposed object at the address after a failed replacement.
     fn restore(&mut self, address: &Address) {
         let Some(lives) = self.deposed.get_mut(address) else { return };
         let standing = lives.iter().rposition(|record| record.status != Status::Deleting);
@@ -422,45 +434,45 @@ impl State {
         }
     }
 
-    /// The epoch of the last run that recorded anything; 0 before the first.
+    /// Returns the epoch of the last recorded run; 0 before the first.
     pub fn epoch(&self) -> u64 {
         self.runs.last().map_or(0, |run| run.epoch)
     }
 
-    /// One life of an address, current or deposed.
+    /// Returns the record of one generation of an address, current or deposed.
     pub fn record_of(&self, address: &Address, generation: u64) -> Option<&Record> {
         let deposed = self.deposed.get(address).into_iter().flatten();
         let current = self.resources.get(address).into_iter();
         current.chain(deposed).find(|record| record.generation == generation)
     }
 
-    /// The value a reference stands for, once what it refers to exists.
+    /// Returns the value of a reference; `None` if the referenced output does not exist yet.
     pub fn lookup(&self, r: &Ref) -> Option<&Value> {
         self.resources.get(&r.address)?.outputs.get(&r.output)
     }
 
-    /// The identity of one life of a resource, decided before it is asked for: at most 64 ASCII
-    /// characters (the limit of EC2's ClientToken), the same in every run.
+    /// Returns the creation token of one generation. The token is known before the creation, is the
+    /// same in every run, and has at most 64 ASCII characters (the limit of EC2's ClientToken).
     pub fn token(&self, address: &Address, generation: u64) -> String {
         let cluster = self.cluster.as_ref().map_or(&*self.lineage, |cluster| &*cluster.infra_id);
         token(cluster, address, generation)
     }
 }
 
-/// See [`State::token`].
+/// Returns a creation token; see [`State::token`].
 pub fn token(cluster: &str, address: &Address, generation: u64) -> String {
     let digest = Sha256::digest(format!("{cluster}\n{address}\n{generation}"));
     format!("gp-{}", crate::secret::hex(&digest[..20]))
 }
 
 impl Status {
-    /// Whether the creating call has been answered and nothing else is under way.
+    /// Returns true if the create call has succeeded and no update or deletion is in progress.
     fn is_made(self) -> bool {
         matches!(self, Status::Created | Status::Configured | Status::Ready)
     }
 
-    /// Whether a resource may advance from here to there: never back, except that the end of an
-    /// update may be any of the steps of a creation.
+    /// Returns true if a record may advance to `next`: only forwards, except that an update may end
+    /// at any status of a creation.
     fn leads_to(self, next: Status) -> bool {
         match (self, next) {
             (Status::Updating, Status::Updating) => true,

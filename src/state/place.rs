@@ -1,5 +1,5 @@
-//! Where states live, as it is typed: a folder, or `s3://bucket/prefix`. Only takes it apart; whether
-//! anything is there is another question.
+//! State location, as the user writes it: a folder or `s3://bucket/prefix`. Parses only, and does
+//! not check that the location exists.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,22 +7,22 @@ use std::str::FromStr;
 
 const S3: &str = "s3://";
 
-/// A place with the states of clusters in it, or with the state of one.
+/// Location that contains the states of several clusters, or the state of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A folder.
+    /// Local folder.
     Folder(PathBuf),
-    /// What begins with a prefix in an S3 bucket.
+    /// Keys with a common prefix in an S3 bucket.
     Bucket {
-        /// The bucket.
+        /// Name of the bucket.
         bucket: String,
-        /// The prefix, without a slash at either end; empty for the whole bucket.
+        /// Prefix without slashes at its ends; empty for the whole bucket.
         prefix: String,
     },
 }
 
 impl Place {
-    /// Where a cluster's state is among the others.
+    /// Returns the location of a cluster's state within this location.
     #[must_use]
     pub fn of(&self, cluster: &str) -> Self {
         match self {
@@ -48,7 +48,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A text that names no place.
+/// Error of a text that is no location.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoPlace(String);
@@ -85,7 +85,7 @@ impl FromStr for Place {
 
 const EXAMPLE: &str = "s3://bucket/prefix";
 
-/// Whether it could stand before `://` (RFC 3986, section 3.1).
+/// Returns true if `text` can precede `://` (RFC 3986, section 3.1).
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.chars().all(|one| one.is_ascii_alphanumeric() || "+-.".contains(one))
@@ -108,8 +108,8 @@ fn in_bucket(text: &str) -> Result<Place, NoPlace> {
     Ok(Place::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
 }
 
-/// The first of S3's naming rules that a name breaks (S3 user guide, "General purpose bucket naming
-/// rules").
+/// Returns the first of S3's naming rules that the name breaks (S3 user guide, "General purpose
+/// bucket naming rules").
 fn broken_rule(bucket: &str) -> Option<&'static str> {
     let is_edge = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit();
     if bucket.chars().any(|one| one.is_ascii_uppercase()) {

@@ -1,26 +1,27 @@
-//! The home of a state in a bucket.
+//! State backend in a bucket.
 //!
 //! ```text
 //! <folder>/<cluster>/state.json           the snapshot
-//!                    journal/<20 digits>  one object for each group of records, by its first one
-//!                    state.json.backup    the snapshot before
-//!                    lock.json            who works on it, and until when (see `lease`)
-//!                    moved-to             where the state is now, if it is not here any more
+//!                    journal/<20 digits>  one object per group of records, by its first serial
+//!                    state.json.backup    the previous snapshot
+//!                    lock.json            the state lock with its lease (see `lease`)
+//!                    moved-to             the new location of a moved state
 //! ```
 //!
-//! Nothing is ever written but under a condition. A group of records is written *only if nobody has
-//! written to its place*, and whoever takes the lock over reads the journal to its end and begins
-//! with a record of its own at just that place: so a holder that was taken over and comes back, or
-//! whose last write arrives late, finds its place taken, however its clock runs. To keep it so, a
-//! compaction deletes what the snapshot before knows, but never the first object of one of the last
-//! [`RUNS`](super::RUNS) runs: those are the places where holders that are gone would write. Only a
-//! holder that has not written yet may find another's place emptied; so each looks, after its first
-//! record, whether anything comes after it.
+//! Every write has a condition. A group of records is written *only if its key has no object*. A
+//! run that takes the lock over reads the journal to its end and begins with a record at exactly
+//! the next key. A former holder that comes back, or whose last write arrives late, finds its key
+//! taken, however its clock runs.
 //!
-//! - [`bucket`]: what a bucket must be able to do; [`layout`]: which objects there are.
+//! For that reason a compaction keeps the first object of each of the last [`RUNS`](super::RUNS)
+//! runs: former holders would write at these keys. The compaction deletes the other objects that
+//! the previous snapshot covers. Only a holder that has not written yet may find a former key free
+//! again. Each holder therefore checks, after its first record, that no later object exists.
+//!
+//! - [`bucket`]: required operations of a bucket. [`layout`]: keys of the objects.
 //! - [`lease`]: the lock, its guard and its fence.
 //!
-//! Take the lock, then open. [`read`] needs no lock.
+//! Take the lock first, then open. [`read`] needs no lock.
 
 pub mod bucket;
 mod compact;
@@ -52,39 +53,39 @@ use super::journal::{self, Header};
 use super::lock::{BreakError, Broken, LockError};
 use super::{Entry, Format, State};
 
-/// A state and where it lives.
+/// Opened state and its backend.
 #[derive(Debug)]
 pub struct Opened {
-    /// Where it lives.
+    /// State backend.
     pub home: RemoteHome,
-    /// The state.
+    /// Recorded state.
     pub state: State,
-    /// What a person should know of how it was read.
+    /// Warnings about the objects, for the user.
     pub warnings: Vec<String>,
 }
 
-/// A state that was only read.
+/// State that was read without the lock.
 #[derive(Debug)]
 pub struct Glance {
-    /// The state.
+    /// Recorded state.
     pub state: State,
-    /// What a person should know of how it was read.
+    /// Warnings about the objects, for the user.
     pub warnings: Vec<String>,
 }
 
-/// Reads the state at this place, whoever holds it; `None` where nothing was ever recorded.
+/// Reads the state at this location without the lock. Returns `None` if no entry was ever recorded.
 ///
 /// # Errors
-/// When something cannot be read or is not what was written, or the state was moved.
+/// Returns an error if an object cannot be read or is damaged, or if the state was moved.
 pub async fn read(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<Option<Glance>, HomeError> {
     moving::still_here(&**bucket, place, patience(LEASE)).await?;
     read_even_if_moved(bucket, place).await
 }
 
-/// The same of a state that was moved, as it was then.
+/// Like [`read`], but also reads a moved state as it was at its move.
 ///
 /// # Errors
-/// When something cannot be read or is not what was written.
+/// Returns an error if an object cannot be read or is damaged.
 pub async fn read_even_if_moved(
     bucket: &Arc<dyn Bucket>,
     place: &Layout,
@@ -95,18 +96,18 @@ pub async fn read_even_if_moved(
     Ok((!is_new).then_some(Glance { state, warnings }))
 }
 
-/// Whether anything was ever recorded at this place; says nothing of what.
+/// Returns true if the location contains objects of a state, valid or not.
 ///
 /// # Errors
-/// When the bucket does not say.
+/// Returns an error if the bucket cannot be read.
 pub async fn is_there(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<bool, HomeError> {
     load::is_there(&**bucket, place, patience(LEASE)).await
 }
 
-/// The home that the state at this place says it was moved to, if it was.
+/// Returns the location that the state was moved to; `None` if it was not moved.
 ///
 /// # Errors
-/// When the bucket does not say.
+/// Returns an error if the bucket cannot be read.
 pub async fn moved_to(
     bucket: &Arc<dyn Bucket>,
     place: &Layout,
@@ -114,14 +115,16 @@ pub async fn moved_to(
     moving::moved_to(&**bucket, place, patience(LEASE)).await
 }
 
-/// Takes the lock away from the holder with this id, for somebody who knows that it is gone; `None`
-/// where nobody has it. Should it live all the same, it writes nothing more to the state, but may go
-/// on calling until its next renewal, for a quarter of its lease. One that runs on this host is spared
-/// unless `even_alive`, since it can be ended.
+/// Force-unlock: takes the lock from the holder with this ID, which the user knows to be gone.
+/// Returns `None` if the lock is free.
+///
+/// A holder that is still alive can write no more to the state. Until its next renewal, for a
+/// quarter of its lease, the holder may still send calls. A holder that runs on this host is
+/// rejected unless `even_alive` is true, because the user can end it.
 ///
 /// # Errors
-/// When somebody else holds it, or one that runs here does, or the bucket refuses. Nothing is changed
-/// then.
+/// Returns an error if another holder has the lock, if the holder runs on this host, or if the
+/// bucket rejects the change. The lock is unchanged then.
 pub async fn break_open(
     bucket: &Arc<dyn Bucket>,
     place: &Layout,
@@ -131,32 +134,32 @@ pub async fn break_open(
     lease::break_open(bucket, place, id, even_alive).await
 }
 
-/// Makes what is recorded durable in a bucket. One for each holding of the lock.
+/// Remote state backend. Makes entries durable in a bucket; one value per acquisition of the lock.
 #[derive(Debug)]
 pub struct RemoteHome {
     held: Arc<Held>,
     lineage: String,
-    /// Whether what is installed may be of another lineage.
+    /// True if an installed state may have another lineage.
     gives_way: bool,
     format: Format,
     snapshot: Option<Stored>,
     progress: Arc<Mutex<Progress>>,
-    /// Held as long as the home is, where it was given.
+    /// State lock, if the backend holds it.
     guard: Option<RemoteGuard>,
 }
 
-/// How far the bucket is.
+/// Progress of the writes.
 #[derive(Debug)]
 struct Progress {
-    /// The last record known to be durable.
+    /// Serial of the last record known to be durable.
     serial: u64,
-    /// The last record on its way.
+    /// Serial of the last record handed over for writing.
     handed_over: u64,
-    /// Whether this holder has recorded its run.
+    /// True after this holder has recorded its run.
     begun: bool,
-    /// Whether a write failed so that nobody knows what the bucket has.
+    /// True after a write with unknown outcome; the state must be read again before the next write.
     unsure: bool,
-    /// Of the journal after the snapshot.
+    /// Size of the journal after the snapshot.
     journal_bytes: u64,
     journal_objects: u64,
     bytes_written: u64,
@@ -164,12 +167,14 @@ struct Progress {
 }
 
 impl RemoteHome {
-    /// Takes the lock of the state at this place, waiting so long for whoever has it. It is renewed
-    /// until the guard is gone; `lease` is how long after the last renewal others must leave it, at
+    /// Takes the lock of the state at this location, and waits for up to `wait` while another
+    /// process has the lock. The lock is renewed until the guard is dropped.
+    ///
+    /// `lease` is the time after the last renewal in which no other run takes the lock over; at
     /// least [`SHORTEST_LEASE`].
     ///
     /// # Errors
-    /// When somebody still has it then, or it cannot be taken.
+    /// Returns an error if another process still has the lock then, or if the lock cannot be taken.
     pub async fn lock(
         bucket: &Arc<dyn Bucket>,
         place: &Layout,
@@ -180,22 +185,22 @@ impl RemoteHome {
         lease::take(bucket, place, operation, wait, lease).await
     }
 
-    /// Reads the state that this is the lock of. Where there is nothing, it is a new one, and nothing
-    /// is written until the first [`append`](Self::append).
+    /// Reads the state of this lock. An empty location is a new state, and the backend writes no
+    /// object until the first [`append`](Self::append).
     ///
     /// # Errors
-    /// When something cannot be read or is not what was written, the state was moved, or the lock is
-    /// lost already.
+    /// Returns an error if an object cannot be read or is damaged, if the state was moved, or if
+    /// the lock is already lost.
     pub async fn open(guard: &RemoteGuard) -> Result<Opened, HomeError> {
         let held = guard.held();
         moving::still_here(&*held.bucket, &held.place, patience(held.lease)).await?;
         Self::open_even_if_moved(guard).await
     }
 
-    /// The same of a state that was moved, as it was then.
+    /// Like [`open`](Self::open), but also opens a moved state as it was at its move.
     ///
     /// # Errors
-    /// When something cannot be read or is not what was written, or the lock is lost already.
+    /// Returns an error if an object cannot be read or is damaged, or if the lock is already lost.
     pub async fn open_even_if_moved(guard: &RemoteGuard) -> Result<Opened, HomeError> {
         let held = Arc::clone(guard.held());
         let mut loaded = load(&*held.bucket, &held.place, patience(held.lease)).await?;
@@ -230,15 +235,16 @@ impl RemoteHome {
         Ok(Opened { home, state, warnings })
     }
 
-    /// Keeps the lock, which must be the one that this was opened with, until [`leave`](Self::leave).
+    /// Keeps the lock until [`leave`](Self::leave). The lock must be the one that the backend was
+    /// opened with.
     pub fn hold(&mut self, guard: RemoteGuard) {
         self.guard = Some(guard);
     }
 
-    /// Gives the lock back, if the home holds it. Nothing is written any more.
+    /// Releases the lock, if the backend holds it. The backend writes no more afterwards.
     ///
     /// # Errors
-    /// As [`RemoteGuard::release`].
+    /// Same as [`RemoteGuard::release`].
     pub async fn leave(&mut self) -> Result<(), HomeError> {
         match self.guard.take() {
             Some(guard) => guard.release().await,
@@ -246,40 +252,42 @@ impl RemoteHome {
         }
     }
 
-    /// Where it is.
+    /// Returns the location.
     pub fn place(&self) -> &Layout {
         &self.held.place
     }
 
-    /// The epoch that the holder's [`Run`](super::Run) must have.
+    /// Returns the epoch that the holder's [`Run`](super::Run) must have.
     pub fn epoch(&self) -> u64 {
         self.held.epoch()
     }
 
-    /// Lets pass as long as nobody else can have the lock.
+    /// Returns the fence, which is open while no other process can have the lock.
     pub fn fence(&self) -> Fence {
         self.held.fence()
     }
 
-    /// The bytes of journal and snapshots written by this home so far.
+    /// Returns the number of journal and snapshot bytes that this backend has written.
     pub fn bytes_written(&self) -> u64 {
         self.progress().bytes_written
     }
 
-    /// How many objects this home has written so far, those of the lock not counted.
+    /// Returns the number of objects that this backend has written, without those of the lock.
     pub fn puts(&self) -> u64 {
         self.progress().puts
     }
 
-    /// Begins to make the entries durable, in one object: all of them or none. The work goes on
-    /// whether or not anybody waits for it. They must be what [`State::record`] has accepted, the
-    /// holder's first being [`Entry::RunStarted`] with its [`epoch`](Self::epoch), and the group
-    /// before must be durable.
+    /// Starts a durable append in one object: all entries or none. The write continues if the
+    /// caller drops its wait.
+    ///
+    /// [`State::record`] must have accepted the entries. The holder's first entry must be
+    /// [`Entry::RunStarted`] with its [`epoch`](Self::epoch). The previous group must be durable.
     ///
     /// # Errors
-    /// [`HomeError::Fenced`] when the lock is lost, which is certain once somebody else has
-    /// written; [`HomeError::Changed`] when somebody else wrote before this holder's first; and
-    /// what the bucket says.
+    /// - [`HomeError::Fenced`] if the lock is lost, which is certain after another process has
+    ///   written.
+    /// - [`HomeError::Changed`] if another process wrote before this holder's first entry.
+    /// - Errors of the bucket.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
@@ -300,7 +308,7 @@ impl RemoteHome {
         })
     }
 
-    /// The object that these entries become.
+    /// Returns the journal object of these entries; `None` without entries.
     fn group(&self, entries: &[Entry]) -> Result<Option<Group>, HomeError> {
         let mut progress = self.progress();
         let path = || self.held.place.folder();
@@ -337,11 +345,11 @@ impl RemoteHome {
         }))
     }
 
-    /// Compacts where the journal has outgrown the snapshot, so that all the snapshots of a state's
-    /// life cost no more than its journals did, or has so many objects that reading them takes long.
+    /// Compacts if the journal is larger than the snapshot, or has so many objects that reading
+    /// takes long. All snapshots of a state together then cost no more than its journals.
     ///
     /// # Errors
-    /// As [`compact`](Self::compact).
+    /// Same as [`compact`](Self::compact).
     pub async fn close(&mut self, state: &State) -> Result<(), HomeError> {
         const MANY: u64 = 64;
         self.in_step(state)?;
@@ -369,14 +377,14 @@ impl RemoteHome {
     }
 }
 
-/// An object of the journal on its way.
+/// Journal object that is being written.
 struct Group {
     held: Arc<Held>,
     progress: Arc<Mutex<Progress>>,
     write: Write,
-    /// Its last record.
+    /// Serial of its last record.
     last: u64,
-    /// Whether it is the first of its holder.
+    /// True for the first object of its holder.
     begins: bool,
 }
 
@@ -410,13 +418,14 @@ impl Group {
                     progress.handed_over = progress.serial;
                 }
                 let error = not_written("write", &held.place, &self.write.key, unwritten);
-                // Whoever has slept through its lease has also slept through the answer.
+                // A process that was suspended beyond its lease did not receive the response in
+                // time either.
                 Err(held.pass().err().unwrap_or(error))
             }
         }
     }
 
-    /// Whether it is now the end of the journal.
+    /// Writes the object. Returns true if it is now the end of the journal.
     async fn put_in_place(&self) -> Result<bool, Unwritten> {
         let held = &self.held;
         match self.write.make(&*held.bucket, &held.fence(), patience(held.lease)).await? {
@@ -426,8 +435,10 @@ impl Group {
         }
     }
 
-    /// Somebody may have written at a holder's place before it began, and a compaction have taken that
-    /// away again: not everything is the first object of a run. What came after it is still there.
+    /// Returns true if no later journal object exists.
+    ///
+    /// Another holder may have written at this key before this one began. A compaction may have
+    /// deleted that object if it was not the first of a run. Later objects still exist then.
     async fn nothing_is_after_it(&self) -> Result<bool, Unwritten> {
         let (bucket, journal) = (&self.held.bucket, self.held.place.journal());
         let list = || bucket.list(&journal, &self.write.key);
@@ -441,7 +452,7 @@ fn locked(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
     progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Checks that what the holders before have recorded is there.
+/// Checks that all records of earlier holders exist.
 fn nothing_is_lost(held: &Held, state: &State) -> Result<(), HomeError> {
     let recorded = held.recorded();
     if recorded <= state.serial {
@@ -457,9 +468,10 @@ fn nothing_is_lost(held: &Held, state: &State) -> Result<(), HomeError> {
     Err(HomeError::Missing { path: held.place.address(&key), because, hint })
 }
 
-/// What to say where a state is begun whose objects cannot be brought back.
+/// Returns a warning if the bucket of a new state keeps no versions, so that lost objects cannot be
+/// restored.
 async fn versions_warning(held: &Held) -> Option<String> {
-    // Whoever may not know that gets no warning and no error.
+    // Without the permission to read the setting, there is no warning and no error.
     let kept = held.bucket.keeps_versions().await.ok().flatten()?;
     let bucket = held.place.bucket();
     (!kept).then(|| {

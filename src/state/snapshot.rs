@@ -1,4 +1,4 @@
-//! The text of a snapshot: JSON with a line per resource, sealed. Never touches a file.
+//! Text of a snapshot: JSON with one line per resource, and a seal. Performs no I/O.
 //!
 //! ```text
 //! {"checksum":"sha256:..",
@@ -11,9 +11,9 @@
 //! "vpc.main":{..}}}
 //! ```
 //!
-//! Pretty-printing everything would cost half as many bytes again and show less on a screen. The
-//! checksum covers everything after the first line. A text without one is taken as it is: somebody
-//! wrote it by hand and means it.
+//! Pretty-printed JSON would be half as large again and show less on a screen. The checksum covers
+//! all text after the first line. A text without a checksum is accepted unchecked: a person wrote
+//! it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,24 +26,25 @@ use crate::secret::hex;
 const SEAL: &str = "checksum";
 const ALGORITHM: &str = "sha256:";
 
-/// A state, and whether its text was as we wrote it rather than somebody's own.
+/// State read from a text.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The state.
+    /// Recorded state.
     pub state: State,
-    /// Whether it carries our checksum.
+    /// True if the text has a valid checksum.
     pub sealed: bool,
-    /// The format of the text; the state has been made one of ours.
+    /// Format of the text. The state itself has been migrated.
     pub format: Format,
 }
 
-/// The text of a state.
+/// Returns the text of a state, with a seal.
 pub fn write(state: &State) -> Vec<u8> {
     let body = body(state);
     [seal(&body).as_bytes(), &body].concat()
 }
 
-/// The same as somebody would write it by hand: it needs no journal beside it.
+/// Returns the text of a state without a seal, as a person would write it. Such a snapshot is valid
+/// without a journal.
 pub(super) fn write_unsealed(state: &State) -> Vec<u8> {
     [b"{\n", &*body(state)].concat()
 }
@@ -72,10 +73,10 @@ fn body(state: &State) -> Vec<u8> {
     body.finish()
 }
 
-/// The state of a text. The text is scratch space afterwards.
+/// Parses a snapshot. The content of `text` is undefined afterwards.
 ///
 /// # Errors
-/// When it is not what was written, or of a major that is not known.
+/// Returns an error if the text is damaged or has an unknown major.
 pub fn read(text: &mut [u8]) -> Result<Snapshot, Unusable> {
     let sealed = unseal(text).map_err(|why| probed(text, Damage::at_start(why)))?;
     let damaged = |error: serde_json::Error| Unusable::Damaged(Damage::of_json(text, &error));
@@ -100,18 +101,18 @@ fn migrated(text: &[u8], from: Format) -> serde_json::Result<State> {
     serde_json::from_value(Value::Object(fields))
 }
 
-/// As much as every format has.
+/// Fields that every format has.
 #[derive(Deserialize)]
 struct Probe {
     format: Format,
 }
 
-/// Checks the first line and overwrites what it has besides the opening brace, so that the rest
-/// reads as JSON with the same places. Whether there was a checksum.
+/// Checks the seal in the first line and overwrites it with spaces, so that the text parses as JSON
+/// with unchanged positions. Returns true if there was a seal.
 fn unseal(text: &mut [u8]) -> Result<bool, &'static str> {
     let end = text.iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| end + 1);
     let (first, body) = text.split_at_mut(end);
-    // Either word is enough: damage to one of them must not read as a text without a checksum.
+    // One of the two words suffices. A damaged seal must not pass for a text without one.
     if !contains(first, SEAL) && !contains(first, ALGORITHM) {
         return Ok(false);
     }
@@ -130,7 +131,7 @@ fn contains(text: &[u8], word: &str) -> bool {
     text.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
-/// A newer major is recognised even where nothing else can be.
+/// Recognises a newer major in an otherwise unreadable text.
 fn probed(text: &[u8], damage: Damage) -> Unusable {
     match serde_json::from_slice(text) {
         Ok(Probe { format }) if format.major > FORMAT.major => Unusable::NewerFormat(format),
@@ -151,7 +152,7 @@ impl Damage {
     }
 }
 
-/// A JSON object without its opening brace, which stands in the line of the checksum.
+/// JSON object without its opening brace, which is in the line of the checksum.
 struct Body(Vec<u8>);
 
 impl Body {
@@ -160,7 +161,7 @@ impl Body {
         self.value(value);
     }
 
-    /// A map with a line per member.
+    /// Writes a map with one line per member.
     fn lines<'a, K, V>(&mut self, name: &str, members: impl IntoIterator<Item = (&'a K, &'a V)>)
     where
         K: Serialize + 'a,

@@ -1,4 +1,4 @@
-//! The rules of [`State::record`], and the histories that the tests of the homes are made of.
+//! Tests of the rules of [`State::record`], and histories for the tests of the backends.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -85,7 +85,7 @@ fn learnt(question: &str, answer: Value) -> Entry {
     Entry::Learnt { question: question.to_owned(), answer }
 }
 
-/// Some forty entries, every kind among them.
+/// Returns about forty entries, at least one of each kind.
 pub(super) fn history() -> Vec<Entry> {
     let mut entries = vec![
         run_started(1),
@@ -117,7 +117,7 @@ fn unprotected(name: &str) -> Entry {
     Entry::Unprotected { address: address(name) }
 }
 
-/// The state after these entries.
+/// Returns the state after these entries.
 pub(super) fn told(state: State, entries: &[Entry]) -> State {
     entries.iter().fold(state, |mut state, entry| {
         state.record(entry).unwrap();
@@ -129,7 +129,7 @@ fn lineage() -> State {
     State::new("lineage".to_owned())
 }
 
-/// Everything that might be said next of one of four addresses, much of it impossible.
+/// Returns entries that could follow for one of four addresses; many of them are illegal.
 fn conceivable(state: &State, name: &str, dice: u64) -> Vec<Entry> {
     let generation = state.generation + dice % 2;
     let lives = state.deposed.get(&address(name)).into_iter().flatten();
@@ -152,7 +152,7 @@ fn conceivable(state: &State, name: &str, dice: u64) -> Vec<Entry> {
     entries
 }
 
-/// A random history that a state has accepted.
+/// Generates a random history that a state accepts.
 pub(super) fn legal_history() -> impl Strategy<Value = Vec<Entry>> {
     prop::collection::vec((0..4usize, any::<u64>()), 0..60).prop_map(|choices| {
         let mut state = lineage();
@@ -168,7 +168,7 @@ pub(super) fn legal_history() -> impl Strategy<Value = Vec<Entry>> {
     })
 }
 
-/// Asserts that an entry is refused for this reason and leaves no trace.
+/// Asserts that an entry is rejected for this reason and leaves the state unchanged.
 #[track_caller]
 fn assert_refused(entries: &[Entry], entry: &Entry, why: &str) {
     let mut state = told(lineage(), entries);

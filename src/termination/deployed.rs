@@ -1,5 +1,5 @@
-//! What `deploy/termination-handler/` asks of a cluster, read back. The numbers are those of the cases
-//! in `docs/cases.md`.
+//! Tests of the manifests in `deploy/termination-handler/`. The numbers refer to the cases in
+//! `docs/cases.md`.
 
 use serde_json::{Value, json};
 

@@ -1,8 +1,9 @@
-//! The loop: asks what is announced, and has the Node say so. Ends only when it is dropped.
+//! Loop of the termination handler: reads the notices and marks the Node. Ends only when it is
+//! dropped.
 //!
-//! Trouble with the metadata service or the API server is waited out, with pauses that grow: to end for
-//! it would miss the two minutes that a notice gives. A notice is kept until everything that follows
-//! from it is done. Once the end of the machine is marked, nothing is left to find out, and it idles.
+//! Errors of the metadata service and of the API server cause retries with growing pauses. Ending
+//! with an error would miss the two minutes that a notice gives. A notice is kept until all its
+//! actions are done. Once the Node is marked as terminating, the loop idles.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -19,34 +20,35 @@ use crate::imds;
 use crate::kubernetes::Connect;
 use crate::kubernetes::own_node::{self, Change, Condition, OwnNode};
 
-/// What a Node says whose machine goes: the same words as OpenShift's own handler has, since machine
-/// health checks look for them (openshift/machine-api-provider-aws, pkg/termination/handler.go).
+/// Condition of a Node whose machine is terminated. The words are those of OpenShift's own handler,
+/// because machine health checks look for them (openshift/machine-api-provider-aws,
+/// pkg/termination/handler.go).
 pub const TERMINATING: Condition = Condition {
     kind: "Terminating",
     reason: "TerminationRequested",
     message: "The cloud provider has marked this instance for termination",
 };
 
-/// The taint of such a Node, where one is asked for.
+/// Key of the optional taint of such a Node.
 pub const TAINT_KEY: &str = "groundplan.dev/terminating";
 
-/// Pauses after trouble grow up to this. A notice comes two minutes before the end.
+/// Longest pause after an error. A notice comes two minutes before the end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
-/// The first pause after trouble with the API server.
+/// First pause after an error of the API server.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is watched for, and what is done then.
+/// Settings of the handler.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How often is asked. A little of it is left to chance, since everybody on a machine shares one
-    /// rate.
+    /// Interval between two rounds (default five seconds). Up to a fifth of it is random, because
+    /// all programs on a machine share one rate limit.
     pub interval: Duration,
-    /// Which documents are read.
+    /// Documents to read.
     pub sources: BTreeSet<Source>,
-    /// Whether the Node takes no more pods once its machine goes.
+    /// True if the Node becomes unschedulable when its machine is terminated.
     pub cordon: bool,
-    /// Whether it gets a taint then.
+    /// True if the Node gets a taint when its machine is terminated.
     pub taint: bool,
 }
 
@@ -61,31 +63,31 @@ impl Default for Settings {
     }
 }
 
-/// Something to tell people about.
+/// Message for the user.
 #[derive(Debug)]
 pub enum Said<'a> {
-    /// Something is announced.
+    /// A notice arrived.
     Announced(&'a Notice),
-    /// A document has what it should not have.
+    /// A document has unexpected content.
     Strange(&'a Strange),
-    /// The metadata service gives no answer. Told once until it answers again.
+    /// The metadata service does not respond. Sent once until the next response.
     NoAnswer(&'a imds::Error),
-    /// It answers again.
+    /// The metadata service responds again.
     Answers,
-    /// The Node is not as it should be; it is tried again.
+    /// A change of the Node failed and will be repeated.
     NotDone(&'a own_node::Error),
-    /// The Node says what is announced.
+    /// All actions of a notice are done.
     Done(&'a Notice),
 }
 
-/// Where is told what happens.
+/// Function that receives the messages.
 pub type Tell<'a> = Box<dyn Fn(&Said<'_>) + Send + Sync + 'a>;
 
-/// A Node by its name, and how its API server is reached.
+/// Name of a Node, and the connection to its API server.
 pub struct Target {
-    /// `metadata.name`
+    /// Field `metadata.name` of the Node.
     pub name: String,
-    /// Used when there is something to do.
+    /// Makes a client when there is a change to send.
     pub connect: Connect,
 }
 
@@ -98,36 +100,36 @@ impl Target {
     }
 }
 
-/// Watches one machine for one Node.
+/// Handler of one machine and its Node.
 pub struct Handler<'a> {
     imds: imds::Client,
     target: Target,
     settings: Settings,
     health: Arc<Health>,
     tell: Tell<'a>,
-    /// What was announced and is not done yet.
+    /// Notices with actions that are not done yet.
     pending: Vec<Notice>,
-    /// What is done.
+    /// Notices with all actions done.
     done: Vec<Notice>,
-    /// What was strange, so that it is told once.
+    /// Unexpected contents that were already reported.
     strange: Vec<Strange>,
 }
 
-/// How a round went.
+/// Result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
-    /// Everybody answered, and nothing is left to do.
+    /// All reads succeeded, and no action is left.
     Quiet,
-    /// The metadata service did not answer.
+    /// The metadata service did not respond.
     NoAnswer,
-    /// Something that was announced is not done.
+    /// Actions of a notice are not done.
     NotDone,
-    /// The end is marked.
+    /// The Node is marked as terminating.
     Ended,
 }
 
 impl<'a> Handler<'a> {
-    /// A handler that has done nothing yet.
+    /// Returns a handler without any notices.
     pub fn new(
         imds: imds::Client,
         target: Target,
@@ -139,8 +141,8 @@ impl<'a> Handler<'a> {
         Self { imds, target, settings, health, tell, pending, done, strange }
     }
 
-    /// Watches. Whoever wants an end drops it: between two requests, or within one, nothing is half
-    /// done that another run would not complete.
+    /// Runs the loop. The caller may drop the future at any time: another run completes all
+    /// unfinished changes.
     pub async fn run(mut self) -> Infallible {
         let mut troubles = 0;
         loop {
@@ -168,7 +170,7 @@ impl<'a> Handler<'a> {
         }
     }
 
-    /// Reads every document; whether each could be read.
+    /// Reads every document. Returns true if all reads succeeded.
     async fn ask(&mut self) -> bool {
         let mut trouble = None;
         for source in self.settings.sources.clone() {
@@ -207,7 +209,7 @@ impl<'a> Handler<'a> {
         }
     }
 
-    /// Does what follows from what was announced; whether nothing is left of it.
+    /// Performs the actions of all pending notices. Returns true if none is left.
     async fn work(&mut self) -> bool {
         for notice in std::mem::take(&mut self.pending) {
             match self.follow(&notice).await {
@@ -234,7 +236,8 @@ impl<'a> Handler<'a> {
         }
     }
 
-    /// Every step, whether or not one before it failed: each helps by itself. The first error counts.
+    /// Performs every action, even after an error, because each one helps by itself. Returns the
+    /// first error.
     async fn follow_on(&self, node: &OwnNode, notice: &Notice) -> Result<(), own_node::Error> {
         let mut first = Ok(());
         if notice.verdict == Verdict::Ending {
@@ -278,13 +281,14 @@ fn taint() -> Taint {
     Taint { key: TAINT_KEY.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() }
 }
 
-/// Twice as long for each trouble in a row, within reason.
+/// Returns the pause after consecutive errors: doubled for each one, up to a limit.
 fn grown(first: Duration, troubles: u32) -> Duration {
     let factor = 1 << troubles.saturating_sub(1).min(8);
     (first * factor).min(LONGEST_PAUSE.max(first))
 }
 
-/// Up to a fifth less, so that nobody is asked more seldom than was said.
+/// Shortens a pause at random by up to a fifth. The interval between reads never exceeds the
+/// setting.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 - fastrand::f64() / 5.0)
 }

@@ -1,4 +1,4 @@
-//! How the handler is doing, for probes and for Prometheus.
+//! Health of the handler, for probes and Prometheus.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
@@ -6,7 +6,7 @@ use crate::kubernetes::exposition::Exposition;
 use crate::kubernetes::own_node::Change;
 use crate::kubernetes::probes::Probed;
 
-/// What happened so far. Written by the loop, read by whoever asks.
+/// Counters of the handler. The loop writes them; other tasks read them.
 #[derive(Debug, Default)]
 pub struct Health {
     rounds: AtomicU64,
@@ -16,7 +16,7 @@ pub struct Health {
     node_writes: AtomicU64,
     node_errors: AtomicU64,
     marked: AtomicBool,
-    /// Nobody asked yet, no, yes.
+    /// Result of the last round: 0 before the first, [`NO`] or [`YES`].
     answers: AtomicU8,
 }
 
@@ -50,7 +50,7 @@ impl Health {
         self.marked.store(true, Relaxed);
     }
 
-    /// Whether the metadata service answered when it was asked last; `None` before that.
+    /// Returns true if the metadata service responded in the last round; `None` before the first.
     pub fn answers(&self) -> Option<bool> {
         match self.answers.load(Relaxed) {
             NO => Some(false),
@@ -59,7 +59,7 @@ impl Health {
         }
     }
 
-    /// Whether a notice would be seen.
+    /// Returns true if the handler would receive a notice.
     pub fn is_ready(&self) -> bool {
         self.answers() == Some(true)
     }

@@ -1,11 +1,12 @@
-//! Tells a cluster that the machine under one of its Nodes goes, before it goes.
+//! Termination handler: marks a Node before its machine is terminated.
 //!
 //! ```text
 //! imds ─ a body ─▶ notice (pure) ─ Ending, Warning ─▶ handler ─▶ the Node, an Event
 //! ```
 //!
-//! It asks the metadata service by IMDSv2 alone, and changes nothing but the Node it was given. It
-//! evicts no pod and deletes no machine: whoever watches the Node's condition does.
+//! The handler reads the metadata service with IMDSv2 only. The handler changes only the Node that
+//! it was given, and creates Events about that Node. Pods are evicted and machines deleted by the
+//! controllers that watch the Node's condition, not by the handler.
 
 #[cfg(test)]
 mod deployed;

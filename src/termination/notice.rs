@@ -1,8 +1,11 @@
-//! What the metadata service says of this machine's end. Pure: it is handed a body, and asks nobody.
+//! Termination notices of the metadata service. Pure: the caller passes the body of a document.
 //!
-//! Documents and words: Amazon EC2 User Guide, "Spot Instance interruption notices", "EC2 instance
-//! rebalance recommendations" and "Scheduled events for your instances"; Amazon EC2 Auto Scaling User
-//! Guide, "Retrieve the target lifecycle state through instance metadata".
+//! References for documents and wording:
+//!
+//! - Amazon EC2 User Guide: "Spot Instance interruption notices", "EC2 instance rebalance
+//!   recommendations" and "Scheduled events for your instances".
+//! - Amazon EC2 Auto Scaling User Guide: "Retrieve the target lifecycle state through instance
+//!   metadata".
 
 use std::fmt;
 
@@ -11,23 +14,23 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-/// A document of the metadata service that may announce an end.
+/// Document of the metadata service that may contain a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
-    /// When a spot instance is terminated. Not set where it is stopped or hibernated.
+    /// Time of the termination of a spot instance. Absent if the instance is stopped or hibernated.
     SpotTerminationTime,
-    /// What is done to a spot instance, and when.
+    /// Action on a spot instance, and its time.
     SpotInstanceAction,
-    /// A spot instance is more likely than before to be interrupted.
+    /// Recommendation that reports a higher risk of interruption for a spot instance.
     RebalanceRecommendation,
-    /// What AWS is going to do to the machine for reasons of its own.
+    /// Actions that AWS schedules for the machine.
     ScheduledMaintenance,
-    /// Where the auto-scaling group wants the machine.
+    /// Lifecycle state that the auto-scaling group requests for the machine.
     LifecycleState,
 }
 
 impl Source {
-    /// Its path below `/latest/meta-data/`.
+    /// Returns the path below `/latest/meta-data/`.
     pub fn path(self) -> &'static str {
         match self {
             Source::SpotTerminationTime => "spot/termination-time",
@@ -38,7 +41,7 @@ impl Source {
         }
     }
 
-    /// The reason that an Event for it has.
+    /// Returns the reason of an Event about the document.
     pub fn reason(self) -> &'static str {
         match self {
             Source::SpotTerminationTime | Source::SpotInstanceAction => "SpotInterruption",
@@ -49,26 +52,27 @@ impl Source {
     }
 }
 
-/// What follows from a notice.
+/// Consequence of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// This machine goes: its Node is marked.
+    /// The machine is terminated, stopped or hibernated: its Node is marked.
     Ending,
-    /// It may go, or comes back: that is told, and the Node is left alone. Marking it would have the
-    /// machine replaced, and nothing would ever take the mark away again.
+    /// The machine may be terminated, or returns after an interruption. The handler creates an
+    /// Event and leaves the Node unmarked. A marked Node would have its machine replaced, and no
+    /// program would ever remove the mark.
     Warning,
 }
 
-/// One thing that was announced.
+/// Notice in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Which document said so.
+    /// Document of the notice.
     pub source: Source,
-    /// What follows.
+    /// Consequence of the notice.
     pub verdict: Verdict,
-    /// What was announced, in a few words: `the spot instance is terminated`.
+    /// Short description, such as `the spot instance is terminated`.
     pub what: String,
-    /// When, where it says.
+    /// Time of the action; `None` if the document contains none.
     pub at: Option<Timestamp>,
 }
 
@@ -85,23 +89,23 @@ impl fmt::Display for Notice {
     }
 }
 
-/// A body that is not what its document holds. It announces nothing: AWS documents that
-/// `spot/termination-time` may have a value that is no time while nothing is announced.
+/// Unexpected body of a document. Such a body is no notice: AWS documents that
+/// `spot/termination-time` may have a value that is no time, while there is no notice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} has {found:?}: expected {expected}", path = source_of.path())]
 pub struct Strange {
-    /// Of which document.
+    /// Document of the body.
     pub source_of: Source,
-    /// How the body begins.
+    /// First characters of the body.
     pub found: String,
-    /// What it would have been.
+    /// Description of the expected body.
     pub expected: &'static str,
 }
 
-/// What a document announces; `None` is a document that is not there.
+/// Returns the notices in a document. `None` as body means that the document does not exist.
 ///
 /// # Errors
-/// When the body is not what the document holds.
+/// Returns an error if the body has not the form of the document.
 pub fn read(source: Source, body: Option<&str>) -> Result<Vec<Notice>, Strange> {
     let Some(body) = body.map(str::trim) else { return Ok(Vec::new()) };
     match source {
@@ -171,7 +175,8 @@ struct Maintenance {
 
 impl Maintenance {
     fn notice(&self) -> Option<Notice> {
-        // What ends the machine; after reboots and maintenance of its host it is back.
+        // Codes that end the machine. After all others (reboot, maintenance of the host) the
+        // machine returns.
         let verdict = match &*self.code {
             "instance-retirement" | "instance-stop" => Verdict::Ending,
             _ => Verdict::Warning,
@@ -207,7 +212,7 @@ fn lifecycle(body: &str) -> Result<Vec<Notice>, Strange> {
 }
 
 fn strange(source_of: Source, body: &str, expected: &'static str) -> Strange {
-    /// Enough to know it by.
+    /// Number of characters shown.
     const SHOWN: usize = 60;
     Strange { source_of, found: body.chars().take(SHOWN).collect(), expected }
 }

@@ -1,5 +1,5 @@
-//! The loop, with a metadata service and an API server in memory and with time paused. The numbers are
-//! those of the cases in `docs/cases.md`.
+//! Tests of the loop with an in-memory metadata service and API server, and a paused clock. The
+//! numbers refer to the cases in `docs/cases.md`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::testing::cluster::FakeCluster as FakeApi;
 const TIME: &str = "2015-01-05T18:02:00Z";
 const PATH: &str = "spot/termination-time";
 
-/// A handler that runs, and all that it speaks with.
+/// Running handler with the services that it uses.
 struct Stage {
     imds: FakeImds,
     api: FakeApi,
@@ -144,7 +144,7 @@ async fn c64_a_node_that_is_marked_is_not_written() {
 #[tokio::test(start_paused = true)]
 async fn c65_a_metadata_service_that_is_down_is_waited_for() {
     let imds = FakeImds::default();
-    // Ten polls of four tries each.
+    // Ten polls of four attempts each.
     imds.trouble("PUT", &[Trouble::Status(503); 40]);
     let stage = Stage::with(imds, Settings::default());
     sleep(seconds(20)).await;

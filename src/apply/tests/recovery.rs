@@ -1,11 +1,11 @@
-//! Deaths, stops and doubts: what the next run, or the rest of this one, makes of them.
+//! Tests of kills, shutdowns and creations in doubt, in the same run or the next one.
 
 use super::*;
 use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
 use crate::aws::machine::Machine;
 use crate::graph::{Resource, Schema};
 
-/// The token of an unanswered launch has made a machine that somebody has terminated since.
+/// The token of a launch in doubt created a machine that was terminated since.
 #[tokio::test(start_paused = true)]
 async fn a9_a_token_that_is_used_up_begins_a_new_life() {
     let graph = graph(&[("machine.a", json!({}), &[])]);
@@ -31,7 +31,7 @@ async fn a_token_that_says_something_else_is_what_was_asked_for_first() {
     lab.apply(&graph(1)).await;
     lab.state = State::new("lab".into());
     lab.state.record(&lab.tape.entries()[0]).unwrap();
-    // As a presigned address in the user data does: the same resource in other words.
+    // Changed inputs for the same resource, as with a presigned address in the user data.
     let plan = lab.plan(&graph(1)).await;
     lab.cloud.meddle("machine.a", "size", &json!(2));
     let outcome = lab.walk(&plan).await;
@@ -52,7 +52,8 @@ async fn a_token_used_up_within_one_run_fails_it_and_the_next_begins_anew() {
     assert_eq!(lab.state.resources["machine.a"].generation, 2);
 }
 
-/// Killed right after a creation, destroyed within seconds: what is not visible yet is not gone.
+/// A destroy follows a killed creation within seconds: an object that is not visible yet is not
+/// gone.
 #[tokio::test(start_paused = true)]
 async fn what_is_not_visible_yet_is_not_left_behind_by_a_destroy() {
     let graph = pair("tagged", 1, "node", 1);
@@ -92,7 +93,8 @@ async fn the_walk_goes_on_while_the_journal_is_written() {
     lab.tape.latency = Duration::from_millis(100);
     let began = Instant::now();
     assert!(lab.apply(&wide).await.summary.complete());
-    // Fifteen rounds of a second each; a write before each call, one by one, would take six more.
+    // Fifteen rounds of a second each. One separate write before each call would take six seconds
+    // more.
     assert!(began.elapsed() <= Duration::from_millis(17_000), "{:?}", began.elapsed());
     assert!(lab.tape.groups <= 2 * 60, "{}", lab.tape.groups);
     let together = lab.tape.entries().len();
@@ -140,7 +142,7 @@ async fn whoever_has_lost_the_lock_sends_nothing_more() {
     assert_eq!(lab.cloud.calls_of(MUTATING), ["create node.a"]);
 }
 
-/// A step of several calls, stopped between two of them.
+/// A shutdown between two calls of one step.
 #[tokio::test(start_paused = true)]
 async fn what_a_stop_keeps_back_is_left_for_the_next_run() {
     let graph = graph(&[("stepped.a", json!({}), &[]), ("node.b", json!({}), &["stepped.a"])]);
@@ -177,7 +179,7 @@ async fn a_look_that_gets_no_answer_is_taken_again() {
     assert!(began.elapsed() <= Duration::from_secs(90), "{:?}", began.elapsed());
 }
 
-/// The kinds of a fleet, as far as this cloud can tell their inputs apart.
+/// Kinds of a machine fleet, as far as the test cloud distinguishes their inputs.
 const FLEET: &[Schema] = &[
     Schema { replaced_by: &["fixed"], ..Machine::SCHEMA },
     Schema { replaced_by: &["needs"], ..LoadBalancerAttachment::SCHEMA },
@@ -238,7 +240,8 @@ async fn under_another_name_too_a_launch_that_is_refused_costs_no_running_machin
     assert!(lab.plan(&renamed).await.is_empty());
 }
 
-/// As AWS does with a machine whose key for volumes is not to be had: it is launched and taken down.
+/// The cloud launches a machine and terminates it at once, as AWS does if the key of a volume is
+/// not accessible.
 #[tokio::test(start_paused = true)]
 async fn a_successor_that_does_not_come_up_costs_no_running_machine() {
     let mut lab = fleet_that_runs().await;

@@ -1,5 +1,5 @@
-//! Reads a state from the files of a folder. Never writes, and never guesses: what is not what was
-//! written is an error that says where, and what brings it back.
+//! Reads a state from the files of a folder. Never writes and never guesses: damage is an error
+//! with its position and a way to repair it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -18,7 +18,7 @@ const RESTORE: &str = "restore state.json and journal from a backup of this fold
 const JOURNAL_LOST: &str = "restore the journal from a backup of this folder; to go on without what \
     was recorded in it, remove it and replace the first line of state.json by `{`";
 
-/// The files of a folder, read in an order that makes sense while somebody else writes.
+/// Files of a folder, read in an order that is safe while another process writes.
 pub(super) struct Files {
     dir: PathBuf,
     pub(super) snapshot: Option<Vec<u8>>,
@@ -37,7 +37,7 @@ pub(super) struct Loaded {
     pub(super) older: Older,
 }
 
-/// The formats of the two files, where they are older than ours.
+/// Formats of the two files, if older than the current one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Older {
     pub(super) snapshot: Option<Format>,
@@ -45,7 +45,7 @@ pub(super) struct Older {
 }
 
 impl Older {
-    /// The oldest of both.
+    /// Returns the older of the two formats.
     pub(super) fn oldest(self) -> Option<Format> {
         self.snapshot.into_iter().chain(self.journal).min()
     }
@@ -56,12 +56,13 @@ fn if_older(format: Format) -> Option<Format> {
 }
 
 impl Files {
-    /// The journal first: a compaction in between leaves a snapshot that knows all of it.
+    /// Reads the journal first. A compaction in between then leaves a snapshot that contains the
+    /// journal.
     pub(super) fn read(dir: &Path) -> Result<Self, HomeError> {
         let journal = read_journal(&dir.join(JOURNAL))?;
         let snapshot = read_file(&dir.join(SNAPSHOT))?;
         let journal = match journal {
-            // Both were begun between the two looks.
+            // Another process began both files between the two reads.
             None if snapshot.is_some() => read_journal(&dir.join(JOURNAL))?,
             journal => journal,
         };
@@ -92,7 +93,8 @@ impl Files {
         })
     }
 
-    /// Nothing at all is a new state; a lone snapshot is one only if somebody wrote it by hand.
+    /// Handles a folder without a journal. An empty folder is a new state. A lone snapshot is valid
+    /// only without a seal, as a person writes it.
     fn without_journal(&self, snapshot: Option<Snapshot>) -> Result<Loaded, HomeError> {
         let (path, because, hint) = match snapshot {
             Some(Snapshot { state, sealed: false, format }) => {
@@ -198,7 +200,7 @@ impl Files {
         HomeError::Damaged { path, damage, hint }
     }
 
-    /// What brings the snapshot back. The backups are only named where they really do.
+    /// Returns advice to restore the snapshot. The backups are named only if they really suffice.
     fn rebuild_hint(&self) -> String {
         let Some((serial, snapshot)) = self.rebuilt() else {
             return RESTORE.to_owned();
@@ -211,7 +213,8 @@ impl Files {
         )
     }
 
-    /// How far the backups and the journal lead, and whether a snapshot is part of it.
+    /// Returns the last serial that the backups and the journal lead to, and true if a snapshot is
+    /// part of them.
     fn rebuilt(&self) -> Option<(u64, bool)> {
         let backup = |name| read_file(&backup_of(&self.dir.join(name))).ok().flatten();
         let mut text = backup(JOURNAL)?;
@@ -243,12 +246,12 @@ fn torn_warning(path: &Path, place: Place, length: usize) -> String {
     )
 }
 
-/// For a shell.
+/// Quotes a path for a shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-/// The text and the stamp of one and the same file.
+/// Reads the journal with the identity of the same open file.
 fn read_journal(path: &Path) -> Result<Option<JournalFile>, HomeError> {
     let unreadable = |source| HomeError::Unreadable { path: path.to_owned(), source };
     let mut file = match File::open(path) {

@@ -1,4 +1,4 @@
-//! What is written is read back: in order, durably, by one at a time.
+//! Tests of the local backend: writes are read back in order, durably, with one writer at a time.
 
 mod damage;
 mod migration;
@@ -16,7 +16,7 @@ use super::*;
 use crate::state::Status;
 use crate::state::tests::{address, create, created, history, legal_history, told};
 
-/// A folder that is not there yet, with a space in its name.
+/// Returns a folder that does not exist yet, with a space in its name.
 fn place() -> (TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("my states").join("prod");
@@ -27,14 +27,15 @@ fn open(dir: &Path) -> Opened {
     LocalHome::open(dir).unwrap()
 }
 
-/// What is read from a folder that has this journal and nothing else, and no warnings.
+/// Returns the state of a folder that contains only this journal. Asserts that there are no
+/// warnings.
 fn read_back(dir: &Path) -> State {
     let Opened { state, warnings, .. } = open(dir);
     assert_eq!(warnings, [""; 0]);
     state
 }
 
-/// Appends one by one, as an apply does, and returns what was written.
+/// Appends entries one by one, as an apply does, and returns the opened state.
 fn write(dir: &Path, entries: &[Entry]) -> Opened {
     let mut opened = open(dir);
     for entry in entries {
@@ -60,7 +61,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Asserts that nothing in the folder is changed by an attempt to open it that fails.
+/// Asserts that a failing attempt to open the folder changes no file.
 #[track_caller]
 fn refusal(dir: &Path) -> HomeError {
     let content = |name| fs::read(dir.join(name)).ok();
@@ -70,7 +71,7 @@ fn refusal(dir: &Path) -> HomeError {
     error
 }
 
-/// The state after each number of entries, from none to all.
+/// Returns the state after each number of entries, from none to all.
 fn once_true(lineage: &str, entries: &[Entry]) -> Vec<State> {
     let start = State::new(lineage.to_owned());
     (0..=entries.len()).map(|n| told(start.clone(), &entries[..n])).collect()
@@ -135,7 +136,7 @@ fn folder_and_files_are_for_the_owner_alone() {
     }
 }
 
-/// The folder at every point at which a compaction can be killed, told apart by what is renamed.
+/// Checks the folder at every kill point of a compaction, distinguished by the renamed files.
 #[test]
 fn a_crash_anywhere_in_a_compaction_is_harmless() {
     let entries = history();
@@ -319,7 +320,7 @@ fn nothing_is_written_once_the_lock_is_lost() {
 
 const FULL: &str = "GROUNDPLAN_TEST_FULL_DIR";
 
-/// Runs the test below where no file may grow beyond 8 blocks, as on a disk that is full.
+/// Runs the test below with files limited to 8 blocks, as on a full disk.
 #[test]
 fn a_full_disk_leaves_the_journal_as_it_was() {
     let (_root, dir) = place();

@@ -1,4 +1,4 @@
-//! Taking a lock away from a holder that nobody can end.
+//! Force-unlock: takes the lock from a holder that the user cannot end.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +7,13 @@ use super::{HOLDER, Holder, LOCK, LockError, UNNAMED, held, try_lock};
 use crate::state::error::HomeError;
 use crate::state::folder::replace_for_good;
 
-/// Takes the lock away from the holder with this id, which is then fenced off. Does nothing where
-/// nobody holds it; `None` is the answer then. One that runs on this host is spared unless
-/// `even_alive`, since it can be ended.
+/// Takes the lock from the holder with this ID, which is then fenced off. Returns `None` without a
+/// change if the lock is free. A holder that runs on this host is rejected unless `even_alive` is
+/// true, because the user can end it.
 ///
 /// # Errors
-/// When somebody else holds it, or one that runs here does, or the folder refuses. Nothing is
-/// changed then.
+/// Returns an error if another holder has the lock, if the holder runs on this host, or if the
+/// folder rejects the change. The lock is unchanged then.
 pub fn break_open(dir: &Path, id: &str, even_alive: bool) -> Result<Option<Broken>, BreakError> {
     if try_lock(dir)?.is_some() {
         return Ok(None);
@@ -40,28 +40,28 @@ pub fn break_open(dir: &Path, id: &str, even_alive: bool) -> Result<Option<Broke
     Ok(Some(Broken { holder }))
 }
 
-/// A lock that was taken away.
+/// Lock that was taken from its holder.
 #[derive(Debug)]
 pub struct Broken {
-    /// From whom, where that is known.
+    /// Former holder, if known.
     pub holder: Option<Box<Holder>>,
 }
 
-/// Why a lock was not taken away.
+/// Error of a force-unlock.
 #[derive(Debug, thiserror::Error)]
 pub enum BreakError {
-    /// Another one holds it than was meant.
+    /// Another holder has the lock.
     #[error("the lock is not {given}: {}", described(.holder.as_deref()))]
     Another {
-        /// Who was meant.
+        /// ID that the caller passed.
         given: String,
-        /// Who holds it, where that is known.
+        /// Actual holder, if known.
         holder: Option<Box<Holder>>,
     },
-    /// Its holder runs on this host.
+    /// The holder runs on this host.
     #[error("its holder runs on this host: {0}")]
     Alive(Box<Holder>),
-    /// The folder refuses.
+    /// The folder rejects the change.
     #[error(transparent)]
     Home(#[from] HomeError),
 }
@@ -74,7 +74,7 @@ fn described(holder: Option<&Holder>) -> String {
 }
 
 impl BreakError {
-    /// What a person can do about it.
+    /// Returns advice for the user.
     pub fn hint(&self) -> Option<String> {
         match self {
             BreakError::Another { holder, .. } => {

@@ -1,4 +1,4 @@
-//! Who holds a lock: which process, of whom, on which host. Knows nothing of locks.
+//! Description of a lock holder: process, user and host. Knows no locks.
 
 use std::fmt;
 use std::fs;
@@ -8,33 +8,34 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Who holds a lock.
+/// Holder of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// This holding of it.
+    /// ID of this acquisition of the lock.
     pub id: String,
-    /// What it is held for: `apply`, `destroy`.
+    /// Operation of the holder: `apply`, `destroy`.
     pub operation: String,
-    /// The process.
+    /// Process ID.
     pub pid: u32,
-    /// When that process started, in the kernel's ticks; tells it from a later one with its number.
+    /// Start time of the process in kernel ticks. Distinguishes the process from a later one with
+    /// the same ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
-    /// Which boot of the host that was in.
+    /// ID of the host's boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
-    /// The host.
+    /// Name of the host.
     pub host: String,
-    /// The user.
+    /// Name of the user.
     pub user: String,
-    /// Since when.
+    /// Time of the acquisition.
     pub since: String,
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
 }
 
 impl Holder {
-    /// This process, as the holder of a lock from now on.
+    /// Returns this process as the holder of a lock from now on.
     pub fn here(operation: &str) -> Self {
         let pid = std::process::id();
         Self {
@@ -50,12 +51,12 @@ impl Holder {
         }
     }
 
-    /// Who it is, without which of their processes: `user@host`.
+    /// Returns the holder without its process, as `user@host`.
     pub fn who(&self) -> String {
         format!("{}@{}", self.user, self.host)
     }
 
-    /// Whether the process still runs, where that can be known: on the same boot of the same host.
+    /// Returns true if the process still runs; `None` on another host or another boot.
     pub fn is_alive(&self) -> Option<bool> {
         let same_boot = self.boot.is_some() && self.boot == boot();
         (same_boot && self.host == host())
@@ -69,7 +70,7 @@ impl fmt::Display for Holder {
         write!(f, "{} has it for {operation} since {since} (process {pid}, lock {id})", self.who())
     }
 }
-/// When a process started (field 22 of `/proc/PID/stat`, proc_pid_stat(5)).
+/// Returns the start time of a process (field 22 of `/proc/PID/stat`, proc_pid_stat(5)).
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?; // the name may hold spaces and brackets
@@ -92,8 +93,8 @@ fn user() -> String {
     named.filter(|name| !name.is_empty()).or_else(account).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// Whose process this is, where no environment says so, as in a container or a cron job: by name if
-/// passwd(5) has one for the number.
+/// Returns the owner of this process, for environments without a user variable (containers, cron
+/// jobs). Uses the name from passwd(5), or else the number.
 fn account() -> Option<String> {
     let uid = fs::metadata("/proc/self").ok()?.uid().to_string();
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One at a time, whoever dies; and who it is.
+//! Tests of the lock: one holder at a time, killed holders, and descriptions of holders.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -77,7 +77,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(error.to_string().contains("a file/prod"), "{error}");
 }
 
-/// Somebody on another host, by what the lock says of them; the lock is really held here.
+/// Returns a lock whose description names another host. The lock itself is held here.
 fn elsewhere(dir: &Path) -> (Guard, Holder) {
     let guard = acquire(dir, "apply").unwrap();
     let boot = Some("another boot".to_owned());
@@ -107,7 +107,7 @@ fn a_holder_out_of_reach_loses_the_lock_and_finds_itself_fenced_off() {
     assert_eq!(read_holder(&dir.path().join(HOLDER)).as_ref(), Some(ours.holder()));
 }
 
-/// L4 of the list of cases that a reviewer checks.
+/// Case L4 of the reviewers' list.
 #[test]
 fn l4_a_lock_is_not_taken_away_by_a_wrong_id() {
     let dir = tempfile::tempdir().unwrap();
@@ -197,7 +197,7 @@ fn the_lock_of_a_killed_holder_is_taken_over_at_once() {
 
 const CHILD: &str = "GROUNDPLAN_TEST_LOCK_DIR";
 
-/// This test program, running nothing but [`holds_until_it_is_killed`].
+/// Starts this test program, limited to [`holds_until_it_is_killed`].
 fn child_that_holds(dir: &Path) -> Child {
     let test = "state::lock::tests::holds_until_it_is_killed";
     let mut child = Command::new(std::env::current_exe().unwrap())

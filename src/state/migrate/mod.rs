@@ -1,8 +1,8 @@
-//! Yesterday's formats become today's: a step per major, each in a file of its own, one after the
-//! other. Pure, on JSON, because the types of yesterday are gone; never touches a file.
+//! Migrations of older formats: one step per major, each in a file of its own, applied in sequence.
+//! Pure functions on JSON, because the types of older formats no longer exist.
 //!
-//! What a step says never changes once it was released. `fixtures` holds, for every major that was
-//! ever written, states as they were and what this program makes of them.
+//! A released step never changes. The folder `fixtures` contains states of every major ever
+//! written, with their migrated form.
 
 mod v1;
 mod v2;
@@ -11,29 +11,29 @@ use serde_json::{Map, Value};
 
 use super::{FORMAT, Format};
 
-/// A JSON object.
+/// JSON object.
 type Object = Map<String, Value>;
 
-/// What leads from one major to the next.
+/// Migration from one major to the next.
 struct Step {
-    /// A whole state.
+    /// Migrates a whole state.
     snapshot: fn(&mut Object),
-    /// One record of a journal.
+    /// Migrates one record of a journal.
     entry: fn(&mut Object),
 }
 
-/// The steps, the one from [`OLDEST`] first: each new major adds one.
+/// Steps in order, beginning with the one from [`OLDEST`]. Each new major adds one.
 const STEPS: [Step; (FORMAT.major - OLDEST) as usize] = [v1::STEP, v2::STEP];
 
-/// The oldest major that is still read.
+/// Oldest major that this program reads.
 const OLDEST: u32 = 1;
 
-/// Whether a text of this format can be read, perhaps after some steps.
+/// Returns true if this program can read the format, possibly after migrations.
 pub(super) fn is_known(format: Format) -> bool {
     (OLDEST..=FORMAT.major).contains(&format.major)
 }
 
-/// Makes a state of this older format one of ours. Fields that nobody knows are kept.
+/// Migrates a state of an older format to the current one. Unknown fields are kept.
 pub(super) fn snapshot(state: &mut Object, from: Format) {
     for step in steps(from) {
         (step.snapshot)(state);
@@ -41,7 +41,7 @@ pub(super) fn snapshot(state: &mut Object, from: Format) {
     state.insert("format".to_owned(), serde_json::json!(FORMAT));
 }
 
-/// Makes a record of this older format one of ours.
+/// Migrates a record of an older format to the current one.
 pub(super) fn entry(entry: &mut Object, from: Format) {
     for step in steps(from) {
         (step.entry)(entry);

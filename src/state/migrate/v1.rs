@@ -1,5 +1,5 @@
-//! From major 1 to 2: three entries are new (`run_started`, `forgotten`, `moved`), and a state
-//! remembers its last runs. What was recorded before means what it meant; nobody knows who ran it.
+//! Migration from major 1 to 2. Three entries are new (`run_started`, `forgotten`, `moved`), and a
+//! state records its last runs. Older records keep their meaning; their runs are unknown.
 
 use super::Step;
 

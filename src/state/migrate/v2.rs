@@ -1,5 +1,6 @@
-//! From major 2 to 3: two entries are new (`protected`, `unprotected`), and a state says what is
-//! protected: an older program would delete it. What was recorded before means what it meant.
+//! Migration from major 2 to 3. Two entries are new (`protected`, `unprotected`), and a state
+//! records protected addresses, which an older program would delete. Older records keep their
+//! meaning.
 
 use super::Step;
 

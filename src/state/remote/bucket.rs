@@ -1,46 +1,46 @@
-//! A bucket as a state needs it. Knows nothing of states.
+//! Operations that the state backend requires of a bucket. Knows no states.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::provider::Reply;
 
-/// Whole objects, conditional writes, and every answer true at the time it is given (as S3's are).
+/// Bucket with whole objects, conditional writes and strong consistency (as in S3).
 ///
-/// An error's class says whether a write happened: [`Refused`](crate::provider::Class::Refused) and
-/// [`Again`](crate::provider::Class::Again) certainly not, [`Unknown`](crate::provider::Class::Unknown)
-/// perhaps, or perhaps later. Errors never quote a content.
+/// The class of an error shows if a write took effect. [`Refused`](crate::provider::Class::Refused)
+/// and [`Again`](crate::provider::Class::Again): no. [`Unknown`](crate::provider::Class::Unknown):
+/// possibly, now or later. Errors never quote a content.
 pub trait Bucket: fmt::Debug + Send + Sync {
-    /// The object of this key, if there is one.
+    /// Returns the object of this key; `None` if there is none.
     fn get(&self, key: &str) -> Reply<'_, Option<Object>>;
 
     /// Writes the object of this key, whole or not at all, if the condition holds.
     fn put(&self, key: &str, bytes: Vec<u8>, condition: Condition) -> Reply<'_, Put>;
 
-    /// The keys that begin with `prefix` and come after `after`, all of them, in the order of their
-    /// bytes.
+    /// Returns all keys that begin with `prefix` and follow `after`, in byte order.
     fn list(&self, prefix: &str, after: &str) -> Reply<'_, Vec<String>>;
 
-    /// Deletes these objects; what is gone already is deleted. After an error some may be left.
+    /// Deletes the objects. A missing object counts as deleted. After an error some objects may be
+    /// left.
     fn delete(&self, keys: Vec<String>) -> Reply<'_, ()>;
 
-    /// Whether what is overwritten or deleted can be brought back; `None` where one may not know.
+    /// Returns true if overwritten or deleted objects can be restored; `None` without the
+    /// permission to read the setting.
     fn keeps_versions(&self) -> Reply<'_, Option<bool>>;
 }
 
-/// What tells one content of an object from every other it has had.
+/// Identifier of one content of an object, different from those of all its other contents.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Etag(pub String);
 
-/// An object as it was read.
+/// Object as it was read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Its content.
+    /// Content of the object.
     pub bytes: Vec<u8>,
-    /// Which content that is.
+    /// Identifier of the content.
     pub etag: Etag,
-    /// How long it has been what it is, both ends by the server's clock; `None` where the server does
-    /// not say.
+    /// Age of the content by the server's clock; `None` if the server does not report it.
     pub age: Option<Duration>,
 }
 
@@ -50,26 +50,26 @@ impl fmt::Debug for Object {
     }
 }
 
-/// When a write may happen.
+/// Condition of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// There is no such object.
+    /// No object exists.
     Absent,
     /// The object has this content.
     Matches(Etag),
 }
 
 impl Condition {
-    /// Only if the object still is what was found.
+    /// Returns the condition that the object has not changed since `found` was read.
     pub fn unchanged(found: Option<&Etag>) -> Self {
         found.map_or(Condition::Absent, |etag| Condition::Matches(etag.clone()))
     }
 }
 
-/// What came of a write.
+/// Result of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// It is there, durably.
+    /// The object is durable.
     Done(Etag),
     /// The condition did not hold.
     Refused,

@@ -1,5 +1,6 @@
-//! Takes the journal into a new snapshot. A crash anywhere in between is harmless: what a journal
-//! says that its snapshot knows already is skipped, and what is left over goes next time.
+//! Compaction: writes a new snapshot and deletes old journal objects. A crash in between is
+//! harmless. Journal records that the snapshot contains are skipped, and the next compaction
+//! deletes the rest.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +14,12 @@ use crate::state::error::HomeError;
 use crate::state::snapshot;
 
 impl RemoteHome {
-    /// Replaces the snapshot by this state. The one that is replaced becomes the backup, and the
-    /// journal since then is kept with it.
+    /// Replaces the snapshot by this state. The replaced one becomes the backup and keeps the
+    /// journal after it.
     ///
     /// # Errors
-    /// When the bucket refuses or the lock is lost; the state there is complete nevertheless.
+    /// Returns an error if the bucket rejects a write or the lock is lost. The state in the bucket
+    /// is complete nevertheless.
     pub async fn compact(&mut self, state: &State) -> Result<(), HomeError> {
         self.in_step(state)?;
         let known = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.serial);
@@ -27,7 +29,7 @@ impl RemoteHome {
         self.replace_by(state).await
     }
 
-    /// Makes this state the snapshot, and what was the snapshot the backup.
+    /// Writes this state as the snapshot, and the previous snapshot as the backup.
     pub(super) async fn replace_by(&mut self, state: &State) -> Result<(), HomeError> {
         let before = self.replace_snapshot(state).await?;
         if let Some(before) = before {
@@ -37,7 +39,7 @@ impl RemoteHome {
         Ok(())
     }
 
-    /// Writes the snapshot, and answers with the one before.
+    /// Writes the snapshot and returns the previous one.
     async fn replace_snapshot(&mut self, state: &State) -> Result<Option<Stored>, HomeError> {
         let (key, bytes) = (self.held.place.snapshot(), snapshot::write(state));
         loop {
@@ -50,13 +52,13 @@ impl RemoteHome {
                     drop(progress);
                     return Ok(self.snapshot.replace(now));
                 }
-                // A holder that is gone may have compacted late what it knew.
+                // A former holder may have compacted late, with the records that it had.
                 Wrote::Taken(found) => self.snapshot = Some(self.older(state, found)?),
             }
         }
     }
 
-    /// The snapshot that was found in the place of ours, if it says no more than we know.
+    /// Returns the snapshot that another holder wrote, if `state` contains all its records.
     fn older(&self, state: &State, found: Option<Object>) -> Result<Stored, HomeError> {
         let older = found.and_then(|Object { bytes, etag, .. }| {
             let known = snapshot::read(&mut bytes.clone()).ok()?.state;
@@ -97,7 +99,7 @@ impl RemoteHome {
         Ok(wrote)
     }
 
-    /// Deletes what the backup knows of the journal, except the places where holders that are gone
+    /// Deletes the journal objects that the backup covers, except the keys at which former holders
     /// would write.
     async fn tidy(&self, state: &State, backed_up: u64) -> Result<(), HomeError> {
         let (bucket, place) = (&*self.held.bucket, &self.held.place);

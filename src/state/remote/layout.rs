@@ -1,4 +1,4 @@
-//! Which objects a state has in a bucket: their keys, and their names for people.
+//! Objects of a state in a bucket: their keys, and their addresses for users.
 
 use std::path::PathBuf;
 
@@ -8,72 +8,72 @@ const BACKUP: &str = "state.json.backup";
 const LOCK: &str = "lock.json";
 const MOVED: &str = "moved-to";
 const JOURNAL: &str = "journal/";
-/// As many digits as the largest serial has, so that the order of names is that of serials.
+/// Number of digits of the largest serial. Zero-padded names sort by serial.
 const DIGITS: usize = 20;
 
-/// The objects of one state.
+/// Keys of one state's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     bucket: String,
-    /// What all keys begin with, with a slash at its end unless it is empty.
+    /// Common prefix of all keys; ends with a slash unless it is empty.
     folder: String,
 }
 
 impl Layout {
-    /// The objects that begin with this prefix, which has no slash at either end.
+    /// Returns the keys with this prefix, which has no slash at its ends.
     pub fn new(bucket: &str, prefix: &str) -> Self {
         let slash = if prefix.is_empty() { "" } else { "/" };
         Self { bucket: bucket.to_owned(), folder: format!("{prefix}{slash}") }
     }
 
-    /// The name of the bucket.
+    /// Returns the name of the bucket.
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// The key of the snapshot.
+    /// Returns the key of the snapshot.
     pub fn snapshot(&self) -> String {
         self.key(SNAPSHOT)
     }
 
-    /// The key of the snapshot before.
+    /// Returns the key of the previous snapshot.
     pub fn backup(&self) -> String {
         self.key(BACKUP)
     }
 
-    /// The key of the lock.
+    /// Returns the key of the lock.
     pub fn lock(&self) -> String {
         self.key(LOCK)
     }
 
-    /// The key of what says where the state was moved to.
+    /// Returns the key of the object that contains the new location of a moved state.
     pub fn moved(&self) -> String {
         self.key(MOVED)
     }
 
-    /// What the keys of all journal objects begin with.
+    /// Returns the common prefix of all journal keys.
     pub fn journal(&self) -> String {
         self.key(JOURNAL)
     }
 
-    /// The key of the journal object that begins with this record.
+    /// Returns the key of the journal object that begins with this serial.
     pub fn group(&self, first: u64) -> String {
         self.key(&format!("{JOURNAL}{first:0DIGITS$}"))
     }
 
-    /// The record that the journal object of this key begins with; `None` is an object of others.
+    /// Returns the first serial of the journal object with this key; `None` for other objects.
     pub fn first_of(&self, key: &str) -> Option<u64> {
         let digits = key.strip_prefix(&self.folder)?.strip_prefix(JOURNAL)?;
         let ours = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
         ours.then(|| digits.parse().ok())?
     }
 
-    /// The address of an object, as AWS's tools know it.
+    /// Returns the address of an object in the form of AWS's tools.
     pub fn address(&self, key: &str) -> PathBuf {
         PathBuf::from(format!("{SCHEME}{}/{key}", self.bucket))
     }
 
-    /// The address of the folder.
+    /// Returns the address of the folder.
     pub fn folder(&self) -> PathBuf {
         self.address(&self.folder)
     }

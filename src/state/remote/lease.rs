@@ -1,21 +1,23 @@
-//! The lock of a state in a bucket: taken for a lease, renewed while it is held, and lost at once
-//! when it cannot be.
+//! State lock in a bucket: taken for a lease, renewed while held, and lost once it is not renewed
+//! in time.
 //!
 //! ```text
 //!   renewal        every 1/4        3/4                 1          5/4 of the lease
 //!   |------|-------|-------|---------|------------------|-----------|
-//!                                    the holder's       it runs     others may
-//!                                    fence shuts        out         take it over
+//!                                    the holder's       lease       other runs may
+//!                                    fence rejects      ends        take it over
 //! ```
 //!
-//! The holder counts from the *start* of its last renewal, by whichever of its clocks has gone
-//! further: a process that was stopped or a machine that was asleep notices before it does anything
-//! else. What it sent just before has half a lease to arrive before somebody else begins. A renewal
-//! that goes through after 3/4 opens the fence again: it is conditional on the last one, so nobody
-//! had the lock in between. All of this holds as long as no clock runs 5/3 as fast as another.
+//! The holder counts from the *start* of its last renewal, by the clock that has advanced further.
+//! A suspended process or machine therefore detects the loss before any other action. A call sent
+//! just before has half a lease to arrive before another run begins.
 //!
-//! The lock alone cannot keep a write of a holder that was taken over from arriving late; that is
-//! what the places of journal objects are for (see [`remote`](super)).
+//! A renewal that succeeds after 3/4 opens the fence again: its condition is the previous renewal,
+//! so no other run had the lock in between. All of this requires that no clock runs 5/3 as fast as
+//! another.
+//!
+//! The lock alone cannot stop a late write of a former holder. The keys of the journal objects do
+//! (see [`remote`](super)).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,23 +35,24 @@ use crate::state::error::HomeError;
 use crate::state::fence::Fence;
 use crate::state::lock::{BreakError, Broken, Holder, LockError};
 
-/// The lease that is taken unless somebody asks for another.
+/// Default lease.
 pub const LEASE: Duration = Duration::from_secs(60);
-/// The shortest: below, a slow answer would be taken for a death.
+/// Shortest lease. With a shorter one, a slow response would pass for the end of the holder.
 pub const SHORTEST_LEASE: Duration = Duration::from_secs(4);
-/// How often a lock that is waited for is looked at.
+/// Interval between reads while waiting for the lock.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How long to try to write or read anything, given a lease.
+/// Returns the retry budget of reads and writes under this lease.
 pub(super) fn patience(lease: Duration) -> Patience {
     Patience { attempt: lease / 6, overall: lease / 2 }
 }
 
-/// Takes the lock of a state, waiting so long for whoever has it. It is taken over at once from a
-/// process of this host that has ended, and from others when their lease has run out.
+/// Takes the lock of a state, and waits for up to `wait` while another process has the lock. The
+/// lock of an ended process on this host is taken over at once, other locks at the end of their
+/// lease.
 ///
 /// # Errors
-/// When somebody still has it then, or it cannot be taken.
+/// Returns an error if another process still has the lock then, or if the lock cannot be taken.
 pub(super) async fn take(
     bucket: &Arc<dyn Bucket>,
     place: &Layout,
@@ -57,7 +60,7 @@ pub(super) async fn take(
     wait: Duration,
     lease: Duration,
 ) -> Result<RemoteGuard, LockError> {
-    // Others read it in whole seconds.
+    // Other processes read the lease in whole seconds.
     let lease = Duration::from_secs(lease.max(SHORTEST_LEASE).as_secs());
     let deadline = Instant::now() + wait;
     let (holder, mut watch) = (Holder::here(operation), Watch::default());
@@ -95,7 +98,7 @@ pub(super) async fn take(
     }
 }
 
-/// Takes the lock away from the holder with this id; `None` where nobody has it.
+/// Takes the lock from the holder with this ID. Returns `None` if the lock is free.
 pub(super) async fn break_open(
     bucket: &Arc<dyn Bucket>,
     place: &Layout,
@@ -122,7 +125,7 @@ pub(super) async fn break_open(
     }
 }
 
-/// The lock as it was found.
+/// Lock as it was read.
 struct Found {
     object: Option<Object>,
     lock: Lock,
@@ -141,10 +144,10 @@ impl Found {
         Ok(Self { object, lock: lock.unwrap_or_default() })
     }
 
-    /// Who has it, and must be left to.
+    /// Returns the holder if the lock cannot be taken over yet.
     fn held_by(&self, watch: &mut Watch) -> Option<Holder> {
         let (object, holder) = (self.object.as_ref()?, self.lock.holder.as_ref()?);
-        // The watch is told of every look, also where nothing depends on it.
+        // The watch must see every read, even if the result does not depend on it.
         let over = watch.has_run_out(&self.lock, object, Instant::now()) || self.lock.is_orphaned();
         (!over).then(|| holder.clone())
     }
@@ -173,8 +176,8 @@ pub(super) fn not_written(
     }
 }
 
-/// The lock, held until it is given back. Dropped without that (a panic, an exit), it is renewed no
-/// more, nothing passes its fence, and others take it over when its lease has run out.
+/// State lock, held until it is released. A guard dropped without release (a panic, an exit) is no
+/// longer renewed, and its fence rejects all calls. Other runs take the lock over after its lease.
 #[derive(Debug)]
 pub struct RemoteGuard {
     held: Arc<Held>,
@@ -190,31 +193,32 @@ impl RemoteGuard {
         Self { held, holder, taken_from, renewals }
     }
 
-    /// Who holds it: this process.
+    /// Returns the holder: this process.
     pub fn holder(&self) -> &Holder {
         &self.holder
     }
 
-    /// Who had it and was taken for gone, if it was not free.
+    /// Returns the former holder that the lock was taken over from; `None` if the lock was free.
     pub fn taken_from(&self) -> Option<&Holder> {
         self.taken_from.as_ref()
     }
 
-    /// Which holding of the lock it is.
+    /// Returns the epoch of this acquisition.
     pub fn epoch(&self) -> u64 {
         self.held.epoch()
     }
 
-    /// Lets pass as long as nobody else can have the lock.
+    /// Returns the fence, which is open while no other process can have the lock.
     pub fn fence(&self) -> Fence {
         self.held.fence()
     }
 
-    /// Gives the lock back, so that nobody need wait for the lease. That somebody else has it by now
-    /// is none of our business any more.
+    /// Releases the lock, so that other runs need not wait for the end of the lease. A lock that is
+    /// already lost counts as released.
     ///
     /// # Errors
-    /// When the bucket does not do it; others wait for the lease then.
+    /// Returns an error if the bucket rejects the write; other runs then wait for the end of the
+    /// lease.
     pub async fn release(self) -> Result<(), HomeError> {
         self.renewals.abort();
         self.held.standing().over = true;
@@ -248,38 +252,38 @@ async fn keep_renewing(held: Arc<Held>) {
     }
 }
 
-/// What the guard, the home and their fences share.
+/// Data shared by the guard, the backend and their fences.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) bucket: Arc<dyn Bucket>,
     pub(super) place: Layout,
     pub(super) lease: Duration,
     epoch: AtomicU64,
-    /// The last record known to be durable, told with the next renewal.
+    /// Serial of the last record known to be durable. The next renewal contains it.
     recorded: AtomicU64,
     standing: Mutex<Standing>,
     line: tokio::sync::Mutex<Line>,
 }
 
-/// How we stand with the lock.
+/// Status of the lock.
 #[derive(Debug)]
 struct Standing {
-    /// When the last renewal that went through was begun.
+    /// Start of the last successful renewal.
     renewed: Moment,
-    /// How it was lost, for good.
+    /// Reason of the permanent loss of the lock.
     lost: Option<String>,
-    /// Why the last renewal did not go through.
+    /// Error of the last failed renewal.
     trouble: Option<String>,
-    /// Whether the guard is gone.
+    /// True after the guard was released or dropped.
     over: bool,
 }
 
-/// The lock as we wrote it last; one write at a time.
+/// Lock as this process wrote it last; one write at a time.
 #[derive(Debug)]
 struct Line {
     lock: Lock,
     etag: Etag,
-    /// A write of which nobody knows yet what came of it. Nothing else is written before that.
+    /// Write with a result that is not known yet. No other write starts before its result.
     open: Option<OpenWrite>,
 }
 
@@ -295,12 +299,12 @@ impl Held {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// The last record that is known to have been durable.
+    /// Returns the serial of the last record known to be durable.
     pub(super) fn recorded(&self) -> u64 {
         self.recorded.load(Ordering::Relaxed)
     }
 
-    /// Lets the next renewal say that this record is durable.
+    /// Includes this serial as durable in the next renewal.
     pub(super) fn has_recorded(&self, serial: u64) {
         self.recorded.fetch_max(serial, Ordering::Relaxed);
     }
@@ -330,8 +334,8 @@ impl Held {
         )))
     }
 
-    /// Makes ours the epoch after this one, where it is not later already: states that were brought
-    /// here from elsewhere have had more holders than the lock.
+    /// Raises the epoch of the lock to the one after `epoch`, unless it is already higher. A state
+    /// that came from another location has had more holders than the lock here.
     pub(super) async fn outrun(&self, epoch: u64) -> Result<(), HomeError> {
         if self.epoch() > epoch {
             return Ok(());
@@ -341,7 +345,7 @@ impl Held {
         Ok(())
     }
 
-    /// Writes the lock anew, if it still is as we wrote it last.
+    /// Writes the lock again if it is still the one that this process wrote last.
     async fn renew(&self, next: impl FnOnce(&Lock) -> Lock) -> Result<(), HomeError> {
         let mut line = self.line.lock().await;
         self.settle(&mut line).await?;
@@ -352,8 +356,8 @@ impl Held {
         self.settle(&mut line).await
     }
 
-    /// Finds out what came, or comes, of the write that is open. It stays open when nobody can say,
-    /// and when this is cancelled.
+    /// Completes the open write. The write stays open if its result remains unknown, or if this
+    /// call is cancelled.
     async fn settle(&self, line: &mut Line) -> Result<(), HomeError> {
         if let Some(why) = self.standing().lost.clone() {
             return Err(self.fenced(why));
@@ -380,7 +384,7 @@ impl Held {
         }
     }
 
-    /// Shuts the fence for good: somebody else has shown to be the holder.
+    /// Closes the fence permanently: another process has proved to be the holder.
     pub(super) fn lose(&self, why: &str) -> HomeError {
         self.standing().lost.get_or_insert_with(|| why.to_owned());
         self.fenced(why.to_owned())
@@ -403,7 +407,7 @@ impl Held {
     }
 }
 
-/// A point in time by two clocks: one stands still while the machine sleeps, the other may be set.
+/// Point in time by two clocks: one stops while the machine sleeps, and the user may set the other.
 #[derive(Clone, Copy, Debug)]
 struct Moment {
     monotonic: Instant,
@@ -415,7 +419,7 @@ impl Moment {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// How long ago that was, by the clock that has gone further.
+    /// Returns the time since `earlier`, by the clock that has advanced further.
     fn since(self, earlier: Self) -> Duration {
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
         self.monotonic.duration_since(earlier.monotonic).max(wall)

@@ -1,8 +1,9 @@
-//! Reads a state from the objects of a bucket. Never writes, and never guesses: what is not what was
-//! written is an error that names the object, and what brings it back.
+//! Reads a state from the objects of a bucket. Never writes and never guesses: damage is an error
+//! with the object's key and a way to repair it.
 //!
-//! The snapshot first, then what the journal has after it. A compaction in between may have taken
-//! those objects away: then there is another snapshot, and reading begins again. No lock is needed.
+//! The snapshot is read first, then the journal after it. A compaction in between may delete those
+//! journal objects; then the snapshot has changed as well, and reading begins again. No lock is
+//! needed.
 
 use uuid::Uuid;
 
@@ -15,31 +16,31 @@ use crate::state::error::{Damage, HomeError, Unusable};
 use crate::state::journal::{Header, Reader};
 use crate::state::{FORMAT, State, snapshot};
 
-/// How many objects are read at once.
+/// Number of objects read concurrently.
 const AT_ONCE: usize = 16;
-/// How often reading begins again before it gives up.
+/// Number of attempts before reading fails.
 const TRIES: usize = 8;
 
-/// A state as it was read.
+/// State as it was read.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) state: State,
     pub(super) snapshot: Option<Stored>,
-    /// The bytes of the journal after the snapshot.
+    /// Size of the journal after the snapshot.
     pub(super) journal_bytes: u64,
-    /// In how many objects they are.
+    /// Number of journal objects after the snapshot.
     pub(super) journal_objects: u64,
     pub(super) warnings: Vec<String>,
 }
 
 impl Loaded {
-    /// Whether nothing was ever recorded.
+    /// Returns true if no entry was ever recorded.
     pub(super) fn is_new(&self) -> bool {
         self.snapshot.is_none() && self.journal_objects == 0
     }
 }
 
-/// A snapshot as it is in the bucket.
+/// Snapshot as stored in the bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     pub(super) bytes: Vec<u8>,
@@ -47,7 +48,7 @@ pub(super) struct Stored {
     pub(super) serial: u64,
 }
 
-/// Reads the state at this place. Where there is nothing, it is a new one.
+/// Reads the state at this location. An empty location is a new state.
 pub(super) async fn load(
     bucket: &dyn Bucket,
     place: &Layout,
@@ -71,15 +72,15 @@ pub(super) async fn load(
     Err(HomeError::Changed { path: place.address(&key) })
 }
 
-/// Whether there is anything of a state at this place.
+/// Returns true if the location contains any object of a state.
 pub(super) async fn is_there(
     bucket: &dyn Bucket,
     place: &Layout,
     patience: Patience,
 ) -> Result<bool, HomeError> {
     let reading = Reading { bucket, place, patience };
-    // Somebody may have begun who has a lock and nothing else yet; and a backup alone is no new
-    // state either: reading it says what is missing.
+    // A new run may have only a lock so far. A lone backup is no new state either; reading it
+    // reports the missing snapshot.
     for key in [place.snapshot(), place.lock(), place.backup()] {
         if reading.get(&key).await?.is_some() {
             return Ok(true);
@@ -88,9 +89,9 @@ pub(super) async fn is_there(
     Ok(!reading.list("").await?.is_empty())
 }
 
-/// Why a state could not be read.
+/// Error of one attempt to read a state.
 enum Hitch {
-    /// Something is missing; if somebody compacts at the moment, that is why.
+    /// An object is missing, possibly because of a concurrent compaction.
     Gap(HomeError),
     Final(HomeError),
 }
@@ -101,15 +102,15 @@ impl From<HomeError> for Hitch {
     }
 }
 
-/// What is wrong with a journal.
+/// Error of a journal.
 enum Trouble {
-    /// It begins after this record, and there is no snapshot.
+    /// The journal begins after this serial, and there is no snapshot.
     BeginsAfter(u64),
     /// An object is missing.
     Missing { key: String, because: String },
-    /// An object is not what was written there.
+    /// An object is damaged or belongs to another state.
     Group { key: String, error: GroupError },
-    /// It cannot be read.
+    /// An object cannot be read.
     Unread(HomeError),
 }
 
@@ -180,7 +181,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Replays what the journal has after this state.
+    /// Replays the journal after this state.
     async fn journal(&self, state: Option<State>) -> Result<Journal, Trouble> {
         let serial = state.as_ref().map_or(0, |state| state.serial);
         let keys = self.list(&self.place.group(serial)).await.map_err(Trouble::Unread)?;
@@ -201,7 +202,7 @@ impl Reading<'_> {
         Ok(journal)
     }
 
-    /// Moves the state by one object of the journal.
+    /// Replays one object of the journal.
     fn replay(
         &self,
         journal: &mut Journal,
@@ -270,7 +271,7 @@ impl Reading<'_> {
         restore_hint(self.place, key)
     }
 
-    /// What brings the snapshot back. Its backup is only named where it really does.
+    /// Returns advice to restore the snapshot. The backup is named only if it really suffices.
     async fn rebuild_hint(&self) -> String {
         let key = self.place.snapshot();
         let Some((serial, from_backup)) = self.rebuilt().await else { return self.restore(&key) };
@@ -287,7 +288,8 @@ impl Reading<'_> {
         }
     }
 
-    /// How far the backup and the journal lead, and whether a backup is part of it.
+    /// Returns the last serial that the backup and the journal lead to, and true if a backup is
+    /// part of them.
     async fn rebuilt(&self) -> Option<(u64, bool)> {
         let backup = self.get(&self.place.backup()).await.ok()?;
         let state = match backup {
@@ -300,7 +302,7 @@ impl Reading<'_> {
     }
 }
 
-/// The command that shows which versions of an object can be brought back.
+/// Returns advice with the command that lists the stored versions of an object.
 pub(super) fn restore_hint(place: &Layout, key: &str) -> String {
     format!(
         "restore its last good version; the bucket may have kept some: aws s3api \
@@ -309,9 +311,9 @@ pub(super) fn restore_hint(place: &Layout, key: &str) -> String {
     )
 }
 
-/// A journal that is being read.
+/// Journal that is being read.
 struct Journal {
-    /// `None` as long as nothing is known of it.
+    /// State so far; `None` before the first record without a snapshot.
     state: Option<State>,
     bytes: u64,
     objects: u64,
@@ -335,7 +337,7 @@ impl Journal {
         self.state.as_ref().map_or(0, |state| state.serial)
     }
 
-    /// Moves the state by the records of one object, which must be the next ones, all whole.
+    /// Replays the records of one object, which must be the next ones and complete.
     fn replay(&mut self, first: u64, text: &[u8]) -> Result<(), GroupError> {
         if text.is_empty() {
             return Err(GroupError::Empty);
@@ -372,7 +374,7 @@ impl Journal {
     }
 }
 
-/// What a journal without a snapshot begins with.
+/// Returns the initial state of a journal without a snapshot.
 fn begun(header: &Header) -> State {
     let format = if header.format.major == FORMAT.major { header.format } else { FORMAT };
     State { format, ..State::new(header.lineage.clone()) }

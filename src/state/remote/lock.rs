@@ -1,7 +1,7 @@
-//! What `lock.json` says, and whether its holder may be taken for gone. Asks nobody.
+//! Content of `lock.json`, and the rules for taking the lock over. Performs no network I/O.
 //!
-//! Two machines' clocks are never compared: how old the lock is, the server says, and how long it
-//! has stood unchanged while we looked, our own clock does.
+//! The clocks of two machines are never compared. The server reports the age of the lock, and the
+//! local clock measures how long the lock has been unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,21 +16,22 @@ use super::layout::Layout;
 use crate::state::error::{Damage, HomeError};
 use crate::state::lock::Holder;
 
-/// The lock, as everybody sees it.
+/// Lock as all processes read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Lock {
-    /// Who has it; `null` is nobody.
+    /// Holder of the lock; `null` if the lock is free.
     pub(super) holder: Option<Holder>,
-    /// Which holding of it is the last. Kept when it is given back.
+    /// Epoch of the last acquisition. Kept when the lock is released.
     pub(super) epoch: u64,
-    /// How long after a renewal it cannot be taken over; what is added to that is [`margin`].
+    /// Time after a renewal in which the lock cannot be taken over, in seconds. A contender adds
+    /// [`margin`].
     pub(super) lease_seconds: u64,
-    /// Grows with every renewal, so that no two contents are the same.
+    /// Number that grows with every renewal, so that no two contents are equal.
     pub(super) beat: u64,
-    /// The last record that its holders know to be durable.
+    /// Serial of the last record that the holders know to be durable.
     #[serde(default)]
     pub(super) recorded: u64,
-    /// Which numbering of processes the holder's number is of.
+    /// PID namespace of the holder's process ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) processes: Option<String>,
     /// Fields of a newer version, kept.
@@ -39,7 +40,7 @@ pub(super) struct Lock {
 }
 
 impl Default for Lock {
-    /// A lock that nobody has ever had.
+    /// Returns a lock without a holder so far.
     fn default() -> Self {
         Self {
             holder: None,
@@ -71,7 +72,7 @@ impl Lock {
         text
     }
 
-    /// The next holding of it.
+    /// Returns the lock of the next acquisition.
     pub(super) fn taken(&self, holder: &Holder, lease: Duration) -> Self {
         Self {
             holder: Some(holder.clone()),
@@ -83,44 +84,44 @@ impl Lock {
         }
     }
 
-    /// The same, held by nobody.
+    /// Returns the released lock.
     pub(super) fn given_back(&self) -> Self {
         Self { holder: None, beat: self.beat + 1, processes: None, ..self.clone() }
     }
 
-    /// Whether its holder is known to have ended. A number that no process has on this host may be
-    /// that of a living one in another container: it counts only among the same processes.
+    /// Returns true if the holder is known to have ended. An unused process ID may belong to a live
+    /// process in another container, so the PID namespaces must be equal.
     pub(super) fn is_orphaned(&self) -> bool {
         let same = self.processes.is_some() && self.processes == processes();
         same && self.holder.as_ref().is_some_and(|holder| holder.is_alive() == Some(false))
     }
 
-    /// After how long without a renewal its holder has certainly noticed that it is gone.
+    /// Returns the time without a renewal after which the holder has certainly detected its loss.
     pub(super) fn runs_out_after(&self) -> Duration {
         let lease = Duration::from_secs(self.lease_seconds);
         lease.saturating_add(margin(lease))
     }
 }
 
-/// How long after its last renewal began a holder does nothing more. The rest of the lease and the
-/// margin are for what it sent before that, and for clocks that do not run alike.
+/// Returns the time since the start of the last renewal after which the fence rejects calls. The
+/// rest of the lease and the margin cover calls in flight and different clock rates.
 pub(super) fn fence_after(lease: Duration) -> Duration {
     lease / 4 * 3
 }
 
-/// What a contender waits beyond the lease.
+/// Returns the time that a contender waits beyond the lease.
 pub(super) fn margin(lease: Duration) -> Duration {
     lease / 4
 }
 
-/// A lock that is looked at again and again.
+/// Observation of a lock over several reads.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     seen: Option<(Etag, Instant)>,
 }
 
 impl Watch {
-    /// Whether the lock that is seen now has not been renewed for so long that it may be taken over.
+    /// Returns true if the lock has not been renewed for so long that it may be taken over.
     pub(super) fn has_run_out(&mut self, lock: &Lock, object: &Object, now: Instant) -> bool {
         let since = match &self.seen {
             Some((etag, since)) if *etag == object.etag => *since,
@@ -131,7 +132,7 @@ impl Watch {
     }
 }
 
-/// Names the numbering that this process's number is of (pid_namespaces(7)).
+/// Returns the PID namespace of this process (pid_namespaces(7)).
 fn processes() -> Option<String> {
     let name = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(name.to_string_lossy().into_owned())
@@ -151,7 +152,7 @@ mod tests {
     }
 
     fn gone() -> Holder {
-        // Nothing that started before the kernel did has our number.
+        // No process that started before the kernel has this process ID.
         Holder { started: Some(0), ..Holder::here("apply") }
     }
 

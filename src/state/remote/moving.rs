@@ -1,4 +1,4 @@
-//! A state that comes to this place from another home, or goes to one.
+//! Moves of a state from another location to this one, or from here to another.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,12 @@ use crate::state::lock::Holder;
 use crate::state::{Entry, Run, State};
 
 impl RemoteHome {
-    /// See [`Home::install`](crate::state::home::Home::install). What is installed must have recorded
-    /// more than what is here.
+    /// Installs a state; see [`Home::install`](crate::state::home::Home::install). The serial of
+    /// `state` must be greater than the recorded one.
     ///
     /// # Errors
-    /// When the bucket refuses or the lock is lost.
+    /// Returns an error if the bucket rejects a write, the lock is lost, or serial or lineage do
+    /// not fit.
     pub async fn install(&mut self, state: &State) -> Result<(), HomeError> {
         let recorded = self.progress().serial;
         let is_foreign = recorded > 0 && state.lineage != self.lineage && !self.gives_way;
@@ -36,19 +37,19 @@ impl RemoteHome {
         self.held.outrun(state.epoch()).await
     }
 
-    /// See [`Home::give_way`](crate::state::home::Home::give_way).
+    /// Allows another lineage; see [`Home::give_way`](crate::state::home::Home::give_way).
     pub fn give_way(&mut self) {
         self.gives_way = true;
     }
 
-    /// What follows is another run's.
+    /// Sets the serial. The next entries must begin a new run.
     fn goes_on_from(&self, serial: u64) {
         let mut progress = self.progress();
         (progress.serial, progress.handed_over, progress.begun) = (serial, serial, false);
     }
 
-    /// Takes the place where a holder that was taken over would write next, as the first entry of a
-    /// run does. The snapshot that follows knows more, so nobody ever reads it.
+    /// Takes the key at which a former holder would write next, as the first entry of a run does.
+    /// The snapshot that follows covers this object, so no process ever reads it.
     async fn bar_the_way(&self, state: &State, recorded: u64) -> Result<(), HomeError> {
         let run = Run {
             epoch: self.epoch(),
@@ -72,10 +73,10 @@ impl RemoteHome {
         }
     }
 
-    /// See [`Home::retire`](crate::state::home::Home::retire).
+    /// Marks the state as moved; see [`Home::retire`](crate::state::home::Home::retire).
     ///
     /// # Errors
-    /// When the bucket refuses or the lock is lost.
+    /// Returns an error if the bucket rejects the write or the lock is lost.
     pub async fn retire(&mut self, to: &str) -> Result<(), HomeError> {
         let (bucket, place) = (&*self.held.bucket, &self.held.place);
         let key = place.moved();
@@ -91,10 +92,10 @@ impl RemoteHome {
         }
     }
 
-    /// See [`Home::welcome`](crate::state::home::Home::welcome).
+    /// Removes the mark of a moved state; see [`Home::welcome`](crate::state::home::Home::welcome).
     ///
     /// # Errors
-    /// When the bucket refuses or the lock is lost.
+    /// Returns an error if the bucket rejects the deletion or the lock is lost.
     pub async fn welcome(&mut self) -> Result<(), HomeError> {
         let (bucket, place) = (&*self.held.bucket, &self.held.place);
         let key = place.moved();
@@ -109,7 +110,7 @@ impl RemoteHome {
     }
 }
 
-/// The home that the state at this place says it was moved to, if it was.
+/// Returns the location that the state was moved to; `None` if it was not moved.
 pub(super) async fn moved_to(
     bucket: &dyn Bucket,
     place: &Layout,
@@ -121,7 +122,7 @@ pub(super) async fn moved_to(
     Ok(found.map(|object| String::from_utf8_lossy(&object.bytes).trim().to_owned()))
 }
 
-/// Refuses a state that was moved to another home.
+/// Returns an error if the state was moved to another location.
 pub(super) async fn still_here(
     bucket: &dyn Bucket,
     place: &Layout,

@@ -1,8 +1,8 @@
-//! Conditional writes whose answers may be lost.
+//! Conditional writes with responses that may be lost.
 //!
-//! The same bytes are sent under the same condition until an answer comes. An earlier attempt that
-//! got through makes the condition of the later ones fail; then the object is read, and if it has
-//! our bytes, it is ours. Whoever writes must therefore write what nobody else would.
+//! The same bytes are sent under the same condition until a response arrives. If an earlier attempt
+//! succeeded, the condition of a later one fails; the object is then read and compared. Equal bytes
+//! mean success, so callers must write bytes that no other process would write.
 
 use std::time::Duration;
 
@@ -13,20 +13,21 @@ use crate::provider::{Class, ProviderError, Reply};
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;
 
-/// The first pause between two attempts; each is twice as long as the one before.
+/// First pause between two attempts. Each pause is twice as long as the previous one, up to
+/// [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long to try.
+/// Retry budget.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// How long one attempt may take.
+    /// Timeout of one attempt.
     pub(super) attempt: Duration,
-    /// How long after the first attempt another may begin.
+    /// Time since the first attempt in which another attempt may begin.
     pub(super) overall: Duration,
 }
 
-/// One write that is to be made surely.
+/// Conditional write of one object.
 #[derive(Clone, Debug)]
 pub(super) struct Write {
     pub(super) key: String,
@@ -34,26 +35,26 @@ pub(super) struct Write {
     pub(super) condition: Condition,
 }
 
-/// What came of it.
+/// Result of a conditional write.
 #[derive(Debug)]
 pub(super) enum Wrote {
-    /// It is there.
+    /// The object has the bytes of this write.
     Done(Etag),
-    /// Something else is there, or is not there any more.
+    /// The object has other bytes, or no longer exists.
     Taken(Option<Object>),
 }
 
-/// Why nothing is known to have come of it.
+/// Error of a conditional write.
 #[derive(Debug)]
 pub(super) enum Unwritten {
-    /// The lock was lost in between; whether an attempt got through is open where `perhaps`.
+    /// The lock was lost in between. If `perhaps`, an attempt may have taken effect.
     Fenced { error: HomeError, perhaps: bool },
-    /// The bucket did not do it; whether an attempt got through is open where `perhaps`.
+    /// The bucket returned an error. If `perhaps`, an attempt may have taken effect.
     Failed { error: ProviderError, perhaps: bool },
 }
 
 impl Unwritten {
-    /// Whether it may have been written, or may still be.
+    /// Returns true if the write may have taken effect, now or later.
     pub(super) fn perhaps(&self) -> bool {
         let (Unwritten::Fenced { perhaps, .. } | Unwritten::Failed { perhaps, .. }) = self;
         *perhaps
@@ -61,7 +62,7 @@ impl Unwritten {
 }
 
 impl Write {
-    /// Writes it, attempt by attempt, as long as the fence is open and patience lasts.
+    /// Attempts the write while the fence is open and the retry budget lasts.
     pub(super) async fn make(
         &self,
         bucket: &dyn Bucket,
@@ -87,7 +88,7 @@ impl Write {
         }
     }
 
-    /// What stands where we may not write. Reading is harmless, whoever holds the lock.
+    /// Reads the object after a failed condition. Reading is harmless even without the lock.
     async fn find(
         &self,
         bucket: &dyn Bucket,
@@ -102,7 +103,7 @@ impl Write {
     }
 }
 
-/// The answer to what may be asked any number of times.
+/// Repeats a read-only or idempotent call until it succeeds or the retry budget is used up.
 pub(super) async fn asked<'a, T>(
     patience: Patience,
     call: &str,
@@ -117,7 +118,7 @@ pub(super) async fn asked<'a, T>(
     }
 }
 
-/// The pauses between attempts, and their end.
+/// Pauses between attempts, and the end of the retry budget.
 #[derive(Debug)]
 struct Attempts {
     patience: Patience,
@@ -130,7 +131,7 @@ impl Attempts {
         Self { patience, began: Instant::now(), next_pause: FIRST_PAUSE }
     }
 
-    /// Waits before the next attempt, or gives the error back where there is to be none.
+    /// Waits before the next attempt. Returns the error if there is no next attempt.
     async fn pause(&mut self, error: ProviderError) -> Result<(), ProviderError> {
         let pause = self.next_pause;
         if error.class == Class::Refused || self.began.elapsed() + pause > self.patience.overall {
@@ -142,7 +143,7 @@ impl Attempts {
     }
 }
 
-/// The answer to a call, or the news that there is none in time. The call may be under way still.
+/// Returns the response of a call, or an error after the timeout. The call may still be in flight.
 async fn within<T>(time: Duration, call: &str, answer: Reply<'_, T>) -> Result<T, ProviderError> {
     timeout(time, answer).await.unwrap_or_else(|_| {
         let message = format!("no answer within {time:?}");

@@ -1,4 +1,5 @@
-//! What is written to a bucket is read back: in order, by one at a time, whatever gets lost.
+//! Tests of the remote backend: writes are read back in order, with one writer at a time, despite
+//! lost responses.
 
 mod damage;
 mod holders;
@@ -25,7 +26,7 @@ fn way(process: &Arc<Process>) -> Arc<dyn Bucket> {
 
 const NOW: Duration = Duration::ZERO;
 
-/// One run of the program: it has the lock, and has recorded its run unless it says otherwise.
+/// Run of the program that has the lock. The run is recorded unless stated otherwise.
 struct Engine {
     process: Arc<Process>,
     guard: RemoteGuard,
@@ -34,14 +35,14 @@ struct Engine {
 }
 
 impl Engine {
-    /// A process that takes the lock and begins its run.
+    /// Starts a process that takes the lock and begins its run.
     async fn start(bucket: &FakeBucket) -> Self {
         let mut engine = Self::open(bucket).await;
         engine.begin().await.unwrap();
         engine
     }
 
-    /// A process that takes the lock and reads the state.
+    /// Starts a process that takes the lock and reads the state.
     async fn open(bucket: &FakeBucket) -> Self {
         let process = bucket.process();
         let guard = RemoteHome::lock(&way(&process), &place(), "apply", NOW, LEASE).await.unwrap();
@@ -72,7 +73,7 @@ impl Engine {
     }
 }
 
-/// The first record of a holder.
+/// Returns the first entry of a holder.
 fn run_of(home: &RemoteHome, state: &State) -> Entry {
     Entry::RunStarted {
         run: Run {
@@ -87,14 +88,14 @@ fn run_of(home: &RemoteHome, state: &State) -> Entry {
     }
 }
 
-/// The sample history without its runs.
+/// Returns the sample history without its runs.
 fn entries() -> Vec<Entry> {
     let mut entries = history();
     entries.retain(|entry| !matches!(entry, Entry::RunStarted { .. }));
     entries
 }
 
-/// What anybody reads who has no lock.
+/// Returns the state as a reader without the lock sees it.
 async fn seen(bucket: &FakeBucket) -> State {
     let glance = read(&way(&bucket.process()), &place()).await.unwrap().unwrap();
     assert_eq!(glance.warnings, [""; 0]);
@@ -249,7 +250,7 @@ async fn after_a_write_of_which_nobody_knows_nothing_is_written() {
     assert!(matches!(error, HomeError::Unsure { .. }), "{error}");
 }
 
-/// Kills the process at each of the writes and deletions of a compaction.
+/// Kills the process at each write and deletion of a compaction.
 #[tokio::test(start_paused = true)]
 async fn a_crash_anywhere_in_a_compaction_is_harmless() {
     let mut steps = 0;
@@ -346,7 +347,7 @@ async fn a_state_compacts_when_its_journal_outgrows_it_or_has_many_objects() {
     assert_eq!(seen(&bucket).await, state);
 }
 
-/// A reader is held up between any two of its requests while a holder compacts twice.
+/// Delays a reader between any two of its requests, while a holder compacts twice.
 #[tokio::test(start_paused = true)]
 async fn who_reads_without_the_lock_sees_a_state_that_was_once_true() {
     let mut began_again = 0;
@@ -412,9 +413,14 @@ async fn a_whole_run_costs_a_handful_of_requests() {
         engine.end().await;
         requests.push(process.requests().into_values().sum::<u64>());
     }
-    // The lock is read and written (2); whether the state was moved, snapshot and journal are read (3),
-    // of a new state backup and versioning too (2); three groups, and a look after the first (4); the
-    // end compacts: the snapshot (1), then, where there was one, its backup is read and written and the
-    // journal listed and thinned (4); the lock is given back (1).
+    // Number of requests:
+    //
+    // - lock: read and write (2);
+    // - moved mark, snapshot and journal: read (3);
+    // - new state only: backup and versioning (2);
+    // - three groups, and a list after the first (4);
+    // - compaction at the end: snapshot (1); with a previous one also backup (read, write) and
+    //   journal (list, delete) (4);
+    // - lock: release (1).
     assert_eq!(requests, [13, 15, 15]);
 }

@@ -1,4 +1,4 @@
-//! Files that are not what was written, and files of other versions and states.
+//! Tests of damaged files, and of files of other versions and states.
 
 use super::*;
 
@@ -18,7 +18,8 @@ fn every_prefix_of_a_journal_is_a_state_that_was_once_true() {
         assert_eq!(state, states[whole], "after {length} bytes");
         assert_eq!(warnings.len(), usize::from(journal[length - 1] != b'\n'));
     }
-    // A journal is never seen without a whole header: it gets its name when it has one.
+    // A journal never appears without a complete header: the file gets its name when the header
+    // exists.
     for length in (0..header).rev() {
         file.set_len(length as u64).unwrap();
         refusal(&dir);
@@ -42,7 +43,7 @@ fn no_changed_byte_of_a_journal_goes_unnoticed() {
             file.write_all_at(&[other], place as u64).unwrap();
             match LocalHome::open(&dir) {
                 Err(error) => assert!(error.hint().is_some(), "{error}"),
-                // Without its line break the last line reads as a write that was cut off.
+                // Without its line break the last line reads as an interrupted write.
                 Ok(Opened { state, warnings, .. }) => {
                     assert_eq!(place, journal.len() - 1);
                     assert_eq!(state, before_last);

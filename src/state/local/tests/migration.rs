@@ -1,11 +1,11 @@
-//! States of older programs: read, made ours at the first write, and kept as they were.
+//! Tests of migrations: older states are read, migrated at the first write, and kept as copies.
 
 use super::*;
 use crate::state::tests::update;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/state/migrate/fixtures");
 
-/// Every state that is kept, with the major it is of.
+/// Returns all stored states, with their majors.
 fn yesterday() -> Vec<(u32, PathBuf)> {
     let majors = 1..FORMAT.major;
     let cases = majors.flat_map(|major| {
@@ -18,7 +18,7 @@ fn yesterday() -> Vec<(u32, PathBuf)> {
     cases
 }
 
-/// A copy of what an older program has left.
+/// Returns a copy of the files of an older program.
 fn left_behind(case: &Path) -> (TempDir, PathBuf) {
     let (root, dir) = place();
     copy(&case.join("before"), &dir);
@@ -48,7 +48,7 @@ fn files(dir: &Path) -> Vec<String> {
     files
 }
 
-/// Something that can be said of every state that is kept.
+/// Returns an entry that every stored state accepts.
 fn news() -> Entry {
     Entry::Learnt { question: "image".to_owned(), answer: json!("ami-1") }
 }
@@ -96,7 +96,7 @@ fn every_state_of_an_older_program_becomes_what_is_kept_beside_it() {
     }
 }
 
-/// R7 of the list of cases that a reviewer checks.
+/// Case R7 of the reviewers' list.
 #[test]
 fn r7_a_state_of_an_older_format_is_migrated_and_its_original_is_kept() {
     let case = v1("both");
@@ -148,7 +148,7 @@ fn what_an_older_program_did_not_know_is_kept() {
     assert_eq!(state.resources["vpc.main"].unknown["protected"], json!(true));
 }
 
-/// The folder at every point at which a migration can be killed, told apart by what is renamed.
+/// Checks the folder at every kill point of a migration, distinguished by the renamed files.
 #[test]
 fn a_crash_anywhere_in_a_migration_leaves_the_old_or_the_new() {
     for (major, case) in yesterday() {
@@ -192,7 +192,7 @@ fn a_crash_anywhere_in_a_migration_leaves_the_old_or_the_new() {
 fn an_original_that_is_kept_is_never_overwritten() {
     let (_root, dir) = left_behind(&v1("both"));
     open(&dir).home.append(&[news()]).unwrap();
-    // Somebody goes back to the older program, which goes on, and comes again.
+    // The user goes back to the older program, continues there, and returns.
     copy(&v1("compaction-cut-short").join("before"), &dir);
     open(&dir).home.append(&[news()]).unwrap();
     for file in [SNAPSHOT, JOURNAL] {
@@ -215,7 +215,7 @@ fn a_snapshot_that_is_lost_after_a_migration_comes_back_as_the_hint_says() {
         assert!(hint.contains(&format!("up to record {}", state.serial)), "{hint}");
         let command = &hint[hint.find("cd ").unwrap()..];
         assert!(Command::new("sh").args(["-c", command]).status().unwrap().success());
-        // What is joined is of two formats: it is read, and becomes one at the next write.
+        // The joined journal has two formats; it is read and gets one format at the next write.
         assert_eq!(open(&dir).state, state, "{case}");
         open(&dir).home.append(&[update_of("vpc.main")]).unwrap();
         assert_eq!(read_back(&dir), told(state, &[update_of("vpc.main")]), "{case}");

@@ -1,8 +1,8 @@
-//! States that are put in the place of others, and states that have moved away.
+//! Tests of installed states and of moved states.
 
 use super::*;
 
-/// A state of so many entries, with a lineage of its own choosing.
+/// Returns a state with so many entries and a given lineage.
 fn given(lineage: &str, entries: usize) -> State {
     told(State::new(lineage.to_owned()), &history()[..entries])
 }
@@ -40,7 +40,7 @@ fn neither_an_older_state_nor_that_of_another_lineage_is_installed_over_one() {
     assert_eq!(read_back(&dir), state);
 }
 
-/// The folder at every point at which an installation can be killed.
+/// Checks the folder at every kill point of an installation.
 #[test]
 fn a_crash_anywhere_in_an_installation_leaves_the_one_state_or_the_other() {
     for before in [0, 10] {

@@ -1,9 +1,9 @@
-//! Objects that are not what was written, and objects of other versions and states.
+//! Tests of damaged objects, and of objects of other versions and states.
 
 use super::*;
 use crate::state::{FORMAT, Format, snapshot};
 
-/// A small state with a snapshot, a backup and a journal of two objects after it.
+/// Returns a small state with a snapshot, a backup and a journal of two objects.
 async fn small() -> (FakeBucket, State) {
     let bucket = FakeBucket::default();
     let mut engine = Engine::start(&bucket).await;
@@ -18,14 +18,14 @@ async fn small() -> (FakeBucket, State) {
     (bucket, state)
 }
 
-/// Asserts that a state cannot be read, and that the error says what to do about it.
+/// Asserts that a state cannot be read, and that the error has a hint.
 async fn refusal(bucket: &FakeBucket) -> HomeError {
     let error = read(&way(&bucket.process()), &place()).await.expect_err("it was read");
     assert!(error.hint().is_some(), "{error}");
     error
 }
 
-/// Does what a hint says, as `aws s3` would.
+/// Follows a hint as `aws s3` would.
 fn follow(bucket: &FakeBucket, hint: &str) {
     let command = &hint[hint.find("aws s3 ").unwrap()..];
     let mut words = command.split("; ").next().unwrap().split_whitespace().skip(2);
@@ -89,7 +89,7 @@ async fn an_object_that_is_gone_is_noticed_wherever_it_was() {
     assert!(error.to_string().contains("goes on with record 5"), "{error}");
     bucket.plant(&place().group(4), text);
 
-    // Of the last one, the lock knows.
+    // The lock knows of the last object.
     bucket.remove(&place().group(5));
     let guard = RemoteHome::lock(&way(&bucket.process()), &place(), "apply", NOW, LEASE).await;
     let guard = guard.unwrap();
@@ -241,7 +241,7 @@ async fn what_the_bucket_says_is_passed_on() {
     assert!(source.is(&["AccessDenied"]), "{source}");
 }
 
-/// As somebody may have brought it here who moved in with an older program's files.
+/// A state that a user moved here with the files of an older program.
 #[tokio::test(start_paused = true)]
 async fn a_state_of_an_older_major_becomes_one_of_ours() {
     let before = |name: &str| {

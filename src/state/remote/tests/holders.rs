@@ -1,4 +1,4 @@
-//! Who holds a state, for how long, and what becomes of those who held it before.
+//! Tests of lock holders, leases and takeovers.
 
 use std::process::Command;
 
@@ -22,14 +22,14 @@ fn lock_of(bucket: &FakeBucket) -> Value {
     serde_json::from_slice(&bucket.objects()[&place().lock()]).unwrap()
 }
 
-/// Lets the holder be one that other hosts know nothing of, or a process that has ended.
+/// Changes the recorded holder, for example to one of another host or to a process that has ended.
 fn pretend(bucket: &FakeBucket, change: impl FnOnce(&mut Value)) {
     let mut lock = lock_of(bucket);
     change(&mut lock["holder"]);
     bucket.plant(&place().lock(), lock.to_string());
 }
 
-/// The number of a process that has ended.
+/// Returns the process ID of a process that has ended.
 fn ended() -> u32 {
     let mut child = Command::new("true").spawn().unwrap();
     child.wait().unwrap();
@@ -109,7 +109,7 @@ async fn l3_a_holder_that_was_stopped_is_fenced_off_before_and_refused_after_the
     assert_eq!(seen(&bucket).await, state);
 }
 
-/// The fence alone cannot see to this: the write had left when the holder was stopped.
+/// The fence alone cannot stop this write, because it was sent before the holder was suspended.
 #[tokio::test(start_paused = true)]
 async fn a_write_that_arrives_after_the_takeover_finds_its_place_taken() {
     for compactions in 0..4 {
@@ -180,8 +180,8 @@ async fn a_write_that_arrives_before_the_first_of_the_next_holder_is_kept_and_th
     assert_eq!(Engine::start(&bucket).await.state.serial, 3);
 }
 
-/// What stands at the place of a holder that has not begun may be a late write of the one before, and
-/// no first of a run: a compaction takes it away, and the place is free.
+/// The object at the key of a new holder may be a late write of the previous one, in the middle of
+/// a run. A compaction deletes that object, and the key is free again.
 #[tokio::test(start_paused = true)]
 async fn who_begins_at_a_place_that_a_compaction_has_emptied_is_told_so() {
     let bucket = FakeBucket::default();
@@ -441,7 +441,8 @@ async fn a_state_that_had_more_holders_than_its_lock_is_ahead_of_no_holder() {
     assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 9);
 }
 
-/// The renewal went through long ago, and only its answer was late: that says nothing of now.
+/// The renewal succeeded long ago, and only its response was late. A late response proves nothing
+/// about the present.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_counts_from_when_it_was_begun() {
     let bucket = FakeBucket::default();

@@ -1,14 +1,17 @@
-//! Engines, deaths, pauses, lost answers and clocks that disagree, all at once, against one bucket.
+//! Simulation of engines with kills, suspensions, lost responses and different clocks, against one
+//! bucket.
 //!
-//! What holds then, checked by the bucket at every write and by the engines at every answer:
+//! Properties that the bucket checks at every write and the engines at every response:
 //!
-//! 1. The journal objects that are accepted are one legal history: no gap, nothing in another's place,
-//!    and after a holder's first record none of another holder's.
-//! 2. What was acknowledged is in that history, and everybody who opens the state later reads it.
-//! 3. At the moment at which the lock is taken, no fence but the taker's is open. This needs clocks
-//!    of which none runs 5/3 as fast as another (a lease and a quarter against three quarters of
-//!    one), less how far apart the server's own are; the storm has them at 5/4 and three seconds. And
-//!    nobody may have taken the lock away by hand. 1 and 2 hold without any of that.
+//! 1. The accepted journal objects form one legal history: no gap, and no object at another's key.
+//!    After a holder's first record there is no object of another holder.
+//! 2. An acknowledged entry is in that history, and every later reader reads it.
+//! 3. When the lock is taken, only the taker's fence is open.
+//!
+//! The third property requires that no clock runs 5/3 as fast as another: a lease and a quarter
+//! against three quarters of one. The difference among the server's own clocks reduces that limit;
+//! the storm has clocks at 5/4 and three seconds. The property also requires that no user has
+//! force-unlocked the state. The first two properties hold without these conditions.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -19,20 +22,20 @@ use crate::testing::bucket::Done;
 
 const LASTS: Duration = Duration::from_secs(1200);
 
-/// What the bucket has accepted, and whoever has had the lock.
+/// Accepted writes, and all lock holders so far.
 #[derive(Default)]
 struct Chronicle {
     state: Option<State>,
-    /// The state after each record.
+    /// State after each record.
     history: Vec<State>,
-    /// The objects of the journal by their first record, and who wrote them.
+    /// Writers of the journal objects, by first serial.
     groups: BTreeMap<u64, usize>,
-    /// Who may write on.
+    /// Engine that may continue to write.
     writer: Option<usize>,
     holder: Option<String>,
     fences: Vec<(usize, Fence)>,
     acknowledged: u64,
-    /// Whether somebody took the lock away by hand, from who knows whom.
+    /// True after a force-unlock.
     broken: bool,
     takeovers: u64,
     opened: u64,
@@ -51,8 +54,8 @@ impl Chronicle {
 
     fn see_group(&mut self, by: usize, first: u64, bytes: &[u8]) {
         if self.groups.contains_key(&first) {
-            // An attempt that arrives when a compaction has taken away what was there. Nobody reads
-            // it, and nobody may be told that it is durable.
+            // The attempt arrived after a compaction had deleted the object at its key. No process
+            // reads the new object, and no response may report it as durable.
             return;
         }
         self.groups.insert(first, by);
@@ -114,17 +117,17 @@ impl Chronicle {
     }
 }
 
-/// Of what kind a storm is.
+/// Parameters of a storm.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
     seed: u64,
     engines: u64,
     unlucky: f64,
-    /// How many times as fast as ours the bucket's clock is.
+    /// Rate of the bucket's clock relative to the engines' clock.
     rate: f64,
-    /// How often, in a thousand steps, a process is stopped or killed.
+    /// Number of suspensions and kills in a thousand steps.
     violence: u32,
-    /// Whether people take the lock away from holders that may well live.
+    /// True if users force-unlock holders that may be alive.
     people: bool,
 }
 
@@ -140,7 +143,7 @@ impl Storm {
         self.chronicle.lock().unwrap()
     }
 
-    /// One process after the other, each of them a run of the program.
+    /// Runs one process after the other; each is a run of the program.
     async fn engine(self: Arc<Self>, seed: u64) {
         let mut dice = fastrand::Rng::with_seed(seed);
         loop {
@@ -155,7 +158,7 @@ impl Storm {
         }
     }
 
-    /// Ends early when anything goes wrong, as the program does.
+    /// Runs until the first error, as the program does.
     async fn run(
         &self,
         process: &Arc<Process>,
@@ -191,7 +194,7 @@ impl Storm {
         Ok(())
     }
 
-    /// Stops, resumes and kills.
+    /// Suspends, resumes and kills engines.
     async fn violence(self: Arc<Self>) {
         let mut dice = fastrand::Rng::with_seed(self.weather.seed);
         loop {
@@ -225,7 +228,7 @@ impl Storm {
         let holder = self.chronicle().holder.clone();
         let Some(id) = holder else { return };
         self.chronicle().broken = true;
-        // It may have been given back meanwhile.
+        // The lock may have been released meanwhile.
         let _ = break_open(&way(&self.bucket.process()), &place(), &id, true).await;
     }
 }
@@ -236,7 +239,7 @@ async fn killed(process: &Process) {
     }
 }
 
-/// Lets a storm pass, and answers with what was seen of it.
+/// Runs a storm and returns its record.
 async fn storm(weather: Weather) -> Chronicle {
     let manners = Manners {
         rate: weather.rate,
@@ -303,7 +306,7 @@ proptest! {
     }
 }
 
-/// The storm would prove nothing if nothing happened in it.
+/// A storm without any events would prove nothing.
 #[test]
 fn in_a_storm_holders_are_taken_over_and_go_on() {
     for people in [false, true] {
