@@ -15,7 +15,8 @@ pub(super) const MOST_BYTES: usize = 1 << 20;
 
 /// Reads the whole input, up to one byte more than the maximum size.
 ///
-/// # Errors Returns the error of the reader.
+/// # Errors
+/// Returns the error of the reader.
 pub fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
