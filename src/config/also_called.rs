@@ -1,8 +1,8 @@
-//! Synonyms of the metadata service and its settings: the names of EC2 and of Terraform, short
-//! names, and the install-config name in a manifest or the reverse.
+//! Synonyms of the metadata service and its settings: names of EC2 and Terraform, short names, and
+//! names of manifests in an install-config or the reverse.
 //!
-//! A user who writes a synonym asks for a protection. The hint of the finding names the field that
-//! requests it. This module knows names only.
+//! A user who writes a synonym requests a protection. The hint of the finding names the right
+//! field. Knows names only.
 
 use super::finding::nearest;
 
@@ -42,7 +42,7 @@ pub(crate) fn meant_among_settings(name: &str) -> String {
             format!("did you mean `authentication`? {REQUIRED}")
         }
         Some(meant) => format!("did you mean `{meant}`?"),
-        // A user who invents a name asks for a protection, too.
+        // A user who invents a name requests a protection, too.
         None => REQUIRED.to_owned(),
     }
 }

@@ -1,5 +1,5 @@
-//! Fields that accept a fixed set of words. They are read as strings and validated here, so that
-//! every wrong word is reported and not only the first.
+//! Fields that accept a fixed set of words. The words are read as strings and validated here, so
+//! that every wrong word is reported, not only the first.
 
 use super::document::{At, Given};
 use super::finding::{Report, did_you_mean, one_of, shown};

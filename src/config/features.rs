@@ -1,7 +1,8 @@
 //! The remaining top-level fields: publishing, credentials mode, features, image sources.
 //!
-//! Most of them have no effect on AWS resources. They are validated because openshift-install would
-//! reject them later. Rules: `pkg/types/validation/installconfig.go`, release-4.15.
+//! Most of these fields have no effect on AWS resources. Wrong values are reported because
+//! openshift-install would reject them later. Rules: `pkg/types/validation/installconfig.go`,
+//! release-4.15.
 
 use super::choices::{Choices, choose, choose_word};
 use super::document::{self, At, Document, Given};

@@ -1,7 +1,7 @@
 //! Problems in an install-config, with their positions.
 //!
 //! A finding has the path of the field, the value found, the expected value, and a hint with the
-//! text to type instead. It never quotes a value that may be a secret: see [`shown`].
+//! text to type instead. A finding never quotes a value that may be a secret: see [`shown`].
 
 use std::ops::Range;
 
@@ -87,7 +87,7 @@ impl Spot {
         Self { path: String::new(), span: None }
     }
 
-    /// A field of this section that the file does not have. Its bytes are those of the section.
+    /// A field of this section that the file does not have, with the bytes of the section.
     pub(super) fn child(&self, name: &str) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
         Self { path: format!("{}{dot}{name}", self.path), span: self.span.clone() }

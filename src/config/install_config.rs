@@ -31,7 +31,8 @@ pub struct InstallConfig {
     pub compute: Vec<MachinePool>,
     /// `platform.aws`
     pub aws: Aws,
-    /// Credentials of the cluster's operators for AWS calls. `None` lets the operators find out.
+    /// Credentials of the cluster's operators for AWS calls. `None` means that the operators detect
+    /// their permissions.
     pub credentials_mode: Option<CredentialsMode>,
     /// True if the nodes run in FIPS mode.
     pub fips: bool,
@@ -85,7 +86,7 @@ pub enum TrustBundlePolicy {
     Always,
 }
 
-/// The proxy of the cluster. Its URLs may carry passwords and are never printed.
+/// The proxy of the cluster. URLs may contain passwords and are never printed.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     /// The proxy for plain requests.
@@ -96,7 +97,7 @@ pub struct Proxy {
     pub no_proxy: Option<String>,
 }
 
-/// The networks of the cluster, none of which overlap.
+/// The networks of the cluster, without overlaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Networking {
     /// The network plug-in. Default: `OVNKubernetes`.

@@ -51,7 +51,8 @@ pub(super) fn control_plane(
 }
 
 /// Returns the pools of workers after validation. Adds a pool `worker` if there is none, as
-/// openshift-install does. The default architecture is that of the control plane, if known.
+/// openshift-install does. Every pool must have the architecture of the control plane, if known,
+/// which is also the default.
 pub(super) fn compute(
     document: &Document,
     control_plane: Option<Architecture>,

@@ -1,8 +1,8 @@
 //! `metadataService` of a machine pool: access to the instance metadata.
 //!
 //! `authentication` is a field of openshift-install. The other fields are an extension of
-//! groundplan. Their names are those planned for the Machine API (openshift/api PR 2654).
-//! openshift-install ignores these fields with a warning. Each field is independent, and an omitted
+//! groundplan, named as planned for the Machine API (openshift/api PR 2654). With
+//! openshift-install, these fields only cause a warning. Each field is independent, and an omitted
 //! field means no opinion.
 
 use super::choices::{Choices, choose};

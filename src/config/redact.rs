@@ -82,7 +82,7 @@ fn secret_part(line: &str, inside: &mut Option<usize>) -> Option<usize> {
 }
 
 /// Returns true if a line is after the value of a field with this indentation. Without indentation,
-/// only a field of the schema ends a value, because a secret pasted there can look like any text.
+/// only a field of the schema ends a value, because a secret pasted there can have any form.
 fn ends(line: &str, indent: usize, parent: usize) -> bool {
     let trimmed = line.trim();
     if trimmed.is_empty() || indent > parent {

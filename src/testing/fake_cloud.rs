@@ -2,11 +2,10 @@
 //! cloud.
 //!
 //! The cloud rejects inputs that name a missing or not yet visible object, and deletions of objects
-//! that others reference. A repeated creation depends on the identity of the kind: with a token or
-//! a name it returns the same object, and with only a tag it creates a second one. A token whose
-//! object was deleted is consumed and creates nothing. A deletion of an object that is not yet
-//! visible returns success without effect. Schemas define the kinds. The cloud keeps a list of
-//! calls.
+//! that others reference. A repeated creation returns the same object for kinds with a token or
+//! name as identity. With only a tag, a second object is created. A token whose object was deleted
+//! is consumed and creates nothing. A deletion of an object that is not yet visible returns success
+//! without effect. Schemas define the kinds. The cloud keeps a list of calls.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

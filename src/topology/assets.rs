@@ -1,8 +1,8 @@
 //! Files that openshift-install writes for the machines: three Ignition configs and the cluster
 //! identity.
 //!
-//! The configs are full of keys. They are kept as secrets, checked for valid JSON, and never
-//! printed, in whole or in part.
+//! The configs are full of keys, and therefore kept as secrets and never printed, in whole or in
+//! part. Reading checks for valid JSON.
 
 use std::fmt;
 use std::io;

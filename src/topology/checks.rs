@@ -2,9 +2,10 @@
 //! whether they are suitable. The results have no effect on the graph.
 //!
 //! The rules are those of openshift-install (`pkg/asset/installconfig/aws/validation.go`,
-//! release-4.15). The checks are a pure function of the config and the lookup results. These
-//! results are never kept, unlike the [lookup cache](super::facts), because the checked resources
-//! may change. Recorded resources are not looked up, so that a finished cluster costs no calls.
+//! release-4.15). The checks are a pure function of the config and the lookup results. Lookup
+//! results of checks are never kept, unlike the [lookup cache](super::facts), because the checked
+//! resources may change. Recorded resources need no lookup, so that a finished cluster costs no
+//! calls.
 //!
 //! Two conditions are not checked. EC2 has no query for the permission of EBS to use a KMS key; the
 //! creation of the volume reports it. The endpoints of `serviceEndpoints` need no check, because

@@ -1,8 +1,8 @@
 //! Lookups that compiling a config needs.
 //!
 //! The lookup cache in the state keeps their results by key, so that the same config compiles to
-//! the same graph later. This module makes no calls; the caller with a provider runs the lookups.
-//! Results that [`super::compile`] rejects should not be kept.
+//! the same graph later. Makes no calls; the caller runs the lookups with a provider. Results that
+//! [`super::compile`] rejects should not be kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -28,8 +28,7 @@ pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &Names) -> P
     Profiles { master }
 }
 
-/// Adds the profile of the bootstrap. It uses the configured role or profile of the masters, if
-/// any.
+/// Adds the profile of the bootstrap, with the configured role or profile of the masters, if any.
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
     config: &InstallConfig,

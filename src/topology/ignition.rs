@@ -18,8 +18,8 @@ pub(crate) fn empty() -> String {
     json!({"ignition": {"version": VERSION}}).to_string()
 }
 
-/// Returns a config that sends a node to the machine config server. It omits the certificate
-/// authority of that server, which only openshift-install has.
+/// Returns a config that sends a node to the machine config server. The certificate authority of
+/// that server is omitted, because only openshift-install has it.
 pub(crate) fn pointer(domain: &str, role: &str) -> String {
     let source = format!("https://api-int.{domain}:22623/config/{role}");
     json!({"ignition": {"config": {"merge": [{"source": source}]}, "version": VERSION}}).to_string()

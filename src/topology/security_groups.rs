@@ -81,8 +81,8 @@ pub(crate) fn add(
     Groups { master }
 }
 
-/// Adds the group of the bootstrap. It has no egress rules, because the bootstrap is also in the
-/// group of the masters, which allows egress.
+/// Adds the group of the bootstrap. The group has no egress rules, because the bootstrap is also in
+/// the group of the masters, which allows egress.
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
     config: &InstallConfig,

@@ -1,6 +1,6 @@
 //! The test cloud is as strict as AWS in all behaviour that groundplan relies on.
 //!
-//! These tests check a test double, so the tests of the kinds can rely on the verified behaviour.
+//! The tests of the kinds rely on the behaviour of the test cloud that is verified here.
 
 mod compute;
 mod consistency;

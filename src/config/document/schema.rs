@@ -10,7 +10,7 @@ use crate::config::yaml::Node;
 
 /// `field: Type = "nameInYaml"`, with the description that editors show.
 ///
-/// Fields after a `+` are part of the schema. They have no effect on AWS resources, or only
+/// Fields after a `+` are part of the schema. These fields have no effect on AWS resources, or only
 /// together with a field that has one.
 macro_rules! section {
     ($(

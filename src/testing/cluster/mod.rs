@@ -4,8 +4,8 @@
 //! The server keeps and compares resource versions, UIDs and generations. `/status` writes the
 //! status and nothing else. An object with finalizers is deleted when the last finalizer is
 //! removed. A watch begins at its resource version, or fails if that version is too old. The server
-//! knows the resources that groundplan uses ([`RESOURCES`]). It can fail with statuses, by closing
-//! connections before or after a request takes effect, by ending watches, and by silence.
+//! knows the resources that groundplan uses ([`RESOURCES`]). Injected failures are error statuses,
+//! connections closed before or after a request takes effect, ended watches, and silence.
 //!
 //! Not implemented are authorization, schema validation, and controllers: no pods run, and no owner
 //! deletion cascades. The server works without a socket, so it works with Tokio's paused clock.
@@ -152,8 +152,8 @@ impl FakeCluster {
         self.server().write_condition(name, &condition);
     }
 
-    /// Makes another client, such as the kubelet, write to the Node before each of the next
-    /// patches. These writes fall between the read and the patch of the client under test.
+    /// Simulates a concurrent client such as the kubelet. Before each of the next `changes` patches
+    /// of a Node, that client writes to the Node.
     pub fn somebody_writes_before_the_next(&self, changes: u32) {
         self.server().troubles.quicker = changes;
     }

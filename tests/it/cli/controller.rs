@@ -14,8 +14,9 @@ use super::machines::{CANARY, INFRA_ID, SET, WORKERS, up};
 use super::trouble::{end, signal};
 
 const MACHINES: usize = 20;
-/// Number of kills. The next run is not killed. Requests that a killed run left in the server's
-/// sockets may arrive after the next run has read, and only a run without a kill corrects that.
+/// Number of kills. The next run is not killed. Requests of a killed run may still be in the
+/// server's sockets and arrive after the next run has read. Only a run without a kill corrects
+/// that.
 const DEATHS: usize = 8;
 
 /// Returns the API server of a cluster with its infrastructure and a set of workers.

@@ -1,5 +1,5 @@
-//! Runs killed at a mutating call and started again: a sample of `make crash-matrix`. That target
-//! kills at every such call, twice in a row, and reports more.
+//! Runs killed at a mutating call and started again. A sample of `make crash-matrix`, which kills
+//! at every such call, twice in a row, and reports more.
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -101,7 +101,7 @@ fn plant_a_stranger(desk: &Desk) {
 }
 
 /// Returns the inventory without the parts that differ between runs: infra ID, account, creation
-/// tokens of repeated attempts, and the presigned URL of the bootstrap Ignition.
+/// tokens, and the presigned URL in the user data.
 pub(super) fn comparable(desk: &Desk) -> Value {
     let shown = desk.expect(0, &["show", "--json"]);
     let state: Value = serde_json::from_str(&shown.out).expect("one document");

@@ -1,5 +1,5 @@
-//! Abnormal ends and the next run: signals, full disks, torn and damaged files. (Case K1, a kill at
-//! every call, is in `crash.rs` and `make crash-matrix`.)
+//! Abnormal ends and the next run: signals, full disks, torn and damaged files. `crash.rs` and
+//! `make crash-matrix` cover case K1, a kill at every call.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -49,9 +49,9 @@ impl Grown {
         found.expect(address)["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Adds the resources that a running cluster creates: a worker, a volume of a claim, a load
-    /// balancer of a router with its security group and the rule for it, the bucket of the
-    /// registry, the user of an operator, and the records of the router.
+    /// Adds resources that a running cluster creates: a worker, a volume of a claim, the registry's
+    /// bucket and an operator's user. For a router, adds a load balancer, its security group, a
+    /// rule for that group in the workers' group, and DNS records.
     async fn lives(&self) {
         let ec2 = self.desk.ec2();
         let (subnet, vpc) = (self.id("subnet.private-us-west-2a"), self.id("vpc.main"));

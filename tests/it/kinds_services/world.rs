@@ -1,5 +1,5 @@
 //! Test bench for the service kinds: AWS as the provider in its own account, a network created
-//! without groundplan, and inputs in the form of the topology.
+//! without groundplan, and inputs like the topology's.
 
 use std::sync::Arc;
 
@@ -28,7 +28,8 @@ use crate::support::kinds::{self, Trial};
 pub(super) const CLUSTER: &str = "kubernetes.io/cluster/demo-x7k2p";
 
 /// Creates three roles with policy and profile, two load balancers, three target groups with
-/// listeners, twelve targets, two hosted zones, three records, a bucket and an object.
+/// listeners and twelve targets. Also creates two hosted zones, three records, a bucket and an
+/// object.
 pub(super) async fn standard_cluster() -> (Bench, Vec<(&'static str, Vec<Known>)>) {
     let mut secrets = Secrets::default();
     let content = secrets.keep(b"{}".to_vec());

@@ -1,5 +1,5 @@
-//! The cases beside this file: each changes a piece of an install-config and lists the exact
-//! findings, as text for users and as JSON for programs.
+//! Runs the cases in the text files beside this file. A case changes a piece of an install-config
+//! and lists the exact findings, as text and as JSON.
 //!
 //! A case begins with `=== ` and its name, followed by these parts in this order:
 //!
