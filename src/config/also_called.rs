@@ -1,22 +1,23 @@
-//! What the metadata service and its settings are called elsewhere: by EC2, by Terraform, by
-//! install-config in a manifest and by manifests in an install-config, or in short.
+//! Synonyms of the metadata service and its settings: names of EC2 and Terraform, short names, and
+//! names of manifests in an install-config or the reverse.
 //!
-//! Whoever writes such a name asks for a protection, and is told how to ask. Knows names alone.
+//! A user who writes a synonym requests a protection. The hint of the finding names the right
+//! field. Knows names only.
 
 use super::finding::nearest;
 
-/// The settings by their own names, which are the same in an install-config and in a manifest.
+/// Names of the settings, the same in an install-config and in a manifest.
 const SETTINGS: [&str; 4] =
     ["authentication", "httpEndpoint", "httpPutResponseHopLimit", "instanceMetadataTags"];
 
-/// Names that mean nothing else, wherever they stand.
+/// Synonyms that are unambiguous in every section, with the setting that they mean.
 const TELLING: [(&str, &str); 3] = [
     ("httpTokens", "authentication"),
     ("httpPutHopLimit", "httpPutResponseHopLimit"),
     ("httpHopLimit", "httpPutResponseHopLimit"),
 ];
 
-/// Names that are telling among settings alone.
+/// Synonyms that are unambiguous only among the settings of the metadata service.
 const SHORT: [(&str, &str); 9] = [
     ("tokens", "authentication"),
     ("imdsv2", "authentication"),
@@ -29,10 +30,10 @@ const SHORT: [(&str, &str); 9] = [
     ("tags", "instanceMetadataTags"),
 ];
 
-/// What holds the settings: in an install-config, in a manifest, in EC2's calls.
+/// Sections that hold the settings: in an install-config, in a manifest, in EC2 calls.
 const HOLDERS: [&str; 3] = ["metadataService", "metadataServiceOptions", "metadataOptions"];
 
-/// What to write for the name of a setting that is none.
+/// Returns the hint for an unknown field among the settings of the metadata service.
 pub(crate) fn meant_among_settings(name: &str) -> String {
     let own = SETTINGS.map(|setting| (setting, setting));
     let meant = named(name, own).or_else(|| named(name, TELLING)).or_else(|| named(name, SHORT));
@@ -41,14 +42,15 @@ pub(crate) fn meant_among_settings(name: &str) -> String {
             format!("did you mean `authentication`? {REQUIRED}")
         }
         Some(meant) => format!("did you mean `{meant}`?"),
-        // Somebody who thinks of names of their own is asking for a protection, too.
+        // A user who invents a name requests a protection, too.
         None => REQUIRED.to_owned(),
     }
 }
 
 const REQUIRED: &str = "`authentication: Required` makes the machines answer IMDSv2 alone";
 
-/// The setting that is meant by a name wherever it stands, also if it is misspelt.
+/// Returns the setting that `name` means in any section, tolerating typos. `None` for names in
+/// [`SHORT`], which have other meanings outside the settings.
 pub(crate) fn setting(name: &str) -> Option<&'static str> {
     if SHORT.iter().any(|(short, _)| short.eq_ignore_ascii_case(name)) {
         return None;
@@ -56,7 +58,8 @@ pub(crate) fn setting(name: &str) -> Option<&'static str> {
     named(name, SETTINGS.map(|setting| (setting, setting))).or_else(|| named(name, TELLING))
 }
 
-/// Whether this is what holds the settings, by whatever name, also if it is misspelt.
+/// Returns true if `name` is one of [`HOLDERS`], in any case and spelling variant, or a typo of
+/// one.
 pub(crate) fn is_holder(name: &str) -> bool {
     nearest(&letters(name), &HOLDERS).is_some()
 }
@@ -69,7 +72,7 @@ fn named<const N: usize>(
     names.into_iter().find(|(other, _)| *other == meant).map(|(_, setting)| setting)
 }
 
-/// Without what Terraform and the AWS CLI put between words.
+/// Returns `name` without the separators that Terraform and the AWS CLI put between words.
 fn letters(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect()
 }

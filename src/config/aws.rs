@@ -1,7 +1,7 @@
-//! `platform.aws`: region, subnets, zone, tags and endpoints.
+//! `platform.aws`: region, subnets, hosted zone, tags and endpoints.
 //!
-//! Rules: openshift/installer `pkg/types/aws/validation/platform.go`, release-4.15; those that say
-//! "AWS" are what AWS itself would refuse later.
+//! Rules: openshift/installer `pkg/types/aws/validation/platform.go`, release-4.15. Rules whose
+//! source is "AWS" report input that AWS itself would reject later.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::aws::ids::SubnetId;
 pub(super) const LOAD_BALANCERS: &Choices<LoadBalancerType> =
     &[("Classic", LoadBalancerType::Classic), ("NLB", LoadBalancerType::Network)];
 
-/// `platform`, which must be aws and nothing else.
+/// Returns `platform.aws`. Reports every other platform.
 pub(super) fn platform<'document>(
     document: &'document Document,
     report: &mut Report,
@@ -40,7 +40,7 @@ pub(super) fn platform<'document>(
     }
 }
 
-/// Checks and resolves `platform.aws`.
+/// Validates and resolves `platform.aws`.
 pub(super) fn resolve(
     given: &At<document::AwsPlatform>,
     credentials_mode: Option<CredentialsMode>,
@@ -88,7 +88,7 @@ fn region(given: &At<document::AwsPlatform>, report: &mut Report) -> Option<Stri
     Some(at.value.clone())
 }
 
-/// That an id has the prefix of its kind, and nothing after it that AWS would not write.
+/// Reports an ID without the prefix of its kind, or with characters that AWS does not use in IDs.
 pub(super) fn check_id(at: &At<String>, prefix: &str, report: &mut Report) {
     let rest = at.value.strip_prefix(prefix);
     if !rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
@@ -99,7 +99,8 @@ pub(super) fn check_id(at: &At<String>, prefix: &str, report: &mut Report) {
     }
 }
 
-/// Whether the cluster goes into subnets that exist. One list that could not be read counts.
+/// Returns true if the cluster uses existing subnets. A list that cannot be read counts as existing
+/// subnets.
 pub(super) fn has_subnets(given: &document::AwsPlatform) -> bool {
     let newer = given.vpc.get().map(|vpc| &vpc.subnets);
     has_items(&given.subnets) || newer.is_some_and(has_items)
@@ -186,7 +187,7 @@ fn user_tags(
     propagate: bool,
     report: &mut Report,
 ) -> BTreeMap<String, String> {
-    // The installer's own limit; S3 objects carry 10 tags, two of which are the cluster's.
+    // The limit of 25 is the installer's. S3 objects carry 10 tags, two of which are the cluster's.
     const MOST: usize = 25;
     const ON_OBJECTS: usize = 8;
     let Some(tags) = given.user_tags.get() else { return BTreeMap::new() };
@@ -256,7 +257,8 @@ fn check_tag(key: &At<String>, value: &At<String>, propagate: bool, report: &mut
     }
 }
 
-/// The installer's class `[0-9A-Za-z_.:/=+-@]`, in which `+-@` is a range, not three characters.
+/// Returns true if the installer's class `[0-9A-Za-z_.:/=+-@]` contains `c`. In that class, `+-@`
+/// is a range.
 fn may_be_propagated(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || ('+'..='@').contains(&c)
 }
@@ -285,13 +287,14 @@ fn service_endpoints(
     endpoints
 }
 
-/// Stands for a URL that a finding has been made of, so that its service's name still counts.
+/// Returns a placeholder for a URL that already has a finding, so that its service name still
+/// counts.
 fn unusable() -> Url {
     Url::parse("https://unusable.invalid").expect("BUG: a constant URL is a URL")
 }
 
 fn check_service(name: &At<String>, earlier: &[ServiceEndpoint], report: &mut Report) {
-    // Those the infrastructure is made with; the installer accepts any name.
+    // Services that the infrastructure needs; the installer accepts any name.
     const USED: [&str; 7] =
         ["ec2", "elasticloadbalancing", "iam", "route53", "s3", "sts", "tagging"];
     if earlier.iter().any(|endpoint| endpoint.name == name.value) {
@@ -310,8 +313,9 @@ fn check_service(name: &At<String>, earlier: &[ServiceEndpoint], report: &mut Re
     }
 }
 
-/// An endpoint: https, a host, nothing after it. Plain http is for loopback alone, where a test
-/// cloud is; openshift-install refuses that, too.
+/// Parses an endpoint: `https`, a host, an optional port, and nothing else. Plain `http` is
+/// accepted for loopback addresses only, where a test cloud listens; openshift-install rejects
+/// that, too.
 fn endpoint_url(at: &At<String>, report: &mut Report) -> Option<Url> {
     let text =
         if at.value.contains("://") { at.value.clone() } else { format!("https://{}", at.value) };
@@ -351,7 +355,8 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// What later releases added and nothing here acts on: to ignore it would make another cluster.
+/// Reports fields of later releases that groundplan does not support. Ignoring them would create a
+/// different cluster.
 fn check_unsupported(given: &At<document::AwsPlatform>, report: &mut Report) {
     for (name, given, harmless) in [
         ("publicIpv4Pool", &given.public_ipv4_pool, ""),
@@ -365,7 +370,7 @@ fn check_unsupported(given: &At<document::AwsPlatform>, report: &mut Report) {
     }
 }
 
-/// That there is an image for every pool where Red Hat publishes none.
+/// Reports a region without Red Hat images if any pool lacks an image.
 pub(super) fn check_images(document: &Document, report: &mut Report) {
     // openshift/installer pkg/types/aws/validation/machinepool.go
     const WITHOUT_IMAGES: [&str; 5] =

@@ -1,8 +1,9 @@
-//! `platform.aws` of a pool and `platform.aws.defaultMachinePlatform`: what EC2 is told of machines.
+//! `platform.aws` of a pool and `platform.aws.defaultMachinePlatform`: the EC2 settings of
+//! machines.
 //!
-//! Each is checked by itself, where it was written, and then they are merged: built-in defaults,
-//! overridden by the default machine platform, overridden by the pool.
-//! Rules: openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
+//! Each layer is validated on its own, at its own position in the file. Then the layers are merged:
+//! the default machine platform overrides built-in defaults, and the pool overrides both. Rules:
+//! openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
 
 use super::choices::Choices;
 use super::document::{self, At, Document, Given};
@@ -17,7 +18,7 @@ use crate::aws::ebs;
 pub(super) const VOLUME_TYPE: &str = "gp3";
 pub(super) const VOLUME_SIZE: i32 = 120;
 
-/// In lower case; any case is taken.
+/// Volume types in lower case; the config may use any case.
 pub(crate) const VOLUME_TYPES: &Choices<()> = &[
     ("gp3", ()),
     ("gp2", ()),
@@ -28,7 +29,7 @@ pub(crate) const VOLUME_TYPES: &Choices<()> = &[
     ("standard", ()),
 ];
 
-/// What a pool needs to know of the platform it is on.
+/// Facts about the platform that a pool is validated and merged with.
 pub(super) struct Surroundings<'document> {
     region: Option<&'document str>,
     ami_id: Option<&'document str>,
@@ -47,7 +48,7 @@ impl<'document> Surroundings<'document> {
         }
     }
 
-    /// Checks the default machine platform by itself.
+    /// Validates the default machine platform on its own.
     pub(super) fn check(&self, report: &mut Report) {
         if let Some(default) = self.default {
             check(default, self, report);
@@ -56,7 +57,7 @@ impl<'document> Surroundings<'document> {
     }
 }
 
-/// Checks what a pool says and merges it with the defaults.
+/// Validates the settings of a pool and merges them with the defaults.
 pub(super) fn resolve(
     given: Option<&At<document::AwsMachinePool>>,
     around: &Surroundings,
@@ -70,7 +71,8 @@ pub(super) fn resolve(
     merge(given, around)
 }
 
-/// The defaults, overridden by what a pool says. Lists replace lists; empty ones replace nothing.
+/// Merges the settings of a pool over the defaults. A list replaces the whole list of a lower
+/// layer. An empty list replaces nothing.
 pub(super) fn merge(
     given: Option<&At<document::AwsMachinePool>>,
     around: &Surroundings,
@@ -101,7 +103,8 @@ pub(super) fn merge(
     }
 }
 
-/// The role or the profile. A pool's own wish for one puts aside the default's for the other.
+/// Returns the role and the profile of the first layer that has either. A pool's own role therefore
+/// overrides a default profile, and the reverse.
 fn identity<'given>(
     layers: &[&'given At<document::AwsMachinePool>],
 ) -> (Option<&'given str>, Option<&'given str>) {
@@ -141,7 +144,8 @@ fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &m
     check_unsupported(given, report);
 }
 
-/// A family, a dot and a size; whether the region has it is for AWS to say.
+/// Returns true if `text` is a family, a dot and a size. AWS decides whether the region has the
+/// type.
 pub(crate) fn is_instance_type(text: &str) -> bool {
     let is_part = |part: &str| {
         let in_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -184,7 +188,8 @@ fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
     }
 }
 
-/// What EC2 takes of a volume of this type. What is no figure at all has been said.
+/// Reports a size or IOPS value outside the bounds that EC2 has for this volume type. Skips
+/// values outside 1 to `i32::MAX`, which other checks handle.
 fn check_bounds(volume: &At<document::RootVolume>, volume_type: &str, report: &mut Report) {
     let Some(kind) = ebs::volume_type(volume_type) else { return };
     let sane = 1..=i64::from(i32::MAX);
@@ -218,7 +223,7 @@ fn check_size(volume: &At<document::RootVolume>, report: &mut Report) {
     }
 }
 
-/// Which types of volume take, need or refuse a figure of operations per second.
+/// Reports an IOPS value that the volume type needs and lacks, or has and does not take.
 fn check_iops(volume: &At<document::RootVolume>, volume_type: &str, report: &mut Report) {
     let at = volume.iops.get();
     let iops = at.map_or(0, |at| at.value);
@@ -244,7 +249,7 @@ fn check_iops(volume: &At<document::RootVolume>, volume_type: &str, report: &mut
     }
 }
 
-/// What only goes wrong together with the default machine platform.
+/// Reports values that are invalid only in combination with the default machine platform.
 fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
     let Some(volume) = given.root_volume.get().filter(|volume| volume.volume_type.text().is_none())
     else {
@@ -271,7 +276,7 @@ fn check_security_groups(
     around: &Surroundings,
     report: &mut Report,
 ) {
-    // AWS allows 16 groups on an interface, and one is the cluster's.
+    // AWS allows 16 groups on a network interface; the cluster uses one.
     const MOST: usize = 15;
     let Some(groups) = given.additional_security_groups.get().filter(|list| !list.is_empty())
     else {

@@ -1,19 +1,20 @@
-//! Fields that take one of a few words. They are read as strings and checked here, so that every
-//! wrong one is reported and not only the first.
+//! Fields that accept a fixed set of words. The words are read as strings and validated here, so
+//! that every wrong word is reported, not only the first.
 
 use super::document::{At, Given};
 use super::finding::{Report, did_you_mean, one_of, shown};
 use super::rules::Rule;
 
-/// The words of a field and what they mean. Case matters.
+/// The accepted words of a field, with their values. Words are case-sensitive.
 pub(crate) type Choices<T> = [(&'static str, T)];
 
-/// The words alone.
+/// Returns the words without their values.
 pub(super) fn words<T>(choices: &Choices<T>) -> Vec<&'static str> {
     choices.iter().map(|(word, _)| *word).collect()
 }
 
-/// What was chosen. `None` if nothing was (an empty string is nothing), or nothing that exists.
+/// Returns the value of the chosen word. `None` if the field is missing or empty, or if its word is
+/// unknown. An unknown word is reported.
 pub(super) fn choose<T: Copy>(
     rule: Rule,
     given: &Given<String>,
@@ -23,7 +24,7 @@ pub(super) fn choose<T: Copy>(
     choose_word(rule, given.get()?, choices, report)
 }
 
-/// What one word means.
+/// Returns the value of one word, as [`choose`] does.
 pub(super) fn choose_word<T: Copy>(
     rule: Rule,
     at: &At<String>,

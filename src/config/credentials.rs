@@ -1,6 +1,6 @@
-//! `pullSecret`, `sshKey` and `additionalTrustBundle`: what is trusted, and with what.
+//! `pullSecret`, `sshKey` and `additionalTrustBundle`: credentials and trusted certificates.
 //!
-//! Findings of these fields never quote any part of them.
+//! Findings of these fields never quote any part of the value.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -16,7 +16,8 @@ use super::rules::Rule;
 pub(super) const POLICIES: &Choices<TrustBundlePolicy> =
     &[("Proxyonly", TrustBundlePolicy::ProxyOnly), ("Always", TrustBundlePolicy::Always)];
 
-/// `{"auths": {host: {"auth": ..}}}`, as JSON in a string.
+/// Returns the pull secret after validation: `{"auths": {host: {"auth": ..}}}`, as JSON in a
+/// string.
 pub(super) fn pull_secret(document: &Document, report: &mut Report) -> Option<SecretString> {
     let at = document.pull_secret.require(&Spot::file(), "pullSecret", report)?;
     match pull_secret_fault(at.value.expose_secret()) {
@@ -31,7 +32,8 @@ pub(super) fn pull_secret(document: &Document, report: &mut Report) -> Option<Se
     }
 }
 
-/// openshift/installer `pkg/validate/validate.go`, `ImagePullSecret`
+/// Returns the first problem of a pull secret. Reference: openshift/installer
+/// `pkg/validate/validate.go`, `ImagePullSecret`.
 fn pull_secret_fault(text: &str) -> Option<String> {
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
@@ -53,7 +55,7 @@ fn pull_secret_fault(text: &str) -> Option<String> {
     Some(format!("has no `auth` for entry {} of its {} registries", lacking + 1, registries.len()))
 }
 
-/// One line of authorised keys.
+/// Returns the line of authorised keys after validation.
 pub(super) fn ssh_key(
     document: &Document,
     fips: bool,
@@ -85,7 +87,8 @@ fn is_fips(kind: &str) -> bool {
     kind == "ssh-rsa" || kind.starts_with("ecdsa-sha2-nistp")
 }
 
-/// The type of the first key: it is written twice, in clear and at the head of the encoded key.
+/// Returns the type of the first key. A key line has the type twice: in clear text and at the start
+/// of the encoded key.
 fn ssh_key_type(text: &str) -> Result<String, &'static str> {
     if text.contains("PRIVATE KEY") {
         return Err("is a private key");
@@ -98,7 +101,7 @@ fn ssh_key_type(text: &str) -> Result<String, &'static str> {
     Ok(kind.to_owned())
 }
 
-/// Whether the encoded key says that it is of this type (RFC 4253, 6.6).
+/// Returns true if the encoded key starts with this type (RFC 4253, section 6.6).
 fn decodes_to(encoded: &str, kind: &str) -> bool {
     let Some(key) = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded)).ok()
     else {
@@ -109,7 +112,7 @@ fn decodes_to(encoded: &str, kind: &str) -> bool {
     rest.is_some_and(|rest| rest.len() > length.len())
 }
 
-/// Concatenated certificates in PEM.
+/// Returns the concatenated PEM certificates after validation.
 pub(super) fn trust_bundle(document: &Document, report: &mut Report) -> Option<String> {
     let at = document.additional_trust_bundle.get().filter(|at| !at.value.trim().is_empty())?;
     if let Some(fault) = trust_bundle_fault(at) {
@@ -141,7 +144,7 @@ fn trust_bundle_fault(bundle: &At<String>) -> Option<String> {
     None
 }
 
-/// When the bundle is trusted.
+/// Returns the condition under which the nodes trust the bundle.
 pub(super) fn trust_bundle_policy(document: &Document, report: &mut Report) -> TrustBundlePolicy {
     choose(Rule::TrustBundlePolicy, &document.additional_trust_bundle_policy, POLICIES, report)
         .unwrap_or_default()

@@ -1,7 +1,7 @@
-//! The install-config as it was written: every field of the v1 schema, each with its place.
+//! The install-config as written: every field of the v1 schema, each with its position in the file.
 //!
-//! Lenient: a field that cannot be read is a finding, and the rest is read on. Whether values make
-//! sense is not asked here. Unknown fields are warnings, as for openshift-install.
+//! Reading is lenient: a field that cannot be read becomes a finding, and reading continues. The
+//! sections validate the values. Unknown fields are warnings, as for openshift-install.
 
 use std::ops::{Deref, Range};
 
@@ -16,7 +16,7 @@ mod schema;
 
 pub(super) use schema::*;
 
-/// A value and the field it was written in.
+/// A value and the field that contains it.
 #[derive(Clone)]
 pub(super) struct At<T> {
     pub(super) value: T,
@@ -31,20 +31,20 @@ impl<T> Deref for At<T> {
     }
 }
 
-/// What became of a field.
+/// Result of reading a field.
 pub(super) enum Given<T> {
-    /// It is not in the text.
+    /// The file does not have the field.
     Missing,
-    /// Its name is, and nothing after it.
+    /// The file has the name of the field and no value.
     Empty(Spot),
-    /// It is, and a finding says why it could not be read.
+    /// The value cannot be read; a finding explains the reason.
     Unreadable,
-    /// It is.
+    /// The value was read.
     Value(At<T>),
 }
 
 impl<T> Given<T> {
-    /// The value, if there is one.
+    /// Returns the value, or `None` without one.
     pub(super) fn get(&self) -> Option<&At<T>> {
         match self {
             Given::Value(at) => Some(at),
@@ -52,7 +52,7 @@ impl<T> Given<T> {
         }
     }
 
-    /// The value; that it is missing is an error.
+    /// Returns the value. Reports a missing or empty field as an error.
     pub(super) fn require(&self, parent: &Spot, name: &str, report: &mut Report) -> Option<&At<T>> {
         let missing = match self {
             Given::Missing => Some(parent.child(name)),
@@ -66,44 +66,45 @@ impl<T> Given<T> {
         self.get()
     }
 
-    /// Whether it is in the text, with something after its name.
+    /// Returns true if the file has the field with a value, readable or not.
     pub(super) fn is_given(&self) -> bool {
         !matches!(self, Given::Missing | Given::Empty(_))
     }
 }
 
 impl Given<String> {
-    /// The value, if it says anything: for the installer an empty string is as good as none.
+    /// Returns the value unless it is empty. The installer treats an empty string as a missing
+    /// field.
     pub(super) fn filled(&self) -> Option<&At<String>> {
         self.get().filter(|at| !at.value.is_empty())
     }
 
-    /// Its text, if it says anything.
+    /// Returns the text of the value unless it is empty.
     pub(super) fn text(&self) -> Option<&str> {
         self.filled().map(|at| at.value.as_str())
     }
 }
 
 impl<T> Given<Vec<At<T>>> {
-    /// The items; none if there is no list.
+    /// Returns the items, or an empty slice if there is no list.
     pub(super) fn items(&self) -> &[At<T>] {
         self.get().map_or(&[], |list| &list.value)
     }
 }
 
-/// What can be read from a node.
+/// A type that can be read from a node.
 pub(super) trait Read: Sized {
-    /// Reads, or reports why not.
+    /// Reads the value. Returns `None` and reports a finding if the node does not fit the type.
     fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self>;
 }
 
-/// A value that must not be quoted.
+/// A value that findings must not quote.
 pub(super) type Sensitive = SecretString;
 
-/// A value of whatever shape that nothing here looks into.
+/// A value of any shape that groundplan does not read.
 pub(super) struct Anything;
 
-/// A mapping of names that the user chose.
+/// A mapping with keys chosen by the user.
 pub(super) type Pairs = Vec<(At<String>, At<String>)>;
 
 impl Read for Anything {
@@ -118,7 +119,7 @@ impl Read for String {
             return wrong(node, spot, report, "a string");
         };
         if is_credential(&text) {
-            // It would go on into tags, plans and state from here.
+            // Past this point the text would reach tags, plans and state.
             report
                 .breach(Rule::MisplacedCredential, spot, "is a credential in the wrong place")
                 .hint(MISPLACED);
@@ -200,14 +201,14 @@ impl Read for Pairs {
     }
 }
 
-/// The entries of a mapping while its known fields are taken out.
+/// The known entries of a mapping, from which [`Fields::take`] reads fields.
 pub(super) struct Fields<'node> {
     entries: Vec<(&'node Key, &'node Node)>,
     spot: Spot,
 }
 
 impl<'node> Fields<'node> {
-    /// Opens a mapping, reports what it should not contain and keeps what it may.
+    /// Opens a mapping and keeps its known entries. Reports repeated and unknown fields.
     pub(super) fn open(
         node: &'node Node,
         spot: &Spot,
@@ -240,7 +241,7 @@ impl<'node> Fields<'node> {
     }
 }
 
-/// The entries of a mapping, each name once; a repetition is an error.
+/// Returns the entries of a mapping, each name once. Reports repeated names as errors.
 fn unique<'node>(
     node: &'node Node,
     spot: &Spot,
@@ -267,7 +268,7 @@ fn unique<'node>(
     Some(entries)
 }
 
-/// Reports every field that is given twice, in whatever document this is.
+/// Reports all repeated fields, in a document with any schema.
 pub(super) fn repeated(node: &Node, spot: &Spot, report: &mut Report) {
     match &node.content {
         Content::Mapping(_) => {
@@ -293,7 +294,7 @@ fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[
             "is not a field of the schema",
             Some(also_called::meant_among_settings(&key.name)),
         ),
-        // To go on would launch machines without the protection that was asked for.
+        // Continuing would launch machines without the protection that the user requested.
         Some((field, _)) if known.contains(&field) => (
             Rule::LostMetadataService,
             "is not a field of the schema",
@@ -322,7 +323,7 @@ fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[
     report.breach(rule, &spot, message).expected(expected).hint_if(hint);
 }
 
-/// Whether somebody wrote `metadataService`, or nearly so, anywhere in there.
+/// Returns true if the node contains `metadataService`, a synonym or a typo of it, at any depth.
 fn asks_for_metadata(node: &Node) -> bool {
     match &node.content {
         Content::Mapping(entries) => entries
@@ -335,7 +336,8 @@ fn asks_for_metadata(node: &Node) -> bool {
 
 const METADATA_SERVICE: &str = "metadataService";
 
-/// What is meant by a field that is misspelt or misplaced with consequences, and where it belongs.
+/// Returns the field that a misspelt or misplaced name means, and the place where it belongs. Only
+/// for metadata fields, whose loss removes a protection.
 fn belongs(name: &str) -> Option<(&'static str, &'static str)> {
     const POOLS: &str =
         "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform";
@@ -346,13 +348,13 @@ fn belongs(name: &str) -> Option<(&'static str, &'static str)> {
     also_called::setting(name).map(|setting| (setting, SETTINGS))
 }
 
-/// A name that the user chose, fit for a path.
+/// Returns a key chosen by the user in a form that fits into a path.
 fn plain(name: &str) -> String {
     shown(name).trim_matches('`').to_owned()
 }
 
-/// A scalar's text. Numbers and booleans count as they were written, as they do for the
-/// installer's reader wherever it wants a string.
+/// Returns the text of a scalar. Numbers and booleans keep their spelling, as in the installer's
+/// reader for string fields.
 fn scalar(node: &Node, report: &Report) -> Option<String> {
     match &node.content {
         Content::Text(text) => Some(text.clone()),
@@ -363,7 +365,7 @@ fn scalar(node: &Node, report: &Report) -> Option<String> {
     }
 }
 
-/// Reports a value of the wrong type. Always `None`.
+/// Reports a value of the wrong type. Always returns `None`.
 fn wrong<T>(node: &Node, spot: &Spot, report: &mut Report, expected: &str) -> Option<T> {
     let found = match &node.content {
         Content::Text(text) => shown(text),
@@ -403,7 +405,8 @@ fn shape(content: &Content) -> &'static str {
     }
 }
 
-/// What to underline for a value: itself, or the key it belongs to if it spans several lines.
+/// Returns the bytes to underline for a value: the value, or its key if the value is empty or spans
+/// several lines.
 pub(super) fn mark(node: &Node, key: Option<&Range<usize>>) -> Range<usize> {
     match (&node.content, key) {
         (Content::Mapping(_) | Content::List(_) | Content::Null, Some(key)) => key.clone(),

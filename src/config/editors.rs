@@ -1,8 +1,8 @@
-//! The schema of the install-config for editors: JSON Schema, draft 2020-12.
+//! JSON Schema (draft 2020-12) of the install-config, for editors.
 //!
-//! The fields come from the reader's own table, the words from the lists that they are checked
-//! against, so that what an editor offers is what is read. What no schema can say (networks that
-//! overlap, zones of another region) is left to `groundplan validate`.
+//! The fields come from the reader's own table, and the words from the lists that validation uses.
+//! An editor therefore offers exactly what the reader accepts. Rules that a schema cannot express,
+//! such as overlapping networks or zones of another region, are left to `groundplan validate`.
 
 use serde_json::{Map, Value, json};
 
@@ -13,16 +13,16 @@ use super::{
 };
 use crate::aws::metadata_options::{Authentication, HopLimit};
 
-/// The sections that were met on the way, by name.
+/// Schemas of the sections so far, by name.
 pub(super) type Definitions = Map<String, Value>;
 
-/// What has a schema.
+/// A type with a schema.
 pub(super) trait Described {
-    /// The schema; of a section, a reference to its definition.
+    /// Returns the schema. For a section, returns a reference to its definition in `definitions`.
     fn describe(definitions: &mut Definitions) -> Value;
 }
 
-/// The schema of the whole file.
+/// Returns the schema of the whole file.
 pub fn json_schema() -> Value {
     let mut definitions = Definitions::new();
     Document::describe(&mut definitions);
@@ -34,8 +34,8 @@ pub fn json_schema() -> Value {
     root
 }
 
-/// Describes a section once, however often it is used. A field is its name, what is said of it and
-/// its schema.
+/// Describes a section once, however often it is used. Each field is a name, a description and a
+/// schema.
 pub(super) fn section(
     definitions: &mut Definitions,
     name: &str,
@@ -89,7 +89,7 @@ impl<T: Described> Described for Vec<At<T>> {
 
 impl Described for Pairs {
     fn describe(_: &mut Definitions) -> Value {
-        // Numbers and booleans are read as they are written.
+        // The reader accepts numbers and booleans and keeps their spelling.
         let value = json!({"type": ["string", "number", "boolean", "null"]});
         json!({"type": "object", "additionalProperties": value})
     }
@@ -101,7 +101,7 @@ impl Described for Anything {
     }
 }
 
-/// What a type alone does not say: words, defaults, bounds, and which fields are needed.
+/// Adds the facts that a type alone does not express: words, defaults, bounds and required fields.
 fn refine(definitions: &mut Definitions) {
     let mut of = |section: &str, field: &str, more: Value| {
         let known = definitions.get_mut(section).map(|section| &mut section["properties"]);
@@ -144,7 +144,7 @@ fn refine(definitions: &mut Definitions) {
     of("RootVolume", "type", or(words(aws_machine_pool::VOLUME_TYPES), volume_type));
     of("RootVolume", "size", json!({"minimum": 1, "default": size}));
     of("RootVolume", "iops", json!({"minimum": 0}));
-    // No default: left out, nothing is sent.
+    // Without a default, because groundplan sends nothing for an omitted field.
     of("MetadataService", "authentication", one_of(words(Authentication::WORDS)));
     of("MetadataService", "httpEndpoint", one_of(vec![metadata_service::ENDPOINT]));
     let (least, most) = HopLimit::RANGE.into_inner();
@@ -158,7 +158,7 @@ fn refine(definitions: &mut Definitions) {
     }
 }
 
-/// The fields that a section cannot do without, in the reader's own words `require`d.
+/// Required fields by section: those that the reader `require`s.
 const NEEDED: &[(&str, &[&str])] = &[
     ("Document", &["apiVersion", "baseDomain", "metadata", "platform", "pullSecret"]),
     ("Metadata", &["name"]),

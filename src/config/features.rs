@@ -1,7 +1,8 @@
-//! The remaining top-level fields: who the cluster is for, what is switched on, where images are.
+//! The remaining top-level fields: publishing, credentials mode, features, image sources.
 //!
-//! Most of them do not shape AWS resources; they are checked all the same, because openshift-install
-//! would refuse them later. Rules: `pkg/types/validation/installconfig.go`, release-4.15.
+//! Most of these fields have no effect on AWS resources. Wrong values are reported because
+//! openshift-install would reject them later. Rules: `pkg/types/validation/installconfig.go`,
+//! release-4.15.
 
 use super::choices::{Choices, choose, choose_word};
 use super::document::{self, At, Document, Given};
@@ -26,8 +27,8 @@ pub(super) const FEATURE_SETS: &Choices<()> = &[
     ("CustomNoUpgrade", ()),
     ("LatencySensitive", ()),
 ];
-/// openshift/api `config/v1/types_cluster_version.go`, up to 4.19. The flag says whether the set
-/// has `CloudCredential`, which a cluster on a cloud cannot do without.
+/// openshift/api `config/v1/types_cluster_version.go`, up to 4.19. The value is true if the set has
+/// `CloudCredential`, which every cluster on a cloud needs.
 pub(super) const CAPABILITY_SETS: &Choices<bool> = &[
     ("None", false),
     ("vCurrent", true),
@@ -62,7 +63,7 @@ pub(super) const CAPABILITIES: &Choices<()> = &[
     ("openshift-samples", ()),
 ];
 
-/// Whether the rest can be understood: there is one version of the schema.
+/// Returns true if the schema version is known, so that the rest of the file can be read.
 pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
     const VERSION: &str = "v1";
     const OLD: [&str; 2] = ["v1beta4", "v1beta3"]; // their fields are those of v1, renamed in part
@@ -82,7 +83,7 @@ pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
     true
 }
 
-/// Who may reach the cluster.
+/// Returns the networks from which the cluster is reachable.
 pub(super) fn publish(document: &Document, report: &mut Report) -> Option<Publish> {
     if let Some(at) = document.operator_publishing_strategy.get() {
         report
@@ -96,7 +97,7 @@ pub(super) fn publish(document: &Document, report: &mut Report) -> Option<Publis
     }
 }
 
-/// Who speaks to AWS on behalf of the operators.
+/// Returns the credentials of the operators for AWS calls.
 pub(super) fn credentials_mode(
     document: &Document,
     report: &mut Report,
@@ -104,7 +105,7 @@ pub(super) fn credentials_mode(
     choose(Rule::CredentialsMode, &document.credentials_mode, CREDENTIALS_MODES, report)
 }
 
-/// Everything that shapes no AWS resource.
+/// Validates all fields without effect on AWS resources.
 pub(super) fn check(document: &Document, report: &mut Report) {
     choose(Rule::CpuPartitioning, &document.cpu_partitioning_mode, CPU_PARTITIONING, report);
     if let Some(at) = document.arbiter.get() {
@@ -149,7 +150,7 @@ fn check_capabilities(document: &Document, report: &mut Report) {
 const NEEDS: [(&str, &str); 2] =
     [("baremetal", "MachineAPI"), ("marketplace", "OperatorLifecycleManager")];
 
-/// That a capability which is added to nothing comes with the one that it needs.
+/// Reports a capability without the other capability that it needs, on the set `None`.
 fn check_need(items: &[At<String>], needy: &str, need: &str, report: &mut Report) {
     let Some(at) = items.iter().find(|item| item.value == needy) else { return };
     if items.iter().all(|item| item.value != need) {
@@ -205,7 +206,7 @@ fn check_image_source(given: &At<document::ImageSource>, report: &mut Report) {
     }
 }
 
-/// A host, perhaps a port, and a path of names; neither tag nor digest nor scheme.
+/// Returns true for a host, an optional port and a path of names, without scheme, tag or digest.
 fn is_repository(text: &str) -> bool {
     let (host, path) = text.split_once('/').unwrap_or((text, ""));
     let in_path = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-/".contains(&b);

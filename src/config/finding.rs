@@ -1,7 +1,7 @@
-//! What is wrong with an install-config, and where.
+//! Problems in an install-config, with their positions.
 //!
-//! A finding names the field by its path and says what was found, what would have been accepted and
-//! what to type instead. It never quotes a value that may be a secret: see [`shown`].
+//! A finding has the path of the field, the value found, the expected value, and a hint with the
+//! text to type instead. A finding never quotes a value that may be a secret: see [`shown`].
 
 use std::ops::Range;
 
@@ -9,51 +9,52 @@ use serde::Serialize;
 
 use super::rules::Rule;
 
-/// One thing that is wrong or doubtful.
+/// A problem in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The rule that is broken.
+    /// The violated rule.
     pub rule: Rule,
-    /// The field, e.g. `controlPlane.platform.aws.metadataService.authentication`; empty for the
-    /// file as a whole.
+    /// Path of the field, such as `controlPlane.platform.aws.metadataService.authentication`. Empty
+    /// for the file as a whole.
     pub path: String,
-    /// Where, unless it is the file as a whole.
+    /// Position in the file. `None` for the file as a whole.
     pub place: Option<Place>,
-    /// What was found.
+    /// The value found, or the problem in words.
     pub message: String,
-    /// What would have been accepted.
+    /// The value that would be accepted.
     pub expected: Option<String>,
-    /// What the reader can do.
+    /// The change that the user can make.
     pub hint: Option<String>,
 }
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The config cannot be used.
     Error,
-    /// The config can be used, and something in it has no effect or will surprise.
+    /// The config can be used, and a part of it has no effect or an unexpected one.
     Warning,
 }
 
-/// A place in the text.
+/// A position in the text, on one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Counted from 1.
+    /// Line, counted from 1.
     pub line: usize,
-    /// Counted from 1, in characters.
+    /// Column in characters, counted from 1.
     pub column: usize,
-    /// The column after the last one; at least one further, so that there is something to underline.
+    /// Column after the last character. Always greater than `column`, so that there is something to
+    /// underline.
     pub end_column: usize,
-    /// The first byte.
+    /// Offset of the first byte.
     pub start: usize,
-    /// The byte after the last one; on the same line.
+    /// Offset after the last byte, on the same line.
     pub end: usize,
 }
 
 impl Place {
-    /// The place of these bytes, or of their first line if they span several.
+    /// Returns the position of these bytes, or of their first line if they span several.
     pub(crate) fn of(text: &str, span: &Range<usize>) -> Self {
         let start = floor(text, span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -68,12 +69,12 @@ impl Place {
     }
 }
 
-/// The nearest character boundary at or before an offset.
+/// Returns the nearest character boundary at or before `offset`.
 fn floor(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
-/// A field: its path, and the bytes to point at.
+/// A field: its path, and the bytes to underline.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Spot {
     pub(super) path: String,
@@ -86,27 +87,27 @@ impl Spot {
         Self { path: String::new(), span: None }
     }
 
-    /// A field in here that is not in the text; the nearest thing to point at is this.
+    /// A field of this section that the file does not have, with the bytes of the section.
     pub(super) fn child(&self, name: &str) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
         Self { path: format!("{}{dot}{name}", self.path), span: self.span.clone() }
     }
 
-    /// A field in here.
+    /// A field of this section.
     pub(super) fn field(&self, name: &str, span: Range<usize>) -> Self {
         Self { span: Some(span), ..self.child(name) }
     }
 
-    /// An item in here.
+    /// An item of this list, or an entry of this mapping.
     pub(super) fn item(&self, index: impl std::fmt::Display, span: Range<usize>) -> Self {
         Self { path: format!("{}[{index}]", self.path), span: Some(span) }
     }
 }
 
-/// Collects findings about one text.
+/// Collector of the findings of one text.
 pub(super) struct Report<'text> {
     text: &'text str,
-    /// How many lines of the file come before the text.
+    /// Number of lines before the text in its file.
     lines_before: usize,
     findings: Vec<Finding>,
 }
@@ -116,12 +117,13 @@ impl<'text> Report<'text> {
         Self::of_document(text, 0)
     }
 
-    /// Of a text that so many lines of its file come before. Places are those in the text.
+    /// A collector for a document that follows `lines_before` lines of its file. Positions in
+    /// findings are relative to the document.
     pub(super) fn of_document(text: &'text str, lines_before: usize) -> Self {
         Self { text, lines_before, findings: Vec::new() }
     }
 
-    /// Says that a rule is broken; what was expected and what to do can be said of the result.
+    /// Adds a finding. The caller can add the expected value and the hint to the returned finding.
     pub(super) fn breach(
         &mut self,
         rule: Rule,
@@ -134,22 +136,23 @@ impl<'text> Report<'text> {
         self.findings.last_mut().expect("BUG: it was pushed just now")
     }
 
-    /// The text between these bytes, as it was written.
+    /// Returns the text between these bytes as written.
     pub(super) fn written(&self, span: &Range<usize>) -> &'text str {
         self.text.get(span.clone()).unwrap_or_default()
     }
 
-    /// The line of a byte in the file, counted from 1.
+    /// Returns the line of a byte in the file, counted from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
         Place::of(self.text, &(offset..offset)).line + self.lines_before
     }
 
-    /// Whether nothing stands in the way of using the config.
+    /// Returns true if no finding is an error.
     pub(super) fn is_clean(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity() == Severity::Warning)
     }
 
-    /// The findings in the order of the text; those about the file as a whole come first.
+    /// Returns the findings in the order of the text. Findings about the file as a whole come
+    /// first.
     pub(super) fn finish(mut self) -> Vec<Finding> {
         self.findings.sort_by_key(|finding| finding.place.map(|place| place.start));
         self.findings
@@ -157,31 +160,32 @@ impl<'text> Report<'text> {
 }
 
 impl Finding {
-    /// Whether it stops everything.
+    /// Returns the severity of the violated rule.
     pub fn severity(&self) -> Severity {
         self.rule.severity()
     }
 
-    /// Says what would have been accepted.
+    /// Sets the value that would be accepted.
     pub(super) fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
         self.expected = Some(expected.into());
         self
     }
 
-    /// Says what to do.
+    /// Sets the hint.
     pub(super) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says what to do, if anybody knows.
+    /// Sets the hint if there is one; otherwise keeps the current hint.
     pub(super) fn hint_if(&mut self, hint: Option<String>) -> &mut Self {
         self.hint = hint.or(self.hint.take());
         self
     }
 }
 
-/// A value in backticks, unless it may be a secret in the wrong place or is too long to read.
+/// Returns a value in backticks. A value that is long or may be a secret is replaced by a
+/// description.
 pub(crate) fn shown(value: &str) -> String {
     const LONGEST: usize = 80;
     if value.is_empty() {
@@ -196,28 +200,28 @@ pub(crate) fn shown(value: &str) -> String {
     format!("`{}`", value.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
 }
 
-/// Whether a value is certainly a credential, whatever field it was put in.
+/// Returns true if a value is certainly a credential, in any field.
 pub(super) fn is_credential(value: &str) -> bool {
     value.contains("PRIVATE KEY") || value.contains("\"auth") && value.contains('{')
 }
 
-/// Whether a line or value may hold one: better not shown once too often than once too few.
+/// Returns true if a line or value may contain a secret. Prefers false positives.
 pub(super) fn may_be_secret(text: &str) -> bool {
-    // Parts of a pull secret, of a key, of a URL with a password.
+    // Parts of a pull secret, of a private key, and of a URL with a password.
     const TELLING: [&str; 6] = ["auth\"", "auths", "'auth'", "\":", "PRIVATE KEY", "@"];
     TELLING.iter().any(|part| text.contains(part))
         || text.split(|c| !is_base64(c)).any(|run| run.len() >= LONG_TOKEN)
 }
 
-/// Longer than any name in an install-config; shorter than a registry's credentials, which are
-/// base64 of `user:token`.
+/// Length of a possible credential. Longer than any name in an install-config, and shorter than the
+/// credentials of a registry, which are base64 of `user:token`.
 const LONG_TOKEN: usize = 40;
 
 fn is_base64(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')
 }
 
-/// The candidate that was probably meant.
+/// Returns the candidate that the user probably meant. `None` if none is close.
 pub(crate) fn nearest<'a>(found: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let found = found.to_lowercase();
     let distance = |candidate: &&str| edits(&found, &candidate.to_lowercase());
@@ -225,12 +229,12 @@ pub(crate) fn nearest<'a>(found: &str, candidates: &[&'a str]) -> Option<&'a str
     (distance(&best) <= (best.chars().count() / 3).max(1)).then_some(best)
 }
 
-/// `did you mean ...?`, if there is something that was probably meant.
+/// Returns `did you mean ...?` with the candidate that the user probably meant.
 pub(crate) fn did_you_mean(found: &str, candidates: &[&str]) -> Option<String> {
     nearest(found, candidates).map(|meant| format!("did you mean `{meant}`?"))
 }
 
-/// The number of letters to insert, delete or replace; swapped neighbours count as one.
+/// Returns the number of letters to insert, delete or replace. Two swapped neighbours count as one.
 fn edits(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) =
         (from.chars().take(64).collect(), to.chars().collect());
@@ -251,7 +255,7 @@ fn edits(from: &str, to: &str) -> usize {
     rows[from.len()][to.len()]
 }
 
-/// `a`, `b` or `c`, each in backticks.
+/// Returns the candidates as `a`, `b` or `c`, each in backticks.
 pub(crate) fn one_of(candidates: &[&str]) -> String {
     let quoted: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {

@@ -1,7 +1,7 @@
 //! The install-config as the topology reads it: plain values, defaults applied, pools merged.
 //!
-//! What was written and where is no longer known here. An `Option` that is `None` means that the
-//! config has no opinion and AWS or the topology chooses.
+//! The original text and its positions are not available here. An `Option` that is `None` means no
+//! opinion: AWS or the topology chooses.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct InstallConfig {
     pub name: String,
     /// `baseDomain`, without a trailing dot.
     pub base_domain: String,
-    /// Who may reach the cluster.
+    /// Networks from which the cluster is reachable.
     pub publish: Publish,
     /// The networks.
     pub networking: Networking,
@@ -31,17 +31,18 @@ pub struct InstallConfig {
     pub compute: Vec<MachinePool>,
     /// `platform.aws`
     pub aws: Aws,
-    /// Who speaks to AWS on behalf of the cluster's operators; `None` lets them find out.
+    /// Credentials of the cluster's operators for AWS calls. `None` means that the operators detect
+    /// their permissions.
     pub credentials_mode: Option<CredentialsMode>,
-    /// Whether the nodes run in FIPS mode.
+    /// True if the nodes run in FIPS mode.
     pub fips: bool,
     /// The credentials of the image registries, as JSON.
     pub pull_secret: SecretString,
-    /// The line of authorised keys of the user `core`. Public by nature, and still never printed.
+    /// The line of authorised keys of the user `core`. Public by nature, and never printed.
     pub ssh_key: Option<SecretString>,
     /// Certificates to trust, in PEM.
     pub additional_trust_bundle: Option<String>,
-    /// When to trust them.
+    /// Condition under which the nodes trust `additional_trust_bundle`.
     pub additional_trust_bundle_policy: TrustBundlePolicy,
     /// The proxy of the cluster.
     pub proxy: Option<Proxy>,
@@ -54,84 +55,84 @@ impl InstallConfig {
     }
 }
 
-/// Who may reach the cluster's API and applications.
+/// Networks from which the cluster's API and applications are reachable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Publish {
-    /// Everyone.
+    /// The internet.
     #[default]
     External,
-    /// Those inside the network.
+    /// The cluster's own network only.
     Internal,
 }
 
-/// Who speaks to AWS on behalf of the cluster's operators.
+/// Credentials of the cluster's operators for AWS calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialsMode {
-    /// Users made for each operator.
+    /// An IAM user for each operator.
     Mint,
-    /// Everyone with the installer's credentials.
+    /// The installer's credentials, for all operators.
     Passthrough,
-    /// Whoever the administrator set up.
+    /// Credentials that the administrator has set up.
     Manual,
 }
 
-/// When the additional trust bundle is trusted.
+/// Condition under which the nodes trust the additional trust bundle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrustBundlePolicy {
-    /// When there is a proxy.
+    /// Only with a proxy.
     #[default]
     ProxyOnly,
     /// Always.
     Always,
 }
 
-/// The proxy of the cluster. Its URLs may carry passwords and are never printed.
+/// The proxy of the cluster. URLs may contain passwords and are never printed.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     /// The proxy for plain requests.
     pub http: Option<SecretString>,
     /// The proxy for TLS requests.
     pub https: Option<SecretString>,
-    /// What is asked without a proxy.
+    /// Domains, networks and addresses that are reached without a proxy.
     pub no_proxy: Option<String>,
 }
 
-/// The networks of the cluster, none of which overlap.
+/// The networks of the cluster, without overlaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Networking {
-    /// `OVNKubernetes`, unless another one was asked for.
+    /// The network plug-in. Default: `OVNKubernetes`.
     pub network_type: String,
-    /// Where the machines are; never empty, and the first one becomes the VPC.
+    /// Networks of the machines; never empty. The first becomes the VPC.
     pub machine_networks: Vec<Ipv4Net>,
-    /// Where the pods are; never empty.
+    /// Networks of the pods; never empty.
     pub cluster_networks: Vec<ClusterNetwork>,
-    /// Where the services are; exactly one.
+    /// Network of the services; exactly one.
     pub service_networks: Vec<Ipv4Net>,
-    /// The MTU of the cluster network.
+    /// MTU of the cluster network in bytes. `None` lets the network plug-in decide.
     pub cluster_network_mtu: Option<u32>,
 }
 
 /// A network of pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterNetwork {
-    /// The whole of it.
+    /// The whole network.
     pub cidr: Ipv4Net,
-    /// The prefix length of the part that each node gets; 0 where the network plug-in decides.
+    /// Prefix length of the part that each node gets; 0 if the network plug-in decides.
     pub host_prefix: u8,
 }
 
-/// Machines that are alike.
+/// A group of machines with the same settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachinePool {
     /// `master` or `worker`
     pub name: String,
-    /// How many there are.
+    /// Number of machines.
     pub replicas: u32,
-    /// Whether each core runs two threads.
+    /// True if each core runs two threads.
     pub hyperthreading: bool,
     /// The instruction set of the machines.
     pub architecture: Architecture,
-    /// What AWS is told of them, defaults merged in.
+    /// EC2 settings of the machines, with defaults merged in.
     pub aws: AwsMachinePool,
 }
 
@@ -145,19 +146,19 @@ pub enum Architecture {
     Arm64,
 }
 
-/// What AWS is told of a pool: built-in defaults, overridden by the default machine platform,
-/// overridden by the pool.
+/// EC2 settings of a pool. The default machine platform overrides built-in defaults, and the pool
+/// overrides both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsMachinePool {
-    /// The availability zones; empty means all that the region or the subnets offer.
+    /// Availability zones. Empty means all zones that the region or the subnets offer.
     pub zones: Vec<String>,
-    /// The instance type.
+    /// The instance type. `None` lets the topology choose.
     pub instance_type: Option<String>,
-    /// The image, wherever it was asked for: pool, default machine platform, or platform.
+    /// The image of the pool, of the default machine platform, or of the platform, in this order.
     pub ami_id: Option<ImageId>,
     /// The root volume.
     pub root_volume: RootVolume,
-    /// `metadataService`, each setting from the pool or the default machine platform.
+    /// `metadataService`, each setting from the pool or else from the default machine platform.
     pub metadata_service: MetadataService,
     /// An existing role.
     pub iam_role: Option<RoleName>,
@@ -172,11 +173,11 @@ pub struct AwsMachinePool {
 pub struct RootVolume {
     /// `gp3`, `io2`, …
     pub volume_type: String,
-    /// GiB.
+    /// Size in GiB.
     pub size: i32,
-    /// Operations per second; `None` is the type's own figure.
+    /// I/O operations per second. `None` means the default of the volume type.
     pub iops: Option<i32>,
-    /// The ARN of the key; `None` is the account's default key for EBS.
+    /// ARN of the KMS key. `None` means the account's default key for EBS.
     pub kms_key: Option<String>,
 }
 
@@ -185,39 +186,40 @@ pub struct RootVolume {
 pub struct Aws {
     /// The region.
     pub region: String,
-    /// The image for every pool; already merged into the pools.
+    /// Image for every pool; already merged into the pools.
     pub ami_id: Option<ImageId>,
-    /// Existing subnets; empty means that the cluster gets a VPC of its own.
+    /// Existing subnets. Empty means that the cluster gets its own VPC.
     pub subnets: Vec<SubnetId>,
-    /// An existing private zone.
+    /// An existing private hosted zone.
     pub hosted_zone: Option<HostedZoneId>,
-    /// The ARN of the role to assume for the private zone.
+    /// ARN of the role to assume for the private hosted zone.
     pub hosted_zone_role: Option<String>,
-    /// Tags for everything that is made.
+    /// Tags for all resources of the cluster.
     pub user_tags: BTreeMap<String, String>,
-    /// Whether the operators tag what they make, too.
+    /// True if the operators also tag the resources that they create.
     pub propagate_user_tags: bool,
-    /// Where to reach services that are not where AWS has them.
+    /// Custom endpoints of AWS services.
     pub service_endpoints: Vec<ServiceEndpoint>,
-    /// The kind of the load balancer of the cluster's applications.
+    /// Type of the load balancer for the cluster's applications.
     pub load_balancer_type: LoadBalancerType,
-    /// Whether the bucket with the Ignition of the bootstrap outlives the bootstrap.
+    /// True if the bucket with the bootstrap Ignition is kept when the bootstrap machine is
+    /// removed.
     pub preserve_bootstrap_ignition: bool,
 }
 
-/// Where to reach a service.
+/// A custom endpoint of one AWS service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceEndpoint {
     /// `ec2`, `elasticloadbalancing`, `iam`, `route53`, `s3`, `sts`, …
     pub name: String,
-    /// Its address.
+    /// URL of the endpoint.
     pub url: Url,
 }
 
-/// A kind of load balancer.
+/// Type of a load balancer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LoadBalancerType {
-    /// The classic one.
+    /// A classic load balancer.
     #[default]
     Classic,
     /// A network load balancer.

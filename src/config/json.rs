@@ -1,13 +1,13 @@
-//! Findings for programs: what an editor needs to underline a piece of text and say why.
+//! Findings for programs, with the fields that an editor needs to underline text and explain it.
 //!
-//! Never prints. The names of the fields are a promise: `docs/validation.md` lists them.
+//! Never prints. The field names are a stable contract: `docs/validation.md` lists them.
 
 use serde::Serialize;
 
 use super::finding::{Finding, Severity};
 use super::rules::Rule;
 
-/// A finding as `validate --json` has it; it quotes no secret.
+/// A finding as `validate --json` prints it. Quotes no secret.
 #[derive(Debug, Serialize)]
 pub struct FindingLine<'a> {
     severity: Severity,
@@ -23,7 +23,7 @@ pub struct FindingLine<'a> {
     hint: Option<&'a str>,
 }
 
-/// Lines and columns, counted from 1; the end is where the cursor stands after the piece.
+/// Lines and columns, counted from 1. The end is the cursor position after the text.
 #[derive(Debug, Serialize)]
 struct Lines {
     line: usize,
@@ -32,7 +32,7 @@ struct Lines {
     end_column: usize,
 }
 
-/// A finding about a file of this name.
+/// Converts a finding about the file `file`.
 pub fn for_programs<'a>(finding: &'a Finding, file: &'a str) -> FindingLine<'a> {
     let lines = finding.place.map(|place| Lines {
         line: place.line,

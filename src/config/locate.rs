@@ -1,30 +1,31 @@
-//! Finds a field again in a text that was read before, for what is found out about it only later.
+//! Finds the position of a field in a text that was read earlier, for problems that are found
+//! later.
 //!
-//! Knows where a value may be written besides its own field: what a pool does not say itself comes
-//! from the default machine platform. Never reads a value.
+//! Knows the other fields that a value may come from: a pool takes omitted values from the default
+//! machine platform. Never reads a value.
 
 use super::document::mark;
 use super::finding::Place;
 use super::yaml::{self, Content, Node};
 
-/// A field, and where it is.
+/// A field and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
-    /// The field that is written.
+    /// Path of the field that the text contains.
     pub path: String,
-    /// Where; `None` when nothing of it is written.
+    /// Position in the text. `None` if the text contains no part of the path.
     pub place: Option<Place>,
 }
 
-/// Where a field's value is written, or the nearest thing around it that is.
+/// Returns the position of a field's value, or of the nearest enclosing field in the text.
 pub fn locate(text: &str, path: &str) -> Located {
     Places::of(text).locate(path)
 }
 
-/// A text that is read once, for many fields to be found in.
+/// A text that is parsed once to locate many fields.
 pub(crate) struct Places<'text> {
     text: &'text str,
-    /// Nothing, of a text that cannot be read.
+    /// `None` if the text cannot be read.
     root: Option<Node>,
 }
 
@@ -33,12 +34,12 @@ impl<'text> Places<'text> {
         Self { text, root: yaml::parse(text).ok() }
     }
 
-    /// Those of a manifest, which may be a list of many machines.
+    /// Parses a manifest, which may be a list of many machines.
     pub(crate) fn of_manifest(text: &'text str) -> Self {
         Self { text, root: yaml::parse_up_to(text, yaml::MOST_VALUES_OF_MACHINES).ok() }
     }
 
-    /// As [`locate`].
+    /// Like [`locate`].
     pub(crate) fn locate(&self, path: &str) -> Located {
         let nowhere = Located { path: path.to_owned(), place: None };
         let Some(root) = &self.root else { return nowhere };
@@ -54,7 +55,7 @@ impl<'text> Places<'text> {
     }
 }
 
-/// The other fields that the value of this one may come from, nearest first.
+/// Returns the other fields that the value may come from, nearest first.
 fn elsewhere(path: &str) -> Vec<String> {
     if let Some(rest) = path.strip_prefix("platform.aws.subnets") {
         let id = if rest.is_empty() { "" } else { ".id" };
@@ -71,7 +72,8 @@ fn elsewhere(path: &str) -> Vec<String> {
     others
 }
 
-/// As far as a path leads: what to underline, and whether that is its end.
+/// Follows a path as far as the text has it. Returns the bytes to underline, and true if the whole
+/// path exists.
 fn walk(root: &Node, path: &str) -> Option<(std::ops::Range<usize>, bool)> {
     let (mut node, mut span) = (root, None);
     for step in steps(path) {
@@ -98,7 +100,7 @@ enum Step<'a> {
     Item(usize),
 }
 
-/// `a.b[0][x.y]` as its parts: `a`, `b`, the first item, and the field `x.y`.
+/// Splits a path: `a.b[0][x.y]` becomes `a`, `b`, the first item, and the field `x.y`.
 fn steps(path: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let mut rest = path;
@@ -111,7 +113,7 @@ fn steps(path: &str) -> Vec<Step<'_>> {
             let rest_of_name = rest.strip_prefix('.').unwrap_or(rest);
             let end = rest_of_name.find(['.', '[']).unwrap_or(rest_of_name.len());
             steps.push(Step::Field(&rest_of_name[..end]));
-            // A bracket that nothing closes is looked for nowhere.
+            // An unclosed bracket ends the path.
             rest = if end == 0 { "" } else { &rest_of_name[end..] };
         }
     }

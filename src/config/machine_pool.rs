@@ -1,4 +1,5 @@
-//! `controlPlane` and `compute`: pools with names, sizes, and what AWS is told of their machines.
+//! `controlPlane` and `compute`: machine pools with names, sizes and the EC2 settings of the
+//! machines.
 //!
 //! Rules: openshift/installer `pkg/types/validation/machinepools.go`, release-4.15.
 
@@ -19,10 +20,11 @@ pub(super) const HYPERTHREADING: &Choices<bool> = &[("Enabled", true), ("Disable
 pub(super) const ARCHITECTURES: &Choices<Architecture> =
     &[("amd64", Architecture::Amd64), ("arm64", Architecture::Arm64)];
 
-/// Nobody has so many machines; each becomes several resources, and a slip of the finger none.
+/// Maximum number of machines in a pool. Larger than any real pool and small enough to catch a
+/// typing error, because each machine becomes several resources.
 pub(super) const MOST: i64 = 10_000;
 
-/// The pool of the control plane.
+/// Returns the pool of the control plane after validation.
 pub(super) fn control_plane(
     document: &Document,
     around: &Surroundings,
@@ -48,8 +50,9 @@ pub(super) fn control_plane(
     pool
 }
 
-/// The pools of workers, with the one that openshift-install adds if none is called `worker`. They
-/// have the architecture of the control plane, if that is known.
+/// Returns the pools of workers after validation. Adds a pool `worker` if there is none, as
+/// openshift-install does. Every pool must have the architecture of the control plane, if known,
+/// which is also the default.
 pub(super) fn compute(
     document: &Document,
     control_plane: Option<Architecture>,
@@ -161,7 +164,7 @@ fn pool(
     })
 }
 
-/// What to say of a field that is read and understood, and that nothing here can act on yet.
+/// Returns the message for a field that groundplan reads and does not support.
 pub(super) fn unsupported(field: &str) -> String {
     format!("`{field}` is not supported by this version of groundplan")
 }
@@ -185,7 +188,8 @@ fn replicas(given: &At<document::MachinePool>, default: u32, report: &mut Report
     }
 }
 
-/// A control plane needs a machine, and etcd an odd number of them.
+/// Reports a control plane without machines. Warns of two machines, because etcd needs an odd
+/// number of members.
 fn quorum(given: &At<document::MachinePool>, report: &mut Report) {
     match given.replicas.get() {
         Some(at) if at.value == 0 => {
@@ -202,7 +206,7 @@ fn quorum(given: &At<document::MachinePool>, report: &mut Report) {
     }
 }
 
-/// `platform.aws` of a pool; the other platforms are errors.
+/// Returns `platform.aws` of a pool. Reports other platforms as errors.
 fn platform<'given>(
     given: &'given Given<Platform<document::AwsMachinePool>>,
     report: &mut Report,

@@ -1,8 +1,9 @@
-//! `metadataService` of a machine pool: who may read an instance's metadata, and how.
+//! `metadataService` of a machine pool: access to the instance metadata.
 //!
-//! `authentication` is openshift-install's. The other fields are an extension of groundplan, by the
-//! names that the Machine API is to have (openshift/api PR 2654): openshift-install ignores them with
-//! a warning. Each is an opinion of its own; what is left out is never filled in.
+//! `authentication` is a field of openshift-install. The other fields are an extension of
+//! groundplan, named as planned for the Machine API (openshift/api PR 2654). With
+//! openshift-install, these fields only cause a warning. Each field is independent, and an omitted
+//! field means no opinion.
 
 use super::choices::{Choices, choose};
 use super::document::{self, At, Given};
@@ -12,12 +13,12 @@ use crate::aws::metadata_options::{
     Authentication, HopLimit, MetadataService, Switch, WHY_ENABLED, WHY_FURTHER, WHY_NO_TAGS,
 };
 
-/// The one word of `httpEndpoint` that a cluster can live with.
+/// The only value of `httpEndpoint` with which machines can join a cluster.
 pub(super) const ENDPOINT: &str = "Enabled";
-/// The one word of `instanceMetadataTags` that a cluster can live with.
+/// The only value of `instanceMetadataTags` with which machines of a cluster can launch.
 pub(super) const TAGS: &str = "Disabled";
 
-/// The settings, each from the first layer that has it.
+/// Returns the settings, each from the first layer that has it.
 pub(super) fn merge(layers: &[&At<document::AwsMachinePool>]) -> MetadataService {
     let settings: Vec<_> =
         layers.iter().filter_map(|layer| layer.value.metadata_service.get()).map(read).collect();
@@ -29,7 +30,7 @@ pub(super) fn merge(layers: &[&At<document::AwsMachinePool>]) -> MetadataService
     }
 }
 
-/// What is right in it.
+/// Returns the valid settings of one layer.
 fn read(given: &At<document::MetadataService>) -> MetadataService {
     let given = &given.value;
     MetadataService {
@@ -45,7 +46,7 @@ fn meaning<T: Copy>(given: &Given<String>, choices: &Choices<T>) -> Option<T> {
     choices.iter().find(|(word, _)| *word == asked).map(|(_, meaning)| *meaning)
 }
 
-/// Each setting by itself.
+/// Validates each setting on its own.
 pub(super) fn check(given: &document::AwsMachinePool, report: &mut Report) {
     let Some(service) = given.metadata_service.get() else { return };
     check_authentication(&service.authentication, report);
@@ -54,8 +55,8 @@ pub(super) fn check(given: &document::AwsMachinePool, report: &mut Report) {
     check_switch(Rule::MetadataTags, &service.instance_tags, (TAGS, WHY_NO_TAGS), report);
 }
 
-/// One of two words. A field that is there and empty is no opinion, which whoever wrote it there may
-/// not have meant.
+/// Validates `authentication`. An empty field means no opinion, and gets a warning because the user
+/// may not have intended it.
 fn check_authentication(given: &Given<String>, report: &mut Report) {
     choose(Rule::Authentication, given, Authentication::WORDS, report);
     let empty = match given {
@@ -84,7 +85,7 @@ fn check_hop_limit(given: &Given<i64>, report: &mut Report) {
     }
 }
 
-/// Of the two words of EC2 one is the end of a cluster; whoever writes it is told why.
+/// Validates a setting whose other EC2 value breaks a cluster. The finding explains the reason.
 fn check_switch(
     rule: Rule,
     given: &Given<String>,
@@ -100,7 +101,8 @@ fn check_switch(
         .hint_if(did_you_mean(&at.value, &[right]).filter(|_| !is_word));
 }
 
-/// What is right by itself and shuts out pods together: told once, where one of both is written.
+/// Warns if the merged settings are valid and deny tokens to pods (IMDSv2 only, one hop). Warns
+/// once, in the layer that sets one of the two fields.
 pub(super) fn check_reach(
     given: Option<&At<document::AwsMachinePool>>,
     default: Option<&At<document::AwsMachinePool>>,

@@ -1,6 +1,7 @@
-//! The text of an `install-config.yaml` becomes an [`InstallConfig`], or findings with places.
+//! Reading of `install-config.yaml`: text becomes an [`InstallConfig`], or findings with positions.
 //!
-//! Knows the v1 schema of platform aws. Never asks a cloud, never prints, and never quotes a secret.
+//! Knows the v1 schema of platform aws. Never calls a cloud, never prints, and never quotes a
+//! secret.
 //!
 //! ```text
 //! text ─ yaml ─▶ tree with places ─ document ─▶ fields as written ─ sections ─▶ InstallConfig
@@ -59,16 +60,16 @@ use document::{Document, Read};
 use finding::{Report, Spot};
 use yaml::Malformed;
 
-/// What came of reading a file.
+/// Result of reading a file.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The config; absent if any finding is an error.
+    /// The config. `None` if any finding is an error.
     pub config: Option<InstallConfig>,
     /// All findings, in the order of the text.
     pub findings: Vec<Finding>,
 }
 
-/// Reads the bytes of a file, and gives back what can be shown of them beside the findings.
+/// Reads the bytes of a file. Also returns the text that may be shown next to the findings.
 pub fn read_bytes(bytes: &[u8]) -> (Outcome, Cow<'_, str>) {
     match text::decode(bytes) {
         Ok(text) => (read(text), Cow::Borrowed(text)),
@@ -76,7 +77,7 @@ pub fn read_bytes(bytes: &[u8]) -> (Outcome, Cow<'_, str>) {
     }
 }
 
-/// Reads the text of an install-config. All findings at once, in bounded time.
+/// Reads the text of an install-config. Returns all findings at once, in bounded time.
 pub fn read(text: &str) -> Outcome {
     if text.len() > text::MOST_BYTES {
         return Outcome { config: None, findings: vec![text::too_large()] };
@@ -100,8 +101,9 @@ fn tell(malformed: Malformed, report: &mut Report) {
     report.breach(rule, &spot, message).hint_if(hint.map(str::to_owned));
 }
 
-/// Why a reader of YAML refused a manifest with this error: every field that is there twice, or else the
-/// place where it is no YAML. So many lines of its file come before the manifest.
+/// Returns the findings for a manifest that the YAML parser rejected with `error`: all repeated
+/// fields, or else the position of the syntax error. `lines_before` is the number of lines before
+/// the manifest in its file.
 pub(crate) fn unreadable_manifest(
     text: &str,
     lines_before: usize,
@@ -122,7 +124,7 @@ pub(crate) fn unreadable_manifest(
     report.finish()
 }
 
-/// Every section is looked at, whatever was found in the others.
+/// Resolves every section, even if other sections have errors.
 fn resolve(document: &Document, report: &mut Report) -> Option<InstallConfig> {
     if !features::check_version(document, report) {
         return None;
@@ -167,7 +169,7 @@ fn resolve(document: &Document, report: &mut Report) -> Option<InstallConfig> {
     })
 }
 
-/// The pool of the control plane and those of the workers.
+/// The pool of the control plane, and the pools of workers.
 type Pools = (MachinePool, Vec<MachinePool>);
 
 fn pools(document: &Document, report: &mut Report) -> Option<Pools> {
@@ -179,7 +181,8 @@ fn pools(document: &Document, report: &mut Report) -> Option<Pools> {
     Some((control_plane?, compute?))
 }
 
-/// How many zones are named; those of a pool that names none are not known yet.
+/// Returns the number of distinct zones that the pools name. Pools without zones do not count,
+/// because their zones are not known yet.
 fn zones((control_plane, compute): &Pools) -> usize {
     let pools = compute.iter().chain([control_plane]);
     pools.flat_map(|pool| &pool.aws.zones).collect::<BTreeSet<_>>().len()

@@ -1,4 +1,4 @@
-//! `metadata.name` and `baseDomain`: what the cluster is called, and the shape of DNS names.
+//! `metadata.name` and `baseDomain`: the name of the cluster, and the form of DNS names.
 //!
 //! Rules: openshift/installer `pkg/validate/validate.go`, release-4.15.
 
@@ -6,13 +6,14 @@ use super::document::{At, Document};
 use super::finding::{Report, Spot, shown};
 use super::rules::Rule;
 
-/// A label of DNS is at most this long (RFC 1035).
+/// Maximum length of a DNS label (RFC 1035).
 const LONGEST_LABEL: usize = 63;
 const LONGEST_NAME: usize = 253;
-/// `*.apps.<name>` leaves so much of a label, because it renders as nine characters.
+/// Maximum length of a cluster name: the rest of a label after `*.apps.`, which renders as nine
+/// characters.
 const LONGEST_CLUSTER_NAME: usize = LONGEST_LABEL - "*.apps.".len() - 2;
 
-/// The name and the base domain, the latter without a trailing dot.
+/// Returns the name and the base domain after validation. The base domain has no trailing dot.
 pub(super) fn names(document: &Document, report: &mut Report) -> Option<(String, String)> {
     let name = cluster_name(document, report);
     let base = base_domain(document, report);
@@ -69,7 +70,7 @@ fn check_subdomain(rule: Rule, at: &At<String>, name: &str, report: &mut Report)
     fine
 }
 
-/// Whether a name is a DNS subdomain as of RFC 1123, in lower case.
+/// Returns true for a lower-case DNS subdomain (RFC 1123).
 pub(super) fn is_subdomain(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_label = |label: &str| {

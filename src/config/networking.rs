@@ -1,4 +1,4 @@
-//! `networking`: networks that are networks, do not overlap, and are large enough.
+//! `networking`: validation of syntax, overlap and size of the networks.
 //!
 //! Rules: openshift/installer `pkg/types/validation/installconfig.go`, release-4.15.
 
@@ -17,13 +17,13 @@ const SERVICE_NETWORK: &str = "172.30.0.0/16";
 pub(super) const CLUSTER_NETWORK: (&str, u8) = ("10.128.0.0/14", 23);
 pub(super) const NETWORK_TYPE: &str = "OVNKubernetes";
 
-/// Jumbo frames are 9001 bytes; OVN-Kubernetes takes 100 of them.
+/// Range of the MTU. Jumbo frames have 9001 bytes, of which OVN-Kubernetes uses 100.
 pub(super) const MTU: std::ops::RangeInclusive<i64> = 1000..=8901;
 
 /// The bridge network of container engines on the nodes.
 const DOCKER_BRIDGE: &str = "172.17.0.0/16";
 
-/// The networks, or findings.
+/// Returns the networks. Returns `None` if any of them has an error.
 pub(super) fn networking(document: &Document, report: &mut Report) -> Option<Networking> {
     let given = match &document.networking {
         Given::Unreadable => return None,
@@ -62,7 +62,7 @@ fn constant(cidr: &str) -> Ipv4Net {
     cidr.parse().expect("BUG: the default networks are networks")
 }
 
-/// The networks seen so far, and what they are called.
+/// The networks so far, with the paths of their fields.
 #[derive(Default)]
 struct Taken(Vec<(Ipv4Net, String)>);
 
@@ -87,7 +87,7 @@ impl Taken {
         self.0.push((network, spot.path.clone()));
     }
 
-    /// Adds the network that is used where none was given.
+    /// Adds the default network of a missing field.
     fn add_default(
         &mut self,
         cidr: &str,
@@ -209,7 +209,7 @@ fn cluster_network(
     Some(ClusterNetwork { cidr, host_prefix: within? })
 }
 
-/// Whether the division among the nodes is left to a network plug-in that does it by itself.
+/// Returns true if the network plug-in divides the network among the nodes.
 fn has_no_host_prefix(item: &document::ClusterNetwork) -> bool {
     let is_zero = |at: &At<i64>| at.value == 0;
     !item.old_host_subnet_length.is_given()
@@ -230,7 +230,7 @@ fn host_prefix(item: &At<document::ClusterNetwork>, report: &mut Report) -> Opti
     }
 }
 
-/// A network without host bits.
+/// Parses a network. Reports IPv6 networks, host bits and `0.0.0.0`.
 fn network(cidr: &At<String>, report: &mut Report) -> Option<Ipv4Net> {
     let found = format!("found {}", shown(&cidr.value));
     let network = match cidr.value.parse::<IpNet>() {
@@ -292,7 +292,8 @@ fn network_type(given: &At<document::Networking>, report: &mut Report) -> Option
     Some(at.value.clone())
 }
 
-/// The outer option is `None` after a finding, the inner one where nothing was asked for.
+/// Returns the MTU. The outer option is `None` after a finding; the inner option is `None` if the
+/// MTU is omitted or 0.
 fn mtu(given: &At<document::Networking>, is_ovn: bool, report: &mut Report) -> Option<Option<u32>> {
     if let Given::Unreadable = given.cluster_network_mtu {
         return None;
@@ -315,7 +316,7 @@ fn mtu(given: &At<document::Networking>, is_ovn: bool, report: &mut Report) -> O
     Some(u32::try_from(at.value).ok())
 }
 
-/// Local zones carry smaller packets.
+/// Warns of an MTU that is too large for Local Zones, which carry smaller packets.
 fn warn_of_edge(
     document: &Document,
     mtu: Option<u32>,
@@ -332,7 +333,7 @@ fn warn_of_edge(
     }
 }
 
-/// Says that a field has a new name.
+/// Reports that a field has a new name.
 fn deprecated<T>(old: Option<&At<T>>, new: &str, both: bool, report: &mut Report) {
     if let Some(old) = old {
         let effect = if both {
@@ -346,7 +347,7 @@ fn deprecated<T>(old: Option<&At<T>>, new: &str, both: bool, report: &mut Report
     }
 }
 
-/// All of them, or none; every one is read either way.
+/// Returns all items, or `None` if any is missing. Reads every item in both cases.
 fn whole<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     let read: Vec<Option<T>> = items.collect();
     read.into_iter().collect()
@@ -359,10 +360,11 @@ fn unless_unreadable<T, D>(given: &Given<T>, default: impl FnOnce() -> D) -> Opt
     }
 }
 
-/// That the subnets of so many zones fit into the machine network that becomes the VPC.
+/// Reports a machine network that cannot become a VPC with the subnets of `zones` zones.
 ///
-/// AWS: a VPC and a subnet have prefixes from /16 to /28. Half the network is private, half
-/// public, and each half is shared by the zones in powers of two, but by two at least.
+/// AWS allows prefixes from /16 to /28 for VPCs and subnets. One half of the network is private and
+/// the other public. Each half is divided into a power of two of equal parts, at least two, one for
+/// each zone.
 pub(super) fn fits_zones(
     document: &Document,
     networking: &Networking,

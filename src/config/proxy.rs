@@ -1,6 +1,7 @@
-//! `proxy`: where to go through, and what to reach without it. Its URLs may carry passwords.
+//! `proxy`: the proxies, and the addresses reached without a proxy. URLs may contain passwords.
 //!
-//! Rules: openshift/installer `pkg/types/validation/installconfig.go` and `pkg/validate/validate.go`.
+//! Rules: openshift/installer `pkg/types/validation/installconfig.go` and
+//! `pkg/validate/validate.go`.
 
 use std::net::IpAddr;
 
@@ -14,7 +15,7 @@ use super::install_config::{Networking, Proxy};
 use super::names::is_subdomain;
 use super::rules::Rule;
 
-/// The proxy, if there is one.
+/// Returns the proxy after validation.
 pub(super) fn proxy(
     document: &Document,
     networking: Option<&Networking>,
@@ -35,7 +36,7 @@ pub(super) fn proxy(
     Some(Proxy { http, https, no_proxy: no_proxy.map(|at| at.value.clone()) })
 }
 
-/// Whether there is a URL, or something that a finding says is none.
+/// Returns true if the field has a URL, or an unreadable value that already has a finding.
 fn says_something(given: &Given<Sensitive>) -> bool {
     let is_empty = |at: &At<Sensitive>| at.value.expose_secret().is_empty();
     given.is_given() && !given.get().is_some_and(is_empty)

@@ -1,25 +1,25 @@
-//! A copy of a text that can be shown: the same lines, with what may be secret taken out.
+//! A copy of a text without secrets, line by line the same.
 //!
-//! Works line by line on the text alone, because the text that most needs showing is the one that
-//! could not be read. Rather takes out too much than too little.
+//! Works on lines of text and not on YAML, because findings also show files that cannot be parsed.
+//! Prefers to remove too much.
 
 use std::ops::Range;
 
 use super::document;
 use super::finding::may_be_secret;
 
-/// What stands for a secret.
+/// Replacement of a secret.
 const PLACEHOLDER: &str = "<not shown>";
 
-/// A text without secrets, and where its pieces come from.
+/// A text without secrets, with a map of the removed parts.
 pub(super) struct Redacted {
     pub(super) text: String,
-    /// What was taken out: bytes of the original, and where its placeholder is.
+    /// Removed parts: bytes in the original, and bytes of the placeholder.
     gaps: Vec<(Range<usize>, Range<usize>)>,
 }
 
 impl Redacted {
-    /// Takes the secrets out of a text.
+    /// Removes the secrets from a text.
     pub(super) fn of(text: &str) -> Self {
         let mut redacted = Self { text: String::with_capacity(text.len()), gaps: Vec::new() };
         let mut inside: Option<usize> = None;
@@ -45,7 +45,7 @@ impl Redacted {
         self.text.push_str(&line[content..]);
     }
 
-    /// Where bytes of the original are now. What was taken out is where its placeholder is.
+    /// Maps bytes of the original to bytes of this text. Removed bytes map to their placeholder.
     pub(super) fn span(&self, original: Range<usize>) -> Range<usize> {
         let start = self.moved(original.start, |gap| gap.start);
         let end = self.moved(original.end, |gap| gap.end);
@@ -64,8 +64,8 @@ impl Redacted {
     }
 }
 
-/// From which byte on a line is secret. `inside` is the indentation of the secret field whose
-/// value may still go on.
+/// Returns the first secret byte of a line. `inside` is the indentation of the secret field whose
+/// value may continue on this line.
 fn secret_part(line: &str, inside: &mut Option<usize>) -> Option<usize> {
     let indent = line.len() - line.trim_start().len();
     if inside.is_some_and(|parent| ends(line, indent, parent)) {
@@ -81,8 +81,8 @@ fn secret_part(line: &str, inside: &mut Option<usize>) -> Option<usize> {
     None
 }
 
-/// Whether a line is beyond the value of a field that is indented so much. At the left edge only
-/// a field of the schema ends a value: a secret pasted without indentation looks like anything.
+/// Returns true if a line is after the value of a field with this indentation. Without indentation,
+/// only a field of the schema ends a value, because a secret pasted there can have any form.
 fn ends(line: &str, indent: usize, parent: usize) -> bool {
     let trimmed = line.trim();
     if trimmed.is_empty() || indent > parent {
@@ -96,11 +96,11 @@ fn ends(line: &str, indent: usize, parent: usize) -> bool {
     if indent == 0 { document::Document::FIELDS.contains(&name) } else { !name.is_empty() }
 }
 
-/// Fields whose values are never shown, also if somebody writes them a little differently.
+/// Fields whose values are never shown, in lower case. Other spellings and a plural also match.
 const SECRET_FIELDS: [&str; 6] =
     ["pullsecret", "sshkey", "httpproxy", "httpsproxy", "additionaltrustbundle", "auth"];
 
-/// The byte after the colon of a secret field's name.
+/// Returns the first byte of the value after the name of a secret field and its colon.
 fn after_secret_key(line: &str) -> Option<usize> {
     let colons = line.match_indices(':').map(|(at, _)| at);
     colons.into_iter().find(|&colon| is_secret_key(&line[..colon])).map(|colon| {

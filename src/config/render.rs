@@ -1,13 +1,13 @@
-//! Findings for people: the line of the file, what is wrong with it, and what to type instead.
+//! Findings for the user: the line of the file, the problem, and the text to type instead.
 //!
-//! Never prints; returns text. Source lines are shown without what may be secret in them.
+//! Never prints; returns text. Source lines are shown without possible secrets.
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use super::finding::{Finding, Place, Severity};
 use super::redact::Redacted;
 
-/// Renders findings in rustc's manner, one after the other.
+/// Renders findings one after another, in the format of rustc.
 pub fn render(findings: &[Finding], file_name: &str, text: &str, color: bool) -> String {
     let redacted = Redacted::of(text);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
@@ -26,7 +26,7 @@ fn group<'a>(finding: &'a Finding, file_name: &'a str, redacted: &'a Redacted) -
     let colon = if finding.path.is_empty() { "" } else { ": " };
     let title = format!("{}{colon}{}", finding.path, finding.message);
     let group = level.primary_title(title).element(source(finding, file_name, redacted));
-    // Without a line to underline, what was expected has no label to stand in.
+    // A finding without a position has no label for the expected value.
     let expected = finding.expected.as_ref().filter(|_| finding.place.is_none());
     let notes = expected.map(|expected| Level::NOTE.message(format!("expected {expected}")));
     let hints = finding.hint.as_ref().map(|hint| Level::HELP.message(hint));

@@ -1,61 +1,62 @@
-//! The rules that an install-config is held to, each with a name that stays the same.
+//! The rules for an install-config, each with a stable name.
 //!
-//! Says what a rule asks for, how much it matters and who set it; the sections say whether it is
-//! kept. `docs/validation.md` lists this table, and a test holds the two together.
+//! A rule has a description, a severity and a source. The sections check the rules.
+//! `docs/validation.md` lists this table, and a test compares the two.
 
 use serde::{Serialize, Serializer};
 
 use super::finding::Severity::{self, Error, Warning};
 
-/// Who set a rule.
+/// Origin of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// openshift/installer `pkg/types/validation` and `pkg/validate`, release-4.15: any platform.
     Installer,
     /// openshift/installer `pkg/types/aws/validation`, release-4.15.
     InstallerAws,
-    /// AWS would refuse it later.
+    /// AWS would reject the input later.
     Aws,
-    /// groundplan, which would otherwise do something else than was asked for.
+    /// groundplan: the result would differ from the request of the user.
     Groundplan,
-    /// openshift/machine-api-operator `pkg/webhooks`, the types of openshift/api and what an API server
-    /// asks of every object: machines in files.
+    /// Machines in files: openshift/machine-api-operator `pkg/webhooks`, the types of
+    /// openshift/api, and the requirements of an API server for every object.
     MachineApi,
-    /// groundplan again, of machines in files, whoever is to launch them.
+    /// groundplan, for machines in files, with any launcher.
     Manifests,
-    /// groundplan again, of machines that it launches from files.
+    /// groundplan, for machines that it launches from files.
     Machines,
 }
 
-/// `Name = "id", severity, source: what it asks for`
+/// `Name = "id", severity, source: description`
 macro_rules! rules {
     ($($name:ident = $id:literal, $severity:expr, $source:ident: $about:literal;)*) => {
-        /// A rule.
+        /// A rule for an install-config or a manifest.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Rule {
             $(#[doc = concat!("`", $id, "`: ", $about)] $name,)*
         }
 
         impl Rule {
-            /// All of them, in the order of the sections.
+            /// All rules, in the order of the sections.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// Its name in files and findings. Never changed, never used again for something else.
+            /// Name of the rule in files and findings. A name never changes and is never reused for
+            /// another rule.
             pub fn id(self) -> &'static str {
                 match self { $(Self::$name => $id,)* }
             }
 
-            /// What breaking it comes to.
+            /// Severity of a violation.
             pub fn severity(self) -> Severity {
                 match self { $(Self::$name => $severity,)* }
             }
 
-            /// Who set it.
+            /// Origin of the rule.
             pub fn source(self) -> Source {
                 match self { $(Self::$name => Source::$source,)* }
             }
 
-            /// What it asks for, in one line.
+            /// Description of the rule in one line.
             pub fn about(self) -> &'static str {
                 match self { $(Self::$name => $about,)* }
             }
@@ -225,7 +226,7 @@ rules! {
     MachineSelector = "machine-selector", Error, MachineApi: "the selector of a set is not empty, and its template has the labels";
     DeletePolicy = "delete-policy", Error, MachineApi: "`deletePolicy` is `Random`, `Newest` or `Oldest`";
     ControlPlaneSet = "control-plane-set", Error, MachineApi: "a control plane machine set is called `cluster`, has 3 or 5 replicas, known words, and a template of its one type whose labels say of masters and their cluster";
-    // Machines in files that no cluster looks after (`groundplan machines`).
+    // Machines in files that no cluster manages (`groundplan machines`).
     MachineLaunch = "machine-launch", Error, Machines: "a machine can be launched as it is described, with what AWS has";
     MachineCluster = "machine-cluster", Error, Machines: "all machines are of one cluster and region, and say of which";
     MachineName = "machine-name", Error, Machines: "a machine has a name that no other one has";

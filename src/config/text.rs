@@ -1,7 +1,7 @@
-//! The bytes of a file become text that can be read as YAML, or a finding.
+//! Decoding: the bytes of a file become text that can be parsed as YAML, or a finding.
 //!
-//! Reads no more than an install-config can be. Never converts: what openshift-install could not
-//! read either is said, with its place, and not guessed at.
+//! Reads no more than the maximum size of an install-config. Never converts encodings: a file that
+//! openshift-install cannot read is reported with the position of the problem.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -9,20 +9,21 @@ use std::io::{self, Read};
 use super::finding::{Finding, Report, Spot};
 use super::rules::Rule;
 
-/// Generous for the largest install-configs seen (some hundred lines), and read in milliseconds.
+/// Maximum size of a file in bytes. Generous for the largest known install-configs (a few hundred
+/// lines), and parsed in milliseconds.
 pub(super) const MOST_BYTES: usize = 1 << 20;
 
-/// Reads what there is, but no more than it takes to see that it is too much.
+/// Reads the whole input, up to one byte more than the maximum size.
 ///
 /// # Errors
-/// When the reader fails.
+/// Returns the error of the reader.
 pub fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The text, or why there is none and what can be shown of it.
+/// Returns the text. On error, returns the finding and the part of the text that may be shown.
 pub(super) fn decode(bytes: &[u8]) -> Result<&str, (Finding, Cow<'_, str>)> {
     if bytes.len() > MOST_BYTES {
         return Err((too_large(), Cow::Borrowed("")));
@@ -45,12 +46,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, (Finding, Cow<'_, str>)> {
             Fault { at: Some(error.valid_up_to()), message, hint: SAVE_AS }
         }
     };
-    // What was valid before the fault has the same offsets in what is shown.
+    // The valid text before the problem has the same offsets in the shown text.
     let shown = String::from_utf8_lossy(bytes);
     Err((fault.finding(&shown), shown))
 }
 
-/// That a file is too large to be looked at.
+/// Returns the finding for a file that is too large to read.
 pub(super) fn too_large() -> Finding {
     let mut report = Report::new("");
     report
@@ -80,7 +81,8 @@ impl Fault {
     }
 }
 
-/// Whether it is what some shells write when told to redirect: a mark, or every other byte nothing.
+/// Returns true for UTF-16, which some shells write on redirection. UTF-16 starts with a byte order
+/// mark, or every other byte is zero.
 fn is_utf16(bytes: &[u8]) -> bool {
     let marked = bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]);
     let head = &bytes[..bytes.len().min(64)];

@@ -1,7 +1,7 @@
-//! YAML text becomes a tree whose every key and value knows its place.
+//! Parsing: YAML text becomes a tree in which every key and value has its position.
 //!
-//! Knows YAML and its dangers (bombs, depth, several documents), and nothing of install-configs.
-//! Its messages never quote the text.
+//! Knows YAML and its hazards (alias bombs, depth, several documents), and no install-config.
+//! Messages never quote the text.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,13 +12,13 @@ use serde_saphyr::{Error, Location, Options, Spanned};
 
 use super::rules::Rule;
 
-/// A value and its place in the text, in bytes. Has no `Debug`: it may hold secrets.
+/// A value and its position in the text, in bytes. Without `Debug`, because it may contain secrets.
 pub(super) struct Node {
     pub(super) span: Range<usize>,
     pub(super) content: Content,
 }
 
-/// What a value is.
+/// Content of a node.
 pub(super) enum Content {
     Null,
     Bool(bool),
@@ -26,40 +26,40 @@ pub(super) enum Content {
     Float,
     Text(String),
     List(Vec<Node>),
-    /// In the order of the text; a key may be there twice.
+    /// Entries in the order of the text. A key may occur twice.
     Mapping(Vec<(Key, Node)>),
 }
 
-/// The name of an entry of a mapping.
+/// Key of a mapping entry.
 pub(super) struct Key {
     pub(super) span: Range<usize>,
     pub(super) name: String,
 }
 
-/// Why a text is not one YAML document.
+/// The reason why a text is not a single YAML document.
 pub(super) struct Malformed {
-    /// The byte, if it is at one place.
+    /// The byte of the error. `None` without a single position.
     pub(super) offset: Option<usize>,
     pub(super) rule: Rule,
     pub(super) message: String,
     pub(super) hint: Option<&'static str>,
 }
 
-/// Twice as deep as the schema. Each level costs the reader some 30 KiB of stack without
-/// optimisation, and threads have 2 MiB.
+/// Maximum depth, twice that of the schema. Each level costs the parser about 30 KiB of stack
+/// without optimisation, and threads have 2 MiB.
 const DEEPEST: usize = 24;
 
-/// How many values an install-config may have.
+/// Maximum number of values in an install-config.
 const MOST_VALUES: usize = 20_000;
-/// How many values a list of machines may have: some thousands of them.
+/// Maximum number of values in a list of machines. Enough for several thousand machines.
 pub(super) const MOST_VALUES_OF_MACHINES: usize = 250_000;
 
-/// Reads one document.
+/// Parses one document of at most [`MOST_VALUES`] values.
 pub(super) fn parse(text: &str) -> Result<Node, Malformed> {
     parse_up_to(text, MOST_VALUES)
 }
 
-/// Reads one document of at most so many values.
+/// Parses one document of at most `most` values.
 pub(super) fn parse_up_to(text: &str, most: usize) -> Result<Node, Malformed> {
     let spanned = serde_saphyr::from_str_with_options::<Spanned<Content>>(text, options(most))
         .map_err(|error| malformed(&error, text))?;
@@ -86,7 +86,7 @@ impl Malformed {
     }
 }
 
-/// The reader's words, without the place that it repeats in them.
+/// Converts a parser error. The message is the parser's, without the position.
 pub(super) fn malformed(error: &Error, text: &str) -> Malformed {
     let location = error.location();
     let offset = location.map(|at| offset(text, at.line(), at.column()));
@@ -97,7 +97,7 @@ pub(super) fn malformed(error: &Error, text: &str) -> Malformed {
             "there are several YAML documents in the file".to_owned(),
             Some("keep one, and remove the `---` before the others"),
         ),
-        // Within an alias, the reader wraps these and keeps only their words.
+        // The parser wraps errors inside an alias and keeps only their text.
         _ if ["limit exceeded", "budget breached"].iter().any(|part| said.contains(part)) => {
             (Rule::FileSize, TOO_LARGE.to_owned(), None)
         }
@@ -111,7 +111,8 @@ pub(super) fn malformed(error: &Error, text: &str) -> Malformed {
 
 const TOO_LARGE: &str = "the file unfolds to more than an install-config can be";
 
-/// The reader's words where they are YAML's, and ours where they are about the reader.
+/// Returns the parser's message for errors in YAML, and a message of this module for errors in the
+/// parser's own terms.
 fn without_place(said: &str) -> String {
     const OURS: [(&str, &str); 3] = [
         ("weak recursion", "an alias stands for something that it is a part of"),
@@ -140,7 +141,8 @@ fn hint(said: &str) -> Option<&'static str> {
     HINTS.iter().find(|(part, _)| said.contains(part)).map(|(_, hint)| *hint)
 }
 
-/// The byte at a line and column, both counted from 1; the parser's own errors have no offset.
+/// Returns the byte offset of a line and column, both counted from 1. The parser's own
+/// errors have no offset.
 fn offset(text: &str, line: u64, column: u64) -> usize {
     let number = usize::try_from(line).unwrap_or(1).saturating_sub(1);
     let start: usize = text.split_inclusive('\n').take(number).map(str::len).sum();
@@ -158,7 +160,7 @@ fn place(spanned: Spanned<Content>) -> Node {
     Node { span: bytes(spanned.defined), content: spanned.value }
 }
 
-/// Where a value is written; for an alias, where its anchor is.
+/// Returns the bytes of a value. For an alias, returns the bytes of the anchor.
 fn bytes(location: Location) -> Range<usize> {
     let start = usize_of(location.span().byte_offset());
     let length = usize_of(location.span().byte_len());
@@ -234,7 +236,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
 mod tests {
     use super::*;
 
-    /// What is at `b` in a document, as it is written.
+    /// Returns the value of `key` in a document as written.
     fn written<'t>(text: &'t str, key: &str) -> &'t str {
         let Content::Mapping(entries) = parse(text).ok().unwrap().content else {
             panic!("not a mapping")

@@ -1,8 +1,8 @@
-//! A bucket in a map: conditional writes as S3 makes them, latency in Tokio's time, and everything
-//! that can go wrong between it and the processes that use it.
+//! An S3 bucket in memory, with conditional writes, latency in Tokio time, and injected failures
+//! between the bucket and the processes that use it.
 //!
-//! Each [`Process`] has a way to it of its own, and can be stopped, killed, and cut off. What it has
-//! sent takes effect whether or not it still waits for the answer.
+//! Each [`Process`] has its own connection, and can be stopped, killed and disconnected. A request
+//! that has been sent takes effect even if the process no longer waits for the response.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -18,18 +18,18 @@ use crate::secret::hex;
 use crate::state::remote::Bucket;
 use crate::state::remote::bucket::{Condition, Etag, Object, Put};
 
-/// How a bucket behaves.
+/// Behaviour of a bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Manners {
-    /// From a request to its answer.
+    /// Time from a request to its response.
     pub latency: Duration,
-    /// How many of its seconds pass in one of ours.
+    /// Seconds of the bucket's clock per second of Tokio time.
     pub rate: f64,
-    /// How far apart the clocks of its servers may be.
+    /// Maximum difference between the clocks of the bucket's servers.
     pub wobble: Duration,
-    /// Of the dice that everything random is thrown with.
+    /// Seed of all randomness.
     pub seed: u64,
-    /// Whether it says that it keeps versions.
+    /// Versioning as the bucket reports it. `None` if unknown.
     pub versions: Option<bool>,
 }
 
@@ -45,31 +45,31 @@ impl Default for Manners {
     }
 }
 
-/// What happens to a request.
+/// A failure of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
-    /// It is refused with this code, for good.
+    /// The bucket rejects the request permanently with this code.
     Denied(&'static str),
-    /// It is to come again later, and nothing was done.
+    /// The bucket rejects the request with a retryable error.
     Busy,
-    /// It is lost on its way.
+    /// The request is lost and has no effect.
     LostRequest,
-    /// It is done, and its answer is lost.
+    /// The request takes effect, and the response is lost.
     LostAnswer,
-    /// It is done so long after its answer was given up.
+    /// The request takes effect with this delay. The process gets an error without waiting for it.
     Late(Duration),
-    /// Nobody ever answers, though it is done.
+    /// The request takes effect, and the process never gets a response.
     Silence,
 }
 
-/// A write or deletion that was done.
+/// A write or deletion that took effect.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Done {
-    /// Which process asked for it, by the order of their making.
+    /// Number of the process that sent the request, in the order of creation.
     pub by: usize,
-    /// The object.
+    /// Key of the object.
     pub key: String,
-    /// What it became; `None` is deleted.
+    /// New content; `None` after a deletion.
     pub bytes: Option<Vec<u8>>,
 }
 
@@ -82,7 +82,7 @@ impl fmt::Debug for Done {
 
 type Watcher = Box<dyn Fn(&Done) + Send + Sync>;
 
-/// The bucket; clones are the same one.
+/// The bucket. Clones share their content.
 #[derive(Clone)]
 pub struct FakeBucket(Arc<Server>);
 
@@ -118,7 +118,7 @@ impl Default for FakeBucket {
 }
 
 impl FakeBucket {
-    /// An empty bucket of these manners.
+    /// Creates an empty bucket with this behaviour.
     pub fn new(manners: Manners) -> Self {
         let store = Store {
             objects: BTreeMap::new(),
@@ -134,7 +134,7 @@ impl FakeBucket {
         }))
     }
 
-    /// A new process that uses it.
+    /// Creates a process that uses the bucket.
     pub fn process(&self) -> Arc<Process> {
         let mut store = self.0.store();
         let (number, seed) = (store.processes, store.dice.u64(..));
@@ -152,29 +152,29 @@ impl FakeBucket {
         })
     }
 
-    /// All objects.
+    /// Returns all objects.
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         let store = self.0.store();
         store.objects.iter().map(|(key, kept)| (key.clone(), kept.bytes.clone())).collect()
     }
 
-    /// Writes an object behind everybody's back.
+    /// Writes an object without a request and without a watcher call.
     pub fn plant(&self, key: &str, bytes: impl Into<Vec<u8>>) {
         let kept = Kept { bytes: bytes.into(), modified: self.0.time() };
         self.0.store().objects.insert(key.to_owned(), kept);
     }
 
-    /// Removes an object behind everybody's back.
+    /// Removes an object without a request and without a watcher call.
     pub fn remove(&self, key: &str) {
         self.0.store().objects.remove(key);
     }
 
-    /// Every write and deletion that was done, in its order.
+    /// Returns all writes and deletions that took effect, in order.
     pub fn done(&self) -> Vec<Done> {
         self.0.store().done.clone()
     }
 
-    /// Calls this with every write and deletion at the moment it is done.
+    /// Calls `watcher` for every write and deletion at the moment of its effect.
     pub fn on_done(&self, watcher: impl Fn(&Done) + Send + Sync + 'static) {
         let mut watchers = self.0.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         watchers.push(Box::new(watcher));
@@ -186,7 +186,7 @@ impl Server {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time by the bucket's own clock.
+    /// Returns the time of the bucket's clock.
     fn time(&self) -> Duration {
         self.began.elapsed().mul_f64(self.manners.rate)
     }
@@ -201,7 +201,7 @@ impl Server {
         let mut store = self.store();
         let wobble = self.manners.wobble.mul_f64(store.dice.f64());
         let kept = store.objects.get(key)?;
-        // Both dates have whole seconds, and they may be those of two servers.
+        // Both dates have whole seconds, and may come from two servers.
         let age = (now + wobble).as_secs().saturating_sub(kept.modified.as_secs());
         let (bytes, etag) = (kept.bytes.clone(), etag(&kept.bytes));
         Some(Object { bytes, etag, age: Some(Duration::from_secs(age)) })
@@ -244,12 +244,13 @@ impl Server {
     }
 }
 
-/// As S3 makes them for small objects: of the content, so that the same content has the same one.
+/// Returns an ETag as S3 does for small objects: a hash of the content, so equal content has equal
+/// ETags.
 fn etag(bytes: &[u8]) -> Etag {
     Etag(hex(&Sha256::digest(bytes)[..16]))
 }
 
-/// Whether a process runs.
+/// Run state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Power {
     Runs,
@@ -265,7 +266,7 @@ pub struct Process {
     way: Mutex<Way>,
 }
 
-/// What happens between a process and the bucket.
+/// The connection between a process and the bucket.
 struct Way {
     planned: VecDeque<(&'static str, String, Mishap)>,
     chance: f64,
@@ -280,18 +281,18 @@ impl fmt::Debug for Process {
 }
 
 impl Process {
-    /// Its number.
+    /// Returns the number of the process.
     pub fn number(&self) -> usize {
         self.number
     }
 
-    /// Stops it (SIGSTOP): nothing leaves it, and no answer reaches it.
+    /// Stops the process (SIGSTOP). A stopped process sends no requests and receives no responses.
     pub fn stop(&self) {
         self.power
             .send_if_modified(|power| std::mem::replace(power, Power::Stopped) == Power::Runs);
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Resumes the process (SIGCONT).
     pub fn resume(&self) {
         self.power.send_if_modified(|power| {
             let stopped = *power == Power::Stopped;
@@ -302,22 +303,22 @@ impl Process {
         });
     }
 
-    /// Kills it (SIGKILL): what has left it takes effect, and nothing else ever does.
+    /// Kills the process (SIGKILL). Requests that have been sent take effect; no others follow.
     pub fn kill(&self) {
         self.power.send_replace(Power::Killed);
     }
 
-    /// Whether it was killed.
+    /// Returns true if the process was killed.
     pub fn is_killed(&self) -> bool {
         *self.power.borrow() == Power::Killed
     }
 
-    /// Whether it runs.
+    /// Returns true if the process runs.
     pub fn runs(&self) -> bool {
         *self.power.borrow() == Power::Runs
     }
 
-    /// Waits until it runs; for ever, if it was killed.
+    /// Waits until the process runs. Waits forever after a kill.
     pub async fn awake(&self) {
         let mut power = self.power.subscribe();
         if power.wait_for(|power| *power == Power::Runs).await.is_err() {
@@ -325,18 +326,18 @@ impl Process {
         }
     }
 
-    /// Lets this happen to its next request of this name (`PutObject`; any, where empty) about a key
-    /// that contains this.
+    /// Injects a failure into the next request `call` (such as `PutObject`; empty for any) for a
+    /// key that contains `key`.
     pub fn plan(&self, call: &'static str, key: &str, mishap: Mishap) {
         self.way().planned.push_back((call, key.to_owned(), mishap));
     }
 
-    /// Lets something happen to so large a part of its requests.
+    /// Injects random failures with this probability per request, and varies the latency.
     pub fn be_unlucky(&self, chance: f64) {
         self.way().chance = chance;
     }
 
-    /// How many requests have left it, by name.
+    /// Returns the number of requests that the process has sent, by name.
     pub fn requests(&self) -> BTreeMap<&'static str, u64> {
         self.way().requests.clone()
     }
@@ -345,7 +346,7 @@ impl Process {
         self.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What happens to this request, and how long it takes there and back.
+    /// Returns the failure of this request, and the times to and from the bucket.
     fn fate(&self, call: &'static str, key: &str) -> (Option<Mishap>, Duration, Duration) {
         let mut way = self.way();
         *way.requests.entry(call).or_default() += 1;
@@ -404,7 +405,8 @@ impl Process {
         }
     }
 
-    /// Takes effect after so long, whatever becomes of the process.
+    /// Sends a request that takes effect after `after`, even if the process is stopped or killed
+    /// meanwhile.
     fn send<T: Send + 'static>(
         &self,
         after: Duration,

@@ -1,11 +1,11 @@
-//! A cloud in a map: no network, any latency, any failure, and stricter than a real one.
+//! A cloud in memory: no network, configurable latency and failures, and stricter than a real
+//! cloud.
 //!
-//! It refuses inputs that name an object which does not exist or cannot be seen yet, and deletions of
-//! what others still refer to. The same creation again is answered as the kind's identity says: with
-//! the same object where there is a token or a name, with a second one where there is only a tag. A
-//! token whose object is gone makes nothing any more, and what cannot be seen yet is not deleted,
-//! though the answer says that it is gone. Its kinds are given as schemas; what it is asked is kept as
-//! a list of calls.
+//! The cloud rejects inputs that name a missing or not yet visible object, and deletions of objects
+//! that others reference. A repeated creation returns the same object for kinds with a token or
+//! name as identity. With only a tag, a second object is created. A token whose object was deleted
+//! is consumed and creates nothing. A deletion of an object that is not yet visible returns success
+//! without effect. Schemas define the kinds. The cloud keeps a list of calls.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -24,7 +24,7 @@ use crate::provider::{
 use crate::state::Entry;
 use crate::state::home::Written;
 
-/// A cloud in a map.
+/// A cloud in memory.
 #[derive(Debug)]
 pub struct FakeCloud {
     schemas: &'static [Schema],
@@ -37,17 +37,17 @@ pub struct FakeCloud {
 #[derive(Debug, Default)]
 struct World {
     objects: BTreeMap<String, Object>,
-    /// What each token has made last; remembered when that is gone.
+    /// The last object that each token created, also after its deletion.
     by_token: HashMap<String, String>,
-    /// How many objects refer to each.
+    /// Number of references to each object.
     referrers: HashMap<String, usize>,
     next: u64,
     calls: Vec<String>,
     faults: Vec<Fault>,
-    /// Looks that answer "not yet" before an object is ready, by kind.
+    /// Number of polls that find a new object not ready, by kind.
     slowness: HashMap<String, u32>,
     log_calls: bool,
-    /// How long after its creation an object is not seen.
+    /// Time after the creation during which an object is not visible.
     hidden: Duration,
 }
 
@@ -57,7 +57,7 @@ struct Object {
     token: String,
     inputs: Value,
     looks: u32,
-    /// From when on it is seen.
+    /// Time from which the object is visible. `None` means at once.
     seen_from: Option<Instant>,
 }
 
@@ -67,32 +67,32 @@ impl Object {
     }
 }
 
-/// Something that goes wrong, the next `times` times.
+/// A failure of the next `times` matching calls.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Which calls: those whose line (`create vpc.main`) starts with this.
+    /// Prefix of the matching calls, such as `create vpc.main`.
     pub call: String,
-    /// How often.
+    /// Number of failures.
     pub times: u32,
-    /// Whether the call takes effect all the same.
+    /// Moment of the failure: before or after the call takes effect.
     pub when: When,
-    /// The error.
+    /// Error kind.
     pub class: Class,
-    /// Its code.
+    /// Error code.
     pub code: &'static str,
 }
 
-/// When a call fails.
+/// Moment of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Before it has done anything.
+    /// The call has no effect.
     Before,
-    /// After it has: the answer is lost.
+    /// The call takes effect, and the response is lost.
     After,
 }
 
 impl FakeCloud {
-    /// A cloud of these kinds in which every call takes this long, there and back.
+    /// Creates a cloud with these kinds. `latency` is the time from a call to its response.
     pub fn new(schemas: &'static [Schema], latency: Duration) -> Self {
         let world = World { log_calls: true, ..World::default() };
         Self {
@@ -104,48 +104,48 @@ impl FakeCloud {
         }
     }
 
-    /// The same without a list of calls, for very large runs.
+    /// Disables the list of calls, for very large runs.
     #[must_use]
     pub fn silent(self) -> Self {
         self.world().log_calls = false;
         self
     }
 
-    /// Makes something go wrong.
+    /// Injects a failure into the next `times` calls that start with `call`.
     pub fn fail(&self, call: &str, times: u32, when: When, class: Class) {
         let (call, code) = (call.to_owned(), "Injected");
         self.world().faults.push(Fault { call, times, when, class, code });
     }
 
-    /// Makes a call fail once, before it has done anything, with this code.
+    /// Injects a single failure with this code, before the call takes effect.
     pub fn fail_with(&self, call: &str, class: Class, code: &'static str) {
         let (call, when) = (call.to_owned(), When::Before);
         self.world().faults.push(Fault { call, times: 1, when, class, code });
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all injected failures.
     pub fn heal(&self) {
         self.world().faults.clear();
     }
 
-    /// Makes objects of a kind take so many looks until they are ready.
+    /// Makes new objects of a kind need `looks` polls until they are ready.
     pub fn slow(&self, kind: &str, looks: u32) {
         self.world().slowness.insert(kind.to_owned(), looks);
     }
 
-    /// Makes new objects invisible for so long.
+    /// Makes new objects invisible for this time.
     pub fn hide_new(&self, time: Duration) {
         self.world().hidden = time;
     }
 
-    /// Somebody else changes an input of an object.
+    /// Changes an input of an object as another person would (drift).
     pub fn meddle(&self, address: &str, input: &str, value: &Value) {
         for object in self.world().objects.values_mut().filter(|o| o.address.as_str() == address) {
             object.inputs[input] = value.clone();
         }
     }
 
-    /// Nobody refers to an object any more.
+    /// Drops all references to an object, so that the cloud accepts its deletion.
     pub fn release(&self, address: &str) {
         let mut world = self.world();
         let named = world.objects.iter().filter(|(_, object)| object.address.as_str() == address);
@@ -155,12 +155,13 @@ impl FakeCloud {
         }
     }
 
-    /// Everything that exists is ready from now on.
+    /// Makes all existing objects ready.
     pub fn hurry(&self) {
         self.world().objects.values_mut().for_each(|object| object.looks = 0);
     }
 
-    /// An object was never made, and neither was the call that made it.
+    /// Removes an object, and all creation tokens without an object, as if the creation had never
+    /// been sent.
     pub fn unmake(&self, address: &str) {
         self.lose(address);
         let mut world = self.world();
@@ -168,7 +169,7 @@ impl FakeCloud {
         by_token.retain(|_, id| objects.contains_key(id));
     }
 
-    /// Somebody else deletes an object.
+    /// Deletes an object as another person would.
     pub fn lose(&self, address: &str) {
         let mut world = self.world();
         let id = world.objects.iter().find(|(_, o)| o.address.as_str() == address);
@@ -177,23 +178,24 @@ impl FakeCloud {
         }
     }
 
-    /// What was asked, in the order it took effect: `create vpc.main`, `look subnet 2`.
+    /// Returns the successful calls in the order of their effects: `create vpc.main`, `look subnet
+    /// 2`. Includes calls whose response was lost.
     pub fn calls(&self) -> Vec<String> {
         self.world().calls.clone()
     }
 
-    /// The calls that begin with one of these words.
+    /// Returns the calls that begin with one of these words.
     pub fn calls_of(&self, verbs: &[&str]) -> Vec<String> {
         let of = |call: &String| verbs.iter().any(|verb| call.starts_with(verb));
         self.calls().into_iter().filter(of).collect()
     }
 
-    /// Forgets what was asked.
+    /// Clears the list of calls.
     pub fn forget_calls(&self) {
         self.world().calls.clear();
     }
 
-    /// What exists: address and inputs, with ids replaced by the addresses they belong to.
+    /// Returns all objects: address and inputs, with IDs replaced by addresses.
     pub fn inventory(&self) -> Vec<(Address, Value)> {
         let world = self.world();
         let name = |id: &str| world.objects.get(id).map(|object| object.address.to_string());
@@ -206,14 +208,14 @@ impl FakeCloud {
         inventory
     }
 
-    /// What exists: address and token.
+    /// Returns all objects: address and creation token.
     pub fn tokens(&self) -> Vec<(Address, String)> {
         let world = self.world();
         let objects = world.objects.values();
         objects.map(|object| (object.address.clone(), object.token.clone())).collect()
     }
 
-    /// The most calls that were ever in flight at once.
+    /// Returns the maximum number of concurrent calls so far.
     pub fn busiest(&self) -> usize {
         self.busiest.load(SeqCst)
     }
@@ -228,8 +230,8 @@ impl FakeCloud {
         act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
         self.busiest.fetch_max(self.busy.fetch_add(1, SeqCst) + 1, SeqCst);
-        // Half on the way there, half on the way back: whoever is killed in the second half has
-        // changed the world and does not know.
+        // Half of the latency comes before the effect and half after it. A caller killed in the
+        // second half has changed the cloud without a response.
         self.travel().await;
         let result = self.world().take_effect(call, act);
         self.travel().await;
@@ -296,7 +298,7 @@ impl World {
         Ok(json!({ "id": id }))
     }
 
-    /// Every id among the inputs must belong to something that exists and is seen.
+    /// Rejects inputs with an ID whose object is missing or not visible.
     fn check(&self, request: &Request) -> Result<(), ProviderError> {
         let (mut unknown, mut unseen) = (None, None);
         each_ref(&request.inputs, &mut |r| unknown = Some(r.address.to_string()));
@@ -469,7 +471,7 @@ fn object_id(outputs: &Value) -> &str {
     outputs.get("id").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Visits every id of ours in a value.
+/// Calls `visit` for every ID of this cloud in a value.
 fn each_id(value: &Value, visit: &mut dyn FnMut(&str)) {
     match value {
         Value::String(text) if text.starts_with("fake-") => visit(text),
@@ -490,21 +492,21 @@ fn renamed(value: &Value, name: &dyn Fn(&str) -> Option<String>) -> Value {
     }
 }
 
-/// An observer that keeps everything in memory.
+/// An observer that keeps the journal and the events in memory.
 #[derive(Debug, Default)]
 pub struct Tape {
-    /// What was written to the journal.
+    /// Entries written to the journal.
     written: Arc<Mutex<Vec<Entry>>>,
-    /// What was said.
+    /// Events so far.
     pub events: Vec<Event>,
-    /// How long a write takes, there and back; who is killed on the way back has written.
+    /// Duration of a journal write. Entries are durable after half of it.
     pub latency: Duration,
-    /// How many groups were written.
+    /// Number of journal writes.
     pub groups: usize,
 }
 
 impl Tape {
-    /// What was written so far: what a process finds that begins now.
+    /// Returns the durable entries, as a new process would read them.
     pub fn entries(&self) -> Vec<Entry> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,7 +1,8 @@
-//! The EC2 that machines of the Machine API live in, in a map: states that take time, ClientTokens that
-//! are kept, instances that cannot be seen yet, throttles and lost answers, and a place to be killed at.
+//! EC2 for machines of the Machine API, in memory. Has instance states that take time, kept
+//! ClientTokens, delayed visibility, throttling, lost responses and a simulated crash of the
+//! caller.
 //!
-//! A [`Provider`] of the kinds `machine` and `load_balancer_attachment`, by tokio's clock.
+//! Implements [`Provider`] for the kinds `machine` and `load_balancer_attachment`, in Tokio time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,14 +22,14 @@ use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
 
-/// How long an instance is pending.
+/// Time that an instance is pending.
 const PENDING: Duration = Duration::from_secs(8);
-/// How long one that is terminated shuts down.
+/// Time that a terminated instance is shutting down.
 const SHUTTING_DOWN: Duration = Duration::from_secs(12);
-/// How long one that is terminated is still told of (EC2 user guide, "Terminate instances": an hour).
+/// Time that EC2 reports a terminated instance (EC2 user guide, "Terminate instances": an hour).
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 
-/// An EC2 in a map.
+/// EC2 in memory.
 #[derive(Debug)]
 pub struct FakeEc2 {
     latency: Duration,
@@ -41,14 +42,14 @@ struct World {
     instances: BTreeMap<String, Launched>,
     by_token: HashMap<String, String>,
     targets: BTreeSet<(String, String)>,
-    /// The load balancers that there are not.
+    /// Names of load balancers that do not exist.
     absent_balancers: BTreeSet<String>,
     answers: BTreeMap<String, Value>,
     calls: Vec<String>,
     faults: Vec<(String, u32, When, ProviderError)>,
-    /// After how many more changes whoever asks is killed.
+    /// Number of changes until the caller is killed, and the moment of the kill.
     kill: Option<(usize, When)>,
-    /// How long a new instance is not seen.
+    /// Time that a new instance is not visible.
     hidden: Duration,
     began: Option<Instant>,
 }
@@ -100,7 +101,7 @@ impl Launched {
 }
 
 impl FakeEc2 {
-    /// One in which every call takes this long, there and back.
+    /// Creates an empty EC2. `latency` is the time from a call to its response.
     pub fn new(latency: Duration) -> Arc<Self> {
         Arc::new(Self { latency, world: Mutex::default(), reached: Arc::default() })
     }
@@ -109,65 +110,65 @@ impl FakeEc2 {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes calls that begin with this fail so many times, with this error.
+    /// Injects a failure into the next `times` calls that start with `call`.
     pub fn fail(&self, call: &str, times: u32, when: When, class: Class, code: &str) {
         let error = ProviderError::new(class, call, "told to fail").with_code(code);
         self.world().faults.push((call.to_owned(), times, when, error));
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all injected failures.
     pub fn heal(&self) {
         let mut world = self.world();
         world.faults.clear();
         world.kill = None;
     }
 
-    /// New instances are not seen for so long.
+    /// Makes new instances invisible for this time.
     pub fn hide_new(&self, time: Duration) {
         self.world().hidden = time;
     }
 
-    /// What a question is answered with; without, with nothing that fits.
+    /// Sets the result of a lookup. The default result is empty.
     pub fn answer_with(&self, question: &Question, answer: Value) {
         self.world().answers.insert(question.key(), answer);
     }
 
-    /// At the `call`th change from now, whoever asks is never answered: before it takes effect or
-    /// after. See [`reached`](Self::reached).
+    /// Simulates a crash of the caller: the `call`th change from now gets no response, before or
+    /// after its effect. See [`reached`](Self::reached).
     pub fn kill_at(&self, call: usize, when: When) {
         self.world().kill = Some((call, when));
     }
 
-    /// Waits until the call of [`kill_at`](Self::kill_at) is there.
+    /// Waits until the call of [`kill_at`](Self::kill_at) arrives.
     pub async fn reached(&self) {
         self.reached.notified().await;
     }
 
-    /// Somebody else terminates an instance.
+    /// Terminates an instance as another person would.
     pub fn terminate(&self, name: &str) {
         for one in self.world().instances.values_mut().filter(|one| one.name() == name) {
             one.terminated.get_or_insert_with(Instant::now);
         }
     }
 
-    /// Somebody else changes a tag of an instance.
+    /// Changes a tag of an instance as another person would.
     pub fn retag(&self, name: &str, key: &str, value: &str) {
         for one in self.world().instances.values_mut().filter(|one| one.name() == name) {
             one.inputs.tags.insert(key.to_owned(), value.to_owned());
         }
     }
 
-    /// Somebody else launches an instance with the tags of a machine.
+    /// Launches an instance with the tags of a machine, as another person would. Returns the ID.
     pub fn launch_by_hand(&self, inputs: &Machine) -> String {
         self.world().launch(String::new(), inputs.clone())
     }
 
-    /// There is no load balancer of this name.
+    /// Makes a load balancer missing.
     pub fn without_balancer(&self, name: &str) {
         self.world().absent_balancers.insert(name.to_owned());
     }
 
-    /// The names of all instances that live, sorted.
+    /// Returns the names of all instances that are not terminated, sorted.
     pub fn names(&self) -> Vec<String> {
         let world = self.world();
         let living = world.instances.values().filter(|one| one.lives());
@@ -176,34 +177,36 @@ impl FakeEc2 {
         names
     }
 
-    /// What a living instance of this name was launched with.
+    /// Returns the inputs of the instance with this name, with later changes. `None` if it is
+    /// terminated.
     pub fn inputs(&self, name: &str) -> Option<Machine> {
         let world = self.world();
         let mut living = world.instances.values().filter(|one| one.lives());
         living.find(|one| one.name() == name).map(|one| one.inputs.clone())
     }
 
-    /// How many instances were ever launched.
+    /// Returns the number of launches so far.
     pub fn launches(&self) -> usize {
         self.world().instances.len()
     }
 
-    /// Who is registered with which load balancer: its name and the instance.
+    /// Returns all load balancer registrations: load balancer name and instance ID.
     pub fn targets(&self) -> Vec<(String, String)> {
         self.world().targets.iter().cloned().collect()
     }
 
-    /// What was asked, in the order it took effect: `create m`, `observe machine 20`.
+    /// Returns all calls in the order of arrival, including failed ones: `create m`, `observe
+    /// machine 20`.
     pub fn calls(&self) -> Vec<String> {
         self.world().calls.clone()
     }
 
-    /// How many calls begin with this.
+    /// Returns the number of calls that start with `call`.
     pub fn count(&self, call: &str) -> usize {
         self.world().calls.iter().filter(|one| one.starts_with(call)).count()
     }
 
-    /// Forgets what was asked.
+    /// Clears the list of calls.
     pub fn forget_calls(&self) {
         self.world().calls.clear();
     }
@@ -234,7 +237,7 @@ impl FakeEc2 {
         done
     }
 
-    /// Half on the way there, half on the way back.
+    /// Waits half of the latency: once before the effect, and once after it.
     async fn travel(&self) {
         if !self.latency.is_zero() {
             sleep(self.latency / 2).await;
@@ -312,7 +315,7 @@ impl World {
         json!(self.instances[id].outputs(id, number))
     }
 
-    /// What can be seen of an instance now.
+    /// Returns the instance if it is visible now.
     fn visible(&self, id: &str) -> Option<&Launched> {
         let one = self.instances.get(id)?;
         let remembered = one.terminated.is_none_or(|at| at.elapsed() < REMEMBERED);
@@ -325,7 +328,7 @@ impl World {
             return Observed::Missing;
         };
         let mut inputs = one.inputs.clone();
-        // Of tags, those that are asked for.
+        // Reports only tags that the recorded inputs have, too.
         let asked = known.inputs["tags"].as_object();
         inputs.tags.retain(|key, _| asked.is_some_and(|asked| asked.contains_key(key)));
         Observed::Present { inputs: json!(inputs), outputs: self.outputs(id) }
@@ -352,7 +355,7 @@ impl World {
         }
     }
 
-    /// AWS refuses a whole question that names one balancer that there is not.
+    /// Returns an error if any load balancer is missing: AWS rejects the whole query for that.
     fn must_have(&self, balancers: impl Iterator<Item = String>) -> Result<(), ProviderError> {
         let mut balancers = balancers.filter(|name| self.absent_balancers.contains(name));
         balancers.next().map_or(Ok(()), |name| {
@@ -379,7 +382,7 @@ impl World {
     }
 }
 
-/// Whatever its name, each is a small one.
+/// Returns a small instance type for every name.
 fn types_that_there_are(names: &[String]) -> Value {
     let fact = json!({"vcpus": 2, "memory_mib": 8192, "architectures": ["x86_64"]});
     names.iter().map(|name| (name.clone(), fact.clone())).collect::<serde_json::Map<_, _>>().into()
@@ -465,7 +468,8 @@ impl Provider for FakeEc2 {
                 return Ok(());
             }
             let id = known.outputs["id"].as_str().unwrap_or_default();
-            // What cannot be seen yet is "not found", which a deletion is content with.
+            // An instance that is not yet visible is "not found", which counts as a successful
+            // deletion.
             if world.visible(id).is_none() {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! A bench for the engine: kinds of every temper, graphs in a line, and one call per operation.
+//! Test harness for the engine: kinds with different schemas, and one call per operation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::provider::Provider;
 use crate::secret::Secrets;
 use crate::state::State;
 
-/// Kinds of every temper. In each, `fixed` cannot change in place and `image` is set at creation.
+/// Kinds with different schemas. In each, `fixed` is force-new and `image` is a create-only input.
 pub const KINDS: &[Schema] = &[
     plain("node"),
     Schema { create_first: true, ..plain("first") },
@@ -35,7 +35,7 @@ pub const KINDS: &[Schema] = &[
 
 const WAIT: Wait = Wait { every_seconds: 5, within_seconds: 600 };
 
-/// The same, but no reference can change in place either: as strict as most of AWS.
+/// The same kinds with references as force-new inputs, as in most of AWS.
 pub const RIGID_KINDS: &[Schema] = &[
     rigid(KINDS[0]),
     rigid(KINDS[1]),
@@ -56,23 +56,23 @@ const fn plain(kind: &'static str) -> Schema {
     Schema { replaced_by: &["fixed"], set_at_creation: &["image"], ..Schema::of(kind) }
 }
 
-/// Adds a resource that refers to others: `node(&mut graph, "node.a", json!({..}), &["node.b"])`.
+/// Adds a resource with references: `node(&mut graph, "node.a", json!({..}), &["node.b"])`.
 pub fn node(graph: &mut Graph, address: &str, mut inputs: Value, needs: &[&str]) {
     let refs = needs.iter().map(|needed| json!({ "$ref": needed, "output": "id" }));
     inputs["needs"] = refs.collect();
     graph.push(Address::from(address), inputs);
 }
 
-/// One cloud and one state, and what is done to them.
+/// A cloud, a state, and the operations on them.
 #[derive(Debug)]
 pub struct Lab {
     /// The cloud.
     pub cloud: Arc<FakeCloud>,
     /// The state.
     pub state: State,
-    /// Everything written and said so far.
+    /// Journal entries and events so far.
     pub tape: Tape,
-    /// How applies go about it.
+    /// Settings of `apply`.
     pub settings: Settings,
 }
 
@@ -88,16 +88,16 @@ impl Default for Lab {
 }
 
 impl Lab {
-    /// A lab with a cloud of these kinds.
+    /// Creates a harness whose cloud has these kinds.
     pub fn with_kinds(kinds: &'static [Schema]) -> Self {
         let cloud = Arc::new(FakeCloud::new(kinds, Duration::from_secs(1)));
         Self { cloud, ..Self::default() }
     }
 
-    /// What a new process finds on disk: the journal so far, replayed.
+    /// Replays the journal, as a new process would.
     ///
     /// # Panics
-    /// When the journal holds a history that cannot have happened.
+    /// Panics if the journal has an impossible history.
     pub fn reread(&mut self) {
         let mut state = State::new("lab".into());
         for entry in self.tape.entries() {
@@ -106,12 +106,12 @@ impl Lab {
         self.state = state;
     }
 
-    /// Looks everything up and plans.
+    /// Refreshes and plans.
     pub async fn plan(&self, graph: &Graph) -> Plan {
         self.plan_with(graph, &Options::default()).await
     }
 
-    /// The same with options.
+    /// Refreshes and plans with options.
     pub async fn plan_with(&self, graph: &Graph, options: &Options) -> Plan {
         let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
         plan(graph, &self.state, &observed, &*self.cloud, options)
@@ -123,13 +123,13 @@ impl Lab {
         self.walk(&plan).await
     }
 
-    /// Looks everything up and plans to delete it.
+    /// Refreshes and plans the deletion of all resources.
     pub async fn plan_destroy(&self) -> Plan {
         let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
         plan_destroy(&self.state, &observed, &*self.cloud, &Options::default())
     }
 
-    /// Deletes everything.
+    /// Plans and applies the deletion of all resources.
     pub async fn destroy(&mut self) -> Outcome {
         let plan = self.plan_destroy().await;
         self.walk(&plan).await
@@ -140,7 +140,7 @@ impl Lab {
         self.walk_until(plan, &Stop::default()).await
     }
 
-    /// Applies a plan until it is told to stop.
+    /// Applies a plan until `stop` requests a shutdown.
     pub async fn walk_until(&mut self, plan: &Plan, stop: &Stop) -> Outcome {
         let cloud: Arc<dyn Provider> = self.cloud.clone();
         let (state, secrets) = (self.state.clone(), Arc::new(Secrets::default()));

@@ -1,5 +1,5 @@
-//! Worlds to try the engine in: a cloud in a map, an API server in memory, and example clusters. Used by our tests and
-//! benchmarks, and by anyone who builds on the engine.
+//! Test doubles and examples: clouds, a bucket and an API server in memory, and example clusters.
+//! For tests, benchmarks, and programs that use the engine.
 
 pub mod bucket;
 #[cfg(feature = "kubernetes")]

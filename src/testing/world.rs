@@ -1,7 +1,7 @@
-//! Example clusters: an install-config, what the cloud would answer, and the graph of it.
+//! Example clusters: an install-config, the lookup results of a cloud, and the resulting graph.
 //!
-//! For tests and examples. Everything is a public field: take [`World::standard`], change what the
-//! test is about, compile.
+//! For tests and examples. All fields are public: take [`World::standard`], change the subject of
+//! the test, and compile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,49 +20,50 @@ use crate::topology::facts::{
 };
 use crate::topology::{Assets, Compiled, Error, Options, checks, compile, questions};
 
-/// A cluster to be and the cloud it is to be in.
+/// A cluster to create, and its cloud.
 #[derive(Debug)]
 pub struct World {
-    /// What is asked for.
+    /// The install-config.
     pub config: InstallConfig,
-    /// Who it is.
+    /// Identity of the cluster.
     pub cluster: Cluster,
-    /// What openshift-install wrote.
+    /// Assets of openshift-install.
     pub assets: Assets,
-    /// What else is wanted.
+    /// Compile options.
     pub options: Options,
-    /// What the cloud has.
+    /// Resources that the cloud already has.
     pub cloud: Cloud,
 }
 
-/// What a cloud has that questions are about.
+/// Resources of a cloud, for lookup results.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    /// The availability zones, in the order that AWS answers.
+    /// Availability zones, in the order of the AWS response.
     pub zones: Vec<String>,
-    /// Instance types that some zones do not offer; all others are offered everywhere.
+    /// Zones that lack an instance type, by type. Other types are available in all zones.
     pub not_offered: BTreeMap<String, BTreeSet<String>>,
-    /// Images.
+    /// Existing images.
     pub images: BTreeMap<ImageId, ImageFact>,
-    /// The public zone for the base domain.
+    /// The public hosted zone of the base domain.
     pub public_zone: Option<HostedZoneId>,
-    /// Subnets that exist.
+    /// Existing subnets.
     pub subnets: Vec<SubnetFact>,
-    /// Private zones that exist.
+    /// Existing private hosted zones.
     pub hosted_zones: BTreeMap<HostedZoneId, HostedZoneFact>,
-    /// Instance types that are not as others: four vCPU, 16 GiB, of every architecture.
+    /// Instance types other than the default (four vCPU, 16 GiB, all architectures). `None` means
+    /// that the type does not exist.
     pub types: BTreeMap<String, Option<InstanceTypeFact>>,
-    /// Security groups that exist.
+    /// Existing security groups.
     pub groups: Groups,
-    /// Roles and instance profiles that exist.
+    /// Existing roles and instance profiles.
     pub iam: BTreeSet<String>,
-    /// Records, by zone.
+    /// DNS records by hosted zone.
     pub records: BTreeMap<HostedZoneId, Vec<String>>,
 }
 
 impl World {
-    /// Three masters and three workers in the three zones of us-west-2, for everyone to reach,
-    /// with tokens required.
+    /// Returns an External cluster with three masters and three workers in the three zones of
+    /// us-west-2. `authentication` is `Required`.
     pub fn standard() -> Self {
         let cluster = Cluster {
             name: "demo".into(),
@@ -79,7 +80,7 @@ impl World {
         }
     }
 
-    /// The same for those inside the network only.
+    /// Returns the standard cluster with `publish: Internal`.
     pub fn internal() -> Self {
         let mut world = Self::standard();
         world.config.publish = Publish::Internal;
@@ -87,7 +88,8 @@ impl World {
         world
     }
 
-    /// The same in a network that exists: a public and a private subnet in each zone.
+    /// Returns the standard cluster in an existing network with a public and a private subnet per
+    /// zone.
     pub fn existing_network() -> Self {
         let mut world = Self::standard();
         for (index, zone) in world.cloud.zones.clone().into_iter().enumerate() {
@@ -109,7 +111,7 @@ impl World {
         world
     }
 
-    /// The same with a private zone that exists, too.
+    /// Returns the cluster in an existing network with an existing private hosted zone.
     pub fn existing_zone() -> Self {
         let mut world = Self::existing_network();
         let vpcs = vec![VpcId::from("vpc-existing")];
@@ -119,7 +121,7 @@ impl World {
         world
     }
 
-    /// One machine that is everything.
+    /// Returns a cluster with a single master and no workers.
     pub fn single_node() -> Self {
         let mut world = Self::standard();
         world.config.control_plane.replicas = 1;
@@ -127,34 +129,34 @@ impl World {
         world
     }
 
-    /// Moves the cluster to another region, whose zones are called a, b and c.
+    /// Moves the cluster to another region with the zones a, b and c.
     pub fn move_to(&mut self, region: &str) {
         self.config.aws.region = region.into();
         self.cluster.region = region.into();
         self.cloud.zones = ["a", "b", "c"].map(|zone| format!("{region}{zone}")).into();
     }
 
-    /// What the cloud answers to everything that the config makes us ask.
+    /// Returns the results of all lookups that the config needs.
     pub fn facts(&self) -> BTreeMap<String, Value> {
         let questions = questions(&self.config, &BTreeMap::new(), &self.options);
         questions.iter().map(|question| (question.key(), self.cloud.answer(question))).collect()
     }
 
-    /// The graph and the warnings, or why there are none.
+    /// Returns the graph and the warnings, or the compile errors.
     pub fn compile(&self) -> Result<Compiled, Vec<Error>> {
         compile(&self.config, &self.cluster, &self.facts(), &self.assets, &self.options)
     }
 
-    /// The one thing that stands in the way of a graph.
+    /// Returns the only compile error.
     ///
     /// # Panics
-    /// When there are several, or none.
+    /// Panics if there are several errors or none.
     pub fn refusal(&self) -> Error {
         let errors = self.compile().expect_err("BUG: this world was to be refused");
         <[Error; 1]>::try_from(errors).map(|[one]| one).expect("BUG: one thing is wrong here")
     }
 
-    /// Everything that the checks find, of a cluster of which this much is made.
+    /// Returns all findings of the checks, for a cluster with this state.
     pub fn findings(&self, state: &State) -> Vec<Error> {
         let facts = self.facts();
         let asked = checks::questions(&self.config, &facts, state);
@@ -163,17 +165,17 @@ impl World {
         checks::check(&self.config, &facts, &answers, state)
     }
 
-    /// The graph.
+    /// Returns the graph.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics if the config does not compile.
     pub fn graph(&self) -> Graph {
         self.compile().expect("BUG: an example world compiles").graph
     }
 }
 
 impl Cloud {
-    /// The answer to a question.
+    /// Returns the result of a lookup.
     pub fn answer(&self, question: &Question) -> Value {
         match question {
             Question::AvailabilityZones { .. } => json!(self.zones),
@@ -192,7 +194,7 @@ impl Cloud {
                 let known = self.groups.iter().filter(|(id, _)| ids.contains(id));
                 json!(known.collect::<BTreeMap<_, _>>())
             }
-            // Nothing in an example world is found by filters.
+            // Lookups with filters find nothing in an example cluster.
             Question::ImagesBy { .. }
             | Question::SubnetsBy { .. }
             | Question::SecurityGroupsBy { .. }
@@ -254,7 +256,7 @@ fn cloud() -> Cloud {
     }
 }
 
-/// An image that says nothing of what it runs on: good for every machine.
+/// Returns an image without an architecture, which fits every machine.
 pub fn image() -> ImageFact {
     ImageFact { root_device: "/dev/xvda".into(), architecture: None, state: None }
 }

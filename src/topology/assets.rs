@@ -1,7 +1,8 @@
-//! What openshift-install wrote for the machines: three Ignition configs and who the cluster is.
+//! Files that openshift-install writes for the machines: three Ignition configs and the cluster
+//! identity.
 //!
-//! The configs are full of keys. They are held as secrets, checked for being JSON, and never
-//! printed, whole or in part.
+//! The configs are full of keys, and therefore kept as secrets and never printed, in whole or in
+//! part. Reading checks for valid JSON.
 
 use std::fmt;
 use std::io;
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use crate::state::Cluster;
 
-/// The assets of a cluster, or none.
+/// The assets of a cluster, or no assets.
 #[derive(Debug)]
 pub struct Assets(Option<Given>);
 
@@ -27,12 +28,15 @@ struct Given {
 }
 
 impl Assets {
-    /// No assets: machines boot with an Ignition that leads nowhere.
+    /// Returns no assets. Machines then boot with an Ignition config that forms no cluster.
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// The assets in a folder, as `openshift-install create ignition-configs` leaves it.
+    /// Reads the assets from a folder written by `openshift-install create ignition-configs`.
+    ///
+    /// # Errors
+    /// Returns all problems of all files.
     pub fn read(folder: &Path) -> Result<Self, AssetsError> {
         let mut flaws = Vec::new();
         let mut read = |name| read_file(folder, name).map_err(|flaw| flaws.push(flaw)).ok();
@@ -55,43 +59,43 @@ impl Assets {
         }
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no assets.
     pub fn is_none(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Who the cluster is, by `metadata.json`.
+    /// Returns the cluster identity from `metadata.json`.
     pub fn cluster(&self) -> Option<Cluster> {
         self.0.as_ref().map(|given| given.cluster.clone())
     }
 
-    /// `bootstrap.ign`
+    /// Returns `bootstrap.ign`.
     pub fn bootstrap(&self) -> Option<&[u8]> {
         self.0.as_ref().map(|given| given.bootstrap.expose_secret())
     }
 
-    /// `master.ign`
+    /// Returns `master.ign`.
     pub fn master(&self) -> Option<&[u8]> {
         self.0.as_ref().map(|given| given.master.expose_secret())
     }
 
-    /// `worker.ign`, for the machines that the cluster itself makes.
+    /// Returns `worker.ign`, for the machines that the cluster itself creates.
     pub fn worker(&self) -> Option<&[u8]> {
         self.0.as_ref().map(|given| given.worker.expose_secret())
     }
 }
 
-/// Why a folder of assets cannot be used: everything that is wrong with it.
+/// All problems of a folder of assets.
 #[derive(Debug)]
 pub struct AssetsError {
     /// The folder.
     pub folder: PathBuf,
-    /// What is wrong, one per file.
+    /// Problems, one per file.
     pub flaws: Vec<Flaw>,
 }
 
 impl AssetsError {
-    /// What can be done about it.
+    /// Returns the command that writes the assets.
     pub fn hint(&self) -> String {
         format!(
             "`openshift-install create ignition-configs --dir {}` writes them",
@@ -113,43 +117,43 @@ impl fmt::Display for AssetsError {
 
 impl std::error::Error for AssetsError {}
 
-/// What is wrong with one file.
+/// The problem of one file.
 #[derive(Debug, thiserror::Error)]
 pub enum Flaw {
-    /// It is not there.
+    /// The file does not exist.
     #[error("{file} is missing")]
     Missing {
-        /// Its name.
+        /// Name of the file.
         file: &'static str,
     },
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{file}: {source}")]
     Unreadable {
-        /// Its name.
+        /// Name of the file.
         file: &'static str,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// It is not what it should be. Says where, never what is there.
+    /// The file has the wrong content. The error has the position and never quotes the content.
     #[error("{file} is not {expected} (line {line}, column {column})")]
     Malformed {
-        /// Its name.
+        /// Name of the file.
         file: &'static str,
-        /// What it should be.
+        /// Expected content.
         expected: &'static str,
-        /// Where it goes wrong.
+        /// Line of the problem.
         line: usize,
-        /// Where it goes wrong.
+        /// Column of the problem.
         column: usize,
     },
-    /// It is one of another cluster, or of an older installer.
+    /// The file is that of another platform or of an older installer.
     #[error("{file} has no `{field}`, which {expected} has")]
     Incomplete {
-        /// Its name.
+        /// Name of the file.
         file: &'static str,
-        /// What it should have, as a text.
+        /// Path of the missing field, which must be a non-empty string.
         field: String,
-        /// What it should be.
+        /// Expected content.
         expected: &'static str,
     },
 }
@@ -179,7 +183,8 @@ fn check_ignition(file: &'static str, content: &SecretSlice<u8>) -> Option<Flaw>
     Some(malformed(file, "an Ignition config", &error))
 }
 
-/// The error of the parser may quote the file; only its place is kept.
+/// Converts a parser error. The message of the parser may quote the file, so only the position is
+/// kept.
 fn malformed(file: &'static str, expected: &'static str, error: &serde_json::Error) -> Flaw {
     Flaw::Malformed { file, expected, line: error.line(), column: error.column() }
 }
@@ -187,10 +192,11 @@ fn malformed(file: &'static str, expected: &'static str, error: &serde_json::Err
 const METADATA_FILE: &str = "metadata.json";
 const OF_AWS: &str = "the metadata of an AWS cluster";
 
-/// Who the cluster is, by the text of its `metadata.json`.
+/// Returns the cluster identity from the text of `metadata.json`.
 ///
 /// # Errors
-/// When it is not the metadata of a cluster on AWS: where it goes wrong, or which field it lacks.
+/// Returns the position of a syntax error, or the missing field, if the text is not the metadata of
+/// a cluster on AWS.
 pub fn identity(text: &[u8]) -> Result<Cluster, Flaw> {
     let metadata: Value =
         serde_json::from_slice(text).map_err(|error| malformed(METADATA_FILE, OF_AWS, &error))?;
@@ -202,7 +208,7 @@ pub fn identity(text: &[u8]) -> Result<Cluster, Flaw> {
     })
 }
 
-/// The text at the end of a path. What is missing is named as far out as it is.
+/// Returns the text at the end of a path. An error names the outermost missing field.
 fn given(metadata: &Value, path: &[&str]) -> Result<String, Flaw> {
     let missing = |depth: usize| Flaw::Incomplete {
         file: METADATA_FILE,

@@ -1,4 +1,4 @@
-//! The bootstrap machine and the bucket it fetches its Ignition from (release-4.15,
+//! The bootstrap machine and the bucket with its Ignition config (release-4.15,
 //! `bootstrap/main.tf`).
 
 use super::placement::Placement;
@@ -13,12 +13,13 @@ use crate::graph::{Graph, Handle, Input};
 use crate::out;
 
 const KEY: &str = "bootstrap.ign";
-/// openshift-install's own limit, a little below EC2's.
+/// Maximum size of user data in bytes, as in openshift-install. A little below the limit of EC2.
 const LONGEST_USER_DATA: usize = 16_000;
-/// What a presigned URL may take: session tokens alone may have more than a thousand bytes.
+/// Maximum length of a presigned URL in bytes. Session tokens alone may have more than a thousand.
 const LONGEST_URL: usize = 2_000;
 
-/// The bootstrap, with everything that only it needs; or what outlives it, where it is not wanted.
+/// Adds the bootstrap machine and all resources that only it needs. Without a bootstrap, adds only
+/// the bucket and the object, if the config preserves them.
 pub(crate) fn add(
     graph: &mut Graph,
     site: &Site,
@@ -61,7 +62,8 @@ fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<
         volume_tags: site.names.tags("bootstrap-vol"),
     };
     let instance = graph.add("bootstrap", &instance);
-    // It must not look for the object before that exists (openshift/installer PR #5028).
+    // The bootstrap fetches the object at boot, so the object must exist first (openshift/installer
+    // PR #5028).
     graph.order(&instance, &object);
     let ip = out!(instance.private_ip);
     site.balancers.register(graph, "bootstrap", &instance, &ip);
@@ -92,8 +94,9 @@ fn add_object(graph: &mut Graph, site: &Site) -> (Handle<S3Bucket>, Handle<S3Obj
     (bucket, object)
 }
 
-/// In the first public subnet if everyone may reach the cluster, else in the first private one.
-/// The masters' additional groups are not the bootstrap's.
+/// Adds the security group of the bootstrap and returns its network. The subnet is the first public
+/// one for a published cluster, or else the first private one. The additional security groups of
+/// the masters do not apply to the bootstrap.
 fn add_network(graph: &mut Graph, site: &Site) -> Network {
     let own = security_groups::add_bootstrap(graph, site.config, site.names, &site.network);
     let master = &site.groups.master;

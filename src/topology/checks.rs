@@ -1,14 +1,15 @@
-//! What can be found out before anything is made, and decides nothing: whether AWS has what the
-//! config names, and whether it is fit for it.
+//! Online checks before the first change: whether AWS has the resources that the config names, and
+//! whether they are suitable. The results have no effect on the graph.
 //!
-//! The rules are openshift-install's (`pkg/asset/installconfig/aws/validation.go`, release-4.15).
-//! An ordinary function of the config and the answers. The answers are never kept: unlike
-//! [facts](super::facts) they bind nobody, and what a check is about may change. So that a
-//! finished cluster costs no calls, nothing is asked about what the state says is made.
+//! The rules are those of openshift-install (`pkg/asset/installconfig/aws/validation.go`,
+//! release-4.15). The checks are a pure function of the config and the lookup results. Lookup
+//! results of checks are never kept, unlike the [lookup cache](super::facts), because the checked
+//! resources may change. Recorded resources need no lookup, so that a finished cluster costs no
+//! calls.
 //!
-//! Not checked, because AWS cannot be asked or says so itself when it is used: whether a KMS key
-//! lets EBS use it (EC2 has no such question; it shows when the volume is made), and whether the
-//! addresses of `serviceEndpoints` answer (every one that we use is called anyway).
+//! Two conditions are not checked. EC2 has no query for the permission of EBS to use a KMS key; the
+//! creation of the volume reports it. The endpoints of `serviceEndpoints` need no check, because
+//! groundplan calls all that it uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,7 @@ use crate::aws::ids::{HostedZoneId, SecurityGroupId};
 use crate::config::{InstallConfig, Publish};
 use crate::state::State;
 
-/// What must be asked for the checks, once the facts are known, that they do not answer already.
+/// Returns the lookups that the checks need in addition to the lookup cache `facts`.
 pub fn questions(
     config: &InstallConfig,
     facts: &BTreeMap<String, Value>,
@@ -37,7 +38,7 @@ pub fn questions(
     questions.into_iter().filter(|question| !facts.contains_key(&question.key())).collect()
 }
 
-/// Everything that the answers show to be wrong. What was not answered is not checked.
+/// Returns all errors in the lookup results. A missing result skips its check.
 pub fn check(
     config: &InstallConfig,
     facts: &BTreeMap<String, Value>,
@@ -56,7 +57,7 @@ pub fn check(
     errors.0
 }
 
-/// openshift-install's minima, `controlPlaneReq` and `computeReq`.
+/// Minimum sizes of openshift-install, `controlPlaneReq` and `computeReq`.
 const MASTER: Size = Size { vcpus: 4, memory_mib: 16_384 };
 const WORKER: Size = Size { vcpus: 2, memory_mib: 8_192 };
 
@@ -66,7 +67,7 @@ struct Checks<'a> {
     answers: &'a BTreeMap<String, Value>,
     made: Made<'a>,
     existing: Option<Existing>,
-    /// Those that have a place and are not made.
+    /// Pools with zones and a type, and without recorded machines.
     pools: Vec<(Pool<'a>, Place)>,
 }
 
@@ -77,7 +78,7 @@ impl<'a> Checks<'a> {
         answers: &'a BTreeMap<String, Value>,
         state: &'a State,
     ) -> Self {
-        // What is wrong with the ground is the compiler's to say.
+        // Errors of the network are discarded here, because the compiler reports them.
         let (mut said, mut warned) = (Errors::default(), Vec::new());
         let known = Facts::new(facts);
         let existing = existing::find(config, &known, &mut said);
@@ -108,7 +109,8 @@ impl<'a> Checks<'a> {
             .chain(names)
     }
 
-    /// The answer, wherever it is; `None` where nobody asked or AWS would not say.
+    /// Returns the lookup result from the cache or from `answers`. `None` if there is none or AWS
+    /// returned no result.
     fn answer<T: DeserializeOwned>(&self, question: &Question) -> Option<T> {
         let key = question.key();
         let answer = self.facts.get(&key).or_else(|| self.answers.get(&key))?;
@@ -119,7 +121,8 @@ impl<'a> Checks<'a> {
         self.config.aws.region.clone()
     }
 
-    /// In a network that exists the zones are those of the subnets, which the compiler checks.
+    /// Returns true if the zones of the pool need a check. With existing subnets, the compiler
+    /// checks that each zone has one.
     fn names_zones(&self, pool: &Pool) -> bool {
         !pool.zones_are_open() && self.config.aws.subnets.is_empty()
     }
@@ -176,7 +179,8 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// Where nobody named zones and the network is ours, only zones that offer the type are taken.
+    /// Reports zones that do not offer the type. Zones that groundplan chooses in a new network
+    /// always offer it.
     fn offers(&self, errors: &mut Errors) {
         let exists = |zone: &String| self.available().is_none_or(|all| all.contains(zone));
         let types: Option<InstanceTypes> = self.answer(&self.instance_types());
@@ -199,7 +203,8 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// The images of workers; the masters' is a fact, and the compiler checks it.
+    /// Returns the lookups of worker images. The image of the masters is in the lookup cache, and
+    /// the compiler checks it.
     fn worker_images(&self) -> Vec<(&Pool<'a>, Question)> {
         let workers = self.pools.iter().map(|(pool, _)| pool);
         let workers = workers.filter(|pool| !pool.is_control_plane() && pool.machines.replicas > 0);
@@ -223,7 +228,8 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// The additional groups that no machine is in yet, with the fields that name them.
+    /// Returns the additional security groups that no recorded machine uses, with the fields that
+    /// name them.
     fn additional_groups(&self) -> Vec<(String, SecurityGroupId)> {
         let of_pool = |(pool, _): &(Pool, _)| {
             let groups = pool.machines.aws.additional_security_groups.iter().enumerate();
@@ -236,8 +242,8 @@ impl<'a> Checks<'a> {
         named.filter(|(_, id)| !self.made.is_used("groups", id.as_str())).collect()
     }
 
-    /// The pools that are not made, and the masters always: their groups, roles and profiles can
-    /// be others tomorrow.
+    /// Returns the pools without recorded machines, and always the masters, whose groups, roles and
+    /// profiles can change later.
     fn every_pool(&self) -> Vec<(Pool<'a>, ())> {
         let open = |pool: &Pool| {
             pool.is_control_plane() || self.pools.iter().any(|(other, _)| other.field == pool.field)
@@ -270,7 +276,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// The roles and profiles that the user brings and nothing uses yet.
+    /// Returns the lookups of existing roles and profiles that no recorded resource uses.
     fn iam(&self) -> Vec<(String, Question)> {
         let of_pool = |(pool, ()): &(Pool, ())| {
             let aws = &pool.machines.aws;
@@ -303,7 +309,8 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// The zones that are not the cluster's own, as long as it has no record in them.
+    /// Returns the hosted zones that are not the cluster's own and have no recorded record of the
+    /// cluster.
     fn zones_of_names(&self) -> Vec<HostedZoneId> {
         let private = self.config.aws.hosted_zone.clone().filter(|id| {
             self.answer::<Option<HostedZoneFact>>(&Question::HostedZone { id: id.clone() })
@@ -323,7 +330,7 @@ impl<'a> Checks<'a> {
         Question::RecordsBelow { zone, domain: self.config.cluster_domain() }
     }
 
-    /// The guard against two clusters of one name.
+    /// Reports a second cluster with the same name and base domain.
     fn names(&self, errors: &mut Errors) {
         for zone in self.zones_of_names() {
             let records: Option<Vec<String>> = self.answer(&self.records(zone.clone()));
@@ -335,11 +342,12 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// What the state says is made; nothing need be found out about it.
+/// Recorded resources, which need no checks.
 struct Made<'a>(&'a State);
 
 impl Made<'_> {
-    /// Masters of this type; workers follow masters, and nobody here makes them.
+    /// Returns true if all masters are recorded. The pool of the masters also requires the recorded
+    /// type to match. Workers follow the masters, because groundplan does not create workers.
     fn has_pool(&self, config: &InstallConfig, pool: &Pool, place: &Place) -> bool {
         let masters = (0..config.control_plane.replicas)
             .map(|index| self.0.resources.get(&*format!("instance.master-{index}")));
@@ -349,7 +357,7 @@ impl Made<'_> {
         })
     }
 
-    /// Whether something that is recorded has this value in this input.
+    /// Returns true if an input of a recorded resource has or contains this value.
     fn is_used(&self, input: &str, value: &str) -> bool {
         self.0.resources.values().any(|record| match &record.inputs[input] {
             Value::Array(items) => items.iter().any(|item| item == value),

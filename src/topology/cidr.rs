@@ -1,29 +1,31 @@
-//! How the machine network is cut into subnets (release-4.15, `data/data/aws/cluster/vpc/common.tf`).
+//! Division of the machine network into subnets (release-4.15,
+//! `data/data/aws/cluster/vpc/common.tf`).
 //!
-//! Private subnets take the lower half, public ones the upper. Knows nothing but numbers.
+//! Private subnets use the lower half, public subnets the upper half. Works on numbers only.
 
 use ipnet::Ipv4Net;
 
 use super::Error;
 
-/// What AWS takes for a VPC and for a subnet alike (VPC User Guide, "Subnet CIDR blocks").
+/// Prefix lengths that AWS allows for a VPC and for a subnet (VPC User Guide, "Subnet CIDR
+/// blocks").
 const PREFIXES: std::ops::RangeInclusive<u8> = 16..=28;
 
-/// The subnets of a network, one of each sort per zone, in the order of the sorted zones.
+/// The subnets of a network, one private and one public per zone, in the order of the sorted zones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// For machines.
+    /// CIDRs of the subnets for machines.
     pub private: Vec<Ipv4Net>,
-    /// For what faces the internet.
+    /// CIDRs of the subnets with a route to the internet gateway.
     pub public: Vec<Ipv4Net>,
 }
 
-/// Cuts a network for this many zones, at least one.
+/// Divides a network for `zones` zones, at least one.
 pub fn split(network: Ipv4Net, zones: usize) -> Result<Split, Error> {
     let cut = || {
         let pool = |half| {
             let half = block(network, 1, half)?;
-            // A lone zone takes half of the half, so that others may follow.
+            // A single zone uses half of the half, so that other zones can follow.
             if zones == 1 { block(half, 1, 0) } else { Some(half) }
         };
         Some(Split { private: slices(pool(0)?, zones)?, public: slices(pool(1)?, zones)? })
@@ -40,7 +42,7 @@ fn slices(pool: Ipv4Net, count: usize) -> Option<Vec<Ipv4Net>> {
     (0..u32::try_from(count).ok()?).map(|index| block(pool, bits, index)).collect()
 }
 
-/// The block with this index among those whose prefix is longer by some bits: Terraform's
+/// Returns the block `index` among the blocks whose prefix is longer by `bits`. Same as Terraform's
 /// `cidrsubnet`.
 fn block(network: Ipv4Net, bits: u8, index: u32) -> Option<Ipv4Net> {
     let prefix = network.prefix_len().checked_add(bits).filter(|prefix| *prefix <= 32)?;

@@ -1,6 +1,7 @@
 //! The masters (release-4.15, `master/main.tf`).
 //!
-//! They wait for no way out, balancer or name: Ignition asks until somebody answers.
+//! Masters do not depend on egress, load balancers or DNS records, because Ignition retries until
+//! it gets a response.
 
 use super::iam::Profiles;
 use super::placement::Placement;
@@ -12,7 +13,7 @@ use crate::aws::network_interface::NetworkInterface;
 use crate::graph::{Graph, Input};
 use crate::out;
 
-/// The masters, each on an interface of its own right and registered with the balancers.
+/// Adds the masters, each with its own network interface and registered with the load balancers.
 pub(crate) fn add(
     graph: &mut Graph,
     site: &Site,
@@ -42,7 +43,7 @@ pub(crate) fn add(
             volume_tags: site.names.tags(&format!("{name}-vol")),
         };
         let instance = graph.add(&name, &instance);
-        // The address is the interface's: it stays when only the machine is replaced.
+        // The IP address belongs to the interface, so it survives a replacement of the machine.
         site.balancers.register(graph, &name, &instance, &out!(interface.private_ip));
         masters.push(instance);
     }

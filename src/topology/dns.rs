@@ -1,6 +1,6 @@
-//! The names of the API (release-4.15, `route53/base.tf`).
+//! The DNS records of the API (release-4.15, `route53/base.tf`).
 //!
-//! `*.apps` is not ours: the cluster makes it.
+//! The cluster itself creates `*.apps`.
 
 use super::facts::{Facts, HostedZoneFact, Question};
 use super::iam::partition;
@@ -16,21 +16,21 @@ use crate::config::{InstallConfig, Publish};
 use crate::graph::{Graph, Handle, Input};
 use crate::out;
 
-/// The zones that there are.
+/// Existing hosted zones.
 pub(crate) struct Zones {
-    /// The private one that the user brought.
+    /// The private hosted zone of the user. `None` if the cluster gets its own.
     private: Option<HostedZoneId>,
-    /// The public one of the base domain, if the cluster is for everyone.
+    /// The public hosted zone of the base domain. `None` for an internal cluster.
     public: Option<HostedZoneId>,
 }
 
-/// The zones of this config, if they are fit for it.
+/// Returns the existing hosted zones of this config. Reports zones that are unsuitable.
 pub(super) fn zones(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -> Option<Zones> {
     let private = config.aws.hosted_zone.as_ref();
     let private = private.map(|id| existing_zone(id, config, facts, errors));
     let is_public = config.publish == Publish::External;
     let public = is_public.then(|| errors.keep(public_zone(config, facts)));
-    // Wanted and not fit is something else than not wanted.
+    // An unsuitable zone makes the whole result `None`; a zone that is not needed does not.
     let fit = |zone: Option<Option<HostedZoneId>>| match zone {
         Some(None) => None,
         Some(Some(id)) => Some(Some(id)),
@@ -39,7 +39,7 @@ pub(super) fn zones(config: &InstallConfig, facts: &Facts, errors: &mut Errors) 
     Some(Zones { private: fit(private)?, public: fit(public)? })
 }
 
-/// The private zone and the records of this config.
+/// Adds the private hosted zone and the records of this config.
 pub(crate) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
@@ -59,7 +59,7 @@ pub(crate) fn add(
         graph.add(address, &Record { zone: zone.clone(), name, data });
     };
     add("api-int", "api-int", &zone, &balancers.internal);
-    // Inside, both names lead to the internal balancer.
+    // Inside the VPC, both names point to the internal load balancer.
     add("api", "api", &zone, &balancers.internal);
     if let (Some(external), Some(public)) = (&balancers.external, zones.public) {
         add("api-public", "api", &public.into(), external);
@@ -84,7 +84,8 @@ fn add_zone(
     out!(zone.id)
 }
 
-/// A zone that the user brought must be seen by the machines and be for the cluster's names.
+/// Returns an existing hosted zone if it is private, associated with the VPC, and for the cluster's
+/// domain or a parent of it. Reports other zones.
 fn existing_zone(
     id: &HostedZoneId,
     config: &InstallConfig,
@@ -119,7 +120,8 @@ fn public_zone(config: &InstallConfig, facts: &Facts) -> Result<HostedZoneId, Er
     zone.ok_or(Error::NoPublicZone { domain })
 }
 
-/// GovCloud's Route 53 has no aliases to its load balancers.
+/// Returns an alias to a load balancer. In GovCloud, Route 53 has no such aliases, so a CNAME is
+/// used.
 fn data(region: &str, balancer: &Handle<LoadBalancer>) -> RecordData {
     let dns_name = out!(balancer.dns_name);
     if partition(region).name == "aws-us-gov" {

@@ -1,4 +1,4 @@
-//! Why an install-config cannot be compiled, and what can be done about it.
+//! Compile errors of an install-config, with hints.
 
 use std::fmt;
 
@@ -6,60 +6,60 @@ use ipnet::Ipv4Net;
 
 use crate::aws::ids::{HostedZoneId, ImageId, SecurityGroupId, SubnetId, VpcId};
 
-/// Why an install-config cannot be compiled.
+/// A compile error of an install-config.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A question was not asked.
+    /// A lookup has no result yet.
     #[error("`{question}` has not been asked of AWS yet")]
     Unanswered {
-        /// Its key.
+        /// Key of the lookup.
         question: String,
     },
-    /// An answer is not what the question asks for.
+    /// A lookup result has the wrong form.
     #[error("the answer to `{question}` cannot be read: {why}")]
     Unreadable {
-        /// The key of the question.
+        /// Key of the lookup.
         question: String,
-        /// What is wrong.
+        /// Parse error.
         why: String,
     },
-    /// The config asks for something that is not built.
+    /// The config requests a feature that groundplan does not support.
     #[error("{what}")]
     Unsupported {
-        /// Where it asks.
+        /// Field that requests the feature.
         field: String,
-        /// For what.
+        /// The unsupported feature.
         what: &'static str,
-        /// What to do instead.
+        /// Alternative for the user.
         hint: &'static str,
     },
-    /// The config has been changed to be another cluster's.
+    /// The config has changed to that of another cluster.
     #[error("the cluster has `{known}` and cannot change to `{asked}`")]
     Renamed {
-        /// Where the config differs.
+        /// Field that differs.
         field: &'static str,
-        /// What it says.
+        /// Value in the config.
         asked: String,
-        /// What the state says.
+        /// Value in the state.
         known: String,
     },
-    /// The assets and the state speak of different clusters.
+    /// The assets and the state are of different clusters.
     #[error("the assets are of the cluster `{theirs}`, not of `{ours}`")]
     AssetsOfAnother {
-        /// Who the assets are of: infra ID and cluster ID.
+        /// Cluster of the assets: infra ID and cluster ID.
         theirs: String,
-        /// Who the state is of.
+        /// Cluster of the state: infra ID and cluster ID.
         ours: String,
     },
-    /// AWS would not take names that begin with the infra ID.
+    /// AWS does not allow names that begin with the infra ID.
     #[error("`{infra_id}` cannot begin the names of AWS resources: {why}")]
     InfraId {
         /// The infra ID.
         infra_id: String,
-        /// What AWS minds.
+        /// The rule of AWS that the infra ID violates.
         why: &'static str,
     },
-    /// A network that AWS would not take, or not with so many subnets.
+    /// AWS does not allow a VPC of this size, or one with this number of subnets.
     #[error(
         "{network} cannot be a VPC with {zones} private and {zones} public subnets: AWS takes \
          /16 to /28 for each"
@@ -67,270 +67,270 @@ pub enum Error {
     NetworkSize {
         /// The network.
         network: Ipv4Net,
-        /// For how many zones.
+        /// Number of zones.
         zones: usize,
     },
-    /// No zone is left for a pool.
+    /// No zone offers the type of a pool.
     #[error("no availability zone of {region} offers {instance_type}")]
     NoZone {
-        /// The pool's zones.
+        /// Field with the zones of the pool.
         field: String,
         /// The region.
         region: String,
-        /// The type of the pool's machines.
+        /// Instance type of the pool.
         instance_type: String,
     },
-    /// Nobody says which image to boot.
+    /// Neither the config nor a stream has an image to boot.
     #[error("there is no image to boot: none is configured and no RHCOS stream was given")]
     NoImage,
-    /// The stream has no image that could be used.
+    /// The stream has no image for the region.
     #[error("the RHCOS stream has no image for {region}")]
     NotInStream {
         /// The region.
         region: String,
     },
-    /// An image that does not exist.
+    /// The image does not exist.
     #[error("the image {id} does not exist in {region}, or is not shared with this account")]
     ImageNotFound {
-        /// Where it is asked for.
+        /// Field that names the image.
         field: String,
         /// The image.
         id: ImageId,
-        /// Where it was looked for.
+        /// Region of the lookup.
         region: String,
     },
-    /// An image that cannot be booted at the moment.
+    /// The image cannot be booted at the moment.
     #[error("the image {id} is {state}")]
     ImageNotReady {
-        /// Where it is asked for.
+        /// Field that names the image.
         field: String,
         /// The image.
         id: ImageId,
-        /// What AWS says of it.
+        /// State of the image as AWS reports it.
         state: String,
     },
-    /// An image for other machines.
+    /// The image has another architecture than the machines.
     #[error("the image {id} is for {found}, and the machines are {wanted}")]
     ImageArchitecture {
-        /// Where it is asked for.
+        /// Field that names the image.
         field: String,
         /// The image.
         id: ImageId,
-        /// Its architecture, as AWS calls it.
+        /// Architecture of the image, in the terms of AWS.
         found: String,
-        /// The machines'.
+        /// Architecture of the machines.
         wanted: &'static str,
     },
-    /// A zone that there is not, or not for machines like ours.
+    /// The availability zone does not exist, or is not available to this account.
     #[error("{zone} is no availability zone of {region} that this account can use")]
     ZoneUnavailable {
-        /// Where it is asked for.
+        /// Field that names the zone.
         field: String,
         /// The zone.
         zone: String,
         /// The region.
         region: String,
     },
-    /// A type that there is not.
+    /// The instance type does not exist in the region.
     #[error("{region} has no instance type {instance_type}")]
     TypeUnknown {
-        /// Where it is asked for.
+        /// Field that names the type.
         field: String,
         /// The type.
         instance_type: String,
         /// The region.
         region: String,
     },
-    /// A type on which the cluster would not run.
+    /// The instance type is too small for the cluster.
     #[error("{instance_type} has {found}")]
     TypeTooSmall {
-        /// Where it is asked for.
+        /// Field that names the type.
         field: String,
         /// The type.
         instance_type: String,
-        /// What it has.
+        /// Size of the type.
         found: Size,
-        /// What it must have.
+        /// Minimum size.
         least: Size,
     },
-    /// A type of another architecture.
+    /// The instance type has another architecture than the machines.
     #[error("{instance_type} is {found}, and the machines are {wanted}")]
     TypeArchitecture {
-        /// Where it is asked for.
+        /// Field that names the type.
         field: String,
         /// The type.
         instance_type: String,
-        /// Its architectures, as AWS calls them.
+        /// Architectures of the type, in the terms of AWS.
         found: String,
-        /// The machines'.
+        /// Architecture of the machines.
         wanted: &'static str,
     },
-    /// A type that a zone has none of.
+    /// A zone does not offer the instance type.
     #[error("{zone} does not offer {instance_type}")]
     NotOffered {
-        /// Where the zone is asked for.
+        /// Field that names the zone.
         field: String,
         /// The type.
         instance_type: String,
         /// The zone.
         zone: String,
     },
-    /// A security group that does not exist.
+    /// The security group does not exist.
     #[error("the security group {id} does not exist in {region}")]
     GroupNotFound {
-        /// Where it is asked for.
+        /// Field that names the group.
         field: String,
         /// The group.
         id: SecurityGroupId,
-        /// Where it was looked for.
+        /// Region of the lookup.
         region: String,
     },
-    /// A security group that the machines cannot be in.
+    /// The security group is in another VPC than the machines.
     #[error("the security group {id} is in {its_vpc}, the subnets are in {vpc}")]
     GroupElsewhere {
-        /// Where it is asked for.
+        /// Field that names the group.
         field: String,
         /// The group.
         id: SecurityGroupId,
-        /// Its VPC.
+        /// VPC of the group.
         its_vpc: VpcId,
-        /// The machines'.
+        /// VPC of the machines.
         vpc: VpcId,
     },
-    /// A role or profile that does not exist.
+    /// The role or instance profile does not exist.
     #[error("the {what} {name} does not exist in this account")]
     IamNotFound {
-        /// Where it is asked for.
+        /// Field that names the role or profile.
         field: String,
         /// `role` or `instance profile`
         what: &'static str,
-        /// Its name.
+        /// Name of the role or profile.
         name: String,
     },
-    /// Another cluster has this one's name.
+    /// Another cluster has the same name and base domain.
     #[error("{domain} is taken: the hosted zone {zone} has the record {record} already")]
     NameTaken {
         /// The zone.
         zone: HostedZoneId,
-        /// One of the records.
+        /// A record of the other cluster.
         record: String,
         /// The cluster's domain.
         domain: String,
     },
-    /// No public zone for the cluster's public record.
+    /// There is no public hosted zone for the cluster's public record.
     #[error("there is no public hosted zone for {domain}")]
     NoPublicZone {
         /// The base domain.
         domain: String,
     },
-    /// A subnet that does not exist.
+    /// The subnet does not exist.
     #[error("the subnet {id} does not exist in {region}")]
     SubnetNotFound {
-        /// Its place in the config.
+        /// Index of the subnet in the config.
         index: usize,
         /// The subnet.
         id: SubnetId,
-        /// Where it was looked for.
+        /// Region of the lookup.
         region: String,
     },
-    /// Subnets that cannot be one network.
+    /// The subnets are in different VPCs.
     #[error("the subnets are in different VPCs: {first} is in {its_vpc}, {other} in {other_vpc}")]
     SeveralVpcs {
-        /// The other one's place in the config.
+        /// Index of the other subnet in the config.
         index: usize,
-        /// One subnet.
+        /// The first subnet.
         first: SubnetId,
-        /// Its VPC.
+        /// VPC of the first subnet.
         its_vpc: VpcId,
-        /// Another.
+        /// The other subnet.
         other: SubnetId,
-        /// The other's VPC.
+        /// VPC of the other subnet.
         other_vpc: VpcId,
     },
-    /// Two subnets for one purpose.
+    /// Two subnets have the same purpose and zone.
     #[error("{first} and {second} are both {sort} subnets in {zone}")]
     SecondSubnet {
-        /// The second one's place in the config.
+        /// Index of the second subnet in the config.
         index: usize,
-        /// One.
+        /// The first subnet.
         first: SubnetId,
-        /// The other.
+        /// The second subnet.
         second: SubnetId,
         /// `private` or `public`
         sort: &'static str,
-        /// The zone of both.
+        /// Zone of both subnets.
         zone: String,
     },
-    /// A subnet outside all machine networks.
+    /// The subnet is outside all machine networks.
     #[error("the subnet {id} begins at {start}, which is in no machine network")]
     SubnetOutside {
-        /// Its place in the config.
+        /// Index of the subnet in the config.
         index: usize,
         /// The subnet.
         id: SubnetId,
-        /// Where it begins.
+        /// First address of the subnet.
         start: std::net::Ipv4Addr,
     },
-    /// Nowhere to put machines.
+    /// There is no private subnet for machines.
     #[error("none of the subnets is private")]
     NoPrivateSubnet,
-    /// Nowhere to put the public load balancer.
+    /// A zone has no public subnet for the external load balancer.
     #[error("there is a private subnet in {zone}, but no public one")]
     NoPublicSubnet {
         /// The zone.
         zone: String,
     },
-    /// Machines for a zone without a subnet.
+    /// A pool has a zone without a private subnet.
     #[error("no private subnet is in {zone}")]
     NoSubnetInZone {
-        /// The pool's zones.
+        /// Field with the zones of the pool.
         field: String,
         /// The zone.
         zone: String,
     },
-    /// A zone that does not exist.
+    /// The hosted zone does not exist.
     #[error("the hosted zone {id} does not exist")]
     ZoneNotFound {
-        /// The zone.
+        /// The hosted zone.
         id: HostedZoneId,
     },
-    /// A zone for everyone, where one for the machines is wanted.
+    /// The hosted zone is public, where a private one is required.
     #[error("the hosted zone {id} is public")]
     ZonePublic {
-        /// The zone.
+        /// The hosted zone.
         id: HostedZoneId,
     },
-    /// A zone that the machines could not see.
+    /// The hosted zone is not associated with the VPC of the machines.
     #[error("the hosted zone {id} is not associated with {vpc}, which the subnets are in")]
     ZoneElsewhere {
-        /// The zone.
+        /// The hosted zone.
         id: HostedZoneId,
         /// The VPC of the subnets.
         vpc: VpcId,
     },
-    /// A zone for other names.
+    /// The hosted zone is for another domain.
     #[error("the hosted zone {id} is for {name}, not for {domain} or a parent of it")]
     ZoneName {
-        /// The zone.
+        /// The hosted zone.
         id: HostedZoneId,
-        /// Its domain.
+        /// Domain of the hosted zone.
         name: String,
         /// The cluster's domain.
         domain: String,
     },
-    /// More user data than EC2 takes.
+    /// The user data exceeds the limit.
     #[error("the user data of {machine} takes {bytes} bytes, at most {limit} are possible")]
     UserData {
-        /// Which machine.
+        /// The machine, such as `bootstrap`.
         machine: String,
-        /// How much there is.
+        /// Size of the user data in bytes.
         bytes: usize,
-        /// How much there may be.
+        /// Maximum size in bytes.
         limit: usize,
     },
 }
 
-/// What a machine has for the cluster to run on.
+/// Size of an instance type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     /// Virtual processors.
@@ -354,7 +354,8 @@ impl Error {
         Self::Unsupported { field: field.into(), what, hint }
     }
 
-    /// The field of the install-config that it is about.
+    /// Returns the field of the install-config that the error is about. `None` for errors outside
+    /// the install-config.
     pub fn field(&self) -> Option<String> {
         use Error::*;
         let field = match self {
@@ -393,7 +394,7 @@ impl Error {
         Some(field.to_owned())
     }
 
-    /// What would have been accepted, where that is more than the hint says.
+    /// Returns the value that would be accepted, where that is more than the hint says.
     pub fn expected(&self) -> Option<String> {
         use Error::*;
         Some(match self {
@@ -418,7 +419,7 @@ impl Error {
         })
     }
 
-    /// What can be done about it.
+    /// Returns the change that the user can make.
     pub fn hint(&self) -> Option<String> {
         use Error::*;
         let hint = match self {

@@ -1,4 +1,4 @@
-//! The network that the user brought: which subnets serve what, and whether they can.
+//! The network of the user: purposes of the existing subnets, and their validation.
 //!
 //! The checks are those of openshift-install (`pkg/asset/installconfig/aws/validation.go`).
 
@@ -11,18 +11,19 @@ use super::{Error, Errors};
 use crate::aws::ids::{SubnetId, VpcId};
 use crate::config::{InstallConfig, Publish};
 
-/// Existing subnets, at most one of each sort per zone.
+/// Existing subnets: at most one private and one public subnet per zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Existing {
-    /// The VPC of all of them.
+    /// VPC of all subnets.
     pub(crate) vpc: VpcId,
-    /// For machines, by zone; at least one.
+    /// Subnets for machines, by zone; at least one.
     pub(crate) private: BTreeMap<String, SubnetId>,
-    /// For what faces the internet, by zone; there may be none in an internal cluster.
+    /// Subnets with a route to the internet, by zone. May be empty in an internal cluster.
     pub(crate) public: BTreeMap<String, SubnetId>,
 }
 
-/// The existing network, if the config names one and it can be used.
+/// Returns the existing network. `None` if the config names no subnets or they are unsuitable; the
+/// latter is reported.
 pub(super) fn find(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -> Option<Existing> {
     if config.aws.subnets.is_empty() {
         return None;
@@ -39,7 +40,8 @@ pub(super) fn find(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -
             }
         }
     }
-    // What is missing may be just what the others lack.
+    // Missing subnets may be exactly those that the publishing checks require, so these checks are
+    // skipped.
     let complete = flaws.is_empty();
     let existing = sort(config, &subnets, &mut flaws);
     if let Some(existing) = existing.as_ref().filter(|_| complete) {
@@ -50,7 +52,7 @@ pub(super) fn find(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -
     existing.filter(|_| fit)
 }
 
-/// The VPC of the first subnet that exists.
+/// Returns the VPC of the first subnet that exists.
 pub(super) fn vpc(config: &InstallConfig, facts: &Facts) -> Option<VpcId> {
     let known = answered(config, facts).ok()?;
     let subnet = config.aws.subnets.iter().find_map(|id| known.get(id))?;
@@ -65,7 +67,7 @@ fn answered(
     Ok(answered.into_iter().map(|subnet| (subnet.id.clone(), subnet)).collect())
 }
 
-/// The subnets with their places in the config, sorted by what they are for.
+/// Sorts subnets, given with their indexes in the config, by purpose.
 fn sort(
     config: &InstallConfig,
     subnets: &[(usize, &SubnetFact)],
@@ -96,7 +98,8 @@ fn sort(
     Some(existing)
 }
 
-/// It must be in the VPC of the first, and begin in a machine network: upstream tests no more.
+/// Reports a subnet outside the VPC of the first one, or with a first address outside all machine
+/// networks. openshift-install checks no more than that.
 fn misplaced(
     machine_networks: &[Ipv4Net],
     index: usize,

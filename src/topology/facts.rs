@@ -1,8 +1,8 @@
-//! What must be asked of AWS before a config can be compiled.
+//! Lookups that compiling a config needs.
 //!
-//! Answers are kept in the state under the question's key, so that the same config compiles to the
-//! same graph tomorrow. Asks nobody: who holds a provider asks. An answer that [`super::compile`]
-//! refuses should not be kept.
+//! The lookup cache in the state keeps their results by key, so that the same config compiles to
+//! the same graph later. Makes no calls; the caller runs the lookups with a provider. Results that
+//! [`super::compile`] rejects should not be kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ pub use crate::aws::questions::{
 };
 use crate::config::{InstallConfig, Publish};
 
-/// The questions that compiling this config needs and `facts` does not answer. One round is
-/// enough: no question depends on an answer.
+/// Returns the lookups that compiling this config needs and that `facts` has no result for. A
+/// single round suffices, because no lookup depends on the result of another one.
 pub fn questions(
     config: &InstallConfig,
     facts: &BTreeMap<String, Value>,
@@ -46,7 +46,7 @@ pub(crate) fn subnets(config: &InstallConfig) -> Question {
     Question::Subnets { region, ids: ids.into_iter().collect() }
 }
 
-/// The answers at hand.
+/// Read access to the lookup cache.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a>(&'a BTreeMap<String, Value>);
 
@@ -55,7 +55,7 @@ impl<'a> Facts<'a> {
         Self(facts)
     }
 
-    /// The answer, in the type that the question's variant names.
+    /// Returns the lookup result in the type that the variant of [`Question`] documents.
     pub(crate) fn answer<T: DeserializeOwned>(&self, question: &Question) -> Result<T, Error> {
         let key = question.key();
         let Some(answer) = self.0.get(&key) else {

@@ -1,7 +1,7 @@
-//! Where the machines of each pool are, of which type, and what they boot: what the plan and the
-//! manifests of the Machine API must agree on.
+//! Zones, instance type and image of each machine pool, shared by the plan and by the manifests of
+//! the Machine API.
 //!
-//! The answers are those of [`super::compile`], found in the same way. Makes nothing.
+//! The values are those of [`super::compile`] and are resolved in the same way. Creates nothing.
 
 use std::collections::BTreeMap;
 
@@ -13,35 +13,35 @@ use super::{Error, Errors, Options, existing, image};
 use crate::aws::ids::{ImageId, SubnetId};
 use crate::config::{InstallConfig, MachinePool};
 
-/// The machines of a cluster.
+/// The resolved machine pools of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fleet {
     /// The masters.
     pub masters: Pool,
     /// The pools of workers, in the order of the config.
     pub workers: Vec<Pool>,
-    /// The subnets for machines that the user brought, by zone; `None` in a network of the cluster's
-    /// own.
+    /// Existing subnets for machines, by zone. `None` if the cluster has its own network.
     pub subnets: Option<BTreeMap<String, SubnetId>>,
 }
 
-/// Machines that are alike.
+/// A group of machines with the same settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// What the config says of them.
+    /// The settings of the pool in the config.
     pub machines: MachinePool,
-    /// Their zones: as configured, or all that offer the type, sorted.
+    /// Zones: as configured, or else all that offer the type, sorted.
     pub zones: Vec<String>,
-    /// Their type.
+    /// Instance type.
     pub instance_type: String,
-    /// What they boot; `None` is the copy of an image that an apply makes.
+    /// Image to boot. `None` means the copy of an image that `apply` creates.
     pub image: Option<ImageId>,
 }
 
-/// The machines that this config asks for. Every [question](super::questions) must be answered.
+/// Returns the resolved machine pools of this config. Requires the results of all
+/// [lookups](super::questions).
 ///
 /// # Errors
-/// Everything that stands in the way, as [`super::compile`] has it.
+/// Returns all compile errors, as [`super::compile`] does.
 pub fn fleet(
     config: &InstallConfig,
     facts: &BTreeMap<String, Value>,
@@ -49,7 +49,7 @@ pub fn fleet(
 ) -> Result<Fleet, Vec<Error>> {
     let (facts, mut errors) = (Facts::new(facts), Errors::default());
     let existing = existing::find(config, &facts, &mut errors);
-    // Compiling the same config has said what there is to warn of.
+    // Warnings are dropped, because compiling the same config has already reported them.
     let places = placement::places(config, &facts, existing.as_ref(), &mut errors, &mut Vec::new());
     let mut pools = Vec::new();
     for (pool, place) in places {
@@ -65,12 +65,12 @@ pub fn fleet(
 }
 
 impl Pool {
-    /// The zone of each machine, where they are spread one after the other.
+    /// Returns the zone of each machine, with machines spread over the zones in turn.
     pub fn zone_of_each(&self) -> impl Iterator<Item = &str> {
         self.zones.iter().cycle().take(self.machines.replicas as usize).map(String::as_str)
     }
 
-    /// How many machines are in each zone; the first zones take what is left over.
+    /// Returns the number of machines in each zone. The first zones get the remainder.
     pub fn replicas_by_zone(&self) -> impl Iterator<Item = (&str, u32)> {
         let (total, zones) =
             (self.machines.replicas, u32::try_from(self.zones.len()).unwrap_or(1).max(1));

@@ -12,13 +12,13 @@ use crate::config::{AwsMachinePool, InstallConfig};
 use crate::graph::{Graph, Input};
 use crate::out;
 
-/// The profiles that machines carry.
+/// Instance profiles of the machines.
 pub(crate) struct Profiles {
-    /// The masters'.
+    /// Profile of the masters.
     pub(crate) master: Input<InstanceProfileName>,
 }
 
-/// The roles and profiles of masters and workers.
+/// Adds the roles and profiles of masters and workers.
 pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &Names) -> Profiles {
     let site = Iam { names, region: &config.aws.region };
     let master = site.add(graph, "master", &config.control_plane.aws, master_policy());
@@ -28,7 +28,7 @@ pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &Names) -> P
     Profiles { master }
 }
 
-/// The profile of the bootstrap, which takes the role or the profile that masters were given.
+/// Adds the profile of the bootstrap, with the configured role or profile of the masters, if any.
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
     config: &InstallConfig,
@@ -76,16 +76,16 @@ impl Iam<'_> {
     }
 }
 
-/// A part of AWS with accounts and names of its own.
+/// An AWS partition, with its own accounts and names.
 #[derive(Clone, Copy, Debug)]
 pub struct Partition {
-    /// The second part of its ARNs.
+    /// The second part of ARNs in this partition.
     pub name: &'static str,
-    /// The domain of its services.
+    /// DNS domain of the partition's services.
     pub domain: &'static str,
 }
 
-/// The partition of a region, by its name (the SDKs' `partitions.json`).
+/// Returns the partition of a region by its name (`partitions.json` of the SDKs).
 pub fn partition(region: &str) -> Partition {
     const PREFIXES: &[(&str, &str, &str)] = &[
         ("cn-", "aws-cn", "amazonaws.com.cn"),
@@ -102,7 +102,7 @@ pub fn partition(region: &str) -> Partition {
     Partition { name, domain }
 }
 
-/// EC2 may take the role on behalf of an instance.
+/// Returns the policy that lets EC2 assume the role for an instance.
 fn trust(region: &str) -> Value {
     json!({
         "Version": "2012-10-17",
@@ -121,7 +121,8 @@ fn policy(statements: &[&[&str]]) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 
-/// Frozen upstream (docs/dev/aws/iam_permissions.md): clusters that exist would not get more.
+/// Permissions of masters. Frozen upstream (docs/dev/aws/iam_permissions.md), because existing
+/// clusters would not get additions.
 fn master_policy() -> Value {
     policy(&[&[
         "ec2:AttachVolume",

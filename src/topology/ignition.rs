@@ -1,6 +1,6 @@
-//! The Ignition that we write ourselves: what points a machine at its real config.
+//! The Ignition configs that groundplan writes, which point a machine at its real config.
 //!
-//! What is written here may carry a proxy's password: callers keep it as a secret.
+//! The output may contain the password of a proxy, so callers keep it as a secret.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,20 +13,20 @@ const VERSION: &str = "3.2.0";
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// A config with nothing in it.
+/// Returns an empty config.
 pub(crate) fn empty() -> String {
     json!({"ignition": {"version": VERSION}}).to_string()
 }
 
-/// What sends a node to the machine config server. The authority that signs for that server is
-/// known to openshift-install alone, so it is left out.
+/// Returns a config that sends a node to the machine config server. The certificate authority of
+/// that server is omitted, because only openshift-install has it.
 pub(crate) fn pointer(domain: &str, role: &str) -> String {
     let source = format!("https://api-int.{domain}:22623/config/{role}");
     json!({"ignition": {"config": {"merge": [{"source": source}]}, "version": VERSION}}).to_string()
 }
 
-/// What sends the bootstrap to its config at this URL, trusting and passing through what the
-/// install-config says.
+/// Returns a config that sends the bootstrap to its config at `url`, with the proxy and the trusted
+/// certificates of the install-config.
 pub(crate) fn stub(config: &InstallConfig, url: &str) -> String {
     let mut ignition = Map::new();
     ignition.insert("config".into(), json!({"replace": {"source": url}}));
@@ -59,7 +59,7 @@ fn proxied(proxy: &Proxy) -> Value {
     fields.into()
 }
 
-/// One data URL for each certificate of a bundle.
+/// Returns a data URL for each certificate of a bundle.
 fn authorities(bundle: &str) -> Vec<Value> {
     let url = |pem: String| json!({"source": format!("data:text/plain;charset=utf-8;base64,{}", STANDARD.encode(pem))});
     certificates(bundle).map(url).collect()

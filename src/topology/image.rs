@@ -1,4 +1,4 @@
-//! The image that masters and bootstrap boot: configured, of the stream, or a copy.
+//! The image that masters and bootstrap boot: configured, from the stream, or a copy.
 
 use super::facts::{Facts, ImageFact, Question};
 use super::naming::Names;
@@ -9,29 +9,29 @@ use crate::config::{Architecture, InstallConfig, MachinePool};
 use crate::graph::{Graph, Input};
 use crate::out;
 
-/// Where every image of the stream can be copied from, within the partition `aws`.
+/// Region that has every image of the stream, as the source of copies within the partition `aws`.
 const SOURCE_REGION: &str = "us-east-1";
 
-/// What is booted.
+/// The image to boot.
 pub(crate) struct Image {
     /// The image in the cluster's region.
     pub(crate) id: Input<ImageId>,
-    /// The device it calls its root.
+    /// Name of the image's root device.
     pub(crate) root_device: String,
 }
 
-/// What must be asked about the image. Without an image there is nothing to ask.
+/// Returns the lookup of the image. `None` if there is no image.
 pub(crate) fn question(config: &InstallConfig, options: &Options) -> Option<Question> {
     choose(config, options).ok().map(|choice| choice.question())
 }
 
-/// An image that can be booted.
+/// An image that exists and is suitable.
 pub(crate) struct Found {
     choice: Choice,
     root_device: String,
 }
 
-/// The image that this config boots, if AWS has it and it is fit to be booted.
+/// Returns the image that this config boots, if it exists in AWS and is suitable.
 pub(crate) fn find(
     config: &InstallConfig,
     facts: &Facts,
@@ -47,7 +47,7 @@ pub(crate) fn find(
 }
 
 impl Found {
-    /// The image, copied into the region if it has none.
+    /// Adds the image. Copies it into the cluster's region if that region has none.
     pub(crate) fn add(self, graph: &mut Graph, config: &InstallConfig, names: &Names) -> Image {
         let Self { choice, root_device } = self;
         if choice.region == config.aws.region {
@@ -58,16 +58,17 @@ impl Found {
     }
 }
 
-/// An image that a pool asks for.
+/// An image that a pool names.
 pub(crate) struct Candidate<'a> {
     pub(crate) id: &'a ImageId,
     pub(crate) region: &'a str,
-    /// Where it is asked for.
+    /// Field that names the image.
     pub(crate) field: &'a str,
 }
 
 impl Candidate<'_> {
-    /// Its root device, if it is there, ready, and of the machines' architecture.
+    /// Returns the root device of the image if the image exists, is available, and has the
+    /// architecture of the machines.
     pub(crate) fn check(
         &self,
         fact: Option<ImageFact>,
@@ -86,7 +87,7 @@ impl Candidate<'_> {
     }
 }
 
-/// What AWS calls an architecture.
+/// Returns the name of an architecture in EC2.
 pub(crate) fn called(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Amd64 => "x86_64",
@@ -94,7 +95,7 @@ pub(crate) fn called(architecture: Architecture) -> &'static str {
     }
 }
 
-/// An image and the region that has it.
+/// An image and its region.
 pub(crate) struct Choice {
     id: ImageId,
     region: String,
@@ -113,8 +114,8 @@ impl Choice {
     }
 }
 
-/// The image of a pool's machines in the cluster's region; `None` is the copy that is made for the
-/// masters.
+/// Returns the image of a pool's machines in the cluster's region. `None` means the copy that is
+/// created for the masters.
 pub(super) fn of_pool(
     config: &InstallConfig,
     pool: &MachinePool,
@@ -151,7 +152,7 @@ fn choose_for(
     if let Some(id) = image(&region) {
         return Ok(Choice { id, region });
     }
-    // Images cannot be copied from one partition into another.
+    // AWS cannot copy images between partitions.
     match image(SOURCE_REGION) {
         Some(id) if super::iam::partition(&region).name == "aws" => {
             Ok(Choice { id, region: SOURCE_REGION.to_owned() })

@@ -14,14 +14,14 @@ use crate::out;
 
 /// The port of the Kubernetes API.
 const API: i32 = 6443;
-/// The port of the machine config server, which only machines may reach.
+/// The port of the machine config server, for machines of the cluster only.
 const CONFIG: i32 = 22623;
 
-/// The balancers and where they forward to.
+/// The load balancers and their target groups.
 pub(crate) struct Balancers {
-    /// Reached from inside the VPC.
+    /// Load balancer for clients inside the VPC.
     pub(crate) internal: Handle<LoadBalancer>,
-    /// Reached by everyone; absent in an internal cluster.
+    /// Load balancer for clients on the internet. `None` in an internal cluster.
     pub(crate) external: Option<Handle<LoadBalancer>>,
     groups: Vec<Group>,
 }
@@ -32,7 +32,7 @@ struct Group {
     handle: Handle<TargetGroup>,
 }
 
-/// The balancers of this config.
+/// Adds the load balancers of this config.
 pub(crate) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
@@ -54,7 +54,7 @@ pub(crate) fn add(
 }
 
 impl Balancers {
-    /// Registers a machine everywhere, once it is there.
+    /// Registers a machine with all target groups, after the machine exists.
     pub(crate) fn register(
         &self,
         graph: &mut Graph,
@@ -98,7 +98,7 @@ impl Stage<'_> {
         balancer
     }
 
-    /// A target group, and the listener that forwards to it on the same port.
+    /// Adds a target group, and a listener that forwards to it on the same port.
     fn add_group(
         &self,
         graph: &mut Graph,

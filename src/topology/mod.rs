@@ -1,17 +1,17 @@
-//! An install-config and what the cloud answered become the graph of everything it takes.
+//! Compiler: an install-config and lookup results become the graph of all resources.
 //!
 //! The reference is the topology of openshift-install release-4.15 (`data/data/aws`): the same
-//! names, tags, address ranges, rules, records and policies. Never asks a cloud, never reads a
-//! clock or rolls a die while it compiles: the same inputs give the same graph.
+//! names, tags, address ranges, rules, records and policies. Compiling makes no cloud calls, and
+//! uses no clock and no randomness, so the same inputs give the same graph.
 //!
-//! - [`facts`]: what must be asked of AWS first, and how answers are kept.
-//! - [`checks`]: what can be found out beforehand and decides nothing.
-//! - [`assets`]: the Ignition configs that openshift-install wrote; `ignition`: what we write.
+//! - [`facts`]: lookups that compiling needs, and the lookup cache.
+//! - [`checks`]: online checks without effect on the graph.
+//! - [`assets`]: the Ignition configs of openshift-install; `ignition`: those of groundplan.
 //! - `naming`, [`cidr`], [`stream`]: names and tags, address ranges, images.
-//! - [`fleet`]: the same machines, for those who render them instead of making them.
-//! - `placement`: zones and instance types; `existing`: the network that the user brought.
+//! - [`fleet`]: the resolved machine pools, for manifests.
+//! - `placement`: zones and instance types; `existing`: the network of the user.
 //! - `network`, `security_groups`, `iam`, `load_balancers`, `dns`, `image`, `control_plane`,
-//!   `bootstrap`: one subject of the graph each.
+//!   `bootstrap`: one part of the graph each.
 
 use std::collections::BTreeMap;
 
@@ -57,12 +57,12 @@ use facts::Facts;
 use naming::Names;
 use placement::Placement;
 
-/// What is wanted besides what the install-config says.
+/// Compile options that do not come from the install-config.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether there is a bootstrap machine, with everything that only it needs.
+    /// True if the graph has a bootstrap machine and the resources that only it needs.
     pub bootstrap: bool,
-    /// Where the image comes from when the install-config names none.
+    /// Source of the image if the install-config names none.
     pub stream: Option<Stream>,
 }
 
@@ -75,17 +75,16 @@ impl Default for Options {
 /// A compiled install-config.
 #[derive(Debug)]
 pub struct Compiled {
-    /// Everything that is wanted.
+    /// All resources of the desired state.
     pub graph: Graph,
-    /// What is unusual about it, as sentences without a full stop.
+    /// Warnings, as sentences without a full stop.
     pub warnings: Vec<String>,
 }
 
-/// The graph of the cluster's infrastructure. Every [question](questions) must be answered.
+/// Returns the resource graph of the cluster. Requires the results of all [lookups](questions).
 ///
 /// # Errors
-/// Everything that stands in the way, not only the first: no check waits for another one unless it
-/// could say nothing without it.
+/// Returns all errors. A check is skipped only if an earlier error makes its result meaningless.
 pub fn compile(
     config: &InstallConfig,
     cluster: &Cluster,
@@ -109,7 +108,8 @@ pub fn compile(
     else {
         return Err(errors.0);
     };
-    // What is missing is looked up below: a zone without a subnet, for one.
+    // The code below indexes maps whose entries may be missing after an error, such as the subnet
+    // of a zone.
     errors.none()?;
 
     let mut errors = Errors::default();
@@ -126,12 +126,12 @@ pub fn compile(
     errors.none().map(|()| Compiled { graph, warnings })
 }
 
-/// What stands in the way so far.
+/// Compile errors so far, without duplicates.
 #[derive(Debug, Default)]
 struct Errors(Vec<Error>);
 
 impl Errors {
-    /// The same answer that several ask for is missed once.
+    /// Adds an error once. Several callers may miss the same lookup result.
     fn add(&mut self, error: Error) {
         if !self.0.contains(&error) {
             self.0.push(error);
@@ -147,7 +147,7 @@ impl Errors {
     }
 }
 
-/// What the cluster stands on: the network that there is, if any, and where its machines are.
+/// The network layout: the existing network, if any, and the zones of the machines.
 struct Ground {
     existing: Option<Existing>,
     placement: Placement,
@@ -168,7 +168,7 @@ impl Ground {
         Some(Self { existing, placement: placement? })
     }
 
-    /// How a network of the cluster's own is cut.
+    /// Divides a network of the cluster's own. `None` with an existing network.
     fn split(&self, config: &InstallConfig) -> Result<Option<Split>, Error> {
         match self.existing {
             Some(_) => Ok(None),
@@ -180,7 +180,7 @@ impl Ground {
     }
 }
 
-/// What machines are put into.
+/// Compile context of the machines.
 struct Site<'a> {
     config: &'a InstallConfig,
     names: &'a Names,
@@ -191,7 +191,7 @@ struct Site<'a> {
     image: image::Image,
 }
 
-/// Says no to what the config may ask for and we cannot do, rather than leaving it out in silence.
+/// Rejects config values that groundplan cannot implement, instead of silently ignoring them.
 fn refuse_unsupported(config: &InstallConfig) -> Result<(), Error> {
     if config.aws.hosted_zone_role.is_some() {
         return Err(Error::unsupported(
@@ -203,7 +203,7 @@ fn refuse_unsupported(config: &InstallConfig) -> Result<(), Error> {
     Ok(())
 }
 
-/// The state, the config and the assets must speak of the same cluster.
+/// Reports differences between the clusters of the state, the config and the assets.
 fn check_identity(config: &InstallConfig, cluster: &Cluster, assets: &Assets, errors: &mut Errors) {
     let asked = [("metadata.name", &config.name), ("platform.aws.region", &config.aws.region)];
     for ((field, asked), known) in asked.into_iter().zip([&cluster.name, &cluster.region]) {

@@ -1,6 +1,6 @@
-//! Names and tags: who the cluster is, and what everything of it is called.
+//! Names and tags: the identity of the cluster, and the names of its resources.
 //!
-//! Never decides what exists; only how it is known.
+//! Never decides which resources exist.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,18 @@ use crate::state::Cluster;
 
 use super::Error;
 
-/// No vowels, so that no words appear; nothing that is easily taken for something else.
+/// Alphabet of the random part. Without vowels, so that no words appear, and without ambiguous
+/// characters.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const RANDOM: usize = 5;
-/// Load balancers and target groups have 32 characters, of which suffixes like `-aint` take five.
+/// Maximum length of an infra ID. Names of load balancers and target groups have at most 32
+/// characters, of which suffixes such as `-aint` take five.
 const LONGEST: usize = 27;
-/// S3 takes ten tags for an object; Name and the cluster's tag are two of them.
+/// Maximum number of user tags on an S3 object. S3 allows ten tags, and two are Name and the
+/// cluster tag.
 pub(crate) const USER_TAGS_OF_AN_OBJECT: usize = 8;
 
-/// A new cluster by the name in the install-config. Rolls dice: once in the life of a cluster.
+/// Creates the identity of a new cluster. Uses randomness; called once for each cluster.
 pub fn identify(config: &InstallConfig) -> Cluster {
     Cluster {
         name: config.name.clone(),
@@ -28,7 +31,8 @@ pub fn identify(config: &InstallConfig) -> Cluster {
     }
 }
 
-/// The cluster's name, made fit for AWS, and five random characters: at most 27 in all.
+/// Returns the cluster name in a form that AWS allows, with five random characters. At most 27
+/// characters.
 pub fn infra_id(name: &str, random: &mut fastrand::Rng) -> String {
     let mut id = infra_prefix(name);
     id.push('-');
@@ -36,14 +40,14 @@ pub fn infra_id(name: &str, random: &mut fastrand::Rng) -> String {
     id
 }
 
-/// The cluster's name in an infra ID, as far as that has it whole; `None` where it is no infra ID.
+/// Returns the cluster name in an infra ID, possibly shortened. `None` if `id` is not an infra ID.
 pub fn name_in(id: &str) -> Option<&str> {
     let (name, end) = id.rsplit_once('-')?;
     let fits = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit();
     (!name.is_empty() && end.len() == RANDOM && end.bytes().all(fits)).then_some(name)
 }
 
-/// Whether a cluster of this name may have this infra ID.
+/// Returns true if a cluster with this name may have this infra ID.
 pub fn is_infra_id_of(name: &str, id: &str) -> bool {
     let end = id.strip_prefix(&infra_prefix(name)).and_then(|end| end.strip_prefix('-'));
     end.is_some_and(|end| end.len() == RANDOM && end.bytes().all(|one| one.is_ascii_alphanumeric()))
@@ -62,7 +66,7 @@ fn infra_prefix(name: &str) -> String {
     prefix
 }
 
-/// What the cluster's resources are called, and the tags that all of them carry.
+/// Names of the cluster's resources, and the tags of all of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     infra_id: String,
@@ -71,7 +75,10 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The names of this cluster, unless AWS would not take them.
+    /// Returns the names of this cluster.
+    ///
+    /// # Errors
+    /// Returns [`Error::InfraId`] if AWS does not allow names with this infra ID.
     pub(crate) fn new(cluster: &Cluster, user: &Tags) -> Result<Self, Error> {
         let infra_id = cluster.infra_id.clone();
         if let Some(why) = flaw(&infra_id) {
@@ -80,38 +87,39 @@ impl Names {
         Ok(Self { infra_id, owned: (cluster.tag_key(), "owned".into()), user: user.clone() })
     }
 
-    /// The key of the tag that says whose something is.
+    /// Returns the key of the cluster tag.
     pub(crate) fn tag_key(&self) -> &str {
         &self.owned.0
     }
 
-    /// `<infraID>-<suffix>`
+    /// Returns `<infraID>-<suffix>`.
     pub(crate) fn name(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.infra_id)
     }
 
-    /// The tags of something whose name has this suffix.
+    /// Returns the tags of a resource whose name has this suffix.
     pub(crate) fn tags(&self, suffix: &str) -> Tags {
         let mut tags = Tags::from([("Name".to_owned(), self.name(suffix))]);
         tags.extend(self.nameless_tags());
         tags
     }
 
-    /// The tags of something without a name: the cluster's, then the user's.
+    /// Returns the tags of a resource without a name: the cluster tag and the user tags.
     pub(crate) fn nameless_tags(&self) -> Tags {
         let mut tags = Tags::from([self.owned.clone()]);
         tags.extend(self.user.clone());
         tags
     }
 
-    /// As [`Names::tags`], with no more of the user's than an S3 object can take.
+    /// Like [`Names::tags`], with at most [`USER_TAGS_OF_AN_OBJECT`] user tags.
     pub(crate) fn object_tags(&self, suffix: &str) -> Tags {
         let user = self.user.clone().into_iter().take(USER_TAGS_OF_AN_OBJECT).collect();
         Self { user, ..self.clone() }.tags(suffix)
     }
 }
 
-/// Why load balancers cannot be named after this (AWS: `CreateLoadBalancer`, Name).
+/// Returns the reason why load balancers cannot have names with this infra ID (AWS:
+/// `CreateLoadBalancer`, Name).
 fn flaw(infra_id: &str) -> Option<&'static str> {
     let fit = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     if infra_id.is_empty() || infra_id.len() > LONGEST {

@@ -1,4 +1,4 @@
-//! The network: a VPC of the cluster's own, or the one that the user brought.
+//! The network: a VPC of the cluster's own, or the existing one of the user.
 
 use std::collections::BTreeMap;
 
@@ -20,19 +20,19 @@ use crate::config::InstallConfig;
 use crate::graph::{Graph, Handle, Input};
 use crate::out;
 
-/// What the rest of the cluster stands in.
+/// Parts of the network that other resources use.
 pub(crate) struct Network {
     /// The VPC.
     pub(crate) vpc: Input<VpcId>,
     /// The subnets for machines, by zone.
     pub(crate) private: BTreeMap<String, Input<SubnetId>>,
-    /// The subnets that face the internet, by zone.
+    /// The subnets with a route to the internet, by zone.
     pub(crate) public: BTreeMap<String, Input<SubnetId>>,
-    /// The way to the internet, if it is ours.
+    /// The internet gateway, if the cluster has its own.
     pub(crate) gateway: Option<Handle<InternetGateway>>,
 }
 
-/// The network of this config.
+/// Adds the network of this config.
 pub(super) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
@@ -53,7 +53,7 @@ pub(super) fn add(
     }
 }
 
-/// What the user brought is marked as used by the cluster, never as its own.
+/// Tags the subnets and the hosted zone of the user as shared, never as owned.
 fn share(graph: &mut Graph, config: &InstallConfig, names: &Names, existing: &Existing) -> Network {
     let known = |subnets: &BTreeMap<String, SubnetId>| -> BTreeMap<String, Input<SubnetId>> {
         subnets.iter().map(|(zone, id)| (zone.clone(), id.clone().into())).collect()
@@ -105,7 +105,7 @@ impl Builder<'_> {
     }
 
     fn add_dhcp_options(&self, graph: &mut Graph) -> Input<DhcpOptionsId> {
-        // AWS: the domain of us-east-1 is older than the rule of the others.
+        // In AWS, the domain name of us-east-1 predates the pattern of the other regions.
         let domain_name = match self.region {
             "us-east-1" => "ec2.internal".to_owned(),
             region => format!("{region}.compute.internal"),
@@ -133,7 +133,7 @@ impl Builder<'_> {
             let name = format!("{sort}-{zone}");
             let mut tags = self.names.tags(&name);
             if sort == "private" {
-                // Where the cloud provider puts internal load balancers of services.
+                // The cloud provider places internal load balancers of services in these subnets.
                 tags.insert("kubernetes.io/role/internal-elb".into(), String::new());
             }
             let vpc = vpc.clone();
@@ -143,7 +143,7 @@ impl Builder<'_> {
         subnets
     }
 
-    /// The VPC's main table leads straight out.
+    /// Adds the main route table of the VPC, with a default route to the internet gateway.
     fn add_public_routes(
         &self,
         graph: &mut Graph,
@@ -164,7 +164,7 @@ impl Builder<'_> {
         out!(table.id)
     }
 
-    /// The way out of a zone's private subnet: a NAT gateway in its public one.
+    /// Adds the egress of a private subnet: a NAT gateway in the public subnet of the same zone.
     fn add_egress(
         &self,
         graph: &mut Graph,
@@ -175,7 +175,7 @@ impl Builder<'_> {
     ) -> Input<RouteTableId> {
         let tags = |what: &str| self.names.tags(&format!("{what}-{zone}"));
         let address = graph.add(zone, &ElasticIp { tags: tags("eip") });
-        // While an address is mapped, its VPC's gateway cannot be detached.
+        // AWS cannot detach the internet gateway while its VPC has a mapped address.
         graph.order(&address, gateway);
         let nat = NatGateway {
             subnet: public.clone(),
@@ -207,7 +207,7 @@ impl Builder<'_> {
             "s3",
             &VpcEndpoint {
                 vpc: vpc.clone(),
-                // The reference has this prefix in every partition.
+                // The reference uses this prefix in every partition.
                 service: format!("com.amazonaws.{}.s3", self.region),
                 route_tables,
                 tags: self.names.nameless_tags(),

@@ -1,7 +1,7 @@
-//! Which zones the pools are in and of which type their machines are.
+//! Zones and instance types of the machine pools.
 //!
-//! What the config leaves open is chosen as openshift-install chooses it
-//! (`pkg/asset/machines/{master,worker}.go`, `pkg/types/aws/defaults/platform.go`).
+//! Defaults are those of openshift-install (`pkg/asset/machines/{master,worker}.go`,
+//! `pkg/types/aws/defaults/platform.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,19 +12,20 @@ use super::facts::{Facts, Offerings, Question};
 use super::{Error, Errors};
 use crate::config::{Architecture, InstallConfig, MachinePool};
 
-/// Where the machines are.
+/// Zones and types of all machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placement {
-    /// Every zone that a pool uses, sorted.
+    /// All zones that a pool uses, sorted.
     pub(crate) zones: Vec<String>,
-    /// The zone of each master, in the order that the config lists them, again and again.
+    /// The zone of each master. Masters go through the zones in the order of the config,
+    /// repeatedly.
     pub(crate) masters: Vec<String>,
     /// The type of the masters and of the bootstrap.
     pub(crate) instance_type: String,
 }
 
 impl Placement {
-    /// Where the machines of this config are, if every pool has a place.
+    /// Returns the placement of this config. `None` if a pool has none.
     pub(super) fn of(
         config: &InstallConfig,
         facts: &Facts,
@@ -44,7 +45,7 @@ impl Placement {
     }
 }
 
-/// Each pool with its place; one that has none keeps no other from having one.
+/// Returns each pool with its placement. A pool without a placement does not affect the others.
 pub(super) fn places<'a>(
     config: &'a InstallConfig,
     facts: &Facts,
@@ -60,16 +61,16 @@ pub(super) fn places<'a>(
     pools(config).into_iter().map(place).collect()
 }
 
-/// Machines that the cluster makes for itself as soon as it runs.
+/// Workers, which the cluster itself creates as soon as it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workers {
-    /// Their type.
+    /// Instance type.
     pub instance_type: String,
-    /// How many.
+    /// Number of workers.
     pub replicas: u32,
 }
 
-/// The workers of this config, as far as the facts place them.
+/// Returns the workers of this config. Skips pools that the lookup cache cannot place.
 pub fn workers(config: &InstallConfig, facts: &BTreeMap<String, Value>) -> Vec<Workers> {
     let (mut errors, mut warnings) = (Errors::default(), Vec::new());
     let facts = Facts::new(facts);
@@ -83,7 +84,7 @@ pub fn workers(config: &InstallConfig, facts: &BTreeMap<String, Value>) -> Vec<W
     workers.collect()
 }
 
-/// What must be asked to place the machines of this config.
+/// Returns the lookups for the placement of this config.
 pub(crate) fn questions(config: &InstallConfig) -> Vec<Question> {
     let open = |pool: &&Pool| pool.zones_are_open() && config.aws.subnets.is_empty();
     let pools = pools(config);
@@ -95,7 +96,7 @@ pub(crate) fn questions(config: &InstallConfig) -> Vec<Question> {
     zones.into_iter().chain(offerings).collect()
 }
 
-/// The masters' pool first, then the workers'.
+/// Returns the pool of the masters, followed by the pools of workers.
 pub(super) fn pools(config: &InstallConfig) -> Vec<Pool<'_>> {
     let masters = &config.control_plane;
     let first =
@@ -112,10 +113,10 @@ pub(super) fn availability_zones(config: &InstallConfig) -> Question {
     Question::AvailabilityZones { region: config.aws.region.clone() }
 }
 
-/// A pool and the field that it is.
+/// A machine pool and its field in the config.
 pub(super) struct Pool<'a> {
     pub(super) field: String,
-    /// A master that is alone does the work of three and needs eight vCPU.
+    /// True for a single master, which does the work of three and needs eight vCPU.
     lone: bool,
     pub(super) machines: &'a MachinePool,
 }
@@ -129,7 +130,7 @@ impl Pool<'_> {
         Question::InstanceTypeOfferings { region: config.aws.region.clone(), types: self.types() }
     }
 
-    /// The types that would do, best first.
+    /// Returns the candidate types, best first.
     fn types(&self) -> Vec<String> {
         if let Some(instance_type) = &self.machines.aws.instance_type {
             return vec![instance_type.clone()];
@@ -188,13 +189,13 @@ impl World<'_> {
         match self.existing {
             _ if !pool.zones_are_open() => Ok(pool.machines.aws.zones.clone()),
             Some(existing) => Ok(existing.private.keys().cloned().collect()),
-            // Of subnets that cannot be used there is a finding already.
+            // A finding about the unsuitable subnets already exists.
             None if !self.config.aws.subnets.is_empty() => Ok(Vec::new()),
             None => self.facts.answer(&availability_zones(self.config)),
         }
     }
 
-    /// The configured type, or the first that all zones offer.
+    /// Returns the configured type, or else the first that all zones offer.
     fn instance_type(
         &self,
         pool: &Pool,
@@ -223,7 +224,7 @@ impl World<'_> {
         Ok(types[0].clone())
     }
 
-    /// Of zones that nobody asked for, those that offer the type, sorted.
+    /// Reduces zones that the user did not choose to those that offer the type, sorted.
     fn offering(
         &self,
         pool: &Pool,

@@ -16,27 +16,27 @@ use Source::{Machines, Other, Own};
 
 const DESCRIPTION: &str = "Created By OpenShift Installer";
 
-/// The groups that machines are in.
+/// The security groups of machines.
 pub(crate) struct Groups {
-    /// The masters', and the bootstrap's too.
+    /// Group of the masters and of the bootstrap.
     pub(crate) master: Handle<SecurityGroup>,
 }
 
-/// Who a rule lets in.
+/// Source of the traffic that a rule allows.
 #[derive(Clone, Copy)]
 enum Source {
-    /// Whoever is in a machine network.
+    /// Addresses in the machine networks.
     Machines,
-    /// Whoever is in the same group.
+    /// Members of the same group.
     Own,
-    /// Whoever is in the group of the other kind of nodes.
+    /// Members of the group of the other role.
     Other,
 }
 
-/// Protocol, ports, and one rule for each who may come in.
+/// Protocol, ports, and one rule for each source.
 type Row = (&'static str, Option<(i32, i32)>, &'static [Source]);
 
-/// What goes between nodes of either kind, and how people reach them.
+/// Traffic between nodes of both roles, and access from the machine networks.
 const NODE: &[Row] = &[
     ("icmp", Some((-1, -1)), &[Machines]),
     ("tcp", Some((22, 22)), &[Machines]),
@@ -52,7 +52,7 @@ const NODE: &[Row] = &[
     ("udp", Some((30000, 32767)), &[Own, Other]), // the same
 ];
 
-/// What only masters serve.
+/// Services on masters only.
 const MASTER: &[Row] = &[
     ("tcp", Some((6443, 6443)), &[Machines]),   // Kubernetes API
     ("tcp", Some((22623, 22623)), &[Machines]), // machine config server
@@ -62,7 +62,7 @@ const MASTER: &[Row] = &[
     ("tcp", Some((2379, 2380)), &[Own]),        // etcd
 ];
 
-/// The groups of masters and workers, and their rules.
+/// Adds the groups of masters and workers with their rules.
 pub(crate) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
@@ -81,8 +81,8 @@ pub(crate) fn add(
     Groups { master }
 }
 
-/// The bootstrap's group. It lets nothing out: the masters' group, which the bootstrap is in too,
-/// does that.
+/// Adds the group of the bootstrap. The group has no egress rules, because the bootstrap is also in
+/// the group of the masters, which allows egress.
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
     config: &InstallConfig,
@@ -130,7 +130,7 @@ fn add_rules(
     graph.add(role, &SecurityGroupRules { group: group.clone(), ingress, egress });
 }
 
-/// One rule for each of those that the row lets in.
+/// Returns the rules of a row, one for each source.
 fn rules(
     (protocol, ports, sources): Row,
     machines: &[Ipv4Net],

@@ -1,4 +1,4 @@
-//! The RHCOS stream: which image each region has.
+//! The RHCOS stream: the image of each region.
 //!
 //! Reads the JSON that `openshift-install coreos print-stream-json` prints. Never downloads it.
 
@@ -13,33 +13,33 @@ use crate::config::Architecture;
 /// The images of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
-    /// By architecture as the stream calls it, then by region.
+    /// Images by architecture, in the terms of the stream, and by region.
     images: BTreeMap<String, BTreeMap<String, ImageId>>,
 }
 
-/// Why a stream file cannot be used.
+/// The reason why a stream file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("could not read the RHCOS stream {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// It is something else.
+    /// The file has other content.
     #[error("{} is not an RHCOS stream", path.display())]
     NotAStream {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Parse error.
         source: serde_json::Error,
     },
 }
 
 impl Stream {
-    /// The stream in this file.
+    /// Reads a stream from a file.
     pub fn read(path: &Path) -> Result<Self, StreamError> {
         let text = std::fs::read(path)
             .map_err(|source| StreamError::Unreadable { path: path.to_owned(), source })?;
@@ -47,7 +47,7 @@ impl Stream {
             .map_err(|source| StreamError::NotAStream { path: path.to_owned(), source })
     }
 
-    /// The stream in this JSON.
+    /// Parses a stream from JSON.
     pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
         let file: File = serde_json::from_slice(text)?;
         let regions = |architecture: FileArchitecture| {
@@ -58,7 +58,7 @@ impl Stream {
         Ok(Self { images: images.collect() })
     }
 
-    /// The image for machines of this architecture in this region.
+    /// Returns the image for machines of this architecture in this region.
     pub fn image(&self, architecture: Architecture, region: &str) -> Option<&ImageId> {
         let name = match architecture {
             Architecture::Amd64 => "x86_64",

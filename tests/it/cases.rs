@@ -1,10 +1,10 @@
-//! `docs/cases.md` says for each case which tests show it; here is shown that they are there.
+//! Checks that the tests listed in `docs/cases.md` exist.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The names of all tests in a folder.
+/// Adds the names of all tests in a folder.
 fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -41,7 +41,7 @@ fn every_case_has_its_tests() {
     assert!(cases >= 20, "{cases}");
 }
 
-/// A case that is left to others says so in a note; it cannot have tests as well.
+/// A case left to others has a note instead of tests.
 #[test]
 fn a_case_that_is_left_to_others_has_no_tests() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cases.md"));

@@ -1,4 +1,4 @@
-//! Whole runs of the program against the test cloud: what people and scripts see.
+//! Whole runs of the program against the test cloud, as users and scripts see them.
 
 mod controller;
 mod crash;
@@ -26,11 +26,11 @@ use serde_json::Value;
 
 use crate::support::cloud::{self, Cloud};
 
-/// What must be found in nothing we write.
+/// Secrets that no output may contain.
 const PULL_SECRET: &str = "Y2FuYXJ5Om9mLXRoZS1wdWxsLXNlY3JldA==";
 const SSH_KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIGNhbmFyeS1vZi10aGUtc3NoLWtleS1pbi1hLXRlc3Qh";
 
-/// One machine and its bootstrap, reached from inside: the smallest cluster there is.
+/// The smallest cluster: one master and its bootstrap, reachable only inside the VPC.
 const CONFIG: &str = r#"apiVersion: v1
 metadata:
   name: demo
@@ -62,7 +62,7 @@ pullSecret: '{"auths": {"registry.example.com": {"auth": "@pull-secret@"}}}'
 sshKey: ssh-ed25519 @ssh-key@ core
 "#;
 
-/// A folder to work in and an account to work on.
+/// A working folder and an AWS account.
 struct Desk {
     cloud: Cloud,
     folder: tempfile::TempDir,
@@ -73,14 +73,14 @@ impl Desk {
         Self::on(cloud::shared())
     }
 
-    /// A desk for work on this account.
+    /// Creates a desk for this account.
     fn on(cloud: Cloud) -> Self {
         let desk = Self { cloud, folder: tempfile::tempdir().expect("a temporary folder") };
         desk.write_config("Required", "a");
         desk
     }
 
-    /// Writes the install-config anew.
+    /// Rewrites the install-config.
     fn write_config(&self, authentication: &str, team: &str) {
         let text = CONFIG
             .replace("@authentication@", authentication)
@@ -102,7 +102,7 @@ impl Desk {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program and returns its result.
     fn run(&self, arguments: &[&str]) -> Ran {
         Ran::from(self.command(arguments).output().expect("the program starts"))
     }
@@ -111,7 +111,7 @@ impl Desk {
         self.command(arguments).spawn().expect("the program starts")
     }
 
-    /// Runs it, expecting an exit code.
+    /// Runs the program and asserts its exit code.
     fn expect(&self, code: i32, arguments: &[&str]) -> Ran {
         let ran = self.run(arguments);
         assert_eq!(ran.code, Some(code), "{arguments:?}\n{}\n{}", ran.out, ran.err);
@@ -126,7 +126,7 @@ impl Desk {
         aws_sdk_ec2::Client::new(&self.cloud.sdk_config())
     }
 
-    /// What AWS reports of every running machine: its name and `HttpTokens`, sorted.
+    /// Returns the role and `HttpTokens` of every running machine, sorted.
     async fn tokens(&self) -> Vec<(String, String)> {
         let described = self.ec2().describe_instances().send().await.expect("instances");
         let machines = described.reservations().iter().flat_map(Reservation::instances);
@@ -149,7 +149,7 @@ impl Desk {
         tokens
     }
 
-    /// The running machine with this role.
+    /// Returns the ID of the running machine with this role.
     async fn machine_running(&self, role: &str) -> String {
         let running = Filter::builder().name("instance-state-name").values("running").build();
         let described = self.ec2().describe_instances().filters(running).send().await;
@@ -162,7 +162,7 @@ impl Desk {
         found.and_then(|machine| machine.instance_id()).expect("the machine").to_owned()
     }
 
-    /// The machine with this role (`master-0`).
+    /// Returns the ID of the machine with this role (`master-0`).
     async fn machine(&self, role: &str) -> String {
         let described = self.ec2().describe_instances().send().await.expect("instances");
         let machines = described.reservations().iter().flat_map(Reservation::instances);
@@ -174,7 +174,7 @@ impl Desk {
     }
 }
 
-/// How a run ended and what it said.
+/// Exit code and output of a run.
 #[derive(Debug)]
 struct Ran {
     code: Option<i32>,
@@ -183,7 +183,7 @@ struct Ran {
 }
 
 impl Ran {
-    /// Lines of JSON, each with a type and a time.
+    /// Returns the lines of JSON, each with a type and a time.
     fn lines(&self) -> Vec<Value> {
         let parse = |line: &str| -> Value {
             let value: Value = serde_json::from_str(line).expect(line);

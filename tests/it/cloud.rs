@@ -1,6 +1,6 @@
-//! The test cloud is as strict as AWS where we rely on it.
+//! The test cloud is as strict as AWS in all behaviour that groundplan relies on.
 //!
-//! These are tests of a test's tool: whatever they show, the kinds' tests may lean on.
+//! The tests of the kinds rely on the behaviour of the test cloud that is verified here.
 
 mod compute;
 mod consistency;
@@ -13,10 +13,10 @@ use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 
 use crate::support::cloud::Cloud;
 
-/// What RHCOS is in these tests' region.
+/// The RHCOS image in the region of these tests.
 const IMAGE: &str = "ami-0abcdef1234567890";
 
-/// An account with clients, and the few things every test needs something of.
+/// An account with its SDK clients, and helpers that many tests use.
 struct Account {
     cloud: Cloud,
     ec2: aws_sdk_ec2::Client,
@@ -67,7 +67,7 @@ impl Account {
         made.expect("a security group").group_id.expect("an id")
     }
 
-    /// One instance; the token makes it this one.
+    /// Returns a request for one instance with this client token.
     fn run(
         &self,
         subnet: &str,
@@ -94,7 +94,7 @@ impl Account {
     }
 }
 
-/// The code a call was refused with.
+/// Returns the error code of a rejected call.
 fn refused<T: std::fmt::Debug, E, R>(result: Result<T, SdkError<E, R>>) -> String
 where
     E: ProvideErrorMetadata + std::fmt::Debug,

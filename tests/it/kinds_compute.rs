@@ -1,5 +1,5 @@
-//! Instances, network interfaces and image copies against the test cloud, through `Provider` alone;
-//! and what is asked of AWS besides kinds: look-ups, the sweep, who we are.
+//! Instances, network interfaces and image copies against the test cloud, through `Provider` only.
+//! Also AWS calls that belong to no kind: lookups, the sweep, and the caller identity.
 
 mod besides;
 mod machines;
@@ -22,7 +22,7 @@ use crate::support::kinds::{Bench, Trial};
 const CLUSTER_TAG: &str = "kubernetes.io/cluster/demo-x7k2p";
 const IMAGE: &str = "ami-0abcdef1234567890";
 
-/// An account with the little network that machines need, made without our kinds.
+/// An account with the network that machines need, created without groundplan's kinds.
 struct World {
     cloud: Cloud,
     aws: Aws,
@@ -67,12 +67,12 @@ impl World {
         })
     }
 
-    /// A machine on an interface of its own, as masters are.
+    /// Returns the inputs of a machine with its own network interface, like a master.
     fn instance(&self, interface: &Known, asked: Option<Authentication>) -> Value {
         self.machine(&json!({ "interface": interface.outputs["id"] }), asked)
     }
 
-    /// A machine in a subnet, as the bootstrap machine is.
+    /// Returns the inputs of a machine in a subnet, like the bootstrap.
     fn bootstrap(&self) -> Value {
         let groups = &self.groups;
         let network = json!({
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// The parameters of the calls of this name.
+    /// Returns the parameters of all calls of this action.
     fn sent(&self, action: &str) -> Vec<Value> {
         let calls = self.cloud.requests().into_iter().filter(|call| call["action"] == action);
         calls.map(|mut call| call["params"].take()).collect()
@@ -196,7 +196,7 @@ async fn an_instance_keeps_its_promises() {
             repeatable: true,
         })
         .await;
-    // Its interface outlives it.
+    // The network interface outlives the machine.
     assert!(matches!(bench.observe(&interface).await, Observed::Present { .. }));
     bench.unmake(&interface).await;
 }
@@ -308,7 +308,7 @@ async fn from_optional_to_required_is_one_call_and_nothing_else_moves() {
     );
 }
 
-/// The parameters of the one call, by their names.
+/// Returns the metadata options in the only call of this action, by name.
 fn options_sent(world: &World, action: &str) -> BTreeMap<String, String> {
     let sent = world.sent(action);
     assert_eq!(sent.len(), 1, "{sent:#?}");
@@ -464,7 +464,7 @@ async fn a_pointer_to_the_ignition_is_signed_at_launch_and_its_second_launch_is_
     assert_eq!(world.cloud.ids()["instance"].as_array().map(Vec::len), Some(1));
 }
 
-/// A9 as the engine is told of it; what it does then is shown where the engine is.
+/// Case A9 at the provider. The tests of the engine cover its reaction.
 #[tokio::test]
 async fn a_token_whose_machine_was_terminated_is_spent() {
     let world = World::new().await;
@@ -509,7 +509,7 @@ async fn r1_many_machines_are_observed_with_one_call() {
     for (known, observed) in known.iter().zip(observed) {
         let Observed::Present { inputs, outputs } = observed else { panic!("{known:?}") };
         assert_eq!(outputs, known.outputs);
-        // As recorded: volumes are not asked about, since people grow them by hand.
+        // Recorded values: volumes are not refreshed, because users grow them by hand.
         assert_eq!(inputs["root_volume"], known.inputs["root_volume"]);
         assert_eq!(inputs["user_data"], known.inputs["user_data"]);
         assert_eq!(inputs["image"], IMAGE);

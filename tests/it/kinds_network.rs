@@ -1,4 +1,4 @@
-//! The kinds of the network keep their promises against the test cloud.
+//! Tests of the network kinds against the test cloud.
 
 mod bench;
 mod groups;

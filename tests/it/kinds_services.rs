@@ -1,5 +1,5 @@
-//! Roles, load balancers, DNS and buckets live through what every kind must live through, against
-//! the test cloud: created, found, configured, observed, updated, deleted, all of it twice.
+//! Roles, load balancers, DNS and buckets against the test cloud: created, found, configured,
+//! refreshed, updated and deleted, each of them twice.
 
 mod world;
 
@@ -103,7 +103,7 @@ async fn a_hosted_zone_lives_through_it_all() {
     let network = Network::make(&bench.cloud).await;
     let wanted = zone(&bench, &network, "demo.example.com");
     let mut changed = wanted.clone();
-    // More than one call takes.
+    // More tags than a single call accepts.
     changed.tags.extend((0..15).map(|number| (format!("tag-{number}"), "x".to_owned())));
     changed.tags.remove("team");
     bench.live_through("hosted_zone.demo", &wanted, &changed).await;
@@ -417,8 +417,8 @@ async fn a_drifted_trust_is_seen_and_mended() {
     assert_eq!(bench.observed(&known).await, known.inputs);
 }
 
-/// Observing a standard cluster stays within 25 calls: a figure of ours, so that a plan's cost does
-/// not creep up.
+/// Limits the refresh of a standard cluster to 25 calls. The figure is groundplan's own, so that
+/// the cost of a plan does not grow unnoticed.
 #[tokio::test]
 async fn observing_a_clusters_services_takes_at_most_25_calls() {
     let bench = standard_cluster().await;

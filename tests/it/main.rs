@@ -1,4 +1,4 @@
-//! The one integration test binary: each links the AWS SDK, so there is one.
+//! The only integration test binary. Each binary links the AWS SDK, so there is one for all tests.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! A state in S3, over HTTP: what a bucket in a map has shown, shown again with the real client.
+//! State in S3 over HTTP: repeats tests of the in-memory bucket with the real client.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,8 +8,10 @@ use crate::config::editors::{Definitions, Described, section};
 use crate::config::finding::{Report, Spot};
 use crate::config::yaml::Node;
 
-/// `field: Type = "nameInYaml"`, with what editors say of it; what follows a `+` is part of the schema and has no effect on AWS
-/// resources, or only together with a field that says so.
+/// `field: Type = "nameInYaml"`, with the description that editors show.
+///
+/// Fields after a `+` are part of the schema. These fields have no effect on AWS resources, or only
+/// together with a field that has one.
 macro_rules! section {
     ($(
         $(#[$doc:meta])*
@@ -44,14 +46,14 @@ macro_rules! section {
         }
     )*
 
-        /// The sections and their fields.
+        /// Names and fields of all sections.
         #[cfg(test)]
         pub(in crate::config) const SECTIONS: &[(&str, &[&str])] =
             &[$((stringify!($name), $name::FIELDS),)*];
     };
 }
 
-/// A list whose items know their places.
+/// A list whose items have positions.
 type List<T> = Vec<At<T>>;
 
 section! {
@@ -59,13 +61,13 @@ section! {
     Document {
         /// The version of this schema.
         api_version: String = "apiVersion",
-        /// What the cluster is called.
+        /// The name of the cluster, in its field `name`.
         metadata: Metadata = "metadata",
-        /// The DNS domain that the cluster is part of: its own is `<name>.<baseDomain>`.
+        /// The parent DNS domain. The domain of the cluster is `<name>.<baseDomain>`.
         base_domain: String = "baseDomain",
         /// Certificates in PEM that the nodes trust.
         additional_trust_bundle: String = "additionalTrustBundle",
-        /// When `additionalTrustBundle` is trusted: with a proxy, or always.
+        /// Condition under which nodes trust `additionalTrustBundle`: with a proxy, or always.
         additional_trust_bundle_policy: String = "additionalTrustBundlePolicy",
         /// A public key for the user `core` on all nodes.
         ssh_key: Sensitive = "sshKey",
@@ -77,37 +79,37 @@ section! {
         arbiter: Anything = "arbiter",
         /// The pools of workers.
         compute: List<MachinePool> = "compute",
-        /// Where the cluster runs: on aws.
+        /// The platform of the cluster: aws.
         platform: Platform<AwsPlatform> = "platform",
         /// Credentials for the registries that images come from, as JSON in a string.
         pull_secret: Sensitive = "pullSecret",
-        /// What nodes go through to reach the internet.
+        /// The proxy through which nodes reach the internet.
         proxy: Proxy = "proxy",
         /// Use `imageDigestSources`.
         image_content_sources: List<ImageSource> = "imageContentSources",
-        /// Where images are pulled from instead.
+        /// Mirrors that images are pulled from.
         image_digest_sources: List<ImageSource> = "imageDigestSources",
-        /// Who reaches the cluster: the internet, or the VPC alone.
+        /// Networks from which the cluster is reachable: the internet, or the VPC only.
         publish: String = "publish",
-        /// Belongs to `publish: Mixed`, which aws has not.
+        /// Part of `publish: Mixed`, which aws does not have.
         operator_publishing_strategy: Anything = "operatorPublishingStrategy",
-        /// Whether nodes use validated cryptography alone.
+        /// True if nodes use validated cryptography only.
         fips: bool = "fips",
-        /// Whether CPUs are set apart for the platform.
+        /// Partitioning of CPUs between the platform and workloads.
         cpu_partitioning_mode: String = "cpuPartitioningMode",
-        /// How operators get at AWS. Left out, the cluster finds out what it may.
+        /// Credentials of the operators for AWS calls. If omitted, the cluster detects its permissions.
         credentials_mode: String = "credentialsMode",
-        /// For clusters that install themselves; refused.
+        /// Rejected; for clusters that install themselves.
         bootstrap_in_place: Anything = "bootstrapInPlace",
-        /// Which optional components are installed.
+        /// Optional components to install.
         capabilities: Capabilities = "capabilities",
-        /// Which features are switched on.
+        /// Set of features to enable.
         feature_set: String = "featureSet",
         /// `Name=true` or `Name=false`, with `featureSet: CustomNoUpgrade`.
         feature_gates: List<String> = "featureGates",
     } + ["kind", "osImageStream", "pki"]
 
-    /// `metadata`; the other fields of Kubernetes' object metadata have no effect.
+    /// `metadata`. The other fields of Kubernetes object metadata have no effect.
     Metadata {
         /// The name of the cluster: a DNS name in lower case of at most 54 characters.
         name: String = "name",
@@ -123,7 +125,7 @@ section! {
         cluster_network: List<ClusterNetwork> = "clusterNetwork",
         /// The network of the services.
         service_network: List<String> = "serviceNetwork",
-        /// The MTU of the pods; left out, the plug-in decides.
+        /// MTU of the cluster network in bytes. If omitted, the network plug-in decides.
         cluster_network_mtu: i64 = "clusterNetworkMTU",
         /// Use `machineNetwork`.
         old_machine_cidr: String = "machineCIDR",
@@ -145,7 +147,7 @@ section! {
     ClusterNetwork {
         /// A network such as `10.128.0.0/14`.
         cidr: String = "cidr",
-        /// The prefix length of the part that each node gets.
+        /// Prefix length of the part that each node gets.
         host_prefix: i64 = "hostPrefix",
         /// Use `hostPrefix`.
         old_host_subnet_length: i64 = "hostSubnetLength",
@@ -155,13 +157,13 @@ section! {
     MachinePool {
         /// `master` for the control plane, `worker` for a compute pool.
         name: String = "name",
-        /// How many machines.
+        /// Number of machines.
         replicas: i64 = "replicas",
-        /// Whether machines use both threads of a core.
+        /// Hyperthreading. With `Enabled`, machines use both threads of each core.
         hyperthreading: String = "hyperthreading",
-        /// The architecture of the machines; one for the whole cluster.
+        /// The architecture of the machines, the same for the whole cluster.
         architecture: String = "architecture",
-        /// What AWS is told of the machines.
+        /// EC2 settings of the machines.
         platform: Platform<AwsMachinePool> = "platform",
         /// Not supported by groundplan.
         fencing: Anything = "fencing",
@@ -175,45 +177,45 @@ section! {
         region: String = "region",
         /// The image of all machines.
         ami_id: String = "amiID",
-        /// Existing subnets to use; left out, the cluster gets a VPC of its own.
+        /// Existing subnets. If omitted, the cluster gets its own VPC.
         subnets: List<String> = "subnets",
-        /// Existing subnets, in the way of later releases.
+        /// Existing subnets, in the form of later releases.
         vpc: Vpc = "vpc",
-        /// An existing private zone of the cluster; needs `subnets`.
+        /// An existing private hosted zone of the cluster. Requires `subnets`.
         hosted_zone: String = "hostedZone",
         /// Not supported by groundplan.
         hosted_zone_role: String = "hostedZoneRole",
-        /// Tags on everything that is made.
+        /// Tags for all resources of the cluster.
         user_tags: Pairs = "userTags",
-        /// Whether operators tag what they make, too.
+        /// True if operators also tag the resources that they create.
         propagate_user_tags: bool = "propagateUserTags",
         /// Use `propagateUserTags`.
         old_propagate_user_tags: bool = "experimentalPropagateUserTags",
-        /// Endpoints that stand in for those of AWS.
+        /// Custom endpoints of AWS services.
         service_endpoints: List<ServiceEndpoint> = "serviceEndpoints",
-        /// What AWS is told of the machines of every pool that does not say otherwise.
+        /// EC2 settings for the machines of every pool. Settings of a pool have precedence.
         default_machine_platform: AwsMachinePool = "defaultMachinePlatform",
-        /// The load balancer of the applications.
+        /// The type of load balancer for applications.
         lb_type: String = "lbType",
-        /// Whether the bootstrap Ignition is kept when the bootstrap machine goes.
+        /// True if the bootstrap Ignition is kept when the bootstrap machine is removed.
         preserve_bootstrap_ignition: bool = "preserveBootstrapIgnition",
         /// Not supported by groundplan.
         public_ipv4_pool: String = "publicIpv4Pool",
-        /// Not supported by groundplan but for `Disabled`.
+        /// Not supported by groundplan, except `Disabled`.
         user_provisioned_dns: String = "userProvisionedDNS",
-        /// Not supported by groundplan but for `IPv4`.
+        /// Not supported by groundplan, except `IPv4`.
         ip_family: String = "ipFamily",
     } + ["bestEffortDeleteIgnition"]
 
     /// `platform.aws.vpc`
     Vpc {
-        /// Existing subnets to use.
+        /// Existing subnets.
         subnets: List<VpcSubnet> = "subnets",
     }
 
     /// `platform.aws.vpc.subnets[]`
     VpcSubnet {
-        /// The id of a subnet.
+        /// The ID of a subnet.
         id: String = "id",
         /// Not supported by groundplan.
         roles: Anything = "roles",
@@ -223,13 +225,13 @@ section! {
     ServiceEndpoint {
         /// The service, such as `ec2`.
         name: String = "name",
-        /// `https://`, a host, perhaps a port.
+        /// `https://`, a host and an optional port.
         url: String = "url",
     }
 
     /// `platform.aws` of a pool, and `platform.aws.defaultMachinePlatform`
     AwsMachinePool {
-        /// Availability zones; left out, all that have the instance type.
+        /// Availability zones. If omitted, all zones that have the instance type.
         zones: List<String> = "zones",
         /// The instance type, such as `m6i.xlarge`.
         instance_type: String = "type",
@@ -237,17 +239,17 @@ section! {
         ami_id: String = "amiID",
         /// The root volume.
         root_volume: RootVolume = "rootVolume",
-        /// How the instance metadata service answers.
+        /// Settings of the instance metadata service.
         metadata_service: MetadataService = "metadataService",
         /// An existing role for the machines.
         iam_role: String = "iamRole",
         /// An existing instance profile for the machines.
         iam_profile: String = "iamProfile",
-        /// Security groups besides the cluster's own; needs existing subnets.
+        /// Security groups in addition to the cluster's own. Requires existing subnets.
         additional_security_groups: List<String> = "additionalSecurityGroupIDs",
         /// Options of the processor.
         cpu_options: CpuOptions = "cpuOptions",
-        /// Which hosts machines stand on.
+        /// Placement of machines on hosts.
         host_placement: HostPlacement = "hostPlacement",
     }
 
@@ -255,37 +257,37 @@ section! {
     RootVolume {
         /// The type of volume.
         volume_type: String = "type",
-        /// GiB.
+        /// Size in GiB.
         size: i64 = "size",
-        /// Operations per second; io1 and io2 need them.
+        /// I/O operations per second. Required for io1 and io2.
         iops: i64 = "iops",
         /// Not supported by groundplan.
         throughput: i64 = "throughput",
-        /// The ARN of the key that encrypts it; left out, the account's default.
+        /// ARN of the KMS key for encryption. If omitted, the account's default key.
         kms_key: String = "kmsKeyARN",
     }
 
     /// `metadataService`
     MetadataService {
-        /// `Required`: the machines answer IMDSv2 alone (HttpTokens=required). `Optional`: IMDSv1, too. Left out: the account, the image and AWS decide.
+        /// With `Required`, machines answer IMDSv2 only (HttpTokens=required). With `Optional`, they also answer IMDSv1. If omitted, the account, the image and AWS decide.
         authentication: String = "authentication",
-        /// `Enabled` alone: no machine joins a cluster without it. An extension of groundplan. Left out: the account and AWS decide.
+        /// `Enabled` only, because no machine joins a cluster without it. An extension of groundplan. If omitted, the account and AWS decide.
         endpoint: String = "httpEndpoint",
-        /// How many hops the answer to a request for a token may take, from 1 to 64: with 1, pods that are not on their host's network get none. An extension of groundplan. Left out: the account, the image and AWS decide.
+        /// Maximum number of hops for the response to a token request, from 1 to 64. With 1, pods outside the host network get no token. An extension of groundplan. If omitted, the account, the image and AWS decide.
         hop_limit: i64 = "httpPutResponseHopLimit",
-        /// `Disabled` alone: EC2 cannot tell tags with a `/` in their keys, which all machines of a cluster have. An extension of groundplan. Left out: the account and AWS decide.
+        /// `Disabled` only, because EC2 cannot serve tags with a `/` in their keys, which all machines of a cluster have. An extension of groundplan. If omitted, the account and AWS decide.
         instance_tags: String = "instanceMetadataTags",
     }
 
     /// `cpuOptions`
     CpuOptions {
-        /// Not supported by groundplan but for `Disabled`.
+        /// Not supported by groundplan, except `Disabled`.
         confidential_compute: String = "confidentialCompute",
     }
 
     /// `hostPlacement`
     HostPlacement {
-        /// Not supported by groundplan but for `AnyAvailable`.
+        /// Not supported by groundplan, except `AnyAvailable`.
         affinity: String = "affinity",
     } + ["dedicatedHost"]
 
@@ -295,28 +297,28 @@ section! {
         http: Sensitive = "httpProxy",
         /// A URL that begins with `http://` or `https://`.
         https: Sensitive = "httpsProxy",
-        /// `*`, or domains, networks and addresses between commas.
+        /// `*`, or domains, networks and addresses, separated by commas.
         no_proxy: String = "noProxy",
     }
 
     /// `imageContentSources[]` and `imageDigestSources[]`
     ImageSource {
-        /// The repository that images are named by.
+        /// The repository in the names of images.
         source: String = "source",
-        /// The repositories that they are pulled from.
+        /// The repositories to pull the images from.
         mirrors: List<String> = "mirrors",
     } + ["sourcePolicy"]
 
     /// `capabilities`
     Capabilities {
-        /// The set to begin with.
+        /// The initial set of capabilities.
         baseline: String = "baselineCapabilitySet",
-        /// Capabilities besides those of the set.
+        /// Capabilities in addition to the set.
         additional: List<String> = "additionalEnabledCapabilities",
     }
 }
 
-/// The platforms that the schema has and we have not.
+/// Platforms of the schema that groundplan does not support.
 const OTHER_PLATFORMS: [&str; 14] = [
     "alibabacloud",
     "azure",
@@ -334,10 +336,10 @@ const OTHER_PLATFORMS: [&str; 14] = [
     "vsphere",
 ];
 
-/// `platform`, of the cluster or of a pool.
+/// `platform` of the cluster or of a pool.
 pub(in crate::config) struct Platform<T> {
     pub(in crate::config) aws: Given<T>,
-    /// The other platforms that were given.
+    /// The other platforms in the file.
     pub(in crate::config) others: Vec<At<&'static str>>,
 }
 
@@ -354,7 +356,7 @@ impl<T: Read> Read for Platform<T> {
 }
 
 impl<T: Described> Described for Platform<T> {
-    /// The others are known and refused: an editor need not offer them.
+    /// Offers aws only. The reader knows the other platforms and rejects them.
     fn describe(definitions: &mut Definitions) -> Value {
         json!({
             "type": "object",

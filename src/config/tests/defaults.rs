@@ -1,4 +1,4 @@
-//! What a config resolves to.
+//! Resolved values of a config.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The schema for editors says what the reader does.
+//! The schema for editors agrees with the reader.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use super::cases;
 use super::*;
 use crate::config::document::SECTIONS;
 
-/// What a validator that knows nothing of us says of a text; nothing if it is fine.
+/// Returns the error of an independent JSON Schema validator. `None` if the text is valid.
 fn complaint(text: &str) -> Option<String> {
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.add_resource("schema.json", json_schema()).unwrap();
@@ -87,7 +87,7 @@ fn typical_mistakes_are_refused() {
     }
 }
 
-/// Whatever the reader takes without a word, an editor must not underline.
+/// An editor must not underline text that the reader accepts without a finding.
 #[test]
 fn what_the_reader_is_content_with_the_schema_accepts() {
     for (name, text) in cases::fine() {

@@ -1,4 +1,4 @@
-//! Files as they come: damaged, odd, hostile; and how findings are shown.
+//! Damaged, unusual and hostile files, and the rendering of findings.
 
 use super::*;
 

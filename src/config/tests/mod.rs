@@ -1,5 +1,5 @@
-//! `cases` holds every rule to exactly what is said about it; the tests beside it are about what is
-//! no single finding: what a config resolves to, several findings, files as they come, secrets.
+//! Tests of the install-config. `cases` compares the exact findings of every rule. The other
+//! modules test resolved configs, several findings together, raw files and secrets.
 
 mod cases;
 mod defaults;
@@ -15,7 +15,7 @@ use super::*;
 /// A full-size config: two pools, io1 and io2 volumes, tags, an image, an endpoint.
 const TWO_POOLS: &str = include_str!("two_pools.yaml");
 
-/// The config with pieces exchanged. Each piece must be there.
+/// Returns the config with pieces replaced. Panics if the config does not contain a piece.
 fn with(exchanges: &[(&str, &str)]) -> String {
     exchanges.iter().fold(TWO_POOLS.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from:?} is not in the config");
@@ -23,12 +23,12 @@ fn with(exchanges: &[(&str, &str)]) -> String {
     })
 }
 
-/// The config with a piece added under `platform.aws`.
+/// Returns the config with a piece added under `platform.aws`.
 fn with_aws(piece: &str) -> String {
     with(&[("    region: us-west-2\n", &format!("    region: us-west-2\n{}", indent(piece, 4)))])
 }
 
-/// The config with a piece at its end.
+/// Returns the config with a piece appended.
 fn with_top(piece: &str) -> String {
     format!("{TWO_POOLS}{piece}\n")
 }
@@ -52,7 +52,7 @@ fn config(text: &str) -> InstallConfig {
     outcome.config.unwrap_or_else(|| panic!("{found:?}"))
 }
 
-/// The findings as `path: message`, and what was expected after an arrow.
+/// Returns the findings as `path: message`, followed by an arrow and the expected value.
 fn findings(text: &str, severity: Severity) -> Vec<String> {
     let found = read(text).findings.into_iter().filter(|finding| finding.severity() == severity);
     found
@@ -63,13 +63,13 @@ fn findings(text: &str, severity: Severity) -> Vec<String> {
         .collect()
 }
 
-/// The findings as programs get them, one to a line.
+/// Returns the findings for programs, one per line.
 fn lines_for_programs(findings: &[Finding], file: &str) -> String {
     let line = |finding| serde_json::to_string(&for_programs(finding, file)).unwrap() + "\n";
     findings.iter().map(line).collect()
 }
 
-/// That a text has one error, which begins like this.
+/// Asserts that a text has exactly one error, which starts with `expected`.
 #[track_caller]
 fn one_error(text: &str, expected: &str) {
     let found = findings(text, Severity::Error);
@@ -78,7 +78,7 @@ fn one_error(text: &str, expected: &str) {
     assert!(read(text).config.is_none(), "a config in spite of {found:?}");
 }
 
-/// That a text is fine but for one warning, which begins like this.
+/// Asserts that a text has one warning, which starts with `expected`, and no error.
 #[track_caller]
 fn one_warning(text: &str, expected: &str) {
     let found = findings(text, Severity::Warning);
@@ -87,14 +87,14 @@ fn one_warning(text: &str, expected: &str) {
     config(text);
 }
 
-/// That a text has nothing to say about.
+/// Asserts that a text has no findings.
 #[track_caller]
 fn fine(text: &str) {
     assert_eq!(read(text).findings, []);
     config(text);
 }
 
-/// The only finding's hint.
+/// Returns the hint of the only finding.
 #[track_caller]
 fn hint(text: &str) -> String {
     let findings = read(text).findings;
@@ -102,7 +102,7 @@ fn hint(text: &str) -> String {
     findings[0].hint.clone().unwrap_or_default()
 }
 
-/// What the only finding's place underlines.
+/// Returns the text that the only finding underlines.
 #[track_caller]
 fn underlined(text: &str) -> &str {
     let findings = read(text).findings;

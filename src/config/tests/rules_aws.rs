@@ -1,4 +1,4 @@
-//! Rules of `platform.aws`.
+//! Rules for `platform.aws`.
 
 use super::*;
 

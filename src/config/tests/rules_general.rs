@@ -1,4 +1,4 @@
-//! Rules of the top level.
+//! Rules for the top level.
 
 use super::*;
 

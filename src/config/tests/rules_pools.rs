@@ -1,4 +1,4 @@
-//! Rules of machine pools.
+//! Rules for machine pools.
 
 use super::*;
 use crate::aws::ebs;

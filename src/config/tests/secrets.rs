@@ -1,8 +1,8 @@
-//! Canaries: no part of a secret is in any finding, rendering or debug output.
+//! Canaries: findings, rendering and debug output contain no part of a secret.
 
 use super::*;
 
-/// base64 of `canary-user:canary-token`, as registries have it.
+/// Base64 of `canary-user:canary-token`, as in the credentials of a registry.
 const CANARY: &str = "Y2FuYXJ5LXVzZXI6Y2FuYXJ5LXRva2Vu";
 const REGISTRY: &str = "canary.registry.example";
 
@@ -10,7 +10,7 @@ fn pull_secret() -> String {
     format!(r#"{{"auths":{{"{REGISTRY}":{{"auth":"{CANARY}","email":"canary@example.com"}}}}}}"#)
 }
 
-/// That nothing of the canaries is said about a text, in whatever form.
+/// Asserts that no output about a text contains any part of the canaries.
 #[track_caller]
 fn silent(text: &str) -> Outcome {
     let outcome = read(text);

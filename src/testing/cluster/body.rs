@@ -1,4 +1,4 @@
-//! What an answer consists of: an object, or the lines of a watch as they come.
+//! Response bodies: one object, or the lines of a watch as they arrive.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Sleep, sleep};
 
-/// A line of a watch, or its sudden end.
+/// A line of a watch, or the abrupt end of the connection.
 pub(super) type Line = Result<Bytes, super::Closed>;
 
 pub(super) enum Answer {
@@ -22,7 +22,7 @@ impl Answer {
         Self::Whole(Some(Bytes::from(object.to_string())))
     }
 
-    /// Lines for so long at most.
+    /// Returns the lines of a watch for at most `seconds`.
     pub(super) fn watch(lines: UnboundedReceiver<Line>, seconds: u64) -> Self {
         Self::Watch { lines, end: Box::pin(sleep(Duration::from_secs(seconds))) }
     }

@@ -1,14 +1,14 @@
-//! An API server of Kubernetes in memory, as strict as the real one where we rely on it.
+//! A Kubernetes API server in memory, as strict as the real one in all behaviour that groundplan
+//! relies on.
 //!
-//! Resource versions, UIDs and generations are kept and compared; a status is written through
-//! `/status` and nothing else is; what has finalizers is deleted once they are gone; watches begin
-//! where they are told to, or say that it is too long ago. It knows the resources that groundplan
-//! uses ([`RESOURCES`]), and may fail in every way that a server may: with statuses, by closing
-//! connections before or after a request took effect, by ending watches, by silence.
+//! The server keeps and compares resource versions, UIDs and generations. `/status` writes the
+//! status and nothing else. An object with finalizers is deleted when the last finalizer is
+//! removed. A watch begins at its resource version, or fails if that version is too old. The server
+//! knows the resources that groundplan uses ([`RESOURCES`]). Injected failures are error statuses,
+//! connections closed before or after a request takes effect, ended watches, and silence.
 //!
-//! What it does not do: nobody is authorised here, no object is held to a schema, and nothing
-//! follows from anything: no pods run, no owner takes what it owns along. Serves without a socket,
-//! so that it works under tokio's paused clock.
+//! Not implemented are authorization, schema validation, and controllers: no pods run, and no owner
+//! deletion cascades. The server works without a socket, so it works with Tokio's paused clock.
 
 mod body;
 mod patch;
@@ -32,7 +32,7 @@ use self::request::{Asked, No, Reply};
 pub use self::request::{RESOURCES, Resource};
 use self::store::Store;
 
-/// An API server in memory.
+/// A Kubernetes API server in memory. Clones share their content.
 #[derive(Clone, Default)]
 pub struct FakeCluster(Arc<Mutex<Store>>);
 
@@ -47,7 +47,7 @@ impl FakeCluster {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client that reaches this server and no other.
+    /// Returns a client of this server.
     pub fn client(&self) -> Client {
         let fake = self.clone();
         let answer = move |request: Request<Body>| {
@@ -87,49 +87,49 @@ impl FakeCluster {
         })
     }
 
-    /// Puts an object there, as somebody else would: what it lacks is filled in.
+    /// Writes an object as another client would. Fills in missing metadata.
     ///
     /// # Panics
-    /// When it is of no resource that is known here.
+    /// Panics if the server does not know the resource.
     pub fn put(&self, object: Value) -> Value {
         self.server().put(object)
     }
 
-    /// An object, if it is there: `get("machines", "openshift-machine-api", "m")`; what is in no
-    /// namespace is in `""`.
+    /// Returns an object, as in `get("machines", "openshift-machine-api", "m")`. The namespace of
+    /// cluster-scoped objects is `""`.
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         self.server().get(plural, namespace, name).cloned()
     }
 
-    /// All objects of a resource.
+    /// Returns all objects of a resource.
     pub fn all(&self, plural: &str) -> Vec<Value> {
         self.server().all(plural).cloned().collect()
     }
 
-    /// Somebody else changes an object: a merge patch, its status included.
+    /// Changes an object, including the status, with a merge patch from another client.
     ///
     /// # Panics
-    /// When it is not there.
+    /// Panics if the object does not exist.
     pub fn change(&self, plural: &str, namespace: &str, name: &str, patch: &Value) -> Value {
         self.server().change(plural, namespace, name, patch)
     }
 
-    /// Somebody else deletes an object, as `kubectl delete` does.
+    /// Deletes an object as another client would with `kubectl delete`.
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) {
         self.server().delete_by_name(plural, namespace, name);
     }
 
-    /// What was asked, in its order: `PATCH /apis/…/machines/m/status`.
+    /// Returns all requests in order, such as `PATCH /apis/…/machines/m/status`.
     pub fn requests(&self) -> Vec<String> {
         self.server().requests.clone()
     }
 
-    /// Forgets what was asked.
+    /// Clears the list of requests.
     pub fn forget_requests(&self) {
         self.server().requests.clear();
     }
 
-    /// A Node that is well.
+    /// Adds a healthy Node.
     pub fn add_node(&self, name: &str) {
         let time = "2026-01-01T00:00:00Z";
         self.put(json!({
@@ -143,7 +143,7 @@ impl FakeCluster {
         }));
     }
 
-    /// What somebody else made of a condition of a Node.
+    /// Sets a condition of a Node as another client would.
     pub fn set_condition(&self, name: &str, kind: &str, status: &str) {
         let time = "2026-01-01T00:00:00Z";
         let condition = json!({"type": kind, "status": status, "reason": "Somebody",
@@ -152,81 +152,83 @@ impl FakeCluster {
         self.server().write_condition(name, &condition);
     }
 
-    /// The kubelet, say, writes to the Node between the reading and the writing of the next changes.
+    /// Simulates a concurrent client such as the kubelet. Before each of the next `changes` patches
+    /// of a Node, that client writes to the Node.
     pub fn somebody_writes_before_the_next(&self, changes: u32) {
         self.server().troubles.quicker = changes;
     }
 
-    /// As the admission plugin NodeRestriction does for a kubelet.
+    /// Rejects changes of taints, as the admission plugin NodeRestriction does for a kubelet.
     pub fn restrict_nodes(&self) {
         self.server().kubelet = true;
     }
 
-    /// Nobody is answered any more.
+    /// Stops all responses.
     pub fn fall_silent(&self) {
         self.server().troubles.silent = true;
     }
 
-    /// Everybody is answered again, and nothing goes wrong.
+    /// Resumes responses and removes all injected failures.
     pub fn heal(&self) {
         self.server().troubles = store::Troubles::default();
     }
 
-    /// The next requests get these statuses.
+    /// Responds to the next requests with these statuses.
     pub fn trouble(&self, statuses: &[u16]) {
         self.server().troubles.statuses.extend(statuses.iter().rev());
     }
 
-    /// The connections of the next requests are closed before anything is done.
+    /// Closes the connections of the next requests before the requests take effect.
     pub fn cut(&self, requests: u32) {
         self.server().troubles.cut_before = requests;
     }
 
-    /// The connections of the next changes are closed after they took effect.
+    /// Closes the connections of the next changes after the changes take effect.
     pub fn cut_answers(&self, changes: u32) {
         self.server().troubles.cut_after = changes;
     }
 
-    /// All watches end in the middle of things.
+    /// Closes the connections of all watches.
     pub fn cut_watches(&self) {
         self.server().cut_watches();
     }
 
-    /// What was before now is forgotten: who watches from then is told so.
+    /// Drops the history of changes. Later watches from an older version get `410 Expired`.
     pub fn compact(&self) {
         self.server().compact();
     }
 
-    /// No pod of this label `app` may be evicted now: a PodDisruptionBudget says so.
+    /// Rejects evictions of pods with this label `app`, as a PodDisruptionBudget does. `None`
+    /// allows all.
     pub fn protect_pods(&self, app: Option<&str>) {
         self.server().protected = app.map(str::to_owned);
     }
 
-    /// A Node.
+    /// Returns a Node.
     ///
     /// # Panics
-    /// When it is not there.
+    /// Panics if the Node does not exist.
     pub fn node(&self, name: &str) -> Value {
         self.get("nodes", "", name).expect("a Node")
     }
 
-    /// All Events.
+    /// Returns all Events.
     pub fn events(&self) -> Vec<Value> {
         self.all("events")
     }
 
-    /// How often a Node was written through the API.
+    /// Returns the number of Node changes through the API.
     pub fn writes(&self) -> usize {
         self.server().writes
     }
 
-    /// How many writes met another one.
+    /// Returns the number of writes that failed with a conflict.
     pub fn conflicts(&self) -> usize {
         self.server().conflicts
     }
 }
 
-/// The connection was closed.
+/// Error: the connection was closed.
 #[derive(Debug)]
 struct Closed;
 

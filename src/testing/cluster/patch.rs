@@ -1,4 +1,5 @@
-//! Patches: merge and strategic merge. A JSON patch is not known here, since nobody sends one.
+//! Merge patches and strategic merge patches. JSON patches are missing, because groundplan sends
+//! none.
 
 use serde_json::{Map, Value, json};
 
@@ -6,10 +7,10 @@ use super::request::No;
 
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
-/// Server-side apply: of one owner, that is a merge, and it makes what is not there.
+/// Server-side apply. With a single field manager, this is a merge that creates a missing object.
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
 
-/// The object with the patch in it.
+/// Returns the object with the patch applied.
 pub(super) fn patched(
     old: &Value,
     patch: Value,
@@ -20,14 +21,14 @@ pub(super) fn patched(
     match content {
         MERGE => merge(&mut new, patch),
         APPLY => strategic(&mut new, patch, ""),
-        // A real server has no strategy for what it knows by a CRD alone.
+        // A real server has no merge strategy for resources defined by a CRD.
         STRATEGIC if !is_custom => strategic(&mut new, patch, ""),
         other => return Err(No::new(415, "UnsupportedMediaType", other)),
     }
     Ok(new)
 }
 
-/// RFC 7386.
+/// Applies a merge patch (RFC 7386).
 pub(super) fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -45,8 +46,8 @@ pub(super) fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-/// A strategic merge patch: as a merge patch, but conditions are merged by their type. Taints have no
-/// merge key and are replaced.
+/// Applies a strategic merge patch, which merges conditions by type. Taints have no merge key and
+/// are replaced.
 pub(super) fn strategic(target: &mut Value, patch: Value, field: &str) {
     match patch {
         Value::Object(patch) => merge_fields(target, patch),

@@ -1,4 +1,4 @@
-//! A request as the server understands it.
+//! Parsed requests, and results for them.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,24 @@ use serde_json::Value;
 
 use super::body::Answer;
 
-/// A resource that is known here.
+/// A resource that the server knows.
 #[derive(Debug)]
 pub struct Resource {
-    /// Its group; empty for the core.
+    /// API group; empty for the core group.
     pub group: &'static str,
-    /// Its version.
+    /// API version.
     pub version: &'static str,
-    /// What it is called in paths.
+    /// Name in paths.
     pub plural: &'static str,
-    /// What it is called in objects.
+    /// Kind in objects.
     pub kind: &'static str,
-    /// Whether its objects are in namespaces.
+    /// True if the resource is namespaced.
     pub namespaced: bool,
-    /// Whether its status is apart.
+    /// True if the resource has a status subresource.
     pub status: bool,
 }
 
-/// The resources that are known here.
+/// All resources that the server knows.
 pub const RESOURCES: &[Resource] = &[
     of("", "v1", "nodes", "Node", false, true),
     of("", "v1", "events", "Event", true, false),
@@ -55,7 +55,7 @@ impl Resource {
         }
     }
 
-    /// As messages name it: `machines.machine.openshift.io`.
+    /// Returns the name in messages, such as `machines.machine.openshift.io`.
     pub(super) fn qualified(&self) -> String {
         match self.group {
             "" => self.plural.to_owned(),
@@ -63,13 +63,14 @@ impl Resource {
         }
     }
 
-    /// Whether it came with a CRD: those are stricter with a PUT, and have generations.
+    /// Returns true for a resource defined by a CRD. A PUT of these requires a resource version,
+    /// and their objects have generations.
     pub(super) fn is_custom(&self) -> bool {
         self.group.ends_with("openshift.io")
     }
 }
 
-/// What is asked.
+/// A parsed request.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) method: String,
@@ -79,17 +80,17 @@ pub(super) struct Asked {
     pub(super) body: Vec<u8>,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) resource: &'static Resource,
     pub(super) namespace: String,
     pub(super) name: Option<String>,
-    /// `status`, `scale`, `eviction`, or nothing.
+    /// Subresource: `status`, `scale`, `eviction`, or empty.
     pub(super) part: String,
 }
 
-/// A refusal.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct No {
     pub(super) code: u16,
@@ -112,7 +113,7 @@ impl No {
     }
 }
 
-/// What a request is answered with, if it is not refused.
+/// A successful response.
 pub(super) enum Reply {
     Object(u16, Value),
     Watch(Answer),
@@ -131,7 +132,7 @@ impl Asked {
         }
     }
 
-    /// As it is remembered.
+    /// Returns the entry for the list of requests.
     pub(super) fn line(&self) -> String {
         let verb = if self.is_watch() { "WATCH" } else { &self.method };
         format!("{verb} {}", self.path)

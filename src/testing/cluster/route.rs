@@ -1,4 +1,4 @@
-//! The verbs.
+//! Request handlers by HTTP method.
 
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ impl Store {
             return Err(No::new(400, "BadRequest", message));
         }
         if resource.kind == "Event" {
-            // Of what is in no namespace, in the namespace `default`.
+            // Events about cluster-scoped objects are in the namespace `default`.
             let involved = object["involvedObject"]["namespace"].as_str().unwrap_or("default");
             if involved != place.namespace {
                 return Err(invalid(
@@ -141,7 +141,7 @@ impl Store {
         let old = self.known(place.resource, key)?;
         let sent = asked.object()?;
         let mut new = patched(&old, sent.clone(), &asked.content, place.resource.is_custom())?;
-        // What a patch says of versions is a condition and not a wish.
+        // A resource version or UID in a patch is a precondition and not a new value.
         for field in ["resourceVersion", "uid"] {
             new["metadata"][field] = match &sent["metadata"][field] {
                 Value::Null => old["metadata"][field].clone(),
@@ -187,7 +187,7 @@ impl Store {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default();
             new["metadata"]["generation"] = json!(generation + 1);
         }
-        // Who writes what is there changes nothing, and nobody is told.
+        // A write without changes keeps the resource version and sends no watch event.
         if new == *old {
             return ok(new);
         }
@@ -271,7 +271,7 @@ impl Store {
     }
 }
 
-/// Whoever scales need not know what it is that is scaled.
+/// Returns the `scale` subresource, which lets clients scale an object without knowing its kind.
 fn scale(object: &Value) -> Value {
     let meta = &object["metadata"];
     json!({

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::request::{Asked, No};
 
-/// What a list or a watch is about.
+/// The selection of a list or watch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selection {
     labels: Vec<Requirement>,
@@ -19,7 +19,7 @@ enum Requirement {
     Missing(String),
 }
 
-/// The fields that can be selected by, beside the name and the namespace.
+/// All fields that field selectors can use.
 const FIELDS: [&str; 3] = ["metadata.name", "metadata.namespace", "spec.nodeName"];
 
 impl Selection {
@@ -57,7 +57,7 @@ impl Selection {
     }
 }
 
-/// The clauses of a selector; commas between brackets do not end one.
+/// Splits a selector into clauses. Commas inside parentheses do not separate clauses.
 fn clauses(selector: &str) -> Vec<String> {
     let (mut clauses, mut clause, mut depth) = (Vec::new(), String::new(), 0);
     for c in selector.chars() {

@@ -1,4 +1,4 @@
-//! The same over a socket, for programs of their own.
+//! The API server on a socket, for clients in other processes.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::FakeCluster;
 use super::request::Asked;
 
 impl FakeCluster {
-    /// Answers for ever, over plain HTTP.
+    /// Serves plain HTTP forever.
     pub async fn serve(self, listener: TcpListener) -> Infallible {
         loop {
             match listener.accept().await {
@@ -26,7 +26,7 @@ impl FakeCluster {
         }
     }
 
-    /// One connection; that it breaks is what the other side is tested with.
+    /// Serves one connection. Errors are ignored, because broken connections are part of the tests.
     async fn converse(self, stream: TcpStream) {
         let answer = service_fn(move |request: Request<Incoming>| {
             let fake = self.clone();
@@ -39,7 +39,7 @@ impl FakeCluster {
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
     }
 
-    /// What `KUBECONFIG` has for it.
+    /// Returns a kubeconfig for a server at this address.
     pub fn kubeconfig(address: std::net::SocketAddr) -> String {
         format!(
             "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\n\

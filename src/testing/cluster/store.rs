@@ -1,4 +1,4 @@
-//! What there is, and who is told when it changes.
+//! Objects of the server, and the watches that receive their changes.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use super::patch::{merge, strategic};
 use super::request::{No, RESOURCES, Resource};
 use super::select::Selection;
 
-/// Plural, namespace, name.
+/// Plural, namespace and name.
 pub(super) type Key = (&'static str, String, String);
 
-/// What may go wrong.
+/// Injected failures.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
-    /// Statuses that the next requests get, the last one first.
+    /// Statuses of the next responses, in reverse order.
     pub(super) statuses: Vec<u16>,
     pub(super) cut_before: u32,
     pub(super) cut_after: u32,
-    /// How many of the next changes of a Node somebody else is quicker than.
+    /// Number of coming Node patches that another client precedes with a write.
     pub(super) quicker: u32,
     pub(super) silent: bool,
 }
@@ -32,7 +32,7 @@ pub(super) struct Store {
     pub(super) version: u64,
     objects: BTreeMap<Key, Value>,
     history: Vec<Change>,
-    /// Watches from before this are told that it is too long ago.
+    /// Oldest resource version that a watch can begin at.
     oldest: u64,
     watches: Vec<Watch>,
     pub(super) requests: Vec<String>,
@@ -40,7 +40,7 @@ pub(super) struct Store {
     pub(super) protected: Option<String>,
     pub(super) writes: usize,
     pub(super) conflicts: usize,
-    /// Whether whoever asks is a kubelet.
+    /// True if the client has the permissions of a kubelet.
     pub(super) kubelet: bool,
     names: u64,
     began: (Timestamp, Option<Instant>),
@@ -66,7 +66,7 @@ impl Default for Store {
     }
 }
 
-/// Something that happened: what it was before and what it is now.
+/// A change of an object, with the states before and after.
 #[derive(Clone)]
 struct Change {
     version: u64,
@@ -84,7 +84,8 @@ struct Watch {
 }
 
 impl Change {
-    /// As a watch sees it: what comes to fit is added, what no longer does is deleted.
+    /// Returns the event for a watch. An object that begins to match is added, and an object that
+    /// no longer matches is deleted.
     fn seen(&self, selection: &Selection) -> Option<Value> {
         let fits = |object: &Option<Value>| object.as_ref().is_some_and(|one| selection.fits(one));
         let what = match (fits(&self.old), fits(&self.new)) {
@@ -109,7 +110,7 @@ impl Store {
         self.objects.len()
     }
 
-    /// The time by tokio's clock, which a test may have paused.
+    /// Returns the time of Tokio's clock, which a test may have paused.
     pub(super) fn now(&mut self) -> String {
         let Ok(_) = tokio::runtime::Handle::try_current() else { return self.began.0.to_string() };
         let began = *self.began.1.get_or_insert_with(Instant::now);
@@ -137,7 +138,7 @@ impl Store {
         self.objects.get(&(resource.plural, namespace.to_owned(), name.to_owned()))
     }
 
-    /// Makes a change known; with `new` absent it is gone.
+    /// Records a change and sends it to the watches. `None` for `new` is a deletion.
     pub(super) fn commit(
         &mut self,
         resource: &'static Resource,
@@ -169,7 +170,7 @@ impl Store {
         shown
     }
 
-    /// From a version on; from none, what there is comes first.
+    /// Starts a watch after the version `since`. For 0, the watch begins with all existing objects.
     pub(super) fn watch(
         &mut self,
         resource: &'static Resource,
@@ -214,7 +215,7 @@ impl Store {
         self.history.clear();
     }
 
-    /// What every new object gets.
+    /// Fills in the name, UID, creation time and generation of a new object.
     pub(super) fn made(&mut self, mut object: Value, resource: &Resource) -> Value {
         let now = self.now();
         let meta = &mut object["metadata"];
@@ -272,7 +273,7 @@ impl Store {
         }
     }
 
-    /// What has finalizers is only marked.
+    /// Deletes an object. With finalizers, only sets the deletion timestamp.
     pub(super) fn delete(&mut self, resource: &'static Resource, key: &Key) -> Value {
         let mut object = self.objects[key].clone();
         let held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
@@ -302,7 +303,7 @@ impl Store {
     }
 }
 
-/// Five letters and digits, each time others, as the real one's.
+/// Returns five letters and digits that differ for each `count`, in the form of the real server.
 fn suffix(count: u64) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut rest = count.wrapping_mul(7_919);

@@ -1,4 +1,4 @@
-//! As strict as it says, seen through the real client.
+//! Tests of the server's strictness through the real client.
 
 use futures_util::{StreamExt, TryStreamExt};
 use kube::api::{

@@ -1,4 +1,4 @@
-//! What AWS has not, or not so: every row of openshift-install's online checks.
+//! Resources that AWS lacks or that are unsuitable: every row of openshift-install's online checks.
 
 use serde_json::json;
 
@@ -9,13 +9,13 @@ use crate::topology::checks::questions;
 use crate::topology::facts::{ImageFact, InstanceTypeFact};
 use crate::topology::{Error, Size};
 
-/// What the checks find when nothing is made: field and message.
+/// Returns the findings of the checks for an empty state: field and message.
 fn found(world: &World) -> Vec<(String, String)> {
     let errors = world.findings(&State::default());
     errors.iter().map(|error| (error.field().unwrap(), error.to_string())).collect()
 }
 
-/// The one finding.
+/// Returns the only finding.
 fn one(world: &World) -> (String, String) {
     <[_; 1]>::try_from(found(world)).map(|[one]| one).unwrap()
 }
@@ -231,7 +231,7 @@ fn what_a_check_could_not_be_answered_stops_nothing() {
     assert_eq!(errors, []);
 }
 
-/// A state in which this much is made.
+/// Returns a state with these resources recorded.
 fn made(resources: &[(&str, serde_json::Value)]) -> State {
     let record = |inputs: &serde_json::Value| Record {
         generation: 1,

@@ -1,4 +1,4 @@
-//! Clusters in a network, and with a zone, that the user brought.
+//! Clusters in an existing network, and with an existing hosted zone.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Masters and bootstrap: where they stand, what they boot, what they are told.
+//! Masters and bootstrap: placement, image, user data and metadata options.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn the_bootstrap_asks_for_tokens_as_the_masters_do() {
     ] {
         let mut world = World::standard();
         world.config.control_plane.aws.metadata_service.authentication = authentication;
-        // What workers want is no business of these machines.
+        // Settings of workers have no effect on these machines.
         world.config.compute[0].aws.metadata_service.authentication =
             Some(Authentication::Optional);
         let graph = world.graph();

@@ -1,4 +1,4 @@
-//! The whole compiler against the facts of release-4.15, one subject per file.
+//! Tests of the whole compiler against the facts of release-4.15, with one subject per file.
 
 mod checks;
 mod existing;
@@ -11,33 +11,33 @@ use serde_json::Value;
 
 use crate::graph::{Address, Graph, Node};
 
-/// The node at an address.
+/// Returns the node at an address.
 fn node<'a>(graph: &'a Graph, address: &str) -> &'a Node {
     graph.get(&Address::from(address)).unwrap_or_else(|| panic!("{address} is not in the graph"))
 }
 
-/// The inputs of a resource.
+/// Returns the inputs of a resource.
 fn inputs<'a>(graph: &'a Graph, address: &str) -> &'a Value {
     &node(graph, address).inputs
 }
 
-/// What a resource waits for.
+/// Returns the dependencies of a resource.
 fn after<'a>(graph: &'a Graph, address: &str) -> Vec<&'a str> {
     node(graph, address).after.iter().map(Address::as_str).collect()
 }
 
-/// The addresses of all resources, in the graph's order.
+/// Returns the addresses of all resources, in the order of the graph.
 fn addresses(graph: &Graph) -> Vec<&str> {
     graph.nodes().iter().map(|node| node.address.as_str()).collect()
 }
 
-/// The names of all resources of a kind.
+/// Returns the names of all resources of a kind.
 fn named<'a>(graph: &'a Graph, kind: &str) -> Vec<&'a str> {
     let nodes = graph.nodes().iter().filter(|node| node.kind() == kind);
     nodes.map(|node| node.address.name()).collect()
 }
 
-/// What one graph has and another has not.
+/// Returns the resources that only the first graph has.
 fn missing<'a>(from: &'a Graph, in_other: &Graph) -> Vec<&'a str> {
     let mut missing: Vec<&str> = addresses(from);
     missing.retain(|address| in_other.get(&Address::from(*address)).is_none());
@@ -45,7 +45,7 @@ fn missing<'a>(from: &'a Graph, in_other: &Graph) -> Vec<&'a str> {
     missing
 }
 
-/// `{"$ref": address, "output": output}`
+/// Returns `{"$ref": address, "output": output}`.
 fn reference(address: &str, output: &str) -> Value {
     serde_json::json!({"$ref": address, "output": output})
 }

@@ -1,4 +1,4 @@
-//! What cannot be compiled, and what is said about it.
+//! Inputs that cannot be compiled, and their errors.
 
 use std::collections::BTreeMap;
 

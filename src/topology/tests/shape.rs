@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::world::World;
 
-/// Kind of ours, how many, and what they are in release-4.15.
+/// A kind of groundplan, the number of its resources, and their equivalents in release-4.15.
 type Stage = &'static [(&'static str, usize, &'static [(&'static str, usize)])];
 
-/// The reference counts every route, association, attachment and rule as a resource; some of ours
-/// stand for several.
+/// The reference counts every route, association, attachment and rule as a resource. Some resources
+/// of groundplan stand for several of these.
 const CLUSTER_STAGE: Stage = &[
     ("vpc", 1, &[("aws_vpc", 1)]),
     ("dhcp_options", 1, &[("aws_vpc_dhcp_options", 1), ("aws_vpc_dhcp_options_association", 1)]),
@@ -124,7 +124,7 @@ fn there_are_57_rules() {
     assert_eq!(count("bootstrap"), (2, 0));
 }
 
-/// A rule as `protocol from-to <- peer`.
+/// Returns a rule as `protocol from-to <- peer`.
 fn said(rule: &Value) -> String {
     let peer = &rule["peer"];
     let peer = match peer["group"]["$ref"].as_str() {
@@ -334,6 +334,7 @@ fn whatever_takes_tags_carries_the_clusters_and_the_users() {
             }
         }
     }
-    // All but 6 listeners and records, 3 rule sets, 3 policies, 12 targets; instances twice.
+    // Untagged: 6 listeners and records, 3 rule sets, 3 policies, 12 targets. Instances count
+    // twice.
     assert_eq!(tagged, 68 - 6 - 3 - 3 - 12 + 4);
 }

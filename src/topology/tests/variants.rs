@@ -1,4 +1,4 @@
-//! What differs from the reference cluster when the config does.
+//! Differences from the reference cluster for other configs.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ fn the_order_of_zones_is_nothing_but_the_order_of_the_masters() {
     world.config.control_plane.aws.zones = zones(["a", "b", "c"]);
     assert_eq!(world.graph().nodes(), graph.nodes(), "saying what would be chosen anyway");
 
-    // The Machine manifests place master i in the i-th zone as listed; so do we.
+    // Like the Machine manifests, groundplan places master i in the i-th zone as listed.
     world.config.control_plane.aws.zones = zones(["b", "c", "a"]);
     let other = world.graph();
     let changed = other.nodes().iter().zip(graph.nodes()).filter(|(one, other)| one != other);

@@ -1,5 +1,5 @@
-//! The machine controller as a process: killed at calls that change something while a set grows and
-//! shrinks, told to stop, probed.
+//! The machine controller as a process: killed at mutating calls while a set grows and shrinks,
+//! shut down, and probed.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -14,11 +14,12 @@ use super::machines::{CANARY, INFRA_ID, SET, WORKERS, up};
 use super::trouble::{end, signal};
 
 const MACHINES: usize = 20;
-/// Then it is let live: what it left behind in the server's sockets may come after what the next one saw,
-/// and it takes a life without an end to put that right.
+/// Number of kills. The next run is not killed. Requests of a killed run may still be in the
+/// server's sockets and arrive after the next run has read. Only a run without a kill corrects
+/// that.
 const DEATHS: usize = 8;
 
-/// The API server of the cluster whose infrastructure is up, with its set of workers.
+/// Returns the API server of a cluster with its infrastructure and a set of workers.
 async fn cluster_of(desk: &Desk) -> FakeCluster {
     let cluster = FakeCluster::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -57,7 +58,7 @@ fn controller(desk: &Desk, more: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
 }
 
-/// Starts it, has it killed, and starts it again, until it is done; says how often it died.
+/// Starts and kills the controller repeatedly until `done`. Returns the number of kills.
 async fn killed_until(desk: &Desk, cluster: &FakeCluster, done: impl Fn() -> bool) -> usize {
     let began = Instant::now();
     let mut deaths = 0;

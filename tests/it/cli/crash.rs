@@ -1,5 +1,5 @@
-//! Killed at a call that changes something, and run again: a slice of `make crash-matrix`, which
-//! does it at every such call, twice in a row, and says more of what it found.
+//! Runs killed at a mutating call and started again. A sample of `make crash-matrix`, which kills
+//! at every such call, twice in a row, and reports more.
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::Desk;
 use crate::support::cloud::Cloud;
 
-/// Kills are this many, spread over a run from its first call to its last.
+/// Number of kills, distributed over a run from its first to its last mutating call.
 const PLACES: usize = 4;
 const WHENS: [&str; 2] = ["before", "after"];
 
 #[test]
 fn k1_and_k9_killed_anywhere_and_run_again_it_ends_the_same() {
-    // A cloud of its own: this many runs at once would slow down whoever shares it.
+    // A cloud for this test only, because this many concurrent runs would slow down other tests.
     let cloud = Cloud::start();
     let undisturbed = Undisturbed::measured_on(&Desk::on(cloud.another_account()));
     std::thread::scope(|scope| {
@@ -30,9 +30,9 @@ fn k1_and_k9_killed_anywhere_and_run_again_it_ends_the_same() {
     });
 }
 
-/// What runs come to when nobody kills them.
+/// Results of runs without a kill.
 struct Undisturbed {
-    /// A stranger's network, which is there before and after.
+    /// Inventory before the apply and after the destroy: only a foreign network.
     bare: Value,
     built: Value,
     calls_of_apply: usize,
@@ -55,7 +55,7 @@ impl Undisturbed {
         Self { bare, built, calls_of_apply, calls_of_destroy }
     }
 
-    /// Kills an apply and then a destroy at the same part of their ways, and runs each again.
+    /// Kills an apply and then a destroy at the same fraction of their calls, and repeats each.
     fn is_what_comes_of(&self, desk: &Desk, place: usize, when: &str) {
         plant_a_stranger(desk);
         let told = |command: &str, calls: usize| {
@@ -73,10 +73,10 @@ impl Undisturbed {
 }
 
 impl Desk {
-    /// Starts the program and has it killed at its `call`-th mutating call.
+    /// Starts the program and kills it at its `call`-th mutating call.
     pub(super) fn kill(&self, arguments: &[&str], call: usize, when: &str) -> Output {
         let program = self.command(arguments);
-        // The shell waits until the cloud knows its pid, and is then replaced by the program.
+        // The shell waits until the cloud has its process ID, and then becomes the program.
         let mut gate = Command::new("/bin/sh");
         gate.args(["-c", r#"read -r _ && exec "$0" "$@" </dev/null"#]);
         gate.arg(program.get_program()).args(program.get_args());
@@ -100,8 +100,8 @@ fn plant_a_stranger(desk: &Desk) {
     made.expect("a stranger's VPC");
 }
 
-/// The inventory, without what differs from run to run: the infra ID, the account, the tokens of
-/// another attempt, and where the bootstrap machine finds its Ignition, an address with a time.
+/// Returns the inventory without the parts that differ between runs: infra ID, account, creation
+/// tokens, and the presigned URL in the user data.
 pub(super) fn comparable(desk: &Desk) -> Value {
     let shown = desk.expect(0, &["show", "--json"]);
     let state: Value = serde_json::from_str(&shown.out).expect("one document");

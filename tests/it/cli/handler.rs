@@ -1,4 +1,4 @@
-//! The termination handler as a process: it outlives trouble, and ends when it is told to.
+//! The termination handler as a process: survives errors, and ends on a signal.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Desk;
 use super::trouble::{end, signal};
 
-/// A cluster that nobody serves.
+/// A cluster without an API server.
 const KUBECONFIG: &str = "apiVersion: v1
 kind: Config
 clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]

@@ -1,4 +1,4 @@
-//! States in S3, in whole runs: who holds one, who takes it over, and what is in the bucket.
+//! Whole runs with state in S3: lock holders, takeovers, and the content of the bucket.
 
 use std::process::{Child, Output};
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ impl Team {
         serde_json::from_slice(&self.object("lock.json").await.expect("a lock")).expect("JSON")
     }
 
-    /// The lock as it would be if its holder were another one.
+    /// Changes the holder in the lock.
     async fn pretend(&self, change: impl FnOnce(&mut Value)) {
         let mut lock = self.lock().await;
         change(&mut lock["holder"]);

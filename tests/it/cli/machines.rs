@@ -1,4 +1,4 @@
-//! Machines of manifests, from the install-config that they were rendered from to the last one gone.
+//! Machines of manifests, from the rendered manifests to the deletion of the last machine.
 
 use std::fs;
 
@@ -7,13 +7,13 @@ use serde_json::json;
 use super::Desk;
 
 pub(super) const INFRA_ID: &str = "demo-abcde";
-/// The worker's set among the manifests.
+/// The MachineSet of the workers among the manifests.
 pub(super) const WORKERS: &str = "machines/99_openshift-cluster-api_worker-machineset-0.yaml";
 pub(super) const SET: &str = "demo-abcde-worker-us-west-2a";
-/// What machines are told at first boot, and nobody else.
+/// Part of the user data, which only machines may receive.
 pub(super) const CANARY: &str = "canary-of-the-ignition";
 
-/// A cluster that is up, and the manifests of its machines.
+/// Returns a cluster with its infrastructure and the manifests of its machines.
 pub(super) fn up() -> Desk {
     let desk = Desk::new();
     fs::create_dir(desk.path("assets")).unwrap();
@@ -30,7 +30,7 @@ pub(super) fn up() -> Desk {
 }
 
 impl Desk {
-    /// Says how many workers there are to be, and how their metadata are read.
+    /// Sets the number of workers and their `authentication` in the manifests.
     fn want(&self, replicas: u32, authentication: Option<&str>) {
         let text = fs::read_to_string(self.path(WORKERS)).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -66,7 +66,7 @@ impl Desk {
         assert!(plan.contains("No changes."), "{plan}");
     }
 
-    /// The workers that run, each with its `HttpTokens`.
+    /// Returns the running workers with their `HttpTokens`.
     async fn workers(&self) -> Vec<(String, String)> {
         let workers =
             self.tokens().await.into_iter().filter(|(role, _)| role.starts_with("worker"));
@@ -137,7 +137,7 @@ async fn c47_authentication_that_is_flipped_is_one_call_for_the_machine_and_repl
     assert_eq!(desk.workers().await, workers(1, "required"));
     assert_eq!(desk.machine_running("worker-us-west-2a-0").await, id);
 
-    // No opinion sends nothing, and what is set stays as it is.
+    // No opinion: groundplan sends nothing, and the current setting stays.
     desk.want(1, None);
     desk.are_as_wanted();
     desk.cloud.clear_requests();
@@ -187,7 +187,7 @@ async fn k9_a_replacement_killed_between_the_new_one_and_the_old_one_ends_with_o
     desk.want(1, Some("Required"));
     desk.apply_machines();
     let mut types = ["m5.xlarge", "m5.2xlarge"];
-    // Two calls change anything: the launch, and the termination.
+    // The launch and the termination are the only mutating calls.
     for (call, when) in [(1, "before"), (1, "after"), (2, "before"), (2, "after")] {
         let text = fs::read_to_string(desk.path(WORKERS)).unwrap();
         fs::write(desk.path(WORKERS), text.replace(types[0], types[1])).unwrap();
@@ -431,7 +431,7 @@ fn a_name_that_aws_does_not_have_is_refused_before_a_worker_is_replaced_for_it()
     assert_eq!(refused.matches(&format!("{WORKERS}:")).count(), 3, "{refused}");
     assert_eq!((desk.cloud.mutating_calls(), desk.cloud.inventory()), (0, before.clone()));
 
-    // Who may not ask is told so, and goes on.
+    // Without permission for these lookups, the run continues with a warning.
     desk.cloud.deny(&["ec2:DescribeKeyPairs", "ec2:DescribePlacementGroups"]);
     fs::write(
         desk.path(WORKERS),
@@ -441,7 +441,7 @@ fn a_name_that_aws_does_not_have_is_refused_before_a_worker_is_replaced_for_it()
     let planned = desk.expect(0, &["machines", "plan", "--manifests", "machines"]);
     assert!(planned.err.contains("could not check key_pairs/us-west-2"), "{}", planned.err);
     assert!(planned.out.contains(&format!("+/- machine.{SET}-0")), "{}", planned.out);
-    // And what AWS refuses then costs nothing.
+    // A later rejection by AWS leaves no resources.
     desk.expect(1, &line);
     assert_eq!(desk.cloud.inventory(), before);
 }
@@ -452,7 +452,7 @@ fn a_lost_state_makes_no_second_machine_of_a_name() {
     desk.want(1, Some("Required"));
     desk.apply_machines();
     fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
-    // It is there, so that a second one of its name is not made.
+    // The machine exists, so no second machine with the same name is created.
     let plan = desk.expect(0, &["machines", "plan", "--manifests", "machines"]).out;
     assert!(plan.contains(&format!("{SET}-0 is there already (i-")), "{plan}");
     assert!(plan.contains("No changes."), "{plan}");

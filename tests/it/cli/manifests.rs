@@ -1,4 +1,4 @@
-//! The manifests of the Machine API, as people lay them over openshift-install's.
+//! The Machine API manifests, written over those of openshift-install.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use super::Desk;
 const MASTER: &str = "99_openshift-cluster-api_master-machines-0.yaml";
 const WORKERS: &str = "99_openshift-cluster-api_worker-machineset-0.yaml";
 
-/// What `openshift-install create manifests` leaves, as far as anybody looks at it.
+/// Writes the files of `openshift-install create manifests` that groundplan reads.
 fn create_manifests(desk: &Desk, infra_id: &str) {
     for folder in ["assets/manifests", "assets/openshift"] {
         fs::create_dir_all(desk.path(folder)).unwrap();
@@ -21,7 +21,7 @@ fn create_manifests(desk: &Desk, infra_id: &str) {
     fs::write(desk.path(file), infrastructure).unwrap();
 }
 
-/// What `openshift-install create ignition-configs` makes of it.
+/// Writes the files of `openshift-install create ignition-configs`.
 fn create_ignition_configs(desk: &Desk, infra_id: &str) {
     for role in ["bootstrap", "master", "worker"] {
         let ignition = json!({"ignition": {"version": "3.2.0"}, "canary": super::PULL_SECRET});

@@ -1,12 +1,11 @@
-//! Previews as people ask for them: a part, an expectation, what is protected, only what somebody
-//! else changed.
+//! Partial plans (target, exclude), expectations, protection, and plans of drift only.
 
 use aws_sdk_ec2::types::Tag;
 use serde_json::Value;
 
 use super::Desk;
 
-/// The smallest cluster, made.
+/// Returns the smallest cluster after an apply.
 fn made() -> Desk {
     let desk = Desk::new();
     desk.apply();
@@ -189,8 +188,8 @@ fn d7_what_is_protected_is_not_deleted_by_any_run_until_somebody_allows_it() {
     desk.expect(0, &["destroy", "--auto-approve"]);
 }
 
-/// What cannot be there beside its successor goes first, with all that holds on to it: the plan that is
-/// shown is one that can be carried out.
+/// A resource whose conflicting inputs collide with its replacement is deleted first, together with
+/// the resources that reference it. The plan shows an order that AWS accepts.
 #[test]
 fn another_network_and_another_zone_are_planned_as_aws_lets_them_be_made() {
     let desk = made();

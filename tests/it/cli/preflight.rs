@@ -1,4 +1,4 @@
-//! What would stop an apply half way is found before its first call that changes anything.
+//! Problems that would stop an apply half way are reported before its first mutating call.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ fn s4_a_call_denied_in_the_dry_run_stops_before_the_first_mutation() {
     assert!(ran.err.contains("no identity-based policy allows the action"), "{}", ran.err);
     assert!(!ran.err.contains("xxxx"), "the encoded message is left out: {}", ran.err);
     assert_eq!(desk.cloud.mutating_calls(), 0);
-    // Each call is rehearsed once, for all its resources.
+    // One dry run per action, for all its resources.
     let rehearsed = desk.cloud.rehearsals();
     let names: Vec<String> = rehearsed.iter().map(|call| call["action"].to_string()).collect();
     assert!(names.len() > 15, "{names:?}");
@@ -36,7 +36,7 @@ fn s4_a_call_denied_in_the_dry_run_stops_before_the_first_mutation() {
 #[test]
 fn s5_a_quota_that_does_not_suffice_stops_before_the_first_mutation_and_shows_the_sum() {
     let desk = Desk::new();
-    // A master and a bootstrap of eight each.
+    // Eight vCPU each for a master and the bootstrap.
     desk.cloud.quotas(&json!({"L-1216C47A": 15, "L-0263D0A3": 0, "L-FE5A380F": 0}));
     let ran = desk.expect(7, APPLY);
     assert!(ran.err.contains("error: 16 vCPU needed, 0 in use, limit 15\n"), "{}", ran.err);

@@ -1,5 +1,5 @@
-//! Ends that nobody wished for, and what the next run makes of them: signals, full disks, torn and
-//! damaged files. (K1, a kill at every call, is `crash.rs` and `make crash-matrix`.)
+//! Abnormal ends and the next run: signals, full disks, torn and damaged files. `crash.rs` and
+//! `make crash-matrix` cover case K1, a kill at every call.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use super::{Desk, Ran};
 const APPLY: &[&str] = &["apply", "--auto-approve"];
 
 impl Desk {
-    /// A desk whose first apply was killed half way.
+    /// Returns a desk whose first apply was killed half way.
     fn half_built() -> Self {
         let desk = Self::new();
         desk.kill(APPLY, 30, "after");
@@ -30,7 +30,7 @@ impl Desk {
         self.path("state/demo/journal")
     }
 
-    /// Runs an apply to its end; then there is what there should be, once.
+    /// Runs an apply, and asserts that each resource exists exactly once.
     fn ends_well(&self) -> Ran {
         let ran = self.apply();
         assert_eq!(comparable(self), calm().built);
@@ -38,8 +38,8 @@ impl Desk {
         ran
     }
 
-    /// Every command that needs the state says this, asks nobody to change anything, and leaves the
-    /// files as they are.
+    /// Asserts that every command that needs the state fails with this message. No command makes a
+    /// mutating call or changes the files.
     fn refuses(&self, why: &str, hint: &str) {
         let files = || {
             ["journal", "state.json"].map(|name| fs::read(self.path("state/demo").join(name)).ok())
@@ -101,7 +101,7 @@ fn k4_a_flipped_byte_is_named_with_its_record() {
     desk.refuses(&format!("line {line}"), "hint: ");
 }
 
-/// Where no file may grow beyond so many blocks of 512 bytes, as on a disk that is full.
+/// A limit on the file size, in blocks of 512 bytes, has the effect of a full disk.
 #[test]
 fn k5_on_a_full_disk_nothing_is_done_that_was_not_written_down() {
     for blocks in [4, 12, 30] {
@@ -130,7 +130,7 @@ fn limited(desk: &Desk, blocks: u32) -> Output {
     shell.output().expect("a shell")
 }
 
-/// The tokens of everything on record.
+/// Returns the creation tokens of all recorded resources.
 fn announced(desk: &Desk) -> BTreeSet<String> {
     let shown = desk.expect(0, &["show", "--json"]);
     let state: Value = serde_json::from_str(&shown.out).expect("a state");
@@ -143,7 +143,7 @@ fn announced(desk: &Desk) -> BTreeSet<String> {
     tokens.collect()
 }
 
-/// The tokens in the calls that were made.
+/// Returns the creation tokens in the calls.
 fn tokens_sent(desk: &Desk) -> BTreeSet<String> {
     let requests = desk.cloud.requests();
     let mutating = requests.iter().filter(|call| call["mutating"] == true);
@@ -240,7 +240,7 @@ fn k10_what_is_done_is_not_done_again() {
     assert_eq!(again, [""; 0]);
 }
 
-/// The calls that changed something and were answered well, with all that was said in them.
+/// Returns the successful mutating calls with their parameters.
 fn completed(desk: &Desk) -> BTreeSet<String> {
     let good = |call: &Value| call["mutating"] == true && call["status"] == 200;
     let requests = desk.cloud.requests();
@@ -288,7 +288,8 @@ fn a8_another_type_after_a_lack_of_capacity_is_another_request() {
     assert!(before.is_disjoint(&after), "{before:?} {after:?}");
 }
 
-/// Killed while its machines are launched; before it is run again, somebody terminates them.
+/// The run is killed during the launch of its machines. Another person terminates them before the
+/// next run.
 #[tokio::test(flavor = "multi_thread")]
 async fn a9_a_token_whose_machine_was_terminated_begins_a_new_life() {
     let desk = Desk::new();
@@ -317,8 +318,8 @@ async fn a9_a_token_whose_machine_was_terminated_begins_a_new_life() {
     desk.expect(0, &["plan", "--detailed-exitcode"]);
 }
 
-/// Killed between the calls that give the groups their rules, then destroyed: groups whose rules name
-/// each other hold each other.
+/// The run is killed between the calls that add the rules of the security groups, and followed by a
+/// destroy. Groups whose rules reference each other block each other's deletion.
 #[test]
 fn half_of_a_groups_rules_do_not_hold_up_a_destroy() {
     let desk = Desk::new();
@@ -348,7 +349,7 @@ fn tokens_of_machines(desk: &Desk) -> BTreeSet<String> {
     launches.map(|call| call["params"]["ClientToken"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The state is gone, as with a disk.
+/// Deletes the state, as a lost disk would.
 fn lose_the_state(desk: &Desk) {
     fs::remove_dir_all(desk.path("state")).expect("there was one");
     desk.cloud.clear_requests();

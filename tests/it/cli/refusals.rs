@@ -1,9 +1,8 @@
-//! What is wrong is said once and clearly, nothing is called that changes anything, and nothing is
-//! written.
+//! Invalid input is reported once and clearly. No run makes a mutating call or writes a file.
 
 use super::Desk;
 
-/// Nothing in the cloud was touched and no state was begun.
+/// Asserts that there was no mutating call and that there is no state.
 fn untouched(desk: &Desk) {
     assert_eq!(desk.cloud.mutating_calls(), 0);
     assert!(!desk.path("state").exists());
@@ -125,7 +124,7 @@ async fn a_cluster_of_the_same_name_stops_the_plan_and_our_own_records_do_not() 
     let zone = zone.send().await.expect("a zone").hosted_zone.expect("it").id;
     desk.apply();
     desk.expect(0, &["plan"]);
-    // The same name, and a state that knows nothing of it.
+    // The same cluster name, with a new state.
     let ran = desk.expect(3, &["plan", "--state", "elsewhere"]);
     assert!(ran.err.contains("metadata.name: demo.example.com is taken"), "{}", ran.err);
     assert!(ran.err.contains(zone.rsplit('/').next().unwrap()), "{}", ran.err);

@@ -1,10 +1,10 @@
-//! A saved plan is done exactly, or refused because something has moved on.
+//! A saved plan is executed exactly, or rejected as stale.
 
 use std::fs;
 
 use super::Desk;
 
-/// A cluster, and a saved plan that changes its machines in place.
+/// Returns a cluster with a saved plan that updates its machines in place.
 fn flip() -> Desk {
     let desk = Desk::new();
     desk.write_config("Optional", "a");
@@ -17,7 +17,7 @@ fn flip() -> Desk {
 
 const APPLY: &[&str] = &["apply", "flip.plan", "--auto-approve"];
 
-/// The plan is refused, saying why, and nothing is changed.
+/// Asserts that the plan is rejected with this reason and without a mutating call.
 fn stale(desk: &Desk, because: &str) {
     let before = desk.cloud.mutating_calls();
     let ran = desk.expect(5, APPLY);

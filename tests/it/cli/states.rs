@@ -1,4 +1,4 @@
-//! States as people handle them: who holds one, what is in it, where it lives.
+//! Commands on states: locks, contents, and state backends.
 
 use std::fs;
 use std::io::Write;
@@ -75,8 +75,8 @@ fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
     assert_eq!(nobody.out, "Nobody holds the lock of state/demo.\n");
 }
 
-/// A desk with the state of a cluster called prod that an older program has left: two resources, and
-/// no clouds are asked.
+/// Returns a desk with a state of an older format for a cluster called prod. The state has two
+/// resources, and no command in these tests calls AWS.
 fn with_an_older_state() -> Desk {
     let desk = Desk::new();
     let left = concat!(env!("CARGO_MANIFEST_DIR"), "/src/state/migrate/fixtures/v1/both/before");
@@ -88,7 +88,7 @@ fn with_an_older_state() -> Desk {
     desk
 }
 
-/// `groundplan state <arguments> --cluster prod`.
+/// Runs `groundplan state <arguments> --cluster prod`.
 fn state(desk: &Desk, code: i32, arguments: &[&str]) -> super::Ran {
     let ran = desk.expect(code, &[&["state"], arguments, &["--cluster", "prod"]].concat());
     assert!(desk.cloud.requests().is_empty(), "nobody is asked");
@@ -214,7 +214,7 @@ fn a_move_that_was_cut_off_anywhere_ends_the_same() {
     state(&desk, 0, &["migrate", "--to", "there"]);
     assert_eq!(fs::read(&mark).unwrap(), marked);
 
-    // On the way back: both are marked.
+    // For the migration back, both locations have the `moved-to` mark.
     state(&desk, 0, &["migrate", "--state", "there", "--to", "state"]);
     fs::write(&mark, marked).unwrap();
     state(&desk, 1, &["list"]);

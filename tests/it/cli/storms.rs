@@ -1,5 +1,6 @@
-//! Bad weather: calls that are refused, lost or not seen yet. Apply and destroy end as ever, with at
-//! most half as many calls again. `make storms` throws more dice and prints what each storm costs.
+//! Faults: calls that are rejected, in doubt or not visible yet. Apply and destroy have the same
+//! result, with at most 50 % more calls. `make storms` uses more seeds and prints the cost of each
+//! storm.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -22,15 +23,15 @@ use super::Desk;
 use super::crash::comparable;
 use crate::support::cloud::{Cloud, shared};
 
-/// What an apply and a destroy come to when nothing goes wrong.
+/// Results of an apply and a destroy without faults.
 pub(super) struct Calm {
-    /// What an apply builds.
+    /// Inventory after the apply.
     pub(super) built: Value,
-    /// How many calls both make.
+    /// Number of calls of both runs.
     calls: usize,
-    /// The actions by which an apply changes something.
+    /// Mutating actions of the apply.
     making: BTreeSet<String>,
-    /// And a destroy.
+    /// Mutating actions of the destroy.
     unmaking: BTreeSet<String>,
 }
 
@@ -48,14 +49,14 @@ pub(super) fn calm() -> &'static Calm {
     })
 }
 
-/// The actions that were to change something.
+/// Returns the mutating actions so far.
 fn changing(desk: &Desk) -> BTreeSet<String> {
     let requests = desk.cloud.requests();
     let changing = requests.iter().filter(|call| call["mutating"] == true);
     changing.map(|call| call["action"].as_str().expect("an action").to_owned()).collect()
 }
 
-/// Applies and destroys in this weather.
+/// Runs an apply and a destroy with these faults.
 fn ends_as_ever(desk: &Desk, weather: &[Value]) {
     let storm = || weather.iter().for_each(|fault| desk.cloud.fault(fault));
     let before = desk.cloud.inventory();
@@ -73,7 +74,7 @@ fn ends_as_ever(desk: &Desk, weather: &[Value]) {
     assert!(2 * calls <= 3 * calm().calls, "{calls} calls instead of {}", calm().calls);
 }
 
-/// Until it is cleared, with this probability.
+/// Returns the fault with this probability, until it is cleared.
 fn now_and_then(probability: f64, mut fault: Value) -> Value {
     fault["probability"] = probability.into();
     fault["times"] = Value::Null;
@@ -118,7 +119,7 @@ fn a_lost_answer_after_it_was_done_does_not_do_it_twice() {
     once_at_each(&json!({"when": "after", "kind": "drop"}), 0);
 }
 
-/// Applies and destroys where every action that changes something meets this once.
+/// Runs an apply and a destroy in which every mutating action fails once.
 fn once_at_each(fault: &Value, status: u16) {
     let desk = Desk::new();
     let before = desk.cloud.inventory();
@@ -165,7 +166,7 @@ fn answers_that_never_come() {
 /// How long a walker waits for an answer: the program itself is too patient for a test.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The engine and AWS without the program around them.
+/// The engine and AWS, without the command line.
 #[derive(Clone)]
 struct Walker {
     cloud: Cloud,
@@ -178,7 +179,7 @@ impl Walker {
         let mut world = World::internal();
         world.cloud.images = [("ami-0abcdef1234567890".into(), image())].into();
         world.config.control_plane.aws.ami_id = Some("ami-0abcdef1234567890".into());
-        // Buckets are named after it, and bucket names belong to the whole cloud.
+        // Bucket names contain the infra ID and are unique in the whole cloud.
         world.cluster.infra_id = format!("demo-{}", &cloud.account()[7..]);
         let timeouts = TimeoutConfig::builder().read_timeout(PATIENCE).build();
         let config = cloud.sdk_config().into_builder().timeout_config(timeouts);
@@ -193,7 +194,8 @@ impl Walker {
         Self { cloud, world: Arc::new(world), aws: Arc::new(aws) }
     }
 
-    /// Builds and destroys a cluster of three masters in this weather; how long both took.
+    /// Creates and destroys a cluster of three masters with these faults. Returns the duration of
+    /// both.
     async fn lives_and_dies(self, weather: &[Value]) -> Duration {
         let mut state = State::new("storm".into());
         state.record(&Entry::Identified { cluster: self.world.cluster.clone() }).expect("legal");

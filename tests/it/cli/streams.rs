@@ -1,4 +1,4 @@
-//! What programs read: the event stream, and documents.
+//! Output for programs: the event stream and JSON documents.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Desk;
 
-/// The lines of a file, each of them JSON.
+/// Returns the JSON lines of a file.
 fn lines(desk: &Desk, name: &str) -> Vec<Value> {
     let text = fs::read_to_string(desk.path(name)).expect("a stream");
     assert!(text.ends_with('\n'), "the last line is whole");
@@ -17,14 +17,15 @@ fn of<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
     lines.iter().filter(|line| line["type"] == kind).collect()
 }
 
-/// The numbers of the line that begins like this: how many, in the order they are said.
+/// Returns the numbers in the first line that starts with `beginning`, in order.
 fn numbers(text: &str, beginning: &str) -> Vec<u64> {
     let line = text.lines().find(|line| line.starts_with(beginning)).expect(text);
     let words = line.split(|c: char| !c.is_ascii_digit());
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
-/// Every line has a type and a time, those about a resource its address, and the version is first.
+/// Asserts that every line has a type and a time. Lines about a resource have an address, and the
+/// first line is the version.
 fn assert_is_a_stream(lines: &[Value]) {
     assert_eq!(lines[0]["type"], "version");
     assert_eq!(of(lines, "version").len(), 1);
@@ -82,7 +83,7 @@ fn a_stream_that_cannot_be_written_is_said_before_anything_is_done_and_never_sto
     assert!(config.err.contains("is not overwritten with events"), "{}", config.err);
     assert!(desk.cloud.requests().is_empty() && !desk.path("state").exists());
 
-    // A file that may not grow any more is as good as a full disk; the state is smaller.
+    // A limit on the file size has the effect of a full disk. The state stays below the limit.
     let full = "trap '' XFSZ; ulimit -f 16; exec \"$0\" plan --json-into events";
     let plain = desk.command(&[]);
     let mut shell = std::process::Command::new("sh");

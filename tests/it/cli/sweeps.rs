@@ -1,4 +1,4 @@
-//! What a destroy takes along that nobody recorded, and what it leaves alone.
+//! Untracked resources in a destroy, and foreign resources that a destroy keeps.
 
 use std::fs;
 
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::{Desk, Ran};
 
-/// A cluster that runs, and whoever works on its account besides.
+/// A running cluster whose account also has other users.
 struct Grown {
     desk: Desk,
     infra_id: String,
 }
 
 impl Grown {
-    /// With a public zone, in which its records are.
+    /// Creates a cluster with its records in a public hosted zone.
     async fn new() -> Self {
         let desk = Desk::new();
         let zone = desk.route53().create_hosted_zone().name("example.com").caller_reference("1");
@@ -40,7 +40,7 @@ impl Grown {
         TagSpecification::builder().resource_type(of).tags(owned).tags(tag("Name", name)).build()
     }
 
-    /// The id of what is recorded at an address.
+    /// Returns the ID of the recorded resource at an address.
     fn id(&self, address: &str) -> String {
         let state: Value =
             serde_json::from_str(&self.desk.expect(0, &["show", "--json"]).out).unwrap();
@@ -49,8 +49,9 @@ impl Grown {
         found.expect(address)["id"].as_str().expect("an id").to_owned()
     }
 
-    /// A worker, a volume of a claim, a router's balancer with its group and the rule for it, a
-    /// registry's bucket, an operator's user and the router's records.
+    /// Adds resources that a running cluster creates: a worker, a volume of a claim, the registry's
+    /// bucket and an operator's user. For a router, adds a load balancer, its security group, a
+    /// rule for that group in the workers' group, and DNS records.
     async fn lives(&self) {
         let ec2 = self.desk.ec2();
         let (subnet, vpc) = (self.id("subnet.private-us-west-2a"), self.id("vpc.main"));
@@ -95,11 +96,11 @@ impl Grown {
         for zone in self.zones().await {
             self.record(&zone, "*.apps.demo.example.com").await;
         }
-        // Somebody else's, of the same domain.
+        // A foreign record in the same domain.
         self.record(&self.zones().await[0], "www.demo.example.com").await;
     }
 
-    /// The public zone first.
+    /// Returns the hosted zones, the public one first.
     async fn zones(&self) -> Vec<String> {
         let listed = self.desk.route53().list_hosted_zones().send().await.unwrap();
         let mut zones: Vec<_> = listed.hosted_zones().iter().collect();
@@ -148,7 +149,8 @@ impl Grown {
         iam.create_access_key().user_name(&user).send().await.expect("a key");
     }
 
-    /// What is not the cluster's, whatever it looks like: a user and a bucket by its name.
+    /// Adds foreign resources: an IAM user whose name begins with the infra ID, and a volume
+    /// without tags.
     async fn strangers(&self) {
         let user = format!("{}-backup", self.infra_id);
         self.desk.iam().create_user().user_name(user).send().await.expect("a user");
@@ -176,7 +178,7 @@ impl Desk {
     }
 }
 
-/// What an account has, by type and name.
+/// Returns the type and name of every resource of an account.
 fn labels(desk: &Desk) -> Vec<String> {
     let inventory = desk.cloud.inventory();
     let objects = inventory.as_object().expect("objects").values();
@@ -210,7 +212,7 @@ async fn d3_what_the_cluster_made_for_itself_is_shown_and_goes_in_an_order_that_
     assert_eq!(refused(&grown.desk), Vec::<String>::new());
 }
 
-/// The deletes that AWS refused.
+/// Returns the delete, detach and release calls that AWS rejected.
 fn refused(desk: &Desk) -> Vec<String> {
     let calls = desk.cloud.requests().into_iter();
     let refused = calls.filter(|call| call["status"].as_u64().is_some_and(|status| status >= 400));
@@ -315,7 +317,7 @@ async fn what_is_left_out_of_a_destroy_stays_and_is_not_recorded() {
     assert!(rest.out.contains("1 destroyed."), "{}", rest.out);
 }
 
-/// Killed at one call after another.
+/// The destroy is killed at several calls, one after another.
 #[tokio::test(flavor = "multi_thread")]
 async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
     let grown = Grown::new().await;
@@ -337,7 +339,8 @@ async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
     assert_eq!(labels(&grown.desk), ["hosted_zone:example.com.", "record:www.demo.example.com."]);
 }
 
-/// A rule of a group that is not the cluster's keeps a group of the cluster's, and stays.
+/// A rule in a foreign security group blocks the deletion of a group of the cluster. The rule
+/// stays.
 #[tokio::test]
 async fn rules_of_foreign_groups_are_not_taken_away() {
     use groundplan::aws::{Aws, Settings};
@@ -385,7 +388,8 @@ async fn what_the_credentials_may_not_delete_stops_a_destroy_before_its_first_ca
     grown.destroy(0, &[]);
 }
 
-/// The credentials of an account may not list users: what is there is destroyed, and that is said.
+/// The credentials may not list IAM users. The destroy deletes the resources it finds and reports
+/// that.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_credentials_may_not_look_is_said() {
     let grown = Grown::new().await;

@@ -1,4 +1,4 @@
-//! Instances, images and what belongs to them.
+//! Instances and images, with their parts.
 
 use aws_sdk_ec2::types::{
     BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification,

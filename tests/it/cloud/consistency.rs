@@ -1,4 +1,4 @@
-//! With the delay `visible`, what was just made is not seen yet, though it is there.
+//! With the delay `visible`, a new resource exists and is not yet visible (eventual consistency).
 
 use aws_sdk_ec2::types::ResourceType;
 use aws_sdk_elasticloadbalancingv2::types::{Action, ActionTypeEnum, ProtocolEnum};
@@ -6,7 +6,7 @@ use aws_sdk_route53::types::{Vpc, VpcRegion};
 
 use super::{Account, filter, refused, tagged};
 
-/// An account in which nothing is seen until time has passed.
+/// Returns an account in which resources become visible after a delay.
 fn hazy() -> Account {
     let account = Account::new();
     account.cloud.delay("visible", 60.0);

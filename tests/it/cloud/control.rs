@@ -1,4 +1,4 @@
-//! What a test can see of the cloud and do to it.
+//! The control endpoint: observing and manipulating the cloud in tests.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::{Account, filter, refused};
 use crate::support::cloud::Cloud;
 
 impl Account {
-    /// A client that tries once.
+    /// Returns a client without retries.
     fn once(&self) -> aws_sdk_ec2::Client {
         let config = aws_sdk_ec2::config::Builder::from(&self.cloud.sdk_config());
         aws_sdk_ec2::Client::from_conf(config.retry_config(RetryConfig::disabled()).build())

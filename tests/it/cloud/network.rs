@@ -1,4 +1,4 @@
-//! VPCs and what is in them: nothing goes while something needs it.
+//! VPCs and their parts. A resource that another one depends on cannot be deleted.
 
 use aws_sdk_ec2::types::{
     DomainType, IpPermission, IpRange, NatGatewayState, NewDhcpConfiguration, ResourceType,

@@ -1,4 +1,4 @@
-//! Balancers, IAM, DNS and buckets.
+//! Load balancers, IAM, DNS and buckets.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is asked of AWS besides kinds.
+//! AWS calls that belong to no kind.
 
 use std::collections::BTreeMap;
 
@@ -190,7 +190,7 @@ async fn a_subnet_is_public_where_its_table_leads_out() {
     assert_eq!(facts[world.subnet.as_str()]["vpc"], json!(world.vpc));
 }
 
-/// A zone, private where it is given a network.
+/// Creates a hosted zone, which is private if there is a VPC.
 async fn zone(world: &World, name: &str, reference: &str, vpc: Option<&str>) -> String {
     use aws_sdk_route53::types::{Vpc, VpcRegion};
     let route53 = aws_sdk_route53::Client::new(&world.cloud.sdk_config());
@@ -238,7 +238,8 @@ async fn tag_zone(world: &World, id: &str) {
     request.resource_id(id).add_tags(tag).send().await.expect("tagged");
 }
 
-/// A balancer and a target group of the cluster's, and one of each that is not.
+/// Creates a load balancer and a target group of the cluster, and foreign ones. Returns the ARN of
+/// the cluster's load balancer.
 async fn balancer(world: &World) -> String {
     use aws_sdk_elasticloadbalancingv2::types::{
         LoadBalancerTypeEnum, ProtocolEnum, Tag, TargetTypeEnum,

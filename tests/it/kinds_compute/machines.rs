@@ -1,4 +1,4 @@
-//! Machines of the Machine API, and what they are registered with.
+//! Machines of the Machine API, and their load balancer registrations.
 
 use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancerTypeEnum, ProtocolEnum, TargetDescription, TargetTypeEnum,
@@ -236,7 +236,7 @@ async fn c33_a_token_whose_machine_was_terminated_launches_nothing_any_more() {
     let again = world.aws.create(request.clone()).await.expect_err("the token is used up");
     assert_eq!(again.class, Class::Spent, "{again:?}");
     assert!(is_final(&again));
-    // The same in other words, as after a newer image.
+    // The same machine with other parameters, as after a change of the instance type.
     let mut otherwise = world.worker(None);
     otherwise["instance_type"] = json!("m6i.2xlarge");
     let again = world.aws.create(world.request(MACHINE, &otherwise)).await;
@@ -335,7 +335,7 @@ async fn c47_another_authentication_is_one_call_and_the_machine_stays() {
     assert_eq!(world.cloud.mutating_calls(), 1, "{:#?}", world.cloud.requests());
 }
 
-/// Outputs say how a machine is at the moment; nobody ever asked for that.
+/// Outputs are the current state of a machine. The configuration has no opinion on them.
 #[tokio::test]
 async fn r3_a_machine_that_was_stopped_or_got_a_tag_is_no_drift() {
     let world = World::new().await;
@@ -375,7 +375,7 @@ async fn r1_many_machines_and_their_registrations_take_a_few_looks() {
     let kind = "load_balancer_attachment".to_owned();
     let seen = world.aws.observe(kind, attached).await.expect("a look");
     assert!(seen.iter().all(|one| matches!(one, Observed::Present { .. })), "{seen:#?}");
-    // The balancer, its groups, and who is in each of the two.
+    // Calls: the load balancer, its target groups, and the targets of both groups.
     assert_eq!(world.cloud.requests().len(), 1 + 4);
 }
 
@@ -407,7 +407,7 @@ async fn an_address_that_another_machine_has_by_now_stays_registered() {
     let (id, ip) = (&machine.outputs["id"], &machine.outputs["private_ip"]);
     let inputs = json!({"load_balancer": "demo-int", "kind": "network", "instance": id, "ip": ip});
     let attached = bench.make("load_balancer_attachment.a", &inputs).await;
-    // As recorded of the machine that had this address before.
+    // The record of the machine that had this address before.
     let mut outlived = attached.clone();
     outlived.outputs["instance"] = json!("i-0123456789abcdef0");
     world.aws.delete(outlived).await.expect("nothing to do");

@@ -1,4 +1,4 @@
-//! An account of the test cloud for the kinds of the network, and what is made in it.
+//! An account of the test cloud for the network kinds, with helpers that create resources.
 
 use groundplan::aws::ids::{InternetGatewayId, SecurityGroupId, SubnetId, VpcId};
 use groundplan::aws::internet_gateway::InternetGateway;
@@ -16,7 +16,7 @@ use crate::support::kinds::Bench;
 
 pub(super) const CLUSTER_TAG: &str = "kubernetes.io/cluster/demo-x7k2p";
 
-/// An account of the test cloud, and AWS as a provider in it.
+/// An account of the test cloud, with AWS as the provider.
 pub(super) struct Account {
     pub(super) cloud: Cloud,
     pub(super) aws: Aws,
@@ -86,7 +86,7 @@ pub(super) fn tags(name: &str) -> Tags {
         .into()
 }
 
-/// Other tags: one changed, one gone, one new.
+/// Returns other tags: one changed, one removed, one added.
 pub(super) fn other_tags(name: &str) -> Tags {
     let mut tags = tags(name);
     tags.insert("Name".to_owned(), format!("{name}-renamed"));

@@ -1,4 +1,4 @@
-//! NAT gateways and route tables: the way out.
+//! NAT gateways and route tables.
 
 use aws_sdk_ec2::types::Filter;
 use groundplan::aws::elastic_ip::{ElasticIp, ElasticIpOutputs};
@@ -10,7 +10,7 @@ use groundplan::provider::{Known, Look, Observed, Provider};
 use super::bench::{Account, id, inputs, other_tags, tags};
 use crate::support::kinds::Trial;
 
-/// A NAT gateway wanted in a subnet of its own, behind an address of its own.
+/// Returns the inputs of a NAT gateway with a new Elastic IP.
 async fn nat_gateway(account: &Account, subnet: &SubnetId) -> (Known, NatGateway) {
     let address = inputs(&ElasticIp { tags: tags("eip") });
     let address = account.bench().make("elastic_ip.a", &address).await;
@@ -33,7 +33,7 @@ async fn a_nat_gateway_keeps_its_promises() {
     let trial =
         Trial { address: "nat_gateway.a", inputs: inputs(&wanted), changes, repeatable: true };
     account.bench().keeps_its_promises(trial).await;
-    // Once it is gone, nothing holds its address any more.
+    // After the deletion of the gateway, the address has no delete blocker.
     account.bench().unmake(&address).await;
 }
 

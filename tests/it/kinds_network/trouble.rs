@@ -1,4 +1,4 @@
-//! What AWS does not show yet, does not answer, or shows in part.
+//! Eventual consistency, lost responses, and partial results of AWS.
 
 use aws_sdk_ec2::types::Tag;
 use groundplan::aws::ids::VpcId;
@@ -36,7 +36,7 @@ async fn what_is_as_it_shall_be_is_not_touched() {
     assert_eq!(account.cloud.mutating_calls(), 0, "{:#?}", account.cloud.requests());
 }
 
-/// Repeats a step as the engine does after a lost answer; at no time may it be refused.
+/// Repeats a step as the engine does after a lost response. No attempt may fail permanently.
 async fn until_it_goes_through<T>(
     what: &str,
     mut ask: impl AsyncFnMut() -> Result<T, ProviderError>,
@@ -67,7 +67,8 @@ async fn an_answer_lost_on_the_way_changes_nothing_about_the_end() {
         tags: tags("public"),
     };
     for call in ["CreateRoute", "AssociateRouteTable", "ReplaceRouteTableAssociation"] {
-        // A token answers with what it made once, even when that is gone: each life has its own.
+        // Each creation has its own token, because a token returns its first result even after a
+        // deletion.
         let wanted = Request { token: call.to_owned(), ..request("route_table.public", &table) };
         let outputs = account.aws.create(wanted.clone()).await.expect("a table");
         account.cloud.fault(&json!({ "action": call, "when": "after", "kind": "drop" }));
@@ -173,7 +174,7 @@ async fn what_is_taken_by_nobody_one_can_see_was_just_made() {
     assert_eq!(account.aws.create(request).await.expect("the same one"), made);
 }
 
-/// D4 of the cases that a reviewer checks.
+/// Case D4.
 #[tokio::test]
 async fn d4_who_holds_what_cannot_go_is_named_and_left_alone() {
     let account = Account::new();

@@ -1,5 +1,5 @@
-//! Where the services' kinds are tried: AWS as a provider in an account of its own, a network made
-//! past it, and inputs as the topology would write them.
+//! Test bench for the service kinds: AWS as the provider in its own account, a network created
+//! without groundplan, and inputs like the topology's.
 
 use std::sync::Arc;
 
@@ -24,11 +24,12 @@ use serde_json::{Value, json};
 use crate::support::cloud::{Cloud, shared};
 use crate::support::kinds::{self, Trial};
 
-/// The tag that says whose a thing is.
+/// Key of the cluster tag.
 pub(super) const CLUSTER: &str = "kubernetes.io/cluster/demo-x7k2p";
 
-/// Three roles with policy and profile, two balancers, three groups and listeners, twelve targets,
-/// two zones, three records, a bucket and an object.
+/// Creates three roles with policy and profile, two load balancers, three target groups with
+/// listeners and twelve targets. Also creates two hosted zones, three records, a bucket and an
+/// object.
 pub(super) async fn standard_cluster() -> (Bench, Vec<(&'static str, Vec<Known>)>) {
     let mut secrets = Secrets::default();
     let content = secrets.keep(b"{}".to_vec());
@@ -74,7 +75,7 @@ pub(super) async fn standard_cluster() -> (Bench, Vec<(&'static str, Vec<Known>)
     (bench, all.0)
 }
 
-/// What a test has made, by kind.
+/// Resources that a test has created, by kind.
 #[derive(Default)]
 pub(super) struct Made(Vec<(&'static str, Vec<Known>)>);
 
@@ -96,7 +97,7 @@ impl Made {
     }
 }
 
-/// AWS as a provider, in an account of its own.
+/// AWS as the provider, in its own account.
 pub(super) struct Bench {
     pub(super) cloud: Cloud,
     pub(super) region: String,
@@ -130,7 +131,7 @@ impl Bench {
         aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
     }
 
-    /// Everything that a kind promises; ends with nothing left of it.
+    /// Checks the whole contract of a kind. Afterwards the resource is deleted.
     pub(super) async fn live_through<R: Resource>(
         &self,
         address: &'static str,
@@ -164,7 +165,8 @@ impl Bench {
         self.aws.find(self.request(name, inputs)).await
     }
 
-    /// Creating and finding it are refused with something to do, and nothing of it is ours.
+    /// Asserts that `create` and `find` fail permanently with a hint, and that refresh does not
+    /// return a foreign resource.
     pub(super) async fn refuses<R: Resource>(&self, name: &str, inputs: &R) -> ProviderError {
         let request = self.request(name, inputs);
         let Request { address, token, inputs, .. } = request.clone();
@@ -200,7 +202,7 @@ impl Bench {
     }
 }
 
-/// A VPC with two subnets, made past us.
+/// A VPC with two subnets, created without groundplan.
 pub(super) struct Network {
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) vpc: VpcId,
@@ -348,7 +350,7 @@ pub(super) fn cname(zone: &HostedZoneOutputs, name: &str, to: &str) -> Record {
     }
 }
 
-/// Buckets share one space of names: the account's number keeps tests apart.
+/// Returns a bucket. Bucket names are global, so the name contains the account number.
 pub(super) fn bucket(bench: &Bench, name: &str) -> S3Bucket {
     let name = format!("demo-{name}-{}", bench.cloud.account());
     S3Bucket { tags: named(&name), name: BucketName(name) }

@@ -1,9 +1,9 @@
-//! The test cloud as tests see it: starts `tests/cloud/run`, and asks its control endpoint.
+//! Client of the test cloud: starts `tests/cloud/run` and calls its control endpoint.
 //!
-//! One server serves the whole test process ([`shared`]). Each caller gets an account of its own:
-//! the cloud takes the last twelve digits of an access key for the account's number, so nothing
-//! but the credentials keeps tests apart, and request log, faults and delays are per account too.
-//! A test that needs a server to itself (to restart it, say) starts one with [`Cloud::start`].
+//! One server serves the whole test process ([`shared`]). Each caller gets its own account. The
+//! cloud uses the last twelve digits of an access key as the account number, so credentials alone
+//! separate the tests. Request log, faults and delays are also per account. A test that needs its
+//! own server, for example to restart it, starts one with [`Cloud::start`].
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A fresh account in the cloud that the tests of this process share.
 pub(crate) fn shared() -> Cloud {
     static SERVER: OnceLock<Arc<Server>> = OnceLock::new();
-    // A static is never dropped; the server ends itself when this process's end closes its stdin.
+    // A static is never dropped; the server ends when the end of this process closes its stdin.
     Cloud::in_new_account(SERVER.get_or_init(|| Arc::new(Server::start())))
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Cloud {
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 impl Cloud {
-    /// A cloud of one's own, gone when the last clone is dropped.
+    /// Starts a separate cloud, which ends when the last clone is dropped.
     pub(crate) fn start() -> Self {
         Self::in_new_account(&Arc::new(Server::start()))
     }
@@ -49,37 +49,37 @@ impl Cloud {
         Self { server: Arc::clone(server), account }
     }
 
-    /// Another account of the same cloud, to be a stranger in.
+    /// Returns another account of the same cloud, for foreign resources.
     pub(crate) fn another_account(&self) -> Self {
         Self::in_new_account(&self.server)
     }
 
-    /// `http://127.0.0.1:<port>`, for every service.
+    /// Returns `http://127.0.0.1:<port>`, the endpoint of every service.
     pub(crate) fn endpoint(&self) -> &str {
         &self.server.endpoint
     }
 
-    /// The region tests are in unless they say otherwise.
+    /// Returns the default region of tests.
     pub(crate) fn region(&self) -> &'static str {
         "us-west-2"
     }
 
-    /// The account's twelve digits.
+    /// Returns the twelve digits of the account.
     pub(crate) fn account(&self) -> &str {
         &self.account
     }
 
-    /// An access key of this account.
+    /// Returns an access key of this account.
     pub(crate) fn access_key(&self) -> String {
         format!("AKIATEST{}", self.account)
     }
 
-    /// Its other half; the cloud checks no signatures.
+    /// Returns the secret key. The cloud verifies no signatures.
     pub(crate) fn secret_key(&self) -> &'static str {
         "not-a-secret"
     }
 
-    /// What the SDK's clients and `Aws::new` are made from.
+    /// Returns the configuration for SDK clients and `Aws::new`.
     pub(crate) fn sdk_config(&self) -> SdkConfig {
         self.sdk_config_in(self.region())
     }
@@ -96,7 +96,7 @@ impl Cloud {
             .build()
     }
 
-    /// The environment that sends a child process here and nowhere else.
+    /// Returns the environment that directs a child process to this cloud only.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ACCESS_KEY_ID", self.access_key()),
@@ -109,18 +109,18 @@ impl Cloud {
         ]
     }
 
-    /// Empties the account, its settings and its log.
+    /// Resets the account, its settings and its log.
     pub(crate) fn reset(&self) {
         self.control("POST", "reset", &Value::Null);
     }
 
-    /// The calls made so far, oldest first: service, action, mutating, status, at, params. What was
-    /// only rehearsed is apart.
+    /// Returns the calls so far, oldest first: service, action, mutating, status, at, params.
+    /// Excludes dry runs.
     pub(crate) fn requests(&self) -> Vec<Value> {
         self.log().into_iter().filter(|call| !is_rehearsal(call)).collect()
     }
 
-    /// The calls made with `DryRun`.
+    /// Returns the calls with `DryRun`.
     pub(crate) fn rehearsals(&self) -> Vec<Value> {
         self.log().into_iter().filter(is_rehearsal).collect()
     }
@@ -130,12 +130,12 @@ impl Cloud {
         log["requests"].as_array().expect("requests").clone()
     }
 
-    /// How often this action was called.
+    /// Returns the number of calls of this action.
     pub(crate) fn calls(&self, action: &str) -> usize {
         self.requests().iter().filter(|call| call["action"] == action).count()
     }
 
-    /// How many calls meant to change something.
+    /// Returns the number of mutating calls, including failed ones.
     pub(crate) fn mutating_calls(&self) -> usize {
         self.requests().iter().filter(|call| call["mutating"] == true).count()
     }
@@ -165,63 +165,64 @@ impl Cloud {
         self.control("POST", "requests/clear", &Value::Null);
     }
 
-    /// Sets how long states take; the names are in `tests/cloud/groundplan_cloud/world.py`.
+    /// Sets the duration of states. `tests/cloud/groundplan_cloud/world.py` has the names.
     pub(crate) fn delay(&self, name: &str, seconds: f64) {
         self.control("POST", "delays", &json!({ name: seconds }));
     }
 
-    /// Lets time pass in this account, without anyone waiting.
+    /// Advances the clock of this account.
     pub(crate) fn advance(&self, seconds: f64) {
         self.control("POST", "advance", &json!({ "seconds": seconds }));
     }
 
-    /// Sets how long answers take, by action (`*` for all): `json!({"RunInstances": 0.5})`.
+    /// Sets the response time by action (`*` for all): `json!({"RunInstances": 0.5})`.
     pub(crate) fn latency(&self, seconds: &Value) {
         self.control("POST", "latency", seconds);
     }
 
-    /// Adds a fault; `tests/cloud/README.md` says what one looks like.
+    /// Adds a fault. `tests/cloud/README.md` describes the format.
     pub(crate) fn fault(&self, fault: &Value) {
         self.control("POST", "faults", fault);
     }
 
-    /// Denies these actions to the account (`ec2:RunInstances`), and no others.
+    /// Denies these actions to the account (`ec2:RunInstances`). Replaces earlier denials.
     pub(crate) fn deny(&self, actions: &[&str]) {
         self.control("POST", "denied", &json!({ "actions": actions }));
     }
 
-    /// Sets limits, by their codes: `json!({"L-1216C47A": 128})`.
+    /// Sets quotas by code: `json!({"L-1216C47A": 128})`.
     pub(crate) fn quotas(&self, limits: &Value) {
         self.control("POST", "quotas", limits);
     }
 
-    /// Throws other dice for faults with a probability.
+    /// Sets the seed for faults with a probability.
     pub(crate) fn dice(&self, seed: u64) {
         self.control("POST", "dice", &json!({ "seed": seed }));
     }
 
-    /// Takes all faults and the kill back.
+    /// Removes all faults and the kill.
     pub(crate) fn clear_faults(&self) {
         self.control("POST", "faults/clear", &Value::Null);
     }
 
-    /// Kills the process at its `call`-th mutating call from now, `before` or `after` it took
-    /// effect. Nobody gets an answer to that call.
+    /// Kills the process at its `call`-th mutating call from now, `before` or `after` the call
+    /// takes effect. The process gets no response to that call.
     pub(crate) fn kill_at(&self, pid: u32, call: usize, when: &str) {
         self.control("POST", "kill_at", &json!({ "pid": pid, "call": call, "when": when }));
     }
 
-    /// Everything in the account, by type, without random ids: two equal inventories are `==`.
+    /// Returns all resources of the account by type, without random IDs. Equal inventories are
+    /// `==`.
     pub(crate) fn inventory(&self) -> Value {
         self.control("GET", "inventory", &Value::Null)["objects"].take()
     }
 
-    /// The ids of everything in the account, by type.
+    /// Returns the IDs of all resources of the account, by type.
     pub(crate) fn ids(&self) -> Value {
         self.control("GET", "inventory", &Value::Null)["ids"].take()
     }
 
-    /// Status and body of a plain request, as a machine without any SDK makes it.
+    /// Returns status and body of a plain request, as from a machine without an SDK.
     pub(crate) fn http(&self, method: &str, path: &str) -> (String, String) {
         http(self.endpoint(), method, path, "").expect("an answer")
     }
@@ -240,7 +241,7 @@ fn is_rehearsal(call: &Value) -> bool {
     call["params"]["DryRun"] == "true"
 }
 
-/// One request on a connection of its own.
+/// Sends one request on its own connection.
 fn http(endpoint: &str, method: &str, path: &str, body: &str) -> std::io::Result<(String, String)> {
     let host = endpoint.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host)?;
@@ -258,12 +259,12 @@ fn http(endpoint: &str, method: &str, path: &str, body: &str) -> std::io::Result
     Ok((status.to_owned(), body.to_owned()))
 }
 
-/// The process behind it.
+/// The process of the server.
 #[derive(Debug)]
 struct Server {
     child: std::sync::Mutex<Child>,
     endpoint: String,
-    /// Its closing is what ends the server if we are killed.
+    /// The server ends when this pipe closes, even if the test process is killed.
     _stdin: ChildStdin,
 }
 

@@ -1,6 +1,7 @@
-//! What every kind promises, tried on one resource from before its creation to after its end.
+//! The contract of every kind, checked on one resource from before its creation to after its
+//! deletion.
 //!
-//! Sees a cloud through `Provider` only, so that it serves every kind there is.
+//! Uses a cloud through `Provider` only, and therefore works for every kind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,42 +16,44 @@ use tokio::time::{Instant, sleep};
 const WITHIN: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(50);
 
-/// Somewhere to make things, one after another.
+/// Test bench that creates resources one after another.
 pub(crate) struct Bench<'a, P> {
     provider: &'a P,
     secrets: Arc<Secrets>,
 }
 
-/// What is tried with one resource.
+/// A resource to check.
 pub(crate) struct Trial {
-    /// Its address; the kind is the part before the dot.
+    /// Address of the resource. The kind is the part before the dot.
     pub(crate) address: &'static str,
-    /// What it is made with.
+    /// Inputs of the creation.
     pub(crate) inputs: Value,
-    /// What it is changed to in place, one after the other.
+    /// Inputs of the in-place updates, in order.
     pub(crate) changes: Vec<Value>,
-    /// Whether creating it again with the same token must answer with the one there is: so where
-    /// the API has tokens, or names that are a token.
+    /// True if a second creation with the same token must return the same resource. Applies to APIs
+    /// with tokens, or with names that act as a token.
     pub(crate) repeatable: bool,
 }
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 impl<'a, P: Provider> Bench<'a, P> {
-    /// A bench for inputs without secrets.
+    /// Creates a bench for inputs without secrets.
     pub(crate) fn new(provider: &'a P) -> Self {
         Self::with_secrets(provider, Secrets::default())
     }
 
-    /// A bench that knows what the digests among the inputs stand for.
+    /// Creates a bench with the secrets whose digests are in the inputs.
     pub(crate) fn with_secrets(provider: &'a P, secrets: impl Into<Arc<Secrets>>) -> Self {
         Self { provider, secrets: secrets.into() }
     }
 
-    /// Tries everything a kind promises.
+    /// Checks the whole contract of a kind.
     ///
-    /// Created and found by token; created again, the same one; configured and configured again;
-    /// ready; observed as it was asked for, with or without outputs on record; changed, changed
-    /// again and observed as changed; deleted, gone, and deleted again; observed as missing.
+    /// - The resource is created and found by token. A second creation returns the same one.
+    /// - `configure` runs twice, and the resource becomes ready.
+    /// - Refresh returns the inputs, with and without recorded outputs.
+    /// - Each update runs twice, and refresh returns the new inputs.
+    /// - The resource is deleted twice, and refresh reports it as missing.
     pub(crate) async fn keeps_its_promises(&self, trial: Trial) {
         let Trial { address, inputs, changes, repeatable } = trial;
         let none: Option<Value> = self.find(address, &inputs).await;
@@ -76,13 +79,13 @@ impl<'a, P: Provider> Bench<'a, P> {
         assert_eq!(none, None, "{address}: found after it was deleted");
     }
 
-    /// Makes something that others need, and waits until it is ready.
+    /// Creates a resource that others need, and waits until it is ready.
     pub(crate) async fn make(&self, address: &str, inputs: &Value) -> Known {
         let outputs = self.create(address, inputs).await;
         self.finish(address, inputs, outputs).await
     }
 
-    /// Changes it in place, and says so a second time, as after a lost answer.
+    /// Updates a resource in place twice, as after a lost response.
     pub(crate) async fn change(&self, before: Known, inputs: &Value) -> Known {
         let request = request(before.address.as_str(), inputs, &self.secrets);
         let address = before.address.clone();
@@ -94,7 +97,7 @@ impl<'a, P: Provider> Bench<'a, P> {
         self.ready(Known { inputs: inputs.clone(), outputs, ..before }).await
     }
 
-    /// Deletes it and waits until it is gone.
+    /// Deletes a resource and waits until it is deleted.
     pub(crate) async fn unmake(&self, known: &Known) {
         let address = &known.address;
         let deleted = self.provider.delete(known.clone()).await;
@@ -105,7 +108,7 @@ impl<'a, P: Provider> Bench<'a, P> {
         }
     }
 
-    /// How the cloud has it.
+    /// Returns the live state of a resource.
     pub(crate) async fn observe(&self, known: &Known) -> Observed {
         let kind = known.address.kind().to_owned();
         let mut observed = self.provider.observe(kind, vec![known.clone()]).await.expect("observe");
@@ -113,7 +116,7 @@ impl<'a, P: Provider> Bench<'a, P> {
         observed.remove(0)
     }
 
-    /// Fails unless the cloud has it as it is on record.
+    /// Fails unless the live state equals the record.
     pub(crate) async fn is_as_recorded(&self, known: &Known) {
         let address = &known.address;
         let without_outputs = Known { outputs: Value::Null, ..known.clone() };
@@ -139,7 +142,7 @@ impl<'a, P: Provider> Bench<'a, P> {
         found.unwrap_or_else(|error| panic!("could not look for {address}: {error}"))
     }
 
-    /// The steps after the creating call, the configuring ones twice.
+    /// Runs the steps after the creating call. `configure` runs twice.
     async fn finish(&self, address: &str, inputs: &Value, mut outputs: Value) -> Known {
         let request = request(address, inputs, &self.secrets);
         if self.schema(&request.address).configures {
@@ -188,7 +191,7 @@ impl<'a, P: Provider> Bench<'a, P> {
     }
 }
 
-/// Outputs without what each call makes anew: the DNS change that is under way.
+/// Returns the outputs without the ID of the DNS change, which each call creates anew.
 fn lasting(outputs: &Value) -> Value {
     let mut outputs = outputs.clone();
     if let Some(outputs) = outputs.as_object_mut() {
@@ -197,7 +200,7 @@ fn lasting(outputs: &Value) -> Value {
     outputs
 }
 
-/// What a bench asks a provider to do.
+/// Returns a request with a fixed creation token for each address.
 pub(crate) fn request(address: &str, inputs: &Value, secrets: &Arc<Secrets>) -> Request {
     Request {
         address: address.into(),
@@ -207,7 +210,7 @@ pub(crate) fn request(address: &str, inputs: &Value, secrets: &Arc<Secrets>) -> 
     }
 }
 
-/// Where the cloud differs from what was asked for; `null` asks for nothing.
+/// Returns the differences between inputs and live state. `null` means no opinion.
 fn differences(asked: &Value, live: &Value) -> Vec<String> {
     fn walk(path: &str, asked: &Value, live: &Value, found: &mut Vec<String>) {
         match (asked, live) {

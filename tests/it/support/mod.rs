@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers that all tests share.
 
 pub(crate) mod cloud;
 pub(crate) mod kinds;

@@ -1,19 +1,21 @@
-//! Runs the cases beside this file: an install-config with a piece exchanged, and exactly what is
-//! said about it, to people and to programs.
+//! Runs the cases in the text files beside this file. A case changes a piece of an install-config
+//! and lists the exact findings, as text and as JSON.
 //!
-//! A case begins with `=== ` and its name. Then come, in this order:
+//! A case begins with `=== ` and its name, followed by these parts in this order:
 //!
-//! - lines that begin with `#`: why it is as it is;
-//! - `base: NAME`, if the config that is changed is not `two_pools`;
-//! - the change, as in a diff: lines with ` ` and `-` are looked for in the base, each group of
-//!   them in one place and only there, and lines with ` ` and `+` stand in their stead; groups are
-//!   apart by `@@`, and one of `+` alone goes to the end. Or `bytes: ` and the whole file, with
-//!   Rust's escapes;
-//! - `---`, and what `groundplan validate` says to people, or `fine`;
-//! - `--- json`, and the same for programs.
+//! - lines that begin with `#`: the reason for the case;
+//! - `base: NAME`, if the changed config is not `two_pools`;
+//! - the change, in the form of a diff (see below), or `bytes: ` and the whole file, with the
+//!   escapes of Rust;
+//! - `---`, and the output of `groundplan validate`, or `fine`;
+//! - `--- json`, and the same findings for programs.
 //!
-//! `GROUNDPLAN_BLESS=1 cargo test --no-default-features --lib config::tests::cases` writes what is
-//! said after each case; read the difference before you commit it.
+//! The change consists of groups separated by `@@`. Lines with ` ` and `-` must occur in the base,
+//! exactly once as a group. Lines with ` ` and `+` replace them. A group with only `+` is appended
+//! to the file.
+//!
+//! `GROUNDPLAN_BLESS=1 cargo test --no-default-features --lib config::tests::cases` writes the
+//! current findings of each case. Review the difference before a commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,13 +25,13 @@ use super::*;
 
 pub(super) const SMALLEST: &str = include_str!("smallest.yaml");
 
-/// What findings call the file.
+/// The file name in findings.
 const FILE: &str = "install-config.yaml";
 
-/// A case as it is written.
+/// A case as written.
 struct Case {
     name: String,
-    /// Everything above the expectations.
+    /// All lines above the expected findings.
     head: Vec<String>,
     expected: String,
 }
@@ -58,7 +60,7 @@ fn parse(text: &str) -> Option<Case> {
 }
 
 impl Case {
-    /// The file that the case is about.
+    /// Returns the file that the case validates.
     fn input(&self) -> Vec<u8> {
         let lines = self.head.iter().map(String::as_str);
         let mut lines = lines.skip_while(|line| line.starts_with('#')).peekable();
@@ -92,7 +94,7 @@ impl Case {
         text.replacen(&old, &new, 1)[1..].to_owned()
     }
 
-    /// What is said, as it stands in the file.
+    /// Returns the findings in the format of the case file.
     fn said(&self) -> String {
         let bytes = self.input();
         let (Outcome { config, findings }, text) = read_bytes(&bytes);
@@ -135,7 +137,7 @@ fn all() -> Vec<Case> {
     files().iter().flat_map(|file| cases(file)).collect()
 }
 
-/// The names and texts of those that nothing is said about.
+/// Returns the names and texts of all cases without findings.
 pub(super) fn fine() -> impl Iterator<Item = (String, String)> {
     let texts = all().into_iter().map(|case| {
         let text = String::from_utf8(case.input());
@@ -176,7 +178,8 @@ fn every_rule_is_broken_by_a_case() {
         .flat_map(|case| read_bytes(&case.input()).0.findings)
         .map(|finding| finding.rule)
         .collect();
-    // `AtAws` is broken by answers, of which there are none here; machines have cases of their own.
+    // Only AWS lookups violate `AtAws`, and this test has none. Rules for machines have their own
+    // cases.
     let is_here = |rule: &&Rule| {
         let is_of_machines =
             matches!(rule.source(), Source::MachineApi | Source::Manifests | Source::Machines);
