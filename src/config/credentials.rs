@@ -126,7 +126,7 @@ pub(super) fn trust_bundle(document: &Document, report: &mut Report) -> Option<S
 fn trust_bundle_fault(bundle: &At<String>) -> Option<String> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
-    const SEQUENCE: u8 = 0x30; // what every DER certificate begins with
+    const SEQUENCE: u8 = 0x30; // first byte of a DER certificate
     let mut rest = bundle.value.trim();
     let mut number = 0;
     while !rest.is_empty() {

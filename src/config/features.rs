@@ -66,7 +66,7 @@ pub(super) const CAPABILITIES: &Choices<()> = &[
 /// Returns true if the schema version is known, so that the rest of the file can be read.
 pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
     const VERSION: &str = "v1";
-    const OLD: [&str; 2] = ["v1beta4", "v1beta3"]; // their fields are those of v1, renamed in part
+    const OLD: [&str; 2] = ["v1beta4", "v1beta3"]; // fields as in v1, some renamed
     let Some(at) = document.api_version.require(&Spot::file(), "apiVersion", report) else {
         return false;
     };

@@ -154,7 +154,7 @@ fn service_networks(
 }
 
 fn service_network(cidr: &At<String>, taken: &mut Taken, report: &mut Report) -> Option<Ipv4Net> {
-    const SHORTEST: u8 = 12; // Kubernetes refuses larger service networks
+    const SHORTEST: u8 = 12; // Kubernetes rejects larger service networks
     let network = network(cidr, report)?;
     if network.prefix_len() < SHORTEST {
         let message = format!("found `{network}`, which is too large");

@@ -71,8 +71,8 @@ pub(super) fn parse_up_to(text: &str, most: usize) -> Result<Node, Malformed> {
 
 fn options(most: usize) -> Options {
     serde_saphyr::options! {
-        strict_booleans: true, // `yes` is a text, as for the installer's reader
-        duplicate_keys: DuplicateKeyPolicy::PassThrough, // reported with their places by us
+        strict_booleans: true, // `yes` is a string, as in the installer's reader
+        duplicate_keys: DuplicateKeyPolicy::PassThrough, // `document` reports them
         with_snippet: false, // a snippet would quote secrets
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         budget: serde_saphyr::budget! { max_nodes: most, max_depth: DEEPEST, max_aliases: 200 },

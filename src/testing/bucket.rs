@@ -416,7 +416,7 @@ impl Process {
         let server = Arc::clone(&self.server);
         tokio::spawn(async move {
             sleep(after).await;
-            let _ = answer.send(effect(&server)); // nobody may be waiting any more
+            let _ = answer.send(effect(&server)); // the caller may have stopped waiting
         });
         answered
     }

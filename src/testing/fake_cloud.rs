@@ -345,7 +345,7 @@ impl World {
     fn delete(&mut self, known: &Known) -> Result<(), ProviderError> {
         let id = object_id(&known.outputs);
         if self.objects.get(id).is_some_and(|object| !object.is_seen()) {
-            return Ok(()); // "not found", which a delete is content with
+            return Ok(()); // "not found" counts as deleted
         }
         if self.referrers.get(id).is_some_and(|&n| n > 0) {
             return Err(refuse("DependencyViolation", &known.address));

@@ -220,7 +220,7 @@ impl<'a> Checks<'a> {
             let Question::Image { id, region } = &question else { continue };
             let Some(fact) = self.answer::<Option<ImageFact>>(&question) else { continue };
             if fact.is_none() && self.config.control_plane.aws.ami_id.as_ref() == Some(id) {
-                continue; // said of the masters
+                continue; // already reported for the masters
             }
             let field = format!("{}.platform.aws.amiID", pool.field);
             let image = Candidate { id, region, field: &field };

@@ -45,7 +45,7 @@ const NODE: &[Row] = &[
     ("udp", Some((500, 500)), &[Own, Other]),     // IKE
     ("udp", Some((4500, 4500)), &[Own, Other]),   // IKE behind NAT
     ("50", None, &[Own, Other]),                  // ESP
-    ("tcp", Some((9000, 9999)), &[Own, Other]),   // what runs in the host's network
+    ("tcp", Some((9000, 9999)), &[Own, Other]),   // services in the host network
     ("udp", Some((9000, 9999)), &[Own, Other]),   // the same
     ("tcp", Some((10250, 10250)), &[Own, Other]), // kubelet
     ("tcp", Some((30000, 32767)), &[Own, Other]), // node ports

@@ -206,7 +206,7 @@ impl Store {
 
     pub(super) fn cut_watches(&mut self) {
         for watch in self.watches.drain(..) {
-            let _ = watch.lines.send(Err(super::Closed)); // nobody listens: then nobody is cut off
+            let _ = watch.lines.send(Err(super::Closed)); // the client may be gone
         }
     }
 

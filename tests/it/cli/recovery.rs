@@ -366,7 +366,7 @@ fn r5_a_lost_state_is_recovered_by_tags_and_the_plan_is_empty() {
     let infra_id: Value = serde_json::from_str(&infra_id).unwrap();
     let infra_id = infra_id["cluster"]["infra_id"].as_str().unwrap().to_owned();
     lose_the_state(&desk);
-    let lost = desk.expect(0, &["plan"]).out; // somebody looks: everything seems to be new
+    let lost = desk.expect(0, &["plan"]).out; // without a state, all resources are planned as new
     assert!(!lost.contains(&infra_id), "{lost}");
 
     let ran = desk.expect(0, &["recover"]);
@@ -394,7 +394,7 @@ async fn r5_what_was_replaced_is_found_and_what_was_not_recorded_is_told() {
     desk.expect(0, &["apply", "--no-bootstrap", "--auto-approve"]);
     let machine = desk.machine("master-0").await;
     desk.ec2().terminate_instances().instance_ids(machine).send().await.expect("terminated");
-    desk.expect(0, &["apply", "--no-bootstrap", "--auto-approve"]); // a second life
+    desk.expect(0, &["apply", "--no-bootstrap", "--auto-approve"]); // a second generation
     let recorded = desk.expect(0, &["show", "--json"]).out;
     let recorded: Value = serde_json::from_str(&recorded).unwrap();
     let infra_id = recorded["cluster"]["infra_id"].as_str().unwrap();

@@ -191,7 +191,7 @@ fn a_state_moves_to_another_home_and_back_and_is_gone_on_with_in_one_place_alone
     }
 
     state(&desk, 0, &["mv", "vpc.main", "vpc.network", "--state", "there"]);
-    state(&desk, 0, &["migrate", "--to", "there"]); // again, as after a crash: it stays where it is
+    state(&desk, 0, &["migrate", "--to", "there"]); // repeated, as after a crash: no change
     assert_eq!(state(&desk, 0, &["list", "vpc", "--state", "there"]).out, "vpc.network\n");
     let third = state(&desk, 1, &["migrate", "--to", "a-third"]);
     assert!(third.err.contains("it was moved to"), "{}", third.err);
@@ -210,7 +210,7 @@ fn a_move_that_was_cut_off_anywhere_ends_the_same() {
     let mark = desk.path("state/prod/moved-to");
     let marked = fs::read(&mark).unwrap();
 
-    fs::remove_file(&mark).unwrap(); // the copy is made, and the old home not marked yet
+    fs::remove_file(&mark).unwrap(); // copied, and the old location is not marked yet
     state(&desk, 0, &["migrate", "--to", "there"]);
     assert_eq!(fs::read(&mark).unwrap(), marked);
 
@@ -257,7 +257,7 @@ fn a_home_where_somebody_has_only_planned_gives_way_to_a_state_that_has_somethin
 #[test]
 fn a_state_that_may_not_be_looked_for_is_not_one_that_is_not_there() {
     let desk = with_an_older_state();
-    fs::write(desk.path("closed"), "no folder").unwrap(); // for root may look everywhere
+    fs::write(desk.path("closed"), "no folder").unwrap(); // stops root, too
     let ran = state(&desk, 1, &["list", "--state", "closed/states"]);
     assert!(
         ran.err.contains("could not use the state\n  read closed/states/prod\n"),

@@ -248,7 +248,7 @@ async fn d2_with_the_state_lost_the_infra_id_is_enough() {
     assert!(destroyed.out.ends_with(&format!("Nothing tagged {} is left.\n", grown.tag())));
     let left = labels(&grown.desk);
     assert_eq!(left.len(), STRANGERS, "{left:?}");
-    grown.destroy(0, &["--cluster", "demo"]); // it is recorded that nothing is left
+    grown.destroy(0, &["--cluster", "demo"]); // the state records that nothing is left
 }
 
 #[tokio::test(flavor = "multi_thread")]
