@@ -22,8 +22,8 @@ use groundplan::provider::Provider;
 use groundplan::state::home::Written;
 use groundplan::state::local::LocalHome;
 use groundplan::state::{Entry, State};
-use groundplan::testing::FakeCloud;
-use groundplan::testing::lab::{KINDS, node};
+use groundplan_engine::test_support::FakeCloud;
+use groundplan_engine::test_support::harness::{KINDS, node};
 use serde_json::{Value, json};
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];

@@ -18,13 +18,12 @@
 //! 5. [`topology`]: an install-config and what the cloud answered become a graph.
 //! 6. [`config`]: text becomes an install-config, or findings with places.
 //! 7. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
-//! 8. [`apply`](mod@apply): walks a plan. Never decides, never prints.
-//! 9. [`observe`]: what the cloud has of what the state knows; [`recover`]: of what it lost.
-//! 10. [`plan`](mod@plan): decides. Never asks a cloud, has no clock.
-//! 11. [`termination`]: tells a cluster that one of its machines goes.
-//! 12. `kubernetes`: the objects of a cluster, behind the feature of that name.
-//! 13. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
-//! 14. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: what all of them speak of.
+//! 8. [`termination`]: tells a cluster that one of its machines goes.
+//! 9. `kubernetes`: the objects of a cluster, behind the feature of that name.
+//! 10. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
+//! 11. [`groundplan_engine`]: graph, state, plan, apply, refresh and recovery, without a cloud. Its
+//!     modules have their names here too: [`apply`](mod@apply), [`observe`], [`plan`](mod@plan),
+//!     [`recover`], [`event`], [`state`], [`provider`], [`graph`], [`secret`].
 //!
 //! # What must stay true
 //!
@@ -37,25 +36,19 @@
 //! Read [`graph`] first, then [`state`], [`plan`](mod@plan), [`apply`](mod@apply), one kind
 //! ([`aws::subnet`]), and [`topology`].
 
-pub mod apply;
+pub use groundplan_engine::refresh as observe;
+pub use groundplan_engine::{apply, event, graph, out, plan, provider, recover, secret, state};
+
 pub mod aws;
 #[cfg(feature = "sdk")]
 pub mod cli;
 pub mod config;
-pub mod event;
-pub mod graph;
 pub mod imds;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod machine_api;
-pub mod observe;
-pub mod plan;
 pub mod preflight;
-pub mod provider;
-pub mod recover;
 pub mod render;
-pub mod secret;
-pub mod state;
 pub mod termination;
 pub mod testing;
 pub mod topology;

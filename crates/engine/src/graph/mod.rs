@@ -361,25 +361,70 @@ impl<R: Resource> Handle<R> {
 /// `out!(vpc.id)`: the field must exist on the kind's outputs, and its type becomes the input's.
 ///
 /// ```
-/// # use groundplan::{graph::Graph, out, aws::{Tags, vpc::Vpc, internet_gateway::InternetGateway}};
-/// # let mut graph = Graph::default();
-/// # let tags = Tags::default();
-/// let vpc = graph.add("main", &Vpc {
-///     cidr: "10.0.0.0/16".parse().unwrap(), dhcp_options: None, dns_hostnames: true, dns_support: true, tags: tags.clone(),
-/// });
-/// graph.add("main", &InternetGateway { vpc: out!(vpc.id), tags });
+/// # use groundplan_engine::graph::{Graph, Input, Resource, Schema};
+/// # use groundplan_engine::out;
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct NetworkId(String);
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Network {
+///     cidr: String,
+/// }
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct NetworkOutputs {
+///     id: NetworkId,
+/// }
+///
+/// impl Resource for Network {
+///     const SCHEMA: Schema = Schema::of("network");
+///     type Outputs = NetworkOutputs;
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Gateway {
+///     network: Input<NetworkId>,
+/// }
+/// # impl Resource for Gateway {
+/// #     const SCHEMA: Schema = Schema::of("gateway");
+/// #     type Outputs = GatewayOutputs;
+/// # }
+/// # #[derive(Clone, Serialize, Deserialize)]
+/// # struct GatewayOutputs { id: String }
+///
+/// let mut graph = Graph::default();
+/// let network = graph.add("main", &Network { cidr: "10.0.0.0/16".into() });
+/// graph.add("main", &Gateway { network: out!(network.id) });
 /// ```
 ///
 /// ```compile_fail
-/// # use groundplan::{graph::Graph, out, aws::{Tags, vpc::Vpc, internet_gateway::InternetGateway}};
+/// # use groundplan_engine::graph::{Graph, Input, Resource, Schema};
+/// # use groundplan_engine::out;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Clone, Serialize, Deserialize)]
+/// # struct NetworkId(String);
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Network { cidr: String }
+/// # #[derive(Clone, Serialize, Deserialize)]
+/// # struct NetworkOutputs { id: NetworkId }
+/// # impl Resource for Network {
+/// #     const SCHEMA: Schema = Schema::of("network");
+/// #     type Outputs = NetworkOutputs;
+/// # }
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Gateway { network: Input<NetworkId> }
+/// # impl Resource for Gateway {
+/// #     const SCHEMA: Schema = Schema::of("gateway");
+/// #     type Outputs = GatewayOutputs;
+/// # }
+/// # #[derive(Clone, Serialize, Deserialize)]
+/// # struct GatewayOutputs { id: String }
 /// # let mut graph = Graph::default();
-/// # let tags = Tags::default();
-/// let vpc = graph.add("main", &Vpc {
-///     cidr: "10.0.0.0/16".parse().unwrap(), dhcp_options: None, dns_hostnames: true, dns_support: true, tags: tags.clone(),
-/// });
-/// let gateway = graph.add("main", &InternetGateway { vpc: out!(vpc.id), tags: tags.clone() });
-/// // A gateway's id is not a VPC's id.
-/// graph.add("other", &InternetGateway { vpc: out!(gateway.id), tags });
+/// # let network = graph.add("main", &Network { cidr: "10.0.0.0/16".into() });
+/// let gateway = graph.add("main", &Gateway { network: out!(network.id) });
+/// // The ID of a gateway is not the ID of a network.
+/// graph.add("other", &Gateway { network: out!(gateway.id) });
 /// ```
 #[macro_export]
 macro_rules! out {

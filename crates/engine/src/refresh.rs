@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
     use crate::graph::Graph;
-    use crate::testing::lab::{Lab, node};
+    use crate::test_support::harness::{Lab, node};
 
     /// R1 of the cases that a reviewer checks.
     #[tokio::test(start_paused = true)]

@@ -15,8 +15,8 @@ use crate::plan::Action;
 use crate::provider::Class;
 use crate::state::home::Written;
 use crate::state::{Entry, State};
-use crate::testing::lab::{Lab, RIGID_KINDS, node};
-use crate::testing::{FakeCloud, Tape, When};
+use crate::test_support::harness::{Lab, RIGID_KINDS, node};
+use crate::test_support::{FakeCloud, Tape, When};
 
 /// A random wanted world: for each possible resource whether it is wanted, how it is set, and
 /// which of the earlier ones it needs.

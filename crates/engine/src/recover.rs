@@ -285,7 +285,7 @@ mod tests {
     use crate::plan::Options;
     use crate::provider::Class;
     use crate::state::State;
-    use crate::testing::lab::{Lab, node};
+    use crate::test_support::harness::{Lab, node};
 
     /// Everything is referred to by the next.
     fn chain(fixed: u8) -> Graph {

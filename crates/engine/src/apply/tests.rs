@@ -15,8 +15,8 @@ use crate::provider::Class;
 use crate::state::error::HomeError;
 use crate::state::home::Written;
 use crate::state::{Entry, State, Status};
-use crate::testing::When;
-use crate::testing::lab::{Lab, node};
+use crate::test_support::When;
+use crate::test_support::harness::{Lab, node};
 
 const MUTATING: &[&str] = &["create", "update", "delete", "configure"];
 

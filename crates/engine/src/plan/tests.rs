@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::graph::{Address, Graph, Handle, Resource, Schema};
 use crate::provider::{Class, PROTECTED};
 use crate::state::Entry;
-use crate::testing::lab::{Lab, RIGID_KINDS, node};
+use crate::test_support::harness::{Lab, RIGID_KINDS, node};
 
 fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
     let mut graph = Graph::default();

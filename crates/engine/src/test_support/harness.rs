@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::{FakeCloud, Tape};
 use crate::apply::{Outcome, Settings, Stop, apply};
 use crate::graph::{Address, Graph, Identity, Schema, Usable, Wait};
-use crate::observe::observe;
 use crate::plan::{Options, Plan, plan, plan_destroy};
 use crate::provider::Provider;
+use crate::refresh::observe;
 use crate::secret::Secrets;
 use crate::state::State;
 

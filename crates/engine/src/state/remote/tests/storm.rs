@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::testing::bucket::Done;
+use crate::test_support::fake_object_store::Done;
 
 const LASTS: Duration = Duration::from_secs(1200);
 

@@ -12,8 +12,8 @@ use super::*;
 use crate::state::journal::Reader;
 use crate::state::tests::{cluster, create, created, history, told};
 use crate::state::{Run, Status};
-use crate::testing::FakeBucket;
-use crate::testing::bucket::{Manners, Mishap, Process};
+use crate::test_support::FakeBucket;
+use crate::test_support::fake_object_store::{Manners, Mishap, Process};
 
 fn place() -> Layout {
     Layout::new("acme", "states/prod")
