@@ -19,7 +19,7 @@ use groundplan::graph::Graph;
 use groundplan::observe::observe;
 use groundplan::plan::{Options, Plan, plan, plan_destroy};
 use groundplan::provider::Provider;
-use groundplan::state::home::Written;
+use groundplan::state::backend::Written;
 use groundplan::state::local::LocalHome;
 use groundplan::state::{Entry, State};
 use groundplan_engine::test_support::FakeCloud;

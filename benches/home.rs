@@ -15,7 +15,7 @@ use groundplan::event::Event;
 use groundplan::graph::Graph;
 use groundplan::plan::{Observations, Options, plan};
 use groundplan::provider::Provider;
-use groundplan::state::home::{Home, Written};
+use groundplan::state::backend::{Home, Written};
 use groundplan::state::local::LocalHome;
 use groundplan::state::remote::layout::Layout;
 use groundplan::state::remote::{Bucket, LEASE, RemoteHome};

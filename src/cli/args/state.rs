@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Of, READING, WRITING, Wanted, codes};
 use crate::cli::exit::Exit;
-use crate::state::place::Place;
+use crate::state::location::Place;
 
 /// Looks at what is recorded of a cluster, and changes that alone: nothing here touches AWS.
 ///

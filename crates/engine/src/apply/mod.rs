@@ -5,16 +5,16 @@
 //! before the call leaves; while it is being written, the walk goes on.
 //!
 //! - [`frontier`]: which step may start, plain data.
-//! - [`ledger`]: what is recorded and not durable yet, and what waits for it.
-//! - [`run`]: where one step is: which call comes next and what an answer means.
-//! - [`walk`]: the loop and what leaves it; [`answers`] and [`waits`]: what comes back.
+//! - [`commit_queue`]: what is recorded and not durable yet, and what waits for it.
+//! - [`step_run`]: where one step is: which call comes next and what an answer means.
+//! - [`executor`]: the loop and what leaves it; [`responses`] and [`polling`]: what comes back.
 
-mod answers;
+mod commit_queue;
+mod executor;
 mod frontier;
-mod ledger;
-mod run;
-mod waits;
-mod walk;
+mod polling;
+mod responses;
+mod step_run;
 
 #[cfg(test)]
 mod properties;
@@ -30,9 +30,9 @@ use crate::event::{Event, Summary};
 use crate::plan::Plan;
 use crate::provider::Provider;
 use crate::secret::Secrets;
+use crate::state::backend::Written;
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;
-use crate::state::home::Written;
 use crate::state::{Entry, State};
 
 /// Where the journal and the renderers plug in; called in one order, from one place.
@@ -132,6 +132,6 @@ pub async fn apply(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Outcome {
-    let cloud = walk::Cloud { provider, secrets };
-    walk::Walk::new(plan, state, cloud, settings, observer).finish(stop).await
+    let cloud = executor::Cloud { provider, secrets };
+    executor::Walk::new(plan, state, cloud, settings, observer).finish(stop).await
 }

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::graph::Graph;
 use crate::plan::Action;
 use crate::provider::Class;
-use crate::state::home::Written;
+use crate::state::backend::Written;
 use crate::state::{Entry, State};
 use crate::test_support::harness::{Lab, RIGID_KINDS, node};
 use crate::test_support::{FakeCloud, Tape, When};

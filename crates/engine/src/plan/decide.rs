@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::collide::collide;
+use super::conflicts::collide;
 use super::diff::{FieldChange, diff, diff_where, promised, released};
 use super::{Action, Change, Left, LeftBecause, Observations, Options, Reason};
 use crate::event::Operation;

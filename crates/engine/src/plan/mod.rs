@@ -4,17 +4,17 @@
 //! kinds' schemas: no clock, no network, no randomness. The same inputs give the same bytes.
 //!
 //! - [`diff`] compares inputs field by field, [`decide`] turns differences into verdicts with their
-//!   reasons, [`order`] turns verdicts into steps, [`select`] takes a part of them.
+//!   reasons, [`order`] turns verdicts into steps, [`targeting`] takes a part of them.
 //! - [`saved`]: a plan as a file; [`guard`]: what somebody expects of one.
 
-mod collide;
+mod conflicts;
 pub mod decide;
 pub mod diff;
 pub mod drift;
 pub mod guard;
 pub mod order;
 pub mod saved;
-pub mod select;
+pub mod targeting;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +26,7 @@ use serde_json::Value;
 use self::decide::Verdict;
 pub use self::diff::FieldChange;
 pub use self::drift::{Classify, DriftClass};
-pub use self::select::Selection;
+pub use self::targeting::Selection;
 use crate::event::{Operation, StepAction, StepName};
 use crate::graph::{Address, Graph, Usable};
 use crate::provider::{Observed, Schemas};
@@ -435,7 +435,7 @@ fn finish(
     let mut verdicts = decide::decide(operation, desired, state, observed, schemas, options);
     let generation = state.generation + 1;
     let mut order = order::work_out(&verdicts, desired, state, schemas, generation);
-    let selection = options.selects().then(|| select::select(options, desired, &mut order));
+    let selection = options.selects().then(|| targeting::select(options, desired, &mut order));
     let steps = order.into_steps();
     let relinks = relinks(&verdicts, desired, state, selection.as_ref());
     if let Some(selection) = &selection {

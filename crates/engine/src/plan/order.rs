@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 
-use super::collide::collide;
+use super::conflicts::collide;
 use super::decide::Verdict;
 use super::{Action, Dependency, Op, Prior, Reason, Step, Until};
 use crate::graph::{Address, Graph, Node, Schema};

@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::load::{Files, Loaded, Older};
+use super::durable_files::{keep_original, make_folder, read_file, remove_file, replace_file};
 use super::error::HomeError;
 use super::fence::Fence;
-use super::folder::{keep_original, make_folder, read_file, remove_file, replace_file};
 use super::journal::{self, Header};
 use super::lock::{self, Guard, LockError};
 use super::snapshot;
@@ -269,7 +269,7 @@ impl LocalHome {
         done
     }
 
-    /// See [`Home::give_way`](super::home::Home::give_way). At every moment the files are a state
+    /// See [`Home::give_way`](super::backend::Home::give_way). At every moment the files are a state
     /// that has nothing.
     ///
     /// # Errors
@@ -290,7 +290,7 @@ impl LocalHome {
         Ok(())
     }
 
-    /// See [`Home::retire`](super::home::Home::retire). The files stay as they are.
+    /// See [`Home::retire`](super::backend::Home::retire). The files stay as they are.
     ///
     /// # Errors
     /// When the disk refuses, or the lock is lost.
@@ -302,7 +302,7 @@ impl LocalHome {
         self.replace(MOVED, format!("{to}\n").as_bytes()).map(|_| ())
     }
 
-    /// See [`Home::welcome`](super::home::Home::welcome).
+    /// See [`Home::welcome`](super::backend::Home::welcome).
     ///
     /// # Errors
     /// When the disk refuses, or the lock is lost.

@@ -24,9 +24,9 @@ use tempfile::NamedTempFile;
 
 pub use self::breaking::{BreakError, Broken, break_open};
 pub use self::holder::Holder;
+use super::durable_files::{NEW, make_folder, tidy};
 use super::error::HomeError;
 use super::fence::Fence;
-use super::folder::{NEW, make_folder, tidy};
 
 const LOCK: &str = "lock";
 const HOLDER: &str = "lock.json";

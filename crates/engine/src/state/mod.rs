@@ -5,21 +5,21 @@
 //! rejects histories that cannot have happened. Never talks to a cloud and never decides.
 //!
 //! - [`Entry`]: what can be recorded.
-//! - [`place`]: where a state lives, as it is typed; [`home`]: the same, opened; [`local`]: in a
+//! - [`location`]: where a state lives, as it is typed; [`backend`]: the same, opened; [`local`]: in a
 //!   folder; [`remote`]: in a bucket; [`lock`]: who works on it; [`fence`]: whether it still does;
 //!   [`error`]: what fails.
 //! - [`snapshot`], [`journal`]: the text of the two halves, pure; `migrate`: of older programs.
 
+pub mod backend;
+mod durable_files;
 mod entry;
 pub mod error;
 pub mod fence;
-mod folder;
-pub mod home;
 pub mod journal;
 pub mod local;
+pub mod location;
 pub mod lock;
 mod migrate;
-pub mod place;
 pub mod remote;
 pub mod snapshot;
 #[cfg(test)]

@@ -17,19 +17,19 @@
 //! holder that has not written yet may find another's place emptied; so each looks, after its first
 //! record, whether anything comes after it.
 //!
-//! - [`bucket`]: what a bucket must be able to do; [`layout`]: which objects there are.
+//! - [`object_store`]: what a bucket must be able to do; [`layout`]: which objects there are.
 //! - [`lease`]: the lock, its guard and its fence.
 //!
 //! Take the lock, then open. [`read`] needs no lock.
 
-pub mod bucket;
 mod compact;
+mod conditional_write;
 pub mod layout;
 pub mod lease;
 mod load;
 mod lock;
-mod moving;
-mod surely;
+pub mod object_store;
+mod relocation;
 #[cfg(test)]
 mod tests;
 
@@ -38,16 +38,16 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use self::bucket::Bucket;
-use self::bucket::Condition;
+use self::conditional_write::{Unwritten, Write, Wrote, asked};
 pub use self::layout::Layout;
 use self::lease::{Held, not_written, patience};
 pub use self::lease::{LEASE, RemoteGuard, SHORTEST_LEASE};
 use self::load::{Loaded, Stored, load, restore_hint};
-use self::surely::{Unwritten, Write, Wrote, asked};
+pub use self::object_store::Bucket;
+use self::object_store::Condition;
+use super::backend::Written;
 use super::error::HomeError;
 use super::fence::Fence;
-use super::home::Written;
 use super::journal::{self, Header};
 use super::lock::{BreakError, Broken, LockError};
 use super::{Entry, Format, State};
@@ -77,7 +77,7 @@ pub struct Glance {
 /// # Errors
 /// When something cannot be read or is not what was written, or the state was moved.
 pub async fn read(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<Option<Glance>, HomeError> {
-    moving::still_here(&**bucket, place, patience(LEASE)).await?;
+    relocation::still_here(&**bucket, place, patience(LEASE)).await?;
     read_even_if_moved(bucket, place).await
 }
 
@@ -111,7 +111,7 @@ pub async fn moved_to(
     bucket: &Arc<dyn Bucket>,
     place: &Layout,
 ) -> Result<Option<String>, HomeError> {
-    moving::moved_to(&**bucket, place, patience(LEASE)).await
+    relocation::moved_to(&**bucket, place, patience(LEASE)).await
 }
 
 /// Takes the lock away from the holder with this id, for somebody who knows that it is gone; `None`
@@ -188,7 +188,7 @@ impl RemoteHome {
     /// lost already.
     pub async fn open(guard: &RemoteGuard) -> Result<Opened, HomeError> {
         let held = guard.held();
-        moving::still_here(&*held.bucket, &held.place, patience(held.lease)).await?;
+        relocation::still_here(&*held.bucket, &held.place, patience(held.lease)).await?;
         Self::open_even_if_moved(guard).await
     }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::provider::{Class, ProviderError, Reply};
 use crate::secret::hex;
 use crate::state::remote::Bucket;
-use crate::state::remote::bucket::{Condition, Etag, Object, Put};
+use crate::state::remote::object_store::{Condition, Etag, Object, Put};
 
 /// How a bucket behaves.
 #[derive(Clone, Copy, Debug)]

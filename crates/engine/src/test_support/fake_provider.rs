@@ -22,7 +22,7 @@ use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
 use crate::state::Entry;
-use crate::state::home::Written;
+use crate::state::backend::Written;
 
 /// A cloud in a map.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::{JOURNAL, SNAPSHOT, Stamp};
+use crate::state::durable_files::{backup_of, original_of, read_file};
 use crate::state::error::{Damage, HomeError, Place, Unusable};
-use crate::state::folder::{backup_of, original_of, read_file};
 use crate::state::journal::{Header, Reader};
 use crate::state::snapshot::{self, Snapshot};
 use crate::state::{FORMAT, Format, State};

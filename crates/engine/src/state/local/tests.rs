@@ -2,7 +2,7 @@
 
 mod damage;
 mod migration;
-mod moving;
+mod relocation;
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::Command;

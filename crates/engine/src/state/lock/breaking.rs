@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::{HOLDER, Holder, LOCK, LockError, UNNAMED, held, try_lock};
+use crate::state::durable_files::replace_for_good;
 use crate::state::error::HomeError;
-use crate::state::folder::replace_for_good;
 
 /// Takes the lock away from the holder with this id, which is then fenced off. Does nothing where
 /// nobody holds it; `None` is the answer then. One that runs on this host is spared unless

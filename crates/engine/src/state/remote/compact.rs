@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::RemoteHome;
-use super::bucket::{Condition, Object};
+use super::conditional_write::{Write, Wrote, asked};
 use super::lease::{not_read, not_written, patience};
 use super::load::Stored;
-use super::surely::{Write, Wrote, asked};
+use super::object_store::{Condition, Object};
 use crate::state::State;
 use crate::state::error::HomeError;
 use crate::state::snapshot;

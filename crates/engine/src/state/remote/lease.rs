@@ -24,10 +24,10 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::bucket::{Bucket, Condition, Etag, Object};
+use super::conditional_write::{Patience, Unwritten, Write, Wrote, asked};
 use super::layout::Layout;
 use super::lock::{Lock, Watch, fence_after};
-use super::surely::{Patience, Unwritten, Write, Wrote, asked};
+use super::object_store::{Bucket, Condition, Etag, Object};
 use crate::provider::ProviderError;
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;

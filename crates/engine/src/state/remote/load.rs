@@ -6,10 +6,10 @@
 
 use uuid::Uuid;
 
-use super::bucket::{Bucket, Etag, Object};
+use super::conditional_write::{Patience, asked};
 use super::layout::Layout;
 use super::lease::not_read;
-use super::surely::{Patience, asked};
+use super::object_store::{Bucket, Etag, Object};
 use crate::provider::{ProviderError, all};
 use crate::state::error::{Damage, HomeError, Unusable};
 use crate::state::journal::{Header, Reader};

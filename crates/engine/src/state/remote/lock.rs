@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::bucket::{Etag, Object};
 use super::layout::Layout;
+use super::object_store::{Etag, Object};
 use crate::state::error::{Damage, HomeError};
 use crate::state::lock::Holder;
 

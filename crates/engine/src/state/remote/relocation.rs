@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::RemoteHome;
-use super::bucket::{Bucket, Condition};
+use super::conditional_write::{Patience, Write, Wrote, asked};
 use super::layout::Layout;
 use super::lease::{not_read, not_written, patience};
-use super::surely::{Patience, Write, Wrote, asked};
+use super::object_store::{Bucket, Condition};
 use crate::state::error::HomeError;
 use crate::state::journal::{self, Header};
 use crate::state::lock::Holder;
 use crate::state::{Entry, Run, State};
 
 impl RemoteHome {
-    /// See [`Home::install`](crate::state::home::Home::install). What is installed must have recorded
+    /// See [`Home::install`](crate::state::backend::Home::install). What is installed must have recorded
     /// more than what is here.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl RemoteHome {
         self.held.outrun(state.epoch()).await
     }
 
-    /// See [`Home::give_way`](crate::state::home::Home::give_way).
+    /// See [`Home::give_way`](crate::state::backend::Home::give_way).
     pub fn give_way(&mut self) {
         self.gives_way = true;
     }
@@ -72,7 +72,7 @@ impl RemoteHome {
         }
     }
 
-    /// See [`Home::retire`](crate::state::home::Home::retire).
+    /// See [`Home::retire`](crate::state::backend::Home::retire).
     ///
     /// # Errors
     /// When the bucket refuses or the lock is lost.
@@ -91,7 +91,7 @@ impl RemoteHome {
         }
     }
 
-    /// See [`Home::welcome`](crate::state::home::Home::welcome).
+    /// See [`Home::welcome`](crate::state::backend::Home::welcome).
     ///
     /// # Errors
     /// When the bucket refuses or the lock is lost.

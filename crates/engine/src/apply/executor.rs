@@ -9,10 +9,10 @@ use serde_json::Value;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+use super::commit_queue::Ledger;
 use super::frontier::Frontier;
-use super::ledger::Ledger;
-use super::run::{Call, Phase, Run};
-use super::waits::Watch;
+use super::polling::Watch;
+use super::step_run::{Call, Phase, Run};
 use super::{Observer, Outcome, Settings, Stop};
 use crate::event::{Event, Summary};
 use crate::graph::{Address, Schema, resolve};

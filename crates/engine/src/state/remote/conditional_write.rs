@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::bucket::{Bucket, Condition, Etag, Object, Put};
+use super::object_store::{Bucket, Condition, Etag, Object, Put};
 use crate::provider::{Class, ProviderError, Reply};
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;

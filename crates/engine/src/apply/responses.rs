@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio::task::{Id, JoinError};
 use tokio::time::Instant;
 
-use super::run::{Phase, pause};
-use super::walk::{Answer, Reply, Task, Walk, millis};
+use super::executor::{Answer, Reply, Task, Walk, millis};
+use super::step_run::{Phase, pause};
 use crate::event::{Event, Fault, StepAction};
 use crate::plan::Op;
 use crate::plan::decide::id;

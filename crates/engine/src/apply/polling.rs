@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::run::{Phase, Run};
-use super::walk::{Answer, Reply, Task, Walk, millis};
+use super::executor::{Answer, Reply, Task, Walk, millis};
+use super::step_run::{Phase, Run};
 use crate::event::Event;
 use crate::provider::{Class, Known, Look, ProviderError};
 use crate::state::Entry;

@@ -8,11 +8,11 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use super::run::Call;
+use super::step_run::Call;
 use crate::event::Event;
 use crate::state::Entry;
+use crate::state::backend::Written;
 use crate::state::error::HomeError;
-use crate::state::home::Written;
 
 /// What is recorded, and who waits for it to be durable.
 pub(super) struct Ledger {
