@@ -18,10 +18,9 @@
 //! 5. [`topology`]: an install-config and what the cloud answered become a graph.
 //! 6. [`config`]: text becomes an install-config, or findings with places.
 //! 7. [`aws`]: the kinds of resources; behind the `sdk` feature, the calls.
-//! 8. [`termination`]: tells a cluster that one of its machines goes.
-//! 9. `kubernetes`: the objects of a cluster, behind the feature of that name.
-//! 10. [`imds`]: asks the metadata service of the machine it runs on, IMDSv2 only.
-//! 11. [`groundplan_engine`]: graph, state, plan, apply, refresh and recovery, without a cloud. Its
+//! 8. `groundplan_node`: the termination handler, the IMDSv2 client and the client of an API server,
+//!    behind the feature `kubernetes`.
+//! 9. [`groundplan_engine`]: graph, state, plan, apply, refresh and recovery, without a cloud. Its
 //!     modules have their names here too: [`apply`](mod@apply), [`observe`], [`plan`](mod@plan),
 //!     [`recover`], [`event`], [`state`], [`provider`], [`graph`], [`secret`].
 //!
@@ -43,12 +42,8 @@ pub mod aws;
 #[cfg(feature = "sdk")]
 pub mod cli;
 pub mod config;
-pub mod imds;
-#[cfg(feature = "kubernetes")]
-pub mod kubernetes;
 pub mod machine_api;
 pub mod preflight;
 pub mod render;
-pub mod termination;
 pub mod testing;
 pub mod topology;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::metrics::Metrics;
-use crate::kubernetes::probes::Probed;
+use groundplan_node::http::probes::Probed;
 
 /// How the process is doing. One that waits to lead is well: it would act if the other did not.
 #[derive(Debug, Default)]

@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
     use crate::machine_api::types::NAMESPACE;
-    use crate::testing::cluster::FakeCluster;
+    use groundplan_node::test_support::fake_api_server::FakeCluster;
 
     /// A machine `a` and its Node `n`, by providerID, and who links them.
     fn world() -> (FakeCluster, CancellationToken, Arc<Mutex<Vec<String>>>) {

@@ -4,40 +4,40 @@ use std::fmt::{Display, Write as _};
 
 /// A page of metrics.
 #[derive(Debug, Default)]
-pub(crate) struct Exposition(String);
+pub struct Exposition(String);
 
 /// One metric on a page; its samples follow each other, as the format has it.
-pub(crate) struct Family<'a> {
+pub struct Family<'a> {
     page: &'a mut String,
     name: &'a str,
 }
 
 impl Exposition {
     /// Begins a metric. `kind` is `counter`, `gauge` or `histogram`.
-    pub(crate) fn family<'a>(&'a mut self, name: &'a str, kind: &str, help: &str) -> Family<'a> {
+    pub fn family<'a>(&'a mut self, name: &'a str, kind: &str, help: &str) -> Family<'a> {
         write(&mut self.0, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         Family { page: &mut self.0, name }
     }
 
     /// A metric that has one value.
-    pub(crate) fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+    pub fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.family(name, kind, help).sample(&[], value);
     }
 
     /// The page.
-    pub(crate) fn text(self) -> String {
+    pub fn text(self) -> String {
         self.0
     }
 }
 
 impl Family<'_> {
     /// One value.
-    pub(crate) fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
         self.part("", labels, value);
     }
 
     /// One value of a part of a histogram, such as `_bucket`.
-    pub(crate) fn part(&mut self, part: &str, labels: &[(&str, &str)], value: impl Display) {
+    pub fn part(&mut self, part: &str, labels: &[(&str, &str)], value: impl Display) {
         let (name, labels) = (self.name, braced(labels));
         write(self.page, format_args!("{name}{part}{labels} {value}\n"));
     }

@@ -9,10 +9,8 @@
 
 #[cfg(test)]
 mod deployed;
-#[cfg(feature = "kubernetes")]
 pub mod handler;
-#[cfg(feature = "kubernetes")]
 pub mod health;
 pub mod notice;
-#[cfg(all(test, feature = "kubernetes"))]
+#[cfg(test)]
 mod tests;

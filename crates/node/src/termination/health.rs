@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
-use crate::kubernetes::exposition::Exposition;
-use crate::kubernetes::own_node::Change;
-use crate::kubernetes::probes::Probed;
+use crate::http::metrics::Exposition;
+use crate::http::probes::Probed;
+use crate::own_node::Change;
 
 /// What happened so far. Written by the loop, read by whoever asks.
 #[derive(Debug, Default)]
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_documented() {
-        let page = include_str!("../../docs/termination.md");
+        let page = include_str!("../../../../docs/termination.md");
         for line in Health::default().metrics().lines().filter(|line| !line.starts_with('#')) {
             let (name, _) = line.split_once(' ').unwrap();
             assert!(page.contains(&format!("`{name}`")), "docs/termination.md has no `{name}`");

@@ -3,10 +3,12 @@
 
 use serde_json::{Value, json};
 
-const DAEMON_SET: &str = include_str!("../../deploy/termination-handler/daemon-set.yaml");
-const SERVICE_ACCOUNT: &str = include_str!("../../deploy/termination-handler/service-account.yaml");
-const CONSTRAINTS: &str = include_str!("../../deploy/termination-handler/scc.yaml");
-const KUSTOMIZATION: &str = include_str!("../../deploy/termination-handler/kustomization.yaml");
+const DAEMON_SET: &str = include_str!("../../../../deploy/termination-handler/daemon-set.yaml");
+const SERVICE_ACCOUNT: &str =
+    include_str!("../../../../deploy/termination-handler/service-account.yaml");
+const CONSTRAINTS: &str = include_str!("../../../../deploy/termination-handler/scc.yaml");
+const KUSTOMIZATION: &str =
+    include_str!("../../../../deploy/termination-handler/kustomization.yaml");
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()

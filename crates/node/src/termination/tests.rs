@@ -11,10 +11,10 @@ use tokio::time::sleep;
 use super::handler::{Handler, Settings, TAINT_KEY, Target};
 use super::health::Health;
 use super::notice::Source;
+use crate::http::probes::Probed;
 use crate::imds::fake::{FakeImds, Trouble};
-use crate::kubernetes::Connect;
-use crate::kubernetes::probes::Probed;
-use crate::testing::cluster::FakeCluster as FakeApi;
+use crate::kube_client::Connect;
+use crate::test_support::fake_api_server::FakeCluster as FakeApi;
 
 const TIME: &str = "2015-01-05T18:02:00Z";
 const PATH: &str = "spot/termination-time";

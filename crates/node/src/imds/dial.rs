@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::endpoint::Endpoint;
-use crate::provider::BoxFuture;
+use crate::BoxFuture;
 
 /// A connection, whatever it is made of.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}

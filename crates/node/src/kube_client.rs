@@ -1,17 +1,10 @@
-//! What the program does to a cluster through its API server. Decides nothing about when.
-//!
-//! - [`own_node`]: one Node, read and written without losing what others write.
-//! - [`probes`]: what a cluster asks of a program that runs in it.
-
-pub(crate) mod exposition;
-pub mod own_node;
-pub mod probes;
+//! A client of the API server, with the credentials of a kubeconfig or a pod. Sends no request.
 
 use std::sync::Arc;
 
 use kube::{Client, Config};
 
-use crate::provider::BoxFuture;
+use crate::BoxFuture;
 
 /// Makes a client with the credentials that there are now. Those of a kubelet are renewed every few
 /// weeks, and a client reads them once: whoever lives long makes one when there is something to do.

@@ -84,7 +84,7 @@ pub enum Error {
         /// For which Node.
         node: String,
         /// Why not.
-        source: super::NoClient,
+        source: crate::kube_client::NoClient,
     },
     /// No answer came.
     #[error("{attempt} the Node {node}: no answer within {PATIENCE:?}")]
@@ -305,7 +305,7 @@ fn whole_seconds(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::cluster::FakeCluster as FakeApi;
+    use crate::test_support::fake_api_server::FakeCluster as FakeApi;
 
     const TERMINATING: Condition =
         Condition { kind: "Terminating", reason: "TerminationRequested", message: "it goes" };

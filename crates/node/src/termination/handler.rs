@@ -16,8 +16,8 @@ use tokio::time::sleep;
 use super::health::Health;
 use super::notice::{Notice, Source, Strange, Verdict, read};
 use crate::imds;
-use crate::kubernetes::Connect;
-use crate::kubernetes::own_node::{self, Change, Condition, OwnNode};
+use crate::kube_client::Connect;
+use crate::own_node::{self, Change, Condition, OwnNode};
 
 /// What a Node says whose machine goes: the same words as OpenShift's own handler has, since machine
 /// health checks look for them (openshift/machine-api-provider-aws, pkg/termination/handler.go).
