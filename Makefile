@@ -33,7 +33,7 @@ demo: need-cargo need-python
 
 # Most of a whole run's time is waiting, so more of them at once than there are CPUs.
 test: need-cargo need-python
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test --workspace
 
 # FUZZ='180 config' is 180 seconds of one target. The first build takes some minutes.
 fuzz: need-cargo
@@ -50,15 +50,15 @@ storms: need-cargo need-python
 
 # Clippy and build share little of the AWS SDK, so both take their time the first time.
 lint: need-cargo
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features test-support -- -D warnings
 
 # Without the SDK: minutes to build, not the twenty that its release build takes.
 bench-engine: need-cargo
 	cargo bench --no-default-features --bench config --bench engine --bench home
 
 bench-controller: need-cargo
-	cargo bench --no-default-features --features kubernetes --bench controller
+	cargo bench --no-default-features --features kubernetes,test-support --bench controller
 
 bench-aws: need-cargo need-python
 	cargo build --release --bin groundplan

@@ -19,7 +19,7 @@ use groundplan::machine_api::controller::machine::driver::{Machines, Settings};
 use groundplan::machine_api::launch::Site;
 use groundplan::machine_api::types::NAMESPACE;
 use groundplan::testing::FakeEc2;
-use groundplan::testing::cluster::FakeCluster;
+use groundplan_node::test_support::fake_api_server::FakeCluster;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;

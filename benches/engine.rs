@@ -20,11 +20,11 @@ use groundplan::graph::Graph;
 use groundplan::observe::observe;
 use groundplan::plan::{Options, Plan, plan, plan_destroy};
 use groundplan::provider::Provider;
-use groundplan::state::home::Written;
+use groundplan::state::backend::Written;
 use groundplan::state::local::LocalHome;
 use groundplan::state::{Entry, State};
-use groundplan::testing::FakeCloud;
-use groundplan::testing::lab::{KINDS, node};
+use groundplan_engine::test_support::FakeCloud;
+use groundplan_engine::test_support::harness::{KINDS, node};
 use serde_json::{Value, json};
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];

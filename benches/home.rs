@@ -15,14 +15,14 @@ use groundplan::event::Event;
 use groundplan::graph::Graph;
 use groundplan::plan::{Observations, Options, plan};
 use groundplan::provider::Provider;
-use groundplan::state::home::{Home, Written};
+use groundplan::state::backend::{Home, Written};
 use groundplan::state::local::LocalHome;
 use groundplan::state::remote::layout::Layout;
 use groundplan::state::remote::{Bucket, LEASE, RemoteHome};
 use groundplan::state::{Entry, Run, State};
-use groundplan::testing::FakeCloud;
-use groundplan::testing::bucket::{FakeBucket, Manners};
-use groundplan::testing::lab::{KINDS, node};
+use groundplan_engine::test_support::FakeCloud;
+use groundplan_engine::test_support::fake_object_store::{FakeBucket, Manners};
+use groundplan_engine::test_support::harness::{KINDS, node};
 use serde_json::json;
 
 const ANSWER: Duration = Duration::from_millis(50);

@@ -5,7 +5,7 @@
 //! ```text
 //! install-config.yaml ─ config ─▶ InstallConfig ─ topology ─▶ Graph ┐
 //!                                                                   ▼
-//!   state (snapshot + journal) ─▶ observe (provider) ─▶ plan() ─▶ Plan ─▶ apply() ─▶ state
+//!   state (snapshot + journal) ─▶ refresh (provider) ─▶ plan() ─▶ Plan ─▶ apply() ─▶ state
 //!                                                        └────▶ Event ◀────┘ ─▶ render
 //! ```
 //!
@@ -18,14 +18,10 @@
 //! 5. [`topology`]: compiles an install-config and lookup results to a graph.
 //! 6. [`config`]: parses an install-config, or reports findings with their positions.
 //! 7. [`aws`]: the kinds of resources; with the feature `sdk`, the calls to AWS.
-//! 8. [`apply`](mod@apply): executes a plan. Never decides, never prints.
-//! 9. [`observe`]: refresh, the live state of recorded resources; [`recover`]: rebuilds a lost
-//!    state.
-//! 10. [`plan`](mod@plan): decides. Makes no calls to a cloud and has no clock.
-//! 11. [`termination`]: reports the end of its own instance to the cluster in advance.
-//! 12. `kubernetes`: the objects of a cluster; requires the feature `kubernetes`.
-//! 13. [`imds`]: reads the instance metadata service of its own instance, IMDSv2 only.
-//! 14. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: the types that all modules share.
+//! 8. [`groundplan_node`]: IMDSv2 client and termination handler; a crate and a program of its own.
+//! 9. [`groundplan_engine`]: graph, state, plan, apply, refresh and recovery, without a cloud. Its
+//!    modules have their names here, too: [`apply`](mod@apply), [`observe`], [`plan`](mod@plan),
+//!    [`recover`], [`event`], [`state`], [`provider`], [`graph`], [`secret`].
 //!
 //! # Invariants
 //!
@@ -39,25 +35,15 @@
 //! Read [`graph`] first, then [`state`], [`plan`](mod@plan), [`apply`](mod@apply), one kind
 //! ([`aws::subnet`]), and [`topology`].
 
-pub mod apply;
+pub use groundplan_engine::refresh as observe;
+pub use groundplan_engine::{apply, event, graph, out, plan, provider, recover, secret, state};
+
 pub mod aws;
 #[cfg(feature = "sdk")]
 pub mod cli;
 pub mod config;
-pub mod event;
-pub mod graph;
-pub mod imds;
-#[cfg(feature = "kubernetes")]
-pub mod kubernetes;
 pub mod machine_api;
-pub mod observe;
-pub mod plan;
 pub mod preflight;
-pub mod provider;
-pub mod recover;
 pub mod render;
-pub mod secret;
-pub mod state;
-pub mod termination;
 pub mod testing;
 pub mod topology;

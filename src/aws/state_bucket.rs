@@ -31,7 +31,7 @@ use super::client::{defaults, s3_is_elsewhere};
 use super::errors::{explain, is_throttle};
 use super::hints::UNREACHABLE;
 use crate::provider::{Class, ProviderError, Reply};
-use crate::state::remote::bucket::{Bucket, Condition, Etag, Object, Put};
+use crate::state::remote::object_store::{Bucket, Condition, Etag, Object, Put};
 
 /// Where to ask for a bucket of which nobody says where it is: S3 says so there.
 const ANYWHERE: &str = "us-east-1";

@@ -14,7 +14,7 @@ pub use self::machines::*;
 pub use self::state::*;
 use super::exit::Exit;
 use crate::plan::guard::Expectation;
-use crate::state::place::Place;
+use crate::state::location::Place;
 use crate::state::remote::SHORTEST_LEASE;
 
 const ABOUT: &str = "\

@@ -12,8 +12,8 @@ use super::screen::Screen;
 use crate::aws::schemas;
 use crate::provider::Schemas;
 use crate::render::Diagnostic;
+use crate::state::backend::Home;
 use crate::state::error::HomeError;
-use crate::state::home::Home;
 use crate::state::lock::LockError;
 use crate::state::{Entry, FORMAT, Format, Run, State};
 

@@ -13,11 +13,11 @@ use super::failure::{Failure, Result};
 use super::held::{locked, unusable};
 use super::screen::Screen;
 use crate::render::{Diagnostic, brief};
+use crate::state::backend::Home;
 use crate::state::error::HomeError;
-use crate::state::home::Home;
 use crate::state::local::{LocalHome, Opened};
+use crate::state::location::Place;
 use crate::state::lock::{self, BreakError, Broken, LockError};
-use crate::state::place::Place;
 use crate::state::{Format, State};
 
 /// Interval between attempts to take a lock.

@@ -15,7 +15,6 @@ use super::failure::{Failure, Result};
 use super::screen::Screen;
 use crate::apply::Stop;
 use crate::aws::{Aws, Settings as AwsSettings, lookups};
-use crate::kubernetes::{self, probes};
 use crate::machine_api::controller::capacity::driver::Types;
 use crate::machine_api::controller::health::Health;
 use crate::machine_api::controller::lease::{Candidate, Leadership, Terms};
@@ -26,6 +25,8 @@ use crate::machine_api::infrastructure::{Described, Infrastructure, architecture
 use crate::provider::Reply;
 use crate::render::Diagnostic;
 use crate::topology::Question;
+use groundplan_node::http::probes;
+use groundplan_node::kube_client;
 
 /// Name of the Lease for leader election.
 const LEASE: &str = "groundplan-machine-controller";
@@ -41,7 +42,7 @@ pub(super) async fn run(
     screen: &mut Screen,
     stop: &Stop,
 ) -> Result<Exit> {
-    let client = (kubernetes::inferred())()
+    let client = (kube_client::inferred())()
         .await
         .map_err(|error| Failure::could_not("find out how to reach the API server", &error))?;
     let health = Arc::<Health>::default();

@@ -11,7 +11,7 @@ use super::preview::view;
 use super::saved_plan;
 use super::screen::Screen;
 use crate::render::{Diagnostic, document, state};
-use crate::state::place::Place;
+use crate::state::location::Place;
 
 pub(super) async fn run(
     arguments: &Arguments,

@@ -13,12 +13,13 @@ use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
 use crate::apply::Stop;
-use crate::imds::{self, Client, Endpoint};
-use crate::kubernetes::{self, probes};
 use crate::render::Diagnostic;
-use crate::termination::handler::{Handler, Said, Settings, Target};
-use crate::termination::health::Health;
-use crate::termination::notice::{Notice, Source, Verdict};
+use groundplan_node::http::probes;
+use groundplan_node::imds::{self, Client, Endpoint};
+use groundplan_node::kube_client;
+use groundplan_node::termination::handler::{Handler, Said, Settings, Target};
+use groundplan_node::termination::health::Health;
+use groundplan_node::termination::notice::{Notice, Source, Verdict};
 
 pub(super) async fn run(
     arguments: &TerminationHandler,
@@ -27,7 +28,7 @@ pub(super) async fn run(
 ) -> Result<Exit> {
     let endpoint = Endpoint::from_environment(|name| std::env::var(name).ok())
         .map_err(|error| Failure::new(Exit::Usage, Diagnostic::error(error.to_string())))?;
-    let target = Target { name: arguments.node_name.clone(), connect: kubernetes::inferred() };
+    let target = Target { name: arguments.node_name.clone(), connect: kube_client::inferred() };
     // Resolves the API server without a call, so that a configuration error appears at the start
     // and not after a termination notice.
     (target.connect)()

@@ -20,8 +20,8 @@ use crate::render::Diagnostic;
 use crate::render::progress::Failures;
 use crate::render::state::rows;
 use crate::secret::Secrets;
+use crate::state::backend::Written;
 use crate::state::error::HomeError;
-use crate::state::home::Written;
 use crate::state::{Entry, State};
 
 /// Returns an error if the user cannot confirm: no terminal or `--json`, and no `--auto-approve`.

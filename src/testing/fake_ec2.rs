@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::When;
 use crate::aws::machine::{Machine, MachineOutputs, Seen};
 use crate::aws::questions::Question;
 use crate::aws::schemas;
@@ -21,6 +20,7 @@ use crate::machine_api::controller::looks::Ec2;
 use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
+use groundplan_engine::test_support::When;
 
 /// Time that an instance is pending.
 const PENDING: Duration = Duration::from_secs(8);

@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{
 };
 use groundplan::aws::{Encryption, StateBucket, StateBucketSettings};
 use groundplan::state::error::HomeError;
-use groundplan::state::remote::bucket::{Condition, Etag, Put};
+use groundplan::state::remote::object_store::{Condition, Etag, Put};
 use groundplan::state::remote::{
     Bucket, LEASE, Layout, Opened, RemoteGuard, RemoteHome, SHORTEST_LEASE, break_open, read,
 };

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Of, READING, WRITING, Wanted, help};
 use crate::cli::exit::Exit;
-use crate::state::place::Place;
+use crate::state::location::Place;
 
 /// Read and edit the state of a cluster (no AWS calls).
 ///

@@ -11,10 +11,10 @@ use crate::cli::failure::Result;
 use crate::cli::held::{locked, unusable};
 use crate::cli::screen::Screen;
 use crate::state::State;
-use crate::state::home::Home;
+use crate::state::backend::Home;
 use crate::state::lock::Broken;
-use crate::state::remote::bucket::Bucket;
 use crate::state::remote::layout::Layout;
+use crate::state::remote::object_store::Bucket;
 use crate::state::remote::{self, RemoteGuard, RemoteHome};
 
 /// Location of a cluster's state in S3: the bucket and the names of the objects.

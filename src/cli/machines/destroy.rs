@@ -18,7 +18,7 @@ use crate::cli::signals::unless_stopped;
 use crate::cli::walk::must_be_confirmable;
 use crate::provider::patiently;
 use crate::render::{Diagnostic, Severity};
-use crate::state::place::Place;
+use crate::state::location::Place;
 use crate::state::{Cluster, State};
 
 /// Suffix of the names of machine states.

@@ -19,7 +19,7 @@ use crate::cli::signals::unless_stopped;
 use crate::render::Diagnostic;
 use crate::state::State;
 use crate::state::error::HomeError;
-use crate::state::place::Place;
+use crate::state::location::Place;
 
 pub(super) async fn run(
     arguments: &Arguments,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::metrics::Metrics;
-use crate::kubernetes::probes::Probed;
+use groundplan_node::http::probes::Probed;
 
 /// Health of the process. A process that waits to lead is healthy, because it would take over from
 /// the leader.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::kubernetes::exposition::Exposition;
+use groundplan_node::http::metrics::Exposition;
 
 /// Upper bounds of the upstream buckets, in seconds.
 const BUCKETS: [u64; 13] = [5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 360, 480, 600];

@@ -16,6 +16,8 @@ mod members;
 mod named;
 mod read;
 #[cfg(test)]
+mod replacement_tests;
+#[cfg(test)]
 mod tests;
 mod user_data;
 

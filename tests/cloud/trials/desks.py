@@ -258,6 +258,6 @@ def comparable(rows):
 
 
 def token(infra_id, address, generation):
-    """As the program makes it (`src/state/mod.rs`): known before the call, on the object after."""
+    """As the program makes it (`crates/engine/src/state/mod.rs`): known before the call, on the object after."""
     digest = hashlib.sha256(f"{infra_id}\n{address}\n{generation}".encode()).digest()
     return f"gp-{digest[:20].hex()}"

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use groundplan::machine_api::types::NAMESPACE;
-use groundplan::testing::cluster::FakeCluster;
+use groundplan_node::test_support::fake_api_server::FakeCluster;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

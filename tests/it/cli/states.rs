@@ -79,7 +79,10 @@ fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
 /// resources, and no command in these tests calls AWS.
 fn with_an_older_state() -> Desk {
     let desk = Desk::new();
-    let left = concat!(env!("CARGO_MANIFEST_DIR"), "/src/state/migrate/fixtures/v1/both/before");
+    let left = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/crates/engine/src/state/migrate/fixtures/v1/both/before"
+    );
     fs::create_dir_all(desk.path("state/prod")).expect("a folder");
     for name in ["state.json", "journal"] {
         let text = fs::read(format!("{left}/{name}")).expect("a fixture");

@@ -15,8 +15,8 @@ use groundplan::plan::{Options, Plan, plan, plan_destroy};
 use groundplan::provider::Provider;
 use groundplan::secret::Secrets;
 use groundplan::state::{Entry, State};
-use groundplan::testing::Tape;
 use groundplan::testing::world::{World, image};
+use groundplan_engine::test_support::Tape;
 use serde_json::{Value, json};
 
 use super::Desk;

@@ -2,8 +2,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::kubernetes::probes::Probed;
-use crate::testing::cluster::FakeCluster;
+use groundplan_node::http::probes::Probed;
+use groundplan_node::test_support::fake_api_server::FakeCluster;
 
 const PLACE: (&str, &str) = ("openshift-machine-api", "machine-controller");
 

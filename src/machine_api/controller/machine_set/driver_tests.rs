@@ -7,7 +7,7 @@ use super::*;
 use crate::machine_api::controller::health::Health;
 use crate::machine_api::controller::watched::Feed;
 use crate::machine_api::types::{NAMESPACE, read};
-use crate::testing::cluster::FakeCluster;
+use groundplan_node::test_support::fake_api_server::FakeCluster;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;

@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::machine_api::types::NAMESPACE;
-    use crate::testing::cluster::FakeCluster;
+    use groundplan_node::test_support::fake_api_server::FakeCluster;
 
     /// Returns a cluster with the machine `a` and its Node `n`, by providerID, and a running
     /// controller.

@@ -17,7 +17,7 @@ use crate::machine_api::controller::together::{Tell, look_after};
 use crate::machine_api::launch::Site;
 use crate::machine_api::types::{Machine, NAMESPACE, read};
 use crate::testing::FakeEc2;
-use crate::testing::cluster::FakeCluster;
+use groundplan_node::test_support::fake_api_server::FakeCluster;
 
 pub(in crate::machine_api::controller) const REGION: &str = "us-west-2";
 /// Content of the user data, which must not appear in any other place.

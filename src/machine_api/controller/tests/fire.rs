@@ -13,7 +13,7 @@ use crate::aws::questions::{FilterBy, Question};
 use crate::machine_api::controller::machine::instance_id;
 use crate::machine_api::types::{Machine, read};
 use crate::provider::Class;
-use crate::testing::When;
+use groundplan_engine::test_support::When;
 
 const MACHINES: usize = 20;
 

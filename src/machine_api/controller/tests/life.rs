@@ -11,7 +11,7 @@ use crate::aws::questions::Question;
 use crate::machine_api::controller::machine::{FINALIZER, INSTANCE_STATE, instance_id};
 use crate::machine_api::types::NAMESPACE;
 use crate::provider::Class;
-use crate::testing::When;
+use groundplan_engine::test_support::When;
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_gets_an_instance_that_has_what_was_asked_for() {

@@ -1,0 +1,207 @@
+//! Commit queue: recorded entries that are not durable yet, with the calls and events that wait for
+//! them. Plain bookkeeping, without a cloud and without tasks.
+//!
+//! Every waiting call and event has the serial that must be durable first. One group of entries is
+//! written at a time, and entries recorded meanwhile form the next group. A slow state backend
+//! therefore costs its latency once per group, not once per entry.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use super::step_run::Call;
+use crate::event::Event;
+use crate::state::Entry;
+use crate::state::backend::Written;
+use crate::state::error::HomeError;
+
+/// Recorded entries, and the calls and events that wait until the entries are durable.
+pub(super) struct Ledger {
+    /// Serial of the last recorded entry.
+    recorded: u64,
+    /// Serial of the last durable entry.
+    durable: u64,
+    unwritten: Vec<Entry>,
+    /// Group that is being written, and the serial of its last entry.
+    writing: Option<(u64, Written)>,
+    calls: VecDeque<(u64, usize, Call)>,
+    events: VecDeque<(u64, Event)>,
+}
+
+impl Ledger {
+    /// Returns the queue of a state that is durable up to `serial`.
+    pub(super) fn new(serial: u64) -> Self {
+        Self {
+            recorded: serial,
+            durable: serial,
+            unwritten: Vec::new(),
+            writing: None,
+            calls: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Adds an entry that the state has accepted.
+    pub(super) fn record(&mut self, entry: Entry) {
+        self.recorded += 1;
+        self.unwritten.push(entry);
+    }
+
+    /// Adds a call that is sent when all entries recorded so far are durable.
+    pub(super) fn announce(&mut self, step: usize, call: Call) {
+        self.calls.push_back((self.recorded, step, call));
+    }
+
+    /// Adds an event that is emitted when all entries recorded so far are durable.
+    pub(super) fn say(&mut self, event: Event) {
+        self.events.push_back((self.recorded, event));
+    }
+
+    /// Returns the number of waiting calls.
+    pub(super) fn waiting_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Returns true if all recorded entries are durable.
+    pub(super) fn is_settled(&self) -> bool {
+        self.durable == self.recorded
+    }
+
+    /// Takes the entries of the next group; `None` during a write, or without entries.
+    pub(super) fn next_group(&mut self) -> Option<Vec<Entry>> {
+        (self.writing.is_none() && !self.unwritten.is_empty())
+            .then(|| std::mem::take(&mut self.unwritten))
+    }
+
+    /// Starts to track the write of the group taken last. Returns true if the write is already
+    /// complete.
+    pub(super) fn begun(&mut self, mut written: Written) -> Result<bool, HomeError> {
+        match written.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => done.map(|()| {
+                self.durable = self.recorded;
+                true
+            }),
+            Poll::Pending => {
+                self.writing = Some((self.recorded, written));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Returns true during the write of a group.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Waits until the group in progress is durable. Cancel-safe: a dropped wait can be repeated.
+    pub(super) async fn written(&mut self) -> Result<(), HomeError> {
+        if let Some((serial, written)) = &mut self.writing {
+            let (serial, done) = (*serial, written.await);
+            self.writing = None;
+            done?;
+            self.durable = serial;
+        }
+        Ok(())
+    }
+
+    /// Takes the next call that can be sent.
+    pub(super) fn next_call(&mut self) -> Option<(usize, Call)> {
+        let (_, step, call) = self.calls.pop_front_if(|(serial, ..)| *serial <= self.durable)?;
+        Some((step, call))
+    }
+
+    /// Takes the next event that can be emitted.
+    pub(super) fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front_if(|(serial, _)| *serial <= self.durable).map(|(_, event)| event)
+    }
+
+    /// Removes all waiting calls and returns their steps.
+    pub(super) fn recall(&mut self) -> Vec<usize> {
+        self.calls.drain(..).map(|(_, step, _)| step).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+    use crate::event::{Operation, Summary};
+    use crate::graph::Address;
+    use crate::provider::Request;
+
+    fn entry() -> Entry {
+        Entry::Vanished { address: Address::from("node.a") }
+    }
+
+    fn call() -> Call {
+        Call::Create(Request {
+            address: Address::from("node.a"),
+            token: String::new(),
+            inputs: serde_json::Value::Null,
+            secrets: std::sync::Arc::default(),
+        })
+    }
+
+    fn event() -> Event {
+        Event::Finished { operation: Operation::Apply, summary: Summary::default() }
+    }
+
+    #[test]
+    fn a_call_leaves_when_what_announces_it_is_durable() {
+        let mut ledger = Ledger::new(7);
+        ledger.announce(0, call());
+        assert_eq!(ledger.next_call().map(|(step, _)| step), Some(0), "nothing announces it");
+        ledger.record(entry());
+        ledger.announce(1, call());
+        ledger.say(event());
+        assert!(ledger.next_call().is_none() && ledger.next_event().is_none());
+        assert_eq!(ledger.next_group().map(|group| group.len()), Some(1));
+        assert!(ledger.begun(Box::pin(ready(Ok(())))).unwrap());
+        assert_eq!(ledger.next_call().map(|(step, _)| step), Some(1));
+        assert!(ledger.next_event().is_some() && ledger.is_settled());
+    }
+
+    #[tokio::test]
+    async fn what_is_recorded_during_a_write_makes_the_next_group() {
+        let mut ledger = Ledger::new(0);
+        ledger.record(entry());
+        let (done, wait) = tokio::sync::oneshot::channel::<()>();
+        ledger.next_group().unwrap();
+        let slow = Box::pin(async move {
+            let _ = wait.await;
+            Ok(())
+        });
+        assert!(!ledger.begun(slow).unwrap());
+        ledger.announce(0, call());
+        ledger.record(entry());
+        ledger.record(entry());
+        ledger.announce(1, call());
+        assert!(ledger.next_group().is_none(), "one at a time");
+        done.send(()).unwrap();
+        ledger.written().await.unwrap();
+        assert_eq!(ledger.next_call().map(|(step, _)| step), Some(0));
+        assert!(ledger.next_call().is_none(), "its own announcement is not durable yet");
+        assert_eq!(ledger.next_group().map(|group| group.len()), Some(2));
+    }
+
+    #[test]
+    fn what_could_not_be_written_releases_nothing() {
+        let mut ledger = Ledger::new(0);
+        ledger.record(entry());
+        ledger.announce(0, call());
+        ledger.next_group().unwrap();
+        let lost = HomeError::Fenced { place: "here".into(), why: "somebody came".into() };
+        assert!(ledger.begun(Box::pin(ready(Err(lost)))).is_err());
+        assert!(ledger.next_call().is_none() && !ledger.is_settled());
+        assert_eq!(ledger.recall(), [0]);
+    }
+
+    #[test]
+    fn a_write_that_never_ends_is_waited_for_in_vain_and_nothing_else() {
+        let mut ledger = Ledger::new(0);
+        ledger.record(entry());
+        ledger.next_group().unwrap();
+        assert!(!ledger.begun(Box::pin(pending())).unwrap());
+        assert!(ledger.is_writing() && !ledger.is_settled());
+    }
+}

@@ -1,0 +1,409 @@
+//! Turns differences into actions with their reasons.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::conflicts::collide;
+use super::diff::{FieldChange, diff, diff_where, promised, released};
+use super::{Action, Change, Left, LeftBecause, Observations, Options, Reason};
+use crate::event::Operation;
+use crate::graph::{Address, Graph, Node, Ref, Schema, resolve};
+use crate::provider::{Observed, Schemas};
+use crate::state::{Record, State, Status};
+
+/// Decision on one object: its change, and details for the steps.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// Change for the reader.
+    pub(super) change: Change,
+    /// Recorded generation; `None` without a record.
+    pub(super) generation: Option<u64>,
+    /// True if the creation is in doubt.
+    pub(super) unanswered: bool,
+    /// True if refresh did not find the object.
+    pub(super) unseen: bool,
+    /// Live inputs, if the object is changed in place.
+    pub(super) before: Option<Value>,
+}
+
+/// Returns one verdict for each desired resource and each recorded object: desired resources in
+/// dependency order, then deletions.
+pub(super) fn decide(
+    operation: Operation,
+    desired: &Graph,
+    state: &State,
+    observed: &Observations,
+    schemas: &dyn Schemas,
+    options: &Options,
+) -> Vec<Verdict> {
+    let succeeded = succeeded(desired, state, schemas);
+    let unsettled = HashSet::new();
+    let mut judge = Judge { state, observed, schemas, options, unsettled, succeeded };
+    let mut verdicts: Vec<_> = desired.nodes().iter().map(|node| judge.wanted(node)).collect();
+    spread_create_first(desired, &mut verdicts);
+    verdicts.extend(unwanted(operation, desired, state, observed));
+    verdicts
+}
+
+struct Judge<'a> {
+    state: &'a State,
+    observed: &'a Observations,
+    schemas: &'a dyn Schemas,
+    options: &'a Options,
+    /// Resources with outputs that are unknown until the plan is applied.
+    unsettled: HashSet<&'a Address>,
+    /// Resources that must be deleted before others can be created, with those others.
+    succeeded: HashMap<&'a Address, Vec<&'a Address>>,
+}
+
+/// Desired resource beside its record and live state.
+struct Comparison<'a> {
+    schema: &'a Schema,
+    record: &'a Record,
+    /// Live inputs.
+    live: &'a Value,
+    /// Desired inputs.
+    after: &'a Value,
+}
+
+impl Comparison<'_> {
+    fn replaces(&self, field: &FieldChange) -> bool {
+        self.schema.replaced_by.contains(&field.input())
+    }
+
+    /// Returns the reason for ignoring a difference; `None` if the plan acts on the difference.
+    /// `asked` contains the changes of the configuration since the last run.
+    fn left_because(&self, field: &FieldChange, asked: &[FieldChange]) -> Option<LeftBecause> {
+        let input = field.input();
+        let by_hand = || !asked.iter().any(|change| change.input() == input);
+        if self.schema.set_at_creation.contains(&input) {
+            Some(LeftBecause::SetAtCreation)
+        } else if self.schema.endures && self.replaces(field) && by_hand() {
+            Some(LeftBecause::ByHand)
+        } else {
+            None
+        }
+    }
+}
+
+impl<'a> Judge<'a> {
+    fn wanted(&mut self, node: &'a Node) -> Verdict {
+        let schema = self.schemas.schema(node.kind()).unwrap_or_else(|| {
+            unreachable!("BUG: {} is of a kind that nobody knows", node.address)
+        });
+        let after = resolve(&node.inputs, &|r| self.lookup(r));
+        let record = self.state.resources.get(&node.address);
+        let observed = self.observed.get(&node.address);
+        let verdict = match (record, observed) {
+            (None, _) => create(node, &after, Reason::New),
+            (Some(record), observed) if record.status == Status::Creating => {
+                self.unanswered(node, record, observed, schema, &after)
+            }
+            (Some(record), Some(Observed::Missing)) if record.status != Status::Deleting => {
+                let mut verdict = create(node, &after, Reason::Missing);
+                verdict.generation = Some(record.generation);
+                verdict
+            }
+            (Some(record), observed) => {
+                let live = match observed {
+                    Some(Observed::Present { inputs, .. }) => inputs,
+                    _ => &record.inputs,
+                };
+                let comparison = Comparison { schema, record, live, after: &after };
+                self.compare(node, &comparison)
+            }
+        };
+        if matches!(verdict.change.action, Action::Create) || verdict.change.action.replaces() {
+            self.unsettled.insert(&node.address);
+        }
+        if verdict.change.action == Action::DeleteThenCreate {
+            self.succeeded.insert(&node.address, vec![&node.address]);
+        }
+        if verdict.unanswered {
+            self.unsettled.insert(&node.address);
+        }
+        verdict
+    }
+
+    fn lookup(&self, r: &Ref) -> Option<Value> {
+        if self.unsettled.contains(&r.address) {
+            return None;
+        }
+        if let Some(Observed::Present { outputs, .. }) = self.observed.get(&r.address) {
+            return outputs.get(&r.output).cloned();
+        }
+        self.state.lookup(r).cloned()
+    }
+
+    /// Finishes a creation in doubt. The resource is replaced only if refresh found it and the
+    /// difference requires a replacement.
+    fn unanswered(
+        &self,
+        node: &Node,
+        record: &Record,
+        observed: Option<&Observed>,
+        schema: &Schema,
+        after: &Value,
+    ) -> Verdict {
+        if let Some(Observed::Present { .. }) = observed {
+            let at = Comparison { schema, record, live: &record.inputs, after };
+            let verdict = self.compare(node, &at);
+            if verdict.change.action.replaces() {
+                return verdict;
+            }
+        }
+        let mut verdict = create(node, after, Reason::Unfinished);
+        verdict.change.action = Action::Finish;
+        verdict.generation = Some(record.generation);
+        verdict.unanswered = true;
+        verdict
+    }
+
+    fn compare(&self, node: &Node, at: &Comparison<'_>) -> Verdict {
+        let unfinished = matches!(at.record.status, Status::Created | Status::Configured);
+        // The live state of an unconfigured resource differs in many inputs. The recorded inputs
+        // count instead.
+        let base = if unfinished { &at.record.inputs } else { at.live };
+        let (mut fields, left) = self.split(at, diff(Some(base), Some(at.after)));
+        let holds = match fields.iter().any(|field| field.replaces) {
+            true => Vec::new(),
+            false => self.holds(node, at, &mut fields),
+        };
+        let (action, reason) = self.judge(node, at, &fields, holds, unfinished);
+        // Live state after an interrupted change may contain parts of the change, so no difference
+        // is drift.
+        let drift = if unfinished || at.record.status == Status::Updating {
+            Vec::new()
+        } else {
+            let live = promised(&at.record.inputs, at.live);
+            diff_where(Some(&at.record.inputs), Some(&live), Some(at.after))
+        };
+        let (fields, left) = match action {
+            Action::Keep | Action::Finish => (Vec::new(), left),
+            action if action.replaces() => renewed(fields, left),
+            _ => (fields, left),
+        };
+        let change = Change {
+            address: node.address.clone(),
+            action,
+            reason,
+            id: id(&at.record.outputs),
+            fields,
+            drift,
+            left,
+            protected: false,
+        };
+        Verdict {
+            change,
+            generation: Some(at.record.generation),
+            unanswered: false,
+            unseen: false,
+            before: (action == Action::Update).then(|| at.live.clone()),
+        }
+    }
+
+    /// Separates the differences to act on from the ignored ones.
+    fn split(&self, at: &Comparison<'_>, all: Vec<FieldChange>) -> (Vec<FieldChange>, Vec<Left>) {
+        let (mut fields, mut left) = (Vec::new(), Vec::new());
+        let asked = diff(Some(&at.record.inputs), Some(at.after));
+        for mut field in all {
+            match at.left_because(&field, &asked) {
+                Some(because) => left.push(Left { field, because }),
+                None => {
+                    field.replaces = at.replaces(&field);
+                    fields.push(field);
+                }
+            }
+        }
+        let gone = released(&at.record.inputs, at.after);
+        left.extend(gone.into_iter().map(|field| Left { field, because: LeftBecause::NoOpinion }));
+        (fields, left)
+    }
+
+    fn judge(
+        &self,
+        node: &Node,
+        at: &Comparison<'_>,
+        fields: &[FieldChange],
+        holds: Vec<Address>,
+        unfinished: bool,
+    ) -> (Action, Reason) {
+        let replace = if at.schema.create_first {
+            Action::CreateThenDelete
+        } else {
+            Action::DeleteThenCreate
+        };
+        if at.record.status == Status::Deleting {
+            return (Action::DeleteThenCreate, Reason::HalfDeleted);
+        }
+        if self.options.replace.contains(&node.address) {
+            return (replace, Reason::Requested);
+        }
+        if !holds.is_empty() {
+            return (replace, Reason::HoldsOn { to: holds });
+        }
+        let forced: Vec<String> =
+            fields.iter().filter(|f| f.replaces).map(|f| f.path.clone()).collect();
+        if !forced.is_empty() {
+            return (replace, Reason::CannotUpdate { paths: forced });
+        }
+        if fields.is_empty() {
+            return match at.record.status {
+                _ if unfinished => (Action::Finish, Reason::Unfinished),
+                // No difference is left, but the end of the update was never confirmed.
+                Status::Updating => (Action::Update, Reason::Unfinished),
+                _ => (Action::Keep, Reason::UpToDate),
+            };
+        }
+        let changed = !diff(Some(&at.record.inputs), Some(at.after)).is_empty();
+        let reason = match at.record.status {
+            _ if changed => Reason::Changed,
+            Status::Updating => Reason::Unfinished,
+            _ => Reason::Drifted,
+        };
+        (Action::Update, reason)
+    }
+
+    /// Returns the targets of blocking references that the resource cannot drop in place, because
+    /// their replacements do not exist before the deletion. Marks the fields with these references.
+    fn holds(&self, node: &Node, at: &Comparison<'_>, fields: &mut [FieldChange]) -> Vec<Address> {
+        let mut held = Vec::new();
+        for field in fields.iter_mut().filter(|field| at.schema.holds.contains(&field.input())) {
+            for (doomed, successors) in &self.succeeded {
+                let needs = successors.iter().any(|successor| node.after.contains(successor));
+                let id = self.state.resources.get(*doomed).and_then(|record| id(&record.outputs));
+                if needs && id.is_some_and(|id| mentions(field.before.as_ref(), &id)) {
+                    field.replaces = true;
+                    held.push((*doomed).clone());
+                }
+            }
+        }
+        held.sort();
+        held.dedup();
+        held
+    }
+}
+
+/// Returns the resources that are no longer desired and conflict with new ones, with those new
+/// ones.
+fn succeeded<'a>(
+    desired: &'a Graph,
+    state: &'a State,
+    schemas: &dyn Schemas,
+) -> HashMap<&'a Address, Vec<&'a Address>> {
+    let mut succeeded = HashMap::new();
+    let orphans = state.resources.iter().filter(|(address, _)| desired.get(address).is_none());
+    for (address, record) in orphans {
+        let Some(schema) = schemas.schema(address.kind()) else { continue };
+        if schema.exclusive.is_empty() {
+            continue;
+        }
+        let of_kind = desired.nodes().iter().filter(|node| node.kind() == schema.kind);
+        let next = of_kind.filter(|node| collide(schema, &record.inputs, &node.inputs));
+        let next: Vec<&Address> = next.map(|node| &node.address).collect();
+        if !next.is_empty() {
+            succeeded.insert(address, next);
+        }
+    }
+    succeeded
+}
+
+/// Returns true if a string in `value` equals `text`.
+fn mentions(value: Option<&Value>, text: &str) -> bool {
+    match value {
+        Some(Value::String(found)) => found == text,
+        Some(Value::Array(items)) => items.iter().any(|item| mentions(Some(item), text)),
+        Some(Value::Object(fields)) => fields.values().any(|field| mentions(Some(field), text)),
+        _ => false,
+    }
+}
+
+/// Moves ignored differences to the changed fields: a replacement applies them, too. Inputs without
+/// an opinion stay ignored.
+fn renewed(mut fields: Vec<FieldChange>, left: Vec<Left>) -> (Vec<FieldChange>, Vec<Left>) {
+    let no_opinion = |left: &Left| left.because == LeftBecause::NoOpinion;
+    let (left, taken): (Vec<_>, Vec<_>) = left.into_iter().partition(no_opinion);
+    fields.extend(taken.into_iter().map(|left| left.field));
+    (fields, left)
+}
+
+fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
+    let change = Change {
+        address: node.address.clone(),
+        action: Action::Create,
+        reason,
+        id: None,
+        fields: diff(None, Some(after)),
+        drift: Vec::new(),
+        left: Vec::new(),
+        protected: false,
+    };
+    Verdict { change, generation: None, unanswered: false, unseen: false, before: None }
+}
+
+/// Makes all replaced dependencies of a create-before-destroy replacement create before destroy,
+/// too. Otherwise the two replacements would wait for each other.
+fn spread_create_first(desired: &Graph, verdicts: &mut [Verdict]) {
+    let nodes = desired.nodes();
+    let index: HashMap<&Address, usize> =
+        nodes.iter().enumerate().map(|(i, node)| (&node.address, i)).collect();
+    let mut needed = vec![false; nodes.len()];
+    for i in (0..nodes.len()).rev() {
+        let change = &mut verdicts[i].change;
+        if needed[i] && change.action == Action::DeleteThenCreate {
+            change.action = Action::CreateThenDelete;
+        }
+        if needed[i] || change.action == Action::CreateThenDelete {
+            nodes[i].after.iter().for_each(|address| needed[index[address]] = true);
+        }
+    }
+}
+
+fn unwanted<'a>(
+    operation: Operation,
+    desired: &'a Graph,
+    state: &'a State,
+    observed: &'a Observations,
+) -> impl Iterator<Item = Verdict> + 'a {
+    let reason = match operation {
+        Operation::Apply => Reason::NotInConfiguration,
+        Operation::Destroy => Reason::Destroy,
+    };
+    let orphans = state.resources.iter().filter(|(address, _)| desired.get(address).is_none()).map(
+        move |(address, record)| Verdict {
+            unseen: observed.get(address) == Some(&Observed::Missing),
+            ..delete(address, record, reason.clone())
+        },
+    );
+    let superseded = state.deposed.iter().flat_map(|(address, lives)| {
+        lives.iter().map(|record| delete(address, record, Reason::Superseded))
+    });
+    orphans.chain(superseded)
+}
+
+fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
+    let change = Change {
+        address: address.clone(),
+        action: Action::Delete,
+        reason,
+        id: id(&record.outputs),
+        fields: Vec::new(),
+        drift: Vec::new(),
+        left: Vec::new(),
+        protected: false,
+    };
+    Verdict {
+        change,
+        generation: Some(record.generation),
+        unanswered: false,
+        unseen: false,
+        before: None,
+    }
+}
+
+/// Returns the output that identifies a resource to users.
+pub fn id(outputs: &Value) -> Option<String> {
+    let known = ["id", "allocation", "arn", "name"];
+    known.iter().find_map(|name| outputs.get(name)?.as_str()).map(str::to_owned)
+}

@@ -1,0 +1,447 @@
+//! Tests of selection, protection and serial replacement.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Action, Op, Options, Plan, Reason, Step};
+use crate::event::Event;
+use crate::graph::{Address, Graph, Handle, Resource, Schema};
+use crate::provider::{Class, PROTECTED};
+use crate::state::Entry;
+use crate::test_support::harness::{Lab, RIGID_KINDS, node};
+
+fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
+    let mut graph = Graph::default();
+    for (address, inputs, needs) in nodes {
+        node(&mut graph, address, inputs.clone(), needs);
+    }
+    graph
+}
+
+/// Returns a network with two machines, a record for each machine, and an independent resource.
+fn site(fixed: u32, free: u32) -> Graph {
+    let inputs = || json!({ "fixed": fixed, "free": free });
+    graph(&[
+        ("node.network", inputs(), &[]),
+        ("node.machine-0", inputs(), &["node.network"]),
+        ("node.machine-1", inputs(), &["node.network"]),
+        ("node.record-0", inputs(), &["node.machine-0"]),
+        ("node.record-1", inputs(), &["node.machine-1"]),
+        ("node.bucket", inputs(), &[]),
+    ])
+}
+
+fn addresses(names: &[&str]) -> BTreeSet<Address> {
+    names.iter().map(|name| Address::from(*name)).collect()
+}
+
+fn targets(names: &[&str]) -> Options {
+    Options { targets: addresses(names), ..Options::default() }
+}
+
+fn excludes(names: &[&str]) -> Options {
+    Options { excludes: addresses(names), ..Options::default() }
+}
+
+/// Returns the addresses with an action other than keep, in the order of the plan.
+fn acted(plan: &Plan) -> Vec<&str> {
+    let acted = plan.changes.iter().filter(|change| change.action != Action::Keep);
+    acted.map(|change| change.address.as_str()).collect()
+}
+
+fn names(addresses: &[Address]) -> Vec<&str> {
+    addresses.iter().map(Address::as_str).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_brings_along_what_it_needs_and_nothing_else() {
+    let mut lab = Lab::default();
+    let plan = lab.plan_with(&site(1, 1), &targets(&["node.machine-0"])).await;
+    assert_eq!(acted(&plan), ["node.network", "node.machine-0"]);
+    let selection = plan.selection.as_ref().unwrap();
+    assert_eq!(names(&selection.needed), ["node.network"]);
+    assert_eq!(
+        names(&selection.left_out),
+        ["node.bucket", "node.machine-1", "node.record-0", "node.record-1"]
+    );
+    assert!(lab.walk(&plan).await.summary.complete());
+    assert_eq!(lab.cloud.inventory().len(), 2);
+    let rest = lab.apply(&site(1, 1)).await;
+    assert_eq!(rest.summary.added, 4, "the next plan has what was left out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_does_not_change_brings_along_changes_of_what_it_needs() {
+    let mut lab = Lab::default();
+    lab.apply(&site(1, 1)).await;
+    let mut changed = graph(&[("node.network", json!({ "fixed": 1, "free": 2 }), &[])]);
+    for (address, needs) in
+        [("node.machine-0", "node.network"), ("node.record-0", "node.machine-0")]
+    {
+        node(&mut changed, address, json!({ "fixed": 1, "free": 1 }), &[needs]);
+    }
+    let plan = lab.plan_with(&changed, &targets(&["node.record-0"])).await;
+    assert_eq!(acted(&plan), ["node.network"]);
+    let left_out = &plan.selection.unwrap().left_out;
+    assert_eq!(names(left_out), ["node.bucket", "node.machine-1", "node.record-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_brings_along_the_deletion_of_what_needs_it() {
+    let mut lab = Lab::default();
+    lab.apply(&site(1, 1)).await;
+    let observed = super::Observations::new();
+    let doomed = targets(&["node.machine-0"]);
+    let plan = super::plan_destroy(&lab.state, &observed, &*lab.cloud, &doomed);
+    assert_eq!(acted(&plan), ["node.machine-0", "node.record-0"]);
+    assert!(lab.walk(&plan).await.summary.complete());
+    assert_eq!(lab.cloud.inventory().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_brings_along_what_lets_go_of_it() {
+    let table = |needs: &[&str]| {
+        let mut graph = Graph::default();
+        for name in ["node.a", "node.b"].iter().filter(|name| needs.contains(name)) {
+            node(&mut graph, name, json!({}), &[]);
+        }
+        node(&mut graph, "node.table", json!({}), needs);
+        graph
+    };
+    let mut lab = Lab::default();
+    lab.apply(&table(&["node.a", "node.b"])).await;
+    let plan = lab.plan_with(&table(&["node.a"]), &targets(&["node.b"])).await;
+    assert_eq!(acted(&plan), ["node.table", "node.b"]);
+    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_excluded_keeps_what_needs_a_change_of_it() {
+    let lab = Lab::default();
+    let plan = lab.plan_with(&site(1, 1), &excludes(&["node.machine-0"])).await;
+    assert_eq!(acted(&plan), ["node.network", "node.machine-1", "node.record-1", "node.bucket"]);
+    let selection = plan.selection.unwrap();
+    assert!(selection.needed.is_empty());
+    assert_eq!(names(&selection.left_out), ["node.machine-0", "node.record-0"]);
+    let left = plan.changes.iter().find(|change| &*change.address.to_string() == "node.record-0");
+    let left = left.unwrap();
+    assert_eq!((left.action, &left.reason), (Action::Keep, &Reason::NotSelected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_excluded_keeps_alive_what_it_stands_on() {
+    let mut lab = Lab::default();
+    lab.apply(&site(1, 1)).await;
+    let observed = super::Observations::new();
+    let spared = excludes(&["node.machine-0"]);
+    let plan = super::plan_destroy(&lab.state, &observed, &*lab.cloud, &spared);
+    let mut gone = acted(&plan);
+    gone.sort_unstable();
+    assert_eq!(gone, ["node.bucket", "node.machine-1", "node.record-0", "node.record-1"]);
+    assert!(lab.walk(&plan).await.summary.complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_and_excludes_go_together() {
+    let lab = Lab::default();
+    let both = Options {
+        excludes: addresses(&["node.record-0"]),
+        ..targets(&["node.record-0", "node.bucket"])
+    };
+    let plan = lab.plan_with(&site(1, 1), &both).await;
+    assert_eq!(acted(&plan), ["node.network", "node.machine-0", "node.bucket"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replacement_that_is_asked_for_takes_on_what_was_left_as_it_is() {
+    let machine = |image: u32| graph(&[("machine.a", json!({ "fixed": 1, "image": image }), &[])]);
+    let mut lab = Lab::default();
+    lab.apply(&machine(1)).await;
+    let plan = lab.plan(&machine(2)).await;
+    assert!(plan.is_empty(), "a new image by itself replaces nothing that runs");
+    assert_eq!(plan.changes[0].left[0].field.path, "image");
+    let options = Options { replace: addresses(&["machine.a"]), ..Options::default() };
+    let plan = lab.plan_with(&machine(2), &options).await;
+    let change = &plan.changes[0];
+    assert_eq!((&change.reason, change.left.len()), (&Reason::Requested, 0));
+    assert_eq!(change.fields[0].path, "image");
+    assert!(lab.walk(&plan).await.summary.complete());
+    assert!(lab.plan(&machine(2)).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_did_not_come_to_its_end_is_nobodys_drift() {
+    let machine = |free: u32| graph(&[("node.a", json!({ "fixed": 1, "free": free }), &[])]);
+    let mut lab = Lab::default();
+    lab.apply(&machine(1)).await;
+    lab.cloud.fail_with("update node.a", Class::Refused, "InvalidParameterValue");
+    assert_eq!(lab.apply(&machine(2)).await.summary.failed, 1);
+    let plan = lab.plan(&machine(2)).await;
+    let change = &plan.changes[0];
+    assert_eq!((change.action, &change.reason), (Action::Update, &Reason::Unfinished));
+    assert!(change.drift.is_empty(), "{:?}", change.drift);
+    assert!(lab.walk(&plan).await.summary.complete());
+    assert!(lab.plan(&machine(2)).await.is_empty());
+}
+
+/// A resource cannot be deleted while a dependent has a blocking reference to it. The dependent
+/// here can drop the reference only for the replacement, so the dependent is deleted first, too.
+#[tokio::test(start_paused = true)]
+async fn who_cannot_let_go_before_the_successor_is_there_is_replaced() {
+    let world = |fixed: u32| {
+        graph(&[
+            ("node.a", json!({ "fixed": fixed }), &[]),
+            ("node.other", json!({}), &[]),
+            ("holder.b", json!({ "fixed": 1 }), &["node.a", "node.other"]),
+            ("node.c", json!({ "fixed": 1 }), &["holder.b"]),
+        ])
+    };
+    let mut lab = Lab::default();
+    lab.apply(&world(1)).await;
+    let plan = lab.plan(&world(2)).await;
+    let holder = plan.changes.iter().find(|change| change.address.as_str() == "holder.b").unwrap();
+    assert_eq!(holder.action, Action::DeleteThenCreate);
+    assert_eq!(holder.reason, Reason::HoldsOn { to: vec!["node.a".into()] });
+    lab.cloud.forget_calls();
+    // Not every reference blocks a deletion: a DNS record does not block its load balancer.
+    lab.cloud.release("holder.b");
+    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
+    let calls = lab.cloud.calls_of(&["create", "delete"]);
+    let order = ["delete holder.b", "delete node.a", "create node.a", "create holder.b"];
+    assert_eq!(calls, order);
+    assert!(lab.plan(&world(2)).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_way_goes_first_and_takes_along_who_would_wait_for_its_successor() {
+    let world = |name: &str, range: &str| {
+        let mut graph = Graph::default();
+        node(&mut graph, name, json!({ "range": range }), &[]);
+        node(&mut graph, "holder.b", json!({}), &[name]);
+        graph
+    };
+    let mut lab = Lab::default();
+    lab.apply(&world("range.old", "10.0.0.0/18")).await;
+    let elsewhere = lab.plan(&world("range.new", "10.1.0.0/18")).await;
+    let action = |plan: &Plan| {
+        let holder = plan.changes.iter().find(|change| change.address.as_str() == "holder.b");
+        holder.unwrap().action
+    };
+    assert_eq!(action(&elsewhere), Action::Update, "where there is room, it lets go in place");
+    let plan = lab.plan(&world("range.new", "10.0.32.0/19")).await;
+    assert_eq!(action(&plan), Action::DeleteThenCreate);
+    lab.cloud.forget_calls();
+    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
+    let calls = lab.cloud.calls_of(&["create", "delete"]);
+    let order = ["delete holder.b", "delete range.old", "create range.new", "create holder.b"];
+    assert_eq!(calls, order);
+}
+
+/// Kind for tests of serial replacement.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Member {
+    fixed: u32,
+}
+
+impl Resource for Member {
+    const SCHEMA: Schema = Schema { replaced_by: &["fixed"], ..Schema::of("machine") };
+    type Outputs = Value;
+}
+
+/// Returns three members of a serial replacement, each with a record.
+fn members(fixed: u32) -> Graph {
+    let mut graph = Graph::default();
+    let members: Vec<Handle<Member>> =
+        (0..3).map(|index| graph.add(&format!("m-{index}"), &Member { fixed })).collect();
+    graph.take_turns(&members);
+    graph
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_of_one_service_are_replaced_one_at_a_time() {
+    let mut lab = Lab::default();
+    lab.apply(&members(1)).await;
+    lab.cloud.forget_calls();
+    let plan = lab.plan(&members(2)).await;
+    assert!(lab.walk(&plan).await.summary.complete());
+    assert_eq!(
+        lab.cloud.calls_of(&["create", "delete"]),
+        [
+            "delete machine.m-0",
+            "create machine.m-0",
+            "delete machine.m-1",
+            "create machine.m-1",
+            "delete machine.m-2",
+            "create machine.m-2",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_replacement_failed_ends_the_turns() {
+    let mut lab = Lab::default();
+    lab.apply(&members(1)).await;
+    lab.cloud.fail_with("create machine.m-0", Class::Refused, "InsufficientInstanceCapacity");
+    let plan = lab.plan(&members(2)).await;
+    let outcome = lab.walk(&plan).await;
+    assert_eq!((outcome.summary.failed, outcome.summary.destroyed), (1, 1));
+    assert_eq!(lab.cloud.inventory().len(), 2, "the other two still run");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_protected_is_marked_in_the_plan_and_never_deleted() {
+    let mut lab = Lab::default();
+    lab.apply(&site(1, 1)).await;
+    lab.state.record(&Entry::Protected { address: "node.network".into() }).unwrap();
+    let plan = lab.plan_destroy().await;
+    let forbidden: Vec<_> = plan.forbidden().map(|change| change.address.as_str()).collect();
+    assert_eq!(forbidden, ["node.network"]);
+
+    lab.cloud.forget_calls();
+    let outcome = lab.walk(&plan).await;
+    assert_eq!((outcome.summary.destroyed, outcome.summary.failed), (5, 1));
+    assert!(lab.cloud.calls_of(&["delete node.network"]).is_empty());
+    let told = |event: &Event| matches!(event, Event::StepFailed { error, .. } if error.code.as_deref() == Some(PROTECTED));
+    assert!(lab.tape.events.iter().any(told));
+    assert!(lab.state.resources.contains_key("node.network"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_protected_is_not_replaced_either_and_may_still_change_in_place() {
+    for address in ["node.machine-0", "first.balancer"] {
+        let graph = |fixed: u32, free: u32| {
+            graph(&[(address, json!({ "fixed": fixed, "free": free }), &[])])
+        };
+        let mut lab = Lab::default();
+        lab.apply(&graph(1, 1)).await;
+        lab.state.record(&Entry::Protected { address: address.into() }).unwrap();
+        let plan = lab.plan(&graph(1, 2)).await;
+        assert_eq!(plan.forbidden().count(), 0);
+        assert!(lab.walk(&plan).await.summary.complete());
+        let plan = lab.plan(&graph(2, 2)).await;
+        assert_eq!(plan.forbidden().count(), 1);
+        lab.cloud.forget_calls();
+        assert_eq!(lab.walk(&plan).await.summary.failed, 1);
+        assert!(lab.cloud.calls_of(&["create", "delete"]).is_empty(), "{address}");
+        assert_eq!(lab.cloud.inventory().len(), 1);
+    }
+}
+
+/// Generates a few resources of any kinds in a line or a tree, at two points in time. Some are
+/// removed, some are replaced, and the rest changes in place.
+fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options, bool)> {
+    let kinds = prop::sample::select(vec!["node", "first", "stepped", "slow", "early", "machine"]);
+    let nodes = prop::collection::vec((kinds, 0..4_u8, 0..2_u32, 1..3_u32, any::<bool>()), 3..7);
+    let picks = prop::collection::vec((0..7_usize, any::<bool>()), 1..3);
+    (nodes, picks, any::<bool>()).prop_map(|(nodes, picks, rigid)| {
+        let address = |index: usize| format!("{}.r{index}", nodes[index].0);
+        let build = |late: bool| {
+            let there = |index: usize| !late || nodes[index].4;
+            let mut graph = Graph::default();
+            for (index, (_, parent, fixed, free, _)) in nodes.iter().enumerate() {
+                let parent = usize::from(*parent);
+                let later = u32::from(late);
+                // A resource with in-place references from its dependents cannot be replaced: its
+                // deletion would precede the update of the references.
+                let fixed = fixed * later * u32::from(rigid);
+                let inputs = json!({ "fixed": fixed, "free": free + later });
+                let needs =
+                    if parent < index && there(parent) { vec![address(parent)] } else { vec![] };
+                let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
+                if there(index) {
+                    node(&mut graph, &address(index), inputs, &needs);
+                }
+            }
+            graph
+        };
+        let mut options = Options::default();
+        for (index, target) in picks {
+            let address = address(index % nodes.len()).as_str().into();
+            if target { &mut options.targets } else { &mut options.excludes }.insert(address);
+        }
+        (vec![build(false), build(true)], options, rigid)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    /// Excluded resources are unchanged and selected ones are changed. The next plan contains the
+    /// rest.
+    #[test]
+    fn a_part_of_a_plan_stands_alone((graphs, options, rigid) in worlds()) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut lab = if rigid { Lab::with_kinds(RIGID_KINDS) } else { Lab::default() };
+            prop_assert!(lab.apply(&graphs[0]).await.summary.complete());
+            let whole = lab.plan(&graphs[1]).await;
+            let part = lab.plan_with(&graphs[1], &options).await;
+            let selection = part.selection.clone().unwrap();
+            let done: BTreeSet<&str> = acted(&part).into_iter().collect();
+            let left: BTreeSet<&str> = names(&selection.left_out).into_iter().collect();
+            prop_assert!(done.is_disjoint(&left));
+            let all: BTreeSet<&str> = acted(&whole).into_iter().collect();
+            prop_assert_eq!(&(&done | &left), &all);
+            for excluded in &options.excludes {
+                prop_assert!(!done.contains(excluded.as_str()));
+            }
+            let before: BTreeMap<_, _> = lab.cloud.inventory().into_iter().collect();
+            let outcome = lab.walk(&part).await;
+            prop_assert!(outcome.summary.complete(), "{:#?}", lab.tape.events);
+            let after: BTreeMap<_, _> = lab.cloud.inventory().into_iter().collect();
+            for address in left {
+                prop_assert_eq!(before.get(address), after.get(address));
+            }
+            prop_assert!(lab.apply(&graphs[1]).await.summary.complete());
+            prop_assert!(lab.plan(&graphs[1]).await.is_empty());
+            Ok(())
+        })?;
+    }
+}
+
+/// Case P3 of the reviewers' list: every thread has its own seeds for its maps.
+#[test]
+fn p3_the_same_inputs_give_the_same_bytes_on_every_thread() {
+    let planned = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut lab = Lab::default();
+            lab.apply(&site(1, 1)).await;
+            let plans = [
+                lab.plan(&site(2, 1)).await,
+                lab.plan(&site(1, 2)).await,
+                lab.plan_with(&site(2, 2), &targets(&["node.record-1"])).await,
+                lab.plan_destroy().await,
+            ];
+            serde_json::to_vec(&plans.as_slice()).unwrap()
+        })
+    };
+    let first = planned();
+    let threads: Vec<_> = (0..8).map(|_| thread::spawn(planned)).collect();
+    for thread in threads {
+        assert!(thread.join().unwrap() == first);
+    }
+}
+
+/// Every dependency of a step is the index of another step of the plan.
+#[tokio::test(start_paused = true)]
+async fn steps_that_are_left_out_leave_no_hole() {
+    let mut lab = Lab::default();
+    lab.apply(&site(1, 1)).await;
+    let plan = lab.plan_with(&site(2, 2), &targets(&["node.record-1"])).await;
+    for (index, Step { after, op }) in plan.steps.iter().enumerate() {
+        for dependency in after {
+            assert!((dependency.step as usize) < plan.steps.len());
+            assert_ne!(dependency.step as usize, index);
+        }
+        assert!(matches!(op, Op::Create { .. } | Op::Delete { .. } | Op::Update { .. }));
+    }
+}

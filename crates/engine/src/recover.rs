@@ -1,0 +1,382 @@
+//! Recovery of a lost state from the cloud.
+//!
+//! The identity of a creation is decided before its call is sent: a token in a tag, or a unique
+//! name. Every desired resource can therefore be searched as after a crash, without a record of it.
+//! The module only reads from a provider; it creates, changes and records nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::graph::{Address, Identity, Node, each_ref, resolve};
+use crate::provider::{Known, Look, NOT_OURS, Provider, ProviderError, Request, all, patiently};
+use crate::secret::Secrets;
+use crate::state::{Entry, Status, token};
+
+/// Highest generation that is searched. Each apply that creates resources uses one generation.
+const GENERATIONS: u64 = 1000;
+/// Number of generations searched beyond the highest tagged one after a name conflict, because not
+/// every resource has tags.
+const BEYOND: u64 = 16;
+
+/// Input of a recovery.
+pub struct Search<'a> {
+    /// Desired resources in dependency order.
+    pub nodes: &'a [Node],
+    /// Infra ID of the cluster; an input of the tokens.
+    pub infra_id: &'a str,
+    /// All tokens that tags contain, as far as tags can be listed.
+    pub tokens: &'a BTreeSet<String>,
+    /// Provider of the resources.
+    pub provider: &'a dyn Provider,
+}
+
+/// Result of a recovery.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Journal entries that rebuild the state, in a valid order: one creation per generation of a
+    /// resource.
+    pub entries: Vec<Entry>,
+    /// Desired resources that were not found, in dependency order.
+    pub missing: Vec<Missing>,
+}
+
+/// Desired resource that was not found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Address of the resource.
+    pub address: Address,
+    /// Reason for the missing result.
+    pub because: String,
+}
+
+/// Generation of a resource, as found in the cloud.
+#[derive(Clone, Debug)]
+struct Life {
+    address: Address,
+    after: Vec<Address>,
+    inputs: Value,
+    generation: u64,
+    outputs: Value,
+    status: Status,
+}
+
+/// Generations of a desired resource, oldest first, or the reason for their absence.
+type Sought = Result<Vec<Life>, Missing>;
+
+impl Search<'_> {
+    /// Searches for all desired resources, dependencies first.
+    ///
+    /// # Errors
+    /// Returns an error if one resource cannot be searched. With half a state, the next apply would
+    /// create the other half a second time.
+    pub async fn run(&self) -> Result<Recovered, ProviderError> {
+        let latest = self.latest();
+        let mut known: BTreeMap<Address, Sought> = BTreeMap::new();
+        let mut waiting: Vec<&Node> = self.nodes.iter().collect();
+        while !waiting.is_empty() {
+            let is_next = |node: &&Node| node.after.iter().all(|one| known.contains_key(one));
+            let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_next);
+            let sought =
+                all(now.iter().map(|node| self.seek(node, latest, &known)).collect()).await;
+            for (node, sought) in now.into_iter().zip(sought) {
+                known.insert(node.address.clone(), sought?);
+            }
+            waiting = later;
+        }
+        Ok(self.told(known))
+    }
+
+    fn token(&self, address: &Address, generation: u64) -> String {
+        token(self.infra_id, address, generation)
+    }
+
+    fn tagged(&self, address: &Address, generation: u64) -> bool {
+        self.tokens.contains(&self.token(address, generation))
+    }
+
+    /// Returns the highest generation that appears in a tag.
+    fn latest(&self) -> u64 {
+        let tagged = |generation: &u64| {
+            self.nodes.iter().any(|node| self.tagged(&node.address, *generation))
+        };
+        (1..=GENERATIONS).rev().find(tagged).unwrap_or(1)
+    }
+
+    async fn seek(
+        &self,
+        node: &Node,
+        latest: u64,
+        known: &BTreeMap<Address, Sought>,
+    ) -> Result<Sought, ProviderError> {
+        let missing = |because| Err(Missing { address: node.address.clone(), because });
+        let inputs = resolve(&node.inputs, &|r| {
+            current(known.get(&r.address)?)?.outputs.get(&r.output).cloned()
+        });
+        let mut unresolved = None;
+        each_ref(&inputs, &mut |r| unresolved = Some(r.address.clone()));
+        if let Some(other) = unresolved {
+            return Ok(missing(format!("{other}, which it refers to, was not found")));
+        }
+        let mut lives = Vec::new();
+        let (found, because) = self.find(&node.address, &inputs, latest).await?;
+        for (generation, outputs) in found {
+            let (status, outputs) =
+                self.status(&node.address, generation, &inputs, outputs).await?;
+            let (address, after) = (node.address.clone(), node.after.clone());
+            let inputs = inputs.clone();
+            lives.push(Life { address, after, inputs, generation, outputs, status });
+        }
+        Ok(if lives.is_empty() { missing(because) } else { Ok(lives) })
+    }
+
+    /// Returns the generations found at an address with their outputs, oldest first, and the reason
+    /// to report if there are none.
+    async fn find(
+        &self,
+        address: &Address,
+        inputs: &Value,
+        latest: u64,
+    ) -> Result<(Vec<(u64, Value)>, String), ProviderError> {
+        let mut because = "nothing of that name or token is there".to_owned();
+        let tagged: Vec<u64> = (1..=latest).filter(|one| self.tagged(address, *one)).collect();
+        let mut found = Vec::new();
+        for generation in tagged {
+            if let Asked::Found(outputs) = self.ask(address, generation, inputs).await? {
+                found.push((generation, outputs));
+            }
+        }
+        if !found.is_empty() {
+            return Ok((found, because));
+        }
+        let (mut generation, mut last) = (latest, 1);
+        loop {
+            match self.ask(address, generation, inputs).await? {
+                Asked::Found(outputs) => return Ok((vec![(generation, outputs)], because)),
+                // Another generation made the resource with this name, and its token is in no
+                // listed tag.
+                Asked::OfAnother(by) => (because, last) = (by, latest + BEYOND),
+                Asked::Nothing => (),
+            }
+            generation = match generation {
+                1 => latest + 1,
+                past if past > latest => past + 1,
+                one => one - 1,
+            };
+            if generation > latest && generation > last {
+                return Ok((self.part(address, inputs, latest).await?, because));
+            }
+        }
+    }
+
+    /// Returns a part or a setting of another resource if any piece of it exists. The next plan
+    /// completes the rest.
+    async fn part(
+        &self,
+        address: &Address,
+        inputs: &Value,
+        generation: u64,
+    ) -> Result<Vec<(u64, Value)>, ProviderError> {
+        let schema = self.provider.schema(address.kind());
+        if schema.is_none_or(|schema| schema.identity != Identity::Parent) {
+            return Ok(Vec::new());
+        }
+        let request = self.request(address, generation, inputs);
+        let remains = patiently(|| self.provider.remains(request.clone())).await?;
+        Ok(remains.into_iter().map(|outputs| (generation, outputs)).collect())
+    }
+
+    async fn ask(
+        &self,
+        address: &Address,
+        generation: u64,
+        inputs: &Value,
+    ) -> Result<Asked, ProviderError> {
+        let request = self.request(address, generation, inputs);
+        match patiently(|| self.provider.find(request.clone())).await {
+            Ok(Some(outputs)) => Ok(Asked::Found(outputs)),
+            Ok(None) => Ok(Asked::Nothing),
+            Err(error) if error.is(&[NOT_OURS]) => Ok(Asked::OfAnother(error.message)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns a request without secrets, because the recovery creates nothing.
+    fn request(&self, address: &Address, generation: u64, inputs: &Value) -> Request {
+        Request {
+            address: address.clone(),
+            token: self.token(address, generation),
+            inputs: inputs.clone(),
+            secrets: Arc::new(Secrets::default()),
+        }
+    }
+
+    /// Returns the status that the resource has reached. A resource that is not ready yet is
+    /// recorded as configured, and the next apply waits for it.
+    async fn status(
+        &self,
+        address: &Address,
+        generation: u64,
+        inputs: &Value,
+        outputs: Value,
+    ) -> Result<(Status, Value), ProviderError> {
+        let kind = address.kind();
+        if self.provider.schema(kind).is_none_or(|schema| schema.ready.is_none()) {
+            return Ok((Status::Ready, outputs));
+        }
+        let known = Known {
+            address: address.clone(),
+            token: self.token(address, generation),
+            inputs: inputs.clone(),
+            outputs: outputs.clone(),
+        };
+        let looks = patiently(|| self.provider.ready(kind.to_owned(), vec![known.clone()])).await?;
+        Ok(match looks.into_iter().next() {
+            Some(Look::Done(outputs)) => (Status::Ready, outputs),
+            _ => (Status::Configured, outputs),
+        })
+    }
+
+    /// Orders the entries as a state accepts them: by generation, and each deposed object before
+    /// its successor.
+    fn told(&self, mut known: BTreeMap<Address, Sought>) -> Recovered {
+        let (mut lives, mut recovered) = (Vec::new(), Recovered::default());
+        for node in self.nodes {
+            match known.remove(&node.address) {
+                Some(Ok(its)) => lives.extend(its),
+                Some(Err(missing)) => recovered.missing.push(missing),
+                None => unreachable!("BUG: {} was not looked for", node.address),
+            }
+        }
+        lives.sort_by_key(|life| life.generation);
+        let mut taken = BTreeSet::new();
+        for life in lives {
+            if !taken.insert(life.address.clone()) {
+                recovered.entries.push(Entry::Deposed { address: life.address.clone() });
+            }
+            recovered.entries.extend(life.entries());
+        }
+        recovered
+    }
+}
+
+/// Returns the generation that dependents refer to.
+fn current(sought: &Sought) -> Option<&Life> {
+    sought.as_ref().ok()?.last()
+}
+
+/// Result of one search.
+enum Asked {
+    Found(Value),
+    Nothing,
+    OfAnother(String),
+}
+
+impl Life {
+    fn entries(self) -> [Entry; 2] {
+        let Life { address, after, inputs, generation, outputs, status } = self;
+        [
+            Entry::CreateStarted { address: address.clone(), generation, inputs, after },
+            Entry::Created { address, outputs, status },
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::graph::Graph;
+    use crate::plan::Options;
+    use crate::provider::Class;
+    use crate::state::State;
+    use crate::test_support::harness::{Lab, node};
+
+    /// Returns a graph in which resources reference earlier ones.
+    fn chain(fixed: u8) -> Graph {
+        let mut graph = Graph::default();
+        node(&mut graph, "node.a", json!({ "fixed": 1 }), &[]);
+        node(&mut graph, "tagged.b", json!({ "fixed": 1 }), &["node.a"]);
+        node(&mut graph, "slow.c", json!({ "fixed": 1 }), &["tagged.b"]);
+        node(&mut graph, "first.d", json!({ "fixed": fixed }), &["node.a"]);
+        node(&mut graph, "tagged.e", json!({ "fixed": fixed }), &["node.a"]);
+        graph
+    }
+
+    async fn recovered(lab: &Lab, graph: &Graph) -> (State, Vec<Missing>) {
+        let tokens = lab.cloud.tokens().into_iter().map(|(_, token)| token).collect();
+        let search = Search {
+            nodes: graph.nodes(),
+            infra_id: &lab.state.lineage,
+            tokens: &tokens,
+            provider: &*lab.cloud,
+        };
+        let found = search.run().await.unwrap();
+        let mut state = State::new(lab.state.lineage.clone());
+        for entry in &found.entries {
+            state.record(entry).unwrap();
+        }
+        (state, found.missing)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_made_in_several_runs_is_found_as_it_was_recorded() {
+        let mut lab = Lab::default();
+        lab.apply(&chain(1)).await;
+        lab.apply(&chain(2)).await; // two of them live their second life
+        let (state, missing) = recovered(&lab, &chain(2)).await;
+        assert_eq!(missing, []);
+        assert_eq!(state.resources, lab.state.resources);
+        assert_eq!(state.generation, lab.state.generation);
+        let lab = Lab { state, ..lab };
+        assert!(lab.plan_with(&chain(2), &Options::default()).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_there_is_missing_and_so_is_what_refers_to_it() {
+        let mut lab = Lab::default();
+        let mut graph = Graph::default();
+        node(&mut graph, "node.a", json!({ "fixed": 1 }), &[]);
+        lab.apply(&graph).await;
+        let (state, missing) = recovered(&lab, &chain(1)).await;
+        assert_eq!(state.resources, lab.state.resources);
+        let missing: Vec<_> =
+            missing.iter().map(|one| (one.address.as_str(), &*one.because)).collect();
+        let nothing = "nothing of that name or token is there";
+        assert_eq!(
+            missing,
+            [
+                ("tagged.b", nothing),
+                ("slow.c", "tagged.b, which it refers to, was not found"),
+                ("first.d", nothing),
+                ("tagged.e", nothing),
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_life_that_was_not_deleted_yet_is_recorded_as_superseded() {
+        let mut lab = Lab::default();
+        lab.apply(&chain(1)).await;
+        lab.cloud.fail_with("delete first.d", Class::Refused, "InUse");
+        lab.apply(&chain(2)).await;
+        assert!(!lab.state.deposed.is_empty(), "the deletion of the old one was refused");
+        let (state, _) = recovered(&lab, &chain(2)).await;
+        // The inputs of the old generation are unknown, and a deletion does not need them.
+        let lives = |state: &State| -> Vec<_> {
+            let lives =
+                state.deposed.iter().flat_map(|(a, lives)| lives.iter().map(move |l| (a, l)));
+            let all = state.resources.iter().chain(lives);
+            all.map(|(a, life)| (a.to_string(), life.generation, life.outputs.clone())).collect()
+        };
+        assert_eq!(lives(&state), lives(&lab.state));
+        let lab = Lab { state, ..lab };
+        let steps = lab.plan(&chain(2)).await.steps;
+        assert!(
+            matches!(&steps[..], [step] if step.op.address().as_str() == "first.d"),
+            "{steps:?}"
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! State lock of a folder: one writer at a time, with a record of the holder.
+//!
+//! The lock is a kernel lock on a permanent file, so the end of the holding process always releases
+//! it. The file `lock.json` beside it describes the holder for users. The file of a killed holder
+//! is harmless, and the next holder overwrites it.
+//!
+//! On a shared file system the holder may run on a host that is out of reach. [`break_open`] then
+//! replaces the locked file by another one. The former holder detects that at its [`Fence`], before
+//! the next operation that requires the lock.
+
+mod breaking;
+mod holder;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::NamedTempFile;
+
+pub use self::breaking::{BreakError, Broken, break_open};
+pub use self::holder::Holder;
+use super::durable_files::{NEW, make_folder, tidy};
+use super::error::HomeError;
+use super::fence::Fence;
+
+const LOCK: &str = "lock";
+const HOLDER: &str = "lock.json";
+/// Interval between attempts while waiting for the lock.
+const TRY_EVERY: Duration = Duration::from_millis(100);
+/// Time in which a new holder must have written its description.
+const INTRODUCTION: Duration = Duration::from_millis(300);
+
+/// Takes the lock of this folder, which is created if it is missing.
+///
+/// # Errors
+/// Returns an error if another process has the lock, or if the lock cannot be taken.
+pub fn acquire(dir: &Path, operation: &str) -> Result<Guard, LockError> {
+    acquire_within(dir, operation, Duration::ZERO)
+}
+
+/// Like [`acquire`], but waits for up to `wait` while another process has the lock.
+///
+/// # Errors
+/// Returns an error if another process still has the lock then, or if the lock cannot be taken.
+pub fn acquire_within(dir: &Path, operation: &str, wait: Duration) -> Result<Guard, LockError> {
+    let deadline = Instant::now() + wait;
+    make_folder(dir)?;
+    loop {
+        if let Some((file, seal)) = try_lock(dir)? {
+            return Guard::introduce(dir, file, seal, operation);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(held(dir));
+        }
+        thread::sleep(left.min(TRY_EVERY));
+    }
+}
+
+/// Tries to take the lock. Returns `None` if another process has it.
+fn try_lock(dir: &Path) -> Result<Option<(File, Seal)>, HomeError> {
+    let path = dir.join(LOCK);
+    let refused = |source| HomeError::Unwritable { action: "lock", path: path.clone(), source };
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    loop {
+        let file = options.open(&path).map_err(refused)?;
+        match file.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(refused(source)),
+        }
+        let seal = Seal { file: identity(&file.metadata().map_err(refused)?), path: path.clone() };
+        if seal.is_whole().map_err(refused)? {
+            return Ok(Some((file, seal)));
+        } // else another took its place between the two looks
+    }
+}
+
+/// Identity of the locked file. If its name belongs to another file, the lock is lost.
+#[derive(Clone, Debug)]
+struct Seal {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+impl Seal {
+    fn is_whole(&self) -> io::Result<bool> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) => Ok(identity(&metadata) == self.file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns true if the folder still exists under its path.
+    fn is_at_home(&self) -> bool {
+        self.path.parent().is_none_or(Path::exists)
+    }
+
+    fn pass(&self) -> Result<(), HomeError> {
+        let why = match self.is_whole() {
+            Ok(true) => return Ok(()),
+            Ok(false) if !self.is_at_home() => {
+                "its folder is gone or has another name: bring it back".to_owned()
+            }
+            Ok(false) => "the lock was taken away from this run".to_owned(),
+            Err(error) => format!("the lock cannot be seen any more: {error}"),
+        };
+        let dir = self.path.parent().unwrap_or(&self.path);
+        Err(HomeError::Fenced { place: dir.display().to_string(), why })
+    }
+}
+
+/// State lock, held until the guard is dropped or the process ends.
+#[derive(Debug)]
+pub struct Guard {
+    /// Closing the file releases the lock.
+    _file: File,
+    seal: Seal,
+    holder: Holder,
+    path: PathBuf,
+}
+
+impl Guard {
+    fn introduce(dir: &Path, file: File, seal: Seal, operation: &str) -> Result<Self, LockError> {
+        let (path, holder) = (dir.join(HOLDER), Holder::here(operation));
+        tidy(dir);
+        write_holder(dir, &path, &holder).map_err(|source| {
+            let path = path.clone();
+            HomeError::Unwritable { action: "write", path, source }
+        })?;
+        Ok(Self { _file: file, seal, holder, path })
+    }
+
+    /// Returns the fence that rejects operations after the lock is lost. Each check reads file
+    /// metadata, which takes microseconds.
+    pub fn fence(&self) -> Fence {
+        let seal = self.seal.clone();
+        Fence::new(move || seal.pass())
+    }
+
+    /// Returns the holder: this process.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if read_holder(&self.path).is_some_and(|holder| holder.id == self.holder.id) {
+            let _ = fs::remove_file(&self.path); // the next holder overwrites what stays
+        }
+    }
+}
+
+fn write_holder(dir: &Path, path: &Path, holder: &Holder) -> io::Result<()> {
+    let mut file = NamedTempFile::with_prefix_in(NEW, dir)?;
+    serde_json::to_writer_pretty(&mut file, holder)?;
+    file.write_all(b"\n")?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Error of taking the lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has the lock.
+    #[error("take the lock: {0}")]
+    Held(Box<Holder>),
+    /// Another process has the lock, and its description is missing.
+    #[error("take the lock {}: another process has it", .0.display())]
+    HeldUnnamed(PathBuf),
+    /// The lock cannot be taken.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+}
+
+impl LockError {
+    /// Returns true if another process has the lock, and false for all other failures.
+    pub fn is_held(&self) -> bool {
+        matches!(self, LockError::Held(_) | LockError::HeldUnnamed(_))
+    }
+
+    /// Returns advice for the user.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            LockError::Held(holder) if holder.is_alive() == Some(true) => Some(format!(
+                "wait for it to end (--lock-timeout), or end process {}: the lock goes with it",
+                holder.pid
+            )),
+            LockError::Held(holder) => Some(format!(
+                "wait for it to end (--lock-timeout), or end process {} on {}: the lock goes with \
+                 it; where that cannot be reached: groundplan unlock {}",
+                holder.pid, holder.host, holder.id
+            )),
+            LockError::HeldUnnamed(_) => Some(format!(
+                "wait for it to end (--lock-timeout); where it cannot be reached: groundplan \
+                 unlock {UNNAMED}"
+            )),
+            LockError::Home(error) => error.hint(),
+        }
+    }
+}
+
+/// ID of a holder without a description.
+pub const UNNAMED: &str = "unnamed";
+
+fn read_holder(path: &Path) -> Option<Holder> {
+    fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok())
+}
+
+/// Returns the error that names the holder. A new holder gets some time to write its description.
+/// Until then the file is missing or names a process that has ended.
+fn held(dir: &Path) -> LockError {
+    let path = dir.join(HOLDER);
+    let deadline = Instant::now() + INTRODUCTION;
+    loop {
+        let holder = read_holder(&path);
+        let waited = Instant::now() >= deadline;
+        match holder {
+            // A process that seems to have ended may run in another container, under another
+            // number.
+            Some(holder) if waited || holder.is_alive() != Some(false) => {
+                return LockError::Held(Box::new(holder));
+            }
+            None if waited => return LockError::HeldUnnamed(dir.join(LOCK)),
+            _ => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! State backend in a bucket.
+//!
+//! ```text
+//! <folder>/<cluster>/state.json           the snapshot
+//!                    journal/<20 digits>  one object per group of records, by its first serial
+//!                    state.json.backup    the previous snapshot
+//!                    lock.json            the state lock with its lease (see `lease`)
+//!                    moved-to             the new location of a moved state
+//! ```
+//!
+//! Every write has a condition. A group of records is written *only if its key has no object*. A
+//! run that takes the lock over reads the journal to its end and begins with a record at exactly
+//! the next key. A former holder that comes back, or whose last write arrives late, finds its key
+//! taken, however its clock runs.
+//!
+//! For that reason a compaction keeps the first object of each of the last [`RUNS`](super::RUNS)
+//! runs: former holders would write at these keys. The compaction deletes the other objects that
+//! the previous snapshot covers. Only a holder that has not written yet may find a former key free
+//! again. Each holder therefore checks, after its first record, that no later object exists.
+//!
+//! - [`object_store`]: required operations of a bucket. [`layout`]: keys of the objects.
+//! - [`lease`]: the lock, its guard and its fence.
+//!
+//! Take the lock first, then open. [`read`] needs no lock.
+
+mod compact;
+mod conditional_write;
+pub mod layout;
+pub mod lease;
+mod load;
+mod lock;
+pub mod object_store;
+mod relocation;
+#[cfg(test)]
+mod tests;
+
+use std::future::ready;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use self::conditional_write::{Unwritten, Write, Wrote, asked};
+pub use self::layout::Layout;
+use self::lease::{Held, not_written, patience};
+pub use self::lease::{LEASE, RemoteGuard, SHORTEST_LEASE};
+use self::load::{Loaded, Stored, load, restore_hint};
+pub use self::object_store::Bucket;
+use self::object_store::Condition;
+use super::backend::Written;
+use super::error::HomeError;
+use super::fence::Fence;
+use super::journal::{self, Header};
+use super::lock::{BreakError, Broken, LockError};
+use super::{Entry, Format, State};
+
+/// Opened state and its backend.
+#[derive(Debug)]
+pub struct Opened {
+    /// State backend.
+    pub home: RemoteHome,
+    /// Recorded state.
+    pub state: State,
+    /// Warnings about the objects, for the user.
+    pub warnings: Vec<String>,
+}
+
+/// State that was read without the lock.
+#[derive(Debug)]
+pub struct Glance {
+    /// Recorded state.
+    pub state: State,
+    /// Warnings about the objects, for the user.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the state at this location without the lock. Returns `None` if no entry was ever recorded.
+///
+/// # Errors
+/// Returns an error if an object cannot be read or is damaged, or if the state was moved.
+pub async fn read(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<Option<Glance>, HomeError> {
+    relocation::still_here(&**bucket, place, patience(LEASE)).await?;
+    read_even_if_moved(bucket, place).await
+}
+
+/// Like [`read`], but also reads a moved state as it was at its move.
+///
+/// # Errors
+/// Returns an error if an object cannot be read or is damaged.
+pub async fn read_even_if_moved(
+    bucket: &Arc<dyn Bucket>,
+    place: &Layout,
+) -> Result<Option<Glance>, HomeError> {
+    let loaded = load(&**bucket, place, patience(LEASE)).await?;
+    let is_new = loaded.is_new();
+    let Loaded { state, warnings, .. } = loaded;
+    Ok((!is_new).then_some(Glance { state, warnings }))
+}
+
+/// Returns true if the location contains objects of a state, valid or not.
+///
+/// # Errors
+/// Returns an error if the bucket cannot be read.
+pub async fn is_there(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<bool, HomeError> {
+    load::is_there(&**bucket, place, patience(LEASE)).await
+}
+
+/// Returns the location that the state was moved to; `None` if it was not moved.
+///
+/// # Errors
+/// Returns an error if the bucket cannot be read.
+pub async fn moved_to(
+    bucket: &Arc<dyn Bucket>,
+    place: &Layout,
+) -> Result<Option<String>, HomeError> {
+    relocation::moved_to(&**bucket, place, patience(LEASE)).await
+}
+
+/// Force-unlock: takes the lock from the holder with this ID, which the user knows to be gone.
+/// Returns `None` if the lock is free.
+///
+/// A holder that is still alive can write no more to the state. Until its next renewal, for a
+/// quarter of its lease, the holder may still send calls. A holder that runs on this host is
+/// rejected unless `even_alive` is true, because the user can end it.
+///
+/// # Errors
+/// Returns an error if another holder has the lock, if the holder runs on this host, or if the
+/// bucket rejects the change. The lock is unchanged then.
+pub async fn break_open(
+    bucket: &Arc<dyn Bucket>,
+    place: &Layout,
+    id: &str,
+    even_alive: bool,
+) -> Result<Option<Broken>, BreakError> {
+    lease::break_open(bucket, place, id, even_alive).await
+}
+
+/// Remote state backend. Makes entries durable in a bucket; one value per acquisition of the lock.
+#[derive(Debug)]
+pub struct RemoteHome {
+    held: Arc<Held>,
+    lineage: String,
+    /// True if an installed state may have another lineage.
+    gives_way: bool,
+    format: Format,
+    snapshot: Option<Stored>,
+    progress: Arc<Mutex<Progress>>,
+    /// State lock, if the backend holds it.
+    guard: Option<RemoteGuard>,
+}
+
+/// Progress of the writes.
+#[derive(Debug)]
+struct Progress {
+    /// Serial of the last record known to be durable.
+    serial: u64,
+    /// Serial of the last record handed over for writing.
+    handed_over: u64,
+    /// True after this holder has recorded its run.
+    begun: bool,
+    /// True after a write with unknown outcome; the state must be read again before the next write.
+    unsure: bool,
+    /// Size of the journal after the snapshot.
+    journal_bytes: u64,
+    journal_objects: u64,
+    bytes_written: u64,
+    puts: u64,
+}
+
+impl RemoteHome {
+    /// Takes the lock of the state at this location, and waits for up to `wait` while another
+    /// process has the lock. The lock is renewed until the guard is dropped.
+    ///
+    /// `lease` is the time after the last renewal in which no other run takes the lock over; at
+    /// least [`SHORTEST_LEASE`].
+    ///
+    /// # Errors
+    /// Returns an error if another process still has the lock then, or if the lock cannot be taken.
+    pub async fn lock(
+        bucket: &Arc<dyn Bucket>,
+        place: &Layout,
+        operation: &str,
+        wait: Duration,
+        lease: Duration,
+    ) -> Result<RemoteGuard, LockError> {
+        lease::take(bucket, place, operation, wait, lease).await
+    }
+
+    /// Reads the state of this lock. An empty location is a new state, and the backend writes no
+    /// object until the first [`append`](Self::append).
+    ///
+    /// # Errors
+    /// Returns an error if an object cannot be read or is damaged, if the state was moved, or if
+    /// the lock is already lost.
+    pub async fn open(guard: &RemoteGuard) -> Result<Opened, HomeError> {
+        let held = guard.held();
+        relocation::still_here(&*held.bucket, &held.place, patience(held.lease)).await?;
+        Self::open_even_if_moved(guard).await
+    }
+
+    /// Like [`open`](Self::open), but also opens a moved state as it was at its move.
+    ///
+    /// # Errors
+    /// Returns an error if an object cannot be read or is damaged, or if the lock is already lost.
+    pub async fn open_even_if_moved(guard: &RemoteGuard) -> Result<Opened, HomeError> {
+        let held = Arc::clone(guard.held());
+        let mut loaded = load(&*held.bucket, &held.place, patience(held.lease)).await?;
+        nothing_is_lost(&held, &loaded.state)?;
+        loaded.warnings.extend(guard.taken_from().map(|holder| {
+            format!("the lock was taken over from one that is taken to be gone: {holder}")
+        }));
+        if loaded.is_new() {
+            loaded.warnings.extend(versions_warning(&held).await);
+        }
+        held.outrun(loaded.state.epoch()).await?;
+        let Loaded { state, snapshot, journal_bytes, journal_objects, warnings } = loaded;
+        let progress = Progress {
+            serial: state.serial,
+            handed_over: state.serial,
+            begun: false,
+            unsure: false,
+            journal_bytes,
+            journal_objects,
+            bytes_written: 0,
+            puts: 0,
+        };
+        let home = Self {
+            held,
+            lineage: state.lineage.clone(),
+            gives_way: false,
+            format: state.format,
+            snapshot,
+            progress: Arc::new(Mutex::new(progress)),
+            guard: None,
+        };
+        Ok(Opened { home, state, warnings })
+    }
+
+    /// Keeps the lock until [`leave`](Self::leave). The lock must be the one that the backend was
+    /// opened with.
+    pub fn hold(&mut self, guard: RemoteGuard) {
+        self.guard = Some(guard);
+    }
+
+    /// Releases the lock, if the backend holds it. The backend writes no more afterwards.
+    ///
+    /// # Errors
+    /// Same as [`RemoteGuard::release`].
+    pub async fn leave(&mut self) -> Result<(), HomeError> {
+        match self.guard.take() {
+            Some(guard) => guard.release().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the location.
+    pub fn place(&self) -> &Layout {
+        &self.held.place
+    }
+
+    /// Returns the epoch that the holder's [`Run`](super::Run) must have.
+    pub fn epoch(&self) -> u64 {
+        self.held.epoch()
+    }
+
+    /// Returns the fence, which is open while no other process can have the lock.
+    pub fn fence(&self) -> Fence {
+        self.held.fence()
+    }
+
+    /// Returns the number of journal and snapshot bytes that this backend has written.
+    pub fn bytes_written(&self) -> u64 {
+        self.progress().bytes_written
+    }
+
+    /// Returns the number of objects that this backend has written, without those of the lock.
+    pub fn puts(&self) -> u64 {
+        self.progress().puts
+    }
+
+    /// Starts a durable append in one object: all entries or none. The write continues if the
+    /// caller drops its wait.
+    ///
+    /// [`State::record`] must have accepted the entries. The holder's first entry must be
+    /// [`Entry::RunStarted`] with its [`epoch`](Self::epoch). The previous group must be durable.
+    ///
+    /// # Errors
+    /// - [`HomeError::Fenced`] if the lock is lost, which is certain after another process has
+    ///   written.
+    /// - [`HomeError::Changed`] if another process wrote before this holder's first entry.
+    /// - Errors of the bucket.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn append(&mut self, entries: &[Entry]) -> Written {
+        let group = match self.group(entries) {
+            Ok(Some(group)) => group,
+            Ok(None) => return Box::pin(ready(Ok(()))),
+            Err(error) => return Box::pin(ready(Err(error))),
+        };
+        let path = self.held.place.address(&group.write.key);
+        let writing = tokio::spawn(group.append());
+        Box::pin(async move {
+            match writing.await {
+                Ok(result) => result,
+                Err(stopped) if stopped.is_panic() => resume_unwind(stopped.into_panic()),
+                Err(_) => Err(HomeError::Unsure { path }), // the runtime is ending
+            }
+        })
+    }
+
+    /// Returns the journal object of these entries; `None` without entries.
+    fn group(&self, entries: &[Entry]) -> Result<Option<Group>, HomeError> {
+        let mut progress = self.progress();
+        let path = || self.held.place.folder();
+        let Some(first) = entries.first() else { return Ok(None) };
+        if progress.unsure {
+            return Err(HomeError::Unsure {
+                path: self.held.place.address(&self.held.place.journal()),
+            });
+        }
+        if progress.handed_over != progress.serial {
+            let (given, recorded) = (progress.handed_over, progress.serial);
+            return Err(HomeError::OutOfStep { path: path(), given, recorded });
+        }
+        let (after, epoch) = (progress.serial, self.epoch());
+        let is_run =
+            matches!(first, Entry::RunStarted { run } if run.epoch == epoch && run.after == after);
+        if !progress.begun && !is_run {
+            return Err(HomeError::NoRun { path: path(), epoch, after });
+        }
+        let (format, lineage) = (self.format, self.lineage.clone());
+        let mut bytes = Vec::new();
+        journal::push_header(&mut bytes, &Header { format, lineage, base: after });
+        for (serial, entry) in (after + 1..).zip(entries) {
+            journal::push_record(&mut bytes, &self.lineage, serial, entry);
+        }
+        progress.handed_over += entries.len() as u64;
+        let key = self.held.place.group(after + 1);
+        Ok(Some(Group {
+            held: Arc::clone(&self.held),
+            progress: Arc::clone(&self.progress),
+            write: Write { key, bytes, condition: Condition::Absent },
+            last: progress.handed_over,
+            begins: !progress.begun,
+        }))
+    }
+
+    /// Compacts if the journal is larger than the snapshot, or has so many objects that reading
+    /// takes long. All snapshots of a state together then cost no more than its journals.
+    ///
+    /// # Errors
+    /// Same as [`compact`](Self::compact).
+    pub async fn close(&mut self, state: &State) -> Result<(), HomeError> {
+        const MANY: u64 = 64;
+        self.in_step(state)?;
+        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes.len() as u64);
+        let outgrown = {
+            let progress = self.progress();
+            progress.journal_bytes > snapshot || progress.journal_objects > MANY
+        };
+        if outgrown { self.compact(state).await } else { Ok(()) }
+    }
+
+    fn in_step(&self, state: &State) -> Result<(), HomeError> {
+        let progress = self.progress();
+        let recorded = progress.serial;
+        let settled = progress.handed_over == recorded && state.serial == recorded;
+        if settled && state.lineage == self.lineage {
+            return Ok(());
+        }
+        let path = self.held.place.folder();
+        Err(HomeError::OutOfStep { path, given: state.serial, recorded })
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        locked(&self.progress)
+    }
+}
+
+/// Journal object that is being written.
+struct Group {
+    held: Arc<Held>,
+    progress: Arc<Mutex<Progress>>,
+    write: Write,
+    /// Serial of its last record.
+    last: u64,
+    /// True for the first object of its holder.
+    begins: bool,
+}
+
+impl Group {
+    async fn append(self) -> Result<(), HomeError> {
+        let (held, size) = (&self.held, self.write.bytes.len() as u64);
+        let in_place = self.put_in_place().await;
+        let mut progress = locked(&self.progress);
+        match in_place {
+            Ok(true) => {
+                held.has_recorded(self.last);
+                progress.serial = self.last;
+                progress.begun = true;
+                progress.journal_bytes += size;
+                progress.journal_objects += 1;
+                progress.bytes_written += size;
+                progress.puts += 1;
+                Ok(())
+            }
+            Ok(false) => {
+                progress.unsure = true;
+                if self.begins {
+                    return Err(HomeError::Changed { path: held.place.address(&self.write.key) });
+                }
+                let first = progress.serial + 1;
+                Err(held.lose(&format!("somebody else has written record {first}")))
+            }
+            Err(unwritten) => {
+                progress.unsure = unwritten.perhaps();
+                if !progress.unsure {
+                    progress.handed_over = progress.serial;
+                }
+                let error = not_written("write", &held.place, &self.write.key, unwritten);
+                // A process that was suspended beyond its lease did not receive the response in
+                // time either.
+                Err(held.pass().err().unwrap_or(error))
+            }
+        }
+    }
+
+    /// Writes the object. Returns true if it is now the end of the journal.
+    async fn put_in_place(&self) -> Result<bool, Unwritten> {
+        let held = &self.held;
+        match self.write.make(&*held.bucket, &held.fence(), patience(held.lease)).await? {
+            Wrote::Done(_) if self.begins => self.nothing_is_after_it().await,
+            Wrote::Done(_) => Ok(true),
+            Wrote::Taken(_) => Ok(false),
+        }
+    }
+
+    /// Returns true if no later journal object exists.
+    ///
+    /// Another holder may have written at this key before this one began. A compaction may have
+    /// deleted that object if it was not the first of a run. Later objects still exist then.
+    async fn nothing_is_after_it(&self) -> Result<bool, Unwritten> {
+        let (bucket, journal) = (&self.held.bucket, self.held.place.journal());
+        let list = || bucket.list(&journal, &self.write.key);
+        let after = asked(patience(self.held.lease), "ListObjectsV2", list).await;
+        let after = after.map_err(|error| Unwritten::Failed { error, perhaps: true })?;
+        Ok(!after.iter().any(|key| self.held.place.first_of(key).is_some()))
+    }
+}
+
+fn locked(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Checks that all records of earlier holders exist.
+fn nothing_is_lost(held: &Held, state: &State) -> Result<(), HomeError> {
+    let recorded = held.recorded();
+    if recorded <= state.serial {
+        return Ok(());
+    }
+    let key = held.place.group(state.serial + 1);
+    let hint = format!(
+        "{}; to go on without it and what came after it, remove {}",
+        restore_hint(&held.place, &key),
+        held.place.address(&held.place.lock()).display()
+    );
+    let because = format!("lock.json says that everything up to record {recorded} was written");
+    Err(HomeError::Missing { path: held.place.address(&key), because, hint })
+}
+
+/// Returns a warning if the bucket of a new state keeps no versions, so that lost objects cannot be
+/// restored.
+async fn versions_warning(held: &Held) -> Option<String> {
+    // Without the permission to read the setting, there is no warning and no error.
+    let kept = held.bucket.keeps_versions().await.ok().flatten()?;
+    let bucket = held.place.bucket();
+    (!kept).then(|| {
+        format!(
+            "the bucket {bucket} keeps no versions, so nothing brings back what is deleted or \
+             overwritten by mistake; to turn them on: aws s3api put-bucket-versioning --bucket \
+             {bucket} --versioning-configuration Status=Enabled"
+        )
+    })
+}

@@ -1,0 +1,535 @@
+//! A cloud in memory: no network, configurable latency and failures, and stricter than a real
+//! cloud.
+//!
+//! The cloud rejects inputs that name a missing or not yet visible object, and deletions of objects
+//! that others reference. A repeated creation returns the same object for kinds with a token or
+//! name as identity. With only a tag, a second object is created. A token whose object was deleted
+//! is consumed and creates nothing. A deletion of an object that is not yet visible returns success
+//! without effect. Schemas define the kinds. The cloud keeps a list of calls.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::apply::Observer;
+use crate::event::Event;
+use crate::graph::{Address, Identity, Schema, each_ref};
+use crate::provider::{
+    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
+};
+use crate::state::Entry;
+use crate::state::backend::Written;
+
+/// A cloud in memory.
+#[derive(Debug)]
+pub struct FakeCloud {
+    schemas: &'static [Schema],
+    latency: Duration,
+    world: Mutex<World>,
+    busy: AtomicUsize,
+    busiest: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    objects: BTreeMap<String, Object>,
+    /// The last object that each token created, also after its deletion.
+    by_token: HashMap<String, String>,
+    /// Number of references to each object.
+    referrers: HashMap<String, usize>,
+    next: u64,
+    calls: Vec<String>,
+    faults: Vec<Fault>,
+    /// Number of polls that find a new object not ready, by kind.
+    slowness: HashMap<String, u32>,
+    log_calls: bool,
+    /// Time after the creation during which an object is not visible.
+    hidden: Duration,
+}
+
+#[derive(Debug)]
+struct Object {
+    address: Address,
+    token: String,
+    inputs: Value,
+    looks: u32,
+    /// Time from which the object is visible. `None` means at once.
+    seen_from: Option<Instant>,
+}
+
+impl Object {
+    fn is_seen(&self) -> bool {
+        self.seen_from.is_none_or(|from| Instant::now() >= from)
+    }
+}
+
+/// A failure of the next `times` matching calls.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// Prefix of the matching calls, such as `create vpc.main`.
+    pub call: String,
+    /// Number of failures.
+    pub times: u32,
+    /// Moment of the failure: before or after the call takes effect.
+    pub when: When,
+    /// Error kind.
+    pub class: Class,
+    /// Error code.
+    pub code: &'static str,
+}
+
+/// Moment of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// The call has no effect.
+    Before,
+    /// The call takes effect, and the response is lost.
+    After,
+}
+
+impl FakeCloud {
+    /// Creates a cloud with these kinds. `latency` is the time from a call to its response.
+    pub fn new(schemas: &'static [Schema], latency: Duration) -> Self {
+        let world = World { log_calls: true, ..World::default() };
+        Self {
+            schemas,
+            latency,
+            world: Mutex::new(world),
+            busy: AtomicUsize::new(0),
+            busiest: AtomicUsize::new(0),
+        }
+    }
+
+    /// Disables the list of calls, for very large runs.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        self.world().log_calls = false;
+        self
+    }
+
+    /// Injects a failure into the next `times` calls that start with `call`.
+    pub fn fail(&self, call: &str, times: u32, when: When, class: Class) {
+        let (call, code) = (call.to_owned(), "Injected");
+        self.world().faults.push(Fault { call, times, when, class, code });
+    }
+
+    /// Injects a single failure with this code, before the call takes effect.
+    pub fn fail_with(&self, call: &str, class: Class, code: &'static str) {
+        let (call, when) = (call.to_owned(), When::Before);
+        self.world().faults.push(Fault { call, times: 1, when, class, code });
+    }
+
+    /// Removes all injected failures.
+    pub fn heal(&self) {
+        self.world().faults.clear();
+    }
+
+    /// Makes new objects of a kind need `looks` polls until they are ready.
+    pub fn slow(&self, kind: &str, looks: u32) {
+        self.world().slowness.insert(kind.to_owned(), looks);
+    }
+
+    /// Makes new objects invisible for this time.
+    pub fn hide_new(&self, time: Duration) {
+        self.world().hidden = time;
+    }
+
+    /// Changes an input of an object as another person would (drift).
+    pub fn meddle(&self, address: &str, input: &str, value: &Value) {
+        for object in self.world().objects.values_mut().filter(|o| o.address.as_str() == address) {
+            object.inputs[input] = value.clone();
+        }
+    }
+
+    /// Drops all references to an object, so that the cloud accepts its deletion.
+    pub fn release(&self, address: &str) {
+        let mut world = self.world();
+        let named = world.objects.iter().filter(|(_, object)| object.address.as_str() == address);
+        let ids: Vec<String> = named.map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            world.referrers.remove(&id);
+        }
+    }
+
+    /// Makes all existing objects ready.
+    pub fn hurry(&self) {
+        self.world().objects.values_mut().for_each(|object| object.looks = 0);
+    }
+
+    /// Removes an object, and all creation tokens without an object, as if the creation had never
+    /// been sent.
+    pub fn unmake(&self, address: &str) {
+        self.lose(address);
+        let mut world = self.world();
+        let World { objects, by_token, .. } = &mut *world;
+        by_token.retain(|_, id| objects.contains_key(id));
+    }
+
+    /// Deletes an object as another person would.
+    pub fn lose(&self, address: &str) {
+        let mut world = self.world();
+        let id = world.objects.iter().find(|(_, o)| o.address.as_str() == address);
+        if let Some(id) = id.map(|(id, _)| id.clone()) {
+            world.remove(&id);
+        }
+    }
+
+    /// Returns the successful calls in the order of their effects: `create vpc.main`, `look subnet
+    /// 2`. Includes calls whose response was lost.
+    pub fn calls(&self) -> Vec<String> {
+        self.world().calls.clone()
+    }
+
+    /// Returns the calls that begin with one of these words.
+    pub fn calls_of(&self, verbs: &[&str]) -> Vec<String> {
+        let of = |call: &String| verbs.iter().any(|verb| call.starts_with(verb));
+        self.calls().into_iter().filter(of).collect()
+    }
+
+    /// Clears the list of calls.
+    pub fn forget_calls(&self) {
+        self.world().calls.clear();
+    }
+
+    /// Returns all objects: address and inputs, with IDs replaced by addresses.
+    pub fn inventory(&self) -> Vec<(Address, Value)> {
+        let world = self.world();
+        let name = |id: &str| world.objects.get(id).map(|object| object.address.to_string());
+        let mut inventory: Vec<_> = world
+            .objects
+            .values()
+            .map(|object| (object.address.clone(), renamed(&object.inputs, &name)))
+            .collect();
+        inventory.sort_by(|a, b| a.0.cmp(&b.0));
+        inventory
+    }
+
+    /// Returns all objects: address and creation token.
+    pub fn tokens(&self) -> Vec<(Address, String)> {
+        let world = self.world();
+        let objects = world.objects.values();
+        objects.map(|object| (object.address.clone(), object.token.clone())).collect()
+    }
+
+    /// Returns the maximum number of concurrent calls so far.
+    pub fn busiest(&self) -> usize {
+        self.busiest.load(SeqCst)
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn act<T>(
+        &self,
+        call: String,
+        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
+        self.busiest.fetch_max(self.busy.fetch_add(1, SeqCst) + 1, SeqCst);
+        // Half of the latency comes before the effect and half after it. A caller killed in the
+        // second half has changed the cloud without a response.
+        self.travel().await;
+        let result = self.world().take_effect(call, act);
+        self.travel().await;
+        self.busy.fetch_sub(1, SeqCst);
+        result
+    }
+
+    async fn travel(&self) {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency / 2).await;
+        }
+    }
+}
+
+impl World {
+    fn take_effect<T>(
+        &mut self,
+        call: String,
+        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
+        let fault = self.fault(&call);
+        if let Some((When::Before, error)) = fault {
+            return Err(error);
+        }
+        let done = act(self)?;
+        if self.log_calls {
+            self.calls.push(call);
+        }
+        match fault {
+            Some((_, error)) => Err(error),
+            None => Ok(done),
+        }
+    }
+
+    fn fault(&mut self, call: &str) -> Option<(When, ProviderError)> {
+        let fault = self.faults.iter_mut().find(|f| f.times > 0 && call.starts_with(&*f.call))?;
+        fault.times -= 1;
+        let error = ProviderError::new(fault.class, call, "told to fail");
+        Some((fault.when, error.with_code(fault.code)))
+    }
+
+    fn create(&mut self, request: Request, identity: Identity) -> Result<Value, ProviderError> {
+        if let Some(id) = self.by_token.get(&request.token).filter(|_| identity.makes_one()) {
+            match self.objects.get(id) {
+                Some(object) if object.inputs == request.inputs => return Ok(json!({ "id": id })),
+                Some(_) => return Err(spent("IdempotentParameterMismatch", &request.address)),
+                None if identity == Identity::Token => {
+                    return Err(spent("IdempotentObjectDeleted", &request.address));
+                }
+                None => (), // its name is free again
+            }
+        }
+        self.check(&request)?;
+        self.next += 1;
+        let id = format!("fake-{}-{}", request.kind(), self.next);
+        each_id(&request.inputs, &mut |needed| {
+            *self.referrers.entry(needed.to_owned()).or_default() += 1;
+        });
+        let Request { address, token, inputs, .. } = request;
+        self.by_token.insert(token.clone(), id.clone());
+        let looks = self.slowness.get(address.kind()).copied().unwrap_or_default();
+        let seen_from = (!self.hidden.is_zero()).then(|| Instant::now() + self.hidden);
+        self.objects.insert(id.clone(), Object { address, token, inputs, looks, seen_from });
+        Ok(json!({ "id": id }))
+    }
+
+    /// Rejects inputs with an ID whose object is missing or not visible.
+    fn check(&self, request: &Request) -> Result<(), ProviderError> {
+        let (mut unknown, mut unseen) = (None, None);
+        each_ref(&request.inputs, &mut |r| unknown = Some(r.address.to_string()));
+        each_id(&request.inputs, &mut |id| match self.objects.get(id) {
+            None => unknown = Some(id.to_owned()),
+            Some(object) if !object.is_seen() => unseen = Some(id.to_owned()),
+            Some(_) => (),
+        });
+        if let Some(id) = unknown {
+            return Err(refuse(&format!("NotFound({id})"), &request.address));
+        }
+        unseen.map_or(Ok(()), |id| Err(not_yet(&id, &request.address)))
+    }
+
+    fn seen(&self, id: &str, address: &Address) -> Result<(), ProviderError> {
+        match self.objects.get(id) {
+            Some(object) if object.is_seen() => Ok(()),
+            Some(_) => Err(not_yet(id, address)),
+            None => Err(refuse("NotFound", address)),
+        }
+    }
+
+    fn update(&mut self, request: Request, before: &Known) -> Result<Value, ProviderError> {
+        self.check(&request)?;
+        let id = object_id(&before.outputs).to_owned();
+        self.seen(&id, &request.address)?;
+        let Some(object) = self.objects.get_mut(&id) else {
+            unreachable!("BUG: it was seen just now");
+        };
+        let old = std::mem::replace(&mut object.inputs, request.inputs);
+        let new = object.inputs.clone();
+        self.count(&old, |n| n.saturating_sub(1));
+        self.count(&new, |n| n + 1);
+        Ok(before.outputs.clone())
+    }
+
+    fn count(&mut self, inputs: &Value, change: fn(usize) -> usize) {
+        each_id(inputs, &mut |id| {
+            let count = self.referrers.entry(id.to_owned()).or_default();
+            *count = change(*count);
+        });
+    }
+
+    fn delete(&mut self, known: &Known) -> Result<(), ProviderError> {
+        let id = object_id(&known.outputs);
+        if self.objects.get(id).is_some_and(|object| !object.is_seen()) {
+            return Ok(()); // "not found" counts as deleted
+        }
+        if self.referrers.get(id).is_some_and(|&n| n > 0) {
+            return Err(refuse("DependencyViolation", &known.address));
+        }
+        self.remove(id);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(object) = self.objects.remove(id) {
+            self.count(&object.inputs, |n| n.saturating_sub(1));
+        }
+    }
+
+    fn find(&self, token: &str) -> Option<Value> {
+        let mut made = self.objects.iter().filter(|(_, object)| object.token == token);
+        made.find(|(_, object)| object.is_seen()).map(|(id, _)| json!({ "id": id }))
+    }
+
+    fn observe(&self, known: &Known) -> Observed {
+        let found = match &known.outputs {
+            Value::Null => self.find(&known.token),
+            outputs => Some(outputs.clone()),
+        };
+        let Some(outputs) = found else { return Observed::Missing };
+        match self.objects.get(object_id(&outputs)) {
+            Some(object) if object.is_seen() => {
+                Observed::Present { inputs: object.inputs.clone(), outputs }
+            }
+            _ => Observed::Missing,
+        }
+    }
+
+    fn look(&mut self, known: &Known) -> Look {
+        match self.objects.get_mut(object_id(&known.outputs)) {
+            Some(object) if object.is_seen() && object.looks > 0 => {
+                object.looks -= 1;
+                Look::NotYet("pending".into())
+            }
+            Some(object) if object.is_seen() => Look::Done(known.outputs.clone()),
+            _ => Look::NotYet("not visible".into()),
+        }
+    }
+
+    fn look_gone(&self, known: &Known) -> Look {
+        if self.objects.contains_key(object_id(&known.outputs)) {
+            Look::NotYet("deleting".into())
+        } else {
+            Look::Done(Value::Null)
+        }
+    }
+}
+
+impl Schemas for FakeCloud {
+    fn schema(&self, kind: &str) -> Option<&'static Schema> {
+        self.schemas.iter().find(|schema| schema.kind == kind)
+    }
+}
+
+impl Provider for FakeCloud {
+    fn create(&self, request: Request) -> Reply<'_, Value> {
+        let call = format!("create {}", request.address);
+        let identity = self.schema(request.kind()).map_or(Identity::Name, |schema| schema.identity);
+        Box::pin(self.act(call, move |world| world.create(request, identity)))
+    }
+    fn find(&self, request: Request) -> Reply<'_, Option<Value>> {
+        let call = format!("find {}", request.address);
+        Box::pin(self.act(call, move |world| Ok(world.find(&request.token))))
+    }
+    fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value> {
+        let call = format!("configure {}", request.address);
+        Box::pin(self.act(call, move |world| {
+            world.seen(object_id(&outputs), &request.address)?;
+            Ok(outputs)
+        }))
+    }
+    fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        let call = format!("look {kind} {}", waiting.len());
+        Box::pin(
+            self.act(call, move |world| {
+                Ok(waiting.iter().map(|known| world.look(known)).collect())
+            }),
+        )
+    }
+    fn update(&self, request: Request, before: Known) -> Reply<'_, Value> {
+        let call = format!("update {}", request.address);
+        Box::pin(self.act(call, move |world| world.update(request, &before)))
+    }
+    fn delete(&self, known: Known) -> Reply<'_, ()> {
+        let call = format!("delete {}", known.address);
+        Box::pin(self.act(call, move |world| world.delete(&known)))
+    }
+    fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        let call = format!("look-gone {kind} {}", waiting.len());
+        Box::pin(self.act(call, move |world| {
+            Ok(waiting.iter().map(|known| world.look_gone(known)).collect())
+        }))
+    }
+    fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>> {
+        let call = format!("observe {kind} {}", known.len());
+        Box::pin(
+            self.act(call, move |world| {
+                Ok(known.iter().map(|known| world.observe(known)).collect())
+            }),
+        )
+    }
+}
+
+fn refuse(code: &str, address: &Address) -> ProviderError {
+    ProviderError::new(Class::Refused, "fake", format!("refused for {address}")).with_code(code)
+}
+
+fn spent(code: &str, address: &Address) -> ProviderError {
+    ProviderError::new(Class::Spent, "fake", format!("spent for {address}")).with_code(code)
+}
+
+fn not_yet(id: &str, address: &Address) -> ProviderError {
+    let message = format!("{address}: {id} is not visible yet");
+    ProviderError::new(Class::Again, "fake", message).with_code("NotFound")
+}
+
+fn object_id(outputs: &Value) -> &str {
+    outputs.get("id").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Calls `visit` for every ID of this cloud in a value.
+fn each_id(value: &Value, visit: &mut dyn FnMut(&str)) {
+    match value {
+        Value::String(text) if text.starts_with("fake-") => visit(text),
+        Value::Array(items) => items.iter().for_each(|item| each_id(item, visit)),
+        Value::Object(fields) => fields.values().for_each(|field| each_id(field, visit)),
+        _ => {}
+    }
+}
+
+fn renamed(value: &Value, name: &dyn Fn(&str) -> Option<String>) -> Value {
+    match value {
+        Value::String(text) => name(text).map_or_else(|| value.clone(), Value::String),
+        Value::Array(items) => items.iter().map(|item| renamed(item, name)).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, field)| (key.clone(), renamed(field, name))).collect()
+        }
+        leaf => leaf.clone(),
+    }
+}
+
+/// An observer that keeps the journal and the events in memory.
+#[derive(Debug, Default)]
+pub struct Tape {
+    /// Entries written to the journal.
+    written: Arc<Mutex<Vec<Entry>>>,
+    /// Events so far.
+    pub events: Vec<Event>,
+    /// Duration of a journal write. Entries are durable after half of it.
+    pub latency: Duration,
+    /// Number of journal writes.
+    pub groups: usize,
+}
+
+impl Tape {
+    /// Returns the durable entries, as a new process would read them.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Observer for Tape {
+    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+        self.groups += 1;
+        let (written, latency) = (Arc::clone(&self.written), self.latency);
+        let write = move || written.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
+        if latency.is_zero() {
+            write();
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        Box::pin(async move {
+            tokio::time::sleep(latency / 2).await;
+            write();
+            tokio::time::sleep(latency / 2).await;
+            Ok(())
+        })
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.events.push(event.clone());
+    }
+}

@@ -1,0 +1,4 @@
+//! The HTTP server for probes and Prometheus. Changes nothing.
+
+pub mod metrics;
+pub mod probes;

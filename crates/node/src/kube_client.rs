@@ -1,0 +1,46 @@
+//! Client of the API server, with the credentials of a kubeconfig or a pod. Sends no request.
+
+use std::sync::Arc;
+
+use kube::{Client, Config};
+
+use crate::BoxFuture;
+
+/// Function that makes a client with the current credentials. A kubelet renews its credentials
+/// every few weeks, and a client reads them once. A long-running program therefore makes a client
+/// for each use.
+pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Client, NoClient>> + Send + Sync>;
+
+/// Error of making a client.
+#[derive(Debug, thiserror::Error)]
+pub enum NoClient {
+    /// No configuration contains the address of the API server.
+    #[error("neither a kubeconfig nor a ServiceAccount says where it is")]
+    Unconfigured(#[source] Box<kube::config::InferConfigError>),
+    /// The configuration cannot be used.
+    #[error("the credentials for it are of no use")]
+    Unusable(#[source] Box<kube::Error>),
+}
+
+/// Returns a function that connects as `kubectl` does: KUBECONFIG, `~/.kube/config`, or the
+/// ServiceAccount of the pod.
+pub fn inferred() -> Connect {
+    Arc::new(|| {
+        Box::pin(async {
+            let config =
+                Config::infer().await.map_err(|error| NoClient::Unconfigured(Box::new(error)))?;
+            Client::try_from(config).map_err(|error| NoClient::Unusable(Box::new(error)))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_speaks_tls_with_the_library_that_is_there() {
+        let config = Config::new("https://127.0.0.1:6443".parse().unwrap());
+        assert!(Client::try_from(config).is_ok());
+    }
+}

@@ -1,0 +1,445 @@
+//! Changes of one Node: conditions, cordon, taints and Events.
+//!
+//! Every change can be repeated. A change is computed from a fresh read and sent with the resource
+//! version of that read. After a conflict it is computed again. An existing value is not written
+//! again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, Node, Taint};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::core::Status;
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+
+/// Name of the writer in managed fields and Events.
+const WRITER: &str = "groundplan-termination-handler";
+
+/// Namespace of Events about cluster-scoped objects; the API server rejects all other namespaces.
+const EVENTS: &str = "default";
+
+/// Timeout of a request. The default of kube, five minutes, is too long for a notice of two
+/// minutes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Maximum number of attempts after conflicts.
+const TRIES: u32 = 5;
+
+/// Node with a given name.
+#[derive(Clone)]
+pub struct OwnNode {
+    nodes: Api<Node>,
+    events: Api<Event>,
+    name: String,
+}
+
+/// Node condition with the status `True`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Field `type`, which is unique within a Node.
+    pub kind: &'static str,
+    /// Reason for programs.
+    pub reason: &'static str,
+    /// Reason for people.
+    pub message: &'static str,
+}
+
+/// Result of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The change was written.
+    Made,
+    /// The Node already had the value; no request was sent to change it.
+    WasSo,
+}
+
+/// Error of a change.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server rejected the request.
+    #[error("{attempt} the Node {node}")]
+    Refused {
+        /// Attempted action, such as `read`.
+        attempt: &'static str,
+        /// Name of the Node.
+        node: String,
+        /// Status that the API server returned.
+        source: Box<Status>,
+    },
+    /// The API server could not be reached.
+    #[error("{attempt} the Node {node}")]
+    Unreachable {
+        /// Attempted action.
+        attempt: &'static str,
+        /// Name of the Node.
+        node: String,
+        /// Error of the connection.
+        source: Box<kube::Error>,
+    },
+    /// No client of the API server can be made.
+    #[error("find out how to reach the API server for the Node {node}")]
+    NoClient {
+        /// Name of the Node.
+        node: String,
+        /// Reason for the missing client.
+        source: crate::kube_client::NoClient,
+    },
+    /// No response arrived in time.
+    #[error("{attempt} the Node {node}: no answer within {PATIENCE:?}")]
+    Silence {
+        /// Attempted action.
+        attempt: &'static str,
+        /// Name of the Node.
+        node: String,
+    },
+}
+
+impl Error {
+    /// Returns advice for the user.
+    pub fn hint(&self) -> Option<&'static str> {
+        let Error::Refused { attempt, source: status, .. } = self else { return None };
+        match *attempt {
+            TAINT if status.is_forbidden() => Some(
+                "a kubelet may not taint its own Node (admission plugin NodeRestriction): --taint \
+                 needs the credentials of a ServiceAccount that may",
+            ),
+            _ if status.is_forbidden() => {
+                Some("a kubelet may change its own Node and no other: is --node-name its name?")
+            }
+            _ if status.is_not_found() => Some("is --node-name the name of a Node?"),
+            _ => None,
+        }
+    }
+
+    fn is_conflict(&self) -> bool {
+        matches!(self, Error::Refused { source, .. } if source.is_conflict())
+    }
+
+    fn is_already_there(&self) -> bool {
+        matches!(self, Error::Refused { source, .. } if source.is_already_exists())
+    }
+}
+
+const READ: &str = "read";
+const MARK: &str = "mark";
+const CORDON: &str = "cordon";
+const TAINT: &str = "taint";
+const TELL: &str = "emit an Event about";
+
+/// Part of the Node that a change is written to.
+#[derive(Clone, Copy)]
+enum Part {
+    Status,
+    Spec,
+}
+
+impl OwnNode {
+    /// Returns the Node with this name. Sends no request yet.
+    pub fn new(client: Client, name: &str) -> Self {
+        let events = Api::namespaced(client.clone(), EVENTS);
+        Self { nodes: Api::all(client), events, name: name.to_owned() }
+    }
+
+    /// Returns the name of the Node.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sets a condition to `True`. A condition that is already `True` keeps its times. Other
+    /// conditions stay unchanged.
+    ///
+    /// # Errors
+    /// Returns an error if the API server does not make the change.
+    pub async fn mark(&self, condition: Condition, now: Timestamp) -> Result<Change, Error> {
+        self.change(MARK, Part::Status, |node| {
+            let conditions =
+                node.status.iter().flat_map(|status| status.conditions.iter()).flatten();
+            let mut known = conditions.filter(|one| one.type_ == condition.kind);
+            if known.any(|one| one.status == "True") {
+                return None;
+            }
+            let now = whole_seconds(now);
+            // The API server merges conditions by type, so only this one is written.
+            Some(json!({"status": {"conditions": [{
+                "type": condition.kind,
+                "status": "True",
+                "reason": condition.reason,
+                "message": condition.message,
+                "lastHeartbeatTime": now,
+                "lastTransitionTime": now,
+            }]}}))
+        })
+        .await
+    }
+
+    /// Marks the Node as unschedulable.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn cordon(&self) -> Result<Change, Error> {
+        self.change(CORDON, Part::Spec, |node| {
+            let already = node.spec.as_ref().and_then(|spec| spec.unschedulable);
+            (already != Some(true)).then(|| json!({"spec": {"unschedulable": true}}))
+        })
+        .await
+    }
+
+    /// Adds a taint, unless the Node has one with the same key and effect.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn taint(&self, taint: &Taint) -> Result<Change, Error> {
+        self.change(TAINT, Part::Spec, |node| {
+            let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone());
+            let taints = taints.get_or_insert_default();
+            if taints.iter().any(|one| one.key == taint.key && one.effect == taint.effect) {
+                return None;
+            }
+            taints.push(taint.clone());
+            // The list of taints is written as a whole.
+            Some(json!({"spec": {"taints": taints}}))
+        })
+        .await
+    }
+
+    /// Creates an Event about the Node. An equal Event, also of another run, is created only once.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn tell(&self, reason: &str, message: &str, now: Timestamp) -> Result<Change, Error> {
+        let node = self.read().await?;
+        let event = self.event(&node, reason, message, now);
+        let by = PostParams::default();
+        match self.answer(TELL, self.events.create(&by, &event)).await {
+            Ok(_) => Ok(Change::Made),
+            Err(error) if error.is_already_there() => Ok(Change::WasSo),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn event(&self, node: &Node, reason: &str, message: &str, now: Timestamp) -> Event {
+        let uid = node.uid().unwrap_or_default();
+        let digest = Sha256::digest(format!("{uid}\n{reason}\n{message}"));
+        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let now = whole_seconds(now);
+        serde_json::from_value(json!({
+            "metadata": {"name": format!("{}.{digest}", self.name), "namespace": EVENTS},
+            "involvedObject": {"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid},
+            "reason": reason,
+            "message": message,
+            "type": "Warning",
+            "count": 1,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "source": {"component": WRITER, "host": self.name},
+            "reportingComponent": WRITER,
+            "reportingInstance": self.name,
+        }))
+        .expect("BUG: this is the shape of an Event")
+    }
+
+    async fn read(&self) -> Result<Node, Error> {
+        self.answer(READ, self.nodes.get(&self.name)).await
+    }
+
+    /// Reads the Node, decides and writes. Repeats all of it after a conflict.
+    async fn change(
+        &self,
+        attempt: &'static str,
+        part: Part,
+        decide: impl Fn(&Node) -> Option<Value>,
+    ) -> Result<Change, Error> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let node = self.read().await?;
+            let Some(change) = decide(&node) else { return Ok(Change::WasSo) };
+            match self.write(attempt, part, change, &node).await {
+                Ok(_) => return Ok(Change::Made),
+                Err(error) if error.is_conflict() && tried < TRIES => (),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        attempt: &'static str,
+        part: Part,
+        mut change: Value,
+        read: &Node,
+    ) -> Result<Node, Error> {
+        // The UID is included because another machine may have a Node of the same name by now.
+        change["metadata"] = json!({"resourceVersion": read.resource_version(), "uid": read.uid()});
+        let by = PatchParams { field_manager: Some(WRITER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Strategic(change);
+        match part {
+            Part::Status => {
+                self.answer(attempt, self.nodes.patch_status(&self.name, &by, &patch)).await
+            }
+            Part::Spec => self.answer(attempt, self.nodes.patch(&self.name, &by, &patch)).await,
+        }
+    }
+
+    async fn answer<T>(
+        &self,
+        attempt: &'static str,
+        asked: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error> {
+        let node = self.name.clone();
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(kube::Error::Api(source))) => Err(Error::Refused { attempt, node, source }),
+            Ok(Err(error)) => Err(Error::Unreachable { attempt, node, source: Box::new(error) }),
+            Err(_) => Err(Error::Silence { attempt, node }),
+        }
+    }
+}
+
+/// Returns the time in whole seconds: times in the API have no fractions.
+fn whole_seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::fake_api_server::FakeCluster as FakeApi;
+
+    const TERMINATING: Condition =
+        Condition { kind: "Terminating", reason: "TerminationRequested", message: "it goes" };
+
+    fn pair() -> (FakeApi, OwnNode) {
+        let fake = FakeApi::default();
+        fake.add_node("n1");
+        let node = OwnNode::new(fake.client(), "n1");
+        (fake, node)
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn conditions(fake: &FakeApi, kind: &str) -> Vec<Value> {
+        let node = fake.node("n1");
+        let all = node["status"]["conditions"].as_array().unwrap();
+        all.iter().filter(|one| one["type"] == kind).cloned().collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c62_the_condition_is_written_once_and_others_are_as_they_were() {
+        let (fake, node) = pair();
+        let ready = conditions(&fake, "Ready");
+        let change = node.mark(TERMINATING, at("2026-01-02T03:04:05.678Z")).await.unwrap();
+        assert_eq!((change, fake.writes()), (Change::Made, 1));
+        let expected = json!({
+            "type": "Terminating", "status": "True", "reason": "TerminationRequested",
+            "message": "it goes", "lastHeartbeatTime": "2026-01-02T03:04:05Z",
+            "lastTransitionTime": "2026-01-02T03:04:05Z",
+        });
+        assert_eq!(conditions(&fake, "Terminating"), [expected]);
+        assert_eq!(conditions(&fake, "Ready"), ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c64_what_is_true_keeps_its_times_and_what_is_false_becomes_true() {
+        let (fake, node) = pair();
+        fake.set_condition("n1", "Terminating", "False");
+        let old = conditions(&fake, "Terminating");
+        assert_eq!(node.mark(TERMINATING, at("2026-01-02T03:04:05Z")).await.unwrap(), Change::Made);
+        let new = conditions(&fake, "Terminating");
+        assert_eq!((new.len(), &new[0]["status"]), (1, &json!("True")));
+        assert_ne!(new[0]["lastTransitionTime"], old[0]["lastTransitionTime"]);
+
+        assert_eq!(
+            node.mark(TERMINATING, at("2026-02-02T00:00:00Z")).await.unwrap(),
+            Change::WasSo
+        );
+        assert_eq!((conditions(&fake, "Terminating"), fake.writes()), (new, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c66_who_wrote_in_between_is_heard_and_the_third_try_succeeds() {
+        let (fake, node) = pair();
+        fake.somebody_writes_before_the_next(2);
+        assert_eq!(node.mark(TERMINATING, Timestamp::now()).await.unwrap(), Change::Made);
+        assert_eq!(fake.conflicts(), 2);
+        assert_eq!(conditions(&fake, "Heartbeats").len(), 1, "what they wrote is there");
+        assert_eq!(conditions(&fake, "Terminating").len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c66_conflicts_without_end_are_an_error() {
+        let (fake, node) = pair();
+        fake.somebody_writes_before_the_next(99);
+        assert!(node.mark(TERMINATING, Timestamp::now()).await.unwrap_err().is_conflict());
+        assert_eq!(fake.conflicts(), TRIES as usize);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c66_a_node_that_is_not_there_is_an_error_that_says_which() {
+        let (fake, _) = pair();
+        let error = OwnNode::new(fake.client(), "n2").cordon().await.unwrap_err();
+        assert_eq!(error.to_string(), "read the Node n2");
+        assert!(error.hint().unwrap().contains("--node-name"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_is_cordoned_once() {
+        let (fake, node) = pair();
+        assert_eq!(node.cordon().await.unwrap(), Change::Made);
+        assert_eq!(node.cordon().await.unwrap(), Change::WasSo);
+        assert_eq!((&fake.node("n1")["spec"]["unschedulable"], fake.writes()), (&json!(true), 1));
+    }
+
+    fn taint(key: &str) -> Taint {
+        Taint { key: key.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_taint_joins_those_that_are_there() {
+        let (fake, node) = pair();
+        assert_eq!(node.taint(&taint("a")).await.unwrap(), Change::Made);
+        assert_eq!(node.taint(&taint("b")).await.unwrap(), Change::Made);
+        assert_eq!(node.taint(&taint("a")).await.unwrap(), Change::WasSo);
+        let taints = fake.node("n1")["spec"]["taints"].clone();
+        let expected =
+            json!([{"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoSchedule"}]);
+        assert_eq!(taints, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kubelet_that_may_not_taint_is_told_what_may() {
+        let (fake, node) = pair();
+        fake.restrict_nodes();
+        let error = node.taint(&taint("a")).await.unwrap_err();
+        assert!(error.hint().unwrap().contains("NodeRestriction"));
+        assert_eq!(node.cordon().await.unwrap(), Change::Made, "cordoning is allowed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_told_twice_is_one_event() {
+        let (fake, node) = pair();
+        let now = at("2026-01-02T03:04:05Z");
+        assert_eq!(node.tell("SpotInterruption", "it goes", now).await.unwrap(), Change::Made);
+        assert_eq!(node.tell("SpotInterruption", "it goes", now).await.unwrap(), Change::WasSo);
+        let [event] = fake.events().try_into().unwrap();
+        assert_eq!(event["involvedObject"]["uid"], fake.node("n1")["metadata"]["uid"]);
+        assert_eq!(
+            (&event["reason"], &event["type"]),
+            (&json!("SpotInterruption"), &json!("Warning"))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_does_not_answer_is_not_waited_for_long() {
+        let (fake, node) = pair();
+        fake.fall_silent();
+        let began = tokio::time::Instant::now();
+        assert!(matches!(node.cordon().await, Err(Error::Silence { attempt: "read", .. })));
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
+}

@@ -1,0 +1,139 @@
+//! Health of the handler, for probes and Prometheus.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use crate::http::metrics::Exposition;
+use crate::http::probes::Probed;
+use crate::own_node::Change;
+
+/// Counters of the handler. The loop writes them; other tasks read them.
+#[derive(Debug, Default)]
+pub struct Health {
+    rounds: AtomicU64,
+    imds_errors: AtomicU64,
+    strange: AtomicU64,
+    notices: AtomicU64,
+    node_writes: AtomicU64,
+    node_errors: AtomicU64,
+    marked: AtomicBool,
+    /// Result of the last round: 0 before the first, [`NO`] or [`YES`].
+    answers: AtomicU8,
+}
+
+const NO: u8 = 1;
+const YES: u8 = 2;
+
+impl Health {
+    pub(super) fn asked(&self, answered: bool) {
+        self.rounds.fetch_add(1, Relaxed);
+        self.imds_errors.fetch_add(u64::from(!answered), Relaxed);
+        self.answers.store(if answered { YES } else { NO }, Relaxed);
+    }
+
+    pub(super) fn strange(&self) {
+        self.strange.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn announced(&self) {
+        self.notices.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn did(&self, change: Change) {
+        self.node_writes.fetch_add(u64::from(change == Change::Made), Relaxed);
+    }
+
+    pub(super) fn failed(&self) {
+        self.node_errors.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn marked(&self) {
+        self.marked.store(true, Relaxed);
+    }
+
+    /// Returns true if the metadata service responded in the last round; `None` before the first.
+    pub fn answers(&self) -> Option<bool> {
+        match self.answers.load(Relaxed) {
+            NO => Some(false),
+            YES => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Returns true if the handler would receive a notice.
+    pub fn is_ready(&self) -> bool {
+        self.answers() == Some(true)
+    }
+}
+
+impl Probed for Health {
+    fn trouble(&self) -> Option<&'static str> {
+        (!self.is_ready()).then_some("the metadata service gives no answer")
+    }
+
+    fn metrics(&self) -> String {
+        let counters = [
+            ("rounds", "Times that the metadata service was asked.", &self.rounds),
+            ("imds_errors", "Rounds in which it gave no answer.", &self.imds_errors),
+            ("strange_answers", "Documents that had what they should not have.", &self.strange),
+            ("notices", "Things that were announced.", &self.notices),
+            ("writes", "Changes of the Node, and Events.", &self.node_writes),
+            ("api_errors", "Steps that the API server did not do.", &self.node_errors),
+        ];
+        let mut page = Exposition::default();
+        for (name, help, value) in counters {
+            let name = format!("groundplan_termination_{name}_total");
+            page.single(&name, "counter", help, value.load(Relaxed));
+        }
+        let (ready, marked) = (self.is_ready(), self.marked.load(Relaxed));
+        let gauges = [
+            ("groundplan_termination_ready", "Whether it answered last.", ready),
+            ("groundplan_termination_marked", "Whether the Node is marked.", marked),
+        ];
+        for (name, help, value) in gauges {
+            page.single(name, "gauge", help, value.into());
+        }
+        page.text()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_is_ready_while_it_is_answered() {
+        let health = Health::default();
+        assert_eq!(health.trouble(), Some("the metadata service gives no answer"));
+        health.asked(true);
+        assert_eq!(health.trouble(), None);
+        health.asked(false);
+        assert!(health.trouble().is_some());
+    }
+
+    #[test]
+    fn every_metric_has_its_help_its_type_and_its_value() {
+        let health = Health::default();
+        health.asked(false);
+        health.marked();
+        let text = health.metrics();
+        for line in [
+            "groundplan_termination_rounds_total 1",
+            "groundplan_termination_imds_errors_total 1",
+            "# TYPE groundplan_termination_imds_errors_total counter",
+            "groundplan_termination_ready 0",
+            "groundplan_termination_marked 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
+        assert_eq!(text.lines().count() % 3, 0);
+    }
+
+    #[test]
+    fn every_metric_is_documented() {
+        let page = include_str!("../../../../docs/termination.md");
+        for line in Health::default().metrics().lines().filter(|line| !line.starts_with('#')) {
+            let (name, _) = line.split_once(' ').unwrap();
+            assert!(page.contains(&format!("`{name}`")), "docs/termination.md has no `{name}`");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Replacements of machines, with the facts of the real kinds, against a provider in memory.
+
+use std::time::Duration;
+
+use groundplan_engine::test_support::When;
+use groundplan_engine::test_support::harness::{Lab, node};
+use serde_json::{Value, json};
+
+use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
+use crate::aws::machine::Machine;
+use crate::graph::{Graph, Resource, Schema};
+use crate::provider::Class;
+
+const MUTATING: &[&str] = &["create", "update", "delete", "configure"];
+
+/// `graph(&[("node.a", json!({}), &[]), ..])`
+fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
+    let mut graph = Graph::default();
+    for (address, inputs, needs) in nodes {
+        node(&mut graph, address, inputs.clone(), needs);
+    }
+    graph
+}
+
+/// The kinds of a fleet, as far as this cloud can tell their inputs apart.
+const FLEET: &[Schema] = &[
+    Schema { replaced_by: &["fixed"], ..Machine::SCHEMA },
+    Schema { replaced_by: &["needs"], ..LoadBalancerAttachment::SCHEMA },
+];
+
+fn fleet(fixed: u32) -> Graph {
+    graph(&[
+        ("machine.a", json!({ "fixed": fixed }), &[]),
+        ("load_balancer_attachment.a:int", json!({}), &["machine.a"]),
+    ])
+}
+
+async fn fleet_that_runs() -> Lab {
+    let mut lab = Lab::with_kinds(FLEET);
+    lab.tape.latency = Duration::from_millis(700);
+    lab.cloud.slow("machine", 2);
+    assert!(lab.apply(&fleet(1)).await.summary.complete());
+    lab.cloud.forget_calls();
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_goes_when_its_successor_runs_and_is_registered() {
+    let mut lab = fleet_that_runs().await;
+    assert!(lab.apply(&fleet(2)).await.summary.complete());
+    let calls = [
+        "create machine.a",
+        "create load_balancer_attachment.a:int",
+        "delete load_balancer_attachment.a:int",
+        "delete machine.a",
+    ];
+    assert_eq!(lab.cloud.calls_of(MUTATING), calls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_is_refused_costs_no_running_machine() {
+    let mut lab = fleet_that_runs().await;
+    let before = lab.cloud.inventory();
+    lab.cloud.fail("create machine.a", 1, When::Before, Class::Refused);
+    assert_eq!(lab.apply(&fleet(2)).await.summary.failed, 1);
+    assert_eq!(lab.cloud.inventory(), before);
+    assert!(lab.plan(&fleet(1)).await.is_empty(), "the typo is taken back, and nothing is to do");
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_another_name_too_a_launch_that_is_refused_costs_no_running_machine() {
+    let mut lab = fleet_that_runs().await;
+    let before = lab.cloud.inventory();
+    let renamed = graph(&[
+        ("machine.b", json!({ "fixed": 1 }), &[]),
+        ("load_balancer_attachment.b:int", json!({}), &["machine.b"]),
+    ]);
+    lab.cloud.fail("create machine.b", 1, When::Before, Class::Refused);
+    assert_eq!(lab.apply(&renamed).await.summary.failed, 1);
+    assert_eq!(lab.cloud.inventory(), before);
+    assert!(lab.apply(&renamed).await.summary.complete());
+    assert_eq!(lab.cloud.inventory().len(), 2);
+    assert!(lab.plan(&renamed).await.is_empty());
+}
+
+/// As AWS does with a machine whose key for volumes is not to be had: it is launched and taken down.
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_does_not_come_up_costs_no_running_machine() {
+    let mut lab = fleet_that_runs().await;
+    lab.cloud.fail("look machine", 1, When::Before, Class::Refused);
+    assert!(!lab.apply(&fleet(2)).await.summary.complete());
+    assert_eq!(lab.cloud.calls_of(&["delete"]), [""; 0]);
+    assert!(lab.apply(&fleet(2)).await.summary.complete());
+    assert_eq!(lab.cloud.inventory().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replacement_that_is_killed_at_any_moment_leaves_a_machine_and_ends_with_one() {
+    let mut whole = fleet_that_runs().await;
+    assert!(whole.apply(&fleet(2)).await.summary.complete());
+    let mut kills = 0;
+    for moment in (0..).map(|number| Duration::from_millis(number * 50)) {
+        let mut lab = fleet_that_runs().await;
+        let plan = lab.plan(&fleet(2)).await;
+        let ended = tokio::time::timeout(moment, lab.walk(&plan)).await.is_ok();
+        for kind in FLEET.iter().map(|schema| schema.kind) {
+            let is_there = lab.cloud.inventory().iter().any(|(one, _)| one.kind() == kind);
+            assert!(is_there, "no {kind} after {moment:?}");
+        }
+        lab.reread();
+        assert!(lab.apply(&fleet(2)).await.summary.complete(), "{moment:?}");
+        assert_eq!(lab.cloud.inventory(), whole.cloud.inventory(), "{moment:?}");
+        assert!(lab.plan(&fleet(2)).await.is_empty(), "{moment:?}");
+        if ended {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 100, "{kills}");
+}
