@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::ImageId;
-use crate::graph::{Identity, Resource, Schema, Wait};
+use super::swept::What;
+use crate::graph::{Resource, Schema, Wait};
 
 /// The inputs of a copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,10 +33,28 @@ impl Resource for AmiCopy {
         replaced_by: &["source", "source_region", "name"],
         ready: Some(Wait { every_seconds: 15, within_seconds: 2400 }),
         typical_seconds: 300,
-        identity: Identity::Token,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("ami_copy")
     };
     type Outputs = AmiCopyOutputs;
+}
+
+impl Kind for AmiCopy {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CopyImage"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeImages"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeregisterImage", "ec2:DescribeSnapshots", "ec2:DeleteSnapshot"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &["ec2:DeleteSnapshot"];
+    const ID_PREFIX: Option<&'static str> = Some("ami");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Image);
 }
 
 #[cfg(feature = "sdk")]

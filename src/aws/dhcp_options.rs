@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::DhcpOptionsId;
-use crate::graph::{Identity, Resource, Schema};
+use super::swept::What;
+use crate::graph::{Resource, Schema};
 
 /// The inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,10 +30,28 @@ impl Resource for DhcpOptions {
     const SCHEMA: Schema = Schema {
         replaced_by: &["domain_name", "domain_name_servers"],
         create_first: true,
-        identity: Identity::Tag,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("dhcp_options")
     };
     type Outputs = DhcpOptionsOutputs;
+}
+
+impl Kind for DhcpOptions {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateDhcpOptions"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeDhcpOptions"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteDhcpOptions"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("dopt");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::DhcpOptions);
 }
 
 #[cfg(feature = "sdk")]

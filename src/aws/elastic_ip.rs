@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::AllocationId;
-use crate::graph::{Identity, Resource, Schema};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Resource, Schema};
 
 /// The inputs of an Elastic IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +26,26 @@ pub struct ElasticIpOutputs {
 }
 
 impl Resource for ElasticIp {
-    const SCHEMA: Schema = Schema { identity: Identity::Tag, ..Schema::of("elastic_ip") };
+    const SCHEMA: Schema = Schema { identity: Self::REPEAT.identity(), ..Schema::of("elastic_ip") };
     type Outputs = ElasticIpOutputs;
+}
+
+impl Kind for ElasticIp {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:AllocateAddress"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeAddresses"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:ReleaseAddress"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("eipalloc");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::Addresses));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::ElasticIp);
 }
 
 #[cfg(feature = "sdk")]

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{InternetGatewayId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of an internet gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,10 +29,28 @@ impl Resource for InternetGateway {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc"],
         configures: true,
-        identity: Identity::Tag,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("internet_gateway")
     };
     type Outputs = InternetGatewayOutputs;
+}
+
+impl Kind for InternetGateway {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateInternetGateway"],
+        configure: &["ec2:CreateTags", "ec2:AttachInternetGateway"],
+        observe: &["ec2:DescribeInternetGateways"],
+        update: &["ec2:AttachInternetGateway", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("igw");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::InternetGateways));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::InternetGateway);
 }
 
 #[cfg(feature = "sdk")]

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Aws;
+use super::facts::Kind;
 use crate::graph::{Resource, Schema};
 use crate::provider::{Class, Known, Look, Observed, ProviderError, Reply, Request};
 use crate::secret::Secrets;
@@ -57,7 +58,7 @@ pub(crate) enum Seen<O> {
 }
 
 /// The verbs of a kind, typed. Each may be repeated, and must then end the same way.
-pub(crate) trait Manage: Resource {
+pub(crate) trait Manage: Kind {
     /// The one call that makes it, with token and tags.
     fn create(
         &self,

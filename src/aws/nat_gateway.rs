@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{AllocationId, NatGatewayId, SubnetId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// The inputs of a NAT gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,10 +33,28 @@ impl Resource for NatGateway {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 110,
-        identity: Identity::Token,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("nat_gateway")
     };
     type Outputs = NatGatewayOutputs;
+}
+
+impl Kind for NatGateway {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateNatGateway"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeNatGateways"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteNatGateway"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("nat");
+    const QUOTA: Option<Count> = Some(Count::PerZone(Quota::NatGateways));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::NatGateway);
 }
 
 #[cfg(feature = "sdk")]

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// The inputs of a network interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +34,28 @@ impl Resource for NetworkInterface {
         holds: &["groups"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
-        identity: Identity::Token,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("network_interface")
     };
     type Outputs = NetworkInterfaceOutputs;
+}
+
+impl Kind for NetworkInterface {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateNetworkInterface"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeNetworkInterfaces"],
+        update: &["ec2:ModifyNetworkInterfaceAttribute", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteNetworkInterface"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("eni");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&["groups"]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::NetworkInterface);
 }
 
 #[cfg(feature = "sdk")]

@@ -10,6 +10,8 @@
 
 use serde_json::Value;
 
+use super::registry::facts;
+
 /// What a rehearsed call is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
@@ -21,23 +23,9 @@ pub struct Subject {
     pub id: String,
 }
 
-/// An id that nothing has, of the shape that things of this kind have.
+/// Returns an id of a kind's form that no resource has; `None` for kinds without such ids.
 pub fn placeholder(kind: &str) -> Option<String> {
-    let prefix = match kind {
-        "ami_copy" => "ami",
-        "dhcp_options" => "dopt",
-        "elastic_ip" => "eipalloc",
-        "instance" | "machine" => "i",
-        "internet_gateway" => "igw",
-        "nat_gateway" => "nat",
-        "network_interface" => "eni",
-        "route_table" => "rtb",
-        "security_group" => "sg",
-        "subnet" => "subnet",
-        "vpc" => "vpc",
-        "vpc_endpoint" => "vpce",
-        _ => return None,
-    };
+    let prefix = facts(kind)?.id_prefix?;
     Some(format!("{prefix}-{NOBODY}"))
 }
 
@@ -49,49 +37,6 @@ const NOBODY: &str = "00000000000000000";
 fn is_placeholder(id: &str) -> bool {
     id.ends_with(NOBODY)
 }
-
-/// The calls that take `DryRun` and are rehearsed. `ModifyVpcAttribute` does not take it (EC2 API
-/// reference).
-pub const REHEARSED: &[&str] = &[
-    "ec2:AllocateAddress",
-    "ec2:AssociateDhcpOptions",
-    "ec2:AssociateRouteTable",
-    "ec2:AttachInternetGateway",
-    "ec2:AuthorizeSecurityGroupEgress",
-    "ec2:AuthorizeSecurityGroupIngress",
-    "ec2:CopyImage",
-    "ec2:CreateDhcpOptions",
-    "ec2:CreateInternetGateway",
-    "ec2:CreateNatGateway",
-    "ec2:CreateNetworkInterface",
-    "ec2:CreateRoute",
-    "ec2:CreateRouteTable",
-    "ec2:CreateSecurityGroup",
-    "ec2:CreateSubnet",
-    "ec2:CreateTags",
-    "ec2:CreateVpc",
-    "ec2:CreateVpcEndpoint",
-    "ec2:DeleteDhcpOptions",
-    "ec2:DeleteInternetGateway",
-    "ec2:DeleteNatGateway",
-    "ec2:DeleteNetworkInterface",
-    "ec2:DeleteRouteTable",
-    "ec2:DeleteSecurityGroup",
-    "ec2:DeleteSubnet",
-    "ec2:DeleteTags",
-    "ec2:DeleteVpc",
-    "ec2:DeleteVpcEndpoints",
-    "ec2:DeregisterImage",
-    "ec2:DetachInternetGateway",
-    "ec2:ModifyInstanceMetadataOptions",
-    "ec2:ModifyNetworkInterfaceAttribute",
-    "ec2:ModifyVpcEndpoint",
-    "ec2:ReleaseAddress",
-    "ec2:RevokeSecurityGroupEgress",
-    "ec2:RevokeSecurityGroupIngress",
-    "ec2:RunInstances",
-    "ec2:TerminateInstances",
-];
 
 #[cfg(feature = "sdk")]
 pub use calls::{Verdict, honours, rehearse};
@@ -383,34 +328,6 @@ mod calls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::actions::actions;
-    use crate::aws::schemas::SCHEMAS;
-
-    #[test]
-    fn whatever_changes_ec2_is_rehearsed_or_there_is_a_reason() {
-        // Not taken by `DryRun`; or made only within a change that begins with one that is
-        // rehearsed; or needing an id that only a look at AWS would tell; or of what was found, which
-        // a destroy deletes.
-        const NOT: &[&str] = &[
-            "ec2:ModifyVpcAttribute",
-            "ec2:DeleteRoute",
-            "ec2:DeleteSnapshot",
-            "ec2:DeleteVolume",
-            "ec2:DisassociateRouteTable",
-            "ec2:ReplaceRoute",
-            "ec2:ReplaceRouteTableAssociation",
-            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
-            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
-        ];
-        for schema in SCHEMAS {
-            let of = actions(schema.kind).unwrap();
-            for action in of.create.iter().chain(of.update).chain(of.delete) {
-                let changes = action.starts_with("ec2:") && !action.starts_with("ec2:Describe");
-                let known = REHEARSED.contains(action) != NOT.contains(action);
-                assert!(!changes || known, "{action} of {}", schema.kind);
-            }
-        }
-    }
 
     #[test]
     fn a_placeholder_is_an_id_that_nothing_has() {
@@ -419,12 +336,28 @@ mod tests {
         assert_eq!(placeholder("iam_role"), None);
     }
 
+    #[test]
+    fn actions_without_dry_run_are_changes_in_ec2_that_their_kind_makes() {
+        for facts in crate::aws::registry::KINDS {
+            for action in facts.without_dry_run {
+                let kind = facts.name();
+                let is_its_own = facts.actions.all().any(|one| one == *action);
+                assert!(is_its_own, "{kind}: {action} of WITHOUT_DRY_RUN is not among its ACTIONS");
+                let could = action.starts_with("ec2:") && !crate::aws::actions::is_read(action);
+                assert!(could, "{kind}: {action} of WITHOUT_DRY_RUN takes no DryRun anyway");
+            }
+        }
+    }
+
     #[cfg(feature = "sdk")]
     mod sent {
+        use std::collections::BTreeSet;
+
         use serde_json::json;
 
-        use super::super::{REHEARSED, Subject, Verdict, honours, rehearse};
+        use super::super::{Subject, Verdict, honours, rehearse};
         use crate::aws::client::tests::{Script, scripted};
+        use crate::aws::registry::KINDS;
         use crate::testing::world::World;
 
         fn answered(code: &str) -> Script {
@@ -452,10 +385,17 @@ mod tests {
 
         #[tokio::test]
         async fn nothing_leaves_without_dry_run() {
-            for action in REHEARSED {
+            let actions = KINDS
+                .iter()
+                .flat_map(|facts| facts.actions.all().filter(|action| facts.dry_runs(action)));
+            for action in actions.collect::<BTreeSet<_>>() {
                 let (aws, sent) = scripted([answered("DryRunOperation")]);
                 let verdict = rehearse(&aws, action, &subject()).await;
-                assert_eq!(verdict, Verdict::Allowed, "{action}");
+                assert_eq!(
+                    verdict,
+                    Verdict::Allowed,
+                    "{action} has no request with DryRun: write one, or add it to WITHOUT_DRY_RUN"
+                );
                 let [body] = &sent.bodies()[..] else { panic!("{action}: one request") };
                 let call = action.trim_start_matches("ec2:");
                 assert!(body.contains(&format!("Action={call}&")), "{action}: {body}");

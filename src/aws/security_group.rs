@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{SecurityGroupId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of a security group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,10 +32,31 @@ pub struct SecurityGroupOutputs {
 impl Resource for SecurityGroup {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc", "name", "description"],
-        identity: Identity::Name,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("security_group")
     };
     type Outputs = SecurityGroupOutputs;
+}
+
+impl Kind for SecurityGroup {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateSecurityGroup"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeSecurityGroups"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteSecurityGroup"],
+    };
+    const REPEAT: Repeat = Repeat::Refused;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("sg");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::SecurityGroups));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift {
+        security: Security::Everything,
+        cosmetic: &["description", "tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::SecurityGroup);
 }
 
 #[cfg(feature = "sdk")]

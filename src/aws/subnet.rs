@@ -4,8 +4,10 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{SubnetId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// A subnet's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,10 +35,28 @@ impl Resource for Subnet {
         exclusive: &["cidr"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
-        identity: Identity::Name,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("subnet")
     };
     type Outputs = SubnetOutputs;
+}
+
+impl Kind for Subnet {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateSubnet"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeSubnets"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteSubnet"],
+    };
+    const REPEAT: Repeat = Repeat::Refused;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("subnet");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Subnet);
 }
 
 #[cfg(feature = "sdk")]

@@ -4,8 +4,11 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{DhcpOptionsId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// A VPC's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,10 +38,33 @@ impl Resource for Vpc {
         configures: true,
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 3,
-        identity: Identity::Tag,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("vpc")
     };
     type Outputs = VpcOutputs;
+}
+
+impl Kind for Vpc {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateVpc"],
+        configure: &["ec2:CreateTags", "ec2:ModifyVpcAttribute", "ec2:AssociateDhcpOptions"],
+        observe: &["ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"],
+        update: &[
+            "ec2:ModifyVpcAttribute",
+            "ec2:AssociateDhcpOptions",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ],
+        delete: &["ec2:DeleteVpc"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &["ec2:ModifyVpcAttribute"];
+    const ID_PREFIX: Option<&'static str> = Some("vpc");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::Vpcs));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Vpc);
 }
 
 #[cfg(feature = "sdk")]

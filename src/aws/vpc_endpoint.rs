@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{RouteTableId, VpcEndpointId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// The inputs of a gateway endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +35,28 @@ impl Resource for VpcEndpoint {
         ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 2, within_seconds: 600 }),
         typical_seconds: 5,
-        identity: Identity::Token,
+        identity: Self::REPEAT.identity(),
         ..Schema::of("vpc_endpoint")
     };
     type Outputs = VpcEndpointOutputs;
+}
+
+impl Kind for VpcEndpoint {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateVpcEndpoint"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeVpcEndpoints"],
+        update: &["ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteVpcEndpoints"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("vpce");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::GatewayEndpoints));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::VpcEndpoint);
 }
 
 #[cfg(feature = "sdk")]

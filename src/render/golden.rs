@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Diagnostic, PlanView};
-use crate::aws::schemas::{SCHEMAS, normalised};
+use crate::aws::registry::{KINDS, normalised};
 use crate::aws::{attention, schemas};
 use crate::config::{self, InstallConfig};
 use crate::graph::pattern::fits;
@@ -364,7 +364,7 @@ fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
             kinds.insert(address.kind().to_owned());
         }
     }
-    let all: BTreeSet<_> = SCHEMAS.iter().map(|schema| schema.kind.to_owned()).collect();
+    let all: BTreeSet<_> = KINDS.iter().map(|facts| facts.name().to_owned()).collect();
     // Copies are made only where the stream has no image of the region (topology's tests); machines
     // and what they are registered with are of manifests and not of an install-config (machine_api's);
     // what a destroy finds nobody wants (aws::swept's).
