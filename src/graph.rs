@@ -126,8 +126,9 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// A kind with every fact at its quietest; `Schema { replaced_by: &[..], ..Schema::of("x") }`.
-    pub const fn of(kind: &'static str) -> Self {
+    /// Returns a kind with every other fact at its quietest. The identity has no default: it decides
+    /// whether a creation may be asked for twice.
+    pub const fn of(kind: &'static str, identity: Identity) -> Self {
         Self {
             kind,
             replaced_by: &[],
@@ -135,7 +136,7 @@ impl Schema {
             exclusive: &[],
             set_at_creation: &[],
             endures: false,
-            identity: Identity::Name,
+            identity,
             create_first: false,
             usable: Usable::Ready,
             configures: false,

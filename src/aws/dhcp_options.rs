@@ -30,8 +30,7 @@ impl Resource for DhcpOptions {
     const SCHEMA: Schema = Schema {
         replaced_by: &["domain_name", "domain_name_servers"],
         create_first: true,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("dhcp_options")
+        ..Schema::of("dhcp_options", Self::REPEAT.identity())
     };
     type Outputs = DhcpOptionsOutputs;
 }
@@ -62,6 +61,8 @@ mod calls {
     use crate::aws::Aws;
     use crate::aws::ec2;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     const NOT_FOUND: &[&str] = &["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"];
     const DOMAIN_NAME: &str = "domain-name";
@@ -115,6 +116,29 @@ mod calls {
             let id = outputs.id.as_str();
             let call = aws.ec2.delete_dhcp_options().dhcp_options_id(id);
             ec2::fine_when(aws.call("ec2", "DeleteDhcpOptions", call.send()).await, NOT_FOUND)
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateDhcpOptions" => {
+                    let name = NewDhcpConfiguration::builder()
+                        .key("domain-name")
+                        .values(about.text("domain_name"));
+                    let call = ec2.create_dhcp_options().dhcp_configurations(name.build());
+                    let tags = about.tags(ResourceType::DhcpOptions);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteDhcpOptions" => {
+                    dry!(aws, action, ec2.delete_dhcp_options().dhcp_options_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

@@ -26,7 +26,7 @@ pub struct ElasticIpOutputs {
 }
 
 impl Resource for ElasticIp {
-    const SCHEMA: Schema = Schema { identity: Self::REPEAT.identity(), ..Schema::of("elastic_ip") };
+    const SCHEMA: Schema = Schema::of("elastic_ip", Self::REPEAT.identity());
     type Outputs = ElasticIpOutputs;
 }
 
@@ -57,6 +57,8 @@ mod calls {
     use crate::aws::Aws;
     use crate::aws::ec2::{self, Described};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     impl Manage for ElasticIp {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<ElasticIpOutputs> {
@@ -100,6 +102,27 @@ mod calls {
             let call = aws.ec2.release_address().allocation_id(outputs.allocation.as_str());
             let released = aws.call("ec2", "ReleaseAddress", call.send()).await;
             ec2::fine_when(released, &["InvalidAllocationID.NotFound"])
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:AllocateAddress" => {
+                    let call = ec2
+                        .allocate_address()
+                        .tag_specifications(about.tags(ResourceType::ElasticIp));
+                    dry!(aws, action, call)
+                }
+                "ec2:ReleaseAddress" => {
+                    dry!(aws, action, ec2.release_address().allocation_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

@@ -262,7 +262,7 @@ impl Facts {
     pub const fn of<K: Kind>() -> Self {
         assert!(
             K::SCHEMA.identity as u8 == K::REPEAT.identity() as u8,
-            "the schema says `identity: Self::REPEAT.identity()`"
+            "the schema is `Schema::of(.., Self::REPEAT.identity())`"
         );
         Self {
             schema: const { &K::SCHEMA },

@@ -34,8 +34,7 @@ impl Resource for HostedZone {
         usable: Usable::Created,
         configures: true,
         typical_seconds: 35,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("hosted_zone")
+        ..Schema::of("hosted_zone", Self::REPEAT.identity())
     };
     type Outputs = HostedZoneOutputs;
 }

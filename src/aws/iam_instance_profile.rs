@@ -34,8 +34,7 @@ impl Resource for IamInstanceProfile {
         holds: &["role"],
         configures: true,
         typical_seconds: 10,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("iam_instance_profile")
+        ..Schema::of("iam_instance_profile", Self::REPEAT.identity())
     };
     type Outputs = IamInstanceProfileOutputs;
 }

@@ -34,8 +34,7 @@ impl Resource for IamRole {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name"],
         usable: Usable::Created,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("iam_role")
+        ..Schema::of("iam_role", Self::REPEAT.identity())
     };
     type Outputs = IamRoleOutputs;
 }

@@ -31,8 +31,7 @@ pub struct IamRolePolicyOutputs {
 impl Resource for IamRolePolicy {
     const SCHEMA: Schema = Schema {
         replaced_by: &["role", "name"],
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("iam_role_policy")
+        ..Schema::of("iam_role_policy", Self::REPEAT.identity())
     };
     type Outputs = IamRolePolicyOutputs;
 }

@@ -111,8 +111,7 @@ impl Resource for Instance {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("instance")
+        ..Schema::of("instance", Self::REPEAT.identity())
     };
     type Outputs = InstanceOutputs;
 }
@@ -150,4 +149,4 @@ pub(in crate::aws) use calls::{
     set_metadata_options,
 };
 #[cfg(feature = "sdk")]
-pub(in crate::aws) use launch::{metadata_options, rehearsal, sent_as_user_data};
+pub(in crate::aws) use launch::{metadata_options, sent_as_user_data};

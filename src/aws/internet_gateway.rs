@@ -29,8 +29,7 @@ impl Resource for InternetGateway {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc"],
         configures: true,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("internet_gateway")
+        ..Schema::of("internet_gateway", Self::REPEAT.identity())
     };
     type Outputs = InternetGatewayOutputs;
 }
@@ -63,6 +62,8 @@ mod calls {
     use crate::aws::ec2;
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     impl Manage for InternetGateway {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InternetGatewayOutputs> {
@@ -141,6 +142,35 @@ mod calls {
             let call = aws.ec2.delete_internet_gateway().internet_gateway_id(id);
             let deleted = aws.call("ec2", "DeleteInternetGateway", call.send()).await;
             ec2::fine_when(deleted, &["InvalidInternetGatewayID.NotFound"])
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:AttachInternetGateway" => {
+                    let call = ec2.attach_internet_gateway().internet_gateway_id(id);
+                    dry!(aws, action, call.vpc_id(about.text("vpc")))
+                }
+                "ec2:CreateInternetGateway" => {
+                    let tags = about.tags(ResourceType::InternetGateway);
+                    let call = ec2.create_internet_gateway().tag_specifications(tags);
+                    dry!(aws, action, call)
+                }
+                "ec2:DeleteInternetGateway" => {
+                    let call = ec2.delete_internet_gateway().internet_gateway_id(id);
+                    dry!(aws, action, call)
+                }
+                "ec2:DetachInternetGateway" => {
+                    let call = ec2.detach_internet_gateway().internet_gateway_id(id);
+                    dry!(aws, action, call.vpc_id(about.text("vpc")))
+                }
+                _ => return None,
+            })
         }
     }
 

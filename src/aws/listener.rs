@@ -28,8 +28,7 @@ impl Resource for Listener {
     const SCHEMA: Schema = Schema {
         replaced_by: &["load_balancer", "port"],
         holds: &["target_group"],
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("listener")
+        ..Schema::of("listener", Self::REPEAT.identity())
     };
     type Outputs = ListenerOutputs;
 }

@@ -44,8 +44,7 @@ impl Resource for LoadBalancer {
         ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 150,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("load_balancer")
+        ..Schema::of("load_balancer", Self::REPEAT.identity())
     };
     type Outputs = LoadBalancerOutputs;
 }

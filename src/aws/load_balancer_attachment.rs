@@ -46,10 +46,9 @@ pub struct LoadBalancerAttachmentOutputs {
 impl Resource for LoadBalancerAttachment {
     const SCHEMA: Schema = Schema {
         replaced_by: &["load_balancer", "kind", "instance", "ip"],
-        identity: Self::REPEAT.identity(),
         // The old machine serves until the new one is registered.
         create_first: true,
-        ..Schema::of("load_balancer_attachment")
+        ..Schema::of("load_balancer_attachment", Self::REPEAT.identity())
     };
     type Outputs = LoadBalancerAttachmentOutputs;
 }

@@ -246,8 +246,7 @@ impl Resource for Machine {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("machine")
+        ..Schema::of("machine", Self::REPEAT.identity())
     };
     type Outputs = MachineOutputs;
 }
@@ -278,11 +277,9 @@ mod calls;
 pub(in crate::aws) mod cautions;
 #[cfg(feature = "sdk")]
 mod launch;
-#[cfg(feature = "sdk")]
-pub(in crate::aws) use launch::rehearsal;
 
 #[cfg(test)]
-mod tests {
+pub(in crate::aws) mod tests {
     use serde_json::json;
 
     use super::*;
@@ -293,7 +290,7 @@ mod tests {
     use crate::provider::Observed;
     use crate::state::{Record, State, Status};
 
-    fn machine() -> Machine {
+    pub(in crate::aws) fn machine() -> Machine {
         Machine {
             image: Input::Known("ami-1".into()),
             instance_type: "m6i.large".to_owned(),

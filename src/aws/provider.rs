@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Aws;
 use super::kind::AnyKind;
-use super::registry::CALLS;
+use super::registry::calls;
 use crate::graph::Schema;
 use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
@@ -12,7 +12,7 @@ use crate::provider::{
 
 impl Schemas for Aws {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {
-        managed(kind).map(AnyKind::schema)
+        calls(kind).map(AnyKind::schema)
     }
 }
 
@@ -54,16 +54,12 @@ impl Provider for Aws {
     }
 }
 
-fn managed(name: &str) -> Option<&'static dyn AnyKind> {
-    CALLS.iter().copied().find(|kind| kind.schema().kind == name)
-}
-
 /// The kind's answer, or a refusal where there is no such kind: a state may be older or newer.
 fn of<'a, T: Send + 'a>(
     name: &str,
     ask: impl FnOnce(&'static dyn AnyKind) -> Reply<'a, T>,
 ) -> Reply<'a, T> {
-    match managed(name) {
+    match calls(name) {
         Some(kind) => ask(kind),
         None => {
             let error = ProviderError::new(

@@ -52,8 +52,7 @@ impl Resource for Record {
         replaced_by: &["zone", "name"],
         ready: Some(Wait { every_seconds: 5, within_seconds: 1800 }),
         typical_seconds: 35,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("record")
+        ..Schema::of("record", Self::REPEAT.identity())
     };
     type Outputs = RecordOutputs;
 }

@@ -46,38 +46,53 @@ macro_rules! kinds {
     };
 }
 
-kinds! {
-    ami_copy::AmiCopy,
-    dhcp_options::DhcpOptions,
-    elastic_ip::ElasticIp,
-    hosted_zone::HostedZone,
-    iam_instance_profile::IamInstanceProfile,
-    iam_role::IamRole,
-    iam_role_policy::IamRolePolicy,
-    instance::Instance,
-    internet_gateway::InternetGateway,
-    listener::Listener,
-    load_balancer::LoadBalancer,
-    load_balancer_attachment::LoadBalancerAttachment,
-    machine::Machine,
-    nat_gateway::NatGateway,
-    network_interface::NetworkInterface,
-    record::Record,
-    route_table::RouteTable,
-    s3_bucket::S3Bucket,
-    s3_object::S3Object,
-    security_group::SecurityGroup,
-    security_group_rules::SecurityGroupRules,
-    shared_tags::SharedTags,
-    subnet::Subnet,
-    swept::Swept,
-    target::Target,
-    target_group::TargetGroup,
-    vpc::Vpc,
-    vpc_endpoint::VpcEndpoint,
+/// Calls a macro with every kind as `module::Type,`, so that a test crate can demand something of all.
+/// The list is here and nowhere else; the order means nothing.
+#[macro_export]
+macro_rules! for_each_kind {
+    ($callback:ident) => {
+        $callback! {
+            ami_copy::AmiCopy,
+            dhcp_options::DhcpOptions,
+            elastic_ip::ElasticIp,
+            hosted_zone::HostedZone,
+            iam_instance_profile::IamInstanceProfile,
+            iam_role::IamRole,
+            iam_role_policy::IamRolePolicy,
+            instance::Instance,
+            internet_gateway::InternetGateway,
+            listener::Listener,
+            load_balancer::LoadBalancer,
+            load_balancer_attachment::LoadBalancerAttachment,
+            machine::Machine,
+            nat_gateway::NatGateway,
+            network_interface::NetworkInterface,
+            record::Record,
+            route_table::RouteTable,
+            s3_bucket::S3Bucket,
+            s3_object::S3Object,
+            security_group::SecurityGroup,
+            security_group_rules::SecurityGroupRules,
+            shared_tags::SharedTags,
+            subnet::Subnet,
+            swept::Swept,
+            target::Target,
+            target_group::TargetGroup,
+            vpc::Vpc,
+            vpc_endpoint::VpcEndpoint,
+        }
+    };
 }
+
+for_each_kind!(kinds);
 
 /// Returns the facts of a kind; `None` for a name of another version of groundplan.
 pub fn facts(kind: &str) -> Option<&'static Facts> {
     KINDS.iter().find(|facts| facts.name() == kind)
+}
+
+/// Returns the calls of a kind; `None` for a name of another version of groundplan.
+#[cfg(feature = "sdk")]
+pub(super) fn calls(kind: &str) -> Option<&'static dyn AnyKind> {
+    CALLS.iter().copied().find(|calls| calls.schema().kind == kind)
 }

@@ -58,8 +58,7 @@ impl Resource for RouteTable {
         replaced_by: &["vpc"],
         configures: true,
         typical_seconds: 2,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("route_table")
+        ..Schema::of("route_table", Self::REPEAT.identity())
     };
     type Outputs = RouteTableOutputs;
 }

@@ -28,8 +28,7 @@ impl Resource for S3Bucket {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name"],
         configures: true,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("s3_bucket")
+        ..Schema::of("s3_bucket", Self::REPEAT.identity())
     };
     type Outputs = S3BucketOutputs;
 }

@@ -33,8 +33,7 @@ pub struct S3ObjectOutputs {
 impl Resource for S3Object {
     const SCHEMA: Schema = Schema {
         replaced_by: &["bucket", "key"],
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("s3_object")
+        ..Schema::of("s3_object", Self::REPEAT.identity())
     };
     type Outputs = S3ObjectOutputs;
 }

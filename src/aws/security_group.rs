@@ -32,8 +32,7 @@ pub struct SecurityGroupOutputs {
 impl Resource for SecurityGroup {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc", "name", "description"],
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("security_group")
+        ..Schema::of("security_group", Self::REPEAT.identity())
     };
     type Outputs = SecurityGroupOutputs;
 }
@@ -73,7 +72,9 @@ mod calls {
     use crate::aws::holders;
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::rehearsal::{Subject, dry};
     use crate::aws::replies::{existing, unproven};
+    use crate::provider::Reply;
 
     impl Manage for SecurityGroup {
         /// A name is taken once in a VPC: that it is taken by this very creation is success.
@@ -134,6 +135,28 @@ mod calls {
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: SecurityGroupOutputs) -> Result<()> {
             delete_security_group(aws, outputs.id.as_str()).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateSecurityGroup" => {
+                    let call = ec2.create_security_group().vpc_id(about.text("vpc"));
+                    let call =
+                        call.group_name(about.text("name")).description(about.text("description"));
+                    let tags = about.tags(ResourceType::SecurityGroup);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteSecurityGroup" => {
+                    dry!(aws, action, ec2.delete_security_group().group_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

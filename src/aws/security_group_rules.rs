@@ -64,8 +64,7 @@ impl Resource for SecurityGroupRules {
     const SCHEMA: Schema = Schema {
         replaced_by: &["group"],
         holds: &["ingress", "egress"],
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("security_group_rules")
+        ..Schema::of("security_group_rules", Self::REPEAT.identity())
     };
     type Outputs = SecurityGroupRulesOutputs;
 }

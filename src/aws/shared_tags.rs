@@ -33,8 +33,7 @@ impl Resource for SharedTags {
     const SCHEMA: Schema = Schema {
         replaced_by: &["key"],
         configures: true,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("shared_tags")
+        ..Schema::of("shared_tags", Self::REPEAT.identity())
     };
     type Outputs = SharedTagsOutputs;
 }

@@ -35,8 +35,7 @@ impl Resource for Subnet {
         exclusive: &["cidr"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("subnet")
+        ..Schema::of("subnet", Self::REPEAT.identity())
     };
     type Outputs = SubnetOutputs;
 }
@@ -74,8 +73,9 @@ mod calls {
     use crate::aws::holders;
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::aws::rehearsal::{Subject, dry};
     use crate::aws::replies::unproven;
-    use crate::provider::{Class, ProviderError};
+    use crate::provider::{Class, ProviderError, Reply};
 
     impl Manage for Subnet {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SubnetOutputs> {
@@ -133,6 +133,30 @@ mod calls {
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: SubnetOutputs) -> Result<()> {
             delete_subnet(aws, outputs.id.as_str()).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateSubnet" => {
+                    let call = ec2
+                        .create_subnet()
+                        .vpc_id(about.text("vpc"))
+                        .cidr_block(about.text("cidr"));
+                    let call = call.availability_zone(about.text("zone"));
+                    let tags = about.tags(ResourceType::Subnet);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteSubnet" => {
+                    dry!(aws, action, ec2.delete_subnet().subnet_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

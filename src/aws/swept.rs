@@ -44,9 +44,8 @@ impl Resource for Swept {
     const SCHEMA: Schema = Schema {
         // An instance takes minutes to go, a NAT gateway and a balancer's interfaces, too.
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
-        identity: Self::REPEAT.identity(),
         typical_seconds: 45,
-        ..Schema::of("swept")
+        ..Schema::of("swept", Self::REPEAT.identity())
     };
     type Outputs = SweptOutputs;
 }

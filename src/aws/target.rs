@@ -31,8 +31,7 @@ pub struct TargetOutputs {
 impl Resource for Target {
     const SCHEMA: Schema = Schema {
         replaced_by: &["target_group", "ip", "port"],
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("target")
+        ..Schema::of("target", Self::REPEAT.identity())
     };
     type Outputs = TargetOutputs;
 }

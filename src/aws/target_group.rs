@@ -49,8 +49,7 @@ impl Resource for TargetGroup {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name", "vpc", "port"],
         usable: Usable::Created,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("target_group")
+        ..Schema::of("target_group", Self::REPEAT.identity())
     };
     type Outputs = TargetGroupOutputs;
 }

@@ -38,8 +38,7 @@ impl Resource for Vpc {
         configures: true,
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 3,
-        identity: Self::REPEAT.identity(),
-        ..Schema::of("vpc")
+        ..Schema::of("vpc", Self::REPEAT.identity())
     };
     type Outputs = VpcOutputs;
 }
@@ -83,6 +82,8 @@ mod calls {
     use crate::aws::holders;
     use crate::aws::ids::{DhcpOptionsId, VpcId};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     impl Manage for Vpc {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<VpcOutputs> {
@@ -153,6 +154,27 @@ mod calls {
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: VpcOutputs) -> Result<()> {
             delete_vpc(aws, outputs.id.as_str()).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:AssociateDhcpOptions" => {
+                    let call = ec2.associate_dhcp_options().vpc_id(id);
+                    dry!(aws, action, call.dhcp_options_id(about.text("dhcp_options")))
+                }
+                "ec2:CreateVpc" => {
+                    let call = ec2.create_vpc().cidr_block(about.text("cidr"));
+                    dry!(aws, action, call.tag_specifications(about.tags(ResourceType::Vpc)))
+                }
+                "ec2:DeleteVpc" => dry!(aws, action, ec2.delete_vpc().vpc_id(id)),
+                _ => return None,
+            })
         }
     }
 
