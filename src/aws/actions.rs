@@ -1,289 +1,66 @@
-//! What each kind asks of AWS, as the actions that a policy must allow: one table, beside the kinds.
+//! Questions about the IAM actions that kinds state, and the proof that each kind states its own.
 //!
-//! Free of the SDK. A test reads the kinds' sources and finds every call of theirs in here, so that
-//! neither can change without the other.
+//! Free of the SDK. A test reads the kinds' sources and compares the calls in them with
+//! [`ACTIONS`](super::facts::Kind::ACTIONS), so that neither can change without the other.
 
-/// The actions of one kind, as IAM calls them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Actions {
-    /// The kind.
-    pub kind: &'static str,
-    /// To make one, to wait for it, and to find it again.
-    pub create: &'static [&'static str],
-    /// To change one in place, whatever changes.
-    pub update: &'static [&'static str],
-    /// To delete one.
-    pub delete: &'static [&'static str],
-}
+pub use super::facts::Actions;
+use super::registry::{KINDS, facts};
 
-/// The actions of a kind.
+/// Returns the actions of a kind; `None` for a name of another version of groundplan.
 pub fn actions(kind: &str) -> Option<&'static Actions> {
-    ACTIONS.iter().find(|one| one.kind == kind)
+    facts(kind).map(|facts| &facts.actions)
 }
 
-/// The names of all kinds.
+/// Returns the names of all kinds.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    ACTIONS.iter().map(|one| one.kind)
+    KINDS.iter().map(|facts| facts.name())
 }
+
+/// Returns true if an action, or a call of that name, changes nothing.
+pub fn is_read(action: &str) -> bool {
+    let call = action.split_once(':').map_or(action, |(_, call)| call);
+    ["Describe", "Get", "List", "Head", "Search", "Simulate"]
+        .iter()
+        .any(|verb| call.starts_with(verb))
+}
+
+/// Returns true if the SDK may send a call again by itself: a read, or one whose kinds all say that a
+/// repeat is harmless. A creating call follows [`Kind::REPEAT`](super::facts::Kind::REPEAT). A call
+/// that no kind declares is not repeated.
+#[cfg(any(feature = "sdk", test))]
+pub(crate) fn may_repeat(service: &str, call: &str) -> bool {
+    if is_read(call) {
+        return true;
+    }
+    let action = format!("{service}:{}", permission(call));
+    let has = |list: &[&str]| list.contains(&action.as_str());
+    let creates = || KINDS.iter().filter(|facts| has(facts.actions.create));
+    let others = |one: &Actions| has(one.configure) || has(one.update) || has(one.delete);
+    let is_declared = creates().next().is_some() || KINDS.iter().any(|one| others(&one.actions));
+    is_declared && creates().all(|facts| facts.repeat.by_sdk())
+}
+
+/// Returns the name of the permission for a call, without the service.
+#[cfg(any(feature = "sdk", test))]
+fn permission(call: &str) -> &str {
+    RENAMED.iter().find(|(from, _)| *from == call).map_or(call, |(_, to)| to)
+}
+
+/// Calls whose permission has another name.
+#[cfg(any(feature = "sdk", test))]
+const RENAMED: &[(&str, &str)] = &[
+    ("HeadBucket", "ListBucket"),
+    ("HeadObject", "GetObject"),
+    ("ListObjectsV2", "ListBucket"),
+    ("ListObjectVersions", "ListBucketVersions"),
+    ("DeleteObjects", "DeleteObject"),
+];
 
 /// Whether an action is about tags only.
 pub fn tags_only(action: &str) -> bool {
     let call = action.split_once(':').map_or(action, |(_, call)| call);
-    let reads = ["Describe", "Get", "List"].iter().any(|verb| call.starts_with(verb));
     let call = call.to_ascii_lowercase().replace("target", "");
-    !reads && call.contains("tag")
-}
-
-macro_rules! actions {
-    ($($kind:ident { create: $create:tt, update: $update:tt, delete: $delete:tt })*) => {
-        /// One entry per kind; the order means nothing.
-        const ACTIONS: &[Actions] = &[$(Actions {
-            kind: stringify!($kind),
-            create: &$create,
-            update: &$update,
-            delete: &$delete,
-        },)*];
-    };
-}
-
-actions! {
-    ami_copy {
-        create: ["ec2:CopyImage", "ec2:CreateTags", "ec2:DescribeImages"],
-        update: ["ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:DeregisterImage", "ec2:DescribeSnapshots", "ec2:DeleteSnapshot"]
-    }
-    dhcp_options {
-        create: ["ec2:CreateDhcpOptions", "ec2:CreateTags", "ec2:DescribeDhcpOptions"],
-        update: ["ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:DeleteDhcpOptions"]
-    }
-    elastic_ip {
-        create: ["ec2:AllocateAddress", "ec2:CreateTags", "ec2:DescribeAddresses"],
-        update: ["ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:ReleaseAddress"]
-    }
-    hosted_zone {
-        create: [
-            "route53:CreateHostedZone", "route53:ChangeTagsForResource", "route53:GetHostedZone",
-            "route53:ListHostedZonesByName", "route53:ListTagsForResource", "ec2:DescribeVpcs"
-        ],
-        update: ["route53:ChangeTagsForResource"],
-        delete: [
-            "route53:DeleteHostedZone", "route53:ListResourceRecordSets",
-            "route53:ChangeResourceRecordSets"
-        ]
-    }
-    iam_instance_profile {
-        create: [
-            "iam:CreateInstanceProfile", "iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile",
-            "iam:GetInstanceProfile", "iam:PassRole"
-        ],
-        update: [
-            "iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:PassRole",
-            "iam:TagInstanceProfile", "iam:UntagInstanceProfile"
-        ],
-        delete: ["iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"]
-    }
-    iam_role {
-        create: ["iam:CreateRole", "iam:TagRole", "iam:GetRole"],
-        update: ["iam:UpdateAssumeRolePolicy", "iam:TagRole", "iam:UntagRole"],
-        delete: ["iam:DeleteRole"]
-    }
-    iam_role_policy {
-        create: ["iam:PutRolePolicy", "iam:GetRolePolicy"],
-        update: ["iam:PutRolePolicy"],
-        delete: ["iam:DeleteRolePolicy"]
-    }
-    instance {
-        create: [
-            "ec2:RunInstances", "ec2:CreateTags", "ec2:DescribeInstances", "ec2:DescribeVolumes"
-        ],
-        update: ["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:TerminateInstances"]
-    }
-    internet_gateway {
-        create: [
-            "ec2:CreateInternetGateway", "ec2:CreateTags", "ec2:AttachInternetGateway",
-            "ec2:DescribeInternetGateways"
-        ],
-        update: ["ec2:AttachInternetGateway", "ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"]
-    }
-    listener {
-        create: [
-            "elasticloadbalancing:CreateListener", "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTags"
-        ],
-        update: [
-            "elasticloadbalancing:ModifyListener", "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:RemoveTags"
-        ],
-        delete: ["elasticloadbalancing:DeleteListener"]
-    }
-    load_balancer {
-        create: [
-            "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:ModifyLoadBalancerAttributes",
-            "elasticloadbalancing:DescribeLoadBalancers",
-            "elasticloadbalancing:DescribeLoadBalancerAttributes",
-            "elasticloadbalancing:DescribeTags"
-        ],
-        update: [
-            "elasticloadbalancing:ModifyLoadBalancerAttributes", "elasticloadbalancing:SetSubnets",
-            "elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"
-        ],
-        delete: ["elasticloadbalancing:DeleteLoadBalancer", "ec2:DescribeNetworkInterfaces"]
-    }
-    load_balancer_attachment {
-        create: [
-            "elasticloadbalancing:RegisterTargets",
-            "elasticloadbalancing:RegisterInstancesWithLoadBalancer",
-            "elasticloadbalancing:DescribeLoadBalancers",
-            "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"
-        ],
-        update: [],
-        delete: [
-            "elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:DescribeLoadBalancers",
-            "elasticloadbalancing:DescribeTargetGroups", "ec2:DescribeInstances"
-        ]
-    }
-    machine {
-        create: ["ec2:RunInstances", "ec2:CreateTags", "ec2:DescribeInstances"],
-        update: ["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:TerminateInstances"]
-    }
-    nat_gateway {
-        create: ["ec2:CreateNatGateway", "ec2:CreateTags", "ec2:DescribeNatGateways"],
-        update: ["ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:DeleteNatGateway"]
-    }
-    network_interface {
-        create: ["ec2:CreateNetworkInterface", "ec2:CreateTags", "ec2:DescribeNetworkInterfaces"],
-        update: ["ec2:ModifyNetworkInterfaceAttribute", "ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:DeleteNetworkInterface"]
-    }
-    record {
-        create: [
-            "route53:ChangeResourceRecordSets", "route53:GetChange",
-            "route53:ListResourceRecordSets"
-        ],
-        update: ["route53:ChangeResourceRecordSets", "route53:GetChange"],
-        delete: ["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"]
-    }
-    route_table {
-        create: [
-            "ec2:CreateRouteTable", "ec2:CreateTags", "ec2:CreateRoute", "ec2:AssociateRouteTable",
-            "ec2:ReplaceRouteTableAssociation", "ec2:DescribeRouteTables"
-        ],
-        update: [
-            "ec2:CreateRoute", "ec2:ReplaceRoute", "ec2:DeleteRoute", "ec2:AssociateRouteTable",
-            "ec2:DisassociateRouteTable", "ec2:ReplaceRouteTableAssociation", "ec2:CreateTags",
-            "ec2:DeleteTags"
-        ],
-        delete: ["ec2:DisassociateRouteTable", "ec2:DeleteRouteTable"]
-    }
-    s3_bucket {
-        create: [
-            "s3:CreateBucket", "s3:PutBucketTagging", "s3:GetBucketTagging", "s3:ListBucket"
-        ],
-        update: ["s3:PutBucketTagging"],
-        delete: [
-            "s3:DeleteBucket", "s3:ListBucketVersions", "s3:DeleteObject", "s3:DeleteObjectVersion"
-        ]
-    }
-    s3_object {
-        create: [
-            "s3:PutObject", "s3:PutObjectTagging", "s3:GetObject", "s3:GetObjectTagging"
-        ],
-        update: ["s3:PutObject", "s3:PutObjectTagging"],
-        delete: ["s3:DeleteObject"]
-    }
-    security_group {
-        create: ["ec2:CreateSecurityGroup", "ec2:CreateTags", "ec2:DescribeSecurityGroups"],
-        update: ["ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:DeleteSecurityGroup"]
-    }
-    security_group_rules {
-        create: [
-            "ec2:AuthorizeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupEgress",
-            "ec2:RevokeSecurityGroupEgress", "ec2:DescribeSecurityGroupRules"
-        ],
-        update: [
-            "ec2:AuthorizeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupEgress",
-            "ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress",
-            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
-            "ec2:UpdateSecurityGroupRuleDescriptionsEgress"
-        ],
-        delete: ["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"]
-    }
-    shared_tags {
-        create: [
-            "ec2:CreateTags", "ec2:DescribeSubnets", "route53:ChangeTagsForResource",
-            "route53:ListTagsForResource"
-        ],
-        update: ["ec2:CreateTags", "ec2:DeleteTags", "route53:ChangeTagsForResource"],
-        delete: ["ec2:DeleteTags", "route53:ChangeTagsForResource"]
-    }
-    subnet {
-        create: ["ec2:CreateSubnet", "ec2:CreateTags", "ec2:DescribeSubnets"],
-        update: ["ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:DeleteSubnet"]
-    }
-    swept {
-        create: [],
-        update: [],
-        delete: [
-            "ec2:DeleteDhcpOptions", "ec2:DeleteInternetGateway", "ec2:DeleteNatGateway",
-            "ec2:DeleteNetworkInterface", "ec2:DeleteRouteTable", "ec2:DeleteSecurityGroup",
-            "ec2:DeleteSnapshot", "ec2:DeleteSubnet", "ec2:DeleteTags", "ec2:DeleteVolume",
-            "ec2:DeleteVpc",
-            "ec2:DeleteVpcEndpoints", "ec2:DeregisterImage", "ec2:DetachInternetGateway",
-            "ec2:DisassociateRouteTable", "ec2:ReleaseAddress", "ec2:ReplaceRouteTableAssociation",
-            "ec2:RevokeSecurityGroupIngress",
-            "ec2:TerminateInstances", "elasticloadbalancing:DeleteLoadBalancer",
-            "elasticloadbalancing:DeleteTargetGroup", "iam:DeleteAccessKey",
-            "iam:DeleteInstanceProfile", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DeleteUser",
-            "iam:DeleteUserPolicy", "iam:DetachRolePolicy", "iam:GetInstanceProfile",
-            "iam:ListAccessKeys", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
-            "iam:ListUserPolicies", "iam:RemoveRoleFromInstanceProfile",
-            "route53:ChangeResourceRecordSets", "route53:ChangeTagsForResource",
-            "route53:DeleteHostedZone", "route53:ListResourceRecordSets", "s3:DeleteBucket", "s3:DeleteObject",
-            "s3:DeleteObjectVersion", "s3:ListBucketVersions"
-        ]
-    }
-    target {
-        create: [
-            "elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DescribeTargetHealth"
-        ],
-        update: [],
-        delete: ["elasticloadbalancing:DeregisterTargets"]
-    }
-    target_group {
-        create: [
-            "elasticloadbalancing:CreateTargetGroup", "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTags"
-        ],
-        update: [
-            "elasticloadbalancing:ModifyTargetGroup", "elasticloadbalancing:AddTags",
-            "elasticloadbalancing:RemoveTags"
-        ],
-        delete: ["elasticloadbalancing:DeleteTargetGroup"]
-    }
-    vpc {
-        create: [
-            "ec2:CreateVpc", "ec2:CreateTags", "ec2:ModifyVpcAttribute", "ec2:AssociateDhcpOptions",
-            "ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"
-        ],
-        update: [
-            "ec2:ModifyVpcAttribute", "ec2:AssociateDhcpOptions", "ec2:CreateTags", "ec2:DeleteTags"
-        ],
-        delete: ["ec2:DeleteVpc"]
-    }
-    vpc_endpoint {
-        create: ["ec2:CreateVpcEndpoint", "ec2:CreateTags", "ec2:DescribeVpcEndpoints"],
-        update: ["ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DeleteTags"],
-        delete: ["ec2:DeleteVpcEndpoints"]
-    }
+    !is_read(action) && call.contains("tag")
 }
 
 #[cfg(test)]
@@ -293,16 +70,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::aws::schemas::SCHEMAS;
 
-    /// Calls whose permission has another name.
-    const RENAMED: &[(&str, &str)] = &[
-        ("HeadBucket", "ListBucket"),
-        ("HeadObject", "GetObject"),
-        ("ListObjectsV2", "ListBucket"),
-        ("ListObjectVersions", "ListBucketVersions"),
-        ("DeleteObjects", "DeleteObject"),
-    ];
     /// Permissions without a call of their own.
     const WITHOUT_CALL: &[&str] = &["PassRole", "DeleteObjectVersion"];
     /// Calls that are named in a kind and are another one's: the address that is told to the
@@ -377,34 +145,23 @@ mod tests {
         words.map(str::to_owned).collect()
     }
 
-    fn permission(call: &str) -> &str {
-        RENAMED.iter().find(|(from, _)| *from == call).map_or(call, |(_, to)| to)
-    }
-
     fn all(actions: &Actions) -> BTreeSet<&'static str> {
-        let Actions { create, update, delete, .. } = actions;
-        let all = create.iter().chain(*update).chain(*delete);
-        all.map(|action| action.split_once(':').unwrap().1).collect()
-    }
-
-    #[test]
-    fn every_kind_has_its_actions_and_nothing_else_has() {
-        let kinds: BTreeSet<_> = SCHEMAS.iter().map(|schema| schema.kind).collect();
-        let listed: BTreeSet<_> = ACTIONS.iter().map(|one| one.kind).collect();
-        assert_eq!(kinds, listed);
-        assert_eq!(listed.len(), ACTIONS.len());
+        let call = |action: &'static str| {
+            action.split_once(':').unwrap_or_else(|| panic!("{action}: no `service:` before it")).1
+        };
+        actions.all().map(call).collect()
     }
 
     #[test]
     fn every_call_that_a_kind_makes_is_among_its_actions() {
-        for schema in SCHEMAS {
-            let known = all(actions(schema.kind).unwrap());
-            let made = calls(schema.kind);
-            assert!(!made.is_empty(), "{} calls nothing?", schema.kind);
+        for facts in KINDS {
+            let (kind, known) = (facts.name(), all(&facts.actions));
+            let made = calls(kind);
+            assert!(!made.is_empty(), "src/aws/{kind}.rs makes no call");
             for call in made {
                 let is_known = known.contains(permission(&call));
-                let not_its_own = NOT_ITS_OWN.contains(&(schema.kind, &call));
-                assert!(is_known || not_its_own, "{}: {call} is not in the table", schema.kind);
+                let not_its_own = NOT_ITS_OWN.contains(&(kind, &call));
+                assert!(is_known || not_its_own, "{kind}: add {call} to its ACTIONS");
             }
         }
     }
@@ -413,18 +170,54 @@ mod tests {
     fn every_action_of_a_kind_is_a_call_that_it_makes() {
         let shared: BTreeSet<String> =
             ["ec2", "elb", "iam", "route53"].iter().flat_map(|name| calls(name)).collect();
-        for one in ACTIONS {
-            let made: BTreeSet<String> = match one.kind {
+        for one in KINDS {
+            let made: BTreeSet<String> = match one.name() {
                 OF_ALL => kinds().flat_map(calls).collect(),
                 kind => calls(kind),
             };
             let made: BTreeSet<&str> =
                 made.iter().chain(&shared).map(|call| permission(call)).collect();
-            for action in all(one) {
-                let elsewhere = MADE_ELSEWHERE.contains(&(one.kind, action));
+            for action in all(&one.actions) {
+                let elsewhere = MADE_ELSEWHERE.contains(&(one.name(), action));
                 let known = made.contains(action) || WITHOUT_CALL.contains(&action) || elsewhere;
-                assert!(known, "{}: nobody calls {action}", one.kind);
+                assert!(known, "{}: no call for {action} of its ACTIONS", one.name());
             }
+        }
+    }
+
+    #[test]
+    fn the_sdk_repeats_only_what_every_kind_declares_repeatable() {
+        let changing = KINDS.iter().flat_map(|facts| facts.actions.all());
+        let changing: BTreeSet<_> = changing.filter(|action| !is_read(action)).collect();
+        let refused = changing.into_iter().filter(|action| {
+            let (service, call) = action.split_once(':').expect("service:Call");
+            !may_repeat(service, call)
+        });
+        let refused: Vec<&str> = refused.collect();
+        let without_a_token = [
+            "ec2:AllocateAddress",
+            "ec2:CreateDhcpOptions",
+            "ec2:CreateInternetGateway",
+            "ec2:CreateSecurityGroup",
+            "ec2:CreateSubnet",
+            "ec2:CreateVpc",
+        ];
+        assert_eq!(refused, without_a_token);
+    }
+
+    #[test]
+    fn the_sdk_repeats_reads_and_no_change_that_no_kind_declares() {
+        assert!(may_repeat("ec2", "DescribeTransitGateways"));
+        assert!(may_repeat("s3", "DeleteObjects"), "the permission is DeleteObject");
+        for (service, call) in [
+            ("ec2", "CreateVpcPeeringConnection"),
+            ("ec2", "CreateVolume"),
+            ("iam", "CreateUser"),
+            ("elasticloadbalancing", "RunInstances"),
+            ("unknown", "RunInstances"),
+            ("unknown", ""),
+        ] {
+            assert!(!may_repeat(service, call), "{service}:{call}");
         }
     }
 

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::ImageId;
-use crate::graph::{Identity, Resource, Schema, Wait};
+use super::swept::What;
+use crate::graph::{Resource, Schema, Wait};
 
 /// The inputs of a copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,10 +33,27 @@ impl Resource for AmiCopy {
         replaced_by: &["source", "source_region", "name"],
         ready: Some(Wait { every_seconds: 15, within_seconds: 2400 }),
         typical_seconds: 300,
-        identity: Identity::Token,
-        ..Schema::of("ami_copy")
+        ..Schema::of("ami_copy", Self::REPEAT.identity())
     };
     type Outputs = AmiCopyOutputs;
+}
+
+impl Kind for AmiCopy {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CopyImage"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeImages"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeregisterImage", "ec2:DescribeSnapshots", "ec2:DeleteSnapshot"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &["ec2:DeleteSnapshot"];
+    const ID_PREFIX: Option<&'static str> = Some("ami");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Image);
 }
 
 #[cfg(feature = "sdk")]
@@ -51,7 +70,8 @@ mod calls {
     use crate::aws::ec2::{self, Described, pages};
     use crate::aws::ids::ImageId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
-    use crate::provider::{Class, ProviderError};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::{Class, ProviderError, Reply};
 
     impl Manage for AmiCopy {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<AmiCopyOutputs> {
@@ -112,6 +132,32 @@ mod calls {
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: AmiCopyOutputs) -> Result<()> {
             delete_image(aws, outputs.id.as_str()).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CopyImage" => {
+                    let call = ec2
+                        .copy_image()
+                        .source_image_id(about.text("source"))
+                        .name(about.text("name"));
+                    dry!(
+                        aws,
+                        action,
+                        call.source_region(about.text("source_region")).encrypted(true)
+                    )
+                }
+                "ec2:DeregisterImage" => {
+                    dry!(aws, action, ec2.deregister_image().image_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

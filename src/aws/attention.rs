@@ -4,36 +4,20 @@
 use std::collections::BTreeSet;
 
 use super::machine;
+use super::registry::facts;
 use crate::event::Operation;
 use crate::graph::Address;
 use crate::plan::{Action, DriftClass, Plan, Step};
 
-/// Kinds that say who may reach or do what, whatever it is about them that changes.
-const GUARDS: &[&str] = &[
-    "security_group",
-    "security_group_rules",
-    "iam_role",
-    "iam_role_policy",
-    "iam_instance_profile",
-];
-
-/// The class of an input of a kind.
+/// Returns the class of a difference at this path of a kind's inputs. A kind that this version does
+/// not know may grant anything: its differences are about security.
 pub fn class(kind: &str, path: &str) -> DriftClass {
-    let input = path.split(['.', '[']).next().unwrap_or_default();
-    match input {
-        "tags" | "volume_tags" | "description" => DriftClass::Cosmetic,
-        // Metadata options decide whether IMDSv1 answers; a profile, what a machine may do.
-        "metadata_options" | "profile" | "groups" | "kms_key" => DriftClass::Security,
-        _ if GUARDS.contains(&kind) => DriftClass::Security,
-        _ if path.contains("groups[") || path.contains("kms_key") => DriftClass::Security,
-        _ => DriftClass::Functional,
-    }
+    facts(kind).map_or(DriftClass::Security, |facts| facts.drift.class(path))
 }
 
-/// Whether every plan shows this input of what it creates: how the metadata service answers is what
-/// this program is about.
+/// Returns true if every plan shows this path of what it creates.
 pub fn telling(kind: &str, path: &str) -> bool {
-    matches!(kind, "instance" | "machine") && path.starts_with("metadata_options")
+    facts(kind).is_some_and(|facts| facts.drift.always_shows(path))
 }
 
 /// What a reader must know of a plan beyond its lines: with a master a member of etcd goes away, and

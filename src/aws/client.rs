@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::Tags;
+use super::actions;
 use super::errors;
 use super::hints;
 use super::https;
@@ -175,7 +176,7 @@ impl Aws {
         answer.map_err(|error| {
             let mut error = errors::explain(service, name, &error);
             // Whatever the last attempt was told, one before it may have been done.
-            if open && !errors::is_read(name) {
+            if open && !actions::is_read(name) {
                 error.class = Class::Unknown;
             }
             error

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::DhcpOptionsId;
-use crate::graph::{Identity, Resource, Schema};
+use super::swept::What;
+use crate::graph::{Resource, Schema};
 
 /// The inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,10 +30,27 @@ impl Resource for DhcpOptions {
     const SCHEMA: Schema = Schema {
         replaced_by: &["domain_name", "domain_name_servers"],
         create_first: true,
-        identity: Identity::Tag,
-        ..Schema::of("dhcp_options")
+        ..Schema::of("dhcp_options", Self::REPEAT.identity())
     };
     type Outputs = DhcpOptionsOutputs;
+}
+
+impl Kind for DhcpOptions {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateDhcpOptions"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeDhcpOptions"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteDhcpOptions"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("dopt");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::DhcpOptions);
 }
 
 #[cfg(feature = "sdk")]
@@ -42,6 +61,8 @@ mod calls {
     use crate::aws::Aws;
     use crate::aws::ec2;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     const NOT_FOUND: &[&str] = &["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"];
     const DOMAIN_NAME: &str = "domain-name";
@@ -95,6 +116,29 @@ mod calls {
             let id = outputs.id.as_str();
             let call = aws.ec2.delete_dhcp_options().dhcp_options_id(id);
             ec2::fine_when(aws.call("ec2", "DeleteDhcpOptions", call.send()).await, NOT_FOUND)
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateDhcpOptions" => {
+                    let name = NewDhcpConfiguration::builder()
+                        .key("domain-name")
+                        .values(about.text("domain_name"));
+                    let call = ec2.create_dhcp_options().dhcp_configurations(name.build());
+                    let tags = about.tags(ResourceType::DhcpOptions);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteDhcpOptions" => {
+                    dry!(aws, action, ec2.delete_dhcp_options().dhcp_options_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::AllocationId;
-use crate::graph::{Identity, Resource, Schema};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Resource, Schema};
 
 /// The inputs of an Elastic IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +26,26 @@ pub struct ElasticIpOutputs {
 }
 
 impl Resource for ElasticIp {
-    const SCHEMA: Schema = Schema { identity: Identity::Tag, ..Schema::of("elastic_ip") };
+    const SCHEMA: Schema = Schema::of("elastic_ip", Self::REPEAT.identity());
     type Outputs = ElasticIpOutputs;
+}
+
+impl Kind for ElasticIp {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:AllocateAddress"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeAddresses"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:ReleaseAddress"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("eipalloc");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::Addresses));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::ElasticIp);
 }
 
 #[cfg(feature = "sdk")]
@@ -36,6 +57,8 @@ mod calls {
     use crate::aws::Aws;
     use crate::aws::ec2::{self, Described};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     impl Manage for ElasticIp {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<ElasticIpOutputs> {
@@ -79,6 +102,27 @@ mod calls {
             let call = aws.ec2.release_address().allocation_id(outputs.allocation.as_str());
             let released = aws.call("ec2", "ReleaseAddress", call.send()).await;
             ec2::fine_when(released, &["InvalidAllocationID.NotFound"])
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:AllocateAddress" => {
+                    let call = ec2
+                        .allocate_address()
+                        .tag_specifications(about.tags(ResourceType::ElasticIp));
+                    dry!(aws, action, call)
+                }
+                "ec2:ReleaseAddress" => {
+                    dry!(aws, action, ec2.release_address().allocation_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

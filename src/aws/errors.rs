@@ -13,6 +13,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::actions::is_read;
 use super::hints;
 use super::watch::KeptBack;
 use crate::provider::{Class, FENCED, ProviderError, STOPPED};
@@ -58,13 +59,6 @@ pub(crate) fn leaves_open(
     let message = element(answer, "Message").unwrap_or_default();
     let class = element(answer, "Code").and_then(|code| class(call, code, message));
     matches!(class, None | Some(Class::Unknown))
-}
-
-/// Whether a call of this name changes nothing.
-pub(crate) fn is_read(call: &str) -> bool {
-    ["Describe", "Get", "List", "Head", "Search", "Simulate"]
-        .iter()
-        .any(|verb| call.starts_with(verb))
 }
 
 /// Whether AWS says with this code that it was asked too often.

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{HostedZoneId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema, Usable};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Usable};
 
 /// The inputs of a private hosted zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +34,36 @@ impl Resource for HostedZone {
         usable: Usable::Created,
         configures: true,
         typical_seconds: 35,
-        identity: Identity::Token,
-        ..Schema::of("hosted_zone")
+        ..Schema::of("hosted_zone", Self::REPEAT.identity())
     };
     type Outputs = HostedZoneOutputs;
+}
+
+impl Kind for HostedZone {
+    const ACTIONS: Actions = Actions {
+        create: &["route53:CreateHostedZone"],
+        configure: &["route53:ChangeTagsForResource"],
+        observe: &[
+            "route53:GetHostedZone",
+            "route53:ListHostedZonesByName",
+            "route53:ListTagsForResource",
+            "ec2:DescribeVpcs",
+        ],
+        update: &["route53:ChangeTagsForResource"],
+        delete: &[
+            "route53:DeleteHostedZone",
+            "route53:ListResourceRecordSets",
+            "route53:ChangeResourceRecordSets",
+        ],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::HostedZone);
 }
 
 #[cfg(feature = "sdk")]

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{InstanceProfileName, RoleName};
-use crate::graph::{Identity, Input, Resource, Schema};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of an instance profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +34,33 @@ impl Resource for IamInstanceProfile {
         holds: &["role"],
         configures: true,
         typical_seconds: 10,
-        identity: Identity::Name,
-        ..Schema::of("iam_instance_profile")
+        ..Schema::of("iam_instance_profile", Self::REPEAT.identity())
     };
     type Outputs = IamInstanceProfileOutputs;
+}
+
+impl Kind for IamInstanceProfile {
+    const ACTIONS: Actions = Actions {
+        create: &["iam:CreateInstanceProfile"],
+        configure: &["iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"],
+        observe: &["iam:GetInstanceProfile"],
+        update: &[
+            "iam:AddRoleToInstanceProfile",
+            "iam:RemoveRoleFromInstanceProfile",
+            "iam:PassRole",
+            "iam:TagInstanceProfile",
+            "iam:UntagInstanceProfile",
+        ],
+        delete: &["iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Iam("instance-profile", "name");
+    const DRIFT: Drift =
+        Drift { security: Security::Everything, cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::InstanceProfile);
 }
 
 #[cfg(feature = "sdk")]

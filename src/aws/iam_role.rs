@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::RoleName;
-use crate::graph::{Identity, Resource, Schema, Usable};
+use super::swept::What;
+use crate::graph::{Resource, Schema, Usable};
 
 /// A role's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +34,27 @@ impl Resource for IamRole {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name"],
         usable: Usable::Created,
-        identity: Identity::Name,
-        ..Schema::of("iam_role")
+        ..Schema::of("iam_role", Self::REPEAT.identity())
     };
     type Outputs = IamRoleOutputs;
+}
+
+impl Kind for IamRole {
+    const ACTIONS: Actions = Actions {
+        create: &["iam:CreateRole"],
+        configure: &["iam:TagRole"],
+        observe: &["iam:GetRole"],
+        update: &["iam:UpdateAssumeRolePolicy", "iam:TagRole", "iam:UntagRole"],
+        delete: &["iam:DeleteRole"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Iam("role", "name");
+    const DRIFT: Drift =
+        Drift { security: Security::Everything, cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::Role);
 }
 
 #[cfg(feature = "sdk")]

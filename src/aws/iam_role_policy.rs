@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use serde_json::Value;
 
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::RoleName;
-use crate::graph::{Identity, Input, Resource, Schema};
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of an inline policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,10 +31,26 @@ pub struct IamRolePolicyOutputs {
 impl Resource for IamRolePolicy {
     const SCHEMA: Schema = Schema {
         replaced_by: &["role", "name"],
-        identity: Identity::Parent,
-        ..Schema::of("iam_role_policy")
+        ..Schema::of("iam_role_policy", Self::REPEAT.identity())
     };
     type Outputs = IamRolePolicyOutputs;
+}
+
+impl Kind for IamRolePolicy {
+    const ACTIONS: Actions = Actions {
+        create: &["iam:PutRolePolicy"],
+        configure: &[],
+        observe: &["iam:GetRolePolicy"],
+        update: &["iam:PutRolePolicy"],
+        delete: &["iam:DeleteRolePolicy"],
+    };
+    const REPEAT: Repeat = Repeat::Idempotent;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Iam("role", "role");
+    const DRIFT: Drift = Drift { security: Security::Everything, cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::Part;
 }
 
 #[cfg(feature = "sdk")]

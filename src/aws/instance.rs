@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{
     BucketName, ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, PrivateIp,
     SecurityGroupId, SubnetId,
 };
 use super::metadata_options::MetadataOptions;
-use crate::graph::{Identity, Input, Resource, Schema, Usable, Wait};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Usable, Wait};
 use crate::secret::Secret;
 
 /// An instance's inputs.
@@ -109,10 +111,30 @@ impl Resource for Instance {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
-        identity: Identity::Token,
-        ..Schema::of("instance")
+        ..Schema::of("instance", Self::REPEAT.identity())
     };
     type Outputs = InstanceOutputs;
+}
+
+impl Kind for Instance {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:RunInstances"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeInstances", "ec2:DescribeVolumes"],
+        update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:TerminateInstances"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("i");
+    const QUOTA: Option<Count> = Some(Count::Vcpus);
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift {
+        security: Security::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
+        cosmetic: &["tags", "volume_tags"],
+        always_shown: &["metadata_options"],
+    };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Instance);
 }
 
 #[cfg(feature = "sdk")]
@@ -127,4 +149,4 @@ pub(in crate::aws) use calls::{
     set_metadata_options,
 };
 #[cfg(feature = "sdk")]
-pub(in crate::aws) use launch::{metadata_options, rehearsal, sent_as_user_data};
+pub(in crate::aws) use launch::{metadata_options, sent_as_user_data};

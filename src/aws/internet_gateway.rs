@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{InternetGatewayId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of an internet gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,10 +29,27 @@ impl Resource for InternetGateway {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc"],
         configures: true,
-        identity: Identity::Tag,
-        ..Schema::of("internet_gateway")
+        ..Schema::of("internet_gateway", Self::REPEAT.identity())
     };
     type Outputs = InternetGatewayOutputs;
+}
+
+impl Kind for InternetGateway {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateInternetGateway"],
+        configure: &["ec2:CreateTags", "ec2:AttachInternetGateway"],
+        observe: &["ec2:DescribeInternetGateways"],
+        update: &["ec2:AttachInternetGateway", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("igw");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::InternetGateways));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::InternetGateway);
 }
 
 #[cfg(feature = "sdk")]
@@ -42,6 +62,8 @@ mod calls {
     use crate::aws::ec2;
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     impl Manage for InternetGateway {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InternetGatewayOutputs> {
@@ -120,6 +142,35 @@ mod calls {
             let call = aws.ec2.delete_internet_gateway().internet_gateway_id(id);
             let deleted = aws.call("ec2", "DeleteInternetGateway", call.send()).await;
             ec2::fine_when(deleted, &["InvalidInternetGatewayID.NotFound"])
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:AttachInternetGateway" => {
+                    let call = ec2.attach_internet_gateway().internet_gateway_id(id);
+                    dry!(aws, action, call.vpc_id(about.text("vpc")))
+                }
+                "ec2:CreateInternetGateway" => {
+                    let tags = about.tags(ResourceType::InternetGateway);
+                    let call = ec2.create_internet_gateway().tag_specifications(tags);
+                    dry!(aws, action, call)
+                }
+                "ec2:DeleteInternetGateway" => {
+                    let call = ec2.delete_internet_gateway().internet_gateway_id(id);
+                    dry!(aws, action, call)
+                }
+                "ec2:DetachInternetGateway" => {
+                    let call = ec2.detach_internet_gateway().internet_gateway_id(id);
+                    dry!(aws, action, call.vpc_id(about.text("vpc")))
+                }
+                _ => return None,
+            })
         }
     }
 

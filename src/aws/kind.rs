@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Aws;
+use super::facts::Kind;
+use super::rehearsal::Subject;
 use crate::graph::{Resource, Schema};
 use crate::provider::{Class, Known, Look, Observed, ProviderError, Reply, Request};
 use crate::secret::Secrets;
@@ -57,7 +59,7 @@ pub(crate) enum Seen<O> {
 }
 
 /// The verbs of a kind, typed. Each may be repeated, and must then end the same way.
-pub(crate) trait Manage: Resource {
+pub(crate) trait Manage: Kind {
     /// The one call that makes it, with token and tags.
     fn create(
         &self,
@@ -131,6 +133,16 @@ pub(crate) trait Manage: Resource {
     ) -> impl Future<Output = Result<Vec<Seen<()>>>> + Send {
         async move { Ok(waiting.iter().map(|_| Seen::Done(())).collect()) }
     }
+
+    /// Returns the request of an EC2 action with `DryRun`, about a subject; `None` for an action that
+    /// is not sent so. A test asks for each that is not in `WITHOUT_DRY_RUN`.
+    fn dry_run<'a>(
+        _aws: &'a Aws,
+        _action: &'static str,
+        _about: &Subject,
+    ) -> Option<Reply<'a, ()>> {
+        None
+    }
 }
 
 /// [`Manage`] without its types, so that one table can hold every kind.
@@ -145,6 +157,12 @@ pub(crate) trait AnyKind: Send + Sync {
     fn update<'a>(&self, aws: &'a Aws, request: Request, before: Known) -> Reply<'a, Value>;
     fn delete<'a>(&self, aws: &'a Aws, known: Known) -> Reply<'a, ()>;
     fn gone<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>>;
+    fn dry_run<'a>(
+        &self,
+        aws: &'a Aws,
+        action: &'static str,
+        about: &Subject,
+    ) -> Option<Reply<'a, ()>>;
 }
 
 /// A kind as a value.
@@ -223,6 +241,15 @@ impl<K: Manage> AnyKind for Of<K> {
             let seen = <K as Manage>::gone(aws, outputs).await?;
             seen.into_iter().map(|one| look(one, |()| Ok(Value::Null))).collect()
         })
+    }
+
+    fn dry_run<'a>(
+        &self,
+        aws: &'a Aws,
+        action: &'static str,
+        about: &Subject,
+    ) -> Option<Reply<'a, ()>> {
+        <K as Manage>::dry_run(aws, action, about)
     }
 }
 

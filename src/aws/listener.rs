@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{ListenerArn, LoadBalancerArn, TargetGroupArn};
-use crate::graph::{Identity, Input, Resource, Schema};
+use crate::graph::{Input, Resource, Schema};
 
 /// A listener's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,10 +28,31 @@ impl Resource for Listener {
     const SCHEMA: Schema = Schema {
         replaced_by: &["load_balancer", "port"],
         holds: &["target_group"],
-        identity: Identity::Name,
-        ..Schema::of("listener")
+        ..Schema::of("listener", Self::REPEAT.identity())
     };
     type Outputs = ListenerOutputs;
+}
+
+impl Kind for Listener {
+    const ACTIONS: Actions = Actions {
+        create: &["elasticloadbalancing:CreateListener"],
+        configure: &["elasticloadbalancing:AddTags"],
+        observe: &["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTags"],
+        update: &[
+            "elasticloadbalancing:ModifyListener",
+            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:RemoveTags",
+        ],
+        delete: &["elasticloadbalancing:DeleteListener"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::Part;
 }
 
 #[cfg(feature = "sdk")]

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{DnsName, HostedZoneId, LoadBalancerArn, SubnetId};
-use crate::graph::{Identity, Input, Resource, Schema, Usable, Wait};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Usable, Wait};
 
 /// The inputs of a network load balancer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,10 +44,39 @@ impl Resource for LoadBalancer {
         ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 150,
-        identity: Identity::Name,
-        ..Schema::of("load_balancer")
+        ..Schema::of("load_balancer", Self::REPEAT.identity())
     };
     type Outputs = LoadBalancerOutputs;
+}
+
+impl Kind for LoadBalancer {
+    const ACTIONS: Actions = Actions {
+        create: &["elasticloadbalancing:CreateLoadBalancer"],
+        configure: &[
+            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+        ],
+        observe: &[
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:DescribeTags",
+        ],
+        update: &[
+            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "elasticloadbalancing:SetSubnets",
+            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:RemoveTags",
+        ],
+        delete: &["elasticloadbalancing:DeleteLoadBalancer", "ec2:DescribeNetworkInterfaces"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::NetworkBalancers));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::LoadBalancer);
 }
 
 #[cfg(feature = "sdk")]

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{InstanceId, PrivateIp};
-use crate::graph::{Identity, Input, Resource, Schema};
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of an attachment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,12 +46,41 @@ pub struct LoadBalancerAttachmentOutputs {
 impl Resource for LoadBalancerAttachment {
     const SCHEMA: Schema = Schema {
         replaced_by: &["load_balancer", "kind", "instance", "ip"],
-        identity: Identity::Parent,
         // The old machine serves until the new one is registered.
         create_first: true,
-        ..Schema::of("load_balancer_attachment")
+        ..Schema::of("load_balancer_attachment", Self::REPEAT.identity())
     };
     type Outputs = LoadBalancerAttachmentOutputs;
+}
+
+impl Kind for LoadBalancerAttachment {
+    const ACTIONS: Actions = Actions {
+        create: &[
+            "elasticloadbalancing:RegisterTargets",
+            "elasticloadbalancing:RegisterInstancesWithLoadBalancer",
+        ],
+        configure: &[],
+        observe: &[
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+        ],
+        update: &[],
+        delete: &[
+            "elasticloadbalancing:DeregisterTargets",
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeTargetGroups",
+            "ec2:DescribeInstances",
+        ],
+    };
+    const REPEAT: Repeat = Repeat::Idempotent;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::Part;
 }
 
 #[cfg(feature = "sdk")]

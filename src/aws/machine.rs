@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{ImageId, InstanceId, InstanceProfileName, PrivateIp, SecurityGroupId, SubnetId};
 use super::metadata_options::MetadataOptions;
-use crate::graph::{Identity, Input, Resource, Schema, Usable, Wait};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Usable, Wait};
 use crate::secret::Secret;
 
 /// A machine's inputs.
@@ -244,10 +246,30 @@ impl Resource for Machine {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
-        identity: Identity::Token,
-        ..Schema::of("machine")
+        ..Schema::of("machine", Self::REPEAT.identity())
     };
     type Outputs = MachineOutputs;
+}
+
+impl Kind for Machine {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:RunInstances"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeInstances"],
+        update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:TerminateInstances"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("i");
+    const QUOTA: Option<Count> = Some(Count::Vcpus);
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift {
+        security: Security::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
+        cosmetic: &["tags"],
+        always_shown: &["metadata_options"],
+    };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Instance);
 }
 
 #[cfg(feature = "sdk")]
@@ -255,11 +277,9 @@ mod calls;
 pub(in crate::aws) mod cautions;
 #[cfg(feature = "sdk")]
 mod launch;
-#[cfg(feature = "sdk")]
-pub(in crate::aws) use launch::rehearsal;
 
 #[cfg(test)]
-mod tests {
+pub(in crate::aws) mod tests {
     use serde_json::json;
 
     use super::*;
@@ -270,7 +290,7 @@ mod tests {
     use crate::provider::Observed;
     use crate::state::{Record, State, Status};
 
-    fn machine() -> Machine {
+    pub(in crate::aws) fn machine() -> Machine {
         Machine {
             image: Input::Known("ami-1".into()),
             instance_type: "m6i.large".to_owned(),

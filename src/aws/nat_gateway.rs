@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{AllocationId, NatGatewayId, SubnetId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// The inputs of a NAT gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,10 +33,27 @@ impl Resource for NatGateway {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 110,
-        identity: Identity::Token,
-        ..Schema::of("nat_gateway")
+        ..Schema::of("nat_gateway", Self::REPEAT.identity())
     };
     type Outputs = NatGatewayOutputs;
+}
+
+impl Kind for NatGateway {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateNatGateway"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeNatGateways"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteNatGateway"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("nat");
+    const QUOTA: Option<Count> = Some(Count::PerZone(Quota::NatGateways));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::NatGateway);
 }
 
 #[cfg(feature = "sdk")]
@@ -46,7 +66,8 @@ mod calls {
     use crate::aws::ec2::{self, Described, pages};
     use crate::aws::ids::{AllocationId, SubnetId};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
-    use crate::provider::{Class, ProviderError};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::{Class, ProviderError, Reply};
 
     impl Manage for NatGateway {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<NatGatewayOutputs> {
@@ -109,6 +130,27 @@ mod calls {
         async fn gone(aws: &Aws, waiting: Vec<NatGatewayOutputs>) -> Result<Vec<Seen<()>>> {
             let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
             ec2::look_if_gone(aws, &ids, word).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateNatGateway" => {
+                    let call = ec2.create_nat_gateway().subnet_id(about.text("subnet"));
+                    let call = call.allocation_id(about.text("allocation"));
+                    let tags = about.tags(ResourceType::Natgateway);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteNatGateway" => {
+                    dry!(aws, action, ec2.delete_nat_gateway().nat_gateway_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

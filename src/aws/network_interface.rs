@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// The inputs of a network interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +34,27 @@ impl Resource for NetworkInterface {
         holds: &["groups"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
-        identity: Identity::Token,
-        ..Schema::of("network_interface")
+        ..Schema::of("network_interface", Self::REPEAT.identity())
     };
     type Outputs = NetworkInterfaceOutputs;
+}
+
+impl Kind for NetworkInterface {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateNetworkInterface"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeNetworkInterfaces"],
+        update: &["ec2:ModifyNetworkInterfaceAttribute", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteNetworkInterface"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("eni");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&["groups"]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::NetworkInterface);
 }
 
 #[cfg(feature = "sdk")]
@@ -48,6 +67,8 @@ mod calls {
     use crate::aws::ids::SubnetId;
     use crate::aws::instance::groups_in_recorded_order;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     impl Described for types::NetworkInterface {
         const ID_FILTER: &'static str = "network-interface-id";
@@ -133,6 +154,31 @@ mod calls {
             let call = aws.ec2.delete_network_interface().network_interface_id(outputs.id.as_str());
             let deleted = aws.call("ec2", "DeleteNetworkInterface", call.send()).await;
             ec2::fine_when(deleted, &["InvalidNetworkInterfaceID.NotFound"])
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateNetworkInterface" => {
+                    let call = ec2.create_network_interface().subnet_id(about.text("subnet"));
+                    let tags = about.tags(ResourceType::NetworkInterface);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteNetworkInterface" => {
+                    let call = ec2.delete_network_interface().network_interface_id(id);
+                    dry!(aws, action, call)
+                }
+                "ec2:ModifyNetworkInterfaceAttribute" => {
+                    let call = ec2.modify_network_interface_attribute().network_interface_id(id);
+                    dry!(aws, action, call.groups(about.first("groups")))
+                }
+                _ => return None,
+            })
         }
     }
 

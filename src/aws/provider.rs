@@ -1,77 +1,18 @@
-//! AWS behind the one door: hands each question to its kind. Knows no kind but by the table.
+//! AWS behind the one door: hands each question to its kind. Knows no kind but by the registry.
 
 use serde_json::Value;
 
 use super::Aws;
-use super::ami_copy::AmiCopy;
-use super::dhcp_options::DhcpOptions;
-use super::elastic_ip::ElasticIp;
-use super::hosted_zone::HostedZone;
-use super::iam_instance_profile::IamInstanceProfile;
-use super::iam_role::IamRole;
-use super::iam_role_policy::IamRolePolicy;
-use super::instance::Instance;
-use super::internet_gateway::InternetGateway;
-use super::kind::{AnyKind, Of};
-use super::listener::Listener;
-use super::load_balancer::LoadBalancer;
-use super::load_balancer_attachment::LoadBalancerAttachment;
-use super::machine::Machine;
-use super::nat_gateway::NatGateway;
-use super::network_interface::NetworkInterface;
-use super::record::Record;
-use super::route_table::RouteTable;
-use super::s3_bucket::S3Bucket;
-use super::s3_object::S3Object;
-use super::security_group::SecurityGroup;
-use super::security_group_rules::SecurityGroupRules;
-use super::shared_tags::SharedTags;
-use super::subnet::Subnet;
-use super::swept::Swept;
-use super::target::Target;
-use super::target_group::TargetGroup;
-use super::vpc::Vpc;
-use super::vpc_endpoint::VpcEndpoint;
+use super::kind::AnyKind;
+use super::registry::calls;
 use crate::graph::Schema;
 use crate::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
 
-/// Every kind that can be managed, one line each; the order means nothing.
-const KINDS: &[&dyn AnyKind] = &[
-    &Of::<AmiCopy>::NEW,
-    &Of::<DhcpOptions>::NEW,
-    &Of::<ElasticIp>::NEW,
-    &Of::<HostedZone>::NEW,
-    &Of::<IamInstanceProfile>::NEW,
-    &Of::<IamRole>::NEW,
-    &Of::<IamRolePolicy>::NEW,
-    &Of::<Instance>::NEW,
-    &Of::<InternetGateway>::NEW,
-    &Of::<Listener>::NEW,
-    &Of::<LoadBalancer>::NEW,
-    &Of::<LoadBalancerAttachment>::NEW,
-    &Of::<Machine>::NEW,
-    &Of::<NatGateway>::NEW,
-    &Of::<NetworkInterface>::NEW,
-    &Of::<Record>::NEW,
-    &Of::<RouteTable>::NEW,
-    &Of::<S3Bucket>::NEW,
-    &Of::<S3Object>::NEW,
-    &Of::<SecurityGroup>::NEW,
-    &Of::<SecurityGroupRules>::NEW,
-    &Of::<SharedTags>::NEW,
-    &Of::<Subnet>::NEW,
-    &Of::<Swept>::NEW,
-    &Of::<Target>::NEW,
-    &Of::<TargetGroup>::NEW,
-    &Of::<Vpc>::NEW,
-    &Of::<VpcEndpoint>::NEW,
-];
-
 impl Schemas for Aws {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {
-        managed(kind).map(AnyKind::schema)
+        calls(kind).map(AnyKind::schema)
     }
 }
 
@@ -113,16 +54,12 @@ impl Provider for Aws {
     }
 }
 
-fn managed(name: &str) -> Option<&'static dyn AnyKind> {
-    KINDS.iter().copied().find(|kind| kind.schema().kind == name)
-}
-
 /// The kind's answer, or a refusal where there is no such kind: a state may be older or newer.
 fn of<'a, T: Send + 'a>(
     name: &str,
     ask: impl FnOnce(&'static dyn AnyKind) -> Reply<'a, T>,
 ) -> Reply<'a, T> {
-    match managed(name) {
+    match calls(name) {
         Some(kind) => ask(kind),
         None => {
             let error = ProviderError::new(

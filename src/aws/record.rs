@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{DnsName, HostedZoneId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// A record's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,10 +52,27 @@ impl Resource for Record {
         replaced_by: &["zone", "name"],
         ready: Some(Wait { every_seconds: 5, within_seconds: 1800 }),
         typical_seconds: 35,
-        identity: Identity::Name,
-        ..Schema::of("record")
+        ..Schema::of("record", Self::REPEAT.identity())
     };
     type Outputs = RecordOutputs;
+}
+
+impl Kind for Record {
+    const ACTIONS: Actions = Actions {
+        create: &["route53:ChangeResourceRecordSets"],
+        configure: &[],
+        observe: &["route53:GetChange", "route53:ListResourceRecordSets"],
+        update: &["route53:ChangeResourceRecordSets", "route53:GetChange"],
+        delete: &["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::RecordsOf("zone");
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::Record);
 }
 
 #[cfg(feature = "sdk")]

@@ -7,8 +7,10 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of a route table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,10 +58,46 @@ impl Resource for RouteTable {
         replaced_by: &["vpc"],
         configures: true,
         typical_seconds: 2,
-        identity: Identity::Token,
-        ..Schema::of("route_table")
+        ..Schema::of("route_table", Self::REPEAT.identity())
     };
     type Outputs = RouteTableOutputs;
+}
+
+impl Kind for RouteTable {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateRouteTable"],
+        configure: &[
+            "ec2:CreateTags",
+            "ec2:CreateRoute",
+            "ec2:AssociateRouteTable",
+            "ec2:ReplaceRouteTableAssociation",
+        ],
+        observe: &["ec2:DescribeRouteTables"],
+        update: &[
+            "ec2:CreateRoute",
+            "ec2:ReplaceRoute",
+            "ec2:DeleteRoute",
+            "ec2:AssociateRouteTable",
+            "ec2:DisassociateRouteTable",
+            "ec2:ReplaceRouteTableAssociation",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ],
+        delete: &["ec2:DisassociateRouteTable", "ec2:DeleteRouteTable"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[
+        "ec2:DeleteRoute",
+        "ec2:DisassociateRouteTable",
+        "ec2:ReplaceRoute",
+        "ec2:ReplaceRouteTableAssociation",
+    ];
+    const ID_PREFIX: Option<&'static str> = Some("rtb");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::RouteTable);
 }
 
 #[cfg(feature = "sdk")]

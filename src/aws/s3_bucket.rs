@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::BucketName;
-use crate::graph::{Identity, Resource, Schema};
+use super::swept::What;
+use crate::graph::{Resource, Schema};
 
 /// A bucket's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,10 +28,32 @@ impl Resource for S3Bucket {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name"],
         configures: true,
-        identity: Identity::Name,
-        ..Schema::of("s3_bucket")
+        ..Schema::of("s3_bucket", Self::REPEAT.identity())
     };
     type Outputs = S3BucketOutputs;
+}
+
+impl Kind for S3Bucket {
+    const ACTIONS: Actions = Actions {
+        create: &["s3:CreateBucket"],
+        configure: &["s3:PutBucketTagging"],
+        observe: &["s3:GetBucketTagging", "s3:ListBucket"],
+        update: &["s3:PutBucketTagging"],
+        delete: &[
+            "s3:DeleteBucket",
+            "s3:ListBucketVersions",
+            "s3:DeleteObject",
+            "s3:DeleteObjectVersion",
+        ],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Bucket("name");
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::Bucket);
 }
 
 #[cfg(feature = "sdk")]

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::BucketName;
-use crate::graph::{Identity, Input, Resource, Schema};
+use crate::graph::{Input, Resource, Schema};
 use crate::secret::Secret;
 
 /// An object's inputs. It is encrypted at rest (SSE-S3, AES256).
@@ -32,10 +33,27 @@ pub struct S3ObjectOutputs {
 impl Resource for S3Object {
     const SCHEMA: Schema = Schema {
         replaced_by: &["bucket", "key"],
-        identity: Identity::Name,
-        ..Schema::of("s3_object")
+        ..Schema::of("s3_object", Self::REPEAT.identity())
     };
     type Outputs = S3ObjectOutputs;
+}
+
+impl Kind for S3Object {
+    const ACTIONS: Actions = Actions {
+        create: &["s3:PutObject"],
+        configure: &["s3:PutObjectTagging"],
+        observe: &["s3:GetObject", "s3:GetObjectTagging"],
+        update: &["s3:PutObject", "s3:PutObjectTagging"],
+        delete: &["s3:DeleteObject"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Object("bucket", "key");
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::Part;
 }
 
 #[cfg(feature = "sdk")]

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{SecurityGroupId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of a security group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,10 +32,30 @@ pub struct SecurityGroupOutputs {
 impl Resource for SecurityGroup {
     const SCHEMA: Schema = Schema {
         replaced_by: &["vpc", "name", "description"],
-        identity: Identity::Name,
-        ..Schema::of("security_group")
+        ..Schema::of("security_group", Self::REPEAT.identity())
     };
     type Outputs = SecurityGroupOutputs;
+}
+
+impl Kind for SecurityGroup {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateSecurityGroup"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeSecurityGroups"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteSecurityGroup"],
+    };
+    const REPEAT: Repeat = Repeat::Refused;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("sg");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::SecurityGroups));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift {
+        security: Security::Everything,
+        cosmetic: &["description", "tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::SecurityGroup);
 }
 
 #[cfg(feature = "sdk")]
@@ -49,7 +72,9 @@ mod calls {
     use crate::aws::holders;
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+    use crate::aws::rehearsal::{Subject, dry};
     use crate::aws::replies::{existing, unproven};
+    use crate::provider::Reply;
 
     impl Manage for SecurityGroup {
         /// A name is taken once in a VPC: that it is taken by this very creation is success.
@@ -110,6 +135,28 @@ mod calls {
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: SecurityGroupOutputs) -> Result<()> {
             delete_security_group(aws, outputs.id.as_str()).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateSecurityGroup" => {
+                    let call = ec2.create_security_group().vpc_id(about.text("vpc"));
+                    let call =
+                        call.group_name(about.text("name")).description(about.text("description"));
+                    let tags = about.tags(ResourceType::SecurityGroup);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteSecurityGroup" => {
+                    dry!(aws, action, ec2.delete_security_group().group_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

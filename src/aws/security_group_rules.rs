@@ -3,8 +3,9 @@
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::SecurityGroupId;
-use crate::graph::{Identity, Input, Resource, Schema};
+use crate::graph::{Input, Resource, Schema};
 
 /// The rules of one group: those it has are exactly these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,10 +64,40 @@ impl Resource for SecurityGroupRules {
     const SCHEMA: Schema = Schema {
         replaced_by: &["group"],
         holds: &["ingress", "egress"],
-        identity: Identity::Parent,
-        ..Schema::of("security_group_rules")
+        ..Schema::of("security_group_rules", Self::REPEAT.identity())
     };
     type Outputs = SecurityGroupRulesOutputs;
+}
+
+impl Kind for SecurityGroupRules {
+    const ACTIONS: Actions = Actions {
+        create: &[
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:AuthorizeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupEgress",
+        ],
+        configure: &[],
+        observe: &["ec2:DescribeSecurityGroupRules"],
+        update: &[
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:AuthorizeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:RevokeSecurityGroupEgress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+        ],
+        delete: &["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"],
+    };
+    const REPEAT: Repeat = Repeat::Idempotent;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[
+        "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+        "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+    ];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift { security: Security::Everything, cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::Part;
 }
 
 #[cfg(feature = "sdk")]

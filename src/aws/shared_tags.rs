@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{HostedZoneId, SubnetId};
-use crate::graph::{Identity, Resource, Schema};
+use super::swept::What;
+use crate::graph::{Resource, Schema};
 
 /// What is marked as used by the cluster and not owned by it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,10 +33,27 @@ impl Resource for SharedTags {
     const SCHEMA: Schema = Schema {
         replaced_by: &["key"],
         configures: true,
-        identity: Identity::Parent,
-        ..Schema::of("shared_tags")
+        ..Schema::of("shared_tags", Self::REPEAT.identity())
     };
     type Outputs = SharedTagsOutputs;
+}
+
+impl Kind for SharedTags {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateTags", "route53:ChangeTagsForResource"],
+        configure: &[],
+        observe: &["ec2:DescribeSubnets", "route53:ListTagsForResource"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags", "route53:ChangeTagsForResource"],
+        delete: &["ec2:DeleteTags", "route53:ChangeTagsForResource"],
+    };
+    const REPEAT: Repeat = Repeat::Idempotent;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::SharedTag);
 }
 
 #[cfg(feature = "sdk")]

@@ -4,8 +4,10 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{SubnetId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// A subnet's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,10 +35,27 @@ impl Resource for Subnet {
         exclusive: &["cidr"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
-        identity: Identity::Name,
-        ..Schema::of("subnet")
+        ..Schema::of("subnet", Self::REPEAT.identity())
     };
     type Outputs = SubnetOutputs;
+}
+
+impl Kind for Subnet {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateSubnet"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeSubnets"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteSubnet"],
+    };
+    const REPEAT: Repeat = Repeat::Refused;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("subnet");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Subnet);
 }
 
 #[cfg(feature = "sdk")]
@@ -54,8 +73,9 @@ mod calls {
     use crate::aws::holders;
     use crate::aws::ids::VpcId;
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::aws::rehearsal::{Subject, dry};
     use crate::aws::replies::unproven;
-    use crate::provider::{Class, ProviderError};
+    use crate::provider::{Class, ProviderError, Reply};
 
     impl Manage for Subnet {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SubnetOutputs> {
@@ -113,6 +133,30 @@ mod calls {
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: SubnetOutputs) -> Result<()> {
             delete_subnet(aws, outputs.id.as_str()).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateSubnet" => {
+                    let call = ec2
+                        .create_subnet()
+                        .vpc_id(about.text("vpc"))
+                        .cidr_block(about.text("cidr"));
+                    let call = call.availability_zone(about.text("zone"));
+                    let tags = about.tags(ResourceType::Subnet);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteSubnet" => {
+                    dry!(aws, action, ec2.delete_subnet().subnet_id(id))
+                }
+                _ => return None,
+            })
         }
     }
 

@@ -7,7 +7,9 @@ mod adopt;
 use serde::{Deserialize, Serialize};
 
 pub use self::adopt::{adopt, known};
-use crate::graph::{Identity, Resource, Schema, Wait};
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use super::registry::facts;
+use crate::graph::{Resource, Schema, Wait};
 
 /// The inputs of something that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,11 +44,76 @@ impl Resource for Swept {
     const SCHEMA: Schema = Schema {
         // An instance takes minutes to go, a NAT gateway and a balancer's interfaces, too.
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
-        identity: Identity::Name,
         typical_seconds: 45,
-        ..Schema::of("swept")
+        ..Schema::of("swept", Self::REPEAT.identity())
     };
     type Outputs = SweptOutputs;
+}
+
+impl Kind for Swept {
+    const ACTIONS: Actions = Actions {
+        create: &[],
+        configure: &[],
+        observe: &[],
+        update: &[],
+        delete: &[
+            "ec2:DeleteDhcpOptions",
+            "ec2:DeleteInternetGateway",
+            "ec2:DeleteNatGateway",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteRouteTable",
+            "ec2:DeleteSecurityGroup",
+            "ec2:DeleteSnapshot",
+            "ec2:DeleteSubnet",
+            "ec2:DeleteTags",
+            "ec2:DeleteVolume",
+            "ec2:DeleteVpc",
+            "ec2:DeleteVpcEndpoints",
+            "ec2:DeregisterImage",
+            "ec2:DetachInternetGateway",
+            "ec2:DisassociateRouteTable",
+            "ec2:ReleaseAddress",
+            "ec2:ReplaceRouteTableAssociation",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:TerminateInstances",
+            "elasticloadbalancing:DeleteLoadBalancer",
+            "elasticloadbalancing:DeleteTargetGroup",
+            "iam:DeleteAccessKey",
+            "iam:DeleteInstanceProfile",
+            "iam:DeleteRole",
+            "iam:DeleteRolePolicy",
+            "iam:DeleteUser",
+            "iam:DeleteUserPolicy",
+            "iam:DetachRolePolicy",
+            "iam:GetInstanceProfile",
+            "iam:ListAccessKeys",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListRolePolicies",
+            "iam:ListUserPolicies",
+            "iam:RemoveRoleFromInstanceProfile",
+            "route53:ChangeResourceRecordSets",
+            "route53:ChangeTagsForResource",
+            "route53:DeleteHostedZone",
+            "route53:ListResourceRecordSets",
+            "s3:DeleteBucket",
+            "s3:DeleteObject",
+            "s3:DeleteObjectVersion",
+            "s3:ListBucketVersions",
+        ],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[
+        "ec2:DeleteSnapshot",
+        "ec2:DeleteVolume",
+        "ec2:DisassociateRouteTable",
+        "ec2:ReplaceRouteTableAssociation",
+    ];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Untracked;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::OnlyRecorded;
 }
 
 macro_rules! what {
@@ -138,18 +205,41 @@ impl What {
         matches!(self, Self::Bucket | Self::User | Self::InstanceProfile | Self::Role)
     }
 
-    /// What a recorded resource of this kind is, as far as something that is found can stand in its
-    /// way or follow from it.
+    /// Returns the type of a recorded resource of this kind, as far as an untracked resource can
+    /// block its deletion or is made anew by it.
     fn recorded(kind: &str) -> Option<Self> {
-        Some(match kind {
-            "instance" | "machine" => Self::Instance,
-            "internet_gateway" => Self::InternetGateway,
-            "security_group" => Self::SecurityGroup,
-            "subnet" => Self::Subnet,
-            "hosted_zone" => Self::HostedZone,
-            "vpc" => Self::Vpc,
-            _ => return None,
-        })
+        facts(kind)?.untracked.what().filter(|what| what.is_shared_by_untracked())
+    }
+
+    /// Returns true if resources that the cluster made for itself stand in one of this type that a
+    /// state records, or come from one.
+    fn is_shared_by_untracked(self) -> bool {
+        match self {
+            Self::Instance
+            | Self::InternetGateway
+            | Self::SecurityGroup
+            | Self::Subnet
+            | Self::HostedZone
+            | Self::Vpc => true,
+            Self::LoadBalancer
+            | Self::ClassicLoadBalancer
+            | Self::NatGateway
+            | Self::VpcEndpoint
+            | Self::TargetGroup
+            | Self::Volume
+            | Self::Snapshot
+            | Self::Image
+            | Self::NetworkInterface
+            | Self::ElasticIp
+            | Self::RouteTable
+            | Self::Record
+            | Self::DhcpOptions
+            | Self::Bucket
+            | Self::User
+            | Self::InstanceProfile
+            | Self::Role
+            | Self::SharedTag => false,
+        }
     }
 
     /// The actions that delete one, as IAM calls them. Those on a record, and on the tags of
@@ -277,13 +367,13 @@ mod tests {
 
     #[test]
     fn what_is_recorded_is_named_by_kinds_that_there_are() {
-        let kinds = crate::aws::schemas::SCHEMAS.iter().map(|schema| schema.kind);
+        let kinds = crate::aws::registry::KINDS.iter().map(|facts| facts.name());
         assert_eq!(kinds.filter(|kind| What::recorded(kind).is_some()).count(), 7);
     }
 
     #[test]
     fn the_actions_of_each_type_are_those_of_the_kind() {
-        let all = crate::aws::actions::actions("swept").unwrap().delete;
+        let all = Swept::ACTIONS.delete;
         let of_types = || What::ALL.iter().flat_map(|what| what.actions());
         for action in of_types() {
             assert!(all.contains(action), "{action}");

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{PrivateIp, TargetGroupArn};
-use crate::graph::{Identity, Input, Resource, Schema};
+use crate::graph::{Input, Resource, Schema};
 
 /// The inputs of a registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,10 +31,27 @@ pub struct TargetOutputs {
 impl Resource for Target {
     const SCHEMA: Schema = Schema {
         replaced_by: &["target_group", "ip", "port"],
-        identity: Identity::Parent,
-        ..Schema::of("target")
+        ..Schema::of("target", Self::REPEAT.identity())
     };
     type Outputs = TargetOutputs;
+}
+
+impl Kind for Target {
+    const ACTIONS: Actions = Actions {
+        create: &["elasticloadbalancing:RegisterTargets"],
+        configure: &[],
+        observe: &["elasticloadbalancing:DescribeTargetHealth"],
+        update: &[],
+        delete: &["elasticloadbalancing:DeregisterTargets"],
+    };
+    const REPEAT: Repeat = Repeat::Idempotent;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::Part;
 }
 
 #[cfg(feature = "sdk")]

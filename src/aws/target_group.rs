@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{TargetGroupArn, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema, Usable};
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Usable};
 
 /// The inputs of a target group: TCP, targets by address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,10 +49,34 @@ impl Resource for TargetGroup {
     const SCHEMA: Schema = Schema {
         replaced_by: &["name", "vpc", "port"],
         usable: Usable::Created,
-        identity: Identity::Name,
-        ..Schema::of("target_group")
+        ..Schema::of("target_group", Self::REPEAT.identity())
     };
     type Outputs = TargetGroupOutputs;
+}
+
+impl Kind for TargetGroup {
+    const ACTIONS: Actions = Actions {
+        create: &["elasticloadbalancing:CreateTargetGroup"],
+        configure: &["elasticloadbalancing:AddTags"],
+        observe: &[
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTags",
+        ],
+        update: &[
+            "elasticloadbalancing:ModifyTargetGroup",
+            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:RemoveTags",
+        ],
+        delete: &["elasticloadbalancing:DeleteTargetGroup"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::TargetGroup);
 }
 
 #[cfg(feature = "sdk")]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::errors::is_read;
+use super::actions::is_read;
 
 /// Keeps us below the rate at which AWS starts to refuse.
 #[derive(Debug, Default)]

@@ -4,8 +4,11 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{DhcpOptionsId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// A VPC's inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,10 +38,32 @@ impl Resource for Vpc {
         configures: true,
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 3,
-        identity: Identity::Tag,
-        ..Schema::of("vpc")
+        ..Schema::of("vpc", Self::REPEAT.identity())
     };
     type Outputs = VpcOutputs;
+}
+
+impl Kind for Vpc {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateVpc"],
+        configure: &["ec2:CreateTags", "ec2:ModifyVpcAttribute", "ec2:AssociateDhcpOptions"],
+        observe: &["ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"],
+        update: &[
+            "ec2:ModifyVpcAttribute",
+            "ec2:AssociateDhcpOptions",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ],
+        delete: &["ec2:DeleteVpc"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &["ec2:ModifyVpcAttribute"];
+    const ID_PREFIX: Option<&'static str> = Some("vpc");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::Vpcs));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Vpc);
 }
 
 #[cfg(feature = "sdk")]
@@ -57,6 +82,8 @@ mod calls {
     use crate::aws::holders;
     use crate::aws::ids::{DhcpOptionsId, VpcId};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::aws::rehearsal::{Subject, dry};
+    use crate::provider::Reply;
 
     impl Manage for Vpc {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<VpcOutputs> {
@@ -127,6 +154,27 @@ mod calls {
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: VpcOutputs) -> Result<()> {
             delete_vpc(aws, outputs.id.as_str()).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:AssociateDhcpOptions" => {
+                    let call = ec2.associate_dhcp_options().vpc_id(id);
+                    dry!(aws, action, call.dhcp_options_id(about.text("dhcp_options")))
+                }
+                "ec2:CreateVpc" => {
+                    let call = ec2.create_vpc().cidr_block(about.text("cidr"));
+                    dry!(aws, action, call.tag_specifications(about.tags(ResourceType::Vpc)))
+                }
+                "ec2:DeleteVpc" => dry!(aws, action, ec2.delete_vpc().vpc_id(id)),
+                _ => return None,
+            })
         }
     }
 

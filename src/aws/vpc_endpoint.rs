@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
+use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
 use super::ids::{RouteTableId, VpcEndpointId, VpcId};
-use crate::graph::{Identity, Input, Resource, Schema, Wait};
+use super::quotas::Quota;
+use super::swept::What;
+use crate::graph::{Input, Resource, Schema, Wait};
 
 /// The inputs of a gateway endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +35,27 @@ impl Resource for VpcEndpoint {
         ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 2, within_seconds: 600 }),
         typical_seconds: 5,
-        identity: Identity::Token,
-        ..Schema::of("vpc_endpoint")
+        ..Schema::of("vpc_endpoint", Self::REPEAT.identity())
     };
     type Outputs = VpcEndpointOutputs;
+}
+
+impl Kind for VpcEndpoint {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateVpcEndpoint"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeVpcEndpoints"],
+        update: &["ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteVpcEndpoints"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("vpce");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::GatewayEndpoints));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::VpcEndpoint);
 }
 
 #[cfg(feature = "sdk")]
@@ -51,8 +71,9 @@ mod calls {
     use crate::aws::ec2::{self, Described, pages};
     use crate::aws::ids::{RouteTableId, VpcId};
     use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::aws::rehearsal::{Subject, dry};
     use crate::graph::Input;
-    use crate::provider::{Class, ProviderError};
+    use crate::provider::{Class, ProviderError, Reply};
 
     const NOT_FOUND: &[&str] = &["InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound"];
 
@@ -121,6 +142,31 @@ mod calls {
         async fn gone(aws: &Aws, waiting: Vec<VpcEndpointOutputs>) -> Result<Vec<Seen<()>>> {
             let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
             ec2::look_if_gone(aws, &ids, word).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateVpcEndpoint" => {
+                    let call = ec2.create_vpc_endpoint().vpc_id(about.text("vpc"));
+                    let call = call.service_name(about.text("service"));
+                    let tags = about.tags(ResourceType::VpcEndpoint);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteVpcEndpoints" => {
+                    dry!(aws, action, ec2.delete_vpc_endpoints().vpc_endpoint_ids(id))
+                }
+                "ec2:ModifyVpcEndpoint" => {
+                    let call = ec2.modify_vpc_endpoint().vpc_endpoint_id(id);
+                    dry!(aws, action, call.add_route_table_ids(about.first("route_tables")))
+                }
+                _ => return None,
+            })
         }
     }
 

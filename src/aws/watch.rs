@@ -18,13 +18,17 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::RetryConfig;
 
-use super::errors::{element, is_read, is_throttle, leaves_open};
+use super::actions::{is_read, may_repeat};
+use super::errors::{element, is_throttle, leaves_open};
 use super::throttle::Throttle;
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;
 
 /// How often each action of each service was called.
 pub type Calls = BTreeMap<(&'static str, String), u64>;
+
+/// A service that no kind calls.
+const UNKNOWN: &str = "unknown";
 
 tokio::task_local! {
     /// What came of the attempts of the call that this task makes.
@@ -97,7 +101,8 @@ impl Intercept for Watcher {
         _components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if named(bag).is_some_and(|(_, call)| is_unrepeatable(&call)) {
+        let (service, call) = named(bag);
+        if !may_repeat(service, &call) {
             bag.interceptor_state().store_put(RetryConfig::disabled());
         }
         Ok(())
@@ -109,7 +114,7 @@ impl Intercept for Watcher {
         _components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Some((service, call)) = named(bag) else { return Ok(()) };
+        let (service, call) = named(bag);
         // Here and not earlier: the process may have slept in a throttle's or the SDK's own pause.
         let attempts = bag.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
         let is_first = attempts <= 1;
@@ -129,7 +134,7 @@ impl Intercept for Watcher {
         _components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Some((service, call)) = named(bag) else { return Ok(()) };
+        let (service, call) = named(bag);
         let failed = context.output_or_error().and_then(Result::err);
         let failed = failed.and_then(|error| error.as_connector_error());
         let open = leaves_open(&call, context.response(), failed.map(|error| error as _));
@@ -155,33 +160,19 @@ pub(crate) struct KeptBack {
     pub(crate) is_first: bool,
 }
 
-/// The call, by the names that kinds give to [`Aws::call`](super::Aws).
-fn named(bag: &ConfigBag) -> Option<(&'static str, String)> {
-    let metadata = bag.load::<Metadata>()?;
+/// Returns the call, by the names that kinds give to [`Aws::call`](super::Aws). A call of an unknown
+/// service is one that changes something and that no kind declares.
+fn named(bag: &ConfigBag) -> (&'static str, String) {
+    let Some(metadata) = bag.load::<Metadata>() else { return (UNKNOWN, String::new()) };
     let service = match metadata.service() {
         "EC2" => "ec2",
-        "Elastic Load Balancing v2" => "elasticloadbalancing",
+        "Elastic Load Balancing" | "Elastic Load Balancing v2" => "elasticloadbalancing",
         "IAM" => "iam",
         "Route 53" => "route53",
         "S3" => "s3",
         "STS" => "sts",
         "Service Quotas" => "servicequotas",
-        _ => return None,
+        _ => UNKNOWN,
     };
-    Some((service, metadata.name().to_owned()))
-}
-
-/// Whether the same request sent twice may make two things, or fail although the first was done.
-/// EC2 takes no token for these (EC2 API reference), and the SDK repeats what got no answer. The
-/// engine does better: it looks for the first before it asks again.
-fn is_unrepeatable(call: &str) -> bool {
-    matches!(
-        call,
-        "CreateVpc"
-            | "CreateSubnet"
-            | "CreateInternetGateway"
-            | "CreateDhcpOptions"
-            | "CreateSecurityGroup"
-            | "AllocateAddress"
-    )
+    (service, metadata.name().to_owned())
 }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::aws::actions::{actions, tags_only};
+use crate::aws::actions::tags_only;
+use crate::aws::facts::{Count, Facts};
 use crate::aws::quotas::Quota;
-use crate::aws::rehearsal::{REHEARSED, Subject, placeholder};
-use crate::aws::swept::{Swept, What};
+use crate::aws::registry::{KINDS, facts};
+use crate::aws::rehearsal::{Subject, placeholder};
+use crate::aws::swept::Swept;
 use crate::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
 use crate::plan::{Action, Op, Plan};
 use crate::state::State;
@@ -28,6 +30,7 @@ pub struct Site<'a> {
 /// Step of the plan with the API actions that it takes.
 struct Planned<'a> {
     address: &'a Address,
+    facts: &'static Facts,
     actions: Vec<&'static str>,
     /// Inputs with unresolved references, as they are in the plan.
     inputs: &'a Value,
@@ -44,8 +47,8 @@ pub fn permissions(
     for planned in site.planned() {
         let resolved = site.resolved(planned.inputs);
         for action in planned.actions {
-            let arns = Arns { account, partition, kind: planned.address.kind(), inputs: &resolved };
-            permissions.entry(action.to_owned()).or_default().insert(arns.of(action));
+            let arn = planned.facts.arn.of(action, &resolved, account, partition);
+            permissions.entry(action.to_owned()).or_default().insert(arn);
         }
     }
     permissions
@@ -58,8 +61,9 @@ pub fn rehearsals(site: &Site) -> BTreeMap<&'static str, Subject> {
         let creates = !site.state.resources.contains_key(planned.address);
         for action in &planned.actions {
             // The creating call carries the tags, so a dry run of the tag call has no resource yet.
-            let with_it = creates && tags_only(action) && planned.address.kind() != "shared_tags";
-            if REHEARSED.contains(action) && !with_it {
+            let is_creating_call = planned.facts.actions.create.contains(action);
+            let with_it = creates && tags_only(action) && !is_creating_call;
+            if planned.facts.dry_runs(action) && !with_it {
                 rehearsals.entry(*action).or_insert_with(|| site.subject(&planned));
             }
         }
@@ -72,18 +76,19 @@ impl<'a> Site<'a> {
         let nothing = &Value::Null;
         let steps = self.plan.steps.iter().filter_map(|step| {
             let address = step.op.address();
-            let of = actions(address.kind())?;
+            let facts = facts(address.kind())?;
+            let of = &facts.actions;
             let recorded = || self.recorded(address);
             let (actions, inputs) = match &step.op {
-                Op::Create { inputs, .. } => (of.create.to_vec(), inputs),
-                Op::Finish { .. } => (of.create.to_vec(), recorded().unwrap_or(nothing)),
+                Op::Create { inputs, .. } => (of.creation(), inputs),
+                Op::Finish { .. } => (of.creation(), recorded().unwrap_or(nothing)),
                 Op::Update { before, inputs, .. } => (changing(of.update, before, inputs), inputs),
                 Op::Delete { .. } => {
                     let inputs = recorded().unwrap_or(nothing);
                     (deleting(of.delete, address, inputs), inputs)
                 }
             };
-            Some(Planned { address, actions, inputs })
+            Some(Planned { address, facts, actions, inputs })
         });
         steps.collect()
     }
@@ -140,59 +145,6 @@ fn changing(all: &[&'static str], before: &Value, inputs: &Value) -> Vec<&'stati
     all.iter().filter(taken).copied().collect()
 }
 
-/// Builder of the ARN that IAM checks for an action.
-struct Arns<'a> {
-    account: &'a str,
-    partition: &'a str,
-    kind: &'a str,
-    inputs: &'a Value,
-}
-
-impl Arns<'_> {
-    fn of(&self, action: &str) -> String {
-        let Self { account, partition, .. } = self;
-        let text = |name: &str| self.inputs[name].as_str();
-        let iam = |what: &str, name: Option<&str>| {
-            name.map(|name| format!("arn:{partition}:iam::{account}:{what}/{name}"))
-        };
-        let arn = match (self.kind, action) {
-            ("swept", _) => self.of_found(action),
-            ("iam_role", _) => iam("role", text("name")),
-            ("iam_role_policy", _) | (_, "iam:PassRole") => iam("role", text("role")),
-            ("iam_instance_profile", _) => iam("instance-profile", text("name")),
-            ("s3_bucket", _) if action.contains("Object") => {
-                text("name").map(|name| format!("arn:{partition}:s3:::{name}/*"))
-            }
-            ("s3_bucket", _) => text("name").map(|name| format!("arn:{partition}:s3:::{name}")),
-            ("s3_object", _) => text("bucket")
-                .zip(text("key"))
-                .map(|(bucket, key)| format!("arn:{partition}:s3:::{bucket}/{key}")),
-            ("record", "route53:ChangeResourceRecordSets" | "route53:ListResourceRecordSets") => {
-                text("zone").map(|zone| format!("arn:{partition}:route53:::hostedzone/{zone}"))
-            }
-            _ => None,
-        };
-        arn.unwrap_or_else(|| "*".to_owned())
-    }
-
-    /// Returns the ARN of an untracked resource; `None` where policies cannot name the resource.
-    fn of_found(&self, action: &str) -> Option<String> {
-        let Self { account, partition, .. } = self;
-        let Swept { what, name } = Swept::deserialize(self.inputs).ok()?;
-        let name = name?;
-        match what {
-            What::Bucket if action.contains("Object") => {
-                Some(format!("arn:{partition}:s3:::{name}/*"))
-            }
-            What::Bucket => Some(format!("arn:{partition}:s3:::{name}")),
-            What::User | What::Role | What::InstanceProfile => {
-                Some(format!("arn:{partition}:iam::{account}:{}/{name}", what.as_str()))
-            }
-            _ => None,
-        }
-    }
-}
-
 /// Amount of a quota that a plan requires, per zone if AWS counts the quota by zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
@@ -217,25 +169,28 @@ pub fn instance_types(site: &Site, workers: &[Workers]) -> BTreeSet<String> {
 /// Types that are missing in `vcpus` and types without a known quota count as zero.
 pub fn needs(site: &Site, workers: &[Workers], vcpus: &BTreeMap<String, u32>) -> Vec<Need> {
     let mut needs = vcpu_needs(&machines(site, workers), &freed(site), vcpus);
-    let counted = [
-        ("elastic_ip", Quota::Addresses),
-        ("vpc", Quota::Vpcs),
-        ("internet_gateway", Quota::InternetGateways),
-        ("load_balancer", Quota::NetworkBalancers),
-        ("security_group", Quota::SecurityGroups),
-        ("vpc_endpoint", Quota::GatewayEndpoints),
-    ];
-    for (kind, quota) in counted {
-        let amount = site.added(kind).count() as u64;
-        let what_for = "the plan makes them".to_owned();
-        needs.push(Need { quota, zone: String::new(), amount, what_for });
+    let (mut regions, mut zones) = (BTreeMap::new(), BTreeMap::new());
+    for facts in KINDS {
+        match facts.quota {
+            Some(Count::PerRegion(quota)) => {
+                *regions.entry(quota).or_default() += site.added(facts.name()).count() as u64;
+            }
+            Some(Count::PerZone(quota)) => {
+                for address in site.added(facts.name()) {
+                    *zones.entry((quota, site.zone_of(address))).or_default() += 1;
+                }
+            }
+            Some(Count::Vcpus) | None => {}
+        }
     }
-    let mut zones: BTreeMap<String, u64> = BTreeMap::new();
-    for address in site.added("nat_gateway") {
-        *zones.entry(site.zone_of(address)).or_default() += 1;
-    }
-    needs.extend(zones.into_iter().map(|(zone, amount)| Need {
-        quota: Quota::NatGateways,
+    needs.extend(regions.into_iter().map(|(quota, amount)| Need {
+        quota,
+        zone: String::new(),
+        amount,
+        what_for: "the plan makes them".to_owned(),
+    }));
+    needs.extend(zones.into_iter().map(|((quota, zone), amount)| Need {
+        quota,
         what_for: format!("the plan makes them in {zone}"),
         zone,
         amount,
@@ -279,20 +234,22 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Kinds that EC2 quotas count as running instances.
-const MACHINES: [&str; 2] = ["instance", "machine"];
+/// Returns the kinds that quotas of EC2 count as running instances.
+fn machine_kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().filter(|facts| facts.quota == Some(Count::Vcpus)).map(Facts::name)
+}
 
 /// Returns the machines that the plan launches: instance type, role, number.
 ///
 /// The workers count if the plan launches all masters, because a new cluster creates them within
 /// the hour. A destroy before create counts here, and [`freed`] subtracts its old machine.
 fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
-    let launched: Vec<&Address> = MACHINES.iter().flat_map(|kind| site.added(kind)).collect();
+    let launched: Vec<&Address> = machine_kinds().flat_map(|kind| site.added(kind)).collect();
     let wanted = site.graph.nodes().iter().map(|node| &node.address);
     let wanted =
         wanted.filter(|address| address.kind() == "instance" && is_master(address)).count();
     let begins = wanted > 0 && launched.iter().filter(|one| is_master(one)).count() == wanted;
-    let renewed = MACHINES.iter().flat_map(|kind| site.renewed(kind));
+    let renewed = machine_kinds().flat_map(|kind| site.renewed(kind));
     let of_plan = launched.into_iter().chain(renewed).filter_map(|address| {
         let instance_type = site.inputs(address)?["instance_type"].as_str()?.to_owned();
         Some((instance_type, role(address), 1))
@@ -304,7 +261,7 @@ fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)
 
 /// Returns the types of the machines that are deleted before their replacements are created.
 fn freed(site: &Site) -> Vec<(String, &'static str)> {
-    let renewed = MACHINES.iter().flat_map(|kind| site.renewed(kind));
+    let renewed = machine_kinds().flat_map(|kind| site.renewed(kind));
     let renewed = renewed.filter_map(|address| {
         let instance_type = site.recorded(address)?["instance_type"].as_str()?.to_owned();
         Some((instance_type, role(address)))

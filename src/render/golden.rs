@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Diagnostic, PlanView};
-use crate::aws::schemas::{SCHEMAS, normalised};
+use crate::aws::registry::{KINDS, normalised};
 use crate::aws::{attention, schemas};
 use crate::config::{self, InstallConfig};
 use crate::graph::pattern::fits;
@@ -382,7 +382,7 @@ fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
             kinds.insert(address.kind().to_owned());
         }
     }
-    let all: BTreeSet<_> = SCHEMAS.iter().map(|schema| schema.kind.to_owned()).collect();
+    let all: BTreeSet<_> = KINDS.iter().map(|facts| facts.name().to_owned()).collect();
     // Kinds that no install-config of these cases produces: image copies need a region without an
     // image in the stream (tests of topology). Machines and their registrations come from manifests
     // (tests of machine_api). Untracked resources exist only in a destroy (tests of aws::swept).

@@ -15,8 +15,9 @@ use crate::aws::ids::{
 };
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
 use crate::aws::metadata_options::{HopLimit, HttpTokens, MetadataOptions, Switch};
+use crate::aws::rehearsal::{Subject, dry, is_placeholder};
 use crate::graph::Input;
-use crate::provider::{Class, ProviderError};
+use crate::provider::{Class, ProviderError, Reply};
 
 /// The most values that one filter takes (EC2 API reference, `Filter`).
 const FILTER_VALUES: usize = 200;
@@ -70,6 +71,25 @@ impl Manage for Instance {
     async fn gone(aws: &Aws, waiting: Vec<InstanceOutputs>) -> Result<Vec<Seen<()>>> {
         let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
         look_if_terminated(aws, &ids).await
+    }
+
+    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+        let id = &about.id;
+        let ec2 = &aws.ec2;
+        Some(match action {
+            "ec2:ModifyInstanceMetadataOptions" => {
+                let call = ec2.modify_instance_metadata_options().instance_id(id);
+                let options = launch::metadata_options(&about.metadata_options()?)?;
+                dry!(aws, action, say(call, options))
+            }
+            "ec2:RunInstances" => {
+                dry!(aws, action, launch::rehearsal(&about.typed()?, aws, is_placeholder))
+            }
+            "ec2:TerminateInstances" => {
+                dry!(aws, action, ec2.terminate_instances().instance_ids(id))
+            }
+            _ => return None,
+        })
     }
 }
 

@@ -5,13 +5,15 @@ use aws_sdk_ec2::types::{self, InstanceStateName};
 use super::{Machine, MachineOutputs, Seen as SeenByEc2, launch};
 use crate::aws::ids::{ImageId, InstanceId, SubnetId};
 use crate::aws::instance::{
-    groups_in_recorded_order, live_metadata_options, live_profile, live_state, look_if_running,
-    look_if_terminated, set_metadata_options,
+    self, groups_in_recorded_order, live_metadata_options, live_profile, live_state,
+    look_if_running, look_if_terminated, set_metadata_options,
 };
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
+use crate::aws::rehearsal::{Subject, dry, is_placeholder};
 use crate::aws::replies::unproven;
 use crate::aws::{Aws, ec2, launch_errors};
 use crate::graph::Input;
+use crate::provider::Reply;
 
 /// What is said of a token that comes with other words than the first time.
 const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
@@ -69,6 +71,25 @@ impl Manage for Machine {
     async fn gone(aws: &Aws, waiting: Vec<MachineOutputs>) -> Result<Vec<Seen<()>>> {
         let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
         look_if_terminated(aws, &ids).await
+    }
+
+    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+        let id = &about.id;
+        let ec2 = &aws.ec2;
+        Some(match action {
+            "ec2:ModifyInstanceMetadataOptions" => {
+                let call = ec2.modify_instance_metadata_options().instance_id(id);
+                let options = instance::metadata_options(&about.metadata_options()?)?;
+                dry!(aws, action, instance::say(call, options))
+            }
+            "ec2:RunInstances" => {
+                dry!(aws, action, launch::rehearsal(&about.typed()?, aws, is_placeholder))
+            }
+            "ec2:TerminateInstances" => {
+                dry!(aws, action, ec2.terminate_instances().instance_ids(id))
+            }
+            _ => return None,
+        })
     }
 }
 

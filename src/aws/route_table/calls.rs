@@ -8,7 +8,9 @@ use crate::aws::Aws;
 use crate::aws::ec2::{self, Described};
 use crate::aws::ids::{SubnetId, VpcId};
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+use crate::aws::rehearsal::{Subject, dry};
 use crate::graph::Input;
+use crate::provider::Reply;
 
 impl Manage for RouteTable {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<RouteTableOutputs> {
@@ -57,6 +59,31 @@ impl Manage for RouteTable {
 
     async fn delete(aws: &Aws, inputs: Self, outputs: RouteTableOutputs) -> Result<()> {
         delete_table(aws, inputs.vpc.get(), outputs.id.as_str()).await
+    }
+
+    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+        let id = &about.id;
+        let ec2 = &aws.ec2;
+        Some(match action {
+            "ec2:AssociateRouteTable" => {
+                let call = ec2.associate_route_table().route_table_id(id);
+                dry!(aws, action, call.subnet_id(about.first("subnets")))
+            }
+            "ec2:CreateRoute" => {
+                let call =
+                    ec2.create_route().route_table_id(id).gateway_id("igw-00000000000000000");
+                dry!(aws, action, call.destination_cidr_block("0.0.0.0/0"))
+            }
+            "ec2:CreateRouteTable" => {
+                let tags = about.tags(ResourceType::RouteTable);
+                let call = ec2.create_route_table().vpc_id(about.text("vpc"));
+                dry!(aws, action, call.tag_specifications(tags))
+            }
+            "ec2:DeleteRouteTable" => {
+                dry!(aws, action, ec2.delete_route_table().route_table_id(id))
+            }
+            _ => return None,
+        })
     }
 }
 

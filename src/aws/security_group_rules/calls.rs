@@ -10,6 +10,8 @@ use super::{Ports, Rule, SecurityGroupRules, SecurityGroupRulesOutputs};
 use crate::aws::Aws;
 use crate::aws::ec2::{self, FILTER_VALUES, pages};
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
+use crate::aws::rehearsal::{Subject, dry};
+use crate::provider::Reply;
 
 /// The group went away between our look and our call, or before either.
 const GROUP_NOT_FOUND: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
@@ -76,6 +78,29 @@ impl Manage for SecurityGroupRules {
         let ids = |rules: &[LiveRule]| rules.iter().map(|rule| rule.id.clone()).collect();
         ec2::fine_when(revoke_ingress(aws, group, ids(&live.ingress)).await, GROUP_NOT_FOUND)?;
         ec2::fine_when(revoke_egress(aws, group, ids(&live.egress)).await, GROUP_NOT_FOUND)
+    }
+
+    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+        let ec2 = &aws.ec2;
+        Some(match action {
+            "ec2:AuthorizeSecurityGroupEgress" => {
+                let call = ec2.authorize_security_group_egress().group_id(about.text("group"));
+                dry!(aws, action, call.ip_permissions(anything()))
+            }
+            "ec2:AuthorizeSecurityGroupIngress" => {
+                let call = ec2.authorize_security_group_ingress().group_id(about.text("group"));
+                dry!(aws, action, call.ip_permissions(anything()))
+            }
+            "ec2:RevokeSecurityGroupEgress" => {
+                let call = ec2.revoke_security_group_egress().group_id(about.text("group"));
+                dry!(aws, action, call.ip_permissions(anything()))
+            }
+            "ec2:RevokeSecurityGroupIngress" => {
+                let call = ec2.revoke_security_group_ingress().group_id(about.text("group"));
+                dry!(aws, action, call.ip_permissions(anything()))
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -303,4 +328,10 @@ mod tests {
         assert_eq!(permissions[2].ip_ranges().len(), 2);
         assert_eq!(permissions[2].user_id_group_pairs()[0].description(), Some("ours"));
     }
+}
+
+/// Returns a rule for all protocols, within the cluster's own network at most: no policy looks at rules.
+fn anything() -> IpPermission {
+    let range = IpRange::builder().cidr_ip("10.0.0.0/8").build();
+    IpPermission::builder().ip_protocol("-1").ip_ranges(range).build()
 }

@@ -9,6 +9,7 @@ use crate::aws::Aws;
 use crate::aws::ami_copy::copied_for;
 use crate::aws::ec2::{self, Described, filter, pages};
 use crate::aws::kind::Result;
+use crate::aws::swept::What;
 
 /// What a tag points to: its type, and what the tag says.
 type Tagged = (ResourceType, Option<String>);
@@ -40,24 +41,37 @@ pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
     Ok(left.into_iter().map(|one| one.clone().tagged(said(&one))).collect())
 }
 
-/// Of these, those that are more than a memory; of types we never make, all.
+/// Returns those of these that exist, for types that groundplan makes or deletes: EC2 keeps the tags of
+/// a deleted resource for a while. Of other types it returns all.
 async fn still_there(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
-    match kind {
-        ResourceType::DhcpOptions => seen::<types::DhcpOptions>(aws, kind, ids).await,
-        ResourceType::ElasticIp => seen::<types::Address>(aws, kind, ids).await,
-        ResourceType::Image => seen::<types::Image>(aws, kind, ids).await,
-        ResourceType::Instance => instances(aws, kind, ids).await,
-        ResourceType::InternetGateway => seen::<types::InternetGateway>(aws, kind, ids).await,
-        ResourceType::Natgateway => seen::<types::NatGateway>(aws, kind, ids).await,
-        ResourceType::NetworkInterface => interfaces(aws, kind, ids).await,
-        ResourceType::RouteTable => seen::<types::RouteTable>(aws, kind, ids).await,
-        ResourceType::SecurityGroup => groups(aws, kind, ids).await,
-        ResourceType::Snapshot => snapshots(aws, kind, ids).await,
-        ResourceType::Subnet => seen::<types::Subnet>(aws, kind, ids).await,
-        ResourceType::Volume => volumes(aws, kind, ids).await,
-        ResourceType::Vpc => seen::<types::Vpc>(aws, kind, ids).await,
-        ResourceType::VpcEndpoint => seen::<types::VpcEndpoint>(aws, kind, ids).await,
-        _ => Ok(ids.iter().map(|id| Leftover::new(kind.as_str(), id, None)).collect()),
+    let all = || ids.iter().map(|id| Leftover::new(kind.as_str(), id, None)).collect();
+    let Some(what) = What::of(kind.as_str()) else { return Ok(all()) };
+    match what {
+        What::DhcpOptions => seen::<types::DhcpOptions>(aws, kind, ids).await,
+        What::ElasticIp => seen::<types::Address>(aws, kind, ids).await,
+        What::Image => seen::<types::Image>(aws, kind, ids).await,
+        What::Instance => instances(aws, kind, ids).await,
+        What::InternetGateway => seen::<types::InternetGateway>(aws, kind, ids).await,
+        What::NatGateway => seen::<types::NatGateway>(aws, kind, ids).await,
+        What::NetworkInterface => interfaces(aws, kind, ids).await,
+        What::RouteTable => seen::<types::RouteTable>(aws, kind, ids).await,
+        What::SecurityGroup => groups(aws, kind, ids).await,
+        What::Snapshot => snapshots(aws, kind, ids).await,
+        What::Subnet => seen::<types::Subnet>(aws, kind, ids).await,
+        What::Volume => volumes(aws, kind, ids).await,
+        What::Vpc => seen::<types::Vpc>(aws, kind, ids).await,
+        What::VpcEndpoint => seen::<types::VpcEndpoint>(aws, kind, ids).await,
+        // Not in EC2: its index of tags has none of these.
+        What::LoadBalancer
+        | What::ClassicLoadBalancer
+        | What::TargetGroup
+        | What::Record
+        | What::HostedZone
+        | What::Bucket
+        | What::User
+        | What::InstanceProfile
+        | What::Role
+        | What::SharedTag => Ok(all()),
     }
 }
 
@@ -163,5 +177,22 @@ impl Described for types::Snapshot {
     async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
         let request = aws.ec2.describe_snapshots().set_filters(Some(filters)).max_results(1000);
         Ok(pages!(aws, "DescribeSnapshots", request, snapshots))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::facts::Untracked;
+    use crate::aws::registry::KINDS;
+
+    #[test]
+    fn kinds_that_are_found_by_tag_have_the_word_that_ec2_has_for_their_type() {
+        for facts in KINDS {
+            let Untracked::ByTag(what) = facts.untracked else { continue };
+            let is_known = ResourceType::values().contains(&what.as_str());
+            let kind = facts.name();
+            assert!(is_known, "{kind}: `{}` is no resource type of EC2", what.as_str());
+        }
     }
 }

@@ -12,8 +12,11 @@ use crate::aws::elb::{self, By};
 use crate::aws::instance::look_if_terminated;
 use crate::aws::kind::{Creation, Live, Manage, Recorded, Result, Seen};
 use crate::aws::load_balancer::{interface_description, interfaces_described};
+use crate::aws::registry::CALLS;
+use crate::aws::rehearsal::Subject;
 use crate::aws::sweep::{Names, classic_balancers, sweep};
-use crate::provider::{Class, ProviderError};
+use crate::graph::Resource;
+use crate::provider::{Class, ProviderError, Reply};
 
 impl Manage for Swept {
     async fn create(&self, _aws: &Aws, _creation: &Creation) -> Result<SweptOutputs> {
@@ -42,6 +45,12 @@ impl Manage for Swept {
 
     async fn delete(aws: &Aws, inputs: Self, outputs: SweptOutputs) -> Result<()> {
         Box::pin(delete(aws, inputs.what, &outputs.id)).await
+    }
+
+    /// The request is that of the kind whose deletion this is.
+    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+        let others = CALLS.iter().filter(|calls| calls.schema().kind != Swept::SCHEMA.kind);
+        others.into_iter().find_map(|calls| calls.dry_run(aws, action, about))
     }
 
     async fn gone(aws: &Aws, waiting: Vec<SweptOutputs>) -> Result<Vec<Seen<()>>> {
@@ -74,7 +83,25 @@ async fn look(aws: &Aws, what: What, ids: &[&str]) -> Result<Vec<Seen<()>>> {
         What::Volume => look_if_gone::<types::Volume>(aws, ids).await,
         What::LoadBalancer => load_balancers(aws, ids).await,
         What::ClassicLoadBalancer => classic(aws, ids).await,
-        _ => Ok(ids.iter().map(|_| Seen::Done(())).collect()),
+        // Gone when the deleting call is answered.
+        What::TargetGroup
+        | What::Snapshot
+        | What::Image
+        | What::NetworkInterface
+        | What::ElasticIp
+        | What::SecurityGroup
+        | What::InternetGateway
+        | What::RouteTable
+        | What::Subnet
+        | What::Record
+        | What::HostedZone
+        | What::Vpc
+        | What::DhcpOptions
+        | What::Bucket
+        | What::User
+        | What::InstanceProfile
+        | What::Role
+        | What::SharedTag => Ok(ids.iter().map(|_| Seen::Done(())).collect()),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::aws::schemas::normalised;
+use crate::aws::registry::normalised;
 use crate::aws::{attention, schemas};
 use crate::graph::{Address, resolve};
 use crate::machine_api::yaml;

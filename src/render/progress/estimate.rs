@@ -144,12 +144,12 @@ mod tests {
 
     use super::*;
     use crate::event::Operation;
-    use crate::graph::Schema;
+    use crate::graph::{Identity, Schema};
     use crate::plan::{Dependency, Prior, Step};
 
     struct Table;
-    static SLOW: Schema = Schema { typical_seconds: 100, ..Schema::of("slow") };
-    static QUICK: Schema = Schema { typical_seconds: 2, ..Schema::of("quick") };
+    static SLOW: Schema = Schema { typical_seconds: 100, ..Schema::of("slow", Identity::Name) };
+    static QUICK: Schema = Schema { typical_seconds: 2, ..Schema::of("quick", Identity::Name) };
     impl Schemas for Table {
         fn schema(&self, kind: &str) -> Option<&'static Schema> {
             [&SLOW, &QUICK].into_iter().find(|schema| schema.kind == kind)

@@ -143,7 +143,7 @@ fn the_table_of_actions_has_every_call_of_a_clusters_life() {
     let known: BTreeSet<&str> = groundplan::aws::actions::kinds()
         .flat_map(|kind| {
             let of = actions(kind).expect("a kind has actions");
-            of.create.iter().chain(of.update).chain(of.delete).copied().collect::<Vec<_>>()
+            of.all().collect::<Vec<_>>()
         })
         .collect();
     for call in desk.cloud.requests().iter().filter(|call| call["mutating"] == true) {

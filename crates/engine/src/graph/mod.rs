@@ -135,8 +135,10 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Returns a schema with defaults only, for `Schema { replaced_by: &[..], ..Schema::of("x") }`.
-    pub const fn of(kind: &'static str) -> Self {
+    /// Returns a schema with defaults, for `Schema { replaced_by: &[..], ..Schema::of("x", identity) }`.
+    ///
+    /// The identity has no default, because it decides whether a creation may be sent twice.
+    pub const fn of(kind: &'static str, identity: Identity) -> Self {
         Self {
             kind,
             replaced_by: &[],
@@ -144,7 +146,7 @@ impl Schema {
             exclusive: &[],
             set_at_creation: &[],
             endures: false,
-            identity: Identity::Name,
+            identity,
             create_first: false,
             usable: Usable::Ready,
             configures: false,
@@ -374,7 +376,7 @@ impl<R: Resource> Handle<R> {
 /// type becomes the type of the input.
 ///
 /// ```
-/// # use groundplan_engine::graph::{Graph, Input, Resource, Schema};
+/// # use groundplan_engine::graph::{Graph, Identity, Input, Resource, Schema};
 /// # use groundplan_engine::out;
 /// # use serde::{Deserialize, Serialize};
 /// #[derive(Clone, Serialize, Deserialize)]
@@ -391,7 +393,7 @@ impl<R: Resource> Handle<R> {
 /// }
 ///
 /// impl Resource for Network {
-///     const SCHEMA: Schema = Schema::of("network");
+///     const SCHEMA: Schema = Schema::of("network", Identity::Name);
 ///     type Outputs = NetworkOutputs;
 /// }
 ///
@@ -400,7 +402,7 @@ impl<R: Resource> Handle<R> {
 ///     network: Input<NetworkId>,
 /// }
 /// # impl Resource for Gateway {
-/// #     const SCHEMA: Schema = Schema::of("gateway");
+/// #     const SCHEMA: Schema = Schema::of("gateway", Identity::Name);
 /// #     type Outputs = GatewayOutputs;
 /// # }
 /// # #[derive(Clone, Serialize, Deserialize)]
@@ -412,7 +414,7 @@ impl<R: Resource> Handle<R> {
 /// ```
 ///
 /// ```compile_fail
-/// # use groundplan_engine::graph::{Graph, Input, Resource, Schema};
+/// # use groundplan_engine::graph::{Graph, Identity, Input, Resource, Schema};
 /// # use groundplan_engine::out;
 /// # use serde::{Deserialize, Serialize};
 /// # #[derive(Clone, Serialize, Deserialize)]
@@ -422,13 +424,13 @@ impl<R: Resource> Handle<R> {
 /// # #[derive(Clone, Serialize, Deserialize)]
 /// # struct NetworkOutputs { id: NetworkId }
 /// # impl Resource for Network {
-/// #     const SCHEMA: Schema = Schema::of("network");
+/// #     const SCHEMA: Schema = Schema::of("network", Identity::Name);
 /// #     type Outputs = NetworkOutputs;
 /// # }
 /// # #[derive(Serialize, Deserialize)]
 /// # struct Gateway { network: Input<NetworkId> }
 /// # impl Resource for Gateway {
-/// #     const SCHEMA: Schema = Schema::of("gateway");
+/// #     const SCHEMA: Schema = Schema::of("gateway", Identity::Name);
 /// #     type Outputs = GatewayOutputs;
 /// # }
 /// # #[derive(Clone, Serialize, Deserialize)]

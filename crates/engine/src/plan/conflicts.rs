@@ -27,10 +27,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::graph::Identity;
 
     #[test]
     fn what_is_equal_or_overlaps_collides() {
-        let schema = Schema { exclusive: &["cidr"], ..Schema::of("subnet") };
+        let schema = Schema { exclusive: &["cidr"], ..Schema::of("subnet", Identity::Name) };
         for (one, other, collides) in [
             ("10.0.0.0/18", "10.0.0.0/18", true),
             ("10.0.0.0/18", "10.0.32.0/19", true),
@@ -43,6 +44,10 @@ mod tests {
             assert_eq!(collide(&schema, &inputs(one), &inputs(other)), collides, "{one} {other}");
         }
         assert!(!collide(&schema, &json!({ "cidr": null }), &json!({ "cidr": null })));
-        assert!(!collide(&Schema::of("vpc"), &json!({ "cidr": "a" }), &json!({ "cidr": "a" })));
+        assert!(!collide(
+            &Schema::of("vpc", Identity::Name),
+            &json!({ "cidr": "a" }),
+            &json!({ "cidr": "a" })
+        ));
     }
 }

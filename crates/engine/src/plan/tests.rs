@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Action, Op, Options, Plan, Reason, Step};
 use crate::event::Event;
-use crate::graph::{Address, Graph, Handle, Resource, Schema};
+use crate::graph::{Address, Graph, Handle, Identity, Resource, Schema};
 use crate::provider::{Class, PROTECTED};
 use crate::state::Entry;
 use crate::test_support::harness::{Lab, RIGID_KINDS, node};
@@ -247,7 +247,8 @@ struct Member {
 }
 
 impl Resource for Member {
-    const SCHEMA: Schema = Schema { replaced_by: &["fixed"], ..Schema::of("machine") };
+    const SCHEMA: Schema =
+        Schema { replaced_by: &["fixed"], ..Schema::of("machine", Identity::Name) };
     type Outputs = Value;
 }
 

@@ -53,7 +53,11 @@ const fn rigid(schema: Schema) -> Schema {
 }
 
 const fn plain(kind: &'static str) -> Schema {
-    Schema { replaced_by: &["fixed"], set_at_creation: &["image"], ..Schema::of(kind) }
+    Schema {
+        replaced_by: &["fixed"],
+        set_at_creation: &["image"],
+        ..Schema::of(kind, Identity::Name)
+    }
 }
 
 /// Adds a resource with references: `node(&mut graph, "node.a", json!({..}), &["node.b"])`.

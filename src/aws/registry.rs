@@ -1,0 +1,98 @@
+//! The registry: every kind of resource, once, in one line. The list of schemas, the provider's
+//! dispatch, and every question about "all kinds" are made of it. docs/dev/adding-a-kind.md has the way.
+
+use super::facts::Facts;
+#[cfg(feature = "sdk")]
+use super::kind::{AnyKind, Of};
+#[cfg(test)]
+use crate::graph::Resource;
+
+/// Proof that a kind has a line in the registry.
+#[diagnostic::on_unimplemented(
+    message = "the kind `{Self}` is not in the registry",
+    label = "no line in the registry",
+    note = "add `module::{Self},` to the list in src/aws/registry.rs"
+)]
+pub trait Registered {}
+
+macro_rules! kinds {
+    ($($module:ident::$kind:ident,)*) => {
+        $(impl Registered for super::$module::$kind {})*
+
+        /// The facts of every kind; the order means nothing.
+        pub static KINDS: &[Facts] = &[$(Facts::of::<super::$module::$kind>(),)*];
+
+        /// The calls of every kind.
+        #[cfg(feature = "sdk")]
+        pub(super) const CALLS: &[&dyn AnyKind] = &[$(&Of::<super::$module::$kind>::NEW,)*];
+
+        /// Returns inputs as their kind writes them: desired and observed inputs are compared in this
+        /// form.
+        #[cfg(test)]
+        pub(crate) fn normalised(kind: &str, inputs: &serde_json::Value) -> serde_json::Value {
+            $(if kind == <super::$module::$kind as Resource>::SCHEMA.kind {
+                let typed: super::$module::$kind = serde_json::from_value(inputs.clone()).unwrap();
+                return serde_json::to_value(typed).unwrap();
+            })*
+            panic!("{kind} is no kind");
+        }
+
+        /// Returns every kind with the names of its inputs.
+        #[cfg(test)]
+        pub(super) fn inputs() -> Vec<(&'static Facts, Vec<&'static str>)> {
+            let names = [$(super::schemas::tests::fields::<super::$module::$kind>(),)*];
+            KINDS.iter().zip(names).collect()
+        }
+    };
+}
+
+/// Calls a macro with every kind as `module::Type,`, so that a test crate can demand something of all.
+/// The list is here and nowhere else; the order means nothing.
+#[macro_export]
+macro_rules! for_each_kind {
+    ($callback:ident) => {
+        $callback! {
+            ami_copy::AmiCopy,
+            dhcp_options::DhcpOptions,
+            elastic_ip::ElasticIp,
+            hosted_zone::HostedZone,
+            iam_instance_profile::IamInstanceProfile,
+            iam_role::IamRole,
+            iam_role_policy::IamRolePolicy,
+            instance::Instance,
+            internet_gateway::InternetGateway,
+            listener::Listener,
+            load_balancer::LoadBalancer,
+            load_balancer_attachment::LoadBalancerAttachment,
+            machine::Machine,
+            nat_gateway::NatGateway,
+            network_interface::NetworkInterface,
+            record::Record,
+            route_table::RouteTable,
+            s3_bucket::S3Bucket,
+            s3_object::S3Object,
+            security_group::SecurityGroup,
+            security_group_rules::SecurityGroupRules,
+            shared_tags::SharedTags,
+            subnet::Subnet,
+            swept::Swept,
+            target::Target,
+            target_group::TargetGroup,
+            vpc::Vpc,
+            vpc_endpoint::VpcEndpoint,
+        }
+    };
+}
+
+for_each_kind!(kinds);
+
+/// Returns the facts of a kind; `None` for a name of another version of groundplan.
+pub fn facts(kind: &str) -> Option<&'static Facts> {
+    KINDS.iter().find(|facts| facts.name() == kind)
+}
+
+/// Returns the calls of a kind; `None` for a name of another version of groundplan.
+#[cfg(feature = "sdk")]
+pub(super) fn calls(kind: &str) -> Option<&'static dyn AnyKind> {
+    CALLS.iter().copied().find(|calls| calls.schema().kind == kind)
+}
