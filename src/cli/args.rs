@@ -504,15 +504,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
 }
 
-/// As [`duration`]; a notice comes two minutes before the end, and the metadata service is everybody's.
-#[cfg(feature = "kubernetes")]
-fn poll_interval(text: &str) -> Result<Duration, String> {
-    let interval = duration(text)?;
-    let sensible = Duration::from_secs(1)..=Duration::from_secs(60);
-    let expected = || "expected between 1s and 60s; AWS recommends 5s".to_owned();
-    sensible.contains(&interval).then_some(interval).ok_or_else(expected)
-}
-
 /// As [`duration`]; below [`SHORTEST_LEASE`] a slow answer would be taken for a death.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = duration(text)?;
@@ -599,19 +590,6 @@ mod tests {
         assert_eq!(["0", "90s", "5m", "1h30m"].map(seconds), [Ok(0), Ok(90), Ok(300), Ok(5400)]);
         for wrong in ["", "30", "-5m", "soon", "5 parsecs"] {
             assert!(duration(wrong).unwrap_err().contains("`90s`"), "{wrong}");
-        }
-    }
-
-    #[cfg(feature = "kubernetes")]
-    #[test]
-    fn the_metadata_service_is_asked_every_five_seconds_and_neither_always_nor_never() {
-        let line = |interval| ["groundplan", "termination-handler", "--node-name=n", interval];
-        let parsed = Arguments::try_parse_from(&line("")[..3]).unwrap();
-        let Command::TerminationHandler(handler) = parsed.command else { panic!("not it") };
-        assert_eq!(handler.poll_interval, Duration::from_secs(5));
-        for wrong in ["0", "500ms", "61s", "5"] {
-            let line = line("--poll-interval").into_iter().chain([wrong]);
-            assert!(Arguments::try_parse_from(line).is_err(), "{wrong}");
         }
     }
 

@@ -2,11 +2,10 @@
 //! handler on them.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Applying, Guards, Part, Planning, WRITING, cluster, codes, poll_interval};
+use super::{Applying, Guards, Part, Planning, WRITING, cluster, codes};
 use crate::cli::exit::Exit;
 
 /// Runs on a machine and tells its cluster before the machine is taken away.
@@ -26,37 +25,9 @@ use crate::cli::exit::Exit;
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_help = codes(&[Exit::Done, Exit::Failed, Exit::Usage]))]
 pub struct TerminationHandler {
-    /// The name of this machine's Node.
-    #[arg(long, value_name = "NAME", env = "NODE_NAME",
-          value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub node_name: String,
-    /// How often the metadata service is asked, at least.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = poll_interval)]
-    pub poll_interval: Duration,
-    /// Reads spot/instance-action, too: a spot instance that is stopped or hibernated has no
-    /// termination time.
-    #[arg(long)]
-    pub instance_action: bool,
-    /// Reads rebalance recommendations, too. They are told in an Event; the Node is left alone.
-    #[arg(long)]
-    pub rebalance: bool,
-    /// Reads scheduled maintenance, too. Retirement and stops mark the Node, reboots are told in an
-    /// Event.
-    #[arg(long)]
-    pub maintenance: bool,
-    /// Reads where the auto-scaling group wants the machine, too: `Terminated` marks the Node.
-    #[arg(long)]
-    pub lifecycle: bool,
-    /// Lets no more pods onto a Node that is marked.
-    #[arg(long)]
-    pub cordon: bool,
-    /// Gives a Node that is marked the taint groundplan.dev/terminating:NoSchedule. A kubelet's
-    /// credentials do not allow it.
-    #[arg(long)]
-    pub taint: bool,
-    /// Answers /metrics (Prometheus), /healthz and /readyz here, over plain HTTP.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<std::net::SocketAddr>,
+    /// Options of the handler.
+    #[command(flatten)]
+    pub options: groundplan_node::command::Options,
 }
 
 /// Writes the Machine API manifests of the cluster's machines, as openshift-install renders them.
