@@ -11,6 +11,7 @@ use super::palette::{ERROR, FAINT, HINT, STRONG, WARNING};
 use crate::event::Fault;
 use crate::plan::guard::Violation;
 use crate::provider::ProviderError;
+use crate::state::Cluster;
 
 /// Something a person should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -73,9 +74,10 @@ impl Diagnostic {
         diagnostic
     }
 
-    /// What stands against a plan.
-    pub fn of_violation(violation: &Violation) -> Self {
-        let mut diagnostic = Self::error(violation.to_string()).with_hint(violation.hint());
+    /// What stands against a plan of this cluster.
+    pub fn of_violation(violation: &Violation, cluster: Option<&Cluster>) -> Self {
+        let hint = super::remedies::of_violation(violation, cluster);
+        let mut diagnostic = Self::error(violation.to_string()).with_hint(hint);
         diagnostic.detail = violation.addresses().iter().map(ToString::to_string).collect();
         diagnostic
     }

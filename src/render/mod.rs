@@ -6,7 +6,7 @@
 //!
 //! - [`plan`] and [`progress`] are what people see of a run, [`json`] what programs see of it;
 //!   [`document`] is for programs what is and what is planned; [`state`] and [`dot`] show what is and what is wanted; [`diagnostics`] is the one edge that
-//!   everything which goes wrong passes.
+//!   everything which goes wrong passes; [`remedies`] has the commands that help.
 
 pub mod diagnostics;
 pub mod document;
@@ -16,6 +16,7 @@ mod golden;
 pub mod json;
 pub mod plan;
 pub mod progress;
+pub mod remedies;
 pub mod state;
 mod value;
 

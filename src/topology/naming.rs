@@ -18,6 +18,11 @@ const LONGEST: usize = 27;
 /// S3 takes ten tags for an object; Name and the cluster's tag are two of them.
 pub(crate) const USER_TAGS_OF_AN_OBJECT: usize = 8;
 
+/// Returns the key of the cluster tag. Everything the cluster owns has the tag with the value `owned`.
+pub fn cluster_tag_key(infra_id: &str) -> String {
+    format!("kubernetes.io/cluster/{infra_id}")
+}
+
 /// A new cluster by the name in the install-config. Rolls dice: once in the life of a cluster.
 pub fn identify(config: &InstallConfig) -> Cluster {
     Cluster {
@@ -77,7 +82,8 @@ impl Names {
         if let Some(why) = flaw(&infra_id) {
             return Err(Error::InfraId { infra_id, why });
         }
-        Ok(Self { infra_id, owned: (cluster.tag_key(), "owned".into()), user: user.clone() })
+        let owned = (cluster_tag_key(&infra_id), "owned".into());
+        Ok(Self { infra_id, owned, user: user.clone() })
     }
 
     /// The key of the tag that says whose something is.

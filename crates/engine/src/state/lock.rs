@@ -191,26 +191,6 @@ impl LockError {
     pub fn is_held(&self) -> bool {
         matches!(self, LockError::Held(_) | LockError::HeldUnnamed(_))
     }
-
-    /// What a person can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            LockError::Held(holder) if holder.is_alive() == Some(true) => Some(format!(
-                "wait for it to end (--lock-timeout), or end process {}: the lock goes with it",
-                holder.pid
-            )),
-            LockError::Held(holder) => Some(format!(
-                "wait for it to end (--lock-timeout), or end process {} on {}: the lock goes with \
-                 it; where that cannot be reached: groundplan unlock {}",
-                holder.pid, holder.host, holder.id
-            )),
-            LockError::HeldUnnamed(_) => Some(format!(
-                "wait for it to end (--lock-timeout); where it cannot be reached: groundplan \
-                 unlock {UNNAMED}"
-            )),
-            LockError::Home(error) => error.hint(),
-        }
-    }
 }
 
 /// What stands for the id of a holder that has not said who it is.

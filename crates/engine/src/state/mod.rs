@@ -108,17 +108,6 @@ impl Cluster {
     pub fn is_of_machines(&self) -> bool {
         self.cluster_id.is_empty()
     }
-
-    /// What commands are told, after their names, so that they find its state: nothing, where the
-    /// install-config tells them.
-    pub fn flag(&self) -> String {
-        if self.is_of_machines() { format!(" --cluster {}", self.name) } else { String::new() }
-    }
-
-    /// The key of the tag that everything the cluster owns carries, with the value `owned`.
-    pub fn tag_key(&self) -> String {
-        format!("kubernetes.io/cluster/{}", self.infra_id)
-    }
 }
 
 /// One run that records something: an apply, a destroy, a change of the state by hand.
