@@ -559,16 +559,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
 }
 
-/// Parses a duration from 1 to 60 seconds. A termination notice comes two minutes before the end, and all
-/// processes of the machine share the metadata service.
-#[cfg(feature = "kubernetes")]
-fn poll_interval(text: &str) -> Result<Duration, String> {
-    let interval = duration(text)?;
-    let sensible = Duration::from_secs(1)..=Duration::from_secs(60);
-    let expected = || "expected between 1s and 60s; AWS recommends 5s".to_owned();
-    sensible.contains(&interval).then_some(interval).ok_or_else(expected)
-}
-
 /// Parses a lease. Below [`SHORTEST_LEASE`] a slow response of S3 would end a lease.
 fn lease(text: &str) -> Result<Duration, String> {
     let lease = duration(text)?;
@@ -648,19 +638,6 @@ mod tests {
         assert_eq!(["0", "90s", "5m", "1h30m"].map(seconds), [Ok(0), Ok(90), Ok(300), Ok(5400)]);
         for wrong in ["", "30", "-5m", "soon", "5 parsecs"] {
             assert!(duration(wrong).unwrap_err().contains("`90s`"), "{wrong}");
-        }
-    }
-
-    #[cfg(feature = "kubernetes")]
-    #[test]
-    fn the_metadata_service_is_asked_every_five_seconds_and_neither_always_nor_never() {
-        let line = |interval| ["groundplan", "termination-handler", "--node-name=n", interval];
-        let parsed = Arguments::parse_line(&line("")[..3]).unwrap();
-        let Command::TerminationHandler(handler) = parsed.command else { panic!("not it") };
-        assert_eq!(handler.poll_interval, Duration::from_secs(5));
-        for wrong in ["0", "500ms", "61s", "5"] {
-            let line = line("--poll-interval").into_iter().chain([wrong]);
-            assert!(Arguments::parse_line(line).is_err(), "{wrong}");
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::config::nearest;
 use crate::graph::pattern::fits;
 use crate::graph::{Address, Graph};
 use crate::plan::Options;
-use crate::render::Diagnostic;
 use crate::render::state::rows;
-use crate::state::{Cluster, State};
+use crate::render::{Diagnostic, remedies};
+use crate::state::State;
 
 /// Returns the options of a plan. Patterns match desired and recorded resources.
 pub(super) fn of_wanted(
@@ -94,7 +94,7 @@ fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -> 
         None => {
             let of_machines = state.cluster.as_ref().filter(|cluster| cluster.is_of_machines());
             let plan = of_machines.map_or("plan", |_| "machines plan");
-            let named = of_machines.map(Cluster::flag).unwrap_or_default();
+            let named = of_machines.map(remedies::cluster_flag).unwrap_or_default();
             format!(
                 "`groundplan {plan} --full` and `groundplan state list{named}` show the addresses"
             )

@@ -13,7 +13,7 @@ use crate::config::InstallConfig;
 use crate::provider::{ProviderError, all, patiently};
 use crate::render::Diagnostic;
 use crate::state::Cluster;
-use crate::topology::Question;
+use crate::topology::{self, Question};
 
 /// Key of the cluster's AWS account in the lookup cache.
 pub(super) const ACCOUNT: &str = "account";
@@ -40,7 +40,7 @@ pub(super) fn settings(config: &InstallConfig, cluster: &Cluster) -> Settings {
     Settings {
         region: config.aws.region.clone(),
         endpoints: endpoints.map(|one| (one.name.clone(), one.url.to_string())).collect(),
-        cluster_tag: cluster.tag_key(),
+        cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
         hosted_zone_role: config.aws.hosted_zone_role.clone(),
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn settings(config: &InstallConfig, cluster: &Cluster) -> Settings {
 pub(super) fn settings_without_config(cluster: &Cluster) -> Settings {
     Settings {
         region: cluster.region.clone(),
-        cluster_tag: cluster.tag_key(),
+        cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
         ..Settings::default()
     }
 }

@@ -11,7 +11,7 @@ use super::homes::{self, Locked};
 use super::screen::Screen;
 use crate::aws::schemas;
 use crate::provider::Schemas;
-use crate::render::Diagnostic;
+use crate::render::{Diagnostic, remedies};
 use crate::state::backend::Home;
 use crate::state::error::HomeError;
 use crate::state::lock::LockError;
@@ -165,7 +165,7 @@ pub(super) async fn glance(
 pub(super) fn locked(error: &LockError) -> Failure {
     let exit = if error.is_held() { Exit::Locked } else { Exit::Failed };
     let mut diagnostic = Diagnostic::could_not("begin", error);
-    diagnostic.hint = error.hint();
+    diagnostic.hint = remedies::of_lock(error);
     Failure::new(exit, diagnostic)
 }
 

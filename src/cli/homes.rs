@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::{locked, unusable};
 use super::screen::Screen;
-use crate::render::{Diagnostic, brief};
+use crate::render::{Diagnostic, brief, remedies};
 use crate::state::backend::Home;
 use crate::state::error::HomeError;
 use crate::state::local::{LocalHome, Opened};
@@ -163,7 +163,7 @@ fn unbroken(error: &BreakError) -> Failure {
         BreakError::Home(_) => Exit::Failed,
     };
     let mut diagnostic = Diagnostic::could_not("take the lock away", error);
-    diagnostic.hint = error.hint();
+    diagnostic.hint = remedies::of_break(error);
     Failure::new(exit, diagnostic)
 }
 

@@ -24,7 +24,7 @@ use crate::machine_api::controller::together::{self, Tell};
 use crate::machine_api::infrastructure::{Described, Infrastructure, architecture};
 use crate::provider::Reply;
 use crate::render::Diagnostic;
-use crate::topology::Question;
+use crate::topology::{self, Question};
 use groundplan_node::http::probes;
 use groundplan_node::kube_client;
 
@@ -75,7 +75,7 @@ async fn controlled(
         Aws::connect(AwsSettings {
             region: cluster.region.clone(),
             endpoints: cluster.endpoints.clone(),
-            cluster_tag: format!("kubernetes.io/cluster/{}", cluster.infra_id),
+            cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
             hosted_zone_role: None,
         })
         .await,

@@ -26,8 +26,6 @@ pub(super) fn guarded(plan: &Plan, guards: &args::Guards) -> Result<()> {
     if against.is_empty() {
         return Ok(());
     }
-    Err(Failure {
-        exit: Exit::Refused,
-        diagnostics: against.iter().map(Diagnostic::of_violation).collect(),
-    })
+    let shown = |one| Diagnostic::of_violation(one, plan.cluster.as_ref());
+    Err(Failure { exit: Exit::Refused, diagnostics: against.iter().map(shown).collect() })
 }

@@ -16,13 +16,13 @@ use crate::graph::Address;
 use crate::plan::Plan;
 use crate::plan::decide::id;
 use crate::provider::Provider;
-use crate::render::Diagnostic;
 use crate::render::progress::Failures;
 use crate::render::state::rows;
+use crate::render::{Diagnostic, remedies};
 use crate::secret::Secrets;
 use crate::state::backend::Written;
 use crate::state::error::HomeError;
-use crate::state::{Entry, State};
+use crate::state::{Cluster, Entry, State};
 
 /// Returns an error if the user cannot confirm: no terminal or `--json`, and no `--auto-approve`.
 pub(super) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
@@ -75,8 +75,8 @@ pub(super) async fn walk(
     stop: &Stop,
 ) -> Result<Exit> {
     let progress = screen.progress(plan, &*provider);
-    let mut recorder =
-        Recorder { held: &mut held, screen, progress, failures: Failures::default() };
+    let (failures, cluster) = (Failures::default(), plan.cluster.as_ref());
+    let mut recorder = Recorder { held: &mut held, screen, progress, failures, cluster };
     let settings = Settings {
         parallelism: common.parallelism.into(),
         fence: recorder.held.home.fence(),
@@ -184,6 +184,8 @@ struct Recorder<'a> {
     screen: &'a mut Screen,
     progress: Progress,
     failures: Failures,
+    /// The cluster of the plan, named by hints.
+    cluster: Option<&'a Cluster>,
 }
 
 impl Observer for Recorder<'_> {
@@ -192,9 +194,11 @@ impl Observer for Recorder<'_> {
     }
 
     fn event(&mut self, event: &Event) {
-        self.failures.event(event);
+        let mut event = event.clone();
+        remedies::in_event(&mut event, self.cluster);
+        self.failures.event(&event);
         // A closed output does not stop a run half way.
-        let _ = self.screen.event(&mut self.progress, event);
+        let _ = self.screen.event(&mut self.progress, &event);
     }
 }
 

@@ -10,6 +10,7 @@ use super::palette::{ERROR, FAINT, HINT, STRONG, WARNING};
 use crate::event::Fault;
 use crate::plan::guard::Violation;
 use crate::provider::ProviderError;
+use crate::state::Cluster;
 
 /// Message for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,9 +73,10 @@ impl Diagnostic {
         diagnostic
     }
 
-    /// Returns an error for the violation of a guard.
-    pub fn of_violation(violation: &Violation) -> Self {
-        let mut diagnostic = Self::error(violation.to_string()).with_hint(violation.hint());
+    /// Returns an error for the violation of a guard by a plan of this cluster.
+    pub fn of_violation(violation: &Violation, cluster: Option<&Cluster>) -> Self {
+        let hint = super::remedies::of_violation(violation, cluster);
+        let mut diagnostic = Self::error(violation.to_string()).with_hint(hint);
         diagnostic.detail = violation.addresses().iter().map(ToString::to_string).collect();
         diagnostic
     }

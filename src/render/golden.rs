@@ -296,7 +296,7 @@ fn text(played: &Played) -> String {
     } else {
         view.write(&mut out).unwrap();
         for violation in violations(plan, &case.guards()) {
-            Diagnostic::of_violation(&violation).write(&mut out).unwrap();
+            Diagnostic::of_violation(&violation, plan.cluster.as_ref()).write(&mut out).unwrap();
         }
     }
     let shows = match &*case.shows {

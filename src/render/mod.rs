@@ -17,6 +17,7 @@ mod golden;
 pub mod json;
 pub mod plan;
 pub mod progress;
+pub mod remedies;
 pub mod state;
 mod value;
 

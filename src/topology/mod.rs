@@ -47,7 +47,7 @@ pub use assets::{Assets, AssetsError, identity};
 pub use error::{Error, Size};
 pub use facts::{Question, questions};
 pub use iam::{Partition, partition};
-pub use naming::{identify, infra_id, is_infra_id_of, name_in};
+pub use naming::{cluster_tag_key, identify, infra_id, is_infra_id_of, name_in};
 pub use placement::{Workers, workers};
 pub use stream::Stream;
 

@@ -21,6 +21,11 @@ const LONGEST: usize = 27;
 /// cluster tag.
 pub(crate) const USER_TAGS_OF_AN_OBJECT: usize = 8;
 
+/// Returns the key of the cluster tag. Everything the cluster owns has the tag with the value `owned`.
+pub fn cluster_tag_key(infra_id: &str) -> String {
+    format!("kubernetes.io/cluster/{infra_id}")
+}
+
 /// Creates the identity of a new cluster. Uses randomness; called once for each cluster.
 pub fn identify(config: &InstallConfig) -> Cluster {
     Cluster {
@@ -84,7 +89,8 @@ impl Names {
         if let Some(why) = flaw(&infra_id) {
             return Err(Error::InfraId { infra_id, why });
         }
-        Ok(Self { infra_id, owned: (cluster.tag_key(), "owned".into()), user: user.clone() })
+        let owned = (cluster_tag_key(&infra_id), "owned".into());
+        Ok(Self { infra_id, owned, user: user.clone() })
     }
 
     /// Returns the key of the cluster tag.

@@ -8,6 +8,7 @@ use aws_sdk_s3::types::{
     VersioningConfiguration,
 };
 use groundplan::aws::{Encryption, StateBucket, StateBucketSettings};
+use groundplan::render::remedies::of_lock;
 use groundplan::state::error::HomeError;
 use groundplan::state::remote::object_store::{Condition, Etag, Put};
 use groundplan::state::remote::{
@@ -266,5 +267,5 @@ async fn a_bucket_that_is_not_there_is_named_with_what_makes_it() {
     assert!(error.hint().unwrap().contains("aws s3 mb s3://nobodys"), "{:?}", error.hint());
     let error = RemoteHome::lock(&bucket, &place, "apply", NOW, LEASE).await.unwrap_err();
     assert!(!error.is_held());
-    assert!(error.hint().unwrap().contains("aws s3 mb s3://nobodys"), "{:?}", error.hint());
+    assert!(of_lock(&error).unwrap().contains("aws s3 mb s3://nobodys"), "{:?}", of_lock(&error));
 }

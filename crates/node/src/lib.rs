@@ -7,15 +7,18 @@
 //!
 //! Imports point down this list only:
 //!
-//! 1. [`termination`]: marks the Node of a machine before AWS takes the machine away.
-//! 2. [`own_node`]: reads and writes one Node.
-//! 3. [`kube_client`]: a client of the API server; [`http`]: probes and metrics; [`imds`]: a client of
+//! 1. [`command`]: the termination handler as a command. `groundplan-node` and `groundplan
+//!    termination-handler` share it.
+//! 2. [`termination`]: marks the Node of a machine before AWS takes the machine away.
+//! 3. [`own_node`]: reads and writes one Node.
+//! 4. [`kube_client`]: a client of the API server; [`http`]: probes and metrics; [`imds`]: a client of
 //!    the instance metadata service, version 2 only.
 //!
 //! Never contains the AWS SDK, the engine or OpenShift's documents.
 
 use std::pin::Pin;
 
+pub mod command;
 pub mod http;
 pub mod imds;
 pub mod kube_client;

@@ -1,11 +1,10 @@
 //! Command line of the commands for machines: manifests, machines, machine controller, termination handler.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Applying, Guards, Part, Planning, WRITING, cluster, help, poll_interval};
+use super::{Applying, Guards, Part, Planning, WRITING, cluster, help};
 use crate::cli::exit::Exit;
 
 /// Mark the Node of this machine before AWS takes the machine away.
@@ -25,44 +24,9 @@ use crate::cli::exit::Exit;
     &[Exit::Done, Exit::Failed, Exit::Usage],
 ))]
 pub struct TerminationHandler {
-    /// Name of the Node of this machine.
-    #[arg(long, value_name = "NAME", env = "NODE_NAME",
-          value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub node_name: String,
-    /// Interval between two polls, 1s to 60s.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = poll_interval)]
-    pub poll_interval: Duration,
-    /// Read spot/instance-action as well.
-    ///
-    /// A spot instance that is stopped or hibernated has no termination time.
-    #[arg(long)]
-    pub instance_action: bool,
-    /// Report rebalance recommendations in an Event.
-    ///
-    /// The Node is not marked.
-    #[arg(long)]
-    pub rebalance: bool,
-    /// Read scheduled maintenance as well.
-    ///
-    /// Retirements and stops mark the Node. Reboots are reported in an Event.
-    #[arg(long)]
-    pub maintenance: bool,
-    /// Read the target lifecycle state of the Auto Scaling group.
-    ///
-    /// The state `Terminated` marks the Node.
-    #[arg(long)]
-    pub lifecycle: bool,
-    /// Cordon a marked Node.
-    #[arg(long)]
-    pub cordon: bool,
-    /// Taint a marked Node: groundplan.dev/terminating:NoSchedule.
-    ///
-    /// The credentials of a kubelet do not allow this.
-    #[arg(long)]
-    pub taint: bool,
-    /// Address for /metrics, /healthz and /readyz (plain HTTP).
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<std::net::SocketAddr>,
+    /// Options of the handler.
+    #[command(flatten)]
+    pub options: groundplan_node::command::Options,
 }
 
 /// Write the Machine API manifests of the cluster's machines.

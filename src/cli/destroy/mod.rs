@@ -39,6 +39,7 @@ use crate::render::Diagnostic;
 use crate::render::state::rows;
 use crate::secret::Secrets;
 use crate::state::{Cluster, Entry, State};
+use crate::topology;
 
 const QUESTION: &str =
     "Do you really want to destroy all of this? There is no way to bring it back.";
@@ -295,7 +296,7 @@ async fn proven(
     let swept = patiently(|| Box::pin(sweep::sweep(aws, names)))
         .await
         .map_err(|error| Failure::call("see whether anything is left", &error))?;
-    let (tag, left) = (cluster.tag_key(), swept.left);
+    let (tag, left) = (topology::cluster_tag_key(&cluster.infra_id), swept.left);
     screen.tell("leftovers", &json!({"tag": tag, "left": left}))?;
     for denied in &swept.denied {
         screen.diagnostic(&found::not_looked_for(denied))?;

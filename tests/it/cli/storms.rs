@@ -187,7 +187,7 @@ impl Walker {
             RetryConfig::standard().with_max_attempts(5).with_initial_backoff(PATIENCE / 5);
         let settings = Settings {
             region: world.cluster.region.clone(),
-            cluster_tag: world.cluster.tag_key(),
+            cluster_tag: groundplan::topology::cluster_tag_key(&world.cluster.infra_id),
             ..Settings::default()
         };
         let aws = Aws::new(&config.retry_config(retries).build(), settings);

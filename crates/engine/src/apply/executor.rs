@@ -21,7 +21,7 @@ use crate::provider::{Class, Known, Look, PROTECTED, Provider, ProviderError, Re
 use crate::refresh::known;
 use crate::secret::Secrets;
 use crate::state::error::HomeError;
-use crate::state::{Cluster, Entry, Record, State, Status};
+use crate::state::{Entry, Record, State, Status};
 
 /// Arguments of the tasks that call the provider.
 pub(super) struct Cloud {
@@ -343,11 +343,8 @@ impl<'a> Walk<'a> {
     fn keep(&mut self, step: usize) {
         let run = self.run(step);
         run.phase = Phase::Delete; // of a creation that begins it would be recorded that it failed
-        let address = run.address.clone();
-        let flag = self.plan.cluster.as_ref().map(Cluster::flag).unwrap_or_default();
-        let error = ProviderError::new(Class::Refused, "delete", "it is protected")
-            .with_code(PROTECTED)
-            .with_hint(format!("`groundplan unprotect{flag} {address}` allows it"));
+        let error =
+            ProviderError::new(Class::Refused, "delete", "it is protected").with_code(PROTECTED);
         self.failed(step, &error);
     }
 

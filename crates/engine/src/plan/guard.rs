@@ -6,7 +6,6 @@ use std::str::FromStr;
 use super::{Counts, Plan};
 use crate::event::Operation;
 use crate::graph::Address;
-use crate::state::Cluster;
 
 /// Limits that the user sets for a plan. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,8 +26,6 @@ pub enum Violation {
         operation: Operation,
         /// Addresses of the protected resources, in the order of the plan; at least one.
         addresses: Vec<Address>,
-        /// Command-line suffix that selects the state (see [`Cluster::flag`]).
-        flag: String,
     },
     /// The plan destroys more resources than the maximum.
     #[error("the plan destroys {found}, and --max-destroy allows {most}")]
@@ -49,28 +46,6 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// Returns advice for the user.
-    pub fn hint(&self) -> String {
-        match self {
-            Violation::Protected { operation, addresses, flag } => {
-                let address = &addresses[0];
-                let spared = match operation {
-                    Operation::Apply => "leaves it as it is",
-                    Operation::Destroy => "spares it and what it needs",
-                };
-                format!(
-                    "`--exclude {address}` {spared}; `groundplan unprotect{flag} {address}` allows it"
-                )
-            }
-            Violation::TooMany { .. } => {
-                "read what it destroys; if that is meant, allow it with --max-destroy".into()
-            }
-            Violation::Unexpected { .. } => {
-                "read what it does; if that is meant, expect it with --expect".into()
-            }
-        }
-    }
-
     /// Returns the addresses that the violation is about, to be printed one per line.
     pub fn addresses(&self) -> &[Address] {
         match self {
@@ -84,9 +59,8 @@ impl Violation {
 pub fn violations(plan: &Plan, guards: &Guards) -> Vec<Violation> {
     let (operation, found) = (plan.operation, plan.counts());
     let addresses: Vec<_> = plan.forbidden().map(|change| change.address.clone()).collect();
-    let flag = plan.cluster.as_ref().map(Cluster::flag).unwrap_or_default();
     let protected =
-        (!addresses.is_empty()).then_some(Violation::Protected { operation, addresses, flag });
+        (!addresses.is_empty()).then_some(Violation::Protected { operation, addresses });
     let too_many = guards.max_destroy.filter(|most| found.destroy > *most);
     let too_many = too_many.map(|most| Violation::TooMany { found: found.destroy, most });
     let unexpected = guards.expect.filter(|expected| !expected.is_met_by(found));

@@ -191,26 +191,6 @@ impl LockError {
     pub fn is_held(&self) -> bool {
         matches!(self, LockError::Held(_) | LockError::HeldUnnamed(_))
     }
-
-    /// Returns advice for the user.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            LockError::Held(holder) if holder.is_alive() == Some(true) => Some(format!(
-                "wait for it to end (--lock-timeout), or end process {}: the lock goes with it",
-                holder.pid
-            )),
-            LockError::Held(holder) => Some(format!(
-                "wait for it to end (--lock-timeout), or end process {} on {}: the lock goes with \
-                 it; where that cannot be reached: groundplan unlock {}",
-                holder.pid, holder.host, holder.id
-            )),
-            LockError::HeldUnnamed(_) => Some(format!(
-                "wait for it to end (--lock-timeout); where it cannot be reached: groundplan \
-                 unlock {UNNAMED}"
-            )),
-            LockError::Home(error) => error.hint(),
-        }
-    }
 }
 
 /// ID of a holder without a description.

@@ -114,17 +114,6 @@ impl Cluster {
     pub fn is_of_machines(&self) -> bool {
         self.cluster_id.is_empty()
     }
-
-    /// Returns the command-line suffix that selects this state: ` --cluster NAME`, or empty if the
-    /// configuration selects it.
-    pub fn flag(&self) -> String {
-        if self.is_of_machines() { format!(" --cluster {}", self.name) } else { String::new() }
-    }
-
-    /// Returns the key of the cluster tag. The cluster's own resources have the value `owned`.
-    pub fn tag_key(&self) -> String {
-        format!("kubernetes.io/cluster/{}", self.infra_id)
-    }
 }
 
 /// Run that records entries: an apply, a destroy, or a manual change of the state.

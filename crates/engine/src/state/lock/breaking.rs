@@ -72,20 +72,3 @@ fn described(holder: Option<&Holder>) -> String {
         None => format!("another process has it who has not said who it is (lock {UNNAMED})"),
     }
 }
-
-impl BreakError {
-    /// Returns advice for the user.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            BreakError::Another { holder, .. } => {
-                let id = holder.as_ref().map_or(UNNAMED, |holder| &holder.id);
-                Some(format!("if that is the one you mean: groundplan unlock {id}"))
-            }
-            BreakError::Alive(holder) => Some(format!(
-                "end process {} instead: the lock goes with it, and what it was doing is saved",
-                holder.pid
-            )),
-            BreakError::Home(error) => error.hint(),
-        }
-    }
-}

@@ -21,7 +21,6 @@ fn the_second_is_told_who_is_first() {
     }
     assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
     assert!(message.contains(&holder.id), "{message}");
-    assert!(error.hint().unwrap().contains(&std::process::id().to_string()));
 }
 
 #[test]
@@ -93,8 +92,7 @@ fn a_holder_out_of_reach_loses_the_lock_and_finds_itself_fenced_off() {
     let fence = theirs.fence();
     fence.pass().unwrap();
     let error = acquire(dir.path(), "plan").unwrap_err();
-    let command = format!("groundplan unlock {}", holder.id);
-    assert!(error.hint().unwrap().contains(&command), "{:?}", error.hint());
+    assert!(matches!(error, LockError::Held(other) if *other == holder));
 
     let broken = break_open(dir.path(), &holder.id, false).unwrap().unwrap();
     assert_eq!(broken.holder.as_deref(), Some(&holder));
@@ -130,7 +128,6 @@ fn a_holder_that_runs_here_is_spared_unless_it_is_meant() {
     let id = guard.holder().id.clone();
     let error = break_open(dir.path(), &id, false).unwrap_err();
     assert!(matches!(error, BreakError::Alive(_)), "{error}");
-    assert!(error.hint().unwrap().contains(&std::process::id().to_string()));
     guard.fence().pass().unwrap();
     assert!(break_open(dir.path(), &id, true).unwrap().is_some());
     assert!(guard.fence().pass().is_err());
@@ -142,7 +139,7 @@ fn a_holder_without_a_name_is_meant_by_none() {
     let file = File::create(dir.path().join(LOCK)).unwrap();
     file.lock().unwrap();
     let error = break_open(dir.path(), "7b0c", false).unwrap_err();
-    assert!(error.hint().unwrap().ends_with("groundplan unlock unnamed"));
+    assert!(matches!(error, BreakError::Another { holder: None, .. }), "{error}");
     assert!(break_open(dir.path(), UNNAMED, false).unwrap().unwrap().holder.is_none());
     acquire(dir.path(), "plan").unwrap();
 }

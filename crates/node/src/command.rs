@@ -1,0 +1,259 @@
+//! The termination handler as a command: options, start, and the wording of reports. Prints nothing.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::http::probes;
+use crate::imds::{self, Client, Endpoint, NoEndpoint};
+use crate::kube_client::{self, NoClient};
+use crate::termination::handler::{Handler, Said, Settings, Target, Tell};
+use crate::termination::health::Health;
+use crate::termination::notice::{Notice, Source, Verdict};
+
+/// Options of the termination handler.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Name of the Node of this machine.
+    #[arg(long, value_name = "NAME", env = "NODE_NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub node_name: String,
+    /// Interval between two polls, 1s to 60s.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = poll_interval)]
+    pub poll_interval: Duration,
+    /// Read spot/instance-action as well.
+    ///
+    /// A spot instance that is stopped or hibernated has no termination time.
+    #[arg(long)]
+    pub instance_action: bool,
+    /// Report rebalance recommendations in an Event.
+    ///
+    /// The Node is not marked.
+    #[arg(long)]
+    pub rebalance: bool,
+    /// Read scheduled maintenance as well.
+    ///
+    /// Retirements and stops mark the Node. Reboots are reported in an Event.
+    #[arg(long)]
+    pub maintenance: bool,
+    /// Read the target lifecycle state of the Auto Scaling group.
+    ///
+    /// The state `Terminated` marks the Node.
+    #[arg(long)]
+    pub lifecycle: bool,
+    /// Cordon a marked Node.
+    #[arg(long)]
+    pub cordon: bool,
+    /// Taint a marked Node: groundplan.dev/terminating:NoSchedule.
+    ///
+    /// The credentials of a kubelet do not allow this.
+    #[arg(long)]
+    pub taint: bool,
+    /// Address for /metrics, /healthz and /readyz (plain HTTP).
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl Options {
+    /// Returns the settings of the handler.
+    pub fn settings(&self) -> Settings {
+        let sources = [
+            (true, Source::SpotTerminationTime),
+            (self.instance_action, Source::SpotInstanceAction),
+            (self.rebalance, Source::RebalanceRecommendation),
+            (self.maintenance, Source::ScheduledMaintenance),
+            (self.lifecycle, Source::LifecycleState),
+        ];
+        let sources = sources.into_iter().filter_map(|(wanted, source)| wanted.then_some(source));
+        Settings {
+            interval: self.poll_interval,
+            sources: sources.collect::<BTreeSet<_>>(),
+            cordon: self.cordon,
+            taint: self.taint,
+        }
+    }
+}
+
+/// Parses a duration between one second and one minute. A notice comes two minutes before the end,
+/// and all processes of a machine share the metadata service.
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    let interval = parsed.ok_or("expected a number with its unit, as in `5s` or `1m`")?;
+    let sensible = Duration::from_secs(1)..=Duration::from_secs(60);
+    let expected = || "expected between 1s and 60s; AWS recommends 5s".to_owned();
+    sensible.contains(&interval).then_some(interval).ok_or_else(expected)
+}
+
+/// Reasons why the handler does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment names an unusable metadata service.
+    #[error(transparent)]
+    Endpoint(#[from] NoEndpoint),
+    /// There are no usable credentials for the cluster.
+    #[error("could not find out how to reach the API server")]
+    ApiServer(#[source] NoClient),
+    /// The address of `--listen` is not available.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// Runs the handler until `stopped` completes. Afterwards nothing is half done: another run completes
+/// what is missing.
+///
+/// # Errors
+/// The handler did not start. Later trouble is passed to `tell` and retried.
+pub async fn run(
+    options: &Options,
+    tell: Tell<'_>,
+    stopped: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let endpoint = Endpoint::from_environment(|name| std::env::var(name).ok())?;
+    let target = Target { name: options.node_name.clone(), connect: kube_client::inferred() };
+    // No request yet: missing credentials are better known now than in the last two minutes.
+    (target.connect)().await.map_err(StartError::ApiServer)?;
+    let health = Arc::<Health>::default();
+    let listener = match options.listen {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|source| StartError::Listen { address, source })?,
+        ),
+        None => None,
+    };
+    let client = Client::new(endpoint, imds::Settings::default());
+    let handler = Handler::new(client, target, options.settings(), Arc::clone(&health), tell);
+    let served = async {
+        match listener {
+            Some(listener) => probes::serve(listener, health).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stopped => Ok(()),
+        never = handler.run() => match never {},
+        never = served => match never {},
+    }
+}
+
+/// The wording of one [`Said`], for people and for programs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// A line for people, and an event for programs.
+    Event {
+        /// The type of the event: `announced` or `told`.
+        kind: &'static str,
+        /// The other keys of the event.
+        fields: Value,
+        /// The line for people.
+        text: String,
+    },
+    /// A line for people.
+    Text(String),
+    /// A warning for both.
+    Warning {
+        /// The problem.
+        summary: String,
+        /// The causes, outermost first.
+        detail: Vec<String>,
+        /// A remedy, if one is known.
+        hint: Option<&'static str>,
+    },
+}
+
+impl From<&Said<'_>> for Report {
+    fn from(said: &Said<'_>) -> Self {
+        let warning = |summary, detail, hint| Report::Warning { summary, detail, hint };
+        match said {
+            Said::Announced(notice) => Report::Event {
+                kind: "announced",
+                fields: fields(notice),
+                text: format!("announced: {notice}"),
+            },
+            Said::Done(notice) => Report::Event {
+                kind: "told",
+                fields: fields(notice),
+                text: format!("told the cluster: {notice}"),
+            },
+            Said::Answers => Report::Text("the metadata service answers again".into()),
+            Said::Strange(strange) => warning(strange.to_string(), Vec::new(), None),
+            Said::NoAnswer(error) => warning(error.to_string(), Vec::new(), error.hint()),
+            Said::NotDone(error) => warning(
+                format!("could not {error}; it is tried again"),
+                causes(*error),
+                error.hint(),
+            ),
+        }
+    }
+}
+
+fn fields(notice: &Notice) -> Value {
+    json!({
+        "source": notice.source.path(),
+        "ends": notice.verdict == Verdict::Ending,
+        "what": notice.what,
+        "at": notice.at.map(|at| at.to_string()),
+    })
+}
+
+/// Returns the messages of all causes of an error, outermost first.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(words: &[&str]) -> Result<Options, clap::Error> {
+        let line = ["handler", "--node-name=n"].iter().chain(words);
+        Line::try_parse_from(line).map(|line| line.options)
+    }
+
+    #[test]
+    fn the_metadata_service_is_asked_every_five_seconds_and_neither_always_nor_never() {
+        assert_eq!(parse(&[]).unwrap().poll_interval, Duration::from_secs(5));
+        for wrong in ["0", "500ms", "61s", "5"] {
+            assert!(parse(&["--poll-interval", wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_watched_beyond_the_termination_time() {
+        let bare = parse(&[]).unwrap().settings();
+        assert_eq!(bare.sources, BTreeSet::from([Source::SpotTerminationTime]));
+        assert!(!bare.cordon && !bare.taint);
+        let flags =
+            ["--instance-action", "--rebalance", "--maintenance", "--lifecycle", "--cordon"];
+        let all = parse(&flags).unwrap().settings();
+        assert!(all.sources.len() == 5 && all.cordon && !all.taint);
+    }
+}

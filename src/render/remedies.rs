@@ -1,0 +1,133 @@
+//! Hints for what the engine rejects: the commands that help. The engine itself knows no commands.
+
+use crate::event::{Event, Operation};
+use crate::plan::guard::Violation;
+use crate::provider::PROTECTED;
+use crate::state::Cluster;
+use crate::state::lock::{BreakError, LockError, UNNAMED};
+
+/// Returns the remedy for a lock that could not be taken.
+pub fn of_lock(error: &LockError) -> Option<String> {
+    match error {
+        LockError::Held(holder) if holder.is_alive() == Some(true) => Some(format!(
+            "wait for it to end (--lock-timeout), or end process {}: the lock goes with it",
+            holder.pid
+        )),
+        LockError::Held(holder) => Some(format!(
+            "wait for it to end (--lock-timeout), or end process {} on {}: the lock goes with \
+             it; where that cannot be reached: groundplan unlock {}",
+            holder.pid, holder.host, holder.id
+        )),
+        LockError::HeldUnnamed(_) => Some(format!(
+            "wait for it to end (--lock-timeout); where it cannot be reached: groundplan \
+             unlock {UNNAMED}"
+        )),
+        LockError::Home(error) => error.hint(),
+    }
+}
+
+/// Returns the remedy for a lock that could not be taken away.
+pub fn of_break(error: &BreakError) -> Option<String> {
+    match error {
+        BreakError::Another { holder, .. } => {
+            let id = holder.as_ref().map_or(UNNAMED, |holder| &holder.id);
+            Some(format!("if that is the one you mean: groundplan unlock {id}"))
+        }
+        BreakError::Alive(holder) => Some(format!(
+            "end process {} instead: the lock goes with it, and what it was doing is saved",
+            holder.pid
+        )),
+        BreakError::Home(error) => error.hint(),
+    }
+}
+
+/// Returns the remedy for a rejected plan of this cluster.
+pub(super) fn of_violation(violation: &Violation, cluster: Option<&Cluster>) -> String {
+    match violation {
+        Violation::Protected { operation, addresses } => {
+            let address = &addresses[0];
+            let spared = match operation {
+                Operation::Apply => "leaves it as it is",
+                Operation::Destroy => "spares it and what it needs",
+            };
+            let unprotect = unprotect(address.as_str(), cluster);
+            format!("`--exclude {address}` {spared}; {unprotect}")
+        }
+        Violation::TooMany { .. } => {
+            "read what it destroys; if that is meant, allow it with --max-destroy".into()
+        }
+        Violation::Unexpected { .. } => {
+            "read what it does; if that is meant, expect it with --expect".into()
+        }
+    }
+}
+
+/// Adds the remedy to the failure of a step that is protected. Other events stay as they are.
+pub fn in_event(event: &mut Event, cluster: Option<&Cluster>) {
+    if let Event::StepFailed { step, error, .. } = event
+        && error.code.as_deref() == Some(PROTECTED)
+    {
+        error.hint = Some(unprotect(step.address.as_str(), cluster));
+    }
+}
+
+/// Returns the flag that a command needs to find the state of this cluster, with a space before it.
+/// Empty if the install-config names the cluster.
+pub fn cluster_flag(cluster: &Cluster) -> String {
+    if cluster.is_of_machines() { format!(" --cluster {}", cluster.name) } else { String::new() }
+}
+
+fn unprotect(address: &str, cluster: Option<&Cluster>) -> String {
+    let flag = cluster.map(cluster_flag).unwrap_or_default();
+    format!("`groundplan unprotect{flag} {address}` allows it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::lock::Holder;
+
+    fn elsewhere() -> Box<Holder> {
+        let boot = Some("another boot".to_owned());
+        Box::new(Holder { host: "far-away".to_owned(), boot, ..Holder::here("apply") })
+    }
+
+    #[test]
+    fn a_holder_that_runs_here_can_be_ended() {
+        let pid = std::process::id().to_string();
+        let holder = Box::new(Holder::here("apply"));
+        assert!(of_lock(&LockError::Held(holder.clone())).unwrap().contains(&pid));
+        assert!(of_break(&BreakError::Alive(holder)).unwrap().contains(&pid));
+    }
+
+    #[test]
+    fn a_holder_out_of_reach_is_unlocked_by_its_id() {
+        let holder = elsewhere();
+        let command = format!("groundplan unlock {}", holder.id);
+        assert!(of_lock(&LockError::Held(holder.clone())).unwrap().ends_with(&command));
+        let another = BreakError::Another { given: "7b0c".into(), holder: Some(holder) };
+        assert!(of_break(&another).unwrap().ends_with(&command));
+    }
+
+    #[test]
+    fn a_holder_without_a_name_is_unlocked_as_unnamed() {
+        let another = BreakError::Another { given: "7b0c".into(), holder: None };
+        assert!(of_break(&another).unwrap().ends_with("groundplan unlock unnamed"));
+        let unnamed = LockError::HeldUnnamed("lock".into());
+        assert!(of_lock(&unnamed).unwrap().ends_with("groundplan unlock unnamed"));
+    }
+
+    #[test]
+    fn a_protected_step_of_manifests_names_their_cluster() {
+        let cluster = |cluster_id: &str| Cluster {
+            name: "demo-machines".into(),
+            infra_id: "demo-abcde".into(),
+            cluster_id: cluster_id.into(),
+            region: "us-west-2".into(),
+        };
+        let hint = |cluster| unprotect("machine.a", Some(&cluster));
+        let of_machines = "`groundplan unprotect --cluster demo-machines machine.a` allows it";
+        assert_eq!(hint(cluster("")), of_machines);
+        assert_eq!(hint(cluster("c0ffee")), "`groundplan unprotect machine.a` allows it");
+    }
+}
