@@ -1,6 +1,6 @@
 //! The test cloud as tests see it: starts `tests/cloud/run`, and asks its control endpoint.
 //!
-//! One server serves the whole test process ([`shared`]). Each caller gets an account of its own:
+//! Two servers serve the whole test process ([`shared`]), for each keeps one CPU busy at most. Each caller gets an account of its own:
 //! the cloud takes the last twelve digits of an access key for the account's number, so nothing
 //! but the credentials keeps tests apart, and request log, faults and delays are per account too.
 //! A test that needs a server to itself (to restart it, say) starts one with [`Cloud::start`].
@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -20,13 +20,18 @@ use serde_json::{Value, json};
 
 /// The very first start installs the cloud's Python packages.
 const START_WITHIN: Duration = Duration::from_secs(300);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Longer than anything here takes, also on a busy machine: its only use is to end a test that hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// The control endpoint waits up to [`PATIENCE`] itself.
+const ANSWER_WITHIN: Duration = PATIENCE.saturating_add(Duration::from_secs(30));
 
-/// A fresh account in the cloud that the tests of this process share.
+/// A fresh account in one of the clouds that the tests of this process share.
 pub(crate) fn shared() -> Cloud {
-    static SERVER: OnceLock<Arc<Server>> = OnceLock::new();
-    // A static is never dropped; the server ends itself when this process's end closes its stdin.
-    Cloud::in_new_account(SERVER.get_or_init(|| Arc::new(Server::start())))
+    static SERVERS: [OnceLock<Arc<Server>>; 2] = [const { OnceLock::new() }; 2];
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed) % SERVERS.len();
+    // A static is never dropped; a server ends itself when this process's end closes its stdin.
+    Cloud::in_new_account(SERVERS[turn].get_or_init(|| Arc::new(Server::start())))
 }
 
 /// An account in a test cloud.
@@ -141,24 +146,58 @@ impl Cloud {
         self.requests().iter().filter(|call| call["mutating"] == true).count()
     }
 
-    /// Waits until nothing is under way that counts: of those who have died, too, requests arrive
-    /// late. `but` may go on.
+    /// Waits until every call that was sent so far is over, those of dead clients too. Calls of the
+    /// action `but` may go on.
     pub(crate) fn settle(&self, but: &str) {
-        let deadline = Instant::now() + ANSWER_WITHIN;
-        let calls = || -> Vec<Value> {
-            let log = self.requests().into_iter();
-            log.filter(|call| call["action"] != but && call["service"] != "s3").collect()
-        };
-        let mut before = calls();
-        loop {
-            std::thread::sleep(Duration::from_millis(500));
-            let now = calls();
-            if now.len() == before.len() && now.iter().all(|call| !call["ended"].is_null()) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "it never settles: {now:?}");
-            before = now;
+        let wanted = json!({ "but": but, "seconds": PATIENCE.as_secs() });
+        let settled = self.control("POST", "settle", &wanted);
+        assert_eq!(settled["settled"], true, "it never settles: {:?}", self.requests());
+    }
+
+    /// Waits until so many calls of these actions were made.
+    pub(crate) fn wait_for_calls(&self, actions: &[&str], calls: usize) {
+        self.wait_for("asked", &json!({ "actions": actions }), calls);
+    }
+
+    /// Waits until so many calls of these actions are over.
+    pub(crate) fn wait_for_ended(&self, actions: &[&str], calls: usize) {
+        self.wait_for("ended", &json!({ "actions": actions }), calls);
+    }
+
+    /// Waits until so many calls are held.
+    pub(crate) fn wait_for_held(&self, calls: usize) {
+        self.wait_for("held", &json!({}), calls);
+    }
+
+    fn wait_for(&self, stage: &str, which: &Value, calls: usize) {
+        let mut wanted = which.clone();
+        wanted["stage"] = stage.into();
+        wanted["calls"] = calls.into();
+        wanted["seconds"] = PATIENCE.as_secs().into();
+        let waited = self.control("POST", "wait", &wanted);
+        assert_eq!(waited["reached"], true, "{wanted}: {waited}, and {:?}", self.requests());
+    }
+
+    /// Holds the calls of these actions before they take effect, until [`Cloud::release`].
+    pub(crate) fn hold(&self, actions: &[&str]) {
+        for action in actions {
+            self.fault(&json!({ "kind": "hold", "action": action }));
         }
+    }
+
+    /// Holds every call that is to change something.
+    pub(crate) fn hold_changes(&self) {
+        self.fault(&json!({ "kind": "hold", "mutating": true }));
+    }
+
+    /// Holds no further calls; those that are held stay so until [`Cloud::release`].
+    pub(crate) fn hold_no_more(&self) {
+        self.control("POST", "release", &json!({ "held": false }));
+    }
+
+    /// Lets held calls go on, and holds none any more.
+    pub(crate) fn release(&self) {
+        self.control("POST", "release", &json!({}));
     }
 
     /// Forgets the calls made so far.
