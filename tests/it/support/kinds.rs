@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 /// How long anything that is waited for may take in a test cloud.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = super::cloud::PATIENCE;
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Somewhere to make things, one after another.
