@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import ThreadedWSGIServer
 
-from . import control, faults, permissions, places, strict
+from . import cached, control, faults, permissions, places, strict
 from .calls import has_expired, identify
 from .connections import CONNECTIONS
 from .world import LOCK, world
@@ -26,6 +26,7 @@ from .world import LOCK, world
 def listen(port):
     """A server that answers on loopback as soon as this returns."""
     strict.install()
+    cached.install()
     moto = DomainDispatcherApplication(create_backend_app)
     return Server("127.0.0.1", port, Front(moto), Handler)
 
