@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo test fuzz crash-matrix storms lint bench-engine bench-controller bench-aws need-cargo need-python
+.PHONY: help build dist demo test test-busy fuzz crash-matrix storms lint bench-engine bench-controller bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -10,6 +10,7 @@ TARGET = $$(cargo metadata --format-version 1 --no-deps | \
 help:
 	@echo 'make demo          plan, apply, change and destroy two clusters in a test cloud on this machine'
 	@echo 'make test          all tests'
+	@echo 'make test-busy     the tests that signals, kills and leases are in, beside four busy loops (some minutes)'
 	@echo 'make fuzz          whatever a file holds: every reader of files, 30 seconds each (FUZZ=180 for longer)'
 	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (half an hour)'
 	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls? (five minutes)'
@@ -33,7 +34,13 @@ demo: need-cargo need-python
 
 # Most of a whole run's time is waiting, so more of them at once than there are CPUs.
 test: need-cargo need-python
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-10} cargo test --workspace
+
+# No test may depend on how fast the machine is. BUSY is the command's time limit, in seconds.
+test-busy: need-cargo need-python
+	cargo test --workspace --test it --no-run
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-10} tests/busy 4 $${BUSY:-900} cargo test --test it -- \
+	  cli::recovery cli::trouble cli::states cli::in_s3 cli::handler cloud::control state_in_s3
 
 # FUZZ='180 config' is 180 seconds of one target. The first build takes some minutes.
 fuzz: need-cargo

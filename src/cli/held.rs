@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(failure.exit, Exit::Locked);
         assert!(failure.diagnostics[0].detail[0].contains("has it for apply"));
 
-        common.lock_timeout = std::time::Duration::from_secs(20);
+        common.lock_timeout = std::time::Duration::from_secs(120);
         let waiter = tokio::spawn(async move {
             let mut screen = Screen::new(&common);
             Held::take(&common, "demo", "plan", &mut screen).await.map(drop)

@@ -301,6 +301,6 @@ mod tests {
         for bomb in nested.into_iter().chain([aliases, deep, merged, many]) {
             assert_eq!(message(&bomb).0, TOO_LARGE, "{}", &bomb[..40]);
         }
-        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }

@@ -456,8 +456,12 @@ async fn a_pointer_to_the_ignition_is_signed_at_launch_and_its_second_launch_is_
     assert!(source.contains("/demo-bootstrap/bootstrap.ign?"), "{source}");
     assert!(source.contains("X-Amz-Expires=3600"), "{source}");
 
-    // Another second, another signature: AWS sees other parameters under the same token.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    // The presigned URL differs each second, so AWS sees other parameters with the same token.
+    let second = || std::time::UNIX_EPOCH.elapsed().expect("a time").as_secs();
+    let signed = second();
+    while second() == signed {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     let again = world.aws.create(request.clone()).await.expect_err("the token is used");
     assert_eq!(again.class, Class::Spent, "{again:?}");
     assert_eq!(world.aws.find(request).await.expect("a look"), Some(made));

@@ -339,11 +339,12 @@ async fn a_profile_goes_whatever_role_somebody_put_into_it() {
 async fn a_balancer_is_gone_when_its_interfaces_are() {
     let bench = Bench::new();
     let network = Network::make(&bench.cloud).await;
-    bench.cloud.delay("load_balancer_interfaces", 2.0);
+    bench.cloud.delay("load_balancer_interfaces", 600.0);
     let known = bench.make_known("demo", &balancer("demo-int", &network.subnets)).await;
     bench.aws.delete(known.clone()).await.unwrap();
     let looks = bench.aws.gone(known.address.kind().to_owned(), vec![known.clone()]).await;
     assert!(matches!(&looks.unwrap()[..], [Look::NotYet(word)] if word.contains("interfaces")));
+    bench.cloud.advance(600.0);
     bench.kinds().unmake(&known).await;
     let subnet = network.subnets[0].as_str();
     network.ec2.delete_subnet().subnet_id(subnet).send().await.expect("nothing holds the subnet");
@@ -375,14 +376,14 @@ async fn what_refers_to_something_not_visible_yet_is_asked_again() {
 async fn a_balancer_is_ready_when_it_is_active() {
     let bench = Bench::new();
     let network = Network::make(&bench.cloud).await;
-    bench.cloud.delay("load_balancer_provisioning", 1.0);
+    bench.cloud.delay("load_balancer_provisioning", 600.0);
     let request = bench.request("demo", &balancer("demo-int", &network.subnets));
     let outputs = bench.aws.create(request.clone()).await.unwrap();
     let Request { address, token, inputs, .. } = request;
     let known = Known { address, token, inputs, outputs: outputs.clone() };
     let look = || bench.aws.ready("load_balancer".to_owned(), vec![known.clone()]);
     assert_eq!(look().await.unwrap(), [Look::NotYet("provisioning".to_owned())]);
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    bench.cloud.advance(600.0);
     assert_eq!(look().await.unwrap(), [Look::Done(outputs)]);
 }
 

@@ -35,6 +35,8 @@ class Call:
     mutating: bool
     params: dict = field(default_factory=dict)
     signed: bool = True
+    # Its line in the log.
+    entry: dict = field(default_factory=dict)
 
     @property
     def rehearsed(self):
@@ -62,15 +64,17 @@ def identify(environ, body):
     )
 
 
-def has_expired(environ):
-    """Whether this is a presigned address whose time is over."""
+def has_expired(environ, ahead):
+    """Whether this is a presigned address whose time is over, by a clock that is so many seconds
+    ahead."""
     query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
     if "X-Amz-Date" not in query or "X-Amz-Expires" not in query:
         return False
     signed_at = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(
         tzinfo=timezone.utc
     )
-    return datetime.now(timezone.utc) > signed_at + timedelta(seconds=int(query["X-Amz-Expires"]))
+    now = datetime.now(timezone.utc) + timedelta(seconds=ahead)
+    return now > signed_at + timedelta(seconds=int(query["X-Amz-Expires"]))
 
 
 def query(environ, body):

@@ -2,10 +2,12 @@
 
 import json
 import random
+from datetime import timedelta
 from urllib.parse import parse_qs
 
 from . import faults
 from .calls import DEFAULT_ACCOUNT
+from .connections import CONNECTIONS
 from .inventory import inventory
 from .world import DELAYS, LOCK, all_worlds, world
 
@@ -88,10 +90,24 @@ def advance(account, wanted, everywhere):
     """Time passes in this account: everything due by then has happened."""
     del everywhere
     here = world(account)
+    seconds = float(wanted["seconds"])
     with LOCK:
-        here.ahead += float(wanted["seconds"])
+        here.ahead += seconds
         here.catch_up()
+        age_objects(account, seconds)
     return {"ahead": here.ahead}
+
+
+def age_objects(account, seconds):
+    """Objects in S3 are older by so much."""
+    from moto import backends
+
+    accounts = backends.get_backend("s3")
+    if account not in accounts:
+        return
+    for bucket in accounts[account]["aws"].buckets.values():
+        for key in bucket.keys.values():
+            key.last_modified -= timedelta(seconds=seconds)
 
 
 def set_latency(account, wanted, everywhere):
@@ -105,17 +121,69 @@ def add_fault(account, wanted, everywhere):
     del everywhere
     here = world(account)
     fault = faults.new_fault(wanted)
-    with here.lock:
-        here.faults.append(fault)
+    faults.add(here, fault)
     return fault
 
 
 def clear_faults(account, _, everywhere):
     del everywhere
     here = world(account)
+    here.release()
     with here.lock:
         here.faults, here.kill = [], None
     return {}
+
+
+def release(account, wanted, everywhere):
+    """Held calls go on, of one action or all of them; or only the next ones are not held."""
+    del everywhere
+    here = world(account)
+    if wanted.get("held", True):
+        here.release(wanted.get("action"))
+    else:
+        with here.lock:
+            here.faults = [fault for fault in here.faults if fault["kind"] != "hold"]
+    return {}
+
+
+def wait_for_calls(account, wanted, everywhere):
+    """Waits until so many calls have come so far: `asked`, `held` or `ended`."""
+    del everywhere
+    stage, number = STAGES[wanted.get("stage", "asked")], int(wanted.get("calls", 1))
+    actions, mutating = wanted.get("actions"), wanted.get("mutating")
+    here = world(account)
+
+    def found():
+        return [
+            entry
+            for entry in here.log
+            if stage(entry)
+            and (actions is None or entry["action"] in actions)
+            and mutating in (None, entry["mutating"])
+            and entry["params"].get("DryRun") != "true"
+        ]
+
+    with here.changed:
+        reached = here.changed.wait_for(lambda: len(found()) >= number, patience(wanted))
+        return {"reached": reached, "calls": len(found())}
+
+
+STAGES = {
+    "asked": lambda entry: True,
+    "held": lambda entry: entry["held"],
+    "ended": lambda entry: entry["ended"] is not None,
+}
+
+
+def settle(account, wanted, everywhere):
+    """Waits until every call of the account that was sent before this one is over, but for those of
+    one action; also of clients that are dead."""
+    del everywhere
+    return {"settled": CONNECTIONS.settle(account, wanted.get("but"), patience(wanted))}
+
+
+def patience(wanted):
+    return min(float(wanted.get("seconds", 60)), 600.0)
 
 
 def deny(account, wanted, everywhere):
@@ -171,6 +239,9 @@ VERBS = {
     ("POST", "latency"): set_latency,
     ("POST", "faults"): add_fault,
     ("POST", "faults/clear"): clear_faults,
+    ("POST", "release"): release,
+    ("POST", "wait"): wait_for_calls,
+    ("POST", "settle"): settle,
     ("POST", "denied"): deny,
     ("POST", "quotas"): set_quotas,
     ("POST", "dice"): throw_dice,

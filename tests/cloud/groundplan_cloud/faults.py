@@ -20,14 +20,18 @@ FIELDS = {
     "seconds",
     "probability",
     "dry_run",
+    "mutating",
 }
-KINDS = {"error", "drop", "delay", "hang", "throttle"}
+KINDS = {"error", "drop", "delay", "hang", "hold", "throttle"}
+# What goes on until it is cleared, unless a test says how often.
+LASTING = {"hold", "throttle"}
 THROTTLED = {
     "ec2": (503, "RequestLimitExceeded", "Request limit exceeded."),
     "s3": (503, "SlowDown", "Please reduce your request rate."),
 }
 # Longer than any client waits, and an end all the same.
 LONGEST_HANG = 600.0
+LONGEST_HOLD = 600.0
 THROTTLED_ELSEWHERE = (400, "Throttling", "Rate exceeded")
 
 
@@ -47,7 +51,7 @@ def new_fault(wanted):
     fault = {
         "action": "*",
         "service": None,
-        "times": None if kind == "throttle" else 1,
+        "times": None if kind in LASTING else 1,
         "skip": 0,
         "when": "before",
         "kind": kind,
@@ -57,8 +61,16 @@ def new_fault(wanted):
         "seconds": 0.0,
         "probability": 1.0,
         "dry_run": False,
+        "mutating": None,
     }
-    return {**fault, **wanted}
+    return {**fault, **wanted, "released": False}
+
+
+def add(world, fault):
+    with world.lock:
+        world.faults.append(fault)
+        if fault["kind"] == "hold":
+            world.holds.append(fault)
 
 
 def meet(world, call, when):
@@ -67,6 +79,8 @@ def meet(world, call, when):
     for fault in struck(world, call, when):
         if fault["kind"] == "delay":
             time.sleep(fault["seconds"])
+        elif fault["kind"] == "hold":
+            hold(world, fault, call)
         elif fault["kind"] == "drop":
             raise Dropped
         elif fault["kind"] == "hang":
@@ -78,10 +92,22 @@ def meet(world, call, when):
     return answer
 
 
+def hold(world, fault, call):
+    """Keeps the call here until a test releases it."""
+    with world.changed:
+        call.entry["held"] = True
+        world.changed.notify_all()
+        released = world.changed.wait_for(lambda: fault["released"], LONGEST_HOLD)
+        call.entry["held"] = False
+    if not released:
+        raise Dropped
+
+
 def struck(world, call, when):
     with world.lock:
         chosen = [fault for fault in world.faults if strikes(world, fault, call, when)]
-        world.faults = [fault for fault in world.faults if fault["times"] != 0]
+        faults = (fault for fault in world.faults if not fault["released"])
+        world.faults = [fault for fault in faults if fault["times"] != 0]
     return chosen
 
 
@@ -89,6 +115,8 @@ def strikes(world, fault, call, when):
     if fault["when"] != when or fault["action"] not in ("*", call.action):
         return False
     if fault["service"] not in (None, call.service) or fault["times"] == 0:
+        return False
+    if fault["released"] or fault["mutating"] not in (None, call.mutating):
         return False
     if call.rehearsed and not fault["dry_run"]:
         return False

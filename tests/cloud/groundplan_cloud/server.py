@@ -15,18 +15,32 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.serving import make_server
+from werkzeug.serving import ThreadedWSGIServer
 
-from . import control, faults, permissions, places, strict
+from . import cached, control, faults, permissions, places, strict
 from .calls import has_expired, identify
+from .connections import CONNECTIONS
 from .world import LOCK, world
 
 
 def listen(port):
     """A server that answers on loopback as soon as this returns."""
     strict.install()
+    cached.install()
     moto = DomainDispatcherApplication(create_backend_app)
-    return make_server("127.0.0.1", port, Front(moto), threaded=True, request_handler=Handler)
+    return Server("127.0.0.1", port, Front(moto), Handler)
+
+
+class Server(ThreadedWSGIServer):
+    """Notes each connection as soon as it is accepted, before a thread handles it."""
+
+    def process_request(self, request, client_address):
+        CONNECTIONS.opened(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        CONNECTIONS.closed(request)
+        super().shutdown_request(request)
 
 
 class Front:
@@ -36,6 +50,7 @@ class Front:
     def __call__(self, environ, start_response):
         body = read_body(environ)
         if environ.get("PATH_INFO", "").startswith(control.PREFIX):
+            CONNECTIONS.closed(environ["werkzeug.socket"])
             status, headers, answer = control.answer(environ, body)
         else:
             try:
@@ -54,17 +69,16 @@ class Front:
 
     def aws(self, environ, body):
         call = identify(environ, body)
+        CONNECTIONS.carries(environ["werkzeug.socket"], call)
         here = world(call.account)
-        entry = log(here, call)
+        log(here, call)
         time.sleep(here.latency_of(call))
+        status = 0
         try:
             answer = self.hindered(here, call, environ, body)
-        except faults.Dropped:
-            entry["status"] = 0
-            raise
+            status = answer[0]
         finally:
-            entry["ended"] = time.time()
-        entry["status"] = answer[0]
+            end(here, call, status)
         return answer
 
     def hindered(self, here, call, environ, body):
@@ -75,7 +89,7 @@ class Front:
         if instead:
             return instead
         answer = (
-            forbidden(call, environ)
+            forbidden(here, call, environ)
             or permissions.answer(here, call, body)
             or places.answer(here, call)
             or self.ask_moto(call, environ, body)
@@ -116,17 +130,17 @@ def wait_for_client_to_leave(connection, seconds):
             return
 
 
-def forbidden(call, environ):
+def forbidden(here, call, environ):
     """moto checks no signatures; nor do we, but there must be one, and a presigned one must last."""
     if not call.signed:
         return faults.error(call, 403, "AccessDenied", "Access Denied")
-    if has_expired(environ):
+    if has_expired(environ, here.ahead):
         return faults.error(call, 403, "AccessDenied", "Request has expired")
     return None
 
 
 def log(here, call):
-    entry = {
+    call.entry = {
         "service": call.service,
         "action": call.action,
         "region": call.region,
@@ -134,11 +148,20 @@ def log(here, call):
         "status": None,
         "at": time.time(),
         "ended": None,
+        "held": False,
         "params": call.params,
     }
-    with here.lock:
-        here.log.append(entry)
-    return entry
+    with here.changed:
+        here.log.append(call.entry)
+        here.changed.notify_all()
+
+
+def end(here, call, status):
+    """Of a call without an answer the status is 0."""
+    with here.changed:
+        call.entry["status"] = status
+        call.entry["ended"] = time.time()
+        here.changed.notify_all()
 
 
 def read_body(environ):

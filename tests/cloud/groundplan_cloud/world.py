@@ -35,9 +35,13 @@ ORDER = itertools.count()
 class World:
     def __init__(self):
         self.lock = threading.Lock()
+        # Notified when the log grows, when a call ends, is held or is released.
+        self.changed = threading.Condition(self.lock)
+        self.holds = []
         self.reset()
 
     def reset(self):
+        self.release()
         self.delays = dict(DELAYS)
         self.latency = {}
         self.faults = []
@@ -54,6 +58,14 @@ class World:
         self.dice = random.Random(0)
         self.ahead = 0.0
         self.due = []
+
+    def release(self, action=None):
+        """Lets the held calls go on, of this action or all, and holds none of them any more."""
+        with self.changed:
+            for hold in self.holds:
+                hold["released"] = hold["released"] or action in (None, hold["action"])
+            self.holds = [hold for hold in self.holds if not hold["released"]]
+            self.changed.notify_all()
 
     def now(self):
         """The account's own clock, which a test may put forward."""

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use super::Desk;
 use super::machines::{CANARY, INFRA_ID, SET, WORKERS, up};
 use super::trouble::{end, signal};
+use crate::support::cloud::PATIENCE;
 
 const MACHINES: usize = 20;
 /// Number of kills. The next run is not killed. Requests of a killed run may still be in the
@@ -71,7 +72,7 @@ async fn killed_until(desk: &Desk, cluster: &FakeCluster, done: impl Fn() -> boo
         loop {
             let machines = || cluster.all("machines").iter().map(status).collect::<Vec<_>>();
             assert!(
-                began.elapsed() < Duration::from_secs(300),
+                began.elapsed() < PATIENCE * 5,
                 "after {deaths} deaths it does not come to an end: {:#?}",
                 machines()
             );

@@ -90,6 +90,8 @@ impl Desk {
         let output = child.wait_with_output().expect("waited for");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.signal(), Some(9), "{arguments:?} ended by itself: {said}");
+        // What it has sent besides arrives before anything is run again.
+        self.cloud.settle("");
         output
     }
 }

@@ -3,20 +3,21 @@
 use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::trouble::{Printed, signal};
 use super::{Desk, PULL_SECRET, SSH_KEY};
 
-/// Longer than anything here takes, so that a test that hangs ends.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Long enough for a machine that is busy with other tests, short enough to be waited for.
-const LEASE: &str = "15s";
+/// Longer than anything waits here: where it is to run out, the account's clock is put forward.
+const LEASE: &str = "10m";
+const A_LEASE_LATER: f64 = 1000.0;
 
 /// A desk whose state is in a bucket of its account.
 struct Team {
     desk: Desk,
     bucket: String,
     s3: aws_sdk_s3::Client,
+    lease: &'static str,
 }
 
 impl Team {
@@ -30,28 +31,28 @@ impl Team {
         let create = s3.create_bucket().bucket(&bucket).create_bucket_configuration(here.build());
         create.send().await.expect("a bucket");
         desk.cloud.clear_requests();
-        Self { desk, bucket, s3 }
+        Self { desk, bucket, s3, lease: LEASE }
     }
 
     fn home(&self) -> String {
         format!("s3://{}/clusters", self.bucket)
     }
 
-    /// The words of a command, and where the state is.
-    fn words<'a>(words: &[&'a str], home: &'a str) -> Vec<&'a str> {
-        [words, &["--state", home, "--lease", LEASE]].concat()
+    /// Returns the arguments of a command with the location of the state.
+    fn words<'a>(&self, words: &[&'a str], home: &'a str) -> Vec<&'a str> {
+        [words, &["--state", home, "--lease", self.lease]].concat()
     }
 
     fn expect(&self, code: i32, words: &[&str]) -> super::Ran {
-        self.desk.expect(code, &Self::words(words, &self.home()))
+        self.desk.expect(code, &self.words(words, &self.home()))
     }
 
-    /// An apply that has asked for its machines, whose answers take so long.
-    fn applying(&self, seconds: f64) -> Child {
-        self.desk.cloud.latency(&json!({"RunInstances": seconds}));
+    /// An apply that has asked for its machines and gets no answer before it is released.
+    fn applying(&self) -> Child {
+        self.desk.cloud.hold(&["RunInstances"]);
         let home = self.home();
-        let child = self.desk.start(&Self::words(&["apply", "--auto-approve"], &home));
-        until("machines are asked for", || self.desk.cloud.calls("RunInstances") > 0);
+        let child = self.desk.start(&self.words(&["apply", "--auto-approve"], &home));
+        self.desk.cloud.wait_for_held(1);
         child
     }
 
@@ -77,19 +78,6 @@ impl Team {
     fn machines(&self) -> usize {
         self.desk.cloud.ids()["instance"].as_array().map_or(0, Vec::len)
     }
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn signal(child: &Child, which: &str) {
-    let sent = std::process::Command::new("kill").args([which, &child.id().to_string()]).status();
-    assert!(sent.expect("kill").success());
 }
 
 fn end(child: Child) -> Output {
@@ -127,7 +115,7 @@ async fn no_secret_is_in_the_bucket() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_holds_it_is_named_and_is_not_taken_away_by_a_wrong_id() {
     let team = Team::new().await;
-    let mut child = team.applying(8.0);
+    let mut child = team.applying();
     let held = team.expect(4, &["plan"]);
     let holder = team.lock().await["holder"].clone();
     for part in ["id", "host", "user", "operation"] {
@@ -138,24 +126,25 @@ async fn who_holds_it_is_named_and_is_not_taken_away_by_a_wrong_id() {
     assert!(wrong.err.contains(holder["id"].as_str().unwrap()), "{}", wrong.err);
     let alive = team.expect(7, &["unlock", holder["id"].as_str().unwrap()]);
     assert!(alive.err.contains("kill") || alive.err.contains("end"), "{}", alive.err);
-    team.desk.cloud.latency(&json!({}));
-    let waited = team.expect(0, &["plan", "--lock-timeout", "60s"]);
-    assert!(waited.err.contains("waiting up to"), "{}", waited.err);
+    let home = team.home();
+    let mut waiting = team.desk.start(&team.words(&["plan", "--lock-timeout", "10m"], &home));
+    let mut said = Printed::from(waiting.stderr.take().expect("a pipe"));
+    said.up_to("waiting up to");
+    team.desk.cloud.release();
     assert!(child.wait().expect("it ends").success());
+    assert!(waiting.wait().expect("it ends").success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l1_what_a_killed_run_of_this_host_held_is_taken_over_at_once() {
     let team = Team::new().await;
-    let mut child = team.applying(30.0);
+    let mut child = team.applying();
     child.kill().expect("SIGKILL");
     child.wait().expect("it ends");
-    team.desk.cloud.latency(&json!({}));
+    team.desk.cloud.release();
     let epoch = team.lock().await["epoch"].as_u64();
-    let began = Instant::now();
     let again = team.expect(0, &["apply", "--auto-approve"]);
     assert!(!again.err.contains("waiting"), "{}", again.err);
-    assert!(began.elapsed() < PATIENCE);
     assert_eq!(team.lock().await["epoch"].as_u64(), epoch.map(|epoch| epoch + 1));
     team.expect(0, &["plan", "--detailed-exitcode"]);
     assert_eq!(team.machines(), 2, "none is there twice");
@@ -164,15 +153,16 @@ async fn l1_what_a_killed_run_of_this_host_held_is_taken_over_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn l2_what_a_host_that_is_gone_held_is_taken_over_when_its_lease_has_run_out() {
     let team = Team::new().await;
-    let mut child = team.applying(30.0);
+    let mut child = team.applying();
     child.kill().expect("SIGKILL");
     child.wait().expect("it ends");
-    team.desk.cloud.latency(&json!({}));
+    team.desk.cloud.release();
     team.pretend(|holder| holder["host"] = "gone.example.com".into()).await;
     let epoch = team.lock().await["epoch"].as_u64();
     let held = team.expect(4, &["apply", "--auto-approve"]);
     assert!(held.err.contains("gone.example.com"), "{}", held.err);
-    team.expect(0, &["apply", "--auto-approve", "--lock-timeout", "60s"]);
+    team.desk.cloud.advance(A_LEASE_LATER);
+    team.expect(0, &["apply", "--auto-approve"]);
     assert_eq!(team.lock().await["epoch"].as_u64(), epoch.map(|epoch| epoch + 1));
     team.expect(0, &["plan", "--detailed-exitcode"]);
     assert_eq!(team.machines(), 2, "none is there twice");
@@ -180,14 +170,19 @@ async fn l2_what_a_host_that_is_gone_held_is_taken_over_when_its_lease_has_run_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn l3_a_paused_run_that_was_taken_over_sends_nothing_when_it_wakes_up() {
-    let team = Team::new().await;
-    let child = team.applying(12.0);
-    team.desk.cloud.settle("RunInstances");
+    let team = Team { lease: "40s", ..Team::new().await };
+    let child = team.applying();
     signal(&child, "-STOP");
-    team.desk.cloud.latency(&json!({}));
-    team.expect(0, &["apply", "--auto-approve", "--lock-timeout", "60s"]);
+    let paused = Instant::now();
+    team.desk.cloud.release();
+    team.desk.cloud.settle("");
+    team.desk.cloud.advance(A_LEASE_LATER);
+    team.expect(0, &["apply", "--auto-approve"]);
     let built = team.desk.cloud.inventory();
     team.desk.cloud.clear_requests();
+    // The paused run goes by its own clocks, which nobody can put forward.
+    let fenced = Duration::from_secs(40 * 3 / 4 + 1);
+    std::thread::sleep(fenced.saturating_sub(paused.elapsed()));
     signal(&child, "-CONT");
     let woken = end(child);
     let err = String::from_utf8_lossy(&woken.stderr);

@@ -10,6 +10,7 @@ use super::{Desk, PULL_SECRET, SSH_KEY};
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_and_p2_a_cluster_is_planned_applied_found_unchanged_and_destroyed() {
     let desk = Desk::new();
+    desk.cloud.delay("load_balancer_interfaces", 1.0);
     let before = desk.cloud.inventory();
 
     let planned = desk.expect(2, &["plan", "--detailed-exitcode"]);

@@ -4,24 +4,24 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Child, Command, Output};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use groundplan::state::token;
 use serde_json::{Value, json};
 
 use super::crash::comparable;
 use super::storms::calm;
-use super::trouble::{end, signal, until};
+use super::trouble::{Printed, end, signal, stop, until};
 use super::{Desk, Ran};
 
 const APPLY: &[&str] = &["apply", "--auto-approve"];
+/// The steps of that apply that need nothing else.
+const FIRST_STEPS: usize = 5;
 
 impl Desk {
     /// Returns a desk whose first apply was killed half way.
     fn half_built() -> Self {
         let desk = Self::new();
         desk.kill(APPLY, 30, "after");
-        desk.cloud.settle("");
         desk.cloud.clear_requests();
         desk
     }
@@ -152,47 +152,68 @@ fn tokens_sent(desk: &Desk) -> BTreeSet<String> {
     tokens.map(str::to_owned).collect()
 }
 
-/// Started with calls that take a while, and under way.
+/// Started, and under way: some things are made, and the subnets are asked for and held.
 fn under_way(desk: &Desk) -> Child {
-    desk.cloud.latency(&json!({"*": 0.1, "CreateSubnet": 1.0}));
+    desk.cloud.hold(&["CreateSubnet"]);
     let child = desk.start(APPLY);
-    until("subnets are asked for", || desk.cloud.calls("CreateSubnet") > 0);
+    desk.cloud.wait_for_held(1);
     child
 }
 
+/// Every first call of every step that can begin is held, so that all of them are in flight when the
+/// signal comes; then they are answered, and whatever came after them would leave.
 #[test]
 fn k6_after_the_first_interrupt_no_call_leaves_that_changes_anything() {
     let desk = Desk::new();
-    let mut child = under_way(&desk);
+    desk.cloud.hold_changes();
+    let mut child = desk.start(APPLY);
+    let mut printed = Printed::by(&mut child);
+    desk.cloud.wait_for_held(FIRST_STEPS);
     signal(&child, "-INT");
-    let told = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let told = printed.up_to("stopping: nothing new is started");
+    assert!(told.contains(&format!("{FIRST_STEPS} calls in flight")), "{told}");
+    let sent = desk.cloud.mutating_calls();
+    assert_eq!(sent, FIRST_STEPS);
+    desk.cloud.release();
     assert_eq!(end(&mut child), Some(6));
-    let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-    assert!(ended - told < 6.0, "{}", ended - told);
-    // What is in flight may take its own last steps; nothing new is started.
-    let late: Vec<_> = desk
-        .cloud
-        .requests()
-        .into_iter()
-        .filter(|call| call["mutating"] == true && call["at"].as_f64().unwrap() > told + 0.1)
-        .map(|call| call["action"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(late, [""; 0]);
-    desk.cloud.latency(&json!({}));
+    desk.cloud.settle("");
+    assert_eq!(desk.cloud.mutating_calls(), sent, "{:?}", changes(&desk));
     desk.ends_well();
 }
 
-/// A network is made in several calls; the signal comes between two of them.
+/// In the middle of a run.
+#[test]
+fn k6_what_needs_what_is_in_flight_is_left_to_the_next_run() {
+    let desk = Desk::new();
+    let mut child = under_way(&desk);
+    let _printed = stop(&mut child, "-INT");
+    desk.cloud.release();
+    assert_eq!(end(&mut child), Some(6));
+    desk.cloud.settle("");
+    for later in ["CreateNatGateway", "CreateLoadBalancer", "RunInstances"] {
+        assert_eq!(desk.cloud.calls(later), 0, "{later} needs a subnet");
+    }
+    desk.ends_well();
+}
+
+fn changes(desk: &Desk) -> Vec<String> {
+    let requests = desk.cloud.requests();
+    let changes = requests.iter().filter(|call| call["mutating"] == true);
+    changes.map(|call| call["action"].as_str().expect("an action").to_owned()).collect()
+}
+
+/// Creating a VPC takes several calls; the signal comes between two of them.
 #[test]
 fn k6_the_rest_of_a_step_under_way_waits_for_the_next_run() {
     let desk = Desk::new();
-    desk.cloud.latency(&json!({"AssociateDhcpOptions": 1.0}));
+    desk.cloud.hold(&["AssociateDhcpOptions"]);
     let mut child = desk.start(APPLY);
-    until("it is called", || desk.cloud.calls("AssociateDhcpOptions") > 0);
-    signal(&child, "-INT");
+    desk.cloud.wait_for_held(1);
+    let _printed = stop(&mut child, "-INT");
+    desk.cloud.release();
     assert_eq!(end(&mut child), Some(6));
+    desk.cloud.settle("");
     assert_eq!(desk.cloud.calls("ModifyVpcAttribute"), 0);
-    desk.cloud.latency(&json!({}));
     let ran = desk.ends_well();
     assert!(ran.out.contains("vpc.main: "), "{}", ran.out);
     assert_eq!(desk.cloud.calls("CreateVpc"), 1);
@@ -201,15 +222,13 @@ fn k6_the_rest_of_a_step_under_way_waits_for_the_next_run() {
 #[test]
 fn k7_terminated_and_killed_a_moment_later() {
     let desk = Desk::new();
-    desk.cloud.latency(&json!({"RunInstances": 10.0}));
+    desk.cloud.hold(&["RunInstances"]);
     let mut child = desk.start(APPLY);
-    until("machines are asked for", || desk.cloud.calls("RunInstances") > 0);
-    signal(&child, "-TERM");
-    std::thread::sleep(Duration::from_millis(2500));
-    assert!(child.try_wait().expect("a status").is_none(), "it waits for what is in flight");
-    signal(&child, "-KILL");
-    assert_eq!(end(&mut child), None);
-    desk.cloud.latency(&json!({}));
+    desk.cloud.wait_for_held(1);
+    let _printed = stop(&mut child, "-TERM");
+    child.kill().expect("SIGKILL");
+    assert_eq!(end(&mut child), None, "it has waited for what is in flight");
+    desk.cloud.release();
     desk.ends_well();
 }
 
@@ -217,11 +236,10 @@ fn k7_terminated_and_killed_a_moment_later() {
 fn k8_interrupted_twice() {
     let desk = Desk::new();
     let mut child = under_way(&desk);
-    signal(&child, "-INT");
-    std::thread::sleep(Duration::from_millis(200));
+    let _printed = stop(&mut child, "-INT");
     signal(&child, "-INT");
     assert_eq!(end(&mut child), Some(6));
-    desk.cloud.latency(&json!({}));
+    desk.cloud.release();
     desk.ends_well();
 }
 
@@ -229,11 +247,12 @@ fn k8_interrupted_twice() {
 fn k10_what_is_done_is_not_done_again() {
     let desk = Desk::new();
     let mut child = under_way(&desk);
-    signal(&child, "-INT");
+    until("some is done", || completed(&desk).len() > 10);
+    let _printed = stop(&mut child, "-INT");
+    desk.cloud.release();
     assert_eq!(end(&mut child), Some(6));
+    desk.cloud.settle("");
     let done = completed(&desk);
-    assert!(done.len() > 10, "{done:?}");
-    desk.cloud.latency(&json!({}));
     desk.cloud.clear_requests();
     desk.ends_well();
     let again: Vec<_> = completed(&desk).intersection(&done).cloned().collect();
@@ -253,8 +272,8 @@ fn a5_what_was_made_is_waited_for_by_the_next_run() {
     let desk = Desk::new();
     desk.cloud.delay("nat_gateway_pending", 600.0);
     let mut child = desk.start(APPLY);
-    // Once before anything is made: how many there are.
-    until("it waits", || desk.cloud.calls("DescribeNatGateways") > 1);
+    // The first call is that of the preflight, which counts the gateways.
+    desk.cloud.wait_for_calls(&["DescribeNatGateways"], 2);
     signal(&child, "-INT");
     assert_eq!(end(&mut child), Some(6));
     desk.cloud.advance(600.0);
@@ -293,18 +312,19 @@ fn a8_another_type_after_a_lack_of_capacity_is_another_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a9_a_token_whose_machine_was_terminated_begins_a_new_life() {
     let desk = Desk::new();
-    desk.cloud.latency(&json!({"RunInstances": 1.0}));
+    desk.cloud.hold(&["RunInstances"]);
     let mut child = desk.start(APPLY);
-    until("both machines are asked for", || desk.cloud.calls("RunInstances") == 2);
+    until("both machines are asked for", || tokens_of_machines(&desk).len() == 2);
     signal(&child, "-KILL");
     assert_eq!(end(&mut child), None);
-    desk.cloud.latency(&json!({}));
+    desk.cloud.release();
+    desk.cloud.settle("");
     let machines = || -> Vec<String> {
         let ids = desk.cloud.ids();
         let ids = ids["instance"].as_array().cloned().unwrap_or_default();
         ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    until("both are launched all the same", || machines().len() == 2);
+    assert_eq!(machines().len(), 2, "both are launched all the same");
     let terminated = desk.ec2().terminate_instances().set_instance_ids(Some(machines())).send();
     terminated.await.expect("terminated");
     let before = tokens_of_machines(&desk);
@@ -324,22 +344,22 @@ async fn a9_a_token_whose_machine_was_terminated_begins_a_new_life() {
 fn half_of_a_groups_rules_do_not_hold_up_a_destroy() {
     let desk = Desk::new();
     let bare = desk.cloud.inventory();
-    desk.cloud.latency(&json!({
-        "AuthorizeSecurityGroupEgress": 30.0, "RevokeSecurityGroupEgress": 30.0,
-        "UpdateSecurityGroupRuleDescriptionsEgress": 30.0,
-    }));
+    desk.cloud.hold(&[
+        "AuthorizeSecurityGroupEgress",
+        "RevokeSecurityGroupEgress",
+        "UpdateSecurityGroupRuleDescriptionsEgress",
+    ]);
     let mut child = desk.start(APPLY);
-    until("the groups have rules for what comes in", || {
-        desk.cloud.calls("AuthorizeSecurityGroupIngress") >= 3
-    });
-    std::thread::sleep(Duration::from_millis(1500));
+    desk.cloud.wait_for_ended(&["AuthorizeSecurityGroupIngress"], 3);
     signal(&child, "-KILL");
     assert_eq!(end(&mut child), None);
-    desk.cloud.latency(&json!({}));
-    let began = std::time::Instant::now();
+    desk.cloud.hold_no_more();
     desk.expect(0, &["destroy", "--auto-approve"]);
-    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
-    // What the killed run had still under way is too late for anything by now.
+    let tries = desk.cloud.calls("DeleteSecurityGroup");
+    assert!(tries <= 6, "{tries} tries for three groups");
+    // Calls that the killed run had in flight arrive too late to have an effect.
+    desk.cloud.release();
+    desk.cloud.settle("");
     assert_eq!(desk.cloud.inventory(), bare);
 }
 

@@ -3,18 +3,15 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::Desk;
+use super::trouble::{end, signal, stop};
 
-/// Longer than anything here takes, so that a test that hangs ends.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// An apply that waits for its machines, which take so long to be made.
-fn applying(desk: &Desk, seconds: f64, wrapper: &[&str]) -> Child {
-    desk.cloud.latency(&json!({"RunInstances": seconds}));
+/// An apply that has asked for its machines and gets no answer before it is released.
+fn applying(desk: &Desk, wrapper: &[&str]) -> Child {
+    desk.cloud.hold(&["RunInstances"]);
     let plain = desk.command(&["apply", "--auto-approve"]);
     let mut command = Command::new(wrapper.first().copied().unwrap_or("env"));
     command.args(wrapper.get(1..).unwrap_or_default()).arg(plain.get_program());
@@ -23,30 +20,27 @@ fn applying(desk: &Desk, seconds: f64, wrapper: &[&str]) -> Child {
     command.stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().expect("the program starts");
-    let deadline = Instant::now() + PATIENCE;
-    while desk.cloud.calls("RunInstances") == 0 {
-        assert!(Instant::now() < deadline, "no machine was asked for");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    desk.cloud.wait_for_held(1);
     child
-}
-
-fn hang_up(child: Child) -> Option<i32> {
-    let sent = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
-    assert!(sent.expect("kill").success());
-    child.wait_with_output().expect("it ends").status.code()
 }
 
 #[test]
 fn a_terminal_that_goes_away_stops_a_run_unless_it_was_started_to_stay() {
     let desk = Desk::new();
-    assert_eq!(hang_up(applying(&desk, 1.0, &[])), Some(6));
+    let mut child = applying(&desk, &[]);
+    let _printed = stop(&mut child, "-HUP");
+    desk.cloud.release();
+    assert_eq!(end(&mut child), Some(6));
+    desk.cloud.settle("");
     desk.cloud.clear_requests();
     let destroyed = desk.expect(0, &["destroy", "--auto-approve"]);
     assert!(destroyed.out.contains("Destroy complete!"), "{}", destroyed.out);
 
     desk.cloud.clear_requests();
-    assert_eq!(hang_up(applying(&desk, 1.0, &["nohup"])), Some(0));
+    let child = applying(&desk, &["nohup"]);
+    signal(&child, "-HUP");
+    desk.cloud.release();
+    assert_eq!(child.wait_with_output().expect("it ends").status.code(), Some(0));
 }
 
 #[test]
@@ -309,8 +303,9 @@ fn forgetting_what_others_need_is_said_to_have_consequences() {
 #[test]
 fn a_folder_of_states_that_has_gone_is_said_to_have_gone() {
     let desk = Desk::new();
-    let child = applying(&desk, 2.0, &[]);
+    let child = applying(&desk, &[]);
     fs::rename(desk.path("state"), desk.path("moved-away")).unwrap();
+    desk.cloud.release();
     let ran = super::Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(4), "{}", ran.err);
     assert!(ran.err.contains("bring it back"), "{}", ran.err);

@@ -163,8 +163,8 @@ fn answers_that_never_come() {
     });
 }
 
-/// How long a walker waits for an answer: the program itself is too patient for a test.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Timeout for responses. The timeouts of the program are too long for a test.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The engine and AWS, without the command line.
 #[derive(Clone)]
@@ -183,8 +183,9 @@ impl Walker {
         world.cluster.infra_id = format!("demo-{}", &cloud.account()[7..]);
         let timeouts = TimeoutConfig::builder().read_timeout(PATIENCE).build();
         let config = cloud.sdk_config().into_builder().timeout_config(timeouts);
-        let retries =
-            RetryConfig::standard().with_max_attempts(5).with_initial_backoff(PATIENCE / 5);
+        let retries = RetryConfig::standard()
+            .with_max_attempts(5)
+            .with_initial_backoff(Duration::from_millis(200));
         let settings = Settings {
             region: world.cluster.region.clone(),
             cluster_tag: groundplan::topology::cluster_tag_key(&world.cluster.infra_id),

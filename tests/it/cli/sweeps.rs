@@ -325,7 +325,7 @@ async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
     for call in [1, 3, 6, 10, 15] {
         let mut destroy = grown.desk.start(&["destroy", "--auto-approve"]);
         let before = grown.desk.cloud.mutating_calls();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let deadline = std::time::Instant::now() + crate::support::cloud::PATIENCE;
         while grown.desk.cloud.mutating_calls() < before + call
             && destroy.try_wait().expect("a child").is_none()
         {

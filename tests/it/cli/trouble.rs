@@ -1,15 +1,14 @@
 //! Failures, signals and readers that leave: what is done stays done, and the next run goes on.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::Desk;
-
-/// Longer than anything here takes, so that a test that hangs ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::cloud::PATIENCE;
 
 pub(super) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
@@ -24,7 +23,60 @@ pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// What a server says to a GET, if it says anything.
+/// The lines that a program prints, read while it runs.
+pub(super) struct Printed {
+    lines: mpsc::Receiver<String>,
+    text: String,
+}
+
+impl Printed {
+    /// Takes the stdout of a child.
+    pub(super) fn by(child: &mut Child) -> Self {
+        Self::from(child.stdout.take().expect("a pipe"))
+    }
+
+    pub(super) fn from(pipe: impl Read + Send + 'static) -> Self {
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let _the_reader_has_left = sender.send(line);
+            }
+        });
+        Self { lines, text: String::new() }
+    }
+
+    /// Reads up to a line with this text, and returns that line.
+    pub(super) fn up_to(&mut self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("`{text}` is not in {}", self.text));
+            self.text.push_str(&line);
+            self.text.push('\n');
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Reads to the end, and returns everything.
+    pub(super) fn to_the_end(mut self) -> String {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.text.push_str(&line);
+            self.text.push('\n');
+        }
+        self.text
+    }
+}
+
+/// Sends a signal, and waits until the program says that it stops.
+pub(super) fn stop(child: &mut Child, name: &str) -> Printed {
+    let mut printed = Printed::by(child);
+    signal(child, name);
+    printed.up_to("stopping: nothing new is started");
+    printed
+}
+
+/// Returns the response of a server to a GET request.
 pub(super) fn get(address: &str, path: &str) -> std::io::Result<String> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address)?;
@@ -69,47 +121,60 @@ fn a_failure_says_what_to_quote_and_skips_only_what_needed_it() {
 #[test]
 fn the_first_signal_saves_and_the_next_run_goes_on() {
     let desk = Desk::new();
-    desk.cloud.latency(&json!({"*": 0.05, "RunInstances": 1.0}));
+    desk.cloud.hold(&["RunInstances"]);
     let mut child = desk.start(&["apply", "--auto-approve"]);
-    until("machines are asked for", || desk.cloud.calls("RunInstances") > 0);
-    let asked = Instant::now();
-    signal(&child, "-INT");
+    desk.cloud.wait_for_held(1);
+    let printed = stop(&mut child, "-INT");
+    desk.cloud.release();
     assert_eq!(end(&mut child), Some(6));
-    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
-    let mut out = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert!(out.contains("stopping: nothing new is started"), "{out}");
+    let out = printed.to_the_end();
     assert!(out.contains("run the same command again"), "{out}");
 
-    desk.cloud.latency(&json!({}));
     desk.apply();
     desk.expect(0, &["plan", "--detailed-exitcode"]);
     let machines = desk.cloud.ids()["instance"].as_array().map_or(0, Vec::len);
     assert_eq!(machines, 2, "none is there twice");
 }
 
+/// A call without an answer is not waited for without an end.
+#[test]
+fn the_first_signal_leaves_what_is_not_answered_to_the_next_run() {
+    let desk = Desk::new();
+    desk.cloud.hold(&["RunInstances"]);
+    let mut child = desk.start(&["apply", "--auto-approve"]);
+    desk.cloud.wait_for_held(1);
+    let printed = stop(&mut child, "-TERM");
+    assert_eq!(end(&mut child), Some(6), "it ends although nothing was released");
+    let out = printed.to_the_end();
+    assert!(out.contains("left for the next run"), "{out}");
+    assert!(out.contains("run the same command again"), "{out}");
+    desk.cloud.release();
+}
+
+/// Two signals that come together: the second is there before the program has waited for anything.
 #[test]
 fn the_second_signal_ends_at_once() {
     let desk = Desk::new();
-    desk.cloud.latency(&json!({"RunInstances": 30.0}));
+    desk.cloud.hold(&["RunInstances"]);
     let mut child = desk.start(&["apply", "--auto-approve"]);
-    until("machines are asked for", || desk.cloud.calls("RunInstances") > 0);
-    signal(&child, "-TERM");
-    std::thread::sleep(Duration::from_millis(300));
-    let asked = Instant::now();
-    signal(&child, "-TERM");
+    desk.cloud.wait_for_held(1);
+    let both = ["-c", "kill -INT \"$0\" && kill -TERM \"$0\"", &child.id().to_string()];
+    assert!(Command::new("/bin/sh").args(both).status().expect("a shell").success());
     assert_eq!(end(&mut child), Some(6));
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    let out = Printed::by(&mut child).to_the_end();
+    assert!(!out.contains("run the same command again"), "nothing was waited for: {out}");
+    desk.cloud.release();
 }
 
 #[test]
 fn a_signal_before_anything_is_begun_changes_nothing() {
     let desk = Desk::new();
-    desk.cloud.latency(&json!({"DescribeImages": 20.0}));
+    desk.cloud.hold(&["DescribeImages"]);
     let mut child = desk.start(&["apply", "--auto-approve"]);
-    until("AWS is asked", || desk.cloud.calls("DescribeImages") > 0);
+    desk.cloud.wait_for_held(1);
     signal(&child, "-INT");
     assert_eq!(end(&mut child), Some(6));
+    desk.cloud.release();
     assert_eq!(desk.cloud.mutating_calls(), 0);
     assert!(!desk.path("state").exists());
 }

@@ -9,7 +9,7 @@ use aws_sdk_ec2::error::SdkError;
 use serde_json::{Value, json};
 
 use super::{Account, filter, refused};
-use crate::support::cloud::Cloud;
+use crate::support::cloud::{Cloud, PATIENCE};
 
 impl Account {
     /// Returns a client without retries.
@@ -103,7 +103,7 @@ async fn an_answer_can_be_lost() {
     assert_eq!(account.cloud.requests()[0]["status"], 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_may_never_come() {
     let account = Account::new();
     for (when, made) in [("before", 0), ("after", 1)] {
@@ -117,6 +117,7 @@ async fn an_answer_may_never_come() {
         let answer = asked.send().await;
         assert!(matches!(answer, Err(SdkError::DispatchFailure(_))), "{answer:?}");
         assert!(began.elapsed() >= patience, "it is we who gave up");
+        account.cloud.settle("");
         let there = account.cloud.inventory()["vpc"].as_array().map_or(0, Vec::len);
         assert_eq!(there, made, "{when}");
     }
@@ -167,6 +168,47 @@ async fn answers_take_the_time_they_are_given() {
     let start = Instant::now();
     account.ec2.describe_vpcs().send().await.expect("VPCs");
     assert!(start.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_held_until_they_are_released() {
+    let account = Account::new();
+    let vpcs = || account.cloud.inventory()["vpc"].as_array().map_or(0, Vec::len);
+    for (when, made) in [("before", 0), ("after", 1)] {
+        account.cloud.clear_requests();
+        let skip_one = json!({ "kind": "hold", "action": "CreateVpc", "skip": 1, "when": when });
+        account.cloud.fault(&skip_one);
+        account.vpc().await;
+        let before = vpcs();
+        let client = account.once();
+        let held = tokio::spawn(async move {
+            client.create_vpc().cidr_block("10.0.0.0/16").send().await.map(drop)
+        });
+        account.cloud.wait_for_held(1);
+        account.cloud.wait_for_ended(&["CreateVpc"], 1);
+        account.cloud.settle("CreateVpc");
+        assert_eq!((vpcs(), held.is_finished()), (before + made, false), "{when}");
+        account.ec2.describe_vpcs().send().await.expect("others go on");
+        account.cloud.release();
+        held.await.expect("no panic").expect("an answer");
+        assert_eq!(vpcs(), before + 1, "{when}");
+        account.vpc().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_client_has_sent_is_waited_for() {
+    let account = Account::new();
+    account.cloud.hold_changes();
+    let client = account.once();
+    let sent =
+        tokio::spawn(async move { client.create_vpc().cidr_block("10.0.0.0/16").send().await });
+    account.cloud.wait_for_held(1);
+    sent.abort();
+    assert!(sent.await.is_err(), "nobody waits for the answer any more");
+    account.cloud.release();
+    account.cloud.settle("");
+    assert_eq!(account.cloud.inventory()["vpc"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]
@@ -228,7 +270,7 @@ fn a_cloud_ends_when_its_stdin_closes() {
     let mut said = std::io::BufReader::new(child.stdout.take().expect("stdout"));
     std::io::BufRead::read_line(&mut said, &mut line).expect("a line");
     drop(child.stdin.take());
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while child.try_wait().expect("a status").is_none() {
         if Instant::now() > deadline {
             let _ = child.kill();

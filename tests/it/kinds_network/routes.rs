@@ -45,7 +45,7 @@ async fn a_nat_gateway_that_goes_away_serves_nobody() {
     let subnet = account.subnet(&vpc, "public", "10.0.0.0/20").await;
     let (_, wanted) = nat_gateway(&account, &subnet).await;
     let known = account.bench().make("nat_gateway.a", &inputs(&wanted)).await;
-    account.cloud.delay("nat_gateway_deleting", 30.0);
+    account.cloud.delay("nat_gateway_deleting", 600.0);
     account.aws.delete(known.clone()).await.expect("deleting");
     let Observed::Present { inputs, .. } = account.bench().observe(&known).await else {
         panic!("it is not gone yet")

@@ -147,6 +147,7 @@ async fn what_is_not_visible_yet_is_waited_for() {
     account.cloud.delay("visible", 1.5);
     let known = account.bench().make("vpc.main", &inputs(&vpc())).await;
     account.bench().is_as_recorded(&known).await;
+    account.cloud.delay("visible", 600.0);
     let vpc = VpcId(id(&known));
     let table = RouteTable {
         vpc: vpc.into(),

@@ -1,6 +1,7 @@
 //! Client of the test cloud: starts `tests/cloud/run` and calls its control endpoint.
 //!
-//! One server serves the whole test process ([`shared`]). Each caller gets its own account. The
+//! Two servers serve the whole test process ([`shared`]), because each uses one CPU at most. Each
+//! caller gets its own account. The
 //! cloud uses the last twelve digits of an access key as the account number, so credentials alone
 //! separate the tests. Request log, faults and delays are also per account. A test that needs its
 //! own server, for example to restart it, starts one with [`Cloud::start`].
@@ -9,24 +10,29 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use serde_json::{Value, json};
 
-/// The very first start installs the cloud's Python packages.
+/// Maximum time of a start. The first start installs the Python packages of the cloud.
 const START_WITHIN: Duration = Duration::from_secs(300);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Longer than anything here takes, also on a busy machine: its only use is to end a test that hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// The control endpoint waits up to [`PATIENCE`] itself.
+const ANSWER_WITHIN: Duration = PATIENCE.saturating_add(Duration::from_secs(30));
 
-/// A fresh account in the cloud that the tests of this process share.
+/// A fresh account in one of the clouds that the tests of this process share.
 pub(crate) fn shared() -> Cloud {
-    static SERVER: OnceLock<Arc<Server>> = OnceLock::new();
-    // A static is never dropped; the server ends when the end of this process closes its stdin.
-    Cloud::in_new_account(SERVER.get_or_init(|| Arc::new(Server::start())))
+    static SERVERS: [OnceLock<Arc<Server>>; 2] = [const { OnceLock::new() }; 2];
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed) % SERVERS.len();
+    // A static is never dropped; a server ends when the end of this process closes its stdin.
+    Cloud::in_new_account(SERVERS[turn].get_or_init(|| Arc::new(Server::start())))
 }
 
 /// An account in a test cloud.
@@ -93,6 +99,7 @@ impl Cloud {
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(self.endpoint())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
             .build()
     }
 
@@ -140,27 +147,61 @@ impl Cloud {
         self.requests().iter().filter(|call| call["mutating"] == true).count()
     }
 
-    /// Waits until nothing is under way that counts: of those who have died, too, requests arrive
-    /// late. `but` may go on.
+    /// Waits until every call that was sent so far is over, those of dead clients too. Calls of the
+    /// action `but` may go on.
     pub(crate) fn settle(&self, but: &str) {
-        let deadline = Instant::now() + ANSWER_WITHIN;
-        let calls = || -> Vec<Value> {
-            let log = self.requests().into_iter();
-            log.filter(|call| call["action"] != but && call["service"] != "s3").collect()
-        };
-        let mut before = calls();
-        loop {
-            std::thread::sleep(Duration::from_millis(500));
-            let now = calls();
-            if now.len() == before.len() && now.iter().all(|call| !call["ended"].is_null()) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "it never settles: {now:?}");
-            before = now;
+        let wanted = json!({ "but": but, "seconds": PATIENCE.as_secs() });
+        let settled = self.control("POST", "settle", &wanted);
+        assert_eq!(settled["settled"], true, "it never settles: {:?}", self.requests());
+    }
+
+    /// Waits until so many calls of these actions were made.
+    pub(crate) fn wait_for_calls(&self, actions: &[&str], calls: usize) {
+        self.wait_for("asked", &json!({ "actions": actions }), calls);
+    }
+
+    /// Waits until so many calls of these actions are over.
+    pub(crate) fn wait_for_ended(&self, actions: &[&str], calls: usize) {
+        self.wait_for("ended", &json!({ "actions": actions }), calls);
+    }
+
+    /// Waits until so many calls are held.
+    pub(crate) fn wait_for_held(&self, calls: usize) {
+        self.wait_for("held", &json!({}), calls);
+    }
+
+    fn wait_for(&self, stage: &str, which: &Value, calls: usize) {
+        let mut wanted = which.clone();
+        wanted["stage"] = stage.into();
+        wanted["calls"] = calls.into();
+        wanted["seconds"] = PATIENCE.as_secs().into();
+        let waited = self.control("POST", "wait", &wanted);
+        assert_eq!(waited["reached"], true, "{wanted}: {waited}, and {:?}", self.requests());
+    }
+
+    /// Holds the calls of these actions before they take effect, until [`Cloud::release`].
+    pub(crate) fn hold(&self, actions: &[&str]) {
+        for action in actions {
+            self.fault(&json!({ "kind": "hold", "action": action }));
         }
     }
 
-    /// Forgets the calls made so far.
+    /// Holds every call that is to change something.
+    pub(crate) fn hold_changes(&self) {
+        self.fault(&json!({ "kind": "hold", "mutating": true }));
+    }
+
+    /// Holds no further calls; those that are held stay so until [`Cloud::release`].
+    pub(crate) fn hold_no_more(&self) {
+        self.control("POST", "release", &json!({ "held": false }));
+    }
+
+    /// Lets held calls go on, and holds none any more.
+    pub(crate) fn release(&self) {
+        self.control("POST", "release", &json!({}));
+    }
+
+    /// Clears the list of calls.
     pub(crate) fn clear_requests(&self) {
         self.control("POST", "requests/clear", &Value::Null);
     }

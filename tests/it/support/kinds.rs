@@ -12,8 +12,8 @@ use groundplan::secret::Secrets;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-/// How long anything that is waited for may take in a test cloud.
-const WITHIN: Duration = Duration::from_secs(60);
+/// Maximum wait in a test cloud.
+const WITHIN: Duration = super::cloud::PATIENCE;
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Test bench that creates resources one after another.

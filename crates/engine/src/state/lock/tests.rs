@@ -39,7 +39,7 @@ fn whoever_waits_gets_it_when_it_is_let_go() {
     let first = acquire(dir.path(), "apply").unwrap();
     let waiter = {
         let dir = dir.path().to_owned();
-        thread::spawn(move || acquire_within(&dir, "plan", Duration::from_secs(20)).map(drop))
+        thread::spawn(move || acquire_within(&dir, "plan", Duration::from_secs(120)).map(drop))
     };
     thread::sleep(Duration::from_millis(50));
     drop(first);
