@@ -14,7 +14,7 @@ use std::{fs, fs::File};
 
 use groundplan_engine::apply::{Observer, Settings, Stop, apply};
 use groundplan_engine::event::Event;
-use groundplan_engine::graph::{Graph, Input, Resource, Schema};
+use groundplan_engine::graph::{Graph, Identity, Input, Resource, Schema};
 use groundplan_engine::out;
 use groundplan_engine::plan::{Options, Plan, plan, plan_destroy};
 use groundplan_engine::provider::{Class, Known, Look, Observed, Provider};
@@ -40,8 +40,11 @@ struct TextFileOutputs {
 }
 
 impl Resource for TextFile {
-    const SCHEMA: Schema =
-        Schema { replaced_by: &["path"], exclusive: &["path"], ..Schema::of("file") };
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["path"],
+        exclusive: &["path"],
+        ..Schema::of("file", Identity::Name)
+    };
     type Outputs = TextFileOutputs;
 }
 

@@ -10,6 +10,8 @@
 //! the SDK, which checks the lists. Never accesses the network, and never writes outside `OUT_DIR`.
 //! `docs/building.md` has the whole story.
 
+#![expect(clippy::print_stdout, reason = "cargo reads what a build script prints")]
+
 mod dependencies;
 mod items;
 mod locate;

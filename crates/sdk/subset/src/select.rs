@@ -209,7 +209,7 @@ impl<'a> Closure<'a> {
             }
             "protocol_serde" => self.keep(&format!("protocol_serde/{second}.rs")),
             "operation" if self.files.contains_key(&format!("operation/{second}.rs")) => {
-                self.keep_operation(second)?
+                self.keep_operation(second)?;
             }
             _ => {
                 let name = format!("{first}::{second}");
