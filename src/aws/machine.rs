@@ -203,7 +203,7 @@ pub struct MachineOutputs {
     pub seen: Seen,
 }
 
-/// Details of an instance that the Machine API controller and other readers of outputs use.
+/// Live details of an instance, mainly for the status of its Machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Seen {

@@ -43,7 +43,7 @@ pub(super) async fn request(
 }
 
 /// Returns the request for a dry run. User data, instance profile and security groups are left out,
-/// and so are an image and a subnet that do not exist yet. IAM policies usually refer to the rest.
+/// and so are an image and a subnet that do not exist yet. IAM policies depend on the rest only.
 pub(in crate::aws) fn rehearsal(
     instance: &Instance,
     aws: &Aws,
