@@ -163,7 +163,7 @@ pub struct Placement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Market {
-    /// One-time Spot request. EC2 terminates the instance on interruption.
+    /// Spot request, one-time. EC2 terminates the instance on interruption.
     Spot {
         /// Maximum price in dollars an hour. `None` stands for the on-demand price.
         max_price: Option<String>,

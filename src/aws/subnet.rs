@@ -170,8 +170,8 @@ mod calls {
     impl Subnet {
         /// Resolves a CIDR conflict. If the conflicting subnet is the result of the same creation,
         /// its outputs are returned. If no conflicting subnet is visible, the error becomes
-        /// retryable, because the cause may be a recent creation or deletion that not every server
-        /// knows yet.
+        /// retryable. A recent creation or deletion, which not every server knows yet, may be the
+        /// cause.
         async fn conflicting(
             &self,
             aws: &Aws,

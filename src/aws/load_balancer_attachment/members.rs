@@ -60,7 +60,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// Reads each load balancer and each of its groups once, whatever number of machines use it.
+    /// Reads each load balancer and each of its groups once, for any number of machines.
     pub(super) async fn look(
         aws: &Aws,
         attachments: impl IntoIterator<Item = &LoadBalancerAttachment>,

@@ -9,7 +9,7 @@ use super::{Route, RouteTable, Via};
 use crate::aws::ids::{InternetGatewayId, NatGatewayId, SubnetId};
 use crate::graph::Input;
 
-/// One call that changes a route table.
+/// Single call that changes a route table.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     /// Adds a route.

@@ -1,5 +1,5 @@
 //! EC2 calls for the rules of a group. Reads the live rules, then makes at most one call for each
-//! direction and verb, whatever the number of rules.
+//! direction and verb, for any number of rules.
 
 use std::collections::{BTreeMap, HashMap};
 

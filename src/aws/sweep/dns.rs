@@ -1,7 +1,7 @@
 //! Search for the private zone of the cluster and for records that its operators write elsewhere.
 //! Operators write to the public zone of a parent domain (`*.apps`), or to a private zone that the
-//! user provides. The first search follows openshift-installer's destroy (pkg/destroy/aws,
-//! deleteRoute53).
+//! user provides. The search of the public zone follows openshift-installer's destroy
+//! (pkg/destroy/aws, deleteRoute53).
 
 use aws_sdk_route53::types::{HostedZone, ResourceRecordSet, RrType};
 

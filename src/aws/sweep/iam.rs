@@ -1,6 +1,6 @@
-//! Search for roles, instance profiles and users. IAM has no filter by tag, so the search reads
-//! recorded names, and names with the prefix `<infra ID>-`. A resource found by prefix must also
-//! have the cluster tag.
+//! Search for roles, instance profiles and users. IAM has no filter by tag, so the search reads the
+//! names in [`Names`], and names with the prefix `<infra ID>-`. A resource found by prefix must
+//! also have the cluster tag.
 
 use super::{Leftover, Names, OWNED, infra_id, is_there};
 use crate::aws::Aws;

@@ -27,7 +27,7 @@ const ABSENT: &[&str] = &["NoSuchEntity"];
 const NO_GROUP: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
 
 /// Makes one deleting EC2 call. Parameters: action, ID, error codes for an absent resource
-/// (`gone`), and error codes for a resource in use (`held`).
+/// (`gone`), and error codes for a resource in use (`held`), which are retryable.
 macro_rules! delete {
     ($aws:ident, $call:ident($name:literal).$field:ident($id:ident), gone: $gone:expr, held: $held:expr) => {{
         let deleted = $aws.call("ec2", $name, $aws.ec2.$call().$field($id).send()).await;
