@@ -397,8 +397,8 @@ mod calls {
         Ok(Some(attribute.is_some_and(|one| one.value() == Some("true"))))
     }
 
-    /// Returns the description that AWS gives the network interfaces of a load balancer: `ELB
-    /// net/demo-int/0123456789abcdef`.
+    /// Returns the description that AWS gives the network interfaces of a load balancer:
+    /// `ELB net/demo-int/0123456789abcdef`.
     pub(in crate::aws) fn interface_description(arn: &str) -> String {
         let place = arn.split_once("loadbalancer/").map_or(arn, |(_, place)| place);
         format!("ELB {place}")

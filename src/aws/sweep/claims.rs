@@ -20,7 +20,8 @@ pub struct Claim {
 
 /// Returns the tags of other clusters on these EC2 resources. Makes one request, with pages.
 ///
-/// # Errors If the tags cannot be listed.
+/// # Errors
+/// If the tags cannot be listed.
 pub async fn claims(aws: &Aws, ids: &BTreeSet<String>) -> Result<BTreeSet<Claim>> {
     let all = format!("{CLUSTER_PREFIX}*");
     let request = aws.ec2.describe_tags().filters(filter("key", &[all])).max_results(1000);

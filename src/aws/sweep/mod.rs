@@ -88,9 +88,9 @@ pub struct Sweep {
 
 /// Returns all existing resources of the cluster, found by the cluster tag and by names.
 ///
-/// # Errors If a search fails, because a partial result proves nothing. Only searches whose
-/// permissions the provisioning of the cluster does not need may be denied; they are reported in
-/// [`Sweep::denied`].
+/// # Errors
+/// If a search fails, because a partial result proves nothing. Only searches whose permissions the
+/// provisioning of the cluster does not need may be denied; they are reported in [`Sweep::denied`].
 pub async fn sweep(aws: &Aws, names: &Names) -> Result<Sweep> {
     if infra_id(aws).is_empty() {
         let message = "without the cluster's tag everything would be left over";
@@ -134,7 +134,8 @@ fn permitted(found: Result<Vec<Leftover>>) -> Result<(Vec<Leftover>, Option<Prov
 /// Returns the instances of the cluster whose IDs are not in `known`. Usually the cluster itself
 /// created them.
 ///
-/// # Errors If EC2 returns an error.
+/// # Errors
+/// If EC2 returns an error.
 pub async fn other_instances(aws: &Aws, known: &BTreeSet<String>) -> Result<Vec<Leftover>> {
     use aws_sdk_ec2::types::Instance;
     let instances = Instance::describe(aws, vec![shared::by_cluster(aws)]).await?;
