@@ -116,8 +116,8 @@ impl<'a> Tables<'a> {
     }
 
     /// Returns the table that AWS created with the VPC, which is the main table by default. That
-    /// table has no tags and no explicit associations. If no table fits, the table that fits best
-    /// is returned.
+    /// table has no tags and no explicit associations. If every other table has tags or
+    /// associations, the least used one is returned.
     fn original(self, ours: &str) -> Option<&'a str> {
         let others = self.0.iter().filter(|table| table.route_table_id() != Some(ours));
         others.min_by_key(|table| in_use(table))?.route_table_id()
