@@ -1,4 +1,4 @@
-//! A copy of an image from another region, encrypted with the default key.
+//! A copy of an image from another region, encrypted with the default EBS key.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +8,23 @@ use super::ids::ImageId;
 use super::swept::What;
 use crate::graph::{Resource, Schema, Wait};
 
-/// The inputs of a copy.
+/// Inputs of an image copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AmiCopy {
-    /// The image.
+    /// Source image.
     pub source: ImageId,
-    /// The region it is in.
+    /// Region of the source image.
     pub source_region: String,
-    /// The name of the copy.
+    /// Name of the copy.
     pub name: String,
-    /// Its tags, and its snapshots'.
+    /// Tags of the copy and of its snapshots.
     pub tags: Tags,
 }
 
-/// What is known of a copy.
+/// Outputs of an image copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AmiCopyOutputs {
-    /// Its id.
+    /// ID of the copy.
     pub id: ImageId,
 }
 
@@ -161,7 +161,8 @@ mod calls {
         }
     }
 
-    /// An image and its snapshots; the image first: they are in use while it is there.
+    /// Deletes an image, then its snapshots. EC2 rejects the deletion of a snapshot while an image
+    /// uses it. An image or snapshot that no longer exists counts as deleted.
     pub(in crate::aws) async fn delete_image(aws: &Aws, id: &str) -> Result<()> {
         let snapshots = snapshots(aws, id).await?;
         let call = aws.ec2.deregister_image().image_id(id);
@@ -196,8 +197,8 @@ mod calls {
         }
     }
 
-    /// The snapshots behind an image: those it names, and those that say they were copied for it,
-    /// which are all there is to see of them once the image is gone.
+    /// Returns the snapshots of an image: those in its block device mappings, and those whose
+    /// description names the image. After the image is deregistered, only the descriptions remain.
     async fn snapshots(aws: &Aws, image: &str) -> Result<BTreeSet<String>> {
         let found = ec2::by_ids::<types::Image>(aws, [image]).await?;
         let mappings = found.values().flat_map(types::Image::block_device_mappings);
@@ -209,12 +210,15 @@ mod calls {
         Ok(named.chain(copied.filter_map(|one| one.snapshot_id)).collect())
     }
 
-    /// A filter overlooked must not cost anybody a snapshot.
+    /// Returns true if the description of the snapshot names the image. This check repeats the
+    /// filter of the call, because an endpoint that ignores the filter must not cause foreign
+    /// snapshots to be deleted.
     fn says_it_is_for(snapshot: &types::Snapshot, image: &str) -> bool {
         copied_for(snapshot) == Some(image)
     }
 
-    /// The image that a snapshot was copied for, as EC2 describes such snapshots.
+    /// Returns the image that a snapshot was copied for, read from the description that EC2 writes.
+    /// `None` if the description has another form.
     pub(in crate::aws) fn copied_for(snapshot: &types::Snapshot) -> Option<&str> {
         let words = snapshot.description()?.strip_prefix("Copied for DestinationAmi ")?;
         words.split(' ').next()

@@ -1,4 +1,4 @@
-//! A set of DHCP options. The VPC that uses it refers to it.
+//! A set of DHCP options. The VPC that uses the set references it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,21 @@ use super::ids::DhcpOptionsId;
 use super::swept::What;
 use crate::graph::{Resource, Schema};
 
-/// The inputs of a set of DHCP options.
+/// Inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DhcpOptions {
-    /// The domain that completes host names.
+    /// Domain that completes host names.
     pub domain_name: String,
-    /// The name servers; `AmazonProvidedDNS` is the VPC's own.
+    /// Name servers. `AmazonProvidedDNS` stands for the resolver of the VPC.
     pub domain_name_servers: Vec<String>,
-    /// Its tags.
+    /// Tags of the set.
     pub tags: Tags,
 }
 
-/// What is known of a set of DHCP options.
+/// Outputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DhcpOptionsOutputs {
-    /// Its id.
+    /// ID of the set.
     pub id: DhcpOptionsId,
 }
 
@@ -151,7 +151,8 @@ mod calls {
         Ok(DhcpOptionsOutputs { id: ec2::id(call, id)? })
     }
 
-    /// A VPC that has other options by now is not ours any more: `none` then stands in its place.
+    /// Converts the described set to live state. Several values of `domain-name` are joined by
+    /// spaces.
     fn observed(recorded: &DhcpOptions, options: &types::DhcpOptions) -> Result<Live<DhcpOptions>> {
         let outputs = outputs("DescribeDhcpOptions", Some(options))?;
         let inputs = DhcpOptions {

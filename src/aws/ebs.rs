@@ -1,32 +1,32 @@
-//! What EC2 takes of a volume, by its type: one table for machines of an install-config and of manifests.
+//! Limits of EBS volumes by volume type. Install-configs and Machine API manifests share the table.
 //!
-//! Figures: EC2 API reference, `EbsBlockDevice` (with the larger gp3 volumes of September 2025). Only
-//! what holds for every machine: how many operations a volume of some size may have, and what an
-//! instance type or a region can do, is for EC2 to say.
+//! Figures: EC2 API reference, `EbsBlockDevice` (with the larger gp3 volumes of September 2025).
+//! The table has only limits that hold for every machine. EC2 itself checks the ratio of operations
+//! to size, and the limits of an instance type or a region.
 
 use std::fmt;
 
-/// A type of volume.
+/// A volume type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VolumeType {
-    /// What EC2 calls it.
+    /// Name in the EC2 API.
     pub name: &'static str,
-    /// GiB.
+    /// Size in GiB.
     pub size: Bounds,
-    /// Operations per second, where they can be chosen.
+    /// Operations per second. `None` if the type has no such setting.
     pub iops: Option<Bounds>,
-    /// Whether operations must be chosen: there is no figure of the type's own.
+    /// True if the setting of operations per second is required, because the type has no default.
     pub needs_iops: bool,
-    /// MiB per second, where they can be chosen.
+    /// Throughput in MiB per second. `None` if the type has no such setting.
     pub throughput: Option<Bounds>,
 }
 
-/// From the one to the other, both included.
+/// An inclusive range: lowest and highest value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds(i64, i64);
 
 impl Bounds {
-    /// Whether it is neither too little nor too much.
+    /// Returns true if `figure` is in the range.
     pub fn contain(self, figure: i64) -> bool {
         (self.0..=self.1).contains(&figure)
     }
@@ -38,7 +38,7 @@ impl fmt::Display for Bounds {
     }
 }
 
-/// All types.
+/// All volume types.
 pub const VOLUME_TYPES: &[VolumeType] = &[
     VolumeType {
         iops: Some(Bounds(3_000, 80_000)),
@@ -58,7 +58,7 @@ const fn of_size(name: &'static str, least: i64, most: i64) -> VolumeType {
     VolumeType { name, size, iops: None, needs_iops: false, throughput: None }
 }
 
-/// The type of this name.
+/// Returns the volume type with this name.
 pub fn volume_type(name: &str) -> Option<&'static VolumeType> {
     VOLUME_TYPES.iter().find(|one| one.name == name)
 }

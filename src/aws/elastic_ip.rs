@@ -9,19 +9,19 @@ use super::quotas::Quota;
 use super::swept::What;
 use crate::graph::{Resource, Schema};
 
-/// The inputs of an Elastic IP address.
+/// Inputs of an Elastic IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ElasticIp {
-    /// Its tags.
+    /// Tags of the address.
     pub tags: Tags,
 }
 
-/// What is known of an Elastic IP address.
+/// Outputs of an Elastic IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ElasticIpOutputs {
-    /// Its allocation.
+    /// Allocation ID.
     pub allocation: AllocationId,
-    /// The address.
+    /// Public IPv4 address.
     pub public_ip: String,
 }
 
@@ -137,7 +137,8 @@ mod calls {
             types::Address::tags(self)
         }
 
-        /// The one Describe call of ours that has no pages.
+        /// Describes addresses in one call. `DescribeAddresses` is the only Describe call here
+        /// without pages.
         async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
             let call = aws.ec2.describe_addresses().set_filters(Some(filters));
             let answer = aws.call("ec2", "DescribeAddresses", call.send()).await?;

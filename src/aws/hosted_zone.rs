@@ -8,23 +8,23 @@ use super::ids::{HostedZoneId, VpcId};
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Usable};
 
-/// The inputs of a private hosted zone.
+/// Inputs of a private hosted zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostedZone {
-    /// Its domain, without the trailing dot.
+    /// Domain, without the trailing dot.
     pub name: String,
-    /// The VPC that sees it.
+    /// VPC in which the zone resolves.
     pub vpc: Input<VpcId>,
-    /// The VPC's region.
+    /// Region of the VPC.
     pub region: String,
-    /// Its tags.
+    /// Tags of the zone.
     pub tags: Tags,
 }
 
-/// What is known of a hosted zone.
+/// Outputs of a hosted zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostedZoneOutputs {
-    /// Its id.
+    /// ID of the zone.
     pub id: HostedZoneId,
 }
 
@@ -84,12 +84,13 @@ mod calls {
     use crate::aws::route53::{self, NO_ZONE, bare_id, same_name, step};
     use crate::graph::Input;
 
-    /// Records deleted in one change: AWS takes 1,000 (Route 53 quotas), a failed change names the
-    /// record, and a short list is easier to read.
+    /// Maximum number of records in one deletion. AWS accepts 1,000 (Route 53 quotas). The smaller
+    /// number keeps the error of a failed change readable, because the error lists the records.
     const BATCH: usize = 100;
 
     impl Manage for HostedZone {
-        /// The token is the CallerReference: asking twice makes one zone. The API takes no tags.
+        /// Creates the zone with the creation token as CallerReference, so that a repeated call
+        /// creates no second zone. `CreateHostedZone` accepts no tags; `configure` sets them.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<HostedZoneOutputs> {
             let vpc = Vpc::builder()
                 .vpc_id(self.vpc.get().as_str())
@@ -104,7 +105,7 @@ mod calls {
                 .hosted_zone_config(config)
                 .caller_reference(&creation.token);
             let made = aws.call("route53", "CreateHostedZone", call.send()).await;
-            // The VPC was made a moment ago: Route 53 may not know it yet.
+            // Route 53 may not know the new VPC yet.
             match settling(made, &["InvalidVPCId", "PriorRequestNotComplete"]) {
                 Ok(made) => {
                     let zone = made.hosted_zone().map(|zone| outputs(zone.id()));
@@ -120,7 +121,8 @@ mod calls {
             }
         }
 
-        /// Zones may share a name: only the one whose CallerReference is the token is ours.
+        /// Returns the zone whose CallerReference is the creation token. Other zones may have the
+        /// same name.
         async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<HostedZoneOutputs>> {
             find(aws, &self.name, &creation.token).await
         }
@@ -176,13 +178,13 @@ mod calls {
         }
     }
 
-    /// A zone with its records: the cluster's operators write into it (`*.apps`), and it must be empty
-    /// to go.
+    /// Deletes a zone and its records. Route 53 deletes only empty zones, and the cluster's
+    /// operators add records (`*.apps`).
     pub(in crate::aws) async fn delete_zone(aws: &Aws, id: &str) -> Result<()> {
         empty(aws, id).await?;
         let call = aws.route53.delete_hosted_zone().id(id);
         let deleted = aws.call("route53", "DeleteHostedZone", call.send()).await;
-        // Somebody wrote a record after we had looked; the next look finds it.
+        // Another client added a record after the records were listed. The retry lists them again.
         let deleted = settling(deleted, &["HostedZoneNotEmpty", "PriorRequestNotComplete"]);
         found(deleted, NO_ZONE).map(drop)
     }
@@ -239,7 +241,8 @@ mod calls {
         Ok(())
     }
 
-    /// The two records that a zone always has and that go with it.
+    /// Returns true for the SOA and NS records of the zone itself, which Route 53 deletes with the
+    /// zone.
     fn is_fixed(apex: &str, record: &ResourceRecordSet) -> bool {
         same_name(record.name(), apex) && matches!(record.r#type(), RrType::Soa | RrType::Ns)
     }

@@ -1,28 +1,27 @@
-//! What the IAM kinds share: tags, and policy documents that mean the same although they are
-//! written differently.
+//! Shared code of the IAM kinds: tags, and the comparison of policy documents by meaning.
 
 use aws_sdk_iam::types::Tag;
 use serde_json::Value;
 
 use super::Tags;
 
-/// What IAM says when there is no such role, policy or profile.
+/// Error code of IAM for a role, policy or profile that does not exist.
 pub(super) const ABSENT: &[&str] = &["NoSuchEntity"];
 
-/// Tags as IAM takes them.
+/// Converts tags to the IAM type.
 pub(super) fn tags(tags: &Tags) -> Vec<Tag> {
     let tag = |(key, value)| Tag::builder().key(key).value(value).build();
     tags.iter().map(|pair| tag(pair).expect("BUG: a tag has a key and a value")).collect()
 }
 
-/// Tags as IAM has them.
+/// Converts tags from the IAM type.
 pub(super) fn live_tags(tags: &[Tag]) -> Tags {
     tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
 }
 
-/// The document IAM has, as recorded if it means the same.
+/// Returns the live policy document, or `recorded` if both mean the same.
 ///
-/// IAM answers with percent-encoded text (RFC 3986).
+/// IAM returns percent-encoded text (RFC 3986). A text that is not JSON becomes a string.
 pub(super) fn live_document(recorded: &Value, encoded: &str) -> Value {
     let text = percent_decode(encoded);
     match serde_json::from_slice(&text) {
@@ -32,8 +31,8 @@ pub(super) fn live_document(recorded: &Value, encoded: &str) -> Value {
     }
 }
 
-/// A policy in the one form that all equal ones share: IAM takes a list of one and its element for
-/// the same, does not care for the order of a list, and reads `true` and `"true"` alike.
+/// Returns the normal form of a policy; equivalent policies have equal normal forms. IAM treats a
+/// list of one like its element, ignores the order of lists, and reads `true` and `"true"` alike.
 fn canonical(policy: &Value) -> Value {
     match policy {
         Value::Array(items) => {
@@ -50,7 +49,7 @@ fn canonical(policy: &Value) -> Value {
     }
 }
 
-/// Bytes of a percent-encoded text; what is not an escape stays as it is.
+/// Decodes percent-encoded text to bytes. Text that is not a valid escape stays unchanged.
 fn percent_decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

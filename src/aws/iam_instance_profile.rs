@@ -1,4 +1,4 @@
-//! An instance profile: what an instance carries to take its role.
+//! An instance profile. It passes an IAM role to an instance.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +8,23 @@ use super::ids::{InstanceProfileName, RoleName};
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema};
 
-/// The inputs of an instance profile.
+/// Inputs of an instance profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IamInstanceProfile {
-    /// Its name, unique in the account.
+    /// Name, unique in the account.
     pub name: InstanceProfileName,
-    /// The role in it.
+    /// Role in the profile.
     pub role: Input<RoleName>,
-    /// Its tags.
+    /// Tags of the profile.
     pub tags: Tags,
 }
 
-/// What is known of an instance profile.
+/// Outputs of an instance profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IamInstanceProfileOutputs {
-    /// Its name.
+    /// Name of the profile.
     pub name: InstanceProfileName,
-    /// Its ARN.
+    /// ARN of the profile.
     pub arn: String,
 }
 
@@ -163,8 +163,9 @@ mod calls {
             }
         }
 
-        /// A profile with a role in it cannot be deleted. Whatever role is in it now comes out,
-        /// also one that somebody else put there.
+        /// Deletes the profile. IAM rejects the deletion of a profile with a role, so the recorded
+        /// role is removed first. On `DeleteConflict`, any other role in the profile is removed
+        /// too.
         async fn delete(aws: &Aws, inputs: Self, outputs: IamInstanceProfileOutputs) -> Result<()> {
             take_role_out(aws, &outputs.name, inputs.role.get()).await?;
             let delete = || {
@@ -184,7 +185,8 @@ mod calls {
     }
 
     impl IamInstanceProfile {
-        /// Puts the role in. A profile holds one role: when that is ours already, all is well.
+        /// Adds the role. A profile holds at most one role; if the profile already has this role,
+        /// the call counts as successful. Another role in the profile is an error.
         async fn put_role_in(&self, aws: &Aws) -> Result<()> {
             let call = aws
                 .iam
@@ -192,7 +194,7 @@ mod calls {
                 .instance_profile_name(self.name.as_str())
                 .role_name(self.role.get().as_str());
             let added = aws.call("iam", "AddRoleToInstanceProfile", call.send()).await;
-            // Role and profile were made a moment ago: not every server of IAM knows them yet.
+            // Not every IAM server knows a new role or profile immediately.
             let Err(error) = settling(added, ABSENT) else { return Ok(()) };
             if !error.is(&["LimitExceeded", "EntityAlreadyExists"]) {
                 return Err(error);
@@ -237,7 +239,7 @@ mod calls {
             return None;
         }
         let mut inputs = recorded.inputs;
-        // An empty profile differs from every wanted one, and an update fills it.
+        // An empty name differs from every configured role, so an update adds the role.
         inputs.role = role_in(profile).unwrap_or_else(|| "".into()).into();
         inputs.tags = ours(&inputs.tags, &all_tags);
         Some(Live { inputs, outputs: outputs(profile) })

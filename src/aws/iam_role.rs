@@ -1,4 +1,4 @@
-//! An IAM role that EC2 instances may take.
+//! An IAM role that EC2 instances may assume.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,23 +10,23 @@ use super::ids::RoleName;
 use super::swept::What;
 use crate::graph::{Resource, Schema, Usable};
 
-/// A role's inputs.
+/// Inputs of a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IamRole {
-    /// Its name, unique in the account.
+    /// Name, unique in the account.
     pub name: RoleName,
-    /// Who may take it: the trust policy.
+    /// Trust policy: the principals that may assume the role.
     pub trust: Value,
-    /// Its tags.
+    /// Tags of the role.
     pub tags: Tags,
 }
 
-/// What is known of a role.
+/// Outputs of a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IamRoleOutputs {
-    /// Its name.
+    /// Name of the role.
     pub name: RoleName,
-    /// Its ARN.
+    /// ARN of the role.
     pub arn: String,
 }
 

@@ -8,23 +8,23 @@ use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked
 use super::ids::RoleName;
 use crate::graph::{Input, Resource, Schema};
 
-/// The inputs of an inline policy.
+/// Inputs of an inline policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IamRolePolicy {
-    /// The role it belongs to.
+    /// Role of the policy.
     pub role: Input<RoleName>,
-    /// Its name, unique in the role.
+    /// Name, unique in the role.
     pub name: String,
-    /// What the role may do.
+    /// Policy document: the permissions of the role.
     pub document: Value,
 }
 
-/// What is known of an inline policy.
+/// Outputs of an inline policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IamRolePolicyOutputs {
-    /// The role it belongs to.
+    /// Role of the policy.
     pub role: RoleName,
-    /// Its name.
+    /// Name of the policy.
     pub name: String,
 }
 
@@ -68,8 +68,8 @@ mod calls {
             self.put(aws).await
         }
 
-        /// Putting a policy replaces it, so one that says something else need not be found: it is
-        /// put again.
+        /// Returns outputs if the live document has the same meaning as the wanted one. A different
+        /// document counts as not found, because `PutRolePolicy` replaces it.
         async fn find(
             &self,
             aws: &Aws,
@@ -121,7 +121,7 @@ mod calls {
                 .role_name(self.role.get().as_str())
                 .policy_name(&self.name)
                 .policy_document(self.document.to_string());
-            // The role was made a moment ago: not every server of IAM knows it yet.
+            // Not every IAM server knows a new role immediately.
             settling(aws.call("iam", "PutRolePolicy", call.send()).await, ABSENT)?;
             Ok(self.outputs())
         }

@@ -1,4 +1,4 @@
-//! Identities as types, so that a subnet's id is never taken for a VPC's.
+//! AWS IDs and names as types, so that the compiler rejects a subnet ID in place of a VPC ID.
 
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
@@ -8,7 +8,7 @@ macro_rules! id {
         pub struct $name(pub String);
 
         impl $name {
-            /// The id as AWS writes it.
+            /// Returns the ID as AWS writes it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -29,45 +29,45 @@ macro_rules! id {
 }
 
 id! {
-    /// `vpc-…`
+    /// ID of a VPC: `vpc-…`
     VpcId
-    /// `dopt-…`
+    /// ID of a set of DHCP options: `dopt-…`
     DhcpOptionsId
-    /// `subnet-…`
+    /// ID of a subnet: `subnet-…`
     SubnetId
-    /// `igw-…`
+    /// ID of an internet gateway: `igw-…`
     InternetGatewayId
-    /// `eipalloc-…`
+    /// Allocation ID of an Elastic IP address: `eipalloc-…`
     AllocationId
-    /// `nat-…`
+    /// ID of a NAT gateway: `nat-…`
     NatGatewayId
-    /// `rtb-…`
+    /// ID of a route table: `rtb-…`
     RouteTableId
-    /// `vpce-…`
+    /// ID of a VPC endpoint: `vpce-…`
     VpcEndpointId
-    /// `sg-…`
+    /// ID of a security group: `sg-…`
     SecurityGroupId
-    /// `eni-…`
+    /// ID of a network interface: `eni-…`
     NetworkInterfaceId
-    /// `ami-…`
+    /// ID of an image: `ami-…`
     ImageId
-    /// `i-…`
+    /// ID of an instance: `i-…`
     InstanceId
     /// A private IPv4 address.
     PrivateIp
-    /// The name of an IAM role.
+    /// Name of an IAM role.
     RoleName
-    /// The name of an IAM instance profile.
+    /// Name of an IAM instance profile.
     InstanceProfileName
-    /// The name of an S3 bucket.
+    /// Name of an S3 bucket.
     BucketName
-    /// The ARN of a load balancer.
+    /// ARN of a load balancer.
     LoadBalancerArn
-    /// The ARN of a target group.
+    /// ARN of a target group.
     TargetGroupArn
-    /// The ARN of a listener.
+    /// ARN of a listener.
     ListenerArn
-    /// `Z…`
+    /// ID of a hosted zone: `Z…`
     HostedZoneId
     /// A DNS name.
     DnsName

@@ -1,4 +1,4 @@
-//! An EC2 instance: a master or the bootstrap machine.
+//! An EC2 instance of an install-config: a master or the bootstrap machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,92 +13,94 @@ use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Usable, Wait};
 use crate::secret::Secret;
 
-/// An instance's inputs.
+/// Inputs of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
-    /// The image it boots.
+    /// Image.
     pub image: Input<ImageId>,
-    /// Its type.
+    /// Instance type.
     pub instance_type: String,
-    /// The profile it carries.
+    /// Instance profile.
     pub profile: Input<InstanceProfileName>,
-    /// Where it is attached.
+    /// Attachment to the network.
     pub network: Network,
-    /// Its root volume.
+    /// Root volume.
     pub root_volume: RootVolume,
-    /// What it is told at first boot.
+    /// User data, which the instance reads at first boot.
     pub user_data: UserData,
-    /// How its metadata service answers. See [`super::metadata_options`].
+    /// Options of the instance metadata service. See [`super::metadata_options`].
     pub metadata_options: MetadataOptions,
-    /// Its tags.
+    /// Tags of the instance.
     pub tags: Tags,
-    /// The tags of its volumes.
+    /// Tags of its volumes.
     pub volume_tags: Tags,
 }
 
-/// Where an instance is attached.
+/// Attachment of an instance to the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Network {
-    /// To an interface of its own right.
+    /// Primary network interface that is a resource of its own.
     Interface(Input<NetworkInterfaceId>),
-    /// To a subnet, by an interface that comes and goes with it.
+    /// Subnet in which EC2 creates the primary interface. The interface is deleted with the
+    /// instance.
     Subnet {
-        /// The subnet.
+        /// Subnet.
         subnet: Input<SubnetId>,
-        /// The security groups it is in.
+        /// Security groups of the interface.
         groups: Vec<Input<SecurityGroupId>>,
-        /// Whether it gets a public address.
+        /// True if the interface gets a public address.
         public_ip: bool,
     },
 }
 
-/// A root volume; encrypted always.
+/// A root volume. It is always encrypted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RootVolume {
-    /// The device the image calls its root (`/dev/xvda`).
+    /// Device name of the root volume in the image (`/dev/xvda`).
     pub device: String,
-    /// `gp3`, `io2`, …
+    /// Volume type: `gp3`, `io2`, …
     pub volume_type: String,
-    /// GiB.
+    /// Size in GiB.
     pub size: i32,
-    /// Operations per second; `None` is the type's own figure.
+    /// Operations per second. `None` sends nothing, and EC2 uses the default of the volume type.
     pub iops: Option<i32>,
-    /// The key; `None` is the account's default key for EBS.
+    /// KMS key. `None` stands for the account's default EBS key.
     pub kms_key: Option<String>,
 }
 
-/// What an instance is told at first boot.
+/// User data of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserData {
-    /// The text; with `presigned`, [`PRESIGNED_URL`] in it stands for the object's URL.
+    /// Content. If `presigned` is set, the content is UTF-8 text in which each [`PRESIGNED_URL`] is
+    /// replaced by the URL of the object.
     pub content: Secret,
-    /// The object whose presigned URL the text needs, made at launch and good for an hour.
+    /// Object whose presigned URL the text needs. The URL is made at launch and valid for one hour.
     pub presigned: Option<ObjectRef>,
 }
 
-/// The most bytes of user data, before they are encoded (EC2 user guide, "Run commands when you
-/// launch an EC2 instance with user data input").
+/// Maximum size of user data in bytes, before base64 encoding (EC2 user guide, "Run commands when
+/// you launch an EC2 instance with user data input").
 pub const LONGEST_USER_DATA: usize = 16 * 1024;
 
-/// What stands in a user data text for the presigned URL.
+/// Placeholder of the presigned URL in a user data text.
 pub const PRESIGNED_URL: &str = "@presigned-url@";
 
 /// An object in S3.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectRef {
-    /// Its bucket.
+    /// Bucket.
     pub bucket: Input<BucketName>,
-    /// Its key.
+    /// Key of the object.
     pub key: String,
 }
 
-/// What is known of an instance.
+/// Outputs of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceOutputs {
-    /// Its id.
+    /// ID of the instance.
     pub id: InstanceId,
-    /// Its address.
+    /// Private address of the instance.
     pub private_ip: PrivateIp,
 }
 

@@ -9,19 +9,19 @@ use super::quotas::Quota;
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema};
 
-/// The inputs of an internet gateway.
+/// Inputs of an internet gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InternetGateway {
-    /// The VPC it is attached to.
+    /// VPC that the gateway is attached to.
     pub vpc: Input<VpcId>,
-    /// Its tags.
+    /// Tags of the gateway.
     pub tags: Tags,
 }
 
-/// What is known of an internet gateway.
+/// Outputs of an internet gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InternetGatewayOutputs {
-    /// Its id.
+    /// ID of the gateway.
     pub id: InternetGatewayId,
 }
 
@@ -83,7 +83,8 @@ mod calls {
             found.map(|gateway| outputs("DescribeInternetGateways", Some(&gateway))).transpose()
         }
 
-        /// Attaches it; that it is attached to this VPC already is what we want.
+        /// Attaches the gateway to the VPC. A gateway that is already attached to this VPC counts
+        /// as success; an attachment to another VPC is an error.
         async fn configure(
             &self,
             aws: &Aws,
@@ -186,7 +187,7 @@ mod calls {
         gateway.attachments().first().and_then(|attachment| attachment.vpc_id())
     }
 
-    /// Detached, it is attached to `none`.
+    /// Converts a live gateway to the shape of the inputs. The VPC of a detached gateway is `none`.
     fn observed(
         recorded: &InternetGateway,
         gateway: &types::InternetGateway,

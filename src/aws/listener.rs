@@ -6,21 +6,21 @@ use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked
 use super::ids::{ListenerArn, LoadBalancerArn, TargetGroupArn};
 use crate::graph::{Input, Resource, Schema};
 
-/// A listener's inputs.
+/// Inputs of a listener.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listener {
-    /// The balancer it belongs to.
+    /// Load balancer of the listener.
     pub load_balancer: Input<LoadBalancerArn>,
-    /// The port it listens on.
+    /// Port on which the listener accepts connections.
     pub port: i32,
-    /// Where it forwards to.
+    /// Target group that receives the traffic.
     pub target_group: Input<TargetGroupArn>,
 }
 
-/// What is known of a listener.
+/// Outputs of a listener.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListenerOutputs {
-    /// Its ARN.
+    /// ARN of the listener.
     pub arn: ListenerArn,
 }
 
@@ -82,7 +82,7 @@ mod calls {
                 .port(self.port)
                 .default_actions(self.action());
             let made = aws.call(SERVICE, "CreateListener", call.send()).await;
-            // Balancer and group were made a moment ago: not every server knows them yet.
+            // Not every AWS server knows a new load balancer or target group immediately.
             match settling(made, &[NO_LOAD_BALANCER, NO_TARGET_GROUP].concat()) {
                 Ok(made) => {
                     let made = made.listeners().first().and_then(outputs);
@@ -95,7 +95,9 @@ mod calls {
             }
         }
 
-        /// A listener has no token; on our balancer's port, forwarding to our group, it is ours.
+        /// Returns the listener on the port of this load balancer. A listener has no creation
+        /// token, so it counts as created by groundplan if it forwards to the configured target
+        /// group. Another target group is an error.
         async fn find(&self, aws: &Aws, _creation: &Creation) -> Result<Option<ListenerOutputs>> {
             let all = elb::listeners(aws, self.load_balancer.get().as_str()).await?;
             let Some(live) = all.iter().find(|live| live.port() == Some(self.port)) else {
@@ -172,7 +174,8 @@ mod calls {
         }
     }
 
-    /// All in one question, which works when every one of them is known and exists.
+    /// Reads all listeners by ARN in one request. Returns `None` if a record lacks its ARN or a
+    /// listener does not exist; AWS rejects the whole request in that case.
     async fn together(
         aws: &Aws,
         recorded: &[Recorded<Listener>],
@@ -205,7 +208,8 @@ mod calls {
         }
     }
 
-    /// The group it forwards to, in either of the two places where AWS says so.
+    /// Returns the target group of the listener, from either of the two fields in which AWS reports
+    /// it.
     fn forwards_to(live: &LiveListener) -> Option<TargetGroupArn> {
         let action = live.default_actions().first()?;
         let listed = || action.forward_config()?.target_groups().first()?.target_group_arn();

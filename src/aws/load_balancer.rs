@@ -1,4 +1,4 @@
-//! A network load balancer.
+//! A Network Load Balancer.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,29 +9,29 @@ use super::quotas::Quota;
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Usable, Wait};
 
-/// The inputs of a network load balancer.
+/// Inputs of a Network Load Balancer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadBalancer {
-    /// Its name, unique in account and region, at most 32 characters.
+    /// Name, unique in account and region, at most 32 characters.
     pub name: String,
-    /// Whether it is reached from inside the VPC only.
+    /// True if the load balancer is reachable from inside the VPC only.
     pub internal: bool,
-    /// The subnets it stands in.
+    /// Subnets of the load balancer.
     pub subnets: Vec<Input<SubnetId>>,
-    /// Whether it spreads over the targets of all zones.
+    /// True if the load balancer distributes traffic over the targets of all zones.
     pub cross_zone: bool,
-    /// Its tags.
+    /// Tags of the load balancer.
     pub tags: Tags,
 }
 
-/// What is known of a load balancer.
+/// Outputs of a load balancer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadBalancerOutputs {
-    /// Its ARN.
+    /// ARN of the load balancer.
     pub arn: LoadBalancerArn,
-    /// Its DNS name.
+    /// DNS name of the load balancer.
     pub dns_name: DnsName,
-    /// The hosted zone an alias to it names.
+    /// Hosted zone that an alias record to the load balancer must name.
     pub hosted_zone: HostedZoneId,
 }
 
@@ -232,8 +232,9 @@ mod calls {
             found(deleted, NO_LOAD_BALANCER).map(drop)
         }
 
-        /// Gone is a balancer whose network interfaces are gone, too: they outlive it for a while
-        /// and hold on to subnets and to the internet gateway.
+        /// Polls deletions. A load balancer counts as deleted when its network interfaces no longer
+        /// exist either. The interfaces outlive the load balancer for a while and block the
+        /// deletion of subnets and the internet gateway.
         async fn gone(aws: &Aws, waiting: Vec<LoadBalancerOutputs>) -> Result<Vec<Seen<()>>> {
             let arns: Vec<_> = waiting.iter().map(|one| one.arn.0.clone()).collect();
             let there = by_arn(elb::load_balancers(aws, By::Arn, &arns).await?);
@@ -261,8 +262,10 @@ mod calls {
             self.subnets.iter().map(|subnet| subnet.get().0.clone()).collect()
         }
 
-        /// AWS answers a creation that equals an existing balancer with that one, whoever made it.
-        /// A balancer that is being provisioned is new; another one must prove that it is ours.
+        /// Verifies that a created load balancer is not an older one of another creator.
+        /// `CreateLoadBalancer` returns an existing load balancer if all parameters are equal. A
+        /// load balancer in state `provisioning` is new. Any other one must have the creation
+        /// token.
         async fn check_new(
             &self,
             aws: &Aws,
@@ -274,7 +277,7 @@ mod calls {
             }
             let arns = balancer.load_balancer_arn().map(str::to_owned);
             let live = unproven(elb::live_tags(aws, arns.as_slice()).await)?.into_values().next();
-            // No tags at all: a new one, not visible to every server yet.
+            // A load balancer without tags is new: its tags are not visible to every server yet.
             let Some(live) = live.filter(|tags| !tags.is_empty()) else { return Ok(()) };
             claim(aws, &creation.token, &live, "CreateLoadBalancer", &self.what())
         }
@@ -318,7 +321,8 @@ mod calls {
 
     fn state(balancer: &LiveBalancer) -> Seen<LoadBalancerOutputs> {
         match (state_code(balancer), outputs(balancer)) {
-            // `active_impaired` routes traffic; it lacks resources to grow.
+            // In state `active_impaired` the load balancer routes traffic, but lacks resources to
+            // scale.
             (
                 Some(LoadBalancerStateEnum::Active | LoadBalancerStateEnum::ActiveImpaired),
                 Some(outputs),
@@ -336,7 +340,8 @@ mod calls {
         }
     }
 
-    /// A balancer as it is; `None` when it is not ours or has gone in the meantime.
+    /// Returns the live state of a load balancer. `None` if its tags show another owner, or if it
+    /// was deleted in the meantime.
     async fn look(
         aws: &Aws,
         recorded: Recorded<LoadBalancer>,
@@ -359,7 +364,8 @@ mod calls {
         Ok(Some(Live { inputs, outputs }))
     }
 
-    /// The subnets it stands in: a set to AWS, so an equal one is in the order recorded.
+    /// Returns the subnets of the load balancer. AWS treats them as a set, so an equal set is
+    /// returned in recorded order.
     fn subnets(balancer: &LiveBalancer, recorded: Vec<Input<SubnetId>>) -> Vec<Input<SubnetId>> {
         let zones = balancer.availability_zones().iter();
         let ids = zones.filter_map(|zone| zone.subnet_id()).map(SubnetId::from);
@@ -382,7 +388,7 @@ mod calls {
         })
     }
 
-    /// Whether it spreads over zones; `None` when it has gone in the meantime.
+    /// Returns the cross-zone setting. `None` if the load balancer was deleted in the meantime.
     async fn cross_zone(aws: &Aws, arn: &LoadBalancerArn) -> Result<Option<bool>> {
         let call = aws.elb.describe_load_balancer_attributes().load_balancer_arn(arn.as_str());
         let answer = aws.call(SERVICE, "DescribeLoadBalancerAttributes", call.send()).await;
@@ -391,13 +397,14 @@ mod calls {
         Ok(Some(attribute.is_some_and(|one| one.value() == Some("true"))))
     }
 
-    /// `ELB net/demo-int/0123456789abcdef`: how the interfaces of a balancer are described.
+    /// Returns the description that AWS gives the network interfaces of a load balancer:
+    /// `ELB net/demo-int/0123456789abcdef`.
     pub(in crate::aws) fn interface_description(arn: &str) -> String {
         let place = arn.split_once("loadbalancer/").map_or(arn, |(_, place)| place);
         format!("ELB {place}")
     }
 
-    /// Of these descriptions, those that network interfaces have.
+    /// Returns the descriptions that belong to at least one existing network interface.
     pub(in crate::aws) async fn interfaces_described(
         aws: &Aws,
         descriptions: &[String],

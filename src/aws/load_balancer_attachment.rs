@@ -1,7 +1,8 @@
-//! One machine registered with one load balancer that is not ours: with every target group of a
-//! network load balancer, by instance or by address as each group has it, or with a classic one.
+//! Registration of a machine with a load balancer that groundplan does not manage. The machine is
+//! registered with every target group of a Network Load Balancer, or with a Classic Load Balancer.
+//! Each target group determines the target type: instance ID or address.
 //!
-//! Deleting takes addresses out again; what is registered as an instance leaves with the instance.
+//! Deletion deregisters addresses only. AWS deregisters an instance when it is terminated.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,44 +10,44 @@ use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked
 use super::ids::{InstanceId, PrivateIp};
 use crate::graph::{Input, Resource, Schema};
 
-/// The inputs of an attachment.
+/// Inputs of an attachment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadBalancerAttachment {
-    /// What the load balancer is called.
+    /// Name of the load balancer.
     pub load_balancer: String,
-    /// What it is.
+    /// Type of the load balancer.
     pub kind: LoadBalancerKind,
-    /// The machine.
+    /// Instance of the machine.
     pub instance: Input<InstanceId>,
-    /// The machine's address.
+    /// Private address of the machine.
     pub ip: Input<PrivateIp>,
 }
 
-/// What a load balancer is.
+/// Type of a load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadBalancerKind {
-    /// A network load balancer, with target groups.
+    /// Network Load Balancer, which has target groups.
     Network,
-    /// A classic one, with instances.
+    /// Classic Load Balancer, which has instances.
     Classic,
 }
 
-/// What is known of an attachment: what it was made of.
+/// Outputs of an attachment: a part of its inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadBalancerAttachmentOutputs {
-    /// What the load balancer is called.
+    /// Name of the load balancer.
     pub load_balancer: String,
-    /// The machine.
+    /// Instance of the machine.
     pub instance: InstanceId,
-    /// The machine's address.
+    /// Private address of the machine.
     pub ip: PrivateIp,
 }
 
 impl Resource for LoadBalancerAttachment {
     const SCHEMA: Schema = Schema {
         replaced_by: &["load_balancer", "kind", "instance", "ip"],
-        // The old machine serves until the new one is registered.
+        // The old machine receives traffic until the new one is registered.
         create_first: true,
         ..Schema::of("load_balancer_attachment", Self::REPEAT.identity())
     };

@@ -1,8 +1,8 @@
-//! A machine of the Machine API: an EC2 instance as an `AWSMachineProviderConfig` describes it.
+//! A machine of the Machine API: an EC2 instance that an `AWSMachineProviderConfig` describes.
 //!
-//! Everything that had to be looked up (images, subnets and groups by filters, the root device) has
-//! been: these inputs are what one `RunInstances` says. Masters and the bootstrap machine of an
-//! install-config are [`super::instance`]s, of a fixed shape.
+//! The inputs are the parameters of one `RunInstances` call. All lookups (image, subnet and groups
+//! by filters, root device) are done before. The masters and the bootstrap machine of an
+//! install-config have a fixed shape and the kind [`super::instance`].
 
 use std::collections::BTreeMap;
 
@@ -16,40 +16,40 @@ use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Usable, Wait};
 use crate::secret::Secret;
 
-/// A machine's inputs.
+/// Inputs of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The image it boots.
+    /// Image.
     pub image: Input<ImageId>,
-    /// Its type.
+    /// Instance type.
     pub instance_type: String,
-    /// The profile it carries, if any.
+    /// Instance profile. `None` launches the instance without one.
     pub profile: Option<Input<InstanceProfileName>>,
-    /// The key pair for SSH, if any.
+    /// SSH key pair. `None` launches the instance without one.
     pub key_name: Option<String>,
-    /// Its one interface.
+    /// Network interface. A machine has exactly one.
     pub interface: Interface,
-    /// Its volumes; none is what the image brings.
+    /// Block devices. If empty, the block devices of the image apply.
     pub block_devices: Vec<BlockDevice>,
-    /// What it is told at first boot.
+    /// User data, which the instance reads at first boot.
     pub user_data: Secret,
-    /// How its metadata service answers. See [`super::metadata_options`].
+    /// Options of the instance metadata service. See [`super::metadata_options`].
     pub metadata_options: MetadataOptions,
-    /// Where it is; all absent is not sent.
+    /// Placement. If all fields are `None`, nothing is sent.
     pub placement: Placement,
-    /// How it is paid for; absent is on demand.
+    /// Purchasing option. `None` stands for on-demand.
     pub market: Option<Market>,
-    /// The capacity reservation that it runs in.
+    /// Capacity reservation in which the instance runs.
     pub capacity_reservation: Option<String>,
-    /// Whether the processor encrypts its memory; absent, AWS decides.
+    /// Memory encryption by the processor. `None` sends nothing, and AWS decides.
     pub confidential_compute: Option<ConfidentialCompute>,
-    /// Its tags, which its volumes get, too. `Name` is the machine's name.
+    /// Tags of the instance and of its volumes. `Name` is the name of the Machine.
     pub tags: Tags,
 }
 
 impl Machine {
-    /// A machine of which nothing is known but these tags: enough to look at it, to put its tags
-    /// right and to delete it, and nothing to launch.
+    /// Returns inputs with these tags and blank values in all other fields. They are sufficient to
+    /// describe, retag and delete a machine, and cannot launch one.
     pub fn unknown(tags: Tags) -> Self {
         Self {
             image: Input::Known("".into()),
@@ -76,44 +76,44 @@ impl Machine {
     }
 }
 
-/// The interface of a machine; it comes and goes with it.
+/// Network interface of a machine. EC2 creates and deletes it with the instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interface {
-    /// Which place on the instance it has.
+    /// Device index of the attachment.
     pub device_index: i32,
-    /// The subnet; absent is the default one of the zone.
+    /// Subnet. `None` stands for the default subnet of the zone.
     pub subnet: Option<Input<SubnetId>>,
-    /// The security groups it is in.
+    /// Security groups of the interface.
     pub groups: Vec<Input<SecurityGroupId>>,
-    /// Whether it gets a public address; absent, the subnet decides.
+    /// Public address. `None` sends nothing, and the subnet decides.
     pub public_address: Option<PublicAddress>,
-    /// What it is; absent, AWS decides.
+    /// Interface type. `None` sends nothing, and AWS decides.
     pub interface_type: Option<InterfaceType>,
-    /// Its families of addresses; absent is IPv4 alone.
+    /// Address families. `None` stands for IPv4 only.
     pub dual_stack: Option<DualStack>,
 }
 
-/// Whether an interface gets a public address, and of what kind.
+/// Setting for the public address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PublicAddress {
-    /// One of the internet: `AssociatePublicIpAddress`.
+    /// Address of the internet: `AssociatePublicIpAddress`.
     Internet(bool),
-    /// One of the carrier of a wavelength zone: `AssociateCarrierIpAddress`.
+    /// Address of the carrier in a Wavelength Zone: `AssociateCarrierIpAddress`.
     Carrier(bool),
 }
 
-/// What an interface is.
+/// Type of a network interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InterfaceType {
-    /// The ordinary one: `interface`.
+    /// Elastic Network Adapter, the ordinary type: `interface`.
     Ena,
-    /// An Elastic Fabric Adapter: `efa`.
+    /// Elastic Fabric Adapter: `efa`.
     Efa,
 }
 
-/// Which family of addresses comes first where a cluster has both.
+/// Primary address family of a dual-stack cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DualStack {
@@ -123,105 +123,104 @@ pub enum DualStack {
     Ipv6Primary,
 }
 
-/// A volume; it goes with its machine, always.
+/// A block device. EC2 always deletes its volume with the instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BlockDevice {
-    /// Where it is seen (`/dev/xvda`).
+    /// Device name (`/dev/xvda`).
     pub device: String,
-    /// `gp3`, `io2`, …; absent, EC2 decides.
+    /// Volume type: `gp3`, `io2`, … `None` sends nothing, and EC2 decides.
     pub volume_type: Option<String>,
-    /// GiB; absent is the image's figure.
+    /// Size in GiB. `None` stands for the size in the image.
     pub size: Option<i32>,
-    /// Operations per second; absent is the type's own figure.
+    /// Operations per second. `None` stands for the default of the volume type.
     pub iops: Option<i32>,
-    /// MiB per second; absent is the type's own figure.
+    /// Throughput in MiB per second. `None` stands for the default of the volume type.
     pub throughput: Option<i32>,
-    /// Whether it is encrypted; absent, the account decides.
+    /// Encryption. `None` sends nothing, and the account's default applies.
     pub encrypted: Option<bool>,
-    /// The key; absent is the account's default key for EBS.
+    /// KMS key. `None` stands for the account's default EBS key.
     pub kms_key: Option<String>,
 }
 
-/// Where a machine is, beyond its subnet.
+/// Placement of a machine, in addition to the subnet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
-    /// The zone, where no subnet says it.
+    /// Availability zone, if no subnet is given.
     pub zone: Option<String>,
-    /// Who else is on its hardware: `default`, `dedicated` or `host`.
+    /// Tenancy: `default`, `dedicated` or `host`.
     pub tenancy: Option<String>,
-    /// The placement group.
+    /// Placement group.
     pub group: Option<String>,
-    /// Which partition of the placement group.
+    /// Partition number in the placement group.
     pub partition: Option<i32>,
-    /// The dedicated host.
+    /// Dedicated Host.
     pub host: Option<String>,
-    /// Whether it stays on one host: `default` or `host`.
+    /// Affinity to the Dedicated Host: `default` or `host`.
     pub affinity: Option<String>,
 }
 
-/// How a machine is paid for.
+/// Purchasing option other than on-demand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Market {
-    /// A one-time spot request, terminated on interruption.
+    /// Spot request, one-time. EC2 terminates the instance on interruption.
     Spot {
-        /// The most that it may cost an hour, in dollars; absent, the price on demand.
+        /// Maximum price in dollars an hour. `None` stands for the on-demand price.
         max_price: Option<String>,
     },
-    /// A capacity block that was bought before.
+    /// Capacity Block that was bought before.
     CapacityBlock,
 }
 
-/// What the most that a spot machine may cost looks like.
+/// Description of a valid maximum Spot price, for messages.
 pub const PRICE: &str = "dollars an hour such as `0.25`, and at least 0.001";
 
-/// Whether EC2 takes this for the most that a spot machine may cost (EC2 API reference,
-/// `SpotMarketOptions`).
+/// Returns true if the text is a valid maximum Spot price (EC2 API reference, `SpotMarketOptions`).
 pub fn is_price(text: &str) -> bool {
     let figures = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     figures && text.parse::<f64>().is_ok_and(|dollars| dollars >= 0.001)
 }
 
-/// Whether the processor encrypts memory.
+/// Memory encryption by the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfidentialCompute {
-    /// It does not: `AmdSevSnp` is `disabled`.
+    /// No encryption: `AmdSevSnp` is `disabled`.
     Disabled,
-    /// By AMD SEV-SNP: `AmdSevSnp` is `enabled`.
+    /// AMD SEV-SNP: `AmdSevSnp` is `enabled`.
     AmdSevSnp,
 }
 
-/// What is known of a machine.
+/// Outputs of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MachineOutputs {
-    /// Its id.
+    /// ID of the instance.
     pub id: InstanceId,
-    /// Its address; absent where it has none yet, or none any more.
+    /// Private address. `None` before EC2 assigns one and after termination.
     pub private_ip: Option<PrivateIp>,
-    /// As EC2 has it now.
+    /// Details that EC2 reported at the last read.
     #[serde(flatten)]
     pub seen: Seen,
 }
 
-/// What EC2 says of an instance, as far as a cluster wants to know.
+/// Live details of an instance, mainly for the status of its Machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Seen {
-    /// What EC2 calls its state: `pending`, `running`, `stopping`, …
+    /// State in EC2: `pending`, `running`, `stopping`, …
     pub state: String,
-    /// Its availability zone.
+    /// Availability zone.
     pub zone: String,
-    /// Its type.
+    /// Instance type.
     pub instance_type: String,
-    /// Whether it is a spot instance.
+    /// True for a Spot instance.
     pub spot: bool,
-    /// When it was launched, in seconds of Unix time.
+    /// Launch time in seconds since the Unix epoch.
     pub launched: i64,
-    /// Its addresses by type, in the words of a Node's status: `InternalIP`, `InternalDNS`,
-    /// `Hostname`, `ExternalIP`, `ExternalDNS`.
+    /// Addresses as pairs of type and address. The types are those of a Node's status:
+    /// `InternalIP`, `InternalDNS`, `Hostname`, `ExternalIP`, `ExternalDNS`.
     pub addresses: Vec<(String, String)>,
-    /// All its tags.
+    /// All tags in EC2, including those that groundplan did not set.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -240,7 +239,7 @@ impl Resource for Machine {
         ],
         set_at_creation: &["image", "user_data"],
         endures: true,
-        // What refuses a launch refuses it while the old one still runs.
+        // If EC2 rejects the launch, the old machine is still running.
         create_first: true,
         usable: Usable::Ready,
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
@@ -326,8 +325,8 @@ pub(in crate::aws) mod tests {
         Record { generation: 1, status: Status::Ready, inputs, outputs, after, unknown }
     }
 
-    /// Outputs tell how it is at the moment, and nobody asked for that: no plan has anything to do
-    /// with it, for the machine or for what refers to it.
+    /// Outputs report the current state, and no configuration sets them. A difference in outputs
+    /// alone changes no plan, neither for the machine nor for its dependents.
     #[test]
     fn r3_a_state_a_launch_time_or_a_tag_of_others_is_neither_a_change_nor_drift() {
         let mut graph = Graph::default();

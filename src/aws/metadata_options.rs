@@ -1,75 +1,76 @@
-//! The one place that turns what a machine pool asks of the instance metadata service into EC2
-//! metadata options.
+//! The mapping from the metadata service settings of a machine pool to EC2 metadata options.
 //!
-//! Masters, bootstrap, workers and Machine API machines all go through [`metadata_options`]. Each
-//! setting is an opinion of its own: what is left out is not sent and never differs.
+//! All machines use [`metadata_options`]: masters, bootstrap, workers and Machine API machines.
+//! Each setting is independent. A setting that is omitted is not sent and never reported as a
+//! difference.
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// What a machine pool says of the instance metadata service.
+/// Settings of a machine pool for the instance metadata service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetadataService {
-    /// Whether every request must carry a session token.
+    /// Session tokens: required or optional.
     pub authentication: Option<Authentication>,
-    /// Whether it answers at all.
+    /// State of the endpoint: on or off.
     pub endpoint: Option<Switch>,
-    /// How far its answer to a request for a token goes.
+    /// Hop limit of the response to a token request.
     pub hop_limit: Option<HopLimit>,
-    /// Whether it tells the instance's tags.
+    /// Access to instance tags through the metadata service.
     pub instance_tags: Option<Switch>,
 }
 
-/// What a machine pool says of session tokens. Absence is a third case, *no opinion*: AWS, the image
-/// and the account decide, nothing is sent and nothing ever differs.
+/// Setting for session tokens. An absent setting is a third case, *no opinion*: nothing is sent,
+/// and nothing is reported as a difference. AWS, the image and the account then decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Authentication {
-    /// Every request must carry a session token: IMDSv2 only.
+    /// Every request must have a session token: IMDSv2 only.
     Required,
-    /// IMDSv1 still answers.
+    /// A request without a session token is answered too: IMDSv1 and IMDSv2.
     Optional,
 }
 
 impl Authentication {
-    /// The words of install-config and of the Machine API.
+    /// Values in install-config and in the Machine API.
     pub const WORDS: &[(&str, Self); 2] =
         &[("Required", Self::Required), ("Optional", Self::Optional)];
 }
 
-/// Whether something is on, in EC2's spelling.
+/// A setting that is on or off, in EC2's spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
-    /// It is on.
+    /// On.
     Enabled,
-    /// It is off.
+    /// Off.
     Disabled,
 }
 
 impl Switch {
-    /// The words of install-config and of the Machine API.
+    /// Values in install-config and in the Machine API.
     pub const WORDS: &[(&str, Self); 2] =
         &[("Enabled", Self::Enabled), ("Disabled", Self::Disabled)];
 }
 
-/// How many hops the answer to a request for a token may take: 1 is the machine itself and pods on
-/// its network, 2 reaches pods behind one bridge.
+/// Maximum number of hops of the response to a token request. 1 reaches the machine itself and pods
+/// on the host network; 2 also reaches pods behind one bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct HopLimit(u8);
 
 impl HopLimit {
-    /// What EC2 takes (EC2 API reference, `InstanceMetadataOptionsRequest`).
+    /// Range that EC2 accepts (EC2 API reference, `InstanceMetadataOptionsRequest`).
     pub const RANGE: RangeInclusive<i64> = 1..=64;
 
-    /// The hop limit of so many hops, if EC2 takes it.
+    /// Returns the hop limit. `None` if `hops` is outside [`Self::RANGE`].
     pub fn new(hops: i64) -> Option<Self> {
         let fits = Self::RANGE.contains(&hops);
         u8::try_from(hops).ok().filter(|_| fits).map(Self)
     }
 
-    /// Whether it ends at the machine: what has a network of its own hears nothing.
+    /// Returns true if the limit is 1. The response then reaches only the host network of the
+    /// machine, and no pod with a network of its own.
     pub fn is_the_machine_alone(self) -> bool {
         self.0 == 1
     }
@@ -97,36 +98,38 @@ impl From<HopLimit> for i32 {
 }
 
 impl MetadataService {
-    /// Whether pods that are not on their host's network are shut out: without a token there is no
-    /// answer, and the answer that brings the token does not reach them.
+    /// Returns true if pods without host network get no response: session tokens are required, and
+    /// the response with the token does not reach these pods.
     pub fn shuts_out_pods(&self) -> bool {
         self.authentication == Some(Authentication::Required)
             && self.hop_limit.is_some_and(HopLimit::is_the_machine_alone)
     }
 }
 
-/// An opinion on tokens alone.
+/// Settings with a value for session tokens only.
 impl From<Option<Authentication>> for MetadataService {
     fn from(authentication: Option<Authentication>) -> Self {
         Self { authentication, ..Self::default() }
     }
 }
 
-/// Why the metadata service of a cluster's machine cannot be off.
+/// Reason, for messages, why the metadata service of a cluster's machine must be on.
 pub const WHY_ENABLED: &str = "without it a machine gets neither its Ignition nor its name, and no \
                                node ever joins the cluster";
 
-/// Why it cannot tell the tags of a cluster's machine: EC2 refuses the launch, and every later call
-/// that sets tags (EC2 user guide, "Allow access to tags in instance metadata").
+/// Reason, for messages, why the metadata service of a cluster's machine cannot return tags. EC2
+/// rejects the launch and every later call that sets tags (EC2 user guide, "Allow access to tags in
+/// instance metadata").
 pub const WHY_NO_TAGS: &str = "EC2 then takes no tag key with a `/`, and every machine of a cluster \
                                has `kubernetes.io/cluster/<infraID>`";
 
-/// Whom `Required` and a hop limit of 1 shut out, and how they notice.
+/// Consequence, for messages, of `Required` with a hop limit of 1: the affected pods and their
+/// symptom.
 pub const WHY_FURTHER: &str = "pods that are not on their host's network get no token: they wait in \
                                vain, without an error, for region or credentials (SDKs of \
                                applications, cluster-autoscaler, aws-load-balancer-controller)";
 
-/// EC2's `HttpTokens`, in EC2's spelling.
+/// Attribute `HttpTokens` of EC2, in EC2's spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HttpTokens {
@@ -136,31 +139,31 @@ pub enum HttpTokens {
     Optional,
 }
 
-/// The metadata options of an instance that we have an opinion on, by EC2's names. What is absent is
-/// written as `null`, which is no opinion to the planner; states of older versions lack all but the
-/// first.
+/// Metadata options of an instance that groundplan can set, with the names of EC2. `None` is
+/// written as `null`, which the planner treats as no opinion. States of older versions have only
+/// the first field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MetadataOptions {
-    /// Whether a session token is required.
+    /// Session tokens: required or optional.
     pub http_tokens: Option<HttpTokens>,
-    /// Whether the metadata service answers at all.
+    /// State of the endpoint: on or off.
     pub http_endpoint: Option<Switch>,
-    /// How far the answer to a request for a token goes.
+    /// Hop limit of the response to a token request.
     pub http_put_response_hop_limit: Option<HopLimit>,
-    /// Whether the instance's tags are told.
+    /// Access to instance tags through the metadata service.
     pub instance_metadata_tags: Option<Switch>,
 }
 
 impl MetadataOptions {
-    /// Whether there is nothing to send.
+    /// Returns true if no option is set, so nothing is sent.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// The metadata options of an instance whose pool says this. Of a service that is off nothing else is
-/// said: there is nothing that it could be true of.
+/// Returns the metadata options for the settings of a machine pool. If the endpoint is off, the
+/// other settings are dropped, because they have no effect.
 pub fn metadata_options(asked: impl Into<MetadataService>) -> MetadataOptions {
     let asked = asked.into();
     if asked.endpoint == Some(Switch::Disabled) {

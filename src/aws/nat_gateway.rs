@@ -9,21 +9,21 @@ use super::quotas::Quota;
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Wait};
 
-/// The inputs of a NAT gateway.
+/// Inputs of a NAT gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NatGateway {
-    /// The public subnet it stands in.
+    /// Public subnet of the gateway.
     pub subnet: Input<SubnetId>,
-    /// Its public address.
+    /// Allocation of the public address.
     pub allocation: Input<AllocationId>,
-    /// Its tags.
+    /// Tags of the gateway.
     pub tags: Tags,
 }
 
-/// What is known of a NAT gateway.
+/// Outputs of a NAT gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NatGatewayOutputs {
-    /// Its id.
+    /// ID of the gateway.
     pub id: NatGatewayId,
 }
 
@@ -165,7 +165,8 @@ mod calls {
             types::NatGateway::tags(self)
         }
 
-        /// AWS shows a deleted one for about an hour.
+        /// Returns false for a deleted gateway, which AWS reports for about one hour after the
+        /// deletion.
         fn exists(&self) -> bool {
             self.state() != Some(&NatGatewayState::Deleted)
         }
@@ -207,8 +208,9 @@ mod calls {
         }
     }
 
-    /// One that failed or is going away serves no subnet any more: `none` stands in its place, so
-    /// that a plan replaces it and a destroy waits until it is gone.
+    /// Converts a live gateway to the shape of the inputs. The subnet of a failed, deleting or
+    /// deleted gateway is `none`, so that a plan replaces the gateway and a destroy waits for its
+    /// deletion.
     fn observed(recorded: NatGateway, gateway: &types::NatGateway) -> Result<Live<NatGateway>> {
         let serves =
             matches!(gateway.state(), Some(NatGatewayState::Pending | NatGatewayState::Available));
@@ -218,7 +220,7 @@ mod calls {
         };
         let inputs = NatGateway {
             subnet: subnet.into(),
-            // While it is pending the address may not show yet.
+            // AWS may omit the address of a pending gateway; the recorded one is then kept.
             allocation: allocation(gateway).map_or(recorded.allocation, Into::into),
             tags: ec2::owned(&recorded.tags, gateway.tags()),
         };

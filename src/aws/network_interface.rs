@@ -1,4 +1,4 @@
-//! A network interface that outlives the instance on it.
+//! A network interface that outlives its instance.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +8,23 @@ use super::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Wait};
 
-/// The inputs of a network interface.
+/// Inputs of a network interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetworkInterface {
-    /// The subnet it is in.
+    /// Subnet of the interface.
     pub subnet: Input<SubnetId>,
-    /// The security groups it is in.
+    /// Security groups of the interface.
     pub groups: Vec<Input<SecurityGroupId>>,
-    /// Its tags.
+    /// Tags of the interface.
     pub tags: Tags,
 }
 
-/// What is known of a network interface.
+/// Outputs of a network interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetworkInterfaceOutputs {
-    /// Its id.
+    /// ID of the interface.
     pub id: NetworkInterfaceId,
-    /// Its address.
+    /// Private address of the interface.
     pub private_ip: PrivateIp,
 }
 

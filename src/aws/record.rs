@@ -1,4 +1,4 @@
-//! A DNS record: an alias to a load balancer, or a CNAME where aliases do not exist.
+//! A DNS record: an alias to a load balancer, or a CNAME where Route 53 has no aliases.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,43 +7,43 @@ use super::ids::{DnsName, HostedZoneId};
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Wait};
 
-/// A record's inputs.
+/// Inputs of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The zone it is in.
+    /// Zone of the record.
     pub zone: Input<HostedZoneId>,
-    /// Its name, without the trailing dot.
+    /// Name, without the trailing dot.
     pub name: String,
-    /// What it says.
+    /// Type and target of the record.
     pub data: RecordData,
 }
 
-/// What a record says.
+/// Type and target of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordData {
-    /// An A record that follows a load balancer.
+    /// A record that is an alias of a load balancer.
     Alias {
-        /// The balancer's DNS name.
+        /// DNS name of the load balancer.
         dns_name: Input<DnsName>,
-        /// The balancer's hosted zone.
+        /// Hosted zone of the load balancer.
         hosted_zone: Input<HostedZoneId>,
     },
-    /// A CNAME.
+    /// CNAME record.
     Cname {
-        /// What it points to.
+        /// Target name.
         dns_name: Input<DnsName>,
-        /// How long it may be remembered.
+        /// Time in seconds for which resolvers may cache the record.
         ttl_seconds: i64,
     },
 }
 
-/// What is known of a record.
+/// Outputs of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordOutputs {
-    /// The zone it is in.
+    /// Zone of the record.
     pub zone: HostedZoneId,
-    /// The change that made it, while that may still be pending.
+    /// ID of the change that set the record. `None` if no change is pending.
     pub change: Option<String>,
 }
 
@@ -92,16 +92,17 @@ mod calls {
     use crate::graph::Input;
     use crate::provider::{Class, ProviderError};
 
-    /// Records read per look. The names of a cluster are neighbours in their zone, so one look
-    /// usually answers for all of them; more would read what is none of our business.
+    /// Number of records in one page. The names of a cluster are neighbours in their zone, so one
+    /// page usually contains all of them. A larger page would read unrelated records.
     const NEIGHBOURS: i32 = 10;
 
     impl Manage for Record {
-        /// Makes it only where nothing is: an UPSERT would take somebody's name away.
+        /// Creates the record. The change fails if a record with this name exists, because an
+        /// UPSERT would overwrite a record of another owner.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<RecordOutputs> {
             let steps = vec![step(ChangeAction::Create, self.record_set())];
             let made = route53::change(aws, self.zone.get().as_str(), steps).await;
-            // The zone was made a moment ago: not every server knows it yet.
+            // Not every AWS server knows a new zone immediately.
             match settling(made, NO_ZONE) {
                 Ok(change) => Ok(self.outputs(Some(change))),
                 Err(error) if error.is(&["InvalidChangeBatch"]) => {
@@ -111,7 +112,8 @@ mod calls {
             }
         }
 
-        /// A record has no token; one that says the same is ours.
+        /// Returns the record if type, target and TTL are equal; a record has no creation token. A
+        /// different record is an error.
         async fn find(&self, aws: &Aws, _creation: &Creation) -> Result<Option<RecordOutputs>> {
             match self.live(aws).await? {
                 None => Ok(None),
@@ -157,8 +159,8 @@ mod calls {
                     if one.inputs.zone.get() == zone.get() {
                         all[index] = one.inputs.among(&page).map(|live| one.seen(live));
                     }
-                    // Nothing found for the first name is an answer; for the others it may only
-                    // mean that they are further on.
+                    // An absent first name is proven by the page. The other absent names may be on
+                    // a later page.
                     all[index].is_none() && index != first
                 });
             }
@@ -175,7 +177,8 @@ mod calls {
             if let Some(live) = self.live(aws).await?
                 && *live.r#type() != self.data.kind()
             {
-                // A CNAME stands alone under its name: both steps are one change.
+                // A CNAME is the only record of its name, so deletion and creation must be one
+                // change.
                 steps.push(step(ChangeAction::Delete, live));
             }
             steps.push(step(ChangeAction::Upsert, self.record_set()));
@@ -183,7 +186,8 @@ mod calls {
             Ok(self.outputs(Some(or_look_again(change)?)))
         }
 
-        /// A record that has come to point elsewhere serves somebody else by now: it stays.
+        /// Deletes the record. A record with another target belongs to another owner and stays; the
+        /// call fails.
         async fn delete(aws: &Aws, inputs: Self, outputs: RecordOutputs) -> Result<()> {
             let Some(live) = inputs.live(aws).await? else { return Ok(()) };
             if !points_alike(&live, &inputs.data) {
@@ -216,7 +220,7 @@ mod calls {
             record.build().expect("BUG: a record has a name and a type")
         }
 
-        /// What is under its name now, be it an address or a CNAME.
+        /// Returns the live A or CNAME record with this name.
         async fn live(&self, aws: &Aws) -> Result<Option<ResourceRecordSet>> {
             let zone = self.zone.get().as_str();
             let page = route53::records_from(aws, zone, &self.name, NEIGHBOURS).await?;
@@ -266,9 +270,9 @@ mod calls {
         }
     }
 
-    /// The outcome of a change that takes away what a look has shown. That it is not there, or not
-    /// like that, means that the look is out of date, perhaps by this very change: its answer was
-    /// lost, and the SDK has sent it again.
+    /// Makes a failed deletion retryable if the record is absent or different. The listing is out
+    /// of date then. One cause is this change itself, if its response was lost and the SDK sent it
+    /// again.
     fn or_look_again<T>(changed: Result<T>) -> Result<T> {
         changed.map_err(|mut error| {
             if error.is(&["InvalidChangeBatch"]) && error.message.contains("Tried to delete") {
@@ -286,12 +290,12 @@ mod calls {
     async fn is_in_sync(aws: &Aws, change: &str) -> Result<bool> {
         let call = aws.route53.get_change().id(change);
         let answer = aws.call("route53", "GetChange", call.send()).await;
-        // Route 53 forgets old changes; they were in sync long before.
+        // Route 53 does not keep old changes; a change that it no longer knows was in sync before.
         let Some(answer) = found(answer, &["NoSuchChange"])? else { return Ok(true) };
         Ok(answer.change_info().is_some_and(|info| *info.status() == ChangeStatus::Insync))
     }
 
-    /// Where a record leads.
+    /// Returns the target of a record: the alias target, or its values joined by commas.
     fn points_to(live: &ResourceRecordSet) -> String {
         match live.alias_target() {
             Some(target) => route53::plain_name(target.dns_name()),
@@ -308,7 +312,7 @@ mod calls {
         same_name(&points_to(live), dns_name.get().as_str())
     }
 
-    /// Whether a live record says exactly this.
+    /// Returns true if the live record equals the inputs: type, target, and zone or TTL.
     fn says(live: &ResourceRecordSet, data: &RecordData) -> bool {
         *live.r#type() == data.kind()
             && points_alike(live, data)
@@ -320,8 +324,8 @@ mod calls {
             }
     }
 
-    /// A live record in the shape of the inputs. One that lists addresses instead of following a
-    /// balancer shows them where the balancer's name would be.
+    /// Converts a live record to the shape of the inputs. An A record with addresses is shown as an
+    /// alias with the addresses in place of the load balancer's name.
     fn data(live: &ResourceRecordSet) -> RecordData {
         let dns_name = Input::Known(DnsName(points_to(live)));
         if *live.r#type() == RrType::Cname {

@@ -1,7 +1,8 @@
 //! A route table with its routes and its associations.
 //!
-//! What we never set is not ours: routes to other destinations (a peering's, a transit gateway's)
-//! and subnets that somebody added are neither shown nor taken away.
+//! groundplan manages only routes and associations that it has set. Routes to other destinations
+//! (for example of a peering or a transit gateway), and subnets that another process associated,
+//! are neither reported nor removed.
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -12,44 +13,45 @@ use super::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId}
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema};
 
-/// The inputs of a route table.
+/// Inputs of a route table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteTable {
-    /// The VPC it routes for.
+    /// VPC of the route table.
     pub vpc: Input<VpcId>,
-    /// Whether it is the VPC's main table, serving every subnet without a table of its own.
+    /// True if the table is the main table of the VPC, which serves each subnet without a table of
+    /// its own.
     pub main: bool,
-    /// Its routes, the VPC's local one apart.
+    /// Routes, without the local route of the VPC.
     pub routes: Vec<Route>,
-    /// The subnets it serves.
+    /// Subnets that are associated with the table.
     pub subnets: Vec<Input<SubnetId>>,
-    /// Its tags.
+    /// Tags of the table.
     pub tags: Tags,
 }
 
-/// One route.
+/// A route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Route {
-    /// Where to.
+    /// Destination.
     pub destination: Ipv4Net,
-    /// By which way.
+    /// Target.
     pub via: Via,
 }
 
-/// The way a route takes.
+/// Target of a route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
-    /// Straight to the internet.
+    /// Internet gateway.
     InternetGateway(Input<InternetGatewayId>),
-    /// To the internet behind a shared address.
+    /// NAT gateway.
     NatGateway(Input<NatGatewayId>),
 }
 
-/// What is known of a route table.
+/// Outputs of a route table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteTableOutputs {
-    /// Its id.
+    /// ID of the route table.
     pub id: RouteTableId,
 }
 

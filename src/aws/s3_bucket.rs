@@ -1,4 +1,4 @@
-//! The bucket that holds the bootstrap Ignition.
+//! An S3 bucket, which contains the bootstrap Ignition.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,19 +8,19 @@ use super::ids::BucketName;
 use super::swept::What;
 use crate::graph::{Resource, Schema};
 
-/// A bucket's inputs.
+/// Inputs of a bucket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct S3Bucket {
-    /// Its name, unique in the world.
+    /// Name, unique among all AWS accounts.
     pub name: BucketName,
-    /// Its tags.
+    /// Tags of the bucket.
     pub tags: Tags,
 }
 
-/// What is known of a bucket.
+/// Outputs of a bucket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct S3BucketOutputs {
-    /// Its name.
+    /// Name of the bucket.
     pub name: BucketName,
 }
 
@@ -74,13 +74,12 @@ mod calls {
     use crate::provider::{Class, ProviderError};
 
     const NO_BUCKET: &[&str] = &["NoSuchBucket"];
-    /// The one region that must not be named as a bucket's location (S3 API reference,
-    /// CreateBucket).
+    /// Region that a location constraint must not name (S3 API reference, CreateBucket).
     const DEFAULT_REGION: &str = "us-east-1";
 
     impl Manage for S3Bucket {
-        /// Untagged: tags at creation need a permission (s3:TagResource) that accounts prepared for
-        /// OpenShift do not give.
+        /// Creates the bucket without tags. Tags at creation require the permission s3:TagResource,
+        /// which accounts prepared for OpenShift do not grant.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<S3BucketOutputs> {
             let region = aws.settings.region.as_str();
             let place = (region != DEFAULT_REGION).then(|| {
@@ -94,7 +93,8 @@ mod calls {
                 .set_create_bucket_configuration(place);
             let made = aws.call("s3", "CreateBucket", call.send()).await;
             match settling(made, &["OperationAborted"]) {
-                // There, a creation succeeds also on a bucket that the account has already.
+                // In this region, the creation also succeeds for a bucket that the account already
+                // has.
                 Ok(_) if region == DEFAULT_REGION => {
                     let found = unproven(self.find(aws, creation).await)?;
                     Ok(found.unwrap_or_else(|| self.outputs()))
@@ -110,8 +110,8 @@ mod calls {
             }
         }
 
-        /// Ours carries the cluster's tag; one without tags and without objects is what a creation
-        /// leaves that was cut off before the bucket was tagged.
+        /// Returns the bucket if it has the cluster tag. An empty bucket without tags counts too: a
+        /// creation that ended before tagging leaves such a bucket. Any other bucket is an error.
         async fn find(&self, aws: &Aws, _creation: &Creation) -> Result<Option<S3BucketOutputs>> {
             let Some(tags) =
                 live_tags(aws, &self.name).await.map_err(|error| self.foreign(error))?
@@ -170,12 +170,12 @@ mod calls {
         }
     }
 
-    /// A bucket with whatever is in it.
+    /// Deletes a bucket and its objects.
     pub(in crate::aws) async fn delete_bucket(aws: &Aws, name: &BucketName) -> Result<()> {
         empty(aws, name).await?;
         let call = aws.s3.delete_bucket().bucket(name.as_str());
         let deleted = aws.call("s3", "DeleteBucket", call.send()).await;
-        // Somebody put an object after we had looked; the next look finds it.
+        // Another client put an object after the objects were listed. The retry lists them again.
         let deleted = settling(deleted, &["BucketNotEmpty", "OperationAborted"]);
         found(deleted, NO_BUCKET).map(drop)
     }
@@ -189,7 +189,8 @@ mod calls {
             S3BucketOutputs { name: self.name.clone() }
         }
 
-        /// Who may not read the tags of a bucket with our name does not own it.
+        /// Adds a hint to `AccessDenied`: the bucket belongs to another account, or a permission is
+        /// missing.
         fn foreign(&self, error: ProviderError) -> ProviderError {
             if !error.is(&["AccessDenied"]) {
                 return error;
@@ -202,7 +203,8 @@ mod calls {
             error.with_hint(hint)
         }
 
-        /// Tags are put all at once: those of others are put with ours.
+        /// Changes the tags. S3 replaces all tags in one call, so the tags of other owners are sent
+        /// too.
         async fn change_tags(&self, aws: &Aws, before: &Tags) -> Result<()> {
             let live = settling(required_tags(aws, &self.name).await, NO_BUCKET)?;
             let wanted = merged(&live, before, &self.tags);
@@ -217,7 +219,8 @@ mod calls {
         }
     }
 
-    /// What a bucket's tags become: AWS's own cannot be put and stay by themselves.
+    /// Returns the complete new tags of a bucket. Tags of AWS (`aws:`) are left out: they cannot be
+    /// sent, and AWS keeps them.
     fn merged(live: &Tags, before: &Tags, after: &Tags) -> Tags {
         let (_, unset) = tag_changes(before, after);
         let mut wanted = live.clone();
@@ -226,7 +229,7 @@ mod calls {
         wanted
     }
 
-    /// A bucket's tags; `None` when the bucket does not exist.
+    /// Returns the tags of a bucket. `None` if the bucket does not exist.
     async fn live_tags(aws: &Aws, name: &BucketName) -> Result<Option<Tags>> {
         found(required_tags(aws, name).await, NO_BUCKET)
     }
@@ -249,8 +252,8 @@ mod calls {
         Ok(answer.contents().is_empty())
     }
 
-    /// Deletes every version of every object, page by page; AWS lists as many in a page as it
-    /// deletes in a call (1,000).
+    /// Deletes every version of every object, page by page. One page has at most 1,000 versions,
+    /// which is also the maximum of one deletion.
     async fn empty(aws: &Aws, name: &BucketName) -> Result<()> {
         loop {
             let call = aws.s3.list_object_versions().bucket(name.as_str());

@@ -1,4 +1,4 @@
-//! An object in a bucket: the bootstrap Ignition, known to the state by its digest.
+//! An object in a bucket: the bootstrap Ignition. The state has only the digest of its content.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,25 +8,25 @@ use super::ids::BucketName;
 use crate::graph::{Input, Resource, Schema};
 use crate::secret::Secret;
 
-/// An object's inputs. It is encrypted at rest (SSE-S3, AES256).
+/// Inputs of an object. S3 encrypts the object at rest (SSE-S3, AES256).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct S3Object {
-    /// The bucket it is in.
+    /// Bucket of the object.
     pub bucket: Input<BucketName>,
-    /// Its key.
+    /// Key of the object.
     pub key: String,
-    /// Its content.
+    /// Content.
     pub content: Secret,
-    /// Its tags, at most ten.
+    /// Tags, at most ten.
     pub tags: Tags,
 }
 
-/// What is known of an object.
+/// Outputs of an object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct S3ObjectOutputs {
-    /// The bucket it is in.
+    /// Bucket of the object.
     pub bucket: BucketName,
-    /// Its key.
+    /// Key of the object.
     pub key: String,
 }
 
@@ -71,16 +71,16 @@ mod calls {
     use crate::provider::{Class, ProviderError};
     use crate::secret::Secret;
 
-    /// User metadata that holds the digest of the content, which AWS itself would only tell of an
-    /// object put with a checksum of that algorithm.
+    /// Metadata key of the content's digest. AWS itself returns a digest only for an object that
+    /// was put with a checksum of that algorithm.
     const DIGEST: &str = "groundplan-sha256";
-    /// User metadata that holds the token: an object's ten tags are the user's.
+    /// Metadata key of the creation token. A tag would use one of the ten tags of the user.
     const TOKEN: &str = "groundplan-token";
     const ABSENT: &[&str] = &["NoSuchKey", "NoSuchBucket", "NotFound"];
 
     impl Manage for S3Object {
-        /// Put only where nothing is; over an object of this same creation it is put again, since
-        /// that may have been put with another content.
+        /// Puts the object if the key is unused. An object of the same creation is overwritten,
+        /// because its content may differ.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<S3ObjectOutputs> {
             match self.put(aws, creation, Some("*")).await {
                 Err(error) if error.is(&["PreconditionFailed"]) => {
@@ -92,7 +92,8 @@ mod calls {
             Ok(self.outputs())
         }
 
-        /// Ours and with this very content; refused when another creation has put it.
+        /// Returns the object if token and content are those of this creation. `None` if only the
+        /// content differs; an object with another token is an error.
         async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<S3ObjectOutputs>> {
             let Some(head) = self.head(aws).await? else { return Ok(None) };
             if metadata(&head, TOKEN) != Some(&creation.token) {
@@ -157,7 +158,7 @@ mod calls {
                 .metadata(TOKEN, &creation.token)
                 .set_if_none_match(unless.map(str::to_owned));
             let put = aws.call("s3", "PutObject", call.send()).await;
-            // The bucket was made a moment ago: not every server knows it yet.
+            // Not every AWS server knows a new bucket immediately.
             settling(put, &["NoSuchBucket", "ConditionalRequestConflict"]).map(drop)
         }
 
@@ -173,7 +174,7 @@ mod calls {
         }
 
         async fn live(self, aws: &Aws, head: &HeadObjectOutput) -> Result<Live<Self>> {
-            // A second call only when the count says that the tags have changed.
+            // The tags are read only if their number differs from the recorded number.
             let counted = head.tag_count().and_then(|count| usize::try_from(count).ok());
             let tags = if counted.unwrap_or(0) == self.tags.len() {
                 self.tags.clone()
@@ -193,7 +194,8 @@ mod calls {
             Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
         }
 
-        /// Tags are put all at once: those of others are put with ours.
+        /// Changes the tags. S3 replaces all tags in one call, so the tags of other owners are sent
+        /// too.
         async fn change_tags(&self, aws: &Aws, before: &Tags) -> Result<()> {
             let mut wanted = self.live_tags(aws).await?;
             let (set, unset) = tag_changes(before, &self.tags);
@@ -220,8 +222,8 @@ mod calls {
         head.metadata().and_then(|all| all.get(key)).map(String::as_str)
     }
 
-    /// Tags as the header takes them: a URL's query. A blank is `%20`, which every reader of
-    /// queries understands.
+    /// Returns the tags as a URL query, for the header of the request. A space is written as `%20`,
+    /// which every decoder of queries accepts.
     fn header(tags: &Tags) -> Option<String> {
         let query =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(tags).finish();

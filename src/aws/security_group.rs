@@ -1,4 +1,5 @@
-//! A security group, without its rules: those may refer to each other's groups.
+//! A security group without its rules. Rules are a separate kind because they can reference each
+//! other's groups.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,23 +10,23 @@ use super::quotas::Quota;
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema};
 
-/// The inputs of a security group.
+/// Inputs of a security group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SecurityGroup {
-    /// The VPC it belongs to.
+    /// VPC of the group.
     pub vpc: Input<VpcId>,
-    /// Its name, unique in the VPC.
+    /// Name, unique in the VPC.
     pub name: String,
-    /// What it says it is for.
+    /// Description of the group.
     pub description: String,
-    /// Its tags.
+    /// Tags of the group.
     pub tags: Tags,
 }
 
-/// What is known of a security group.
+/// Outputs of a security group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SecurityGroupOutputs {
-    /// Its id.
+    /// ID of the group.
     pub id: SecurityGroupId,
 }
 
@@ -77,7 +78,8 @@ mod calls {
     use crate::provider::Reply;
 
     impl Manage for SecurityGroup {
-        /// A name is taken once in a VPC: that it is taken by this very creation is success.
+        /// Creates the group. The name is unique in the VPC; if the group with this name is the
+        /// result of the same creation, the call counts as successful.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SecurityGroupOutputs> {
             let tags =
                 ec2::tag_specification(ResourceType::SecurityGroup, &self.tags, &creation.token);
@@ -168,7 +170,7 @@ mod calls {
     }
 
     impl SecurityGroup {
-        /// Who has the name in the VPC, as far as can be seen.
+        /// Returns the group with this name in the VPC. `None` if the group is not visible.
         async fn namesake(&self, aws: &Aws) -> Result<Option<types::SecurityGroup>> {
             let filters = vec![
                 ec2::filter("vpc-id", &[self.vpc.get().as_str()]),
@@ -182,8 +184,9 @@ mod calls {
         }
     }
 
-    /// Whether this creation has made it, or it is the cluster's and has lost its token. One with
-    /// another token is another creation's, one without the cluster's tag is somebody else's.
+    /// Returns true if the group has the token of this creation, or has no token and has the
+    /// cluster tag. A group with another token belongs to another creation. A group with neither
+    /// tag belongs to another owner.
     fn is_ours(aws: &Aws, creation: &Creation, group: &types::SecurityGroup) -> bool {
         match ec2::token_of(group.tags()) {
             Some(token) => token == creation.token,

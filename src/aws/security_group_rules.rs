@@ -1,4 +1,4 @@
-//! All rules of one security group, authorised and revoked in batches.
+//! All rules of one security group, changed in batches.
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -7,56 +7,56 @@ use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked
 use super::ids::SecurityGroupId;
 use crate::graph::{Input, Resource, Schema};
 
-/// The rules of one group: those it has are exactly these.
+/// Inputs of the rules of one group: the complete set of its managed rules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SecurityGroupRules {
-    /// The group.
+    /// Security group of the rules.
     pub group: Input<SecurityGroupId>,
-    /// What may come in.
+    /// Inbound rules.
     pub ingress: Vec<Rule>,
-    /// What may go out.
+    /// Outbound rules.
     pub egress: Vec<Rule>,
 }
 
-/// One rule.
+/// A rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
-    /// `tcp`, `udp`, `icmp`, a protocol number, or `-1` for all.
+    /// Protocol: `tcp`, `udp`, `icmp`, a protocol number, or `-1` for all protocols.
     pub protocol: String,
-    /// The ports, or what ICMP has in their place; `None` where the protocol has neither.
+    /// Ports, or type and code for ICMP. `None` if the protocol has neither.
     pub ports: Option<Ports>,
-    /// From (or to) whom.
+    /// Source of an inbound rule, or destination of an outbound rule.
     pub peer: Peer,
-    /// What it says it is for.
+    /// Description of the rule.
     pub description: String,
 }
 
 /// A range of ports, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ports {
-    /// The first.
+    /// First port.
     pub from: i32,
-    /// The last.
+    /// Last port.
     pub to: i32,
 }
 
-/// The other end of a rule.
+/// Source or destination of a rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Peer {
-    /// Addresses.
+    /// IPv4 ranges.
     Cidrs(Vec<Ipv4Net>),
-    /// Whoever is in this group.
+    /// Members of this security group.
     Group(Input<SecurityGroupId>),
-    /// An IPv6 range or a prefix list, as AWS writes it. Nothing of ours asks for one: it shows
-    /// that somebody else added a rule.
+    /// IPv6 range or prefix list, as AWS writes it. groundplan never creates such a rule; another
+    /// user or process added it.
     Other(String),
 }
 
-/// What is known of a group's rules.
+/// Outputs of a group's rules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SecurityGroupRulesOutputs {
-    /// The group they belong to.
+    /// Security group of the rules.
     pub group: SecurityGroupId,
 }
 

@@ -1,4 +1,5 @@
-//! The `shared` tag on what the user brought: existing subnets and an existing hosted zone.
+//! The cluster tag with the value `shared`, on existing subnets and an existing hosted zone that
+//! the user configured.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,25 +8,25 @@ use super::ids::{HostedZoneId, SubnetId};
 use super::swept::What;
 use crate::graph::{Resource, Schema};
 
-/// What is marked as used by the cluster and not owned by it.
+/// Inputs: the resources that the cluster uses and does not own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SharedTags {
-    /// The tag's key; its value is `shared`.
+    /// Key of the tag. The value is always `shared`.
     pub key: String,
-    /// The subnets that carry it.
+    /// Subnets with the tag.
     pub subnets: Vec<SubnetId>,
-    /// The hosted zone that carries it.
+    /// Hosted zone with the tag.
     pub hosted_zone: Option<HostedZoneId>,
 }
 
-/// What is known of the marks.
+/// Outputs: the tagged resources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SharedTagsOutputs {
-    /// The tag's key.
+    /// Key of the tag.
     pub key: String,
-    /// The subnets that carry it.
+    /// Subnets with the tag.
     pub subnets: Vec<SubnetId>,
-    /// The hosted zone that carries it.
+    /// Hosted zone with the tag.
     pub hosted_zone: Option<HostedZoneId>,
 }
 
@@ -72,7 +73,8 @@ mod calls {
     const SHARED: &str = "shared";
 
     impl Manage for SharedTags {
-        /// Marks the subnets, or the zone where there are no subnets.
+        /// Tags the subnets. If no subnets are configured, tags the hosted zone. Otherwise
+        /// `configure` tags the zone.
         async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<SharedTagsOutputs> {
             if self.subnets.is_empty() {
                 self.mark_zone(aws).await?;
@@ -148,7 +150,7 @@ mod calls {
             Ok(self.outputs())
         }
 
-        /// Takes away exactly the marks: what carries them belongs to the user.
+        /// Removes only the tags. The tagged resources belong to the user.
         async fn delete(aws: &Aws, _inputs: Self, outputs: SharedTagsOutputs) -> Result<()> {
             unmark_subnets(aws, &outputs.key, &outputs.subnets).await?;
             match &outputs.hosted_zone {
@@ -173,7 +175,7 @@ mod calls {
             route53::change_tags(aws, zone.as_str(), &Tags::new(), &mark(&self.key)).await
         }
 
-        /// What of it carries the mark.
+        /// Returns the part of the inputs that has the tag.
         async fn live(&self, aws: &Aws) -> Result<Self> {
             let marked = self.marked_subnets(aws).await?;
             let subnets = self.subnets.iter().filter(|id| marked.contains(*id)).cloned().collect();
@@ -188,10 +190,11 @@ mod calls {
             Ok(Self { key: self.key.clone(), subnets, hosted_zone })
         }
 
-        /// Asked by filter: one unknown id would make AWS refuse the whole question.
+        /// Returns the subnets with the tag. The request uses filters, because AWS rejects a
+        /// request by IDs if one ID is unknown.
         async fn marked_subnets(&self, aws: &Aws) -> Result<BTreeSet<SubnetId>> {
             let mut marked = BTreeSet::new();
-            // A filter takes at most 200 values (EC2 API reference, Filter).
+            // Maximum number of values in one filter: 200 (EC2 API reference, Filter).
             for chunk in self.subnets.chunks(200) {
                 let ids = Filter::builder().name("subnet-id").set_values(Some(texts(chunk)));
                 let tag = Filter::builder().name(format!("tag:{}", self.key)).values(SHARED);
@@ -213,7 +216,8 @@ mod calls {
         }
     }
 
-    /// Takes the mark from these subnets; one that is gone must not keep the others marked.
+    /// Removes the tag from the subnets. If one subnet does not exist, each subnet gets a separate
+    /// call, so that the others lose the tag.
     async fn unmark_subnets(aws: &Aws, key: &str, subnets: &[SubnetId]) -> Result<()> {
         if subnets.is_empty() || unmark_all(aws, key, subnets).await?.is_some() {
             return Ok(());
@@ -224,13 +228,15 @@ mod calls {
         Ok(())
     }
 
-    /// `None` when one of them does not exist and so nothing was done.
+    /// Removes the tag in one call. `None` if a subnet does not exist; no tag is removed in that
+    /// case.
     async fn unmark_all(aws: &Aws, key: &str, subnets: &[SubnetId]) -> Result<Option<()>> {
         let call = aws
             .ec2
             .delete_tags()
             .set_resources(Some(texts(subnets)))
-            // With its value: a tag that somebody has set to `owned` is theirs.
+            // The value limits the deletion to `shared`. A tag with the value `owned` was set by
+            // another owner and stays.
             .tags(Tag::builder().key(key).value(SHARED).build());
         let deleted = aws.call("ec2", "DeleteTags", call.send()).await;
         Ok(found(deleted, &["InvalidSubnetID.NotFound", "InvalidID"])?.map(drop))

@@ -1,4 +1,4 @@
-//! A subnet: one slice of a VPC, in one availability zone.
+//! A subnet: a part of a VPC's address range, in one availability zone.
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -9,23 +9,23 @@ use super::ids::{SubnetId, VpcId};
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Wait};
 
-/// A subnet's inputs.
+/// Inputs of a subnet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subnet {
-    /// The VPC it is a slice of.
+    /// VPC of the subnet.
     pub vpc: Input<VpcId>,
-    /// Its address range.
+    /// CIDR of the subnet.
     pub cidr: Ipv4Net,
-    /// Its availability zone.
+    /// Availability zone.
     pub zone: String,
-    /// Its tags.
+    /// Tags of the subnet.
     pub tags: Tags,
 }
 
-/// What is known of a subnet.
+/// Outputs of a subnet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SubnetOutputs {
-    /// Its id.
+    /// ID of the subnet.
     pub id: SubnetId,
 }
 
@@ -168,8 +168,10 @@ mod calls {
     }
 
     impl Subnet {
-        /// Addresses are taken once in a VPC: that this very creation has taken them is success.
-        /// Where nobody is seen to have them, it was a moment ago, and not every server knows yet.
+        /// Resolves a CIDR conflict. If the conflicting subnet is the result of the same creation,
+        /// its outputs are returned. If no conflicting subnet is visible, the error becomes
+        /// retryable. A recent creation or deletion, which not every server knows yet, may be the
+        /// cause.
         async fn conflicting(
             &self,
             aws: &Aws,

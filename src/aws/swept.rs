@@ -1,6 +1,9 @@
-//! What a cluster made for itself, or what a lost state knew: found by the cluster's tag, and only ever
-//! deleted. Workers of its Machine API, load balancers of its Services, volumes of its claims, its
-//! registry's bucket, its operators' users and records.
+//! Kind `swept`: untracked resources. They have the cluster tag or a name of the cluster, and no
+//! record: created by the cluster, or left from a lost state. The kind supports refresh and
+//! deletion only.
+//!
+//! Examples: workers of the Machine API, load balancers of Services, volumes of claims, the bucket
+//! of the image registry, IAM users and DNS records of operators.
 
 mod adopt;
 
@@ -11,38 +14,39 @@ use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked
 use super::registry::facts;
 use crate::graph::{Resource, Schema, Wait};
 
-/// The inputs of something that was found.
+/// Inputs of an untracked resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Swept {
-    /// What it is.
+    /// Type.
     pub what: What,
-    /// What it is called, where it has a name.
+    /// Name. `None` if the resource has no name.
     pub name: Option<String>,
 }
 
-/// What is known of something that was found.
+/// Outputs of an untracked resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweptOutputs {
-    /// Its id; its ARN, or its name, where it has none.
+    /// ID. For types without an ID, the ARN or the name.
     pub id: String,
-    /// What it is.
+    /// Type.
     pub what: What,
 }
 
-/// Something that was found.
+/// An untracked resource that the sweep found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Find {
-    /// What it is.
+    /// Type.
     pub what: What,
-    /// Its id; its ARN, or its name, where it has none.
+    /// ID. For types without an ID, the ARN or the name.
     pub id: String,
-    /// What it is called, where it has a name.
+    /// Name. `None` if the resource has no name.
     pub name: Option<String>,
 }
 
 impl Resource for Swept {
     const SCHEMA: Schema = Schema {
-        // An instance takes minutes to go, a NAT gateway and a balancer's interfaces, too.
+        // The deletion of instances, NAT gateways and network interfaces of load balancers takes
+        // minutes.
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 45,
         ..Schema::of("swept", Self::REPEAT.identity())
@@ -118,22 +122,23 @@ impl Kind for Swept {
 
 macro_rules! what {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $one:literal, $several:literal;)*) => {
-        /// What was found.
+        /// Type of an untracked resource.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum What {
             $($(#[$doc])* #[serde(rename = $text)] $name,)*
         }
 
         impl What {
-            /// All of them.
+            /// All types.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The word for it, AWS's where it has one (EC2 API reference, ResourceType).
+            /// Returns the name of the type: the EC2 resource type where one exists (EC2 API
+            /// reference, ResourceType).
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// `3 volumes`
+            /// Returns the count with its noun, as in `3 volumes`.
             pub fn count(self, count: usize) -> String {
                 let (one, several) = match self { $(Self::$name => ($one, $several),)* };
                 format!("{count} {}", if count == 1 { one } else { several })
@@ -143,76 +148,77 @@ macro_rules! what {
 }
 
 what! {
-    /// A machine: a worker of the Machine API, as a rule.
+    /// Instance, usually a worker of the Machine API.
     Instance = "instance", "instance", "instances";
-    /// A network or application load balancer.
+    /// Network or Application Load Balancer.
     LoadBalancer = "load-balancer", "load balancer", "load balancers";
-    /// A classic one: what Kubernetes makes of a Service unless it is told otherwise.
+    /// Classic Load Balancer, the default that Kubernetes creates for a Service.
     ClassicLoadBalancer = "classic-load-balancer", "classic load balancer", "classic load balancers";
-    /// A NAT gateway.
+    /// NAT gateway.
     NatGateway = "natgateway", "NAT gateway", "NAT gateways";
-    /// A VPC endpoint.
+    /// VPC endpoint.
     VpcEndpoint = "vpc-endpoint", "VPC endpoint", "VPC endpoints";
-    /// A target group.
+    /// Target group.
     TargetGroup = "target-group", "target group", "target groups";
-    /// A volume that outlives its machine: of a persistent volume claim, as a rule.
+    /// Volume that outlives its instance, usually of a persistent volume claim.
     Volume = "volume", "volume", "volumes";
-    /// A snapshot.
+    /// Snapshot.
     Snapshot = "snapshot", "snapshot", "snapshots";
-    /// An image.
+    /// Image.
     Image = "image", "image", "images";
-    /// A network interface that outlives its machine.
+    /// Network interface that outlives its instance.
     NetworkInterface = "network-interface", "network interface", "network interfaces";
-    /// An elastic address.
+    /// Elastic IP address.
     ElasticIp = "elastic-ip", "elastic address", "elastic addresses";
-    /// A security group: of a classic load balancer, as a rule.
+    /// Security group, usually of a Classic Load Balancer.
     SecurityGroup = "security-group", "security group", "security groups";
-    /// An internet gateway.
+    /// Internet gateway.
     InternetGateway = "internet-gateway", "internet gateway", "internet gateways";
-    /// A route table.
+    /// Route table.
     RouteTable = "route-table", "route table", "route tables";
-    /// A subnet.
+    /// Subnet.
     Subnet = "subnet", "subnet", "subnets";
-    /// A DNS record.
+    /// DNS record.
     Record = "record", "DNS record", "DNS records";
-    /// A private zone.
+    /// Private hosted zone.
     HostedZone = "hosted-zone", "hosted zone", "hosted zones";
-    /// A VPC.
+    /// VPC.
     Vpc = "vpc", "VPC", "VPCs";
-    /// DHCP options.
+    /// Set of DHCP options.
     DhcpOptions = "dhcp-options", "set of DHCP options", "sets of DHCP options";
-    /// A bucket: of the image registry, as a rule.
+    /// Bucket, usually of the image registry.
     Bucket = "bucket", "bucket", "buckets";
-    /// An IAM user: of an operator, made by the cloud credential operator.
+    /// IAM user of an operator, created by the cloud credential operator.
     User = "user", "IAM user", "IAM users";
-    /// An instance profile.
+    /// Instance profile.
     InstanceProfile = "instance-profile", "instance profile", "instance profiles";
-    /// An IAM role.
+    /// IAM role.
     Role = "role", "IAM role", "IAM roles";
-    /// That the cluster uses what was there before it: the tag goes, what carries it stays.
+    /// Tag `shared` on a resource that existed before the cluster. Deletion removes only the tag.
     SharedTag = "shared-tag", "mark on what is shared", "marks on what is shared";
 }
 
 impl What {
-    /// What the sweep calls by this word, if it can be deleted.
+    /// Returns the type with this name in the sweep. `None` if groundplan cannot delete the type.
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|what| what.as_str() == word)
     }
 
-    /// Whether it is found in lists that the credentials may not be allowed to read.
+    /// Returns true if the sweep finds the type in lists that the credentials may not be allowed to
+    /// read.
     #[cfg(feature = "sdk")]
     fn is_found_by_name(self) -> bool {
         matches!(self, Self::Bucket | Self::User | Self::InstanceProfile | Self::Role)
     }
 
-    /// Returns the type of a recorded resource of this kind, as far as an untracked resource can
-    /// block its deletion or is made anew by it.
+    /// Returns the type of a recorded kind if untracked resources depend on it: they block its
+    /// deletion, or it creates them again. `None` for other kinds.
     fn recorded(kind: &str) -> Option<Self> {
         facts(kind)?.untracked.what().filter(|what| what.is_shared_by_untracked())
     }
 
-    /// Returns true if resources that the cluster made for itself stand in one of this type that a
-    /// state records, or come from one.
+    /// Returns true if untracked resources can be inside a recorded resource of this type, or can
+    /// be created by it.
     fn is_shared_by_untracked(self) -> bool {
         match self {
             Self::Instance
@@ -242,8 +248,8 @@ impl What {
         }
     }
 
-    /// The actions that delete one, as IAM calls them. Those on a record, and on the tags of
-    /// a zone, depend on the zone.
+    /// Returns the IAM actions that delete a resource of this type. Actions on a record, and on the
+    /// tags of a zone, depend on the zone and are not included.
     pub fn actions(self) -> &'static [&'static str] {
         match self {
             Self::Instance => &["ec2:TerminateInstances"],
@@ -299,8 +305,8 @@ impl What {
         }
     }
 
-    /// What must be gone before it. Machines go first of all: as long as they run, their controllers
-    /// make anew what is deleted.
+    /// Returns the types that must be deleted before this type. Instances are deleted first,
+    /// because controllers on running instances create deleted resources again.
     fn goes_after(self) -> &'static [Self] {
         use What::*;
         match self {

@@ -1,4 +1,4 @@
-//! One machine registered in one target group, by address.
+//! Registration of one machine in one target group, by address.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,25 +6,25 @@ use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked
 use super::ids::{PrivateIp, TargetGroupArn};
 use crate::graph::{Input, Resource, Schema};
 
-/// The inputs of a registration.
+/// Inputs of a registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {
-    /// The group it is registered in.
+    /// Target group.
     pub target_group: Input<TargetGroupArn>,
-    /// The machine's address.
+    /// Private address of the machine.
     pub ip: Input<PrivateIp>,
-    /// The port it serves on.
+    /// Port of the machine that receives the traffic.
     pub port: i32,
 }
 
-/// What is known of a registration.
+/// Outputs of a registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetOutputs {
-    /// The group it is registered in.
+    /// Target group.
     pub target_group: TargetGroupArn,
-    /// The machine's address.
+    /// Private address of the machine.
     pub ip: PrivateIp,
-    /// The port it serves on.
+    /// Port of the machine that receives the traffic.
     pub port: i32,
 }
 
@@ -69,7 +69,7 @@ mod calls {
     const SERVICE: &str = "elasticloadbalancing";
 
     impl Manage for Target {
-        /// Registering twice is registering once.
+        /// Registers the target. The call is idempotent.
         async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<TargetOutputs> {
             let call = aws
                 .elb

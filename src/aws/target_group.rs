@@ -1,4 +1,4 @@
-//! A target group of a network load balancer.
+//! A target group of a Network Load Balancer.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,40 +8,40 @@ use super::ids::{TargetGroupArn, VpcId};
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Usable};
 
-/// The inputs of a target group: TCP, targets by address.
+/// Inputs of a target group with TCP as protocol and addresses as targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetGroup {
-    /// Its name, unique in account and region, at most 32 characters.
+    /// Name, unique in account and region, at most 32 characters.
     pub name: String,
-    /// The VPC its targets are in.
+    /// VPC of the targets.
     pub vpc: Input<VpcId>,
-    /// The port of the targets.
+    /// Port of the targets.
     pub port: i32,
-    /// How it finds out whether a target serves.
+    /// Health check.
     pub health_check: HealthCheck,
-    /// Its tags.
+    /// Tags of the group.
     pub tags: Tags,
 }
 
-/// How a target group finds out whether a target serves: HTTPS, on the traffic's own port.
+/// Health check of a target group, over HTTPS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HealthCheck {
-    /// What it asks for.
+    /// Path of the request.
     pub path: String,
-    /// The port it asks at.
+    /// Port of the request.
     pub port: i32,
-    /// Seconds between two questions.
+    /// Interval in seconds.
     pub interval_seconds: i32,
-    /// Good answers in a row that make a target healthy.
+    /// Number of consecutive successes that make a target healthy.
     pub healthy_threshold: i32,
-    /// Bad ones that make it unhealthy.
+    /// Number of consecutive failures that make a target unhealthy.
     pub unhealthy_threshold: i32,
 }
 
-/// What is known of a target group.
+/// Outputs of a target group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetGroupOutputs {
-    /// Its ARN.
+    /// ARN of the group.
     pub arn: TargetGroupArn,
 }
 
@@ -196,7 +196,7 @@ mod calls {
         async fn delete(aws: &Aws, _inputs: Self, outputs: TargetGroupOutputs) -> Result<()> {
             let call = aws.elb.delete_target_group().target_group_arn(outputs.arn.as_str());
             let deleted = aws.call(SERVICE, "DeleteTargetGroup", call.send()).await;
-            // The listener that used it was deleted a moment ago.
+            // AWS may not know yet that the listener that used the group is deleted.
             let deleted = settling(deleted, &["ResourceInUse"]);
             found(deleted, NO_TARGET_GROUP).map(drop)
         }
@@ -207,7 +207,8 @@ mod calls {
             format!("the target group {}", self.name)
         }
 
-        /// AWS answers a creation that equals an existing group with that one, whoever made it.
+        /// Verifies that a created group is not an older one of another creator.
+        /// `CreateTargetGroup` returns an existing group if all parameters are equal.
         async fn check_new(
             &self,
             aws: &Aws,
@@ -215,7 +216,7 @@ mod calls {
             outputs: &TargetGroupOutputs,
         ) -> Result<()> {
             let live = unproven(live_tags(aws, outputs).await)?;
-            // No tags at all: a new one, not visible to every server yet.
+            // A group without tags is new: its tags are not visible to every server yet.
             if live.is_empty() {
                 return Ok(());
             }
@@ -259,7 +260,7 @@ mod calls {
         Live { inputs, outputs }
     }
 
-    /// The port that is asked at: a number, or `traffic-port` for the targets' own.
+    /// Returns the port of the health check: a number, or the group's own port for `traffic-port`.
     fn checked_port(group: &LiveGroup) -> i32 {
         let port = group.health_check_port().and_then(|port| port.parse().ok());
         port.or(group.port()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! A VPC: the address space everything else lives in.
+//! A VPC: the network that contains all other network resources of a cluster.
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -10,25 +10,25 @@ use super::quotas::Quota;
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Wait};
 
-/// A VPC's inputs.
+/// Inputs of a VPC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Vpc {
-    /// Its address range.
+    /// CIDR of the VPC.
     pub cidr: Ipv4Net,
-    /// The DHCP options its machines get; `None` is the region's own.
+    /// DHCP options of the VPC. `None` leaves the default of the region.
     pub dhcp_options: Option<Input<DhcpOptionsId>>,
-    /// Whether instances get DNS names.
+    /// True if instances get public DNS host names.
     pub dns_hostnames: bool,
-    /// Whether the resolver at the base of the range plus two answers.
+    /// True if the VPC's DNS resolver, at the base of the CIDR plus two, is enabled.
     pub dns_support: bool,
-    /// Its tags.
+    /// Tags of the VPC.
     pub tags: Tags,
 }
 
-/// What is known of a VPC.
+/// Outputs of a VPC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VpcOutputs {
-    /// Its id.
+    /// ID of the VPC.
     pub id: VpcId,
 }
 
@@ -224,8 +224,8 @@ mod calls {
         ec2::part("DescribeVpcAttribute", name.as_str(), value.and_then(|value| value.value))
     }
 
-    /// Sets what is given, one attribute a call as the API has it. Host names need the resolver:
-    /// it comes first and goes last.
+    /// Sets the given DNS attributes, one in each call as the API requires. Host names require the
+    /// resolver, so the resolver is enabled first and disabled last.
     async fn set_dns(
         aws: &Aws,
         vpc: &VpcId,

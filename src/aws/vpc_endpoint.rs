@@ -1,4 +1,4 @@
-//! A gateway endpoint: S3 without leaving the VPC.
+//! A gateway endpoint: access to S3 without leaving the VPC.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,23 +9,23 @@ use super::quotas::Quota;
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Wait};
 
-/// The inputs of a gateway endpoint.
+/// Inputs of a gateway endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VpcEndpoint {
-    /// The VPC it serves.
+    /// VPC of the endpoint.
     pub vpc: Input<VpcId>,
-    /// The service behind it (`com.amazonaws.<region>.s3`).
+    /// Service name (`com.amazonaws.<region>.s3`).
     pub service: String,
-    /// The tables that route to it.
+    /// Route tables that route to the endpoint.
     pub route_tables: Vec<Input<RouteTableId>>,
-    /// Its tags.
+    /// Tags of the endpoint.
     pub tags: Tags,
 }
 
-/// What is known of a gateway endpoint.
+/// Outputs of a gateway endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VpcEndpointOutputs {
-    /// Its id.
+    /// ID of the endpoint.
     pub id: VpcEndpointId,
 }
 
@@ -134,7 +134,8 @@ mod calls {
             Ok(outputs)
         }
 
-        /// The answer is a success whose body may say that it was none.
+        /// Deletes the endpoint. `DeleteVpcEndpoints` can return an error in the body of a
+        /// successful response.
         async fn delete(aws: &Aws, _inputs: Self, outputs: VpcEndpointOutputs) -> Result<()> {
             delete_endpoint(aws, outputs.id.as_str()).await
         }
@@ -201,7 +202,7 @@ mod calls {
         }
     }
 
-    /// Adds and takes away what differs from the tables it has now.
+    /// Changes the route tables of the endpoint to `wanted`. Makes no call if they already match.
     async fn set_route_tables(aws: &Aws, id: &str, wanted: &[String]) -> Result<()> {
         let mut found = ec2::by_ids::<types::VpcEndpoint>(aws, [id]).await?;
         let endpoint = ec2::visible("DescribeVpcEndpoints", id, found.remove(id))?;
@@ -240,7 +241,8 @@ mod calls {
         endpoint.state().map_or("pending", State::as_str)
     }
 
-    /// The API reference writes states in capitals, the API does not.
+    /// Returns true if the endpoint is in this state. The API reference writes states with a
+    /// capital, the API itself in lower case.
     fn is(endpoint: &types::VpcEndpoint, state: &str) -> bool {
         word(endpoint).eq_ignore_ascii_case(state)
     }
@@ -285,7 +287,8 @@ mod calls {
         Ok(Live { inputs, outputs: outputs("DescribeVpcEndpoints", Some(endpoint))? })
     }
 
-    /// The tables it has: in the recorded order, then those that somebody else added.
+    /// Returns the live route tables: the recorded ones in recorded order, then others, sorted by
+    /// ID.
     fn route_tables(recorded: &[Input<RouteTableId>], live: &[String]) -> Vec<Input<RouteTableId>> {
         let is_live = |table: &Input<RouteTableId>| live.contains(&table.get().0);
         let mut tables = ec2::in_recorded_order(recorded, is_live);

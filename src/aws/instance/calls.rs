@@ -1,4 +1,5 @@
-//! What EC2 is asked about instances. One Describe serves all of them.
+//! EC2 calls for the kind `instance`. One DescribeInstances request, with pages, reads all
+//! instances.
 
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ use crate::aws::rehearsal::{Subject, dry, is_placeholder};
 use crate::graph::Input;
 use crate::provider::{Class, ProviderError, Reply};
 
-/// The most values that one filter takes (EC2 API reference, `Filter`).
+/// Maximum number of values in one filter (EC2 API reference, `Filter`).
 const FILTER_VALUES: usize = 200;
 
 impl Manage for Instance {
@@ -93,7 +94,8 @@ impl Manage for Instance {
     }
 }
 
-/// One look at all that are being terminated; what EC2 has forgotten is gone.
+/// Polls instances that are being terminated. An instance that EC2 no longer returns counts as
+/// terminated.
 pub(in crate::aws) async fn look_if_terminated(aws: &Aws, ids: &[&str]) -> Result<Vec<Seen<()>>> {
     let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
     let looks = ids.iter().map(|id| match found.get(*id).and_then(live_state) {
@@ -113,8 +115,9 @@ impl Instance {
     }
 }
 
-/// Sends what is wanted, with every other field as it is, so that nothing can be reset behind
-/// anybody's back; and nothing where it is so already.
+/// Sets the wanted metadata options. The call also sends the live value of every other option, so
+/// that it resets no option that another process has set. If the live options already match, no
+/// call is made.
 pub(in crate::aws) async fn set_metadata_options(
     aws: &Aws,
     id: &str,
@@ -129,14 +132,14 @@ pub(in crate::aws) async fn set_metadata_options(
     if then == now {
         return Ok(());
     }
-    // Of a service that goes off nothing else is said, as at a launch.
+    // If the endpoint is disabled, the call sends no other option, as at a launch.
     let off = wanted.http_endpoint == Some(types::InstanceMetadataEndpointState::Disabled);
     let call = aws.ec2.modify_instance_metadata_options().instance_id(id);
     let call = say(call, if off { wanted } else { then });
     aws.call("ec2", "ModifyInstanceMetadataOptions", call.send()).await.map(|_| ())
 }
 
-/// What would have to be asked for to get what there is.
+/// Converts live options to the request that would set them.
 fn as_asked(live: &types::InstanceMetadataOptionsResponse) -> InstanceMetadataOptionsRequest {
     InstanceMetadataOptionsRequest::builder()
         .set_http_tokens(live.http_tokens().cloned())
@@ -147,7 +150,7 @@ fn as_asked(live: &types::InstanceMetadataOptionsResponse) -> InstanceMetadataOp
         .build()
 }
 
-/// What is wanted, and what there is of all else.
+/// Returns `wanted` with its missing options filled from `now`.
 fn with_the_rest(
     wanted: InstanceMetadataOptionsRequest,
     now: InstanceMetadataOptionsRequest,
@@ -163,7 +166,7 @@ fn with_the_rest(
         .build()
 }
 
-/// Puts options into a call.
+/// Adds the options to the call.
 pub(in crate::aws) fn say(
     call: ModifyInstanceMetadataOptionsFluentBuilder,
     options: InstanceMetadataOptionsRequest,
@@ -186,7 +189,8 @@ impl Described for types::Instance {
         types::Instance::tags(self)
     }
 
-    /// What is shutting down cannot be kept from it.
+    /// Returns false for an instance that is shutting down or terminated, because a shutdown cannot
+    /// be reverted.
     fn exists(&self) -> bool {
         !matches!(
             live_state(self),
@@ -201,7 +205,8 @@ impl Described for types::Instance {
     }
 }
 
-/// The groups of something live as the record orders them; those it does not know come last.
+/// Returns the live security groups in recorded order. Groups that are not recorded come last,
+/// sorted by ID.
 pub(crate) fn groups_in_recorded_order(
     recorded: &[Input<SecurityGroupId>],
     live: &[GroupIdentifier],
@@ -219,7 +224,7 @@ fn is(group: &Input<SecurityGroupId>, id: &str) -> bool {
     matches!(group, Input::Known(group) if group.as_str() == id)
 }
 
-/// What EC2 calls its state.
+/// Returns the state of an instance in EC2.
 pub(in crate::aws) fn live_state(instance: &types::Instance) -> Option<&InstanceStateName> {
     instance.state().and_then(types::InstanceState::name)
 }
@@ -237,7 +242,8 @@ fn seen(outputs: InstanceOutputs, instance: &types::Instance) -> Seen<InstanceOu
     look_if_running(id.as_str(), outputs, instance)
 }
 
-/// Whether it runs, with the options that it is to have.
+/// Returns the poll status: done once the instance runs and its metadata options are applied. A
+/// stopped instance counts as done. A terminated instance is a failure.
 pub(in crate::aws) fn look_if_running<O>(
     id: &str,
     outputs: O,
@@ -251,7 +257,8 @@ pub(in crate::aws) fn look_if_running<O>(
                 _ => Seen::Done(outputs),
             }
         }
-        // Somebody stopped it: its options apply when it starts, and that is not ours to wait for.
+        // A user stopped the instance. EC2 applies the options at the next start, which groundplan
+        // does not wait for.
         Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => Seen::Done(outputs),
         Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => {
             Seen::Failed(terminated(id, instance))
@@ -260,15 +267,15 @@ pub(in crate::aws) fn look_if_running<O>(
     }
 }
 
-/// Why EC2 took it down again.
+/// Returns the error for an instance that EC2 terminated, with the reason from EC2.
 fn terminated(id: &str, instance: &types::Instance) -> ProviderError {
     let reason = instance.state_reason();
     let why = reason.and_then(types::StateReason::message).unwrap_or("no reason given");
     let message = format!("{id} was terminated: {why}");
     let mut error = ProviderError::new(Class::Refused, "RunInstances", message);
     error.code = reason.and_then(types::StateReason::code).map(str::to_owned);
-    // EC2 says no more than this when it may not use the key of an encrypted volume
-    // (EC2 user guide, "Instance terminates immediately").
+    // EC2 returns only this code if it may not use the KMS key of an encrypted volume (EC2 user
+    // guide, "Instance terminates immediately").
     if error.is(&["Client.InternalError"]) {
         return error.with_hint(
             "the key of a volume may not be usable: check `rootVolume.kmsKeyARN`, or `kmsKey` of the \
@@ -278,7 +285,7 @@ fn terminated(id: &str, instance: &types::Instance) -> ProviderError {
     error
 }
 
-/// The root volumes, by instance.
+/// Reads the root volumes. The key of the map is the instance ID.
 async fn root_volumes<'a>(
     aws: &Aws,
     instances: impl Iterator<Item = &'a types::Instance>,
@@ -304,7 +311,8 @@ async fn root_volumes<'a>(
     Ok(volumes)
 }
 
-/// The root volume is as recorded: people grow volumes by hand, and nothing follows from it.
+/// Converts a live instance to the shape of the inputs. The root volume is the recorded one: users
+/// enlarge volumes by hand, and such a difference needs no action.
 fn observed(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance>> {
     let call = "DescribeInstances";
     let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
@@ -314,7 +322,7 @@ fn observed(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance
         profile: live_profile(live).unwrap_or_else(|| "".into()).into(),
         network: network(&recorded.network, live)?,
         root_volume: recorded.root_volume.clone(),
-        // Known to us by its digest alone.
+        // The state has only the digest, so the live content cannot be compared.
         user_data: recorded.user_data.clone(),
         metadata_options: live_metadata_options(live),
         tags: ec2::owned(&recorded.tags, live.tags()),
@@ -323,7 +331,7 @@ fn observed(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance
     Ok(Live { inputs, outputs: outputs(call, Some(live))? })
 }
 
-/// The last part of the ARN, if it has one.
+/// Returns the instance profile: the last part of its ARN.
 pub(in crate::aws) fn live_profile(live: &types::Instance) -> Option<InstanceProfileName> {
     let arn = live.iam_instance_profile().and_then(types::IamInstanceProfile::arn)?;
     arn.rsplit('/').next().map(Into::into)
@@ -345,15 +353,15 @@ fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
                 groups,
                 first.map_or(live.security_groups(), |interface| interface.groups()),
             ),
-            // A stopped machine has none, and an elastic address looks the same: only the launch
-            // knows what was asked for.
+            // The launch value is kept, because live data is ambiguous: a stopped instance has no
+            // public address, and an Elastic IP address looks like a public one.
             public_ip: *public_ip,
         },
     })
 }
 
-/// What EC2 has of the options that we may have an opinion on. A value of tomorrow's AWS we cannot say,
-/// so we do not guess.
+/// Converts the live metadata options to the options that groundplan can set. A value that
+/// groundplan does not know becomes `None`.
 pub(in crate::aws) fn live_metadata_options(live: &types::Instance) -> MetadataOptions {
     use types::{
         HttpTokensState, InstanceMetadataEndpointState as Endpoint, InstanceMetadataTagsState,

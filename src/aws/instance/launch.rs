@@ -1,6 +1,6 @@
-//! The one call that launches an instance, and nothing but that call.
+//! The RunInstances request of the kind `instance`.
 //!
-//! User data is revealed here and leaves in the request only: never in an error.
+//! User data is revealed only here and leaves the process only in the request, never in an error.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ use crate::aws::{Aws, ec2, errors};
 use crate::provider::{Class, ProviderError};
 use crate::secret::{Secret, Secrets};
 
-/// How long the URL in a user data text is good for; openshift-install's figure
+/// Validity of a presigned URL in user data. openshift-install uses the same value
 /// (pkg/asset/installconfig/aws/presign.go).
 const PRESIGNED_FOR: Duration = Duration::from_secs(60 * 60);
-/// EC2 takes no more than this, before encoding (EC2 user guide, "Instance user data").
+/// Maximum size of user data in bytes, before encoding (EC2 user guide, "Instance user data").
 const USER_DATA_LIMIT: usize = 16 * 1024;
 
-/// The request that launches it, all but the client token.
+/// Returns the RunInstances request, without the client token.
 pub(super) async fn request(
     instance: &Instance,
     aws: &Aws,
@@ -42,8 +42,8 @@ pub(super) async fn request(
         .user_data(user_data))
 }
 
-/// The same for a rehearsal: without what is told to the machine, and without what is not there yet.
-/// What is left is what policies look at.
+/// Returns the request for a dry run. User data, instance profile and security groups are left out,
+/// and so are an image and a subnet that do not exist yet. IAM policies depend on the rest only.
 pub(in crate::aws) fn rehearsal(
     instance: &Instance,
     aws: &Aws,
@@ -62,7 +62,7 @@ pub(in crate::aws) fn rehearsal(
     }
 }
 
-/// What a launch says of the machine itself.
+/// Returns the part of the request that launch and dry run share.
 fn bare(instance: &Instance, aws: &Aws, token: &str) -> RunInstancesFluentBuilder {
     let tags = |kind, tags| ec2::tag_specification(kind, tags, token);
     aws.ec2
@@ -100,7 +100,8 @@ fn root_volume(volume: &RootVolume) -> BlockDeviceMapping {
     BlockDeviceMapping::builder().device_name(&volume.device).ebs(disk.build()).build()
 }
 
-/// Nothing at all where there is no opinion: account and image decide.
+/// Converts the options to the EC2 type. `None` if no option is set; the account and the image then
+/// decide.
 pub(in crate::aws) fn metadata_options(
     options: &MetadataOptions,
 ) -> Option<InstanceMetadataOptionsRequest> {
@@ -115,7 +116,7 @@ pub(in crate::aws) fn metadata_options(
     Some(request.build())
 }
 
-/// EC2's name for it.
+/// Returns the value in the EC2 API.
 fn http_tokens(tokens: HttpTokens) -> HttpTokensState {
     match tokens {
         HttpTokens::Required => HttpTokensState::Required,
@@ -123,7 +124,7 @@ fn http_tokens(tokens: HttpTokens) -> HttpTokensState {
     }
 }
 
-/// EC2's name for it.
+/// Returns the value in the EC2 API.
 fn http_endpoint(endpoint: Switch) -> InstanceMetadataEndpointState {
     match endpoint {
         Switch::Enabled => InstanceMetadataEndpointState::Enabled,
@@ -131,7 +132,7 @@ fn http_endpoint(endpoint: Switch) -> InstanceMetadataEndpointState {
     }
 }
 
-/// EC2's name for it.
+/// Returns the value in the EC2 API.
 fn instance_metadata_tags(tags: Switch) -> InstanceMetadataTagsState {
     match tags {
         Switch::Enabled => InstanceMetadataTagsState::Enabled,
@@ -148,7 +149,7 @@ async fn user_data(user_data: &UserData, aws: &Aws, secrets: &Secrets) -> Result
     encoded(text.replace(PRESIGNED_URL, &presigned_url(object, aws).await?).as_bytes())
 }
 
-/// User data in the form that EC2 takes.
+/// Returns user data in base64, as EC2 accepts it.
 pub(in crate::aws) fn sent_as_user_data(content: &Secret, secrets: &Secrets) -> Result<String> {
     encoded(revealed(content, secrets)?)
 }
@@ -167,7 +168,8 @@ fn encoded(content: &[u8]) -> Result<String> {
     Ok(STANDARD.encode(content))
 }
 
-/// Made here and now, without asking anybody: whoever has it may read the object for an hour.
+/// Returns a presigned URL of the object. Any holder of the URL can read the object for one hour.
+/// The URL is signed locally, without a call to AWS.
 async fn presigned_url(object: &ObjectRef, aws: &Aws) -> Result<String> {
     let hour =
         PresigningConfig::expires_in(PRESIGNED_FOR).expect("BUG: an hour is less than a week");

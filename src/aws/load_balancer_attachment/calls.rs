@@ -1,4 +1,4 @@
-//! What is asked of load balancers about the machines behind them.
+//! Load balancer calls for the kind `load_balancer_attachment`.
 
 use aws_sdk_ec2::types::Instance;
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
@@ -17,7 +17,8 @@ use crate::provider::{Class, ProviderError};
 const SERVICE: &str = "elasticloadbalancing";
 
 impl Manage for LoadBalancerAttachment {
-    /// Who is registered already is not registered again. Without a port: each group has its own.
+    /// Registers the machine where it is not registered yet. The call names no port, because each
+    /// target group has a default port.
     async fn create(
         &self,
         aws: &Aws,
@@ -63,8 +64,9 @@ impl Manage for LoadBalancerAttachment {
         Ok(recorded.into_iter().map(see).collect())
     }
 
-    /// Addresses only: an instance leaves its groups and its classic balancers when it is terminated.
-    /// An address that another machine has by now is that one's registration, and stays.
+    /// Deregisters the address of the machine. AWS deregisters an instance from target groups and
+    /// Classic Load Balancers when it is terminated. If another machine has the address by now, the
+    /// registration belongs to that machine and stays.
     async fn delete(aws: &Aws, inputs: Self, outputs: LoadBalancerAttachmentOutputs) -> Result<()> {
         if inputs.kind == LoadBalancerKind::Classic {
             return Ok(());
@@ -105,7 +107,7 @@ impl LoadBalancerAttachment {
         Ok(())
     }
 
-    /// What a group knows the machine by.
+    /// Returns the target ID of the machine in this group: address or instance ID.
     pub(super) fn member_of(&self, group: &Group) -> &str {
         match group.by_address {
             true => self.ip.get().as_str(),
@@ -122,8 +124,8 @@ impl LoadBalancerAttachment {
     }
 }
 
-/// Whether a machine's address is another machine's by now. The groups of a balancer are all of its
-/// network (ELBv2 API reference, CreateListener), so that one of them tells.
+/// Returns true if another machine has the address by now. All target groups of a load balancer are
+/// in one VPC (ELBv2 API reference, CreateListener), so the VPC of one group is sufficient.
 async fn is_anothers(
     aws: &Aws,
     network: &str,

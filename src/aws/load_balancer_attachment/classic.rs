@@ -1,4 +1,5 @@
-//! Classic load balancers: an API of their own, in which a balancer has instances.
+//! Calls for Classic Load Balancers. They have a separate API, in which a load balancer has
+//! instances.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use crate::aws::replies::found;
 
 const SERVICE: &str = "elasticloadbalancing";
 
-/// Registering twice is registering once.
+/// Registers an instance. The call is idempotent.
 pub(super) async fn register(aws: &Aws, name: &str, instance: &InstanceId) -> Result<()> {
     let instance = Instance::builder().instance_id(instance.as_str()).build();
     let call = aws
@@ -23,8 +24,8 @@ pub(super) async fn register(aws: &Aws, name: &str, instance: &InstanceId) -> Re
     aws.call(SERVICE, "RegisterInstancesWithLoadBalancer", call.send()).await.map(drop)
 }
 
-/// The instances of those of these balancers that exist. One question each: a name that is unknown
-/// makes AWS refuse a question about several.
+/// Returns the instances of each load balancer that exists. Each name needs a separate request,
+/// because AWS rejects a request in which one name is unknown.
 pub(super) async fn members(
     aws: &Aws,
     names: &BTreeSet<String>,

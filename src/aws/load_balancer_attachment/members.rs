@@ -1,4 +1,4 @@
-//! Who is behind which load balancer, asked once for any number of machines. Changes nothing.
+//! Registered machines of load balancers, read once for any number of attachments. Read-only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,19 @@ use crate::aws::client::Aws;
 use crate::aws::elb::{self, By};
 use crate::aws::kind::Result;
 
-/// A target group of a load balancer that takes machines.
+/// Target group of a Network Load Balancer, with a target type that fits machines.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) arn: String,
-    /// Whether it knows machines by their addresses, or else by their ids.
+    /// True if targets are addresses; false if they are instance IDs.
     pub(super) by_address: bool,
-    /// The VPC that its targets are in.
+    /// VPC of the targets.
     pub(super) network: String,
 }
 
 impl Group {
-    /// `None` for groups of functions and of other balancers.
+    /// Converts a target group. `None` for groups of Lambda functions or Application Load
+    /// Balancers.
     fn of(group: &TargetGroup) -> Option<Self> {
         let by_address = match group.target_type()? {
             TargetTypeEnum::Instance => false,
@@ -31,13 +32,14 @@ impl Group {
         Some(Self { arn: group.target_group_arn()?.to_owned(), by_address, network })
     }
 
-    /// The ids or addresses that are in it to stay.
+    /// Returns the IDs or addresses of the registered targets, without those that are draining.
     pub(super) async fn members(&self, aws: &Aws) -> Result<BTreeSet<String>> {
         Ok(elb::registered(aws, &self.arn).await?.into_iter().map(|(id, _)| id).collect())
     }
 }
 
-/// The groups of the network load balancer of this name; `None` where there is none.
+/// Returns the groups of the Network Load Balancer with this name. `None` if no load balancer has
+/// this name.
 pub(super) async fn groups(aws: &Aws, name: &str) -> Result<Option<Vec<Group>>> {
     let balancers = elb::load_balancers(aws, By::Name, &[name.to_owned()]).await?;
     match balancers.first().and_then(LoadBalancer::load_balancer_arn) {
@@ -50,7 +52,7 @@ async fn groups_of(aws: &Aws, arn: &str) -> Result<Vec<Group>> {
     Ok(elb::target_groups_of(aws, arn).await?.iter().filter_map(Group::of).collect())
 }
 
-/// Who is behind the balancers of some attachments.
+/// Registered machines of the load balancers of some attachments.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     network: BTreeMap<String, Vec<(Group, BTreeSet<String>)>>,
@@ -58,7 +60,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// One look at each balancer and each of its groups, however many machines are behind them.
+    /// Reads each load balancer and each of its groups once, for any number of machines.
     pub(super) async fn look(
         aws: &Aws,
         attachments: impl IntoIterator<Item = &LoadBalancerAttachment>,
@@ -77,7 +79,8 @@ impl Members {
         })
     }
 
-    /// For each place where a machine belongs, whether it is there; `None` without a balancer.
+    /// Returns one entry for each group, or for the Classic Load Balancer: true if the machine is
+    /// registered there. `None` if the load balancer does not exist.
     pub(super) fn places(&self, attachment: &LoadBalancerAttachment) -> Option<Vec<bool>> {
         let name = &attachment.load_balancer;
         match attachment.kind {

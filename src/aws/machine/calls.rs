@@ -1,4 +1,4 @@
-//! What EC2 is asked about machines. One Describe serves all of them.
+//! EC2 calls for the kind `machine`. One DescribeInstances request, with pages, reads all machines.
 
 use aws_sdk_ec2::types::{self, InstanceStateName};
 
@@ -15,12 +15,13 @@ use crate::aws::{Aws, ec2, launch_errors};
 use crate::graph::Input;
 use crate::provider::Reply;
 
-/// What is said of a token that comes with other words than the first time.
+/// Error code for a client token that EC2 already knows with other parameters.
 const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
 
 impl Manage for Machine {
-    /// A token that was sent with other words before (an image that is found by filters is a newer
-    /// one by now) is answered with what it launched then: one token, one instance.
+    /// Launches the machine. If the token was sent before with other parameters, returns the
+    /// instance that it launched then: one token stands for one instance. The parameters can differ
+    /// when an image filter now matches a newer image.
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<MachineOutputs> {
         let call = launch::request(self, aws, creation)?.client_token(&creation.token);
         match aws.call("ec2", "RunInstances", call.send()).await {
@@ -49,7 +50,8 @@ impl Manage for Machine {
             .collect()
     }
 
-    /// Volumes keep the tags that they were made with: the Machine API does not look after them.
+    /// Updates metadata options and instance tags. Volumes keep the tags of their creation, because
+    /// the Machine API does not manage volume tags.
     async fn update(
         &self,
         aws: &Aws,
@@ -93,8 +95,8 @@ impl Manage for Machine {
     }
 }
 
-/// As EC2 has it, in the shape of the inputs. What an interface, a volume or a price was asked to be
-/// cannot be read back in the words of the request, and is as recorded.
+/// Converts a live instance to the shape of the inputs. Values that EC2 does not return as they
+/// were requested (interface settings, volumes, prices) are the recorded ones.
 fn observed(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>> {
     let call = "DescribeInstances";
     let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
@@ -153,9 +155,10 @@ fn outputs(call: &str, live: Option<&types::Instance>) -> Result<MachineOutputs>
     })
 }
 
-/// In the words of a Node's status, in the order of machine-api-provider-aws `extractNodeAddresses`:
-/// of each interface in use IPv6, then IPv4, then the instance's names. That VPCs may have domains of
-/// their own is left out: it would cost two more calls for a name that is the same nearly always.
+/// Returns addresses with the types of a Node's status, in the order of machine-api-provider-aws
+/// `extractNodeAddresses`: IPv6 then IPv4 of each interface in use, then the names of the instance.
+/// Domains from the VPC's DHCP options are left out. They would cost two more calls, and nearly
+/// always equal the private DNS name.
 fn addresses(live: &types::Instance) -> Vec<(String, String)> {
     let mut addresses = Vec::new();
     let mut add = |kind: &str, address: Option<&str>| {

@@ -1,12 +1,12 @@
-//! What a plan does to machines that run, where somebody may have meant less: counted, set by set.
-//! Says it, and stops nothing.
+//! Plan warnings about running machines that a plan replaces or removes, counted for each set. The
+//! warnings are informational and block no plan.
 
 use std::collections::BTreeMap;
 
 use crate::graph::Address;
 use crate::plan::{Action, Change, Plan, Reason};
 
-/// What is said of the machines of a plan that are replaced, and of those that are removed.
+/// Returns one warning for replaced machines and one for removed machines; masters are left out.
 pub(in crate::aws) fn cautions(plan: &Plan, is_master: fn(&Address) -> bool) -> Vec<String> {
     let going = |goes: fn(Action) -> bool| -> Vec<&Address> {
         let run = plan.changes.iter().filter(|change| runs(change) && goes(change.action));
@@ -36,7 +36,8 @@ pub(in crate::aws) fn cautions(plan: &Plan, is_master: fn(&Address) -> bool) -> 
     replaced.into_iter().chain(removed).collect()
 }
 
-/// What an earlier run began to delete, or has made a successor of, serves nobody.
+/// Returns false for the remainder of an earlier run: a machine that is half deleted or already
+/// replaced.
 fn runs(change: &Change) -> bool {
     !matches!(change.reason, Reason::HalfDeleted | Reason::Superseded)
 }
@@ -48,7 +49,8 @@ fn are(count: usize) -> String {
     }
 }
 
-/// `3 of demo-worker-a, 1 of demo-worker-b`: a set's machines are called like it, with a number.
+/// Counts machines for each set, as in `3 of demo-worker-a, 1 of demo-worker-b`. The name of a
+/// machine is the name of its set, a hyphen and a number.
 fn by_set(machines: &[&Address]) -> String {
     let mut sets: BTreeMap<&str, usize> = BTreeMap::new();
     for address in machines {

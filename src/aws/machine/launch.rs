@@ -1,4 +1,4 @@
-//! The one call that launches a machine, and nothing but that call.
+//! The RunInstances request of the kind `machine`.
 
 use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
@@ -18,7 +18,7 @@ use crate::aws::instance::{metadata_options, sent_as_user_data};
 use crate::aws::kind::{Creation, Result};
 use crate::aws::{Aws, ec2};
 
-/// The request that launches it, all but the client token.
+/// Returns the RunInstances request, without the client token.
 pub(super) fn request(
     machine: &Machine,
     aws: &Aws,
@@ -33,11 +33,12 @@ pub(super) fn request(
         .set_iam_instance_profile(profile)
         .network_interfaces(interface(&machine.interface))
         .set_key_name(machine.key_name.clone());
-    // A Secret may well hold nothing.
+    // A user data Secret may be empty.
     Ok(if user_data.is_empty() { call } else { call.user_data(user_data) })
 }
 
-/// The same for a rehearsal: without what is told to the machine, and without what is not there yet.
+/// Returns the request for a dry run. User data, instance profile, interface and key pair are left
+/// out, and so are an image and a subnet that do not exist yet.
 pub(in crate::aws) fn rehearsal(
     machine: &Machine,
     aws: &Aws,
@@ -54,7 +55,7 @@ pub(in crate::aws) fn rehearsal(
     }
 }
 
-/// What a launch says of the machine itself.
+/// Returns the part of the request that launch and dry run share.
 fn bare(machine: &Machine, aws: &Aws, token: &str) -> RunInstancesFluentBuilder {
     let tags = |kind| ec2::tag_specification(kind, &machine.tags, token);
     let devices: Vec<_> = machine.block_devices.iter().map(block_device).collect();
@@ -77,7 +78,8 @@ fn bare(machine: &Machine, aws: &Aws, token: &str) -> RunInstancesFluentBuilder 
         .tag_specifications(tags(ResourceType::Volume))
 }
 
-/// By the one mapping, and the IPv6 endpoint where the cluster has such addresses.
+/// Returns the metadata options of the shared mapping. A dual-stack machine also gets the IPv6
+/// endpoint.
 fn metadata(machine: &Machine) -> Option<InstanceMetadataOptionsRequest> {
     let wanted = metadata_options(&machine.metadata_options);
     if machine.interface.dual_stack.is_none() {
@@ -88,7 +90,8 @@ fn metadata(machine: &Machine) -> Option<InstanceMetadataOptionsRequest> {
     Some(request)
 }
 
-/// A machine of two families is called by what it is, and that name leads to both of its addresses.
+/// Returns host name options for a dual-stack machine. The resource name as host name has records
+/// for both address families.
 fn names() -> PrivateDnsNameOptionsRequest {
     PrivateDnsNameOptionsRequest::builder()
         .hostname_type(HostnameType::ResourceName)

@@ -1,4 +1,5 @@
-//! The calls of a route table: reads the VPC's tables once, then does only what is missing.
+//! EC2 calls of a route table. Reads the tables of the VPC once, then performs only the missing
+//! steps.
 
 use aws_sdk_ec2::types::{self, ResourceType};
 
@@ -87,7 +88,8 @@ impl Manage for RouteTable {
     }
 }
 
-/// A table in use cannot be deleted, and a main table is always in use.
+/// Deletes a route table, after ending its associations and its role as the main table. EC2 rejects
+/// the deletion of a table in use.
 pub(in crate::aws) async fn delete_table(aws: &Aws, vpc: &VpcId, id: &str) -> Result<()> {
     for step in Tables(&tables(aws, vpc).await?).steps_to_delete(id) {
         let ended = perform(aws, id, step).await;
@@ -99,7 +101,8 @@ pub(in crate::aws) async fn delete_table(aws: &Aws, vpc: &VpcId, id: &str) -> Re
 }
 
 impl RouteTable {
-    /// Makes the inputs true of the table of this id; of what `before` has, takes away the rest.
+    /// Changes the table with this ID to match the inputs. Routes and subnets that only `before`
+    /// has are removed.
     async fn settle(&self, aws: &Aws, id: &str, before: &Self) -> Result<()> {
         let tables = tables(aws, self.vpc.get()).await?;
         let tables = Tables(&tables);
@@ -111,7 +114,8 @@ impl RouteTable {
     }
 }
 
-/// All tables of the VPC: to serve a subnet or to be main, one must know who does so now.
+/// Returns all route tables of the VPC. To associate a subnet, or to become main, a table must
+/// replace the present association of another table.
 async fn tables(aws: &Aws, vpc: &VpcId) -> Result<Vec<types::RouteTable>> {
     types::RouteTable::describe(aws, vec![ec2::filter("vpc-id", &[vpc.as_str()])]).await
 }
@@ -142,7 +146,8 @@ async fn perform(aws: &Aws, id: &str, step: Step) -> Result<()> {
     }
 }
 
-/// Where there is a route by now, after a lost answer for one, it is sent our way.
+/// Creates the route. If a route to the destination exists, for example after a lost response, its
+/// target is replaced.
 async fn create_route(aws: &Aws, id: &str, route: &Route) -> Result<()> {
     let call = aws.ec2.create_route().route_table_id(id);
     let call = call.destination_cidr_block(route.destination.to_string());

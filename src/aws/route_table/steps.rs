@@ -1,4 +1,4 @@
-//! What lies between a route table as it is and as it shall be. Pure: makes no call.
+//! Differences between a live route table and its inputs, as steps. Pure: makes no call.
 
 use std::collections::BTreeSet;
 
@@ -9,49 +9,50 @@ use super::{Route, RouteTable, Via};
 use crate::aws::ids::{InternetGatewayId, NatGatewayId, SubnetId};
 use crate::graph::Input;
 
-/// One call that brings a route table nearer to what it shall be.
+/// Single call that changes a route table.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     /// Adds a route.
     CreateRoute(Route),
-    /// Sends what goes there another way.
+    /// Changes the target of a route.
     ReplaceRoute(Route),
-    /// Takes a route away.
+    /// Deletes the route to this destination.
     DeleteRoute(Ipv4Net),
-    /// Serves a subnet that no table of its own serves.
+    /// Associates a subnet that no other table has an explicit association with.
     Associate(SubnetId),
-    /// Takes over an association: a subnet's, or the one that makes a table the main one.
+    /// Replaces an association of another table: that of a subnet, or the main association.
     TakeOver {
-        /// The association, which ends by this.
+        /// ID of the association. EC2 replaces it by a new one.
         association: String,
     },
-    /// Hands the association that makes it the main table to another.
+    /// Moves the main association to another table.
     HandOver {
-        /// The association.
+        /// ID of the association.
         association: String,
-        /// The table it goes to.
+        /// ID of the table that becomes main.
         to: String,
     },
-    /// Lets go of a subnet.
+    /// Ends the association with a subnet.
     Disassociate {
-        /// The association.
+        /// ID of the association.
         association: String,
     },
 }
 
-/// The tables of a VPC as they are.
+/// Live route tables of a VPC.
 #[derive(Clone, Copy)]
 pub(super) struct Tables<'a>(pub(super) &'a [types::RouteTable]);
 
 impl<'a> Tables<'a> {
-    /// The table of this id.
+    /// Returns the table with this ID.
     pub(super) fn get(self, id: &str) -> Option<&'a types::RouteTable> {
         self.0.iter().find(|table| table.route_table_id() == Some(id))
     }
 
-    /// The calls that make the inputs true of the table of this id; none when they are.
+    /// Returns the calls that change the table with this ID to match the inputs. Empty if the table
+    /// matches, or does not exist.
     ///
-    /// `before` has what it may have been told earlier: of that, what is not wanted any more goes.
+    /// `before` has the inputs of earlier calls. Parts that only `before` has are removed.
     pub(super) fn steps(self, id: &str, wanted: &RouteTable, before: &RouteTable) -> Vec<Step> {
         let mut steps = Vec::new();
         if let Some(table) = self.get(id) {
@@ -62,7 +63,7 @@ impl<'a> Tables<'a> {
         steps
     }
 
-    /// The calls that end every use of the table of this id, so that it can be deleted.
+    /// Returns the calls that end every use of the table with this ID, so that it can be deleted.
     pub(super) fn steps_to_delete(self, id: &str) -> Vec<Step> {
         let Some(table) = self.get(id) else { return Vec::new() };
         let mut steps = self.main_steps(id, false, true);
@@ -114,30 +115,32 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// The table that a VPC is born with and that is main until another is: nobody tagged it and
-    /// it serves no subnet by name. Where somebody did tag it, any table but ours must do.
+    /// Returns the table that AWS created with the VPC, which is the main table by default. That
+    /// table has no tags and no explicit associations. If every other table has tags or
+    /// associations, the least used one is returned.
     fn original(self, ours: &str) -> Option<&'a str> {
         let others = self.0.iter().filter(|table| table.route_table_id() != Some(ours));
         others.min_by_key(|table| in_use(table))?.route_table_id()
     }
 }
 
-/// What tells a table that somebody uses from one that nobody does, which sorts first.
+/// Returns the sort key of a table: tables without tags, then with few associations, come first.
 fn in_use(table: &types::RouteTable) -> (bool, usize, Option<&str>) {
     (!table.tags().is_empty(), subnet_associations(table).count(), table.route_table_id())
 }
 
-/// Whether it is its VPC's main table.
+/// Returns true if the table is the main table of its VPC.
 pub(super) fn is_main(table: &types::RouteTable) -> bool {
     main_association(table).is_some()
 }
 
-/// The subnets it serves by name.
+/// Returns the subnets with an explicit association to the table.
 pub(super) fn subnets(table: &types::RouteTable) -> BTreeSet<&str> {
     subnet_associations(table).map(|(subnet, _)| subnet).collect()
 }
 
-/// The way to this destination, if there is one and it is one of ours.
+/// Returns the route to this destination. `None` if no route exists, or if its target is of another
+/// type than [`Via`].
 pub(super) fn route_to(table: &types::RouteTable, destination: Ipv4Net) -> Option<Route> {
     let via = via(live_route(table, destination)?)?;
     Some(Route { destination, via })
@@ -173,7 +176,7 @@ fn via(route: &types::Route) -> Option<Via> {
     }
 }
 
-/// The subnets it serves by name, and by which association.
+/// Returns the explicit associations as pairs of subnet and association ID.
 fn subnet_associations(table: &types::RouteTable) -> impl Iterator<Item = (&str, &str)> {
     live_associations(table).filter_map(|one| Some((one.subnet_id()?, id_of(one)?)))
 }
@@ -186,7 +189,7 @@ fn id_of(association: &types::RouteTableAssociation) -> Option<&str> {
     association.route_table_association_id()
 }
 
-/// Those that have not ended: AWS shows ended ones for a while.
+/// Returns the associations that are in effect. AWS reports ended associations for a while.
 fn live_associations(
     table: &types::RouteTable,
 ) -> impl Iterator<Item = &types::RouteTableAssociation> {

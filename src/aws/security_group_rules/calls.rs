@@ -1,5 +1,5 @@
-//! The calls of a group's rules: reads what it has, then one call for each thing to do, whatever
-//! the number of rules.
+//! EC2 calls for the rules of a group. Reads the live rules, then makes at most one call for each
+//! direction and verb, for any number of rules.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,9 +13,10 @@ use crate::aws::kind::{Creation, Live, Manage, Recorded, Result};
 use crate::aws::rehearsal::{Subject, dry};
 use crate::provider::Reply;
 
-/// The group went away between our look and our call, or before either.
+/// Error codes for a group that does not exist.
 const GROUP_NOT_FOUND: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
-/// A look was out of date; so it is after a lost answer.
+/// Error codes for listed rules that are out of date. A lost response to an earlier change is one
+/// cause.
 const OUT_OF_DATE: &[&str] = &[
     "InvalidPermission.Duplicate",
     "InvalidPermission.NotFound",
@@ -23,12 +24,13 @@ const OUT_OF_DATE: &[&str] = &[
 ];
 
 impl Manage for SecurityGroupRules {
-    /// The exception to one call: rules have no token, but what is there already is seen.
+    /// Creates the rules. Unlike other kinds, the creation takes several calls. A repeated creation
+    /// finds existing rules by reading the group, because rules have no creation token.
     async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<SecurityGroupRulesOutputs> {
         self.settle(aws, &[], &[default_egress()]).await
     }
 
-    /// All of them are there, or the creation is not over.
+    /// Returns the rules if all of them exist. Otherwise the creation is incomplete.
     async fn find(
         &self,
         aws: &Aws,
@@ -40,7 +42,8 @@ impl Manage for SecurityGroupRules {
         Ok((ingress.is_empty() && egress.is_empty()).then(|| self.outputs()))
     }
 
-    /// Rules are made in several calls, and groups whose rules name each other cannot be deleted.
+    /// Returns the rules if any rule exists. A creation takes several calls, and groups whose rules
+    /// reference each other cannot be deleted.
     async fn remains(
         &self,
         aws: &Aws,
@@ -71,7 +74,7 @@ impl Manage for SecurityGroupRules {
         self.settle(aws, &before.inputs.ingress, &before.inputs.egress).await
     }
 
-    /// Takes away every rule, so that no group is held by another's rules.
+    /// Deletes every rule of the group, so that no rule blocks the deletion of another group.
     async fn delete(aws: &Aws, inputs: Self, _outputs: SecurityGroupRulesOutputs) -> Result<()> {
         let group = inputs.group.get().as_str();
         let live = rules_of_one(aws, group).await?;
@@ -104,7 +107,7 @@ impl Manage for SecurityGroupRules {
     }
 }
 
-/// The rules that a group has.
+/// Live rules of one group.
 #[derive(Debug, Default)]
 struct LiveRules {
     ingress: Vec<LiveRule>,
@@ -116,7 +119,8 @@ impl SecurityGroupRules {
         SecurityGroupRulesOutputs { group: self.group.get().clone() }
     }
 
-    /// A group without any rule has lost all of ours, and most likely is gone itself.
+    /// Returns the live state. `None` for a group without rules, unless no rules are configured:
+    /// such a group has lost all managed rules, and most likely does not exist.
     fn observed(&self, live: &LiveRules) -> Option<Live<Self>> {
         let none = live.ingress.is_empty() && live.egress.is_empty();
         let wants_none = self.ingress.is_empty() && self.egress.is_empty();
@@ -128,8 +132,9 @@ impl SecurityGroupRules {
         (!none || wants_none).then(|| Live { inputs, outputs: self.outputs() })
     }
 
-    /// Makes the group's rules these. What is new is allowed before what is old is not: whoever
-    /// needs either is never cut off. Of what is not wanted only our own goes.
+    /// Changes the group's rules to match the inputs. New rules are authorised before old rules are
+    /// revoked, so that traffic that needs either is never interrupted. Of the unwanted rules, only
+    /// those in `our_ingress` and `our_egress` are revoked.
     async fn settle(
         &self,
         aws: &Aws,
@@ -150,7 +155,7 @@ impl SecurityGroupRules {
     }
 }
 
-/// One call of a direction and a verb: nothing to say is no call.
+/// Defines a function for one direction and verb. The function makes no call if `grants` is empty.
 macro_rules! permissions_call {
     ($name:ident: $call:ident $aws_name:literal) => {
         async fn $name(aws: &Aws, group: &str, grants: &BTreeMap<Grant, String>) -> Result<()> {
@@ -194,7 +199,7 @@ async fn rules_of_one(aws: &Aws, group: &str) -> Result<LiveRules> {
     Ok(rules_of(aws, &[group]).await?.remove(group).unwrap_or_default())
 }
 
-/// The rules of these groups, by group; a group that is not there has none.
+/// Returns the live rules by group. A group that does not exist has no entry.
 async fn rules_of(aws: &Aws, groups: &[&str]) -> Result<HashMap<String, LiveRules>> {
     let mut rules: HashMap<String, LiveRules> = HashMap::new();
     for some in groups.chunks(FILTER_VALUES) {
@@ -232,7 +237,8 @@ fn live_rule(rule: &types::SecurityGroupRule) -> Result<LiveRule> {
     })
 }
 
-/// The grants as AWS takes them: one permission per protocol and ports, with all its peers.
+/// Converts grants to the EC2 type: one permission for each pair of protocol and ports, with all
+/// its peers.
 fn permissions(grants: &BTreeMap<Grant, String>) -> Vec<IpPermission> {
     let mut permissions: BTreeMap<(&str, Option<Ports>), IpPermission> = BTreeMap::new();
     for (grant, description) in grants {
@@ -243,7 +249,8 @@ fn permissions(grants: &BTreeMap<Grant, String>) -> Vec<IpPermission> {
     permissions.into_values().collect()
 }
 
-/// A permission without peers. `-1` needs no ports, and where others have none AWS wants -1 too.
+/// Returns a permission without peers. Protocol `-1` has no ports. For other protocols without
+/// ports, AWS requires -1 as port.
 fn empty_permission(grant: &Grant) -> IpPermission {
     let ports = match grant.protocol.as_str() {
         "-1" => None,
@@ -330,7 +337,8 @@ mod tests {
     }
 }
 
-/// Returns a rule for all protocols, within the cluster's own network at most: no policy looks at rules.
+/// Returns a rule for all protocols within 10.0.0.0/8. The range is irrelevant for a dry run,
+/// because no IAM condition reads rules.
 fn anything() -> IpPermission {
     let range = IpRange::builder().cidr_ip("10.0.0.0/8").build();
     IpPermission::builder().ip_protocol("-1").ip_ranges(range).build()

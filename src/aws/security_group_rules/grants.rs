@@ -1,7 +1,7 @@
-//! Rules taken apart into what AWS keeps one by one, compared, and put together again. Pure.
+//! Conversion of rules to the single grants that AWS stores, comparison, and conversion back. Pure.
 //!
-//! AWS keeps one rule per protocol, ports and peer, whatever its description; our [`Rule`] has
-//! several ranges. Protocols are written in several ways, and most have no ports.
+//! AWS stores one rule for each combination of protocol, ports and peer. A [`Rule`] can have
+//! several ranges. A protocol has several spellings, and most protocols have no ports.
 
 use std::collections::BTreeMap;
 
@@ -10,59 +10,59 @@ use ipnet::Ipv4Net;
 use super::{Peer, Ports, Rule};
 use crate::aws::ids::SecurityGroupId;
 
-/// What one rule of AWS's allows: its identity.
+/// Permission of one AWS rule: its identity, without the description.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Grant {
-    /// As AWS writes it: a name where it has one for it.
+    /// Protocol in AWS's spelling: a name if AWS has one.
     pub(super) protocol: String,
-    /// `None` for all of them, also where the protocol has none.
+    /// Ports. `None` stands for all ports, or for a protocol without ports.
     pub(super) ports: Option<Ports>,
-    /// To whom.
+    /// Peer.
     pub(super) to: Grantee,
 }
 
-/// One peer.
+/// Peer of a grant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Grantee {
-    /// A range of addresses.
+    /// IPv4 range.
     Cidr(Ipv4Net),
-    /// Whoever is in this group.
+    /// Members of this security group.
     Group(SecurityGroupId),
-    /// What we never ask for.
+    /// Peer that groundplan never configures.
     Other(String),
 }
 
-/// A rule that the group has.
+/// A live rule of the group.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LiveRule {
-    /// `sgr-…`
+    /// ID of the rule: `sgr-…`
     pub(super) id: String,
-    /// What it allows.
+    /// Permission of the rule.
     pub(super) grant: Grant,
-    /// What it says it is for.
+    /// Description of the rule.
     pub(super) description: String,
 }
 
-/// What lies between the rules that a group has in one direction and those it shall have.
+/// Differences between live and wanted rules in one direction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Changes {
     /// Grants to authorise, with their descriptions.
     pub(super) authorise: BTreeMap<Grant, String>,
-    /// Grants that are there with another description.
+    /// Grants that exist with another description.
     pub(super) describe: BTreeMap<Grant, String>,
-    /// Ids of rules to revoke.
+    /// IDs of rules to revoke.
     pub(super) revoke: Vec<String>,
 }
 
 impl Changes {
-    /// Whether the rules are what they shall be.
+    /// Returns true if there are no differences.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What to do so that the live rules become the wanted ones. Of what is not wanted, only `ours`
-/// goes: a cluster's controllers add rules of their own, and those are theirs.
+/// Returns the differences between wanted and live rules. Of the unwanted rules, only those in
+/// `ours` are revoked: controllers of the cluster add rules too, and those must stay.
 pub(super) fn changes(wanted: &[Rule], live: &[LiveRule], ours: &[Rule]) -> Changes {
     let (wanted, ours) = (grants(wanted), grants(ours));
     let surplus = live
@@ -81,7 +81,7 @@ pub(super) fn changes(wanted: &[Rule], live: &[LiveRule], ours: &[Rule]) -> Chan
     changes
 }
 
-/// The rule that AWS gives every new group of a VPC: everything may go out.
+/// Returns the rule that AWS adds to every new group of a VPC: all outbound traffic is allowed.
 pub(super) fn default_egress() -> Rule {
     Rule {
         protocol: "-1".to_owned(),
@@ -91,9 +91,9 @@ pub(super) fn default_egress() -> Rule {
     }
 }
 
-/// The live rules in the shape of the recorded ones: those that are there as recorded and in that
-/// order, each with the ranges that are there, then those with another description, one by one and
-/// sorted. What was never recorded is not ours and does not show.
+/// Returns the live rules in the shape of the recorded ones. Recorded rules come first, in recorded
+/// order, each with its existing ranges. Rules with another description follow, sorted, one rule
+/// for each grant. Rules that were never recorded are left out.
 pub(super) fn fold(recorded: &[Rule], live: &[LiveRule]) -> Vec<Rule> {
     let wanted = grants(recorded);
     let mut extra = by_grant(live);
@@ -106,7 +106,7 @@ pub(super) fn fold(recorded: &[Rule], live: &[LiveRule]) -> Vec<Rule> {
     folded
 }
 
-/// What of a rule is there; `None` if nothing is.
+/// Returns the existing part of a rule. `None` if no part exists.
 fn part(rule: &Rule, is_there: impl Fn(&Grant) -> bool) -> Option<Rule> {
     let grant = |to| Grant::new(&rule.protocol, rule.ports, to);
     match &rule.peer {
@@ -121,7 +121,8 @@ fn part(rule: &Rule, is_there: impl Fn(&Grant) -> bool) -> Option<Rule> {
     }
 }
 
-/// What these rules allow. Of two that allow the same, the first has the say.
+/// Returns the grants of these rules. If two rules have the same grant, the first description is
+/// used.
 fn grants(rules: &[Rule]) -> BTreeMap<Grant, String> {
     let mut grants = BTreeMap::new();
     for rule in rules {
@@ -146,7 +147,7 @@ fn by_grant(live: &[LiveRule]) -> BTreeMap<&Grant, &str> {
 }
 
 impl Grant {
-    /// A grant as AWS would write it.
+    /// Returns the grant in AWS's normal form.
     pub(super) fn new(protocol: &str, ports: Option<Ports>, to: Grantee) -> Self {
         let protocol = protocol.to_ascii_lowercase();
         let protocol = match protocol.as_str() {
@@ -157,7 +158,7 @@ impl Grant {
             "58" => "icmpv6",
             other => other,
         };
-        // AWS ignores the ports of every other protocol, and ICMP's -1 is its "all".
+        // AWS ignores the ports of all other protocols. For ICMP, -1 stands for all types.
         let ports = match (protocol, ports) {
             ("tcp" | "udp", None) => Some(Ports { from: 0, to: 65535 }),
             ("icmp" | "icmpv6", Some(Ports { from: -1, .. })) => None,
@@ -199,7 +200,7 @@ mod tests {
         Rule { peer, ..cidrs(protocol, ports, &[]) }
     }
 
-    /// The rules as AWS would list them: one by one, in an order of its own, ports -1 for all.
+    /// Returns the rules as AWS lists them: single grants in another order, with port -1 for all.
     fn as_aws_has(rules: &[Rule]) -> Vec<LiveRule> {
         let mut live: Vec<LiveRule> = grants(rules)
             .into_iter()

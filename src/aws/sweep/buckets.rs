@@ -1,5 +1,5 @@
-//! Buckets: those that are named, and those whose name begins with the infra ID (the image
-//! registry's, cluster-image-registry-operator pkg/storage/s3) and that carry the tag.
+//! Search for buckets by name, and by the prefix `<infra ID>-` with the cluster tag (the image
+//! registry's bucket, cluster-image-registry-operator pkg/storage/s3).
 
 use super::{Leftover, OWNED, infra_id, is_there};
 use crate::aws::Aws;
@@ -22,7 +22,7 @@ pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<Leftover>> {
     let prefix = format!("{}-", infra_id(aws));
     let (mut left, mut next) = (Vec::new(), None);
     loop {
-        // Without a limit S3 answers for at most 10,000 buckets and tells how to go on.
+        // Without a limit, S3 returns at most 10,000 buckets and a token for the next page.
         let call = aws.s3.list_buckets().prefix(&prefix).set_continuation_token(next).send();
         let page = aws.call("s3", "ListBuckets", call).await?;
         let names = page.buckets().iter().filter_map(|one| one.name());
@@ -41,7 +41,7 @@ pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<Leftover>> {
 async fn is_ours(aws: &Aws, name: &str) -> Result<bool> {
     let call = aws.s3.get_bucket_tagging().bucket(name).send();
     let answer = aws.call("s3", "GetBucketTagging", call).await;
-    // Of another region, or somebody else's: whichever, not one of this cluster's.
+    // A bucket in another region or of another account is not of this cluster.
     let absent = ["NoSuchBucket", "NoSuchTagSet", "PermanentRedirect"];
     let tags = found(answer, &absent)?.map(|answer| answer.tag_set).unwrap_or_default();
     Ok(tags.iter().any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED))

@@ -1,4 +1,4 @@
-//! Who else says that something is theirs, too.
+//! Search for ownership conflicts: resources that also have the tag of another cluster.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,21 @@ use crate::aws::ec2::{filter, pages};
 use crate::aws::kind::Result;
 use crate::aws::ownership::CLUSTER_PREFIX;
 
-/// Another cluster's word on something.
+/// The tag of another cluster on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
-    /// The id of the thing.
+    /// ID of the resource.
     pub id: String,
-    /// The other cluster's infra ID.
+    /// Infra ID of the other cluster.
     pub cluster: String,
-    /// `owned` or `shared`.
+    /// Value of the tag: `owned` or `shared`.
     pub value: String,
 }
 
-/// Which of these things in EC2 carry the tag of another cluster. One question, in pages.
+/// Returns the tags of other clusters on these EC2 resources. Makes one request, with pages.
 ///
 /// # Errors
-/// When tags cannot be listed.
+/// If the tags cannot be listed.
 pub async fn claims(aws: &Aws, ids: &BTreeSet<String>) -> Result<BTreeSet<Claim>> {
     let all = format!("{CLUSTER_PREFIX}*");
     let request = aws.ec2.describe_tags().filters(filter("key", &[all])).max_results(1000);

@@ -1,6 +1,7 @@
-//! The cluster's private zone, and what its operators write elsewhere: into the public zone above it
-//! (`*.apps`, as openshift-installer's destroy finds them: pkg/destroy/aws, deleteRoute53), or into a
-//! private zone that somebody brought.
+//! Search for the private zone of the cluster and for records that its operators write elsewhere.
+//! Operators write to the public zone of a parent domain (`*.apps`), or to a private zone that the
+//! user provides. The search of the public zone follows openshift-installer's destroy
+//! (pkg/destroy/aws, deleteRoute53).
 
 use aws_sdk_route53::types::{HostedZone, ResourceRecordSet, RrType};
 
@@ -10,15 +11,15 @@ use crate::aws::kind::Result;
 use crate::aws::lookups::{is_private, zone_id, zones_named};
 use crate::aws::route53::{self, plain_name};
 
-/// How many records are read at once where one is looked for in a zone that may be huge.
+/// Number of records in one page when one record is searched in a zone that may be large.
 const NEIGHBOURS: i32 = 10;
 
-/// A record as it is called: `Z123/A/api.demo.example.com`.
+/// Returns the ID of a record in the sweep, as in `Z123/A/api.demo.example.com`.
 pub(in crate::aws) fn record_id(zone: &str, kind: &str, name: &str) -> String {
     format!("{zone}/{kind}/{}", plain_name(name))
 }
 
-/// Zone, type and name of what [`record_id`] has put together.
+/// Splits an ID from [`record_id`] into zone, type and name.
 pub(in crate::aws) fn cut(id: &str) -> Option<(&str, &str, &str)> {
     let (zone, rest) = id.split_once('/')?;
     let (kind, name) = rest.split_once('/')?;
@@ -43,8 +44,8 @@ pub(super) async fn zones_and_records(aws: &Aws, domain: Option<&str>) -> Result
     Ok(left)
 }
 
-/// The zones that may be the cluster's: those of its domain or, where that is not known, private ones
-/// of whatever domain that begins with its name.
+/// Returns the zones that may be those of the cluster. With `domain`, these are the zones of that
+/// domain. Without, these are the private zones whose domain begins with the cluster name.
 async fn candidates(aws: &Aws, domain: Option<&str>) -> Result<Vec<HostedZone>> {
     if let Some(domain) = domain {
         return zones_named(aws, domain).await;
@@ -63,14 +64,15 @@ async fn candidates(aws: &Aws, domain: Option<&str>) -> Result<Vec<HostedZone>> 
     }
 }
 
-/// The records of a zone that was there before the cluster, in the cluster's domain.
+/// Returns the records below the cluster's domain in a zone that existed before the cluster.
 async fn written_by_the_cluster(aws: &Aws, zone: &str, domain: &str) -> Result<Vec<Leftover>> {
     let records = route53::every_record(aws, zone).await?;
     let ours = records.iter().filter(|one| is_below(one.name(), domain) && !is_fixed(one));
     Ok(ours.map(|one| leftover(zone, one)).collect())
 }
 
-/// Of the records in the cluster's own zone, those that the public zone above it has, too.
+/// Returns the records of the public zone of a parent domain that have the name and type of a
+/// record in the private zone.
 async fn also_above(aws: &Aws, private: &str, domain: &str) -> Result<Vec<Leftover>> {
     let Some(public) = public_zone_above(aws, domain).await? else { return Ok(Vec::new()) };
     let mut left = Vec::new();
@@ -84,7 +86,7 @@ async fn also_above(aws: &Aws, private: &str, domain: &str) -> Result<Vec<Leftov
     Ok(left)
 }
 
-/// The public zone of the nearest domain above.
+/// Returns the ID of the public zone of the nearest parent domain. `None` if no parent has one.
 async fn public_zone_above(aws: &Aws, domain: &str) -> Result<Option<String>> {
     let mut above = domain;
     while let Some((_, parent)) = above.split_once('.') {
@@ -101,7 +103,7 @@ fn is_below(name: &str, domain: &str) -> bool {
     plain_name(name).strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// What a zone has of itself.
+/// Returns true for SOA and NS records, which belong to the zone itself.
 fn is_fixed(record: &ResourceRecordSet) -> bool {
     matches!(record.r#type(), RrType::Soa | RrType::Ns)
 }

@@ -1,4 +1,4 @@
-//! What carries the tag in EC2.
+//! Search for EC2 resources with the cluster tag.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::aws::ec2::{self, Described, filter, pages};
 use crate::aws::kind::Result;
 use crate::aws::swept::What;
 
-/// What a tag points to: its type, and what the tag says.
+/// Resource type and value of a cluster tag.
 type Tagged = (ResourceType, Option<String>);
 
 pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
@@ -41,8 +41,9 @@ pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
     Ok(left.into_iter().map(|one| one.clone().tagged(said(&one))).collect())
 }
 
-/// Returns those of these that exist, for types that groundplan makes or deletes: EC2 keeps the tags of
-/// a deleted resource for a while. Of other types it returns all.
+/// Returns the resources that exist, because EC2 keeps the tags of a deleted resource for a while.
+/// For types that groundplan neither creates nor deletes, existence is not checked and all are
+/// returned.
 async fn still_there(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
     let all = || ids.iter().map(|id| Leftover::new(kind.as_str(), id, None)).collect();
     let Some(what) = What::of(kind.as_str()) else { return Ok(all()) };
@@ -61,7 +62,7 @@ async fn still_there(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec
         What::Volume => volumes(aws, kind, ids).await,
         What::Vpc => seen::<types::Vpc>(aws, kind, ids).await,
         What::VpcEndpoint => seen::<types::VpcEndpoint>(aws, kind, ids).await,
-        // Not in EC2: its index of tags has none of these.
+        // EC2's tag index does not contain resources of other services.
         What::LoadBalancer
         | What::ClassicLoadBalancer
         | What::TargetGroup
@@ -89,7 +90,8 @@ async fn seen<T: Described>(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Res
     Ok(found.iter().map(|(id, one)| leftover(kind, id, one)).collect())
 }
 
-/// One that is shutting down still holds its network: gone is what is terminated.
+/// Returns the instances that are not terminated. An instance that is shutting down still uses its
+/// network, so it counts as existing.
 async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
     let terminated = Some(&types::InstanceStateName::Terminated);
     let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
@@ -97,7 +99,8 @@ async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<L
     Ok(left.map(|(id, one)| leftover(kind, id, one)).collect())
 }
 
-/// Groups are called by their name, which those that Kubernetes makes have instead of a tag.
+/// Returns the security groups. The name of a group is its `Name` tag or, as for groups of
+/// Kubernetes, its group name.
 async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
     let found = there::<types::SecurityGroup>(aws, ids).await?;
     let named = |(id, group): &(String, types::SecurityGroup)| {
@@ -118,7 +121,7 @@ async fn volumes(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Lef
     Ok(found.iter().map(named).collect())
 }
 
-/// Those of an image go with it.
+/// Returns the snapshots. A snapshot that was copied for an image is deleted with the image.
 async fn snapshots(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
     let found = there::<types::Snapshot>(aws, ids).await?;
     let named = |(id, snapshot): &(String, types::Snapshot)| {

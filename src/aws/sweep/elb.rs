@@ -1,15 +1,15 @@
-//! Load balancers and target groups with the tag. They have no filter by tag: all are listed, and
-//! asked for their tags twenty at a time.
+//! Search for load balancers and target groups with the cluster tag. Their APIs have no filter by
+//! tag, so the search lists all of them and reads the tags of twenty in each request.
 
 use super::Leftover;
 use crate::aws::Aws;
 use crate::aws::kind::Result;
 use crate::provider::{Class, ProviderError};
 
-/// The most resources whose tags one call tells (ELB API references, DescribeTags).
+/// Maximum number of resources in one DescribeTags request (ELB API references, DescribeTags).
 const MOST_TAGGED: usize = 20;
 const ELB: &str = "elasticloadbalancing";
-/// What is said when one of those asked for went while we looked.
+/// Error codes for a listed resource that was deleted before its tags were read.
 const GONE: &[&str] = &["LoadBalancerNotFound", "TargetGroupNotFound", "AccessPointNotFound"];
 
 pub(super) async fn load_balancers(aws: &Aws) -> Result<Vec<Leftover>> {
@@ -61,8 +61,8 @@ async fn with_our_tag(
     Ok(left)
 }
 
-/// The classic ones, which Kubernetes makes of a Service unless it is told otherwise: the router's,
-/// as a rule.
+/// Returns the Classic Load Balancers with the cluster tag. Kubernetes creates them by default for
+/// a Service, usually that of the router.
 pub(super) async fn classic(aws: &Aws) -> Result<Vec<Leftover>> {
     let names = classic_balancers(aws).await?;
     let mut left = Vec::new();
@@ -80,7 +80,7 @@ pub(super) async fn classic(aws: &Aws) -> Result<Vec<Leftover>> {
     Ok(left)
 }
 
-/// The names of all classic load balancers.
+/// Returns the names of all Classic Load Balancers.
 pub(in crate::aws) async fn classic_balancers(aws: &Aws) -> Result<Vec<String>> {
     let (mut names, mut marker) = (Vec::new(), None);
     loop {
@@ -95,7 +95,8 @@ pub(in crate::aws) async fn classic_balancers(aws: &Aws) -> Result<Vec<String>> 
     }
 }
 
-/// One of them went while we looked; what it was is not for us to guess.
+/// Makes the error retryable if a listed resource was deleted before its tags were read. The error
+/// does not name the resource, so the whole search must be repeated.
 fn settled<T>(answer: Result<T>) -> Result<T> {
     answer.map_err(|error| match error.is(GONE) {
         true => ProviderError { class: Class::Again, ..error },

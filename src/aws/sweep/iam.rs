@@ -1,5 +1,6 @@
-//! Roles, instance profiles and users. IAM finds nothing by tag: by name, then, and by the infra ID
-//! that names begin with, and whoever is found by that must carry the tag.
+//! Search for roles, instance profiles and users. IAM has no filter by tag, so the search reads the
+//! names in [`Names`], and names with the prefix `<infra ID>-`. A resource found by prefix must
+//! also have the cluster tag.
 
 use super::{Leftover, Names, OWNED, infra_id, is_there};
 use crate::aws::Aws;
@@ -26,8 +27,8 @@ pub(super) async fn named(aws: &Aws, names: &Names) -> Result<Vec<Leftover>> {
     Ok(left)
 }
 
-/// What nobody has recorded: the users that the cloud credential operator makes, and the roles and
-/// profiles of a cluster whose state is lost.
+/// Returns resources without a record: users that the cloud credential operator creates, and roles
+/// and profiles of a cluster whose state is lost.
 pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<Leftover>> {
     let mut left = Vec::new();
     for user in names_of_users(aws).await? {
@@ -57,13 +58,14 @@ pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<Leftover>> {
     Ok(left)
 }
 
-/// One that is shared stays.
+/// Returns true if the cluster tag has the value `owned`. A resource with the value `shared` stays.
 fn is_ours(aws: &Aws, tags: Option<&[aws_sdk_iam::types::Tag]>) -> bool {
     let mut tags = tags.unwrap_or_default().iter();
     tags.any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED)
 }
 
-/// Lists page by page, and keeps the names that begin with the infra ID.
+/// Defines a function that lists all names, page by page, and returns those with the infra ID as
+/// prefix.
 macro_rules! names {
     ($fn:ident: $call:ident($name:literal).$items:ident, $field:ident) => {
         async fn $fn(aws: &Aws) -> Result<Vec<String>> {

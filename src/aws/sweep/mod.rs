@@ -1,8 +1,8 @@
-//! What carries the cluster's tag or one of its names, recorded or not: what a destroy takes along, and
-//! the proof after it.
+//! The sweep: a search for all resources with the cluster tag or a name of the cluster, recorded or
+//! not. A destroy deletes the resources that it finds, and repeats it as proof of completeness.
 //!
-//! Deletes nothing. AWS remembers tags of what is gone for a while, so whatever a tag points to is
-//! looked at before it is called left over.
+//! The sweep deletes nothing. AWS keeps tags of deleted resources for a while, so the sweep
+//! verifies that each tagged resource exists.
 
 mod buckets;
 mod claims;
@@ -25,36 +25,37 @@ use super::kind::Result;
 use super::ownership::CLUSTER_PREFIX;
 use crate::provider::{Class, ProviderError};
 
-/// The kind of a brought thing that still says that the cluster uses it.
+/// Kind of a resource with the cluster tag `shared`, which the cluster uses and does not own.
 pub const SHARED_TAG: &str = "shared-tag";
 
-/// What the tag says of what goes with its cluster.
+/// Value of the cluster tag on resources that a destroy deletes.
 const OWNED: &str = "owned";
 
-/// What the tag cannot find, by name; empty parts are not looked for.
+/// Names of resources that the search by cluster tag does not find. An empty field skips the search
+/// by that name.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
-    /// The cluster's domain, of which it may own a private zone.
+    /// Domain of the cluster, of which the cluster may own a private zone.
     pub domain: Option<String>,
-    /// Its IAM roles.
+    /// IAM roles.
     pub roles: Vec<RoleName>,
-    /// Its instance profiles.
+    /// Instance profiles.
     pub profiles: Vec<InstanceProfileName>,
-    /// Its buckets.
+    /// S3 buckets.
     pub buckets: Vec<BucketName>,
 }
 
-/// Something that is still there.
+/// A resource that exists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Leftover {
-    /// What it is, as AWS names the type (`security-group`); a brought thing that still says that
-    /// it is `shared` is a [`SHARED_TAG`].
+    /// Type, as AWS names it (`security-group`). For a resource with the cluster tag `shared`, the
+    /// type is [`SHARED_TAG`].
     pub kind: String,
-    /// Its id, ARN or name.
+    /// ID, ARN or name.
     pub id: String,
-    /// Its `Name` tag or name, if it has one.
+    /// Name, or value of the tag `Name`. `None` if the resource has neither.
     pub name: Option<String>,
-    /// The instance or image that takes it along when it goes.
+    /// ID of the instance or image whose deletion also deletes this resource.
     #[serde(skip)]
     pub goes_with: Option<String>,
 }
@@ -65,7 +66,8 @@ impl Leftover {
         Self { kind: kind.to_owned(), id: id.to_owned(), name, goes_with: None }
     }
 
-    /// The same, tagged so. Whatever does not say `owned` was brought, and only its tag is left over.
+    /// Returns the resource with its kind adapted to the value of the cluster tag. Any value other
+    /// than `owned` marks a resource of the user, of which only the tag is deleted.
     fn tagged(mut self, value: Option<&str>) -> Self {
         if value != Some(OWNED) {
             SHARED_TAG.clone_into(&mut self.kind);
@@ -74,27 +76,27 @@ impl Leftover {
     }
 }
 
-/// Everything that was found, and what could not be looked for.
+/// Result of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Sweep {
-    /// What is there, sorted.
+    /// Resources that exist, sorted.
     pub left: Vec<Leftover>,
-    /// The questions that the credentials may not ask: what a cluster makes there only where it is
-    /// told to.
+    /// Errors of searches that the credentials may not make. A cluster has such resources only if
+    /// the user configures it to create them.
     pub denied: Vec<ProviderError>,
 }
 
-/// Everything of the cluster's that is there, by its tag and by names.
+/// Returns all existing resources of the cluster, found by the cluster tag and by names.
 ///
 /// # Errors
-/// When something cannot be looked up: half a proof is none. Only lists that the cluster's own
-/// provisioning needs no permission for may be denied.
+/// If a search fails, because a partial result proves nothing. Only searches whose permissions the
+/// provisioning of the cluster does not need may be denied; they are reported in [`Sweep::denied`].
 pub async fn sweep(aws: &Aws, names: &Names) -> Result<Sweep> {
     if infra_id(aws).is_empty() {
         let message = "without the cluster's tag everything would be left over";
         return Err(ProviderError::new(Class::Refused, "DescribeTags", message));
     }
-    // Each is large, and they are seven: on the heap.
+    // The seven futures are large, so they are on the heap.
     let (ec2, balancers, classic, groups, dns, iam, buckets) = tokio::try_join!(
         Box::pin(ec2::tagged(aws)),
         Box::pin(elb::load_balancers(aws)),
@@ -114,13 +116,13 @@ pub async fn sweep(aws: &Aws, names: &Names) -> Result<Sweep> {
     })
 }
 
-/// The infra ID, which names begin with.
+/// Returns the infra ID, with which names of the cluster begin.
 fn infra_id(aws: &Aws) -> &str {
     let tag = &aws.settings.cluster_tag;
     tag.strip_prefix(CLUSTER_PREFIX).unwrap_or(tag)
 }
 
-/// Nothing, where the credentials may not ask.
+/// Returns no resources and the error if the credentials may not make the search.
 fn permitted(found: Result<Vec<Leftover>>) -> Result<(Vec<Leftover>, Option<ProviderError>)> {
     match found {
         Ok(found) => Ok((found, None)),
@@ -129,10 +131,11 @@ fn permitted(found: Result<Vec<Leftover>>) -> Result<(Vec<Leftover>, Option<Prov
     }
 }
 
-/// The instances of the cluster that are none of these: made by the cluster itself, most likely.
+/// Returns the instances of the cluster whose IDs are not in `known`. Usually the cluster itself
+/// created them.
 ///
 /// # Errors
-/// When EC2 does not answer.
+/// If EC2 returns an error.
 pub async fn other_instances(aws: &Aws, known: &BTreeSet<String>) -> Result<Vec<Leftover>> {
     use aws_sdk_ec2::types::Instance;
     let instances = Instance::describe(aws, vec![shared::by_cluster(aws)]).await?;
@@ -144,7 +147,7 @@ pub async fn other_instances(aws: &Aws, known: &BTreeSet<String>) -> Result<Vec<
     Ok(others.into_iter().collect())
 }
 
-/// The answer to a question by name.
+/// Returns false for an error that means that the named resource does not exist.
 fn is_there<T>(answer: Result<T>) -> Result<bool> {
     match answer {
         Ok(_) => Ok(true),

@@ -1,5 +1,5 @@
-//! What was found, beside what is recorded: as entries of a state, so that one plan deletes both in an
-//! order that works.
+//! Adoption of untracked resources: state entries that record them, so that one plan deletes
+//! recorded and untracked resources in a valid order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use crate::graph::{Address, Resource};
 use crate::plan::decide::id;
 use crate::state::{Entry, State, Status};
 
-/// Whatever a state knows its resources by: what carries one of these is recorded.
+/// Returns all identifiers of recorded and deposed resources: each text in their outputs, and the
+/// IDs of DNS records. A found resource with one of these identifiers is recorded.
 pub fn known(state: &State) -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     let lives = state.deposed.iter().flat_map(|(a, lives)| lives.iter().map(move |one| (a, one)));
@@ -24,7 +25,8 @@ pub fn known(state: &State) -> BTreeSet<String> {
     known
 }
 
-/// A record as the sweep calls it; only aliases and CNAMEs are ever made.
+/// Returns the ID of a DNS record as the sweep writes it. groundplan creates only aliases and
+/// CNAMEs.
 fn record_id(inputs: &Value) -> Option<String> {
     let kind = match inputs["data"].get("alias") {
         Some(_) => "A",
@@ -43,7 +45,9 @@ fn texts(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-/// What is to be recorded, so that these are deleted with what is recorded: before the networks that they stand in, after the machines that would make them anew.
+/// Returns the entries that record these untracked resources, so that a plan deletes them with the
+/// recorded ones. The plan deletes recorded machines first, because they could create untracked
+/// resources again, and recorded networks last, because they contain untracked resources.
 pub fn adopt(state: &State, found: &[Find]) -> Vec<Entry> {
     let found = addressed(state, found);
     let mut entries = Vec::new();
@@ -69,7 +73,7 @@ pub fn adopt(state: &State, found: &[Find]) -> Vec<Entry> {
     entries
 }
 
-/// By name where that tells them apart, and by id.
+/// Assigns addresses: by name if the name is unique and unused, otherwise by ID.
 fn addressed<'a>(state: &State, found: &'a [Find]) -> BTreeMap<Address, &'a Find> {
     let mut named: BTreeMap<Address, Vec<&Find>> = BTreeMap::new();
     for one in found {
@@ -92,7 +96,7 @@ fn address(what: What, name: &str) -> Address {
     Address::new(Swept::SCHEMA.kind, &format!("{}:{name}", what.as_str()))
 }
 
-/// What is recorded and can only go when something like this is gone.
+/// Returns the recorded resources that can be deleted only after untracked resources of this type.
 fn recorded_after(state: &State, what: What) -> impl Iterator<Item = Address> {
     let recorded = state.resources.keys().filter(move |address| {
         What::recorded(address.kind()).is_some_and(|other| other.goes_after().contains(&what))
@@ -100,7 +104,8 @@ fn recorded_after(state: &State, what: What) -> impl Iterator<Item = Address> {
     recorded.cloned()
 }
 
-/// Recorded machines go before whatever of this can only go when they are gone.
+/// Returns the dependency updates after which recorded machines are deleted before the untracked
+/// resources that must wait for instances.
 fn machines_first<'a>(
     state: &'a State,
     found: &'a BTreeMap<Address, &Find>,
@@ -172,7 +177,7 @@ mod tests {
         ]
     }
 
-    /// The plan that takes it all down, and the order of its deletions by name.
+    /// Returns the plan that deletes everything, and the addresses of its deletions in order.
     fn order(state: &mut State, found: &[Find]) -> (Plan, Vec<String>) {
         for entry in adopt(state, found) {
             state.record(&entry).unwrap();

@@ -1,4 +1,4 @@
-//! Looking at what was found. Nobody makes it, and nothing about it is changed.
+//! Refresh and polling of untracked resources. Creation fails, and nothing is updated.
 
 use std::collections::BTreeSet;
 
@@ -28,13 +28,14 @@ impl Manage for Swept {
         Ok(None)
     }
 
-    /// One more sweep: what it does not find is gone.
+    /// Refreshes by another sweep. A resource that the sweep does not find counts as deleted.
     async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let swept = Box::pin(sweep(aws, &Names::default())).await?;
         let there: BTreeSet<&str> = swept.left.iter().map(|one| one.id.as_str()).collect();
         let blind = !swept.denied.is_empty();
         let seen = |one: Recorded<Self>| {
-            // Where nobody may look, nothing is known to be gone.
+            // If the credentials may not read some list, no resource that only lists contain counts
+            // as deleted.
             let unseen = blind && one.inputs.what.is_found_by_name();
             let outputs =
                 one.outputs.filter(|outputs| unseen || there.contains(outputs.id.as_str()))?;
@@ -47,7 +48,7 @@ impl Manage for Swept {
         Box::pin(delete(aws, inputs.what, &outputs.id)).await
     }
 
-    /// The request is that of the kind whose deletion this is.
+    /// Returns the dry run of the kind whose action this is.
     fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
         let others = CALLS.iter().filter(|calls| calls.schema().kind != Swept::SCHEMA.kind);
         others.into_iter().find_map(|calls| calls.dry_run(aws, action, about))
@@ -74,7 +75,8 @@ impl Manage for Swept {
     }
 }
 
-/// One look at those of one type that are on their way; most are gone with the call.
+/// Polls the resources of one type. For most types, the response of the deleting call is proof of
+/// deletion.
 async fn look(aws: &Aws, what: What, ids: &[&str]) -> Result<Vec<Seen<()>>> {
     match what {
         What::Instance => look_if_terminated(aws, ids).await,
@@ -83,7 +85,7 @@ async fn look(aws: &Aws, what: What, ids: &[&str]) -> Result<Vec<Seen<()>>> {
         What::Volume => look_if_gone::<types::Volume>(aws, ids).await,
         What::LoadBalancer => load_balancers(aws, ids).await,
         What::ClassicLoadBalancer => classic(aws, ids).await,
-        // Gone when the deleting call is answered.
+        // The deletion is complete when the call returns.
         What::TargetGroup
         | What::Snapshot
         | What::Image
@@ -109,7 +111,8 @@ async fn look_if_gone<T: Described>(aws: &Aws, ids: &[&str]) -> Result<Vec<Seen<
     ec2::look_if_gone::<T>(aws, ids, |_| "deleting").await
 }
 
-/// The interfaces of a balancer outlive it for a while, and hold on to subnets and groups.
+/// Polls load balancers. Their network interfaces outlive them for a while and block the deletion
+/// of subnets and security groups.
 async fn load_balancers(aws: &Aws, arns: &[&str]) -> Result<Vec<Seen<()>>> {
     let arns: Vec<String> = arns.iter().map(|&arn| arn.to_owned()).collect();
     let there = elb::load_balancers(aws, By::Arn, &arns).await?;

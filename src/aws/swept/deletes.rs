@@ -1,5 +1,5 @@
-//! The call, or the few, that delete each of what was found. What is gone already is deleted; what
-//! something else still holds is asked for again.
+//! Deletion of untracked resources. A resource that does not exist counts as deleted. If another
+//! resource still uses it, the error is retryable.
 
 use aws_sdk_ec2::types::{self, IpPermission, UserIdGroupPair};
 use aws_sdk_route53::types::ChangeAction;
@@ -26,8 +26,8 @@ const ELB: &str = "elasticloadbalancing";
 const ABSENT: &[&str] = &["NoSuchEntity"];
 const NO_GROUP: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
 
-/// One call that deletes something in EC2: what it is called with, what says that it is gone, and what
-/// says that it is still held.
+/// Makes one deleting EC2 call. Parameters: action, ID, error codes for an absent resource
+/// (`gone`), and error codes for a resource in use (`held`), which are retryable.
 macro_rules! delete {
     ($aws:ident, $call:ident($name:literal).$field:ident($id:ident), gone: $gone:expr, held: $held:expr) => {{
         let deleted = $aws.call("ec2", $name, $aws.ec2.$call().$field($id).send()).await;
@@ -86,8 +86,8 @@ pub(super) async fn delete(aws: &Aws, what: What, id: &str) -> Result<()> {
     }
 }
 
-/// Only the cluster's tag. Zones have an API of their own; their ids have no hyphen, where all of EC2's
-/// have one.
+/// Removes only the cluster tag. Hosted zones have a separate API; their IDs contain no hyphen, and
+/// all EC2 IDs contain one.
 async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
     let key = aws.settings.cluster_tag.clone();
     if !id.contains('-') {
@@ -99,9 +99,9 @@ async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
     aws.call("ec2", "DeleteTags", call.send()).await.map(drop)
 }
 
-/// A group goes when no rule of another one names it: the rules that Kubernetes writes into the
-/// nodes' group for a balancer's. Rules of groups that are not the cluster's are not ours to take away:
-/// AWS then refuses, and it is said whose they are.
+/// Deletes a security group after revoking the rules that reference it. Kubernetes adds such rules
+/// to the nodes' group for a load balancer's group. Rules in groups that the cluster does not own
+/// stay: AWS then rejects the deletion, and the error names the owners.
 async fn security_group(aws: &Aws, id: &str) -> Result<()> {
     let naming = vec![filter("ip-permission.group-id", &[id])];
     let others = types::SecurityGroup::describe(aws, naming).await?;
@@ -123,7 +123,7 @@ async fn security_group(aws: &Aws, id: &str) -> Result<()> {
     delete_security_group(aws, id).await
 }
 
-/// The part of a rule that names a group.
+/// Returns the part of a rule that references this group. `None` if no part does.
 fn of_group(rule: &IpPermission, id: &str) -> Option<IpPermission> {
     let pairs = rule.user_id_group_pairs().iter().filter(|pair| pair.group_id() == Some(id));
     let pairs: Vec<_> = pairs
@@ -153,7 +153,7 @@ async fn internet_gateway(aws: &Aws, id: &str) -> Result<()> {
         gone: ["InvalidInternetGatewayID.NotFound"], held: [])
 }
 
-/// A main table lets another one of its VPC be main first.
+/// Deletes a route table. If it is the main table, another table of the VPC becomes main first.
 async fn route_table(aws: &Aws, id: &str) -> Result<()> {
     let found = ec2::by_ids::<types::RouteTable>(aws, [id]).await?;
     match found.get(id).and_then(types::RouteTable::vpc_id) {
@@ -175,11 +175,11 @@ async fn classic_load_balancer(aws: &Aws, name: &str) -> Result<()> {
 async fn target_group(aws: &Aws, arn: &str) -> Result<()> {
     let call = aws.elb.delete_target_group().target_group_arn(arn);
     let deleted = aws.call(ELB, "DeleteTargetGroup", call.send()).await;
-    // The balancer that used it was deleted a moment ago.
+    // AWS may not know yet that the load balancer that used the group is deleted.
     found(settling(deleted, &["ResourceInUse"]), NO_TARGET_GROUP).map(drop)
 }
 
-/// A record can only be deleted as it is: it is read first.
+/// Deletes a record. Route 53 requires its present content, so the record is read first.
 async fn record(aws: &Aws, id: &str) -> Result<()> {
     let Some((zone, kind, name)) = cut(id) else {
         let message = format!("`{id}` is no zone, type and name of a record");
@@ -191,11 +191,11 @@ async fn record(aws: &Aws, id: &str) -> Result<()> {
         .find(|one| one.r#type().as_str() == kind && route53::same_name(one.name(), name));
     let Some(live) = live else { return Ok(()) };
     let deleted = route53::change(aws, zone, vec![step(ChangeAction::Delete, live)]).await;
-    // Somebody changed it after we had looked; the next look sees that.
+    // Another client changed the record after it was read. The retry reads it again.
     found(settling(deleted, &["InvalidChangeBatch"]), route53::NO_ZONE).map(drop)
 }
 
-/// A user with its keys and policies.
+/// Deletes a user with its access keys and inline policies.
 async fn user(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.iam.list_access_keys().user_name(name);
     let keys = found(aws.call("iam", "ListAccessKeys", call.send()).await, ABSENT)?;
@@ -210,7 +210,7 @@ async fn user(aws: &Aws, name: &str) -> Result<()> {
         found(aws.call("iam", "DeleteUserPolicy", call.send()).await, ABSENT)?;
     }
     let call = aws.iam.delete_user().user_name(name);
-    // A key or a policy was made after we had looked; the next look finds it.
+    // Another client added a key or a policy after they were listed. The retry lists them again.
     let deleted = aws.call("iam", "DeleteUser", call.send()).await;
     found(settling(deleted, &["DeleteConflict"]), ABSENT).map(drop)
 }
@@ -229,7 +229,7 @@ async fn instance_profile(aws: &Aws, name: &str) -> Result<()> {
     found(settling(deleted, &["DeleteConflict"]), ABSENT).map(drop)
 }
 
-/// A role with its own policies, and without those that somebody has attached.
+/// Deletes a role with its inline policies. Attached policies are detached and stay.
 async fn role(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.iam.list_role_policies().role_name(name);
     let inline = found(aws.call("iam", "ListRolePolicies", call.send()).await, ABSENT)?;
