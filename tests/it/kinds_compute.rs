@@ -405,7 +405,7 @@ async fn c69_nothing_is_ready_before_its_metadata_options_apply() {
     let world = World::new().await;
     let bench = world.bench();
     let made = bench.make("instance.bootstrap", &world.bootstrap()).await;
-    world.cloud.delay("metadata_options_pending", 60.0);
+    world.cloud.delay("metadata_options_pending", 600.0);
     let mut wanted = world.bootstrap();
     wanted["metadata_options"] = json!(metadata_options(Some(Authentication::Optional)));
     let request = world.request("instance.bootstrap", &wanted);
@@ -538,7 +538,7 @@ async fn an_interface_in_use_is_deleted_later() {
 #[tokio::test]
 async fn a_profile_not_visible_yet_is_worth_another_try() {
     let world = World::new().await;
-    world.cloud.delay("instance_profile_visible", 60.0);
+    world.cloud.delay("instance_profile_visible", 600.0);
     profile(&world.cloud, "new").await;
     let mut inputs = world.bootstrap();
     inputs["profile"] = json!("new");

@@ -86,7 +86,7 @@ async fn metadata_options_left_out_stay_and_take_their_time() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
     let id = account.instance(&subnet, "token").await;
-    account.cloud.delay("metadata_options_pending", 60.0);
+    account.cloud.delay("metadata_options_pending", 600.0);
     let modify = || account.ec2.modify_instance_metadata_options().instance_id(&id);
     let said = modify().http_tokens(HttpTokensState::Required).send().await.expect("modified");
     let said = said.instance_metadata_options.expect("options");
@@ -96,7 +96,7 @@ async fn metadata_options_left_out_stay_and_take_their_time() {
     let seen = account.described(&id).await.metadata_options.expect("options");
     assert_eq!(seen.state(), Some(&InstanceMetadataOptionsState::Pending));
     assert_eq!(seen.http_tokens(), Some(&HttpTokensState::Required));
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     let seen = account.described(&id).await.metadata_options.expect("options");
     assert_eq!(seen.state(), Some(&InstanceMetadataOptionsState::Applied));
     assert_eq!(seen.http_put_response_hop_limit(), Some(3));
@@ -131,12 +131,12 @@ async fn account_defaults_and_images_decide_where_the_launch_does_not() {
 async fn states_take_the_time_they_are_given() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
-    account.cloud.delay("instance_pending", 60.0);
-    account.cloud.delay("instance_shutting_down", 60.0);
+    account.cloud.delay("instance_pending", 600.0);
+    account.cloud.delay("instance_shutting_down", 600.0);
     let state = async |id: &str| {
         account.described(id).await.state.and_then(|state| state.name).expect("a state")
     };
-    let wait = || account.cloud.advance(60.0);
+    let wait = || account.cloud.advance(600.0);
     let id = account.instance(&subnet, "token").await;
     assert_eq!(state(&id).await, InstanceStateName::Pending);
     wait();

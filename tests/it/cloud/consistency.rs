@@ -9,7 +9,7 @@ use super::{Account, filter, refused, tagged};
 /// Returns an account in which resources become visible after a delay.
 fn hazy() -> Account {
     let account = Account::new();
-    account.cloud.delay("visible", 60.0);
+    account.cloud.delay("visible", 600.0);
     account
 }
 
@@ -27,7 +27,7 @@ async fn what_was_just_made_may_not_be_seen_yet() {
     assert_eq!(refused(describe().await), "InvalidVpcID.NotFound");
     let listed = account.ec2.describe_vpcs().send().await.expect("VPCs");
     assert!(listed.vpcs().iter().all(|one| one.vpc_id() != Some(&vpc)));
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     describe().await.expect("now it is");
 }
 
@@ -42,7 +42,7 @@ async fn neither_may_its_tags() {
         call.send().await.expect("tags").tags().len()
     };
     assert_eq!(seen().await, 0);
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     assert_eq!(seen().await, 1);
 }
 
@@ -66,7 +66,7 @@ async fn a_role_is_taken_before_it_is_found() {
     assert_eq!(refused(get().await), "NoSuchEntity");
     assert_eq!(refused(policy().await), "NoSuchEntity");
     assert_eq!(listed().await, 0);
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     get().await.expect("now it is");
     policy().await.expect("now it is");
     assert_eq!(listed().await, 1);
@@ -83,7 +83,7 @@ async fn so_is_an_instance_profile() {
     assert_eq!(refused(create().await), "EntityAlreadyExists");
     let get = || account.iam.get_instance_profile().instance_profile_name("profile").send();
     assert_eq!(refused(get().await), "NoSuchEntity");
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     get().await.expect("now it is");
 
     let delete = account.iam.delete_instance_profile().instance_profile_name("profile");
@@ -128,7 +128,7 @@ async fn a_balancer_its_group_and_its_listener_are_found_later() {
     let all = account.elb.describe_load_balancers().send().await.expect("balancers");
     assert_eq!(all.load_balancers().len(), 0);
 
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     by_name().await.expect("now it is");
     attributes().await.expect("now it is");
     group_by_name().await.expect("now it is");
@@ -154,7 +154,7 @@ async fn a_zone_is_listed_later_than_it_answers() {
         (all.hosted_zones().len(), named.hosted_zones().len())
     };
     assert_eq!(listed().await, (0, 0));
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     assert_eq!(listed().await, (1, 1));
 }
 

@@ -84,9 +84,9 @@ async fn a_nat_gateway_holds_its_address_and_its_subnet() {
     let address = account.ec2.allocate_address().domain(DomainType::Vpc).send().await;
     let address = address.expect("an address").allocation_id.expect("an id");
 
-    account.cloud.delay("nat_gateway_pending", 60.0);
-    account.cloud.delay("nat_gateway_deleting", 60.0);
-    let wait = || account.cloud.advance(60.0);
+    account.cloud.delay("nat_gateway_pending", 600.0);
+    account.cloud.delay("nat_gateway_deleting", 600.0);
+    let wait = || account.cloud.advance(600.0);
     let create = || {
         let request = account.ec2.create_nat_gateway().subnet_id(&subnet);
         request.allocation_id(&address).client_token("token")

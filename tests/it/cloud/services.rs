@@ -47,7 +47,7 @@ impl Account {
 async fn a_balancer_may_be_asked_for_twice_and_is_a_network_one() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
-    account.cloud.delay("load_balancer_provisioning", 60.0);
+    account.cloud.delay("load_balancer_provisioning", 600.0);
     let made = account.balancer(&subnet).await;
     let arn = made.load_balancer_arn().expect("an ARN");
     assert!(arn.contains(":loadbalancer/net/balancer/"), "{arn}");
@@ -61,7 +61,7 @@ async fn a_balancer_may_be_asked_for_twice_and_is_a_network_one() {
         state.code.expect("a code").as_str().to_owned()
     };
     assert_eq!(state().await, "provisioning");
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     assert_eq!(state().await, "active");
     let unknown = account.elb.describe_load_balancers().names("balancer").names("another");
     assert_eq!(refused(unknown.send().await), "LoadBalancerNotFound");
@@ -71,7 +71,7 @@ async fn a_balancer_may_be_asked_for_twice_and_is_a_network_one() {
 async fn a_balancers_interfaces_outlive_it_for_a_while() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
-    account.cloud.delay("load_balancer_interfaces", 60.0);
+    account.cloud.delay("load_balancer_interfaces", 600.0);
     let made = account.balancer(&subnet).await;
     let interfaces = async || {
         let request = account.ec2.describe_network_interfaces();
@@ -86,7 +86,7 @@ async fn a_balancers_interfaces_outlive_it_for_a_while() {
     account.elb.delete_load_balancer().load_balancer_arn(arn).send().await.expect("deleted");
     let delete = || account.ec2.delete_subnet().subnet_id(&subnet).send();
     assert_eq!(refused(delete().await), "DependencyViolation");
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     assert_eq!(interfaces().await.len(), 0);
     delete().await.expect("the subnet is free");
 }
@@ -165,7 +165,7 @@ async fn a_role_waits_for_its_policies_and_profiles() {
 async fn a_profile_reaches_instances_some_time_after_it_was_made() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;
-    account.cloud.delay("instance_profile_visible", 60.0);
+    account.cloud.delay("instance_profile_visible", 600.0);
     let iam = &account.iam;
     let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
     let request = iam.create_role().role_name("role").assume_role_policy_document(trust);
@@ -177,7 +177,7 @@ async fn a_profile_reaches_instances_some_time_after_it_was_made() {
     let profile = profile.build();
     let run = || account.run(&subnet, "token").iam_instance_profile(profile.clone()).send();
     assert_eq!(refused(run().await), "InvalidParameterValue");
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     run().await.expect("now it is known");
 }
 

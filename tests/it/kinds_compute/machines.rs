@@ -256,7 +256,7 @@ async fn c35_what_shuts_down_is_missed_and_not_gone() {
     };
     assert!(matches!(outputs["state"].as_str(), Some("stopping" | "stopped")), "{outputs}");
 
-    world.cloud.delay("instance_shutting_down", 60.0);
+    world.cloud.delay("instance_shutting_down", 600.0);
     world.aws.delete(made.clone()).await.expect("a termination");
     assert_eq!(bench.observe(&made).await, Observed::Missing);
     let gone = async || world.aws.gone("machine".to_owned(), vec![made.clone()]).await;
@@ -264,7 +264,7 @@ async fn c35_what_shuts_down_is_missed_and_not_gone() {
     let looks = world.aws.ready("machine".to_owned(), vec![made.clone()]).await.expect("a look");
     let [Look::Failed(error)] = looks.as_slice() else { panic!("{looks:?}") };
     assert!(error.message.contains(&id), "{error}");
-    world.cloud.advance(61.0);
+    world.cloud.advance(601.0);
     assert_eq!(gone().await, Ok(vec![Look::Done(Value::Null)]));
 }
 

@@ -166,12 +166,12 @@ async fn what_is_not_visible_yet_is_waited_for() {
 async fn what_is_taken_by_nobody_one_can_see_was_just_made() {
     let account = Account::new();
     let vpc = account.vpc().await;
-    account.cloud.delay("visible", 60.0);
+    account.cloud.delay("visible", 600.0);
     let request = request("subnet.a", &subnet(&vpc, "10.0.0.0/20", "a"));
     let made = account.aws.create(request.clone()).await.expect("a subnet");
     let again = account.aws.create(request.clone()).await.expect_err("its addresses are taken");
     assert_eq!(again.class, Class::Again, "{again}");
-    account.cloud.advance(60.0);
+    account.cloud.advance(600.0);
     assert_eq!(account.aws.create(request).await.expect("the same one"), made);
 }
 
