@@ -28,6 +28,9 @@ macro_rules! id {
     )*};
 }
 
+/// For ids that only their kind's own file names: `id! { /// `pcx-…` VpcPeeringConnectionId }`.
+pub(super) use id;
+
 id! {
     /// `vpc-…`
     VpcId
@@ -43,8 +46,6 @@ id! {
     NatGatewayId
     /// `rtb-…`
     RouteTableId
-    /// `vpce-…`
-    VpcEndpointId
     /// `sg-…`
     SecurityGroupId
     /// `eni-…`

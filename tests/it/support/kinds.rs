@@ -5,15 +5,86 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use groundplan::aws::Aws;
+use groundplan::aws::facts::{Facts, Kind, Repeat};
+use groundplan::aws::registry;
 use groundplan::graph::{Address, Schema};
-use groundplan::provider::{Known, Look, Observed, Provider, Request};
+use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
 use groundplan::secret::Secrets;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+
+use super::cloud::Cloud;
 
 /// How long anything that is waited for may take in a test cloud.
 const WITHIN: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(50);
+
+/// Mark of a kind whose contract is proven, with [`contract`] or [`kind_contract!`].
+#[diagnostic::on_unimplemented(
+    message = "no test proves the contract of the kind `{Self}`",
+    label = "no contract",
+    note = "write `kind_contract! {{ async fn name(place = ..) -> {Self} {{ (example, changes) }} }}`"
+)]
+pub(crate) trait Contract: Kind {}
+
+/// Proves the contract of a kind, with an example and the values it is changed to in place:
+///
+/// ```text
+/// kind_contract! {
+///     async fn a_subnet_keeps_its_promises(account = Account::new()) -> Subnet {
+///         let wanted = subnet(&account.vpc().await, "10.0.0.0/20", "a");
+///         let changes = [Subnet { tags: other_tags("a"), ..wanted.clone() }];
+///         (wanted, changes)
+///     }
+/// }
+/// ```
+macro_rules! kind_contract {
+    ($(#[$meta:meta])* async fn $test:ident($place:ident = $make:expr) -> $kind:ty $example:block) => {
+        impl $crate::support::kinds::Contract for $kind {}
+
+        $(#[$meta])*
+        #[tokio::test]
+        async fn $test() {
+            let $place = $make;
+            let (wanted, changes) = $example;
+            $crate::support::kinds::contract::<$kind>(&$place, &wanted, &changes).await;
+        }
+    };
+}
+pub(crate) use kind_contract;
+
+/// An account of the test cloud, with AWS as a provider in it.
+pub(crate) trait Place {
+    /// Returns the account.
+    fn cloud(&self) -> &Cloud;
+    /// Returns a bench with the secrets of this account's inputs.
+    fn kinds(&self) -> Bench<'_, Aws>;
+}
+
+/// Proves the contract of a kind: everything in [`Bench::keeps_its_promises`], and once more when the
+/// answer to the creating call is lost.
+pub(crate) async fn contract<K: Contract>(
+    place: &impl Place,
+    wanted: &impl Serialize,
+    changes: &[impl Serialize],
+) {
+    let value = |one: Value| -> Value {
+        let typed: K = serde_json::from_value(one).expect("inputs of the kind");
+        serde_json::to_value(typed).expect("plain data")
+    };
+    let kind = K::SCHEMA.kind;
+    let inputs = value(json!(wanted));
+    let changes = changes.iter().map(|change| value(json!(change))).collect();
+    let address = &format!("{kind}.example");
+    let trial = Trial { address, inputs: inputs.clone(), changes };
+    place.kinds().keeps_its_promises(trial).await;
+    let creating = K::ACTIONS.create.first().expect("a creating action");
+    let (_, call) = creating.split_once(':').expect("service:Call");
+    place.cloud().fault(&json!({ "action": call, "when": "after", "kind": "drop" }));
+    place.kinds().finds_what_was_not_answered(&format!("{kind}.lost"), &inputs).await;
+}
 
 /// Somewhere to make things, one after another.
 pub(crate) struct Bench<'a, P> {
@@ -22,16 +93,13 @@ pub(crate) struct Bench<'a, P> {
 }
 
 /// What is tried with one resource.
-pub(crate) struct Trial {
+pub(crate) struct Trial<'t> {
     /// Its address; the kind is the part before the dot.
-    pub(crate) address: &'static str,
+    pub(crate) address: &'t str,
     /// What it is made with.
     pub(crate) inputs: Value,
     /// What it is changed to in place, one after the other.
     pub(crate) changes: Vec<Value>,
-    /// Whether creating it again with the same token must answer with the one there is: so where
-    /// the API has tokens, or names that are a token.
-    pub(crate) repeatable: bool,
 }
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
@@ -51,15 +119,15 @@ impl<'a, P: Provider> Bench<'a, P> {
     /// Created and found by token; created again, the same one; configured and configured again;
     /// ready; observed as it was asked for, with or without outputs on record; changed, changed
     /// again and observed as changed; deleted, gone, and deleted again; observed as missing.
-    pub(crate) async fn keeps_its_promises(&self, trial: Trial) {
-        let Trial { address, inputs, changes, repeatable } = trial;
+    pub(crate) async fn keeps_its_promises(&self, trial: Trial<'_>) {
+        let Trial { address, inputs, changes } = trial;
         let none: Option<Value> = self.find(address, &inputs).await;
         assert_eq!(none, None, "{address}: found before it was made");
         let created = self.create(address, &inputs).await;
         let found = self.find(address, &inputs).await;
         let found = found.unwrap_or_else(|| panic!("{address}: created and not found"));
         assert_eq!(lasting(&found), lasting(&created), "{address}: found is not what was created");
-        if repeatable {
+        if facts(address).repeat != Repeat::Never {
             let again = self.create(address, &inputs).await;
             assert_eq!(lasting(&again), lasting(&created), "{address}: creating it twice made two");
         }
@@ -74,6 +142,30 @@ impl<'a, P: Provider> Bench<'a, P> {
         assert_eq!(self.observe(&known).await, Observed::Missing, "{address}: still there");
         let none = self.find(address, &known.inputs).await;
         assert_eq!(none, None, "{address}: found after it was deleted");
+    }
+
+    /// Tries a creation whose first answer is lost: the one resource that it made is found, and lives
+    /// on as if nothing had happened.
+    async fn finds_what_was_not_answered(&self, address: &str, inputs: &Value) {
+        let created = self.provider.create(request(address, inputs, &self.secrets)).await;
+        let found = match self.find(address, inputs).await {
+            Some(found) => found,
+            // Of several parts only some may be there; asking for all again is harmless.
+            None if facts(address).repeat == Repeat::Idempotent => {
+                self.create(address, inputs).await
+            }
+            None => panic!("{address}: not found after a lost answer"),
+        };
+        match created {
+            Ok(created) => {
+                assert!(facts(address).repeat.by_sdk(), "{address}: the SDK asked twice");
+                assert_eq!(lasting(&found), lasting(&created), "{address}: made twice");
+            }
+            Err(error) => assert_ne!(error.class, Class::Refused, "{address}: {error}"),
+        }
+        let known = self.finish(address, inputs, found).await;
+        self.is_as_recorded(&known).await;
+        self.unmake(&known).await;
     }
 
     /// Makes something that others need, and waits until it is ready.
@@ -188,11 +280,29 @@ impl<'a, P: Provider> Bench<'a, P> {
     }
 }
 
-/// Outputs without what each call makes anew: the DNS change that is under way.
+fn facts(address: &str) -> &'static Facts {
+    let kind = address.split('.').next().unwrap_or_default();
+    registry::facts(kind).unwrap_or_else(|| panic!("`{kind}` is not in the registry"))
+}
+
+/// Demands a contract of every kind but `Swept`, which is never created.
+macro_rules! every_kind_has_a_contract {
+    ($($module:ident::$kind:ident,)*) => {
+        const _: () = {
+            const fn proven<K: Contract>() {}
+            $(proven::<groundplan::aws::$module::$kind>();)*
+        };
+    };
+}
+groundplan::for_each_kind!(every_kind_has_a_contract);
+impl Contract for groundplan::aws::swept::Swept {}
+
+/// Outputs without what changes by itself: the DNS change that is under way, a machine's state.
 fn lasting(outputs: &Value) -> Value {
     let mut outputs = outputs.clone();
     if let Some(outputs) = outputs.as_object_mut() {
         outputs.remove("change");
+        outputs.remove("state");
     }
     outputs
 }
