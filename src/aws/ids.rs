@@ -28,6 +28,9 @@ macro_rules! id {
     )*};
 }
 
+/// For IDs that only the file of their kind uses: `id! { /// ID of a peering: `pcx-…` PeeringId }`.
+pub(super) use id;
+
 id! {
     /// ID of a VPC: `vpc-…`
     VpcId
@@ -43,8 +46,6 @@ id! {
     NatGatewayId
     /// ID of a route table: `rtb-…`
     RouteTableId
-    /// ID of a VPC endpoint: `vpce-…`
-    VpcEndpointId
     /// ID of a security group: `sg-…`
     SecurityGroupId
     /// ID of a network interface: `eni-…`

@@ -4,10 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Tags;
 use super::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use super::ids::{RouteTableId, VpcEndpointId, VpcId};
+use super::ids::{RouteTableId, VpcId, id};
 use super::quotas::Quota;
 use super::swept::What;
 use crate::graph::{Input, Resource, Schema, Wait};
+
+id! {
+    /// ID of a VPC endpoint: `vpce-…`
+    VpcEndpointId
+}
 
 /// Inputs of a gateway endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,10 +6,12 @@ mod machines;
 
 use std::collections::BTreeMap;
 
-use groundplan::aws::instance::{ObjectRef, PRESIGNED_URL, UserData};
+use groundplan::aws::ami_copy::AmiCopy;
+use groundplan::aws::instance::{Instance, ObjectRef, PRESIGNED_URL, UserData};
 use groundplan::aws::metadata_options::{
     Authentication, HopLimit, MetadataService, Switch, metadata_options,
 };
+use groundplan::aws::network_interface::NetworkInterface;
 use groundplan::aws::{Aws, Settings};
 use groundplan::graph::Address;
 use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
@@ -17,7 +19,7 @@ use groundplan::secret::{Secret, Secrets};
 use serde_json::{Value, json};
 
 use crate::support::cloud::{self, Cloud};
-use crate::support::kinds::{Bench, Trial};
+use crate::support::kinds::{Bench, Contract, Place, Trial, contract, kind_contract};
 
 const CLUSTER_TAG: &str = "kubernetes.io/cluster/demo-x7k2p";
 const IMAGE: &str = "ami-0abcdef1234567890";
@@ -152,24 +154,28 @@ async fn profile(cloud: &Cloud, name: &str) {
     both.send().await.expect("a profile with a role");
 }
 
-#[tokio::test]
-async fn a_network_interface_keeps_its_promises() {
-    let world = World::new().await;
-    let inputs = world.interface();
-    let mut regrouped = inputs.clone();
-    regrouped["groups"] = json!([world.groups[0]]);
-    let mut retagged = regrouped.clone();
-    retagged["tags"] = json!({ CLUSTER_TAG: "owned", "Name": "other" });
-    world
-        .bench()
-        .keeps_its_promises(Trial {
-            address: "network_interface.master-0",
-            inputs,
-            changes: vec![regrouped, retagged],
-            repeatable: true,
-        })
-        .await;
+impl Place for World {
+    fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    fn kinds(&self) -> Bench<'_, Aws> {
+        self.bench()
+    }
 }
+
+kind_contract! {
+    async fn a_network_interface_keeps_its_promises(world = World::new().await) -> NetworkInterface {
+        let inputs = world.interface();
+        let mut regrouped = inputs.clone();
+        regrouped["groups"] = json!([world.groups[0]]);
+        let mut retagged = regrouped.clone();
+        retagged["tags"] = json!({ CLUSTER_TAG: "owned", "Name": "other" });
+        (inputs, [regrouped, retagged])
+    }
+}
+
+impl Contract for Instance {}
 
 #[tokio::test]
 async fn an_instance_keeps_its_promises() {
@@ -188,14 +194,7 @@ async fn an_instance_keeps_its_promises() {
     let mut retagged = required.clone();
     retagged["tags"] = json!({ CLUSTER_TAG: "owned", "team": "a" });
     retagged["volume_tags"] = json!({ CLUSTER_TAG: "owned", "team": "a" });
-    bench
-        .keeps_its_promises(Trial {
-            address: "instance.master-0",
-            inputs,
-            changes: vec![required, retagged],
-            repeatable: true,
-        })
-        .await;
+    contract::<Instance>(&world, &inputs, &[required, retagged]).await;
     // The network interface outlives the machine.
     assert!(matches!(bench.observe(&interface).await, Observed::Present { .. }));
     bench.unmake(&interface).await;
@@ -207,16 +206,13 @@ async fn a_bootstrap_machine_keeps_its_promises() {
     let inputs = world.bootstrap();
     world
         .bench()
-        .keeps_its_promises(Trial {
-            address: "instance.bootstrap",
-            inputs,
-            changes: vec![],
-            repeatable: true,
-        })
+        .keeps_its_promises(Trial { address: "instance.bootstrap", inputs, changes: vec![] })
         .await;
     let sent = &world.sent("RunInstances")[0];
     assert_eq!(sent["NetworkInterface.1.AssociatePublicIpAddress"], "true", "{sent:#}");
 }
+
+impl Contract for AmiCopy {}
 
 #[tokio::test]
 async fn an_image_copy_keeps_its_promises() {
@@ -230,15 +226,7 @@ async fn an_image_copy_keeps_its_promises() {
     });
     let mut retagged = inputs.clone();
     retagged["tags"]["Name"] = json!("other");
-    world
-        .bench()
-        .keeps_its_promises(Trial {
-            address: "ami_copy.master",
-            inputs,
-            changes: vec![retagged],
-            repeatable: true,
-        })
-        .await;
+    contract::<AmiCopy>(&world, &inputs, &[retagged]).await;
     let sent = &world.sent("CopyImage")[0];
     assert_eq!(sent["Encrypted"], "true", "{sent:#}");
     let ids = world.cloud.ids();

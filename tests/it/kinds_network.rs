@@ -15,17 +15,16 @@ use groundplan::aws::vpc::Vpc;
 use groundplan::aws::vpc_endpoint::VpcEndpoint;
 use groundplan::provider::{Known, Observed};
 
-use crate::support::kinds::Trial;
+use crate::support::kinds::{Contract, contract, kind_contract};
 use bench::{Account, id, inputs, other_tags, subnet, tags, vpc};
 
-#[tokio::test]
-async fn a_vpc_keeps_its_promises() {
-    let account = Account::new();
-    let renamed = Vpc { tags: other_tags("vpc"), ..vpc() };
-    let deaf = Vpc { dns_hostnames: false, dns_support: false, ..vpc() };
-    let changes = vec![inputs(&renamed), inputs(&deaf), inputs(&vpc())];
-    let trial = Trial { address: "vpc.main", inputs: inputs(&vpc()), changes, repeatable: false };
-    account.bench().keeps_its_promises(trial).await;
+kind_contract! {
+    async fn a_vpc_keeps_its_promises(account = Account::new()) -> Vpc {
+        let renamed = Vpc { tags: other_tags("vpc"), ..vpc() };
+        let deaf = Vpc { dns_hostnames: false, dns_support: false, ..vpc() };
+        let changes = vec![renamed, deaf, vpc()];
+        (vpc(), changes)
+    }
 }
 
 fn dhcp_options() -> DhcpOptions {
@@ -36,17 +35,11 @@ fn dhcp_options() -> DhcpOptions {
     }
 }
 
-#[tokio::test]
-async fn dhcp_options_keep_their_promises() {
-    let account = Account::new();
-    let changes = vec![inputs(&DhcpOptions { tags: other_tags("dhcp"), ..dhcp_options() })];
-    let trial = Trial {
-        address: "dhcp_options.main",
-        inputs: inputs(&dhcp_options()),
-        changes,
-        repeatable: false,
-    };
-    account.bench().keeps_its_promises(trial).await;
+kind_contract! {
+    async fn dhcp_options_keep_their_promises(account = Account::new()) -> DhcpOptions {
+        let changes = vec![DhcpOptions { tags: other_tags("dhcp"), ..dhcp_options() }];
+        (dhcp_options(), changes)
+    }
 }
 
 #[tokio::test]
@@ -69,40 +62,29 @@ async fn a_vpc_that_was_given_other_dhcp_options_gets_its_own_back() {
     account.bench().unmake(&options).await;
 }
 
-#[tokio::test]
-async fn a_subnet_keeps_its_promises() {
-    let account = Account::new();
-    let wanted = subnet(&account.vpc().await, "10.0.0.0/20", "a");
-    let changes = vec![inputs(&Subnet { tags: other_tags("a"), ..wanted.clone() })];
-    let trial = Trial { address: "subnet.a", inputs: inputs(&wanted), changes, repeatable: false };
-    account.bench().keeps_its_promises(trial).await;
+kind_contract! {
+    async fn a_subnet_keeps_its_promises(account = Account::new()) -> Subnet {
+        let wanted = subnet(&account.vpc().await, "10.0.0.0/20", "a");
+        let changes = vec![Subnet { tags: other_tags("a"), ..wanted.clone() }];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn an_internet_gateway_keeps_its_promises() {
-    let account = Account::new();
-    let wanted = InternetGateway { vpc: account.vpc().await.into(), tags: tags("igw") };
-    let changes = vec![inputs(&InternetGateway { tags: other_tags("igw"), ..wanted.clone() })];
-    let trial = Trial {
-        address: "internet_gateway.main",
-        inputs: inputs(&wanted),
-        changes,
-        repeatable: false,
-    };
-    account.bench().keeps_its_promises(trial).await;
+kind_contract! {
+    async fn an_internet_gateway_keeps_its_promises(account = Account::new()) -> InternetGateway {
+        let wanted = InternetGateway { vpc: account.vpc().await.into(), tags: tags("igw") };
+        let changes = vec![InternetGateway { tags: other_tags("igw"), ..wanted.clone() }];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn an_address_keeps_its_promises() {
-    let account = Account::new();
-    let trial = Trial {
-        address: "elastic_ip.a",
-        inputs: inputs(&ElasticIp { tags: tags("eip") }),
-        changes: vec![inputs(&ElasticIp { tags: other_tags("eip") })],
-        repeatable: false,
-    };
-    account.bench().keeps_its_promises(trial).await;
+kind_contract! {
+    async fn an_address_keeps_its_promises(account = Account::new()) -> ElasticIp {
+        (ElasticIp { tags: tags("eip") }, vec![ElasticIp { tags: other_tags("eip") }])
+    }
 }
+
+impl Contract for VpcEndpoint {}
 
 #[tokio::test]
 async fn an_endpoint_keeps_its_promises() {
@@ -132,7 +114,5 @@ async fn an_endpoint_keeps_its_promises() {
         inputs(&VpcEndpoint { route_tables: tables[..1].to_vec(), ..wanted.clone() }),
         inputs(&VpcEndpoint { tags: other_tags("s3"), ..wanted.clone() }),
     ];
-    let trial =
-        Trial { address: "vpc_endpoint.s3", inputs: inputs(&wanted), changes, repeatable: true };
-    account.bench().keeps_its_promises(trial).await;
+    contract::<VpcEndpoint>(&account, &wanted, &changes).await;
 }

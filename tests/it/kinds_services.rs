@@ -6,121 +6,134 @@ mod world;
 use std::sync::Arc;
 
 use groundplan::aws::Tags;
-use groundplan::aws::hosted_zone::HostedZoneOutputs;
-use groundplan::aws::iam_instance_profile::IamInstanceProfileOutputs;
-use groundplan::aws::iam_role::IamRoleOutputs;
+use groundplan::aws::hosted_zone::{HostedZone, HostedZoneOutputs};
+use groundplan::aws::iam_instance_profile::{IamInstanceProfile, IamInstanceProfileOutputs};
+use groundplan::aws::iam_role::{IamRole, IamRoleOutputs};
+use groundplan::aws::iam_role_policy::IamRolePolicy;
 use groundplan::aws::ids::{BucketName, SubnetId, TargetGroupArn};
-use groundplan::aws::load_balancer::LoadBalancerOutputs;
-use groundplan::aws::record::RecordData;
-use groundplan::aws::s3_bucket::S3BucketOutputs;
+use groundplan::aws::listener::Listener;
+use groundplan::aws::load_balancer::{LoadBalancer, LoadBalancerOutputs};
+use groundplan::aws::record::{Record, RecordData};
+use groundplan::aws::s3_bucket::{S3Bucket, S3BucketOutputs};
 use groundplan::aws::s3_object::S3Object;
 use groundplan::aws::shared_tags::SharedTags;
-use groundplan::aws::target_group::TargetGroupOutputs;
+use groundplan::aws::target::Target;
+use groundplan::aws::target_group::{TargetGroup, TargetGroupOutputs};
 use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
 use groundplan::secret::Secrets;
 
+use crate::support::kinds::{Contract, contract, kind_contract};
 use world::{
     Bench, CLUSTER, Network, alias, balancer, bucket, cname, group, listener, policy, profile,
     role, standard_cluster, tags, target, trust, zone,
 };
 
-#[tokio::test]
-async fn a_role_lives_through_it_all() {
-    let bench = Bench::new();
-    let wanted = role("demo-role");
-    let mut changed = wanted.clone();
-    changed.trust = trust("ec2.amazonaws.com.cn");
-    changed.tags = tags(&[("Name", "demo-role"), ("team", "b"), ("new", "1")]);
-    bench.live_through("iam_role.demo", &wanted, &changed).await;
+kind_contract! {
+    async fn a_role_lives_through_it_all(bench = Bench::new()) -> IamRole {
+        let wanted = role("demo-role");
+        let mut changed = wanted.clone();
+        changed.trust = trust("ec2.amazonaws.com.cn");
+        changed.tags = tags(&[("Name", "demo-role"), ("team", "b"), ("new", "1")]);
+        let changes = [changed];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn an_inline_policy_lives_through_it_all() {
-    let bench = Bench::new();
-    let role = bench.make("demo", &role("demo-role")).await;
-    let wanted = policy(&role, &["ec2:DescribeInstances", "ec2:DescribeRegions"]);
-    bench.live_through("iam_role_policy.demo", &wanted, &policy(&role, &["ec2:Describe*"])).await;
+kind_contract! {
+    async fn an_inline_policy_lives_through_it_all(bench = Bench::new()) -> IamRolePolicy {
+        let role = bench.make("demo", &role("demo-role")).await;
+        let wanted = policy(&role, &["ec2:DescribeInstances", "ec2:DescribeRegions"]);
+        let changes = [policy(&role, &["ec2:Describe*"])];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn an_instance_profile_lives_through_it_all() {
-    let bench = Bench::new();
-    let first = bench.make("first", &role("demo-first")).await;
-    let second = bench.make("second", &role("demo-second")).await;
-    let wanted = profile("demo-profile", &first);
-    let mut changed = profile("demo-profile", &second);
-    changed.tags.insert("new".to_owned(), "1".to_owned());
-    bench.live_through("iam_instance_profile.demo", &wanted, &changed).await;
+kind_contract! {
+    async fn an_instance_profile_lives_through_it_all(bench = Bench::new()) -> IamInstanceProfile {
+        let first = bench.make("first", &role("demo-first")).await;
+        let second = bench.make("second", &role("demo-second")).await;
+        let wanted = profile("demo-profile", &first);
+        let mut changed = profile("demo-profile", &second);
+        changed.tags.insert("new".to_owned(), "1".to_owned());
+        let changes = [changed];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn a_load_balancer_lives_through_it_all() {
-    let bench = Bench::new();
-    let network = Network::make(&bench.cloud).await;
-    let wanted = balancer("demo-int", &network.subnets[..1]);
-    let mut changed = balancer("demo-int", &network.subnets);
-    changed.cross_zone = false;
-    changed.tags.remove("team");
-    bench.live_through("load_balancer.demo", &wanted, &changed).await;
+kind_contract! {
+    async fn a_load_balancer_lives_through_it_all(bench = Bench::new()) -> LoadBalancer {
+        let network = Network::make(&bench.cloud).await;
+        let wanted = balancer("demo-int", &network.subnets[..1]);
+        let mut changed = balancer("demo-int", &network.subnets);
+        changed.cross_zone = false;
+        changed.tags.remove("team");
+        let changes = [changed];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn a_target_group_lives_through_it_all() {
-    let bench = Bench::new();
-    let network = Network::make(&bench.cloud).await;
-    let wanted = group("demo-aint", &network, 6443);
-    let mut changed = wanted.clone();
-    changed.health_check.path = "/healthz".to_owned();
-    changed.health_check.unhealthy_threshold = 3;
-    changed.tags.insert("new".to_owned(), "1".to_owned());
-    bench.live_through("target_group.demo", &wanted, &changed).await;
+kind_contract! {
+    async fn a_target_group_lives_through_it_all(bench = Bench::new()) -> TargetGroup {
+        let network = Network::make(&bench.cloud).await;
+        let wanted = group("demo-aint", &network, 6443);
+        let mut changed = wanted.clone();
+        changed.health_check.path = "/healthz".to_owned();
+        changed.health_check.unhealthy_threshold = 3;
+        changed.tags.insert("new".to_owned(), "1".to_owned());
+        let changes = [changed];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn a_listener_lives_through_it_all() {
-    let bench = Bench::new();
-    let network = Network::make(&bench.cloud).await;
-    let balancer: LoadBalancerOutputs =
-        bench.make("demo", &balancer("demo-int", &network.subnets)).await;
-    let first: TargetGroupOutputs = bench.make("a", &group("demo-a", &network, 6443)).await;
-    let second: TargetGroupOutputs = bench.make("b", &group("demo-b", &network, 6443)).await;
-    let wanted = listener(&balancer, 6443, &first);
-    bench.live_through("listener.demo", &wanted, &listener(&balancer, 6443, &second)).await;
+kind_contract! {
+    async fn a_listener_lives_through_it_all(bench = Bench::new()) -> Listener {
+        let network = Network::make(&bench.cloud).await;
+        let balancer: LoadBalancerOutputs =
+            bench.make("demo", &balancer("demo-int", &network.subnets)).await;
+        let first: TargetGroupOutputs = bench.make("a", &group("demo-a", &network, 6443)).await;
+        let second: TargetGroupOutputs = bench.make("b", &group("demo-b", &network, 6443)).await;
+        let wanted = listener(&balancer, 6443, &first);
+        let changes = [listener(&balancer, 6443, &second)];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn a_target_lives_through_it_all() {
-    let bench = Bench::new();
-    let network = Network::make(&bench.cloud).await;
-    let group: TargetGroupOutputs = bench.make("a", &group("demo-a", &network, 6443)).await;
-    let wanted = target(&group, "10.0.0.10");
-    bench.live_through("target.demo", &wanted, &wanted.clone()).await;
+kind_contract! {
+    async fn a_target_lives_through_it_all(bench = Bench::new()) -> Target {
+        let network = Network::make(&bench.cloud).await;
+        let group: TargetGroupOutputs = bench.make("a", &group("demo-a", &network, 6443)).await;
+        let wanted = target(&group, "10.0.0.10");
+        let changes: [Target; 0] = [];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn a_hosted_zone_lives_through_it_all() {
-    let bench = Bench::new();
-    let network = Network::make(&bench.cloud).await;
-    let wanted = zone(&bench, &network, "demo.example.com");
-    let mut changed = wanted.clone();
-    // More tags than a single call accepts.
-    changed.tags.extend((0..15).map(|number| (format!("tag-{number}"), "x".to_owned())));
-    changed.tags.remove("team");
-    bench.live_through("hosted_zone.demo", &wanted, &changed).await;
+kind_contract! {
+    async fn a_hosted_zone_lives_through_it_all(bench = Bench::new()) -> HostedZone {
+        let network = Network::make(&bench.cloud).await;
+        let wanted = zone(&bench, &network, "demo.example.com");
+        let mut changed = wanted.clone();
+        // More than one call takes.
+        changed.tags.extend((0..15).map(|number| (format!("tag-{number}"), "x".to_owned())));
+        changed.tags.remove("team");
+        let changes = [changed];
+        (wanted, changes)
+    }
 }
 
-#[tokio::test]
-async fn an_alias_record_lives_through_it_all() {
-    let bench = Bench::new();
-    let network = Network::make(&bench.cloud).await;
-    let zone: HostedZoneOutputs =
-        bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
-    let old = balancer("demo-old", &network.subnets);
-    let new = balancer("demo-new", &network.subnets);
-    let old: LoadBalancerOutputs = bench.make("old", &old).await;
-    let new: LoadBalancerOutputs = bench.make("new", &new).await;
-    let wanted = alias(&zone, "api.demo.example.com", &old);
-    bench.live_through("record.demo", &wanted, &alias(&zone, "api.demo.example.com", &new)).await;
+kind_contract! {
+    async fn an_alias_record_lives_through_it_all(bench = Bench::new()) -> Record {
+        let network = Network::make(&bench.cloud).await;
+        let zone: HostedZoneOutputs =
+            bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
+        let old = balancer("demo-old", &network.subnets);
+        let new = balancer("demo-new", &network.subnets);
+        let old: LoadBalancerOutputs = bench.make("old", &old).await;
+        let new: LoadBalancerOutputs = bench.make("new", &new).await;
+        let wanted = alias(&zone, "api.demo.example.com", &old);
+        let changes = [alias(&zone, "api.demo.example.com", &new)];
+        (wanted, changes)
+    }
 }
 
 #[tokio::test]
@@ -151,14 +164,15 @@ async fn a_cname_becomes_an_alias_in_one_change() {
     bench.live_through("record.demo", &wanted, &changed).await;
 }
 
-#[tokio::test]
-async fn a_bucket_lives_through_it_all() {
-    let bench = Bench::new();
-    let wanted = bucket(&bench, "life");
-    let mut changed = wanted.clone();
-    changed.tags.remove("team");
-    changed.tags.insert("new".to_owned(), "1".to_owned());
-    bench.live_through("s3_bucket.demo", &wanted, &changed).await;
+kind_contract! {
+    async fn a_bucket_lives_through_it_all(bench = Bench::new()) -> S3Bucket {
+        let wanted = bucket(&bench, "life");
+        let mut changed = wanted.clone();
+        changed.tags.remove("team");
+        changed.tags.insert("new".to_owned(), "1".to_owned());
+        let changes = [changed];
+        (wanted, changes)
+    }
 }
 
 #[tokio::test]
@@ -167,6 +181,8 @@ async fn a_bucket_in_the_default_region_lives_through_it_all() {
     let wanted = bucket(&bench, "default");
     bench.live_through("s3_bucket.demo", &wanted, &wanted.clone()).await;
 }
+
+impl Contract for S3Object {}
 
 #[tokio::test]
 async fn an_object_lives_through_it_all() {
@@ -180,11 +196,13 @@ async fn an_object_lives_through_it_all() {
         content,
         tags: tags(&[("Name", "demo x"), (CLUSTER, "owned")]),
     };
-    bench.live_through("s3_object.demo", &object(old.clone()), &object(new)).await;
+    contract::<S3Object>(&bench, &object(old.clone()), &[object(new)]).await;
     let mut tagged = object(old.clone());
     tagged.tags.insert("new".to_owned(), "1".to_owned());
     bench.live_through("s3_object.tags", &object(old), &tagged).await;
 }
+
+impl Contract for SharedTags {}
 
 #[tokio::test]
 async fn shared_tags_live_through_it_all() {
@@ -198,13 +216,8 @@ async fn shared_tags_live_through_it_all() {
         hosted_zone,
     };
     let both = shared(&network.subnets, Some(zone.id.clone()));
-    bench
-        .live_through(
-            "shared_tags.both",
-            &shared(&network.subnets[..1], Some(zone.id.clone())),
-            &both,
-        )
-        .await;
+    let one = shared(&network.subnets[..1], Some(zone.id.clone()));
+    contract::<SharedTags>(&bench, &one, &[both.clone()]).await;
     bench.live_through("shared_tags.subnets", &both, &shared(&network.subnets[1..], None)).await;
     bench.live_through("shared_tags.zone", &shared(&[], Some(zone.id)), &both).await;
 }

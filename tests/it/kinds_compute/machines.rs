@@ -4,6 +4,8 @@ use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancerTypeEnum, ProtocolEnum, TargetDescription, TargetTypeEnum,
 };
 use groundplan::aws::launch_errors::is_final;
+use groundplan::aws::load_balancer_attachment::LoadBalancerAttachment;
+use groundplan::aws::machine::Machine;
 use groundplan::aws::metadata_options::{Authentication, metadata_options};
 use groundplan::plan::diff::diff;
 use groundplan::provider::{Class, Known, Look, Observed, Provider};
@@ -11,7 +13,7 @@ use groundplan::secret::Secret;
 use serde_json::{Value, json};
 
 use super::{CLUSTER_TAG, IMAGE, USER_DATA, World};
-use crate::support::kinds::Trial;
+use crate::support::kinds::{Contract, contract, kind_contract};
 
 const MACHINE: &str = "machine.demo-worker-a";
 
@@ -84,29 +86,21 @@ fn sdk_tag(key: &str, value: &str) -> aws_sdk_ec2::types::Tag {
     aws_sdk_ec2::types::Tag::builder().key(key).value(value).build()
 }
 
-#[tokio::test]
-async fn a_machine_keeps_its_promises() {
-    let world = World::new().await;
-    for (delay, seconds) in [
-        ("instance_pending", 0.3),
-        ("metadata_options_pending", 0.2),
-        ("instance_shutting_down", 0.3),
-    ] {
-        world.cloud.delay(delay, seconds);
+kind_contract! {
+    async fn a_machine_keeps_its_promises(world = World::new().await) -> Machine {
+        for (delay, seconds) in [
+            ("instance_pending", 0.3),
+            ("metadata_options_pending", 0.2),
+            ("instance_shutting_down", 0.3),
+        ] {
+            world.cloud.delay(delay, seconds);
+        }
+        let inputs = world.worker(Some(Authentication::Optional));
+        let required = world.worker(Some(Authentication::Required));
+        let mut retagged = required.clone();
+        retagged["tags"] = json!({ CLUSTER_TAG: "owned", "Name": "demo-worker-a", "team": "a" });
+        (inputs, [required, retagged])
     }
-    let inputs = world.worker(Some(Authentication::Optional));
-    let required = world.worker(Some(Authentication::Required));
-    let mut retagged = required.clone();
-    retagged["tags"] = json!({ CLUSTER_TAG: "owned", "Name": "demo-worker-a", "team": "a" });
-    world
-        .bench()
-        .keeps_its_promises(Trial {
-            address: "machine.demo-worker-a",
-            inputs,
-            changes: vec![required, retagged],
-            repeatable: true,
-        })
-        .await;
 }
 
 #[tokio::test]
@@ -379,6 +373,8 @@ async fn r1_many_machines_and_their_registrations_take_a_few_looks() {
     assert_eq!(world.cloud.requests().len(), 1 + 4);
 }
 
+impl Contract for LoadBalancerAttachment {}
+
 #[tokio::test]
 async fn c43_a_registration_by_address_keeps_its_promises() {
     let world = World::new().await;
@@ -386,16 +382,10 @@ async fn c43_a_registration_by_address_keeps_its_promises() {
     world.balancer_with(&[("demo-by-ip", TargetTypeEnum::Ip)]).await;
     let machine = bench.make(MACHINE, &world.worker(None)).await;
     let (id, ip) = (&machine.outputs["id"], &machine.outputs["private_ip"]);
-    bench
-        .keeps_its_promises(Trial {
-            address: "load_balancer_attachment.demo-worker-a-int",
-            inputs: json!({
-                "load_balancer": "demo-int", "kind": "network", "instance": id, "ip": ip,
-            }),
-            changes: vec![],
-            repeatable: true,
-        })
-        .await;
+    let wanted = json!({
+        "load_balancer": "demo-int", "kind": "network", "instance": id, "ip": ip,
+    });
+    contract::<LoadBalancerAttachment>(&world, &wanted, &[] as &[Value; 0]).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use groundplan::provider::{Known, Request};
 use serde_json::Value;
 
 use crate::support::cloud::{Cloud, shared};
-use crate::support::kinds::Bench;
+use crate::support::kinds::{Bench, Place};
 
 pub(super) const CLUSTER_TAG: &str = "kubernetes.io/cluster/demo-x7k2p";
 
@@ -60,6 +60,16 @@ impl Account {
         let made = self.bench().make(&format!("security_group.{name}"), &wanted).await;
         let group = SecurityGroupId(id(&made));
         (made, group)
+    }
+}
+
+impl Place for Account {
+    fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    fn kinds(&self) -> Bench<'_, Aws> {
+        self.bench()
     }
 }
 

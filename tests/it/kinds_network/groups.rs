@@ -8,20 +8,14 @@ use groundplan::aws::security_group_rules::SecurityGroupRules;
 use groundplan::provider::{Class, Provider};
 
 use super::bench::{Account, from, inputs, other_tags, request, rule, security_group, who};
-use crate::support::kinds::Trial;
+use crate::support::kinds::{Trial, kind_contract};
 
-#[tokio::test]
-async fn a_security_group_keeps_its_promises() {
-    let account = Account::new();
-    let wanted = security_group(&account.vpc().await, "master");
-    let changes = vec![inputs(&SecurityGroup { tags: other_tags("master"), ..wanted.clone() })];
-    let trial = Trial {
-        address: "security_group.master",
-        inputs: inputs(&wanted),
-        changes,
-        repeatable: true,
-    };
-    account.bench().keeps_its_promises(trial).await;
+kind_contract! {
+    async fn a_security_group_keeps_its_promises(account = Account::new()) -> SecurityGroup {
+        let wanted = security_group(&account.vpc().await, "master");
+        let changes = vec![SecurityGroup { tags: other_tags("master"), ..wanted.clone() }];
+        (wanted, changes)
+    }
 }
 
 #[tokio::test]
@@ -36,6 +30,21 @@ async fn a_name_that_somebody_else_has_taken_is_refused_and_not_adopted() {
     let refused = account.aws.create(request).await.expect_err("the name is taken");
     assert_eq!(refused.code.as_deref(), Some("InvalidGroup.Duplicate"));
     assert_eq!(refused.class, Class::Refused);
+}
+
+kind_contract! {
+    async fn rules_keep_their_promises(account = Account::new()) -> SecurityGroupRules {
+        let vpc = account.vpc().await;
+        let (_, master) = account.group(&vpc, "master").await;
+        let wanted = SecurityGroupRules {
+            group: master.clone().into(),
+            ingress: vec![rule("udp", Some((4789, 4789)), who(&master))],
+            egress: vec![rule("-1", None, from(&["0.0.0.0/0"]))],
+        };
+        let ingress = vec![rule("tcp", Some((22, 22)), from(&["10.1.0.0/16"]))];
+        let changes = [SecurityGroupRules { ingress, ..wanted.clone() }];
+        (wanted, changes)
+    }
 }
 
 #[tokio::test]
@@ -71,7 +80,6 @@ async fn rules_keep_their_promises_in_a_handful_of_calls() {
         address: "security_group_rules.master",
         inputs: inputs(&wanted),
         changes: vec![inputs(&fewer), inputs(&narrower), inputs(&wanted)],
-        repeatable: true,
     };
     account.bench().keeps_its_promises(trial).await;
     assert!(account.cloud.mutating_calls() <= 12, "{:#?}", account.cloud.requests());

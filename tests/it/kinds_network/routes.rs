@@ -8,7 +8,7 @@ use groundplan::aws::route_table::{Route, RouteTable, Via};
 use groundplan::provider::{Known, Look, Observed, Provider};
 
 use super::bench::{Account, id, inputs, other_tags, tags};
-use crate::support::kinds::Trial;
+use crate::support::kinds::{Contract, Trial, contract};
 
 /// Returns the inputs of a NAT gateway with a new Elastic IP.
 async fn nat_gateway(account: &Account, subnet: &SubnetId) -> (Known, NatGateway) {
@@ -20,6 +20,8 @@ async fn nat_gateway(account: &Account, subnet: &SubnetId) -> (Known, NatGateway
     (address, NatGateway { subnet, allocation: allocation.into(), tags: tags("nat") })
 }
 
+impl Contract for NatGateway {}
+
 #[tokio::test]
 async fn a_nat_gateway_keeps_its_promises() {
     let account = Account::new();
@@ -30,9 +32,7 @@ async fn a_nat_gateway_keeps_its_promises() {
     let subnet = account.subnet(&vpc, "public", "10.0.0.0/20").await;
     let (address, wanted) = nat_gateway(&account, &subnet).await;
     let changes = vec![inputs(&NatGateway { tags: other_tags("nat"), ..wanted.clone() })];
-    let trial =
-        Trial { address: "nat_gateway.a", inputs: inputs(&wanted), changes, repeatable: true };
-    account.bench().keeps_its_promises(trial).await;
+    contract::<NatGateway>(&account, &wanted, &changes).await;
     // After the deletion of the gateway, the address has no delete blocker.
     account.bench().unmake(&address).await;
 }
@@ -58,6 +58,8 @@ async fn a_nat_gateway_that_goes_away_serves_nobody() {
     assert!(matches!(looks[..], [Look::Failed(_)]), "{looks:?}");
 }
 
+impl Contract for RouteTable {}
+
 #[tokio::test]
 async fn a_main_route_table_keeps_its_promises_and_leaves_the_vpc_as_it_was_born() {
     let account = Account::new();
@@ -82,9 +84,7 @@ async fn a_main_route_table_keeps_its_promises_and_leaves_the_vpc_as_it_was_born
         inputs(&RouteTable { subnets: vec![a.into()], main: false, ..wanted.clone() }),
         inputs(&RouteTable { tags: other_tags("public"), ..wanted.clone() }),
     ];
-    let trial =
-        Trial { address: "route_table.public", inputs: inputs(&wanted), changes, repeatable: true };
-    account.bench().keeps_its_promises(trial).await;
+    contract::<RouteTable>(&account, &wanted, &changes).await;
     account.bench().unmake(&gateway_known).await;
     for subnet in account.ec2.describe_subnets().filters(of(&vpc)).send().await.unwrap().subnets() {
         let subnet = subnet.subnet_id().unwrap();
@@ -122,7 +122,6 @@ async fn a_private_route_table_keeps_its_promises_and_takes_over_a_subnet() {
         address: "route_table.private",
         inputs: inputs(&wanted),
         changes: vec![inputs(&RouteTable { routes: vec![], ..wanted.clone() })],
-        repeatable: true,
     };
     account.bench().keeps_its_promises(trial).await;
 }

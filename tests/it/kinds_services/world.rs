@@ -97,7 +97,17 @@ impl Made {
     }
 }
 
-/// AWS as the provider, in its own account.
+impl kinds::Place for Bench {
+    fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    fn kinds(&self) -> kinds::Bench<'_, Aws> {
+        self.kinds()
+    }
+}
+
+/// AWS as a provider, in an account of its own.
 pub(super) struct Bench {
     pub(super) cloud: Cloud,
     pub(super) region: String,
@@ -140,7 +150,7 @@ impl Bench {
     ) {
         let [inputs, changed] = [wanted, changed].map(|one| serde_json::to_value(one).unwrap());
         let changes = if changed == inputs { vec![] } else { vec![changed] };
-        let trial = Trial { address, inputs, changes, repeatable: true };
+        let trial = Trial { address, inputs, changes };
         self.kinds().keeps_its_promises(trial).await;
     }
 

@@ -6,33 +6,101 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use groundplan::aws::Aws;
+use groundplan::aws::facts::{Facts, Kind, Repeat};
+use groundplan::aws::registry;
 use groundplan::graph::{Address, Schema};
-use groundplan::provider::{Known, Look, Observed, Provider, Request};
+use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
 use groundplan::secret::Secrets;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-/// Maximum wait in a test cloud.
-const WITHIN: Duration = super::cloud::PATIENCE;
+use super::cloud::Cloud;
+
+/// How long anything that is waited for may take in a test cloud.
+const WITHIN: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(50);
 
-/// Test bench that creates resources one after another.
+/// Mark of a kind whose contract is proven, with [`contract`] or [`kind_contract!`].
+#[diagnostic::on_unimplemented(
+    message = "no test proves the contract of the kind `{Self}`",
+    label = "no contract",
+    note = "write `kind_contract! {{ async fn name(place = ..) -> {Self} {{ (example, changes) }} }}`"
+)]
+pub(crate) trait Contract: Kind {}
+
+/// Proves the contract of a kind, with an example and the values it is changed to in place:
+///
+/// ```text
+/// kind_contract! {
+///     async fn a_subnet_keeps_its_promises(account = Account::new()) -> Subnet {
+///         let wanted = subnet(&account.vpc().await, "10.0.0.0/20", "a");
+///         let changes = [Subnet { tags: other_tags("a"), ..wanted.clone() }];
+///         (wanted, changes)
+///     }
+/// }
+/// ```
+macro_rules! kind_contract {
+    ($(#[$meta:meta])* async fn $test:ident($place:ident = $make:expr) -> $kind:ty $example:block) => {
+        impl $crate::support::kinds::Contract for $kind {}
+
+        $(#[$meta])*
+        #[tokio::test]
+        async fn $test() {
+            let $place = $make;
+            let (wanted, changes) = $example;
+            $crate::support::kinds::contract::<$kind>(&$place, &wanted, &changes).await;
+        }
+    };
+}
+pub(crate) use kind_contract;
+
+/// An account of the test cloud, with AWS as a provider in it.
+pub(crate) trait Place {
+    /// Returns the account.
+    fn cloud(&self) -> &Cloud;
+    /// Returns a bench with the secrets of this account's inputs.
+    fn kinds(&self) -> Bench<'_, Aws>;
+}
+
+/// Proves the contract of a kind: everything in [`Bench::keeps_its_promises`], and once more when the
+/// answer to the creating call is lost.
+pub(crate) async fn contract<K: Contract>(
+    place: &impl Place,
+    wanted: &impl Serialize,
+    changes: &[impl Serialize],
+) {
+    let value = |one: Value| -> Value {
+        let typed: K = serde_json::from_value(one).expect("inputs of the kind");
+        serde_json::to_value(typed).expect("plain data")
+    };
+    let kind = K::SCHEMA.kind;
+    let inputs = value(json!(wanted));
+    let changes = changes.iter().map(|change| value(json!(change))).collect();
+    let address = &format!("{kind}.example");
+    let trial = Trial { address, inputs: inputs.clone(), changes };
+    place.kinds().keeps_its_promises(trial).await;
+    let creating = K::ACTIONS.create.first().expect("a creating action");
+    let (_, call) = creating.split_once(':').expect("service:Call");
+    place.cloud().fault(&json!({ "action": call, "when": "after", "kind": "drop" }));
+    place.kinds().finds_what_was_not_answered(&format!("{kind}.lost"), &inputs).await;
+}
+
+/// Somewhere to make things, one after another.
 pub(crate) struct Bench<'a, P> {
     provider: &'a P,
     secrets: Arc<Secrets>,
 }
 
-/// A resource to check.
-pub(crate) struct Trial {
-    /// Address of the resource. The kind is the part before the dot.
-    pub(crate) address: &'static str,
-    /// Inputs of the creation.
+/// What is tried with one resource.
+pub(crate) struct Trial<'t> {
+    /// Its address; the kind is the part before the dot.
+    pub(crate) address: &'t str,
+    /// What it is made with.
     pub(crate) inputs: Value,
     /// Inputs of the in-place updates, in order.
     pub(crate) changes: Vec<Value>,
-    /// True if a second creation with the same token must return the same resource. Applies to APIs
-    /// with tokens, or with names that act as a token.
-    pub(crate) repeatable: bool,
 }
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
@@ -49,20 +117,18 @@ impl<'a, P: Provider> Bench<'a, P> {
 
     /// Checks the whole contract of a kind.
     ///
-    /// - The resource is created and found by token. A second creation returns the same one.
-    /// - `configure` runs twice, and the resource becomes ready.
-    /// - Refresh returns the inputs, with and without recorded outputs.
-    /// - Each update runs twice, and refresh returns the new inputs.
-    /// - The resource is deleted twice, and refresh reports it as missing.
-    pub(crate) async fn keeps_its_promises(&self, trial: Trial) {
-        let Trial { address, inputs, changes, repeatable } = trial;
+    /// Created and found by token; created again, the same one; configured and configured again;
+    /// ready; observed as it was asked for, with or without outputs on record; changed, changed
+    /// again and observed as changed; deleted, gone, and deleted again; observed as missing.
+    pub(crate) async fn keeps_its_promises(&self, trial: Trial<'_>) {
+        let Trial { address, inputs, changes } = trial;
         let none: Option<Value> = self.find(address, &inputs).await;
         assert_eq!(none, None, "{address}: found before it was made");
         let created = self.create(address, &inputs).await;
         let found = self.find(address, &inputs).await;
         let found = found.unwrap_or_else(|| panic!("{address}: created and not found"));
         assert_eq!(lasting(&found), lasting(&created), "{address}: found is not what was created");
-        if repeatable {
+        if facts(address).repeat != Repeat::Never {
             let again = self.create(address, &inputs).await;
             assert_eq!(lasting(&again), lasting(&created), "{address}: creating it twice made two");
         }
@@ -79,7 +145,31 @@ impl<'a, P: Provider> Bench<'a, P> {
         assert_eq!(none, None, "{address}: found after it was deleted");
     }
 
-    /// Creates a resource that others need, and waits until it is ready.
+    /// Tries a creation whose first answer is lost: the one resource that it made is found, and lives
+    /// on as if nothing had happened.
+    async fn finds_what_was_not_answered(&self, address: &str, inputs: &Value) {
+        let created = self.provider.create(request(address, inputs, &self.secrets)).await;
+        let found = match self.find(address, inputs).await {
+            Some(found) => found,
+            // Of several parts only some may be there; asking for all again is harmless.
+            None if facts(address).repeat == Repeat::Idempotent => {
+                self.create(address, inputs).await
+            }
+            None => panic!("{address}: not found after a lost answer"),
+        };
+        match created {
+            Ok(created) => {
+                assert!(facts(address).repeat.by_sdk(), "{address}: the SDK asked twice");
+                assert_eq!(lasting(&found), lasting(&created), "{address}: made twice");
+            }
+            Err(error) => assert_ne!(error.class, Class::Refused, "{address}: {error}"),
+        }
+        let known = self.finish(address, inputs, found).await;
+        self.is_as_recorded(&known).await;
+        self.unmake(&known).await;
+    }
+
+    /// Makes something that others need, and waits until it is ready.
     pub(crate) async fn make(&self, address: &str, inputs: &Value) -> Known {
         let outputs = self.create(address, inputs).await;
         self.finish(address, inputs, outputs).await
@@ -191,11 +281,29 @@ impl<'a, P: Provider> Bench<'a, P> {
     }
 }
 
-/// Returns the outputs without the ID of the DNS change, which each call creates anew.
+fn facts(address: &str) -> &'static Facts {
+    let kind = address.split('.').next().unwrap_or_default();
+    registry::facts(kind).unwrap_or_else(|| panic!("`{kind}` is not in the registry"))
+}
+
+/// Demands a contract of every kind but `Swept`, which is never created.
+macro_rules! every_kind_has_a_contract {
+    ($($module:ident::$kind:ident,)*) => {
+        const _: () = {
+            const fn proven<K: Contract>() {}
+            $(proven::<groundplan::aws::$module::$kind>();)*
+        };
+    };
+}
+groundplan::for_each_kind!(every_kind_has_a_contract);
+impl Contract for groundplan::aws::swept::Swept {}
+
+/// Outputs without what changes by itself: the DNS change that is under way, a machine's state.
 fn lasting(outputs: &Value) -> Value {
     let mut outputs = outputs.clone();
     if let Some(outputs) = outputs.as_object_mut() {
         outputs.remove("change");
+        outputs.remove("state");
     }
     outputs
 }
