@@ -180,7 +180,7 @@ async fn l3_a_paused_run_that_was_taken_over_sends_nothing_when_it_wakes_up() {
     team.expect(0, &["apply", "--auto-approve"]);
     let built = team.desk.cloud.inventory();
     team.desk.cloud.clear_requests();
-    // The paused run goes by its own clocks, which nobody can put forward.
+    // The paused run has clocks of its own, which the test cannot put forward.
     let fenced = Duration::from_secs(40 * 3 / 4 + 1);
     std::thread::sleep(fenced.saturating_sub(paused.elapsed()));
     signal(&child, "-CONT");
