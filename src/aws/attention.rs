@@ -19,9 +19,9 @@ pub fn telling(kind: &str, path: &str) -> bool {
     facts(kind).is_some_and(|facts| facts.drift.always_shows(path))
 }
 
-/// Returns the warnings of a plan. An etcd member goes with each replaced or deleted master, and
-/// the cluster needs the majority of the members. Another warning counts the other machines that
-/// go.
+/// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced or
+/// deleted master, and the cluster needs the majority of the members. Another warning counts the
+/// other machines that go.
 pub fn cautions(plan: &Plan) -> Vec<String> {
     if plan.operation == Operation::Destroy {
         return Vec::new();

@@ -20,8 +20,8 @@ pub trait Kind: Resource + Registered {
     /// The effect of a repeated creating call. [`Schema::identity`] follows from it.
     const REPEAT: Repeat;
     /// The mutating EC2 actions that are never sent with `DryRun`. EC2 does not support a dry run
-    /// for them, or the call needs an ID that only AWS has. All other mutating EC2 actions support
-    /// a dry run.
+    /// for them, or the call needs an ID that only AWS has. The kind's other mutating EC2 actions
+    /// are sent with `DryRun` by the preflight checks.
     const WITHOUT_DRY_RUN: &'static [&'static str];
     /// The part of the kind's IDs before the dash (`vpc`). `None` for kinds whose IDs are names or
     /// ARNs.

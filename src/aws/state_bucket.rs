@@ -54,8 +54,8 @@ pub enum Encryption {
 pub struct StateBucketSettings {
     /// The bucket name.
     pub name: String,
-    /// The expected region of the bucket. `None` means the usual region of the credentials. A wrong
-    /// region is corrected from S3's response.
+    /// The expected region of the bucket. `None` means the region of the environment or profile. A
+    /// wrong region is corrected from S3's response.
     pub region: Option<String>,
     /// The endpoint URL of S3. `None` means AWS's. Overrides every environment variable.
     pub endpoint: Option<String>,

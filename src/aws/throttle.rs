@@ -61,10 +61,11 @@ const fn pace_of(burst: u32, rate: u32) -> Pace {
 ///
 /// EC2 counts each action separately, per account and region. It allows 100 reads at once and 20
 /// per second (docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). The paces of other
-/// EC2 actions are careful starting points that throttle results correct. Route 53 allows five
-/// requests per second per account, all actions together (Route 53 developer guide, "Quotas"). AWS
-/// publishes no relevant limits of the other services. Their paces are too high to be noticed, and
-/// throttle results correct them.
+/// EC2 actions are careful starting points that throttle results correct.
+///
+/// Route 53 allows five requests per second per account, all actions together (Route 53 developer
+/// guide, "Quotas"). AWS publishes no relevant limits of the other services. Their paces are high
+/// enough not to delay calls, and throttle results correct them.
 fn pace(service: &str, call: &str) -> (String, Pace) {
     match service {
         "ec2" => (call.to_owned(), ec2_pace(call)),

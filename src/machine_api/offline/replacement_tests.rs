@@ -22,7 +22,7 @@ fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
     graph
 }
 
-/// The kinds of a fleet, as far as this cloud can tell their inputs apart.
+/// The kinds of machines and registrations, with the inputs that this fake cloud distinguishes.
 const FLEET: &[Schema] = &[
     Schema { replaced_by: &["fixed"], ..Machine::SCHEMA },
     Schema { replaced_by: &["needs"], ..LoadBalancerAttachment::SCHEMA },

@@ -152,7 +152,7 @@ fn tokens_sent(desk: &Desk) -> BTreeSet<String> {
     tokens.map(str::to_owned).collect()
 }
 
-/// Started, and under way: some things are made, and the subnets are asked for and held.
+/// Starts an apply and returns it after some resources exist, while CreateSubnet calls are held.
 fn under_way(desk: &Desk) -> Child {
     desk.cloud.hold(&["CreateSubnet"]);
     let child = desk.start(APPLY);
