@@ -1,5 +1,5 @@
-//! An install-config: whatever the bytes are, there is a config or there are errors, all of which
-//! can be shown to people and to programs.
+//! Reader of install-configs. Any bytes yield a config or errors. All errors can be rendered as
+//! text and as JSON.
 #![no_main]
 
 use groundplan::config::{Severity, for_programs, read_bytes, render};

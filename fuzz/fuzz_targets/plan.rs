@@ -1,6 +1,7 @@
-//! A saved plan: it is one, or a sentence says why not; and one that is written is read again.
+//! Reader of saved plans. Any bytes yield a plan or an error with a message. A written plan is read
+//! as it was written.
 //!
-//! The seal is put on here, because no fuzzer finds it; the bytes as they are are tried, too.
+//! The target adds the seal, because no fuzzer finds it. The unsealed bytes are read, too.
 #![no_main]
 
 use groundplan::plan::saved::SavedPlan;
@@ -12,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Ok(unsealed) = serde_json::from_slice::<SavedPlan>(bytes) else { return };
     let sealed = unsealed.bytes();
-    // Refused is one of another format, or whose steps wait for each other.
+    // The reader rejects plans of another format, and plans whose steps wait for each other.
     if let Ok(again) = SavedPlan::parse(&sealed) {
         assert_eq!(again.bytes(), sealed, "a plan is read as it was written");
     }

@@ -1,7 +1,7 @@
-//! A state: a snapshot, a blank line, and entries of a journal, one to a line.
+//! Readers of a state: a snapshot, a blank line, and journal entries, one per line.
 //!
-//! The entries are framed here, because no fuzzer finds a checksum; the framing itself is tried with
-//! the bytes as they are.
+//! The target frames the entries itself, because no fuzzer finds a checksum. The unframed bytes
+//! test the reader of frames.
 #![no_main]
 
 use groundplan::state::journal::{Header, Reader, push_header, push_record};
@@ -39,13 +39,13 @@ fn halves(bytes: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// That a state is read as it was written.
+/// Checks that a state is read as it was written.
 fn read_back(state: &State) {
     let again = snapshot::read(&mut snapshot::write(state)).expect("a snapshot is a snapshot");
     assert!(again.sealed && again.state == *state, "a snapshot is read as it was written");
 }
 
-/// How many records a journal has, if it can be read to its end.
+/// Returns the number of records in a journal; `None` if it cannot be read to its end.
 fn drain(text: &[u8]) -> Option<usize> {
     let mut reader = Reader::new(text).ok()?;
     let mut records = 0;

@@ -1,4 +1,4 @@
-//! An RHCOS stream: it is one, or a sentence says why not.
+//! Reader of RHCOS streams. Any bytes yield a stream or an error with a message.
 #![no_main]
 
 use groundplan::config::Architecture;

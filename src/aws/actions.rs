@@ -1,4 +1,4 @@
-//! Questions about the IAM actions that kinds state, and the proof that each kind states its own.
+//! Queries about the IAM actions that kinds declare, and the test that each kind declares its own.
 //!
 //! Free of the SDK. A test reads the kinds' sources and compares the calls in them with
 //! [`ACTIONS`](super::facts::Kind::ACTIONS), so that neither can change without the other.
@@ -24,8 +24,8 @@ pub fn is_read(action: &str) -> bool {
         .any(|verb| call.starts_with(verb))
 }
 
-/// Returns true if the SDK may send a call again by itself: a read, or one whose kinds all say that a
-/// repeat is harmless. A creating call follows [`Kind::REPEAT`](super::facts::Kind::REPEAT). A call
+/// Returns true if the SDK may repeat a call on its own: a read, or a call whose kinds all declare
+/// a repeat harmless. A creating call follows [`Kind::REPEAT`](super::facts::Kind::REPEAT). A call
 /// that no kind declares is not repeated.
 #[cfg(any(feature = "sdk", test))]
 pub(crate) fn may_repeat(service: &str, call: &str) -> bool {
@@ -56,7 +56,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("DeleteObjects", "DeleteObject"),
 ];
 
-/// Whether an action is about tags only.
+/// Returns true if an action changes tags only.
 pub fn tags_only(action: &str) -> bool {
     let call = action.split_once(':').map_or(action, |(_, call)| call);
     let call = call.to_ascii_lowercase().replace("target", "");
@@ -73,20 +73,20 @@ mod tests {
 
     /// Permissions without a call of their own.
     const WITHOUT_CALL: &[&str] = &["PassRole", "DeleteObjectVersion"];
-    /// Calls that are named in a kind and are another one's: the address that is told to the
-    /// bootstrap machine is for its object.
+    /// Calls in a kind's source that belong to another kind: the presigned address that the
+    /// bootstrap machine gets is for the object.
     const NOT_ITS_OWN: &[(&str, &str)] = &[("instance", "GetObject")];
 
-    /// Calls that another kind's source makes for a kind: one place changes metadata options, and one
-    /// describes instances.
+    /// Calls of a kind that are in another kind's source. One function changes metadata options,
+    /// and one describes instances.
     const MADE_ELSEWHERE: &[(&str, &str)] = &[
         ("machine", "ModifyInstanceMetadataOptions"),
         ("load_balancer_attachment", "DescribeInstances"),
     ];
-    /// What is of any type, and is deleted by the calls of others' sources.
+    /// The kind of untracked resources of all types, deleted by the calls in other kinds' sources.
     const OF_ALL: &str = "swept";
 
-    /// The sources of a kind, or of what the kinds share.
+    /// Returns the source files of a kind, or of a module that kinds share.
     fn sources(name: &str) -> Vec<PathBuf> {
         let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws");
         let folder = fs::read_dir(room.join(name)).into_iter().flatten();
@@ -94,7 +94,7 @@ mod tests {
         [room.join(format!("{name}.rs"))].into_iter().chain(inner).collect()
     }
 
-    /// The calls that a source names: quoted words that begin with a verb of AWS.
+    /// Returns the calls that a source names: quoted words that begin with a verb of the AWS APIs.
     fn calls(name: &str) -> BTreeSet<String> {
         const VERBS: &[&str] = &[
             "Add",
@@ -132,7 +132,7 @@ mod tests {
             let of_letters = word.chars().all(|c| c.is_ascii_alphanumeric());
             of_letters && rest.into_iter().any(|rest| rest.starts_with(char::is_uppercase))
         };
-        // Codes of errors that look like calls.
+        // Error codes that look like calls.
         let is_code =
             |word: &str| ["Conflict", "Exceeded", "Exists"].iter().any(|c| word.ends_with(c));
         let texts = sources(name).into_iter().map(|path| fs::read_to_string(path).unwrap());

@@ -1,5 +1,4 @@
-//! Which inputs people look at: how much each matters when somebody else changes it, and which are
-//! shown in every plan.
+//! The drift class of each input, the inputs that a plan always shows, and warnings about masters.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +8,20 @@ use crate::event::Operation;
 use crate::graph::Address;
 use crate::plan::{Action, DriftClass, Plan, Step};
 
-/// Returns the class of a difference at this path of a kind's inputs. A kind that this version does
-/// not know may grant anything: its differences are about security.
+/// Returns the drift class of a path in a kind's inputs. Unknown kinds may grant access: the class
+/// of their differences is security.
 pub fn class(kind: &str, path: &str) -> DriftClass {
     facts(kind).map_or(DriftClass::Security, |facts| facts.drift.class(path))
 }
 
-/// Returns true if every plan shows this path of what it creates.
+/// Returns true if a plan always shows this path for created resources.
 pub fn telling(kind: &str, path: &str) -> bool {
     facts(kind).is_some_and(|facts| facts.drift.always_shows(path))
 }
 
-/// What a reader must know of a plan beyond its lines: with a master a member of etcd goes away, and
-/// only as long as most members are there the cluster answers. And of how many other machines go.
+/// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced or
+/// deleted master, and the cluster needs the majority of the members. Another warning counts the
+/// other machines that go.
 pub fn cautions(plan: &Plan) -> Vec<String> {
     if plan.operation == Operation::Destroy {
         return Vec::new();
@@ -67,13 +67,13 @@ fn names(addresses: &[&Address]) -> String {
 fn is_master(address: &Address) -> bool {
     match address.kind() {
         "instance" => address.name().starts_with("master-"),
-        // `<infraID>-master-0`: as openshift-install calls them.
+        // `<infraID>-master-0`: the naming of openshift-install.
         "machine" => address.name().contains("-master-"),
         _ => false,
     }
 }
 
-/// Whether each of these is made before the next one is deleted.
+/// Returns true if each of these is created before the next one is deleted.
 fn in_turns(plan: &Plan, replaced: &[&Address]) -> bool {
     let step = |address: &Address, deletes: bool| {
         let found = |step: &Step| step.op.address() == address && step.op.deletes() == deletes;
@@ -85,7 +85,7 @@ fn in_turns(plan: &Plan, replaced: &[&Address]) -> bool {
     })
 }
 
-/// Whether a step waits for another one, directly or not.
+/// Returns true if a step depends on another one, directly or indirectly.
 fn waits(plan: &Plan, step: usize, other: usize) -> bool {
     let mut seen = BTreeSet::from([step]);
     let mut open = vec![step];

@@ -1,7 +1,7 @@
-//! The clients of one run, and the provider they make.
+//! The AWS clients of one run. [`Aws`] combines them into a provider.
 //!
-//! Every call of a kind goes through [`Aws::call`], which takes its turn in the throttle and turns
-//! the SDK's error into ours. Nothing else in here knows an error code.
+//! Every call of a kind goes through [`Aws::call`], which waits for the throttle and maps the SDK's
+//! error to a provider error. No other function of this module has error codes.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -28,27 +28,27 @@ use super::watch::{self, Calls, Watch, Watcher};
 use crate::provider::Class;
 use crate::state::fence::Fence;
 
-/// The tag that carries a creation's token.
+/// The tag with the creation token.
 pub(crate) const TOKEN_TAG: &str = "groundplan.io/token";
 
-/// After this an answer will not come any more, and the call is made again or what it made is
-/// looked for. The slowest calls of ours, RunInstances and CreateNatGateway, take seconds.
+/// The maximum wait for a response. After it, the call is repeated or its result is searched for.
+/// The slowest calls, RunInstances and CreateNatGateway, take seconds.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Where AWS is and as whom.
+/// The AWS region, endpoints and roles of one cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The region everything is in.
+    /// The region of all regional resources.
     pub region: String,
-    /// `platform.aws.serviceEndpoints`: service name to URL; beats every environment variable.
+    /// `platform.aws.serviceEndpoints`: service name to URL. Overrides every environment variable.
     pub endpoints: BTreeMap<String, String>,
-    /// Key of the tag that everything the cluster owns carries (`kubernetes.io/cluster/<infraID>`).
+    /// The key of the cluster tag (`kubernetes.io/cluster/<infraID>`).
     pub cluster_tag: String,
     /// The role that private-zone operations assume (`platform.aws.hostedZoneRole`).
     pub hosted_zone_role: Option<String>,
 }
 
-/// AWS as a provider.
+/// The AWS SDK clients as a provider.
 #[derive(Debug)]
 pub struct Aws {
     pub(crate) ec2: aws_sdk_ec2::Client,
@@ -63,17 +63,17 @@ pub struct Aws {
     watch: Arc<Watch>,
 }
 
-/// Who we are to AWS.
+/// The identity behind the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The twelve digits of the account.
+    /// The account ID (twelve digits).
     pub account: String,
-    /// The user or role.
+    /// The ARN of the user or role.
     pub arn: String,
 }
 
 impl Aws {
-    /// Clients with the credentials, profile, proxy and endpoints that every AWS tool would use.
+    /// Makes clients with the same credentials, profile, proxy and endpoints as other AWS tools.
     pub async fn connect(settings: Settings) -> Self {
         let config = defaults(Region::new(settings.region.clone()))
             .await
@@ -94,11 +94,11 @@ impl Aws {
         Self::new(&config, settings)
     }
 
-    /// Clients with the credentials and endpoint of a configuration made elsewhere.
+    /// Makes clients with the credentials and endpoint of an existing configuration.
     pub fn new(config: &SdkConfig, settings: Settings) -> Self {
         let watch = Arc::new(Watch::default());
-        // Only what the install-config names is set here: the SDK itself knows AWS_ENDPOINT_URL,
-        // AWS_ENDPOINT_URL_<SERVICE> and a profile's `services`, and in which order they count.
+        // Only endpoints of the install-config are set here. The SDK itself reads AWS_ENDPOINT_URL,
+        // AWS_ENDPOINT_URL_<SERVICE> and a profile's `services`, and knows their precedence.
         macro_rules! builder {
             ($sdk:ident, $name:literal) => {{
                 let mut builder =
@@ -114,7 +114,8 @@ impl Aws {
                 $sdk::Client::from_conf(builder!($sdk, $name).build())
             };
         }
-        // With an endpoint of its own, a bucket's name goes into the path: few have wildcard DNS.
+        // With a custom endpoint the bucket name goes into the path: few such endpoints have
+        // wildcard DNS.
         let paths = settings.endpoints.contains_key("s3") || s3_is_elsewhere(config);
         let s3 = builder!(aws_sdk_s3, "s3").force_path_style(paths).build();
         Self {
@@ -131,11 +132,11 @@ impl Aws {
         }
     }
 
-    /// Who we are: the one call that every credential may make. Fails in seconds, and says what to
-    /// do, when there are no credentials or AWS cannot be reached.
+    /// Returns the caller's identity, by the one call that all credentials allow. Without
+    /// credentials or network, fails within seconds with a hint.
     ///
     /// # Errors
-    /// When there are none, they are not valid, or there is no answer.
+    /// If there are no credentials, AWS rejects them, or no response arrives.
     pub async fn check(&self) -> Result<Caller> {
         let call = self.sts.get_caller_identity().send();
         let answer = self.call("sts", "GetCallerIdentity", call).await;
@@ -148,19 +149,19 @@ impl Aws {
         })
     }
 
-    /// Lets no call leave that changes anything, not even a repeated one, once this fence is shut.
+    /// Installs a fence. After the fence is shut, no mutating call is sent, retries included.
     pub fn guard(&self, fence: Fence) {
         self.watch.guard(fence);
     }
 
-    /// How often each action was called so far; repeated attempts count.
+    /// Returns the number of calls of each action so far, retries included.
     pub fn calls(&self) -> Calls {
         self.watch.calls()
     }
 
-    /// Makes one call: takes its turn, then says in our terms what came of it.
+    /// Waits for the throttle, makes one call, and maps its error.
     ///
-    /// `service` and `name` are AWS's (`ec2`, `RunInstances`).
+    /// `service` and `name` are AWS's names (`ec2`, `RunInstances`).
     pub(crate) async fn call<T, E>(
         &self,
         service: &'static str,
@@ -175,7 +176,7 @@ impl Aws {
         let (answer, open) = watch::attempted(call).await;
         answer.map_err(|error| {
             let mut error = errors::explain(service, name, &error);
-            // Whatever the last attempt was told, one before it may have been done.
+            // The last attempt's error does not matter: an earlier attempt may have taken effect.
             if open && !actions::is_read(name) {
                 error.class = Class::Unknown;
             }
@@ -183,7 +184,7 @@ impl Aws {
         })
     }
 
-    /// The tags of a creation: the inputs' and the token's.
+    /// Returns the tags of a creation: those of the inputs and the token tag.
     pub(crate) fn tags_with_token(tags: &Tags, token: &str) -> Tags {
         let mut tags = tags.clone();
         tags.insert(TOKEN_TAG.to_owned(), token.to_owned());
@@ -191,7 +192,7 @@ impl Aws {
     }
 }
 
-/// What every AWS tool would use in this region.
+/// Returns the configuration that other AWS tools would use in this region.
 pub(super) async fn defaults(region: Region) -> ConfigLoader {
     let http = https::client();
     aws_config::defaults(BehaviorVersion::latest())
@@ -200,9 +201,9 @@ pub(super) async fn defaults(region: Region) -> ConfigLoader {
         .credentials_provider(credentials(region, http).await)
 }
 
-/// The usual chain: environment, profiles (SSO, processes and roles too), web identity, container,
-/// and last the instance's own, which is asked for three seconds at most: everywhere but on EC2
-/// nobody answers there.
+/// Returns the usual chain: environment, profiles (also SSO, processes and roles), web identity,
+/// container, and last the instance's own credentials. The query for the latter ends after three
+/// seconds, because outside EC2 no server responds to it.
 async fn credentials(region: Region, http: SharedHttpClient) -> DefaultCredentialsChain {
     let config = ProviderConfig::without_region().with_http_client(http);
     let instance = imds::Client::builder()
@@ -220,12 +221,12 @@ async fn credentials(region: Region, http: SharedHttpClient) -> DefaultCredentia
         .await
 }
 
-/// Whether the user sends S3's calls elsewhere.
+/// Returns true if the user sets another S3 endpoint.
 pub(super) fn s3_is_elsewhere(config: &SdkConfig) -> bool {
     config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
 }
 
-/// Of the tags AWS has, those that we have an opinion on: a key we never set is not ours.
+/// Returns the live tags whose keys groundplan sets. Other tags are ignored.
 pub(crate) fn owned_tags<'a>(
     ours: &Tags,
     live: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -258,18 +259,18 @@ pub(crate) mod tests {
     use super::*;
     use crate::state::error::HomeError;
 
-    /// What a scripted cloud does with a request.
+    /// The response of a scripted cloud to a request.
     #[derive(Clone, Debug)]
     pub(crate) enum Script {
         Answer(u16, String),
-        /// With headers.
+        /// A response with headers.
         Headed(u16, Vec<(&'static str, &'static str)>, String),
         Lost,
         TimedOut,
         ConnectionRefused,
     }
 
-    /// A transport that follows a script and remembers what was sent.
+    /// A transport that follows a script and records the requests.
     #[derive(Clone, Debug, Default)]
     pub(crate) struct Scripted {
         script: Arc<Mutex<VecDeque<Script>>>,
@@ -282,7 +283,7 @@ pub(crate) mod tests {
             self.sent.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
         }
 
-        /// The `Authorization` of each request, which names the region.
+        /// Returns the `Authorization` header of each request, which names the region.
         pub(crate) fn signatures(&self) -> Vec<String> {
             self.signed_for.lock().unwrap().clone()
         }
@@ -329,7 +330,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// AWS as a script; the SDK repeats at once. After the script, answers are lost.
+    /// Returns clients whose responses come from a script; the SDK retries without delay. After the
+    /// end of the script all responses are lost.
     pub(crate) fn scripted(script: impl IntoIterator<Item = Script>) -> (Aws, Scripted) {
         scripted_with(script, Settings::default())
     }

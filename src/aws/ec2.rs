@@ -1,8 +1,8 @@
-//! What the kinds that live in EC2 share: tags, filters, looking things up page by page, and
-//! deletes that are content with what is gone already.
+//! Shared parts of the EC2 kinds: tags, filters, paged Describe calls, and deletes that accept
+//! resources that no longer exist.
 //!
-//! Knows no kind's inputs and decides nothing. Whatever a filter was asked for is checked again in
-//! memory, so that a cloud that overlooks a filter cannot hand us somebody else's things.
+//! Knows no kind's inputs and decides nothing. Every filter is applied a second time in memory. A
+//! cloud that ignores a filter therefore cannot hand groundplan another owner's resources.
 
 use std::collections::HashMap;
 
@@ -15,31 +15,31 @@ use super::{Aws, Tags};
 use crate::graph::Resource;
 use crate::provider::{Class, ProviderError};
 
-/// The most values that one filter takes (EC2 API reference, `Filter`).
+/// The maximum number of values of one filter (EC2 API reference, `Filter`).
 pub(crate) const FILTER_VALUES: usize = 200;
 
 /// An EC2 object as its Describe call returns it.
 pub(crate) trait Described: Sized + Send + Sync {
-    /// The filter that takes ids.
+    /// The filter that takes IDs.
     const ID_FILTER: &'static str;
 
-    /// Its id.
+    /// Returns the object's ID.
     fn id(&self) -> Option<&str>;
 
-    /// Its tags.
+    /// Returns the object's tags.
     fn tags(&self) -> &[Tag];
 
-    /// Whether it is more than the memory of something deleted.
+    /// Returns true if the object exists; EC2 also returns objects that it has deleted lately.
     fn exists(&self) -> bool {
         true
     }
 
-    /// All that pass the filters, page by page.
+    /// Returns all objects that match the filters, from all pages.
     fn describe(aws: &Aws, filters: Vec<Filter>) -> impl Future<Output = Result<Vec<Self>>> + Send;
 }
 
-/// What a creation with this token has made, if anything. That nothing is there takes two that say
-/// so: the Describe of its kind, and the index of tags, which may be ahead of it.
+/// Returns the object that a creation with this token has made, if any. `None` needs two
+/// confirmations: the kind's Describe call, and the tag index, which may be ahead of it.
 pub(crate) async fn find<T: Described>(aws: &Aws, token: &str) -> Result<Option<T>> {
     let found = T::describe(aws, vec![by_token(token)]).await?;
     let ours = |one: &T| one.exists() && token_of(one.tags()) == Some(token);
@@ -51,7 +51,7 @@ pub(crate) async fn find<T: Described>(aws: &Aws, token: &str) -> Result<Option<
     Ok(found.into_values().find(Described::exists))
 }
 
-/// The ids that the index of tags has for a token, of whatever type.
+/// Returns the IDs of any type that the tag index has for a token.
 async fn ids_tagged(aws: &Aws, token: &str) -> Result<Vec<String>> {
     let filters = vec![filter("key", &[TOKEN_TAG]), filter("value", &[token])];
     let request = aws.ec2.describe_tags().set_filters(Some(filters)).max_results(1000);
@@ -60,7 +60,7 @@ async fn ids_tagged(aws: &Aws, token: &str) -> Result<Vec<String>> {
     Ok(ours.filter_map(|tag| tag.resource_id).collect())
 }
 
-/// What AWS has of these ids; what it has not, or not yet, is not among the answers.
+/// Returns the objects with these IDs. Missing and not yet visible objects are left out.
 pub(crate) async fn by_ids<T: Described>(
     aws: &Aws,
     ids: impl IntoIterator<Item = &str>,
@@ -77,11 +77,11 @@ pub(crate) async fn by_ids<T: Described>(
     Ok(found)
 }
 
-/// What AWS has of each record, in the order given: by id, or by the token tag while the answer to
-/// a creation is missing.
+/// Returns the live object of each record, in the given order. The key is the ID, or the token tag
+/// while the creation is in doubt.
 ///
-/// One Describe by the cluster tag finds all of them. Only when it does not, because something is
-/// gone or has lost the tag, one more asks for the rest by id.
+/// One Describe call by cluster tag finds all of them. If records are left, because an object is
+/// gone or has lost the tag, one more call searches for these by ID.
 pub(crate) async fn all<T: Described, K: Resource>(
     aws: &Aws,
     recorded: &[Recorded<K>],
@@ -109,7 +109,7 @@ pub(crate) async fn all<T: Described, K: Resource>(
     Ok(ids.iter().map(|id| by_id.remove(id.as_deref()?).filter(Described::exists)).collect())
 }
 
-/// One look at all that are waited for; what is not there yet has not become visible.
+/// Polls all resources that are waited for. A missing resource counts as not yet visible.
 pub(crate) async fn look<T: Described, K: Resource>(
     aws: &Aws,
     waiting: Vec<Recorded<K>>,
@@ -128,7 +128,7 @@ pub(crate) async fn look<T: Described, K: Resource>(
     Ok(looks.collect())
 }
 
-/// One look at all whose deletion is waited for.
+/// Polls all resources whose deletion is waited for.
 pub(crate) async fn look_if_gone<T: Described>(
     aws: &Aws,
     ids: &[&str],
@@ -142,7 +142,7 @@ pub(crate) async fn look_if_gone<T: Described>(
     Ok(looks.collect())
 }
 
-/// What is put on something at its creation: its tags and the token's.
+/// Returns the tags of a creation: those of the inputs and the token tag.
 pub(crate) fn tag_specification(kind: ResourceType, tags: &Tags, token: &str) -> TagSpecification {
     TagSpecification::builder()
         .resource_type(kind)
@@ -150,17 +150,17 @@ pub(crate) fn tag_specification(kind: ResourceType, tags: &Tags, token: &str) ->
         .build()
 }
 
-/// Of the tags AWS has, those whose keys we set.
+/// Returns the live tags whose keys groundplan sets.
 pub(crate) fn owned(ours: &Tags, live: &[Tag]) -> Tags {
     owned_tags(ours, live.iter().filter_map(|tag| Some((tag.key()?, tag.value()?))))
 }
 
-/// The token that something was created with.
+/// Returns the creation token in the tags.
 pub(crate) fn token_of(tags: &[Tag]) -> Option<&str> {
     tags.iter().find(|tag| tag.key() == Some(TOKEN_TAG)).and_then(Tag::value)
 }
 
-/// Makes the tags of something what they shall be, in at most two calls.
+/// Changes the tags of an object from `before` to `wanted`, in at most two calls.
 pub(crate) async fn retag(aws: &Aws, id: &str, before: &Tags, wanted: &Tags) -> Result<()> {
     let (set, unset) = tag_changes(before, wanted);
     if !set.is_empty() {
@@ -179,23 +179,23 @@ fn sdk_tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-/// A filter by name; several values are alternatives.
+/// Returns a filter by name. Several values are alternatives.
 pub(crate) fn filter(name: &str, values: &[impl AsRef<str>]) -> Filter {
     let values = values.iter().map(|value| value.as_ref().to_owned()).collect();
     Filter::builder().name(name).set_values(Some(values)).build()
 }
 
-/// What was created with this token.
+/// Returns the filter for objects with this creation token.
 pub(crate) fn by_token(token: &str) -> Filter {
     filter(&format!("tag:{TOKEN_TAG}"), &[token])
 }
 
-/// What the cluster owns.
+/// Returns the filter for objects with the cluster tag.
 pub(crate) fn by_cluster(aws: &Aws) -> Filter {
     filter("tag-key", &[&aws.settings.cluster_tag])
 }
 
-/// The outcome of a delete, of which these codes say that there was nothing left to do.
+/// Maps a delete result: these codes mean that nothing was left to delete, and count as success.
 pub(crate) fn fine_when<T>(result: Result<T>, codes: &[&str]) -> Result<()> {
     match result {
         Ok(_) => Ok(()),
@@ -204,8 +204,8 @@ pub(crate) fn fine_when<T>(result: Result<T>, codes: &[&str]) -> Result<()> {
     }
 }
 
-/// The outcome of a call that was made because a look said that it was needed. These codes say
-/// that the look was out of date: look again.
+/// Makes these error codes retryable. They mean that the state that led to the call is out of date,
+/// and the retry reads it first.
 pub(crate) fn again_when<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
     result.map_err(|error| match error.is(codes) {
         true => ProviderError { class: Class::Again, ..error },
@@ -213,30 +213,31 @@ pub(crate) fn again_when<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
     })
 }
 
-/// What a look must have shown, since it was made before; if not, it is too early.
+/// Returns an object that must exist because it was created before. `None` becomes a retryable
+/// error.
 pub(crate) fn visible<T>(call: &str, id: &str, found: Option<T>) -> Result<T> {
     let message = || format!("{id} is not visible yet");
     found.ok_or_else(|| ProviderError::new(Class::Again, call, message()))
 }
 
-/// The id in the answer to a creation.
+/// Returns the ID in a creation response.
 pub(crate) fn id<I: for<'a> From<&'a str>>(call: &str, id: Option<&str>) -> Result<I> {
     part(call, "id", id).map(I::from)
 }
 
-/// Those on record that are live, in the recorded order: an order is not AWS's to keep.
+/// Returns the live ones of the recorded items, in recorded order. AWS does not preserve order.
 pub(crate) fn in_recorded_order<T: Clone>(recorded: &[T], live: impl Fn(&T) -> bool) -> Vec<T> {
     recorded.iter().filter(|one| live(one)).cloned().collect()
 }
 
-/// A part of an answer that AWS never leaves out.
+/// Returns a part of a response that AWS always sends. Without the part, the error is ambiguous.
 pub(crate) fn part<T>(call: &str, name: &str, part: Option<T>) -> Result<T> {
     part.ok_or_else(|| {
         ProviderError::new(Class::Unknown, call, format!("the answer has no {name}"))
     })
 }
 
-/// A part of an answer that is text for something of ours.
+/// Parses the text of a part of a response.
 pub(crate) fn parsed<T: std::str::FromStr>(
     call: &str,
     name: &str,
@@ -248,9 +249,10 @@ pub(crate) fn parsed<T: std::str::FromStr>(
     })
 }
 
-/// Gathers the pages of a Describe call, each taking its turn like any call.
+/// Gathers the pages of a Describe call. Each page goes through the throttle like any call.
 ///
-/// `pages!(aws, "DescribeVpcs", request, vpcs)`: the name, the fluent builder, the answer's field.
+/// `pages!(aws, "DescribeVpcs", request, vpcs)`: the name, the fluent builder, the response's
+/// field.
 macro_rules! pages {
     ($aws:expr, $name:literal, $request:expr, $items:ident) => {{
         let request = $request;
@@ -269,7 +271,7 @@ macro_rules! pages {
 }
 pub(crate) use pages;
 
-/// One line per object: its Describe call, page size (the most that AWS allows), and names.
+/// Implements [`Described`], one line per object: Describe call, page size (AWS's maximum), names.
 macro_rules! described {
     ($($kind:ident: $call:ident($name:literal, $page:literal).$items:ident, $id:ident $filter:literal;)*) => {$(
         impl Described for types::$kind {

@@ -1,7 +1,7 @@
-//! What the load balancing kinds share: describing many things at once, and tags.
+//! Shared parts of the load balancing kinds: batched Describe calls, and tags.
 //!
-//! One unknown name or ARN makes AWS refuse the whole question. Then everything is listed and
-//! matched in memory, so that one missing balancer does not cost a call per balancer.
+//! AWS rejects the whole call if one name or ARN is unknown. The functions then list all objects
+//! and match in memory, so that one missing balancer does not cost a call per balancer.
 
 use std::collections::BTreeMap;
 
@@ -15,23 +15,23 @@ use super::kind::Result;
 use super::ownership::tag_changes;
 use super::replies::found;
 
-/// The most names or ARNs one describing call takes (ELBv2 API reference, DescribeLoadBalancers and
-/// DescribeTags).
+/// The maximum number of names or ARNs in one Describe call (ELBv2 API reference,
+/// DescribeLoadBalancers and DescribeTags).
 const MOST: usize = 20;
 const SERVICE: &str = "elasticloadbalancing";
-/// What is said when a load balancer does not exist.
+/// Error codes for a load balancer that does not exist.
 pub(super) const NO_LOAD_BALANCER: &[&str] = &["LoadBalancerNotFound"];
-/// What is said when a target group does not exist.
+/// Error codes for a target group that does not exist.
 pub(super) const NO_TARGET_GROUP: &[&str] = &["TargetGroupNotFound"];
 
-/// What balancers are asked for by.
+/// The key by which balancers are searched.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum By {
     Name,
     Arn,
 }
 
-/// Those of these balancers that exist.
+/// Returns the existing ones of these balancers.
 pub(super) async fn load_balancers(
     aws: &Aws,
     by: By,
@@ -74,7 +74,8 @@ async fn load_balancers_page(
     Ok((page.load_balancers.unwrap_or_default(), page.next_marker))
 }
 
-/// The names of those of these classic balancers that exist; of all there are, where some do not.
+/// Returns the names of existing classic balancers: only the requested ones if all of them exist,
+/// else all.
 pub(super) async fn classic_load_balancers(aws: &Aws, wanted: &[String]) -> Result<Vec<String>> {
     let (mut all, mut next) = (Vec::new(), None);
     let mut asked = Some(wanted.to_vec());
@@ -100,7 +101,7 @@ pub(super) async fn classic_load_balancers(aws: &Aws, wanted: &[String]) -> Resu
     }
 }
 
-/// Those of the target groups with these names that exist.
+/// Returns the existing target groups with these names.
 pub(super) async fn target_groups(aws: &Aws, names: &[String]) -> Result<Vec<TargetGroup>> {
     let mut all = Vec::with_capacity(names.len());
     for chunk in names.chunks(MOST) {
@@ -135,7 +136,7 @@ async fn target_groups_page(
     Ok((page.target_groups.unwrap_or_default(), page.next_marker))
 }
 
-/// The target groups of a balancer; one that does not exist has none.
+/// Returns the target groups of a balancer. A balancer that does not exist has none.
 pub(super) async fn target_groups_of(aws: &Aws, load_balancer: &str) -> Result<Vec<TargetGroup>> {
     let mut all = Vec::new();
     let mut marker = None;
@@ -152,7 +153,7 @@ pub(super) async fn target_groups_of(aws: &Aws, load_balancer: &str) -> Result<V
     }
 }
 
-/// The listeners with these ARNs; `None` when one of them does not exist.
+/// Returns the listeners with these ARNs; `None` if one of them does not exist.
 pub(super) async fn listeners_by_arn(aws: &Aws, arns: &[String]) -> Result<Option<Vec<Listener>>> {
     let mut all = Vec::with_capacity(arns.len());
     for chunk in arns.chunks(MOST) {
@@ -164,7 +165,7 @@ pub(super) async fn listeners_by_arn(aws: &Aws, arns: &[String]) -> Result<Optio
     Ok(Some(all))
 }
 
-/// The listeners of a balancer; a balancer that does not exist has none.
+/// Returns the listeners of a balancer. A balancer that does not exist has none.
 pub(super) async fn listeners(aws: &Aws, load_balancer: &str) -> Result<Vec<Listener>> {
     let mut all = Vec::new();
     let mut marker = None;
@@ -180,8 +181,8 @@ pub(super) async fn listeners(aws: &Aws, load_balancer: &str) -> Result<Vec<List
     }
 }
 
-/// Who is registered in a group, as address and port. One that is being taken out (`draining`) no
-/// longer is, and a group that does not exist has none.
+/// Returns the registered targets of a group as address and port. Targets in the state `draining`
+/// are left out. A group that does not exist has none.
 pub(super) async fn registered(aws: &Aws, target_group: &str) -> Result<Vec<(String, i32)>> {
     let call = aws.elb.describe_target_health().target_group_arn(target_group);
     let answer = aws.call(SERVICE, "DescribeTargetHealth", call.send()).await;
@@ -199,12 +200,13 @@ fn is_draining(target: &TargetHealthDescription) -> bool {
     state == Some(&TargetHealthStateEnum::Draining)
 }
 
-/// Tags as ELB takes them.
+/// Returns tags as the ELB API takes them.
 pub(super) fn tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-/// The tags of these balancers or groups, by ARN. What has gone in the meantime is left out.
+/// Returns the tags of these balancers or groups, by ARN. Objects deleted in the meantime are left
+/// out.
 pub(super) async fn live_tags(aws: &Aws, arns: &[String]) -> Result<BTreeMap<String, Tags>> {
     let absent = [NO_LOAD_BALANCER, NO_TARGET_GROUP].concat();
     let mut all = BTreeMap::new();
@@ -235,7 +237,7 @@ async fn tags_page(aws: &Aws, arns: &[String]) -> Result<Vec<(String, Tags)>> {
     Ok(described.collect())
 }
 
-/// Turns the tags `before` into `after`.
+/// Changes the tags of an object from `before` to `after`.
 pub(super) async fn change_tags(aws: &Aws, arn: &str, before: &Tags, after: &Tags) -> Result<()> {
     let (set, unset) = tag_changes(before, after);
     if !set.is_empty() {

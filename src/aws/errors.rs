@@ -1,8 +1,8 @@
-//! Turns the SDK's errors into ours: what was called, what AWS said, and what the engine may do.
+//! Maps SDK errors to provider errors: the call, AWS's code and message, and the error kind.
 //!
-//! Classified by error code first and HTTP status second: AWS answers a full zone with 500 and a
-//! throttle with 503 or 400. Nothing that was sent is ever quoted, and of what was received only
-//! AWS's own code and message: bodies carry user data.
+//! The error code decides first, the HTTP status second: AWS returns 500 for a zone without
+//! capacity, and 503 or 400 for a throttle. Requests are never quoted. Of responses only AWS's code
+//! and message are quoted, because bodies contain user data.
 
 use std::error::Error;
 use std::io;
@@ -19,7 +19,7 @@ use super::watch::KeptBack;
 use crate::provider::{Class, FENCED, ProviderError, STOPPED};
 use crate::state::error::HomeError;
 
-/// What a failed call means to the engine and to the reader.
+/// Returns the provider error of a failed call, with error kind, request ID and hint.
 pub(crate) fn explain<E>(
     service: &str,
     call: &str,
@@ -46,7 +46,7 @@ where
     explained
 }
 
-/// Whether an attempt may have been done although nobody said so.
+/// Returns true if an attempt may have taken effect although no response confirmed that.
 pub(crate) fn leaves_open(
     call: &str,
     answer: Option<&HttpResponse>,
@@ -61,7 +61,7 @@ pub(crate) fn leaves_open(
     matches!(class, None | Some(Class::Unknown))
 }
 
-/// Whether AWS says with this code that it was asked too often.
+/// Returns true if AWS throttles calls with this code.
 pub(crate) fn is_throttle(code: &str) -> bool {
     matches!(
         code,
@@ -79,14 +79,15 @@ pub(crate) fn is_throttle(code: &str) -> bool {
     )
 }
 
-/// The text of the first such element in an XML answer.
+/// Returns the text of the first element with this name in an XML response.
 pub(crate) fn element<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(response.body().bytes()?).ok()?;
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     rest.split_once('<').map(|(value, _)| value.trim())
 }
 
-/// EC2 once wrote the id into the body only, and some that speak like EC2 still do.
+/// Returns the request ID in the body. EC2 once sent the ID in the body only, and some emulators of
+/// EC2 still do.
 fn request_id_in_body(response: &HttpResponse) -> Option<String> {
     element(response, "RequestID").or_else(|| element(response, "RequestId")).map(str::to_owned)
 }
@@ -112,20 +113,21 @@ fn answered(
     error
 }
 
-/// What the code says, whatever the status; `None` is a code that says nothing by itself.
+/// Returns the error kind that the code implies with any status. `None` if the code alone implies
+/// none.
 fn class(call: &str, code: &str, message: &str) -> Option<Class> {
     let refers_to_what_settles = !is_read(call) && !unmakes(call);
     Some(match code {
         _ if is_throttle(code) => Class::Again,
         _ if is_settling(code, message) && !is_read(call) => Class::Again,
         _ if is_absence(code) && refers_to_what_settles => Class::Again,
-        // What EC2 says of an address or a network it has only just made.
+        // EC2 returns this error for an address or network that was created a moment ago.
         "AuthFailure" if message.contains("does not belong to you") => Class::Again,
         "Gateway.NotAttached" if refers_to_what_settles => Class::Again,
         _ if is_lack_of_capacity(code) => Class::Again,
-        // The token has made something with other parameters (a presigned address in the user data
-        // differs from launch to launch), or what is terminated by now. EC2 keeps tokens that long
-        // (EC2 developer guide, "Ensuring idempotency").
+        // The token is consumed: it created something with other parameters, or something that is
+        // now terminated. A presigned address in the user data differs between launches. EC2 keeps
+        // tokens that long (EC2 developer guide, "Ensuring idempotency").
         "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" => Class::Spent,
         "InternalError"
         | "InternalFailure"
@@ -144,13 +146,13 @@ fn class(call: &str, code: &str, message: &str) -> Option<Class> {
 fn class_of_status(status: u16) -> Class {
     match status {
         429 => Class::Again,
-        // Done, it seems, and nobody can read what.
+        // The call probably took effect, and its response cannot be read.
         200..300 | 500.. => Class::Unknown,
         _ => Class::Refused,
     }
 }
 
-/// Whether the call takes something away, so that "not found" is no reason to wait.
+/// Returns true if the call removes something. "Not found" is then no reason to retry.
 fn unmakes(call: &str) -> bool {
     [
         "Delete",
@@ -167,7 +169,7 @@ fn unmakes(call: &str) -> bool {
     .any(|verb| call.starts_with(verb))
 }
 
-/// Something that is still in use, or is being changed by another call, and will settle.
+/// Returns true for a resource that is in use or being changed by another call, for a limited time.
 fn is_settling(code: &str, message: &str) -> bool {
     let profile_is_new = || {
         message.contains("Invalid IAM Instance Profile")
@@ -195,9 +197,9 @@ fn is_settling(code: &str, message: &str) -> bool {
     }
 }
 
-/// Something the call refers to is not there, or not there yet for every server of AWS.
+/// Returns true for a referenced resource that is missing, or not yet visible to every AWS server.
 fn is_absence(code: &str) -> bool {
-    // What a person names in a config, and none of our calls has just made.
+    // Objects that only a user names in a config. None of our calls creates them.
     let never_ours = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidSnapshot.", "InvalidHostID."];
     let absent = code.ends_with("NotFound")
         || code.ends_with("NotFoundException")
@@ -218,25 +220,25 @@ fn is_lack_of_capacity(code: &str) -> bool {
     )
 }
 
-/// How long before it makes sense to ask again; `None` leaves it to the engine's own backing off.
+/// Returns the delay before the next attempt. `None` means the executor's own backoff.
 fn after(code: &str) -> Option<Duration> {
     match code {
-        // Capacity comes back in minutes; the engine's deadline ends the asking.
+        // Capacity returns within minutes; the executor's deadline ends the retries.
         _ if is_lack_of_capacity(code) => Some(Duration::from_secs(20)),
-        // A new profile takes seconds to be known to EC2 (openshift-install sleeps ten).
+        // EC2 knows a new profile after seconds (openshift-install waits ten).
         "InvalidParameterValue" => Some(Duration::from_secs(3)),
         _ => None,
     }
 }
 
-/// No answer of AWS's: nothing was sent, or nobody knows.
+/// Returns the error of a call without a response: not sent, or ambiguous.
 fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
     if let Some(why) = find::<CredentialsError>(error) {
         return ProviderError::new(Class::Refused, call, format!("no credentials: {}", chain(why)))
             .with_code(hints::NO_CREDENTIALS);
     }
     if let Some(kept_back) = find::<KeptBack>(error) {
-        // Of an attempt before this one, nobody knows what came of it.
+        // The result of an earlier attempt is unknown.
         let class = if kept_back.is_first { Class::Refused } else { Class::Unknown };
         let code = match kept_back.why {
             HomeError::Stopping => STOPPED,
@@ -252,7 +254,7 @@ fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
     ProviderError::new(Class::Unknown, call, message)
 }
 
-/// Whether the connection failed, or the request could not even be made.
+/// Returns true if the connection failed, or the request could not be built.
 fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
     let refused = [
         io::ErrorKind::ConnectionRefused,
@@ -261,7 +263,7 @@ fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
         io::ErrorKind::AddrNotAvailable,
     ];
     find::<io::Error>(error).is_some_and(|error| refused.contains(&error.kind()))
-        // hyper's word for "while connecting"; its type is not ours to name.
+        // hyper's message for a failed connection; its error type is private.
         || links(error).any(|link| link.to_string().starts_with("client error (Connect)"))
         || links(error).any(|link| link.to_string() == "failed to construct request")
 }
@@ -274,7 +276,8 @@ fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     std::iter::successors(Some(error), |&link| link.source())
 }
 
-/// What each link says, once. Not the SDK's own way, which quotes requests and answers.
+/// Returns the message of each error in the chain, once. The SDK's own format quotes requests and
+/// responses.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     for link in links(error).map(|link| on_one_line(&link.to_string())) {
@@ -285,7 +288,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     said.join(": ")
 }
 
-/// The SDK lists the places where it looked for credentials line by line.
+/// Joins lines: the SDK lists the sources of credentials one per line.
 fn on_one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }

@@ -13,39 +13,42 @@ use crate::graph::{Identity, Resource, Schema};
 use crate::plan::DriftClass;
 use serde::Deserialize;
 
-/// A kind of AWS resource, with everything that tables would say about it.
+/// A kind of AWS resource, with all facts that other modules need about the kind.
 pub trait Kind: Resource + Registered {
-    /// The IAM actions of its calls.
+    /// The IAM actions of the kind's calls.
     const ACTIONS: Actions;
-    /// How its creating call may be repeated. [`Schema::identity`] follows from it.
+    /// The effect of a repeated creating call. [`Schema::identity`] follows from it.
     const REPEAT: Repeat;
-    /// The EC2 actions that change something and are never sent with `DryRun`: EC2 does not take it,
-    /// or the call needs an id that only AWS knows. All its other EC2 actions are.
+    /// The mutating EC2 actions that are never sent with `DryRun`. EC2 does not support a dry run
+    /// for them, or the call needs an ID that only AWS has. The kind's other mutating EC2 actions
+    /// are sent with `DryRun` by the preflight checks.
     const WITHOUT_DRY_RUN: &'static [&'static str];
-    /// The letters before the dash of its ids (`vpc`); `None` where its ids are names or ARNs.
+    /// The part of the kind's IDs before the dash (`vpc`). `None` for kinds whose IDs are names or
+    /// ARNs.
     const ID_PREFIX: Option<&'static str>;
-    /// The quota that one of it counts against.
+    /// The quota that each resource of the kind counts against. `None` if there is none.
     const QUOTA: Option<Count>;
-    /// The form of its ARN in a policy.
+    /// The form of the kind's ARN in a policy.
     const ARN: Arn;
-    /// How much a difference in each of its inputs matters.
+    /// The drift class of each input.
     const DRIFT: Drift;
-    /// How a destroy without a state finds it.
+    /// The way in which a destroy without a state finds the kind's resources.
     const UNTRACKED: Untracked;
 }
 
 /// The IAM actions of a kind, by operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actions {
-    /// The creating call. [`Kind::REPEAT`] is about these, and about no others.
+    /// The creating call. [`Kind::REPEAT`] applies to these actions only.
     pub create: &'static [&'static str],
-    /// The rest of a creation: its tags, settings and permissions without a call. May be repeated.
+    /// The other actions of a creation: tags, settings, and permissions without a call. Safe to
+    /// repeat.
     pub configure: &'static [&'static str],
-    /// Reads, to wait for one and to find it again.
+    /// The reads that refresh resources, wait for them, and find them after a creation in doubt.
     pub observe: &'static [&'static str],
-    /// Changes in place, whatever changes. May be repeated.
+    /// The actions of all updates in place. Safe to repeat.
     pub update: &'static [&'static str],
-    /// The deletion, with the reads that it takes. May be repeated.
+    /// The actions of a deletion, including its reads. Safe to repeat.
     pub delete: &'static [&'static str],
 }
 
@@ -55,31 +58,32 @@ impl Actions {
         [self.create, self.configure, self.observe].concat()
     }
 
-    /// Returns all actions; one that two operations take appears twice.
+    /// Returns all actions. An action of two operations appears twice.
     pub fn all(&self) -> impl Iterator<Item = &'static str> {
         let lists = [self.create, self.configure, self.observe, self.update, self.delete];
         lists.into_iter().flatten().copied()
     }
 }
 
-/// Effect of a creating request that is sent twice with the same content.
+/// The effect of a creating request that is sent twice with the same content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// It makes two. Only the token in a tag finds the first.
+    /// A second resource is created. Only the token in a tag finds the first one.
     Never,
-    /// AWS refuses the second, though the first succeeded: only one can have the name or range.
-    /// The engine looks for the first before it asks again.
+    /// AWS rejects the second request, because only one resource can have the name or range. The
+    /// executor searches for the first one before it repeats the request.
     Refused,
-    /// Only one can have the name, and the kind recognises its own behind the second answer.
+    /// Only one resource can have the name. After the second response the kind recognizes its own
+    /// resource.
     Named,
-    /// AWS takes the token and answers with what the first has made.
+    /// AWS takes the token and returns the resource that the first request created.
     WithToken,
-    /// It sets a part or a setting of another resource; twice is once.
+    /// The request sets a part or a setting of another resource. Repeating it has no effect.
     Idempotent,
 }
 
 impl Repeat {
-    /// Returns what tells whether an unanswered creation has made anything.
+    /// Returns the way to find the result of a creation in doubt.
     pub const fn identity(self) -> Identity {
         match self {
             Repeat::Never => Identity::Tag,
@@ -98,37 +102,39 @@ impl Repeat {
     }
 }
 
-/// How a quota counts a kind.
+/// The quota of a kind, and the way to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// One each, in the whole region.
+    /// Each resource counts once, in the whole region.
     PerRegion(Quota),
-    /// One each, in the availability zone of the subnet in its input `subnet`.
+    /// Each resource counts once, in the availability zone of the subnet in its input `subnet`.
     PerZone(Quota),
-    /// The virtual processors of its input `instance_type`, against the quota of that type's family.
+    /// The virtual processors of the input `instance_type` count against the quota of the type's
+    /// family.
     Vcpus,
 }
 
-/// The form of a kind's ARN in a policy, made of inputs.
+/// The form of a kind's ARN in a policy, made from inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arn {
-    /// `*`: its id is AWS's choice, or policies cannot name it.
+    /// `*`: AWS chooses the ID, or policies cannot name the resource.
     Any,
-    /// An IAM entity of this type, named by this input.
+    /// An IAM entity of this type; the second field is the input with the name.
     Iam(&'static str, &'static str),
-    /// A bucket named by this input; actions on objects are on everything in it.
+    /// A bucket; the field is the input with the name. Actions on objects apply to all objects in
+    /// the bucket.
     Bucket(&'static str),
-    /// An object; the inputs that name its bucket and its key.
+    /// An object; the fields are the inputs with the bucket name and the key.
     Object(&'static str, &'static str),
-    /// A hosted zone in this input, for actions on its records; `*` for others.
+    /// For actions on records, the hosted zone in this input; `*` for other actions.
     RecordsOf(&'static str),
-    /// The form of the untracked resource's type.
+    /// The form that belongs to the untracked resource's type.
     Untracked,
 }
 
 impl Arn {
-    /// Returns the ARN that a policy names for an action on a resource with these inputs; `*` where it
-    /// names none.
+    /// Returns the ARN that a policy names for an action on a resource with these inputs. `*` if
+    /// policies cannot name the resource.
     pub fn of(self, action: &str, inputs: &Value, account: &str, partition: &str) -> String {
         let text = |name: &str| inputs[name].as_str();
         let iam =
@@ -138,7 +144,7 @@ impl Arn {
             false => format!("arn:{partition}:s3:::{name}"),
         };
         let arn = match self {
-            // The role that a profile is given is passed to EC2.
+            // Putting a role into a profile passes the role to EC2.
             _ if action == "iam:PassRole" => text("role").map(|name| iam("role", name)),
             Arn::Any => None,
             Arn::Iam(entity, name) => text(name).map(|name| iam(entity, name)),
@@ -164,23 +170,23 @@ impl Arn {
     }
 }
 
-/// How much a difference matters when another process made it. Inputs in neither list are functional.
+/// The drift classes of a kind's inputs. Inputs in neither list are functional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drift {
-    /// Inputs that change who may reach or do something.
+    /// Inputs that control access.
     pub security: Security,
-    /// Inputs that change names and notes only. Goes before `security`.
+    /// Inputs that are names and notes only. This list takes precedence over `security`.
     pub cosmetic: &'static [&'static str],
-    /// Inputs that every plan shows of what it creates.
+    /// Inputs that a plan always shows for created resources.
     pub always_shown: &'static [&'static str],
 }
 
-/// The inputs whose difference is about security.
+/// The inputs whose drift is of the class security.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// All that are not cosmetic: the kind itself grants access.
+    /// All inputs that are not cosmetic: the kind itself grants access.
     Everything,
-    /// Fields of these names, at any depth.
+    /// Fields with these names, at any depth.
     Fields(&'static [&'static str]),
 }
 
@@ -201,28 +207,28 @@ impl Drift {
         }
     }
 
-    /// Returns true if every plan shows this path of what it creates.
+    /// Returns true if a plan always shows this path for created resources.
     pub fn always_shows(&self, path: &str) -> bool {
         let input = path.split(['.', '[']).next().unwrap_or_default();
         self.always_shown.contains(&input)
     }
 }
 
-/// How a destroy without a state finds a resource of a kind.
+/// The way in which a destroy without a state finds resources of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untracked {
-    /// By the cluster's tag in EC2's index of tags. The word of the type is EC2's resource type.
+    /// Search by cluster tag in the EC2 tag index. The name of the type is EC2's resource type.
     ByTag(What),
-    /// In the lists of its own service, by its tag there or its name.
+    /// Search in the lists of the kind's own service, by tag or name.
     ByList(What),
-    /// Not at all: it is part of another resource, or a setting of one, and goes with that.
+    /// No search: the resource is a part or a setting of another resource and is deleted with it.
     Part,
-    /// Not at all: only a state has it.
+    /// No search: only a state has the resource.
     OnlyRecorded,
 }
 
 impl Untracked {
-    /// Returns the type that the sweep reports; `None` where it does not look for the kind.
+    /// Returns the type that the sweep reports. `None` if the sweep does not search for the kind.
     pub const fn what(self) -> Option<What> {
         match self {
             Untracked::ByTag(what) | Untracked::ByList(what) => Some(what),
@@ -258,7 +264,7 @@ impl Facts {
     /// Returns the facts of a kind.
     ///
     /// # Panics
-    /// At compile time, when the schema's identity is another one than `REPEAT` says.
+    /// At compile time, if the schema's identity does not follow from `REPEAT`.
     pub const fn of<K: Kind>() -> Self {
         assert!(
             K::SCHEMA.identity as u8 == K::REPEAT.identity() as u8,

@@ -1,10 +1,10 @@
-//! What a person can do about an error of AWS's. Decides nothing.
+//! Hints for AWS errors: actions that the user can take. Decides nothing.
 
 use crate::provider::ProviderError;
 
-/// Our code for "nobody to be".
+/// Our error code for missing credentials.
 pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
-/// Our code for "nothing there to talk to".
+/// Our error code for an endpoint that cannot be reached.
 pub(crate) const UNREACHABLE: &str = "EndpointUnreachable";
 
 const CREDENTIALS: &str = "say who you are: set AWS_PROFILE to a profile of ~/.aws/config, or run \
@@ -14,7 +14,7 @@ const ENDPOINT: &str = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), th
 const REQUIRE_TOKENS: &str =
     "set `metadataService.authentication: Required` in the machine pool's `platform.aws`";
 
-/// Something a person can do, where we know of anything.
+/// Returns an action that the user can take. `None` if there is no known one.
 pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
     let code = error.code.as_deref()?;
     let message = error.message.as_str();
@@ -80,8 +80,8 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
     Some(hint)
 }
 
-/// A profile that was asked for and has nothing is most likely a misspelt one, which the SDK does
-/// not say.
+/// Adds a hint about the profile name to missing credentials. A requested profile without content
+/// is most likely misspelt, and the SDK does not report that.
 pub(crate) fn of_profile(error: ProviderError, profile: Option<&str>) -> ProviderError {
     match profile {
         Some(name) if error.is(&[NO_CREDENTIALS]) => error.with_hint(format!(
@@ -101,7 +101,7 @@ fn forbidden(service: &str, error: &ProviderError) -> String {
     allow
 }
 
-/// What the message says is not allowed, else the call itself: `ec2:RunInstances`.
+/// Returns the action that the message names as denied, else the call itself: `ec2:RunInstances`.
 fn action(service: &str, error: &ProviderError) -> String {
     let said = error.message.split_once("is not authorized to perform: ").map(|(_, rest)| rest);
     let word = said.and_then(|rest| rest.split_whitespace().next());
@@ -111,7 +111,7 @@ fn action(service: &str, error: &ProviderError) -> String {
     }
 }
 
-/// The limit that a code speaks of, as Service Quotas calls it.
+/// Returns a hint with the quota that a code is about, by its name in Service Quotas.
 fn quota(code: &str) -> Option<String> {
     let quota = match code {
         "VpcLimitExceeded" => "VPCs per Region",

@@ -1,5 +1,4 @@
-//! Who holds what AWS will not delete: `DependencyViolation` says that somebody does, and not who.
-//! Changes nothing.
+//! Finds delete blockers: a `DependencyViolation` error does not name them. Changes nothing.
 
 use aws_sdk_ec2::types::{NetworkInterface, SecurityGroup, Subnet};
 
@@ -8,16 +7,16 @@ use super::ec2::{Described, filter};
 use super::kind::Result;
 use crate::provider::ProviderError;
 
-/// How many are named.
+/// The maximum number of delete blockers in a message.
 const NAMED: usize = 5;
 
-/// The outcome of a delete; where something is in its way, with what that is. `within` is the filter
-/// that finds what is in it (`subnet-id`).
+/// Adds the delete blockers to a `DependencyViolation` of a delete. `within` is the filter that
+/// finds the objects inside the resource (`subnet-id`).
 pub(super) async fn named<T>(aws: &Aws, within: &str, id: &str, deleted: Result<T>) -> Result<T> {
     match deleted {
         Err(error) if error.is(&["DependencyViolation"]) => {
             let holders = Box::pin(holders(aws, within, id)).await;
-            // Who may not ask is told what AWS has told.
+            // Without permission for the search, AWS's error stays as it is.
             Err(told(error, &holders.unwrap_or_default()))
         }
         deleted => deleted,
@@ -49,7 +48,8 @@ async fn holders(aws: &Aws, within: &str, id: &str) -> Result<Vec<String>> {
     Ok(holders)
 }
 
-/// `eni-1 (ELB app/theirs/1, of amazon-elb)`: who attached it, or what it says of itself.
+/// Returns `eni-1 (ELB app/theirs/1, of amazon-elb)`: the interface with its instance, description
+/// and requester.
 fn interface(one: &NetworkInterface) -> Option<String> {
     let id = one.network_interface_id()?;
     let on = one.attachment().and_then(|attachment| attachment.instance_id());

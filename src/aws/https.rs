@@ -5,10 +5,11 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, ConnectorBuilder};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-/// Returns an HTTPS client that trusts the system's certificates and honours `HTTPS_PROXY` and its like.
+/// Returns an HTTPS client that trusts the system's certificates and obeys `HTTPS_PROXY` and
+/// `NO_PROXY`.
 ///
-/// Differs from the SDK's default client in one point: rustls uses ring instead of aws-lc, a C library
-/// whose build takes longer than that of the SDK.
+/// Differs from the SDK's default client in one point: rustls uses ring instead of aws-lc, a C
+/// library whose build takes longer than that of the SDK.
 pub(super) fn client() -> SharedHttpClient {
     Builder::new().build_with_connector_fn(|settings, components| {
         let mut connector =

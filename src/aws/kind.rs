@@ -1,4 +1,4 @@
-//! What a kind's file implements, and the shim that takes its types away.
+//! The operations that a kind's file implements, and the shim that erases their types.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -14,68 +14,72 @@ use crate::graph::{Resource, Schema};
 use crate::provider::{Class, Known, Look, Observed, ProviderError, Reply, Request};
 use crate::secret::Secrets;
 
-/// The result of everything that may ask AWS.
+/// The result of operations that may call AWS.
 pub(crate) type Result<T, E = ProviderError> = std::result::Result<T, E>;
 
-/// Who a creation is for, besides its inputs.
+/// The part of a creation request besides the inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Creation {
-    /// ClientToken where the API takes one; value of the token tag on everything that takes tags.
+    /// The creation token: `ClientToken` where the API takes one, and the value of the token tag on
+    /// every resource that can have tags.
     pub(crate) token: String,
-    /// What the digests among the inputs stand for.
+    /// The secret values that digests among the inputs stand for.
     pub(crate) secrets: Arc<Secrets>,
 }
 
-/// A resource of this kind that the state knows.
+/// A recorded resource of this kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorded<K: Resource> {
-    /// The token it was created with.
+    /// The creation token of the resource.
     pub(crate) token: String,
-    /// The inputs it was last given, resolved.
+    /// The inputs of the last creation or update, with references resolved.
     pub(crate) inputs: K,
-    /// Identity and outputs; `None` while the answer to its creation is missing: then look for it
-    /// by its token tag or natural key, as [`Manage::find`] does.
+    /// Identity and outputs. `None` while the creation is in doubt: the caller then searches by
+    /// token tag or natural key, as [`Manage::find`] does.
     pub(crate) outputs: Option<K::Outputs>,
 }
 
-/// What AWS has of a resource of this kind.
+/// The live state of a resource of this kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Live<K: Resource> {
-    /// In the shape of the inputs. What cannot be read back is as recorded.
+    /// The live values, in the shape of the inputs. Inputs that AWS does not return are as
+    /// recorded.
     pub(crate) inputs: K,
-    /// As they are now.
+    /// The live outputs.
     pub(crate) outputs: K::Outputs,
 }
 
-/// One look at something that takes time, typed.
+/// The result of one poll of a resource, typed.
 #[derive(Clone, Debug)]
 pub(crate) enum Seen<O> {
-    /// As wanted.
+    /// The resource is ready or deleted.
     Done(O),
-    /// Not yet, and how far it is.
+    /// The resource is in progress; the text is its progress.
     NotYet(String),
-    /// It never will be.
+    /// The resource will never become ready.
     Failed(ProviderError),
 }
 
-/// The verbs of a kind, typed. Each may be repeated, and must then end the same way.
+/// The operations of a kind, typed. Each operation is safe to repeat, with the same result.
 pub(crate) trait Manage: Kind {
-    /// The one call that makes it, with token and tags.
+    /// Creates the resource by one call, with token and tags.
     fn create(
         &self,
         aws: &Aws,
         creation: &Creation,
     ) -> impl Future<Output = Result<Self::Outputs>> + Send;
 
-    /// What a creation with this token has made, if anything.
+    /// Returns the outputs of the resource that a creation with this token has made; `None` if
+    /// there is none.
     fn find(
         &self,
         aws: &Aws,
         creation: &Creation,
     ) -> impl Future<Output = Result<Option<Self::Outputs>>> + Send;
 
-    /// What is left of it, if anything, before it is deleted unseen. Only kinds that are made in
-    /// several parts need say anything here: one part is enough.
+    /// Returns the outputs if any part of the resource exists. Called before the deletion of a
+    /// resource that refresh has not found. Only kinds that are created in several parts need their
+    /// own implementation.
     fn remains(
         &self,
         aws: &Aws,
@@ -84,7 +88,8 @@ pub(crate) trait Manage: Kind {
         self.find(aws, creation)
     }
 
-    /// The calls after the creating one. Only for kinds whose schema says `configures`.
+    /// Makes the calls that follow the creating one. Only for kinds with `configures` in their
+    /// schema.
     fn configure(
         &self,
         _aws: &Aws,
@@ -93,7 +98,8 @@ pub(crate) trait Manage: Kind {
         async { Ok(outputs) }
     }
 
-    /// One look at all that are waited for. Only for kinds whose schema has `ready`.
+    /// Polls all resources of the kind that are waited for. Only for kinds with `ready` in their
+    /// schema.
     fn ready(
         _aws: &Aws,
         waiting: Vec<Recorded<Self>>,
@@ -101,15 +107,16 @@ pub(crate) trait Manage: Kind {
         async { Ok(waiting.into_iter().filter_map(|one| one.outputs).map(Seen::Done).collect()) }
     }
 
-    /// All of this kind as they are, in a number of calls that grows by pages only.
+    /// Refreshes all recorded resources of the kind. The number of calls grows only with result
+    /// pages.
     fn observe(
         aws: &Aws,
         recorded: Vec<Recorded<Self>>,
     ) -> impl Future<Output = Result<Vec<Option<Live<Self>>>>> + Send;
 
-    /// Makes the inputs true where `before` differs; `creation` has the token it was made with and
-    /// what the digests among the inputs stand for. Kinds whose every input forces a replacement
-    /// need not say anything here.
+    /// Updates the resource where the inputs differ from `before`. `creation` has the original
+    /// token and the secret values behind digests. Kinds whose inputs are all force-new do not need
+    /// an implementation.
     fn update(
         &self,
         _aws: &Aws,
@@ -119,14 +126,15 @@ pub(crate) trait Manage: Kind {
         async { unreachable!("BUG: {} cannot change in place", Self::SCHEMA.kind) }
     }
 
-    /// Deletes it; what is gone already is deleted.
+    /// Deletes the resource. A resource that no longer exists counts as deleted.
     fn delete(
         aws: &Aws,
         inputs: Self,
         outputs: Self::Outputs,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// One look at all whose deletion is waited for. Only for kinds whose schema has `gone`.
+    /// Polls all resources of the kind whose deletion is waited for. Only for kinds with `gone` in
+    /// their schema.
     fn gone(
         _aws: &Aws,
         waiting: Vec<Self::Outputs>,
@@ -134,8 +142,8 @@ pub(crate) trait Manage: Kind {
         async move { Ok(waiting.iter().map(|_| Seen::Done(())).collect()) }
     }
 
-    /// Returns the request of an EC2 action with `DryRun`, about a subject; `None` for an action that
-    /// is not sent so. A test asks for each that is not in `WITHOUT_DRY_RUN`.
+    /// Returns the dry-run request of an EC2 action about a subject. `None` if the action is not
+    /// sent as a dry run; a test checks that each such action is in `WITHOUT_DRY_RUN`.
     fn dry_run<'a>(
         _aws: &'a Aws,
         _action: &'static str,
@@ -145,7 +153,7 @@ pub(crate) trait Manage: Kind {
     }
 }
 
-/// [`Manage`] without its types, so that one table can hold every kind.
+/// [`Manage`] with erased types, so that one table can hold every kind.
 pub(crate) trait AnyKind: Send + Sync {
     fn schema(&self) -> &'static Schema;
     fn create<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Value>;

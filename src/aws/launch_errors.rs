@@ -1,29 +1,32 @@
-//! What an error of a launch means to a machine: whether asking again can help, and what a person
-//! can do about it in the machine's own words.
+//! The meaning of a launch error for a Machine: whether a retry can help, and a hint in terms of
+//! the Machine's manifest.
 //!
-//! Free of the SDK and of any cluster. Judges by code first, as AWS's statuses move about: a zone
-//! without capacity answers 500 today and 400 in other APIs. Never quotes what was sent.
+//! Free of the SDK and of any cluster. The error code decides first, because AWS's statuses vary:
+//! the status for a zone without capacity is 500 in EC2 and 400 in other APIs. Requests are never
+//! quoted.
 
 use crate::provider::{Class, FENCED, ProviderError, STOPPED};
 
-/// Whether a machine whose launch, or a look-up before it, ended so can never be: it is asked for
-/// wrongly, and only another machine will do.
+/// Returns true if a Machine whose launch or lookup failed with this error can never run. Its spec
+/// is invalid, and only another Machine helps.
 ///
-/// openshift/machine-api-provider-aws takes every 4xx of RunInstances for that, and every error of
-/// a look-up (`pkg/actuators/machine/instances.go`). Ours differs where the machine is not to blame:
-/// a throttle, a lack of capacity, no answer, and credentials that are not good at the moment.
+/// openshift/machine-api-provider-aws treats every 4xx of RunInstances and every lookup error as
+/// final (`pkg/actuators/machine/instances.go`). This function differs for errors that the Machine
+/// does not cause: throttling, missing capacity, no response, and credentials that are invalid at
+/// the moment.
 pub fn is_final(error: &ProviderError) -> bool {
     let code = error.code.as_deref().unwrap_or_default();
     match error.class {
         Class::Spent => true,
         Class::Unknown => false,
         Class::Refused => !passes(code),
-        // The engine waits for what it has just made; a machine names what somebody else has.
+        // The executor waits for resources that it has just created. A Machine names resources of
+        // other owners.
         Class::Again => is_a_wrong_name(code),
     }
 }
 
-/// Whether what AWS says with this code ends without the machine's doing.
+/// Returns true if an error with this code ends without a change of the Machine.
 fn passes(code: &str) -> bool {
     is_lack_of_capacity(code) || ABOUT_THE_CALLER.contains(&code) || PASSING.contains(&code)
 }
@@ -32,8 +35,8 @@ fn is_lack_of_capacity(code: &str) -> bool {
     code.starts_with("Insufficient") && code.ends_with("Capacity")
 }
 
-/// Codes of the EC2 API reference ("Error codes") that say that AWS, or what this process is called
-/// with, will be otherwise in a while.
+/// Codes of the EC2 API reference ("Error codes") for conditions of AWS or of this process that end
+/// after a while.
 const PASSING: &[&str] = &[
     "RequestLimitExceeded",
     "Throttling",
@@ -49,7 +52,7 @@ const PASSING: &[&str] = &[
     STOPPED,
 ];
 
-/// Codes that say who calls, not what for: credentials are renewed, and accounts verified.
+/// Codes about the caller and not the request: credentials are renewed, and accounts verified.
 const ABOUT_THE_CALLER: &[&str] = &[
     "AuthFailure",
     "ExpiredToken",
@@ -63,14 +66,14 @@ const ABOUT_THE_CALLER: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-/// Whether a code says that nothing has the name or id that was given.
+/// Returns true if a code means that no object has the given name or ID.
 fn is_a_wrong_name(code: &str) -> bool {
     code == "InvalidParameterValue"
         || code == "InvalidSubnet"
         || (code.starts_with("Invalid") && code.ends_with("NotFound"))
 }
 
-/// The same error with a hint in the words of a machine's manifest, where one is known.
+/// Adds a hint in terms of a Machine's manifest, if there is one for the error.
 pub fn explained(error: ProviderError) -> ProviderError {
     match hint(&error) {
         Some(hint) => error.with_hint(hint),
@@ -163,13 +166,13 @@ mod tests {
     fn c38_no_answer_is_never_final() {
         assert!(!is_final(&ProviderError::new(Class::Unknown, "RunInstances", "reset")));
         assert!(!is_final(&ProviderError::new(Class::Again, "RunInstances", "HTTP status 429")));
-        // What we refuse to send ourselves, user data that is too long, will be as long tomorrow.
+        // Our own rejection of too long user data is final: a retry has the same length.
         assert!(is_final(&ProviderError::new(Class::Refused, "RunInstances", "18000 bytes")));
     }
 
     #[test]
     fn c38_a_throttled_look_up_is_asked_again() {
-        // Upstream: the machine fails for good.
+        // Upstream: the Machine fails permanently.
         let throttled = ProviderError::new(Class::Again, "DescribeImages", "Rate exceeded");
         assert!(!is_final(&throttled.with_code("RequestLimitExceeded")));
     }

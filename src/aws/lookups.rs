@@ -1,4 +1,4 @@
-//! Answers the topology's questions. Changes nothing, remembers nothing.
+//! Runs lookups with the AWS SDK. Changes nothing, caches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,10 +21,11 @@ use super::replies::found;
 use super::route53;
 use crate::provider::{Class, ProviderError};
 
-/// Asks AWS, and answers in the type that the question names, as JSON.
+/// Runs a lookup and returns the result as JSON, in the type that the [`Question`] names.
 ///
 /// # Errors
-/// When AWS does not answer, or its answer cannot be used: two public zones for one domain, say.
+/// If AWS does not respond, or the response cannot be used, such as two public zones for one
+/// domain.
 pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
     match question {
         Question::AvailabilityZones { region } => {
@@ -112,7 +113,7 @@ pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
     }
 }
 
-/// Another region's answer under this one's name would be worse than none.
+/// Rejects a lookup about another region: the clients would return results of the wrong region.
 fn here(aws: &Aws, region: &str) -> Result<()> {
     let ours = &aws.settings.region;
     if ours == region {
@@ -127,7 +128,7 @@ fn json(answer: &impl Serialize) -> Result<Value> {
         .map_err(|error| ProviderError::new(Class::Refused, "lookup", error.to_string()))
 }
 
-/// The zones one can use, without local and wavelength zones.
+/// Returns the usable zones, without local and wavelength zones.
 async fn availability_zones(aws: &Aws) -> Result<BTreeSet<String>> {
     let call = aws
         .ec2
@@ -144,7 +145,7 @@ fn ordinary(zone: types::AvailabilityZone) -> Option<String> {
     zone.zone_name.filter(|_| ordinary)
 }
 
-/// By their names and the cluster's tag, as the Machine API knows the instances of its machines.
+/// Returns instances by name and cluster tag, the way the Machine API finds a Machine's instance.
 async fn instances_named(aws: &Aws, tag: &str, names: &[String]) -> Result<InstancesNamed> {
     let mut found = InstancesNamed::new();
     for some in names.chunks(ec2::FILTER_VALUES) {
@@ -161,7 +162,7 @@ async fn instances_named(aws: &Aws, tag: &str, names: &[String]) -> Result<Insta
     Ok(found)
 }
 
-/// The type of every zone of the region, whether the account uses it or not.
+/// Returns the type of every zone of the region, including zones that the account has not enabled.
 async fn zone_types(aws: &Aws) -> Result<ZoneTypes> {
     let call = aws.ec2.describe_availability_zones().all_availability_zones(true);
     let answer = aws.call("ec2", "DescribeAvailabilityZones", call.send()).await?;
@@ -197,7 +198,7 @@ async fn subnets_by(aws: &Aws, filters: &[FilterBy]) -> Result<Vec<SubnetCandida
     Ok(found.filter_map(candidate).collect())
 }
 
-/// Every type asked for has a line; it is empty where no zone offers it.
+/// Returns an entry for each requested type; the entry is empty if no zone offers the type.
 async fn offerings(aws: &Aws, types: &[String]) -> Result<Offerings> {
     let mut offerings: Offerings =
         types.iter().map(|kind| (kind.clone(), BTreeSet::new())).collect();
@@ -216,7 +217,8 @@ async fn offerings(aws: &Aws, types: &[String]) -> Result<Offerings> {
     Ok(offerings)
 }
 
-/// By filter, since one name that AWS does not know would hide what it says of the others.
+/// Returns facts about instance types. A filter is used, because one unknown name would fail the
+/// whole call.
 pub(super) async fn instance_types(aws: &Aws, types: &[String]) -> Result<InstanceTypes> {
     let mut found = InstanceTypes::new();
     for some in types.chunks(ec2::FILTER_VALUES) {
@@ -240,7 +242,7 @@ fn instance_type(info: &types::InstanceTypeInfo) -> Option<(String, InstanceType
     Some((info.instance_type()?.as_str().to_owned(), fact))
 }
 
-/// Those that are shared with the account are among them.
+/// Returns the IDs of capacity reservations, including those shared with the account.
 async fn capacity_reservations(aws: &Aws) -> Result<Vec<String>> {
     use types::CapacityReservationState::{Cancelled, Expired, Failed, PaymentFailed, Unsupported};
     let request = aws.ec2.describe_capacity_reservations().max_results(1000);
@@ -253,7 +255,7 @@ async fn capacity_reservations(aws: &Aws) -> Result<Vec<String>> {
     Ok(open.filter_map(|one| one.capacity_reservation_id).collect())
 }
 
-/// Those that are going away are left out.
+/// Returns the placement groups, without those that are being deleted.
 async fn placement_groups(aws: &Aws) -> Result<PlacementGroups> {
     let call = aws.ec2.describe_placement_groups();
     let groups = aws.call("ec2", "DescribePlacementGroups", call.send()).await?.placement_groups;
@@ -278,11 +280,11 @@ async fn security_groups(aws: &Aws, ids: &[SecurityGroupId]) -> Result<Groups> {
     Ok(found.iter().map(|(id, group)| (id.as_str().into(), vpc(group))).collect())
 }
 
-/// More names than anybody reads; the first says it all.
+/// The maximum number of returned names. The first one is enough for a finding.
 const RECORDS: i32 = 10;
 
-/// The first of the records below a domain: Route 53 lists them right behind the domain's own,
-/// which are two or three.
+/// Returns the first records below a domain. Route 53 lists them right after the domain's own two
+/// or three records.
 async fn records_below(aws: &Aws, zone: &HostedZoneId, domain: &str) -> Result<Vec<String>> {
     let listed = route53::records_from(aws, zone.as_str(), domain, RECORDS).await?;
     let names = listed.unwrap_or_default().into_iter().map(|record| plain(&record.name));
@@ -291,13 +293,14 @@ async fn records_below(aws: &Aws, zone: &HostedZoneId, domain: &str) -> Result<V
     Ok(below.into_iter().collect())
 }
 
-/// As people write it: without the last dot, and with the asterisk that Route 53 writes `\\052`.
+/// Returns a name in the usual spelling: without the last dot, and with an asterisk for Route 53's
+/// `\\052`.
 fn plain(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().replace("\\052", "*")
 }
 
 async fn image(aws: &Aws, id: &ImageId) -> Result<Option<ImageFact>> {
-    // One that is deprecated is launched all the same.
+    // Deprecated images can still be launched.
     let call = aws.ec2.describe_images().image_ids(id.as_str()).include_deprecated(true);
     let answer = match aws.call("ec2", "DescribeImages", call.send()).await {
         Err(error) if error.is(&["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"]) => {
@@ -316,8 +319,8 @@ async fn image(aws: &Aws, id: &ImageId) -> Result<Option<ImageFact>> {
         .transpose()
 }
 
-/// The public zone of exactly this name. Two are an error: nobody could tell which one is
-/// delegated to, and openshift-install would take either.
+/// Returns the public zone of exactly this name. Two such zones are an error, because the delegated
+/// one cannot be identified; openshift-install would take either.
 async fn public_zone(aws: &Aws, domain: &str) -> Result<Option<HostedZoneId>> {
     let zones = zones_named(aws, domain).await?;
     let public: Vec<&HostedZone> = zones.iter().filter(|zone| !is_private(zone)).collect();
@@ -333,7 +336,8 @@ async fn public_zone(aws: &Aws, domain: &str) -> Result<Option<HostedZoneId>> {
     }
 }
 
-/// The zones of exactly this name. Route 53 lists them from this name on, in its own order.
+/// Returns the zones of exactly this name. Route 53 lists zones from this name on, in its own
+/// order.
 pub(super) async fn zones_named(aws: &Aws, domain: &str) -> Result<Vec<HostedZone>> {
     let mut zones = Vec::new();
     let (mut name, mut id) = (Some(domain.to_owned()), None);
@@ -363,7 +367,7 @@ pub(super) fn is_private(zone: &HostedZone) -> bool {
     zone.config().is_some_and(|config| config.private_zone)
 }
 
-/// Without the path that Route 53 puts before it.
+/// Returns the zone ID without the path that Route 53 puts before it.
 pub(super) fn zone_id(id: &str) -> HostedZoneId {
     id.rsplit('/').next().unwrap_or(id).into()
 }
@@ -379,7 +383,8 @@ async fn hosted_zone(aws: &Aws, id: &HostedZoneId) -> Result<Option<HostedZoneFa
     Ok(Some(HostedZoneFact { name: zone.name.clone(), private: is_private(zone), vpcs }))
 }
 
-/// Three calls for any number of subnets: the subnets, their networks' route tables, their zones.
+/// Returns facts about subnets by three calls for any number: subnets, route tables of their VPCs,
+/// zones.
 async fn subnets(aws: &Aws, ids: &[SubnetId]) -> Result<Vec<SubnetFact>> {
     let found = ec2::by_ids::<Subnet>(aws, ids.iter().map(SubnetId::as_str)).await?;
     if found.is_empty() {
@@ -393,7 +398,7 @@ async fn subnets(aws: &Aws, ids: &[SubnetId]) -> Result<Vec<SubnetFact>> {
     facts.map(|subnet| subnet_fact(subnet, &tables, &edge)).collect()
 }
 
-/// Of these zones, the local and wavelength ones.
+/// Returns the local and wavelength zones among these zones.
 async fn edge_zones<'a>(
     aws: &Aws,
     zones: impl Iterator<Item = &'a str>,
@@ -428,8 +433,8 @@ fn subnet_fact(
     })
 }
 
-/// By the table associated with the subnet, else the main one of its network, as openshift-install
-/// does (pkg/asset/installconfig/aws/subnet.go).
+/// Returns the reach of a subnet by its associated route table, else the VPC's main one, as
+/// openshift-install does (pkg/asset/installconfig/aws/subnet.go).
 fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<Reach> {
     let id = subnet.subnet_id();
     let of_vpc = || tables.iter().filter(|table| table.vpc_id() == subnet.vpc_id());
@@ -448,10 +453,10 @@ fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<Reach> {
     Ok(if outwards { Reach::Public } else { Reach::Private })
 }
 
-/// Everything asked at once, by the questions' keys.
+/// Runs all lookups at once and returns the results by lookup key.
 ///
 /// # Errors
-/// The first question that cannot be answered.
+/// The error of the first failed lookup.
 pub async fn answers(aws: &Aws, questions: &[Question]) -> Result<BTreeMap<String, Value>> {
     let asked = questions.iter().map(|question| answer(aws, question)).collect();
     let answers = crate::provider::all(asked).await;

@@ -1,6 +1,6 @@
-//! AWS as a [`Provider`](crate::provider::Provider): one file per kind of resource.
+//! AWS as a [`Provider`](crate::provider::Provider): one file per kind.
 //!
-//! A kind's file holds its inputs, outputs and schema, and, behind the `sdk` feature, its calls.
+//! A kind's file contains its inputs, outputs and schema, and its calls behind the `sdk` feature.
 //! The one mapping of `authentication` to EC2 metadata options is in [`metadata_options`].
 
 use std::collections::BTreeMap;
@@ -87,7 +87,8 @@ pub mod traces;
 pub mod vpc;
 pub mod vpc_endpoint;
 
-/// Tags as AWS keeps them. Only the keys we set are ours; others are never a difference.
+/// Tags as AWS stores them. groundplan manages only keys that it sets; other keys are never a
+/// difference.
 pub type Tags = BTreeMap<String, String>;
 
 #[cfg(feature = "sdk")]

@@ -1,17 +1,17 @@
-//! Whether something that has our name is ours, and what differs between two sets of tags.
+//! Ownership of resources found by name, and differences between two sets of tags.
 //!
-//! Names are unique where tokens are not, so a name alone proves nothing: the token tag does. Never
-//! asks AWS anything.
+//! Names are unique where tokens are not, so a name alone proves nothing; the token tag does. Makes
+//! no AWS calls.
 
 use super::Tags;
 use super::client::{Aws, TOKEN_TAG, owned_tags};
 use super::kind::Result;
 use crate::provider::{Class, NOT_OURS, ProviderError};
 
-/// Start of the key that says whose cluster a thing belongs to.
+/// The start of the cluster tag's key.
 pub(crate) const CLUSTER_PREFIX: &str = "kubernetes.io/cluster/";
 
-/// Refuses what the creation with this token has not made; `what` names it.
+/// Rejects a resource that the creation with this token has not made. `what` names the resource.
 pub(crate) fn claim(aws: &Aws, token: &str, live: &Tags, call: &str, what: &str) -> Result<()> {
     match owner(token, &aws.settings.cluster_tag, live) {
         Owner::Us => Ok(()),
@@ -19,27 +19,28 @@ pub(crate) fn claim(aws: &Aws, token: &str, live: &Tags, call: &str, what: &str)
     }
 }
 
-/// Whether something found by its name alone is there for us. What is recorded with its identity
-/// (`identified`) needs no proof.
+/// Returns true if a resource found by name belongs to the creation with this token. A resource
+/// recorded with its identity (`identified`) needs no proof.
 pub(crate) fn is_ours(aws: &Aws, identified: bool, token: &str, live: &Tags) -> bool {
     identified || owner(token, &aws.settings.cluster_tag, live) == Owner::Us
 }
 
-/// Of the tags AWS has, those that we have an opinion on.
+/// Returns the live tags whose keys groundplan sets.
 pub(crate) fn ours(tags: &Tags, live: &Tags) -> Tags {
     owned_tags(tags, live.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
-/// Who made something, as its tags tell.
+/// The creator of a resource, according to its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The creation that asks.
+    /// The creation with the given token.
     Us,
-    /// Somebody else; the words fit after "is taken by".
+    /// Another creator; the text fits after "is taken by".
     Other(String),
 }
 
-/// Who made the thing with these tags, asked by the creation with this token.
+/// Returns the creator of the resource with these tags, from the view of the creation with this
+/// token.
 fn owner(token: &str, cluster_tag: &str, live: &Tags) -> Owner {
     match live.get(TOKEN_TAG) {
         Some(theirs) if theirs == token => Owner::Us,
@@ -53,12 +54,12 @@ fn owner(token: &str, cluster_tag: &str, live: &Tags) -> Owner {
     }
 }
 
-/// The cluster that a thing with these tags belongs to.
+/// Returns the infra ID of the cluster that owns the resource with these tags.
 pub(crate) fn cluster(live: &Tags) -> Option<&str> {
     live.keys().find_map(|key| key.strip_prefix(CLUSTER_PREFIX))
 }
 
-/// The refusal to touch what has our name and is not ours.
+/// Returns the error for a resource that has our name and another creator.
 pub(crate) fn taken(call: &str, what: &str, by: &str) -> ProviderError {
     ProviderError::new(Class::Refused, call, format!("{what} is taken by {by}"))
         .with_code(NOT_OURS)
@@ -68,7 +69,7 @@ pub(crate) fn taken(call: &str, what: &str, by: &str) -> ProviderError {
         ))
 }
 
-/// What turns the tags `before` into `after`: those to set, and the keys to take away.
+/// Returns the tags to set and the keys to remove that change `before` into `after`.
 pub(crate) fn tag_changes(before: &Tags, after: &Tags) -> (Tags, Vec<String>) {
     let set = after.iter().filter(|(key, value)| before.get(*key) != Some(value));
     let unset = before.keys().filter(|key| !after.contains_key(*key));

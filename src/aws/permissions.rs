@@ -1,8 +1,8 @@
-//! Asks IAM what the caller may do (`SimulatePrincipalPolicy`). Changes nothing.
+//! Queries IAM about the caller's permissions (`SimulatePrincipalPolicy`). Changes nothing.
 //!
-//! The simulation knows identity policies, boundaries and the organization's policies; it knows
-//! nothing of session policies and of conditions on what it is not told. So "no" is believed only
-//! where no condition is missing.
+//! The simulation includes identity policies, permissions boundaries and organization policies. It
+//! omits session policies, and conditions on values that the request does not contain. A denial
+//! therefore counts only if no condition value is missing.
 
 use std::collections::BTreeSet;
 
@@ -12,39 +12,39 @@ use super::kind::Result;
 use super::replies::found;
 use super::{Aws, Caller};
 
-/// What IAM says of an action.
+/// The result of the simulation for an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The caller may.
+    /// The action is allowed.
     Allowed,
-    /// A policy forbids it.
+    /// A policy denies the action explicitly.
     Forbidden,
-    /// No policy allows it.
+    /// No policy allows the action.
     NotAllowed,
-    /// It depends on what the simulation is not told.
+    /// The result depends on values that the simulation does not get.
     Depends,
 }
 
-/// An action on a resource, and what IAM says.
+/// An action on a resource, with the simulation's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// `iam:CreateRole`
+    /// The action, such as `iam:CreateRole`.
     pub action: String,
-    /// The ARN, or `*`.
+    /// The ARN of the resource, or `*`.
     pub resource: String,
-    /// What IAM says.
+    /// The result of the simulation.
     pub decision: Decision,
-    /// Whether it is the organization that says so.
+    /// True if an organization policy denies the action.
     pub by_organization: bool,
 }
 
-/// Whose policies IAM can simulate: the user or role behind these credentials. `None` for the
-/// account's root, who may do everything, and for users that somebody else has federated.
+/// Returns the ARN whose policies IAM can simulate: the user or role behind the credentials. `None`
+/// for the account's root, who is allowed everything, and for federated users.
 pub async fn principal(aws: &Aws, caller: &Caller) -> Result<Option<String>> {
     match Principal::of(&caller.arn) {
         Principal::Itself => Ok(Some(caller.arn.clone())),
         Principal::Role { name } => {
-            // The path of the role, which its sessions do not tell, is part of its ARN.
+            // The ARN of a role contains its path, and the session's ARN omits the path.
             let call = aws.iam.get_role().role_name(name).send();
             match aws.call("iam", "GetRole", call).await {
                 // Most roles have no path.
@@ -71,7 +71,8 @@ enum Principal<'a> {
 }
 
 impl<'a> Principal<'a> {
-    /// `arn:aws:sts::123456789012:assumed-role/NAME/SESSION` is a session of the role NAME.
+    /// Maps a caller ARN: `arn:aws:sts::123456789012:assumed-role/NAME/SESSION` is a session of the
+    /// role NAME.
     fn of(arn: &'a str) -> Self {
         let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
         let mut parts = resource.split('/');
@@ -83,7 +84,7 @@ impl<'a> Principal<'a> {
     }
 }
 
-/// What IAM says of each of these actions on each of these resources.
+/// Returns the result of the simulation for each of these actions on each of these resources.
 pub async fn simulate(
     aws: &Aws,
     principal: &str,
@@ -112,7 +113,7 @@ pub async fn simulate(
     }
 }
 
-/// By resource, where IAM tells them apart.
+/// Returns the results, one per resource if IAM distinguishes resources.
 fn judged(result: &EvaluationResult) -> Vec<Judgement> {
     let by_organization = result
         .organizations_decision_detail()

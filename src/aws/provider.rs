@@ -1,4 +1,4 @@
-//! AWS behind the one door: hands each question to its kind. Knows no kind but by the registry.
+//! Dispatches provider calls to the kinds, by the registry. Has no code for any single kind.
 
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ impl Provider for Aws {
     }
 }
 
-/// The kind's answer, or a refusal where there is no such kind: a state may be older or newer.
+/// Calls the kind's code. An unknown kind is an error: another version may have written the state.
 fn of<'a, T: Send + 'a>(
     name: &str,
     ask: impl FnOnce(&'static dyn AnyKind) -> Reply<'a, T>,

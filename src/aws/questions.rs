@@ -1,7 +1,7 @@
-//! What may be asked of AWS besides the kinds, as data: questions with the types of their answers.
+//! Lookups: read-only AWS queries besides those of the kinds, as data, with their result types.
 //!
-//! Free of the SDK, which [`super::lookups`] has: whoever compiles a config only needs to know what
-//! can be asked.
+//! Free of the SDK, which [`super::lookups`] uses: the compiler of a config only needs the queries
+//! as data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,141 +14,147 @@ use super::ids::{
     VpcId,
 };
 
-/// Something only AWS knows.
+/// A lookup: a read-only query whose result only AWS has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// The available zones of the type `availability-zone`, as `Vec<String>`.
     AvailabilityZones {
-        /// Of this region.
+        /// The region.
         region: String,
     },
     /// The zones that offer each of these types, as [`Offerings`].
     InstanceTypeOfferings {
-        /// In this region.
+        /// The region.
         region: String,
-        /// These types.
+        /// The instance types.
         types: Vec<String>,
     },
-    /// The image with this id, as `Option<ImageFact>`.
+    /// The image with this ID, as `Option<ImageFact>`.
     Image {
-        /// In this region.
+        /// The region.
         region: String,
-        /// Its id.
+        /// The image ID.
         id: ImageId,
     },
     /// The public hosted zone for exactly this domain, as `Option<HostedZoneId>`.
     PublicZone {
-        /// Without the trailing dot.
+        /// The domain, without the trailing dot.
         domain: String,
     },
-    /// Those of these subnets that exist, as `Vec<SubnetFact>`.
+    /// The existing ones of these subnets, as `Vec<SubnetFact>`.
     Subnets {
-        /// In this region.
+        /// The region.
         region: String,
-        /// Their ids, sorted.
+        /// The subnet IDs, sorted.
         ids: Vec<SubnetId>,
     },
-    /// The hosted zone with this id, as `Option<HostedZoneFact>`.
+    /// The hosted zone with this ID, as `Option<HostedZoneFact>`.
     HostedZone {
-        /// Its id.
+        /// The hosted zone ID.
         id: HostedZoneId,
     },
-    /// Those of these types that the region has, as [`InstanceTypes`]. Only ever checked.
+    /// The instance types that the region has, among these, as [`InstanceTypes`]. A check: the
+    /// result is not kept.
     InstanceTypes {
-        /// In this region.
+        /// The region.
         region: String,
-        /// Their names, sorted.
+        /// The type names, sorted.
         types: Vec<String>,
     },
-    /// Those of these security groups that exist, with their VPCs, as [`Groups`]. Only ever
-    /// checked.
+    /// The existing ones of these security groups and their VPCs, as [`Groups`]. A check: the
+    /// result is not kept.
     SecurityGroups {
-        /// In this region.
+        /// The region.
         region: String,
-        /// Their ids, sorted.
+        /// The security group IDs, sorted.
         ids: Vec<SecurityGroupId>,
     },
-    /// The images that fit these filters, as `Vec<ImageCandidate>`.
+    /// The images that match these filters, as `Vec<ImageCandidate>`.
     ImagesBy {
-        /// In this region.
+        /// The region.
         region: String,
-        /// What they fit.
+        /// The filters; an image must match all.
         filters: Vec<FilterBy>,
     },
-    /// The subnets that fit these filters, as `Vec<SubnetCandidate>` in the order of AWS's answer.
+    /// The subnets that match these filters, as `Vec<SubnetCandidate>` in the order of AWS's
+    /// response.
     SubnetsBy {
-        /// In this region.
+        /// The region.
         region: String,
-        /// What they fit.
+        /// The filters; a subnet must match all.
         filters: Vec<FilterBy>,
     },
-    /// The security groups that fit these filters, as `Vec<SecurityGroupId>`.
+    /// The security groups that match these filters, as `Vec<SecurityGroupId>`.
     SecurityGroupsBy {
-        /// In this region.
+        /// The region.
         region: String,
-        /// What they fit.
+        /// The filters; a security group must match all.
         filters: Vec<FilterBy>,
     },
     /// The instances of a cluster with these names, as [`InstancesNamed`].
     InstancesNamed {
-        /// In this region.
+        /// The region.
         region: String,
-        /// The key of the cluster's tag.
+        /// The key of the cluster tag.
         cluster_tag: String,
-        /// Their names, sorted.
+        /// The instance names, sorted.
         names: Vec<String>,
     },
-    /// The type of each zone (`availability-zone`, `local-zone`, `wavelength-zone`), by its name, as
-    /// [`ZoneTypes`].
+    /// The type of each zone (`availability-zone`, `local-zone`, `wavelength-zone`) by zone name,
+    /// as [`ZoneTypes`].
     ZoneTypes {
-        /// In this region.
+        /// The region.
         region: String,
     },
-    /// Whether the account has a role of this name, as `bool`. Only ever checked.
+    /// Existence of a role with this name in the account, as `bool`. A check: the result is not
+    /// kept.
     Role {
-        /// Its name.
+        /// The role name.
         name: RoleName,
     },
-    /// Whether the account has an instance profile of this name, as `bool`. Only ever checked.
+    /// Existence of an instance profile with this name in the account, as `bool`. A check: the
+    /// result is not kept.
     InstanceProfile {
-        /// Its name.
+        /// The profile name.
         name: InstanceProfileName,
     },
-    /// The names of all key pairs, as `Vec<String>`. Only ever checked.
+    /// The names of all key pairs, as `Vec<String>`. A check: the result is not kept.
     KeyPairs {
-        /// In this region.
+        /// The region.
         region: String,
     },
-    /// The ids of all capacity reservations that are not over, as `Vec<String>`. Only ever checked.
+    /// The IDs of all capacity reservations that have not ended, as `Vec<String>`. A check: the
+    /// result is not kept.
     CapacityReservations {
-        /// In this region.
+        /// The region.
         region: String,
     },
-    /// All placement groups, as [`PlacementGroups`]. Only ever checked.
+    /// All placement groups, as [`PlacementGroups`]. A check: the result is not kept.
     PlacementGroups {
-        /// In this region.
+        /// The region.
         region: String,
     },
-    /// The names of load balancers that have target groups, as `Vec<String>`: of those of these that
-    /// exist, or of all there are where some do not. Only ever checked.
+    /// The names of existing load balancers of the API that has target groups, as `Vec<String>`.
+    /// The result has only the requested names if all of them exist, else all names. A check: the
+    /// result is not kept.
     LoadBalancers {
-        /// In this region.
+        /// The region.
         region: String,
-        /// Their names, sorted.
+        /// The requested names, sorted.
         names: Vec<String>,
     },
-    /// The same of classic load balancers.
+    /// The names of existing classic load balancers, as for [`Self::LoadBalancers`].
     ClassicLoadBalancers {
-        /// In this region.
+        /// The region.
         region: String,
-        /// Their names, sorted.
+        /// The requested names, sorted.
         names: Vec<String>,
     },
-    /// The names, without the trailing dot, of the records of a zone below a domain and not at it,
-    /// as `Vec<String>`. Only ever checked.
+    /// The names of the zone's records below a domain and not at it, as `Vec<String>` without the
+    /// trailing dot. A check: the result is not kept.
     RecordsBelow {
-        /// The zone.
+        /// The hosted zone ID.
         zone: HostedZoneId,
         /// The domain.
         domain: String,
@@ -156,7 +162,7 @@ pub enum Question {
 }
 
 impl Question {
-    /// What its answer is kept under; stable from release to release.
+    /// Returns the key of the lookup result in the lookup cache. Keys are stable across releases.
     pub fn key(&self) -> String {
         match self {
             Self::AvailabilityZones { region } => format!("availability_zones/{region}"),
@@ -208,12 +214,12 @@ impl fmt::Display for Question {
     }
 }
 
-/// A filter of a Describe call, as a user wrote it.
+/// A filter of a Describe call, as written by the user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FilterBy {
-    /// What is compared, such as `tag:Name`.
+    /// The compared attribute, such as `tag:Name`.
     pub name: String,
-    /// What it may be.
+    /// The accepted values.
     pub values: Vec<String>,
 }
 
@@ -227,116 +233,116 @@ fn all(filters: &[FilterBy]) -> String {
     filters.iter().map(FilterBy::to_string).collect::<Vec<_>>().join(";")
 }
 
-/// An image that fits.
+/// An image that matches the filters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageCandidate {
-    /// Its id.
+    /// The image ID.
     pub id: ImageId,
-    /// When it was made, as AWS writes it; of several the latest is meant.
+    /// The creation time in AWS's format. Among several candidates the latest is used.
     pub created: Option<String>,
-    /// The device it calls its root.
+    /// The name of the image's root device.
     pub root_device: Option<String>,
 }
 
-/// A subnet that fits.
+/// A subnet that matches the filters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubnetCandidate {
-    /// Its id.
+    /// The subnet ID.
     pub id: SubnetId,
-    /// Its zone.
+    /// The subnet's zone.
     pub zone: String,
 }
 
-/// The instances that there are of each name, those that are going away left out.
+/// The instances of each name, without those that are being terminated.
 pub type InstancesNamed = BTreeMap<String, Vec<InstanceId>>;
 
-/// The type of each zone, by its name.
+/// The type of each zone, by zone name.
 pub type ZoneTypes = BTreeMap<String, String>;
 
 /// The zones that offer an instance type, by type.
 pub type Offerings = BTreeMap<String, BTreeSet<String>>;
 
-/// What there is of instance types, by name.
+/// Facts about instance types, by type name.
 pub type InstanceTypes = BTreeMap<String, InstanceTypeFact>;
 
-/// The VPCs of security groups, by id.
+/// The VPCs of security groups, by group ID.
 pub type Groups = BTreeMap<SecurityGroupId, VpcId>;
 
-/// The placement groups that can be launched into, by name.
+/// The placement groups that instances can be launched into, by name.
 pub type PlacementGroups = BTreeMap<String, PlacementGroupFact>;
 
-/// What matters of a placement group.
+/// The used attributes of a placement group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacementGroupFact {
     /// `cluster`, `spread` or `partition`.
     pub strategy: String,
-    /// How many partitions it has, if it has any.
+    /// The number of partitions. `None` for strategies without partitions.
     pub partitions: Option<i32>,
 }
 
-/// What matters of an instance type.
+/// The used attributes of an instance type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceTypeFact {
-    /// Its virtual processors, with the options that it has by default.
+    /// The number of virtual processors with the type's default CPU options.
     pub vcpus: u32,
-    /// Its memory in MiB.
+    /// The memory in MiB.
     pub memory_mib: u64,
-    /// What it runs, as AWS calls it (`x86_64`, `arm64`).
+    /// The supported architectures in AWS's spelling (`x86_64`, `arm64`).
     pub architectures: BTreeSet<String>,
-    /// Its GPUs.
+    /// The number of GPUs.
     #[serde(default)]
     pub gpus: u32,
 }
 
-/// What matters of an image.
+/// The used attributes of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFact {
-    /// The device it calls its root (`/dev/xvda`).
+    /// The name of the image's root device (`/dev/xvda`).
     pub root_device: String,
-    /// What it runs on, as AWS calls it; not known of images that were asked for by older versions.
+    /// The architecture in AWS's spelling. `None` in lookup results of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
-    /// `available`, or why it cannot be booted.
+    /// `available`, or the state that prevents booting. `None` in lookup results of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }
 
-/// What matters of a subnet that the user brought.
+/// The used attributes of an existing subnet that the user names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubnetFact {
-    /// Its id.
+    /// The subnet ID.
     pub id: SubnetId,
-    /// The VPC it is a slice of.
+    /// The subnet's VPC.
     pub vpc: VpcId,
-    /// Its availability zone.
+    /// The subnet's availability zone.
     pub zone: String,
-    /// Its address range.
+    /// The subnet's address range.
     pub cidr: Ipv4Net,
-    /// Where it leads.
+    /// The subnet's reach.
     pub reach: Reach,
 }
 
-/// Where a subnet leads.
+/// The reach of a subnet, by its zone and routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// Its route table has no route to an internet (`igw-…`) or carrier (`cagw-…`) gateway. The
-    /// table is the one associated with the subnet, else the main one of the VPC.
+    /// The route table has no route to an internet (`igw-…`) or carrier (`cagw-…`) gateway. The
+    /// table is the one associated with the subnet, else the VPC's main one.
     Private,
-    /// It has one.
+    /// The route table has a route to an internet or carrier gateway.
     Public,
-    /// Its zone is a local or wavelength zone, whatever its routes.
+    /// The zone is a local or wavelength zone. The routes do not matter.
     Edge,
 }
 
-/// What matters of a hosted zone that the user brought.
+/// The used attributes of an existing hosted zone that the user names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostedZoneFact {
-    /// Its domain, with or without the trailing dot.
+    /// The zone's domain, with or without the trailing dot.
     pub name: String,
-    /// Whether it is private.
+    /// True if the zone is private.
     pub private: bool,
-    /// The VPCs that see it.
+    /// The VPCs that are associated with the zone.
     pub vpcs: Vec<VpcId>,
 }
 

@@ -1,5 +1,5 @@
-//! The quotas that a cluster can run into: what they are called, what the account's limits are, and
-//! how much of them is in use. Changes nothing.
+//! The quotas that a cluster can exceed: names, the account's limits, and current usage. Changes
+//! nothing.
 //!
 //! Codes: openshift/installer `pkg/asset/quota/aws/aws.go`, release-4.15, and, for load balancers
 //! and endpoints, the AWS General Reference, "Service endpoints and quotas".
@@ -9,11 +9,11 @@ use std::fmt;
 /// A quota of an account in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Quota {
-    /// Virtual processors of machines of the families a, c, d, h, i, m, r, t and z.
+    /// Virtual processors of instances of the families a, c, d, h, i, m, r, t and z.
     StandardVcpus,
-    /// Those of g and vt.
+    /// Virtual processors of instances of the families g and vt.
     GraphicsVcpus,
-    /// Those of x.
+    /// Virtual processors of instances of the family x.
     MemoryVcpus,
     /// Public addresses.
     Addresses,
@@ -21,7 +21,7 @@ pub enum Quota {
     Vpcs,
     /// Internet gateways.
     InternetGateways,
-    /// NAT gateways, in each zone.
+    /// NAT gateways, per availability zone.
     NatGateways,
     /// Network load balancers.
     NetworkBalancers,
@@ -32,7 +32,7 @@ pub enum Quota {
 }
 
 impl Quota {
-    /// All of them.
+    /// All quotas.
     pub const ALL: [Quota; 10] = [
         Quota::StandardVcpus,
         Quota::GraphicsVcpus,
@@ -46,7 +46,7 @@ impl Quota {
         Quota::GatewayEndpoints,
     ];
 
-    /// The service and the code that Service Quotas knows it by.
+    /// Returns the service code and quota code in Service Quotas.
     pub fn code(self) -> (&'static str, &'static str) {
         match self {
             Quota::StandardVcpus => ("ec2", "L-1216C47A"),
@@ -62,7 +62,7 @@ impl Quota {
         }
     }
 
-    /// What is counted, of one and of others.
+    /// Returns the counted unit, in singular or plural.
     pub fn unit(self, amount: u64) -> &'static str {
         let (one, more) = match self {
             Quota::StandardVcpus | Quota::GraphicsVcpus | Quota::MemoryVcpus => ("vCPU", "vCPU"),
@@ -77,7 +77,8 @@ impl Quota {
         if amount == 1 { one } else { more }
     }
 
-    /// The quota that machines of this type count against, if it is one that we know.
+    /// Returns the quota that instances of this type count against. `None` for families without a
+    /// known quota.
     pub fn of_type(instance_type: &str) -> Option<Self> {
         let family: String = instance_type.chars().take_while(char::is_ascii_alphabetic).collect();
         match family.as_str() {
@@ -92,7 +93,7 @@ impl Quota {
 }
 
 impl fmt::Display for Quota {
-    /// As the console calls it.
+    /// Writes the quota's name in the AWS console.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Quota::StandardVcpus => {
@@ -128,7 +129,7 @@ mod calls {
     use crate::aws::replies::found;
     use crate::aws::{Aws, elb};
 
-    /// The account's limit, or AWS's own where the account has none of its own.
+    /// Returns the account's limit, or AWS's default if the account has no limit of its own.
     pub async fn limit(aws: &Aws, quota: Quota) -> Result<Option<u64>> {
         let (service, code) = quota.code();
         let none = &["NoSuchResourceException"];
@@ -144,13 +145,14 @@ mod calls {
         Ok(default.and_then(|default| default.value()).map(whole))
     }
 
-    /// Limits are numbers of things, and come as floats.
+    /// Converts a limit to an integer. The API returns floats.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
     fn whole(value: f64) -> u64 {
         value.max(0.0) as u64
     }
 
-    /// How much is in use; of what is counted by zone, in each of them, else under the empty name.
+    /// Returns the current usage: per zone for quotas that count by zone, else under the empty
+    /// name.
     pub async fn in_use(aws: &Aws, quota: Quota) -> Result<BTreeMap<String, u64>> {
         let count = |count: usize| BTreeMap::from([(String::new(), count as u64)]);
         Ok(match quota {
@@ -184,7 +186,8 @@ mod calls {
         })
     }
 
-    /// Of what runs or is about to; spot machines have quotas of their own.
+    /// Returns the virtual processors of pending and running instances. Spot instances have quotas
+    /// of their own and are left out.
     async fn running_vcpus(aws: &Aws, quota: Quota) -> Result<u64> {
         let states = filter("instance-state-name", &["pending", "running"]);
         let running = types::Instance::describe(aws, vec![states]).await?;
@@ -199,8 +202,8 @@ mod calls {
         Ok(counted.iter().filter_map(|name| sizes.get(name)).map(|size| u64::from(*size)).sum())
     }
 
-    /// The virtual processors of these types, by name: quotas count those that a type has by
-    /// default.
+    /// Returns the virtual processors of these types, by name, with the type's default CPU options:
+    /// quotas count these.
     pub async fn vcpus(aws: &Aws, types: &BTreeSet<String>) -> Result<BTreeMap<String, u32>> {
         if types.is_empty() {
             return Ok(BTreeMap::new());

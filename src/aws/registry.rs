@@ -1,5 +1,6 @@
-//! The registry: every kind of resource, once, in one line. The list of schemas, the provider's
-//! dispatch, and every question about "all kinds" are made of it. docs/dev/adding-a-kind.md has the way.
+//! The registry: every kind, once, in one line. Generates the list of schemas, the provider's
+//! dispatch, and the answer to every query about all kinds. Steps for a new kind:
+//! docs/dev/adding-a-kind.md.
 
 use super::facts::Facts;
 #[cfg(feature = "sdk")]
@@ -19,15 +20,15 @@ macro_rules! kinds {
     ($($module:ident::$kind:ident,)*) => {
         $(impl Registered for super::$module::$kind {})*
 
-        /// The facts of every kind; the order means nothing.
+        /// The facts of every kind. The order has no meaning.
         pub static KINDS: &[Facts] = &[$(Facts::of::<super::$module::$kind>(),)*];
 
-        /// The calls of every kind.
+        /// The operations of every kind.
         #[cfg(feature = "sdk")]
         pub(super) const CALLS: &[&dyn AnyKind] = &[$(&Of::<super::$module::$kind>::NEW,)*];
 
-        /// Returns inputs as their kind writes them: desired and observed inputs are compared in this
-        /// form.
+        /// Returns inputs as their kind serializes them. The plan compares desired and live inputs
+        /// in this form.
         #[cfg(test)]
         pub(crate) fn normalised(kind: &str, inputs: &serde_json::Value) -> serde_json::Value {
             $(if kind == <super::$module::$kind as Resource>::SCHEMA.kind {
@@ -46,8 +47,8 @@ macro_rules! kinds {
     };
 }
 
-/// Calls a macro with every kind as `module::Type,`, so that a test crate can demand something of all.
-/// The list is here and nowhere else; the order means nothing.
+/// Calls a macro with every kind as `module::Type,`, for test crates that check all kinds. Only
+/// this list names all kinds; its order has no meaning.
 #[macro_export]
 macro_rules! for_each_kind {
     ($callback:ident) => {
@@ -91,7 +92,7 @@ pub fn facts(kind: &str) -> Option<&'static Facts> {
     KINDS.iter().find(|facts| facts.name() == kind)
 }
 
-/// Returns the calls of a kind; `None` for a name of another version of groundplan.
+/// Returns the operations of a kind; `None` for a name of another version of groundplan.
 #[cfg(feature = "sdk")]
 pub(super) fn calls(kind: &str) -> Option<&'static dyn AnyKind> {
     CALLS.iter().copied().find(|calls| calls.schema().kind == kind)

@@ -1,38 +1,38 @@
-//! EC2 calls that are rehearsed: sent with `DryRun`, to be told whether they would be allowed.
+//! EC2 dry runs: calls with `DryRun=true`, whose result shows whether the credentials allow the
+//! call.
 //!
-//! Flow: [`Subject`] says what a call would be about; what does not exist yet has a placeholder in
-//! its place. `rehearse` sends the call that the kind would send, with the plan's own values where
-//! policies look at them: tags, instance types, metadata options.
+//! Flow: [`Subject`] describes the resource of a call, with placeholders for resources that do not
+//! exist yet. `rehearse` sends the call that the kind would send, with the plan's values of
+//! attributes that policies check: tags, instance types, metadata options.
 //!
-//! Nothing is ever done here: every request is made by one macro, which sets `DryRun`; and before
-//! the first one, `honours` asks with a call that does no harm whether whoever answers knows what
-//! that means.
+//! No call takes effect: one macro makes every request and sets `DryRun`. Before the first one,
+//! `honours` checks with a harmless call that the endpoint implements `DryRun`.
 
 use serde_json::Value;
 
 use super::registry::facts;
 
-/// What a rehearsed call is about.
+/// The resource that a dry run is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
-    /// Which resource, for the reader.
+    /// The address of the resource, for messages.
     pub address: String,
-    /// Its inputs, with placeholders for what is not known yet.
+    /// The inputs, with placeholders for unknown values.
     pub inputs: Value,
-    /// Its id, or a placeholder.
+    /// The ID, or a placeholder.
     pub id: String,
 }
 
-/// Returns an id of a kind's form that no resource has; `None` for kinds without such ids.
+/// Returns an ID in the kind's form that no resource has. `None` for kinds without such IDs.
 pub fn placeholder(kind: &str) -> Option<String> {
     let prefix = facts(kind)?.id_prefix?;
     Some(format!("{prefix}-{NOBODY}"))
 }
 
-/// What ends the ids of what does not exist.
+/// The suffix of IDs of resources that do not exist.
 const NOBODY: &str = "00000000000000000";
 
-/// Whether something is not there yet.
+/// Returns true if the ID stands for a resource that does not exist yet.
 #[cfg(any(feature = "sdk", test))]
 pub(in crate::aws) fn is_placeholder(id: &str) -> bool {
     id.ends_with(NOBODY)
@@ -56,19 +56,19 @@ mod calls {
     use crate::aws::{Aws, Tags, ec2};
     use crate::provider::{ProviderError, Reply};
 
-    /// What came of a rehearsal.
+    /// The result of a dry run.
     #[derive(Clone, Debug, PartialEq)]
     pub enum Verdict {
-        /// It would be allowed.
+        /// The credentials allow the call.
         Allowed,
-        /// It would not.
+        /// The credentials do not allow the call.
         Denied(ProviderError),
-        /// AWS stopped at something else first: at a placeholder, most often.
+        /// AWS returned another error before the permission check, usually about a placeholder.
         Unclear,
     }
 
-    /// Returns a request of an EC2 action with `DryRun`, the one way in which it leaves. Apart from
-    /// its caller: forty requests side by side would be more than a thread's stack holds.
+    /// Returns a request of an EC2 action with `DryRun`; no other code sends such a request. The
+    /// future is boxed, because forty requests inline exceed a thread's stack.
     macro_rules! dry {
         ($aws:expr, $action:expr, $call:expr) => {{
             let call = $call.dry_run(true);
@@ -78,7 +78,7 @@ mod calls {
     }
     pub(in crate::aws) use dry;
 
-    /// Whether whoever answers knows `DryRun`. Who does not would do what is only asked about.
+    /// Returns true if the endpoint implements `DryRun`. Another endpoint would execute the call.
     pub async fn honours(aws: &Aws) -> bool {
         let asked = dry!(aws, "ec2:DescribeVpcs", aws.ec2.describe_vpcs());
         matches!(judged(asked.await), Verdict::Allowed | Verdict::Denied(_))
@@ -92,7 +92,7 @@ mod calls {
         }
     }
 
-    /// Rehearses a call; one that cannot be is unclear.
+    /// Sends the dry run of a call. The result is unclear if the kind has no dry run for it.
     pub async fn rehearse(aws: &Aws, action: &'static str, subject: &Subject) -> Verdict {
         match call(aws, action, subject) {
             Some(call) => judged(call.await),
@@ -100,7 +100,8 @@ mod calls {
         }
     }
 
-    /// Returns the request, not sent yet: that of the subject's kind. Tags are set on all alike.
+    /// Returns the unsent request of the subject's kind. Requests for tags are the same for all
+    /// kinds.
     fn call<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
         let ec2 = &aws.ec2;
         match action {
@@ -119,7 +120,7 @@ mod calls {
         }
     }
 
-    /// Contents of a request about the subject.
+    /// The contents of a request about the subject.
     impl Subject {
         pub(in crate::aws) fn text(&self, name: &str) -> &str {
             self.inputs[name].as_str().unwrap_or_default()
@@ -142,7 +143,7 @@ mod calls {
             ec2::tag_specification(kind, &tags, &self.address)
         }
 
-        /// Returns the resource itself, or the subnets that a mark is on.
+        /// Returns the ID of the resource itself, or the IDs of the subnets that get a shared tag.
         fn tagged(&self) -> Vec<String> {
             let subnets = self.inputs["subnets"].as_array().filter(|_| self.id.is_empty());
             match subnets {
@@ -153,7 +154,8 @@ mod calls {
             }
         }
 
-        /// Returns one tag, which is enough: the first of its own, or the mark.
+        /// Returns one tag, which is enough for a policy: the first tag of the inputs, or the
+        /// shared tag.
         fn tag_list(&self) -> Vec<Tag> {
             let own = self.inputs["tags"].as_object().and_then(|tags| tags.iter().next());
             let (key, value) = match own {
@@ -206,7 +208,8 @@ mod tests {
             Script::Answer(412, format!("<Response><Errors>{error}</Errors></Response>"))
         }
 
-        /// A machine, with all that other kinds have, too.
+        /// Returns the subject of a kind with the inputs of an instance; other kinds' inputs are
+        /// included.
         fn subject(kind: &str) -> Subject {
             let graph = World::standard().graph();
             let mut inputs = graph.get(&"instance.master-0".into()).unwrap().inputs.clone();

@@ -1,12 +1,12 @@
-//! What answers mean where that depends on the call: "no such thing" is an answer to a question, a
-//! success to a delete, and "not visible yet" to what refers to something just made.
+//! The meaning of call results that depends on the call. "Not found" is a result of a query and a
+//! success of a deletion. For a call that refers to a new resource it means "not visible yet".
 
 use std::time::Duration;
 
 use super::kind::Result;
 use crate::provider::{Class, NOT_OURS, ProviderError};
 
-/// The answer, or `None` when the error says that there is no such thing.
+/// Returns the result, or `None` if the error means "not found".
 pub(crate) fn found<T>(result: Result<T>, absent: &[&str]) -> Result<Option<T>> {
     match result {
         Ok(answer) => Ok(Some(answer)),
@@ -15,8 +15,8 @@ pub(crate) fn found<T>(result: Result<T>, absent: &[&str]) -> Result<Option<T>> 
     }
 }
 
-/// The same result; these codes say that something just made (or deleted) is not visible (or gone)
-/// to every server yet, so nothing was done and asking again will help.
+/// Makes errors with these codes retryable. They mean that a new (or deleted) resource is not yet
+/// visible (or still visible) to some server, so the call had no effect.
 pub(crate) fn settling<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
     result.map_err(|mut error| {
         if error.is(codes) {
@@ -27,9 +27,10 @@ pub(crate) fn settling<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
     })
 }
 
-/// What a creation answers that was told `exists` and has looked what there is.
+/// Resolves the error `exists` of a creation with the result of a search.
 ///
-/// What exists and is not seen will be seen in a moment.
+/// A resource that exists and is not found becomes visible in a moment: the error is then
+/// retryable.
 pub(crate) fn existing<T>(looked: Result<Option<T>>, mut exists: ProviderError) -> Result<T> {
     match unproven(looked)? {
         Some(found) => Ok(found),
@@ -40,8 +41,9 @@ pub(crate) fn existing<T>(looked: Result<Option<T>>, mut exists: ProviderError) 
     }
 }
 
-/// A look within a creation: when it fails, nobody knows whether something was made, by this call
-/// or by one before it whose answer was lost. Only our own refusal of what is not ours is final.
+/// Makes a failed search within a creation ambiguous: this call, or an earlier one without a
+/// response, may have created the resource. Only the rejection of another owner's resource is
+/// final.
 pub(crate) fn unproven<T>(looked: Result<T>) -> Result<T> {
     looked.map_err(|mut error| {
         if error.class == Class::Refused && !error.is(&[NOT_OURS]) {
@@ -51,7 +53,7 @@ pub(crate) fn unproven<T>(looked: Result<T>) -> Result<T> {
     })
 }
 
-/// An answer without what every such answer has.
+/// Returns the error for a response without a mandatory part.
 pub(crate) fn incomplete(call: &str) -> ProviderError {
     ProviderError::new(Class::Unknown, call, "the answer lacks what was asked for")
 }

@@ -1,6 +1,6 @@
-//! What the DNS kinds share: names as Route 53 writes them, changes, and a zone's tags.
+//! Shared parts of the DNS kinds: names in Route 53's form, changes, and a zone's tags.
 //!
-//! Never reads a whole zone for the sake of one record: the zone of a base domain may be huge.
+//! Never reads a whole zone to find one record: the zone of a base domain may be huge.
 
 use std::cmp::Ordering;
 
@@ -14,28 +14,29 @@ use super::kind::Result;
 use super::ownership::tag_changes;
 use super::replies::{found, incomplete, settling};
 
-/// What is said when a zone does not exist.
+/// Error codes for a zone that does not exist.
 pub(super) const NO_ZONE: &[&str] = &["NoSuchHostedZone"];
-/// The most tags one call sets or takes away (Route 53 API reference, ChangeTagsForResource).
+/// The maximum number of tags that one call sets or removes (Route 53 API reference,
+/// ChangeTagsForResource).
 const MOST_TAGS: usize = 10;
 
-/// An id without the path Route 53 puts before it (`/hostedzone/`, `/change/`).
+/// Returns an ID without the path that Route 53 puts before it (`/hostedzone/`, `/change/`).
 pub(super) fn bare_id(id: &str) -> &str {
     id.rsplit_once('/').map_or(id, |(_, id)| id)
 }
 
-/// A name in the one form that all its spellings share: lower case, no dot at the end, and `*`
-/// not written as the `\052` that Route 53 makes of it.
+/// Returns the normal form of a name: lower case, without the dot at the end, and with `*` for
+/// Route 53's `\052`.
 pub(super) fn plain_name(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).replace("\\052", "*").to_ascii_lowercase()
 }
 
-/// Whether two names are the same name.
+/// Returns true if two names are equal in their normal form.
 pub(super) fn same_name(one: &str, other: &str) -> bool {
     plain_name(one) == plain_name(other)
 }
 
-/// The order in which Route 53 lists records: by labels from the right, each with its dot
+/// Compares names in the order of Route 53's lists: by labels from the right, each with its dot
 /// (Route 53 API reference, ListResourceRecordSets).
 pub(super) fn listing_order(one: &str, other: &str) -> Ordering {
     let reversed = |name: &str| -> String {
@@ -44,7 +45,7 @@ pub(super) fn listing_order(one: &str, other: &str) -> Ordering {
     reversed(one).cmp(&reversed(other))
 }
 
-/// At most `most` records of a zone, from this name on; `None` when the zone does not exist.
+/// Returns at most `most` records of a zone, from this name on. `None` if the zone does not exist.
 pub(super) async fn records_from(
     aws: &Aws,
     zone: &str,
@@ -61,7 +62,7 @@ pub(super) async fn records_from(
     Ok(found(answer, NO_ZONE)?.map(|answer| answer.resource_record_sets))
 }
 
-/// Every record of a zone, for zones that are the cluster's own.
+/// Returns all records of a zone. For zones that belong to the cluster.
 pub(super) async fn every_record(aws: &Aws, zone: &str) -> Result<Vec<ResourceRecordSet>> {
     let mut all = Vec::new();
     let (mut name, mut kind, mut identifier) = (None, None, None);
@@ -84,13 +85,13 @@ pub(super) async fn every_record(aws: &Aws, zone: &str) -> Result<Vec<ResourceRe
     }
 }
 
-/// One step of a change.
+/// Returns one step of a change.
 pub(super) fn step(action: ChangeAction, record: ResourceRecordSet) -> Change {
     let change = Change::builder().action(action).resource_record_set(record).build();
     change.expect("BUG: a change has an action and a record")
 }
 
-/// Changes a zone, all or nothing, and answers with the change's id.
+/// Changes a zone, all or nothing, and returns the change's ID.
 pub(super) async fn change(aws: &Aws, zone: &str, steps: Vec<Change>) -> Result<String> {
     let batch = ChangeBatch::builder().set_changes(Some(steps)).build();
     let batch = batch.expect("BUG: a batch has changes");
@@ -101,7 +102,7 @@ pub(super) async fn change(aws: &Aws, zone: &str, steps: Vec<Change>) -> Result<
     Ok(bare_id(change.id()).to_owned())
 }
 
-/// A zone's tags; `None` when the zone does not exist.
+/// Returns a zone's tags; `None` if the zone does not exist.
 pub(super) async fn live_tags(aws: &Aws, zone: &str) -> Result<Option<Tags>> {
     let call = aws
         .route53
@@ -115,7 +116,7 @@ pub(super) async fn live_tags(aws: &Aws, zone: &str) -> Result<Option<Tags>> {
     Ok(Some(tags.into_iter().filter_map(pair).collect()))
 }
 
-/// Turns a zone's tags `before` into `after`.
+/// Changes a zone's tags from `before` to `after`.
 pub(super) async fn change_tags(aws: &Aws, zone: &str, before: &Tags, after: &Tags) -> Result<()> {
     let (set, unset) = tag_changes(before, after);
     let tag = |(key, value)| Tag::builder().key(key).value(value).build();

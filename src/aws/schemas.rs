@@ -1,10 +1,10 @@
-//! The facts about every kind, free of the SDK: what the planner knows of AWS.
+//! The schemas of all kinds, free of the SDK: the planner's knowledge about AWS.
 
 use super::registry::facts;
 use crate::graph::Schema;
 use crate::provider::Schemas;
 
-/// Every kind, as the planner may know it.
+/// Returns the schemas of all kinds, for the planner.
 pub fn schemas() -> impl Schemas + Copy + 'static {
     Table
 }
@@ -30,7 +30,7 @@ pub(super) mod tests {
     use crate::aws::registry::{KINDS, inputs};
     use crate::graph::Identity;
 
-    /// The fields that a struct asks its format for.
+    /// Returns the field names that a struct requests from its deserializer.
     pub(in crate::aws) fn fields<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
         let mut names = Vec::new();
         let _ = T::deserialize(FieldNames(&mut names)); // an error always: there is no value

@@ -1,8 +1,8 @@
 //! S3 as the [`Bucket`] of a state.
 //!
-//! The SDK repeats nothing here: whoever writes must know of every attempt whether it may have got
-//! through, and repeats by itself. Attempts are short, because a lock is waiting to be renewed. Has
-//! clients of its own, so that neither throttles nor counts of the run's other calls see it.
+//! The SDK retries nothing here: the caller repeats calls, because the caller must know of every
+//! attempt that may have taken effect. Timeouts are short, because a lock must be renewed in time.
+//! The clients are separate, so throttle and call counters of the run do not include them.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,35 +33,37 @@ use super::hints::UNREACHABLE;
 use crate::provider::{Class, ProviderError, Reply};
 use crate::state::remote::object_store::{Bucket, Condition, Etag, Object, Put};
 
-/// Where to ask for a bucket of which nobody says where it is: S3 says so there.
+/// The region for the first call about a bucket of unknown region. S3 returns the right region
+/// there.
 const ANYWHERE: &str = "us-east-1";
-/// How many objects one call deletes at most, as S3 has it.
+/// The maximum number of objects in one deletion, S3's limit.
 const DELETED_AT_ONCE: usize = 1000;
 
-/// How the objects are encrypted where they lie.
+/// The encryption of the objects at rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Encryption {
-    /// With S3's own keys.
+    /// S3-managed keys.
     #[default]
     S3,
-    /// With this key of AWS KMS: its ARN, or its id or alias where it is in the bucket's account.
+    /// An AWS KMS key: its ARN, or its ID or alias if the key is in the bucket's account.
     Kms(String),
 }
 
-/// Which bucket, and how it is reached.
+/// The bucket of a state, and the way to reach it.
 #[derive(Clone, Debug, Default)]
 pub struct StateBucketSettings {
-    /// Its name.
+    /// The bucket name.
     pub name: String,
-    /// The region it is thought to be in, if any; where it is in another, that is found out.
+    /// The expected region of the bucket. `None` means the region of the environment or profile. A
+    /// wrong region is corrected from S3's response.
     pub region: Option<String>,
-    /// Where S3 is, if not where AWS has it; beats every environment variable.
+    /// The endpoint URL of S3. `None` means AWS's. Overrides every environment variable.
     pub endpoint: Option<String>,
-    /// How its objects are encrypted.
+    /// The encryption of the bucket's objects.
     pub encryption: Encryption,
 }
 
-/// A bucket of S3 that holds states.
+/// An S3 bucket that holds states.
 #[derive(Debug)]
 pub struct StateBucket {
     config: SdkConfig,
@@ -70,7 +72,7 @@ pub struct StateBucket {
     page: Option<i32>,
 }
 
-/// The client for the region that the bucket is in, as far as we have been told.
+/// The client for the bucket's region, as far as S3 has reported it.
 #[derive(Clone, Debug)]
 struct Here {
     region: String,
@@ -78,8 +80,8 @@ struct Here {
 }
 
 impl StateBucket {
-    /// A bucket reached with the credentials, profile, proxy and endpoints that every AWS tool would
-    /// use. Asks nobody yet.
+    /// Returns a bucket with the same credentials, profile, proxy and endpoints as other AWS tools.
+    /// Makes no S3 call yet.
     pub async fn connect(settings: StateBucketSettings) -> Self {
         let region = match &settings.region {
             Some(region) => Region::new(region.clone()),
@@ -89,7 +91,7 @@ impl StateBucket {
         Self::new(config, settings)
     }
 
-    /// A bucket reached with the credentials and endpoint of a configuration made elsewhere.
+    /// Returns a bucket with the credentials and endpoint of an existing configuration.
     pub fn new(config: SdkConfig, settings: StateBucketSettings) -> Self {
         let named = settings.region.clone();
         let of_config = || config.region().map(ToString::to_string);
@@ -98,14 +100,14 @@ impl StateBucket {
         Self { config, settings, here: Mutex::new(Here { region, client }), page: None }
     }
 
-    /// The same with so many keys in each answer to a listing.
+    /// Sets the number of keys in each page of a listing.
     #[must_use]
     pub fn with_pages_of(mut self, keys: i32) -> Self {
         self.page = Some(keys);
         self
     }
 
-    /// Makes a call, and makes it again where the bucket is if S3 says that it is elsewhere.
+    /// Makes a call, and repeats it in the bucket's region if S3 reports another one.
     async fn call<T, E, F>(
         &self,
         name: &str,
@@ -132,7 +134,7 @@ impl StateBucket {
         }
     }
 
-    /// Goes to the region that S3 named, if it is another one.
+    /// Switches to the region that S3 returned. Returns true if it is another one.
     fn moves(&self, region: Option<String>) -> bool {
         let mut here = self.here();
         match region {
@@ -153,8 +155,8 @@ impl StateBucket {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Of a bucket that we did not make and that is here to stay, much is final that otherwise may
-    /// well settle.
+    /// Makes most retryable errors permanent, because the bucket is not created by the run.
+    /// Throttles and write conflicts stay retryable.
     fn explained(&self, mut error: ProviderError) -> ProviderError {
         let code = error.code.clone().unwrap_or_default();
         let passes = is_throttle(&code) || CONFLICTS.contains(&code.as_str());
@@ -247,9 +249,9 @@ impl StateBucket {
             .await;
         match written {
             Ok(Ok(answer)) => Ok(Put::Done(etag("PutObject", answer.e_tag())?)),
-            // What should have matched is not there at all.
+            // The object that should have matched does not exist.
             Ok(Err(Refusal::Condition | Refusal::Absent)) => Ok(Put::Refused),
-            // A network that is gone for a moment need not be the end of a run.
+            // A short network failure need not end a run.
             Err(error) if error.is(&[UNREACHABLE]) => {
                 Err(ProviderError { class: Class::Again, ..error })
             }
@@ -350,18 +352,19 @@ impl Bucket for StateBucket {
 }
 
 const NO_BUCKET: &str = "NoSuchBucket";
-/// Somebody else is writing the same object at this moment.
+/// Error codes for a concurrent write of the same object by another process.
 const CONFLICTS: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
 
-/// An answer that is no failure.
+/// A response that is not a failure.
 enum Refusal {
-    /// The condition did not hold.
+    /// The condition of the write did not hold.
     Condition,
-    /// There is no such object.
+    /// The object does not exist.
     Absent,
 }
 
-/// The environment's or the profile's. Not the instance's own: on other machines, asking takes long.
+/// Returns the region of the environment or the profile. The instance's region is not queried:
+/// outside EC2 that query takes long.
 async fn usual_region() -> Region {
     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
@@ -390,7 +393,7 @@ fn client_in(config: &SdkConfig, settings: &StateBucketSettings, region: &str) -
     Client::from_conf(builder.build())
 }
 
-/// Where S3 says that the bucket is; it does so with most refusals.
+/// Returns the bucket's region from an error response. S3 sends it with most errors.
 fn region_in<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     Some(error.raw_response()?.headers().get("x-amz-bucket-region")?.to_owned())
 }
@@ -404,7 +407,7 @@ fn no_bucket(call: &str) -> ProviderError {
     ProviderError::new(Class::Refused, call, "there is no such bucket").with_code(NO_BUCKET)
 }
 
-/// Remembers when an answer was given, by the clock of whoever gave it.
+/// Records the time of a response, by the server's clock.
 #[derive(Clone, Debug, Default)]
 struct Dated(Arc<Mutex<Option<DateTime>>>);
 

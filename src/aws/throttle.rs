@@ -1,9 +1,9 @@
-//! Our own token buckets in front of AWS's: we wait here so that AWS need not refuse.
+//! Token buckets on the client side: calls wait here, so that AWS need not throttle them.
 //!
-//! A bucket's rate halves when AWS throttles and grows back with every success (AIMD). The SDK's
-//! adaptive mode does the like for a whole client at once: two throttles held everything back for
-//! 26 seconds. Never retries and never fails a call; what AWS refuses all the same is an error of
-//! class `Again`.
+//! A bucket's rate halves when AWS throttles, and grows with every success (AIMD). The SDK's
+//! adaptive mode slows down a whole client at once: two throttles delayed all calls for 26 seconds.
+//! The throttle never retries and never fails a call. A call that AWS still throttles is an error
+//! of class `Again`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::actions::is_read;
 
-/// Keeps us below the rate at which AWS starts to refuse.
+/// Keeps calls below the rate at which AWS starts to throttle.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     buckets: Mutex<HashMap<(&'static str, String), Bucket>>,
 }
 
 impl Throttle {
-    /// Waits for the right to make this call.
+    /// Waits until the call may be sent.
     pub(crate) async fn turn(&self, service: &'static str, call: &str) {
         let wait = self.bucket(service, call, Bucket::take);
         if !wait.is_zero() {
@@ -28,7 +28,7 @@ impl Throttle {
         }
     }
 
-    /// Learns whether AWS throttled this call; every single attempt is told of.
+    /// Adjusts the rate of a call after an attempt. Called for every single attempt.
     pub(crate) fn learn(&self, service: &'static str, call: &str, throttled: bool) {
         self.bucket(service, call, if throttled { Bucket::slower } else { Bucket::faster });
     }
@@ -46,7 +46,7 @@ impl Throttle {
     }
 }
 
-/// How many calls at once, and how many a second from then on.
+/// The size of a burst, and the calls per second after it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Pace {
     burst: f64,
@@ -57,14 +57,15 @@ const fn pace_of(burst: u32, rate: u32) -> Pace {
     Pace { burst: burst as f64, rate: rate as f64 }
 }
 
-/// Which bucket a call takes from, and that bucket's pace.
+/// Returns the bucket of a call, and the bucket's pace.
 ///
-/// EC2 counts each action by itself, per account and region, and lets 100 look-ups through at once
-/// and 20 a second (docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html); the paces of
-/// its other actions are careful starting points, corrected by what is learnt. Route 53 takes five requests
-/// a second per account, all actions together (Route 53 developer guide, "Quotas"). Of the others
-/// AWS publishes none that matter here: theirs are high enough not to be felt, and what is too high
-/// is learnt.
+/// EC2 counts each action separately, per account and region. It allows 100 reads at once and 20
+/// per second (docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). The paces of other
+/// EC2 actions are careful starting points that throttle results correct.
+///
+/// Route 53 allows five requests per second per account, all actions together (Route 53 developer
+/// guide, "Quotas"). AWS publishes no relevant limits of the other services. Their paces are high
+/// enough not to delay calls, and throttle results correct them.
 fn pace(service: &str, call: &str) -> (String, Pace) {
     match service {
         "ec2" => (call.to_owned(), ec2_pace(call)),
@@ -79,26 +80,26 @@ fn ec2_pace(call: &str) -> Pace {
     match call {
         "RunInstances" | "StartInstances" => pace_of(5, 2),
         "TerminateInstances" => pace_of(100, 5),
-        // `CreateTags` and `DeleteTags` count as mutating; so does all that is not a look-up.
+        // `CreateTags` and `DeleteTags` count as mutating, like all actions that are not reads.
         _ if is_read(call) => pace_of(100, 20),
         _ => pace_of(50, 5),
     }
 }
 
-/// A throttle halves the rate at most this often: calls in flight together are throttled together.
+/// The minimum time between two halvings: calls in flight together are throttled together.
 const ONE_LESSON: Duration = Duration::from_secs(1);
-/// The slowest rate, as a part of the full one.
+/// The lowest rate, as a fraction of the full rate.
 const FLOOR: f64 = 1.0 / 32.0;
-/// What a success gives back, as a part of the full rate.
+/// The increase per success, as a fraction of the full rate.
 const REGAIN: f64 = 1.0 / 50.0;
 
-/// A token bucket that can be overdrawn: who takes more than there is waits for its share.
+/// A token bucket with overdraft: a caller that takes a missing token waits until it is filled.
 #[derive(Debug)]
 struct Bucket {
     full: Pace,
-    /// Tokens a second at the moment.
+    /// The current rate in tokens per second.
     rate: f64,
-    /// Below zero, what those who wait have been promised.
+    /// The available tokens. A negative value is the number of tokens promised to waiting callers.
     tokens: f64,
     filled: Instant,
     slowed: Option<Instant>,
@@ -109,7 +110,7 @@ impl Bucket {
         Self { full, rate: full.rate, tokens: full.burst, filled: now, slowed: None }
     }
 
-    /// Takes one token; the answer is how long to wait before using it.
+    /// Takes one token and returns the wait before its use.
     fn take(&mut self, now: Instant) -> Duration {
         self.fill(now);
         self.tokens -= 1.0;
@@ -123,7 +124,7 @@ impl Bucket {
         self.fill(now);
         self.slowed = Some(now);
         self.rate = (self.rate / 2.0).max(self.full.rate * FLOOR);
-        // AWS's bucket is empty, so ours is.
+        // AWS's bucket is empty, so this bucket is emptied, too.
         self.tokens = self.tokens.min(0.0);
     }
 

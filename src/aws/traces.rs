@@ -1,4 +1,5 @@
-//! What tags tell of clusters that nothing is recorded of. Changes nothing.
+//! Reads the EC2 tag index: creation tokens, and clusters without a recorded state. Changes
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +9,11 @@ use super::ec2::{filter, pages};
 use super::kind::Result;
 use super::ownership::CLUSTER_PREFIX;
 
-/// The token of everything in EC2 that one was ever written on. AWS remembers the tags of what is
-/// gone for a while: that a token is here does not mean that anything is.
+/// Returns the creation tokens on all EC2 objects. AWS keeps tags of deleted objects for a while,
+/// so a token does not prove that its object exists.
 ///
 /// # Errors
-/// When tags cannot be listed.
+/// If the tags cannot be listed.
 pub async fn tokens(aws: &Aws) -> Result<BTreeSet<String>> {
     let request = aws.ec2.describe_tags().filters(filter("key", &[TOKEN_TAG])).max_results(1000);
     let tags = pages!(aws, "DescribeTags", request, tags).into_iter();
@@ -20,10 +21,10 @@ pub async fn tokens(aws: &Aws) -> Result<BTreeSet<String>> {
     Ok(tokens.filter_map(|tag| tag.value).collect())
 }
 
-/// The infra IDs of the clusters that own something in EC2 in this region.
+/// Returns the infra IDs of the clusters that own EC2 objects in this region.
 ///
 /// # Errors
-/// When tags cannot be listed.
+/// If the tags cannot be listed.
 pub async fn clusters(aws: &Aws) -> Result<BTreeSet<String>> {
     let all = format!("{CLUSTER_PREFIX}*");
     let owned = [filter("key", &[all]), filter("value", &["owned"])];

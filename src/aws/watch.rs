@@ -1,6 +1,6 @@
-//! Sits between the SDK and the wire: lets nothing out that changes anything when the lock is lost,
-//! counts what goes out, tells the throttle what came back, and keeps the SDK from repeating what must
-//! not be repeated. Changes no request.
+//! The interceptor between the SDK and the network. It rejects mutating calls after the lock is
+//! lost, counts calls, and reports results to the throttle. It also prevents unsafe retries by the
+//! SDK. Changes no request.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -24,14 +24,14 @@ use super::throttle::Throttle;
 use crate::state::error::HomeError;
 use crate::state::fence::Fence;
 
-/// How often each action of each service was called.
+/// The number of calls of each action of each service.
 pub type Calls = BTreeMap<(&'static str, String), u64>;
 
-/// A service that no kind calls.
+/// The name of a service that no kind calls.
 const UNKNOWN: &str = "unknown";
 
 tokio::task_local! {
-    /// What came of the attempts of the call that this task makes.
+    /// The results of the attempts of this task's current call.
     static ATTEMPTS: Attempts;
 }
 
@@ -41,8 +41,8 @@ struct Attempts {
     an_earlier_one_is_open: Cell<bool>,
 }
 
-/// Makes a call. Says, too, whether an attempt before its last one may have been done though nobody
-/// said so: what the last one was told is then not all there is to know.
+/// Runs a call. The boolean is true if an earlier attempt may have taken effect without a response;
+/// the last attempt's error is then not conclusive.
 pub(crate) async fn attempted<T>(call: impl Future<Output = T>) -> (T, bool) {
     let made = async {
         let answer = call.await;
@@ -51,17 +51,17 @@ pub(crate) async fn attempted<T>(call: impl Future<Output = T>) -> (T, bool) {
     ATTEMPTS.scope(Attempts::default(), made).await
 }
 
-/// What the clients of one run share.
+/// The shared part of the clients of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     pub(crate) throttle: Throttle,
     calls: Mutex<Calls>,
-    /// Without one, nobody else can be at it.
+    /// The fence of mutating calls. `None` until [`Watch::guard`]: calls are then not checked.
     fence: Mutex<Option<Fence>>,
 }
 
 impl Watch {
-    /// What has gone out so far; each attempt counts.
+    /// Returns the number of calls so far; each attempt counts.
     pub(crate) fn calls(&self) -> Calls {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -70,7 +70,10 @@ impl Watch {
         *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
     }
 
-    /// Lets a call out, or says why it must not leave.
+    /// Checks that a call may be sent. Reads always may.
+    ///
+    /// # Errors
+    /// The reason why the fence rejects the call.
     fn pass(&self, call: &str) -> Result<(), HomeError> {
         let fence = self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match fence {
@@ -85,7 +88,7 @@ impl Watch {
     }
 }
 
-/// The [`Watch`] as the SDK knows it.
+/// The [`Watch`] as an SDK interceptor.
 #[derive(Clone, Debug)]
 pub(crate) struct Watcher(pub(crate) Arc<Watch>);
 
@@ -94,7 +97,7 @@ impl Intercept for Watcher {
         "groundplan"
     }
 
-    // Not `read_before_execution`: that comes before the bag knows the operation.
+    // Not `read_before_execution`: at that time the config bag does not know the operation.
     fn read_before_serialization(
         &self,
         _context: &BeforeSerializationInterceptorContextRef<'_>,
@@ -115,7 +118,8 @@ impl Intercept for Watcher {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let (service, call) = named(bag);
-        // Here and not earlier: the process may have slept in a throttle's or the SDK's own pause.
+        // The check is here, because the process may have slept in a pause of the throttle or the
+        // SDK.
         let attempts = bag.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
         let is_first = attempts <= 1;
         self.0.pass(&call).map_err(|why| KeptBack { why, is_first })?;
@@ -149,19 +153,19 @@ impl Intercept for Watcher {
     }
 }
 
-/// An attempt that was not sent, because the lock is lost.
+/// An attempt that was not sent, because the lock is lost or a shutdown was requested.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", if *is_first { "not sent" } else { "not sent again" })]
 pub(crate) struct KeptBack {
-    /// How it was lost.
+    /// The reason of the fence.
     #[source]
     pub(crate) why: HomeError,
-    /// Whether none was sent before.
+    /// True if no attempt was sent before.
     pub(crate) is_first: bool,
 }
 
-/// Returns the call, by the names that kinds give to [`Aws::call`](super::Aws). A call of an unknown
-/// service is one that changes something and that no kind declares.
+/// Returns service and action by the names that kinds give to [`Aws::call`](super::Aws). A call of
+/// an unknown service counts as mutating, and no kind declares it.
 fn named(bag: &ConfigBag) -> (&'static str, String) {
     let Some(metadata) = bag.load::<Metadata>() else { return (UNKNOWN, String::new()) };
     let service = match metadata.service() {

@@ -52,7 +52,7 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// The command line is wrong, or asks for help or the version: the error prints itself.
+    /// The command line is invalid, or requests help or the version. The error prints itself.
     pub fn parse_line<T: Into<std::ffi::OsString> + Clone>(
         line: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {

@@ -92,7 +92,7 @@ async fn controlled(
     ))?;
     let (teller, mut told) = unbounded_channel();
     let tell: Tell = Arc::new(move |trouble: &str| {
-        let _ = teller.send(trouble.to_owned()); // nobody listens once it ends
+        let _ = teller.send(trouble.to_owned()); // no receiver after the end
     });
     let work = |client: Client| {
         work(client, Arc::clone(&aws), settings.clone(), health, stop, Arc::clone(&tell))
@@ -120,7 +120,7 @@ async fn controlled(
     };
     let saying = async {
         while let Some(said) = told.recv().await {
-            let _ = screen.talk(&said); // that nobody listens is no reason to end
+            let _ = screen.talk(&said); // a closed output does not end the controller
         }
         std::future::pending().await
     };

@@ -94,7 +94,7 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         homes::leave().await;
         exit
     });
-    runtime.shutdown_background(); // a question that nobody answered must not hold us
+    runtime.shutdown_background(); // an open prompt must not delay the exit
     exit
 }
 

@@ -65,7 +65,7 @@ async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> R
     let nothing = BTreeMap::new();
     let Reached { aws, caller } =
         cloud::connect(&inputs.config, &cluster, &nothing, screen).await?;
-    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // whatever happens, AWS stays as it is
+    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // recovery changes nothing in AWS
     let bootstrap = !arguments.wanted.no_bootstrap;
     let (compiled, mut facts) = look_again(&inputs, &cluster, bootstrap, &aws, screen).await?;
     facts.insert(cloud::ACCOUNT.to_owned(), caller.account.into());

@@ -26,7 +26,7 @@ pub fn of_lock(error: &LockError) -> Option<String> {
     }
 }
 
-/// Returns the remedy for a lock that could not be taken away.
+/// Returns the remedy for a lock that could not be force-unlocked.
 pub fn of_break(error: &BreakError) -> Option<String> {
     match error {
         BreakError::Another { holder, .. } => {

@@ -1,4 +1,4 @@
-//! The engine of groundplan: plans and applies a graph of resources, whatever cloud they are in.
+//! The engine of groundplan: plans and applies a graph of resources of any cloud.
 //!
 //! ```text
 //!   Graph (desired) ────────────────────────┐

@@ -1,4 +1,4 @@
-//! `groundplan-node` as a process: it outlives trouble, and ends when it is told to.
+//! `groundplan-node` as a process: survives errors, and ends on a signal.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

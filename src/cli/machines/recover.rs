@@ -50,7 +50,7 @@ async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> R
     let cluster = manifests.cluster(known)?;
     let settings = manifests.settings(&cluster);
     let Reached { aws, caller } = cloud::reach(settings, &BTreeMap::new(), screen).await?;
-    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // whatever happens, AWS stays as it is
+    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // recovery changes nothing in AWS
     let (compiled, mut facts) = manifests.look_again(&aws, screen).await?;
     facts.insert(ACCOUNT.to_owned(), caller.account.into());
     let mut recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;

@@ -81,7 +81,7 @@ fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
         return Ok(());
     }
     if new.has_nothing() && new.lineage != old.lineage {
-        return Ok(()); // somebody has planned there
+        return Ok(()); // an empty state, from a plan in the new location
     }
     if new.lineage != old.lineage {
         return Err(refused("the new home has another state of that name", "name another home"));

@@ -64,7 +64,7 @@ fn part_of_fields(
                 flaws.push(unknown(name, value, &path, known?));
                 return None;
             }
-            (None, None) => value.clone(), // somebody else's to describe
+            (None, None) => value.clone(), // the schema does not describe the fields
         };
         Some((name.clone(), value))
     };

@@ -19,7 +19,7 @@ const OPTIONS: &str = "metadataServiceOptions";
 pub(super) fn unknown(name: &str, value: &Value, path: &str, known: &Map<String, Value>) -> Flaw {
     let ignored = Flaw::new(Rule::UnknownField, path, "is unknown here, and has no effect");
     if path == "status" || path.starts_with("status.") {
-        return ignored; // nobody is asked for anything there
+        return ignored; // the user writes no field of the status
     }
     let known: Vec<&str> = known.keys().map(String::as_str).collect();
     match lost(name, value, path, &known) {

@@ -76,7 +76,7 @@ impl<'de, T: Kind> Deserialize<'de> for Watched<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let mut meta = ObjectMeta::deserialize(&value["metadata"]).map_err(D::Error::custom)?;
-        meta.managed_fields = None; // half of what there is, and nobody here reads it
+        meta.managed_fields = None; // half of the object, and unused
         let object = read(&value).map_err(|error| error.to_string());
         Ok(Self { meta, object })
     }
@@ -175,7 +175,7 @@ impl<T: Kind> Feed<T> {
             InitDone => Touched::All,
             Init | InitApply(_) => return,
         };
-        let _ = self.touched.send(touched); // that nobody listens is nothing to mind
+        let _ = self.touched.send(touched); // no receiver is no error
     }
 
     /// Returns the stream of changes from now on. The first item is [`Touched::All`].

@@ -22,7 +22,7 @@ fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
     graph
 }
 
-/// The kinds of a fleet, as far as this cloud can tell their inputs apart.
+/// The kinds of machines and registrations, with the inputs that this fake cloud distinguishes.
 const FLEET: &[Schema] = &[
     Schema { replaced_by: &["fixed"], ..Machine::SCHEMA },
     Schema { replaced_by: &["needs"], ..LoadBalancerAttachment::SCHEMA },
@@ -83,7 +83,7 @@ async fn under_another_name_too_a_launch_that_is_refused_costs_no_running_machin
     assert!(lab.plan(&renamed).await.is_empty());
 }
 
-/// As AWS does with a machine whose key for volumes is not to be had: it is launched and taken down.
+/// AWS launches a machine with an unusable volume key and then terminates it.
 #[tokio::test(start_paused = true)]
 async fn a_successor_that_does_not_come_up_costs_no_running_machine() {
     let mut lab = fleet_that_runs().await;

@@ -35,6 +35,6 @@ fn c65_the_handler_outlives_a_service_that_is_not_there_and_ends_at_once_when_to
     let began = Instant::now();
     signal(&child, "-TERM");
     assert_eq!(end(&mut child), Some(0));
-    // Its pause before the next look is longer than this by far.
+    // The handler's pause before its next request is much longer than this.
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }

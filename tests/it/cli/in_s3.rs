@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::trouble::{Printed, signal};
 use super::{Desk, PULL_SECRET, SSH_KEY};
 
-/// Longer than anything waits here: where it is to run out, the account's clock is put forward.
+/// A lease longer than any wait of these tests. A test that needs its end advances the account's
+/// clock.
 const LEASE: &str = "10m";
 const A_LEASE_LATER: f64 = 1000.0;
 
@@ -47,7 +48,7 @@ impl Team {
         self.desk.expect(code, &self.words(words, &self.home()))
     }
 
-    /// An apply that has asked for its machines and gets no answer before it is released.
+    /// Starts an apply whose RunInstances calls get no response until the test releases them.
     fn applying(&self) -> Child {
         self.desk.cloud.hold(&["RunInstances"]);
         let home = self.home();
@@ -180,7 +181,7 @@ async fn l3_a_paused_run_that_was_taken_over_sends_nothing_when_it_wakes_up() {
     team.expect(0, &["apply", "--auto-approve"]);
     let built = team.desk.cloud.inventory();
     team.desk.cloud.clear_requests();
-    // The paused run goes by its own clocks, which nobody can put forward.
+    // The paused run has clocks of its own, which the test cannot put forward.
     let fenced = Duration::from_secs(40 * 3 / 4 + 1);
     std::thread::sleep(fenced.saturating_sub(paused.elapsed()));
     signal(&child, "-CONT");

@@ -152,7 +152,7 @@ fn tokens_sent(desk: &Desk) -> BTreeSet<String> {
     tokens.map(str::to_owned).collect()
 }
 
-/// Started, and under way: some things are made, and the subnets are asked for and held.
+/// Starts an apply and returns it after some resources exist, while CreateSubnet calls are held.
 fn under_way(desk: &Desk) -> Child {
     desk.cloud.hold(&["CreateSubnet"]);
     let child = desk.start(APPLY);
@@ -160,8 +160,8 @@ fn under_way(desk: &Desk) -> Child {
     child
 }
 
-/// Every first call of every step that can begin is held, so that all of them are in flight when the
-/// signal comes; then they are answered, and whatever came after them would leave.
+/// Holds the first call of every step that can start, so that all of them are in flight when the
+/// signal arrives. Then answers them: every later call would be sent now.
 #[test]
 fn k6_after_the_first_interrupt_no_call_leaves_that_changes_anything() {
     let desk = Desk::new();
@@ -181,7 +181,7 @@ fn k6_after_the_first_interrupt_no_call_leaves_that_changes_anything() {
     desk.ends_well();
 }
 
-/// In the middle of a run.
+/// Interrupts a run in the middle.
 #[test]
 fn k6_what_needs_what_is_in_flight_is_left_to_the_next_run() {
     let desk = Desk::new();

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Desk;
 use super::trouble::{end, signal, stop};
 
-/// An apply that has asked for its machines and gets no answer before it is released.
+/// Starts an apply whose RunInstances calls get no response until the test releases them.
 fn applying(desk: &Desk, wrapper: &[&str]) -> Child {
     desk.cloud.hold(&["RunInstances"]);
     let plain = desk.command(&["apply", "--auto-approve"]);

@@ -1,4 +1,4 @@
-//! Failures, signals and readers that leave: what is done stays done, and the next run goes on.
+//! Failures, signals and readers that leave: results are saved, and the next run continues.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
@@ -68,7 +68,7 @@ impl Printed {
     }
 }
 
-/// Sends a signal, and waits until the program says that it stops.
+/// Sends a signal, and waits until the program prints that it shuts down.
 pub(super) fn stop(child: &mut Child, name: &str) -> Printed {
     let mut printed = Printed::by(child);
     signal(child, name);
@@ -136,7 +136,7 @@ fn the_first_signal_saves_and_the_next_run_goes_on() {
     assert_eq!(machines, 2, "none is there twice");
 }
 
-/// A call without an answer is not waited for without an end.
+/// The wait for calls without a response has a limit.
 #[test]
 fn the_first_signal_leaves_what_is_not_answered_to_the_next_run() {
     let desk = Desk::new();
@@ -151,7 +151,7 @@ fn the_first_signal_leaves_what_is_not_answered_to_the_next_run() {
     desk.cloud.release();
 }
 
-/// Two signals that come together: the second is there before the program has waited for anything.
+/// Two signals arrive together: the second one is there before the program starts to wait.
 #[test]
 fn the_second_signal_ends_at_once() {
     let desk = Desk::new();

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 /// Maximum time of a start. The first start installs the Python packages of the cloud.
 const START_WITHIN: Duration = Duration::from_secs(300);
-/// Longer than anything here takes, also on a busy machine: its only use is to end a test that hangs.
+/// Limit of every wait, longer than any step on a busy machine. Ends a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The control endpoint waits up to [`PATIENCE`] itself.
 const ANSWER_WITHIN: Duration = PATIENCE.saturating_add(Duration::from_secs(30));
@@ -147,25 +147,25 @@ impl Cloud {
         self.requests().iter().filter(|call| call["mutating"] == true).count()
     }
 
-    /// Waits until every call that was sent so far is over, those of dead clients too. Calls of the
-    /// action `but` may go on.
+    /// Waits until every call sent so far has ended, also calls of dead clients. Calls of the
+    /// action `but` may continue.
     pub(crate) fn settle(&self, but: &str) {
         let wanted = json!({ "but": but, "seconds": PATIENCE.as_secs() });
         let settled = self.control("POST", "settle", &wanted);
         assert_eq!(settled["settled"], true, "it never settles: {:?}", self.requests());
     }
 
-    /// Waits until so many calls of these actions were made.
+    /// Waits until this many calls of these actions were made.
     pub(crate) fn wait_for_calls(&self, actions: &[&str], calls: usize) {
         self.wait_for("asked", &json!({ "actions": actions }), calls);
     }
 
-    /// Waits until so many calls of these actions are over.
+    /// Waits until this many calls of these actions have ended.
     pub(crate) fn wait_for_ended(&self, actions: &[&str], calls: usize) {
         self.wait_for("ended", &json!({ "actions": actions }), calls);
     }
 
-    /// Waits until so many calls are held.
+    /// Waits until this many calls are held.
     pub(crate) fn wait_for_held(&self, calls: usize) {
         self.wait_for("held", &json!({}), calls);
     }
@@ -186,17 +186,17 @@ impl Cloud {
         }
     }
 
-    /// Holds every call that is to change something.
+    /// Holds every mutating call.
     pub(crate) fn hold_changes(&self) {
         self.fault(&json!({ "kind": "hold", "mutating": true }));
     }
 
-    /// Holds no further calls; those that are held stay so until [`Cloud::release`].
+    /// Holds no further calls. Held calls stay held until [`Cloud::release`].
     pub(crate) fn hold_no_more(&self) {
         self.control("POST", "release", &json!({ "held": false }));
     }
 
-    /// Lets held calls go on, and holds none any more.
+    /// Releases all held calls, and holds no further calls.
     pub(crate) fn release(&self) {
         self.control("POST", "release", &json!({}));
     }

@@ -27,7 +27,7 @@ pub(super) struct Verdict {
     pub(super) before: Option<Value>,
 }
 
-/// Returns one verdict for each desired resource and each recorded object: desired resources in
+/// Returns one decision for each desired resource and each recorded object: desired resources in
 /// dependency order, then deletions.
 pub(super) fn decide(
     operation: Operation,

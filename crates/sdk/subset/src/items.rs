@@ -11,7 +11,7 @@ pub(crate) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// Returns `name` of `mod name;`, whatever its visibility.
+    /// Returns `name` of `mod name;` with any visibility.
     pub(crate) fn module(&self) -> Option<&'a str> {
         let line = self.code()?.trim_end().strip_suffix(';')?;
         let (before, name) = line.rsplit_once(' ')?;

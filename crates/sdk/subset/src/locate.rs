@@ -19,7 +19,7 @@ impl Published {
     }
 }
 
-/// Finds a crate's source: in cargo's registry, else where `cargo metadata --offline` says it is (a
+/// Finds a crate's source: in cargo's registry, else where `cargo metadata --offline` reports it (a
 /// vendored source, a mirror).
 ///
 /// Cargo downloads the crate because the workspace depends on it for a platform that does not exist, so

@@ -214,7 +214,7 @@ impl Machines {
     async fn look_after(&self, object: &DynamicObject) -> Result<Action> {
         let mut one = One::of(object)?;
         if !is_machine_api_s(&one.machine.status.authoritative_api) {
-            return Ok(Action::await_change()); // somebody else looks after it
+            return Ok(Action::await_change()); // another controller reconciles the Machine
         }
         if one.is_deleted() {
             return self.take_away(&mut one).await;

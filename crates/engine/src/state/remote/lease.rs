@@ -90,7 +90,7 @@ pub(super) async fn take(
                 };
                 return Ok(RemoteGuard::keep(held, holder, found.lock.holder));
             }
-            Ok(Wrote::Taken(_)) => (), // somebody was faster, or renewed it
+            Ok(Wrote::Taken(_)) => (), // another process was faster, or renewed it
             Err(unwritten) => {
                 return Err(not_written("lock", place, &place.lock(), unwritten).into());
             }

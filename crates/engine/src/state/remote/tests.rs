@@ -182,7 +182,7 @@ async fn a_lost_answer_is_never_recorded_twice_and_never_forgotten() {
             engine.process.plan("PutObject", "journal/", mishap);
             engine.record(std::slice::from_ref(entry)).await.unwrap();
         }
-        sleep(Duration::from_secs(60)).await; // until whatever was late has come
+        sleep(Duration::from_secs(60)).await; // until late writes have arrived
         let written = bucket.done().into_iter().filter(|done| done.key.contains("journal/"));
         let keys: Vec<_> = written.map(|done| done.key).collect();
         assert_eq!(

@@ -268,7 +268,7 @@ async fn storm(weather: Weather) -> Chronicle {
         ended.unwrap(); // engines do not end
     }
     tasks.shutdown().await;
-    sleep(2 * LEASE).await; // until whatever was late has come
+    sleep(2 * LEASE).await; // until late writes have arrived
     let state = read(&way(&storm.bucket.process()), &place()).await.unwrap();
     let mut chronicle = std::mem::take(&mut *storm.chronicle());
     if state.map(|glance| glance.state) != chronicle.state {
