@@ -2,7 +2,7 @@
 //! how long they take to become instances, and what is asked of EC2 for it. Prints a table and one JSON
 //! line per phase.
 //!
-//! `cargo bench --no-default-features --features kubernetes --bench controller -- 100` measures another
+//! `cargo bench --no-default-features --features kubernetes,test-support --bench controller -- 100` measures another
 //! number of Machines.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]

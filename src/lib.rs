@@ -21,8 +21,8 @@
 //! 8. `groundplan_node`: the termination handler, the IMDSv2 client and the client of an API server,
 //!    behind the feature `kubernetes`.
 //! 9. [`groundplan_engine`]: graph, state, plan, apply, refresh and recovery, without a cloud. Its
-//!     modules have their names here too: [`apply`](mod@apply), [`observe`], [`plan`](mod@plan),
-//!     [`recover`], [`event`], [`state`], [`provider`], [`graph`], [`secret`].
+//!    modules have their names here too: [`apply`](mod@apply), [`observe`], [`plan`](mod@plan),
+//!    [`recover`], [`event`], [`state`], [`provider`], [`graph`], [`secret`].
 //!
 //! # What must stay true
 //!

@@ -3,8 +3,8 @@
 //! figure.
 //!
 //! Each shape and size runs in a process of its own, so that one's memory is not another's; the
-//! peak is reset before each phase. `cargo bench --no-default-features --bench engine -- 1000`
-//! measures one size.
+//! peak is reset before each phase. One size:
+//! `cargo bench -p groundplan-engine --features test-support --bench engine -- 1000`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -13,15 +13,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
-use groundplan::apply::{Observer, Settings, Stop, apply};
-use groundplan::event::Event;
-use groundplan::graph::Graph;
-use groundplan::observe::observe;
-use groundplan::plan::{Options, Plan, plan, plan_destroy};
-use groundplan::provider::Provider;
-use groundplan::state::backend::Written;
-use groundplan::state::local::LocalHome;
-use groundplan::state::{Entry, State};
+use groundplan_engine::apply::{Observer, Settings, Stop, apply};
+use groundplan_engine::event::Event;
+use groundplan_engine::graph::Graph;
+use groundplan_engine::plan::{Options, Plan, plan, plan_destroy};
+use groundplan_engine::provider::Provider;
+use groundplan_engine::refresh::observe;
+use groundplan_engine::state::backend::Written;
+use groundplan_engine::state::local::LocalHome;
+use groundplan_engine::state::{Entry, State};
 use groundplan_engine::test_support::FakeCloud;
 use groundplan_engine::test_support::harness::{KINDS, node};
 use serde_json::{Value, json};
