@@ -13,7 +13,7 @@ pub fn actions(kind: &str) -> Option<&'static Actions> {
 
 /// Returns the names of all kinds.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().map(|facts| facts.name())
+    KINDS.iter().map(super::facts::Facts::name)
 }
 
 /// Returns true if an action, or a call of that name, changes nothing.

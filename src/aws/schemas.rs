@@ -79,7 +79,7 @@ pub(super) mod tests {
 
     #[test]
     fn no_two_kinds_have_one_name() {
-        let names: BTreeSet<_> = KINDS.iter().map(|facts| facts.name()).collect();
+        let names: BTreeSet<_> = KINDS.iter().map(crate::aws::facts::Facts::name).collect();
         assert_eq!(names.len(), KINDS.len());
         for name in names {
             assert_eq!(schemas().schema(name).map(|schema| schema.kind), Some(name));

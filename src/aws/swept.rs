@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn what_is_recorded_is_named_by_kinds_that_there_are() {
-        let kinds = crate::aws::registry::KINDS.iter().map(|facts| facts.name());
+        let kinds = crate::aws::registry::KINDS.iter().map(crate::aws::facts::Facts::name);
         assert_eq!(kinds.filter(|kind| What::recorded(kind).is_some()).count(), 7);
     }
 

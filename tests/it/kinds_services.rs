@@ -217,7 +217,7 @@ async fn shared_tags_live_through_it_all() {
     };
     let both = shared(&network.subnets, Some(zone.id.clone()));
     let one = shared(&network.subnets[..1], Some(zone.id.clone()));
-    contract::<SharedTags>(&bench, &one, &[both.clone()]).await;
+    contract::<SharedTags>(&bench, &one, std::slice::from_ref(&both)).await;
     bench.live_through("shared_tags.subnets", &both, &shared(&network.subnets[1..], None)).await;
     bench.live_through("shared_tags.zone", &shared(&[], Some(zone.id)), &both).await;
 }

@@ -289,6 +289,13 @@ fn add(permission: &mut IpPermission, grant: &Grant, description: &str) {
     }
 }
 
+/// Returns a rule for all protocols within 10.0.0.0/8. The range is irrelevant for a dry run,
+/// because no IAM condition reads rules.
+fn anything() -> IpPermission {
+    let range = IpRange::builder().cidr_ip("10.0.0.0/8").build();
+    IpPermission::builder().ip_protocol("-1").ip_ranges(range).build()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,11 +342,4 @@ mod tests {
         assert_eq!(permissions[2].ip_ranges().len(), 2);
         assert_eq!(permissions[2].user_id_group_pairs()[0].description(), Some("ours"));
     }
-}
-
-/// Returns a rule for all protocols within 10.0.0.0/8. The range is irrelevant for a dry run,
-/// because no IAM condition reads rules.
-fn anything() -> IpPermission {
-    let range = IpRange::builder().cidr_ip("10.0.0.0/8").build();
-    IpPermission::builder().ip_protocol("-1").ip_ranges(range).build()
 }
