@@ -59,7 +59,7 @@ impl Printed {
     }
 
     /// Reads to the end, and returns everything.
-    pub(super) fn to_the_end(mut self) -> String {
+    pub(super) fn all(mut self) -> String {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.text.push_str(&line);
             self.text.push('\n');
@@ -127,7 +127,7 @@ fn the_first_signal_saves_and_the_next_run_goes_on() {
     let printed = stop(&mut child, "-INT");
     desk.cloud.release();
     assert_eq!(end(&mut child), Some(6));
-    let out = printed.to_the_end();
+    let out = printed.all();
     assert!(out.contains("run the same command again"), "{out}");
 
     desk.apply();
@@ -145,7 +145,7 @@ fn the_first_signal_leaves_what_is_not_answered_to_the_next_run() {
     desk.cloud.wait_for_held(1);
     let printed = stop(&mut child, "-TERM");
     assert_eq!(end(&mut child), Some(6), "it ends although nothing was released");
-    let out = printed.to_the_end();
+    let out = printed.all();
     assert!(out.contains("left for the next run"), "{out}");
     assert!(out.contains("run the same command again"), "{out}");
     desk.cloud.release();
@@ -161,7 +161,7 @@ fn the_second_signal_ends_at_once() {
     let both = ["-c", "kill -INT \"$0\" && kill -TERM \"$0\"", &child.id().to_string()];
     assert!(Command::new("/bin/sh").args(both).status().expect("a shell").success());
     assert_eq!(end(&mut child), Some(6));
-    let out = Printed::by(&mut child).to_the_end();
+    let out = Printed::by(&mut child).all();
     assert!(!out.contains("run the same command again"), "nothing was waited for: {out}");
     desk.cloud.release();
 }
