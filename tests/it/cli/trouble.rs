@@ -1,4 +1,4 @@
-//! Failures, signals and readers that leave: results are saved, and the next run continues.
+//! Failures, signals and readers that leave: what is done stays done, and the next run goes on.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
@@ -59,7 +59,7 @@ impl Printed {
     }
 
     /// Reads to the end, and returns everything.
-    pub(super) fn read_to_the_end(mut self) -> String {
+    pub(super) fn all(mut self) -> String {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.text.push_str(&line);
             self.text.push('\n');
@@ -68,7 +68,7 @@ impl Printed {
     }
 }
 
-/// Sends a signal, and waits until the program prints that it shuts down.
+/// Sends a signal, and waits until the program says that it stops.
 pub(super) fn stop(child: &mut Child, name: &str) -> Printed {
     let mut printed = Printed::by(child);
     signal(child, name);
@@ -76,7 +76,7 @@ pub(super) fn stop(child: &mut Child, name: &str) -> Printed {
     printed
 }
 
-/// Returns the response of a server to a GET request.
+/// What a server says to a GET, if it says anything.
 pub(super) fn get(address: &str, path: &str) -> std::io::Result<String> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address)?;
@@ -127,7 +127,7 @@ fn the_first_signal_saves_and_the_next_run_goes_on() {
     let printed = stop(&mut child, "-INT");
     desk.cloud.release();
     assert_eq!(end(&mut child), Some(6));
-    let out = printed.read_to_the_end();
+    let out = printed.all();
     assert!(out.contains("run the same command again"), "{out}");
 
     desk.apply();
@@ -136,7 +136,7 @@ fn the_first_signal_saves_and_the_next_run_goes_on() {
     assert_eq!(machines, 2, "none is there twice");
 }
 
-/// The wait for calls without a response has a limit.
+/// A call without an answer is not waited for without an end.
 #[test]
 fn the_first_signal_leaves_what_is_not_answered_to_the_next_run() {
     let desk = Desk::new();
@@ -145,13 +145,13 @@ fn the_first_signal_leaves_what_is_not_answered_to_the_next_run() {
     desk.cloud.wait_for_held(1);
     let printed = stop(&mut child, "-TERM");
     assert_eq!(end(&mut child), Some(6), "it ends although nothing was released");
-    let out = printed.read_to_the_end();
+    let out = printed.all();
     assert!(out.contains("left for the next run"), "{out}");
     assert!(out.contains("run the same command again"), "{out}");
     desk.cloud.release();
 }
 
-/// Two signals arrive together: the second one is there before the program starts to wait.
+/// Two signals that come together: the second is there before the program has waited for anything.
 #[test]
 fn the_second_signal_ends_at_once() {
     let desk = Desk::new();
@@ -161,7 +161,7 @@ fn the_second_signal_ends_at_once() {
     let both = ["-c", "kill -INT \"$0\" && kill -TERM \"$0\"", &child.id().to_string()];
     assert!(Command::new("/bin/sh").args(both).status().expect("a shell").success());
     assert_eq!(end(&mut child), Some(6));
-    let out = Printed::by(&mut child).read_to_the_end();
+    let out = Printed::by(&mut child).all();
     assert!(!out.contains("run the same command again"), "nothing was waited for: {out}");
     desk.cloud.release();
 }
