@@ -210,9 +210,8 @@ mod tests {
         assert!(may_repeat("ec2", "DescribeTransitGateways"));
         assert!(may_repeat("s3", "DeleteObjects"), "the permission is DeleteObject");
         for (service, call) in [
-            ("ec2", "CreateVpcPeeringConnection"),
-            ("ec2", "CreateVolume"),
-            ("iam", "CreateUser"),
+            ("ec2", "CreateUndeclared"),
+            ("iam", "PutUndeclared"),
             ("elasticloadbalancing", "RunInstances"),
             ("unknown", "RunInstances"),
             ("unknown", ""),

@@ -111,7 +111,10 @@ pub(super) mod tests {
                 Identity::Parent => "parent",
             };
             let row = format!("| {} | {identity} | ", schema.kind);
-            assert!(rows.iter().any(|line| line.starts_with(&row)), "no row `{row}..`");
+            assert!(
+                rows.iter().any(|line| line.starts_with(&row)),
+                "docs/durability.md: no row `{row}..`"
+            );
         }
         assert_eq!(rows.len(), KINDS.len(), "{rows:#?}");
     }
