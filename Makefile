@@ -55,11 +55,10 @@ storms: need-cargo need-python
 	cargo build --quiet --bin groundplan
 	@tests/cloud/play tests/cloud/trials/storms.py "$(TARGET)/debug/groundplan" $(STORMS)
 
-# Clippy and build share little of the AWS SDK, so both take their time the first time.
-# Not sdk-subset: a change of it compiles the AWS SDK anew, so its warnings wait for the next one.
+# Clippy needs only metadata of dependencies, which cargo does not share with a build.
 lint: need-cargo
 	cargo fmt --all --check
-	cargo clippy --workspace --exclude sdk-subset --all-targets --features test-support -- --no-deps -D warnings
+	cargo clippy --workspace --all-targets --features test-support -- -D warnings
 
 # Without the SDK: minutes to build, not the twenty that its release build takes.
 bench-engine: need-cargo
