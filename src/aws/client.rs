@@ -458,6 +458,31 @@ pub(crate) mod tests {
         assert_eq!(aws.calls().values().sum::<u64>(), 2);
     }
 
+    /// The interceptor knows each service by the name that the SDK gives it, which differs from ours.
+    #[tokio::test]
+    async fn a_shut_fence_stops_the_changes_of_every_service() {
+        let (aws, sent) = scripted([]);
+        aws.guard(Fence::new(|| {
+            Err(HomeError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() })
+        }));
+        macro_rules! assert_stopped {
+            ($service:literal, $name:literal, $call:expr) => {
+                let error = aws.call($service, $name, $call.send()).await.unwrap_err();
+                assert!(error.is(&["Fenced"]), concat!($service, ":", $name, ": {}"), error);
+            };
+        }
+        let classic = aws.elb_classic.register_instances_with_load_balancer();
+        let classic = classic.load_balancer_name("a").set_instances(Some(Vec::new()));
+        let elb = aws.elb.delete_load_balancer().load_balancer_arn("a");
+        assert_stopped!("ec2", "DeleteVpc", aws.ec2.delete_vpc().vpc_id("vpc-1"));
+        assert_stopped!("elasticloadbalancing", "DeleteLoadBalancer", elb);
+        assert_stopped!("elasticloadbalancing", "RegisterInstancesWithLoadBalancer", classic);
+        assert_stopped!("iam", "DeleteRole", aws.iam.delete_role().role_name("a"));
+        assert_stopped!("route53", "DeleteHostedZone", aws.route53.delete_hosted_zone().id("Z1"));
+        assert_stopped!("s3", "DeleteBucket", aws.s3.delete_bucket().bucket("a"));
+        assert_eq!(sent.bodies().len(), 0);
+    }
+
     #[tokio::test]
     async fn a_call_that_the_sdk_repeats_asks_the_fence_each_time() {
         let passes = Arc::new(AtomicU32::new(0));

@@ -80,7 +80,7 @@ pub(crate) async fn by_ids<T: Described>(
 /// Returns the live object of each record, in the given order. The key is the ID, or the token tag
 /// while the creation is in doubt.
 ///
-/// One Describe call by cluster tag finds all of them. If records are left, because an object is
+/// A single Describe call by cluster tag finds all of them. If records are left, because an object is
 /// gone or has lost the tag, one more call searches for these by ID.
 pub(crate) async fn all<T: Described, K: Resource>(
     aws: &Aws,

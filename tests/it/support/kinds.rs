@@ -298,12 +298,15 @@ macro_rules! every_kind_has_a_contract {
 groundplan::for_each_kind!(every_kind_has_a_contract);
 impl Contract for groundplan::aws::swept::Swept {}
 
-/// Outputs without what changes by itself: the DNS change that is under way, a machine's state.
+/// Returns outputs without values that change by themselves: the ID of a DNS change, and the state of a
+/// machine while it starts. Any other state is compared.
 fn lasting(outputs: &Value) -> Value {
     let mut outputs = outputs.clone();
     if let Some(outputs) = outputs.as_object_mut() {
         outputs.remove("change");
-        outputs.remove("state");
+        if matches!(outputs.get("state").and_then(Value::as_str), Some("pending" | "running")) {
+            outputs.remove("state");
+        }
     }
     outputs
 }
