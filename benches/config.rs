@@ -14,12 +14,12 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use groundplan::aws::schemas;
 use groundplan::config::{self, InstallConfig};
-use groundplan::graph::Graph;
-use groundplan::plan::{self, Observations};
-use groundplan::state::{Cluster, State};
 use groundplan::topology::{self, Assets, compile};
+use groundplan_aws::schemas;
+use groundplan_engine::graph::Graph;
+use groundplan_engine::plan::{self, Observations};
+use groundplan_engine::state::{Cluster, State};
 use serde_json::{Value, json};
 
 const ROUNDS: usize = 200;

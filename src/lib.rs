@@ -35,11 +35,6 @@
 //! Read [`graph`] first, then [`state`], [`plan`](mod@plan), [`apply`](mod@apply), one kind
 //! ([`aws::subnet`]), and [`topology`].
 
-pub use groundplan_engine::refresh as observe;
-pub use groundplan_engine::{apply, event, graph, out, plan, provider, recover, secret, state};
-
-pub mod aws;
-#[cfg(feature = "sdk")]
 pub mod cli;
 pub mod config;
 pub mod machine_api;

@@ -4,6 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::saved::SavedPlan;
+use groundplan_engine::plan::{Change, Plan};
+use groundplan_engine::state::State;
+
 use super::args::{Apply as Arguments, Applying, Common};
 use super::choice;
 use super::configured::Configured;
@@ -17,11 +23,6 @@ use super::signals::unless_stopped;
 use super::source::Source;
 use super::walk::{confirmed, must_be_confirmable, walk};
 use super::world::World;
-use crate::apply::Stop;
-use crate::graph::Address;
-use crate::plan::saved::SavedPlan;
-use crate::plan::{Change, Plan};
-use crate::state::State;
 
 const QUESTION: &str = "Do you want to perform these actions?";
 

@@ -12,10 +12,11 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use self::machines::*;
 pub use self::state::*;
+use groundplan_engine::plan::guard::Expectation;
+use groundplan_engine::state::location::Place;
+use groundplan_engine::state::remote::SHORTEST_LEASE;
+
 use super::exit::Exit;
-use crate::plan::guard::Expectation;
-use crate::state::location::Place;
-use crate::state::remote::SHORTEST_LEASE;
 
 const ABOUT: &str = "\
 Provisions the AWS infrastructure of an OpenShift cluster from its install-config.yaml. Every machine \

@@ -5,16 +5,17 @@
 
 use std::collections::BTreeSet;
 
+use groundplan_engine::graph::pattern::fits;
+use groundplan_engine::graph::{Address, Graph};
+use groundplan_engine::plan::Options;
+use groundplan_engine::state::State;
+
 use super::args::{Part, Renewal};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use crate::config::nearest;
-use crate::graph::pattern::fits;
-use crate::graph::{Address, Graph};
-use crate::plan::Options;
 use crate::render::state::rows;
 use crate::render::{Diagnostic, remedies};
-use crate::state::State;
 
 /// Returns the options of a plan. Patterns match desired and recorded resources.
 pub(super) fn of_wanted(
@@ -108,10 +109,10 @@ fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -> 
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::state::Entry;
     use serde_json::json;
 
     use super::*;
-    use crate::state::Entry;
 
     fn state() -> State {
         let mut state = State::new("l".into());

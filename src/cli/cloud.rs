@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use groundplan_aws::lookups::queries;
+use groundplan_aws::{Aws, Caller, Settings};
+use groundplan_engine::provider::{ProviderError, all, patiently};
+use groundplan_engine::state::Cluster;
 use serde_json::Value;
 
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
-use crate::aws::{Aws, Caller, Settings, lookups};
 use crate::config::InstallConfig;
-use crate::provider::{ProviderError, all, patiently};
 use crate::render::Diagnostic;
-use crate::state::Cluster;
 use crate::topology::{self, Question};
 
 /// Key of the cluster's AWS account in the lookup cache.
@@ -93,7 +94,7 @@ pub(super) struct Answers {
 
 /// Runs all lookups concurrently. The failure of one lookup does not affect the others.
 pub(super) async fn answers(aws: &Aws, questions: Vec<Question>) -> Answers {
-    let ask = |question| patiently(move || lookups::answer(aws, question));
+    let ask = |question| patiently(move || queries::answer(aws, question));
     let asked = all(questions.iter().map(ask).collect()).await;
     let mut answers = Answers::default();
     for (question, answer) in questions.into_iter().zip(asked) {

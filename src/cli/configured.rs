@@ -4,6 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::{Aws, Settings};
+use groundplan_engine::plan::saved::Digests;
+use groundplan_engine::provider::ProviderError;
+use groundplan_engine::state::{Cluster, State};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -15,12 +19,8 @@ use super::held::glance;
 use super::inputs::Inputs;
 use super::screen::Screen;
 use super::source::{Learnt, Source};
-use crate::aws::{Aws, Settings};
 use crate::config::{self, Finding, Located, locate};
-use crate::plan::saved::Digests;
-use crate::provider::ProviderError;
 use crate::render::Diagnostic;
-use crate::state::{Cluster, State};
 use crate::topology::fleet::{Fleet, fleet};
 use crate::topology::{
     self, Compiled, Question, Workers, checks, compile, identify, questions, workers,

@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::io;
 
+use groundplan_engine::provider::ProviderError;
+
 use super::exit::Exit;
-use crate::provider::ProviderError;
 use crate::render::Diagnostic;
 
 /// Result of commands.

@@ -1,12 +1,13 @@
 //! `groundplan graph`: draws the graph of the desired state.
 
+use groundplan_engine::apply::Stop;
+
 use super::args::{Common, Format, Graph as Arguments};
 use super::configured::{cluster, look};
 use super::exit::Exit;
 use super::failure::Result;
 use super::screen::Screen;
 use super::signals::unless_stopped;
-use crate::apply::Stop;
 use crate::render::dot;
 
 pub(super) async fn run(

@@ -2,6 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::schemas;
+use groundplan_engine::provider::Schemas;
+use groundplan_engine::state::backend::Home;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::lock::LockError;
+use groundplan_engine::state::{Entry, FORMAT, Format, Run, State};
 use jiff::Timestamp;
 
 use super::args::Common;
@@ -9,13 +15,7 @@ use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::homes::{self, Locked};
 use super::screen::Screen;
-use crate::aws::schemas;
-use crate::provider::Schemas;
 use crate::render::{Diagnostic, remedies};
-use crate::state::backend::Home;
-use crate::state::error::HomeError;
-use crate::state::lock::LockError;
-use crate::state::{Entry, FORMAT, Format, Run, State};
 
 /// Locked state, which no other run can change.
 #[derive(Debug)]

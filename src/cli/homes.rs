@@ -6,6 +6,13 @@ mod bucket;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use groundplan_engine::state::backend::Home;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::local::{LocalHome, Opened};
+use groundplan_engine::state::location::Place;
+use groundplan_engine::state::lock::{self, BreakError, Broken, LockError};
+use groundplan_engine::state::{Format, State};
+
 use self::bucket::There;
 use super::args::Common;
 use super::exit::Exit;
@@ -13,12 +20,6 @@ use super::failure::{Failure, Result};
 use super::held::{locked, unusable};
 use super::screen::Screen;
 use crate::render::{Diagnostic, brief, remedies};
-use crate::state::backend::Home;
-use crate::state::error::HomeError;
-use crate::state::local::{LocalHome, Opened};
-use crate::state::location::Place;
-use crate::state::lock::{self, BreakError, Broken, LockError};
-use crate::state::{Format, State};
 
 /// Interval between attempts to take a lock.
 const TRY_EVERY: Duration = Duration::from_millis(250);

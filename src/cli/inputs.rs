@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use groundplan_engine::plan::saved::{Digests, digest};
 use secrecy::SecretString;
 
 use super::args::Common;
@@ -14,7 +15,6 @@ use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
 use crate::config::{self, InstallConfig};
-use crate::plan::saved::{Digests, digest};
 use crate::render::Diagnostic;
 use crate::topology::{Assets, Options, Stream};
 

@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use groundplan_aws::lookups::queries;
+use groundplan_aws::{Aws, Settings as AwsSettings};
+use groundplan_engine::apply::Stop;
+use groundplan_engine::provider::Reply;
+use groundplan_node::http::probes;
+use groundplan_node::kube_client;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Client, ResourceExt};
@@ -13,8 +19,6 @@ use super::args::MachineController;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
-use crate::apply::Stop;
-use crate::aws::{Aws, Settings as AwsSettings, lookups};
 use crate::machine_api::controller::capacity::driver::Types;
 use crate::machine_api::controller::health::Health;
 use crate::machine_api::controller::lease::{Candidate, Leadership, Terms};
@@ -22,18 +26,15 @@ use crate::machine_api::controller::looks::{Ec2, Looks};
 use crate::machine_api::controller::machine::driver::{Machines, Settings};
 use crate::machine_api::controller::together::{self, Tell};
 use crate::machine_api::infrastructure::{Described, Infrastructure, architecture};
-use crate::provider::Reply;
 use crate::render::Diagnostic;
 use crate::topology::{self, Question};
-use groundplan_node::http::probes;
-use groundplan_node::kube_client;
 
 /// Name of the Lease for leader election.
 const LEASE: &str = "groundplan-machine-controller";
 
 impl Ec2 for Aws {
     fn answer(&self, question: Question) -> Reply<'_, Value> {
-        Box::pin(async move { lookups::answer(self, &question).await })
+        Box::pin(async move { queries::answer(self, &question).await })
     }
 }
 
@@ -140,7 +141,7 @@ async fn work(
     stop: &Stop,
     tell: Tell,
 ) {
-    let tag = aws.settings.cluster_tag.clone();
+    let tag = aws.settings().cluster_tag.clone();
     let types = Types { ec2: aws.clone(), region: settings.region.clone() };
     let looks = Looks::new(aws, &settings.region, &tag);
     let namespace = settings.namespace.clone();

@@ -49,12 +49,13 @@ mod world;
 
 use std::process::ExitCode;
 
+use groundplan_engine::apply::Stop;
+
 use self::args::{Arguments, Command};
 use self::exit::Exit;
 use self::failure::{Failure, Result};
 use self::screen::Screen;
 use self::stream_file::StreamFile;
-use crate::apply::Stop;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {

@@ -1,5 +1,8 @@
 //! `groundplan plan`: shows what an apply would change, and why.
 
+use groundplan_engine::apply::Stop;
+use groundplan_engine::plan::{Options, Plan};
+
 use super::args::{Common, Plan as Arguments, Planning};
 use super::choice;
 use super::configured::Configured;
@@ -12,8 +15,6 @@ use super::screen::Screen;
 use super::signals::unless_stopped;
 use super::source::Source;
 use super::world::World;
-use crate::apply::Stop;
-use crate::plan::{Options, Plan};
 use crate::render::drifted;
 
 pub(super) async fn run(

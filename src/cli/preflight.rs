@@ -1,15 +1,16 @@
 //! Preflight of a command: permissions and quotas, checked before the first change.
 
+use groundplan_aws::{Aws, Caller};
+use groundplan_engine::graph::Graph;
+use groundplan_engine::plan::Plan;
+use groundplan_engine::state::State;
+
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
 use super::world::World;
-use crate::aws::{Aws, Caller};
-use crate::graph::Graph;
-use crate::plan::Plan;
 use crate::preflight::demands::Site;
 use crate::preflight::{Report, preflight as ask};
-use crate::state::State;
 use crate::topology::{Workers, partition};
 
 /// Prints all warnings of the preflight. Returns an error with all findings that would stop the

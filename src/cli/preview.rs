@@ -1,22 +1,23 @@
 //! Display of a plan before execution, and its guards.
 
+use groundplan_aws::plan_review;
+use groundplan_engine::plan::Plan;
+use groundplan_engine::plan::guard::{Guards, violations};
+
 use super::args;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
-use crate::aws::attention;
-use crate::plan::Plan;
-use crate::plan::guard::{Guards, violations};
 use crate::render::{Diagnostic, PlanView};
 
 /// Returns the view of a plan that every command shows.
 pub(super) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> PlanView<'a> {
-    let (classify, telling) = (attention::class, attention::telling);
+    let (classify, telling) = (plan_review::class, plan_review::telling);
     PlanView { plan, full, warnings, classify, telling }
 }
 
 /// Returns the plan warnings: of the install-config, and of the plan itself.
 pub(super) fn cautions(of_config: &[String], plan: &Plan) -> Vec<String> {
-    of_config.iter().cloned().chain(attention::cautions(plan)).collect()
+    of_config.iter().cloned().chain(plan_review::cautions(plan)).collect()
 }
 
 /// Returns an error with all violations of guards, if there are any.

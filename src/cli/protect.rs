@@ -1,5 +1,8 @@
 //! `groundplan protect` and `groundplan unprotect`: resources that no run may delete or replace.
 
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Address;
+use groundplan_engine::state::Entry;
 use serde_json::json;
 
 use super::args::{Common, Protect, Unprotect};
@@ -8,9 +11,6 @@ use super::exit::Exit;
 use super::failure::Result;
 use super::screen::Screen;
 use super::state::taken;
-use crate::apply::Stop;
-use crate::graph::Address;
-use crate::state::Entry;
 
 pub(super) async fn protect(
     arguments: &Protect,

@@ -3,6 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use groundplan_aws::Aws;
+use groundplan_aws::kinds::swept::known;
+use groundplan_aws::lookups::tag_index;
+use groundplan_aws::sweep::{self, Leftover};
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Node;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::provider::patiently;
+use groundplan_engine::recover::{Recovered, Search};
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::fence::Fence;
+use groundplan_engine::state::{Cluster, Entry, State};
 use serde_json::{Value, json};
 
 use super::args::{Common, Recover as Arguments};
@@ -16,19 +28,8 @@ use super::homes;
 use super::inputs::Inputs;
 use super::screen::Screen;
 use super::signals::unless_stopped;
-use crate::apply::Stop;
-use crate::aws::sweep::{self, Leftover};
-use crate::aws::swept::known;
-use crate::aws::{Aws, traces};
-use crate::graph::Node;
-use crate::plan::decide::id;
-use crate::provider::patiently;
-use crate::recover::{Recovered, Search};
 use crate::render::Diagnostic;
 use crate::render::state::rows;
-use crate::state::error::HomeError;
-use crate::state::fence::Fence;
-use crate::state::{Cluster, Entry, State};
 use crate::topology::{identify, is_infra_id_of};
 
 pub(super) async fn run(
@@ -83,7 +84,7 @@ async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> R
 
 /// Searches AWS for the resources of the graph. Returns those found and those missing.
 pub(super) async fn looked_for(nodes: &[Node], infra_id: &str, aws: &Aws) -> Result<Recovered> {
-    let tokens = patiently(|| traces::tokens(aws)).await;
+    let tokens = patiently(|| tag_index::tokens(aws)).await;
     let tokens = &tokens.map_err(|error| Failure::call("list the tags", &error))?;
     let search = Search { nodes, infra_id, tokens, provider: aws };
     search.run().await.map_err(|error| Failure::call("look for the cluster", &error))
@@ -129,7 +130,7 @@ async fn cluster(given: Option<&str>, inputs: &Inputs, screen: &mut Screen) -> R
         (None, None) => {
             let nobody = identify(config);
             let reached = cloud::connect(config, &nobody, &BTreeMap::new(), screen).await?;
-            only(&config.name, patiently(|| traces::clusters(&reached.aws)).await).map(known)
+            only(&config.name, patiently(|| tag_index::clusters(&reached.aws)).await).map(known)
         }
     }
 }
@@ -137,7 +138,7 @@ async fn cluster(given: Option<&str>, inputs: &Inputs, screen: &mut Screen) -> R
 /// Returns the only infra ID of that name among the cluster tags of owned resources.
 fn only(
     name: &str,
-    tagged: std::result::Result<BTreeSet<String>, crate::provider::ProviderError>,
+    tagged: std::result::Result<BTreeSet<String>, groundplan_engine::provider::ProviderError>,
 ) -> Result<String> {
     let tagged = tagged.map_err(|error| Failure::call("list the tags", &error))?;
     let mut ours: Vec<_> = tagged.into_iter().filter(|id| is_infra_id_of(name, id)).collect();

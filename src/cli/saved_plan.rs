@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use groundplan_engine::plan::saved::{FORMAT, SavedPlan, Unreadable};
+use groundplan_engine::plan::{Options, Plan};
+
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::world::World;
-use crate::plan::saved::{FORMAT, SavedPlan, Unreadable};
-use crate::plan::{Options, Plan};
 use crate::render::Diagnostic;
 
 /// Returns the plan with the digests of its inputs.
@@ -91,9 +92,10 @@ pub(super) fn stale(summary: &str, because: &str) -> Failure {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use groundplan_engine::event::Operation;
+    use groundplan_engine::plan::saved::Digests;
+
     use super::*;
-    use crate::event::Operation;
-    use crate::plan::saved::Digests;
 
     fn saved() -> SavedPlan {
         let none = || "none".to_owned();

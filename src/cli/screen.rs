@@ -7,16 +7,16 @@ use std::io::{self, IsTerminal, Stderr, Stdout, Write, stderr, stdin, stdout};
 use std::sync::Arc;
 
 use anstream::{AutoStream, ColorChoice};
+use groundplan_aws::Aws;
+use groundplan_engine::event::Event;
+use groundplan_engine::plan::Plan;
+use groundplan_engine::provider::Schemas;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{Arguments, Common};
 use super::stream_file::{StreamFile, WholeLines};
-use crate::aws::Aws;
 use crate::config::{self, Finding};
-use crate::event::Event;
-use crate::plan::Plan;
-use crate::provider::Schemas;
 use crate::render::json::JsonLines;
 use crate::render::progress::{Estimate, Lines, Live};
 use crate::render::{Diagnostic, PlanView};

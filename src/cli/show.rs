@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use groundplan_engine::state::location::Place;
+
 use super::args::{Common, Show as Arguments};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
@@ -11,7 +13,6 @@ use super::preview::view;
 use super::saved_plan;
 use super::screen::Screen;
 use crate::render::{Diagnostic, document, state};
-use crate::state::location::Place;
 
 pub(super) async fn run(
     arguments: &Arguments,

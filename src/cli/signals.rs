@@ -2,11 +2,11 @@
 
 use std::io;
 
+use groundplan_engine::apply::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::Exit;
 use super::failure::{Failure, Result};
-use crate::apply::Stop;
 
 /// Starts handling SIGINT, SIGTERM and SIGHUP (the terminal was closed).
 ///

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::Settings;
+use groundplan_engine::plan::saved::Digests;
+use groundplan_engine::state::{Cluster, State};
 use serde_json::Value;
 
 use super::cloud::Answers;
 use super::failure::Result;
 use super::screen::Screen;
-use crate::aws::Settings;
-use crate::plan::saved::Digests;
-use crate::state::{Cluster, State};
 use crate::topology::{Compiled, Question, Workers};
 
 /// Valid input of a plan.

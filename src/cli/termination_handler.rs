@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use groundplan_engine::apply::Stop;
 use groundplan_node::command::{self, Report, StartError};
 use groundplan_node::termination::handler::Said;
 
@@ -10,7 +11,6 @@ use super::args::TerminationHandler;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
-use crate::apply::Stop;
 use crate::render::{Diagnostic, Severity};
 
 pub(super) async fn run(

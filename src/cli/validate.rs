@@ -1,5 +1,6 @@
 //! `groundplan validate`: validates the install-config.
 
+use groundplan_aws::model::metadata_options::Authentication;
 use serde_json::json;
 
 use super::args::Common;
@@ -7,7 +8,6 @@ use super::exit::Exit;
 use super::failure::Result;
 use super::inputs::Inputs;
 use super::screen::Screen;
-use crate::aws::metadata_options::Authentication;
 use crate::config::{InstallConfig, MachinePool};
 
 pub(super) fn run(common: &Common, screen: &mut Screen) -> Result<Exit> {

@@ -4,25 +4,26 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use groundplan_engine::apply::{self, Observer, Settings, Stop, apply};
+use groundplan_engine::event::{Event, Operation, Summary};
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::Plan;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::provider::Provider;
+use groundplan_engine::secret::Secrets;
+use groundplan_engine::state::backend::Written;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::{Cluster, Entry, State};
+
 use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::held::Held;
 use super::prompt::confirm;
 use super::screen::{Progress, Screen};
-use crate::apply::{self, Observer, Settings, Stop, apply};
-use crate::event::{Event, Operation, Summary};
-use crate::graph::Address;
-use crate::plan::Plan;
-use crate::plan::decide::id;
-use crate::provider::Provider;
 use crate::render::progress::Failures;
 use crate::render::state::rows;
 use crate::render::{Diagnostic, remedies};
-use crate::secret::Secrets;
-use crate::state::backend::Written;
-use crate::state::error::HomeError;
-use crate::state::{Cluster, Entry, State};
 
 /// Returns an error if the user cannot confirm: no terminal or `--json`, and no `--auto-approve`.
 pub(super) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
@@ -229,9 +230,14 @@ mod tests {
             let entry = Entry::CreateStarted { address, generation: 1, inputs, after: vec![] };
             state.record(&entry).unwrap();
         }
-        let observed = crate::plan::Observations::new();
-        let options = crate::plan::Options::default();
-        let plan = crate::plan::plan_destroy(&state, &observed, &crate::aws::schemas(), &options);
+        let observed = groundplan_engine::plan::Observations::new();
+        let options = groundplan_engine::plan::Options::default();
+        let plan = groundplan_engine::plan::plan_destroy(
+            &state,
+            &observed,
+            &groundplan_aws::schemas(),
+            &options,
+        );
         let lines = left(&state, &plan);
         assert_eq!(lines[..2], ["Still there:", "  vpc.v00 (no id is known)"]);
         assert_eq!(lines.last().unwrap(), "  and 5 more: `groundplan state list`");

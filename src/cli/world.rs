@@ -6,6 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use groundplan_aws::{Aws, Caller, schemas};
+use groundplan_engine::plan::{self, Observations, Options, Plan};
+use groundplan_engine::refresh::observe;
+use groundplan_engine::state::{Cluster, Entry, State};
 use serde_json::Value;
 
 use super::args::Common;
@@ -16,11 +20,7 @@ use super::held::Held;
 use super::homes;
 use super::screen::Screen;
 use super::source::{Learnt, Source};
-use crate::aws::{Aws, Caller, schemas};
-use crate::observe::observe;
-use crate::plan::{self, Observations, Options, Plan};
 use crate::render::{Diagnostic, Severity};
-use crate::state::{Cluster, Entry, State};
 use crate::topology::Compiled;
 
 /// Inputs of a plan.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::model::ids::SubnetId;
 use url::{Host, Url};
 
 use super::choices::{Choices, choose};
@@ -13,7 +14,6 @@ use super::finding::{Report, Spot, did_you_mean, may_be_secret, shown};
 use super::install_config::{Aws, CredentialsMode, LoadBalancerType, ServiceEndpoint};
 use super::machine_pool::unsupported;
 use super::rules::Rule;
-use crate::aws::ids::SubnetId;
 
 pub(super) const LOAD_BALANCERS: &Choices<LoadBalancerType> =
     &[("Classic", LoadBalancerType::Classic), ("NLB", LoadBalancerType::Network)];

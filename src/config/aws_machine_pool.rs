@@ -5,6 +5,8 @@
 //! the default machine platform overrides built-in defaults, and the pool overrides both. Rules:
 //! openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
 
+use groundplan_aws::model::ebs;
+
 use super::choices::Choices;
 use super::document::{self, At, Document, Given};
 use super::finding::{Report, shown};
@@ -12,7 +14,6 @@ use super::install_config::{AwsMachinePool, RootVolume};
 use super::machine_pool::unsupported;
 use super::metadata_service;
 use super::rules::Rule;
-use crate::aws::ebs;
 
 /// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
 pub(super) const VOLUME_TYPE: &str = "gp3";

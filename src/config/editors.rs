@@ -4,6 +4,7 @@
 //! An editor therefore offers exactly what the reader accepts. Rules that a schema cannot express,
 //! such as overlapping networks or zones of another region, are left to `groundplan validate`.
 
+use groundplan_aws::model::metadata_options::{Authentication, HopLimit};
 use serde_json::{Map, Value, json};
 
 use super::choices::words;
@@ -11,7 +12,6 @@ use super::document::{Anything, At, Document, Pairs, Sensitive};
 use super::{
     aws, aws_machine_pool, credentials, features, machine_pool, metadata_service, networking,
 };
-use crate::aws::metadata_options::{Authentication, HopLimit};
 
 /// Schemas of the sections so far, by name.
 pub(super) type Definitions = Map<String, Value>;

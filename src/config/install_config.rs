@@ -5,14 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::model::ids::{
+    HostedZoneId, ImageId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId,
+};
+use groundplan_aws::model::metadata_options::MetadataService;
 use ipnet::Ipv4Net;
 use secrecy::SecretString;
 use url::Url;
-
-use crate::aws::ids::{
-    HostedZoneId, ImageId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId,
-};
-use crate::aws::metadata_options::MetadataService;
 
 /// A valid install-config of platform aws.
 #[derive(Clone, Debug)]

@@ -5,13 +5,14 @@
 //! openshift-install, these fields only cause a warning. Each field is independent, and an omitted
 //! field means no opinion.
 
+use groundplan_aws::model::metadata_options::{
+    Authentication, HopLimit, MetadataService, Switch, WHY_ENABLED, WHY_FURTHER, WHY_NO_TAGS,
+};
+
 use super::choices::{Choices, choose};
 use super::document::{self, At, Given};
 use super::finding::{Report, did_you_mean, one_of, shown};
 use super::rules::Rule;
-use crate::aws::metadata_options::{
-    Authentication, HopLimit, MetadataService, Switch, WHY_ENABLED, WHY_FURTHER, WHY_NO_TAGS,
-};
 
 /// The only value of `httpEndpoint` with which machines can join a cluster.
 pub(super) const ENDPOINT: &str = "Enabled";

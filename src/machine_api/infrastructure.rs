@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::kinds::machine::DualStack;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::launch::Site;
-use crate::aws::machine::DualStack;
 use crate::config::Architecture;
 
 /// Facts about a running cluster.

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use groundplan_aws::preflight::dry_run::{self, Subject, Verdict};
+use groundplan_aws::preflight::policy_simulator::{self, Decision, Judgement};
+use groundplan_aws::preflight::quotas::{self, Quota};
+use groundplan_aws::{Aws, Caller};
+use groundplan_engine::provider::{ProviderError, all};
 use tokio::time::timeout;
 
 use super::Report;
 use super::demands::{self, Need, Site};
 use super::judge::{self, Denial, Denied, Room};
-use crate::aws::permissions::{self, Decision, Judgement};
-use crate::aws::quotas::{self, Quota};
-use crate::aws::rehearsal::{self, Subject, Verdict};
-use crate::aws::{Aws, Caller};
-use crate::provider::{ProviderError, all};
 use crate::render::{Diagnostic, Severity};
 use crate::topology::Workers;
 
@@ -81,12 +81,12 @@ async fn rehearse(aws: &Aws, calls: BTreeMap<&'static str, Subject>) -> Rehearse
     if calls.is_empty() {
         return rehearsed;
     }
-    if !rehearsal::honours(aws).await {
+    if !dry_run::honours(aws).await {
         let note = "nothing was rehearsed: this endpoint does not answer as EC2 does to DryRun";
         rehearsed.note = Some(Diagnostic::warning(note));
         return rehearsed;
     }
-    let asked = calls.iter().map(|(action, subject)| rehearsal::rehearse(aws, action, subject));
+    let asked = calls.iter().map(|(action, subject)| dry_run::rehearse(aws, action, subject));
     let verdicts = all(asked.collect()).await;
     for ((action, subject), verdict) in calls.iter().zip(verdicts) {
         match verdict {
@@ -111,7 +111,8 @@ async fn simulate(
     let unasked = |error: &ProviderError| {
         unknown("simulate the caller's policies", error, "allow iam:SimulatePrincipalPolicy")
     };
-    let principal = permissions::principal(aws, caller).await.map_err(|error| unasked(&error))?;
+    let principal =
+        policy_simulator::principal(aws, caller).await.map_err(|error| unasked(&error))?;
     // `None`: for example the account root user, who has no policies and may do everything.
     let Some(principal) = principal else { return Ok(BTreeMap::new()) };
     // One simulation call for all actions on the same resources.
@@ -119,9 +120,9 @@ async fn simulate(
     for (action, resources) in wanted {
         together.entry(resources).or_default().insert(action.clone());
     }
-    let asked = together
-        .iter()
-        .map(|(resources, actions)| permissions::simulate(aws, &principal, actions, resources));
+    let asked = together.iter().map(|(resources, actions)| {
+        policy_simulator::simulate(aws, &principal, actions, resources)
+    });
     let mut denials: BTreeMap<String, Denial> = BTreeMap::new();
     for judgements in all(asked.collect()).await {
         for judgement in judgements.map_err(|error| unasked(&error))? {

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_aws::facts::{Count, Facts};
+use groundplan_aws::kinds::swept::Swept;
+use groundplan_aws::preflight::dry_run::{Subject, placeholder};
+use groundplan_aws::preflight::iam_actions::tags_only;
+use groundplan_aws::preflight::quotas::Quota;
+use groundplan_aws::registry::{KINDS, facts};
+use groundplan_engine::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
+use groundplan_engine::plan::{Action, Op, Plan};
+use groundplan_engine::state::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::aws::actions::tags_only;
-use crate::aws::facts::{Count, Facts};
-use crate::aws::quotas::Quota;
-use crate::aws::registry::{KINDS, facts};
-use crate::aws::rehearsal::{Subject, placeholder};
-use crate::aws::swept::Swept;
-use crate::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
-use crate::plan::{Action, Op, Plan};
-use crate::state::State;
 use crate::topology::Workers;
 
 /// Inputs of the preflight.

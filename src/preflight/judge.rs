@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_engine::provider::ProviderError;
+
 use super::demands::Need;
-use crate::provider::ProviderError;
 use crate::render::Diagnostic;
 
 /// API action that IAM denies to the caller.

@@ -8,14 +8,12 @@
 //! - [`judge`]: derives findings from AWS's results; pure.
 //! - `ask`, with the feature `sdk`: queries AWS.
 
-#[cfg(feature = "sdk")]
 mod ask;
 pub mod demands;
 pub mod judge;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "sdk")]
 pub use ask::preflight;
 
 use crate::render::Diagnostic;

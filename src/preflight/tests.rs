@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_aws::kinds::machine::Machine;
+use groundplan_aws::kinds::swept::{Find, What, adopt};
+use groundplan_aws::preflight::quotas::Quota;
+use groundplan_aws::{Tags, schemas};
+use groundplan_engine::graph::{Address, Graph};
+use groundplan_engine::plan::{Observations, Options, Plan, plan, plan_destroy};
+use groundplan_engine::provider::{Class, ProviderError};
+use groundplan_engine::state::{Record, State, Status};
 use serde_json::json;
 
 use super::demands::{Need, Site, instance_types, needs, permissions, rehearsals};
 use super::judge::{Denial, Denied, Room, quota, simulated};
-use crate::aws::machine::Machine;
-use crate::aws::quotas::Quota;
-use crate::aws::swept::{Find, What, adopt};
-use crate::aws::{Tags, schemas};
-use crate::graph::{Address, Graph};
-use crate::plan::{Observations, Options, Plan, plan, plan_destroy};
-use crate::provider::{Class, ProviderError};
-use crate::state::{Record, State, Status};
 use crate::testing::world::World;
 use crate::topology::Workers;
 

@@ -3,14 +3,14 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+use groundplan_engine::event::Fault;
+use groundplan_engine::plan::guard::Violation;
+use groundplan_engine::provider::ProviderError;
+use groundplan_engine::state::Cluster;
 use serde::Serialize;
 
 use super::painted;
 use super::palette::{ERROR, FAINT, HINT, STRONG, WARNING};
-use crate::event::Fault;
-use crate::plan::guard::Violation;
-use crate::provider::ProviderError;
-use crate::state::Cluster;
 
 /// Message for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -125,8 +125,9 @@ impl Diagnostic {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::provider::Class;
+
     use super::*;
-    use crate::provider::Class;
 
     fn plain(diagnostic: &Diagnostic) -> String {
         let mut written = Vec::new();

@@ -4,17 +4,17 @@
 //! version. No document contains a secret or its digest. `docs/formats.md` explains every key, and
 //! a test keeps that page complete.
 
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::plan::diff::diff;
+use groundplan_engine::plan::{FieldChange, Step};
+use groundplan_engine::state::{Record, State};
 use serde_json::{Value, json};
 
 use super::PlanView;
 use super::json::{change_for_programs, drift_for_programs, field_for_programs, is_told};
 use super::plan::{counts_by_kind, drift};
 use super::state::rows;
-use crate::graph::Address;
-use crate::plan::decide::id;
-use crate::plan::diff::diff;
-use crate::plan::{FieldChange, Step};
-use crate::state::{Record, State};
 
 /// Version of the documents' format, the first key of each document.
 pub const DOCUMENTS_VERSION: &str = "1.0";
@@ -102,10 +102,11 @@ fn step(step: &Step) -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
+    use groundplan_engine::event::Operation;
+    use groundplan_engine::plan::{Action, Change, DriftClass, Op, Plan, Reason};
+    use groundplan_engine::state::{Cluster, Entry, Status};
+
     use super::*;
-    use crate::event::Operation;
-    use crate::plan::{Action, Change, DriftClass, Op, Plan, Reason};
-    use crate::state::{Cluster, Entry, Status};
 
     fn recorded() -> State {
         let mut state = State::new("l".into());

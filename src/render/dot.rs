@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use crate::graph::{Address, Graph};
+use groundplan_engine::graph::{Address, Graph};
 
 /// Writes the graph in Graphviz' language.
 ///

@@ -11,23 +11,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use groundplan_aws::registry::{KINDS, normalised};
+use groundplan_aws::{plan_review, schemas};
+use groundplan_engine::graph::pattern::fits;
+use groundplan_engine::graph::{Address, Graph, each_ref, resolve};
+use groundplan_engine::plan::diff::diff;
+use groundplan_engine::plan::guard::{Guards, violations};
+use groundplan_engine::plan::{
+    Action, Change, FieldChange, LeftBecause, Observations, Options, Plan, Reason, plan,
+    plan_destroy,
+};
+use groundplan_engine::provider::Observed;
+use groundplan_engine::state::{Cluster, Entry, Record, State, Status, snapshot};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Diagnostic, PlanView};
-use crate::aws::registry::{KINDS, normalised};
-use crate::aws::{attention, schemas};
 use crate::config::{self, InstallConfig};
-use crate::graph::pattern::fits;
-use crate::graph::{Address, Graph, each_ref, resolve};
-use crate::plan::diff::diff;
-use crate::plan::guard::{Guards, violations};
-use crate::plan::{
-    Action, Change, FieldChange, LeftBecause, Observations, Options, Plan, Reason, plan,
-    plan_destroy,
-};
-use crate::provider::Observed;
-use crate::state::{Cluster, Entry, Record, State, Status, snapshot};
 use crate::topology::{self, Assets, Compiled, compile, questions};
 
 /// Differences of a case from its base folder.
@@ -280,7 +280,7 @@ fn planned(folder: &Path) -> Played {
     } else {
         plan(&graph, &state, &observed, &schemas(), &options)
     };
-    warnings.extend(attention::cautions(&plan));
+    warnings.extend(plan_review::cautions(&plan));
     Played { case, config, graph, plan, warnings }
 }
 
@@ -288,7 +288,7 @@ fn planned(folder: &Path) -> Played {
 fn text(played: &Played) -> String {
     let Played { case, plan, warnings, .. } = played;
     let mut written = Vec::new();
-    let (classify, telling) = (attention::class, attention::telling);
+    let (classify, telling) = (plan_review::class, plan_review::telling);
     let view = PlanView { plan, full: case.full, warnings, classify, telling };
     let mut out = anstream::StripStream::new(&mut written);
     if case.refresh_only {
@@ -401,7 +401,7 @@ fn golden_plans_show_every_action_and_every_reason() {
     let name = |reason: &Reason| json!(reason)["why"].as_str().unwrap().to_owned();
     let reasons: BTreeSet<_> = changes().map(|change| name(&change.reason)).collect();
     assert_eq!(reasons.len(), 14, "{reasons:?}");
-    let because = |left: &crate::plan::Left| json!(left.because).to_string();
+    let because = |left: &groundplan_engine::plan::Left| json!(left.because).to_string();
     let left: BTreeSet<_> = changes().flat_map(|change| &change.left).map(because).collect();
     assert_eq!(left.len(), 3, "{left:?}");
 }
@@ -541,7 +541,7 @@ fn p7_a_zone_less_deletes_what_was_only_there_with_its_reason() {
 #[test]
 fn p8_what_is_not_known_yet_reads_as_such_for_people_and_programs() {
     let played = planned(&case("target"));
-    let (classify, telling) = (attention::class, attention::telling);
+    let (classify, telling) = (plan_review::class, plan_review::telling);
     let view = PlanView { plan: &played.plan, full: true, warnings: &[], classify, telling };
     let mut text = Vec::new();
     view.write(&mut anstream::StripStream::new(&mut text)).unwrap();

@@ -6,6 +6,8 @@
 
 use std::io::{self, Write};
 
+use groundplan_engine::event::{EVENTS_VERSION, Event};
+use groundplan_engine::plan::{Action, Change, FieldChange};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,8 +15,6 @@ use serde_json::{Value, json};
 use super::plan::{Drift, counts_by_kind, drift, drift_counts, reason};
 use super::value::{is_sensitive, is_unknown};
 use super::{Diagnostic, PlanView};
-use crate::event::{EVENTS_VERSION, Event};
-use crate::plan::{Action, Change, FieldChange};
 
 /// All line types. `docs/formats.md` explains each, and a test keeps that page complete.
 pub const TYPES: &[&str] = &[
@@ -241,9 +241,10 @@ pub(super) fn field_for_programs(field: &FieldChange) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::event::{Fault, Operation, StepAction, StepName, Summary};
+    use groundplan_engine::plan::{DriftClass, Op, Plan, Reason, Step};
+
     use super::*;
-    use crate::event::{Fault, Operation, StepAction, StepName, Summary};
-    use crate::plan::{DriftClass, Op, Plan, Reason, Step};
 
     fn noon() -> Timestamp {
         "2026-01-02T12:00:00.123456Z".parse().unwrap()

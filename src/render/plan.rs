@@ -12,12 +12,13 @@ use std::io::{self, Write};
 pub use self::drift::drifted;
 pub(super) use self::drift::{Drift, drift, drift_counts};
 pub(super) use self::words::reason;
+use groundplan_engine::event::Operation;
+use groundplan_engine::plan::{Action, Change, Classify, Counts, FieldChange, Plan};
+
 use self::words::{as_created, long, one_line, style, symbol};
 use super::painted;
 use super::palette::{DELETE, ERROR, FAINT, STRONG, WARNING};
 use super::value::is_unknown;
-use crate::event::Operation;
-use crate::plan::{Action, Change, Classify, Counts, FieldChange, Plan};
 
 /// Plan with its display options.
 #[derive(Clone, Copy, Debug)]

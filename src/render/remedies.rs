@@ -1,10 +1,10 @@
 //! Hints for what the engine rejects: the commands that help. The engine itself knows no commands.
 
-use crate::event::{Event, Operation};
-use crate::plan::guard::Violation;
-use crate::provider::PROTECTED;
-use crate::state::Cluster;
-use crate::state::lock::{BreakError, LockError, UNNAMED};
+use groundplan_engine::event::{Event, Operation};
+use groundplan_engine::plan::guard::Violation;
+use groundplan_engine::provider::PROTECTED;
+use groundplan_engine::state::Cluster;
+use groundplan_engine::state::lock::{BreakError, LockError, UNNAMED};
 
 /// Returns the remedy for a lock that could not be taken.
 pub fn of_lock(error: &LockError) -> Option<String> {
@@ -84,8 +84,9 @@ fn unprotect(address: &str, cluster: Option<&Cluster>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::state::lock::Holder;
+
     use super::*;
-    use crate::state::lock::Holder;
 
     fn elsewhere() -> Box<Holder> {
         let boot = Some("another boot".to_owned());

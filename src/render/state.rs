@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::state::{Record, Run, State, Status};
+
 use super::palette::{FAINT, STRONG, UPDATE};
 use super::{count, painted};
-use crate::graph::Address;
-use crate::plan::decide::id;
-use crate::state::{Record, Run, State, Status};
 
 /// Writes a state for people: the cluster, and one line per resource.
 ///
@@ -126,10 +127,10 @@ fn status(status: Status) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::state::{Cluster, Entry};
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::state::{Cluster, Entry};
 
     fn state() -> State {
         let mut state = State::new("l".into());

@@ -1,11 +1,11 @@
 //! Text form of one input: unknown, secret and long values.
 
+use groundplan_engine::graph::as_ref;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::painted;
 use super::palette::{CREATE, DELETE, FAINT};
-use crate::graph::as_ref;
 
 /// Text instead of a value that is known only after the apply.
 pub(super) const UNKNOWN: &str = "(known after apply)";

@@ -8,19 +8,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use groundplan_aws::kinds::machine::{Machine, MachineOutputs, Seen};
+use groundplan_aws::lookups::lookup::Question;
+use groundplan_aws::schemas;
+use groundplan_engine::graph::Schema;
+use groundplan_engine::provider::{
+    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
+};
+use groundplan_engine::test_support::When;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::aws::machine::{Machine, MachineOutputs, Seen};
-use crate::aws::questions::Question;
-use crate::aws::schemas;
-use crate::graph::Schema;
 use crate::machine_api::controller::looks::Ec2;
-use crate::provider::{
-    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
-};
-use groundplan_engine::test_support::When;
 
 /// Time that an instance is pending.
 const PENDING: Duration = Duration::from_secs(8);

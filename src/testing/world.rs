@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_aws::model::ids::{HostedZoneId, ImageId, VpcId};
+use groundplan_engine::graph::Graph;
+use groundplan_engine::state::{Cluster, State};
 use serde_json::{Value, json};
 
-use crate::aws::ids::{HostedZoneId, ImageId, VpcId};
 use crate::config::{
     Architecture, Aws, AwsMachinePool, ClusterNetwork, InstallConfig, LoadBalancerType,
     MachinePool, Networking, Publish, RootVolume, TrustBundlePolicy,
 };
-use crate::graph::Graph;
-use crate::state::{Cluster, State};
 use crate::topology::facts::{
     Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
     SubnetFact,
@@ -307,7 +307,10 @@ fn pool(name: &str) -> MachinePool {
                 iops: None,
                 kms_key: None,
             },
-            metadata_service: Some(crate::aws::metadata_options::Authentication::Required).into(),
+            metadata_service: Some(
+                groundplan_aws::model::metadata_options::Authentication::Required,
+            )
+            .into(),
             iam_role: None,
             iam_profile: None,
             additional_security_groups: Vec::new(),

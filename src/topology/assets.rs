@@ -8,12 +8,11 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use groundplan_engine::state::Cluster;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-
-use crate::state::Cluster;
 
 /// The assets of a cluster, or no assets.
 #[derive(Debug)]

@@ -1,16 +1,19 @@
 //! The bootstrap machine and the bucket with its Ignition config (release-4.15,
 //! `bootstrap/main.tf`).
 
+use groundplan_aws::kinds::instance::{
+    Instance, Network, ObjectRef, PRESIGNED_URL, RootVolume, UserData,
+};
+use groundplan_aws::kinds::s3_bucket::S3Bucket;
+use groundplan_aws::kinds::s3_object::S3Object;
+use groundplan_aws::model::ids::{BucketName, SubnetId};
+use groundplan_aws::model::metadata_options::metadata_options;
+use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::out;
+
 use super::placement::Placement;
 use super::{Error, Options, Site, iam, ignition, security_groups};
-use crate::aws::ids::{BucketName, SubnetId};
-use crate::aws::instance::{Instance, Network, ObjectRef, PRESIGNED_URL, RootVolume, UserData};
-use crate::aws::metadata_options::metadata_options;
-use crate::aws::s3_bucket::S3Bucket;
-use crate::aws::s3_object::S3Object;
 use crate::config::Publish;
-use crate::graph::{Graph, Handle, Input};
-use crate::out;
 
 const KEY: &str = "bootstrap.ign";
 /// Maximum size of user data in bytes, as in openshift-install. A little below the limit of EC2.

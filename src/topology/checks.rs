@@ -13,6 +13,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_aws::model::ids::{HostedZoneId, SecurityGroupId};
+use groundplan_engine::state::State;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -22,9 +24,7 @@ use super::facts::{Facts, Groups, HostedZoneFact, ImageFact, InstanceTypes, Offe
 use super::image::{self, Candidate};
 use super::placement::{self, Place, Pool};
 use super::{Error, Errors, existing};
-use crate::aws::ids::{HostedZoneId, SecurityGroupId};
 use crate::config::{InstallConfig, Publish};
-use crate::state::State;
 
 /// Returns the lookups that the checks need in addition to the lookup cache `facts`.
 pub fn questions(

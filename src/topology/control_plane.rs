@@ -3,15 +3,16 @@
 //! Masters do not depend on egress, load balancers or DNS records, because Ignition retries until
 //! it gets a response.
 
+use groundplan_aws::kinds::instance::{Instance, LONGEST_USER_DATA, Network, RootVolume, UserData};
+use groundplan_aws::kinds::network_interface::NetworkInterface;
+use groundplan_aws::model::ids::SecurityGroupId;
+use groundplan_aws::model::metadata_options::metadata_options;
+use groundplan_engine::graph::{Graph, Input};
+use groundplan_engine::out;
+
 use super::iam::Profiles;
 use super::placement::Placement;
 use super::{Error, Site, ignition};
-use crate::aws::ids::SecurityGroupId;
-use crate::aws::instance::{Instance, LONGEST_USER_DATA, Network, RootVolume, UserData};
-use crate::aws::metadata_options::metadata_options;
-use crate::aws::network_interface::NetworkInterface;
-use crate::graph::{Graph, Input};
-use crate::out;
 
 /// Adds the masters, each with its own network interface and registered with the load balancers.
 pub(crate) fn add(

@@ -2,19 +2,20 @@
 //!
 //! The cluster itself creates `*.apps`.
 
+use groundplan_aws::kinds::hosted_zone::HostedZone;
+use groundplan_aws::kinds::load_balancer::LoadBalancer;
+use groundplan_aws::kinds::record::{Record, RecordData};
+use groundplan_aws::model::ids::HostedZoneId;
+use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::out;
+
 use super::facts::{Facts, HostedZoneFact, Question};
 use super::iam::partition;
 use super::load_balancers::Balancers;
 use super::naming::Names;
 use super::network::Network;
 use super::{Error, Errors, existing};
-use crate::aws::hosted_zone::HostedZone;
-use crate::aws::ids::HostedZoneId;
-use crate::aws::load_balancer::LoadBalancer;
-use crate::aws::record::{Record, RecordData};
 use crate::config::{InstallConfig, Publish};
-use crate::graph::{Graph, Handle, Input};
-use crate::out;
 
 /// Existing hosted zones.
 pub(crate) struct Zones {

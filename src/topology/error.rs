@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use groundplan_aws::model::ids::{HostedZoneId, ImageId, SecurityGroupId, SubnetId, VpcId};
 use ipnet::Ipv4Net;
-
-use crate::aws::ids::{HostedZoneId, ImageId, SecurityGroupId, SubnetId, VpcId};
 
 /// A compile error of an install-config.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::model::ids::{SubnetId, VpcId};
 use ipnet::Ipv4Net;
 
 use super::facts::{self, Facts, Reach, SubnetFact};
 use super::{Error, Errors};
-use crate::aws::ids::{SubnetId, VpcId};
 use crate::config::{InstallConfig, Publish};
 
 /// Existing subnets: at most one private and one public subnet per zone.

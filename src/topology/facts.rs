@@ -6,17 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_aws::model::ids::SubnetId;
 use serde::de::DeserializeOwned;
-
 use serde_json::Value;
 
 use super::{Error, Options, image, placement};
-use crate::aws::ids::SubnetId;
-pub use crate::aws::questions::{
+use crate::config::{InstallConfig, Publish};
+pub use groundplan_aws::lookups::lookup::{
     Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
     SubnetFact,
 };
-use crate::config::{InstallConfig, Publish};
 
 /// Returns the lookups that compiling this config needs and that `facts` has no result for. A
 /// single round suffices, because no lookup depends on the result of another one.

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::model::ids::{ImageId, SubnetId};
 use serde_json::Value;
 
 use super::facts::Facts;
 use super::placement::{self, Place};
 use super::{Error, Errors, Options, existing, image};
-use crate::aws::ids::{ImageId, SubnetId};
 use crate::config::{InstallConfig, MachinePool};
 
 /// The resolved machine pools of a cluster.

@@ -1,16 +1,16 @@
 //! Roles, their policies and instance profiles (release-4.15, `master/main.tf`, `iam/main.tf`,
 //! `bootstrap/main.tf`).
 
+use groundplan_aws::kinds::iam_instance_profile::IamInstanceProfile;
+use groundplan_aws::kinds::iam_role::IamRole;
+use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
+use groundplan_aws::model::ids::{InstanceProfileName, RoleName};
+use groundplan_engine::graph::{Graph, Input};
+use groundplan_engine::out;
 use serde_json::{Value, json};
 
 use super::naming::Names;
-use crate::aws::iam_instance_profile::IamInstanceProfile;
-use crate::aws::iam_role::IamRole;
-use crate::aws::iam_role_policy::IamRolePolicy;
-use crate::aws::ids::{InstanceProfileName, RoleName};
 use crate::config::{AwsMachinePool, InstallConfig};
-use crate::graph::{Graph, Input};
-use crate::out;
 
 /// Instance profiles of the machines.
 pub(crate) struct Profiles {

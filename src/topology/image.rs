@@ -1,13 +1,14 @@
 //! The image that masters and bootstrap boot: configured, from the stream, or a copy.
 
+use groundplan_aws::kinds::ami_copy::AmiCopy;
+use groundplan_aws::model::ids::ImageId;
+use groundplan_engine::graph::{Graph, Input};
+use groundplan_engine::out;
+
 use super::facts::{Facts, ImageFact, Question};
 use super::naming::Names;
 use super::{Error, Options};
-use crate::aws::ami_copy::AmiCopy;
-use crate::aws::ids::ImageId;
 use crate::config::{Architecture, InstallConfig, MachinePool};
-use crate::graph::{Graph, Input};
-use crate::out;
 
 /// Region that has every image of the stream, as the source of copies within the partition `aws`.
 const SOURCE_REGION: &str = "us-east-1";

@@ -1,16 +1,17 @@
 //! The network load balancers of the API (release-4.15, `vpc/master-elb.tf`).
 
+use groundplan_aws::kinds::instance::Instance;
+use groundplan_aws::kinds::listener::Listener;
+use groundplan_aws::kinds::load_balancer::LoadBalancer;
+use groundplan_aws::kinds::target::Target;
+use groundplan_aws::kinds::target_group::{HealthCheck, TargetGroup};
+use groundplan_aws::model::ids::{PrivateIp, SubnetId};
+use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::out;
+
 use super::naming::Names;
 use super::network::Network;
-use crate::aws::ids::{PrivateIp, SubnetId};
-use crate::aws::instance::Instance;
-use crate::aws::listener::Listener;
-use crate::aws::load_balancer::LoadBalancer;
-use crate::aws::target::Target;
-use crate::aws::target_group::{HealthCheck, TargetGroup};
 use crate::config::{InstallConfig, Publish};
-use crate::graph::{Graph, Handle, Input};
-use crate::out;
 
 /// The port of the Kubernetes API.
 const API: i32 = 6443;

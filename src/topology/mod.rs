@@ -15,11 +15,11 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_engine::graph::Graph;
+use groundplan_engine::state::Cluster;
 use serde_json::Value;
 
 use crate::config::InstallConfig;
-use crate::graph::Graph;
-use crate::state::Cluster;
 
 pub mod assets;
 mod bootstrap;

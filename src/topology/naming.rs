@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::aws::Tags;
-use crate::config::InstallConfig;
-use crate::state::Cluster;
+use groundplan_aws::Tags;
+use groundplan_engine::state::Cluster;
 
 use super::Error;
+use crate::config::InstallConfig;
 
 /// Alphabet of the random part. Without vowels, so that no words appear, and without ambiguous
 /// characters.

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::kinds::dhcp_options::DhcpOptions;
+use groundplan_aws::kinds::elastic_ip::ElasticIp;
+use groundplan_aws::kinds::internet_gateway::InternetGateway;
+use groundplan_aws::kinds::nat_gateway::NatGateway;
+use groundplan_aws::kinds::route_table::{Route, RouteTable, Via};
+use groundplan_aws::kinds::shared_tags::SharedTags;
+use groundplan_aws::kinds::subnet::Subnet;
+use groundplan_aws::kinds::vpc::Vpc;
+use groundplan_aws::kinds::vpc_endpoint::VpcEndpoint;
+use groundplan_aws::model::ids::{DhcpOptionsId, RouteTableId, SubnetId, VpcId};
+use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::out;
+
 use super::Ground;
 use super::cidr::Split;
 use super::existing::Existing;
 use super::naming::Names;
-use crate::aws::dhcp_options::DhcpOptions;
-use crate::aws::elastic_ip::ElasticIp;
-use crate::aws::ids::{DhcpOptionsId, RouteTableId, SubnetId, VpcId};
-use crate::aws::internet_gateway::InternetGateway;
-use crate::aws::nat_gateway::NatGateway;
-use crate::aws::route_table::{Route, RouteTable, Via};
-use crate::aws::shared_tags::SharedTags;
-use crate::aws::subnet::Subnet;
-use crate::aws::vpc::Vpc;
-use crate::aws::vpc_endpoint::VpcEndpoint;
 use crate::config::InstallConfig;
-use crate::graph::{Graph, Handle, Input};
-use crate::out;
 
 /// Parts of the network that other resources use.
 pub(crate) struct Network {

@@ -1,18 +1,17 @@
 //! The security groups and their 57 rules (release-4.15, `vpc/sg-{master,worker}.tf`,
 //! `bootstrap/main.tf`).
 
+use Source::{Machines, Other, Own};
+use groundplan_aws::kinds::security_group::SecurityGroup;
+use groundplan_aws::kinds::security_group_rules::{Peer, Ports, Rule, SecurityGroupRules};
+use groundplan_aws::model::ids::SecurityGroupId;
+use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::out;
 use ipnet::Ipv4Net;
 
 use super::naming::Names;
 use super::network::Network;
-use crate::aws::ids::SecurityGroupId;
-use crate::aws::security_group::SecurityGroup;
-use crate::aws::security_group_rules::{Peer, Ports, Rule, SecurityGroupRules};
 use crate::config::{InstallConfig, Publish};
-use crate::graph::{Graph, Handle, Input};
-use crate::out;
-
-use Source::{Machines, Other, Own};
 
 const DESCRIPTION: &str = "Created By OpenShift Installer";
 

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use groundplan_aws::model::ids::ImageId;
 use serde::Deserialize;
 
-use crate::aws::ids::ImageId;
 use crate::config::Architecture;
 
 /// The images of a stream.

@@ -6,16 +6,16 @@ mod machines;
 
 use std::collections::BTreeMap;
 
-use groundplan::aws::ami_copy::AmiCopy;
-use groundplan::aws::instance::{Instance, ObjectRef, PRESIGNED_URL, UserData};
-use groundplan::aws::metadata_options::{
+use groundplan_aws::kinds::ami_copy::AmiCopy;
+use groundplan_aws::kinds::instance::{Instance, ObjectRef, PRESIGNED_URL, UserData};
+use groundplan_aws::kinds::network_interface::NetworkInterface;
+use groundplan_aws::model::metadata_options::{
     Authentication, HopLimit, MetadataService, Switch, metadata_options,
 };
-use groundplan::aws::network_interface::NetworkInterface;
-use groundplan::aws::{Aws, Settings};
-use groundplan::graph::Address;
-use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
-use groundplan::secret::{Secret, Secrets};
+use groundplan_aws::{Aws, Settings};
+use groundplan_engine::graph::Address;
+use groundplan_engine::provider::{Class, Known, Look, Observed, Provider, Request};
+use groundplan_engine::secret::{Secret, Secrets};
 use serde_json::{Value, json};
 
 use crate::support::cloud::{self, Cloud};
@@ -427,7 +427,7 @@ async fn a_pointer_to_the_ignition_is_signed_at_launch_and_its_second_launch_is_
     inputs["user_data"] = json!(UserData {
         content: Secret::of(POINTER.as_bytes()),
         presigned: Some(ObjectRef {
-            bucket: groundplan::aws::ids::BucketName::from("demo-bootstrap").into(),
+            bucket: groundplan_aws::model::ids::BucketName::from("demo-bootstrap").into(),
             key: "bootstrap.ign".to_owned(),
         }),
     });

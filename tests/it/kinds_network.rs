@@ -5,18 +5,18 @@ mod groups;
 mod routes;
 mod trouble;
 
-use groundplan::aws::dhcp_options::DhcpOptions;
-use groundplan::aws::elastic_ip::ElasticIp;
-use groundplan::aws::ids::{DhcpOptionsId, RouteTableId};
-use groundplan::aws::internet_gateway::InternetGateway;
-use groundplan::aws::route_table::RouteTable;
-use groundplan::aws::subnet::Subnet;
-use groundplan::aws::vpc::Vpc;
-use groundplan::aws::vpc_endpoint::VpcEndpoint;
-use groundplan::provider::{Known, Observed};
+use bench::{Account, id, inputs, other_tags, subnet, tags, vpc};
+use groundplan_aws::kinds::dhcp_options::DhcpOptions;
+use groundplan_aws::kinds::elastic_ip::ElasticIp;
+use groundplan_aws::kinds::internet_gateway::InternetGateway;
+use groundplan_aws::kinds::route_table::RouteTable;
+use groundplan_aws::kinds::subnet::Subnet;
+use groundplan_aws::kinds::vpc::Vpc;
+use groundplan_aws::kinds::vpc_endpoint::VpcEndpoint;
+use groundplan_aws::model::ids::{DhcpOptionsId, RouteTableId};
+use groundplan_engine::provider::{Known, Observed};
 
 use crate::support::kinds::{Contract, contract, kind_contract};
-use bench::{Account, id, inputs, other_tags, subnet, tags, vpc};
 
 kind_contract! {
     async fn a_vpc_keeps_its_promises(account = Account::new()) -> Vpc {

@@ -5,28 +5,28 @@ mod world;
 
 use std::sync::Arc;
 
-use groundplan::aws::Tags;
-use groundplan::aws::hosted_zone::{HostedZone, HostedZoneOutputs};
-use groundplan::aws::iam_instance_profile::{IamInstanceProfile, IamInstanceProfileOutputs};
-use groundplan::aws::iam_role::{IamRole, IamRoleOutputs};
-use groundplan::aws::iam_role_policy::IamRolePolicy;
-use groundplan::aws::ids::{BucketName, SubnetId, TargetGroupArn};
-use groundplan::aws::listener::Listener;
-use groundplan::aws::load_balancer::{LoadBalancer, LoadBalancerOutputs};
-use groundplan::aws::record::{Record, RecordData};
-use groundplan::aws::s3_bucket::{S3Bucket, S3BucketOutputs};
-use groundplan::aws::s3_object::S3Object;
-use groundplan::aws::shared_tags::SharedTags;
-use groundplan::aws::target::Target;
-use groundplan::aws::target_group::{TargetGroup, TargetGroupOutputs};
-use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
-use groundplan::secret::Secrets;
-
-use crate::support::kinds::{Contract, contract, kind_contract};
+use groundplan_aws::Tags;
+use groundplan_aws::kinds::hosted_zone::{HostedZone, HostedZoneOutputs};
+use groundplan_aws::kinds::iam_instance_profile::{IamInstanceProfile, IamInstanceProfileOutputs};
+use groundplan_aws::kinds::iam_role::{IamRole, IamRoleOutputs};
+use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
+use groundplan_aws::kinds::listener::Listener;
+use groundplan_aws::kinds::load_balancer::{LoadBalancer, LoadBalancerOutputs};
+use groundplan_aws::kinds::record::{Record, RecordData};
+use groundplan_aws::kinds::s3_bucket::{S3Bucket, S3BucketOutputs};
+use groundplan_aws::kinds::s3_object::S3Object;
+use groundplan_aws::kinds::shared_tags::SharedTags;
+use groundplan_aws::kinds::target::Target;
+use groundplan_aws::kinds::target_group::{TargetGroup, TargetGroupOutputs};
+use groundplan_aws::model::ids::{BucketName, SubnetId, TargetGroupArn};
+use groundplan_engine::provider::{Class, Known, Look, Observed, Provider, Request};
+use groundplan_engine::secret::Secrets;
 use world::{
     Bench, CLUSTER, Network, alias, balancer, bucket, cname, group, listener, policy, profile,
     role, standard_cluster, tags, target, trust, zone,
 };
+
+use crate::support::kinds::{Contract, contract, kind_contract};
 
 kind_contract! {
     async fn a_role_lives_through_it_all(bench = Bench::new()) -> IamRole {
@@ -294,7 +294,7 @@ async fn an_object_without_its_content_is_refused_with_what_to_pass() {
     let object = S3Object {
         bucket: BucketName::from("demo").into(),
         key: "bootstrap.ign".to_owned(),
-        content: groundplan::secret::Secret::of(b"elsewhere"),
+        content: groundplan_engine::secret::Secret::of(b"elsewhere"),
         tags: Tags::new(),
     };
     let error = bench.aws.create(bench.request("demo", &object)).await.unwrap_err();

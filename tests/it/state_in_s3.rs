@@ -7,14 +7,14 @@ use aws_sdk_s3::types::{
     BucketVersioningStatus, CreateBucketConfiguration, ServerSideEncryption,
     VersioningConfiguration,
 };
-use groundplan::aws::{Encryption, StateBucket, StateBucketSettings};
 use groundplan::render::remedies::of_lock;
-use groundplan::state::error::HomeError;
-use groundplan::state::remote::object_store::{Condition, Etag, Put};
-use groundplan::state::remote::{
+use groundplan_aws::{Encryption, StateBucket, StateBucketSettings};
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::remote::object_store::{Condition, Etag, Put};
+use groundplan_engine::state::remote::{
     Bucket, LEASE, Layout, Opened, RemoteGuard, RemoteHome, break_open, read,
 };
-use groundplan::state::{Entry, Run, State};
+use groundplan_engine::state::{Entry, Run, State};
 use serde_json::json;
 
 use crate::support::cloud::{Cloud, PATIENCE, shared};

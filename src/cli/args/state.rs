@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use groundplan_engine::state::location::Place;
 
 use super::{Of, READING, WRITING, Wanted, help};
 use crate::cli::exit::Exit;
-use crate::state::location::Place;
 
 /// Read and edit the state of a cluster (no AWS calls).
 ///

@@ -3,18 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::aws::Aws;
-use crate::aws::sweep::{self, Leftover, Sweep};
-use crate::aws::swept::{Find, Swept, What, adopt, known};
+use groundplan_aws::Aws;
+use groundplan_aws::kinds::swept::{Find, Swept, What, adopt, known};
+use groundplan_aws::sweep::{self, Leftover, Sweep};
+use groundplan_engine::graph::{Address, Resource};
+use groundplan_engine::plan::Plan;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::provider::{ProviderError, patiently};
+use groundplan_engine::state::{Entry, Record, State};
+
 use crate::cli::args::Part;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
-use crate::graph::{Address, Resource};
-use crate::plan::Plan;
-use crate::plan::decide::id;
-use crate::provider::{ProviderError, patiently};
 use crate::render::Diagnostic;
-use crate::state::{Entry, Record, State};
 
 /// Returns true if a part of a destroy can contain untracked resources.
 pub(super) fn are_meant(part: &Part) -> bool {
@@ -84,7 +85,7 @@ impl Found {
 
     /// Returns the plan warnings about untracked resources.
     pub(super) fn cautions(&self, aws: &Aws) -> Vec<String> {
-        let tag = &aws.settings.cluster_tag;
+        let tag = &aws.settings().cluster_tag;
         let mut cautions = Vec::new();
         if !self.deletable.is_empty() {
             let counts = What::ALL.iter().filter_map(|what| {

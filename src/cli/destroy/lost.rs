@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use groundplan_engine::plan::Observations;
+use groundplan_engine::state::{Cluster, Entry, State};
+
 use super::found::Found;
 use super::{Decision, Doomed, Shown};
 use crate::cli::args::{self, Common, Destroy as Arguments, Guards, Part};
@@ -14,9 +17,7 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::held::Held;
 use crate::cli::homes;
 use crate::cli::screen::Screen;
-use crate::plan::Observations;
 use crate::render::Diagnostic;
-use crate::state::{Cluster, Entry, State};
 use crate::topology::{identity, name_in};
 
 /// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.

@@ -9,6 +9,15 @@ mod lost;
 
 use std::sync::Arc;
 
+use groundplan_aws::model::ids::RoleName;
+use groundplan_aws::sweep;
+use groundplan_aws::{Aws, Caller, Settings, schemas};
+use groundplan_engine::apply::Stop;
+use groundplan_engine::plan::{Observations, Options, Plan, plan_destroy};
+use groundplan_engine::provider::patiently;
+use groundplan_engine::refresh::observe;
+use groundplan_engine::secret::Secrets;
+use groundplan_engine::state::{Cluster, Entry, State};
 use serde_json::json;
 
 use self::found::Found;
@@ -28,17 +37,9 @@ use super::screen::Screen;
 use super::show::nothing_recorded;
 use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
-use crate::apply::Stop;
-use crate::aws::ids::RoleName;
-use crate::aws::{Aws, Caller, Settings, schemas, sweep};
 use crate::config::InstallConfig;
-use crate::observe::observe;
-use crate::plan::{Observations, Options, Plan, plan_destroy};
-use crate::provider::patiently;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
-use crate::secret::Secrets;
-use crate::state::{Cluster, Entry, State};
 use crate::topology;
 
 const QUESTION: &str =

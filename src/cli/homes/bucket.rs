@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use groundplan_aws::{Encryption, StateBucket, StateBucketSettings};
+use groundplan_engine::state::State;
+use groundplan_engine::state::backend::Home;
+use groundplan_engine::state::lock::Broken;
+use groundplan_engine::state::remote::layout::Layout;
+use groundplan_engine::state::remote::object_store::Bucket;
+use groundplan_engine::state::remote::{self, RemoteGuard, RemoteHome};
+
 use super::{Locked, Movable, tell_of_the_wait, unbroken};
-use crate::aws::{Encryption, StateBucket, StateBucketSettings};
 use crate::cli::args::Common;
 use crate::cli::failure::Result;
 use crate::cli::held::{locked, unusable};
 use crate::cli::screen::Screen;
-use crate::state::State;
-use crate::state::backend::Home;
-use crate::state::lock::Broken;
-use crate::state::remote::layout::Layout;
-use crate::state::remote::object_store::Bucket;
-use crate::state::remote::{self, RemoteGuard, RemoteHome};
 
 /// Location of a cluster's state in S3: the bucket and the names of the objects.
 #[derive(Clone)]

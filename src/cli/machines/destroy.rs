@@ -4,9 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
 
+use groundplan_aws::sweep::{self, Leftover};
+use groundplan_engine::apply::Stop;
+use groundplan_engine::provider::patiently;
+use groundplan_engine::state::location::Place;
+use groundplan_engine::state::{Cluster, State};
+
 use super::{read, state_of};
-use crate::apply::Stop;
-use crate::aws::sweep::{self, Leftover};
 use crate::cli::args::{Common, MachinesDestroy as Arguments};
 use crate::cli::cloud::{self, Reached};
 use crate::cli::destroy::{Wanted, decided, destroyed};
@@ -16,10 +20,7 @@ use crate::cli::homes;
 use crate::cli::screen::Screen;
 use crate::cli::signals::unless_stopped;
 use crate::cli::walk::must_be_confirmable;
-use crate::provider::patiently;
 use crate::render::{Diagnostic, Severity};
-use crate::state::location::Place;
-use crate::state::{Cluster, State};
 
 /// Suffix of the names of machine states.
 const ENDING: &str = "-machines";

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use self::source::Manifests;
 pub(super) use self::source::{of_a_cluster, state_of};
+use groundplan_engine::apply::Stop;
+
 use super::apply::applied;
 use super::args::{Common, Machines as Arguments, MachinesApply, MachinesCommand};
 use super::exit::Exit;
@@ -21,7 +23,6 @@ use super::saved_plan;
 use super::screen::Screen;
 use super::signals::unless_stopped;
 use super::source::Source;
-use crate::apply::Stop;
 
 pub(super) async fn run(
     arguments: &Arguments,

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::Aws;
+use groundplan_aws::kinds::swept::known;
+use groundplan_aws::sweep::{self, Leftover};
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Address;
+use groundplan_engine::provider::patiently;
+use groundplan_engine::state::State;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::fence::Fence;
+
 use super::source::Manifests;
-use crate::apply::Stop;
-use crate::aws::Aws;
-use crate::aws::sweep::{self, Leftover};
-use crate::aws::swept::known;
 use crate::cli::args::{Common, MachinesRecover as Arguments};
 use crate::cli::cloud::{self, ACCOUNT, Reached};
 use crate::cli::exit::Exit;
@@ -17,11 +23,6 @@ use crate::cli::recover::{Found, blank, looked_for, recorded, tell};
 use crate::cli::screen::Screen;
 use crate::cli::signals::unless_stopped;
 use crate::cli::source::Source;
-use crate::graph::Address;
-use crate::provider::patiently;
-use crate::state::State;
-use crate::state::error::HomeError;
-use crate::state::fence::Fence;
 
 pub(super) async fn recover(
     arguments: &Arguments,

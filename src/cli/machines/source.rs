@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use groundplan_aws::kinds::machine::Machine;
+use groundplan_aws::lookups::lookup::InstancesNamed;
+use groundplan_aws::{Aws, Settings, schemas};
+use groundplan_engine::graph::{Address, Resource};
+use groundplan_engine::plan::saved::{Digests, digest};
+use groundplan_engine::provider::ProviderError;
+use groundplan_engine::state::{Cluster, State};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::aws::machine::Machine;
-use crate::aws::questions::InstancesNamed;
-use crate::aws::{Aws, Settings, schemas};
 use crate::cli::cloud;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
@@ -17,12 +21,8 @@ use crate::cli::manifest_files;
 use crate::cli::screen::Screen;
 use crate::cli::source::{Learnt, Source};
 use crate::config::Severity;
-use crate::graph::{Address, Resource};
 use crate::machine_api::offline::{self, File, Findings, Fleet, Named, Reading, Trouble};
-use crate::plan::saved::{Digests, digest};
-use crate::provider::ProviderError;
 use crate::render::Diagnostic;
-use crate::state::{Cluster, State};
 use crate::topology::{Compiled, Question, Workers};
 
 /// Valid manifests.

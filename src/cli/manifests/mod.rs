@@ -10,6 +10,10 @@ mod lay;
 
 use std::path::Path;
 
+use folder::Folder;
+use groundplan_engine::apply::Stop;
+use groundplan_engine::state::Cluster;
+use lay::{Fate, Laid};
 use serde_json::json;
 
 use super::args::{Common, Manifests as Arguments, ManifestsCommand};
@@ -19,12 +23,8 @@ use super::failure::{Failure, Result};
 use super::inputs::Inputs;
 use super::screen::Screen;
 use super::signals::unless_stopped;
-use crate::apply::Stop;
 use crate::machine_api::manifests::{Manifest, manifests};
 use crate::render::Diagnostic;
-use crate::state::Cluster;
-use folder::Folder;
-use lay::{Fate, Laid};
 
 pub(super) async fn run(
     arguments: &Arguments,

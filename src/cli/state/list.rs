@@ -1,13 +1,13 @@
 //! `groundplan state list`: lists the addresses of recorded resources.
 
+use groundplan_engine::graph::pattern::fits;
+use groundplan_engine::plan::decide::id;
 use serde_json::json;
 
 use crate::cli::args::{Common, StateList as Arguments};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::screen::Screen;
-use crate::graph::pattern::fits;
-use crate::plan::decide::id;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 

@@ -4,9 +4,12 @@
 //! such a mark itself, that mark is removed last. At any moment, at most one backend is usable, and
 //! its state is complete.
 
+use groundplan_engine::apply::Stop;
+use groundplan_engine::state::State;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::location::Place;
 use serde_json::json;
 
-use crate::apply::Stop;
 use crate::cli::args::{Common, StateMigrate as Arguments};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
@@ -17,9 +20,6 @@ use crate::cli::screen::Screen;
 use crate::cli::show::nothing_recorded;
 use crate::cli::signals::unless_stopped;
 use crate::render::Diagnostic;
-use crate::state::State;
-use crate::state::error::HomeError;
-use crate::state::location::Place;
 
 pub(super) async fn run(
     arguments: &Arguments,

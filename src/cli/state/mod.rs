@@ -10,6 +10,10 @@ mod push;
 mod rm;
 mod show;
 
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Address;
+use groundplan_engine::state::State;
+
 use super::args::{Common, State as Arguments, StateCommand as Command};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
@@ -19,10 +23,7 @@ use super::inputs::cluster_name;
 use super::screen::Screen;
 use super::show::nothing_recorded;
 use super::signals::unless_stopped;
-use crate::apply::Stop;
-use crate::graph::Address;
 use crate::render::Diagnostic;
-use crate::state::State;
 
 pub(super) async fn run(
     arguments: &Arguments,

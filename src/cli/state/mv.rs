@@ -1,15 +1,15 @@
 //! `groundplan state mv`: changes the address of a resource.
 
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Address;
+use groundplan_engine::state::Entry;
 use serde_json::json;
 
-use crate::apply::Stop;
 use crate::cli::args::{Common, StateMv as Arguments};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::screen::Screen;
-use crate::graph::Address;
 use crate::render::Diagnostic;
-use crate::state::Entry;
 
 pub(super) async fn run(
     arguments: &Arguments,

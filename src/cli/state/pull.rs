@@ -1,9 +1,10 @@
 //! `groundplan state pull`: prints the state in the format of the state backend.
 
+use groundplan_engine::state::snapshot;
+
 use crate::cli::args::{Common, StatePull as Arguments};
 use crate::cli::failure::Result;
 use crate::cli::screen::Screen;
-use crate::state::snapshot;
 
 pub(super) async fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
     let state = super::seen(arguments.of.cluster.as_deref(), common, screen).await?;

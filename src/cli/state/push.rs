@@ -4,9 +4,11 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use groundplan_engine::apply::Stop;
+use groundplan_engine::state::error::Unusable;
+use groundplan_engine::state::{FORMAT, State, snapshot};
 use serde_json::json;
 
-use crate::apply::Stop;
 use crate::cli::args::{Common, StatePush as Arguments};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
@@ -15,8 +17,6 @@ use crate::cli::inputs::cluster_name;
 use crate::cli::screen::Screen;
 use crate::cli::signals::unless_stopped;
 use crate::render::Diagnostic;
-use crate::state::error::Unusable;
-use crate::state::{FORMAT, State, snapshot};
 
 pub(super) async fn run(
     arguments: &Arguments,
@@ -122,10 +122,11 @@ fn refused(because: &str, hint: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeMap;
 
-    use crate::state::{Cluster, Record, Status};
+    use groundplan_engine::state::{Cluster, Record, Status};
+
+    use super::*;
 
     fn state(lineage: &str, serial: u64) -> State {
         let cluster = Cluster {

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::state::{Entry, State};
 use serde_json::json;
 
 use super::unknown;
-use crate::apply::Stop;
 use crate::cli::args::{Common, StateRm as Arguments};
 use crate::cli::failure::Result;
 use crate::cli::screen::Screen;
 use crate::cli::walk::{confirmed, must_be_confirmable};
-use crate::graph::Address;
-use crate::plan::decide::id;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
-use crate::state::{Entry, State};
 
 const QUESTION: &str = "Do you really want to forget all of this? Nobody will delete it.";
 

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use groundplan_engine::graph::Address;
+
 use super::unknown;
 use crate::cli::args::{Common, StateShow as Arguments};
 use crate::cli::failure::Result;
 use crate::cli::screen::Screen;
-use crate::graph::Address;
 use crate::render::document;
 use crate::render::state::{resource, rows};
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::model::metadata_options::{Authentication, HopLimit, MetadataService, Switch};
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::aws::metadata_options::{Authentication, HopLimit, MetadataService, Switch};
 
 #[test]
 fn the_two_pool_example_is_read_in_full() {

@@ -1,7 +1,8 @@
 //! Rules for machine pools.
 
+use groundplan_aws::model::ebs;
+
 use super::*;
-use crate::aws::ebs;
 
 #[test]
 fn an_edge_pool_is_checked_and_not_supported() {

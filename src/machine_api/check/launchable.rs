@@ -4,10 +4,11 @@
 //! Checks files only. A controller finds the same problems when it launches, and reports them on
 //! the Machine.
 
+use groundplan_aws::kinds::machine::{PRICE, is_price};
+use groundplan_aws::model::ebs::{self, Bounds};
+
 use super::Flaw;
 use super::provider::word;
-use crate::aws::ebs::{self, Bounds};
-use crate::aws::machine::{PRICE, is_price};
 use crate::config::{Rule, VOLUME_TYPES, is_instance_type, shown};
 use crate::machine_api::types::{
     AwsMachineProviderConfig, BlockDevice, EbsBlockDevice, ResourceReference,

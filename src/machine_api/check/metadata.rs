@@ -5,11 +5,12 @@
 //! proposes, with its words and range. Two of those words would make a node unusable, so groundplan
 //! rejects them.
 
-use super::Flaw;
-use super::provider::word;
-use crate::aws::metadata_options::{
+use groundplan_aws::model::metadata_options::{
     Authentication, HopLimit, Switch, WHY_ENABLED, WHY_FURTHER, WHY_NO_TAGS,
 };
+
+use super::Flaw;
+use super::provider::word;
 use crate::config::{Rule, shown};
 use crate::machine_api::types::MetadataServiceOptions;
 

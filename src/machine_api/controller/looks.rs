@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use groundplan_aws::Tags;
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
+use groundplan_aws::kinds::machine::{Machine, MachineOutputs, Seen as SeenByEc2};
+use groundplan_aws::lookups::lookup::{InstancesNamed, Question};
+use groundplan_aws::model::ids::InstanceId;
+use groundplan_engine::graph::Address;
+use groundplan_engine::provider::{Class, Known, Look, Observed, Provider, ProviderError, Reply};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::machine::Seen;
-use crate::aws::Tags;
-use crate::aws::ids::InstanceId;
-use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
-use crate::aws::machine::{Machine, MachineOutputs, Seen as SeenByEc2};
-use crate::aws::questions::{InstancesNamed, Question};
-use crate::graph::Address;
-use crate::provider::{Class, Known, Look, Observed, Provider, ProviderError, Reply};
 
 /// EC2 client of the controller: the provider interface of the engine, and lookups.
 pub trait Ec2: Provider {

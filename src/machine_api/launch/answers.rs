@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::lookups::lookup::{FilterBy, Question};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Refusal, Result};
-use crate::aws::questions::{FilterBy, Question};
 use crate::machine_api::types::Filter;
 
 /// Lookup results at hand, and the region that they are about.

@@ -1,10 +1,11 @@
 //! Volumes of a machine.
 
+use groundplan_aws::kinds::machine::BlockDevice;
+use groundplan_aws::model::ebs::{self, Bounds, VOLUME_TYPES, VolumeType};
+
 use super::answers::Answers;
 use super::image::Image;
 use super::{Refusal, Result};
-use crate::aws::ebs::{self, Bounds, VOLUME_TYPES, VolumeType};
-use crate::aws::machine::BlockDevice;
 use crate::machine_api::types::{AwsMachineProviderConfig, BlockDevice as Wanted, EbsBlockDevice};
 
 /// Returns true if one of the volumes is the root volume. Only the image knows the name of the root

@@ -1,11 +1,11 @@
 //! Image of a machine: the image with the given ID, or the newest image that matches the filters.
 
+use groundplan_aws::lookups::lookup::{ImageCandidate, ImageFact, Question};
+use groundplan_aws::model::ids::ImageId;
 use jiff::Timestamp;
 
 use super::answers::{Answers, asked, nothing, shown};
 use super::{Refusal, Result, devices};
-use crate::aws::ids::ImageId;
-use crate::aws::questions::{ImageCandidate, ImageFact, Question};
 use crate::machine_api::types::AwsMachineProviderConfig;
 
 /// Image, and its root device if a lookup was necessary.

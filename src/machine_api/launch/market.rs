@@ -1,7 +1,8 @@
 //! Purchasing option of a machine.
 
+use groundplan_aws::kinds::machine::{Market, PRICE, is_price};
+
 use super::{Refusal, Result};
-use crate::aws::machine::{Market, PRICE, is_price};
 use crate::machine_api::check;
 use crate::machine_api::types::AwsMachineProviderConfig;
 

@@ -1,5 +1,5 @@
 //! Launch spec of a machine: the conversion of a manifest into the inputs of the kind
-//! [`machine`](crate::aws::machine), and into load balancer registrations.
+//! [`machine`](groundplan_aws::kinds::machine), and into load balancer registrations.
 //!
 //! The reference is openshift/machine-api-provider-aws `pkg/actuators/machine` (`instances.go`,
 //! `utils.go`). The conversion also handles configs that the webhook has not checked. Pure:
@@ -17,18 +17,18 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerKind;
+use groundplan_aws::kinds::machine::{ConfidentialCompute, DualStack, Machine};
+use groundplan_aws::lookups::lookup::Question;
+use groundplan_aws::model::metadata_options::{MetadataOptions, metadata_options};
+use groundplan_engine::graph::Input;
+use groundplan_engine::secret::Secret;
 use serde_json::Value;
 
 use self::answers::Answers;
 use super::types::{AwsMachineProviderConfig, Labels};
-use crate::aws::load_balancer_attachment::LoadBalancerKind;
-use crate::aws::machine::{ConfidentialCompute, DualStack, Machine};
-use crate::aws::metadata_options::{MetadataOptions, metadata_options};
-use crate::aws::questions::Question;
 use crate::config::Severity;
-use crate::graph::Input;
 use crate::machine_api::check::{Flaw, metadata_flaws};
-use crate::secret::Secret;
 
 pub use self::tags::{all as tags, cluster_of};
 

@@ -1,12 +1,13 @@
 //! Network of a machine: interface, subnet, security groups and load balancers.
 
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerKind;
+use groundplan_aws::kinds::machine::{Interface, InterfaceType, PublicAddress};
+use groundplan_aws::lookups::lookup::{FilterBy, Question, SubnetCandidate, ZoneTypes};
+use groundplan_aws::model::ids::{SecurityGroupId, SubnetId};
+use groundplan_engine::graph::Input;
+
 use super::answers::{Answers, asked, nothing, shown};
 use super::{Refusal, Result, Site};
-use crate::aws::ids::{SecurityGroupId, SubnetId};
-use crate::aws::load_balancer_attachment::LoadBalancerKind;
-use crate::aws::machine::{Interface, InterfaceType, PublicAddress};
-use crate::aws::questions::{FilterBy, Question, SubnetCandidate, ZoneTypes};
-use crate::graph::Input;
 use crate::machine_api::types::{AwsMachineProviderConfig, ResourceReference};
 
 /// Zone type of carrier zones (EC2 API reference, `AvailabilityZone.ZoneType`).

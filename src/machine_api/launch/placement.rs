@@ -1,7 +1,8 @@
 //! Placement of a machine besides its subnet: tenancy, host, placement group.
 
+use groundplan_aws::kinds::machine::Placement;
+
 use super::{Refusal, Result};
-use crate::aws::machine::Placement;
 use crate::machine_api::check;
 use crate::machine_api::types::{AwsMachineProviderConfig, DedicatedHost, HostPlacement};
 

@@ -1,7 +1,8 @@
 //! Tags of a machine and its volumes.
 
+use groundplan_aws::Tags;
+
 use super::{Refusal, Result, Site};
-use crate::aws::Tags;
 use crate::machine_api::types::{AwsMachineProviderConfig, CLUSTER_LABEL, Labels};
 
 /// Name of the cluster label before the API group of OpenShift existed.

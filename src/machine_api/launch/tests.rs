@@ -1,9 +1,11 @@
+use groundplan_aws::kinds::machine::{
+    BlockDevice, InterfaceType, Market, Placement, PublicAddress,
+};
+use groundplan_aws::lookups::lookup::FilterBy;
+use groundplan_aws::model::metadata_options::HttpTokens;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::aws::machine::{BlockDevice, InterfaceType, Market, Placement, PublicAddress};
-use crate::aws::metadata_options::HttpTokens;
-use crate::aws::questions::FilterBy;
 use crate::machine_api::types::{CLUSTER_LABEL, read};
 
 const REGION: &str = "us-west-2";
@@ -75,7 +77,7 @@ fn c18_required_is_asked_for_and_nothing_besides() {
     let machine = launched(&json!({"metadataServiceOptions": {"authentication": "Required"}}));
     assert_eq!(
         machine.metadata_options,
-        metadata_options(Some(crate::aws::metadata_options::Authentication::Required))
+        metadata_options(Some(groundplan_aws::model::metadata_options::Authentication::Required))
     );
     assert_eq!(machine.metadata_options.http_tokens, Some(HttpTokens::Required));
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use groundplan_aws::model::metadata_options::{Authentication, HopLimit, Switch};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::aws::metadata_options::{Authentication, HopLimit, Switch};
 use crate::config;
 use crate::machine_api::types::{
     AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, read,

@@ -23,24 +23,23 @@ mod user_data;
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::kinds::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
+use groundplan_aws::kinds::machine::Machine;
+use groundplan_aws::lookups::lookup::{InstancesNamed, Question};
+use groundplan_aws::model::ids::InstanceId;
+use groundplan_engine::graph::{Address, Graph, Handle, Input, Resource};
+use groundplan_engine::out;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-
-use super::check::{self, Flaw, document};
-use super::launch::{self, Launch, Refusal, Site, launch};
-use crate::aws::ids::InstanceId;
-use crate::aws::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
-use crate::aws::machine::Machine;
-use crate::aws::questions::{InstancesNamed, Question};
-use crate::config::{Finding, Rule};
-use crate::graph::{Address, Graph, Handle, Input, Resource};
-use crate::out;
-use crate::topology::Compiled;
 
 use self::members::Unit;
 pub use self::named::{Named, is_made};
 pub use self::read::read;
 use self::user_data::UserData;
+use super::check::{self, Flaw, document};
+use super::launch::{self, Launch, Refusal, Site, launch};
+use crate::config::{Finding, Rule};
+use crate::topology::Compiled;
 
 /// File with manifests.
 #[derive(Debug)]

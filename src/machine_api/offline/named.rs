@@ -6,23 +6,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_aws::kinds::machine::Machine;
+use groundplan_aws::lookups::lookup::{
+    FilterBy, InstancesNamed, PlacementGroupFact, PlacementGroups, Question, SubnetCandidate,
+};
+use groundplan_engine::graph::{Address, Graph, Resource, as_ref};
+use groundplan_engine::plan::diff::diff;
+use groundplan_engine::provider::Schemas;
+use groundplan_engine::state::State;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::members::Unit;
 use super::{File, Findings, Fleet, registration};
-use crate::aws::machine::Machine;
-use crate::aws::questions::{
-    FilterBy, InstancesNamed, PlacementGroupFact, PlacementGroups, Question, SubnetCandidate,
-};
 use crate::config::{Rule, did_you_mean};
-use crate::graph::{Address, Graph, Resource, as_ref};
 use crate::machine_api::check::Flaw;
 use crate::machine_api::launch;
 use crate::machine_api::types::AwsMachineProviderConfig;
-use crate::plan::diff::diff;
-use crate::provider::Schemas;
-use crate::state::State;
 
 /// Returns true if applying `graph` creates this resource: no record exists, or a force-new input
 /// differs. Replacements because of drift or `--replace` are unknown here.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
+use groundplan_aws::kinds::machine::Machine;
+use groundplan_engine::graph::{Graph, Resource, Schema};
+use groundplan_engine::provider::Class;
 use groundplan_engine::test_support::When;
 use groundplan_engine::test_support::harness::{Lab, node};
 use serde_json::{Value, json};
-
-use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
-use crate::aws::machine::Machine;
-use crate::graph::{Graph, Resource, Schema};
-use crate::provider::Class;
 
 const MUTATING: &[&str] = &["create", "update", "delete", "configure"];
 

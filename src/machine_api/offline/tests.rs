@@ -1,15 +1,15 @@
 //! Tests of machine files as users write them, and of the resulting graphs.
 
+use groundplan_aws::registry::normalised;
+use groundplan_aws::{plan_review, schemas};
+use groundplan_engine::graph::{Address, resolve};
+use groundplan_engine::plan::diff::diff;
+use groundplan_engine::plan::{Action, Observations, Op, Options, Plan, plan};
+use groundplan_engine::state::{Record, State, Status};
 use serde_json::json;
 
 use super::*;
-use crate::aws::registry::normalised;
-use crate::aws::{attention, schemas};
-use crate::graph::{Address, resolve};
 use crate::machine_api::yaml;
-use crate::plan::diff::diff;
-use crate::plan::{Action, Observations, Op, Options, Plan, plan};
-use crate::state::{Record, State, Status};
 
 /// Content of the user data, which must not appear in any output.
 const CANARY: &str = "canary-of-the-user-data";
@@ -260,7 +260,7 @@ fn what_is_done_to_machines_that_run_is_counted_and_said() {
     let before = [set("c-a", 3), set("c-b", 1), machine("c-infra", "infra"), secret()];
     let after =
         [of_type(set("c-a", 2), "m6i.xlarge"), of_type(set("c-b", 2), "r6i.large"), secret()];
-    let cautions = attention::cautions(&planned(&before, &after));
+    let cautions = plan_review::cautions(&planned(&before, &after));
     let [replaced, removed] = cautions.as_slice() else { panic!("{cautions:#?}") };
     assert!(
         replaced.starts_with("3 machines that run are replaced (2 of c-a, 1 of c-b)"),
@@ -273,9 +273,9 @@ fn what_is_done_to_machines_that_run_is_counted_and_said() {
         "{removed}"
     );
 
-    let same = attention::cautions(&planned(&before, &before));
+    let same = plan_review::cautions(&planned(&before, &before));
     assert!(same.is_empty(), "{same:?}");
-    let one = attention::cautions(&planned(&[set("c-b", 1), secret()], &after[1..]));
+    let one = plan_review::cautions(&planned(&[set("c-b", 1), secret()], &after[1..]));
     assert!(one[0].starts_with("1 machine that runs is replaced (1 of c-b)"), "{one:?}");
 }
 
@@ -301,7 +301,7 @@ fn user_data_comes_from_the_secret_and_is_in_nothing_that_can_be_seen() {
     let fleet = reading.fleet.as_ref().unwrap();
     let compiled = fleet.compile(&answers(fleet), &nobody(), &files).unwrap();
     let inputs = &compiled.graph.nodes()[0].inputs;
-    let digest: crate::secret::Secret =
+    let digest: groundplan_engine::secret::Secret =
         serde_json::from_value(inputs["user_data"].clone()).unwrap();
     assert_eq!(compiled.graph.secrets().reveal(&digest), Some(CANARY.as_bytes()));
     let seen = format!("{reading:?} {files:?} {compiled:?} {inputs}");
@@ -510,7 +510,7 @@ fn user_data_that_cannot_be_read_or_sent_is_told_without_being_shown() {
     compiled(&[set("c-worker", 1), fits]);
 }
 
-const LONGEST: usize = crate::aws::instance::LONGEST_USER_DATA;
+const LONGEST: usize = groundplan_aws::kinds::instance::LONGEST_USER_DATA;
 
 #[test]
 fn a_secret_that_is_no_yaml_is_not_quoted() {

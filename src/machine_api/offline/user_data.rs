@@ -5,11 +5,11 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use groundplan_aws::kinds::instance::LONGEST_USER_DATA;
 use serde_json::Value;
 
 use super::members::Unit;
 use super::{File, Findings};
-use crate::aws::instance::LONGEST_USER_DATA;
 use crate::config::{Rule, nearest, shown};
 use crate::machine_api::check::Flaw;
 use crate::machine_api::types::{AwsMachineProviderConfig, NAMESPACE};

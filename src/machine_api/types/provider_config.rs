@@ -5,11 +5,11 @@
 //! also accept configs that the webhook has not checked. For that reason enumerated fields are
 //! `String`s here, and the JSON Schema lists their values.
 
+use groundplan_aws::model::metadata_options::{Authentication, HopLimit, MetadataService, Switch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LocalReference, MACHINE_API};
-use crate::aws::metadata_options::{Authentication, HopLimit, MetadataService, Switch};
 
 /// Value of `spec.providerSpec.value` of a machine on AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,9 +1,9 @@
+use groundplan_aws::model::metadata_options::{
+    Authentication, HopLimit, MetadataService, Switch, metadata_options,
+};
 use serde_json::json;
 
 use super::*;
-use crate::aws::metadata_options::{
-    Authentication, HopLimit, MetadataService, Switch, metadata_options,
-};
 
 /// Returns what Go writes for a provider config without any set field.
 fn empty_as_go_has_it() -> Value {

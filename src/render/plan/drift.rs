@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use groundplan_engine::plan::{Change, Classify, DriftClass, FieldChange, Plan, Reason};
 use serde::Serialize;
 
 use super::PlanView;
 use super::words::{class, left_because, one_line};
-use crate::plan::{Change, Classify, DriftClass, FieldChange, Plan, Reason};
 use crate::render::painted;
 use crate::render::palette::STRONG;
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use groundplan_engine::graph::Address;
+
 use super::PlanView;
-use crate::graph::Address;
 use crate::render::painted;
 use crate::render::palette::{FAINT, STRONG};
 

@@ -1,10 +1,10 @@
 //! Tests of plans as people see them.
 
+use groundplan_engine::plan::{DriftClass, Left, LeftBecause, Op, Reason, Step};
+use groundplan_engine::state::Cluster;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::plan::{DriftClass, Left, LeftBecause, Op, Reason, Step};
-use crate::state::Cluster;
 
 fn classify(_: &str, path: &str) -> DriftClass {
     match path {

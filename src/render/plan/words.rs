@@ -1,8 +1,8 @@
 //! Words and symbols of a plan: Terraform's where Terraform has some, because users know those.
 
 use anstyle::Style;
+use groundplan_engine::plan::{Action, DriftClass, FieldChange, LeftBecause, Reason};
 
-use crate::plan::{Action, DriftClass, FieldChange, LeftBecause, Reason};
 use crate::render::palette::{CREATE, DELETE, ERROR, FAINT, UPDATE};
 use crate::render::value::{SENSITIVE, inline, is_sensitive, line_diff, lines};
 

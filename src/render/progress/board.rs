@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use groundplan_engine::event::{Event, StepName};
+
 use super::super::brief;
 use super::estimate::Estimate;
 use super::words;
-use crate::event::{Event, StepName};
 
 /// Maximum number of steps in flight that are listed.
 const NAMED: usize = 8;
@@ -99,8 +100,9 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::event::{Operation, StepAction};
+
     use super::*;
-    use crate::event::{Operation, StepAction};
 
     fn step(address: &str) -> StepName {
         StepName { address: address.into(), generation: 1, action: StepAction::Create }

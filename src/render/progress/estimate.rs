@@ -6,10 +6,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::event::{StepAction, StepName};
-use crate::graph::Address;
-use crate::plan::{Op, Plan, Until};
-use crate::provider::Schemas;
+use groundplan_engine::event::{StepAction, StepName};
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::{Op, Plan, Until};
+use groundplan_engine::provider::Schemas;
 
 /// Steps of a plan with their measured and typical durations.
 #[derive(Debug, Default)]
@@ -140,12 +140,12 @@ fn typical(op: &Op, kind: &str, schemas: &dyn Schemas) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::event::Operation;
+    use groundplan_engine::graph::{Identity, Schema};
+    use groundplan_engine::plan::{Dependency, Prior, Step};
     use serde_json::json;
 
     use super::*;
-    use crate::event::Operation;
-    use crate::graph::{Identity, Schema};
-    use crate::plan::{Dependency, Prior, Step};
 
     struct Table;
     static SLOW: Schema = Schema { typical_seconds: 100, ..Schema::of("slow", Identity::Name) };

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_engine::event::{Event, Fault, StepAction, StepName};
+use groundplan_engine::graph::Address;
+
 use super::super::count;
 use super::super::diagnostics::Diagnostic;
-use crate::event::{Event, Fault, StepAction, StepName};
-use crate::graph::Address;
 
 /// Maximum number of skipped steps that are named.
 const NAMED: usize = 5;

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::time::Duration;
 
+use groundplan_engine::event::{Event, StepAction, StepName};
+use groundplan_engine::graph::Address;
+
 use super::super::palette::{ERROR, FAINT, STRONG, WARNING};
 use super::super::{brief, count, painted};
 use super::words;
-use crate::event::{Event, StepAction, StepName};
-use crate::graph::Address;
 
 /// Minimum interval between two lines about a waiting step.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -116,8 +117,9 @@ fn key(step: &StepName) -> StepKey {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::event::Fault;
+
     use super::*;
-    use crate::event::Fault;
 
     fn step(address: &str, action: StepAction) -> StepName {
         StepName { address: address.into(), generation: 1, action }

@@ -19,7 +19,7 @@ pub use self::board::Board;
 pub use self::estimate::Estimate;
 pub use self::failures::Failures;
 pub use self::lines::Lines;
-use crate::event::{Event, StepAction};
+use groundplan_engine::event::{Event, StepAction};
 
 /// Live region on the terminal with the progress of the run. Completed steps scroll away above it.
 #[derive(Debug)]
@@ -105,8 +105,9 @@ fn words(action: StepAction) -> Words {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::event::{Operation, StepName, Summary};
+
     use super::*;
-    use crate::event::{Operation, StepName, Summary};
 
     #[test]
     fn a_terminal_that_is_none_is_not_written_to_and_nothing_breaks() {

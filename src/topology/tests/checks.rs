@@ -1,9 +1,9 @@
 //! Resources that AWS lacks or that are unsuitable: every row of openshift-install's online checks.
 
+use groundplan_engine::state::{Record, State, Status};
 use serde_json::json;
 
 use crate::config::Architecture;
-use crate::state::{Record, State, Status};
 use crate::testing::world::{World, image};
 use crate::topology::checks::questions;
 use crate::topology::facts::{ImageFact, InstanceTypeFact};

@@ -1,11 +1,11 @@
 //! Masters and bootstrap: placement, image, user data and metadata options.
 
+use groundplan_aws::kinds::instance::PRESIGNED_URL;
+use groundplan_aws::model::metadata_options::Authentication;
+use groundplan_engine::secret::Secret;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::aws::instance::PRESIGNED_URL;
-use crate::aws::metadata_options::Authentication;
-use crate::secret::Secret;
 use crate::testing::world::{World, image};
 use crate::topology::facts::ImageFact;
 use crate::topology::{Assets, Error, Stream};

@@ -7,9 +7,8 @@ mod refusals;
 mod shape;
 mod variants;
 
+use groundplan_engine::graph::{Address, Graph, Node};
 use serde_json::Value;
-
-use crate::graph::{Address, Graph, Node};
 
 /// Returns the node at an address.
 fn node<'a>(graph: &'a Graph, address: &str) -> &'a Node {

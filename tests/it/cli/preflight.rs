@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use groundplan_aws::preflight::iam_actions::actions;
 use serde_json::json;
 
 use super::Desk;
-use groundplan::aws::actions::actions;
 
 const APPLY: &[&str] = &["apply", "--auto-approve"];
 
@@ -140,7 +140,7 @@ fn the_table_of_actions_has_every_call_of_a_clusters_life() {
     desk.write_config("Optional", "b");
     desk.apply();
     desk.expect(0, &["destroy", "--auto-approve"]);
-    let known: BTreeSet<&str> = groundplan::aws::actions::kinds()
+    let known: BTreeSet<&str> = groundplan_aws::preflight::iam_actions::kinds()
         .flat_map(|kind| {
             let of = actions(kind).expect("a kind has actions");
             of.all().collect::<Vec<_>>()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Child, Command, Output};
 
-use groundplan::state::token;
+use groundplan_engine::state::token;
 use serde_json::{Value, json};
 
 use super::crash::comparable;

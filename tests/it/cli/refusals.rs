@@ -175,7 +175,7 @@ fn wrong_usage_has_a_code_of_its_own_and_help_is_no_error() {
 #[test]
 fn a_state_that_somebody_works_on_is_left_alone() {
     let desk = Desk::new();
-    let guard = groundplan::state::lock::acquire(&desk.path("state/demo"), "apply").unwrap();
+    let guard = groundplan_engine::state::lock::acquire(&desk.path("state/demo"), "apply").unwrap();
     let ran = desk.expect(4, &["plan"]);
     let pid = std::process::id().to_string();
     assert!(ran.err.contains(&pid), "it says who holds it: {}", ran.err);

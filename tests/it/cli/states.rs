@@ -47,7 +47,7 @@ fn a_terminal_that_goes_away_stops_a_run_unless_it_was_started_to_stay() {
 fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
     let desk = Desk::new();
     desk.expect(0, &["plan"]);
-    let guard = groundplan::state::lock::acquire(&desk.path("state/demo"), "apply").unwrap();
+    let guard = groundplan_engine::state::lock::acquire(&desk.path("state/demo"), "apply").unwrap();
     let id = guard.holder().id.clone();
     let refused = desk.expect(4, &["plan", "--lock-timeout", "1s"]);
     assert!(refused.err.contains("waiting up to 1s for the lock"), "{}", refused.err);

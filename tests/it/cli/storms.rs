@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use groundplan::apply::{Settings as Ways, Stop, apply};
-use groundplan::aws::{Aws, Settings};
-use groundplan::observe::observe;
-use groundplan::plan::{Options, Plan, plan, plan_destroy};
-use groundplan::provider::Provider;
-use groundplan::secret::Secrets;
-use groundplan::state::{Entry, State};
 use groundplan::testing::world::{World, image};
+use groundplan_aws::{Aws, Settings};
+use groundplan_engine::apply::{Settings as Ways, Stop, apply};
+use groundplan_engine::plan::{Options, Plan, plan, plan_destroy};
+use groundplan_engine::provider::Provider;
+use groundplan_engine::refresh::observe;
+use groundplan_engine::secret::Secrets;
+use groundplan_engine::state::{Entry, State};
 use groundplan_engine::test_support::Tape;
 use serde_json::{Value, json};
 

@@ -343,8 +343,8 @@ async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
 /// stays.
 #[tokio::test]
 async fn rules_of_foreign_groups_are_not_taken_away() {
-    use groundplan::aws::{Aws, Settings};
-    use groundplan::provider::{Known, Provider};
+    use groundplan_aws::{Aws, Settings};
+    use groundplan_engine::provider::{Known, Provider};
     let cloud = crate::support::cloud::shared();
     let ec2 = aws_sdk_ec2::Client::new(&cloud.sdk_config());
     let made = ec2.create_vpc().cidr_block("10.0.0.0/16").send().await.expect("a VPC");

@@ -8,14 +8,14 @@ use aws_sdk_ec2::types::{
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
-use groundplan::aws::ids::{
+use groundplan::topology::Question;
+use groundplan_aws::lookups::queries::{answer, answers};
+use groundplan_aws::model::ids::{
     BucketName, HostedZoneId, InstanceProfileName, RoleName, SecurityGroupId,
 };
-use groundplan::aws::lookups::{answer, answers};
-use groundplan::aws::sweep::{Leftover, Names, Sweep, sweep};
-use groundplan::aws::{Aws, Settings};
-use groundplan::provider::Class;
-use groundplan::topology::Question;
+use groundplan_aws::sweep::{Leftover, Names, Sweep, sweep};
+use groundplan_aws::{Aws, Settings};
+use groundplan_engine::provider::Class;
 use serde_json::{Value, json};
 
 use super::{CLUSTER_TAG, IMAGE, World};

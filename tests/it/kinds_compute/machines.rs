@@ -3,13 +3,13 @@
 use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancerTypeEnum, ProtocolEnum, TargetDescription, TargetTypeEnum,
 };
-use groundplan::aws::launch_errors::is_final;
-use groundplan::aws::load_balancer_attachment::LoadBalancerAttachment;
-use groundplan::aws::machine::Machine;
-use groundplan::aws::metadata_options::{Authentication, metadata_options};
-use groundplan::plan::diff::diff;
-use groundplan::provider::{Class, Known, Look, Observed, Provider};
-use groundplan::secret::Secret;
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
+use groundplan_aws::kinds::machine::Machine;
+use groundplan_aws::model::launch_errors::is_final;
+use groundplan_aws::model::metadata_options::{Authentication, metadata_options};
+use groundplan_engine::plan::diff::diff;
+use groundplan_engine::provider::{Class, Known, Look, Observed, Provider};
+use groundplan_engine::secret::Secret;
 use serde_json::{Value, json};
 
 use super::{CLUSTER_TAG, IMAGE, USER_DATA, World};

@@ -1,14 +1,14 @@
 //! An account of the test cloud for the network kinds, with helpers that create resources.
 
-use groundplan::aws::ids::{InternetGatewayId, SecurityGroupId, SubnetId, VpcId};
-use groundplan::aws::internet_gateway::InternetGateway;
-use groundplan::aws::security_group::SecurityGroup;
-use groundplan::aws::security_group_rules::{Peer, Ports, Rule};
-use groundplan::aws::subnet::Subnet;
-use groundplan::aws::vpc::Vpc;
-use groundplan::aws::{Aws, Settings, Tags};
-use groundplan::graph::Resource;
-use groundplan::provider::{Known, Request};
+use groundplan_aws::kinds::internet_gateway::InternetGateway;
+use groundplan_aws::kinds::security_group::SecurityGroup;
+use groundplan_aws::kinds::security_group_rules::{Peer, Ports, Rule};
+use groundplan_aws::kinds::subnet::Subnet;
+use groundplan_aws::kinds::vpc::Vpc;
+use groundplan_aws::model::ids::{InternetGatewayId, SecurityGroupId, SubnetId, VpcId};
+use groundplan_aws::{Aws, Settings, Tags};
+use groundplan_engine::graph::Resource;
+use groundplan_engine::provider::{Known, Request};
 use serde_json::Value;
 
 use crate::support::cloud::{Cloud, shared};

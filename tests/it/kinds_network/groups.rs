@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, SecurityGroupRule};
-use groundplan::aws::security_group::SecurityGroup;
-use groundplan::aws::security_group_rules::SecurityGroupRules;
-use groundplan::provider::{Class, Provider};
+use groundplan_aws::kinds::security_group::SecurityGroup;
+use groundplan_aws::kinds::security_group_rules::SecurityGroupRules;
+use groundplan_engine::provider::{Class, Provider};
 
 use super::bench::{Account, from, inputs, other_tags, request, rule, security_group, who};
 use crate::support::kinds::{Trial, kind_contract};

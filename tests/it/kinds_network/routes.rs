@@ -1,11 +1,11 @@
 //! NAT gateways and route tables.
 
 use aws_sdk_ec2::types::Filter;
-use groundplan::aws::elastic_ip::{ElasticIp, ElasticIpOutputs};
-use groundplan::aws::ids::{AllocationId, NatGatewayId, SubnetId, VpcId};
-use groundplan::aws::nat_gateway::NatGateway;
-use groundplan::aws::route_table::{Route, RouteTable, Via};
-use groundplan::provider::{Known, Look, Observed, Provider};
+use groundplan_aws::kinds::elastic_ip::{ElasticIp, ElasticIpOutputs};
+use groundplan_aws::kinds::nat_gateway::NatGateway;
+use groundplan_aws::kinds::route_table::{Route, RouteTable, Via};
+use groundplan_aws::model::ids::{AllocationId, NatGatewayId, SubnetId, VpcId};
+use groundplan_engine::provider::{Known, Look, Observed, Provider};
 
 use super::bench::{Account, id, inputs, other_tags, tags};
 use crate::support::kinds::{Contract, Trial, contract};

@@ -1,10 +1,10 @@
 //! Eventual consistency, lost responses, and partial results of AWS.
 
 use aws_sdk_ec2::types::Tag;
-use groundplan::aws::ids::VpcId;
-use groundplan::aws::route_table::{Route, RouteTable, Via};
-use groundplan::aws::security_group_rules::SecurityGroupRules;
-use groundplan::provider::{Class, Known, Observed, Provider, ProviderError, Request};
+use groundplan_aws::kinds::route_table::{Route, RouteTable, Via};
+use groundplan_aws::kinds::security_group_rules::SecurityGroupRules;
+use groundplan_aws::model::ids::VpcId;
+use groundplan_engine::provider::{Class, Known, Observed, Provider, ProviderError, Request};
 use serde_json::json;
 
 use super::bench::{Account, CLUSTER_TAG, from, id, inputs, request, rule, subnet, tags, vpc};

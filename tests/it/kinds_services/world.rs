@@ -3,22 +3,22 @@
 
 use std::sync::Arc;
 
-use groundplan::aws::hosted_zone::{HostedZone, HostedZoneOutputs};
-use groundplan::aws::iam_instance_profile::IamInstanceProfile;
-use groundplan::aws::iam_role::{IamRole, IamRoleOutputs};
-use groundplan::aws::iam_role_policy::IamRolePolicy;
-use groundplan::aws::ids::{BucketName, DnsName, PrivateIp, SubnetId, VpcId};
-use groundplan::aws::listener::Listener;
-use groundplan::aws::load_balancer::{LoadBalancer, LoadBalancerOutputs};
-use groundplan::aws::record::{Record, RecordData};
-use groundplan::aws::s3_bucket::{S3Bucket, S3BucketOutputs};
-use groundplan::aws::s3_object::S3Object;
-use groundplan::aws::target::Target;
-use groundplan::aws::target_group::{HealthCheck, TargetGroup, TargetGroupOutputs};
-use groundplan::aws::{Aws, Settings, Tags};
-use groundplan::graph::{Address, Resource};
-use groundplan::provider::{Class, Known, Observed, Provider, ProviderError, Request};
-use groundplan::secret::Secrets;
+use groundplan_aws::kinds::hosted_zone::{HostedZone, HostedZoneOutputs};
+use groundplan_aws::kinds::iam_instance_profile::IamInstanceProfile;
+use groundplan_aws::kinds::iam_role::{IamRole, IamRoleOutputs};
+use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
+use groundplan_aws::kinds::listener::Listener;
+use groundplan_aws::kinds::load_balancer::{LoadBalancer, LoadBalancerOutputs};
+use groundplan_aws::kinds::record::{Record, RecordData};
+use groundplan_aws::kinds::s3_bucket::{S3Bucket, S3BucketOutputs};
+use groundplan_aws::kinds::s3_object::S3Object;
+use groundplan_aws::kinds::target::Target;
+use groundplan_aws::kinds::target_group::{HealthCheck, TargetGroup, TargetGroupOutputs};
+use groundplan_aws::model::ids::{BucketName, DnsName, PrivateIp, SubnetId, VpcId};
+use groundplan_aws::{Aws, Settings, Tags};
+use groundplan_engine::graph::{Address, Resource};
+use groundplan_engine::provider::{Class, Known, Observed, Provider, ProviderError, Request};
+use groundplan_engine::secret::Secrets;
 use serde_json::{Value, json};
 
 use crate::support::cloud::{Cloud, shared};

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use groundplan::aws::Aws;
-use groundplan::aws::facts::{Facts, Kind, Repeat};
-use groundplan::aws::registry;
-use groundplan::graph::{Address, Schema};
-use groundplan::provider::{Class, Known, Look, Observed, Provider, Request};
-use groundplan::secret::Secrets;
+use groundplan_aws::Aws;
+use groundplan_aws::facts::{Facts, Kind, Repeat};
+use groundplan_aws::registry;
+use groundplan_engine::graph::{Address, Schema};
+use groundplan_engine::provider::{Class, Known, Look, Observed, Provider, Request};
+use groundplan_engine::secret::Secrets;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -258,7 +258,7 @@ impl<'a, P: Provider> Bench<'a, P> {
 
     async fn until_done(
         &self,
-        look: impl Fn() -> groundplan::provider::Reply<'a, Vec<Look>>,
+        look: impl Fn() -> groundplan_engine::provider::Reply<'a, Vec<Look>>,
     ) -> Value {
         let end = Instant::now() + WITHIN;
         loop {
@@ -291,12 +291,12 @@ macro_rules! every_kind_has_a_contract {
     ($($module:ident::$kind:ident,)*) => {
         const _: () = {
             const fn proven<K: Contract>() {}
-            $(proven::<groundplan::aws::$module::$kind>();)*
+            $(proven::<groundplan_aws::kinds::$module::$kind>();)*
         };
     };
 }
-groundplan::for_each_kind!(every_kind_has_a_contract);
-impl Contract for groundplan::aws::swept::Swept {}
+groundplan_aws::for_each_kind!(every_kind_has_a_contract);
+impl Contract for groundplan_aws::kinds::swept::Swept {}
 
 /// Returns outputs without values that change by themselves: the ID of a DNS change, and the state of a
 /// machine while it starts. Any other state is compared.

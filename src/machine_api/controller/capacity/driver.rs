@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{StreamExt, iter};
+use groundplan_aws::lookups::lookup::{InstanceTypeFact, InstanceTypes, Question};
+use groundplan_engine::provider::{BoxFuture, Class, ProviderError};
 use kube::api::{DynamicObject, Patch};
 use kube::core::ApiResource;
 use kube::runtime::controller::{Action, Config, applier};
@@ -18,7 +20,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{instance_type, news};
-use crate::aws::questions::{InstanceTypeFact, InstanceTypes, Question};
 use crate::machine_api::controller::asking::{Unanswered, answer, by};
 use crate::machine_api::controller::clock::Clock;
 use crate::machine_api::controller::health::Health;
@@ -27,7 +28,6 @@ use crate::machine_api::controller::looks::Ec2;
 use crate::machine_api::controller::tell::{Kind, Teller};
 use crate::machine_api::controller::watched::{Feed, Touched, Watched, all_in, reference};
 use crate::machine_api::types::MachineSet;
-use crate::provider::{BoxFuture, Class, ProviderError};
 
 /// Validity of an instance type lookup.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);

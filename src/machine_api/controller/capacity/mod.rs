@@ -8,7 +8,8 @@ pub mod driver;
 
 use std::collections::BTreeMap;
 
-use crate::aws::questions::InstanceTypeFact;
+use groundplan_aws::lookups::lookup::InstanceTypeFact;
+
 use crate::machine_api::types::MachineSet;
 
 const VCPU: &str = "machine.openshift.io/vCPU";

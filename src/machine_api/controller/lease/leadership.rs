@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::fence::Fence;
 use hyper::{Method, Request};
 use kube::Client;
 use kube::client::Body;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-use crate::state::error::HomeError;
-use crate::state::fence::Fence;
 
 /// Leadership of this process. Clones share the same leadership.
 #[derive(Clone, Debug)]

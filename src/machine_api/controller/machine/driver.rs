@@ -15,6 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use groundplan_aws::Tags;
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
+use groundplan_aws::kinds::machine::{Machine as Inputs, MachineOutputs};
+use groundplan_engine::graph::{Address, Input};
+use groundplan_engine::provider::{ProviderError, Reply, Request};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::watcher;
@@ -28,11 +33,7 @@ use super::{
     Changes, FINALIZER, Failure, Seen, Step, decide, failed, in_sync, instance_id, missing,
     not_found_out, running, token,
 };
-use crate::aws::Tags;
-use crate::aws::load_balancer_attachment::LoadBalancerAttachment;
-use crate::aws::machine::{Machine as Inputs, MachineOutputs};
 use crate::config::Architecture;
-use crate::graph::{Address, Input};
 use crate::machine_api::check::{Defaults, with_defaults};
 use crate::machine_api::controller::clock::Clock;
 use crate::machine_api::controller::drain::Turn;
@@ -44,7 +45,6 @@ use crate::machine_api::controller::patience::patient;
 use crate::machine_api::controller::tell::{Kind, Teller};
 use crate::machine_api::launch::{self, Site};
 use crate::machine_api::types::{AwsMachineProviderConfig, Machine, read};
-use crate::provider::{ProviderError, Reply, Request};
 
 /// Maximum number of concurrent AWS calls that change something. Queries are batched for all
 /// Machines, and requests to the API server have their own limits.

@@ -1,8 +1,9 @@
 //! Classification of errors: permanent failures of a Machine, and retryable errors.
 
-use crate::aws::launch_errors::is_final;
+use groundplan_aws::model::launch_errors::is_final;
+use groundplan_engine::provider::{Class, FENCED, ProviderError, STOPPED};
+
 use crate::machine_api::launch::Refusal;
-use crate::provider::{Class, FENCED, ProviderError, STOPPED};
 
 /// Permanent failure of a Machine. The controller does nothing more until the Machine is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,9 +18,9 @@ mod tests;
 
 use std::time::Duration;
 
+use groundplan_aws::kinds::machine::MachineOutputs;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::aws::machine::MachineOutputs;
 use crate::machine_api::types::{AwsMachineProviderStatus, Machine, read};
 
 pub use self::failure::{Failure, of_call, of_refusal};

@@ -3,12 +3,12 @@
 //! A condition keeps its transition time while its status stays the same (openshift/api
 //! `types_machine.go`; machine-api-provider-aws `utils.go`, `setCondition`).
 
+use groundplan_aws::kinds::machine::MachineOutputs;
+use groundplan_aws::model::metadata_options::MetadataOptions;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Failure, INSTANCE_STATE, provider_status};
-use crate::aws::machine::MachineOutputs;
-use crate::aws::metadata_options::MetadataOptions;
 use crate::machine_api::types::{
     AwsMachineProviderStatus, Condition, MACHINE_API, Machine, MachineStatus, NodeAddress,
     ProviderCondition,

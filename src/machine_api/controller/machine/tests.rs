@@ -1,13 +1,13 @@
+use groundplan_aws::kinds::machine::Seen as SeenByEc2;
+use groundplan_aws::model::ids::InstanceId;
+use groundplan_aws::model::metadata_options::{Authentication, metadata_options};
+use groundplan_engine::provider::{Class, ProviderError};
 use serde_json::{Value, json};
 
 use super::status::{IN_SYNC, SPOT};
 use super::*;
-use crate::aws::ids::InstanceId;
-use crate::aws::machine::Seen as SeenByEc2;
-use crate::aws::metadata_options::{Authentication, metadata_options};
 use crate::machine_api::launch::Refusal;
 use crate::machine_api::types::read;
-use crate::provider::{Class, ProviderError};
 
 const NOW: &str = "2026-05-01T12:00:00Z";
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{Stream, StreamExt, iter, select};
+use groundplan_engine::provider::BoxFuture;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, Patch, PostParams, Preconditions};
 use kube::core::ApiResource;
@@ -28,7 +29,6 @@ use crate::machine_api::controller::watched::{
     Feed, Touched, Watched, all_in, readable, reference,
 };
 use crate::machine_api::types::{MACHINE_API, Machine, MachineSet, MachineSetStatus, read};
-use crate::provider::BoxFuture;
 
 /// Maximum number of concurrent creations or deletions of machines.
 const AT_A_TIME: usize = 10;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{Stream, StreamExt, iter, select};
+use groundplan_engine::provider::BoxFuture;
 use kube::api::Patch;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -23,7 +24,6 @@ use crate::machine_api::controller::watched::{
     Feed, Touched, Watched, all_in, readable, reference,
 };
 use crate::machine_api::types::Machine;
-use crate::provider::BoxFuture;
 
 /// Maximum number of Nodes that are reconciled concurrently.
 const AT_A_TIME: u16 = 4;
@@ -181,11 +181,11 @@ fn again_after(error: &Error) -> Duration {
 mod tests {
     use std::sync::Mutex;
 
+    use groundplan_node::test_support::fake_api_server::FakeCluster;
     use tokio::time::sleep;
 
     use super::*;
     use crate::machine_api::types::NAMESPACE;
-    use groundplan_node::test_support::fake_api_server::FakeCluster;
 
     /// Returns a cluster with the machine `a` and its Node `n`, by providerID, and a running
     /// controller.

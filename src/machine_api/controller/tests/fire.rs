@@ -4,16 +4,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use groundplan_aws::lookups::lookup::{FilterBy, Question};
+use groundplan_engine::provider::Class;
+use groundplan_engine::test_support::When;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::bench::Bench;
-use crate::aws::questions::{FilterBy, Question};
 use crate::machine_api::controller::machine::instance_id;
 use crate::machine_api::types::{Machine, read};
-use crate::provider::Class;
-use groundplan_engine::test_support::When;
 
 const MACHINES: usize = 20;
 

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use groundplan_aws::lookups::lookup::Question;
+use groundplan_aws::model::metadata_options::HttpTokens;
+use groundplan_engine::provider::Class;
+use groundplan_engine::test_support::When;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::bench::{Bench, CANARY};
-use crate::aws::metadata_options::HttpTokens;
-use crate::aws::questions::Question;
 use crate::machine_api::controller::machine::{FINALIZER, INSTANCE_STATE, instance_id};
 use crate::machine_api::types::NAMESPACE;
-use crate::provider::Class;
-use groundplan_engine::test_support::When;
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_gets_an_instance_that_has_what_was_asked_for() {
@@ -197,7 +197,7 @@ async fn c38_a_throttled_look_up_never_fails_a_machine() {
     bench.ec2.fail("answer images", 4, When::Before, Class::Again, "RequestLimitExceeded");
     let question = Question::ImagesBy {
         region: super::bench::REGION.into(),
-        filters: vec![crate::aws::questions::FilterBy {
+        filters: vec![groundplan_aws::lookups::lookup::FilterBy {
             name: "tag:Name".into(),
             values: vec!["image".into()],
         }],

@@ -5,6 +5,10 @@
 
 use std::sync::Arc;
 
+use groundplan_aws::kinds::machine::MachineOutputs;
+use groundplan_engine::graph::Address;
+use groundplan_engine::provider::{Class, ProviderError, Request};
+use groundplan_engine::secret::Secrets;
 use k8s_openapi::api::core::v1::Secret as ClusterSecret;
 use kube::api::Api;
 use kube::runtime::controller::Action;
@@ -16,14 +20,10 @@ use super::super::{
     token,
 };
 use super::{Machines, One, Result, Trouble};
-use crate::aws::machine::MachineOutputs;
-use crate::graph::Address;
 use crate::machine_api::controller::metrics::Attempt;
 use crate::machine_api::controller::tell::Kind;
 use crate::machine_api::launch::{self, Launch};
 use crate::machine_api::types::AwsMachineProviderConfig;
-use crate::provider::{Class, ProviderError, Request};
-use crate::secret::Secrets;
 
 impl Machines {
     pub(super) async fn launch(&self, one: &mut One) -> Result<Action> {

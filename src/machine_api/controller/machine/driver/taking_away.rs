@@ -4,6 +4,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use groundplan_aws::Tags;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::controller::Action;
@@ -13,7 +14,6 @@ use super::super::{
     is_drained_unasked, terminate, unheld, without_finalizer,
 };
 use super::{Machines, One, Result};
-use crate::aws::Tags;
 use crate::machine_api::controller::drain::{Drained, drain};
 use crate::machine_api::controller::looks::{attached, known};
 use crate::machine_api::controller::metrics::Attempt;

@@ -1,0 +1,444 @@
+//! Maps SDK errors to provider errors: the call, AWS's code and message, and the error kind.
+//!
+//! The error code decides first, the HTTP status second: AWS returns 500 for a zone without
+//! capacity, and 503 or 400 for a throttle. Requests are never quoted. Of responses only AWS's code
+//! and message are quoted, because bodies contain user data.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use groundplan_engine::provider::{Class, FENCED, ProviderError, STOPPED};
+use groundplan_engine::state::error::HomeError;
+
+use super::hints;
+use crate::client::interceptor::KeptBack;
+use crate::preflight::iam_actions::is_read;
+
+/// Returns the provider error of a failed call, with error kind, request ID and hint.
+pub(crate) fn explain<E>(
+    service: &str,
+    call: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> ProviderError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    SdkError<E, HttpResponse>: RequestId,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let mut explained = match error {
+        SdkError::ServiceError(answer) => {
+            answered(call, answer.err().code(), answer.err().message(), status)
+        }
+        _ => unanswered(call, error),
+    };
+    explained.request_id = error
+        .request_id()
+        .map(str::to_owned)
+        .or_else(|| error.raw_response().and_then(request_id_in_body));
+    if explained.hint.is_none() {
+        explained.hint = hints::hint(service, &explained);
+    }
+    explained
+}
+
+/// Returns true if an attempt may have taken effect although no response confirmed that.
+pub(crate) fn leaves_open(
+    call: &str,
+    answer: Option<&HttpResponse>,
+    failure: Option<&(dyn Error + 'static)>,
+) -> bool {
+    let Some(answer) = answer else { return !failure.is_some_and(was_never_sent) };
+    if answer.status().as_u16() < 500 {
+        return false;
+    }
+    let message = element(answer, "Message").unwrap_or_default();
+    let class = element(answer, "Code").and_then(|code| class(call, code, message));
+    matches!(class, None | Some(Class::Unknown))
+}
+
+/// Returns true if AWS throttles calls with this code.
+pub(crate) fn is_throttle(code: &str) -> bool {
+    matches!(
+        code,
+        "RequestLimitExceeded"
+            | "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "EC2ThrottledException"
+            | "TooManyRequestsException"
+            | "BandwidthLimitExceeded"
+            | "SlowDown"
+            | "PriorRequestNotComplete"
+    )
+}
+
+/// Returns the text of the first element with this name in an XML response.
+pub(crate) fn element<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
+    let text = std::str::from_utf8(response.body().bytes()?).ok()?;
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once('<').map(|(value, _)| value.trim())
+}
+
+/// Returns the request ID in the body. EC2 once sent the ID in the body only, and some emulators of
+/// EC2 still do.
+fn request_id_in_body(response: &HttpResponse) -> Option<String> {
+    element(response, "RequestID").or_else(|| element(response, "RequestId")).map(str::to_owned)
+}
+
+fn answered(
+    call: &str,
+    code: Option<&str>,
+    message: Option<&str>,
+    status: Option<u16>,
+) -> ProviderError {
+    let message = message.unwrap_or_default();
+    let class = code
+        .and_then(|code| class(call, code, message))
+        .unwrap_or_else(|| class_of_status(status.unwrap_or_default()));
+    let said = match (message, status) {
+        ("", Some(status)) => format!("HTTP status {status} without a message"),
+        ("", None) => "no message".to_owned(),
+        (message, _) => message.to_owned(),
+    };
+    let mut error = ProviderError::new(class, call, said);
+    error.code = code.map(str::to_owned);
+    error.after = code.filter(|_| class == Class::Again).and_then(after);
+    error
+}
+
+/// Returns the error kind that the code implies with any status. `None` if the code alone implies
+/// none.
+fn class(call: &str, code: &str, message: &str) -> Option<Class> {
+    let refers_to_what_settles = !is_read(call) && !unmakes(call);
+    Some(match code {
+        _ if is_throttle(code) => Class::Again,
+        _ if is_settling(code, message) && !is_read(call) => Class::Again,
+        _ if is_absence(code) && refers_to_what_settles => Class::Again,
+        // EC2 returns this error for an address or network that was created a moment ago.
+        "AuthFailure" if message.contains("does not belong to you") => Class::Again,
+        "Gateway.NotAttached" if refers_to_what_settles => Class::Again,
+        _ if is_lack_of_capacity(code) => Class::Again,
+        // The token is consumed: it created something with other parameters, or something that is
+        // now terminated. A presigned address in the user data differs between launches. EC2 keeps
+        // tokens that long (EC2 developer guide, "Ensuring idempotency").
+        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" => Class::Spent,
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "InternalServiceError"
+        | "ServiceFailure"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "Unavailable"
+        | "RequestTimeout"
+        | "RequestTimeoutException" => Class::Unknown,
+        _ => return None,
+    })
+}
+
+fn class_of_status(status: u16) -> Class {
+    match status {
+        429 => Class::Again,
+        // The call probably took effect, and its response cannot be read.
+        200..300 | 500.. => Class::Unknown,
+        _ => Class::Refused,
+    }
+}
+
+/// Returns true if the call removes something. "Not found" is then no reason to retry.
+fn unmakes(call: &str) -> bool {
+    [
+        "Delete",
+        "Terminate",
+        "Release",
+        "Detach",
+        "Disassociate",
+        "Revoke",
+        "Deregister",
+        "Remove",
+        "Cancel",
+    ]
+    .iter()
+    .any(|verb| call.starts_with(verb))
+}
+
+/// Returns true for a resource that is in use or being changed by another call, for a limited time.
+fn is_settling(code: &str, message: &str) -> bool {
+    let profile_is_new = || {
+        message.contains("Invalid IAM Instance Profile")
+            || message.contains("has no associated IAM Roles")
+    };
+    match code {
+        "DependencyViolation"
+        | "ResourceInUse"
+        | "ResourceInUseException"
+        | "DeleteConflict"
+        | "VolumeInUse"
+        | "InvalidGroup.InUse"
+        | "InvalidIPAddress.InUse"
+        | "InvalidNetworkInterface.InUse"
+        | "InvalidPlacementGroup.InUse"
+        | "IncorrectState"
+        | "OperationInProgress"
+        | "OperationAborted"
+        | "ConditionalRequestConflict"
+        | "ConcurrentModification"
+        | "ConcurrentModificationException"
+        | "EntityTemporarilyUnmodifiable" => true,
+        "InvalidParameterValue" => profile_is_new() || message.contains("currently in use"),
+        _ => false,
+    }
+}
+
+/// Returns true for a referenced resource that is missing, or not yet visible to every AWS server.
+fn is_absence(code: &str) -> bool {
+    // Objects that only a user names in a config. None of our calls creates them.
+    let never_ours = ["InvalidAMIID.", "InvalidKeyPair.", "InvalidSnapshot.", "InvalidHostID."];
+    let absent = code.ends_with("NotFound")
+        || code.ends_with("NotFoundException")
+        || code.starts_with("NoSuch")
+        || code == "InvalidSubnet";
+    absent && !never_ours.iter().any(|prefix| code.starts_with(prefix))
+}
+
+fn is_lack_of_capacity(code: &str) -> bool {
+    matches!(
+        code,
+        "InsufficientInstanceCapacity"
+            | "InsufficientHostCapacity"
+            | "InsufficientReservedInstanceCapacity"
+            | "InsufficientCapacity"
+            | "InsufficientAddressCapacity"
+            | "InsufficientVolumeCapacity"
+    )
+}
+
+/// Returns the delay before the next attempt. `None` means the executor's own backoff.
+fn after(code: &str) -> Option<Duration> {
+    match code {
+        // Capacity returns within minutes; the executor's deadline ends the retries.
+        _ if is_lack_of_capacity(code) => Some(Duration::from_secs(20)),
+        // EC2 knows a new profile after seconds (openshift-install waits ten).
+        "InvalidParameterValue" => Some(Duration::from_secs(3)),
+        _ => None,
+    }
+}
+
+/// Returns the error of a call without a response: not sent, or ambiguous.
+fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
+    if let Some(why) = find::<CredentialsError>(error) {
+        return ProviderError::new(Class::Refused, call, format!("no credentials: {}", chain(why)))
+            .with_code(hints::NO_CREDENTIALS);
+    }
+    if let Some(kept_back) = find::<KeptBack>(error) {
+        // The result of an earlier attempt is unknown.
+        let class = if kept_back.is_first { Class::Refused } else { Class::Unknown };
+        let code = match kept_back.why {
+            HomeError::Stopping => STOPPED,
+            _ => FENCED,
+        };
+        let error = ProviderError::new(class, call, chain(kept_back)).with_code(code);
+        return ProviderError { hint: kept_back.why.hint(), ..error };
+    }
+    let message = chain(error);
+    if was_never_sent(error) {
+        return ProviderError::new(Class::Refused, call, message).with_code(hints::UNREACHABLE);
+    }
+    ProviderError::new(Class::Unknown, call, message)
+}
+
+/// Returns true if the connection failed, or the request could not be built.
+fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
+    let refused = [
+        io::ErrorKind::ConnectionRefused,
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::AddrNotAvailable,
+    ];
+    find::<io::Error>(error).is_some_and(|error| refused.contains(&error.kind()))
+        // hyper's message for a failed connection; its error type is private.
+        || links(error).any(|link| link.to_string().starts_with("client error (Connect)"))
+        || links(error).any(|link| link.to_string() == "failed to construct request")
+}
+
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    links(error).find_map(|link| link.downcast_ref())
+}
+
+fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&link| link.source())
+}
+
+/// Returns the message of each error in the chain, once. The SDK's own format quotes requests and
+/// responses.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for link in links(error).map(|link| on_one_line(&link.to_string())) {
+        if !said.iter().any(|before| before.contains(&link)) {
+            said.push(link);
+        }
+    }
+    said.join(": ")
+}
+
+/// Joins lines: the SDK lists the sources of credentials one per line.
+fn on_one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::{Script, scripted};
+
+    fn xml(code: &str, message: &str) -> String {
+        format!(
+            "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>\
+             </Errors><RequestID>req-1</RequestID></Response>"
+        )
+    }
+
+    fn said(call: &str, code: &str, message: &str) -> ProviderError {
+        answered(call, Some(code), Some(message), Some(400))
+    }
+
+    #[test]
+    fn codes_decide_what_the_engine_may_do() {
+        use Class::{Again, Refused, Spent, Unknown};
+        for (call, code, message, class) in [
+            ("RunInstances", "RequestLimitExceeded", "", Again),
+            ("CreateRole", "Throttling", "Rate exceeded", Again),
+            ("PutObject", "SlowDown", "", Again),
+            ("ChangeResourceRecordSets", "PriorRequestNotComplete", "", Again),
+            ("CreateSubnet", "InvalidVpcID.NotFound", "", Again),
+            ("CreateRoute", "InvalidRouteTableID.NotFound", "", Again),
+            ("DescribeVpcs", "InvalidVpcID.NotFound", "", Refused),
+            ("DeleteVpc", "InvalidVpcID.NotFound", "", Refused),
+            ("DeleteVpc", "DependencyViolation", "", Again),
+            ("DeleteTargetGroup", "ResourceInUse", "", Again),
+            ("DeleteRole", "DeleteConflict", "", Again),
+            ("DeleteNetworkInterface", "InvalidNetworkInterface.InUse", "", Again),
+            (
+                "DeleteNetworkInterface",
+                "InvalidParameterValue",
+                "Network interface 'eni-1' is currently in use.",
+                Again,
+            ),
+            (
+                "RunInstances",
+                "InvalidParameterValue",
+                "Value (p) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance \
+                 Profile name",
+                Again,
+            ),
+            (
+                "RunInstances",
+                "InvalidParameterValue",
+                "Invalid value 'x9' for InstanceType",
+                Refused,
+            ),
+            ("RunInstances", "InsufficientInstanceCapacity", "", Again),
+            ("RunInstances", "InternalError", "", Unknown),
+            ("RunInstances", "Unavailable", "", Unknown),
+            ("RunInstances", "UnauthorizedOperation", "", Refused),
+            ("RunInstances", "InvalidAMIID.NotFound", "", Refused),
+            ("RunInstances", "VcpuLimitExceeded", "", Refused),
+            ("RunInstances", "IdempotentParameterMismatch", "", Spent),
+            ("RunInstances", "IdempotentInstanceTerminated", "", Spent),
+            ("CreateNatGateway", "AuthFailure", "eipalloc-1 does not belong to you", Again),
+            ("CreateVpc", "AuthFailure", "not able to validate the credentials", Refused),
+            ("CreateVpc", "VpcLimitExceeded", "", Refused),
+        ] {
+            assert_eq!(said(call, code, message).class, class, "{call}: {code}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_judged_by_the_status() {
+        let class = |status| answered("CreateVpc", Some("New"), None, Some(status)).class;
+        assert_eq!([400, 403, 404, 409].map(class), [Class::Refused; 4]);
+        assert_eq!(class(429), Class::Again);
+        assert_eq!([500, 502, 503].map(class), [Class::Unknown; 3]);
+    }
+
+    #[test]
+    fn capacity_is_asked_for_at_leisure() {
+        let after = |code| said("RunInstances", code, "").after;
+        assert!(after("InsufficientInstanceCapacity") >= Some(Duration::from_secs(10)));
+        assert_eq!(after("RequestLimitExceeded"), None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_explained_with_its_code_words_and_request() {
+        let denied = "You are not authorized to perform: ec2:RunInstances on resource: r";
+        for (status, code, message, hint) in [
+            (403, "UnauthorizedOperation", denied, "ec2:RunInstances"),
+            (400, "ExpiredToken", "expired", "aws sso login"),
+            (401, "AuthFailure", "AWS was not able to validate", "AWS_PROFILE"),
+            (400, "VpcLimitExceeded", "The maximum number", "VPCs per Region"),
+            (400, "AddressLimitExceeded", "The maximum number", "Elastic IPs"),
+            (400, "VcpuLimitExceeded", "You have requested", "vCPU"),
+            (400, "SomethingNewLimitExceeded", "too many", "the quota that the message names"),
+            (400, "InvalidAMIID.NotFound", "The image id", "amiID"),
+            (401, "OptInRequired", "You are not subscribed", "enable the region"),
+            (400, "PendingVerification", "Your request", "four hours"),
+            (
+                400,
+                "UnsupportedOperation",
+                "httpTokensEnforced is enabled",
+                "authentication: Required",
+            ),
+        ] {
+            let (aws, _) = scripted([Script::Answer(status, xml(code, message))]);
+            let call = aws.ec2.run_instances().image_id("ami-1").user_data("c2VjcmV0").send();
+            let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+            assert_eq!(error.class, Class::Refused, "{code}");
+            assert_eq!(error.code.as_deref(), Some(code));
+            assert_eq!(error.message, message);
+            assert_eq!(error.request_id.as_deref(), Some("req-1"));
+            let given = error.hint.expect(code);
+            assert!(given.contains(hint), "{code}: {given}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_unknown_and_a_refused_connection_is_not() {
+        use Class::{Refused, Unknown};
+        for (script, class, hinted) in [
+            (Script::Lost, Unknown, false),
+            (Script::TimedOut, Unknown, false),
+            (Script::Answer(200, "<<< not an answer: canary".to_owned()), Unknown, false),
+            (Script::Answer(500, String::new()), Unknown, false),
+            (Script::ConnectionRefused, Refused, true),
+        ] {
+            let (aws, _) = scripted([script.clone()]);
+            let call = aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();
+            let error = aws.call("ec2", "CreateVpc", call).await.unwrap_err();
+            assert_eq!(error.class, class, "{script:?}: {error}");
+            assert_eq!(error.hint.is_some(), hinted, "{script:?}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn neither_what_was_sent_nor_what_was_received_is_quoted() {
+        for script in [
+            Script::Answer(200, "<<< canary".to_owned()),
+            Script::Answer(500, "<html>canary</html>".to_owned()),
+            Script::Lost,
+            Script::ConnectionRefused,
+        ] {
+            let (aws, sent) = scripted(vec![script; 5]);
+            let call = aws.ec2.run_instances().image_id("ami-1").user_data("canary").send();
+            let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+            assert!(sent.bodies()[0].contains("canary"), "the test sends no secret");
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+        }
+    }
+}

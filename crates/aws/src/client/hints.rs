@@ -1,0 +1,163 @@
+//! Hints for AWS errors: actions that the user can take. Decides nothing.
+
+use groundplan_engine::provider::ProviderError;
+
+/// Our error code for missing credentials.
+pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
+/// Our error code for an endpoint that cannot be reached.
+pub(crate) const UNREACHABLE: &str = "EndpointUnreachable";
+
+const CREDENTIALS: &str = "say who you are: set AWS_PROFILE to a profile of ~/.aws/config, or run \
+    `aws configure`, or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+const ENDPOINT: &str = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), the region's name, \
+    and where an endpoint is set: AWS_ENDPOINT_URL and `platform.aws.serviceEndpoints`";
+const REQUIRE_TOKENS: &str =
+    "set `metadataService.authentication: Required` in the machine pool's `platform.aws`";
+
+/// Returns an action that the user can take. `None` if there is no known one.
+pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
+    let code = error.code.as_deref()?;
+    let message = error.message.as_str();
+    if message.contains("httpTokensEnforced") {
+        return Some(format!(
+            "this account launches only machines that require session tokens: {REQUIRE_TOKENS}"
+        ));
+    }
+    let hint = match code {
+        NO_CREDENTIALS => CREDENTIALS.to_owned(),
+        UNREACHABLE => ENDPOINT.to_owned(),
+        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
+            "the credentials have expired: run `aws sso login`, or get new ones, and run the same \
+             command again; what was made is recorded"
+                .to_owned()
+        }
+        "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "AuthFailure"
+        | "InvalidAccessKeyId" => {
+            format!("AWS does not know these credentials (or not in this region); {CREDENTIALS}")
+        }
+        "SignatureDoesNotMatch" | "RequestExpired" | "RequestTimeTooSkewed" => {
+            "check the secret access key and this machine's clock".to_owned()
+        }
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
+            forbidden(service, error)
+        }
+        "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" | "InvalidAMIID.Malformed" => {
+            "name an image of this region in `amiID`, or leave it out for the release's own"
+                .to_owned()
+        }
+        "InvalidKeyPair.NotFound" => "name a key pair of this region".to_owned(),
+        "OptInRequired" => "this account has not signed up for it: enable the region, or accept \
+             the image's terms, in the AWS console"
+            .to_owned(),
+        "PendingVerification" => "AWS is still verifying this account for the region, which may \
+             take four hours: run the same command again then"
+            .to_owned(),
+        "Blocked" => "AWS has blocked this account: ask AWS support".to_owned(),
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
+            "allow iam:CreateServiceLinkedRole".to_owned()
+        }
+        "Unsupported" => "choose another instance type or zone: this zone does not offer what was \
+             asked for"
+            .to_owned(),
+        "OperationNotPermitted" if error.call == "TerminateInstances" => {
+            "somebody protected this machine: take its termination protection off".to_owned()
+        }
+        "DependencyViolation" => "something still uses it: look for what else is in it".to_owned(),
+        "InsufficientFreeAddressesInSubnet" => {
+            "choose a larger subnet, or free addresses in this one".to_owned()
+        }
+        "InvalidKMSKey.InvalidState" | "KMSKeyNotAccessibleFault" => {
+            "enable the key, or name another in `rootVolume.kmsKeyARN`".to_owned()
+        }
+        _ if code.starts_with("Insufficient") => {
+            "AWS has no more of it at the moment: wait, or choose another instance type or zone"
+                .to_owned()
+        }
+        _ => quota(code)?,
+    };
+    Some(hint)
+}
+
+/// Adds a hint about the profile name to missing credentials. A requested profile without content
+/// is most likely misspelt, and the SDK does not report that.
+pub(crate) fn of_profile(error: ProviderError, profile: Option<&str>) -> ProviderError {
+    match profile {
+        Some(name) if error.is(&[NO_CREDENTIALS]) => error.with_hint(format!(
+            "AWS_PROFILE is `{name}`: check that ~/.aws/config has a profile of this name \
+             (`aws configure list-profiles`), and run `aws sso login` if it is one of SSO"
+        )),
+        _ => error,
+    }
+}
+
+fn forbidden(service: &str, error: &ProviderError) -> String {
+    let allow = format!("allow {}", action(service, error));
+    if error.call == "RunInstances" {
+        let imds = "where a policy demands IMDSv2 (ec2:MetadataHttpTokens)";
+        return format!("{allow}; {imds}, {REQUIRE_TOKENS}");
+    }
+    allow
+}
+
+/// Returns the action that the message names as denied, else the call itself: `ec2:RunInstances`.
+fn action(service: &str, error: &ProviderError) -> String {
+    let said = error.message.split_once("is not authorized to perform: ").map(|(_, rest)| rest);
+    let word = said.and_then(|rest| rest.split_whitespace().next());
+    match word {
+        Some(action) if action.contains(':') => action.trim_end_matches('.').to_owned(),
+        _ => format!("{service}:{}", error.call),
+    }
+}
+
+/// Returns a hint with the quota that a code is about, by its name in Service Quotas.
+fn quota(code: &str) -> Option<String> {
+    let quota = match code {
+        "VpcLimitExceeded" => "VPCs per Region",
+        "SubnetLimitExceeded" => "Subnets per VPC",
+        "InternetGatewayLimitExceeded" => "Internet gateways per Region",
+        "AddressLimitExceeded" => "EC2-VPC Elastic IPs",
+        "NatGatewayLimitExceeded" => "NAT gateways per Availability Zone",
+        "VpcEndpointLimitExceeded" | "GatewayVpcEndpointLimitExceeded" => {
+            "Gateway VPC endpoints per Region"
+        }
+        "RouteTableLimitExceeded" => "Route tables per VPC",
+        "SecurityGroupLimitExceeded" => "VPC security groups per Region",
+        "RulesPerSecurityGroupLimitExceeded" => "Inbound or outbound rules per security group",
+        "NetworkInterfaceLimitExceeded" => "Network interfaces per Region",
+        "VcpuLimitExceeded" | "InstanceLimitExceeded" => "Running On-Demand instances (vCPUs)",
+        "MaxSpotInstanceCountExceeded" => "Spot Instance requests (vCPUs)",
+        "VolumeLimitExceeded" => "Storage for EBS volumes",
+        "MaxIOPSLimitExceeded" => "IOPS for EBS volumes",
+        "TooManyLoadBalancers" => "Network Load Balancers per Region",
+        "TooManyTargetGroups" => "Target Groups per Region",
+        "TooManyHostedZones" => "Hosted zones",
+        "TooManyBuckets" => "S3 buckets",
+        "LimitExceeded" => "the IAM quota that the message names",
+        "TagLimitExceeded" => return Some("remove some of `platform.aws.userTags`".to_owned()),
+        _ if code.ends_with("LimitExceeded") => "the quota that the message names",
+        _ => return None,
+    };
+    Some(format!(
+        "remove what nobody needs, or ask for more in Service Quotas (\"{quota}\"), and run the \
+         same command again"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use groundplan_engine::provider::Class;
+
+    use super::*;
+
+    #[test]
+    fn a_profile_without_credentials_is_named() {
+        let error =
+            |code| ProviderError::new(Class::Refused, "GetCallerIdentity", "").with_code(code);
+        let hinted = of_profile(error(NO_CREDENTIALS), Some("prdo")).hint;
+        assert!(hinted.is_some_and(|hint| hint.contains("prdo")));
+        assert_eq!(of_profile(error(NO_CREDENTIALS), None).hint, None);
+        assert_eq!(of_profile(error("ExpiredToken"), Some("prod")).hint, None);
+    }
+}

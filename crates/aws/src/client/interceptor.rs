@@ -1,0 +1,182 @@
+//! The interceptor between the SDK and the network. It rejects mutating calls after the lock is
+//! lost, counts calls, and reports results to the throttle. It also prevents unsafe retries by the
+//! SDK. Changes no request.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    FinalizerInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::retry::RetryConfig;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::fence::Fence;
+
+use super::errors::{element, is_throttle, leaves_open};
+use super::throttle::Throttle;
+use crate::preflight::iam_actions::{is_read, may_repeat};
+
+/// The number of calls of each action of each service.
+pub type Calls = BTreeMap<(&'static str, String), u64>;
+
+/// The name of a service that no kind calls.
+const UNKNOWN: &str = "unknown";
+
+tokio::task_local! {
+    /// The results of the attempts of this task's current call.
+    static ATTEMPTS: Attempts;
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    last_is_open: Cell<bool>,
+    an_earlier_one_is_open: Cell<bool>,
+}
+
+/// Runs a call. The boolean is true if an earlier attempt may have taken effect without a response;
+/// the last attempt's error is then not conclusive.
+pub(crate) async fn attempted<T>(call: impl Future<Output = T>) -> (T, bool) {
+    let made = async {
+        let answer = call.await;
+        (answer, ATTEMPTS.with(|attempts| attempts.an_earlier_one_is_open.get()))
+    };
+    ATTEMPTS.scope(Attempts::default(), made).await
+}
+
+/// The shared part of the clients of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    pub(crate) throttle: Throttle,
+    calls: Mutex<Calls>,
+    /// The fence of mutating calls. `None` until [`Watch::guard`]: calls are then not checked.
+    fence: Mutex<Option<Fence>>,
+}
+
+impl Watch {
+    /// Returns the number of calls so far; each attempt counts.
+    pub(crate) fn calls(&self) -> Calls {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn guard(&self, fence: Fence) {
+        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
+    }
+
+    /// Checks that a call may be sent. Reads always may.
+    ///
+    /// # Errors
+    /// The reason why the fence rejects the call.
+    fn pass(&self, call: &str) -> Result<(), HomeError> {
+        let fence = self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match fence {
+            Some(fence) if !is_read(call) => fence.pass(),
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&self, service: &'static str, call: &str) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls.entry((service, call.to_owned())).or_default() += 1;
+    }
+}
+
+/// The [`Watch`] as an SDK interceptor.
+#[derive(Clone, Debug)]
+pub(crate) struct Watcher(pub(crate) Arc<Watch>);
+
+impl Intercept for Watcher {
+    fn name(&self) -> &'static str {
+        "groundplan"
+    }
+
+    // Not `read_before_execution`: at that time the config bag does not know the operation.
+    fn read_before_serialization(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (service, call) = named(bag);
+        if !may_repeat(service, &call) {
+            bag.interceptor_state().store_put(RetryConfig::disabled());
+        }
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (service, call) = named(bag);
+        // The check is here, because the process may have slept in a pause of the throttle or the
+        // SDK.
+        let attempts = bag.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
+        let is_first = attempts <= 1;
+        self.0.pass(&call).map_err(|why| KeptBack { why, is_first })?;
+        self.0.count(service, &call);
+        let _outside_of_a_call = ATTEMPTS.try_with(|attempts| {
+            if attempts.last_is_open.get() {
+                attempts.an_earlier_one_is_open.set(true);
+            }
+        });
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (service, call) = named(bag);
+        let failed = context.output_or_error().and_then(Result::err);
+        let failed = failed.and_then(|error| error.as_connector_error());
+        let open = leaves_open(&call, context.response(), failed.map(|error| error as _));
+        let _outside_of_a_call = ATTEMPTS.try_with(|attempts| attempts.last_is_open.set(open));
+        let Some(answer) = context.response() else { return Ok(()) };
+        if answer.status().is_success() {
+            self.0.throttle.learn(service, &call, false);
+        } else if element(answer, "Code").is_some_and(is_throttle) {
+            self.0.throttle.learn(service, &call, true);
+        }
+        Ok(())
+    }
+}
+
+/// An attempt that was not sent, because the lock is lost or a shutdown was requested.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", if *is_first { "not sent" } else { "not sent again" })]
+pub(crate) struct KeptBack {
+    /// The reason of the fence.
+    #[source]
+    pub(crate) why: HomeError,
+    /// True if no attempt was sent before.
+    pub(crate) is_first: bool,
+}
+
+/// Returns service and action by the names that kinds give to [`Aws::call`](crate::Aws). A call of
+/// an unknown service counts as mutating, and no kind declares it.
+fn named(bag: &ConfigBag) -> (&'static str, String) {
+    let Some(metadata) = bag.load::<Metadata>() else { return (UNKNOWN, String::new()) };
+    let service = match metadata.service() {
+        "EC2" => "ec2",
+        "Elastic Load Balancing" | "Elastic Load Balancing v2" => "elasticloadbalancing",
+        "IAM" => "iam",
+        "Route 53" => "route53",
+        "S3" => "s3",
+        "STS" => "sts",
+        "Service Quotas" => "servicequotas",
+        _ => UNKNOWN,
+    };
+    (service, metadata.name().to_owned())
+}

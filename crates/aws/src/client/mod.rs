@@ -1,0 +1,559 @@
+//! The AWS clients of one run. [`Aws`] combines them into a provider.
+//!
+//! Every call of a kind goes through [`Aws::call`], which waits for the throttle and maps the SDK's
+//! error to a provider error. No other function of this module has error codes.
+
+pub(crate) mod delete_blockers;
+pub(crate) mod ec2;
+pub(crate) mod elb;
+pub(crate) mod errors;
+pub(crate) mod hints;
+mod https;
+pub(crate) mod iam;
+pub(crate) mod interceptor;
+pub(crate) mod outcomes;
+pub(crate) mod ownership;
+pub(crate) mod resource_type;
+pub(crate) mod route53;
+pub(crate) mod throttle;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, imds};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::RequestId;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use groundplan_engine::provider::Class;
+use groundplan_engine::state::fence::Fence;
+
+use crate::Tags;
+use crate::client::interceptor::{Calls, Watch, Watcher};
+use crate::client::resource_type::Result;
+use crate::preflight::iam_actions;
+
+/// The tag with the creation token.
+pub(crate) const TOKEN_TAG: &str = "groundplan.io/token";
+
+/// The maximum wait for a response. After it, the call is repeated or its result is searched for.
+/// The slowest calls, RunInstances and CreateNatGateway, take seconds.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// The AWS region, endpoints and roles of one cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The region of all regional resources.
+    pub region: String,
+    /// `platform.aws.serviceEndpoints`: service name to URL. Overrides every environment variable.
+    pub endpoints: BTreeMap<String, String>,
+    /// The key of the cluster tag (`kubernetes.io/cluster/<infraID>`).
+    pub cluster_tag: String,
+    /// The role that private-zone operations assume (`platform.aws.hostedZoneRole`).
+    pub hosted_zone_role: Option<String>,
+}
+
+/// The AWS SDK clients as a provider.
+#[derive(Debug)]
+pub struct Aws {
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
+    pub(crate) elb_classic: aws_sdk_elasticloadbalancing::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) route53: aws_sdk_route53::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) quotas: aws_sdk_servicequotas::Client,
+    pub(crate) sts: aws_sdk_sts::Client,
+    pub(crate) settings: Settings,
+    watch: Arc<Watch>,
+}
+
+/// The identity behind the credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account ID (twelve digits).
+    pub account: String,
+    /// The ARN of the user or role.
+    pub arn: String,
+}
+
+impl Aws {
+    /// Returns the settings that the clients were made from.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Makes clients with the same credentials, profile, proxy and endpoints as other AWS tools.
+    pub async fn connect(settings: Settings) -> Self {
+        let config = defaults(Region::new(settings.region.clone()))
+            .await
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(5)
+                    .with_initial_backoff(Duration::from_millis(200)),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(5))
+                    .read_timeout(ANSWERS_WITHIN)
+                    .operation_timeout(Duration::from_secs(180))
+                    .build(),
+            )
+            .load()
+            .await;
+        Self::new(&config, settings)
+    }
+
+    /// Makes clients with the credentials and endpoint of an existing configuration.
+    pub fn new(config: &SdkConfig, settings: Settings) -> Self {
+        let watch = Arc::new(Watch::default());
+        // Only endpoints of the install-config are set here. The SDK itself reads AWS_ENDPOINT_URL,
+        // AWS_ENDPOINT_URL_<SERVICE> and a profile's `services`, and knows their precedence.
+        macro_rules! builder {
+            ($sdk:ident, $name:literal) => {{
+                let mut builder =
+                    $sdk::config::Builder::from(config).interceptor(Watcher(Arc::clone(&watch)));
+                if let Some(url) = settings.endpoints.get($name) {
+                    builder = builder.endpoint_url(url);
+                }
+                builder
+            }};
+        }
+        macro_rules! client {
+            ($sdk:ident, $name:literal) => {
+                $sdk::Client::from_conf(builder!($sdk, $name).build())
+            };
+        }
+        // With a custom endpoint the bucket name goes into the path: few such endpoints have
+        // wildcard DNS.
+        let paths = settings.endpoints.contains_key("s3") || s3_is_elsewhere(config);
+        let s3 = builder!(aws_sdk_s3, "s3").force_path_style(paths).build();
+        Self {
+            ec2: client!(aws_sdk_ec2, "ec2"),
+            elb: client!(aws_sdk_elasticloadbalancingv2, "elasticloadbalancing"),
+            elb_classic: client!(aws_sdk_elasticloadbalancing, "elasticloadbalancing"),
+            iam: client!(aws_sdk_iam, "iam"),
+            route53: client!(aws_sdk_route53, "route53"),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            quotas: client!(aws_sdk_servicequotas, "servicequotas"),
+            sts: client!(aws_sdk_sts, "sts"),
+            watch,
+            settings,
+        }
+    }
+
+    /// Returns the caller's identity, by the one call that all credentials allow. Without
+    /// credentials or network, fails within seconds with a hint.
+    ///
+    /// # Errors
+    /// If there are no credentials, AWS rejects them, or no response arrives.
+    pub async fn check(&self) -> Result<Caller> {
+        let call = self.sts.get_caller_identity().send();
+        let answer = self.call("sts", "GetCallerIdentity", call).await;
+        let answer = answer.map_err(|error| {
+            hints::of_profile(error, std::env::var("AWS_PROFILE").ok().as_deref())
+        })?;
+        Ok(Caller {
+            account: answer.account.unwrap_or_default(),
+            arn: answer.arn.unwrap_or_default(),
+        })
+    }
+
+    /// Installs a fence. After the fence is shut, no mutating call is sent, retries included.
+    pub fn guard(&self, fence: Fence) {
+        self.watch.guard(fence);
+    }
+
+    /// Returns the number of calls of each action so far, retries included.
+    pub fn calls(&self) -> Calls {
+        self.watch.calls()
+    }
+
+    /// Waits for the throttle, makes one call, and maps its error.
+    ///
+    /// `service` and `name` are AWS's names (`ec2`, `RunInstances`).
+    pub(crate) async fn call<T, E>(
+        &self,
+        service: &'static str,
+        name: &'static str,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        SdkError<E, HttpResponse>: RequestId,
+    {
+        self.watch.throttle.turn(service, name).await;
+        let (answer, open) = interceptor::attempted(call).await;
+        answer.map_err(|error| {
+            let mut error = errors::explain(service, name, &error);
+            // The last attempt's error does not matter: an earlier attempt may have taken effect.
+            if open && !iam_actions::is_read(name) {
+                error.class = Class::Unknown;
+            }
+            error
+        })
+    }
+
+    /// Returns the tags of a creation: those of the inputs and the token tag.
+    pub(crate) fn tags_with_token(tags: &Tags, token: &str) -> Tags {
+        let mut tags = tags.clone();
+        tags.insert(TOKEN_TAG.to_owned(), token.to_owned());
+        tags
+    }
+}
+
+/// Returns the configuration that other AWS tools would use in this region.
+pub(super) async fn defaults(region: Region) -> ConfigLoader {
+    let http = https::client();
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(region.clone())
+        .http_client(http.clone())
+        .credentials_provider(credentials(region, http).await)
+}
+
+/// Returns the usual chain: environment, profiles (also SSO, processes and roles), web identity,
+/// container, and last the instance's own credentials. The query for the latter ends after three
+/// seconds, because outside EC2 no server responds to it.
+async fn credentials(region: Region, http: SharedHttpClient) -> DefaultCredentialsChain {
+    let config = ProviderConfig::without_region().with_http_client(http);
+    let instance = imds::Client::builder()
+        .configure(&config)
+        .connect_timeout(Duration::from_secs(1))
+        .read_timeout(Duration::from_secs(1))
+        .operation_timeout(Duration::from_secs(3))
+        .max_attempts(2)
+        .build();
+    DefaultCredentialsChain::builder()
+        .configure(config)
+        .region(region)
+        .imds_client(instance)
+        .build()
+        .await
+}
+
+/// Returns true if the user sets another S3 endpoint.
+pub(super) fn s3_is_elsewhere(config: &SdkConfig) -> bool {
+    config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
+}
+
+/// Returns the live tags whose keys groundplan sets. Other tags are ignored.
+pub(crate) fn owned_tags<'a>(
+    ours: &Tags,
+    live: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Tags {
+    live.into_iter()
+        .filter(|(key, _)| ours.contains_key(*key))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use aws_credential_types::Credentials;
+    use aws_credential_types::credential_fn::provide_credentials_fn;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_credential_types::provider::error::CredentialsError;
+    use aws_smithy_runtime_api::client::http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+    use aws_smithy_types::body::SdkBody;
+    use groundplan_engine::state::error::HomeError;
+
+    use super::*;
+
+    /// The response of a scripted cloud to a request.
+    #[derive(Clone, Debug)]
+    pub(crate) enum Script {
+        Answer(u16, String),
+        /// A response with headers.
+        Headed(u16, Vec<(&'static str, &'static str)>, String),
+        Lost,
+        TimedOut,
+        ConnectionRefused,
+    }
+
+    /// A transport that follows a script and records the requests.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Scripted {
+        script: Arc<Mutex<VecDeque<Script>>>,
+        sent: Arc<Mutex<Vec<(String, String)>>>,
+        signed_for: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Scripted {
+        pub(crate) fn bodies(&self) -> Vec<String> {
+            self.sent.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
+        }
+
+        /// Returns the `Authorization` header of each request, which names the region.
+        pub(crate) fn signatures(&self) -> Vec<String> {
+            self.signed_for.lock().unwrap().clone()
+        }
+
+        fn uris(&self) -> Vec<String> {
+            self.sent.lock().unwrap().iter().map(|(uri, _)| uri.clone()).collect()
+        }
+    }
+
+    impl HttpConnector for Scripted {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+            self.sent.lock().unwrap().push((request.uri().to_string(), body.into_owned()));
+            let signature = request.headers().get("authorization").unwrap_or_default();
+            self.signed_for.lock().unwrap().push(signature.to_owned());
+            let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+            let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+            HttpConnectorFuture::ready(match self.script.lock().unwrap().pop_front() {
+                Some(Script::Answer(status, body)) => {
+                    Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body)))
+                }
+                Some(Script::Headed(status, headers, body)) => {
+                    let mut answer =
+                        HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+                    for (name, value) in headers {
+                        answer.headers_mut().insert(name, value);
+                    }
+                    Ok(answer)
+                }
+                Some(Script::TimedOut) => Err(ConnectorError::timeout("no answer".into())),
+                Some(Script::ConnectionRefused) => Err(ConnectorError::io(refused().into())),
+                Some(Script::Lost) | None => Err(ConnectorError::io(reset().into())),
+            })
+        }
+    }
+
+    impl HttpClient for Scripted {
+        fn http_connector(
+            &self,
+            _: &HttpConnectorSettings,
+            _: &RuntimeComponents,
+        ) -> SharedHttpConnector {
+            SharedHttpConnector::new(self.clone())
+        }
+    }
+
+    /// Returns clients whose responses come from a script; the SDK retries without delay. After the
+    /// end of the script all responses are lost.
+    pub(crate) fn scripted(script: impl IntoIterator<Item = Script>) -> (Aws, Scripted) {
+        scripted_with(script, Settings::default())
+    }
+
+    fn scripted_with(
+        script: impl IntoIterator<Item = Script>,
+        settings: Settings,
+    ) -> (Aws, Scripted) {
+        let (config, http) = scripted_config(script);
+        (Aws::new(&config, settings), http)
+    }
+
+    pub(crate) fn scripted_config(
+        script: impl IntoIterator<Item = Script>,
+    ) -> (SdkConfig, Scripted) {
+        let http = Scripted::default();
+        http.script.lock().unwrap().extend(script);
+        let credentials = Credentials::new("AKIATEST", "not-a-secret", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-west-2"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http.clone())
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(3)
+                    .with_initial_backoff(Duration::from_millis(1)),
+            )
+            .build();
+        (config, http)
+    }
+
+    fn throttled() -> Script {
+        let body = "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>slow \
+                    down</Message></Error></Errors></Response>";
+        Script::Answer(503, body.to_owned())
+    }
+
+    fn vpc() -> Script {
+        let body = "<CreateVpcResponse><vpc><vpcId>vpc-1</vpcId></vpc></CreateVpcResponse>";
+        Script::Answer(200, body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn what_has_no_token_is_never_repeated_behind_the_engines_back() {
+        for first in [Script::Lost, Script::TimedOut, throttled()] {
+            let (aws, sent) = scripted([first.clone(), vpc()]);
+            let call = aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();
+            let error = aws.call("ec2", "CreateVpc", call).await.unwrap_err();
+            assert_ne!(error.class, Class::Refused, "{first:?}");
+            assert_eq!(sent.bodies().len(), 1, "{first:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_last_attempt_is_told_is_not_all_when_one_before_it_got_no_answer() {
+        let denied = || {
+            let body = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no\
+                        </Message></Error></Errors></Response>";
+            Script::Answer(403, body.to_owned())
+        };
+        let full = || {
+            let body = "<Response><Errors><Error><Code>InsufficientInstanceCapacity</Code>\
+                        <Message>full</Message></Error></Errors></Response>";
+            Script::Answer(500, body.to_owned())
+        };
+        let gone = || Script::Answer(503, "<html>".to_owned());
+        for (script, class) in [
+            (vec![denied()], Class::Refused),
+            (vec![throttled(), denied()], Class::Refused),
+            (vec![full(), denied()], Class::Refused),
+            (vec![full(), full(), full()], Class::Again),
+            (vec![Script::ConnectionRefused, denied()], Class::Refused),
+            (vec![Script::Lost, denied()], Class::Unknown),
+            (vec![Script::TimedOut, throttled(), denied()], Class::Unknown),
+            (vec![gone(), denied()], Class::Unknown),
+            (vec![Script::Lost, throttled(), throttled()], Class::Unknown),
+        ] {
+            let (aws, _) = scripted(script.clone());
+            let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
+            let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+            assert_eq!(error.class, class, "{script:?}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_attempt_counts_and_a_token_outlives_its_attempts() {
+        let run = "<RunInstancesResponse><instancesSet><item><instanceId>i-1</instanceId></item>\
+                   </instancesSet></RunInstancesResponse>";
+        let (aws, sent) =
+            scripted([throttled(), Script::Lost, Script::Answer(200, run.to_owned())]);
+        let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
+        aws.call("ec2", "RunInstances", call).await.unwrap();
+        assert_eq!(aws.calls(), Calls::from([(("ec2", "RunInstances".to_owned()), 3)]));
+        assert!(sent.bodies().iter().all(|body| body.contains("ClientToken=gp-1")));
+    }
+
+    #[tokio::test]
+    async fn once_the_lock_is_lost_nothing_leaves_that_changes_anything() {
+        let open = Arc::new(AtomicBool::new(true));
+        let fence = Fence::new({
+            let open = Arc::clone(&open);
+            move || match open.load(Ordering::Relaxed) {
+                true => Ok(()),
+                false => Err(HomeError::Fenced {
+                    place: "s3://acme/prod".to_owned(),
+                    why: "somebody else took the lock".to_owned(),
+                }),
+            }
+        });
+        let zones = "<DescribeVpcsResponse/>".to_owned();
+        let (aws, sent) = scripted([vpc(), Script::Answer(200, zones)]);
+        aws.guard(fence);
+        let create = || aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();
+        aws.call("ec2", "CreateVpc", create()).await.unwrap();
+        open.store(false, Ordering::Relaxed);
+        let error = aws.call("ec2", "CreateVpc", create()).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_deref()), (Class::Refused, Some("Fenced")));
+        assert!(error.message.contains("not sent"), "{error}");
+        assert!(error.message.contains("somebody else took the lock"), "{error}");
+        assert!(error.hint.is_some(), "{error}");
+        aws.call("ec2", "DescribeVpcs", aws.ec2.describe_vpcs().send()).await.unwrap();
+        assert_eq!(sent.bodies().len(), 2, "looking changes nothing");
+        assert_eq!(aws.calls().values().sum::<u64>(), 2);
+    }
+
+    /// The interceptor knows each service by the name that the SDK gives it, which differs from ours.
+    #[tokio::test]
+    async fn a_shut_fence_stops_the_changes_of_every_service() {
+        let (aws, sent) = scripted([]);
+        aws.guard(Fence::new(|| {
+            Err(HomeError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() })
+        }));
+        macro_rules! assert_stopped {
+            ($service:literal, $name:literal, $call:expr) => {
+                let error = aws.call($service, $name, $call.send()).await.unwrap_err();
+                assert!(error.is(&["Fenced"]), concat!($service, ":", $name, ": {}"), error);
+            };
+        }
+        let classic = aws.elb_classic.register_instances_with_load_balancer();
+        let classic = classic.load_balancer_name("a").set_instances(Some(Vec::new()));
+        let elb = aws.elb.delete_load_balancer().load_balancer_arn("a");
+        assert_stopped!("ec2", "DeleteVpc", aws.ec2.delete_vpc().vpc_id("vpc-1"));
+        assert_stopped!("elasticloadbalancing", "DeleteLoadBalancer", elb);
+        assert_stopped!("elasticloadbalancing", "RegisterInstancesWithLoadBalancer", classic);
+        assert_stopped!("iam", "DeleteRole", aws.iam.delete_role().role_name("a"));
+        assert_stopped!("route53", "DeleteHostedZone", aws.route53.delete_hosted_zone().id("Z1"));
+        assert_stopped!("s3", "DeleteBucket", aws.s3.delete_bucket().bucket("a"));
+        assert_eq!(sent.bodies().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_the_sdk_repeats_asks_the_fence_each_time() {
+        let passes = Arc::new(AtomicU32::new(0));
+        let fence = Fence::new({
+            let passes = Arc::clone(&passes);
+            move || match passes.fetch_add(1, Ordering::Relaxed) {
+                0 => Ok(()),
+                _ => Err(HomeError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() }),
+            }
+        });
+        let (aws, sent) = scripted([throttled()]);
+        aws.guard(fence);
+        let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
+        let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+        assert!(error.is(&["Fenced"]), "{error}");
+        assert_eq!(error.class, Class::Unknown, "the first may have been done: {error}");
+        assert_eq!((sent.bodies().len(), passes.load(Ordering::Relaxed)), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn only_the_services_that_the_config_names_go_elsewhere() {
+        let endpoints = [("ec2", "https://ec2.example.com"), ("s3", "https://s3.example.com")];
+        let endpoints = endpoints.map(|(service, url)| (service.to_owned(), url.to_owned()));
+        let settings = Settings { endpoints: endpoints.into(), ..Settings::default() };
+        let (aws, sent) = scripted_with([], settings);
+        let _ = aws.ec2.describe_vpcs().send().await;
+        let _ = aws.iam.get_role().role_name("r").send().await;
+        let _ = aws.s3.head_bucket().bucket("b").send().await;
+        let mut hosts = sent.uris();
+        hosts.dedup();
+        assert_eq!(
+            hosts,
+            ["https://ec2.example.com/", "https://iam.amazonaws.com/", "https://s3.example.com/b/"]
+        );
+    }
+
+    #[tokio::test]
+    async fn who_we_are_is_one_call_and_nobody_is_a_refusal_with_a_way_out() {
+        let body = "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>1</Account>\
+                    <Arn>arn:x</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>";
+        let (aws, _) = scripted([Script::Answer(200, body.to_owned())]);
+        assert_eq!(
+            aws.check().await,
+            Ok(Caller { account: "1".to_owned(), arn: "arn:x".to_owned() })
+        );
+        let nobody = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-west-2"))
+            .http_client(Scripted::default())
+            .credentials_provider(SharedCredentialsProvider::new(provide_credentials_fn(
+                || async { Err(CredentialsError::not_loaded("nothing in the environment")) },
+            )))
+            .build();
+        let error = Aws::new(&nobody, Settings::default()).check().await.unwrap_err();
+        assert_eq!(error.class, Class::Refused, "{error:?}");
+        assert!(error.hint.clone().unwrap_or_default().contains("AWS_PROFILE"), "{error:?}");
+    }
+}

@@ -1,0 +1,309 @@
+//! The operations that a kind's file implements, and the shim that erases their types.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use groundplan_engine::graph::{Resource, Schema};
+use groundplan_engine::provider::{Class, Known, Look, Observed, ProviderError, Reply, Request};
+use groundplan_engine::secret::Secrets;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::Aws;
+use crate::facts::Kind;
+use crate::preflight::dry_run::Subject;
+
+/// The result of operations that may call AWS.
+pub(crate) type Result<T, E = ProviderError> = std::result::Result<T, E>;
+
+/// The part of a creation request besides the inputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Creation {
+    /// The creation token: `ClientToken` where the API takes one, and the value of the token tag on
+    /// every resource that can have tags.
+    pub(crate) token: String,
+    /// The secret values that digests among the inputs stand for.
+    pub(crate) secrets: Arc<Secrets>,
+}
+
+/// A recorded resource of this kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorded<K: Resource> {
+    /// The creation token of the resource.
+    pub(crate) token: String,
+    /// The inputs of the last creation or update, with references resolved.
+    pub(crate) inputs: K,
+    /// Identity and outputs. `None` while the creation is in doubt: the caller then searches by
+    /// token tag or natural key, as [`Manage::find`] does.
+    pub(crate) outputs: Option<K::Outputs>,
+}
+
+/// The live state of a resource of this kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Live<K: Resource> {
+    /// The live values, in the shape of the inputs. Inputs that AWS does not return are as
+    /// recorded.
+    pub(crate) inputs: K,
+    /// The live outputs.
+    pub(crate) outputs: K::Outputs,
+}
+
+/// The result of one poll of a resource, typed.
+#[derive(Clone, Debug)]
+pub(crate) enum Seen<O> {
+    /// The resource is ready or deleted.
+    Done(O),
+    /// The resource is in progress; the text is its progress.
+    NotYet(String),
+    /// The resource will never become ready.
+    Failed(ProviderError),
+}
+
+/// The operations of a kind, typed. Each operation is safe to repeat, with the same result.
+pub(crate) trait Manage: Kind {
+    /// Creates the resource by one call, with token and tags.
+    fn create(
+        &self,
+        aws: &Aws,
+        creation: &Creation,
+    ) -> impl Future<Output = Result<Self::Outputs>> + Send;
+
+    /// Returns the outputs of the resource that a creation with this token has made; `None` if
+    /// there is none.
+    fn find(
+        &self,
+        aws: &Aws,
+        creation: &Creation,
+    ) -> impl Future<Output = Result<Option<Self::Outputs>>> + Send;
+
+    /// Returns the outputs if any part of the resource exists. Called before the deletion of a
+    /// resource that refresh has not found. Only kinds that are created in several parts need their
+    /// own implementation.
+    fn remains(
+        &self,
+        aws: &Aws,
+        creation: &Creation,
+    ) -> impl Future<Output = Result<Option<Self::Outputs>>> + Send {
+        self.find(aws, creation)
+    }
+
+    /// Makes the calls that follow the creating one. Only for kinds with `configures` in their
+    /// schema.
+    fn configure(
+        &self,
+        _aws: &Aws,
+        outputs: Self::Outputs,
+    ) -> impl Future<Output = Result<Self::Outputs>> + Send {
+        async { Ok(outputs) }
+    }
+
+    /// Polls all resources of the kind that are waited for. Only for kinds with `ready` in their
+    /// schema.
+    fn ready(
+        _aws: &Aws,
+        waiting: Vec<Recorded<Self>>,
+    ) -> impl Future<Output = Result<Vec<Seen<Self::Outputs>>>> + Send {
+        async { Ok(waiting.into_iter().filter_map(|one| one.outputs).map(Seen::Done).collect()) }
+    }
+
+    /// Refreshes all recorded resources of the kind. The number of calls grows only with result
+    /// pages.
+    fn observe(
+        aws: &Aws,
+        recorded: Vec<Recorded<Self>>,
+    ) -> impl Future<Output = Result<Vec<Option<Live<Self>>>>> + Send;
+
+    /// Updates the resource where the inputs differ from `before`. `creation` has the original
+    /// token and the secret values behind digests. Kinds whose inputs are all force-new do not need
+    /// an implementation.
+    fn update(
+        &self,
+        _aws: &Aws,
+        _creation: &Creation,
+        _before: Recorded<Self>,
+    ) -> impl Future<Output = Result<Self::Outputs>> + Send {
+        async { unreachable!("BUG: {} cannot change in place", Self::SCHEMA.kind) }
+    }
+
+    /// Deletes the resource. A resource that no longer exists counts as deleted.
+    fn delete(
+        aws: &Aws,
+        inputs: Self,
+        outputs: Self::Outputs,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Polls all resources of the kind whose deletion is waited for. Only for kinds with `gone` in
+    /// their schema.
+    fn gone(
+        _aws: &Aws,
+        waiting: Vec<Self::Outputs>,
+    ) -> impl Future<Output = Result<Vec<Seen<()>>>> + Send {
+        async move { Ok(waiting.iter().map(|_| Seen::Done(())).collect()) }
+    }
+
+    /// Returns the dry-run request of an EC2 action about a subject. `None` if the action is not
+    /// sent as a dry run; a test checks that each such action is in `WITHOUT_DRY_RUN`.
+    fn dry_run<'a>(
+        _aws: &'a Aws,
+        _action: &'static str,
+        _about: &Subject,
+    ) -> Option<Reply<'a, ()>> {
+        None
+    }
+}
+
+/// [`Manage`] with erased types, so that one table can hold every kind.
+pub(crate) trait AnyKind: Send + Sync {
+    fn schema(&self) -> &'static Schema;
+    fn create<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Value>;
+    fn find<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>>;
+    fn remains<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>>;
+    fn configure<'a>(&self, aws: &'a Aws, request: Request, outputs: Value) -> Reply<'a, Value>;
+    fn ready<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>>;
+    fn observe<'a>(&self, aws: &'a Aws, known: Vec<Known>) -> Reply<'a, Vec<Observed>>;
+    fn update<'a>(&self, aws: &'a Aws, request: Request, before: Known) -> Reply<'a, Value>;
+    fn delete<'a>(&self, aws: &'a Aws, known: Known) -> Reply<'a, ()>;
+    fn gone<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>>;
+    fn dry_run<'a>(
+        &self,
+        aws: &'a Aws,
+        action: &'static str,
+        about: &Subject,
+    ) -> Option<Reply<'a, ()>>;
+}
+
+/// A kind as a value.
+pub(crate) struct Of<K>(PhantomData<fn() -> K>);
+
+impl<K> Of<K> {
+    pub(crate) const NEW: Self = Self(PhantomData);
+}
+
+impl<K: Manage> AnyKind for Of<K> {
+    fn schema(&self) -> &'static Schema {
+        const { &K::SCHEMA }
+    }
+
+    fn create<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Value> {
+        Box::pin(async move {
+            let (inputs, creation) = split::<K>(request)?;
+            untyped(&inputs.create(aws, &creation).await?)
+        })
+    }
+
+    fn find<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>> {
+        Box::pin(async move {
+            let (inputs, creation) = split::<K>(request)?;
+            inputs.find(aws, &creation).await?.as_ref().map(untyped).transpose()
+        })
+    }
+
+    fn remains<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>> {
+        Box::pin(async move {
+            let (inputs, creation) = split::<K>(request)?;
+            inputs.remains(aws, &creation).await?.as_ref().map(untyped).transpose()
+        })
+    }
+
+    fn configure<'a>(&self, aws: &'a Aws, request: Request, outputs: Value) -> Reply<'a, Value> {
+        Box::pin(async move {
+            let (inputs, _) = split::<K>(request)?;
+            untyped(&inputs.configure(aws, typed(outputs)?).await?)
+        })
+    }
+
+    fn ready<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>> {
+        Box::pin(async move {
+            let waiting = waiting.into_iter().map(recorded).collect::<Result<Vec<_>>>()?;
+            let seen = <K as Manage>::ready(aws, waiting).await?;
+            seen.into_iter().map(|one| look(one, |outputs| untyped(&outputs))).collect()
+        })
+    }
+
+    fn observe<'a>(&self, aws: &'a Aws, known: Vec<Known>) -> Reply<'a, Vec<Observed>> {
+        Box::pin(async move {
+            let known = known.into_iter().map(recorded).collect::<Result<Vec<_>>>()?;
+            let live = <K as Manage>::observe(aws, known).await?;
+            live.into_iter().map(observed).collect()
+        })
+    }
+
+    fn update<'a>(&self, aws: &'a Aws, request: Request, before: Known) -> Reply<'a, Value> {
+        Box::pin(async move {
+            let (inputs, creation) = split::<K>(request)?;
+            untyped(&inputs.update(aws, &creation, recorded(before)?).await?)
+        })
+    }
+
+    fn delete<'a>(&self, aws: &'a Aws, known: Known) -> Reply<'a, ()> {
+        Box::pin(async move {
+            <K as Manage>::delete(aws, typed(known.inputs)?, typed(known.outputs)?).await
+        })
+    }
+
+    fn gone<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>> {
+        Box::pin(async move {
+            let outputs: Vec<K::Outputs> =
+                waiting.into_iter().map(|one| typed(one.outputs)).collect::<Result<_>>()?;
+            let seen = <K as Manage>::gone(aws, outputs).await?;
+            seen.into_iter().map(|one| look(one, |()| Ok(Value::Null))).collect()
+        })
+    }
+
+    fn dry_run<'a>(
+        &self,
+        aws: &'a Aws,
+        action: &'static str,
+        about: &Subject,
+    ) -> Option<Reply<'a, ()>> {
+        <K as Manage>::dry_run(aws, action, about)
+    }
+}
+
+fn split<K: Resource>(request: Request) -> Result<(K, Creation)> {
+    let Request { token, inputs, secrets, .. } = request;
+    Ok((typed(inputs)?, Creation { token, secrets }))
+}
+
+fn recorded<K: Resource>(known: Known) -> Result<Recorded<K>> {
+    let outputs = match known.outputs {
+        Value::Null => None,
+        outputs => Some(typed(outputs)?),
+    };
+    Ok(Recorded { token: known.token, inputs: typed(known.inputs)?, outputs })
+}
+
+fn observed<K: Resource>(live: Option<Live<K>>) -> Result<Observed> {
+    Ok(match live {
+        Some(Live { inputs, outputs }) => {
+            Observed::Present { inputs: untyped(&inputs)?, outputs: untyped(&outputs)? }
+        }
+        None => Observed::Missing,
+    })
+}
+
+fn look<O>(seen: Seen<O>, done: impl FnOnce(O) -> Result<Value>) -> Result<Look> {
+    Ok(match seen {
+        Seen::Done(outputs) => Look::Done(done(outputs)?),
+        Seen::NotYet(word) => Look::NotYet(word),
+        Seen::Failed(error) => Look::Failed(error),
+    })
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| shape(&error))
+}
+
+fn untyped<T: Serialize>(value: &T) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| shape(&error))
+}
+
+fn shape(error: &serde_json::Error) -> ProviderError {
+    ProviderError::new(
+        Class::Refused,
+        "state",
+        format!("a record has an unexpected shape: {error}"),
+    )
+    .with_hint("the state was written by another version of groundplan; use that one")
+}

@@ -1,0 +1,299 @@
+//! The facts about a kind of resource, stated once in the kind's own file. Free of the SDK.
+//!
+//! A kind implements [`Kind`]. None of its constants has a default, so a fact that a kind leaves out is
+//! a compile error. The [registry](super::registry) collects the facts of all kinds; the planner, the
+//! preflight checks, the interceptor and the sweep read them there. Knows no kind by name.
+
+use groundplan_engine::graph::{Identity, Resource, Schema};
+use groundplan_engine::plan::DriftClass;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::registry::Registered;
+use crate::kinds::swept::{Swept, What};
+use crate::preflight::quotas::Quota;
+
+/// A kind of AWS resource, with all facts that other modules need about the kind.
+pub trait Kind: Resource + Registered {
+    /// The IAM actions of the kind's calls.
+    const ACTIONS: Actions;
+    /// The effect of a repeated creating call. [`Schema::identity`] follows from it.
+    const REPEAT: Repeat;
+    /// The mutating EC2 actions that are never sent with `DryRun`. EC2 does not support a dry run
+    /// for them, or the call needs an ID that only AWS has. The kind's other mutating EC2 actions
+    /// are sent with `DryRun` by the preflight checks.
+    const WITHOUT_DRY_RUN: &'static [&'static str];
+    /// The part of the kind's IDs before the dash (`vpc`). `None` for kinds whose IDs are names or
+    /// ARNs.
+    const ID_PREFIX: Option<&'static str>;
+    /// The quota that each resource of the kind counts against. `None` if there is none.
+    const QUOTA: Option<Count>;
+    /// The form of the kind's ARN in a policy.
+    const ARN: Arn;
+    /// The drift class of each input.
+    const DRIFT: Drift;
+    /// The way in which a destroy without a state finds the kind's resources.
+    const UNTRACKED: Untracked;
+}
+
+/// The IAM actions of a kind, by operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actions {
+    /// The creating call. [`Kind::REPEAT`] applies to these actions only.
+    pub create: &'static [&'static str],
+    /// The other actions of a creation: tags, settings, and permissions without a call. Safe to
+    /// repeat.
+    pub configure: &'static [&'static str],
+    /// The reads that refresh resources, wait for them, and find them after a creation in doubt.
+    pub observe: &'static [&'static str],
+    /// The actions of all updates in place. Safe to repeat.
+    pub update: &'static [&'static str],
+    /// The actions of a deletion, including its reads. Safe to repeat.
+    pub delete: &'static [&'static str],
+}
+
+impl Actions {
+    /// Returns the actions of a creation, reads included.
+    pub fn creation(&self) -> Vec<&'static str> {
+        [self.create, self.configure, self.observe].concat()
+    }
+
+    /// Returns all actions. An action of two operations appears twice.
+    pub fn all(&self) -> impl Iterator<Item = &'static str> {
+        let lists = [self.create, self.configure, self.observe, self.update, self.delete];
+        lists.into_iter().flatten().copied()
+    }
+}
+
+/// The effect of a creating request that is sent twice with the same content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// A second resource is created. Only the token in a tag finds the first one.
+    Never,
+    /// AWS rejects the second request, because only one resource can have the name or range. The
+    /// executor searches for the first one before it repeats the request.
+    Refused,
+    /// Only one resource can have the name. After the second response the kind recognizes its own
+    /// resource.
+    Named,
+    /// AWS takes the token and returns the resource that the first request created.
+    WithToken,
+    /// The request sets a part or a setting of another resource. Repeating it has no effect.
+    Idempotent,
+}
+
+impl Repeat {
+    /// Returns the way to find the result of a creation in doubt.
+    pub const fn identity(self) -> Identity {
+        match self {
+            Repeat::Never => Identity::Tag,
+            Repeat::Refused | Repeat::Named => Identity::Name,
+            Repeat::WithToken => Identity::Token,
+            Repeat::Idempotent => Identity::Parent,
+        }
+    }
+
+    /// Returns true if the SDK may send the creating request again by itself.
+    pub const fn by_sdk(self) -> bool {
+        match self {
+            Repeat::Never | Repeat::Refused => false,
+            Repeat::Named | Repeat::WithToken | Repeat::Idempotent => true,
+        }
+    }
+}
+
+/// The quota of a kind, and the way to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Each resource counts once, in the whole region.
+    PerRegion(Quota),
+    /// Each resource counts once, in the availability zone of the subnet in its input `subnet`.
+    PerZone(Quota),
+    /// The virtual processors of the input `instance_type` count against the quota of the type's
+    /// family.
+    Vcpus,
+}
+
+/// The form of a kind's ARN in a policy, made from inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arn {
+    /// `*`: AWS chooses the ID, or policies cannot name the resource.
+    Any,
+    /// An IAM entity of this type; the second field is the input with the name.
+    Iam(&'static str, &'static str),
+    /// A bucket; the field is the input with the name. Actions on objects apply to all objects in
+    /// the bucket.
+    Bucket(&'static str),
+    /// An object; the fields are the inputs with the bucket name and the key.
+    Object(&'static str, &'static str),
+    /// For actions on records, the hosted zone in this input; `*` for other actions.
+    RecordsOf(&'static str),
+    /// The form that belongs to the untracked resource's type.
+    Untracked,
+}
+
+impl Arn {
+    /// Returns the ARN that a policy names for an action on a resource with these inputs. `*` if
+    /// policies cannot name the resource.
+    pub fn of(self, action: &str, inputs: &Value, account: &str, partition: &str) -> String {
+        let text = |name: &str| inputs[name].as_str();
+        let iam =
+            |entity: &str, name: &str| format!("arn:{partition}:iam::{account}:{entity}/{name}");
+        let bucket = |name: &str| match action.contains("Object") {
+            true => format!("arn:{partition}:s3:::{name}/*"),
+            false => format!("arn:{partition}:s3:::{name}"),
+        };
+        let arn = match self {
+            // Putting a role into a profile passes the role to EC2.
+            _ if action == "iam:PassRole" => text("role").map(|name| iam("role", name)),
+            Arn::Any => None,
+            Arn::Iam(entity, name) => text(name).map(|name| iam(entity, name)),
+            Arn::Bucket(name) => text(name).map(bucket),
+            Arn::Object(bucket, key) => text(bucket)
+                .zip(text(key))
+                .map(|(bucket, key)| format!("arn:{partition}:s3:::{bucket}/{key}")),
+            Arn::RecordsOf(zone) => text(zone)
+                .filter(|_| action.ends_with("ResourceRecordSets"))
+                .map(|zone| format!("arn:{partition}:route53:::hostedzone/{zone}")),
+            Arn::Untracked => Swept::deserialize(inputs).ok().and_then(|found| {
+                let name = found.name?;
+                match found.what {
+                    What::Bucket => Some(bucket(&name)),
+                    What::User | What::Role | What::InstanceProfile => {
+                        Some(iam(found.what.as_str(), &name))
+                    }
+                    _ => None,
+                }
+            }),
+        };
+        arn.unwrap_or_else(|| "*".to_owned())
+    }
+}
+
+/// The drift classes of a kind's inputs. Inputs in neither list are functional.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// Inputs that control access.
+    pub security: Security,
+    /// Inputs that are names and notes only. This list takes precedence over `security`.
+    pub cosmetic: &'static [&'static str],
+    /// Inputs that a plan always shows for created resources.
+    pub always_shown: &'static [&'static str],
+}
+
+/// The inputs whose drift is of the class security.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// All inputs that are not cosmetic: the kind itself grants access.
+    Everything,
+    /// Fields with these names, at any depth.
+    Fields(&'static [&'static str]),
+}
+
+impl Drift {
+    /// Returns the class of a difference at a path such as `network.subnet.groups[0]`.
+    pub fn class(&self, path: &str) -> DriftClass {
+        let mut fields = path.split(['.', '[', ']']);
+        let is_security = match self.security {
+            Security::Everything => true,
+            Security::Fields(names) => fields.clone().any(|field| names.contains(&field)),
+        };
+        if fields.next().is_some_and(|input| self.cosmetic.contains(&input)) {
+            DriftClass::Cosmetic
+        } else if is_security {
+            DriftClass::Security
+        } else {
+            DriftClass::Functional
+        }
+    }
+
+    /// Returns true if a plan always shows this path for created resources.
+    pub fn always_shows(&self, path: &str) -> bool {
+        let input = path.split(['.', '[']).next().unwrap_or_default();
+        self.always_shown.contains(&input)
+    }
+}
+
+/// The way in which a destroy without a state finds resources of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untracked {
+    /// Search by cluster tag in the EC2 tag index. The name of the type is EC2's resource type.
+    ByTag(What),
+    /// Search in the lists of the kind's own service, by tag or name.
+    ByList(What),
+    /// No search: the resource is a part or a setting of another resource and is deleted with it.
+    Part,
+    /// No search: only a state has the resource.
+    OnlyRecorded,
+}
+
+impl Untracked {
+    /// Returns the type that the sweep reports. `None` if the sweep does not search for the kind.
+    pub const fn what(self) -> Option<What> {
+        match self {
+            Untracked::ByTag(what) | Untracked::ByList(what) => Some(what),
+            Untracked::Part | Untracked::OnlyRecorded => None,
+        }
+    }
+}
+
+/// The facts of one kind, as a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// [`Resource::SCHEMA`].
+    pub schema: &'static Schema,
+    /// [`Kind::ACTIONS`].
+    pub actions: Actions,
+    /// [`Kind::REPEAT`].
+    pub repeat: Repeat,
+    /// [`Kind::WITHOUT_DRY_RUN`].
+    pub without_dry_run: &'static [&'static str],
+    /// [`Kind::ID_PREFIX`].
+    pub id_prefix: Option<&'static str>,
+    /// [`Kind::QUOTA`].
+    pub quota: Option<Count>,
+    /// [`Kind::ARN`].
+    pub arn: Arn,
+    /// [`Kind::DRIFT`].
+    pub drift: Drift,
+    /// [`Kind::UNTRACKED`].
+    pub untracked: Untracked,
+}
+
+impl Facts {
+    /// Returns the facts of a kind.
+    ///
+    /// # Panics
+    /// At compile time, if the schema's identity does not follow from `REPEAT`.
+    pub const fn of<K: Kind>() -> Self {
+        assert!(
+            K::SCHEMA.identity as u8 == K::REPEAT.identity() as u8,
+            "the schema is `Schema::of(.., Self::REPEAT.identity())`"
+        );
+        Self {
+            schema: const { &K::SCHEMA },
+            actions: K::ACTIONS,
+            repeat: K::REPEAT,
+            without_dry_run: K::WITHOUT_DRY_RUN,
+            id_prefix: K::ID_PREFIX,
+            quota: K::QUOTA,
+            arn: K::ARN,
+            drift: K::DRIFT,
+            untracked: K::UNTRACKED,
+        }
+    }
+
+    /// Returns the name of the kind.
+    pub const fn name(&self) -> &'static str {
+        self.schema.kind
+    }
+
+    /// Returns true if the preflight checks send this action with `DryRun`.
+    pub fn dry_runs(&self, action: &str) -> bool {
+        let takes_it =
+            action.starts_with("ec2:") && !crate::preflight::iam_actions::is_read(action);
+        takes_it
+            && self.actions.all().any(|one| one == action)
+            && !self.without_dry_run.contains(&action)
+    }
+}

@@ -1,0 +1,173 @@
+//! A set of DHCP options. The VPC that uses the set references it.
+
+use groundplan_engine::graph::{Resource, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::DhcpOptionsId;
+
+/// Inputs of a set of DHCP options.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DhcpOptions {
+    /// Domain that completes host names.
+    pub domain_name: String,
+    /// Name servers. `AmazonProvidedDNS` stands for the resolver of the VPC.
+    pub domain_name_servers: Vec<String>,
+    /// Tags of the set.
+    pub tags: Tags,
+}
+
+/// Outputs of a set of DHCP options.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DhcpOptionsOutputs {
+    /// ID of the set.
+    pub id: DhcpOptionsId,
+}
+
+impl Resource for DhcpOptions {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["domain_name", "domain_name_servers"],
+        create_first: true,
+        ..Schema::of("dhcp_options", Self::REPEAT.identity())
+    };
+    type Outputs = DhcpOptionsOutputs;
+}
+
+impl Kind for DhcpOptions {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateDhcpOptions"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeDhcpOptions"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteDhcpOptions"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("dopt");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::DhcpOptions);
+}
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use aws_sdk_ec2::types::{self, NewDhcpConfiguration, ResourceType};
+    use groundplan_engine::provider::Reply;
+
+    use super::{DhcpOptions, DhcpOptionsOutputs};
+    use crate::Aws;
+    use crate::client::ec2;
+    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::preflight::dry_run::{Subject, dry};
+
+    const NOT_FOUND: &[&str] = &["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"];
+    const DOMAIN_NAME: &str = "domain-name";
+    const SERVERS: &str = "domain-name-servers";
+
+    impl Manage for DhcpOptions {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<DhcpOptionsOutputs> {
+            let tags =
+                ec2::tag_specification(ResourceType::DhcpOptions, &self.tags, &creation.token);
+            let call = aws
+                .ec2
+                .create_dhcp_options()
+                .dhcp_configurations(option(DOMAIN_NAME, vec![self.domain_name.clone()]))
+                .dhcp_configurations(option(SERVERS, self.domain_name_servers.clone()))
+                .tag_specifications(tags);
+            let made = aws.call("ec2", "CreateDhcpOptions", call.send()).await?;
+            outputs("CreateDhcpOptions", made.dhcp_options.as_ref())
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<DhcpOptionsOutputs>> {
+            let found = ec2::find::<types::DhcpOptions>(aws, &creation.token).await?;
+            found.map(|options| outputs("DescribeDhcpOptions", Some(&options))).transpose()
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found =
+                ec2::all::<types::DhcpOptions, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, options)| {
+                    options.map(|options| observed(&recorded.inputs, &options)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<DhcpOptionsOutputs> {
+            let outputs = ec2::part("DescribeDhcpOptions", "id", before.outputs)?;
+            ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: DhcpOptionsOutputs) -> Result<()> {
+            let id = outputs.id.as_str();
+            let call = aws.ec2.delete_dhcp_options().dhcp_options_id(id);
+            ec2::fine_when(aws.call("ec2", "DeleteDhcpOptions", call.send()).await, NOT_FOUND)
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateDhcpOptions" => {
+                    let name = NewDhcpConfiguration::builder()
+                        .key("domain-name")
+                        .values(about.text("domain_name"));
+                    let call = ec2.create_dhcp_options().dhcp_configurations(name.build());
+                    let tags = about.tags(ResourceType::DhcpOptions);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteDhcpOptions" => {
+                    dry!(aws, action, ec2.delete_dhcp_options().dhcp_options_id(id))
+                }
+                _ => return None,
+            })
+        }
+    }
+
+    fn option(key: &str, values: Vec<String>) -> NewDhcpConfiguration {
+        NewDhcpConfiguration::builder().key(key).set_values(Some(values)).build()
+    }
+
+    fn outputs(call: &str, options: Option<&types::DhcpOptions>) -> Result<DhcpOptionsOutputs> {
+        let id = options.and_then(types::DhcpOptions::dhcp_options_id);
+        Ok(DhcpOptionsOutputs { id: ec2::id(call, id)? })
+    }
+
+    /// Converts the described set to live state. Several values of `domain-name` are joined by
+    /// spaces.
+    fn observed(recorded: &DhcpOptions, options: &types::DhcpOptions) -> Result<Live<DhcpOptions>> {
+        let outputs = outputs("DescribeDhcpOptions", Some(options))?;
+        let inputs = DhcpOptions {
+            domain_name: values(options, DOMAIN_NAME).join(" "),
+            domain_name_servers: values(options, SERVERS),
+            tags: ec2::owned(&recorded.tags, options.tags()),
+        };
+        Ok(Live { inputs, outputs })
+    }
+
+    fn values(options: &types::DhcpOptions, key: &str) -> Vec<String> {
+        let of_key = options.dhcp_configurations().iter().filter(|one| one.key() == Some(key));
+        of_key
+            .flat_map(types::DhcpConfiguration::values)
+            .filter_map(|value| value.value.clone())
+            .collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! An Elastic IP address of the VPC domain.
+
+use groundplan_engine::graph::{Resource, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::AllocationId;
+use crate::preflight::quotas::Quota;
+
+/// Inputs of an Elastic IP address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ElasticIp {
+    /// Tags of the address.
+    pub tags: Tags,
+}
+
+/// Outputs of an Elastic IP address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ElasticIpOutputs {
+    /// Allocation ID.
+    pub allocation: AllocationId,
+    /// Public IPv4 address.
+    pub public_ip: String,
+}
+
+impl Resource for ElasticIp {
+    const SCHEMA: Schema = Schema::of("elastic_ip", Self::REPEAT.identity());
+    type Outputs = ElasticIpOutputs;
+}
+
+impl Kind for ElasticIp {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:AllocateAddress"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeAddresses"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:ReleaseAddress"],
+    };
+    const REPEAT: Repeat = Repeat::Never;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("eipalloc");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::Addresses));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::ElasticIp);
+}
+
+#[cfg(feature = "sdk")]
+mod calls {
+
+    use aws_sdk_ec2::types::{self, DomainType, Filter, ResourceType, Tag};
+    use groundplan_engine::provider::Reply;
+
+    use super::{ElasticIp, ElasticIpOutputs};
+    use crate::Aws;
+    use crate::client::ec2::{self, Described};
+    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::preflight::dry_run::{Subject, dry};
+
+    impl Manage for ElasticIp {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<ElasticIpOutputs> {
+            let tags = ec2::tag_specification(ResourceType::ElasticIp, &self.tags, &creation.token);
+            let call = aws.ec2.allocate_address().domain(DomainType::Vpc).tag_specifications(tags);
+            let made = aws.call("ec2", "AllocateAddress", call.send()).await?;
+            outputs("AllocateAddress", made.allocation_id(), made.public_ip())
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<ElasticIpOutputs>> {
+            let found = ec2::find::<types::Address>(aws, &creation.token).await?;
+            found.map(|address| described(&address)).transpose()
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found =
+                ec2::all::<types::Address, _>(aws, &recorded, |o| o.allocation.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, address)| {
+                    address.map(|address| observed(&recorded.inputs, &address)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<ElasticIpOutputs> {
+            let outputs = ec2::part("DescribeAddresses", "id", before.outputs)?;
+            ec2::retag(aws, outputs.allocation.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: ElasticIpOutputs) -> Result<()> {
+            let call = aws.ec2.release_address().allocation_id(outputs.allocation.as_str());
+            let released = aws.call("ec2", "ReleaseAddress", call.send()).await;
+            ec2::fine_when(released, &["InvalidAllocationID.NotFound"])
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:AllocateAddress" => {
+                    let call = ec2
+                        .allocate_address()
+                        .tag_specifications(about.tags(ResourceType::ElasticIp));
+                    dry!(aws, action, call)
+                }
+                "ec2:ReleaseAddress" => {
+                    dry!(aws, action, ec2.release_address().allocation_id(id))
+                }
+                _ => return None,
+            })
+        }
+    }
+
+    impl Described for types::Address {
+        const ID_FILTER: &'static str = "allocation-id";
+
+        fn id(&self) -> Option<&str> {
+            self.allocation_id()
+        }
+
+        fn tags(&self) -> &[Tag] {
+            types::Address::tags(self)
+        }
+
+        /// Describes addresses in one call. `DescribeAddresses` is the only Describe call here
+        /// without pages.
+        async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+            let call = aws.ec2.describe_addresses().set_filters(Some(filters));
+            let answer = aws.call("ec2", "DescribeAddresses", call.send()).await?;
+            Ok(answer.addresses.unwrap_or_default())
+        }
+    }
+
+    fn outputs(call: &str, id: Option<&str>, address: Option<&str>) -> Result<ElasticIpOutputs> {
+        Ok(ElasticIpOutputs {
+            allocation: ec2::id(call, id)?,
+            public_ip: ec2::parsed(call, "publicIp", address)?,
+        })
+    }
+
+    fn described(address: &types::Address) -> Result<ElasticIpOutputs> {
+        outputs("DescribeAddresses", address.allocation_id(), address.public_ip())
+    }
+
+    fn observed(recorded: &ElasticIp, address: &types::Address) -> Result<Live<ElasticIp>> {
+        let inputs = ElasticIp { tags: ec2::owned(&recorded.tags, address.tags()) };
+        Ok(Live { inputs, outputs: described(address)? })
+    }
+}

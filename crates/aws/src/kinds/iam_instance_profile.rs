@@ -1,0 +1,258 @@
+//! An instance profile. It passes an IAM role to an instance.
+
+use groundplan_engine::graph::{Input, Resource, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::{InstanceProfileName, RoleName};
+
+/// Inputs of an instance profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IamInstanceProfile {
+    /// Name, unique in the account.
+    pub name: InstanceProfileName,
+    /// Role in the profile.
+    pub role: Input<RoleName>,
+    /// Tags of the profile.
+    pub tags: Tags,
+}
+
+/// Outputs of an instance profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IamInstanceProfileOutputs {
+    /// Name of the profile.
+    pub name: InstanceProfileName,
+    /// ARN of the profile.
+    pub arn: String,
+}
+
+impl Resource for IamInstanceProfile {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["name"],
+        holds: &["role"],
+        configures: true,
+        typical_seconds: 10,
+        ..Schema::of("iam_instance_profile", Self::REPEAT.identity())
+    };
+    type Outputs = IamInstanceProfileOutputs;
+}
+
+impl Kind for IamInstanceProfile {
+    const ACTIONS: Actions = Actions {
+        create: &["iam:CreateInstanceProfile"],
+        configure: &["iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"],
+        observe: &["iam:GetInstanceProfile"],
+        update: &[
+            "iam:AddRoleToInstanceProfile",
+            "iam:RemoveRoleFromInstanceProfile",
+            "iam:PassRole",
+            "iam:TagInstanceProfile",
+            "iam:UntagInstanceProfile",
+        ],
+        delete: &["iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Iam("instance-profile", "name");
+    const DRIFT: Drift =
+        Drift { security: Security::Everything, cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::InstanceProfile);
+}
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use aws_sdk_iam::types::{InstanceProfile, Role};
+
+    use super::{IamInstanceProfile, IamInstanceProfileOutputs, InstanceProfileName, RoleName};
+    use crate::client::Aws;
+    use crate::client::iam::{ABSENT, live_tags, tags};
+    use crate::client::outcomes::{existing, found, incomplete, settling};
+    use crate::client::ownership::{claim, is_ours, ours, tag_changes};
+    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+
+    impl Manage for IamInstanceProfile {
+        async fn create(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<IamInstanceProfileOutputs> {
+            let all_tags = Aws::tags_with_token(&self.tags, &creation.token);
+            let call = aws
+                .iam
+                .create_instance_profile()
+                .instance_profile_name(self.name.as_str())
+                .set_tags(Some(tags(&all_tags)));
+            match aws.call("iam", "CreateInstanceProfile", call.send()).await {
+                Ok(made) => made
+                    .instance_profile()
+                    .map(outputs)
+                    .ok_or_else(|| incomplete("CreateInstanceProfile")),
+                Err(error) if error.is(&["EntityAlreadyExists"]) => {
+                    existing(self.find(aws, creation).await, error)
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        async fn find(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<Option<IamInstanceProfileOutputs>> {
+            let Some(profile) = get(aws, &self.name).await? else { return Ok(None) };
+            let what = format!("the instance profile {}", self.name);
+            let live = live_tags(profile.tags());
+            claim(aws, &creation.token, &live, "GetInstanceProfile", &what)?;
+            Ok(Some(outputs(&profile)))
+        }
+
+        async fn configure(
+            &self,
+            aws: &Aws,
+            outputs: IamInstanceProfileOutputs,
+        ) -> Result<IamInstanceProfileOutputs> {
+            self.put_role_in(aws).await?;
+            Ok(outputs)
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let mut all = Vec::with_capacity(recorded.len());
+            for one in recorded {
+                let profile = get(aws, &one.inputs.name).await?;
+                all.push(profile.and_then(|profile| live(aws, one, &profile)));
+            }
+            Ok(all)
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<IamInstanceProfileOutputs> {
+            let name = self.name.as_str();
+            if self.role != before.inputs.role {
+                take_role_out(aws, &self.name, before.inputs.role.get()).await?;
+                self.put_role_in(aws).await?;
+            }
+            let (set, unset) = tag_changes(&before.inputs.tags, &self.tags);
+            if !set.is_empty() {
+                let set = Some(tags(&set));
+                let call = aws.iam.tag_instance_profile().instance_profile_name(name).set_tags(set);
+                aws.call("iam", "TagInstanceProfile", call.send()).await?;
+            }
+            if !unset.is_empty() {
+                let call = aws.iam.untag_instance_profile().instance_profile_name(name);
+                let call = call.set_tag_keys(Some(unset));
+                aws.call("iam", "UntagInstanceProfile", call.send()).await?;
+            }
+            match before.outputs {
+                Some(outputs) => Ok(outputs),
+                None => get(aws, &self.name)
+                    .await?
+                    .as_ref()
+                    .map(outputs)
+                    .ok_or_else(|| incomplete("GetInstanceProfile")),
+            }
+        }
+
+        /// Deletes the profile. IAM rejects the deletion of a profile with a role, so the recorded
+        /// role is removed first. On `DeleteConflict`, any other role in the profile is removed
+        /// too.
+        async fn delete(aws: &Aws, inputs: Self, outputs: IamInstanceProfileOutputs) -> Result<()> {
+            take_role_out(aws, &outputs.name, inputs.role.get()).await?;
+            let delete = || {
+                let name = outputs.name.as_str();
+                let call = aws.iam.delete_instance_profile().instance_profile_name(name);
+                async { aws.call("iam", "DeleteInstanceProfile", call.send()).await }
+            };
+            let mut deleted = delete().await;
+            if deleted.as_ref().is_err_and(|error| error.is(&["DeleteConflict"])) {
+                for role in get(aws, &outputs.name).await?.iter().flat_map(InstanceProfile::roles) {
+                    take_role_out(aws, &outputs.name, &role.role_name().into()).await?;
+                }
+                deleted = delete().await;
+            }
+            found(deleted, ABSENT).map(drop)
+        }
+    }
+
+    impl IamInstanceProfile {
+        /// Adds the role. A profile holds at most one role; if the profile already has this role,
+        /// the call counts as successful. Another role in the profile is an error.
+        async fn put_role_in(&self, aws: &Aws) -> Result<()> {
+            let call = aws
+                .iam
+                .add_role_to_instance_profile()
+                .instance_profile_name(self.name.as_str())
+                .role_name(self.role.get().as_str());
+            let added = aws.call("iam", "AddRoleToInstanceProfile", call.send()).await;
+            // Not every IAM server knows a new role or profile immediately.
+            let Err(error) = settling(added, ABSENT) else { return Ok(()) };
+            if !error.is(&["LimitExceeded", "EntityAlreadyExists"]) {
+                return Err(error);
+            }
+            match get(aws, &self.name).await?.as_ref().and_then(role_in) {
+                Some(role) if role == *self.role.get() => Ok(()),
+                Some(role) => Err(error.with_hint(format!(
+                    "the instance profile {} holds the role {role}: take that out of it",
+                    self.name
+                ))),
+                None => Err(error),
+            }
+        }
+    }
+
+    async fn take_role_out(aws: &Aws, name: &InstanceProfileName, role: &RoleName) -> Result<()> {
+        if role.as_str().is_empty() {
+            return Ok(());
+        }
+        let call = aws
+            .iam
+            .remove_role_from_instance_profile()
+            .instance_profile_name(name.as_str())
+            .role_name(role.as_str());
+        let removed = aws.call("iam", "RemoveRoleFromInstanceProfile", call.send()).await;
+        found(removed, ABSENT).map(drop)
+    }
+
+    async fn get(aws: &Aws, name: &InstanceProfileName) -> Result<Option<InstanceProfile>> {
+        let call = aws.iam.get_instance_profile().instance_profile_name(name.as_str());
+        let answer = found(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
+        Ok(answer.and_then(|answer| answer.instance_profile))
+    }
+
+    fn live(
+        aws: &Aws,
+        recorded: Recorded<IamInstanceProfile>,
+        profile: &InstanceProfile,
+    ) -> Option<Live<IamInstanceProfile>> {
+        let all_tags = live_tags(profile.tags());
+        if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &all_tags) {
+            return None;
+        }
+        let mut inputs = recorded.inputs;
+        // An empty name differs from every configured role, so an update adds the role.
+        inputs.role = role_in(profile).unwrap_or_else(|| "".into()).into();
+        inputs.tags = ours(&inputs.tags, &all_tags);
+        Some(Live { inputs, outputs: outputs(profile) })
+    }
+
+    fn role_in(profile: &InstanceProfile) -> Option<RoleName> {
+        profile.roles().first().map(Role::role_name).map(RoleName::from)
+    }
+
+    fn outputs(profile: &InstanceProfile) -> IamInstanceProfileOutputs {
+        IamInstanceProfileOutputs {
+            name: profile.instance_profile_name().into(),
+            arn: profile.arn().to_owned(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! An IAM role that EC2 instances may assume.
+
+use groundplan_engine::graph::{Resource, Schema, Usable};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::RoleName;
+
+/// Inputs of a role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IamRole {
+    /// Name, unique in the account.
+    pub name: RoleName,
+    /// Trust policy: the principals that may assume the role.
+    pub trust: Value,
+    /// Tags of the role.
+    pub tags: Tags,
+}
+
+/// Outputs of a role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IamRoleOutputs {
+    /// Name of the role.
+    pub name: RoleName,
+    /// ARN of the role.
+    pub arn: String,
+}
+
+impl Resource for IamRole {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["name"],
+        usable: Usable::Created,
+        ..Schema::of("iam_role", Self::REPEAT.identity())
+    };
+    type Outputs = IamRoleOutputs;
+}
+
+impl Kind for IamRole {
+    const ACTIONS: Actions = Actions {
+        create: &["iam:CreateRole"],
+        configure: &["iam:TagRole"],
+        observe: &["iam:GetRole"],
+        update: &["iam:UpdateAssumeRolePolicy", "iam:TagRole", "iam:UntagRole"],
+        delete: &["iam:DeleteRole"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Iam("role", "name");
+    const DRIFT: Drift =
+        Drift { security: Security::Everything, cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::Role);
+}
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use aws_sdk_iam::types::Role;
+
+    use super::{IamRole, IamRoleOutputs, RoleName};
+    use crate::client::Aws;
+    use crate::client::iam::{ABSENT, live_document, live_tags, tags};
+    use crate::client::outcomes::{existing, found, incomplete};
+    use crate::client::ownership::{claim, is_ours, ours, tag_changes};
+    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+
+    impl Manage for IamRole {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<IamRoleOutputs> {
+            let all_tags = Aws::tags_with_token(&self.tags, &creation.token);
+            let call = aws
+                .iam
+                .create_role()
+                .role_name(self.name.as_str())
+                .assume_role_policy_document(self.trust.to_string())
+                .set_tags(Some(tags(&all_tags)));
+            match aws.call("iam", "CreateRole", call.send()).await {
+                Ok(made) => made.role().map(outputs).ok_or_else(|| incomplete("CreateRole")),
+                Err(error) if error.is(&["EntityAlreadyExists"]) => {
+                    existing(self.find(aws, creation).await, error)
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<IamRoleOutputs>> {
+            let Some(role) = get(aws, &self.name).await? else { return Ok(None) };
+            let what = format!("the role {}", self.name);
+            claim(aws, &creation.token, &live_tags(role.tags()), "GetRole", &what)?;
+            Ok(Some(outputs(&role)))
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let mut all = Vec::with_capacity(recorded.len());
+            for one in recorded {
+                let role = get(aws, &one.inputs.name).await?;
+                all.push(role.and_then(|role| live(aws, one, &role)));
+            }
+            Ok(all)
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<IamRoleOutputs> {
+            if self.trust != before.inputs.trust {
+                let call = aws
+                    .iam
+                    .update_assume_role_policy()
+                    .role_name(self.name.as_str())
+                    .policy_document(self.trust.to_string());
+                aws.call("iam", "UpdateAssumeRolePolicy", call.send()).await?;
+            }
+            self.update_tags(aws, &before).await?;
+            match before.outputs {
+                Some(outputs) => Ok(outputs),
+                None => get(aws, &self.name)
+                    .await?
+                    .as_ref()
+                    .map(outputs)
+                    .ok_or_else(|| incomplete("GetRole")),
+            }
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: IamRoleOutputs) -> Result<()> {
+            let call = aws.iam.delete_role().role_name(outputs.name.as_str());
+            let deleted = aws.call("iam", "DeleteRole", call.send()).await.map_err(|error| {
+                if error.is(&["DeleteConflict"]) {
+                    error.with_hint(format!(
+                        "somebody attached something to it: see `aws iam \
+                         list-attached-role-policies --role-name {0}` and `aws iam \
+                         list-instance-profiles-for-role --role-name {0}`",
+                        outputs.name
+                    ))
+                } else {
+                    error
+                }
+            });
+            found(deleted, ABSENT).map(drop)
+        }
+    }
+
+    impl IamRole {
+        async fn update_tags(&self, aws: &Aws, before: &Recorded<Self>) -> Result<()> {
+            let (set, unset) = tag_changes(&before.inputs.tags, &self.tags);
+            let name = self.name.as_str();
+            if !set.is_empty() {
+                let call = aws.iam.tag_role().role_name(name).set_tags(Some(tags(&set)));
+                aws.call("iam", "TagRole", call.send()).await?;
+            }
+            if !unset.is_empty() {
+                let call = aws.iam.untag_role().role_name(name).set_tag_keys(Some(unset));
+                aws.call("iam", "UntagRole", call.send()).await?;
+            }
+            Ok(())
+        }
+    }
+
+    async fn get(aws: &Aws, name: &RoleName) -> Result<Option<Role>> {
+        let call = aws.iam.get_role().role_name(name.as_str());
+        let answer = found(aws.call("iam", "GetRole", call.send()).await, ABSENT)?;
+        Ok(answer.and_then(|answer| answer.role))
+    }
+
+    fn live(aws: &Aws, recorded: Recorded<IamRole>, role: &Role) -> Option<Live<IamRole>> {
+        let all_tags = live_tags(role.tags());
+        if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &all_tags) {
+            return None;
+        }
+        let mut inputs = recorded.inputs;
+        let trust = role.assume_role_policy_document().unwrap_or_default();
+        inputs.trust = live_document(&inputs.trust, trust);
+        inputs.tags = ours(&inputs.tags, &all_tags);
+        Some(Live { inputs, outputs: outputs(role) })
+    }
+
+    fn outputs(role: &Role) -> IamRoleOutputs {
+        IamRoleOutputs { name: role.role_name().into(), arn: role.arn().to_owned() }
+    }
+}

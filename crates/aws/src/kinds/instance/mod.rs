@@ -1,0 +1,184 @@
+//! An EC2 instance of an install-config: a master or the bootstrap machine.
+
+use groundplan_engine::graph::{Input, Resource, Schema, Usable, Wait};
+use groundplan_engine::secret::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::{
+    BucketName, ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, PrivateIp,
+    SecurityGroupId, SubnetId,
+};
+use crate::model::metadata_options::MetadataOptions;
+
+/// Inputs of an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Image.
+    pub image: Input<ImageId>,
+    /// Instance type.
+    pub instance_type: String,
+    /// Instance profile.
+    pub profile: Input<InstanceProfileName>,
+    /// Attachment to the network.
+    pub network: Network,
+    /// Root volume.
+    pub root_volume: RootVolume,
+    /// User data, which the instance reads at first boot.
+    pub user_data: UserData,
+    /// Options of the instance metadata service. See [`crate::model::metadata_options`].
+    pub metadata_options: MetadataOptions,
+    /// Tags of the instance.
+    pub tags: Tags,
+    /// Tags of its volumes.
+    pub volume_tags: Tags,
+}
+
+/// Attachment of an instance to the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// Primary network interface that is a resource of its own.
+    Interface(Input<NetworkInterfaceId>),
+    /// Subnet in which EC2 creates the primary interface. The interface is deleted with the
+    /// instance.
+    Subnet {
+        /// Subnet.
+        subnet: Input<SubnetId>,
+        /// Security groups of the interface.
+        groups: Vec<Input<SecurityGroupId>>,
+        /// True if the interface gets a public address.
+        public_ip: bool,
+    },
+}
+
+/// A root volume. It is always encrypted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RootVolume {
+    /// Device name of the root volume in the image (`/dev/xvda`).
+    pub device: String,
+    /// Volume type: `gp3`, `io2`, …
+    pub volume_type: String,
+    /// Size in GiB.
+    pub size: i32,
+    /// Operations per second. `None` sends nothing, and EC2 uses the default of the volume type.
+    pub iops: Option<i32>,
+    /// KMS key. `None` stands for the account's default EBS key.
+    pub kms_key: Option<String>,
+}
+
+/// User data of an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UserData {
+    /// Content. If `presigned` is set, the content is UTF-8 text in which each [`PRESIGNED_URL`] is
+    /// replaced by the URL of the object.
+    pub content: Secret,
+    /// Object whose presigned URL the text needs. The URL is made at launch and valid for one hour.
+    pub presigned: Option<ObjectRef>,
+}
+
+/// Maximum size of user data in bytes, before base64 encoding (EC2 user guide, "Run commands when
+/// you launch an EC2 instance with user data input").
+pub const LONGEST_USER_DATA: usize = 16 * 1024;
+
+/// Placeholder of the presigned URL in a user data text.
+pub const PRESIGNED_URL: &str = "@presigned-url@";
+
+/// An object in S3.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// Bucket.
+    pub bucket: Input<BucketName>,
+    /// Key of the object.
+    pub key: String,
+}
+
+/// Outputs of an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceOutputs {
+    /// ID of the instance.
+    pub id: InstanceId,
+    /// Private address of the instance.
+    pub private_ip: PrivateIp,
+}
+
+impl Resource for Instance {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["instance_type", "profile", "network", "root_volume"],
+        set_at_creation: &["image", "user_data"],
+        endures: true,
+        usable: Usable::Created,
+        ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
+        gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
+        typical_seconds: 20,
+        ..Schema::of("instance", Self::REPEAT.identity())
+    };
+    type Outputs = InstanceOutputs;
+}
+
+impl Kind for Instance {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:RunInstances"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeInstances", "ec2:DescribeVolumes"],
+        update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:TerminateInstances"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("i");
+    const QUOTA: Option<Count> = Some(Count::Vcpus);
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift {
+        security: Security::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
+        cosmetic: &["tags", "volume_tags"],
+        always_shown: &["metadata_options"],
+    };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Instance);
+}
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod launch;
+#[cfg(feature = "sdk")]
+pub(crate) use calls::groups_in_recorded_order;
+#[cfg(feature = "sdk")]
+pub(crate) use calls::{
+    live_metadata_options, live_profile, live_state, look_if_running, look_if_terminated, say,
+    set_metadata_options,
+};
+#[cfg(feature = "sdk")]
+pub(crate) use launch::{metadata_options, sent_as_user_data};
+
+#[cfg(all(test, feature = "sdk"))]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model::metadata_options::HttpTokens;
+
+    /// Returns an instance whose inputs are all known.
+    pub(crate) fn instance() -> Instance {
+        Instance {
+            image: Input::Known("ami-1".into()),
+            instance_type: "m6i.xlarge".to_owned(),
+            profile: Input::Known("profile".into()),
+            network: Network::Interface(Input::Known("eni-1".into())),
+            root_volume: RootVolume {
+                device: "/dev/xvda".to_owned(),
+                volume_type: "gp3".to_owned(),
+                size: 120,
+                iops: None,
+                kms_key: None,
+            },
+            user_data: UserData { content: Secret::of(b"canary"), presigned: None },
+            metadata_options: MetadataOptions {
+                http_tokens: Some(HttpTokens::Required),
+                ..MetadataOptions::default()
+            },
+            tags: Tags::new(),
+            volume_tags: Tags::new(),
+        }
+    }
+}

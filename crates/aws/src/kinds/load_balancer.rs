@@ -1,0 +1,448 @@
+//! A Network Load Balancer.
+
+use groundplan_engine::graph::{Input, Resource, Schema, Usable, Wait};
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::{DnsName, HostedZoneId, LoadBalancerArn, SubnetId};
+use crate::preflight::quotas::Quota;
+
+/// Inputs of a Network Load Balancer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadBalancer {
+    /// Name, unique in account and region, at most 32 characters.
+    pub name: String,
+    /// True if the load balancer is reachable from inside the VPC only.
+    pub internal: bool,
+    /// Subnets of the load balancer.
+    pub subnets: Vec<Input<SubnetId>>,
+    /// True if the load balancer distributes traffic over the targets of all zones.
+    pub cross_zone: bool,
+    /// Tags of the load balancer.
+    pub tags: Tags,
+}
+
+/// Outputs of a load balancer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadBalancerOutputs {
+    /// ARN of the load balancer.
+    pub arn: LoadBalancerArn,
+    /// DNS name of the load balancer.
+    pub dns_name: DnsName,
+    /// Hosted zone that an alias record to the load balancer must name.
+    pub hosted_zone: HostedZoneId,
+}
+
+impl Resource for LoadBalancer {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["name", "internal"],
+        holds: &["subnets"],
+        usable: Usable::Created,
+        configures: true,
+        ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
+        gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
+        typical_seconds: 150,
+        ..Schema::of("load_balancer", Self::REPEAT.identity())
+    };
+    type Outputs = LoadBalancerOutputs;
+}
+
+impl Kind for LoadBalancer {
+    const ACTIONS: Actions = Actions {
+        create: &["elasticloadbalancing:CreateLoadBalancer"],
+        configure: &[
+            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+        ],
+        observe: &[
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:DescribeTags",
+        ],
+        update: &[
+            "elasticloadbalancing:ModifyLoadBalancerAttributes",
+            "elasticloadbalancing:SetSubnets",
+            "elasticloadbalancing:AddTags",
+            "elasticloadbalancing:RemoveTags",
+        ],
+        delete: &["elasticloadbalancing:DeleteLoadBalancer", "ec2:DescribeNetworkInterfaces"],
+    };
+    const REPEAT: Repeat = Repeat::Named;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::NetworkBalancers));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByList(What::LoadBalancer);
+}
+
+#[cfg(feature = "sdk")]
+pub(crate) use calls::{interface_description, interfaces_described};
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use aws_sdk_elasticloadbalancingv2::types::{
+        LoadBalancer as LiveBalancer, LoadBalancerAttribute, LoadBalancerSchemeEnum,
+        LoadBalancerStateEnum, LoadBalancerTypeEnum,
+    };
+    use groundplan_engine::graph::Input;
+    use groundplan_engine::provider::{Class, ProviderError};
+
+    use super::{LoadBalancer, LoadBalancerArn, LoadBalancerOutputs, SubnetId};
+    use crate::Tags;
+    use crate::client::Aws;
+    use crate::client::ec2::{FILTER_VALUES, filter};
+    use crate::client::elb::{self, By, NO_LOAD_BALANCER};
+    use crate::client::outcomes::{existing, found, incomplete, settling, unproven};
+    use crate::client::ownership::{claim, is_ours, ours};
+    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+
+    const SERVICE: &str = "elasticloadbalancing";
+    const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
+
+    impl Manage for LoadBalancer {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<LoadBalancerOutputs> {
+            let all_tags = Aws::tags_with_token(&self.tags, &creation.token);
+            let call = aws
+                .elb
+                .create_load_balancer()
+                .name(&self.name)
+                .r#type(LoadBalancerTypeEnum::Network)
+                .scheme(scheme(self.internal))
+                .set_subnets(Some(self.subnet_ids()))
+                .set_tags(Some(elb::tags(&all_tags)));
+            let made = aws.call(SERVICE, "CreateLoadBalancer", call.send()).await;
+            match settling(made, &["SubnetNotFound"]) {
+                Ok(made) => {
+                    let balancer = made.load_balancers().first();
+                    let balancer = balancer.ok_or_else(|| incomplete("CreateLoadBalancer"))?;
+                    self.check_new(aws, creation, balancer).await?;
+                    outputs(balancer).ok_or_else(|| incomplete("CreateLoadBalancer"))
+                }
+                Err(error) if error.is(&["DuplicateLoadBalancerName"]) => {
+                    existing(self.find(aws, creation).await, error)
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        async fn find(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<Option<LoadBalancerOutputs>> {
+            let names = [self.name.clone()];
+            let Some(balancer) = elb::load_balancers(aws, By::Name, &names).await?.pop() else {
+                return Ok(None);
+            };
+            let Some(outputs) = outputs(&balancer) else { return Ok(None) };
+            let arns = [outputs.arn.0.clone()];
+            let live = elb::live_tags(aws, &arns).await?.remove(&arns[0]).unwrap_or_default();
+            claim(aws, &creation.token, &live, "DescribeTags", &self.what())?;
+            Ok(Some(outputs))
+        }
+
+        async fn configure(
+            &self,
+            aws: &Aws,
+            outputs: LoadBalancerOutputs,
+        ) -> Result<LoadBalancerOutputs> {
+            self.set_cross_zone(aws, &outputs.arn).await?;
+            Ok(outputs)
+        }
+
+        async fn ready(
+            aws: &Aws,
+            waiting: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Seen<LoadBalancerOutputs>>> {
+            let known = waiting.iter().filter_map(|one| one.outputs.as_ref());
+            let arns: Vec<_> = known.map(|outputs| outputs.arn.0.clone()).collect();
+            let live = by_arn(elb::load_balancers(aws, By::Arn, &arns).await?);
+            let seen = |one: Recorded<Self>| {
+                let balancer = one.outputs.as_ref().and_then(|known| live.get(known.arn.as_str()));
+                balancer.map_or_else(|| Seen::NotYet("not visible yet".to_owned()), state)
+            };
+            Ok(waiting.into_iter().map(seen).collect())
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let names: Vec<_> = recorded.iter().map(|one| one.inputs.name.clone()).collect();
+            let balancers = elb::load_balancers(aws, By::Name, &names).await?;
+            let chosen: Vec<_> = recorded
+                .iter()
+                .map(|one| balancers.iter().find(|live| is_recorded(one, live)))
+                .collect();
+            let arns = chosen.iter().flatten().filter_map(|live| live.load_balancer_arn());
+            let arns: Vec<_> = arns.map(str::to_owned).collect();
+            let tags = elb::live_tags(aws, &arns).await?;
+            let mut all = Vec::with_capacity(recorded.len());
+            for (one, balancer) in recorded.into_iter().zip(chosen) {
+                all.push(match balancer {
+                    Some(balancer) => look(aws, one, balancer, &tags).await?,
+                    None => None,
+                });
+            }
+            Ok(all)
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<LoadBalancerOutputs> {
+            let outputs = match before.outputs {
+                Some(outputs) => outputs,
+                None => self
+                    .find(aws, creation)
+                    .await?
+                    .ok_or_else(|| incomplete("DescribeLoadBalancers"))?,
+            };
+            if !same_subnets(&self.subnets, &before.inputs.subnets) {
+                let arn = outputs.arn.as_str();
+                let subnets = Some(self.subnet_ids());
+                let call = aws.elb.set_subnets().load_balancer_arn(arn).set_subnets(subnets);
+                aws.call(SERVICE, "SetSubnets", call.send()).await?;
+            }
+            if self.cross_zone != before.inputs.cross_zone {
+                self.set_cross_zone(aws, &outputs.arn).await?;
+            }
+            elb::change_tags(aws, outputs.arn.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, inputs: Self, outputs: LoadBalancerOutputs) -> Result<()> {
+            let call = aws.elb.delete_load_balancer().load_balancer_arn(outputs.arn.as_str());
+            let deleted = aws.call(SERVICE, "DeleteLoadBalancer", call.send()).await;
+            let deleted = deleted.map_err(|error| {
+                if error.is(&["OperationNotPermitted"]) {
+                    error.with_hint(format!("turn off deletion protection of {}", inputs.what()))
+                } else {
+                    error
+                }
+            });
+            found(deleted, NO_LOAD_BALANCER).map(drop)
+        }
+
+        /// Polls deletions. A load balancer counts as deleted when its network interfaces no longer
+        /// exist either. The interfaces outlive the load balancer for a while and block the
+        /// deletion of subnets and the internet gateway.
+        async fn gone(aws: &Aws, waiting: Vec<LoadBalancerOutputs>) -> Result<Vec<Seen<()>>> {
+            let arns: Vec<_> = waiting.iter().map(|one| one.arn.0.clone()).collect();
+            let there = by_arn(elb::load_balancers(aws, By::Arn, &arns).await?);
+            let described: Vec<_> = arns.iter().map(|arn| interface_description(arn)).collect();
+            let interfaces = interfaces_described(aws, &described).await?;
+            let seen = |arn: &String| {
+                if there.contains_key(arn) {
+                    Seen::NotYet("deleting".to_owned())
+                } else if interfaces.contains(&interface_description(arn)) {
+                    Seen::NotYet("its network interfaces are still there".to_owned())
+                } else {
+                    Seen::Done(())
+                }
+            };
+            Ok(arns.iter().map(seen).collect())
+        }
+    }
+
+    impl LoadBalancer {
+        fn what(&self) -> String {
+            format!("the load balancer {}", self.name)
+        }
+
+        fn subnet_ids(&self) -> Vec<String> {
+            self.subnets.iter().map(|subnet| subnet.get().0.clone()).collect()
+        }
+
+        /// Verifies that a created load balancer is not an older one of another creator.
+        /// `CreateLoadBalancer` returns an existing load balancer if all parameters are equal. A
+        /// load balancer in state `provisioning` is new. Any other one must have the creation
+        /// token.
+        async fn check_new(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+            balancer: &LiveBalancer,
+        ) -> Result<()> {
+            if state_code(balancer) == Some(&LoadBalancerStateEnum::Provisioning) {
+                return Ok(());
+            }
+            let arns = balancer.load_balancer_arn().map(str::to_owned);
+            let live = unproven(elb::live_tags(aws, arns.as_slice()).await)?.into_values().next();
+            // A load balancer without tags is new: its tags are not visible to every server yet.
+            let Some(live) = live.filter(|tags| !tags.is_empty()) else { return Ok(()) };
+            claim(aws, &creation.token, &live, "CreateLoadBalancer", &self.what())
+        }
+
+        async fn set_cross_zone(&self, aws: &Aws, arn: &LoadBalancerArn) -> Result<()> {
+            let value = self.cross_zone.to_string();
+            let attribute = LoadBalancerAttribute::builder().key(CROSS_ZONE).value(value).build();
+            let call = aws
+                .elb
+                .modify_load_balancer_attributes()
+                .load_balancer_arn(arn.as_str())
+                .attributes(attribute);
+            let modified = aws.call(SERVICE, "ModifyLoadBalancerAttributes", call.send()).await;
+            settling(modified, NO_LOAD_BALANCER).map(drop)
+        }
+    }
+
+    fn scheme(internal: bool) -> LoadBalancerSchemeEnum {
+        if internal {
+            LoadBalancerSchemeEnum::Internal
+        } else {
+            LoadBalancerSchemeEnum::InternetFacing
+        }
+    }
+
+    fn by_arn(balancers: Vec<LiveBalancer>) -> BTreeMap<String, LiveBalancer> {
+        let keyed = |one: LiveBalancer| Some((one.load_balancer_arn()?.to_owned(), one));
+        balancers.into_iter().filter_map(keyed).collect()
+    }
+
+    fn is_recorded(recorded: &Recorded<LoadBalancer>, live: &LiveBalancer) -> bool {
+        match &recorded.outputs {
+            Some(known) => live.load_balancer_arn() == Some(known.arn.as_str()),
+            None => live.load_balancer_name() == Some(&recorded.inputs.name),
+        }
+    }
+
+    fn state_code(balancer: &LiveBalancer) -> Option<&LoadBalancerStateEnum> {
+        balancer.state().and_then(|state| state.code())
+    }
+
+    fn state(balancer: &LiveBalancer) -> Seen<LoadBalancerOutputs> {
+        match (state_code(balancer), outputs(balancer)) {
+            // In state `active_impaired` the load balancer routes traffic, but lacks resources to
+            // scale.
+            (
+                Some(LoadBalancerStateEnum::Active | LoadBalancerStateEnum::ActiveImpaired),
+                Some(outputs),
+            ) => Seen::Done(outputs),
+            (Some(LoadBalancerStateEnum::Failed), _) => {
+                let reason = balancer.state().and_then(|state| state.reason());
+                let reason = reason.unwrap_or("AWS gave no reason");
+                Seen::Failed(
+                    ProviderError::new(Class::Refused, "DescribeLoadBalancers", reason)
+                        .with_code("failed")
+                        .with_hint("see whether its subnets have 8 free addresses each"),
+                )
+            }
+            (code, _) => Seen::NotYet(code.map_or("unknown", |code| code.as_str()).to_owned()),
+        }
+    }
+
+    /// Returns the live state of a load balancer. `None` if its tags show another owner, or if it
+    /// was deleted in the meantime.
+    async fn look(
+        aws: &Aws,
+        recorded: Recorded<LoadBalancer>,
+        balancer: &LiveBalancer,
+        tags: &BTreeMap<String, Tags>,
+    ) -> Result<Option<Live<LoadBalancer>>> {
+        let Some(outputs) = outputs(balancer) else { return Ok(None) };
+        let tags = tags.get(outputs.arn.as_str()).cloned().unwrap_or_default();
+        if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &tags) {
+            return Ok(None);
+        }
+        let Some(cross_zone) = cross_zone(aws, &outputs.arn).await? else { return Ok(None) };
+        let inputs = LoadBalancer {
+            internal: balancer.scheme() == Some(&LoadBalancerSchemeEnum::Internal),
+            subnets: subnets(balancer, recorded.inputs.subnets),
+            cross_zone,
+            tags: ours(&recorded.inputs.tags, &tags),
+            name: recorded.inputs.name,
+        };
+        Ok(Some(Live { inputs, outputs }))
+    }
+
+    /// Returns the subnets of the load balancer. AWS treats them as a set, so an equal set is
+    /// returned in recorded order.
+    fn subnets(balancer: &LiveBalancer, recorded: Vec<Input<SubnetId>>) -> Vec<Input<SubnetId>> {
+        let zones = balancer.availability_zones().iter();
+        let ids = zones.filter_map(|zone| zone.subnet_id()).map(SubnetId::from);
+        let live: Vec<_> = ids.map(Input::Known).collect();
+        if same_subnets(&recorded, &live) { recorded } else { live }
+    }
+
+    fn same_subnets(one: &[Input<SubnetId>], other: &[Input<SubnetId>]) -> bool {
+        let set = |all: &[Input<SubnetId>]| -> BTreeSet<SubnetId> {
+            all.iter().map(|subnet| subnet.get().clone()).collect()
+        };
+        set(one) == set(other)
+    }
+
+    fn outputs(balancer: &LiveBalancer) -> Option<LoadBalancerOutputs> {
+        Some(LoadBalancerOutputs {
+            arn: balancer.load_balancer_arn()?.into(),
+            dns_name: balancer.dns_name()?.into(),
+            hosted_zone: balancer.canonical_hosted_zone_id()?.into(),
+        })
+    }
+
+    /// Returns the cross-zone setting. `None` if the load balancer was deleted in the meantime.
+    async fn cross_zone(aws: &Aws, arn: &LoadBalancerArn) -> Result<Option<bool>> {
+        let call = aws.elb.describe_load_balancer_attributes().load_balancer_arn(arn.as_str());
+        let answer = aws.call(SERVICE, "DescribeLoadBalancerAttributes", call.send()).await;
+        let Some(answer) = found(answer, NO_LOAD_BALANCER)? else { return Ok(None) };
+        let attribute = answer.attributes().iter().find(|one| one.key() == Some(CROSS_ZONE));
+        Ok(Some(attribute.is_some_and(|one| one.value() == Some("true"))))
+    }
+
+    /// Returns the description that AWS gives the network interfaces of a load balancer:
+    /// `ELB net/demo-int/0123456789abcdef`.
+    pub(crate) fn interface_description(arn: &str) -> String {
+        let place = arn.split_once("loadbalancer/").map_or(arn, |(_, place)| place);
+        format!("ELB {place}")
+    }
+
+    /// Returns the descriptions that belong to at least one existing network interface.
+    pub(crate) async fn interfaces_described(
+        aws: &Aws,
+        descriptions: &[String],
+    ) -> Result<BTreeSet<String>> {
+        let mut all = BTreeSet::new();
+        for some in descriptions.chunks(FILTER_VALUES) {
+            let filter = filter("description", some);
+            let call = aws.ec2.describe_network_interfaces().filters(filter);
+            let answer = aws.call("ec2", "DescribeNetworkInterfaces", call.send()).await?;
+            let there = answer.network_interfaces().iter().filter_map(|one| one.description());
+            all.extend(there.map(str::to_owned));
+        }
+        Ok(all)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn interfaces_are_known_by_the_end_of_the_balancers_arn() {
+            let arn = "arn:aws:elasticloadbalancing:us-west-2:1:loadbalancer/net/demo-int/0a1b2c3d";
+            assert_eq!(interface_description(arn), "ELB net/demo-int/0a1b2c3d");
+        }
+
+        #[test]
+        fn a_failed_balancer_is_a_failure_with_its_reason() {
+            use aws_sdk_elasticloadbalancingv2::types::LoadBalancerState;
+            let state_of = |code: LoadBalancerStateEnum| {
+                let live = LoadBalancerState::builder().code(code).reason("no addresses").build();
+                let balancer = LiveBalancer::builder().state(live).load_balancer_arn("arn");
+                state(&balancer.dns_name("a.example").canonical_hosted_zone_id("Z1").build())
+            };
+            let failed = state_of(LoadBalancerStateEnum::Failed);
+            assert!(matches!(failed, Seen::Failed(error) if error.message == "no addresses"));
+            let pending = state_of(LoadBalancerStateEnum::Provisioning);
+            assert!(matches!(pending, Seen::NotYet(word) if word == "provisioning"));
+            assert!(matches!(state_of(LoadBalancerStateEnum::Active), Seen::Done(_)));
+        }
+    }
+}

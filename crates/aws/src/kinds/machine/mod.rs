@@ -1,0 +1,358 @@
+//! A machine of the Machine API: an EC2 instance that an `AWSMachineProviderConfig` describes.
+//!
+//! The inputs are the parameters of one `RunInstances` call. All lookups (image, subnet and groups
+//! by filters, root device) are done before. The masters and the bootstrap machine of an
+//! install-config have a fixed shape and the kind [`super::instance`].
+
+use std::collections::BTreeMap;
+
+use groundplan_engine::graph::{Input, Resource, Schema, Usable, Wait};
+use groundplan_engine::secret::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::{
+    ImageId, InstanceId, InstanceProfileName, PrivateIp, SecurityGroupId, SubnetId,
+};
+use crate::model::metadata_options::MetadataOptions;
+
+/// Inputs of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Image.
+    pub image: Input<ImageId>,
+    /// Instance type.
+    pub instance_type: String,
+    /// Instance profile. `None` launches the instance without one.
+    pub profile: Option<Input<InstanceProfileName>>,
+    /// SSH key pair. `None` launches the instance without one.
+    pub key_name: Option<String>,
+    /// Network interface. A machine has exactly one.
+    pub interface: Interface,
+    /// Block devices. If empty, the block devices of the image apply.
+    pub block_devices: Vec<BlockDevice>,
+    /// User data, which the instance reads at first boot.
+    pub user_data: Secret,
+    /// Options of the instance metadata service. See [`crate::model::metadata_options`].
+    pub metadata_options: MetadataOptions,
+    /// Placement. If all fields are `None`, nothing is sent.
+    pub placement: Placement,
+    /// Purchasing option. `None` stands for on-demand.
+    pub market: Option<Market>,
+    /// Capacity reservation in which the instance runs.
+    pub capacity_reservation: Option<String>,
+    /// Memory encryption by the processor. `None` sends nothing, and AWS decides.
+    pub confidential_compute: Option<ConfidentialCompute>,
+    /// Tags of the instance and of its volumes. `Name` is the name of the Machine.
+    pub tags: Tags,
+}
+
+impl Machine {
+    /// Returns inputs with these tags and blank values in all other fields. They are sufficient to
+    /// describe, retag and delete a machine, and cannot launch one.
+    pub fn unknown(tags: Tags) -> Self {
+        Self {
+            image: Input::Known("".into()),
+            instance_type: String::new(),
+            profile: None,
+            key_name: None,
+            interface: Interface {
+                device_index: 0,
+                subnet: None,
+                groups: Vec::new(),
+                public_address: None,
+                interface_type: None,
+                dual_stack: None,
+            },
+            block_devices: Vec::new(),
+            user_data: Secret::of(b""),
+            metadata_options: MetadataOptions::default(),
+            placement: Placement::default(),
+            market: None,
+            capacity_reservation: None,
+            confidential_compute: None,
+            tags,
+        }
+    }
+}
+
+/// Network interface of a machine. EC2 creates and deletes it with the instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Device index of the attachment.
+    pub device_index: i32,
+    /// Subnet. `None` stands for the default subnet of the zone.
+    pub subnet: Option<Input<SubnetId>>,
+    /// Security groups of the interface.
+    pub groups: Vec<Input<SecurityGroupId>>,
+    /// Public address. `None` sends nothing, and the subnet decides.
+    pub public_address: Option<PublicAddress>,
+    /// Interface type. `None` sends nothing, and AWS decides.
+    pub interface_type: Option<InterfaceType>,
+    /// Address families. `None` stands for IPv4 only.
+    pub dual_stack: Option<DualStack>,
+}
+
+/// Setting for the public address of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublicAddress {
+    /// Address of the internet: `AssociatePublicIpAddress`.
+    Internet(bool),
+    /// Address of the carrier in a Wavelength Zone: `AssociateCarrierIpAddress`.
+    Carrier(bool),
+}
+
+/// Type of a network interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterfaceType {
+    /// Elastic Network Adapter, the ordinary type: `interface`.
+    Ena,
+    /// Elastic Fabric Adapter: `efa`.
+    Efa,
+}
+
+/// Primary address family of a dual-stack cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DualStack {
+    /// IPv4.
+    Ipv4Primary,
+    /// IPv6.
+    Ipv6Primary,
+}
+
+/// A block device. EC2 always deletes its volume with the instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockDevice {
+    /// Device name (`/dev/xvda`).
+    pub device: String,
+    /// Volume type: `gp3`, `io2`, … `None` sends nothing, and EC2 decides.
+    pub volume_type: Option<String>,
+    /// Size in GiB. `None` stands for the size in the image.
+    pub size: Option<i32>,
+    /// Operations per second. `None` stands for the default of the volume type.
+    pub iops: Option<i32>,
+    /// Throughput in MiB per second. `None` stands for the default of the volume type.
+    pub throughput: Option<i32>,
+    /// Encryption. `None` sends nothing, and the account's default applies.
+    pub encrypted: Option<bool>,
+    /// KMS key. `None` stands for the account's default EBS key.
+    pub kms_key: Option<String>,
+}
+
+/// Placement of a machine, in addition to the subnet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Availability zone, if no subnet is given.
+    pub zone: Option<String>,
+    /// Tenancy: `default`, `dedicated` or `host`.
+    pub tenancy: Option<String>,
+    /// Placement group.
+    pub group: Option<String>,
+    /// Partition number in the placement group.
+    pub partition: Option<i32>,
+    /// Dedicated Host.
+    pub host: Option<String>,
+    /// Affinity to the Dedicated Host: `default` or `host`.
+    pub affinity: Option<String>,
+}
+
+/// Purchasing option other than on-demand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Market {
+    /// Spot request, one-time. EC2 terminates the instance on interruption.
+    Spot {
+        /// Maximum price in dollars an hour. `None` stands for the on-demand price.
+        max_price: Option<String>,
+    },
+    /// Capacity Block that was bought before.
+    CapacityBlock,
+}
+
+/// Description of a valid maximum Spot price, for messages.
+pub const PRICE: &str = "dollars an hour such as `0.25`, and at least 0.001";
+
+/// Returns true if the text is a valid maximum Spot price (EC2 API reference, `SpotMarketOptions`).
+pub fn is_price(text: &str) -> bool {
+    let figures = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    figures && text.parse::<f64>().is_ok_and(|dollars| dollars >= 0.001)
+}
+
+/// Memory encryption by the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfidentialCompute {
+    /// No encryption: `AmdSevSnp` is `disabled`.
+    Disabled,
+    /// AMD SEV-SNP: `AmdSevSnp` is `enabled`.
+    AmdSevSnp,
+}
+
+/// Outputs of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MachineOutputs {
+    /// ID of the instance.
+    pub id: InstanceId,
+    /// Private address. `None` before EC2 assigns one and after termination.
+    pub private_ip: Option<PrivateIp>,
+    /// Details that EC2 reported at the last read.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// Live details of an instance, mainly for the status of its Machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    /// State in EC2: `pending`, `running`, `stopping`, …
+    pub state: String,
+    /// Availability zone.
+    pub zone: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// True for a Spot instance.
+    pub spot: bool,
+    /// Launch time in seconds since the Unix epoch.
+    pub launched: i64,
+    /// Addresses as pairs of type and address. The types are those of a Node's status:
+    /// `InternalIP`, `InternalDNS`, `Hostname`, `ExternalIP`, `ExternalDNS`.
+    pub addresses: Vec<(String, String)>,
+    /// All tags in EC2, including those that groundplan did not set.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Resource for Machine {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &[
+            "instance_type",
+            "profile",
+            "key_name",
+            "interface",
+            "block_devices",
+            "placement",
+            "market",
+            "capacity_reservation",
+            "confidential_compute",
+        ],
+        set_at_creation: &["image", "user_data"],
+        endures: true,
+        // If EC2 rejects the launch, the old machine is still running.
+        create_first: true,
+        usable: Usable::Ready,
+        ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
+        gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
+        typical_seconds: 20,
+        ..Schema::of("machine", Self::REPEAT.identity())
+    };
+    type Outputs = MachineOutputs;
+}
+
+impl Kind for Machine {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:RunInstances"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeInstances"],
+        update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:TerminateInstances"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("i");
+    const QUOTA: Option<Count> = Some(Count::Vcpus);
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift {
+        security: Security::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
+        cosmetic: &["tags"],
+        always_shown: &["metadata_options"],
+    };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::Instance);
+}
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod launch;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use groundplan_engine::graph::{Address, Graph};
+    use groundplan_engine::plan::{Action, Observations, Options, plan};
+    use groundplan_engine::provider::Observed;
+    use groundplan_engine::state::{Record, State, Status};
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
+    use crate::schemas;
+
+    pub(crate) fn machine() -> Machine {
+        Machine {
+            image: Input::Known("ami-1".into()),
+            instance_type: "m6i.large".to_owned(),
+            profile: None,
+            key_name: None,
+            interface: Interface {
+                device_index: 0,
+                subnet: None,
+                groups: vec![],
+                public_address: None,
+                interface_type: None,
+                dual_stack: None,
+            },
+            block_devices: vec![],
+            user_data: Secret::of(b"canary"),
+            metadata_options: MetadataOptions::default(),
+            placement: Placement::default(),
+            market: None,
+            capacity_reservation: None,
+            confidential_compute: None,
+            tags: Tags::new(),
+        }
+    }
+
+    fn outputs(seen: Seen) -> serde_json::Value {
+        let (id, ip) = ("i-1".into(), "10.0.0.1".into());
+        json!(MachineOutputs { id, private_ip: Some(ip), seen })
+    }
+
+    fn recorded(graph: &Graph, address: &Address, outputs: serde_json::Value) -> Record {
+        let inputs = graph.get(address).unwrap().inputs.clone();
+        let (after, unknown) = (vec![], BTreeMap::new());
+        Record { generation: 1, status: Status::Ready, inputs, outputs, after, unknown }
+    }
+
+    /// Outputs report the current state, and no configuration sets them. A difference in outputs
+    /// alone changes no plan, neither for the machine nor for its dependents.
+    #[test]
+    fn r3_a_state_a_launch_time_or_a_tag_of_others_is_neither_a_change_nor_drift() {
+        let mut graph = Graph::default();
+        let machine = graph.add("a", &machine()).address().clone();
+        let attachment = LoadBalancerAttachment {
+            load_balancer: "int".to_owned(),
+            kind: LoadBalancerKind::Network,
+            instance: Input::Known("i-1".into()),
+            ip: Input::Known("10.0.0.1".into()),
+        };
+        let attachment = graph.add("a", &attachment).address().clone();
+        let then = Seen { state: "running".to_owned(), launched: 1, ..Seen::default() };
+        let mut now = Seen { state: "stopped".to_owned(), launched: 2, ..Seen::default() };
+        now.tags.insert("theirs".to_owned(), "1".to_owned());
+        let mut state = State::default();
+        let known = recorded(&graph, &machine, outputs(then));
+        let inputs = known.inputs.clone();
+        state.resources.insert(machine.clone(), known);
+        state.resources.insert(attachment.clone(), recorded(&graph, &attachment, json!({})));
+        let seen = Observed::Present { inputs, outputs: outputs(now) };
+        let observed = Observations::from([(machine, seen)]);
+        let plan = plan(&graph, &state, &observed, &schemas(), &Options::default());
+        assert!(plan.steps.is_empty(), "{plan:#?}");
+        for change in &plan.changes {
+            assert_eq!((change.action, change.drift.as_slice()), (Action::Keep, [].as_slice()));
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A public NAT gateway.
+
+use groundplan_engine::graph::{Input, Resource, Schema, Wait};
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::{AllocationId, NatGatewayId, SubnetId};
+use crate::preflight::quotas::Quota;
+
+/// Inputs of a NAT gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NatGateway {
+    /// Public subnet of the gateway.
+    pub subnet: Input<SubnetId>,
+    /// Allocation of the public address.
+    pub allocation: Input<AllocationId>,
+    /// Tags of the gateway.
+    pub tags: Tags,
+}
+
+/// Outputs of a NAT gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NatGatewayOutputs {
+    /// ID of the gateway.
+    pub id: NatGatewayId,
+}
+
+impl Resource for NatGateway {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["subnet", "allocation"],
+        ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
+        gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
+        typical_seconds: 110,
+        ..Schema::of("nat_gateway", Self::REPEAT.identity())
+    };
+    type Outputs = NatGatewayOutputs;
+}
+
+impl Kind for NatGateway {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateNatGateway"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeNatGateways"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteNatGateway"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("nat");
+    const QUOTA: Option<Count> = Some(Count::PerZone(Quota::NatGateways));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::NatGateway);
+}
+
+#[cfg(feature = "sdk")]
+mod calls {
+
+    use aws_sdk_ec2::types::{self, ConnectivityType, Filter, NatGatewayState, ResourceType, Tag};
+    use groundplan_engine::provider::{Class, ProviderError, Reply};
+
+    use super::{NatGateway, NatGatewayOutputs};
+    use crate::Aws;
+    use crate::client::ec2::{self, Described, pages};
+    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::model::ids::{AllocationId, SubnetId};
+    use crate::preflight::dry_run::{Subject, dry};
+
+    impl Manage for NatGateway {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<NatGatewayOutputs> {
+            let tags =
+                ec2::tag_specification(ResourceType::Natgateway, &self.tags, &creation.token);
+            let call = aws
+                .ec2
+                .create_nat_gateway()
+                .client_token(&creation.token)
+                .connectivity_type(ConnectivityType::Public)
+                .subnet_id(self.subnet.get().as_str())
+                .allocation_id(self.allocation.get().as_str())
+                .tag_specifications(tags);
+            let made = aws.call("ec2", "CreateNatGateway", call.send()).await?;
+            outputs("CreateNatGateway", made.nat_gateway.as_ref())
+        }
+
+        async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<NatGatewayOutputs>> {
+            let found = ec2::find::<types::NatGateway>(aws, &creation.token).await?;
+            found.map(|gateway| outputs("DescribeNatGateways", Some(&gateway))).transpose()
+        }
+
+        async fn ready(
+            aws: &Aws,
+            waiting: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Seen<NatGatewayOutputs>>> {
+            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found = ec2::all::<types::NatGateway, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, gateway)| {
+                    gateway.map(|gateway| observed(recorded.inputs, &gateway)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<NatGatewayOutputs> {
+            let outputs = ec2::part("DescribeNatGateways", "id", before.outputs)?;
+            ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: NatGatewayOutputs) -> Result<()> {
+            let call = aws.ec2.delete_nat_gateway().nat_gateway_id(outputs.id.as_str());
+            let deleted = aws.call("ec2", "DeleteNatGateway", call.send()).await;
+            ec2::fine_when(deleted, &["NatGatewayNotFound"])
+        }
+
+        async fn gone(aws: &Aws, waiting: Vec<NatGatewayOutputs>) -> Result<Vec<Seen<()>>> {
+            let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
+            ec2::look_if_gone(aws, &ids, word).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateNatGateway" => {
+                    let call = ec2.create_nat_gateway().subnet_id(about.text("subnet"));
+                    let call = call.allocation_id(about.text("allocation"));
+                    let tags = about.tags(ResourceType::Natgateway);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteNatGateway" => {
+                    dry!(aws, action, ec2.delete_nat_gateway().nat_gateway_id(id))
+                }
+                _ => return None,
+            })
+        }
+    }
+
+    impl Described for types::NatGateway {
+        const ID_FILTER: &'static str = "nat-gateway-id";
+
+        fn id(&self) -> Option<&str> {
+            self.nat_gateway_id()
+        }
+
+        fn tags(&self) -> &[Tag] {
+            types::NatGateway::tags(self)
+        }
+
+        /// Returns false for a deleted gateway, which AWS reports for about one hour after the
+        /// deletion.
+        fn exists(&self) -> bool {
+            self.state() != Some(&NatGatewayState::Deleted)
+        }
+
+        async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+            let request =
+                aws.ec2.describe_nat_gateways().set_filter(Some(filters)).max_results(1000);
+            Ok(pages!(aws, "DescribeNatGateways", request, nat_gateways))
+        }
+    }
+
+    fn outputs(call: &str, gateway: Option<&types::NatGateway>) -> Result<NatGatewayOutputs> {
+        let id = gateway.and_then(types::NatGateway::nat_gateway_id);
+        Ok(NatGatewayOutputs { id: ec2::id(call, id)? })
+    }
+
+    fn word(gateway: &types::NatGateway) -> &str {
+        gateway.state().map_or("pending", NatGatewayState::as_str)
+    }
+
+    fn seen(outputs: NatGatewayOutputs, gateway: &types::NatGateway) -> Seen<NatGatewayOutputs> {
+        match gateway.state() {
+            Some(NatGatewayState::Available) => Seen::Done(outputs),
+            Some(
+                NatGatewayState::Failed | NatGatewayState::Deleting | NatGatewayState::Deleted,
+            ) => Seen::Failed(failure(gateway)),
+            _ => Seen::NotYet(word(gateway).to_owned()),
+        }
+    }
+
+    fn failure(gateway: &types::NatGateway) -> ProviderError {
+        let message = gateway
+            .failure_message()
+            .map_or_else(|| format!("the NAT gateway is {}", word(gateway)), str::to_owned);
+        let error = ProviderError::new(Class::Refused, "DescribeNatGateways", message);
+        match gateway.failure_code() {
+            Some(code) => error.with_code(code),
+            None => error,
+        }
+    }
+
+    /// Converts a live gateway to the shape of the inputs. The subnet of a failed, deleting or
+    /// deleted gateway is `none`, so that a plan replaces the gateway and a destroy waits for its
+    /// deletion.
+    fn observed(recorded: NatGateway, gateway: &types::NatGateway) -> Result<Live<NatGateway>> {
+        let serves =
+            matches!(gateway.state(), Some(NatGatewayState::Pending | NatGatewayState::Available));
+        let subnet: SubnetId = match serves {
+            true => ec2::id("DescribeNatGateways", gateway.subnet_id())?,
+            false => SubnetId::from("none"),
+        };
+        let inputs = NatGateway {
+            subnet: subnet.into(),
+            // AWS may omit the address of a pending gateway; the recorded one is then kept.
+            allocation: allocation(gateway).map_or(recorded.allocation, Into::into),
+            tags: ec2::owned(&recorded.tags, gateway.tags()),
+        };
+        Ok(Live { inputs, outputs: outputs("DescribeNatGateways", Some(gateway))? })
+    }
+
+    fn allocation(gateway: &types::NatGateway) -> Option<AllocationId> {
+        let addresses = gateway.nat_gateway_addresses();
+        let primary = addresses.iter().find(|address| address.is_primary() == Some(true));
+        let first = primary.or_else(|| addresses.first());
+        first.and_then(|address| address.allocation_id()).map(AllocationId::from)
+    }
+}

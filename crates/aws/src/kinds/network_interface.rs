@@ -1,0 +1,226 @@
+//! A network interface that outlives its instance.
+
+use groundplan_engine::graph::{Input, Resource, Schema, Wait};
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
+
+/// Inputs of a network interface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkInterface {
+    /// Subnet of the interface.
+    pub subnet: Input<SubnetId>,
+    /// Security groups of the interface.
+    pub groups: Vec<Input<SecurityGroupId>>,
+    /// Tags of the interface.
+    pub tags: Tags,
+}
+
+/// Outputs of a network interface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkInterfaceOutputs {
+    /// ID of the interface.
+    pub id: NetworkInterfaceId,
+    /// Private address of the interface.
+    pub private_ip: PrivateIp,
+}
+
+impl Resource for NetworkInterface {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["subnet"],
+        holds: &["groups"],
+        ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
+        typical_seconds: 2,
+        ..Schema::of("network_interface", Self::REPEAT.identity())
+    };
+    type Outputs = NetworkInterfaceOutputs;
+}
+
+impl Kind for NetworkInterface {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateNetworkInterface"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeNetworkInterfaces"],
+        update: &["ec2:ModifyNetworkInterfaceAttribute", "ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteNetworkInterface"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("eni");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&["groups"]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::NetworkInterface);
+}
+
+#[cfg(feature = "sdk")]
+mod calls {
+    use aws_sdk_ec2::types::{self, Filter, NetworkInterfaceStatus, ResourceType, Tag};
+    use groundplan_engine::provider::Reply;
+
+    use super::{NetworkInterface, NetworkInterfaceOutputs};
+    use crate::Aws;
+    use crate::client::ec2::{self, Described, pages};
+    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::kinds::instance::groups_in_recorded_order;
+    use crate::model::ids::SubnetId;
+    use crate::preflight::dry_run::{Subject, dry};
+
+    impl Described for types::NetworkInterface {
+        const ID_FILTER: &'static str = "network-interface-id";
+
+        fn id(&self) -> Option<&str> {
+            self.network_interface_id()
+        }
+
+        fn tags(&self) -> &[Tag] {
+            self.tag_set()
+        }
+
+        async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+            let request =
+                aws.ec2.describe_network_interfaces().set_filters(Some(filters)).max_results(1000);
+            Ok(pages!(aws, "DescribeNetworkInterfaces", request, network_interfaces))
+        }
+    }
+
+    impl Manage for NetworkInterface {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<NetworkInterfaceOutputs> {
+            let token = &creation.token;
+            let tags = ec2::tag_specification(ResourceType::NetworkInterface, &self.tags, token);
+            let call = aws
+                .ec2
+                .create_network_interface()
+                .client_token(token)
+                .subnet_id(self.subnet.get().as_str())
+                .set_groups(Some(self.group_ids()))
+                .tag_specifications(tags);
+            let made = aws.call("ec2", "CreateNetworkInterface", call.send()).await?;
+            outputs("CreateNetworkInterface", made.network_interface.as_ref())
+        }
+
+        async fn find(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<Option<NetworkInterfaceOutputs>> {
+            let found = ec2::find::<types::NetworkInterface>(aws, &creation.token).await?;
+            found.map(|one| outputs("DescribeNetworkInterfaces", Some(&one))).transpose()
+        }
+
+        async fn ready(
+            aws: &Aws,
+            waiting: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Seen<NetworkInterfaceOutputs>>> {
+            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found =
+                ec2::all::<types::NetworkInterface, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, one)| one.map(|one| observed(&recorded.inputs, &one)).transpose())
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<NetworkInterfaceOutputs> {
+            let outputs = ec2::part("DescribeNetworkInterfaces", "id", before.outputs)?;
+            if self.groups != before.inputs.groups {
+                let call = aws
+                    .ec2
+                    .modify_network_interface_attribute()
+                    .network_interface_id(outputs.id.as_str())
+                    .set_groups(Some(self.group_ids()));
+                aws.call("ec2", "ModifyNetworkInterfaceAttribute", call.send()).await?;
+            }
+            ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: NetworkInterfaceOutputs) -> Result<()> {
+            let call = aws.ec2.delete_network_interface().network_interface_id(outputs.id.as_str());
+            let deleted = aws.call("ec2", "DeleteNetworkInterface", call.send()).await;
+            ec2::fine_when(deleted, &["InvalidNetworkInterfaceID.NotFound"])
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateNetworkInterface" => {
+                    let call = ec2.create_network_interface().subnet_id(about.text("subnet"));
+                    let tags = about.tags(ResourceType::NetworkInterface);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteNetworkInterface" => {
+                    let call = ec2.delete_network_interface().network_interface_id(id);
+                    dry!(aws, action, call)
+                }
+                "ec2:ModifyNetworkInterfaceAttribute" => {
+                    let call = ec2.modify_network_interface_attribute().network_interface_id(id);
+                    dry!(aws, action, call.groups(about.first("groups")))
+                }
+                _ => return None,
+            })
+        }
+    }
+
+    impl NetworkInterface {
+        fn group_ids(&self) -> Vec<String> {
+            self.groups.iter().map(|group| group.get().to_string()).collect()
+        }
+    }
+
+    fn outputs(
+        call: &str,
+        one: Option<&types::NetworkInterface>,
+    ) -> Result<NetworkInterfaceOutputs> {
+        let address = one.and_then(types::NetworkInterface::private_ip_address);
+        Ok(NetworkInterfaceOutputs {
+            id: ec2::id(call, one.and_then(types::NetworkInterface::network_interface_id))?,
+            private_ip: ec2::part(call, "privateIpAddress", address)?.into(),
+        })
+    }
+
+    fn seen(
+        outputs: NetworkInterfaceOutputs,
+        one: &types::NetworkInterface,
+    ) -> Seen<NetworkInterfaceOutputs> {
+        match one.status() {
+            Some(NetworkInterfaceStatus::Available | NetworkInterfaceStatus::InUse) => {
+                Seen::Done(outputs)
+            }
+            status => Seen::NotYet(status.map_or("pending", |status| status.as_str()).to_owned()),
+        }
+    }
+
+    fn observed(
+        recorded: &NetworkInterface,
+        one: &types::NetworkInterface,
+    ) -> Result<Live<NetworkInterface>> {
+        let subnet: SubnetId = ec2::id("DescribeNetworkInterfaces", one.subnet_id())?;
+        let inputs = NetworkInterface {
+            subnet: subnet.into(),
+            groups: groups_in_recorded_order(&recorded.groups, one.groups()),
+            tags: ec2::owned(&recorded.tags, one.tag_set()),
+        };
+        Ok(Live { inputs, outputs: outputs("DescribeNetworkInterfaces", Some(one))? })
+    }
+}

@@ -1,0 +1,111 @@
+//! A route table with its routes and its associations.
+//!
+//! groundplan manages only routes and associations that it has set. Routes to other destinations
+//! (for example of a peering or a transit gateway), and subnets that another process associated,
+//! are neither reported nor removed.
+
+use groundplan_engine::graph::{Input, Resource, Schema};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
+
+/// Inputs of a route table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteTable {
+    /// VPC of the route table.
+    pub vpc: Input<VpcId>,
+    /// True if the table is the main table of the VPC, which serves each subnet without a table of
+    /// its own.
+    pub main: bool,
+    /// Routes, without the local route of the VPC.
+    pub routes: Vec<Route>,
+    /// Subnets that are associated with the table.
+    pub subnets: Vec<Input<SubnetId>>,
+    /// Tags of the table.
+    pub tags: Tags,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// Destination.
+    pub destination: Ipv4Net,
+    /// Target.
+    pub via: Via,
+}
+
+/// Target of a route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// Internet gateway.
+    InternetGateway(Input<InternetGatewayId>),
+    /// NAT gateway.
+    NatGateway(Input<NatGatewayId>),
+}
+
+/// Outputs of a route table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteTableOutputs {
+    /// ID of the route table.
+    pub id: RouteTableId,
+}
+
+impl Resource for RouteTable {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["vpc"],
+        configures: true,
+        typical_seconds: 2,
+        ..Schema::of("route_table", Self::REPEAT.identity())
+    };
+    type Outputs = RouteTableOutputs;
+}
+
+impl Kind for RouteTable {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateRouteTable"],
+        configure: &[
+            "ec2:CreateTags",
+            "ec2:CreateRoute",
+            "ec2:AssociateRouteTable",
+            "ec2:ReplaceRouteTableAssociation",
+        ],
+        observe: &["ec2:DescribeRouteTables"],
+        update: &[
+            "ec2:CreateRoute",
+            "ec2:ReplaceRoute",
+            "ec2:DeleteRoute",
+            "ec2:AssociateRouteTable",
+            "ec2:DisassociateRouteTable",
+            "ec2:ReplaceRouteTableAssociation",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ],
+        delete: &["ec2:DisassociateRouteTable", "ec2:DeleteRouteTable"],
+    };
+    const REPEAT: Repeat = Repeat::WithToken;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[
+        "ec2:DeleteRoute",
+        "ec2:DisassociateRouteTable",
+        "ec2:ReplaceRoute",
+        "ec2:ReplaceRouteTableAssociation",
+    ];
+    const ID_PREFIX: Option<&'static str> = Some("rtb");
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift =
+        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::RouteTable);
+}
+
+#[cfg(feature = "sdk")]
+pub(crate) use calls::delete_table;
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod steps;

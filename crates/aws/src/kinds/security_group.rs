@@ -1,0 +1,218 @@
+//! A security group without its rules. Rules are a separate kind because they can reference each
+//! other's groups.
+
+use groundplan_engine::graph::{Input, Resource, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::kinds::swept::What;
+use crate::model::ids::{SecurityGroupId, VpcId};
+use crate::preflight::quotas::Quota;
+
+/// Inputs of a security group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroup {
+    /// VPC of the group.
+    pub vpc: Input<VpcId>,
+    /// Name, unique in the VPC.
+    pub name: String,
+    /// Description of the group.
+    pub description: String,
+    /// Tags of the group.
+    pub tags: Tags,
+}
+
+/// Outputs of a security group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroupOutputs {
+    /// ID of the group.
+    pub id: SecurityGroupId,
+}
+
+impl Resource for SecurityGroup {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["vpc", "name", "description"],
+        ..Schema::of("security_group", Self::REPEAT.identity())
+    };
+    type Outputs = SecurityGroupOutputs;
+}
+
+impl Kind for SecurityGroup {
+    const ACTIONS: Actions = Actions {
+        create: &["ec2:CreateSecurityGroup"],
+        configure: &["ec2:CreateTags"],
+        observe: &["ec2:DescribeSecurityGroups"],
+        update: &["ec2:CreateTags", "ec2:DeleteTags"],
+        delete: &["ec2:DeleteSecurityGroup"],
+    };
+    const REPEAT: Repeat = Repeat::Refused;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    const ID_PREFIX: Option<&'static str> = Some("sg");
+    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::SecurityGroups));
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift {
+        security: Security::Everything,
+        cosmetic: &["description", "tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: Untracked = Untracked::ByTag(What::SecurityGroup);
+}
+
+#[cfg(feature = "sdk")]
+pub(crate) use calls::delete_security_group;
+
+#[cfg(feature = "sdk")]
+mod calls {
+
+    use aws_sdk_ec2::types::{self, ResourceType};
+    use groundplan_engine::provider::Reply;
+
+    use super::{SecurityGroup, SecurityGroupOutputs};
+    use crate::Aws;
+    use crate::client::delete_blockers;
+    use crate::client::ec2::{self, Described};
+    use crate::client::outcomes::{existing, unproven};
+    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::model::ids::VpcId;
+    use crate::preflight::dry_run::{Subject, dry};
+
+    impl Manage for SecurityGroup {
+        /// Creates the group. The name is unique in the VPC; if the group with this name is the
+        /// result of the same creation, the call counts as successful.
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SecurityGroupOutputs> {
+            let tags =
+                ec2::tag_specification(ResourceType::SecurityGroup, &self.tags, &creation.token);
+            let call = aws
+                .ec2
+                .create_security_group()
+                .vpc_id(self.vpc.get().as_str())
+                .group_name(&self.name)
+                .description(&self.description)
+                .tag_specifications(tags);
+            match aws.call("ec2", "CreateSecurityGroup", call.send()).await {
+                Err(error) if error.is(&["InvalidGroup.Duplicate"]) => {
+                    match unproven(self.namesake(aws).await)? {
+                        Some(group) if !is_ours(aws, creation, &group) => Err(error),
+                        group => existing(found(group), error),
+                    }
+                }
+                made => outputs("CreateSecurityGroup", made?.group_id()),
+            }
+        }
+
+        async fn find(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+        ) -> Result<Option<SecurityGroupOutputs>> {
+            let group = self.namesake(aws).await?;
+            found(group.filter(|group| is_ours(aws, creation, group)))
+        }
+
+        async fn observe(
+            aws: &Aws,
+            recorded: Vec<Recorded<Self>>,
+        ) -> Result<Vec<Option<Live<Self>>>> {
+            let found =
+                ec2::all::<types::SecurityGroup, _>(aws, &recorded, |o| o.id.as_str()).await?;
+            let pairs = recorded.into_iter().zip(found);
+            pairs
+                .map(|(recorded, group)| {
+                    group.map(|group| observed(&recorded.inputs, &group)).transpose()
+                })
+                .collect()
+        }
+
+        async fn update(
+            &self,
+            aws: &Aws,
+            _creation: &Creation,
+            before: Recorded<Self>,
+        ) -> Result<SecurityGroupOutputs> {
+            let outputs = ec2::part("DescribeSecurityGroups", "id", before.outputs)?;
+            ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
+            Ok(outputs)
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: SecurityGroupOutputs) -> Result<()> {
+            delete_security_group(aws, outputs.id.as_str()).await
+        }
+
+        fn dry_run<'a>(
+            aws: &'a Aws,
+            action: &'static str,
+            about: &Subject,
+        ) -> Option<Reply<'a, ()>> {
+            let id = &about.id;
+            let ec2 = &aws.ec2;
+            Some(match action {
+                "ec2:CreateSecurityGroup" => {
+                    let call = ec2.create_security_group().vpc_id(about.text("vpc"));
+                    let call =
+                        call.group_name(about.text("name")).description(about.text("description"));
+                    let tags = about.tags(ResourceType::SecurityGroup);
+                    dry!(aws, action, call.tag_specifications(tags))
+                }
+                "ec2:DeleteSecurityGroup" => {
+                    dry!(aws, action, ec2.delete_security_group().group_id(id))
+                }
+                _ => return None,
+            })
+        }
+    }
+
+    pub(crate) async fn delete_security_group(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_security_group().group_id(id);
+        let deleted = aws.call("ec2", "DeleteSecurityGroup", call.send()).await;
+        let deleted = delete_blockers::named(aws, "group-id", id, deleted).await;
+        ec2::fine_when(deleted, &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"])
+    }
+
+    impl SecurityGroup {
+        /// Returns the group with this name in the VPC. `None` if the group is not visible.
+        async fn namesake(&self, aws: &Aws) -> Result<Option<types::SecurityGroup>> {
+            let filters = vec![
+                ec2::filter("vpc-id", &[self.vpc.get().as_str()]),
+                ec2::filter("group-name", &[&self.name]),
+            ];
+            let found = types::SecurityGroup::describe(aws, filters).await?;
+            Ok(found.into_iter().find(|group| {
+                group.group_name() == Some(&self.name)
+                    && group.vpc_id() == Some(self.vpc.get().as_str())
+            }))
+        }
+    }
+
+    /// Returns true if the group has the token of this creation, or has no token and has the
+    /// cluster tag. A group with another token belongs to another creation. A group with neither
+    /// tag belongs to another owner.
+    fn is_ours(aws: &Aws, creation: &Creation, group: &types::SecurityGroup) -> bool {
+        match ec2::token_of(group.tags()) {
+            Some(token) => token == creation.token,
+            None => group.tags().iter().any(|tag| tag.key() == Some(&aws.settings.cluster_tag)),
+        }
+    }
+
+    fn found(group: Option<types::SecurityGroup>) -> Result<Option<SecurityGroupOutputs>> {
+        group.map(|group| outputs("DescribeSecurityGroups", group.group_id())).transpose()
+    }
+
+    fn outputs(call: &str, id: Option<&str>) -> Result<SecurityGroupOutputs> {
+        Ok(SecurityGroupOutputs { id: ec2::id(call, id)? })
+    }
+
+    fn observed(
+        recorded: &SecurityGroup,
+        group: &types::SecurityGroup,
+    ) -> Result<Live<SecurityGroup>> {
+        let vpc: VpcId = ec2::id("DescribeSecurityGroups", group.vpc_id())?;
+        let inputs = SecurityGroup {
+            vpc: vpc.into(),
+            name: group.group_name().unwrap_or_default().to_owned(),
+            description: group.description().unwrap_or_default().to_owned(),
+            tags: ec2::owned(&recorded.tags, group.tags()),
+        };
+        Ok(Live { inputs, outputs: outputs("DescribeSecurityGroups", group.group_id())? })
+    }
+}

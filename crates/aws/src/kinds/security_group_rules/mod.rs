@@ -1,0 +1,106 @@
+//! All rules of one security group, changed in batches.
+
+use groundplan_engine::graph::{Input, Resource, Schema};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::model::ids::SecurityGroupId;
+
+/// Inputs of the rules of one group: the complete set of its managed rules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroupRules {
+    /// Security group of the rules.
+    pub group: Input<SecurityGroupId>,
+    /// Inbound rules.
+    pub ingress: Vec<Rule>,
+    /// Outbound rules.
+    pub egress: Vec<Rule>,
+}
+
+/// A rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Protocol: `tcp`, `udp`, `icmp`, a protocol number, or `-1` for all protocols.
+    pub protocol: String,
+    /// Ports, or type and code for ICMP. `None` if the protocol has neither.
+    pub ports: Option<Ports>,
+    /// Source of an inbound rule, or destination of an outbound rule.
+    pub peer: Peer,
+    /// Description of the rule.
+    pub description: String,
+}
+
+/// A range of ports, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ports {
+    /// First port.
+    pub from: i32,
+    /// Last port.
+    pub to: i32,
+}
+
+/// Source or destination of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Peer {
+    /// IPv4 ranges.
+    Cidrs(Vec<Ipv4Net>),
+    /// Members of this security group.
+    Group(Input<SecurityGroupId>),
+    /// IPv6 range or prefix list, as AWS writes it. groundplan never creates such a rule; another
+    /// user or process added it.
+    Other(String),
+}
+
+/// Outputs of a group's rules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroupRulesOutputs {
+    /// Security group of the rules.
+    pub group: SecurityGroupId,
+}
+
+impl Resource for SecurityGroupRules {
+    const SCHEMA: Schema = Schema {
+        replaced_by: &["group"],
+        holds: &["ingress", "egress"],
+        ..Schema::of("security_group_rules", Self::REPEAT.identity())
+    };
+    type Outputs = SecurityGroupRulesOutputs;
+}
+
+impl Kind for SecurityGroupRules {
+    const ACTIONS: Actions = Actions {
+        create: &[
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:AuthorizeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupEgress",
+        ],
+        configure: &[],
+        observe: &["ec2:DescribeSecurityGroupRules"],
+        update: &[
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:AuthorizeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupIngress",
+            "ec2:RevokeSecurityGroupEgress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+            "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+        ],
+        delete: &["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"],
+    };
+    const REPEAT: Repeat = Repeat::Idempotent;
+    const WITHOUT_DRY_RUN: &'static [&'static str] = &[
+        "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+        "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+    ];
+    const ID_PREFIX: Option<&'static str> = None;
+    const QUOTA: Option<Count> = None;
+    const ARN: Arn = Arn::Any;
+    const DRIFT: Drift = Drift { security: Security::Everything, cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: Untracked = Untracked::Part;
+}
+
+#[cfg(feature = "sdk")]
+mod calls;
+#[cfg(feature = "sdk")]
+mod grants;

@@ -1,0 +1,372 @@
+//! Lookups: read-only AWS queries besides those of the kinds, as data, with their result types.
+//!
+//! Free of the SDK, which [`crate::lookups::queries`] uses: the compiler of a config only needs the queries
+//! as data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::model::ids::{
+    HostedZoneId, ImageId, InstanceId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId,
+    VpcId,
+};
+
+/// A lookup: a read-only query whose result only AWS has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// The available zones of the type `availability-zone`, as `Vec<String>`.
+    AvailabilityZones {
+        /// The region.
+        region: String,
+    },
+    /// The zones that offer each of these types, as [`Offerings`].
+    InstanceTypeOfferings {
+        /// The region.
+        region: String,
+        /// The instance types.
+        types: Vec<String>,
+    },
+    /// The image with this ID, as `Option<ImageFact>`.
+    Image {
+        /// The region.
+        region: String,
+        /// The image ID.
+        id: ImageId,
+    },
+    /// The public hosted zone for exactly this domain, as `Option<HostedZoneId>`.
+    PublicZone {
+        /// The domain, without the trailing dot.
+        domain: String,
+    },
+    /// The existing ones of these subnets, as `Vec<SubnetFact>`.
+    Subnets {
+        /// The region.
+        region: String,
+        /// The subnet IDs, sorted.
+        ids: Vec<SubnetId>,
+    },
+    /// The hosted zone with this ID, as `Option<HostedZoneFact>`.
+    HostedZone {
+        /// The hosted zone ID.
+        id: HostedZoneId,
+    },
+    /// The instance types that the region has, among these, as [`InstanceTypes`]. A check: the
+    /// result is not kept.
+    InstanceTypes {
+        /// The region.
+        region: String,
+        /// The type names, sorted.
+        types: Vec<String>,
+    },
+    /// The existing ones of these security groups and their VPCs, as [`Groups`]. A check: the
+    /// result is not kept.
+    SecurityGroups {
+        /// The region.
+        region: String,
+        /// The security group IDs, sorted.
+        ids: Vec<SecurityGroupId>,
+    },
+    /// The images that match these filters, as `Vec<ImageCandidate>`.
+    ImagesBy {
+        /// The region.
+        region: String,
+        /// The filters; an image must match all.
+        filters: Vec<FilterBy>,
+    },
+    /// The subnets that match these filters, as `Vec<SubnetCandidate>` in the order of AWS's
+    /// response.
+    SubnetsBy {
+        /// The region.
+        region: String,
+        /// The filters; a subnet must match all.
+        filters: Vec<FilterBy>,
+    },
+    /// The security groups that match these filters, as `Vec<SecurityGroupId>`.
+    SecurityGroupsBy {
+        /// The region.
+        region: String,
+        /// The filters; a security group must match all.
+        filters: Vec<FilterBy>,
+    },
+    /// The instances of a cluster with these names, as [`InstancesNamed`].
+    InstancesNamed {
+        /// The region.
+        region: String,
+        /// The key of the cluster tag.
+        cluster_tag: String,
+        /// The instance names, sorted.
+        names: Vec<String>,
+    },
+    /// The type of each zone (`availability-zone`, `local-zone`, `wavelength-zone`) by zone name,
+    /// as [`ZoneTypes`].
+    ZoneTypes {
+        /// The region.
+        region: String,
+    },
+    /// Existence of a role with this name in the account, as `bool`. A check: the result is not
+    /// kept.
+    Role {
+        /// The role name.
+        name: RoleName,
+    },
+    /// Existence of an instance profile with this name in the account, as `bool`. A check: the
+    /// result is not kept.
+    InstanceProfile {
+        /// The profile name.
+        name: InstanceProfileName,
+    },
+    /// The names of all key pairs, as `Vec<String>`. A check: the result is not kept.
+    KeyPairs {
+        /// The region.
+        region: String,
+    },
+    /// The IDs of all capacity reservations that have not ended, as `Vec<String>`. A check: the
+    /// result is not kept.
+    CapacityReservations {
+        /// The region.
+        region: String,
+    },
+    /// All placement groups, as [`PlacementGroups`]. A check: the result is not kept.
+    PlacementGroups {
+        /// The region.
+        region: String,
+    },
+    /// The names of existing load balancers of the API that has target groups, as `Vec<String>`.
+    /// The result has only the requested names if all of them exist, else all names. A check: the
+    /// result is not kept.
+    LoadBalancers {
+        /// The region.
+        region: String,
+        /// The requested names, sorted.
+        names: Vec<String>,
+    },
+    /// The names of existing classic load balancers, as for [`Self::LoadBalancers`].
+    ClassicLoadBalancers {
+        /// The region.
+        region: String,
+        /// The requested names, sorted.
+        names: Vec<String>,
+    },
+    /// The names of the zone's records below a domain and not at it, as `Vec<String>` without the
+    /// trailing dot. A check: the result is not kept.
+    RecordsBelow {
+        /// The hosted zone ID.
+        zone: HostedZoneId,
+        /// The domain.
+        domain: String,
+    },
+}
+
+impl Question {
+    /// Returns the key of the lookup result in the lookup cache. Keys are stable across releases.
+    pub fn key(&self) -> String {
+        match self {
+            Self::AvailabilityZones { region } => format!("availability_zones/{region}"),
+            Self::InstanceTypeOfferings { region, types } => {
+                format!("instance_type_offerings/{region}/{}", types.join(","))
+            }
+            Self::Image { region, id } => format!("image/{region}/{id}"),
+            Self::PublicZone { domain } => format!("public_zone/{domain}"),
+            Self::Subnets { region, ids } => {
+                let ids: Vec<_> = ids.iter().map(SubnetId::as_str).collect();
+                format!("subnets/{region}/{}", ids.join(","))
+            }
+            Self::HostedZone { id } => format!("hosted_zone/{id}"),
+            Self::InstanceTypes { region, types } => {
+                format!("instance_types/{region}/{}", types.join(","))
+            }
+            Self::SecurityGroups { region, ids } => {
+                let ids: Vec<_> = ids.iter().map(SecurityGroupId::as_str).collect();
+                format!("security_groups/{region}/{}", ids.join(","))
+            }
+            Self::ImagesBy { region, filters } => format!("images/{region}/{}", all(filters)),
+            Self::SubnetsBy { region, filters } => format!("subnets_by/{region}/{}", all(filters)),
+            Self::SecurityGroupsBy { region, filters } => {
+                format!("security_groups_by/{region}/{}", all(filters))
+            }
+            Self::InstancesNamed { region, cluster_tag, names } => {
+                format!("instances_named/{region}/{cluster_tag}/{}", names.join(","))
+            }
+            Self::ZoneTypes { region } => format!("zone_types/{region}"),
+            Self::Role { name } => format!("role/{name}"),
+            Self::InstanceProfile { name } => format!("instance_profile/{name}"),
+            Self::KeyPairs { region } => format!("key_pairs/{region}"),
+            Self::CapacityReservations { region } => format!("capacity_reservations/{region}"),
+            Self::PlacementGroups { region } => format!("placement_groups/{region}"),
+            Self::LoadBalancers { region, names } => {
+                format!("load_balancers/{region}/{}", names.join(","))
+            }
+            Self::ClassicLoadBalancers { region, names } => {
+                format!("classic_load_balancers/{region}/{}", names.join(","))
+            }
+            Self::RecordsBelow { zone, domain } => format!("records_below/{zone}/{domain}"),
+        }
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key())
+    }
+}
+
+/// A filter of a Describe call, as written by the user.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FilterBy {
+    /// The compared attribute, such as `tag:Name`.
+    pub name: String,
+    /// The accepted values.
+    pub values: Vec<String>,
+}
+
+impl fmt::Display for FilterBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.values.join(","))
+    }
+}
+
+fn all(filters: &[FilterBy]) -> String {
+    filters.iter().map(FilterBy::to_string).collect::<Vec<_>>().join(";")
+}
+
+/// An image that matches the filters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageCandidate {
+    /// The image ID.
+    pub id: ImageId,
+    /// The creation time in AWS's format. Among several candidates the latest is used.
+    pub created: Option<String>,
+    /// The name of the image's root device.
+    pub root_device: Option<String>,
+}
+
+/// A subnet that matches the filters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetCandidate {
+    /// The subnet ID.
+    pub id: SubnetId,
+    /// The subnet's zone.
+    pub zone: String,
+}
+
+/// The instances of each name, without those that are being terminated.
+pub type InstancesNamed = BTreeMap<String, Vec<InstanceId>>;
+
+/// The type of each zone, by zone name.
+pub type ZoneTypes = BTreeMap<String, String>;
+
+/// The zones that offer an instance type, by type.
+pub type Offerings = BTreeMap<String, BTreeSet<String>>;
+
+/// Facts about instance types, by type name.
+pub type InstanceTypes = BTreeMap<String, InstanceTypeFact>;
+
+/// The VPCs of security groups, by group ID.
+pub type Groups = BTreeMap<SecurityGroupId, VpcId>;
+
+/// The placement groups that instances can be launched into, by name.
+pub type PlacementGroups = BTreeMap<String, PlacementGroupFact>;
+
+/// The used attributes of a placement group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementGroupFact {
+    /// `cluster`, `spread` or `partition`.
+    pub strategy: String,
+    /// The number of partitions. `None` for strategies without partitions.
+    pub partitions: Option<i32>,
+}
+
+/// The used attributes of an instance type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceTypeFact {
+    /// The number of virtual processors with the type's default CPU options.
+    pub vcpus: u32,
+    /// The memory in MiB.
+    pub memory_mib: u64,
+    /// The supported architectures in AWS's spelling (`x86_64`, `arm64`).
+    pub architectures: BTreeSet<String>,
+    /// The number of GPUs.
+    #[serde(default)]
+    pub gpus: u32,
+}
+
+/// The used attributes of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFact {
+    /// The name of the image's root device (`/dev/xvda`).
+    pub root_device: String,
+    /// The architecture in AWS's spelling. `None` in lookup results of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// `available`, or the state that prevents booting. `None` in lookup results of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// The used attributes of an existing subnet that the user names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetFact {
+    /// The subnet ID.
+    pub id: SubnetId,
+    /// The subnet's VPC.
+    pub vpc: VpcId,
+    /// The subnet's availability zone.
+    pub zone: String,
+    /// The subnet's address range.
+    pub cidr: Ipv4Net,
+    /// The subnet's reach.
+    pub reach: Reach,
+}
+
+/// The reach of a subnet, by its zone and routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// The route table has no route to an internet (`igw-…`) or carrier (`cagw-…`) gateway. The
+    /// table is the one associated with the subnet, else the VPC's main one.
+    Private,
+    /// The route table has a route to an internet or carrier gateway.
+    Public,
+    /// The zone is a local or wavelength zone. The routes do not matter.
+    Edge,
+}
+
+/// The used attributes of an existing hosted zone that the user names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostedZoneFact {
+    /// The zone's domain, with or without the trailing dot.
+    pub name: String,
+    /// True if the zone is private.
+    pub private: bool,
+    /// The VPCs that are associated with the zone.
+    pub vpcs: Vec<VpcId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_stable() {
+        let region = || "us-west-2".to_owned();
+        let types = vec!["m6i.xlarge".to_owned(), "m5.xlarge".to_owned()];
+        let ids = vec![SubnetId::from("subnet-1"), SubnetId::from("subnet-2")];
+        for (question, key) in [
+            (Question::AvailabilityZones { region: region() }, "availability_zones/us-west-2"),
+            (
+                Question::InstanceTypeOfferings { region: region(), types },
+                "instance_type_offerings/us-west-2/m6i.xlarge,m5.xlarge",
+            ),
+            (Question::Image { region: region(), id: "ami-1".into() }, "image/us-west-2/ami-1"),
+            (Question::PublicZone { domain: "example.com".into() }, "public_zone/example.com"),
+            (Question::Subnets { region: region(), ids }, "subnets/us-west-2/subnet-1,subnet-2"),
+            (Question::HostedZone { id: "Z1".into() }, "hosted_zone/Z1"),
+        ] {
+            assert_eq!(question.key(), key);
+        }
+    }
+}

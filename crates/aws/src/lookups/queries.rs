@@ -1,0 +1,521 @@
+//! Runs lookups with the AWS SDK. Changes nothing, caches nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{self, LocationType, RouteTable, Subnet};
+use aws_sdk_route53::types::HostedZone;
+use groundplan_engine::provider::{Class, ProviderError};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::Aws;
+use crate::client::ec2::{self, Described, filter, pages};
+use crate::client::elb::{self, By};
+use crate::client::outcomes::found;
+use crate::client::resource_type::Result;
+use crate::client::route53;
+use crate::lookups::lookup::{
+    FilterBy, Groups, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
+    InstancesNamed, Offerings, PlacementGroupFact, PlacementGroups, Question, Reach,
+    SubnetCandidate, SubnetFact, ZoneTypes,
+};
+use crate::model::ids::{HostedZoneId, ImageId, InstanceId, SecurityGroupId, SubnetId, VpcId};
+
+/// Runs a lookup and returns the result as JSON, in the type that the [`Question`] names.
+///
+/// # Errors
+/// If AWS does not respond, or the response cannot be used, such as two public zones for one
+/// domain.
+pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
+    match question {
+        Question::AvailabilityZones { region } => {
+            here(aws, region)?;
+            json(&availability_zones(aws).await?)
+        }
+        Question::InstanceTypeOfferings { region, types } => {
+            here(aws, region)?;
+            json(&offerings(aws, types).await?)
+        }
+        Question::Image { region, id } => {
+            here(aws, region)?;
+            json(&image(aws, id).await?)
+        }
+        Question::PublicZone { domain } => json(&public_zone(aws, domain).await?),
+        Question::Subnets { region, ids } => {
+            here(aws, region)?;
+            json(&subnets(aws, ids).await?)
+        }
+        Question::HostedZone { id } => json(&hosted_zone(aws, id).await?),
+        Question::InstanceTypes { region, types } => {
+            here(aws, region)?;
+            json(&instance_types(aws, types).await?)
+        }
+        Question::SecurityGroups { region, ids } => {
+            here(aws, region)?;
+            json(&security_groups(aws, ids).await?)
+        }
+        Question::ImagesBy { region, filters } => {
+            here(aws, region)?;
+            json(&images_by(aws, filters).await?)
+        }
+        Question::SubnetsBy { region, filters } => {
+            here(aws, region)?;
+            json(&subnets_by(aws, filters).await?)
+        }
+        Question::SecurityGroupsBy { region, filters } => {
+            here(aws, region)?;
+            let found = types::SecurityGroup::describe(aws, sdk_filters(filters)).await?;
+            json(&found.into_iter().filter_map(|group| group.group_id).collect::<Vec<_>>())
+        }
+        Question::InstancesNamed { region, cluster_tag, names } => {
+            here(aws, region)?;
+            json(&instances_named(aws, cluster_tag, names).await?)
+        }
+        Question::ZoneTypes { region } => {
+            here(aws, region)?;
+            json(&zone_types(aws).await?)
+        }
+        Question::Role { name } => {
+            let call = aws.iam.get_role().role_name(name.as_str());
+            let answer = aws.call("iam", "GetRole", call.send()).await;
+            json(&found(answer, &["NoSuchEntity"])?.is_some())
+        }
+        Question::InstanceProfile { name } => {
+            let call = aws.iam.get_instance_profile().instance_profile_name(name.as_str());
+            let answer = aws.call("iam", "GetInstanceProfile", call.send()).await;
+            json(&found(answer, &["NoSuchEntity"])?.is_some())
+        }
+        Question::KeyPairs { region } => {
+            here(aws, region)?;
+            let call = aws.ec2.describe_key_pairs();
+            let pairs = aws.call("ec2", "DescribeKeyPairs", call.send()).await?.key_pairs;
+            let names = pairs.unwrap_or_default().into_iter().filter_map(|pair| pair.key_name);
+            json(&names.collect::<Vec<_>>())
+        }
+        Question::CapacityReservations { region } => {
+            here(aws, region)?;
+            json(&capacity_reservations(aws).await?)
+        }
+        Question::PlacementGroups { region } => {
+            here(aws, region)?;
+            json(&placement_groups(aws).await?)
+        }
+        Question::LoadBalancers { region, names } => {
+            here(aws, region)?;
+            let found = elb::load_balancers(aws, By::Name, names).await?.into_iter();
+            json(&found.filter_map(|one| one.load_balancer_name).collect::<Vec<_>>())
+        }
+        Question::ClassicLoadBalancers { region, names } => {
+            here(aws, region)?;
+            json(&elb::classic_load_balancers(aws, names).await?)
+        }
+        Question::RecordsBelow { zone, domain } => json(&records_below(aws, zone, domain).await?),
+    }
+}
+
+/// Rejects a lookup about another region: the clients would return results of the wrong region.
+fn here(aws: &Aws, region: &str) -> Result<()> {
+    let ours = &aws.settings.region;
+    if ours == region {
+        return Ok(());
+    }
+    let message = format!("asked about {region}, connected to {ours}");
+    Err(ProviderError::new(Class::Refused, "lookup", message))
+}
+
+fn json(answer: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(answer)
+        .map_err(|error| ProviderError::new(Class::Refused, "lookup", error.to_string()))
+}
+
+/// Returns the usable zones, without local and wavelength zones.
+async fn availability_zones(aws: &Aws) -> Result<BTreeSet<String>> {
+    let call = aws
+        .ec2
+        .describe_availability_zones()
+        .filters(filter("region-name", &[&aws.settings.region]))
+        .filters(filter("zone-type", &["availability-zone"]))
+        .filters(filter("state", &["available"]));
+    let answer = aws.call("ec2", "DescribeAvailabilityZones", call.send()).await?;
+    Ok(answer.availability_zones.unwrap_or_default().into_iter().filter_map(ordinary).collect())
+}
+
+fn ordinary(zone: types::AvailabilityZone) -> Option<String> {
+    let ordinary = zone.zone_type().is_none_or(|kind| kind == "availability-zone");
+    zone.zone_name.filter(|_| ordinary)
+}
+
+/// Returns instances by name and cluster tag, the way the Machine API finds a Machine's instance.
+async fn instances_named(aws: &Aws, tag: &str, names: &[String]) -> Result<InstancesNamed> {
+    let mut found = InstancesNamed::new();
+    for some in names.chunks(ec2::FILTER_VALUES) {
+        let filters = vec![filter("tag:Name", some), filter("tag-key", &[tag])];
+        let instances = types::Instance::describe(aws, filters).await?;
+        for one in instances.into_iter().filter(Described::exists) {
+            let value = |key: &str| one.tags().iter().find(|tag| tag.key() == Some(key))?.value();
+            let name = value("Name").filter(|name| some.iter().any(|wanted| wanted == name));
+            if let (Some(name), Some(_), Some(id)) = (name, value(tag), one.instance_id()) {
+                found.entry(name.to_owned()).or_default().push(InstanceId::from(id));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the type of every zone of the region, including zones that the account has not enabled.
+async fn zone_types(aws: &Aws) -> Result<ZoneTypes> {
+    let call = aws.ec2.describe_availability_zones().all_availability_zones(true);
+    let answer = aws.call("ec2", "DescribeAvailabilityZones", call.send()).await?;
+    let zones = answer.availability_zones.unwrap_or_default().into_iter();
+    Ok(zones.filter_map(|zone| Some((zone.zone_name?, zone.zone_type?))).collect())
+}
+
+fn sdk_filters(filters: &[FilterBy]) -> Vec<types::Filter> {
+    filters.iter().map(|one| filter(&one.name, &one.values)).collect()
+}
+
+async fn images_by(aws: &Aws, filters: &[FilterBy]) -> Result<Vec<ImageCandidate>> {
+    let request =
+        aws.ec2.describe_images().set_filters(Some(sdk_filters(filters))).max_results(1000);
+    let images = pages!(aws, "DescribeImages", request, images).into_iter();
+    let candidate = |image: types::Image| {
+        let id = ImageId(image.image_id?);
+        Some(ImageCandidate {
+            id,
+            created: image.creation_date,
+            root_device: image.root_device_name,
+        })
+    };
+    Ok(images.filter_map(candidate).collect())
+}
+
+async fn subnets_by(aws: &Aws, filters: &[FilterBy]) -> Result<Vec<SubnetCandidate>> {
+    let found = Subnet::describe(aws, sdk_filters(filters)).await?.into_iter();
+    let candidate = |subnet: Subnet| {
+        let id = SubnetId(subnet.subnet_id?);
+        Some(SubnetCandidate { id, zone: subnet.availability_zone.unwrap_or_default() })
+    };
+    Ok(found.filter_map(candidate).collect())
+}
+
+/// Returns an entry for each requested type; the entry is empty if no zone offers the type.
+async fn offerings(aws: &Aws, types: &[String]) -> Result<Offerings> {
+    let mut offerings: Offerings =
+        types.iter().map(|kind| (kind.clone(), BTreeSet::new())).collect();
+    let request = aws
+        .ec2
+        .describe_instance_type_offerings()
+        .location_type(LocationType::AvailabilityZone)
+        .filters(filter("instance-type", types))
+        .max_results(1000);
+    for one in pages!(aws, "DescribeInstanceTypeOfferings", request, instance_type_offerings) {
+        let kind = one.instance_type.as_ref().map(types::InstanceType::as_str);
+        if let Some(zones) = kind.and_then(|kind| offerings.get_mut(kind)) {
+            zones.extend(one.location);
+        }
+    }
+    Ok(offerings)
+}
+
+/// Returns facts about instance types. A filter is used, because one unknown name would fail the
+/// whole call.
+pub(crate) async fn instance_types(aws: &Aws, types: &[String]) -> Result<InstanceTypes> {
+    let mut found = InstanceTypes::new();
+    for some in types.chunks(ec2::FILTER_VALUES) {
+        let request = aws.ec2.describe_instance_types().filters(filter("instance-type", some));
+        for one in pages!(aws, "DescribeInstanceTypes", request, instance_types) {
+            found.extend(instance_type(&one).filter(|(name, _)| types.contains(name)));
+        }
+    }
+    Ok(found)
+}
+
+fn instance_type(info: &types::InstanceTypeInfo) -> Option<(String, InstanceTypeFact)> {
+    let architectures = info.processor_info()?.supported_architectures().iter();
+    let gpus = info.gpu_info().map(types::GpuInfo::gpus).unwrap_or_default().iter();
+    let fact = InstanceTypeFact {
+        gpus: gpus.filter_map(|one| u32::try_from(one.count()?).ok()).sum(),
+        vcpus: info.v_cpu_info()?.default_v_cpus()?.try_into().ok()?,
+        memory_mib: info.memory_info()?.size_in_mib()?.try_into().ok()?,
+        architectures: architectures.map(|one| one.as_str().to_owned()).collect(),
+    };
+    Some((info.instance_type()?.as_str().to_owned(), fact))
+}
+
+/// Returns the IDs of capacity reservations, including those shared with the account.
+async fn capacity_reservations(aws: &Aws) -> Result<Vec<String>> {
+    use types::CapacityReservationState::{Cancelled, Expired, Failed, PaymentFailed, Unsupported};
+    let request = aws.ec2.describe_capacity_reservations().max_results(1000);
+    let all = pages!(aws, "DescribeCapacityReservations", request, capacity_reservations);
+    let is_over = |one: &types::CapacityReservation| {
+        let over = [Cancelled, Expired, Failed, PaymentFailed, Unsupported];
+        one.state().is_some_and(|state| over.contains(state))
+    };
+    let open = all.into_iter().filter(|one| !is_over(one));
+    Ok(open.filter_map(|one| one.capacity_reservation_id).collect())
+}
+
+/// Returns the placement groups, without those that are being deleted.
+async fn placement_groups(aws: &Aws) -> Result<PlacementGroups> {
+    let call = aws.ec2.describe_placement_groups();
+    let groups = aws.call("ec2", "DescribePlacementGroups", call.send()).await?.placement_groups;
+    let usable = |group: &types::PlacementGroup| {
+        use types::PlacementGroupState::{Available, Pending};
+        group.state().is_none_or(|state| matches!(state, Available | Pending))
+    };
+    let groups = groups.unwrap_or_default().into_iter().filter(usable).filter_map(|group| {
+        let strategy = group.strategy.as_ref().map_or("", |one| one.as_str()).to_owned();
+        Some((
+            group.group_name?,
+            PlacementGroupFact { strategy, partitions: group.partition_count },
+        ))
+    });
+    Ok(groups.collect())
+}
+
+async fn security_groups(aws: &Aws, ids: &[SecurityGroupId]) -> Result<Groups> {
+    let found =
+        ec2::by_ids::<types::SecurityGroup>(aws, ids.iter().map(SecurityGroupId::as_str)).await?;
+    let vpc = |group: &types::SecurityGroup| group.vpc_id().unwrap_or_default().into();
+    Ok(found.iter().map(|(id, group)| (id.as_str().into(), vpc(group))).collect())
+}
+
+/// The maximum number of returned names. The first one is enough for a finding.
+const RECORDS: i32 = 10;
+
+/// Returns the first records below a domain. Route 53 lists them right after the domain's own two
+/// or three records.
+async fn records_below(aws: &Aws, zone: &HostedZoneId, domain: &str) -> Result<Vec<String>> {
+    let listed = route53::records_from(aws, zone.as_str(), domain, RECORDS).await?;
+    let names = listed.unwrap_or_default().into_iter().map(|record| plain(&record.name));
+    let ending = format!(".{}", plain(domain));
+    let below: BTreeSet<String> = names.filter(|name| name.ends_with(&ending)).collect();
+    Ok(below.into_iter().collect())
+}
+
+/// Returns a name in the usual spelling: without the last dot, and with an asterisk for Route 53's
+/// `\\052`.
+fn plain(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().replace("\\052", "*")
+}
+
+async fn image(aws: &Aws, id: &ImageId) -> Result<Option<ImageFact>> {
+    // Deprecated images can still be launched.
+    let call = aws.ec2.describe_images().image_ids(id.as_str()).include_deprecated(true);
+    let answer = match aws.call("ec2", "DescribeImages", call.send()).await {
+        Err(error) if error.is(&["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"]) => {
+            return Ok(None);
+        }
+        answer => answer?,
+    };
+    let found = answer.images().iter().find(|image| image.image_id() == Some(id.as_str()));
+    found
+        .map(|image| {
+            let device = ec2::part("DescribeImages", "rootDeviceName", image.root_device_name())?;
+            let architecture = image.architecture().map(|one| one.as_str().to_owned());
+            let state = image.state().map(|one| one.as_str().to_owned());
+            Ok(ImageFact { root_device: device.to_owned(), architecture, state })
+        })
+        .transpose()
+}
+
+/// Returns the public zone of exactly this name. Two such zones are an error, because the delegated
+/// one cannot be identified; openshift-install would take either.
+async fn public_zone(aws: &Aws, domain: &str) -> Result<Option<HostedZoneId>> {
+    let zones = zones_named(aws, domain).await?;
+    let public: Vec<&HostedZone> = zones.iter().filter(|zone| !is_private(zone)).collect();
+    match public.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(zone_id(&one.id))),
+        several => {
+            let ids: Vec<_> = several.iter().map(|zone| zone_id(&zone.id).0).collect();
+            let message = format!("{domain} has several public zones: {}", ids.join(", "));
+            Err(ProviderError::new(Class::Refused, "ListHostedZonesByName", message)
+                .with_hint("delete those that the domain's registrar does not point to"))
+        }
+    }
+}
+
+/// Returns the zones of exactly this name. Route 53 lists zones from this name on, in its own
+/// order.
+pub(crate) async fn zones_named(aws: &Aws, domain: &str) -> Result<Vec<HostedZone>> {
+    let mut zones = Vec::new();
+    let (mut name, mut id) = (Some(domain.to_owned()), None);
+    loop {
+        let call = aws
+            .route53
+            .list_hosted_zones_by_name()
+            .set_dns_name(name)
+            .set_hosted_zone_id(id)
+            .max_items(100);
+        let page = aws.call("route53", "ListHostedZonesByName", call.send()).await?;
+        let listed = page.hosted_zones.len();
+        zones.extend(page.hosted_zones.into_iter().filter(|zone| is_named(&zone.name, domain)));
+        (name, id) = (page.next_dns_name, page.next_hosted_zone_id);
+        let goes_on = page.is_truncated && name.as_deref().is_some_and(|n| is_named(n, domain));
+        if !goes_on || listed == 0 {
+            return Ok(zones);
+        }
+    }
+}
+
+fn is_named(name: &str, domain: &str) -> bool {
+    plain(name) == plain(domain)
+}
+
+pub(crate) fn is_private(zone: &HostedZone) -> bool {
+    zone.config().is_some_and(|config| config.private_zone)
+}
+
+/// Returns the zone ID without the path that Route 53 puts before it.
+pub(crate) fn zone_id(id: &str) -> HostedZoneId {
+    id.rsplit('/').next().unwrap_or(id).into()
+}
+
+async fn hosted_zone(aws: &Aws, id: &HostedZoneId) -> Result<Option<HostedZoneFact>> {
+    let call = aws.route53.get_hosted_zone().id(id.as_str());
+    let answer = match aws.call("route53", "GetHostedZone", call.send()).await {
+        Err(error) if error.is(&["NoSuchHostedZone"]) => return Ok(None),
+        answer => answer?,
+    };
+    let vpcs = answer.vpcs().iter().filter_map(|vpc| vpc.vpc_id()).map(VpcId::from).collect();
+    let zone = ec2::part("GetHostedZone", "HostedZone", answer.hosted_zone())?;
+    Ok(Some(HostedZoneFact { name: zone.name.clone(), private: is_private(zone), vpcs }))
+}
+
+/// Returns facts about subnets by three calls for any number: subnets, route tables of their VPCs,
+/// zones.
+async fn subnets(aws: &Aws, ids: &[SubnetId]) -> Result<Vec<SubnetFact>> {
+    let found = ec2::by_ids::<Subnet>(aws, ids.iter().map(SubnetId::as_str)).await?;
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let vpcs: BTreeSet<&str> = found.values().filter_map(Subnet::vpc_id).collect();
+    let vpcs: Vec<&str> = vpcs.into_iter().collect();
+    let tables = RouteTable::describe(aws, vec![filter("vpc-id", &vpcs)]).await?;
+    let edge = edge_zones(aws, found.values().filter_map(Subnet::availability_zone)).await?;
+    let facts = ids.iter().filter_map(|id| found.get(id.as_str()));
+    facts.map(|subnet| subnet_fact(subnet, &tables, &edge)).collect()
+}
+
+/// Returns the local and wavelength zones among these zones.
+async fn edge_zones<'a>(
+    aws: &Aws,
+    zones: impl Iterator<Item = &'a str>,
+) -> Result<BTreeSet<String>> {
+    let zones: Vec<&str> = zones.collect::<BTreeSet<_>>().into_iter().collect();
+    let call = aws
+        .ec2
+        .describe_availability_zones()
+        .all_availability_zones(true)
+        .filters(filter("zone-name", &zones));
+    let answer = aws.call("ec2", "DescribeAvailabilityZones", call.send()).await?;
+    let found = answer.availability_zones.unwrap_or_default().into_iter();
+    let edge =
+        found.filter(|zone| matches!(zone.zone_type(), Some("local-zone" | "wavelength-zone")));
+    Ok(edge.filter_map(|zone| zone.zone_name).collect())
+}
+
+fn subnet_fact(
+    subnet: &Subnet,
+    tables: &[RouteTable],
+    edge: &BTreeSet<String>,
+) -> Result<SubnetFact> {
+    let call = "DescribeSubnets";
+    let zone = ec2::part(call, "availabilityZone", subnet.availability_zone())?;
+    let reach = if edge.contains(zone) { Reach::Edge } else { reach(subnet, tables)? };
+    Ok(SubnetFact {
+        id: ec2::id(call, subnet.subnet_id())?,
+        vpc: ec2::id(call, subnet.vpc_id())?,
+        zone: zone.to_owned(),
+        cidr: ec2::parsed(call, "cidrBlock", subnet.cidr_block())?,
+        reach,
+    })
+}
+
+/// Returns the reach of a subnet by its associated route table, else the VPC's main one, as
+/// openshift-install does (pkg/asset/installconfig/aws/subnet.go).
+fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<Reach> {
+    let id = subnet.subnet_id();
+    let of_vpc = || tables.iter().filter(|table| table.vpc_id() == subnet.vpc_id());
+    let own = of_vpc().find(|table| table.associations().iter().any(|a| a.subnet_id() == id));
+    let main =
+        || of_vpc().find(|table| table.associations().iter().any(|a| a.main() == Some(true)));
+    let table = own.or_else(main).ok_or_else(|| {
+        let message = format!("no route table serves {}", id.unwrap_or_default());
+        ProviderError::new(Class::Refused, "DescribeRouteTables", message)
+            .with_hint("associate a route table with the subnet")
+    })?;
+    let outwards = table.routes().iter().any(|route| {
+        route.gateway_id().is_some_and(|id| id.starts_with("igw-"))
+            || route.carrier_gateway_id().is_some_and(|id| id.starts_with("cagw-"))
+    });
+    Ok(if outwards { Reach::Public } else { Reach::Private })
+}
+
+/// Runs all lookups at once and returns the results by lookup key.
+///
+/// # Errors
+/// The error of the first failed lookup.
+pub async fn answers(aws: &Aws, questions: &[Question]) -> Result<BTreeMap<String, Value>> {
+    let asked = questions.iter().map(|question| answer(aws, question)).collect();
+    let answers = groundplan_engine::provider::all(asked).await;
+    let keys = questions.iter().map(Question::key);
+    keys.zip(answers).map(|(key, answer)| Ok((key, answer?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::{Route, RouteTableAssociation};
+
+    use super::*;
+
+    fn subnet(id: &str) -> Subnet {
+        Subnet::builder().subnet_id(id).vpc_id("vpc-1").build()
+    }
+
+    fn table(association: RouteTableAssociation, route: Route) -> RouteTable {
+        RouteTable::builder().vpc_id("vpc-1").associations(association).routes(route).build()
+    }
+
+    fn main() -> RouteTableAssociation {
+        RouteTableAssociation::builder().main(true).build()
+    }
+
+    fn of(id: &str) -> RouteTableAssociation {
+        RouteTableAssociation::builder().main(false).subnet_id(id).build()
+    }
+
+    #[test]
+    fn a_subnets_own_table_beats_the_main_one() {
+        let igw = || Route::builder().gateway_id("igw-1").build();
+        let nat = || Route::builder().nat_gateway_id("nat-1").build();
+        let tables = [table(main(), igw()), table(of("subnet-1"), nat())];
+        assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Private);
+        assert_eq!(reach(&subnet("subnet-2"), &tables).unwrap(), Reach::Public);
+    }
+
+    #[test]
+    fn a_gateway_to_s3_or_within_the_network_makes_nothing_public() {
+        for gateway in ["local", "vpce-1"] {
+            let tables = [table(main(), Route::builder().gateway_id(gateway).build())];
+            assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Private, "{gateway}");
+        }
+        let carrier = Route::builder().carrier_gateway_id("cagw-1").build();
+        let tables = [table(main(), carrier)];
+        assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Public);
+    }
+
+    #[test]
+    fn another_networks_table_says_nothing() {
+        let elsewhere = RouteTable::builder().vpc_id("vpc-2").associations(main()).build();
+        assert!(reach(&subnet("subnet-1"), &[elsewhere]).is_err());
+    }
+
+    #[test]
+    fn a_zone_is_the_domains_only_by_its_whole_name() {
+        assert!(is_named("Example.com.", "example.com"));
+        assert!(!is_named("dev.example.com.", "example.com"));
+        assert_eq!(zone_id("/hostedzone/Z1"), zone_id("Z1"));
+    }
+}

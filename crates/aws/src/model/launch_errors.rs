@@ -1,0 +1,204 @@
+//! The meaning of a launch error for a Machine: whether a retry can help, and a hint in terms of
+//! the Machine's manifest.
+//!
+//! Free of the SDK and of any cluster. The error code decides first, because AWS's statuses vary:
+//! the status for a zone without capacity is 500 in EC2 and 400 in other APIs. Requests are never
+//! quoted.
+
+use groundplan_engine::provider::{Class, FENCED, ProviderError, STOPPED};
+
+/// Returns true if a Machine whose launch or lookup failed with this error can never run. Its spec
+/// is invalid, and only another Machine helps.
+///
+/// openshift/machine-api-provider-aws treats every 4xx of RunInstances and every lookup error as
+/// final (`pkg/actuators/machine/instances.go`). This function differs for errors that the Machine
+/// does not cause: throttling, missing capacity, no response, and credentials that are invalid at
+/// the moment.
+pub fn is_final(error: &ProviderError) -> bool {
+    let code = error.code.as_deref().unwrap_or_default();
+    match error.class {
+        Class::Spent => true,
+        Class::Unknown => false,
+        Class::Refused => !passes(code),
+        // The executor waits for resources that it has just created. A Machine names resources of
+        // other owners.
+        Class::Again => is_a_wrong_name(code),
+    }
+}
+
+/// Returns true if an error with this code ends without a change of the Machine.
+fn passes(code: &str) -> bool {
+    is_lack_of_capacity(code) || ABOUT_THE_CALLER.contains(&code) || PASSING.contains(&code)
+}
+
+fn is_lack_of_capacity(code: &str) -> bool {
+    code.starts_with("Insufficient") && code.ends_with("Capacity")
+}
+
+/// Codes of the EC2 API reference ("Error codes") for conditions of AWS or of this process that end
+/// after a while.
+const PASSING: &[&str] = &[
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "Unavailable",
+    "ServiceUnavailable",
+    "InternalError",
+    "InternalFailure",
+    "RequestTimeout",
+    "ConcurrentModification",
+    "EndpointUnreachable",
+    FENCED,
+    STOPPED,
+];
+
+/// Codes about the caller and not the request: credentials are renewed, and accounts verified.
+const ABOUT_THE_CALLER: &[&str] = &[
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "NoCredentials",
+    "PendingVerification",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+    "UnrecognizedClientException",
+];
+
+/// Returns true if a code means that no object has the given name or ID.
+fn is_a_wrong_name(code: &str) -> bool {
+    code == "InvalidParameterValue"
+        || code == "InvalidSubnet"
+        || (code.starts_with("Invalid") && code.ends_with("NotFound"))
+}
+
+/// Adds a hint in terms of a Machine's manifest, if there is one for the error.
+pub fn explained(error: ProviderError) -> ProviderError {
+    match hint(&error) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+const REQUIRE_TOKENS: &str = "set `metadataServiceOptions.authentication: Required`";
+
+fn hint(error: &ProviderError) -> Option<String> {
+    if error.message.contains("httpTokensEnforced") {
+        return Some(format!(
+            "this account launches only machines that require session tokens: {REQUIRE_TOKENS} in \
+             the machine's `providerSpec.value`"
+        ));
+    }
+    if error.message.contains("valid tag key") {
+        return Some(
+            "instance tags are in the metadata service, where no key may have a slash, as \
+             `kubernetes.io/cluster/…` has: set `metadataServiceOptions.instanceMetadataTags: \
+             Disabled`, or turn it off among the account's defaults"
+                .to_owned(),
+        );
+    }
+    let hint = match error.code.as_deref()? {
+        "UnauthorizedOperation" => {
+            return Some(format!(
+                "allow ec2:RunInstances, ec2:CreateTags and iam:PassRole; where a policy demands \
+                 IMDSv2 (ec2:MetadataHttpTokens), {REQUIRE_TOKENS}"
+            ));
+        }
+        code if code.starts_with("InvalidAMIID.") => "name an image of this region in `ami.id`",
+        "InvalidKeyPair.NotFound" => "name a key pair of this region in `keyName`",
+        "InvalidKMSKey.InvalidState" | "KMSKeyNotAccessibleFault" => {
+            "enable the key, or name another in `blockDevices[].ebs.kmsKey`"
+        }
+        "TagLimitExceeded" => {
+            "remove some of the machine's `tags`, or of the Infrastructure's `resourceTags`"
+        }
+        code if is_lack_of_capacity(code) => {
+            "AWS has no more of it at the moment: wait, or choose another `instanceType` or zone"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(class: Class, code: &str) -> ProviderError {
+        ProviderError::new(class, "RunInstances", "no").with_code(code)
+    }
+
+    #[test]
+    fn c38_what_is_asked_for_wrongly_is_final_and_what_passes_is_not() {
+        use Class::{Again, Refused, Spent, Unknown};
+        for (class, code) in [
+            (Refused, "UnsupportedOperation"),
+            (Refused, "UnauthorizedOperation"),
+            (Refused, "InvalidAMIID.NotFound"),
+            (Refused, "InvalidParameterValue"),
+            (Refused, "VcpuLimitExceeded"),
+            (Refused, "SpotMaxPriceTooLow"),
+            (Refused, "SomethingOfTomorrow"),
+            (Again, "InvalidSubnetID.NotFound"),
+            (Again, "InvalidParameterValue"),
+            (Spent, "IdempotentInstanceTerminated"),
+        ] {
+            assert!(is_final(&error(class, code)), "{code}");
+        }
+        for class in [Again, Unknown, Refused] {
+            for code in [
+                "InsufficientInstanceCapacity",
+                "InsufficientHostCapacity",
+                "InsufficientReservedInstanceCapacity",
+                "RequestLimitExceeded",
+                "Unavailable",
+                "InternalError",
+                "AuthFailure",
+                "ExpiredToken",
+            ] {
+                assert!(!is_final(&error(class, code)), "{class:?} {code}");
+            }
+        }
+    }
+
+    #[test]
+    fn c38_no_answer_is_never_final() {
+        assert!(!is_final(&ProviderError::new(Class::Unknown, "RunInstances", "reset")));
+        assert!(!is_final(&ProviderError::new(Class::Again, "RunInstances", "HTTP status 429")));
+        // Our own rejection of too long user data is final: a retry has the same length.
+        assert!(is_final(&ProviderError::new(Class::Refused, "RunInstances", "18000 bytes")));
+    }
+
+    #[test]
+    fn c38_a_throttled_look_up_is_asked_again() {
+        // Upstream: the Machine fails permanently.
+        let throttled = ProviderError::new(Class::Again, "DescribeImages", "Rate exceeded");
+        assert!(!is_final(&throttled.with_code("RequestLimitExceeded")));
+    }
+
+    #[test]
+    fn c39_an_account_that_enforces_tokens_says_which_field_to_set() {
+        let error = ProviderError::new(
+            Class::Refused,
+            "RunInstances",
+            "httpTokensEnforced is enabled at account level",
+        );
+        let hint = explained(error.with_code("UnsupportedOperation")).hint.unwrap();
+        assert!(hint.contains("`metadataServiceOptions.authentication: Required`"), "{hint}");
+    }
+
+    #[test]
+    fn instance_tags_that_cannot_be_shown_are_explained() {
+        let message = "'kubernetes.io/cluster/demo' is not a valid tag key";
+        let error = ProviderError::new(Class::Refused, "RunInstances", message);
+        let hint = explained(error.with_code("InvalidParameterValue")).hint.unwrap();
+        assert!(hint.contains("instanceMetadataTags"), "{hint}");
+    }
+
+    #[test]
+    fn an_error_that_we_know_nothing_about_keeps_the_hint_it_has() {
+        let error = error(Class::Refused, "OptInRequired").with_hint("accept the terms");
+        assert_eq!(explained(error.clone()), error);
+    }
+}

@@ -1,0 +1,69 @@
+//! Plan warnings about running machines that a plan replaces or removes, counted for each set. The
+//! warnings are informational and block no plan.
+
+use std::collections::BTreeMap;
+
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::{Action, Change, Plan, Reason};
+
+/// Returns one warning for replaced machines and one for removed machines; masters are left out.
+pub(crate) fn cautions(plan: &Plan, is_master: fn(&Address) -> bool) -> Vec<String> {
+    let going = |goes: fn(Action) -> bool| -> Vec<&Address> {
+        let run = plan.changes.iter().filter(|change| runs(change) && goes(change.action));
+        let machines = run.map(|change| &change.address).filter(|one| one.kind() == "machine");
+        machines.filter(|address| !is_master(address)).collect()
+    };
+    let replaced = going(Action::replaces);
+    let removed = going(|action| action == Action::Delete);
+    let replaced = replaced.first().map(|first| {
+        format!(
+            "{} replaced ({}): each is terminated when its successor runs, whether or not that is a \
+             Node yet, all at the same time, and nothing is drained. Drain their Nodes and take some \
+             at a time (--target {first}), or leave the set as it is, make another one with the \
+             change, and scale the old one down when its pods have moved",
+            are(replaced.len()),
+            by_set(&replaced),
+        )
+    });
+    let removed = removed.first().map(|first| {
+        format!(
+            "{} removed ({}), and nothing is drained: drain their Nodes first, or take some at a time \
+             (--target {first})",
+            are(removed.len()),
+            by_set(&removed),
+        )
+    });
+    replaced.into_iter().chain(removed).collect()
+}
+
+/// Returns false for the remainder of an earlier run: a machine that is half deleted or already
+/// replaced.
+fn runs(change: &Change) -> bool {
+    !matches!(change.reason, Reason::HalfDeleted | Reason::Superseded)
+}
+
+fn are(count: usize) -> String {
+    match count {
+        1 => "1 machine that runs is".to_owned(),
+        count => format!("{count} machines that run are"),
+    }
+}
+
+/// Counts machines for each set, as in `3 of demo-worker-a, 1 of demo-worker-b`. The name of a
+/// machine is the name of its set, a hyphen and a number.
+fn by_set(machines: &[&Address]) -> String {
+    let mut sets: BTreeMap<&str, usize> = BTreeMap::new();
+    for address in machines {
+        *sets.entry(set(address.name())).or_default() += 1;
+    }
+    let sets = sets.iter().map(|(set, count)| format!("{count} of {set}"));
+    sets.collect::<Vec<_>>().join(", ")
+}
+
+fn set(name: &str) -> &str {
+    let is_number = |end: &str| !end.is_empty() && end.bytes().all(|digit| digit.is_ascii_digit());
+    match name.rsplit_once('-') {
+        Some((set, end)) if is_number(end) => set,
+        _ => name,
+    }
+}

@@ -1,0 +1,239 @@
+//! Queries about the IAM actions that kinds declare, and the test that each kind declares its own.
+//!
+//! Free of the SDK. A test reads the kinds' sources and compares the calls in them with
+//! [`ACTIONS`](crate::facts::Kind::ACTIONS), so that neither can change without the other.
+
+pub use crate::facts::Actions;
+use crate::registry::{KINDS, facts};
+
+/// Returns the actions of a kind; `None` for a name of another version of groundplan.
+pub fn actions(kind: &str) -> Option<&'static Actions> {
+    facts(kind).map(|facts| &facts.actions)
+}
+
+/// Returns the names of all kinds.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(crate::facts::Facts::name)
+}
+
+/// Returns true if an action, or a call of that name, changes nothing.
+pub fn is_read(action: &str) -> bool {
+    let call = action.split_once(':').map_or(action, |(_, call)| call);
+    ["Describe", "Get", "List", "Head", "Search", "Simulate"]
+        .iter()
+        .any(|verb| call.starts_with(verb))
+}
+
+/// Returns true if the SDK may repeat a call on its own: a read, or a call whose kinds all declare
+/// a repeat harmless. A creating call follows [`Kind::REPEAT`](crate::facts::Kind::REPEAT). A call
+/// that no kind declares is not repeated.
+#[cfg(any(feature = "sdk", test))]
+pub(crate) fn may_repeat(service: &str, call: &str) -> bool {
+    if is_read(call) {
+        return true;
+    }
+    let action = format!("{service}:{}", permission(call));
+    let has = |list: &[&str]| list.contains(&action.as_str());
+    let creates = || KINDS.iter().filter(|facts| has(facts.actions.create));
+    let others = |one: &Actions| has(one.configure) || has(one.update) || has(one.delete);
+    let is_declared = creates().next().is_some() || KINDS.iter().any(|one| others(&one.actions));
+    is_declared && creates().all(|facts| facts.repeat.by_sdk())
+}
+
+/// Returns the name of the permission for a call, without the service.
+#[cfg(any(feature = "sdk", test))]
+fn permission(call: &str) -> &str {
+    RENAMED.iter().find(|(from, _)| *from == call).map_or(call, |(_, to)| to)
+}
+
+/// Calls whose permission has another name.
+#[cfg(any(feature = "sdk", test))]
+const RENAMED: &[(&str, &str)] = &[
+    ("HeadBucket", "ListBucket"),
+    ("HeadObject", "GetObject"),
+    ("ListObjectsV2", "ListBucket"),
+    ("ListObjectVersions", "ListBucketVersions"),
+    ("DeleteObjects", "DeleteObject"),
+];
+
+/// Returns true if an action changes tags only.
+pub fn tags_only(action: &str) -> bool {
+    let call = action.split_once(':').map_or(action, |(_, call)| call);
+    let call = call.to_ascii_lowercase().replace("target", "");
+    !is_read(action) && call.contains("tag")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// Permissions without a call of their own.
+    const WITHOUT_CALL: &[&str] = &["PassRole", "DeleteObjectVersion"];
+    /// Calls in a kind's source that belong to another kind: the presigned address that the
+    /// bootstrap machine gets is for the object.
+    const NOT_ITS_OWN: &[(&str, &str)] = &[("instance", "GetObject")];
+
+    /// Calls of a kind that are in another kind's source. One function changes metadata options,
+    /// and one describes instances.
+    const MADE_ELSEWHERE: &[(&str, &str)] = &[
+        ("machine", "ModifyInstanceMetadataOptions"),
+        ("load_balancer_attachment", "DescribeInstances"),
+    ];
+    /// The kind of untracked resources of all types, deleted by the calls in other kinds' sources.
+    const OF_ALL: &str = "swept";
+
+    /// Returns the source files of a kind, or of a module that kinds share.
+    fn sources(name: &str) -> Vec<PathBuf> {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let rooms = ["kinds", "client"].map(|room| src.join(room));
+        let folders = rooms.iter().filter_map(|room| fs::read_dir(room.join(name)).ok()).flatten();
+        let inner = folders.filter_map(|entry| Some(entry.ok()?.path()));
+        let files = rooms.iter().map(|room| room.join(format!("{name}.rs")));
+        files.filter(|file| file.exists()).chain(inner).collect()
+    }
+
+    /// Returns the calls that a source names: quoted words that begin with a verb of the AWS APIs.
+    fn calls(name: &str) -> BTreeSet<String> {
+        const VERBS: &[&str] = &[
+            "Add",
+            "Allocate",
+            "Associate",
+            "Attach",
+            "Authorize",
+            "Change",
+            "Copy",
+            "Create",
+            "Delete",
+            "Deregister",
+            "Describe",
+            "Detach",
+            "Disassociate",
+            "Get",
+            "Head",
+            "List",
+            "Modify",
+            "Put",
+            "Register",
+            "Release",
+            "Remove",
+            "Replace",
+            "Revoke",
+            "Run",
+            "Set",
+            "Tag",
+            "Terminate",
+            "Untag",
+            "Update",
+        ];
+        let is_call = |word: &&str| {
+            let rest = VERBS.iter().filter_map(|verb| word.strip_prefix(verb));
+            let of_letters = word.chars().all(|c| c.is_ascii_alphanumeric());
+            of_letters && rest.into_iter().any(|rest| rest.starts_with(char::is_uppercase))
+        };
+        // Error codes that look like calls.
+        let is_code =
+            |word: &str| ["Conflict", "Exceeded", "Exists"].iter().any(|c| word.ends_with(c));
+        let texts = sources(name).into_iter().map(|path| fs::read_to_string(path).unwrap());
+        let words: Vec<String> = texts
+            .flat_map(|text| {
+                text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect();
+        let words = words.iter().map(String::as_str).filter(is_call).filter(|word| !is_code(word));
+        words.map(str::to_owned).collect()
+    }
+
+    fn all(actions: &Actions) -> BTreeSet<&'static str> {
+        let call = |action: &'static str| {
+            action.split_once(':').unwrap_or_else(|| panic!("{action}: no `service:` before it")).1
+        };
+        actions.all().map(call).collect()
+    }
+
+    #[test]
+    fn every_call_that_a_kind_makes_is_among_its_actions() {
+        for facts in KINDS {
+            let (kind, known) = (facts.name(), all(&facts.actions));
+            let made = calls(kind);
+            assert!(!made.is_empty(), "src/kinds/{kind}.rs makes no call");
+            for call in made {
+                let is_known = known.contains(permission(&call));
+                let not_its_own = NOT_ITS_OWN.contains(&(kind, &call));
+                assert!(is_known || not_its_own, "{kind}: add {call} to its ACTIONS");
+            }
+        }
+    }
+
+    #[test]
+    fn every_action_of_a_kind_is_a_call_that_it_makes() {
+        let shared: BTreeSet<String> =
+            ["ec2", "elb", "iam", "route53"].iter().flat_map(|name| calls(name)).collect();
+        for one in KINDS {
+            let made: BTreeSet<String> = match one.name() {
+                OF_ALL => kinds().flat_map(calls).collect(),
+                kind => calls(kind),
+            };
+            let made: BTreeSet<&str> =
+                made.iter().chain(&shared).map(|call| permission(call)).collect();
+            for action in all(&one.actions) {
+                let elsewhere = MADE_ELSEWHERE.contains(&(one.name(), action));
+                let known = made.contains(action) || WITHOUT_CALL.contains(&action) || elsewhere;
+                assert!(known, "{}: no call for {action} of its ACTIONS", one.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_sdk_repeats_only_what_every_kind_declares_repeatable() {
+        let changing = KINDS.iter().flat_map(|facts| facts.actions.all());
+        let changing: BTreeSet<_> = changing.filter(|action| !is_read(action)).collect();
+        let refused = changing.into_iter().filter(|action| {
+            let (service, call) = action.split_once(':').expect("service:Call");
+            !may_repeat(service, call)
+        });
+        let refused: Vec<&str> = refused.collect();
+        let without_a_token = [
+            "ec2:AllocateAddress",
+            "ec2:CreateDhcpOptions",
+            "ec2:CreateInternetGateway",
+            "ec2:CreateSecurityGroup",
+            "ec2:CreateSubnet",
+            "ec2:CreateVpc",
+        ];
+        assert_eq!(refused, without_a_token);
+    }
+
+    #[test]
+    fn the_sdk_repeats_reads_and_no_change_that_no_kind_declares() {
+        assert!(may_repeat("ec2", "DescribeTransitGateways"));
+        assert!(may_repeat("s3", "DeleteObjects"), "the permission is DeleteObject");
+        for (service, call) in [
+            ("ec2", "CreateUndeclared"),
+            ("iam", "PutUndeclared"),
+            ("elasticloadbalancing", "RunInstances"),
+            ("unknown", "RunInstances"),
+            ("unknown", ""),
+        ] {
+            assert!(!may_repeat(service, call), "{service}:{call}");
+        }
+    }
+
+    #[test]
+    fn what_is_about_tags_only_is_known() {
+        for action in ["ec2:CreateTags", "iam:TagRole", "iam:UntagInstanceProfile"] {
+            assert!(tags_only(action), "{action}");
+        }
+        let others = [
+            "ec2:CreateVpc",
+            "elasticloadbalancing:DescribeTags",
+            "elasticloadbalancing:ModifyTargetGroup",
+        ];
+        for action in others {
+            assert!(!tags_only(action), "{action}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Checks before the first change: IAM actions of a plan, policy simulation, dry runs, and quotas.
+//!
+//! Never: words for a terminal.
+
+pub mod dry_run;
+pub mod iam_actions;
+#[cfg(feature = "sdk")]
+pub mod policy_simulator;
+pub mod quotas;

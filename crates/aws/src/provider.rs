@@ -1,0 +1,74 @@
+//! Dispatches provider calls to the kinds, by the registry. Has no code for any single kind.
+
+use groundplan_engine::graph::Schema;
+use groundplan_engine::provider::{
+    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
+};
+use serde_json::Value;
+
+use super::Aws;
+use super::registry::calls;
+use crate::client::resource_type::AnyKind;
+
+impl Schemas for Aws {
+    fn schema(&self, kind: &str) -> Option<&'static Schema> {
+        calls(kind).map(AnyKind::schema)
+    }
+}
+
+impl Provider for Aws {
+    fn create(&self, request: Request) -> Reply<'_, Value> {
+        of(request.kind(), |kind| kind.create(self, request.clone()))
+    }
+
+    fn find(&self, request: Request) -> Reply<'_, Option<Value>> {
+        of(request.kind(), |kind| kind.find(self, request.clone()))
+    }
+
+    fn remains(&self, request: Request) -> Reply<'_, Option<Value>> {
+        of(request.kind(), |kind| kind.remains(self, request.clone()))
+    }
+
+    fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value> {
+        of(request.kind(), |kind| kind.configure(self, request.clone(), outputs))
+    }
+
+    fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        of(&kind, |kind| kind.ready(self, waiting))
+    }
+
+    fn update(&self, request: Request, before: Known) -> Reply<'_, Value> {
+        of(request.kind(), |kind| kind.update(self, request.clone(), before))
+    }
+
+    fn delete(&self, known: Known) -> Reply<'_, ()> {
+        of(known.address.kind(), |kind| kind.delete(self, known.clone()))
+    }
+
+    fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        of(&kind, |kind| kind.gone(self, waiting))
+    }
+
+    fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>> {
+        of(&kind, |kind| kind.observe(self, known))
+    }
+}
+
+/// Calls the kind's code. An unknown kind is an error: another version may have written the state.
+fn of<'a, T: Send + 'a>(
+    name: &str,
+    ask: impl FnOnce(&'static dyn AnyKind) -> Reply<'a, T>,
+) -> Reply<'a, T> {
+    match calls(name) {
+        Some(kind) => ask(kind),
+        None => {
+            let error = ProviderError::new(
+                Class::Refused,
+                "state",
+                format!("there is no kind of resource called `{name}`"),
+            )
+            .with_hint("the state was written by another version of groundplan; use that one");
+            Box::pin(async move { Err(error) })
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Search for ownership conflicts: resources that also have the tag of another cluster.
+
+use std::collections::BTreeSet;
+
+use crate::Aws;
+use crate::client::ec2::{filter, pages};
+use crate::client::ownership::CLUSTER_PREFIX;
+use crate::client::resource_type::Result;
+
+/// The tag of another cluster on a resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// ID of the resource.
+    pub id: String,
+    /// Infra ID of the other cluster.
+    pub cluster: String,
+    /// Value of the tag: `owned` or `shared`.
+    pub value: String,
+}
+
+/// Returns the tags of other clusters on these EC2 resources. Makes one request, with pages.
+///
+/// # Errors
+/// If the tags cannot be listed.
+pub async fn claims(aws: &Aws, ids: &BTreeSet<String>) -> Result<BTreeSet<Claim>> {
+    let all = format!("{CLUSTER_PREFIX}*");
+    let request = aws.ec2.describe_tags().filters(filter("key", &[all])).max_results(1000);
+    let tags = pages!(aws, "DescribeTags", request, tags).into_iter();
+    let others = tags.filter(|tag| tag.key() != Some(&aws.settings.cluster_tag));
+    let claim = |tag: aws_sdk_ec2::types::TagDescription| {
+        let cluster = tag.key?.strip_prefix(CLUSTER_PREFIX)?.to_owned();
+        let id = tag.resource_id.filter(|id| ids.contains(id))?;
+        Some(Claim { id, cluster, value: tag.value.unwrap_or_default() })
+    };
+    Ok(others.filter_map(claim).collect())
+}

@@ -1,0 +1,201 @@
+//! Search for EC2 resources with the cluster tag.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
+
+use super::Leftover;
+use crate::Aws;
+use crate::client::ec2::{self, Described, filter, pages};
+use crate::client::resource_type::Result;
+use crate::kinds::ami_copy::copied_for;
+use crate::kinds::swept::What;
+
+/// Resource type and value of a cluster tag.
+type Tagged = (ResourceType, Option<String>);
+
+pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
+    let request = aws
+        .ec2
+        .describe_tags()
+        .filters(filter("key", &[&aws.settings.cluster_tag]))
+        .max_results(1000);
+    let mut tagged: BTreeMap<String, Tagged> = BTreeMap::new();
+    for tag in pages!(aws, "DescribeTags", request, tags) {
+        let is_ours = tag.key() == Some(&aws.settings.cluster_tag);
+        if let (Some(id), Some(kind), true) = (tag.resource_id, tag.resource_type, is_ours) {
+            tagged.insert(id, (kind, tag.value));
+        }
+    }
+    let kinds: BTreeSet<&str> = tagged.values().map(|(kind, _)| kind.as_str()).collect();
+    let mut left = Vec::new();
+    for kind in kinds {
+        let ids: Vec<&str> = tagged
+            .iter()
+            .filter(|(_, (its, _))| its.as_str() == kind)
+            .map(|(id, _)| id.as_str())
+            .collect();
+        left.extend(still_there(aws, &ResourceType::from(kind), &ids).await?);
+    }
+    let said = |one: &Leftover| tagged.get(&one.id).and_then(|(_, value)| value.as_deref());
+    Ok(left.into_iter().map(|one| one.clone().tagged(said(&one))).collect())
+}
+
+/// Returns the resources that exist, because EC2 keeps the tags of a deleted resource for a while.
+/// For types that groundplan neither creates nor deletes, existence is not checked and all are
+/// returned.
+async fn still_there(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let all = || ids.iter().map(|id| Leftover::new(kind.as_str(), id, None)).collect();
+    let Some(what) = What::of(kind.as_str()) else { return Ok(all()) };
+    match what {
+        What::DhcpOptions => seen::<types::DhcpOptions>(aws, kind, ids).await,
+        What::ElasticIp => seen::<types::Address>(aws, kind, ids).await,
+        What::Image => seen::<types::Image>(aws, kind, ids).await,
+        What::Instance => instances(aws, kind, ids).await,
+        What::InternetGateway => seen::<types::InternetGateway>(aws, kind, ids).await,
+        What::NatGateway => seen::<types::NatGateway>(aws, kind, ids).await,
+        What::NetworkInterface => interfaces(aws, kind, ids).await,
+        What::RouteTable => seen::<types::RouteTable>(aws, kind, ids).await,
+        What::SecurityGroup => groups(aws, kind, ids).await,
+        What::Snapshot => snapshots(aws, kind, ids).await,
+        What::Subnet => seen::<types::Subnet>(aws, kind, ids).await,
+        What::Volume => volumes(aws, kind, ids).await,
+        What::Vpc => seen::<types::Vpc>(aws, kind, ids).await,
+        What::VpcEndpoint => seen::<types::VpcEndpoint>(aws, kind, ids).await,
+        // EC2's tag index does not contain resources of other services.
+        What::LoadBalancer
+        | What::ClassicLoadBalancer
+        | What::TargetGroup
+        | What::Record
+        | What::HostedZone
+        | What::Bucket
+        | What::User
+        | What::InstanceProfile
+        | What::Role
+        | What::SharedTag => Ok(all()),
+    }
+}
+
+async fn there<T: Described>(aws: &Aws, ids: &[&str]) -> Result<Vec<(String, T)>> {
+    let found = ec2::by_ids::<T>(aws, ids.iter().copied()).await?;
+    Ok(found.into_iter().filter(|(_, one)| one.exists()).collect())
+}
+
+fn leftover<T: Described>(kind: &ResourceType, id: &str, one: &T) -> Leftover {
+    Leftover::new(kind.as_str(), id, name_tag(one.tags()))
+}
+
+async fn seen<T: Described>(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<T>(aws, ids).await?;
+    Ok(found.iter().map(|(id, one)| leftover(kind, id, one)).collect())
+}
+
+/// Returns the instances that are not terminated. An instance that is shutting down still uses its
+/// network, so it counts as existing.
+async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let terminated = Some(&types::InstanceStateName::Terminated);
+    let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
+    let left = found.iter().filter(|(_, one)| one.state().and_then(|s| s.name()) != terminated);
+    Ok(left.map(|(id, one)| leftover(kind, id, one)).collect())
+}
+
+/// Returns the security groups. The name of a group is its `Name` tag or, as for groups of
+/// Kubernetes, its group name.
+async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<types::SecurityGroup>(aws, ids).await?;
+    let named = |(id, group): &(String, types::SecurityGroup)| {
+        let name = name_tag(group.tags()).or(group.group_name());
+        Leftover::new(kind.as_str(), id, name)
+    };
+    Ok(found.iter().map(named).collect())
+}
+
+async fn volumes(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<types::Volume>(aws, ids).await?;
+    let named = |(id, volume): &(String, types::Volume)| {
+        let with =
+            volume.attachments().iter().find(|one| one.delete_on_termination() == Some(true));
+        let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
+        Leftover { goes_with, ..leftover(kind, id, volume) }
+    };
+    Ok(found.iter().map(named).collect())
+}
+
+/// Returns the snapshots. A snapshot that was copied for an image is deleted with the image.
+async fn snapshots(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<types::Snapshot>(aws, ids).await?;
+    let named = |(id, snapshot): &(String, types::Snapshot)| {
+        let goes_with = copied_for(snapshot).map(str::to_owned);
+        Leftover { goes_with, ..leftover(kind, id, snapshot) }
+    };
+    Ok(found.iter().map(named).collect())
+}
+
+async fn interfaces(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+    let found = there::<types::NetworkInterface>(aws, ids).await?;
+    let named = |(id, interface): &(String, types::NetworkInterface)| {
+        let with = interface.attachment().filter(|one| one.delete_on_termination() == Some(true));
+        let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
+        Leftover { goes_with, ..leftover(kind, id, interface) }
+    };
+    Ok(found.iter().map(named).collect())
+}
+
+pub(super) fn name_tag(tags: &[Tag]) -> Option<&str> {
+    tags.iter().find(|tag| tag.key() == Some("Name")).and_then(Tag::value)
+}
+
+impl Described for types::Volume {
+    const ID_FILTER: &'static str = "volume-id";
+
+    fn id(&self) -> Option<&str> {
+        self.volume_id()
+    }
+
+    fn tags(&self) -> &[Tag] {
+        types::Volume::tags(self)
+    }
+
+    fn exists(&self) -> bool {
+        !matches!(self.state(), Some(types::VolumeState::Deleting | types::VolumeState::Deleted))
+    }
+
+    async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+        let request = aws.ec2.describe_volumes().set_filters(Some(filters)).max_results(1000);
+        Ok(pages!(aws, "DescribeVolumes", request, volumes))
+    }
+}
+
+impl Described for types::Snapshot {
+    const ID_FILTER: &'static str = "snapshot-id";
+
+    fn id(&self) -> Option<&str> {
+        self.snapshot_id()
+    }
+
+    fn tags(&self) -> &[Tag] {
+        types::Snapshot::tags(self)
+    }
+
+    async fn describe(aws: &Aws, filters: Vec<Filter>) -> Result<Vec<Self>> {
+        let request = aws.ec2.describe_snapshots().set_filters(Some(filters)).max_results(1000);
+        Ok(pages!(aws, "DescribeSnapshots", request, snapshots))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Untracked;
+    use crate::registry::KINDS;
+
+    #[test]
+    fn kinds_that_are_found_by_tag_have_the_word_that_ec2_has_for_their_type() {
+        for facts in KINDS {
+            let Untracked::ByTag(what) = facts.untracked else { continue };
+            let is_known = ResourceType::values().contains(&what.as_str());
+            let kind = facts.name();
+            assert!(is_known, "{kind}: `{}` is no resource type of EC2", what.as_str());
+        }
+    }
+}

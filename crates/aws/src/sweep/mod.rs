@@ -1,0 +1,173 @@
+//! The sweep: a search for all resources with the cluster tag or a name of the cluster, recorded or
+//! not. A destroy deletes the resources that it finds, and repeats it as proof of completeness.
+//!
+//! The sweep deletes nothing. AWS keeps tags of deleted resources for a while, so the sweep
+//! verifies that each tagged resource exists.
+
+mod buckets;
+mod claims;
+mod dns;
+mod ec2;
+mod elb;
+mod iam;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+pub use self::claims::{Claim, claims};
+pub(crate) use self::dns::cut;
+pub(crate) use self::elb::classic_balancers;
+use groundplan_engine::provider::{Class, ProviderError};
+
+use crate::Aws;
+use crate::client::ec2 as shared;
+use crate::client::ec2::Described;
+use crate::client::ownership::CLUSTER_PREFIX;
+use crate::client::resource_type::Result;
+use crate::model::ids::{BucketName, InstanceProfileName, RoleName};
+
+/// Kind of a resource with the cluster tag `shared`, which the cluster uses and does not own.
+pub const SHARED_TAG: &str = "shared-tag";
+
+/// Value of the cluster tag on resources that a destroy deletes.
+const OWNED: &str = "owned";
+
+/// Names of resources that the search by cluster tag does not find. An empty field skips the search
+/// by that name.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Domain of the cluster, of which the cluster may own a private zone.
+    pub domain: Option<String>,
+    /// IAM roles.
+    pub roles: Vec<RoleName>,
+    /// Instance profiles.
+    pub profiles: Vec<InstanceProfileName>,
+    /// S3 buckets.
+    pub buckets: Vec<BucketName>,
+}
+
+/// A resource that exists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Leftover {
+    /// Type, as AWS names it (`security-group`). For a resource with the cluster tag `shared`, the
+    /// type is [`SHARED_TAG`].
+    pub kind: String,
+    /// ID, ARN or name.
+    pub id: String,
+    /// Name, or value of the tag `Name`. `None` if the resource has neither.
+    pub name: Option<String>,
+    /// ID of the instance or image whose deletion also deletes this resource.
+    #[serde(skip)]
+    pub goes_with: Option<String>,
+}
+
+impl Leftover {
+    fn new(kind: &str, id: &str, name: Option<&str>) -> Self {
+        let name = name.map(str::to_owned);
+        Self { kind: kind.to_owned(), id: id.to_owned(), name, goes_with: None }
+    }
+
+    /// Returns the resource with its kind adapted to the value of the cluster tag. Any value other
+    /// than `owned` marks a resource of the user, of which only the tag is deleted.
+    fn tagged(mut self, value: Option<&str>) -> Self {
+        if value != Some(OWNED) {
+            SHARED_TAG.clone_into(&mut self.kind);
+        }
+        self
+    }
+}
+
+/// Result of a sweep.
+#[derive(Clone, Debug, Default)]
+pub struct Sweep {
+    /// Resources that exist, sorted.
+    pub left: Vec<Leftover>,
+    /// Errors of searches that the credentials may not make. A cluster has such resources only if
+    /// the user configures it to create them.
+    pub denied: Vec<ProviderError>,
+}
+
+/// Returns all existing resources of the cluster, found by the cluster tag and by names.
+///
+/// # Errors
+/// If a search fails, because a partial result proves nothing. Only searches whose permissions the
+/// provisioning of the cluster does not need may be denied; they are reported in [`Sweep::denied`].
+pub async fn sweep(aws: &Aws, names: &Names) -> Result<Sweep> {
+    if infra_id(aws).is_empty() {
+        let message = "without the cluster's tag everything would be left over";
+        return Err(ProviderError::new(Class::Refused, "DescribeTags", message));
+    }
+    // The seven futures are large, so they are on the heap.
+    let (ec2, balancers, classic, groups, dns, iam, buckets) = tokio::try_join!(
+        Box::pin(ec2::tagged(aws)),
+        Box::pin(elb::load_balancers(aws)),
+        Box::pin(elb::classic(aws)),
+        Box::pin(elb::target_groups(aws)),
+        Box::pin(dns::zones_and_records(aws, names.domain.as_deref())),
+        Box::pin(iam::named(aws, names)),
+        Box::pin(buckets::named(aws, &names.buckets)),
+    )?;
+    let (users, users_denied) = permitted(Box::pin(iam::by_prefix(aws)).await)?;
+    let (others, others_denied) = permitted(Box::pin(buckets::by_prefix(aws)).await)?;
+    let found = [ec2, balancers, classic, groups, dns, iam, buckets, users, others];
+    let left: BTreeSet<Leftover> = found.into_iter().flatten().collect();
+    Ok(Sweep {
+        left: left.into_iter().collect(),
+        denied: users_denied.into_iter().chain(others_denied).collect(),
+    })
+}
+
+/// Returns the infra ID, with which names of the cluster begin.
+fn infra_id(aws: &Aws) -> &str {
+    let tag = &aws.settings.cluster_tag;
+    tag.strip_prefix(CLUSTER_PREFIX).unwrap_or(tag)
+}
+
+/// Returns no resources and the error if the credentials may not make the search.
+fn permitted(found: Result<Vec<Leftover>>) -> Result<(Vec<Leftover>, Option<ProviderError>)> {
+    match found {
+        Ok(found) => Ok((found, None)),
+        Err(error) if error.is(&["AccessDenied"]) => Ok((Vec::new(), Some(error))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the instances of the cluster whose IDs are not in `known`. Usually the cluster itself
+/// created them.
+///
+/// # Errors
+/// If EC2 returns an error.
+pub async fn other_instances(aws: &Aws, known: &BTreeSet<String>) -> Result<Vec<Leftover>> {
+    use aws_sdk_ec2::types::Instance;
+    let instances = Instance::describe(aws, vec![shared::by_cluster(aws)]).await?;
+    let others = instances.iter().filter(|one| one.exists()).filter_map(|one| {
+        let id = one.id().filter(|id| !known.contains(*id))?;
+        Some(Leftover::new("instance", id, ec2::name_tag(one.tags())))
+    });
+    let others: BTreeSet<Leftover> = others.collect();
+    Ok(others.into_iter().collect())
+}
+
+/// Returns false for an error that means that the named resource does not exist.
+fn is_there<T>(answer: Result<T>) -> Result<bool> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(error) if error.is(&["NoSuchEntity", "NoSuchBucket", "NotFound"]) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_owned_is_more_than_a_tag() {
+        let kind = |value| Leftover::new("vpc", "vpc-1", None).tagged(value).kind;
+        assert_eq!(kind(Some("owned")), "vpc");
+        for other in [Some("shared"), Some("true"), Some(""), None] {
+            assert_eq!(kind(other), SHARED_TAG, "{other:?}");
+        }
+    }
+}
