@@ -63,10 +63,10 @@ lint: need-cargo
 # Without the SDK: minutes to build, not the twenty that its release build takes.
 bench-engine: need-cargo
 	cargo bench -p groundplan-engine --features test-support
-	cargo bench --no-default-features --bench config
+	cargo bench -p groundplan-openshift --features test-support
 
 bench-controller: need-cargo
-	cargo bench --no-default-features --features kubernetes,test-support --bench controller
+	cargo bench -p groundplan-controller --features test-support
 
 bench-aws: need-cargo need-python
 	cargo build --release --bin groundplan

@@ -36,9 +36,5 @@
 //! ([`aws::subnet`]), and [`topology`].
 
 pub mod cli;
-pub mod config;
-pub mod machine_api;
 pub mod preflight;
 pub mod render;
-pub mod testing;
-pub mod topology;

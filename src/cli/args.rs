@@ -522,7 +522,7 @@ pub enum Format {
 
 /// Parses an infra ID: a name and five characters.
 pub(super) fn infra_id(text: &str) -> Result<String, String> {
-    match crate::topology::name_in(text) {
+    match groundplan_openshift::topology::name_in(text) {
         Some(_) => Ok(text.to_owned()),
         None => Err("expected an infra ID, a name with a hyphen and five letters or digits, as \
                      metadata.json and the cluster's tags have it"

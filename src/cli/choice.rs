@@ -9,11 +9,11 @@ use groundplan_engine::graph::pattern::fits;
 use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::plan::Options;
 use groundplan_engine::state::State;
+use groundplan_openshift::diagnostics::nearest;
 
 use super::args::{Part, Renewal};
 use super::exit::Exit;
 use super::failure::{Failure, Result};
-use crate::config::nearest;
 use crate::render::state::rows;
 use crate::render::{Diagnostic, remedies};
 

@@ -7,14 +7,14 @@ use groundplan_aws::lookups::queries;
 use groundplan_aws::{Aws, Caller, Settings};
 use groundplan_engine::provider::{ProviderError, all, patiently};
 use groundplan_engine::state::Cluster;
+use groundplan_openshift::install_config::InstallConfig;
+use groundplan_openshift::topology::{self, Question};
 use serde_json::Value;
 
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
-use crate::config::InstallConfig;
 use crate::render::Diagnostic;
-use crate::topology::{self, Question};
 
 /// Key of the cluster's AWS account in the lookup cache.
 pub(super) const ACCOUNT: &str = "account";

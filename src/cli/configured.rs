@@ -8,6 +8,13 @@ use groundplan_aws::{Aws, Settings};
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::provider::ProviderError;
 use groundplan_engine::state::{Cluster, State};
+use groundplan_openshift::diagnostics;
+use groundplan_openshift::diagnostics::Finding;
+use groundplan_openshift::install_config::{Located, locate};
+use groundplan_openshift::topology::machine_pools::{Fleet, fleet};
+use groundplan_openshift::topology::{
+    self, Compiled, Question, Workers, compile, identify, questions, validation, workers,
+};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -19,12 +26,7 @@ use super::held::glance;
 use super::inputs::Inputs;
 use super::screen::Screen;
 use super::source::{Learnt, Source};
-use crate::config::{self, Finding, Located, locate};
 use crate::render::Diagnostic;
-use crate::topology::fleet::{Fleet, fleet};
-use crate::topology::{
-    self, Compiled, Question, Workers, checks, compile, identify, questions, workers,
-};
 
 /// Install-config with the other input files.
 pub(super) struct Configured {
@@ -89,13 +91,13 @@ impl Source for Configured {
     }
 
     fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Question> {
-        checks::questions(&self.inputs.config, known, state)
+        validation::questions(&self.inputs.config, known, state)
     }
 
     fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled> {
         let Learnt { cluster, facts, answers, checked, state } = learnt;
         let view = self.view(cluster, facts);
-        let flaws = checks::check(&self.inputs.config, &view.known(answers), checked, state);
+        let flaws = validation::check(&self.inputs.config, &view.known(answers), checked, state);
         view.judge(answers, flaws, screen)
     }
 
@@ -289,7 +291,7 @@ fn refused(
 fn finding(flaw: &topology::Error, text: &str) -> Option<Finding> {
     let Located { path, place } = locate(text, &flaw.field()?);
     Some(Finding {
-        rule: config::Rule::AtAws,
+        rule: diagnostics::Rule::AtAws,
         path,
         place,
         message: flaw.to_string(),

@@ -8,15 +8,16 @@ use std::thread;
 use std::time::Duration;
 
 use groundplan_engine::plan::saved::{Digests, digest};
+use groundplan_openshift::diagnostics;
+use groundplan_openshift::install_config::{self, InstallConfig};
+use groundplan_openshift::topology::{Assets, Options, Stream};
 use secrecy::SecretString;
 
 use super::args::Common;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
-use crate::config::{self, InstallConfig};
 use crate::render::Diagnostic;
-use crate::topology::{Assets, Options, Stream};
 
 /// Valid input files.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ pub(super) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallCo
         let diagnostic = Diagnostic::could_not(&format!("read {file}"), &error).with_hint(hint);
         Failure::new(Exit::ConfigInvalid, diagnostic)
     })?;
-    let (outcome, text) = config::read_bytes(&bytes);
+    let (outcome, text) = install_config::read_bytes(&bytes);
     screen.findings(&outcome.findings, &file, &text)?;
     match outcome.config {
         Some(config) => Ok((config, text.into_owned())),
@@ -80,7 +81,7 @@ const SILENT: Duration = Duration::from_secs(30);
 /// Returns the contents of a file. A pipe (`--config <(...)`) is read in a thread of its own,
 /// because a read without a writer never ends, not even by a signal.
 fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let read = |path: &Path| File::open(path).and_then(config::read_bounded);
+    let read = |path: &Path| File::open(path).and_then(diagnostics::read_bounded);
     if fs::metadata(path)?.is_file() {
         return read(path);
     }

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use groundplan_aws::lookups::queries;
 use groundplan_aws::{Aws, Settings as AwsSettings};
+use groundplan_controller::capacity::driver::Types;
+use groundplan_controller::ec2_batcher::Looks;
+use groundplan_controller::health::Health;
+use groundplan_controller::lease::{Candidate, Leadership, Terms};
+use groundplan_controller::machine::driver::{Machines, Settings};
+use groundplan_controller::manager::{self, Tell};
 use groundplan_engine::apply::Stop;
-use groundplan_engine::provider::Reply;
 use groundplan_node::http::probes;
 use groundplan_node::kube_client;
+use groundplan_openshift::machine_api::infrastructure::{Described, Infrastructure, architecture};
+use groundplan_openshift::topology;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Client, ResourceExt};
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -19,24 +24,10 @@ use super::args::MachineController;
 use super::exit::Exit;
 use super::failure::{Failure, Result};
 use super::screen::Screen;
-use crate::machine_api::controller::capacity::driver::Types;
-use crate::machine_api::controller::health::Health;
-use crate::machine_api::controller::lease::{Candidate, Leadership, Terms};
-use crate::machine_api::controller::looks::{Ec2, Looks};
-use crate::machine_api::controller::machine::driver::{Machines, Settings};
-use crate::machine_api::controller::together::{self, Tell};
-use crate::machine_api::infrastructure::{Described, Infrastructure, architecture};
 use crate::render::Diagnostic;
-use crate::topology::{self, Question};
 
 /// Name of the Lease for leader election.
 const LEASE: &str = "groundplan-machine-controller";
-
-impl Ec2 for Aws {
-    fn answer(&self, question: Question) -> Reply<'_, Value> {
-        Box::pin(async move { queries::answer(self, &question).await })
-    }
-}
 
 pub(super) async fn run(
     arguments: &MachineController,
@@ -148,7 +139,7 @@ async fn work(
     let machines = Machines::new(client.clone(), looks, settings, Arc::clone(health));
     let stopped = stop.clone();
     let machines = machines.run(async move { stopped.stopped().await });
-    let sets = together::look_after(&client, &namespace, health, stop.token(), &tell, types);
+    let sets = manager::look_after(&client, &namespace, health, stop.token(), &tell, types);
     tokio::join!(machines, sets);
 }
 
@@ -185,8 +176,8 @@ async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::cli::args::{Arguments, Command};
+    use serde_json::Value;
 
     const DEPLOYMENT: &str = include_str!("../../deploy/machine-controller/deployment.yaml");
 

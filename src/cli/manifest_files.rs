@@ -6,11 +6,11 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use groundplan_openshift::machine_api::from_manifests::File;
 use secrecy::SecretString;
 
 use super::exit::Exit;
 use super::failure::{Failure, Result};
-use crate::machine_api::offline::File;
 use crate::render::Diagnostic;
 
 /// File name extensions of manifests.

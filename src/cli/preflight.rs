@@ -4,6 +4,7 @@ use groundplan_aws::{Aws, Caller};
 use groundplan_engine::graph::Graph;
 use groundplan_engine::plan::Plan;
 use groundplan_engine::state::State;
+use groundplan_openshift::topology::{Workers, partition};
 
 use super::exit::Exit;
 use super::failure::{Failure, Result};
@@ -11,7 +12,6 @@ use super::screen::Screen;
 use super::world::World;
 use crate::preflight::demands::Site;
 use crate::preflight::{Report, preflight as ask};
-use crate::topology::{Workers, partition};
 
 /// Prints all warnings of the preflight. Returns an error with all findings that would stop the
 /// plan half way.

@@ -1,8 +1,8 @@
 //! Display of a plan before execution, and its guards.
 
-use groundplan_aws::plan_review;
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::guard::{Guards, violations};
+use groundplan_openshift::plan_review;
 
 use super::args;
 use super::exit::Exit;

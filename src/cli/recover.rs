@@ -15,6 +15,7 @@ use groundplan_engine::recover::{Recovered, Search};
 use groundplan_engine::state::error::HomeError;
 use groundplan_engine::state::fence::Fence;
 use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_openshift::topology::{identify, is_infra_id_of};
 use serde_json::{Value, json};
 
 use super::args::{Common, Recover as Arguments};
@@ -30,7 +31,6 @@ use super::screen::Screen;
 use super::signals::unless_stopped;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
-use crate::topology::{identify, is_infra_id_of};
 
 pub(super) async fn run(
     arguments: &Arguments,

@@ -1,13 +1,13 @@
 //! `groundplan schema`: prints JSON Schemas and CRDs of input files, for editors and clusters.
 
+use groundplan_openshift::install_config::json_schema;
+use groundplan_openshift::machine_api::{crds, schemas, yaml};
 use serde_json::Value;
 
 use super::args::{Described, Schema as Arguments};
 use super::exit::Exit;
 use super::failure::Result;
 use super::screen::Screen;
-use crate::config::json_schema;
-use crate::machine_api::{crds, schemas, yaml};
 
 pub(super) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
     match arguments.of {

@@ -11,12 +11,13 @@ use groundplan_aws::Aws;
 use groundplan_engine::event::Event;
 use groundplan_engine::plan::Plan;
 use groundplan_engine::provider::Schemas;
+use groundplan_openshift::diagnostics::{Finding, for_programs};
+use groundplan_openshift::install_config;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{Arguments, Common};
 use super::stream_file::{StreamFile, WholeLines};
-use crate::config::{self, Finding};
 use crate::render::json::JsonLines;
 use crate::render::progress::{Estimate, Lines, Live};
 use crate::render::{Diagnostic, PlanView};
@@ -173,12 +174,12 @@ impl Screen {
         file: &str,
         text: &str,
     ) -> io::Result<()> {
-        let told: Vec<_> = findings.iter().map(|one| config::for_programs(one, file)).collect();
+        let told: Vec<_> = findings.iter().map(|one| for_programs(one, file)).collect();
         self.tell_file(|lines| told.iter().try_for_each(|one| lines.line("diagnostic", one)));
         match &mut self.out {
             Out::Human(_) if findings.is_empty() => Ok(()),
             Out::Human(_) => {
-                writeln!(self.err, "{}", config::render(findings, file, text, self.colour))
+                writeln!(self.err, "{}", install_config::render(findings, file, text, self.colour))
             }
             Out::Json(lines) => told.iter().try_for_each(|one| lines.line("diagnostic", one)),
         }

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use groundplan_aws::Settings;
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::state::{Cluster, State};
+use groundplan_openshift::topology::{Compiled, Question, Workers};
 use serde_json::Value;
 
 use super::cloud::Answers;
 use super::failure::Result;
 use super::screen::Screen;
-use crate::topology::{Compiled, Question, Workers};
 
 /// Valid input of a plan.
 pub(super) trait Source {

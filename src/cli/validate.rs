@@ -1,6 +1,7 @@
 //! `groundplan validate`: validates the install-config.
 
 use groundplan_aws::model::metadata_options::Authentication;
+use groundplan_openshift::install_config::{InstallConfig, MachinePool};
 use serde_json::json;
 
 use super::args::Common;
@@ -8,7 +9,6 @@ use super::exit::Exit;
 use super::failure::Result;
 use super::inputs::Inputs;
 use super::screen::Screen;
-use crate::config::{InstallConfig, MachinePool};
 
 pub(super) fn run(common: &Common, screen: &mut Screen) -> Result<Exit> {
     let inputs = Inputs::read(common, screen)?;

@@ -10,6 +10,7 @@ use groundplan_aws::{Aws, Caller, schemas};
 use groundplan_engine::plan::{self, Observations, Options, Plan};
 use groundplan_engine::refresh::observe;
 use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_openshift::topology::Compiled;
 use serde_json::Value;
 
 use super::args::Common;
@@ -21,7 +22,6 @@ use super::homes;
 use super::screen::Screen;
 use super::source::{Learnt, Source};
 use crate::render::{Diagnostic, Severity};
-use crate::topology::Compiled;
 
 /// Inputs of a plan.
 pub(super) struct World {

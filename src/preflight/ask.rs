@@ -8,13 +8,13 @@ use groundplan_aws::preflight::policy_simulator::{self, Decision, Judgement};
 use groundplan_aws::preflight::quotas::{self, Quota};
 use groundplan_aws::{Aws, Caller};
 use groundplan_engine::provider::{ProviderError, all};
+use groundplan_openshift::topology::Workers;
 use tokio::time::timeout;
 
 use super::Report;
 use super::demands::{self, Need, Site};
 use super::judge::{self, Denial, Denied, Room};
 use crate::render::{Diagnostic, Severity};
-use crate::topology::Workers;
 
 /// Maximum time of each part of the preflight, because its results are optional. Each part takes a
 /// second or two. An unreachable endpoint must not delay the other parts.

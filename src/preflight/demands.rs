@@ -11,10 +11,9 @@ use groundplan_aws::registry::{KINDS, facts};
 use groundplan_engine::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
 use groundplan_engine::plan::{Action, Op, Plan};
 use groundplan_engine::state::State;
+use groundplan_openshift::topology::Workers;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use crate::topology::Workers;
 
 /// Inputs of the preflight.
 #[derive(Clone, Copy, Debug)]

@@ -10,12 +10,12 @@ use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::plan::{Observations, Options, Plan, plan, plan_destroy};
 use groundplan_engine::provider::{Class, ProviderError};
 use groundplan_engine::state::{Record, State, Status};
+use groundplan_openshift::test_support::example_cluster::World;
+use groundplan_openshift::topology::Workers;
 use serde_json::json;
 
 use super::demands::{Need, Site, instance_types, needs, permissions, rehearsals};
 use super::judge::{Denial, Denied, Room, quota, simulated};
-use crate::testing::world::World;
-use crate::topology::Workers;
 
 fn planned(graph: &Graph, state: &State) -> Plan {
     plan(graph, state, &Observations::new(), &schemas(), &Options::default())

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use groundplan_aws::registry::{KINDS, normalised};
-use groundplan_aws::{plan_review, schemas};
+use groundplan_aws::schemas;
 use groundplan_engine::graph::pattern::fits;
 use groundplan_engine::graph::{Address, Graph, each_ref, resolve};
 use groundplan_engine::plan::diff::diff;
@@ -23,12 +23,13 @@ use groundplan_engine::plan::{
 };
 use groundplan_engine::provider::Observed;
 use groundplan_engine::state::{Cluster, Entry, Record, State, Status, snapshot};
+use groundplan_openshift::install_config::{self, InstallConfig};
+use groundplan_openshift::plan_review;
+use groundplan_openshift::topology::{self, Assets, Compiled, compile, questions};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Diagnostic, PlanView};
-use crate::config::{self, InstallConfig};
-use crate::topology::{self, Assets, Compiled, compile, questions};
 
 /// Differences of a case from its base folder.
 #[derive(Debug, Default, Deserialize)]
@@ -133,8 +134,9 @@ fn read(path: &Path, edits: &[(String, String)]) -> InstallConfig {
         assert!(text.contains(old.as_str()), "{}: there is no {old:?}", path.display());
         text = text.replace(old.as_str(), new);
     }
-    let outcome = config::read(&text);
-    let findings = config::render(&outcome.findings, &path.display().to_string(), &text, false);
+    let outcome = install_config::read(&text);
+    let findings =
+        install_config::render(&outcome.findings, &path.display().to_string(), &text, false);
     assert!(outcome.findings.is_empty(), "{findings}");
     outcome.config.unwrap()
 }

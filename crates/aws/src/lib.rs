@@ -2,7 +2,6 @@
 //!
 //! Imports point down this list only:
 //!
-//! 1. [`plan_review`]: drift classes of a plan, and warnings about masters and machines.
 //! 2. `provider`, [`schemas`](mod@schemas), [`registry`], [`sweep`], [`kinds`], [`facts`], `client`: XX
 //! 3. [`model`]: XX
 //!
@@ -17,7 +16,6 @@ pub mod facts;
 pub mod kinds;
 pub mod lookups;
 pub mod model;
-pub mod plan_review;
 pub mod preflight;
 #[cfg(feature = "sdk")]
 mod provider;

@@ -4,7 +4,7 @@
 //! table and one JSON line per figure.
 //!
 //! Each shape and size runs in its own process, so that memory figures are independent. The peak is
-//! reset before each phase. `cargo bench --no-default-features --bench engine -- 1000` measures one
+//! reset before each phase. `cargo bench -p groundplan-engine --features test-support --bench engine -- 1000` measures one
 //! size.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]

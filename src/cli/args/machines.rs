@@ -229,7 +229,7 @@ pub struct MachinesRecover {
 ))]
 pub struct MachineController {
     /// Namespace of the Machines.
-    #[arg(long, value_name = "NAME", default_value = crate::machine_api::types::NAMESPACE,
+    #[arg(long, value_name = "NAME", default_value = groundplan_openshift::machine_api::types::NAMESPACE,
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub namespace: String,
     /// Address for /metrics, /healthz and /readyz (plain HTTP).

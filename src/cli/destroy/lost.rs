@@ -7,6 +7,7 @@ use std::path::Path;
 
 use groundplan_engine::plan::Observations;
 use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_openshift::topology::{identity, name_in};
 
 use super::found::Found;
 use super::{Decision, Doomed, Shown};
@@ -18,7 +19,6 @@ use crate::cli::held::Held;
 use crate::cli::homes;
 use crate::cli::screen::Screen;
 use crate::render::Diagnostic;
-use crate::topology::{identity, name_in};
 
 /// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.
 pub(super) fn named(arguments: &Arguments) -> Result<Option<Cluster>> {

@@ -18,6 +18,8 @@ use groundplan_engine::provider::patiently;
 use groundplan_engine::refresh::observe;
 use groundplan_engine::secret::Secrets;
 use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_openshift::install_config::InstallConfig;
+use groundplan_openshift::topology;
 use serde_json::json;
 
 use self::found::Found;
@@ -37,10 +39,8 @@ use super::screen::Screen;
 use super::show::nothing_recorded;
 use super::signals::unless_stopped;
 use super::walk::{confirmed, must_be_confirmable, walk};
-use crate::config::InstallConfig;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
-use crate::topology;
 
 const QUESTION: &str =
     "Do you really want to destroy all of this? There is no way to bring it back.";

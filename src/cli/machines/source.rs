@@ -10,6 +10,11 @@ use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_engine::provider::ProviderError;
 use groundplan_engine::state::{Cluster, State};
+use groundplan_openshift::diagnostics::Severity;
+use groundplan_openshift::machine_api::from_manifests::{
+    self, File, Findings, Fleet, Named, Reading, Trouble,
+};
+use groundplan_openshift::topology::{Compiled, Question, Workers};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,10 +25,7 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::manifest_files;
 use crate::cli::screen::Screen;
 use crate::cli::source::{Learnt, Source};
-use crate::config::Severity;
-use crate::machine_api::offline::{self, File, Findings, Fleet, Named, Reading, Trouble};
 use crate::render::Diagnostic;
-use crate::topology::{Compiled, Question, Workers};
 
 /// Valid manifests.
 pub(super) struct Manifests {
@@ -46,7 +48,7 @@ impl Manifests {
     pub(super) fn read(paths: &[PathBuf], screen: &mut Screen) -> Result<Self> {
         let named = manifest_files::read(paths)?;
         let files: Vec<File> = named.into_iter().flat_map(|named| named.files).collect();
-        let Reading { fleet, findings, notes } = offline::read(&files);
+        let Reading { fleet, findings, notes } = from_manifests::read(&files);
         tell(&files, &findings, screen)?;
         let Some(fleet) = fleet else { return Err(no_fleet(paths, &findings)) };
         for note in notes {
@@ -82,7 +84,7 @@ impl Manifests {
         let compiled = self.fleet.compile(known, &InstancesNamed::new(), &self.files);
         let graph = compiled.ok().map(|compiled| compiled.graph);
         self.fleet.named(&|address| match &graph {
-            Some(graph) => offline::is_made(graph, state, &schemas(), address),
+            Some(graph) => from_manifests::is_made(graph, state, &schemas(), address),
             None => !state.resources.contains_key(address),
         })
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use groundplan_openshift::machine_api::from_manifests::File;
+use groundplan_openshift::machine_api::validation::{Checked, check};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -11,8 +13,6 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Result;
 use crate::cli::manifest_files::{self, Named};
 use crate::cli::screen::Screen;
-use crate::machine_api::check::{Checked, check};
-use crate::machine_api::offline::File;
 use crate::render::Diagnostic;
 
 pub(super) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {

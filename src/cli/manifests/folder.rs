@@ -4,11 +4,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use groundplan_openshift::machine_api::manifests::{Manifest, is_ours};
 use serde::Deserialize;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
-use crate::machine_api::manifests::{Manifest, is_ours};
 use crate::render::Diagnostic;
 
 /// File of openshift-install that contains the infra ID.
@@ -85,8 +85,9 @@ fn infra_id(folder: &Path) -> Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_openshift::machine_api::manifests::Content;
+
     use super::*;
-    use crate::machine_api::manifests::Content;
 
     fn installers() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

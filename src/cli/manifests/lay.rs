@@ -6,9 +6,10 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use groundplan_openshift::machine_api::manifests::Manifest;
+
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, Result};
-use crate::machine_api::manifests::Manifest;
 use crate::render::Diagnostic;
 
 /// File with its change.
@@ -110,8 +111,9 @@ fn mode(manifest: &Manifest) -> Permissions {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_openshift::machine_api::manifests::Content;
+
     use super::*;
-    use crate::machine_api::manifests::Content;
 
     fn manifests(text: &str) -> Vec<Manifest> {
         vec![

@@ -13,6 +13,7 @@ use std::path::Path;
 use folder::Folder;
 use groundplan_engine::apply::Stop;
 use groundplan_engine::state::Cluster;
+use groundplan_openshift::machine_api::manifests::{Manifest, manifests};
 use lay::{Fate, Laid};
 use serde_json::json;
 
@@ -23,7 +24,6 @@ use super::failure::{Failure, Result};
 use super::inputs::Inputs;
 use super::screen::Screen;
 use super::signals::unless_stopped;
-use crate::machine_api::manifests::{Manifest, manifests};
 use crate::render::Diagnostic;
 
 pub(super) async fn run(

@@ -4,8 +4,8 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use groundplan::machine_api::types::NAMESPACE;
 use groundplan_node::test_support::fake_api_server::FakeCluster;
+use groundplan_openshift::machine_api::types::NAMESPACE;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

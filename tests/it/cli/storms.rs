@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use groundplan::testing::world::{World, image};
 use groundplan_aws::{Aws, Settings};
 use groundplan_engine::apply::{Settings as Ways, Stop, apply};
 use groundplan_engine::plan::{Options, Plan, plan, plan_destroy};
@@ -17,6 +16,7 @@ use groundplan_engine::refresh::observe;
 use groundplan_engine::secret::Secrets;
 use groundplan_engine::state::{Entry, State};
 use groundplan_engine::test_support::Tape;
+use groundplan_openshift::test_support::example_cluster::{World, image};
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -188,7 +188,7 @@ impl Walker {
             .with_initial_backoff(Duration::from_millis(200));
         let settings = Settings {
             region: world.cluster.region.clone(),
-            cluster_tag: groundplan::topology::cluster_tag_key(&world.cluster.infra_id),
+            cluster_tag: groundplan_openshift::topology::cluster_tag_key(&world.cluster.infra_id),
             ..Settings::default()
         };
         let aws = Aws::new(&config.retry_config(retries).build(), settings);

@@ -8,7 +8,6 @@ use aws_sdk_ec2::types::{
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
-use groundplan::topology::Question;
 use groundplan_aws::lookups::queries::{answer, answers};
 use groundplan_aws::model::ids::{
     BucketName, HostedZoneId, InstanceProfileName, RoleName, SecurityGroupId,
@@ -16,6 +15,7 @@ use groundplan_aws::model::ids::{
 use groundplan_aws::sweep::{Leftover, Names, Sweep, sweep};
 use groundplan_aws::{Aws, Settings};
 use groundplan_engine::provider::Class;
+use groundplan_openshift::topology::Question;
 use serde_json::{Value, json};
 
 use super::{CLUSTER_TAG, IMAGE, World};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{self, LocationType, RouteTable, Subnet};
 use aws_sdk_route53::types::HostedZone;
-use groundplan_engine::provider::{Class, ProviderError};
+use groundplan_engine::provider::{Class, ProviderError, Reply};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::client::elb::{self, By};
 use crate::client::outcomes::found;
 use crate::client::resource_type::Result;
 use crate::client::route53;
+use crate::lookups::Ec2;
 use crate::lookups::lookup::{
     FilterBy, Groups, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
     InstancesNamed, Offerings, PlacementGroupFact, PlacementGroups, Question, Reach,
@@ -451,6 +452,12 @@ fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<Reach> {
             || route.carrier_gateway_id().is_some_and(|id| id.starts_with("cagw-"))
     });
     Ok(if outwards { Reach::Public } else { Reach::Private })
+}
+
+impl Ec2 for Aws {
+    fn answer(&self, question: Question) -> Reply<'_, Value> {
+        Box::pin(async move { answer(self, &question).await })
+    }
 }
 
 /// Runs all lookups at once and returns the results by lookup key.

@@ -1,0 +1,198 @@
+//! Controller that annotates each MachineSet with the capacity of its instance type. Existing
+//! annotations with the same value are not written again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{StreamExt, iter};
+use groundplan_aws::lookups::lookup::{InstanceTypeFact, InstanceTypes, Question};
+use groundplan_engine::provider::{BoxFuture, Class, ProviderError};
+use groundplan_openshift::machine_api::types::MachineSet;
+use kube::api::{DynamicObject, Patch};
+use kube::core::ApiResource;
+use kube::runtime::controller::{Action, Config, applier};
+use kube::runtime::reflector::Store;
+use kube::{Api, Client, Resource};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{instance_type, news};
+use crate::api_server::{Unanswered, answer, by};
+use crate::clock::Clock;
+use crate::event_recorder::{Kind, Teller};
+use crate::health::Health;
+use crate::is_machine_api_s;
+use crate::reflector::{Feed, Touched, Watched, all_in, reference};
+use groundplan_aws::lookups::Ec2;
+
+/// Validity of an instance type lookup.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Delay before the next lookup after a failed one.
+const UNANSWERED: Duration = Duration::from_secs(60);
+
+/// Source of instance type data.
+#[derive(Clone)]
+pub struct Types {
+    /// Client for EC2.
+    pub ec2: Arc<dyn Ec2>,
+    /// Region of the instance types.
+    pub region: String,
+}
+
+/// Error while annotating a MachineSet.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lookup in EC2 failed.
+    #[error("ask what its instance type is: {0}")]
+    Ec2(#[from] ProviderError),
+    /// The request to the API server failed.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+}
+
+/// Dependencies and caches of the controller.
+pub struct Driver {
+    sets: Store<Watched<MachineSet>>,
+    set_api: Api<Watched<MachineSet>>,
+    teller: Teller,
+    types: Types,
+    /// Lookup results by instance type. `None` stands for a type that EC2 does not know.
+    known: Mutex<HashMap<String, (Instant, Option<InstanceTypeFact>)>>,
+    /// Unknown instance type that was last reported for a MachineSet, by the UID of the set.
+    told: Mutex<HashMap<String, String>>,
+    health: Arc<Health>,
+}
+
+impl Driver {
+    /// Annotates sets until shutdown, and returns after the work in progress has ended. An error of
+    /// a set is reported to `tell` and retried.
+    pub fn run(
+        client: &Client,
+        namespace: &str,
+        sets: &Feed<MachineSet>,
+        types: Types,
+        health: Arc<Health>,
+        stop: CancellationToken,
+        tell: impl Fn(&str, &Error) + Send + Sync + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let driver = Arc::new(Self {
+            sets: sets.store(),
+            set_api: Api::namespaced(client.clone(), namespace),
+            teller: Teller::new(client.clone(), namespace, Clock::default()),
+            types,
+            known: Mutex::default(),
+            told: Mutex::default(),
+            health,
+        });
+        let of_all = Arc::clone(&driver);
+        let touched = sets.events().map(move |touched| match touched {
+            Touched::One(set) => vec![reference(&set)],
+            Touched::All => all_in(&of_all.sets),
+        });
+        let known = Arc::clone(&driver);
+        let there = move |set: &_| std::future::ready(known.sets.get(set).is_some());
+        let queue = touched.flat_map(iter).filter(there).map(Ok::<_, std::convert::Infallible>);
+        let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
+        let store = driver.sets.clone();
+        let retry = move |set: Arc<Watched<MachineSet>>, error: &Error, driver: Arc<Self>| {
+            driver.health.metrics.reconciled("capacity", false);
+            tell(set.meta_name(), error);
+            Action::requeue(match error {
+                Error::Ec2(_) => UNANSWERED,
+                Error::Unanswered(error) => error.again_after(),
+            })
+        };
+        let one = |set, driver| -> BoxFuture<'static, Result<Action, Error>> {
+            Box::pin(Self::reconcile(set, driver))
+        };
+        // Sets are reconciled one at a time, so that a second set of the same type uses the result
+        // of the first lookup.
+        let all = applier(one, retry, driver, store, queue, Config::default().concurrency(1));
+        all.for_each(|_| std::future::ready(()))
+    }
+
+    async fn reconcile(seen: Arc<Watched<MachineSet>>, driver: Arc<Self>) -> Result<Action, Error> {
+        let Ok(set) = &seen.object else { return Ok(Action::await_change()) };
+        let is_going = set.metadata.deletion_timestamp.is_some();
+        if is_going || !is_machine_api_s(&set.status.authoritative_api) {
+            driver.told.lock().await.remove(&set.metadata.uid);
+            return Ok(Action::await_change());
+        }
+        if let Some(name) = instance_type(set) {
+            match driver.fact(name).await? {
+                Some(fact) => {
+                    driver.told.lock().await.remove(&set.metadata.uid);
+                    let version = seen.meta().resource_version.as_deref();
+                    driver.annotate(set, version, &fact).await?;
+                }
+                None => driver.tell_unknown(set, name).await,
+            }
+        }
+        driver.health.metrics.reconciled("capacity", true);
+        Ok(Action::requeue(KEPT))
+    }
+
+    async fn fact(&self, name: &str) -> Result<Option<InstanceTypeFact>, Error> {
+        let mut known = self.known.lock().await;
+        if let Some((_, fact)) = known.get(name).filter(|(at, _)| at.elapsed() < KEPT) {
+            return Ok(fact.clone());
+        }
+        let (region, types) = (self.types.region.clone(), vec![name.to_owned()]);
+        let answer = self.types.ec2.answer(Question::InstanceTypes { region, types }).await?;
+        let answer = InstanceTypes::deserialize(answer).map_err(|error| unreadable(&error))?;
+        let fact = answer.get(name).cloned();
+        known.insert(name.to_owned(), (Instant::now(), fact.clone()));
+        Ok(fact)
+    }
+
+    async fn annotate(
+        &self,
+        set: &MachineSet,
+        version: Option<&str>,
+        fact: &InstanceTypeFact,
+    ) -> Result<(), Error> {
+        let news = news(set, fact);
+        if news.is_empty() {
+            return Ok(());
+        }
+        // The patch contains labels that were read before. The resource version prevents the loss
+        // of a later change by another client.
+        let patch = Patch::Merge(json!({"metadata": {
+            "uid": set.metadata.uid,
+            "resourceVersion": version,
+            "annotations": news,
+        }}));
+        let name = &set.metadata.name;
+        answer("tell it what its instance type is", self.set_api.patch(name, &by(), &patch))
+            .await?;
+        Ok(())
+    }
+
+    /// Records an Event for an unknown instance type. Each type of a set is reported once, because
+    /// a retry does not make a type known.
+    async fn tell_unknown(&self, set: &MachineSet, name: &str) {
+        let before = self.told.lock().await.insert(set.metadata.uid.clone(), name.to_owned());
+        if before.as_deref() == Some(name) {
+            return;
+        }
+        let resource = ApiResource::erase::<Watched<MachineSet>>(&());
+        let mut object = DynamicObject::new(&set.metadata.name, &resource);
+        object.metadata.namespace = Some(set.metadata.namespace.clone());
+        object.metadata.uid = Some(set.metadata.uid.clone());
+        let message = format!(
+            "the autoscaler cannot scale it from zero: {} has no instance type called {name}",
+            self.types.region
+        );
+        self.teller.tell(&object, Kind::Warning, "FailedUpdate", &message).await;
+    }
+}
+
+/// Returns the error for an unreadable result. Such a result does not show that the type is
+/// unknown.
+fn unreadable(error: &serde_json::Error) -> ProviderError {
+    ProviderError::new(Class::Unknown, "DescribeInstanceTypes", error.to_string())
+}

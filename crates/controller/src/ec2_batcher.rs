@@ -1,0 +1,282 @@
+//! Batching of EC2 queries for all machines. A query waits a moment for other queries, so that a
+//! thousand Machines cost as many calls as one, apart from pages.
+//!
+//! Lookup results that launch specs are made from (images, subnets, groups) are cached for a
+//! minute.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use groundplan_aws::Tags;
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
+use groundplan_aws::kinds::machine::{Machine, MachineOutputs, Seen as SeenByEc2};
+use groundplan_aws::lookups::Ec2;
+use groundplan_aws::lookups::lookup::{InstancesNamed, Question};
+use groundplan_aws::model::ids::InstanceId;
+use groundplan_engine::graph::Address;
+use groundplan_engine::provider::{Class, Known, Look, Observed, ProviderError};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use super::machine::Seen;
+
+type Result<T> = std::result::Result<T, ProviderError>;
+
+/// Time that a query waits for other queries.
+const GATHER: Duration = Duration::from_millis(100);
+/// Validity of a cached lookup result.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// Instance, and its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// State of the instance in EC2.
+    pub seen: Seen,
+    /// Inputs of the instance, as far as EC2 reports them. `None` if the instance does not exist.
+    pub live: Option<Machine>,
+    /// ID of the instance, if known.
+    pub id: Option<InstanceId>,
+}
+
+/// Batcher of EC2 queries for all Machines.
+pub struct Looks {
+    ec2: Arc<dyn Ec2>,
+    region: String,
+    cluster_tag: String,
+    machines: Gatherer<Known, Observed>,
+    waited_for: Gatherer<Known, Look>,
+    going: Gatherer<Known, Look>,
+    names: Gatherer<String, Vec<InstanceId>>,
+    answers: tokio::sync::Mutex<HashMap<String, (Instant, Value)>>,
+}
+
+impl Looks {
+    /// Returns a batcher for the machines of the cluster with this tag, in this region.
+    pub fn new(ec2: Arc<dyn Ec2>, region: &str, cluster_tag: &str) -> Self {
+        Self {
+            ec2,
+            region: region.to_owned(),
+            cluster_tag: cluster_tag.to_owned(),
+            machines: Gatherer::default(),
+            waited_for: Gatherer::default(),
+            going: Gatherer::default(),
+            names: Gatherer::default(),
+            answers: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Returns the EC2 client.
+    pub fn ec2(&self) -> &Arc<dyn Ec2> {
+        &self.ec2
+    }
+
+    /// Finds the instance of a machine by its ID, or by its name if the ID is unknown. groundplan
+    /// never makes several instances of one name. Of several, the one that was launched last
+    /// counts.
+    ///
+    /// # Errors
+    /// Fails if the query fails. A failed query never means that no instance exists.
+    pub async fn find(&self, name: &str, id: Option<&str>, tags: &Tags) -> Result<Found> {
+        let ids = match id {
+            Some(id) => vec![InstanceId::from(id)],
+            None => self.named(name).await?,
+        };
+        let mut found = Found { seen: Seen::Nothing, live: None, id: None };
+        for id in ids {
+            let next = self.one(name, id, tags).await?;
+            if launched(&next) >= launched(&found) {
+                found = next;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns all instances with the name of a machine, no matter which program launched them.
+    ///
+    /// # Errors
+    /// Fails if the query fails.
+    pub async fn named(&self, name: &str) -> Result<Vec<InstanceId>> {
+        self.names.ask(name.to_owned(), |names| self.all_named(names)).await
+    }
+
+    async fn all_named(&self, names: Vec<String>) -> Result<Vec<Vec<InstanceId>>> {
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let question = Question::InstancesNamed {
+            region: self.region.clone(),
+            cluster_tag: self.cluster_tag.clone(),
+            names: sorted,
+        };
+        let answer = self.ec2.answer(question).await?;
+        let found: InstancesNamed =
+            serde_json::from_value(answer).map_err(|error| unreadable(&error))?;
+        Ok(names.iter().map(|name| found.get(name).cloned().unwrap_or_default()).collect())
+    }
+
+    async fn one(&self, name: &str, id: InstanceId, tags: &Tags) -> Result<Found> {
+        let known = known(name, &id, tags);
+        let ask = |all| self.ec2.observe("machine".to_owned(), all);
+        let seen = match self.machines.ask(known.clone(), ask).await? {
+            Observed::Present { inputs, outputs } => {
+                let live = serde_json::from_value(inputs).map_err(|error| unreadable(&error))?;
+                let outputs =
+                    serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
+                let seen = Seen::There(Box::new(outputs));
+                return Ok(Found { seen, live: Some(live), id: Some(id) });
+            }
+            Observed::Missing => self.what_became_of(known).await?,
+        };
+        Ok(Found { seen, live: None, id: Some(id) })
+    }
+
+    /// Returns the state of an instance that is not found: terminating, terminated, or not visible
+    /// yet.
+    async fn what_became_of(&self, known: Known) -> Result<Seen> {
+        let ready = |all| self.ec2.ready("machine".to_owned(), all);
+        let why = match self.waited_for.ask(known.clone(), ready).await? {
+            Look::Failed(error) => error.message,
+            Look::Done(outputs) => {
+                let outputs =
+                    serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
+                return Ok(Seen::There(Box::new(outputs)));
+            }
+            Look::NotYet(_) => return Ok(Seen::Invisible),
+        };
+        let gone = |all| self.ec2.gone("machine".to_owned(), all);
+        Ok(match self.going.ask(known, gone).await? {
+            Look::NotYet(state) => Seen::Going { state },
+            Look::Done(_) | Look::Failed(_) => Seen::Terminated { why },
+        })
+    }
+
+    /// Returns true if a machine is registered with a load balancer. Registrations are queried
+    /// individually, because few machines have one. A missing load balancer must also not affect
+    /// machines that are registered with others.
+    ///
+    /// # Errors
+    /// Fails if the query fails.
+    pub async fn is_attached(
+        &self,
+        name: &str,
+        attachment: &LoadBalancerAttachment,
+    ) -> Result<bool> {
+        let known = attached(name, attachment);
+        let seen = self.ec2.observe("load_balancer_attachment".to_owned(), vec![known]).await?;
+        Ok(matches!(seen.as_slice(), [Observed::Present { .. }]))
+    }
+
+    /// Returns the results of lookups, from the cache if possible.
+    ///
+    /// # Errors
+    /// Fails if one of the lookups fails.
+    pub async fn answers(&self, questions: Vec<Question>) -> Result<BTreeMap<String, Value>> {
+        let mut answers = BTreeMap::new();
+        for question in questions {
+            let key = question.key();
+            // The lock is held during the lookup: a second caller with the same lookup waits for
+            // the result.
+            let mut kept = self.answers.lock().await;
+            kept.retain(|_, (at, _)| at.elapsed() < KEPT);
+            if !kept.contains_key(&key) {
+                let answer = self.ec2.answer(question).await?;
+                kept.insert(key.clone(), (Instant::now(), answer));
+            }
+            answers.insert(key.clone(), kept[&key].1.clone());
+        }
+        Ok(answers)
+    }
+}
+
+/// Returns the record of an instance: its ID and its tags.
+pub(super) fn known(name: &str, id: &InstanceId, tags: &Tags) -> Known {
+    let outputs = MachineOutputs { id: id.clone(), private_ip: None, seen: SeenByEc2::default() };
+    Known {
+        address: Address::new("machine", name),
+        token: String::new(),
+        inputs: json!(Machine::unknown(tags.clone())),
+        outputs: json!(outputs),
+    }
+}
+
+/// Returns the record of an attachment after its creation.
+pub(super) fn attached(name: &str, attachment: &LoadBalancerAttachment) -> Known {
+    let balancer = &attachment.load_balancer;
+    Known {
+        address: Address::new("load_balancer_attachment", &format!("{name}-{balancer}")),
+        token: String::new(),
+        inputs: json!(attachment),
+        outputs: json!({
+            "load_balancer": balancer, "instance": attachment.instance, "ip": attachment.ip,
+        }),
+    }
+}
+
+fn launched(found: &Found) -> i64 {
+    match &found.seen {
+        Seen::There(instance) => instance.seen.launched,
+        _ => -1,
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> ProviderError {
+    ProviderError::new(Class::Unknown, "look", format!("the answer cannot be read: {error}"))
+}
+
+type Asked<T, A> = (T, oneshot::Sender<Result<A>>);
+
+/// Queue that combines individual queries into one call.
+struct Gatherer<T, A> {
+    open: Mutex<Vec<Asked<T, A>>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl<T, A> Default for Gatherer<T, A> {
+    fn default() -> Self {
+        Self { open: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<T, A> Gatherer<T, A> {
+    /// Adds a query to the next batch: queries that arrive now, or while the previous batch waits
+    /// for its result.
+    async fn ask<F>(&self, one: T, ask_all: impl FnOnce(Vec<T>) -> F) -> Result<A>
+    where
+        F: Future<Output = Result<Vec<A>>>,
+    {
+        let (teller, mut told) = oneshot::channel();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push((one, teller));
+        let turn = tokio::select! {
+            biased;
+            answer = &mut told => return answer.unwrap_or_else(|_| Err(interrupted())),
+            turn = self.turn.lock() => turn,
+        };
+        if let Ok(answer) = told.try_recv() {
+            return answer;
+        }
+        sleep(GATHER).await;
+        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        let (asked, tellers): (Vec<T>, Vec<_>) = open.into_iter().unzip();
+        match ask_all(asked).await {
+            Ok(answers) => {
+                for (teller, answer) in tellers.into_iter().zip(answers) {
+                    let _ = teller.send(Ok(answer)); // who no longer listens no longer wants it
+                }
+            }
+            Err(error) => {
+                for teller in tellers {
+                    let _ = teller.send(Err(error.clone()));
+                }
+            }
+        }
+        drop(turn);
+        told.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+}
+
+/// Returns the error of a query whose batch was cancelled.
+fn interrupted() -> ProviderError {
+    ProviderError::new(Class::Again, "look", "the question was interrupted")
+}

@@ -1,0 +1,49 @@
+//! Controllers of the Machine API: reconcile the machines of a cluster with their desired state.
+//!
+//! - `api_server`, `drain`, `event_recorder`: requests to the API server, drain of Nodes, Events.
+//! - [`capacity`]: capacity of one more machine of a set, for the autoscaler.
+//! - [`clock`]: time, by a clock that tests may pause; [`ec2_batcher`]: batched EC2 queries.
+//! - `health` and `metrics`: state of the controllers.
+//! - `lease`: leader election.
+//! - [`machine`]: one Machine and its instance.
+//! - [`machine_set`]: number of machines of a set.
+//! - [`node`]: fields that are read of a Node.
+//! - `client_timeout`: API server client with limits.
+//! - [`node_link`]: assignment of Nodes to machines, and the fields that a Node gets from its
+//!   machine.
+//! - `manager`: runs the controllers of sets, capacities and Node links.
+//! - `reflector`: reflectors that all controllers share.
+//!
+//! Each controller decides in plain functions, and has a driver that carries the decision out. A
+//! decision has no clock and sends no request.
+
+pub mod api_server;
+pub mod capacity;
+pub mod client_timeout;
+pub mod clock;
+#[cfg(test)]
+mod deployed;
+pub mod drain;
+pub mod ec2_batcher;
+pub mod event_recorder;
+pub mod health;
+pub mod lease;
+pub mod machine;
+pub mod machine_set;
+pub mod manager;
+pub mod metrics;
+pub mod node;
+pub mod node_link;
+pub mod reflector;
+
+#[cfg(any(test, feature = "test-support"))]
+pub mod test_support;
+#[cfg(test)]
+mod tests;
+
+/// Returns true if the Machine API is the authority for an object, by its
+/// `status.authoritativeAPI`. During and after a migration to the Cluster API, the controllers do
+/// not change the object.
+pub fn is_machine_api_s(authoritative: &str) -> bool {
+    matches!(authoritative, "" | "MachineAPI")
+}

@@ -1,0 +1,457 @@
+//! Controller of Machines: carries out the decisions for each Machine.
+//!
+//! - `launching`: launches an instance; `taking_away`: deletes a Machine without leaving anything
+//!   behind.
+//!
+//! Each write is decided on a certain version of the object. A write to an outdated version is
+//! rejected, and the controller decides again. Each launch carries the token of the Machine, so
+//! repeated launches by any number of processes make one instance.
+
+mod launching;
+mod taking_away;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use groundplan_aws::Tags;
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
+use groundplan_aws::kinds::machine::{Machine as Inputs, MachineOutputs};
+use groundplan_engine::graph::{Address, Input};
+use groundplan_engine::provider::{ProviderError, Reply, Request};
+use groundplan_openshift::install_config::Architecture;
+use groundplan_openshift::machine_api::launch_spec::{self, Site};
+use groundplan_openshift::machine_api::types::{AwsMachineProviderConfig, Machine, read};
+use groundplan_openshift::machine_api::validation::{Defaults, with_defaults};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Changes, FINALIZER, Failure, Seen, Step, decide, failed, in_sync, instance_id, missing,
+    not_found_out, running, token,
+};
+use crate::client_timeout::patient;
+use crate::clock::Clock;
+use crate::drain::Turn;
+use crate::ec2_batcher::{Found, Looks, attached, known};
+use crate::event_recorder::{Kind, Teller};
+use crate::health::Health;
+use crate::is_machine_api_s;
+use crate::metrics::Attempt;
+use groundplan_aws::lookups::Ec2;
+
+/// Maximum number of concurrent AWS calls that change something. Queries are batched for all
+/// Machines, and requests to the API server have their own limits.
+const CHANGES_AT_ONCE: usize = 64;
+/// Maximum time for work in progress after a shutdown request. The next process resumes dropped
+/// work, as after a crash.
+const GRACE: Duration = Duration::from_secs(5);
+/// First pause after a failure. Each further pause is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Maximum pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// Facts about the cluster that the controller needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Namespace of the Machines.
+    pub namespace: String,
+    /// Region of the cluster.
+    pub region: String,
+    /// Architecture of the control plane.
+    pub architecture: Architecture,
+    /// Defaults that machines take from the cluster.
+    pub site: Site,
+}
+
+/// Controller of Machines.
+pub struct Machines {
+    client: Client,
+    api: Api<DynamicObject>,
+    watched: Api<DynamicObject>,
+    looks: Looks,
+    settings: Settings,
+    health: Arc<Health>,
+    teller: Teller,
+    clock: Clock,
+    failures: Mutex<HashMap<String, u32>>,
+    /// Time when this process observed the deletion of a Machine, by UID.
+    deleted: Mutex<HashMap<String, Instant>>,
+    changes: Semaphore,
+    turn: Turn,
+}
+
+/// Error of one reconcile.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The API server rejected a request or could not be reached.
+    #[error("the API server: {0}")]
+    Cluster(#[from] kube::Error),
+    /// AWS rejected a call or could not be reached.
+    #[error("{0}")]
+    Aws(#[from] ProviderError),
+    /// A required object does not exist yet.
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl Trouble {
+    /// Returns the code for the metrics.
+    fn code(&self) -> &str {
+        match self {
+            Self::Cluster(_) => "ApiServer",
+            Self::Aws(error) => error.code.as_deref().unwrap_or(&error.call),
+            Self::Missing(_) => "NotThereYet",
+        }
+    }
+
+    /// Returns the delay that AWS requested.
+    fn after(&self) -> Option<Duration> {
+        let Self::Aws(error) = self else { return None };
+        error.after
+    }
+}
+
+type Result<T> = std::result::Result<T, Trouble>;
+
+/// Returns the API resource of Machines.
+pub fn resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk("machine.openshift.io", "v1beta1", "Machine");
+    ApiResource::from_gvk_with_plural(&kind, "machines")
+}
+
+impl Machines {
+    /// Returns the controller of the Machines in a namespace.
+    pub fn new(client: Client, looks: Looks, settings: Settings, health: Arc<Health>) -> Self {
+        let (clock, watcher) = (Clock::default(), client);
+        let client = patient(&watcher);
+        Self {
+            watched: Api::namespaced_with(watcher, &settings.namespace, &resource()),
+            api: Api::namespaced_with(client.clone(), &settings.namespace, &resource()),
+            teller: Teller::new(client.clone(), &settings.namespace, clock),
+            client,
+            looks,
+            settings,
+            health,
+            clock,
+            failures: Mutex::default(),
+            deleted: Mutex::default(),
+            changes: Semaphore::new(CHANGES_AT_ONCE),
+            turn: Turn::default(),
+        }
+    }
+
+    /// Reconciles Machines until shutdown. Then no new work starts, and work in progress has a few
+    /// seconds to end.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+        let stopped = CancellationToken::new();
+        let told = stopped.clone();
+        let stop = async move {
+            stop.await;
+            told.cancel();
+        };
+        let all =
+            Controller::new_with(self.watched.clone(), watcher::Config::default(), resource())
+                .graceful_shutdown_on(stop)
+                .run(
+                    |object, machines| async move { machines.reconcile(&object).await },
+                    |object, trouble, machines| machines.pause(&object, trouble),
+                    Arc::new(self),
+                );
+        tokio::select! {
+            () = all.for_each(|_| std::future::ready(())) => (),
+            () = async { stopped.cancelled().await; sleep(GRACE).await } => (),
+        }
+    }
+
+    /// Makes an AWS call that changes something, within the limit of concurrent calls.
+    async fn change<T>(&self, call: impl FnOnce(&dyn Ec2) -> Reply<'_, T>) -> Result<T> {
+        let _permit = self.changes.acquire().await;
+        Ok(call(&**self.looks.ec2()).await?)
+    }
+
+    async fn reconcile(&self, object: &DynamicObject) -> Result<Action> {
+        let done = self.look_after(object).await;
+        self.health.metrics.reconciled("machine", done.is_ok());
+        if done.is_ok() {
+            self.counted().remove(&object.uid().unwrap_or_default());
+        }
+        done
+    }
+
+    /// Returns the pause after a failure. Each further failure doubles the pause.
+    fn pause(&self, object: &DynamicObject, trouble: &Trouble) -> Action {
+        let mut counted = self.counted();
+        let failures = counted.entry(object.uid().unwrap_or_default()).or_default();
+        *failures += 1;
+        // A conflict means that the object has changed: the next decision follows at once.
+        if let Trouble::Cluster(kube::Error::Api(status)) = trouble
+            && status.code == 409
+        {
+            return Action::requeue(Duration::from_millis(200));
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << (*failures - 1).min(10)).min(LONGEST_PAUSE);
+        let pause = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
+        Action::requeue(trouble.after().map_or(pause, |after| after.max(pause)))
+    }
+
+    fn counted(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the time since this process observed the deletion of a Machine.
+    fn deleted_for(&self, uid: &str) -> Duration {
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
+    }
+
+    async fn look_after(&self, object: &DynamicObject) -> Result<Action> {
+        let mut one = One::of(object)?;
+        if !is_machine_api_s(&one.machine.status.authoritative_api) {
+            return Ok(Action::await_change()); // another controller reconciles the Machine
+        }
+        if one.is_deleted() {
+            return self.take_away(&mut one).await;
+        }
+        if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
+            let mut finalizers = one.machine.metadata.finalizers.clone();
+            finalizers.push(FINALIZER.to_owned());
+            self.patch(&mut one, &json!({"metadata": {"finalizers": finalizers}})).await?;
+        }
+        if one.machine.status.phase.as_deref() == Some("Failed") {
+            return Ok(Action::await_change());
+        }
+        let found = self.find(&mut one).await?;
+        let now = self.clock.now();
+        match decide(&one.machine, &found.seen, now) {
+            Step::Nothing => Ok(Action::await_change()),
+            Step::Wait(after) => Ok(Action::requeue(after)),
+            Step::Keep(after) => self.keep(&mut one, &found).await.map(|()| Action::requeue(after)),
+            Step::Launch => self.launch(&mut one).await,
+            Step::Fail(failure) if failure.reason.is_empty() => {
+                let changes = missing(&one.machine, &failure, now);
+                self.fail(&mut one, &failure, changes, Attempt::Update).await
+            }
+            Step::Fail(failure) => self.give_up(&mut one, &failure).await,
+            Step::Retry(message) => {
+                let unseen = Trouble::Missing(message);
+                self.tell_failed(&one, Attempt::Create, &unseen).await;
+                Err(unseen)
+            }
+        }
+    }
+
+    /// Returns the state of the instance in EC2. A failed query is recorded in the status.
+    async fn find(&self, one: &mut One) -> Result<Found> {
+        let id = instance_id(&one.machine);
+        let tags = self.tags(&one.machine).unwrap_or_default();
+        match self.looks.find(&one.name, id.as_deref(), &tags).await {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                let changes = not_found_out(&one.machine, &error.to_string(), self.clock.now());
+                self.write(one, changes).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Updates the status of a Machine with an instance, and corrects tags and load balancer
+    /// registrations.
+    async fn keep(&self, one: &mut One, found: &Found) -> Result<()> {
+        let Seen::There(instance) = &found.seen else { return Ok(()) };
+        let now = self.clock.now();
+        let mut changes = running(&one.machine, instance, &self.settings.region, now);
+        if let (Ok(config), Some(live)) = (self.config(&one.machine), &found.live)
+            && let Ok(wanted) = launch_spec::options(&config)
+        {
+            changes = in_sync(changes, &wanted, &live.metadata_options, now);
+        }
+        self.write(one, changes).await?;
+        let done = self.put_right(one, instance, found.live.as_ref()).await;
+        if let Err(error) = &done {
+            self.tell_failed(one, Attempt::Update, error).await;
+        }
+        done
+    }
+
+    async fn put_right(
+        &self,
+        one: &One,
+        instance: &MachineOutputs,
+        live: Option<&Inputs>,
+    ) -> Result<()> {
+        if let (Some(tags), Some(live)) = (self.tags(&one.machine), live)
+            && tags.iter().any(|(key, value)| live.tags.get(key) != Some(value))
+        {
+            let request = Request {
+                address: Address::new("machine", &one.name),
+                token: token(&one.machine),
+                inputs: json!(Inputs::unknown(tags)),
+                secrets: Arc::default(),
+            };
+            let before = known(&one.name, &instance.id, &live.tags);
+            self.change(|ec2| ec2.update(request, before)).await?;
+        }
+        if instance.seen.state == "running" {
+            for attachment in self.attachments(one, instance) {
+                if !self.looks.is_attached(&one.name, &attachment).await? {
+                    self.change(|ec2| ec2.create(attach(&one.name, &attachment))).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the provider config with the defaults of the webhook, because the API server may
+    /// have accepted the Machine without the webhook.
+    fn config(&self, machine: &Machine) -> std::result::Result<AwsMachineProviderConfig, Failure> {
+        let value = machine.spec.provider_spec.value.as_ref();
+        let value = value.ok_or_else(|| Failure::invalid("spec.providerSpec.value is missing"))?;
+        let config: AwsMachineProviderConfig = read(value)
+            .map_err(|error| Failure::invalid(format!("spec.providerSpec.value: {error}")))?;
+        let defaults = Defaults {
+            region: Some(self.settings.region.clone()),
+            architecture: self.settings.architecture,
+        };
+        let config = with_defaults(config, &defaults);
+        let (asked, ours) = (&config.placement.region, &self.settings.region);
+        if asked != ours {
+            let message = format!(
+                "spec.providerSpec.value.placement.region: found `{asked}`, and this cluster is in `{ours}`"
+            );
+            return Err(Failure::invalid(message));
+        }
+        Ok(config)
+    }
+
+    /// Returns the tags of the instance. `None` if the config cannot be read.
+    fn tags(&self, machine: &Machine) -> Option<Tags> {
+        let config = self.config(machine).ok()?;
+        let (name, labels) = (&machine.metadata.name, &machine.metadata.labels);
+        launch_spec::tags(name, labels, &config, &self.settings.site).ok()
+    }
+
+    fn attachments(&self, one: &One, instance: &MachineOutputs) -> Vec<LoadBalancerAttachment> {
+        let Ok(config) = self.config(&one.machine) else { return Vec::new() };
+        let Some(ip) = &instance.private_ip else { return Vec::new() };
+        let attachments = launch_spec::attachments(&config).into_iter();
+        let attachment = |(load_balancer, kind)| LoadBalancerAttachment {
+            load_balancer,
+            kind,
+            instance: Input::Known(instance.id.clone()),
+            ip: Input::Known(ip.clone()),
+        };
+        attachments.map(attachment).collect()
+    }
+
+    async fn give_up(&self, one: &mut One, failure: &Failure) -> Result<Action> {
+        let changes = failed(&one.machine, failure, self.clock.now());
+        self.fail(one, failure, changes, Attempt::Create).await
+    }
+
+    async fn fail(
+        &self,
+        one: &mut One,
+        failure: &Failure,
+        changes: Changes,
+        attempt: Attempt,
+    ) -> Result<Action> {
+        self.write(one, changes).await?;
+        let code = if failure.reason.is_empty() { "InstanceMissing" } else { failure.reason };
+        self.tell(one, attempt, code, &failure.message).await;
+        Ok(Action::await_change())
+    }
+
+    async fn tell_failed(&self, one: &One, attempt: Attempt, trouble: &Trouble) {
+        self.tell(one, attempt, trouble.code(), &trouble.to_string()).await;
+    }
+
+    /// Counts a failure by its code, and records an Event.
+    async fn tell(&self, one: &One, attempt: Attempt, code: &str, message: &str) {
+        let reason = match attempt {
+            Attempt::Create => "FailedCreate",
+            Attempt::Update => "FailedUpdate",
+            Attempt::Delete => "FailedDelete",
+        };
+        self.health.metrics.failed(attempt, &self.settings.namespace, &one.name, code);
+        self.teller.tell(&one.object, Kind::Warning, reason, message).await;
+    }
+
+    /// Writes the changes: first the object, then its status.
+    async fn write(&self, one: &mut One, changes: Changes) -> Result<()> {
+        let now = self.clock.now();
+        if let Some(patch) = changes.object() {
+            self.patch(one, &patch).await?;
+        }
+        if let Some(mut patch) = changes.status(now).map(|status| json!({"status": status})) {
+            let entered = patch["status"]["phase"].as_str().map(str::to_owned);
+            versioned(&mut patch, &one.object);
+            let by = PatchParams::default();
+            one.object = self.api.patch_status(&one.name, &by, &Patch::Merge(patch)).await?;
+            if let Some(phase) = entered {
+                self.health.metrics.entered(&phase, one.age(now));
+            }
+        }
+        one.machine = changes.after;
+        Ok(())
+    }
+
+    async fn patch(&self, one: &mut One, patch: &Value) -> Result<()> {
+        let mut patch = patch.clone();
+        versioned(&mut patch, &one.object);
+        let by = PatchParams::default();
+        one.object = self.api.patch(&one.name, &by, &Patch::Merge(patch)).await?;
+        one.machine = machine_of(&one.object)?;
+        Ok(())
+    }
+}
+
+/// Machine that is reconciled: the object of the API server, and its typed form.
+struct One {
+    name: String,
+    object: DynamicObject,
+    machine: Machine,
+}
+
+impl One {
+    fn of(object: &DynamicObject) -> Result<Self> {
+        Ok(Self { name: object.name_any(), machine: machine_of(object)?, object: object.clone() })
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    fn age(&self, now: jiff::Timestamp) -> Duration {
+        let made = self.object.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+        Duration::try_from(now.duration_since(made)).unwrap_or_default()
+    }
+}
+
+fn machine_of(object: &DynamicObject) -> Result<Machine> {
+    let value = serde_json::to_value(object).and_then(|value| read(&value));
+    value.map_err(|error| Trouble::Missing(format!("the Machine cannot be read: {error}")))
+}
+
+/// Makes a patch conditional on the version of the object that the decision is based on.
+fn versioned(patch: &mut Value, object: &DynamicObject) {
+    patch["metadata"]["resourceVersion"] = json!(object.resource_version());
+    patch["metadata"]["uid"] = json!(object.uid());
+}
+
+fn attach(name: &str, attachment: &LoadBalancerAttachment) -> Request {
+    let known = attached(name, attachment);
+    Request {
+        address: known.address,
+        token: format!("groundplan-{name}"),
+        inputs: known.inputs,
+        secrets: Arc::default(),
+    }
+}

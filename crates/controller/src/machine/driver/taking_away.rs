@@ -1,0 +1,144 @@
+//! Deletion of a Machine: wait for hooks, drain the Node, terminate the instance, delete the Node,
+//! and remove the finalizer.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use groundplan_aws::Tags;
+use groundplan_openshift::machine_api::types::Machine;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, DeleteParams, Preconditions};
+use kube::runtime::controller::Action;
+
+use super::super::{
+    FINALIZER, Going, SOON, Seen, before_termination, deleting, drained, held_by_hooks, holding,
+    is_drained_unasked, terminate, unheld, without_finalizer,
+};
+use super::{Machines, One, Result};
+use crate::drain::{Drained, drain};
+use crate::ec2_batcher::{attached, known};
+use crate::event_recorder::Kind;
+use crate::metrics::Attempt;
+
+impl Machines {
+    pub(super) async fn take_away(&self, one: &mut One) -> Result<Action> {
+        if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
+            return Ok(Action::await_change());
+        }
+        self.deleted_for(&one.machine.metadata.uid);
+        self.write(one, deleting(&one.machine)).await?;
+        match before_termination(&one.machine) {
+            Some(Going::Held) => {
+                self.tell_held(one).await?;
+                return Ok(Action::await_change());
+            }
+            Some(_) if !self.drain(one).await? => return Ok(Action::requeue(SOON)),
+            // A hook may wait for the end of the drain.
+            Some(_) if !one.machine.spec.lifecycle_hooks.pre_terminate.is_empty() => {
+                return Ok(Action::requeue(Duration::from_millis(1)));
+            }
+            _ => (),
+        }
+        self.write(one, unheld(&one.machine, self.clock.now())).await?;
+        let done = self.terminate(one).await;
+        if let Err(error) = &done {
+            self.tell_failed(one, Attempt::Delete, error).await;
+        }
+        done
+    }
+
+    async fn tell_held(&self, one: &mut One) -> Result<()> {
+        let now = self.clock.now();
+        let changes = held_by_hooks(&one.machine, now);
+        let news = changes.status(now).is_some();
+        self.write(one, changes).await?;
+        if news {
+            let (reason, hooks) = holding(&one.machine);
+            self.teller.tell(&one.object, Kind::Normal, reason, &hooks).await;
+        }
+        Ok(())
+    }
+
+    /// Drains the Node. Returns true if the Node is empty.
+    async fn drain(&self, one: &mut One) -> Result<bool> {
+        let now = self.clock.now();
+        let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
+        let outcome = match node {
+            Some(node) if !is_drained_unasked(&one.machine) => {
+                drain(&self.client, node, &self.turn, now).await.map_err(|error| error.to_string())
+            }
+            _ => Ok(Drained::Done),
+        };
+        let unasked = is_drained_unasked(&one.machine);
+        let changes = match &outcome {
+            Ok(Drained::Done) if unasked => drained(&one.machine, Ok("Node drain skipped"), now),
+            Ok(Drained::Done) => drained(&one.machine, Ok(""), now),
+            Ok(Drained::NotYet(why)) | Err(why) => drained(&one.machine, Err(why), now),
+        };
+        let news = changes.status(now).is_some();
+        self.write(one, changes).await?;
+        let done = matches!(outcome, Ok(Drained::Done));
+        if news && done && !unasked {
+            self.teller.tell(&one.object, Kind::Normal, "Drained", "Node drained").await;
+        }
+        Ok(done)
+    }
+
+    /// Terminates the instance, and all other instances with the name of the Machine, so that none
+    /// is left.
+    async fn terminate(&self, one: &mut One) -> Result<Action> {
+        let found = self.find(one).await?;
+        let mut ids = self.looks.named(&one.name).await?;
+        ids.retain(|id| Some(id) != found.id.as_ref());
+        let known_for = self.deleted_for(&one.machine.metadata.uid);
+        match terminate(&one.machine, &found.seen, known_for) {
+            Going::Finish if ids.is_empty() => self.let_go(one).await,
+            Going::Wait(after) if ids.is_empty() => Ok(Action::requeue(after)),
+            what => {
+                if what == Going::Terminate
+                    && let Seen::There(instance) = &found.seen
+                {
+                    for attachment in self.attachments(one, instance) {
+                        let known = attached(&one.name, &attachment);
+                        self.change(|ec2| ec2.delete(known)).await?;
+                    }
+                    ids.push(instance.id.clone());
+                }
+                for id in &ids {
+                    let known = known(&one.name, id, &Tags::new());
+                    self.change(|ec2| ec2.delete(known)).await?;
+                }
+                Ok(Action::requeue(SOON))
+            }
+        }
+    }
+
+    /// Deletes the Node, then removes the finalizer. A process that resumes after an interruption
+    /// starts with the Node again.
+    async fn let_go(&self, one: &mut One) -> Result<Action> {
+        self.delete_node(&one.machine).await?;
+        self.patch(one, &without_finalizer(&one.machine)).await?;
+        let message = format!("Deleted machine {}", one.name);
+        self.teller.tell(&one.object, Kind::Normal, "Deleted", &message).await;
+        self.health.metrics.forget(&self.settings.namespace, &one.name);
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.remove(&one.machine.metadata.uid);
+        Ok(Action::await_change())
+    }
+
+    /// Deletes the Node of a Machine, if its UID matches. A Node of the same name with another UID
+    /// belongs to another machine, because Nodes are named after addresses, which AWS assigns
+    /// again.
+    async fn delete_node(&self, machine: &Machine) -> Result<()> {
+        let Some(node) = &machine.status.node_ref else { return Ok(()) };
+        let Some(name) = node["name"].as_str() else { return Ok(()) };
+        let uid = node["uid"].as_str().filter(|uid| !uid.is_empty()).map(str::to_owned);
+        let preconditions = Some(Preconditions { uid, resource_version: None });
+        let by = DeleteParams { preconditions, ..DeleteParams::default() };
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        match nodes.delete(name, &by).await {
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            other => Ok(other.map(drop)?),
+        }
+    }
+}

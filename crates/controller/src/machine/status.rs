@@ -1,0 +1,424 @@
+//! Status of a Machine: labels, annotations, conditions, phase and other fields.
+//!
+//! A condition keeps its transition time while its status stays the same (openshift/api
+//! `types_machine.go`; machine-api-provider-aws `utils.go`, `setCondition`).
+
+use groundplan_aws::kinds::machine::MachineOutputs;
+use groundplan_aws::model::metadata_options::MetadataOptions;
+use groundplan_openshift::machine_api::types::{
+    AwsMachineProviderStatus, Condition, MACHINE_API, Machine, MachineStatus, NodeAddress,
+    ProviderCondition,
+};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Failure, INSTANCE_STATE, provider_status};
+
+/// Label of a Machine and its Node for a spot instance, which EC2 may terminate.
+pub(super) const SPOT: &str = "machine.openshift.io/interruptible-instance";
+
+/// Machine before and after a change. The difference is what must be written.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    before: Machine,
+    /// Machine after the change.
+    pub after: Machine,
+}
+
+impl Changes {
+    fn of(machine: &Machine) -> Self {
+        Self { before: machine.clone(), after: machine.clone() }
+    }
+
+    fn with(machine: &Machine, change: impl FnOnce(&mut Machine)) -> Self {
+        let mut changes = Self::of(machine);
+        change(&mut changes.after);
+        changes
+    }
+
+    /// Returns the merge patch for labels, annotations and providerID, the only fields outside the
+    /// status that the controller writes. `None` if none of them changes.
+    pub fn object(&self) -> Option<Value> {
+        let (before, after) = (&self.before, &self.after);
+        let mut patch = json!({});
+        for (path, old, new) in [
+            (&["metadata", "labels"][..], &before.metadata.labels, &after.metadata.labels),
+            (
+                &["metadata", "annotations"],
+                &before.metadata.annotations,
+                &after.metadata.annotations,
+            ),
+            (
+                &["spec", "metadata", "labels"],
+                &before.spec.metadata.labels,
+                &after.spec.metadata.labels,
+            ),
+        ] {
+            for (key, value) in new.iter().filter(|(key, value)| old.get(*key) != Some(*value)) {
+                let at = path.iter().fold(&mut patch, |at, field| &mut at[*field]);
+                at[key] = json!(value);
+            }
+        }
+        if before.spec.provider_id != after.spec.provider_id {
+            patch["spec"]["providerID"] = json!(after.spec.provider_id);
+        }
+        (patch != json!({})).then_some(patch)
+    }
+
+    /// Returns the merge patch for the status, or `None` if no field changes. The patch sets the
+    /// update time only together with another field.
+    pub fn status(&self, now: Timestamp) -> Option<Value> {
+        let fields = |status: &MachineStatus| match serde_json::to_value(status) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        let (old, new) = (fields(&self.before.status), fields(&self.after.status));
+        let mut patch = Map::new();
+        for field in old.keys().chain(new.keys()) {
+            if old.get(field) != new.get(field) {
+                patch.insert(field.clone(), new.get(field).cloned().unwrap_or(Value::Null));
+            }
+        }
+        if patch.is_empty() {
+            return None;
+        }
+        patch.insert("lastUpdated".to_owned(), json!(whole_seconds(now).to_string()));
+        Some(Value::Object(patch))
+    }
+}
+
+/// Condition in the provider status: the instance was created.
+const CREATION: &str = "MachineCreation";
+
+/// Reason of that condition while a launch is in doubt. The result of a later launch does not
+/// settle an earlier one.
+const UNANSWERED: &str = "MachineCreationUnanswered";
+
+/// Records a launch before the request is sent. Until the result is known, no process may conclude
+/// that no instance exists. The upstream controller records nothing until it has the result.
+pub fn launching(machine: &Machine, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| {
+        enter(after, "Provisioning");
+        let message = "instance has not been created";
+        condition(after, ("InstanceExists", "False"), "InstanceNotCreated", message, now);
+        let is_open = creation(after).is_some_and(|one| one.status == "Unknown");
+        let reason = if is_open { UNANSWERED } else { "MachineCreationStarted" };
+        let started = ("Unknown", reason, "the launch has left, or is about to");
+        provider(after, None, Some(started), now);
+    })
+}
+
+/// Records that the result of a launch is unknown.
+pub fn launch_unanswered(machine: &Machine, message: &str, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| {
+        provider(after, None, Some(("Unknown", UNANSWERED, message)), now);
+    })
+}
+
+/// Returns the condition about the creation of the instance.
+pub(super) fn creation(machine: &Machine) -> Option<ProviderCondition> {
+    let conditions = provider_status(machine).conditions;
+    conditions.into_iter().find(|one| one.kind == CREATION)
+}
+
+/// Records a failed launch. An earlier launch in doubt stays in doubt.
+fn not_created(machine: &mut Machine, message: &str, now: Timestamp) {
+    let is_open = creation(machine).is_some_and(|one| one.reason == UNANSWERED);
+    let said = match is_open {
+        true => ("Unknown", UNANSWERED, message),
+        false => ("False", "MachineCreationFailed", message),
+    };
+    provider(machine, None, Some(said), now);
+}
+
+/// Records a launched instance. Addresses are added later, because a Machine with addresses counts
+/// as provisioned.
+pub fn launched(machine: &Machine, instance: &MachineOutputs, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| {
+        enter(after, "Provisioning");
+        after.status.addresses = Vec::new();
+        let created = ("True", "MachineCreationSucceeded", "Machine successfully created");
+        provider(after, Some(instance), Some(created), now);
+        annotate(after, instance);
+    })
+}
+
+/// Records a failed launch that may succeed later.
+pub fn creation_failed(machine: &Machine, message: &str, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| {
+        not_created(after, message, now);
+    })
+}
+
+/// Records an existing instance.
+pub fn running(
+    machine: &Machine,
+    instance: &MachineOutputs,
+    region: &str,
+    now: Timestamp,
+) -> Changes {
+    Changes::with(machine, |after| {
+        after.spec.provider_id = Some(format!("aws:///{}/{}", instance.seen.zone, instance.id));
+        for (label, value) in [
+            ("machine.openshift.io/region", region),
+            ("machine.openshift.io/zone", &instance.seen.zone),
+            ("machine.openshift.io/instance-type", &instance.seen.instance_type),
+        ] {
+            after.metadata.labels.insert(label.to_owned(), value.to_owned());
+        }
+        if instance.seen.spot {
+            after.metadata.labels.insert(SPOT.to_owned(), String::new());
+            after.spec.metadata.labels.insert(SPOT.to_owned(), String::new());
+        }
+        annotate(after, instance);
+        let created = ("True", "MachineCreationSucceeded", "Machine successfully created");
+        provider(after, Some(instance), Some(created), now);
+        let addresses = instance.seen.addresses.iter();
+        let addresses = addresses
+            .map(|(kind, address)| NodeAddress { kind: kind.clone(), address: address.clone() });
+        after.status.addresses = addresses.collect();
+        condition(after, ("InstanceExists", "True"), "", "", now);
+        let phase = if after.status.node_ref.is_some() { "Running" } else { "Provisioned" };
+        enter(after, phase);
+    })
+}
+
+/// Records whether the instance has the metadata options that the config requests. A difference
+/// sets the condition to `False`. The instance stays as it is, because the controller never changes
+/// a running instance without a request of the user. Without a difference an existing condition
+/// becomes `True`, and no condition is added.
+pub fn in_sync(
+    changes: Changes,
+    wanted: &MetadataOptions,
+    live: &MetadataOptions,
+    now: Timestamp,
+) -> Changes {
+    let Changes { before, mut after } = changes;
+    let differences = differences(wanted, live);
+    let known = after.status.conditions.iter().any(|one| one.kind == IN_SYNC);
+    if !wanted.is_empty() && !differences.is_empty() {
+        let message = format!(
+            "the running instance has {}: a change of the providerSpec is for new machines; delete this \
+             one to have it replaced, or change it with `groundplan machines apply`",
+            differences.join(", ")
+        );
+        condition(&mut after, (IN_SYNC, "False"), "InstanceDiffers", &message, now);
+    } else if known {
+        condition(&mut after, (IN_SYNC, "True"), "", "", now);
+    }
+    Changes { before, after }
+}
+
+/// Condition: the metadata options of the instance are those of its providerSpec.
+pub(crate) const IN_SYNC: &str = "MetadataOptionsInSync";
+
+/// Returns the requested options that the instance has with another value, such as `http_tokens
+/// "optional" instead of "required"`.
+fn differences(wanted: &MetadataOptions, live: &MetadataOptions) -> Vec<String> {
+    let fields = |options: &MetadataOptions| match serde_json::to_value(options) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let live = fields(live);
+    let wanted = fields(wanted).into_iter().filter(|(_, value)| !value.is_null());
+    let differing = wanted.filter(|(field, value)| live.get(field) != Some(value));
+    let told = differing.map(|(field, value)| {
+        let live = live.get(&field).unwrap_or(&Value::Null);
+        format!("{field} {live} instead of {value}")
+    });
+    told.collect()
+}
+
+/// Records a permanent failure.
+pub fn failed(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| {
+        after.status.error_reason = Some(failure.reason.to_owned()).filter(|one| !one.is_empty());
+        after.status.error_message = Some(failure.message.clone());
+        let mut known = provider_status(after);
+        if known.instance_state.is_some() {
+            known.instance_state = Some("Unknown".to_owned());
+            after.metadata.annotations.insert(INSTANCE_STATE.to_owned(), "Unknown".to_owned());
+            write(after, &known);
+        }
+        if known.instance_id.is_none() {
+            not_created(after, &failure.message, now);
+        }
+        after.status.phase = Some("Failed".to_owned());
+    })
+}
+
+/// Records that the instance no longer exists.
+pub fn missing(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
+    let Changes { before, mut after } = failed(machine, failure, now);
+    condition(&mut after, ("InstanceExists", "False"), "InstanceMissing", &failure.message, now);
+    Changes { before, after }
+}
+
+/// Records that the existence of the instance is unknown.
+pub fn not_found_out(machine: &Machine, message: &str, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| {
+        condition(after, ("InstanceExists", "Unknown"), "ErrorCheckingProvider", message, now);
+    })
+}
+
+/// Records the deletion of the Machine.
+pub fn deleting(machine: &Machine) -> Changes {
+    Changes::with(machine, |after| {
+        after.status.phase = Some("Deleting".to_owned());
+    })
+}
+
+/// Records that the Node is drained, or why not.
+pub fn drained(machine: &Machine, outcome: Result<&str, &str>, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| match outcome {
+        Ok(message) => {
+            condition(after, ("Drainable", "True"), "", "", now);
+            condition(after, ("Drained", "True"), "", message, now);
+        }
+        Err(why) => condition(after, ("Drained", "False"), "DrainError", why, now),
+    })
+}
+
+/// Records that lifecycle hooks delay the deletion.
+pub fn held_by_hooks(machine: &Machine, now: Timestamp) -> Changes {
+    Changes::with(machine, |after| {
+        let (reason, message) = holding(after);
+        let kind = if reason == DRAIN_BLOCKED { "Drainable" } else { TERMINABLE };
+        condition(after, (kind, "False"), "HookPresent", &message, now);
+    })
+}
+
+/// Records that no lifecycle hook delays the deletion any more.
+pub fn unheld(machine: &Machine, now: Timestamp) -> Changes {
+    let was_held = machine.status.conditions.iter().any(|one| one.kind == TERMINABLE);
+    Changes::with(machine, |after| {
+        if was_held {
+            condition(after, (TERMINABLE, "True"), "", "", now);
+        }
+    })
+}
+
+const TERMINABLE: &str = "Terminable";
+const DRAIN_BLOCKED: &str = "DrainBlocked";
+
+/// Returns the delayed action in one word, and the names of the hooks that delay it.
+pub fn holding(machine: &Machine) -> (&'static str, String) {
+    let hooks = &machine.spec.lifecycle_hooks;
+    let (reason, holding) = match super::is_true(machine, "Drained") {
+        false => (DRAIN_BLOCKED, &hooks.pre_drain),
+        true => ("TerminationBlocked", &hooks.pre_terminate),
+    };
+    let names: Vec<String> =
+        holding.iter().map(|hook| format!("{} (of {})", hook.name, hook.owner)).collect();
+    (reason, format!("held by lifecycle hooks: {}", names.join(", ")))
+}
+
+/// Returns the patch that removes the finalizer and changes nothing else. The webhook accepts such
+/// a patch even for an invalid Machine, if no other finalizer is left
+/// (openshift/machine-api-operator `pkg/webhooks`).
+pub fn without_finalizer(machine: &Machine) -> Value {
+    let others = machine.metadata.finalizers.iter().filter(|held| *held != super::FINALIZER);
+    let others: Vec<&String> = others.collect();
+    match others.is_empty() {
+        true => json!({"metadata": {"finalizers": null}}),
+        false => json!({"metadata": {"finalizers": others}}),
+    }
+}
+
+/// Sets the phase, and clears errors of earlier phases.
+fn enter(machine: &mut Machine, phase: &str) {
+    machine.status.phase = Some(phase.to_owned());
+    machine.status.error_reason = None;
+    machine.status.error_message = None;
+}
+
+fn annotate(machine: &mut Machine, instance: &MachineOutputs) {
+    machine.metadata.annotations.insert(INSTANCE_STATE.to_owned(), instance.seen.state.clone());
+}
+
+fn condition(
+    machine: &mut Machine,
+    (kind, status): (&str, &str),
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) {
+    let severity = if status == "False" { "Warning" } else { "" };
+    let mut wanted = Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        severity: severity.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        last_transition_time: Some(whole_seconds(now).to_string()),
+    };
+    let conditions = &mut machine.status.conditions;
+    match conditions.iter_mut().find(|one| one.kind == kind) {
+        Some(known) => {
+            if known.status == wanted.status {
+                wanted.last_transition_time = known.last_transition_time.take();
+            }
+            *known = wanted;
+        }
+        None => conditions.push(wanted),
+    }
+}
+
+/// Updates the provider status. `created` is the result of the creation: status, reason, message.
+fn provider(
+    machine: &mut Machine,
+    instance: Option<&MachineOutputs>,
+    created: Option<(&str, &str, &str)>,
+    now: Timestamp,
+) {
+    let mut known = provider_status(machine);
+    if let Some(instance) = instance {
+        known.instance_id = Some(instance.id.0.clone());
+        known.instance_state = Some(instance.seen.state.clone());
+    }
+    if let Some((status, reason, message)) = created {
+        created_condition(&mut known, status, reason, message, now);
+    }
+    write(machine, &known);
+}
+
+fn write(machine: &mut Machine, known: &AwsMachineProviderStatus) {
+    let mut known = known.clone();
+    known.api_version = MACHINE_API.to_owned();
+    known.kind = "AWSMachineProviderStatus".to_owned();
+    machine.status.provider_status = serde_json::to_value(known).ok();
+}
+
+/// Sets the condition about the creation. The condition stays unchanged if reason and message are
+/// equal.
+fn created_condition(
+    status: &mut AwsMachineProviderStatus,
+    is: &str,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) {
+    let known = status.conditions.iter().position(|one| one.kind == CREATION);
+    let old = known.map(|index| status.conditions[index].clone());
+    if old.as_ref().is_some_and(|old| old.reason == reason && old.message == message) {
+        return;
+    }
+    let since = old.filter(|old| old.status == is).and_then(|old| old.last_transition_time);
+    let wanted = ProviderCondition {
+        kind: CREATION.to_owned(),
+        status: is.to_owned(),
+        observed_generation: 0,
+        last_transition_time: Some(since.unwrap_or_else(|| whole_seconds(now).to_string())),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    match known {
+        Some(index) => status.conditions[index] = wanted,
+        None => status.conditions.push(wanted),
+    }
+}
+
+/// Returns the time without fractions of seconds, as the API writes times.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -1,0 +1,515 @@
+//! EC2 for machines of the Machine API, in memory. Has instance states that take time, kept
+//! ClientTokens, delayed visibility, throttling, lost responses and a simulated crash of the
+//! caller.
+//!
+//! Implements [`Provider`] for the kinds `machine` and `load_balancer_attachment`, in Tokio time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use groundplan_aws::kinds::machine::{Machine, MachineOutputs, Seen};
+use groundplan_aws::lookups::lookup::Question;
+use groundplan_aws::schemas;
+use groundplan_engine::graph::Schema;
+use groundplan_engine::provider::{
+    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
+};
+use groundplan_engine::test_support::When;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use groundplan_aws::lookups::Ec2;
+
+/// Time that an instance is pending.
+const PENDING: Duration = Duration::from_secs(8);
+/// Time that a terminated instance is shutting down.
+const SHUTTING_DOWN: Duration = Duration::from_secs(12);
+/// Time that EC2 reports a terminated instance (EC2 user guide, "Terminate instances": an hour).
+const REMEMBERED: Duration = Duration::from_secs(60 * 60);
+
+/// EC2 in memory.
+#[derive(Debug)]
+pub struct FakeEc2 {
+    latency: Duration,
+    world: Mutex<World>,
+    reached: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    instances: BTreeMap<String, Launched>,
+    by_token: HashMap<String, String>,
+    targets: BTreeSet<(String, String)>,
+    /// Names of load balancers that do not exist.
+    absent_balancers: BTreeSet<String>,
+    answers: BTreeMap<String, Value>,
+    calls: Vec<String>,
+    faults: Vec<(String, u32, When, ProviderError)>,
+    /// Number of changes until the caller is killed, and the moment of the kill.
+    kill: Option<(usize, When)>,
+    /// Time that a new instance is not visible.
+    hidden: Duration,
+    began: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Launched {
+    inputs: Machine,
+    launched: Instant,
+    at: i64,
+    terminated: Option<Instant>,
+    stopped: bool,
+}
+
+impl Launched {
+    fn state(&self) -> &'static str {
+        match self.terminated {
+            Some(at) if at.elapsed() < SHUTTING_DOWN => "shutting-down",
+            Some(_) => "terminated",
+            None if self.stopped => "stopped",
+            None if self.launched.elapsed() < PENDING => "pending",
+            None => "running",
+        }
+    }
+
+    fn lives(&self) -> bool {
+        self.terminated.is_none()
+    }
+
+    fn name(&self) -> &str {
+        self.inputs.tags.get("Name").map_or("", String::as_str)
+    }
+
+    fn outputs(&self, id: &str, number: usize) -> MachineOutputs {
+        let ip = format!("10.0.{}.{}", number / 250, number % 250 + 4);
+        MachineOutputs {
+            id: id.into(),
+            private_ip: Some(ip.as_str().into()),
+            seen: Seen {
+                state: self.state().to_owned(),
+                zone: "us-west-2a".to_owned(),
+                instance_type: self.inputs.instance_type.clone(),
+                spot: self.inputs.market.is_some(),
+                launched: self.at,
+                addresses: vec![("InternalIP".to_owned(), ip)],
+                tags: self.inputs.tags.clone(),
+            },
+        }
+    }
+}
+
+impl FakeEc2 {
+    /// Creates an empty EC2. `latency` is the time from a call to its response.
+    pub fn new(latency: Duration) -> Arc<Self> {
+        Arc::new(Self { latency, world: Mutex::default(), reached: Arc::default() })
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Injects a failure into the next `times` calls that start with `call`.
+    pub fn fail(&self, call: &str, times: u32, when: When, class: Class, code: &str) {
+        let error = ProviderError::new(class, call, "told to fail").with_code(code);
+        self.world().faults.push((call.to_owned(), times, when, error));
+    }
+
+    /// Removes all injected failures.
+    pub fn heal(&self) {
+        let mut world = self.world();
+        world.faults.clear();
+        world.kill = None;
+    }
+
+    /// Makes new instances invisible for this time.
+    pub fn hide_new(&self, time: Duration) {
+        self.world().hidden = time;
+    }
+
+    /// Sets the result of a lookup. The default result is empty.
+    pub fn answer_with(&self, question: &Question, answer: Value) {
+        self.world().answers.insert(question.key(), answer);
+    }
+
+    /// Simulates a crash of the caller: the `call`th change from now gets no response, before or
+    /// after its effect. See [`reached`](Self::reached).
+    pub fn kill_at(&self, call: usize, when: When) {
+        self.world().kill = Some((call, when));
+    }
+
+    /// Waits until the call of [`kill_at`](Self::kill_at) arrives.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Terminates an instance as another person would.
+    pub fn terminate(&self, name: &str) {
+        for one in self.world().instances.values_mut().filter(|one| one.name() == name) {
+            one.terminated.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Changes a tag of an instance as another person would.
+    pub fn retag(&self, name: &str, key: &str, value: &str) {
+        for one in self.world().instances.values_mut().filter(|one| one.name() == name) {
+            one.inputs.tags.insert(key.to_owned(), value.to_owned());
+        }
+    }
+
+    /// Launches an instance with the tags of a machine, as another person would. Returns the ID.
+    pub fn launch_by_hand(&self, inputs: &Machine) -> String {
+        self.world().launch(String::new(), inputs.clone())
+    }
+
+    /// Makes a load balancer missing.
+    pub fn without_balancer(&self, name: &str) {
+        self.world().absent_balancers.insert(name.to_owned());
+    }
+
+    /// Returns the names of all instances that are not terminated, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let world = self.world();
+        let living = world.instances.values().filter(|one| one.lives());
+        let mut names: Vec<String> = living.map(|one| one.name().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Returns the inputs of the instance with this name, with later changes. `None` if it is
+    /// terminated.
+    pub fn inputs(&self, name: &str) -> Option<Machine> {
+        let world = self.world();
+        let mut living = world.instances.values().filter(|one| one.lives());
+        living.find(|one| one.name() == name).map(|one| one.inputs.clone())
+    }
+
+    /// Returns the number of launches so far.
+    pub fn launches(&self) -> usize {
+        self.world().instances.len()
+    }
+
+    /// Returns all load balancer registrations: load balancer name and instance ID.
+    pub fn targets(&self) -> Vec<(String, String)> {
+        self.world().targets.iter().cloned().collect()
+    }
+
+    /// Returns all calls in the order of arrival, including failed ones: `create m`, `observe
+    /// machine 20`.
+    pub fn calls(&self) -> Vec<String> {
+        self.world().calls.clone()
+    }
+
+    /// Returns the number of calls that start with `call`.
+    pub fn count(&self, call: &str) -> usize {
+        self.world().calls.iter().filter(|one| one.starts_with(call)).count()
+    }
+
+    /// Clears the list of calls.
+    pub fn forget_calls(&self) {
+        self.world().calls.clear();
+    }
+
+    async fn act<T>(
+        &self,
+        call: String,
+        changes: bool,
+        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
+        self.travel().await;
+        if changes && self.world().is_killed(When::Before) {
+            self.end().await;
+        }
+        let (done, killed) = {
+            let mut world = self.world();
+            let done = world.take_effect(&call, act);
+            world.calls.push(call);
+            (done, changes && world.is_killed(When::After))
+        };
+        if killed {
+            self.end().await;
+        }
+        if changes {
+            self.world().count_down();
+        }
+        self.travel().await;
+        done
+    }
+
+    /// Waits half of the latency: once before the effect, and once after it.
+    async fn travel(&self) {
+        if !self.latency.is_zero() {
+            sleep(self.latency / 2).await;
+        }
+    }
+
+    async fn end(&self) {
+        self.world().kill = None;
+        self.reached.notify_one();
+        std::future::pending::<()>().await;
+    }
+}
+
+impl World {
+    fn is_killed(&self, when: When) -> bool {
+        self.kill == Some((1, when))
+    }
+
+    fn count_down(&mut self) {
+        if let Some((left, _)) = &mut self.kill {
+            *left = left.saturating_sub(1).max(1);
+        }
+    }
+
+    fn take_effect<T>(
+        &mut self,
+        call: &str,
+        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
+        let fault =
+            self.faults.iter_mut().find(|(one, times, ..)| *times > 0 && call.starts_with(&**one));
+        let fault = fault.map(|(_, times, when, error)| {
+            *times -= 1;
+            (*when, error.clone())
+        });
+        match fault {
+            Some((When::Before, error)) => Err(error),
+            Some((When::After, error)) => act(self).and(Err(error)),
+            None => act(self),
+        }
+    }
+
+    fn launch(&mut self, token: String, inputs: Machine) -> String {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let at = i64::try_from(began.elapsed().as_secs()).unwrap_or_default();
+        let id = format!("i-{:017x}", self.instances.len() + 1);
+        let launched = Instant::now();
+        self.by_token.insert(token, id.clone());
+        let one = Launched { inputs, launched, at, terminated: None, stopped: false };
+        self.instances.insert(id.clone(), one);
+        id
+    }
+
+    fn create(&mut self, request: &Request) -> Result<Value, ProviderError> {
+        let inputs: Machine = serde_json::from_value(request.inputs.clone()).map_err(|error| {
+            refused("RunInstances", "InvalidParameterValue", &error.to_string())
+        })?;
+        if request.secrets.reveal(&inputs.user_data).is_none() {
+            return Err(refused("RunInstances", "MissingUserData", "the user data is not at hand"));
+        }
+        if let Some(id) = self.by_token.get(&request.token) {
+            let known = &self.instances[id];
+            return match (known.lives(), known.inputs == inputs) {
+                (true, true) => Ok(self.outputs(id)),
+                (true, false) => Err(spent("IdempotentParameterMismatch")),
+                (false, _) => Err(spent("IdempotentInstanceTerminated")),
+            };
+        }
+        let id = self.launch(request.token.clone(), inputs);
+        Ok(self.outputs(&id))
+    }
+
+    fn outputs(&self, id: &str) -> Value {
+        let number = self.instances.keys().position(|one| one == id).unwrap_or_default();
+        json!(self.instances[id].outputs(id, number))
+    }
+
+    /// Returns the instance if it is visible now.
+    fn visible(&self, id: &str) -> Option<&Launched> {
+        let one = self.instances.get(id)?;
+        let remembered = one.terminated.is_none_or(|at| at.elapsed() < REMEMBERED);
+        (remembered && one.launched.elapsed() >= self.hidden).then_some(one)
+    }
+
+    fn observe(&self, known: &Known) -> Observed {
+        let id = known.outputs["id"].as_str().unwrap_or_default();
+        let Some(one) = self.visible(id).filter(|one| one.lives()) else {
+            return Observed::Missing;
+        };
+        let mut inputs = one.inputs.clone();
+        // Reports only tags that the recorded inputs have, too.
+        let asked = known.inputs["tags"].as_object();
+        inputs.tags.retain(|key, _| asked.is_some_and(|asked| asked.contains_key(key)));
+        Observed::Present { inputs: json!(inputs), outputs: self.outputs(id) }
+    }
+
+    fn ready(&self, known: &Known) -> Look {
+        let id = known.outputs["id"].as_str().unwrap_or_default();
+        match self.visible(id).map(Launched::state) {
+            None => Look::NotYet("not visible yet".to_owned()),
+            Some("pending") => Look::NotYet("pending".to_owned()),
+            Some("running" | "stopped") => Look::Done(self.outputs(id)),
+            Some(_) => {
+                let message = format!("{id} was terminated: somebody wanted it");
+                Look::Failed(ProviderError::new(Class::Refused, "RunInstances", message))
+            }
+        }
+    }
+
+    fn gone(&self, known: &Known) -> Look {
+        let id = known.outputs["id"].as_str().unwrap_or_default();
+        match self.visible(id).map(Launched::state) {
+            None | Some("terminated") => Look::Done(Value::Null),
+            Some(state) => Look::NotYet(state.to_owned()),
+        }
+    }
+
+    /// Returns an error if any load balancer is missing: AWS rejects the whole query for that.
+    fn must_have(&self, balancers: impl Iterator<Item = String>) -> Result<(), ProviderError> {
+        let mut balancers = balancers.filter(|name| self.absent_balancers.contains(name));
+        balancers.next().map_or(Ok(()), |name| {
+            Err(refused("DescribeLoadBalancers", "LoadBalancerNotFound", &name))
+        })
+    }
+
+    fn answer(&self, question: &Question) -> Value {
+        if let Question::InstancesNamed { names, .. } = question {
+            let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for (id, one) in &self.instances {
+                let fits = names.iter().any(|name| name == one.name());
+                if fits && one.lives() && self.visible(id).is_some() {
+                    found.entry(one.name()).or_default().push(id);
+                }
+            }
+            return json!(found);
+        }
+        match (self.answers.get(&question.key()), question) {
+            (Some(answer), _) => answer.clone(),
+            (None, Question::InstanceTypes { types, .. }) => types_that_there_are(types),
+            (None, _) => json!([]),
+        }
+    }
+}
+
+/// Returns a small instance type for every name.
+fn types_that_there_are(names: &[String]) -> Value {
+    let fact = json!({"vcpus": 2, "memory_mib": 8192, "architectures": ["x86_64"]});
+    names.iter().map(|name| (name.clone(), fact.clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn refused(call: &str, code: &str, message: &str) -> ProviderError {
+    ProviderError::new(Class::Refused, call, message).with_code(code)
+}
+
+fn spent(code: &str) -> ProviderError {
+    ProviderError::new(Class::Spent, "RunInstances", "the token was used before").with_code(code)
+}
+
+fn pair(known: &Known) -> (String, String) {
+    let text = |field: &str| known.outputs[field].as_str().unwrap_or_default().to_owned();
+    (text("load_balancer"), text("instance"))
+}
+
+impl Schemas for FakeEc2 {
+    fn schema(&self, kind: &str) -> Option<&'static Schema> {
+        schemas().schema(kind)
+    }
+}
+
+impl Provider for FakeEc2 {
+    fn create(&self, request: Request) -> Reply<'_, Value> {
+        let call = format!("create {}", request.address);
+        Box::pin(self.act(call, true, move |world| match request.kind() {
+            "machine" => world.create(&request),
+            _ => {
+                let inputs = &request.inputs;
+                let text = |field: &str| inputs[field].as_str().unwrap_or_default().to_owned();
+                world.targets.insert((text("load_balancer"), text("instance")));
+                Ok(json!({"load_balancer": inputs["load_balancer"],
+                          "instance": inputs["instance"], "ip": inputs["ip"]}))
+            }
+        }))
+    }
+
+    fn find(&self, request: Request) -> Reply<'_, Option<Value>> {
+        let call = format!("find {}", request.address);
+        Box::pin(self.act(call, false, move |world| {
+            let id = world.by_token.get(&request.token);
+            let id = id.filter(|id| world.visible(id).is_some_and(Launched::lives));
+            Ok(id.map(|id| world.outputs(id)))
+        }))
+    }
+
+    fn configure(&self, _request: Request, outputs: Value) -> Reply<'_, Value> {
+        Box::pin(async { Ok(outputs) })
+    }
+
+    fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        let call = format!("ready {kind} {}", waiting.len());
+        Box::pin(self.act(call, false, move |world| {
+            Ok(waiting.iter().map(|known| world.ready(known)).collect())
+        }))
+    }
+
+    fn update(&self, request: Request, before: Known) -> Reply<'_, Value> {
+        let call = format!("update {}", request.address);
+        Box::pin(self.act(call, true, move |world| {
+            let id = before.outputs["id"].as_str().unwrap_or_default().to_owned();
+            let wanted: Machine = serde_json::from_value(request.inputs).map_err(|error| {
+                refused("CreateTags", "InvalidParameterValue", &error.to_string())
+            })?;
+            let one = world.instances.get_mut(&id).filter(|one| one.lives());
+            let one =
+                one.ok_or_else(|| refused("CreateTags", "InvalidInstanceID.NotFound", &id))?;
+            one.inputs.tags.extend(wanted.tags);
+            if !wanted.metadata_options.is_empty() {
+                one.inputs.metadata_options = wanted.metadata_options;
+            }
+            Ok(world.outputs(&id))
+        }))
+    }
+
+    fn delete(&self, known: Known) -> Reply<'_, ()> {
+        let call = format!("delete {}", known.address);
+        Box::pin(self.act(call, true, move |world| {
+            if known.address.kind() != "machine" {
+                world.targets.remove(&pair(&known));
+                return Ok(());
+            }
+            let id = known.outputs["id"].as_str().unwrap_or_default();
+            // An instance that is not yet visible is "not found", which counts as a successful
+            // deletion.
+            if world.visible(id).is_none() {
+                return Ok(());
+            }
+            if let Some(one) = world.instances.get_mut(id) {
+                one.terminated.get_or_insert_with(Instant::now);
+            }
+            Ok(())
+        }))
+    }
+
+    fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+        let call = format!("gone {kind} {}", waiting.len());
+        Box::pin(self.act(call, false, move |world| {
+            Ok(waiting.iter().map(|known| world.gone(known)).collect())
+        }))
+    }
+
+    fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>> {
+        let call = format!("observe {kind} {}", known.len());
+        Box::pin(self.act(call, false, move |world| {
+            let see = |known: &Known| match kind.as_str() {
+                "machine" => world.observe(known),
+                _ if world.targets.contains(&pair(known)) => Observed::Present {
+                    inputs: known.inputs.clone(),
+                    outputs: known.outputs.clone(),
+                },
+                _ => Observed::Missing,
+            };
+            let balancers = known.iter().map(|known| pair(known).0);
+            world.must_have(balancers.filter(|_| kind != "machine"))?;
+            Ok(known.iter().map(see).collect())
+        }))
+    }
+}
+
+impl Ec2 for FakeEc2 {
+    fn answer(&self, question: Question) -> Reply<'_, Value> {
+        let key = question.key();
+        let kind = key.split('/').next().unwrap_or_default();
+        let call = format!("answer {kind}");
+        Box::pin(self.act(call, false, move |world| Ok(world.answer(&question))))
+    }
+}

@@ -1,0 +1,167 @@
+//! Test bench: a cluster, its EC2, and a controller that can be killed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use groundplan_node::test_support::fake_api_server::FakeCluster;
+use groundplan_openshift::install_config::Architecture;
+use groundplan_openshift::machine_api::launch_spec::Site;
+use groundplan_openshift::machine_api::types::{Machine, NAMESPACE, read};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::capacity::driver::Types;
+use crate::ec2_batcher::Looks;
+use crate::health::Health;
+use crate::machine::driver::{Machines, Settings};
+use crate::manager::{Tell, look_after};
+use crate::test_support::FakeEc2;
+use groundplan_aws::lookups::Ec2;
+
+pub(crate) const REGION: &str = "us-west-2";
+/// Content of the user data, which must not appear in any other place.
+pub(crate) const CANARY: &str = "canary-of-the-user-data";
+
+pub(crate) struct Bench {
+    pub(crate) cluster: FakeCluster,
+    pub(crate) ec2: Arc<FakeEc2>,
+    pub(crate) health: Arc<Health>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let cluster = FakeCluster::default();
+        let user_data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, CANARY);
+        cluster.put(json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "worker-user-data", "namespace": NAMESPACE},
+            "data": {"userData": user_data},
+        }));
+        let ec2 = FakeEc2::new(Duration::from_millis(80));
+        Self { cluster, ec2, health: Arc::default() }
+    }
+
+    /// Adds a Machine with this name and these fields of the provider config.
+    pub(crate) fn want(&self, name: &str, fields: &Value) {
+        self.cluster.put(json!({
+            "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
+            "metadata": {"name": name, "namespace": NAMESPACE,
+                         "labels": {"machine.openshift.io/cluster-api-cluster": "c"}},
+            "spec": {"providerSpec": {"value": config(fields)}},
+        }));
+    }
+
+    /// Adds a MachineSet with this name and without machines.
+    pub(super) fn want_set(&self, name: &str) {
+        let labels = json!({"machine.openshift.io/cluster-api-cluster": "c",
+                            "machine.openshift.io/cluster-api-machineset": name});
+        self.cluster.put(json!({
+            "apiVersion": "machine.openshift.io/v1beta1", "kind": "MachineSet",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"replicas": 0, "selector": {"matchLabels": labels},
+                     "template": {"metadata": {"labels": labels},
+                                  "spec": {"providerSpec": {"value": config(&json!({}))}}}},
+        }));
+    }
+
+    /// Sets the replicas of a MachineSet.
+    pub(super) fn scale(&self, name: &str, replicas: usize) {
+        let patch = json!({"spec": {"replicas": replicas}});
+        self.cluster.change("machinesets", NAMESPACE, name, &patch);
+    }
+
+    /// Returns the source of instance type data.
+    pub(crate) fn types(&self) -> Types {
+        Types { ec2: Arc::clone(&self.ec2) as Arc<dyn Ec2>, region: REGION.to_owned() }
+    }
+
+    /// Starts everything that a process does: sets, links and machines. Aborting the handle ends
+    /// all of it.
+    pub(super) fn start_all(&self) -> JoinHandle<()> {
+        let (client, health) = (self.cluster.client(), Arc::clone(&self.health));
+        let (machines, types) = (self.machines().run(std::future::pending()), self.types());
+        tokio::spawn(async move {
+            let (stop, told): (_, Tell) = (CancellationToken::new(), Arc::new(|_| ()));
+            let sets = look_after(&client, NAMESPACE, &health, &stop, &told, types);
+            tokio::join!(machines, sets);
+        })
+    }
+
+    /// Starts a Machine controller. Aborting the handle loses its whole memory.
+    pub(crate) fn start(&self) -> JoinHandle<()> {
+        self.start_until(CancellationToken::new())
+    }
+
+    /// Starts a Machine controller with a shutdown token.
+    pub(super) fn start_until(&self, stop: CancellationToken) -> JoinHandle<()> {
+        tokio::spawn(self.machines().run(stop.cancelled_owned()))
+    }
+
+    fn machines(&self) -> Machines {
+        let looks = Looks::new(self.ec2.clone(), REGION, "kubernetes.io/cluster/c");
+        let settings = Settings {
+            namespace: NAMESPACE.to_owned(),
+            region: REGION.to_owned(),
+            architecture: Architecture::Amd64,
+            site: Site { region: Some(REGION.to_owned()), ..Site::default() },
+        };
+        Machines::new(self.cluster.client(), looks, settings, Arc::clone(&self.health))
+    }
+
+    pub(crate) fn machine(&self, name: &str) -> Option<Machine> {
+        let object = self.cluster.get("machines", NAMESPACE, name)?;
+        Some(read(&object).expect("a Machine"))
+    }
+
+    pub(crate) fn phase(&self, name: &str) -> String {
+        let machine = self.machine(name);
+        machine.and_then(|machine| machine.status.phase).unwrap_or_default()
+    }
+
+    pub(crate) fn delete(&self, name: &str) {
+        self.cluster.delete("machines", NAMESPACE, name);
+    }
+
+    /// Returns the number of Machines in a phase.
+    pub(crate) fn in_phase(&self, phase: &str) -> usize {
+        let machines = self.cluster.all("machines");
+        machines.iter().filter(|one| one["status"]["phase"] == phase).count()
+    }
+
+    /// Waits for at most two hours of the paused clock.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(
+                began.elapsed() < Duration::from_secs(2 * 60 * 60),
+                "{what} does not come: {:#?}\n{:#?}",
+                self.ec2.calls().iter().rev().take(20).collect::<Vec<_>>(),
+                self.cluster.all("machines").first(),
+            );
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Returns the reasons of all Events, in order.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let events = self.cluster.events();
+        events.iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+/// Returns a provider config with these fields.
+fn config(fields: &Value) -> Value {
+    let mut config = json!({
+        "apiVersion": "machine.openshift.io/v1beta1", "kind": "AWSMachineProviderConfig",
+        "ami": {"id": "ami-1"}, "instanceType": "m5.large", "placement": {"region": REGION},
+        "subnet": {"id": "subnet-1"}, "securityGroups": [{"id": "sg-1"}],
+        "userDataSecret": {"name": "worker-user-data"},
+        "metadataServiceOptions": {"authentication": "Required"},
+    });
+    for (field, value) in fields.as_object().expect("fields") {
+        config[field] = value.clone();
+    }
+    config
+}

@@ -1,0 +1,399 @@
+//! `platform.aws`: region, subnets, hosted zone, tags and endpoints.
+//!
+//! Rules: openshift/installer `pkg/types/aws/validation/platform.go`, release-4.15. Rules whose
+//! source is "AWS" report input that AWS itself would reject later.
+
+use std::collections::BTreeMap;
+
+use groundplan_aws::model::ids::SubnetId;
+use url::{Host, Url};
+
+use super::choices::{Choices, choose};
+use super::document::{self, At, Document, Given};
+use super::machine_pool::unsupported;
+use crate::diagnostics::finding::{Report, Spot, did_you_mean, may_be_secret, shown};
+use crate::diagnostics::rules::Rule;
+use crate::install_config::resolved::{Aws, CredentialsMode, LoadBalancerType, ServiceEndpoint};
+
+pub(super) const LOAD_BALANCERS: &Choices<LoadBalancerType> =
+    &[("Classic", LoadBalancerType::Classic), ("NLB", LoadBalancerType::Network)];
+
+/// Returns `platform.aws`. Reports every other platform.
+pub(super) fn platform<'document>(
+    document: &'document Document,
+    report: &mut Report,
+) -> Option<&'document At<document::AwsPlatform>> {
+    let platform = document.platform.require(&Spot::file(), "platform", report)?;
+    for other in &platform.others {
+        report
+            .breach(
+                Rule::OtherPlatform,
+                &other.spot,
+                format!("found the platform `{}`", other.value),
+            )
+            .expected("the platform `aws` and no other; groundplan knows no other");
+    }
+    if platform.others.is_empty() {
+        platform.aws.require(&platform.spot, "aws", report)
+    } else {
+        platform.aws.get()
+    }
+}
+
+/// Validates and resolves `platform.aws`.
+pub(super) fn resolve(
+    given: &At<document::AwsPlatform>,
+    credentials_mode: Option<CredentialsMode>,
+    report: &mut Report,
+) -> Option<Aws> {
+    let region = region(given, report);
+    let subnets = subnets(given, report);
+    let hosted_zone = given.hosted_zone.text();
+    check_hosted_zone(given, credentials_mode, report);
+    if let Some(image) = given.ami_id.filled() {
+        check_id(image, "ami-", report);
+    }
+    let propagate_user_tags = propagate_user_tags(given, report);
+    let user_tags = user_tags(given, propagate_user_tags, report);
+    let service_endpoints = service_endpoints(given, report);
+    check_unsupported(given, report);
+    Some(Aws {
+        ami_id: given.ami_id.text().map(Into::into),
+        hosted_zone: hosted_zone.map(Into::into),
+        hosted_zone_role: given.hosted_zone_role.text().map(str::to_owned),
+        load_balancer_type: choose(Rule::LoadBalancerType, &given.lb_type, LOAD_BALANCERS, report)
+            .unwrap_or_default(),
+        preserve_bootstrap_ignition: given
+            .preserve_bootstrap_ignition
+            .get()
+            .is_some_and(|at| at.value),
+        propagate_user_tags,
+        user_tags,
+        service_endpoints,
+        subnets,
+        region: region?,
+    })
+}
+
+fn region(given: &At<document::AwsPlatform>, report: &mut Report) -> Option<String> {
+    let at = given.region.require(&given.spot, "region", report)?;
+    let of_letters = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    if at.value.split('-').count() < 3 || !at.value.split('-').all(of_letters) {
+        let found = format!("found {}", shown(&at.value));
+        report.breach(Rule::Region, &at.spot, found).expected("a region such as `us-west-2`");
+        return None;
+    }
+    Some(at.value.clone())
+}
+
+/// Reports an ID without the prefix of its kind, or with characters that AWS does not use in IDs.
+pub(super) fn check_id(at: &At<String>, prefix: &str, report: &mut Report) {
+    let rest = at.value.strip_prefix(prefix);
+    if !rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+    {
+        report
+            .breach(Rule::AwsId, &at.spot, format!("found {}", shown(&at.value)))
+            .expected(format!("an id such as `{prefix}0123456789abcdef0`"));
+    }
+}
+
+/// Returns true if the cluster uses existing subnets. A list that cannot be read counts as existing
+/// subnets.
+pub(super) fn has_subnets(given: &document::AwsPlatform) -> bool {
+    let newer = given.vpc.get().map(|vpc| &vpc.subnets);
+    has_items(&given.subnets) || newer.is_some_and(has_items)
+}
+
+fn has_items<T>(list: &Given<Vec<At<T>>>) -> bool {
+    matches!(list, Given::Unreadable) || !list.items().is_empty()
+}
+
+fn subnets(given: &At<document::AwsPlatform>, report: &mut Report) -> Vec<SubnetId> {
+    let newer = given.vpc.get().map_or(&[][..], |vpc| vpc.subnets.items());
+    if let (Some(at), false) = (given.subnets.get(), newer.is_empty()) {
+        report
+            .breach(Rule::SubnetsInBoth, &at.spot, "is set together with `vpc.subnets`")
+            .expected("one of the two");
+    }
+    let mut ids: Vec<&At<String>> = given.subnets.items().iter().collect();
+    for subnet in newer {
+        ids.extend(subnet.id.require(&subnet.spot, "id", report));
+        if let Some(roles) = subnet.roles.get() {
+            report.breach(Rule::Unsupported, &roles.spot, unsupported("roles"));
+        }
+    }
+    for (index, id) in ids.iter().enumerate() {
+        check_id(id, "subnet-", report);
+        if ids[..index].iter().any(|earlier| earlier.value == id.value) {
+            report.breach(
+                Rule::RepeatedSubnet,
+                &id.spot,
+                format!("found {} a second time", shown(&id.value)),
+            );
+        }
+    }
+    ids.into_iter().map(|id| id.value.as_str().into()).collect()
+}
+
+fn check_hosted_zone(
+    given: &At<document::AwsPlatform>,
+    credentials_mode: Option<CredentialsMode>,
+    report: &mut Report,
+) {
+    let zone = given.hosted_zone.filled();
+    if let (Some(zone), false) = (zone, has_subnets(given)) {
+        report
+            .breach(Rule::HostedZoneSubnets, &zone.spot, "is set without `subnets`")
+            .expected("existing subnets, in a VPC that the zone belongs to");
+    }
+    let Some(role) = given.hosted_zone_role.filled() else {
+        return;
+    };
+    if !given.hosted_zone.is_given() {
+        report
+            .breach(Rule::HostedZoneRoleZone, &role.spot, "is set without `hostedZone`")
+            .expected("the zone that the role is assumed for");
+    }
+    if !role.value.starts_with("arn:") {
+        report
+            .breach(Rule::HostedZoneRoleArn, &role.spot, format!("found {}", shown(&role.value)))
+            .expected("the ARN of a role");
+    }
+    if !matches!(credentials_mode, Some(CredentialsMode::Passthrough | CredentialsMode::Manual)) {
+        report
+            .breach(
+                Rule::HostedZoneRoleMode,
+                &role.spot,
+                "is set, and `credentialsMode` does not allow it",
+            )
+            .expected("credentialsMode `Passthrough` or `Manual`");
+    }
+}
+
+fn propagate_user_tags(given: &At<document::AwsPlatform>, report: &mut Report) -> bool {
+    if let Some(old) = given.old_propagate_user_tags.get() {
+        report
+            .breach(Rule::Deprecated, &old.spot, "is deprecated in favour of `propagateUserTags`")
+            .hint("use `propagateUserTags` alone");
+    }
+    let given = given.propagate_user_tags.get().or(given.old_propagate_user_tags.get());
+    given.is_some_and(|at| at.value)
+}
+
+fn user_tags(
+    given: &At<document::AwsPlatform>,
+    propagate: bool,
+    report: &mut Report,
+) -> BTreeMap<String, String> {
+    // The limit of 25 is the installer's. S3 objects carry 10 tags, two of which are the cluster's.
+    const MOST: usize = 25;
+    const ON_OBJECTS: usize = 8;
+    let Some(tags) = given.user_tags.get() else { return BTreeMap::new() };
+    let count = tags.value.len();
+    if count > MOST {
+        report
+            .breach(Rule::TagCount, &tags.spot, format!("found {count} tags"))
+            .expected(format!("at most {MOST}"));
+    } else if count > ON_OBJECTS {
+        report
+            .breach(
+                Rule::TagsOnObjects,
+                &tags.spot,
+                format!("found {count} tags, more than fit on an S3 object"),
+            )
+            .hint(format!("the object with the Ignition gets the first {ON_OBJECTS} by name"));
+    }
+    for (key, value) in &tags.value {
+        check_tag(key, value, propagate, report);
+    }
+    tags.value.iter().map(|(key, value)| (key.value.clone(), value.value.clone())).collect()
+}
+
+fn check_tag(key: &At<String>, value: &At<String>, propagate: bool, report: &mut Report) {
+    const LONGEST_KEY: usize = 128; // AWS
+    const LONGEST_VALUE: usize = 256; // AWS
+    if key.value.eq_ignore_ascii_case("name") {
+        report
+            .breach(Rule::TagName, &key.spot, "is a tag that the cluster sets itself")
+            .expected("another key");
+    }
+    if key.value.to_lowercase().starts_with("aws:") {
+        report
+            .breach(Rule::TagAws, &key.spot, "begins with `aws:`, which AWS keeps for itself")
+            .expected("another key");
+    }
+    if key.value.starts_with("groundplan.io/") {
+        report
+            .breach(
+                Rule::TagGroundplan,
+                &key.spot,
+                "begins with `groundplan.io/`, by which what was made is found again",
+            )
+            .expected("another key");
+    }
+    if key.value.starts_with("kubernetes.io/cluster/") || propagate && is_reserved(&key.value) {
+        report
+            .breach(Rule::TagReserved, &key.spot, "is a key of the cluster")
+            .expected("a key outside `kubernetes.io` and `openshift.io`");
+    }
+    if key.value.is_empty() || key.value.chars().count() > LONGEST_KEY {
+        report
+            .breach(Rule::TagKeyLength, &key.spot, "has a key that is empty or too long")
+            .expected(format!("1 to {LONGEST_KEY} characters"));
+    }
+    if propagate && value.value.is_empty() || value.value.chars().count() > LONGEST_VALUE {
+        report
+            .breach(Rule::TagValueLength, &value.spot, "has a value that is empty or too long")
+            .expected(format!("1 to {LONGEST_VALUE} characters"));
+    }
+    for at in [key, value] {
+        if propagate && !at.value.chars().all(may_be_propagated) {
+            report
+                .breach(Rule::TagCharacters, &at.spot, format!("found {}", shown(&at.value)))
+                .expected("letters, digits and `_.:/=+-@` alone, because the tags are propagated");
+        }
+    }
+}
+
+/// Returns true if the installer's class `[0-9A-Za-z_.:/=+-@]` contains `c`. In that class, `+-@`
+/// is a range.
+fn may_be_propagated(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || ('+'..='@').contains(&c)
+}
+
+fn is_reserved(key: &str) -> bool {
+    let Some((domain, _)) = key.split_once('/') else { return false };
+    ["kubernetes.io", "openshift.io"]
+        .iter()
+        .any(|own| domain == *own || domain.ends_with(&format!(".{own}")))
+}
+
+fn service_endpoints(
+    given: &At<document::AwsPlatform>,
+    report: &mut Report,
+) -> Vec<ServiceEndpoint> {
+    let mut endpoints: Vec<ServiceEndpoint> = Vec::new();
+    for item in given.service_endpoints.items() {
+        let name = item.name.require(&item.spot, "name", report);
+        let url =
+            item.url.require(&item.spot, "url", report).and_then(|at| endpoint_url(at, report));
+        let Some(name) = name else { continue };
+        check_service(name, &endpoints, report);
+        let url = url.unwrap_or_else(unusable);
+        endpoints.push(ServiceEndpoint { name: name.value.clone(), url });
+    }
+    endpoints
+}
+
+/// Returns a placeholder for a URL that already has a finding, so that its service name still
+/// counts.
+fn unusable() -> Url {
+    Url::parse("https://unusable.invalid").expect("BUG: a constant URL is a URL")
+}
+
+fn check_service(name: &At<String>, earlier: &[ServiceEndpoint], report: &mut Report) {
+    // Services that the infrastructure needs; the installer accepts any name.
+    const USED: [&str; 7] =
+        ["ec2", "elasticloadbalancing", "iam", "route53", "s3", "sts", "tagging"];
+    if earlier.iter().any(|endpoint| endpoint.name == name.value) {
+        report
+            .breach(
+                Rule::RepeatedEndpoint,
+                &name.spot,
+                format!("found {} a second time", shown(&name.value)),
+            )
+            .expected("one endpoint for each service");
+    }
+    let typo = did_you_mean(&name.value, &USED).filter(|_| !USED.contains(&name.value.as_str()));
+    if typo.is_some() {
+        let found = format!("found {}, which groundplan does not use", shown(&name.value));
+        report.breach(Rule::UnusedEndpoint, &name.spot, found).hint_if(typo);
+    }
+}
+
+/// Parses an endpoint: `https`, a host, an optional port, and nothing else. Plain `http` is
+/// accepted for loopback addresses only, where a test cloud listens; openshift-install rejects
+/// that, too.
+fn endpoint_url(at: &At<String>, report: &mut Report) -> Option<Url> {
+    let text =
+        if at.value.contains("://") { at.value.clone() } else { format!("https://{}", at.value) };
+    let found = format!("found {}", shown(&at.value));
+    let url = Url::parse(&text).ok().filter(Url::has_host);
+    let Some(url) = url.filter(|url| url.host_str().is_some_and(|host| !host.is_empty())) else {
+        report
+            .breach(Rule::EndpointUrl, &at.spot, found)
+            .expected("a URL such as `https://ec2.us-west-2.example.com`");
+        return None;
+    };
+    let scheme_is_fine = url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url);
+    if !scheme_is_fine {
+        report
+            .breach(Rule::EndpointUrl, &at.spot, found)
+            .expected("a URL that begins with `https://`");
+        return None;
+    }
+    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    if !bare || !url.username().is_empty() || url.password().is_some() {
+        let found =
+            if may_be_secret(&at.value) { "has more than a host and a port".into() } else { found };
+        report
+            .breach(Rule::EndpointUrl, &at.spot, found)
+            .expected("a URL with nothing but a host and a port");
+        return None;
+    }
+    Some(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Reports fields of later releases that groundplan does not support. Ignoring them would create a
+/// different cluster.
+fn check_unsupported(given: &At<document::AwsPlatform>, report: &mut Report) {
+    for (name, given, harmless) in [
+        ("publicIpv4Pool", &given.public_ipv4_pool, ""),
+        ("userProvisionedDNS", &given.user_provisioned_dns, "Disabled"),
+        ("ipFamily", &given.ip_family, "IPv4"),
+    ] {
+        let asked = given.get().filter(|at| !at.value.is_empty() && at.value != harmless);
+        if let Some(at) = asked {
+            report.breach(Rule::Unsupported, &at.spot, unsupported(name));
+        }
+    }
+}
+
+/// Reports a region without Red Hat images if any pool lacks an image.
+pub(super) fn check_images(document: &Document, report: &mut Report) {
+    // openshift/installer pkg/types/aws/validation/machinepool.go
+    const WITHOUT_IMAGES: [&str; 5] =
+        ["us-iso-east-1", "us-isob-east-1", "us-iso-west-1", "cn-north-1", "cn-northwest-1"];
+    let Some(aws) = document.platform.get().and_then(|platform| platform.aws.get()) else { return };
+    let default = aws.default_machine_platform.get();
+    let given_for_all = aws.ami_id.text().or(default.and_then(|default| default.ami_id.text()));
+    let Some(region) = aws.region.text().filter(|region| WITHOUT_IMAGES.contains(region)) else {
+        return;
+    };
+    let pools = document.control_plane.get().into_iter().chain(document.compute.items());
+    let own = |pool: &At<document::MachinePool>| {
+        let aws = pool.platform.get().and_then(|platform| platform.aws.get());
+        aws.is_some_and(|aws| aws.ami_id.text().is_some())
+    };
+    let all_have_their_own = document.control_plane.is_given() && pools.clone().all(own);
+    if given_for_all.is_none() && !all_have_their_own {
+        report
+            .breach(
+                Rule::RegionImage,
+                &aws.spot.child("amiID"),
+                format!("is missing, and `{region}` has no image of its own"),
+            )
+            .expected("an image for every pool");
+    }
+}

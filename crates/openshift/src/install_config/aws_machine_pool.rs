@@ -1,0 +1,325 @@
+//! `platform.aws` of a pool and `platform.aws.defaultMachinePlatform`: the EC2 settings of
+//! machines.
+//!
+//! Each layer is validated on its own, at its own position in the file. Then the layers are merged:
+//! the default machine platform overrides built-in defaults, and the pool overrides both. Rules:
+//! openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
+
+use groundplan_aws::model::ebs;
+
+use super::choices::Choices;
+use super::document::{self, At, Document, Given};
+use super::machine_pool::unsupported;
+use super::metadata_service;
+use crate::diagnostics::finding::{Report, shown};
+use crate::diagnostics::rules::Rule;
+use crate::install_config::resolved::{AwsMachinePool, RootVolume};
+
+/// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
+pub(super) const VOLUME_TYPE: &str = "gp3";
+pub(super) const VOLUME_SIZE: i32 = 120;
+
+/// Volume types in lower case; the config may use any case.
+pub(crate) const VOLUME_TYPES: &Choices<()> = &[
+    ("gp3", ()),
+    ("gp2", ()),
+    ("io1", ()),
+    ("io2", ()),
+    ("st1", ()),
+    ("sc1", ()),
+    ("standard", ()),
+];
+
+/// Facts about the platform that a pool is validated and merged with.
+pub(super) struct Surroundings<'document> {
+    region: Option<&'document str>,
+    ami_id: Option<&'document str>,
+    has_subnets: bool,
+    default: Option<&'document At<document::AwsMachinePool>>,
+}
+
+impl<'document> Surroundings<'document> {
+    pub(super) fn of(document: &'document Document) -> Self {
+        let aws = document.platform.get().and_then(|platform| platform.aws.get());
+        Self {
+            region: aws.and_then(|aws| aws.region.text()),
+            ami_id: aws.and_then(|aws| aws.ami_id.text()),
+            has_subnets: aws.is_some_and(|aws| super::aws::has_subnets(aws)),
+            default: aws.and_then(|aws| aws.default_machine_platform.get()),
+        }
+    }
+
+    /// Validates the default machine platform on its own.
+    pub(super) fn check(&self, report: &mut Report) {
+        if let Some(default) = self.default {
+            check(default, self, report);
+            metadata_service::check_reach(None, Some(default), report);
+        }
+    }
+}
+
+/// Validates the settings of a pool and merges them with the defaults.
+pub(super) fn resolve(
+    given: Option<&At<document::AwsMachinePool>>,
+    around: &Surroundings,
+    report: &mut Report,
+) -> AwsMachinePool {
+    if let Some(given) = given {
+        check(given, around, report);
+        check_merged(given, around, report);
+        metadata_service::check_reach(Some(given), around.default, report);
+    }
+    merge(given, around)
+}
+
+/// Merges the settings of a pool over the defaults. A list replaces the whole list of a lower
+/// layer. An empty list replaces nothing.
+pub(super) fn merge(
+    given: Option<&At<document::AwsMachinePool>>,
+    around: &Surroundings,
+) -> AwsMachinePool {
+    let layers: Vec<&At<document::AwsMachinePool>> =
+        given.into_iter().chain(around.default).collect();
+    let first = |field: fn(&document::AwsMachinePool) -> &Given<String>| {
+        layers.iter().find_map(|layer| field(&layer.value).text())
+    };
+    let list = |field: fn(&document::AwsMachinePool) -> &Given<Vec<At<String>>>| {
+        let lists = layers.iter().map(|layer| field(&layer.value).items());
+        let list = lists.into_iter().find(|list| !list.is_empty()).unwrap_or_default();
+        list.iter().map(|item| item.value.clone()).collect::<Vec<_>>()
+    };
+    let (role, profile) = identity(&layers);
+    AwsMachinePool {
+        zones: list(|pool| &pool.zones),
+        instance_type: first(|pool| &pool.instance_type).map(str::to_owned),
+        ami_id: first(|pool| &pool.ami_id).or(around.ami_id).map(Into::into),
+        root_volume: root_volume(&layers),
+        metadata_service: metadata_service::merge(&layers),
+        iam_role: role.map(Into::into),
+        iam_profile: profile.map(Into::into),
+        additional_security_groups: list(|pool| &pool.additional_security_groups)
+            .into_iter()
+            .map(|id| id.as_str().into())
+            .collect(),
+    }
+}
+
+/// Returns the role and the profile of the first layer that has either. A pool's own role therefore
+/// overrides a default profile, and the reverse.
+fn identity<'given>(
+    layers: &[&'given At<document::AwsMachinePool>],
+) -> (Option<&'given str>, Option<&'given str>) {
+    let both =
+        layers.iter().map(|layer| (layer.value.iam_role.text(), layer.value.iam_profile.text()));
+    both.into_iter().find(|(role, profile)| role.is_some() || profile.is_some()).unwrap_or_default()
+}
+
+fn root_volume(layers: &[&At<document::AwsMachinePool>]) -> RootVolume {
+    let volumes: Vec<_> = layers.iter().filter_map(|layer| layer.value.root_volume.get()).collect();
+    let number = |field: fn(&document::RootVolume) -> &Given<i64>| {
+        let given = volumes.iter().filter_map(|volume| field(&volume.value).get());
+        given.filter_map(|at| i32::try_from(at.value).ok()).find(|&value| value > 0)
+    };
+    let volume_type = volumes.iter().find_map(|volume| volume.value.volume_type.text());
+    let volume_type = volume_type.unwrap_or(VOLUME_TYPE).to_lowercase();
+    RootVolume {
+        size: number(|volume| &volume.size).unwrap_or(VOLUME_SIZE),
+        iops: number(|volume| &volume.iops).filter(|_| takes_iops(&volume_type)),
+        kms_key: volumes.iter().find_map(|volume| volume.value.kms_key.text()).map(str::to_owned),
+        volume_type,
+    }
+}
+
+fn takes_iops(volume_type: &str) -> bool {
+    matches!(volume_type, "io1" | "io2" | "gp3")
+}
+
+fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
+    metadata_service::check(given, report);
+    check_type(given, report);
+    check_zones(given, around, report);
+    check_volume(given, report);
+    check_identity(given, report);
+    check_security_groups(given, around, report);
+    check_image(given, report);
+    check_unsupported(given, report);
+}
+
+/// Returns true if `text` is a family, a dot and a size. AWS decides whether the region has the
+/// type.
+pub(crate) fn is_instance_type(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let in_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !part.is_empty() && part.bytes().all(in_part)
+    };
+    text.split_once('.').is_some_and(|(family, size)| is_part(family) && is_part(size))
+}
+
+fn check_type(given: &document::AwsMachinePool, report: &mut Report) {
+    let asked = given.instance_type.filled();
+    if let Some(at) = asked.filter(|at| !is_instance_type(&at.value)) {
+        let found = format!("found {}", shown(&at.value));
+        report
+            .breach(Rule::InstanceType, &at.spot, found)
+            .expected("an instance type such as `m5.xlarge`");
+    }
+}
+
+fn check_zones(given: &document::AwsMachinePool, around: &Surroundings, report: &mut Report) {
+    let Some(region) = around.region else { return };
+    for zone in given.zones.items().iter().filter(|zone| !zone.value.starts_with(region)) {
+        report
+            .breach(Rule::Zone, &zone.spot, format!("found {}", shown(&zone.value)))
+            .expected(format!("a zone of the region `{region}`, such as `{region}a`"));
+    }
+}
+
+fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
+    let Some(volume) = given.root_volume.get() else { return };
+    check_size(volume, report);
+    if let Some(at) = volume.throughput.get().filter(|at| at.value != 0) {
+        report.breach(Rule::Unsupported, &at.spot, unsupported("throughput"));
+    }
+    if let Some(at) = volume.volume_type.filled() {
+        let lower = At { value: at.value.to_lowercase(), spot: at.spot.clone() };
+        if super::choices::choose_word(Rule::VolumeType, &lower, VOLUME_TYPES, report).is_some() {
+            check_iops(volume, &lower.value, report);
+            check_bounds(volume, &lower.value, report);
+        }
+    }
+}
+
+/// Reports a size or IOPS value outside the bounds that EC2 has for this volume type. Skips
+/// values outside 1 to `i32::MAX`, which other checks handle.
+fn check_bounds(volume: &At<document::RootVolume>, volume_type: &str, report: &mut Report) {
+    let Some(kind) = ebs::volume_type(volume_type) else { return };
+    let sane = 1..=i64::from(i32::MAX);
+    for (given, bounds) in [(&volume.size, Some(kind.size)), (&volume.iops, kind.iops)] {
+        let Some((at, bounds)) = given.get().zip(bounds) else { continue };
+        if sane.contains(&at.value) && !bounds.contain(at.value) {
+            report
+                .breach(Rule::VolumeBounds, &at.spot, format!("found `{}`", at.value))
+                .expected(format!("{bounds} for the type {volume_type}"));
+        }
+    }
+}
+
+fn check_size(volume: &At<document::RootVolume>, report: &mut Report) {
+    match volume.size.get() {
+        Some(at) if !(1..=i64::from(i32::MAX)).contains(&at.value) => {
+            report
+                .breach(Rule::VolumeSize, &at.spot, format!("found `{}`", at.value))
+                .expected("a positive number of GiB");
+        }
+        None if volume.volume_type.is_given() && !volume.size.is_given() => {
+            report
+                .breach(
+                    Rule::VolumeSizeMissing,
+                    &volume.spot,
+                    "has a type and no size, which openshift-install 4.15 refuses",
+                )
+                .hint(format!("add `size: {VOLUME_SIZE}`"));
+        }
+        _ => (),
+    }
+}
+
+/// Reports an IOPS value that the volume type needs and lacks, or has and does not take.
+fn check_iops(volume: &At<document::RootVolume>, volume_type: &str, report: &mut Report) {
+    let at = volume.iops.get();
+    let iops = at.map_or(0, |at| at.value);
+    let spot = at.map_or_else(|| volume.spot.child("iops"), |at| at.spot.clone());
+    let found = at.map_or_else(|| "is missing".to_owned(), |at| format!("found `{}`", at.value));
+    let sane = iops <= i64::from(i32::MAX);
+    match volume_type {
+        _ if let Given::Unreadable = volume.iops => (),
+        "io1" | "io2" if iops <= 0 || !sane => {
+            report
+                .breach(Rule::VolumeIops, &spot, found)
+                .expected(format!("a positive number for an {volume_type} volume"));
+        }
+        "gp3" if iops < 0 || !sane => {
+            report.breach(Rule::VolumeIops, &spot, found).expected("a positive number, or none");
+        }
+        "gp2" | "st1" | "sc1" | "standard" if iops != 0 => {
+            report
+                .breach(Rule::VolumeIops, &spot, format!("{found} for a {volume_type} volume"))
+                .expected("no `iops`, which this type of volume does not take");
+        }
+        _ => (),
+    }
+}
+
+/// Reports values that are invalid only in combination with the default machine platform.
+fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
+    let Some(volume) = given.root_volume.get().filter(|volume| volume.volume_type.text().is_none())
+    else {
+        return;
+    };
+    let merged = merge(Some(given), around).root_volume;
+    if volume.iops.get().is_some_and(|at| at.value != 0) {
+        check_iops(volume, &merged.volume_type, report);
+    }
+    check_bounds(volume, &merged.volume_type, report);
+}
+
+fn check_identity(given: &At<document::AwsMachinePool>, report: &mut Report) {
+    let profile = given.iam_profile.filled();
+    if let (Some(_), Some(profile)) = (given.iam_role.text(), profile) {
+        report
+            .breach(Rule::RoleAndProfile, &profile.spot, "is set together with `iamRole`")
+            .expected("one of `iamRole` and `iamProfile`");
+    }
+}
+
+fn check_security_groups(
+    given: &At<document::AwsMachinePool>,
+    around: &Surroundings,
+    report: &mut Report,
+) {
+    // AWS allows 16 groups on a network interface; the cluster uses one.
+    const MOST: usize = 15;
+    let Some(groups) = given.additional_security_groups.get().filter(|list| !list.is_empty())
+    else {
+        return;
+    };
+    if !around.has_subnets {
+        report
+            .breach(
+                Rule::SecurityGroupsVpc,
+                &groups.spot,
+                "is set, and the cluster gets a VPC of its own",
+            )
+            .expected("existing subnets in `platform.aws.subnets`, in the VPC of these groups");
+    }
+    if groups.value.len() > MOST {
+        let found = format!("found {} groups", groups.value.len());
+        report
+            .breach(Rule::SecurityGroupCount, &groups.spot, found)
+            .expected(format!("at most {MOST}"));
+    }
+    for group in &groups.value {
+        super::aws::check_id(group, "sg-", report);
+    }
+}
+
+fn check_image(given: &document::AwsMachinePool, report: &mut Report) {
+    if let Some(image) = given.ami_id.filled() {
+        super::aws::check_id(image, "ami-", report);
+    }
+}
+
+fn check_unsupported(given: &document::AwsMachinePool, report: &mut Report) {
+    let compute = given.cpu_options.get().map(|options| &options.confidential_compute);
+    if let Some(at) =
+        compute.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "Disabled"))
+    {
+        report.breach(Rule::Unsupported, &at.spot, unsupported("confidentialCompute"));
+    }
+    let affinity = given.host_placement.get().map(|placement| &placement.affinity);
+    if let Some(at) =
+        affinity.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "AnyAvailable"))
+    {
+        report.breach(Rule::Unsupported, &at.spot, unsupported("hostPlacement"));
+    }
+}

@@ -1,0 +1,151 @@
+//! `pullSecret`, `sshKey` and `additionalTrustBundle`: credentials and trusted certificates.
+//!
+//! Findings of these fields never quote any part of the value.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::choices::{Choices, choose};
+use super::document::{At, Document};
+use crate::diagnostics::finding::{Report, Spot};
+use crate::diagnostics::rules::Rule;
+use crate::install_config::resolved::TrustBundlePolicy;
+
+pub(super) const POLICIES: &Choices<TrustBundlePolicy> =
+    &[("Proxyonly", TrustBundlePolicy::ProxyOnly), ("Always", TrustBundlePolicy::Always)];
+
+/// Returns the pull secret after validation: `{"auths": {host: {"auth": ..}}}`, as JSON in a
+/// string.
+pub(super) fn pull_secret(document: &Document, report: &mut Report) -> Option<SecretString> {
+    let at = document.pull_secret.require(&Spot::file(), "pullSecret", report)?;
+    match pull_secret_fault(at.value.expose_secret()) {
+        None => Some(at.value.clone()),
+        Some(fault) => {
+            report
+                .breach(Rule::PullSecret, &at.spot, fault)
+                .expected("JSON such as `{\"auths\": {\"<registry>\": {\"auth\": \"<base64>\"}}}`")
+                .hint("copy it from https://console.redhat.com/openshift/install/pull-secret, in single quotes");
+            None
+        }
+    }
+}
+
+/// Returns the first problem of a pull secret. Reference: openshift/installer
+/// `pkg/validate/validate.go`, `ImagePullSecret`.
+fn pull_secret_fault(text: &str) -> Option<String> {
+    let value: Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => {
+            return Some(format!("is not JSON: wrong at its character {}", error.column()));
+        }
+    };
+    let Some(registries) = value.get("auths").and_then(Value::as_object) else {
+        return Some("has no `auths`".into());
+    };
+    if registries.is_empty() {
+        return Some("has no registries in `auths`".into());
+    }
+    let has = |entry: &Value, name: &str| {
+        entry.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+    };
+    let lacking =
+        registries.values().position(|entry| !has(entry, "auth") && !has(entry, "credsStore"))?;
+    Some(format!("has no `auth` for entry {} of its {} registries", lacking + 1, registries.len()))
+}
+
+/// Returns the line of authorised keys after validation.
+pub(super) fn ssh_key(
+    document: &Document,
+    fips: bool,
+    report: &mut Report,
+) -> Option<SecretString> {
+    let at = document.ssh_key.get().filter(|at| !at.value.expose_secret().is_empty())?;
+    match ssh_key_type(at.value.expose_secret()) {
+        Err(fault) => {
+            report
+                .breach(Rule::SshKey, &at.spot, fault)
+                .expected("one public key, such as `ssh-ed25519 <base64> <comment>`")
+                .hint("copy the content of a `.pub` file, such as ~/.ssh/id_ed25519.pub");
+        }
+        Ok(kind) if fips && !is_fips(&kind) => {
+            report
+                .breach(
+                    Rule::SshKeyFips,
+                    &at.spot,
+                    format!("is a key of the type `{kind}`, which FIPS does not know"),
+                )
+                .expected("a key of the type `ssh-rsa` or `ecdsa-sha2-nistp256`, `384` or `521`");
+        }
+        Ok(_) => (),
+    }
+    Some(at.value.clone())
+}
+
+fn is_fips(kind: &str) -> bool {
+    kind == "ssh-rsa" || kind.starts_with("ecdsa-sha2-nistp")
+}
+
+/// Returns the type of the first key. A key line has the type twice: in clear text and at the start
+/// of the encoded key.
+fn ssh_key_type(text: &str) -> Result<String, &'static str> {
+    if text.contains("PRIVATE KEY") {
+        return Err("is a private key");
+    }
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let pairs = words.windows(2).filter(|pair| decodes_to(pair[1], pair[0]));
+    let kind = pairs.map(|pair| pair[0]).next().ok_or("is not a public SSH key")?;
+    Ok(kind.to_owned())
+}
+
+/// Returns true if the encoded key starts with this type (RFC 4253, section 6.6).
+fn decodes_to(encoded: &str, kind: &str) -> bool {
+    let Some(key) = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded)).ok()
+    else {
+        return false;
+    };
+    let length = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let rest = key.strip_prefix(&length).and_then(|rest| rest.strip_prefix(kind.as_bytes()));
+    rest.is_some_and(|rest| rest.len() > length.len())
+}
+
+/// Returns the concatenated PEM certificates after validation.
+pub(super) fn trust_bundle(document: &Document, report: &mut Report) -> Option<String> {
+    let at = document.additional_trust_bundle.get().filter(|at| !at.value.trim().is_empty())?;
+    if let Some(fault) = trust_bundle_fault(at) {
+        report
+            .breach(Rule::TrustBundle, &at.spot, fault)
+            .expected("certificates in PEM, one after the other, and nothing else");
+    }
+    Some(at.value.clone())
+}
+
+fn trust_bundle_fault(bundle: &At<String>) -> Option<String> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    const SEQUENCE: u8 = 0x30; // first byte of a DER certificate
+    let mut rest = bundle.value.trim();
+    let mut number = 0;
+    while !rest.is_empty() {
+        number += 1;
+        let block = rest.strip_prefix(BEGIN).and_then(|block| block.split_once(END));
+        let Some((body, after)) = block else {
+            return Some(format!("is wrong at its block {number}, which is not a certificate"));
+        };
+        let body: String = body.split_whitespace().collect();
+        if STANDARD.decode(body).ok().and_then(|der| der.first().copied()) != Some(SEQUENCE) {
+            return Some(format!("is wrong at its block {number}, which does not decode"));
+        }
+        rest = after.trim_start();
+    }
+    None
+}
+
+/// Returns the condition under which the nodes trust the bundle.
+pub(super) fn trust_bundle_policy(document: &Document, report: &mut Report) -> TrustBundlePolicy {
+    choose(Rule::TrustBundlePolicy, &document.additional_trust_bundle_policy, POLICIES, report)
+        .unwrap_or_default()
+}

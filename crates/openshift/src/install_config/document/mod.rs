@@ -1,0 +1,419 @@
+//! The install-config as written: every field of the v1 schema, each with its position in the file.
+//!
+//! Reading is lenient: a field that cannot be read becomes a finding, and reading continues. The
+//! sections validate the values. Unknown fields are warnings, as for openshift-install.
+
+use std::ops::{Deref, Range};
+
+use secrecy::SecretString;
+
+use crate::diagnostics::finding::{Report, Spot, did_you_mean, is_credential, shown};
+use crate::diagnostics::rules::Rule;
+use crate::diagnostics::synonyms;
+use crate::diagnostics::yaml::{Content, Key, Node};
+
+mod schema;
+
+pub(super) use schema::*;
+
+/// A value and the field that contains it.
+#[derive(Clone)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) spot: Spot,
+}
+
+impl<T> Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Result of reading a field.
+pub(super) enum Given<T> {
+    /// The file does not have the field.
+    Missing,
+    /// The file has the name of the field and no value.
+    Empty(Spot),
+    /// The value cannot be read; a finding explains the reason.
+    Unreadable,
+    /// The value was read.
+    Value(At<T>),
+}
+
+impl<T> Given<T> {
+    /// Returns the value, or `None` without one.
+    pub(super) fn get(&self) -> Option<&At<T>> {
+        match self {
+            Given::Value(at) => Some(at),
+            Given::Missing | Given::Empty(_) | Given::Unreadable => None,
+        }
+    }
+
+    /// Returns the value. Reports a missing or empty field as an error.
+    pub(super) fn require(&self, parent: &Spot, name: &str, report: &mut Report) -> Option<&At<T>> {
+        let missing = match self {
+            Given::Missing => Some(parent.child(name)),
+            Given::Empty(spot) => Some(spot.clone()),
+            Given::Unreadable | Given::Value(_) => None,
+        };
+        if let Some(spot) = missing {
+            let expected = format!("`{name}` to be set");
+            report.breach(Rule::Missing, &spot, "is missing").expected(expected);
+        }
+        self.get()
+    }
+
+    /// Returns true if the file has the field with a value, readable or not.
+    pub(super) fn is_given(&self) -> bool {
+        !matches!(self, Given::Missing | Given::Empty(_))
+    }
+}
+
+impl Given<String> {
+    /// Returns the value unless it is empty. The installer treats an empty string as a missing
+    /// field.
+    pub(super) fn filled(&self) -> Option<&At<String>> {
+        self.get().filter(|at| !at.value.is_empty())
+    }
+
+    /// Returns the text of the value unless it is empty.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.filled().map(|at| at.value.as_str())
+    }
+}
+
+impl<T> Given<Vec<At<T>>> {
+    /// Returns the items, or an empty slice if there is no list.
+    pub(super) fn items(&self) -> &[At<T>] {
+        self.get().map_or(&[], |list| &list.value)
+    }
+}
+
+/// A type that can be read from a node.
+pub(super) trait Read: Sized {
+    /// Reads the value. Returns `None` and reports a finding if the node does not fit the type.
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self>;
+}
+
+/// A value that findings must not quote.
+pub(super) type Sensitive = SecretString;
+
+/// A value of any shape that groundplan does not read.
+pub(super) struct Anything;
+
+/// A mapping with keys chosen by the user.
+pub(super) type Pairs = Vec<(At<String>, At<String>)>;
+
+impl Read for Anything {
+    fn read(_: &Node, _: &Spot, _: &mut Report) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl Read for String {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        let Some(text) = scalar(node, report) else {
+            return wrong(node, spot, report, "a string");
+        };
+        if is_credential(&text) {
+            // Past this point the text would reach tags, plans and state.
+            report
+                .breach(Rule::MisplacedCredential, spot, "is a credential in the wrong place")
+                .hint(MISPLACED);
+            return None;
+        }
+        Some(text)
+    }
+}
+
+const MISPLACED: &str =
+    "pull secrets belong in `pullSecret`, and private keys nowhere in this file";
+
+impl Read for Sensitive {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        if let Some(text) = scalar(node, report) {
+            return Some(text.into());
+        }
+        let found = format!("found {}", shape(&node.content));
+        report
+            .breach(Rule::WrongType, spot, found)
+            .expected("a string")
+            .hint("put the value in single quotes");
+        None
+    }
+}
+
+impl Read for bool {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        match node.content {
+            Content::Bool(value) => Some(value),
+            _ => wrong(node, spot, report, "`true` or `false`"),
+        }
+    }
+}
+
+impl Read for i64 {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        let number = match node.content {
+            Content::Integer(value) => i64::try_from(value).ok(),
+            _ => None,
+        };
+        number.or_else(|| wrong(node, spot, report, "a whole number"))
+    }
+}
+
+impl<T: Read> Read for Vec<At<T>> {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        let Content::List(items) = &node.content else {
+            return wrong(node, spot, report, "a list");
+        };
+        let mut list = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let spot = spot.item(index, mark(item, None));
+            if let Content::Null = item.content {
+                report
+                    .breach(Rule::EmptyItem, &spot, "is empty")
+                    .hint("remove the item or give it a value");
+                continue;
+            }
+            list.extend(T::read(item, &spot, report).map(|value| At { value, spot }));
+        }
+        Some(list)
+    }
+}
+
+impl Read for Pairs {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        let entries = unique(node, spot, report)?;
+        let pairs = entries.into_iter().filter_map(|(key, node)| {
+            let name = spot.item(plain(&key.name), key.span.clone());
+            let spot = Spot { span: Some(mark(node, Some(&key.span))), ..name.clone() };
+            let value = match node.content {
+                Content::Null => String::new(),
+                _ => String::read(node, &spot, report)?,
+            };
+            Some((At { value: key.name.clone(), spot: name }, At { value, spot }))
+        });
+        Some(pairs.collect())
+    }
+}
+
+/// The known entries of a mapping, from which [`Fields::take`] reads fields.
+pub(super) struct Fields<'node> {
+    entries: Vec<(&'node Key, &'node Node)>,
+    spot: Spot,
+}
+
+impl<'node> Fields<'node> {
+    /// Opens a mapping and keeps its known entries. Reports repeated and unknown fields.
+    pub(super) fn open(
+        node: &'node Node,
+        spot: &Spot,
+        report: &mut Report,
+        known: &[&str],
+    ) -> Option<Self> {
+        let mut entries = unique(node, spot, report)?;
+        entries.retain(|(key, node)| {
+            let is_known = known.contains(&key.name.as_str());
+            if !is_known {
+                unknown(key, node, spot, report, known);
+            }
+            is_known
+        });
+        Some(Self { entries, spot: spot.clone() })
+    }
+
+    /// Reads a field.
+    pub(super) fn take<T: Read>(&self, name: &str, report: &mut Report) -> Given<T> {
+        let found = self.entries.iter().find(|(key, _)| key.name == name);
+        let Some((key, node)) = found else { return Given::Missing };
+        let spot = self.spot.field(name, mark(node, Some(&key.span)));
+        if let Content::Null = node.content {
+            return Given::Empty(spot);
+        }
+        match T::read(node, &spot, report) {
+            Some(value) => Given::Value(At { value, spot }),
+            None => Given::Unreadable,
+        }
+    }
+}
+
+/// Returns the entries of a mapping, each name once. Reports repeated names as errors.
+fn unique<'node>(
+    node: &'node Node,
+    spot: &Spot,
+    report: &mut Report,
+) -> Option<Vec<(&'node Key, &'node Node)>> {
+    let Content::Mapping(mapping) = &node.content else {
+        return wrong(node, spot, report, "a mapping");
+    };
+    let mut entries: Vec<(&Key, &Node)> = Vec::new();
+    for (key, value) in mapping {
+        match entries.iter().find(|(first, _)| first.name == key.name) {
+            None => entries.push((key, value)),
+            Some((first, _)) => {
+                let line = report.line(first.span.start);
+                let spot = spot.field(&plain(&key.name), key.span.clone());
+                report.breach(
+                    Rule::RepeatedField,
+                    &spot,
+                    format!("is given twice, first on line {line}"),
+                );
+            }
+        }
+    }
+    Some(entries)
+}
+
+/// Reports all repeated fields, in a document with any schema.
+pub(super) fn repeated(node: &Node, spot: &Spot, report: &mut Report) {
+    match &node.content {
+        Content::Mapping(_) => {
+            for (key, value) in unique(node, spot, report).unwrap_or_default() {
+                repeated(value, &spot.field(&plain(&key.name), key.span.clone()), report);
+            }
+        }
+        Content::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                repeated(item, &spot.item(index, mark(item, None)), report);
+            }
+        }
+        _ => (),
+    }
+}
+
+/// Reports a field that the schema does not have.
+fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[&str]) {
+    let spot = parent.field(&plain(&key.name), key.span.clone());
+    let (rule, message, hint) = match belongs(&key.name) {
+        _ if parent.path.ends_with(METADATA_SERVICE) => (
+            Rule::LostMetadataService,
+            "is not a field of the schema",
+            Some(synonyms::meant_among_settings(&key.name)),
+        ),
+        // Continuing would launch machines without the protection that the user requested.
+        Some((field, _)) if known.contains(&field) => (
+            Rule::LostMetadataService,
+            "is not a field of the schema",
+            Some(format!("did you mean `{field}`?")),
+        ),
+        Some((field, place)) => (
+            Rule::LostMetadataService,
+            "is not a field of the schema",
+            Some(format!("`{field}` belongs in {place}")),
+        ),
+        None if asks_for_metadata(node) => (
+            Rule::LostMetadataService,
+            "is not a field of the schema, and the `metadataService` in it would be lost",
+            did_you_mean(&key.name, known),
+        ),
+        None => (
+            Rule::UnknownField,
+            "is not a field of the schema; it has no effect",
+            did_you_mean(&key.name, known),
+        ),
+    };
+    let expected = match known {
+        [only] => format!("`{only}`"),
+        _ => format!("one of {}", known.join(", ")),
+    };
+    report.breach(rule, &spot, message).expected(expected).hint_if(hint);
+}
+
+/// Returns true if the node contains `metadataService`, a synonym or a typo of it, at any depth.
+fn asks_for_metadata(node: &Node) -> bool {
+    match &node.content {
+        Content::Mapping(entries) => entries
+            .iter()
+            .any(|(key, value)| synonyms::is_holder(&key.name) || asks_for_metadata(value)),
+        Content::List(items) => items.iter().any(asks_for_metadata),
+        _ => false,
+    }
+}
+
+const METADATA_SERVICE: &str = "metadataService";
+
+/// Returns the field that a misspelt or misplaced name means, and the place where it belongs. Only
+/// for metadata fields, whose loss removes a protection.
+fn belongs(name: &str) -> Option<(&'static str, &'static str)> {
+    const POOLS: &str =
+        "controlPlane.platform.aws, compute[].platform.aws or platform.aws.defaultMachinePlatform";
+    const SETTINGS: &str = "metadataService of a machine pool's platform.aws";
+    if synonyms::is_holder(name) {
+        return Some((METADATA_SERVICE, POOLS));
+    }
+    synonyms::setting(name).map(|setting| (setting, SETTINGS))
+}
+
+/// Returns a key chosen by the user in a form that fits into a path.
+fn plain(name: &str) -> String {
+    shown(name).trim_matches('`').to_owned()
+}
+
+/// Returns the text of a scalar. Numbers and booleans keep their spelling, as in the installer's
+/// reader for string fields.
+fn scalar(node: &Node, report: &Report) -> Option<String> {
+    match &node.content {
+        Content::Text(text) => Some(text.clone()),
+        Content::Bool(_) | Content::Integer(_) | Content::Float => {
+            Some(report.written(&node.span).trim().trim_matches(['"', '\'']).to_owned())
+        }
+        Content::Null | Content::List(_) | Content::Mapping(_) => None,
+    }
+}
+
+/// Reports a value of the wrong type. Always returns `None`.
+fn wrong<T>(node: &Node, spot: &Spot, report: &mut Report, expected: &str) -> Option<T> {
+    let found = match &node.content {
+        Content::Text(text) => shown(text),
+        content => shape(content).to_owned(),
+    };
+    let hint = match (&node.content, expected) {
+        (Content::Text(text), "a whole number") if text.parse::<i64>().is_ok() => {
+            Some("remove the quotes".to_owned())
+        }
+        (Content::Text(text), "`true` or `false`") => boolean(text),
+        (Content::Text(_) | Content::Mapping(_), "a list") => {
+            Some("begin each item with `- `".to_owned())
+        }
+        _ => None,
+    };
+    report.breach(Rule::WrongType, spot, format!("found {found}")).expected(expected).hint_if(hint);
+    None
+}
+
+fn boolean(text: &str) -> Option<String> {
+    let meant = match text.to_lowercase().as_str() {
+        "yes" | "y" | "on" | "true" => "true",
+        "no" | "n" | "off" | "false" => "false",
+        _ => return None,
+    };
+    Some(format!("write `{meant}`, without quotes"))
+}
+
+fn shape(content: &Content) -> &'static str {
+    match content {
+        Content::Null => "nothing",
+        Content::Bool(_) => "a boolean",
+        Content::Integer(_) | Content::Float => "a number",
+        Content::Text(_) => "a string",
+        Content::List(_) => "a list",
+        Content::Mapping(_) => "a mapping",
+    }
+}
+
+/// Returns the bytes to underline for a value: the value, or its key if the value is empty or spans
+/// several lines.
+pub(super) fn mark(node: &Node, key: Option<&Range<usize>>) -> Range<usize> {
+    match (&node.content, key) {
+        (Content::Mapping(_) | Content::List(_) | Content::Null, Some(key)) => key.clone(),
+        (Content::Mapping(entries), None) => {
+            entries.first().map_or(node.span.clone(), |(key, _)| key.span.clone())
+        }
+        _ if node.span.is_empty() => key.unwrap_or(&node.span).clone(),
+        _ => node.span.clone(),
+    }
+}

@@ -1,0 +1,368 @@
+//! The fields of the v1 schema for platform aws (openshift/installer, `pkg/types` and
+//! `pkg/types/aws` of release-4.15, and what later releases added).
+
+use serde_json::{Value, json};
+
+use super::{Anything, At, Fields, Given, Pairs, Read, Sensitive};
+use crate::diagnostics::finding::{Report, Spot};
+use crate::diagnostics::yaml::Node;
+use crate::install_config::json_schema::{Definitions, Described, section};
+
+/// `field: Type = "nameInYaml"`, with the description that editors show.
+///
+/// Fields after a `+` are part of the schema. These fields have no effect on AWS resources, or only
+/// together with a field that has one.
+macro_rules! section {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident {
+            $(#[doc = $about:literal] $field:ident: $type:ty = $key:literal,)*
+        } $(+ [$($ignored:literal),*])?
+    )*) => {$(
+        $(#[$doc])*
+        pub(in crate::install_config) struct $name {
+            $(pub(in crate::install_config) $field: Given<$type>,)*
+        }
+
+        impl Read for $name {
+            fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+                let fields = Fields::open(node, spot, report, Self::FIELDS)?;
+                Some(Self { $($field: fields.take($key, report),)* })
+            }
+        }
+
+        impl $name {
+            /// The names of the fields.
+            pub(in crate::install_config) const FIELDS: &[&str] = &[$($key,)* $($($ignored),*)?];
+        }
+
+        impl Described for $name {
+            fn describe(definitions: &mut Definitions) -> Value {
+                section(definitions, stringify!($name), |definitions| vec![
+                    $(($key, $about, <$type>::describe(definitions)),)*
+                    $($(($ignored, " Has no effect on AWS resources.", json!({})),)*)?
+                ])
+            }
+        }
+    )*
+
+        /// Names and fields of all sections.
+        #[cfg(test)]
+        pub(in crate::install_config) const SECTIONS: &[(&str, &[&str])] =
+            &[$((stringify!($name), $name::FIELDS),)*];
+    };
+}
+
+/// A list whose items have positions.
+type List<T> = Vec<At<T>>;
+
+section! {
+    /// The whole file.
+    Document {
+        /// The version of this schema.
+        api_version: String = "apiVersion",
+        /// The name of the cluster, in its field `name`.
+        metadata: Metadata = "metadata",
+        /// The parent DNS domain. The domain of the cluster is `<name>.<baseDomain>`.
+        base_domain: String = "baseDomain",
+        /// Certificates in PEM that the nodes trust.
+        additional_trust_bundle: String = "additionalTrustBundle",
+        /// Condition under which nodes trust `additionalTrustBundle`: with a proxy, or always.
+        additional_trust_bundle_policy: String = "additionalTrustBundlePolicy",
+        /// A public key for the user `core` on all nodes.
+        ssh_key: Sensitive = "sshKey",
+        /// The networks of the cluster.
+        networking: Networking = "networking",
+        /// The pool of the control plane.
+        control_plane: MachinePool = "controlPlane",
+        /// Not supported by groundplan.
+        arbiter: Anything = "arbiter",
+        /// The pools of workers.
+        compute: List<MachinePool> = "compute",
+        /// The platform of the cluster: aws.
+        platform: Platform<AwsPlatform> = "platform",
+        /// Credentials for the registries that images come from, as JSON in a string.
+        pull_secret: Sensitive = "pullSecret",
+        /// The proxy through which nodes reach the internet.
+        proxy: Proxy = "proxy",
+        /// Use `imageDigestSources`.
+        image_content_sources: List<ImageSource> = "imageContentSources",
+        /// Mirrors that images are pulled from.
+        image_digest_sources: List<ImageSource> = "imageDigestSources",
+        /// Networks from which the cluster is reachable: the internet, or the VPC only.
+        publish: String = "publish",
+        /// Part of `publish: Mixed`, which aws does not have.
+        operator_publishing_strategy: Anything = "operatorPublishingStrategy",
+        /// True if nodes use validated cryptography only.
+        fips: bool = "fips",
+        /// Partitioning of CPUs between the platform and workloads.
+        cpu_partitioning_mode: String = "cpuPartitioningMode",
+        /// Credentials of the operators for AWS calls. If omitted, the cluster detects its permissions.
+        credentials_mode: String = "credentialsMode",
+        /// Rejected; for clusters that install themselves.
+        bootstrap_in_place: Anything = "bootstrapInPlace",
+        /// Optional components to install.
+        capabilities: Capabilities = "capabilities",
+        /// Set of features to enable.
+        feature_set: String = "featureSet",
+        /// `Name=true` or `Name=false`, with `featureSet: CustomNoUpgrade`.
+        feature_gates: List<String> = "featureGates",
+    } + ["kind", "osImageStream", "pki"]
+
+    /// `metadata`. The other fields of Kubernetes object metadata have no effect.
+    Metadata {
+        /// The name of the cluster: a DNS name in lower case of at most 54 characters.
+        name: String = "name",
+    } + ["creationTimestamp", "labels", "annotations", "namespace"]
+
+    /// `networking`
+    Networking {
+        /// The network plug-in.
+        network_type: String = "networkType",
+        /// The networks of the machines; the first becomes the VPC.
+        machine_network: List<MachineNetwork> = "machineNetwork",
+        /// The networks of the pods.
+        cluster_network: List<ClusterNetwork> = "clusterNetwork",
+        /// The network of the services.
+        service_network: List<String> = "serviceNetwork",
+        /// MTU of the cluster network in bytes. If omitted, the network plug-in decides.
+        cluster_network_mtu: i64 = "clusterNetworkMTU",
+        /// Use `machineNetwork`.
+        old_machine_cidr: String = "machineCIDR",
+        /// Use `serviceNetwork`.
+        old_service_cidr: String = "serviceCIDR",
+        /// Use `clusterNetwork`.
+        old_cluster_networks: List<ClusterNetwork> = "clusterNetworks",
+        /// Use `networkType`.
+        old_type: String = "type",
+    } + ["ovnKubernetesConfig"]
+
+    /// `networking.machineNetwork[]`
+    MachineNetwork {
+        /// A network such as `10.0.0.0/16`.
+        cidr: String = "cidr",
+    }
+
+    /// `networking.clusterNetwork[]`
+    ClusterNetwork {
+        /// A network such as `10.128.0.0/14`.
+        cidr: String = "cidr",
+        /// Prefix length of the part that each node gets.
+        host_prefix: i64 = "hostPrefix",
+        /// Use `hostPrefix`.
+        old_host_subnet_length: i64 = "hostSubnetLength",
+    }
+
+    /// `controlPlane` and `compute[]`
+    MachinePool {
+        /// `master` for the control plane, `worker` for a compute pool.
+        name: String = "name",
+        /// Number of machines.
+        replicas: i64 = "replicas",
+        /// Hyperthreading. With `Enabled`, machines use both threads of each core.
+        hyperthreading: String = "hyperthreading",
+        /// The architecture of the machines, the same for the whole cluster.
+        architecture: String = "architecture",
+        /// EC2 settings of the machines.
+        platform: Platform<AwsMachinePool> = "platform",
+        /// Not supported by groundplan.
+        fencing: Anything = "fencing",
+        /// Not supported by groundplan.
+        disk_setup: Anything = "diskSetup",
+    } + ["management"]
+
+    /// `platform.aws`
+    AwsPlatform {
+        /// The region, such as `us-west-2`.
+        region: String = "region",
+        /// The image of all machines.
+        ami_id: String = "amiID",
+        /// Existing subnets. If omitted, the cluster gets its own VPC.
+        subnets: List<String> = "subnets",
+        /// Existing subnets, in the form of later releases.
+        vpc: Vpc = "vpc",
+        /// An existing private hosted zone of the cluster. Requires `subnets`.
+        hosted_zone: String = "hostedZone",
+        /// Not supported by groundplan.
+        hosted_zone_role: String = "hostedZoneRole",
+        /// Tags for all resources of the cluster.
+        user_tags: Pairs = "userTags",
+        /// True if operators also tag the resources that they create.
+        propagate_user_tags: bool = "propagateUserTags",
+        /// Use `propagateUserTags`.
+        old_propagate_user_tags: bool = "experimentalPropagateUserTags",
+        /// Custom endpoints of AWS services.
+        service_endpoints: List<ServiceEndpoint> = "serviceEndpoints",
+        /// EC2 settings for the machines of every pool. Settings of a pool have precedence.
+        default_machine_platform: AwsMachinePool = "defaultMachinePlatform",
+        /// The type of load balancer for applications.
+        lb_type: String = "lbType",
+        /// True if the bootstrap Ignition is kept when the bootstrap machine is removed.
+        preserve_bootstrap_ignition: bool = "preserveBootstrapIgnition",
+        /// Not supported by groundplan.
+        public_ipv4_pool: String = "publicIpv4Pool",
+        /// Not supported by groundplan, except `Disabled`.
+        user_provisioned_dns: String = "userProvisionedDNS",
+        /// Not supported by groundplan, except `IPv4`.
+        ip_family: String = "ipFamily",
+    } + ["bestEffortDeleteIgnition"]
+
+    /// `platform.aws.vpc`
+    Vpc {
+        /// Existing subnets.
+        subnets: List<VpcSubnet> = "subnets",
+    }
+
+    /// `platform.aws.vpc.subnets[]`
+    VpcSubnet {
+        /// The ID of a subnet.
+        id: String = "id",
+        /// Not supported by groundplan.
+        roles: Anything = "roles",
+    }
+
+    /// `platform.aws.serviceEndpoints[]`
+    ServiceEndpoint {
+        /// The service, such as `ec2`.
+        name: String = "name",
+        /// `https://`, a host and an optional port.
+        url: String = "url",
+    }
+
+    /// `platform.aws` of a pool, and `platform.aws.defaultMachinePlatform`
+    AwsMachinePool {
+        /// Availability zones. If omitted, all zones that have the instance type.
+        zones: List<String> = "zones",
+        /// The instance type, such as `m6i.xlarge`.
+        instance_type: String = "type",
+        /// The image.
+        ami_id: String = "amiID",
+        /// The root volume.
+        root_volume: RootVolume = "rootVolume",
+        /// Settings of the instance metadata service.
+        metadata_service: MetadataService = "metadataService",
+        /// An existing role for the machines.
+        iam_role: String = "iamRole",
+        /// An existing instance profile for the machines.
+        iam_profile: String = "iamProfile",
+        /// Security groups in addition to the cluster's own. Requires existing subnets.
+        additional_security_groups: List<String> = "additionalSecurityGroupIDs",
+        /// Options of the processor.
+        cpu_options: CpuOptions = "cpuOptions",
+        /// Placement of machines on hosts.
+        host_placement: HostPlacement = "hostPlacement",
+    }
+
+    /// `rootVolume`
+    RootVolume {
+        /// The type of volume.
+        volume_type: String = "type",
+        /// Size in GiB.
+        size: i64 = "size",
+        /// I/O operations per second. Required for io1 and io2.
+        iops: i64 = "iops",
+        /// Not supported by groundplan.
+        throughput: i64 = "throughput",
+        /// ARN of the KMS key for encryption. If omitted, the account's default key.
+        kms_key: String = "kmsKeyARN",
+    }
+
+    /// `metadataService`
+    MetadataService {
+        /// With `Required`, machines answer IMDSv2 only (HttpTokens=required). With `Optional`, they also answer IMDSv1. If omitted, the account, the image and AWS decide.
+        authentication: String = "authentication",
+        /// `Enabled` only, because no machine joins a cluster without it. An extension of groundplan. If omitted, the account and AWS decide.
+        endpoint: String = "httpEndpoint",
+        /// Maximum number of hops for the response to a token request, from 1 to 64. With 1, pods outside the host network get no token. An extension of groundplan. If omitted, the account, the image and AWS decide.
+        hop_limit: i64 = "httpPutResponseHopLimit",
+        /// `Disabled` only, because EC2 cannot serve tags with a `/` in their keys, which all machines of a cluster have. An extension of groundplan. If omitted, the account and AWS decide.
+        instance_tags: String = "instanceMetadataTags",
+    }
+
+    /// `cpuOptions`
+    CpuOptions {
+        /// Not supported by groundplan, except `Disabled`.
+        confidential_compute: String = "confidentialCompute",
+    }
+
+    /// `hostPlacement`
+    HostPlacement {
+        /// Not supported by groundplan, except `AnyAvailable`.
+        affinity: String = "affinity",
+    } + ["dedicatedHost"]
+
+    /// `proxy`
+    Proxy {
+        /// A URL that begins with `http://`.
+        http: Sensitive = "httpProxy",
+        /// A URL that begins with `http://` or `https://`.
+        https: Sensitive = "httpsProxy",
+        /// `*`, or domains, networks and addresses, separated by commas.
+        no_proxy: String = "noProxy",
+    }
+
+    /// `imageContentSources[]` and `imageDigestSources[]`
+    ImageSource {
+        /// The repository in the names of images.
+        source: String = "source",
+        /// The repositories to pull the images from.
+        mirrors: List<String> = "mirrors",
+    } + ["sourcePolicy"]
+
+    /// `capabilities`
+    Capabilities {
+        /// The initial set of capabilities.
+        baseline: String = "baselineCapabilitySet",
+        /// Capabilities in addition to the set.
+        additional: List<String> = "additionalEnabledCapabilities",
+    }
+}
+
+/// Platforms of the schema that groundplan does not support.
+const OTHER_PLATFORMS: [&str; 14] = [
+    "alibabacloud",
+    "azure",
+    "baremetal",
+    "external",
+    "gcp",
+    "ibmcloud",
+    "kubevirt",
+    "libvirt",
+    "none",
+    "nutanix",
+    "openstack",
+    "ovirt",
+    "powervs",
+    "vsphere",
+];
+
+/// `platform` of the cluster or of a pool.
+pub(in crate::install_config) struct Platform<T> {
+    pub(in crate::install_config) aws: Given<T>,
+    /// The other platforms in the file.
+    pub(in crate::install_config) others: Vec<At<&'static str>>,
+}
+
+impl<T: Read> Read for Platform<T> {
+    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        let known: Vec<&str> = ["aws"].into_iter().chain(OTHER_PLATFORMS).collect();
+        let fields = Fields::open(node, spot, report, &known)?;
+        let others = OTHER_PLATFORMS.into_iter().filter_map(|name| {
+            let given = fields.take::<Anything>(name, report);
+            given.get().map(|at| At { value: name, spot: at.spot.clone() })
+        });
+        Some(Self { others: others.collect(), aws: fields.take("aws", report) })
+    }
+}
+
+impl<T: Described> Described for Platform<T> {
+    /// Offers aws only. The reader knows the other platforms and rejects them.
+    fn describe(definitions: &mut Definitions) -> Value {
+        json!({
+            "type": "object",
+            "properties": {"aws": T::describe(definitions)},
+            "required": ["aws"],
+            "additionalProperties": false,
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! The remaining top-level fields: publishing, credentials mode, features, image sources.
+//!
+//! Most of these fields have no effect on AWS resources. Wrong values are reported because
+//! openshift-install would reject them later. Rules: `pkg/types/validation/installconfig.go`,
+//! release-4.15.
+
+use super::choices::{Choices, choose, choose_word};
+use super::document::{self, At, Document, Given};
+use super::machine_pool::unsupported;
+use crate::diagnostics::finding::{Report, Spot, shown};
+use crate::diagnostics::rules::Rule;
+use crate::install_config::resolved::{CredentialsMode, Publish};
+
+pub(super) const PUBLISH: &Choices<Publish> =
+    &[("External", Publish::External), ("Internal", Publish::Internal)];
+pub(super) const CREDENTIALS_MODES: &Choices<CredentialsMode> = &[
+    ("Mint", CredentialsMode::Mint),
+    ("Passthrough", CredentialsMode::Passthrough),
+    ("Manual", CredentialsMode::Manual),
+];
+pub(super) const CPU_PARTITIONING: &Choices<()> = &[("None", ()), ("AllNodes", ())];
+/// openshift/api `config/v1/types_feature.go`, up to 4.19.
+pub(super) const FEATURE_SETS: &Choices<()> = &[
+    ("Default", ()),
+    ("TechPreviewNoUpgrade", ()),
+    ("DevPreviewNoUpgrade", ()),
+    ("CustomNoUpgrade", ()),
+    ("LatencySensitive", ()),
+];
+/// openshift/api `config/v1/types_cluster_version.go`, up to 4.19. The value is true if the set has
+/// `CloudCredential`, which every cluster on a cloud needs.
+pub(super) const CAPABILITY_SETS: &Choices<bool> = &[
+    ("None", false),
+    ("vCurrent", true),
+    ("v4.11", false),
+    ("v4.12", false),
+    ("v4.13", false),
+    ("v4.14", false),
+    ("v4.15", true),
+    ("v4.16", true),
+    ("v4.17", true),
+    ("v4.18", true),
+    ("v4.19", true),
+];
+const CLOUD_CREDENTIAL: &str = "CloudCredential";
+pub(super) const CAPABILITIES: &Choices<()> = &[
+    ("baremetal", ()),
+    ("Build", ()),
+    ("CSISnapshot", ()),
+    ("CloudControllerManager", ()),
+    (CLOUD_CREDENTIAL, ()),
+    ("Console", ()),
+    ("DeploymentConfig", ()),
+    ("ImageRegistry", ()),
+    ("Ingress", ()),
+    ("Insights", ()),
+    ("MachineAPI", ()),
+    ("NodeTuning", ()),
+    ("OperatorLifecycleManager", ()),
+    ("OperatorLifecycleManagerV1", ()),
+    ("Storage", ()),
+    ("marketplace", ()),
+    ("openshift-samples", ()),
+];
+
+/// Returns true if the schema version is known, so that the rest of the file can be read.
+pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
+    const VERSION: &str = "v1";
+    const OLD: [&str; 2] = ["v1beta4", "v1beta3"]; // fields as in v1, some renamed
+    let Some(at) = document.api_version.require(&Spot::file(), "apiVersion", report) else {
+        return false;
+    };
+    if OLD.contains(&at.value.as_str()) {
+        report
+            .breach(Rule::OldApiVersion, &at.spot, format!("found `{}`, which is old", at.value))
+            .hint("use `v1`");
+    } else if at.value != VERSION {
+        report
+            .breach(Rule::ApiVersion, &at.spot, format!("found {}", shown(&at.value)))
+            .expected("`v1`");
+        return false;
+    }
+    true
+}
+
+/// Returns the networks from which the cluster is reachable.
+pub(super) fn publish(document: &Document, report: &mut Report) -> Option<Publish> {
+    if let Some(at) = document.operator_publishing_strategy.get() {
+        report
+            .breach(Rule::PublishingStrategy, &at.spot, "is set")
+            .expected("nothing; it belongs to `publish: Mixed`, which aws has not");
+    }
+    match &document.publish {
+        Given::Missing | Given::Empty(_) => Some(Publish::default()),
+        Given::Value(at) if at.value.is_empty() => Some(Publish::default()),
+        given => choose(Rule::Publish, given, PUBLISH, report),
+    }
+}
+
+/// Returns the credentials of the operators for AWS calls.
+pub(super) fn credentials_mode(
+    document: &Document,
+    report: &mut Report,
+) -> Option<CredentialsMode> {
+    choose(Rule::CredentialsMode, &document.credentials_mode, CREDENTIALS_MODES, report)
+}
+
+/// Validates all fields without effect on AWS resources.
+pub(super) fn check(document: &Document, report: &mut Report) {
+    choose(Rule::CpuPartitioning, &document.cpu_partitioning_mode, CPU_PARTITIONING, report);
+    if let Some(at) = document.arbiter.get() {
+        report.breach(Rule::Unsupported, &at.spot, unsupported("arbiter"));
+    }
+    if let Some(at) = document.bootstrap_in_place.get() {
+        report
+            .breach(Rule::BootstrapInPlace, &at.spot, "is set")
+            .expected("nothing; it is for clusters that install themselves");
+    }
+    check_capabilities(document, report);
+    check_features(document, report);
+    check_image_sources(document, report);
+}
+
+fn check_capabilities(document: &Document, report: &mut Report) {
+    let Some(given) = document.capabilities.get() else { return };
+    let set_has_it =
+        choose(Rule::CapabilitySet, &given.baseline, CAPABILITY_SETS, report).unwrap_or(true);
+    let items = given.additional.items();
+    for item in items {
+        choose_word(Rule::Capability, item, CAPABILITIES, report);
+    }
+    let is_added = |name: &str| items.iter().any(|item| item.value == name);
+    if given.baseline.text() == Some("None") {
+        for (needy, need) in NEEDS {
+            check_need(items, needy, need, report);
+        }
+    }
+    if !set_has_it && !is_added(CLOUD_CREDENTIAL) {
+        report
+            .breach(
+                Rule::CloudCredential,
+                &given.spot,
+                format!("leaves out `{CLOUD_CREDENTIAL}`, which aws needs"),
+            )
+            .expected(format!("`{CLOUD_CREDENTIAL}` in additionalEnabledCapabilities"));
+    }
+}
+
+/// openshift/installer `pkg/types/validation/installconfig.go`, `validateAdditionalCapabilities`
+const NEEDS: [(&str, &str); 2] =
+    [("baremetal", "MachineAPI"), ("marketplace", "OperatorLifecycleManager")];
+
+/// Reports a capability without the other capability that it needs, on the set `None`.
+fn check_need(items: &[At<String>], needy: &str, need: &str, report: &mut Report) {
+    let Some(at) = items.iter().find(|item| item.value == needy) else { return };
+    if items.iter().all(|item| item.value != need) {
+        report
+            .breach(Rule::CapabilityNeeds, &at.spot, format!("found `{needy}` without `{need}`"))
+            .expected(format!("`{need}` in additionalEnabledCapabilities, too"));
+    }
+}
+
+fn check_features(document: &Document, report: &mut Report) {
+    choose(Rule::FeatureSet, &document.feature_set, FEATURE_SETS, report);
+    let custom = document.feature_set.get().is_some_and(|at| at.value == "CustomNoUpgrade");
+    if let (Some(at), false) = (document.feature_gates.get(), custom) {
+        report
+            .breach(Rule::FeatureGates, &at.spot, "is set")
+            .expected("featureSet `CustomNoUpgrade` with it");
+    }
+    let is_gate = |text: &str| matches!(text.split_once('='), Some((name, "true" | "false")) if !name.is_empty());
+    for gate in document.feature_gates.items().iter().filter(|gate| !is_gate(&gate.value)) {
+        report
+            .breach(Rule::FeatureGate, &gate.spot, format!("found {}", shown(&gate.value)))
+            .expected("a gate such as `Name=true` or `Name=false`");
+    }
+}
+
+fn check_image_sources(document: &Document, report: &mut Report) {
+    if let Some(old) = document.image_content_sources.get() {
+        report
+            .breach(Rule::Deprecated, &old.spot, "is deprecated in favour of `imageDigestSources`")
+            .hint("use `imageDigestSources` alone");
+        if document.image_digest_sources.is_given() {
+            report
+                .breach(Rule::ImageSources, &old.spot, "is set together with `imageDigestSources`")
+                .expected("`imageDigestSources` alone");
+        }
+    }
+    let old = document.image_content_sources.items();
+    for source in old.iter().chain(document.image_digest_sources.items()) {
+        check_image_source(source, report);
+    }
+}
+
+fn check_image_source(given: &At<document::ImageSource>, report: &mut Report) {
+    let source = given.source.require(&given.spot, "source", report);
+    for at in source.into_iter().chain(given.mirrors.items()) {
+        if !is_repository(&at.value) {
+            report
+                .breach(Rule::ImageRepository, &at.spot, format!("found {}", shown(&at.value)))
+                .expected(
+                    "a repository such as `registry.example.com:5000/name`, without tag or digest",
+                );
+        }
+    }
+}
+
+/// Returns true for a host, an optional port and a path of names, without scheme, tag or digest.
+fn is_repository(text: &str) -> bool {
+    let (host, path) = text.split_once('/').unwrap_or((text, ""));
+    let in_path = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-/".contains(&b);
+    let (name, port) = host.split_once(':').unwrap_or((host, "0"));
+    let in_host = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+    !name.is_empty()
+        && name.bytes().all(in_host)
+        && port.parse::<u16>().is_ok()
+        && path.bytes().all(in_path)
+        && path.split('/').all(|part| path.is_empty() || !part.is_empty())
+}

@@ -1,0 +1,221 @@
+//! `controlPlane` and `compute`: machine pools with names, sizes and the EC2 settings of the
+//! machines.
+//!
+//! Rules: openshift/installer `pkg/types/validation/machinepools.go`, release-4.15.
+
+use super::aws_machine_pool::{self, Surroundings};
+use super::choices::{Choices, choose};
+use super::document::{self, At, Document, Given, Platform};
+use crate::diagnostics::finding::{Report, did_you_mean, shown};
+use crate::diagnostics::rules::Rule;
+use crate::install_config::resolved::{Architecture, MachinePool};
+
+const CONTROL_PLANE: &str = "master";
+const WORKER: &str = "worker";
+const EDGE: &str = "edge";
+/// openshift/installer `pkg/types/defaults/machinepools.go`
+pub(super) const REPLICAS: u32 = 3;
+
+pub(super) const HYPERTHREADING: &Choices<bool> = &[("Enabled", true), ("Disabled", false)];
+pub(super) const ARCHITECTURES: &Choices<Architecture> =
+    &[("amd64", Architecture::Amd64), ("arm64", Architecture::Arm64)];
+
+/// Maximum number of machines in a pool. Larger than any real pool and small enough to catch a
+/// typing error, because each machine becomes several resources.
+pub(super) const MOST: i64 = 10_000;
+
+/// Returns the pool of the control plane after validation.
+pub(super) fn control_plane(
+    document: &Document,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Option<MachinePool> {
+    let given = match &document.control_plane {
+        Given::Unreadable => return None,
+        Given::Missing | Given::Empty(_) => {
+            return Some(default_pool(CONTROL_PLANE, Architecture::default(), around));
+        }
+        Given::Value(given) => given,
+    };
+    let name =
+        given.name.get().filter(|name| !name.value.is_empty() && name.value != CONTROL_PLANE);
+    if let Some(name) = name {
+        let found = format!("found {}", shown(&name.value));
+        report
+            .breach(Rule::ControlPlaneName, &name.spot, found)
+            .expected(format!("`{CONTROL_PLANE}`"));
+    }
+    let pool = pool(CONTROL_PLANE, given, Architecture::default(), around, report);
+    quorum(given, report);
+    pool
+}
+
+/// Returns the pools of workers after validation. Adds a pool `worker` if there is none, as
+/// openshift-install does. Every pool must have the architecture of the control plane, if known,
+/// which is also the default.
+pub(super) fn compute(
+    document: &Document,
+    control_plane: Option<Architecture>,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Option<Vec<MachinePool>> {
+    if let Given::Unreadable = document.compute {
+        return None;
+    }
+    let architecture = control_plane.unwrap_or_default();
+    let mut pools = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for given in document.compute.items() {
+        let pool = compute_pool(given, &mut names, architecture, around, report);
+        pools.push(pool.filter(|pool| same_architecture(given, pool, control_plane, report)));
+    }
+    if !names.contains(&WORKER) {
+        pools.push(Some(default_pool(WORKER, architecture, around)));
+    }
+    pools.into_iter().collect()
+}
+
+fn compute_pool<'given>(
+    given: &'given At<document::MachinePool>,
+    names: &mut Vec<&'given str>,
+    architecture: Architecture,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Option<MachinePool> {
+    let name = given.name.require(&given.spot, "name", report);
+    let read = pool(name.map_or("", |name| &name.value), given, architecture, around, report);
+    let name = name?;
+    if names.contains(&name.value.as_str()) {
+        report
+            .breach(
+                Rule::RepeatedPool,
+                &name.spot,
+                format!("found {} a second time", shown(&name.value)),
+            )
+            .expected("each pool to have a name of its own");
+    }
+    names.push(&name.value);
+    match name.value.as_str() {
+        WORKER => read,
+        EDGE => {
+            report
+                .breach(
+                    Rule::EdgePool,
+                    &name.spot,
+                    "edge pools are not supported by this version of groundplan",
+                )
+                .hint("remove the pool; it can be added to the cluster later");
+            None
+        }
+        other => {
+            let hint = did_you_mean(other, &[WORKER, EDGE]);
+            report
+                .breach(Rule::PoolName, &name.spot, format!("found {}", shown(other)))
+                .expected(format!("`{WORKER}`"))
+                .hint_if(hint);
+            None
+        }
+    }
+}
+
+fn same_architecture(
+    given: &At<document::MachinePool>,
+    pool: &MachinePool,
+    control_plane: Option<Architecture>,
+    report: &mut Report,
+) -> bool {
+    let same = control_plane.is_none_or(|architecture| pool.architecture == architecture);
+    if let (false, Some(at)) = (same, given.architecture.get()) {
+        report
+            .breach(Rule::PoolArchitecture, &at.spot, format!("found `{}`", at.value))
+            .expected("the architecture of the control plane");
+    }
+    same
+}
+
+fn pool(
+    name: &str,
+    given: &At<document::MachinePool>,
+    architecture: Architecture,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Option<MachinePool> {
+    for (field, given) in [("fencing", &given.fencing), ("diskSetup", &given.disk_setup)] {
+        if let Some(at) = given.get() {
+            report.breach(Rule::Unsupported, &at.spot, unsupported(field));
+        }
+    }
+    let replicas = replicas(given, if name == EDGE { 0 } else { REPLICAS }, report);
+    let hyperthreading =
+        choose(Rule::Hyperthreading, &given.hyperthreading, HYPERTHREADING, report).unwrap_or(true);
+    let architecture = match given.architecture.get() {
+        Some(at) if !at.value.is_empty() => {
+            choose(Rule::Architecture, &given.architecture, ARCHITECTURES, report)
+        }
+        _ => Some(architecture),
+    };
+    let aws = aws_machine_pool::resolve(platform(&given.platform, report), around, report);
+    Some(MachinePool {
+        name: name.into(),
+        replicas: replicas?,
+        hyperthreading,
+        architecture: architecture?,
+        aws,
+    })
+}
+
+/// Returns the message for a field that groundplan reads and does not support.
+pub(super) fn unsupported(field: &str) -> String {
+    format!("`{field}` is not supported by this version of groundplan")
+}
+
+fn default_pool(name: &str, architecture: Architecture, around: &Surroundings) -> MachinePool {
+    let aws = aws_machine_pool::merge(None, around);
+    MachinePool { name: name.into(), replicas: REPLICAS, hyperthreading: true, architecture, aws }
+}
+
+fn replicas(given: &At<document::MachinePool>, default: u32, report: &mut Report) -> Option<u32> {
+    match &given.replicas {
+        Given::Missing | Given::Empty(_) => Some(default),
+        Given::Unreadable => None,
+        Given::Value(at) if !(0..=MOST).contains(&at.value) => {
+            report
+                .breach(Rule::Replicas, &at.spot, format!("found `{}`", at.value))
+                .expected(format!("a number from 0 to {MOST}"));
+            None
+        }
+        Given::Value(at) => u32::try_from(at.value).ok(),
+    }
+}
+
+/// Reports a control plane without machines. Warns of two machines, because etcd needs an odd
+/// number of members.
+fn quorum(given: &At<document::MachinePool>, report: &mut Report) {
+    match given.replicas.get() {
+        Some(at) if at.value == 0 => {
+            report
+                .breach(Rule::ControlPlaneReplicas, &at.spot, "found `0`")
+                .expected("at least one machine, normally three");
+        }
+        Some(at) if at.value == 2 => {
+            report
+                .breach(Rule::Quorum, &at.spot, "found `2`")
+                .hint("etcd survives no failure with two members; use 3");
+        }
+        _ => (),
+    }
+}
+
+/// Returns `platform.aws` of a pool. Reports other platforms as errors.
+fn platform<'given>(
+    given: &'given Given<Platform<document::AwsMachinePool>>,
+    report: &mut Report,
+) -> Option<&'given At<document::AwsMachinePool>> {
+    let platform = given.get()?;
+    for other in &platform.others {
+        report
+            .breach(Rule::PoolPlatform, &other.spot, format!("found `{}`", other.value))
+            .expected("the platform of the cluster, `aws`");
+    }
+    platform.aws.get()
+}

@@ -1,0 +1,126 @@
+//! `metadataService` of a machine pool: access to the instance metadata.
+//!
+//! `authentication` is a field of openshift-install. The other fields are an extension of
+//! groundplan, named as planned for the Machine API (openshift/api PR 2654). With
+//! openshift-install, these fields only cause a warning. Each field is independent, and an omitted
+//! field means no opinion.
+
+use groundplan_aws::model::metadata_options::{
+    Authentication, HopLimit, MetadataService, Switch, WHY_ENABLED, WHY_FURTHER, WHY_NO_TAGS,
+};
+
+use super::choices::{Choices, choose};
+use super::document::{self, At, Given};
+use crate::diagnostics::finding::{Report, did_you_mean, one_of, shown};
+use crate::diagnostics::rules::Rule;
+
+/// The only value of `httpEndpoint` with which machines can join a cluster.
+pub(super) const ENDPOINT: &str = "Enabled";
+/// The only value of `instanceMetadataTags` with which machines of a cluster can launch.
+pub(super) const TAGS: &str = "Disabled";
+
+/// Returns the settings, each from the first layer that has it.
+pub(super) fn merge(layers: &[&At<document::AwsMachinePool>]) -> MetadataService {
+    let settings: Vec<_> =
+        layers.iter().filter_map(|layer| layer.value.metadata_service.get()).map(read).collect();
+    MetadataService {
+        authentication: settings.iter().find_map(|one| one.authentication),
+        endpoint: settings.iter().find_map(|one| one.endpoint),
+        hop_limit: settings.iter().find_map(|one| one.hop_limit),
+        instance_tags: settings.iter().find_map(|one| one.instance_tags),
+    }
+}
+
+/// Returns the valid settings of one layer.
+fn read(given: &At<document::MetadataService>) -> MetadataService {
+    let given = &given.value;
+    MetadataService {
+        authentication: meaning(&given.authentication, Authentication::WORDS),
+        endpoint: meaning(&given.endpoint, Switch::WORDS),
+        hop_limit: given.hop_limit.get().and_then(|at| HopLimit::new(at.value)),
+        instance_tags: meaning(&given.instance_tags, Switch::WORDS),
+    }
+}
+
+fn meaning<T: Copy>(given: &Given<String>, choices: &Choices<T>) -> Option<T> {
+    let asked = given.text()?;
+    choices.iter().find(|(word, _)| *word == asked).map(|(_, meaning)| *meaning)
+}
+
+/// Validates each setting on its own.
+pub(super) fn check(given: &document::AwsMachinePool, report: &mut Report) {
+    let Some(service) = given.metadata_service.get() else { return };
+    check_authentication(&service.authentication, report);
+    check_hop_limit(&service.hop_limit, report);
+    check_switch(Rule::MetadataEndpoint, &service.endpoint, (ENDPOINT, WHY_ENABLED), report);
+    check_switch(Rule::MetadataTags, &service.instance_tags, (TAGS, WHY_NO_TAGS), report);
+}
+
+/// Validates `authentication`. An empty field means no opinion, and gets a warning because the user
+/// may not have intended it.
+fn check_authentication(given: &Given<String>, report: &mut Report) {
+    choose(Rule::Authentication, given, Authentication::WORDS, report);
+    let empty = match given {
+        Given::Empty(spot) => Some(spot),
+        Given::Value(at) if at.value.is_empty() => Some(&at.spot),
+        Given::Missing | Given::Unreadable | Given::Value(_) => None,
+    };
+    if let Some(spot) = empty {
+        report
+            .breach(
+                Rule::EmptyAuthentication,
+                spot,
+                "is empty, which is no opinion: the account, the image and AWS decide",
+            )
+            .expected(one_of(&Authentication::WORDS.map(|(word, _)| word)))
+            .hint("write `Required` for IMDSv2 alone, or remove the field");
+    }
+}
+
+fn check_hop_limit(given: &Given<i64>, report: &mut Report) {
+    let (least, most) = HopLimit::RANGE.into_inner();
+    if let Some(at) = given.get().filter(|at| HopLimit::new(at.value).is_none()) {
+        report
+            .breach(Rule::MetadataHopLimit, &at.spot, format!("found `{}`", at.value))
+            .expected(format!("from {least} to {most}, or nothing"));
+    }
+}
+
+/// Validates a setting whose other EC2 value breaks a cluster. The finding explains the reason.
+fn check_switch(
+    rule: Rule,
+    given: &Given<String>,
+    (right, why): (&str, &str),
+    report: &mut Report,
+) {
+    let Some(at) = given.filled().filter(|at| at.value != right) else { return };
+    let is_word = Switch::WORDS.iter().any(|(word, _)| *word == at.value);
+    let why = if is_word { format!(": {why}") } else { String::new() };
+    report
+        .breach(rule, &at.spot, format!("found {}{why}", shown(&at.value)))
+        .expected(format!("`{right}`, or nothing"))
+        .hint_if(did_you_mean(&at.value, &[right]).filter(|_| !is_word));
+}
+
+/// Warns if the merged settings are valid and deny tokens to pods (IMDSv2 only, one hop). Warns
+/// once, in the layer that sets one of the two fields.
+pub(super) fn check_reach(
+    given: Option<&At<document::AwsMachinePool>>,
+    default: Option<&At<document::AwsMachinePool>>,
+    report: &mut Report,
+) {
+    let layers: Vec<_> = given.into_iter().chain(default).collect();
+    let own = layers.first().and_then(|layer| layer.value.metadata_service.get());
+    let Some(own) = own.filter(|_| merge(&layers).shuts_out_pods()) else { return };
+    let hop_limit = own.value.hop_limit.get().map(|at| &at.spot);
+    let authentication = own.value.authentication.filled().map(|at| &at.spot);
+    if let Some(spot) = hop_limit.or(authentication) {
+        report
+            .breach(
+                Rule::MetadataReach,
+                spot,
+                format!("with IMDSv2 alone and one hop, {WHY_FURTHER}"),
+            )
+            .expected("`httpPutResponseHopLimit: 2` or more, unless no such pod asks");
+    }
+}

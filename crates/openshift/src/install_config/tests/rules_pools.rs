@@ -1,0 +1,106 @@
+//! Rules for machine pools.
+
+use groundplan_aws::model::ebs;
+
+use super::*;
+use crate::diagnostics::Severity;
+
+#[test]
+fn an_edge_pool_is_checked_and_not_supported() {
+    let edge = "- name: edge\n  platform: {aws: {zones: [us-west-2-lax-1a]}}\nmetadata:\n";
+    one_error(
+        &with(&[("metadata:\n", edge)]),
+        "compute[1].name: edge pools are not supported by this version",
+    );
+    let wrong = edge.replace("us-west-2-lax-1a", "us-east-1-bos-1a");
+    assert_eq!(findings(&with(&[("metadata:\n", &wrong)]), Severity::Error).len(), 2);
+}
+
+#[test]
+fn replicas_are_a_sane_number() {
+    one_error(&with(&[("replicas: 3", "replicas: -1")]), "controlPlane.replicas: found `-1`");
+    one_error(&with(&[("replicas: 3", "replicas: 0")]), "controlPlane.replicas: found `0`");
+    one_error(
+        &with(&[("replicas: 3", "replicas: 30000000")]),
+        "controlPlane.replicas: found `30000000`",
+    );
+    one_error(
+        &with(&[("replicas: 3", "replicas: three")]),
+        "controlPlane.replicas: found `three` -> a whole number",
+    );
+    one_error(
+        &with(&[("replicas: 3", "replicas: 1.5")]),
+        "controlPlane.replicas: found a number -> a whole number",
+    );
+    assert_eq!(hint(&with(&[("replicas: 3", "replicas: '3'")])), "remove the quotes");
+    one_warning(&with(&[("replicas: 3", "replicas: 2")]), "controlPlane.replicas: found `2`");
+    fine(&with(&[("replicas: 3", "replicas: 1")]));
+    fine(&with(&[("replicas: 3\nmetadata", "replicas: 0\nmetadata")]));
+}
+
+#[test]
+fn the_workers_take_the_control_planes_architecture_if_they_name_none() {
+    let text = with(&[("  replicas: 3", "  architecture: arm64\n  replicas: 3")]);
+    assert_eq!(config(&text).compute[0].architecture, Architecture::Arm64);
+}
+
+#[test]
+fn a_volume_has_a_known_type() {
+    one_error(
+        &with(&[("type: io1", "type: gp4")]),
+        "controlPlane.platform.aws.rootVolume.type: found `gp4`",
+    );
+    assert_eq!(
+        config(&with(&[("type: io1", "type: IO1")])).control_plane.aws.root_volume.volume_type,
+        "io1"
+    );
+}
+
+#[test]
+fn a_volume_is_no_larger_or_faster_than_ec2_makes_one_of_its_type() {
+    let path = "controlPlane.platform.aws.rootVolume";
+    for (from, to, found) in [
+        ("iops: 4000", "iops: 64001", "iops: found `64001` -> from 100 to 64000 for the type io1"),
+        ("size: 500", "size: 3", "size: found `3` -> from 4 to 16384 for the type io1"),
+    ] {
+        one_error(&with(&[(from, to)]), &format!("{path}.{found}"));
+    }
+    fine(&with(&[("iops: 4000", "iops: 64000")]));
+    let gp3 = |size: u32, iops: u32| {
+        with(&[
+            ("iops: 4000", &*format!("iops: {iops}")),
+            ("size: 500", &*format!("size: {size}")),
+            ("type: io1", "type: gp3"),
+        ])
+    };
+    fine(&gp3(65_536, 80_000));
+    one_error(&gp3(100, 2999), &format!("{path}.iops: found `2999` -> from 3000 to 80000"));
+    one_error(&gp3(65_537, 3000), &format!("{path}.size: found `65537` -> from 1 to 65536"));
+}
+
+#[test]
+fn types_of_volumes_are_the_same_in_either_table() {
+    let ours: Vec<&str> = VOLUME_TYPES.iter().map(|(name, ())| *name).collect();
+    let tabled: Vec<&str> = ebs::VOLUME_TYPES.iter().map(|one| one.name).collect();
+    assert_eq!(ours, tabled);
+}
+
+#[test]
+fn an_instance_type_is_a_family_and_a_size() {
+    for wrong in ["m5", "m5.", "M5.xlarge", "m5 xlarge", "m5.xlarge.big"] {
+        one_error(
+            &with(&[("type: m5.xlarge", &format!("type: {wrong}"))]),
+            "controlPlane.platform.aws.type: found",
+        );
+    }
+    fine(&with(&[("type: m5.xlarge", "type: u-6tb1.metal")]));
+}
+
+#[test]
+fn a_fault_in_the_control_plane_is_not_repeated_for_the_workers() {
+    let text = with(&[
+        ("  replicas: 3", "  architecture: arm\n  replicas: 3"),
+        ("  replicas: 3\nmetadata", "  architecture: arm64\n  replicas: 0\nmetadata"),
+    ]);
+    one_error(&text, "controlPlane.architecture: found `arm`");
+}

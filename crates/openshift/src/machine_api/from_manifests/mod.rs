@@ -1,0 +1,271 @@
+//! Graph of machines in files, without a cluster that manages them.
+//!
+//! The files are checked against the rules of a cluster ([`crate::machine_api::validation`]). A MachineSet becomes
+//! its members. The user data comes from the Secrets in the files. Each machine becomes the
+//! [`launch`](mod@launch) that a cluster would make. Never reads a file, never calls AWS, and never
+//! quotes a Secret.
+//!
+//! - `read`: parses texts into machines, Secrets and facts about the cluster.
+//! - `members`: machines that an object defines.
+//! - `agree`: checks that all machines belong to one cluster, and that none is defined twice.
+//! - `named`: checks that AWS has the resources that machines reference.
+//! - `user_data`: user data of machines.
+
+mod consistency;
+mod members;
+mod read;
+mod references;
+#[cfg(test)]
+mod replacement_tests;
+#[cfg(test)]
+mod tests;
+mod user_data;
+
+use std::collections::BTreeMap;
+
+use groundplan_aws::kinds::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
+use groundplan_aws::kinds::machine::Machine;
+use groundplan_aws::lookups::lookup::{InstancesNamed, Question};
+use groundplan_aws::model::ids::InstanceId;
+use groundplan_engine::graph::{Address, Graph, Handle, Input, Resource};
+use groundplan_engine::out;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use self::members::Unit;
+pub use self::read::read;
+use self::user_data::UserData;
+use crate::diagnostics::{Finding, Rule};
+pub use crate::machine_api::from_manifests::references::{Named, is_made};
+use crate::machine_api::launch_spec::{self, Launch, Refusal, Site, launch};
+use crate::machine_api::validation::{self, Flaw, document};
+use crate::topology::Compiled;
+
+/// File with manifests.
+#[derive(Debug)]
+pub struct File {
+    /// Name of the file in messages.
+    pub name: String,
+    /// Text of the file, which may contain Secrets.
+    pub text: SecretString,
+}
+
+/// Result of reading files.
+#[derive(Debug)]
+pub struct Reading {
+    /// Machines. `None` if a finding is an error.
+    pub fleet: Option<Fleet>,
+    /// Findings of each file.
+    pub findings: Findings,
+    /// Notes about ignored objects that the user may expect to have an effect.
+    pub notes: Vec<String>,
+}
+
+/// Findings by file, each in the order of its text.
+pub type Findings = Vec<Vec<Finding>>;
+
+/// Machines of one cluster, read from files.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Infra ID of the cluster.
+    pub infra_id: String,
+    /// Region of the machines.
+    pub region: String,
+    site: Site,
+    units: Vec<Unit>,
+    user_data: UserData,
+}
+
+/// Reasons why no graph exists.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    /// Findings by file.
+    pub findings: Findings,
+    /// Keys of the lookups without a result.
+    pub unanswered: Vec<String>,
+}
+
+impl Fleet {
+    /// Returns the number of machines.
+    pub fn size(&self) -> usize {
+        self.units.iter().map(|unit| unit.names.len()).sum()
+    }
+
+    /// Returns the lookups that the graph needs, each once. One round of lookups is enough.
+    pub fn questions(&self) -> Vec<Question> {
+        let wanted = self.units.iter().filter(|unit| !unit.names.is_empty());
+        let mut questions: Vec<_> =
+            wanted.flat_map(|unit| launch_spec::questions(&unit.config, &self.site)).collect();
+        questions.sort();
+        questions.dedup();
+        questions
+    }
+
+    /// Returns the names of the machines.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.units.iter().flat_map(|unit| &unit.names).map(String::as_str)
+    }
+
+    /// Returns the graph of all machines and their load balancer registrations. Machines in
+    /// `others` are omitted: an instance with the same name exists, and another program launched
+    /// it. The cluster would take two instances of one name for one machine.
+    ///
+    /// # Errors
+    /// Returns all findings, with their positions in the `files` that the machines were read from.
+    pub fn compile(
+        &self,
+        answers: &BTreeMap<String, Value>,
+        others: &InstancesNamed,
+        files: &[File],
+    ) -> Result<Compiled, Trouble> {
+        let mut compiled = Compiled { graph: Graph::default(), warnings: Vec::new() };
+        let mut trouble = Trouble::default();
+        trouble.findings.resize_with(files.len(), Vec::new);
+        let mut masters = Vec::new();
+        for unit in &self.units {
+            match self.add(unit, answers, others, &mut compiled) {
+                Ok(machines) if unit.is_master => masters.extend(machines),
+                Ok(_) => {}
+                Err(refusal) => trouble.add(unit, refusal, files),
+            }
+        }
+        if !trouble.is_nothing() {
+            return Err(trouble);
+        }
+        compiled.graph.take_turns(&masters);
+        Ok(compiled)
+    }
+
+    /// Adds the machines of one object. The machines differ only in their names, so a problem of
+    /// the first one affects all, and is reported once.
+    fn add(
+        &self,
+        unit: &Unit,
+        answers: &BTreeMap<String, Value>,
+        others: &InstancesNamed,
+        compiled: &mut Compiled,
+    ) -> Result<Vec<Handle<Machine>>, Refusal> {
+        let Some(user_data) = self.user_data.of(&unit.config) else {
+            return Ok(Vec::new()); // a set without machines needs none
+        };
+        let user_data = compiled.graph.keep_secret(user_data.to_vec());
+        let mut machines: Vec<Handle<Machine>> = Vec::new();
+        for name in &unit.names {
+            if let Some(ids) = others.get(name) {
+                compiled.warnings.push(left_alone(name, ids));
+                continue;
+            }
+            let (config, site) = (&unit.config, &self.site);
+            let Launch { machine, attachments, warnings } =
+                launch(name, &unit.labels, config, site, answers, user_data.clone())?;
+            if machines.is_empty() {
+                let warnings = warnings.iter().map(|warning| format!("{}: {warning}", unit.name));
+                compiled.warnings.extend(warnings);
+            }
+            let machine = compiled.graph.add(name, &machine);
+            register(&mut compiled.graph, name, &machine, &attachments);
+            machines.push(machine);
+        }
+        Ok(machines)
+    }
+}
+
+fn left_alone(name: &str, ids: &[InstanceId]) -> String {
+    let ids: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
+    format!("{name} is there already ({}) and was not made here: it is left alone", ids.join(", "))
+}
+
+/// Adds one node per load balancer, `<machine>:<load balancer>`. Neither name contains a colon.
+fn register(
+    graph: &mut Graph,
+    name: &str,
+    machine: &Handle<Machine>,
+    attachments: &[(String, LoadBalancerKind)],
+) {
+    for (index, (balancer, kind)) in attachments.iter().enumerate() {
+        if attachments[..index].iter().any(|(before, _)| before == balancer) {
+            continue; // said twice, registered once
+        }
+        let attachment = LoadBalancerAttachment {
+            load_balancer: balancer.clone(),
+            kind: *kind,
+            instance: out!(machine.id),
+            ip: present(out!(machine.private_ip)),
+        };
+        graph.add(registration(name, balancer).name(), &attachment);
+    }
+}
+
+/// Returns the address of the registration of a machine with a load balancer.
+fn registration(machine: &str, balancer: &str) -> Address {
+    Address::new(LoadBalancerAttachment::SCHEMA.kind, &format!("{machine}:{balancer}"))
+}
+
+/// Returns a reference to an optional output as a required one, because a ready machine has the
+/// output.
+fn present<T>(input: Input<Option<T>>) -> Input<T> {
+    match input {
+        Input::Ref(reference) => Input::Ref(reference),
+        Input::Known(_) => unreachable!("BUG: the output of a node is a reference"),
+    }
+}
+
+impl Trouble {
+    /// Returns the reasons together with further findings.
+    #[must_use]
+    pub fn with(mut self, findings: Findings) -> Self {
+        if self.findings.len() < findings.len() {
+            self.findings.resize_with(findings.len(), Vec::new);
+        }
+        for (own, more) in self.findings.iter_mut().zip(findings) {
+            own.extend(more);
+        }
+        self
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.unanswered.is_empty() && self.findings.iter().all(Vec::is_empty)
+    }
+
+    fn add(&mut self, unit: &Unit, refusal: Refusal, files: &[File]) {
+        match refusal {
+            Refusal::Invalid { field, message } | Refusal::Conflict { field, message } => {
+                let flaw = Flaw::new(Rule::MachineLaunch, field, message);
+                let finding = unit.origin.finding_in_spec(files, flaw);
+                self.findings[unit.origin.file].push(finding);
+            }
+            Refusal::Unanswered { question } => self.unanswered.push(question),
+        }
+    }
+}
+
+/// Position of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    /// Index of the file.
+    file: usize,
+    /// Index of the document in the file.
+    document: usize,
+    /// Path of the object in its document.
+    object: String,
+    /// Path of the machine in the object: empty, or the template.
+    template: &'static str,
+}
+
+impl Origin {
+    /// Returns the finding for a flaw of the object.
+    fn finding(&self, files: &[File], flaw: Flaw) -> Finding {
+        let text = files[self.file].text.expose_secret();
+        document::split(text)[self.document].finding(&self.object, flaw)
+    }
+
+    /// Returns the finding for a flaw of the machine or its template.
+    fn finding_in_template(&self, files: &[File], flaw: Flaw) -> Finding {
+        self.finding(files, flaw.within(self.template))
+    }
+
+    /// Returns the finding for a flaw of the machine spec.
+    fn finding_in_spec(&self, files: &[File], flaw: Flaw) -> Finding {
+        self.finding_in_template(files, flaw.within("spec"))
+    }
+}

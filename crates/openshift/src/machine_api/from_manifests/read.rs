@@ -1,0 +1,146 @@
+//! Parser of manifest files into machines.
+
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use super::members::{Unit, of_machine, of_set};
+use super::user_data::UserData;
+use super::{File, Findings, Fleet, Origin, Reading, Site, document, validation};
+use crate::diagnostics::{Finding, Rule, Severity};
+use crate::install_config::Architecture;
+use crate::machine_api::from_manifests::consistency;
+use crate::machine_api::infrastructure::Infrastructure;
+use crate::machine_api::types;
+use crate::machine_api::validation::kind::Kind;
+use crate::machine_api::validation::{Defaults, Flaw, with_defaults};
+
+/// Reads all files. Violations of a cluster's rules are reported first, with the same findings as
+/// `manifests check`.
+pub fn read(files: &[File]) -> Reading {
+    let mut reader = Reader::of(files);
+    if reader.is_clean() {
+        reader.objects();
+    }
+    let fleet = if reader.is_clean() { reader.fleet() } else { None };
+    let fleet = fleet.filter(|_| reader.is_clean());
+    Reading { fleet, findings: reader.findings, notes: reader.notes }
+}
+
+/// Removes the warning about a missing cluster label, because `agree` reports it as an error.
+fn told(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.retain(|finding| finding.rule != Rule::MachineClusterLabel);
+    findings
+}
+
+/// State of the reader.
+struct Reader<'a> {
+    files: &'a [File],
+    findings: Findings,
+    units: Vec<Unit>,
+    user_data: UserData,
+    infrastructure: Infrastructure,
+    notes: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn of(files: &'a [File]) -> Self {
+        let checked = files.iter().map(|file| validation::check(file.text.expose_secret()));
+        Self {
+            files,
+            findings: checked.map(|checked| told(checked.findings)).collect(),
+            units: Vec::new(),
+            user_data: UserData::default(),
+            infrastructure: Infrastructure::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn is_clean(&self) -> bool {
+        self.findings.iter().flatten().all(|finding| finding.severity() == Severity::Warning)
+    }
+
+    fn objects(&mut self) {
+        for (file, content) in self.files.iter().enumerate() {
+            let documents = document::split(content.text.expose_secret());
+            for (document, content) in documents.iter().enumerate() {
+                for object in content.objects().unwrap_or_default() {
+                    let origin = Origin { file, document, object: object.path, template: "" };
+                    self.object(&object.value, origin);
+                }
+            }
+        }
+    }
+
+    fn object(&mut self, value: &Value, origin: Origin) {
+        match Kind::of(value) {
+            Some(Kind::Machine) => {
+                if let Ok(machine) = types::read(value) {
+                    self.keep(of_machine(&machine, origin));
+                }
+            }
+            Some(Kind::MachineSet) => {
+                if let Ok(set) = types::read::<types::MachineSet>(value) {
+                    if set.spec.replicas.is_none() {
+                        let name = &set.metadata.name;
+                        self.notes.push(format!("{name} has no `replicas`: it is one machine"));
+                    }
+                    self.keep(of_set(&set, Origin { template: "spec.template", ..origin }));
+                }
+            }
+            Some(Kind::ControlPlaneMachineSet) => self.notes.push(format!(
+                "{} has a ControlPlaneMachineSet, which only replaces masters in a cluster: it makes \
+                 nothing here",
+                self.files[origin.file].name
+            )),
+            None => {
+                self.user_data.keep(value, origin.file);
+                if Infrastructure::is(value) {
+                    match Infrastructure::read(value) {
+                        Ok(read) => self.infrastructure = read,
+                        Err(unfit) => self.notes.push(unfit.to_string()),
+                    }
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, (unit, flaws): (Unit, Vec<Flaw>)) {
+        let found = flaws.into_iter().map(|flaw| unit.origin.finding(self.files, flaw));
+        self.findings[unit.origin.file].extend(found);
+        self.units.push(unit);
+    }
+
+    /// Returns the machines of all files, if they belong together.
+    fn fleet(&mut self) -> Option<Fleet> {
+        let (files, findings) = (self.files, &mut self.findings);
+        let told = std::mem::take(&mut self.infrastructure);
+        let infra_id = consistency::infra_id(&self.units, told.infra_id, files, findings);
+        let region = consistency::region(&self.units, told.site.region.clone(), files, findings);
+        consistency::names(&self.units, files, findings);
+        consistency::tags(&self.units, files, findings);
+        let (infra_id, region) = (infra_id?, region?);
+        if self.units.is_empty() {
+            return None; // what is forgotten in a folder is not what is to go
+        }
+        let mut units = std::mem::take(&mut self.units);
+        units.iter_mut().for_each(|unit| self.fill_in(unit, &region));
+        self.user_data.judge(&units, files, &mut self.findings);
+        let site = Site { region: Some(region.clone()), ..told.site };
+        let user_data = std::mem::take(&mut self.user_data);
+        Some(Fleet { infra_id, region, site, units, user_data })
+    }
+
+    /// Fills in the defaults of the webhook. The default instance type depends on the architecture
+    /// of the control plane, which is unknown here.
+    fn fill_in(&mut self, unit: &mut Unit, region: &str) {
+        let had_type = !unit.config.instance_type.is_empty();
+        let defaults =
+            Defaults { region: Some(region.to_owned()), architecture: Architecture::Amd64 };
+        unit.config = with_defaults(std::mem::take(&mut unit.config), &defaults);
+        if !had_type {
+            let (name, filled_in) = (&unit.name, &unit.config.instance_type);
+            let note = format!("{name} has no `instanceType`: {filled_in} is taken, as on amd64");
+            self.notes.push(note);
+        }
+    }
+}

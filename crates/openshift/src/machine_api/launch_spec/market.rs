@@ -1,0 +1,60 @@
+//! Purchasing option of a machine.
+
+use groundplan_aws::kinds::machine::{Market, PRICE, is_price};
+
+use super::{Refusal, Result};
+use crate::machine_api::types::AwsMachineProviderConfig;
+use crate::machine_api::validation;
+
+/// Returns the purchasing option from market type, spot options and reservation, by the rules of
+/// the upstream actuator. The rules of the webhook differ in some cases, and the webhook may not
+/// have been called.
+pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<Market>> {
+    let reserved = !config.capacity_reservation_id.is_empty();
+    let spot = config.spot_market_options.as_ref();
+    match (config.market_type.as_str(), spot) {
+        ("", None) | ("OnDemand", _) => Ok(None),
+        ("" | "Spot", _) if reserved => Err(Refusal::conflict(
+            "capacityReservationId",
+            "is given for a spot instance, which has none: take one of the two away",
+        )),
+        ("" | "Spot", spot) => {
+            let price = spot.and_then(|spot| spot.max_price.clone());
+            let max_price = price.filter(|price| !price.is_empty()).map(dollars).transpose()?;
+            Ok(Some(Market::Spot { max_price }))
+        }
+        ("CapacityBlock", Some(_)) => Err(Refusal::conflict(
+            "marketType",
+            "is `CapacityBlock`, and there are spotMarketOptions: take one of the two away",
+        )),
+        ("CapacityBlock", None) if !reserved => Err(Refusal::conflict(
+            "capacityReservationId",
+            "is missing, and the market type is `CapacityBlock`",
+        )),
+        ("CapacityBlock", None) => Ok(Some(Market::CapacityBlock)),
+        (other, _) => Err(Refusal::conflict(
+            "marketType",
+            format!("found `{other}`, expected `OnDemand`, `Spot` or `CapacityBlock`"),
+        )),
+    }
+}
+
+fn dollars(price: String) -> Result<String> {
+    if is_price(&price) {
+        return Ok(price);
+    }
+    let message = format!("found `{price}`, expected {PRICE}");
+    Err(Refusal::invalid("spotMarketOptions.maxPrice", message))
+}
+
+pub(super) fn reservation(config: &AwsMachineProviderConfig) -> Result<Option<String>> {
+    let id = &config.capacity_reservation_id;
+    if id.is_empty() {
+        return Ok(None);
+    }
+    if !validation::is_reservation(id) {
+        let message = format!("found `{id}`, expected `cr-` and 17 hexadecimal digits");
+        return Err(Refusal::invalid("capacityReservationId", message));
+    }
+    Ok(Some(id.clone()))
+}

@@ -1,0 +1,130 @@
+//! Machine API manifests that openshift-install renders from an install-config.
+//!
+//! The reference is openshift-install release-4.15 (`pkg/asset/machines`). Files, names, labels,
+//! zones and fields are the same, byte by byte. The manifests can replace those of
+//! `openshift-install create manifests`. Never writes a file and never makes a lookup.
+//!
+//! - `objects`: the Machines, the ControlPlaneMachineSet and the MachineSets.
+//! - `provider`: the provider config of a machine.
+//! - `user_data`: the Secrets with the user data of machines.
+
+mod objects;
+mod provider;
+#[cfg(test)]
+mod tests;
+mod user_data;
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use super::yaml;
+use crate::install_config::InstallConfig;
+use crate::topology::Assets;
+use crate::topology::machine_pools::Fleet;
+
+/// File of the folder `openshift/`.
+#[derive(Debug)]
+pub struct Manifest {
+    /// Name of the file.
+    pub name: String,
+    /// Content of the file.
+    pub content: Content,
+}
+
+/// Content of a file.
+pub enum Content {
+    /// Content that all users may read.
+    Plain(String),
+    /// Content that only the owner of the file may read, because it leads to the keys of the
+    /// cluster.
+    Secret(SecretString),
+}
+
+impl Content {
+    /// Returns the text. A secret text must be written to a file only.
+    pub fn text(&self) -> &str {
+        match self {
+            Content::Plain(text) => text,
+            Content::Secret(text) => text.expose_secret(),
+        }
+    }
+
+    /// Returns true if only the owner of the file may read the content.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Content::Secret(_))
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Plain(text) => write!(f, "{text:?}"),
+            Content::Secret(_) => f.write_str("(secret)"),
+        }
+    }
+}
+
+/// Inputs of all manifests.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    config: &'a InstallConfig,
+    infra_id: &'a str,
+    fleet: &'a Fleet,
+}
+
+/// Returns the manifests of the machines of this cluster, sorted by name. Without assets the
+/// certificate authority that machines must trust is unknown, so the user data Secrets are omitted.
+pub fn manifests(
+    config: &InstallConfig,
+    infra_id: &str,
+    fleet: &Fleet,
+    assets: &Assets,
+) -> Vec<Manifest> {
+    let site = Site { config, infra_id, fleet };
+    let mut manifests = masters(&site);
+    manifests.extend(workers(&site));
+    manifests.extend(user_data::secrets(assets));
+    manifests.sort_by(|one, other| one.name.cmp(&other.name));
+    manifests
+}
+
+/// Returns true if openshift-install treats a file with this name as a machine manifest. A leftover
+/// file with such a name would also create machines.
+pub fn is_ours(name: &str) -> bool {
+    const PREFIXES: [&str; 2] = [
+        "99_openshift-cluster-api_master-machines-",
+        "99_openshift-cluster-api_worker-machineset-",
+    ];
+    name == CONTROL_PLANE
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && name.ends_with(".yaml")
+}
+
+const CONTROL_PLANE: &str = "99_openshift-machine-api_master-control-plane-machine-set.yaml";
+
+fn masters(site: &Site) -> Vec<Manifest> {
+    let machines = objects::masters(site);
+    let digits = machines.len().to_string().len();
+    let named = |(index, machine)| {
+        plain(format!("99_openshift-cluster-api_master-machines-{index:0digits$}.yaml"), machine)
+    };
+    let set = objects::control_plane(site).map(|set| plain(CONTROL_PLANE.to_owned(), &set));
+    machines.iter().enumerate().map(named).chain(set).collect()
+}
+
+/// Returns the manifests of the workers, numbered across all pools.
+fn workers(site: &Site) -> Vec<Manifest> {
+    let sets: Vec<_> =
+        site.fleet.workers.iter().flat_map(|pool| objects::workers(site, pool)).collect();
+    let digits = sets.len().to_string().len();
+    let named = |(index, set)| {
+        plain(format!("99_openshift-cluster-api_worker-machineset-{index:0digits$}.yaml"), set)
+    };
+    sets.iter().enumerate().map(named).collect()
+}
+
+fn plain(name: String, object: &impl Serialize) -> Manifest {
+    let value = serde_json::to_value(object).expect("BUG: plain data with names for keys");
+    Manifest { name, content: Content::Plain(yaml::write(&value)) }
+}

@@ -1,0 +1,118 @@
+//! The drift class of each input, the inputs that a plan always shows, and warnings about masters.
+
+mod machines;
+
+use std::collections::BTreeSet;
+
+use groundplan_aws::registry::facts;
+use groundplan_engine::event::Operation;
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::{Action, DriftClass, Plan, Step};
+
+/// Returns the drift class of a path in a kind's inputs. Unknown kinds may grant access: the class
+/// of their differences is security.
+pub fn class(kind: &str, path: &str) -> DriftClass {
+    facts(kind).map_or(DriftClass::Security, |facts| facts.drift.class(path))
+}
+
+/// Returns true if a plan always shows this path for created resources.
+pub fn telling(kind: &str, path: &str) -> bool {
+    facts(kind).is_some_and(|facts| facts.drift.always_shows(path))
+}
+
+/// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced or
+/// deleted master, and the cluster needs the majority of the members. Another warning counts the
+/// other machines that go.
+pub fn cautions(plan: &Plan) -> Vec<String> {
+    if plan.operation == Operation::Destroy {
+        return Vec::new();
+    }
+    let masters = |goes: fn(Action) -> bool| -> Vec<&Address> {
+        let going = plan.changes.iter().filter(|change| goes(change.action));
+        going.map(|change| &change.address).filter(|address| is_master(address)).collect()
+    };
+    let (replaced, removed) =
+        (masters(Action::replaces), masters(|action| action == Action::Delete));
+    let mut cautions = Vec::new();
+    if let Some(first) = replaced.first() {
+        cautions.push(format!(
+            "with each master that is replaced a member of etcd goes ({}), and groundplan does not see \
+             etcd: in an installed cluster, replace one at a time (--target {first}) and wait until \
+             its member is healthy",
+            names(&replaced),
+        ));
+    }
+    if let Some(first) = removed.first() {
+        cautions.push(format!(
+            "with each master that is removed a member of etcd goes ({}), and groundplan does not see \
+             etcd: in an installed cluster, remove its member first, and one at a time (--target {first})",
+            names(&removed),
+        ));
+    }
+    if !in_turns(plan, &replaced) {
+        cautions.push(
+            "what the masters stand on is replaced, too, so they are all gone at the same time: an \
+             installed cluster does not survive that"
+                .to_owned(),
+        );
+    }
+    cautions.extend(machines::cautions(plan, is_master));
+    cautions
+}
+
+fn names(addresses: &[&Address]) -> String {
+    let names: Vec<&str> = addresses.iter().map(|address| address.as_str()).collect();
+    names.join(", ")
+}
+
+fn is_master(address: &Address) -> bool {
+    match address.kind() {
+        "instance" => address.name().starts_with("master-"),
+        // `<infraID>-master-0`: the naming of openshift-install.
+        "machine" => address.name().contains("-master-"),
+        _ => false,
+    }
+}
+
+/// Returns true if each of these is created before the next one is deleted.
+fn in_turns(plan: &Plan, replaced: &[&Address]) -> bool {
+    let step = |address: &Address, deletes: bool| {
+        let found = |step: &Step| step.op.address() == address && step.op.deletes() == deletes;
+        plan.steps.iter().position(found)
+    };
+    replaced.windows(2).all(|pair| match (step(pair[0], false), step(pair[1], true)) {
+        (Some(made), Some(deleted)) => waits(plan, deleted, made),
+        _ => true,
+    })
+}
+
+/// Returns true if a step depends on another one, directly or indirectly.
+fn waits(plan: &Plan, step: usize, other: usize) -> bool {
+    let mut seen = BTreeSet::from([step]);
+    let mut open = vec![step];
+    while let Some(next) = open.pop() {
+        let needed = plan.steps[next].after.iter().map(|dependency| dependency.step as usize);
+        open.extend(needed.filter(|needed| seen.insert(*needed)));
+    }
+    seen.contains(&other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_guards_is_security_and_what_names_is_cosmetic() {
+        for option in ["http_tokens", "http_endpoint", "instance_metadata_tags"] {
+            let path = format!("metadata_options.{option}");
+            assert_eq!(class("instance", &path), DriftClass::Security, "{path}");
+            assert_eq!(class("machine", &path), DriftClass::Security, "{path}");
+        }
+        assert_eq!(class("instance", "network.subnet.groups[0]"), DriftClass::Security);
+        assert_eq!(class("security_group_rules", "ingress[3].ports.to"), DriftClass::Security);
+        assert_eq!(class("iam_role_policy", "document"), DriftClass::Security);
+        assert_eq!(class("iam_role", "tags.Name"), DriftClass::Cosmetic);
+        assert_eq!(class("instance", "tags[\"a/b\"]"), DriftClass::Cosmetic);
+        assert_eq!(class("target_group", "health_check.path"), DriftClass::Functional);
+    }
+}

@@ -1,0 +1,334 @@
+//! Example clusters: an install-config, the lookup results of a cloud, and the resulting graph.
+//!
+//! For tests and examples. All fields are public: take [`World::standard`], change the subject of
+//! the test, and compile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use groundplan_aws::model::ids::{HostedZoneId, ImageId, VpcId};
+use groundplan_engine::graph::Graph;
+use groundplan_engine::state::{Cluster, State};
+use serde_json::{Value, json};
+
+use crate::install_config::{
+    Architecture, Aws, AwsMachinePool, ClusterNetwork, InstallConfig, LoadBalancerType,
+    MachinePool, Networking, Publish, RootVolume, TrustBundlePolicy,
+};
+use crate::topology::lookups::{
+    Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
+    SubnetFact,
+};
+use crate::topology::{Assets, Compiled, Error, Options, compile, questions, validation};
+
+/// A cluster to create, and its cloud.
+#[derive(Debug)]
+pub struct World {
+    /// The install-config.
+    pub config: InstallConfig,
+    /// Identity of the cluster.
+    pub cluster: Cluster,
+    /// Assets of openshift-install.
+    pub assets: Assets,
+    /// Compile options.
+    pub options: Options,
+    /// Resources that the cloud already has.
+    pub cloud: Cloud,
+}
+
+/// Resources of a cloud, for lookup results.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    /// Availability zones, in the order of the AWS response.
+    pub zones: Vec<String>,
+    /// Zones that lack an instance type, by type. Other types are available in all zones.
+    pub not_offered: BTreeMap<String, BTreeSet<String>>,
+    /// Existing images.
+    pub images: BTreeMap<ImageId, ImageFact>,
+    /// The public hosted zone of the base domain.
+    pub public_zone: Option<HostedZoneId>,
+    /// Existing subnets.
+    pub subnets: Vec<SubnetFact>,
+    /// Existing private hosted zones.
+    pub hosted_zones: BTreeMap<HostedZoneId, HostedZoneFact>,
+    /// Instance types other than the default (four vCPU, 16 GiB, all architectures). `None` means
+    /// that the type does not exist.
+    pub types: BTreeMap<String, Option<InstanceTypeFact>>,
+    /// Existing security groups.
+    pub groups: Groups,
+    /// Existing roles and instance profiles.
+    pub iam: BTreeSet<String>,
+    /// DNS records by hosted zone.
+    pub records: BTreeMap<HostedZoneId, Vec<String>>,
+}
+
+impl World {
+    /// Returns an External cluster with three masters and three workers in the three zones of
+    /// us-west-2. `authentication` is `Required`.
+    pub fn standard() -> Self {
+        let cluster = Cluster {
+            name: "demo".into(),
+            infra_id: "demo-x7k2p".into(),
+            cluster_id: "3f2d4f5e-9a1b-4c6d-8e7f-0a1b2c3d4e5f".into(),
+            region: "us-west-2".into(),
+        };
+        Self {
+            config: config(),
+            cluster,
+            assets: Assets::none(),
+            options: Options::default(),
+            cloud: cloud(),
+        }
+    }
+
+    /// Returns the standard cluster with `publish: Internal`.
+    pub fn internal() -> Self {
+        let mut world = Self::standard();
+        world.config.publish = Publish::Internal;
+        world.cloud.public_zone = None;
+        world
+    }
+
+    /// Returns the standard cluster in an existing network with a public and a private subnet per
+    /// zone.
+    pub fn existing_network() -> Self {
+        let mut world = Self::standard();
+        for (index, zone) in world.cloud.zones.clone().into_iter().enumerate() {
+            for (reach, name, base) in
+                [(Reach::Private, "private", 0), (Reach::Public, "public", 128)]
+            {
+                let id = format!("subnet-{name}-{}", &zone["us-west-2".len()..]);
+                let cidr = format!("10.0.{}.0/20", base + 16 * index);
+                world.config.aws.subnets.push(id.as_str().into());
+                world.cloud.subnets.push(SubnetFact {
+                    id: id.as_str().into(),
+                    vpc: "vpc-existing".into(),
+                    zone: zone.clone(),
+                    cidr: cidr.parse().expect("BUG: written above"),
+                    reach,
+                });
+            }
+        }
+        world
+    }
+
+    /// Returns the cluster in an existing network with an existing private hosted zone.
+    pub fn existing_zone() -> Self {
+        let mut world = Self::existing_network();
+        let vpcs = vec![VpcId::from("vpc-existing")];
+        let zone = HostedZoneFact { name: "demo.example.com.".into(), private: true, vpcs };
+        world.config.aws.hosted_zone = Some("Z0PRIVATE".into());
+        world.cloud.hosted_zones.insert("Z0PRIVATE".into(), zone);
+        world
+    }
+
+    /// Returns a cluster with a single master and no workers.
+    pub fn single_node() -> Self {
+        let mut world = Self::standard();
+        world.config.control_plane.replicas = 1;
+        world.config.compute[0].replicas = 0;
+        world
+    }
+
+    /// Moves the cluster to another region with the zones a, b and c.
+    pub fn move_to(&mut self, region: &str) {
+        self.config.aws.region = region.into();
+        self.cluster.region = region.into();
+        self.cloud.zones = ["a", "b", "c"].map(|zone| format!("{region}{zone}")).into();
+    }
+
+    /// Returns the results of all lookups that the config needs.
+    pub fn facts(&self) -> BTreeMap<String, Value> {
+        let questions = questions(&self.config, &BTreeMap::new(), &self.options);
+        questions.iter().map(|question| (question.key(), self.cloud.answer(question))).collect()
+    }
+
+    /// Returns the graph and the warnings, or the compile errors.
+    pub fn compile(&self) -> Result<Compiled, Vec<Error>> {
+        compile(&self.config, &self.cluster, &self.facts(), &self.assets, &self.options)
+    }
+
+    /// Returns the only compile error.
+    ///
+    /// # Panics
+    /// Panics if there are several errors or none.
+    pub fn refusal(&self) -> Error {
+        let errors = self.compile().expect_err("BUG: this world was to be refused");
+        <[Error; 1]>::try_from(errors).map(|[one]| one).expect("BUG: one thing is wrong here")
+    }
+
+    /// Returns all findings of the checks, for a cluster with this state.
+    pub fn findings(&self, state: &State) -> Vec<Error> {
+        let facts = self.facts();
+        let asked = validation::questions(&self.config, &facts, state);
+        let answers =
+            asked.iter().map(|question| (question.key(), self.cloud.answer(question))).collect();
+        validation::check(&self.config, &facts, &answers, state)
+    }
+
+    /// Returns the graph.
+    ///
+    /// # Panics
+    /// Panics if the config does not compile.
+    pub fn graph(&self) -> Graph {
+        self.compile().expect("BUG: an example world compiles").graph
+    }
+}
+
+impl Cloud {
+    /// Returns the result of a lookup.
+    pub fn answer(&self, question: &Question) -> Value {
+        match question {
+            Question::AvailabilityZones { .. } => json!(self.zones),
+            Question::InstanceTypeOfferings { types, .. } => json!(self.offerings(types)),
+            Question::Image { id, .. } => {
+                json!(self.images.get(id))
+            }
+            Question::PublicZone { .. } => json!(self.public_zone),
+            Question::Subnets { ids, .. } => {
+                let known = self.subnets.iter().filter(|subnet| ids.contains(&subnet.id));
+                json!(known.collect::<Vec<_>>())
+            }
+            Question::HostedZone { id } => json!(self.hosted_zones.get(id)),
+            Question::InstanceTypes { types, .. } => json!(self.types(types)),
+            Question::SecurityGroups { ids, .. } => {
+                let known = self.groups.iter().filter(|(id, _)| ids.contains(id));
+                json!(known.collect::<BTreeMap<_, _>>())
+            }
+            // Lookups with filters find nothing in an example cluster.
+            Question::ImagesBy { .. }
+            | Question::SubnetsBy { .. }
+            | Question::SecurityGroupsBy { .. }
+            | Question::KeyPairs { .. }
+            | Question::CapacityReservations { .. }
+            | Question::LoadBalancers { .. }
+            | Question::ClassicLoadBalancers { .. } => json!([]),
+            Question::InstancesNamed { .. } | Question::PlacementGroups { .. } => json!({}),
+            Question::ZoneTypes { .. } => {
+                let ordinary = |zone: &String| (zone.clone(), "availability-zone");
+                json!(self.zones.iter().map(ordinary).collect::<BTreeMap<_, _>>())
+            }
+            Question::Role { name } => json!(self.iam.contains(name.as_str())),
+            Question::InstanceProfile { name } => json!(self.iam.contains(name.as_str())),
+            Question::RecordsBelow { zone, domain } => {
+                let ending = format!(".{domain}");
+                let records = self.records.get(zone).into_iter().flatten();
+                json!(records.filter(|name| name.ends_with(&ending)).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    fn types(&self, names: &[String]) -> InstanceTypes {
+        let usual = InstanceTypeFact {
+            vcpus: 4,
+            memory_mib: 16_384,
+            architectures: ["arm64", "x86_64"].map(String::from).into(),
+            gpus: 0,
+        };
+        let fact = |name: &String| match self.types.get(name) {
+            Some(fact) => Some((name.clone(), fact.clone()?)),
+            None => Some((name.clone(), usual.clone())),
+        };
+        names.iter().filter_map(fact).collect()
+    }
+
+    fn offerings(&self, types: &[String]) -> Offerings {
+        let none = BTreeSet::new();
+        let offering = |name: &String| {
+            let lacking = self.not_offered.get(name).unwrap_or(&none);
+            self.zones.iter().filter(|zone| !lacking.contains(*zone)).cloned().collect()
+        };
+        types.iter().map(|name| (name.clone(), offering(name))).collect()
+    }
+}
+
+fn cloud() -> Cloud {
+    Cloud {
+        zones: ["us-west-2a", "us-west-2b", "us-west-2c"].map(String::from).into(),
+        not_offered: BTreeMap::new(),
+        images: [("ami-0demo".into(), image())].into(),
+        public_zone: Some("Z0PUBLIC".into()),
+        subnets: Vec::new(),
+        hosted_zones: BTreeMap::new(),
+        types: BTreeMap::new(),
+        groups: Groups::new(),
+        iam: BTreeSet::new(),
+        records: BTreeMap::new(),
+    }
+}
+
+/// Returns an image without an architecture, which fits every machine.
+pub fn image() -> ImageFact {
+    ImageFact { root_device: "/dev/xvda".into(), architecture: None, state: None }
+}
+
+fn config() -> InstallConfig {
+    InstallConfig {
+        name: "demo".into(),
+        base_domain: "example.com".into(),
+        publish: Publish::External,
+        networking: networking(),
+        control_plane: pool("master"),
+        compute: vec![pool("worker")],
+        aws: platform(),
+        credentials_mode: None,
+        fips: false,
+        pull_secret: r#"{"auths":{"registry.example.com":{"auth":"c2VjcmV0"}}}"#.into(),
+        ssh_key: None,
+        additional_trust_bundle: None,
+        additional_trust_bundle_policy: TrustBundlePolicy::ProxyOnly,
+        proxy: None,
+    }
+}
+
+fn networking() -> Networking {
+    let net = |text: &str| text.parse().expect("BUG: written below");
+    Networking {
+        network_type: "OVNKubernetes".into(),
+        machine_networks: vec![net("10.0.0.0/16")],
+        cluster_networks: vec![ClusterNetwork { cidr: net("10.128.0.0/14"), host_prefix: 23 }],
+        service_networks: vec![net("172.30.0.0/16")],
+        cluster_network_mtu: None,
+    }
+}
+
+fn pool(name: &str) -> MachinePool {
+    MachinePool {
+        name: name.into(),
+        replicas: 3,
+        hyperthreading: true,
+        architecture: Architecture::Amd64,
+        aws: AwsMachinePool {
+            zones: Vec::new(),
+            instance_type: None,
+            ami_id: Some("ami-0demo".into()),
+            root_volume: RootVolume {
+                volume_type: "gp3".into(),
+                size: 120,
+                iops: None,
+                kms_key: None,
+            },
+            metadata_service: Some(
+                groundplan_aws::model::metadata_options::Authentication::Required,
+            )
+            .into(),
+            iam_role: None,
+            iam_profile: None,
+            additional_security_groups: Vec::new(),
+        },
+    }
+}
+
+fn platform() -> Aws {
+    Aws {
+        region: "us-west-2".into(),
+        ami_id: Some("ami-0demo".into()),
+        subnets: Vec::new(),
+        hosted_zone: None,
+        hosted_zone_role: None,
+        user_tags: BTreeMap::new(),
+        propagate_user_tags: false,
+        service_endpoints: Vec::new(),
+        load_balancer_type: LoadBalancerType::Classic,
+        preserve_bootstrap_ignition: false,
+    }
+}

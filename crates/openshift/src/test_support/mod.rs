@@ -1,0 +1,3 @@
+//! Example clusters, for tests and benchmarks.
+
+pub mod example_cluster;

@@ -1,0 +1,111 @@
+//! The bootstrap machine and the bucket with its Ignition config (release-4.15,
+//! `bootstrap/main.tf`).
+
+use groundplan_aws::kinds::instance::{
+    Instance, Network, ObjectRef, PRESIGNED_URL, RootVolume, UserData,
+};
+use groundplan_aws::kinds::s3_bucket::S3Bucket;
+use groundplan_aws::kinds::s3_object::S3Object;
+use groundplan_aws::model::ids::{BucketName, SubnetId};
+use groundplan_aws::model::metadata_options::metadata_options;
+use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::out;
+
+use super::placement::Placement;
+use super::{Error, Options, Site, iam, ignition, security_groups};
+use crate::install_config::Publish;
+
+const KEY: &str = "bootstrap.ign";
+/// Maximum size of user data in bytes, as in openshift-install. A little below the limit of EC2.
+const LONGEST_USER_DATA: usize = 16_000;
+/// Maximum length of a presigned URL in bytes. Session tokens alone may have more than a thousand.
+const LONGEST_URL: usize = 2_000;
+
+/// Adds the bootstrap machine and all resources that only it needs. Without a bootstrap, adds only
+/// the bucket and the object, if the config preserves them.
+pub(crate) fn add(
+    graph: &mut Graph,
+    site: &Site,
+    placement: &Placement,
+    options: &Options,
+) -> Result<(), Error> {
+    if options.bootstrap {
+        add_machine(graph, site, placement)
+    } else {
+        if site.config.aws.preserve_bootstrap_ignition {
+            add_object(graph, site);
+        }
+        Ok(())
+    }
+}
+
+fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<(), Error> {
+    let content = user_data(site)?;
+    let (bucket, object) = add_object(graph, site);
+    let profile = iam::add_bootstrap(graph, site.config, site.names);
+    let network = add_network(graph, site);
+    let presigned = ObjectRef { bucket: out!(bucket.name), key: KEY.into() };
+    let pool = &site.config.control_plane.aws;
+    let instance = Instance {
+        image: site.image.id.clone(),
+        instance_type: placement.instance_type.clone(),
+        profile,
+        network,
+        root_volume: RootVolume {
+            device: site.image.root_device.clone(),
+            // Not gp3, which some regions lack (openshift/installer 48d988c568).
+            volume_type: "gp2".into(),
+            size: 30,
+            iops: None,
+            kms_key: pool.root_volume.kms_key.clone(),
+        },
+        user_data: UserData { content: graph.keep_secret(content), presigned: Some(presigned) },
+        metadata_options: metadata_options(pool.metadata_service),
+        tags: site.names.tags("bootstrap"),
+        volume_tags: site.names.tags("bootstrap-vol"),
+    };
+    let instance = graph.add("bootstrap", &instance);
+    // The bootstrap fetches the object at boot, so the object must exist first (openshift/installer
+    // PR #5028).
+    graph.order(&instance, &object);
+    let ip = out!(instance.private_ip);
+    site.balancers.register(graph, "bootstrap", &instance, &ip);
+    Ok(())
+}
+
+fn user_data(site: &Site) -> Result<Vec<u8>, Error> {
+    let stub = ignition::stub(site.config, PRESIGNED_URL).into_bytes();
+    let bytes = stub.len() - PRESIGNED_URL.len() + LONGEST_URL;
+    if bytes > LONGEST_USER_DATA {
+        let machine = "bootstrap".into();
+        return Err(Error::UserData { machine, bytes, limit: LONGEST_USER_DATA });
+    }
+    Ok(stub)
+}
+
+fn add_object(graph: &mut Graph, site: &Site) -> (Handle<S3Bucket>, Handle<S3Object>) {
+    let name = BucketName(site.names.name("bootstrap"));
+    let bucket = graph.add("bootstrap", &S3Bucket { name, tags: site.names.tags("bootstrap") });
+    let content = match site.assets.bootstrap() {
+        Some(given) => given.to_vec(),
+        None => ignition::empty().into_bytes(),
+    };
+    let content = graph.keep_secret(content);
+    let tags = site.names.object_tags("bootstrap");
+    let object = S3Object { bucket: out!(bucket.name), key: KEY.into(), content, tags };
+    let object = graph.add("bootstrap", &object);
+    (bucket, object)
+}
+
+/// Adds the security group of the bootstrap and returns its network. The subnet is the first public
+/// one for a published cluster, or else the first private one. The additional security groups of
+/// the masters do not apply to the bootstrap.
+fn add_network(graph: &mut Graph, site: &Site) -> Network {
+    let own = security_groups::add_bootstrap(graph, site.config, site.names, &site.network);
+    let master = &site.groups.master;
+    let public_ip = site.config.publish == Publish::External;
+    let subnets = if public_ip { &site.network.public } else { &site.network.private };
+    let subnet: Input<SubnetId> =
+        subnets.values().next().expect("BUG: every network has such a subnet").clone();
+    Network::Subnet { subnet, groups: vec![out!(master.id), own], public_ip }
+}

@@ -1,0 +1,142 @@
+//! The network of the user: purposes of the existing subnets, and their validation.
+//!
+//! The checks are those of openshift-install (`pkg/asset/installconfig/aws/validation.go`).
+
+use std::collections::BTreeMap;
+
+use groundplan_aws::model::ids::{SubnetId, VpcId};
+use ipnet::Ipv4Net;
+
+use super::{Error, Errors};
+use crate::install_config::{InstallConfig, Publish};
+use crate::topology::lookups::{self, Facts, Reach, SubnetFact};
+
+/// Existing subnets: at most one private and one public subnet per zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Existing {
+    /// VPC of all subnets.
+    pub(crate) vpc: VpcId,
+    /// Subnets for machines, by zone; at least one.
+    pub(crate) private: BTreeMap<String, SubnetId>,
+    /// Subnets with a route to the internet, by zone. May be empty in an internal cluster.
+    pub(crate) public: BTreeMap<String, SubnetId>,
+}
+
+/// Returns the existing network. `None` if the config names no subnets or they are unsuitable; the
+/// latter is reported.
+pub(super) fn find(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -> Option<Existing> {
+    if config.aws.subnets.is_empty() {
+        return None;
+    }
+    let known = errors.keep(answered(config, facts))?;
+    let mut flaws = Vec::new();
+    let mut subnets = Vec::new();
+    for (index, id) in config.aws.subnets.iter().enumerate() {
+        match known.get(id) {
+            Some(subnet) => subnets.push((index, subnet)),
+            None => {
+                let region = config.aws.region.clone();
+                flaws.push(Error::SubnetNotFound { index, id: id.clone(), region });
+            }
+        }
+    }
+    // Missing subnets may be exactly those that the publishing checks require, so these checks are
+    // skipped.
+    let complete = flaws.is_empty();
+    let existing = sort(config, &subnets, &mut flaws);
+    if let Some(existing) = existing.as_ref().filter(|_| complete) {
+        check_publishing(config, existing, &mut flaws);
+    }
+    let fit = flaws.is_empty();
+    flaws.into_iter().for_each(|flaw| errors.add(flaw));
+    existing.filter(|_| fit)
+}
+
+/// Returns the VPC of the first subnet that exists.
+pub(super) fn vpc(config: &InstallConfig, facts: &Facts) -> Option<VpcId> {
+    let known = answered(config, facts).ok()?;
+    let subnet = config.aws.subnets.iter().find_map(|id| known.get(id))?;
+    Some(subnet.vpc.clone())
+}
+
+fn answered(
+    config: &InstallConfig,
+    facts: &Facts,
+) -> Result<BTreeMap<SubnetId, SubnetFact>, Error> {
+    let answered: Vec<SubnetFact> = facts.answer(&lookups::subnets(config))?;
+    Ok(answered.into_iter().map(|subnet| (subnet.id.clone(), subnet)).collect())
+}
+
+/// Sorts subnets, given with their indexes in the config, by purpose.
+fn sort(
+    config: &InstallConfig,
+    subnets: &[(usize, &SubnetFact)],
+    flaws: &mut Vec<Error>,
+) -> Option<Existing> {
+    let (_, first) = subnets.first()?;
+    let vpc = first.vpc.clone();
+    let mut existing = Existing { vpc, private: BTreeMap::new(), public: BTreeMap::new() };
+    for (index, subnet) in subnets {
+        flaws.extend(misplaced(&config.networking.machine_networks, *index, subnet, first));
+        let (sort, by_zone) = match subnet.reach {
+            Reach::Private => ("private", &mut existing.private),
+            Reach::Public => ("public", &mut existing.public),
+            Reach::Edge => {
+                flaws.push(edge(*index));
+                continue;
+            }
+        };
+        let zone = subnet.zone.clone();
+        match by_zone.insert(zone.clone(), subnet.id.clone()) {
+            Some(first) if first != subnet.id => {
+                let second = subnet.id.clone();
+                flaws.push(Error::SecondSubnet { index: *index, first, second, sort, zone });
+            }
+            _ => (),
+        }
+    }
+    Some(existing)
+}
+
+/// Reports a subnet outside the VPC of the first one, or with a first address outside all machine
+/// networks. openshift-install checks no more than that.
+fn misplaced(
+    machine_networks: &[Ipv4Net],
+    index: usize,
+    subnet: &SubnetFact,
+    first: &SubnetFact,
+) -> Vec<Error> {
+    let mut flaws = Vec::new();
+    if subnet.vpc != first.vpc {
+        flaws.push(Error::SeveralVpcs {
+            index,
+            first: first.id.clone(),
+            its_vpc: first.vpc.clone(),
+            other: subnet.id.clone(),
+            other_vpc: subnet.vpc.clone(),
+        });
+    }
+    let start = subnet.cidr.network();
+    if !machine_networks.iter().any(|network| network.contains(&start)) {
+        flaws.push(Error::SubnetOutside { index, id: subnet.id.clone(), start });
+    }
+    flaws
+}
+
+fn check_publishing(config: &InstallConfig, existing: &Existing, flaws: &mut Vec<Error>) {
+    if existing.private.is_empty() {
+        flaws.push(Error::NoPrivateSubnet);
+    }
+    if config.publish == Publish::External {
+        let lacking = existing.private.keys().filter(|zone| !existing.public.contains_key(*zone));
+        flaws.extend(lacking.map(|zone| Error::NoPublicSubnet { zone: zone.clone() }));
+    }
+}
+
+fn edge(index: usize) -> Error {
+    Error::unsupported(
+        format!("platform.aws.subnets[{index}]"),
+        "subnets in local and wavelength zones are not supported",
+        "list subnets in ordinary availability zones only",
+    )
+}

@@ -1,0 +1,208 @@
+//! Roles, their policies and instance profiles (release-4.15, `master/main.tf`, `iam/main.tf`,
+//! `bootstrap/main.tf`).
+
+use groundplan_aws::kinds::iam_instance_profile::IamInstanceProfile;
+use groundplan_aws::kinds::iam_role::IamRole;
+use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
+use groundplan_aws::model::ids::{InstanceProfileName, RoleName};
+use groundplan_engine::graph::{Graph, Input};
+use groundplan_engine::out;
+use serde_json::{Value, json};
+
+use super::naming::Names;
+use crate::install_config::{AwsMachinePool, InstallConfig};
+
+/// Instance profiles of the machines.
+pub(crate) struct Profiles {
+    /// Profile of the masters.
+    pub(crate) master: Input<InstanceProfileName>,
+}
+
+/// Adds the roles and profiles of masters and workers.
+pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &Names) -> Profiles {
+    let site = Iam { names, region: &config.aws.region };
+    let master = site.add(graph, "master", &config.control_plane.aws, master_policy());
+    for pool in config.compute.iter().filter(|pool| pool.name == "worker") {
+        site.add(graph, "worker", &pool.aws, worker_policy());
+    }
+    Profiles { master }
+}
+
+/// Adds the profile of the bootstrap, with the configured role or profile of the masters, if any.
+pub(crate) fn add_bootstrap(
+    graph: &mut Graph,
+    config: &InstallConfig,
+    names: &Names,
+) -> Input<InstanceProfileName> {
+    let site = Iam { names, region: &config.aws.region };
+    site.add(graph, "bootstrap", &config.control_plane.aws, bootstrap_policy())
+}
+
+struct Iam<'a> {
+    names: &'a Names,
+    region: &'a str,
+}
+
+impl Iam<'_> {
+    fn add(
+        &self,
+        graph: &mut Graph,
+        node: &str,
+        pool: &AwsMachinePool,
+        policy: Value,
+    ) -> Input<InstanceProfileName> {
+        if let Some(profile) = &pool.iam_profile {
+            return profile.clone().into();
+        }
+        let role = match &pool.iam_role {
+            Some(role) => role.clone().into(),
+            None => self.add_role(graph, node, policy),
+        };
+        let suffix = format!("{node}-profile");
+        let name = InstanceProfileName(self.names.name(&suffix));
+        let tags = self.names.tags(&suffix);
+        let profile = graph.add(node, &IamInstanceProfile { name, role, tags });
+        out!(profile.name)
+    }
+
+    fn add_role(&self, graph: &mut Graph, node: &str, document: Value) -> Input<RoleName> {
+        let suffix = format!("{node}-role");
+        let name = RoleName(self.names.name(&suffix));
+        let tags = self.names.tags(&suffix);
+        let role = graph.add(node, &IamRole { name, trust: trust(self.region), tags });
+        let name = self.names.name(&format!("{node}-policy"));
+        graph.add(node, &IamRolePolicy { role: out!(role.name), name, document });
+        out!(role.name)
+    }
+}
+
+/// An AWS partition, with its own accounts and names.
+#[derive(Clone, Copy, Debug)]
+pub struct Partition {
+    /// The second part of ARNs in this partition.
+    pub name: &'static str,
+    /// DNS domain of the partition's services.
+    pub domain: &'static str,
+}
+
+/// Returns the partition of a region by its name (`partitions.json` of the SDKs).
+pub fn partition(region: &str) -> Partition {
+    const PREFIXES: &[(&str, &str, &str)] = &[
+        ("cn-", "aws-cn", "amazonaws.com.cn"),
+        ("us-gov-", "aws-us-gov", "amazonaws.com"),
+        ("us-iso-", "aws-iso", "c2s.ic.gov"),
+        ("us-isob-", "aws-iso-b", "sc2s.sgov.gov"),
+        ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk"),
+        ("us-isof-", "aws-iso-f", "csp.hci.ic.gov"),
+        ("eusc-", "aws-eusc", "amazonaws.eu"),
+        ("", "aws", "amazonaws.com"),
+    ];
+    let fits = |(prefix, _, _): &&(&str, &str, &str)| region.starts_with(prefix);
+    let (_, name, domain) = PREFIXES.iter().find(fits).expect("BUG: the last prefix is empty");
+    Partition { name, domain }
+}
+
+/// Returns the policy that lets EC2 assume the role for an instance.
+fn trust(region: &str) -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": format!("ec2.{}", partition(region).domain)},
+            "Action": "sts:AssumeRole",
+        }],
+    })
+}
+
+fn policy(statements: &[&[&str]]) -> Value {
+    let statement =
+        |actions: &&[&str]| json!({"Effect": "Allow", "Action": actions, "Resource": "*"});
+    let statements: Vec<Value> = statements.iter().map(statement).collect();
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// Permissions of masters. Frozen upstream (docs/dev/aws/iam_permissions.md), because existing
+/// clusters would not get additions.
+fn master_policy() -> Value {
+    policy(&[&[
+        "ec2:AttachVolume",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateTags",
+        "ec2:CreateVolume",
+        "ec2:DeleteSecurityGroup",
+        "ec2:DeleteVolume",
+        "ec2:Describe*",
+        "ec2:DetachVolume",
+        "ec2:ModifyInstanceAttribute",
+        "ec2:ModifyVolume",
+        "ec2:RevokeSecurityGroupIngress",
+        "elasticloadbalancing:AddTags",
+        "elasticloadbalancing:AttachLoadBalancerToSubnets",
+        "elasticloadbalancing:ApplySecurityGroupsToLoadBalancer",
+        "elasticloadbalancing:CreateListener",
+        "elasticloadbalancing:CreateLoadBalancer",
+        "elasticloadbalancing:CreateLoadBalancerPolicy",
+        "elasticloadbalancing:CreateLoadBalancerListeners",
+        "elasticloadbalancing:CreateTargetGroup",
+        "elasticloadbalancing:ConfigureHealthCheck",
+        "elasticloadbalancing:DeleteListener",
+        "elasticloadbalancing:DeleteLoadBalancer",
+        "elasticloadbalancing:DeleteLoadBalancerListeners",
+        "elasticloadbalancing:DeleteTargetGroup",
+        "elasticloadbalancing:DeregisterInstancesFromLoadBalancer",
+        "elasticloadbalancing:DeregisterTargets",
+        "elasticloadbalancing:Describe*",
+        "elasticloadbalancing:DetachLoadBalancerFromSubnets",
+        "elasticloadbalancing:ModifyListener",
+        "elasticloadbalancing:ModifyLoadBalancerAttributes",
+        "elasticloadbalancing:ModifyTargetGroup",
+        "elasticloadbalancing:ModifyTargetGroupAttributes",
+        "elasticloadbalancing:RegisterInstancesWithLoadBalancer",
+        "elasticloadbalancing:RegisterTargets",
+        "elasticloadbalancing:SetLoadBalancerPoliciesForBackendServer",
+        "elasticloadbalancing:SetLoadBalancerPoliciesOfListener",
+        "kms:DescribeKey",
+    ]])
+}
+
+fn worker_policy() -> Value {
+    policy(&[&["ec2:DescribeInstances", "ec2:DescribeRegions"]])
+}
+
+fn bootstrap_policy() -> Value {
+    policy(&[&["ec2:Describe*"], &["ec2:AttachVolume"], &["ec2:DetachVolume"]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masters_may_do_what_the_reference_lets_them() {
+        let policy = master_policy();
+        let actions = policy["Statement"][0]["Action"].as_array().unwrap();
+        assert_eq!(actions.len(), 38);
+        let of = |service: &str| {
+            let ours = |action: &&Value| action.as_str().unwrap().starts_with(service);
+            actions.iter().filter(ours).count()
+        };
+        assert_eq!((of("ec2:"), of("elasticloadbalancing:"), of("kms:")), (12, 25, 1));
+        assert_eq!(bootstrap_policy()["Statement"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_trusted_service_is_the_partitions_own() {
+        for (region, name, service) in [
+            ("us-west-2", "aws", "ec2.amazonaws.com"),
+            ("eu-south-2", "aws", "ec2.amazonaws.com"),
+            ("cn-north-1", "aws-cn", "ec2.amazonaws.com.cn"),
+            ("us-gov-west-1", "aws-us-gov", "ec2.amazonaws.com"),
+            ("us-iso-east-1", "aws-iso", "ec2.c2s.ic.gov"),
+            ("us-isob-east-1", "aws-iso-b", "ec2.sc2s.sgov.gov"),
+        ] {
+            assert_eq!(partition(region).name, name);
+            assert_eq!(trust(region)["Statement"][0]["Principal"]["Service"], service);
+        }
+    }
+}

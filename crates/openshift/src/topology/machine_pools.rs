@@ -1,0 +1,81 @@
+//! Zones, instance type and image of each machine pool, shared by the plan and by the manifests of
+//! the Machine API.
+//!
+//! The values are those of [`super::compile`] and are resolved in the same way. Creates nothing.
+
+use std::collections::BTreeMap;
+
+use groundplan_aws::model::ids::{ImageId, SubnetId};
+use serde_json::Value;
+
+use super::placement::{self, Place};
+use super::{Error, Errors, Options, existing, image};
+use crate::install_config::{InstallConfig, MachinePool};
+use crate::topology::lookups::Facts;
+
+/// The resolved machine pools of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fleet {
+    /// The masters.
+    pub masters: Pool,
+    /// The pools of workers, in the order of the config.
+    pub workers: Vec<Pool>,
+    /// Existing subnets for machines, by zone. `None` if the cluster has its own network.
+    pub subnets: Option<BTreeMap<String, SubnetId>>,
+}
+
+/// A group of machines with the same settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The settings of the pool in the config.
+    pub machines: MachinePool,
+    /// Zones: as configured, or else all that offer the type, sorted.
+    pub zones: Vec<String>,
+    /// Instance type.
+    pub instance_type: String,
+    /// Image to boot. `None` means the copy of an image that `apply` creates.
+    pub image: Option<ImageId>,
+}
+
+/// Returns the resolved machine pools of this config. Requires the results of all
+/// [lookups](super::questions).
+///
+/// # Errors
+/// Returns all compile errors, as [`super::compile`] does.
+pub fn fleet(
+    config: &InstallConfig,
+    facts: &BTreeMap<String, Value>,
+    options: &Options,
+) -> Result<Fleet, Vec<Error>> {
+    let (facts, mut errors) = (Facts::new(facts), Errors::default());
+    let existing = existing::find(config, &facts, &mut errors);
+    // Warnings are dropped, because compiling the same config has already reported them.
+    let places = placement::places(config, &facts, existing.as_ref(), &mut errors, &mut Vec::new());
+    let mut pools = Vec::new();
+    for (pool, place) in places {
+        let image = errors.keep(image::of_pool(config, pool.machines, options));
+        if let (Some(Place { zones, instance_type }), Some(image)) = (place, image) {
+            pools.push(Pool { machines: pool.machines.clone(), zones, instance_type, image });
+        }
+    }
+    errors.none()?;
+    let workers = pools.split_off(1);
+    let masters = pools.pop().expect("BUG: masters are a pool");
+    Ok(Fleet { masters, workers, subnets: existing.map(|existing| existing.private) })
+}
+
+impl Pool {
+    /// Returns the zone of each machine, with machines spread over the zones in turn.
+    pub fn zone_of_each(&self) -> impl Iterator<Item = &str> {
+        self.zones.iter().cycle().take(self.machines.replicas as usize).map(String::as_str)
+    }
+
+    /// Returns the number of machines in each zone. The first zones get the remainder.
+    pub fn replicas_by_zone(&self) -> impl Iterator<Item = (&str, u32)> {
+        let (total, zones) =
+            (self.machines.replicas, u32::try_from(self.zones.len()).unwrap_or(1).max(1));
+        let (each, over) = (total / zones, total % zones);
+        let replicas = (0..zones).map(move |index| each + u32::from(index < over));
+        self.zones.iter().map(String::as_str).zip(replicas)
+    }
+}

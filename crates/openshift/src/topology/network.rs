@@ -1,0 +1,222 @@
+//! The network: a VPC of the cluster's own, or the existing one of the user.
+
+use std::collections::BTreeMap;
+
+use groundplan_aws::kinds::dhcp_options::DhcpOptions;
+use groundplan_aws::kinds::elastic_ip::ElasticIp;
+use groundplan_aws::kinds::internet_gateway::InternetGateway;
+use groundplan_aws::kinds::nat_gateway::NatGateway;
+use groundplan_aws::kinds::route_table::{Route, RouteTable, Via};
+use groundplan_aws::kinds::shared_tags::SharedTags;
+use groundplan_aws::kinds::subnet::Subnet;
+use groundplan_aws::kinds::vpc::Vpc;
+use groundplan_aws::kinds::vpc_endpoint::VpcEndpoint;
+use groundplan_aws::model::ids::{DhcpOptionsId, RouteTableId, SubnetId, VpcId};
+use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::out;
+
+use super::Ground;
+use super::cidr::Split;
+use super::existing::Existing;
+use super::naming::Names;
+use crate::install_config::InstallConfig;
+
+/// Parts of the network that other resources use.
+pub(crate) struct Network {
+    /// The VPC.
+    pub(crate) vpc: Input<VpcId>,
+    /// The subnets for machines, by zone.
+    pub(crate) private: BTreeMap<String, Input<SubnetId>>,
+    /// The subnets with a route to the internet, by zone.
+    pub(crate) public: BTreeMap<String, Input<SubnetId>>,
+    /// The internet gateway, if the cluster has its own.
+    pub(crate) gateway: Option<Handle<InternetGateway>>,
+}
+
+/// Adds the network of this config.
+pub(super) fn add(
+    graph: &mut Graph,
+    config: &InstallConfig,
+    names: &Names,
+    ground: &Ground,
+    split: &Option<Split>,
+) -> Network {
+    match (&ground.existing, split) {
+        (None, Some(split)) => {
+            let builder =
+                Builder { names, region: &config.aws.region, zones: &ground.placement.zones };
+            builder.build(graph, config.networking.machine_networks[0], split)
+        }
+        (existing, _) => {
+            let existing = existing.as_ref().expect("BUG: what is not cut is there");
+            share(graph, config, names, existing)
+        }
+    }
+}
+
+/// Tags the subnets and the hosted zone of the user as shared, never as owned.
+fn share(graph: &mut Graph, config: &InstallConfig, names: &Names, existing: &Existing) -> Network {
+    let known = |subnets: &BTreeMap<String, SubnetId>| -> BTreeMap<String, Input<SubnetId>> {
+        subnets.iter().map(|(zone, id)| (zone.clone(), id.clone().into())).collect()
+    };
+    let mut subnets: Vec<SubnetId> =
+        existing.private.values().chain(existing.public.values()).cloned().collect();
+    subnets.sort();
+    let hosted_zone = config.aws.hosted_zone.clone();
+    graph.add("existing", &SharedTags { key: names.tag_key().to_owned(), subnets, hosted_zone });
+    Network {
+        vpc: existing.vpc.clone().into(),
+        private: known(&existing.private),
+        public: known(&existing.public),
+        gateway: None,
+    }
+}
+
+struct Builder<'a> {
+    names: &'a Names,
+    region: &'a str,
+    zones: &'a [String],
+}
+
+impl Builder<'_> {
+    fn build(&self, graph: &mut Graph, range: ipnet::Ipv4Net, split: &Split) -> Network {
+        let options = self.add_dhcp_options(graph);
+        let vpc = graph.add(
+            "main",
+            &Vpc {
+                cidr: range,
+                dhcp_options: Some(options),
+                dns_hostnames: true,
+                dns_support: true,
+                tags: self.names.tags("vpc"),
+            },
+        );
+        let vpc: Input<VpcId> = out!(vpc.id);
+        let tags = self.names.tags("igw");
+        let gateway = graph.add("main", &InternetGateway { vpc: vpc.clone(), tags });
+        let public = self.add_subnets(graph, &vpc, "public", &split.public);
+        let private = self.add_subnets(graph, &vpc, "private", &split.private);
+        let mut tables = vec![self.add_public_routes(graph, &vpc, &gateway, &public)];
+        for zone in self.zones {
+            let subnets = (&public[zone], &private[zone]);
+            tables.push(self.add_egress(graph, &vpc, &gateway, zone, subnets));
+        }
+        self.add_endpoint(graph, &vpc, tables);
+        Network { vpc, private, public, gateway: Some(gateway) }
+    }
+
+    fn add_dhcp_options(&self, graph: &mut Graph) -> Input<DhcpOptionsId> {
+        // In AWS, the domain name of us-east-1 predates the pattern of the other regions.
+        let domain_name = match self.region {
+            "us-east-1" => "ec2.internal".to_owned(),
+            region => format!("{region}.compute.internal"),
+        };
+        let options = graph.add(
+            "main",
+            &DhcpOptions {
+                domain_name,
+                domain_name_servers: vec!["AmazonProvidedDNS".to_owned()],
+                tags: self.names.nameless_tags(),
+            },
+        );
+        out!(options.id)
+    }
+
+    fn add_subnets(
+        &self,
+        graph: &mut Graph,
+        vpc: &Input<VpcId>,
+        sort: &str,
+        ranges: &[ipnet::Ipv4Net],
+    ) -> BTreeMap<String, Input<SubnetId>> {
+        let mut subnets = BTreeMap::new();
+        for (zone, cidr) in self.zones.iter().zip(ranges) {
+            let name = format!("{sort}-{zone}");
+            let mut tags = self.names.tags(&name);
+            if sort == "private" {
+                // The cloud provider places internal load balancers of services in these subnets.
+                tags.insert("kubernetes.io/role/internal-elb".into(), String::new());
+            }
+            let vpc = vpc.clone();
+            let subnet = graph.add(&name, &Subnet { vpc, cidr: *cidr, zone: zone.clone(), tags });
+            subnets.insert(zone.clone(), out!(subnet.id));
+        }
+        subnets
+    }
+
+    /// Adds the main route table of the VPC, with a default route to the internet gateway.
+    fn add_public_routes(
+        &self,
+        graph: &mut Graph,
+        vpc: &Input<VpcId>,
+        gateway: &Handle<InternetGateway>,
+        subnets: &BTreeMap<String, Input<SubnetId>>,
+    ) -> Input<RouteTableId> {
+        let table = graph.add(
+            "public",
+            &RouteTable {
+                vpc: vpc.clone(),
+                main: true,
+                routes: vec![everywhere(Via::InternetGateway(out!(gateway.id)))],
+                subnets: subnets.values().cloned().collect(),
+                tags: self.names.tags("public"),
+            },
+        );
+        out!(table.id)
+    }
+
+    /// Adds the egress of a private subnet: a NAT gateway in the public subnet of the same zone.
+    fn add_egress(
+        &self,
+        graph: &mut Graph,
+        vpc: &Input<VpcId>,
+        gateway: &Handle<InternetGateway>,
+        zone: &str,
+        (public, private): (&Input<SubnetId>, &Input<SubnetId>),
+    ) -> Input<RouteTableId> {
+        let tags = |what: &str| self.names.tags(&format!("{what}-{zone}"));
+        let address = graph.add(zone, &ElasticIp { tags: tags("eip") });
+        // AWS cannot detach the internet gateway while its VPC has a mapped address.
+        graph.order(&address, gateway);
+        let nat = NatGateway {
+            subnet: public.clone(),
+            allocation: out!(address.allocation),
+            tags: tags("nat"),
+        };
+        let nat = graph.add(zone, &nat);
+        let name = format!("private-{zone}");
+        let table = graph.add(
+            &name,
+            &RouteTable {
+                vpc: vpc.clone(),
+                main: false,
+                routes: vec![everywhere(Via::NatGateway(out!(nat.id)))],
+                subnets: vec![private.clone()],
+                tags: self.names.tags(&name),
+            },
+        );
+        out!(table.id)
+    }
+
+    fn add_endpoint(
+        &self,
+        graph: &mut Graph,
+        vpc: &Input<VpcId>,
+        route_tables: Vec<Input<RouteTableId>>,
+    ) {
+        graph.add(
+            "s3",
+            &VpcEndpoint {
+                vpc: vpc.clone(),
+                // The reference uses this prefix in every partition.
+                service: format!("com.amazonaws.{}.s3", self.region),
+                route_tables,
+                tags: self.names.nameless_tags(),
+            },
+        );
+    }
+}
+
+fn everywhere(via: Via) -> Route {
+    Route { destination: ipnet::Ipv4Net::default(), via }
+}

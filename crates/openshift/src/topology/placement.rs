@@ -1,0 +1,260 @@
+//! Zones and instance types of the machine pools.
+//!
+//! Defaults are those of openshift-install (`pkg/asset/machines/{master,worker}.go`,
+//! `pkg/types/aws/defaults/platform.go`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::existing::{self, Existing};
+use super::{Error, Errors};
+use crate::install_config::{Architecture, InstallConfig, MachinePool};
+use crate::topology::lookups::{Facts, Offerings, Question};
+
+/// Zones and types of all machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// All zones that a pool uses, sorted.
+    pub(crate) zones: Vec<String>,
+    /// The zone of each master. Masters go through the zones in the order of the config,
+    /// repeatedly.
+    pub(crate) masters: Vec<String>,
+    /// The type of the masters and of the bootstrap.
+    pub(crate) instance_type: String,
+}
+
+impl Placement {
+    /// Returns the placement of this config. `None` if a pool has none.
+    pub(super) fn of(
+        config: &InstallConfig,
+        facts: &Facts,
+        existing: Option<&Existing>,
+        errors: &mut Errors,
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
+        let places = places(config, facts, existing, errors, warnings);
+        let mut places = places.into_iter().map(|(_, place)| place).collect::<Option<Vec<_>>>()?;
+        let workers = places.split_off(1);
+        let Place { zones, instance_type } = places.pop().expect("BUG: masters are a pool");
+        let count = config.control_plane.replicas as usize;
+        let masters: Vec<String> = zones.iter().cycle().take(count).cloned().collect();
+        let workers = workers.into_iter().flat_map(|place| place.zones);
+        let zones: BTreeSet<String> = masters.iter().cloned().chain(workers).collect();
+        Some(Self { zones: zones.into_iter().collect(), masters, instance_type })
+    }
+}
+
+/// Returns each pool with its placement. A pool without a placement does not affect the others.
+pub(super) fn places<'a>(
+    config: &'a InstallConfig,
+    facts: &Facts,
+    existing: Option<&Existing>,
+    errors: &mut Errors,
+    warnings: &mut Vec<String>,
+) -> Vec<(Pool<'a>, Option<Place>)> {
+    let world = World { config, facts, existing };
+    let place = |pool: Pool<'a>| {
+        let place = world.place(&pool, errors, warnings);
+        (pool, place)
+    };
+    pools(config).into_iter().map(place).collect()
+}
+
+/// Workers, which the cluster itself creates as soon as it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// Instance type.
+    pub instance_type: String,
+    /// Number of workers.
+    pub replicas: u32,
+}
+
+/// Returns the workers of this config. Skips pools that the lookup cache cannot place.
+pub fn workers(config: &InstallConfig, facts: &BTreeMap<String, Value>) -> Vec<Workers> {
+    let (mut errors, mut warnings) = (Errors::default(), Vec::new());
+    let facts = Facts::new(facts);
+    let existing = existing::find(config, &facts, &mut errors);
+    let places = places(config, &facts, existing.as_ref(), &mut errors, &mut warnings);
+    let workers = places.into_iter().filter(|(pool, _)| !pool.is_control_plane());
+    let workers = workers.filter_map(|(pool, place)| {
+        let instance_type = place?.instance_type;
+        Some(Workers { instance_type, replicas: pool.machines.replicas })
+    });
+    workers.collect()
+}
+
+/// Returns the lookups for the placement of this config.
+pub(crate) fn questions(config: &InstallConfig) -> Vec<Question> {
+    let open = |pool: &&Pool| pool.zones_are_open() && config.aws.subnets.is_empty();
+    let pools = pools(config);
+    let zones = pools.iter().find(|pool| open(pool)).map(|_| availability_zones(config));
+    let offerings = pools
+        .iter()
+        .filter(|pool| open(pool) || pool.machines.aws.instance_type.is_none())
+        .map(|pool| pool.offerings(config));
+    zones.into_iter().chain(offerings).collect()
+}
+
+/// Returns the pool of the masters, followed by the pools of workers.
+pub(super) fn pools(config: &InstallConfig) -> Vec<Pool<'_>> {
+    let masters = &config.control_plane;
+    let first =
+        Pool { field: "controlPlane".into(), lone: masters.replicas == 1, machines: masters };
+    let rest = config.compute.iter().enumerate().map(|(index, machines)| Pool {
+        field: format!("compute[{index}]"),
+        lone: false,
+        machines,
+    });
+    [first].into_iter().chain(rest).collect()
+}
+
+pub(super) fn availability_zones(config: &InstallConfig) -> Question {
+    Question::AvailabilityZones { region: config.aws.region.clone() }
+}
+
+/// A machine pool and its field in the config.
+pub(super) struct Pool<'a> {
+    pub(super) field: String,
+    /// True for a single master, which does the work of three and needs eight vCPU.
+    lone: bool,
+    pub(super) machines: &'a MachinePool,
+}
+
+impl Pool<'_> {
+    pub(super) fn zones_are_open(&self) -> bool {
+        self.machines.aws.zones.is_empty()
+    }
+
+    pub(super) fn offerings(&self, config: &InstallConfig) -> Question {
+        Question::InstanceTypeOfferings { region: config.aws.region.clone(), types: self.types() }
+    }
+
+    /// Returns the candidate types, best first.
+    fn types(&self) -> Vec<String> {
+        if let Some(instance_type) = &self.machines.aws.instance_type {
+            return vec![instance_type.clone()];
+        }
+        let small = if self.lone { "2xlarge" } else { "xlarge" };
+        let families: &[(&str, &str)] = match self.machines.architecture {
+            Architecture::Amd64 => &[
+                ("m6i", small),
+                ("m5", small),
+                ("r5", small),
+                ("c5", "2xlarge"),
+                ("m5", "2xlarge"),
+                ("c5d", "2xlarge"),
+                ("r5", "2xlarge"),
+            ],
+            Architecture::Arm64 => &[("m6g", small)],
+        };
+        let mut types = Vec::new();
+        for (family, size) in families {
+            let name = format!("{family}.{size}");
+            if !types.contains(&name) {
+                types.push(name);
+            }
+        }
+        types
+    }
+}
+
+/// The zones and the type of one pool.
+pub(super) struct Place {
+    pub(super) zones: Vec<String>,
+    pub(super) instance_type: String,
+}
+
+struct World<'a> {
+    config: &'a InstallConfig,
+    facts: &'a Facts<'a>,
+    existing: Option<&'a Existing>,
+}
+
+impl World<'_> {
+    fn place(&self, pool: &Pool, errors: &mut Errors, warnings: &mut Vec<String>) -> Option<Place> {
+        let zones = errors.keep(self.candidates(pool))?;
+        let instance_type = errors.keep(self.instance_type(pool, &zones, warnings))?;
+        let zones = errors.keep(self.offering(pool, zones, &instance_type))?;
+        for (index, zone) in zones.iter().enumerate() {
+            if self.existing.is_some_and(|existing| !existing.private.contains_key(zone)) {
+                let field = format!("{}[{index}]", pool.zones_field());
+                errors.add(Error::NoSubnetInZone { field, zone: zone.clone() });
+            }
+        }
+        Some(Place { zones, instance_type })
+    }
+
+    fn candidates(&self, pool: &Pool) -> Result<Vec<String>, Error> {
+        match self.existing {
+            _ if !pool.zones_are_open() => Ok(pool.machines.aws.zones.clone()),
+            Some(existing) => Ok(existing.private.keys().cloned().collect()),
+            // A finding about the unsuitable subnets already exists.
+            None if !self.config.aws.subnets.is_empty() => Ok(Vec::new()),
+            None => self.facts.answer(&availability_zones(self.config)),
+        }
+    }
+
+    /// Returns the configured type, or else the first that all zones offer.
+    fn instance_type(
+        &self,
+        pool: &Pool,
+        zones: &[String],
+        warnings: &mut Vec<String>,
+    ) -> Result<String, Error> {
+        if let Some(instance_type) = &pool.machines.aws.instance_type {
+            return Ok(instance_type.clone());
+        }
+        let offerings: Offerings = self.facts.answer(&pool.offerings(self.config))?;
+        let everywhere = |name: &&String| {
+            offerings.get(*name).is_some_and(|offering| {
+                !zones.is_empty() && zones.iter().all(|zone| offering.contains(zone))
+            })
+        };
+        let types = pool.types();
+        if let Some(found) = types.iter().find(everywhere) {
+            return Ok(found.clone());
+        }
+        warnings.push(format!(
+            "{}.platform.aws.type: none of {} is offered in all of its zones; {} is used",
+            pool.field,
+            types.join(", "),
+            types[0]
+        ));
+        Ok(types[0].clone())
+    }
+
+    /// Reduces zones that the user did not choose to those that offer the type, sorted.
+    fn offering(
+        &self,
+        pool: &Pool,
+        zones: Vec<String>,
+        instance_type: &str,
+    ) -> Result<Vec<String>, Error> {
+        if !pool.zones_are_open() || !self.config.aws.subnets.is_empty() {
+            return Ok(zones);
+        }
+        let offerings: Offerings = self.facts.answer(&pool.offerings(self.config))?;
+        let offered = offerings.get(instance_type).cloned().unwrap_or_default();
+        let zones: BTreeSet<String> =
+            zones.into_iter().filter(|zone| offered.contains(zone)).collect();
+        if zones.is_empty() {
+            return Err(Error::NoZone {
+                field: pool.zones_field(),
+                region: self.config.aws.region.clone(),
+                instance_type: instance_type.to_owned(),
+            });
+        }
+        Ok(zones.into_iter().collect())
+    }
+}
+
+impl Pool<'_> {
+    pub(super) fn is_control_plane(&self) -> bool {
+        self.field == "controlPlane"
+    }
+
+    pub(super) fn zones_field(&self) -> String {
+        format!("{}.platform.aws.zones", self.field)
+    }
+}

@@ -1,0 +1,217 @@
+//! Clusters in an existing network, and with an existing hosted zone.
+
+use serde_json::json;
+
+use super::*;
+use crate::install_config::Publish;
+use crate::test_support::example_cluster::World;
+use crate::topology::Error;
+use crate::topology::lookups::Reach;
+
+#[test]
+fn in_an_existing_network_nothing_of_the_network_is_ours() {
+    let graph = World::existing_network().graph();
+    for kind in [
+        "vpc",
+        "dhcp_options",
+        "internet_gateway",
+        "subnet",
+        "route_table",
+        "elastic_ip",
+        "nat_gateway",
+        "vpc_endpoint",
+    ] {
+        assert_eq!(named(&graph, kind), Vec::<&str>::new(), "{kind}");
+    }
+    assert_eq!(
+        inputs(&graph, "shared_tags.existing"),
+        &json!({
+            "key": "kubernetes.io/cluster/demo-x7k2p",
+            "subnets": ["subnet-private-a", "subnet-private-b", "subnet-private-c",
+                        "subnet-public-a", "subnet-public-b", "subnet-public-c"],
+            "hosted_zone": null,
+        })
+    );
+    assert_eq!(inputs(&graph, "security_group.master")["vpc"], "vpc-existing");
+    assert_eq!(inputs(&graph, "target_group.aint")["vpc"], "vpc-existing");
+    assert_eq!(inputs(&graph, "hosted_zone.int")["vpc"], "vpc-existing");
+    assert_eq!(inputs(&graph, "network_interface.master-1")["subnet"], "subnet-private-b");
+    assert_eq!(
+        inputs(&graph, "load_balancer.ext")["subnets"],
+        json!(["subnet-public-a", "subnet-public-b", "subnet-public-c"])
+    );
+    assert_eq!(after(&graph, "load_balancer.int"), Vec::<&str>::new());
+    let bootstrap = &inputs(&graph, "instance.bootstrap")["network"]["subnet"];
+    assert_eq!(bootstrap["subnet"], "subnet-public-a");
+}
+
+#[test]
+fn the_order_of_the_subnets_changes_nothing() {
+    let mut world = World::existing_network();
+    let graph = world.graph();
+    world.config.aws.subnets.reverse();
+    world.cloud.subnets.reverse();
+    assert_eq!(world.graph().nodes(), graph.nodes());
+}
+
+#[test]
+fn balancers_stand_in_all_subnets_even_where_no_machine_does() {
+    let mut world = World::existing_network();
+    for pool in [&mut world.config.control_plane, &mut world.config.compute[0]] {
+        pool.aws.zones = vec!["us-west-2b".into()];
+    }
+    let graph = world.graph();
+    assert_eq!(inputs(&graph, "load_balancer.int")["subnets"].as_array().unwrap().len(), 3);
+    assert_eq!(inputs(&graph, "network_interface.master-2")["subnet"], "subnet-private-b");
+}
+
+#[test]
+fn additional_groups_are_the_masters_and_not_the_bootstraps() {
+    let mut world = World::existing_network();
+    world.config.control_plane.aws.additional_security_groups = vec!["sg-2".into(), "sg-1".into()];
+    let graph = world.graph();
+    assert_eq!(
+        inputs(&graph, "network_interface.master-0")["groups"],
+        json!([reference("security_group.master", "id"), "sg-2", "sg-1"])
+    );
+    let bootstrap = &inputs(&graph, "instance.bootstrap")["network"]["subnet"]["groups"];
+    assert_eq!(bootstrap.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_existing_zone_is_used_and_marked() {
+    let world = World::existing_zone();
+    let graph = world.graph();
+    assert_eq!(named(&graph, "hosted_zone"), Vec::<&str>::new());
+    assert_eq!(inputs(&graph, "shared_tags.existing")["hosted_zone"], "Z0PRIVATE");
+    assert_eq!(inputs(&graph, "record.api-int")["zone"], "Z0PRIVATE");
+    assert_eq!(inputs(&graph, "record.api")["zone"], "Z0PRIVATE");
+    assert_eq!(inputs(&graph, "record.api-public")["zone"], "Z0PUBLIC");
+}
+
+#[test]
+fn a_zone_must_exist_be_seen_and_be_for_the_clusters_names() {
+    let zone = |change: fn(&mut World)| {
+        let mut world = World::existing_zone();
+        change(&mut world);
+        world.compile().map_err(|_| world.refusal()).map(|_| ())
+    };
+    assert!(zone(|_| ()).is_ok());
+    let named = |name: &'static str| {
+        let mut world = World::existing_zone();
+        let zone = world.cloud.hosted_zones.values_mut().next().unwrap();
+        zone.name = name.into();
+        world.compile().map_err(|_| world.refusal()).map(|_| ())
+    };
+    assert!(named("example.com").is_ok(), "a parent will do");
+    assert!(matches!(named("other.com."), Err(Error::ZoneName { .. })));
+    assert!(matches!(named("mo.example.com."), Err(Error::ZoneName { .. })));
+    assert!(matches!(
+        zone(|world| world.cloud.hosted_zones.clear()),
+        Err(Error::ZoneNotFound { .. })
+    ));
+    assert!(matches!(
+        zone(|world| world.cloud.hosted_zones.values_mut().for_each(|zone| zone.vpcs.clear())),
+        Err(Error::ZoneElsewhere { .. })
+    ));
+}
+
+#[test]
+fn an_internal_cluster_needs_no_public_subnets() {
+    let mut world = World::existing_network();
+    world.config.aws.subnets.retain(|id| id.as_str().contains("private"));
+    let errors = world.compile().unwrap_err();
+    assert_eq!(errors[0], Error::NoPublicSubnet { zone: "us-west-2a".into() });
+    world.config.publish = Publish::Internal;
+    let graph = world.graph();
+    let bootstrap = &inputs(&graph, "instance.bootstrap")["network"]["subnet"];
+    assert_eq!(bootstrap["subnet"], "subnet-private-a");
+}
+
+#[test]
+fn subnets_that_cannot_be_the_network_are_refused_by_name() {
+    let refused = |change: fn(&mut World)| {
+        let mut world = World::existing_network();
+        change(&mut world);
+        world.refusal()
+    };
+    let error = refused(|world| world.config.aws.subnets.push("subnet-gone".into()));
+    assert_eq!(error.field().unwrap(), "platform.aws.subnets[6]");
+    assert!(error.to_string().contains("subnet-gone"), "{error}");
+
+    let error = refused(|world| world.cloud.subnets[3].vpc = "vpc-other".into());
+    assert!(matches!(error, Error::SeveralVpcs { .. }), "{error}");
+
+    let error = refused(|world| world.cloud.subnets[2].zone = "us-west-2a".into());
+    assert!(matches!(error, Error::SecondSubnet { sort: "private", index: 2, .. }), "{error}");
+
+    let error = refused(|world| world.cloud.subnets[1].cidr = "192.168.0.0/24".parse().unwrap());
+    assert!(matches!(error, Error::SubnetOutside { index: 1, .. }), "{error}");
+
+    let error = refused(|world| world.cloud.subnets[0].reach = Reach::Edge);
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+
+    let error = refused(|world| {
+        world.config.aws.subnets.retain(|id| id.as_str().contains("public"));
+    });
+    assert_eq!(error, Error::NoPrivateSubnet);
+
+    let error = refused(|world| world.config.compute[0].aws.zones = vec!["us-west-2d".into()]);
+    assert_eq!(error.field().unwrap(), "compute[0].platform.aws.zones[0]");
+}
+
+#[test]
+fn all_that_is_wrong_with_the_subnets_is_said_at_once() {
+    let mut world = World::existing_network();
+    world.config.aws.subnets.push("subnet-gone".into());
+    world.cloud.subnets[1].cidr = "192.168.0.0/24".parse().unwrap();
+    world.cloud.subnets[2].zone = "us-west-2a".into();
+    world.cloud.subnets[3].vpc = "vpc-other".into();
+    world.cloud.public_zone = None;
+    world.cloud.images.clear();
+    world.config.aws.hosted_zone_role = Some("arn:aws:iam::1:role/dns".into());
+    let errors = world.compile().unwrap_err();
+    let fields: Vec<_> = errors.iter().map(|error| error.field().unwrap()).collect();
+    assert_eq!(
+        fields,
+        [
+            "platform.aws.hostedZoneRole",
+            "platform.aws.subnets[6]",
+            "platform.aws.subnets[1]",
+            "platform.aws.subnets[2]",
+            "platform.aws.subnets[3]",
+            "baseDomain",
+            "controlPlane.platform.aws.amiID",
+        ],
+        "{errors:#?}"
+    );
+}
+
+#[test]
+fn every_zone_without_a_public_subnet_is_named() {
+    let mut world = World::existing_network();
+    world
+        .config
+        .aws
+        .subnets
+        .retain(|id| !["subnet-public-a", "subnet-public-c"].contains(&id.as_str()));
+    let errors = world.compile().unwrap_err();
+    let lacking = |zone: &str| Error::NoPublicSubnet { zone: zone.into() };
+    assert_eq!(errors, [lacking("us-west-2a"), lacking("us-west-2c")]);
+}
+
+#[test]
+fn a_zone_for_everyone_is_no_private_one() {
+    let mut world = World::existing_zone();
+    world.cloud.hosted_zones.values_mut().for_each(|zone| zone.private = false);
+    assert_eq!(world.refusal(), Error::ZonePublic { id: "Z0PRIVATE".into() });
+}
+
+#[test]
+fn masters_in_a_zone_without_a_subnet_are_a_finding_and_not_the_end_of_the_program() {
+    let mut world = World::existing_network();
+    world.config.control_plane.aws.zones = vec!["us-west-2d".into()];
+    let errors = world.compile().expect_err("there is no subnet");
+    let field = "controlPlane.platform.aws.zones[0]".to_owned();
+    assert!(errors.iter().any(|error| error.field() == Some(field.clone())), "{errors:?}");
+}

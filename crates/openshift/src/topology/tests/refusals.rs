@@ -1,0 +1,73 @@
+//! Inputs that cannot be compiled, and their errors.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::test_support::example_cluster::World;
+use crate::topology::{Error, compile};
+
+#[test]
+fn what_was_not_asked_is_named() {
+    let world = World::standard();
+    let facts = world.facts();
+    for question in facts.keys() {
+        let mut facts = facts.clone();
+        facts.remove(question);
+        let error = compile(&world.config, &world.cluster, &facts, &world.assets, &world.options);
+        assert_eq!(error.unwrap_err(), [Error::Unanswered { question: question.clone() }]);
+    }
+    let facts: BTreeMap<String, Value> =
+        facts.into_keys().map(|question| (question, Value::from(7))).collect();
+    let error = compile(&world.config, &world.cluster, &facts, &world.assets, &world.options);
+    let errors = error.unwrap_err();
+    assert!(errors.len() > 2, "not only the first: {errors:?}");
+    assert!(errors.iter().all(|error| matches!(error, Error::Unreadable { .. })));
+}
+
+#[test]
+fn a_cluster_keeps_its_name_and_its_region() {
+    let mut world = World::standard();
+    world.config.name = "other".into();
+    assert_eq!(world.refusal().field().unwrap(), "metadata.name");
+    let mut world = World::standard();
+    world.config.aws.region = "eu-west-1".into();
+    let error = world.refusal();
+    assert_eq!(error.field().unwrap(), "platform.aws.region");
+    assert_eq!(error.hint().unwrap(), "write `us-west-2`, or use another state for it");
+}
+
+#[test]
+fn a_network_too_small_for_its_zones_is_refused() {
+    let mut world = World::standard();
+    world.config.networking.machine_networks = vec!["10.0.0.0/26".parse().unwrap()];
+    let error = world.refusal();
+    assert_eq!(error.field().unwrap(), "networking.machineNetwork[0].cidr");
+    assert!(error.to_string().contains("10.0.0.0/26"), "{error}");
+}
+
+#[test]
+fn a_missing_public_zone_is_refused_only_if_the_cluster_is_public() {
+    let mut world = World::standard();
+    world.cloud.public_zone = None;
+    let error = world.refusal();
+    assert_eq!(error, Error::NoPublicZone { domain: "example.com".into() });
+    assert!(error.hint().unwrap().contains("publish: Internal"));
+    World::internal().compile().unwrap();
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_refused() {
+    let mut world = World::standard();
+    world.cloud.images.clear();
+    let error = world.refusal();
+    assert!(matches!(error, Error::ImageNotFound { .. }), "{error}");
+}
+
+#[test]
+fn what_is_not_built_is_refused_rather_than_left_out() {
+    let mut world = World::existing_zone();
+    world.config.aws.hosted_zone_role = Some("arn:aws:iam::1:role/dns".into());
+    let error = world.refusal();
+    assert_eq!(error.field().unwrap(), "platform.aws.hostedZoneRole");
+    assert!(error.hint().is_some());
+}

@@ -1,0 +1,244 @@
+//! Differences from the reference cluster for other configs.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::test_support::example_cluster::World;
+use crate::topology::{Question, infra_id, questions};
+
+#[test]
+fn an_internal_cluster_lacks_exactly_what_faces_the_internet() {
+    let external = World::standard().graph();
+    let internal = World::internal().graph();
+    assert_eq!(
+        missing(&external, &internal),
+        [
+            "listener.aext",
+            "load_balancer.ext",
+            "record.api-public",
+            "target.bootstrap-aext",
+            "target.master-0-aext",
+            "target.master-1-aext",
+            "target.master-2-aext",
+            "target_group.aext",
+        ]
+    );
+    assert_eq!(missing(&internal, &external), Vec::<&str>::new());
+    let network = &inputs(&internal, "instance.bootstrap")["network"]["subnet"];
+    assert_eq!(network["public_ip"], false);
+    assert_eq!(network["subnet"], reference("subnet.private-us-west-2a", "id"));
+    let rules = inputs(&internal, "security_group_rules.bootstrap");
+    assert_eq!(rules["ingress"][1]["peer"], json!({"cidrs": ["10.0.0.0/16"]}));
+    let rules = inputs(&external, "security_group_rules.bootstrap");
+    assert_eq!(rules["ingress"][1]["peer"], json!({"cidrs": ["0.0.0.0/0"]}));
+    assert_eq!(rules["ingress"][1]["ports"], json!({"from": 19531, "to": 19531}));
+}
+
+#[test]
+fn any_number_of_zones_and_masters_compiles() {
+    for zones in 1..=6 {
+        for masters in 1..=7 {
+            let mut world = World::standard();
+            world.cloud.zones =
+                ('a'..='f').take(zones).map(|letter| format!("us-west-2{letter}")).collect();
+            world.config.control_plane.replicas = masters;
+            let graph = world.graph();
+            let count = |kind| named(&graph, kind).len();
+            let masters = masters as usize;
+            assert_eq!((count("subnet"), count("nat_gateway")), (2 * zones, zones));
+            assert_eq!(count("route_table"), zones + 1);
+            assert_eq!((count("instance"), count("target")), (masters + 1, 3 * (masters + 1)));
+        }
+    }
+}
+
+#[test]
+fn zones_nobody_uses_get_no_network() {
+    let mut world = World::standard();
+    world.config.control_plane.replicas = 1;
+    world.config.control_plane.aws.zones = vec!["us-west-2b".into(), "us-west-2a".into()];
+    world.config.compute[0].aws.zones = vec!["us-west-2c".into()];
+    let graph = world.graph();
+    assert_eq!(named(&graph, "nat_gateway"), ["us-west-2b", "us-west-2c"]);
+}
+
+#[test]
+fn the_order_of_zones_is_nothing_but_the_order_of_the_masters() {
+    let zones = |letters: [&str; 3]| letters.map(|letter| format!("us-west-2{letter}")).to_vec();
+    let mut world = World::standard();
+    let graph = world.graph();
+    world.cloud.zones = zones(["c", "a", "b"]);
+    assert_eq!(world.graph().nodes(), graph.nodes(), "the order in which AWS answers");
+    world.config.compute[0].aws.zones = zones(["b", "c", "a"]);
+    assert_eq!(world.graph().nodes(), graph.nodes(), "the order of the workers' zones");
+    world.config.control_plane.aws.zones = zones(["a", "b", "c"]);
+    assert_eq!(world.graph().nodes(), graph.nodes(), "saying what would be chosen anyway");
+
+    // Like the Machine manifests, groundplan places master i in the i-th zone as listed.
+    world.config.control_plane.aws.zones = zones(["b", "c", "a"]);
+    let other = world.graph();
+    let changed = other.nodes().iter().zip(graph.nodes()).filter(|(one, other)| one != other);
+    let changed: Vec<&str> = changed.map(|(one, _)| one.address.as_str()).collect();
+    assert_eq!(
+        changed,
+        ["network_interface.master-0", "network_interface.master-1", "network_interface.master-2"]
+    );
+}
+
+#[test]
+fn the_same_world_compiles_to_the_same_graph() {
+    assert_eq!(World::standard().graph().nodes(), World::standard().graph().nodes());
+}
+
+#[test]
+fn a_single_node_is_larger_and_alone() {
+    let graph = World::single_node().graph();
+    assert_eq!(named(&graph, "instance"), ["master-0", "bootstrap"]);
+    assert_eq!(inputs(&graph, "instance.master-0")["instance_type"], "m6i.2xlarge");
+    assert_eq!(named(&graph, "target").len(), 6);
+}
+
+#[test]
+fn without_the_bootstrap_nothing_of_it_is_left() {
+    let mut world = World::standard();
+    let whole = world.graph();
+    world.options.bootstrap = false;
+    let rest = world.graph();
+    assert_eq!(
+        missing(&whole, &rest),
+        [
+            "iam_instance_profile.bootstrap",
+            "iam_role.bootstrap",
+            "iam_role_policy.bootstrap",
+            "instance.bootstrap",
+            "s3_bucket.bootstrap",
+            "s3_object.bootstrap",
+            "security_group.bootstrap",
+            "security_group_rules.bootstrap",
+            "target.bootstrap-aext",
+            "target.bootstrap-aint",
+            "target.bootstrap-sint",
+        ]
+    );
+    let kept: Vec<_> =
+        whole.nodes().iter().filter(|node| rest.get(&node.address).is_some()).collect();
+    assert_eq!(kept, rest.nodes().iter().collect::<Vec<_>>(), "and nothing else has changed");
+    world.config.aws.preserve_bootstrap_ignition = true;
+    let preserved = world.graph();
+    assert_eq!(missing(&preserved, &rest), ["s3_bucket.bootstrap", "s3_object.bootstrap"]);
+}
+
+#[test]
+fn a_role_that_exists_is_carried_in_profiles_of_ours() {
+    let mut world = World::standard();
+    let standard = world.graph();
+    world.config.control_plane.aws.iam_role = Some("their-role".into());
+    let graph = world.graph();
+    assert_eq!(
+        missing(&standard, &graph),
+        [
+            "iam_role.bootstrap",
+            "iam_role.master",
+            "iam_role_policy.bootstrap",
+            "iam_role_policy.master",
+        ]
+    );
+    for profile in ["master", "bootstrap"] {
+        let profile = inputs(&graph, &format!("iam_instance_profile.{profile}"));
+        assert_eq!(profile["role"], "their-role");
+    }
+    let worker = inputs(&graph, "iam_instance_profile.worker");
+    assert_eq!(worker["role"], reference("iam_role.worker", "name"));
+}
+
+#[test]
+fn a_profile_that_exists_needs_neither_role_nor_profile() {
+    let mut world = World::standard();
+    world.config.control_plane.aws.iam_profile = Some("their-profile".into());
+    world.config.compute[0].aws.iam_profile = Some("worker-profile".into());
+    let graph = world.graph();
+    for kind in ["iam_role", "iam_role_policy", "iam_instance_profile"] {
+        assert_eq!(named(&graph, kind), Vec::<&str>::new(), "{kind}");
+    }
+    for machine in ["instance.master-0", "instance.bootstrap"] {
+        assert_eq!(inputs(&graph, machine)["profile"], "their-profile");
+    }
+}
+
+#[test]
+fn govcloud_has_cnames_and_every_region_its_own_domain() {
+    let mut world = World::standard();
+    world.move_to("us-gov-west-1");
+    let graph = world.graph();
+    for (record, balancer) in [("api", "int"), ("api-int", "int"), ("api-public", "ext")] {
+        assert_eq!(
+            inputs(&graph, &format!("record.{record}"))["data"],
+            json!({"cname": {
+                "dns_name": reference(&format!("load_balancer.{balancer}"), "dns_name"),
+                "ttl_seconds": 10,
+            }})
+        );
+    }
+    world.move_to("us-east-1");
+    let graph = world.graph();
+    assert_eq!(inputs(&graph, "dhcp_options.main")["domain_name"], "ec2.internal");
+    world.move_to("cn-north-1");
+    let graph = world.graph();
+    assert_eq!(inputs(&graph, "vpc_endpoint.s3")["service"], "com.amazonaws.cn-north-1.s3");
+    let trust = inputs(&graph, "iam_role.worker")["trust"].to_string();
+    assert!(trust.contains("ec2.amazonaws.com.cn"), "{trust}");
+}
+
+#[test]
+fn only_the_first_user_tags_reach_the_object_and_a_warning_says_so() {
+    let mut world = World::standard();
+    world.config.aws.user_tags =
+        (0..9).map(|index| (format!("key-{index}"), "value".into())).collect();
+    let compiled = world.compile().unwrap();
+    let tags = |address| inputs(&compiled.graph, address)["tags"].as_object().unwrap().len();
+    assert_eq!((tags("s3_object.bootstrap"), tags("s3_bucket.bootstrap")), (10, 11));
+    assert!(compiled.warnings.iter().any(|text| text.contains("userTags")));
+}
+
+#[test]
+fn the_longest_name_fits_every_balancer_and_group() {
+    let mut world = World::standard();
+    world.cluster.infra_id =
+        infra_id("qwertyuiopasdfghjklzxcvbnm", &mut fastrand::Rng::with_seed(5));
+    let graph = world.graph();
+    for kind in ["load_balancer", "target_group"] {
+        for name in named(&graph, kind) {
+            let name = inputs(&graph, &format!("{kind}.{name}"))["name"].as_str().unwrap();
+            assert!(name.len() <= 32, "{name}");
+        }
+    }
+}
+
+#[test]
+fn only_what_the_config_leaves_open_is_asked_and_in_one_round() {
+    let asked = |world: &World, facts: &BTreeMap<_, _>| -> Vec<String> {
+        questions(&world.config, facts, &world.options).iter().map(Question::key).collect()
+    };
+    let none = BTreeMap::new();
+    let mut world = World::standard();
+    let masters = "m6i.xlarge,m5.xlarge,r5.xlarge,c5.2xlarge,m5.2xlarge,c5d.2xlarge,r5.2xlarge";
+    assert_eq!(
+        asked(&world, &none),
+        [
+            "availability_zones/us-west-2".to_owned(),
+            format!("instance_type_offerings/us-west-2/{masters}"),
+            "image/us-west-2/ami-0demo".to_owned(),
+            "public_zone/example.com".to_owned(),
+        ]
+    );
+    assert_eq!(asked(&world, &world.facts()), Vec::<String>::new());
+    for pool in [&mut world.config.control_plane, &mut world.config.compute[0]] {
+        pool.aws.zones = vec!["us-west-2a".into()];
+        pool.aws.instance_type = Some("m5.xlarge".into());
+    }
+    assert_eq!(asked(&world, &none), ["image/us-west-2/ami-0demo", "public_zone/example.com"]);
+    world.config.publish = crate::install_config::Publish::Internal;
+    assert_eq!(asked(&world, &none), ["image/us-west-2/ami-0demo"]);
+}
