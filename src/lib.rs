@@ -9,31 +9,36 @@
 //!                                                        └────▶ Event ◀────┘ ─▶ render
 //! ```
 //!
-//! Data goes one way, and imports point down this list only:
+//! Data goes one way. This crate is the program; the other crates of the workspace are below it, and
+//! cargo enforces the order:
 //!
-//! 1. [`cli`]: the command line, one file per subcommand. Wires the modules below together.
+//! | crate | content |
+//! |---|---|
+//! | `groundplan` | [`cli`]: the command line; [`preflight`]; [`render`] |
+//! | `groundplan-controller` | controllers of the Machine API |
+//! | `groundplan-openshift` | install-config, topology, Machine API objects; pure |
+//! | `groundplan-aws` | kinds of resources, lookups, calls to AWS |
+//! | `groundplan-engine` | graph, state, plan, apply, refresh, recovery; no cloud |
+//! | `groundplan-node` | IMDSv2 client and termination handler; a program of its own |
+//!
+//! Imports inside this crate point down this list only:
+//!
+//! 1. [`cli`]: the command line, one file per subcommand. Wires the crates together.
 //! 2. [`preflight`]: missing permissions and quotas, found before the first change.
 //! 3. [`render`]: plans and events for people and programs. No other module prints.
-//! 4. [`machine_api`]: Machine API manifests of an install-config; the machine controller.
-//! 5. [`topology`]: compiles an install-config and lookup results to a graph.
-//! 6. [`config`]: parses an install-config, or reports findings with their positions.
-//! 7. [`aws`]: the kinds of resources; with the feature `sdk`, the calls to AWS.
-//! 8. [`groundplan_node`]: IMDSv2 client and termination handler; a crate and a program of its own.
-//! 9. [`groundplan_engine`]: graph, state, plan, apply, refresh and recovery, without a cloud. Its
-//!    modules have their names here, too: [`apply`](mod@apply), [`observe`], [`plan`](mod@plan),
-//!    [`recover`], [`event`], [`state`], [`provider`], [`graph`], [`secret`].
 //!
 //! # Invariants
 //!
 //! - A mutating call is sent only after its intent is durable in the journal. Its result is durable
 //!   before any dependent step starts.
-//! - State, plan, journal, events and errors never contain a secret, only [`secret::Secret`]
+//! - State, plan, journal, events and errors never contain a secret, only [`Secret`](groundplan_engine::secret::Secret)
 //!   digests.
 //! - An omitted `authentication` sends nothing and never shows a difference.
-//!   [`aws::metadata_options`] is the only mapping of that field.
+//!   [`groundplan_aws::model::metadata_options`] is the only mapping of that field.
 //!
-//! Read [`graph`] first, then [`state`], [`plan`](mod@plan), [`apply`](mod@apply), one kind
-//! ([`aws::subnet`]), and [`topology`].
+//! Read [`groundplan_engine::graph`] first, then [`groundplan_engine::state`],
+//! [`plan`](groundplan_engine::plan) and [`apply`](groundplan_engine::apply), one kind
+//! ([`groundplan_aws::kinds::subnet`]), and [`groundplan_openshift::topology`].
 
 pub mod cli;
 pub mod preflight;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use groundplan_aws::Aws;
-use groundplan_aws::kinds::swept::known;
+use groundplan_aws::adopt::known;
 use groundplan_aws::lookups::tag_index;
 use groundplan_aws::sweep::{self, Leftover};
 use groundplan_engine::apply::Stop;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use groundplan_aws::model::quota::Quota;
 use groundplan_aws::preflight::dry_run::{self, Subject, Verdict};
 use groundplan_aws::preflight::policy_simulator::{self, Decision, Judgement};
-use groundplan_aws::preflight::quotas::{self, Quota};
+use groundplan_aws::preflight::quotas;
 use groundplan_aws::{Aws, Caller};
 use groundplan_engine::provider::{ProviderError, all};
 use groundplan_openshift::topology::Workers;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::facts::{Count, Facts};
 use groundplan_aws::kinds::swept::Swept;
+use groundplan_aws::model::calls::tags_only;
+use groundplan_aws::model::quota::Quota;
 use groundplan_aws::preflight::dry_run::{Subject, placeholder};
-use groundplan_aws::preflight::iam_actions::tags_only;
-use groundplan_aws::preflight::quotas::Quota;
 use groundplan_aws::registry::{KINDS, facts};
 use groundplan_engine::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
 use groundplan_engine::plan::{Action, Op, Plan};

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_aws::adopt::adopt;
 use groundplan_aws::kinds::machine::Machine;
-use groundplan_aws::kinds::swept::{Find, What, adopt};
-use groundplan_aws::preflight::quotas::Quota;
+use groundplan_aws::kinds::swept::Find;
+use groundplan_aws::model::quota::Quota;
+use groundplan_aws::model::untracked::What;
 use groundplan_aws::{Tags, schemas};
 use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::plan::{Observations, Options, Plan, plan, plan_destroy};

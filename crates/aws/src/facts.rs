@@ -6,12 +6,21 @@
 
 use groundplan_engine::graph::{Identity, Resource, Schema};
 use groundplan_engine::plan::DriftClass;
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::registry::Registered;
-use crate::kinds::swept::{Swept, What};
-use crate::preflight::quotas::Quota;
+use crate::model::calls::is_read;
+#[cfg(any(feature = "sdk", test))]
+use crate::model::calls::permission;
+use crate::model::quota::Quota;
+use crate::model::untracked::What;
+
+/// Proof that a kind has a line in the registry.
+#[diagnostic::on_unimplemented(
+    message = "the kind `{Self}` is not in the registry",
+    label = "no line in the registry",
+    note = "add `module::{Self},` to the list in crates/aws/src/registry.rs"
+)]
+pub trait Registered {}
 
 /// A kind of AWS resource, with all facts that other modules need about the kind.
 pub trait Kind: Resource + Registered {
@@ -155,16 +164,15 @@ impl Arn {
             Arn::RecordsOf(zone) => text(zone)
                 .filter(|_| action.ends_with("ResourceRecordSets"))
                 .map(|zone| format!("arn:{partition}:route53:::hostedzone/{zone}")),
-            Arn::Untracked => Swept::deserialize(inputs).ok().and_then(|found| {
-                let name = found.name?;
-                match found.what {
-                    What::Bucket => Some(bucket(&name)),
+            Arn::Untracked => text("what").and_then(What::of).zip(text("name")).and_then(
+                |(what, name)| match what {
+                    What::Bucket => Some(bucket(name)),
                     What::User | What::Role | What::InstanceProfile => {
-                        Some(iam(found.what.as_str(), &name))
+                        Some(iam(what.as_str(), name))
                     }
                     _ => None,
-                }
-            }),
+                },
+            ),
         };
         arn.unwrap_or_else(|| "*".to_owned())
     }
@@ -290,10 +298,24 @@ impl Facts {
 
     /// Returns true if the preflight checks send this action with `DryRun`.
     pub fn dry_runs(&self, action: &str) -> bool {
-        let takes_it =
-            action.starts_with("ec2:") && !crate::preflight::iam_actions::is_read(action);
+        let takes_it = action.starts_with("ec2:") && !is_read(action);
         takes_it
             && self.actions.all().any(|one| one == action)
             && !self.without_dry_run.contains(&action)
     }
+}
+/// Returns true if the SDK may repeat a call on its own: a read, or a call whose kinds all declare
+/// a repeat harmless. A creating call follows [`Kind::REPEAT`]. A call
+/// that no kind declares is not repeated.
+#[cfg(any(feature = "sdk", test))]
+pub(crate) fn may_repeat(kinds: &[Facts], service: &str, call: &str) -> bool {
+    if is_read(call) {
+        return true;
+    }
+    let action = format!("{service}:{}", permission(call));
+    let has = |list: &[&str]| list.contains(&action.as_str());
+    let creates = || kinds.iter().filter(|facts| has(facts.actions.create));
+    let others = |one: &Actions| has(one.configure) || has(one.update) || has(one.delete);
+    let is_declared = creates().next().is_some() || kinds.iter().any(|one| others(&one.actions));
+    is_declared && creates().all(|facts| facts.repeat.by_sdk())
 }

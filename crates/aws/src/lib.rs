@@ -2,14 +2,23 @@
 //!
 //! Imports point down this list only:
 //!
-//! 2. `provider`, [`schemas`](mod@schemas), [`registry`], [`sweep`], [`kinds`], [`facts`], `client`: XX
-//! 3. [`model`]: XX
+//! 1. `provider`: the engine's provider, by the registry; [`adopt`]: state entries for untracked
+//!    resources; [`preflight`]: permissions, dry runs and quotas, before the first change.
+//! 2. [`registry`]: every kind, once.
+//! 3. [`kinds`]: one file or folder for each kind.
+//! 4. `sweep`: finds resources of a cluster that are in no state.
+//! 5. [`lookups`]: read-only lookups, and the index of tags.
+//! 6. `s3_state_store`: S3 as the engine's object store.
+//! 7. `client`: the clients of one run, the one path of every call, and what kinds share.
+//! 8. [`facts`]: the facts that every kind must declare.
+//! 9. [`model`]: AWS's vocabulary as plain data.
 //!
 //! # Features
 //!
 //! - `sdk`: the calls to AWS. Without it, the crate has inputs, schemas, facts and model, and no SDK.
 //! - `whole-sdk`: compiles the published SDK crates instead of the listed operations.
 
+pub mod adopt;
 #[cfg(feature = "sdk")]
 mod client;
 pub mod facts;
@@ -22,7 +31,6 @@ mod provider;
 pub mod registry;
 #[cfg(feature = "sdk")]
 mod s3_state_store;
-pub mod schemas;
 #[cfg(feature = "sdk")]
 pub mod sweep;
 
@@ -31,6 +39,6 @@ pub use client::interceptor::Calls;
 #[cfg(feature = "sdk")]
 pub use client::{Aws, Caller, Settings};
 pub use model::Tags;
+pub use registry::schemas;
 #[cfg(feature = "sdk")]
 pub use s3_state_store::{Encryption, StateBucket, StateBucketSettings};
-pub use schemas::schemas;

@@ -1,14 +1,28 @@
 //! Dispatches provider calls to the kinds, by the registry. Has no code for any single kind.
 
+use aws_config::SdkConfig;
 use groundplan_engine::graph::Schema;
 use groundplan_engine::provider::{
     Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
 };
 use serde_json::Value;
 
-use super::Aws;
-use super::registry::calls;
 use crate::client::resource_type::AnyKind;
+use crate::client::{Aws, Settings, configuration};
+use crate::registry::{REGISTRY, calls};
+
+impl Aws {
+    /// Makes clients with the same credentials, profile, proxy and endpoints as other AWS tools.
+    pub async fn connect(settings: Settings) -> Self {
+        let config = configuration(&settings.region).await;
+        Self::new(&config, settings)
+    }
+
+    /// Makes clients with the credentials and endpoint of an existing configuration.
+    pub fn new(config: &SdkConfig, settings: Settings) -> Self {
+        Self::of(config, settings, REGISTRY)
+    }
+}
 
 impl Schemas for Aws {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {

@@ -20,14 +20,33 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::machine::Seen;
-
 type Result<T> = std::result::Result<T, ProviderError>;
 
 /// Time that a query waits for other queries.
 const GATHER: Duration = Duration::from_millis(100);
 /// Validity of a cached lookup result.
 const KEPT: Duration = Duration::from_secs(60);
+
+/// State of the instance of a Machine in EC2.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// The instance exists: pending, running, stopping or stopped.
+    There(Box<MachineOutputs>),
+    /// The instance is being terminated.
+    Going {
+        /// State in the words of EC2.
+        state: String,
+    },
+    /// The instance is terminated.
+    Terminated {
+        /// Reason in the words of EC2.
+        why: String,
+    },
+    /// The instance has an ID, and EC2 does not show it.
+    Invisible,
+    /// No ID is known, and no instance has the name.
+    Nothing,
+}
 
 /// Instance, and its state.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,18 +1,17 @@
 //! Controllers of the Machine API: reconcile the machines of a cluster with their desired state.
 //!
-//! - `api_server`, `drain`, `event_recorder`: requests to the API server, drain of Nodes, Events.
-//! - [`capacity`]: capacity of one more machine of a set, for the autoscaler.
-//! - [`clock`]: time, by a clock that tests may pause; [`ec2_batcher`]: batched EC2 queries.
-//! - `health` and `metrics`: state of the controllers.
-//! - `lease`: leader election.
-//! - [`machine`]: one Machine and its instance.
-//! - [`machine_set`]: number of machines of a set.
-//! - [`node`]: fields that are read of a Node.
-//! - `client_timeout`: API server client with limits.
-//! - [`node_link`]: assignment of Nodes to machines, and the fields that a Node gets from its
-//!   machine.
-//! - `manager`: runs the controllers of sets, capacities and Node links.
-//! - `reflector`: reflectors that all controllers share.
+//! Imports point down this list only:
+//!
+//! 1. [`manager`]: runs the controllers of sets, capacities and Node links.
+//! 2. [`machine`]: one Machine and its instance; [`machine_set`]: the number of Machines of a set;
+//!    [`capacity`]: capacity of one more Machine of a set, for the autoscaler; [`node_link`]:
+//!    assignment of Nodes to Machines, and the fields that a Node gets from its Machine.
+//! 3. [`ec2_batcher`]: batched EC2 queries; [`drain`]: drain of Nodes; [`event_recorder`]: Events;
+//!    [`lease`]: leader election; [`reflector`]: watches that all controllers share;
+//!    [`client_timeout`]: API server client with limits; [`api_server`]: requests to it.
+//! 4. [`health`]: state of the controllers; [`node`]: fields that are read of a Node;
+//!    [`clock`]: time, by a clock that tests may pause.
+//! 5. [`metrics`]: counters for Prometheus.
 //!
 //! Each controller decides in plain functions, and has a driver that carries the decision out. A
 //! decision has no clock and sends no request.

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use groundplan_aws::Aws;
-use groundplan_aws::kinds::swept::{Find, Swept, What, adopt, known};
+use groundplan_aws::adopt::{adopt, known};
+use groundplan_aws::kinds::swept::{Find, Swept};
+use groundplan_aws::model::untracked::What;
 use groundplan_aws::sweep::{self, Leftover, Sweep};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::Plan;

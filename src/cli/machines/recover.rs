@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use groundplan_aws::Aws;
-use groundplan_aws::kinds::swept::known;
+use groundplan_aws::adopt::known;
 use groundplan_aws::sweep::{self, Leftover};
 use groundplan_engine::apply::Stop;
 use groundplan_engine::graph::Address;

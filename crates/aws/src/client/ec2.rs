@@ -302,6 +302,13 @@ described! {
     SecurityGroup: describe_security_groups("DescribeSecurityGroups", 1000).security_groups, group_id "group-id";
 }
 
+/// Returns the image that a snapshot was copied for, read from the description that EC2 writes.
+/// `None` if the description has another form.
+pub(crate) fn copied_for(snapshot: &types::Snapshot) -> Option<&str> {
+    let words = snapshot.description()?.strip_prefix("Copied for DestinationAmi ")?;
+    words.split(' ').next()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ use groundplan_engine::state::error::HomeError;
 
 use super::hints;
 use crate::client::interceptor::KeptBack;
-use crate::preflight::iam_actions::is_read;
+use crate::model::calls::is_read;
 
 /// Returns the provider error of a failed call, with error kind, request ID and hint.
 pub(crate) fn explain<E>(

@@ -22,7 +22,9 @@ use groundplan_engine::state::fence::Fence;
 
 use super::errors::{element, is_throttle, leaves_open};
 use super::throttle::Throttle;
-use crate::preflight::iam_actions::{is_read, may_repeat};
+use crate::client::resource_type::Registry;
+use crate::facts::may_repeat;
+use crate::model::calls::is_read;
 
 /// The number of calls of each action of each service.
 pub type Calls = BTreeMap<(&'static str, String), u64>;
@@ -52,8 +54,10 @@ pub(crate) async fn attempted<T>(call: impl Future<Output = T>) -> (T, bool) {
 }
 
 /// The shared part of the clients of one run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
+    /// The kinds, whose facts say which calls may be repeated.
+    pub(crate) registry: Registry,
     pub(crate) throttle: Throttle,
     calls: Mutex<Calls>,
     /// The fence of mutating calls. `None` until [`Watch::guard`]: calls are then not checked.
@@ -61,6 +65,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    pub(crate) fn new(registry: Registry) -> Self {
+        let (throttle, calls, fence) = (Throttle::default(), Mutex::default(), Mutex::default());
+        Self { registry, throttle, calls, fence }
+    }
+
     /// Returns the number of calls so far; each attempt counts.
     pub(crate) fn calls(&self) -> Calls {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -105,7 +114,7 @@ impl Intercept for Watcher {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let (service, call) = named(bag);
-        if !may_repeat(service, &call) {
+        if !may_repeat(self.0.registry.facts, service, &call) {
             bag.interceptor_state().store_put(RetryConfig::disabled());
         }
         Ok(())

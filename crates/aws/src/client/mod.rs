@@ -4,6 +4,7 @@
 //! error to a provider error. No other function of this module has error codes.
 
 pub(crate) mod delete_blockers;
+pub(crate) mod dry_run;
 pub(crate) mod ec2;
 pub(crate) mod elb;
 pub(crate) mod errors;
@@ -36,8 +37,9 @@ use groundplan_engine::state::fence::Fence;
 
 use crate::Tags;
 use crate::client::interceptor::{Calls, Watch, Watcher};
+use crate::client::resource_type::Registry;
 use crate::client::resource_type::Result;
-use crate::preflight::iam_actions;
+use crate::model::calls::is_read;
 
 /// The tag with the creation token.
 pub(crate) const TOKEN_TAG: &str = "groundplan.io/token";
@@ -84,35 +86,19 @@ pub struct Caller {
 }
 
 impl Aws {
+    /// Returns all kinds.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.watch.registry
+    }
+
     /// Returns the settings that the clients were made from.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Makes clients with the same credentials, profile, proxy and endpoints as other AWS tools.
-    pub async fn connect(settings: Settings) -> Self {
-        let config = defaults(Region::new(settings.region.clone()))
-            .await
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(5)
-                    .with_initial_backoff(Duration::from_millis(200)),
-            )
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(5))
-                    .read_timeout(ANSWERS_WITHIN)
-                    .operation_timeout(Duration::from_secs(180))
-                    .build(),
-            )
-            .load()
-            .await;
-        Self::new(&config, settings)
-    }
-
     /// Makes clients with the credentials and endpoint of an existing configuration.
-    pub fn new(config: &SdkConfig, settings: Settings) -> Self {
-        let watch = Arc::new(Watch::default());
+    pub(crate) fn of(config: &SdkConfig, settings: Settings, registry: Registry) -> Self {
+        let watch = Arc::new(Watch::new(registry));
         // Only endpoints of the install-config are set here. The SDK itself reads AWS_ENDPOINT_URL,
         // AWS_ENDPOINT_URL_<SERVICE> and a profile's `services`, and knows their precedence.
         macro_rules! builder {
@@ -193,7 +179,7 @@ impl Aws {
         answer.map_err(|error| {
             let mut error = errors::explain(service, name, &error);
             // The last attempt's error does not matter: an earlier attempt may have taken effect.
-            if open && !iam_actions::is_read(name) {
+            if open && !is_read(name) {
                 error.class = Class::Unknown;
             }
             error
@@ -208,8 +194,29 @@ impl Aws {
     }
 }
 
+/// Returns the configuration of all clients: the same credentials, profile, proxy and endpoints as
+/// other AWS tools, with the limits on attempts and time of a run.
+pub(crate) async fn configuration(region: &str) -> SdkConfig {
+    defaults(Region::new(region.to_owned()))
+        .await
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(5)
+                .with_initial_backoff(Duration::from_millis(200)),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .read_timeout(ANSWERS_WITHIN)
+                .operation_timeout(Duration::from_secs(180))
+                .build(),
+        )
+        .load()
+        .await
+}
+
 /// Returns the configuration that other AWS tools would use in this region.
-pub(super) async fn defaults(region: Region) -> ConfigLoader {
+pub(crate) async fn defaults(region: Region) -> ConfigLoader {
     let http = https::client();
     aws_config::defaults(BehaviorVersion::latest())
         .region(region.clone())

@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Aws;
+use crate::client::dry_run::Subject;
+use crate::facts::Facts;
 use crate::facts::Kind;
-use crate::preflight::dry_run::Subject;
 
 /// The result of operations that may call AWS.
 pub(crate) type Result<T, E = ProviderError> = std::result::Result<T, E>;
@@ -306,4 +307,19 @@ fn shape(error: &serde_json::Error) -> ProviderError {
         format!("a record has an unexpected shape: {error}"),
     )
     .with_hint("the state was written by another version of groundplan; use that one")
+}
+
+/// All kinds, for the parts of the client that need every one of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Registry {
+    /// The facts of every kind.
+    pub(crate) facts: &'static [Facts],
+    /// The operations of every kind.
+    pub(crate) calls: &'static [&'static dyn AnyKind],
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("facts", &self.facts.len()).finish_non_exhaustive()
+    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::preflight::iam_actions::is_read;
+use crate::model::calls::is_read;
 
 /// Keeps calls below the rate at which AWS starts to throttle.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::ImageId;
+use crate::model::untracked::What;
 
 /// Inputs of an image copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl Kind for AmiCopy {
 }
 
 #[cfg(feature = "sdk")]
-pub(crate) use calls::{copied_for, delete_image};
+pub(crate) use calls::delete_image;
 
 #[cfg(feature = "sdk")]
 mod calls {
@@ -68,10 +68,10 @@ mod calls {
 
     use super::{AmiCopy, AmiCopyOutputs};
     use crate::Aws;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2::{self, Described, pages};
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::model::ids::ImageId;
-    use crate::preflight::dry_run::{Subject, dry};
 
     impl Manage for AmiCopy {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<AmiCopyOutputs> {
@@ -214,14 +214,7 @@ mod calls {
     /// filter of the call, because an endpoint that ignores the filter must not cause foreign
     /// snapshots to be deleted.
     fn says_it_is_for(snapshot: &types::Snapshot, image: &str) -> bool {
-        copied_for(snapshot) == Some(image)
-    }
-
-    /// Returns the image that a snapshot was copied for, read from the description that EC2 writes.
-    /// `None` if the description has another form.
-    pub(crate) fn copied_for(snapshot: &types::Snapshot) -> Option<&str> {
-        let words = snapshot.description()?.strip_prefix("Copied for DestinationAmi ")?;
-        words.split(' ').next()
+        ec2::copied_for(snapshot) == Some(image)
     }
 
     fn outputs(image: &types::Image) -> Result<AmiCopyOutputs> {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::DhcpOptionsId;
+use crate::model::untracked::What;
 
 /// Inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,9 +60,9 @@ mod calls {
 
     use super::{DhcpOptions, DhcpOptionsOutputs};
     use crate::Aws;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2;
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
-    use crate::preflight::dry_run::{Subject, dry};
 
     const NOT_FOUND: &[&str] = &["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"];
     const DOMAIN_NAME: &str = "domain-name";

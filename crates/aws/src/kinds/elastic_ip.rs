@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::AllocationId;
-use crate::preflight::quotas::Quota;
+use crate::model::quota::Quota;
+use crate::model::untracked::What;
 
 /// Inputs of an Elastic IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,9 +56,9 @@ mod calls {
 
     use super::{ElasticIp, ElasticIpOutputs};
     use crate::Aws;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2::{self, Described};
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
-    use crate::preflight::dry_run::{Subject, dry};
 
     impl Manage for ElasticIp {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<ElasticIpOutputs> {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{HostedZoneId, VpcId};
+use crate::model::untracked::What;
 
 /// Inputs of a private hosted zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

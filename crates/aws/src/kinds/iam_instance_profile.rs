@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{InstanceProfileName, RoleName};
+use crate::model::untracked::What;
 
 /// Inputs of an instance profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::RoleName;
+use crate::model::untracked::What;
 
 /// Inputs of a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

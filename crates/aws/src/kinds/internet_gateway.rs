@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{InternetGatewayId, VpcId};
-use crate::preflight::quotas::Quota;
+use crate::model::quota::Quota;
+use crate::model::untracked::What;
 
 /// Inputs of an internet gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,10 +60,10 @@ mod calls {
 
     use super::{InternetGateway, InternetGatewayOutputs};
     use crate::Aws;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2;
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
     use crate::model::ids::VpcId;
-    use crate::preflight::dry_run::{Subject, dry};
 
     impl Manage for InternetGateway {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InternetGatewayOutputs> {

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{DnsName, HostedZoneId, LoadBalancerArn, SubnetId};
-use crate::preflight::quotas::Quota;
+use crate::model::quota::Quota;
+use crate::model::untracked::What;
 
 /// Inputs of a Network Load Balancer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{AllocationId, NatGatewayId, SubnetId};
-use crate::preflight::quotas::Quota;
+use crate::model::quota::Quota;
+use crate::model::untracked::What;
 
 /// Inputs of a NAT gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,10 +64,10 @@ mod calls {
 
     use super::{NatGateway, NatGatewayOutputs};
     use crate::Aws;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2::{self, Described, pages};
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::model::ids::{AllocationId, SubnetId};
-    use crate::preflight::dry_run::{Subject, dry};
 
     impl Manage for NatGateway {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<NatGatewayOutputs> {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
+use crate::model::untracked::What;
 
 /// Inputs of a network interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,11 +64,11 @@ mod calls {
 
     use super::{NetworkInterface, NetworkInterfaceOutputs};
     use crate::Aws;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2::{self, Described, pages};
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::kinds::instance::groups_in_recorded_order;
     use crate::model::ids::SubnetId;
-    use crate::preflight::dry_run::{Subject, dry};
 
     impl Described for types::NetworkInterface {
         const ID_FILTER: &'static str = "network-interface-id";

@@ -4,8 +4,8 @@ use groundplan_engine::graph::{Input, Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{DnsName, HostedZoneId};
+use crate::model::untracked::What;
 
 /// Inputs of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{SecurityGroupId, VpcId};
-use crate::preflight::quotas::Quota;
+use crate::model::quota::Quota;
+use crate::model::untracked::What;
 
 /// Inputs of a security group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,11 +71,11 @@ mod calls {
     use super::{SecurityGroup, SecurityGroupOutputs};
     use crate::Aws;
     use crate::client::delete_blockers;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2::{self, Described};
     use crate::client::outcomes::{existing, unproven};
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
     use crate::model::ids::VpcId;
-    use crate::preflight::dry_run::{Subject, dry};
 
     impl Manage for SecurityGroup {
         /// Creates the group. The name is unique in the VPC; if the group with this name is the

@@ -5,8 +5,8 @@ use groundplan_engine::graph::{Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{HostedZoneId, SubnetId};
+use crate::model::untracked::What;
 
 /// Inputs: the resources that the cluster uses and does not own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

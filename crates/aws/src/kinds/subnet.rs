@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{SubnetId, VpcId};
+use crate::model::untracked::What;
 
 /// Inputs of a subnet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,11 +71,11 @@ mod calls {
     use super::{Subnet, SubnetOutputs};
     use crate::Aws;
     use crate::client::delete_blockers;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2::{self, Described};
     use crate::client::outcomes::unproven;
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::model::ids::VpcId;
-    use crate::preflight::dry_run::{Subject, dry};
 
     impl Manage for Subnet {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SubnetOutputs> {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{TargetGroupArn, VpcId};
+use crate::model::untracked::What;
 
 /// Inputs of a target group with TCP as protocol and addresses as targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{DhcpOptionsId, VpcId};
-use crate::preflight::quotas::Quota;
+use crate::model::quota::Quota;
+use crate::model::untracked::What;
 
 /// Inputs of a VPC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,10 +80,10 @@ mod calls {
     use super::{Vpc, VpcOutputs};
     use crate::Aws;
     use crate::client::delete_blockers;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2;
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::model::ids::{DhcpOptionsId, VpcId};
-    use crate::preflight::dry_run::{Subject, dry};
 
     impl Manage for Vpc {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<VpcOutputs> {

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{RouteTableId, VpcId, id};
-use crate::preflight::quotas::Quota;
+use crate::model::quota::Quota;
+use crate::model::untracked::What;
 
 id! {
     /// ID of a VPC endpoint: `vpce-…`
@@ -75,10 +75,10 @@ mod calls {
 
     use super::{VpcEndpoint, VpcEndpointOutputs};
     use crate::Aws;
+    use crate::client::dry_run::{Subject, dry};
     use crate::client::ec2::{self, Described, pages};
     use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
     use crate::model::ids::{RouteTableId, VpcId};
-    use crate::preflight::dry_run::{Subject, dry};
 
     const NOT_FOUND: &[&str] = &["InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound"];
 

@@ -8,20 +8,9 @@
 //! No call takes effect: one macro makes every request and sets `DryRun`. Before the first one,
 //! `honours` checks with a harmless call that the endpoint implements `DryRun`.
 
-use serde_json::Value;
-
+use crate::model::dry_run::NOBODY;
+pub use crate::model::dry_run::Subject;
 use crate::registry::facts;
-
-/// The resource that a dry run is about.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Subject {
-    /// The address of the resource, for messages.
-    pub address: String,
-    /// The inputs, with placeholders for unknown values.
-    pub inputs: Value,
-    /// The ID, or a placeholder.
-    pub id: String,
-}
 
 /// Returns an ID in the kind's form that no resource has. `None` for kinds without such IDs.
 pub fn placeholder(kind: &str) -> Option<String> {
@@ -29,33 +18,18 @@ pub fn placeholder(kind: &str) -> Option<String> {
     Some(format!("{prefix}-{NOBODY}"))
 }
 
-/// The suffix of IDs of resources that do not exist.
-const NOBODY: &str = "00000000000000000";
-
-/// Returns true if the ID stands for a resource that does not exist yet.
-#[cfg(any(feature = "sdk", test))]
-pub(crate) fn is_placeholder(id: &str) -> bool {
-    id.ends_with(NOBODY)
-}
-
-#[cfg(feature = "sdk")]
-pub(crate) use calls::dry;
 #[cfg(feature = "sdk")]
 pub use calls::{Verdict, honours, rehearse};
 
 #[cfg(feature = "sdk")]
 mod calls {
-    use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
     use groundplan_engine::provider::{ProviderError, Reply};
-    use serde::Deserialize;
-    use serde_json::Value;
 
     use super::Subject;
-    use crate::client::ec2;
+    use crate::Aws;
+    use crate::client::dry_run::dry;
     use crate::client::resource_type::Result;
-    use crate::model::metadata_options::MetadataOptions;
     use crate::registry::calls;
-    use crate::{Aws, Tags};
 
     /// The result of a dry run.
     #[derive(Clone, Debug, PartialEq)]
@@ -67,17 +41,6 @@ mod calls {
         /// AWS returned another error before the permission check, usually about a placeholder.
         Unclear,
     }
-
-    /// Returns a request of an EC2 action with `DryRun`; no other code sends such a request. The
-    /// future is boxed, because forty requests inline exceed a thread's stack.
-    macro_rules! dry {
-        ($aws:expr, $action:expr, $call:expr) => {{
-            let call = $call.dry_run(true);
-            let name = $action.trim_start_matches("ec2:");
-            Box::pin(async move { $aws.call("ec2", name, call.send()).await.map(drop) })
-        }};
-    }
-    pub(crate) use dry;
 
     /// Returns true if the endpoint implements `DryRun`. Another endpoint would execute the call.
     pub async fn honours(aws: &Aws) -> bool {
@@ -120,57 +83,12 @@ mod calls {
             }
         }
     }
-
-    /// The contents of a request about the subject.
-    impl Subject {
-        pub(crate) fn text(&self, name: &str) -> &str {
-            self.inputs[name].as_str().unwrap_or_default()
-        }
-
-        pub(crate) fn first(&self, name: &str) -> &str {
-            self.inputs[name][0].as_str().unwrap_or_default()
-        }
-
-        pub(crate) fn metadata_options(&self) -> Option<MetadataOptions> {
-            MetadataOptions::deserialize(&self.inputs["metadata_options"]).ok()
-        }
-
-        pub(crate) fn typed<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
-            T::deserialize(&self.inputs).ok()
-        }
-
-        pub(crate) fn tags(&self, kind: ResourceType) -> TagSpecification {
-            let tags = Tags::deserialize(&self.inputs["tags"]).unwrap_or_default();
-            ec2::tag_specification(kind, &tags, &self.address)
-        }
-
-        /// Returns the ID of the resource itself, or the IDs of the subnets that get a shared tag.
-        fn tagged(&self) -> Vec<String> {
-            let subnets = self.inputs["subnets"].as_array().filter(|_| self.id.is_empty());
-            match subnets {
-                Some(subnets) => {
-                    subnets.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-                }
-                None => vec![self.id.clone()],
-            }
-        }
-
-        /// Returns one tag, which is enough for a policy: the first tag of the inputs, or the
-        /// shared tag.
-        fn tag_list(&self) -> Vec<Tag> {
-            let own = self.inputs["tags"].as_object().and_then(|tags| tags.iter().next());
-            let (key, value) = match own {
-                Some((key, value)) => (key.as_str(), value.as_str().unwrap_or_default()),
-                None => (self.text("key"), "shared"),
-            };
-            vec![Tag::builder().key(key).value(value).build()]
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::dry_run::is_placeholder;
 
     #[test]
     fn a_placeholder_is_an_id_that_nothing_has() {
@@ -186,8 +104,7 @@ mod tests {
                 let kind = facts.name();
                 let is_its_own = facts.actions.all().any(|one| one == *action);
                 assert!(is_its_own, "{kind}: {action} of WITHOUT_DRY_RUN is not among its ACTIONS");
-                let could =
-                    action.starts_with("ec2:") && !crate::preflight::iam_actions::is_read(action);
+                let could = action.starts_with("ec2:") && !crate::model::calls::is_read(action);
                 assert!(could, "{kind}: {action} of WITHOUT_DRY_RUN takes no DryRun anyway");
             }
         }

@@ -3,7 +3,7 @@
 //! Free of the SDK. A test reads the kinds' sources and compares the calls in them with
 //! [`ACTIONS`](crate::facts::Kind::ACTIONS), so that neither can change without the other.
 
-pub use crate::facts::Actions;
+use crate::facts::Actions;
 use crate::registry::{KINDS, facts};
 
 /// Returns the actions of a kind; `None` for a name of another version of groundplan.
@@ -16,53 +16,6 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(crate::facts::Facts::name)
 }
 
-/// Returns true if an action, or a call of that name, changes nothing.
-pub fn is_read(action: &str) -> bool {
-    let call = action.split_once(':').map_or(action, |(_, call)| call);
-    ["Describe", "Get", "List", "Head", "Search", "Simulate"]
-        .iter()
-        .any(|verb| call.starts_with(verb))
-}
-
-/// Returns true if the SDK may repeat a call on its own: a read, or a call whose kinds all declare
-/// a repeat harmless. A creating call follows [`Kind::REPEAT`](crate::facts::Kind::REPEAT). A call
-/// that no kind declares is not repeated.
-#[cfg(any(feature = "sdk", test))]
-pub(crate) fn may_repeat(service: &str, call: &str) -> bool {
-    if is_read(call) {
-        return true;
-    }
-    let action = format!("{service}:{}", permission(call));
-    let has = |list: &[&str]| list.contains(&action.as_str());
-    let creates = || KINDS.iter().filter(|facts| has(facts.actions.create));
-    let others = |one: &Actions| has(one.configure) || has(one.update) || has(one.delete);
-    let is_declared = creates().next().is_some() || KINDS.iter().any(|one| others(&one.actions));
-    is_declared && creates().all(|facts| facts.repeat.by_sdk())
-}
-
-/// Returns the name of the permission for a call, without the service.
-#[cfg(any(feature = "sdk", test))]
-fn permission(call: &str) -> &str {
-    RENAMED.iter().find(|(from, _)| *from == call).map_or(call, |(_, to)| to)
-}
-
-/// Calls whose permission has another name.
-#[cfg(any(feature = "sdk", test))]
-const RENAMED: &[(&str, &str)] = &[
-    ("HeadBucket", "ListBucket"),
-    ("HeadObject", "GetObject"),
-    ("ListObjectsV2", "ListBucket"),
-    ("ListObjectVersions", "ListBucketVersions"),
-    ("DeleteObjects", "DeleteObject"),
-];
-
-/// Returns true if an action changes tags only.
-pub fn tags_only(action: &str) -> bool {
-    let call = action.split_once(':').map_or(action, |(_, call)| call);
-    let call = call.to_ascii_lowercase().replace("target", "");
-    !is_read(action) && call.contains("tag")
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -70,6 +23,8 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::facts::may_repeat;
+    use crate::model::calls::{is_read, permission, tags_only};
 
     /// Permissions without a call of their own.
     const WITHOUT_CALL: &[&str] = &["PassRole", "DeleteObjectVersion"];
@@ -193,7 +148,7 @@ mod tests {
         let changing: BTreeSet<_> = changing.filter(|action| !is_read(action)).collect();
         let refused = changing.into_iter().filter(|action| {
             let (service, call) = action.split_once(':').expect("service:Call");
-            !may_repeat(service, call)
+            !may_repeat(KINDS, service, call)
         });
         let refused: Vec<&str> = refused.collect();
         let without_a_token = [
@@ -209,8 +164,8 @@ mod tests {
 
     #[test]
     fn the_sdk_repeats_reads_and_no_change_that_no_kind_declares() {
-        assert!(may_repeat("ec2", "DescribeTransitGateways"));
-        assert!(may_repeat("s3", "DeleteObjects"), "the permission is DeleteObject");
+        assert!(may_repeat(KINDS, "ec2", "DescribeTransitGateways"));
+        assert!(may_repeat(KINDS, "s3", "DeleteObjects"), "the permission is DeleteObject");
         for (service, call) in [
             ("ec2", "CreateUndeclared"),
             ("iam", "PutUndeclared"),
@@ -218,7 +173,7 @@ mod tests {
             ("unknown", "RunInstances"),
             ("unknown", ""),
         ] {
-            assert!(!may_repeat(service, call), "{service}:{call}");
+            assert!(!may_repeat(KINDS, service, call), "{service}:{call}");
         }
     }
 

@@ -6,4 +6,5 @@ pub mod dry_run;
 pub mod iam_actions;
 #[cfg(feature = "sdk")]
 pub mod policy_simulator;
+#[cfg(feature = "sdk")]
 pub mod quotas;

@@ -6,10 +6,10 @@ use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
 
 use super::Leftover;
 use crate::Aws;
+use crate::client::ec2::copied_for;
 use crate::client::ec2::{self, Described, filter, pages};
 use crate::client::resource_type::Result;
-use crate::kinds::ami_copy::copied_for;
-use crate::kinds::swept::What;
+use crate::model::untracked::What;
 
 /// Resource type and value of a cluster tag.
 type Tagged = (ResourceType, Option<String>);

@@ -15,6 +15,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use crate::ec2_batcher::Seen;
 use std::time::Duration;
 
 use groundplan_aws::kinds::machine::MachineOutputs;
@@ -50,27 +51,6 @@ const SOON: Duration = Duration::from_secs(20);
 const LATER: Duration = Duration::from_secs(30);
 /// Delay before the next reconcile of a healthy Machine.
 const RESYNC: Duration = Duration::from_secs(10 * 60);
-
-/// State of the instance of a Machine in EC2.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
-    /// The instance exists: pending, running, stopping or stopped.
-    There(Box<MachineOutputs>),
-    /// The instance is being terminated.
-    Going {
-        /// State in the words of EC2.
-        state: String,
-    },
-    /// The instance is terminated.
-    Terminated {
-        /// Reason in the words of EC2.
-        why: String,
-    },
-    /// The instance has an ID, and EC2 does not show it.
-    Invisible,
-    /// No ID is known, and no instance has the name.
-    Nothing,
-}
 
 /// Next action for a Machine that is not deleted.
 #[derive(Clone, Debug, PartialEq)]

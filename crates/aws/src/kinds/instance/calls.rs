@@ -12,13 +12,13 @@ use groundplan_engine::provider::{Class, ProviderError, Reply};
 
 use super::{Instance, InstanceOutputs, Network, launch};
 use crate::Aws;
+use crate::client::dry_run::{Subject, dry, is_placeholder};
 use crate::client::ec2::{self, Described, pages};
 use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::{HopLimit, HttpTokens, MetadataOptions, Switch};
-use crate::preflight::dry_run::{Subject, dry, is_placeholder};
 
 /// Maximum number of values in one filter (EC2 API reference, `Filter`).
 const FILTER_VALUES: usize = 200;

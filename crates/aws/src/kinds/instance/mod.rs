@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{
     BucketName, ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, PrivateIp,
     SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
+use crate::model::untracked::What;
 
 /// Inputs of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

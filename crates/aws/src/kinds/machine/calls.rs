@@ -6,6 +6,7 @@ use groundplan_engine::provider::Reply;
 
 use super::{Machine, MachineOutputs, Seen as SeenByEc2, launch};
 use crate::Aws;
+use crate::client::dry_run::{Subject, dry, is_placeholder};
 use crate::client::ec2;
 use crate::client::outcomes::unproven;
 use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
@@ -15,7 +16,6 @@ use crate::kinds::instance::{
 };
 use crate::model::ids::{ImageId, InstanceId, SubnetId};
 use crate::model::launch_errors;
-use crate::preflight::dry_run::{Subject, dry, is_placeholder};
 
 /// Error code for a client token that EC2 already knows with other parameters.
 const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileName, PrivateIp, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
+use crate::model::untracked::What;
 
 /// Inputs of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,10 +8,10 @@ use groundplan_engine::provider::Reply;
 use super::steps::{Step, Tables, is_main, route_to, subnets};
 use super::{Route, RouteTable, RouteTableOutputs, Via};
 use crate::Aws;
+use crate::client::dry_run::{Subject, dry};
 use crate::client::ec2::{self, Described};
 use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
 use crate::model::ids::{SubnetId, VpcId};
-use crate::preflight::dry_run::{Subject, dry};
 
 impl Manage for RouteTable {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<RouteTableOutputs> {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::kinds::swept::What;
 use crate::model::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
+use crate::model::untracked::What;
 
 /// Inputs of a route table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

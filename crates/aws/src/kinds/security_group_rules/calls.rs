@@ -9,9 +9,9 @@ use groundplan_engine::provider::Reply;
 use super::grants::{Grant, Grantee, LiveRule, changes, default_egress, fold};
 use super::{Ports, Rule, SecurityGroupRules, SecurityGroupRulesOutputs};
 use crate::Aws;
+use crate::client::dry_run::{Subject, dry};
 use crate::client::ec2::{self, FILTER_VALUES, pages};
 use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
-use crate::preflight::dry_run::{Subject, dry};
 
 /// Error codes for a group that does not exist.
 const GROUP_NOT_FOUND: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];

@@ -9,13 +9,12 @@ use groundplan_engine::provider::{Class, ProviderError, Reply};
 use super::deletes::delete;
 use super::{Swept, SweptOutputs, What};
 use crate::Aws;
+use crate::client::dry_run::Subject;
 use crate::client::ec2::{self, Described};
 use crate::client::elb::{self, By};
 use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
 use crate::kinds::instance::look_if_terminated;
 use crate::kinds::load_balancer::{interface_description, interfaces_described};
-use crate::preflight::dry_run::Subject;
-use crate::registry::CALLS;
 use crate::sweep::{Names, classic_balancers, sweep};
 
 impl Manage for Swept {
@@ -50,7 +49,8 @@ impl Manage for Swept {
 
     /// Returns the dry run of the kind whose action this is.
     fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
-        let others = CALLS.iter().filter(|calls| calls.schema().kind != Swept::SCHEMA.kind);
+        let others =
+            aws.registry().calls.iter().filter(|calls| calls.schema().kind != Swept::SCHEMA.kind);
         others.into_iter().find_map(|calls| calls.dry_run(aws, action, about))
     }
 

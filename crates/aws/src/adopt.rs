@@ -8,7 +8,9 @@ use groundplan_engine::plan::decide::id;
 use groundplan_engine::state::{Entry, State, Status};
 use serde_json::{Value, json};
 
-use super::{Find, Swept, SweptOutputs, What};
+use crate::kinds::swept::{Find, Swept, SweptOutputs};
+use crate::model::untracked::What;
+use crate::registry::facts;
 
 /// Returns all identifiers of recorded and deposed resources: each text in their outputs, and the
 /// IDs of DNS records. A found resource with one of these identifiers is recorded.
@@ -34,6 +36,12 @@ fn record_id(inputs: &Value) -> Option<String> {
     };
     let (zone, name) = (inputs["zone"].as_str()?, inputs["name"].as_str()?);
     Some(format!("{zone}/{kind}/{}", name.to_ascii_lowercase()))
+}
+
+/// Returns the type of a recorded kind if untracked resources depend on it: they block its
+/// deletion, or it creates them again. `None` for other kinds.
+fn recorded_type(kind: &str) -> Option<What> {
+    facts(kind)?.untracked.what().filter(|what| what.is_shared_by_untracked())
 }
 
 fn texts(value: &Value, into: &mut BTreeSet<String>) {
@@ -99,7 +107,7 @@ fn address(what: What, name: &str) -> Address {
 /// Returns the recorded resources that can be deleted only after untracked resources of this type.
 fn recorded_after(state: &State, what: What) -> impl Iterator<Item = Address> {
     let recorded = state.resources.keys().filter(move |address| {
-        What::recorded(address.kind()).is_some_and(|other| other.goes_after().contains(&what))
+        recorded_type(address.kind()).is_some_and(|other| other.goes_after().contains(&what))
     });
     recorded.cloned()
 }
@@ -118,7 +126,7 @@ fn machines_first<'a>(
     let machines = state
         .resources
         .iter()
-        .filter(|(address, _)| What::recorded(address.kind()) == Some(What::Instance));
+        .filter(|(address, _)| recorded_type(address.kind()) == Some(What::Instance));
     machines.filter_map(move |(address, record)| {
         let after: BTreeSet<&Address> = record.after.iter().chain(later.iter().copied()).collect();
         let after: Vec<Address> = after.into_iter().cloned().collect();
@@ -207,6 +215,12 @@ mod tests {
 
     fn place(order: &[String], name: &str) -> usize {
         order.iter().position(|one| one == name).unwrap_or_else(|| panic!("{name}: {order:?}"))
+    }
+
+    #[test]
+    fn what_is_recorded_is_named_by_kinds_that_there_are() {
+        let kinds = crate::registry::KINDS.iter().map(crate::facts::Facts::name);
+        assert_eq!(kinds.filter(|kind| recorded_type(kind).is_some()).count(), 7);
     }
 
     #[test]
