@@ -1,61 +1,27 @@
 //! Command line of the program, one file per subcommand.
 //!
-//! - [`args`]: arguments; [`exit`]: exit codes.
-//! - `inputs`, `source`, `cloud`, `homes`, `held`, `world`: from the user's input to a plan. All
-//!   checks precede the first write. `configured` is the desired state from an install-config.
-//! - `manifest_files`: manifests of machines that the user names.
-//! - `choice`: targets and excludes; `preview`: display of a plan and its guards.
-//! - `walk`, `prompt`, `signals`, `screen`, `stream_file`: execution, with output for people and
-//!   programs.
+//! Imports point down this list only:
+//!
+//! 1. `commands`: one file for each subcommand. Never imported by a session or by another command.
+//! 2. `session`: the steps that commands share: open the state, connect, look up, plan, confirm,
+//!    execute. All checks precede the first write.
+//! 3. `output`: the terminal, command errors, exit codes, prompts, JSON.
+//! 4. [`args`]: arguments, and their help.
 
 pub mod args;
-pub mod exit;
-
-mod apply;
-mod choice;
-mod cloud;
-mod configured;
-mod destroy;
-mod failure;
-mod graph;
-mod held;
-mod homes;
-mod inputs;
-#[cfg(feature = "kubernetes")]
-mod machine_controller;
-mod machines;
-mod manifest_files;
-mod manifests;
-mod plan;
-mod preflight;
-mod preview;
-mod prompt;
-mod protect;
-mod recover;
-mod saved_plan;
-mod schema;
-mod screen;
-mod show;
-mod signals;
-mod source;
-mod state;
-mod stream_file;
-#[cfg(feature = "kubernetes")]
-mod termination_handler;
-mod unlock;
-mod validate;
-mod walk;
-mod world;
+mod commands;
+pub mod output;
+mod session;
 
 use std::process::ExitCode;
 
 use groundplan_engine::apply::Stop;
 
 use self::args::{Arguments, Command};
-use self::exit::Exit;
-use self::failure::{Failure, Result};
-use self::screen::Screen;
-use self::stream_file::StreamFile;
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::json_file::StreamFile;
+use crate::cli::output::ui::Screen;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
@@ -92,7 +58,7 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
         .map_err(|error| Failure::could_not("start", &error))?;
     let exit = runtime.block_on(async {
         let exit = dispatch(arguments, screen).await;
-        homes::leave().await;
+        session::state_backend::leave().await;
         exit
     });
     runtime.shutdown_background(); // an open prompt must not delay the exit
@@ -101,30 +67,43 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
 
 async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
     let stop = Stop::default();
-    signals::watch(&stop).map_err(|error| Failure::could_not("listen for signals", &error))?;
+    session::signals::watch(&stop)
+        .map_err(|error| Failure::could_not("listen for signals", &error))?;
     let common = &arguments.common;
     match &arguments.command {
-        Command::Validate(_) => validate::run(common, screen),
-        Command::Plan(arguments) => plan::run(arguments, common, screen, &stop).await,
-        Command::Apply(arguments) => apply::run(arguments, common, screen, &stop).await,
-        Command::Destroy(arguments) => destroy::run(arguments, common, screen, &stop).await,
-        Command::Show(arguments) => show::run(arguments, common, screen).await,
-        Command::Schema(arguments) => schema::run(arguments, screen),
-        Command::Graph(arguments) => graph::run(arguments, common, screen, &stop).await,
-        Command::Manifests(arguments) => manifests::run(arguments, common, screen, &stop).await,
-        Command::Machines(arguments) => machines::run(arguments, common, screen, &stop).await,
-        Command::State(arguments) => state::run(arguments, common, screen, &stop).await,
-        Command::Protect(arguments) => protect::protect(arguments, common, screen, &stop).await,
-        Command::Unprotect(arguments) => protect::unprotect(arguments, common, screen, &stop).await,
-        Command::Recover(arguments) => recover::run(arguments, common, screen, &stop).await,
-        Command::Unlock(arguments) => unlock::run(arguments, common, screen).await,
+        Command::Validate(_) => commands::validate::run(common, screen),
+        Command::Plan(arguments) => commands::plan::run(arguments, common, screen, &stop).await,
+        Command::Apply(arguments) => commands::apply::run(arguments, common, screen, &stop).await,
+        Command::Destroy(arguments) => {
+            commands::destroy::run(arguments, common, screen, &stop).await
+        }
+        Command::Show(arguments) => commands::show::run(arguments, common, screen).await,
+        Command::Schema(arguments) => commands::schema::run(arguments, screen),
+        Command::Graph(arguments) => commands::graph::run(arguments, common, screen, &stop).await,
+        Command::Manifests(arguments) => {
+            commands::manifests::run(arguments, common, screen, &stop).await
+        }
+        Command::Machines(arguments) => {
+            commands::machines::run(arguments, common, screen, &stop).await
+        }
+        Command::State(arguments) => commands::state::run(arguments, common, screen, &stop).await,
+        Command::Protect(arguments) => {
+            commands::protect::protect(arguments, common, screen, &stop).await
+        }
+        Command::Unprotect(arguments) => {
+            commands::protect::unprotect(arguments, common, screen, &stop).await
+        }
+        Command::Recover(arguments) => {
+            commands::recover::run(arguments, common, screen, &stop).await
+        }
+        Command::Unlock(arguments) => commands::unlock::run(arguments, common, screen).await,
         #[cfg(feature = "kubernetes")]
         Command::TerminationHandler(arguments) => {
-            termination_handler::run(arguments, screen, &stop).await
+            commands::termination_handler::run(arguments, screen, &stop).await
         }
         #[cfg(feature = "kubernetes")]
         Command::MachineController(arguments) => {
-            machine_controller::run(arguments, screen, &stop).await
+            commands::machine_controller::run(arguments, screen, &stop).await
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{Applying, Guards, Part, Planning, WRITING, cluster, help};
-use crate::cli::exit::Exit;
+use crate::cli::output::exit_code::Exit;
 
 /// Mark the Node of this machine before AWS takes the machine away.
 ///

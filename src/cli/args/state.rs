@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use groundplan_engine::state::location::Place;
 
 use super::{Of, READING, WRITING, Wanted, help};
-use crate::cli::exit::Exit;
+use crate::cli::output::exit_code::Exit;
 
 /// Read and edit the state of a cluster (no AWS calls).
 ///

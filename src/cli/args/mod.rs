@@ -1,0 +1,644 @@
+//! Command line: shared options, and the commands for clusters. Commands for a state alone are in `state`,
+//! commands for machines in `machines`. Doc comments of commands and options are their help texts.
+
+mod help;
+mod machines;
+mod state;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+pub use self::machines::*;
+pub use self::state::*;
+use groundplan_engine::plan::guard::Expectation;
+use groundplan_engine::state::location::Place;
+use groundplan_engine::state::remote::SHORTEST_LEASE;
+
+use crate::cli::output::exit_code::Exit;
+
+const ABOUT: &str = "\
+Provisions the AWS infrastructure of an OpenShift cluster from its install-config.yaml. Every machine \
+gets the instance metadata options (IMDSv2) that the install-config sets.
+
+`plan` previews the changes, `apply` makes them, `destroy` deletes the infrastructure. A state records \
+every resource, so that an interrupted run continues where it stopped.
+
+Credentials, profiles, regions and endpoints work as in the AWS CLI: AWS_PROFILE, AWS_ACCESS_KEY_ID, \
+AWS_REGION, AWS_ENDPOINT_URL and others.";
+
+const EXAMPLES: &str = "\
+groundplan validate
+groundplan plan
+groundplan apply --assets assets
+groundplan destroy";
+
+/// Provision the AWS infrastructure of an OpenShift cluster.
+#[derive(Debug, Parser)]
+#[command(name = "groundplan", version, long_about = ABOUT)]
+#[command(after_long_help = help::after(EXAMPLES, &Exit::ALL))]
+#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// Command to run.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options that several commands share.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Arguments {
+    /// Parses a command line; `line` begins with the name of the program.
+    ///
+    /// # Errors
+    ///
+    /// The command line is invalid, or requests help or the version. The error prints itself.
+    pub fn parse_line<T: Into<std::ffi::OsString> + Clone>(
+        line: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let mut matches = help::command().try_get_matches_from(line)?;
+        Self::from_arg_matches_mut(&mut matches)
+    }
+}
+
+/// Options that several commands share. The help of a command has those that it uses: see [`help`].
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Shared options")]
+pub struct Common {
+    /// Path of the install-config.
+    #[arg(long, global = true, value_name = "FILE", default_value = "install-config.yaml")]
+    pub config: PathBuf,
+    /// State location: a folder, or s3://bucket/prefix.
+    ///
+    /// The folder or prefix has one folder for each cluster.
+    #[arg(
+        long,
+        alias = "state-dir",
+        global = true,
+        value_name = "LOCATION",
+        default_value = "state",
+        env = "GROUNDPLAN_STATE"
+    )]
+    pub state: Place,
+    /// Maximum wait for the state lock, such as 90s or 5m [default: no wait].
+    ///
+    /// Without it a command ends with exit code 4 if another run has the lock.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          hide_short_help = true, value_parser = duration)]
+    pub lock_timeout: Duration,
+    /// Lease of the lock of a state in S3, 4s to 1h.
+    ///
+    /// Another run may take the lock over after this time without renewal.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "60s", hide_short_help = true,
+          value_parser = lease)]
+    pub lease: Duration,
+    /// KMS key that encrypts a state in S3: ARN, ID or alias.
+    ///
+    /// Default: the keys of S3 (SSE-S3). The environment variable is GROUNDPLAN_STATE_KMS_KEY.
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "GROUNDPLAN_STATE_KMS_KEY",
+        hide_env = true,
+        hide_short_help = true
+    )]
+    pub state_kms_key: Option<String>,
+    /// Folder with the Ignition files and metadata.json.
+    ///
+    /// `openshift-install create ignition-configs` writes bootstrap.ign, master.ign, worker.ign and
+    /// metadata.json. Without this option machines boot, but they do not form a cluster.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// RHCOS stream file that selects the boot image.
+    ///
+    /// `openshift-install coreos print-stream-json` prints it. Used if the install-config has no amiID.
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub rhcos_stream: Option<PathBuf>,
+    /// Maximum number of concurrent AWS calls, 1 to 1000.
+    ///
+    /// Waiting until a resource is ready does not count.
+    #[arg(long, global = true, value_name = "N", default_value_t = 32, hide_short_help = true,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub parallelism: u16,
+    /// Skip the interactive approval.
+    #[arg(long, global = true)]
+    pub auto_approve: bool,
+    /// Print JSON, one object per line, instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Write the lines of --json to a file as well.
+    ///
+    /// The file is overwritten, and only its owner can read it.
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_parser = file)]
+    pub json_into: Option<PathBuf>,
+    /// Print without colours.
+    ///
+    /// The environment variable NO_COLOR has the same effect. Output to a pipe has no colours.
+    #[arg(long, global = true, hide_short_help = true)]
+    pub no_color: bool,
+    /// Print the number of AWS calls by action at the end.
+    ///
+    /// The table goes to standard error.
+    #[arg(short, long, global = true, hide_short_help = true)]
+    pub verbose: bool,
+}
+
+/// Command to run.
+#[expect(missing_docs, reason = "the documentation of a variant's arguments is its help")]
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Validate(Validate),
+    Plan(Plan),
+    Apply(Apply),
+    Destroy(Destroy),
+    Show(Show),
+    Graph(Graph),
+    Schema(Schema),
+    Manifests(Manifests),
+    Machines(Machines),
+    State(State),
+    Protect(Protect),
+    Unprotect(Unprotect),
+    Recover(Recover),
+    Unlock(Unlock),
+    #[cfg(feature = "kubernetes")]
+    TerminationHandler(TerminationHandler),
+    #[cfg(feature = "kubernetes")]
+    MachineController(MachineController),
+}
+
+impl Command {
+    /// Returns true if standard output is for one document.
+    pub(super) fn prints_a_document(&self) -> bool {
+        use StateCommand::{Pull, Show};
+        match self {
+            Command::Show(_) | Command::Graph(_) | Command::Schema(_) => true,
+            Command::State(state) => matches!(state.command, Show(_) | Pull(_)),
+            _ => false,
+        }
+    }
+}
+
+/// Validate the install-config offline (no AWS calls).
+///
+/// Reports all findings at once: file, line, column, expected value and correction. Also reads the
+/// assets and the RHCOS stream, if given. Writes nothing.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan validate --config clusters/prod/install-config.yaml",
+    &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage],
+))]
+pub struct Validate {}
+
+/// Show the changes that an apply would make.
+///
+/// Prints one line for each change, with Terraform's symbols (+ ~ - -/+ +/-) and the reason. Changes
+/// that were made outside groundplan (drift) are listed apart.
+///
+/// Reads from AWS and changes nothing there. The first plan of a cluster chooses its infra ID and
+/// records it in the state.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan plan
+groundplan plan --out cluster.plan && groundplan apply cluster.plan
+groundplan plan --detailed-exitcode    # exit code 2 if there are changes
+groundplan plan --refresh-only         # drift only
+groundplan plan --target instance.master-0 --expect '+0 ~1 -0'",
+    &[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped,
+      Exit::Refused, Exit::Usage],
+))]
+pub struct Plan {
+    /// Desired state.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// Options of planning.
+    #[command(flatten)]
+    pub how: Planning,
+}
+
+/// Options of planning, for every source of the desired state.
+#[derive(Debug, Args)]
+pub struct Planning {
+    /// Save the plan to a file, for `apply`.
+    ///
+    /// The file has no secrets.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit with 2 if there are changes.
+    ///
+    /// With --refresh-only: exit with 2 if there is drift.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Show every attribute of created resources.
+    #[arg(long)]
+    pub full: bool,
+    /// Refresh the state from AWS before planning.
+    ///
+    /// With `false`, the recorded state is used as it is.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub refresh: bool,
+    /// Show drift only, and plan no changes.
+    ///
+    /// Every plan and every apply refreshes, so drift is shown and not recorded.
+    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "target", "exclude", "max_destroy", "expect"])]
+    pub refresh_only: bool,
+    /// Check permissions and quotas for the plan's calls.
+    #[arg(long, conflicts_with = "refresh_only")]
+    pub preflight: bool,
+    /// Forced replacements.
+    #[command(flatten)]
+    pub renewal: Renewal,
+    /// Selected part of the plan.
+    #[command(flatten)]
+    pub part: Part,
+    /// Conditions that a plan must meet.
+    #[command(flatten)]
+    pub guards: Guards,
+}
+
+/// Create or change the infrastructure.
+///
+/// Shows the plan and asks for approval; only `yes` continues. With a saved plan, `apply` executes
+/// exactly that plan, or ends with exit code 5 if the inputs or the state have changed since. If a step
+/// fails, only the steps that depend on it are skipped.
+///
+/// After a failure, a signal or a crash, run the same command again: it continues where it stopped.
+///
+/// The first Ctrl-C starts no new calls and waits a few seconds for running calls. The second Ctrl-C
+/// ends the program at once. The next run continues from either.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan apply --assets assets
+groundplan apply --assets assets --auto-approve
+groundplan apply cluster.plan
+groundplan apply --assets assets --no-bootstrap    # after the installation",
+    &Exit::ALL,
+))]
+pub struct Apply {
+    /// Plan saved with `plan --out`.
+    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "target", "exclude"])]
+    pub plan: Option<PathBuf>,
+    /// Desired state.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// Options of applying.
+    #[command(flatten)]
+    pub how: Applying,
+}
+
+/// Options of applying, for every source of the desired state.
+#[derive(Debug, Args)]
+pub struct Applying {
+    /// Show every attribute of created resources.
+    #[arg(long)]
+    pub full: bool,
+    /// Check permissions and quotas before the first change.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub preflight: bool,
+    /// Forced replacements.
+    #[command(flatten)]
+    pub renewal: Renewal,
+    /// Selected part of the plan.
+    #[command(flatten)]
+    pub part: Part,
+    /// Conditions that a plan must meet.
+    #[command(flatten)]
+    pub guards: Guards,
+}
+
+/// Replacements that the desired state does not require.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Renewal {
+    /// Replace this resource (repeatable).
+    ///
+    /// For example with a new image or new user data, which alone never replace a running machine.
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<String>,
+}
+
+/// Selected part of a plan.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Targeting")]
+pub struct Part {
+    /// Plan only these resources and their dependencies (repeatable).
+    ///
+    /// ADDRESS is an address, a kind, or either with `*`. The plan lists what is included and what is
+    /// left out.
+    #[arg(long, value_name = "ADDRESS")]
+    pub target: Vec<String>,
+    /// Leave out these resources (repeatable).
+    ///
+    /// Resources that need a change of an excluded resource are left out, too.
+    #[arg(long, value_name = "ADDRESS")]
+    pub exclude: Vec<String>,
+}
+
+/// Conditions that reject a plan before the first change.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Guards")]
+pub struct Guards {
+    /// Exit with 7 if more than N resources are destroyed.
+    ///
+    /// Replaced resources count.
+    #[arg(long, value_name = "N")]
+    pub max_destroy: Option<usize>,
+    /// Exit with 7 if the counts differ, such as '+12 ~0 -0'.
+    ///
+    /// Each of +N, ~N and -N is optional. A count that is left out is not checked.
+    #[arg(long, value_name = "COUNTS", allow_hyphen_values = true)]
+    pub expect: Option<Expectation>,
+}
+
+/// Settings of the desired state that the install-config does not have.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Wanted {
+    /// Leave out the bootstrap resources (after the installation).
+    #[arg(long)]
+    pub no_bootstrap: bool,
+}
+
+/// Delete the infrastructure of a cluster.
+///
+/// Deletes all recorded resources and everything that the cluster created for itself: workers, load
+/// balancers of Services, volumes of claims with their data, the bucket of the registry, users and
+/// records of operators. These are found by the cluster tag, and the plan lists them with addresses that
+/// begin with `swept.`; `--exclude swept` keeps them. At the end, a search by tag proves that nothing is
+/// left.
+///
+/// Resources that carry the tag of another cluster, too, and protected resources (see `protect`) end the
+/// command with exit code 7 before the first change.
+///
+/// The install-config is not needed if the state knows the cluster: pass --cluster. The state is not
+/// needed, either: with --metadata or --infra-id, everything with the cluster tag is deleted.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan destroy
+groundplan destroy --cluster demo --auto-approve
+groundplan destroy --target instance.bootstrap
+groundplan destroy --exclude 'swept.volume:*'
+groundplan destroy --metadata cluster/metadata.json
+groundplan destroy --infra-id demo-x7k2p --region us-west-2",
+    WRITING,
+))]
+pub struct Destroy {
+    /// Name of the cluster, instead of an install-config.
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
+    pub cluster: Option<String>,
+    /// Infra ID of a cluster that has no state.
+    #[arg(long, value_name = "INFRA-ID", value_parser = infra_id, conflicts_with = "cluster")]
+    pub infra_id: Option<String>,
+    /// Region of the cluster that --infra-id names.
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", hide_env_values = true)]
+    pub region: Option<String>,
+    /// metadata.json of a cluster that has no state.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "infra_id"])]
+    pub metadata: Option<PathBuf>,
+    /// Check permissions before the first change.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub preflight: bool,
+    /// Selected part of the plan.
+    #[command(flatten)]
+    pub part: Part,
+    /// Conditions that a plan must meet.
+    #[command(flatten)]
+    pub guards: Guards,
+}
+
+/// Show the recorded resources of a cluster, or a saved plan.
+///
+/// Makes no AWS calls.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan show
+groundplan show --cluster demo --json
+groundplan show cluster.plan --full",
+    READING,
+))]
+pub struct Show {
+    /// Plan saved with `plan --out`.
+    #[arg(value_name = "PLAN", conflicts_with = "cluster")]
+    pub plan: Option<PathBuf>,
+    /// Name of the cluster, instead of an install-config.
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
+    pub cluster: Option<String>,
+    /// Show every attribute of resources that the plan creates.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// Exit codes of a command that reads a state.
+const READING: &[Exit] = &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage];
+
+/// Exit codes of a command that changes a state.
+const WRITING: &[Exit] = &[
+    Exit::Done,
+    Exit::Failed,
+    Exit::ConfigInvalid,
+    Exit::Locked,
+    Exit::Stopped,
+    Exit::Refused,
+    Exit::Usage,
+];
+
+/// Cluster that a command is about.
+#[derive(Clone, Debug, Args)]
+pub struct Of {
+    /// Name of the cluster, instead of an install-config.
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
+    pub cluster: Option<String>,
+}
+
+/// Print a JSON Schema or a CustomResourceDefinition.
+///
+/// By default the JSON Schema of install-config.yaml, for editors: the fields and values that this
+/// version of groundplan reads. With --of, the schema of a Machine API manifest on AWS, or (`-crd`) its
+/// CustomResourceDefinition, for a cluster without the Machine API.
+///
+/// Editors with yaml-language-server use the schema if the first line of install-config.yaml is
+/// `# yaml-language-server: $schema=install-config.schema.json`.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan schema > install-config.schema.json
+groundplan schema --of machine-set > machine-set.schema.json
+groundplan schema --of machine-crd | kubectl apply -f -",
+    &[Exit::Done, Exit::Failed, Exit::Usage],
+))]
+pub struct Schema {
+    /// Kind of document.
+    #[arg(long, value_enum, ignore_case = true, value_name = "KIND",
+          default_value_t = Described::InstallConfig)]
+    pub of: Described,
+}
+
+/// Document with a schema. Kinds may be spelt as in their manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// install-config.yaml
+    #[value(alias = "InstallConfig")]
+    InstallConfig,
+    /// Manifest of a Machine
+    Machine,
+    /// Manifest of a MachineSet
+    #[value(alias = "MachineSet")]
+    MachineSet,
+    /// Manifest of a ControlPlaneMachineSet
+    #[value(alias = "ControlPlaneMachineSet")]
+    ControlPlaneMachineSet,
+    /// CustomResourceDefinition of Machines
+    #[value(alias = "MachineCRD")]
+    MachineCrd,
+    /// CustomResourceDefinition of MachineSets
+    #[value(alias = "MachineSetCRD")]
+    MachineSetCrd,
+}
+
+/// Print the resource graph of the install-config.
+///
+/// Makes AWS calls only for lookups that the state does not have yet. Writes nothing.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan graph --format dot | dot -Tsvg > cluster.svg",
+    &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Stopped, Exit::Usage],
+))]
+pub struct Graph {
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = Format::Dot)]
+    pub format: Format,
+    /// Desired state.
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// Format of a printed graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Graphviz
+    Dot,
+    /// Mermaid, which Markdown viewers draw
+    Mermaid,
+}
+
+/// Parses an infra ID: a name and five characters.
+pub(super) fn infra_id(text: &str) -> Result<String, String> {
+    match groundplan_openshift::topology::name_in(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("expected an infra ID, a name with a hyphen and five letters or digits, as \
+                     metadata.json and the cluster's tags have it"
+            .to_owned()),
+    }
+}
+
+/// Parses the name of a cluster (`metadata.name`), which is also the name of its folder.
+pub(super) fn cluster(text: &str) -> Result<String, String> {
+    let fits = |one: char| one.is_ascii_alphanumeric() || one == '-' || one == '.';
+    let edge = |one: char| one.is_ascii_alphanumeric();
+    if text.starts_with(edge) && text.ends_with(edge) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("expected the name of a cluster, as `metadata.name` of its install-config has it; --state \
+         names the folder or bucket that it is in"
+        .to_owned())
+}
+
+/// Parses the name of an output file; standard output has another option.
+fn file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" | "-" => Err("expected the name of a file; --json writes to standard output".to_owned()),
+        name => Ok(name.into()),
+    }
+}
+
+/// Parses a duration such as `90s`, `5m` or `1h30m`; `0` needs no unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
+}
+
+/// Parses a lease. Below [`SHORTEST_LEASE`] a slow response of S3 would end a lease.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = duration(text)?;
+    if (SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease) {
+        return Ok(lease);
+    }
+    let (shortest, longest) = (SHORTEST_LEASE.as_secs(), LONGEST_LEASE.as_secs());
+    Err(format!("expected between {shortest}s and {longest}s"))
+}
+
+/// Longest lease: the longest wait for the lock of a run that died.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        help::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_every_command_may_stand_before_and_after_it() {
+        for line in ["groundplan --json plan", "groundplan plan --json"] {
+            let parsed = Arguments::parse_line(line.split(' ')).unwrap();
+            assert!(parsed.common.json);
+        }
+    }
+
+    #[test]
+    fn defaults_are_as_documented() {
+        let parsed = Arguments::parse_line(["groundplan", "plan"]).unwrap();
+        let Command::Plan(plan) = parsed.command else { panic!("not a plan") };
+        assert!(plan.how.refresh && !plan.how.full && !plan.how.detailed_exitcode);
+        assert_eq!(parsed.common.config, PathBuf::from("install-config.yaml"));
+        assert_eq!(parsed.common.state, Place::Folder("state".into()));
+        assert_eq!(parsed.common.lock_timeout, Duration::ZERO);
+        assert_eq!(parsed.common.parallelism, 32);
+    }
+
+    #[test]
+    fn a_home_is_named_by_its_old_name_too() {
+        for flag in ["--state", "--state-dir"] {
+            let line = ["groundplan", "plan", flag, "elsewhere"];
+            let parsed = Arguments::parse_line(line).unwrap();
+            assert_eq!(parsed.common.state, Place::Folder("elsewhere".into()));
+        }
+        let wrong = ["groundplan", "plan", "--state", "gs://bucket"];
+        let message = Arguments::parse_line(wrong).unwrap_err().to_string();
+        assert!(message.contains("nothing is known of gs://"), "{message}");
+    }
+
+    #[test]
+    fn the_stream_goes_into_a_file_that_has_a_name() {
+        for wrong in ["-", ""] {
+            let line = ["groundplan", "plan", "--json-into", wrong];
+            let message = Arguments::parse_line(line).unwrap_err().to_string();
+            assert!(message.contains("--json writes to standard output"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_named_and_no_path() {
+        for wrong in ["", ".", "..", "../x", "a/b", "-a", "a.", "a b", "a\nb"] {
+            let line = ["groundplan", "show", "--cluster", wrong];
+            let message = Arguments::parse_line(line).unwrap_err().to_string();
+            assert!(message.contains("`metadata.name`") || wrong == "-a", "{message}");
+        }
+        let line = ["groundplan", "state", "list", "--cluster", "prod-2.eu"];
+        assert!(Arguments::parse_line(line).is_ok());
+    }
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!(["0", "90s", "5m", "1h30m"].map(seconds), [Ok(0), Ok(90), Ok(300), Ok(5400)]);
+        for wrong in ["", "30", "-5m", "soon", "5 parsecs"] {
+            assert!(duration(wrong).unwrap_err().contains("`90s`"), "{wrong}");
+        }
+    }
+}

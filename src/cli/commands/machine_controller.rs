@@ -1,0 +1,197 @@
+//! `groundplan machine-controller`: the provider of a cluster's Machine API.
+
+use std::sync::Arc;
+
+use groundplan_aws::{Aws, Settings as AwsSettings};
+use groundplan_controller::capacity::driver::Types;
+use groundplan_controller::ec2_batcher::Looks;
+use groundplan_controller::health::Health;
+use groundplan_controller::lease::{Candidate, Leadership, Terms};
+use groundplan_controller::machine::driver::{Machines, Settings};
+use groundplan_controller::manager::{self, Tell};
+use groundplan_engine::apply::Stop;
+use groundplan_node::http::probes;
+use groundplan_node::kube_client;
+use groundplan_openshift::machine_api::infrastructure::{Described, Infrastructure, architecture};
+use groundplan_openshift::topology;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::{Client, ResourceExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::cli::args::MachineController;
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::render::Diagnostic;
+
+/// Name of the Lease for leader election.
+const LEASE: &str = "groundplan-machine-controller";
+
+pub(crate) async fn run(
+    arguments: &MachineController,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let client = (kube_client::inferred())()
+        .await
+        .map_err(|error| Failure::could_not("find out how to reach the API server", &error))?;
+    let health = Arc::<Health>::default();
+    let listener = match arguments.listen {
+        Some(address) => Some(listen_on(address).await?),
+        None => None,
+    };
+    let served = async {
+        match listener {
+            Some(listener) => probes::serve(listener, Arc::clone(&health)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = controlled(arguments, &client, &health, screen, stop) => ended,
+        never = served => match never {},
+    }
+}
+
+async fn controlled(
+    arguments: &MachineController,
+    client: &Client,
+    health: &Arc<Health>,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let (cluster, settings) = asked(arguments, client).await?;
+    let aws = Arc::new(
+        Aws::connect(AwsSettings {
+            region: cluster.region.clone(),
+            endpoints: cluster.endpoints.clone(),
+            cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
+            hosted_zone_role: None,
+        })
+        .await,
+    );
+    let caller = aws.check().await;
+    let caller = caller.map_err(|error| {
+        Failure::new(Exit::Failed, Diagnostic::call_failed("reach AWS", &error))
+    })?;
+    let counted = Arc::clone(&aws);
+    health.metrics.count_calls_by(move || counted.calls());
+    screen.talk(&format!(
+        "cluster {} in {}, account {}, namespace {}",
+        cluster.infra_id, cluster.region, caller.account, arguments.namespace
+    ))?;
+    let (teller, mut told) = unbounded_channel();
+    let tell: Tell = Arc::new(move |trouble: &str| {
+        let _ = teller.send(trouble.to_owned()); // no receiver after the end
+    });
+    let work = |client: Client| {
+        work(client, Arc::clone(&aws), settings.clone(), health, stop, Arc::clone(&tell))
+    };
+    let ended = async {
+        if arguments.no_leader_election {
+            health.asked(true);
+            health.metrics.leads(true);
+            work(client.clone()).await;
+            return Ok(Exit::Done);
+        }
+        let name = std::env::var("HOSTNAME").unwrap_or_else(|_| "groundplan".to_owned());
+        let lease = (&*arguments.namespace, LEASE);
+        let candidate =
+            Candidate::new(client.clone(), lease, &name, Terms::default(), Arc::clone(health));
+        let led = candidate.lead(stop.token(), |leadership: Leadership| {
+            tell(&format!("leads, as {}", candidate.identity()));
+            aws.guard(leadership.fence());
+            work(leadership.guard(client))
+        });
+        match led.await {
+            Ok(_) => Ok(Exit::Done),
+            Err(lost) => Err(Failure::could_not("go on leading", &lost)),
+        }
+    };
+    let saying = async {
+        while let Some(said) = told.recv().await {
+            let _ = screen.talk(&said); // a closed output does not end the controller
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        ended = ended => ended,
+        never = saying => never,
+    }
+}
+
+/// Runs all controllers until shutdown.
+async fn work(
+    client: Client,
+    aws: Arc<Aws>,
+    settings: Settings,
+    health: &Arc<Health>,
+    stop: &Stop,
+    tell: Tell,
+) {
+    let tag = aws.settings().cluster_tag.clone();
+    let types = Types { ec2: aws.clone(), region: settings.region.clone() };
+    let looks = Looks::new(aws, &settings.region, &tag);
+    let namespace = settings.namespace.clone();
+    let machines = Machines::new(client.clone(), looks, settings, Arc::clone(health));
+    let stopped = stop.clone();
+    let machines = machines.run(async move { stopped.stopped().await });
+    let sets = manager::look_after(&client, &namespace, health, stop.token(), &tell, types);
+    tokio::join!(machines, sets);
+}
+
+/// Returns the identity of the cluster and the settings, from its Infrastructure and its Nodes.
+async fn asked(arguments: &MachineController, client: &Client) -> Result<(Described, Settings)> {
+    let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "Infrastructure");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "infrastructures");
+    let infrastructures: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let failed =
+        |error: kube::Error| Failure::could_not("read the Infrastructure `cluster`", &error);
+    let infrastructure = infrastructures.get("cluster").await.map_err(failed)?;
+    let cluster = Infrastructure::read(&infrastructure.data)
+        .and_then(Infrastructure::of_a_running_cluster)
+        .map_err(|unfit| Failure::new(Exit::Failed, Diagnostic::error(unfit.to_string())))?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    let masters = ListParams::default().labels("node-role.kubernetes.io/master").limit(1);
+    let failed =
+        |error: kube::Error| Failure::could_not("list the Nodes of the control plane", &error);
+    let nodes = nodes.list(&masters).await.map_err(failed)?;
+    let label = nodes.items.first().and_then(|node| node.labels().get("kubernetes.io/arch"));
+    let settings = Settings {
+        namespace: arguments.namespace.clone(),
+        region: cluster.region.clone(),
+        architecture: architecture(label.map(String::as_str)),
+        site: cluster.site.clone(),
+    };
+    Ok((cluster, settings))
+}
+
+async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
+    let failed = |error| Failure::could_not(&format!("listen on {address}"), &error);
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::args::{Arguments, Command};
+    use serde_json::Value;
+
+    const DEPLOYMENT: &str = include_str!("../../../deploy/machine-controller/deployment.yaml");
+
+    #[test]
+    fn what_the_deployment_starts_is_understood() {
+        let deployment: Value = serde_saphyr::from_str(DEPLOYMENT).unwrap();
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let words = ["command", "args"].map(|field| container[field].as_array().unwrap());
+        let line = words.into_iter().flatten().map(|word| word.as_str().unwrap());
+        let parsed = Arguments::parse_line(line).unwrap().command;
+        let Command::MachineController(arguments) = parsed else { panic!("{parsed:?}") };
+        assert!(!arguments.no_leader_election, "of two, one acts");
+        let port = i64::from(arguments.listen.unwrap().port());
+        assert_eq!(container["ports"][0]["containerPort"], port);
+        assert_eq!(arguments.namespace, deployment["metadata"]["namespace"]);
+    }
+}

@@ -1,0 +1,169 @@
+//! `groundplan machines destroy`: terminates all recorded machines. Without recorded state, the
+//! command reports similar states and the instances with the cluster tag.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::{env, fs};
+
+use groundplan_aws::sweep::{self, Leftover};
+use groundplan_engine::apply::Stop;
+use groundplan_engine::provider::patiently;
+use groundplan_engine::state::location::Place;
+use groundplan_engine::state::{Cluster, State};
+
+use super::{read, state_of};
+use crate::cli::args::{Common, MachinesDestroy as Arguments};
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::cli::session::aws_session::{self, Reached};
+use crate::cli::session::execute::must_be_confirmable;
+use crate::cli::session::signals::unless_stopped;
+use crate::cli::session::state_backend;
+use crate::cli::session::teardown::{Wanted, decided, destroyed};
+use crate::render::{Diagnostic, Severity};
+
+/// Suffix of the names of machine states.
+const ENDING: &str = "-machines";
+
+/// Terminates the recorded machines. The final sweep is omitted, because other resources with the
+/// cluster tag belong to the cluster and stay.
+pub(super) async fn destroy(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    must_be_confirmable(common, screen)?;
+    let looking = Box::pin(known(arguments, common, screen));
+    let Known { name, state } = unless_stopped(stop, looking).await?;
+    let deciding = async {
+        let settings = &aws_session::settings_without_config;
+        let wanted = Wanted { name: &name, settings, of_machines: true };
+        decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
+    };
+    let doomed = unless_stopped(stop, Box::pin(deciding)).await?;
+    let exit = destroyed(doomed, common, screen, stop).await?;
+    if let Some(cluster) = state.cluster.as_ref().filter(|_| state.has_nothing()) {
+        let telling = Box::pin(tell_of_others(cluster, screen));
+        unless_stopped(stop, telling).await?;
+    }
+    Ok(exit)
+}
+
+/// Recorded state before the destroy.
+struct Known {
+    name: String,
+    state: State,
+}
+
+async fn known(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Known> {
+    let (name, infra_id, region) = match &arguments.cluster {
+        Some(infra_id) => (state_of(infra_id), infra_id.clone(), region()),
+        None => {
+            let source = read(&arguments.manifests, screen)?;
+            let Cluster { infra_id, region, .. } = source.cluster(None)?;
+            (source.name().to_owned(), infra_id, Some(region))
+        }
+    };
+    if let Some((state, _)) = state_backend::look(&common.state.of(&name), common).await? {
+        return Ok(Known { name, state });
+    }
+    let mut failure = not_there(&name, &infra_id, &common.state)?;
+    if let Some(region) = region {
+        let cluster = Cluster { name, infra_id, cluster_id: String::new(), region };
+        let detail = &mut failure.diagnostics[0].detail;
+        let others = others(&cluster, screen).await?;
+        detail.extend(others.iter().map(|one| format!("not recorded here: {}", shown(one))));
+    }
+    Err(failure)
+}
+
+/// Returns the region that AWS tools would use.
+fn region() -> Option<String> {
+    let set = |name| env::var(name).ok().filter(|region| !region.is_empty());
+    set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"))
+}
+
+/// Returns the error that these machines have no recorded state, with the states that exist.
+fn not_there(name: &str, infra_id: &str, home: &Place) -> Result<Failure> {
+    let mut diagnostic =
+        Diagnostic::error(format!("nothing is recorded of machines of {infra_id}"))
+            .with_detail(format!("there is no {}", home.of(name)));
+    let states = states(home)?;
+    diagnostic.detail.extend(states.iter().map(|state| format!("there is {}", home.of(state))));
+    // The user may have given the name of the cluster or of the state instead of the infra ID.
+    let is_meant =
+        |state: &&String| state.starts_with(&format!("{infra_id}-")) || *state == infra_id;
+    let meant: Vec<&str> =
+        states.iter().filter(is_meant).filter_map(|state| state.strip_suffix(ENDING)).collect();
+    let hint = match meant.as_slice() {
+        [one] => {
+            format!("--cluster takes the infra ID: `groundplan machines destroy --cluster {one}`")
+        }
+        _ => "check the infra ID, and --state; where the state is lost, `groundplan machines recover \
+              --manifests PATH` finds it again"
+            .to_owned(),
+    };
+    Ok(Failure::new(Exit::Failed, diagnostic.with_hint(hint)))
+}
+
+/// Returns the names of machine states in a folder. A bucket returns none, because listing needs a
+/// separate permission.
+fn states(home: &Place) -> Result<Vec<String>> {
+    let Place::Folder(folder) = home else { return Ok(Vec::new()) };
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let attempt = format!("read {}", folder.display());
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| Failure::could_not(&attempt, &error))?;
+    let folders = entries.iter().filter(|entry| entry.path().is_dir());
+    let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+    let names: BTreeSet<String> = names.filter(|name| name.ends_with(ENDING)).collect();
+    Ok(names.into_iter().collect())
+}
+
+/// Prints the instances of the cluster as not recorded. Called only if the state was empty: other
+/// programs created these instances.
+async fn tell_of_others(cluster: &Cluster, screen: &mut Screen) -> Result<()> {
+    let others = others(cluster, screen).await?;
+    if others.is_empty() {
+        return Ok(());
+    }
+    let (noun, verb) = if others.len() == 1 { ("instance", "is") } else { ("instances", "are") };
+    let summary = format!(
+        "{} {noun} of {} {verb} not recorded here, and left alone",
+        others.len(),
+        cluster.infra_id
+    );
+    let mut warning = Diagnostic::warning(summary).with_hint(
+        "a cluster looks after its own; what nobody wants is scaled down by its MachineSet, or \
+         terminated by hand",
+    );
+    warning.detail = others.iter().map(shown).collect();
+    Ok(screen.diagnostic(&warning)?)
+}
+
+/// Returns the instances with the cluster tag. If the lookup fails, prints a warning and returns
+/// none.
+async fn others(cluster: &Cluster, screen: &mut Screen) -> Result<Vec<Leftover>> {
+    let settings = aws_session::settings_without_config(cluster);
+    let Reached { aws, .. } = aws_session::reach(settings, &BTreeMap::new(), screen).await?;
+    let known = BTreeSet::new();
+    match patiently(|| sweep::other_instances(&aws, &known)).await {
+        Ok(others) => Ok(others),
+        Err(error) => {
+            let mut unknown = Diagnostic::call_failed("see what else the cluster has", &error);
+            unknown.severity = Severity::Warning;
+            screen.diagnostic(&unknown)?;
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn shown(one: &Leftover) -> String {
+    match &one.name {
+        Some(name) => format!("{name} ({})", one.id),
+        None => one.id.clone(),
+    }
+}

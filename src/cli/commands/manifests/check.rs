@@ -1,0 +1,63 @@
+//! `groundplan manifests check`: validates manifests as the cluster's webhook does.
+
+use std::path::Path;
+
+use groundplan_openshift::machine_api::from_manifests::File;
+use groundplan_openshift::machine_api::validation::{Checked, check};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::folder::OPENSHIFT;
+use crate::cli::args::ManifestsCheck as Arguments;
+use crate::cli::output::command_error::Result;
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::cli::session::manifest_files::{self, Named};
+use crate::render::Diagnostic;
+
+pub(super) fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
+    let mut paths = Vec::new();
+    for Named { path, files } in manifest_files::read(&arguments.paths)? {
+        let checked = files.iter().map(|file| check_file(file, screen));
+        paths.push((path, checked.collect::<Result<Vec<_>>>()?));
+    }
+    let all = || paths.iter().flat_map(|(_, files)| files);
+    if !all().all(Checked::is_valid) {
+        return Ok(Exit::ConfigInvalid);
+    }
+    let has_machines = |files: &[Checked]| files.iter().any(|checked| checked.objects > 0);
+    let is_anything = paths.iter().any(|(_, files)| has_machines(files));
+    // Paths with other objects, such as Secrets, are common next to paths with machines.
+    let is_beside = |files: &[Checked]| is_anything && files.iter().any(|file| file.others > 0);
+    for (path, files) in &paths {
+        if !has_machines(files) && !is_beside(files) {
+            screen.diagnostic(&nothing(path))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn check_file(file: &File, screen: &mut Screen) -> Result<Checked> {
+    let (name, text) = (&file.name, file.text.expose_secret());
+    let checked = check(text);
+    screen.findings(&checked.findings, name, text)?;
+    let objects = checked.objects;
+    if checked.is_valid() && objects > 0 {
+        let noun = if objects == 1 { "object" } else { "objects" };
+        screen.say(&format!("{name} is valid: {objects} {noun}."))?;
+        screen.tell("valid", &json!({"file": name, "objects": objects}))?;
+    }
+    Ok(checked)
+}
+
+/// Returns a warning for a path without machines, because the user named that path.
+fn nothing(path: &Path) -> Diagnostic {
+    let named = path.display();
+    let summary = format!("{named} has no Machine, MachineSet or ControlPlaneMachineSet");
+    let inside = path.join(OPENSHIFT);
+    let diagnostic = Diagnostic::warning(summary);
+    if !inside.is_dir() {
+        return diagnostic;
+    }
+    diagnostic.with_hint(format!("name the folder that they are in: {}", inside.display()))
+}

@@ -1,0 +1,19 @@
+//! One file for each subcommand, from top to bottom its user story.
+
+pub(crate) mod apply;
+pub(crate) mod destroy;
+pub(crate) mod graph;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod machine_controller;
+pub(crate) mod machines;
+pub(crate) mod manifests;
+pub(crate) mod plan;
+pub(crate) mod protect;
+pub(crate) mod recover;
+pub(crate) mod schema;
+pub(crate) mod show;
+pub(crate) mod state;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod termination_handler;
+pub(crate) mod unlock;
+pub(crate) mod validate;

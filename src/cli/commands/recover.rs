@@ -1,0 +1,138 @@
+//! `groundplan recover`: rebuilds a lost state from AWS. Changes nothing in AWS.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use groundplan_aws::Aws;
+use groundplan_aws::adopt::known;
+use groundplan_aws::lookups::tag_index;
+use groundplan_aws::sweep::{self, Leftover};
+use groundplan_engine::apply::Stop;
+use groundplan_engine::provider::patiently;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::fence::Fence;
+use groundplan_engine::state::{Cluster, State};
+use groundplan_openshift::topology::{identify, is_infra_id_of};
+
+use crate::cli::args::{Common, Recover as Arguments};
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::cli::session::aws_session::{self, Reached};
+use crate::cli::session::input_files::Inputs;
+use crate::cli::session::install_config_source::{ASSETS, look_again};
+use crate::cli::session::locked_state::Held;
+use crate::cli::session::recovery::{Found, blank, looked_for, recorded, tell};
+use crate::cli::session::signals::unless_stopped;
+use crate::cli::session::state_backend;
+use crate::cli::session::untracked::names;
+use crate::render::Diagnostic;
+
+pub(crate) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let Found { held, aws, state, recovered } =
+        unless_stopped(stop, Box::pin(found(arguments, common, screen))).await?;
+    let left = unless_stopped(stop, Box::pin(unclaimed(&aws, &state))).await?;
+    let state = held.replace(state, screen).await?;
+    tell(&state, &recovered, &left, screen)?;
+    screen.say("\nNothing in AWS was changed. Now look at what differs: groundplan plan")?;
+    Ok(Exit::Done)
+}
+
+async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Found> {
+    let inputs = Inputs::read(common, screen)?;
+    let name = &inputs.config.name;
+    let held = match state_backend::is_there(&common.state.of(name), common).await? {
+        true => Some(blank(Held::take(common, name, "recover", screen).await?)?),
+        false => None,
+    };
+    let cluster = cluster(arguments.infra_id.as_deref(), &inputs, screen).await?;
+    let nothing = BTreeMap::new();
+    let Reached { aws, caller } =
+        aws_session::connect(&inputs.config, &cluster, &nothing, screen).await?;
+    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // recovery changes nothing in AWS
+    let bootstrap = !arguments.wanted.no_bootstrap;
+    let (compiled, mut facts) = look_again(&inputs, &cluster, bootstrap, &aws, screen).await?;
+    facts.insert(aws_session::ACCOUNT.to_owned(), caller.account.into());
+    if inputs.assets.cluster().is_some() {
+        facts.insert(ASSETS.to_owned(), true.into());
+    }
+    let recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;
+    let state = recorded(cluster, facts, &recovered)?;
+    let held = match held {
+        Some(held) => held,
+        None => blank(Held::take(common, name, "recover", screen).await?)?,
+    };
+    Ok(Found { held, aws, state, recovered })
+}
+
+/// Returns the cluster to recover: of `--infra-id`, of the assets, or the only tagged one of that
+/// name.
+async fn cluster(given: Option<&str>, inputs: &Inputs, screen: &mut Screen) -> Result<Cluster> {
+    let (config, assets) = (&inputs.config, inputs.assets.cluster());
+    let known = |infra_id: String| Cluster { infra_id, ..identify(config) };
+    match (given, assets) {
+        (None, Some(assets)) => Ok(assets),
+        (Some(id), Some(assets)) if assets.infra_id == id => Ok(assets),
+        (Some(id), Some(assets)) => {
+            let because = format!("the assets are of {}, and {id} is asked for", assets.infra_id);
+            Err(which(&because, "give the assets that the cluster was begun with", Exit::Usage))
+        }
+        (Some(id), None) if is_infra_id_of(&config.name, id) => Ok(known(id.to_owned())),
+        (Some(id), None) => {
+            let because = format!("{id} is no infra ID of a cluster called {}", config.name);
+            let hint = "it is the name with a hyphen and five letters or digits";
+            Err(which(&because, hint, Exit::Usage))
+        }
+        (None, None) => {
+            let nobody = identify(config);
+            let reached = aws_session::connect(config, &nobody, &BTreeMap::new(), screen).await?;
+            only(&config.name, patiently(|| tag_index::clusters(&reached.aws)).await).map(known)
+        }
+    }
+}
+
+/// Returns the only infra ID of that name among the cluster tags of owned resources.
+fn only(
+    name: &str,
+    tagged: std::result::Result<BTreeSet<String>, groundplan_engine::provider::ProviderError>,
+) -> Result<String> {
+    let tagged = tagged.map_err(|error| Failure::call("list the tags", &error))?;
+    let mut ours: Vec<_> = tagged.into_iter().filter(|id| is_infra_id_of(name, id)).collect();
+    match (ours.pop(), ours.is_empty()) {
+        (Some(id), true) => Ok(id),
+        (Some(last), false) => {
+            let all = ours.join(", ");
+            let because = format!("there are several of that name: {all}, {last}");
+            Err(which(&because, "say which with --infra-id", Exit::Usage))
+        }
+        (None, _) => {
+            let because =
+                format!("nothing in this account and region is tagged as owned by a `{name}`");
+            let hint = "check the credentials (AWS_PROFILE), the region and the name; --infra-id \
+                        looks for one of which no tag tells";
+            Err(which(&because, hint, Exit::Failed))
+        }
+    }
+}
+
+fn which(because: &str, hint: &str, exit: Exit) -> Failure {
+    let diagnostic = Diagnostic::error("could not tell which cluster is meant")
+        .with_detail(because)
+        .with_hint(hint);
+    Failure::new(exit, diagnostic)
+}
+
+/// Returns the resources with the cluster tag that recovery did not find. Volumes are left out: AWS
+/// deletes volumes of machines with their machines, and the cluster created all others.
+async fn unclaimed(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
+    let names = names(state);
+    let swept = patiently(|| Box::pin(sweep::sweep(aws, &names))).await;
+    let swept = swept.map_err(|error| Failure::call("see what else there is", &error))?;
+    let ours = known(state);
+    let unclaimed = swept.left.into_iter();
+    Ok(unclaimed.filter(|one| one.kind != "volume" && !ours.contains(&one.id)).collect())
+}

@@ -1,0 +1,123 @@
+//! `groundplan state migrate`: moves the state to another state backend.
+//!
+//! The old backend is marked as moved only after the copy was read back. If the new backend carries
+//! such a mark itself, that mark is removed last. At any moment, at most one backend is usable, and
+//! its state is complete.
+
+use groundplan_engine::apply::Stop;
+use groundplan_engine::state::State;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::location::Place;
+use serde_json::json;
+
+use crate::cli::args::{Common, StateMigrate as Arguments};
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::cli::session::input_files::cluster_name;
+use crate::cli::session::locked_state::unusable;
+use crate::cli::session::signals::unless_stopped;
+use crate::cli::session::state_backend::{self, Movable};
+use crate::cli::session::state_errors::nothing_recorded;
+use crate::render::Diagnostic;
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<()> {
+    let name = cluster_name(arguments.of.cluster.as_deref(), common, screen)?;
+    let (old, new) = (
+        state_backend::from_anywhere(&common.state)?,
+        state_backend::from_anywhere(&arguments.to)?,
+    );
+    if old == new {
+        return Err(refused("that is where it is", "name another home with --to"));
+    }
+    if !state_backend::is_there(&old.of(&name), common).await? {
+        return Err(nothing_recorded(&name, &old.of(&name)));
+    }
+    let place = old.of(&name);
+    let mut from =
+        unless_stopped(stop, state_backend::open_to_move(&place, common, screen)).await?;
+    let begun_before = is_moved_to(&from, &old.of(&name), &new)?;
+    if from.state.serial == 0 {
+        return Err(nothing_recorded(&name, &old.of(&name)));
+    }
+    let place = new.of(&name);
+    let mut to = unless_stopped(stop, state_backend::open_to_move(&place, common, screen)).await?;
+    is_moved_to(&to, &new.of(&name), &old)?;
+    fits(&from.state, &to.state, begun_before)?;
+    if !begun_before {
+        copied(&from.state, &mut to, &new.of(&name), common).await?;
+        from.home.retire(&new.to_string()).await.map_err(|error| unusable(&error))?;
+    }
+    to.home.welcome().await.map_err(|error| unusable(&error))?;
+    screen.tell("migrated", &json!({"from": old.to_string(), "to": new.to_string()}))?;
+    screen.say(&format!(
+        "The state of {name} is in {new} from now on. What is in {old} stays there as it is."
+    ))?;
+    Ok(screen.say(&format!("Go on with: --state {new}, or GROUNDPLAN_STATE={new}"))?)
+}
+
+/// Returns true if the backend is marked as moved to `other`. Returns an error if the mark names a
+/// third location.
+fn is_moved_to(one: &Movable, place: &Place, other: &Place) -> Result<bool> {
+    match &one.moved_to {
+        None => Ok(false),
+        Some(home) if *home == other.to_string() => Ok(true),
+        Some(home) => {
+            let (path, to) = (place.to_string().into(), home.clone());
+            Err(unusable(&HomeError::Moved { path, to }))
+        }
+    }
+}
+
+/// Returns an error if the new backend contains data that would be lost. Once the old backend is
+/// marked, the new one may have later entries.
+fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
+    if begun_before && (new.lineage != old.lineage || new.serial < old.serial) {
+        let because = "the old home says that its state was moved there, and it is not there";
+        return Err(refused(because, "restore the new home from a backup"));
+    }
+    if new.serial == 0 || begun_before || new == old {
+        return Ok(());
+    }
+    if new.has_nothing() && new.lineage != old.lineage {
+        return Ok(()); // an empty state, from a plan in the new location
+    }
+    if new.lineage != old.lineage {
+        return Err(refused("the new home has another state of that name", "name another home"));
+    }
+    if new.serial >= old.serial {
+        let because = format!(
+            "the new home has a later copy of it: serial {}, and the old one has {}",
+            new.serial, old.serial
+        );
+        return Err(refused(&because, "look at both with `groundplan show`"));
+    }
+    Ok(())
+}
+
+async fn copied(state: &State, to: &mut Movable, place: &Place, common: &Common) -> Result<()> {
+    if to.state != *state {
+        if to.state.serial > 0 && to.state.lineage != state.lineage {
+            to.home.give_way().map_err(|error| unusable(&error))?;
+        }
+        to.home.install(state).await.map_err(|error| unusable(&error))?;
+    }
+    if state_backend::read_back(place, common).await?.as_ref() == Some(state) {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::error(format!("what {place} has is not what was written to it"))
+        .with_hint("the old home is as it was: look at the new one, and run it again");
+    Err(Failure::new(Exit::Failed, diagnostic))
+}
+
+fn refused(because: &str, hint: &str) -> Failure {
+    let diagnostic = Diagnostic::error("the state was not moved; nothing was changed")
+        .with_detail(because)
+        .with_hint(hint);
+    Failure::new(Exit::Refused, diagnostic)
+}

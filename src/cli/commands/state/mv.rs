@@ -1,0 +1,66 @@
+//! `groundplan state mv`: changes the address of a resource.
+
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Address;
+use groundplan_engine::state::Entry;
+use serde_json::json;
+
+use crate::cli::args::{Common, StateMv as Arguments};
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::render::Diagnostic;
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<()> {
+    let [address, to] = [&arguments.from, &arguments.to].map(|text| Address::from(&**text));
+    let cluster = arguments.of.cluster.as_deref();
+    let mut held = super::taken(cluster, common, "state mv", screen, stop).await?;
+    let attempt = format!("could not move {address} to {}", to.as_str().escape_debug());
+    if !is_address(&to) {
+        let diagnostic =
+            Diagnostic::error(attempt).with_detail("that is no address").with_hint(format!(
+                "expected a kind and a name of letters, digits, `-`, `_` and `.`: {}.NAME",
+                address.kind()
+            ));
+        return Err(Failure::new(Exit::Failed, diagnostic));
+    }
+    let moved = Entry::Moved { address: address.clone(), to: to.clone() };
+    if let Err(illegal) = held.state.clone().record(&moved) {
+        let diagnostic = Diagnostic::error(attempt)
+            .with_detail(illegal.why)
+            .with_hint("`groundplan state list` says what is recorded");
+        return Err(Failure::new(Exit::Failed, diagnostic));
+    }
+    held.record(&[moved], screen).await?;
+    held.close().await?;
+    screen.tell("moved", &json!({"address": address, "to": to}))?;
+    Ok(screen.say(&format!("{address} is {to} from now on."))?)
+}
+
+/// Returns true if the name contains only characters that are safe in files, shells and patterns.
+fn is_address(text: &Address) -> bool {
+    let fits = |one: char| one.is_ascii_alphanumeric() || "-_.".contains(one);
+    let name = text.name();
+    name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.chars().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_kind_and_a_plain_name() {
+        for plain in ["vpc.main", "subnet.private-us-west-2a", "record.api_int.1"] {
+            assert!(is_address(&plain.into()), "{plain}");
+        }
+        for strange in ["vpc", "vpc.", "vpc.a b", "vpc.a\nb", "vpc.*", "vpc.-a", "vpc.ä", "vpc.a/b"]
+        {
+            assert!(!is_address(&strange.into()), "{strange:?}");
+        }
+    }
+}

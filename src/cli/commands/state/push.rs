@@ -1,0 +1,186 @@
+//! `groundplan state push`: replaces the recorded state.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use groundplan_engine::apply::Stop;
+use groundplan_engine::state::error::Unusable;
+use groundplan_engine::state::{FORMAT, State, snapshot};
+use serde_json::json;
+
+use crate::cli::args::{Common, StatePush as Arguments};
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::cli::session::input_files::cluster_name;
+use crate::cli::session::locked_state::{Held, known_kinds};
+use crate::cli::session::signals::unless_stopped;
+use crate::render::Diagnostic;
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<()> {
+    let name = cluster_name(arguments.of.cluster.as_deref(), common, screen)?;
+    let pushed = read(&arguments.file)?;
+    known_kinds(&pushed)?;
+    if let Err(because) = is_of(&pushed, &name) {
+        return Err(refused(&because, "name its cluster with --cluster"));
+    }
+    let held = unless_stopped(stop, Held::take(common, &name, "state push", screen)).await?;
+    if let Err((because, hint)) = fits(&pushed, &held.state, arguments.force) {
+        return Err(refused(&because, hint));
+    }
+    let state = held.replace(pushed, screen).await?;
+    let resources = state.resources.len();
+    screen.tell("pushed", &json!({"serial": state.serial, "resources": resources}))?;
+    let place = common.state.of(&name);
+    Ok(screen.say(&format!("{place} is what was pushed, with serial {}.", state.serial))?)
+}
+
+fn read(file: &Path) -> Result<State> {
+    let from_stdin = file == Path::new("-");
+    let what = if from_stdin { "standard input".to_owned() } else { file.display().to_string() };
+    let attempt = format!("read the state in {what}");
+    let text = if from_stdin {
+        let mut text = Vec::new();
+        io::stdin().lock().read_to_end(&mut text).map(|_| text)
+    } else {
+        fs::read(file)
+    };
+    let mut text = text.map_err(|error| Failure::could_not(&attempt, &error))?;
+    let begins_as_json = text.trim_ascii_start().starts_with(b"{");
+    let unusable = |unusable| {
+        let diagnostic = Diagnostic::error(format!("could not {attempt}"));
+        let diagnostic = match unusable {
+            Unusable::NewerFormat(found) => diagnostic
+                .with_detail(format!("its format is {found}, this program knows {FORMAT}"))
+                .with_hint("use the newer version of groundplan that wrote it"),
+            Unusable::Damaged(damage) if !begins_as_json => diagnostic
+                .with_detail(format!("it is no state: {}", damage.why))
+                .with_hint("give what `groundplan state pull` wrote"),
+            Unusable::Damaged(damage) => diagnostic.with_detail(damage.to_string()).with_hint(
+                "give what `groundplan state pull` wrote; if it was changed by hand and is meant \
+                 as it is, replace its first line by `{`",
+            ),
+        };
+        Failure::new(Exit::Failed, diagnostic)
+    };
+    Ok(snapshot::read(&mut text).map_err(unusable)?.state)
+}
+
+/// Returns the reason if the state belongs to another cluster or to none.
+fn is_of(pushed: &State, name: &str) -> std::result::Result<(), String> {
+    match &pushed.cluster {
+        Some(cluster) if cluster.name != name => {
+            Err(format!("it is a state of `{}`, and `{name}` is meant", cluster.name))
+        }
+        Some(_) => Ok(()),
+        None => Err("it does not say of which cluster it is".to_owned()),
+    }
+}
+
+/// Returns the reason and a hint if the state must not replace the recorded one.
+fn fits(
+    pushed: &State,
+    recorded: &State,
+    force: bool,
+) -> std::result::Result<(), (String, &'static str)> {
+    if recorded.has_nothing() && pushed.lineage != recorded.lineage {
+        return Ok(());
+    }
+    let another = if pushed.lineage != recorded.lineage {
+        Some("another lineage")
+    } else if recorded.cluster.is_some() && recorded.cluster != pushed.cluster {
+        Some("another cluster of that name")
+    } else {
+        None
+    };
+    if let Some(another) = another {
+        let because = format!("it has nothing to do with what is recorded: that is of {another}");
+        return Err((because, "push it to an empty home (--state)"));
+    }
+    if pushed.serial < recorded.serial && !force {
+        let (given, known) = (pushed.serial, recorded.serial);
+        return Err((
+            format!("it is older than what is recorded: serial {given}, and {known} is recorded"),
+            "--force forgets what was recorded since, and with it what is in AWS because of that",
+        ));
+    }
+    Ok(())
+}
+
+fn refused(because: &str, hint: &str) -> Failure {
+    let diagnostic = Diagnostic::error("the state was not pushed; nothing was changed")
+        .with_detail(because)
+        .with_hint(hint);
+    Failure::new(Exit::Refused, diagnostic)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use groundplan_engine::state::{Cluster, Record, Status};
+
+    use super::*;
+
+    fn state(lineage: &str, serial: u64) -> State {
+        let cluster = Cluster {
+            name: "demo".into(),
+            infra_id: "demo-x7k2p".into(),
+            cluster_id: "b0a4".into(),
+            region: "us-west-2".into(),
+        };
+        State { serial, cluster: Some(cluster), ..State::new(lineage.into()) }
+    }
+
+    #[test]
+    fn a_home_that_has_nothing_takes_any_state_of_its_cluster() {
+        assert!(fits(&state("a", 7), &State::new("b".into()), false).is_ok());
+        assert!(fits(&state("a", 7), &state("b", 9), false).is_ok());
+        assert!(is_of(&state("a", 7), "demo").is_ok());
+        assert!(is_of(&state("a", 7), "prod").unwrap_err().contains("`demo`"));
+        assert!(is_of(&State::new("a".into()), "demo").is_err());
+    }
+
+    fn with_a_vpc(state: State) -> State {
+        let record = Record {
+            generation: 1,
+            status: Status::Ready,
+            inputs: json!({}),
+            outputs: json!({"id": "vpc-1"}),
+            after: vec![],
+            unknown: BTreeMap::new(),
+        };
+        State { resources: BTreeMap::from([("vpc.main".into(), record)]), ..state }
+    }
+
+    #[test]
+    fn a_state_of_another_lineage_or_cluster_never_fits() {
+        let mut other = state("a", 9);
+        let recorded = with_a_vpc;
+        other.cluster.as_mut().unwrap().infra_id = "demo-00000".into();
+        for (pushed, recorded, why) in [
+            (state("a", 9), recorded(state("b", 7)), "of another lineage"),
+            (other, recorded(state("a", 7)), "of another cluster of that name"),
+        ] {
+            for force in [false, true] {
+                let (because, _) = fits(&pushed, &recorded, force).unwrap_err();
+                assert!(because.ends_with(why), "{because}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_older_state_fits_by_force_alone() {
+        assert!(fits(&state("a", 7), &state("a", 7), false).is_ok());
+        let (because, hint) = fits(&state("a", 6), &state("a", 7), false).unwrap_err();
+        assert!(because.ends_with("serial 6, and 7 is recorded"), "{because}");
+        assert!(hint.starts_with("--force"), "{hint}");
+        assert!(fits(&state("a", 6), &state("a", 7), true).is_ok());
+    }
+}

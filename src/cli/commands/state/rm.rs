@@ -1,0 +1,77 @@
+//! `groundplan state rm`: removes records. The resources stay in AWS.
+
+use std::collections::BTreeSet;
+
+use groundplan_engine::apply::Stop;
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::state::{Entry, State};
+use serde_json::json;
+
+use super::unknown;
+use crate::cli::args::{Common, StateRm as Arguments};
+use crate::cli::output::command_error::Result;
+use crate::cli::output::ui::Screen;
+use crate::cli::session::execute::{confirmed, must_be_confirmable};
+use crate::render::Diagnostic;
+use crate::render::state::rows;
+
+const QUESTION: &str = "Do you really want to forget all of this? Nobody will delete it.";
+
+pub(super) async fn run(
+    arguments: &Arguments,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<()> {
+    must_be_confirmable(common, screen)?;
+    let cluster = arguments.of.cluster.as_deref();
+    let mut held = super::taken(cluster, common, "state rm", screen, stop).await?;
+    let named: BTreeSet<_> =
+        arguments.addresses.iter().map(|text| Address::from(&**text)).collect();
+    let strange: Vec<_> = named.iter().filter(|one| !is_known(&held.state, one)).collect();
+    if !strange.is_empty() {
+        return Err(unknown(&strange));
+    }
+    let mut entries = Vec::new();
+    for (address, record, _) in rows(&held.state).filter(|(address, ..)| named.contains(*address)) {
+        let id = id(&record.outputs).unwrap_or_else(|| "no id is known".to_owned());
+        screen.talk(&format!("{address} ({id}) stays in AWS, and nobody deletes it"))?;
+        let (address, generation) = (address.clone(), record.generation);
+        entries.push(Entry::Forgotten { address, generation });
+    }
+    for diagnostic in still_needed(&held.state, &named) {
+        screen.diagnostic(&diagnostic)?;
+    }
+    confirmed(common, QUESTION, screen, stop).await?;
+    held.record(&entries, screen).await?;
+    held.close().await?;
+    for address in &named {
+        screen.tell("forgotten", &json!({"address": address}))?;
+        screen.say(&format!("{address} is forgotten."))?;
+    }
+    Ok(())
+}
+
+/// Returns warnings about remaining records that depend on a removed one. Such a dependent refers
+/// to the old object, not to a new one at that address. groundplan can no longer order the
+/// deletions of both.
+fn still_needed(state: &State, named: &BTreeSet<Address>) -> Vec<Diagnostic> {
+    let warned = named.iter().filter_map(|one| {
+        let others = rows(state)
+            .filter(|(address, record, _)| !named.contains(*address) && record.after.contains(one));
+        let others: Vec<_> = others.map(|(address, ..)| address.to_string()).collect();
+        let warning = Diagnostic::warning(format!("{one} is still needed by what stays recorded"));
+        (!others.is_empty()).then(|| {
+            warning.with_detail(others.join(", ")).with_hint(
+                "what is made anew in its place is not what they refer to: they will be changed or \
+                 replaced by the next apply",
+            )
+        })
+    });
+    warned.collect()
+}
+
+fn is_known(state: &State, address: &Address) -> bool {
+    state.resources.contains_key(address) || state.deposed.contains_key(address)
+}

@@ -1,0 +1,49 @@
+//! `groundplan validate`: validates the install-config.
+
+use groundplan_aws::model::metadata_options::Authentication;
+use groundplan_openshift::install_config::{InstallConfig, MachinePool};
+use serde_json::json;
+
+use crate::cli::args::Common;
+use crate::cli::output::command_error::Result;
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::cli::session::input_files::Inputs;
+
+pub(crate) fn run(common: &Common, screen: &mut Screen) -> Result<Exit> {
+    let inputs = Inputs::read(common, screen)?;
+    screen.say(&format!("{} is valid.\n", inputs.file))?;
+    for line in portrait(&inputs.config) {
+        screen.say(&line)?;
+    }
+    screen.tell("valid", &json!({"file": inputs.file, "cluster": inputs.config.name}))?;
+    Ok(Exit::Done)
+}
+
+/// Returns a summary of the config in a few lines.
+fn portrait(config: &InstallConfig) -> Vec<String> {
+    let domain = config.cluster_domain();
+    let mut lines = vec![format!("  {:<10} {domain} in {}", "cluster", config.aws.region)];
+    for pool in std::iter::once(&config.control_plane).chain(&config.compute) {
+        lines.push(format!("  {:<10} {}", pool.name, pool_portrait(pool)));
+    }
+    lines
+}
+
+fn pool_portrait(pool: &MachinePool) -> String {
+    let noun = if pool.replicas == 1 { "machine" } else { "machines" };
+    let of_type = match &pool.aws.instance_type {
+        Some(instance_type) => format!(" of type {instance_type}"),
+        None => String::new(),
+    };
+    let authentication = match pool.aws.metadata_service.authentication {
+        Some(Authentication::Required) => "authentication Required (IMDSv2 only)",
+        Some(Authentication::Optional) => "authentication Optional (IMDSv1 answers, too)",
+        None => "authentication left to AWS, the image and the account",
+    };
+    let hops = match pool.aws.metadata_service.hop_limit {
+        Some(limit) => format!(", hop limit {}", i64::from(limit)),
+        None => String::new(),
+    };
+    format!("{} {noun}{of_type}, {authentication}{hops}", pool.replicas)
+}

@@ -1,0 +1,86 @@
+//! All exit codes. `docs/exit-codes.md` documents them for users.
+
+use std::process::ExitCode;
+
+/// Exit code of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Success, or nothing to do.
+    Done = 0,
+    /// Failure. Completed work is recorded.
+    Failed = 1,
+    /// Pending changes, only with `plan --detailed-exitcode`.
+    Changes = 2,
+    /// Missing or invalid install-config or manifest.
+    ConfigInvalid = 3,
+    /// State locked by another run.
+    Locked = 4,
+    /// Stale saved plan: its inputs or the state have changed.
+    Stale = 5,
+    /// Shutdown by a signal. Completed work is recorded.
+    Stopped = 6,
+    /// Rejected by a guard, for example a confirmation that was not given.
+    Refused = 7,
+    /// Wrong usage: an unknown flag, a missing argument.
+    Usage = 64,
+}
+
+impl Exit {
+    /// All exit codes.
+    pub const ALL: [Exit; 9] = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Changes,
+        Exit::ConfigInvalid,
+        Exit::Locked,
+        Exit::Stale,
+        Exit::Stopped,
+        Exit::Refused,
+        Exit::Usage,
+    ];
+
+    /// Returns the number.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns the meaning in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "done, or nothing to do",
+            Exit::Failed => "something failed; what was done is recorded",
+            Exit::Changes => "changes are pending (only with plan --detailed-exitcode)",
+            Exit::ConfigInvalid => "the install-config, or a manifest, is missing or invalid",
+            Exit::Locked => "the state is locked by another run",
+            Exit::Stale => "the saved plan is stale",
+            Exit::Stopped => "stopped by a signal; what was done is recorded",
+            Exit::Refused => "refused by a guard, such as a confirmation not given",
+            Exit::Usage => "wrong usage",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_a_promise() {
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 64]);
+    }
+
+    #[test]
+    fn every_code_is_documented() {
+        let page = include_str!("../../../docs/exit-codes.md");
+        for exit in Exit::ALL {
+            let row = format!("| {} | {} |", exit.code(), exit.meaning());
+            assert!(page.contains(&row), "docs/exit-codes.md has no row `{row}`");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Terminal output: results to standard output, messages to standard error. With `--json`, all
+//! output is JSON lines (or one document) on standard output. `--json-into` copies the lines to a
+//! file.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Stderr, Stdout, Write, stderr, stdin, stdout};
+use std::sync::Arc;
+
+use anstream::{AutoStream, ColorChoice};
+use groundplan_aws::Aws;
+use groundplan_engine::event::Event;
+use groundplan_engine::plan::Plan;
+use groundplan_engine::provider::Schemas;
+use groundplan_openshift::diagnostics::{Finding, for_programs};
+use groundplan_openshift::install_config;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cli::args::{Arguments, Common};
+use crate::cli::output::json_file::{StreamFile, WholeLines};
+use crate::render::json::JsonLines;
+use crate::render::progress::{Estimate, Lines, Live};
+use crate::render::{Diagnostic, PlanView};
+
+/// Standard output and standard error with their formats.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    out: Out,
+    err: AutoStream<Stderr>,
+    colour: bool,
+    /// File of `--json-into`, independent of the terminal format.
+    file: Option<StreamFile>,
+    /// AWS client whose calls are counted.
+    aws: Option<Arc<Aws>>,
+}
+
+#[derive(Debug)]
+enum Out {
+    Human(AutoStream<Stdout>),
+    Json(JsonLines<Sink>),
+}
+
+/// Destination of JSON lines.
+#[derive(Debug)]
+enum Sink {
+    Stdout(Stdout),
+    Stderr(Stderr),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Sink::Stdout(out) => out.write(bytes),
+            Sink::Stderr(err) => err.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Sink::Stdout(out) => out.flush(),
+            Sink::Stderr(err) => err.flush(),
+        }
+    }
+}
+
+impl Screen {
+    pub(crate) fn new(common: &Common) -> Self {
+        let never = common.no_color;
+        let out = if common.json {
+            Out::Json(JsonLines::new(Sink::Stdout(stdout()), Timestamp::now))
+        } else {
+            let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stdout()) };
+            Out::Human(AutoStream::new(stdout(), choice))
+        };
+        let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
+        let colour = choice != ColorChoice::Never;
+        Self { out, err: AutoStream::new(stderr(), choice), colour, file: None, aws: None }
+    }
+
+    /// Returns the output for a command. With `--json`, a document gets standard output for itself,
+    /// and the JSON lines go to standard error.
+    pub(crate) fn of(arguments: &Arguments) -> Self {
+        let mut screen = Self::new(&arguments.common);
+        if screen.is_json() && arguments.command.prints_a_document() {
+            screen.out = Out::Json(JsonLines::new(Sink::Stderr(stderr()), Timestamp::now));
+        }
+        screen
+    }
+
+    /// Copies all JSON lines to this file.
+    pub(crate) fn tell_into(&mut self, file: StreamFile) {
+        self.file = Some(file);
+    }
+
+    /// Writes to the file of `--json-into`. A write error does not end the run: a warning is
+    /// printed once, and the file keeps whole lines only.
+    fn tell_file(&mut self, tell: impl FnOnce(&mut JsonLines<WholeLines>) -> io::Result<()>) {
+        let Some(file) = &mut self.file else { return };
+        if let Err(error) = tell(&mut file.lines) {
+            let notice = file.broken_off(&error);
+            self.file = None;
+            let _ = self.diagnostic(&notice); // there is nowhere else to say it
+        }
+    }
+
+    /// Sets the client whose calls [`Screen::calls`] prints.
+    pub(crate) fn count_calls_of(&mut self, aws: &Arc<Aws>) {
+        self.aws = Some(Arc::clone(aws));
+    }
+
+    /// Prints the number of AWS calls by action.
+    pub(crate) fn calls(&mut self) -> io::Result<()> {
+        let calls = self.aws.as_ref().map(|aws| aws.calls()).unwrap_or_default();
+        let total: u64 = calls.values().sum();
+        let named = |(service, action): &(&str, String)| format!("{service}:{action}");
+        let calls: BTreeMap<_, _> = calls.iter().map(|(key, times)| (named(key), times)).collect();
+        self.tell("calls", &json!({"total": total, "by_action": calls}))?;
+        if self.is_json() {
+            return Ok(());
+        }
+        writeln!(self.err, "\nAWS calls: {total}")?;
+        calls.iter().try_for_each(|(action, times)| writeln!(self.err, "  {times:>5}  {action}"))
+    }
+
+    /// Returns true if the output is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.out, Out::Json(_))
+    }
+
+    /// Returns true if the user can answer a prompt: standard input is a terminal and output is
+    /// text.
+    pub(crate) fn can_ask(&self) -> bool {
+        !self.is_json() && stdin().is_terminal()
+    }
+
+    /// Prints a result for people.
+    pub(crate) fn say(&mut self, line: &str) -> io::Result<()> {
+        match &mut self.out {
+            Out::Human(out) => writeln!(out, "{line}"),
+            Out::Json(_) => Ok(()),
+        }
+    }
+
+    /// Prints a result for programs.
+    pub(crate) fn tell(&mut self, kind: &str, fields: &impl serde::Serialize) -> io::Result<()> {
+        self.tell_file(|lines| lines.line(kind, fields));
+        match &mut self.out {
+            Out::Human(_) => Ok(()),
+            Out::Json(lines) => lines.line(kind, fields),
+        }
+    }
+
+    /// Prints a message for people, to standard error.
+    pub(crate) fn talk(&mut self, line: &str) -> io::Result<()> {
+        if self.is_json() { Ok(()) } else { writeln!(self.err, "{line}") }
+    }
+
+    /// Prints an error or a warning.
+    pub(crate) fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+        self.tell_file(|lines| lines.diagnostic(diagnostic));
+        match &mut self.out {
+            Out::Human(out) => {
+                let _ = out.flush(); // that it fails may be just what is to be told
+                diagnostic.write(&mut self.err)
+            }
+            Out::Json(lines) => lines.diagnostic(diagnostic),
+        }
+    }
+
+    /// Prints the findings of an input file.
+    pub(crate) fn findings(
+        &mut self,
+        findings: &[Finding],
+        file: &str,
+        text: &str,
+    ) -> io::Result<()> {
+        let told: Vec<_> = findings.iter().map(|one| for_programs(one, file)).collect();
+        self.tell_file(|lines| told.iter().try_for_each(|one| lines.line("diagnostic", one)));
+        match &mut self.out {
+            Out::Human(_) if findings.is_empty() => Ok(()),
+            Out::Human(_) => {
+                writeln!(self.err, "{}", install_config::render(findings, file, text, self.colour))
+            }
+            Out::Json(lines) => told.iter().try_for_each(|one| lines.line("diagnostic", one)),
+        }
+    }
+
+    /// Prints a plan.
+    pub(crate) fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        self.tell_file(|lines| lines.plan(view));
+        match &mut self.out {
+            Out::Human(out) => {
+                let mut text = Vec::new();
+                view.write(&mut text)?;
+                out.write_all(&text)?;
+                out.flush()
+            }
+            Out::Json(lines) => lines.plan(view),
+        }
+    }
+
+    /// Prints only the drift of a plan.
+    pub(crate) fn drift(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        self.tell_file(|lines| lines.drift_only(view));
+        match &mut self.out {
+            Out::Human(out) => {
+                let mut text = Vec::new();
+                view.write_drift_only(&mut text)?;
+                out.write_all(&text)?;
+                out.flush()
+            }
+            Out::Json(lines) => lines.drift_only(view),
+        }
+    }
+
+    /// Prints a document: text for people, JSON on one line for programs.
+    pub(crate) fn show(
+        &mut self,
+        people: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        programs: impl FnOnce() -> Value,
+    ) -> io::Result<()> {
+        if self.is_json() {
+            return self.document(|out| writeln!(out, "{}", programs()));
+        }
+        self.document(people)
+    }
+
+    /// Prints a document that is the same for people and programs.
+    pub(crate) fn document(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut text = Vec::new();
+        write(&mut text)?;
+        match &mut self.out {
+            Out::Human(out) => {
+                out.write_all(&text)?;
+                out.flush()
+            }
+            Out::Json(_) => stdout().write_all(&text),
+        }
+    }
+
+    /// Returns the form of progress for a run of this plan.
+    pub(crate) fn progress(&self, plan: &Plan, schemas: &dyn Schemas) -> Progress {
+        if self.is_json() {
+            return Progress::Json;
+        }
+        if stdout().is_terminal() && stderr().is_terminal() {
+            return Progress::Live(Live::begin(Estimate::new(plan, schemas), self.colour));
+        }
+        Progress::Lines(Lines::new(Vec::new()))
+    }
+
+    /// Shows an event of a run.
+    pub(crate) fn event(&mut self, progress: &mut Progress, event: &Event) -> io::Result<()> {
+        self.tell_file(|lines| lines.event(event));
+        match (&mut self.out, progress) {
+            (Out::Json(lines), _) => lines.event(event),
+            (_, Progress::Live(live)) => live.event(event),
+            (Out::Human(out), Progress::Lines(lines)) => {
+                lines.event(event)?;
+                out.write_all(&lines.take())?;
+                out.flush()
+            }
+            (Out::Human(_), Progress::Json) => Ok(()),
+        }
+    }
+}
+
+/// Form in which the progress of a run is shown.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// Live region on the terminal.
+    Live(Live),
+    /// Lines of text, one per event.
+    Lines(Lines<Vec<u8>>),
+    /// JSON lines.
+    Json,
+}

@@ -1,0 +1,67 @@
+//! Source of the desired state: an install-config or manifests of machines. Commands that plan and
+//! apply use only this trait.
+
+use std::collections::BTreeMap;
+
+use groundplan_aws::Settings;
+use groundplan_engine::plan::saved::Digests;
+use groundplan_engine::state::{Cluster, State};
+use groundplan_openshift::topology::{Compiled, Question, Workers};
+use serde_json::Value;
+
+use crate::cli::output::command_error::Result;
+use crate::cli::output::ui::Screen;
+use crate::cli::session::aws_session::Answers;
+
+/// Valid input of a plan.
+pub(crate) trait Source {
+    /// Returns the name of the state.
+    fn name(&self) -> &str;
+
+    /// Returns the command that applies a saved plan, without the plan's path.
+    fn command(&self) -> String;
+
+    /// Returns the digests of the input files. A saved plan is stale if they change.
+    fn digests(&self) -> &Digests;
+
+    /// Returns true if the bootstrap machine is desired.
+    fn bootstrap(&self) -> bool;
+
+    /// Returns a phrase for the input that differs from these digests; `None` if all are equal.
+    fn moved(&self, then: &Digests) -> Option<&'static str>;
+
+    /// Returns the identity of the cluster. `known` is the recorded identity.
+    fn cluster(&self, known: Option<Cluster>) -> Result<Cluster>;
+
+    /// Returns the settings of the AWS client.
+    fn settings(&self, cluster: &Cluster) -> Settings;
+
+    /// Returns a marker to record for later runs, if it is new. Returns an error if a recorded
+    /// marker shows that the cluster was created with inputs that are missing now.
+    fn remember(&self, facts: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>>;
+
+    /// Returns the lookups that are required and not recorded.
+    fn questions(&self, facts: &BTreeMap<String, Value>) -> Vec<Question>;
+
+    /// Returns additional lookups, for checks that detect errors before the first change.
+    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Question>;
+
+    /// Returns the graph. On failure, most errors are already printed.
+    fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled>;
+
+    /// Returns the machines that a new cluster creates by itself within the hour.
+    fn workers(&self, facts: &BTreeMap<String, Value>) -> Vec<Workers>;
+}
+
+/// Data for the compilation of a source.
+pub(crate) struct Learnt<'a> {
+    pub(crate) cluster: &'a Cluster,
+    /// Recorded lookup results. Empty until the first resource is recorded.
+    pub(crate) facts: &'a BTreeMap<String, Value>,
+    /// Lookup results of this run, and failed lookups.
+    pub(crate) answers: &'a Answers,
+    /// Results of the additional lookups for checks.
+    pub(crate) checked: &'a BTreeMap<String, Value>,
+    /// Recorded state.
+    pub(crate) state: &'a State,
+}

@@ -1,0 +1,255 @@
+//! Execution of a plan, with confirmation, journal and terminal output.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use groundplan_engine::apply::{self, Observer, Settings, Stop, apply};
+use groundplan_engine::event::{Event, Operation, Summary};
+use groundplan_engine::graph::Address;
+use groundplan_engine::plan::Plan;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::provider::Provider;
+use groundplan_engine::secret::Secrets;
+use groundplan_engine::state::backend::Written;
+use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::{Cluster, Entry, State};
+
+use crate::cli::args::Common;
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::prompt::confirm;
+use crate::cli::output::ui::{Progress, Screen};
+use crate::cli::session::locked_state::Held;
+use crate::render::progress::Failures;
+use crate::render::state::rows;
+use crate::render::{Diagnostic, remedies};
+
+/// Returns an error if the user cannot confirm: no terminal or `--json`, and no `--auto-approve`.
+pub(crate) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
+    if common.auto_approve || screen.can_ask() {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::error("there is no terminal to confirm on; nothing was done")
+        .with_hint("run it in a terminal and without --json, or pass --auto-approve");
+    Err(Failure::new(Exit::Refused, diagnostic))
+}
+
+/// Prompts for confirmation unless `--auto-approve` is given. A signal rejects.
+pub(crate) async fn confirmed(
+    common: &Common,
+    question: &'static str,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<()> {
+    if common.auto_approve {
+        return Ok(());
+    }
+    screen.talk("")?;
+    let answer = tokio::task::spawn_blocking(move || {
+        confirm(&mut io::stdin().lock(), &mut io::stderr(), question)
+    });
+    let yes = tokio::select! {
+        biased;
+        () = stop.stopped() => return Err(Failure::interrupted()),
+        answer = answer => answer,
+    };
+    match yes {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => {
+            let diagnostic = Diagnostic::error("not confirmed; nothing was changed");
+            Err(Failure::new(Exit::Refused, diagnostic))
+        }
+        Ok(Err(error)) => Err(Failure::could_not("read the answer", &error)),
+        Err(panicked) => Err(Failure::could_not("read the answer", &panicked)),
+    }
+}
+
+/// Executes the plan and prints the result.
+pub(crate) async fn walk(
+    plan: &Plan,
+    mut held: Held,
+    provider: Arc<dyn Provider>,
+    secrets: Arc<Secrets>,
+    common: &Common,
+    screen: &mut Screen,
+    stop: &Stop,
+) -> Result<Exit> {
+    let progress = screen.progress(plan, &*provider);
+    let (failures, cluster) = (Failures::default(), plan.cluster.as_ref());
+    let mut recorder = Recorder { held: &mut held, screen, progress, failures, cluster };
+    let settings = Settings {
+        parallelism: common.parallelism.into(),
+        fence: recorder.held.home.fence(),
+        ..Settings::default()
+    };
+    let state = std::mem::take(&mut recorder.held.state);
+    let outcome = apply(plan, state, provider, secrets, &settings, stop, &mut recorder).await;
+    let Recorder { failures, progress, .. } = recorder;
+    drop(progress); // the live region, if any, makes room
+    held.state = outcome.state.clone();
+    for diagnostic in failures.diagnostics() {
+        screen.diagnostic(&diagnostic)?;
+    }
+    if let Some(error) = &outcome.journal_error {
+        screen.diagnostic(&unwritten(error))?;
+    } else {
+        held.close().await?;
+    }
+    conclude(plan, &outcome, screen)
+}
+
+/// Returns the error for a run that ended because its journal could not be written.
+fn unwritten(error: &HomeError) -> Diagnostic {
+    let hint = error.hint().unwrap_or_else(|| {
+        let first = match error {
+            HomeError::Unwritable { .. } => "make room",
+            _ => "when the home of the state answers again",
+        };
+        format!(
+            "nothing that was not written down was done: {first}, and run the same command again"
+        )
+    });
+    Diagnostic::could_not("write the journal", error).with_hint(hint)
+}
+
+fn conclude(plan: &Plan, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
+    let (operation, summary) = (plan.operation, &outcome.summary);
+    // A signal after the last step does not change the result.
+    if outcome.journal_error.is_none() && summary.complete() {
+        screen.say(&format!("\n{}", complete(operation, summary)))?;
+        return Ok(Exit::Done);
+    }
+    screen.say(&format!("\n{}", incomplete(operation, summary)))?;
+    if operation == Operation::Destroy {
+        left(&outcome.state, plan).iter().try_for_each(|line| screen.say(line))?;
+    }
+    Ok(match &outcome.journal_error {
+        Some(HomeError::Fenced { .. }) => Exit::Locked,
+        Some(_) => Exit::Failed,
+        None if outcome.stopped => Exit::Stopped,
+        None => Exit::Failed,
+    })
+}
+
+fn complete(operation: Operation, summary: &Summary) -> String {
+    let Summary { added, changed, destroyed, .. } = summary;
+    match operation {
+        Operation::Apply => format!(
+            "Apply complete! Resources: {added} added, {changed} changed, {destroyed} destroyed."
+        ),
+        Operation::Destroy => format!("Destroy complete! Resources: {destroyed} destroyed."),
+    }
+}
+
+fn incomplete(operation: Operation, summary: &Summary) -> String {
+    let word = match operation {
+        Operation::Apply => "Apply",
+        Operation::Destroy => "Destroy",
+    };
+    let Summary { added, changed, destroyed, failed, skipped, abandoned } = summary;
+    format!(
+        "{word} incomplete. Resources: {added} added, {changed} changed, {destroyed} destroyed; \
+         {failed} failed, {skipped} not started, {abandoned} left for the next run.\n\
+         What was done is recorded: run the same command again to go on."
+    )
+}
+
+/// Returns a line for each resource that a destroy did not delete, at most [`LISTED`].
+fn left(state: &State, plan: &Plan) -> Vec<String> {
+    let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
+    let still = rows(state).filter(|(address, ..)| doomed.contains(address));
+    let mut lines: Vec<String> = still
+        .map(|(address, record, _)| {
+            let id = id(&record.outputs).unwrap_or_else(|| "no id is known".to_owned());
+            format!("  {address} ({id})")
+        })
+        .collect();
+    let more = lines.len().saturating_sub(LISTED);
+    lines.truncate(LISTED);
+    if more > 0 {
+        lines.push(format!("  and {more} more: `groundplan state list`"));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, "Still there:".to_owned());
+    }
+    lines
+}
+
+/// Maximum number of remaining resources that are listed.
+const LISTED: usize = 20;
+
+/// Observer that writes the journal and shows the events, in their order.
+struct Recorder<'a> {
+    held: &'a mut Held,
+    screen: &'a mut Screen,
+    progress: Progress,
+    failures: Failures,
+    /// The cluster of the plan, named by hints.
+    cluster: Option<&'a Cluster>,
+}
+
+impl Observer for Recorder<'_> {
+    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+        self.held.home.append(&entries)
+    }
+
+    fn event(&mut self, event: &Event) {
+        let mut event = event.clone();
+        remedies::in_event(&mut event, self.cluster);
+        self.failures.event(&event);
+        // A closed output does not stop a run half way.
+        let _ = self.screen.event(&mut self.progress, &event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn summary_lines_are_as_terraforms() {
+        let summary = Summary { added: 3, changed: 1, destroyed: 2, ..Summary::default() };
+        assert_eq!(
+            complete(Operation::Apply, &summary),
+            "Apply complete! Resources: 3 added, 1 changed, 2 destroyed."
+        );
+        assert_eq!(
+            complete(Operation::Destroy, &summary),
+            "Destroy complete! Resources: 2 destroyed."
+        );
+    }
+
+    #[test]
+    fn a_destroy_that_is_incomplete_lists_what_is_left() {
+        let mut state = State::new("l".into());
+        for index in 0..25 {
+            let (address, inputs) = (Address::new("vpc", &format!("v{index:02}")), Value::Null);
+            let entry = Entry::CreateStarted { address, generation: 1, inputs, after: vec![] };
+            state.record(&entry).unwrap();
+        }
+        let observed = groundplan_engine::plan::Observations::new();
+        let options = groundplan_engine::plan::Options::default();
+        let plan = groundplan_engine::plan::plan_destroy(
+            &state,
+            &observed,
+            &groundplan_aws::schemas(),
+            &options,
+        );
+        let lines = left(&state, &plan);
+        assert_eq!(lines[..2], ["Still there:", "  vpc.v00 (no id is known)"]);
+        assert_eq!(lines.last().unwrap(), "  and 5 more: `groundplan state list`");
+        assert_eq!(lines.len(), 22);
+        assert!(left(&State::new("l".into()), &plan).is_empty());
+    }
+
+    #[test]
+    fn what_is_incomplete_says_what_is_missing_and_how_to_go_on() {
+        let summary = Summary { added: 3, failed: 1, skipped: 4, ..Summary::default() };
+        let text = incomplete(Operation::Apply, &summary);
+        assert!(text.contains("1 failed, 4 not started, 0 left"), "{text}");
+        assert!(text.contains("run the same command again"), "{text}");
+    }
+}

@@ -1,0 +1,129 @@
+//! Input files: install-config, assets, RHCOS stream. Read, validated and digested.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use groundplan_engine::plan::saved::{Digests, digest};
+use groundplan_openshift::diagnostics;
+use groundplan_openshift::install_config::{self, InstallConfig};
+use groundplan_openshift::topology::{Assets, Options, Stream};
+use secrecy::SecretString;
+
+use crate::cli::args::Common;
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::output::ui::Screen;
+use crate::render::Diagnostic;
+
+/// Valid input files.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// Name of the install-config, for messages.
+    pub(crate) file: String,
+    /// Text of the install-config, for findings that need AWS.
+    pub(crate) text: SecretString,
+    pub(crate) config: InstallConfig,
+    pub(crate) assets: Assets,
+    pub(crate) stream: Option<Stream>,
+    pub(crate) digests: Digests,
+}
+
+/// Digest of an input that is not given.
+const NONE: &str = "none";
+
+impl Inputs {
+    /// Reads all input files. Reports all findings of the install-config at once.
+    pub(crate) fn read(common: &Common, screen: &mut Screen) -> Result<Self> {
+        let file = common.config.display().to_string();
+        let (config, text) = read_config(&common.config, screen)?;
+        let (assets, assets_digest) = read_assets(common.assets.as_deref())?;
+        let (stream, stream_digest) = read_stream(common.rhcos_stream.as_deref())?;
+        let config_digest = digest([text.as_bytes()]);
+        let digests =
+            Digests { config: config_digest, assets: assets_digest, stream: stream_digest };
+        Ok(Self { file, text: text.into(), config, assets, stream, digests })
+    }
+
+    /// Returns the compile options that are not part of the install-config.
+    pub(crate) fn options(&self, bootstrap: bool) -> Options {
+        Options { bootstrap, stream: self.stream.clone() }
+    }
+}
+
+/// Reads an install-config and prints all its findings.
+pub(crate) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallConfig, String)> {
+    let file = path.display().to_string();
+    let bytes = contents(path).map_err(|error| {
+        let hint = if path.is_dir() {
+            "--config names a file; there may be an install-config.yaml in this folder"
+        } else {
+            "`openshift-install create install-config` writes one; \
+             --config names one that is elsewhere"
+        };
+        let diagnostic = Diagnostic::could_not(&format!("read {file}"), &error).with_hint(hint);
+        Failure::new(Exit::ConfigInvalid, diagnostic)
+    })?;
+    let (outcome, text) = install_config::read_bytes(&bytes);
+    screen.findings(&outcome.findings, &file, &text)?;
+    match outcome.config {
+        Some(config) => Ok((config, text.into_owned())),
+        None => Err(Failure::said(Exit::ConfigInvalid)),
+    }
+}
+
+/// Maximum time to read a pipe. The command does nothing else meanwhile.
+const SILENT: Duration = Duration::from_secs(30);
+
+/// Returns the contents of a file. A pipe (`--config <(...)`) is read in a thread of its own,
+/// because a read without a writer never ends, not even by a signal.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let read = |path: &Path| File::open(path).and_then(diagnostics::read_bounded);
+    if fs::metadata(path)?.is_file() {
+        return read(path);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let path = path.to_owned();
+    thread::spawn(move || sender.send(read(&path)));
+    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "nothing came within 30 seconds");
+    receiver.recv_timeout(SILENT).map_err(silent)?
+}
+
+/// Returns the given cluster name, or the name in the install-config.
+pub(crate) fn cluster_name(
+    given: Option<&str>,
+    common: &Common,
+    screen: &mut Screen,
+) -> Result<String> {
+    match given {
+        Some(name) => Ok(name.to_owned()),
+        None => Ok(read_config(&common.config, screen)?.0.name),
+    }
+}
+
+fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
+    let Some(folder) = folder else { return Ok((Assets::none(), NONE.to_owned())) };
+    let assets = Assets::read(folder).map_err(|error| {
+        let diagnostic = Diagnostic::error(error.to_string()).with_hint(error.hint());
+        Failure::new(Exit::Failed, diagnostic)
+    })?;
+    let cluster = serde_json::to_vec(&assets.cluster()).unwrap_or_default(); // plain strings
+    let parts = [assets.bootstrap(), assets.master(), assets.worker(), Some(&*cluster)];
+    let digest = digest(parts.into_iter().flatten());
+    Ok((assets, digest))
+}
+
+fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
+    let Some(path) = path else { return Ok((None, NONE.to_owned())) };
+    let hint = "`openshift-install coreos print-stream-json` prints it";
+    let unusable = |error: &(dyn std::error::Error + 'static)| {
+        let diagnostic = Diagnostic::could_not("use the RHCOS stream", error).with_hint(hint);
+        Failure::new(Exit::Failed, diagnostic)
+    };
+    let stream = Stream::read(path).map_err(|error| unusable(&error))?;
+    let text = fs::read(path).map_err(|error| unusable(&error))?;
+    Ok((Some(stream), digest([&*text])))
+}

@@ -1,0 +1,23 @@
+//! The steps that commands share: open and lock the state, connect, look up, plan, confirm, execute.
+//!
+//! Never: an argument of one command.
+
+pub(crate) mod aws_session;
+pub(crate) mod desired_state;
+pub(crate) mod execute;
+pub(crate) mod input_files;
+pub(crate) mod install_config_source;
+pub(crate) mod locked_state;
+pub(crate) mod manifest_files;
+pub(crate) mod manifests_source;
+pub(crate) mod plan_context;
+pub(crate) mod plan_preview;
+pub(crate) mod preflight;
+pub(crate) mod recovery;
+pub(crate) mod saved_plan;
+pub(crate) mod signals;
+pub(crate) mod state_backend;
+pub(crate) mod state_errors;
+pub(crate) mod targeting;
+pub(crate) mod teardown;
+pub(crate) mod untracked;

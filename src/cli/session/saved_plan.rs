@@ -1,0 +1,140 @@
+//! Saved plan in a file. `apply` executes exactly this plan or rejects the plan as stale.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use groundplan_engine::plan::saved::{FORMAT, SavedPlan, Unreadable};
+use groundplan_engine::plan::{Options, Plan};
+
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::cli::session::plan_context::World;
+use crate::render::Diagnostic;
+
+/// Returns the plan with the digests of its inputs.
+pub(crate) fn of(world: &World, options: Options, warnings: Vec<String>, plan: Plan) -> SavedPlan {
+    SavedPlan {
+        format: FORMAT,
+        digests: world.source.digests().clone(),
+        bootstrap: world.source.bootstrap(),
+        options,
+        warnings,
+        plan,
+    }
+}
+
+/// Writes a plan to a file that only its owner can read.
+pub(crate) fn write(saved: &SavedPlan, path: &Path) -> Result<()> {
+    let attempt = format!("save the plan to {}", path.display());
+    try_write(saved, path).map_err(|error| Failure::could_not(&attempt, &error))
+}
+
+fn try_write(saved: &SavedPlan, path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Mode 0600 from the first byte, and never partial content under the file's name.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&saved.bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Reads a plan.
+pub(crate) fn read(path: &Path) -> Result<SavedPlan> {
+    let attempt = format!("read the plan {}", path.display());
+    let text = fs::read(path).map_err(|error| {
+        let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
+        Failure::new(Exit::Failed, diagnostic)
+    })?;
+    SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
+}
+
+/// Returns an error if another command applies the plan: that of a cluster, or that of machines.
+pub(crate) fn must_be(of_machines: bool, path: &Path) -> Result<()> {
+    let is_of_machines = read(path)?.plan.cluster.is_some_and(|cluster| cluster.is_of_machines());
+    if is_of_machines == of_machines {
+        return Ok(());
+    }
+    let path = path.display();
+    let (what, command) = match is_of_machines {
+        true => ("machines", format!("groundplan machines apply --manifests PATH {path}")),
+        false => ("a cluster", format!("groundplan apply {path}")),
+    };
+    let diagnostic = Diagnostic::error(format!("{path} is a plan of {what}"))
+        .with_hint(format!("`{command}` does what it says"));
+    Err(Failure::new(Exit::Usage, diagnostic))
+}
+
+const HINT: &str = "give a file that `groundplan plan --out` wrote, as it was written";
+
+fn unusable(attempt: &str, error: &Unreadable) -> Failure {
+    match error {
+        Unreadable::Format(_) => stale(&format!("could not {attempt}"), &error.to_string()),
+        Unreadable::Other(_) | Unreadable::Damaged(_) => {
+            Failure::new(Exit::Failed, Diagnostic::could_not(attempt, error).with_hint(HINT))
+        }
+    }
+}
+
+/// Returns the error for a stale plan.
+pub(crate) fn stale(summary: &str, because: &str) -> Failure {
+    let diagnostic = Diagnostic::error(summary)
+        .with_detail(because)
+        .with_hint("make it again, with `--out`, as it was made, and read what it shows");
+    Failure::new(Exit::Stale, diagnostic)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use groundplan_engine::event::Operation;
+    use groundplan_engine::plan::saved::Digests;
+
+    use super::*;
+
+    fn saved() -> SavedPlan {
+        let none = || "none".to_owned();
+        SavedPlan {
+            format: FORMAT,
+            digests: Digests { config: none(), assets: none(), stream: none() },
+            bootstrap: true,
+            options: Options::default(),
+            warnings: vec![],
+            plan: Plan {
+                operation: Operation::Apply,
+                lineage: "l".into(),
+                serial: 3,
+                cluster: None,
+                generation: 1,
+                selection: None,
+                changes: vec![],
+                steps: vec![],
+                relinks: vec![],
+            },
+        }
+    }
+
+    #[test]
+    fn a_plan_comes_back_as_it_was_saved_and_only_its_owner_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cluster.plan");
+        write(&saved(), &path).unwrap();
+        assert_eq!(read(&path).unwrap(), saved());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_plan_of_another_format_is_stale_and_what_is_none_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cluster.plan");
+        fs::write(&path, br#"{"format": 1, "something": "else"}"#).unwrap();
+        assert_eq!(read(&path).unwrap_err().exit, Exit::Stale);
+        fs::write(&path, br#"{"apiVersion": "v1"}"#).unwrap();
+        assert_eq!(read(&path).unwrap_err().exit, Exit::Failed);
+    }
+}

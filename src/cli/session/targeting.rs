@@ -1,0 +1,176 @@
+//! Resolves `--target`, `--exclude` and `--replace` to addresses.
+//!
+//! A pattern without a match is an error, because a user who mistypes a target does not want all
+//! other resources.
+
+use std::collections::BTreeSet;
+
+use groundplan_engine::graph::pattern::fits;
+use groundplan_engine::graph::{Address, Graph};
+use groundplan_engine::plan::Options;
+use groundplan_engine::state::State;
+use groundplan_openshift::diagnostics::nearest;
+
+use crate::cli::args::{Part, Renewal};
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::render::state::rows;
+use crate::render::{Diagnostic, remedies};
+
+/// Returns the options of a plan. Patterns match desired and recorded resources.
+pub(crate) fn of_wanted(
+    renewal: &Renewal,
+    part: &Part,
+    desired: &Graph,
+    state: &State,
+) -> Result<Options> {
+    let wanted = desired.nodes().iter().map(|node| &node.address);
+    let known: BTreeSet<&Address> = wanted.chain(recorded(state)).collect();
+    let replace = renewal.replace.iter().map(|name| replaced(name, desired, state));
+    Ok(Options {
+        replace: replace.collect::<Result<_>>()?,
+        targets: all("--target", &part.target, &known, state)?,
+        excludes: all("--exclude", &part.exclude, &known, state)?,
+    })
+}
+
+/// Returns the options of a destroy plan. Patterns match recorded resources.
+pub(crate) fn of_recorded(part: &Part, state: &State) -> Result<Options> {
+    let known: BTreeSet<&Address> = recorded(state).collect();
+    Ok(Options {
+        replace: BTreeSet::new(),
+        targets: all("--target", &part.target, &known, state)?,
+        excludes: all("--exclude", &part.exclude, &known, state)?,
+    })
+}
+
+/// Returns the recorded resources that match the patterns.
+pub(crate) fn recorded_by(patterns: &[String], state: &State) -> Result<BTreeSet<Address>> {
+    all("ADDRESS", patterns, &recorded(state).collect(), state)
+}
+
+fn recorded(state: &State) -> impl Iterator<Item = &Address> {
+    rows(state).map(|(address, ..)| address)
+}
+
+fn all(
+    flag: &str,
+    patterns: &[String],
+    known: &BTreeSet<&Address>,
+    state: &State,
+) -> Result<BTreeSet<Address>> {
+    let mut found = BTreeSet::new();
+    for pattern in patterns {
+        let fitting = known.iter().filter(|address| fits(pattern, address));
+        let fitting: Vec<Address> = fitting.map(|address| (*address).clone()).collect();
+        if fitting.is_empty() {
+            return Err(nobody(flag, pattern, known, state));
+        }
+        found.extend(fitting);
+    }
+    Ok(found)
+}
+
+/// Resolves an address of `--replace`. Only a resource that is both desired and recorded can be
+/// replaced, and patterns are rejected.
+fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
+    let address = Address::from(name);
+    if desired.get(&address).is_some() && state.resources.contains_key(&address) {
+        return Ok(address);
+    }
+    let both = desired.nodes().iter().map(|node| &node.address);
+    let known = both.filter(|address| state.resources.contains_key(*address)).collect();
+    if name.contains('*') {
+        let diagnostic = Diagnostic::error("--replace takes one address, and no pattern")
+            .with_hint("give it once for each, so that each of them is meant");
+        return Err(Failure::new(Exit::Usage, diagnostic));
+    }
+    Err(nobody("--replace", name, &known, state))
+}
+
+fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -> Failure {
+    let addresses: Vec<&str> = known.iter().map(|address| address.as_str()).collect();
+    let hint = match nearest(name, &addresses) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => {
+            let of_machines = state.cluster.as_ref().filter(|cluster| cluster.is_of_machines());
+            let plan = of_machines.map_or("plan", |_| "machines plan");
+            let named = of_machines.map(remedies::cluster_flag).unwrap_or_default();
+            format!(
+                "`groundplan {plan} --full` and `groundplan state list{named}` show the addresses"
+            )
+        }
+    };
+    let diagnostic =
+        Diagnostic::error(format!("{flag} `{name}` names no resource of this cluster"))
+            .with_hint(hint);
+    Failure::new(Exit::Usage, diagnostic)
+}
+
+#[cfg(test)]
+mod tests {
+    use groundplan_engine::state::Entry;
+    use serde_json::json;
+
+    use super::*;
+
+    fn state() -> State {
+        let mut state = State::new("l".into());
+        for name in ["instance.master-0", "instance.master-1", "vpc.main"] {
+            let (address, inputs) = (Address::from(name), json!({}));
+            let entry = Entry::CreateStarted { address, generation: 1, inputs, after: vec![] };
+            state.record(&entry).unwrap();
+        }
+        state
+    }
+
+    fn wanted() -> Graph {
+        let mut graph = Graph::default();
+        for name in ["vpc.main", "instance.master-0", "subnet.new"] {
+            graph.push(name.into(), json!({}));
+        }
+        graph
+    }
+
+    fn part(target: &[&str], exclude: &[&str]) -> Part {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Part { target: owned(target), exclude: owned(exclude) }
+    }
+
+    fn renewal(name: &str) -> Renewal {
+        Renewal { replace: vec![name.to_owned()] }
+    }
+
+    fn names(addresses: &BTreeSet<Address>) -> Vec<&str> {
+        addresses.iter().map(Address::as_str).collect()
+    }
+
+    #[test]
+    fn a_part_is_named_by_address_kind_or_star() {
+        let several = part(&["instance", "subnet.*"], &["*.master-1"]);
+        let options = of_wanted(&Renewal::default(), &several, &wanted(), &state()).unwrap();
+        let targets = names(&options.targets);
+        assert_eq!(targets, ["instance.master-0", "instance.master-1", "subnet.new"]);
+        assert_eq!(names(&options.excludes), ["instance.master-1"]);
+        let options = of_recorded(&part(&["vpc"], &[]), &state()).unwrap();
+        assert_eq!(names(&options.targets), ["vpc.main"]);
+    }
+
+    #[test]
+    fn a_name_that_fits_nothing_is_wrong_usage_and_the_nearest_is_offered() {
+        let mistyped = part(&["instance.mastr-0"], &[]);
+        let failure = of_recorded(&mistyped, &state()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        let hint = failure.diagnostics[0].hint.clone().unwrap();
+        assert_eq!(hint, "did you mean `instance.master-0`?");
+    }
+
+    #[test]
+    fn only_what_is_wanted_and_there_is_made_anew() {
+        let options = |name| of_wanted(&renewal(name), &Part::default(), &wanted(), &state());
+        assert_eq!(names(&options("instance.master-0").unwrap().replace), ["instance.master-0"]);
+        for wrong in ["subnet.new", "instance.master-1", "instance.*", "nothing"] {
+            assert_eq!(options(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Untracked resources of a destroy: created by the cluster, or left from a lost state. The plan
+//! shows and deletes them with the recorded resources.
+
+use std::collections::BTreeSet;
+
+use groundplan_aws::Aws;
+use groundplan_aws::adopt::{adopt, known};
+use groundplan_aws::kinds::swept::{Find, Swept};
+use groundplan_aws::model::ids::RoleName;
+use groundplan_aws::model::untracked::What;
+use groundplan_aws::sweep::{self, Leftover, Sweep};
+use groundplan_engine::graph::{Address, Resource};
+use groundplan_engine::plan::Plan;
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::provider::{ProviderError, patiently};
+use groundplan_engine::state::{Entry, Record, State};
+
+use crate::cli::args::Part;
+use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::exit_code::Exit;
+use crate::render::Diagnostic;
+
+/// Returns true if a part of a destroy can contain untracked resources.
+pub(crate) fn are_meant(part: &Part) -> bool {
+    let kind = Swept::SCHEMA.kind;
+    let may_fit = |target: &String| target.starts_with('*') || target.starts_with(kind);
+    part.target.is_empty() || part.target.iter().any(may_fit)
+}
+
+/// Untracked resources of a cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Resources that groundplan can delete.
+    deletable: Vec<Find>,
+    /// Resources of a type that groundplan cannot delete.
+    strange: Vec<Leftover>,
+    /// Calls that the credentials do not allow.
+    denied: Vec<ProviderError>,
+}
+
+impl Found {
+    /// Queries AWS for all resources of the cluster that this state does not contain.
+    pub(crate) async fn sweep(aws: &Aws, state: &State) -> Result<Self> {
+        let names = names(state);
+        let swept = patiently(|| Box::pin(sweep::sweep(aws, &names)))
+            .await
+            .map_err(|error| Failure::call("see what else the cluster has", &error))?;
+        Ok(Self::of(swept, &known(state)))
+    }
+
+    /// Skips resources that AWS deletes together with another resource of the cluster.
+    fn of(swept: Sweep, known: &BTreeSet<String>) -> Self {
+        let Sweep { left, denied } = swept;
+        let there: BTreeSet<String> = left.iter().map(|one| one.id.clone()).collect();
+        let mut found = Self { denied, ..Self::default() };
+        for one in left {
+            let goes_along = one
+                .goes_with
+                .as_ref()
+                .is_some_and(|with| known.contains(with) || there.contains(with));
+            if known.contains(&one.id) || goes_along {
+                continue;
+            }
+            match What::of(&one.kind) {
+                Some(what) => {
+                    found.deletable.push(Find { what, id: one.id, name: one.name });
+                }
+                None => found.strange.push(one),
+            }
+        }
+        found
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.deletable.is_empty() && self.strange.is_empty()
+    }
+
+    /// Returns the entries to record before the first deletion.
+    pub(crate) fn entries(&self, state: &State) -> Vec<Entry> {
+        adopt(state, &self.deletable)
+    }
+
+    /// Keeps only the resources that the plan deletes.
+    pub(crate) fn leave_out_of(&mut self, plan: &Plan, imagined: &State) {
+        let doomed = ids(plan, imagined);
+        self.deletable.retain(|one| doomed.contains(&one.id));
+    }
+
+    /// Returns the plan warnings about untracked resources.
+    pub(crate) fn cautions(&self, aws: &Aws) -> Vec<String> {
+        let tag = &aws.settings().cluster_tag;
+        let mut cautions = Vec::new();
+        if !self.deletable.is_empty() {
+            let counts = What::ALL.iter().filter_map(|what| {
+                let count = self.deletable.iter().filter(|one| one.what == *what).count();
+                (count > 0).then(|| what.count(count))
+            });
+            let counts: Vec<String> = counts.collect();
+            cautions.push(format!(
+                "not recorded here and tagged {tag}: {}; the cluster made that for itself, and it goes \
+                 with it (--exclude {} leaves it)",
+                counts.join(", "),
+                Swept::SCHEMA.kind,
+            ));
+        }
+        let keeps_data =
+            |one: &Find| matches!(one.what, What::Volume | What::Snapshot | What::Bucket);
+        if self.deletable.iter().any(keeps_data) {
+            cautions.push(
+                "with the volumes, snapshots and buckets above goes what the cluster's users have \
+                 stored in them"
+                    .to_owned(),
+            );
+        }
+        if !self.strange.is_empty() {
+            let strange = self.strange.iter().map(|one| format!("{} {}", one.kind, one.id));
+            cautions.push(format!(
+                "tagged {tag} and of a type that is not deleted here: {}; delete it by hand",
+                strange.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        cautions.extend(self.denied.iter().map(|denied| not_looked_for(denied).summary));
+        cautions
+    }
+}
+
+/// Returns a warning that resources may remain, because the credentials do not allow their lookup.
+pub(crate) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
+    Diagnostic::warning(format!(
+        "the credentials may not call {}, so what the cluster's operators made there is not seen and \
+         stays, if there is any",
+        denied.call
+    ))
+}
+
+/// Returns the IDs of resources that a plan deletes or removes a tag from.
+fn ids(plan: &Plan, state: &State) -> BTreeSet<String> {
+    let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
+    let ids = doomed.into_iter().filter_map(|address| id(&state.resources.get(address)?.outputs));
+    ids.collect()
+}
+
+/// Returns the IDs of resources that stay and may belong to another cluster, too.
+fn shared(state: &State) -> BTreeSet<String> {
+    let is_shared = |record: &&Record| record.inputs["what"] == What::SharedTag.as_str();
+    state.resources.values().filter(is_shared).filter_map(|record| id(&record.outputs)).collect()
+}
+
+/// Returns an error if the plan deletes a resource that also carries another cluster's tag.
+pub(crate) async fn unclaimed(aws: &Aws, state: &State, plan: &Plan) -> Result<()> {
+    let shared = shared(state);
+    let ids: BTreeSet<String> =
+        ids(plan, state).into_iter().filter(|id| !shared.contains(id)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let claims = patiently(|| sweep::claims(aws, &ids))
+        .await
+        .map_err(|error| Failure::call("see who else uses what is to go", &error))?;
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let mut diagnostic = Diagnostic::error("another cluster uses what is to be deleted");
+    diagnostic.detail = claims
+        .iter()
+        .map(|one| {
+            format!("{} is tagged kubernetes.io/cluster/{}={}", one.id, one.cluster, one.value)
+        })
+        .collect();
+    let hint = "destroy that cluster first; if it is gone already, take its tag off";
+    Err(Failure::new(Exit::Refused, diagnostic.with_hint(hint)))
+}
+
+/// Returns the names of resources that AWS cannot find by tag.
+pub(crate) fn names(state: &State) -> sweep::Names {
+    let named = |kind: &str| -> Vec<&str> {
+        let of_kind = state.resources.iter().filter(|(address, _)| address.kind() == kind);
+        of_kind.filter_map(|(_, record)| record.inputs.get("name")?.as_str()).collect()
+    };
+    sweep::Names {
+        domain: named("hosted_zone").first().map(|name| (*name).to_owned()),
+        roles: named("iam_role").into_iter().map(RoleName::from).collect(),
+        profiles: named("iam_instance_profile").into_iter().map(Into::into).collect(),
+        buckets: named("s3_bucket").into_iter().map(Into::into).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leftover(kind: &str, id: &str, goes_with: Option<&str>) -> Leftover {
+        let goes_with = goes_with.map(str::to_owned);
+        Leftover { kind: kind.to_owned(), id: id.to_owned(), name: None, goes_with }
+    }
+
+    #[test]
+    fn what_is_recorded_or_goes_along_is_not_found_on_its_own() {
+        let left = vec![
+            leftover("instance", "i-1", None),
+            leftover("instance", "i-recorded", None),
+            leftover("volume", "vol-of-1", Some("i-1")),
+            leftover("volume", "vol-of-recorded", Some("i-recorded")),
+            leftover("volume", "vol-of-a-stranger", Some("i-9")),
+            leftover("shared-tag", "subnet-1", None),
+            leftover("shared-tag", "subnet-recorded", None),
+            leftover("transit-gateway", "tgw-1", None),
+        ];
+        let known = ["i-recorded", "subnet-recorded"].map(str::to_owned).into();
+        let found = Found::of(Sweep { left, denied: Vec::new() }, &known);
+        let ids: Vec<&str> = found.deletable.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["i-1", "vol-of-a-stranger", "subnet-1"]);
+        assert_eq!(found.strange, [leftover("transit-gateway", "tgw-1", None)]);
+    }
+
+    #[test]
+    fn a_part_that_names_only_what_is_recorded_has_nothing_else_in_it() {
+        let part = |target: &[&str]| Part {
+            target: target.iter().map(|&one| one.to_owned()).collect(),
+            exclude: Vec::new(),
+        };
+        assert!(!are_meant(&part(&["instance.bootstrap"])));
+        for wide in [&[][..], &["swept"], &["instance.a", "swept.volume:*"], &["*.a"]] {
+            assert!(are_meant(&part(wide)), "{wide:?}");
+        }
+    }
+}
