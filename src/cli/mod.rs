@@ -15,49 +15,49 @@ mod session;
 
 use std::process::ExitCode;
 
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 
-use self::args::{Arguments, Command};
-use crate::cli::output::command_error::{Failure, Result};
+use self::args::{CliArguments, Command};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::cli::output::json_file::StreamFile;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::parse_line(std::env::args_os()) {
+    let arguments = match CliArguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(answer) => {
             let _ = answer.print(); // help, a version, or what is wrong with the arguments
             return if answer.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
     };
-    let mut screen = Screen::of(&arguments);
-    let exit = match run(&arguments, &mut screen) {
+    let mut ui = Ui::of(&arguments);
+    let exit = match run(&arguments, &mut ui) {
         Ok(exit) => exit,
         Err(failure) => {
             for diagnostic in &failure.diagnostics {
-                let _ = screen.diagnostic(diagnostic); // there is nowhere else to say it
+                let _ = ui.diagnostic(diagnostic); // there is nowhere else to say it
             }
             failure.exit
         }
     };
     if arguments.common.verbose {
-        let _ = screen.calls();
+        let _ = ui.calls();
     }
     exit.into()
 }
 
-fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
+fn run(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
     if let Some(file) = &arguments.common.json_into {
-        screen.tell_into(StreamFile::create(file)?);
+        ui.tell_into(StreamFile::create(file)?);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::could_not("start", &error))?;
+        .map_err(|error| CommandError::could_not("start", &error))?;
     let exit = runtime.block_on(async {
-        let exit = dispatch(arguments, screen).await;
+        let exit = dispatch(arguments, ui).await;
         session::state_backend::leave().await;
         exit
     });
@@ -65,45 +65,39 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
     exit
 }
 
-async fn dispatch(arguments: &Arguments, screen: &mut Screen) -> Result<Exit> {
-    let stop = Stop::default();
+async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
+    let stop = Shutdown::default();
     session::signals::watch(&stop)
-        .map_err(|error| Failure::could_not("listen for signals", &error))?;
+        .map_err(|error| CommandError::could_not("listen for signals", &error))?;
     let common = &arguments.common;
     match &arguments.command {
-        Command::Validate(_) => commands::validate::run(common, screen),
-        Command::Plan(arguments) => commands::plan::run(arguments, common, screen, &stop).await,
-        Command::Apply(arguments) => commands::apply::run(arguments, common, screen, &stop).await,
-        Command::Destroy(arguments) => {
-            commands::destroy::run(arguments, common, screen, &stop).await
-        }
-        Command::Show(arguments) => commands::show::run(arguments, common, screen).await,
-        Command::Schema(arguments) => commands::schema::run(arguments, screen),
-        Command::Graph(arguments) => commands::graph::run(arguments, common, screen, &stop).await,
+        Command::Validate(_) => commands::validate::run(common, ui),
+        Command::Plan(arguments) => commands::plan::run(arguments, common, ui, &stop).await,
+        Command::Apply(arguments) => commands::apply::run(arguments, common, ui, &stop).await,
+        Command::Destroy(arguments) => commands::destroy::run(arguments, common, ui, &stop).await,
+        Command::Show(arguments) => commands::show::run(arguments, common, ui).await,
+        Command::Schema(arguments) => commands::schema::run(arguments, ui),
+        Command::Graph(arguments) => commands::graph::run(arguments, common, ui, &stop).await,
         Command::Manifests(arguments) => {
-            commands::manifests::run(arguments, common, screen, &stop).await
+            commands::manifests::run(arguments, common, ui, &stop).await
         }
-        Command::Machines(arguments) => {
-            commands::machines::run(arguments, common, screen, &stop).await
-        }
-        Command::State(arguments) => commands::state::run(arguments, common, screen, &stop).await,
+        Command::Machines(arguments) => commands::machines::run(arguments, common, ui, &stop).await,
+        Command::State(arguments) => commands::state::run(arguments, common, ui, &stop).await,
         Command::Protect(arguments) => {
-            commands::protect::protect(arguments, common, screen, &stop).await
+            commands::protect::protect(arguments, common, ui, &stop).await
         }
         Command::Unprotect(arguments) => {
-            commands::protect::unprotect(arguments, common, screen, &stop).await
+            commands::protect::unprotect(arguments, common, ui, &stop).await
         }
-        Command::Recover(arguments) => {
-            commands::recover::run(arguments, common, screen, &stop).await
-        }
-        Command::Unlock(arguments) => commands::unlock::run(arguments, common, screen).await,
+        Command::Recover(arguments) => commands::recover::run(arguments, common, ui, &stop).await,
+        Command::Unlock(arguments) => commands::unlock::run(arguments, common, ui).await,
         #[cfg(feature = "kubernetes")]
         Command::TerminationHandler(arguments) => {
-            commands::termination_handler::run(arguments, screen, &stop).await
+            commands::termination_handler::run(arguments, ui, &stop).await
         }
         #[cfg(feature = "kubernetes")]
         Command::MachineController(arguments) => {
-            commands::machine_controller::run(arguments, screen, &stop).await
+            commands::machine_controller::run(arguments, ui, &stop).await
         }
     }
 }

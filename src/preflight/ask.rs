@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use groundplan_aws::model::quota::Quota;
-use groundplan_aws::preflight::dry_run::{self, Subject, Verdict};
-use groundplan_aws::preflight::policy_simulator::{self, Decision, Judgement};
+use groundplan_aws::preflight::dry_run::{self, DryRunResult, DryRunTarget};
+use groundplan_aws::preflight::policy_simulator::{self, SimulatedAction, SimulationResult};
 use groundplan_aws::preflight::quotas;
 use groundplan_aws::{Aws, Caller};
 use groundplan_engine::provider::{ProviderError, all};
 use groundplan_openshift::topology::Workers;
 use tokio::time::timeout;
 
-use super::Report;
-use super::demands::{self, Need, Site};
-use super::judge::{self, Denial, Denied, Room};
-use crate::render::{Diagnostic, Severity};
+use super::PreflightReport;
+use super::demands::{self, PreflightInputs, QuotaRequirement};
+use super::judge::{self, DeniedAction, QuotaUse, SimulatedDenial};
+use crate::render::{Diagnostic, DiagnosticSeverity};
 
 /// Maximum time of each part of the preflight, because its results are optional. Each part takes a
 /// second or two. An unreachable endpoint must not delay the other parts.
@@ -26,22 +26,22 @@ pub async fn preflight(
     aws: &Aws,
     caller: &Caller,
     partition: &str,
-    site: &Site<'_>,
+    site: &PreflightInputs<'_>,
     workers: &[Workers],
-) -> Report {
+) -> PreflightReport {
     if site.plan.is_empty() {
-        return Report::default();
+        return PreflightReport::default();
     }
     let wanted = demands::permissions(site, &caller.account, partition);
     let (rehearsed, denials, counted) = tokio::join!(
-        timeout(WITHIN, rehearse(aws, demands::rehearsals(site))),
+        timeout(WITHIN, dry_runs(aws, demands::rehearsals(site))),
         timeout(WITHIN, simulate(aws, caller, &wanted)),
         timeout(WITHIN, count(aws, site, workers)),
     );
-    let mut report = counted.unwrap_or_else(|_| unanswered("quotas").into());
-    let rehearsed = rehearsed.unwrap_or_else(|_| unanswered("rehearsed calls").into());
-    let denials = denials.unwrap_or_else(|_| Err(unanswered("simulated policies")));
-    let Rehearsed { allowed, mut denied, note } = rehearsed;
+    let mut report = counted.unwrap_or_else(|_| not_checked_note("quotas").into());
+    let rehearsed = rehearsed.unwrap_or_else(|_| not_checked_note("rehearsed calls").into());
+    let denials = denials.unwrap_or_else(|_| Err(not_checked_note("simulated policies")));
+    let DryRunReport { allowed, mut denied, note } = rehearsed;
     report.notes.extend(note);
     match denials {
         Ok(denials) => denied.extend(judge::simulated(denials, &allowed, &denied)),
@@ -52,52 +52,52 @@ pub async fn preflight(
     report
 }
 
-fn unanswered(what: &str) -> Diagnostic {
+fn not_checked_note(what: &str) -> Diagnostic {
     let seconds = WITHIN.as_secs();
     Diagnostic::warning(format!("no answer about {what} within {seconds} seconds"))
         .with_hint("--preflight=false does without")
 }
 
-impl From<Diagnostic> for Report {
+impl From<Diagnostic> for PreflightReport {
     fn from(note: Diagnostic) -> Self {
         Self { notes: vec![note], ..Self::default() }
     }
 }
 
-impl From<Diagnostic> for Rehearsed {
+impl From<Diagnostic> for DryRunReport {
     fn from(note: Diagnostic) -> Self {
         Self { note: Some(note), ..Self::default() }
     }
 }
 
 #[derive(Default)]
-struct Rehearsed {
+struct DryRunReport {
     allowed: BTreeSet<String>,
-    denied: Vec<Denied>,
+    denied: Vec<DeniedAction>,
     note: Option<Diagnostic>,
 }
 
-async fn rehearse(aws: &Aws, calls: BTreeMap<&'static str, Subject>) -> Rehearsed {
-    let mut rehearsed = Rehearsed::default();
+async fn dry_runs(aws: &Aws, calls: BTreeMap<&'static str, DryRunTarget>) -> DryRunReport {
+    let mut rehearsed = DryRunReport::default();
     if calls.is_empty() {
         return rehearsed;
     }
-    if !dry_run::honours(aws).await {
+    if !dry_run::supports_dry_run(aws).await {
         let note = "nothing was rehearsed: this endpoint does not answer as EC2 does to DryRun";
         rehearsed.note = Some(Diagnostic::warning(note));
         return rehearsed;
     }
-    let asked = calls.iter().map(|(action, subject)| dry_run::rehearse(aws, action, subject));
+    let asked = calls.iter().map(|(action, subject)| dry_run::dry_run(aws, action, subject));
     let verdicts = all(asked.collect()).await;
     for ((action, subject), verdict) in calls.iter().zip(verdicts) {
         match verdict {
-            Verdict::Allowed => {
+            DryRunResult::Allowed => {
                 rehearsed.allowed.insert((*action).to_owned());
             }
-            Verdict::Denied(error) => {
-                rehearsed.denied.push(Denied::rehearsed(action, &subject.address, &error));
+            DryRunResult::Denied(error) => {
+                rehearsed.denied.push(DeniedAction::rehearsed(action, &subject.address, &error));
             }
-            Verdict::Unclear => {}
+            DryRunResult::Unclear => {}
         }
     }
     rehearsed
@@ -108,7 +108,7 @@ async fn simulate(
     aws: &Aws,
     caller: &Caller,
     wanted: &BTreeMap<String, BTreeSet<String>>,
-) -> Result<BTreeMap<String, Denial>, Diagnostic> {
+) -> Result<BTreeMap<String, SimulatedDenial>, Diagnostic> {
     let unasked = |error: &ProviderError| {
         unknown("simulate the caller's policies", error, "allow iam:SimulatePrincipalPolicy")
     };
@@ -124,7 +124,7 @@ async fn simulate(
     let asked = together.iter().map(|(resources, actions)| {
         policy_simulator::simulate(aws, &principal, actions, resources)
     });
-    let mut denials: BTreeMap<String, Denial> = BTreeMap::new();
+    let mut denials: BTreeMap<String, SimulatedDenial> = BTreeMap::new();
     for judgements in all(asked.collect()).await {
         for judgement in judgements.map_err(|error| unasked(&error))? {
             let Some(why) = refusal(&judgement) else { continue };
@@ -137,17 +137,17 @@ async fn simulate(
 }
 
 /// Returns the reason of a denial; `None` if IAM allows the action or the result is conditional.
-fn refusal(judgement: &Judgement) -> Option<&'static str> {
+fn refusal(judgement: &SimulatedAction) -> Option<&'static str> {
     match judgement.decision {
-        Decision::Allowed | Decision::Depends => None,
+        SimulationResult::Allowed | SimulationResult::Depends => None,
         _ if judgement.by_organization => Some("the organization's policies do not allow it"),
-        Decision::Forbidden => Some("a policy of the caller's forbids it"),
-        Decision::NotAllowed => Some("no policy of the caller's allows it"),
+        SimulationResult::Forbidden => Some("a policy of the caller's forbids it"),
+        SimulationResult::NotAllowed => Some("no policy of the caller's allows it"),
     }
 }
 
-async fn count(aws: &Aws, site: &Site<'_>, workers: &[Workers]) -> Report {
-    let mut report = Report::default();
+async fn count(aws: &Aws, site: &PreflightInputs<'_>, workers: &[Workers]) -> PreflightReport {
+    let mut report = PreflightReport::default();
     let types = demands::instance_types(site, workers);
     let vcpus = match quotas::vcpus(aws, &types).await {
         Ok(vcpus) => vcpus,
@@ -164,7 +164,7 @@ async fn count(aws: &Aws, site: &Site<'_>, workers: &[Workers]) -> Report {
     let mut unasked = Vec::new();
     for need in &needs {
         match &rooms[&need.quota] {
-            Ok(room) => report.findings.extend(judged(need, room)),
+            Ok(room) => report.findings.extend(check_quota(need, room)),
             Err(error) => unasked.push((need.quota, error)),
         }
     }
@@ -181,25 +181,25 @@ async fn count(aws: &Aws, site: &Site<'_>, workers: &[Workers]) -> Report {
 }
 
 /// Limit of a quota, if AWS reports one, and the amount in use by zone.
-struct Counted {
+struct QuotaCounts {
     limit: Option<u64>,
     in_use: BTreeMap<String, u64>,
 }
 
-async fn room(aws: &Aws, quota: Quota) -> Result<Counted, ProviderError> {
+async fn room(aws: &Aws, quota: Quota) -> Result<QuotaCounts, ProviderError> {
     let (limit, in_use) = tokio::join!(quotas::limit(aws, quota), quotas::in_use(aws, quota));
-    Ok(Counted { limit: limit?, in_use: in_use? })
+    Ok(QuotaCounts { limit: limit?, in_use: in_use? })
 }
 
-fn judged(need: &Need, counted: &Counted) -> Option<Diagnostic> {
+fn check_quota(need: &QuotaRequirement, counted: &QuotaCounts) -> Option<Diagnostic> {
     let in_use = counted.in_use.get(&need.zone).copied().unwrap_or_default();
-    judge::quota(need, Room { in_use, limit: counted.limit? })
+    judge::quota(need, QuotaUse { in_use, limit: counted.limit? })
 }
 
 /// Returns a warning about a check that could not be completed. The run continues.
 fn unknown(attempt: &str, error: &ProviderError, allow: &str) -> Diagnostic {
     let mut note = Diagnostic::call_failed(attempt, error);
-    note.severity = Severity::Warning;
+    note.severity = DiagnosticSeverity::Warning;
     note.hint = Some(format!("{allow}, and this is checked before anything is made"));
     note
 }

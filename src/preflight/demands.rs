@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groundplan_aws::facts::{Count, Facts};
-use groundplan_aws::kinds::swept::Swept;
+use groundplan_aws::facts::{KindFacts, QuotaCount};
+use groundplan_aws::kinds::swept::UntrackedResource;
 use groundplan_aws::model::calls::tags_only;
 use groundplan_aws::model::quota::Quota;
-use groundplan_aws::preflight::dry_run::{Subject, placeholder};
+use groundplan_aws::preflight::dry_run::{DryRunTarget, placeholder};
 use groundplan_aws::registry::{KINDS, facts};
 use groundplan_engine::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
 use groundplan_engine::plan::{Action, Op, Plan};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 /// Inputs of the preflight.
 #[derive(Clone, Copy, Debug)]
-pub struct Site<'a> {
+pub struct PreflightInputs<'a> {
     /// Plan to check.
     pub plan: &'a Plan,
     /// Graph of the desired state.
@@ -27,9 +27,9 @@ pub struct Site<'a> {
 }
 
 /// Step of the plan with the API actions that it takes.
-struct Planned<'a> {
+struct PlannedStep<'a> {
     address: &'a Address,
-    facts: &'static Facts,
+    facts: &'static KindFacts,
     actions: Vec<&'static str>,
     /// Inputs with unresolved references, as they are in the plan.
     inputs: &'a Value,
@@ -38,7 +38,7 @@ struct Planned<'a> {
 /// Returns the API actions of the plan, each with its resources: ARNs where an IAM policy can name
 /// them, otherwise `*`.
 pub fn permissions(
-    site: &Site,
+    site: &PreflightInputs,
     account: &str,
     partition: &str,
 ) -> BTreeMap<String, BTreeSet<String>> {
@@ -54,7 +54,7 @@ pub fn permissions(
 }
 
 /// Returns one dry run per action, with the inputs of the first resource that needs the action.
-pub fn rehearsals(site: &Site) -> BTreeMap<&'static str, Subject> {
+pub fn rehearsals(site: &PreflightInputs) -> BTreeMap<&'static str, DryRunTarget> {
     let mut rehearsals = BTreeMap::new();
     for planned in site.planned() {
         let creates = !site.state.resources.contains_key(planned.address);
@@ -70,8 +70,8 @@ pub fn rehearsals(site: &Site) -> BTreeMap<&'static str, Subject> {
     rehearsals
 }
 
-impl<'a> Site<'a> {
-    fn planned(&self) -> Vec<Planned<'a>> {
+impl<'a> PreflightInputs<'a> {
+    fn planned(&self) -> Vec<PlannedStep<'a>> {
         let nothing = &Value::Null;
         let steps = self.plan.steps.iter().filter_map(|step| {
             let address = step.op.address();
@@ -87,7 +87,7 @@ impl<'a> Site<'a> {
                     (deleting(of.delete, address, inputs), inputs)
                 }
             };
-            Some(Planned { address, facts, actions, inputs })
+            Some(PlannedStep { address, facts, actions, inputs })
         });
         steps.collect()
     }
@@ -97,14 +97,14 @@ impl<'a> Site<'a> {
         self.state.resources.get(address).or(deposed).map(|record| &record.inputs)
     }
 
-    fn subject(&self, planned: &Planned) -> Subject {
+    fn subject(&self, planned: &PlannedStep) -> DryRunTarget {
         let address = planned.address;
         let known = self.state.resources.get(address);
         let id = known.and_then(|record| {
             let outputs = &record.outputs;
             outputs.get("id").or_else(|| outputs.get("allocation"))?.as_str().map(str::to_owned)
         });
-        Subject {
+        DryRunTarget {
             address: address.to_string(),
             inputs: self.resolved(planned.inputs),
             id: id.or_else(|| placeholder(address.kind())).unwrap_or_default(),
@@ -126,8 +126,8 @@ impl<'a> Site<'a> {
 
 /// Returns the actions that delete a resource. For an untracked resource they depend on its type.
 fn deleting(all: &[&'static str], address: &Address, inputs: &Value) -> Vec<&'static str> {
-    let found = || Swept::deserialize(inputs).ok();
-    match address.kind() == Swept::SCHEMA.kind {
+    let found = || UntrackedResource::deserialize(inputs).ok();
+    match address.kind() == UntrackedResource::SCHEMA.kind {
         true => found().map_or_else(Vec::new, |one| one.what.actions().to_vec()),
         false => all.to_vec(),
     }
@@ -146,7 +146,7 @@ fn changing(all: &[&'static str], before: &Value, inputs: &Value) -> Vec<&'stati
 
 /// Amount of a quota that a plan requires, per zone if AWS counts the quota by zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
+pub struct QuotaRequirement {
     /// Quota.
     pub quota: Quota,
     /// Zone. Empty if the quota counts for the whole region.
@@ -158,7 +158,7 @@ pub struct Need {
 }
 
 /// Returns the instance types of all machines that count towards a vCPU quota.
-pub fn instance_types(site: &Site, workers: &[Workers]) -> BTreeSet<String> {
+pub fn instance_types(site: &PreflightInputs, workers: &[Workers]) -> BTreeSet<String> {
     let launched = machines(site, workers).into_iter().map(|(name, _, _)| name);
     launched.chain(freed(site).into_iter().map(|(name, _)| name)).collect()
 }
@@ -166,29 +166,33 @@ pub fn instance_types(site: &Site, workers: &[Workers]) -> BTreeSet<String> {
 /// Returns the amount of each quota that the plan requires.
 ///
 /// Types that are missing in `vcpus` and types without a known quota count as zero.
-pub fn needs(site: &Site, workers: &[Workers], vcpus: &BTreeMap<String, u32>) -> Vec<Need> {
+pub fn needs(
+    site: &PreflightInputs,
+    workers: &[Workers],
+    vcpus: &BTreeMap<String, u32>,
+) -> Vec<QuotaRequirement> {
     let mut needs = vcpu_needs(&machines(site, workers), &freed(site), vcpus);
     let (mut regions, mut zones) = (BTreeMap::new(), BTreeMap::new());
     for facts in KINDS {
         match facts.quota {
-            Some(Count::PerRegion(quota)) => {
+            Some(QuotaCount::PerRegion(quota)) => {
                 *regions.entry(quota).or_default() += site.added(facts.name()).count() as u64;
             }
-            Some(Count::PerZone(quota)) => {
+            Some(QuotaCount::PerZone(quota)) => {
                 for address in site.added(facts.name()) {
                     *zones.entry((quota, site.zone_of(address))).or_default() += 1;
                 }
             }
-            Some(Count::Vcpus) | None => {}
+            Some(QuotaCount::Vcpus) | None => {}
         }
     }
-    needs.extend(regions.into_iter().map(|(quota, amount)| Need {
+    needs.extend(regions.into_iter().map(|(quota, amount)| QuotaRequirement {
         quota,
         zone: String::new(),
         amount,
         what_for: "the plan makes them".to_owned(),
     }));
-    needs.extend(zones.into_iter().map(|((quota, zone), amount)| Need {
+    needs.extend(zones.into_iter().map(|((quota, zone), amount)| QuotaRequirement {
         quota,
         what_for: format!("the plan makes them in {zone}"),
         zone,
@@ -198,7 +202,7 @@ pub fn needs(site: &Site, workers: &[Workers], vcpus: &BTreeMap<String, u32>) ->
     needs
 }
 
-impl<'a> Site<'a> {
+impl<'a> PreflightInputs<'a> {
     /// Returns the resources that the plan adds, including those of a create before destroy.
     ///
     /// A destroy before create adds none, because the deletion frees the quota first. A creation
@@ -235,14 +239,14 @@ impl<'a> Site<'a> {
 
 /// Returns the kinds that quotas of EC2 count as running instances.
 fn machine_kinds() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().filter(|facts| facts.quota == Some(Count::Vcpus)).map(Facts::name)
+    KINDS.iter().filter(|facts| facts.quota == Some(QuotaCount::Vcpus)).map(KindFacts::name)
 }
 
 /// Returns the machines that the plan launches: instance type, role, number.
 ///
 /// The workers count if the plan launches all masters, because a new cluster creates them within
 /// the hour. A destroy before create counts here, and [`freed`] subtracts its old machine.
-fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
+fn machines(site: &PreflightInputs, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
     let launched: Vec<&Address> = machine_kinds().flat_map(|kind| site.added(kind)).collect();
     let wanted = site.graph.nodes().iter().map(|node| &node.address);
     let wanted =
@@ -259,7 +263,7 @@ fn machines(site: &Site, workers: &[Workers]) -> Vec<(String, &'static str, u64)
 }
 
 /// Returns the types of the machines that are deleted before their replacements are created.
-fn freed(site: &Site) -> Vec<(String, &'static str)> {
+fn freed(site: &PreflightInputs) -> Vec<(String, &'static str)> {
     let renewed = machine_kinds().flat_map(|kind| site.renewed(kind));
     let renewed = renewed.filter_map(|address| {
         let instance_type = site.recorded(address)?["instance_type"].as_str()?.to_owned();
@@ -284,7 +288,7 @@ fn vcpu_needs(
     machines: &[(String, &'static str, u64)],
     freed: &[(String, &'static str)],
     vcpus: &BTreeMap<String, u32>,
-) -> Vec<Need> {
+) -> Vec<QuotaRequirement> {
     let size = |instance_type: &String| {
         let size = vcpus.get(instance_type).copied().map(u64::from);
         Quota::of_type(instance_type).zip(size)
@@ -305,7 +309,7 @@ fn vcpu_needs(
         let amount = parts.values().sum();
         let parts = parts.into_iter().filter(|(_, vcpus)| *vcpus > 0);
         let parts: Vec<String> = parts.map(|(what, vcpus)| format!("{what} {vcpus}")).collect();
-        Need { quota, zone: String::new(), amount, what_for: parts.join(", ") }
+        QuotaRequirement { quota, zone: String::new(), amount, what_for: parts.join(", ") }
     };
     by_quota.into_iter().map(need).collect()
 }

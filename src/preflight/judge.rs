@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_engine::provider::ProviderError;
 
-use super::demands::Need;
+use super::demands::QuotaRequirement;
 use crate::render::Diagnostic;
 
 /// API action that IAM denies to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denied {
+pub struct DeniedAction {
     /// Action, such as `ec2:RunInstances`.
     pub action: String,
     /// Resource or plan that needs the action.
@@ -18,7 +18,7 @@ pub struct Denied {
     pub why: Vec<String>,
 }
 
-impl Denied {
+impl DeniedAction {
     /// Returns the denial of a dry run, with AWS's message as the reason.
     pub fn rehearsed(action: &str, address: &str, error: &ProviderError) -> Self {
         let why = plain(&error.message);
@@ -49,7 +49,7 @@ fn plain(message: &str) -> String {
 
 /// Use and limit of a quota in the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct QuotaUse {
     /// Amount in use.
     pub in_use: u64,
     /// Limit of the account.
@@ -57,9 +57,9 @@ pub struct Room {
 }
 
 /// Returns an error with the sum if the need exceeds the quota; `None` if the need fits.
-pub fn quota(need: &Need, room: Room) -> Option<Diagnostic> {
-    let Need { quota, amount, what_for, zone } = need;
-    let Room { in_use, limit } = room;
+pub fn quota(need: &QuotaRequirement, room: QuotaUse) -> Option<Diagnostic> {
+    let QuotaRequirement { quota, amount, what_for, zone } = need;
+    let QuotaUse { in_use, limit } = room;
     let over = (amount + in_use).checked_sub(limit).filter(|over| *over > 0)?;
     let (unit, (service, code)) = (quota.unit(*amount), quota.code());
     let place = if zone.is_empty() { String::new() } else { format!(" in {zone}") };
@@ -73,7 +73,7 @@ pub fn quota(need: &Need, room: Room) -> Option<Diagnostic> {
 
 /// Denial of an action by the IAM policy simulation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Denial {
+pub struct SimulatedDenial {
     /// ARNs of the denied resources, or `*`.
     pub on: BTreeSet<String>,
     /// Reasons in words.
@@ -84,19 +84,19 @@ pub struct Denial {
 ///
 /// A dry run is the real call, so its result overrides the simulation.
 pub fn simulated(
-    denials: BTreeMap<String, Denial>,
+    denials: BTreeMap<String, SimulatedDenial>,
     allowed: &BTreeSet<String>,
-    found: &[Denied],
-) -> Vec<Denied> {
+    found: &[DeniedAction],
+) -> Vec<DeniedAction> {
     let known = |action: &String| {
         allowed.contains(action) || found.iter().any(|denied| denied.action == *action)
     };
     let open = denials.into_iter().filter(|(action, _)| !known(action));
-    open.map(|(action, Denial { on, why })| {
+    open.map(|(action, SimulatedDenial { on, why })| {
         let everything = on.iter().all(|resource| resource == "*");
         let resources: Vec<String> = on.into_iter().collect();
         let what_for = if everything { "this plan".to_owned() } else { resources.join(", ") };
-        Denied { action, what_for, why: why.into_iter().map(str::to_owned).collect() }
+        DeniedAction { action, what_for, why: why.into_iter().map(str::to_owned).collect() }
     })
     .collect()
 }

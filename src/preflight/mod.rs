@@ -20,7 +20,7 @@ use crate::render::Diagnostic;
 
 /// Result of a preflight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct PreflightReport {
     /// Errors that would stop the run half way.
     pub findings: Vec<Diagnostic>,
     /// Warnings about checks that could not be completed. They never stop a run.

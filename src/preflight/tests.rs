@@ -4,35 +4,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::adopt::adopt;
 use groundplan_aws::kinds::machine::Machine;
-use groundplan_aws::kinds::swept::Find;
+use groundplan_aws::kinds::swept::FoundUntracked;
 use groundplan_aws::model::quota::Quota;
-use groundplan_aws::model::untracked::What;
+use groundplan_aws::model::untracked::UntrackedKind;
 use groundplan_aws::{Tags, schemas};
 use groundplan_engine::graph::{Address, Graph};
-use groundplan_engine::plan::{Observations, Options, Plan, plan, plan_destroy};
-use groundplan_engine::provider::{Class, ProviderError};
-use groundplan_engine::state::{Record, State, Status};
-use groundplan_openshift::test_support::example_cluster::World;
+use groundplan_engine::plan::{LiveState, Plan, PlanOptions, plan, plan_destroy};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
+use groundplan_engine::state::{Record, RecordStatus, State};
+use groundplan_openshift::test_support::example_cluster::ExampleCluster;
 use groundplan_openshift::topology::Workers;
 use serde_json::json;
 
-use super::demands::{Need, Site, instance_types, needs, permissions, rehearsals};
-use super::judge::{Denial, Denied, Room, quota, simulated};
+use super::demands::{
+    PreflightInputs, QuotaRequirement, instance_types, needs, permissions, rehearsals,
+};
+use super::judge::{DeniedAction, QuotaUse, SimulatedDenial, quota, simulated};
 
 fn planned(graph: &Graph, state: &State) -> Plan {
-    plan(graph, state, &Observations::new(), &schemas(), &Options::default())
+    plan(graph, state, &LiveState::new(), &schemas(), &PlanOptions::default())
 }
 
 /// Calls `look` with a plan that creates the whole standard cluster.
-fn anew(look: impl FnOnce(&Site)) {
-    let (graph, state) = (World::standard().graph(), State::default());
+fn anew(look: impl FnOnce(&PreflightInputs)) {
+    let (graph, state) = (ExampleCluster::standard().graph(), State::default());
     let plan = planned(&graph, &state);
-    look(&Site { plan: &plan, graph: &graph, state: &state });
+    look(&PreflightInputs { plan: &plan, graph: &graph, state: &state });
 }
 
 fn recorded(inputs: serde_json::Value, outputs: serde_json::Value) -> Record {
     let unknown = BTreeMap::new();
-    Record { generation: 1, status: Status::Ready, inputs, outputs, after: vec![], unknown }
+    Record { generation: 1, status: RecordStatus::Ready, inputs, outputs, after: vec![], unknown }
 }
 
 fn workers(replicas: u32) -> Vec<Workers> {
@@ -43,7 +45,7 @@ fn sizes() -> BTreeMap<String, u32> {
     [("m6i.xlarge".into(), 4), ("m6i.2xlarge".into(), 8)].into()
 }
 
-fn need(needs: &[Need], quota: Quota) -> u64 {
+fn need(needs: &[QuotaRequirement], quota: Quota) -> u64 {
     needs.iter().filter(|need| need.quota == quota).map(|need| need.amount).sum()
 }
 
@@ -67,16 +69,20 @@ fn each_call_is_rehearsed_once_with_the_plans_own_values() {
 #[test]
 fn of_what_was_found_only_the_calls_of_its_type_are_asked_about() {
     let mut state = State::default();
-    let find = |what, id: &str, name: &str| Find { what, id: id.into(), name: Some(name.into()) };
+    let find = |what, id: &str, name: &str| FoundUntracked {
+        what,
+        id: id.into(),
+        name: Some(name.into()),
+    };
     let found = [
-        find(What::Instance, "i-1", "demo-worker"),
-        find(What::User, "demo-x7k2p-registry", "demo-x7k2p-registry"),
-        find(What::Bucket, "demo-x7k2p-images", "demo-x7k2p-images"),
+        find(UntrackedKind::Instance, "i-1", "demo-worker"),
+        find(UntrackedKind::User, "demo-x7k2p-registry", "demo-x7k2p-registry"),
+        find(UntrackedKind::Bucket, "demo-x7k2p-images", "demo-x7k2p-images"),
     ];
     adopt(&state, &found).iter().for_each(|entry| state.record(entry).unwrap());
-    let observed = Observations::new();
-    let plan = plan_destroy(&state, &observed, &schemas(), &Options::default());
-    let site = Site { plan: &plan, graph: &Graph::default(), state: &state };
+    let observed = LiveState::new();
+    let plan = plan_destroy(&state, &observed, &schemas(), &PlanOptions::default());
+    let site = PreflightInputs { plan: &plan, graph: &Graph::default(), state: &state };
     let wanted = permissions(&site, "123456789012", "aws");
     let on = |action: &str| wanted[action].iter().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(on("ec2:TerminateInstances"), ["*"]);
@@ -114,7 +120,7 @@ fn actions_are_asked_about_on_the_resources_that_policies_name() {
 
 #[test]
 fn a_change_in_place_asks_for_what_it_changes() {
-    let world = World::standard();
+    let world = ExampleCluster::standard();
     let graph = world.graph();
     let mut state = State::default();
     let master = graph.get(&"instance.master-0".into()).unwrap();
@@ -124,7 +130,7 @@ fn a_change_in_place_asks_for_what_it_changes() {
     state.resources.insert("instance.master-0".into(), recorded(inputs, outputs));
     let mut plan = planned(&graph, &state);
     plan.steps.retain(|step| step.op.address().as_str() == "instance.master-0");
-    let calls = rehearsals(&Site { plan: &plan, graph: &graph, state: &state });
+    let calls = rehearsals(&PreflightInputs { plan: &plan, graph: &graph, state: &state });
     let names: Vec<_> = calls.keys().copied().collect();
     assert_eq!(names, ["ec2:ModifyInstanceMetadataOptions"]);
     assert_eq!(calls["ec2:ModifyInstanceMetadataOptions"].id, "i-1");
@@ -137,7 +143,7 @@ fn what_is_deleted_is_rehearsed_by_its_own_id() {
     let subnet = json!({"vpc": "vpc-1", "cidr": "10.0.0.0/20", "zone": "us-west-2a", "tags": {}});
     state.resources.insert("subnet.old".into(), recorded(subnet, json!({"id": "subnet-1"})));
     let plan = planned(&graph, &state);
-    let calls = rehearsals(&Site { plan: &plan, graph: &graph, state: &state });
+    let calls = rehearsals(&PreflightInputs { plan: &plan, graph: &graph, state: &state });
     assert_eq!(calls["ec2:DeleteSubnet"].id, "subnet-1");
     assert_eq!(calls.len(), 1);
 }
@@ -164,7 +170,7 @@ fn a_cluster_that_begins_needs_room_for_its_workers_too() {
 
 #[test]
 fn a_machine_that_is_replaced_needs_what_it_grows_by() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let mut state = State::default();
     for (name, instance_type) in [("master-0", "m5.large"), ("bootstrap", "m5.xlarge")] {
         let address = Address::new("instance", name);
@@ -173,9 +179,10 @@ fn a_machine_that_is_replaced_needs_what_it_grows_by() {
         let outputs = json!({"id": "i-1", "private_ip": "10.0.0.4"});
         state.resources.insert(address, recorded(inputs, outputs));
     }
-    let options = Options { replace: ["instance.bootstrap".into()].into(), ..Options::default() };
-    let plan = plan(&graph, &state, &Observations::new(), &schemas(), &options);
-    let site = Site { plan: &plan, graph: &graph, state: &state };
+    let options =
+        PlanOptions { replace: ["instance.bootstrap".into()].into(), ..PlanOptions::default() };
+    let plan = plan(&graph, &state, &LiveState::new(), &schemas(), &options);
+    let site = PreflightInputs { plan: &plan, graph: &graph, state: &state };
     let sizes = [("m5.large", 2), ("m5.xlarge", 4), ("m6i.xlarge", 4)];
     let sizes = sizes.map(|(name, vcpus)| (name.to_owned(), vcpus)).into();
     let needs = needs(&site, &[], &sizes);
@@ -193,19 +200,20 @@ fn a_machine_whose_successor_comes_first_needs_room_for_both() {
     let mut state = State::default();
     state.resources.insert(address, recorded(before, json!({"id": "i-1"})));
     let plan = planned(&graph, &state);
-    let needs = needs(&Site { plan: &plan, graph: &graph, state: &state }, &[], &sizes());
+    let needs =
+        needs(&PreflightInputs { plan: &plan, graph: &graph, state: &state }, &[], &sizes());
     assert_eq!(need(&needs, Quota::StandardVcpus), 8);
 }
 
 #[test]
 fn workers_of_a_cluster_that_runs_are_in_use_and_not_needed_again() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let mut state = State::default();
     let master = graph.get(&"instance.master-0".into()).unwrap();
     let outputs = json!({"id": "i-1", "private_ip": "10.0.0.4"});
     state.resources.insert("instance.master-0".into(), recorded(master.inputs.clone(), outputs));
     let plan = planned(&graph, &state);
-    let site = Site { plan: &plan, graph: &graph, state: &state };
+    let site = PreflightInputs { plan: &plan, graph: &graph, state: &state };
     // Two masters and the bootstrap, four vCPUs each.
     let needs = needs(&site, &workers(3), &sizes());
     assert_eq!(need(&needs, Quota::StandardVcpus), 12);
@@ -221,13 +229,13 @@ fn a_type_of_a_family_without_a_known_quota_counts_for_nothing() {
 
 #[test]
 fn a_quota_that_does_not_suffice_shows_the_sum() {
-    let need = Need {
+    let need = QuotaRequirement {
         quota: Quota::StandardVcpus,
         zone: String::new(),
         amount: 120,
         what_for: "masters 24, workers 96".into(),
     };
-    let finding = quota(&need, Room { in_use: 64, limit: 128 }).unwrap();
+    let finding = quota(&need, QuotaUse { in_use: 64, limit: 128 }).unwrap();
     assert_eq!(finding.summary, "120 vCPU needed, 64 in use, limit 128");
     let detail = [
         "quota: Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances (ec2, L-1216C47A)",
@@ -235,16 +243,16 @@ fn a_quota_that_does_not_suffice_shows_the_sum() {
         "too many: 56",
     ];
     assert_eq!(finding.detail, detail);
-    assert_eq!(quota(&need, Room { in_use: 8, limit: 128 }), None, "just enough");
-    assert!(quota(&need, Room { in_use: 9, limit: 128 }).is_some());
+    assert_eq!(quota(&need, QuotaUse { in_use: 8, limit: 128 }), None, "just enough");
+    assert!(quota(&need, QuotaUse { in_use: 9, limit: 128 }).is_some());
 }
 
 #[test]
 fn a_denied_call_names_the_action_the_caller_and_what_to_grant() {
     let message = "You are not authorized to perform this operation. Encoded authorization failure \
                    message: abcdef";
-    let error = ProviderError::new(Class::Refused, "RunInstances", message);
-    let denied = Denied::rehearsed("ec2:RunInstances", "instance.master-0", &error);
+    let error = ProviderError::new(ErrorClass::Permanent, "RunInstances", message);
+    let denied = DeniedAction::rehearsed("ec2:RunInstances", "instance.master-0", &error);
     let finding = denied.finding("arn:aws:iam::1:user/ops");
     assert_eq!(finding.summary, "ec2:RunInstances is not allowed");
     assert_eq!(
@@ -263,13 +271,14 @@ fn a_denied_call_names_the_action_the_caller_and_what_to_grant() {
 fn a_rehearsal_knows_better_than_the_simulation() {
     let no = |actions: &[&str]| {
         let on = BTreeSet::from(["*".to_owned()]);
-        let denial = Denial { on, why: BTreeSet::from(["no policy of the caller's allows it"]) };
+        let denial =
+            SimulatedDenial { on, why: BTreeSet::from(["no policy of the caller's allows it"]) };
         actions.iter().map(|action| ((*action).to_owned(), denial.clone())).collect()
     };
     let denials: BTreeMap<_, _> = no(&["ec2:CreateVpc", "ec2:RunInstances", "iam:CreateRole"]);
     let allowed = BTreeSet::from(["ec2:CreateVpc".to_owned()]);
-    let error = ProviderError::new(Class::Refused, "RunInstances", "no");
-    let found = [Denied::rehearsed("ec2:RunInstances", "instance.master-0", &error)];
+    let error = ProviderError::new(ErrorClass::Permanent, "RunInstances", "no");
+    let found = [DeniedAction::rehearsed("ec2:RunInstances", "instance.master-0", &error)];
     let more = simulated(denials, &allowed, &found);
     assert_eq!(more[0].why, ["no policy of the caller's allows it"]);
     let more: Vec<_> = more.iter().map(|denied| &*denied.action).collect();

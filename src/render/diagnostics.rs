@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{self, Write};
 
-use groundplan_engine::event::Fault;
+use groundplan_engine::event::ReportedError;
 use groundplan_engine::plan::guard::Violation;
 use groundplan_engine::provider::ProviderError;
 use groundplan_engine::state::Cluster;
@@ -16,7 +16,7 @@ use super::palette::{ERROR, FAINT, HINT, STRONG, WARNING};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// Severity.
-    pub severity: Severity,
+    pub severity: DiagnosticSeverity,
     /// Problem on one line, without a full stop.
     pub summary: String,
     /// Details, one line each.
@@ -30,7 +30,7 @@ pub struct Diagnostic {
 /// Severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Severity {
+pub enum DiagnosticSeverity {
     /// Error: the command did not do all that the user requested.
     Error,
     /// Warning: the command did everything, but the result may not be what the user intended.
@@ -40,12 +40,17 @@ pub enum Severity {
 impl Diagnostic {
     /// Returns an error.
     pub fn error(summary: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, summary: summary.into(), detail: Vec::new(), hint: None }
+        Self {
+            severity: DiagnosticSeverity::Error,
+            summary: summary.into(),
+            detail: Vec::new(),
+            hint: None,
+        }
     }
 
     /// Returns a warning.
     pub fn warning(summary: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(summary) }
+        Self { severity: DiagnosticSeverity::Warning, ..Self::error(summary) }
     }
 
     /// Appends a line of detail.
@@ -83,11 +88,11 @@ impl Diagnostic {
 
     /// Returns the error `could not <attempt>` for a failed call to the cloud.
     pub fn call_failed(attempt: &str, error: &ProviderError) -> Self {
-        Self::fault(format!("could not {attempt}"), &Fault::from(error))
+        Self::fault(format!("could not {attempt}"), &ReportedError::from(error))
     }
 
     /// Returns an error for a failed call: call and error code, message of the cloud, request ID.
-    pub fn fault(summary: impl Into<String>, fault: &Fault) -> Self {
+    pub fn fault(summary: impl Into<String>, fault: &ReportedError) -> Self {
         let mut diagnostic = Self::error(summary);
         let code = fault.code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
         diagnostic.detail.push(format!("{}{code}", fault.call));
@@ -105,8 +110,8 @@ impl Diagnostic {
     /// Returns an error if the writer fails.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let label = match self.severity {
-            Severity::Error => painted(ERROR, "error"),
-            Severity::Warning => painted(WARNING, "warning"),
+            DiagnosticSeverity::Error => painted(ERROR, "error"),
+            DiagnosticSeverity::Warning => painted(WARNING, "warning"),
         };
         writeln!(out, "{label}: {}", painted(STRONG, &self.summary))?;
         for line in &self.detail {
@@ -125,7 +130,7 @@ impl Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::provider::Class;
+    use groundplan_engine::provider::ErrorClass;
 
     use super::*;
 
@@ -137,9 +142,10 @@ mod tests {
 
     #[test]
     fn a_failed_call_says_what_was_called_and_what_to_quote() {
-        let mut error = ProviderError::new(Class::Refused, "RunInstances", "no more of these")
-            .with_code("InsufficientInstanceCapacity")
-            .with_hint("choose another zone");
+        let mut error =
+            ProviderError::new(ErrorClass::Permanent, "RunInstances", "no more of these")
+                .with_code("InsufficientInstanceCapacity")
+                .with_hint("choose another zone");
         error.request_id = Some("r-1".into());
         assert_eq!(
             plain(&Diagnostic::call_failed("create instance.master-0", &error)),

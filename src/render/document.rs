@@ -29,7 +29,7 @@ pub fn state(state: &State) -> Value {
         "serial": state.serial,
         "generation": state.generation,
         "cluster": state.cluster,
-        "facts": state.facts,
+        "facts": state.lookup_cache,
         "protected": state.protected,
         "resources": resources.collect::<Vec<_>>(),
     })
@@ -104,7 +104,7 @@ mod tests {
 
     use groundplan_engine::event::Operation;
     use groundplan_engine::plan::{Action, Change, DriftClass, Op, Plan, Reason};
-    use groundplan_engine::state::{Cluster, Entry, Status};
+    use groundplan_engine::state::{Cluster, Entry, RecordStatus};
 
     use super::*;
 
@@ -120,9 +120,9 @@ mod tests {
         };
         let after = vec!["subnet.a".into()];
         for entry in [
-            Entry::Identified { cluster },
+            Entry::ClusterIdentified { cluster },
             Entry::CreateStarted { address: address.clone(), generation, inputs, after },
-            Entry::Created { address, outputs: json!({"id": "i-1"}), status: Status::Ready },
+            Entry::Created { address, outputs: json!({"id": "i-1"}), status: RecordStatus::Ready },
         ] {
             state.record(&entry).unwrap();
         }
@@ -156,7 +156,7 @@ mod tests {
             selection: None,
             changes: vec![change],
             steps: vec![Step { op, after: vec![] }],
-            relinks: vec![],
+            dependency_updates: vec![],
         };
         let warnings = ["mind the gap".to_owned()];
         let classify = |_: &str, _: &str| DriftClass::Functional;

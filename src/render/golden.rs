@@ -1,7 +1,7 @@
 //! Runs the golden cases of `plans/`. Each folder has a case and its plan as text and JSON.
 //!
 //! A case is an install-config, lookup results (`facts.json`) and optionally a state. A folder with
-//! a `case.json` describes only the differences from another folder ([`Case`]). A `before.yaml` is
+//! a `case.json` describes only the differences from another folder ([`GoldenCase`]). A `before.yaml` is
 //! the install-config whose complete apply produced the recorded `state.json`.
 //!
 //! `GROUNDPLAN_BLESS=1 cargo test golden` records the plans again. Review the differences before
@@ -18,14 +18,14 @@ use groundplan_engine::graph::{Address, Graph, each_ref, resolve};
 use groundplan_engine::plan::diff::diff;
 use groundplan_engine::plan::guard::{Guards, violations};
 use groundplan_engine::plan::{
-    Action, Change, FieldChange, LeftBecause, Observations, Options, Plan, Reason, plan,
+    Action, Change, FieldChange, IgnoreReason, LiveState, Plan, PlanOptions, Reason, plan,
     plan_destroy,
 };
 use groundplan_engine::provider::Observed;
-use groundplan_engine::state::{Cluster, Entry, Record, State, Status, snapshot};
+use groundplan_engine::state::{Cluster, Entry, Record, RecordStatus, State, snapshot};
 use groundplan_openshift::install_config::{self, InstallConfig};
 use groundplan_openshift::plan_review;
-use groundplan_openshift::topology::{self, Assets, Compiled, compile, questions};
+use groundplan_openshift::topology::{self, Assets, Compiled, compile, needed_lookups};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ use super::{Diagnostic, PlanView};
 /// Differences of a case from its base folder.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Case {
+struct GoldenCase {
     /// Summary of the case, for readers of the plan.
     shows: String,
     /// Folder with the install-config and the lookup results. Empty means the case's own folder.
@@ -46,7 +46,7 @@ struct Case {
     /// Pairs `[old, new]` of text to replace in the install-config of the desired state.
     after: Vec<(String, String)>,
     /// Status of records that are not `ready`.
-    status: BTreeMap<String, Status>,
+    status: BTreeMap<String, RecordStatus>,
     /// Inputs that differ in the records.
     recorded: BTreeMap<String, BTreeMap<String, Value>>,
     /// Inputs that differ in live state, by JSON pointer such as `/tags/Name`. `null` means that
@@ -78,7 +78,7 @@ struct Case {
     destroy: bool,
 }
 
-impl Case {
+impl GoldenCase {
     fn read(folder: &Path) -> Self {
         match fs::read(folder.join("case.json")) {
             Ok(text) => serde_json::from_slice(&text)
@@ -92,7 +92,7 @@ impl Case {
         if self.from.is_empty() { folder.to_owned() } else { case(&self.from) }
     }
 
-    fn options(&self, known: &BTreeSet<Address>) -> Options {
+    fn options(&self, known: &BTreeSet<Address>) -> PlanOptions {
         let all = |patterns: &[String]| -> BTreeSet<Address> {
             let fitting = |pattern: &String| {
                 let found: Vec<_> =
@@ -102,7 +102,7 @@ impl Case {
             };
             patterns.iter().flat_map(fitting).collect()
         };
-        Options {
+        PlanOptions {
             replace: self.replace.clone(),
             targets: all(&self.target),
             excludes: all(&self.exclude),
@@ -154,9 +154,9 @@ fn cluster(config: &InstallConfig) -> Cluster {
 fn compiled(folder: &Path, config: &InstallConfig, bootstrap: bool) -> Compiled {
     let text = fs::read(folder.join("facts.json")).unwrap();
     let facts: BTreeMap<String, Value> = serde_json::from_slice(&text).unwrap();
-    let options = topology::Options { bootstrap, ..topology::Options::default() };
+    let options = topology::CompileOptions { bootstrap, ..topology::CompileOptions::default() };
     let asked: Vec<_> =
-        questions(config, &facts, &options).iter().map(ToString::to_string).collect();
+        needed_lookups(config, &facts, &options).iter().map(ToString::to_string).collect();
     assert!(asked.is_empty(), "{}: facts.json does not answer {asked:?}", folder.display());
     compile(config, &cluster(config), &facts, &Assets::none(), &options).unwrap()
 }
@@ -173,14 +173,14 @@ fn finished(config: &InstallConfig, graph: &Graph) -> State {
         });
     }
     let mut state = State::new("00000000-0000-4000-8000-000000000001".into());
-    state.record(&Entry::Identified { cluster: cluster(config) }).unwrap();
+    state.record(&Entry::ClusterIdentified { cluster: cluster(config) }).unwrap();
     for node in graph.nodes() {
         let inputs = resolve(&node.inputs, &|r| state.lookup(r).cloned());
         let (address, after) = (node.address.clone(), node.after.clone());
         let started = Entry::CreateStarted { address, generation: 1, inputs, after };
         let outputs = Value::Object(outputs[&node.address].clone());
         let address = node.address.clone();
-        let created = Entry::Created { address, outputs, status: Status::Ready };
+        let created = Entry::Created { address, outputs, status: RecordStatus::Ready };
         state.record(&started).unwrap();
         state.record(&created).unwrap();
     }
@@ -188,7 +188,7 @@ fn finished(config: &InstallConfig, graph: &Graph) -> State {
 }
 
 /// Returns the state before the plan, with the changes of the case applied.
-fn state(folder: &Path, case: &Case) -> State {
+fn state(folder: &Path, case: &GoldenCase) -> State {
     let (before, recorded) = (folder.join("before.yaml"), folder.join("state.json"));
     let base = case.base(folder);
     let mut state = if let Some(edits) = &case.before {
@@ -206,7 +206,7 @@ fn state(folder: &Path, case: &Case) -> State {
     };
     for (address, status) in &case.status {
         record(&mut state, address).status = *status;
-        if *status == Status::Creating {
+        if *status == RecordStatus::Creating {
             record(&mut state, address).outputs = Value::Null;
         }
     }
@@ -238,7 +238,7 @@ fn patch(inputs: &mut Value, values: &BTreeMap<String, Value>) {
 }
 
 /// Returns the live state that a refresh would report.
-fn observed(state: &State, case: &Case) -> Observations {
+fn observed(state: &State, case: &GoldenCase) -> LiveState {
     let seen = case.cloud.keys().chain(case.cloud_lacks.keys()).map(|address| {
         let Record { inputs, outputs, .. } = &state.resources[address.as_str()];
         let (mut inputs, outputs) = (inputs.clone(), outputs.clone());
@@ -258,16 +258,16 @@ fn observed(state: &State, case: &Case) -> Observations {
 }
 
 /// Result of a case.
-struct Played {
-    case: Case,
+struct GoldenResult {
+    case: GoldenCase,
     config: InstallConfig,
     graph: Graph,
     plan: Plan,
     warnings: Vec<String>,
 }
 
-fn planned(folder: &Path) -> Played {
-    let case = Case::read(folder);
+fn planned(folder: &Path) -> GoldenResult {
+    let case = GoldenCase::read(folder);
     let base = case.base(folder);
     let config = read(&base.join("install-config.yaml"), &case.after);
     let Compiled { graph, mut warnings } = compiled(&base, &config, !case.no_bootstrap);
@@ -282,15 +282,15 @@ fn planned(folder: &Path) -> Played {
     } else {
         plan(&graph, &state, &observed, &schemas(), &options)
     };
-    warnings.extend(plan_review::cautions(&plan));
-    Played { case, config, graph, plan, warnings }
+    warnings.extend(plan_review::plan_warnings(&plan));
+    GoldenResult { case, config, graph, plan, warnings }
 }
 
 /// Returns the plan as the program prints it, with the violations of its guards.
-fn text(played: &Played) -> String {
-    let Played { case, plan, warnings, .. } = played;
+fn text(played: &GoldenResult) -> String {
+    let GoldenResult { case, plan, warnings, .. } = played;
     let mut written = Vec::new();
-    let (classify, telling) = (plan_review::class, plan_review::telling);
+    let (classify, telling) = (plan_review::class, plan_review::is_always_shown);
     let view = PlanView { plan, full: case.full, warnings, classify, telling };
     let mut out = anstream::StripStream::new(&mut written);
     if case.refresh_only {
@@ -360,10 +360,10 @@ fn sha256(text: &str) -> String {
 #[test]
 fn golden_plans_leave_nothing_to_plan() {
     for folder in cases() {
-        let Played { config, graph, .. } = planned(&folder);
+        let GoldenResult { config, graph, .. } = planned(&folder);
         let state = finished(&config, &graph);
-        let again = plan(&graph, &state, &Observations::new(), &schemas(), &Options::default());
-        assert!(again.is_empty() && again.relinks.is_empty(), "{}", folder.display());
+        let again = plan(&graph, &state, &LiveState::new(), &schemas(), &PlanOptions::default());
+        assert!(again.is_empty() && again.dependency_updates.is_empty(), "{}", folder.display());
     }
 }
 
@@ -372,7 +372,7 @@ fn golden_plans_leave_nothing_to_plan() {
 fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
     let mut kinds = BTreeSet::new();
     for folder in cases() {
-        let Played { config, graph, .. } = planned(&folder);
+        let GoldenResult { config, graph, .. } = planned(&folder);
         let state = finished(&config, &graph);
         let wanted = graph.nodes().iter().map(|node| (&node.address, &node.inputs));
         let recorded = state.resources.iter().map(|(address, record)| (address, &record.inputs));
@@ -403,7 +403,8 @@ fn golden_plans_show_every_action_and_every_reason() {
     let name = |reason: &Reason| json!(reason)["why"].as_str().unwrap().to_owned();
     let reasons: BTreeSet<_> = changes().map(|change| name(&change.reason)).collect();
     assert_eq!(reasons.len(), 14, "{reasons:?}");
-    let because = |left: &groundplan_engine::plan::Left| json!(left.because).to_string();
+    let because =
+        |left: &groundplan_engine::plan::IgnoredDifference| json!(left.because).to_string();
     let left: BTreeSet<_> = changes().flat_map(|change| &change.left).map(because).collect();
     assert_eq!(left.len(), 3, "{left:?}");
 }
@@ -411,7 +412,7 @@ fn golden_plans_show_every_action_and_every_reason() {
 #[test]
 fn golden_plans_hold_no_secret() {
     for folder in cases() {
-        let base = Case::read(&folder).base(&folder);
+        let base = GoldenCase::read(&folder).base(&folder);
         let config = fs::read_to_string(base.join("install-config.yaml")).unwrap();
         let secrets = ["c2VjcmV0OmNhbmFyeQ==", "AAAAC3NzaC1lZDI1NTE5"];
         for secret in secrets {
@@ -492,11 +493,11 @@ fn p5_another_tag_changes_in_place_and_nothing_is_replaced() {
 
 #[test]
 fn p6_no_opinion_never_differs() {
-    let Played { plan, .. } = planned(&case("required-to-omitted"));
+    let GoldenResult { plan, .. } = planned(&case("required-to-omitted"));
     assert!(plan.is_empty());
     let left: Vec<_> = plan.changes.iter().flat_map(|change| &change.left).collect();
     assert_eq!(left.len(), 4);
-    assert!(left.iter().all(|left| left.because == LeftBecause::NoOpinion));
+    assert!(left.iter().all(|left| left.because == IgnoreReason::NoOpinion));
 }
 
 #[test]
@@ -516,7 +517,7 @@ fn c70_what_was_asked_for_once_and_is_not_any_more_is_left_as_it_is_and_told() {
     for change in acted("hop-limit-withdrawn") {
         let [left] = change.left.as_slice() else { panic!("{change:?}") };
         assert_eq!(left.field.path, "metadata_options.http_put_response_hop_limit");
-        assert_eq!(left.because, LeftBecause::NoOpinion);
+        assert_eq!(left.because, IgnoreReason::NoOpinion);
         let paths: Vec<_> = change.fields.iter().map(|field| &*field.path).collect();
         assert_eq!(paths, ["metadata_options.instance_metadata_tags"]);
     }
@@ -543,7 +544,7 @@ fn p7_a_zone_less_deletes_what_was_only_there_with_its_reason() {
 #[test]
 fn p8_what_is_not_known_yet_reads_as_such_for_people_and_programs() {
     let played = planned(&case("target"));
-    let (classify, telling) = (plan_review::class, plan_review::telling);
+    let (classify, telling) = (plan_review::class, plan_review::is_always_shown);
     let view = PlanView { plan: &played.plan, full: true, warnings: &[], classify, telling };
     let mut text = Vec::new();
     view.write(&mut anstream::StripStream::new(&mut text)).unwrap();

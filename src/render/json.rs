@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::plan::{Drift, counts_by_kind, drift, drift_counts, reason};
+use super::plan::{ShownDrift, counts_by_kind, drift, drift_counts, reason};
 use super::value::{is_sensitive, is_unknown};
 use super::{Diagnostic, PlanView};
 
@@ -166,14 +166,14 @@ impl<W: Write> JsonLines<W> {
     /// Writes a line in one piece, so that a concurrent reader never sees half of a line.
     fn write(&mut self, kind: &str, fields: &impl Serialize) -> io::Result<()> {
         #[derive(Serialize)]
-        struct Line<'a, T> {
+        struct EventLine<'a, T> {
             r#type: &'a str,
             time: String,
             #[serde(flatten)]
             fields: &'a T,
         }
         let time = format!("{:.3}", (self.clock)());
-        let mut line = serde_json::to_vec(&Line { r#type: kind, time, fields })?;
+        let mut line = serde_json::to_vec(&EventLine { r#type: kind, time, fields })?;
         line.push(b'\n');
         self.out.write_all(&line)?;
         self.out.flush()
@@ -185,7 +185,7 @@ pub(super) fn is_told(change: &Change) -> bool {
     change.action != Action::Keep || !change.left.is_empty()
 }
 
-pub(super) fn drift_for_programs(one: &Drift<'_>) -> Value {
+pub(super) fn drift_for_programs(one: &ShownDrift<'_>) -> Value {
     let mut fields = json!({"address": one.change.address, "class": one.class});
     match one.field {
         Some(field) => fields["field"] = field_for_programs(field),
@@ -241,7 +241,7 @@ pub(super) fn field_for_programs(field: &FieldChange) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::event::{Fault, Operation, StepAction, StepName, Summary};
+    use groundplan_engine::event::{Operation, ReportedError, StepAction, StepName, Summary};
     use groundplan_engine::plan::{DriftClass, Op, Plan, Reason, Step};
 
     use super::*;
@@ -273,7 +273,7 @@ mod tests {
     fn events() -> Vec<Event> {
         let step =
             StepName { address: "vpc.main".into(), generation: 3, action: StepAction::Create };
-        let error = Fault {
+        let error = ReportedError {
             call: "CreateVpc".into(),
             code: None,
             message: "no".into(),
@@ -390,7 +390,7 @@ mod tests {
             selection: None,
             changes: vec![change],
             steps: vec![Step { op: step, after: vec![] }],
-            relinks: vec![],
+            dependency_updates: vec![],
         };
         let warnings = ["mind the gap".to_owned()];
         let classify = |_: &str, _: &str| DriftClass::Functional;

@@ -24,7 +24,7 @@ mod value;
 use std::fmt;
 use std::time::Duration;
 
-pub use self::diagnostics::{Diagnostic, Severity};
+pub use self::diagnostics::{Diagnostic, DiagnosticSeverity};
 pub use self::plan::{PlanView, drifted};
 
 /// Colours, each with one meaning.

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 pub use self::drift::drifted;
-pub(super) use self::drift::{Drift, drift, drift_counts};
+pub(super) use self::drift::{ShownDrift, drift, drift_counts};
 pub(super) use self::words::reason;
 use groundplan_engine::event::Operation;
-use groundplan_engine::plan::{Action, Change, Classify, Counts, FieldChange, Plan};
+use groundplan_engine::plan::{Action, Change, ChangeCounts, Classify, FieldChange, Plan};
 
 use self::words::{as_created, long, one_line, style, symbol};
 use super::painted;
@@ -174,8 +174,8 @@ impl PlanView<'_> {
 }
 
 /// Returns the number of resources of each kind that the plan adds, changes and destroys.
-pub(super) fn counts_by_kind(plan: &Plan) -> BTreeMap<&str, Counts> {
-    let mut kinds: BTreeMap<&str, Counts> = BTreeMap::new();
+pub(super) fn counts_by_kind(plan: &Plan) -> BTreeMap<&str, ChangeCounts> {
+    let mut kinds: BTreeMap<&str, ChangeCounts> = BTreeMap::new();
     for change in plan.changes.iter().filter(|change| change.action != Action::Keep) {
         let one = count_one(change.action);
         let counts = kinds.entry(change.address.kind()).or_default();
@@ -186,9 +186,9 @@ pub(super) fn counts_by_kind(plan: &Plan) -> BTreeMap<&str, Counts> {
     kinds
 }
 
-fn count_one(action: Action) -> Counts {
+fn count_one(action: Action) -> ChangeCounts {
     let replaces = action.replaces();
-    Counts {
+    ChangeCounts {
         add: usize::from(replaces || matches!(action, Action::Create | Action::Finish)),
         change: usize::from(action == Action::Update),
         destroy: usize::from(replaces || action == Action::Delete),
@@ -197,7 +197,7 @@ fn count_one(action: Action) -> Counts {
 
 /// Returns the last line of a plan with changes.
 fn summary(plan: &Plan) -> String {
-    let Counts { add, change, destroy } = plan.counts();
+    let ChangeCounts { add, change, destroy } = plan.counts();
     let left_out = match left_out(plan) {
         0 => String::new(),
         number => format!(" Left out: {number}."),

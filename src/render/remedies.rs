@@ -4,7 +4,7 @@ use groundplan_engine::event::{Event, Operation};
 use groundplan_engine::plan::guard::Violation;
 use groundplan_engine::provider::PROTECTED;
 use groundplan_engine::state::Cluster;
-use groundplan_engine::state::lock::{BreakError, LockError, UNNAMED};
+use groundplan_engine::state::lock::{LockError, UNNAMED, UnlockError};
 
 /// Returns the remedy for a lock that could not be taken.
 pub fn of_lock(error: &LockError) -> Option<String> {
@@ -22,22 +22,22 @@ pub fn of_lock(error: &LockError) -> Option<String> {
             "wait for it to end (--lock-timeout); where it cannot be reached: groundplan \
              unlock {UNNAMED}"
         )),
-        LockError::Home(error) => error.hint(),
+        LockError::Backend(error) => error.hint(),
     }
 }
 
 /// Returns the remedy for a lock that could not be force-unlocked.
-pub fn of_break(error: &BreakError) -> Option<String> {
+pub fn of_break(error: &UnlockError) -> Option<String> {
     match error {
-        BreakError::Another { holder, .. } => {
+        UnlockError::Another { holder, .. } => {
             let id = holder.as_ref().map_or(UNNAMED, |holder| &holder.id);
             Some(format!("if that is the one you mean: groundplan unlock {id}"))
         }
-        BreakError::Alive(holder) => Some(format!(
+        UnlockError::Alive(holder) => Some(format!(
             "end process {} instead: the lock goes with it, and what it was doing is saved",
             holder.pid
         )),
-        BreakError::Home(error) => error.hint(),
+        UnlockError::Backend(error) => error.hint(),
     }
 }
 
@@ -84,21 +84,25 @@ fn unprotect(address: &str, cluster: Option<&Cluster>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::state::lock::Holder;
+    use groundplan_engine::state::lock::LockHolder;
 
     use super::*;
 
-    fn elsewhere() -> Box<Holder> {
+    fn elsewhere() -> Box<LockHolder> {
         let boot = Some("another boot".to_owned());
-        Box::new(Holder { host: "far-away".to_owned(), boot, ..Holder::here("apply") })
+        Box::new(LockHolder {
+            host: "far-away".to_owned(),
+            boot,
+            ..LockHolder::this_process("apply")
+        })
     }
 
     #[test]
     fn a_holder_that_runs_here_can_be_ended() {
         let pid = std::process::id().to_string();
-        let holder = Box::new(Holder::here("apply"));
+        let holder = Box::new(LockHolder::this_process("apply"));
         assert!(of_lock(&LockError::Held(holder.clone())).unwrap().contains(&pid));
-        assert!(of_break(&BreakError::Alive(holder)).unwrap().contains(&pid));
+        assert!(of_break(&UnlockError::Alive(holder)).unwrap().contains(&pid));
     }
 
     #[test]
@@ -106,13 +110,13 @@ mod tests {
         let holder = elsewhere();
         let command = format!("groundplan unlock {}", holder.id);
         assert!(of_lock(&LockError::Held(holder.clone())).unwrap().ends_with(&command));
-        let another = BreakError::Another { given: "7b0c".into(), holder: Some(holder) };
+        let another = UnlockError::Another { given: "7b0c".into(), holder: Some(holder) };
         assert!(of_break(&another).unwrap().ends_with(&command));
     }
 
     #[test]
     fn a_holder_without_a_name_is_unlocked_as_unnamed() {
-        let another = BreakError::Another { given: "7b0c".into(), holder: None };
+        let another = UnlockError::Another { given: "7b0c".into(), holder: None };
         assert!(of_break(&another).unwrap().ends_with("groundplan unlock unnamed"));
         let unnamed = LockError::HeldUnnamed("lock".into());
         assert!(of_lock(&unnamed).unwrap().ends_with("groundplan unlock unnamed"));

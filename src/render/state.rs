@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::decide::id;
-use groundplan_engine::state::{Record, Run, State, Status};
+use groundplan_engine::state::{Record, RecordStatus, RunRecord, State};
 
 use super::palette::{FAINT, STRONG, UPDATE};
 use super::{count, painted};
@@ -98,7 +98,7 @@ pub fn history(state: &State, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Returns the last runs that recorded entries, oldest first, each with its number of entries.
-pub fn runs(state: &State) -> impl Iterator<Item = (&Run, u64)> {
+pub fn runs(state: &State) -> impl Iterator<Item = (&RunRecord, u64)> {
     let ends = state.runs.iter().skip(1).map(|next| next.after).chain([state.serial]);
     state.runs.iter().zip(ends).map(|(run, end)| (run, end.saturating_sub(run.after)))
 }
@@ -114,14 +114,14 @@ pub fn rows(state: &State) -> impl Iterator<Item = (&Address, &Record, bool)> {
 }
 
 /// Returns a description of an unfinished status; `None` for `ready`.
-fn status(status: Status) -> Option<&'static str> {
+fn status(status: RecordStatus) -> Option<&'static str> {
     match status {
-        Status::Ready => None,
-        Status::Creating => Some("asked for, not yet answered"),
-        Status::Created => Some("made, not yet configured"),
-        Status::Configured => Some("configured, not yet ready"),
-        Status::Updating => Some("a change was begun"),
-        Status::Deleting => Some("its deletion was begun"),
+        RecordStatus::Ready => None,
+        RecordStatus::Creating => Some("asked for, not yet answered"),
+        RecordStatus::Created => Some("made, not yet configured"),
+        RecordStatus::Configured => Some("configured, not yet ready"),
+        RecordStatus::Updating => Some("a change was begun"),
+        RecordStatus::Deleting => Some("its deletion was begun"),
     }
 }
 
@@ -152,9 +152,9 @@ mod tests {
             cluster_id: "b0a4".into(),
             region: "us-west-2".into(),
         };
-        let mut entries = vec![Entry::Identified { cluster }];
-        entries.extend(created("vpc.main", json!({"id": "vpc-1"}), Status::Ready));
-        entries.extend(created("nat_gateway.a", json!({"id": "nat-1"}), Status::Configured));
+        let mut entries = vec![Entry::ClusterIdentified { cluster }];
+        entries.extend(created("vpc.main", json!({"id": "vpc-1"}), RecordStatus::Ready));
+        entries.extend(created("nat_gateway.a", json!({"id": "nat-1"}), RecordStatus::Configured));
         for entry in &entries {
             state.record(entry).unwrap();
         }
@@ -210,7 +210,7 @@ mod tests {
     fn a_history_is_a_line_per_run_and_says_how_much_it_recorded() {
         let mut state = State::new("l".into());
         for (epoch, operation) in [(1, "plan"), (2, "apply"), (12, "state mv")] {
-            let run = Run {
+            let run = RunRecord {
                 epoch,
                 operation: operation.into(),
                 at: "2026-11-25T12:00:00Z".into(),
@@ -220,7 +220,7 @@ mod tests {
                 unknown: Default::default(),
             };
             state.record(&Entry::RunStarted { run }).unwrap();
-            let learnt = Entry::Learnt { question: "q".into(), answer: json!(epoch) };
+            let learnt = Entry::LookupRecorded { lookup: "q".into(), answer: json!(epoch) };
             (1..epoch).for_each(|_| state.record(&learnt).unwrap());
         }
         assert_eq!(

@@ -7,14 +7,16 @@ mod machines;
 use std::collections::BTreeMap;
 
 use groundplan_aws::kinds::ami_copy::AmiCopy;
-use groundplan_aws::kinds::instance::{Instance, ObjectRef, PRESIGNED_URL, UserData};
+use groundplan_aws::kinds::instance::{Instance, ObjectRef, PRESIGNED_URL, UserDataSource};
 use groundplan_aws::kinds::network_interface::NetworkInterface;
 use groundplan_aws::model::metadata_options::{
     Authentication, HopLimit, MetadataService, Switch, metadata_options,
 };
-use groundplan_aws::{Aws, Settings};
+use groundplan_aws::{Aws, AwsSettings};
 use groundplan_engine::graph::Address;
-use groundplan_engine::provider::{Class, Known, Look, Observed, Provider, Request};
+use groundplan_engine::provider::{
+    ErrorClass, Observed, Poll, Provider, RecordedResource, Request,
+};
 use groundplan_engine::secret::{Secret, Secrets};
 use serde_json::{Value, json};
 
@@ -37,10 +39,10 @@ struct World {
 impl World {
     async fn new() -> Self {
         let cloud = cloud::shared();
-        let settings = Settings {
+        let settings = AwsSettings {
             region: cloud.region().to_owned(),
             cluster_tag: CLUSTER_TAG.to_owned(),
-            ..Settings::default()
+            ..AwsSettings::default()
         };
         let aws = Aws::new(&cloud.sdk_config(), settings);
         let ec2 = aws_sdk_ec2::Client::new(&cloud.sdk_config());
@@ -70,7 +72,7 @@ impl World {
     }
 
     /// Returns the inputs of a machine with its own network interface, like a master.
-    fn instance(&self, interface: &Known, asked: Option<Authentication>) -> Value {
+    fn instance(&self, interface: &RecordedResource, asked: Option<Authentication>) -> Value {
         self.machine(&json!({ "interface": interface.outputs["id"] }), asked)
     }
 
@@ -196,7 +198,7 @@ async fn an_instance_keeps_its_promises() {
     retagged["volume_tags"] = json!({ CLUSTER_TAG: "owned", "team": "a" });
     contract::<Instance>(&world, &inputs, &[required, retagged]).await;
     // The network interface outlives the machine.
-    assert!(matches!(bench.observe(&interface).await, Observed::Present { .. }));
+    assert!(matches!(bench.refresh(&interface).await, Observed::Present { .. }));
     bench.unmake(&interface).await;
 }
 
@@ -379,11 +381,11 @@ async fn tokens_made_optional_by_hand_are_seen_and_put_right() {
     let id = made.outputs["id"].as_str().expect("an id");
     let by_hand = world.ec2.modify_instance_metadata_options().instance_id(id);
     by_hand.http_tokens("optional".into()).send().await.expect("drift");
-    let Observed::Present { inputs, .. } = bench.observe(&made).await else {
+    let Observed::Present { inputs, .. } = bench.refresh(&made).await else {
         panic!("it is there");
     };
     assert_eq!(inputs["metadata_options"]["http_tokens"], "optional");
-    let drifted = Known { inputs, ..made };
+    let drifted = RecordedResource { inputs, ..made };
     let mended = bench.change(drifted, &world.bootstrap()).await;
     bench.is_as_recorded(&mended).await;
 }
@@ -399,7 +401,7 @@ async fn c69_nothing_is_ready_before_its_metadata_options_apply() {
     let request = world.request("instance.bootstrap", &wanted);
     world.aws.update(request, made.clone()).await.expect("an update");
     let looks = world.aws.ready("instance".to_owned(), vec![made]).await.expect("a look");
-    assert_eq!(looks, [Look::NotYet("applying metadata options".to_owned())]);
+    assert_eq!(looks, [Poll::Pending("applying metadata options".to_owned())]);
 }
 
 #[tokio::test]
@@ -411,7 +413,7 @@ async fn a_lost_answer_launches_nothing_twice() {
         let address = format!("instance.lost-{kind}");
         let request = world.request(&address, &world.bootstrap());
         let error = world.aws.create(request.clone()).await.expect_err("a lost answer");
-        assert_eq!(error.class, Class::Unknown, "{error:?}");
+        assert_eq!(error.class, ErrorClass::Ambiguous, "{error:?}");
         world.cloud.clear_faults();
         let found = world.aws.find(request.clone()).await.expect("a look").expect("it was made");
         let again = world.aws.create(request).await.expect("the same launch");
@@ -424,7 +426,7 @@ async fn a_lost_answer_launches_nothing_twice() {
 async fn a_pointer_to_the_ignition_is_signed_at_launch_and_its_second_launch_is_known_for_one() {
     let world = World::new().await;
     let mut inputs = world.bootstrap();
-    inputs["user_data"] = json!(UserData {
+    inputs["user_data"] = json!(UserDataSource {
         content: Secret::of(POINTER.as_bytes()),
         presigned: Some(ObjectRef {
             bucket: groundplan_aws::model::ids::BucketName::from("demo-bootstrap").into(),
@@ -451,7 +453,7 @@ async fn a_pointer_to_the_ignition_is_signed_at_launch_and_its_second_launch_is_
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let again = world.aws.create(request.clone()).await.expect_err("the token is used");
-    assert_eq!(again.class, Class::Spent, "{again:?}");
+    assert_eq!(again.class, ErrorClass::TokenConsumed, "{again:?}");
     assert_eq!(world.aws.find(request).await.expect("a look"), Some(made));
     assert_eq!(world.cloud.ids()["instance"].as_array().map(Vec::len), Some(1));
 }
@@ -468,7 +470,7 @@ async fn a_token_whose_machine_was_terminated_is_spent() {
     let again = world.aws.create(request).await.expect_err("the token is used up");
     assert_eq!(
         (again.class, again.code.as_deref()),
-        (Class::Spent, Some("IdempotentInstanceTerminated"))
+        (ErrorClass::TokenConsumed, Some("IdempotentInstanceTerminated"))
     );
     assert_eq!(world.cloud.calls("RunInstances"), 2);
 }
@@ -480,8 +482,8 @@ async fn a_machine_that_was_terminated_never_becomes_ready() {
     let id = made.outputs["id"].as_str().expect("an id");
     world.ec2.terminate_instances().instance_ids(id).send().await.expect("terminated");
     let looks = world.aws.ready("instance".to_owned(), vec![made.clone()]).await.expect("a look");
-    let [Look::Failed(error)] = looks.as_slice() else { panic!("{looks:?}") };
-    assert_eq!(error.class, Class::Refused);
+    let [Poll::Failed(error)] = looks.as_slice() else { panic!("{looks:?}") };
+    assert_eq!(error.class, ErrorClass::Permanent);
     assert!(error.message.contains(id), "{error}");
 }
 
@@ -495,7 +497,7 @@ async fn r1_many_machines_are_observed_with_one_call() {
     }
     let gone = bench.make("instance.gone", &world.bootstrap()).await;
     world.cloud.clear_requests();
-    let observed = world.aws.observe("instance".to_owned(), known.clone()).await.expect("a look");
+    let observed = world.aws.refresh("instance".to_owned(), known.clone()).await.expect("a look");
     let calls: Vec<_> = world.cloud.requests().iter().map(|call| call["action"].clone()).collect();
     assert_eq!(calls, ["DescribeInstances"]);
     for (known, observed) in known.iter().zip(observed) {
@@ -507,7 +509,7 @@ async fn r1_many_machines_are_observed_with_one_call() {
         assert_eq!(inputs["image"], IMAGE);
     }
     bench.unmake(&gone).await;
-    assert_eq!(bench.observe(&gone).await, Observed::Missing);
+    assert_eq!(bench.refresh(&gone).await, Observed::Missing);
 }
 
 #[tokio::test]
@@ -518,7 +520,7 @@ async fn an_interface_in_use_is_deleted_later() {
     let inputs = world.instance(&interface, None);
     let machine = bench.make("instance.master-0", &inputs).await;
     let error = world.aws.delete(interface.clone()).await.expect_err("in use");
-    assert_eq!(error.class, Class::Again, "{error:?}");
+    assert_eq!(error.class, ErrorClass::Retryable, "{error:?}");
     bench.unmake(&machine).await;
     bench.unmake(&interface).await;
 }
@@ -532,7 +534,7 @@ async fn a_profile_not_visible_yet_is_worth_another_try() {
     inputs["profile"] = json!("new");
     let error =
         world.aws.create(world.request("instance.a", &inputs)).await.expect_err("too early");
-    assert_eq!(error.class, Class::Again, "{error:?}");
+    assert_eq!(error.class, ErrorClass::Retryable, "{error:?}");
     assert!(error.after.is_some());
 }
 
@@ -543,7 +545,7 @@ async fn what_is_not_at_hand_or_too_long_is_refused_before_it_is_sent() {
     unknown["user_data"]["content"] = json!(Secret::of(b"another"));
     let mut request = world.request("instance.a", &unknown);
     let error = world.aws.create(request.clone()).await.expect_err("no user data");
-    assert_eq!(error.class, Class::Refused);
+    assert_eq!(error.class, ErrorClass::Permanent);
 
     let mut secrets = Secrets::default();
     let long = secrets.keep(vec![b'x'; 16 * 1024 + 1]);
@@ -557,13 +559,13 @@ async fn what_is_not_at_hand_or_too_long_is_refused_before_it_is_sent() {
 #[tokio::test]
 async fn an_unknown_kind_is_refused_and_not_a_panic() {
     let world = World::new().await;
-    let known = Known {
+    let known = RecordedResource {
         address: Address::from("teapot.main"),
         token: "gp-1".to_owned(),
         inputs: json!({}),
         outputs: json!({}),
     };
     let error = world.aws.delete(known).await.expect_err("no such kind");
-    assert_eq!(error.class, Class::Refused);
+    assert_eq!(error.class, ErrorClass::Permanent);
     assert!(error.message.contains("teapot"), "{error}");
 }

@@ -14,7 +14,7 @@ use groundplan_aws::kinds::subnet::Subnet;
 use groundplan_aws::kinds::vpc::Vpc;
 use groundplan_aws::kinds::vpc_endpoint::VpcEndpoint;
 use groundplan_aws::model::ids::{DhcpOptionsId, RouteTableId};
-use groundplan_engine::provider::{Known, Observed};
+use groundplan_engine::provider::{Observed, RecordedResource};
 
 use crate::support::kinds::{Contract, contract, kind_contract};
 
@@ -51,11 +51,11 @@ async fn a_vpc_that_was_given_other_dhcp_options_gets_its_own_back() {
     account.bench().is_as_recorded(&known).await;
     let other = account.ec2.associate_dhcp_options().vpc_id(id(&known)).dhcp_options_id("default");
     other.send().await.expect("associated");
-    let Observed::Present { inputs: left, .. } = account.bench().observe(&known).await else {
+    let Observed::Present { inputs: left, .. } = account.bench().refresh(&known).await else {
         panic!("the VPC is there")
     };
     assert_ne!(left["dhcp_options"], known.inputs["dhcp_options"]);
-    let before = Known { inputs: left, ..known };
+    let before = RecordedResource { inputs: left, ..known };
     let known = account.bench().change(before, &inputs(&wanted)).await;
     account.bench().is_as_recorded(&known).await;
     account.bench().unmake(&known).await;

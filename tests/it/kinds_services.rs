@@ -12,14 +12,16 @@ use groundplan_aws::kinds::iam_role::{IamRole, IamRoleOutputs};
 use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
 use groundplan_aws::kinds::listener::Listener;
 use groundplan_aws::kinds::load_balancer::{LoadBalancer, LoadBalancerOutputs};
-use groundplan_aws::kinds::record::{Record, RecordData};
+use groundplan_aws::kinds::record::{DnsRecord, DnsRecordData};
 use groundplan_aws::kinds::s3_bucket::{S3Bucket, S3BucketOutputs};
 use groundplan_aws::kinds::s3_object::S3Object;
 use groundplan_aws::kinds::shared_tags::SharedTags;
 use groundplan_aws::kinds::target::Target;
 use groundplan_aws::kinds::target_group::{TargetGroup, TargetGroupOutputs};
 use groundplan_aws::model::ids::{BucketName, SubnetId, TargetGroupArn};
-use groundplan_engine::provider::{Class, Known, Look, Observed, Provider, Request};
+use groundplan_engine::provider::{
+    ErrorClass, Observed, Poll, Provider, RecordedResource, Request,
+};
 use groundplan_engine::secret::Secrets;
 use world::{
     Bench, CLUSTER, Network, alias, balancer, bucket, cname, group, listener, policy, profile,
@@ -122,7 +124,7 @@ kind_contract! {
 }
 
 kind_contract! {
-    async fn an_alias_record_lives_through_it_all(bench = Bench::new()) -> Record {
+    async fn an_alias_record_lives_through_it_all(bench = Bench::new()) -> DnsRecord {
         let network = Network::make(&bench.cloud).await;
         let zone: HostedZoneOutputs =
             bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
@@ -145,8 +147,8 @@ async fn a_cname_lives_through_it_all() {
     let wanted = cname(&zone, "api.demo.example.com", "int.elb.example.net");
     let mut changed = cname(&zone, "api.demo.example.com", "ext.elb.example.net");
     changed.data = match changed.data {
-        RecordData::Cname { dns_name, .. } => RecordData::Cname { dns_name, ttl_seconds: 60 },
-        alias @ RecordData::Alias { .. } => alias,
+        DnsRecordData::Cname { dns_name, .. } => DnsRecordData::Cname { dns_name, ttl_seconds: 60 },
+        alias @ DnsRecordData::Alias { .. } => alias,
     };
     bench.live_through("record.demo", &wanted, &changed).await;
 }
@@ -284,7 +286,7 @@ async fn a_record_that_points_elsewhere_is_neither_overwritten_nor_deleted() {
     let mut known = made.clone();
     known.inputs = serde_json::to_value(&ours).unwrap();
     let error = bench.aws.delete(known).await.unwrap_err();
-    assert_eq!(error.class, Class::Refused);
+    assert_eq!(error.class, ErrorClass::Permanent);
     assert!(bench.is_there(&made).await);
 }
 
@@ -298,7 +300,7 @@ async fn an_object_without_its_content_is_refused_with_what_to_pass() {
         tags: Tags::new(),
     };
     let error = bench.aws.create(bench.request("demo", &object)).await.unwrap_err();
-    assert_eq!(error.class, Class::Refused);
+    assert_eq!(error.class, ErrorClass::Permanent);
     assert!(error.hint.is_some_and(|hint| hint.contains("--assets")));
 }
 
@@ -356,7 +358,7 @@ async fn a_balancer_is_gone_when_its_interfaces_are() {
     let known = bench.make_known("demo", &balancer("demo-int", &network.subnets)).await;
     bench.aws.delete(known.clone()).await.unwrap();
     let looks = bench.aws.gone(known.address.kind().to_owned(), vec![known.clone()]).await;
-    assert!(matches!(&looks.unwrap()[..], [Look::NotYet(word)] if word.contains("interfaces")));
+    assert!(matches!(&looks.unwrap()[..], [Poll::Pending(word)] if word.contains("interfaces")));
     bench.cloud.advance(600.0);
     bench.kinds().unmake(&known).await;
     let subnet = network.subnets[0].as_str();
@@ -381,7 +383,7 @@ async fn what_refers_to_something_not_visible_yet_is_asked_again() {
     ] {
         let address = request.address.clone();
         let error = bench.aws.create(request).await.unwrap_err();
-        assert_eq!(error.class, Class::Again, "{address}: {error}");
+        assert_eq!(error.class, ErrorClass::Retryable, "{address}: {error}");
     }
 }
 
@@ -393,11 +395,11 @@ async fn a_balancer_is_ready_when_it_is_active() {
     let request = bench.request("demo", &balancer("demo-int", &network.subnets));
     let outputs = bench.aws.create(request.clone()).await.unwrap();
     let Request { address, token, inputs, .. } = request;
-    let known = Known { address, token, inputs, outputs: outputs.clone() };
+    let known = RecordedResource { address, token, inputs, outputs: outputs.clone() };
     let look = || bench.aws.ready("load_balancer".to_owned(), vec![known.clone()]);
-    assert_eq!(look().await.unwrap(), [Look::NotYet("provisioning".to_owned())]);
+    assert_eq!(look().await.unwrap(), [Poll::Pending("provisioning".to_owned())]);
     bench.cloud.advance(600.0);
-    assert_eq!(look().await.unwrap(), [Look::Done(outputs)]);
+    assert_eq!(look().await.unwrap(), [Poll::Ready(outputs)]);
 }
 
 #[tokio::test]
@@ -407,7 +409,7 @@ async fn what_stands_is_seen_beside_what_is_missing() {
     let stays = bench.make_known("a", &balancer("demo-a", &network.subnets)).await;
     let goes = bench.make_known("b", &balancer("demo-b", &network.subnets)).await;
     bench.aws.delete(goes.clone()).await.unwrap();
-    let seen = bench.aws.observe("load_balancer".to_owned(), vec![goes, stays]).await.unwrap();
+    let seen = bench.aws.refresh("load_balancer".to_owned(), vec![goes, stays]).await.unwrap();
     assert!(matches!(seen[..], [Observed::Missing, Observed::Present { .. }]), "{seen:?}");
 }
 
@@ -426,7 +428,7 @@ async fn a_drifted_trust_is_seen_and_mended() {
         .unwrap();
     let inputs = bench.observed(&known).await;
     assert_eq!(inputs["trust"], theirs);
-    let before = Known { inputs, ..known.clone() };
+    let before = RecordedResource { inputs, ..known.clone() };
     bench.aws.update(bench.request("demo", &wanted), before).await.unwrap();
     assert_eq!(bench.observed(&known).await, known.inputs);
 }
@@ -438,7 +440,7 @@ async fn observing_a_clusters_services_takes_at_most_25_calls() {
     let bench = standard_cluster().await;
     bench.0.cloud.clear_requests();
     for (kind, known) in &bench.1 {
-        let seen = bench.0.aws.observe((*kind).to_owned(), known.clone()).await.unwrap();
+        let seen = bench.0.aws.refresh((*kind).to_owned(), known.clone()).await.unwrap();
         for (seen, known) in seen.iter().zip(known) {
             let Observed::Present { inputs, .. } = seen else { panic!("{known:?} is missing") };
             assert_eq!(*inputs, known.inputs, "{}", known.address);

@@ -8,13 +8,13 @@ use aws_sdk_s3::types::{
     VersioningConfiguration,
 };
 use groundplan::render::remedies::of_lock;
-use groundplan_aws::{Encryption, StateBucket, StateBucketSettings};
-use groundplan_engine::state::error::HomeError;
-use groundplan_engine::state::remote::object_store::{Condition, Etag, Put};
+use groundplan_aws::{Encryption, S3StateStore, S3StateStoreSettings};
+use groundplan_engine::state::error::StateError;
+use groundplan_engine::state::remote::object_store::{Etag, Precondition, PutOutcome};
 use groundplan_engine::state::remote::{
-    Bucket, LEASE, Layout, Opened, RemoteGuard, RemoteHome, break_open, read,
+    LEASE, Layout, ObjectStore, OpenedRemote, RemoteBackend, RemoteLockGuard, break_open, read,
 };
-use groundplan_engine::state::{Entry, Run, State};
+use groundplan_engine::state::{Entry, RunRecord, State};
 use serde_json::json;
 
 use crate::support::cloud::{Cloud, PATIENCE, shared};
@@ -51,15 +51,15 @@ impl Account {
         account
     }
 
-    fn settings(&self) -> StateBucketSettings {
-        StateBucketSettings { name: self.name.clone(), ..StateBucketSettings::default() }
+    fn settings(&self) -> S3StateStoreSettings {
+        S3StateStoreSettings { name: self.name.clone(), ..S3StateStoreSettings::default() }
     }
 
-    fn bucket_with(&self, settings: StateBucketSettings) -> StateBucket {
-        StateBucket::new(self.cloud.sdk_config(), settings)
+    fn bucket_with(&self, settings: S3StateStoreSettings) -> S3StateStore {
+        S3StateStore::new(self.cloud.sdk_config(), settings)
     }
 
-    fn bucket(&self) -> Arc<dyn Bucket> {
+    fn bucket(&self) -> Arc<dyn ObjectStore> {
         Arc::new(self.bucket_with(self.settings()))
     }
 
@@ -67,8 +67,8 @@ impl Account {
         Layout::new(&self.name, "clusters/prod")
     }
 
-    async fn lock(&self, wait: Duration, lease: Duration) -> RemoteGuard {
-        let guard = RemoteHome::lock(&self.bucket(), &self.place(), "apply", wait, lease).await;
+    async fn lock(&self, wait: Duration, lease: Duration) -> RemoteLockGuard {
+        let guard = RemoteBackend::lock(&self.bucket(), &self.place(), "apply", wait, lease).await;
         guard.unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -77,9 +77,9 @@ impl Account {
     }
 }
 
-fn run_of(home: &RemoteHome, state: &State) -> Entry {
-    let run = Run {
-        epoch: home.epoch(),
+fn run_of(backend: &RemoteBackend, state: &State) -> Entry {
+    let run = RunRecord {
+        epoch: backend.epoch(),
         operation: "apply".to_owned(),
         at: "2026-11-25T12:00:00Z".to_owned(),
         by: "dev@host".to_owned(),
@@ -91,12 +91,16 @@ fn run_of(home: &RemoteHome, state: &State) -> Entry {
 }
 
 fn learnt(answer: u64) -> Entry {
-    Entry::Learnt { question: "zones".to_owned(), answer: json!(answer) }
+    Entry::LookupRecorded { lookup: "zones".to_owned(), answer: json!(answer) }
 }
 
-async fn record(home: &mut RemoteHome, state: &mut State, entry: Entry) -> Result<(), HomeError> {
+async fn record(
+    backend: &mut RemoteBackend,
+    state: &mut State,
+    entry: Entry,
+) -> Result<(), StateError> {
     state.record(&entry).expect("legal");
-    home.append(&[entry]).await
+    backend.append(&[entry]).await
 }
 
 #[tokio::test]
@@ -107,14 +111,18 @@ async fn a_write_happens_under_its_condition_only() {
         bucket.put("key", content.as_bytes().to_vec(), condition).await.expect("an answer")
     };
     let strange = Etag("\"0123456789abcdef0123456789abcdef\"".to_owned());
-    assert_eq!(put("no", Condition::Matches(strange.clone())).await, Put::Refused, "it is absent");
-    let Put::Done(first) = put("one", Condition::Absent).await else { panic!("refused") };
-    assert_eq!(put("no", Condition::Absent).await, Put::Refused);
-    assert_eq!(put("no", Condition::Matches(strange)).await, Put::Refused);
-    let Put::Done(second) = put("two", Condition::Matches(first.clone())).await else {
+    assert_eq!(
+        put("no", Precondition::Matches(strange.clone())).await,
+        PutOutcome::Refused,
+        "it is absent"
+    );
+    let PutOutcome::Done(first) = put("one", Precondition::Absent).await else { panic!("refused") };
+    assert_eq!(put("no", Precondition::Absent).await, PutOutcome::Refused);
+    assert_eq!(put("no", Precondition::Matches(strange)).await, PutOutcome::Refused);
+    let PutOutcome::Done(second) = put("two", Precondition::Matches(first.clone())).await else {
         panic!("refused")
     };
-    assert_eq!(put("no", Condition::Matches(first)).await, Put::Refused);
+    assert_eq!(put("no", Precondition::Matches(first)).await, PutOutcome::Refused);
     let object = bucket.get("key").await.expect("an answer").expect("an object");
     assert_eq!((object.bytes.as_slice(), &object.etag), (&b"two"[..], &second));
     assert!(object.age.expect("dates") < PATIENCE, "{:?}", object.age);
@@ -131,16 +139,17 @@ async fn a_state_lives_in_a_bucket_and_moves_on_with_whoever_holds_it() {
     let mut before = State::default();
     for run in 1..=3 {
         let guard = account.lock(NOW, LEASE).await;
-        let Opened { mut home, mut state, warnings } = RemoteHome::open(&guard).await.unwrap();
+        let OpenedRemote { mut backend, mut state, warnings } =
+            RemoteBackend::open(&guard).await.unwrap();
         assert_eq!(warnings, [""; 0]);
         assert_eq!((guard.epoch(), state.epoch()), (run, run - 1));
         assert!(run == 1 || state == before);
-        let first = run_of(&home, &state);
-        record(&mut home, &mut state, first).await.unwrap();
+        let first = run_of(&backend, &state);
+        record(&mut backend, &mut state, first).await.unwrap();
         for answer in [run, run + 10] {
-            record(&mut home, &mut state, learnt(answer)).await.unwrap();
+            record(&mut backend, &mut state, learnt(answer)).await.unwrap();
         }
-        home.close(&state).await.unwrap();
+        backend.close(&state).await.unwrap();
         guard.release().await.unwrap();
         requests.push(account.cloud.requests().len());
         assert_eq!(account.read().await, state);
@@ -155,13 +164,13 @@ async fn the_second_is_told_who_is_first_and_has_it_when_it_is_given_back() {
     let account = Account::versioned().await;
     let guard = account.lock(NOW, LEASE).await;
     let (bucket, place) = (account.bucket(), account.place());
-    let error = RemoteHome::lock(&bucket, &place, "destroy", NOW, LEASE).await.unwrap_err();
+    let error = RemoteBackend::lock(&bucket, &place, "destroy", NOW, LEASE).await.unwrap_err();
     assert!(error.is_held());
     assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
     let error = break_open(&bucket, &place, "another", true).await.unwrap_err();
     assert!(error.to_string().contains(&guard.holder().id), "{error}");
     let waiting = tokio::spawn(async move {
-        RemoteHome::lock(&bucket, &place, "destroy", PATIENCE, LEASE)
+        RemoteBackend::lock(&bucket, &place, "destroy", PATIENCE, LEASE)
             .await
             .map(|guard| guard.epoch())
     });
@@ -173,7 +182,8 @@ async fn the_second_is_told_who_is_first_and_has_it_when_it_is_given_back() {
 async fn a_holder_that_is_gone_is_taken_over_and_writes_no_more() {
     let account = Account::versioned().await;
     let gone = account.lock(NOW, LEASE).await;
-    let Opened { home: mut late, state: mut stale, .. } = RemoteHome::open(&gone).await.unwrap();
+    let OpenedRemote { backend: mut late, state: mut stale, .. } =
+        RemoteBackend::open(&gone).await.unwrap();
     let first = run_of(&late, &stale);
     record(&mut late, &mut stale, first).await.unwrap();
     let id = gone.holder().id.clone();
@@ -181,11 +191,11 @@ async fn a_holder_that_is_gone_is_taken_over_and_writes_no_more() {
     account.cloud.advance(2.0 * LEASE.as_secs_f64());
     let guard = account.lock(NOW, LEASE).await;
     assert_eq!(guard.taken_from().map(|holder| &holder.id), Some(&id));
-    let Opened { mut home, mut state, .. } = RemoteHome::open(&guard).await.unwrap();
-    let first = run_of(&home, &state);
-    record(&mut home, &mut state, first).await.unwrap();
+    let OpenedRemote { mut backend, mut state, .. } = RemoteBackend::open(&guard).await.unwrap();
+    let first = run_of(&backend, &state);
+    record(&mut backend, &mut state, first).await.unwrap();
     let error = record(&mut late, &mut stale, learnt(1)).await.unwrap_err();
-    assert!(matches!(error, HomeError::Fenced { .. }), "{error}");
+    assert!(matches!(error, StateError::Fenced { .. }), "{error}");
     assert_eq!(account.read().await, state);
 }
 
@@ -193,17 +203,17 @@ async fn a_holder_that_is_gone_is_taken_over_and_writes_no_more() {
 async fn an_answer_that_is_lost_is_no_loss() {
     let account = Account::versioned().await;
     let guard = account.lock(NOW, LEASE).await;
-    let Opened { mut home, mut state, .. } = RemoteHome::open(&guard).await.unwrap();
-    let first = run_of(&home, &state);
-    record(&mut home, &mut state, first).await.unwrap();
+    let OpenedRemote { mut backend, mut state, .. } = RemoteBackend::open(&guard).await.unwrap();
+    let first = run_of(&backend, &state);
+    record(&mut backend, &mut state, first).await.unwrap();
     for (answer, (when, kind)) in (1..).zip([("after", "drop"), ("before", "drop")]) {
         let fault = json!({ "action": "PutObject", "when": when, "kind": kind, "times": 1 });
         account.cloud.fault(&fault);
-        record(&mut home, &mut state, learnt(answer)).await.unwrap();
+        record(&mut backend, &mut state, learnt(answer)).await.unwrap();
     }
     let fault = json!({ "action": "PutObject", "kind": "throttle", "times": 3 });
     account.cloud.fault(&fault);
-    record(&mut home, &mut state, learnt(3)).await.unwrap();
+    record(&mut backend, &mut state, learnt(3)).await.unwrap();
     assert_eq!(account.read().await, state);
 }
 
@@ -215,10 +225,10 @@ async fn objects_are_encrypted_as_asked() {
         (Encryption::S3, ServerSideEncryption::Aes256, None),
         (kms, ServerSideEncryption::AwsKms, Some("alias/states")),
     ] {
-        let settings = StateBucketSettings { encryption, ..account.settings() };
+        let settings = S3StateStoreSettings { encryption, ..account.settings() };
         let bucket = account.bucket_with(settings);
-        let put = bucket.put(expected.as_str(), b"content".to_vec(), Condition::Absent).await;
-        assert!(matches!(put, Ok(Put::Done(_))), "{put:?}");
+        let put = bucket.put(expected.as_str(), b"content".to_vec(), Precondition::Absent).await;
+        assert!(matches!(put, Ok(PutOutcome::Done(_))), "{put:?}");
         let request = account.s3.head_object().bucket(&account.name).key(expected.as_str());
         let head = request.send().await.expect("an object");
         assert_eq!(head.server_side_encryption(), Some(&expected));
@@ -232,7 +242,7 @@ async fn keys_are_listed_in_order_whatever_the_pages_and_deleted_together() {
     let bucket = account.bucket_with(account.settings()).with_pages_of(2);
     let keys: Vec<_> = (1..=7).map(|first| account.place().group(first)).collect();
     for key in keys.iter().rev() {
-        bucket.put(key, b"content".to_vec(), Condition::Absent).await.expect("written");
+        bucket.put(key, b"content".to_vec(), Precondition::Absent).await.expect("written");
     }
     let prefix = account.place().journal();
     assert_eq!(bucket.list(&prefix, "").await.unwrap(), keys);
@@ -249,7 +259,7 @@ async fn keys_are_listed_in_order_whatever_the_pages_and_deleted_together() {
 async fn a_bucket_that_keeps_no_versions_is_warned_of() {
     for (account, warned) in [(Account::new().await, 1), (Account::versioned().await, 0)] {
         let guard = account.lock(NOW, LEASE).await;
-        let warnings = RemoteHome::open(&guard).await.unwrap().warnings;
+        let warnings = RemoteBackend::open(&guard).await.unwrap().warnings;
         assert_eq!(warnings.len(), warned, "{warnings:?}");
         assert!(warnings.iter().all(|warning| warning.contains("keeps no versions")));
     }
@@ -258,13 +268,13 @@ async fn a_bucket_that_keeps_no_versions_is_warned_of() {
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_named_with_what_makes_it() {
     let account = Account::new().await;
-    let settings = StateBucketSettings { name: "nobodys".to_owned(), ..account.settings() };
-    let bucket: Arc<dyn Bucket> = Arc::new(account.bucket_with(settings));
+    let settings = S3StateStoreSettings { name: "nobodys".to_owned(), ..account.settings() };
+    let bucket: Arc<dyn ObjectStore> = Arc::new(account.bucket_with(settings));
     let place = Layout::new("nobodys", "clusters/prod");
     let error = read(&bucket, &place).await.unwrap_err();
     assert_eq!(error.to_string(), "read s3://nobodys/clusters/prod/moved-to");
     assert!(error.hint().unwrap().contains("aws s3 mb s3://nobodys"), "{:?}", error.hint());
-    let error = RemoteHome::lock(&bucket, &place, "apply", NOW, LEASE).await.unwrap_err();
+    let error = RemoteBackend::lock(&bucket, &place, "apply", NOW, LEASE).await.unwrap_err();
     assert!(!error.is_held());
     assert!(of_lock(&error).unwrap().contains("aws s3 mb s3://nobodys"), "{:?}", of_lock(&error));
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::decide::id;
-use groundplan_engine::state::{Entry, State, Status};
+use groundplan_engine::state::{Entry, RecordStatus, State};
 use serde_json::{Value, json};
 
-use crate::kinds::swept::{Find, Swept, SweptOutputs};
-use crate::model::untracked::What;
+use crate::kinds::swept::{FoundUntracked, UntrackedOutputs, UntrackedResource};
+use crate::model::untracked::UntrackedKind;
 use crate::registry::facts;
 
 /// Returns all identifiers of recorded and deposed resources: each text in their outputs, and the
@@ -40,7 +40,7 @@ fn record_id(inputs: &Value) -> Option<String> {
 
 /// Returns the type of a recorded kind if untracked resources depend on it: they block its
 /// deletion, or it creates them again. `None` for other kinds.
-fn recorded_type(kind: &str) -> Option<What> {
+fn recorded_type(kind: &str) -> Option<UntrackedKind> {
     facts(kind)?.untracked.what().filter(|what| what.is_shared_by_untracked())
 }
 
@@ -56,7 +56,7 @@ fn texts(value: &Value, into: &mut BTreeSet<String>) {
 /// Returns the entries that record these untracked resources, so that a plan deletes them with the
 /// recorded ones. The plan deletes recorded machines first, because they could create untracked
 /// resources again, and recorded networks last, because they contain untracked resources.
-pub fn adopt(state: &State, found: &[Find]) -> Vec<Entry> {
+pub fn adopt(state: &State, found: &[FoundUntracked]) -> Vec<Entry> {
     let found = addressed(state, found);
     let mut entries = Vec::new();
     for (address, one) in &found {
@@ -67,23 +67,30 @@ pub fn adopt(state: &State, found: &[Find]) -> Vec<Entry> {
             .chain(recorded_after(state, one.what))
             .collect();
         after.sort();
-        let inputs = json!(Swept { what: one.what, name: one.name.clone() });
+        let inputs = json!(UntrackedResource { what: one.what, name: one.name.clone() });
         entries.push(Entry::CreateStarted {
             address: address.clone(),
             generation: state.generation.max(1),
             inputs,
             after,
         });
-        let outputs = json!(SweptOutputs { id: one.id.clone(), what: one.what });
-        entries.push(Entry::Created { address: address.clone(), outputs, status: Status::Ready });
+        let outputs = json!(UntrackedOutputs { id: one.id.clone(), what: one.what });
+        entries.push(Entry::Created {
+            address: address.clone(),
+            outputs,
+            status: RecordStatus::Ready,
+        });
     }
     entries.extend(machines_first(state, &found));
     entries
 }
 
 /// Assigns addresses: by name if the name is unique and unused, otherwise by ID.
-fn addressed<'a>(state: &State, found: &'a [Find]) -> BTreeMap<Address, &'a Find> {
-    let mut named: BTreeMap<Address, Vec<&Find>> = BTreeMap::new();
+fn addressed<'a>(
+    state: &State,
+    found: &'a [FoundUntracked],
+) -> BTreeMap<Address, &'a FoundUntracked> {
+    let mut named: BTreeMap<Address, Vec<&FoundUntracked>> = BTreeMap::new();
     for one in found {
         let name = one.name.as_deref().unwrap_or(&one.id);
         named.entry(address(one.what, name)).or_default().push(one);
@@ -100,12 +107,12 @@ fn addressed<'a>(state: &State, found: &'a [Find]) -> BTreeMap<Address, &'a Find
     all
 }
 
-fn address(what: What, name: &str) -> Address {
-    Address::new(Swept::SCHEMA.kind, &format!("{}:{name}", what.as_str()))
+fn address(what: UntrackedKind, name: &str) -> Address {
+    Address::new(UntrackedResource::SCHEMA.kind, &format!("{}:{name}", what.as_str()))
 }
 
 /// Returns the recorded resources that can be deleted only after untracked resources of this type.
-fn recorded_after(state: &State, what: What) -> impl Iterator<Item = Address> {
+fn recorded_after(state: &State, what: UntrackedKind) -> impl Iterator<Item = Address> {
     let recorded = state.resources.keys().filter(move |address| {
         recorded_type(address.kind()).is_some_and(|other| other.goes_after().contains(&what))
     });
@@ -116,27 +123,28 @@ fn recorded_after(state: &State, what: What) -> impl Iterator<Item = Address> {
 /// resources that must wait for instances.
 fn machines_first<'a>(
     state: &'a State,
-    found: &'a BTreeMap<Address, &Find>,
+    found: &'a BTreeMap<Address, &FoundUntracked>,
 ) -> impl Iterator<Item = Entry> + 'a {
     let later: Vec<&Address> = found
         .iter()
-        .filter(|(_, one)| one.what.goes_after().contains(&What::Instance))
+        .filter(|(_, one)| one.what.goes_after().contains(&UntrackedKind::Instance))
         .map(|(address, _)| address)
         .collect();
     let machines = state
         .resources
         .iter()
-        .filter(|(address, _)| recorded_type(address.kind()) == Some(What::Instance));
+        .filter(|(address, _)| recorded_type(address.kind()) == Some(UntrackedKind::Instance));
     machines.filter_map(move |(address, record)| {
         let after: BTreeSet<&Address> = record.after.iter().chain(later.iter().copied()).collect();
         let after: Vec<Address> = after.into_iter().cloned().collect();
-        (after != record.after).then(|| Entry::Relinked { address: address.clone(), after })
+        (after != record.after)
+            .then(|| Entry::DependenciesUpdated { address: address.clone(), after })
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::plan::{Op, Options, Plan, plan_destroy};
+    use groundplan_engine::plan::{Op, Plan, PlanOptions, plan_destroy};
 
     use super::*;
 
@@ -155,7 +163,7 @@ mod tests {
             let started =
                 Entry::CreateStarted { address: address.clone(), generation, inputs, after };
             state.record(&started).unwrap();
-            let status = Status::Ready;
+            let status = RecordStatus::Ready;
             state.record(&Entry::Created { address, outputs, status }).unwrap();
         }
         state
@@ -172,27 +180,31 @@ mod tests {
         ])
     }
 
-    fn find(what: What, id: &str, name: Option<&str>) -> Find {
-        Find { what, id: id.to_owned(), name: name.map(str::to_owned) }
+    fn find(what: UntrackedKind, id: &str, name: Option<&str>) -> FoundUntracked {
+        FoundUntracked { what, id: id.to_owned(), name: name.map(str::to_owned) }
     }
 
-    fn everything() -> Vec<Find> {
+    fn everything() -> Vec<FoundUntracked> {
         vec![
-            find(What::Instance, "i-1", Some("demo-worker-a")),
-            find(What::ClassicLoadBalancer, "a1b2", Some("a1b2")),
-            find(What::SecurityGroup, "sg-9", Some("k8s-elb-a1b2")),
-            find(What::Volume, "vol-1", None),
-            find(What::Record, "Z9/A/*.apps.demo.example.com", Some("*.apps.demo.example.com")),
+            find(UntrackedKind::Instance, "i-1", Some("demo-worker-a")),
+            find(UntrackedKind::ClassicLoadBalancer, "a1b2", Some("a1b2")),
+            find(UntrackedKind::SecurityGroup, "sg-9", Some("k8s-elb-a1b2")),
+            find(UntrackedKind::Volume, "vol-1", None),
+            find(
+                UntrackedKind::Record,
+                "Z9/A/*.apps.demo.example.com",
+                Some("*.apps.demo.example.com"),
+            ),
         ]
     }
 
     /// Returns the plan that deletes everything, and the addresses of its deletions in order.
-    fn order(state: &mut State, found: &[Find]) -> (Plan, Vec<String>) {
+    fn order(state: &mut State, found: &[FoundUntracked]) -> (Plan, Vec<String>) {
         for entry in adopt(state, found) {
             state.record(&entry).unwrap();
         }
-        let observed = groundplan_engine::plan::Observations::new();
-        let plan = plan_destroy(state, &observed, &crate::schemas(), &Options::default());
+        let observed = groundplan_engine::plan::LiveState::new();
+        let plan = plan_destroy(state, &observed, &crate::schemas(), &PlanOptions::default());
         let mut done: Vec<String> = Vec::new();
         let mut left: Vec<usize> = (0..plan.steps.len()).collect();
         let mut over = BTreeSet::new();
@@ -219,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_is_recorded_is_named_by_kinds_that_there_are() {
-        let kinds = crate::registry::KINDS.iter().map(crate::facts::Facts::name);
+        let kinds = crate::registry::KINDS.iter().map(crate::facts::KindFacts::name);
         assert_eq!(kinds.filter(|kind| recorded_type(kind).is_some()).count(), 7);
     }
 
@@ -253,9 +265,9 @@ mod tests {
     #[test]
     fn of_one_name_each_is_called_by_its_id() {
         let twins = [
-            find(What::Volume, "vol-1", Some("data")),
-            find(What::Volume, "vol-2", Some("data")),
-            find(What::Snapshot, "snap-1", Some("data")),
+            find(UntrackedKind::Volume, "vol-1", Some("data")),
+            find(UntrackedKind::Volume, "vol-2", Some("data")),
+            find(UntrackedKind::Snapshot, "snap-1", Some("data")),
         ];
         let (_, order) = order(&mut recorded(&[]), &twins);
         let mut order = order;
@@ -265,12 +277,12 @@ mod tests {
 
     #[test]
     fn a_whole_cluster_without_a_state_is_in_an_order_without_circles() {
-        let one = |&what: &What| find(what, &format!("id-{}", what.as_str()), None);
-        let all: Vec<_> = What::ALL.iter().map(one).collect();
+        let one = |&what: &UntrackedKind| find(what, &format!("id-{}", what.as_str()), None);
+        let all: Vec<_> = UntrackedKind::ALL.iter().map(one).collect();
         let (plan, order) = order(&mut recorded(&[]), &all);
-        assert_eq!(plan.counts().destroy, What::ALL.len());
-        let at = |what: What| place(&order, &format!("swept.{0}:id-{0}", what.as_str()));
-        for &what in What::ALL {
+        assert_eq!(plan.counts().destroy, UntrackedKind::ALL.len());
+        let at = |what: UntrackedKind| place(&order, &format!("swept.{0}:id-{0}", what.as_str()));
+        for &what in UntrackedKind::ALL {
             assert!(what.goes_after().iter().all(|&first| at(first) < at(what)), "{what:?}");
         }
     }
@@ -279,7 +291,7 @@ mod tests {
     fn what_an_earlier_run_recorded_as_found_is_not_found_again() {
         let mut state = cluster();
         let _ = order(&mut state, &everything());
-        let another = [find(What::Instance, "i-2", Some("demo-worker-a"))];
+        let another = [find(UntrackedKind::Instance, "i-2", Some("demo-worker-a"))];
         let entries = adopt(&state, &another);
         let Some(Entry::CreateStarted { address, .. }) = entries.first() else { panic!() };
         assert_eq!(address.as_str(), "swept.instance:i-2", "the name is taken by the first");

@@ -12,7 +12,7 @@ use crate::model::calls::is_read;
 #[cfg(any(feature = "sdk", test))]
 use crate::model::calls::permission;
 use crate::model::quota::Quota;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Proof that a kind has a line in the registry.
 #[diagnostic::on_unimplemented(
@@ -36,13 +36,13 @@ pub trait Kind: Resource + Registered {
     /// ARNs.
     const ID_PREFIX: Option<&'static str>;
     /// The quota that each resource of the kind counts against. `None` if there is none.
-    const QUOTA: Option<Count>;
+    const QUOTA: Option<QuotaCount>;
     /// The form of the kind's ARN in a policy.
-    const ARN: Arn;
+    const ARN: ArnForm;
     /// The drift class of each input.
-    const DRIFT: Drift;
+    const DRIFT: DriftFields;
     /// The way in which a destroy without a state finds the kind's resources.
-    const UNTRACKED: Untracked;
+    const UNTRACKED: SweepMethod;
 }
 
 /// The IAM actions of a kind, by operation.
@@ -54,7 +54,7 @@ pub struct Actions {
     /// repeat.
     pub configure: &'static [&'static str],
     /// The reads that refresh resources, wait for them, and find them after a creation in doubt.
-    pub observe: &'static [&'static str],
+    pub refresh: &'static [&'static str],
     /// The actions of all updates in place. Safe to repeat.
     pub update: &'static [&'static str],
     /// The actions of a deletion, including its reads. Safe to repeat.
@@ -64,12 +64,12 @@ pub struct Actions {
 impl Actions {
     /// Returns the actions of a creation, reads included.
     pub fn creation(&self) -> Vec<&'static str> {
-        [self.create, self.configure, self.observe].concat()
+        [self.create, self.configure, self.refresh].concat()
     }
 
     /// Returns all actions. An action of two operations appears twice.
     pub fn all(&self) -> impl Iterator<Item = &'static str> {
-        let lists = [self.create, self.configure, self.observe, self.update, self.delete];
+        let lists = [self.create, self.configure, self.refresh, self.update, self.delete];
         lists.into_iter().flatten().copied()
     }
 }
@@ -113,7 +113,7 @@ impl Repeat {
 
 /// The quota of a kind, and the way to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Count {
+pub enum QuotaCount {
     /// Each resource counts once, in the whole region.
     PerRegion(Quota),
     /// Each resource counts once, in the availability zone of the subnet in its input `subnet`.
@@ -125,7 +125,7 @@ pub enum Count {
 
 /// The form of a kind's ARN in a policy, made from inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arn {
+pub enum ArnForm {
     /// `*`: AWS chooses the ID, or policies cannot name the resource.
     Any,
     /// An IAM entity of this type; the second field is the input with the name.
@@ -141,7 +141,7 @@ pub enum Arn {
     Untracked,
 }
 
-impl Arn {
+impl ArnForm {
     /// Returns the ARN that a policy names for an action on a resource with these inputs. `*` if
     /// policies cannot name the resource.
     pub fn of(self, action: &str, inputs: &Value, account: &str, partition: &str) -> String {
@@ -155,24 +155,25 @@ impl Arn {
         let arn = match self {
             // Putting a role into a profile passes the role to EC2.
             _ if action == "iam:PassRole" => text("role").map(|name| iam("role", name)),
-            Arn::Any => None,
-            Arn::Iam(entity, name) => text(name).map(|name| iam(entity, name)),
-            Arn::Bucket(name) => text(name).map(bucket),
-            Arn::Object(bucket, key) => text(bucket)
+            ArnForm::Any => None,
+            ArnForm::Iam(entity, name) => text(name).map(|name| iam(entity, name)),
+            ArnForm::Bucket(name) => text(name).map(bucket),
+            ArnForm::Object(bucket, key) => text(bucket)
                 .zip(text(key))
                 .map(|(bucket, key)| format!("arn:{partition}:s3:::{bucket}/{key}")),
-            Arn::RecordsOf(zone) => text(zone)
+            ArnForm::RecordsOf(zone) => text(zone)
                 .filter(|_| action.ends_with("ResourceRecordSets"))
                 .map(|zone| format!("arn:{partition}:route53:::hostedzone/{zone}")),
-            Arn::Untracked => text("what").and_then(What::of).zip(text("name")).and_then(
-                |(what, name)| match what {
-                    What::Bucket => Some(bucket(name)),
-                    What::User | What::Role | What::InstanceProfile => {
+            ArnForm::Untracked => text("what")
+                .and_then(UntrackedKind::of)
+                .zip(text("name"))
+                .and_then(|(what, name)| match what {
+                    UntrackedKind::Bucket => Some(bucket(name)),
+                    UntrackedKind::User | UntrackedKind::Role | UntrackedKind::InstanceProfile => {
                         Some(iam(what.as_str(), name))
                     }
                     _ => None,
-                },
-            ),
+                }),
         };
         arn.unwrap_or_else(|| "*".to_owned())
     }
@@ -180,9 +181,9 @@ impl Arn {
 
 /// The drift classes of a kind's inputs. Inputs in neither list are functional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drift {
+pub struct DriftFields {
     /// Inputs that control access.
-    pub security: Security,
+    pub security: SecurityFields,
     /// Inputs that are names and notes only. This list takes precedence over `security`.
     pub cosmetic: &'static [&'static str],
     /// Inputs that a plan always shows for created resources.
@@ -191,20 +192,20 @@ pub struct Drift {
 
 /// The inputs whose drift is of the class security.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
+pub enum SecurityFields {
     /// All inputs that are not cosmetic: the kind itself grants access.
     Everything,
     /// Fields with these names, at any depth.
     Fields(&'static [&'static str]),
 }
 
-impl Drift {
+impl DriftFields {
     /// Returns the class of a difference at a path such as `network.subnet.groups[0]`.
     pub fn class(&self, path: &str) -> DriftClass {
         let mut fields = path.split(['.', '[', ']']);
         let is_security = match self.security {
-            Security::Everything => true,
-            Security::Fields(names) => fields.clone().any(|field| names.contains(&field)),
+            SecurityFields::Everything => true,
+            SecurityFields::Fields(names) => fields.clone().any(|field| names.contains(&field)),
         };
         if fields.next().is_some_and(|input| self.cosmetic.contains(&input)) {
             DriftClass::Cosmetic
@@ -224,30 +225,30 @@ impl Drift {
 
 /// The way in which a destroy without a state finds resources of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Untracked {
+pub enum SweepMethod {
     /// Search by cluster tag in the EC2 tag index. The name of the type is EC2's resource type.
-    ByTag(What),
+    ByTag(UntrackedKind),
     /// Search in the lists of the kind's own service, by tag or name.
-    ByList(What),
+    ByList(UntrackedKind),
     /// No search: the resource is a part or a setting of another resource and is deleted with it.
     Part,
     /// No search: only a state has the resource.
     OnlyRecorded,
 }
 
-impl Untracked {
+impl SweepMethod {
     /// Returns the type that the sweep reports. `None` if the sweep does not search for the kind.
-    pub const fn what(self) -> Option<What> {
+    pub const fn what(self) -> Option<UntrackedKind> {
         match self {
-            Untracked::ByTag(what) | Untracked::ByList(what) => Some(what),
-            Untracked::Part | Untracked::OnlyRecorded => None,
+            SweepMethod::ByTag(what) | SweepMethod::ByList(what) => Some(what),
+            SweepMethod::Part | SweepMethod::OnlyRecorded => None,
         }
     }
 }
 
 /// The facts of one kind, as a value.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct KindFacts {
     /// [`Resource::SCHEMA`].
     pub schema: &'static Schema,
     /// [`Kind::ACTIONS`].
@@ -259,16 +260,16 @@ pub struct Facts {
     /// [`Kind::ID_PREFIX`].
     pub id_prefix: Option<&'static str>,
     /// [`Kind::QUOTA`].
-    pub quota: Option<Count>,
+    pub quota: Option<QuotaCount>,
     /// [`Kind::ARN`].
-    pub arn: Arn,
+    pub arn: ArnForm,
     /// [`Kind::DRIFT`].
-    pub drift: Drift,
+    pub drift: DriftFields,
     /// [`Kind::UNTRACKED`].
-    pub untracked: Untracked,
+    pub untracked: SweepMethod,
 }
 
-impl Facts {
+impl KindFacts {
     /// Returns the facts of a kind.
     ///
     /// # Panics
@@ -308,7 +309,7 @@ impl Facts {
 /// a repeat harmless. A creating call follows [`Kind::REPEAT`]. A call
 /// that no kind declares is not repeated.
 #[cfg(any(feature = "sdk", test))]
-pub(crate) fn may_repeat(kinds: &[Facts], service: &str, call: &str) -> bool {
+pub(crate) fn may_repeat(kinds: &[KindFacts], service: &str, call: &str) -> bool {
     if is_read(call) {
         return true;
     }

@@ -35,10 +35,10 @@ mod s3_state_store;
 pub mod sweep;
 
 #[cfg(feature = "sdk")]
-pub use client::interceptor::Calls;
+pub use client::interceptor::CallCounts;
 #[cfg(feature = "sdk")]
-pub use client::{Aws, Caller, Settings};
+pub use client::{Aws, AwsSettings, Caller};
 pub use model::Tags;
 pub use registry::schemas;
 #[cfg(feature = "sdk")]
-pub use s3_state_store::{Encryption, StateBucket, StateBucketSettings};
+pub use s3_state_store::{Encryption, S3StateStore, S3StateStoreSettings};

@@ -6,22 +6,22 @@
 use groundplan_engine::graph::Resource;
 
 #[cfg(feature = "sdk")]
-use crate::client::resource_type::{AnyKind, Of, Registry};
+use crate::client::resource_type::{DynKind, ErasedKind, Registry};
 use groundplan_engine::graph::Schema;
 use groundplan_engine::provider::Schemas;
 
-use crate::facts::{Facts, Registered};
+use crate::facts::{KindFacts, Registered};
 
 macro_rules! kinds {
     ($($module:ident::$kind:ident,)*) => {
         $(impl Registered for crate::kinds::$module::$kind {})*
 
         /// The facts of every kind. The order has no meaning.
-        pub static KINDS: &[Facts] = &[$(Facts::of::<crate::kinds::$module::$kind>(),)*];
+        pub static KINDS: &[KindFacts] = &[$(KindFacts::of::<crate::kinds::$module::$kind>(),)*];
 
         /// The operations of every kind.
         #[cfg(feature = "sdk")]
-        pub(super) const CALLS: &[&dyn AnyKind] = &[$(&Of::<crate::kinds::$module::$kind>::NEW,)*];
+        pub(super) const CALLS: &[&dyn DynKind] = &[$(&ErasedKind::<crate::kinds::$module::$kind>::NEW,)*];
 
         /// Returns inputs as their kind serializes them. The plan compares desired and live inputs
         /// in this form. For tests.
@@ -40,7 +40,7 @@ macro_rules! kinds {
 
         /// Returns every kind with the names of its inputs.
         #[cfg(test)]
-        pub(super) fn inputs() -> Vec<(&'static Facts, Vec<&'static str>)> {
+        pub(super) fn inputs() -> Vec<(&'static KindFacts, Vec<&'static str>)> {
             let names = [$(tests::fields::<crate::kinds::$module::$kind>(),)*];
             KINDS.iter().zip(names).collect()
         }
@@ -68,7 +68,7 @@ macro_rules! for_each_kind {
             machine::Machine,
             nat_gateway::NatGateway,
             network_interface::NetworkInterface,
-            record::Record,
+            record::DnsRecord,
             route_table::RouteTable,
             s3_bucket::S3Bucket,
             s3_object::S3Object,
@@ -76,7 +76,7 @@ macro_rules! for_each_kind {
             security_group_rules::SecurityGroupRules,
             shared_tags::SharedTags,
             subnet::Subnet,
-            swept::Swept,
+            swept::UntrackedResource,
             target::Target,
             target_group::TargetGroup,
             vpc::Vpc,
@@ -88,13 +88,13 @@ macro_rules! for_each_kind {
 for_each_kind!(kinds);
 
 /// Returns the facts of a kind; `None` for a name of another version of groundplan.
-pub fn facts(kind: &str) -> Option<&'static Facts> {
+pub fn facts(kind: &str) -> Option<&'static KindFacts> {
     KINDS.iter().find(|facts| facts.name() == kind)
 }
 
 /// Returns the operations of a kind; `None` for a name of another version of groundplan.
 #[cfg(feature = "sdk")]
-pub(super) fn calls(kind: &str) -> Option<&'static dyn AnyKind> {
+pub(super) fn calls(kind: &str) -> Option<&'static dyn DynKind> {
     CALLS.iter().copied().find(|calls| calls.schema().kind == kind)
 }
 
@@ -104,13 +104,13 @@ pub(crate) const REGISTRY: Registry = Registry { facts: KINDS, calls: CALLS };
 
 /// Returns the schemas of all kinds, for the planner.
 pub fn schemas() -> impl Schemas + Copy + 'static {
-    Table
+    SchemaTable
 }
 
 #[derive(Clone, Copy)]
-struct Table;
+struct SchemaTable;
 
-impl Schemas for Table {
+impl Schemas for SchemaTable {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {
         facts(kind).map(|facts| facts.schema)
     }
@@ -166,8 +166,12 @@ pub(crate) mod tests {
         for (facts, inputs) in inputs() {
             let (schema, drift) = (facts.schema, facts.drift);
             assert!(!inputs.is_empty(), "{}", schema.kind);
-            let lists =
-                [schema.replaced_by, schema.holds, schema.exclusive, schema.set_at_creation];
+            let lists = [
+                schema.force_new,
+                schema.blocks_deletion_of,
+                schema.conflicting,
+                schema.create_only,
+            ];
             let named = lists.into_iter().chain([drift.cosmetic, drift.always_shown]).flatten();
             for name in named {
                 assert!(inputs.contains(name), "{} has no input {name}: {inputs:?}", schema.kind);
@@ -177,7 +181,7 @@ pub(crate) mod tests {
 
     #[test]
     fn no_two_kinds_have_one_name() {
-        let names: BTreeSet<_> = KINDS.iter().map(Facts::name).collect();
+        let names: BTreeSet<_> = KINDS.iter().map(KindFacts::name).collect();
         assert_eq!(names.len(), KINDS.len());
         for name in names {
             assert_eq!(schemas().schema(name).map(|schema| schema.kind), Some(name));

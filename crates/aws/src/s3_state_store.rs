@@ -1,4 +1,4 @@
-//! S3 as the [`Bucket`] of a state.
+//! S3 as the [`ObjectStore`] of a state.
 //!
 //! The SDK retries nothing here: the caller repeats calls, because the caller must know of every
 //! attempt that may have taken effect. Timeouts are short, because a lock must be renewed in time.
@@ -26,8 +26,10 @@ use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationI
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
-use groundplan_engine::provider::{Class, ProviderError, Reply};
-use groundplan_engine::state::remote::object_store::{Bucket, Condition, Etag, Object, Put};
+use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
+use groundplan_engine::state::remote::object_store::{
+    Etag, ObjectStore, Precondition, PutOutcome, StoredObject,
+};
 
 use super::client::{defaults, s3_is_elsewhere};
 use crate::client::errors::{explain, is_throttle};
@@ -51,7 +53,7 @@ pub enum Encryption {
 
 /// The bucket of a state, and the way to reach it.
 #[derive(Clone, Debug, Default)]
-pub struct StateBucketSettings {
+pub struct S3StateStoreSettings {
     /// The bucket name.
     pub name: String,
     /// The expected region of the bucket. `None` means the region of the environment or profile. A
@@ -65,24 +67,24 @@ pub struct StateBucketSettings {
 
 /// An S3 bucket that holds states.
 #[derive(Debug)]
-pub struct StateBucket {
+pub struct S3StateStore {
     config: SdkConfig,
-    settings: StateBucketSettings,
-    here: Mutex<Here>,
+    settings: S3StateStoreSettings,
+    here: Mutex<RegionClient>,
     page: Option<i32>,
 }
 
 /// The client for the bucket's region, as far as S3 has reported it.
 #[derive(Clone, Debug)]
-struct Here {
+struct RegionClient {
     region: String,
     client: Client,
 }
 
-impl StateBucket {
+impl S3StateStore {
     /// Returns a bucket with the same credentials, profile, proxy and endpoints as other AWS tools.
     /// Makes no S3 call yet.
-    pub async fn connect(settings: StateBucketSettings) -> Self {
+    pub async fn connect(settings: S3StateStoreSettings) -> Self {
         let region = match &settings.region {
             Some(region) => Region::new(region.clone()),
             None => usual_region().await,
@@ -92,12 +94,12 @@ impl StateBucket {
     }
 
     /// Returns a bucket with the credentials and endpoint of an existing configuration.
-    pub fn new(config: SdkConfig, settings: StateBucketSettings) -> Self {
+    pub fn new(config: SdkConfig, settings: S3StateStoreSettings) -> Self {
         let named = settings.region.clone();
         let of_config = || config.region().map(ToString::to_string);
         let region = named.or_else(of_config).unwrap_or_else(|| ANYWHERE.to_owned());
         let client = client_in(&config, &settings, &region);
-        Self { config, settings, here: Mutex::new(Here { region, client }), page: None }
+        Self { config, settings, here: Mutex::new(RegionClient { region, client }), page: None }
     }
 
     /// Sets the number of keys in each page of a listing.
@@ -112,7 +114,7 @@ impl StateBucket {
         &self,
         name: &str,
         ask: impl Fn(Client) -> F,
-    ) -> Result<Result<T, Refusal>, ProviderError>
+    ) -> Result<Result<T, ExpectedResponse>, ProviderError>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -127,8 +129,8 @@ impl StateBucket {
         match answer {
             Ok(answer) => Ok(Ok(answer)),
             Err(error) => match error.raw_response().map(|response| response.status().as_u16()) {
-                Some(412) => Ok(Err(Refusal::Condition)),
-                Some(404) if error.code() != Some(NO_BUCKET) => Ok(Err(Refusal::Absent)),
+                Some(412) => Ok(Err(ExpectedResponse::Condition)),
+                Some(404) if error.code() != Some(NO_BUCKET) => Ok(Err(ExpectedResponse::Absent)),
                 _ => Err(self.explained(explain("s3", name, &error))),
             },
         }
@@ -140,7 +142,7 @@ impl StateBucket {
         match region {
             Some(region) if region != here.region => {
                 let client = client_in(&self.config, &self.settings, &region);
-                *here = Here { region, client };
+                *here = RegionClient { region, client };
                 true
             }
             _ => false,
@@ -151,7 +153,7 @@ impl StateBucket {
         self.here().client.clone()
     }
 
-    fn here(&self) -> MutexGuard<'_, Here> {
+    fn here(&self) -> MutexGuard<'_, RegionClient> {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -160,8 +162,8 @@ impl StateBucket {
     fn explained(&self, mut error: ProviderError) -> ProviderError {
         let code = error.code.clone().unwrap_or_default();
         let passes = is_throttle(&code) || CONFLICTS.contains(&code.as_str());
-        if error.class == Class::Again && !passes {
-            error.class = Class::Refused;
+        if error.class == ErrorClass::Retryable && !passes {
+            error.class = ErrorClass::Permanent;
         }
         if let Some(hint) = self.hint(&code) {
             error.hint = Some(hint);
@@ -198,8 +200,8 @@ impl StateBucket {
         Some(hint)
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Object>, ProviderError> {
-        let dated = Dated::default();
+    async fn read(&self, key: &str) -> Result<Option<StoredObject>, ProviderError> {
+        let dated = ResponseTime::default();
         let answer = self
             .call("GetObject", |client| {
                 let call = client.get_object().bucket(&self.settings.name).key(key);
@@ -212,20 +214,24 @@ impl StateBucket {
         };
         let (age, etag) = (dated.age_of(&answer), etag("GetObject", answer.e_tag())?);
         let bytes = answer.body.collect().await.map_err(|_| {
-            ProviderError::new(Class::Unknown, "GetObject", "the connection broke in the middle")
+            ProviderError::new(
+                ErrorClass::Ambiguous,
+                "GetObject",
+                "the connection broke in the middle",
+            )
         })?;
-        Ok(Some(Object { bytes: bytes.to_vec(), etag, age }))
+        Ok(Some(StoredObject { bytes: bytes.to_vec(), etag, age }))
     }
 
     async fn write(
         &self,
         key: &str,
         bytes: Vec<u8>,
-        condition: Condition,
-    ) -> Result<Put, ProviderError> {
+        condition: Precondition,
+    ) -> Result<PutOutcome, ProviderError> {
         let (absent, matches) = match condition {
-            Condition::Absent => (Some("*".to_owned()), None),
-            Condition::Matches(etag) => (None, Some(etag.0)),
+            Precondition::Absent => (Some("*".to_owned()), None),
+            Precondition::Matches(etag) => (None, Some(etag.0)),
         };
         let (encryption, kms) = match &self.settings.encryption {
             Encryption::S3 => (ServerSideEncryption::Aes256, None),
@@ -248,12 +254,14 @@ impl StateBucket {
             })
             .await;
         match written {
-            Ok(Ok(answer)) => Ok(Put::Done(etag("PutObject", answer.e_tag())?)),
+            Ok(Ok(answer)) => Ok(PutOutcome::Done(etag("PutObject", answer.e_tag())?)),
             // The object that should have matched does not exist.
-            Ok(Err(Refusal::Condition | Refusal::Absent)) => Ok(Put::Refused),
+            Ok(Err(ExpectedResponse::Condition | ExpectedResponse::Absent)) => {
+                Ok(PutOutcome::Refused)
+            }
             // A short network failure need not end a run.
             Err(error) if error.is(&[UNREACHABLE]) => {
-                Err(ProviderError { class: Class::Again, ..error })
+                Err(ProviderError { class: ErrorClass::Retryable, ..error })
             }
             Err(error) => Err(error),
         }
@@ -300,7 +308,7 @@ impl StateBucket {
         let Some(left) = answer.errors().first() else { return Ok(()) };
         let code = left.code().unwrap_or_default();
         let again = is_throttle(code) || code == "InternalError" || code == "ServiceUnavailable";
-        let class = if again { Class::Again } else { Class::Refused };
+        let class = if again { ErrorClass::Retryable } else { ErrorClass::Permanent };
         let message = left.message().unwrap_or_default();
         let error = ProviderError::new(class, "DeleteObjects", message).with_code(code);
         Err(self.explained(error))
@@ -321,23 +329,28 @@ impl StateBucket {
     }
 }
 
-impl Bucket for StateBucket {
-    fn get(&self, key: &str) -> Reply<'_, Option<Object>> {
+impl ObjectStore for S3StateStore {
+    fn get(&self, key: &str) -> ProviderFuture<'_, Option<StoredObject>> {
         let key = key.to_owned();
         Box::pin(async move { self.read(&key).await })
     }
 
-    fn put(&self, key: &str, bytes: Vec<u8>, condition: Condition) -> Reply<'_, Put> {
+    fn put(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        condition: Precondition,
+    ) -> ProviderFuture<'_, PutOutcome> {
         let key = key.to_owned();
         Box::pin(async move { self.write(&key, bytes, condition).await })
     }
 
-    fn list(&self, prefix: &str, after: &str) -> Reply<'_, Vec<String>> {
+    fn list(&self, prefix: &str, after: &str) -> ProviderFuture<'_, Vec<String>> {
         let (prefix, after) = (prefix.to_owned(), after.to_owned());
         Box::pin(async move { self.all(&prefix, &after).await })
     }
 
-    fn delete(&self, keys: Vec<String>) -> Reply<'_, ()> {
+    fn delete(&self, keys: Vec<String>) -> ProviderFuture<'_, ()> {
         Box::pin(async move {
             for keys in keys.chunks(DELETED_AT_ONCE) {
                 self.remove(keys).await?;
@@ -346,7 +359,7 @@ impl Bucket for StateBucket {
         })
     }
 
-    fn keeps_versions(&self) -> Reply<'_, Option<bool>> {
+    fn keeps_versions(&self) -> ProviderFuture<'_, Option<bool>> {
         Box::pin(self.versioning())
     }
 }
@@ -356,7 +369,7 @@ const NO_BUCKET: &str = "NoSuchBucket";
 const CONFLICTS: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
 
 /// A response that is not a failure.
-enum Refusal {
+enum ExpectedResponse {
     /// The condition of the write did not hold.
     Condition,
     /// The object does not exist.
@@ -374,7 +387,7 @@ async fn usual_region() -> Region {
         .unwrap_or_else(|| Region::new(ANYWHERE))
 }
 
-fn client_in(config: &SdkConfig, settings: &StateBucketSettings, region: &str) -> Client {
+fn client_in(config: &SdkConfig, settings: &S3StateStoreSettings, region: &str) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
         .read_timeout(Duration::from_secs(6))
@@ -399,19 +412,19 @@ fn region_in<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
 }
 
 fn etag(call: &str, given: Option<&str>) -> Result<Etag, ProviderError> {
-    let missing = || ProviderError::new(Class::Unknown, call, "the answer has no ETag");
+    let missing = || ProviderError::new(ErrorClass::Ambiguous, call, "the answer has no ETag");
     given.map(|etag| Etag(etag.to_owned())).ok_or_else(missing)
 }
 
 fn no_bucket(call: &str) -> ProviderError {
-    ProviderError::new(Class::Refused, call, "there is no such bucket").with_code(NO_BUCKET)
+    ProviderError::new(ErrorClass::Permanent, call, "there is no such bucket").with_code(NO_BUCKET)
 }
 
 /// Records the time of a response, by the server's clock.
 #[derive(Clone, Debug, Default)]
-struct Dated(Arc<Mutex<Option<DateTime>>>);
+struct ResponseTime(Arc<Mutex<Option<DateTime>>>);
 
-impl Dated {
+impl ResponseTime {
     fn age_of(&self, answer: &GetObjectOutput) -> Option<Duration> {
         let given = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
         let seconds = given.secs() - answer.last_modified()?.secs();
@@ -419,7 +432,7 @@ impl Dated {
     }
 }
 
-impl Intercept for Dated {
+impl Intercept for ResponseTime {
     fn name(&self) -> &'static str {
         "groundplan dates answers"
     }
@@ -442,11 +455,11 @@ mod tests {
     use super::super::client::tests::{Script, Scripted, scripted_config};
     use super::*;
 
-    fn bucket(script: impl IntoIterator<Item = Script>) -> (StateBucket, Scripted) {
+    fn bucket(script: impl IntoIterator<Item = Script>) -> (S3StateStore, Scripted) {
         let (config, sent) = scripted_config(script);
         let settings =
-            StateBucketSettings { name: "acme".to_owned(), ..StateBucketSettings::default() };
-        (StateBucket::new(config, settings), sent)
+            S3StateStoreSettings { name: "acme".to_owned(), ..S3StateStoreSettings::default() };
+        (S3StateStore::new(config, settings), sent)
     }
 
     fn xml(code: &str) -> String {
@@ -466,29 +479,29 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_write_came_to_is_told_exactly() {
-        use Class::{Again, Refused, Unknown};
+        use ErrorClass::{Ambiguous, Permanent, Retryable};
         for (script, class) in [
             (refused(412, "PreconditionFailed"), None),
             (refused(404, "NoSuchKey"), None),
-            (refused(409, "ConditionalRequestConflict"), Some(Again)),
-            (refused(503, "SlowDown"), Some(Again)),
-            (refused(500, "InternalError"), Some(Unknown)),
-            (refused(503, "ServiceUnavailable"), Some(Unknown)),
-            (refused(400, "RequestTimeout"), Some(Unknown)),
-            (refused(403, "AccessDenied"), Some(Refused)),
-            (refused(404, "NoSuchBucket"), Some(Refused)),
-            (refused(400, "KMS.NotFoundException"), Some(Refused)),
-            (refused(400, "ExpiredToken"), Some(Refused)),
-            (Script::Lost, Some(Unknown)),
-            (Script::TimedOut, Some(Unknown)),
-            (Script::ConnectionRefused, Some(Again)),
-            (Script::Answer(200, String::new()), Some(Unknown)),
+            (refused(409, "ConditionalRequestConflict"), Some(Retryable)),
+            (refused(503, "SlowDown"), Some(Retryable)),
+            (refused(500, "InternalError"), Some(Ambiguous)),
+            (refused(503, "ServiceUnavailable"), Some(Ambiguous)),
+            (refused(400, "RequestTimeout"), Some(Ambiguous)),
+            (refused(403, "AccessDenied"), Some(Permanent)),
+            (refused(404, "NoSuchBucket"), Some(Permanent)),
+            (refused(400, "KMS.NotFoundException"), Some(Permanent)),
+            (refused(400, "ExpiredToken"), Some(Permanent)),
+            (Script::Lost, Some(Ambiguous)),
+            (Script::TimedOut, Some(Ambiguous)),
+            (Script::ConnectionRefused, Some(Retryable)),
+            (Script::Answer(200, String::new()), Some(Ambiguous)),
         ] {
             let (bucket, sent) = bucket([script.clone()]);
-            let condition = Condition::Matches(Etag("\"1\"".to_owned()));
+            let condition = Precondition::Matches(Etag("\"1\"".to_owned()));
             let put = bucket.put("prod/lock.json", b"canary".to_vec(), condition).await;
             match class {
-                None => assert_eq!(put, Ok(Put::Refused), "{script:?}"),
+                None => assert_eq!(put, Ok(PutOutcome::Refused), "{script:?}"),
                 Some(class) => {
                     let error = put.unwrap_err();
                     assert_eq!(error.class, class, "{script:?}: {error}");
@@ -565,13 +578,13 @@ mod tests {
     #[tokio::test]
     async fn a_key_of_kms_is_named_and_its_rights_too() {
         let (config, _) = scripted_config([refused(403, "AccessDenied")]);
-        let settings = StateBucketSettings {
+        let settings = S3StateStoreSettings {
             name: "acme".to_owned(),
             encryption: Encryption::Kms("alias/states".to_owned()),
-            ..StateBucketSettings::default()
+            ..S3StateStoreSettings::default()
         };
-        let bucket = StateBucket::new(config, settings);
-        let error = bucket.put("k", Vec::new(), Condition::Absent).await.unwrap_err();
+        let bucket = S3StateStore::new(config, settings);
+        let error = bucket.put("k", Vec::new(), Precondition::Absent).await.unwrap_err();
         assert!(error.hint.unwrap().contains("kms:Decrypt on the key alias/states"));
     }
 }

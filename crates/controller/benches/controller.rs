@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use groundplan_controller::ec2_batcher::Looks;
-use groundplan_controller::health::Health;
-use groundplan_controller::machine::driver::{Machines, Settings};
+use groundplan_controller::ec2_batcher::Ec2Batcher;
+use groundplan_controller::health::ControllerHealth;
+use groundplan_controller::machine::driver::{ControllerSettings, MachineController};
 use groundplan_controller::test_support::FakeEc2;
-use groundplan_node::test_support::fake_api_server::FakeCluster;
+use groundplan_node::test_support::fake_api_server::FakeApiServer;
 use groundplan_openshift::install_config::Architecture;
-use groundplan_openshift::machine_api::launch_spec::Site;
+use groundplan_openshift::machine_api::launch_spec::ClusterDefaults;
 use groundplan_openshift::machine_api::types::NAMESPACE;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -33,7 +33,7 @@ const LATENCY: Duration = Duration::from_millis(1_500);
 async fn main() {
     let words = env::args().skip(1).filter(|word| !word.starts_with("--"));
     let machines = words.filter_map(|word| word.parse().ok()).next().unwrap_or(MACHINES);
-    let bench = Bench { cluster: FakeCluster::default(), ec2: FakeEc2::new(LATENCY), machines };
+    let bench = Bench { cluster: FakeApiServer::default(), ec2: FakeEc2::new(LATENCY), machines };
     bench.prepare();
     println!(
         "{:<28} {:>8} {:>7} {:>9} {:>9} {:>13} {:>12} {:>8}",
@@ -52,7 +52,7 @@ async fn main() {
 }
 
 struct Bench {
-    cluster: FakeCluster,
+    cluster: FakeApiServer,
     ec2: Arc<FakeEc2>,
     machines: usize,
 }
@@ -75,15 +75,15 @@ impl Bench {
     }
 
     fn start(&self) -> JoinHandle<()> {
-        let looks = Looks::new(self.ec2.clone(), REGION, "kubernetes.io/cluster/c");
-        let settings = Settings {
+        let looks = Ec2Batcher::new(self.ec2.clone(), REGION, "kubernetes.io/cluster/c");
+        let settings = ControllerSettings {
             namespace: NAMESPACE.to_owned(),
             region: REGION.to_owned(),
             architecture: Architecture::Amd64,
-            site: Site { region: Some(REGION.to_owned()), ..Site::default() },
+            site: ClusterDefaults { region: Some(REGION.to_owned()), ..ClusterDefaults::default() },
         };
-        let health = Arc::<Health>::default();
-        let machines = Machines::new(self.cluster.client(), looks, settings, health);
+        let health = Arc::<ControllerHealth>::default();
+        let machines = MachineController::new(self.cluster.client(), looks, settings, health);
         tokio::spawn(machines.run(std::future::pending()))
     }
 

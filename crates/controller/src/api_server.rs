@@ -13,7 +13,7 @@ pub const WRITER: &str = "groundplan-machine-controller";
 
 /// Error of a request to the API server.
 #[derive(Debug, thiserror::Error)]
-pub enum Unanswered {
+pub enum ApiServerError {
     /// The API server rejected the request, or could not be reached.
     #[error("{attempt}")]
     Api {
@@ -27,9 +27,9 @@ pub enum Unanswered {
     Silence(&'static str),
 }
 
-impl Unanswered {
+impl ApiServerError {
     fn status(&self) -> Option<u16> {
-        let Unanswered::Api { source, .. } = self else { return None };
+        let ApiServerError::Api { source, .. } = self else { return None };
         match &**source {
             kube::Error::Api(status) => Some(status.code),
             _ => None,
@@ -49,7 +49,7 @@ impl Unanswered {
 
     /// Returns the delay before the next attempt. The delay is short after a conflict, when another
     /// process wrote at the same time.
-    pub fn again_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Duration {
         Duration::from_secs(if self.is(409) { 1 } else { 5 })
     }
 }
@@ -61,11 +61,11 @@ impl Unanswered {
 pub async fn answer<T>(
     attempt: &'static str,
     asked: impl Future<Output = kube::Result<T>>,
-) -> Result<T, Unanswered> {
+) -> Result<T, ApiServerError> {
     match timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Unanswered::Api { attempt, source: Box::new(error) }),
-        Err(_) => Err(Unanswered::Silence(attempt)),
+        Ok(Err(error)) => Err(ApiServerError::Api { attempt, source: Box::new(error) }),
+        Err(_) => Err(ApiServerError::Silence(attempt)),
     }
 }
 

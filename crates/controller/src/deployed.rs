@@ -8,10 +8,10 @@ use groundplan_openshift::machine_api::types::NAMESPACE;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::lease::{Candidate, Terms};
+use super::lease::{LeaderCandidate, LeaseTerms};
 use super::machine_set::DELETE_ANNOTATION;
 use super::tests::bench::Bench;
-use crate::manager::{Tell, look_after};
+use crate::manager::{ReportLine, look_after};
 
 const ACCOUNT: &str = include_str!("../../../deploy/machine-controller/service-account.yaml");
 const ROLE: &str = include_str!("../../../deploy/machine-controller/role.yaml");
@@ -109,11 +109,11 @@ async fn a_life() -> Vec<String> {
     }));
     let stop = CancellationToken::new();
     let (client, health) = (bench.cluster.client(), Arc::clone(&bench.health));
-    let candidate = Candidate::new(
+    let candidate = LeaderCandidate::new(
         client.clone(),
         (NAMESPACE, LEASE),
         "pod",
-        Terms::default(),
+        LeaseTerms::default(),
         Arc::clone(&health),
     );
     let until = stop.clone();
@@ -122,7 +122,7 @@ async fn a_life() -> Vec<String> {
     });
     let (also, types) = ((stop.clone(), client.clone()), bench.types());
     let looking = tokio::spawn(async move {
-        let told: Tell = Arc::new(|_| ()); // conflicts, which pass
+        let told: ReportLine = Arc::new(|_| ()); // conflicts, which pass
         look_after(&also.1, NAMESPACE, &health, &also.0, &told, types).await;
     });
     let controller = bench.start();
@@ -146,7 +146,7 @@ async fn a_life() -> Vec<String> {
     cluster.change("machinesets", NAMESPACE, "s", &json!({"spec": {"replicas": 1}}));
     bench.until("one", |bench| bench.ec2.names().len() == 1).await;
     bench.until("a Node gone", |bench| bench.cluster.get("nodes", "", "n").is_none()).await;
-    tokio::time::sleep(Terms::default().retry * 3).await; // the Lease is renewed
+    tokio::time::sleep(LeaseTerms::default().retry * 3).await; // the Lease is renewed
     stop.cancel();
     leading.await.unwrap();
     looking.await.unwrap();

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 /// Result of one drain step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Drained {
+pub enum DrainResult {
     /// The Node is empty or does not exist.
     Done,
     /// The drain is not done, for this reason.
@@ -38,14 +38,14 @@ pub async fn drain(
     name: &str,
     turn: &Turn,
     now: Timestamp,
-) -> kube::Result<Drained> {
+) -> kube::Result<DrainResult> {
     let nodes: Api<Node> = Api::all(client.clone());
-    let Some(node) = nodes.get_opt(name).await? else { return Ok(Drained::Done) };
+    let Some(node) = nodes.get_opt(name).await? else { return Ok(DrainResult::Done) };
     if !is_cordoned(&node)
         && let Some(other) = cordon(&nodes, &node, turn).await?
     {
         let why = format!("waits until {other}, of the control plane too, is drained");
-        return Ok(Drained::NotYet(why));
+        return Ok(DrainResult::NotYet(why));
     }
     let pods: Api<Pod> = Api::all(client.clone());
     let on_it = ListParams::default().fields(&format!("spec.nodeName={name}"));
@@ -60,9 +60,9 @@ pub async fn drain(
         }
     }
     if waiting.is_empty() {
-        return Ok(Drained::Done);
+        return Ok(DrainResult::Done);
     }
-    Ok(Drained::NotYet(format!("{} pods are still on it: {}", waiting.len(), first(&waiting))))
+    Ok(DrainResult::NotYet(format!("{} pods are still on it: {}", waiting.len(), first(&waiting))))
 }
 
 /// Cordons the Node. Returns the name of another control plane Node if that one is drained first.

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use groundplan_aws::Tags;
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
-use groundplan_aws::kinds::machine::{Machine, MachineOutputs, Seen as SeenByEc2};
+use groundplan_aws::kinds::machine::{InstanceDetails as SeenByEc2, Machine, MachineOutputs};
 use groundplan_aws::lookups::Ec2;
-use groundplan_aws::lookups::lookup::{InstancesNamed, Question};
+use groundplan_aws::lookups::lookup::{InstancesNamed, Lookup};
 use groundplan_aws::model::ids::InstanceId;
 use groundplan_engine::graph::Address;
-use groundplan_engine::provider::{Class, Known, Look, Observed, ProviderError};
+use groundplan_engine::provider::{ErrorClass, Observed, Poll, ProviderError, RecordedResource};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -29,7 +29,7 @@ const KEPT: Duration = Duration::from_secs(60);
 
 /// State of the instance of a Machine in EC2.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub enum InstanceState {
     /// The instance exists: pending, running, stopping or stopped.
     There(Box<MachineOutputs>),
     /// The instance is being terminated.
@@ -50,9 +50,9 @@ pub enum Seen {
 
 /// Instance, and its state.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct FoundInstance {
     /// State of the instance in EC2.
-    pub seen: Seen,
+    pub seen: InstanceState,
     /// Inputs of the instance, as far as EC2 reports them. `None` if the instance does not exist.
     pub live: Option<Machine>,
     /// ID of the instance, if known.
@@ -60,28 +60,28 @@ pub struct Found {
 }
 
 /// Batcher of EC2 queries for all Machines.
-pub struct Looks {
+pub struct Ec2Batcher {
     ec2: Arc<dyn Ec2>,
     region: String,
     cluster_tag: String,
-    machines: Gatherer<Known, Observed>,
-    waited_for: Gatherer<Known, Look>,
-    going: Gatherer<Known, Look>,
-    names: Gatherer<String, Vec<InstanceId>>,
+    machines: BatchQueue<RecordedResource, Observed>,
+    waited_for: BatchQueue<RecordedResource, Poll>,
+    going: BatchQueue<RecordedResource, Poll>,
+    names: BatchQueue<String, Vec<InstanceId>>,
     answers: tokio::sync::Mutex<HashMap<String, (Instant, Value)>>,
 }
 
-impl Looks {
+impl Ec2Batcher {
     /// Returns a batcher for the machines of the cluster with this tag, in this region.
     pub fn new(ec2: Arc<dyn Ec2>, region: &str, cluster_tag: &str) -> Self {
         Self {
             ec2,
             region: region.to_owned(),
             cluster_tag: cluster_tag.to_owned(),
-            machines: Gatherer::default(),
-            waited_for: Gatherer::default(),
-            going: Gatherer::default(),
-            names: Gatherer::default(),
+            machines: BatchQueue::default(),
+            waited_for: BatchQueue::default(),
+            going: BatchQueue::default(),
+            names: BatchQueue::default(),
             answers: tokio::sync::Mutex::default(),
         }
     }
@@ -97,12 +97,12 @@ impl Looks {
     ///
     /// # Errors
     /// Fails if the query fails. A failed query never means that no instance exists.
-    pub async fn find(&self, name: &str, id: Option<&str>, tags: &Tags) -> Result<Found> {
+    pub async fn find(&self, name: &str, id: Option<&str>, tags: &Tags) -> Result<FoundInstance> {
         let ids = match id {
             Some(id) => vec![InstanceId::from(id)],
             None => self.named(name).await?,
         };
-        let mut found = Found { seen: Seen::Nothing, live: None, id: None };
+        let mut found = FoundInstance { seen: InstanceState::Nothing, live: None, id: None };
         for id in ids {
             let next = self.one(name, id, tags).await?;
             if launched(&next) >= launched(&found) {
@@ -124,50 +124,50 @@ impl Looks {
         let mut sorted = names.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        let question = Question::InstancesNamed {
+        let lookup = Lookup::InstancesNamed {
             region: self.region.clone(),
             cluster_tag: self.cluster_tag.clone(),
             names: sorted,
         };
-        let answer = self.ec2.answer(question).await?;
+        let answer = self.ec2.answer(lookup).await?;
         let found: InstancesNamed =
             serde_json::from_value(answer).map_err(|error| unreadable(&error))?;
         Ok(names.iter().map(|name| found.get(name).cloned().unwrap_or_default()).collect())
     }
 
-    async fn one(&self, name: &str, id: InstanceId, tags: &Tags) -> Result<Found> {
+    async fn one(&self, name: &str, id: InstanceId, tags: &Tags) -> Result<FoundInstance> {
         let known = known(name, &id, tags);
-        let ask = |all| self.ec2.observe("machine".to_owned(), all);
+        let ask = |all| self.ec2.refresh("machine".to_owned(), all);
         let seen = match self.machines.ask(known.clone(), ask).await? {
             Observed::Present { inputs, outputs } => {
                 let live = serde_json::from_value(inputs).map_err(|error| unreadable(&error))?;
                 let outputs =
                     serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
-                let seen = Seen::There(Box::new(outputs));
-                return Ok(Found { seen, live: Some(live), id: Some(id) });
+                let seen = InstanceState::There(Box::new(outputs));
+                return Ok(FoundInstance { seen, live: Some(live), id: Some(id) });
             }
             Observed::Missing => self.what_became_of(known).await?,
         };
-        Ok(Found { seen, live: None, id: Some(id) })
+        Ok(FoundInstance { seen, live: None, id: Some(id) })
     }
 
     /// Returns the state of an instance that is not found: terminating, terminated, or not visible
     /// yet.
-    async fn what_became_of(&self, known: Known) -> Result<Seen> {
+    async fn what_became_of(&self, known: RecordedResource) -> Result<InstanceState> {
         let ready = |all| self.ec2.ready("machine".to_owned(), all);
         let why = match self.waited_for.ask(known.clone(), ready).await? {
-            Look::Failed(error) => error.message,
-            Look::Done(outputs) => {
+            Poll::Failed(error) => error.message,
+            Poll::Ready(outputs) => {
                 let outputs =
                     serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
-                return Ok(Seen::There(Box::new(outputs)));
+                return Ok(InstanceState::There(Box::new(outputs)));
             }
-            Look::NotYet(_) => return Ok(Seen::Invisible),
+            Poll::Pending(_) => return Ok(InstanceState::Invisible),
         };
         let gone = |all| self.ec2.gone("machine".to_owned(), all);
         Ok(match self.going.ask(known, gone).await? {
-            Look::NotYet(state) => Seen::Going { state },
-            Look::Done(_) | Look::Failed(_) => Seen::Terminated { why },
+            Poll::Pending(state) => InstanceState::Going { state },
+            Poll::Ready(_) | Poll::Failed(_) => InstanceState::Terminated { why },
         })
     }
 
@@ -183,7 +183,7 @@ impl Looks {
         attachment: &LoadBalancerAttachment,
     ) -> Result<bool> {
         let known = attached(name, attachment);
-        let seen = self.ec2.observe("load_balancer_attachment".to_owned(), vec![known]).await?;
+        let seen = self.ec2.refresh("load_balancer_attachment".to_owned(), vec![known]).await?;
         Ok(matches!(seen.as_slice(), [Observed::Present { .. }]))
     }
 
@@ -191,16 +191,16 @@ impl Looks {
     ///
     /// # Errors
     /// Fails if one of the lookups fails.
-    pub async fn answers(&self, questions: Vec<Question>) -> Result<BTreeMap<String, Value>> {
+    pub async fn answers(&self, lookups: Vec<Lookup>) -> Result<BTreeMap<String, Value>> {
         let mut answers = BTreeMap::new();
-        for question in questions {
-            let key = question.key();
+        for lookup in lookups {
+            let key = lookup.key();
             // The lock is held during the lookup: a second caller with the same lookup waits for
             // the result.
             let mut kept = self.answers.lock().await;
             kept.retain(|_, (at, _)| at.elapsed() < KEPT);
             if !kept.contains_key(&key) {
-                let answer = self.ec2.answer(question).await?;
+                let answer = self.ec2.answer(lookup).await?;
                 kept.insert(key.clone(), (Instant::now(), answer));
             }
             answers.insert(key.clone(), kept[&key].1.clone());
@@ -210,9 +210,9 @@ impl Looks {
 }
 
 /// Returns the record of an instance: its ID and its tags.
-pub(super) fn known(name: &str, id: &InstanceId, tags: &Tags) -> Known {
+pub(super) fn known(name: &str, id: &InstanceId, tags: &Tags) -> RecordedResource {
     let outputs = MachineOutputs { id: id.clone(), private_ip: None, seen: SeenByEc2::default() };
-    Known {
+    RecordedResource {
         address: Address::new("machine", name),
         token: String::new(),
         inputs: json!(Machine::unknown(tags.clone())),
@@ -221,9 +221,9 @@ pub(super) fn known(name: &str, id: &InstanceId, tags: &Tags) -> Known {
 }
 
 /// Returns the record of an attachment after its creation.
-pub(super) fn attached(name: &str, attachment: &LoadBalancerAttachment) -> Known {
+pub(super) fn attached(name: &str, attachment: &LoadBalancerAttachment) -> RecordedResource {
     let balancer = &attachment.load_balancer;
-    Known {
+    RecordedResource {
         address: Address::new("load_balancer_attachment", &format!("{name}-{balancer}")),
         token: String::new(),
         inputs: json!(attachment),
@@ -233,40 +233,40 @@ pub(super) fn attached(name: &str, attachment: &LoadBalancerAttachment) -> Known
     }
 }
 
-fn launched(found: &Found) -> i64 {
+fn launched(found: &FoundInstance) -> i64 {
     match &found.seen {
-        Seen::There(instance) => instance.seen.launched,
+        InstanceState::There(instance) => instance.seen.launched,
         _ => -1,
     }
 }
 
 fn unreadable(error: &serde_json::Error) -> ProviderError {
-    ProviderError::new(Class::Unknown, "look", format!("the answer cannot be read: {error}"))
+    ProviderError::new(ErrorClass::Ambiguous, "look", format!("the answer cannot be read: {error}"))
 }
 
-type Asked<T, A> = (T, oneshot::Sender<Result<A>>);
+type QueuedQuery<T, A> = (T, oneshot::Sender<Result<A>>);
 
 /// Queue that combines individual queries into one call.
-struct Gatherer<T, A> {
-    open: Mutex<Vec<Asked<T, A>>>,
+struct BatchQueue<T, A> {
+    open: Mutex<Vec<QueuedQuery<T, A>>>,
     turn: tokio::sync::Mutex<()>,
 }
 
-impl<T, A> Default for Gatherer<T, A> {
+impl<T, A> Default for BatchQueue<T, A> {
     fn default() -> Self {
         Self { open: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 }
 
-impl<T, A> Gatherer<T, A> {
+impl<T, A> BatchQueue<T, A> {
     /// Adds a query to the next batch: queries that arrive now, or while the previous batch waits
     /// for its result.
     async fn ask<F>(&self, one: T, ask_all: impl FnOnce(Vec<T>) -> F) -> Result<A>
     where
         F: Future<Output = Result<Vec<A>>>,
     {
-        let (teller, mut told) = oneshot::channel();
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).push((one, teller));
+        let (event_recorder, mut told) = oneshot::channel();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push((one, event_recorder));
         let turn = tokio::select! {
             biased;
             answer = &mut told => return answer.unwrap_or_else(|_| Err(interrupted())),
@@ -280,13 +280,13 @@ impl<T, A> Gatherer<T, A> {
         let (asked, tellers): (Vec<T>, Vec<_>) = open.into_iter().unzip();
         match ask_all(asked).await {
             Ok(answers) => {
-                for (teller, answer) in tellers.into_iter().zip(answers) {
-                    let _ = teller.send(Ok(answer)); // who no longer listens no longer wants it
+                for (event_recorder, answer) in tellers.into_iter().zip(answers) {
+                    let _ = event_recorder.send(Ok(answer)); // who no longer listens no longer wants it
                 }
             }
             Err(error) => {
-                for teller in tellers {
-                    let _ = teller.send(Err(error.clone()));
+                for event_recorder in tellers {
+                    let _ = event_recorder.send(Err(error.clone()));
                 }
             }
         }
@@ -297,5 +297,5 @@ impl<T, A> Gatherer<T, A> {
 
 /// Returns the error of a query whose batch was cancelled.
 fn interrupted() -> ProviderError {
-    ProviderError::new(Class::Again, "look", "the question was interrupted")
+    ProviderError::new(ErrorClass::Retryable, "look", "the question was interrupted")
 }

@@ -11,21 +11,21 @@ const WRITER: &str = "groundplan-machine-controller";
 
 /// Recorder of Events for the objects of a namespace.
 #[derive(Clone)]
-pub struct Teller {
+pub struct EventRecorder {
     events: Api<Event>,
     clock: Clock,
 }
 
 /// Type of an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EventType {
     /// Expected result.
     Normal,
     /// Problem that a user should examine.
     Warning,
 }
 
-impl Teller {
+impl EventRecorder {
     /// Returns a recorder for this namespace.
     pub fn new(client: Client, namespace: &str, clock: Clock) -> Self {
         Self { events: Api::namespaced(client, namespace), clock }
@@ -33,10 +33,10 @@ impl Teller {
 
     /// Creates an Event about an object. A failed creation is ignored, because an Event only
     /// informs people.
-    pub async fn tell(
+    pub async fn record_event(
         &self,
         object: &kube::api::DynamicObject,
-        kind: Kind,
+        kind: EventType,
         reason: &str,
         message: &str,
     ) {
@@ -53,7 +53,7 @@ impl Teller {
             },
             "reason": reason,
             "message": message.chars().take(LONGEST).collect::<String>(),
-            "type": match kind { Kind::Normal => "Normal", Kind::Warning => "Warning" },
+            "type": match kind { EventType::Normal => "Normal", EventType::Warning => "Warning" },
             "count": 1,
             "firstTimestamp": now,
             "lastTimestamp": now,

@@ -3,27 +3,27 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::metrics::Metrics;
-use groundplan_node::http::probes::Probed;
+use groundplan_node::http::probes::HealthSource;
 
 /// Health of the process. A process that waits to lead is healthy, because it would take over from
 /// the leader.
 #[derive(Debug, Default)]
-pub struct Health {
+pub struct ControllerHealth {
     /// Metrics of the process.
     pub metrics: Metrics,
     /// True if the API server responded to the last request for the Lease.
     answered: AtomicBool,
 }
 
-impl Health {
+impl ControllerHealth {
     /// Records whether the API server responded to a request for the Lease.
-    pub fn asked(&self, answered: bool) {
+    pub fn record_response(&self, answered: bool) {
         self.answered.store(answered, Relaxed);
     }
 }
 
-impl Probed for Health {
-    fn trouble(&self) -> Option<&'static str> {
+impl HealthSource for ControllerHealth {
+    fn not_ready_reason(&self) -> Option<&'static str> {
         (!self.answered.load(Relaxed)).then_some("the API server gives no answer")
     }
 
@@ -38,12 +38,14 @@ mod tests {
 
     #[test]
     fn it_is_ready_while_the_api_server_answers_whether_or_not_it_leads() {
-        let health = Health::default();
-        assert_eq!(health.trouble(), Some("the API server gives no answer"));
-        health.asked(true);
-        assert_eq!(health.trouble(), None);
-        assert!(Probed::metrics(&health).contains("groundplan_machine_controller_leader 0\n"));
-        health.asked(false);
-        assert!(health.trouble().is_some());
+        let health = ControllerHealth::default();
+        assert_eq!(health.not_ready_reason(), Some("the API server gives no answer"));
+        health.record_response(true);
+        assert_eq!(health.not_ready_reason(), None);
+        assert!(
+            HealthSource::metrics(&health).contains("groundplan_machine_controller_leader 0\n")
+        );
+        health.record_response(false);
+        assert!(health.not_ready_reason().is_some());
     }
 }

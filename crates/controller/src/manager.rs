@@ -6,42 +6,42 @@ use groundplan_openshift::machine_api::types::{Machine, MachineSet};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
-use super::capacity::driver::{Driver as Sizes, Types};
-use super::health::Health;
-use super::machine_set::driver::{Driver as Sets, Feeds};
-use super::node_link::driver::Driver as Links;
+use super::capacity::driver::{CapacityController as Sizes, InstanceTypeSource};
+use super::health::ControllerHealth;
+use super::machine_set::driver::{MachineSetController as Sets, Reflectors};
+use super::node_link::driver::NodeLinkController as Links;
 use super::{capacity, machine_set, node_link};
-use crate::reflector::{Feed, Kind};
+use crate::reflector::{Reflector, WatchedKind};
 
 /// Receiver of error messages. The failed actions are all retried.
-pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+pub type ReportLine = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Runs the controllers until shutdown, and returns after the work in progress has ended. The
 /// client decides which requests are sent: pass a client that is guarded by a leadership.
 pub async fn look_after(
     client: &Client,
     namespace: &str,
-    health: &Arc<Health>,
+    health: &Arc<ControllerHealth>,
     stop: &CancellationToken,
-    tell: &Tell,
-    types: Types,
+    tell: &ReportLine,
+    types: InstanceTypeSource,
 ) {
-    let sets = Feed::new(Api::namespaced(client.clone(), namespace));
-    let machines = Feed::new(Api::namespaced(client.clone(), namespace));
-    let nodes = Feed::new(Api::all(client.clone()));
-    let all = Feeds { sets: &sets, machines: &machines, nodes: &nodes };
+    let sets = Reflector::new(Api::namespaced(client.clone(), namespace));
+    let machines = Reflector::new(Api::namespaced(client.clone(), namespace));
+    let nodes = Reflector::new(Api::all(client.clone()));
+    let all = Reflectors { sets: &sets, machines: &machines, nodes: &nodes };
     let [by_set, by_node, by_type] = [(); 3].map(|()| Arc::clone(tell));
     let told = move |set: &str, error: &machine_set::driver::Error| {
-        by_set(&format!("MachineSet {set}: {}", whole(error)));
+        by_set(&format!("MachineSet {set}: {}", with_causes(error)));
     };
     let numbers = Sets::run(client, namespace, &all, Arc::clone(health), stop.clone(), told);
     let told = move |node: &str, error: &node_link::driver::Error| {
-        by_node(&format!("Node {node}: {}", whole(error)));
+        by_node(&format!("Node {node}: {}", with_causes(error)));
     };
     let both = (&machines, &nodes);
     let links = Links::run(client, namespace, both, Arc::clone(health), stop.clone(), told);
     let told = move |set: &str, error: &capacity::driver::Error| {
-        by_type(&format!("MachineSet {set}: {}", whole(error)));
+        by_type(&format!("MachineSet {set}: {}", with_causes(error)));
     };
     let (metrics, until) = (Arc::clone(health), stop.clone());
     let sizes = Sizes::run(client, namespace, &sets, types, metrics, until, told);
@@ -57,12 +57,12 @@ pub async fn look_after(
     }
 }
 
-async fn watch<T: Kind>(feed: Feed<T>, tell: &Tell) {
-    feed.run(|error| tell(&format!("watch {}: {}", T::PLURAL, whole(error)))).await;
+async fn watch<T: WatchedKind>(feed: Reflector<T>, tell: &ReportLine) {
+    feed.run(|error| tell(&format!("watch {}: {}", T::PLURAL, with_causes(error)))).await;
 }
 
 /// Returns an error with all its causes.
-fn whole(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -10,14 +10,14 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use groundplan_node::http::metrics::Exposition;
+use groundplan_node::http::metrics::MetricsPage;
 
 /// Upper bounds of the upstream buckets, in seconds.
 const BUCKETS: [u64; 13] = [5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 360, 480, 600];
 
 /// Failed operation on an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Attempt {
+pub enum InstanceOperation {
     /// Creation.
     Create,
     /// Update, or query of the state.
@@ -26,7 +26,7 @@ pub enum Attempt {
     Delete,
 }
 
-impl Attempt {
+impl InstanceOperation {
     const ALL: [(Self, &'static str, &'static str); 3] = [
         (
             Self::Create,
@@ -47,13 +47,13 @@ impl Attempt {
 }
 
 /// Number of AWS calls by service and name, from the AWS client.
-pub type Calls = BTreeMap<(&'static str, String), u64>;
+pub type CallCounts = BTreeMap<(&'static str, String), u64>;
 
 /// Counters of the process, shared by all controllers.
 #[derive(Default)]
 pub struct Metrics {
-    counts: Mutex<Counts>,
-    calls: OnceLock<Box<dyn Fn() -> Calls + Send + Sync>>,
+    counts: Mutex<MetricCounts>,
+    calls: OnceLock<Box<dyn Fn() -> CallCounts + Send + Sync>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -63,16 +63,16 @@ impl fmt::Debug for Metrics {
 }
 
 #[derive(Debug, Default)]
-struct Counts {
-    failures: BTreeMap<Failure, u64>,
+struct MetricCounts {
+    failures: BTreeMap<FailureKey, u64>,
     phases: BTreeMap<String, Histogram>,
     reconciles: BTreeMap<(&'static str, &'static str), u64>,
     leads: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Failure {
-    attempt: Attempt,
+struct FailureKey {
+    attempt: InstanceOperation,
     namespace: String,
     name: String,
     reason: String,
@@ -88,26 +88,26 @@ struct Histogram {
 
 impl Metrics {
     /// Counts a failed operation on the instance of a machine.
-    pub fn failed(&self, attempt: Attempt, namespace: &str, name: &str, reason: &str) {
+    pub fn failed(&self, attempt: InstanceOperation, namespace: &str, name: &str, reason: &str) {
         let [namespace, name, reason] = [namespace, name, reason].map(str::to_owned);
-        let failure = Failure { attempt, namespace, name, reason };
+        let failure = FailureKey { attempt, namespace, name, reason };
         *self.counts().failures.entry(failure).or_default() += 1;
     }
 
     /// Removes the counters of a deleted machine. Without the removal their number would grow
     /// without limit.
     pub fn forget(&self, namespace: &str, name: &str) {
-        let is_other = |one: &Failure| one.namespace != namespace || one.name != name;
+        let is_other = |one: &FailureKey| one.namespace != namespace || one.name != name;
         self.counts().failures.retain(|failure, _| is_other(failure));
     }
 
     /// Counts the entry of a machine into a phase. `after` is the time since its creation.
     pub fn entered(&self, phase: &str, after: Duration) {
-        self.counts().phases.entry(phase.to_owned()).or_default().observe(after.as_secs_f64());
+        self.counts().phases.entry(phase.to_owned()).or_default().refresh(after.as_secs_f64());
     }
 
     /// Sets the source of the AWS call counts. Later calls have no effect.
-    pub fn count_calls_by(&self, calls: impl Fn() -> Calls + Send + Sync + 'static) {
+    pub fn count_calls_by(&self, calls: impl Fn() -> CallCounts + Send + Sync + 'static) {
         let _ = self.calls.set(Box::new(calls));
     }
 
@@ -125,7 +125,7 @@ impl Metrics {
     /// Returns all metrics in the text format of Prometheus.
     pub fn text(&self) -> String {
         let counts = self.counts();
-        let mut page = Exposition::default();
+        let mut page = MetricsPage::default();
         counts.write_failures(&mut page);
         counts.write_phases(&mut page);
         counts.write_ours(&mut page);
@@ -133,7 +133,7 @@ impl Metrics {
         page.text()
     }
 
-    fn write_calls(&self, page: &mut Exposition) {
+    fn write_calls(&self, page: &mut MetricsPage) {
         let calls = self.calls.get().map(|calls| calls()).unwrap_or_default();
         let name = "groundplan_machine_controller_aws_calls_total";
         let mut family = page.family(name, "counter", "Calls to AWS, repeated ones, too.");
@@ -142,14 +142,14 @@ impl Metrics {
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn counts(&self) -> MutexGuard<'_, MetricCounts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counts {
-    fn write_failures(&self, page: &mut Exposition) {
-        for (attempt, name, help) in Attempt::ALL {
+impl MetricCounts {
+    fn write_failures(&self, page: &mut MetricsPage) {
+        for (attempt, name, help) in InstanceOperation::ALL {
             let mut family = page.family(name, "counter", help);
             for (one, count) in self.failures.iter().filter(|(one, _)| one.attempt == attempt) {
                 let labels =
@@ -159,7 +159,7 @@ impl Counts {
         }
     }
 
-    fn write_phases(&self, page: &mut Exposition) {
+    fn write_phases(&self, page: &mut MetricsPage) {
         let help = "Number of seconds between Machine creation and Machine transition to a phase.";
         let mut family = page.family("mapi_machine_phase_transition_seconds", "histogram", help);
         for (phase, histogram) in &self.phases {
@@ -173,7 +173,7 @@ impl Counts {
         }
     }
 
-    fn write_ours(&self, page: &mut Exposition) {
+    fn write_ours(&self, page: &mut MetricsPage) {
         let help = "Times that a controller looked at an object.";
         let mut family =
             page.family("groundplan_machine_controller_reconciles_total", "counter", help);
@@ -186,7 +186,7 @@ impl Counts {
 }
 
 impl Histogram {
-    fn observe(&mut self, seconds: f64) {
+    fn refresh(&mut self, seconds: f64) {
         self.count += 1;
         self.seconds += seconds;
         for (most, count) in BUCKETS.iter().zip(&mut self.buckets) {
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn failures_are_counted_by_machine_and_reason_and_go_with_the_machine() {
         let metrics = Metrics::default();
-        metrics.failed(Attempt::Create, "ns", "a", "InsufficientInstanceCapacity");
-        metrics.failed(Attempt::Create, "ns", "a", "InsufficientInstanceCapacity");
-        metrics.failed(Attempt::Delete, "ns", "b", "UnauthorizedOperation");
+        metrics.failed(InstanceOperation::Create, "ns", "a", "InsufficientInstanceCapacity");
+        metrics.failed(InstanceOperation::Create, "ns", "a", "InsufficientInstanceCapacity");
+        metrics.failed(InstanceOperation::Delete, "ns", "b", "UnauthorizedOperation");
         let a = "mapi_instance_create_failed\
                  {name=\"a\",namespace=\"ns\",reason=\"InsufficientInstanceCapacity\"} 2";
         let b = "mapi_instance_delete_failed\
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn calls_reconciles_and_leadership_are_counted() {
         let metrics = Metrics::default();
-        metrics.count_calls_by(|| Calls::from([(("EC2", "RunInstances".to_owned()), 3)]));
+        metrics.count_calls_by(|| CallCounts::from([(("EC2", "RunInstances".to_owned()), 3)]));
         metrics.reconciled("machine_set", true);
         metrics.reconciled("machine_set", false);
         metrics.leads(true);

@@ -27,7 +27,7 @@ use super::node::Node;
 const REMEMBERED: usize = 4096;
 
 /// Kind of object that is watched.
-pub trait Kind: DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static {
+pub trait WatchedKind: DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static {
     /// Scope of the objects: namespace or cluster.
     type Scope;
     /// API group. Empty for the core group.
@@ -40,7 +40,7 @@ pub trait Kind: DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static {
     const PLURAL: &'static str;
 }
 
-impl Kind for Machine {
+impl WatchedKind for Machine {
     type Scope = NamespaceResourceScope;
     const GROUP: &'static str = "machine.openshift.io";
     const VERSION: &'static str = "v1beta1";
@@ -48,7 +48,7 @@ impl Kind for Machine {
     const PLURAL: &'static str = "machines";
 }
 
-impl Kind for MachineSet {
+impl WatchedKind for MachineSet {
     type Scope = NamespaceResourceScope;
     const GROUP: &'static str = "machine.openshift.io";
     const VERSION: &'static str = "v1beta1";
@@ -56,7 +56,7 @@ impl Kind for MachineSet {
     const PLURAL: &'static str = "machinesets";
 }
 
-impl Kind for Node {
+impl WatchedKind for Node {
     type Scope = ClusterResourceScope;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
@@ -66,13 +66,13 @@ impl Kind for Node {
 
 /// Object of the API server.
 #[derive(Clone, Debug)]
-pub struct Watched<T> {
+pub struct WatchedObject<T> {
     meta: ObjectMeta,
     /// Content of the object, or the reason why it is unreadable.
     pub object: Result<T, String>,
 }
 
-impl<'de, T: Kind> Deserialize<'de> for Watched<T> {
+impl<'de, T: WatchedKind> Deserialize<'de> for WatchedObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let mut meta = ObjectMeta::deserialize(&value["metadata"]).map_err(D::Error::custom)?;
@@ -82,7 +82,7 @@ impl<'de, T: Kind> Deserialize<'de> for Watched<T> {
     }
 }
 
-impl<T: Kind> Resource for Watched<T> {
+impl<T: WatchedKind> Resource for WatchedObject<T> {
     type DynamicType = ();
     type Scope = T::Scope;
 
@@ -111,7 +111,7 @@ impl<T: Kind> Resource for Watched<T> {
     }
 }
 
-impl<T> Watched<T> {
+impl<T> WatchedObject<T> {
     /// Returns the name of the object.
     pub fn meta_name(&self) -> &str {
         self.meta.name.as_deref().unwrap_or_default()
@@ -125,31 +125,31 @@ impl<T> Watched<T> {
 
 /// Change in a cluster.
 #[derive(Clone, Debug)]
-pub enum Touched<T> {
+pub enum FeedEvent<T> {
     /// Object that was created, changed or deleted.
-    One(Arc<Watched<T>>),
+    One(Arc<WatchedObject<T>>),
     /// Any number of objects may have changed.
     All,
 }
 
 /// Reflector of one kind, with a stream of its changes.
-pub struct Feed<T: Kind> {
-    api: Api<Watched<T>>,
-    store: Store<Watched<T>>,
-    writer: Option<Writer<Watched<T>>>,
-    touched: broadcast::Sender<Touched<T>>,
+pub struct Reflector<T: WatchedKind> {
+    api: Api<WatchedObject<T>>,
+    store: Store<WatchedObject<T>>,
+    writer: Option<Writer<WatchedObject<T>>>,
+    touched: broadcast::Sender<FeedEvent<T>>,
 }
 
-impl<T: Kind> Feed<T> {
+impl<T: WatchedKind> Reflector<T> {
     /// Returns a reflector of the objects that `api` covers. Sends no request before it runs.
-    pub fn new(api: Api<Watched<T>>) -> Self {
+    pub fn new(api: Api<WatchedObject<T>>) -> Self {
         let (store, writer) = store();
         let touched = broadcast::Sender::new(REMEMBERED);
         Self { api, store, writer: Some(writer), touched }
     }
 
     /// Returns the local copy of the objects.
-    pub fn store(&self) -> Store<Watched<T>> {
+    pub fn store(&self) -> Store<WatchedObject<T>> {
         self.store.clone()
     }
 
@@ -168,25 +168,25 @@ impl<T: Kind> Feed<T> {
 
     /// Publishes a change. The objects of a new list are published together, once the list is
     /// complete and in the store.
-    fn pass_on(&self, event: watcher::Event<Watched<T>>) {
+    fn pass_on(&self, event: watcher::Event<WatchedObject<T>>) {
         use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
         let touched = match event {
-            Apply(object) | Delete(object) => Touched::One(Arc::new(object)),
-            InitDone => Touched::All,
+            Apply(object) | Delete(object) => FeedEvent::One(Arc::new(object)),
+            InitDone => FeedEvent::All,
             Init | InitApply(_) => return,
         };
         let _ = self.touched.send(touched); // no receiver is no error
     }
 
-    /// Returns the stream of changes from now on. The first item is [`Touched::All`].
-    pub fn events(&self) -> impl Stream<Item = Touched<T>> + Send + use<T> {
+    /// Returns the stream of changes from now on. The first item is [`FeedEvent::All`].
+    pub fn events(&self) -> impl Stream<Item = FeedEvent<T>> + Send + use<T> {
         let receiver = (self.touched.subscribe(), true);
         unfold(receiver, |(mut receiver, first)| async move {
             let touched = match first {
-                true => Touched::All,
+                true => FeedEvent::All,
                 false => match receiver.recv().await {
                     Ok(touched) => touched,
-                    Err(broadcast::error::RecvError::Lagged(_)) => Touched::All,
+                    Err(broadcast::error::RecvError::Lagged(_)) => FeedEvent::All,
                     Err(broadcast::error::RecvError::Closed) => return None,
                 },
             };
@@ -196,17 +196,17 @@ impl<T: Kind> Feed<T> {
 }
 
 /// Returns the readable objects of a store.
-pub fn readable<T: Kind>(store: &Store<Watched<T>>) -> Vec<T> {
+pub fn readable<T: WatchedKind>(store: &Store<WatchedObject<T>>) -> Vec<T> {
     store.state().iter().filter_map(|one| one.object.as_ref().ok().cloned()).collect()
 }
 
 /// Returns references to all objects of a store.
-pub fn all_in<T: Kind>(store: &Store<Watched<T>>) -> Vec<ObjectRef<Watched<T>>> {
+pub fn all_in<T: WatchedKind>(store: &Store<WatchedObject<T>>) -> Vec<ObjectRef<WatchedObject<T>>> {
     store.state().iter().map(|one| reference(one)).collect()
 }
 
 /// Returns the reference to an object.
-pub fn reference<T: Kind>(object: &Watched<T>) -> ObjectRef<Watched<T>> {
+pub fn reference<T: WatchedKind>(object: &WatchedObject<T>) -> ObjectRef<WatchedObject<T>> {
     let name = ObjectRef::new(&object.name_any());
     match object.namespace() {
         Some(namespace) => name.within(&namespace),

@@ -10,18 +10,18 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use groundplan_engine::apply::{Observer, Settings, Stop, apply};
+use groundplan_engine::apply::{ApplySettings, Observer, Shutdown, apply};
 use groundplan_engine::event::Event;
 use groundplan_engine::graph::Graph;
-use groundplan_engine::plan::{Observations, Options, plan};
+use groundplan_engine::plan::{LiveState, PlanOptions, plan};
 use groundplan_engine::provider::Provider;
-use groundplan_engine::state::backend::{Home, Written};
-use groundplan_engine::state::local::LocalHome;
+use groundplan_engine::state::backend::{DurableWrite, StateBackend};
+use groundplan_engine::state::local::LocalBackend;
 use groundplan_engine::state::remote::layout::Layout;
-use groundplan_engine::state::remote::{Bucket, LEASE, RemoteHome};
-use groundplan_engine::state::{Entry, Run, State};
-use groundplan_engine::test_support::FakeCloud;
-use groundplan_engine::test_support::fake_object_store::{FakeBucket, Manners};
+use groundplan_engine::state::remote::{LEASE, ObjectStore, RemoteBackend};
+use groundplan_engine::state::{Entry, RunRecord, State};
+use groundplan_engine::test_support::FakeProvider;
+use groundplan_engine::test_support::fake_object_store::{FakeObjectStore, StoreBehaviour};
 use groundplan_engine::test_support::harness::{KINDS, node};
 use serde_json::json;
 
@@ -33,15 +33,16 @@ const WIDE: usize = 25;
 async fn main() {
     let plain = measure("memory", Duration::ZERO, None).await;
     let folder = tempfile::tempdir().expect("a folder for the state");
-    let local = LocalHome::open(&folder.path().join("bench")).expect("the state opens");
+    let local = LocalBackend::open(&folder.path().join("bench")).expect("the state opens");
     let folder =
-        measure("folder", Duration::ZERO, Some((Home::Local(local.home), local.state))).await;
+        measure("folder", Duration::ZERO, Some((StateBackend::Local(local.backend), local.state)))
+            .await;
     let mut figures = vec![plain, folder];
     for latency in [30, 100] {
         let latency = Duration::from_millis(latency);
-        let home = bucket(latency).await;
+        let backend = bucket(latency).await;
         let name = format!("bucket, {} ms", latency.as_millis());
-        figures.push(measure(&name, latency, Some(home)).await);
+        figures.push(measure(&name, latency, Some(backend)).await);
     }
     println!(
         "{:<16} {:>8} {:>8} {:>8} {:>10} {:>12}",
@@ -50,7 +51,7 @@ async fn main() {
     for figure in &figures {
         println!(
             "{:<16} {:>8.2} {:>8} {:>8} {:>10.2} {:>12.2}",
-            figure.home,
+            figure.backend,
             figure.wall,
             figure.entries,
             figure.writes,
@@ -61,40 +62,40 @@ async fn main() {
     for figure in &figures {
         println!(
             "{}",
-            json!({"home": figure.home, "wall_s": figure.wall, "entries": figure.entries,
+            json!({"home": figure.backend, "wall_s": figure.wall, "entries": figure.entries,
                    "writes": figure.writes, "latency_s": figure.latency})
         );
     }
 }
 
 struct Figure {
-    home: String,
+    backend: String,
     wall: f64,
     entries: usize,
     writes: usize,
     latency: f64,
 }
 
-async fn bucket(latency: Duration) -> (Home, State) {
-    let bucket = FakeBucket::new(Manners { latency, ..Manners::default() });
-    let way: Arc<dyn Bucket> = bucket.process();
+async fn bucket(latency: Duration) -> (StateBackend, State) {
+    let bucket = FakeObjectStore::new(StoreBehaviour { latency, ..StoreBehaviour::default() });
+    let way: Arc<dyn ObjectStore> = bucket.process();
     let place = Layout::new("bench", "demo");
-    let guard = RemoteHome::lock(&way, &place, "apply", Duration::ZERO, LEASE).await;
+    let guard = RemoteBackend::lock(&way, &place, "apply", Duration::ZERO, LEASE).await;
     let guard = guard.expect("nobody else is there");
-    let opened = RemoteHome::open(&guard).await.expect("the state opens");
-    let mut home = opened.home;
-    home.hold(guard);
-    (Home::Remote(home), opened.state)
+    let opened = RemoteBackend::open(&guard).await.expect("the state opens");
+    let mut backend = opened.backend;
+    backend.hold(guard);
+    (StateBackend::Remote(backend), opened.state)
 }
 
-async fn measure(name: &str, latency: Duration, home: Option<(Home, State)>) -> Figure {
-    let (home, mut state) = match home {
-        Some((home, state)) => (Some(home), state),
+async fn measure(name: &str, latency: Duration, backend: Option<(StateBackend, State)>) -> Figure {
+    let (backend, mut state) = match backend {
+        Some((backend, state)) => (Some(backend), state),
         None => (None, State::new("bench".to_owned())),
     };
-    let mut journal = Journal { home, entries: 0, writes: 0 };
-    let run = Run {
-        epoch: journal.home.as_ref().map_or(1, |home| home.epoch(&state)),
+    let mut journal = JournalBench { backend, entries: 0, writes: 0 };
+    let run = RunRecord {
+        epoch: journal.backend.as_ref().map_or(1, |backend| backend.epoch(&state)),
         operation: "apply".to_owned(),
         at: "2026-11-25T12:00:00Z".to_owned(),
         by: "bench@here".to_owned(),
@@ -106,15 +107,15 @@ async fn measure(name: &str, latency: Duration, home: Option<(Home, State)>) -> 
     state.record(&started).expect("it is the first");
     journal.journal(vec![started]).await.expect("it is written");
 
-    let cloud = Arc::new(FakeCloud::new(KINDS, ANSWER).silent());
-    let plan = plan(&layers(), &state, &Observations::new(), &*cloud, &Options::default());
+    let cloud = Arc::new(FakeProvider::new(KINDS, ANSWER).silent());
+    let plan = plan(&layers(), &state, &LiveState::new(), &*cloud, &PlanOptions::default());
     let provider: Arc<dyn Provider> = cloud;
-    let (settings, stop, secrets) = (Settings::default(), Stop::default(), Arc::default());
+    let (settings, stop, secrets) = (ApplySettings::default(), Shutdown::default(), Arc::default());
     let began = Instant::now();
     let outcome = apply(&plan, state, provider, secrets, &settings, &stop, &mut journal).await;
     assert!(outcome.summary.complete(), "{:?}", outcome.summary);
     Figure {
-        home: name.to_owned(),
+        backend: name.to_owned(),
         wall: began.elapsed().as_secs_f64(),
         entries: journal.entries,
         writes: journal.writes,
@@ -138,18 +139,18 @@ fn layers() -> Graph {
     graph
 }
 
-struct Journal {
-    home: Option<Home>,
+struct JournalBench {
+    backend: Option<StateBackend>,
     entries: usize,
     writes: usize,
 }
 
-impl Observer for Journal {
-    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+impl Observer for JournalBench {
+    fn journal(&mut self, entries: Vec<Entry>) -> DurableWrite {
         self.entries += entries.len();
         self.writes += 1;
-        match &mut self.home {
-            Some(home) => home.append(&entries),
+        match &mut self.backend {
+            Some(backend) => backend.append(&entries),
             None => Box::pin(ready(Ok(()))),
         }
     }

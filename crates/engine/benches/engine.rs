@@ -14,16 +14,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
-use groundplan_engine::apply::{Observer, Settings, Stop, apply};
+use groundplan_engine::apply::{ApplySettings, Observer, Shutdown, apply};
 use groundplan_engine::event::Event;
 use groundplan_engine::graph::Graph;
-use groundplan_engine::plan::{Options, Plan, plan, plan_destroy};
+use groundplan_engine::plan::{Plan, PlanOptions, plan, plan_destroy};
 use groundplan_engine::provider::Provider;
-use groundplan_engine::refresh::observe;
-use groundplan_engine::state::backend::Written;
-use groundplan_engine::state::local::LocalHome;
+use groundplan_engine::refresh::read_live_state;
+use groundplan_engine::state::backend::DurableWrite;
+use groundplan_engine::state::local::LocalBackend;
 use groundplan_engine::state::{Entry, State};
-use groundplan_engine::test_support::FakeCloud;
+use groundplan_engine::test_support::FakeProvider;
 use groundplan_engine::test_support::harness::{KINDS, node};
 use serde_json::{Value, json};
 
@@ -116,7 +116,7 @@ fn measure(shape: &str, nodes: usize) {
     let runtime = runtime.expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder for the state");
     let dir = folder.path().join("bench");
-    let cloud = Arc::new(FakeCloud::new(KINDS, Duration::ZERO).silent());
+    let cloud = Arc::new(FakeProvider::new(KINDS, Duration::ZERO).silent());
     let graph = graph(shape, nodes);
 
     let mut bench = Bench { shape, nodes, dir: &dir, cloud, made: None };
@@ -158,7 +158,7 @@ struct Bench<'a> {
     shape: &'a str,
     nodes: usize,
     dir: &'a Path,
-    cloud: Arc<FakeCloud>,
+    cloud: Arc<FakeProvider>,
     made: Option<(Plan, State)>,
 }
 
@@ -182,24 +182,24 @@ impl Bench<'_> {
     }
 
     async fn plan(&self, graph: &Graph) -> (Plan, State) {
-        let state = LocalHome::open(self.dir).expect("the state opens").state;
-        let observed = observe(&state, &*self.cloud).await.expect("the cloud answers");
-        (plan(graph, &state, &observed, &*self.cloud, &Options::default()), state)
+        let state = LocalBackend::open(self.dir).expect("the state opens").state;
+        let observed = read_live_state(&state, &*self.cloud).await.expect("the cloud answers");
+        (plan(graph, &state, &observed, &*self.cloud, &PlanOptions::default()), state)
     }
 
     async fn plan_destroy(&self) -> (Plan, State) {
-        let state = LocalHome::open(self.dir).expect("the state opens").state;
-        let observed = observe(&state, &*self.cloud).await.expect("the cloud answers");
-        (plan_destroy(&state, &observed, &*self.cloud, &Options::default()), state)
+        let state = LocalBackend::open(self.dir).expect("the state opens").state;
+        let observed = read_live_state(&state, &*self.cloud).await.expect("the cloud answers");
+        (plan_destroy(&state, &observed, &*self.cloud, &PlanOptions::default()), state)
     }
 
     async fn walk(&mut self) {
         let (plan, _) = self.made.take().expect("a plan was made");
-        let opened = LocalHome::open(self.dir).expect("the state opens");
-        let mut journal = Journal(opened.home);
+        let opened = LocalBackend::open(self.dir).expect("the state opens");
+        let mut journal = JournalBench(opened.backend);
         // The plan comes from the same folder, and a new folder has no lineage yet.
         let provider: Arc<dyn Provider> = self.cloud.clone();
-        let (settings, stop) = (Settings::default(), Stop::default());
+        let (settings, stop) = (ApplySettings::default(), Shutdown::default());
         let secrets = Arc::default();
         let outcome =
             apply(&plan, opened.state, provider, secrets, &settings, &stop, &mut journal).await;
@@ -213,10 +213,10 @@ impl Bench<'_> {
     }
 }
 
-struct Journal(LocalHome);
+struct JournalBench(LocalBackend);
 
-impl Observer for Journal {
-    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+impl Observer for JournalBench {
+    fn journal(&mut self, entries: Vec<Entry>) -> DurableWrite {
         Box::pin(std::future::ready(self.0.append(&entries)))
     }
     fn event(&mut self, _: &Event) {}

@@ -12,17 +12,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, fs::File};
 
-use groundplan_engine::apply::{Observer, Settings, Stop, apply};
+use groundplan_engine::apply::{ApplySettings, Observer, Shutdown, apply};
 use groundplan_engine::event::Event;
 use groundplan_engine::graph::{Graph, Identity, Input, Resource, Schema};
 use groundplan_engine::out;
-use groundplan_engine::plan::{Options, Plan, plan, plan_destroy};
-use groundplan_engine::provider::{Class, Known, Look, Observed, Provider};
-use groundplan_engine::provider::{ProviderError, Reply, Request, Schemas};
-use groundplan_engine::refresh::observe;
+use groundplan_engine::plan::{Plan, PlanOptions, plan, plan_destroy};
+use groundplan_engine::provider::{ErrorClass, Observed, Poll, Provider, RecordedResource};
+use groundplan_engine::provider::{ProviderError, ProviderFuture, Request, Schemas};
+use groundplan_engine::refresh::read_live_state;
 use groundplan_engine::state::Entry;
-use groundplan_engine::state::backend::Written;
-use groundplan_engine::state::local::LocalHome;
+use groundplan_engine::state::backend::DurableWrite;
+use groundplan_engine::state::local::LocalBackend;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -41,8 +41,8 @@ struct TextFileOutputs {
 
 impl Resource for TextFile {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["path"],
-        exclusive: &["path"],
+        force_new: &["path"],
+        conflicting: &["path"],
         ..Schema::of("file", Identity::Name)
     };
     type Outputs = TextFileOutputs;
@@ -73,8 +73,9 @@ fn outputs(inputs: &Value) -> Value {
     json!({ "path": inputs["path"] })
 }
 
-fn reply<T: Send + 'static>(call: &str, result: io::Result<T>) -> Reply<'static, T> {
-    let error = |error: io::Error| ProviderError::new(Class::Refused, call, error.to_string());
+fn reply<T: Send + 'static>(call: &str, result: io::Result<T>) -> ProviderFuture<'static, T> {
+    let error =
+        |error: io::Error| ProviderError::new(ErrorClass::Permanent, call, error.to_string());
     Box::pin(ready(result.map_err(error)))
 }
 
@@ -86,27 +87,31 @@ impl Schemas for Files {
 }
 
 impl Provider for Files {
-    fn create(&self, Request { inputs, .. }: Request) -> Reply<'_, Value> {
+    fn create(&self, Request { inputs, .. }: Request) -> ProviderFuture<'_, Value> {
         let created = File::create_new(self.path(&inputs));
         let written = created.and_then(|mut file| file.write_all(content(&inputs).as_bytes()));
         reply("create", written.map(|()| outputs(&inputs)))
     }
     /// A file has no tags, so that equal content stands for the creation token.
-    fn find(&self, Request { inputs, .. }: Request) -> Reply<'_, Option<Value>> {
+    fn find(&self, Request { inputs, .. }: Request) -> ProviderFuture<'_, Option<Value>> {
         let is_same = |text: &String| text == content(&inputs);
         reply("read", self.read(&inputs).map(|text| text.filter(is_same).map(|_| outputs(&inputs))))
     }
-    fn configure(&self, _: Request, outputs: Value) -> Reply<'_, Value> {
+    fn configure(&self, _: Request, outputs: Value) -> ProviderFuture<'_, Value> {
         reply("configure", Ok(outputs))
     }
-    fn ready(&self, _: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
-        reply("ready", Ok(waiting.into_iter().map(|known| Look::Done(known.outputs)).collect()))
+    fn ready(&self, _: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>> {
+        reply("ready", Ok(waiting.into_iter().map(|known| Poll::Ready(known.outputs)).collect()))
     }
-    fn update(&self, Request { inputs, .. }: Request, _: Known) -> Reply<'_, Value> {
+    fn update(
+        &self,
+        Request { inputs, .. }: Request,
+        _: RecordedResource,
+    ) -> ProviderFuture<'_, Value> {
         let written = fs::write(self.path(&inputs), content(&inputs));
         reply("write", written.map(|()| outputs(&inputs)))
     }
-    fn delete(&self, known: Known) -> Reply<'_, ()> {
+    fn delete(&self, known: RecordedResource) -> ProviderFuture<'_, ()> {
         reply(
             "remove",
             match fs::remove_file(self.path(&known.inputs)) {
@@ -115,11 +120,15 @@ impl Provider for Files {
             },
         )
     }
-    fn gone(&self, _: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
-        reply("gone", Ok(waiting.into_iter().map(|known| Look::Done(known.outputs)).collect()))
+    fn gone(&self, _: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>> {
+        reply("gone", Ok(waiting.into_iter().map(|known| Poll::Ready(known.outputs)).collect()))
     }
-    fn observe(&self, _: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>> {
-        let observe = |Known { inputs, .. }: Known| {
+    fn refresh(
+        &self,
+        _: String,
+        known: Vec<RecordedResource>,
+    ) -> ProviderFuture<'_, Vec<Observed>> {
+        let observe = |RecordedResource { inputs, .. }: RecordedResource| {
             Ok(self.read(&inputs)?.map_or(Observed::Missing, |text| Observed::Present {
                 inputs: json!({ "path": inputs["path"], "content": text }),
                 outputs: outputs(&inputs),
@@ -130,10 +139,10 @@ impl Provider for Files {
 }
 
 /// The journal of the state, and events on standard output.
-struct Run(LocalHome);
+struct Run(LocalBackend);
 
 impl Observer for Run {
-    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+    fn journal(&mut self, entries: Vec<Entry>) -> DurableWrite {
         Box::pin(ready(self.0.append(&entries)))
     }
     fn event(&mut self, event: &Event) {
@@ -153,16 +162,17 @@ fn desired(greeting: &str) -> Graph {
 /// Refreshes, plans and applies. Without a graph it plans to delete everything.
 async fn run(dir: &Path, graph: Option<&Graph>) -> Result<Plan, Box<dyn Error>> {
     let files: Arc<dyn Provider> = Arc::new(Files(dir.to_owned()));
-    let opened = LocalHome::open(&dir.join("state"))?;
-    let _lock = opened.home.lock("apply")?;
-    let live = observe(&opened.state, &*files).await?;
+    let opened = LocalBackend::open(&dir.join("state"))?;
+    let _lock = opened.backend.lock("apply")?;
+    let live = read_live_state(&opened.state, &*files).await?;
     let plan = match graph {
-        Some(graph) => plan(graph, &opened.state, &live, &*files, &Options::default()),
-        None => plan_destroy(&opened.state, &live, &*files, &Options::default()),
+        Some(graph) => plan(graph, &opened.state, &live, &*files, &PlanOptions::default()),
+        None => plan_destroy(&opened.state, &live, &*files, &PlanOptions::default()),
     };
     let counts = plan.counts();
     println!("+{} ~{} -{}", counts.add, counts.change, counts.destroy);
-    let (settings, stop, mut run) = (Settings::default(), Stop::default(), Run(opened.home));
+    let (settings, stop, mut run) =
+        (ApplySettings::default(), Shutdown::default(), Run(opened.backend));
     let outcome =
         apply(&plan, opened.state, files, Arc::default(), &settings, &stop, &mut run).await;
     run.0.close(&outcome.state)?;

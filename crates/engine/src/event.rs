@@ -35,7 +35,7 @@ pub enum Event {
         /// The step.
         step: StepName,
         /// Error of the call.
-        error: Fault,
+        error: ReportedError,
         /// Pause in milliseconds.
         after_ms: u64,
     },
@@ -62,7 +62,7 @@ pub enum Event {
         /// The step.
         step: StepName,
         /// Error of the step.
-        error: Fault,
+        error: ReportedError,
         /// Milliseconds since the start of the step.
         elapsed_ms: u64,
     },
@@ -137,7 +137,7 @@ pub enum StepAction {
 
 /// Provider error in the form that is reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
+pub struct ReportedError {
     /// Name of the call in the cloud's API.
     pub call: String,
     /// Error code in the cloud's API.
@@ -150,7 +150,7 @@ pub struct Fault {
     pub hint: Option<String>,
 }
 
-impl From<&ProviderError> for Fault {
+impl From<&ProviderError> for ReportedError {
     fn from(error: &ProviderError) -> Self {
         Self {
             call: error.call.clone(),

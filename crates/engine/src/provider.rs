@@ -17,7 +17,7 @@ use crate::secret::Secrets;
 /// Boxed future, so that a table can hold every kind.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Result of every call of a provider.
-pub type Reply<'a, T> = BoxFuture<'a, Result<T, ProviderError>>;
+pub type ProviderFuture<'a, T> = BoxFuture<'a, Result<T, ProviderError>>;
 
 /// Schemas of the kinds: all that the planner knows of a cloud. Implementations perform no I/O.
 pub trait Schemas: Send + Sync {
@@ -49,7 +49,7 @@ impl Request {
 
 /// Recorded resource that is waited for or looked up.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct RecordedResource {
     /// Address of the resource.
     pub address: Address,
     /// Token of the creation.
@@ -77,11 +77,11 @@ pub enum Observed {
 
 /// Result of a poll for one resource.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Look {
+pub enum Poll {
     /// The resource is ready or, after a delete, gone. Contains the outputs.
-    Done(Value),
+    Ready(Value),
     /// The wait continues. Contains the status that the cloud reports, such as `pending`.
-    NotYet(String),
+    Pending(String),
     /// The cloud reports a final failure.
     Failed(ProviderError),
 }
@@ -90,47 +90,51 @@ pub enum Look {
 pub trait Provider: Schemas {
     /// Sends the create call. Returns identity and outputs, although the resource may not be ready
     /// yet.
-    fn create(&self, request: Request) -> Reply<'_, Value>;
+    fn create(&self, request: Request) -> ProviderFuture<'_, Value>;
     /// Returns the outputs of the resource that was created with this token; `None` if there is
     /// none. Called before a creation is repeated.
-    fn find(&self, request: Request) -> Reply<'_, Option<Value>>;
+    fn find(&self, request: Request) -> ProviderFuture<'_, Option<Value>>;
     /// Like [`find`](Self::find), but one part suffices if a resource consists of several parts.
     /// Called before the deletion of a resource whose creation was never confirmed.
-    fn remains(&self, request: Request) -> Reply<'_, Option<Value>> {
+    fn find_any_part(&self, request: Request) -> ProviderFuture<'_, Option<Value>> {
         self.find(request)
     }
     /// Sends the calls that follow the create call (attributes, attachments). Each is safe to
     /// repeat.
-    fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value>;
+    fn configure(&self, request: Request, outputs: Value) -> ProviderFuture<'_, Value>;
     /// Polls all resources of a kind that are waited for, and returns the results in the given
     /// order.
-    fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>>;
+    fn ready(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>>;
     /// Changes in place the inputs that differ between `before` and `request`.
-    fn update(&self, request: Request, before: Known) -> Reply<'_, Value>;
+    fn update(&self, request: Request, before: RecordedResource) -> ProviderFuture<'_, Value>;
     /// Deletes the resource. A resource that is already gone counts as deleted.
-    fn delete(&self, known: Known) -> Reply<'_, ()>;
+    fn delete(&self, known: RecordedResource) -> ProviderFuture<'_, ()>;
     /// Polls all resources of a kind whose deletion is waited for, and returns the results in the
     /// given order.
-    fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>>;
+    fn gone(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>>;
     /// Reads the live state of all recorded resources of a kind, in the given order. The number of
     /// calls grows with result pages, not with resources.
-    fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>>;
+    fn refresh(
+        &self,
+        kind: String,
+        known: Vec<RecordedResource>,
+    ) -> ProviderFuture<'_, Vec<Observed>>;
 }
 
 /// Error kind: the reaction of the engine to a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ErrorClass {
     /// Permanent, and the call had no effect: wrong input, missing permission, a limit.
-    Refused,
+    Permanent,
     /// Retryable, and the call had no effect: throttled, or a dependency is not visible yet. The
     /// same call may succeed in a moment.
-    Again,
+    Retryable,
     /// Ambiguous: no response, or a 5xx. The call may have taken effect, so the engine searches for
     /// the result before a retry.
-    Unknown,
+    Ambiguous,
     /// Token consumed, and this call had no effect. An earlier call with the token created a
     /// resource that is gone, or had other parameters; a retry with this token cannot succeed.
-    Spent,
+    TokenConsumed,
 }
 
 /// Error code of the engine: the call was not sent, because the state lock is lost.
@@ -146,7 +150,7 @@ pub const NOT_OURS: &str = "NotOurs";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderError {
     /// Reaction of the engine to the error.
-    pub class: Class,
+    pub class: ErrorClass,
     /// Name of the call in the cloud's API, such as `RunInstances`.
     pub call: String,
     /// Error code in the cloud's API, such as `InsufficientInstanceCapacity`.
@@ -163,7 +167,7 @@ pub struct ProviderError {
 
 impl ProviderError {
     /// Returns an error of this class in the call `call`.
-    pub fn new(class: Class, call: &str, message: impl Into<String>) -> Self {
+    pub fn new(class: ErrorClass, call: &str, message: impl Into<String>) -> Self {
         Self {
             class,
             call: call.to_owned(),
@@ -219,7 +223,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// Returns a permanent error at once, and the last other error after the retry budget of one
 /// minute.
-pub async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, ProviderError>
+pub async fn retry_reads<T, F>(ask: impl Fn() -> F) -> Result<T, ProviderError>
 where
     F: Future<Output = Result<T, ProviderError>>,
 {
@@ -228,7 +232,7 @@ where
     loop {
         match ask().await {
             Err(error)
-                if matches!(error.class, Class::Again | Class::Unknown)
+                if matches!(error.class, ErrorClass::Retryable | ErrorClass::Ambiguous)
                     && began.elapsed() + pause < PATIENCE =>
             {
                 tokio::time::sleep(pause).await;

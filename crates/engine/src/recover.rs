@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::graph::{Address, Identity, Node, each_ref, resolve};
-use crate::provider::{Known, Look, NOT_OURS, Provider, ProviderError, Request, all, patiently};
+use crate::graph::{Address, GraphNode, Identity, each_ref, resolve};
+use crate::provider::{
+    NOT_OURS, Poll, Provider, ProviderError, RecordedResource, Request, all, retry_reads,
+};
 use crate::secret::Secrets;
-use crate::state::{Entry, Status, token};
+use crate::state::{Entry, RecordStatus, token};
 
 /// Highest generation that is searched. Each apply that creates resources uses one generation.
 const GENERATIONS: u64 = 1000;
@@ -23,7 +25,7 @@ const BEYOND: u64 = 16;
 /// Input of a recovery.
 pub struct Search<'a> {
     /// Desired resources in dependency order.
-    pub nodes: &'a [Node],
+    pub nodes: &'a [GraphNode],
     /// Infra ID of the cluster; an input of the tokens.
     pub infra_id: &'a str,
     /// All tokens that tags contain, as far as tags can be listed.
@@ -39,12 +41,12 @@ pub struct Recovered {
     /// resource.
     pub entries: Vec<Entry>,
     /// Desired resources that were not found, in dependency order.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingResource>,
 }
 
 /// Desired resource that was not found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingResource {
     /// Address of the resource.
     pub address: Address,
     /// Reason for the missing result.
@@ -53,17 +55,17 @@ pub struct Missing {
 
 /// Generation of a resource, as found in the cloud.
 #[derive(Clone, Debug)]
-struct Life {
+struct FoundObject {
     address: Address,
     after: Vec<Address>,
     inputs: Value,
     generation: u64,
     outputs: Value,
-    status: Status,
+    status: RecordStatus,
 }
 
 /// Generations of a desired resource, oldest first, or the reason for their absence.
-type Sought = Result<Vec<Life>, Missing>;
+type Sought = Result<Vec<FoundObject>, MissingResource>;
 
 impl Search<'_> {
     /// Searches for all desired resources, dependencies first.
@@ -74,9 +76,9 @@ impl Search<'_> {
     pub async fn run(&self) -> Result<Recovered, ProviderError> {
         let latest = self.latest();
         let mut known: BTreeMap<Address, Sought> = BTreeMap::new();
-        let mut waiting: Vec<&Node> = self.nodes.iter().collect();
+        let mut waiting: Vec<&GraphNode> = self.nodes.iter().collect();
         while !waiting.is_empty() {
-            let is_next = |node: &&Node| node.after.iter().all(|one| known.contains_key(one));
+            let is_next = |node: &&GraphNode| node.after.iter().all(|one| known.contains_key(one));
             let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_next);
             let sought =
                 all(now.iter().map(|node| self.seek(node, latest, &known)).collect()).await;
@@ -85,7 +87,7 @@ impl Search<'_> {
             }
             waiting = later;
         }
-        Ok(self.told(known))
+        Ok(self.into_recovered(known))
     }
 
     fn token(&self, address: &Address, generation: u64) -> String {
@@ -106,11 +108,11 @@ impl Search<'_> {
 
     async fn seek(
         &self,
-        node: &Node,
+        node: &GraphNode,
         latest: u64,
         known: &BTreeMap<Address, Sought>,
     ) -> Result<Sought, ProviderError> {
-        let missing = |because| Err(Missing { address: node.address.clone(), because });
+        let missing = |because| Err(MissingResource { address: node.address.clone(), because });
         let inputs = resolve(&node.inputs, &|r| {
             current(known.get(&r.address)?)?.outputs.get(&r.output).cloned()
         });
@@ -126,7 +128,7 @@ impl Search<'_> {
                 self.status(&node.address, generation, &inputs, outputs).await?;
             let (address, after) = (node.address.clone(), node.after.clone());
             let inputs = inputs.clone();
-            lives.push(Life { address, after, inputs, generation, outputs, status });
+            lives.push(FoundObject { address, after, inputs, generation, outputs, status });
         }
         Ok(if lives.is_empty() { missing(because) } else { Ok(lives) })
     }
@@ -143,7 +145,7 @@ impl Search<'_> {
         let tagged: Vec<u64> = (1..=latest).filter(|one| self.tagged(address, *one)).collect();
         let mut found = Vec::new();
         for generation in tagged {
-            if let Asked::Found(outputs) = self.ask(address, generation, inputs).await? {
+            if let SearchResult::Found(outputs) = self.ask(address, generation, inputs).await? {
                 found.push((generation, outputs));
             }
         }
@@ -153,11 +155,11 @@ impl Search<'_> {
         let (mut generation, mut last) = (latest, 1);
         loop {
             match self.ask(address, generation, inputs).await? {
-                Asked::Found(outputs) => return Ok((vec![(generation, outputs)], because)),
+                SearchResult::Found(outputs) => return Ok((vec![(generation, outputs)], because)),
                 // Another generation made the resource with this name, and its token is in no
                 // listed tag.
-                Asked::OfAnother(by) => (because, last) = (by, latest + BEYOND),
-                Asked::Nothing => (),
+                SearchResult::OfAnother(by) => (because, last) = (by, latest + BEYOND),
+                SearchResult::Nothing => (),
             }
             generation = match generation {
                 1 => latest + 1,
@@ -183,7 +185,7 @@ impl Search<'_> {
             return Ok(Vec::new());
         }
         let request = self.request(address, generation, inputs);
-        let remains = patiently(|| self.provider.remains(request.clone())).await?;
+        let remains = retry_reads(|| self.provider.find_any_part(request.clone())).await?;
         Ok(remains.into_iter().map(|outputs| (generation, outputs)).collect())
     }
 
@@ -192,12 +194,12 @@ impl Search<'_> {
         address: &Address,
         generation: u64,
         inputs: &Value,
-    ) -> Result<Asked, ProviderError> {
+    ) -> Result<SearchResult, ProviderError> {
         let request = self.request(address, generation, inputs);
-        match patiently(|| self.provider.find(request.clone())).await {
-            Ok(Some(outputs)) => Ok(Asked::Found(outputs)),
-            Ok(None) => Ok(Asked::Nothing),
-            Err(error) if error.is(&[NOT_OURS]) => Ok(Asked::OfAnother(error.message)),
+        match retry_reads(|| self.provider.find(request.clone())).await {
+            Ok(Some(outputs)) => Ok(SearchResult::Found(outputs)),
+            Ok(None) => Ok(SearchResult::Nothing),
+            Err(error) if error.is(&[NOT_OURS]) => Ok(SearchResult::OfAnother(error.message)),
             Err(error) => Err(error),
         }
     }
@@ -220,27 +222,28 @@ impl Search<'_> {
         generation: u64,
         inputs: &Value,
         outputs: Value,
-    ) -> Result<(Status, Value), ProviderError> {
+    ) -> Result<(RecordStatus, Value), ProviderError> {
         let kind = address.kind();
         if self.provider.schema(kind).is_none_or(|schema| schema.ready.is_none()) {
-            return Ok((Status::Ready, outputs));
+            return Ok((RecordStatus::Ready, outputs));
         }
-        let known = Known {
+        let known = RecordedResource {
             address: address.clone(),
             token: self.token(address, generation),
             inputs: inputs.clone(),
             outputs: outputs.clone(),
         };
-        let looks = patiently(|| self.provider.ready(kind.to_owned(), vec![known.clone()])).await?;
+        let looks =
+            retry_reads(|| self.provider.ready(kind.to_owned(), vec![known.clone()])).await?;
         Ok(match looks.into_iter().next() {
-            Some(Look::Done(outputs)) => (Status::Ready, outputs),
-            _ => (Status::Configured, outputs),
+            Some(Poll::Ready(outputs)) => (RecordStatus::Ready, outputs),
+            _ => (RecordStatus::Configured, outputs),
         })
     }
 
     /// Orders the entries as a state accepts them: by generation, and each deposed object before
     /// its successor.
-    fn told(&self, mut known: BTreeMap<Address, Sought>) -> Recovered {
+    fn into_recovered(&self, mut known: BTreeMap<Address, Sought>) -> Recovered {
         let (mut lives, mut recovered) = (Vec::new(), Recovered::default());
         for node in self.nodes {
             match known.remove(&node.address) {
@@ -262,20 +265,20 @@ impl Search<'_> {
 }
 
 /// Returns the generation that dependents refer to.
-fn current(sought: &Sought) -> Option<&Life> {
+fn current(sought: &Sought) -> Option<&FoundObject> {
     sought.as_ref().ok()?.last()
 }
 
 /// Result of one search.
-enum Asked {
+enum SearchResult {
     Found(Value),
     Nothing,
     OfAnother(String),
 }
 
-impl Life {
+impl FoundObject {
     fn entries(self) -> [Entry; 2] {
-        let Life { address, after, inputs, generation, outputs, status } = self;
+        let FoundObject { address, after, inputs, generation, outputs, status } = self;
         [
             Entry::CreateStarted { address: address.clone(), generation, inputs, after },
             Entry::Created { address, outputs, status },
@@ -289,10 +292,10 @@ mod tests {
 
     use super::*;
     use crate::graph::Graph;
-    use crate::plan::Options;
-    use crate::provider::Class;
+    use crate::plan::PlanOptions;
+    use crate::provider::ErrorClass;
     use crate::state::State;
-    use crate::test_support::harness::{Lab, node};
+    use crate::test_support::harness::{Harness, node};
 
     /// Returns a graph in which resources reference earlier ones.
     fn chain(fixed: u8) -> Graph {
@@ -305,16 +308,16 @@ mod tests {
         graph
     }
 
-    async fn recovered(lab: &Lab, graph: &Graph) -> (State, Vec<Missing>) {
-        let tokens = lab.cloud.tokens().into_iter().map(|(_, token)| token).collect();
+    async fn recovered(harness: &Harness, graph: &Graph) -> (State, Vec<MissingResource>) {
+        let tokens = harness.cloud.tokens().into_iter().map(|(_, token)| token).collect();
         let search = Search {
             nodes: graph.nodes(),
-            infra_id: &lab.state.lineage,
+            infra_id: &harness.state.lineage,
             tokens: &tokens,
-            provider: &*lab.cloud,
+            provider: &*harness.cloud,
         };
         let found = search.run().await.unwrap();
-        let mut state = State::new(lab.state.lineage.clone());
+        let mut state = State::new(harness.state.lineage.clone());
         for entry in &found.entries {
             state.record(entry).unwrap();
         }
@@ -323,25 +326,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_made_in_several_runs_is_found_as_it_was_recorded() {
-        let mut lab = Lab::default();
-        lab.apply(&chain(1)).await;
-        lab.apply(&chain(2)).await; // two of them live their second life
-        let (state, missing) = recovered(&lab, &chain(2)).await;
+        let mut harness = Harness::default();
+        harness.apply(&chain(1)).await;
+        harness.apply(&chain(2)).await; // two of them live their second life
+        let (state, missing) = recovered(&harness, &chain(2)).await;
         assert_eq!(missing, []);
-        assert_eq!(state.resources, lab.state.resources);
-        assert_eq!(state.generation, lab.state.generation);
-        let lab = Lab { state, ..lab };
-        assert!(lab.plan_with(&chain(2), &Options::default()).await.is_empty());
+        assert_eq!(state.resources, harness.state.resources);
+        assert_eq!(state.generation, harness.state.generation);
+        let harness = Harness { state, ..harness };
+        assert!(harness.plan_with(&chain(2), &PlanOptions::default()).await.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_there_is_missing_and_so_is_what_refers_to_it() {
-        let mut lab = Lab::default();
+        let mut harness = Harness::default();
         let mut graph = Graph::default();
         node(&mut graph, "node.a", json!({ "fixed": 1 }), &[]);
-        lab.apply(&graph).await;
-        let (state, missing) = recovered(&lab, &chain(1)).await;
-        assert_eq!(state.resources, lab.state.resources);
+        harness.apply(&graph).await;
+        let (state, missing) = recovered(&harness, &chain(1)).await;
+        assert_eq!(state.resources, harness.state.resources);
         let missing: Vec<_> =
             missing.iter().map(|one| (one.address.as_str(), &*one.because)).collect();
         let nothing = "nothing of that name or token is there";
@@ -358,12 +361,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_old_life_that_was_not_deleted_yet_is_recorded_as_superseded() {
-        let mut lab = Lab::default();
-        lab.apply(&chain(1)).await;
-        lab.cloud.fail_with("delete first.d", Class::Refused, "InUse");
-        lab.apply(&chain(2)).await;
-        assert!(!lab.state.deposed.is_empty(), "the deletion of the old one was refused");
-        let (state, _) = recovered(&lab, &chain(2)).await;
+        let mut harness = Harness::default();
+        harness.apply(&chain(1)).await;
+        harness.cloud.fail_with("delete first.d", ErrorClass::Permanent, "InUse");
+        harness.apply(&chain(2)).await;
+        assert!(!harness.state.deposed.is_empty(), "the deletion of the old one was refused");
+        let (state, _) = recovered(&harness, &chain(2)).await;
         // The inputs of the old generation are unknown, and a deletion does not need them.
         let lives = |state: &State| -> Vec<_> {
             let lives =
@@ -371,9 +374,9 @@ mod tests {
             let all = state.resources.iter().chain(lives);
             all.map(|(a, life)| (a.to_string(), life.generation, life.outputs.clone())).collect()
         };
-        assert_eq!(lives(&state), lives(&lab.state));
-        let lab = Lab { state, ..lab };
-        let steps = lab.plan(&chain(2)).await.steps;
+        assert_eq!(lives(&state), lives(&harness.state));
+        let harness = Harness { state, ..harness };
+        let steps = harness.plan(&chain(2)).await.steps;
         assert!(
             matches!(&steps[..], [step] if step.op.address().as_str() == "first.d"),
             "{steps:?}"

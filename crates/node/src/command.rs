@@ -13,15 +13,17 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::http::probes;
-use crate::imds::{self, Client, Endpoint, NoEndpoint};
-use crate::kube_client::{self, NoClient};
-use crate::termination::handler::{Handler, Said, Settings, Target, Tell};
-use crate::termination::health::Health;
-use crate::termination::notice::{Notice, Source, Verdict};
+use crate::imds::{self, Client, Endpoint, InvalidEndpoint};
+use crate::kube_client::{self, KubeClientError};
+use crate::termination::handler::{
+    Handler, HandlerMessage, HandlerSettings, NodeTarget, ReportMessage,
+};
+use crate::termination::health::HandlerHealth;
+use crate::termination::notice::{Consequence, Notice, NoticeSource};
 
 /// Options of the termination handler.
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub struct HandlerOptions {
     /// Name of the Node of this machine.
     #[arg(long, value_name = "NAME", env = "NODE_NAME", value_parser = NonEmptyStringValueParser::new())]
     pub node_name: String,
@@ -61,18 +63,18 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
 }
 
-impl Options {
+impl HandlerOptions {
     /// Returns the settings of the handler.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> HandlerSettings {
         let sources = [
-            (true, Source::SpotTerminationTime),
-            (self.instance_action, Source::SpotInstanceAction),
-            (self.rebalance, Source::RebalanceRecommendation),
-            (self.maintenance, Source::ScheduledMaintenance),
-            (self.lifecycle, Source::LifecycleState),
+            (true, NoticeSource::SpotTerminationTime),
+            (self.instance_action, NoticeSource::SpotInstanceAction),
+            (self.rebalance, NoticeSource::RebalanceRecommendation),
+            (self.maintenance, NoticeSource::ScheduledMaintenance),
+            (self.lifecycle, NoticeSource::LifecycleState),
         ];
         let sources = sources.into_iter().filter_map(|(wanted, source)| wanted.then_some(source));
-        Settings {
+        HandlerSettings {
             interval: self.poll_interval,
             sources: sources.collect::<BTreeSet<_>>(),
             cordon: self.cordon,
@@ -97,10 +99,10 @@ fn poll_interval(text: &str) -> Result<Duration, String> {
 pub enum StartError {
     /// The environment names an unusable metadata service.
     #[error(transparent)]
-    Endpoint(#[from] NoEndpoint),
+    Endpoint(#[from] InvalidEndpoint),
     /// There are no usable credentials for the cluster.
     #[error("could not find out how to reach the API server")]
-    ApiServer(#[source] NoClient),
+    ApiServer(#[source] KubeClientError),
     /// The address of `--listen` is not available.
     #[error("could not listen on {address}")]
     Listen {
@@ -117,15 +119,15 @@ pub enum StartError {
 /// # Errors
 /// The handler did not start. Later trouble is passed to `tell` and retried.
 pub async fn run(
-    options: &Options,
-    tell: Tell<'_>,
+    options: &HandlerOptions,
+    tell: ReportMessage<'_>,
     stopped: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let endpoint = Endpoint::from_environment(|name| std::env::var(name).ok())?;
-    let target = Target { name: options.node_name.clone(), connect: kube_client::inferred() };
+    let target = NodeTarget { name: options.node_name.clone(), connect: kube_client::inferred() };
     // No request yet: missing credentials are better known now than in the last two minutes.
     (target.connect)().await.map_err(StartError::ApiServer)?;
-    let health = Arc::<Health>::default();
+    let health = Arc::<HandlerHealth>::default();
     let listener = match options.listen {
         Some(address) => Some(
             TcpListener::bind(address)
@@ -134,7 +136,7 @@ pub async fn run(
         ),
         None => None,
     };
-    let client = Client::new(endpoint, imds::Settings::default());
+    let client = Client::new(endpoint, imds::ImdsSettings::default());
     let handler = Handler::new(client, target, options.settings(), Arc::clone(&health), tell);
     let served = async {
         match listener {
@@ -150,9 +152,9 @@ pub async fn run(
     }
 }
 
-/// The wording of one [`Said`], for people and for programs.
+/// The wording of one [`HandlerMessage`], for people and for programs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Report {
+pub enum MessageWording {
     /// A line for people, and an event for programs.
     Event {
         /// The type of the event: `announced` or `told`.
@@ -175,24 +177,26 @@ pub enum Report {
     },
 }
 
-impl From<&Said<'_>> for Report {
-    fn from(said: &Said<'_>) -> Self {
-        let warning = |summary, detail, hint| Report::Warning { summary, detail, hint };
+impl From<&HandlerMessage<'_>> for MessageWording {
+    fn from(said: &HandlerMessage<'_>) -> Self {
+        let warning = |summary, detail, hint| MessageWording::Warning { summary, detail, hint };
         match said {
-            Said::Announced(notice) => Report::Event {
+            HandlerMessage::Announced(notice) => MessageWording::Event {
                 kind: "announced",
                 fields: fields(notice),
                 text: format!("announced: {notice}"),
             },
-            Said::Done(notice) => Report::Event {
+            HandlerMessage::Done(notice) => MessageWording::Event {
                 kind: "told",
                 fields: fields(notice),
                 text: format!("told the cluster: {notice}"),
             },
-            Said::Answers => Report::Text("the metadata service answers again".into()),
-            Said::Strange(strange) => warning(strange.to_string(), Vec::new(), None),
-            Said::NoAnswer(error) => warning(error.to_string(), Vec::new(), error.hint()),
-            Said::NotDone(error) => warning(
+            HandlerMessage::Answers => {
+                MessageWording::Text("the metadata service answers again".into())
+            }
+            HandlerMessage::Strange(strange) => warning(strange.to_string(), Vec::new(), None),
+            HandlerMessage::NoAnswer(error) => warning(error.to_string(), Vec::new(), error.hint()),
+            HandlerMessage::NotDone(error) => warning(
                 format!("could not {error}; it is tried again"),
                 causes(*error),
                 error.hint(),
@@ -204,7 +208,7 @@ impl From<&Said<'_>> for Report {
 fn fields(notice: &Notice) -> Value {
     json!({
         "source": notice.source.path(),
-        "ends": notice.verdict == Verdict::Ending,
+        "ends": notice.verdict == Consequence::Ending,
         "what": notice.what,
         "at": notice.at.map(|at| at.to_string()),
     })
@@ -230,10 +234,10 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
-        options: Options,
+        options: HandlerOptions,
     }
 
-    fn parse(words: &[&str]) -> Result<Options, clap::Error> {
+    fn parse(words: &[&str]) -> Result<HandlerOptions, clap::Error> {
         let line = ["handler", "--node-name=n"].iter().chain(words);
         Line::try_parse_from(line).map(|line| line.options)
     }
@@ -249,7 +253,7 @@ mod tests {
     #[test]
     fn only_what_is_asked_for_is_watched_beyond_the_termination_time() {
         let bare = parse(&[]).unwrap().settings();
-        assert_eq!(bare.sources, BTreeSet::from([Source::SpotTerminationTime]));
+        assert_eq!(bare.sources, BTreeSet::from([NoticeSource::SpotTerminationTime]));
         assert!(!bare.cordon && !bare.taint);
         let flags =
             ["--instance-action", "--rebalance", "--maintenance", "--lifecycle", "--cordon"];

@@ -9,11 +9,12 @@ use crate::BoxFuture;
 /// Function that makes a client with the current credentials. A kubelet renews its credentials
 /// every few weeks, and a client reads them once. A long-running program therefore makes a client
 /// for each use.
-pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Client, NoClient>> + Send + Sync>;
+pub type Connect =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<Client, KubeClientError>> + Send + Sync>;
 
 /// Error of making a client.
 #[derive(Debug, thiserror::Error)]
-pub enum NoClient {
+pub enum KubeClientError {
     /// No configuration contains the address of the API server.
     #[error("neither a kubeconfig nor a ServiceAccount says where it is")]
     Unconfigured(#[source] Box<kube::config::InferConfigError>),
@@ -27,9 +28,10 @@ pub enum NoClient {
 pub fn inferred() -> Connect {
     Arc::new(|| {
         Box::pin(async {
-            let config =
-                Config::infer().await.map_err(|error| NoClient::Unconfigured(Box::new(error)))?;
-            Client::try_from(config).map_err(|error| NoClient::Unusable(Box::new(error)))
+            let config = Config::infer()
+                .await
+                .map_err(|error| KubeClientError::Unconfigured(Box::new(error)))?;
+            Client::try_from(config).map_err(|error| KubeClientError::Unusable(Box::new(error)))
         })
     })
 }

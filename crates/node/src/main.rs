@@ -4,8 +4,8 @@ use std::io::{self, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
-use groundplan_node::command::{Options, Report, StartError, causes, run};
-use groundplan_node::termination::handler::Said;
+use groundplan_node::command::{HandlerOptions, MessageWording, StartError, causes, run};
+use groundplan_node::termination::handler::HandlerMessage;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ const EVENTS_VERSION: &str = "1.0";
 #[command(name = "groundplan-node", version, after_long_help = AFTER)]
 struct Arguments {
     #[command(flatten)]
-    options: Options,
+    options: HandlerOptions,
     /// Print events as JSON, one object per line (docs/formats.md).
     #[arg(long)]
     json: bool,
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     let output = Output { json: arguments.json };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime
-        .map_err(|error| Failure {
+        .map_err(|error| StartFailure {
             code: 1,
             summary: "could not start".into(),
             detail: vec![error.to_string()],
@@ -73,22 +73,22 @@ fn main() -> ExitCode {
 }
 
 /// The end of the program before the handler runs.
-struct Failure {
+struct StartFailure {
     code: u8,
     summary: String,
     detail: Vec<String>,
 }
 
-impl From<StartError> for Failure {
+impl From<StartError> for StartFailure {
     fn from(error: StartError) -> Self {
         let code = if matches!(error, StartError::Endpoint(_)) { USAGE } else { 1 };
         Self { code, summary: error.to_string(), detail: causes(&error) }
     }
 }
 
-async fn handle(options: &Options, output: Output) -> Result<(), Failure> {
+async fn handle(options: &HandlerOptions, output: Output) -> Result<(), StartFailure> {
     let listen = |kind| {
-        signal(kind).map_err(|error| Failure {
+        signal(kind).map_err(|error| StartFailure {
             code: 1,
             summary: "could not listen for signals".into(),
             detail: vec![error.to_string()],
@@ -101,7 +101,8 @@ async fn handle(options: &Options, output: Output) -> Result<(), Failure> {
     };
     let _ = output.version();
     // A reader that has left does not end the handler.
-    let tell = Box::new(move |said: &Said<'_>| drop(output.report(&Report::from(said))));
+    let tell =
+        Box::new(move |said: &HandlerMessage<'_>| drop(output.report(&MessageWording::from(said))));
     Ok(run(options, tell, stopped).await?)
 }
 
@@ -117,14 +118,14 @@ impl Output {
         self.event("version", &json!({ "version": EVENTS_VERSION, "program": program }))
     }
 
-    fn report(self, report: &Report) -> io::Result<()> {
+    fn report(self, report: &MessageWording) -> io::Result<()> {
         match report {
-            Report::Event { kind, fields, text } => {
+            MessageWording::Event { kind, fields, text } => {
                 self.event(kind, fields)?;
                 self.text(text)
             }
-            Report::Text(text) => self.text(text),
-            Report::Warning { summary, detail, hint } => {
+            MessageWording::Text(text) => self.text(text),
+            MessageWording::Warning { summary, detail, hint } => {
                 self.diagnostic("warning", summary, detail, *hint)
             }
         }
@@ -158,7 +159,7 @@ impl Output {
     /// Writes a line for programs, in one piece.
     fn event(self, kind: &str, fields: &Value) -> io::Result<()> {
         #[derive(Serialize)]
-        struct Line<'a> {
+        struct JsonLine<'a> {
             r#type: &'a str,
             time: String,
             #[serde(flatten)]
@@ -168,7 +169,7 @@ impl Output {
             return Ok(());
         }
         let time = format!("{:.3}", Timestamp::now());
-        let line = serde_json::to_string(&Line { r#type: kind, time, fields })?;
+        let line = serde_json::to_string(&JsonLine { r#type: kind, time, fields })?;
         let mut out = stdout().lock();
         out.write_all(format!("{line}\n").as_bytes())?;
         out.flush()

@@ -38,7 +38,7 @@ pub struct OwnNode {
 
 /// Node condition with the status `True`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Condition {
+pub struct TrueCondition {
     /// Field `type`, which is unique within a Node.
     pub kind: &'static str,
     /// Reason for programs.
@@ -49,7 +49,7 @@ pub struct Condition {
 
 /// Result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum NodeChange {
     /// The change was written.
     Made,
     /// The Node already had the value; no request was sent to change it.
@@ -85,7 +85,7 @@ pub enum Error {
         /// Name of the Node.
         node: String,
         /// Reason for the missing client.
-        source: crate::kube_client::NoClient,
+        source: crate::kube_client::KubeClientError,
     },
     /// No response arrived in time.
     #[error("{attempt} the Node {node}: no answer within {PATIENCE:?}")]
@@ -131,7 +131,7 @@ const TELL: &str = "emit an Event about";
 
 /// Part of the Node that a change is written to.
 #[derive(Clone, Copy)]
-enum Part {
+enum NodePart {
     Status,
     Spec,
 }
@@ -153,8 +153,12 @@ impl OwnNode {
     ///
     /// # Errors
     /// Returns an error if the API server does not make the change.
-    pub async fn mark(&self, condition: Condition, now: Timestamp) -> Result<Change, Error> {
-        self.change(MARK, Part::Status, |node| {
+    pub async fn mark(
+        &self,
+        condition: TrueCondition,
+        now: Timestamp,
+    ) -> Result<NodeChange, Error> {
+        self.change(MARK, NodePart::Status, |node| {
             let conditions =
                 node.status.iter().flat_map(|status| status.conditions.iter()).flatten();
             let mut known = conditions.filter(|one| one.type_ == condition.kind);
@@ -179,8 +183,8 @@ impl OwnNode {
     ///
     /// # Errors
     /// Same as [`mark`](Self::mark).
-    pub async fn cordon(&self) -> Result<Change, Error> {
-        self.change(CORDON, Part::Spec, |node| {
+    pub async fn cordon(&self) -> Result<NodeChange, Error> {
+        self.change(CORDON, NodePart::Spec, |node| {
             let already = node.spec.as_ref().and_then(|spec| spec.unschedulable);
             (already != Some(true)).then(|| json!({"spec": {"unschedulable": true}}))
         })
@@ -191,8 +195,8 @@ impl OwnNode {
     ///
     /// # Errors
     /// Same as [`mark`](Self::mark).
-    pub async fn taint(&self, taint: &Taint) -> Result<Change, Error> {
-        self.change(TAINT, Part::Spec, |node| {
+    pub async fn taint(&self, taint: &Taint) -> Result<NodeChange, Error> {
+        self.change(TAINT, NodePart::Spec, |node| {
             let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone());
             let taints = taints.get_or_insert_default();
             if taints.iter().any(|one| one.key == taint.key && one.effect == taint.effect) {
@@ -209,13 +213,18 @@ impl OwnNode {
     ///
     /// # Errors
     /// Same as [`mark`](Self::mark).
-    pub async fn tell(&self, reason: &str, message: &str, now: Timestamp) -> Result<Change, Error> {
+    pub async fn create_event(
+        &self,
+        reason: &str,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<NodeChange, Error> {
         let node = self.read().await?;
         let event = self.event(&node, reason, message, now);
         let by = PostParams::default();
         match self.answer(TELL, self.events.create(&by, &event)).await {
-            Ok(_) => Ok(Change::Made),
-            Err(error) if error.is_already_there() => Ok(Change::WasSo),
+            Ok(_) => Ok(NodeChange::Made),
+            Err(error) if error.is_already_there() => Ok(NodeChange::WasSo),
             Err(error) => Err(error),
         }
     }
@@ -249,16 +258,16 @@ impl OwnNode {
     async fn change(
         &self,
         attempt: &'static str,
-        part: Part,
+        part: NodePart,
         decide: impl Fn(&Node) -> Option<Value>,
-    ) -> Result<Change, Error> {
+    ) -> Result<NodeChange, Error> {
         let mut tried = 0;
         loop {
             tried += 1;
             let node = self.read().await?;
-            let Some(change) = decide(&node) else { return Ok(Change::WasSo) };
+            let Some(change) = decide(&node) else { return Ok(NodeChange::WasSo) };
             match self.write(attempt, part, change, &node).await {
-                Ok(_) => return Ok(Change::Made),
+                Ok(_) => return Ok(NodeChange::Made),
                 Err(error) if error.is_conflict() && tried < TRIES => (),
                 Err(error) => return Err(error),
             }
@@ -268,7 +277,7 @@ impl OwnNode {
     async fn write(
         &self,
         attempt: &'static str,
-        part: Part,
+        part: NodePart,
         mut change: Value,
         read: &Node,
     ) -> Result<Node, Error> {
@@ -277,10 +286,10 @@ impl OwnNode {
         let by = PatchParams { field_manager: Some(WRITER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Strategic(change);
         match part {
-            Part::Status => {
+            NodePart::Status => {
                 self.answer(attempt, self.nodes.patch_status(&self.name, &by, &patch)).await
             }
-            Part::Spec => self.answer(attempt, self.nodes.patch(&self.name, &by, &patch)).await,
+            NodePart::Spec => self.answer(attempt, self.nodes.patch(&self.name, &by, &patch)).await,
         }
     }
 
@@ -307,10 +316,10 @@ fn whole_seconds(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::fake_api_server::FakeCluster as FakeApi;
+    use crate::test_support::fake_api_server::FakeApiServer as FakeApi;
 
-    const TERMINATING: Condition =
-        Condition { kind: "Terminating", reason: "TerminationRequested", message: "it goes" };
+    const TERMINATING: TrueCondition =
+        TrueCondition { kind: "Terminating", reason: "TerminationRequested", message: "it goes" };
 
     fn pair() -> (FakeApi, OwnNode) {
         let fake = FakeApi::default();
@@ -334,7 +343,7 @@ mod tests {
         let (fake, node) = pair();
         let ready = conditions(&fake, "Ready");
         let change = node.mark(TERMINATING, at("2026-01-02T03:04:05.678Z")).await.unwrap();
-        assert_eq!((change, fake.writes()), (Change::Made, 1));
+        assert_eq!((change, fake.writes()), (NodeChange::Made, 1));
         let expected = json!({
             "type": "Terminating", "status": "True", "reason": "TerminationRequested",
             "message": "it goes", "lastHeartbeatTime": "2026-01-02T03:04:05Z",
@@ -349,14 +358,17 @@ mod tests {
         let (fake, node) = pair();
         fake.set_condition("n1", "Terminating", "False");
         let old = conditions(&fake, "Terminating");
-        assert_eq!(node.mark(TERMINATING, at("2026-01-02T03:04:05Z")).await.unwrap(), Change::Made);
+        assert_eq!(
+            node.mark(TERMINATING, at("2026-01-02T03:04:05Z")).await.unwrap(),
+            NodeChange::Made
+        );
         let new = conditions(&fake, "Terminating");
         assert_eq!((new.len(), &new[0]["status"]), (1, &json!("True")));
         assert_ne!(new[0]["lastTransitionTime"], old[0]["lastTransitionTime"]);
 
         assert_eq!(
             node.mark(TERMINATING, at("2026-02-02T00:00:00Z")).await.unwrap(),
-            Change::WasSo
+            NodeChange::WasSo
         );
         assert_eq!((conditions(&fake, "Terminating"), fake.writes()), (new, 1));
     }
@@ -365,7 +377,7 @@ mod tests {
     async fn c66_who_wrote_in_between_is_heard_and_the_third_try_succeeds() {
         let (fake, node) = pair();
         fake.somebody_writes_before_the_next(2);
-        assert_eq!(node.mark(TERMINATING, Timestamp::now()).await.unwrap(), Change::Made);
+        assert_eq!(node.mark(TERMINATING, Timestamp::now()).await.unwrap(), NodeChange::Made);
         assert_eq!(fake.conflicts(), 2);
         assert_eq!(conditions(&fake, "Heartbeats").len(), 1, "what they wrote is there");
         assert_eq!(conditions(&fake, "Terminating").len(), 1);
@@ -390,8 +402,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_node_is_cordoned_once() {
         let (fake, node) = pair();
-        assert_eq!(node.cordon().await.unwrap(), Change::Made);
-        assert_eq!(node.cordon().await.unwrap(), Change::WasSo);
+        assert_eq!(node.cordon().await.unwrap(), NodeChange::Made);
+        assert_eq!(node.cordon().await.unwrap(), NodeChange::WasSo);
         assert_eq!((&fake.node("n1")["spec"]["unschedulable"], fake.writes()), (&json!(true), 1));
     }
 
@@ -402,9 +414,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_taint_joins_those_that_are_there() {
         let (fake, node) = pair();
-        assert_eq!(node.taint(&taint("a")).await.unwrap(), Change::Made);
-        assert_eq!(node.taint(&taint("b")).await.unwrap(), Change::Made);
-        assert_eq!(node.taint(&taint("a")).await.unwrap(), Change::WasSo);
+        assert_eq!(node.taint(&taint("a")).await.unwrap(), NodeChange::Made);
+        assert_eq!(node.taint(&taint("b")).await.unwrap(), NodeChange::Made);
+        assert_eq!(node.taint(&taint("a")).await.unwrap(), NodeChange::WasSo);
         let taints = fake.node("n1")["spec"]["taints"].clone();
         let expected =
             json!([{"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoSchedule"}]);
@@ -417,15 +429,21 @@ mod tests {
         fake.restrict_nodes();
         let error = node.taint(&taint("a")).await.unwrap_err();
         assert!(error.hint().unwrap().contains("NodeRestriction"));
-        assert_eq!(node.cordon().await.unwrap(), Change::Made, "cordoning is allowed");
+        assert_eq!(node.cordon().await.unwrap(), NodeChange::Made, "cordoning is allowed");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_same_told_twice_is_one_event() {
         let (fake, node) = pair();
         let now = at("2026-01-02T03:04:05Z");
-        assert_eq!(node.tell("SpotInterruption", "it goes", now).await.unwrap(), Change::Made);
-        assert_eq!(node.tell("SpotInterruption", "it goes", now).await.unwrap(), Change::WasSo);
+        assert_eq!(
+            node.create_event("SpotInterruption", "it goes", now).await.unwrap(),
+            NodeChange::Made
+        );
+        assert_eq!(
+            node.create_event("SpotInterruption", "it goes", now).await.unwrap(),
+            NodeChange::WasSo
+        );
         let [event] = fake.events().try_into().unwrap();
         assert_eq!(event["involvedObject"]["uid"], fake.node("n1")["metadata"]["uid"]);
         assert_eq!(

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use groundplan_aws::schemas;
 use groundplan_engine::graph::Graph;
-use groundplan_engine::plan::{self, Observations};
+use groundplan_engine::plan::{self, LiveState};
 use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::install_config::{self, InstallConfig};
 use groundplan_openshift::topology::{self, Assets, compile};
@@ -31,19 +31,19 @@ const CASE: &str = "plans/authentication-optional";
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(CASE);
     let text = fs::read(folder.join("install-config.yaml")).expect("the case has a config");
-    let facts = fs::read(folder.join("facts.json")).expect("the case has facts");
-    let facts = serde_json::from_slice(&facts).expect("facts are JSON");
+    let lookup_cache = fs::read(folder.join("facts.json")).expect("the case has facts");
+    let lookup_cache = serde_json::from_slice(&lookup_cache).expect("facts are JSON");
 
     let config = read(&text);
-    let graph = compiled(&config, &facts);
+    let graph = compiled(&config, &lookup_cache);
     let state = state(&config);
     let schemas = schemas();
     let planned =
-        || plan::plan(&graph, &state, &Observations::new(), &schemas, &plan::Options::default());
+        || plan::plan(&graph, &state, &LiveState::new(), &schemas, &plan::PlanOptions::default());
     let steps = planned().changes.len();
     let phases = [
         ("read", median(|| read(&text))),
-        ("compile", median(|| compiled(&config, &facts))),
+        ("compile", median(|| compiled(&config, &lookup_cache))),
         ("plan", median(planned)),
     ];
     let whole: Duration = phases.iter().map(|(_, time)| *time).sum();
@@ -67,9 +67,10 @@ fn read(text: &[u8]) -> InstallConfig {
     install_config::read_bytes(text).0.config.expect("the case is valid")
 }
 
-fn compiled(config: &InstallConfig, facts: &BTreeMap<String, Value>) -> Graph {
-    let options = topology::Options { bootstrap: true, ..topology::Options::default() };
-    let compiled = compile(config, &cluster(config), facts, &Assets::none(), &options);
+fn compiled(config: &InstallConfig, lookup_cache: &BTreeMap<String, Value>) -> Graph {
+    let options =
+        topology::CompileOptions { bootstrap: true, ..topology::CompileOptions::default() };
+    let compiled = compile(config, &cluster(config), lookup_cache, &Assets::none(), &options);
     compiled.expect("the case compiles").graph
 }
 

@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 
-use super::Arguments;
+use super::CliArguments;
 use crate::cli::output::exit_code::Exit;
 
 /// Options that decide where the desired state comes from.
@@ -53,7 +53,7 @@ const USED: &[(&[&str], &[&[&str]])] = &[
 
 /// Returns the command-line definition of the program.
 pub(crate) fn command() -> clap::Command {
-    let command = Arguments::command();
+    let command = CliArguments::command();
     let shared: Vec<_> =
         command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
     with_own_help(command, &shared, &[])
@@ -225,7 +225,7 @@ mod tests {
                 let part = part.split(" #").next().unwrap_or_default();
                 let words = words(part.split(" > ").next().unwrap_or_default());
                 if words.first().is_some_and(|word| word == "groundplan") {
-                    let parsed = Arguments::parse_line(&words);
+                    let parsed = CliArguments::parse_line(&words);
                     assert!(parsed.is_ok(), "{place}: {line}: {}", parsed.unwrap_err());
                     tried += 1;
                 }

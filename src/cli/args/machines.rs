@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Applying, Guards, Part, Planning, WRITING, cluster, help};
+use super::{ApplyingArgs, GuardArgs, PlanningArgs, TargetingArgs, WRITING, cluster, help};
 use crate::cli::output::exit_code::Exit;
 
 /// Mark the Node of this machine before AWS takes the machine away.
@@ -23,10 +23,10 @@ use crate::cli::output::exit_code::Exit;
     "groundplan termination-handler --node-name \"$NODE_NAME\" --instance-action",
     &[Exit::Done, Exit::Failed, Exit::Usage],
 ))]
-pub struct TerminationHandler {
+pub struct TerminationHandlerArgs {
     /// Options of the handler.
     #[command(flatten)]
-    pub options: groundplan_node::command::Options,
+    pub options: groundplan_node::command::HandlerOptions,
 }
 
 /// Write the Machine API manifests of the cluster's machines.
@@ -48,7 +48,7 @@ groundplan manifests check machines",
     &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Stopped, Exit::Refused, Exit::Usage],
 ))]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct Manifests {
+pub struct ManifestsArgs {
     /// Subcommand to run.
     #[command(subcommand)]
     pub command: Option<ManifestsCommand>,
@@ -105,7 +105,7 @@ groundplan machines destroy --cluster demo-x7k2p",
     &Exit::ALL,
 ))]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub struct Machines {
+pub struct MachinesArgs {
     /// Subcommand to run.
     #[command(subcommand)]
     pub command: MachinesCommand,
@@ -137,7 +137,7 @@ pub struct MachinesPlan {
     pub manifests: Vec<PathBuf>,
     /// Options of planning.
     #[command(flatten)]
-    pub how: Planning,
+    pub how: PlanningArgs,
 }
 
 /// Create or change the machines of manifests.
@@ -160,7 +160,7 @@ pub struct MachinesApply {
     pub manifests: Vec<PathBuf>,
     /// Options of applying.
     #[command(flatten)]
-    pub how: Applying,
+    pub how: ApplyingArgs,
 }
 
 /// Terminate all recorded machines.
@@ -184,10 +184,10 @@ pub struct MachinesDestroy {
     pub manifests: Vec<PathBuf>,
     /// Selected part of the plan.
     #[command(flatten)]
-    pub part: Part,
+    pub part: TargetingArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
-    pub guards: Guards,
+    pub guards: GuardArgs,
 }
 
 /// Rebuild a lost state of machines from the manifests and AWS.
@@ -227,7 +227,7 @@ pub struct MachinesRecover {
     "groundplan machine-controller --listen 0.0.0.0:8080",
     &[Exit::Done, Exit::Failed, Exit::Usage],
 ))]
-pub struct MachineController {
+pub struct MachineControllerArgs {
     /// Namespace of the Machines.
     #[arg(long, value_name = "NAME", default_value = groundplan_openshift::machine_api::types::NAMESPACE,
           value_parser = clap::builder::NonEmptyStringValueParser::new())]

@@ -13,7 +13,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub use self::machines::*;
 pub use self::state::*;
 use groundplan_engine::plan::guard::Expectation;
-use groundplan_engine::state::location::Place;
+use groundplan_engine::state::location::StateLocation;
 use groundplan_engine::state::remote::SHORTEST_LEASE;
 
 use crate::cli::output::exit_code::Exit;
@@ -39,16 +39,16 @@ groundplan destroy";
 #[command(name = "groundplan", version, long_about = ABOUT)]
 #[command(after_long_help = help::after(EXAMPLES, &Exit::ALL))]
 #[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
-pub struct Arguments {
+pub struct CliArguments {
     /// Command to run.
     #[command(subcommand)]
     pub command: Command,
     /// Options that several commands share.
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
 }
 
-impl Arguments {
+impl CliArguments {
     /// Parses a command line; `line` begins with the name of the program.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Arguments {
 /// Options that several commands share. The help of a command has those that it uses: see [`help`].
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Shared options")]
-pub struct Common {
+pub struct CommonArgs {
     /// Path of the install-config.
     #[arg(long, global = true, value_name = "FILE", default_value = "install-config.yaml")]
     pub config: PathBuf,
@@ -80,7 +80,7 @@ pub struct Common {
         default_value = "state",
         env = "GROUNDPLAN_STATE"
     )]
-    pub state: Place,
+    pub state: StateLocation,
     /// Maximum wait for the state lock, such as 90s or 5m [default: no wait].
     ///
     /// Without it a command ends with exit code 4 if another run has the lock.
@@ -149,24 +149,24 @@ pub struct Common {
 #[expect(missing_docs, reason = "the documentation of a variant's arguments is its help")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Validate(Validate),
-    Plan(Plan),
-    Apply(Apply),
-    Destroy(Destroy),
-    Show(Show),
-    Graph(Graph),
-    Schema(Schema),
-    Manifests(Manifests),
-    Machines(Machines),
-    State(State),
-    Protect(Protect),
-    Unprotect(Unprotect),
-    Recover(Recover),
-    Unlock(Unlock),
+    Validate(ValidateArgs),
+    Plan(PlanArgs),
+    Apply(ApplyArgs),
+    Destroy(DestroyArgs),
+    Show(ShowArgs),
+    Graph(GraphArgs),
+    Schema(SchemaArgs),
+    Manifests(ManifestsArgs),
+    Machines(MachinesArgs),
+    State(StateArgs),
+    Protect(ProtectArgs),
+    Unprotect(UnprotectArgs),
+    Recover(RecoverArgs),
+    Unlock(UnlockArgs),
     #[cfg(feature = "kubernetes")]
-    TerminationHandler(TerminationHandler),
+    TerminationHandler(TerminationHandlerArgs),
     #[cfg(feature = "kubernetes")]
-    MachineController(MachineController),
+    MachineController(MachineControllerArgs),
 }
 
 impl Command {
@@ -190,7 +190,7 @@ impl Command {
     "groundplan validate --config clusters/prod/install-config.yaml",
     &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage],
 ))]
-pub struct Validate {}
+pub struct ValidateArgs {}
 
 /// Show the changes that an apply would make.
 ///
@@ -209,18 +209,18 @@ groundplan plan --target instance.master-0 --expect '+0 ~1 -0'",
     &[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped,
       Exit::Refused, Exit::Usage],
 ))]
-pub struct Plan {
+pub struct PlanArgs {
     /// Desired state.
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: DesiredStateArgs,
     /// Options of planning.
     #[command(flatten)]
-    pub how: Planning,
+    pub how: PlanningArgs,
 }
 
 /// Options of planning, for every source of the desired state.
 #[derive(Debug, Args)]
-pub struct Planning {
+pub struct PlanningArgs {
     /// Save the plan to a file, for `apply`.
     ///
     /// The file has no secrets.
@@ -252,10 +252,10 @@ pub struct Planning {
     pub renewal: Renewal,
     /// Selected part of the plan.
     #[command(flatten)]
-    pub part: Part,
+    pub part: TargetingArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
-    pub guards: Guards,
+    pub guards: GuardArgs,
 }
 
 /// Create or change the infrastructure.
@@ -276,21 +276,21 @@ groundplan apply cluster.plan
 groundplan apply --assets assets --no-bootstrap    # after the installation",
     &Exit::ALL,
 ))]
-pub struct Apply {
+pub struct ApplyArgs {
     /// Plan saved with `plan --out`.
     #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "target", "exclude"])]
     pub plan: Option<PathBuf>,
     /// Desired state.
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: DesiredStateArgs,
     /// Options of applying.
     #[command(flatten)]
-    pub how: Applying,
+    pub how: ApplyingArgs,
 }
 
 /// Options of applying, for every source of the desired state.
 #[derive(Debug, Args)]
-pub struct Applying {
+pub struct ApplyingArgs {
     /// Show every attribute of created resources.
     #[arg(long)]
     pub full: bool,
@@ -302,10 +302,10 @@ pub struct Applying {
     pub renewal: Renewal,
     /// Selected part of the plan.
     #[command(flatten)]
-    pub part: Part,
+    pub part: TargetingArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
-    pub guards: Guards,
+    pub guards: GuardArgs,
 }
 
 /// Replacements that the desired state does not require.
@@ -321,7 +321,7 @@ pub struct Renewal {
 /// Selected part of a plan.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Targeting")]
-pub struct Part {
+pub struct TargetingArgs {
     /// Plan only these resources and their dependencies (repeatable).
     ///
     /// ADDRESS is an address, a kind, or either with `*`. The plan lists what is included and what is
@@ -338,7 +338,7 @@ pub struct Part {
 /// Conditions that reject a plan before the first change.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Guards")]
-pub struct Guards {
+pub struct GuardArgs {
     /// Exit with 7 if more than N resources are destroyed.
     ///
     /// Replaced resources count.
@@ -353,7 +353,7 @@ pub struct Guards {
 
 /// Settings of the desired state that the install-config does not have.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Wanted {
+pub struct DesiredStateArgs {
     /// Leave out the bootstrap resources (after the installation).
     #[arg(long)]
     pub no_bootstrap: bool,
@@ -382,7 +382,7 @@ groundplan destroy --metadata cluster/metadata.json
 groundplan destroy --infra-id demo-x7k2p --region us-west-2",
     WRITING,
 ))]
-pub struct Destroy {
+pub struct DestroyArgs {
     /// Name of the cluster, instead of an install-config.
     #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
@@ -400,10 +400,10 @@ pub struct Destroy {
     pub preflight: bool,
     /// Selected part of the plan.
     #[command(flatten)]
-    pub part: Part,
+    pub part: TargetingArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
-    pub guards: Guards,
+    pub guards: GuardArgs,
 }
 
 /// Show the recorded resources of a cluster, or a saved plan.
@@ -416,7 +416,7 @@ groundplan show --cluster demo --json
 groundplan show cluster.plan --full",
     READING,
 ))]
-pub struct Show {
+pub struct ShowArgs {
     /// Plan saved with `plan --out`.
     #[arg(value_name = "PLAN", conflicts_with = "cluster")]
     pub plan: Option<PathBuf>,
@@ -444,7 +444,7 @@ const WRITING: &[Exit] = &[
 
 /// Cluster that a command is about.
 #[derive(Clone, Debug, Args)]
-pub struct Of {
+pub struct ClusterArg {
     /// Name of the cluster, instead of an install-config.
     #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
@@ -465,16 +465,16 @@ groundplan schema --of machine-set > machine-set.schema.json
 groundplan schema --of machine-crd | kubectl apply -f -",
     &[Exit::Done, Exit::Failed, Exit::Usage],
 ))]
-pub struct Schema {
+pub struct SchemaArgs {
     /// Kind of document.
     #[arg(long, value_enum, ignore_case = true, value_name = "KIND",
-          default_value_t = Described::InstallConfig)]
-    pub of: Described,
+          default_value_t = DocumentKind::InstallConfig)]
+    pub of: DocumentKind,
 }
 
 /// Document with a schema. Kinds may be spelt as in their manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Described {
+pub enum DocumentKind {
     /// install-config.yaml
     #[value(alias = "InstallConfig")]
     InstallConfig,
@@ -502,18 +502,18 @@ pub enum Described {
     "groundplan graph --format dot | dot -Tsvg > cluster.svg",
     &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Stopped, Exit::Usage],
 ))]
-pub struct Graph {
+pub struct GraphArgs {
     /// Output format.
-    #[arg(long, value_enum, default_value_t = Format::Dot)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub format: GraphFormat,
     /// Desired state.
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: DesiredStateArgs,
 }
 
 /// Format of a printed graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum GraphFormat {
     /// Graphviz
     Dot,
     /// Mermaid, which Markdown viewers draw
@@ -585,18 +585,18 @@ mod tests {
     #[test]
     fn options_of_every_command_may_stand_before_and_after_it() {
         for line in ["groundplan --json plan", "groundplan plan --json"] {
-            let parsed = Arguments::parse_line(line.split(' ')).unwrap();
+            let parsed = CliArguments::parse_line(line.split(' ')).unwrap();
             assert!(parsed.common.json);
         }
     }
 
     #[test]
     fn defaults_are_as_documented() {
-        let parsed = Arguments::parse_line(["groundplan", "plan"]).unwrap();
+        let parsed = CliArguments::parse_line(["groundplan", "plan"]).unwrap();
         let Command::Plan(plan) = parsed.command else { panic!("not a plan") };
         assert!(plan.how.refresh && !plan.how.full && !plan.how.detailed_exitcode);
         assert_eq!(parsed.common.config, PathBuf::from("install-config.yaml"));
-        assert_eq!(parsed.common.state, Place::Folder("state".into()));
+        assert_eq!(parsed.common.state, StateLocation::Folder("state".into()));
         assert_eq!(parsed.common.lock_timeout, Duration::ZERO);
         assert_eq!(parsed.common.parallelism, 32);
     }
@@ -605,11 +605,11 @@ mod tests {
     fn a_home_is_named_by_its_old_name_too() {
         for flag in ["--state", "--state-dir"] {
             let line = ["groundplan", "plan", flag, "elsewhere"];
-            let parsed = Arguments::parse_line(line).unwrap();
-            assert_eq!(parsed.common.state, Place::Folder("elsewhere".into()));
+            let parsed = CliArguments::parse_line(line).unwrap();
+            assert_eq!(parsed.common.state, StateLocation::Folder("elsewhere".into()));
         }
         let wrong = ["groundplan", "plan", "--state", "gs://bucket"];
-        let message = Arguments::parse_line(wrong).unwrap_err().to_string();
+        let message = CliArguments::parse_line(wrong).unwrap_err().to_string();
         assert!(message.contains("nothing is known of gs://"), "{message}");
     }
 
@@ -617,7 +617,7 @@ mod tests {
     fn the_stream_goes_into_a_file_that_has_a_name() {
         for wrong in ["-", ""] {
             let line = ["groundplan", "plan", "--json-into", wrong];
-            let message = Arguments::parse_line(line).unwrap_err().to_string();
+            let message = CliArguments::parse_line(line).unwrap_err().to_string();
             assert!(message.contains("--json writes to standard output"), "{message}");
         }
     }
@@ -626,11 +626,11 @@ mod tests {
     fn a_cluster_is_named_and_no_path() {
         for wrong in ["", ".", "..", "../x", "a/b", "-a", "a.", "a b", "a\nb"] {
             let line = ["groundplan", "show", "--cluster", wrong];
-            let message = Arguments::parse_line(line).unwrap_err().to_string();
+            let message = CliArguments::parse_line(line).unwrap_err().to_string();
             assert!(message.contains("`metadata.name`") || wrong == "-a", "{message}");
         }
         let line = ["groundplan", "state", "list", "--cluster", "prod-2.eu"];
-        assert!(Arguments::parse_line(line).is_ok());
+        assert!(CliArguments::parse_line(line).is_ok());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use groundplan_engine::state::location::Place;
+use groundplan_engine::state::location::StateLocation;
 
-use super::{Of, READING, WRITING, Wanted, help};
+use super::{ClusterArg, DesiredStateArgs, READING, WRITING, help};
 use crate::cli::output::exit_code::Exit;
 
 /// Read and edit the state of a cluster (no AWS calls).
@@ -20,7 +20,7 @@ groundplan state history --cluster demo",
     WRITING,
 ))]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub struct State {
+pub struct StateArgs {
     /// Subcommand to run.
     #[command(subcommand)]
     pub command: StateCommand,
@@ -58,7 +58,7 @@ pub struct StateList {
     pub pattern: Option<String>,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Show the record of one resource.
@@ -72,7 +72,7 @@ pub struct StateShow {
     pub address: String,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// List the runs that changed the state.
@@ -83,7 +83,7 @@ pub struct StateShow {
 pub struct StateHistory {
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Rename the address of a resource, within its kind.
@@ -104,7 +104,7 @@ pub struct StateMv {
     pub to: String,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Remove resources from the state and keep them in AWS.
@@ -122,7 +122,7 @@ pub struct StateRm {
     pub addresses: Vec<String>,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Print the state to standard output.
@@ -133,7 +133,7 @@ pub struct StateRm {
 pub struct StatePull {
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Replace the state by a file and keep the old state as a backup.
@@ -157,7 +157,7 @@ pub struct StatePush {
     pub force: bool,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Move the state to another location.
@@ -174,10 +174,10 @@ groundplan state migrate --to s3://my-bucket/clusters",
 pub struct StateMigrate {
     /// New state location: a folder, or s3://bucket/prefix.
     #[arg(long, value_name = "LOCATION")]
-    pub to: Place,
+    pub to: StateLocation,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Protect resources from deletion and replacement.
@@ -190,25 +190,25 @@ pub struct StateMigrate {
 groundplan protect 'instance.master-*' --cluster demo",
     WRITING,
 ))]
-pub struct Protect {
+pub struct ProtectArgs {
     /// Address, kind, or either with `*`.
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Remove the protection of resources.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::after("groundplan unprotect hosted_zone.int", WRITING))]
-pub struct Unprotect {
+pub struct UnprotectArgs {
     /// Address, kind, or either with `*`.
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
 }
 
 /// Rebuild a lost state from the install-config and AWS.
@@ -225,7 +225,7 @@ pub struct Unprotect {
 groundplan recover --infra-id demo-x7k2p --no-bootstrap",
     WRITING,
 ))]
-pub struct Recover {
+pub struct RecoverArgs {
     /// Infra ID of the cluster: its name and five characters.
     ///
     /// Default: the infra ID of the assets, or of the only cluster of that name in AWS.
@@ -233,7 +233,7 @@ pub struct Recover {
     pub infra_id: Option<String>,
     /// Desired state.
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: DesiredStateArgs,
 }
 
 /// Force-unlock the state of a run that cannot be ended.
@@ -249,13 +249,13 @@ pub struct Recover {
     "groundplan unlock 1f0c7a52-9d3b-4c61-8a55-3f6f3f1f2a01",
     &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Refused, Exit::Usage],
 ))]
-pub struct Unlock {
+pub struct UnlockArgs {
     /// ID of the lock, from the error message of the blocked command.
     #[arg(value_name = "ID")]
     pub id: String,
     /// Cluster.
     #[command(flatten)]
-    pub of: Of,
+    pub of: ClusterArg,
     /// Unlock even if the run is alive on this host.
     #[arg(long)]
     pub force: bool,

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::saved::SavedPlan;
 use groundplan_engine::plan::{Change, Plan};
 use groundplan_engine::state::State;
 
-use crate::cli::args::{Apply as Arguments, Applying, Common};
+use crate::cli::args::{ApplyArgs as Arguments, ApplyingArgs, CommonArgs};
 use crate::cli::output::command_error::Result;
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::desired_state::Source;
+use crate::cli::output::ui::Ui;
+use crate::cli::session::desired_state::DesiredState;
 use crate::cli::session::execute::{confirmed, must_be_confirmable, walk};
-use crate::cli::session::install_config_source::Configured;
-use crate::cli::session::plan_context::World;
-use crate::cli::session::plan_preview::{cautions, guarded, view};
+use crate::cli::session::install_config_source::InstallConfigSource;
+use crate::cli::session::plan_context::PlanContext;
+use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
 use crate::cli::session::preflight::preflight;
 use crate::cli::session::saved_plan::{self, stale};
 use crate::cli::session::signals::unless_stopped;
@@ -28,99 +28,100 @@ const QUESTION: &str = "Do you want to perform these actions?";
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
     if let Some(path) = &arguments.plan {
         saved_plan::must_be(false, path)?;
     }
-    let read = |bootstrap: Option<bool>, screen: &mut Screen| -> Result<Box<dyn Source>> {
+    let read = |bootstrap: Option<bool>, ui: &mut Ui| -> Result<Box<dyn DesiredState>> {
         let bootstrap = bootstrap.unwrap_or(!arguments.wanted.no_bootstrap);
-        Ok(Box::new(Configured::read(common, bootstrap, screen)?))
+        Ok(Box::new(InstallConfigSource::read(common, bootstrap, ui)?))
     };
-    applied(&read, arguments.plan.as_deref(), &arguments.how, common, screen, stop).await
+    applied(&read, arguments.plan.as_deref(), &arguments.how, common, ui, stop).await
 }
 
 /// Function that reads the desired state. The argument is the bootstrap setting of a saved plan;
 /// `None` means the setting of the arguments.
-pub(crate) type Read<'a> = &'a dyn Fn(Option<bool>, &mut Screen) -> Result<Box<dyn Source>>;
+pub(crate) type ReadPlan<'a> = &'a dyn Fn(Option<bool>, &mut Ui) -> Result<Box<dyn DesiredState>>;
 
 /// Applies a saved plan, or a new plan if `saved` is `None`.
 pub(crate) async fn applied(
-    read: Read<'_>,
+    read: ReadPlan<'_>,
     saved: Option<&Path>,
-    how: &Applying,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    how: &ApplyingArgs,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
-    must_be_confirmable(common, screen)?;
+    must_be_confirmable(common, ui)?;
     let deciding = async {
         match saved {
-            Some(path) => recalled(read, path, how, common, screen).await,
-            None => decided(read, how, common, screen).await,
+            Some(path) => recalled(read, path, how, common, ui).await,
+            None => decided(read, how, common, ui).await,
         }
     };
-    let (world, plan) = unless_stopped(stop, deciding).await?;
+    let (context, plan) = unless_stopped(stop, deciding).await?;
     if how.preflight {
-        unless_stopped(stop, preflight(&world, &plan, screen)).await?;
+        unless_stopped(stop, preflight(&context, &plan, ui)).await?;
     }
     if !plan.is_empty() {
-        confirmed(common, QUESTION, screen, stop).await?;
-        screen.say("")?;
+        confirmed(common, QUESTION, ui, stop).await?;
+        ui.print_line("")?;
     }
-    let World { aws, mut held, compiled, .. } = world;
-    if !(plan.is_empty() && plan.relinks.is_empty()) {
-        held.begin(screen).await?;
+    let PlanContext { aws, mut held, compiled, .. } = context;
+    if !(plan.is_empty() && plan.dependency_updates.is_empty()) {
+        held.begin(ui).await?;
     }
-    aws.guard(stop.shuts(held.home.fence()));
+    aws.guard(stop.or_shutdown(held.backend.fence()));
     let secrets = Arc::new(compiled.graph.into_secrets());
-    walk(&plan, held, aws, secrets, common, screen, stop).await
+    walk(&plan, held, aws, secrets, common, ui, stop).await
 }
 
 /// Makes and shows a new plan.
 async fn decided(
-    read: Read<'_>,
-    how: &Applying,
-    common: &Common,
-    screen: &mut Screen,
-) -> Result<(World, Plan)> {
-    let source = read(None, screen)?;
-    let world = World::prepare(source, common, "apply", &|_, _| Ok(()), screen).await?;
-    let (graph, state) = (&world.compiled.graph, &world.held.state);
-    let options = targeting::of_wanted(&how.renewal, &how.part, graph, state)?;
-    let plan = world.plan(&world.observe(true).await?, &options);
-    let warnings = cautions(&world.compiled.warnings, &plan);
-    screen.plan(&view(&plan, how.full, &warnings))?;
-    guarded(&plan, &how.guards)?;
-    Ok((world, plan))
+    read: ReadPlan<'_>,
+    how: &ApplyingArgs,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<(PlanContext, Plan)> {
+    let source = read(None, ui)?;
+    let context = PlanContext::prepare(source, common, "apply", &|_, _| Ok(()), ui).await?;
+    let (graph, state) = (&context.compiled.graph, &context.held.state);
+    let options = targeting::resolve_against_graph(&how.renewal, &how.part, graph, state)?;
+    let plan = context.plan(&context.refresh(true).await?, &options);
+    let warnings = plan_warnings(&context.compiled.warnings, &plan);
+    ui.plan(&view(&plan, how.full, &warnings))?;
+    enforce_guards(&plan, &how.guards)?;
+    Ok((context, plan))
 }
 
 /// Loads a saved plan. Returns an error if the plan is stale.
 async fn recalled(
-    read: Read<'_>,
+    read: ReadPlan<'_>,
     path: &Path,
-    how: &Applying,
-    common: &Common,
-    screen: &mut Screen,
-) -> Result<(World, Plan)> {
+    how: &ApplyingArgs,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<(PlanContext, Plan)> {
     let saved = saved_plan::read(path)?;
     let name = path.display().to_string();
-    let fits = |source: &dyn Source, state: Option<&State>| unmoved(&saved, source, state, &name);
-    let source = read(Some(saved.bootstrap), screen)?;
-    let world = World::prepare(source, common, "apply", &fits, screen).await?;
-    let now = world.plan(&world.observe(true).await?, &saved.options);
+    let fits =
+        |source: &dyn DesiredState, state: Option<&State>| unmoved(&saved, source, state, &name);
+    let source = read(Some(saved.bootstrap), ui)?;
+    let context = PlanContext::prepare(source, common, "apply", &fits, ui).await?;
+    let now = context.plan(&context.refresh(true).await?, &saved.options);
     undrifted(&saved.plan, &now, &name)?;
-    screen.plan(&view(&saved.plan, false, &saved.warnings))?;
-    guarded(&saved.plan, &how.guards)?;
-    Ok((world, saved.plan))
+    ui.plan(&view(&saved.plan, false, &saved.warnings))?;
+    enforce_guards(&saved.plan, &how.guards)?;
+    Ok((context, saved.plan))
 }
 
 /// Returns an error if the desired state or the recorded state has changed since the plan.
 fn unmoved(
     saved: &SavedPlan,
-    source: &dyn Source,
+    source: &dyn DesiredState,
     state: Option<&State>,
     name: &str,
 ) -> Result<()> {

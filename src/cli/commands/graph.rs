@@ -1,26 +1,26 @@
 //! `groundplan graph`: draws the graph of the desired state.
 
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 
-use crate::cli::args::{Common, Format, Graph as Arguments};
+use crate::cli::args::{CommonArgs, GraphArgs as Arguments, GraphFormat};
 use crate::cli::output::command_error::Result;
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::install_config_source::{cluster, look};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::install_config_source::{cluster, compile_preview};
 use crate::cli::session::signals::unless_stopped;
 use crate::render::dot;
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
-    let looking = look(common, !arguments.wanted.no_bootstrap, &cluster, screen);
+    let looking = compile_preview(common, !arguments.wanted.no_bootstrap, &cluster, ui);
     let graph = unless_stopped(stop, looking).await?.compiled.graph;
     match arguments.format {
-        Format::Dot => screen.document(|out| dot::dot(&graph, out)),
-        Format::Mermaid => screen.document(|out| dot::mermaid(&graph, out)),
+        GraphFormat::Dot => ui.document(|out| dot::dot(&graph, out)),
+        GraphFormat::Mermaid => ui.document(|out| dot::mermaid(&graph, out)),
     }?;
     Ok(Exit::Done)
 }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use groundplan_aws::{Aws, Settings as AwsSettings};
-use groundplan_controller::capacity::driver::Types;
-use groundplan_controller::ec2_batcher::Looks;
-use groundplan_controller::health::Health;
-use groundplan_controller::lease::{Candidate, Leadership, Terms};
-use groundplan_controller::machine::driver::{Machines, Settings};
-use groundplan_controller::manager::{self, Tell};
-use groundplan_engine::apply::Stop;
+use groundplan_aws::{Aws, AwsSettings};
+use groundplan_controller::capacity::driver::InstanceTypeSource;
+use groundplan_controller::ec2_batcher::Ec2Batcher;
+use groundplan_controller::health::ControllerHealth;
+use groundplan_controller::lease::{LeaderCandidate, Leadership, LeaseTerms};
+use groundplan_controller::machine::driver::{ControllerSettings, MachineController};
+use groundplan_controller::manager::{self, ReportLine};
+use groundplan_engine::apply::Shutdown;
 use groundplan_node::http::probes;
 use groundplan_node::kube_client;
-use groundplan_openshift::machine_api::infrastructure::{Described, Infrastructure, architecture};
+use groundplan_openshift::machine_api::infrastructure::{
+    ClusterFacts, Infrastructure, architecture,
+};
 use groundplan_openshift::topology;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
@@ -20,24 +22,24 @@ use kube::{Client, ResourceExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::cli::args::MachineController;
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::MachineControllerArgs;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 
 /// Name of the Lease for leader election.
 const LEASE: &str = "groundplan-machine-controller";
 
 pub(crate) async fn run(
-    arguments: &MachineController,
-    screen: &mut Screen,
-    stop: &Stop,
+    arguments: &MachineControllerArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
     let client = (kube_client::inferred())()
         .await
-        .map_err(|error| Failure::could_not("find out how to reach the API server", &error))?;
-    let health = Arc::<Health>::default();
+        .map_err(|error| CommandError::could_not("find out how to reach the API server", &error))?;
+    let health = Arc::<ControllerHealth>::default();
     let listener = match arguments.listen {
         Some(address) => Some(listen_on(address).await?),
         None => None,
@@ -50,17 +52,17 @@ pub(crate) async fn run(
     };
     tokio::select! {
         biased;
-        ended = controlled(arguments, &client, &health, screen, stop) => ended,
+        ended = controlled(arguments, &client, &health, ui, stop) => ended,
         never = served => match never {},
     }
 }
 
 async fn controlled(
-    arguments: &MachineController,
+    arguments: &MachineControllerArgs,
     client: &Client,
-    health: &Arc<Health>,
-    screen: &mut Screen,
-    stop: &Stop,
+    health: &Arc<ControllerHealth>,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
     let (cluster, settings) = asked(arguments, client).await?;
     let aws = Arc::new(
@@ -74,16 +76,16 @@ async fn controlled(
     );
     let caller = aws.check().await;
     let caller = caller.map_err(|error| {
-        Failure::new(Exit::Failed, Diagnostic::call_failed("reach AWS", &error))
+        CommandError::new(Exit::Failed, Diagnostic::call_failed("reach AWS", &error))
     })?;
     let counted = Arc::clone(&aws);
     health.metrics.count_calls_by(move || counted.calls());
-    screen.talk(&format!(
+    ui.talk(&format!(
         "cluster {} in {}, account {}, namespace {}",
         cluster.infra_id, cluster.region, caller.account, arguments.namespace
     ))?;
     let (teller, mut told) = unbounded_channel();
-    let tell: Tell = Arc::new(move |trouble: &str| {
+    let tell: ReportLine = Arc::new(move |trouble: &str| {
         let _ = teller.send(trouble.to_owned()); // no receiver after the end
     });
     let work = |client: Client| {
@@ -91,15 +93,20 @@ async fn controlled(
     };
     let ended = async {
         if arguments.no_leader_election {
-            health.asked(true);
+            health.record_response(true);
             health.metrics.leads(true);
             work(client.clone()).await;
             return Ok(Exit::Done);
         }
         let name = std::env::var("HOSTNAME").unwrap_or_else(|_| "groundplan".to_owned());
         let lease = (&*arguments.namespace, LEASE);
-        let candidate =
-            Candidate::new(client.clone(), lease, &name, Terms::default(), Arc::clone(health));
+        let candidate = LeaderCandidate::new(
+            client.clone(),
+            lease,
+            &name,
+            LeaseTerms::default(),
+            Arc::clone(health),
+        );
         let led = candidate.lead(stop.token(), |leadership: Leadership| {
             tell(&format!("leads, as {}", candidate.identity()));
             aws.guard(leadership.fence());
@@ -107,12 +114,12 @@ async fn controlled(
         });
         match led.await {
             Ok(_) => Ok(Exit::Done),
-            Err(lost) => Err(Failure::could_not("go on leading", &lost)),
+            Err(lost) => Err(CommandError::could_not("go on leading", &lost)),
         }
     };
     let saying = async {
         while let Some(said) = told.recv().await {
-            let _ = screen.talk(&said); // a closed output does not end the controller
+            let _ = ui.talk(&said); // a closed output does not end the controller
         }
         std::future::pending().await
     };
@@ -127,16 +134,16 @@ async fn controlled(
 async fn work(
     client: Client,
     aws: Arc<Aws>,
-    settings: Settings,
-    health: &Arc<Health>,
-    stop: &Stop,
-    tell: Tell,
+    settings: ControllerSettings,
+    health: &Arc<ControllerHealth>,
+    stop: &Shutdown,
+    tell: ReportLine,
 ) {
     let tag = aws.settings().cluster_tag.clone();
-    let types = Types { ec2: aws.clone(), region: settings.region.clone() };
-    let looks = Looks::new(aws, &settings.region, &tag);
+    let types = InstanceTypeSource { ec2: aws.clone(), region: settings.region.clone() };
+    let looks = Ec2Batcher::new(aws, &settings.region, &tag);
     let namespace = settings.namespace.clone();
-    let machines = Machines::new(client.clone(), looks, settings, Arc::clone(health));
+    let machines = MachineController::new(client.clone(), looks, settings, Arc::clone(health));
     let stopped = stop.clone();
     let machines = machines.run(async move { stopped.stopped().await });
     let sets = manager::look_after(&client, &namespace, health, stop.token(), &tell, types);
@@ -144,23 +151,26 @@ async fn work(
 }
 
 /// Returns the identity of the cluster and the settings, from its Infrastructure and its Nodes.
-async fn asked(arguments: &MachineController, client: &Client) -> Result<(Described, Settings)> {
+async fn asked(
+    arguments: &MachineControllerArgs,
+    client: &Client,
+) -> Result<(ClusterFacts, ControllerSettings)> {
     let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "Infrastructure");
     let resource = ApiResource::from_gvk_with_plural(&kind, "infrastructures");
     let infrastructures: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let failed =
-        |error: kube::Error| Failure::could_not("read the Infrastructure `cluster`", &error);
+        |error: kube::Error| CommandError::could_not("read the Infrastructure `cluster`", &error);
     let infrastructure = infrastructures.get("cluster").await.map_err(failed)?;
     let cluster = Infrastructure::read(&infrastructure.data)
         .and_then(Infrastructure::of_a_running_cluster)
-        .map_err(|unfit| Failure::new(Exit::Failed, Diagnostic::error(unfit.to_string())))?;
+        .map_err(|unfit| CommandError::new(Exit::Failed, Diagnostic::error(unfit.to_string())))?;
     let nodes: Api<Node> = Api::all(client.clone());
     let masters = ListParams::default().labels("node-role.kubernetes.io/master").limit(1);
     let failed =
-        |error: kube::Error| Failure::could_not("list the Nodes of the control plane", &error);
+        |error: kube::Error| CommandError::could_not("list the Nodes of the control plane", &error);
     let nodes = nodes.list(&masters).await.map_err(failed)?;
     let label = nodes.items.first().and_then(|node| node.labels().get("kubernetes.io/arch"));
-    let settings = Settings {
+    let settings = ControllerSettings {
         namespace: arguments.namespace.clone(),
         region: cluster.region.clone(),
         architecture: architecture(label.map(String::as_str)),
@@ -170,13 +180,13 @@ async fn asked(arguments: &MachineController, client: &Client) -> Result<(Descri
 }
 
 async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
-    let failed = |error| Failure::could_not(&format!("listen on {address}"), &error);
+    let failed = |error| CommandError::could_not(&format!("listen on {address}"), &error);
     TcpListener::bind(address).await.map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::args::{Arguments, Command};
+    use crate::cli::args::{CliArguments, Command};
     use serde_json::Value;
 
     const DEPLOYMENT: &str = include_str!("../../../deploy/machine-controller/deployment.yaml");
@@ -187,7 +197,7 @@ mod tests {
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let words = ["command", "args"].map(|field| container[field].as_array().unwrap());
         let line = words.into_iter().flatten().map(|word| word.as_str().unwrap());
-        let parsed = Arguments::parse_line(line).unwrap().command;
+        let parsed = CliArguments::parse_line(line).unwrap().command;
         let Command::MachineController(arguments) = parsed else { panic!("{parsed:?}") };
         assert!(!arguments.no_leader_election, "of two, one acts");
         let port = i64::from(arguments.listen.unwrap().port());

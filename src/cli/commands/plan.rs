@@ -1,16 +1,16 @@
 //! `groundplan plan`: shows what an apply would change, and why.
 
-use groundplan_engine::apply::Stop;
-use groundplan_engine::plan::{Options, Plan};
+use groundplan_engine::apply::Shutdown;
+use groundplan_engine::plan::{Plan, PlanOptions};
 
-use crate::cli::args::{Common, Plan as Arguments, Planning};
+use crate::cli::args::{CommonArgs, PlanArgs as Arguments, PlanningArgs};
 use crate::cli::output::command_error::Result;
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::desired_state::Source;
-use crate::cli::session::install_config_source::Configured;
-use crate::cli::session::plan_context::World;
-use crate::cli::session::plan_preview::{cautions, guarded, view};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::desired_state::DesiredState;
+use crate::cli::session::install_config_source::InstallConfigSource;
+use crate::cli::session::plan_context::PlanContext;
+use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
 use crate::cli::session::preflight::preflight;
 use crate::cli::session::saved_plan;
 use crate::cli::session::signals::unless_stopped;
@@ -19,34 +19,34 @@ use crate::render::drifted;
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
     let planning = async {
         let bootstrap = !arguments.wanted.no_bootstrap;
-        let source = Configured::read(common, bootstrap, screen)?;
-        planned(Box::new(source), &arguments.how, common, screen).await
+        let source = InstallConfigSource::read(common, bootstrap, ui)?;
+        planned(Box::new(source), &arguments.how, common, ui).await
     };
     unless_stopped(stop, planning).await
 }
 
 /// Plans, and shows the plan.
 pub(crate) async fn planned(
-    source: Box<dyn Source>,
-    how: &Planning,
-    common: &Common,
-    screen: &mut Screen,
+    source: Box<dyn DesiredState>,
+    how: &PlanningArgs,
+    common: &CommonArgs,
+    ui: &mut Ui,
 ) -> Result<Exit> {
-    let world = World::prepare(source, common, "plan", &|_, _| Ok(()), screen).await?;
-    let (graph, state) = (&world.compiled.graph, &world.held.state);
-    let options = targeting::of_wanted(&how.renewal, &how.part, graph, state)?;
-    let plan = world.plan(&world.observe(how.refresh).await?, &options);
+    let context = PlanContext::prepare(source, common, "plan", &|_, _| Ok(()), ui).await?;
+    let (graph, state) = (&context.compiled.graph, &context.held.state);
+    let options = targeting::resolve_against_graph(&how.renewal, &how.part, graph, state)?;
+    let plan = context.plan(&context.refresh(how.refresh).await?, &options);
     let exit = match how.refresh_only {
-        true => drift(&plan, screen)?,
-        false => shown(how, &world, options, plan, screen).await?,
+        true => drift(&plan, ui)?,
+        false => shown(how, &context, options, plan, ui).await?,
     };
-    world.held.close().await?;
+    context.held.close().await?;
     Ok(match exit {
         Exit::Changes if !how.detailed_exitcode => Exit::Done,
         exit => exit,
@@ -54,30 +54,30 @@ pub(crate) async fn planned(
 }
 
 /// Shows only the drift.
-fn drift(plan: &Plan, screen: &mut Screen) -> Result<Exit> {
+fn drift(plan: &Plan, ui: &mut Ui) -> Result<Exit> {
     let view = view(plan, false, &[]);
-    screen.drift(&view)?;
+    ui.drift(&view)?;
     Ok(if drifted(&view) { Exit::Changes } else { Exit::Done })
 }
 
 async fn shown(
-    how: &Planning,
-    world: &World,
-    options: Options,
+    how: &PlanningArgs,
+    context: &PlanContext,
+    options: PlanOptions,
     plan: Plan,
-    screen: &mut Screen,
+    ui: &mut Ui,
 ) -> Result<Exit> {
-    let warnings = cautions(&world.compiled.warnings, &plan);
-    screen.plan(&view(&plan, how.full, &warnings))?;
-    guarded(&plan, &how.guards)?;
+    let warnings = plan_warnings(&context.compiled.warnings, &plan);
+    ui.plan(&view(&plan, how.full, &warnings))?;
+    enforce_guards(&plan, &how.guards)?;
     if how.preflight {
-        preflight(world, &plan, screen).await?;
+        preflight(context, &plan, ui).await?;
     }
     let exit = if plan.is_empty() { Exit::Done } else { Exit::Changes };
     if let Some(path) = &how.out {
-        saved_plan::write(&saved_plan::of(world, options, warnings, plan), path)?;
-        let (path, command) = (path.display(), world.source.command());
-        screen.say(&format!("\nSaved to {path}. To do exactly this: {command} {path}"))?;
+        saved_plan::write(&saved_plan::of(context, options, warnings, plan), path)?;
+        let (path, command) = (path.display(), context.source.command());
+        ui.print_line(&format!("\nSaved to {path}. To do exactly this: {command} {path}"))?;
     }
     Ok(exit)
 }

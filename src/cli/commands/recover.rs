@@ -5,23 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::known;
 use groundplan_aws::lookups::tag_index;
-use groundplan_aws::sweep::{self, Leftover};
-use groundplan_engine::apply::Stop;
-use groundplan_engine::provider::patiently;
-use groundplan_engine::state::error::HomeError;
+use groundplan_aws::sweep::{self, RemainingResource};
+use groundplan_engine::apply::Shutdown;
+use groundplan_engine::provider::retry_reads;
+use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::fence::Fence;
 use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::topology::{identify, is_infra_id_of};
 
-use crate::cli::args::{Common, Recover as Arguments};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, RecoverArgs as Arguments};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::aws_session::{self, Reached};
-use crate::cli::session::input_files::Inputs;
-use crate::cli::session::install_config_source::{ASSETS, look_again};
-use crate::cli::session::locked_state::Held;
-use crate::cli::session::recovery::{Found, blank, looked_for, recorded, tell};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::aws_session::{self, AwsSession};
+use crate::cli::session::input_files::InputFiles;
+use crate::cli::session::install_config_source::{ASSETS, compile_existing};
+use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::recovery::{
+    RecoveredState, ensure_empty, looked_for, print_result, recorded,
+};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_backend;
 use crate::cli::session::untracked::names;
@@ -29,49 +31,50 @@ use crate::render::Diagnostic;
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
-    let Found { held, aws, state, recovered } =
-        unless_stopped(stop, Box::pin(found(arguments, common, screen))).await?;
-    let left = unless_stopped(stop, Box::pin(unclaimed(&aws, &state))).await?;
-    let state = held.replace(state, screen).await?;
-    tell(&state, &recovered, &left, screen)?;
-    screen.say("\nNothing in AWS was changed. Now look at what differs: groundplan plan")?;
+    let RecoveredState { held, aws, state, recovered } =
+        unless_stopped(stop, Box::pin(found(arguments, common, ui))).await?;
+    let left = unless_stopped(stop, Box::pin(not_recovered(&aws, &state))).await?;
+    let state = held.replace(state, ui).await?;
+    print_result(&state, &recovered, &left, ui)?;
+    ui.print_line("\nNothing in AWS was changed. Now look at what differs: groundplan plan")?;
     Ok(Exit::Done)
 }
 
-async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Found> {
-    let inputs = Inputs::read(common, screen)?;
+async fn found(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<RecoveredState> {
+    let inputs = InputFiles::read(common, ui)?;
     let name = &inputs.config.name;
     let held = match state_backend::is_there(&common.state.of(name), common).await? {
-        true => Some(blank(Held::take(common, name, "recover", screen).await?)?),
+        true => Some(ensure_empty(LockedState::take(common, name, "recover", ui).await?)?),
         false => None,
     };
-    let cluster = cluster(arguments.infra_id.as_deref(), &inputs, screen).await?;
+    let cluster = cluster(arguments.infra_id.as_deref(), &inputs, ui).await?;
     let nothing = BTreeMap::new();
-    let Reached { aws, caller } =
-        aws_session::connect(&inputs.config, &cluster, &nothing, screen).await?;
-    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // recovery changes nothing in AWS
+    let AwsSession { aws, caller } =
+        aws_session::connect(&inputs.config, &cluster, &nothing, ui).await?;
+    aws.guard(Fence::new(|| Err(StateError::Stopping))); // recovery changes nothing in AWS
     let bootstrap = !arguments.wanted.no_bootstrap;
-    let (compiled, mut facts) = look_again(&inputs, &cluster, bootstrap, &aws, screen).await?;
-    facts.insert(aws_session::ACCOUNT.to_owned(), caller.account.into());
+    let (compiled, mut lookup_cache) =
+        compile_existing(&inputs, &cluster, bootstrap, &aws, ui).await?;
+    lookup_cache.insert(aws_session::ACCOUNT.to_owned(), caller.account.into());
     if inputs.assets.cluster().is_some() {
-        facts.insert(ASSETS.to_owned(), true.into());
+        lookup_cache.insert(ASSETS.to_owned(), true.into());
     }
     let recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;
-    let state = recorded(cluster, facts, &recovered)?;
+    let state = recorded(cluster, lookup_cache, &recovered)?;
     let held = match held {
         Some(held) => held,
-        None => blank(Held::take(common, name, "recover", screen).await?)?,
+        None => ensure_empty(LockedState::take(common, name, "recover", ui).await?)?,
     };
-    Ok(Found { held, aws, state, recovered })
+    Ok(RecoveredState { held, aws, state, recovered })
 }
 
 /// Returns the cluster to recover: of `--infra-id`, of the assets, or the only tagged one of that
 /// name.
-async fn cluster(given: Option<&str>, inputs: &Inputs, screen: &mut Screen) -> Result<Cluster> {
+async fn cluster(given: Option<&str>, inputs: &InputFiles, ui: &mut Ui) -> Result<Cluster> {
     let (config, assets) = (&inputs.config, inputs.assets.cluster());
     let known = |infra_id: String| Cluster { infra_id, ..identify(config) };
     match (given, assets) {
@@ -89,8 +92,8 @@ async fn cluster(given: Option<&str>, inputs: &Inputs, screen: &mut Screen) -> R
         }
         (None, None) => {
             let nobody = identify(config);
-            let reached = aws_session::connect(config, &nobody, &BTreeMap::new(), screen).await?;
-            only(&config.name, patiently(|| tag_index::clusters(&reached.aws)).await).map(known)
+            let session = aws_session::connect(config, &nobody, &BTreeMap::new(), ui).await?;
+            only(&config.name, retry_reads(|| tag_index::clusters(&session.aws)).await).map(known)
         }
     }
 }
@@ -100,7 +103,7 @@ fn only(
     name: &str,
     tagged: std::result::Result<BTreeSet<String>, groundplan_engine::provider::ProviderError>,
 ) -> Result<String> {
-    let tagged = tagged.map_err(|error| Failure::call("list the tags", &error))?;
+    let tagged = tagged.map_err(|error| CommandError::call("list the tags", &error))?;
     let mut ours: Vec<_> = tagged.into_iter().filter(|id| is_infra_id_of(name, id)).collect();
     match (ours.pop(), ours.is_empty()) {
         (Some(id), true) => Ok(id),
@@ -119,19 +122,19 @@ fn only(
     }
 }
 
-fn which(because: &str, hint: &str, exit: Exit) -> Failure {
+fn which(because: &str, hint: &str, exit: Exit) -> CommandError {
     let diagnostic = Diagnostic::error("could not tell which cluster is meant")
         .with_detail(because)
         .with_hint(hint);
-    Failure::new(exit, diagnostic)
+    CommandError::new(exit, diagnostic)
 }
 
 /// Returns the resources with the cluster tag that recovery did not find. Volumes are left out: AWS
 /// deletes volumes of machines with their machines, and the cluster created all others.
-async fn unclaimed(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
+async fn not_recovered(aws: &Aws, state: &State) -> Result<Vec<RemainingResource>> {
     let names = names(state);
-    let swept = patiently(|| Box::pin(sweep::sweep(aws, &names))).await;
-    let swept = swept.map_err(|error| Failure::call("see what else there is", &error))?;
+    let swept = retry_reads(|| Box::pin(sweep::sweep(aws, &names))).await;
+    let swept = swept.map_err(|error| CommandError::call("see what else there is", &error))?;
     let ours = known(state);
     let unclaimed = swept.left.into_iter();
     Ok(unclaimed.filter(|one| one.kind != "volume" && !ours.contains(&one.id)).collect())

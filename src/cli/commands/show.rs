@@ -2,38 +2,34 @@
 
 use std::path::Path;
 
-use crate::cli::args::{Common, Show as Arguments};
+use crate::cli::args::{CommonArgs, ShowArgs as Arguments};
 use crate::cli::output::command_error::Result;
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
-use crate::cli::session::locked_state::glance;
+use crate::cli::session::locked_state::read_unlocked;
 use crate::cli::session::plan_preview::view;
 use crate::cli::session::saved_plan;
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::render::{document, state};
 
-pub(crate) async fn run(
-    arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-) -> Result<Exit> {
+pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     match &arguments.plan {
-        Some(path) => show_plan(path, arguments.full, screen)?,
-        None => show_state(arguments, common, screen).await?,
+        Some(path) => show_plan(path, arguments.full, ui)?,
+        None => show_state(arguments, common, ui).await?,
     }
     Ok(Exit::Done)
 }
 
-fn show_plan(path: &Path, full: bool, screen: &mut Screen) -> Result<()> {
+fn show_plan(path: &Path, full: bool, ui: &mut Ui) -> Result<()> {
     let saved = saved_plan::read(path)?;
     let view = view(&saved.plan, full, &saved.warnings);
-    Ok(screen.show(|out| view.write(out), || document::plan(&view))?)
+    Ok(ui.show(|out| view.write(out), || document::plan(&view))?)
 }
 
-async fn show_state(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
-    let name = cluster_name(arguments.cluster.as_deref(), common, screen)?;
-    let known = glance(common, &name, screen).await?;
+async fn show_state(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
+    let name = cluster_name(arguments.cluster.as_deref(), common, ui)?;
+    let known = read_unlocked(common, &name, ui).await?;
     let known = known.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
-    Ok(screen.show(|out| state::human(&known, out), || document::state(&known))?)
+    Ok(ui.show(|out| state::human(&known, out), || document::state(&known))?)
 }

@@ -2,39 +2,35 @@
 
 use serde_json::json;
 
-use crate::cli::args::{Common, Unlock as Arguments};
+use crate::cli::args::{CommonArgs, UnlockArgs as Arguments};
 use crate::cli::output::command_error::Result;
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::state_backend;
 use crate::cli::session::state_errors::nothing_recorded;
 
-pub(crate) async fn run(
-    arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-) -> Result<Exit> {
-    let name = cluster_name(arguments.of.cluster.as_deref(), common, screen)?;
+pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
+    let name = cluster_name(arguments.of.cluster.as_deref(), common, ui)?;
     let place = common.state.of(&name);
     if !state_backend::is_there(&place, common).await? {
         return Err(nothing_recorded(&name, &place));
     }
     let broken = state_backend::break_open(&place, &arguments.id, arguments.force, common).await?;
     let holder = broken.as_ref().and_then(|broken| broken.holder.as_deref());
-    screen.tell(
+    ui.print_json(
         "unlocked",
         &json!({"state": place.to_string(), "taken_away": broken.is_some(), "holder": holder}),
     )?;
     if broken.is_none() {
-        screen.say(&format!("Nobody holds the lock of {place}."))?;
+        ui.print_line(&format!("Nobody holds the lock of {place}."))?;
         return Ok(Exit::Done);
     }
     let whose = holder.map_or_else(
         || "The run that had it".to_owned(),
         |holder| format!("The {} of {} (process {})", holder.operation, holder.who(), holder.pid),
     );
-    screen.say(&format!(
+    ui.print_line(&format!(
         "The lock of {place} is free. {whose} ends when it notices, in S3 within a quarter of its \
          lease; what it had asked AWS for by then is found by the next run."
     ))?;

@@ -4,24 +4,24 @@ use groundplan_aws::model::metadata_options::Authentication;
 use groundplan_openshift::install_config::{InstallConfig, MachinePool};
 use serde_json::json;
 
-use crate::cli::args::Common;
+use crate::cli::args::CommonArgs;
 use crate::cli::output::command_error::Result;
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::input_files::Inputs;
+use crate::cli::output::ui::Ui;
+use crate::cli::session::input_files::InputFiles;
 
-pub(crate) fn run(common: &Common, screen: &mut Screen) -> Result<Exit> {
-    let inputs = Inputs::read(common, screen)?;
-    screen.say(&format!("{} is valid.\n", inputs.file))?;
-    for line in portrait(&inputs.config) {
-        screen.say(&line)?;
+pub(crate) fn run(common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
+    let inputs = InputFiles::read(common, ui)?;
+    ui.print_line(&format!("{} is valid.\n", inputs.file))?;
+    for line in summary(&inputs.config) {
+        ui.print_line(&line)?;
     }
-    screen.tell("valid", &json!({"file": inputs.file, "cluster": inputs.config.name}))?;
+    ui.print_json("valid", &json!({"file": inputs.file, "cluster": inputs.config.name}))?;
     Ok(Exit::Done)
 }
 
 /// Returns a summary of the config in a few lines.
-fn portrait(config: &InstallConfig) -> Vec<String> {
+fn summary(config: &InstallConfig) -> Vec<String> {
     let domain = config.cluster_domain();
     let mut lines = vec![format!("  {:<10} {domain} in {}", "cluster", config.aws.region)];
     for pool in std::iter::once(&config.control_plane).chain(&config.compute) {

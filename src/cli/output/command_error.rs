@@ -9,22 +9,22 @@ use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// Result of commands.
-pub(crate) type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, CommandError>;
 
 /// Early end of a command.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CommandError {
     pub(crate) exit: Exit,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-impl Failure {
+impl CommandError {
     pub(crate) fn new(exit: Exit, diagnostic: Diagnostic) -> Self {
         Self { exit, diagnostics: vec![diagnostic] }
     }
 
     /// Returns a failure without messages, because all messages are printed.
-    pub(crate) fn said(exit: Exit) -> Self {
+    pub(crate) fn already_printed(exit: Exit) -> Self {
         Self { exit, diagnostics: Vec::new() }
     }
 
@@ -45,10 +45,10 @@ impl Failure {
 }
 
 /// Converts an error of standard output. A closed pipe is a success, because its reader has exited.
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::said(Exit::Done);
+            return Self::already_printed(Exit::Done);
         }
         Self::could_not("write to standard output", &error)
     }
@@ -60,9 +60,9 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_left_is_no_error() {
-        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        let failure = CommandError::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!((failure.exit, failure.diagnostics.len()), (Exit::Done, 0));
-        let failure = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        let failure = CommandError::from(io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!((failure.exit, failure.diagnostics.len()), (Exit::Failed, 1));
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 use crate::render::json::JsonLines;
@@ -41,7 +41,7 @@ impl StreamFile {
         match begun {
             Ok(lines) => Ok(Self { lines, path: path.to_owned() }),
             Err(error) => {
-                Err(Failure::could_not(&format!("write events to {}", path.display()), &error))
+                Err(CommandError::could_not(&format!("write events to {}", path.display()), &error))
             }
         }
     }
@@ -74,12 +74,12 @@ fn begins_as_a_stream(file: File) -> bool {
     read.is_ok() && beginning == BEGINS
 }
 
-fn not_overwritten(path: &Path) -> Failure {
+fn not_overwritten(path: &Path) -> CommandError {
     let path = path.display();
     let diagnostic = Diagnostic::error(format!("{path} is not overwritten with events"))
         .with_detail("it has something else than events of an earlier run")
         .with_hint("name another file with --json-into, or remove this one");
-    Failure::new(Exit::Usage, diagnostic)
+    CommandError::new(Exit::Usage, diagnostic)
 }
 
 /// File that contains a line completely or not at all, even if the disk is full.

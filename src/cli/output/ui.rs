@@ -16,15 +16,15 @@ use groundplan_openshift::install_config;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::args::{Arguments, Common};
+use crate::cli::args::{CliArguments, CommonArgs};
 use crate::cli::output::json_file::{StreamFile, WholeLines};
 use crate::render::json::JsonLines;
-use crate::render::progress::{Estimate, Lines, Live};
+use crate::render::progress::{Estimate, LiveRegion, ProgressLines};
 use crate::render::{Diagnostic, PlanView};
 
 /// Standard output and standard error with their formats.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub(crate) struct Ui {
     out: Out,
     err: AutoStream<Stderr>,
     colour: bool,
@@ -63,8 +63,8 @@ impl Write for Sink {
     }
 }
 
-impl Screen {
-    pub(crate) fn new(common: &Common) -> Self {
+impl Ui {
+    pub(crate) fn new(common: &CommonArgs) -> Self {
         let never = common.no_color;
         let out = if common.json {
             Out::Json(JsonLines::new(Sink::Stdout(stdout()), Timestamp::now))
@@ -79,12 +79,12 @@ impl Screen {
 
     /// Returns the output for a command. With `--json`, a document gets standard output for itself,
     /// and the JSON lines go to standard error.
-    pub(crate) fn of(arguments: &Arguments) -> Self {
-        let mut screen = Self::new(&arguments.common);
-        if screen.is_json() && arguments.command.prints_a_document() {
-            screen.out = Out::Json(JsonLines::new(Sink::Stderr(stderr()), Timestamp::now));
+    pub(crate) fn of(arguments: &CliArguments) -> Self {
+        let mut ui = Self::new(&arguments.common);
+        if ui.is_json() && arguments.command.prints_a_document() {
+            ui.out = Out::Json(JsonLines::new(Sink::Stderr(stderr()), Timestamp::now));
         }
-        screen
+        ui
     }
 
     /// Copies all JSON lines to this file.
@@ -103,7 +103,7 @@ impl Screen {
         }
     }
 
-    /// Sets the client whose calls [`Screen::calls`] prints.
+    /// Sets the client whose calls [`Ui::calls`] prints.
     pub(crate) fn count_calls_of(&mut self, aws: &Arc<Aws>) {
         self.aws = Some(Arc::clone(aws));
     }
@@ -114,7 +114,7 @@ impl Screen {
         let total: u64 = calls.values().sum();
         let named = |(service, action): &(&str, String)| format!("{service}:{action}");
         let calls: BTreeMap<_, _> = calls.iter().map(|(key, times)| (named(key), times)).collect();
-        self.tell("calls", &json!({"total": total, "by_action": calls}))?;
+        self.print_json("calls", &json!({"total": total, "by_action": calls}))?;
         if self.is_json() {
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl Screen {
     }
 
     /// Prints a result for people.
-    pub(crate) fn say(&mut self, line: &str) -> io::Result<()> {
+    pub(crate) fn print_line(&mut self, line: &str) -> io::Result<()> {
         match &mut self.out {
             Out::Human(out) => writeln!(out, "{line}"),
             Out::Json(_) => Ok(()),
@@ -142,7 +142,11 @@ impl Screen {
     }
 
     /// Prints a result for programs.
-    pub(crate) fn tell(&mut self, kind: &str, fields: &impl serde::Serialize) -> io::Result<()> {
+    pub(crate) fn print_json(
+        &mut self,
+        kind: &str,
+        fields: &impl serde::Serialize,
+    ) -> io::Result<()> {
         self.tell_file(|lines| lines.line(kind, fields));
         match &mut self.out {
             Out::Human(_) => Ok(()),
@@ -242,39 +246,42 @@ impl Screen {
     }
 
     /// Returns the form of progress for a run of this plan.
-    pub(crate) fn progress(&self, plan: &Plan, schemas: &dyn Schemas) -> Progress {
+    pub(crate) fn progress(&self, plan: &Plan, schemas: &dyn Schemas) -> ProgressForm {
         if self.is_json() {
-            return Progress::Json;
+            return ProgressForm::Json;
         }
         if stdout().is_terminal() && stderr().is_terminal() {
-            return Progress::Live(Live::begin(Estimate::new(plan, schemas), self.colour));
+            return ProgressForm::Live(LiveRegion::begin(
+                Estimate::new(plan, schemas),
+                self.colour,
+            ));
         }
-        Progress::Lines(Lines::new(Vec::new()))
+        ProgressForm::Lines(ProgressLines::new(Vec::new()))
     }
 
     /// Shows an event of a run.
-    pub(crate) fn event(&mut self, progress: &mut Progress, event: &Event) -> io::Result<()> {
+    pub(crate) fn event(&mut self, progress: &mut ProgressForm, event: &Event) -> io::Result<()> {
         self.tell_file(|lines| lines.event(event));
         match (&mut self.out, progress) {
             (Out::Json(lines), _) => lines.event(event),
-            (_, Progress::Live(live)) => live.event(event),
-            (Out::Human(out), Progress::Lines(lines)) => {
+            (_, ProgressForm::Live(live)) => live.event(event),
+            (Out::Human(out), ProgressForm::Lines(lines)) => {
                 lines.event(event)?;
                 out.write_all(&lines.take())?;
                 out.flush()
             }
-            (Out::Human(_), Progress::Json) => Ok(()),
+            (Out::Human(_), ProgressForm::Json) => Ok(()),
         }
     }
 }
 
 /// Form in which the progress of a run is shown.
 #[derive(Debug)]
-pub(crate) enum Progress {
+pub(crate) enum ProgressForm {
     /// Live region on the terminal.
-    Live(Live),
+    Live(LiveRegion),
     /// Lines of text, one per event.
-    Lines(Lines<Vec<u8>>),
+    Lines(ProgressLines<Vec<u8>>),
     /// JSON lines.
     Json,
 }

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use groundplan_aws::lookups::queries;
-use groundplan_aws::{Aws, Caller, Settings};
-use groundplan_engine::provider::{ProviderError, all, patiently};
+use groundplan_aws::{Aws, AwsSettings, Caller};
+use groundplan_engine::provider::{ProviderError, all, retry_reads};
 use groundplan_engine::state::Cluster;
 use groundplan_openshift::install_config::InstallConfig;
-use groundplan_openshift::topology::{self, Question};
+use groundplan_openshift::topology::{self, Lookup};
 use serde_json::Value;
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 
 /// Key of the cluster's AWS account in the lookup cache.
 pub(crate) const ACCOUNT: &str = "account";
 
 /// AWS client and the identity of its credentials.
-pub(crate) struct Reached {
+pub(crate) struct AwsSession {
     pub(crate) aws: Arc<Aws>,
     pub(crate) caller: Caller,
 }
@@ -29,16 +29,16 @@ pub(crate) struct Reached {
 pub(crate) async fn connect(
     config: &InstallConfig,
     cluster: &Cluster,
-    facts: &BTreeMap<String, Value>,
-    screen: &mut Screen,
-) -> Result<Reached> {
-    reach(settings(config, cluster), facts, screen).await
+    lookup_cache: &BTreeMap<String, Value>,
+    ui: &mut Ui,
+) -> Result<AwsSession> {
+    reach(settings(config, cluster), lookup_cache, ui).await
 }
 
 /// Returns the AWS settings of the install-config.
-pub(crate) fn settings(config: &InstallConfig, cluster: &Cluster) -> Settings {
+pub(crate) fn settings(config: &InstallConfig, cluster: &Cluster) -> AwsSettings {
     let endpoints = config.aws.service_endpoints.iter();
-    Settings {
+    AwsSettings {
         region: config.aws.region.clone(),
         endpoints: endpoints.map(|one| (one.name.clone(), one.url.to_string())).collect(),
         cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
@@ -47,11 +47,11 @@ pub(crate) fn settings(config: &InstallConfig, cluster: &Cluster) -> Settings {
 }
 
 /// Returns the AWS settings of a recorded cluster, for commands without an install-config.
-pub(crate) fn settings_without_config(cluster: &Cluster) -> Settings {
-    Settings {
+pub(crate) fn settings_without_config(cluster: &Cluster) -> AwsSettings {
+    AwsSettings {
         region: cluster.region.clone(),
         cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
-        ..Settings::default()
+        ..AwsSettings::default()
     }
 }
 
@@ -60,49 +60,49 @@ pub(crate) fn settings_without_config(cluster: &Cluster) -> Settings {
 /// Returns an error if the credentials belong to another account than the cluster. In another
 /// account, a refresh would report all resources as deleted.
 pub(crate) async fn reach(
-    settings: Settings,
-    facts: &BTreeMap<String, Value>,
-    screen: &mut Screen,
-) -> Result<Reached> {
+    settings: AwsSettings,
+    lookup_cache: &BTreeMap<String, Value>,
+    ui: &mut Ui,
+) -> Result<AwsSession> {
     let aws = Arc::new(Aws::connect(settings).await);
-    screen.count_calls_of(&aws);
+    ui.count_calls_of(&aws);
     let caller = aws.check().await.map_err(|error| unreachable_aws(&error))?;
-    match facts.get(ACCOUNT).and_then(Value::as_str) {
+    match lookup_cache.get(ACCOUNT).and_then(Value::as_str) {
         Some(known) if known != caller.account => Err(another_account(known, &caller.account)),
-        _ => Ok(Reached { aws, caller }),
+        _ => Ok(AwsSession { aws, caller }),
     }
 }
 
-fn another_account(known: &str, account: &str) -> Failure {
+fn another_account(known: &str, account: &str) -> CommandError {
     let diagnostic = Diagnostic::error(format!(
         "the credentials are of account {account}, and the cluster is in account {known}"
     ))
     .with_hint("choose the cluster's credentials (AWS_PROFILE), or another --state");
-    Failure::new(Exit::Failed, diagnostic)
+    CommandError::new(Exit::Failed, diagnostic)
 }
 
-fn unreachable_aws(error: &ProviderError) -> Failure {
-    Failure::new(Exit::Failed, Diagnostic::call_failed("reach AWS", error))
+fn unreachable_aws(error: &ProviderError) -> CommandError {
+    CommandError::new(Exit::Failed, Diagnostic::call_failed("reach AWS", error))
 }
 
 /// Results of lookups by key, and the lookups that failed.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct LookupResults {
     pub(crate) given: BTreeMap<String, Value>,
-    pub(crate) missing: Vec<(Question, ProviderError)>,
+    pub(crate) missing: Vec<(Lookup, ProviderError)>,
 }
 
 /// Runs all lookups concurrently. The failure of one lookup does not affect the others.
-pub(crate) async fn answers(aws: &Aws, questions: Vec<Question>) -> Answers {
-    let ask = |question| patiently(move || queries::answer(aws, question));
-    let asked = all(questions.iter().map(ask).collect()).await;
-    let mut answers = Answers::default();
-    for (question, answer) in questions.into_iter().zip(asked) {
+pub(crate) async fn answers(aws: &Aws, lookups: Vec<Lookup>) -> LookupResults {
+    let ask = |lookup| retry_reads(move || queries::answer(aws, lookup));
+    let asked = all(lookups.iter().map(ask).collect()).await;
+    let mut answers = LookupResults::default();
+    for (lookup, answer) in lookups.into_iter().zip(asked) {
         match answer {
             Ok(answer) => {
-                answers.given.insert(question.key(), answer);
+                answers.given.insert(lookup.key(), answer);
             }
-            Err(error) => answers.missing.push((question, error)),
+            Err(error) => answers.missing.push((lookup, error)),
         }
     }
     answers

@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_aws::Settings;
+use groundplan_aws::AwsSettings;
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::state::{Cluster, State};
-use groundplan_openshift::topology::{Compiled, Question, Workers};
+use groundplan_openshift::topology::{Compiled, Lookup, Workers};
 use serde_json::Value;
 
 use crate::cli::output::command_error::Result;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::aws_session::Answers;
+use crate::cli::output::ui::Ui;
+use crate::cli::session::aws_session::LookupResults;
 
 /// Valid input of a plan.
-pub(crate) trait Source {
+pub(crate) trait DesiredState {
     /// Returns the name of the state.
     fn name(&self) -> &str;
 
@@ -34,32 +34,32 @@ pub(crate) trait Source {
     fn cluster(&self, known: Option<Cluster>) -> Result<Cluster>;
 
     /// Returns the settings of the AWS client.
-    fn settings(&self, cluster: &Cluster) -> Settings;
+    fn settings(&self, cluster: &Cluster) -> AwsSettings;
 
     /// Returns a marker to record for later runs, if it is new. Returns an error if a recorded
     /// marker shows that the cluster was created with inputs that are missing now.
-    fn remember(&self, facts: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>>;
+    fn remember(&self, lookup_cache: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>>;
 
     /// Returns the lookups that are required and not recorded.
-    fn questions(&self, facts: &BTreeMap<String, Value>) -> Vec<Question>;
+    fn lookups(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Lookup>;
 
     /// Returns additional lookups, for checks that detect errors before the first change.
-    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Question>;
+    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Lookup>;
 
     /// Returns the graph. On failure, most errors are already printed.
-    fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled>;
+    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled>;
 
     /// Returns the machines that a new cluster creates by itself within the hour.
-    fn workers(&self, facts: &BTreeMap<String, Value>) -> Vec<Workers>;
+    fn workers(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Workers>;
 }
 
 /// Data for the compilation of a source.
-pub(crate) struct Learnt<'a> {
+pub(crate) struct CompileInputs<'a> {
     pub(crate) cluster: &'a Cluster,
     /// Recorded lookup results. Empty until the first resource is recorded.
-    pub(crate) facts: &'a BTreeMap<String, Value>,
+    pub(crate) lookup_cache: &'a BTreeMap<String, Value>,
     /// Lookup results of this run, and failed lookups.
-    pub(crate) answers: &'a Answers,
+    pub(crate) answers: &'a LookupResults,
     /// Results of the additional lookups for checks.
     pub(crate) checked: &'a BTreeMap<String, Value>,
     /// Recorded state.

@@ -4,106 +4,106 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use groundplan_engine::apply::{self, Observer, Settings, Stop, apply};
+use groundplan_engine::apply::{self, ApplySettings, Observer, Shutdown, apply};
 use groundplan_engine::event::{Event, Operation, Summary};
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::provider::Provider;
 use groundplan_engine::secret::Secrets;
-use groundplan_engine::state::backend::Written;
-use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::backend::DurableWrite;
+use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::{Cluster, Entry, State};
 
-use crate::cli::args::Common;
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::CommonArgs;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::cli::output::prompt::confirm;
-use crate::cli::output::ui::{Progress, Screen};
-use crate::cli::session::locked_state::Held;
+use crate::cli::output::ui::{ProgressForm, Ui};
+use crate::cli::session::locked_state::LockedState;
 use crate::render::progress::Failures;
 use crate::render::state::rows;
 use crate::render::{Diagnostic, remedies};
 
 /// Returns an error if the user cannot confirm: no terminal or `--json`, and no `--auto-approve`.
-pub(crate) fn must_be_confirmable(common: &Common, screen: &Screen) -> Result<()> {
-    if common.auto_approve || screen.can_ask() {
+pub(crate) fn must_be_confirmable(common: &CommonArgs, ui: &Ui) -> Result<()> {
+    if common.auto_approve || ui.can_ask() {
         return Ok(());
     }
     let diagnostic = Diagnostic::error("there is no terminal to confirm on; nothing was done")
         .with_hint("run it in a terminal and without --json, or pass --auto-approve");
-    Err(Failure::new(Exit::Refused, diagnostic))
+    Err(CommandError::new(Exit::Refused, diagnostic))
 }
 
 /// Prompts for confirmation unless `--auto-approve` is given. A signal rejects.
 pub(crate) async fn confirmed(
-    common: &Common,
+    common: &CommonArgs,
     question: &'static str,
-    screen: &mut Screen,
-    stop: &Stop,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<()> {
     if common.auto_approve {
         return Ok(());
     }
-    screen.talk("")?;
+    ui.talk("")?;
     let answer = tokio::task::spawn_blocking(move || {
         confirm(&mut io::stdin().lock(), &mut io::stderr(), question)
     });
     let yes = tokio::select! {
         biased;
-        () = stop.stopped() => return Err(Failure::interrupted()),
+        () = stop.stopped() => return Err(CommandError::interrupted()),
         answer = answer => answer,
     };
     match yes {
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => {
             let diagnostic = Diagnostic::error("not confirmed; nothing was changed");
-            Err(Failure::new(Exit::Refused, diagnostic))
+            Err(CommandError::new(Exit::Refused, diagnostic))
         }
-        Ok(Err(error)) => Err(Failure::could_not("read the answer", &error)),
-        Err(panicked) => Err(Failure::could_not("read the answer", &panicked)),
+        Ok(Err(error)) => Err(CommandError::could_not("read the answer", &error)),
+        Err(panicked) => Err(CommandError::could_not("read the answer", &panicked)),
     }
 }
 
 /// Executes the plan and prints the result.
 pub(crate) async fn walk(
     plan: &Plan,
-    mut held: Held,
+    mut held: LockedState,
     provider: Arc<dyn Provider>,
     secrets: Arc<Secrets>,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
-    let progress = screen.progress(plan, &*provider);
+    let progress = ui.progress(plan, &*provider);
     let (failures, cluster) = (Failures::default(), plan.cluster.as_ref());
-    let mut recorder = Recorder { held: &mut held, screen, progress, failures, cluster };
-    let settings = Settings {
+    let mut recorder = RunObserver { held: &mut held, ui, progress, failures, cluster };
+    let settings = ApplySettings {
         parallelism: common.parallelism.into(),
-        fence: recorder.held.home.fence(),
-        ..Settings::default()
+        fence: recorder.held.backend.fence(),
+        ..ApplySettings::default()
     };
     let state = std::mem::take(&mut recorder.held.state);
     let outcome = apply(plan, state, provider, secrets, &settings, stop, &mut recorder).await;
-    let Recorder { failures, progress, .. } = recorder;
+    let RunObserver { failures, progress, .. } = recorder;
     drop(progress); // the live region, if any, makes room
     held.state = outcome.state.clone();
     for diagnostic in failures.diagnostics() {
-        screen.diagnostic(&diagnostic)?;
+        ui.diagnostic(&diagnostic)?;
     }
     if let Some(error) = &outcome.journal_error {
-        screen.diagnostic(&unwritten(error))?;
+        ui.diagnostic(&unwritten(error))?;
     } else {
         held.close().await?;
     }
-    conclude(plan, &outcome, screen)
+    conclude(plan, &outcome, ui)
 }
 
 /// Returns the error for a run that ended because its journal could not be written.
-fn unwritten(error: &HomeError) -> Diagnostic {
+fn unwritten(error: &StateError) -> Diagnostic {
     let hint = error.hint().unwrap_or_else(|| {
         let first = match error {
-            HomeError::Unwritable { .. } => "make room",
+            StateError::Unwritable { .. } => "make room",
             _ => "when the home of the state answers again",
         };
         format!(
@@ -113,19 +113,19 @@ fn unwritten(error: &HomeError) -> Diagnostic {
     Diagnostic::could_not("write the journal", error).with_hint(hint)
 }
 
-fn conclude(plan: &Plan, outcome: &apply::Outcome, screen: &mut Screen) -> Result<Exit> {
+fn conclude(plan: &Plan, outcome: &apply::ApplyOutcome, ui: &mut Ui) -> Result<Exit> {
     let (operation, summary) = (plan.operation, &outcome.summary);
     // A signal after the last step does not change the result.
     if outcome.journal_error.is_none() && summary.complete() {
-        screen.say(&format!("\n{}", complete(operation, summary)))?;
+        ui.print_line(&format!("\n{}", complete(operation, summary)))?;
         return Ok(Exit::Done);
     }
-    screen.say(&format!("\n{}", incomplete(operation, summary)))?;
+    ui.print_line(&format!("\n{}", incomplete(operation, summary)))?;
     if operation == Operation::Destroy {
-        left(&outcome.state, plan).iter().try_for_each(|line| screen.say(line))?;
+        left(&outcome.state, plan).iter().try_for_each(|line| ui.print_line(line))?;
     }
     Ok(match &outcome.journal_error {
-        Some(HomeError::Fenced { .. }) => Exit::Locked,
+        Some(StateError::Fenced { .. }) => Exit::Locked,
         Some(_) => Exit::Failed,
         None if outcome.stopped => Exit::Stopped,
         None => Exit::Failed,
@@ -157,8 +157,8 @@ fn incomplete(operation: Operation, summary: &Summary) -> String {
 
 /// Returns a line for each resource that a destroy did not delete, at most [`LISTED`].
 fn left(state: &State, plan: &Plan) -> Vec<String> {
-    let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
-    let still = rows(state).filter(|(address, ..)| doomed.contains(address));
+    let teardown: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
+    let still = rows(state).filter(|(address, ..)| teardown.contains(address));
     let mut lines: Vec<String> = still
         .map(|(address, record, _)| {
             let id = id(&record.outputs).unwrap_or_else(|| "no id is known".to_owned());
@@ -180,18 +180,18 @@ fn left(state: &State, plan: &Plan) -> Vec<String> {
 const LISTED: usize = 20;
 
 /// Observer that writes the journal and shows the events, in their order.
-struct Recorder<'a> {
-    held: &'a mut Held,
-    screen: &'a mut Screen,
-    progress: Progress,
+struct RunObserver<'a> {
+    held: &'a mut LockedState,
+    ui: &'a mut Ui,
+    progress: ProgressForm,
     failures: Failures,
     /// The cluster of the plan, named by hints.
     cluster: Option<&'a Cluster>,
 }
 
-impl Observer for Recorder<'_> {
-    fn journal(&mut self, entries: Vec<Entry>) -> Written {
-        self.held.home.append(&entries)
+impl Observer for RunObserver<'_> {
+    fn journal(&mut self, entries: Vec<Entry>) -> DurableWrite {
+        self.held.backend.append(&entries)
     }
 
     fn event(&mut self, event: &Event) {
@@ -199,7 +199,7 @@ impl Observer for Recorder<'_> {
         remedies::in_event(&mut event, self.cluster);
         self.failures.event(&event);
         // A closed output does not stop a run half way.
-        let _ = self.screen.event(&mut self.progress, &event);
+        let _ = self.ui.event(&mut self.progress, &event);
     }
 }
 
@@ -230,8 +230,8 @@ mod tests {
             let entry = Entry::CreateStarted { address, generation: 1, inputs, after: vec![] };
             state.record(&entry).unwrap();
         }
-        let observed = groundplan_engine::plan::Observations::new();
-        let options = groundplan_engine::plan::Options::default();
+        let observed = groundplan_engine::plan::LiveState::new();
+        let options = groundplan_engine::plan::PlanOptions::default();
         let plan = groundplan_engine::plan::plan_destroy(
             &state,
             &observed,

@@ -10,18 +10,18 @@ use std::time::Duration;
 use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::install_config::{self, InstallConfig};
-use groundplan_openshift::topology::{Assets, Options, Stream};
+use groundplan_openshift::topology::{Assets, CompileOptions, Stream};
 use secrecy::SecretString;
 
-use crate::cli::args::Common;
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::CommonArgs;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 
 /// Valid input files.
 #[derive(Debug)]
-pub(crate) struct Inputs {
+pub(crate) struct InputFiles {
     /// Name of the install-config, for messages.
     pub(crate) file: String,
     /// Text of the install-config, for findings that need AWS.
@@ -35,11 +35,11 @@ pub(crate) struct Inputs {
 /// Digest of an input that is not given.
 const NONE: &str = "none";
 
-impl Inputs {
+impl InputFiles {
     /// Reads all input files. Reports all findings of the install-config at once.
-    pub(crate) fn read(common: &Common, screen: &mut Screen) -> Result<Self> {
+    pub(crate) fn read(common: &CommonArgs, ui: &mut Ui) -> Result<Self> {
         let file = common.config.display().to_string();
-        let (config, text) = read_config(&common.config, screen)?;
+        let (config, text) = read_config(&common.config, ui)?;
         let (assets, assets_digest) = read_assets(common.assets.as_deref())?;
         let (stream, stream_digest) = read_stream(common.rhcos_stream.as_deref())?;
         let config_digest = digest([text.as_bytes()]);
@@ -49,13 +49,13 @@ impl Inputs {
     }
 
     /// Returns the compile options that are not part of the install-config.
-    pub(crate) fn options(&self, bootstrap: bool) -> Options {
-        Options { bootstrap, stream: self.stream.clone() }
+    pub(crate) fn options(&self, bootstrap: bool) -> CompileOptions {
+        CompileOptions { bootstrap, stream: self.stream.clone() }
     }
 }
 
 /// Reads an install-config and prints all its findings.
-pub(crate) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallConfig, String)> {
+pub(crate) fn read_config(path: &Path, ui: &mut Ui) -> Result<(InstallConfig, String)> {
     let file = path.display().to_string();
     let bytes = contents(path).map_err(|error| {
         let hint = if path.is_dir() {
@@ -65,13 +65,13 @@ pub(crate) fn read_config(path: &Path, screen: &mut Screen) -> Result<(InstallCo
              --config names one that is elsewhere"
         };
         let diagnostic = Diagnostic::could_not(&format!("read {file}"), &error).with_hint(hint);
-        Failure::new(Exit::ConfigInvalid, diagnostic)
+        CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     let (outcome, text) = install_config::read_bytes(&bytes);
-    screen.findings(&outcome.findings, &file, &text)?;
+    ui.findings(&outcome.findings, &file, &text)?;
     match outcome.config {
         Some(config) => Ok((config, text.into_owned())),
-        None => Err(Failure::said(Exit::ConfigInvalid)),
+        None => Err(CommandError::already_printed(Exit::ConfigInvalid)),
     }
 }
 
@@ -95,12 +95,12 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
 /// Returns the given cluster name, or the name in the install-config.
 pub(crate) fn cluster_name(
     given: Option<&str>,
-    common: &Common,
-    screen: &mut Screen,
+    common: &CommonArgs,
+    ui: &mut Ui,
 ) -> Result<String> {
     match given {
         Some(name) => Ok(name.to_owned()),
-        None => Ok(read_config(&common.config, screen)?.0.name),
+        None => Ok(read_config(&common.config, ui)?.0.name),
     }
 }
 
@@ -108,7 +108,7 @@ fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
     let Some(folder) = folder else { return Ok((Assets::none(), NONE.to_owned())) };
     let assets = Assets::read(folder).map_err(|error| {
         let diagnostic = Diagnostic::error(error.to_string()).with_hint(error.hint());
-        Failure::new(Exit::Failed, diagnostic)
+        CommandError::new(Exit::Failed, diagnostic)
     })?;
     let cluster = serde_json::to_vec(&assets.cluster()).unwrap_or_default(); // plain strings
     let parts = [assets.bootstrap(), assets.master(), assets.worker(), Some(&*cluster)];
@@ -121,7 +121,7 @@ fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
     let hint = "`openshift-install coreos print-stream-json` prints it";
     let unusable = |error: &(dyn std::error::Error + 'static)| {
         let diagnostic = Diagnostic::could_not("use the RHCOS stream", error).with_hint(hint);
-        Failure::new(Exit::Failed, diagnostic)
+        CommandError::new(Exit::Failed, diagnostic)
     };
     let stream = Stream::read(path).map_err(|error| unusable(&error))?;
     let text = fs::read(path).map_err(|error| unusable(&error))?;

@@ -4,48 +4,52 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_aws::{Aws, Settings};
+use groundplan_aws::{Aws, AwsSettings};
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::provider::ProviderError;
 use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
-use groundplan_openshift::topology::machine_pools::{Fleet, fleet};
+use groundplan_openshift::topology::machine_pools::{MachinePools, fleet};
 use groundplan_openshift::topology::{
-    self, Compiled, Question, Workers, compile, identify, questions, validation, workers,
+    self, Compiled, Lookup, Workers, compile, identify, needed_lookups, validation, workers,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use crate::cli::args::Common;
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::CommonArgs;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::aws_session::{self, Answers};
-use crate::cli::session::desired_state::{Learnt, Source};
-use crate::cli::session::input_files::Inputs;
-use crate::cli::session::locked_state::glance;
+use crate::cli::output::ui::Ui;
+use crate::cli::session::aws_session::{self, LookupResults};
+use crate::cli::session::desired_state::{CompileInputs, DesiredState};
+use crate::cli::session::input_files::InputFiles;
+use crate::cli::session::locked_state::read_unlocked;
 use crate::render::Diagnostic;
 
 /// Install-config with the other input files.
-pub(crate) struct Configured {
-    inputs: Inputs,
+pub(crate) struct InstallConfigSource {
+    inputs: InputFiles,
     bootstrap: bool,
 }
 
-impl Configured {
+impl InstallConfigSource {
     /// Reads the install-config. Reports all findings at once.
-    pub(crate) fn read(common: &Common, bootstrap: bool, screen: &mut Screen) -> Result<Self> {
-        Ok(Self { inputs: Inputs::read(common, screen)?, bootstrap })
+    pub(crate) fn read(common: &CommonArgs, bootstrap: bool, ui: &mut Ui) -> Result<Self> {
+        Ok(Self { inputs: InputFiles::read(common, ui)?, bootstrap })
     }
 
-    fn view<'a>(&'a self, cluster: &'a Cluster, facts: &'a BTreeMap<String, Value>) -> View<'a> {
-        View { inputs: &self.inputs, cluster, facts, bootstrap: self.bootstrap }
+    fn view<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        lookup_cache: &'a BTreeMap<String, Value>,
+    ) -> CompileView<'a> {
+        CompileView { inputs: &self.inputs, cluster, lookup_cache, bootstrap: self.bootstrap }
     }
 }
 
-impl Source for Configured {
+impl DesiredState for InstallConfigSource {
     fn name(&self) -> &str {
         &self.inputs.config.name
     }
@@ -76,94 +80,100 @@ impl Source for Configured {
         cluster(&self.inputs, known)
     }
 
-    fn settings(&self, cluster: &Cluster) -> Settings {
+    fn settings(&self, cluster: &Cluster) -> AwsSettings {
         aws_session::settings(&self.inputs.config, cluster)
     }
 
-    fn remember(&self, facts: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>> {
-        remembered(&self.inputs, facts)?;
-        let is_news = self.inputs.assets.cluster().is_some() && !facts.contains_key(ASSETS);
+    fn remember(&self, lookup_cache: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>> {
+        remembered(&self.inputs, lookup_cache)?;
+        let is_news = self.inputs.assets.cluster().is_some() && !lookup_cache.contains_key(ASSETS);
         Ok(is_news.then(|| (ASSETS.to_owned(), true.into())))
     }
 
-    fn questions(&self, facts: &BTreeMap<String, Value>) -> Vec<Question> {
-        questions(&self.inputs.config, facts, &self.inputs.options(self.bootstrap))
+    fn lookups(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Lookup> {
+        needed_lookups(&self.inputs.config, lookup_cache, &self.inputs.options(self.bootstrap))
     }
 
-    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Question> {
-        validation::questions(&self.inputs.config, known, state)
+    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Lookup> {
+        validation::needed_lookups(&self.inputs.config, known, state)
     }
 
-    fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled> {
-        let Learnt { cluster, facts, answers, checked, state } = learnt;
-        let view = self.view(cluster, facts);
+    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled> {
+        let CompileInputs { cluster, lookup_cache, answers, checked, state } = learnt;
+        let view = self.view(cluster, lookup_cache);
         let flaws = validation::check(&self.inputs.config, &view.known(answers), checked, state);
-        view.judge(answers, flaws, screen)
+        view.judge(answers, flaws, ui)
     }
 
-    fn workers(&self, facts: &BTreeMap<String, Value>) -> Vec<Workers> {
-        workers(&self.inputs.config, facts)
+    fn workers(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Workers> {
+        workers(&self.inputs.config, lookup_cache)
     }
 }
 
 /// Result of a compilation that records nothing.
-pub(crate) struct Looked {
-    pub(crate) inputs: Inputs,
+pub(crate) struct CompilePreview {
+    pub(crate) inputs: InputFiles,
     pub(crate) cluster: Cluster,
     /// Lookup results, recorded and new.
-    pub(crate) facts: BTreeMap<String, Value>,
+    pub(crate) lookup_cache: BTreeMap<String, Value>,
     pub(crate) compiled: Compiled,
 }
 
 /// Function that returns the identity of the cluster, given the recorded one if there is one.
-pub(crate) type Identify<'a> = &'a dyn Fn(&Inputs, Option<Cluster>) -> Result<Cluster>;
+pub(crate) type Identify<'a> = &'a dyn Fn(&InputFiles, Option<Cluster>) -> Result<Cluster>;
 
 /// Compiles without recording anything. Queries AWS only for lookups that the state lacks.
-pub(crate) async fn look(
-    common: &Common,
+pub(crate) async fn compile_preview(
+    common: &CommonArgs,
     bootstrap: bool,
     identify: Identify<'_>,
-    screen: &mut Screen,
-) -> Result<Looked> {
-    let inputs = Inputs::read(common, screen)?;
-    let state = glance(common, &inputs.config.name, screen).await?.unwrap_or_default();
+    ui: &mut Ui,
+) -> Result<CompilePreview> {
+    let inputs = InputFiles::read(common, ui)?;
+    let state = read_unlocked(common, &inputs.config.name, ui).await?.unwrap_or_default();
     let cluster = identify(&inputs, state.cluster.clone())?;
-    let view = View { inputs: &inputs, cluster: &cluster, facts: &state.facts, bootstrap };
-    let unanswered = view.questions();
-    let answers = if unanswered.is_empty() {
-        Answers::default()
-    } else {
-        let reached = aws_session::connect(&inputs.config, &cluster, &state.facts, screen).await?;
-        aws_session::answers(&reached.aws, unanswered).await
+    let view = CompileView {
+        inputs: &inputs,
+        cluster: &cluster,
+        lookup_cache: &state.lookup_cache,
+        bootstrap,
     };
-    let compiled = view.judge(&answers, Vec::new(), screen)?;
-    let facts = view.known(&answers);
-    Ok(Looked { inputs, cluster, facts, compiled })
+    let unanswered = view.lookups();
+    let answers = if unanswered.is_empty() {
+        LookupResults::default()
+    } else {
+        let session =
+            aws_session::connect(&inputs.config, &cluster, &state.lookup_cache, ui).await?;
+        aws_session::answers(&session.aws, unanswered).await
+    };
+    let compiled = view.judge(&answers, Vec::new(), ui)?;
+    let lookup_cache = view.known(&answers);
+    Ok(CompilePreview { inputs, cluster, lookup_cache, compiled })
 }
 
-impl Looked {
+impl CompilePreview {
     /// Returns the machine pools as the plan uses them.
-    pub(crate) fn fleet(&self, screen: &mut Screen) -> Result<Fleet> {
+    pub(crate) fn fleet(&self, ui: &mut Ui) -> Result<MachinePools> {
         let options = self.inputs.options(true);
-        match fleet(&self.inputs.config, &self.facts, &options) {
+        match fleet(&self.inputs.config, &self.lookup_cache, &options) {
             Ok(fleet) => Ok(fleet),
-            Err(errors) => Err(refused(&self.inputs, &errors, &[], screen)?),
+            Err(errors) => Err(print_refused(&self.inputs, &errors, &[], ui)?),
         }
     }
 }
 
 /// Compiles for an existing cluster that has no recorded state, and returns the lookup results,
 /// too. Checks for conflicts with existing resources are skipped.
-pub(crate) async fn look_again(
-    inputs: &Inputs,
+pub(crate) async fn compile_existing(
+    inputs: &InputFiles,
     cluster: &Cluster,
     bootstrap: bool,
     aws: &Aws,
-    screen: &mut Screen,
+    ui: &mut Ui,
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
-    let view = View { inputs, cluster, facts: &BTreeMap::new(), bootstrap };
-    let learnt = aws_session::answers(aws, view.questions()).await;
-    let compiled = view.judge(&learnt, Vec::new(), screen)?;
+    let view = CompileView { inputs, cluster, lookup_cache: &BTreeMap::new(), bootstrap };
+    let learnt = aws_session::answers(aws, view.lookups()).await;
+    let compiled = view.judge(&learnt, Vec::new(), ui)?;
     Ok((compiled, learnt.given))
 }
 
@@ -172,23 +182,26 @@ pub(crate) const ASSETS: &str = "assets";
 
 /// Rejects a run without assets if the cluster was created with assets. New machines would boot and
 /// not find their cluster.
-fn remembered(inputs: &Inputs, facts: &BTreeMap<String, Value>) -> Result<()> {
-    if inputs.assets.cluster().is_some() || !facts.contains_key(ASSETS) {
+fn remembered(inputs: &InputFiles, lookup_cache: &BTreeMap<String, Value>) -> Result<()> {
+    if inputs.assets.cluster().is_some() || !lookup_cache.contains_key(ASSETS) {
         return Ok(());
     }
     let diagnostic =
         Diagnostic::error("this cluster was begun with assets, and none are given now")
             .with_hint("pass --assets with the folder that it was begun with");
-    Err(Failure::new(Exit::Refused, diagnostic))
+    Err(CommandError::new(Exit::Refused, diagnostic))
 }
 
 /// Returns the identity of the cluster: from the state, from the assets, or a new one.
-pub(crate) fn cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Cluster> {
+pub(crate) fn cluster(inputs: &InputFiles, known: Option<Cluster>) -> Result<Cluster> {
     Ok(known_cluster(inputs, known)?.unwrap_or_else(|| identify(&inputs.config)))
 }
 
 /// Returns the identity of the cluster from the state or the assets; `None` if both lack it.
-pub(crate) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<Option<Cluster>> {
+pub(crate) fn known_cluster(
+    inputs: &InputFiles,
+    known: Option<Cluster>,
+) -> Result<Option<Cluster>> {
     if let Some(machines) = known.as_ref().filter(|known| known.is_of_machines()) {
         return Err(of_machines(machines));
     }
@@ -200,41 +213,41 @@ pub(crate) fn known_cluster(inputs: &Inputs, known: Option<Cluster>) -> Result<O
             .with_detail(format!("assets: {} ({})", given.infra_id, given.cluster_id))
             .with_detail(format!("state:  {} ({})", known.infra_id, known.cluster_id))
             .with_hint("give the assets that this cluster was begun with, or use another --state");
-        return Err(Failure::new(Exit::Failed, diagnostic));
+        return Err(CommandError::new(Exit::Failed, diagnostic));
     }
     Ok(known.or(given))
 }
 
 /// Returns the error that the state contains machines of manifests. A plan of a cluster with that
 /// state would delete the machines.
-pub(crate) fn of_machines(machines: &Cluster) -> Failure {
+pub(crate) fn of_machines(machines: &Cluster) -> CommandError {
     let Cluster { name, infra_id, .. } = machines;
     let summary = format!("`{name}` is the state of the machines of {infra_id}, and of no cluster");
     let diagnostic = Diagnostic::error(summary).with_hint(
         "give the cluster another metadata.name or another --state; `groundplan machines` plans and \
          destroys those machines",
     );
-    Failure::new(Exit::Refused, diagnostic)
+    CommandError::new(Exit::Refused, diagnostic)
 }
 
 /// Inputs of a compilation.
-struct View<'a> {
-    inputs: &'a Inputs,
+struct CompileView<'a> {
+    inputs: &'a InputFiles,
     cluster: &'a Cluster,
     /// Recorded lookup results.
-    facts: &'a BTreeMap<String, Value>,
+    lookup_cache: &'a BTreeMap<String, Value>,
     bootstrap: bool,
 }
 
-impl View<'_> {
+impl CompileView<'_> {
     /// Returns the lookups that are required and not recorded.
-    fn questions(&self) -> Vec<Question> {
+    fn lookups(&self) -> Vec<Lookup> {
         let options = self.inputs.options(self.bootstrap);
-        questions(&self.inputs.config, self.facts, &options)
+        needed_lookups(&self.inputs.config, self.lookup_cache, &options)
     }
 
-    fn known(&self, learnt: &Answers) -> BTreeMap<String, Value> {
-        let mut known = self.facts.clone();
+    fn known(&self, learnt: &LookupResults) -> BTreeMap<String, Value> {
+        let mut known = self.lookup_cache.clone();
         known.extend(learnt.given.clone());
         known
     }
@@ -243,9 +256,9 @@ impl View<'_> {
     /// lookups.
     fn judge(
         &self,
-        learnt: &Answers,
-        mut flaws: Vec<topology::Error>,
-        screen: &mut Screen,
+        learnt: &LookupResults,
+        mut flaws: Vec<topology::CompileError>,
+        ui: &mut Ui,
     ) -> Result<Compiled> {
         let (inputs, options) = (self.inputs, self.inputs.options(self.bootstrap));
         let known = self.known(learnt);
@@ -256,24 +269,24 @@ impl View<'_> {
             Err(errors) => errors,
         };
         let is_missing = |key: &String| learnt.missing.iter().any(|(one, _)| one.key() == *key);
-        let told_below = |error: &topology::Error| matches!(error, topology::Error::Unanswered { question } if is_missing(question));
+        let told_below = |error: &topology::CompileError| matches!(error, topology::CompileError::Unanswered { lookup } if is_missing(lookup));
         flaws.extend(compiled.into_iter().filter(|error| !told_below(error)));
-        Err(refused(inputs, &flaws, &learnt.missing, screen)?)
+        Err(print_refused(inputs, &flaws, &learnt.missing, ui)?)
     }
 }
 
 /// Prints the errors that have a position in the install-config and returns the others for the
 /// caller.
-fn refused(
-    inputs: &Inputs,
-    flaws: &[topology::Error],
-    missing: &[(Question, ProviderError)],
-    screen: &mut Screen,
-) -> Result<Failure> {
+fn print_refused(
+    inputs: &InputFiles,
+    flaws: &[topology::CompileError],
+    missing: &[(Lookup, ProviderError)],
+    ui: &mut Ui,
+) -> Result<CommandError> {
     let text = inputs.text.expose_secret();
     let mut findings: Vec<Finding> = flaws.iter().filter_map(|flaw| finding(flaw, text)).collect();
     findings.sort_by_key(|finding| finding.place.map(|place| place.start));
-    screen.findings(&findings, &inputs.file, text)?;
+    ui.findings(&findings, &inputs.file, text)?;
     let nowhere = flaws.iter().filter(|flaw| flaw.field().is_none()).map(|flaw| {
         let summary = "could not compile the install-config";
         let diagnostic = Diagnostic::error(summary).with_detail(flaw.to_string());
@@ -281,14 +294,14 @@ fn refused(
     });
     let missing = missing
         .iter()
-        .map(|(question, error)| Diagnostic::call_failed(&format!("find out {question}"), error));
+        .map(|(lookup, error)| Diagnostic::call_failed(&format!("find out {lookup}"), error));
     let diagnostics = nowhere.chain(missing).collect();
     let exit = if findings.is_empty() { Exit::Failed } else { Exit::ConfigInvalid };
-    Ok(Failure { exit, diagnostics })
+    Ok(CommandError { exit, diagnostics })
 }
 
 /// Returns an error as a finding at its field; `None` if the error has no field.
-fn finding(flaw: &topology::Error, text: &str) -> Option<Finding> {
+fn finding(flaw: &topology::CompileError, text: &str) -> Option<Finding> {
     let Located { path, place } = locate(text, &flaw.field()?);
     Some(Finding {
         rule: diagnostics::Rule::AtAws,

@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 
 use groundplan_aws::schemas;
 use groundplan_engine::provider::Schemas;
-use groundplan_engine::state::backend::Home;
-use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::backend::StateBackend;
+use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::lock::LockError;
-use groundplan_engine::state::{Entry, FORMAT, Format, Run, State};
+use groundplan_engine::state::{Entry, FORMAT, Format, RunRecord, State};
 use jiff::Timestamp;
 
-use crate::cli::args::Common;
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::CommonArgs;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::state_backend::{self, Locked};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::state_backend::{self, OpenedState};
 use crate::render::{Diagnostic, remedies};
 
 /// Locked state, which no other run can change.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct LockedState {
     pub(crate) state: State,
-    pub(crate) home: Home,
+    pub(crate) backend: StateBackend,
     /// Operation and user of this run, for its first entry.
     operation: String,
     by: String,
@@ -30,31 +30,31 @@ pub(crate) struct Held {
     older: Option<Format>,
 }
 
-impl Held {
+impl LockedState {
     /// Takes the state lock of a cluster, then reads the state. Creates a missing location.
     pub(crate) async fn take(
-        common: &Common,
+        common: &CommonArgs,
         cluster: &str,
         operation: &str,
-        screen: &mut Screen,
+        ui: &mut Ui,
     ) -> Result<Self> {
         let place = common.state.of(cluster);
-        let locked = state_backend::open_home(&place, operation, common, screen).await?;
-        let Locked { home, state, warnings, older, by } = locked;
+        let locked = state_backend::open_home(&place, operation, common, ui).await?;
+        let OpenedState { backend, state, warnings, older, by } = locked;
         for warning in warnings {
-            screen.diagnostic(&Diagnostic::warning(warning))?;
+            ui.diagnostic(&Diagnostic::warning(warning))?;
         }
         known_kinds(&state)?;
-        Ok(Self { state, home, operation: operation.to_owned(), by, begun: false, older })
+        Ok(Self { state, backend, operation: operation.to_owned(), by, begun: false, older })
     }
 
     /// Records the start of the run, once and before any other entry. A run without entries records
     /// nothing, so that saved plans of other runs stay valid.
-    pub(crate) async fn begin(&mut self, screen: &mut Screen) -> Result<()> {
+    pub(crate) async fn begin(&mut self, ui: &mut Ui) -> Result<()> {
         if self.begun {
             return Ok(());
         }
-        self.announce_migration(screen)?;
+        self.announce_migration(ui)?;
         let run = self.run();
         self.write(&[Entry::RunStarted { run }]).await?;
         self.begun = true;
@@ -63,24 +63,26 @@ impl Held {
 
     /// Records entries that no call to the cloud produced: in memory first, then in the state
     /// backend.
-    pub(crate) async fn record(&mut self, entries: &[Entry], screen: &mut Screen) -> Result<()> {
+    pub(crate) async fn record(&mut self, entries: &[Entry], ui: &mut Ui) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        self.begin(screen).await?;
+        self.begin(ui).await?;
         self.write(entries).await
     }
 
     async fn write(&mut self, entries: &[Entry]) -> Result<()> {
         for entry in entries {
-            self.state.record(entry).map_err(|error| Failure::could_not("record it", &error))?;
+            self.state
+                .record(entry)
+                .map_err(|error| CommandError::could_not("record it", &error))?;
         }
-        self.home.append(entries).await.map_err(|error| unusable(&error))
+        self.backend.append(entries).await.map_err(|error| unusable(&error))
     }
 
-    fn run(&self) -> Run {
-        Run {
-            epoch: self.home.epoch(&self.state),
+    fn run(&self) -> RunRecord {
+        RunRecord {
+            epoch: self.backend.epoch(&self.state),
             operation: self.operation.clone(),
             at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             by: self.by.clone(),
@@ -94,10 +96,10 @@ impl Held {
     ///
     /// Serial, epoch and generation continue from the higher of both values. Earlier saved plans,
     /// runs and creation tokens therefore never match the new state.
-    pub(crate) async fn replace(mut self, state: State, screen: &mut Screen) -> Result<State> {
-        self.announce_migration(screen)?;
+    pub(crate) async fn replace(mut self, state: State, ui: &mut Ui) -> Result<State> {
+        self.announce_migration(ui)?;
         if self.state.serial > 0 && self.state.lineage != state.lineage {
-            self.home.give_way().map_err(|error| unusable(&error))?;
+            self.backend.accept_new_lineage().map_err(|error| unusable(&error))?;
         }
         let (serial, epoch) = (self.state.serial, self.state.epoch());
         let generation = self.state.generation;
@@ -106,15 +108,17 @@ impl Held {
             generation: state.generation.max(generation),
             ..state
         };
-        let run = Run { epoch: self.home.epoch(&self.state).max(epoch + 1), ..self.run() };
+        let run = RunRecord { epoch: self.backend.epoch(&self.state).max(epoch + 1), ..self.run() };
         let started = Entry::RunStarted { run };
-        self.state.record(&started).map_err(|error| Failure::could_not("record it", &error))?;
-        self.home.install(&self.state).await.map_err(|error| unusable(&error))?;
+        self.state
+            .record(&started)
+            .map_err(|error| CommandError::could_not("record it", &error))?;
+        self.backend.install(&self.state).await.map_err(|error| unusable(&error))?;
         Ok(self.state)
     }
 
     /// Prints a warning, once, that older programs cannot read the migrated state.
-    fn announce_migration(&mut self, screen: &mut Screen) -> Result<()> {
+    fn announce_migration(&mut self, ui: &mut Ui) -> Result<()> {
         let Some(older) = self.older.take().filter(|older| older.major < FORMAT.major) else {
             return Ok(());
         };
@@ -123,13 +127,13 @@ impl Held {
              that wrote it does not read"
         ))
         .with_hint(format!("its files are kept as they were, as *.v{}.backup", older.major));
-        Ok(screen.diagnostic(&notice)?)
+        Ok(ui.diagnostic(&notice)?)
     }
 
     /// Compacts the state if that is worth the effort, and releases the lock.
     pub(crate) async fn close(mut self) -> Result<()> {
-        self.home.close(&self.state).await.map_err(|error| unusable(&error))?;
-        let _ = self.home.leave().await; // others wait a minute, and nothing is wrong
+        self.backend.close(&self.state).await.map_err(|error| unusable(&error))?;
+        let _ = self.backend.leave().await; // others wait a minute, and nothing is wrong
         Ok(())
     }
 }
@@ -144,70 +148,71 @@ pub(crate) fn known_kinds(state: &State) -> Result<()> {
     };
     let diagnostic = Diagnostic::error(format!("the state has {strange}, a kind not known here"))
         .with_hint("use the version of groundplan that made it, or a newer one");
-    Err(Failure::new(Exit::Failed, diagnostic))
+    Err(CommandError::new(Exit::Failed, diagnostic))
 }
 
 /// Reads the state of a cluster without the lock; `None` if there is no state.
-pub(crate) async fn glance(
-    common: &Common,
+pub(crate) async fn read_unlocked(
+    common: &CommonArgs,
     cluster: &str,
-    screen: &mut Screen,
+    ui: &mut Ui,
 ) -> Result<Option<State>> {
-    let Some((state, warnings)) = state_backend::look(&common.state.of(cluster), common).await?
+    let Some((state, warnings)) =
+        state_backend::read_unlocked(&common.state.of(cluster), common).await?
     else {
         return Ok(None);
     };
     for warning in warnings {
-        screen.diagnostic(&Diagnostic::warning(warning))?;
+        ui.diagnostic(&Diagnostic::warning(warning))?;
     }
     Ok(Some(state))
 }
 
-pub(crate) fn locked(error: &LockError) -> Failure {
+pub(crate) fn locked(error: &LockError) -> CommandError {
     let exit = if error.is_held() { Exit::Locked } else { Exit::Failed };
     let mut diagnostic = Diagnostic::could_not("begin", error);
     diagnostic.hint = remedies::of_lock(error);
-    Failure::new(exit, diagnostic)
+    CommandError::new(exit, diagnostic)
 }
 
-pub(crate) fn unusable(error: &HomeError) -> Failure {
+pub(crate) fn unusable(error: &StateError) -> CommandError {
     let mut diagnostic = Diagnostic::could_not("use the state", error);
     diagnostic.hint = error.hint();
-    Failure::new(Exit::Failed, diagnostic)
+    CommandError::new(Exit::Failed, diagnostic)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::Arguments;
+    use crate::cli::args::CliArguments;
 
     /// Returns a folder for states, with the arguments and the terminal output that use it.
-    fn place() -> (tempfile::TempDir, Common, Screen) {
+    fn place() -> (tempfile::TempDir, CommonArgs, Ui) {
         let dir = tempfile::tempdir().unwrap();
-        let home = dir.path().to_str().unwrap();
-        let line = ["groundplan", "plan", "--state", home];
-        let common = Arguments::parse_line(line).unwrap().common;
-        let screen = Screen::new(&common);
-        (dir, common, screen)
+        let backend = dir.path().to_str().unwrap();
+        let line = ["groundplan", "plan", "--state", backend];
+        let common = CliArguments::parse_line(line).unwrap().common;
+        let ui = Ui::new(&common);
+        (dir, common, ui)
     }
 
     fn learnt(answer: u8) -> Entry {
-        Entry::Learnt { question: "zones".to_owned(), answer: answer.into() }
+        Entry::LookupRecorded { lookup: "zones".to_owned(), answer: answer.into() }
     }
 
     #[tokio::test]
     async fn the_first_entry_of_a_run_says_whose_run_it_is() {
-        let (_dir, common, mut screen) = place();
-        let mut held = Held::take(&common, "demo", "plan", &mut screen).await.unwrap();
-        held.record(&[learnt(1)], &mut screen).await.unwrap();
-        held.record(&[learnt(2)], &mut screen).await.unwrap();
+        let (_dir, common, mut ui) = place();
+        let mut held = LockedState::take(&common, "demo", "plan", &mut ui).await.unwrap();
+        held.record(&[learnt(1)], &mut ui).await.unwrap();
+        held.record(&[learnt(2)], &mut ui).await.unwrap();
         held.close().await.unwrap();
-        let mut held = Held::take(&common, "demo", "apply", &mut screen).await.unwrap();
-        held.begin(&mut screen).await.unwrap();
-        held.begin(&mut screen).await.unwrap();
+        let mut held = LockedState::take(&common, "demo", "apply", &mut ui).await.unwrap();
+        held.begin(&mut ui).await.unwrap();
+        held.begin(&mut ui).await.unwrap();
         held.close().await.unwrap();
 
-        let state = glance(&common, "demo", &mut screen).await.unwrap().unwrap();
+        let state = read_unlocked(&common, "demo", &mut ui).await.unwrap().unwrap();
         let runs = state.runs.iter().map(|run| (run.epoch, &*run.operation, run.after));
         assert_eq!(runs.collect::<Vec<_>>(), [(1, "plan", 0), (2, "apply", 3)]);
         assert_eq!(state.serial, 4);
@@ -217,26 +222,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_that_records_nothing_leaves_no_trace() {
-        let (_dir, common, mut screen) = place();
-        let mut held = Held::take(&common, "demo", "plan", &mut screen).await.unwrap();
-        held.record(&[], &mut screen).await.unwrap();
+        let (_dir, common, mut ui) = place();
+        let mut held = LockedState::take(&common, "demo", "plan", &mut ui).await.unwrap();
+        held.record(&[], &mut ui).await.unwrap();
         held.close().await.unwrap();
-        let state = glance(&common, "demo", &mut screen).await.unwrap().unwrap();
+        let state = read_unlocked(&common, "demo", &mut ui).await.unwrap().unwrap();
         assert_eq!((state.serial, state.runs.len()), (0, 0));
     }
 
     #[tokio::test]
     async fn whoever_waits_long_enough_gets_the_lock_and_others_are_told_who_has_it() {
-        let (_dir, mut common, mut screen) = place();
-        let first = Held::take(&common, "demo", "apply", &mut screen).await.unwrap();
-        let failure = Held::take(&common, "demo", "plan", &mut screen).await.unwrap_err();
+        let (_dir, mut common, mut ui) = place();
+        let first = LockedState::take(&common, "demo", "apply", &mut ui).await.unwrap();
+        let failure = LockedState::take(&common, "demo", "plan", &mut ui).await.unwrap_err();
         assert_eq!(failure.exit, Exit::Locked);
         assert!(failure.diagnostics[0].detail[0].contains("has it for apply"));
 
         common.lock_timeout = std::time::Duration::from_secs(120);
         let waiter = tokio::spawn(async move {
-            let mut screen = Screen::new(&common);
-            Held::take(&common, "demo", "plan", &mut screen).await.map(drop)
+            let mut ui = Ui::new(&common);
+            LockedState::take(&common, "demo", "plan", &mut ui).await.map(drop)
         });
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         drop(first);

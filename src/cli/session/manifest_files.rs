@@ -6,10 +6,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use groundplan_openshift::machine_api::from_manifests::File;
+use groundplan_openshift::machine_api::from_manifests::ManifestFile;
 use secrecy::SecretString;
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
@@ -20,19 +20,19 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 const STDIN: (&str, &str) = ("-", "standard input");
 
 /// Path of an argument, with its files.
-pub(crate) struct Named {
+pub(crate) struct PathArgument {
     pub(crate) path: PathBuf,
     /// File of the path, or files of the folder in the order of their names.
-    pub(crate) files: Vec<File>,
+    pub(crate) files: Vec<ManifestFile>,
 }
 
 /// Reads all files of the arguments, in this order.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Named>> {
-    let named = |path: &PathBuf| Ok(Named { path: path.clone(), files: files(path)? });
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<PathArgument>> {
+    let named = |path: &PathBuf| Ok(PathArgument { path: path.clone(), files: files(path)? });
     paths.iter().map(named).collect()
 }
 
-fn files(path: &Path) -> Result<Vec<File>> {
+fn files(path: &Path) -> Result<Vec<ManifestFile>> {
     if path == Path::new(STDIN.0) {
         return Ok(vec![standard_input(io::stdin().lock())?]);
     }
@@ -40,17 +40,17 @@ fn files(path: &Path) -> Result<Vec<File>> {
     paths.iter().map(|path| file(path)).collect()
 }
 
-fn file(path: &Path) -> Result<File> {
+fn file(path: &Path) -> Result<ManifestFile> {
     let name = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| unreadable(&name, &error))?;
-    Ok(File { text: text(&name, bytes)?, name })
+    Ok(ManifestFile { text: text(&name, bytes)?, name })
 }
 
-fn standard_input(mut input: impl Read) -> Result<File> {
+fn standard_input(mut input: impl Read) -> Result<ManifestFile> {
     let name = STDIN.1.to_owned();
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes).map_err(|error| unreadable(&name, &error))?;
-    Ok(File { text: text(&name, bytes)?, name })
+    Ok(ManifestFile { text: text(&name, bytes)?, name })
 }
 
 /// Returns the manifests in a folder, without subfolders. A file is returned as it is.
@@ -75,15 +75,15 @@ fn text(name: &str, bytes: Vec<u8>) -> Result<SecretString> {
         let diagnostic = Diagnostic::error(format!("{name} is not text in UTF-8"))
             .with_detail(format!("line {line} has a byte that is none"))
             .with_hint("save the file as UTF-8; an editor offers it under `Save as` or `Encoding`");
-        Failure::new(Exit::ConfigInvalid, diagnostic)
+        CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     Ok(text.into())
 }
 
-fn unreadable(name: &str, error: &io::Error) -> Failure {
+fn unreadable(name: &str, error: &io::Error) -> CommandError {
     let diagnostic = Diagnostic::could_not(&format!("read {name}"), error)
         .with_hint("files in YAML or JSON are read, and folders of them; `-` is standard input");
-    Failure::new(Exit::ConfigInvalid, diagnostic)
+    CommandError::new(Exit::ConfigInvalid, diagnostic)
 }
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
         }
         let alone = folder.path().join("notes.txt");
         let named = read(&[folder.path().to_owned(), alone]).unwrap();
-        let names = |named: &Named| -> Vec<String> {
+        let names = |named: &PathArgument| -> Vec<String> {
             let names = named.files.iter().map(|file| file.name.rsplit('/').next().unwrap());
             names.map(str::to_owned).collect()
         };

@@ -5,34 +5,34 @@ use std::path::{Path, PathBuf};
 
 use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::lookups::lookup::InstancesNamed;
-use groundplan_aws::{Aws, Settings, schemas};
+use groundplan_aws::{Aws, AwsSettings, schemas};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_engine::provider::ProviderError;
 use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::diagnostics::Severity;
 use groundplan_openshift::machine_api::from_manifests::{
-    self, File, Findings, Fleet, Named, Reading, Trouble,
+    self, CompileFailure, Findings, MachineSpecs, ManifestFile, ReadResult, ReferencedResources,
 };
-use groundplan_openshift::topology::{Compiled, Question, Workers};
+use groundplan_openshift::topology::{Compiled, Lookup, Workers};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
-use crate::cli::session::desired_state::{Learnt, Source};
+use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::manifest_files;
 use crate::render::Diagnostic;
 
 /// Valid manifests.
-pub(crate) struct Manifests {
+pub(crate) struct ManifestsSource {
     /// Paths as the user named them.
     paths: Vec<PathBuf>,
-    files: Vec<File>,
-    fleet: Fleet,
+    files: Vec<ManifestFile>,
+    fleet: MachineSpecs,
     /// Name of the state.
     state: String,
     digests: Digests,
@@ -43,16 +43,16 @@ pub(crate) fn state_of(infra_id: &str) -> String {
     format!("{infra_id}-machines")
 }
 
-impl Manifests {
+impl ManifestsSource {
     /// Reads all named manifests. Reports all findings at once.
-    pub(crate) fn read(paths: &[PathBuf], screen: &mut Screen) -> Result<Self> {
+    pub(crate) fn read(paths: &[PathBuf], ui: &mut Ui) -> Result<Self> {
         let named = manifest_files::read(paths)?;
-        let files: Vec<File> = named.into_iter().flat_map(|named| named.files).collect();
-        let Reading { fleet, findings, notes } = from_manifests::read(&files);
-        tell(&files, &findings, screen)?;
+        let files: Vec<ManifestFile> = named.into_iter().flat_map(|named| named.files).collect();
+        let ReadResult { fleet, findings, notes } = from_manifests::read(&files);
+        print_findings(&files, &findings, ui)?;
         let Some(fleet) = fleet else { return Err(no_fleet(paths, &findings)) };
         for note in notes {
-            screen.talk(&format!("note: {note}"))?;
+            ui.talk(&format!("note: {note}"))?;
         }
         let state = state_of(&fleet.infra_id);
         let digests = digests(&files);
@@ -61,7 +61,7 @@ impl Manifests {
 
     /// Returns the lookup of existing instances with the names of new machines; `None` if all
     /// machines are recorded.
-    fn namesakes(&self, state: &State) -> Option<Question> {
+    fn namesakes(&self, state: &State) -> Option<Lookup> {
         let is_recorded = |name: &&str| {
             let address = Address::new(Machine::SCHEMA.kind, name);
             state.resources.contains_key(&address) || state.deposed.contains_key(&address)
@@ -72,15 +72,15 @@ impl Manifests {
             return None;
         }
         names.sort();
-        let Fleet { infra_id, region, .. } = &self.fleet;
+        let MachineSpecs { infra_id, region, .. } = &self.fleet;
         let cluster_tag = format!("kubernetes.io/cluster/{infra_id}");
-        let question = Question::InstancesNamed { region: region.clone(), cluster_tag, names };
-        Some(question)
+        let lookup = Lookup::InstancesNamed { region: region.clone(), cluster_tag, names };
+        Some(lookup)
     }
 
     /// Returns the AWS resources that machines to be created reference. If compilation fails, all
     /// machines without a record count as new; the caller reports the compile errors.
-    fn named(&self, known: &BTreeMap<String, Value>, state: &State) -> Named<'_> {
+    fn named(&self, known: &BTreeMap<String, Value>, state: &State) -> ReferencedResources<'_> {
         let compiled = self.fleet.compile(known, &InstancesNamed::new(), &self.files);
         let graph = compiled.ok().map(|compiled| compiled.graph);
         self.fleet.named(&|address| match &graph {
@@ -92,44 +92,44 @@ impl Manifests {
     /// Prints the findings and returns the failed lookups for the caller to print.
     fn refused(
         &self,
-        trouble: &Trouble,
-        missing: &[(Question, ProviderError)],
-        screen: &mut Screen,
-    ) -> Result<Failure> {
-        tell(&self.files, &trouble.findings, screen)?;
+        trouble: &CompileFailure,
+        missing: &[(Lookup, ProviderError)],
+        ui: &mut Ui,
+    ) -> Result<CommandError> {
+        print_findings(&self.files, &trouble.findings, ui)?;
         let diagnostics = missing
             .iter()
             .map(|(one, error)| Diagnostic::call_failed(&format!("find out {one}"), error))
             .collect();
         let is_flawed = trouble.findings.iter().any(|findings| !findings.is_empty());
         let exit = if is_flawed { Exit::ConfigInvalid } else { Exit::Failed };
-        Ok(Failure { exit, diagnostics })
+        Ok(CommandError { exit, diagnostics })
     }
 
     /// Compiles with new lookup results and returns both. Instances with the names of the machines
     /// are no conflict, because recovery searches for them.
-    pub(crate) async fn look_again(
+    pub(crate) async fn compile_existing(
         &self,
         aws: &Aws,
-        screen: &mut Screen,
+        ui: &mut Ui,
     ) -> Result<(Compiled, BTreeMap<String, Value>)> {
-        let answers = aws_session::answers(aws, self.fleet.questions()).await;
+        let answers = aws_session::answers(aws, self.fleet.lookups()).await;
         match self.fleet.compile(&answers.given, &InstancesNamed::new(), &self.files) {
             Ok(compiled) => Ok((compiled, answers.given)),
-            Err(trouble) => Err(self.refused(&trouble, &answers.missing, screen)?),
+            Err(trouble) => Err(self.refused(&trouble, &answers.missing, ui)?),
         }
     }
 
     /// Returns the untracked instances that have the names of unrecorded machines.
     pub(crate) async fn others(&self, aws: &Aws, state: &State) -> Result<InstancesNamed> {
-        let Some(question) = self.namesakes(state) else { return Ok(InstancesNamed::new()) };
-        let key = question.key();
-        let answers = aws_session::answers(aws, vec![question]).await;
+        let Some(lookup) = self.namesakes(state) else { return Ok(InstancesNamed::new()) };
+        let key = lookup.key();
+        let answers = aws_session::answers(aws, vec![lookup]).await;
         others(answers.given.get(&key))
     }
 }
 
-impl Source for Manifests {
+impl DesiredState for ManifestsSource {
     fn name(&self) -> &str {
         &self.state
     }
@@ -153,7 +153,7 @@ impl Source for Manifests {
     }
 
     fn cluster(&self, known: Option<Cluster>) -> Result<Cluster> {
-        let Fleet { infra_id, region, .. } = &self.fleet;
+        let MachineSpecs { infra_id, region, .. } = &self.fleet;
         match known {
             Some(known) if !known.is_of_machines() => Err(of_a_cluster(&known)),
             Some(known) if known.region != *region => Err(elsewhere(&known, region)),
@@ -167,7 +167,7 @@ impl Source for Manifests {
         }
     }
 
-    fn settings(&self, cluster: &Cluster) -> Settings {
+    fn settings(&self, cluster: &Cluster) -> AwsSettings {
         aws_session::settings_without_config(cluster)
     }
 
@@ -175,23 +175,23 @@ impl Source for Manifests {
         Ok(None)
     }
 
-    fn questions(&self, facts: &BTreeMap<String, Value>) -> Vec<Question> {
-        let mut questions = self.fleet.questions();
-        questions.retain(|question| !facts.contains_key(&question.key()));
-        questions
+    fn lookups(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Lookup> {
+        let mut lookups = self.fleet.lookups();
+        lookups.retain(|lookup| !lookup_cache.contains_key(&lookup.key()));
+        lookups
     }
 
-    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Question> {
-        let named = self.named(known, state).questions();
-        let unanswered = named.into_iter().filter(|question| !known.contains_key(&question.key()));
+    fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Lookup> {
+        let named = self.named(known, state).lookups();
+        let unanswered = named.into_iter().filter(|lookup| !known.contains_key(&lookup.key()));
         self.namesakes(state).into_iter().chain(unanswered).collect()
     }
 
-    fn compile(&self, learnt: &Learnt<'_>, screen: &mut Screen) -> Result<Compiled> {
-        let mut known = learnt.facts.clone();
+    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled> {
+        let mut known = learnt.lookup_cache.clone();
         known.extend(learnt.answers.given.clone());
         let others = match self.namesakes(learnt.state) {
-            Some(question) => others(learnt.checked.get(&question.key()))?,
+            Some(lookup) => others(learnt.checked.get(&lookup.key()))?,
             None => InstancesNamed::new(),
         };
         let mut said = known.clone();
@@ -199,10 +199,10 @@ impl Source for Manifests {
         let absent = self.named(&known, learnt.state).absent(&said, &others, &self.files);
         let trouble = match self.fleet.compile(&known, &others, &self.files) {
             Ok(compiled) if absent.iter().all(Vec::is_empty) => return Ok(compiled),
-            Ok(_) => Trouble::default(),
+            Ok(_) => CompileFailure::default(),
             Err(trouble) => trouble,
         };
-        Err(self.refused(&trouble.with(absent), &learnt.answers.missing, screen)?)
+        Err(self.refused(&trouble.with(absent), &learnt.answers.missing, ui)?)
     }
 
     fn workers(&self, _: &BTreeMap<String, Value>) -> Vec<Workers> {
@@ -215,12 +215,15 @@ impl Source for Manifests {
 fn others(answer: Option<&Value>) -> Result<InstancesNamed> {
     answer.and_then(|answer| InstancesNamed::deserialize(answer).ok()).ok_or_else(|| {
         let summary = "it is not known whether machines of these names are there already";
-        Failure::new(Exit::Failed, Diagnostic::error(summary).with_hint("see the warning above"))
+        CommandError::new(
+            Exit::Failed,
+            Diagnostic::error(summary).with_hint("see the warning above"),
+        )
     })
 }
 
 /// Returns digests that are independent of the names and the order of the files.
-fn digests(files: &[File]) -> Digests {
+fn digests(files: &[ManifestFile]) -> Digests {
     let mut texts: Vec<&[u8]> =
         files.iter().map(|file| file.text.expose_secret().as_bytes()).collect();
     texts.sort_unstable();
@@ -228,18 +231,18 @@ fn digests(files: &[File]) -> Digests {
     Digests { config: digest(texts), assets: none(), stream: none() }
 }
 
-fn tell(files: &[File], findings: &Findings, screen: &mut Screen) -> Result<()> {
+fn print_findings(files: &[ManifestFile], findings: &Findings, ui: &mut Ui) -> Result<()> {
     for (file, findings) in files.iter().zip(findings) {
-        screen.findings(findings, &file.name, file.text.expose_secret())?;
+        ui.findings(findings, &file.name, file.text.expose_secret())?;
     }
     Ok(())
 }
 
 /// Returns the failure for manifests without machines. Findings are already printed.
-fn no_fleet(paths: &[PathBuf], findings: &Findings) -> Failure {
+fn no_fleet(paths: &[PathBuf], findings: &Findings) -> CommandError {
     let is_error = |severity| severity == Severity::Error;
     if findings.iter().flatten().any(|finding| is_error(finding.severity())) {
-        return Failure::said(Exit::ConfigInvalid);
+        return CommandError::already_printed(Exit::ConfigInvalid);
     }
     let named: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     let summary = format!("there is no Machine and no MachineSet in {}", named.join(", "));
@@ -248,23 +251,23 @@ fn no_fleet(paths: &[PathBuf], findings: &Findings) -> Failure {
         || "`groundplan manifests --out DIR` writes some".to_owned(),
         |inside: &Path| format!("name the folder that they are in: {}", inside.display()),
     );
-    Failure::new(Exit::ConfigInvalid, Diagnostic::error(summary).with_hint(hint))
+    CommandError::new(Exit::ConfigInvalid, Diagnostic::error(summary).with_hint(hint))
 }
 
 /// Returns the error that the state contains a cluster. A plan of machines with that state would
 /// delete the cluster.
-pub(crate) fn of_a_cluster(cluster: &Cluster) -> Failure {
+pub(crate) fn of_a_cluster(cluster: &Cluster) -> CommandError {
     let Cluster { name, infra_id, .. } = cluster;
     let summary = format!("`{name}` is the state of the cluster {infra_id}, and of no machines");
     let hint = "give another --state: what machines are recorded in is called <infra ID>-machines";
-    Failure::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint))
+    CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint))
 }
 
-fn elsewhere(known: &Cluster, region: &str) -> Failure {
+fn elsewhere(known: &Cluster, region: &str) -> CommandError {
     let summary = format!(
         "the machines of {} are in {}, and the manifests want them in {region}",
         known.infra_id, known.region
     );
     let hint = "destroy them there first, or use another --state";
-    Failure::new(Exit::Failed, Diagnostic::error(summary).with_hint(hint))
+    CommandError::new(Exit::Failed, Diagnostic::error(summary).with_hint(hint))
 }

@@ -5,28 +5,28 @@ use groundplan_engine::plan::guard::{Guards, violations};
 use groundplan_openshift::plan_review;
 
 use crate::cli::args;
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::render::{Diagnostic, PlanView};
 
 /// Returns the view of a plan that every command shows.
 pub(crate) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> PlanView<'a> {
-    let (classify, telling) = (plan_review::class, plan_review::telling);
+    let (classify, telling) = (plan_review::class, plan_review::is_always_shown);
     PlanView { plan, full, warnings, classify, telling }
 }
 
 /// Returns the plan warnings: of the install-config, and of the plan itself.
-pub(crate) fn cautions(of_config: &[String], plan: &Plan) -> Vec<String> {
-    of_config.iter().cloned().chain(plan_review::cautions(plan)).collect()
+pub(crate) fn plan_warnings(of_config: &[String], plan: &Plan) -> Vec<String> {
+    of_config.iter().cloned().chain(plan_review::plan_warnings(plan)).collect()
 }
 
 /// Returns an error with all violations of guards, if there are any.
-pub(crate) fn guarded(plan: &Plan, guards: &args::Guards) -> Result<()> {
+pub(crate) fn enforce_guards(plan: &Plan, guards: &args::GuardArgs) -> Result<()> {
     let guards = Guards { max_destroy: guards.max_destroy, expect: guards.expect };
     let against = violations(plan, &guards);
     if against.is_empty() {
         return Ok(());
     }
     let shown = |one| Diagnostic::of_violation(one, plan.cluster.as_ref());
-    Err(Failure { exit: Exit::Refused, diagnostics: against.iter().map(shown).collect() })
+    Err(CommandError { exit: Exit::Refused, diagnostics: against.iter().map(shown).collect() })
 }

@@ -6,20 +6,20 @@ use groundplan_engine::plan::Plan;
 use groundplan_engine::state::State;
 use groundplan_openshift::topology::{Workers, partition};
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::plan_context::World;
-use crate::preflight::demands::Site;
-use crate::preflight::{Report, preflight as ask};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::plan_context::PlanContext;
+use crate::preflight::demands::PreflightInputs;
+use crate::preflight::{PreflightReport, preflight as ask};
 
 /// Prints all warnings of the preflight. Returns an error with all findings that would stop the
 /// plan half way.
-pub(crate) async fn preflight(world: &World, plan: &Plan, screen: &mut Screen) -> Result<()> {
-    let state = &world.held.state;
-    let site = Site { plan, graph: &world.compiled.graph, state };
-    let workers = world.source.workers(&state.facts);
-    judged(&site, &workers, &world.aws, &world.caller, screen).await
+pub(crate) async fn preflight(context: &PlanContext, plan: &Plan, ui: &mut Ui) -> Result<()> {
+    let state = &context.held.state;
+    let site = PreflightInputs { plan, graph: &context.compiled.graph, state };
+    let workers = context.source.workers(&state.lookup_cache);
+    judged(&site, &workers, &context.aws, &context.caller, ui).await
 }
 
 /// Runs the preflight of a destroy plan. `state` is the state that the plan was made from.
@@ -28,27 +28,27 @@ pub(crate) async fn preflight_of_destroy(
     state: &State,
     aws: &Aws,
     caller: &Caller,
-    screen: &mut Screen,
+    ui: &mut Ui,
 ) -> Result<()> {
     let nothing = Graph::default();
-    judged(&Site { plan, graph: &nothing, state }, &[], aws, caller, screen).await
+    judged(&PreflightInputs { plan, graph: &nothing, state }, &[], aws, caller, ui).await
 }
 
 async fn judged(
-    site: &Site<'_>,
+    site: &PreflightInputs<'_>,
     workers: &[Workers],
     aws: &Aws,
     caller: &Caller,
-    screen: &mut Screen,
+    ui: &mut Ui,
 ) -> Result<()> {
     let region = site.state.cluster.as_ref().map_or("", |cluster| cluster.region.as_str());
     let partition = partition(region).name;
-    let Report { findings, notes } = ask(aws, caller, partition, site, workers).await;
+    let PreflightReport { findings, notes } = ask(aws, caller, partition, site, workers).await;
     for note in notes {
-        screen.diagnostic(&note)?;
+        ui.diagnostic(&note)?;
     }
     if findings.is_empty() {
         return Ok(());
     }
-    Err(Failure { exit: Exit::Refused, diagnostics: findings })
+    Err(CommandError { exit: Exit::Refused, diagnostics: findings })
 }

@@ -6,39 +6,43 @@ use std::sync::Arc;
 
 use groundplan_aws::Aws;
 use groundplan_aws::lookups::tag_index;
-use groundplan_aws::sweep::Leftover;
-use groundplan_engine::graph::Node;
+use groundplan_aws::sweep::RemainingResource;
+use groundplan_engine::graph::GraphNode;
 use groundplan_engine::plan::decide::id;
-use groundplan_engine::provider::patiently;
+use groundplan_engine::provider::retry_reads;
 use groundplan_engine::recover::{Recovered, Search};
 use groundplan_engine::state::{Cluster, Entry, State};
 use serde_json::{Value, json};
 
-use super::locked_state::Held;
-use crate::cli::output::command_error::{Failure, Result};
+use super::locked_state::LockedState;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 
 /// Recovered state, ready to be recorded.
-pub(crate) struct Found {
-    pub(crate) held: Held,
+pub(crate) struct RecoveredState {
+    pub(crate) held: LockedState,
     pub(crate) aws: Arc<Aws>,
     pub(crate) state: State,
     pub(crate) recovered: Recovered,
 }
 
 /// Searches AWS for the resources of the graph. Returns those found and those missing.
-pub(crate) async fn looked_for(nodes: &[Node], infra_id: &str, aws: &Aws) -> Result<Recovered> {
-    let tokens = patiently(|| tag_index::tokens(aws)).await;
-    let tokens = &tokens.map_err(|error| Failure::call("list the tags", &error))?;
+pub(crate) async fn looked_for(
+    nodes: &[GraphNode],
+    infra_id: &str,
+    aws: &Aws,
+) -> Result<Recovered> {
+    let tokens = retry_reads(|| tag_index::tokens(aws)).await;
+    let tokens = &tokens.map_err(|error| CommandError::call("list the tags", &error))?;
     let search = Search { nodes, infra_id, tokens, provider: aws };
-    search.run().await.map_err(|error| Failure::call("look for the cluster", &error))
+    search.run().await.map_err(|error| CommandError::call("look for the cluster", &error))
 }
 
 /// Returns the locked state if it is empty. Returns an error for a state with records.
-pub(crate) fn blank(held: Held) -> Result<Held> {
+pub(crate) fn ensure_empty(held: LockedState) -> Result<LockedState> {
     if held.state.has_nothing() {
         return Ok(held);
     }
@@ -53,63 +57,67 @@ pub(crate) fn blank(held: Held) -> Result<Held> {
                 false => "groundplan plan",
             }
         ));
-    Err(Failure::new(Exit::Refused, diagnostic))
+    Err(CommandError::new(Exit::Refused, diagnostic))
 }
 
 /// Returns the recovered state, which equals the lost one except for its history. Returns an error
 /// if no resource was found.
 pub(crate) fn recorded(
     cluster: Cluster,
-    facts: BTreeMap<String, Value>,
+    lookup_cache: BTreeMap<String, Value>,
     recovered: &Recovered,
 ) -> Result<State> {
     if recovered.entries.is_empty() {
         let diagnostic = Diagnostic::error(format!("nothing of {} was found", cluster.infra_id))
             .with_hint("check the credentials (AWS_PROFILE), the region and the infra ID");
-        return Err(Failure::new(Exit::Failed, diagnostic));
+        return Err(CommandError::new(Exit::Failed, diagnostic));
     }
-    let learnt = facts.into_iter().map(|(question, answer)| Entry::Learnt { question, answer });
-    let entries = std::iter::once(Entry::Identified { cluster }).chain(learnt);
+    let learnt =
+        lookup_cache.into_iter().map(|(lookup, answer)| Entry::LookupRecorded { lookup, answer });
+    let entries = std::iter::once(Entry::ClusterIdentified { cluster }).chain(learnt);
     let mut state = State::new(uuid::Uuid::new_v4().to_string());
     for entry in entries.chain(recovered.entries.iter().cloned()) {
-        state.record(&entry).map_err(|error| Failure::could_not("record it", &error))?;
+        state.record(&entry).map_err(|error| CommandError::could_not("record it", &error))?;
     }
     Ok(state)
 }
 
 /// Prints the resources that were found, the missing ones, and the untracked ones.
-pub(crate) fn tell(
+pub(crate) fn print_result(
     state: &State,
     recovered: &Recovered,
-    left: &[Leftover],
-    screen: &mut Screen,
+    left: &[RemainingResource],
+    ui: &mut Ui,
 ) -> Result<()> {
     let infra_id = state.cluster.as_ref().map_or("", |cluster| &cluster.infra_id);
     let lives: Vec<_> = rows(state).collect();
     let wanted = state.resources.len() + recovered.missing.len();
-    screen.say(&format!("Found {} of {wanted} resources of {infra_id}.", state.resources.len()))?;
+    ui.print_line(&format!(
+        "Found {} of {wanted} resources of {infra_id}.",
+        state.resources.len()
+    ))?;
     for (address, record, superseded) in lives {
         let (id, status, generation) = (id(&record.outputs), record.status, record.generation);
         let fields = json!({
             "address": address, "id": id, "status": status, "generation": generation,
             "superseded": superseded,
         });
-        screen.tell("recovered", &fields)?;
+        ui.print_json("recovered", &fields)?;
     }
     if !recovered.missing.is_empty() {
-        screen.say("\nNot found; an apply makes it anew:")?;
+        ui.print_line("\nNot found; an apply makes it anew:")?;
     }
     for one in &recovered.missing {
-        screen.tell("missing", &json!({"address": one.address, "because": one.because}))?;
-        screen.say(&format!("  {}  {}", one.address, one.because))?;
+        ui.print_json("missing", &json!({"address": one.address, "because": one.because}))?;
+        ui.print_line(&format!("  {}  {}", one.address, one.because))?;
     }
     if !left.is_empty() {
-        screen.say("\nTagged as the cluster's, and not recorded:")?;
+        ui.print_line("\nTagged as the cluster's, and not recorded:")?;
     }
     for one in left {
-        screen.tell("unclaimed", one)?;
+        ui.print_json("unclaimed", one)?;
         let name = one.name.as_deref().map(|name| format!("  {name}")).unwrap_or_default();
-        screen.say(&format!("  {} {}{name}", one.kind, one.id))?;
+        ui.print_line(&format!("  {} {}{name}", one.kind, one.id))?;
     }
     Ok(())
 }

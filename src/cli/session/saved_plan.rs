@@ -4,20 +4,25 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use groundplan_engine::plan::saved::{FORMAT, SavedPlan, Unreadable};
-use groundplan_engine::plan::{Options, Plan};
+use groundplan_engine::plan::saved::{FORMAT, SavedPlan, SavedPlanError};
+use groundplan_engine::plan::{Plan, PlanOptions};
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::session::plan_context::World;
+use crate::cli::session::plan_context::PlanContext;
 use crate::render::Diagnostic;
 
 /// Returns the plan with the digests of its inputs.
-pub(crate) fn of(world: &World, options: Options, warnings: Vec<String>, plan: Plan) -> SavedPlan {
+pub(crate) fn of(
+    context: &PlanContext,
+    options: PlanOptions,
+    warnings: Vec<String>,
+    plan: Plan,
+) -> SavedPlan {
     SavedPlan {
         format: FORMAT,
-        digests: world.source.digests().clone(),
-        bootstrap: world.source.bootstrap(),
+        digests: context.source.digests().clone(),
+        bootstrap: context.source.bootstrap(),
         options,
         warnings,
         plan,
@@ -27,7 +32,7 @@ pub(crate) fn of(world: &World, options: Options, warnings: Vec<String>, plan: P
 /// Writes a plan to a file that only its owner can read.
 pub(crate) fn write(saved: &SavedPlan, path: &Path) -> Result<()> {
     let attempt = format!("save the plan to {}", path.display());
-    try_write(saved, path).map_err(|error| Failure::could_not(&attempt, &error))
+    try_write(saved, path).map_err(|error| CommandError::could_not(&attempt, &error))
 }
 
 fn try_write(saved: &SavedPlan, path: &Path) -> io::Result<()> {
@@ -48,7 +53,7 @@ pub(crate) fn read(path: &Path) -> Result<SavedPlan> {
     let attempt = format!("read the plan {}", path.display());
     let text = fs::read(path).map_err(|error| {
         let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
-        Failure::new(Exit::Failed, diagnostic)
+        CommandError::new(Exit::Failed, diagnostic)
     })?;
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
 }
@@ -66,26 +71,26 @@ pub(crate) fn must_be(of_machines: bool, path: &Path) -> Result<()> {
     };
     let diagnostic = Diagnostic::error(format!("{path} is a plan of {what}"))
         .with_hint(format!("`{command}` does what it says"));
-    Err(Failure::new(Exit::Usage, diagnostic))
+    Err(CommandError::new(Exit::Usage, diagnostic))
 }
 
 const HINT: &str = "give a file that `groundplan plan --out` wrote, as it was written";
 
-fn unusable(attempt: &str, error: &Unreadable) -> Failure {
+fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
     match error {
-        Unreadable::Format(_) => stale(&format!("could not {attempt}"), &error.to_string()),
-        Unreadable::Other(_) | Unreadable::Damaged(_) => {
-            Failure::new(Exit::Failed, Diagnostic::could_not(attempt, error).with_hint(HINT))
+        SavedPlanError::Format(_) => stale(&format!("could not {attempt}"), &error.to_string()),
+        SavedPlanError::Other(_) | SavedPlanError::Damaged(_) => {
+            CommandError::new(Exit::Failed, Diagnostic::could_not(attempt, error).with_hint(HINT))
         }
     }
 }
 
 /// Returns the error for a stale plan.
-pub(crate) fn stale(summary: &str, because: &str) -> Failure {
+pub(crate) fn stale(summary: &str, because: &str) -> CommandError {
     let diagnostic = Diagnostic::error(summary)
         .with_detail(because)
         .with_hint("make it again, with `--out`, as it was made, and read what it shows");
-    Failure::new(Exit::Stale, diagnostic)
+    CommandError::new(Exit::Stale, diagnostic)
 }
 
 #[cfg(test)]
@@ -103,7 +108,7 @@ mod tests {
             format: FORMAT,
             digests: Digests { config: none(), assets: none(), stream: none() },
             bootstrap: true,
-            options: Options::default(),
+            options: PlanOptions::default(),
             warnings: vec![],
             plan: Plan {
                 operation: Operation::Apply,
@@ -114,7 +119,7 @@ mod tests {
                 selection: None,
                 changes: vec![],
                 steps: vec![],
-                relinks: vec![],
+                dependency_updates: vec![],
             },
         }
     }

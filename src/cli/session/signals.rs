@@ -2,10 +2,10 @@
 
 use std::io;
 
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 
 /// Starts handling SIGINT, SIGTERM and SIGHUP (the terminal was closed).
@@ -13,7 +13,7 @@ use crate::cli::output::exit_code::Exit;
 /// The first signal requests shutdown, and the second ends the program at once. Both leave a state
 /// that the next run can continue, because intents are on disk. A process started with `nohup`
 /// keeps ignoring SIGHUP.
-pub(crate) fn watch(stop: &Stop) -> io::Result<()> {
+pub(crate) fn watch(stop: &Shutdown) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = match ignores_hangup() {
@@ -32,12 +32,12 @@ pub(crate) fn watch(stop: &Stop) -> io::Result<()> {
 
 /// Runs work that changes nothing, until the work is done or shutdown is requested.
 pub(crate) async fn unless_stopped<T>(
-    stop: &Stop,
+    stop: &Shutdown,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     tokio::select! {
         biased;
-        () = stop.stopped() => Err(Failure::interrupted()),
+        () = stop.stopped() => Err(CommandError::interrupted()),
         done = work => done,
     }
 }
@@ -67,13 +67,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_ends_what_changes_nothing() {
-        let stop = Stop::default();
+        let stop = Shutdown::default();
         let stopper = stop.clone();
         let never = std::future::pending::<Result<()>>();
         tokio::spawn(async move { stopper.stop() });
         let failure = unless_stopped(&stop, never).await.unwrap_err();
         assert_eq!(failure.exit, Exit::Stopped);
-        let done = unless_stopped(&Stop::default(), async { Ok(7) }).await.unwrap();
+        let done = unless_stopped(&Shutdown::default(), async { Ok(7) }).await.unwrap();
         assert_eq!(done, 7);
     }
 }

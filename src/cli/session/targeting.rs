@@ -7,27 +7,27 @@ use std::collections::BTreeSet;
 
 use groundplan_engine::graph::pattern::fits;
 use groundplan_engine::graph::{Address, Graph};
-use groundplan_engine::plan::Options;
+use groundplan_engine::plan::PlanOptions;
 use groundplan_engine::state::State;
 use groundplan_openshift::diagnostics::nearest;
 
-use crate::cli::args::{Part, Renewal};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{Renewal, TargetingArgs};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::render::state::rows;
 use crate::render::{Diagnostic, remedies};
 
 /// Returns the options of a plan. Patterns match desired and recorded resources.
-pub(crate) fn of_wanted(
+pub(crate) fn resolve_against_graph(
     renewal: &Renewal,
-    part: &Part,
+    part: &TargetingArgs,
     desired: &Graph,
     state: &State,
-) -> Result<Options> {
+) -> Result<PlanOptions> {
     let wanted = desired.nodes().iter().map(|node| &node.address);
     let known: BTreeSet<&Address> = wanted.chain(recorded(state)).collect();
     let replace = renewal.replace.iter().map(|name| replaced(name, desired, state));
-    Ok(Options {
+    Ok(PlanOptions {
         replace: replace.collect::<Result<_>>()?,
         targets: all("--target", &part.target, &known, state)?,
         excludes: all("--exclude", &part.exclude, &known, state)?,
@@ -35,9 +35,9 @@ pub(crate) fn of_wanted(
 }
 
 /// Returns the options of a destroy plan. Patterns match recorded resources.
-pub(crate) fn of_recorded(part: &Part, state: &State) -> Result<Options> {
+pub(crate) fn resolve_against_state(part: &TargetingArgs, state: &State) -> Result<PlanOptions> {
     let known: BTreeSet<&Address> = recorded(state).collect();
-    Ok(Options {
+    Ok(PlanOptions {
         replace: BTreeSet::new(),
         targets: all("--target", &part.target, &known, state)?,
         excludes: all("--exclude", &part.exclude, &known, state)?,
@@ -64,7 +64,7 @@ fn all(
         let fitting = known.iter().filter(|address| fits(pattern, address));
         let fitting: Vec<Address> = fitting.map(|address| (*address).clone()).collect();
         if fitting.is_empty() {
-            return Err(nobody(flag, pattern, known, state));
+            return Err(no_match(flag, pattern, known, state));
         }
         found.extend(fitting);
     }
@@ -83,12 +83,12 @@ fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
     if name.contains('*') {
         let diagnostic = Diagnostic::error("--replace takes one address, and no pattern")
             .with_hint("give it once for each, so that each of them is meant");
-        return Err(Failure::new(Exit::Usage, diagnostic));
+        return Err(CommandError::new(Exit::Usage, diagnostic));
     }
-    Err(nobody("--replace", name, &known, state))
+    Err(no_match("--replace", name, &known, state))
 }
 
-fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -> Failure {
+fn no_match(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -> CommandError {
     let addresses: Vec<&str> = known.iter().map(|address| address.as_str()).collect();
     let hint = match nearest(name, &addresses) {
         Some(meant) => format!("did you mean `{meant}`?"),
@@ -104,7 +104,7 @@ fn nobody(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -> 
     let diagnostic =
         Diagnostic::error(format!("{flag} `{name}` names no resource of this cluster"))
             .with_hint(hint);
-    Failure::new(Exit::Usage, diagnostic)
+    CommandError::new(Exit::Usage, diagnostic)
 }
 
 #[cfg(test)]
@@ -132,9 +132,9 @@ mod tests {
         graph
     }
 
-    fn part(target: &[&str], exclude: &[&str]) -> Part {
+    fn part(target: &[&str], exclude: &[&str]) -> TargetingArgs {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Part { target: owned(target), exclude: owned(exclude) }
+        TargetingArgs { target: owned(target), exclude: owned(exclude) }
     }
 
     fn renewal(name: &str) -> Renewal {
@@ -148,18 +148,19 @@ mod tests {
     #[test]
     fn a_part_is_named_by_address_kind_or_star() {
         let several = part(&["instance", "subnet.*"], &["*.master-1"]);
-        let options = of_wanted(&Renewal::default(), &several, &wanted(), &state()).unwrap();
+        let options =
+            resolve_against_graph(&Renewal::default(), &several, &wanted(), &state()).unwrap();
         let targets = names(&options.targets);
         assert_eq!(targets, ["instance.master-0", "instance.master-1", "subnet.new"]);
         assert_eq!(names(&options.excludes), ["instance.master-1"]);
-        let options = of_recorded(&part(&["vpc"], &[]), &state()).unwrap();
+        let options = resolve_against_state(&part(&["vpc"], &[]), &state()).unwrap();
         assert_eq!(names(&options.targets), ["vpc.main"]);
     }
 
     #[test]
     fn a_name_that_fits_nothing_is_wrong_usage_and_the_nearest_is_offered() {
         let mistyped = part(&["instance.mastr-0"], &[]);
-        let failure = of_recorded(&mistyped, &state()).unwrap_err();
+        let failure = resolve_against_state(&mistyped, &state()).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         let hint = failure.diagnostics[0].hint.clone().unwrap();
         assert_eq!(hint, "did you mean `instance.master-0`?");
@@ -167,7 +168,9 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted_and_there_is_made_anew() {
-        let options = |name| of_wanted(&renewal(name), &Part::default(), &wanted(), &state());
+        let options = |name| {
+            resolve_against_graph(&renewal(name), &TargetingArgs::default(), &wanted(), &state())
+        };
         assert_eq!(names(&options("instance.master-0").unwrap().replace), ["instance.master-0"]);
         for wrong in ["subnet.new", "instance.master-1", "instance.*", "nothing"] {
             assert_eq!(options(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");

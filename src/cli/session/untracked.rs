@@ -5,46 +5,46 @@ use std::collections::BTreeSet;
 
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::{adopt, known};
-use groundplan_aws::kinds::swept::{Find, Swept};
+use groundplan_aws::kinds::swept::{FoundUntracked, UntrackedResource};
 use groundplan_aws::model::ids::RoleName;
-use groundplan_aws::model::untracked::What;
-use groundplan_aws::sweep::{self, Leftover, Sweep};
+use groundplan_aws::model::untracked::UntrackedKind;
+use groundplan_aws::sweep::{self, RemainingResource, Sweep};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::decide::id;
-use groundplan_engine::provider::{ProviderError, patiently};
+use groundplan_engine::provider::{ProviderError, retry_reads};
 use groundplan_engine::state::{Entry, Record, State};
 
-use crate::cli::args::Part;
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::TargetingArgs;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// Returns true if a part of a destroy can contain untracked resources.
-pub(crate) fn are_meant(part: &Part) -> bool {
-    let kind = Swept::SCHEMA.kind;
+pub(crate) fn are_meant(part: &TargetingArgs) -> bool {
+    let kind = UntrackedResource::SCHEMA.kind;
     let may_fit = |target: &String| target.starts_with('*') || target.starts_with(kind);
     part.target.is_empty() || part.target.iter().any(may_fit)
 }
 
 /// Untracked resources of a cluster.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct UntrackedResources {
     /// Resources that groundplan can delete.
-    deletable: Vec<Find>,
+    deletable: Vec<FoundUntracked>,
     /// Resources of a type that groundplan cannot delete.
-    strange: Vec<Leftover>,
+    strange: Vec<RemainingResource>,
     /// Calls that the credentials do not allow.
     denied: Vec<ProviderError>,
 }
 
-impl Found {
+impl UntrackedResources {
     /// Queries AWS for all resources of the cluster that this state does not contain.
     pub(crate) async fn sweep(aws: &Aws, state: &State) -> Result<Self> {
         let names = names(state);
-        let swept = patiently(|| Box::pin(sweep::sweep(aws, &names)))
+        let swept = retry_reads(|| Box::pin(sweep::sweep(aws, &names)))
             .await
-            .map_err(|error| Failure::call("see what else the cluster has", &error))?;
+            .map_err(|error| CommandError::call("see what else the cluster has", &error))?;
         Ok(Self::of(swept, &known(state)))
     }
 
@@ -61,9 +61,9 @@ impl Found {
             if known.contains(&one.id) || goes_along {
                 continue;
             }
-            match What::of(&one.kind) {
+            match UntrackedKind::of(&one.kind) {
                 Some(what) => {
-                    found.deletable.push(Find { what, id: one.id, name: one.name });
+                    found.deletable.push(FoundUntracked { what, id: one.id, name: one.name });
                 }
                 None => found.strange.push(one),
             }
@@ -82,16 +82,16 @@ impl Found {
 
     /// Keeps only the resources that the plan deletes.
     pub(crate) fn leave_out_of(&mut self, plan: &Plan, imagined: &State) {
-        let doomed = ids(plan, imagined);
-        self.deletable.retain(|one| doomed.contains(&one.id));
+        let teardown = ids(plan, imagined);
+        self.deletable.retain(|one| teardown.contains(&one.id));
     }
 
     /// Returns the plan warnings about untracked resources.
-    pub(crate) fn cautions(&self, aws: &Aws) -> Vec<String> {
+    pub(crate) fn warnings(&self, aws: &Aws) -> Vec<String> {
         let tag = &aws.settings().cluster_tag;
         let mut cautions = Vec::new();
         if !self.deletable.is_empty() {
-            let counts = What::ALL.iter().filter_map(|what| {
+            let counts = UntrackedKind::ALL.iter().filter_map(|what| {
                 let count = self.deletable.iter().filter(|one| one.what == *what).count();
                 (count > 0).then(|| what.count(count))
             });
@@ -100,11 +100,15 @@ impl Found {
                 "not recorded here and tagged {tag}: {}; the cluster made that for itself, and it goes \
                  with it (--exclude {} leaves it)",
                 counts.join(", "),
-                Swept::SCHEMA.kind,
+                UntrackedResource::SCHEMA.kind,
             ));
         }
-        let keeps_data =
-            |one: &Find| matches!(one.what, What::Volume | What::Snapshot | What::Bucket);
+        let keeps_data = |one: &FoundUntracked| {
+            matches!(
+                one.what,
+                UntrackedKind::Volume | UntrackedKind::Snapshot | UntrackedKind::Bucket
+            )
+        };
         if self.deletable.iter().any(keeps_data) {
             cautions.push(
                 "with the volumes, snapshots and buckets above goes what the cluster's users have \
@@ -135,28 +139,28 @@ pub(crate) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
 
 /// Returns the IDs of resources that a plan deletes or removes a tag from.
 fn ids(plan: &Plan, state: &State) -> BTreeSet<String> {
-    let doomed: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
-    let ids = doomed.into_iter().filter_map(|address| id(&state.resources.get(address)?.outputs));
+    let teardown: BTreeSet<&Address> = plan.steps.iter().map(|step| step.op.address()).collect();
+    let ids = teardown.into_iter().filter_map(|address| id(&state.resources.get(address)?.outputs));
     ids.collect()
 }
 
 /// Returns the IDs of resources that stay and may belong to another cluster, too.
 fn shared(state: &State) -> BTreeSet<String> {
-    let is_shared = |record: &&Record| record.inputs["what"] == What::SharedTag.as_str();
+    let is_shared = |record: &&Record| record.inputs["what"] == UntrackedKind::SharedTag.as_str();
     state.resources.values().filter(is_shared).filter_map(|record| id(&record.outputs)).collect()
 }
 
 /// Returns an error if the plan deletes a resource that also carries another cluster's tag.
-pub(crate) async fn unclaimed(aws: &Aws, state: &State, plan: &Plan) -> Result<()> {
+pub(crate) async fn ensure_unclaimed(aws: &Aws, state: &State, plan: &Plan) -> Result<()> {
     let shared = shared(state);
     let ids: BTreeSet<String> =
         ids(plan, state).into_iter().filter(|id| !shared.contains(id)).collect();
     if ids.is_empty() {
         return Ok(());
     }
-    let claims = patiently(|| sweep::claims(aws, &ids))
+    let claims = retry_reads(|| sweep::ownership_conflicts(aws, &ids))
         .await
-        .map_err(|error| Failure::call("see who else uses what is to go", &error))?;
+        .map_err(|error| CommandError::call("see who else uses what is to go", &error))?;
     if claims.is_empty() {
         return Ok(());
     }
@@ -168,16 +172,16 @@ pub(crate) async fn unclaimed(aws: &Aws, state: &State, plan: &Plan) -> Result<(
         })
         .collect();
     let hint = "destroy that cluster first; if it is gone already, take its tag off";
-    Err(Failure::new(Exit::Refused, diagnostic.with_hint(hint)))
+    Err(CommandError::new(Exit::Refused, diagnostic.with_hint(hint)))
 }
 
 /// Returns the names of resources that AWS cannot find by tag.
-pub(crate) fn names(state: &State) -> sweep::Names {
+pub(crate) fn names(state: &State) -> sweep::SweepNames {
     let named = |kind: &str| -> Vec<&str> {
         let of_kind = state.resources.iter().filter(|(address, _)| address.kind() == kind);
         of_kind.filter_map(|(_, record)| record.inputs.get("name")?.as_str()).collect()
     };
-    sweep::Names {
+    sweep::SweepNames {
         domain: named("hosted_zone").first().map(|name| (*name).to_owned()),
         roles: named("iam_role").into_iter().map(RoleName::from).collect(),
         profiles: named("iam_instance_profile").into_iter().map(Into::into).collect(),
@@ -189,9 +193,9 @@ pub(crate) fn names(state: &State) -> sweep::Names {
 mod tests {
     use super::*;
 
-    fn leftover(kind: &str, id: &str, goes_with: Option<&str>) -> Leftover {
+    fn leftover(kind: &str, id: &str, goes_with: Option<&str>) -> RemainingResource {
         let goes_with = goes_with.map(str::to_owned);
-        Leftover { kind: kind.to_owned(), id: id.to_owned(), name: None, goes_with }
+        RemainingResource { kind: kind.to_owned(), id: id.to_owned(), name: None, goes_with }
     }
 
     #[test]
@@ -207,7 +211,7 @@ mod tests {
             leftover("transit-gateway", "tgw-1", None),
         ];
         let known = ["i-recorded", "subnet-recorded"].map(str::to_owned).into();
-        let found = Found::of(Sweep { left, denied: Vec::new() }, &known);
+        let found = UntrackedResources::of(Sweep { left, denied: Vec::new() }, &known);
         let ids: Vec<&str> = found.deletable.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["i-1", "vol-of-a-stranger", "subnet-1"]);
         assert_eq!(found.strange, [leftover("transit-gateway", "tgw-1", None)]);
@@ -215,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_part_that_names_only_what_is_recorded_has_nothing_else_in_it() {
-        let part = |target: &[&str]| Part {
+        let part = |target: &[&str]| TargetingArgs {
             target: target.iter().map(|&one| one.to_owned()).collect(),
             exclude: Vec::new(),
         };

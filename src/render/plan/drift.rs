@@ -6,7 +6,7 @@ use groundplan_engine::plan::{Change, Classify, DriftClass, FieldChange, Plan, R
 use serde::Serialize;
 
 use super::PlanView;
-use super::words::{class, left_because, one_line};
+use super::words::{class, ignore_reason, one_line};
 use crate::render::painted;
 use crate::render::palette::STRONG;
 
@@ -58,7 +58,7 @@ impl PlanView<'_> {
         for change in with_left() {
             for left in &change.left {
                 let address = change.address.as_str();
-                let (what, why) = (one_line(&left.field), left_because(left.because));
+                let (what, why) = (one_line(&left.field), ignore_reason(left.because));
                 writeln!(out, "  {address:<width$}  {what}\n  {:<width$}    {why}", "")?;
             }
         }
@@ -67,7 +67,7 @@ impl PlanView<'_> {
 }
 
 /// Drift of one field, or of a whole resource.
-pub(in crate::render) struct Drift<'a> {
+pub(in crate::render) struct ShownDrift<'a> {
     pub(in crate::render) change: &'a Change,
     pub(in crate::render) class: DriftClass,
     /// Changed field; `None` if the resource was deleted outside groundplan.
@@ -75,15 +75,15 @@ pub(in crate::render) struct Drift<'a> {
 }
 
 /// Returns all drift: security first, then functional, then cosmetic.
-pub(in crate::render) fn drift(plan: &Plan, classify: Classify) -> Vec<Drift<'_>> {
+pub(in crate::render) fn drift(plan: &Plan, classify: Classify) -> Vec<ShownDrift<'_>> {
     let mut drift = Vec::new();
     for change in &plan.changes {
         if change.reason == Reason::Missing {
-            drift.push(Drift { change, class: DriftClass::Functional, field: None });
+            drift.push(ShownDrift { change, class: DriftClass::Functional, field: None });
         }
         for field in &change.drift {
             let class = classify(change.address.kind(), &field.path);
-            drift.push(Drift { change, class, field: Some(field) });
+            drift.push(ShownDrift { change, class, field: Some(field) });
         }
     }
     drift.sort_by_key(|one| one.class); // stable: dependency order within a class

@@ -1,6 +1,6 @@
 //! Tests of plans as people see them.
 
-use groundplan_engine::plan::{DriftClass, Left, LeftBecause, Op, Reason, Step};
+use groundplan_engine::plan::{DriftClass, IgnoreReason, IgnoredDifference, Op, Reason, Step};
 use groundplan_engine::state::Cluster;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn plan(changes: Vec<Change>) -> Plan {
         generation: 2,
         selection: None,
         steps: acted.map(step).collect(),
-        relinks: vec![],
+        dependency_updates: vec![],
         changes,
     }
 }
@@ -238,10 +238,13 @@ fn what_others_changed_stands_apart_and_the_gravest_comes_first() {
 fn what_is_left_as_it_is_says_why() {
     let mut keep = change("instance.master-0", Action::Keep, Reason::UpToDate);
     keep.left = vec![
-        Left { field: field("image", "ami-1", "ami-2"), because: LeftBecause::SetAtCreation },
-        Left {
+        IgnoredDifference {
+            field: field("image", "ami-1", "ami-2"),
+            because: IgnoreReason::CreateOnly,
+        },
+        IgnoredDifference {
             field: field("metadata_options.http_tokens", "required", Value::Null),
-            because: LeftBecause::NoOpinion,
+            because: IgnoreReason::NoOpinion,
         },
     ];
     let text = written(&plan(vec![keep]), false);
@@ -276,8 +279,9 @@ fn the_summary_per_kind_adds_up_to_the_summary_line() {
         .enumerate()
         .map(|(i, action)| change(&format!("kind-{}.{i}", i % 2), *action, Reason::Changed));
     let plan = plan(changes.collect());
-    let sum =
-        |figure: fn(&Counts) -> usize| counts_by_kind(&plan).values().map(figure).sum::<usize>();
+    let sum = |figure: fn(&ChangeCounts) -> usize| {
+        counts_by_kind(&plan).values().map(figure).sum::<usize>()
+    };
     let counts = plan.counts();
     assert_eq!(
         (sum(|c| c.add), sum(|c| c.change), sum(|c| c.destroy)),

@@ -1,7 +1,7 @@
 //! Words and symbols of a plan: Terraform's where Terraform has some, because users know those.
 
 use anstyle::Style;
-use groundplan_engine::plan::{Action, DriftClass, FieldChange, LeftBecause, Reason};
+use groundplan_engine::plan::{Action, DriftClass, FieldChange, IgnoreReason, Reason};
 
 use crate::render::palette::{CREATE, DELETE, ERROR, FAINT, UPDATE};
 use crate::render::value::{SENSITIVE, inline, is_sensitive, line_diff, lines};
@@ -34,11 +34,13 @@ pub(super) fn class(class: DriftClass) -> (Style, &'static str) {
     }
 }
 
-pub(super) fn left_because(because: LeftBecause) -> &'static str {
+pub(super) fn ignore_reason(because: IgnoreReason) -> &'static str {
     match because {
-        LeftBecause::SetAtCreation => "read at creation only; what runs is not replaced for it",
-        LeftBecause::NoOpinion => "the configuration has no opinion on it any more",
-        LeftBecause::ByHand => "somebody changed it by hand; what runs is not replaced for it",
+        IgnoreReason::CreateOnly => "read at creation only; what runs is not replaced for it",
+        IgnoreReason::NoOpinion => "the configuration has no opinion on it any more",
+        IgnoreReason::ChangedOutside => {
+            "somebody changed it by hand; what runs is not replaced for it"
+        }
     }
 }
 
@@ -54,11 +56,11 @@ pub(in crate::render) fn reason(reason: &Reason) -> String {
         Reason::CannotUpdate { paths } => {
             format!("replaced, because {} cannot change in place", enumerated(paths))
         }
-        Reason::HoldsOn { to } => {
+        Reason::BlockingReference { to } => {
             let to: Vec<String> = to.iter().map(ToString::to_string).collect();
             format!("replaced, because it holds on to {}, which goes first", enumerated(&to))
         }
-        Reason::HalfDeleted => "an earlier run began to delete it".into(),
+        Reason::DeletionUnfinished => "an earlier run began to delete it".into(),
         Reason::Requested => "replaced, because it was asked for".into(),
         Reason::NotInConfiguration => "not in the configuration any more".into(),
         Reason::Superseded => "the old one, whose place a replacement took".into(),

@@ -13,7 +13,7 @@ const NAMED: usize = 8;
 
 /// Data of the live region on the terminal.
 #[derive(Debug)]
-pub struct Board {
+pub struct ProgressBoard {
     estimate: Estimate,
     total: usize,
     done: usize,
@@ -29,7 +29,7 @@ struct InFlight {
     word: Option<String>,
 }
 
-impl Board {
+impl ProgressBoard {
     /// Returns a board for a run with this estimate.
     pub fn new(estimate: Estimate) -> Self {
         Self { estimate, total: 0, done: 0, in_flight: Vec::new(), stopping: false }
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn the_region_says_how_much_is_done_and_what_is_waited_for() {
         let at = Duration::from_secs;
-        let mut board = Board::new(Estimate::default());
+        let mut board = ProgressBoard::new(Estimate::default());
         let started =
             Event::Started { operation: Operation::Apply, steps: 3, critical_path_seconds: 9 };
         board.event(&started, at(0));
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_crowd_in_flight_is_counted_and_not_listed() {
-        let mut board = Board::new(Estimate::default());
+        let mut board = ProgressBoard::new(Estimate::default());
         for i in 0..10 {
             let step = step(&format!("subnet.{i}"));
             board.event(&Event::StepStarted { step }, Duration::ZERO);

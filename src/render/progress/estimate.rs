@@ -8,29 +8,29 @@ use std::time::Duration;
 
 use groundplan_engine::event::{StepAction, StepName};
 use groundplan_engine::graph::Address;
-use groundplan_engine::plan::{Op, Plan, Until};
+use groundplan_engine::plan::{Milestone, Op, Plan};
 use groundplan_engine::provider::Schemas;
 
 /// Steps of a plan with their measured and typical durations.
 #[derive(Debug, Default)]
 pub struct Estimate {
-    steps: Vec<Step>,
+    steps: Vec<EstimatedStep>,
     index: HashMap<(Address, u64, StepAction), usize>,
     /// Measurements of a kind and action in this run: number and total seconds.
     seen: HashMap<(String, StepAction), (f64, f64)>,
 }
 
 #[derive(Debug)]
-struct Step {
+struct EstimatedStep {
     kind: (String, StepAction),
     /// Typical duration in seconds.
     typical: f64,
-    after: Vec<(usize, Until)>,
-    progress: Progress,
+    after: Vec<(usize, Milestone)>,
+    progress: StepProgress,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Progress {
+enum StepProgress {
     Waiting,
     Running { since: Duration },
     Over,
@@ -50,19 +50,26 @@ impl Estimate {
             let after = step.after.iter().map(|on| (on.step as usize, on.until)).collect();
             estimate.index.insert((name.address, name.generation, name.action), number);
             let kind = (kind, name.action);
-            estimate.steps.push(Step { kind, typical, after, progress: Progress::Waiting });
+            estimate.steps.push(EstimatedStep {
+                kind,
+                typical,
+                after,
+                progress: StepProgress::Waiting,
+            });
         }
         estimate
     }
 
     /// Records the start of a step. `now` is the time since the start of the run.
     pub fn started(&mut self, step: &StepName, now: Duration) {
-        self.move_on(step, Progress::Running { since: now });
+        self.move_on(step, StepProgress::Running { since: now });
     }
 
     /// Records that a step is done.
     pub fn finished(&mut self, step: &StepName, now: Duration) {
-        if let Some((kind, Progress::Running { since })) = self.move_on(step, Progress::Over) {
+        if let Some((kind, StepProgress::Running { since })) =
+            self.move_on(step, StepProgress::Over)
+        {
             let (times, seconds) = self.seen.entry(kind).or_default();
             *times += 1.0;
             *seconds += now.saturating_sub(since).as_secs_f64();
@@ -71,7 +78,7 @@ impl Estimate {
 
     /// Records that this run will not complete a step.
     pub fn given_up(&mut self, step: &StepName) {
-        self.move_on(step, Progress::Over);
+        self.move_on(step, StepProgress::Over);
     }
 
     /// Returns the remaining time; `None` if no step is left.
@@ -82,7 +89,7 @@ impl Estimate {
         for (number, step) in self.steps.iter().enumerate().rev() {
             let (whole, gone) = (self.duration(step), elapsed(step, now));
             let own = match step.progress {
-                Progress::Over => 0.0,
+                StepProgress::Over => 0.0,
                 _ => {
                     let to_end = (whole - gone).max(0.0) + tail[number];
                     let to_created = (UNTIL_CREATED - gone).max(0.0) + tail_of_created[number];
@@ -92,17 +99,17 @@ impl Estimate {
             longest = longest.max(own);
             for &(earlier, until) in &step.after {
                 let tail = match until {
-                    Until::Created => &mut tail_of_created[earlier],
-                    Until::Done => &mut tail[earlier],
+                    Milestone::Created => &mut tail_of_created[earlier],
+                    Milestone::Done => &mut tail[earlier],
                 };
                 *tail = tail.max(own);
             }
         }
-        let unfinished = self.steps.iter().any(|step| step.progress != Progress::Over);
+        let unfinished = self.steps.iter().any(|step| step.progress != StepProgress::Over);
         unfinished.then(|| Duration::from_secs_f64(longest.ceil()))
     }
 
-    fn duration(&self, step: &Step) -> f64 {
+    fn duration(&self, step: &EstimatedStep) -> f64 {
         match self.seen.get(&step.kind) {
             Some((times, seconds)) => seconds / times,
             None => step.typical,
@@ -112,8 +119,8 @@ impl Estimate {
     fn move_on(
         &mut self,
         step: &StepName,
-        to: Progress,
-    ) -> Option<((String, StepAction), Progress)> {
+        to: StepProgress,
+    ) -> Option<((String, StepAction), StepProgress)> {
         let key = (step.address.clone(), step.generation, step.action);
         let step = &mut self.steps[*self.index.get(&key)?];
         let from = std::mem::replace(&mut step.progress, to);
@@ -121,9 +128,9 @@ impl Estimate {
     }
 }
 
-fn elapsed(step: &Step, now: Duration) -> f64 {
+fn elapsed(step: &EstimatedStep, now: Duration) -> f64 {
     match step.progress {
-        Progress::Running { since } => now.saturating_sub(since).as_secs_f64(),
+        StepProgress::Running { since } => now.saturating_sub(since).as_secs_f64(),
         _ => 0.0,
     }
 }
@@ -142,7 +149,7 @@ fn typical(op: &Op, kind: &str, schemas: &dyn Schemas) -> f64 {
 mod tests {
     use groundplan_engine::event::Operation;
     use groundplan_engine::graph::{Identity, Schema};
-    use groundplan_engine::plan::{Dependency, Prior, Step};
+    use groundplan_engine::plan::{Dependency, PriorObject, Step};
     use serde_json::json;
 
     use super::*;
@@ -156,13 +163,13 @@ mod tests {
         }
     }
 
-    fn create(address: &str, after: &[(u32, Until)]) -> Step {
+    fn create(address: &str, after: &[(u32, Milestone)]) -> Step {
         let op = Op::Create {
             address: address.into(),
             generation: 1,
             inputs: json!({}),
             after: vec![],
-            prior: Prior::Nothing,
+            prior: PriorObject::Nothing,
         };
         let after = after.iter().map(|&(step, until)| Dependency { step, until }).collect();
         Step { op, after }
@@ -178,7 +185,7 @@ mod tests {
             selection: None,
             changes: vec![],
             steps,
-            relinks: vec![],
+            dependency_updates: vec![],
         };
         Estimate::new(&plan, &Table)
     }
@@ -195,9 +202,9 @@ mod tests {
     fn the_longest_path_counts_and_what_is_only_needed_to_exist_is_short() {
         let chain = vec![
             create("quick.a", &[]),
-            create("slow.b", &[(0, Until::Done)]),
-            create("slow.c", &[(1, Until::Created)]),
-            create("quick.d", &[(0, Until::Done)]),
+            create("slow.b", &[(0, Milestone::Done)]),
+            create("slow.c", &[(1, Milestone::Created)]),
+            create("quick.d", &[(0, Milestone::Done)]),
         ];
         assert_eq!(estimate(chain).left(at(0)), Some(at(2 + 1 + 100)));
     }
@@ -205,7 +212,7 @@ mod tests {
     #[test]
     fn what_is_running_has_less_left_and_what_is_over_nothing() {
         let mut estimate =
-            estimate(vec![create("quick.a", &[]), create("slow.b", &[(0, Until::Done)])]);
+            estimate(vec![create("quick.a", &[]), create("slow.b", &[(0, Milestone::Done)])]);
         estimate.started(&step("quick.a"), at(0));
         assert_eq!(estimate.left(at(1)), Some(at(101)));
         estimate.finished(&step("quick.a"), at(2));
@@ -218,7 +225,7 @@ mod tests {
     #[test]
     fn what_was_seen_beats_what_is_typical() {
         let mut estimate =
-            estimate(vec![create("slow.a", &[]), create("slow.b", &[(0, Until::Done)])]);
+            estimate(vec![create("slow.a", &[]), create("slow.b", &[(0, Milestone::Done)])]);
         estimate.started(&step("slow.a"), at(0));
         estimate.finished(&step("slow.a"), at(10));
         assert_eq!(estimate.left(at(10)), Some(at(10)));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_engine::event::{Event, Fault, StepAction, StepName};
+use groundplan_engine::event::{Event, ReportedError, StepAction, StepName};
 use groundplan_engine::graph::Address;
 
 use super::super::count;
@@ -14,7 +14,7 @@ const NAMED: usize = 5;
 /// Collector of failures from the events of a run.
 #[derive(Debug, Default)]
 pub struct Failures {
-    failed: Vec<(StepName, Fault)>,
+    failed: Vec<(StepName, ReportedError)>,
     skipped: BTreeMap<Address, Vec<Address>>,
 }
 
@@ -37,7 +37,7 @@ impl Failures {
         self.failed.iter().map(|(step, fault)| self.diagnostic(step, fault)).collect()
     }
 
-    fn diagnostic(&self, step: &StepName, fault: &Fault) -> Diagnostic {
+    fn diagnostic(&self, step: &StepName, fault: &ReportedError) -> Diagnostic {
         let verb = match step.action {
             StepAction::Create => "create",
             StepAction::Finish => "finish",
@@ -74,7 +74,7 @@ mod tests {
             action: StepAction::Create,
         };
         let mut failures = Failures::default();
-        let error = Fault {
+        let error = ReportedError {
             call: "CreateVpc".into(),
             code: Some("VpcLimitExceeded".into()),
             message: "the limit is reached".into(),

@@ -16,7 +16,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Writer of one line per event.
 #[derive(Debug)]
-pub struct Lines<W> {
+pub struct ProgressLines<W> {
     out: W,
     /// Time of the last line about each waiting step, since the start of the step.
     heard: HashMap<StepKey, Duration>,
@@ -26,14 +26,14 @@ pub struct Lines<W> {
 
 type StepKey = (Address, u64, StepAction);
 
-impl Lines<Vec<u8>> {
+impl ProgressLines<Vec<u8>> {
     /// Returns the lines written since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 }
 
-impl<W: Write> Lines<W> {
+impl<W: Write> ProgressLines<W> {
     /// Returns lines that go to this writer.
     pub fn new(out: W) -> Self {
         Self { out, heard: HashMap::new(), made: HashSet::new() }
@@ -117,7 +117,7 @@ fn key(step: &StepName) -> StepKey {
 
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::event::Fault;
+    use groundplan_engine::event::ReportedError;
 
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
 
     fn said(events: &[Event]) -> String {
         let mut written = Vec::new();
-        let mut lines = Lines::new(anstream::StripStream::new(&mut written));
+        let mut lines = ProgressLines::new(anstream::StripStream::new(&mut written));
         for event in events {
             lines.event(event).unwrap();
         }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_holds_a_deletion_up_is_told_in_the_words_of_aws() {
-        let error = Fault {
+        let error = ReportedError {
             call: "DeleteSubnet".into(),
             code: Some("DependencyViolation".into()),
             message: "The subnet 'subnet-1' has dependencies and cannot be deleted.".into(),
@@ -201,14 +201,14 @@ mod tests {
 
     #[test]
     fn a_failure_is_one_line_and_what_it_skips_is_none() {
-        let error = Fault {
+        let error = ReportedError {
             call: "CreateSubnet".into(),
             code: Some("SubnetLimitExceeded".into()),
             message: "no".into(),
             request_id: None,
             hint: None,
         };
-        let retrying = Fault { code: Some("Throttling".into()), ..error.clone() };
+        let retrying = ReportedError { code: Some("Throttling".into()), ..error.clone() };
         let failed = step("subnet.a", StepAction::Create);
         let text = said(&[
             Event::StepRetrying { step: failed.clone(), error: retrying, after_ms: 2500 },

@@ -1,6 +1,6 @@
 //! Progress of a run for people.
 //!
-//! [`Lines`] writes one line per event, for pipes and logs. [`Live`] keeps a live region on a
+//! [`ProgressLines`] writes one line per event, for pipes and logs. [`LiveRegion`] keeps a live region on a
 //! terminal up to date. Both use Terraform's wording. [`Failures`] collects failures for a report
 //! after the run. All of them know only the events and decide nothing.
 
@@ -15,23 +15,23 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-pub use self::board::Board;
+pub use self::board::ProgressBoard;
 pub use self::estimate::Estimate;
 pub use self::failures::Failures;
-pub use self::lines::Lines;
+pub use self::lines::ProgressLines;
 use groundplan_engine::event::{Event, StepAction};
 
 /// Live region on the terminal with the progress of the run. Completed steps scroll away above it.
 #[derive(Debug)]
-pub struct Live {
+pub struct LiveRegion {
     bar: ProgressBar,
-    board: Arc<Mutex<Board>>,
-    lines: Lines<Vec<u8>>,
+    board: Arc<Mutex<ProgressBoard>>,
+    lines: ProgressLines<Vec<u8>>,
     colour: bool,
     since: Instant,
 }
 
-impl Live {
+impl LiveRegion {
     /// Starts the live region on standard error.
     pub fn begin(estimate: Estimate, colour: bool) -> Self {
         Self::on(estimate, colour, ProgressDrawTarget::stderr())
@@ -39,7 +39,7 @@ impl Live {
 
     fn on(estimate: Estimate, colour: bool, target: ProgressDrawTarget) -> Self {
         let since = Instant::now();
-        let board = Arc::new(Mutex::new(Board::new(estimate)));
+        let board = Arc::new(Mutex::new(ProgressBoard::new(estimate)));
         let bar = ProgressBar::with_draw_target(None, target);
         let shown = Arc::clone(&board);
         // Called at every tick, so that the seconds advance between events.
@@ -52,7 +52,7 @@ impl Live {
             .with_key("region", region);
         bar.set_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, board, lines: Lines::new(Vec::new()), colour, since }
+        Self { bar, board, lines: ProgressLines::new(Vec::new()), colour, since }
     }
 
     /// Shows an event.
@@ -79,28 +79,28 @@ impl Live {
     }
 }
 
-impl Drop for Live {
+impl Drop for LiveRegion {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
 /// Forms of the verb of a step.
-struct Words {
+struct VerbForms {
     begins: &'static str,
     goes_on: &'static str,
     done: &'static str,
     noun: &'static str,
 }
 
-fn words(action: StepAction) -> Words {
+fn words(action: StepAction) -> VerbForms {
     let (begins, goes_on, done, noun) = match action {
         StepAction::Create => ("Creating", "creating", "Creation complete", "Creation"),
         StepAction::Finish => ("Finishing", "finishing", "Finished", "Finishing"),
         StepAction::Update => ("Modifying", "modifying", "Modifications complete", "Modification"),
         StepAction::Delete => ("Destroying", "destroying", "Destruction complete", "Destruction"),
     };
-    Words { begins, goes_on, done, noun }
+    VerbForms { begins, goes_on, done, noun }
 }
 
 #[cfg(test)]
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_terminal_that_is_none_is_not_written_to_and_nothing_breaks() {
-        let mut live = Live::on(Estimate::default(), true, ProgressDrawTarget::hidden());
+        let mut live = LiveRegion::on(Estimate::default(), true, ProgressDrawTarget::hidden());
         let step =
             StepName { address: "vpc.main".into(), generation: 1, action: StepAction::Create };
         let events = [

@@ -4,7 +4,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use groundplan_node::test_support::fake_api_server::FakeCluster;
+use groundplan_node::test_support::fake_api_server::FakeApiServer;
 use groundplan_openshift::machine_api::types::NAMESPACE;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -21,11 +21,11 @@ const MACHINES: usize = 20;
 const DEATHS: usize = 8;
 
 /// Returns the API server of a cluster with its infrastructure and a set of workers.
-async fn cluster_of(desk: &Desk) -> FakeCluster {
-    let cluster = FakeCluster::default();
+async fn cluster_of(desk: &Desk) -> FakeApiServer {
+    let cluster = FakeApiServer::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    std::fs::write(desk.path("kubeconfig"), FakeCluster::kubeconfig(address)).expect("written");
+    std::fs::write(desk.path("kubeconfig"), FakeApiServer::kubeconfig(address)).expect("written");
     tokio::spawn(cluster.clone().serve(listener));
     cluster.put(json!({
         "apiVersion": "config.openshift.io/v1", "kind": "Infrastructure",
@@ -48,7 +48,7 @@ async fn cluster_of(desk: &Desk) -> FakeCluster {
     cluster
 }
 
-fn scale(cluster: &FakeCluster, replicas: usize) {
+fn scale(cluster: &FakeApiServer, replicas: usize) {
     cluster.change("machinesets", NAMESPACE, SET, &json!({"spec": {"replicas": replicas}}));
 }
 
@@ -60,7 +60,7 @@ fn controller(desk: &Desk, more: &[&str]) -> Child {
 }
 
 /// Starts and kills the controller repeatedly until `done`. Returns the number of kills.
-async fn killed_until(desk: &Desk, cluster: &FakeCluster, done: impl Fn() -> bool) -> usize {
+async fn killed_until(desk: &Desk, cluster: &FakeApiServer, done: impl Fn() -> bool) -> usize {
     let began = Instant::now();
     let mut deaths = 0;
     loop {
@@ -156,7 +156,7 @@ async fn it_says_how_it_is_and_ends_when_it_is_told() {
 #[test]
 fn where_there_is_no_cluster_it_says_so_at_once() {
     let desk = Desk::new();
-    std::fs::write(desk.path("kubeconfig"), FakeCluster::kubeconfig(([127, 0, 0, 1], 1).into()))
+    std::fs::write(desk.path("kubeconfig"), FakeApiServer::kubeconfig(([127, 0, 0, 1], 1).into()))
         .expect("written");
     let mut command = desk.command(&["machine-controller"]);
     let ran = command.env("KUBECONFIG", desk.path("kubeconfig")).output().expect("it runs");

@@ -35,24 +35,24 @@ impl Team {
         Self { desk, bucket, s3, lease: LEASE }
     }
 
-    fn home(&self) -> String {
+    fn backend(&self) -> String {
         format!("s3://{}/clusters", self.bucket)
     }
 
     /// Returns the arguments of a command with the location of the state.
-    fn words<'a>(&self, words: &[&'a str], home: &'a str) -> Vec<&'a str> {
-        [words, &["--state", home, "--lease", self.lease]].concat()
+    fn words<'a>(&self, words: &[&'a str], backend: &'a str) -> Vec<&'a str> {
+        [words, &["--state", backend, "--lease", self.lease]].concat()
     }
 
     fn expect(&self, code: i32, words: &[&str]) -> super::Ran {
-        self.desk.expect(code, &self.words(words, &self.home()))
+        self.desk.expect(code, &self.words(words, &self.backend()))
     }
 
     /// Starts an apply whose RunInstances calls get no response until the test releases them.
     fn applying(&self) -> Child {
         self.desk.cloud.hold(&["RunInstances"]);
-        let home = self.home();
-        let child = self.desk.start(&self.words(&["apply", "--auto-approve"], &home));
+        let backend = self.backend();
+        let child = self.desk.start(&self.words(&["apply", "--auto-approve"], &backend));
         self.desk.cloud.wait_for_held(1);
         child
     }
@@ -127,8 +127,8 @@ async fn who_holds_it_is_named_and_is_not_taken_away_by_a_wrong_id() {
     assert!(wrong.err.contains(holder["id"].as_str().unwrap()), "{}", wrong.err);
     let alive = team.expect(7, &["unlock", holder["id"].as_str().unwrap()]);
     assert!(alive.err.contains("kill") || alive.err.contains("end"), "{}", alive.err);
-    let home = team.home();
-    let mut waiting = team.desk.start(&team.words(&["plan", "--lock-timeout", "10m"], &home));
+    let backend = team.backend();
+    let mut waiting = team.desk.start(&team.words(&["plan", "--lock-timeout", "10m"], &backend));
     let mut said = Printed::from(waiting.stderr.take().expect("a pipe"));
     said.up_to("waiting up to");
     team.desk.cloud.release();
@@ -205,17 +205,17 @@ async fn l3_a_paused_run_that_was_taken_over_sends_nothing_when_it_wakes_up() {
 async fn a_state_moves_between_a_folder_and_a_bucket_and_back() {
     let team = Team::new().await;
     let desk = &team.desk;
-    let home = team.home();
+    let backend = team.backend();
     desk.apply();
     let state = |words: &[&str]| desk.expect(0, words).out;
     let before = state(&["state", "pull"]);
-    desk.expect(0, &["state", "migrate", "--to", &home]);
-    assert_eq!(state(&["state", "pull", "--state", &home]), before);
+    desk.expect(0, &["state", "migrate", "--to", &backend]);
+    assert_eq!(state(&["state", "pull", "--state", &backend]), before);
     let left = desk.expect(1, &["plan"]);
-    assert!(left.err.contains(&home), "{}", left.err);
-    desk.expect(0, &["plan", "--detailed-exitcode", "--state", &home]);
-    desk.expect(0, &["state", "migrate", "--state", &home, "--to", "state"]);
-    let left = desk.expect(1, &["plan", "--state", &home]);
+    assert!(left.err.contains(&backend), "{}", left.err);
+    desk.expect(0, &["plan", "--detailed-exitcode", "--state", &backend]);
+    desk.expect(0, &["state", "migrate", "--state", &backend, "--to", "state"]);
+    let left = desk.expect(1, &["plan", "--state", &backend]);
     assert!(left.err.contains("it was moved to"), "{}", left.err);
     assert_eq!(state(&["state", "pull"]), before);
     desk.expect(0, &["destroy", "--auto-approve"]);
@@ -235,7 +235,7 @@ async fn a_bucket_in_which_somebody_has_only_planned_gives_way_to_a_state_that_h
     team.expect(0, &["plan"]);
     team.desk.apply(); // in the folder
     let listed = team.desk.expect(0, &["state", "list"]).out;
-    team.desk.expect(0, &["state", "migrate", "--to", &team.home()]);
+    team.desk.expect(0, &["state", "migrate", "--to", &team.backend()]);
     assert_eq!(team.expect(0, &["state", "list"]).out, listed);
     team.expect(0, &["plan", "--detailed-exitcode"]);
     team.expect(0, &["destroy", "--auto-approve"]);

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use groundplan_aws::{Aws, Settings};
-use groundplan_engine::apply::{Settings as Ways, Stop, apply};
-use groundplan_engine::plan::{Options, Plan, plan, plan_destroy};
+use groundplan_aws::{Aws, AwsSettings};
+use groundplan_engine::apply::{ApplySettings as Ways, Shutdown, apply};
+use groundplan_engine::plan::{Plan, PlanOptions, plan, plan_destroy};
 use groundplan_engine::provider::Provider;
-use groundplan_engine::refresh::observe;
+use groundplan_engine::refresh::read_live_state;
 use groundplan_engine::secret::Secrets;
 use groundplan_engine::state::{Entry, State};
-use groundplan_engine::test_support::Tape;
-use groundplan_openshift::test_support::example_cluster::{World, image};
+use groundplan_engine::test_support::RecordingObserver;
+use groundplan_openshift::test_support::example_cluster::{ExampleCluster, image};
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -170,13 +170,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 struct Walker {
     cloud: Cloud,
-    world: Arc<World>,
+    world: Arc<ExampleCluster>,
     aws: Arc<Aws>,
 }
 
 impl Walker {
     fn new(cloud: Cloud) -> Self {
-        let mut world = World::internal();
+        let mut world = ExampleCluster::internal();
         world.cloud.images = [("ami-0abcdef1234567890".into(), image())].into();
         world.config.control_plane.aws.ami_id = Some("ami-0abcdef1234567890".into());
         // Bucket names contain the infra ID and are unique in the whole cloud.
@@ -186,10 +186,10 @@ impl Walker {
         let retries = RetryConfig::standard()
             .with_max_attempts(5)
             .with_initial_backoff(Duration::from_millis(200));
-        let settings = Settings {
+        let settings = AwsSettings {
             region: world.cluster.region.clone(),
             cluster_tag: groundplan_openshift::topology::cluster_tag_key(&world.cluster.infra_id),
-            ..Settings::default()
+            ..AwsSettings::default()
         };
         let aws = Aws::new(&config.retry_config(retries).build(), settings);
         Self { cloud, world: Arc::new(world), aws: Arc::new(aws) }
@@ -199,19 +199,21 @@ impl Walker {
     /// both.
     async fn lives_and_dies(self, weather: &[Value]) -> Duration {
         let mut state = State::new("storm".into());
-        state.record(&Entry::Identified { cluster: self.world.cluster.clone() }).expect("legal");
+        state
+            .record(&Entry::ClusterIdentified { cluster: self.world.cluster.clone() })
+            .expect("legal");
         let began = Instant::now();
         let before = self.cloud.inventory();
         weather.iter().for_each(|fault| self.cloud.fault(fault));
         let graph = self.world.graph();
-        let observed = observe(&state, &*self.aws).await.expect("observed");
-        let wanted = plan(&graph, &state, &observed, &*self.aws, &Options::default());
+        let observed = read_live_state(&state, &*self.aws).await.expect("observed");
+        let wanted = plan(&graph, &state, &observed, &*self.aws, &PlanOptions::default());
         let state = self.walked(&wanted, state, graph.into_secrets()).await;
         let machines = self.cloud.ids()["instance"].as_array().map(Vec::len);
         assert_eq!(machines, Some(4), "three masters, and the machine they begin with");
 
-        let observed = observe(&state, &*self.aws).await.expect("observed");
-        let wanted = plan_destroy(&state, &observed, &*self.aws, &Options::default());
+        let observed = read_live_state(&state, &*self.aws).await.expect("observed");
+        let wanted = plan_destroy(&state, &observed, &*self.aws, &PlanOptions::default());
         let state = self.walked(&wanted, state, Secrets::default()).await;
         assert!(state.resources.is_empty(), "{:?}", state.resources.keys());
         assert_eq!(self.cloud.inventory(), before);
@@ -220,9 +222,11 @@ impl Walker {
 
     async fn walked(&self, plan: &Plan, state: State, secrets: Secrets) -> State {
         let aws: Arc<dyn Provider> = self.aws.clone();
-        let (ways, stop, mut tape) = (Ways::default(), Stop::default(), Tape::default());
-        let outcome = apply(plan, state, aws, Arc::new(secrets), &ways, &stop, &mut tape).await;
-        assert!(outcome.summary.complete(), "{:?}", tape.events.last());
+        let (ways, stop, mut recording) =
+            (Ways::default(), Shutdown::default(), RecordingObserver::default());
+        let outcome =
+            apply(plan, state, aws, Arc::new(secrets), &ways, &stop, &mut recording).await;
+        assert!(outcome.summary.complete(), "{:?}", recording.events.last());
         outcome.state
     }
 }

@@ -343,8 +343,8 @@ async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
 /// stays.
 #[tokio::test]
 async fn rules_of_foreign_groups_are_not_taken_away() {
-    use groundplan_aws::{Aws, Settings};
-    use groundplan_engine::provider::{Known, Provider};
+    use groundplan_aws::{Aws, AwsSettings};
+    use groundplan_engine::provider::{Provider, RecordedResource};
     let cloud = crate::support::cloud::shared();
     let ec2 = aws_sdk_ec2::Client::new(&cloud.sdk_config());
     let made = ec2.create_vpc().cidr_block("10.0.0.0/16").send().await.expect("a VPC");
@@ -360,8 +360,9 @@ async fn rules_of_foreign_groups_are_not_taken_away() {
     let allow = ec2.authorize_security_group_ingress().group_id(&theirs).ip_permissions(rule);
     allow.send().await.expect("a rule");
     let cluster_tag = "kubernetes.io/cluster/demo-x7k2p".to_owned();
-    let settings = Settings { region: "us-west-2".into(), cluster_tag, ..Settings::default() };
-    let known = Known {
+    let settings =
+        AwsSettings { region: "us-west-2".into(), cluster_tag, ..AwsSettings::default() };
+    let known = RecordedResource {
         address: "swept.security-group:k8s-elb-a".into(),
         token: String::new(),
         inputs: json!({"what": "security-group", "name": "k8s-elb-a"}),

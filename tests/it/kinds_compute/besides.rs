@@ -12,10 +12,10 @@ use groundplan_aws::lookups::queries::{answer, answers};
 use groundplan_aws::model::ids::{
     BucketName, HostedZoneId, InstanceProfileName, RoleName, SecurityGroupId,
 };
-use groundplan_aws::sweep::{Leftover, Names, Sweep, sweep};
-use groundplan_aws::{Aws, Settings};
-use groundplan_engine::provider::Class;
-use groundplan_openshift::topology::Question;
+use groundplan_aws::sweep::{RemainingResource, Sweep, SweepNames, sweep};
+use groundplan_aws::{Aws, AwsSettings};
+use groundplan_engine::provider::ErrorClass;
+use groundplan_openshift::topology::Lookup;
 use serde_json::{Value, json};
 
 use super::{CLUSTER_TAG, IMAGE, World};
@@ -26,30 +26,30 @@ const REGION: &str = "us-west-2";
 async fn zones_types_and_images_are_looked_up() {
     let world = World::new().await;
     let region = || REGION.to_owned();
-    let questions = [
-        Question::AvailabilityZones { region: region() },
-        Question::InstanceTypeOfferings {
+    let lookups = [
+        Lookup::AvailabilityZones { region: region() },
+        Lookup::InstanceTypeOfferings {
             region: region(),
             types: vec!["m6i.xlarge".to_owned(), "m99.enormous".to_owned()],
         },
-        Question::Image { region: region(), id: IMAGE.into() },
-        Question::Image { region: region(), id: "ami-00000000000000000".into() },
+        Lookup::Image { region: region(), id: IMAGE.into() },
+        Lookup::Image { region: region(), id: "ami-00000000000000000".into() },
     ];
-    let found = answers(&world.aws, &questions).await.expect("answers");
-    let zones = &found[&questions[0].key()];
+    let found = answers(&world.aws, &lookups).await.expect("answers");
+    let zones = &found[&lookups[0].key()];
     assert!(zones.as_array().is_some_and(|zones| zones.contains(&json!("us-west-2a"))), "{zones}");
-    let offerings = &found[&questions[1].key()];
+    let offerings = &found[&lookups[1].key()];
     assert!(
         offerings["m6i.xlarge"].as_array().is_some_and(|in_zones| !in_zones.is_empty()),
         "{offerings}"
     );
     assert_eq!(offerings["m99.enormous"], json!([]));
     assert_eq!(
-        found[&questions[2].key()],
+        found[&lookups[2].key()],
         json!({ "root_device": "/dev/xvda", "architecture": "x86_64", "state": "available" })
     );
-    assert_eq!(found[&questions[3].key()], Value::Null);
-    let elsewhere = Question::AvailabilityZones { region: "eu-north-1".to_owned() };
+    assert_eq!(found[&lookups[3].key()], Value::Null);
+    let elsewhere = Lookup::AvailabilityZones { region: "eu-north-1".to_owned() };
     let error = answer(&world.aws, &elsewhere).await.expect_err("another region");
     assert!(error.message.contains("eu-north-1"), "{error}");
 }
@@ -75,19 +75,19 @@ async fn what_is_checked_is_looked_up() {
     let group = group.vpc_id(&world.vpc).send().await.expect("a group").group_id.expect("an id");
     let group = SecurityGroupId::from(&*group);
     let types = ["m5.xlarge", "g4dn.12xlarge", "m99.enormous"].map(str::to_owned).to_vec();
-    let questions = [
-        Question::InstanceTypes { region: REGION.to_owned(), types },
-        Question::SecurityGroups {
+    let lookups = [
+        Lookup::InstanceTypes { region: REGION.to_owned(), types },
+        Lookup::SecurityGroups {
             region: REGION.to_owned(),
             ids: vec!["sg-00000000000000000".into(), group.clone()],
         },
-        Question::Role { name: "nobody".into() },
-        Question::InstanceProfile { name: "nobody".into() },
-        Question::RecordsBelow { zone: zone.clone(), domain: "demo.example.com".to_owned() },
-        Question::RecordsBelow { zone, domain: "other.example.com".to_owned() },
+        Lookup::Role { name: "nobody".into() },
+        Lookup::InstanceProfile { name: "nobody".into() },
+        Lookup::RecordsBelow { zone: zone.clone(), domain: "demo.example.com".to_owned() },
+        Lookup::RecordsBelow { zone, domain: "other.example.com".to_owned() },
     ];
-    let found = answers(&world.aws, &questions).await.expect("answers");
-    let answered: Vec<&Value> = questions.iter().map(|one| &found[&one.key()]).collect();
+    let found = answers(&world.aws, &lookups).await.expect("answers");
+    let answered: Vec<&Value> = lookups.iter().map(|one| &found[&one.key()]).collect();
     assert_eq!(
         answered[0],
         &json!({
@@ -122,14 +122,14 @@ async fn what_machines_name_is_looked_up_with_what_else_there_is() {
     made.listeners(listener).send().await.expect("a classic balancer");
     let region = || REGION.to_owned();
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let answers = async |question: Question| {
-        let mut answer = answer(&world.aws, &question).await.expect("an answer");
+    let answers = async |lookup: Lookup| {
+        let mut answer = answer(&world.aws, &lookup).await.expect("an answer");
         if let Some(names) = answer.as_array_mut() {
             names.sort_by_key(Value::to_string);
         }
         answer
     };
-    assert_eq!(answers(Question::KeyPairs { region: region() }).await, json!(["core"]));
+    assert_eq!(answers(Lookup::KeyPairs { region: region() }).await, json!(["core"]));
     let mut reserved = Vec::new();
     for _ in 0..2 {
         let made = world.ec2.create_capacity_reservation().instance_type("m6i.large");
@@ -139,17 +139,16 @@ async fn what_machines_name_is_looked_up_with_what_else_there_is() {
     }
     let over = world.ec2.cancel_capacity_reservation().capacity_reservation_id(&reserved[1]);
     over.send().await.expect("cancelled");
-    let reservations = answers(Question::CapacityReservations { region: region() }).await;
+    let reservations = answers(Lookup::CapacityReservations { region: region() }).await;
     assert_eq!(reservations, json!([reserved[0]]));
     let groups = json!({"racks": {"strategy": "partition", "partitions": 3}});
-    assert_eq!(answers(Question::PlacementGroups { region: region() }).await, groups);
-    let network =
-        |asked: &[&str]| Question::LoadBalancers { region: region(), names: names(asked) };
+    assert_eq!(answers(Lookup::PlacementGroups { region: region() }).await, groups);
+    let network = |asked: &[&str]| Lookup::LoadBalancers { region: region(), names: names(asked) };
     assert_eq!(answers(network(&["demo-int"])).await, json!(["demo-int"]));
     let all = json!(["demo-ext", "demo-int"]);
     assert_eq!(answers(network(&["demo-imt", "demo-int"])).await, all, "where one is not there");
     let classic =
-        |asked: &[&str]| Question::ClassicLoadBalancers { region: region(), names: names(asked) };
+        |asked: &[&str]| Lookup::ClassicLoadBalancers { region: region(), names: names(asked) };
     assert_eq!(answers(classic(&["demo-old"])).await, json!(["demo-old"]));
     assert_eq!(answers(classic(&["demo-odl"])).await, json!(["demo-old"]));
 }
@@ -174,8 +173,8 @@ async fn a_subnet_is_public_where_its_table_leads_out() {
     let mut ids = vec![public.as_str().into(), world.subnet.as_str().into()];
     ids.push("subnet-00000000000000000".into());
     ids.sort();
-    let question = Question::Subnets { region: REGION.to_owned(), ids };
-    let found = answer(&world.aws, &question).await.expect("an answer");
+    let lookup = Lookup::Subnets { region: REGION.to_owned(), ids };
+    let found = answer(&world.aws, &lookup).await.expect("an answer");
     let facts: BTreeMap<&str, &Value> = found
         .as_array()
         .expect("a list")
@@ -204,23 +203,23 @@ async fn zone(world: &World, name: &str, reference: &str, vpc: Option<&str>) -> 
 #[tokio::test]
 async fn the_public_zone_is_the_one_of_exactly_this_name() {
     let world = World::new().await;
-    let question = Question::PublicZone { domain: "example.com".to_owned() };
-    assert_eq!(answer(&world.aws, &question).await, Ok(Value::Null));
+    let lookup = Lookup::PublicZone { domain: "example.com".to_owned() };
+    assert_eq!(answer(&world.aws, &lookup).await, Ok(Value::Null));
     zone(&world, "dev.example.com", "a", None).await;
     let private = zone(&world, "example.com", "b", Some(&world.vpc)).await;
-    assert_eq!(answer(&world.aws, &question).await, Ok(Value::Null));
+    assert_eq!(answer(&world.aws, &lookup).await, Ok(Value::Null));
     let public = zone(&world, "example.com", "c", None).await;
-    assert_eq!(answer(&world.aws, &question).await, Ok(json!(public)));
+    assert_eq!(answer(&world.aws, &lookup).await, Ok(json!(public)));
 
-    let of = |id: &str| Question::HostedZone { id: id.into() };
+    let of = |id: &str| Lookup::HostedZone { id: id.into() };
     let fact = answer(&world.aws, &of(&private)).await.expect("an answer");
     assert_eq!(fact["private"], true);
     assert_eq!(fact["vpcs"], json!([world.vpc]));
     assert_eq!(answer(&world.aws, &of("Z00000000000000")).await, Ok(Value::Null));
 
     zone(&world, "example.com", "d", None).await;
-    let error = answer(&world.aws, &question).await.expect_err("two");
-    assert_eq!(error.class, Class::Refused);
+    let error = answer(&world.aws, &lookup).await.expect_err("two");
+    assert_eq!(error.class, ErrorClass::Permanent);
     assert!(error.message.contains(&public), "{error}");
     assert!(error.hint.is_some());
 }
@@ -258,7 +257,7 @@ async fn balancer(world: &World) -> String {
     arn.expect("an ARN")
 }
 
-async fn everything(world: &World, names: &Names) -> Vec<Leftover> {
+async fn everything(world: &World, names: &SweepNames) -> Vec<RemainingResource> {
     let Sweep { left, denied } = sweep(&world.aws, names).await.expect("a sweep");
     assert_eq!(denied, []);
     left
@@ -267,13 +266,13 @@ async fn everything(world: &World, names: &Names) -> Vec<Leftover> {
 #[tokio::test]
 async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone() {
     let world = World::new().await;
-    let names = Names {
+    let names = SweepNames {
         domain: Some("demo.example.com".to_owned()),
         roles: vec![RoleName::from("demo-master"), RoleName::from("never-made")],
         profiles: vec![InstanceProfileName::from("demo-master")],
         buckets: vec![BucketName::from("demo-x7k2p-never-made")],
     };
-    let nothing = everything(&world, &Names::default()).await;
+    let nothing = everything(&world, &SweepNames::default()).await;
     assert_eq!(nothing, []);
 
     let bench = world.bench();
@@ -309,7 +308,7 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
         "{found:#?}"
     );
     assert_eq!((found[0].id.as_str(), found[3].id.as_str()), (ours.as_str(), balancer.as_str()));
-    let instance = Leftover {
+    let instance = RemainingResource {
         kind: "instance".to_owned(),
         id: machine.outputs["id"].as_str().expect("an id").to_owned(),
         name: Some("demo-master-0".to_owned()),
@@ -318,7 +317,7 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
     assert!(found.contains(&instance), "{found:#?}");
 
     bench.unmake(&machine).await;
-    let found = everything(&world, &Names::default()).await;
+    let found = everything(&world, &SweepNames::default()).await;
     let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
     let rest = ["hosted-zone", "load-balancer", "shared-tag", "target-group", "vpc"];
     assert_eq!(kinds, rest, "{found:#?}");
@@ -327,9 +326,9 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
 #[tokio::test]
 async fn a_sweep_without_a_tag_is_refused() {
     let world = World::new().await;
-    let aws = Aws::new(&world.cloud.sdk_config(), Settings::default());
-    let error = sweep(&aws, &Names::default()).await.expect_err("no tag");
-    assert_eq!(error.class, Class::Refused);
+    let aws = Aws::new(&world.cloud.sdk_config(), AwsSettings::default());
+    let error = sweep(&aws, &SweepNames::default()).await.expect_err("no tag");
+    assert_eq!(error.class, ErrorClass::Permanent);
 }
 
 #[tokio::test]
@@ -345,7 +344,7 @@ async fn throttles_are_waited_out_and_counted() {
     let world = World::new().await;
     let fault = json!({ "action": "DescribeAvailabilityZones", "kind": "throttle", "times": 2 });
     world.cloud.fault(&fault);
-    let question = Question::AvailabilityZones { region: REGION.to_owned() };
-    answer(&world.aws, &question).await.expect("an answer in the end");
+    let lookup = Lookup::AvailabilityZones { region: REGION.to_owned() };
+    answer(&world.aws, &lookup).await.expect("an answer in the end");
     assert_eq!(world.aws.calls()[&("ec2", "DescribeAvailabilityZones".to_owned())], 3);
 }

@@ -8,7 +8,7 @@ use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::model::launch_errors::is_final;
 use groundplan_aws::model::metadata_options::{Authentication, metadata_options};
 use groundplan_engine::plan::diff::diff;
-use groundplan_engine::provider::{Class, Known, Look, Observed, Provider};
+use groundplan_engine::provider::{ErrorClass, Observed, Poll, Provider, RecordedResource};
 use groundplan_engine::secret::Secret;
 use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ async fn c40_what_a_cluster_wants_to_know_of_a_machine_is_there() {
     let world = World::new().await;
     let bench = world.bench();
     let made = bench.make("machine.demo-worker-a", &world.worker(None)).await;
-    let Observed::Present { outputs, .. } = bench.observe(&made).await else {
+    let Observed::Present { outputs, .. } = bench.refresh(&made).await else {
         panic!("it is there")
     };
     assert_eq!(outputs["state"], "running");
@@ -148,11 +148,11 @@ async fn c42_a_tag_that_differs_is_set_by_one_call_and_others_are_left_alone() {
     let by_hand = world.ec2.create_tags().resources(id);
     let by_hand = by_hand.tags(sdk_tag("env", "q")).tags(sdk_tag("theirs", "1"));
     by_hand.send().await.expect("tags");
-    let Observed::Present { inputs, .. } = bench.observe(&made).await else {
+    let Observed::Present { inputs, .. } = bench.refresh(&made).await else {
         panic!("it is there")
     };
     world.cloud.clear_requests();
-    let mended = bench.change(Known { inputs, ..made.clone() }, &wanted).await;
+    let mended = bench.change(RecordedResource { inputs, ..made.clone() }, &wanted).await;
     let sent = world.sent("CreateTags");
     assert!(!sent.is_empty());
     for sent in sent {
@@ -198,7 +198,7 @@ async fn c31_a_lost_answer_launches_one_machine_and_tells_no_secret() {
     world.cloud.fault(&fault);
     let request = world.request(MACHINE, &world.worker(None));
     let error = world.aws.create(request.clone()).await.expect_err("a lost answer");
-    assert_eq!(error.class, Class::Unknown, "{error:?}");
+    assert_eq!(error.class, ErrorClass::Ambiguous, "{error:?}");
     assert!(!is_final(&error));
     assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
     world.cloud.clear_faults();
@@ -228,13 +228,13 @@ async fn c33_a_token_whose_machine_was_terminated_launches_nothing_any_more() {
     let id = first["id"].as_str().expect("an id");
     world.ec2.terminate_instances().instance_ids(id).send().await.expect("terminated");
     let again = world.aws.create(request.clone()).await.expect_err("the token is used up");
-    assert_eq!(again.class, Class::Spent, "{again:?}");
+    assert_eq!(again.class, ErrorClass::TokenConsumed, "{again:?}");
     assert!(is_final(&again));
     // The same machine with other parameters, as after a change of the instance type.
     let mut otherwise = world.worker(None);
     otherwise["instance_type"] = json!("m6i.2xlarge");
     let again = world.aws.create(world.request(MACHINE, &otherwise)).await;
-    assert_eq!(again.expect_err("the token is used up").class, Class::Spent);
+    assert_eq!(again.expect_err("the token is used up").class, ErrorClass::TokenConsumed);
     assert_eq!(world.cloud.ids()["instance"], Value::Null);
 }
 
@@ -245,21 +245,21 @@ async fn c35_what_shuts_down_is_missed_and_not_gone() {
     let made = bench.make(MACHINE, &world.worker(None)).await;
     let id = made.outputs["id"].as_str().expect("an id").to_owned();
     world.ec2.stop_instances().instance_ids(&id).send().await.expect("stopped");
-    let Observed::Present { outputs, .. } = bench.observe(&made).await else {
+    let Observed::Present { outputs, .. } = bench.refresh(&made).await else {
         panic!("a stopped machine is there")
     };
     assert!(matches!(outputs["state"].as_str(), Some("stopping" | "stopped")), "{outputs}");
 
     world.cloud.delay("instance_shutting_down", 600.0);
     world.aws.delete(made.clone()).await.expect("a termination");
-    assert_eq!(bench.observe(&made).await, Observed::Missing);
+    assert_eq!(bench.refresh(&made).await, Observed::Missing);
     let gone = async || world.aws.gone("machine".to_owned(), vec![made.clone()]).await;
-    assert_eq!(gone().await, Ok(vec![Look::NotYet("shutting-down".to_owned())]));
+    assert_eq!(gone().await, Ok(vec![Poll::Pending("shutting-down".to_owned())]));
     let looks = world.aws.ready("machine".to_owned(), vec![made.clone()]).await.expect("a look");
-    let [Look::Failed(error)] = looks.as_slice() else { panic!("{looks:?}") };
+    let [Poll::Failed(error)] = looks.as_slice() else { panic!("{looks:?}") };
     assert!(error.message.contains(&id), "{error}");
     world.cloud.advance(601.0);
-    assert_eq!(gone().await, Ok(vec![Look::Done(Value::Null)]));
+    assert_eq!(gone().await, Ok(vec![Poll::Ready(Value::Null)]));
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn c38_a_full_zone_is_waited_for_whatever_its_status() {
         world.cloud.fault(&fault);
         let asked = world.aws.create(world.request(MACHINE, &world.worker(None))).await;
         let error = asked.expect_err("no capacity");
-        assert_eq!((error.class, error.code.as_deref()), (Class::Again, Some(code)));
+        assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Retryable, Some(code)));
         assert!(!is_final(&error), "{error:?}");
         world.cloud.clear_faults();
     }
@@ -303,17 +303,21 @@ async fn c42_what_names_a_machine_is_put_back_by_one_call_with_each_key_once() {
     let gone = [sdk_tag(CLUSTER_TAG, "owned"), sdk_tag("Name", "demo-worker-a")];
     let by_hand = world.ec2.delete_tags().resources(id).set_tags(Some(gone.to_vec()));
     by_hand.send().await.expect("tags are gone");
-    let Observed::Present { inputs, .. } = bench.observe(&made).await else {
+    let Observed::Present { inputs, .. } = bench.refresh(&made).await else {
         panic!("it is known by its id")
     };
     world.cloud.clear_requests();
     let request = world.request(MACHINE, &wanted);
-    world.aws.update(request, Known { inputs, ..made.clone() }).await.expect("an update");
+    world
+        .aws
+        .update(request, RecordedResource { inputs, ..made.clone() })
+        .await
+        .expect("an update");
     let [sent] = world.sent("CreateTags").try_into().expect("one call");
     let keys: Vec<_> = (1..4).map(|n| sent[format!("Tag.{n}.Key")].clone()).collect();
     assert_eq!(keys, [json!("Name"), json!(CLUSTER_TAG), Value::Null]);
     assert_eq!(world.cloud.mutating_calls(), 1);
-    let Observed::Present { outputs, .. } = bench.observe(&made).await else { panic!("there") };
+    let Observed::Present { outputs, .. } = bench.refresh(&made).await else { panic!("there") };
     assert_eq!(outputs["tags"]["Name"], "demo-worker-a");
 }
 
@@ -339,7 +343,7 @@ async fn r3_a_machine_that_was_stopped_or_got_a_tag_is_no_drift() {
     world.ec2.stop_instances().instance_ids(id).send().await.expect("stopped");
     let theirs = world.ec2.create_tags().resources(id).tags(sdk_tag("theirs", "1"));
     theirs.send().await.expect("a tag");
-    let Observed::Present { inputs, outputs } = bench.observe(&made).await else {
+    let Observed::Present { inputs, outputs } = bench.refresh(&made).await else {
         panic!("it is there")
     };
     assert_ne!(outputs, made.outputs);
@@ -363,11 +367,11 @@ async fn r1_many_machines_and_their_registrations_take_a_few_looks() {
         machines.push(machine);
     }
     world.cloud.clear_requests();
-    let seen = world.aws.observe("machine".to_owned(), machines).await.expect("a look");
+    let seen = world.aws.refresh("machine".to_owned(), machines).await.expect("a look");
     assert!(seen.iter().all(|one| matches!(one, Observed::Present { .. })), "{seen:#?}");
     assert_eq!(world.cloud.requests().len(), 1);
     let kind = "load_balancer_attachment".to_owned();
-    let seen = world.aws.observe(kind, attached).await.expect("a look");
+    let seen = world.aws.refresh(kind, attached).await.expect("a look");
     assert!(seen.iter().all(|one| matches!(one, Observed::Present { .. })), "{seen:#?}");
     // Calls: the load balancer, its target groups, and the targets of both groups.
     assert_eq!(world.cloud.requests().len(), 1 + 4);
@@ -421,15 +425,15 @@ async fn c43_half_a_registration_is_finished_and_a_balancer_that_is_gone_is_no_t
     let target = TargetDescription::builder().id(ip.as_str().expect("an address")).build();
     let out = elb.deregister_targets().target_group_arn(&groups[1]).targets(target);
     out.send().await.expect("out of one group");
-    assert_eq!(bench.observe(&attached).await, Observed::Missing);
+    assert_eq!(bench.refresh(&attached).await, Observed::Missing);
     assert_eq!(world.aws.find(request.clone()).await, Ok(None));
-    assert!(world.aws.remains(request.clone()).await.expect("a look").is_some());
+    assert!(world.aws.find_any_part(request.clone()).await.expect("a look").is_some());
     world.cloud.clear_requests();
     world.aws.create(request.clone()).await.expect("the other half");
     assert_eq!(world.cloud.calls("RegisterTargets"), 1);
 
     elb.delete_load_balancer().load_balancer_arn(balancer).send().await.expect("gone");
-    assert_eq!(bench.observe(&attached).await, Observed::Missing);
+    assert_eq!(bench.refresh(&attached).await, Observed::Missing);
     world.aws.delete(attached).await.expect("there is nothing to leave");
     let error = world.aws.create(request).await.expect_err("there is no such balancer");
     assert!(error.message.contains("demo-int") && error.hint.is_some(), "{error:?}");
@@ -462,7 +466,7 @@ async fn c43_a_classic_balancer_has_the_machine_until_it_is_terminated() {
     world.aws.delete(attached.clone()).await.expect("it leaves with its machine");
     assert_eq!(world.cloud.requests().len(), 0);
     bench.unmake(&machine).await;
-    assert_eq!(bench.observe(&attached).await, Observed::Missing);
+    assert_eq!(bench.refresh(&attached).await, Observed::Missing);
 
     let mut elsewhere = inputs;
     elsewhere["load_balancer"] = json!("nobody");

@@ -2,13 +2,13 @@
 
 use groundplan_aws::kinds::internet_gateway::InternetGateway;
 use groundplan_aws::kinds::security_group::SecurityGroup;
-use groundplan_aws::kinds::security_group_rules::{Peer, Ports, Rule};
+use groundplan_aws::kinds::security_group_rules::{Peer, Ports, SecurityGroupRule};
 use groundplan_aws::kinds::subnet::Subnet;
 use groundplan_aws::kinds::vpc::Vpc;
 use groundplan_aws::model::ids::{InternetGatewayId, SecurityGroupId, SubnetId, VpcId};
-use groundplan_aws::{Aws, Settings, Tags};
+use groundplan_aws::{Aws, AwsSettings, Tags};
 use groundplan_engine::graph::Resource;
-use groundplan_engine::provider::{Known, Request};
+use groundplan_engine::provider::{RecordedResource, Request};
 use serde_json::Value;
 
 use crate::support::cloud::{Cloud, shared};
@@ -26,10 +26,10 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn new() -> Self {
         let cloud = shared();
-        let settings = Settings {
+        let settings = AwsSettings {
             region: cloud.region().to_owned(),
             cluster_tag: CLUSTER_TAG.to_owned(),
-            ..Settings::default()
+            ..AwsSettings::default()
         };
         let aws = Aws::new(&cloud.sdk_config(), settings);
         Self { aws, ec2: aws_sdk_ec2::Client::new(&cloud.sdk_config()), cloud }
@@ -48,14 +48,18 @@ impl Account {
         SubnetId(id(&self.bench().make(&address, &inputs(&subnet(vpc, cidr, name))).await))
     }
 
-    pub(super) async fn gateway(&self, vpc: &VpcId) -> (Known, InternetGatewayId) {
+    pub(super) async fn gateway(&self, vpc: &VpcId) -> (RecordedResource, InternetGatewayId) {
         let wanted = InternetGateway { vpc: vpc.clone().into(), tags: tags("igw") };
         let made = self.bench().make("internet_gateway.main", &inputs(&wanted)).await;
         let gateway = InternetGatewayId(id(&made));
         (made, gateway)
     }
 
-    pub(super) async fn group(&self, vpc: &VpcId, name: &str) -> (Known, SecurityGroupId) {
+    pub(super) async fn group(
+        &self,
+        vpc: &VpcId,
+        name: &str,
+    ) -> (RecordedResource, SecurityGroupId) {
         let wanted = inputs(&security_group(vpc, name));
         let made = self.bench().make(&format!("security_group.{name}"), &wanted).await;
         let group = SecurityGroupId(id(&made));
@@ -77,7 +81,7 @@ pub(super) fn inputs<R: Resource>(resource: &R) -> Value {
     serde_json::to_value(resource).expect("plain data")
 }
 
-pub(super) fn id(known: &Known) -> String {
+pub(super) fn id(known: &RecordedResource) -> String {
     known.outputs["id"].as_str().expect("an id").to_owned()
 }
 
@@ -133,9 +137,14 @@ pub(super) fn security_group(vpc: &VpcId, name: &str) -> SecurityGroup {
     }
 }
 
-pub(super) fn rule(protocol: &str, ports: Option<(i32, i32)>, peer: Peer) -> Rule {
+pub(super) fn rule(protocol: &str, ports: Option<(i32, i32)>, peer: Peer) -> SecurityGroupRule {
     let ports = ports.map(|(from, to)| Ports { from, to });
-    Rule { protocol: protocol.to_owned(), ports, peer, description: "made by us".to_owned() }
+    SecurityGroupRule {
+        protocol: protocol.to_owned(),
+        ports,
+        peer,
+        description: "made by us".to_owned(),
+    }
 }
 
 pub(super) fn from(ranges: &[&str]) -> Peer {

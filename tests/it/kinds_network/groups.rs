@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Filter, IpPermission, IpRange, SecurityGroupRule};
 use groundplan_aws::kinds::security_group::SecurityGroup;
 use groundplan_aws::kinds::security_group_rules::SecurityGroupRules;
-use groundplan_engine::provider::{Class, Provider};
+use groundplan_engine::provider::{ErrorClass, Provider};
 
 use super::bench::{Account, from, inputs, other_tags, request, rule, security_group, who};
 use crate::support::kinds::{Trial, kind_contract};
@@ -29,7 +29,7 @@ async fn a_name_that_somebody_else_has_taken_is_refused_and_not_adopted() {
     assert_eq!(account.aws.find(request.clone()).await.expect("a look"), None);
     let refused = account.aws.create(request).await.expect_err("the name is taken");
     assert_eq!(refused.code.as_deref(), Some("InvalidGroup.Duplicate"));
-    assert_eq!(refused.class, Class::Refused);
+    assert_eq!(refused.class, ErrorClass::Permanent);
 }
 
 kind_contract! {

@@ -5,13 +5,13 @@ use groundplan_aws::kinds::elastic_ip::{ElasticIp, ElasticIpOutputs};
 use groundplan_aws::kinds::nat_gateway::NatGateway;
 use groundplan_aws::kinds::route_table::{Route, RouteTable, Via};
 use groundplan_aws::model::ids::{AllocationId, NatGatewayId, SubnetId, VpcId};
-use groundplan_engine::provider::{Known, Look, Observed, Provider};
+use groundplan_engine::provider::{Observed, Poll, Provider, RecordedResource};
 
 use super::bench::{Account, id, inputs, other_tags, tags};
 use crate::support::kinds::{Contract, Trial, contract};
 
 /// Returns the inputs of a NAT gateway with a new Elastic IP.
-async fn nat_gateway(account: &Account, subnet: &SubnetId) -> (Known, NatGateway) {
+async fn nat_gateway(account: &Account, subnet: &SubnetId) -> (RecordedResource, NatGateway) {
     let address = inputs(&ElasticIp { tags: tags("eip") });
     let address = account.bench().make("elastic_ip.a", &address).await;
     let outputs: ElasticIpOutputs = serde_json::from_value(address.outputs.clone()).unwrap();
@@ -47,15 +47,15 @@ async fn a_nat_gateway_that_goes_away_serves_nobody() {
     let known = account.bench().make("nat_gateway.a", &inputs(&wanted)).await;
     account.cloud.delay("nat_gateway_deleting", 600.0);
     account.aws.delete(known.clone()).await.expect("deleting");
-    let Observed::Present { inputs, .. } = account.bench().observe(&known).await else {
+    let Observed::Present { inputs, .. } = account.bench().refresh(&known).await else {
         panic!("it is not gone yet")
     };
     assert_eq!(inputs["subnet"], "none");
     let kind = || "nat_gateway".to_owned();
     let looks = account.aws.gone(kind(), vec![known.clone()]).await.expect("a look");
-    assert_eq!(looks, [Look::NotYet("deleting".to_owned())]);
+    assert_eq!(looks, [Poll::Pending("deleting".to_owned())]);
     let looks = account.aws.ready(kind(), vec![known]).await.expect("a look");
-    assert!(matches!(looks[..], [Look::Failed(_)]), "{looks:?}");
+    assert!(matches!(looks[..], [Poll::Failed(_)]), "{looks:?}");
 }
 
 impl Contract for RouteTable {}

@@ -4,7 +4,9 @@ use aws_sdk_ec2::types::Tag;
 use groundplan_aws::kinds::route_table::{Route, RouteTable, Via};
 use groundplan_aws::kinds::security_group_rules::SecurityGroupRules;
 use groundplan_aws::model::ids::VpcId;
-use groundplan_engine::provider::{Class, Known, Observed, Provider, ProviderError, Request};
+use groundplan_engine::provider::{
+    ErrorClass, Observed, Provider, ProviderError, RecordedResource, Request,
+};
 use serde_json::json;
 
 use super::bench::{Account, CLUSTER_TAG, from, id, inputs, request, rule, subnet, tags, vpc};
@@ -44,7 +46,7 @@ async fn until_it_goes_through<T>(
     for _ in 0..4 {
         match ask().await {
             Ok(answer) => return answer,
-            Err(error) => assert_ne!(error.class, Class::Refused, "{what}: {error}"),
+            Err(error) => assert_ne!(error.class, ErrorClass::Permanent, "{what}: {error}"),
         }
     }
     panic!("{what}: it never goes through")
@@ -76,14 +78,14 @@ async fn an_answer_lost_on_the_way_changes_nothing_about_the_end() {
             account.aws.configure(wanted.clone(), outputs.clone()).await
         });
         let Request { address, token, inputs, .. } = wanted.clone();
-        let known = Known { address, token, inputs, outputs: outputs.await };
+        let known = RecordedResource { address, token, inputs, outputs: outputs.await };
         account.bench().is_as_recorded(&known).await;
         for call in ["ReplaceRouteTableAssociation", "DisassociateRouteTable", "DeleteRouteTable"] {
             account.cloud.fault(&json!({ "action": call, "when": "after", "kind": "drop" }));
         }
         until_it_goes_through("delete", async || account.aws.delete(known.clone()).await).await;
         account.cloud.clear_faults();
-        assert_eq!(account.bench().observe(&known).await, Observed::Missing);
+        assert_eq!(account.bench().refresh(&known).await, Observed::Missing);
     }
     let (_, group) = account.group(&vpc, "master").await;
     let ssh = rule("tcp", Some((22, 22)), from(&["10.0.0.0/16", "10.1.0.0/16"]));
@@ -114,7 +116,7 @@ async fn r1_observing_costs_one_call_however_many_there_are() {
     }
     account.cloud.clear_requests();
     for (kind, known) in [("subnet", subnets), ("security_group_rules", rules)] {
-        let observed = account.aws.observe(kind.to_owned(), known.clone()).await.expect("observed");
+        let observed = account.aws.refresh(kind.to_owned(), known.clone()).await.expect("observed");
         for (known, observed) in known.iter().zip(&observed) {
             let Observed::Present { outputs, .. } = observed else { panic!("{observed:?}") };
             assert_eq!(outputs, &known.outputs, "in the order given");
@@ -131,12 +133,12 @@ async fn what_lost_the_clusters_tag_is_not_taken_for_gone() {
     let known = account.bench().make("vpc.main", &inputs(&vpc())).await;
     let request = account.ec2.delete_tags().resources(id(&known));
     request.tags(Tag::builder().key(CLUSTER_TAG).build()).send().await.expect("untagged");
-    let Observed::Present { inputs: drifted, .. } = account.bench().observe(&known).await else {
+    let Observed::Present { inputs: drifted, .. } = account.bench().refresh(&known).await else {
         panic!("the VPC is there")
     };
     assert_eq!(drifted["tags"].get(CLUSTER_TAG), None);
     assert_eq!(drifted["tags"]["Name"], "vpc");
-    let before = Known { inputs: drifted, ..known.clone() };
+    let before = RecordedResource { inputs: drifted, ..known.clone() };
     let known = account.bench().change(before, &known.inputs).await;
     account.bench().is_as_recorded(&known).await;
 }
@@ -159,7 +161,7 @@ async fn what_is_not_visible_yet_is_waited_for() {
     let request = request("route_table.public", &table);
     let outputs = account.aws.create(request.clone()).await.expect("a table");
     let early = account.aws.configure(request, outputs).await.expect_err("it is too early");
-    assert_eq!(early.class, Class::Again, "{early}");
+    assert_eq!(early.class, ErrorClass::Retryable, "{early}");
 }
 
 #[tokio::test]
@@ -170,7 +172,7 @@ async fn what_is_taken_by_nobody_one_can_see_was_just_made() {
     let request = request("subnet.a", &subnet(&vpc, "10.0.0.0/20", "a"));
     let made = account.aws.create(request.clone()).await.expect("a subnet");
     let again = account.aws.create(request.clone()).await.expect_err("its addresses are taken");
-    assert_eq!(again.class, Class::Again, "{again}");
+    assert_eq!(again.class, ErrorClass::Retryable, "{again}");
     account.cloud.advance(600.0);
     assert_eq!(account.aws.create(request).await.expect("the same one"), made);
 }
@@ -207,5 +209,5 @@ async fn addresses_that_somebody_else_has_taken_are_refused() {
     let within = request("subnet.b", &subnet(&vpc, "10.0.16.0/20", "b"));
     let refused = account.aws.create(within).await.expect_err("its addresses are taken");
     assert_eq!(refused.code.as_deref(), Some("InvalidSubnet.Conflict"));
-    assert_eq!(refused.class, Class::Refused, "{refused}");
+    assert_eq!(refused.class, ErrorClass::Permanent, "{refused}");
 }

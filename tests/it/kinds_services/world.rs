@@ -9,15 +9,17 @@ use groundplan_aws::kinds::iam_role::{IamRole, IamRoleOutputs};
 use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
 use groundplan_aws::kinds::listener::Listener;
 use groundplan_aws::kinds::load_balancer::{LoadBalancer, LoadBalancerOutputs};
-use groundplan_aws::kinds::record::{Record, RecordData};
+use groundplan_aws::kinds::record::{DnsRecord, DnsRecordData};
 use groundplan_aws::kinds::s3_bucket::{S3Bucket, S3BucketOutputs};
 use groundplan_aws::kinds::s3_object::S3Object;
 use groundplan_aws::kinds::target::Target;
 use groundplan_aws::kinds::target_group::{HealthCheck, TargetGroup, TargetGroupOutputs};
 use groundplan_aws::model::ids::{BucketName, DnsName, PrivateIp, SubnetId, VpcId};
-use groundplan_aws::{Aws, Settings, Tags};
+use groundplan_aws::{Aws, AwsSettings, Tags};
 use groundplan_engine::graph::{Address, Resource};
-use groundplan_engine::provider::{Class, Known, Observed, Provider, ProviderError, Request};
+use groundplan_engine::provider::{
+    ErrorClass, Observed, Provider, ProviderError, RecordedResource, Request,
+};
 use groundplan_engine::secret::Secrets;
 use serde_json::{Value, json};
 
@@ -30,7 +32,7 @@ pub(super) const CLUSTER: &str = "kubernetes.io/cluster/demo-x7k2p";
 /// Creates three roles with policy and profile, two load balancers, three target groups with
 /// listeners and twelve targets. Also creates two hosted zones, three records, a bucket and an
 /// object.
-pub(super) async fn standard_cluster() -> (Bench, Vec<(&'static str, Vec<Known>)>) {
+pub(super) async fn standard_cluster() -> (Bench, Vec<(&'static str, Vec<RecordedResource>)>) {
     let mut secrets = Secrets::default();
     let content = secrets.keep(b"{}".to_vec());
     let bench = Bench { secrets: Arc::new(secrets), ..Bench::new() };
@@ -77,7 +79,7 @@ pub(super) async fn standard_cluster() -> (Bench, Vec<(&'static str, Vec<Known>)
 
 /// Resources that a test has created, by kind.
 #[derive(Default)]
-pub(super) struct Made(Vec<(&'static str, Vec<Known>)>);
+pub(super) struct Made(Vec<(&'static str, Vec<RecordedResource>)>);
 
 impl Made {
     pub(super) async fn add<R: Resource>(
@@ -127,10 +129,10 @@ impl Bench {
     }
 
     pub(super) fn of(cloud: Cloud, region: &str) -> Self {
-        let settings = Settings {
+        let settings = AwsSettings {
             region: region.to_owned(),
             cluster_tag: CLUSTER.to_owned(),
-            ..Settings::default()
+            ..AwsSettings::default()
         };
         let aws = Aws::new(&cloud.sdk_config_in(region), settings);
         Self { cloud, region: region.to_owned(), aws, secrets: Arc::default() }
@@ -158,7 +160,7 @@ impl Bench {
         kinds::Bench::with_secrets(&self.aws, Arc::clone(&self.secrets))
     }
 
-    pub(super) async fn make_known<R: Resource>(&self, name: &str, inputs: &R) -> Known {
+    pub(super) async fn make_known<R: Resource>(&self, name: &str, inputs: &R) -> RecordedResource {
         let Request { address, inputs, .. } = self.request(name, inputs);
         self.kinds().make(address.as_str(), &inputs).await
     }
@@ -183,26 +185,26 @@ impl Bench {
         let found = self.aws.find(request.clone()).await.unwrap_err();
         let created = self.aws.create(request).await.unwrap_err();
         for error in [&found, &created] {
-            assert_eq!(error.class, Class::Refused, "{error}");
+            assert_eq!(error.class, ErrorClass::Permanent, "{error}");
             assert!(error.hint.is_some(), "{error}");
         }
         assert!(found.message.contains("is taken by"), "{found}");
         if !["s3_bucket", "record"].contains(&address.kind()) {
-            let known = Known { address, token, inputs, outputs: Value::Null };
+            let known = RecordedResource { address, token, inputs, outputs: Value::Null };
             assert!(!self.is_there(&known).await, "what is not ours is missing");
         }
         created
     }
 
-    pub(super) async fn observed(&self, known: &Known) -> Value {
-        match self.kinds().observe(known).await {
+    pub(super) async fn observed(&self, known: &RecordedResource) -> Value {
+        match self.kinds().refresh(known).await {
             Observed::Present { inputs, .. } => inputs,
             Observed::Missing => panic!("{} is missing", known.address),
         }
     }
 
-    pub(super) async fn is_there(&self, known: &Known) -> bool {
-        matches!(self.kinds().observe(known).await, Observed::Present { .. })
+    pub(super) async fn is_there(&self, known: &RecordedResource) -> bool {
+        matches!(self.kinds().refresh(known).await, Observed::Present { .. })
     }
 
     pub(super) fn request<R: Resource>(&self, name: &str, inputs: &R) -> Request {
@@ -341,22 +343,22 @@ pub(super) fn alias(
     zone: &HostedZoneOutputs,
     name: &str,
     balancer: &LoadBalancerOutputs,
-) -> Record {
-    Record {
+) -> DnsRecord {
+    DnsRecord {
         zone: zone.id.clone().into(),
         name: name.to_owned(),
-        data: RecordData::Alias {
+        data: DnsRecordData::Alias {
             dns_name: balancer.dns_name.clone().into(),
             hosted_zone: balancer.hosted_zone.clone().into(),
         },
     }
 }
 
-pub(super) fn cname(zone: &HostedZoneOutputs, name: &str, to: &str) -> Record {
-    Record {
+pub(super) fn cname(zone: &HostedZoneOutputs, name: &str, to: &str) -> DnsRecord {
+    DnsRecord {
         zone: zone.id.clone().into(),
         name: name.to_owned(),
-        data: RecordData::Cname { dns_name: DnsName::from(to).into(), ttl_seconds: 10 },
+        data: DnsRecordData::Cname { dns_name: DnsName::from(to).into(), ttl_seconds: 10 },
     }
 }
 

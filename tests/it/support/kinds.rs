@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use groundplan_aws::Aws;
-use groundplan_aws::facts::{Facts, Kind, Repeat};
+use groundplan_aws::facts::{Kind, KindFacts, Repeat};
 use groundplan_aws::registry;
 use groundplan_engine::graph::{Address, Schema};
-use groundplan_engine::provider::{Class, Known, Look, Observed, Provider, Request};
+use groundplan_engine::provider::{
+    ErrorClass, Observed, Poll, Provider, RecordedResource, Request,
+};
 use groundplan_engine::secret::Secrets;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -140,7 +142,7 @@ impl<'a, P: Provider> Bench<'a, P> {
         }
         self.unmake(&known).await;
         self.unmake(&known).await;
-        assert_eq!(self.observe(&known).await, Observed::Missing, "{address}: still there");
+        assert_eq!(self.refresh(&known).await, Observed::Missing, "{address}: still there");
         let none = self.find(address, &known.inputs).await;
         assert_eq!(none, None, "{address}: found after it was deleted");
     }
@@ -162,7 +164,7 @@ impl<'a, P: Provider> Bench<'a, P> {
                 assert!(facts(address).repeat.by_sdk(), "{address}: the SDK asked twice");
                 assert_eq!(lasting(&found), lasting(&created), "{address}: made twice");
             }
-            Err(error) => assert_ne!(error.class, Class::Refused, "{address}: {error}"),
+            Err(error) => assert_ne!(error.class, ErrorClass::Permanent, "{address}: {error}"),
         }
         let known = self.finish(address, inputs, found).await;
         self.is_as_recorded(&known).await;
@@ -170,13 +172,17 @@ impl<'a, P: Provider> Bench<'a, P> {
     }
 
     /// Makes something that others need, and waits until it is ready.
-    pub(crate) async fn make(&self, address: &str, inputs: &Value) -> Known {
+    pub(crate) async fn make(&self, address: &str, inputs: &Value) -> RecordedResource {
         let outputs = self.create(address, inputs).await;
         self.finish(address, inputs, outputs).await
     }
 
     /// Updates a resource in place twice, as after a lost response.
-    pub(crate) async fn change(&self, before: Known, inputs: &Value) -> Known {
+    pub(crate) async fn change(
+        &self,
+        before: RecordedResource,
+        inputs: &Value,
+    ) -> RecordedResource {
         let request = request(before.address.as_str(), inputs, &self.secrets);
         let address = before.address.clone();
         let update = || self.provider.update(request.clone(), before.clone());
@@ -184,11 +190,11 @@ impl<'a, P: Provider> Bench<'a, P> {
         let again = update().await.unwrap_or_else(|e| panic!("could not repeat {address}: {e}"));
         let same = lasting(&outputs) == lasting(&again);
         assert!(same, "{address}: the same update twice ends as {outputs} and as {again}");
-        self.ready(Known { inputs: inputs.clone(), outputs, ..before }).await
+        self.ready(RecordedResource { inputs: inputs.clone(), outputs, ..before }).await
     }
 
     /// Deletes a resource and waits until it is deleted.
-    pub(crate) async fn unmake(&self, known: &Known) {
+    pub(crate) async fn unmake(&self, known: &RecordedResource) {
         let address = &known.address;
         let deleted = self.provider.delete(known.clone()).await;
         deleted.unwrap_or_else(|error| panic!("could not delete {address}: {error}"));
@@ -199,19 +205,19 @@ impl<'a, P: Provider> Bench<'a, P> {
     }
 
     /// Returns the live state of a resource.
-    pub(crate) async fn observe(&self, known: &Known) -> Observed {
+    pub(crate) async fn refresh(&self, known: &RecordedResource) -> Observed {
         let kind = known.address.kind().to_owned();
-        let mut observed = self.provider.observe(kind, vec![known.clone()]).await.expect("observe");
+        let mut observed = self.provider.refresh(kind, vec![known.clone()]).await.expect("observe");
         assert_eq!(observed.len(), 1, "{}: one answer to one question", known.address);
         observed.remove(0)
     }
 
     /// Fails unless the live state equals the record.
-    pub(crate) async fn is_as_recorded(&self, known: &Known) {
+    pub(crate) async fn is_as_recorded(&self, known: &RecordedResource) {
         let address = &known.address;
-        let without_outputs = Known { outputs: Value::Null, ..known.clone() };
+        let without_outputs = RecordedResource { outputs: Value::Null, ..known.clone() };
         for known in [known, &without_outputs] {
-            let Observed::Present { inputs, outputs: live } = self.observe(known).await else {
+            let Observed::Present { inputs, outputs: live } = self.refresh(known).await else {
                 panic!("{address} is not there: {known:#?}");
             };
             let differs = differences(&known.inputs, &inputs);
@@ -233,7 +239,7 @@ impl<'a, P: Provider> Bench<'a, P> {
     }
 
     /// Runs the steps after the creating call. `configure` runs twice.
-    async fn finish(&self, address: &str, inputs: &Value, mut outputs: Value) -> Known {
+    async fn finish(&self, address: &str, inputs: &Value, mut outputs: Value) -> RecordedResource {
         let request = request(address, inputs, &self.secrets);
         if self.schema(&request.address).configures {
             for _ in 0..2 {
@@ -243,31 +249,31 @@ impl<'a, P: Provider> Bench<'a, P> {
             }
         }
         let Request { address, token, inputs, .. } = request;
-        self.ready(Known { address, token, inputs, outputs }).await
+        self.ready(RecordedResource { address, token, inputs, outputs }).await
     }
 
-    async fn ready(&self, known: Known) -> Known {
+    async fn ready(&self, known: RecordedResource) -> RecordedResource {
         if self.schema(&known.address).ready.is_none() {
             return known;
         }
         let kind = known.address.kind().to_owned();
         let outputs =
             self.until_done(|| self.provider.ready(kind.clone(), vec![known.clone()])).await;
-        Known { outputs, ..known }
+        RecordedResource { outputs, ..known }
     }
 
     async fn until_done(
         &self,
-        look: impl Fn() -> groundplan_engine::provider::Reply<'a, Vec<Look>>,
+        look: impl Fn() -> groundplan_engine::provider::ProviderFuture<'a, Vec<Poll>>,
     ) -> Value {
         let end = Instant::now() + WITHIN;
         loop {
             let mut looks = look().await.expect("a look");
             assert_eq!(looks.len(), 1, "one answer to one question");
             match looks.remove(0) {
-                Look::Done(outputs) => return outputs,
-                Look::Failed(error) => panic!("it failed: {error}"),
-                Look::NotYet(word) => {
+                Poll::Ready(outputs) => return outputs,
+                Poll::Failed(error) => panic!("it failed: {error}"),
+                Poll::Pending(word) => {
                     assert!(Instant::now() < end, "still {word} after {WITHIN:?}");
                     sleep(EVERY).await;
                 }
@@ -281,12 +287,12 @@ impl<'a, P: Provider> Bench<'a, P> {
     }
 }
 
-fn facts(address: &str) -> &'static Facts {
+fn facts(address: &str) -> &'static KindFacts {
     let kind = address.split('.').next().unwrap_or_default();
     registry::facts(kind).unwrap_or_else(|| panic!("`{kind}` is not in the registry"))
 }
 
-/// Demands a contract of every kind but `Swept`, which is never created.
+/// Demands a contract of every kind but `UntrackedResource`, which is never created.
 macro_rules! every_kind_has_a_contract {
     ($($module:ident::$kind:ident,)*) => {
         const _: () = {
@@ -296,7 +302,7 @@ macro_rules! every_kind_has_a_contract {
     };
 }
 groundplan_aws::for_each_kind!(every_kind_has_a_contract);
-impl Contract for groundplan_aws::kinds::swept::Swept {}
+impl Contract for groundplan_aws::kinds::swept::UntrackedResource {}
 
 /// Returns outputs without values that change by themselves: the ID of a DNS change, and the state of a
 /// machine while it starts. Any other state is compared.

@@ -3,7 +3,7 @@
 use aws_sdk_ec2::types::{NetworkInterface, SecurityGroup, Subnet};
 use groundplan_engine::provider::ProviderError;
 
-use super::ec2::{Described, filter};
+use super::ec2::{Ec2Object, filter};
 use crate::Aws;
 use crate::client::resource_type::Result;
 
@@ -12,18 +12,23 @@ const NAMED: usize = 5;
 
 /// Adds the delete blockers to a `DependencyViolation` of a delete. `within` is the filter that
 /// finds the objects inside the resource (`subnet-id`).
-pub(crate) async fn named<T>(aws: &Aws, within: &str, id: &str, deleted: Result<T>) -> Result<T> {
+pub(crate) async fn name_blockers<T>(
+    aws: &Aws,
+    within: &str,
+    id: &str,
+    deleted: Result<T>,
+) -> Result<T> {
     match deleted {
         Err(error) if error.is(&["DependencyViolation"]) => {
-            let holders = Box::pin(holders(aws, within, id)).await;
+            let holders = Box::pin(blockers(aws, within, id)).await;
             // Without permission for the search, AWS's error stays as it is.
-            Err(told(error, &holders.unwrap_or_default()))
+            Err(add_blockers(error, &holders.unwrap_or_default()))
         }
         deleted => deleted,
     }
 }
 
-async fn holders(aws: &Aws, within: &str, id: &str) -> Result<Vec<String>> {
+async fn blockers(aws: &Aws, within: &str, id: &str) -> Result<Vec<String>> {
     let inside = || vec![filter(within, &[id])];
     let mut holders: Vec<String> =
         NetworkInterface::describe(aws, inside()).await?.iter().filter_map(interface).collect();
@@ -69,7 +74,7 @@ fn interface(one: &NetworkInterface) -> Option<String> {
     })
 }
 
-fn told(error: ProviderError, holders: &[String]) -> ProviderError {
+fn add_blockers(error: ProviderError, holders: &[String]) -> ProviderError {
     if holders.is_empty() {
         return error;
     }
@@ -89,7 +94,7 @@ fn told(error: ProviderError, holders: &[String]) -> ProviderError {
 #[cfg(test)]
 mod tests {
     use aws_sdk_ec2::types::NetworkInterfaceAttachment;
-    use groundplan_engine::provider::Class;
+    use groundplan_engine::provider::ErrorClass;
 
     use super::*;
 
@@ -106,13 +111,14 @@ mod tests {
 
     #[test]
     fn a_few_are_named_and_the_rest_is_counted() {
-        let error = || ProviderError::new(Class::Again, "DeleteSubnet", "It has dependencies.");
+        let error =
+            || ProviderError::new(ErrorClass::Retryable, "DeleteSubnet", "It has dependencies.");
         let all: Vec<String> = (0..7).map(|index| format!("eni-{index}")).collect();
-        let message = told(error(), &all).message;
+        let message = add_blockers(error(), &all).message;
         assert_eq!(
             message,
             "It has dependencies; it is held by eni-0, eni-1, eni-2, eni-3, eni-4 and 2 more"
         );
-        assert_eq!(told(error(), &[]).message, "It has dependencies.");
+        assert_eq!(add_blockers(error(), &[]).message, "It has dependencies.");
     }
 }

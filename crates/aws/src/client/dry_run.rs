@@ -9,7 +9,7 @@ use crate::Tags;
 use crate::client::ec2;
 use crate::model::metadata_options::MetadataOptions;
 
-pub(crate) use crate::model::dry_run::Subject;
+pub(crate) use crate::model::dry_run::DryRunTarget;
 pub(crate) use crate::model::dry_run::is_placeholder;
 
 /// Returns a request of an EC2 action with `DryRun`; no other code sends such a request. The
@@ -24,7 +24,7 @@ macro_rules! dry {
 pub(crate) use dry;
 
 /// The contents of a request about the subject.
-impl Subject {
+impl DryRunTarget {
     pub(crate) fn text(&self, name: &str) -> &str {
         self.inputs[name].as_str().unwrap_or_default()
     }

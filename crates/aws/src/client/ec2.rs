@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
 use groundplan_engine::graph::Resource;
-use groundplan_engine::provider::{Class, ProviderError};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 
 use super::ownership::tag_changes;
-use crate::client::resource_type::{Recorded, Result, Seen};
+use crate::client::resource_type::{PollResult, Recorded, Result};
 use crate::client::{TOKEN_TAG, owned_tags};
 use crate::{Aws, Tags};
 
@@ -19,7 +19,7 @@ use crate::{Aws, Tags};
 pub(crate) const FILTER_VALUES: usize = 200;
 
 /// An EC2 object as its Describe call returns it.
-pub(crate) trait Described: Sized + Send + Sync {
+pub(crate) trait Ec2Object: Sized + Send + Sync {
     /// The filter that takes IDs.
     const ID_FILTER: &'static str;
 
@@ -40,7 +40,7 @@ pub(crate) trait Described: Sized + Send + Sync {
 
 /// Returns the object that a creation with this token has made, if any. `None` needs two
 /// confirmations: the kind's Describe call, and the tag index, which may be ahead of it.
-pub(crate) async fn find<T: Described>(aws: &Aws, token: &str) -> Result<Option<T>> {
+pub(crate) async fn find<T: Ec2Object>(aws: &Aws, token: &str) -> Result<Option<T>> {
     let found = T::describe(aws, vec![by_token(token)]).await?;
     let ours = |one: &T| one.exists() && token_of(one.tags()) == Some(token);
     if let Some(one) = found.into_iter().find(ours) {
@@ -48,7 +48,7 @@ pub(crate) async fn find<T: Described>(aws: &Aws, token: &str) -> Result<Option<
     }
     let tagged = ids_tagged(aws, token).await?;
     let found = by_ids::<T>(aws, tagged.iter().map(String::as_str)).await?;
-    Ok(found.into_values().find(Described::exists))
+    Ok(found.into_values().find(Ec2Object::exists))
 }
 
 /// Returns the IDs of any type that the tag index has for a token.
@@ -61,7 +61,7 @@ async fn ids_tagged(aws: &Aws, token: &str) -> Result<Vec<String>> {
 }
 
 /// Returns the objects with these IDs. Missing and not yet visible objects are left out.
-pub(crate) async fn by_ids<T: Described>(
+pub(crate) async fn by_ids<T: Ec2Object>(
     aws: &Aws,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, T>> {
@@ -82,7 +82,7 @@ pub(crate) async fn by_ids<T: Described>(
 ///
 /// A single Describe call by cluster tag finds all of them. If records are left, because an object is
 /// gone or has lost the tag, one more call searches for these by ID.
-pub(crate) async fn all<T: Described, K: Resource>(
+pub(crate) async fn all<T: Ec2Object, K: Resource>(
     aws: &Aws,
     recorded: &[Recorded<K>],
     id: fn(&K::Outputs) -> &str,
@@ -106,38 +106,38 @@ pub(crate) async fn all<T: Described, K: Resource>(
     let rest: Vec<&str> =
         ids.iter().flatten().map(String::as_str).filter(|id| !by_id.contains_key(*id)).collect();
     by_id.extend(by_ids(aws, rest).await?);
-    Ok(ids.iter().map(|id| by_id.remove(id.as_deref()?).filter(Described::exists)).collect())
+    Ok(ids.iter().map(|id| by_id.remove(id.as_deref()?).filter(Ec2Object::exists)).collect())
 }
 
 /// Polls all resources that are waited for. A missing resource counts as not yet visible.
-pub(crate) async fn look<T: Described, K: Resource>(
+pub(crate) async fn poll_all<T: Ec2Object, K: Resource>(
     aws: &Aws,
     waiting: Vec<Recorded<K>>,
     id: fn(&K::Outputs) -> &str,
-    see: fn(K::Outputs, &T) -> Seen<K::Outputs>,
-) -> Result<Vec<Seen<K::Outputs>>> {
+    see: fn(K::Outputs, &T) -> PollResult<K::Outputs>,
+) -> Result<Vec<PollResult<K::Outputs>>> {
     let ids = waiting.iter().filter_map(|one| one.outputs.as_ref().map(id));
     let found = by_ids::<T>(aws, ids).await?;
     let looks = waiting.into_iter().map(|one| {
         let live = one.outputs.as_ref().and_then(|outputs| found.get(id(outputs)));
         match (one.outputs, live) {
             (Some(outputs), Some(live)) => see(outputs, live),
-            _ => Seen::NotYet("not visible yet".to_owned()),
+            _ => PollResult::Pending("not visible yet".to_owned()),
         }
     });
     Ok(looks.collect())
 }
 
 /// Polls all resources whose deletion is waited for.
-pub(crate) async fn look_if_gone<T: Described>(
+pub(crate) async fn poll_deleted<T: Ec2Object>(
     aws: &Aws,
     ids: &[&str],
     state: fn(&T) -> &str,
-) -> Result<Vec<Seen<()>>> {
+) -> Result<Vec<PollResult<()>>> {
     let found = by_ids::<T>(aws, ids.iter().copied()).await?;
     let looks = ids.iter().map(|id| match found.get(*id).filter(|one| one.exists()) {
-        None => Seen::Done(()),
-        Some(one) => Seen::NotYet(state(one).to_owned()),
+        None => PollResult::Ready(()),
+        Some(one) => PollResult::Pending(state(one).to_owned()),
     });
     Ok(looks.collect())
 }
@@ -206,9 +206,9 @@ pub(crate) fn fine_when<T>(result: Result<T>, codes: &[&str]) -> Result<()> {
 
 /// Makes these error codes retryable. They mean that the state that led to the call is out of date,
 /// and the retry reads it first.
-pub(crate) fn again_when<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
+pub(crate) fn retry_when<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
     result.map_err(|error| match error.is(codes) {
-        true => ProviderError { class: Class::Again, ..error },
+        true => ProviderError { class: ErrorClass::Retryable, ..error },
         false => error,
     })
 }
@@ -217,7 +217,7 @@ pub(crate) fn again_when<T>(result: Result<T>, codes: &[&str]) -> Result<T> {
 /// error.
 pub(crate) fn visible<T>(call: &str, id: &str, found: Option<T>) -> Result<T> {
     let message = || format!("{id} is not visible yet");
-    found.ok_or_else(|| ProviderError::new(Class::Again, call, message()))
+    found.ok_or_else(|| ProviderError::new(ErrorClass::Retryable, call, message()))
 }
 
 /// Returns the ID in a creation response.
@@ -233,7 +233,7 @@ pub(crate) fn in_recorded_order<T: Clone>(recorded: &[T], live: impl Fn(&T) -> b
 /// Returns a part of a response that AWS always sends. Without the part, the error is ambiguous.
 pub(crate) fn part<T>(call: &str, name: &str, part: Option<T>) -> Result<T> {
     part.ok_or_else(|| {
-        ProviderError::new(Class::Unknown, call, format!("the answer has no {name}"))
+        ProviderError::new(ErrorClass::Ambiguous, call, format!("the answer has no {name}"))
     })
 }
 
@@ -245,7 +245,7 @@ pub(crate) fn parsed<T: std::str::FromStr>(
 ) -> Result<T> {
     let text = part(call, name, text)?;
     text.parse().map_err(|_| {
-        ProviderError::new(Class::Refused, call, format!("the answer's {name} is `{text}`"))
+        ProviderError::new(ErrorClass::Permanent, call, format!("the answer's {name} is `{text}`"))
     })
 }
 
@@ -271,10 +271,10 @@ macro_rules! pages {
 }
 pub(crate) use pages;
 
-/// Implements [`Described`], one line per object: Describe call, page size (AWS's maximum), names.
+/// Implements [`Ec2Object`], one line per object: Describe call, page size (AWS's maximum), names.
 macro_rules! described {
     ($($kind:ident: $call:ident($name:literal, $page:literal).$items:ident, $id:ident $filter:literal;)*) => {$(
-        impl Described for types::$kind {
+        impl Ec2Object for types::$kind {
             const ID_FILTER: &'static str = $filter;
 
             fn id(&self) -> Option<&str> {
@@ -328,7 +328,9 @@ mod tests {
     #[test]
     fn a_delete_is_content_with_what_is_gone_and_with_nothing_else() {
         let refused = |code| {
-            Err::<(), _>(ProviderError::new(Class::Refused, "DeleteVpc", "no").with_code(code))
+            Err::<(), _>(
+                ProviderError::new(ErrorClass::Permanent, "DeleteVpc", "no").with_code(code),
+            )
         };
         assert!(fine_when(refused("InvalidVpcID.NotFound"), &["InvalidVpcID.NotFound"]).is_ok());
         assert!(fine_when(refused("DependencyViolation"), &["InvalidVpcID.NotFound"]).is_err());

@@ -12,7 +12,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use super::ownership::tag_changes;
 use crate::Tags;
 use crate::client::Aws;
-use crate::client::outcomes::found;
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 
 /// The maximum number of names or ARNs in one Describe call (ELBv2 API reference,
@@ -26,7 +26,7 @@ pub(crate) const NO_TARGET_GROUP: &[&str] = &["TargetGroupNotFound"];
 
 /// The key by which balancers are searched.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum By {
+pub(crate) enum BalancerKey {
     Name,
     Arn,
 }
@@ -34,13 +34,13 @@ pub(crate) enum By {
 /// Returns the existing ones of these balancers.
 pub(crate) async fn load_balancers(
     aws: &Aws,
-    by: By,
+    by: BalancerKey,
     wanted: &[String],
 ) -> Result<Vec<LoadBalancer>> {
     let mut all = Vec::with_capacity(wanted.len());
     for chunk in wanted.chunks(MOST) {
         let page = load_balancers_page(aws, Some((by, chunk)), None).await;
-        match found(page, NO_LOAD_BALANCER)? {
+        match none_if(page, NO_LOAD_BALANCER)? {
             Some((balancers, _)) => all.extend(balancers),
             None if wanted.len() == 1 => (),
             None => return every_load_balancer(aws).await,
@@ -61,13 +61,13 @@ pub(crate) async fn every_load_balancer(aws: &Aws) -> Result<Vec<LoadBalancer>> 
 
 async fn load_balancers_page(
     aws: &Aws,
-    wanted: Option<(By, &[String])>,
+    wanted: Option<(BalancerKey, &[String])>,
     marker: Option<String>,
 ) -> Result<(Vec<LoadBalancer>, Option<String>)> {
     let call = aws.elb.describe_load_balancers().set_marker(marker);
     let call = match wanted {
-        Some((By::Name, names)) => call.set_names(Some(names.to_vec())),
-        Some((By::Arn, arns)) => call.set_load_balancer_arns(Some(arns.to_vec())),
+        Some((BalancerKey::Name, names)) => call.set_names(Some(names.to_vec())),
+        Some((BalancerKey::Arn, arns)) => call.set_load_balancer_arns(Some(arns.to_vec())),
         None => call,
     };
     let page = aws.call(SERVICE, "DescribeLoadBalancers", call.send()).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn classic_load_balancers(aws: &Aws, wanted: &[String]) -> Resu
         let call = aws.elb_classic.describe_load_balancers().set_marker(next.take());
         let call = call.set_load_balancer_names(asked.clone());
         let page = aws.call(SERVICE, "DescribeLoadBalancers", call.send()).await;
-        match found(page, NO_LOAD_BALANCER)? {
+        match none_if(page, NO_LOAD_BALANCER)? {
             Some(page) => {
                 let balancers = page.load_balancer_descriptions.unwrap_or_default().into_iter();
                 all.extend(balancers.filter_map(|one| one.load_balancer_name));
@@ -106,7 +106,7 @@ pub(crate) async fn target_groups(aws: &Aws, names: &[String]) -> Result<Vec<Tar
     let mut all = Vec::with_capacity(names.len());
     for chunk in names.chunks(MOST) {
         let page = target_groups_page(aws, Some(chunk), None).await;
-        match found(page, NO_TARGET_GROUP)? {
+        match none_if(page, NO_TARGET_GROUP)? {
             Some((groups, _)) => all.extend(groups),
             None if names.len() == 1 => (),
             None => return every_target_group(aws).await,
@@ -144,7 +144,7 @@ pub(crate) async fn target_groups_of(aws: &Aws, load_balancer: &str) -> Result<V
         let call =
             aws.elb.describe_target_groups().load_balancer_arn(load_balancer).set_marker(marker);
         let page = aws.call(SERVICE, "DescribeTargetGroups", call.send()).await;
-        let Some(page) = found(page, NO_LOAD_BALANCER)? else { return Ok(all) };
+        let Some(page) = none_if(page, NO_LOAD_BALANCER)? else { return Ok(all) };
         all.extend(page.target_groups.unwrap_or_default());
         marker = page.next_marker;
         if marker.is_none() {
@@ -159,7 +159,7 @@ pub(crate) async fn listeners_by_arn(aws: &Aws, arns: &[String]) -> Result<Optio
     for chunk in arns.chunks(MOST) {
         let call = aws.elb.describe_listeners().set_listener_arns(Some(chunk.to_vec()));
         let page = aws.call(SERVICE, "DescribeListeners", call.send()).await;
-        let Some(page) = found(page, &["ListenerNotFound"])? else { return Ok(None) };
+        let Some(page) = none_if(page, &["ListenerNotFound"])? else { return Ok(None) };
         all.extend(page.listeners.unwrap_or_default());
     }
     Ok(Some(all))
@@ -172,7 +172,7 @@ pub(crate) async fn listeners(aws: &Aws, load_balancer: &str) -> Result<Vec<List
     loop {
         let call = aws.elb.describe_listeners().load_balancer_arn(load_balancer).set_marker(marker);
         let page = aws.call(SERVICE, "DescribeListeners", call.send()).await;
-        let Some(page) = found(page, NO_LOAD_BALANCER)? else { return Ok(all) };
+        let Some(page) = none_if(page, NO_LOAD_BALANCER)? else { return Ok(all) };
         all.extend(page.listeners.unwrap_or_default());
         marker = page.next_marker;
         if marker.is_none() {
@@ -186,7 +186,7 @@ pub(crate) async fn listeners(aws: &Aws, load_balancer: &str) -> Result<Vec<List
 pub(crate) async fn registered(aws: &Aws, target_group: &str) -> Result<Vec<(String, i32)>> {
     let call = aws.elb.describe_target_health().target_group_arn(target_group);
     let answer = aws.call(SERVICE, "DescribeTargetHealth", call.send()).await;
-    let Some(answer) = found(answer, NO_TARGET_GROUP)? else { return Ok(Vec::new()) };
+    let Some(answer) = none_if(answer, NO_TARGET_GROUP)? else { return Ok(Vec::new()) };
     let staying = answer.target_health_descriptions().iter().filter(|one| !is_draining(one));
     let place = |one: &TargetHealthDescription| {
         let target = one.target()?;
@@ -211,13 +211,13 @@ pub(crate) async fn live_tags(aws: &Aws, arns: &[String]) -> Result<BTreeMap<Str
     let absent = [NO_LOAD_BALANCER, NO_TARGET_GROUP].concat();
     let mut all = BTreeMap::new();
     for chunk in arns.chunks(MOST) {
-        match found(tags_page(aws, chunk).await, &absent)? {
+        match none_if(tags_page(aws, chunk).await, &absent)? {
             Some(tags) => all.extend(tags),
             None if chunk.len() == 1 => (),
             None => {
                 for arn in chunk {
                     let alone = tags_page(aws, std::slice::from_ref(arn)).await;
-                    all.extend(found(alone, &absent)?.unwrap_or_default());
+                    all.extend(none_if(alone, &absent)?.unwrap_or_default());
                 }
             }
         }

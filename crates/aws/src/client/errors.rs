@@ -12,11 +12,11 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use groundplan_engine::provider::{Class, FENCED, ProviderError, STOPPED};
-use groundplan_engine::state::error::HomeError;
+use groundplan_engine::provider::{ErrorClass, FENCED, ProviderError, STOPPED};
+use groundplan_engine::state::error::StateError;
 
 use super::hints;
-use crate::client::interceptor::KeptBack;
+use crate::client::interceptor::CallWithheld;
 use crate::model::calls::is_read;
 
 /// Returns the provider error of a failed call, with error kind, request ID and hint.
@@ -32,9 +32,9 @@ where
     let status = error.raw_response().map(|response| response.status().as_u16());
     let mut explained = match error {
         SdkError::ServiceError(answer) => {
-            answered(call, answer.err().code(), answer.err().message(), status)
+            from_response(call, answer.err().code(), answer.err().message(), status)
         }
-        _ => unanswered(call, error),
+        _ => without_response(call, error),
     };
     explained.request_id = error
         .request_id()
@@ -58,7 +58,7 @@ pub(crate) fn leaves_open(
     }
     let message = element(answer, "Message").unwrap_or_default();
     let class = element(answer, "Code").and_then(|code| class(call, code, message));
-    matches!(class, None | Some(Class::Unknown))
+    matches!(class, None | Some(ErrorClass::Ambiguous))
 }
 
 /// Returns true if AWS throttles calls with this code.
@@ -92,7 +92,7 @@ fn request_id_in_body(response: &HttpResponse) -> Option<String> {
     element(response, "RequestID").or_else(|| element(response, "RequestId")).map(str::to_owned)
 }
 
-fn answered(
+fn from_response(
     call: &str,
     code: Option<&str>,
     message: Option<&str>,
@@ -109,26 +109,26 @@ fn answered(
     };
     let mut error = ProviderError::new(class, call, said);
     error.code = code.map(str::to_owned);
-    error.after = code.filter(|_| class == Class::Again).and_then(after);
+    error.after = code.filter(|_| class == ErrorClass::Retryable).and_then(after);
     error
 }
 
 /// Returns the error kind that the code implies with any status. `None` if the code alone implies
 /// none.
-fn class(call: &str, code: &str, message: &str) -> Option<Class> {
+fn class(call: &str, code: &str, message: &str) -> Option<ErrorClass> {
     let refers_to_what_settles = !is_read(call) && !unmakes(call);
     Some(match code {
-        _ if is_throttle(code) => Class::Again,
-        _ if is_settling(code, message) && !is_read(call) => Class::Again,
-        _ if is_absence(code) && refers_to_what_settles => Class::Again,
+        _ if is_throttle(code) => ErrorClass::Retryable,
+        _ if is_settling(code, message) && !is_read(call) => ErrorClass::Retryable,
+        _ if is_absence(code) && refers_to_what_settles => ErrorClass::Retryable,
         // EC2 returns this error for an address or network that was created a moment ago.
-        "AuthFailure" if message.contains("does not belong to you") => Class::Again,
-        "Gateway.NotAttached" if refers_to_what_settles => Class::Again,
-        _ if is_lack_of_capacity(code) => Class::Again,
+        "AuthFailure" if message.contains("does not belong to you") => ErrorClass::Retryable,
+        "Gateway.NotAttached" if refers_to_what_settles => ErrorClass::Retryable,
+        _ if is_lack_of_capacity(code) => ErrorClass::Retryable,
         // The token is consumed: it created something with other parameters, or something that is
         // now terminated. A presigned address in the user data differs between launches. EC2 keeps
         // tokens that long (EC2 developer guide, "Ensuring idempotency").
-        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" => Class::Spent,
+        "IdempotentParameterMismatch" | "IdempotentInstanceTerminated" => ErrorClass::TokenConsumed,
         "InternalError"
         | "InternalFailure"
         | "InternalServerError"
@@ -138,17 +138,17 @@ fn class(call: &str, code: &str, message: &str) -> Option<Class> {
         | "ServiceUnavailableException"
         | "Unavailable"
         | "RequestTimeout"
-        | "RequestTimeoutException" => Class::Unknown,
+        | "RequestTimeoutException" => ErrorClass::Ambiguous,
         _ => return None,
     })
 }
 
-fn class_of_status(status: u16) -> Class {
+fn class_of_status(status: u16) -> ErrorClass {
     match status {
-        429 => Class::Again,
+        429 => ErrorClass::Retryable,
         // The call probably took effect, and its response cannot be read.
-        200..300 | 500.. => Class::Unknown,
-        _ => Class::Refused,
+        200..300 | 500.. => ErrorClass::Ambiguous,
+        _ => ErrorClass::Permanent,
     }
 }
 
@@ -232,16 +232,20 @@ fn after(code: &str) -> Option<Duration> {
 }
 
 /// Returns the error of a call without a response: not sent, or ambiguous.
-fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
+fn without_response(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
     if let Some(why) = find::<CredentialsError>(error) {
-        return ProviderError::new(Class::Refused, call, format!("no credentials: {}", chain(why)))
-            .with_code(hints::NO_CREDENTIALS);
+        return ProviderError::new(
+            ErrorClass::Permanent,
+            call,
+            format!("no credentials: {}", chain(why)),
+        )
+        .with_code(hints::NO_CREDENTIALS);
     }
-    if let Some(kept_back) = find::<KeptBack>(error) {
+    if let Some(kept_back) = find::<CallWithheld>(error) {
         // The result of an earlier attempt is unknown.
-        let class = if kept_back.is_first { Class::Refused } else { Class::Unknown };
+        let class = if kept_back.is_first { ErrorClass::Permanent } else { ErrorClass::Ambiguous };
         let code = match kept_back.why {
-            HomeError::Stopping => STOPPED,
+            StateError::Stopping => STOPPED,
             _ => FENCED,
         };
         let error = ProviderError::new(class, call, chain(kept_back)).with_code(code);
@@ -249,9 +253,10 @@ fn unanswered(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
     }
     let message = chain(error);
     if was_never_sent(error) {
-        return ProviderError::new(Class::Refused, call, message).with_code(hints::UNREACHABLE);
+        return ProviderError::new(ErrorClass::Permanent, call, message)
+            .with_code(hints::UNREACHABLE);
     }
-    ProviderError::new(Class::Unknown, call, message)
+    ProviderError::new(ErrorClass::Ambiguous, call, message)
 }
 
 /// Returns true if the connection failed, or the request could not be built.
@@ -306,55 +311,55 @@ mod tests {
     }
 
     fn said(call: &str, code: &str, message: &str) -> ProviderError {
-        answered(call, Some(code), Some(message), Some(400))
+        from_response(call, Some(code), Some(message), Some(400))
     }
 
     #[test]
     fn codes_decide_what_the_engine_may_do() {
-        use Class::{Again, Refused, Spent, Unknown};
+        use ErrorClass::{Ambiguous, Permanent, Retryable, TokenConsumed};
         for (call, code, message, class) in [
-            ("RunInstances", "RequestLimitExceeded", "", Again),
-            ("CreateRole", "Throttling", "Rate exceeded", Again),
-            ("PutObject", "SlowDown", "", Again),
-            ("ChangeResourceRecordSets", "PriorRequestNotComplete", "", Again),
-            ("CreateSubnet", "InvalidVpcID.NotFound", "", Again),
-            ("CreateRoute", "InvalidRouteTableID.NotFound", "", Again),
-            ("DescribeVpcs", "InvalidVpcID.NotFound", "", Refused),
-            ("DeleteVpc", "InvalidVpcID.NotFound", "", Refused),
-            ("DeleteVpc", "DependencyViolation", "", Again),
-            ("DeleteTargetGroup", "ResourceInUse", "", Again),
-            ("DeleteRole", "DeleteConflict", "", Again),
-            ("DeleteNetworkInterface", "InvalidNetworkInterface.InUse", "", Again),
+            ("RunInstances", "RequestLimitExceeded", "", Retryable),
+            ("CreateRole", "Throttling", "Rate exceeded", Retryable),
+            ("PutObject", "SlowDown", "", Retryable),
+            ("ChangeResourceRecordSets", "PriorRequestNotComplete", "", Retryable),
+            ("CreateSubnet", "InvalidVpcID.NotFound", "", Retryable),
+            ("CreateRoute", "InvalidRouteTableID.NotFound", "", Retryable),
+            ("DescribeVpcs", "InvalidVpcID.NotFound", "", Permanent),
+            ("DeleteVpc", "InvalidVpcID.NotFound", "", Permanent),
+            ("DeleteVpc", "DependencyViolation", "", Retryable),
+            ("DeleteTargetGroup", "ResourceInUse", "", Retryable),
+            ("DeleteRole", "DeleteConflict", "", Retryable),
+            ("DeleteNetworkInterface", "InvalidNetworkInterface.InUse", "", Retryable),
             (
                 "DeleteNetworkInterface",
                 "InvalidParameterValue",
                 "Network interface 'eni-1' is currently in use.",
-                Again,
+                Retryable,
             ),
             (
                 "RunInstances",
                 "InvalidParameterValue",
                 "Value (p) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance \
                  Profile name",
-                Again,
+                Retryable,
             ),
             (
                 "RunInstances",
                 "InvalidParameterValue",
                 "Invalid value 'x9' for InstanceType",
-                Refused,
+                Permanent,
             ),
-            ("RunInstances", "InsufficientInstanceCapacity", "", Again),
-            ("RunInstances", "InternalError", "", Unknown),
-            ("RunInstances", "Unavailable", "", Unknown),
-            ("RunInstances", "UnauthorizedOperation", "", Refused),
-            ("RunInstances", "InvalidAMIID.NotFound", "", Refused),
-            ("RunInstances", "VcpuLimitExceeded", "", Refused),
-            ("RunInstances", "IdempotentParameterMismatch", "", Spent),
-            ("RunInstances", "IdempotentInstanceTerminated", "", Spent),
-            ("CreateNatGateway", "AuthFailure", "eipalloc-1 does not belong to you", Again),
-            ("CreateVpc", "AuthFailure", "not able to validate the credentials", Refused),
-            ("CreateVpc", "VpcLimitExceeded", "", Refused),
+            ("RunInstances", "InsufficientInstanceCapacity", "", Retryable),
+            ("RunInstances", "InternalError", "", Ambiguous),
+            ("RunInstances", "Unavailable", "", Ambiguous),
+            ("RunInstances", "UnauthorizedOperation", "", Permanent),
+            ("RunInstances", "InvalidAMIID.NotFound", "", Permanent),
+            ("RunInstances", "VcpuLimitExceeded", "", Permanent),
+            ("RunInstances", "IdempotentParameterMismatch", "", TokenConsumed),
+            ("RunInstances", "IdempotentInstanceTerminated", "", TokenConsumed),
+            ("CreateNatGateway", "AuthFailure", "eipalloc-1 does not belong to you", Retryable),
+            ("CreateVpc", "AuthFailure", "not able to validate the credentials", Permanent),
+            ("CreateVpc", "VpcLimitExceeded", "", Permanent),
         ] {
             assert_eq!(said(call, code, message).class, class, "{call}: {code}: {message}");
         }
@@ -362,10 +367,10 @@ mod tests {
 
     #[test]
     fn an_unknown_code_is_judged_by_the_status() {
-        let class = |status| answered("CreateVpc", Some("New"), None, Some(status)).class;
-        assert_eq!([400, 403, 404, 409].map(class), [Class::Refused; 4]);
-        assert_eq!(class(429), Class::Again);
-        assert_eq!([500, 502, 503].map(class), [Class::Unknown; 3]);
+        let class = |status| from_response("CreateVpc", Some("New"), None, Some(status)).class;
+        assert_eq!([400, 403, 404, 409].map(class), [ErrorClass::Permanent; 4]);
+        assert_eq!(class(429), ErrorClass::Retryable);
+        assert_eq!([500, 502, 503].map(class), [ErrorClass::Ambiguous; 3]);
     }
 
     #[test]
@@ -399,7 +404,7 @@ mod tests {
             let (aws, _) = scripted([Script::Answer(status, xml(code, message))]);
             let call = aws.ec2.run_instances().image_id("ami-1").user_data("c2VjcmV0").send();
             let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
-            assert_eq!(error.class, Class::Refused, "{code}");
+            assert_eq!(error.class, ErrorClass::Permanent, "{code}");
             assert_eq!(error.code.as_deref(), Some(code));
             assert_eq!(error.message, message);
             assert_eq!(error.request_id.as_deref(), Some("req-1"));
@@ -410,13 +415,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_answer_is_unknown_and_a_refused_connection_is_not() {
-        use Class::{Refused, Unknown};
+        use ErrorClass::{Ambiguous, Permanent};
         for (script, class, hinted) in [
-            (Script::Lost, Unknown, false),
-            (Script::TimedOut, Unknown, false),
-            (Script::Answer(200, "<<< not an answer: canary".to_owned()), Unknown, false),
-            (Script::Answer(500, String::new()), Unknown, false),
-            (Script::ConnectionRefused, Refused, true),
+            (Script::Lost, Ambiguous, false),
+            (Script::TimedOut, Ambiguous, false),
+            (Script::Answer(200, "<<< not an answer: canary".to_owned()), Ambiguous, false),
+            (Script::Answer(500, String::new()), Ambiguous, false),
+            (Script::ConnectionRefused, Permanent, true),
         ] {
             let (aws, _) = scripted([script.clone()]);
             let call = aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();

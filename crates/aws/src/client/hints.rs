@@ -147,14 +147,15 @@ fn quota(code: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::provider::Class;
+    use groundplan_engine::provider::ErrorClass;
 
     use super::*;
 
     #[test]
     fn a_profile_without_credentials_is_named() {
-        let error =
-            |code| ProviderError::new(Class::Refused, "GetCallerIdentity", "").with_code(code);
+        let error = |code| {
+            ProviderError::new(ErrorClass::Permanent, "GetCallerIdentity", "").with_code(code)
+        };
         let hinted = of_profile(error(NO_CREDENTIALS), Some("prdo")).hint;
         assert!(hinted.is_some_and(|hint| hint.contains("prdo")));
         assert_eq!(of_profile(error(NO_CREDENTIALS), None).hint, None);

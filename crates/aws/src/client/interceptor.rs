@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::RetryConfig;
-use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::fence::Fence;
 
 use super::errors::{element, is_throttle, leaves_open};
@@ -27,18 +27,18 @@ use crate::facts::may_repeat;
 use crate::model::calls::is_read;
 
 /// The number of calls of each action of each service.
-pub type Calls = BTreeMap<(&'static str, String), u64>;
+pub type CallCounts = BTreeMap<(&'static str, String), u64>;
 
 /// The name of a service that no kind calls.
 const UNKNOWN: &str = "unknown";
 
 tokio::task_local! {
     /// The results of the attempts of this task's current call.
-    static ATTEMPTS: Attempts;
+    static ATTEMPTS: SdkAttempts;
 }
 
 #[derive(Debug, Default)]
-struct Attempts {
+struct SdkAttempts {
     last_is_open: Cell<bool>,
     an_earlier_one_is_open: Cell<bool>,
 }
@@ -50,28 +50,28 @@ pub(crate) async fn attempted<T>(call: impl Future<Output = T>) -> (T, bool) {
         let answer = call.await;
         (answer, ATTEMPTS.with(|attempts| attempts.an_earlier_one_is_open.get()))
     };
-    ATTEMPTS.scope(Attempts::default(), made).await
+    ATTEMPTS.scope(SdkAttempts::default(), made).await
 }
 
 /// The shared part of the clients of one run.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct CallContext {
     /// The kinds, whose facts say which calls may be repeated.
     pub(crate) registry: Registry,
     pub(crate) throttle: Throttle,
-    calls: Mutex<Calls>,
-    /// The fence of mutating calls. `None` until [`Watch::guard`]: calls are then not checked.
+    calls: Mutex<CallCounts>,
+    /// The fence of mutating calls. `None` until [`CallContext::guard`]: calls are then not checked.
     fence: Mutex<Option<Fence>>,
 }
 
-impl Watch {
+impl CallContext {
     pub(crate) fn new(registry: Registry) -> Self {
         let (throttle, calls, fence) = (Throttle::default(), Mutex::default(), Mutex::default());
         Self { registry, throttle, calls, fence }
     }
 
     /// Returns the number of calls so far; each attempt counts.
-    pub(crate) fn calls(&self) -> Calls {
+    pub(crate) fn calls(&self) -> CallCounts {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -83,7 +83,7 @@ impl Watch {
     ///
     /// # Errors
     /// The reason why the fence rejects the call.
-    fn pass(&self, call: &str) -> Result<(), HomeError> {
+    fn pass(&self, call: &str) -> Result<(), StateError> {
         let fence = self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match fence {
             Some(fence) if !is_read(call) => fence.pass(),
@@ -97,11 +97,11 @@ impl Watch {
     }
 }
 
-/// The [`Watch`] as an SDK interceptor.
+/// The [`CallContext`] as an SDK interceptor.
 #[derive(Clone, Debug)]
-pub(crate) struct Watcher(pub(crate) Arc<Watch>);
+pub(crate) struct FencingInterceptor(pub(crate) Arc<CallContext>);
 
-impl Intercept for Watcher {
+impl Intercept for FencingInterceptor {
     fn name(&self) -> &'static str {
         "groundplan"
     }
@@ -131,7 +131,7 @@ impl Intercept for Watcher {
         // SDK.
         let attempts = bag.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
         let is_first = attempts <= 1;
-        self.0.pass(&call).map_err(|why| KeptBack { why, is_first })?;
+        self.0.pass(&call).map_err(|why| CallWithheld { why, is_first })?;
         self.0.count(service, &call);
         let _outside_of_a_call = ATTEMPTS.try_with(|attempts| {
             if attempts.last_is_open.get() {
@@ -165,10 +165,10 @@ impl Intercept for Watcher {
 /// An attempt that was not sent, because the lock is lost or a shutdown was requested.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", if *is_first { "not sent" } else { "not sent again" })]
-pub(crate) struct KeptBack {
+pub(crate) struct CallWithheld {
     /// The reason of the fence.
     #[source]
-    pub(crate) why: HomeError,
+    pub(crate) why: StateError,
     /// True if no attempt was sent before.
     pub(crate) is_first: bool,
 }

@@ -32,11 +32,11 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use groundplan_engine::provider::Class;
+use groundplan_engine::provider::ErrorClass;
 use groundplan_engine::state::fence::Fence;
 
 use crate::Tags;
-use crate::client::interceptor::{Calls, Watch, Watcher};
+use crate::client::interceptor::{CallContext, CallCounts, FencingInterceptor};
 use crate::client::resource_type::Registry;
 use crate::client::resource_type::Result;
 use crate::model::calls::is_read;
@@ -50,7 +50,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// The AWS region, endpoints and roles of one cluster.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct AwsSettings {
     /// The region of all regional resources.
     pub region: String,
     /// `platform.aws.serviceEndpoints`: service name to URL. Overrides every environment variable.
@@ -72,8 +72,8 @@ pub struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) sts: aws_sdk_sts::Client,
-    pub(crate) settings: Settings,
-    watch: Arc<Watch>,
+    pub(crate) settings: AwsSettings,
+    watch: Arc<CallContext>,
 }
 
 /// The identity behind the credentials.
@@ -92,19 +92,19 @@ impl Aws {
     }
 
     /// Returns the settings that the clients were made from.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &AwsSettings {
         &self.settings
     }
 
     /// Makes clients with the credentials and endpoint of an existing configuration.
-    pub(crate) fn of(config: &SdkConfig, settings: Settings, registry: Registry) -> Self {
-        let watch = Arc::new(Watch::new(registry));
+    pub(crate) fn of(config: &SdkConfig, settings: AwsSettings, registry: Registry) -> Self {
+        let watch = Arc::new(CallContext::new(registry));
         // Only endpoints of the install-config are set here. The SDK itself reads AWS_ENDPOINT_URL,
         // AWS_ENDPOINT_URL_<SERVICE> and a profile's `services`, and knows their precedence.
         macro_rules! builder {
             ($sdk:ident, $name:literal) => {{
-                let mut builder =
-                    $sdk::config::Builder::from(config).interceptor(Watcher(Arc::clone(&watch)));
+                let mut builder = $sdk::config::Builder::from(config)
+                    .interceptor(FencingInterceptor(Arc::clone(&watch)));
                 if let Some(url) = settings.endpoints.get($name) {
                     builder = builder.endpoint_url(url);
                 }
@@ -157,7 +157,7 @@ impl Aws {
     }
 
     /// Returns the number of calls of each action so far, retries included.
-    pub fn calls(&self) -> Calls {
+    pub fn calls(&self) -> CallCounts {
         self.watch.calls()
     }
 
@@ -180,7 +180,7 @@ impl Aws {
             let mut error = errors::explain(service, name, &error);
             // The last attempt's error does not matter: an earlier attempt may have taken effect.
             if open && !is_read(name) {
-                error.class = Class::Unknown;
+                error.class = ErrorClass::Ambiguous;
             }
             error
         })
@@ -278,7 +278,7 @@ pub(crate) mod tests {
     use aws_smithy_runtime_api::client::result::ConnectorError;
     use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
     use aws_smithy_types::body::SdkBody;
-    use groundplan_engine::state::error::HomeError;
+    use groundplan_engine::state::error::StateError;
 
     use super::*;
 
@@ -356,12 +356,12 @@ pub(crate) mod tests {
     /// Returns clients whose responses come from a script; the SDK retries without delay. After the
     /// end of the script all responses are lost.
     pub(crate) fn scripted(script: impl IntoIterator<Item = Script>) -> (Aws, Scripted) {
-        scripted_with(script, Settings::default())
+        scripted_with(script, AwsSettings::default())
     }
 
     fn scripted_with(
         script: impl IntoIterator<Item = Script>,
-        settings: Settings,
+        settings: AwsSettings,
     ) -> (Aws, Scripted) {
         let (config, http) = scripted_config(script);
         (Aws::new(&config, settings), http)
@@ -404,7 +404,7 @@ pub(crate) mod tests {
             let (aws, sent) = scripted([first.clone(), vpc()]);
             let call = aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();
             let error = aws.call("ec2", "CreateVpc", call).await.unwrap_err();
-            assert_ne!(error.class, Class::Refused, "{first:?}");
+            assert_ne!(error.class, ErrorClass::Permanent, "{first:?}");
             assert_eq!(sent.bodies().len(), 1, "{first:?}");
         }
     }
@@ -423,15 +423,15 @@ pub(crate) mod tests {
         };
         let gone = || Script::Answer(503, "<html>".to_owned());
         for (script, class) in [
-            (vec![denied()], Class::Refused),
-            (vec![throttled(), denied()], Class::Refused),
-            (vec![full(), denied()], Class::Refused),
-            (vec![full(), full(), full()], Class::Again),
-            (vec![Script::ConnectionRefused, denied()], Class::Refused),
-            (vec![Script::Lost, denied()], Class::Unknown),
-            (vec![Script::TimedOut, throttled(), denied()], Class::Unknown),
-            (vec![gone(), denied()], Class::Unknown),
-            (vec![Script::Lost, throttled(), throttled()], Class::Unknown),
+            (vec![denied()], ErrorClass::Permanent),
+            (vec![throttled(), denied()], ErrorClass::Permanent),
+            (vec![full(), denied()], ErrorClass::Permanent),
+            (vec![full(), full(), full()], ErrorClass::Retryable),
+            (vec![Script::ConnectionRefused, denied()], ErrorClass::Permanent),
+            (vec![Script::Lost, denied()], ErrorClass::Ambiguous),
+            (vec![Script::TimedOut, throttled(), denied()], ErrorClass::Ambiguous),
+            (vec![gone(), denied()], ErrorClass::Ambiguous),
+            (vec![Script::Lost, throttled(), throttled()], ErrorClass::Ambiguous),
         ] {
             let (aws, _) = scripted(script.clone());
             let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
@@ -448,7 +448,7 @@ pub(crate) mod tests {
             scripted([throttled(), Script::Lost, Script::Answer(200, run.to_owned())]);
         let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
         aws.call("ec2", "RunInstances", call).await.unwrap();
-        assert_eq!(aws.calls(), Calls::from([(("ec2", "RunInstances".to_owned()), 3)]));
+        assert_eq!(aws.calls(), CallCounts::from([(("ec2", "RunInstances".to_owned()), 3)]));
         assert!(sent.bodies().iter().all(|body| body.contains("ClientToken=gp-1")));
     }
 
@@ -459,7 +459,7 @@ pub(crate) mod tests {
             let open = Arc::clone(&open);
             move || match open.load(Ordering::Relaxed) {
                 true => Ok(()),
-                false => Err(HomeError::Fenced {
+                false => Err(StateError::Fenced {
                     place: "s3://acme/prod".to_owned(),
                     why: "somebody else took the lock".to_owned(),
                 }),
@@ -472,7 +472,7 @@ pub(crate) mod tests {
         aws.call("ec2", "CreateVpc", create()).await.unwrap();
         open.store(false, Ordering::Relaxed);
         let error = aws.call("ec2", "CreateVpc", create()).await.unwrap_err();
-        assert_eq!((error.class, error.code.as_deref()), (Class::Refused, Some("Fenced")));
+        assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("Fenced")));
         assert!(error.message.contains("not sent"), "{error}");
         assert!(error.message.contains("somebody else took the lock"), "{error}");
         assert!(error.hint.is_some(), "{error}");
@@ -486,7 +486,7 @@ pub(crate) mod tests {
     async fn a_shut_fence_stops_the_changes_of_every_service() {
         let (aws, sent) = scripted([]);
         aws.guard(Fence::new(|| {
-            Err(HomeError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() })
+            Err(StateError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() })
         }));
         macro_rules! assert_stopped {
             ($service:literal, $name:literal, $call:expr) => {
@@ -513,7 +513,9 @@ pub(crate) mod tests {
             let passes = Arc::clone(&passes);
             move || match passes.fetch_add(1, Ordering::Relaxed) {
                 0 => Ok(()),
-                _ => Err(HomeError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() }),
+                _ => {
+                    Err(StateError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() })
+                }
             }
         });
         let (aws, sent) = scripted([throttled()]);
@@ -521,7 +523,7 @@ pub(crate) mod tests {
         let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
         let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
         assert!(error.is(&["Fenced"]), "{error}");
-        assert_eq!(error.class, Class::Unknown, "the first may have been done: {error}");
+        assert_eq!(error.class, ErrorClass::Ambiguous, "the first may have been done: {error}");
         assert_eq!((sent.bodies().len(), passes.load(Ordering::Relaxed)), (1, 2));
     }
 
@@ -529,7 +531,7 @@ pub(crate) mod tests {
     async fn only_the_services_that_the_config_names_go_elsewhere() {
         let endpoints = [("ec2", "https://ec2.example.com"), ("s3", "https://s3.example.com")];
         let endpoints = endpoints.map(|(service, url)| (service.to_owned(), url.to_owned()));
-        let settings = Settings { endpoints: endpoints.into(), ..Settings::default() };
+        let settings = AwsSettings { endpoints: endpoints.into(), ..AwsSettings::default() };
         let (aws, sent) = scripted_with([], settings);
         let _ = aws.ec2.describe_vpcs().send().await;
         let _ = aws.iam.get_role().role_name("r").send().await;
@@ -559,8 +561,8 @@ pub(crate) mod tests {
                 || async { Err(CredentialsError::not_loaded("nothing in the environment")) },
             )))
             .build();
-        let error = Aws::new(&nobody, Settings::default()).check().await.unwrap_err();
-        assert_eq!(error.class, Class::Refused, "{error:?}");
+        let error = Aws::new(&nobody, AwsSettings::default()).check().await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Permanent, "{error:?}");
         assert!(error.hint.clone().unwrap_or_default().contains("AWS_PROFILE"), "{error:?}");
     }
 }

@@ -3,7 +3,7 @@
 //! Names are unique where tokens are not, so a name alone proves nothing; the token tag does. Makes
 //! no AWS calls.
 
-use groundplan_engine::provider::{Class, NOT_OURS, ProviderError};
+use groundplan_engine::provider::{ErrorClass, NOT_OURS, ProviderError};
 
 use crate::Tags;
 use crate::client::resource_type::Result;
@@ -13,7 +13,13 @@ use crate::client::{Aws, TOKEN_TAG, owned_tags};
 pub(crate) const CLUSTER_PREFIX: &str = "kubernetes.io/cluster/";
 
 /// Rejects a resource that the creation with this token has not made. `what` names the resource.
-pub(crate) fn claim(aws: &Aws, token: &str, live: &Tags, call: &str, what: &str) -> Result<()> {
+pub(crate) fn ensure_ours(
+    aws: &Aws,
+    token: &str,
+    live: &Tags,
+    call: &str,
+    what: &str,
+) -> Result<()> {
     match owner(token, &aws.settings.cluster_tag, live) {
         Owner::Us => Ok(()),
         Owner::Other(by) => Err(taken(call, what, &by)),
@@ -27,7 +33,7 @@ pub(crate) fn is_ours(aws: &Aws, identified: bool, token: &str, live: &Tags) -> 
 }
 
 /// Returns the live tags whose keys groundplan sets.
-pub(crate) fn ours(tags: &Tags, live: &Tags) -> Tags {
+pub(crate) fn our_tags(tags: &Tags, live: &Tags) -> Tags {
     owned_tags(tags, live.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
@@ -62,7 +68,7 @@ pub(crate) fn cluster(live: &Tags) -> Option<&str> {
 
 /// Returns the error for a resource that has our name and another creator.
 pub(crate) fn taken(call: &str, what: &str, by: &str) -> ProviderError {
-    ProviderError::new(Class::Refused, call, format!("{what} is taken by {by}"))
+    ProviderError::new(ErrorClass::Permanent, call, format!("{what} is taken by {by}"))
         .with_code(NOT_OURS)
         .with_hint(format!(
             "groundplan does not touch what it did not make: delete {what} if nobody needs it, \

@@ -4,16 +4,18 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use groundplan_engine::graph::{Resource, Schema};
-use groundplan_engine::provider::{Class, Known, Look, Observed, ProviderError, Reply, Request};
+use groundplan_engine::provider::{
+    ErrorClass, Observed, Poll, ProviderError, ProviderFuture, RecordedResource, Request,
+};
 use groundplan_engine::secret::Secrets;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Aws;
-use crate::client::dry_run::Subject;
-use crate::facts::Facts;
+use crate::client::dry_run::DryRunTarget;
 use crate::facts::Kind;
+use crate::facts::KindFacts;
 
 /// The result of operations that may call AWS.
 pub(crate) type Result<T, E = ProviderError> = std::result::Result<T, E>;
@@ -36,7 +38,7 @@ pub(crate) struct Recorded<K: Resource> {
     /// The inputs of the last creation or update, with references resolved.
     pub(crate) inputs: K,
     /// Identity and outputs. `None` while the creation is in doubt: the caller then searches by
-    /// token tag or natural key, as [`Manage::find`] does.
+    /// token tag or natural key, as [`KindOperations::find`] does.
     pub(crate) outputs: Option<K::Outputs>,
 }
 
@@ -52,17 +54,17 @@ pub(crate) struct Live<K: Resource> {
 
 /// The result of one poll of a resource, typed.
 #[derive(Clone, Debug)]
-pub(crate) enum Seen<O> {
+pub(crate) enum PollResult<O> {
     /// The resource is ready or deleted.
-    Done(O),
+    Ready(O),
     /// The resource is in progress; the text is its progress.
-    NotYet(String),
+    Pending(String),
     /// The resource will never become ready.
     Failed(ProviderError),
 }
 
 /// The operations of a kind, typed. Each operation is safe to repeat, with the same result.
-pub(crate) trait Manage: Kind {
+pub(crate) trait KindOperations: Kind {
     /// Creates the resource by one call, with token and tags.
     fn create(
         &self,
@@ -81,7 +83,7 @@ pub(crate) trait Manage: Kind {
     /// Returns the outputs if any part of the resource exists. Called before the deletion of a
     /// resource that refresh has not found. Only kinds that are created in several parts need their
     /// own implementation.
-    fn remains(
+    fn find_any_part(
         &self,
         aws: &Aws,
         creation: &Creation,
@@ -104,13 +106,15 @@ pub(crate) trait Manage: Kind {
     fn ready(
         _aws: &Aws,
         waiting: Vec<Recorded<Self>>,
-    ) -> impl Future<Output = Result<Vec<Seen<Self::Outputs>>>> + Send {
-        async { Ok(waiting.into_iter().filter_map(|one| one.outputs).map(Seen::Done).collect()) }
+    ) -> impl Future<Output = Result<Vec<PollResult<Self::Outputs>>>> + Send {
+        async {
+            Ok(waiting.into_iter().filter_map(|one| one.outputs).map(PollResult::Ready).collect())
+        }
     }
 
     /// Refreshes all recorded resources of the kind. The number of calls grows only with result
     /// pages.
-    fn observe(
+    fn refresh(
         aws: &Aws,
         recorded: Vec<Recorded<Self>>,
     ) -> impl Future<Output = Result<Vec<Option<Live<Self>>>>> + Send;
@@ -139,8 +143,8 @@ pub(crate) trait Manage: Kind {
     fn gone(
         _aws: &Aws,
         waiting: Vec<Self::Outputs>,
-    ) -> impl Future<Output = Result<Vec<Seen<()>>>> + Send {
-        async move { Ok(waiting.iter().map(|_| Seen::Done(())).collect()) }
+    ) -> impl Future<Output = Result<Vec<PollResult<()>>>> + Send {
+        async move { Ok(waiting.iter().map(|_| PollResult::Ready(())).collect()) }
     }
 
     /// Returns the dry-run request of an EC2 action about a subject. `None` if the action is not
@@ -148,107 +152,159 @@ pub(crate) trait Manage: Kind {
     fn dry_run<'a>(
         _aws: &'a Aws,
         _action: &'static str,
-        _about: &Subject,
-    ) -> Option<Reply<'a, ()>> {
+        _about: &DryRunTarget,
+    ) -> Option<ProviderFuture<'a, ()>> {
         None
     }
 }
 
-/// [`Manage`] with erased types, so that one table can hold every kind.
-pub(crate) trait AnyKind: Send + Sync {
+/// [`KindOperations`] with erased types, so that one table can hold every kind.
+pub(crate) trait DynKind: Send + Sync {
     fn schema(&self) -> &'static Schema;
-    fn create<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Value>;
-    fn find<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>>;
-    fn remains<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>>;
-    fn configure<'a>(&self, aws: &'a Aws, request: Request, outputs: Value) -> Reply<'a, Value>;
-    fn ready<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>>;
-    fn observe<'a>(&self, aws: &'a Aws, known: Vec<Known>) -> Reply<'a, Vec<Observed>>;
-    fn update<'a>(&self, aws: &'a Aws, request: Request, before: Known) -> Reply<'a, Value>;
-    fn delete<'a>(&self, aws: &'a Aws, known: Known) -> Reply<'a, ()>;
-    fn gone<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>>;
+    fn create<'a>(&self, aws: &'a Aws, request: Request) -> ProviderFuture<'a, Value>;
+    fn find<'a>(&self, aws: &'a Aws, request: Request) -> ProviderFuture<'a, Option<Value>>;
+    fn find_any_part<'a>(
+        &self,
+        aws: &'a Aws,
+        request: Request,
+    ) -> ProviderFuture<'a, Option<Value>>;
+    fn configure<'a>(
+        &self,
+        aws: &'a Aws,
+        request: Request,
+        outputs: Value,
+    ) -> ProviderFuture<'a, Value>;
+    fn ready<'a>(
+        &self,
+        aws: &'a Aws,
+        waiting: Vec<RecordedResource>,
+    ) -> ProviderFuture<'a, Vec<Poll>>;
+    fn refresh<'a>(
+        &self,
+        aws: &'a Aws,
+        known: Vec<RecordedResource>,
+    ) -> ProviderFuture<'a, Vec<Observed>>;
+    fn update<'a>(
+        &self,
+        aws: &'a Aws,
+        request: Request,
+        before: RecordedResource,
+    ) -> ProviderFuture<'a, Value>;
+    fn delete<'a>(&self, aws: &'a Aws, known: RecordedResource) -> ProviderFuture<'a, ()>;
+    fn gone<'a>(
+        &self,
+        aws: &'a Aws,
+        waiting: Vec<RecordedResource>,
+    ) -> ProviderFuture<'a, Vec<Poll>>;
     fn dry_run<'a>(
         &self,
         aws: &'a Aws,
         action: &'static str,
-        about: &Subject,
-    ) -> Option<Reply<'a, ()>>;
+        about: &DryRunTarget,
+    ) -> Option<ProviderFuture<'a, ()>>;
 }
 
 /// A kind as a value.
-pub(crate) struct Of<K>(PhantomData<fn() -> K>);
+pub(crate) struct ErasedKind<K>(PhantomData<fn() -> K>);
 
-impl<K> Of<K> {
+impl<K> ErasedKind<K> {
     pub(crate) const NEW: Self = Self(PhantomData);
 }
 
-impl<K: Manage> AnyKind for Of<K> {
+impl<K: KindOperations> DynKind for ErasedKind<K> {
     fn schema(&self) -> &'static Schema {
         const { &K::SCHEMA }
     }
 
-    fn create<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Value> {
+    fn create<'a>(&self, aws: &'a Aws, request: Request) -> ProviderFuture<'a, Value> {
         Box::pin(async move {
             let (inputs, creation) = split::<K>(request)?;
             untyped(&inputs.create(aws, &creation).await?)
         })
     }
 
-    fn find<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>> {
+    fn find<'a>(&self, aws: &'a Aws, request: Request) -> ProviderFuture<'a, Option<Value>> {
         Box::pin(async move {
             let (inputs, creation) = split::<K>(request)?;
             inputs.find(aws, &creation).await?.as_ref().map(untyped).transpose()
         })
     }
 
-    fn remains<'a>(&self, aws: &'a Aws, request: Request) -> Reply<'a, Option<Value>> {
+    fn find_any_part<'a>(
+        &self,
+        aws: &'a Aws,
+        request: Request,
+    ) -> ProviderFuture<'a, Option<Value>> {
         Box::pin(async move {
             let (inputs, creation) = split::<K>(request)?;
-            inputs.remains(aws, &creation).await?.as_ref().map(untyped).transpose()
+            inputs.find_any_part(aws, &creation).await?.as_ref().map(untyped).transpose()
         })
     }
 
-    fn configure<'a>(&self, aws: &'a Aws, request: Request, outputs: Value) -> Reply<'a, Value> {
+    fn configure<'a>(
+        &self,
+        aws: &'a Aws,
+        request: Request,
+        outputs: Value,
+    ) -> ProviderFuture<'a, Value> {
         Box::pin(async move {
             let (inputs, _) = split::<K>(request)?;
             untyped(&inputs.configure(aws, typed(outputs)?).await?)
         })
     }
 
-    fn ready<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>> {
+    fn ready<'a>(
+        &self,
+        aws: &'a Aws,
+        waiting: Vec<RecordedResource>,
+    ) -> ProviderFuture<'a, Vec<Poll>> {
         Box::pin(async move {
-            let waiting = waiting.into_iter().map(recorded).collect::<Result<Vec<_>>>()?;
-            let seen = <K as Manage>::ready(aws, waiting).await?;
-            seen.into_iter().map(|one| look(one, |outputs| untyped(&outputs))).collect()
+            let waiting = waiting.into_iter().map(to_recorded).collect::<Result<Vec<_>>>()?;
+            let seen = <K as KindOperations>::ready(aws, waiting).await?;
+            seen.into_iter().map(|one| to_poll(one, |outputs| untyped(&outputs))).collect()
         })
     }
 
-    fn observe<'a>(&self, aws: &'a Aws, known: Vec<Known>) -> Reply<'a, Vec<Observed>> {
+    fn refresh<'a>(
+        &self,
+        aws: &'a Aws,
+        known: Vec<RecordedResource>,
+    ) -> ProviderFuture<'a, Vec<Observed>> {
         Box::pin(async move {
-            let known = known.into_iter().map(recorded).collect::<Result<Vec<_>>>()?;
-            let live = <K as Manage>::observe(aws, known).await?;
-            live.into_iter().map(observed).collect()
+            let known = known.into_iter().map(to_recorded).collect::<Result<Vec<_>>>()?;
+            let live = <K as KindOperations>::refresh(aws, known).await?;
+            live.into_iter().map(to_observed).collect()
         })
     }
 
-    fn update<'a>(&self, aws: &'a Aws, request: Request, before: Known) -> Reply<'a, Value> {
+    fn update<'a>(
+        &self,
+        aws: &'a Aws,
+        request: Request,
+        before: RecordedResource,
+    ) -> ProviderFuture<'a, Value> {
         Box::pin(async move {
             let (inputs, creation) = split::<K>(request)?;
-            untyped(&inputs.update(aws, &creation, recorded(before)?).await?)
+            untyped(&inputs.update(aws, &creation, to_recorded(before)?).await?)
         })
     }
 
-    fn delete<'a>(&self, aws: &'a Aws, known: Known) -> Reply<'a, ()> {
+    fn delete<'a>(&self, aws: &'a Aws, known: RecordedResource) -> ProviderFuture<'a, ()> {
         Box::pin(async move {
-            <K as Manage>::delete(aws, typed(known.inputs)?, typed(known.outputs)?).await
+            <K as KindOperations>::delete(aws, typed(known.inputs)?, typed(known.outputs)?).await
         })
     }
 
-    fn gone<'a>(&self, aws: &'a Aws, waiting: Vec<Known>) -> Reply<'a, Vec<Look>> {
+    fn gone<'a>(
+        &self,
+        aws: &'a Aws,
+        waiting: Vec<RecordedResource>,
+    ) -> ProviderFuture<'a, Vec<Poll>> {
         Box::pin(async move {
             let outputs: Vec<K::Outputs> =
                 waiting.into_iter().map(|one| typed(one.outputs)).collect::<Result<_>>()?;
-            let seen = <K as Manage>::gone(aws, outputs).await?;
-            seen.into_iter().map(|one| look(one, |()| Ok(Value::Null))).collect()
+            let seen = <K as KindOperations>::gone(aws, outputs).await?;
+            seen.into_iter().map(|one| to_poll(one, |()| Ok(Value::Null))).collect()
         })
     }
 
@@ -256,9 +312,9 @@ impl<K: Manage> AnyKind for Of<K> {
         &self,
         aws: &'a Aws,
         action: &'static str,
-        about: &Subject,
-    ) -> Option<Reply<'a, ()>> {
-        <K as Manage>::dry_run(aws, action, about)
+        about: &DryRunTarget,
+    ) -> Option<ProviderFuture<'a, ()>> {
+        <K as KindOperations>::dry_run(aws, action, about)
     }
 }
 
@@ -267,7 +323,7 @@ fn split<K: Resource>(request: Request) -> Result<(K, Creation)> {
     Ok((typed(inputs)?, Creation { token, secrets }))
 }
 
-fn recorded<K: Resource>(known: Known) -> Result<Recorded<K>> {
+fn to_recorded<K: Resource>(known: RecordedResource) -> Result<Recorded<K>> {
     let outputs = match known.outputs {
         Value::Null => None,
         outputs => Some(typed(outputs)?),
@@ -275,7 +331,7 @@ fn recorded<K: Resource>(known: Known) -> Result<Recorded<K>> {
     Ok(Recorded { token: known.token, inputs: typed(known.inputs)?, outputs })
 }
 
-fn observed<K: Resource>(live: Option<Live<K>>) -> Result<Observed> {
+fn to_observed<K: Resource>(live: Option<Live<K>>) -> Result<Observed> {
     Ok(match live {
         Some(Live { inputs, outputs }) => {
             Observed::Present { inputs: untyped(&inputs)?, outputs: untyped(&outputs)? }
@@ -284,11 +340,11 @@ fn observed<K: Resource>(live: Option<Live<K>>) -> Result<Observed> {
     })
 }
 
-fn look<O>(seen: Seen<O>, done: impl FnOnce(O) -> Result<Value>) -> Result<Look> {
+fn to_poll<O>(seen: PollResult<O>, done: impl FnOnce(O) -> Result<Value>) -> Result<Poll> {
     Ok(match seen {
-        Seen::Done(outputs) => Look::Done(done(outputs)?),
-        Seen::NotYet(word) => Look::NotYet(word),
-        Seen::Failed(error) => Look::Failed(error),
+        PollResult::Ready(outputs) => Poll::Ready(done(outputs)?),
+        PollResult::Pending(word) => Poll::Pending(word),
+        PollResult::Failed(error) => Poll::Failed(error),
     })
 }
 
@@ -302,7 +358,7 @@ fn untyped<T: Serialize>(value: &T) -> Result<Value> {
 
 fn shape(error: &serde_json::Error) -> ProviderError {
     ProviderError::new(
-        Class::Refused,
+        ErrorClass::Permanent,
         "state",
         format!("a record has an unexpected shape: {error}"),
     )
@@ -313,9 +369,9 @@ fn shape(error: &serde_json::Error) -> ProviderError {
 #[derive(Clone, Copy)]
 pub(crate) struct Registry {
     /// The facts of every kind.
-    pub(crate) facts: &'static [Facts],
+    pub(crate) facts: &'static [KindFacts],
     /// The operations of every kind.
-    pub(crate) calls: &'static [&'static dyn AnyKind],
+    pub(crate) calls: &'static [&'static dyn DynKind],
 }
 
 impl std::fmt::Debug for Registry {

@@ -11,7 +11,7 @@ use aws_sdk_route53::types::{
 use super::ownership::tag_changes;
 use crate::Tags;
 use crate::client::Aws;
-use crate::client::outcomes::{found, incomplete, settling};
+use crate::client::outcomes::{incomplete, none_if, retry_on};
 use crate::client::resource_type::Result;
 
 /// Error codes for a zone that does not exist.
@@ -59,7 +59,7 @@ pub(crate) async fn records_from(
         .start_record_name(name)
         .max_items(most);
     let answer = aws.call("route53", "ListResourceRecordSets", call.send()).await;
-    Ok(found(answer, NO_ZONE)?.map(|answer| answer.resource_record_sets))
+    Ok(none_if(answer, NO_ZONE)?.map(|answer| answer.resource_record_sets))
 }
 
 /// Returns all records of a zone. For zones that belong to the cluster.
@@ -75,7 +75,7 @@ pub(crate) async fn every_record(aws: &Aws, zone: &str) -> Result<Vec<ResourceRe
             .set_start_record_type(kind)
             .set_start_record_identifier(identifier);
         let answer = aws.call("route53", "ListResourceRecordSets", call.send()).await;
-        let Some(page) = found(answer, NO_ZONE)? else { return Ok(all) };
+        let Some(page) = none_if(answer, NO_ZONE)? else { return Ok(all) };
         all.extend(page.resource_record_sets);
         (name, kind, identifier) =
             (page.next_record_name, page.next_record_type, page.next_record_identifier);
@@ -97,7 +97,7 @@ pub(crate) async fn change(aws: &Aws, zone: &str, steps: Vec<Change>) -> Result<
     let batch = batch.expect("BUG: a batch has changes");
     let call = aws.route53.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch);
     let answer = aws.call("route53", "ChangeResourceRecordSets", call.send()).await;
-    let answer = settling(answer, &["PriorRequestNotComplete"])?;
+    let answer = retry_on(answer, &["PriorRequestNotComplete"])?;
     let change = answer.change_info().ok_or_else(|| incomplete("ChangeResourceRecordSets"))?;
     Ok(bare_id(change.id()).to_owned())
 }
@@ -110,7 +110,7 @@ pub(crate) async fn live_tags(aws: &Aws, zone: &str) -> Result<Option<Tags>> {
         .resource_type(TagResourceType::Hostedzone)
         .resource_id(zone);
     let answer = aws.call("route53", "ListTagsForResource", call.send()).await;
-    let Some(answer) = found(answer, NO_ZONE)? else { return Ok(None) };
+    let Some(answer) = none_if(answer, NO_ZONE)? else { return Ok(None) };
     let tags = answer.resource_tag_set.map(|set| set.tags.unwrap_or_default()).unwrap_or_default();
     let pair = |tag: Tag| Some((tag.key?, tag.value.unwrap_or_default()));
     Ok(Some(tags.into_iter().filter_map(pair).collect()))
@@ -144,7 +144,7 @@ async fn change_some_tags(
         .set_add_tags(set)
         .set_remove_tag_keys(unset);
     let changed = aws.call("route53", "ChangeTagsForResource", call.send()).await;
-    settling(changed, &["PriorRequestNotComplete"]).map(drop)
+    retry_on(changed, &["PriorRequestNotComplete"]).map(drop)
 }
 
 #[cfg(test)]

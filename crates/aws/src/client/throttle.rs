@@ -16,13 +16,13 @@ use crate::model::calls::is_read;
 /// Keeps calls below the rate at which AWS starts to throttle.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
-    buckets: Mutex<HashMap<(&'static str, String), Bucket>>,
+    buckets: Mutex<HashMap<(&'static str, String), TokenBucket>>,
 }
 
 impl Throttle {
     /// Waits until the call may be sent.
     pub(crate) async fn turn(&self, service: &'static str, call: &str) {
-        let wait = self.bucket(service, call, Bucket::take);
+        let wait = self.bucket(service, call, TokenBucket::take);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
@@ -30,19 +30,23 @@ impl Throttle {
 
     /// Adjusts the rate of a call after an attempt. Called for every single attempt.
     pub(crate) fn learn(&self, service: &'static str, call: &str, throttled: bool) {
-        self.bucket(service, call, if throttled { Bucket::slower } else { Bucket::faster });
+        self.bucket(
+            service,
+            call,
+            if throttled { TokenBucket::slower } else { TokenBucket::faster },
+        );
     }
 
     fn bucket<T>(
         &self,
         service: &'static str,
         call: &str,
-        ask: impl FnOnce(&mut Bucket, Instant) -> T,
+        ask: impl FnOnce(&mut TokenBucket, Instant) -> T,
     ) -> T {
         let now = Instant::now();
         let (name, pace) = pace(service, call);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(buckets.entry((service, name)).or_insert_with(|| Bucket::new(pace, now)), now)
+        ask(buckets.entry((service, name)).or_insert_with(|| TokenBucket::new(pace, now)), now)
     }
 }
 
@@ -95,7 +99,7 @@ const REGAIN: f64 = 1.0 / 50.0;
 
 /// A token bucket with overdraft: a caller that takes a missing token waits until it is filled.
 #[derive(Debug)]
-struct Bucket {
+struct TokenBucket {
     full: Pace,
     /// The current rate in tokens per second.
     rate: f64,
@@ -105,7 +109,7 @@ struct Bucket {
     slowed: Option<Instant>,
 }
 
-impl Bucket {
+impl TokenBucket {
     fn new(full: Pace, now: Instant) -> Self {
         Self { full, rate: full.rate, tokens: full.burst, filled: now, slowed: None }
     }
@@ -155,7 +159,7 @@ mod tests {
     #[test]
     fn a_burst_is_free_and_what_follows_waits_its_turn() {
         let now = Instant::now();
-        let mut bucket = Bucket::new(pace_of(3, 2), now);
+        let mut bucket = TokenBucket::new(pace_of(3, 2), now);
         for wait in [0.0, 0.0, 0.0, 0.5, 1.0] {
             is_about(bucket.take(now), wait);
         }
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn idleness_saves_no_more_than_a_burst() {
         let now = Instant::now();
-        let mut bucket = Bucket::new(pace_of(2, 1), now);
+        let mut bucket = TokenBucket::new(pace_of(2, 1), now);
         let later = now + seconds(1000.0);
         for wait in [0.0, 0.0, 1.0] {
             is_about(bucket.take(later), wait);
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn a_throttle_empties_the_bucket_and_halves_its_rate_once_for_all_in_flight() {
         let now = Instant::now();
-        let mut bucket = Bucket::new(pace_of(100, 20), now);
+        let mut bucket = TokenBucket::new(pace_of(100, 20), now);
         for _ in 0..10 {
             bucket.slower(now);
         }
@@ -187,7 +191,7 @@ mod tests {
     #[test]
     fn a_rate_never_ends_and_comes_back_with_successes() {
         let now = Instant::now();
-        let mut bucket = Bucket::new(pace_of(10, 8), now);
+        let mut bucket = TokenBucket::new(pace_of(10, 8), now);
         for second in 0..100 {
             bucket.slower(now + seconds(f64::from(second) * 2.0));
         }

@@ -4,9 +4,11 @@ use groundplan_engine::graph::{Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::ImageId;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an image copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +32,7 @@ pub struct AmiCopyOutputs {
 
 impl Resource for AmiCopy {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["source", "source_region", "name"],
+        force_new: &["source", "source_region", "name"],
         ready: Some(Wait { every_seconds: 15, within_seconds: 2400 }),
         typical_seconds: 300,
         ..Schema::of("ami_copy", Self::REPEAT.identity())
@@ -42,18 +44,21 @@ impl Kind for AmiCopy {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CopyImage"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeImages"],
+        refresh: &["ec2:DescribeImages"],
         update: &["ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:DeregisterImage", "ec2:DescribeSnapshots", "ec2:DeleteSnapshot"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &["ec2:DeleteSnapshot"];
     const ID_PREFIX: Option<&'static str> = Some("ami");
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::Image);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Image);
 }
 
 #[cfg(feature = "sdk")]
@@ -64,16 +69,18 @@ mod calls {
     use std::collections::BTreeSet;
 
     use aws_sdk_ec2::types::{self, Filter, ImageState, ResourceType, Tag};
-    use groundplan_engine::provider::{Class, ProviderError, Reply};
+    use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 
     use super::{AmiCopy, AmiCopyOutputs};
     use crate::Aws;
-    use crate::client::dry_run::{Subject, dry};
-    use crate::client::ec2::{self, Described, pages};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::client::dry_run::{DryRunTarget, dry};
+    use crate::client::ec2::{self, Ec2Object, pages};
+    use crate::client::resource_type::{
+        Creation, KindOperations, Live, PollResult, Recorded, Result,
+    };
     use crate::model::ids::ImageId;
 
-    impl Manage for AmiCopy {
+    impl KindOperations for AmiCopy {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<AmiCopyOutputs> {
             let tags = |kind| ec2::tag_specification(kind, &self.tags, &creation.token);
             let call = aws
@@ -98,11 +105,11 @@ mod calls {
         async fn ready(
             aws: &Aws,
             waiting: Vec<Recorded<Self>>,
-        ) -> Result<Vec<Seen<AmiCopyOutputs>>> {
-            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        ) -> Result<Vec<PollResult<AmiCopyOutputs>>> {
+            ec2::poll_all(aws, waiting, |o| o.id.as_str(), to_poll_result).await
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -110,7 +117,7 @@ mod calls {
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, image)| {
-                    image.map(|image| observed(&recorded.inputs, &image)).transpose()
+                    image.map(|image| to_live(&recorded.inputs, &image)).transpose()
                 })
                 .collect()
         }
@@ -137,8 +144,8 @@ mod calls {
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -176,7 +183,7 @@ mod calls {
         Ok(())
     }
 
-    impl Described for types::Image {
+    impl Ec2Object for types::Image {
         const ID_FILTER: &'static str = "image-id";
 
         fn id(&self) -> Option<&str> {
@@ -221,20 +228,20 @@ mod calls {
         Ok(AmiCopyOutputs { id: ec2::id("DescribeImages", image.image_id())? })
     }
 
-    fn seen(outputs: AmiCopyOutputs, image: &types::Image) -> Seen<AmiCopyOutputs> {
+    fn to_poll_result(outputs: AmiCopyOutputs, image: &types::Image) -> PollResult<AmiCopyOutputs> {
         match image.state() {
-            Some(ImageState::Available) => Seen::Done(outputs),
+            Some(ImageState::Available) => PollResult::Ready(outputs),
             Some(ImageState::Failed | ImageState::Error | ImageState::Invalid) => {
                 let why = image.state_reason().and_then(types::StateReason::message);
                 let message =
                     format!("copying {} failed: {}", outputs.id, why.unwrap_or("no reason given"));
-                Seen::Failed(ProviderError::new(Class::Refused, "CopyImage", message))
+                PollResult::Failed(ProviderError::new(ErrorClass::Permanent, "CopyImage", message))
             }
-            state => Seen::NotYet(state.map_or("pending", ImageState::as_str).to_owned()),
+            state => PollResult::Pending(state.map_or("pending", ImageState::as_str).to_owned()),
         }
     }
 
-    fn observed(recorded: &AmiCopy, image: &types::Image) -> Result<Live<AmiCopy>> {
+    fn to_live(recorded: &AmiCopy, image: &types::Image) -> Result<Live<AmiCopy>> {
         let source = image.source_image_id().map_or_else(|| recorded.source.clone(), ImageId::from);
         let region = image.source_image_region().unwrap_or(&recorded.source_region);
         let inputs = AmiCopy {

@@ -4,9 +4,11 @@ use groundplan_engine::graph::{Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::DhcpOptionsId;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +30,8 @@ pub struct DhcpOptionsOutputs {
 
 impl Resource for DhcpOptions {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["domain_name", "domain_name_servers"],
-        create_first: true,
+        force_new: &["domain_name", "domain_name_servers"],
+        create_before_destroy: true,
         ..Schema::of("dhcp_options", Self::REPEAT.identity())
     };
     type Outputs = DhcpOptionsOutputs;
@@ -39,36 +41,39 @@ impl Kind for DhcpOptions {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateDhcpOptions"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeDhcpOptions"],
+        refresh: &["ec2:DescribeDhcpOptions"],
         update: &["ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:DeleteDhcpOptions"],
     };
     const REPEAT: Repeat = Repeat::Never;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("dopt");
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::DhcpOptions);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::DhcpOptions);
 }
 
 #[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_ec2::types::{self, NewDhcpConfiguration, ResourceType};
-    use groundplan_engine::provider::Reply;
+    use groundplan_engine::provider::ProviderFuture;
 
     use super::{DhcpOptions, DhcpOptionsOutputs};
     use crate::Aws;
-    use crate::client::dry_run::{Subject, dry};
+    use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2;
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
     const NOT_FOUND: &[&str] = &["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"];
     const DOMAIN_NAME: &str = "domain-name";
     const SERVERS: &str = "domain-name-servers";
 
-    impl Manage for DhcpOptions {
+    impl KindOperations for DhcpOptions {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<DhcpOptionsOutputs> {
             let tags =
                 ec2::tag_specification(ResourceType::DhcpOptions, &self.tags, &creation.token);
@@ -87,7 +92,7 @@ mod calls {
             found.map(|options| outputs("DescribeDhcpOptions", Some(&options))).transpose()
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -96,7 +101,7 @@ mod calls {
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, options)| {
-                    options.map(|options| observed(&recorded.inputs, &options)).transpose()
+                    options.map(|options| to_live(&recorded.inputs, &options)).transpose()
                 })
                 .collect()
         }
@@ -121,8 +126,8 @@ mod calls {
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -153,7 +158,7 @@ mod calls {
 
     /// Converts the described set to live state. Several values of `domain-name` are joined by
     /// spaces.
-    fn observed(recorded: &DhcpOptions, options: &types::DhcpOptions) -> Result<Live<DhcpOptions>> {
+    fn to_live(recorded: &DhcpOptions, options: &types::DhcpOptions) -> Result<Live<DhcpOptions>> {
         let outputs = outputs("DescribeDhcpOptions", Some(options))?;
         let inputs = DhcpOptions {
             domain_name: values(options, DOMAIN_NAME).join(" "),

@@ -4,10 +4,12 @@ use groundplan_engine::graph::{Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::AllocationId;
 use crate::model::quota::Quota;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an Elastic IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,33 +36,36 @@ impl Kind for ElasticIp {
     const ACTIONS: Actions = Actions {
         create: &["ec2:AllocateAddress"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeAddresses"],
+        refresh: &["ec2:DescribeAddresses"],
         update: &["ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:ReleaseAddress"],
     };
     const REPEAT: Repeat = Repeat::Never;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("eipalloc");
-    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::Addresses));
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::ElasticIp);
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::Addresses));
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::ElasticIp);
 }
 
 #[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, DomainType, Filter, ResourceType, Tag};
-    use groundplan_engine::provider::Reply;
+    use groundplan_engine::provider::ProviderFuture;
 
     use super::{ElasticIp, ElasticIpOutputs};
     use crate::Aws;
-    use crate::client::dry_run::{Subject, dry};
-    use crate::client::ec2::{self, Described};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::dry_run::{DryRunTarget, dry};
+    use crate::client::ec2::{self, Ec2Object};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
-    impl Manage for ElasticIp {
+    impl KindOperations for ElasticIp {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<ElasticIpOutputs> {
             let tags = ec2::tag_specification(ResourceType::ElasticIp, &self.tags, &creation.token);
             let call = aws.ec2.allocate_address().domain(DomainType::Vpc).tag_specifications(tags);
@@ -73,7 +78,7 @@ mod calls {
             found.map(|address| described(&address)).transpose()
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -82,7 +87,7 @@ mod calls {
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, address)| {
-                    address.map(|address| observed(&recorded.inputs, &address)).transpose()
+                    address.map(|address| to_live(&recorded.inputs, &address)).transpose()
                 })
                 .collect()
         }
@@ -107,8 +112,8 @@ mod calls {
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -126,7 +131,7 @@ mod calls {
         }
     }
 
-    impl Described for types::Address {
+    impl Ec2Object for types::Address {
         const ID_FILTER: &'static str = "allocation-id";
 
         fn id(&self) -> Option<&str> {
@@ -157,7 +162,7 @@ mod calls {
         outputs("DescribeAddresses", address.allocation_id(), address.public_ip())
     }
 
-    fn observed(recorded: &ElasticIp, address: &types::Address) -> Result<Live<ElasticIp>> {
+    fn to_live(recorded: &ElasticIp, address: &types::Address) -> Result<Live<ElasticIp>> {
         let inputs = ElasticIp { tags: ec2::owned(&recorded.tags, address.tags()) };
         Ok(Live { inputs, outputs: described(address)? })
     }

@@ -1,12 +1,14 @@
 //! A private hosted zone.
 
-use groundplan_engine::graph::{Input, Resource, Schema, Usable};
+use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{HostedZoneId, VpcId};
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a private hosted zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,8 +32,8 @@ pub struct HostedZoneOutputs {
 
 impl Resource for HostedZone {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["name", "vpc", "region"],
-        usable: Usable::Created,
+        force_new: &["name", "vpc", "region"],
+        dependents_start: DependentsStart::Created,
         configures: true,
         typical_seconds: 35,
         ..Schema::of("hosted_zone", Self::REPEAT.identity())
@@ -43,7 +45,7 @@ impl Kind for HostedZone {
     const ACTIONS: Actions = Actions {
         create: &["route53:CreateHostedZone"],
         configure: &["route53:ChangeTagsForResource"],
-        observe: &[
+        refresh: &[
             "route53:GetHostedZone",
             "route53:ListHostedZonesByName",
             "route53:ListTagsForResource",
@@ -59,11 +61,14 @@ impl Kind for HostedZone {
     const REPEAT: Repeat = Repeat::WithToken;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByList(What::HostedZone);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::HostedZone);
 }
 
 #[cfg(feature = "sdk")]
@@ -79,16 +84,16 @@ mod calls {
     use super::{HostedZone, HostedZoneId, HostedZoneOutputs, VpcId};
     use crate::Tags;
     use crate::client::Aws;
-    use crate::client::outcomes::{existing, found, incomplete, settling};
-    use crate::client::ownership::ours;
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::{incomplete, none_if, resolve_conflict, retry_on};
+    use crate::client::ownership::our_tags;
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
     use crate::client::route53::{self, NO_ZONE, bare_id, same_name, step};
 
     /// Maximum number of records in one deletion. AWS accepts 1,000 (Route 53 quotas). The smaller
     /// number keeps the error of a failed change readable, because the error lists the records.
     const BATCH: usize = 100;
 
-    impl Manage for HostedZone {
+    impl KindOperations for HostedZone {
         /// Creates the zone with the creation token as CallerReference, so that a repeated call
         /// creates no second zone. `CreateHostedZone` accepts no tags; `configure` sets them.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<HostedZoneOutputs> {
@@ -106,13 +111,13 @@ mod calls {
                 .caller_reference(&creation.token);
             let made = aws.call("route53", "CreateHostedZone", call.send()).await;
             // Route 53 may not know the new VPC yet.
-            match settling(made, &["InvalidVPCId", "PriorRequestNotComplete"]) {
+            match retry_on(made, &["InvalidVPCId", "PriorRequestNotComplete"]) {
                 Ok(made) => {
                     let zone = made.hosted_zone().map(|zone| outputs(zone.id()));
                     zone.ok_or_else(|| incomplete("CreateHostedZone"))
                 }
                 Err(error) if error.is(&["HostedZoneAlreadyExists"]) => {
-                    existing(self.find(aws, creation).await, error)
+                    resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) if error.is(&["ConflictingDomainExists"]) => Err(error.with_hint(
                     format!("the VPC already sees a zone named {}: take it out of that", self.name),
@@ -134,11 +139,11 @@ mod calls {
         ) -> Result<HostedZoneOutputs> {
             let tagged =
                 route53::change_tags(aws, outputs.id.as_str(), &Tags::new(), &self.tags).await;
-            settling(tagged, NO_ZONE)?;
+            retry_on(tagged, NO_ZONE)?;
             Ok(outputs)
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -149,7 +154,7 @@ mod calls {
                     None => find(aws, &one.inputs.name, &one.token).await?,
                 };
                 all.push(match outputs {
-                    Some(outputs) => look(aws, one.inputs, outputs.id).await?,
+                    Some(outputs) => to_live(aws, one.inputs, outputs.id).await?,
                     None => None,
                 });
             }
@@ -185,8 +190,8 @@ mod calls {
         let call = aws.route53.delete_hosted_zone().id(id);
         let deleted = aws.call("route53", "DeleteHostedZone", call.send()).await;
         // Another client added a record after the records were listed. The retry lists them again.
-        let deleted = settling(deleted, &["HostedZoneNotEmpty", "PriorRequestNotComplete"]);
-        found(deleted, NO_ZONE).map(drop)
+        let deleted = retry_on(deleted, &["HostedZoneNotEmpty", "PriorRequestNotComplete"]);
+        none_if(deleted, NO_ZONE).map(drop)
     }
 
     async fn find(aws: &Aws, name: &str, token: &str) -> Result<Option<HostedZoneOutputs>> {
@@ -209,14 +214,14 @@ mod calls {
         }
     }
 
-    async fn look(
+    async fn to_live(
         aws: &Aws,
         recorded: HostedZone,
         id: HostedZoneId,
     ) -> Result<Option<Live<HostedZone>>> {
         let call = aws.route53.get_hosted_zone().id(id.as_str());
         let answer = aws.call("route53", "GetHostedZone", call.send()).await;
-        let Some(zone) = found(answer, NO_ZONE)? else { return Ok(None) };
+        let Some(zone) = none_if(answer, NO_ZONE)? else { return Ok(None) };
         let Some(tags) = route53::live_tags(aws, id.as_str()).await? else { return Ok(None) };
         let seen_by_ours =
             zone.vpcs().iter().any(|vpc| vpc.vpc_id() == Some(recorded.vpc.get().as_str()));
@@ -224,7 +229,7 @@ mod calls {
             Some(other) if !seen_by_ours => Input::Known(VpcId::from(other)),
             _ => recorded.vpc,
         };
-        let tags = ours(&recorded.tags, &tags);
+        let tags = our_tags(&recorded.tags, &tags);
         let inputs = HostedZone { name: recorded.name, region: recorded.region, vpc, tags };
         Ok(Some(Live { inputs, outputs: HostedZoneOutputs { id } }))
     }

@@ -4,9 +4,11 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{InstanceProfileName, RoleName};
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an instance profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,8 +32,8 @@ pub struct IamInstanceProfileOutputs {
 
 impl Resource for IamInstanceProfile {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["name"],
-        holds: &["role"],
+        force_new: &["name"],
+        blocks_deletion_of: &["role"],
         configures: true,
         typical_seconds: 10,
         ..Schema::of("iam_instance_profile", Self::REPEAT.identity())
@@ -43,7 +45,7 @@ impl Kind for IamInstanceProfile {
     const ACTIONS: Actions = Actions {
         create: &["iam:CreateInstanceProfile"],
         configure: &["iam:TagInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:PassRole"],
-        observe: &["iam:GetInstanceProfile"],
+        refresh: &["iam:GetInstanceProfile"],
         update: &[
             "iam:AddRoleToInstanceProfile",
             "iam:RemoveRoleFromInstanceProfile",
@@ -56,11 +58,14 @@ impl Kind for IamInstanceProfile {
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Iam("instance-profile", "name");
-    const DRIFT: Drift =
-        Drift { security: Security::Everything, cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByList(What::InstanceProfile);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Iam("instance-profile", "name");
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Everything,
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::InstanceProfile);
 }
 
 #[cfg(feature = "sdk")]
@@ -70,11 +75,11 @@ mod calls {
     use super::{IamInstanceProfile, IamInstanceProfileOutputs, InstanceProfileName, RoleName};
     use crate::client::Aws;
     use crate::client::iam::{ABSENT, live_tags, tags};
-    use crate::client::outcomes::{existing, found, incomplete, settling};
-    use crate::client::ownership::{claim, is_ours, ours, tag_changes};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::{incomplete, none_if, resolve_conflict, retry_on};
+    use crate::client::ownership::{ensure_ours, is_ours, our_tags, tag_changes};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
-    impl Manage for IamInstanceProfile {
+    impl KindOperations for IamInstanceProfile {
         async fn create(
             &self,
             aws: &Aws,
@@ -92,7 +97,7 @@ mod calls {
                     .map(outputs)
                     .ok_or_else(|| incomplete("CreateInstanceProfile")),
                 Err(error) if error.is(&["EntityAlreadyExists"]) => {
-                    existing(self.find(aws, creation).await, error)
+                    resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }
@@ -106,7 +111,7 @@ mod calls {
             let Some(profile) = get(aws, &self.name).await? else { return Ok(None) };
             let what = format!("the instance profile {}", self.name);
             let live = live_tags(profile.tags());
-            claim(aws, &creation.token, &live, "GetInstanceProfile", &what)?;
+            ensure_ours(aws, &creation.token, &live, "GetInstanceProfile", &what)?;
             Ok(Some(outputs(&profile)))
         }
 
@@ -119,7 +124,7 @@ mod calls {
             Ok(outputs)
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -180,7 +185,7 @@ mod calls {
                 }
                 deleted = delete().await;
             }
-            found(deleted, ABSENT).map(drop)
+            none_if(deleted, ABSENT).map(drop)
         }
     }
 
@@ -195,7 +200,7 @@ mod calls {
                 .role_name(self.role.get().as_str());
             let added = aws.call("iam", "AddRoleToInstanceProfile", call.send()).await;
             // Not every IAM server knows a new role or profile immediately.
-            let Err(error) = settling(added, ABSENT) else { return Ok(()) };
+            let Err(error) = retry_on(added, ABSENT) else { return Ok(()) };
             if !error.is(&["LimitExceeded", "EntityAlreadyExists"]) {
                 return Err(error);
             }
@@ -220,12 +225,12 @@ mod calls {
             .instance_profile_name(name.as_str())
             .role_name(role.as_str());
         let removed = aws.call("iam", "RemoveRoleFromInstanceProfile", call.send()).await;
-        found(removed, ABSENT).map(drop)
+        none_if(removed, ABSENT).map(drop)
     }
 
     async fn get(aws: &Aws, name: &InstanceProfileName) -> Result<Option<InstanceProfile>> {
         let call = aws.iam.get_instance_profile().instance_profile_name(name.as_str());
-        let answer = found(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
+        let answer = none_if(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
         Ok(answer.and_then(|answer| answer.instance_profile))
     }
 
@@ -241,7 +246,7 @@ mod calls {
         let mut inputs = recorded.inputs;
         // An empty name differs from every configured role, so an update adds the role.
         inputs.role = role_in(profile).unwrap_or_else(|| "".into()).into();
-        inputs.tags = ours(&inputs.tags, &all_tags);
+        inputs.tags = our_tags(&inputs.tags, &all_tags);
         Some(Live { inputs, outputs: outputs(profile) })
     }
 

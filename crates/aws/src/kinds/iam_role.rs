@@ -1,13 +1,15 @@
 //! An IAM role that EC2 instances may assume.
 
-use groundplan_engine::graph::{Resource, Schema, Usable};
+use groundplan_engine::graph::{DependentsStart, Resource, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::RoleName;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +33,8 @@ pub struct IamRoleOutputs {
 
 impl Resource for IamRole {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["name"],
-        usable: Usable::Created,
+        force_new: &["name"],
+        dependents_start: DependentsStart::Created,
         ..Schema::of("iam_role", Self::REPEAT.identity())
     };
     type Outputs = IamRoleOutputs;
@@ -42,18 +44,21 @@ impl Kind for IamRole {
     const ACTIONS: Actions = Actions {
         create: &["iam:CreateRole"],
         configure: &["iam:TagRole"],
-        observe: &["iam:GetRole"],
+        refresh: &["iam:GetRole"],
         update: &["iam:UpdateAssumeRolePolicy", "iam:TagRole", "iam:UntagRole"],
         delete: &["iam:DeleteRole"],
     };
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Iam("role", "name");
-    const DRIFT: Drift =
-        Drift { security: Security::Everything, cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByList(What::Role);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Iam("role", "name");
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Everything,
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::Role);
 }
 
 #[cfg(feature = "sdk")]
@@ -63,11 +68,11 @@ mod calls {
     use super::{IamRole, IamRoleOutputs, RoleName};
     use crate::client::Aws;
     use crate::client::iam::{ABSENT, live_document, live_tags, tags};
-    use crate::client::outcomes::{existing, found, incomplete};
-    use crate::client::ownership::{claim, is_ours, ours, tag_changes};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::{incomplete, none_if, resolve_conflict};
+    use crate::client::ownership::{ensure_ours, is_ours, our_tags, tag_changes};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
-    impl Manage for IamRole {
+    impl KindOperations for IamRole {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<IamRoleOutputs> {
             let all_tags = Aws::tags_with_token(&self.tags, &creation.token);
             let call = aws
@@ -79,7 +84,7 @@ mod calls {
             match aws.call("iam", "CreateRole", call.send()).await {
                 Ok(made) => made.role().map(outputs).ok_or_else(|| incomplete("CreateRole")),
                 Err(error) if error.is(&["EntityAlreadyExists"]) => {
-                    existing(self.find(aws, creation).await, error)
+                    resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }
@@ -88,11 +93,11 @@ mod calls {
         async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<IamRoleOutputs>> {
             let Some(role) = get(aws, &self.name).await? else { return Ok(None) };
             let what = format!("the role {}", self.name);
-            claim(aws, &creation.token, &live_tags(role.tags()), "GetRole", &what)?;
+            ensure_ours(aws, &creation.token, &live_tags(role.tags()), "GetRole", &what)?;
             Ok(Some(outputs(&role)))
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -143,7 +148,7 @@ mod calls {
                     error
                 }
             });
-            found(deleted, ABSENT).map(drop)
+            none_if(deleted, ABSENT).map(drop)
         }
     }
 
@@ -165,7 +170,7 @@ mod calls {
 
     async fn get(aws: &Aws, name: &RoleName) -> Result<Option<Role>> {
         let call = aws.iam.get_role().role_name(name.as_str());
-        let answer = found(aws.call("iam", "GetRole", call.send()).await, ABSENT)?;
+        let answer = none_if(aws.call("iam", "GetRole", call.send()).await, ABSENT)?;
         Ok(answer.and_then(|answer| answer.role))
     }
 
@@ -177,7 +182,7 @@ mod calls {
         let mut inputs = recorded.inputs;
         let trust = role.assume_role_policy_document().unwrap_or_default();
         inputs.trust = live_document(&inputs.trust, trust);
-        inputs.tags = ours(&inputs.tags, &all_tags);
+        inputs.tags = our_tags(&inputs.tags, &all_tags);
         Some(Live { inputs, outputs: outputs(role) })
     }
 

@@ -4,7 +4,9 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::RoleName;
 
 /// Inputs of an inline policy.
@@ -29,7 +31,7 @@ pub struct IamRolePolicyOutputs {
 
 impl Resource for IamRolePolicy {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["role", "name"],
+        force_new: &["role", "name"],
         ..Schema::of("iam_role_policy", Self::REPEAT.identity())
     };
     type Outputs = IamRolePolicyOutputs;
@@ -39,17 +41,18 @@ impl Kind for IamRolePolicy {
     const ACTIONS: Actions = Actions {
         create: &["iam:PutRolePolicy"],
         configure: &[],
-        observe: &["iam:GetRolePolicy"],
+        refresh: &["iam:GetRolePolicy"],
         update: &["iam:PutRolePolicy"],
         delete: &["iam:DeleteRolePolicy"],
     };
     const REPEAT: Repeat = Repeat::Idempotent;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Iam("role", "role");
-    const DRIFT: Drift = Drift { security: Security::Everything, cosmetic: &[], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::Part;
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Iam("role", "role");
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Everything, cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: SweepMethod = SweepMethod::Part;
 }
 
 #[cfg(feature = "sdk")]
@@ -59,10 +62,10 @@ mod calls {
     use super::{IamRolePolicy, IamRolePolicyOutputs};
     use crate::client::Aws;
     use crate::client::iam::{ABSENT, live_document};
-    use crate::client::outcomes::{found, settling};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::{none_if, retry_on};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
-    impl Manage for IamRolePolicy {
+    impl KindOperations for IamRolePolicy {
         async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<IamRolePolicyOutputs> {
             self.put(aws).await
         }
@@ -78,7 +81,7 @@ mod calls {
             Ok(live.filter(|live| *live == self.document).map(|_| self.outputs()))
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -108,7 +111,7 @@ mod calls {
                 .delete_role_policy()
                 .role_name(outputs.role.as_str())
                 .policy_name(outputs.name);
-            found(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT).map(drop)
+            none_if(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT).map(drop)
         }
     }
 
@@ -121,7 +124,7 @@ mod calls {
                 .policy_name(&self.name)
                 .policy_document(self.document.to_string());
             // Not every IAM server knows a new role immediately.
-            settling(aws.call("iam", "PutRolePolicy", call.send()).await, ABSENT)?;
+            retry_on(aws.call("iam", "PutRolePolicy", call.send()).await, ABSENT)?;
             Ok(self.outputs())
         }
 
@@ -131,7 +134,7 @@ mod calls {
                 .get_role_policy()
                 .role_name(self.role.get().as_str())
                 .policy_name(&self.name);
-            let answer = found(aws.call("iam", "GetRolePolicy", call.send()).await, ABSENT)?;
+            let answer = none_if(aws.call("iam", "GetRolePolicy", call.send()).await, ABSENT)?;
             Ok(answer.map(|answer| live_document(&self.document, answer.policy_document())))
         }
 

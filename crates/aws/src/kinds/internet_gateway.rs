@@ -4,10 +4,12 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{InternetGatewayId, VpcId};
 use crate::model::quota::Quota;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an internet gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +29,7 @@ pub struct InternetGatewayOutputs {
 
 impl Resource for InternetGateway {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["vpc"],
+        force_new: &["vpc"],
         configures: true,
         ..Schema::of("internet_gateway", Self::REPEAT.identity())
     };
@@ -38,34 +40,37 @@ impl Kind for InternetGateway {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateInternetGateway"],
         configure: &["ec2:CreateTags", "ec2:AttachInternetGateway"],
-        observe: &["ec2:DescribeInternetGateways"],
+        refresh: &["ec2:DescribeInternetGateways"],
         update: &["ec2:AttachInternetGateway", "ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:DetachInternetGateway", "ec2:DeleteInternetGateway"],
     };
     const REPEAT: Repeat = Repeat::Never;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("igw");
-    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::InternetGateways));
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::InternetGateway);
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::InternetGateways));
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::InternetGateway);
 }
 
 #[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, ResourceType};
-    use groundplan_engine::provider::Reply;
+    use groundplan_engine::provider::ProviderFuture;
 
     use super::{InternetGateway, InternetGatewayOutputs};
     use crate::Aws;
-    use crate::client::dry_run::{Subject, dry};
+    use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2;
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
     use crate::model::ids::VpcId;
 
-    impl Manage for InternetGateway {
+    impl KindOperations for InternetGateway {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InternetGatewayOutputs> {
             let tags =
                 ec2::tag_specification(ResourceType::InternetGateway, &self.tags, &creation.token);
@@ -104,7 +109,7 @@ mod calls {
             }
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -113,7 +118,7 @@ mod calls {
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, gateway)| {
-                    gateway.map(|gateway| observed(&recorded.inputs, &gateway)).transpose()
+                    gateway.map(|gateway| to_live(&recorded.inputs, &gateway)).transpose()
                 })
                 .collect()
         }
@@ -148,8 +153,8 @@ mod calls {
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -188,7 +193,7 @@ mod calls {
     }
 
     /// Converts a live gateway to the shape of the inputs. The VPC of a detached gateway is `none`.
-    fn observed(
+    fn to_live(
         recorded: &InternetGateway,
         gateway: &types::InternetGateway,
     ) -> Result<Live<InternetGateway>> {

@@ -3,7 +3,9 @@
 use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{ListenerArn, LoadBalancerArn, TargetGroupArn};
 
 /// Inputs of a listener.
@@ -26,8 +28,8 @@ pub struct ListenerOutputs {
 
 impl Resource for Listener {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["load_balancer", "port"],
-        holds: &["target_group"],
+        force_new: &["load_balancer", "port"],
+        blocks_deletion_of: &["target_group"],
         ..Schema::of("listener", Self::REPEAT.identity())
     };
     type Outputs = ListenerOutputs;
@@ -37,7 +39,7 @@ impl Kind for Listener {
     const ACTIONS: Actions = Actions {
         create: &["elasticloadbalancing:CreateListener"],
         configure: &["elasticloadbalancing:AddTags"],
-        observe: &["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTags"],
+        refresh: &["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeTags"],
         update: &[
             "elasticloadbalancing:ModifyListener",
             "elasticloadbalancing:AddTags",
@@ -48,11 +50,11 @@ impl Kind for Listener {
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::Part;
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: SweepMethod = SweepMethod::Part;
 }
 
 #[cfg(feature = "sdk")]
@@ -66,13 +68,13 @@ mod calls {
     use super::{Listener, ListenerOutputs, TargetGroupArn};
     use crate::client::Aws;
     use crate::client::elb::{self, NO_LOAD_BALANCER, NO_TARGET_GROUP};
-    use crate::client::outcomes::{existing, found, incomplete, settling};
+    use crate::client::outcomes::{incomplete, none_if, resolve_conflict, retry_on};
     use crate::client::ownership::taken;
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
     const SERVICE: &str = "elasticloadbalancing";
 
-    impl Manage for Listener {
+    impl KindOperations for Listener {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<ListenerOutputs> {
             let call = aws
                 .elb
@@ -83,13 +85,13 @@ mod calls {
                 .default_actions(self.action());
             let made = aws.call(SERVICE, "CreateListener", call.send()).await;
             // Not every AWS server knows a new load balancer or target group immediately.
-            match settling(made, &[NO_LOAD_BALANCER, NO_TARGET_GROUP].concat()) {
+            match retry_on(made, &[NO_LOAD_BALANCER, NO_TARGET_GROUP].concat()) {
                 Ok(made) => {
                     let made = made.listeners().first().and_then(outputs);
                     made.ok_or_else(|| incomplete("CreateListener"))
                 }
                 Err(error) if error.is(&["DuplicateListener"]) => {
-                    existing(self.find(aws, creation).await, error)
+                    resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }
@@ -117,7 +119,7 @@ mod calls {
             }
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -154,14 +156,14 @@ mod calls {
                 .listener_arn(outputs.arn.as_str())
                 .default_actions(self.action());
             let modified = aws.call(SERVICE, "ModifyListener", call.send()).await;
-            settling(modified, NO_TARGET_GROUP)?;
+            retry_on(modified, NO_TARGET_GROUP)?;
             Ok(outputs)
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: ListenerOutputs) -> Result<()> {
             let call = aws.elb.delete_listener().listener_arn(outputs.arn.as_str());
             let deleted = aws.call(SERVICE, "DeleteListener", call.send()).await;
-            found(deleted, &["ListenerNotFound", "LoadBalancerNotFound"]).map(drop)
+            none_if(deleted, &["ListenerNotFound", "LoadBalancerNotFound"]).map(drop)
         }
     }
 

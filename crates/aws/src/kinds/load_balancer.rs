@@ -1,13 +1,15 @@
 //! A Network Load Balancer.
 
-use groundplan_engine::graph::{Input, Resource, Schema, Usable, Wait};
+use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{DnsName, HostedZoneId, LoadBalancerArn, SubnetId};
 use crate::model::quota::Quota;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a Network Load Balancer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,9 +39,9 @@ pub struct LoadBalancerOutputs {
 
 impl Resource for LoadBalancer {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["name", "internal"],
-        holds: &["subnets"],
-        usable: Usable::Created,
+        force_new: &["name", "internal"],
+        blocks_deletion_of: &["subnets"],
+        dependents_start: DependentsStart::Created,
         configures: true,
         ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
@@ -56,7 +58,7 @@ impl Kind for LoadBalancer {
             "elasticloadbalancing:AddTags",
             "elasticloadbalancing:ModifyLoadBalancerAttributes",
         ],
-        observe: &[
+        refresh: &[
             "elasticloadbalancing:DescribeLoadBalancers",
             "elasticloadbalancing:DescribeLoadBalancerAttributes",
             "elasticloadbalancing:DescribeTags",
@@ -72,11 +74,14 @@ impl Kind for LoadBalancer {
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::NetworkBalancers));
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByList(What::LoadBalancer);
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::NetworkBalancers));
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::LoadBalancer);
 }
 
 #[cfg(feature = "sdk")]
@@ -91,21 +96,25 @@ mod calls {
         LoadBalancerStateEnum, LoadBalancerTypeEnum,
     };
     use groundplan_engine::graph::Input;
-    use groundplan_engine::provider::{Class, ProviderError};
+    use groundplan_engine::provider::{ErrorClass, ProviderError};
 
     use super::{LoadBalancer, LoadBalancerArn, LoadBalancerOutputs, SubnetId};
     use crate::Tags;
     use crate::client::Aws;
     use crate::client::ec2::{FILTER_VALUES, filter};
-    use crate::client::elb::{self, By, NO_LOAD_BALANCER};
-    use crate::client::outcomes::{existing, found, incomplete, settling, unproven};
-    use crate::client::ownership::{claim, is_ours, ours};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::client::elb::{self, BalancerKey, NO_LOAD_BALANCER};
+    use crate::client::outcomes::{
+        ambiguous_on_failure, incomplete, none_if, resolve_conflict, retry_on,
+    };
+    use crate::client::ownership::{ensure_ours, is_ours, our_tags};
+    use crate::client::resource_type::{
+        Creation, KindOperations, Live, PollResult, Recorded, Result,
+    };
 
     const SERVICE: &str = "elasticloadbalancing";
     const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
 
-    impl Manage for LoadBalancer {
+    impl KindOperations for LoadBalancer {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<LoadBalancerOutputs> {
             let all_tags = Aws::tags_with_token(&self.tags, &creation.token);
             let call = aws
@@ -117,7 +126,7 @@ mod calls {
                 .set_subnets(Some(self.subnet_ids()))
                 .set_tags(Some(elb::tags(&all_tags)));
             let made = aws.call(SERVICE, "CreateLoadBalancer", call.send()).await;
-            match settling(made, &["SubnetNotFound"]) {
+            match retry_on(made, &["SubnetNotFound"]) {
                 Ok(made) => {
                     let balancer = made.load_balancers().first();
                     let balancer = balancer.ok_or_else(|| incomplete("CreateLoadBalancer"))?;
@@ -125,7 +134,7 @@ mod calls {
                     outputs(balancer).ok_or_else(|| incomplete("CreateLoadBalancer"))
                 }
                 Err(error) if error.is(&["DuplicateLoadBalancerName"]) => {
-                    existing(self.find(aws, creation).await, error)
+                    resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }
@@ -137,13 +146,14 @@ mod calls {
             creation: &Creation,
         ) -> Result<Option<LoadBalancerOutputs>> {
             let names = [self.name.clone()];
-            let Some(balancer) = elb::load_balancers(aws, By::Name, &names).await?.pop() else {
+            let Some(balancer) = elb::load_balancers(aws, BalancerKey::Name, &names).await?.pop()
+            else {
                 return Ok(None);
             };
             let Some(outputs) = outputs(&balancer) else { return Ok(None) };
             let arns = [outputs.arn.0.clone()];
             let live = elb::live_tags(aws, &arns).await?.remove(&arns[0]).unwrap_or_default();
-            claim(aws, &creation.token, &live, "DescribeTags", &self.what())?;
+            ensure_ours(aws, &creation.token, &live, "DescribeTags", &self.what())?;
             Ok(Some(outputs))
         }
 
@@ -159,23 +169,23 @@ mod calls {
         async fn ready(
             aws: &Aws,
             waiting: Vec<Recorded<Self>>,
-        ) -> Result<Vec<Seen<LoadBalancerOutputs>>> {
+        ) -> Result<Vec<PollResult<LoadBalancerOutputs>>> {
             let known = waiting.iter().filter_map(|one| one.outputs.as_ref());
             let arns: Vec<_> = known.map(|outputs| outputs.arn.0.clone()).collect();
-            let live = by_arn(elb::load_balancers(aws, By::Arn, &arns).await?);
+            let live = by_arn(elb::load_balancers(aws, BalancerKey::Arn, &arns).await?);
             let seen = |one: Recorded<Self>| {
                 let balancer = one.outputs.as_ref().and_then(|known| live.get(known.arn.as_str()));
-                balancer.map_or_else(|| Seen::NotYet("not visible yet".to_owned()), state)
+                balancer.map_or_else(|| PollResult::Pending("not visible yet".to_owned()), state)
             };
             Ok(waiting.into_iter().map(seen).collect())
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
             let names: Vec<_> = recorded.iter().map(|one| one.inputs.name.clone()).collect();
-            let balancers = elb::load_balancers(aws, By::Name, &names).await?;
+            let balancers = elb::load_balancers(aws, BalancerKey::Name, &names).await?;
             let chosen: Vec<_> = recorded
                 .iter()
                 .map(|one| balancers.iter().find(|live| is_recorded(one, live)))
@@ -186,7 +196,7 @@ mod calls {
             let mut all = Vec::with_capacity(recorded.len());
             for (one, balancer) in recorded.into_iter().zip(chosen) {
                 all.push(match balancer {
-                    Some(balancer) => look(aws, one, balancer, &tags).await?,
+                    Some(balancer) => to_live(aws, one, balancer, &tags).await?,
                     None => None,
                 });
             }
@@ -229,24 +239,24 @@ mod calls {
                     error
                 }
             });
-            found(deleted, NO_LOAD_BALANCER).map(drop)
+            none_if(deleted, NO_LOAD_BALANCER).map(drop)
         }
 
         /// Polls deletions. A load balancer counts as deleted when its network interfaces no longer
         /// exist either. The interfaces outlive the load balancer for a while and block the
         /// deletion of subnets and the internet gateway.
-        async fn gone(aws: &Aws, waiting: Vec<LoadBalancerOutputs>) -> Result<Vec<Seen<()>>> {
+        async fn gone(aws: &Aws, waiting: Vec<LoadBalancerOutputs>) -> Result<Vec<PollResult<()>>> {
             let arns: Vec<_> = waiting.iter().map(|one| one.arn.0.clone()).collect();
-            let there = by_arn(elb::load_balancers(aws, By::Arn, &arns).await?);
+            let there = by_arn(elb::load_balancers(aws, BalancerKey::Arn, &arns).await?);
             let described: Vec<_> = arns.iter().map(|arn| interface_description(arn)).collect();
             let interfaces = interfaces_described(aws, &described).await?;
             let seen = |arn: &String| {
                 if there.contains_key(arn) {
-                    Seen::NotYet("deleting".to_owned())
+                    PollResult::Pending("deleting".to_owned())
                 } else if interfaces.contains(&interface_description(arn)) {
-                    Seen::NotYet("its network interfaces are still there".to_owned())
+                    PollResult::Pending("its network interfaces are still there".to_owned())
                 } else {
-                    Seen::Done(())
+                    PollResult::Ready(())
                 }
             };
             Ok(arns.iter().map(seen).collect())
@@ -276,10 +286,12 @@ mod calls {
                 return Ok(());
             }
             let arns = balancer.load_balancer_arn().map(str::to_owned);
-            let live = unproven(elb::live_tags(aws, arns.as_slice()).await)?.into_values().next();
+            let live = ambiguous_on_failure(elb::live_tags(aws, arns.as_slice()).await)?
+                .into_values()
+                .next();
             // A load balancer without tags is new: its tags are not visible to every server yet.
             let Some(live) = live.filter(|tags| !tags.is_empty()) else { return Ok(()) };
-            claim(aws, &creation.token, &live, "CreateLoadBalancer", &self.what())
+            ensure_ours(aws, &creation.token, &live, "CreateLoadBalancer", &self.what())
         }
 
         async fn set_cross_zone(&self, aws: &Aws, arn: &LoadBalancerArn) -> Result<()> {
@@ -291,7 +303,7 @@ mod calls {
                 .load_balancer_arn(arn.as_str())
                 .attributes(attribute);
             let modified = aws.call(SERVICE, "ModifyLoadBalancerAttributes", call.send()).await;
-            settling(modified, NO_LOAD_BALANCER).map(drop)
+            retry_on(modified, NO_LOAD_BALANCER).map(drop)
         }
     }
 
@@ -319,30 +331,32 @@ mod calls {
         balancer.state().and_then(|state| state.code())
     }
 
-    fn state(balancer: &LiveBalancer) -> Seen<LoadBalancerOutputs> {
+    fn state(balancer: &LiveBalancer) -> PollResult<LoadBalancerOutputs> {
         match (state_code(balancer), outputs(balancer)) {
             // In state `active_impaired` the load balancer routes traffic, but lacks resources to
             // scale.
             (
                 Some(LoadBalancerStateEnum::Active | LoadBalancerStateEnum::ActiveImpaired),
                 Some(outputs),
-            ) => Seen::Done(outputs),
+            ) => PollResult::Ready(outputs),
             (Some(LoadBalancerStateEnum::Failed), _) => {
                 let reason = balancer.state().and_then(|state| state.reason());
                 let reason = reason.unwrap_or("AWS gave no reason");
-                Seen::Failed(
-                    ProviderError::new(Class::Refused, "DescribeLoadBalancers", reason)
+                PollResult::Failed(
+                    ProviderError::new(ErrorClass::Permanent, "DescribeLoadBalancers", reason)
                         .with_code("failed")
                         .with_hint("see whether its subnets have 8 free addresses each"),
                 )
             }
-            (code, _) => Seen::NotYet(code.map_or("unknown", |code| code.as_str()).to_owned()),
+            (code, _) => {
+                PollResult::Pending(code.map_or("unknown", |code| code.as_str()).to_owned())
+            }
         }
     }
 
     /// Returns the live state of a load balancer. `None` if its tags show another owner, or if it
     /// was deleted in the meantime.
-    async fn look(
+    async fn to_live(
         aws: &Aws,
         recorded: Recorded<LoadBalancer>,
         balancer: &LiveBalancer,
@@ -358,7 +372,7 @@ mod calls {
             internal: balancer.scheme() == Some(&LoadBalancerSchemeEnum::Internal),
             subnets: subnets(balancer, recorded.inputs.subnets),
             cross_zone,
-            tags: ours(&recorded.inputs.tags, &tags),
+            tags: our_tags(&recorded.inputs.tags, &tags),
             name: recorded.inputs.name,
         };
         Ok(Some(Live { inputs, outputs }))
@@ -392,7 +406,7 @@ mod calls {
     async fn cross_zone(aws: &Aws, arn: &LoadBalancerArn) -> Result<Option<bool>> {
         let call = aws.elb.describe_load_balancer_attributes().load_balancer_arn(arn.as_str());
         let answer = aws.call(SERVICE, "DescribeLoadBalancerAttributes", call.send()).await;
-        let Some(answer) = found(answer, NO_LOAD_BALANCER)? else { return Ok(None) };
+        let Some(answer) = none_if(answer, NO_LOAD_BALANCER)? else { return Ok(None) };
         let attribute = answer.attributes().iter().find(|one| one.key() == Some(CROSS_ZONE));
         Ok(Some(attribute.is_some_and(|one| one.value() == Some("true"))))
     }
@@ -439,10 +453,10 @@ mod calls {
                 state(&balancer.dns_name("a.example").canonical_hosted_zone_id("Z1").build())
             };
             let failed = state_of(LoadBalancerStateEnum::Failed);
-            assert!(matches!(failed, Seen::Failed(error) if error.message == "no addresses"));
+            assert!(matches!(failed, PollResult::Failed(error) if error.message == "no addresses"));
             let pending = state_of(LoadBalancerStateEnum::Provisioning);
-            assert!(matches!(pending, Seen::NotYet(word) if word == "provisioning"));
-            assert!(matches!(state_of(LoadBalancerStateEnum::Active), Seen::Done(_)));
+            assert!(matches!(pending, PollResult::Pending(word) if word == "provisioning"));
+            assert!(matches!(state_of(LoadBalancerStateEnum::Active), PollResult::Ready(_)));
         }
     }
 }

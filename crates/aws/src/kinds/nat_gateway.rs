@@ -4,10 +4,12 @@ use groundplan_engine::graph::{Input, Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{AllocationId, NatGatewayId, SubnetId};
 use crate::model::quota::Quota;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a NAT gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ pub struct NatGatewayOutputs {
 
 impl Resource for NatGateway {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["subnet", "allocation"],
+        force_new: &["subnet", "allocation"],
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 110,
@@ -42,34 +44,39 @@ impl Kind for NatGateway {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateNatGateway"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeNatGateways"],
+        refresh: &["ec2:DescribeNatGateways"],
         update: &["ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:DeleteNatGateway"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("nat");
-    const QUOTA: Option<Count> = Some(Count::PerZone(Quota::NatGateways));
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::NatGateway);
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerZone(Quota::NatGateways));
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::NatGateway);
 }
 
 #[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, ConnectivityType, Filter, NatGatewayState, ResourceType, Tag};
-    use groundplan_engine::provider::{Class, ProviderError, Reply};
+    use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 
     use super::{NatGateway, NatGatewayOutputs};
     use crate::Aws;
-    use crate::client::dry_run::{Subject, dry};
-    use crate::client::ec2::{self, Described, pages};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::client::dry_run::{DryRunTarget, dry};
+    use crate::client::ec2::{self, Ec2Object, pages};
+    use crate::client::resource_type::{
+        Creation, KindOperations, Live, PollResult, Recorded, Result,
+    };
     use crate::model::ids::{AllocationId, SubnetId};
 
-    impl Manage for NatGateway {
+    impl KindOperations for NatGateway {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<NatGatewayOutputs> {
             let tags =
                 ec2::tag_specification(ResourceType::Natgateway, &self.tags, &creation.token);
@@ -93,11 +100,11 @@ mod calls {
         async fn ready(
             aws: &Aws,
             waiting: Vec<Recorded<Self>>,
-        ) -> Result<Vec<Seen<NatGatewayOutputs>>> {
-            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        ) -> Result<Vec<PollResult<NatGatewayOutputs>>> {
+            ec2::poll_all(aws, waiting, |o| o.id.as_str(), to_poll_result).await
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -105,7 +112,7 @@ mod calls {
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, gateway)| {
-                    gateway.map(|gateway| observed(recorded.inputs, &gateway)).transpose()
+                    gateway.map(|gateway| to_live(recorded.inputs, &gateway)).transpose()
                 })
                 .collect()
         }
@@ -127,16 +134,16 @@ mod calls {
             ec2::fine_when(deleted, &["NatGatewayNotFound"])
         }
 
-        async fn gone(aws: &Aws, waiting: Vec<NatGatewayOutputs>) -> Result<Vec<Seen<()>>> {
+        async fn gone(aws: &Aws, waiting: Vec<NatGatewayOutputs>) -> Result<Vec<PollResult<()>>> {
             let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
-            ec2::look_if_gone(aws, &ids, word).await
+            ec2::poll_deleted(aws, &ids, word).await
         }
 
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -154,7 +161,7 @@ mod calls {
         }
     }
 
-    impl Described for types::NatGateway {
+    impl Ec2Object for types::NatGateway {
         const ID_FILTER: &'static str = "nat-gateway-id";
 
         fn id(&self) -> Option<&str> {
@@ -187,13 +194,16 @@ mod calls {
         gateway.state().map_or("pending", NatGatewayState::as_str)
     }
 
-    fn seen(outputs: NatGatewayOutputs, gateway: &types::NatGateway) -> Seen<NatGatewayOutputs> {
+    fn to_poll_result(
+        outputs: NatGatewayOutputs,
+        gateway: &types::NatGateway,
+    ) -> PollResult<NatGatewayOutputs> {
         match gateway.state() {
-            Some(NatGatewayState::Available) => Seen::Done(outputs),
+            Some(NatGatewayState::Available) => PollResult::Ready(outputs),
             Some(
                 NatGatewayState::Failed | NatGatewayState::Deleting | NatGatewayState::Deleted,
-            ) => Seen::Failed(failure(gateway)),
-            _ => Seen::NotYet(word(gateway).to_owned()),
+            ) => PollResult::Failed(failure(gateway)),
+            _ => PollResult::Pending(word(gateway).to_owned()),
         }
     }
 
@@ -201,7 +211,7 @@ mod calls {
         let message = gateway
             .failure_message()
             .map_or_else(|| format!("the NAT gateway is {}", word(gateway)), str::to_owned);
-        let error = ProviderError::new(Class::Refused, "DescribeNatGateways", message);
+        let error = ProviderError::new(ErrorClass::Permanent, "DescribeNatGateways", message);
         match gateway.failure_code() {
             Some(code) => error.with_code(code),
             None => error,
@@ -211,7 +221,7 @@ mod calls {
     /// Converts a live gateway to the shape of the inputs. The subnet of a failed, deleting or
     /// deleted gateway is `none`, so that a plan replaces the gateway and a destroy waits for its
     /// deletion.
-    fn observed(recorded: NatGateway, gateway: &types::NatGateway) -> Result<Live<NatGateway>> {
+    fn to_live(recorded: NatGateway, gateway: &types::NatGateway) -> Result<Live<NatGateway>> {
         let serves =
             matches!(gateway.state(), Some(NatGatewayState::Pending | NatGatewayState::Available));
         let subnet: SubnetId = match serves {

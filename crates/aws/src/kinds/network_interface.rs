@@ -4,9 +4,11 @@ use groundplan_engine::graph::{Input, Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a network interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,8 +32,8 @@ pub struct NetworkInterfaceOutputs {
 
 impl Resource for NetworkInterface {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["subnet"],
-        holds: &["groups"],
+        force_new: &["subnet"],
+        blocks_deletion_of: &["groups"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
         ..Schema::of("network_interface", Self::REPEAT.identity())
@@ -43,34 +45,39 @@ impl Kind for NetworkInterface {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateNetworkInterface"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeNetworkInterfaces"],
+        refresh: &["ec2:DescribeNetworkInterfaces"],
         update: &["ec2:ModifyNetworkInterfaceAttribute", "ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:DeleteNetworkInterface"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("eni");
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&["groups"]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::NetworkInterface);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&["groups"]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::NetworkInterface);
 }
 
 #[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_ec2::types::{self, Filter, NetworkInterfaceStatus, ResourceType, Tag};
-    use groundplan_engine::provider::Reply;
+    use groundplan_engine::provider::ProviderFuture;
 
     use super::{NetworkInterface, NetworkInterfaceOutputs};
     use crate::Aws;
-    use crate::client::dry_run::{Subject, dry};
-    use crate::client::ec2::{self, Described, pages};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::client::dry_run::{DryRunTarget, dry};
+    use crate::client::ec2::{self, Ec2Object, pages};
+    use crate::client::resource_type::{
+        Creation, KindOperations, Live, PollResult, Recorded, Result,
+    };
     use crate::kinds::instance::groups_in_recorded_order;
     use crate::model::ids::SubnetId;
 
-    impl Described for types::NetworkInterface {
+    impl Ec2Object for types::NetworkInterface {
         const ID_FILTER: &'static str = "network-interface-id";
 
         fn id(&self) -> Option<&str> {
@@ -88,7 +95,7 @@ mod calls {
         }
     }
 
-    impl Manage for NetworkInterface {
+    impl KindOperations for NetworkInterface {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<NetworkInterfaceOutputs> {
             let token = &creation.token;
             let tags = ec2::tag_specification(ResourceType::NetworkInterface, &self.tags, token);
@@ -115,11 +122,11 @@ mod calls {
         async fn ready(
             aws: &Aws,
             waiting: Vec<Recorded<Self>>,
-        ) -> Result<Vec<Seen<NetworkInterfaceOutputs>>> {
-            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        ) -> Result<Vec<PollResult<NetworkInterfaceOutputs>>> {
+            ec2::poll_all(aws, waiting, |o| o.id.as_str(), to_poll_result).await
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -127,7 +134,7 @@ mod calls {
                 ec2::all::<types::NetworkInterface, _>(aws, &recorded, |o| o.id.as_str()).await?;
             let pairs = recorded.into_iter().zip(found);
             pairs
-                .map(|(recorded, one)| one.map(|one| observed(&recorded.inputs, &one)).transpose())
+                .map(|(recorded, one)| one.map(|one| to_live(&recorded.inputs, &one)).transpose())
                 .collect()
         }
 
@@ -159,8 +166,8 @@ mod calls {
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -199,19 +206,21 @@ mod calls {
         })
     }
 
-    fn seen(
+    fn to_poll_result(
         outputs: NetworkInterfaceOutputs,
         one: &types::NetworkInterface,
-    ) -> Seen<NetworkInterfaceOutputs> {
+    ) -> PollResult<NetworkInterfaceOutputs> {
         match one.status() {
             Some(NetworkInterfaceStatus::Available | NetworkInterfaceStatus::InUse) => {
-                Seen::Done(outputs)
+                PollResult::Ready(outputs)
             }
-            status => Seen::NotYet(status.map_or("pending", |status| status.as_str()).to_owned()),
+            status => {
+                PollResult::Pending(status.map_or("pending", |status| status.as_str()).to_owned())
+            }
         }
     }
 
-    fn observed(
+    fn to_live(
         recorded: &NetworkInterface,
         one: &types::NetworkInterface,
     ) -> Result<Live<NetworkInterface>> {

@@ -3,25 +3,27 @@
 use groundplan_engine::graph::{Input, Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{DnsName, HostedZoneId};
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct DnsRecord {
     /// Zone of the record.
     pub zone: Input<HostedZoneId>,
     /// Name, without the trailing dot.
     pub name: String,
     /// Type and target of the record.
-    pub data: RecordData,
+    pub data: DnsRecordData,
 }
 
 /// Type and target of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RecordData {
+pub enum DnsRecordData {
     /// A record that is an alias of a load balancer.
     Alias {
         /// DNS name of the load balancer.
@@ -40,39 +42,39 @@ pub enum RecordData {
 
 /// Outputs of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RecordOutputs {
+pub struct DnsRecordOutputs {
     /// Zone of the record.
     pub zone: HostedZoneId,
     /// ID of the change that set the record. `None` if no change is pending.
     pub change: Option<String>,
 }
 
-impl Resource for Record {
+impl Resource for DnsRecord {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["zone", "name"],
+        force_new: &["zone", "name"],
         ready: Some(Wait { every_seconds: 5, within_seconds: 1800 }),
         typical_seconds: 35,
         ..Schema::of("record", Self::REPEAT.identity())
     };
-    type Outputs = RecordOutputs;
+    type Outputs = DnsRecordOutputs;
 }
 
-impl Kind for Record {
+impl Kind for DnsRecord {
     const ACTIONS: Actions = Actions {
         create: &["route53:ChangeResourceRecordSets"],
         configure: &[],
-        observe: &["route53:GetChange", "route53:ListResourceRecordSets"],
+        refresh: &["route53:GetChange", "route53:ListResourceRecordSets"],
         update: &["route53:ChangeResourceRecordSets", "route53:GetChange"],
         delete: &["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"],
     };
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::RecordsOf("zone");
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByList(What::Record);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::RecordsOf("zone");
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::Record);
 }
 
 #[cfg(feature = "sdk")]
@@ -83,30 +85,32 @@ mod calls {
         AliasTarget, ChangeAction, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType,
     };
     use groundplan_engine::graph::Input;
-    use groundplan_engine::provider::{Class, ProviderError};
+    use groundplan_engine::provider::{ErrorClass, ProviderError};
 
-    use super::{DnsName, HostedZoneId, Record, RecordData, RecordOutputs};
+    use super::{DnsName, DnsRecord, DnsRecordData, DnsRecordOutputs, HostedZoneId};
     use crate::client::Aws;
-    use crate::client::outcomes::{found, settling, unproven};
+    use crate::client::outcomes::{ambiguous_on_failure, none_if, retry_on};
     use crate::client::ownership::taken;
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::client::resource_type::{
+        Creation, KindOperations, Live, PollResult, Recorded, Result,
+    };
     use crate::client::route53::{self, NO_ZONE, listing_order, same_name, step};
 
     /// Number of records in one page. The names of a cluster are neighbours in their zone, so one
     /// page usually contains all of them. A larger page would read unrelated records.
     const NEIGHBOURS: i32 = 10;
 
-    impl Manage for Record {
+    impl KindOperations for DnsRecord {
         /// Creates the record. The change fails if a record with this name exists, because an
         /// UPSERT would overwrite a record of another owner.
-        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<RecordOutputs> {
+        async fn create(&self, aws: &Aws, creation: &Creation) -> Result<DnsRecordOutputs> {
             let steps = vec![step(ChangeAction::Create, self.record_set())];
             let made = route53::change(aws, self.zone.get().as_str(), steps).await;
             // Not every AWS server knows a new zone immediately.
-            match settling(made, NO_ZONE) {
+            match retry_on(made, NO_ZONE) {
                 Ok(change) => Ok(self.outputs(Some(change))),
                 Err(error) if error.is(&["InvalidChangeBatch"]) => {
-                    unproven(self.find(aws, creation).await)?.ok_or(error)
+                    ambiguous_on_failure(self.find(aws, creation).await)?.ok_or(error)
                 }
                 Err(error) => Err(error),
             }
@@ -114,7 +118,7 @@ mod calls {
 
         /// Returns the record if type, target and TTL are equal; a record has no creation token. A
         /// different record is an error.
-        async fn find(&self, aws: &Aws, _creation: &Creation) -> Result<Option<RecordOutputs>> {
+        async fn find(&self, aws: &Aws, _creation: &Creation) -> Result<Option<DnsRecordOutputs>> {
             match self.live(aws).await? {
                 None => Ok(None),
                 Some(live) if says(&live, &self.data) => Ok(Some(self.outputs(None))),
@@ -125,7 +129,7 @@ mod calls {
         async fn ready(
             aws: &Aws,
             waiting: Vec<Recorded<Self>>,
-        ) -> Result<Vec<Seen<RecordOutputs>>> {
+        ) -> Result<Vec<PollResult<DnsRecordOutputs>>> {
             let mut statuses: BTreeMap<String, bool> = BTreeMap::new();
             for change in waiting.iter().filter_map(|one| one.outputs.as_ref()?.change.as_ref()) {
                 if !statuses.contains_key(change) {
@@ -135,14 +139,14 @@ mod calls {
             let seen = |one: Recorded<Self>| {
                 let change = one.outputs.as_ref().and_then(|outputs| outputs.change.as_ref());
                 match change {
-                    Some(change) if !statuses[change] => Seen::NotYet("PENDING".to_owned()),
-                    _ => Seen::Done(one.inputs.outputs(None)),
+                    Some(change) if !statuses[change] => PollResult::Pending("PENDING".to_owned()),
+                    _ => PollResult::Ready(one.inputs.outputs(None)),
                 }
             };
             Ok(waiting.into_iter().map(seen).collect())
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -150,7 +154,7 @@ mod calls {
             let mut pending: Vec<usize> = (0..recorded.len()).collect();
             pending.sort_by(|&one, &other| order(&recorded[one].inputs, &recorded[other].inputs));
             while let Some(&first) = pending.first() {
-                let Record { zone, name, .. } = &recorded[first].inputs;
+                let DnsRecord { zone, name, .. } = &recorded[first].inputs;
                 let page =
                     route53::records_from(aws, zone.get().as_str(), name, NEIGHBOURS).await?;
                 let page = page.unwrap_or_default();
@@ -172,7 +176,7 @@ mod calls {
             aws: &Aws,
             _creation: &Creation,
             _before: Recorded<Self>,
-        ) -> Result<RecordOutputs> {
+        ) -> Result<DnsRecordOutputs> {
             let mut steps = Vec::new();
             if let Some(live) = self.live(aws).await?
                 && *live.r#type() != self.data.kind()
@@ -188,22 +192,22 @@ mod calls {
 
         /// Deletes the record. A record with another target belongs to another owner and stays; the
         /// call fails.
-        async fn delete(aws: &Aws, inputs: Self, outputs: RecordOutputs) -> Result<()> {
+        async fn delete(aws: &Aws, inputs: Self, outputs: DnsRecordOutputs) -> Result<()> {
             let Some(live) = inputs.live(aws).await? else { return Ok(()) };
             if !points_alike(&live, &inputs.data) {
                 return Err(inputs.pointing_elsewhere("ChangeResourceRecordSets", &live));
             }
             let steps = vec![step(ChangeAction::Delete, live)];
             let deleted = route53::change(aws, outputs.zone.as_str(), steps).await;
-            found(or_look_again(deleted), NO_ZONE).map(drop)
+            none_if(or_look_again(deleted), NO_ZONE).map(drop)
         }
     }
 
-    impl Record {
+    impl DnsRecord {
         fn record_set(&self) -> ResourceRecordSet {
             let record = ResourceRecordSet::builder().name(&self.name).r#type(self.data.kind());
             let record = match &self.data {
-                RecordData::Alias { dns_name, hosted_zone } => {
+                DnsRecordData::Alias { dns_name, hosted_zone } => {
                     let target = AliasTarget::builder()
                         .dns_name(dns_name.get().as_str())
                         .hosted_zone_id(hosted_zone.get().as_str())
@@ -211,7 +215,7 @@ mod calls {
                         .build();
                     record.alias_target(target.expect("BUG: an alias has a name and a zone"))
                 }
-                RecordData::Cname { dns_name, ttl_seconds } => {
+                DnsRecordData::Cname { dns_name, ttl_seconds } => {
                     let value = ResourceRecord::builder().value(dns_name.get().as_str()).build();
                     let value = value.expect("BUG: a CNAME has a value");
                     record.ttl(*ttl_seconds).resource_records(value)
@@ -244,13 +248,13 @@ mod calls {
             ))
         }
 
-        fn outputs(&self, change: Option<String>) -> RecordOutputs {
-            RecordOutputs { zone: self.zone.get().clone(), change }
+        fn outputs(&self, change: Option<String>) -> DnsRecordOutputs {
+            DnsRecordOutputs { zone: self.zone.get().clone(), change }
         }
     }
 
-    impl Recorded<Record> {
-        fn seen(&self, live: &ResourceRecordSet) -> Live<Record> {
+    impl Recorded<DnsRecord> {
+        fn seen(&self, live: &ResourceRecordSet) -> Live<DnsRecord> {
             let mut inputs = self.inputs.clone();
             if !says(live, &inputs.data) {
                 inputs.data = data(live);
@@ -261,7 +265,7 @@ mod calls {
         }
     }
 
-    impl RecordData {
+    impl DnsRecordData {
         fn kind(&self) -> RrType {
             match self {
                 Self::Alias { .. } => RrType::A,
@@ -276,13 +280,13 @@ mod calls {
     fn or_look_again<T>(changed: Result<T>) -> Result<T> {
         changed.map_err(|mut error| {
             if error.is(&["InvalidChangeBatch"]) && error.message.contains("Tried to delete") {
-                error.class = Class::Again;
+                error.class = ErrorClass::Retryable;
             }
             error
         })
     }
 
-    fn order(one: &Record, other: &Record) -> std::cmp::Ordering {
+    fn order(one: &DnsRecord, other: &DnsRecord) -> std::cmp::Ordering {
         let by_zone = one.zone.get().cmp(other.zone.get());
         by_zone.then_with(|| listing_order(&one.name, &other.name))
     }
@@ -291,7 +295,7 @@ mod calls {
         let call = aws.route53.get_change().id(change);
         let answer = aws.call("route53", "GetChange", call.send()).await;
         // Route 53 does not keep old changes; a change that it no longer knows was in sync before.
-        let Some(answer) = found(answer, &["NoSuchChange"])? else { return Ok(true) };
+        let Some(answer) = none_if(answer, &["NoSuchChange"])? else { return Ok(true) };
         Ok(answer.change_info().is_some_and(|info| *info.status() == ChangeStatus::Insync))
     }
 
@@ -307,43 +311,43 @@ mod calls {
         }
     }
 
-    fn points_alike(live: &ResourceRecordSet, data: &RecordData) -> bool {
-        let (RecordData::Alias { dns_name, .. } | RecordData::Cname { dns_name, .. }) = data;
+    fn points_alike(live: &ResourceRecordSet, data: &DnsRecordData) -> bool {
+        let (DnsRecordData::Alias { dns_name, .. } | DnsRecordData::Cname { dns_name, .. }) = data;
         same_name(&points_to(live), dns_name.get().as_str())
     }
 
     /// Returns true if the live record equals the inputs: type, target, and zone or TTL.
-    fn says(live: &ResourceRecordSet, data: &RecordData) -> bool {
+    fn says(live: &ResourceRecordSet, data: &DnsRecordData) -> bool {
         *live.r#type() == data.kind()
             && points_alike(live, data)
             && match data {
-                RecordData::Alias { hosted_zone, .. } => live
+                DnsRecordData::Alias { hosted_zone, .. } => live
                     .alias_target()
                     .is_some_and(|target| target.hosted_zone_id() == hosted_zone.get().as_str()),
-                RecordData::Cname { ttl_seconds, .. } => live.ttl() == Some(*ttl_seconds),
+                DnsRecordData::Cname { ttl_seconds, .. } => live.ttl() == Some(*ttl_seconds),
             }
     }
 
     /// Converts a live record to the shape of the inputs. An A record with addresses is shown as an
     /// alias with the addresses in place of the load balancer's name.
-    fn data(live: &ResourceRecordSet) -> RecordData {
+    fn data(live: &ResourceRecordSet) -> DnsRecordData {
         let dns_name = Input::Known(DnsName(points_to(live)));
         if *live.r#type() == RrType::Cname {
-            return RecordData::Cname { dns_name, ttl_seconds: live.ttl().unwrap_or_default() };
+            return DnsRecordData::Cname { dns_name, ttl_seconds: live.ttl().unwrap_or_default() };
         }
         let zone = live.alias_target().map(AliasTarget::hosted_zone_id).unwrap_or_default();
-        RecordData::Alias { dns_name, hosted_zone: Input::Known(HostedZoneId::from(zone)) }
+        DnsRecordData::Alias { dns_name, hosted_zone: Input::Known(HostedZoneId::from(zone)) }
     }
 
     #[cfg(test)]
     mod tests {
         use super::*;
 
-        fn alias(dns_name: &str, zone: &str) -> Record {
-            Record {
+        fn alias(dns_name: &str, zone: &str) -> DnsRecord {
+            DnsRecord {
                 zone: HostedZoneId::from("Z1").into(),
                 name: "api.demo.example.com".to_owned(),
-                data: RecordData::Alias {
+                data: DnsRecordData::Alias {
                     dns_name: DnsName::from(dns_name).into(),
                     hosted_zone: HostedZoneId::from(zone).into(),
                 },
@@ -371,7 +375,7 @@ mod calls {
             let live = ResourceRecordSet::builder().name("api.demo.example.com.").r#type(RrType::A);
             let live =
                 live.resource_records(address("10.0.0.1")).resource_records(address("10.0.0.2"));
-            let RecordData::Alias { dns_name, .. } = data(&live.build().unwrap()) else {
+            let DnsRecordData::Alias { dns_name, .. } = data(&live.build().unwrap()) else {
                 panic!("an address record is no CNAME");
             };
             assert_eq!(dns_name.get().as_str(), "10.0.0.1, 10.0.0.2");
@@ -382,7 +386,7 @@ mod calls {
             let ours = alias("demo.elb.amazonaws.com", "Z2");
             let other = alias("prod.elb.amazonaws.com", "Z2").record_set();
             let error = ours.pointing_elsewhere("ChangeResourceRecordSets", &other);
-            assert_eq!(error.class, Class::Refused);
+            assert_eq!(error.class, ErrorClass::Permanent);
             assert!(error.message.contains("prod.elb.amazonaws.com"), "{error}");
         }
     }

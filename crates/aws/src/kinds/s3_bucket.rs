@@ -4,9 +4,11 @@ use groundplan_engine::graph::{Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::BucketName;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a bucket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +28,7 @@ pub struct S3BucketOutputs {
 
 impl Resource for S3Bucket {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["name"],
+        force_new: &["name"],
         configures: true,
         ..Schema::of("s3_bucket", Self::REPEAT.identity())
     };
@@ -37,7 +39,7 @@ impl Kind for S3Bucket {
     const ACTIONS: Actions = Actions {
         create: &["s3:CreateBucket"],
         configure: &["s3:PutBucketTagging"],
-        observe: &["s3:GetBucketTagging", "s3:ListBucket"],
+        refresh: &["s3:GetBucketTagging", "s3:ListBucket"],
         update: &["s3:PutBucketTagging"],
         delete: &[
             "s3:DeleteBucket",
@@ -49,11 +51,14 @@ impl Kind for S3Bucket {
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Bucket("name");
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByList(What::Bucket);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Bucket("name");
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::Bucket);
 }
 
 #[cfg(feature = "sdk")]
@@ -64,20 +69,20 @@ mod calls {
     use aws_sdk_s3::types::{
         BucketLocationConstraint, CreateBucketConfiguration, Delete, ObjectIdentifier, Tag, Tagging,
     };
-    use groundplan_engine::provider::{Class, ProviderError};
+    use groundplan_engine::provider::{ErrorClass, ProviderError};
 
     use super::{BucketName, S3Bucket, S3BucketOutputs};
     use crate::Tags;
     use crate::client::Aws;
-    use crate::client::outcomes::{existing, found, settling, unproven};
-    use crate::client::ownership::{cluster, ours, tag_changes, taken};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::{ambiguous_on_failure, none_if, resolve_conflict, retry_on};
+    use crate::client::ownership::{cluster, our_tags, tag_changes, taken};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
     const NO_BUCKET: &[&str] = &["NoSuchBucket"];
     /// Region that a location constraint must not name (S3 API reference, CreateBucket).
     const DEFAULT_REGION: &str = "us-east-1";
 
-    impl Manage for S3Bucket {
+    impl KindOperations for S3Bucket {
         /// Creates the bucket without tags. Tags at creation require the permission s3:TagResource,
         /// which accounts prepared for OpenShift do not grant.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<S3BucketOutputs> {
@@ -92,16 +97,16 @@ mod calls {
                 .bucket(self.name.as_str())
                 .set_create_bucket_configuration(place);
             let made = aws.call("s3", "CreateBucket", call.send()).await;
-            match settling(made, &["OperationAborted"]) {
+            match retry_on(made, &["OperationAborted"]) {
                 // In this region, the creation also succeeds for a bucket that the account already
                 // has.
                 Ok(_) if region == DEFAULT_REGION => {
-                    let found = unproven(self.find(aws, creation).await)?;
+                    let found = ambiguous_on_failure(self.find(aws, creation).await)?;
                     Ok(found.unwrap_or_else(|| self.outputs()))
                 }
                 Ok(_) => Ok(self.outputs()),
                 Err(error) if error.is(&["BucketAlreadyOwnedByYou"]) => {
-                    existing(self.find(aws, creation).await, error)
+                    resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) if error.is(&["BucketAlreadyExists"]) => {
                     Err(taken("CreateBucket", &self.what(), "another account"))
@@ -135,7 +140,7 @@ mod calls {
             Ok(outputs)
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -148,7 +153,7 @@ mod calls {
                 });
                 all.push(tags.map(|tags| {
                     let outputs = inputs.outputs();
-                    let tags = ours(&inputs.tags, &tags);
+                    let tags = our_tags(&inputs.tags, &tags);
                     Live { inputs: Self { tags, ..inputs }, outputs }
                 }));
             }
@@ -176,8 +181,8 @@ mod calls {
         let call = aws.s3.delete_bucket().bucket(name.as_str());
         let deleted = aws.call("s3", "DeleteBucket", call.send()).await;
         // Another client put an object after the objects were listed. The retry lists them again.
-        let deleted = settling(deleted, &["BucketNotEmpty", "OperationAborted"]);
-        found(deleted, NO_BUCKET).map(drop)
+        let deleted = retry_on(deleted, &["BucketNotEmpty", "OperationAborted"]);
+        none_if(deleted, NO_BUCKET).map(drop)
     }
 
     impl S3Bucket {
@@ -206,7 +211,7 @@ mod calls {
         /// Changes the tags. S3 replaces all tags in one call, so the tags of other owners are sent
         /// too.
         async fn change_tags(&self, aws: &Aws, before: &Tags) -> Result<()> {
-            let live = settling(required_tags(aws, &self.name).await, NO_BUCKET)?;
+            let live = retry_on(required_tags(aws, &self.name).await, NO_BUCKET)?;
             let wanted = merged(&live, before, &self.tags);
             if wanted == live {
                 return Ok(());
@@ -215,7 +220,7 @@ mod calls {
             let tagging = tagging.expect("BUG: a tagging has a set of tags");
             let call = aws.s3.put_bucket_tagging().bucket(self.name.as_str()).tagging(tagging);
             let put = aws.call("s3", "PutBucketTagging", call.send()).await;
-            settling(put, &["NoSuchBucket", "OperationAborted"]).map(drop)
+            retry_on(put, &["NoSuchBucket", "OperationAborted"]).map(drop)
         }
     }
 
@@ -231,13 +236,13 @@ mod calls {
 
     /// Returns the tags of a bucket. `None` if the bucket does not exist.
     async fn live_tags(aws: &Aws, name: &BucketName) -> Result<Option<Tags>> {
-        found(required_tags(aws, name).await, NO_BUCKET)
+        none_if(required_tags(aws, name).await, NO_BUCKET)
     }
 
     async fn required_tags(aws: &Aws, name: &BucketName) -> Result<Tags> {
         let call = aws.s3.get_bucket_tagging().bucket(name.as_str());
         let answer = aws.call("s3", "GetBucketTagging", call.send()).await;
-        let Some(answer) = found(answer, &["NoSuchTagSet"])? else { return Ok(Tags::new()) };
+        let Some(answer) = none_if(answer, &["NoSuchTagSet"])? else { return Ok(Tags::new()) };
         Ok(answer.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
     }
 
@@ -258,7 +263,7 @@ mod calls {
         loop {
             let call = aws.s3.list_object_versions().bucket(name.as_str());
             let page = aws.call("s3", "ListObjectVersions", call.send()).await;
-            let Some(page) = found(page, NO_BUCKET)? else { return Ok(()) };
+            let Some(page) = none_if(page, NO_BUCKET)? else { return Ok(()) };
             let versions = page.versions().iter().map(|one| (one.key(), one.version_id()));
             let markers = page.delete_markers().iter().map(|one| (one.key(), one.version_id()));
             let objects: Vec<_> = versions.chain(markers).filter_map(identifier).collect();
@@ -282,7 +287,7 @@ mod calls {
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
         let delete = delete.expect("BUG: a deletion has objects");
         let call = aws.s3.delete_objects().bucket(name.as_str()).delete(delete);
-        let Some(answer) = found(aws.call("s3", "DeleteObjects", call.send()).await, NO_BUCKET)?
+        let Some(answer) = none_if(aws.call("s3", "DeleteObjects", call.send()).await, NO_BUCKET)?
         else {
             return Ok(());
         };
@@ -293,7 +298,7 @@ mod calls {
             error.message().unwrap_or("no message")
         );
         let code = error.code().unwrap_or("Unknown");
-        Err(ProviderError::new(Class::Refused, "DeleteObjects", message).with_code(code))
+        Err(ProviderError::new(ErrorClass::Permanent, "DeleteObjects", message).with_code(code))
     }
 
     #[cfg(test)]

@@ -5,7 +5,9 @@ use groundplan_engine::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::BucketName;
 
 /// Inputs of an object. S3 encrypts the object at rest (SSE-S3, AES256).
@@ -32,7 +34,7 @@ pub struct S3ObjectOutputs {
 
 impl Resource for S3Object {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["bucket", "key"],
+        force_new: &["bucket", "key"],
         ..Schema::of("s3_object", Self::REPEAT.identity())
     };
     type Outputs = S3ObjectOutputs;
@@ -42,18 +44,21 @@ impl Kind for S3Object {
     const ACTIONS: Actions = Actions {
         create: &["s3:PutObject"],
         configure: &["s3:PutObjectTagging"],
-        observe: &["s3:GetObject", "s3:GetObjectTagging"],
+        refresh: &["s3:GetObject", "s3:GetObjectTagging"],
         update: &["s3:PutObject", "s3:PutObjectTagging"],
         delete: &["s3:DeleteObject"],
     };
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Object("bucket", "key");
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::Part;
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Object("bucket", "key");
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::Part;
 }
 
 #[cfg(feature = "sdk")]
@@ -61,15 +66,15 @@ mod calls {
     use aws_sdk_s3::operation::head_object::HeadObjectOutput;
     use aws_sdk_s3::primitives::ByteStream;
     use aws_sdk_s3::types::{ServerSideEncryption, Tag, Tagging};
-    use groundplan_engine::provider::{Class, ProviderError};
+    use groundplan_engine::provider::{ErrorClass, ProviderError};
     use groundplan_engine::secret::Secret;
 
     use super::{S3Object, S3ObjectOutputs};
     use crate::Tags;
     use crate::client::Aws;
-    use crate::client::outcomes::{found, settling, unproven};
-    use crate::client::ownership::{ours, tag_changes, taken};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::{ambiguous_on_failure, none_if, retry_on};
+    use crate::client::ownership::{our_tags, tag_changes, taken};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
     /// Metadata key of the content's digest. AWS itself returns a digest only for an object that
     /// was put with a checksum of that algorithm.
@@ -78,13 +83,13 @@ mod calls {
     const TOKEN: &str = "groundplan-token";
     const ABSENT: &[&str] = &["NoSuchKey", "NoSuchBucket", "NotFound"];
 
-    impl Manage for S3Object {
+    impl KindOperations for S3Object {
         /// Puts the object if the key is unused. An object of the same creation is overwritten,
         /// because its content may differ.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<S3ObjectOutputs> {
             match self.put(aws, creation, Some("*")).await {
                 Err(error) if error.is(&["PreconditionFailed"]) => {
-                    unproven(self.find(aws, creation).await)?;
+                    ambiguous_on_failure(self.find(aws, creation).await)?;
                     self.put(aws, creation, None).await?;
                 }
                 put => put?,
@@ -104,7 +109,7 @@ mod calls {
             Ok(same.then(|| self.outputs()))
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -138,7 +143,7 @@ mod calls {
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: S3ObjectOutputs) -> Result<()> {
             let call = aws.s3.delete_object().bucket(outputs.bucket.as_str()).key(outputs.key);
-            found(aws.call("s3", "DeleteObject", call.send()).await, ABSENT).map(drop)
+            none_if(aws.call("s3", "DeleteObject", call.send()).await, ABSENT).map(drop)
         }
     }
 
@@ -159,18 +164,18 @@ mod calls {
                 .set_if_none_match(unless.map(str::to_owned));
             let put = aws.call("s3", "PutObject", call.send()).await;
             // Not every AWS server knows a new bucket immediately.
-            settling(put, &["NoSuchBucket", "ConditionalRequestConflict"]).map(drop)
+            retry_on(put, &["NoSuchBucket", "ConditionalRequestConflict"]).map(drop)
         }
 
         fn not_at_hand(&self) -> ProviderError {
             let message = format!("the content of {} is not at hand", self.key);
-            ProviderError::new(Class::Refused, "PutObject", message)
+            ProviderError::new(ErrorClass::Permanent, "PutObject", message)
                 .with_hint("pass --assets with the folder that openshift-install wrote")
         }
 
         async fn head(&self, aws: &Aws) -> Result<Option<HeadObjectOutput>> {
             let call = aws.s3.head_object().bucket(self.bucket.get().as_str()).key(&self.key);
-            found(aws.call("s3", "HeadObject", call.send()).await, ABSENT)
+            none_if(aws.call("s3", "HeadObject", call.send()).await, ABSENT)
         }
 
         async fn live(self, aws: &Aws, head: &HeadObjectOutput) -> Result<Live<Self>> {
@@ -179,7 +184,7 @@ mod calls {
             let tags = if counted.unwrap_or(0) == self.tags.len() {
                 self.tags.clone()
             } else {
-                ours(&self.tags, &self.live_tags(aws).await?)
+                our_tags(&self.tags, &self.live_tags(aws).await?)
             };
             let digest = metadata(head, DIGEST).unwrap_or("sha256:unknown").to_owned();
             let outputs = self.outputs();
@@ -189,7 +194,7 @@ mod calls {
         async fn live_tags(&self, aws: &Aws) -> Result<Tags> {
             let call =
                 aws.s3.get_object_tagging().bucket(self.bucket.get().as_str()).key(&self.key);
-            let answer = found(aws.call("s3", "GetObjectTagging", call.send()).await, ABSENT)?;
+            let answer = none_if(aws.call("s3", "GetObjectTagging", call.send()).await, ABSENT)?;
             let tags = answer.map(|answer| answer.tag_set).unwrap_or_default();
             Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
         }
@@ -265,7 +270,7 @@ mod calls {
         #[test]
         fn without_its_content_an_object_is_refused_with_what_to_pass() {
             let error = object(b"canary").not_at_hand();
-            assert_eq!(error.class, Class::Refused);
+            assert_eq!(error.class, ErrorClass::Permanent);
             assert!(error.hint.unwrap().contains("--assets"));
         }
 

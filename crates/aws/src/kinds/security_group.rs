@@ -5,10 +5,12 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{SecurityGroupId, VpcId};
 use crate::model::quota::Quota;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a security group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub struct SecurityGroupOutputs {
 
 impl Resource for SecurityGroup {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["vpc", "name", "description"],
+        force_new: &["vpc", "name", "description"],
         ..Schema::of("security_group", Self::REPEAT.identity())
     };
     type Outputs = SecurityGroupOutputs;
@@ -42,21 +44,21 @@ impl Kind for SecurityGroup {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateSecurityGroup"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeSecurityGroups"],
+        refresh: &["ec2:DescribeSecurityGroups"],
         update: &["ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:DeleteSecurityGroup"],
     };
     const REPEAT: Repeat = Repeat::Refused;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("sg");
-    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::SecurityGroups));
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift = Drift {
-        security: Security::Everything,
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::SecurityGroups));
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Everything,
         cosmetic: &["description", "tags"],
         always_shown: &[],
     };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::SecurityGroup);
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::SecurityGroup);
 }
 
 #[cfg(feature = "sdk")]
@@ -66,18 +68,18 @@ pub(crate) use calls::delete_security_group;
 mod calls {
 
     use aws_sdk_ec2::types::{self, ResourceType};
-    use groundplan_engine::provider::Reply;
+    use groundplan_engine::provider::ProviderFuture;
 
     use super::{SecurityGroup, SecurityGroupOutputs};
     use crate::Aws;
     use crate::client::delete_blockers;
-    use crate::client::dry_run::{Subject, dry};
-    use crate::client::ec2::{self, Described};
-    use crate::client::outcomes::{existing, unproven};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::dry_run::{DryRunTarget, dry};
+    use crate::client::ec2::{self, Ec2Object};
+    use crate::client::outcomes::{ambiguous_on_failure, resolve_conflict};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
     use crate::model::ids::VpcId;
 
-    impl Manage for SecurityGroup {
+    impl KindOperations for SecurityGroup {
         /// Creates the group. The name is unique in the VPC; if the group with this name is the
         /// result of the same creation, the call counts as successful.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SecurityGroupOutputs> {
@@ -92,9 +94,9 @@ mod calls {
                 .tag_specifications(tags);
             match aws.call("ec2", "CreateSecurityGroup", call.send()).await {
                 Err(error) if error.is(&["InvalidGroup.Duplicate"]) => {
-                    match unproven(self.namesake(aws).await)? {
+                    match ambiguous_on_failure(self.namesake(aws).await)? {
                         Some(group) if !is_ours(aws, creation, &group) => Err(error),
-                        group => existing(found(group), error),
+                        group => resolve_conflict(found(group), error),
                     }
                 }
                 made => outputs("CreateSecurityGroup", made?.group_id()),
@@ -110,7 +112,7 @@ mod calls {
             found(group.filter(|group| is_ours(aws, creation, group)))
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -119,7 +121,7 @@ mod calls {
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, group)| {
-                    group.map(|group| observed(&recorded.inputs, &group)).transpose()
+                    group.map(|group| to_live(&recorded.inputs, &group)).transpose()
                 })
                 .collect()
         }
@@ -142,8 +144,8 @@ mod calls {
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -165,7 +167,7 @@ mod calls {
     pub(crate) async fn delete_security_group(aws: &Aws, id: &str) -> Result<()> {
         let call = aws.ec2.delete_security_group().group_id(id);
         let deleted = aws.call("ec2", "DeleteSecurityGroup", call.send()).await;
-        let deleted = delete_blockers::named(aws, "group-id", id, deleted).await;
+        let deleted = delete_blockers::name_blockers(aws, "group-id", id, deleted).await;
         ec2::fine_when(deleted, &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"])
     }
 
@@ -202,7 +204,7 @@ mod calls {
         Ok(SecurityGroupOutputs { id: ec2::id(call, id)? })
     }
 
-    fn observed(
+    fn to_live(
         recorded: &SecurityGroup,
         group: &types::SecurityGroup,
     ) -> Result<Live<SecurityGroup>> {

@@ -4,9 +4,11 @@
 use groundplan_engine::graph::{Resource, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{HostedZoneId, SubnetId};
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs: the resources that the cluster uses and does not own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub struct SharedTagsOutputs {
 
 impl Resource for SharedTags {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["key"],
+        force_new: &["key"],
         configures: true,
         ..Schema::of("shared_tags", Self::REPEAT.identity())
     };
@@ -43,18 +45,18 @@ impl Kind for SharedTags {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateTags", "route53:ChangeTagsForResource"],
         configure: &[],
-        observe: &["ec2:DescribeSubnets", "route53:ListTagsForResource"],
+        refresh: &["ec2:DescribeSubnets", "route53:ListTagsForResource"],
         update: &["ec2:CreateTags", "ec2:DeleteTags", "route53:ChangeTagsForResource"],
         delete: &["ec2:DeleteTags", "route53:ChangeTagsForResource"],
     };
     const REPEAT: Repeat = Repeat::Idempotent;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByList(What::SharedTag);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::SharedTag);
 }
 
 #[cfg(feature = "sdk")]
@@ -66,13 +68,13 @@ mod calls {
     use super::{HostedZoneId, SharedTags, SharedTagsOutputs, SubnetId};
     use crate::Tags;
     use crate::client::Aws;
-    use crate::client::outcomes::found;
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::none_if;
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
     use crate::client::route53::{self, NO_ZONE};
 
     const SHARED: &str = "shared";
 
-    impl Manage for SharedTags {
+    impl KindOperations for SharedTags {
         /// Tags the subnets. If no subnets are configured, tags the hosted zone. Otherwise
         /// `configure` tags the zone.
         async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<SharedTagsOutputs> {
@@ -105,7 +107,7 @@ mod calls {
             Ok(outputs)
         }
 
-        async fn remains(
+        async fn find_any_part(
             &self,
             aws: &Aws,
             _creation: &Creation,
@@ -115,7 +117,7 @@ mod calls {
             Ok((!none).then(|| self.outputs()))
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -239,7 +241,7 @@ mod calls {
             // another owner and stays.
             .tags(Tag::builder().key(key).value(SHARED).build());
         let deleted = aws.call("ec2", "DeleteTags", call.send()).await;
-        Ok(found(deleted, &["InvalidSubnetID.NotFound", "InvalidID"])?.map(drop))
+        Ok(none_if(deleted, &["InvalidSubnetID.NotFound", "InvalidID"])?.map(drop))
     }
 
     async fn unmark_zone(aws: &Aws, key: &str, zone: &HostedZoneId) -> Result<()> {
@@ -248,7 +250,7 @@ mod calls {
             return Ok(());
         }
         let unmarked = route53::change_tags(aws, zone.as_str(), &mark(key), &Tags::new()).await;
-        found(unmarked, NO_ZONE).map(drop)
+        none_if(unmarked, NO_ZONE).map(drop)
     }
 
     fn mark(key: &str) -> Tags {

@@ -5,9 +5,11 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{SubnetId, VpcId};
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a subnet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +33,8 @@ pub struct SubnetOutputs {
 
 impl Resource for Subnet {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["vpc", "cidr", "zone"],
-        exclusive: &["cidr"],
+        force_new: &["vpc", "cidr", "zone"],
+        conflicting: &["cidr"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
         ..Schema::of("subnet", Self::REPEAT.identity())
@@ -44,18 +46,21 @@ impl Kind for Subnet {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateSubnet"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeSubnets"],
+        refresh: &["ec2:DescribeSubnets"],
         update: &["ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:DeleteSubnet"],
     };
     const REPEAT: Repeat = Repeat::Refused;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("subnet");
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::Subnet);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Subnet);
 }
 
 #[cfg(feature = "sdk")]
@@ -65,19 +70,21 @@ pub(crate) use calls::delete_subnet;
 mod calls {
 
     use aws_sdk_ec2::types::{self, ResourceType, SubnetState};
-    use groundplan_engine::provider::{Class, ProviderError, Reply};
+    use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
     use ipnet::Ipv4Net;
 
     use super::{Subnet, SubnetOutputs};
     use crate::Aws;
     use crate::client::delete_blockers;
-    use crate::client::dry_run::{Subject, dry};
-    use crate::client::ec2::{self, Described};
-    use crate::client::outcomes::unproven;
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::client::dry_run::{DryRunTarget, dry};
+    use crate::client::ec2::{self, Ec2Object};
+    use crate::client::outcomes::ambiguous_on_failure;
+    use crate::client::resource_type::{
+        Creation, KindOperations, Live, PollResult, Recorded, Result,
+    };
     use crate::model::ids::VpcId;
 
-    impl Manage for Subnet {
+    impl KindOperations for Subnet {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<SubnetOutputs> {
             let tags = ec2::tag_specification(ResourceType::Subnet, &self.tags, &creation.token);
             let call = aws
@@ -103,11 +110,11 @@ mod calls {
         async fn ready(
             aws: &Aws,
             waiting: Vec<Recorded<Self>>,
-        ) -> Result<Vec<Seen<SubnetOutputs>>> {
-            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        ) -> Result<Vec<PollResult<SubnetOutputs>>> {
+            ec2::poll_all(aws, waiting, |o| o.id.as_str(), to_poll_result).await
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -115,7 +122,7 @@ mod calls {
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, subnet)| {
-                    subnet.map(|subnet| observed(&recorded.inputs, &subnet)).transpose()
+                    subnet.map(|subnet| to_live(&recorded.inputs, &subnet)).transpose()
                 })
                 .collect()
         }
@@ -138,8 +145,8 @@ mod calls {
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -163,7 +170,7 @@ mod calls {
     pub(crate) async fn delete_subnet(aws: &Aws, id: &str) -> Result<()> {
         let call = aws.ec2.delete_subnet().subnet_id(id);
         let deleted = aws.call("ec2", "DeleteSubnet", call.send()).await;
-        let deleted = delete_blockers::named(aws, "subnet-id", id, deleted).await;
+        let deleted = delete_blockers::name_blockers(aws, "subnet-id", id, deleted).await;
         ec2::fine_when(deleted, &["InvalidSubnetID.NotFound"])
     }
 
@@ -179,7 +186,7 @@ mod calls {
             mut conflict: ProviderError,
         ) -> Result<SubnetOutputs> {
             let here = vec![ec2::filter("vpc-id", &[self.vpc.get().as_str()])];
-            let all = unproven(types::Subnet::describe(aws, here).await)?;
+            let all = ambiguous_on_failure(types::Subnet::describe(aws, here).await)?;
             let ours = |subnet: &&types::Subnet| {
                 ec2::token_of(subnet.tags()) == Some(creation.token.as_str())
             };
@@ -187,7 +194,7 @@ mod calls {
                 return outputs("DescribeSubnets", Some(subnet));
             }
             if !all.iter().any(|subnet| self.overlaps(subnet)) {
-                conflict.class = Class::Again;
+                conflict.class = ErrorClass::Retryable;
             }
             Err(conflict)
         }
@@ -202,18 +209,22 @@ mod calls {
         Ok(SubnetOutputs { id: ec2::id(call, subnet.and_then(types::Subnet::subnet_id))? })
     }
 
-    fn seen(outputs: SubnetOutputs, subnet: &types::Subnet) -> Seen<SubnetOutputs> {
+    fn to_poll_result(outputs: SubnetOutputs, subnet: &types::Subnet) -> PollResult<SubnetOutputs> {
         match subnet.state() {
-            Some(SubnetState::Available) => Seen::Done(outputs),
+            Some(SubnetState::Available) => PollResult::Ready(outputs),
             Some(SubnetState::Failed | SubnetState::FailedInsufficientCapacity) => {
                 let message = format!("AWS could not make {}", outputs.id);
-                Seen::Failed(ProviderError::new(Class::Refused, "DescribeSubnets", message))
+                PollResult::Failed(ProviderError::new(
+                    ErrorClass::Permanent,
+                    "DescribeSubnets",
+                    message,
+                ))
             }
-            state => Seen::NotYet(state.map_or("pending", SubnetState::as_str).to_owned()),
+            state => PollResult::Pending(state.map_or("pending", SubnetState::as_str).to_owned()),
         }
     }
 
-    fn observed(recorded: &Subnet, subnet: &types::Subnet) -> Result<Live<Subnet>> {
+    fn to_live(recorded: &Subnet, subnet: &types::Subnet) -> Result<Live<Subnet>> {
         let vpc: VpcId = ec2::id("DescribeSubnets", subnet.vpc_id())?;
         let inputs = Subnet {
             vpc: vpc.into(),

@@ -3,7 +3,9 @@
 use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{PrivateIp, TargetGroupArn};
 
 /// Inputs of a registration.
@@ -30,7 +32,7 @@ pub struct TargetOutputs {
 
 impl Resource for Target {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["target_group", "ip", "port"],
+        force_new: &["target_group", "ip", "port"],
         ..Schema::of("target", Self::REPEAT.identity())
     };
     type Outputs = TargetOutputs;
@@ -40,18 +42,18 @@ impl Kind for Target {
     const ACTIONS: Actions = Actions {
         create: &["elasticloadbalancing:RegisterTargets"],
         configure: &[],
-        observe: &["elasticloadbalancing:DescribeTargetHealth"],
+        refresh: &["elasticloadbalancing:DescribeTargetHealth"],
         update: &[],
         delete: &["elasticloadbalancing:DeregisterTargets"],
     };
     const REPEAT: Repeat = Repeat::Idempotent;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::Part;
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: SweepMethod = SweepMethod::Part;
 }
 
 #[cfg(feature = "sdk")]
@@ -63,12 +65,12 @@ mod calls {
     use super::{Target, TargetOutputs};
     use crate::client::Aws;
     use crate::client::elb::{self, NO_TARGET_GROUP};
-    use crate::client::outcomes::{found, settling};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::{none_if, retry_on};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
     const SERVICE: &str = "elasticloadbalancing";
 
-    impl Manage for Target {
+    impl KindOperations for Target {
         /// Registers the target. The call is idempotent.
         async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<TargetOutputs> {
             let call = aws
@@ -77,7 +79,7 @@ mod calls {
                 .target_group_arn(self.target_group.get().as_str())
                 .targets(description(self.ip.get().as_str(), self.port));
             let made = aws.call(SERVICE, "RegisterTargets", call.send()).await;
-            settling(made, NO_TARGET_GROUP)?;
+            retry_on(made, NO_TARGET_GROUP)?;
             Ok(self.outputs())
         }
 
@@ -86,7 +88,7 @@ mod calls {
             Ok(self.is_in(&there).then(|| self.outputs()))
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -112,7 +114,7 @@ mod calls {
                 .target_group_arn(outputs.target_group.as_str())
                 .targets(description(outputs.ip.as_str(), outputs.port));
             let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
-            found(deleted, &["TargetGroupNotFound", "InvalidTarget"]).map(drop)
+            none_if(deleted, &["TargetGroupNotFound", "InvalidTarget"]).map(drop)
         }
     }
 

@@ -1,12 +1,14 @@
 //! A target group of a Network Load Balancer.
 
-use groundplan_engine::graph::{Input, Resource, Schema, Usable};
+use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{TargetGroupArn, VpcId};
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a target group with TCP as protocol and addresses as targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,8 +49,8 @@ pub struct TargetGroupOutputs {
 
 impl Resource for TargetGroup {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["name", "vpc", "port"],
-        usable: Usable::Created,
+        force_new: &["name", "vpc", "port"],
+        dependents_start: DependentsStart::Created,
         ..Schema::of("target_group", Self::REPEAT.identity())
     };
     type Outputs = TargetGroupOutputs;
@@ -58,7 +60,7 @@ impl Kind for TargetGroup {
     const ACTIONS: Actions = Actions {
         create: &["elasticloadbalancing:CreateTargetGroup"],
         configure: &["elasticloadbalancing:AddTags"],
-        observe: &[
+        refresh: &[
             "elasticloadbalancing:DescribeTargetGroups",
             "elasticloadbalancing:DescribeTags",
         ],
@@ -72,11 +74,14 @@ impl Kind for TargetGroup {
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByList(What::TargetGroup);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::TargetGroup);
 }
 
 #[cfg(feature = "sdk")]
@@ -90,14 +95,16 @@ mod calls {
     use crate::Tags;
     use crate::client::Aws;
     use crate::client::elb::{self, NO_TARGET_GROUP};
-    use crate::client::outcomes::{existing, found, incomplete, settling, unproven};
-    use crate::client::ownership::{claim, is_ours, ours};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+    use crate::client::outcomes::{
+        ambiguous_on_failure, incomplete, none_if, resolve_conflict, retry_on,
+    };
+    use crate::client::ownership::{ensure_ours, is_ours, our_tags};
+    use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
     use crate::model::ids::VpcId;
 
     const SERVICE: &str = "elasticloadbalancing";
 
-    impl Manage for TargetGroup {
+    impl KindOperations for TargetGroup {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<TargetGroupOutputs> {
             let all_tags = Aws::tags_with_token(&self.tags, &creation.token);
             let check = &self.health_check;
@@ -125,7 +132,7 @@ mod calls {
                     Ok(outputs)
                 }
                 Err(error) if error.is(&["DuplicateTargetGroupName"]) => {
-                    existing(self.find(aws, creation).await, error)
+                    resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) => Err(error),
             }
@@ -136,11 +143,11 @@ mod calls {
             let group = elb::target_groups(aws, &names).await?.pop();
             let Some(outputs) = group.as_ref().and_then(outputs) else { return Ok(None) };
             let live = live_tags(aws, &outputs).await?;
-            claim(aws, &creation.token, &live, "DescribeTags", &self.what())?;
+            ensure_ours(aws, &creation.token, &live, "DescribeTags", &self.what())?;
             Ok(Some(outputs))
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -197,8 +204,8 @@ mod calls {
             let call = aws.elb.delete_target_group().target_group_arn(outputs.arn.as_str());
             let deleted = aws.call(SERVICE, "DeleteTargetGroup", call.send()).await;
             // AWS may not know yet that the listener that used the group is deleted.
-            let deleted = settling(deleted, &["ResourceInUse"]);
-            found(deleted, NO_TARGET_GROUP).map(drop)
+            let deleted = retry_on(deleted, &["ResourceInUse"]);
+            none_if(deleted, NO_TARGET_GROUP).map(drop)
         }
     }
 
@@ -215,12 +222,12 @@ mod calls {
             creation: &Creation,
             outputs: &TargetGroupOutputs,
         ) -> Result<()> {
-            let live = unproven(live_tags(aws, outputs).await)?;
+            let live = ambiguous_on_failure(live_tags(aws, outputs).await)?;
             // A group without tags is new: its tags are not visible to every server yet.
             if live.is_empty() {
                 return Ok(());
             }
-            claim(aws, &creation.token, &live, "CreateTargetGroup", &self.what())
+            ensure_ours(aws, &creation.token, &live, "CreateTargetGroup", &self.what())
         }
     }
 
@@ -254,7 +261,7 @@ mod calls {
             vpc: vpc.unwrap_or(recorded.vpc),
             port: group.port().unwrap_or(recorded.port),
             health_check,
-            tags: ours(&recorded.tags, tags),
+            tags: our_tags(&recorded.tags, tags),
             name: recorded.name,
         };
         Live { inputs, outputs }

@@ -5,10 +5,12 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{DhcpOptionsId, VpcId};
 use crate::model::quota::Quota;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a VPC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +36,7 @@ pub struct VpcOutputs {
 
 impl Resource for Vpc {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["cidr"],
+        force_new: &["cidr"],
         configures: true,
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 3,
@@ -47,7 +49,7 @@ impl Kind for Vpc {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateVpc"],
         configure: &["ec2:CreateTags", "ec2:ModifyVpcAttribute", "ec2:AssociateDhcpOptions"],
-        observe: &["ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"],
+        refresh: &["ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"],
         update: &[
             "ec2:ModifyVpcAttribute",
             "ec2:AssociateDhcpOptions",
@@ -59,11 +61,14 @@ impl Kind for Vpc {
     const REPEAT: Repeat = Repeat::Never;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &["ec2:ModifyVpcAttribute"];
     const ID_PREFIX: Option<&'static str> = Some("vpc");
-    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::Vpcs));
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::Vpc);
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::Vpcs));
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Vpc);
 }
 
 #[cfg(feature = "sdk")]
@@ -75,17 +80,19 @@ mod calls {
     use aws_sdk_ec2::types::{
         self, AttributeBooleanValue, ResourceType, VpcAttributeName, VpcState,
     };
-    use groundplan_engine::provider::Reply;
+    use groundplan_engine::provider::ProviderFuture;
 
     use super::{Vpc, VpcOutputs};
     use crate::Aws;
     use crate::client::delete_blockers;
-    use crate::client::dry_run::{Subject, dry};
+    use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2;
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::client::resource_type::{
+        Creation, KindOperations, Live, PollResult, Recorded, Result,
+    };
     use crate::model::ids::{DhcpOptionsId, VpcId};
 
-    impl Manage for Vpc {
+    impl KindOperations for Vpc {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<VpcOutputs> {
             let tags = ec2::tag_specification(ResourceType::Vpc, &self.tags, &creation.token);
             let call =
@@ -105,20 +112,25 @@ mod calls {
             Ok(outputs)
         }
 
-        async fn ready(aws: &Aws, waiting: Vec<Recorded<Self>>) -> Result<Vec<Seen<VpcOutputs>>> {
-            ec2::look::<types::Vpc, _>(
+        async fn ready(
+            aws: &Aws,
+            waiting: Vec<Recorded<Self>>,
+        ) -> Result<Vec<PollResult<VpcOutputs>>> {
+            ec2::poll_all::<types::Vpc, _>(
                 aws,
                 waiting,
                 |o| o.id.as_str(),
                 |outputs, vpc| match vpc.state() {
-                    Some(VpcState::Available) => Seen::Done(outputs),
-                    state => Seen::NotYet(state.map_or("pending", VpcState::as_str).to_owned()),
+                    Some(VpcState::Available) => PollResult::Ready(outputs),
+                    state => {
+                        PollResult::Pending(state.map_or("pending", VpcState::as_str).to_owned())
+                    }
                 },
             )
             .await
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -126,7 +138,7 @@ mod calls {
             let mut live = Vec::with_capacity(recorded.len());
             for (recorded, vpc) in recorded.into_iter().zip(found) {
                 live.push(match vpc {
-                    Some(vpc) => Some(observed(aws, recorded.inputs, &vpc).await?),
+                    Some(vpc) => Some(to_live(aws, recorded.inputs, &vpc).await?),
                     None => None,
                 });
             }
@@ -159,8 +171,8 @@ mod calls {
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -181,7 +193,7 @@ mod calls {
     pub(crate) async fn delete_vpc(aws: &Aws, id: &str) -> Result<()> {
         let call = aws.ec2.delete_vpc().vpc_id(id);
         let deleted = aws.call("ec2", "DeleteVpc", call.send()).await;
-        let deleted = delete_blockers::named(aws, "vpc-id", id, deleted).await;
+        let deleted = delete_blockers::name_blockers(aws, "vpc-id", id, deleted).await;
         ec2::fine_when(deleted, &["InvalidVpcID.NotFound"])
     }
 
@@ -198,7 +210,7 @@ mod calls {
         Ok(VpcOutputs { id: ec2::id(call, vpc.and_then(types::Vpc::vpc_id))? })
     }
 
-    async fn observed(aws: &Aws, recorded: Vpc, vpc: &types::Vpc) -> Result<Live<Vpc>> {
+    async fn to_live(aws: &Aws, recorded: Vpc, vpc: &types::Vpc) -> Result<Live<Vpc>> {
         let outputs = outputs("DescribeVpcs", Some(vpc))?;
         let (dns_support, dns_hostnames) = tokio::try_join!(
             attribute(aws, &outputs.id, VpcAttributeName::EnableDnsSupport),

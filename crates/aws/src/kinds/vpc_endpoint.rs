@@ -4,10 +4,12 @@ use groundplan_engine::graph::{Input, Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{RouteTableId, VpcId, id};
 use crate::model::quota::Quota;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 id! {
     /// ID of a VPC endpoint: `vpce-…`
@@ -36,7 +38,7 @@ pub struct VpcEndpointOutputs {
 
 impl Resource for VpcEndpoint {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["vpc", "service"],
+        force_new: &["vpc", "service"],
         ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 2, within_seconds: 600 }),
         typical_seconds: 5,
@@ -49,18 +51,21 @@ impl Kind for VpcEndpoint {
     const ACTIONS: Actions = Actions {
         create: &["ec2:CreateVpcEndpoint"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeVpcEndpoints"],
+        refresh: &["ec2:DescribeVpcEndpoints"],
         update: &["ec2:ModifyVpcEndpoint", "ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:DeleteVpcEndpoints"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("vpce");
-    const QUOTA: Option<Count> = Some(Count::PerRegion(Quota::GatewayEndpoints));
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::VpcEndpoint);
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::GatewayEndpoints));
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::VpcEndpoint);
 }
 
 #[cfg(feature = "sdk")]
@@ -71,18 +76,20 @@ mod calls {
 
     use aws_sdk_ec2::types::{self, Filter, ResourceType, State, Tag, VpcEndpointType};
     use groundplan_engine::graph::Input;
-    use groundplan_engine::provider::{Class, ProviderError, Reply};
+    use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 
     use super::{VpcEndpoint, VpcEndpointOutputs};
     use crate::Aws;
-    use crate::client::dry_run::{Subject, dry};
-    use crate::client::ec2::{self, Described, pages};
-    use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+    use crate::client::dry_run::{DryRunTarget, dry};
+    use crate::client::ec2::{self, Ec2Object, pages};
+    use crate::client::resource_type::{
+        Creation, KindOperations, Live, PollResult, Recorded, Result,
+    };
     use crate::model::ids::{RouteTableId, VpcId};
 
     const NOT_FOUND: &[&str] = &["InvalidVpcEndpointId.NotFound", "InvalidVpcEndpoint.NotFound"];
 
-    impl Manage for VpcEndpoint {
+    impl KindOperations for VpcEndpoint {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<VpcEndpointOutputs> {
             let tags =
                 ec2::tag_specification(ResourceType::VpcEndpoint, &self.tags, &creation.token);
@@ -107,11 +114,11 @@ mod calls {
         async fn ready(
             aws: &Aws,
             waiting: Vec<Recorded<Self>>,
-        ) -> Result<Vec<Seen<VpcEndpointOutputs>>> {
-            ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+        ) -> Result<Vec<PollResult<VpcEndpointOutputs>>> {
+            ec2::poll_all(aws, waiting, |o| o.id.as_str(), to_poll_result).await
         }
 
-        async fn observe(
+        async fn refresh(
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
@@ -120,7 +127,7 @@ mod calls {
             let pairs = recorded.into_iter().zip(found);
             pairs
                 .map(|(recorded, endpoint)| {
-                    endpoint.map(|endpoint| observed(&recorded.inputs, &endpoint)).transpose()
+                    endpoint.map(|endpoint| to_live(&recorded.inputs, &endpoint)).transpose()
                 })
                 .collect()
         }
@@ -145,16 +152,16 @@ mod calls {
             delete_endpoint(aws, outputs.id.as_str()).await
         }
 
-        async fn gone(aws: &Aws, waiting: Vec<VpcEndpointOutputs>) -> Result<Vec<Seen<()>>> {
+        async fn gone(aws: &Aws, waiting: Vec<VpcEndpointOutputs>) -> Result<Vec<PollResult<()>>> {
             let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
-            ec2::look_if_gone(aws, &ids, word).await
+            ec2::poll_deleted(aws, &ids, word).await
         }
 
         fn dry_run<'a>(
             aws: &'a Aws,
             action: &'static str,
-            about: &Subject,
-        ) -> Option<Reply<'a, ()>> {
+            about: &DryRunTarget,
+        ) -> Option<ProviderFuture<'a, ()>> {
             let id = &about.id;
             let ec2 = &aws.ec2;
             Some(match action {
@@ -185,7 +192,7 @@ mod calls {
         ec2::fine_when(deleted, NOT_FOUND)
     }
 
-    impl Described for types::VpcEndpoint {
+    impl Ec2Object for types::VpcEndpoint {
         const ID_FILTER: &'static str = "vpc-endpoint-id";
 
         fn id(&self) -> Option<&str> {
@@ -233,7 +240,7 @@ mod calls {
 
     fn refused(error: &types::UnsuccessfulItemError) -> Result<()> {
         let message = error.message().unwrap_or("no message");
-        let refused = ProviderError::new(Class::Refused, "DeleteVpcEndpoints", message);
+        let refused = ProviderError::new(ErrorClass::Permanent, "DeleteVpcEndpoints", message);
         Err(refused.with_code(error.code().unwrap_or("Unknown")))
     }
 
@@ -252,17 +259,17 @@ mod calls {
         word(endpoint).eq_ignore_ascii_case(state)
     }
 
-    fn seen(
+    fn to_poll_result(
         outputs: VpcEndpointOutputs,
         endpoint: &types::VpcEndpoint,
-    ) -> Seen<VpcEndpointOutputs> {
+    ) -> PollResult<VpcEndpointOutputs> {
         let over = ["deleting", "deleted", "failed", "rejected", "expired"];
         if is(endpoint, "available") {
-            Seen::Done(outputs)
+            PollResult::Ready(outputs)
         } else if over.iter().any(|state| is(endpoint, state)) {
-            Seen::Failed(failure(endpoint))
+            PollResult::Failed(failure(endpoint))
         } else {
-            Seen::NotYet(word(endpoint).to_owned())
+            PollResult::Pending(word(endpoint).to_owned())
         }
     }
 
@@ -271,17 +278,14 @@ mod calls {
         let message = said
             .and_then(|error| error.message())
             .map_or_else(|| format!("the endpoint is {}", word(endpoint)), str::to_owned);
-        let error = ProviderError::new(Class::Refused, "DescribeVpcEndpoints", message);
+        let error = ProviderError::new(ErrorClass::Permanent, "DescribeVpcEndpoints", message);
         match said.and_then(|error| error.code()) {
             Some(code) => error.with_code(code),
             None => error,
         }
     }
 
-    fn observed(
-        recorded: &VpcEndpoint,
-        endpoint: &types::VpcEndpoint,
-    ) -> Result<Live<VpcEndpoint>> {
+    fn to_live(recorded: &VpcEndpoint, endpoint: &types::VpcEndpoint) -> Result<Live<VpcEndpoint>> {
         let vpc: VpcId = ec2::id("DescribeVpcEndpoints", endpoint.vpc_id())?;
         let inputs = VpcEndpoint {
             vpc: vpc.into(),
@@ -320,10 +324,13 @@ mod calls {
         fn a_state_is_read_in_small_letters_and_in_capitals() {
             let outputs = VpcEndpointOutputs { id: "vpce-1".into() };
             for (state, done) in [("available", true), ("Available", true), ("pending", false)] {
-                let seen = seen(outputs.clone(), &endpoint(state, &[]));
-                assert_eq!(matches!(seen, Seen::Done(_)), done, "{state}: {seen:?}");
+                let seen = to_poll_result(outputs.clone(), &endpoint(state, &[]));
+                assert_eq!(matches!(seen, PollResult::Ready(_)), done, "{state}: {seen:?}");
             }
-            assert!(matches!(seen(outputs, &endpoint("failed", &[])), Seen::Failed(_)));
+            assert!(matches!(
+                to_poll_result(outputs, &endpoint("failed", &[])),
+                PollResult::Failed(_)
+            ));
             assert!(!endpoint("deleted", &[]).exists());
         }
 

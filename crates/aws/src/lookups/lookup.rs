@@ -17,7 +17,7 @@ use crate::model::ids::{
 /// A lookup: a read-only query whose result only AWS has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub enum Lookup {
     /// The available zones of the type `availability-zone`, as `Vec<String>`.
     AvailabilityZones {
         /// The region.
@@ -62,7 +62,7 @@ pub enum Question {
         /// The type names, sorted.
         types: Vec<String>,
     },
-    /// The existing ones of these security groups and their VPCs, as [`Groups`]. A check: the
+    /// The existing ones of these security groups and their VPCs, as [`SecurityGroupVpcs`]. A check: the
     /// result is not kept.
     SecurityGroups {
         /// The region.
@@ -161,7 +161,7 @@ pub enum Question {
     },
 }
 
-impl Question {
+impl Lookup {
     /// Returns the key of the lookup result in the lookup cache. Keys are stable across releases.
     pub fn key(&self) -> String {
         match self {
@@ -208,7 +208,7 @@ impl Question {
     }
 }
 
-impl fmt::Display for Question {
+impl fmt::Display for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.key())
     }
@@ -266,7 +266,7 @@ pub type Offerings = BTreeMap<String, BTreeSet<String>>;
 pub type InstanceTypes = BTreeMap<String, InstanceTypeFact>;
 
 /// The VPCs of security groups, by group ID.
-pub type Groups = BTreeMap<SecurityGroupId, VpcId>;
+pub type SecurityGroupVpcs = BTreeMap<SecurityGroupId, VpcId>;
 
 /// The placement groups that instances can be launched into, by name.
 pub type PlacementGroups = BTreeMap<String, PlacementGroupFact>;
@@ -319,13 +319,13 @@ pub struct SubnetFact {
     /// The subnet's address range.
     pub cidr: Ipv4Net,
     /// The subnet's reach.
-    pub reach: Reach,
+    pub reach: SubnetReach,
 }
 
 /// The reach of a subnet, by its zone and routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reach {
+pub enum SubnetReach {
     /// The route table has no route to an internet (`igw-…`) or carrier (`cagw-…`) gateway. The
     /// table is the one associated with the subnet, else the VPC's main one.
     Private,
@@ -355,18 +355,18 @@ mod tests {
         let region = || "us-west-2".to_owned();
         let types = vec!["m6i.xlarge".to_owned(), "m5.xlarge".to_owned()];
         let ids = vec![SubnetId::from("subnet-1"), SubnetId::from("subnet-2")];
-        for (question, key) in [
-            (Question::AvailabilityZones { region: region() }, "availability_zones/us-west-2"),
+        for (lookup, key) in [
+            (Lookup::AvailabilityZones { region: region() }, "availability_zones/us-west-2"),
             (
-                Question::InstanceTypeOfferings { region: region(), types },
+                Lookup::InstanceTypeOfferings { region: region(), types },
                 "instance_type_offerings/us-west-2/m6i.xlarge,m5.xlarge",
             ),
-            (Question::Image { region: region(), id: "ami-1".into() }, "image/us-west-2/ami-1"),
-            (Question::PublicZone { domain: "example.com".into() }, "public_zone/example.com"),
-            (Question::Subnets { region: region(), ids }, "subnets/us-west-2/subnet-1,subnet-2"),
-            (Question::HostedZone { id: "Z1".into() }, "hosted_zone/Z1"),
+            (Lookup::Image { region: region(), id: "ami-1".into() }, "image/us-west-2/ami-1"),
+            (Lookup::PublicZone { domain: "example.com".into() }, "public_zone/example.com"),
+            (Lookup::Subnets { region: region(), ids }, "subnets/us-west-2/subnet-1,subnet-2"),
+            (Lookup::HostedZone { id: "Z1".into() }, "hosted_zone/Z1"),
         ] {
-            assert_eq!(question.key(), key);
+            assert_eq!(lookup.key(), key);
         }
     }
 }

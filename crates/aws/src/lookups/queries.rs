@@ -4,113 +4,113 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{self, LocationType, RouteTable, Subnet};
 use aws_sdk_route53::types::HostedZone;
-use groundplan_engine::provider::{Class, ProviderError, Reply};
+use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::Aws;
-use crate::client::ec2::{self, Described, filter, pages};
-use crate::client::elb::{self, By};
-use crate::client::outcomes::found;
+use crate::client::ec2::{self, Ec2Object, filter, pages};
+use crate::client::elb::{self, BalancerKey};
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::route53;
 use crate::lookups::Ec2;
 use crate::lookups::lookup::{
-    FilterBy, Groups, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
-    InstancesNamed, Offerings, PlacementGroupFact, PlacementGroups, Question, Reach,
-    SubnetCandidate, SubnetFact, ZoneTypes,
+    FilterBy, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
+    InstancesNamed, Lookup, Offerings, PlacementGroupFact, PlacementGroups, SecurityGroupVpcs,
+    SubnetCandidate, SubnetFact, SubnetReach, ZoneTypes,
 };
 use crate::model::ids::{HostedZoneId, ImageId, InstanceId, SecurityGroupId, SubnetId, VpcId};
 
-/// Runs a lookup and returns the result as JSON, in the type that the [`Question`] names.
+/// Runs a lookup and returns the result as JSON, in the type that the [`Lookup`] names.
 ///
 /// # Errors
 /// If AWS does not respond, or the response cannot be used, such as two public zones for one
 /// domain.
-pub async fn answer(aws: &Aws, question: &Question) -> Result<Value> {
-    match question {
-        Question::AvailabilityZones { region } => {
+pub async fn answer(aws: &Aws, lookup: &Lookup) -> Result<Value> {
+    match lookup {
+        Lookup::AvailabilityZones { region } => {
             here(aws, region)?;
             json(&availability_zones(aws).await?)
         }
-        Question::InstanceTypeOfferings { region, types } => {
+        Lookup::InstanceTypeOfferings { region, types } => {
             here(aws, region)?;
             json(&offerings(aws, types).await?)
         }
-        Question::Image { region, id } => {
+        Lookup::Image { region, id } => {
             here(aws, region)?;
             json(&image(aws, id).await?)
         }
-        Question::PublicZone { domain } => json(&public_zone(aws, domain).await?),
-        Question::Subnets { region, ids } => {
+        Lookup::PublicZone { domain } => json(&public_zone(aws, domain).await?),
+        Lookup::Subnets { region, ids } => {
             here(aws, region)?;
             json(&subnets(aws, ids).await?)
         }
-        Question::HostedZone { id } => json(&hosted_zone(aws, id).await?),
-        Question::InstanceTypes { region, types } => {
+        Lookup::HostedZone { id } => json(&hosted_zone(aws, id).await?),
+        Lookup::InstanceTypes { region, types } => {
             here(aws, region)?;
             json(&instance_types(aws, types).await?)
         }
-        Question::SecurityGroups { region, ids } => {
+        Lookup::SecurityGroups { region, ids } => {
             here(aws, region)?;
             json(&security_groups(aws, ids).await?)
         }
-        Question::ImagesBy { region, filters } => {
+        Lookup::ImagesBy { region, filters } => {
             here(aws, region)?;
             json(&images_by(aws, filters).await?)
         }
-        Question::SubnetsBy { region, filters } => {
+        Lookup::SubnetsBy { region, filters } => {
             here(aws, region)?;
             json(&subnets_by(aws, filters).await?)
         }
-        Question::SecurityGroupsBy { region, filters } => {
+        Lookup::SecurityGroupsBy { region, filters } => {
             here(aws, region)?;
             let found = types::SecurityGroup::describe(aws, sdk_filters(filters)).await?;
             json(&found.into_iter().filter_map(|group| group.group_id).collect::<Vec<_>>())
         }
-        Question::InstancesNamed { region, cluster_tag, names } => {
+        Lookup::InstancesNamed { region, cluster_tag, names } => {
             here(aws, region)?;
             json(&instances_named(aws, cluster_tag, names).await?)
         }
-        Question::ZoneTypes { region } => {
+        Lookup::ZoneTypes { region } => {
             here(aws, region)?;
             json(&zone_types(aws).await?)
         }
-        Question::Role { name } => {
+        Lookup::Role { name } => {
             let call = aws.iam.get_role().role_name(name.as_str());
             let answer = aws.call("iam", "GetRole", call.send()).await;
-            json(&found(answer, &["NoSuchEntity"])?.is_some())
+            json(&none_if(answer, &["NoSuchEntity"])?.is_some())
         }
-        Question::InstanceProfile { name } => {
+        Lookup::InstanceProfile { name } => {
             let call = aws.iam.get_instance_profile().instance_profile_name(name.as_str());
             let answer = aws.call("iam", "GetInstanceProfile", call.send()).await;
-            json(&found(answer, &["NoSuchEntity"])?.is_some())
+            json(&none_if(answer, &["NoSuchEntity"])?.is_some())
         }
-        Question::KeyPairs { region } => {
+        Lookup::KeyPairs { region } => {
             here(aws, region)?;
             let call = aws.ec2.describe_key_pairs();
             let pairs = aws.call("ec2", "DescribeKeyPairs", call.send()).await?.key_pairs;
             let names = pairs.unwrap_or_default().into_iter().filter_map(|pair| pair.key_name);
             json(&names.collect::<Vec<_>>())
         }
-        Question::CapacityReservations { region } => {
+        Lookup::CapacityReservations { region } => {
             here(aws, region)?;
             json(&capacity_reservations(aws).await?)
         }
-        Question::PlacementGroups { region } => {
+        Lookup::PlacementGroups { region } => {
             here(aws, region)?;
             json(&placement_groups(aws).await?)
         }
-        Question::LoadBalancers { region, names } => {
+        Lookup::LoadBalancers { region, names } => {
             here(aws, region)?;
-            let found = elb::load_balancers(aws, By::Name, names).await?.into_iter();
+            let found = elb::load_balancers(aws, BalancerKey::Name, names).await?.into_iter();
             json(&found.filter_map(|one| one.load_balancer_name).collect::<Vec<_>>())
         }
-        Question::ClassicLoadBalancers { region, names } => {
+        Lookup::ClassicLoadBalancers { region, names } => {
             here(aws, region)?;
             json(&elb::classic_load_balancers(aws, names).await?)
         }
-        Question::RecordsBelow { zone, domain } => json(&records_below(aws, zone, domain).await?),
+        Lookup::RecordsBelow { zone, domain } => json(&records_below(aws, zone, domain).await?),
     }
 }
 
@@ -121,12 +121,12 @@ fn here(aws: &Aws, region: &str) -> Result<()> {
         return Ok(());
     }
     let message = format!("asked about {region}, connected to {ours}");
-    Err(ProviderError::new(Class::Refused, "lookup", message))
+    Err(ProviderError::new(ErrorClass::Permanent, "lookup", message))
 }
 
 fn json(answer: &impl Serialize) -> Result<Value> {
     serde_json::to_value(answer)
-        .map_err(|error| ProviderError::new(Class::Refused, "lookup", error.to_string()))
+        .map_err(|error| ProviderError::new(ErrorClass::Permanent, "lookup", error.to_string()))
 }
 
 /// Returns the usable zones, without local and wavelength zones.
@@ -152,7 +152,7 @@ async fn instances_named(aws: &Aws, tag: &str, names: &[String]) -> Result<Insta
     for some in names.chunks(ec2::FILTER_VALUES) {
         let filters = vec![filter("tag:Name", some), filter("tag-key", &[tag])];
         let instances = types::Instance::describe(aws, filters).await?;
-        for one in instances.into_iter().filter(Described::exists) {
+        for one in instances.into_iter().filter(Ec2Object::exists) {
             let value = |key: &str| one.tags().iter().find(|tag| tag.key() == Some(key))?.value();
             let name = value("Name").filter(|name| some.iter().any(|wanted| wanted == name));
             if let (Some(name), Some(_), Some(id)) = (name, value(tag), one.instance_id()) {
@@ -260,21 +260,22 @@ async fn capacity_reservations(aws: &Aws) -> Result<Vec<String>> {
 async fn placement_groups(aws: &Aws) -> Result<PlacementGroups> {
     let call = aws.ec2.describe_placement_groups();
     let groups = aws.call("ec2", "DescribePlacementGroups", call.send()).await?.placement_groups;
-    let usable = |group: &types::PlacementGroup| {
+    let dependents_start = |group: &types::PlacementGroup| {
         use types::PlacementGroupState::{Available, Pending};
         group.state().is_none_or(|state| matches!(state, Available | Pending))
     };
-    let groups = groups.unwrap_or_default().into_iter().filter(usable).filter_map(|group| {
-        let strategy = group.strategy.as_ref().map_or("", |one| one.as_str()).to_owned();
-        Some((
-            group.group_name?,
-            PlacementGroupFact { strategy, partitions: group.partition_count },
-        ))
-    });
+    let groups =
+        groups.unwrap_or_default().into_iter().filter(dependents_start).filter_map(|group| {
+            let strategy = group.strategy.as_ref().map_or("", |one| one.as_str()).to_owned();
+            Some((
+                group.group_name?,
+                PlacementGroupFact { strategy, partitions: group.partition_count },
+            ))
+        });
     Ok(groups.collect())
 }
 
-async fn security_groups(aws: &Aws, ids: &[SecurityGroupId]) -> Result<Groups> {
+async fn security_groups(aws: &Aws, ids: &[SecurityGroupId]) -> Result<SecurityGroupVpcs> {
     let found =
         ec2::by_ids::<types::SecurityGroup>(aws, ids.iter().map(SecurityGroupId::as_str)).await?;
     let vpc = |group: &types::SecurityGroup| group.vpc_id().unwrap_or_default().into();
@@ -331,7 +332,7 @@ async fn public_zone(aws: &Aws, domain: &str) -> Result<Option<HostedZoneId>> {
         several => {
             let ids: Vec<_> = several.iter().map(|zone| zone_id(&zone.id).0).collect();
             let message = format!("{domain} has several public zones: {}", ids.join(", "));
-            Err(ProviderError::new(Class::Refused, "ListHostedZonesByName", message)
+            Err(ProviderError::new(ErrorClass::Permanent, "ListHostedZonesByName", message)
                 .with_hint("delete those that the domain's registrar does not point to"))
         }
     }
@@ -424,7 +425,7 @@ fn subnet_fact(
 ) -> Result<SubnetFact> {
     let call = "DescribeSubnets";
     let zone = ec2::part(call, "availabilityZone", subnet.availability_zone())?;
-    let reach = if edge.contains(zone) { Reach::Edge } else { reach(subnet, tables)? };
+    let reach = if edge.contains(zone) { SubnetReach::Edge } else { reach(subnet, tables)? };
     Ok(SubnetFact {
         id: ec2::id(call, subnet.subnet_id())?,
         vpc: ec2::id(call, subnet.vpc_id())?,
@@ -436,7 +437,7 @@ fn subnet_fact(
 
 /// Returns the reach of a subnet by its associated route table, else the VPC's main one, as
 /// openshift-install does (pkg/asset/installconfig/aws/subnet.go).
-fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<Reach> {
+fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<SubnetReach> {
     let id = subnet.subnet_id();
     let of_vpc = || tables.iter().filter(|table| table.vpc_id() == subnet.vpc_id());
     let own = of_vpc().find(|table| table.associations().iter().any(|a| a.subnet_id() == id));
@@ -444,19 +445,19 @@ fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<Reach> {
         || of_vpc().find(|table| table.associations().iter().any(|a| a.main() == Some(true)));
     let table = own.or_else(main).ok_or_else(|| {
         let message = format!("no route table serves {}", id.unwrap_or_default());
-        ProviderError::new(Class::Refused, "DescribeRouteTables", message)
+        ProviderError::new(ErrorClass::Permanent, "DescribeRouteTables", message)
             .with_hint("associate a route table with the subnet")
     })?;
     let outwards = table.routes().iter().any(|route| {
         route.gateway_id().is_some_and(|id| id.starts_with("igw-"))
             || route.carrier_gateway_id().is_some_and(|id| id.starts_with("cagw-"))
     });
-    Ok(if outwards { Reach::Public } else { Reach::Private })
+    Ok(if outwards { SubnetReach::Public } else { SubnetReach::Private })
 }
 
 impl Ec2 for Aws {
-    fn answer(&self, question: Question) -> Reply<'_, Value> {
-        Box::pin(async move { answer(self, &question).await })
+    fn answer(&self, lookup: Lookup) -> ProviderFuture<'_, Value> {
+        Box::pin(async move { answer(self, &lookup).await })
     }
 }
 
@@ -464,10 +465,10 @@ impl Ec2 for Aws {
 ///
 /// # Errors
 /// The error of the first failed lookup.
-pub async fn answers(aws: &Aws, questions: &[Question]) -> Result<BTreeMap<String, Value>> {
-    let asked = questions.iter().map(|question| answer(aws, question)).collect();
+pub async fn answers(aws: &Aws, lookups: &[Lookup]) -> Result<BTreeMap<String, Value>> {
+    let asked = lookups.iter().map(|lookup| answer(aws, lookup)).collect();
     let answers = groundplan_engine::provider::all(asked).await;
-    let keys = questions.iter().map(Question::key);
+    let keys = lookups.iter().map(Lookup::key);
     keys.zip(answers).map(|(key, answer)| Ok((key, answer?))).collect()
 }
 
@@ -498,19 +499,23 @@ mod tests {
         let igw = || Route::builder().gateway_id("igw-1").build();
         let nat = || Route::builder().nat_gateway_id("nat-1").build();
         let tables = [table(main(), igw()), table(of("subnet-1"), nat())];
-        assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Private);
-        assert_eq!(reach(&subnet("subnet-2"), &tables).unwrap(), Reach::Public);
+        assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), SubnetReach::Private);
+        assert_eq!(reach(&subnet("subnet-2"), &tables).unwrap(), SubnetReach::Public);
     }
 
     #[test]
     fn a_gateway_to_s3_or_within_the_network_makes_nothing_public() {
         for gateway in ["local", "vpce-1"] {
             let tables = [table(main(), Route::builder().gateway_id(gateway).build())];
-            assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Private, "{gateway}");
+            assert_eq!(
+                reach(&subnet("subnet-1"), &tables).unwrap(),
+                SubnetReach::Private,
+                "{gateway}"
+            );
         }
         let carrier = Route::builder().carrier_gateway_id("cagw-1").build();
         let tables = [table(main(), carrier)];
-        assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), Reach::Public);
+        assert_eq!(reach(&subnet("subnet-1"), &tables).unwrap(), SubnetReach::Public);
     }
 
     #[test]

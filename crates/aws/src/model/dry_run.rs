@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// The resource that a dry run is about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Subject {
+pub struct DryRunTarget {
     /// The address of the resource, for messages.
     pub address: String,
     /// The inputs, with placeholders for unknown values.

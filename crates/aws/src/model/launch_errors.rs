@@ -5,7 +5,7 @@
 //! the status for a zone without capacity is 500 in EC2 and 400 in other APIs. Requests are never
 //! quoted.
 
-use groundplan_engine::provider::{Class, FENCED, ProviderError, STOPPED};
+use groundplan_engine::provider::{ErrorClass, FENCED, ProviderError, STOPPED};
 
 /// Returns true if a Machine whose launch or lookup failed with this error can never run. Its spec
 /// is invalid, and only another Machine helps.
@@ -17,12 +17,12 @@ use groundplan_engine::provider::{Class, FENCED, ProviderError, STOPPED};
 pub fn is_final(error: &ProviderError) -> bool {
     let code = error.code.as_deref().unwrap_or_default();
     match error.class {
-        Class::Spent => true,
-        Class::Unknown => false,
-        Class::Refused => !passes(code),
+        ErrorClass::TokenConsumed => true,
+        ErrorClass::Ambiguous => false,
+        ErrorClass::Permanent => !passes(code),
         // The executor waits for resources that it has just created. A Machine names resources of
         // other owners.
-        Class::Again => is_a_wrong_name(code),
+        ErrorClass::Retryable => is_a_wrong_name(code),
     }
 }
 
@@ -74,7 +74,7 @@ fn is_a_wrong_name(code: &str) -> bool {
 }
 
 /// Adds a hint in terms of a Machine's manifest, if there is one for the error.
-pub fn explained(error: ProviderError) -> ProviderError {
+pub fn with_manifest_hint(error: ProviderError) -> ProviderError {
     match hint(&error) {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -125,28 +125,28 @@ fn hint(error: &ProviderError) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn error(class: Class, code: &str) -> ProviderError {
+    fn error(class: ErrorClass, code: &str) -> ProviderError {
         ProviderError::new(class, "RunInstances", "no").with_code(code)
     }
 
     #[test]
     fn c38_what_is_asked_for_wrongly_is_final_and_what_passes_is_not() {
-        use Class::{Again, Refused, Spent, Unknown};
+        use ErrorClass::{Ambiguous, Permanent, Retryable, TokenConsumed};
         for (class, code) in [
-            (Refused, "UnsupportedOperation"),
-            (Refused, "UnauthorizedOperation"),
-            (Refused, "InvalidAMIID.NotFound"),
-            (Refused, "InvalidParameterValue"),
-            (Refused, "VcpuLimitExceeded"),
-            (Refused, "SpotMaxPriceTooLow"),
-            (Refused, "SomethingOfTomorrow"),
-            (Again, "InvalidSubnetID.NotFound"),
-            (Again, "InvalidParameterValue"),
-            (Spent, "IdempotentInstanceTerminated"),
+            (Permanent, "UnsupportedOperation"),
+            (Permanent, "UnauthorizedOperation"),
+            (Permanent, "InvalidAMIID.NotFound"),
+            (Permanent, "InvalidParameterValue"),
+            (Permanent, "VcpuLimitExceeded"),
+            (Permanent, "SpotMaxPriceTooLow"),
+            (Permanent, "SomethingOfTomorrow"),
+            (Retryable, "InvalidSubnetID.NotFound"),
+            (Retryable, "InvalidParameterValue"),
+            (TokenConsumed, "IdempotentInstanceTerminated"),
         ] {
             assert!(is_final(&error(class, code)), "{code}");
         }
-        for class in [Again, Unknown, Refused] {
+        for class in [Retryable, Ambiguous, Permanent] {
             for code in [
                 "InsufficientInstanceCapacity",
                 "InsufficientHostCapacity",
@@ -164,41 +164,50 @@ mod tests {
 
     #[test]
     fn c38_no_answer_is_never_final() {
-        assert!(!is_final(&ProviderError::new(Class::Unknown, "RunInstances", "reset")));
-        assert!(!is_final(&ProviderError::new(Class::Again, "RunInstances", "HTTP status 429")));
+        assert!(!is_final(&ProviderError::new(ErrorClass::Ambiguous, "RunInstances", "reset")));
+        assert!(!is_final(&ProviderError::new(
+            ErrorClass::Retryable,
+            "RunInstances",
+            "HTTP status 429"
+        )));
         // Our own rejection of too long user data is final: a retry has the same length.
-        assert!(is_final(&ProviderError::new(Class::Refused, "RunInstances", "18000 bytes")));
+        assert!(is_final(&ProviderError::new(
+            ErrorClass::Permanent,
+            "RunInstances",
+            "18000 bytes"
+        )));
     }
 
     #[test]
     fn c38_a_throttled_look_up_is_asked_again() {
         // Upstream: the Machine fails permanently.
-        let throttled = ProviderError::new(Class::Again, "DescribeImages", "Rate exceeded");
+        let throttled =
+            ProviderError::new(ErrorClass::Retryable, "DescribeImages", "Rate exceeded");
         assert!(!is_final(&throttled.with_code("RequestLimitExceeded")));
     }
 
     #[test]
     fn c39_an_account_that_enforces_tokens_says_which_field_to_set() {
         let error = ProviderError::new(
-            Class::Refused,
+            ErrorClass::Permanent,
             "RunInstances",
             "httpTokensEnforced is enabled at account level",
         );
-        let hint = explained(error.with_code("UnsupportedOperation")).hint.unwrap();
+        let hint = with_manifest_hint(error.with_code("UnsupportedOperation")).hint.unwrap();
         assert!(hint.contains("`metadataServiceOptions.authentication: Required`"), "{hint}");
     }
 
     #[test]
     fn instance_tags_that_cannot_be_shown_are_explained() {
         let message = "'kubernetes.io/cluster/demo' is not a valid tag key";
-        let error = ProviderError::new(Class::Refused, "RunInstances", message);
-        let hint = explained(error.with_code("InvalidParameterValue")).hint.unwrap();
+        let error = ProviderError::new(ErrorClass::Permanent, "RunInstances", message);
+        let hint = with_manifest_hint(error.with_code("InvalidParameterValue")).hint.unwrap();
         assert!(hint.contains("instanceMetadataTags"), "{hint}");
     }
 
     #[test]
     fn an_error_that_we_know_nothing_about_keeps_the_hint_it_has() {
-        let error = error(Class::Refused, "OptInRequired").with_hint("accept the terms");
-        assert_eq!(explained(error.clone()), error);
+        let error = error(ErrorClass::Permanent, "OptInRequired").with_hint("accept the terms");
+        assert_eq!(with_manifest_hint(error.clone()), error);
     }
 }

@@ -6,11 +6,11 @@ macro_rules! what {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $one:literal, $several:literal;)*) => {
         /// Type of an untracked resource.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum What {
+        pub enum UntrackedKind {
             $($(#[$doc])* #[serde(rename = $text)] $name,)*
         }
 
-        impl What {
+        impl UntrackedKind {
             /// All types.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
@@ -80,7 +80,7 @@ what! {
     SharedTag = "shared-tag", "mark on what is shared", "marks on what is shared";
 }
 
-impl What {
+impl UntrackedKind {
     /// Returns the type with this name in the sweep. `None` if groundplan cannot delete the type.
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|what| what.as_str() == word)
@@ -184,7 +184,7 @@ impl What {
     /// Returns the types that must be deleted before this type. Instances are deleted first,
     /// because controllers on running instances create deleted resources again.
     pub(crate) fn goes_after(self) -> &'static [Self] {
-        use What::*;
+        use UntrackedKind::*;
         match self {
             Instance => &[],
             LoadBalancer | ClassicLoadBalancer | NatGateway | VpcEndpoint | Volume | Image

@@ -1,15 +1,15 @@
 //! EC2 dry runs: calls with `DryRun=true`, whose result shows whether the credentials allow the
 //! call.
 //!
-//! Flow: [`Subject`] describes the resource of a call, with placeholders for resources that do not
-//! exist yet. `rehearse` sends the call that the kind would send, with the plan's values of
+//! Flow: [`DryRunTarget`] describes the resource of a call, with placeholders for resources that do not
+//! exist yet. `dry_run` sends the call that the kind would send, with the plan's values of
 //! attributes that policies check: tags, instance types, metadata options.
 //!
 //! No call takes effect: one macro makes every request and sets `DryRun`. Before the first one,
-//! `honours` checks with a harmless call that the endpoint implements `DryRun`.
+//! `supports_dry_run` checks with a harmless call that the endpoint implements `DryRun`.
 
+pub use crate::model::dry_run::DryRunTarget;
 use crate::model::dry_run::NOBODY;
-pub use crate::model::dry_run::Subject;
 use crate::registry::facts;
 
 /// Returns an ID in the kind's form that no resource has. `None` for kinds without such IDs.
@@ -19,13 +19,13 @@ pub fn placeholder(kind: &str) -> Option<String> {
 }
 
 #[cfg(feature = "sdk")]
-pub use calls::{Verdict, honours, rehearse};
+pub use calls::{DryRunResult, dry_run, supports_dry_run};
 
 #[cfg(feature = "sdk")]
 mod calls {
-    use groundplan_engine::provider::{ProviderError, Reply};
+    use groundplan_engine::provider::{ProviderError, ProviderFuture};
 
-    use super::Subject;
+    use super::DryRunTarget;
     use crate::Aws;
     use crate::client::dry_run::dry;
     use crate::client::resource_type::Result;
@@ -33,7 +33,7 @@ mod calls {
 
     /// The result of a dry run.
     #[derive(Clone, Debug, PartialEq)]
-    pub enum Verdict {
+    pub enum DryRunResult {
         /// The credentials allow the call.
         Allowed,
         /// The credentials do not allow the call.
@@ -43,30 +43,34 @@ mod calls {
     }
 
     /// Returns true if the endpoint implements `DryRun`. Another endpoint would execute the call.
-    pub async fn honours(aws: &Aws) -> bool {
+    pub async fn supports_dry_run(aws: &Aws) -> bool {
         let asked = dry!(aws, "ec2:DescribeVpcs", aws.ec2.describe_vpcs());
-        matches!(judged(asked.await), Verdict::Allowed | Verdict::Denied(_))
+        matches!(to_result(asked.await), DryRunResult::Allowed | DryRunResult::Denied(_))
     }
 
-    fn judged(answer: Result<()>) -> Verdict {
+    fn to_result(answer: Result<()>) -> DryRunResult {
         match answer {
-            Err(error) if error.is(&["DryRunOperation"]) => Verdict::Allowed,
-            Err(error) if error.is(&["UnauthorizedOperation"]) => Verdict::Denied(error),
-            _ => Verdict::Unclear,
+            Err(error) if error.is(&["DryRunOperation"]) => DryRunResult::Allowed,
+            Err(error) if error.is(&["UnauthorizedOperation"]) => DryRunResult::Denied(error),
+            _ => DryRunResult::Unclear,
         }
     }
 
     /// Sends the dry run of a call. The result is unclear if the kind has no dry run for it.
-    pub async fn rehearse(aws: &Aws, action: &'static str, subject: &Subject) -> Verdict {
+    pub async fn dry_run(aws: &Aws, action: &'static str, subject: &DryRunTarget) -> DryRunResult {
         match call(aws, action, subject) {
-            Some(call) => judged(call.await),
-            None => Verdict::Unclear,
+            Some(call) => to_result(call.await),
+            None => DryRunResult::Unclear,
         }
     }
 
     /// Returns the unsent request of the subject's kind. Requests for tags are the same for all
     /// kinds.
-    fn call<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+    fn call<'a>(
+        aws: &'a Aws,
+        action: &'static str,
+        about: &DryRunTarget,
+    ) -> Option<ProviderFuture<'a, ()>> {
         let ec2 = &aws.ec2;
         match action {
             "ec2:CreateTags" => {
@@ -116,7 +120,7 @@ mod tests {
 
         use serde_json::json;
 
-        use super::super::{Subject, Verdict, honours, rehearse};
+        use super::super::{DryRunResult, DryRunTarget, dry_run, supports_dry_run};
         use crate::client::tests::{Script, scripted};
         use crate::kinds::instance::tests::instance;
         use crate::kinds::machine::tests::machine;
@@ -129,7 +133,7 @@ mod tests {
 
         /// Returns the subject of a kind with the inputs of an instance; other kinds' inputs are
         /// included.
-        fn subject(kind: &str) -> Subject {
+        fn subject(kind: &str) -> DryRunTarget {
             let mut inputs = json!(instance());
             inputs["cidr"] = json!("10.0.0.0/16");
             for list in ["subnets", "groups", "route_tables"] {
@@ -145,7 +149,7 @@ mod tests {
                 inputs = json!(machine());
                 inputs["metadata_options"] = options;
             }
-            Subject { address: format!("{kind}.a"), inputs, id: "i-1".into() }
+            DryRunTarget { address: format!("{kind}.a"), inputs, id: "i-1".into() }
         }
 
         #[tokio::test]
@@ -156,10 +160,10 @@ mod tests {
             });
             for (kind, action) in actions.collect::<BTreeSet<_>>() {
                 let (aws, sent) = scripted([answered("DryRunOperation")]);
-                let verdict = rehearse(&aws, action, &subject(kind)).await;
+                let verdict = dry_run(&aws, action, &subject(kind)).await;
                 assert_eq!(
                     verdict,
-                    Verdict::Allowed,
+                    DryRunResult::Allowed,
                     "{kind}: `dry_run` has no request for {action}: write one, or add the action to \
                      WITHOUT_DRY_RUN"
                 );
@@ -174,10 +178,10 @@ mod tests {
         #[tokio::test]
         async fn who_does_what_is_only_asked_about_is_asked_nothing_more() {
             let (aws, _) = scripted([Script::Answer(200, "<DescribeVpcsResponse/>".to_owned())]);
-            assert!(!honours(&aws).await);
+            assert!(!supports_dry_run(&aws).await);
             for code in ["DryRunOperation", "UnauthorizedOperation"] {
                 let (aws, _) = scripted([answered(code)]);
-                assert!(honours(&aws).await, "{code}");
+                assert!(supports_dry_run(&aws).await, "{code}");
             }
         }
 
@@ -185,12 +189,12 @@ mod tests {
         async fn where_ec2_stops_at_a_placeholder_nothing_was_learnt() {
             let (aws, _) = scripted([answered("InvalidVpcID.NotFound")]);
             assert_eq!(
-                rehearse(&aws, "ec2:CreateSubnet", &subject("subnet")).await,
-                Verdict::Unclear
+                dry_run(&aws, "ec2:CreateSubnet", &subject("subnet")).await,
+                DryRunResult::Unclear
             );
             let (aws, _) = scripted([answered("UnauthorizedOperation")]);
-            let verdict = rehearse(&aws, "ec2:CreateSubnet", &subject("subnet")).await;
-            assert!(matches!(verdict, Verdict::Denied(_)), "{verdict:?}");
+            let verdict = dry_run(&aws, "ec2:CreateSubnet", &subject("subnet")).await;
+            assert!(matches!(verdict, DryRunResult::Denied(_)), "{verdict:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ pub fn actions(kind: &str) -> Option<&'static Actions> {
 
 /// Returns the names of all kinds.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().map(crate::facts::Facts::name)
+    KINDS.iter().map(crate::facts::KindFacts::name)
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use aws_sdk_iam::types::{EvaluationResult, PolicyEvaluationDecisionType};
 
-use crate::client::outcomes::found;
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::{Aws, Caller};
 
 /// The result of the simulation for an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum SimulationResult {
     /// The action is allowed.
     Allowed,
     /// A policy denies the action explicitly.
@@ -27,13 +27,13 @@ pub enum Decision {
 
 /// An action on a resource, with the simulation's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub struct SimulatedAction {
     /// The action, such as `iam:CreateRole`.
     pub action: String,
     /// The ARN of the resource, or `*`.
     pub resource: String,
     /// The result of the simulation.
-    pub decision: Decision,
+    pub decision: SimulationResult,
     /// True if an organization policy denies the action.
     pub by_organization: bool,
 }
@@ -49,7 +49,7 @@ pub async fn principal(aws: &Aws, caller: &Caller) -> Result<Option<String>> {
             match aws.call("iam", "GetRole", call).await {
                 // Most roles have no path.
                 Err(error) if error.is(&["AccessDenied"]) => Ok(Some(without_path(caller, name))),
-                answer => Ok(found(answer, &["NoSuchEntity"])?
+                answer => Ok(none_if(answer, &["NoSuchEntity"])?
                     .and_then(|one| one.role)
                     .map(|role| role.arn)),
             }
@@ -90,7 +90,7 @@ pub async fn simulate(
     principal: &str,
     actions: &BTreeSet<String>,
     resources: &BTreeSet<String>,
-) -> Result<Vec<Judgement>> {
+) -> Result<Vec<SimulatedAction>> {
     let mut judgements = Vec::new();
     let mut marker = None;
     loop {
@@ -104,7 +104,7 @@ pub async fn simulate(
             .set_marker(marker);
         let page = aws.call("iam", "SimulatePrincipalPolicy", call.send()).await?;
         for result in page.evaluation_results() {
-            judgements.extend(judged(result));
+            judgements.extend(to_results(result));
         }
         marker = page.marker.filter(|_| page.is_truncated);
         if marker.is_none() {
@@ -114,11 +114,11 @@ pub async fn simulate(
 }
 
 /// Returns the results, one per resource if IAM distinguishes resources.
-fn judged(result: &EvaluationResult) -> Vec<Judgement> {
+fn to_results(result: &EvaluationResult) -> Vec<SimulatedAction> {
     let by_organization = result
         .organizations_decision_detail()
         .is_some_and(|detail| !detail.allowed_by_organizations());
-    let judgement = |resource: Option<&str>, decision, missing: &[String]| Judgement {
+    let judgement = |resource: Option<&str>, decision, missing: &[String]| SimulatedAction {
         action: result.eval_action_name().to_owned(),
         resource: resource.unwrap_or("*").to_owned(),
         decision: self::decision(decision, missing),
@@ -136,12 +136,12 @@ fn judged(result: &EvaluationResult) -> Vec<Judgement> {
     each.collect()
 }
 
-fn decision(decision: &PolicyEvaluationDecisionType, missing: &[String]) -> Decision {
+fn decision(decision: &PolicyEvaluationDecisionType, missing: &[String]) -> SimulationResult {
     match decision {
-        PolicyEvaluationDecisionType::Allowed => Decision::Allowed,
-        _ if !missing.is_empty() => Decision::Depends,
-        PolicyEvaluationDecisionType::ExplicitDeny => Decision::Forbidden,
-        _ => Decision::NotAllowed,
+        PolicyEvaluationDecisionType::Allowed => SimulationResult::Allowed,
+        _ if !missing.is_empty() => SimulationResult::Depends,
+        PolicyEvaluationDecisionType::ExplicitDeny => SimulationResult::Forbidden,
+        _ => SimulationResult::NotAllowed,
     }
 }
 
@@ -170,10 +170,13 @@ mod tests {
     fn a_no_that_hangs_on_a_condition_is_no_no() {
         let missing = ["aws:RequestTag/team".to_owned()];
         let implicit = PolicyEvaluationDecisionType::ImplicitDeny;
-        assert_eq!(decision(&implicit, &missing), Decision::Depends);
-        assert_eq!(decision(&implicit, &[]), Decision::NotAllowed);
+        assert_eq!(decision(&implicit, &missing), SimulationResult::Depends);
+        assert_eq!(decision(&implicit, &[]), SimulationResult::NotAllowed);
         let explicit = PolicyEvaluationDecisionType::ExplicitDeny;
-        assert_eq!(decision(&explicit, &[]), Decision::Forbidden);
-        assert_eq!(decision(&PolicyEvaluationDecisionType::Allowed, &missing), Decision::Allowed);
+        assert_eq!(decision(&explicit, &[]), SimulationResult::Forbidden);
+        assert_eq!(
+            decision(&PolicyEvaluationDecisionType::Allowed, &missing),
+            SimulationResult::Allowed
+        );
     }
 }

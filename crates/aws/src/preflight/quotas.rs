@@ -6,9 +6,9 @@ use aws_sdk_ec2::types::{self, InstanceLifecycleType};
 use aws_sdk_elasticloadbalancingv2::types::LoadBalancerTypeEnum;
 
 use crate::Aws;
-use crate::client::ec2::{self, Described, filter};
+use crate::client::ec2::{self, Ec2Object, filter};
 use crate::client::elb;
-use crate::client::outcomes::found;
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::lookups::queries::instance_types;
 use crate::model::quota::Quota;
@@ -19,12 +19,12 @@ pub async fn limit(aws: &Aws, quota: Quota) -> Result<Option<u64>> {
     let none = &["NoSuchResourceException"];
     let call = aws.quotas.get_service_quota().service_code(service).quota_code(code);
     let answer = aws.call("servicequotas", "GetServiceQuota", call.send()).await;
-    if let Some(own) = found(answer, none)?.and_then(|answer| answer.quota) {
+    if let Some(own) = none_if(answer, none)?.and_then(|answer| answer.quota) {
         return Ok(own.value().map(whole));
     }
     let call = aws.quotas.get_aws_default_service_quota().service_code(service).quota_code(code);
     let answer = aws.call("servicequotas", "GetAWSDefaultServiceQuota", call.send()).await;
-    let default = found(answer, none)?.and_then(|answer| answer.quota);
+    let default = none_if(answer, none)?.and_then(|answer| answer.quota);
     Ok(default.and_then(|default| default.value()).map(whole))
 }
 

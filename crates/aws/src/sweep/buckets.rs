@@ -1,13 +1,16 @@
 //! Search for buckets by name, and by the prefix `<infra ID>-` with the cluster tag (the image
 //! registry's bucket, cluster-image-registry-operator pkg/storage/s3).
 
-use super::{Leftover, OWNED, infra_id, is_there};
+use super::{OWNED, RemainingResource, infra_id, is_there};
 use crate::Aws;
-use crate::client::outcomes::found;
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::model::ids::BucketName;
 
-pub(super) async fn named(aws: &Aws, buckets: &[BucketName]) -> Result<Vec<Leftover>> {
+pub(super) async fn find_by_name(
+    aws: &Aws,
+    buckets: &[BucketName],
+) -> Result<Vec<RemainingResource>> {
     let mut left = Vec::new();
     for bucket in buckets {
         let call = aws.s3.head_bucket().bucket(bucket.as_str()).send();
@@ -18,7 +21,7 @@ pub(super) async fn named(aws: &Aws, buckets: &[BucketName]) -> Result<Vec<Lefto
     Ok(left)
 }
 
-pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<Leftover>> {
+pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<RemainingResource>> {
     let prefix = format!("{}-", infra_id(aws));
     let (mut left, mut next) = (Vec::new(), None);
     loop {
@@ -43,10 +46,10 @@ async fn is_ours(aws: &Aws, name: &str) -> Result<bool> {
     let answer = aws.call("s3", "GetBucketTagging", call).await;
     // A bucket in another region or of another account is not of this cluster.
     let absent = ["NoSuchBucket", "NoSuchTagSet", "PermanentRedirect"];
-    let tags = found(answer, &absent)?.map(|answer| answer.tag_set).unwrap_or_default();
+    let tags = none_if(answer, &absent)?.map(|answer| answer.tag_set).unwrap_or_default();
     Ok(tags.iter().any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED))
 }
 
-fn leftover(name: &str) -> Leftover {
-    Leftover::new("bucket", name, Some(name))
+fn leftover(name: &str) -> RemainingResource {
+    RemainingResource::new("bucket", name, Some(name))
 }

@@ -9,7 +9,7 @@ use crate::client::resource_type::Result;
 
 /// The tag of another cluster on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Claim {
+pub struct OwnershipConflict {
     /// ID of the resource.
     pub id: String,
     /// Infra ID of the other cluster.
@@ -22,7 +22,10 @@ pub struct Claim {
 ///
 /// # Errors
 /// If the tags cannot be listed.
-pub async fn claims(aws: &Aws, ids: &BTreeSet<String>) -> Result<BTreeSet<Claim>> {
+pub async fn ownership_conflicts(
+    aws: &Aws,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeSet<OwnershipConflict>> {
     let all = format!("{CLUSTER_PREFIX}*");
     let request = aws.ec2.describe_tags().filters(filter("key", &[all])).max_results(1000);
     let tags = pages!(aws, "DescribeTags", request, tags).into_iter();
@@ -30,7 +33,7 @@ pub async fn claims(aws: &Aws, ids: &BTreeSet<String>) -> Result<BTreeSet<Claim>
     let claim = |tag: aws_sdk_ec2::types::TagDescription| {
         let cluster = tag.key?.strip_prefix(CLUSTER_PREFIX)?.to_owned();
         let id = tag.resource_id.filter(|id| ids.contains(id))?;
-        Some(Claim { id, cluster, value: tag.value.unwrap_or_default() })
+        Some(OwnershipConflict { id, cluster, value: tag.value.unwrap_or_default() })
     };
     Ok(others.filter_map(claim).collect())
 }

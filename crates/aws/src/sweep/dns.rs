@@ -5,7 +5,7 @@
 
 use aws_sdk_route53::types::{HostedZone, ResourceRecordSet, RrType};
 
-use super::{Leftover, OWNED, SHARED_TAG, infra_id};
+use super::{OWNED, RemainingResource, SHARED_TAG, infra_id};
 use crate::Aws;
 use crate::client::resource_type::Result;
 use crate::client::route53::{self, plain_name};
@@ -26,7 +26,10 @@ pub(crate) fn cut(id: &str) -> Option<(&str, &str, &str)> {
     Some((zone, kind, name))
 }
 
-pub(super) async fn zones_and_records(aws: &Aws, domain: Option<&str>) -> Result<Vec<Leftover>> {
+pub(super) async fn zones_and_records(
+    aws: &Aws,
+    domain: Option<&str>,
+) -> Result<Vec<RemainingResource>> {
     let mut left = Vec::new();
     for zone in candidates(aws, domain).await? {
         let id = zone_id(&zone.id);
@@ -34,10 +37,10 @@ pub(super) async fn zones_and_records(aws: &Aws, domain: Option<&str>) -> Result
         let Some(value) = tags.get(&aws.settings.cluster_tag) else { continue };
         let name = plain_name(&zone.name);
         if value != OWNED {
-            left.push(Leftover::new(SHARED_TAG, id.as_str(), Some(&name)));
+            left.push(RemainingResource::new(SHARED_TAG, id.as_str(), Some(&name)));
             left.extend(written_by_the_cluster(aws, id.as_str(), &name).await?);
         } else {
-            left.push(Leftover::new("hosted-zone", id.as_str(), Some(&name)));
+            left.push(RemainingResource::new("hosted-zone", id.as_str(), Some(&name)));
             left.extend(also_above(aws, id.as_str(), &name).await?);
         }
     }
@@ -65,7 +68,11 @@ async fn candidates(aws: &Aws, domain: Option<&str>) -> Result<Vec<HostedZone>> 
 }
 
 /// Returns the records below the cluster's domain in a zone that existed before the cluster.
-async fn written_by_the_cluster(aws: &Aws, zone: &str, domain: &str) -> Result<Vec<Leftover>> {
+async fn written_by_the_cluster(
+    aws: &Aws,
+    zone: &str,
+    domain: &str,
+) -> Result<Vec<RemainingResource>> {
     let records = route53::every_record(aws, zone).await?;
     let ours = records.iter().filter(|one| is_below(one.name(), domain) && !is_fixed(one));
     Ok(ours.map(|one| leftover(zone, one)).collect())
@@ -73,7 +80,7 @@ async fn written_by_the_cluster(aws: &Aws, zone: &str, domain: &str) -> Result<V
 
 /// Returns the records of the public zone of a parent domain that have the name and type of a
 /// record in the private zone.
-async fn also_above(aws: &Aws, private: &str, domain: &str) -> Result<Vec<Leftover>> {
+async fn also_above(aws: &Aws, private: &str, domain: &str) -> Result<Vec<RemainingResource>> {
     let Some(public) = public_zone_above(aws, domain).await? else { return Ok(Vec::new()) };
     let mut left = Vec::new();
     for record in route53::every_record(aws, private).await?.iter().filter(|one| !is_fixed(one)) {
@@ -108,10 +115,10 @@ fn is_fixed(record: &ResourceRecordSet) -> bool {
     matches!(record.r#type(), RrType::Soa | RrType::Ns)
 }
 
-fn leftover(zone: &str, record: &ResourceRecordSet) -> Leftover {
+fn leftover(zone: &str, record: &ResourceRecordSet) -> RemainingResource {
     let name = plain_name(record.name());
     let id = record_id(zone, record.r#type().as_str(), &name);
-    Leftover::new("record", &id, Some(&name))
+    RemainingResource::new("record", &id, Some(&name))
 }
 
 #[cfg(test)]

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
 
-use super::Leftover;
+use super::RemainingResource;
 use crate::Aws;
 use crate::client::ec2::copied_for;
-use crate::client::ec2::{self, Described, filter, pages};
+use crate::client::ec2::{self, Ec2Object, filter, pages};
 use crate::client::resource_type::Result;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Resource type and value of a cluster tag.
 type Tagged = (ResourceType, Option<String>);
 
-pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
+pub(super) async fn tagged(aws: &Aws) -> Result<Vec<RemainingResource>> {
     let request = aws
         .ec2
         .describe_tags()
@@ -37,62 +37,71 @@ pub(super) async fn tagged(aws: &Aws) -> Result<Vec<Leftover>> {
             .collect();
         left.extend(still_there(aws, &ResourceType::from(kind), &ids).await?);
     }
-    let said = |one: &Leftover| tagged.get(&one.id).and_then(|(_, value)| value.as_deref());
+    let said =
+        |one: &RemainingResource| tagged.get(&one.id).and_then(|(_, value)| value.as_deref());
     Ok(left.into_iter().map(|one| one.clone().tagged(said(&one))).collect())
 }
 
 /// Returns the resources that exist, because EC2 keeps the tags of a deleted resource for a while.
 /// For types that groundplan neither creates nor deletes, existence is not checked and all are
 /// returned.
-async fn still_there(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
-    let all = || ids.iter().map(|id| Leftover::new(kind.as_str(), id, None)).collect();
-    let Some(what) = What::of(kind.as_str()) else { return Ok(all()) };
+async fn still_there(
+    aws: &Aws,
+    kind: &ResourceType,
+    ids: &[&str],
+) -> Result<Vec<RemainingResource>> {
+    let all = || ids.iter().map(|id| RemainingResource::new(kind.as_str(), id, None)).collect();
+    let Some(what) = UntrackedKind::of(kind.as_str()) else { return Ok(all()) };
     match what {
-        What::DhcpOptions => seen::<types::DhcpOptions>(aws, kind, ids).await,
-        What::ElasticIp => seen::<types::Address>(aws, kind, ids).await,
-        What::Image => seen::<types::Image>(aws, kind, ids).await,
-        What::Instance => instances(aws, kind, ids).await,
-        What::InternetGateway => seen::<types::InternetGateway>(aws, kind, ids).await,
-        What::NatGateway => seen::<types::NatGateway>(aws, kind, ids).await,
-        What::NetworkInterface => interfaces(aws, kind, ids).await,
-        What::RouteTable => seen::<types::RouteTable>(aws, kind, ids).await,
-        What::SecurityGroup => groups(aws, kind, ids).await,
-        What::Snapshot => snapshots(aws, kind, ids).await,
-        What::Subnet => seen::<types::Subnet>(aws, kind, ids).await,
-        What::Volume => volumes(aws, kind, ids).await,
-        What::Vpc => seen::<types::Vpc>(aws, kind, ids).await,
-        What::VpcEndpoint => seen::<types::VpcEndpoint>(aws, kind, ids).await,
+        UntrackedKind::DhcpOptions => seen::<types::DhcpOptions>(aws, kind, ids).await,
+        UntrackedKind::ElasticIp => seen::<types::Address>(aws, kind, ids).await,
+        UntrackedKind::Image => seen::<types::Image>(aws, kind, ids).await,
+        UntrackedKind::Instance => instances(aws, kind, ids).await,
+        UntrackedKind::InternetGateway => seen::<types::InternetGateway>(aws, kind, ids).await,
+        UntrackedKind::NatGateway => seen::<types::NatGateway>(aws, kind, ids).await,
+        UntrackedKind::NetworkInterface => interfaces(aws, kind, ids).await,
+        UntrackedKind::RouteTable => seen::<types::RouteTable>(aws, kind, ids).await,
+        UntrackedKind::SecurityGroup => groups(aws, kind, ids).await,
+        UntrackedKind::Snapshot => snapshots(aws, kind, ids).await,
+        UntrackedKind::Subnet => seen::<types::Subnet>(aws, kind, ids).await,
+        UntrackedKind::Volume => volumes(aws, kind, ids).await,
+        UntrackedKind::Vpc => seen::<types::Vpc>(aws, kind, ids).await,
+        UntrackedKind::VpcEndpoint => seen::<types::VpcEndpoint>(aws, kind, ids).await,
         // EC2's tag index does not contain resources of other services.
-        What::LoadBalancer
-        | What::ClassicLoadBalancer
-        | What::TargetGroup
-        | What::Record
-        | What::HostedZone
-        | What::Bucket
-        | What::User
-        | What::InstanceProfile
-        | What::Role
-        | What::SharedTag => Ok(all()),
+        UntrackedKind::LoadBalancer
+        | UntrackedKind::ClassicLoadBalancer
+        | UntrackedKind::TargetGroup
+        | UntrackedKind::Record
+        | UntrackedKind::HostedZone
+        | UntrackedKind::Bucket
+        | UntrackedKind::User
+        | UntrackedKind::InstanceProfile
+        | UntrackedKind::Role
+        | UntrackedKind::SharedTag => Ok(all()),
     }
 }
 
-async fn there<T: Described>(aws: &Aws, ids: &[&str]) -> Result<Vec<(String, T)>> {
+async fn there<T: Ec2Object>(aws: &Aws, ids: &[&str]) -> Result<Vec<(String, T)>> {
     let found = ec2::by_ids::<T>(aws, ids.iter().copied()).await?;
     Ok(found.into_iter().filter(|(_, one)| one.exists()).collect())
 }
 
-fn leftover<T: Described>(kind: &ResourceType, id: &str, one: &T) -> Leftover {
-    Leftover::new(kind.as_str(), id, name_tag(one.tags()))
+fn leftover<T: Ec2Object>(kind: &ResourceType, id: &str, one: &T) -> RemainingResource {
+    RemainingResource::new(kind.as_str(), id, name_tag(one.tags()))
 }
 
-async fn seen<T: Described>(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+async fn seen<T: Ec2Object>(
+    aws: &Aws,
+    kind: &ResourceType,
+    ids: &[&str],
+) -> Result<Vec<RemainingResource>> {
     let found = there::<T>(aws, ids).await?;
     Ok(found.iter().map(|(id, one)| leftover(kind, id, one)).collect())
 }
 
 /// Returns the instances that are not terminated. An instance that is shutting down still uses its
 /// network, so it counts as existing.
-async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
     let terminated = Some(&types::InstanceStateName::Terminated);
     let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
     let left = found.iter().filter(|(_, one)| one.state().and_then(|s| s.name()) != terminated);
@@ -101,42 +110,46 @@ async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<L
 
 /// Returns the security groups. The name of a group is its `Name` tag or, as for groups of
 /// Kubernetes, its group name.
-async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
     let found = there::<types::SecurityGroup>(aws, ids).await?;
     let named = |(id, group): &(String, types::SecurityGroup)| {
         let name = name_tag(group.tags()).or(group.group_name());
-        Leftover::new(kind.as_str(), id, name)
+        RemainingResource::new(kind.as_str(), id, name)
     };
     Ok(found.iter().map(named).collect())
 }
 
-async fn volumes(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+async fn volumes(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
     let found = there::<types::Volume>(aws, ids).await?;
     let named = |(id, volume): &(String, types::Volume)| {
         let with =
             volume.attachments().iter().find(|one| one.delete_on_termination() == Some(true));
         let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
-        Leftover { goes_with, ..leftover(kind, id, volume) }
+        RemainingResource { goes_with, ..leftover(kind, id, volume) }
     };
     Ok(found.iter().map(named).collect())
 }
 
 /// Returns the snapshots. A snapshot that was copied for an image is deleted with the image.
-async fn snapshots(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+async fn snapshots(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
     let found = there::<types::Snapshot>(aws, ids).await?;
     let named = |(id, snapshot): &(String, types::Snapshot)| {
         let goes_with = copied_for(snapshot).map(str::to_owned);
-        Leftover { goes_with, ..leftover(kind, id, snapshot) }
+        RemainingResource { goes_with, ..leftover(kind, id, snapshot) }
     };
     Ok(found.iter().map(named).collect())
 }
 
-async fn interfaces(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Leftover>> {
+async fn interfaces(
+    aws: &Aws,
+    kind: &ResourceType,
+    ids: &[&str],
+) -> Result<Vec<RemainingResource>> {
     let found = there::<types::NetworkInterface>(aws, ids).await?;
     let named = |(id, interface): &(String, types::NetworkInterface)| {
         let with = interface.attachment().filter(|one| one.delete_on_termination() == Some(true));
         let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
-        Leftover { goes_with, ..leftover(kind, id, interface) }
+        RemainingResource { goes_with, ..leftover(kind, id, interface) }
     };
     Ok(found.iter().map(named).collect())
 }
@@ -145,7 +158,7 @@ pub(super) fn name_tag(tags: &[Tag]) -> Option<&str> {
     tags.iter().find(|tag| tag.key() == Some("Name")).and_then(Tag::value)
 }
 
-impl Described for types::Volume {
+impl Ec2Object for types::Volume {
     const ID_FILTER: &'static str = "volume-id";
 
     fn id(&self) -> Option<&str> {
@@ -166,7 +179,7 @@ impl Described for types::Volume {
     }
 }
 
-impl Described for types::Snapshot {
+impl Ec2Object for types::Snapshot {
     const ID_FILTER: &'static str = "snapshot-id";
 
     fn id(&self) -> Option<&str> {
@@ -186,13 +199,13 @@ impl Described for types::Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Untracked;
+    use crate::facts::SweepMethod;
     use crate::registry::KINDS;
 
     #[test]
     fn kinds_that_are_found_by_tag_have_the_word_that_ec2_has_for_their_type() {
         for facts in KINDS {
-            let Untracked::ByTag(what) = facts.untracked else { continue };
+            let SweepMethod::ByTag(what) = facts.untracked else { continue };
             let is_known = ResourceType::values().contains(&what.as_str());
             let kind = facts.name();
             assert!(is_known, "{kind}: `{}` is no resource type of EC2", what.as_str());

@@ -1,9 +1,9 @@
 //! Search for load balancers and target groups with the cluster tag. Their APIs have no filter by
 //! tag, so the search lists all of them and reads the tags of twenty in each request.
 
-use groundplan_engine::provider::{Class, ProviderError};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 
-use super::Leftover;
+use super::RemainingResource;
 use crate::Aws;
 use crate::client::resource_type::Result;
 
@@ -13,7 +13,7 @@ const ELB: &str = "elasticloadbalancing";
 /// Error codes for a listed resource that was deleted before its tags were read.
 const GONE: &[&str] = &["LoadBalancerNotFound", "TargetGroupNotFound", "AccessPointNotFound"];
 
-pub(super) async fn load_balancers(aws: &Aws) -> Result<Vec<Leftover>> {
+pub(super) async fn load_balancers(aws: &Aws) -> Result<Vec<RemainingResource>> {
     let (mut arns, mut marker) = (Vec::new(), None);
     loop {
         let call = aws.elb.describe_load_balancers().set_marker(marker).send();
@@ -27,7 +27,7 @@ pub(super) async fn load_balancers(aws: &Aws) -> Result<Vec<Leftover>> {
     }
 }
 
-pub(super) async fn target_groups(aws: &Aws) -> Result<Vec<Leftover>> {
+pub(super) async fn target_groups(aws: &Aws) -> Result<Vec<RemainingResource>> {
     let (mut arns, mut marker) = (Vec::new(), None);
     loop {
         let call = aws.elb.describe_target_groups().set_marker(marker).send();
@@ -45,7 +45,7 @@ async fn with_our_tag(
     aws: &Aws,
     kind: &str,
     named: Vec<(String, Option<String>)>,
-) -> Result<Vec<Leftover>> {
+) -> Result<Vec<RemainingResource>> {
     let mut left = Vec::new();
     for some in named.chunks(MOST_TAGGED) {
         let arns = some.iter().map(|(arn, _)| arn.clone()).collect();
@@ -55,7 +55,7 @@ async fn with_our_tag(
             let ours = one.tags().iter().find(|tag| tag.key() == Some(&aws.settings.cluster_tag));
             if let (Some(arn), Some(tag)) = (one.resource_arn(), ours) {
                 let name = some.iter().find(|(its, _)| its == arn).and_then(|(_, n)| n.as_deref());
-                left.push(Leftover::new(kind, arn, name).tagged(tag.value()));
+                left.push(RemainingResource::new(kind, arn, name).tagged(tag.value()));
             }
         }
     }
@@ -64,7 +64,7 @@ async fn with_our_tag(
 
 /// Returns the Classic Load Balancers with the cluster tag. Kubernetes creates them by default for
 /// a Service, usually that of the router.
-pub(super) async fn classic(aws: &Aws) -> Result<Vec<Leftover>> {
+pub(super) async fn classic(aws: &Aws) -> Result<Vec<RemainingResource>> {
     let names = classic_balancers(aws).await?;
     let mut left = Vec::new();
     for some in names.chunks(MOST_TAGGED) {
@@ -73,7 +73,7 @@ pub(super) async fn classic(aws: &Aws) -> Result<Vec<Leftover>> {
         for one in answer.tag_descriptions() {
             let ours = one.tags().iter().find(|tag| tag.key() == aws.settings.cluster_tag);
             if let (Some(name), Some(tag)) = (one.load_balancer_name(), ours) {
-                let found = Leftover::new("classic-load-balancer", name, Some(name));
+                let found = RemainingResource::new("classic-load-balancer", name, Some(name));
                 left.push(found.tagged(tag.value()));
             }
         }
@@ -100,7 +100,7 @@ pub(crate) async fn classic_balancers(aws: &Aws) -> Result<Vec<String>> {
 /// does not name the resource, so the whole search must be repeated.
 fn settled<T>(answer: Result<T>) -> Result<T> {
     answer.map_err(|error| match error.is(GONE) {
-        true => ProviderError { class: Class::Again, ..error },
+        true => ProviderError { class: ErrorClass::Retryable, ..error },
         false => error,
     })
 }

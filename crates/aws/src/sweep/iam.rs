@@ -1,27 +1,27 @@
 //! Search for roles, instance profiles and users. IAM has no filter by tag, so the search reads the
-//! names in [`Names`], and names with the prefix `<infra ID>-`. A resource found by prefix must
+//! names in [`SweepNames`], and names with the prefix `<infra ID>-`. A resource found by prefix must
 //! also have the cluster tag.
 
-use super::{Leftover, Names, OWNED, infra_id, is_there};
+use super::{OWNED, RemainingResource, SweepNames, infra_id, is_there};
 use crate::Aws;
-use crate::client::outcomes::found;
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 
 const ABSENT: &[&str] = &["NoSuchEntity"];
 
-pub(super) async fn named(aws: &Aws, names: &Names) -> Result<Vec<Leftover>> {
+pub(super) async fn find_by_name(aws: &Aws, names: &SweepNames) -> Result<Vec<RemainingResource>> {
     let mut left = Vec::new();
     for role in &names.roles {
         let call = aws.iam.get_role().role_name(role.as_str()).send();
         if is_there(aws.call("iam", "GetRole", call).await)? {
-            left.push(Leftover::new("role", role.as_str(), Some(role.as_str())));
+            left.push(RemainingResource::new("role", role.as_str(), Some(role.as_str())));
         }
     }
     for profile in &names.profiles {
         let call = aws.iam.get_instance_profile().instance_profile_name(profile.as_str()).send();
         if is_there(aws.call("iam", "GetInstanceProfile", call).await)? {
             let name = profile.as_str();
-            left.push(Leftover::new("instance-profile", name, Some(name)));
+            left.push(RemainingResource::new("instance-profile", name, Some(name)));
         }
     }
     Ok(left)
@@ -29,30 +29,30 @@ pub(super) async fn named(aws: &Aws, names: &Names) -> Result<Vec<Leftover>> {
 
 /// Returns resources without a record: users that the cloud credential operator creates, and roles
 /// and profiles of a cluster whose state is lost.
-pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<Leftover>> {
+pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<RemainingResource>> {
     let mut left = Vec::new();
     for user in names_of_users(aws).await? {
         let call = aws.iam.get_user().user_name(&user).send();
-        let answer = found(aws.call("iam", "GetUser", call).await, ABSENT)?;
+        let answer = none_if(aws.call("iam", "GetUser", call).await, ABSENT)?;
         let user_tags = answer.and_then(|one| one.user).and_then(|user| user.tags);
         if is_ours(aws, user_tags.as_deref()) {
-            left.push(Leftover::new("user", &user, Some(&user)));
+            left.push(RemainingResource::new("user", &user, Some(&user)));
         }
     }
     for role in names_of_roles(aws).await? {
         let call = aws.iam.get_role().role_name(&role).send();
-        let answer = found(aws.call("iam", "GetRole", call).await, ABSENT)?;
+        let answer = none_if(aws.call("iam", "GetRole", call).await, ABSENT)?;
         let role_tags = answer.and_then(|one| one.role).and_then(|role| role.tags);
         if is_ours(aws, role_tags.as_deref()) {
-            left.push(Leftover::new("role", &role, Some(&role)));
+            left.push(RemainingResource::new("role", &role, Some(&role)));
         }
     }
     for profile in names_of_profiles(aws).await? {
         let call = aws.iam.get_instance_profile().instance_profile_name(&profile).send();
-        let answer = found(aws.call("iam", "GetInstanceProfile", call).await, ABSENT)?;
+        let answer = none_if(aws.call("iam", "GetInstanceProfile", call).await, ABSENT)?;
         let profile_tags = answer.and_then(|one| one.instance_profile).and_then(|one| one.tags);
         if is_ours(aws, profile_tags.as_deref()) {
-            left.push(Leftover::new("instance-profile", &profile, Some(&profile)));
+            left.push(RemainingResource::new("instance-profile", &profile, Some(&profile)));
         }
     }
     Ok(left)

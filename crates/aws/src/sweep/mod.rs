@@ -15,14 +15,14 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub use self::claims::{Claim, claims};
+pub use self::claims::{OwnershipConflict, ownership_conflicts};
 pub(crate) use self::dns::cut;
 pub(crate) use self::elb::classic_balancers;
-use groundplan_engine::provider::{Class, ProviderError};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 
 use crate::Aws;
 use crate::client::ec2 as shared;
-use crate::client::ec2::Described;
+use crate::client::ec2::Ec2Object;
 use crate::client::ownership::CLUSTER_PREFIX;
 use crate::client::resource_type::Result;
 use crate::model::ids::{BucketName, InstanceProfileName, RoleName};
@@ -36,7 +36,7 @@ const OWNED: &str = "owned";
 /// Names of resources that the search by cluster tag does not find. An empty field skips the search
 /// by that name.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct SweepNames {
     /// Domain of the cluster, of which the cluster may own a private zone.
     pub domain: Option<String>,
     /// IAM roles.
@@ -49,7 +49,7 @@ pub struct Names {
 
 /// A resource that exists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Leftover {
+pub struct RemainingResource {
     /// Type, as AWS names it (`security-group`). For a resource with the cluster tag `shared`, the
     /// type is [`SHARED_TAG`].
     pub kind: String,
@@ -62,7 +62,7 @@ pub struct Leftover {
     pub goes_with: Option<String>,
 }
 
-impl Leftover {
+impl RemainingResource {
     fn new(kind: &str, id: &str, name: Option<&str>) -> Self {
         let name = name.map(str::to_owned);
         Self { kind: kind.to_owned(), id: id.to_owned(), name, goes_with: None }
@@ -82,7 +82,7 @@ impl Leftover {
 #[derive(Clone, Debug, Default)]
 pub struct Sweep {
     /// Resources that exist, sorted.
-    pub left: Vec<Leftover>,
+    pub left: Vec<RemainingResource>,
     /// Errors of searches that the credentials may not make. A cluster has such resources only if
     /// the user configures it to create them.
     pub denied: Vec<ProviderError>,
@@ -93,10 +93,10 @@ pub struct Sweep {
 /// # Errors
 /// If a search fails, because a partial result proves nothing. Only searches whose permissions the
 /// provisioning of the cluster does not need may be denied; they are reported in [`Sweep::denied`].
-pub async fn sweep(aws: &Aws, names: &Names) -> Result<Sweep> {
+pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
     if infra_id(aws).is_empty() {
         let message = "without the cluster's tag everything would be left over";
-        return Err(ProviderError::new(Class::Refused, "DescribeTags", message));
+        return Err(ProviderError::new(ErrorClass::Permanent, "DescribeTags", message));
     }
     // The seven futures are large, so they are on the heap.
     let (ec2, balancers, classic, groups, dns, iam, buckets) = tokio::try_join!(
@@ -105,13 +105,13 @@ pub async fn sweep(aws: &Aws, names: &Names) -> Result<Sweep> {
         Box::pin(elb::classic(aws)),
         Box::pin(elb::target_groups(aws)),
         Box::pin(dns::zones_and_records(aws, names.domain.as_deref())),
-        Box::pin(iam::named(aws, names)),
-        Box::pin(buckets::named(aws, &names.buckets)),
+        Box::pin(iam::find_by_name(aws, names)),
+        Box::pin(buckets::find_by_name(aws, &names.buckets)),
     )?;
     let (users, users_denied) = permitted(Box::pin(iam::by_prefix(aws)).await)?;
     let (others, others_denied) = permitted(Box::pin(buckets::by_prefix(aws)).await)?;
     let found = [ec2, balancers, classic, groups, dns, iam, buckets, users, others];
-    let left: BTreeSet<Leftover> = found.into_iter().flatten().collect();
+    let left: BTreeSet<RemainingResource> = found.into_iter().flatten().collect();
     Ok(Sweep {
         left: left.into_iter().collect(),
         denied: users_denied.into_iter().chain(others_denied).collect(),
@@ -125,7 +125,9 @@ fn infra_id(aws: &Aws) -> &str {
 }
 
 /// Returns no resources and the error if the credentials may not make the search.
-fn permitted(found: Result<Vec<Leftover>>) -> Result<(Vec<Leftover>, Option<ProviderError>)> {
+fn permitted(
+    found: Result<Vec<RemainingResource>>,
+) -> Result<(Vec<RemainingResource>, Option<ProviderError>)> {
     match found {
         Ok(found) => Ok((found, None)),
         Err(error) if error.is(&["AccessDenied"]) => Ok((Vec::new(), Some(error))),
@@ -138,14 +140,17 @@ fn permitted(found: Result<Vec<Leftover>>) -> Result<(Vec<Leftover>, Option<Prov
 ///
 /// # Errors
 /// If EC2 returns an error.
-pub async fn other_instances(aws: &Aws, known: &BTreeSet<String>) -> Result<Vec<Leftover>> {
+pub async fn other_instances(
+    aws: &Aws,
+    known: &BTreeSet<String>,
+) -> Result<Vec<RemainingResource>> {
     use aws_sdk_ec2::types::Instance;
     let instances = Instance::describe(aws, vec![shared::by_cluster(aws)]).await?;
     let others = instances.iter().filter(|one| one.exists()).filter_map(|one| {
         let id = one.id().filter(|id| !known.contains(*id))?;
-        Some(Leftover::new("instance", id, ec2::name_tag(one.tags())))
+        Some(RemainingResource::new("instance", id, ec2::name_tag(one.tags())))
     });
-    let others: BTreeSet<Leftover> = others.collect();
+    let others: BTreeSet<RemainingResource> = others.collect();
     Ok(others.into_iter().collect())
 }
 
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn only_what_says_owned_is_more_than_a_tag() {
-        let kind = |value| Leftover::new("vpc", "vpc-1", None).tagged(value).kind;
+        let kind = |value| RemainingResource::new("vpc", "vpc-1", None).tagged(value).kind;
         assert_eq!(kind(Some("owned")), "vpc");
         for other in [Some("shared"), Some("true"), Some(""), None] {
             assert_eq!(kind(other), SHARED_TAG, "{other:?}");

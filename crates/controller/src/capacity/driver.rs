@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{StreamExt, iter};
-use groundplan_aws::lookups::lookup::{InstanceTypeFact, InstanceTypes, Question};
-use groundplan_engine::provider::{BoxFuture, Class, ProviderError};
+use groundplan_aws::lookups::lookup::{InstanceTypeFact, InstanceTypes, Lookup};
+use groundplan_engine::provider::{BoxFuture, ErrorClass, ProviderError};
 use groundplan_openshift::machine_api::types::MachineSet;
 use kube::api::{DynamicObject, Patch};
 use kube::core::ApiResource;
@@ -20,13 +20,13 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{instance_type, news};
-use crate::api_server::{Unanswered, answer, by};
+use super::{instance_type, missing_annotations};
+use crate::api_server::{ApiServerError, answer, by};
 use crate::clock::Clock;
-use crate::event_recorder::{Kind, Teller};
-use crate::health::Health;
+use crate::event_recorder::{EventRecorder, EventType};
+use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
-use crate::reflector::{Feed, Touched, Watched, all_in, reference};
+use crate::reflector::{FeedEvent, Reflector, WatchedObject, all_in, reference};
 use groundplan_aws::lookups::Ec2;
 
 /// Validity of an instance type lookup.
@@ -36,7 +36,7 @@ const UNANSWERED: Duration = Duration::from_secs(60);
 
 /// Source of instance type data.
 #[derive(Clone)]
-pub struct Types {
+pub struct InstanceTypeSource {
     /// Client for EC2.
     pub ec2: Arc<dyn Ec2>,
     /// Region of the instance types.
@@ -51,38 +51,38 @@ pub enum Error {
     Ec2(#[from] ProviderError),
     /// The request to the API server failed.
     #[error(transparent)]
-    Unanswered(#[from] Unanswered),
+    Unanswered(#[from] ApiServerError),
 }
 
 /// Dependencies and caches of the controller.
-pub struct Driver {
-    sets: Store<Watched<MachineSet>>,
-    set_api: Api<Watched<MachineSet>>,
-    teller: Teller,
-    types: Types,
+pub struct CapacityController {
+    sets: Store<WatchedObject<MachineSet>>,
+    set_api: Api<WatchedObject<MachineSet>>,
+    event_recorder: EventRecorder,
+    types: InstanceTypeSource,
     /// Lookup results by instance type. `None` stands for a type that EC2 does not know.
     known: Mutex<HashMap<String, (Instant, Option<InstanceTypeFact>)>>,
     /// Unknown instance type that was last reported for a MachineSet, by the UID of the set.
     told: Mutex<HashMap<String, String>>,
-    health: Arc<Health>,
+    health: Arc<ControllerHealth>,
 }
 
-impl Driver {
+impl CapacityController {
     /// Annotates sets until shutdown, and returns after the work in progress has ended. An error of
     /// a set is reported to `tell` and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
-        sets: &Feed<MachineSet>,
-        types: Types,
-        health: Arc<Health>,
+        sets: &Reflector<MachineSet>,
+        types: InstanceTypeSource,
+        health: Arc<ControllerHealth>,
         stop: CancellationToken,
         tell: impl Fn(&str, &Error) + Send + Sync + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
         let driver = Arc::new(Self {
             sets: sets.store(),
             set_api: Api::namespaced(client.clone(), namespace),
-            teller: Teller::new(client.clone(), namespace, Clock::default()),
+            event_recorder: EventRecorder::new(client.clone(), namespace, Clock::default()),
             types,
             known: Mutex::default(),
             told: Mutex::default(),
@@ -90,20 +90,20 @@ impl Driver {
         });
         let of_all = Arc::clone(&driver);
         let touched = sets.events().map(move |touched| match touched {
-            Touched::One(set) => vec![reference(&set)],
-            Touched::All => all_in(&of_all.sets),
+            FeedEvent::One(set) => vec![reference(&set)],
+            FeedEvent::All => all_in(&of_all.sets),
         });
         let known = Arc::clone(&driver);
         let there = move |set: &_| std::future::ready(known.sets.get(set).is_some());
         let queue = touched.flat_map(iter).filter(there).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
         let store = driver.sets.clone();
-        let retry = move |set: Arc<Watched<MachineSet>>, error: &Error, driver: Arc<Self>| {
+        let retry = move |set: Arc<WatchedObject<MachineSet>>, error: &Error, driver: Arc<Self>| {
             driver.health.metrics.reconciled("capacity", false);
             tell(set.meta_name(), error);
             Action::requeue(match error {
                 Error::Ec2(_) => UNANSWERED,
-                Error::Unanswered(error) => error.again_after(),
+                Error::Unanswered(error) => error.retry_after(),
             })
         };
         let one = |set, driver| -> BoxFuture<'static, Result<Action, Error>> {
@@ -115,7 +115,10 @@ impl Driver {
         all.for_each(|_| std::future::ready(()))
     }
 
-    async fn reconcile(seen: Arc<Watched<MachineSet>>, driver: Arc<Self>) -> Result<Action, Error> {
+    async fn reconcile(
+        seen: Arc<WatchedObject<MachineSet>>,
+        driver: Arc<Self>,
+    ) -> Result<Action, Error> {
         let Ok(set) = &seen.object else { return Ok(Action::await_change()) };
         let is_going = set.metadata.deletion_timestamp.is_some();
         if is_going || !is_machine_api_s(&set.status.authoritative_api) {
@@ -142,7 +145,7 @@ impl Driver {
             return Ok(fact.clone());
         }
         let (region, types) = (self.types.region.clone(), vec![name.to_owned()]);
-        let answer = self.types.ec2.answer(Question::InstanceTypes { region, types }).await?;
+        let answer = self.types.ec2.answer(Lookup::InstanceTypes { region, types }).await?;
         let answer = InstanceTypes::deserialize(answer).map_err(|error| unreadable(&error))?;
         let fact = answer.get(name).cloned();
         known.insert(name.to_owned(), (Instant::now(), fact.clone()));
@@ -155,7 +158,7 @@ impl Driver {
         version: Option<&str>,
         fact: &InstanceTypeFact,
     ) -> Result<(), Error> {
-        let news = news(set, fact);
+        let news = missing_annotations(set, fact);
         if news.is_empty() {
             return Ok(());
         }
@@ -179,7 +182,7 @@ impl Driver {
         if before.as_deref() == Some(name) {
             return;
         }
-        let resource = ApiResource::erase::<Watched<MachineSet>>(&());
+        let resource = ApiResource::erase::<WatchedObject<MachineSet>>(&());
         let mut object = DynamicObject::new(&set.metadata.name, &resource);
         object.metadata.namespace = Some(set.metadata.namespace.clone());
         object.metadata.uid = Some(set.metadata.uid.clone());
@@ -187,12 +190,14 @@ impl Driver {
             "the autoscaler cannot scale it from zero: {} has no instance type called {name}",
             self.types.region
         );
-        self.teller.tell(&object, Kind::Warning, "FailedUpdate", &message).await;
+        self.event_recorder
+            .record_event(&object, EventType::Warning, "FailedUpdate", &message)
+            .await;
     }
 }
 
 /// Returns the error for an unreadable result. Such a result does not show that the type is
 /// unknown.
 fn unreadable(error: &serde_json::Error) -> ProviderError {
-    ProviderError::new(Class::Unknown, "DescribeInstanceTypes", error.to_string())
+    ProviderError::new(ErrorClass::Ambiguous, "DescribeInstanceTypes", error.to_string())
 }

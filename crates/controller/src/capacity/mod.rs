@@ -25,7 +25,10 @@ pub fn instance_type(set: &MachineSet) -> Option<&str> {
 }
 
 /// Returns the annotations that are missing or have another value.
-pub fn news(set: &MachineSet, fact: &InstanceTypeFact) -> BTreeMap<&'static str, String> {
+pub fn missing_annotations(
+    set: &MachineSet,
+    fact: &InstanceTypeFact,
+) -> BTreeMap<&'static str, String> {
     let there = &set.metadata.annotations;
     let labels = with_architecture(there.get(LABELS).map_or("", String::as_str), fact);
     let wanted = [
@@ -84,7 +87,7 @@ mod tests {
     fn a_set_is_told_processors_memory_gpus_and_architecture() {
         let set = set(&json!({}));
         assert_eq!(instance_type(&set), Some("p3.2xlarge"));
-        let told = news(&set, &fact("x86_64", 1));
+        let told = missing_annotations(&set, &fact("x86_64", 1));
         let told: Vec<_> = told.iter().map(|(key, value)| (*key, value.as_str())).collect();
         assert_eq!(
             told,
@@ -96,16 +99,16 @@ mod tests {
     fn labels_of_others_stay_and_what_is_so_is_not_told_again() {
         let labels = "team=ml,kubernetes.io/arch=amd64";
         let before = set(&json!({LABELS: labels, VCPU: "8", GPU: "0", "note": "theirs"}));
-        let told = news(&before, &fact("arm64", 0));
+        let told = missing_annotations(&before, &fact("arm64", 0));
         assert_eq!(told.keys().copied().collect::<Vec<_>>(), [LABELS, MEMORY]);
         assert_eq!(told[LABELS], "kubernetes.io/arch=arm64,team=ml");
         let labels = "kubernetes.io/arch=arm64,team=ml";
         let after = json!({LABELS: labels, VCPU: "8", GPU: "0", MEMORY: "62464"});
-        assert!(news(&set(&after), &fact("arm64", 0)).is_empty());
+        assert!(missing_annotations(&set(&after), &fact("arm64", 0)).is_empty());
     }
 
     #[test]
     fn of_an_architecture_that_is_not_known_nothing_is_said() {
-        assert!(!news(&set(&json!({})), &fact("riscv64", 0)).contains_key(LABELS));
+        assert!(!missing_annotations(&set(&json!({})), &fact("riscv64", 0)).contains_key(LABELS));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::fence::Fence;
 use hyper::{Method, Request};
 use kube::Client;
@@ -44,16 +44,16 @@ impl Leadership {
     }
 
     /// Returns true if this process leads at this moment.
-    pub fn holds(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         !self.remaining().is_zero()
     }
 
     /// Returns a fence that rejects calls to AWS once this process does not lead.
     pub fn fence(&self) -> Fence {
         let it = self.clone();
-        Fence::new(move || match it.holds() {
+        Fence::new(move || match it.is_held() {
             true => Ok(()),
-            false => Err(HomeError::Fenced {
+            false => Err(StateError::Fenced {
                 place: format!("the Lease {}", it.lease),
                 why: "it is not held any more".to_owned(),
             }),
@@ -67,7 +67,7 @@ impl Leadership {
         let send = move |request: Request<Body>| {
             let (it, inner) = (it.clone(), inner.clone());
             async move {
-                if *request.method() != Method::GET && !it.holds() {
+                if *request.method() != Method::GET && !it.is_held() {
                     return Err(kube::Error::Service(Box::new(NotLeading { lease: it.lease })));
                 }
                 inner.send(request).await

@@ -29,15 +29,15 @@ use tokio_util::sync::CancellationToken;
 
 pub use leadership::{Leadership, NotLeading};
 
-use super::health::Health;
-use record::{Verdict, holder, verdict};
+use super::health::ControllerHealth;
+use record::{LeaseDecision, holder, verdict};
 
 /// Maximum wait for a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Timing of a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct LeaseTerms {
     /// Time during which other processes respect a Lease without renewal.
     pub good_for: Duration,
     /// Time during which the holder acts without renewal. Shorter than `good_for`.
@@ -46,7 +46,7 @@ pub struct Terms {
     pub retry: Duration,
 }
 
-impl Default for Terms {
+impl Default for LeaseTerms {
     fn default() -> Self {
         let [good_for, act_for, retry] = [137, 107, 26].map(Duration::from_secs);
         Self { good_for, act_for, retry }
@@ -55,7 +55,7 @@ impl Default for Terms {
 
 /// Reason of a lost leadership.
 #[derive(Debug, thiserror::Error)]
-pub enum Lost {
+pub enum LeadershipLost {
     /// Another process holds the Lease.
     #[error("the Lease {lease} is held by {holder} now")]
     Taken {
@@ -72,13 +72,13 @@ pub enum Lost {
         /// Time since the last renewal.
         for_long: Duration,
         /// Error of the last attempt.
-        source: Trouble,
+        source: LeaseError,
     },
 }
 
 /// Error of reading or writing a Lease.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum LeaseError {
     /// The API server rejected the request, or could not be reached.
     #[error("the API server was asked")]
     Api(#[from] Box<kube::Error>),
@@ -88,19 +88,19 @@ pub enum Trouble {
 }
 
 /// Process that takes part in the leader election.
-pub struct Candidate {
+pub struct LeaderCandidate {
     leases: Api<Lease>,
     lease: String,
     identity: String,
-    terms: Terms,
-    health: Arc<Health>,
+    terms: LeaseTerms,
+    health: Arc<ControllerHealth>,
     /// Last observed version of the Lease, and the time since when it is unchanged.
     seen: Mutex<Option<(Option<String>, Instant)>>,
 }
 
 /// Result of an attempt to hold the Lease.
 #[derive(Debug, PartialEq, Eq)]
-enum Held {
+enum LeaseAttempt {
     /// Lease held by this process. The renewal was sent at this time.
     Ours(Instant),
     /// Lease held by the process with this identity.
@@ -109,7 +109,7 @@ enum Held {
     Beaten,
 }
 
-impl Candidate {
+impl LeaderCandidate {
     /// Returns a candidate that has sent no request yet. `name` is the place where the process
     /// runs, such as a pod. The identity also has a random part, so that a restarted process does
     /// not mistake the Lease of its predecessor for its own.
@@ -117,8 +117,8 @@ impl Candidate {
         client: Client,
         (namespace, lease): (&str, &str),
         name: &str,
-        terms: Terms,
-        health: Arc<Health>,
+        terms: LeaseTerms,
+        health: Arc<ControllerHealth>,
     ) -> Self {
         let identity = format!("{name}_{}", uuid::Uuid::new_v4());
         let (leases, lease) = (Api::namespaced(client, namespace), lease.to_owned());
@@ -140,7 +140,7 @@ impl Candidate {
         &self,
         stop: &CancellationToken,
         work: impl FnOnce(Leadership) -> F,
-    ) -> Result<Option<T>, Lost> {
+    ) -> Result<Option<T>, LeadershipLost> {
         let led_from = tokio::select! {
             sent = self.acquire() => sent,
             () = stop.cancelled() => return Ok(None),
@@ -149,7 +149,7 @@ impl Candidate {
         self.health.metrics.leads(true);
         let ended = tokio::select! {
             biased;
-            lost = self.keep(&leadership) => Err(lost),
+            lost = self.renew_until_lost(&leadership) => Err(lost),
             done = work(leadership.clone()) => Ok(Some(done)),
         };
         leadership.end();
@@ -162,7 +162,7 @@ impl Candidate {
 
     async fn acquire(&self) -> Instant {
         loop {
-            if let Ok(Held::Ours(sent)) = self.attempt().await {
+            if let Ok(LeaseAttempt::Ours(sent)) = self.attempt().await {
                 return sent;
             }
             sleep(jittered(self.terms.retry)).await;
@@ -170,48 +170,50 @@ impl Candidate {
     }
 
     /// Renews the Lease until that is no longer possible, and returns the reason.
-    async fn keep(&self, leadership: &Leadership) -> Lost {
-        let mut last = Trouble::Silence;
+    async fn renew_until_lost(&self, leadership: &Leadership) -> LeadershipLost {
+        let mut last = LeaseError::Silence;
         loop {
             sleep(jittered(self.terms.retry).min(leadership.remaining())).await;
             match timeout(leadership.remaining(), self.attempt()).await {
-                Ok(Ok(Held::Ours(sent))) => leadership.extend(sent + self.terms.act_for),
-                Ok(Ok(Held::Theirs(holder))) => {
-                    return Lost::Taken { lease: self.lease.clone(), holder };
+                Ok(Ok(LeaseAttempt::Ours(sent))) => leadership.extend(sent + self.terms.act_for),
+                Ok(Ok(LeaseAttempt::Theirs(holder))) => {
+                    return LeadershipLost::Taken { lease: self.lease.clone(), holder };
                 }
                 Ok(Err(trouble)) => last = trouble,
-                Ok(Ok(Held::Beaten)) | Err(_) => (),
+                Ok(Ok(LeaseAttempt::Beaten)) | Err(_) => (),
             }
-            if !leadership.holds() {
+            if !leadership.is_held() {
                 let (lease, for_long) = (self.lease.clone(), self.terms.act_for);
-                return Lost::NotRenewed { lease, for_long, source: last };
+                return LeadershipLost::NotRenewed { lease, for_long, source: last };
             }
         }
     }
 
-    async fn attempt(&self) -> Result<Held, Trouble> {
+    async fn attempt(&self) -> Result<LeaseAttempt, LeaseError> {
         let held = match timeout(PATIENCE, self.try_to_hold()).await {
-            Ok(held) => held.map_err(|error| Trouble::Api(Box::new(error))),
-            Err(_) => Err(Trouble::Silence),
+            Ok(held) => held.map_err(|error| LeaseError::Api(Box::new(error))),
+            Err(_) => Err(LeaseError::Silence),
         };
-        self.health.asked(held.is_ok());
+        self.health.record_response(held.is_ok());
         held
     }
 
-    async fn try_to_hold(&self) -> kube::Result<Held> {
+    async fn try_to_hold(&self) -> kube::Result<LeaseAttempt> {
         let found = self.leases.get_opt(&self.lease).await?;
         let unchanged_for = self.unchanged_for(found.as_ref()).await;
         let wanted = match verdict(found.as_ref(), &self.identity, unchanged_for, self.terms) {
-            Verdict::Wait => return Ok(Held::Theirs(holder(found.as_ref()).to_owned())),
-            Verdict::Hold => {
+            LeaseDecision::Wait => {
+                return Ok(LeaseAttempt::Theirs(holder(found.as_ref()).to_owned()));
+            }
+            LeaseDecision::Hold => {
                 record::held_by(found.as_ref(), (&self.lease, &self.identity), self.terms, now())
             }
         };
         let sent = Instant::now();
         match self.write(found.is_some(), &wanted).await {
-            Ok(_) => Ok(Held::Ours(sent)),
+            Ok(_) => Ok(LeaseAttempt::Ours(sent)),
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-                Ok(Held::Beaten)
+                Ok(LeaseAttempt::Beaten)
             }
             Err(error) => Err(error),
         }

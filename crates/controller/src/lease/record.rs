@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::Terms;
+use super::LeaseTerms;
 
 /// Permitted action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum LeaseDecision {
     /// Hold the Lease: this process has it, no process has it, or it has expired.
     Hold,
     /// Wait: another process has the Lease.
@@ -26,16 +26,20 @@ pub(super) fn verdict(
     lease: Option<&Lease>,
     me: &str,
     unchanged_for: Duration,
-    terms: Terms,
-) -> Verdict {
+    terms: LeaseTerms,
+) -> LeaseDecision {
     let holder = holder(lease);
     let ran_out = unchanged_for > good_for(lease, terms);
-    if holder.is_empty() || holder == me || ran_out { Verdict::Hold } else { Verdict::Wait }
+    if holder.is_empty() || holder == me || ran_out {
+        LeaseDecision::Hold
+    } else {
+        LeaseDecision::Wait
+    }
 }
 
 /// Returns the duration that the holder has written. The holder may have other terms than this
 /// process. Without a positive duration, returns the duration in `terms`.
-fn good_for(lease: Option<&Lease>, terms: Terms) -> Duration {
+fn good_for(lease: Option<&Lease>, terms: LeaseTerms) -> Duration {
     let said = spec(lease).and_then(|spec| spec.lease_duration_seconds);
     let said = said.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
     said.map_or(terms.good_for, Duration::from_secs)
@@ -49,7 +53,7 @@ fn spec(lease: Option<&Lease>) -> Option<&LeaseSpec> {
 pub(super) fn held_by(
     lease: Option<&Lease>,
     (name, me): (&str, &str),
-    terms: Terms,
+    terms: LeaseTerms,
     now: Timestamp,
 ) -> Lease {
     let mut held = lease.cloned().unwrap_or_default();
@@ -89,39 +93,40 @@ mod tests {
         Lease { spec: Some(spec), ..Lease::default() }
     }
 
-    fn verdict_after(lease: Option<&Lease>, seconds: u64) -> Verdict {
-        verdict(lease, "me", Duration::from_secs(seconds), Terms::default())
+    fn verdict_after(lease: Option<&Lease>, seconds: u64) -> LeaseDecision {
+        verdict(lease, "me", Duration::from_secs(seconds), LeaseTerms::default())
     }
 
     #[test]
     fn what_is_nobody_s_or_ours_is_held_and_what_is_somebody_s_is_waited_for() {
-        assert_eq!(verdict_after(None, 0), Verdict::Hold);
-        assert_eq!(verdict_after(Some(&Lease::default()), 0), Verdict::Hold);
-        assert_eq!(verdict_after(Some(&lease("", 60)), 0), Verdict::Hold);
-        assert_eq!(verdict_after(Some(&lease("me", 60)), 0), Verdict::Hold);
-        assert_eq!(verdict_after(Some(&lease("other", 60)), 60), Verdict::Wait);
-        assert_eq!(verdict_after(Some(&lease("other", 60)), 61), Verdict::Hold);
+        assert_eq!(verdict_after(None, 0), LeaseDecision::Hold);
+        assert_eq!(verdict_after(Some(&Lease::default()), 0), LeaseDecision::Hold);
+        assert_eq!(verdict_after(Some(&lease("", 60)), 0), LeaseDecision::Hold);
+        assert_eq!(verdict_after(Some(&lease("me", 60)), 0), LeaseDecision::Hold);
+        assert_eq!(verdict_after(Some(&lease("other", 60)), 60), LeaseDecision::Wait);
+        assert_eq!(verdict_after(Some(&lease("other", 60)), 61), LeaseDecision::Hold);
     }
 
     #[test]
     fn a_holder_that_says_nothing_of_time_has_ours() {
-        assert_eq!(verdict_after(Some(&lease("other", 0)), 137), Verdict::Wait);
-        assert_eq!(verdict_after(Some(&lease("other", -5)), 138), Verdict::Hold);
+        assert_eq!(verdict_after(Some(&lease("other", 0)), 137), LeaseDecision::Wait);
+        assert_eq!(verdict_after(Some(&lease("other", -5)), 138), LeaseDecision::Hold);
     }
 
     #[test]
     fn a_lease_that_changes_hands_says_so_and_one_that_is_renewed_does_not() {
         let [first, later] = ["2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"]
             .map(|time| time.parse::<Timestamp>().unwrap());
-        let held = held_by(None, ("l", "me"), Terms::default(), first);
+        let held = held_by(None, ("l", "me"), LeaseTerms::default(), first);
         assert_eq!(held.spec.as_ref().unwrap().lease_transitions, Some(0));
-        let renewed = held_by(Some(&held), ("l", "me"), Terms::default(), later).spec.unwrap();
+        let renewed = held_by(Some(&held), ("l", "me"), LeaseTerms::default(), later).spec.unwrap();
         assert_eq!(
             (renewed.acquire_time, renewed.lease_transitions),
             (Some(MicroTime(first)), Some(0))
         );
         assert_eq!(renewed.renew_time, Some(MicroTime(later)));
-        let taken = held_by(Some(&held), ("l", "other"), Terms::default(), later).spec.unwrap();
+        let taken =
+            held_by(Some(&held), ("l", "other"), LeaseTerms::default(), later).spec.unwrap();
         assert_eq!(
             (taken.acquire_time, taken.lease_transitions),
             (Some(MicroTime(later)), Some(1))

@@ -2,22 +2,22 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::*;
-use groundplan_node::http::probes::Probed;
-use groundplan_node::test_support::fake_api_server::FakeCluster;
+use groundplan_node::http::probes::HealthSource;
+use groundplan_node::test_support::fake_api_server::FakeApiServer;
 
 const PLACE: (&str, &str) = ("openshift-machine-api", "machine-controller");
 
-fn candidate(cluster: &FakeCluster, name: &str) -> Candidate {
-    Candidate::new(cluster.client(), PLACE, name, Terms::default(), Arc::default())
+fn candidate(cluster: &FakeApiServer, name: &str) -> LeaderCandidate {
+    LeaderCandidate::new(cluster.client(), PLACE, name, LeaseTerms::default(), Arc::default())
 }
 
-fn holder_in(cluster: &FakeCluster) -> String {
+fn holder_in(cluster: &FakeApiServer) -> String {
     let lease = cluster.get("leases", PLACE.0, PLACE.1).unwrap_or_default();
     lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Runs a candidate in the background, and reports its leadership.
-fn leading(candidate: Candidate, stop: &CancellationToken) -> Running {
+fn leading(candidate: LeaderCandidate, stop: &CancellationToken) -> Running {
     let (tell, led) = mpsc::unbounded_channel();
     let (stop, identity) = (stop.clone(), candidate.identity().to_owned());
     let health = Arc::clone(&candidate.health);
@@ -34,10 +34,10 @@ fn leading(candidate: Candidate, stop: &CancellationToken) -> Running {
 }
 
 struct Running {
-    task: tokio::task::JoinHandle<Result<Option<&'static str>, Lost>>,
+    task: tokio::task::JoinHandle<Result<Option<&'static str>, LeadershipLost>>,
     led: mpsc::UnboundedReceiver<Leadership>,
     identity: String,
-    health: Arc<Health>,
+    health: Arc<ControllerHealth>,
 }
 
 async fn minutes(minutes: u64) {
@@ -46,22 +46,26 @@ async fn minutes(minutes: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn one_leads_and_renews_and_the_other_waits() {
-    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     let mut first = leading(candidate(&cluster, "a"), &stop);
     let leadership = first.led.recv().await.unwrap();
     let mut second = leading(candidate(&cluster, "b"), &stop);
     minutes(60).await;
-    assert!(leadership.holds());
+    assert!(leadership.is_held());
     assert_eq!(holder_in(&cluster), first.identity);
     assert!(second.led.try_recv().is_err());
-    assert_eq!((first.health.trouble(), second.health.trouble()), (None, None), "both are well");
-    let leads = |health: &Health| health.metrics().contains("_leader 1\n");
+    assert_eq!(
+        (first.health.not_ready_reason(), second.health.not_ready_reason()),
+        (None, None),
+        "both are well"
+    );
+    let leads = |health: &ControllerHealth| health.metrics().contains("_leader 1\n");
     assert!(leads(&first.health) && !leads(&second.health));
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_stopped_lets_go_and_the_other_leads_at_its_next_look() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     let (stop, other) = (CancellationToken::new(), CancellationToken::new());
     let mut first = leading(candidate(&cluster, "a"), &stop);
     first.led.recv().await.unwrap();
@@ -79,18 +83,18 @@ async fn whoever_is_stopped_lets_go_and_the_other_leads_at_its_next_look() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_stopped_before_it_leads_has_done_nothing() {
-    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     cluster.fall_silent();
     let waiting = leading(candidate(&cluster, "a"), &stop);
     minutes(5).await;
     stop.cancel();
     assert_eq!(waiting.task.await.unwrap().unwrap(), None);
-    assert_eq!(waiting.health.trouble(), Some("the API server gives no answer"));
+    assert_eq!(waiting.health.not_ready_reason(), Some("the API server gives no answer"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_gone_is_followed_when_its_lease_has_run_out_and_not_before() {
-    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     let mut first = leading(candidate(&cluster, "a"), &stop);
     first.led.recv().await.unwrap();
     first.task.abort(); // as kill -9 does
@@ -103,7 +107,7 @@ async fn a_leader_that_is_gone_is_followed_when_its_lease_has_run_out_and_not_be
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_wrong_makes_nobody_lead_too_early() {
-    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     cluster.put(json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": PLACE.1, "namespace": PLACE.0},
@@ -118,46 +122,49 @@ async fn a_clock_that_is_wrong_makes_nobody_lead_too_early() {
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_cannot_renew_ends_before_anybody_may_take_over() {
-    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     let mut first = leading(candidate(&cluster, "a"), &stop);
     let leadership = first.led.recv().await.unwrap();
     let began = Instant::now();
     cluster.fall_silent();
     let lost = first.task.await.unwrap().unwrap_err();
     let after = began.elapsed();
-    assert!(after <= Terms::default().act_for, "{after:?}");
-    assert!(matches!(lost, Lost::NotRenewed { source: Trouble::Silence, .. }), "{lost}");
-    assert!(!leadership.holds());
+    assert!(after <= LeaseTerms::default().act_for, "{after:?}");
+    assert!(
+        matches!(lost, LeadershipLost::NotRenewed { source: LeaseError::Silence, .. }),
+        "{lost}"
+    );
+    assert!(!leadership.is_held());
     assert!(first.health.metrics().contains("_leader 0\n"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_is_away_for_a_minute_costs_nobody_the_lead() {
-    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     let mut first = leading(candidate(&cluster, "a"), &stop);
     let leadership = first.led.recv().await.unwrap();
-    cluster.cut(2); // two looks, twenty-six seconds and more apart
+    cluster.close_connections(2); // two looks, twenty-six seconds and more apart
     minutes(3).await;
-    assert!(leadership.holds());
+    assert!(leadership.is_held());
     assert_eq!(holder_in(&cluster), first.identity);
     assert!(!first.task.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_somebody_else_took_ends_the_work_at_the_next_look() {
-    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     let mut first = leading(candidate(&cluster, "a"), &stop);
     let leadership = first.led.recv().await.unwrap();
     cluster.change("leases", PLACE.0, PLACE.1, &json!({"spec": {"holderIdentity": "b"}}));
     let lost = first.task.await.unwrap().unwrap_err();
     assert_eq!(lost.to_string(), "the Lease machine-controller is held by b now");
-    assert!(!leadership.holds());
+    assert!(!leadership.is_held());
     assert_eq!(holder_in(&cluster), "b", "what is another's is not let go of");
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_the_lead_no_change_leaves_and_looking_is_allowed() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     let leadership = Leadership::new("l", Instant::now() + Duration::from_secs(10));
     let client = leadership.guard(&cluster.client());
     let leases = Api::<Lease>::namespaced(client, "ns");
@@ -179,7 +186,7 @@ async fn without_the_lead_no_change_leaves_and_looking_is_allowed() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_who_take_it_at_once_one_leads() {
-    let (cluster, stop) = (FakeCluster::default(), CancellationToken::new());
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     let mut all: Vec<_> =
         (0..5).map(|number| leading(candidate(&cluster, &format!("c{number}")), &stop)).collect();
     minutes(10).await;

@@ -19,9 +19,9 @@ use groundplan_aws::Tags;
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use groundplan_aws::kinds::machine::{Machine as Inputs, MachineOutputs};
 use groundplan_engine::graph::{Address, Input};
-use groundplan_engine::provider::{ProviderError, Reply, Request};
+use groundplan_engine::provider::{ProviderError, ProviderFuture, Request};
 use groundplan_openshift::install_config::Architecture;
-use groundplan_openshift::machine_api::launch_spec::{self, Site};
+use groundplan_openshift::machine_api::launch_spec::{self, ClusterDefaults};
 use groundplan_openshift::machine_api::types::{AwsMachineProviderConfig, Machine, read};
 use groundplan_openshift::machine_api::validation::{Defaults, with_defaults};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -34,17 +34,17 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Changes, FINALIZER, Failure, Seen, Step, decide, failed, in_sync, instance_id, missing,
-    not_found_out, running, token,
+    FINALIZER, InstanceState, MachineAction, MachineChange, MachineFailure, decide, failed,
+    in_sync, instance_id, missing, not_found_out, running, token,
 };
 use crate::client_timeout::patient;
 use crate::clock::Clock;
 use crate::drain::Turn;
-use crate::ec2_batcher::{Found, Looks, attached, known};
-use crate::event_recorder::{Kind, Teller};
-use crate::health::Health;
+use crate::ec2_batcher::{Ec2Batcher, FoundInstance, attached, known};
+use crate::event_recorder::{EventRecorder, EventType};
+use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
-use crate::metrics::Attempt;
+use crate::metrics::InstanceOperation;
 use groundplan_aws::lookups::Ec2;
 
 /// Maximum number of concurrent AWS calls that change something. Queries are batched for all
@@ -60,7 +60,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// Facts about the cluster that the controller needs.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ControllerSettings {
     /// Namespace of the Machines.
     pub namespace: String,
     /// Region of the cluster.
@@ -68,18 +68,18 @@ pub struct Settings {
     /// Architecture of the control plane.
     pub architecture: Architecture,
     /// Defaults that machines take from the cluster.
-    pub site: Site,
+    pub site: ClusterDefaults,
 }
 
 /// Controller of Machines.
-pub struct Machines {
+pub struct MachineController {
     client: Client,
     api: Api<DynamicObject>,
     watched: Api<DynamicObject>,
-    looks: Looks,
-    settings: Settings,
-    health: Arc<Health>,
-    teller: Teller,
+    batcher: Ec2Batcher,
+    settings: ControllerSettings,
+    health: Arc<ControllerHealth>,
+    event_recorder: EventRecorder,
     clock: Clock,
     failures: Mutex<HashMap<String, u32>>,
     /// Time when this process observed the deletion of a Machine, by UID.
@@ -90,7 +90,7 @@ pub struct Machines {
 
 /// Error of one reconcile.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum ReconcileError {
     /// The API server rejected a request or could not be reached.
     #[error("the API server: {0}")]
     Cluster(#[from] kube::Error),
@@ -102,7 +102,7 @@ pub enum Trouble {
     Missing(String),
 }
 
-impl Trouble {
+impl ReconcileError {
     /// Returns the code for the metrics.
     fn code(&self) -> &str {
         match self {
@@ -119,7 +119,7 @@ impl Trouble {
     }
 }
 
-type Result<T> = std::result::Result<T, Trouble>;
+type Result<T> = std::result::Result<T, ReconcileError>;
 
 /// Returns the API resource of Machines.
 pub fn resource() -> ApiResource {
@@ -127,17 +127,22 @@ pub fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&kind, "machines")
 }
 
-impl Machines {
+impl MachineController {
     /// Returns the controller of the Machines in a namespace.
-    pub fn new(client: Client, looks: Looks, settings: Settings, health: Arc<Health>) -> Self {
+    pub fn new(
+        client: Client,
+        batcher: Ec2Batcher,
+        settings: ControllerSettings,
+        health: Arc<ControllerHealth>,
+    ) -> Self {
         let (clock, watcher) = (Clock::default(), client);
         let client = patient(&watcher);
         Self {
             watched: Api::namespaced_with(watcher, &settings.namespace, &resource()),
             api: Api::namespaced_with(client.clone(), &settings.namespace, &resource()),
-            teller: Teller::new(client.clone(), &settings.namespace, clock),
+            event_recorder: EventRecorder::new(client.clone(), &settings.namespace, clock),
             client,
-            looks,
+            batcher,
             settings,
             health,
             clock,
@@ -172,9 +177,9 @@ impl Machines {
     }
 
     /// Makes an AWS call that changes something, within the limit of concurrent calls.
-    async fn change<T>(&self, call: impl FnOnce(&dyn Ec2) -> Reply<'_, T>) -> Result<T> {
+    async fn change<T>(&self, call: impl FnOnce(&dyn Ec2) -> ProviderFuture<'_, T>) -> Result<T> {
         let _permit = self.changes.acquire().await;
-        Ok(call(&**self.looks.ec2()).await?)
+        Ok(call(&**self.batcher.ec2()).await?)
     }
 
     async fn reconcile(&self, object: &DynamicObject) -> Result<Action> {
@@ -187,12 +192,12 @@ impl Machines {
     }
 
     /// Returns the pause after a failure. Each further failure doubles the pause.
-    fn pause(&self, object: &DynamicObject, trouble: &Trouble) -> Action {
+    fn pause(&self, object: &DynamicObject, trouble: &ReconcileError) -> Action {
         let mut counted = self.counted();
         let failures = counted.entry(object.uid().unwrap_or_default()).or_default();
         *failures += 1;
         // A conflict means that the object has changed: the next decision follows at once.
-        if let Trouble::Cluster(kube::Error::Api(status)) = trouble
+        if let ReconcileError::Cluster(kube::Error::Api(status)) = trouble
             && status.code == 409
         {
             return Action::requeue(Duration::from_millis(200));
@@ -213,7 +218,7 @@ impl Machines {
     }
 
     async fn look_after(&self, object: &DynamicObject) -> Result<Action> {
-        let mut one = One::of(object)?;
+        let mut one = ReconcileTarget::of(object)?;
         if !is_machine_api_s(&one.machine.status.authoritative_api) {
             return Ok(Action::await_change()); // another controller reconciles the Machine
         }
@@ -231,28 +236,30 @@ impl Machines {
         let found = self.find(&mut one).await?;
         let now = self.clock.now();
         match decide(&one.machine, &found.seen, now) {
-            Step::Nothing => Ok(Action::await_change()),
-            Step::Wait(after) => Ok(Action::requeue(after)),
-            Step::Keep(after) => self.keep(&mut one, &found).await.map(|()| Action::requeue(after)),
-            Step::Launch => self.launch(&mut one).await,
-            Step::Fail(failure) if failure.reason.is_empty() => {
-                let changes = missing(&one.machine, &failure, now);
-                self.fail(&mut one, &failure, changes, Attempt::Update).await
+            MachineAction::Nothing => Ok(Action::await_change()),
+            MachineAction::Wait(after) => Ok(Action::requeue(after)),
+            MachineAction::Keep(after) => {
+                self.update_existing(&mut one, &found).await.map(|()| Action::requeue(after))
             }
-            Step::Fail(failure) => self.give_up(&mut one, &failure).await,
-            Step::Retry(message) => {
-                let unseen = Trouble::Missing(message);
-                self.tell_failed(&one, Attempt::Create, &unseen).await;
+            MachineAction::Launch => self.launch(&mut one).await,
+            MachineAction::Fail(failure) if failure.reason.is_empty() => {
+                let changes = missing(&one.machine, &failure, now);
+                self.fail(&mut one, &failure, changes, InstanceOperation::Update).await
+            }
+            MachineAction::Fail(failure) => self.give_up(&mut one, &failure).await,
+            MachineAction::Retry(message) => {
+                let unseen = ReconcileError::Missing(message);
+                self.tell_failed(&one, InstanceOperation::Create, &unseen).await;
                 Err(unseen)
             }
         }
     }
 
     /// Returns the state of the instance in EC2. A failed query is recorded in the status.
-    async fn find(&self, one: &mut One) -> Result<Found> {
+    async fn find(&self, one: &mut ReconcileTarget) -> Result<FoundInstance> {
         let id = instance_id(&one.machine);
         let tags = self.tags(&one.machine).unwrap_or_default();
-        match self.looks.find(&one.name, id.as_deref(), &tags).await {
+        match self.batcher.find(&one.name, id.as_deref(), &tags).await {
             Ok(found) => Ok(found),
             Err(error) => {
                 let changes = not_found_out(&one.machine, &error.to_string(), self.clock.now());
@@ -264,8 +271,12 @@ impl Machines {
 
     /// Updates the status of a Machine with an instance, and corrects tags and load balancer
     /// registrations.
-    async fn keep(&self, one: &mut One, found: &Found) -> Result<()> {
-        let Seen::There(instance) = &found.seen else { return Ok(()) };
+    async fn update_existing(
+        &self,
+        one: &mut ReconcileTarget,
+        found: &FoundInstance,
+    ) -> Result<()> {
+        let InstanceState::There(instance) = &found.seen else { return Ok(()) };
         let now = self.clock.now();
         let mut changes = running(&one.machine, instance, &self.settings.region, now);
         if let (Ok(config), Some(live)) = (self.config(&one.machine), &found.live)
@@ -274,16 +285,16 @@ impl Machines {
             changes = in_sync(changes, &wanted, &live.metadata_options, now);
         }
         self.write(one, changes).await?;
-        let done = self.put_right(one, instance, found.live.as_ref()).await;
+        let done = self.correct_drift(one, instance, found.live.as_ref()).await;
         if let Err(error) = &done {
-            self.tell_failed(one, Attempt::Update, error).await;
+            self.tell_failed(one, InstanceOperation::Update, error).await;
         }
         done
     }
 
-    async fn put_right(
+    async fn correct_drift(
         &self,
-        one: &One,
+        one: &ReconcileTarget,
         instance: &MachineOutputs,
         live: Option<&Inputs>,
     ) -> Result<()> {
@@ -301,7 +312,7 @@ impl Machines {
         }
         if instance.seen.state == "running" {
             for attachment in self.attachments(one, instance) {
-                if !self.looks.is_attached(&one.name, &attachment).await? {
+                if !self.batcher.is_attached(&one.name, &attachment).await? {
                     self.change(|ec2| ec2.create(attach(&one.name, &attachment))).await?;
                 }
             }
@@ -311,11 +322,16 @@ impl Machines {
 
     /// Returns the provider config with the defaults of the webhook, because the API server may
     /// have accepted the Machine without the webhook.
-    fn config(&self, machine: &Machine) -> std::result::Result<AwsMachineProviderConfig, Failure> {
+    fn config(
+        &self,
+        machine: &Machine,
+    ) -> std::result::Result<AwsMachineProviderConfig, MachineFailure> {
         let value = machine.spec.provider_spec.value.as_ref();
-        let value = value.ok_or_else(|| Failure::invalid("spec.providerSpec.value is missing"))?;
-        let config: AwsMachineProviderConfig = read(value)
-            .map_err(|error| Failure::invalid(format!("spec.providerSpec.value: {error}")))?;
+        let value =
+            value.ok_or_else(|| MachineFailure::invalid("spec.providerSpec.value is missing"))?;
+        let config: AwsMachineProviderConfig = read(value).map_err(|error| {
+            MachineFailure::invalid(format!("spec.providerSpec.value: {error}"))
+        })?;
         let defaults = Defaults {
             region: Some(self.settings.region.clone()),
             architecture: self.settings.architecture,
@@ -326,7 +342,7 @@ impl Machines {
             let message = format!(
                 "spec.providerSpec.value.placement.region: found `{asked}`, and this cluster is in `{ours}`"
             );
-            return Err(Failure::invalid(message));
+            return Err(MachineFailure::invalid(message));
         }
         Ok(config)
     }
@@ -338,7 +354,11 @@ impl Machines {
         launch_spec::tags(name, labels, &config, &self.settings.site).ok()
     }
 
-    fn attachments(&self, one: &One, instance: &MachineOutputs) -> Vec<LoadBalancerAttachment> {
+    fn attachments(
+        &self,
+        one: &ReconcileTarget,
+        instance: &MachineOutputs,
+    ) -> Vec<LoadBalancerAttachment> {
         let Ok(config) = self.config(&one.machine) else { return Vec::new() };
         let Some(ip) = &instance.private_ip else { return Vec::new() };
         let attachments = launch_spec::attachments(&config).into_iter();
@@ -351,41 +371,52 @@ impl Machines {
         attachments.map(attachment).collect()
     }
 
-    async fn give_up(&self, one: &mut One, failure: &Failure) -> Result<Action> {
+    async fn give_up(&self, one: &mut ReconcileTarget, failure: &MachineFailure) -> Result<Action> {
         let changes = failed(&one.machine, failure, self.clock.now());
-        self.fail(one, failure, changes, Attempt::Create).await
+        self.fail(one, failure, changes, InstanceOperation::Create).await
     }
 
     async fn fail(
         &self,
-        one: &mut One,
-        failure: &Failure,
-        changes: Changes,
-        attempt: Attempt,
+        one: &mut ReconcileTarget,
+        failure: &MachineFailure,
+        changes: MachineChange,
+        attempt: InstanceOperation,
     ) -> Result<Action> {
         self.write(one, changes).await?;
         let code = if failure.reason.is_empty() { "InstanceMissing" } else { failure.reason };
-        self.tell(one, attempt, code, &failure.message).await;
+        self.record_event(one, attempt, code, &failure.message).await;
         Ok(Action::await_change())
     }
 
-    async fn tell_failed(&self, one: &One, attempt: Attempt, trouble: &Trouble) {
-        self.tell(one, attempt, trouble.code(), &trouble.to_string()).await;
+    async fn tell_failed(
+        &self,
+        one: &ReconcileTarget,
+        attempt: InstanceOperation,
+        trouble: &ReconcileError,
+    ) {
+        self.record_event(one, attempt, trouble.code(), &trouble.to_string()).await;
     }
 
     /// Counts a failure by its code, and records an Event.
-    async fn tell(&self, one: &One, attempt: Attempt, code: &str, message: &str) {
+    async fn record_event(
+        &self,
+        one: &ReconcileTarget,
+        attempt: InstanceOperation,
+        code: &str,
+        message: &str,
+    ) {
         let reason = match attempt {
-            Attempt::Create => "FailedCreate",
-            Attempt::Update => "FailedUpdate",
-            Attempt::Delete => "FailedDelete",
+            InstanceOperation::Create => "FailedCreate",
+            InstanceOperation::Update => "FailedUpdate",
+            InstanceOperation::Delete => "FailedDelete",
         };
         self.health.metrics.failed(attempt, &self.settings.namespace, &one.name, code);
-        self.teller.tell(&one.object, Kind::Warning, reason, message).await;
+        self.event_recorder.record_event(&one.object, EventType::Warning, reason, message).await;
     }
 
     /// Writes the changes: first the object, then its status.
-    async fn write(&self, one: &mut One, changes: Changes) -> Result<()> {
+    async fn write(&self, one: &mut ReconcileTarget, changes: MachineChange) -> Result<()> {
         let now = self.clock.now();
         if let Some(patch) = changes.object() {
             self.patch(one, &patch).await?;
@@ -403,7 +434,7 @@ impl Machines {
         Ok(())
     }
 
-    async fn patch(&self, one: &mut One, patch: &Value) -> Result<()> {
+    async fn patch(&self, one: &mut ReconcileTarget, patch: &Value) -> Result<()> {
         let mut patch = patch.clone();
         versioned(&mut patch, &one.object);
         let by = PatchParams::default();
@@ -414,13 +445,13 @@ impl Machines {
 }
 
 /// Machine that is reconciled: the object of the API server, and its typed form.
-struct One {
+struct ReconcileTarget {
     name: String,
     object: DynamicObject,
     machine: Machine,
 }
 
-impl One {
+impl ReconcileTarget {
     fn of(object: &DynamicObject) -> Result<Self> {
         Ok(Self { name: object.name_any(), machine: machine_of(object)?, object: object.clone() })
     }
@@ -437,7 +468,7 @@ impl One {
 
 fn machine_of(object: &DynamicObject) -> Result<Machine> {
     let value = serde_json::to_value(object).and_then(|value| read(&value));
-    value.map_err(|error| Trouble::Missing(format!("the Machine cannot be read: {error}")))
+    value.map_err(|error| ReconcileError::Missing(format!("the Machine cannot be read: {error}")))
 }
 
 /// Makes a patch conditional on the version of the object that the decision is based on.

@@ -1,12 +1,12 @@
 //! Classification of errors: permanent failures of a Machine, and retryable errors.
 
 use groundplan_aws::model::launch_errors::is_final;
-use groundplan_engine::provider::{Class, FENCED, ProviderError, STOPPED};
-use groundplan_openshift::machine_api::launch_spec::Refusal;
+use groundplan_engine::provider::{ErrorClass, FENCED, ProviderError, STOPPED};
+use groundplan_openshift::machine_api::launch_spec::LaunchError;
 
 /// Permanent failure of a Machine. The controller does nothing more until the Machine is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct MachineFailure {
     /// Reason in one word (openshift/api `MachineStatusError`).
     pub reason: &'static str,
     /// Message for people.
@@ -15,7 +15,7 @@ pub struct Failure {
 
 const INVALID: &str = "InvalidConfiguration";
 
-impl Failure {
+impl MachineFailure {
     /// Returns the failure of a Machine that was provisioned and whose instance no longer exists.
     pub(super) fn missing() -> Self {
         // Upstream also sets no reason here.
@@ -36,11 +36,11 @@ impl Failure {
 ///
 /// # Errors
 /// Returns the same error if a retry may succeed.
-pub fn of_call(error: ProviderError) -> Result<Failure, ProviderError> {
+pub fn of_call(error: ProviderError) -> Result<MachineFailure, ProviderError> {
     if !is_final(&error) || is_unanswered(&error) {
         return Err(error);
     }
-    Ok(Failure::invalid(match &error.hint {
+    Ok(MachineFailure::invalid(match &error.hint {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     }))
@@ -50,16 +50,16 @@ pub fn of_call(error: ProviderError) -> Result<Failure, ProviderError> {
 /// that was sent before with other parameters has launched an instance that EC2 does not show yet.
 pub(super) fn is_unanswered(error: &ProviderError) -> bool {
     const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
-    error.class == Class::Unknown || error.is(OTHER_WORDS) || error.is(&[FENCED, STOPPED])
+    error.class == ErrorClass::Ambiguous || error.is(OTHER_WORDS) || error.is(&[FENCED, STOPPED])
 }
 
 /// Returns the failure, if a rejected launch spec fails the Machine permanently.
 ///
 /// # Errors
 /// Returns the message of the rejection if it may be temporary or if a user must change the spec.
-pub fn of_refusal(refusal: &Refusal) -> Result<Failure, String> {
+pub fn of_refusal(refusal: &LaunchError) -> Result<MachineFailure, String> {
     match refusal {
-        Refusal::Invalid { .. } => Ok(Failure::invalid(refusal.to_string())),
-        Refusal::Conflict { .. } | Refusal::Unanswered { .. } => Err(refusal.to_string()),
+        LaunchError::Invalid { .. } => Ok(MachineFailure::invalid(refusal.to_string())),
+        LaunchError::Conflict { .. } | LaunchError::Unanswered { .. } => Err(refusal.to_string()),
     }
 }

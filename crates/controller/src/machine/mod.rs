@@ -15,16 +15,16 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use crate::ec2_batcher::Seen;
+use crate::ec2_batcher::InstanceState;
 use std::time::Duration;
 
 use groundplan_aws::kinds::machine::MachineOutputs;
 use groundplan_openshift::machine_api::types::{AwsMachineProviderStatus, Machine, read};
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::failure::{Failure, of_call, of_refusal};
+pub use self::failure::{MachineFailure, of_call, of_refusal};
 pub use self::status::{
-    Changes, creation_failed, deleting, drained, failed, held_by_hooks, holding, in_sync,
+    MachineChange, creation_failed, deleting, drained, failed, held_by_hooks, holding, in_sync,
     launch_unanswered, launched, launching, missing, not_found_out, running, unheld,
     without_finalizer,
 };
@@ -54,7 +54,7 @@ const RESYNC: Duration = Duration::from_secs(10 * 60);
 
 /// Next action for a Machine that is not deleted.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum MachineAction {
     /// Do nothing: the Machine has failed permanently.
     Nothing,
     /// Update the status, correct differences, and reconcile again after this time.
@@ -64,33 +64,33 @@ pub enum Step {
     /// Reconcile again after this time, because the state is not clear yet.
     Wait(Duration),
     /// Fail the Machine permanently.
-    Fail(Failure),
+    Fail(MachineFailure),
     /// Report an error that may be temporary, and retry.
     Retry(String),
 }
 
 /// Returns the next action for a Machine that is not deleted, from the state of its instance.
-pub fn decide(machine: &Machine, seen: &Seen, now: Timestamp) -> Step {
+pub fn decide(machine: &Machine, seen: &InstanceState, now: Timestamp) -> MachineAction {
     if machine.status.phase.as_deref() == Some("Failed") {
-        return Step::Nothing;
+        return MachineAction::Nothing;
     }
     match seen {
-        Seen::There(instance) => Step::Keep(again(machine, instance)),
-        Seen::Going { .. } => Step::Wait(SOON),
-        _ if was_provisioned(machine) => Step::Fail(Failure::missing()),
-        Seen::Terminated { why } => Step::Fail(Failure::terminated(why)),
-        Seen::Invisible if was_seen_just_now(machine, now) => Step::Wait(SOON),
-        Seen::Invisible => Step::Retry(format!(
+        InstanceState::There(instance) => MachineAction::Keep(again(machine, instance)),
+        InstanceState::Going { .. } => MachineAction::Wait(SOON),
+        _ if was_provisioned(machine) => MachineAction::Fail(MachineFailure::missing()),
+        InstanceState::Terminated { why } => MachineAction::Fail(MachineFailure::terminated(why)),
+        InstanceState::Invisible if was_seen_just_now(machine, now) => MachineAction::Wait(SOON),
+        InstanceState::Invisible => MachineAction::Retry(format!(
             "EC2 shows nothing of {}, which was launched for this machine: it is not launched again",
             instance_id(machine).unwrap_or_default()
         )),
-        Seen::Nothing => Step::Launch,
+        InstanceState::Nothing => MachineAction::Launch,
     }
 }
 
 /// Next action for a deleted Machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Going {
+pub enum DeletionAction {
     /// Drain the Node.
     Drain,
     /// Do nothing until the lifecycle hooks are removed.
@@ -105,25 +105,29 @@ pub enum Going {
 
 /// Returns the action that must precede the termination, or `None` if the instance may be
 /// terminated.
-pub fn before_termination(machine: &Machine) -> Option<Going> {
+pub fn before_termination(machine: &Machine) -> Option<DeletionAction> {
     let hooks = &machine.spec.lifecycle_hooks;
     if !is_true(machine, "Drained") {
         let holds = !hooks.pre_drain.is_empty() && !is_drained_unasked(machine);
-        return Some(if holds { Going::Held } else { Going::Drain });
+        return Some(if holds { DeletionAction::Held } else { DeletionAction::Drain });
     }
-    (!hooks.pre_terminate.is_empty()).then_some(Going::Held)
+    (!hooks.pre_terminate.is_empty()).then_some(DeletionAction::Held)
 }
 
 /// Returns the next action for the instance of a deleted Machine. `known_for` is the time since
 /// this process observed the deletion. No launch was sent since then, neither by this process nor
 /// by an earlier one.
-pub fn terminate(machine: &Machine, seen: &Seen, known_for: Duration) -> Going {
+pub fn terminate(machine: &Machine, seen: &InstanceState, known_for: Duration) -> DeletionAction {
     let is_late = known_for < LATE && may_come_to_light(machine);
     match seen {
-        Seen::There(_) => Going::Terminate,
-        Seen::Going { .. } => Going::Wait(SOON),
-        Seen::Invisible | Seen::Nothing if is_late => Going::Wait(SOONER),
-        Seen::Terminated { .. } | Seen::Invisible | Seen::Nothing => Going::Finish,
+        InstanceState::There(_) => DeletionAction::Terminate,
+        InstanceState::Going { .. } => DeletionAction::Wait(SOON),
+        InstanceState::Invisible | InstanceState::Nothing if is_late => {
+            DeletionAction::Wait(SOONER)
+        }
+        InstanceState::Terminated { .. } | InstanceState::Invisible | InstanceState::Nothing => {
+            DeletionAction::Finish
+        }
     }
 }
 

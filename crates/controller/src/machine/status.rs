@@ -12,20 +12,20 @@ use groundplan_openshift::machine_api::types::{
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, INSTANCE_STATE, provider_status};
+use super::{INSTANCE_STATE, MachineFailure, provider_status};
 
 /// Label of a Machine and its Node for a spot instance, which EC2 may terminate.
 pub(super) const SPOT: &str = "machine.openshift.io/interruptible-instance";
 
 /// Machine before and after a change. The difference is what must be written.
 #[derive(Clone, Debug)]
-pub struct Changes {
+pub struct MachineChange {
     before: Machine,
     /// Machine after the change.
     pub after: Machine,
 }
 
-impl Changes {
+impl MachineChange {
     fn of(machine: &Machine) -> Self {
         Self { before: machine.clone(), after: machine.clone() }
     }
@@ -96,8 +96,8 @@ const UNANSWERED: &str = "MachineCreationUnanswered";
 
 /// Records a launch before the request is sent. Until the result is known, no process may conclude
 /// that no instance exists. The upstream controller records nothing until it has the result.
-pub fn launching(machine: &Machine, now: Timestamp) -> Changes {
-    Changes::with(machine, |after| {
+pub fn launching(machine: &Machine, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
         enter(after, "Provisioning");
         let message = "instance has not been created";
         condition(after, ("InstanceExists", "False"), "InstanceNotCreated", message, now);
@@ -109,8 +109,8 @@ pub fn launching(machine: &Machine, now: Timestamp) -> Changes {
 }
 
 /// Records that the result of a launch is unknown.
-pub fn launch_unanswered(machine: &Machine, message: &str, now: Timestamp) -> Changes {
-    Changes::with(machine, |after| {
+pub fn launch_unanswered(machine: &Machine, message: &str, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
         provider(after, None, Some(("Unknown", UNANSWERED, message)), now);
     })
 }
@@ -133,8 +133,8 @@ fn not_created(machine: &mut Machine, message: &str, now: Timestamp) {
 
 /// Records a launched instance. Addresses are added later, because a Machine with addresses counts
 /// as provisioned.
-pub fn launched(machine: &Machine, instance: &MachineOutputs, now: Timestamp) -> Changes {
-    Changes::with(machine, |after| {
+pub fn launched(machine: &Machine, instance: &MachineOutputs, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
         enter(after, "Provisioning");
         after.status.addresses = Vec::new();
         let created = ("True", "MachineCreationSucceeded", "Machine successfully created");
@@ -144,8 +144,8 @@ pub fn launched(machine: &Machine, instance: &MachineOutputs, now: Timestamp) ->
 }
 
 /// Records a failed launch that may succeed later.
-pub fn creation_failed(machine: &Machine, message: &str, now: Timestamp) -> Changes {
-    Changes::with(machine, |after| {
+pub fn creation_failed(machine: &Machine, message: &str, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
         not_created(after, message, now);
     })
 }
@@ -156,8 +156,8 @@ pub fn running(
     instance: &MachineOutputs,
     region: &str,
     now: Timestamp,
-) -> Changes {
-    Changes::with(machine, |after| {
+) -> MachineChange {
+    MachineChange::with(machine, |after| {
         after.spec.provider_id = Some(format!("aws:///{}/{}", instance.seen.zone, instance.id));
         for (label, value) in [
             ("machine.openshift.io/region", region),
@@ -188,12 +188,12 @@ pub fn running(
 /// a running instance without a request of the user. Without a difference an existing condition
 /// becomes `True`, and no condition is added.
 pub fn in_sync(
-    changes: Changes,
+    changes: MachineChange,
     wanted: &MetadataOptions,
     live: &MetadataOptions,
     now: Timestamp,
-) -> Changes {
-    let Changes { before, mut after } = changes;
+) -> MachineChange {
+    let MachineChange { before, mut after } = changes;
     let differences = differences(wanted, live);
     let known = after.status.conditions.iter().any(|one| one.kind == IN_SYNC);
     if !wanted.is_empty() && !differences.is_empty() {
@@ -206,7 +206,7 @@ pub fn in_sync(
     } else if known {
         condition(&mut after, (IN_SYNC, "True"), "", "", now);
     }
-    Changes { before, after }
+    MachineChange { before, after }
 }
 
 /// Condition: the metadata options of the instance are those of its providerSpec.
@@ -230,8 +230,8 @@ fn differences(wanted: &MetadataOptions, live: &MetadataOptions) -> Vec<String> 
 }
 
 /// Records a permanent failure.
-pub fn failed(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
-    Changes::with(machine, |after| {
+pub fn failed(machine: &Machine, failure: &MachineFailure, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
         after.status.error_reason = Some(failure.reason.to_owned()).filter(|one| !one.is_empty());
         after.status.error_message = Some(failure.message.clone());
         let mut known = provider_status(after);
@@ -248,29 +248,29 @@ pub fn failed(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
 }
 
 /// Records that the instance no longer exists.
-pub fn missing(machine: &Machine, failure: &Failure, now: Timestamp) -> Changes {
-    let Changes { before, mut after } = failed(machine, failure, now);
+pub fn missing(machine: &Machine, failure: &MachineFailure, now: Timestamp) -> MachineChange {
+    let MachineChange { before, mut after } = failed(machine, failure, now);
     condition(&mut after, ("InstanceExists", "False"), "InstanceMissing", &failure.message, now);
-    Changes { before, after }
+    MachineChange { before, after }
 }
 
 /// Records that the existence of the instance is unknown.
-pub fn not_found_out(machine: &Machine, message: &str, now: Timestamp) -> Changes {
-    Changes::with(machine, |after| {
+pub fn not_found_out(machine: &Machine, message: &str, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
         condition(after, ("InstanceExists", "Unknown"), "ErrorCheckingProvider", message, now);
     })
 }
 
 /// Records the deletion of the Machine.
-pub fn deleting(machine: &Machine) -> Changes {
-    Changes::with(machine, |after| {
+pub fn deleting(machine: &Machine) -> MachineChange {
+    MachineChange::with(machine, |after| {
         after.status.phase = Some("Deleting".to_owned());
     })
 }
 
 /// Records that the Node is drained, or why not.
-pub fn drained(machine: &Machine, outcome: Result<&str, &str>, now: Timestamp) -> Changes {
-    Changes::with(machine, |after| match outcome {
+pub fn drained(machine: &Machine, outcome: Result<&str, &str>, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| match outcome {
         Ok(message) => {
             condition(after, ("Drainable", "True"), "", "", now);
             condition(after, ("Drained", "True"), "", message, now);
@@ -280,8 +280,8 @@ pub fn drained(machine: &Machine, outcome: Result<&str, &str>, now: Timestamp) -
 }
 
 /// Records that lifecycle hooks delay the deletion.
-pub fn held_by_hooks(machine: &Machine, now: Timestamp) -> Changes {
-    Changes::with(machine, |after| {
+pub fn held_by_hooks(machine: &Machine, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
         let (reason, message) = holding(after);
         let kind = if reason == DRAIN_BLOCKED { "Drainable" } else { TERMINABLE };
         condition(after, (kind, "False"), "HookPresent", &message, now);
@@ -289,9 +289,9 @@ pub fn held_by_hooks(machine: &Machine, now: Timestamp) -> Changes {
 }
 
 /// Records that no lifecycle hook delays the deletion any more.
-pub fn unheld(machine: &Machine, now: Timestamp) -> Changes {
+pub fn unheld(machine: &Machine, now: Timestamp) -> MachineChange {
     let was_held = machine.status.conditions.iter().any(|one| one.kind == TERMINABLE);
-    Changes::with(machine, |after| {
+    MachineChange::with(machine, |after| {
         if was_held {
             condition(after, (TERMINABLE, "True"), "", "", now);
         }

@@ -1,8 +1,8 @@
-use groundplan_aws::kinds::machine::Seen as SeenByEc2;
+use groundplan_aws::kinds::machine::InstanceDetails as SeenByEc2;
 use groundplan_aws::model::ids::InstanceId;
 use groundplan_aws::model::metadata_options::{Authentication, metadata_options};
-use groundplan_engine::provider::{Class, ProviderError};
-use groundplan_openshift::machine_api::launch_spec::Refusal;
+use groundplan_engine::provider::{ErrorClass, ProviderError};
+use groundplan_openshift::machine_api::launch_spec::LaunchError;
 use groundplan_openshift::machine_api::types::read;
 use serde_json::{Value, json};
 
@@ -55,8 +55,8 @@ fn instance(state: &str) -> MachineOutputs {
     }
 }
 
-fn there(state: &str) -> Seen {
-    Seen::There(Box::new(instance(state)))
+fn there(state: &str) -> InstanceState {
+    InstanceState::There(Box::new(instance(state)))
 }
 
 fn condition<'a>(machine: &'a Machine, kind: &str) -> (&'a str, &'a str) {
@@ -75,96 +75,124 @@ fn c31_a_uid_has_one_token_that_ec2_takes() {
 
 #[test]
 fn a_machine_without_an_instance_is_launched() {
-    assert_eq!(decide(&fresh(), &Seen::Nothing, now()), Step::Launch);
+    assert_eq!(decide(&fresh(), &InstanceState::Nothing, now()), MachineAction::Launch);
 }
 
 #[test]
 fn c33_what_is_there_is_never_launched_again() {
     for state in ["pending", "running", "stopping", "stopped"] {
-        assert!(matches!(decide(&fresh(), &there(state), now()), Step::Keep(_)), "{state}");
+        assert!(
+            matches!(decide(&fresh(), &there(state), now()), MachineAction::Keep(_)),
+            "{state}"
+        );
     }
-    let terminated = Seen::Terminated { why: "i-1 was terminated".into() };
-    let Step::Fail(failure) = decide(&launched_for(60), &terminated, now()) else { panic!() };
+    let terminated = InstanceState::Terminated { why: "i-1 was terminated".into() };
+    let MachineAction::Fail(failure) = decide(&launched_for(60), &terminated, now()) else {
+        panic!()
+    };
     assert_eq!(failure.reason, "InvalidConfiguration");
-    assert!(matches!(decide(&launched_for(60), &Seen::Invisible, now()), Step::Retry(_)));
+    assert!(matches!(
+        decide(&launched_for(60), &InstanceState::Invisible, now()),
+        MachineAction::Retry(_)
+    ));
 }
 
 #[test]
 fn c35_what_goes_away_is_there_until_it_is_gone() {
-    let going = Seen::Going { state: "shutting-down".into() };
-    assert_eq!(decide(&provisioned(), &going, now()), Step::Wait(SOON));
-    assert!(matches!(decide(&provisioned(), &there("stopped"), now()), Step::Keep(_)));
-    let gone = Seen::Terminated { why: String::new() };
-    assert!(matches!(decide(&provisioned(), &gone, now()), Step::Fail(_)));
+    let going = InstanceState::Going { state: "shutting-down".into() };
+    assert_eq!(decide(&provisioned(), &going, now()), MachineAction::Wait(SOON));
+    assert!(matches!(decide(&provisioned(), &there("stopped"), now()), MachineAction::Keep(_)));
+    let gone = InstanceState::Terminated { why: String::new() };
+    assert!(matches!(decide(&provisioned(), &gone, now()), MachineAction::Fail(_)));
 }
 
 #[test]
 fn c36_what_was_launched_just_now_may_be_invisible_and_is_never_launched_again() {
-    assert_eq!(decide(&launched_for(5), &Seen::Invisible, now()), Step::Wait(SOON));
-    let Step::Retry(message) = decide(&launched_for(25), &Seen::Invisible, now()) else { panic!() };
+    assert_eq!(
+        decide(&launched_for(5), &InstanceState::Invisible, now()),
+        MachineAction::Wait(SOON)
+    );
+    let MachineAction::Retry(message) = decide(&launched_for(25), &InstanceState::Invisible, now())
+    else {
+        panic!()
+    };
     assert!(message.contains("i-1") && message.contains("not launched again"), "{message}");
 }
 
 #[test]
 fn c37_a_machine_whose_instance_is_gone_has_failed_for_good() {
-    for seen in [Seen::Invisible, Seen::Nothing, Seen::Terminated { why: "spot".into() }] {
+    for seen in [
+        InstanceState::Invisible,
+        InstanceState::Nothing,
+        InstanceState::Terminated { why: "spot".into() },
+    ] {
         let machine = provisioned();
-        let Step::Fail(failure) = decide(&machine, &seen, now()) else { panic!("{seen:?}") };
+        let MachineAction::Fail(failure) = decide(&machine, &seen, now()) else {
+            panic!("{seen:?}")
+        };
         assert_eq!(failure.message, "can't find created instance");
         let after = missing(&machine, &failure, now()).after;
         assert_eq!(after.status.phase.as_deref(), Some("Failed"));
         assert_eq!(condition(&after, "InstanceExists"), ("False", "InstanceMissing"));
         assert_eq!(after.metadata.annotations[INSTANCE_STATE], "Unknown");
         assert_eq!(provider_status(&after).instance_state.as_deref(), Some("Unknown"));
-        assert_eq!(decide(&after, &there("running"), now()), Step::Nothing, "whatever comes");
+        assert_eq!(
+            decide(&after, &there("running"), now()),
+            MachineAction::Nothing,
+            "whatever comes"
+        );
     }
 }
 
-fn refused(class: Class, code: &str) -> ProviderError {
+fn refused(class: ErrorClass, code: &str) -> ProviderError {
     ProviderError::new(class, "RunInstances", "no").with_code(code)
 }
 
 #[test]
 fn c38_an_error_fails_a_machine_by_its_code_alone() {
     let fails = |class, code| of_call(refused(class, code)).is_ok();
-    assert!(fails(Class::Refused, "UnsupportedOperation"));
-    assert!(fails(Class::Refused, "UnauthorizedOperation"));
-    assert!(fails(Class::Refused, "VcpuLimitExceeded"));
-    assert!(fails(Class::Again, "InvalidAMIID.NotFound"), "it is not for us to make");
-    assert!(fails(Class::Spent, "IdempotentInstanceTerminated"));
-    assert!(!fails(Class::Again, "InsufficientInstanceCapacity"));
-    assert!(!fails(Class::Again, "RequestLimitExceeded"), "ours: also of a look-up");
-    assert!(!fails(Class::Unknown, "InternalError"));
-    assert!(!fails(Class::Refused, "ExpiredToken"), "credentials are renewed");
-    assert!(!fails(Class::Refused, "EndpointUnreachable"), "AWS never heard of it");
-    let silence = ProviderError::new(Class::Unknown, "RunInstances", "no answer");
+    assert!(fails(ErrorClass::Permanent, "UnsupportedOperation"));
+    assert!(fails(ErrorClass::Permanent, "UnauthorizedOperation"));
+    assert!(fails(ErrorClass::Permanent, "VcpuLimitExceeded"));
+    assert!(fails(ErrorClass::Retryable, "InvalidAMIID.NotFound"), "it is not for us to make");
+    assert!(fails(ErrorClass::TokenConsumed, "IdempotentInstanceTerminated"));
+    assert!(!fails(ErrorClass::Retryable, "InsufficientInstanceCapacity"));
+    assert!(!fails(ErrorClass::Retryable, "RequestLimitExceeded"), "ours: also of a look-up");
+    assert!(!fails(ErrorClass::Ambiguous, "InternalError"));
+    assert!(!fails(ErrorClass::Permanent, "ExpiredToken"), "credentials are renewed");
+    assert!(!fails(ErrorClass::Permanent, "EndpointUnreachable"), "AWS never heard of it");
+    let silence = ProviderError::new(ErrorClass::Ambiguous, "RunInstances", "no answer");
     assert!(of_call(silence).is_err());
 }
 
 #[test]
 fn c39_an_account_that_enforces_tokens_is_told_of_in_words_that_help() {
-    let error =
-        refused(Class::Refused, "UnsupportedOperation").with_hint("set `authentication: Required`");
+    let error = refused(ErrorClass::Permanent, "UnsupportedOperation")
+        .with_hint("set `authentication: Required`");
     let failure = of_call(error).unwrap();
     assert!(failure.message.contains("authentication: Required"), "{failure:?}");
 }
 
 #[test]
 fn c30_what_is_not_at_hand_waits_and_what_cannot_be_fails() {
-    let unanswered = Refusal::Unanswered { question: "images".into() };
+    let unanswered = LaunchError::Unanswered { lookup: "images".into() };
     assert!(of_refusal(&unanswered).is_err());
-    let conflict = Refusal::Conflict { field: "marketType".into(), message: "no".into() };
+    let conflict = LaunchError::Conflict { field: "marketType".into(), message: "no".into() };
     assert!(of_refusal(&conflict).is_err(), "as upstream, which retries for ever");
-    let invalid = Refusal::Invalid { field: "ami".into(), message: "has no id".into() };
+    let invalid = LaunchError::Invalid { field: "ami".into(), message: "has no id".into() };
     assert_eq!(of_refusal(&invalid).unwrap().reason, "InvalidConfiguration");
 }
 
 #[test]
 fn c40_a_running_instance_is_told_of_in_full() {
     let machine = launched_for(30);
-    assert_eq!(decide(&machine, &there("pending"), now()), Step::Keep(SOON));
-    assert_eq!(decide(&machine, &there("running"), now()), Step::Keep(LATER), "no Node yet");
-    assert_eq!(decide(&provisioned(), &there("running"), now()), Step::Keep(RESYNC));
+    assert_eq!(decide(&machine, &there("pending"), now()), MachineAction::Keep(SOON));
+    assert_eq!(
+        decide(&machine, &there("running"), now()),
+        MachineAction::Keep(LATER),
+        "no Node yet"
+    );
+    assert_eq!(decide(&provisioned(), &there("running"), now()), MachineAction::Keep(RESYNC));
     let changes = running(&machine, &instance("running"), "us-east-1", now());
     let object = changes.object().unwrap();
     assert_eq!(object["spec"]["providerID"], "aws:///us-east-1a/i-1");
@@ -231,7 +259,7 @@ fn c34_a_launch_that_failed_says_why_and_leaves_the_rest_as_it_was() {
 
 #[test]
 fn errors_are_of_the_past_once_it_goes_on() {
-    let failure = Failure::invalid("x");
+    let failure = MachineFailure::invalid("x");
     let mut after = failed(&fresh(), &failure, now()).after;
     assert_eq!(after.status.error_reason.as_deref(), Some("InvalidConfiguration"));
     after.status.phase = Some("Provisioning".into());
@@ -244,16 +272,16 @@ fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
     let hook = json!([{"name": "backup", "owner": "team"}]);
     let held =
         machine(&json!({"lifecycleHooks": {"preDrain": hook}}), &json!({"nodeRef": {"name": "n"}}));
-    assert_eq!(before_termination(&held), Some(Going::Held));
+    assert_eq!(before_termination(&held), Some(DeletionAction::Held));
     let after = held_by_hooks(&held, now()).after;
     assert_eq!(condition(&after, "Drainable"), ("False", "HookPresent"));
     let free = machine(&json!({}), &json!({"nodeRef": {"name": "n"}}));
-    assert_eq!(before_termination(&free), Some(Going::Drain));
+    assert_eq!(before_termination(&free), Some(DeletionAction::Drain));
     let done = drained(&free, Ok("Node drained"), now()).after;
     assert_eq!(before_termination(&done), None);
     let mut last = done;
     last.spec.lifecycle_hooks.pre_terminate = read(&hook).unwrap();
-    assert_eq!(before_termination(&last), Some(Going::Held));
+    assert_eq!(before_termination(&last), Some(DeletionAction::Held));
     let after = held_by_hooks(&last, now()).after;
     assert_eq!(condition(&after, "Terminable"), ("False", "HookPresent"));
     assert_eq!(condition(&unheld(&after, now()).after, "Terminable"), ("True", ""));
@@ -265,13 +293,16 @@ fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
 
 #[test]
 fn c44_an_instance_is_terminated_waited_for_and_then_let_go_of() {
-    let of = |seen: &Seen| terminate(&provisioned(), seen, Duration::ZERO);
-    assert_eq!(of(&there("running")), Going::Terminate);
-    assert_eq!(of(&there("stopped")), Going::Terminate);
-    assert_eq!(of(&Seen::Going { state: "shutting-down".into() }), Going::Wait(SOON));
-    let terminated = Seen::Terminated { why: String::new() };
-    for gone in [terminated, Seen::Invisible, Seen::Nothing] {
-        assert_eq!(of(&gone), Going::Finish, "{gone:?}");
+    let of = |seen: &InstanceState| terminate(&provisioned(), seen, Duration::ZERO);
+    assert_eq!(of(&there("running")), DeletionAction::Terminate);
+    assert_eq!(of(&there("stopped")), DeletionAction::Terminate);
+    assert_eq!(
+        of(&InstanceState::Going { state: "shutting-down".into() }),
+        DeletionAction::Wait(SOON)
+    );
+    let terminated = InstanceState::Terminated { why: String::new() };
+    for gone in [terminated, InstanceState::Invisible, InstanceState::Nothing] {
+        assert_eq!(of(&gone), DeletionAction::Finish, "{gone:?}");
     }
 }
 
@@ -280,37 +311,50 @@ fn a_launch_that_may_come_to_light_keeps_a_machine_for_a_minute() {
     let started = launching(&fresh(), now()).after;
     let unanswered = launch_unanswered(&started, "no answer", now()).after;
     let unseen = launched(&started, &instance("pending"), now()).after;
-    for (machine, seen) in
-        [(&started, Seen::Nothing), (&unanswered, Seen::Nothing), (&unseen, Seen::Invisible)]
-    {
+    for (machine, seen) in [
+        (&started, InstanceState::Nothing),
+        (&unanswered, InstanceState::Nothing),
+        (&unseen, InstanceState::Invisible),
+    ] {
         let at = |seconds| terminate(machine, &seen, Duration::from_secs(seconds));
-        assert_eq!((at(0), at(59)), (Going::Wait(SOONER), Going::Wait(SOONER)), "{machine:?}");
-        assert_eq!(at(60), Going::Finish);
+        assert_eq!(
+            (at(0), at(59)),
+            (DeletionAction::Wait(SOONER), DeletionAction::Wait(SOONER)),
+            "{machine:?}"
+        );
+        assert_eq!(at(60), DeletionAction::Finish);
     }
     let refused = creation_failed(&started, "no capacity", now()).after;
     for nothing in [&fresh(), &refused] {
-        assert_eq!(terminate(nothing, &Seen::Nothing, Duration::ZERO), Going::Finish);
+        assert_eq!(
+            terminate(nothing, &InstanceState::Nothing, Duration::ZERO),
+            DeletionAction::Finish
+        );
     }
     // A throttled call now does not settle the earlier launch in doubt.
     let again = launching(&unanswered, now()).after;
     let throttled = creation_failed(&again, "throttled", now()).after;
-    let invalid = failed(&again, &Failure::invalid("x"), now()).after;
+    let invalid = failed(&again, &MachineFailure::invalid("x"), now()).after;
     for open in [&throttled, &invalid, &launching(&started, now()).after] {
         assert_eq!(
-            terminate(open, &Seen::Nothing, Duration::ZERO),
-            Going::Wait(SOONER),
+            terminate(open, &InstanceState::Nothing, Duration::ZERO),
+            DeletionAction::Wait(SOONER),
             "{open:?}"
         );
     }
     let seen = running(&unseen, &instance("running"), "r", now()).after;
-    assert_eq!(terminate(&seen, &Seen::Invisible, Duration::ZERO), Going::Finish, "gone for long");
+    assert_eq!(
+        terminate(&seen, &InstanceState::Invisible, Duration::ZERO),
+        DeletionAction::Finish,
+        "gone for long"
+    );
 }
 
 #[test]
 fn a_token_that_was_sent_in_other_words_fails_nobody() {
-    let error = refused(Class::Spent, "IdempotentParameterMismatch");
+    let error = refused(ErrorClass::TokenConsumed, "IdempotentParameterMismatch");
     assert!(of_call(error).is_err(), "it has launched something, which will be seen");
-    assert!(of_call(refused(Class::Spent, "IdempotentInstanceTerminated")).is_ok());
+    assert!(of_call(refused(ErrorClass::TokenConsumed, "IdempotentInstanceTerminated")).is_ok());
 }
 
 #[test]

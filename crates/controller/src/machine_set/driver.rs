@@ -22,13 +22,13 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::pending::{Doubt, Pending};
-use super::{Change, Nodes, Refusal, decide};
-use crate::api_server::{Unanswered, WRITER, answer, by};
-use crate::health::Health;
+use super::pending::{ExpectationCheck, Expectations};
+use super::{Nodes, SetChange, SetError, decide};
+use crate::api_server::{ApiServerError, WRITER, answer, by};
+use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
 use crate::node::Node;
-use crate::reflector::{Feed, Touched, Watched, all_in, readable, reference};
+use crate::reflector::{FeedEvent, Reflector, WatchedObject, all_in, readable, reference};
 
 /// Maximum number of concurrent creations or deletions of machines.
 const AT_A_TIME: usize = 10;
@@ -55,44 +55,44 @@ pub enum Error {
     Unreadable(String),
     /// The set is invalid.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] SetError),
     /// The API server rejected a request, or did not respond.
     #[error(transparent)]
-    Unanswered(#[from] Unanswered),
+    Unanswered(#[from] ApiServerError),
 }
 
 /// Controller of the MachineSets of a namespace.
-pub struct Driver {
-    sets: Store<Watched<MachineSet>>,
-    machines: Store<Watched<Machine>>,
-    nodes: Store<Watched<Node>>,
-    set_api: Api<Watched<MachineSet>>,
-    machine_api: Api<Watched<Machine>>,
+pub struct MachineSetController {
+    sets: Store<WatchedObject<MachineSet>>,
+    machines: Store<WatchedObject<Machine>>,
+    nodes: Store<WatchedObject<Node>>,
+    set_api: Api<WatchedObject<MachineSet>>,
+    machine_api: Api<WatchedObject<Machine>>,
     /// Untyped API access, which keeps fields that the types do not have.
     raw_sets: Api<DynamicObject>,
     raw_machines: Api<DynamicObject>,
-    pending: Mutex<HashMap<String, Pending>>,
-    health: Arc<Health>,
+    pending: Mutex<HashMap<String, Expectations>>,
+    health: Arc<ControllerHealth>,
 }
 
 /// Reflectors that the controller uses.
-pub struct Feeds<'a> {
+pub struct Reflectors<'a> {
     /// Sets.
-    pub sets: &'a Feed<MachineSet>,
+    pub sets: &'a Reflector<MachineSet>,
     /// Machines of the same namespace.
-    pub machines: &'a Feed<Machine>,
+    pub machines: &'a Reflector<Machine>,
     /// Nodes of the cluster.
-    pub nodes: &'a Feed<Node>,
+    pub nodes: &'a Reflector<Node>,
 }
 
-impl Driver {
+impl MachineSetController {
     /// Reconciles the sets until shutdown, and returns after the work in progress has ended. An
     /// error of a set is reported to `tell` and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
-        feeds: &Feeds<'_>,
-        health: Arc<Health>,
+        feeds: &Reflectors<'_>,
+        health: Arc<ControllerHealth>,
         stop: CancellationToken,
         tell: impl Fn(&str, &Error) + Send + Sync + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -100,10 +100,10 @@ impl Driver {
         let queue = driver.queue(feeds).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
         let sets = driver.sets.clone();
-        let retry = move |set: Arc<Watched<MachineSet>>, error: &Error, driver: Arc<Self>| {
+        let retry = move |set: Arc<WatchedObject<MachineSet>>, error: &Error, driver: Arc<Self>| {
             driver.health.metrics.reconciled("machine_set", false);
             tell(set.meta_name(), error);
-            Action::requeue(again_after(error))
+            Action::requeue(retry_after(error))
         };
         let one = |set, driver| -> BoxFuture<'static, Result<Action, Error>> {
             Box::pin(Self::reconcile(set, driver))
@@ -116,8 +116,8 @@ impl Driver {
     pub(super) fn new(
         client: &Client,
         namespace: &str,
-        feeds: &Feeds<'_>,
-        health: Arc<Health>,
+        feeds: &Reflectors<'_>,
+        health: Arc<ControllerHealth>,
     ) -> Self {
         let raw = |resource: &ApiResource| {
             Api::<DynamicObject>::namespaced_with(client.clone(), namespace, resource)
@@ -128,8 +128,8 @@ impl Driver {
             nodes: feeds.nodes.store(),
             set_api: Api::namespaced(client.clone(), namespace),
             machine_api: Api::namespaced(client.clone(), namespace),
-            raw_sets: raw(&ApiResource::erase::<Watched<MachineSet>>(&())),
-            raw_machines: raw(&ApiResource::erase::<Watched<Machine>>(&())),
+            raw_sets: raw(&ApiResource::erase::<WatchedObject<MachineSet>>(&())),
+            raw_machines: raw(&ApiResource::erase::<WatchedObject<Machine>>(&())),
             pending: Mutex::default(),
             health,
         }
@@ -138,20 +138,20 @@ impl Driver {
     /// Returns the stream of sets to reconcile.
     fn queue(
         self: &Arc<Self>,
-        feeds: &Feeds<'_>,
-    ) -> impl Stream<Item = ObjectRef<Watched<MachineSet>>> + Send + use<> {
+        feeds: &Reflectors<'_>,
+    ) -> impl Stream<Item = ObjectRef<WatchedObject<MachineSet>>> + Send + use<> {
         let [by_set, by_machine, by_node] = [(); 3].map(|()| Arc::clone(self));
         let sets = feeds.sets.events().map(move |touched| match touched {
-            Touched::One(set) => vec![reference(&set)],
-            Touched::All => all_in(&by_set.sets),
+            FeedEvent::One(set) => vec![reference(&set)],
+            FeedEvent::All => all_in(&by_set.sets),
         });
         let machines = feeds.machines.events().map(move |touched| match touched {
-            Touched::One(machine) => by_machine.sets_of(&machine),
-            Touched::All => all_in(&by_machine.sets),
+            FeedEvent::One(machine) => by_machine.sets_of(&machine),
+            FeedEvent::All => all_in(&by_machine.sets),
         });
         let nodes = feeds.nodes.events().map(move |touched| match touched {
-            Touched::One(node) => by_node.sets_with(node.meta_name()),
-            Touched::All => all_in(&by_node.sets),
+            FeedEvent::One(node) => by_node.sets_with(node.meta_name()),
+            FeedEvent::All => all_in(&by_node.sets),
         });
         let known = Arc::clone(self);
         let all = select(select(sets, machines), nodes).flat_map(iter);
@@ -159,18 +159,21 @@ impl Driver {
     }
 
     /// Returns the set that owns a machine. For a machine without an owner, returns all sets.
-    fn sets_of(&self, machine: &Watched<Machine>) -> Vec<ObjectRef<Watched<MachineSet>>> {
+    fn sets_of(
+        &self,
+        machine: &WatchedObject<Machine>,
+    ) -> Vec<ObjectRef<WatchedObject<MachineSet>>> {
         let Ok(object) = &machine.object else { return Vec::new() };
         let all = self.sets.state().into_iter();
         let owner = object.metadata.controller().map(|owner| owner.uid.clone());
-        let may_own = |set: &Watched<MachineSet>| owner.is_none() || owner == set.meta_uid();
+        let may_own = |set: &WatchedObject<MachineSet>| owner.is_none() || owner == set.meta_uid();
         all.filter(|set| may_own(set)).map(|set| reference(&set)).collect()
     }
 
     /// Returns the sets of the machines on this Node.
-    fn sets_with(&self, node: &str) -> Vec<ObjectRef<Watched<MachineSet>>> {
+    fn sets_with(&self, node: &str) -> Vec<ObjectRef<WatchedObject<MachineSet>>> {
         let machines = self.machines.state();
-        let has = |machine: &&Arc<Watched<Machine>>| {
+        let has = |machine: &&Arc<WatchedObject<Machine>>| {
             let status = machine.object.as_ref().ok().map(|machine| &machine.status);
             status
                 .and_then(|status| status.node_ref.as_ref())
@@ -179,7 +182,10 @@ impl Driver {
         machines.iter().filter(has).flat_map(|machine| self.sets_of(machine)).collect()
     }
 
-    async fn reconcile(set: Arc<Watched<MachineSet>>, driver: Arc<Self>) -> Result<Action, Error> {
+    async fn reconcile(
+        set: Arc<WatchedObject<MachineSet>>,
+        driver: Arc<Self>,
+    ) -> Result<Action, Error> {
         let set = set.object.as_ref().map_err(|why| Error::Unreadable(why.clone()))?;
         if set.metadata.deletion_timestamp.is_some()
             || !is_machine_api_s(&set.status.authoritative_api)
@@ -188,13 +194,16 @@ impl Driver {
             return Ok(Action::await_change());
         }
         driver.settle(set).await?;
-        let look_again = driver.bring_about(set).await?;
+        let look_again = driver.reconcile_replicas(set).await?;
         driver.health.metrics.reconciled("machine_set", true);
         Ok(look_again.map_or_else(Action::await_change, Action::requeue))
     }
 
     /// Decides and acts. The status is written even if the number of machines cannot be corrected.
-    pub(super) async fn bring_about(&self, set: &MachineSet) -> Result<Option<Duration>, Error> {
+    pub(super) async fn reconcile_replicas(
+        &self,
+        set: &MachineSet,
+    ) -> Result<Option<Duration>, Error> {
         let machines = self.view(set);
         let decision = decide(set, &machines, &self.readiness(), Timestamp::now())?;
         for orphan in &decision.adopt {
@@ -207,7 +216,7 @@ impl Driver {
         self.tell_status(set, &decision.status).await?;
         changed?;
         let overdue = self.with_pending(set, |pending| pending.overdue_in());
-        Ok([decision.look_again, overdue].into_iter().flatten().min())
+        Ok([decision.requeue_after, overdue].into_iter().flatten().min())
     }
 
     fn view(&self, set: &MachineSet) -> Vec<Machine> {
@@ -222,11 +231,11 @@ impl Driver {
         readable.map(|node| (node.metadata.name.clone(), node.readiness())).collect()
     }
 
-    async fn change(&self, set: &MachineSet, change: &Change<'_>) -> Result<(), Error> {
+    async fn change(&self, set: &MachineSet, change: &SetChange<'_>) -> Result<(), Error> {
         match change {
-            Change::Nothing => Ok(()),
-            Change::Create(count) => self.create(set, *count).await,
-            Change::Delete(machines) => self.delete(set, machines).await,
+            SetChange::Nothing => Ok(()),
+            SetChange::Create(count) => self.create(set, *count).await,
+            SetChange::Delete(machines) => self.delete(set, machines).await,
         }
     }
 
@@ -322,24 +331,24 @@ impl Driver {
         self.view(set); // what is seen is settled
         for doubt in self.with_pending(set, |pending| pending.doubts()) {
             match doubt {
-                Doubt::Make(machine) => self.make_again(set, &machine).await?,
-                Doubt::Delete(machine) => self.unmake(set, machine).await?,
-                Doubt::IsThere(machine) | Doubt::IsGoing(machine) => {
-                    self.look(set, &machine).await?;
+                ExpectationCheck::Make(machine) => self.recreate(set, &machine).await?,
+                ExpectationCheck::Delete(machine) => self.unmake(set, machine).await?,
+                ExpectationCheck::IsThere(machine) | ExpectationCheck::IsGoing(machine) => {
+                    self.check_overdue(set, &machine).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn make_again(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
+    async fn recreate(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
         let live = answer("read its template", self.raw_sets.get(&set.metadata.name)).await?;
         let template = &live.data["spec"]["template"];
         self.make(set, from_template(set, template, &machine.metadata.name)).await
     }
 
     /// Checks an overdue request. A request whose result does not hold is no longer expected.
-    async fn look(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
+    async fn check_overdue(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
         let there = answer("look for a machine", self.machine_api.get_opt(name)).await?;
         let there = there.and_then(|one| one.object.ok()).filter(|one| one.metadata.uid == *uid);
@@ -347,9 +356,9 @@ impl Driver {
             None => pending.not_made(name),
             Some(one) if one.metadata.deletion_timestamp.is_none() => {
                 pending.not_deleted(uid);
-                pending.looked(machine);
+                pending.restart_timeout(machine);
             }
-            Some(_) => pending.looked(machine),
+            Some(_) => pending.restart_timeout(machine),
         });
         Ok(())
     }
@@ -398,11 +407,11 @@ impl Driver {
         Ok(())
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<String, Pending>> {
+    fn pending(&self) -> MutexGuard<'_, HashMap<String, Expectations>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with_pending<T>(&self, set: &MachineSet, act: impl FnOnce(&mut Pending) -> T) -> T {
+    fn with_pending<T>(&self, set: &MachineSet, act: impl FnOnce(&mut Expectations) -> T) -> T {
         act(self.pending().entry(set.metadata.uid.clone()).or_default())
     }
 }
@@ -429,10 +438,10 @@ async fn unless(failed: Arc<AtomicBool>, act: Act<'_>) -> Result<(), Error> {
     act.await.inspect_err(|_| failed.store(true, Relaxed))
 }
 
-fn again_after(error: &Error) -> Duration {
+fn retry_after(error: &Error) -> Duration {
     match error {
         Error::Refused(_) | Error::Unreadable(_) => REFUSED,
-        Error::Unanswered(error) => error.again_after(),
+        Error::Unanswered(error) => error.retry_after(),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use groundplan_node::test_support::fake_api_server::FakeCluster;
+use groundplan_node::test_support::fake_api_server::FakeApiServer;
 use groundplan_openshift::machine_api::types::{NAMESPACE, read};
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -13,20 +13,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::driver::*;
 use super::*;
-use crate::health::Health;
-use crate::reflector::Feed;
+use crate::health::ControllerHealth;
+use crate::reflector::Reflector;
 
 /// Cluster with one set and its controller.
-struct World {
-    cluster: FakeCluster,
+struct SetHarness {
+    cluster: FakeApiServer,
     stop: CancellationToken,
     told: Arc<Mutex<Vec<String>>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl World {
+impl SetHarness {
     fn new(replicas: i32) -> Self {
-        let cluster = FakeCluster::default();
+        let cluster = FakeApiServer::default();
         cluster.put(json!({
             "apiVersion": "machine.openshift.io/v1beta1", "kind": "MachineSet",
             "metadata": {"name": "demo-a", "namespace": NAMESPACE},
@@ -46,17 +46,17 @@ impl World {
     /// Starts the controller, or restarts it after the previous process was killed.
     fn start(&mut self) {
         let client = self.cluster.client();
-        let sets = Feed::new(Api::namespaced(client.clone(), NAMESPACE));
-        let machines = Feed::new(Api::namespaced(client.clone(), NAMESPACE));
-        let nodes = Feed::new(Api::all(client.clone()));
-        let feeds = Feeds { sets: &sets, machines: &machines, nodes: &nodes };
+        let sets = Reflector::new(Api::namespaced(client.clone(), NAMESPACE));
+        let machines = Reflector::new(Api::namespaced(client.clone(), NAMESPACE));
+        let nodes = Reflector::new(Api::all(client.clone()));
+        let feeds = Reflectors { sets: &sets, machines: &machines, nodes: &nodes };
         let told = Arc::clone(&self.told);
         let tell = move |set: &str, error: &Error| {
             told.lock().unwrap().push(format!("{set}: {error}"));
         };
-        let health = Arc::<Health>::default();
+        let health = Arc::<ControllerHealth>::default();
         let stop = self.stop.clone();
-        let driver = Driver::run(&client, NAMESPACE, &feeds, health, stop, tell);
+        let driver = MachineSetController::run(&client, NAMESPACE, &feeds, health, stop, tell);
         self.tasks.push(tokio::spawn(driver));
         self.tasks.push(tokio::spawn(sets.run(|_| ())));
         self.tasks.push(tokio::spawn(machines.run(|_| ())));
@@ -108,7 +108,7 @@ impl World {
 
 #[tokio::test(start_paused = true)]
 async fn c50_what_is_missing_is_made_with_the_set_s_name_labels_and_ownership() {
-    let world = World::started(3).await;
+    let world = SetHarness::started(3).await;
     let (machines, set) = (world.machines(), world.set());
     assert_eq!((machines.len(), world.creations()), (3, 3));
     for machine in machines {
@@ -133,7 +133,7 @@ async fn c50_what_is_missing_is_made_with_the_set_s_name_labels_and_ownership() 
 
 #[tokio::test(start_paused = true)]
 async fn a_set_is_scaled_up_and_down_through_its_subresource() {
-    let world = World::started(3).await;
+    let world = SetHarness::started(3).await;
     world.scale(6).await;
     world.settle().await;
     assert_eq!((world.machines().len(), &world.set()["status"]["replicas"]), (6, &json!(6)));
@@ -149,7 +149,7 @@ async fn a_set_is_scaled_up_and_down_through_its_subresource() {
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_somebody_deletes_is_made_anew() {
-    let world = World::started(2).await;
+    let world = SetHarness::started(2).await;
     let name = world.machines()[0]["metadata"]["name"].as_str().unwrap().to_owned();
     world.cluster.delete("machines", NAMESPACE, &name);
     world.settle().await;
@@ -159,7 +159,7 @@ async fn a_machine_that_somebody_deletes_is_made_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn another_template_is_for_machines_to_come() {
-    let world = World::started(2).await;
+    let world = SetHarness::started(2).await;
     let before = world.machines();
     let template = json!({"spec": {"template": {"spec": {"providerSpec": {"value": {
         "metadataServiceOptions": {"authentication": "Required"}}}}}}});
@@ -177,7 +177,7 @@ async fn another_template_is_for_machines_to_come() {
 
 #[tokio::test(start_paused = true)]
 async fn c50_an_orphan_gets_an_owner_and_is_one_of_those_that_are_wanted() {
-    let mut world = World::new(2);
+    let mut world = SetHarness::new(2);
     world.cluster.put(json!({
         "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
         "metadata": {"name": "orphan", "namespace": NAMESPACE, "labels": {"pool": "a"},
@@ -195,29 +195,29 @@ async fn c50_an_orphan_gets_an_owner_and_is_one_of_those_that_are_wanted() {
 /// Decides ten times on the same outdated data, without any watch events.
 #[tokio::test(start_paused = true)]
 async fn a_picture_that_is_old_has_nothing_made_or_deleted_twice() {
-    let world = World::new(5);
+    let world = SetHarness::new(5);
     let client = world.cluster.client();
-    let sets = Feed::new(Api::namespaced(client.clone(), NAMESPACE));
-    let machines = Feed::new(Api::namespaced(client.clone(), NAMESPACE));
-    let nodes = Feed::new(Api::all(client.clone()));
-    let feeds = Feeds { sets: &sets, machines: &machines, nodes: &nodes };
-    let driver = Driver::new(&client, NAMESPACE, &feeds, Arc::default());
+    let sets = Reflector::new(Api::namespaced(client.clone(), NAMESPACE));
+    let machines = Reflector::new(Api::namespaced(client.clone(), NAMESPACE));
+    let nodes = Reflector::new(Api::all(client.clone()));
+    let feeds = Reflectors { sets: &sets, machines: &machines, nodes: &nodes };
+    let driver = MachineSetController::new(&client, NAMESPACE, &feeds, Arc::default());
     for _ in 0..10 {
         let set: MachineSet = read(&world.set()).unwrap();
-        driver.bring_about(&set).await.unwrap();
+        driver.reconcile_replicas(&set).await.unwrap();
     }
     assert_eq!((world.machines().len(), world.creations()), (5, 5));
     world.scale(2).await;
     for _ in 0..10 {
         let set: MachineSet = read(&world.set()).unwrap();
-        driver.bring_about(&set).await.unwrap();
+        driver.reconcile_replicas(&set).await.unwrap();
     }
     assert_eq!((world.machines().len(), world.creations()), (2, 5));
 }
 
 #[tokio::test(start_paused = true)]
 async fn answers_that_are_lost_make_no_machine_twice_and_delete_none_too_many() {
-    let mut world = World::new(8);
+    let mut world = SetHarness::new(8);
     world.cluster.cut_answers(5);
     world.start();
     world.settle().await;
@@ -235,11 +235,11 @@ async fn answers_that_are_lost_make_no_machine_twice_and_delete_none_too_many() 
 
 #[tokio::test(start_paused = true)]
 async fn an_api_server_in_every_kind_of_trouble_ends_with_as_many_as_are_wanted() {
-    let mut world = World::new(12);
+    let mut world = SetHarness::new(12);
     world.start();
     for round in 0..20_u32 {
-        world.cluster.trouble(&[500, 429, 503]);
-        world.cluster.cut(round % 3);
+        world.cluster.inject_faults(&[500, 429, 503]);
+        world.cluster.close_connections(round % 3);
         world.cluster.cut_answers(round % 4);
         world.cluster.cut_watches();
         if round % 5 == 0 {
@@ -247,7 +247,7 @@ async fn an_api_server_in_every_kind_of_trouble_ends_with_as_many_as_are_wanted(
         }
         sleep(Duration::from_secs(3)).await;
     }
-    world.cluster.heal();
+    world.cluster.clear_faults();
     sleep(Duration::from_secs(300)).await;
     assert_eq!(world.machines().len(), 12, "{:?}", world.told);
 }
@@ -255,7 +255,7 @@ async fn an_api_server_in_every_kind_of_trouble_ends_with_as_many_as_are_wanted(
 #[tokio::test(start_paused = true)]
 async fn killed_at_any_request_it_ends_with_as_many_as_are_wanted() {
     for requests in 1..40 {
-        let mut world = World::new(6);
+        let mut world = SetHarness::new(6);
         world.start();
         while world.cluster.requests().len() < requests && world.machines().len() < 6 {
             tokio::task::yield_now().await;
@@ -270,7 +270,7 @@ async fn killed_at_any_request_it_ends_with_as_many_as_are_wanted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_follows_nodes_and_machines_become_available_by_waiting() {
-    let world = World::started(1).await;
+    let world = SetHarness::started(1).await;
     let wait = json!({"spec": {"minReadySeconds": 90}});
     world.cluster.change("machinesets", NAMESPACE, "demo-a", &wait);
     let name = world.machines()[0]["metadata"]["name"].as_str().unwrap().to_owned();
@@ -305,7 +305,7 @@ async fn a_status_follows_nodes_and_machines_become_available_by_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_set_that_asks_for_what_cannot_be_done_is_told_of_and_does_nothing() {
-    let mut world = World::new(3);
+    let mut world = SetHarness::new(3);
     let other = json!({"spec": {"template": {"metadata": {"labels": {"pool": "b"}}}}});
     world.cluster.change("machinesets", NAMESPACE, "demo-a", &other);
     world.start();
@@ -323,7 +323,7 @@ async fn a_set_that_goes_or_is_the_cluster_api_s_is_left_alone() {
         json!({"status": {"authoritativeAPI": "Migrating"}}),
         json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}}),
     ] {
-        let mut world = World::new(3);
+        let mut world = SetHarness::new(3);
         world.cluster.change("machinesets", NAMESPACE, "demo-a", &change);
         world.start();
         world.settle().await;
@@ -333,7 +333,7 @@ async fn a_set_that_goes_or_is_the_cluster_api_s_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_cannot_be_read_keeps_nobody_from_the_others() {
-    let mut world = World::new(2);
+    let mut world = SetHarness::new(2);
     world.cluster.put(json!({
         "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
         "metadata": {"name": "odd", "namespace": NAMESPACE}, "spec": {"taints": "none"},
@@ -345,7 +345,7 @@ async fn a_machine_that_cannot_be_read_keeps_nobody_from_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_lets_what_is_under_way_end_and_begins_nothing() {
-    let mut world = World::started(2).await;
+    let mut world = SetHarness::started(2).await;
     world.stop.cancel();
     let driver = world.tasks.remove(0);
     tokio::time::timeout(Duration::from_secs(5), driver).await.unwrap().unwrap();

@@ -31,21 +31,21 @@ use policy::Policy;
 
 /// Decision about one MachineSet.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Decision<'a> {
+pub struct SetDecision<'a> {
     /// Orphans that the set adopts.
     pub adopt: Vec<&'a Machine>,
     /// Change of the number of machines. Adopted machines are already counted.
-    pub change: Result<Change<'a>, Refusal>,
+    pub change: Result<SetChange<'a>, SetError>,
     /// Observed status of the set.
     pub status: MachineSetStatus,
     /// Time until the next reconcile without an event, because machines become available by
     /// waiting.
-    pub look_again: Option<Duration>,
+    pub requeue_after: Option<Duration>,
 }
 
 /// Change of the number of machines.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change<'a> {
+pub enum SetChange<'a> {
     /// Number of machines is correct.
     Nothing,
     /// Create this number of machines from the template.
@@ -56,7 +56,7 @@ pub enum Change<'a> {
 
 /// Reason why a MachineSet is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum SetError {
     /// The selector would select every machine.
     #[error("spec.selector: is empty and would select every machine; name at least one label")]
     EmptySelector,
@@ -87,22 +87,22 @@ pub enum Refusal {
 /// none.
 ///
 /// # Errors
-/// Fails if the set is invalid. An unknown delete policy is an error in [`Decision::change`], so
+/// Fails if the set is invalid. An unknown delete policy is an error in [`SetDecision::change`], so
 /// that the status can still be written.
 pub fn decide<'a>(
     set: &MachineSet,
     machines: &'a [Machine],
     nodes: &Nodes,
     now: Timestamp,
-) -> Result<Decision<'a>, Refusal> {
+) -> Result<SetDecision<'a>, SetError> {
     let selector = selector::Selector::of(&set.spec.selector)?;
     if !selector.selects(&set.spec.template.metadata.labels) {
-        return Err(Refusal::TemplateNotSelected { selector: selector.to_string() });
+        return Err(SetError::TemplateNotSelected { selector: selector.to_string() });
     }
     let (adopt, members) = members(set, &selector, machines);
     let status = status::status(set, &selector, &members, nodes, now);
     let change = change(set, &members, now);
-    Ok(Decision { adopt, change, look_again: look_again(set, &status), status })
+    Ok(SetDecision { adopt, change, requeue_after: requeue_after(set, &status), status })
 }
 
 /// Returns the orphans of the set, and all its machines including the orphans.
@@ -126,18 +126,18 @@ fn change<'a>(
     set: &MachineSet,
     members: &[&'a Machine],
     now: Timestamp,
-) -> Result<Change<'a>, Refusal> {
+) -> Result<SetChange<'a>, SetError> {
     let (have, want) = (members.len(), wanted(set));
     if have <= want {
-        return Ok(if have == want { Change::Nothing } else { Change::Create(want - have) });
+        return Ok(if have == want { SetChange::Nothing } else { SetChange::Create(want - have) });
     }
     let policy: Policy = set.spec.delete_policy.parse()?;
-    Ok(Change::Delete(policy::first_to_go(policy, members, have - want, now)))
+    Ok(SetChange::Delete(policy::first_to_go(policy, members, have - want, now)))
 }
 
 /// Returns the time until the next reconcile. No event announces that a machine has been ready for
 /// long enough.
-fn look_again(set: &MachineSet, status: &MachineSetStatus) -> Option<Duration> {
+fn requeue_after(set: &MachineSet, status: &MachineSetStatus) -> Option<Duration> {
     let waits = status.ready_replicas > status.available_replicas;
     let seconds = u64::try_from(set.spec.min_ready_seconds).unwrap_or(0);
     (waits && seconds > 0).then(|| Duration::from_secs(seconds))

@@ -17,14 +17,14 @@ const OVERDUE: Duration = Duration::from_secs(10);
 
 /// Expectations of one set.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
-    made: BTreeMap<String, Asked>,
-    going: BTreeMap<String, Asked>,
+pub(super) struct Expectations {
+    made: BTreeMap<String, ExpectedChange>,
+    going: BTreeMap<String, ExpectedChange>,
 }
 
 /// Expected creation or deletion of one machine.
 #[derive(Clone, Debug)]
-struct Asked {
+struct ExpectedChange {
     machine: Machine,
     /// True if the response arrived.
     answered: bool,
@@ -33,7 +33,7 @@ struct Asked {
 
 /// Action for an expectation that is not observed yet.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Doubt {
+pub(super) enum ExpectationCheck {
     /// Repeat this creation in doubt, with the same name.
     Make(Machine),
     /// Repeat this deletion in doubt.
@@ -44,10 +44,11 @@ pub(super) enum Doubt {
     IsGoing(Machine),
 }
 
-impl Pending {
+impl Expectations {
     /// Records a creation before the request is sent.
     pub(super) fn making(&mut self, machine: &Machine) {
-        let asked = Asked { machine: machine.clone(), answered: false, since: Instant::now() };
+        let asked =
+            ExpectedChange { machine: machine.clone(), answered: false, since: Instant::now() };
         self.made.insert(machine.metadata.name.clone(), asked);
     }
 
@@ -66,7 +67,8 @@ impl Pending {
 
     /// Records a deletion before the request is sent.
     pub(super) fn deleting(&mut self, machine: &Machine) {
-        let asked = Asked { machine: machine.clone(), answered: false, since: Instant::now() };
+        let asked =
+            ExpectedChange { machine: machine.clone(), answered: false, since: Instant::now() };
         self.going.insert(machine.metadata.uid.clone(), asked);
     }
 
@@ -83,7 +85,7 @@ impl Pending {
     }
 
     /// Records a check of the expectations for a machine, which restarts their timeout.
-    pub(super) fn looked(&mut self, machine: &Machine) {
+    pub(super) fn restart_timeout(&mut self, machine: &Machine) {
         let name = &machine.metadata.name;
         let both = [self.made.get_mut(name), self.going.get_mut(&machine.metadata.uid)];
         for asked in both.into_iter().flatten() {
@@ -111,9 +113,15 @@ impl Pending {
     }
 
     /// Returns the actions for expectations in doubt or overdue.
-    pub(super) fn doubts(&self) -> Vec<Doubt> {
-        let made = self.made.values().filter_map(|one| one.doubt(Doubt::Make, Doubt::IsThere));
-        let going = self.going.values().filter_map(|one| one.doubt(Doubt::Delete, Doubt::IsGoing));
+    pub(super) fn doubts(&self) -> Vec<ExpectationCheck> {
+        let made = self
+            .made
+            .values()
+            .filter_map(|one| one.doubt(ExpectationCheck::Make, ExpectationCheck::IsThere));
+        let going = self
+            .going
+            .values()
+            .filter_map(|one| one.doubt(ExpectationCheck::Delete, ExpectationCheck::IsGoing));
         made.chain(going).collect()
     }
 
@@ -124,8 +132,12 @@ impl Pending {
     }
 }
 
-impl Asked {
-    fn doubt(&self, again: fn(Machine) -> Doubt, look: fn(Machine) -> Doubt) -> Option<Doubt> {
+impl ExpectedChange {
+    fn doubt(
+        &self,
+        again: fn(Machine) -> ExpectationCheck,
+        look: fn(Machine) -> ExpectationCheck,
+    ) -> Option<ExpectationCheck> {
         match self.answered {
             false => Some(again(self.machine.clone())),
             true if self.since.elapsed() >= OVERDUE => Some(look(self.machine.clone())),
@@ -157,7 +169,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_made_counts_before_it_is_seen_and_once() {
-        let mut pending = Pending::default();
+        let mut pending = Expectations::default();
         pending.making(&machine("b"));
         assert_eq!(names(&pending.view(vec![machine("a")])), ["a", "b"]);
         pending.made(machine("b"));
@@ -168,7 +180,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_deleted_does_not_count_though_it_is_still_seen() {
-        let mut pending = Pending::default();
+        let mut pending = Expectations::default();
         pending.deleting(&machine("a"));
         pending.deleted("uid-of-a");
         assert_eq!(names(&pending.view(vec![machine("a"), machine("b")])), ["b"]);
@@ -178,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_made_and_deleted_before_it_was_seen_does_not_count() {
-        let mut pending = Pending::default();
+        let mut pending = Expectations::default();
         pending.making(&machine("b"));
         pending.made(machine("b"));
         pending.deleting(&machine("b"));
@@ -190,7 +202,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_refused_is_as_if_it_had_not_been_asked_for() {
-        let mut pending = Pending::default();
+        let mut pending = Expectations::default();
         pending.making(&machine("b"));
         pending.deleting(&machine("a"));
         pending.not_made("b");
@@ -201,18 +213,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_got_no_answer_is_asked_for_again_and_what_is_not_seen_is_looked_for() {
-        let mut pending = Pending::default();
+        let mut pending = Expectations::default();
         pending.making(&machine("b"));
         pending.deleting(&machine("a"));
-        let again = [Doubt::Make(machine("b")), Doubt::Delete(machine("a"))];
+        let again = [ExpectationCheck::Make(machine("b")), ExpectationCheck::Delete(machine("a"))];
         assert_eq!(pending.doubts(), again);
         pending.made(machine("b"));
         pending.deleted("uid-of-a");
         assert_eq!((pending.doubts(), pending.overdue_in()), (vec![], Some(OVERDUE)));
         tokio::time::advance(OVERDUE).await;
-        assert_eq!(pending.doubts(), [Doubt::IsThere(machine("b")), Doubt::IsGoing(machine("a"))]);
-        pending.looked(&machine("b"));
-        pending.looked(&machine("a"));
+        assert_eq!(
+            pending.doubts(),
+            [ExpectationCheck::IsThere(machine("b")), ExpectationCheck::IsGoing(machine("a"))]
+        );
+        pending.restart_timeout(&machine("b"));
+        pending.restart_timeout(&machine("a"));
         assert!(pending.doubts().is_empty());
     }
 }

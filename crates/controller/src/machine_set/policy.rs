@@ -10,7 +10,7 @@ use std::str::FromStr;
 use groundplan_openshift::machine_api::types::Machine;
 use jiff::Timestamp;
 
-use super::Refusal;
+use super::SetError;
 
 /// Annotation that makes a machine the first to be deleted. Any value except an empty one counts.
 pub const DELETE_ANNOTATION: &str = "machine.openshift.io/delete-machine";
@@ -36,14 +36,14 @@ pub enum Policy {
 }
 
 impl FromStr for Policy {
-    type Err = Refusal;
+    type Err = SetError;
 
-    fn from_str(word: &str) -> Result<Self, Refusal> {
+    fn from_str(word: &str) -> Result<Self, SetError> {
         match word {
             "" | "Random" => Ok(Policy::Random),
             "Newest" => Ok(Policy::Newest),
             "Oldest" => Ok(Policy::Oldest),
-            other => Err(Refusal::UnknownPolicy(other.to_owned())),
+            other => Err(SetError::UnknownPolicy(other.to_owned())),
         }
     }
 }

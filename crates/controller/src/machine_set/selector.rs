@@ -4,7 +4,7 @@ use std::fmt;
 
 use groundplan_openshift::machine_api::types::{LabelSelector, Labels};
 
-use super::Refusal;
+use super::SetError;
 
 /// Selector whose operators are all known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ enum Test {
 
 impl Selector {
     /// Returns all requirements of a selector, sorted by label like in the API server.
-    pub(super) fn of(selector: &LabelSelector) -> Result<Self, Refusal> {
+    pub(super) fn of(selector: &LabelSelector) -> Result<Self, SetError> {
         let labels = selector.match_labels.iter();
         let mut tests: Vec<_> =
             labels.map(|(key, value)| (key.clone(), Test::Is(value.clone()))).collect();
@@ -29,18 +29,18 @@ impl Selector {
             tests.push((one.key.clone(), test(&one.key, &one.operator, &one.values)?));
         }
         if tests.is_empty() {
-            return Err(Refusal::EmptySelector);
+            return Err(SetError::EmptySelector);
         }
         tests.sort_by(|one, other| one.0.cmp(&other.0));
         Ok(Self(tests))
     }
 
     pub(super) fn selects(&self, labels: &Labels) -> bool {
-        self.0.iter().all(|(key, test)| test.holds(labels.get(key)))
+        self.0.iter().all(|(key, test)| test.is_held(labels.get(key)))
     }
 }
 
-fn test(key: &str, operator: &str, values: &[String]) -> Result<Test, Refusal> {
+fn test(key: &str, operator: &str, values: &[String]) -> Result<Test, SetError> {
     let mut values = values.to_vec();
     values.sort();
     match operator {
@@ -48,12 +48,12 @@ fn test(key: &str, operator: &str, values: &[String]) -> Result<Test, Refusal> {
         "NotIn" => Ok(Test::NotIn(values)),
         "Exists" => Ok(Test::Exists),
         "DoesNotExist" => Ok(Test::DoesNotExist),
-        other => Err(Refusal::UnknownOperator { key: key.to_owned(), operator: other.to_owned() }),
+        other => Err(SetError::UnknownOperator { key: key.to_owned(), operator: other.to_owned() }),
     }
 }
 
 impl Test {
-    fn holds(&self, value: Option<&String>) -> bool {
+    fn is_held(&self, value: Option<&String>) -> bool {
         match self {
             Test::Is(wanted) => value == Some(wanted),
             Test::In(values) => value.is_some_and(|value| values.contains(value)),

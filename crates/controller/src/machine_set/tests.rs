@@ -58,7 +58,7 @@ fn names<'a>(machines: &[&'a Machine]) -> Vec<&'a str> {
 /// Returns the names of the machines that are deleted.
 fn deleted(set: &MachineSet, machines: &[Machine]) -> Vec<String> {
     match decide(set, machines, &Nodes::new(), now()).unwrap().change.unwrap() {
-        Change::Delete(machines) => names(&machines).into_iter().map(str::to_owned).collect(),
+        SetChange::Delete(machines) => names(&machines).into_iter().map(str::to_owned).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -135,7 +135,7 @@ fn c49_an_unknown_policy_is_an_error_and_nothing_is_deleted() {
 #[test]
 fn an_unknown_policy_keeps_nobody_from_making_more() {
     let decision = decide(&set(2, "oldest"), &[], &Nodes::new(), now()).unwrap();
-    assert_eq!(decision.change, Ok(Change::Create(2)));
+    assert_eq!(decision.change, Ok(SetChange::Create(2)));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn c50_what_goes_is_not_counted_and_what_failed_is() {
         machine("well", &json!({})),
     ];
     let decision = decide(&set(5, ""), &machines, &Nodes::new(), now()).unwrap();
-    assert_eq!(decision.change, Ok(Change::Create(3)));
+    assert_eq!(decision.change, Ok(SetChange::Create(3)));
     assert_eq!(decision.status.replicas, 2);
 }
 
@@ -169,7 +169,7 @@ fn c50_an_orphan_is_adopted_before_more_are_made() {
     ];
     let decision = decide(&set(3, ""), &machines, &Nodes::new(), now()).unwrap();
     assert_eq!(names(&decision.adopt), ["orphan"]);
-    assert_eq!(decision.change, Ok(Change::Create(1)));
+    assert_eq!(decision.change, Ok(SetChange::Create(1)));
 }
 
 #[test]
@@ -183,16 +183,16 @@ fn c50_what_is_somebody_else_s_or_of_another_sort_is_left_alone() {
     ];
     let decision = decide(&set(1, ""), &machines, &Nodes::new(), now()).unwrap();
     assert_eq!(names(&decision.adopt), ["owned-by-no-controller"]);
-    assert_eq!(decision.change, Ok(Change::Nothing));
+    assert_eq!(decision.change, Ok(SetChange::Nothing));
 }
 
 #[test]
 fn without_a_number_one_machine_is_wanted_and_less_than_none_is_none() {
     let decide =
         |replicas: Value| decide(&set(replicas, ""), &[], &Nodes::new(), now()).unwrap().change;
-    assert_eq!(decide(Value::Null), Ok(Change::Create(1)));
-    assert_eq!(decide(0.into()), Ok(Change::Nothing));
-    assert_eq!(decide((-1).into()), Ok(Change::Nothing));
+    assert_eq!(decide(Value::Null), Ok(SetChange::Create(1)));
+    assert_eq!(decide(0.into()), Ok(SetChange::Nothing));
+    assert_eq!(decide((-1).into()), Ok(SetChange::Nothing));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn another_template_changes_no_machine_that_is_there() {
     set.spec.template.spec.provider_spec.value = Some(json!({"instanceType": "m6i.4xlarge"}));
     set.spec.template.metadata.labels.insert("zone".into(), "2".into());
     let decision = decide(&set, &machines, &Nodes::new(), now()).unwrap();
-    assert_eq!((decision.change, decision.adopt.len()), (Ok(Change::Nothing), 0));
+    assert_eq!((decision.change, decision.adopt.len()), (Ok(SetChange::Nothing), 0));
     assert_eq!((decision.status.replicas, decision.status.fully_labeled_replicas), (2, 0));
 }
 
@@ -230,10 +230,10 @@ fn a_status_counts_who_is_there_who_is_ready_and_who_has_been_for_long_enough() 
         ..MachineSetStatus::default()
     };
     assert_eq!(decision.status, expected);
-    assert_eq!(decision.look_again, Some(Duration::from_secs(60)));
+    assert_eq!(decision.requeue_after, Some(Duration::from_secs(60)));
     set.spec.min_ready_seconds = 0;
     let decision = decide(&set, &machines, &nodes, now()).unwrap();
-    assert_eq!((decision.status.available_replicas, decision.look_again), (2, None));
+    assert_eq!((decision.status.available_replicas, decision.requeue_after), (2, None));
 }
 
 fn refusal(change: impl Fn(&mut MachineSet)) -> String {

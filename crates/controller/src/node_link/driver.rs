@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Ambiguous, Index, node_patch, node_ref};
-use crate::api_server::{Unanswered, answer, by};
-use crate::health::Health;
+use crate::api_server::{ApiServerError, answer, by};
+use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
 use crate::node::{Node, internal_ips};
-use crate::reflector::{Feed, Touched, Watched, all_in, readable, reference};
+use crate::reflector::{FeedEvent, Reflector, WatchedObject, all_in, readable, reference};
 
 /// Maximum number of Nodes that are reconciled concurrently.
 const AT_A_TIME: u16 = 4;
@@ -40,26 +40,26 @@ pub enum Error {
     Ambiguous(#[from] Ambiguous),
     /// The API server rejected a request, or did not respond.
     #[error(transparent)]
-    Unanswered(#[from] Unanswered),
+    Unanswered(#[from] ApiServerError),
 }
 
 /// Controller of Node links.
-pub struct Driver {
-    machines: Store<Watched<Machine>>,
-    nodes: Store<Watched<Node>>,
-    node_api: Api<Watched<Node>>,
-    machine_api: Api<Watched<Machine>>,
-    health: Arc<Health>,
+pub struct NodeLinkController {
+    machines: Store<WatchedObject<Machine>>,
+    nodes: Store<WatchedObject<Node>>,
+    node_api: Api<WatchedObject<Node>>,
+    machine_api: Api<WatchedObject<Machine>>,
+    health: Arc<ControllerHealth>,
 }
 
-impl Driver {
+impl NodeLinkController {
     /// Links Nodes until shutdown, and returns after the work in progress has ended. An error of a
     /// Node is reported to `tell` and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
-        (machines, nodes): (&Feed<Machine>, &Feed<Node>),
-        health: Arc<Health>,
+        (machines, nodes): (&Reflector<Machine>, &Reflector<Node>),
+        health: Arc<ControllerHealth>,
         stop: CancellationToken,
         tell: impl Fn(&str, &Error) + Send + Sync + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -73,10 +73,10 @@ impl Driver {
         let queue = driver.queue(machines, nodes).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
         let store = driver.nodes.clone();
-        let retry = move |node: Arc<Watched<Node>>, error: &Error, driver: Arc<Self>| {
+        let retry = move |node: Arc<WatchedObject<Node>>, error: &Error, driver: Arc<Self>| {
             driver.health.metrics.reconciled("node_link", false);
             tell(node.meta_name(), error);
-            Action::requeue(again_after(error))
+            Action::requeue(retry_after(error))
         };
         let one = |node, driver| -> BoxFuture<'static, Result<Action, Error>> {
             Box::pin(Self::reconcile(node, driver))
@@ -90,24 +90,24 @@ impl Driver {
     /// the machine.
     fn queue(
         self: &Arc<Self>,
-        machines: &Feed<Machine>,
-        nodes: &Feed<Node>,
-    ) -> impl Stream<Item = ObjectRef<Watched<Node>>> + Send + use<> {
+        machines: &Reflector<Machine>,
+        nodes: &Reflector<Node>,
+    ) -> impl Stream<Item = ObjectRef<WatchedObject<Node>>> + Send + use<> {
         let [by_node, by_machine, known] = [(); 3].map(|()| Arc::clone(self));
         let nodes = nodes.events().map(move |touched| match touched {
-            Touched::One(node) => vec![reference(&node)],
-            Touched::All => all_in(&by_node.nodes),
+            FeedEvent::One(node) => vec![reference(&node)],
+            FeedEvent::All => all_in(&by_node.nodes),
         });
         let machines = machines.events().map(move |touched| match touched {
-            Touched::One(machine) => by_machine.nodes_of(&machine),
-            Touched::All => all_in(&by_machine.nodes),
+            FeedEvent::One(machine) => by_machine.nodes_of(&machine),
+            FeedEvent::All => all_in(&by_machine.nodes),
         });
         let all = select(nodes, machines).flat_map(iter);
         all.filter(move |node| std::future::ready(known.nodes.get(node).is_some()))
     }
 
     /// Returns the Nodes that match a machine by providerID or address.
-    fn nodes_of(&self, machine: &Watched<Machine>) -> Vec<ObjectRef<Watched<Node>>> {
+    fn nodes_of(&self, machine: &WatchedObject<Machine>) -> Vec<ObjectRef<WatchedObject<Node>>> {
         let Ok(machine) = &machine.object else { return Vec::new() };
         let id = machine.spec.provider_id.as_deref().unwrap_or_default();
         let ips: Vec<&str> = internal_ips(&machine.status.addresses).collect();
@@ -120,7 +120,7 @@ impl Driver {
         found.map(|node| reference(&node)).collect()
     }
 
-    async fn reconcile(node: Arc<Watched<Node>>, driver: Arc<Self>) -> Result<Action, Error> {
+    async fn reconcile(node: Arc<WatchedObject<Node>>, driver: Arc<Self>) -> Result<Action, Error> {
         let read = node.object.as_ref().map_err(|why| Error::Unreadable(why.clone()))?;
         if read.metadata.deletion_timestamp.is_none() {
             driver.link(&node, read).await?;
@@ -129,7 +129,7 @@ impl Driver {
         Ok(Action::await_change())
     }
 
-    async fn link(&self, watched: &Watched<Node>, node: &Node) -> Result<(), Error> {
+    async fn link(&self, watched: &WatchedObject<Node>, node: &Node) -> Result<(), Error> {
         let Some(machine) = self.machine_of(node)? else { return Ok(()) };
         if !is_machine_api_s(&machine.status.authoritative_api) {
             return Ok(());
@@ -148,7 +148,7 @@ impl Driver {
         Index::of(&machines, &nodes).machine_of(node).map(Option::<&Machine>::cloned)
     }
 
-    async fn tell_machine(&self, machine: &Machine, node: &Value) -> Result<(), Unanswered> {
+    async fn tell_machine(&self, machine: &Machine, node: &Value) -> Result<(), ApiServerError> {
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
         let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "status": {"nodeRef": node}}));
         let by = by();
@@ -158,7 +158,11 @@ impl Driver {
 
     /// Patches the Node, on the condition that its version is the one that was read: the patch
     /// replaces the whole list of taints.
-    async fn change_node(&self, node: &Watched<Node>, patch: Value) -> Result<(), Unanswered> {
+    async fn change_node(
+        &self,
+        node: &WatchedObject<Node>,
+        patch: Value,
+    ) -> Result<(), ApiServerError> {
         let mut patch = patch;
         patch["metadata"]["uid"] = json!(node.meta().uid);
         patch["metadata"]["resourceVersion"] = json!(node.meta().resource_version);
@@ -168,10 +172,10 @@ impl Driver {
     }
 }
 
-fn again_after(error: &Error) -> Duration {
+fn retry_after(error: &Error) -> Duration {
     match error {
         Error::Unreadable(_) | Error::Ambiguous(_) => AMBIGUOUS,
-        Error::Unanswered(error) => error.again_after(),
+        Error::Unanswered(error) => error.retry_after(),
     }
 }
 
@@ -179,7 +183,7 @@ fn again_after(error: &Error) -> Duration {
 mod tests {
     use std::sync::Mutex;
 
-    use groundplan_node::test_support::fake_api_server::FakeCluster;
+    use groundplan_node::test_support::fake_api_server::FakeApiServer;
     use groundplan_openshift::machine_api::types::NAMESPACE;
     use tokio::time::sleep;
 
@@ -187,26 +191,33 @@ mod tests {
 
     /// Returns a cluster with the machine `a` and its Node `n`, by providerID, and a running
     /// controller.
-    fn world() -> (FakeCluster, CancellationToken, Arc<Mutex<Vec<String>>>) {
-        let cluster = FakeCluster::default();
+    fn world() -> (FakeApiServer, CancellationToken, Arc<Mutex<Vec<String>>>) {
+        let cluster = FakeApiServer::default();
         machine(&cluster, "a", "aws:///z/i-1", "10.0.0.1");
         node(&cluster, "n", "aws:///z/i-1", "10.0.0.9");
         let (client, stop) = (cluster.client(), CancellationToken::new());
-        let machines = Feed::new(Api::namespaced(client.clone(), NAMESPACE));
-        let nodes = Feed::new(Api::all(client.clone()));
+        let machines = Reflector::new(Api::namespaced(client.clone(), NAMESPACE));
+        let nodes = Reflector::new(Api::all(client.clone()));
         let told = Arc::<Mutex<Vec<String>>>::default();
         let tell = {
             let told = Arc::clone(&told);
             move |node: &str, error: &Error| told.lock().unwrap().push(format!("{node}: {error}"))
         };
         let feeds = (&machines, &nodes);
-        tokio::spawn(Driver::run(&client, NAMESPACE, feeds, Arc::default(), stop.clone(), tell));
+        tokio::spawn(NodeLinkController::run(
+            &client,
+            NAMESPACE,
+            feeds,
+            Arc::default(),
+            stop.clone(),
+            tell,
+        ));
         tokio::spawn(machines.run(|_| ()));
         tokio::spawn(nodes.run(|_| ()));
         (cluster, stop, told)
     }
 
-    fn machine(cluster: &FakeCluster, name: &str, id: &str, ip: &str) {
+    fn machine(cluster: &FakeApiServer, name: &str, id: &str, ip: &str) {
         cluster.put(json!({
             "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
             "metadata": {"name": name, "namespace": NAMESPACE},
@@ -220,7 +231,7 @@ mod tests {
         }));
     }
 
-    fn node(cluster: &FakeCluster, name: &str, id: &str, ip: &str) {
+    fn node(cluster: &FakeApiServer, name: &str, id: &str, ip: &str) {
         cluster.put(json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {"name": name, "labels": {"theirs": "1"}},
@@ -229,7 +240,7 @@ mod tests {
         }));
     }
 
-    fn node_of(cluster: &FakeCluster, machine: &str) -> Value {
+    fn node_of(cluster: &FakeApiServer, machine: &str) -> Value {
         cluster.get("machines", NAMESPACE, machine).unwrap()["status"]["nodeRef"].clone()
     }
 
@@ -257,8 +268,8 @@ mod tests {
         cluster.cut_watches();
         settle().await;
         let requests = cluster.requests();
-        let looks = |line: &String| line.starts_with("GET") || line.starts_with("WATCH");
-        assert!(requests.iter().all(looks), "{requests:?}");
+        let batcher = |line: &String| line.starts_with("GET") || line.starts_with("WATCH");
+        assert!(requests.iter().all(batcher), "{requests:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -77,7 +77,7 @@ impl<'a> Index<'a> {
     }
 }
 
-fn only<'a, T: Named>(
+fn only<'a, T: HasName>(
     found: Option<&Vec<&'a T>>,
     what: &'static str,
     field: &'static str,
@@ -94,17 +94,17 @@ fn only<'a, T: Named>(
     }
 }
 
-trait Named {
+trait HasName {
     fn name(&self) -> &str;
 }
 
-impl Named for Machine {
+impl HasName for Machine {
     fn name(&self) -> &str {
         &self.metadata.name
     }
 }
 
-impl Named for Node {
+impl HasName for Node {
     fn name(&self) -> &str {
         &self.metadata.name
     }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use groundplan_aws::kinds::machine::{Machine, MachineOutputs, Seen};
-use groundplan_aws::lookups::lookup::Question;
+use groundplan_aws::kinds::machine::{InstanceDetails, Machine, MachineOutputs};
+use groundplan_aws::lookups::lookup::Lookup;
 use groundplan_aws::schemas;
 use groundplan_engine::graph::Schema;
 use groundplan_engine::provider::{
-    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
+    ErrorClass, Observed, Poll, Provider, ProviderError, ProviderFuture, RecordedResource, Request,
+    Schemas,
 };
 use groundplan_engine::test_support::When;
 use serde_json::{Value, json};
@@ -33,12 +34,12 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub struct FakeEc2 {
     latency: Duration,
-    world: Mutex<World>,
+    world: Mutex<FakeEc2State>,
     reached: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
-struct World {
+struct FakeEc2State {
     instances: BTreeMap<String, Launched>,
     by_token: HashMap<String, String>,
     targets: BTreeSet<(String, String)>,
@@ -87,7 +88,7 @@ impl Launched {
         MachineOutputs {
             id: id.into(),
             private_ip: Some(ip.as_str().into()),
-            seen: Seen {
+            seen: InstanceDetails {
                 state: self.state().to_owned(),
                 zone: "us-west-2a".to_owned(),
                 instance_type: self.inputs.instance_type.clone(),
@@ -106,18 +107,18 @@ impl FakeEc2 {
         Arc::new(Self { latency, world: Mutex::default(), reached: Arc::default() })
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    fn world(&self) -> MutexGuard<'_, FakeEc2State> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Injects a failure into the next `times` calls that start with `call`.
-    pub fn fail(&self, call: &str, times: u32, when: When, class: Class, code: &str) {
+    pub fn fail(&self, call: &str, times: u32, when: When, class: ErrorClass, code: &str) {
         let error = ProviderError::new(class, call, "told to fail").with_code(code);
         self.world().faults.push((call.to_owned(), times, when, error));
     }
 
     /// Removes all injected failures.
-    pub fn heal(&self) {
+    pub fn clear_faults(&self) {
         let mut world = self.world();
         world.faults.clear();
         world.kill = None;
@@ -129,8 +130,8 @@ impl FakeEc2 {
     }
 
     /// Sets the result of a lookup. The default result is empty.
-    pub fn answer_with(&self, question: &Question, answer: Value) {
-        self.world().answers.insert(question.key(), answer);
+    pub fn answer_with(&self, lookup: &Lookup, answer: Value) {
+        self.world().answers.insert(lookup.key(), answer);
     }
 
     /// Simulates a crash of the caller: the `call`th change from now gets no response, before or
@@ -215,9 +216,9 @@ impl FakeEc2 {
         &self,
         call: String,
         changes: bool,
-        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+        act: impl FnOnce(&mut FakeEc2State) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
-        self.travel().await;
+        self.wait_half_latency().await;
         if changes && self.world().is_killed(When::Before) {
             self.end().await;
         }
@@ -233,12 +234,12 @@ impl FakeEc2 {
         if changes {
             self.world().count_down();
         }
-        self.travel().await;
+        self.wait_half_latency().await;
         done
     }
 
     /// Waits half of the latency: once before the effect, and once after it.
-    async fn travel(&self) {
+    async fn wait_half_latency(&self) {
         if !self.latency.is_zero() {
             sleep(self.latency / 2).await;
         }
@@ -251,7 +252,7 @@ impl FakeEc2 {
     }
 }
 
-impl World {
+impl FakeEc2State {
     fn is_killed(&self, when: When) -> bool {
         self.kill == Some((1, when))
     }
@@ -265,7 +266,7 @@ impl World {
     fn take_effect<T>(
         &mut self,
         call: &str,
-        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+        act: impl FnOnce(&mut FakeEc2State) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
         let fault =
             self.faults.iter_mut().find(|(one, times, ..)| *times > 0 && call.starts_with(&**one));
@@ -322,7 +323,7 @@ impl World {
         (remembered && one.launched.elapsed() >= self.hidden).then_some(one)
     }
 
-    fn observe(&self, known: &Known) -> Observed {
+    fn refresh(&self, known: &RecordedResource) -> Observed {
         let id = known.outputs["id"].as_str().unwrap_or_default();
         let Some(one) = self.visible(id).filter(|one| one.lives()) else {
             return Observed::Missing;
@@ -334,24 +335,24 @@ impl World {
         Observed::Present { inputs: json!(inputs), outputs: self.outputs(id) }
     }
 
-    fn ready(&self, known: &Known) -> Look {
+    fn ready(&self, known: &RecordedResource) -> Poll {
         let id = known.outputs["id"].as_str().unwrap_or_default();
         match self.visible(id).map(Launched::state) {
-            None => Look::NotYet("not visible yet".to_owned()),
-            Some("pending") => Look::NotYet("pending".to_owned()),
-            Some("running" | "stopped") => Look::Done(self.outputs(id)),
+            None => Poll::Pending("not visible yet".to_owned()),
+            Some("pending") => Poll::Pending("pending".to_owned()),
+            Some("running" | "stopped") => Poll::Ready(self.outputs(id)),
             Some(_) => {
                 let message = format!("{id} was terminated: somebody wanted it");
-                Look::Failed(ProviderError::new(Class::Refused, "RunInstances", message))
+                Poll::Failed(ProviderError::new(ErrorClass::Permanent, "RunInstances", message))
             }
         }
     }
 
-    fn gone(&self, known: &Known) -> Look {
+    fn gone(&self, known: &RecordedResource) -> Poll {
         let id = known.outputs["id"].as_str().unwrap_or_default();
         match self.visible(id).map(Launched::state) {
-            None | Some("terminated") => Look::Done(Value::Null),
-            Some(state) => Look::NotYet(state.to_owned()),
+            None | Some("terminated") => Poll::Ready(Value::Null),
+            Some(state) => Poll::Pending(state.to_owned()),
         }
     }
 
@@ -363,8 +364,8 @@ impl World {
         })
     }
 
-    fn answer(&self, question: &Question) -> Value {
-        if let Question::InstancesNamed { names, .. } = question {
+    fn answer(&self, lookup: &Lookup) -> Value {
+        if let Lookup::InstancesNamed { names, .. } = lookup {
             let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
             for (id, one) in &self.instances {
                 let fits = names.iter().any(|name| name == one.name());
@@ -374,9 +375,9 @@ impl World {
             }
             return json!(found);
         }
-        match (self.answers.get(&question.key()), question) {
+        match (self.answers.get(&lookup.key()), lookup) {
             (Some(answer), _) => answer.clone(),
-            (None, Question::InstanceTypes { types, .. }) => types_that_there_are(types),
+            (None, Lookup::InstanceTypes { types, .. }) => types_that_there_are(types),
             (None, _) => json!([]),
         }
     }
@@ -389,14 +390,15 @@ fn types_that_there_are(names: &[String]) -> Value {
 }
 
 fn refused(call: &str, code: &str, message: &str) -> ProviderError {
-    ProviderError::new(Class::Refused, call, message).with_code(code)
+    ProviderError::new(ErrorClass::Permanent, call, message).with_code(code)
 }
 
 fn spent(code: &str) -> ProviderError {
-    ProviderError::new(Class::Spent, "RunInstances", "the token was used before").with_code(code)
+    ProviderError::new(ErrorClass::TokenConsumed, "RunInstances", "the token was used before")
+        .with_code(code)
 }
 
-fn pair(known: &Known) -> (String, String) {
+fn pair(known: &RecordedResource) -> (String, String) {
     let text = |field: &str| known.outputs[field].as_str().unwrap_or_default().to_owned();
     (text("load_balancer"), text("instance"))
 }
@@ -408,7 +410,7 @@ impl Schemas for FakeEc2 {
 }
 
 impl Provider for FakeEc2 {
-    fn create(&self, request: Request) -> Reply<'_, Value> {
+    fn create(&self, request: Request) -> ProviderFuture<'_, Value> {
         let call = format!("create {}", request.address);
         Box::pin(self.act(call, true, move |world| match request.kind() {
             "machine" => world.create(&request),
@@ -422,7 +424,7 @@ impl Provider for FakeEc2 {
         }))
     }
 
-    fn find(&self, request: Request) -> Reply<'_, Option<Value>> {
+    fn find(&self, request: Request) -> ProviderFuture<'_, Option<Value>> {
         let call = format!("find {}", request.address);
         Box::pin(self.act(call, false, move |world| {
             let id = world.by_token.get(&request.token);
@@ -431,18 +433,18 @@ impl Provider for FakeEc2 {
         }))
     }
 
-    fn configure(&self, _request: Request, outputs: Value) -> Reply<'_, Value> {
+    fn configure(&self, _request: Request, outputs: Value) -> ProviderFuture<'_, Value> {
         Box::pin(async { Ok(outputs) })
     }
 
-    fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+    fn ready(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>> {
         let call = format!("ready {kind} {}", waiting.len());
         Box::pin(self.act(call, false, move |world| {
             Ok(waiting.iter().map(|known| world.ready(known)).collect())
         }))
     }
 
-    fn update(&self, request: Request, before: Known) -> Reply<'_, Value> {
+    fn update(&self, request: Request, before: RecordedResource) -> ProviderFuture<'_, Value> {
         let call = format!("update {}", request.address);
         Box::pin(self.act(call, true, move |world| {
             let id = before.outputs["id"].as_str().unwrap_or_default().to_owned();
@@ -460,7 +462,7 @@ impl Provider for FakeEc2 {
         }))
     }
 
-    fn delete(&self, known: Known) -> Reply<'_, ()> {
+    fn delete(&self, known: RecordedResource) -> ProviderFuture<'_, ()> {
         let call = format!("delete {}", known.address);
         Box::pin(self.act(call, true, move |world| {
             if known.address.kind() != "machine" {
@@ -480,18 +482,22 @@ impl Provider for FakeEc2 {
         }))
     }
 
-    fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+    fn gone(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>> {
         let call = format!("gone {kind} {}", waiting.len());
         Box::pin(self.act(call, false, move |world| {
             Ok(waiting.iter().map(|known| world.gone(known)).collect())
         }))
     }
 
-    fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>> {
+    fn refresh(
+        &self,
+        kind: String,
+        known: Vec<RecordedResource>,
+    ) -> ProviderFuture<'_, Vec<Observed>> {
         let call = format!("observe {kind} {}", known.len());
         Box::pin(self.act(call, false, move |world| {
-            let see = |known: &Known| match kind.as_str() {
-                "machine" => world.observe(known),
+            let see = |known: &RecordedResource| match kind.as_str() {
+                "machine" => world.refresh(known),
                 _ if world.targets.contains(&pair(known)) => Observed::Present {
                     inputs: known.inputs.clone(),
                     outputs: known.outputs.clone(),
@@ -506,10 +512,10 @@ impl Provider for FakeEc2 {
 }
 
 impl Ec2 for FakeEc2 {
-    fn answer(&self, question: Question) -> Reply<'_, Value> {
-        let key = question.key();
+    fn answer(&self, lookup: Lookup) -> ProviderFuture<'_, Value> {
+        let key = lookup.key();
         let kind = key.split('/').next().unwrap_or_default();
         let call = format!("answer {kind}");
-        Box::pin(self.act(call, false, move |world| Ok(world.answer(&question))))
+        Box::pin(self.act(call, false, move |world| Ok(world.answer(&lookup))))
     }
 }

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use groundplan_node::test_support::fake_api_server::FakeCluster;
+use groundplan_node::test_support::fake_api_server::FakeApiServer;
 use groundplan_openshift::install_config::Architecture;
-use groundplan_openshift::machine_api::launch_spec::Site;
+use groundplan_openshift::machine_api::launch_spec::ClusterDefaults;
 use groundplan_openshift::machine_api::types::{Machine, NAMESPACE, read};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::capacity::driver::Types;
-use crate::ec2_batcher::Looks;
-use crate::health::Health;
-use crate::machine::driver::{Machines, Settings};
-use crate::manager::{Tell, look_after};
+use crate::capacity::driver::InstanceTypeSource;
+use crate::ec2_batcher::Ec2Batcher;
+use crate::health::ControllerHealth;
+use crate::machine::driver::{ControllerSettings, MachineController};
+use crate::manager::{ReportLine, look_after};
 use crate::test_support::FakeEc2;
 use groundplan_aws::lookups::Ec2;
 
@@ -25,14 +25,14 @@ pub(crate) const REGION: &str = "us-west-2";
 pub(crate) const CANARY: &str = "canary-of-the-user-data";
 
 pub(crate) struct Bench {
-    pub(crate) cluster: FakeCluster,
+    pub(crate) cluster: FakeApiServer,
     pub(crate) ec2: Arc<FakeEc2>,
-    pub(crate) health: Arc<Health>,
+    pub(crate) health: Arc<ControllerHealth>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let cluster = FakeCluster::default();
+        let cluster = FakeApiServer::default();
         let user_data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, CANARY);
         cluster.put(json!({
             "apiVersion": "v1", "kind": "Secret",
@@ -73,8 +73,8 @@ impl Bench {
     }
 
     /// Returns the source of instance type data.
-    pub(crate) fn types(&self) -> Types {
-        Types { ec2: Arc::clone(&self.ec2) as Arc<dyn Ec2>, region: REGION.to_owned() }
+    pub(crate) fn types(&self) -> InstanceTypeSource {
+        InstanceTypeSource { ec2: Arc::clone(&self.ec2) as Arc<dyn Ec2>, region: REGION.to_owned() }
     }
 
     /// Starts everything that a process does: sets, links and machines. Aborting the handle ends
@@ -83,7 +83,7 @@ impl Bench {
         let (client, health) = (self.cluster.client(), Arc::clone(&self.health));
         let (machines, types) = (self.machines().run(std::future::pending()), self.types());
         tokio::spawn(async move {
-            let (stop, told): (_, Tell) = (CancellationToken::new(), Arc::new(|_| ()));
+            let (stop, told): (_, ReportLine) = (CancellationToken::new(), Arc::new(|_| ()));
             let sets = look_after(&client, NAMESPACE, &health, &stop, &told, types);
             tokio::join!(machines, sets);
         })
@@ -99,15 +99,15 @@ impl Bench {
         tokio::spawn(self.machines().run(stop.cancelled_owned()))
     }
 
-    fn machines(&self) -> Machines {
-        let looks = Looks::new(self.ec2.clone(), REGION, "kubernetes.io/cluster/c");
-        let settings = Settings {
+    fn machines(&self) -> MachineController {
+        let batcher = Ec2Batcher::new(self.ec2.clone(), REGION, "kubernetes.io/cluster/c");
+        let settings = ControllerSettings {
             namespace: NAMESPACE.to_owned(),
             region: REGION.to_owned(),
             architecture: Architecture::Amd64,
-            site: Site { region: Some(REGION.to_owned()), ..Site::default() },
+            site: ClusterDefaults { region: Some(REGION.to_owned()), ..ClusterDefaults::default() },
         };
-        Machines::new(self.cluster.client(), looks, settings, Arc::clone(&self.health))
+        MachineController::new(self.cluster.client(), batcher, settings, Arc::clone(&self.health))
     }
 
     pub(crate) fn machine(&self, name: &str) -> Option<Machine> {

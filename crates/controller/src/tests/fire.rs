@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use groundplan_aws::lookups::lookup::{FilterBy, Question};
-use groundplan_engine::provider::Class;
+use groundplan_aws::lookups::lookup::{FilterBy, Lookup};
+use groundplan_engine::provider::ErrorClass;
 use groundplan_engine::test_support::When;
 use groundplan_openshift::machine_api::types::{Machine, read};
 use serde_json::json;
@@ -83,7 +83,7 @@ async fn a_set_that_grows_to_twenty_while_its_process_is_killed_at_every_call_ha
             let _ = process.await;
         }
         assert!(deaths > 3, "{deaths}");
-        bench.ec2.heal();
+        bench.ec2.clear_faults();
         let process = bench.start_all();
         bench.until("all provisioned", |bench| bench.in_phase("Provisioned") == MACHINES).await;
         assert_eq!((bench.cluster.all("machines").len(), bench.ec2.launches()), (20, 20));
@@ -135,10 +135,10 @@ async fn killed_again_and_again_it_gets_there_and_back() {
 async fn answers_that_are_lost_and_throttles_cost_time_and_nothing_else() {
     let bench = Bench::new();
     want_all(&bench);
-    bench.ec2.fail("create", 30, When::After, Class::Unknown, "InternalError");
-    bench.ec2.fail("observe", 10, When::Before, Class::Again, "RequestLimitExceeded");
-    bench.ec2.fail("answer", 10, When::Before, Class::Unknown, "Unavailable");
-    bench.ec2.fail("delete", 15, When::After, Class::Unknown, "InternalError");
+    bench.ec2.fail("create", 30, When::After, ErrorClass::Ambiguous, "InternalError");
+    bench.ec2.fail("observe", 10, When::Before, ErrorClass::Retryable, "RequestLimitExceeded");
+    bench.ec2.fail("answer", 10, When::Before, ErrorClass::Ambiguous, "Unavailable");
+    bench.ec2.fail("delete", 15, When::After, ErrorClass::Ambiguous, "InternalError");
     let controller = bench.start();
     bench.until("all provisioned", |bench| bench.in_phase("Provisioned") == MACHINES).await;
     assert_one_each(&bench);
@@ -153,9 +153,9 @@ async fn an_api_server_that_fails_in_every_way_is_outlived() {
     let controller = bench.start();
     for round in 0..12_u32 {
         match round % 4 {
-            0 => bench.cluster.cut(5),
+            0 => bench.cluster.close_connections(5),
             1 => bench.cluster.cut_answers(5),
-            2 => bench.cluster.trouble(&[500, 503, 429, 409, 504]),
+            2 => bench.cluster.inject_faults(&[500, 503, 429, 409, 504]),
             _ => {
                 bench.cluster.cut_watches();
                 bench.cluster.compact();
@@ -231,8 +231,8 @@ async fn an_answer_that_is_lost_is_not_forgotten_for_throttles_that_come_after_i
     bench.ec2.hide_new(Duration::from_secs(30));
     want_all(&bench);
     let launches = u32::try_from(MACHINES).unwrap();
-    bench.ec2.fail("create", launches, When::After, Class::Unknown, "InternalError");
-    bench.ec2.fail("create", 1000, When::Before, Class::Again, "RequestLimitExceeded");
+    bench.ec2.fail("create", launches, When::After, ErrorClass::Ambiguous, "InternalError");
+    bench.ec2.fail("create", 1000, When::Before, ErrorClass::Retryable, "RequestLimitExceeded");
     let controller = bench.start();
     sleep(Duration::from_secs(10)).await;
     assert_eq!(bench.ec2.launches(), MACHINES);
@@ -248,12 +248,12 @@ async fn a_lost_answer_and_a_newer_image_launch_nothing_twice_and_fail_nobody() 
     let filters = json!([{"name": "tag:Name", "values": ["image"]}]);
     bench.want("m", &json!({"ami": {"filters": filters}}));
     let image = |id: &str| {
-        let question = Question::ImagesBy {
+        let lookup = Lookup::ImagesBy {
             region: super::bench::REGION.into(),
             filters: vec![FilterBy { name: "tag:Name".into(), values: vec!["image".into()] }],
         };
         let found = json!([{"id": id, "created": "2026-01-01T00:00:00Z", "root_device": null}]);
-        bench.ec2.answer_with(&question, found);
+        bench.ec2.answer_with(&lookup, found);
     };
     image("ami-1");
     bench.ec2.kill_at(1, When::After);
@@ -277,7 +277,7 @@ async fn an_api_server_that_falls_silent_holds_nobody_up_for_long() {
     sleep(Duration::from_secs(2)).await;
     bench.cluster.fall_silent();
     sleep(Duration::from_secs(30)).await;
-    bench.cluster.heal();
+    bench.cluster.clear_faults();
     bench.until("all provisioned", |bench| bench.in_phase("Provisioned") == MACHINES).await;
     assert_one_each(&bench);
     controller.abort();
@@ -326,7 +326,7 @@ async fn many_machines_cost_as_many_looks_as_one() {
     }
     bench.ec2.forget_calls();
     bench.until("all gone", |bench| bench.cluster.all("machines").is_empty()).await;
-    let looks = bench.ec2.calls().len() - bench.ec2.count("delete");
-    assert!(looks <= MANY / 4, "{looks} looks for {MANY} Machines that go");
+    let batcher = bench.ec2.calls().len() - bench.ec2.count("delete");
+    assert!(batcher <= MANY / 4, "{batcher} looks for {MANY} Machines that go");
     controller.abort();
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use groundplan_aws::lookups::lookup::Question;
+use groundplan_aws::lookups::lookup::Lookup;
 use groundplan_aws::model::metadata_options::HttpTokens;
-use groundplan_engine::provider::Class;
+use groundplan_engine::provider::ErrorClass;
 use groundplan_engine::test_support::When;
 use groundplan_openshift::machine_api::types::NAMESPACE;
 use serde_json::{Value, json};
@@ -157,15 +157,21 @@ async fn c38_what_passes_is_tried_again_and_what_does_not_fails() {
         "create machine.full",
         5,
         When::Before,
-        Class::Again,
+        ErrorClass::Retryable,
         "InsufficientInstanceCapacity",
     );
-    bench.ec2.fail("create machine.slow", 5, When::Before, Class::Again, "RequestLimitExceeded");
+    bench.ec2.fail(
+        "create machine.slow",
+        5,
+        When::Before,
+        ErrorClass::Retryable,
+        "RequestLimitExceeded",
+    );
     bench.ec2.fail(
         "create machine.barred",
         1,
         When::Before,
-        Class::Refused,
+        ErrorClass::Permanent,
         "UnauthorizedOperation",
     );
     for name in ["full", "slow", "barred"] {
@@ -194,8 +200,8 @@ async fn c38_a_throttled_look_up_never_fails_a_machine() {
     let bench = Bench::new();
     let filters = json!([{"name": "tag:Name", "values": ["image"]}]);
     bench.want("m", &json!({"ami": {"filters": filters}}));
-    bench.ec2.fail("answer images", 4, When::Before, Class::Again, "RequestLimitExceeded");
-    let question = Question::ImagesBy {
+    bench.ec2.fail("answer images", 4, When::Before, ErrorClass::Retryable, "RequestLimitExceeded");
+    let lookup = Lookup::ImagesBy {
         region: super::bench::REGION.into(),
         filters: vec![groundplan_aws::lookups::lookup::FilterBy {
             name: "tag:Name".into(),
@@ -203,7 +209,7 @@ async fn c38_a_throttled_look_up_never_fails_a_machine() {
         }],
     };
     bench.ec2.answer_with(
-        &question,
+        &lookup,
         json!([{"id": "ami-9", "created": "2026-01-01T00:00:00.000Z", "root_device": null}]),
     );
     let controller = bench.start();
@@ -254,7 +260,7 @@ async fn c34_a_balancer_that_cannot_be_reached_costs_no_second_instance() {
         "create load_balancer_attachment",
         3,
         When::Before,
-        Class::Unknown,
+        ErrorClass::Ambiguous,
         "InternalFailure",
     );
     let controller = bench.start();
@@ -361,7 +367,13 @@ async fn what_another_api_looks_after_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn no_secret_is_in_anything_that_is_written() {
     let bench = Bench::new();
-    bench.ec2.fail("create machine.bad", 1, When::Before, Class::Refused, "InvalidParameterValue");
+    bench.ec2.fail(
+        "create machine.bad",
+        1,
+        When::Before,
+        ErrorClass::Permanent,
+        "InvalidParameterValue",
+    );
     bench.want("good", &json!({}));
     bench.want("bad", &json!({}));
     let controller = bench.start();
@@ -507,7 +519,7 @@ async fn a_type_that_there_is_not_is_one_event_and_no_storm() {
     }}}}}});
     bench.cluster.change("machinesets", NAMESPACE, "a", &wrong);
     let (region, types) = (super::bench::REGION.to_owned(), vec!["m9.huge".to_owned()]);
-    bench.ec2.answer_with(&Question::InstanceTypes { region, types }, json!({}));
+    bench.ec2.answer_with(&Lookup::InstanceTypes { region, types }, json!({}));
     let controller = bench.start_all();
     bench.until("an event", |bench| !bench.cluster.events().is_empty()).await;
     bench.cluster.change("machinesets", NAMESPACE, "a", &json!({"spec": {"minReadySeconds": 9}}));

@@ -11,23 +11,23 @@ use std::task::{Context, Poll, Waker};
 use super::step_run::Call;
 use crate::event::Event;
 use crate::state::Entry;
-use crate::state::backend::Written;
-use crate::state::error::HomeError;
+use crate::state::backend::DurableWrite;
+use crate::state::error::StateError;
 
 /// Recorded entries, and the calls and events that wait until the entries are durable.
-pub(super) struct Ledger {
+pub(super) struct CommitQueue {
     /// Serial of the last recorded entry.
     recorded: u64,
     /// Serial of the last durable entry.
     durable: u64,
     unwritten: Vec<Entry>,
     /// Group that is being written, and the serial of its last entry.
-    writing: Option<(u64, Written)>,
+    writing: Option<(u64, DurableWrite)>,
     calls: VecDeque<(u64, usize, Call)>,
     events: VecDeque<(u64, Event)>,
 }
 
-impl Ledger {
+impl CommitQueue {
     /// Returns the queue of a state that is durable up to `serial`.
     pub(super) fn new(serial: u64) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Ledger {
 
     /// Starts to track the write of the group taken last. Returns true if the write is already
     /// complete.
-    pub(super) fn begun(&mut self, mut written: Written) -> Result<bool, HomeError> {
+    pub(super) fn begun(&mut self, mut written: DurableWrite) -> Result<bool, StateError> {
         match written.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(done) => done.map(|()| {
                 self.durable = self.recorded;
@@ -93,7 +93,7 @@ impl Ledger {
     }
 
     /// Waits until the group in progress is durable. Cancel-safe: a dropped wait can be repeated.
-    pub(super) async fn written(&mut self) -> Result<(), HomeError> {
+    pub(super) async fn written(&mut self) -> Result<(), StateError> {
         if let Some((serial, written)) = &mut self.writing {
             let (serial, done) = (*serial, written.await);
             self.writing = None;
@@ -115,7 +115,7 @@ impl Ledger {
     }
 
     /// Removes all waiting calls and returns their steps.
-    pub(super) fn recall(&mut self) -> Vec<usize> {
+    pub(super) fn withdraw_waiting(&mut self) -> Vec<usize> {
         self.calls.drain(..).map(|(_, step, _)| step).collect()
     }
 }
@@ -148,60 +148,60 @@ mod tests {
 
     #[test]
     fn a_call_leaves_when_what_announces_it_is_durable() {
-        let mut ledger = Ledger::new(7);
-        ledger.announce(0, call());
-        assert_eq!(ledger.next_call().map(|(step, _)| step), Some(0), "nothing announces it");
-        ledger.record(entry());
-        ledger.announce(1, call());
-        ledger.say(event());
-        assert!(ledger.next_call().is_none() && ledger.next_event().is_none());
-        assert_eq!(ledger.next_group().map(|group| group.len()), Some(1));
-        assert!(ledger.begun(Box::pin(ready(Ok(())))).unwrap());
-        assert_eq!(ledger.next_call().map(|(step, _)| step), Some(1));
-        assert!(ledger.next_event().is_some() && ledger.is_settled());
+        let mut commits = CommitQueue::new(7);
+        commits.announce(0, call());
+        assert_eq!(commits.next_call().map(|(step, _)| step), Some(0), "nothing announces it");
+        commits.record(entry());
+        commits.announce(1, call());
+        commits.say(event());
+        assert!(commits.next_call().is_none() && commits.next_event().is_none());
+        assert_eq!(commits.next_group().map(|group| group.len()), Some(1));
+        assert!(commits.begun(Box::pin(ready(Ok(())))).unwrap());
+        assert_eq!(commits.next_call().map(|(step, _)| step), Some(1));
+        assert!(commits.next_event().is_some() && commits.is_settled());
     }
 
     #[tokio::test]
     async fn what_is_recorded_during_a_write_makes_the_next_group() {
-        let mut ledger = Ledger::new(0);
-        ledger.record(entry());
+        let mut commits = CommitQueue::new(0);
+        commits.record(entry());
         let (done, wait) = tokio::sync::oneshot::channel::<()>();
-        ledger.next_group().unwrap();
+        commits.next_group().unwrap();
         let slow = Box::pin(async move {
             let _ = wait.await;
             Ok(())
         });
-        assert!(!ledger.begun(slow).unwrap());
-        ledger.announce(0, call());
-        ledger.record(entry());
-        ledger.record(entry());
-        ledger.announce(1, call());
-        assert!(ledger.next_group().is_none(), "one at a time");
+        assert!(!commits.begun(slow).unwrap());
+        commits.announce(0, call());
+        commits.record(entry());
+        commits.record(entry());
+        commits.announce(1, call());
+        assert!(commits.next_group().is_none(), "one at a time");
         done.send(()).unwrap();
-        ledger.written().await.unwrap();
-        assert_eq!(ledger.next_call().map(|(step, _)| step), Some(0));
-        assert!(ledger.next_call().is_none(), "its own announcement is not durable yet");
-        assert_eq!(ledger.next_group().map(|group| group.len()), Some(2));
+        commits.written().await.unwrap();
+        assert_eq!(commits.next_call().map(|(step, _)| step), Some(0));
+        assert!(commits.next_call().is_none(), "its own announcement is not durable yet");
+        assert_eq!(commits.next_group().map(|group| group.len()), Some(2));
     }
 
     #[test]
     fn what_could_not_be_written_releases_nothing() {
-        let mut ledger = Ledger::new(0);
-        ledger.record(entry());
-        ledger.announce(0, call());
-        ledger.next_group().unwrap();
-        let lost = HomeError::Fenced { place: "here".into(), why: "somebody came".into() };
-        assert!(ledger.begun(Box::pin(ready(Err(lost)))).is_err());
-        assert!(ledger.next_call().is_none() && !ledger.is_settled());
-        assert_eq!(ledger.recall(), [0]);
+        let mut commits = CommitQueue::new(0);
+        commits.record(entry());
+        commits.announce(0, call());
+        commits.next_group().unwrap();
+        let lost = StateError::Fenced { place: "here".into(), why: "somebody came".into() };
+        assert!(commits.begun(Box::pin(ready(Err(lost)))).is_err());
+        assert!(commits.next_call().is_none() && !commits.is_settled());
+        assert_eq!(commits.withdraw_waiting(), [0]);
     }
 
     #[test]
     fn a_write_that_never_ends_is_waited_for_in_vain_and_nothing_else() {
-        let mut ledger = Ledger::new(0);
-        ledger.record(entry());
-        ledger.next_group().unwrap();
-        assert!(!ledger.begun(Box::pin(pending())).unwrap());
-        assert!(ledger.is_writing() && !ledger.is_settled());
+        let mut commits = CommitQueue::new(0);
+        commits.record(entry());
+        commits.next_group().unwrap();
+        assert!(!commits.begun(Box::pin(pending())).unwrap());
+        assert!(commits.is_writing() && !commits.is_settled());
     }
 }

@@ -9,47 +9,49 @@ use serde_json::Value;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::commit_queue::Ledger;
+use super::commit_queue::CommitQueue;
 use super::frontier::Frontier;
-use super::polling::Watch;
-use super::step_run::{Call, Phase, Run};
-use super::{Observer, Outcome, Settings, Stop};
+use super::polling::PollGroup;
+use super::step_run::{Call, Phase, StepRun};
+use super::{ApplyOutcome, ApplySettings, Observer, Shutdown};
 use crate::event::{Event, Summary};
 use crate::graph::{Address, Schema, resolve};
-use crate::plan::{Op, Plan, Prior};
-use crate::provider::{Class, Known, Look, PROTECTED, Provider, ProviderError, Request};
-use crate::refresh::known;
+use crate::plan::{Op, Plan, PriorObject};
+use crate::provider::{
+    ErrorClass, PROTECTED, Poll, Provider, ProviderError, RecordedResource, Request,
+};
+use crate::refresh::recorded_resource;
 use crate::secret::Secrets;
-use crate::state::error::HomeError;
-use crate::state::{Entry, Record, State, Status};
+use crate::state::error::StateError;
+use crate::state::{Entry, Record, RecordStatus, State};
 
 /// Arguments of the tasks that call the provider.
-pub(super) struct Cloud {
+pub(super) struct TaskContext {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) secrets: Arc<Secrets>,
 }
 
 /// Plan in execution.
-pub(super) struct Walk<'a> {
+pub(super) struct Executor<'a> {
     pub(super) plan: &'a Plan,
     pub(super) state: State,
-    pub(super) cloud: Cloud,
-    pub(super) settings: &'a Settings,
+    pub(super) cloud: TaskContext,
+    pub(super) settings: &'a ApplySettings,
     pub(super) observer: &'a mut dyn Observer,
     pub(super) frontier: Frontier,
     /// Steps in progress.
-    pub(super) runs: HashMap<usize, Run>,
+    pub(super) runs: HashMap<usize, StepRun>,
     /// Steps in progress with a next call to send, the most urgent first.
     pub(super) next: BinaryHeap<(u64, Reverse<usize>)>,
     /// Steps with a next call to send after a pause.
     pub(super) paused: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Waiting steps, by kind and condition (true: waits for a deletion).
-    pub(super) watches: BTreeMap<(String, bool), Watch>,
-    pub(super) tasks: JoinSet<Answer>,
+    pub(super) watches: BTreeMap<(String, bool), PollGroup>,
+    pub(super) tasks: JoinSet<TaskResult>,
     /// Content of each task, for the case of a panic.
     pub(super) about: HashMap<Id, Task>,
     pub(super) calls_in_flight: usize,
-    pub(super) ledger: Ledger,
+    pub(super) commits: CommitQueue,
     pub(super) summary: Summary,
     /// Start of the execution. Calls of an earlier run were sent before it.
     pub(super) began: Instant,
@@ -59,25 +61,25 @@ pub(super) struct Walk<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum Task {
     Call(usize),
-    Look { watch: (String, bool), steps: Vec<usize> },
+    Poll { watch: (String, bool), steps: Vec<usize> },
 }
 
-pub(super) struct Answer {
+pub(super) struct TaskResult {
     pub(super) task: Task,
-    pub(super) reply: Reply,
+    pub(super) reply: TaskOutput,
 }
 
-pub(super) enum Reply {
+pub(super) enum TaskOutput {
     Call(Result<Value, ProviderError>),
-    Look(Result<Vec<Look>, ProviderError>),
+    Poll(Result<Vec<Poll>, ProviderError>),
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Executor<'a> {
     pub(super) fn new(
         plan: &'a Plan,
         state: State,
-        cloud: Cloud,
-        settings: &'a Settings,
+        cloud: TaskContext,
+        settings: &'a ApplySettings,
         observer: &'a mut dyn Observer,
     ) -> Self {
         let seconds = |op: &Op| match op {
@@ -88,7 +90,7 @@ impl<'a> Walk<'a> {
             plan.steps.iter().map(|step| u64::from(seconds(&step.op))).collect();
         Self {
             frontier: Frontier::new(&plan.steps, &seconds),
-            ledger: Ledger::new(state.serial),
+            commits: CommitQueue::new(state.serial),
             plan,
             state,
             cloud,
@@ -107,18 +109,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) async fn finish(mut self, stop: &Stop) -> Outcome {
-        self.ledger.say(Event::Started {
+    pub(super) async fn finish(mut self, stop: &Shutdown) -> ApplyOutcome {
+        self.commits.say(Event::Started {
             operation: self.plan.operation,
             steps: self.plan.steps.len(),
             critical_path_seconds: self.frontier.critical_path(),
         });
-        self.relink();
+        self.update_dependencies();
         let ended = self.go(stop).await;
         self.end(ended.err())
     }
 
-    async fn go(&mut self, stop: &Stop) -> Result<(), HomeError> {
+    async fn go(&mut self, stop: &Shutdown) -> Result<(), StateError> {
         loop {
             self.choose_calls();
             self.write()?;
@@ -135,20 +137,20 @@ impl<'a> Walk<'a> {
     fn is_over(&self) -> bool {
         match self.stopping {
             Some(until) => {
-                (self.calls_in_flight == 0 && self.ledger.is_settled()) || Instant::now() >= until
+                (self.calls_in_flight == 0 && self.commits.is_settled()) || Instant::now() >= until
             }
-            None => self.runs.is_empty() && !self.frontier.has_ready() && self.ledger.is_settled(),
+            None => self.runs.is_empty() && !self.frontier.has_ready() && self.commits.is_settled(),
         }
     }
 
     /// Waits until a result arrives, a group is durable, a pause ends, a poll is due, or a shutdown
     /// is requested.
-    async fn wait(&mut self, stop: &Stop) -> Result<(), HomeError> {
+    async fn wait(&mut self, stop: &Shutdown) -> Result<(), StateError> {
         let wake = self.next_wake();
         tokio::select! {
             biased;
             () = stop.0.cancelled(), if self.stopping.is_none() => self.stop(),
-            written = self.ledger.written(), if self.ledger.is_writing() => written?,
+            written = self.commits.written(), if self.commits.is_writing() => written?,
             Some(joined) = self.tasks.join_next_with_id() => {
                 self.joined(joined);
                 while let Some(joined) = self.tasks.try_join_next_with_id() {
@@ -171,9 +173,9 @@ impl<'a> Walk<'a> {
         [paused, look].into_iter().flatten().min().unwrap_or(never)
     }
 
-    fn end(mut self, journal_error: Option<HomeError>) -> Outcome {
+    fn end(mut self, journal_error: Option<StateError>) -> ApplyOutcome {
         self.tasks.abort_all();
-        while let Some(event) = self.ledger.next_event() {
+        while let Some(event) = self.commits.next_event() {
             self.observer.event(&event);
         }
         let open: Vec<usize> = self.frontier.unfinished().collect();
@@ -187,7 +189,7 @@ impl<'a> Walk<'a> {
         let (operation, summary) = (self.plan.operation, self.summary);
         self.observer.event(&Event::Finished { operation, summary });
         let stopped = self.stopping.is_some();
-        Outcome { state: self.state, summary, stopped, journal_error }
+        ApplyOutcome { state: self.state, summary, stopped, journal_error }
     }
 
     fn stop(&mut self) {
@@ -195,18 +197,18 @@ impl<'a> Walk<'a> {
         self.watches.clear();
         self.paused.clear();
         self.next.clear();
-        for step in self.ledger.recall() {
-            self.take_back(step);
+        for step in self.commits.withdraw_waiting() {
+            self.withdraw(step);
         }
         let (in_flight, within_seconds) = (self.calls_in_flight, self.settings.grace.as_secs());
-        self.ledger.say(Event::Stopping { in_flight, within_seconds });
+        self.commits.say(Event::Stopping { in_flight, within_seconds });
     }
 
     /// Withdraws an announced call. A creation without an earlier call has certainly created
     /// nothing.
-    fn take_back(&mut self, step: usize) {
+    fn withdraw(&mut self, step: usize) {
         let run = &self.runs[&step];
-        let first = run.lost == 0 && !self.plan.steps[step].op.is_asked_for_already();
+        let first = run.ambiguous_creates == 0 && !self.plan.steps[step].op.is_asked_for_already();
         if run.phase == Phase::Create && first {
             let address = run.address.clone();
             self.record(Entry::CreateRefused { address });
@@ -218,13 +220,13 @@ impl<'a> Walk<'a> {
     /// Changes the state. The entry is durable before any call that follows is sent.
     pub(super) fn record(&mut self, entry: Entry) {
         self.state.record(&entry).unwrap_or_else(|error| unreachable!("BUG: {error}"));
-        self.ledger.record(entry);
+        self.commits.record(entry);
     }
 
     /// Hands the recorded entries to the journal, group by group while the writes complete at once.
-    fn write(&mut self) -> Result<(), HomeError> {
-        while let Some(entries) = self.ledger.next_group() {
-            if !self.ledger.begun(self.observer.journal(entries))? {
+    fn write(&mut self) -> Result<(), StateError> {
+        while let Some(entries) = self.commits.next_group() {
+            if !self.commits.begun(self.observer.journal(entries))? {
                 break;
             }
         }
@@ -232,21 +234,21 @@ impl<'a> Walk<'a> {
     }
 
     /// Emits the events and sends the calls whose entries are durable.
-    fn send(&mut self) -> Result<(), HomeError> {
-        while let Some(event) = self.ledger.next_event() {
+    fn send(&mut self) -> Result<(), StateError> {
+        while let Some(event) = self.commits.next_event() {
             self.observer.event(&event);
         }
-        while let Some((step, call)) = self.ledger.next_call() {
+        while let Some((step, call)) = self.commits.next_call() {
             self.settings.fence.pass()?;
             self.spawn_call(step, call);
         }
         Ok(())
     }
 
-    fn relink(&mut self) {
-        for relink in &self.plan.relinks {
+    fn update_dependencies(&mut self) {
+        for relink in &self.plan.dependency_updates {
             let (address, after) = (relink.address.clone(), relink.after.clone());
-            self.record(Entry::Relinked { address, after });
+            self.record(Entry::DependenciesUpdated { address, after });
         }
     }
 
@@ -259,7 +261,7 @@ impl<'a> Walk<'a> {
         }
         self.wake_paused();
         let room = self.settings.parallelism.max(1);
-        while self.calls_in_flight + self.ledger.waiting_calls() < room {
+        while self.calls_in_flight + self.commits.waiting_calls() < room {
             let step = if let Some((_, Reverse(step))) = self.next.pop() {
                 step
             } else if let Some(step) = self.frontier.take() {
@@ -271,7 +273,7 @@ impl<'a> Walk<'a> {
                 break;
             };
             let call = self.call(step);
-            self.ledger.announce(step, call);
+            self.commits.announce(step, call);
         }
     }
 
@@ -303,24 +305,24 @@ impl<'a> Walk<'a> {
             Op::Delete { .. } => Value::Null,
         };
         let now = Instant::now();
-        let run = Run {
+        let run = StepRun {
             address: name.address.clone(),
             generation: name.generation,
             inputs,
             started: now,
             phase: Phase::Create,
             failures: 0,
-            lost: 0,
-            spent: None,
+            ambiguous_creates: 0,
+            token_error: None,
             deadline: now + self.patience(step),
-            sought: None,
-            said: None,
+            searching_since: None,
+            last_progress: None,
         };
         let kept = self.ends_something_protected(&self.plan.steps[step].op);
-        self.ledger.say(Event::StepStarted { step: name });
+        self.commits.say(Event::StepStarted { step: name });
         self.runs.insert(step, run);
         if kept {
-            self.keep(step);
+            self.refuse_protected(step);
             return false;
         }
         let phase = self.first_phase(step);
@@ -335,26 +337,26 @@ impl<'a> Walk<'a> {
     /// Returns true if the operation ends a protected object. The plan reports protection before
     /// the user's confirmation, but the state decides at the time of the call.
     fn ends_something_protected(&self, op: &Op) -> bool {
-        let ends = matches!(op, Op::Delete { .. } | Op::Create { prior: Prior::Deposed, .. });
+        let ends = matches!(op, Op::Delete { .. } | Op::Create { prior: PriorObject::Deposed, .. });
         ends && self.state.protected.contains(op.address())
     }
 
     /// Fails the step without an announcement and without a call.
-    fn keep(&mut self, step: usize) {
+    fn refuse_protected(&mut self, step: usize) {
         let run = self.run(step);
         run.phase = Phase::Delete; // of a creation that begins it would be recorded that it failed
-        let error =
-            ProviderError::new(Class::Refused, "delete", "it is protected").with_code(PROTECTED);
+        let error = ProviderError::new(ErrorClass::Permanent, "delete", "it is protected")
+            .with_code(PROTECTED);
         self.failed(step, &error);
     }
 
     /// Records the intent of the step's first call, and returns the first phase.
     fn first_phase(&mut self, step: usize) -> Phase {
         match &self.plan.steps[step].op {
-            Op::Create { prior: Prior::Unanswered, .. } => Phase::Find,
-            Op::Create { prior: Prior::Vanished, .. } => Phase::Recheck,
+            Op::Create { prior: PriorObject::CreateInDoubt, .. } => Phase::Find,
+            Op::Create { prior: PriorObject::DeletedOutside, .. } => Phase::Recheck,
             Op::Create { address, prior, .. } => {
-                if *prior == Prior::Deposed {
+                if *prior == PriorObject::Deposed {
                     self.record(Entry::Deposed { address: address.clone() });
                 }
                 self.announce_creation(step);
@@ -364,14 +366,14 @@ impl<'a> Walk<'a> {
                 let status = self.state.resources[address].status;
                 self.frontier.created(step);
                 let schema = self.schema(address);
-                if status == Status::Configured || !schema.configures {
+                if status == RecordStatus::Configured || !schema.configures {
                     Phase::Ready
                 } else {
                     Phase::Configure
                 }
             }
             Op::Update { address, after, .. } => {
-                let unconfigured = self.state.resources[address].status == Status::Created;
+                let unconfigured = self.state.resources[address].status == RecordStatus::Created;
                 let inputs = self.runs[&step].inputs.clone();
                 let (address, after) = (address.clone(), after.clone());
                 let configures = self.schema(&address).configures;
@@ -381,9 +383,9 @@ impl<'a> Walk<'a> {
             Op::Delete { address, generation, unseen } => {
                 let record = self.state.record_of(address, *generation);
                 let in_doubt = |status| match status {
-                    Status::Creating => true,
+                    RecordStatus::Creating => true,
                     // An announced deletion means that the object was found before.
-                    status => *unseen && status != Status::Deleting,
+                    status => *unseen && status != RecordStatus::Deleting,
                 };
                 if record.is_some_and(|record| in_doubt(record.status)) {
                     return Phase::FindDoomed;
@@ -411,7 +413,7 @@ impl<'a> Walk<'a> {
     fn call(&self, step: usize) -> Call {
         let run = &self.runs[&step];
         let request = self.request(run);
-        let outputs = || self.living(run).map_or(Value::Null, |record| record.outputs.clone());
+        let outputs = || self.own_record(run).map_or(Value::Null, |record| record.outputs.clone());
         match run.phase {
             Phase::Recheck | Phase::Find | Phase::FindDoomed => {
                 let record = self.recorded(run);
@@ -431,24 +433,25 @@ impl<'a> Walk<'a> {
                 let Op::Update { before, .. } = &self.plan.steps[step].op else {
                     unreachable!("BUG: only an update updates");
                 };
-                let before = Known { inputs: before.clone(), ..self.known(run) };
+                let before =
+                    RecordedResource { inputs: before.clone(), ..self.recorded_resource(run) };
                 Call::Update(request, before)
             }
-            Phase::Delete => Call::Delete(self.known(run)),
+            Phase::Delete => Call::Delete(self.recorded_resource(run)),
             Phase::Ready | Phase::Gone => unreachable!("BUG: a wait makes no call of its own"),
         }
     }
 }
 
 /// Accessors, and the start of calls.
-impl Walk<'_> {
+impl Executor<'_> {
     pub(super) fn spawn_call(&mut self, step: usize, call: Call) {
         self.calls_in_flight += 1;
         let provider = Arc::clone(&self.cloud.provider);
         let task = Task::Call(step);
-        let handle = self
-            .tasks
-            .spawn(async move { Answer { task, reply: Reply::Call(call.make(&*provider).await) } });
+        let handle = self.tasks.spawn(async move {
+            TaskResult { task, reply: TaskOutput::Call(call.make(&*provider).await) }
+        });
         self.about.insert(handle.id(), Task::Call(step));
     }
 
@@ -460,7 +463,7 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn run(&mut self, step: usize) -> &mut Run {
+    pub(super) fn run(&mut self, step: usize) -> &mut StepRun {
         self.runs
             .get_mut(&step)
             .unwrap_or_else(|| unreachable!("BUG: step {step} is not under way"))
@@ -474,21 +477,21 @@ impl Walk<'_> {
     }
 
     /// Returns the record of the step's generation.
-    pub(super) fn living(&self, run: &Run) -> Option<&Record> {
+    pub(super) fn own_record(&self, run: &StepRun) -> Option<&Record> {
         self.state.record_of(&run.address, run.generation)
     }
 
     /// Returns the record of the step's generation or, without one, the current record of its
     /// address.
-    pub(super) fn recorded(&self, run: &Run) -> &Record {
-        self.living(run).unwrap_or_else(|| &self.state.resources[&run.address])
+    pub(super) fn recorded(&self, run: &StepRun) -> &Record {
+        self.own_record(run).unwrap_or_else(|| &self.state.resources[&run.address])
     }
 
-    pub(super) fn known(&self, run: &Run) -> Known {
-        known(&self.state, &run.address, self.recorded(run))
+    pub(super) fn recorded_resource(&self, run: &StepRun) -> RecordedResource {
+        recorded_resource(&self.state, &run.address, self.recorded(run))
     }
 
-    pub(super) fn request(&self, run: &Run) -> Request {
+    pub(super) fn request(&self, run: &StepRun) -> Request {
         Request {
             address: run.address.clone(),
             token: self.state.token(&run.address, run.generation),
@@ -498,12 +501,13 @@ impl Walk<'_> {
     }
 }
 
-impl Answer {
+impl TaskResult {
     pub(super) fn panicked(task: Task) -> Self {
-        let error = ProviderError::new(Class::Unknown, "provider", "it panicked (a bug of ours)");
+        let error =
+            ProviderError::new(ErrorClass::Ambiguous, "provider", "it panicked (a bug of ours)");
         let reply = match task {
-            Task::Call(_) => Reply::Call(Err(error)),
-            Task::Look { .. } => Reply::Look(Err(error)),
+            Task::Call(_) => TaskOutput::Call(Err(error)),
+            Task::Poll { .. } => TaskOutput::Poll(Err(error)),
         };
         Self { task, reply }
     }

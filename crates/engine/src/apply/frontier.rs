@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::plan::{Step, Until};
+use crate::plan::{Milestone, Step};
 
 /// Progress of the steps of a plan.
 #[derive(Debug)]
@@ -15,16 +15,16 @@ pub(super) struct Frontier {
     /// Number of milestones that each step still waits for.
     missing: Vec<u32>,
     /// Dependents of each step with their milestones, at `edges[starts[i]..starts[i + 1]]`.
-    edges: Vec<(u32, Until)>,
+    edges: Vec<(u32, Milestone)>,
     starts: Vec<u32>,
-    status: Vec<Status>,
+    status: Vec<StepStatus>,
     /// Seconds from the start of each step to the end of the longest chain of its dependents.
     remaining: Vec<u64>,
     ready: BinaryHeap<(u64, Reverse<u32>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
+enum StepStatus {
     Waiting,
     Running,
     Created,
@@ -41,7 +41,7 @@ impl Frontier {
         let mut frontier = Self {
             remaining: longest_paths(steps, seconds, &edges, &starts),
             ready: BinaryHeap::new(),
-            status: vec![Status::Waiting; steps.len()],
+            status: vec![StepStatus::Waiting; steps.len()],
             missing,
             edges,
             starts,
@@ -55,7 +55,7 @@ impl Frontier {
     /// Takes the ready step with the longest remaining path.
     pub(super) fn take(&mut self) -> Option<usize> {
         let (_, Reverse(step)) = self.ready.pop()?;
-        self.status[step as usize] = Status::Running;
+        self.status[step as usize] = StepStatus::Running;
         Some(step as usize)
     }
 
@@ -76,29 +76,29 @@ impl Frontier {
 
     /// Marks the object of a step as created, and releases dependents that need only the object.
     pub(super) fn created(&mut self, step: usize) {
-        if self.status[step] == Status::Running {
-            self.status[step] = Status::Created;
-            self.release(step, Until::Created);
+        if self.status[step] == StepStatus::Running {
+            self.status[step] = StepStatus::Created;
+            self.release(step, Milestone::Created);
         }
     }
 
     /// Marks a step as done.
     pub(super) fn done(&mut self, step: usize) {
         self.created(step);
-        if self.status[step] == Status::Created {
-            self.status[step] = Status::Done;
-            self.release(step, Until::Done);
+        if self.status[step] == StepStatus::Created {
+            self.status[step] = StepStatus::Done;
+            self.release(step, Milestone::Done);
         }
     }
 
     /// Marks a step as failed. Returns all direct and indirect dependents that cannot start any
     /// more.
     pub(super) fn failed(&mut self, step: usize) -> Vec<usize> {
-        let created = self.status[step] == Status::Created;
-        self.status[step] = Status::Failed;
+        let created = self.status[step] == StepStatus::Created;
+        self.status[step] = StepStatus::Failed;
         let mut lost = Vec::new();
         // Dependents that need only the object can still start.
-        self.skip_behind(step, |until| !created || until == Until::Done, &mut lost);
+        self.skip_behind(step, |until| !created || until == Milestone::Done, &mut lost);
         let mut next = 0;
         while next < lost.len() {
             self.skip_behind(lost[next], |_| true, &mut lost);
@@ -109,21 +109,22 @@ impl Frontier {
 
     /// Returns the steps that have not ended and are not skipped.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = usize> + '_ {
-        let open =
-            |status: Status| matches!(status, Status::Waiting | Status::Running | Status::Created);
+        let open = |status: StepStatus| {
+            matches!(status, StepStatus::Waiting | StepStatus::Running | StepStatus::Created)
+        };
         (0..self.status.len()).filter(move |&step| open(self.status[step]))
     }
 
     /// Returns true if a step has started and not ended.
     pub(super) fn is_running(&self, step: usize) -> bool {
-        matches!(self.status[step], Status::Running | Status::Created)
+        matches!(self.status[step], StepStatus::Running | StepStatus::Created)
     }
 
     fn behind(&self, step: usize) -> std::ops::Range<usize> {
         self.starts[step] as usize..self.starts[step + 1] as usize
     }
 
-    fn release(&mut self, step: usize, milestone: Until) {
+    fn release(&mut self, step: usize, milestone: Milestone) {
         for edge in self.behind(step) {
             let (other, until) = self.edges[edge];
             if until != milestone {
@@ -131,18 +132,23 @@ impl Frontier {
             }
             let other = other as usize;
             self.missing[other] -= 1;
-            if self.missing[other] == 0 && self.status[other] == Status::Waiting {
+            if self.missing[other] == 0 && self.status[other] == StepStatus::Waiting {
                 self.ready.push((self.remaining[other], Reverse(count(other))));
             }
         }
     }
 
-    fn skip_behind(&mut self, step: usize, needed: impl Fn(Until) -> bool, lost: &mut Vec<usize>) {
+    fn skip_behind(
+        &mut self,
+        step: usize,
+        needed: impl Fn(Milestone) -> bool,
+        lost: &mut Vec<usize>,
+    ) {
         for edge in self.behind(step) {
             let (other, until) = self.edges[edge];
             let other = other as usize;
-            if needed(until) && self.status[other] == Status::Waiting {
-                self.status[other] = Status::Skipped;
+            if needed(until) && self.status[other] == StepStatus::Waiting {
+                self.status[other] = StepStatus::Skipped;
                 lost.push(other);
             }
         }
@@ -151,7 +157,7 @@ impl Frontier {
 
 /// Returns the dependents of all steps as one list, with the index at which each step's part
 /// starts.
-fn successors(steps: &[Step]) -> (Vec<(u32, Until)>, Vec<u32>) {
+fn successors(steps: &[Step]) -> (Vec<(u32, Milestone)>, Vec<u32>) {
     let mut starts = vec![0u32; steps.len() + 1];
     for dependency in steps.iter().flat_map(|step| &step.after) {
         starts[dependency.step as usize + 1] += 1;
@@ -160,7 +166,7 @@ fn successors(steps: &[Step]) -> (Vec<(u32, Until)>, Vec<u32>) {
         starts[step + 1] += starts[step];
     }
     let mut next = starts.clone();
-    let mut edges = vec![(0, Until::Done); starts[steps.len()] as usize];
+    let mut edges = vec![(0, Milestone::Done); starts[steps.len()] as usize];
     for (index, step) in steps.iter().enumerate() {
         for dependency in &step.after {
             let place = &mut next[dependency.step as usize];
@@ -176,7 +182,7 @@ fn successors(steps: &[Step]) -> (Vec<(u32, Until)>, Vec<u32>) {
 fn longest_paths(
     steps: &[Step],
     seconds: &[u64],
-    edges: &[(u32, Until)],
+    edges: &[(u32, Milestone)],
     starts: &[u32],
 ) -> Vec<u64> {
     let mut open: Vec<u32> = (0..steps.len()).map(|i| starts[i + 1] - starts[i]).collect();
@@ -207,8 +213,8 @@ mod tests {
     use crate::graph::Address;
     use crate::plan::{Dependency, Op};
 
-    fn steps(after: &[&[(u32, Until)]]) -> Vec<Step> {
-        let step = |(i, after): (usize, &&[(u32, Until)])| Step {
+    fn steps(after: &[&[(u32, Milestone)]]) -> Vec<Step> {
+        let step = |(i, after): (usize, &&[(u32, Milestone)])| Step {
             op: Op::Delete {
                 address: Address::new("node", &i.to_string()),
                 generation: 1,
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_longest_remaining_path_goes_first() {
-        let steps = steps(&[&[], &[], &[(1, Until::Done)]]);
+        let steps = steps(&[&[], &[], &[(1, Milestone::Done)]]);
         let mut frontier = Frontier::new(&steps, &[5, 1, 10]);
         assert_eq!(frontier.critical_path(), 11);
         assert_eq!((frontier.take(), frontier.take(), frontier.take()), (Some(1), Some(0), None));
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn who_needs_only_the_object_starts_when_it_exists() {
-        let steps = steps(&[&[], &[(0, Until::Created)], &[(0, Until::Done)]]);
+        let steps = steps(&[&[], &[(0, Milestone::Created)], &[(0, Milestone::Done)]]);
         let mut frontier = Frontier::new(&steps, &[1, 1, 1]);
         assert_eq!(frontier.take(), Some(0));
         frontier.created(0);
@@ -240,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_failure_skips_what_needed_it_and_nothing_else() {
-        let steps = steps(&[&[], &[(0, Until::Done)], &[(1, Until::Created)], &[]]);
+        let steps = steps(&[&[], &[(0, Milestone::Done)], &[(1, Milestone::Created)], &[]]);
         let mut frontier = Frontier::new(&steps, &[1; 4]);
         frontier.take();
         assert_eq!(frontier.failed(0), [1, 2]);
@@ -249,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_failed_wait_spares_those_who_needed_only_the_object() {
-        let steps = steps(&[&[], &[(0, Until::Created)], &[(0, Until::Done)]]);
+        let steps = steps(&[&[], &[(0, Milestone::Created)], &[(0, Milestone::Done)]]);
         let mut frontier = Frontier::new(&steps, &[1; 3]);
         frontier.take();
         frontier.created(0);
@@ -259,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_step_that_waits_twice_for_one_is_released_once() {
-        let steps = steps(&[&[], &[(0, Until::Created), (0, Until::Done)]]);
+        let steps = steps(&[&[], &[(0, Milestone::Created), (0, Milestone::Done)]]);
         let mut frontier = Frontier::new(&steps, &[1; 2]);
         frontier.take();
         frontier.created(0);

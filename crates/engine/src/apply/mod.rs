@@ -33,8 +33,8 @@ use crate::event::{Event, Summary};
 use crate::plan::Plan;
 use crate::provider::Provider;
 use crate::secret::Secrets;
-use crate::state::backend::Written;
-use crate::state::error::HomeError;
+use crate::state::backend::DurableWrite;
+use crate::state::error::StateError;
 use crate::state::fence::Fence;
 use crate::state::{Entry, State};
 
@@ -43,14 +43,14 @@ pub trait Observer {
     /// Starts a durable append of `entries`. The announced calls are sent after the future
     /// resolves, and at most one append is in flight. On an error no announced call is sent and the
     /// run ends.
-    fn journal(&mut self, entries: Vec<Entry>) -> Written;
+    fn journal(&mut self, entries: Vec<Entry>) -> DurableWrite;
     /// Sends an event to the renderers.
     fn event(&mut self, event: &Event);
 }
 
 /// Settings of an execution.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ApplySettings {
     /// Maximum number of calls in flight. Polls do not count.
     pub parallelism: usize,
     /// Maximum wait for calls in flight after a shutdown request.
@@ -67,7 +67,7 @@ pub struct Settings {
     pub fence: Fence,
 }
 
-impl Default for Settings {
+impl Default for ApplySettings {
     fn default() -> Self {
         Self {
             parallelism: 32,
@@ -82,9 +82,9 @@ impl Default for Settings {
 
 /// Shutdown request: the executor starts no new step. Clones belong to the same execution.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(CancellationToken);
+pub struct Shutdown(CancellationToken);
 
-impl Stop {
+impl Shutdown {
     /// Requests the shutdown.
     pub fn stop(&self) {
         self.0.cancel();
@@ -106,15 +106,15 @@ impl Stop {
     }
 
     /// Returns a fence that also rejects calls after a shutdown was requested.
-    pub fn shuts(&self, fence: Fence) -> Fence {
+    pub fn or_shutdown(&self, fence: Fence) -> Fence {
         let stop = self.clone();
-        fence.until(move || if stop.is_stopped() { Err(HomeError::Stopping) } else { Ok(()) })
+        fence.until(move || if stop.is_stopped() { Err(StateError::Stopping) } else { Ok(()) })
     }
 }
 
 /// Result of an execution. Contains the state even after failures.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ApplyOutcome {
     /// State at the end.
     pub state: State,
     /// Numbers of the result.
@@ -123,7 +123,7 @@ pub struct Outcome {
     pub stopped: bool,
     /// Error of the journal write that ended the execution. Changes of the state after the last
     /// durable entry then exist only in this value.
-    pub journal_error: Option<HomeError>,
+    pub journal_error: Option<StateError>,
 }
 
 /// Executes the steps of a plan that was made from `state`.
@@ -132,10 +132,10 @@ pub async fn apply(
     state: State,
     provider: Arc<dyn Provider>,
     secrets: Arc<Secrets>,
-    settings: &Settings,
-    stop: &Stop,
+    settings: &ApplySettings,
+    stop: &Shutdown,
     observer: &mut dyn Observer,
-) -> Outcome {
-    let cloud = executor::Cloud { provider, secrets };
-    executor::Walk::new(plan, state, cloud, settings, observer).finish(stop).await
+) -> ApplyOutcome {
+    let cloud = executor::TaskContext { provider, secrets };
+    executor::Executor::new(plan, state, cloud, settings, observer).finish(stop).await
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::executor::{Answer, Reply, Task, Walk, millis};
-use super::step_run::{Phase, Run};
+use super::executor::{Executor, Task, TaskOutput, TaskResult, millis};
+use super::step_run::{Phase, StepRun};
 use crate::event::Event;
-use crate::provider::{Class, Known, Look, ProviderError};
+use crate::provider::{ErrorClass, Poll, ProviderError, RecordedResource};
 use crate::state::Entry;
 
 /// Delay of the first poll: short, and long enough to include other resources of the kind.
@@ -18,21 +18,21 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Steps of one kind that wait for the same condition.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct PollGroup {
     /// Steps for the next poll. A poll in flight has its own steps.
     pub(super) steps: Vec<usize>,
     pub(super) next_look: Instant,
     pub(super) looking: bool,
 }
 
-impl Walk<'_> {
+impl Executor<'_> {
     /// Moves a step to its next phase. A wait joins the poll of its kind.
     pub(super) fn enter(&mut self, step: usize, phase: Phase) {
         let now = Instant::now();
         let patience = self.patience(step);
         let run = self.run(step);
         (run.phase, run.failures) = (phase, 0);
-        if run.lost == 0 {
+        if run.ambiguous_creates == 0 {
             run.deadline = now + patience;
         }
         let address = run.address.clone();
@@ -45,7 +45,7 @@ impl Walk<'_> {
         self.run(step).deadline = now + Duration::from_secs(wait.within_seconds.into());
         let key = (address.kind().to_owned(), phase == Phase::Gone);
         let first = now + FIRST_LOOK;
-        let watch = self.watches.entry(key).or_insert_with(|| Watch {
+        let watch = self.watches.entry(key).or_insert_with(|| PollGroup {
             steps: Vec::new(),
             next_look: first,
             looking: false,
@@ -70,10 +70,11 @@ impl Walk<'_> {
         let Some(watch) = self.watches.get_mut(&key) else { return };
         watch.looking = true;
         let steps = std::mem::take(&mut watch.steps);
-        let waiting: Vec<Known> = steps.iter().map(|step| self.known(&self.runs[step])).collect();
+        let waiting: Vec<RecordedResource> =
+            steps.iter().map(|step| self.recorded_resource(&self.runs[step])).collect();
         let provider = Arc::clone(&self.cloud.provider);
         let (kind, gone) = key.clone();
-        let task = Task::Look { watch: key, steps };
+        let task = Task::Poll { watch: key, steps };
         let about = task.clone();
         let handle = self.tasks.spawn(async move {
             let looks = if gone {
@@ -81,16 +82,16 @@ impl Walk<'_> {
             } else {
                 provider.ready(kind, waiting).await
             };
-            Answer { task, reply: Reply::Look(looks) }
+            TaskResult { task, reply: TaskOutput::Poll(looks) }
         });
         self.about.insert(handle.id(), about);
     }
 
-    pub(super) fn looked(
+    pub(super) fn poll_finished(
         &mut self,
         key: &(String, bool),
         steps: &[usize],
-        looks: Result<Vec<Look>, ProviderError>,
+        looks: Result<Vec<Poll>, ProviderError>,
     ) {
         let now = Instant::now();
         let every = self.interval(key);
@@ -104,10 +105,10 @@ impl Walk<'_> {
         match looks {
             Ok(looks) => {
                 for (&step, look) in steps.iter().zip(looks) {
-                    self.seen(key, step, look);
+                    self.poll_result(key, step, look);
                 }
             }
-            Err(error) if error.class == Class::Refused => {
+            Err(error) if error.class == ErrorClass::Permanent => {
                 steps.iter().for_each(|&step| self.failed(step, &error));
             }
             Err(error) => {
@@ -120,17 +121,17 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn seen(&mut self, key: &(String, bool), step: usize, look: Look) {
+    pub(super) fn poll_result(&mut self, key: &(String, bool), step: usize, look: Poll) {
         match look {
-            Look::NotYet(word) => self.still_waits(key, step, &word),
-            Look::Failed(error) => self.failed(step, &error),
-            Look::Done(_) if key.1 => {
+            Poll::Pending(word) => self.still_waits(key, step, &word),
+            Poll::Failed(error) => self.failed(step, &error),
+            Poll::Ready(_) if key.1 => {
                 let run = &self.runs[&step];
                 let (address, generation) = (run.address.clone(), run.generation);
                 self.record(Entry::Deleted { address, generation });
                 self.done(step);
             }
-            Look::Done(outputs) => {
+            Poll::Ready(outputs) => {
                 let known = &self.state.resources[&self.runs[&step].address].outputs;
                 let changed = *known != outputs;
                 self.settled(step, changed.then_some(outputs));
@@ -145,15 +146,15 @@ impl Walk<'_> {
             let error = too_long(run, word);
             return self.failed(step, &error);
         }
-        let said = run.said.as_ref();
+        let said = run.last_progress.as_ref();
         if said.is_none_or(|(last, at)| last != word || now - *at >= HEARTBEAT) {
-            run.said = Some((word.to_owned(), now));
+            run.last_progress = Some((word.to_owned(), now));
             let elapsed_ms = millis(run.started);
             let (step, word) = (self.plan.steps[step].op.name(), word.to_owned());
-            self.ledger.say(Event::StepWaiting { step, word, elapsed_ms });
+            self.commits.say(Event::StepWaiting { step, word, elapsed_ms });
         }
         let next_look = now + self.interval(key);
-        let watch = self.watches.entry(key.clone()).or_insert_with(|| Watch {
+        let watch = self.watches.entry(key.clone()).or_insert_with(|| PollGroup {
             steps: Vec::new(),
             next_look,
             looking: false,
@@ -168,9 +169,9 @@ impl Walk<'_> {
     }
 }
 
-fn too_long(run: &Run, word: &str) -> ProviderError {
+fn too_long(run: &StepRun, word: &str) -> ProviderError {
     let seconds = (run.deadline - run.started).as_secs();
     let message = format!("still {word} after {seconds} s");
-    ProviderError::new(Class::Refused, "wait", message)
+    ProviderError::new(ErrorClass::Permanent, "wait", message)
         .with_hint("what was made is recorded: run the same command again to go on waiting")
 }

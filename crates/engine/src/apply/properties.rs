@@ -8,23 +8,23 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Observer, Outcome, Stop, apply};
+use super::{ApplyOutcome, Observer, Shutdown, apply};
 use crate::event::Event;
 use crate::graph::Graph;
 use crate::plan::Action;
-use crate::provider::Class;
-use crate::state::backend::Written;
+use crate::provider::ErrorClass;
+use crate::state::backend::DurableWrite;
 use crate::state::{Entry, State};
-use crate::test_support::harness::{Lab, RIGID_KINDS, node};
-use crate::test_support::{FakeCloud, Tape, When};
+use crate::test_support::harness::{Harness, RIGID_KINDS, node};
+use crate::test_support::{FakeProvider, RecordingObserver, When};
 
 /// Random desired state. For each possible resource: presence, inputs, and dependencies among the
 /// earlier resources.
 #[derive(Clone, Debug)]
-struct World(Vec<Wish>);
+struct RandomGraph(Vec<RandomNode>);
 
 #[derive(Clone, Debug)]
-struct Wish {
+struct RandomNode {
     kind: usize,
     wanted: bool,
     fixed: u8,
@@ -32,22 +32,22 @@ struct Wish {
     needs: u16,
 }
 
-fn worlds() -> impl Strategy<Value = (World, World)> {
+fn worlds() -> impl Strategy<Value = (RandomGraph, RandomGraph)> {
     // The kind belongs to the address; all other values may differ between before and after.
     let wish = || (any::<bool>(), 0..3u8, 0..3u8, any::<u16>());
     prop::collection::vec((0..RIGID_KINDS.len(), wish(), wish()), 1..10).prop_map(|wishes| {
         let world = |after: bool| {
             let wish = |(kind, a, b): &(usize, _, _)| {
                 let &(wanted, fixed, size, needs) = if after { b } else { a };
-                Wish { kind: *kind, wanted, fixed, size, needs }
+                RandomNode { kind: *kind, wanted, fixed, size, needs }
             };
-            World(wishes.iter().map(wish).collect())
+            RandomGraph(wishes.iter().map(wish).collect())
         };
         (world(false), world(true))
     })
 }
 
-impl World {
+impl RandomGraph {
     fn graph(&self) -> Graph {
         let mut graph = Graph::default();
         let mut names: Vec<String> = Vec::new();
@@ -83,14 +83,14 @@ fn on_a_paused_clock<T>(future: impl Future<Output = T>) -> T {
 /// must be recorded or announced, so that a run that starts at this moment finds all objects. No
 /// generation may have a second object.
 struct Auditor<'a> {
-    tape: &'a mut Tape,
-    cloud: &'a FakeCloud,
+    recording: &'a mut RecordingObserver,
+    cloud: &'a FakeProvider,
 }
 
 impl Auditor<'_> {
     fn audit(&self) {
         let mut durable = State::new("lab".into());
-        for entry in self.tape.entries() {
+        for entry in self.recording.entries() {
             durable.record(&entry).unwrap_or_else(|error| panic!("{error}"));
         }
         let current = durable.resources.iter();
@@ -108,48 +108,49 @@ impl Auditor<'_> {
 }
 
 impl Observer for Auditor<'_> {
-    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+    fn journal(&mut self, entries: Vec<Entry>) -> DurableWrite {
         self.audit();
-        self.tape.journal(entries)
+        self.recording.journal(entries)
     }
 
     fn event(&mut self, event: &Event) {
         self.audit();
-        self.tape.event(event);
+        self.recording.event(event);
     }
 }
 
 /// Plans and applies (or destroys, without a graph) under the auditor.
-async fn audited(lab: &mut Lab, wanted: Option<&Graph>) -> Outcome {
+async fn audited(harness: &mut Harness, wanted: Option<&Graph>) -> ApplyOutcome {
     let plan = match wanted {
-        Some(graph) => lab.plan(graph).await,
-        None => lab.plan_destroy().await,
+        Some(graph) => harness.plan(graph).await,
+        None => harness.plan_destroy().await,
     };
-    let cloud = lab.cloud.clone();
-    let mut auditor = Auditor { tape: &mut lab.tape, cloud: &cloud };
-    let (state, stop) = (lab.state.clone(), Stop::default());
+    let cloud = harness.cloud.clone();
+    let mut auditor = Auditor { recording: &mut harness.recording, cloud: &cloud };
+    let (state, stop) = (harness.state.clone(), Shutdown::default());
     let provider = cloud.clone();
     let secrets = Arc::default();
-    let outcome = apply(&plan, state, provider, secrets, &lab.settings, &stop, &mut auditor).await;
+    let outcome =
+        apply(&plan, state, provider, secrets, &harness.settings, &stop, &mut auditor).await;
     auditor.audit();
-    lab.state = outcome.state.clone();
+    harness.state = outcome.state.clone();
     outcome
 }
 
 /// Like `audited`, but killed after so many milliseconds. The next process starts from the durable
 /// state.
-async fn killed(lab: &mut Lab, wanted: Option<&Graph>, after: u64) {
-    let walk = audited(lab, wanted);
+async fn killed(harness: &mut Harness, wanted: Option<&Graph>, after: u64) {
+    let walk = audited(harness, wanted);
     let _killed = tokio::time::timeout(Duration::from_millis(after), walk).await;
-    lab.reread();
+    harness.reread();
 }
 
 /// Returns the result of an undisturbed run.
-async fn undisturbed(before: &Graph, after: &Graph) -> Lab {
-    let mut lab = Lab::with_kinds(RIGID_KINDS);
-    assert!(lab.apply(before).await.summary.complete(), "{:#?}", lab.tape.events);
-    assert!(lab.apply(after).await.summary.complete(), "{:#?}", lab.tape.events);
-    lab
+async fn undisturbed(before: &Graph, after: &Graph) -> Harness {
+    let mut harness = Harness::with_kinds(RIGID_KINDS);
+    assert!(harness.apply(before).await.summary.complete(), "{:#?}", harness.recording.events);
+    assert!(harness.apply(after).await.summary.complete(), "{:#?}", harness.recording.events);
+    harness
 }
 
 proptest! {
@@ -159,13 +160,13 @@ proptest! {
     fn after_an_apply_the_plan_is_empty((before, after) in worlds()) {
         on_a_paused_clock(async {
             let (before, after) = (before.graph(), after.graph());
-            let mut lab = undisturbed(&before, &after).await;
-            let plan = lab.plan(&after).await;
+            let mut harness = undisturbed(&before, &after).await;
+            let plan = harness.plan(&after).await;
             assert!(plan.is_empty(), "{plan:#?}");
-            assert_eq!(lab.cloud.inventory().len(), after.nodes().len());
-            assert!(lab.destroy().await.summary.complete(), "{:#?}", lab.tape.events);
-            assert!(lab.cloud.inventory().is_empty());
-            assert!(lab.state.resources.is_empty() && lab.state.deposed.is_empty());
+            assert_eq!(harness.cloud.inventory().len(), after.nodes().len());
+            assert!(harness.destroy().await.summary.complete(), "{:#?}", harness.recording.events);
+            assert!(harness.cloud.inventory().is_empty());
+            assert!(harness.state.resources.is_empty() && harness.state.deposed.is_empty());
         });
     }
 
@@ -174,11 +175,11 @@ proptest! {
     fn a_plan_is_deterministic((before, after) in worlds()) {
         on_a_paused_clock(async {
             let (before, after) = (before.graph(), after.graph());
-            let mut lab = Lab::with_kinds(RIGID_KINDS);
-            lab.apply(&before).await;
-            let one = serde_json::to_string(&lab.plan(&after).await).unwrap();
-            lab.reread();
-            assert_eq!(one, serde_json::to_string(&lab.plan(&after).await).unwrap());
+            let mut harness = Harness::with_kinds(RIGID_KINDS);
+            harness.apply(&before).await;
+            let one = serde_json::to_string(&harness.plan(&after).await).unwrap();
+            harness.reread();
+            assert_eq!(one, serde_json::to_string(&harness.plan(&after).await).unwrap());
         });
     }
 
@@ -195,22 +196,22 @@ proptest! {
         on_a_paused_clock(async {
             let (before, after) = (before.graph(), after.graph());
             let whole = undisturbed(&before, &after).await;
-            let mut lab = Lab::with_kinds(RIGID_KINDS);
-            lab.cloud.hide_new(Duration::from_secs(unseen));
-            lab.tape.latency = Duration::from_millis(latency);
-            lab.apply(&before).await;
+            let mut harness = Harness::with_kinds(RIGID_KINDS);
+            harness.cloud.hide_new(Duration::from_secs(unseen));
+            harness.recording.latency = Duration::from_millis(latency);
+            harness.apply(&before).await;
             for death in deaths {
-                killed(&mut lab, Some(&after), death).await;
+                killed(&mut harness, Some(&after), death).await;
             }
             // If the cloud hid a resource from a refresh, one or two more runs are necessary.
             let mut runs = 0;
-            while !audited(&mut lab, Some(&after)).await.summary.complete() {
+            while !audited(&mut harness, Some(&after)).await.summary.complete() {
                 runs += 1;
-                assert!(runs < 8, "{:#?}", lab.tape.events);
+                assert!(runs < 8, "{:#?}", harness.recording.events);
             }
-            assert_eq!(lab.cloud.inventory(), whole.cloud.inventory());
+            assert_eq!(harness.cloud.inventory(), whole.cloud.inventory());
             tokio::time::sleep(Duration::from_secs(12)).await;
-            let plan = lab.plan(&after).await;
+            let plan = harness.plan(&after).await;
             assert!(plan.is_empty(), "{plan:#?}");
         });
     }
@@ -225,20 +226,20 @@ proptest! {
         latency in prop::sample::select(vec![0u64, 0, 90, 700]),
     ) {
         on_a_paused_clock(async {
-            let mut lab = Lab::with_kinds(RIGID_KINDS);
-            lab.cloud.hide_new(Duration::from_secs(unseen));
-            lab.tape.latency = Duration::from_millis(latency);
-            killed(&mut lab, Some(&before.graph()), death).await;
+            let mut harness = Harness::with_kinds(RIGID_KINDS);
+            harness.cloud.hide_new(Duration::from_secs(unseen));
+            harness.recording.latency = Duration::from_millis(latency);
+            killed(&mut harness, Some(&before.graph()), death).await;
             for death in deaths {
-                killed(&mut lab, None, death).await;
+                killed(&mut harness, None, death).await;
             }
             let mut runs = 0;
-            while !audited(&mut lab, None).await.summary.complete() {
+            while !audited(&mut harness, None).await.summary.complete() {
                 runs += 1;
-                assert!(runs < 8, "{:#?}", lab.tape.events);
+                assert!(runs < 8, "{:#?}", harness.recording.events);
             }
-            assert!(lab.cloud.inventory().is_empty(), "{:?}", lab.cloud.inventory());
-            assert!(lab.state.resources.is_empty() && lab.state.deposed.is_empty());
+            assert!(harness.cloud.inventory().is_empty(), "{:?}", harness.cloud.inventory());
+            assert!(harness.state.resources.is_empty() && harness.state.deposed.is_empty());
         });
     }
 
@@ -252,28 +253,28 @@ proptest! {
     ) {
         on_a_paused_clock(async {
             let graph = before.graph();
-            let mut lab = Lab::with_kinds(RIGID_KINDS);
-            lab.tape.latency = Duration::from_millis(latency);
-            let plan = lab.plan(&graph).await;
-            let stop = Stop::default();
+            let mut harness = Harness::with_kinds(RIGID_KINDS);
+            harness.recording.latency = Duration::from_millis(latency);
+            let plan = harness.plan(&graph).await;
+            let stop = Shutdown::default();
             let stopper = stop.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(moment)).await;
                 stopper.stop();
             });
             let began = tokio::time::Instant::now();
-            let outcome = lab.walk_until(&plan, &stop).await;
-            let bound = Duration::from_millis(moment) + lab.settings.grace;
+            let outcome = harness.walk_until(&plan, &stop).await;
+            let bound = Duration::from_millis(moment) + harness.settings.grace;
             assert!(!outcome.stopped || began.elapsed() <= bound, "{:?}", began.elapsed());
-            lab.reread();
-            assert_eq!(lab.state, outcome.state, "what is recorded is durable");
-            assert!(lab.apply(&graph).await.summary.complete(), "{:#?}", lab.tape.events);
-            let mut creates = lab.cloud.calls_of(&["create"]);
+            harness.reread();
+            assert_eq!(harness.state, outcome.state, "what is recorded is durable");
+            assert!(harness.apply(&graph).await.summary.complete(), "{:#?}", harness.recording.events);
+            let mut creates = harness.cloud.calls_of(&["create"]);
             creates.sort();
             let asked = creates.len();
             creates.dedup();
-            assert_eq!(creates.len(), asked, "nothing is asked for twice: {:?}", lab.cloud.calls());
-            assert_eq!(lab.cloud.inventory().len(), graph.nodes().len());
+            assert_eq!(creates.len(), asked, "nothing is asked for twice: {:?}", harness.cloud.calls());
+            assert_eq!(harness.cloud.inventory().len(), graph.nodes().len());
         });
     }
 
@@ -287,26 +288,26 @@ proptest! {
         on_a_paused_clock(async {
             let (before, after) = (before.graph(), after.graph());
             let whole = undisturbed(&before, &after).await;
-            let mut lab = Lab::with_kinds(RIGID_KINDS);
-            lab.apply(&before).await;
+            let mut harness = Harness::with_kinds(RIGID_KINDS);
+            harness.apply(&before).await;
             for (target, class, late) in faults {
-                let class = [Class::Refused, Class::Again, Class::Unknown][class];
+                let class = [ErrorClass::Permanent, ErrorClass::Retryable, ErrorClass::Ambiguous][class];
                 let Some(node) = after.nodes().get(target) else { continue };
-                let when = if late && class == Class::Unknown { When::After } else { When::Before };
-                lab.cloud.fail(&format!("create {}", node.address), 1, when, class);
+                let when = if late && class == ErrorClass::Ambiguous { When::After } else { When::Before };
+                harness.cloud.fail(&format!("create {}", node.address), 1, when, class);
             }
-            let plan = lab.plan(&after).await;
+            let plan = harness.plan(&after).await;
             let steps = plan.steps.len();
-            let summary = lab.walk(&plan).await.summary;
+            let summary = harness.walk(&plan).await.summary;
             assert_eq!(
                 summary.added + summary.changed + summary.destroyed + summary.failed
                     + summary.skipped,
                 steps
             );
-            lab.cloud.heal();
-            assert!(lab.apply(&after).await.summary.complete(), "{:#?}", lab.tape.events);
-            assert_eq!(lab.cloud.inventory(), whole.cloud.inventory());
-            let keeps = lab.plan(&after).await.changes;
+            harness.cloud.clear_faults();
+            assert!(harness.apply(&after).await.summary.complete(), "{:#?}", harness.recording.events);
+            assert_eq!(harness.cloud.inventory(), whole.cloud.inventory());
+            let keeps = harness.plan(&after).await.changes;
             assert!(keeps.iter().all(|change| change.action == Action::Keep), "{keeps:#?}");
         });
     }

@@ -7,47 +7,49 @@ use serde_json::Value;
 use tokio::task::{Id, JoinError};
 use tokio::time::Instant;
 
-use super::executor::{Answer, Reply, Task, Walk, millis};
+use super::executor::{Executor, Task, TaskOutput, TaskResult, millis};
 use super::step_run::{Phase, pause};
-use crate::event::{Event, Fault, StepAction};
+use crate::event::{Event, ReportedError, StepAction};
 use crate::plan::Op;
 use crate::plan::decide::id;
-use crate::provider::{Class, FENCED, NOT_OURS, ProviderError, STOPPED};
-use crate::state::{Entry, Status};
+use crate::provider::{ErrorClass, FENCED, NOT_OURS, ProviderError, STOPPED};
+use crate::state::{Entry, RecordStatus};
 
 /// Maximum number of attempts that end with an ambiguous error.
 const LOST_ANSWERS: u32 = 6;
 
-impl Walk<'_> {
-    pub(super) fn joined(&mut self, joined: Result<(Id, Answer), JoinError>) {
+impl Executor<'_> {
+    pub(super) fn joined(&mut self, joined: Result<(Id, TaskResult), JoinError>) {
         let (id, answer) = match joined {
             Ok((id, answer)) => (id, answer),
             Err(error) => {
                 let Some(task) = self.about.get(&error.id()).cloned() else { return };
-                (error.id(), Answer::panicked(task))
+                (error.id(), TaskResult::panicked(task))
             }
         };
         self.about.remove(&id);
         match (answer.task, answer.reply) {
-            (Task::Call(step), Reply::Call(result)) => {
+            (Task::Call(step), TaskOutput::Call(result)) => {
                 self.calls_in_flight -= 1;
                 match result {
-                    Ok(outputs) => self.answered(step, outputs),
-                    Err(error) => self.refused(step, &error),
+                    Ok(outputs) => self.call_succeeded(step, outputs),
+                    Err(error) => self.call_failed(step, &error),
                 }
             }
-            (Task::Look { watch, steps }, Reply::Look(looks)) => self.looked(&watch, &steps, looks),
+            (Task::Poll { watch, steps }, TaskOutput::Poll(looks)) => {
+                self.poll_finished(&watch, &steps, looks)
+            }
             _ => unreachable!("BUG: a call was answered with a look"),
         }
     }
 
     /// Handles the success of a call.
-    pub(super) fn answered(&mut self, step: usize, outputs: Value) {
+    pub(super) fn call_succeeded(&mut self, step: usize, outputs: Value) {
         let run = self.run(step);
         run.failures = 0;
         let (phase, address, generation) = (run.phase, run.address.clone(), run.generation);
         match phase {
-            Phase::Recheck if outputs.is_null() => self.gone_for_good(step),
+            Phase::Recheck if outputs.is_null() => self.recreate_or_skip(step),
             Phase::Recheck => self.still_there(step),
             Phase::Find if outputs.is_null() => self.not_found(step),
             Phase::Find => {
@@ -61,13 +63,13 @@ impl Walk<'_> {
             Phase::Configure => self.configured(step, outputs),
             Phase::Update => self.advanced(step, outputs),
             Phase::FindDoomed if outputs.is_null() => {
-                if !self.look_again(step) {
-                    self.never_there(step);
+                if !self.search_again(step) {
+                    self.finish_absent_delete(step);
                 }
             }
             Phase::FindDoomed => {
-                if self.recorded(&self.runs[&step]).status == Status::Creating {
-                    let status = Status::Created;
+                if self.recorded(&self.runs[&step]).status == RecordStatus::Creating {
+                    let status = RecordStatus::Created;
                     self.record(Entry::Created { address: address.clone(), outputs, status });
                 }
                 self.record(Entry::DeleteStarted { address, generation });
@@ -88,10 +90,10 @@ impl Walk<'_> {
     fn still_there(&mut self, step: usize) {
         let address = self.runs[&step].address.clone();
         let record = &self.state.resources[&address];
-        let (generation, configured) = (record.generation, record.status != Status::Created);
+        let (generation, configured) = (record.generation, record.status != RecordStatus::Created);
         if record.inputs != self.runs[&step].inputs {
             let error = ProviderError::new(
-                Class::Refused,
+                ErrorClass::Permanent,
                 "plan",
                 "it was not visible when the plan was made, is there after all, and differs",
             );
@@ -112,12 +114,12 @@ impl Walk<'_> {
     fn not_found(&mut self, step: usize) {
         let run = &self.runs[&step];
         let address = run.address.clone();
-        let same = run.spent.is_none() && self.recorded(run).inputs == run.inputs;
-        if !(same && self.schema(&address).identity.makes_one()) && self.look_again(step) {
+        let same = run.token_error.is_none() && self.recorded(run).inputs == run.inputs;
+        if !(same && self.schema(&address).identity.is_idempotent()) && self.search_again(step) {
             return;
         }
         if !same {
-            self.begin_anew(step);
+            self.start_new_generation(step);
         } else {
             self.enter(step, Phase::Create);
         }
@@ -128,9 +130,10 @@ impl Walk<'_> {
     ///
     /// A creation that this run requested first already has this run's generation. Such a step
     /// fails, and the next run has another generation.
-    fn begin_anew(&mut self, step: usize) {
+    fn start_new_generation(&mut self, step: usize) {
         let run = self.run(step);
-        let (address, generation, spent) = (run.address.clone(), run.generation, run.spent.take());
+        let (address, generation, spent) =
+            (run.address.clone(), run.generation, run.token_error.take());
         self.record(Entry::Vanished { address });
         if let Some(error) = spent.clone().filter(|_| generation == self.plan.generation) {
             let hint = "run the same command again: it is then asked for anew";
@@ -138,13 +141,13 @@ impl Walk<'_> {
         }
         let generation = self.plan.generation;
         let run = self.run(step);
-        (run.generation, run.lost) = (generation, 0);
+        (run.generation, run.ambiguous_creates) = (generation, 0);
         self.announce_creation(step);
         self.enter(step, Phase::Create);
     }
 
     /// Handles a resource to delete that does not exist and that refresh did not find either.
-    fn never_there(&mut self, step: usize) {
+    fn finish_absent_delete(&mut self, step: usize) {
         let address = self.runs[&step].address.clone();
         self.record(Entry::Vanished { address });
         self.done(step);
@@ -152,8 +155,8 @@ impl Walk<'_> {
 
     /// Handles a recorded resource that is not found. A replacement is created only after the
     /// settle time, because a call with another token could create a duplicate.
-    fn gone_for_good(&mut self, step: usize) {
-        if !self.look_again(step) {
+    fn recreate_or_skip(&mut self, step: usize) {
+        if !self.search_again(step) {
             let address = self.runs[&step].address.clone();
             self.record(Entry::Vanished { address });
             self.announce_creation(step);
@@ -163,10 +166,10 @@ impl Walk<'_> {
 
     /// Schedules another search after a pause. Returns false after the settle time, which begins
     /// with the ambiguous error; for creations of an earlier run, it begins with this run.
-    fn look_again(&mut self, step: usize) -> bool {
+    fn search_again(&mut self, step: usize) -> bool {
         let (settle, began) = (self.settings.settle, self.began);
         let run = self.run(step);
-        let since = *run.sought.get_or_insert(began);
+        let since = *run.searching_since.get_or_insert(began);
         let again = since.elapsed() < settle;
         if again {
             let pause = (settle / 5).max(Duration::from_millis(200));
@@ -179,15 +182,15 @@ impl Walk<'_> {
         let address = self.runs[&step].address.clone();
         let schema = self.schema(&address);
         let status = match (schema.configures, schema.ready) {
-            (true, _) => Status::Created,
-            (false, Some(_)) => Status::Configured,
-            (false, None) => Status::Ready,
+            (true, _) => RecordStatus::Created,
+            (false, Some(_)) => RecordStatus::Configured,
+            (false, None) => RecordStatus::Ready,
         };
         self.record(Entry::Created { address, outputs, status });
         self.frontier.created(step);
         match status {
-            Status::Created => self.enter(step, Phase::Configure),
-            Status::Configured => self.enter(step, Phase::Ready),
+            RecordStatus::Created => self.enter(step, Phase::Configure),
+            RecordStatus::Configured => self.enter(step, Phase::Ready),
             _ => self.done(step),
         }
     }
@@ -200,7 +203,7 @@ impl Walk<'_> {
         }
         if self.schema(&address).ready.is_some() {
             let outputs = changed.then_some(outputs);
-            self.record(Entry::Advanced { address, status: Status::Configured, outputs });
+            self.record(Entry::Advanced { address, status: RecordStatus::Configured, outputs });
             self.enter(step, Phase::Ready);
         } else {
             self.settled(step, changed.then_some(outputs));
@@ -214,7 +217,7 @@ impl Walk<'_> {
             return self.settled(step, changed.then_some(outputs));
         }
         if changed {
-            let (status, outputs) = (Status::Updating, Some(outputs));
+            let (status, outputs) = (RecordStatus::Updating, Some(outputs));
             self.record(Entry::Advanced { address, status, outputs });
         }
         self.enter(step, Phase::Ready);
@@ -223,7 +226,7 @@ impl Walk<'_> {
     /// Records that the resource is ready, and ends the step.
     pub(super) fn settled(&mut self, step: usize, outputs: Option<Value>) {
         let address = self.runs[&step].address.clone();
-        self.record(Entry::Advanced { address, status: Status::Ready, outputs });
+        self.record(Entry::Advanced { address, status: RecordStatus::Ready, outputs });
         self.done(step);
     }
 
@@ -238,33 +241,38 @@ impl Walk<'_> {
         let record = self.state.record_of(&run.address, run.generation);
         let id = record.and_then(|record| id(&record.outputs));
         self.frontier.done(step);
-        self.ledger.say(Event::StepFinished { step: name, id, elapsed_ms: millis(run.started) });
+        self.commits.say(Event::StepFinished { step: name, id, elapsed_ms: millis(run.started) });
     }
 
     // Failures.
 
     /// Handles the failure of a call: schedules a retry if one can help, and fails the step
     /// otherwise.
-    pub(super) fn refused(&mut self, step: usize, error: &ProviderError) {
+    pub(super) fn call_failed(&mut self, step: usize, error: &ProviderError) {
         let now = Instant::now();
         let run = self.run(step);
         match (run.phase, error.class) {
             // The next run continues the step from this phase.
             _ if error.is(&[STOPPED]) => return,
-            (Phase::Create, Class::Spent) => return self.spent(step, error),
+            (Phase::Create, ErrorClass::TokenConsumed) => return self.token_consumed(step, error),
             // Another resource has the name now, so the recorded resource is gone.
-            (Phase::FindDoomed, _) if error.is(&[NOT_OURS]) => return self.never_there(step),
+            (Phase::FindDoomed, _) if error.is(&[NOT_OURS]) => {
+                return self.finish_absent_delete(step);
+            }
             _ => (),
         }
         run.failures += 1;
-        let lost = error.class == Class::Unknown;
+        let lost = error.class == ErrorClass::Ambiguous;
         if lost && run.phase == Phase::Create {
-            (run.phase, run.sought, run.lost) = (Phase::Find, Some(now), run.lost + 1);
+            (run.phase, run.searching_since, run.ambiguous_creates) =
+                (Phase::Find, Some(now), run.ambiguous_creates + 1);
         }
         let again = match error.class {
-            Class::Refused | Class::Spent => false,
-            Class::Again => now < run.deadline,
-            Class::Unknown => run.failures.max(run.lost) < LOST_ANSWERS && now < run.deadline,
+            ErrorClass::Permanent | ErrorClass::TokenConsumed => false,
+            ErrorClass::Retryable => now < run.deadline,
+            ErrorClass::Ambiguous => {
+                run.failures.max(run.ambiguous_creates) < LOST_ANSWERS && now < run.deadline
+            }
         };
         if !again || self.stopping.is_some() {
             return self.failed(step, error);
@@ -272,25 +280,25 @@ impl Walk<'_> {
         let run = &self.runs[&step];
         let after = error.after.unwrap_or_else(|| pause(&run.address, run.failures));
         self.paused.push(Reverse((now + after, step)));
-        self.ledger.say(Event::StepRetrying {
+        self.commits.say(Event::StepRetrying {
             step: self.plan.steps[step].op.name(),
-            error: Fault::from(error),
+            error: ReportedError::from(error),
             after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
         });
     }
 
     /// Handles a consumed token. Searches for the resource that the token created; if none is
     /// found, a new generation begins.
-    fn spent(&mut self, step: usize, error: &ProviderError) {
+    fn token_consumed(&mut self, step: usize, error: &ProviderError) {
         if self.stopping.is_some() {
             return self.failed(step, error);
         }
         let run = self.run(step);
-        (run.phase, run.sought) = (Phase::Find, Some(Instant::now()));
-        run.spent = Some(error.clone());
-        self.ledger.say(Event::StepRetrying {
+        (run.phase, run.searching_since) = (Phase::Find, Some(Instant::now()));
+        run.token_error = Some(error.clone());
+        self.commits.say(Event::StepRetrying {
             step: self.plan.steps[step].op.name(),
-            error: Fault::from(error),
+            error: ReportedError::from(error),
             after_ms: 0,
         });
         self.proceed(step);
@@ -300,20 +308,20 @@ impl Walk<'_> {
         let Some(run) = self.runs.remove(&step) else { return };
         // A withheld call may be the second call of a creation, and the first call may have taken
         // effect.
-        let says_nothing = error.class == Class::Spent || error.is(&[FENCED]);
-        if run.phase == Phase::Create && run.lost == 0 && !says_nothing {
+        let says_nothing = error.class == ErrorClass::TokenConsumed || error.is(&[FENCED]);
+        if run.phase == Phase::Create && run.ambiguous_creates == 0 && !says_nothing {
             self.record(Entry::CreateRefused { address: run.address.clone() });
         }
         self.summary.failed += 1;
-        self.ledger.say(Event::StepFailed {
+        self.commits.say(Event::StepFailed {
             step: self.plan.steps[step].op.name(),
-            error: Fault::from(error),
+            error: ReportedError::from(error),
             elapsed_ms: millis(run.started),
         });
         for skipped in self.frontier.failed(step) {
             self.summary.skipped += 1;
             let step = self.plan.steps[skipped].op.name();
-            self.ledger.say(Event::StepSkipped { step, because: run.address.clone() });
+            self.commits.say(Event::StepSkipped { step, because: run.address.clone() });
         }
     }
 }

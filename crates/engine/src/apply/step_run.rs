@@ -6,11 +6,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::graph::Address;
-use crate::provider::{Known, Provider, ProviderError, Request};
+use crate::provider::{Provider, ProviderError, RecordedResource, Request};
 
 /// Step in progress.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct StepRun {
     /// Address of the resource.
     pub(super) address: Address,
     /// Generation of the object.
@@ -24,15 +24,15 @@ pub(super) struct Run {
     /// Number of consecutive failures of the current call.
     pub(super) failures: u32,
     /// Number of create calls with an ambiguous error: the object may exist without a response.
-    pub(super) lost: u32,
+    pub(super) ambiguous_creates: u32,
     /// Error that reported the token as consumed.
-    pub(super) spent: Option<ProviderError>,
+    pub(super) token_error: Option<ProviderError>,
     /// End of the retry budget; during a wait, the time at which the wait fails.
     pub(super) deadline: Instant,
     /// Start of the search for an object that was not found so far.
-    pub(super) sought: Option<Instant>,
+    pub(super) searching_since: Option<Instant>,
     /// Last reported status of the wait, and the time of the report.
-    pub(super) said: Option<(String, Instant)>,
+    pub(super) last_progress: Option<(String, Instant)>,
 }
 
 /// Phase of a step.
@@ -71,8 +71,8 @@ pub(super) enum Call {
     Remains(Request),
     Create(Request),
     Configure(Request, Value),
-    Update(Request, Known),
-    Delete(Known),
+    Update(Request, RecordedResource),
+    Delete(RecordedResource),
 }
 
 impl Call {
@@ -80,7 +80,9 @@ impl Call {
     pub(super) async fn make(self, provider: &dyn Provider) -> Result<Value, ProviderError> {
         match self {
             Call::Find(request) => Ok(provider.find(request).await?.unwrap_or(Value::Null)),
-            Call::Remains(request) => Ok(provider.remains(request).await?.unwrap_or(Value::Null)),
+            Call::Remains(request) => {
+                Ok(provider.find_any_part(request).await?.unwrap_or(Value::Null))
+            }
             Call::Create(request) => provider.create(request).await,
             Call::Configure(request, outputs) => provider.configure(request, outputs).await,
             Call::Update(request, before) => provider.update(request, before).await,

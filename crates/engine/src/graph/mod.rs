@@ -101,28 +101,28 @@ pub struct Schema {
     /// Name of the kind, and first part of every address of the kind.
     pub kind: &'static str,
     /// Force-new inputs: a change replaces the resource.
-    pub replaced_by: &'static [&'static str],
+    pub force_new: &'static [&'static str],
     /// Blocking references: the cloud does not delete the target while this resource references it.
     ///
     /// If the target must be deleted before its replacement exists, this resource is replaced too.
     /// The exception is a resource that can drop the reference in place without the replacement.
-    pub holds: &'static [&'static str],
+    pub blocks_deletion_of: &'static [&'static str],
     /// Conflicting inputs: no two resources of the kind can have equal values or overlapping
     /// networks at the same time.
-    pub exclusive: &'static [&'static str],
+    pub conflicting: &'static [&'static str],
     /// Create-only inputs. A later change is reported as an ignored difference; only a forced
     /// replacement applies the change.
-    pub set_at_creation: &'static [&'static str],
+    pub create_only: &'static [&'static str],
     /// True if drift never replaces the resource. An out-of-band change of a force-new input is
     /// reported as an ignored difference; a configuration change still replaces.
-    pub endures: bool,
+    pub ignores_drift: bool,
     /// Way to find the result of a creation in doubt.
     pub identity: Identity,
     /// True if a replacement creates the new resource before it deletes the old one (create before
     /// destroy).
-    pub create_first: bool,
+    pub create_before_destroy: bool,
     /// Earliest moment at which the dependents can start.
-    pub usable: Usable,
+    pub dependents_start: DependentsStart,
     /// True if more calls follow the create call (see [`crate::provider::Provider::configure`]).
     pub configures: bool,
     /// Wait until the resource is ready. `None` means no wait.
@@ -135,20 +135,20 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Returns a schema with defaults, for `Schema { replaced_by: &[..], ..Schema::of("x", identity) }`.
+    /// Returns a schema with defaults, for `Schema { force_new: &[..], ..Schema::of("x", identity) }`.
     ///
     /// The identity has no default, because it decides whether a creation may be sent twice.
     pub const fn of(kind: &'static str, identity: Identity) -> Self {
         Self {
             kind,
-            replaced_by: &[],
-            holds: &[],
-            exclusive: &[],
-            set_at_creation: &[],
-            endures: false,
+            force_new: &[],
+            blocks_deletion_of: &[],
+            conflicting: &[],
+            create_only: &[],
+            ignores_drift: false,
             identity,
-            create_first: false,
-            usable: Usable::Ready,
+            create_before_destroy: false,
+            dependents_start: DependentsStart::Ready,
             configures: false,
             ready: None,
             gone: None,
@@ -176,7 +176,7 @@ pub enum Identity {
 
 impl Identity {
     /// Returns true if two identical create calls result in one resource.
-    pub fn makes_one(self) -> bool {
+    pub fn is_idempotent(self) -> bool {
         self != Identity::Tag
     }
 }
@@ -184,7 +184,7 @@ impl Identity {
 /// Earliest moment at which the dependents of a resource can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Usable {
+pub enum DependentsStart {
     /// The identity is enough: a listener needs its load balancer's ID, not the `active` state.
     Created,
     /// The resource must be configured and ready.
@@ -240,7 +240,7 @@ pub struct Ref {
 
 /// Desired resource without its type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Node {
+pub struct GraphNode {
     /// Address of the resource.
     pub address: Address,
     /// Inputs; references are `{"$ref": ..}`, secrets are digests.
@@ -249,7 +249,7 @@ pub struct Node {
     pub after: Vec<Address>,
 }
 
-impl Node {
+impl GraphNode {
     /// Returns the kind of the resource.
     pub fn kind(&self) -> &str {
         self.address.kind()
@@ -259,9 +259,9 @@ impl Node {
 /// Desired resources in dependency order, and the secrets behind the digests among the inputs.
 #[derive(Debug, Default)]
 pub struct Graph {
-    nodes: Vec<Node>,
+    nodes: Vec<GraphNode>,
     index: HashMap<Address, usize>,
-    turns: Vec<Vec<Address>>,
+    serial_groups: Vec<Vec<Address>>,
     secrets: Secrets,
 }
 
@@ -308,7 +308,7 @@ impl Graph {
         });
         let taken = self.index.insert(address.clone(), self.nodes.len());
         assert!(taken.is_none(), "BUG: {address} is in the graph twice");
-        self.nodes.push(Node { address, inputs, after: after.into_iter().collect() });
+        self.nodes.push(GraphNode { address, inputs, after: after.into_iter().collect() });
     }
 
     /// Makes `later` depend on `earlier` without a reference between the two.
@@ -323,13 +323,13 @@ impl Graph {
 
     /// Declares a serial replacement: no two members are replaced at the same time. Together the
     /// members form a service that needs most of them, such as the members of etcd.
-    pub fn take_turns<R>(&mut self, members: &[Handle<R>]) {
-        self.turns.push(members.iter().map(|member| member.address.clone()).collect());
+    pub fn replace_serially<R>(&mut self, members: &[Handle<R>]) {
+        self.serial_groups.push(members.iter().map(|member| member.address.clone()).collect());
     }
 
     /// Returns the groups whose members are replaced one at a time.
-    pub fn turns(&self) -> &[Vec<Address>] {
-        &self.turns
+    pub fn serial_groups(&self) -> &[Vec<Address>] {
+        &self.serial_groups
     }
 
     /// Keeps a secret beside the graph and returns the digest that replaces the secret in inputs.
@@ -338,12 +338,12 @@ impl Graph {
     }
 
     /// Returns the desired resources; each follows all its dependencies.
-    pub fn nodes(&self) -> &[Node] {
+    pub fn nodes(&self) -> &[GraphNode] {
         &self.nodes
     }
 
     /// Returns the resource at this address; `None` if the graph has none.
-    pub fn get(&self, address: &Address) -> Option<&Node> {
+    pub fn get(&self, address: &Address) -> Option<&GraphNode> {
         self.index.get(address).map(|&index| &self.nodes[index])
     }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::graph::Schema;
 
 /// Returns true if a conflicting input of the two resources is equal or overlaps.
-pub(super) fn collide(schema: &Schema, one: &Value, other: &Value) -> bool {
-    schema.exclusive.iter().any(|input| match (one.get(*input), other.get(*input)) {
+pub(super) fn conflict(schema: &Schema, one: &Value, other: &Value) -> bool {
+    schema.conflicting.iter().any(|input| match (one.get(*input), other.get(*input)) {
         (Some(one), Some(other)) => !one.is_null() && (one == other || overlap(one, other)),
         _ => false,
     })
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn what_is_equal_or_overlaps_collides() {
-        let schema = Schema { exclusive: &["cidr"], ..Schema::of("subnet", Identity::Name) };
+        let schema = Schema { conflicting: &["cidr"], ..Schema::of("subnet", Identity::Name) };
         for (one, other, collides) in [
             ("10.0.0.0/18", "10.0.0.0/18", true),
             ("10.0.0.0/18", "10.0.32.0/19", true),
@@ -41,10 +41,10 @@ mod tests {
             ("name", "other", false),
         ] {
             let inputs = |cidr: &str| json!({ "cidr": cidr, "zone": "a" });
-            assert_eq!(collide(&schema, &inputs(one), &inputs(other)), collides, "{one} {other}");
+            assert_eq!(conflict(&schema, &inputs(one), &inputs(other)), collides, "{one} {other}");
         }
-        assert!(!collide(&schema, &json!({ "cidr": null }), &json!({ "cidr": null })));
-        assert!(!collide(
+        assert!(!conflict(&schema, &json!({ "cidr": null }), &json!({ "cidr": null })));
+        assert!(!conflict(
             &Schema::of("vpc", Identity::Name),
             &json!({ "cidr": "a" }),
             &json!({ "cidr": "a" })

@@ -4,17 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::conflicts::collide;
-use super::diff::{FieldChange, diff, diff_where, promised, released};
-use super::{Action, Change, Left, LeftBecause, Observations, Options, Reason};
+use super::conflicts::conflict;
+use super::diff::{FieldChange, diff, diff_where, limit_to_opinions, released};
+use super::{Action, Change, IgnoreReason, IgnoredDifference, LiveState, PlanOptions, Reason};
 use crate::event::Operation;
-use crate::graph::{Address, Graph, Node, Ref, Schema, resolve};
+use crate::graph::{Address, Graph, GraphNode, Ref, Schema, resolve};
 use crate::provider::{Observed, Schemas};
-use crate::state::{Record, State, Status};
+use crate::state::{Record, RecordStatus, State};
 
 /// Decision on one object: its change, and details for the steps.
 #[derive(Debug)]
-pub(super) struct Verdict {
+pub(super) struct ObjectDecision {
     /// Change for the reader.
     pub(super) change: Change,
     /// Recorded generation; `None` without a record.
@@ -33,24 +33,24 @@ pub(super) fn decide(
     operation: Operation,
     desired: &Graph,
     state: &State,
-    observed: &Observations,
+    observed: &LiveState,
     schemas: &dyn Schemas,
-    options: &Options,
-) -> Vec<Verdict> {
+    options: &PlanOptions,
+) -> Vec<ObjectDecision> {
     let succeeded = succeeded(desired, state, schemas);
     let unsettled = HashSet::new();
-    let mut judge = Judge { state, observed, schemas, options, unsettled, succeeded };
+    let mut judge = DecisionInputs { state, observed, schemas, options, unsettled, succeeded };
     let mut verdicts: Vec<_> = desired.nodes().iter().map(|node| judge.wanted(node)).collect();
-    spread_create_first(desired, &mut verdicts);
+    spread_create_before_destroy(desired, &mut verdicts);
     verdicts.extend(unwanted(operation, desired, state, observed));
     verdicts
 }
 
-struct Judge<'a> {
+struct DecisionInputs<'a> {
     state: &'a State,
-    observed: &'a Observations,
+    observed: &'a LiveState,
     schemas: &'a dyn Schemas,
-    options: &'a Options,
+    options: &'a PlanOptions,
     /// Resources with outputs that are unknown until the plan is applied.
     unsettled: HashSet<&'a Address>,
     /// Resources that must be deleted before others can be created, with those others.
@@ -69,26 +69,26 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn replaces(&self, field: &FieldChange) -> bool {
-        self.schema.replaced_by.contains(&field.input())
+        self.schema.force_new.contains(&field.input())
     }
 
     /// Returns the reason for ignoring a difference; `None` if the plan acts on the difference.
     /// `asked` contains the changes of the configuration since the last run.
-    fn left_because(&self, field: &FieldChange, asked: &[FieldChange]) -> Option<LeftBecause> {
+    fn ignore_reason(&self, field: &FieldChange, asked: &[FieldChange]) -> Option<IgnoreReason> {
         let input = field.input();
         let by_hand = || !asked.iter().any(|change| change.input() == input);
-        if self.schema.set_at_creation.contains(&input) {
-            Some(LeftBecause::SetAtCreation)
-        } else if self.schema.endures && self.replaces(field) && by_hand() {
-            Some(LeftBecause::ByHand)
+        if self.schema.create_only.contains(&input) {
+            Some(IgnoreReason::CreateOnly)
+        } else if self.schema.ignores_drift && self.replaces(field) && by_hand() {
+            Some(IgnoreReason::ChangedOutside)
         } else {
             None
         }
     }
 }
 
-impl<'a> Judge<'a> {
-    fn wanted(&mut self, node: &'a Node) -> Verdict {
+impl<'a> DecisionInputs<'a> {
+    fn wanted(&mut self, node: &'a GraphNode) -> ObjectDecision {
         let schema = self.schemas.schema(node.kind()).unwrap_or_else(|| {
             unreachable!("BUG: {} is of a kind that nobody knows", node.address)
         });
@@ -97,10 +97,10 @@ impl<'a> Judge<'a> {
         let observed = self.observed.get(&node.address);
         let verdict = match (record, observed) {
             (None, _) => create(node, &after, Reason::New),
-            (Some(record), observed) if record.status == Status::Creating => {
-                self.unanswered(node, record, observed, schema, &after)
+            (Some(record), observed) if record.status == RecordStatus::Creating => {
+                self.finish_in_doubt(node, record, observed, schema, &after)
             }
-            (Some(record), Some(Observed::Missing)) if record.status != Status::Deleting => {
+            (Some(record), Some(Observed::Missing)) if record.status != RecordStatus::Deleting => {
                 let mut verdict = create(node, &after, Reason::Missing);
                 verdict.generation = Some(record.generation);
                 verdict
@@ -138,14 +138,14 @@ impl<'a> Judge<'a> {
 
     /// Finishes a creation in doubt. The resource is replaced only if refresh found it and the
     /// difference requires a replacement.
-    fn unanswered(
+    fn finish_in_doubt(
         &self,
-        node: &Node,
+        node: &GraphNode,
         record: &Record,
         observed: Option<&Observed>,
         schema: &Schema,
         after: &Value,
-    ) -> Verdict {
+    ) -> ObjectDecision {
         if let Some(Observed::Present { .. }) = observed {
             let at = Comparison { schema, record, live: &record.inputs, after };
             let verdict = self.compare(node, &at);
@@ -160,23 +160,24 @@ impl<'a> Judge<'a> {
         verdict
     }
 
-    fn compare(&self, node: &Node, at: &Comparison<'_>) -> Verdict {
-        let unfinished = matches!(at.record.status, Status::Created | Status::Configured);
+    fn compare(&self, node: &GraphNode, at: &Comparison<'_>) -> ObjectDecision {
+        let unfinished =
+            matches!(at.record.status, RecordStatus::Created | RecordStatus::Configured);
         // The live state of an unconfigured resource differs in many inputs. The recorded inputs
         // count instead.
         let base = if unfinished { &at.record.inputs } else { at.live };
         let (mut fields, left) = self.split(at, diff(Some(base), Some(at.after)));
-        let holds = match fields.iter().any(|field| field.replaces) {
+        let blocking = match fields.iter().any(|field| field.replaces) {
             true => Vec::new(),
-            false => self.holds(node, at, &mut fields),
+            false => self.blocking_references(node, at, &mut fields),
         };
-        let (action, reason) = self.judge(node, at, &fields, holds, unfinished);
+        let (action, reason) = self.judge(node, at, &fields, blocking, unfinished);
         // Live state after an interrupted change may contain parts of the change, so no difference
         // is drift.
-        let drift = if unfinished || at.record.status == Status::Updating {
+        let drift = if unfinished || at.record.status == RecordStatus::Updating {
             Vec::new()
         } else {
-            let live = promised(&at.record.inputs, at.live);
+            let live = limit_to_opinions(&at.record.inputs, at.live);
             diff_where(Some(&at.record.inputs), Some(&live), Some(at.after))
         };
         let (fields, left) = match action {
@@ -194,7 +195,7 @@ impl<'a> Judge<'a> {
             left,
             protected: false,
         };
-        Verdict {
+        ObjectDecision {
             change,
             generation: Some(at.record.generation),
             unanswered: false,
@@ -204,12 +205,16 @@ impl<'a> Judge<'a> {
     }
 
     /// Separates the differences to act on from the ignored ones.
-    fn split(&self, at: &Comparison<'_>, all: Vec<FieldChange>) -> (Vec<FieldChange>, Vec<Left>) {
+    fn split(
+        &self,
+        at: &Comparison<'_>,
+        all: Vec<FieldChange>,
+    ) -> (Vec<FieldChange>, Vec<IgnoredDifference>) {
         let (mut fields, mut left) = (Vec::new(), Vec::new());
         let asked = diff(Some(&at.record.inputs), Some(at.after));
         for mut field in all {
-            match at.left_because(&field, &asked) {
-                Some(because) => left.push(Left { field, because }),
+            match at.ignore_reason(&field, &asked) {
+                Some(because) => left.push(IgnoredDifference { field, because }),
                 None => {
                     field.replaces = at.replaces(&field);
                     fields.push(field);
@@ -217,31 +222,34 @@ impl<'a> Judge<'a> {
             }
         }
         let gone = released(&at.record.inputs, at.after);
-        left.extend(gone.into_iter().map(|field| Left { field, because: LeftBecause::NoOpinion }));
+        left.extend(
+            gone.into_iter()
+                .map(|field| IgnoredDifference { field, because: IgnoreReason::NoOpinion }),
+        );
         (fields, left)
     }
 
     fn judge(
         &self,
-        node: &Node,
+        node: &GraphNode,
         at: &Comparison<'_>,
         fields: &[FieldChange],
-        holds: Vec<Address>,
+        blocking: Vec<Address>,
         unfinished: bool,
     ) -> (Action, Reason) {
-        let replace = if at.schema.create_first {
+        let replace = if at.schema.create_before_destroy {
             Action::CreateThenDelete
         } else {
             Action::DeleteThenCreate
         };
-        if at.record.status == Status::Deleting {
-            return (Action::DeleteThenCreate, Reason::HalfDeleted);
+        if at.record.status == RecordStatus::Deleting {
+            return (Action::DeleteThenCreate, Reason::DeletionUnfinished);
         }
         if self.options.replace.contains(&node.address) {
             return (replace, Reason::Requested);
         }
-        if !holds.is_empty() {
-            return (replace, Reason::HoldsOn { to: holds });
+        if !blocking.is_empty() {
+            return (replace, Reason::BlockingReference { to: blocking });
         }
         let forced: Vec<String> =
             fields.iter().filter(|f| f.replaces).map(|f| f.path.clone()).collect();
@@ -252,14 +260,14 @@ impl<'a> Judge<'a> {
             return match at.record.status {
                 _ if unfinished => (Action::Finish, Reason::Unfinished),
                 // No difference is left, but the end of the update was never confirmed.
-                Status::Updating => (Action::Update, Reason::Unfinished),
+                RecordStatus::Updating => (Action::Update, Reason::Unfinished),
                 _ => (Action::Keep, Reason::UpToDate),
             };
         }
         let changed = !diff(Some(&at.record.inputs), Some(at.after)).is_empty();
         let reason = match at.record.status {
             _ if changed => Reason::Changed,
-            Status::Updating => Reason::Unfinished,
+            RecordStatus::Updating => Reason::Unfinished,
             _ => Reason::Drifted,
         };
         (Action::Update, reason)
@@ -267,9 +275,16 @@ impl<'a> Judge<'a> {
 
     /// Returns the targets of blocking references that the resource cannot drop in place, because
     /// their replacements do not exist before the deletion. Marks the fields with these references.
-    fn holds(&self, node: &Node, at: &Comparison<'_>, fields: &mut [FieldChange]) -> Vec<Address> {
+    fn blocking_references(
+        &self,
+        node: &GraphNode,
+        at: &Comparison<'_>,
+        fields: &mut [FieldChange],
+    ) -> Vec<Address> {
         let mut held = Vec::new();
-        for field in fields.iter_mut().filter(|field| at.schema.holds.contains(&field.input())) {
+        for field in
+            fields.iter_mut().filter(|field| at.schema.blocks_deletion_of.contains(&field.input()))
+        {
             for (doomed, successors) in &self.succeeded {
                 let needs = successors.iter().any(|successor| node.after.contains(successor));
                 let id = self.state.resources.get(*doomed).and_then(|record| id(&record.outputs));
@@ -296,11 +311,11 @@ fn succeeded<'a>(
     let orphans = state.resources.iter().filter(|(address, _)| desired.get(address).is_none());
     for (address, record) in orphans {
         let Some(schema) = schemas.schema(address.kind()) else { continue };
-        if schema.exclusive.is_empty() {
+        if schema.conflicting.is_empty() {
             continue;
         }
         let of_kind = desired.nodes().iter().filter(|node| node.kind() == schema.kind);
-        let next = of_kind.filter(|node| collide(schema, &record.inputs, &node.inputs));
+        let next = of_kind.filter(|node| conflict(schema, &record.inputs, &node.inputs));
         let next: Vec<&Address> = next.map(|node| &node.address).collect();
         if !next.is_empty() {
             succeeded.insert(address, next);
@@ -321,14 +336,17 @@ fn mentions(value: Option<&Value>, text: &str) -> bool {
 
 /// Moves ignored differences to the changed fields: a replacement applies them, too. Inputs without
 /// an opinion stay ignored.
-fn renewed(mut fields: Vec<FieldChange>, left: Vec<Left>) -> (Vec<FieldChange>, Vec<Left>) {
-    let no_opinion = |left: &Left| left.because == LeftBecause::NoOpinion;
+fn renewed(
+    mut fields: Vec<FieldChange>,
+    left: Vec<IgnoredDifference>,
+) -> (Vec<FieldChange>, Vec<IgnoredDifference>) {
+    let no_opinion = |left: &IgnoredDifference| left.because == IgnoreReason::NoOpinion;
     let (left, taken): (Vec<_>, Vec<_>) = left.into_iter().partition(no_opinion);
     fields.extend(taken.into_iter().map(|left| left.field));
     (fields, left)
 }
 
-fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
+fn create(node: &GraphNode, after: &Value, reason: Reason) -> ObjectDecision {
     let change = Change {
         address: node.address.clone(),
         action: Action::Create,
@@ -339,12 +357,12 @@ fn create(node: &Node, after: &Value, reason: Reason) -> Verdict {
         left: Vec::new(),
         protected: false,
     };
-    Verdict { change, generation: None, unanswered: false, unseen: false, before: None }
+    ObjectDecision { change, generation: None, unanswered: false, unseen: false, before: None }
 }
 
 /// Makes all replaced dependencies of a create-before-destroy replacement create before destroy,
 /// too. Otherwise the two replacements would wait for each other.
-fn spread_create_first(desired: &Graph, verdicts: &mut [Verdict]) {
+fn spread_create_before_destroy(desired: &Graph, verdicts: &mut [ObjectDecision]) {
     let nodes = desired.nodes();
     let index: HashMap<&Address, usize> =
         nodes.iter().enumerate().map(|(i, node)| (&node.address, i)).collect();
@@ -364,14 +382,14 @@ fn unwanted<'a>(
     operation: Operation,
     desired: &'a Graph,
     state: &'a State,
-    observed: &'a Observations,
-) -> impl Iterator<Item = Verdict> + 'a {
+    observed: &'a LiveState,
+) -> impl Iterator<Item = ObjectDecision> + 'a {
     let reason = match operation {
         Operation::Apply => Reason::NotInConfiguration,
         Operation::Destroy => Reason::Destroy,
     };
     let orphans = state.resources.iter().filter(|(address, _)| desired.get(address).is_none()).map(
-        move |(address, record)| Verdict {
+        move |(address, record)| ObjectDecision {
             unseen: observed.get(address) == Some(&Observed::Missing),
             ..delete(address, record, reason.clone())
         },
@@ -382,7 +400,7 @@ fn unwanted<'a>(
     orphans.chain(superseded)
 }
 
-fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
+fn delete(address: &Address, record: &Record, reason: Reason) -> ObjectDecision {
     let change = Change {
         address: address.clone(),
         action: Action::Delete,
@@ -393,7 +411,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> Verdict {
         left: Vec::new(),
         protected: false,
     };
-    Verdict {
+    ObjectDecision {
         change,
         generation: Some(record.generation),
         unanswered: false,

@@ -56,12 +56,13 @@ pub fn released(before: &Value, after: &Value) -> Vec<FieldChange> {
 
 /// Returns `seen`, limited to the fields that `recorded` has an opinion on. Other fields were never
 /// requested, or are unknown to the version that wrote the record.
-pub fn promised(recorded: &Value, seen: &Value) -> Value {
+pub fn limit_to_opinions(recorded: &Value, seen: &Value) -> Value {
     match (recorded, seen) {
         (Value::Null, _) => Value::Null,
         (Value::Object(recorded), Value::Object(seen)) if !is_leaf(recorded) => {
             let both = seen.iter().filter_map(|(key, seen)| Some((key, recorded.get(key)?, seen)));
-            both.map(|(key, recorded, seen)| (key.clone(), promised(recorded, seen))).collect()
+            both.map(|(key, recorded, seen)| (key.clone(), limit_to_opinions(recorded, seen)))
+                .collect()
         }
         _ => seen.clone(),
     }
@@ -163,7 +164,7 @@ fn aligned(before: &[Value], after: &[Value]) -> Vec<(Option<usize>, Option<usiz
     let mut pairs = Vec::new();
     for op in capture_diff_slices(Algorithm::Myers, &old, &new) {
         if op.tag() != DiffTag::Equal {
-            pairs.extend(paired(before, after, op.old_range(), op.new_range()));
+            pairs.extend(pair_items(before, after, op.old_range(), op.new_range()));
         }
     }
     pairs
@@ -171,7 +172,7 @@ fn aligned(before: &[Value], after: &[Value]) -> Vec<(Option<usize>, Option<usiz
 
 /// Pairs old and new items, the most similar pairs first. Items that remain on either side have no
 /// counterpart.
-fn paired(
+fn pair_items(
     before: &[Value],
     after: &[Value],
     old: Range<usize>,
@@ -180,7 +181,7 @@ fn paired(
     let mut couples: Vec<_> = old
         .clone()
         .flat_map(|old| new.clone().map(move |new| (old, new)))
-        .map(|(old, new)| (Reverse(likeness(&before[old], &after[new])), new, old))
+        .map(|(old, new)| (Reverse(similarity(&before[old], &after[new])), new, old))
         .collect();
     couples.sort_unstable();
     let (mut of_old, mut of_new) = (BTreeMap::new(), BTreeMap::new());
@@ -196,7 +197,7 @@ fn paired(
 }
 
 /// Returns the number of equal fields of two items.
-fn likeness(one: &Value, other: &Value) -> usize {
+fn similarity(one: &Value, other: &Value) -> usize {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) if !is_leaf(one) && !is_leaf(other) => {
             one.iter().filter(|(key, value)| other.get(*key) == Some(value)).count()
@@ -371,7 +372,7 @@ mod tests {
             "tags": {"a": "2"}});
         let wanted = json!({"options": {"tokens": "required", "hops": 2, "endpoint": "enabled"},
             "tags": {"a": "1"}});
-        let promised = promised(&recorded, &seen);
+        let promised = limit_to_opinions(&recorded, &seen);
         let drift = diff_where(Some(&recorded), Some(&promised), Some(&wanted));
         let paths: Vec<_> = drift.iter().map(|change| &*change.path).collect();
         assert_eq!(paths, ["options.tokens", "tags.a"]);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Counts, Plan};
+use super::{ChangeCounts, Plan};
 use crate::event::Operation;
 use crate::graph::Address;
 
@@ -39,7 +39,7 @@ pub enum Violation {
     #[error("the plan is +{} ~{} -{}, and --expect says {expected}", found.add, found.change, found.destroy)]
     Unexpected {
         /// Numbers of the plan.
-        found: Counts,
+        found: ChangeCounts,
         /// Expected numbers.
         expected: Expectation,
     },
@@ -81,7 +81,7 @@ pub struct Expectation {
 
 impl Expectation {
     /// Returns true if the numbers match the expectation.
-    pub fn is_met_by(self, counts: Counts) -> bool {
+    pub fn is_met_by(self, counts: ChangeCounts) -> bool {
         let met = |expected: Option<usize>, found: usize| expected.is_none_or(|n| n == found);
         met(self.add, counts.add)
             && met(self.change, counts.change)
@@ -92,18 +92,20 @@ impl Expectation {
 /// Error of a text that is no valid expectation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is none of `+N`, `~N` and `-N`, each at most once: \"+12 ~0 -0\"")]
-pub struct NoExpectation(String);
+pub struct InvalidExpectation(String);
 
 impl FromStr for Expectation {
-    type Err = NoExpectation;
+    type Err = InvalidExpectation;
 
-    fn from_str(text: &str) -> Result<Self, NoExpectation> {
+    fn from_str(text: &str) -> Result<Self, InvalidExpectation> {
         let mut expectation = Self::default();
         for word in text.split_whitespace() {
-            expectation.take(word).ok_or_else(|| NoExpectation(word.to_owned()))?;
+            expectation.take(word).ok_or_else(|| InvalidExpectation(word.to_owned()))?;
         }
         match expectation {
-            Self { add: None, change: None, destroy: None } => Err(NoExpectation(text.to_owned())),
+            Self { add: None, change: None, destroy: None } => {
+                Err(InvalidExpectation(text.to_owned()))
+            }
             expectation => Ok(expectation),
         }
     }
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_expectation_says_as_much_as_it_says() {
-        let counts = Counts { add: 12, change: 0, destroy: 1 };
+        let counts = ChangeCounts { add: 12, change: 0, destroy: 1 };
         for (text, met) in [
             ("+12 ~0 -1", true),
             ("-1 +12", true),

@@ -23,18 +23,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::decide::Verdict;
+use self::decide::ObjectDecision;
 pub use self::diff::FieldChange;
 pub use self::drift::{Classify, DriftClass};
 pub use self::targeting::Selection;
 use crate::event::{Operation, StepAction, StepName};
-use crate::graph::{Address, Graph, Usable};
+use crate::graph::{Address, DependentsStart, Graph};
 use crate::provider::{Observed, Schemas};
 use crate::state::{Cluster, State};
 
 /// Live state of the recorded resources. An absent address was not refreshed; its recorded state is
 /// used instead.
-pub type Observations = BTreeMap<Address, Observed>;
+pub type LiveState = BTreeMap<Address, Observed>;
 
 /// Changes with their reasons, and the steps in order. Contains no secret and no time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,14 +57,15 @@ pub struct Plan {
     /// Dependency updates: kept resources whose dependencies alone have changed. Recorded without a
     /// call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub relinks: Vec<Relink>,
+    #[serde(rename = "relinks")]
+    pub dependency_updates: Vec<DependencyUpdate>,
     /// Steps for the executor, which decides only timing.
     pub steps: Vec<Step>,
 }
 
 /// Dependency update: new dependencies of a kept resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Relink {
+pub struct DependencyUpdate {
     /// Address of the resource.
     pub address: Address,
     /// New direct dependencies.
@@ -91,7 +92,7 @@ pub struct Change {
     pub drift: Vec<FieldChange>,
     /// Ignored differences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<Left>,
+    pub left: Vec<IgnoredDifference>,
     /// True if the change deletes or replaces a protected resource.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
@@ -99,23 +100,25 @@ pub struct Change {
 
 /// Ignored difference: reported and not changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Left {
+pub struct IgnoredDifference {
     /// Difference.
     pub field: FieldChange,
     /// Reason for ignoring the difference.
-    pub because: LeftBecause,
+    pub because: IgnoreReason,
 }
 
 /// Reason for ignoring a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LeftBecause {
+pub enum IgnoreReason {
     /// The input is create-only. The plan does not replace a running resource because of it.
-    SetAtCreation,
+    #[serde(rename = "set_at_creation")]
+    CreateOnly,
     /// The configuration has no opinion on the input any more.
     NoOpinion,
     /// Another person or program changed the input, and only a replacement could revert the change.
-    ByHand,
+    #[serde(rename = "by_hand")]
+    ChangedOutside,
 }
 
 /// Action of a plan for one resource.
@@ -174,12 +177,14 @@ pub enum Reason {
     },
     /// The resource has blocking references to resources that must be deleted before their
     /// replacements are created.
-    HoldsOn {
+    #[serde(rename = "holds_on")]
+    BlockingReference {
         /// Addresses of the referenced resources.
         to: Vec<Address>,
     },
     /// An earlier run began the deletion.
-    HalfDeleted,
+    #[serde(rename = "half_deleted")]
+    DeletionUnfinished,
     /// The user requested the replacement of the address.
     Requested,
     /// The configuration does not contain the resource any more.
@@ -208,24 +213,24 @@ pub struct Dependency {
     /// Index of the other step.
     pub step: u32,
     /// Milestone that the other step must reach.
-    pub until: Until,
+    pub until: Milestone,
 }
 
 /// Milestone of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Until {
+pub enum Milestone {
     /// The object exists and is recorded.
     Created,
     /// The step is done.
     Done,
 }
 
-impl From<Usable> for Until {
-    fn from(usable: Usable) -> Self {
-        match usable {
-            Usable::Created => Until::Created,
-            Usable::Ready => Until::Done,
+impl From<DependentsStart> for Milestone {
+    fn from(dependents_start: DependentsStart) -> Self {
+        match dependents_start {
+            DependentsStart::Created => Milestone::Created,
+            DependentsStart::Ready => Milestone::Done,
         }
     }
 }
@@ -246,7 +251,7 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
         /// Recorded object at the address.
-        prior: Prior,
+        prior: PriorObject,
     },
     /// Finishes a creation or an update from the phase that it has reached.
     Finish {
@@ -284,16 +289,18 @@ pub enum Op {
 /// Recorded object at an address when a creation takes the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Prior {
+pub enum PriorObject {
     /// No object, or an object that an earlier step deletes.
     Nothing,
     /// An object that was deleted outside and is still recorded.
-    Vanished,
+    #[serde(rename = "vanished")]
+    DeletedOutside,
     /// The old object, which a later step deletes (create before destroy).
     Deposed,
     /// A creation in doubt from an earlier run. The executor finds and finishes its resource, or
     /// repeats the call, with the same token if its inputs are unchanged.
-    Unanswered,
+    #[serde(rename = "unanswered")]
+    CreateInDoubt,
 }
 
 impl Op {
@@ -309,7 +316,7 @@ impl Op {
 
     /// Returns true if an earlier run may have sent the create call.
     pub fn is_asked_for_already(&self) -> bool {
-        matches!(self, Op::Create { prior: Prior::Unanswered, .. })
+        matches!(self, Op::Create { prior: PriorObject::CreateInDoubt, .. })
     }
 
     /// Returns true if the step deletes an object.
@@ -320,7 +327,7 @@ impl Op {
     /// Returns the name of the step in events.
     pub fn name(&self) -> StepName {
         let (generation, action) = match self {
-            Op::Create { generation, prior: Prior::Unanswered, .. } => {
+            Op::Create { generation, prior: PriorObject::CreateInDoubt, .. } => {
                 (generation, StepAction::Finish)
             }
             Op::Create { generation, .. } => (generation, StepAction::Create),
@@ -334,7 +341,7 @@ impl Op {
 
 /// Options of a plan besides the graph.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Options {
+pub struct PlanOptions {
     /// Addresses of resources to replace although no difference requires a replacement.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub replace: BTreeSet<Address>,
@@ -346,7 +353,7 @@ pub struct Options {
     pub excludes: BTreeSet<Address>,
 }
 
-impl Options {
+impl PlanOptions {
     /// Returns true if no option is set.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
@@ -360,7 +367,7 @@ impl Options {
 
 /// Numbers of resources in the summary line of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct ChangeCounts {
     /// Number of created resources, including replacements.
     pub add: usize,
     /// Number of resources changed in place.
@@ -381,8 +388,8 @@ impl Plan {
     }
 
     /// Returns the numbers of the summary line.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub fn counts(&self) -> ChangeCounts {
+        let mut counts = ChangeCounts::default();
         for change in &self.changes {
             match change.action {
                 Action::Keep => {}
@@ -406,9 +413,9 @@ impl Plan {
 pub fn plan(
     desired: &Graph,
     state: &State,
-    observed: &Observations,
+    observed: &LiveState,
     schemas: &dyn Schemas,
-    options: &Options,
+    options: &PlanOptions,
 ) -> Plan {
     finish(Operation::Apply, desired, state, observed, schemas, options)
 }
@@ -419,9 +426,9 @@ pub fn plan(
 /// Same as [`plan`].
 pub fn plan_destroy(
     state: &State,
-    observed: &Observations,
+    observed: &LiveState,
     schemas: &dyn Schemas,
-    options: &Options,
+    options: &PlanOptions,
 ) -> Plan {
     let nothing = Graph::default();
     finish(Operation::Destroy, &nothing, state, observed, schemas, options)
@@ -431,16 +438,16 @@ fn finish(
     operation: Operation,
     desired: &Graph,
     state: &State,
-    observed: &Observations,
+    observed: &LiveState,
     schemas: &dyn Schemas,
-    options: &Options,
+    options: &PlanOptions,
 ) -> Plan {
     let mut verdicts = decide::decide(operation, desired, state, observed, schemas, options);
     let generation = state.generation + 1;
     let mut order = order::work_out(&verdicts, desired, state, schemas, generation);
     let selection = options.selects().then(|| targeting::select(options, desired, &mut order));
     let steps = order.into_steps();
-    let relinks = relinks(&verdicts, desired, state, selection.as_ref());
+    let dependency_updates = dependency_updates(&verdicts, desired, state, selection.as_ref());
     if let Some(selection) = &selection {
         let left_out = selection.left_out.iter().collect();
         verdicts.iter_mut().for_each(|verdict| verdict.change.leave_out(&left_out));
@@ -457,7 +464,7 @@ fn finish(
         generation,
         selection,
         changes,
-        relinks,
+        dependency_updates,
         steps,
     }
 }
@@ -474,19 +481,19 @@ impl Change {
 }
 
 /// Returns the dependency updates of kept resources. Resources outside the selection get none.
-fn relinks(
-    verdicts: &[Verdict],
+fn dependency_updates(
+    verdicts: &[ObjectDecision],
     desired: &Graph,
     state: &State,
     selection: Option<&Selection>,
-) -> Vec<Relink> {
+) -> Vec<DependencyUpdate> {
     let kept = verdicts.iter().map(|verdict| &verdict.change);
     let kept = kept.filter(|change| change.action == Action::Keep);
     let kept = kept.filter(|change| selection.is_none_or(|s| s.covers(&change.address)));
     let moved = kept.filter_map(|change| {
         let after = &desired.get(&change.address)?.after;
         let known = &state.resources.get(&change.address)?.after;
-        let relink = || Relink { address: change.address.clone(), after: after.clone() };
+        let relink = || DependencyUpdate { address: change.address.clone(), after: after.clone() };
         (after != known).then(relink)
     });
     moved.collect()

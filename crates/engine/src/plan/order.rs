@@ -9,16 +9,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 
-use super::conflicts::collide;
-use super::decide::Verdict;
-use super::{Action, Dependency, Op, Prior, Reason, Step, Until};
-use crate::graph::{Address, Graph, Node, Schema};
+use super::conflicts::conflict;
+use super::decide::ObjectDecision;
+use super::{Action, Dependency, Milestone, Op, PriorObject, Reason, Step};
+use crate::graph::{Address, Graph, GraphNode, Schema};
 use crate::provider::Schemas;
 use crate::state::{Record, State};
 
 /// Returns the steps of the verdicts and their dependencies.
 pub(super) fn work_out<'a>(
-    verdicts: &'a [Verdict],
+    verdicts: &'a [ObjectDecision],
     desired: &Graph,
     state: &State,
     schemas: &dyn Schemas,
@@ -26,7 +26,7 @@ pub(super) fn work_out<'a>(
 ) -> Order<'a> {
     let mut order = Order::new(verdicts, desired, generation);
     order.make_after_what_is_needed(desired, schemas);
-    order.replace_in_turn(verdicts);
+    order.replace_serially(verdicts);
     order.delete_before_what_was_needed(state);
     order.go_when_another_has_come(verdicts, schemas);
     order.make_where_there_is_room(desired, state, schemas);
@@ -63,7 +63,7 @@ pub(super) struct Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    fn new(verdicts: &'a [Verdict], desired: &Graph, generation: u64) -> Self {
+    fn new(verdicts: &'a [ObjectDecision], desired: &Graph, generation: u64) -> Self {
         let mut order = Self {
             ops: Vec::new(),
             after: Vec::new(),
@@ -85,7 +85,7 @@ impl<'a> Order<'a> {
         self.ops.len() - 1
     }
 
-    fn add_unmaking(&mut self, verdict: &'a Verdict) {
+    fn add_unmaking(&mut self, verdict: &'a ObjectDecision) {
         let change = &verdict.change;
         if change.action == Action::Delete || change.action.replaces() {
             let generation = verdict.generation.expect("BUG: only what exists is deleted");
@@ -99,7 +99,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    fn add_making(&mut self, verdict: &'a Verdict, desired: &Graph, generation: u64) {
+    fn add_making(&mut self, verdict: &'a ObjectDecision, desired: &Graph, generation: u64) {
         let address = &verdict.change.address;
         let Some(node) = desired.get(address) else { return };
         if verdict.change.reason == Reason::Superseded {
@@ -114,7 +114,7 @@ impl<'a> Order<'a> {
                 generation: life,
                 inputs: node.inputs.clone(),
                 after,
-                prior: Prior::Unanswered,
+                prior: PriorObject::CreateInDoubt,
             },
             Action::Finish => Op::Finish { address, generation: life },
             Action::Update => Op::Update {
@@ -130,9 +130,9 @@ impl<'a> Order<'a> {
                 inputs: node.inputs.clone(),
                 after,
                 prior: match (action, &verdict.change.reason) {
-                    (Action::CreateThenDelete, _) => Prior::Deposed,
-                    (_, Reason::Missing) => Prior::Vanished,
-                    _ => Prior::Nothing,
+                    (Action::CreateThenDelete, _) => PriorObject::Deposed,
+                    (_, Reason::Missing) => PriorObject::DeletedOutside,
+                    _ => PriorObject::Nothing,
                 },
             },
         };
@@ -140,7 +140,7 @@ impl<'a> Order<'a> {
         self.make.insert(&verdict.change.address, step);
     }
 
-    fn wait(&mut self, step: usize, other: usize, until: Until) {
+    fn wait(&mut self, step: usize, other: usize, until: Milestone) {
         self.after[step].insert(Dependency { step: index(other), until });
     }
 
@@ -154,16 +154,18 @@ impl<'a> Order<'a> {
             for needed in &node.after {
                 let Some(&other) = self.make.get(needed) else { continue };
                 let until = match &self.ops[other] {
-                    Op::Update { .. } => Until::Done,
-                    _ => schemas.schema(needed.kind()).map_or(Until::Done, |s| s.usable.into()),
+                    Op::Update { .. } => Milestone::Done,
+                    _ => schemas
+                        .schema(needed.kind())
+                        .map_or(Milestone::Done, |s| s.dependents_start.into()),
                 };
                 self.wait(step, other, until);
             }
         }
     }
 
-    fn replace_in_turn(&mut self, verdicts: &[Verdict]) {
-        for Verdict { change, .. } in verdicts {
+    fn replace_serially(&mut self, verdicts: &[ObjectDecision]) {
+        for ObjectDecision { change, .. } in verdicts {
             let Some(&made) = self.make.get(&change.address) else { continue };
             let Some(deleted) = self.unmake.get(&change.address).cloned() else { continue };
             // The deletion of the current object comes first. Deposed objects of earlier runs have
@@ -171,8 +173,8 @@ impl<'a> Order<'a> {
             let (replaced, deposed) = deleted.split_at(usize::from(change.action.replaces()));
             for &old in replaced {
                 match change.action {
-                    Action::DeleteThenCreate => self.wait(made, old, Until::Done),
-                    _ => self.wait(old, made, Until::Done),
+                    Action::DeleteThenCreate => self.wait(made, old, Milestone::Done),
+                    _ => self.wait(old, made, Milestone::Done),
                 }
             }
             deposed.iter().for_each(|&old| self.prefer(Rank::Manners, old, made));
@@ -199,7 +201,7 @@ impl<'a> Order<'a> {
         let in_turn = needed_action == Some(Action::DeleteThenCreate);
         for gone in self.unmake.get(needed).cloned().unwrap_or_default() {
             match (deleted, made) {
-                (Some(deleted), _) => self.wait(gone, deleted, Until::Done),
+                (Some(deleted), _) => self.wait(gone, deleted, Milestone::Done),
                 (None, Some(made)) if !in_turn => self.prefer(Rank::LettingGo, gone, made),
                 _ => {}
             }
@@ -224,12 +226,12 @@ impl<'a> Order<'a> {
     /// Each resource that is no longer desired is deleted after a new one of its kind exists. Old
     /// and new are paired one to one as far as possible. A failed creation then prevents only its
     /// share of the deletions.
-    fn go_when_another_has_come(&mut self, verdicts: &'a [Verdict], schemas: &dyn Schemas) {
+    fn go_when_another_has_come(&mut self, verdicts: &'a [ObjectDecision], schemas: &dyn Schemas) {
         let mut new: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut going: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for Verdict { change, .. } in verdicts {
+        for ObjectDecision { change, .. } in verdicts {
             let kind = change.address.kind();
-            if !schemas.schema(kind).is_some_and(|schema| schema.create_first) {
+            if !schemas.schema(kind).is_some_and(|schema| schema.create_before_destroy) {
                 continue;
             }
             match change.reason {
@@ -265,11 +267,11 @@ impl<'a> Order<'a> {
         for node in desired.nodes() {
             let Some(schema) = schemas.schema(node.kind()) else { continue };
             let Some(&made) = self.make.get(&node.address) else { continue };
-            if schema.exclusive.is_empty() || !matches!(self.ops[made], Op::Create { .. }) {
+            if schema.conflicting.is_empty() || !matches!(self.ops[made], Op::Create { .. }) {
                 continue;
             }
             for gone in 0..self.ops.len() {
-                if in_the_way(&self.ops[gone], node, state, schema) {
+                if conflicts_with_creation(&self.ops[gone], node, state, schema) {
                     self.prefer(Rank::Room, made, gone);
                 }
             }
@@ -278,7 +280,7 @@ impl<'a> Order<'a> {
 
     /// Orders the replacements of a group: each begins after the end of the previous one.
     fn replace_one_at_a_time(&mut self, desired: &Graph) {
-        for group in desired.turns() {
+        for group in desired.serial_groups() {
             let mut last = Vec::new();
             for address in group {
                 if !self.action.get(address).is_some_and(|action| action.replaces()) {
@@ -346,7 +348,7 @@ impl<'a> Order<'a> {
     /// Returns the steps for the executor.
     pub(super) fn into_steps(mut self) -> Vec<Step> {
         for (step, other, _) in self.preferred {
-            self.after[step].insert(Dependency { step: index(other), until: Until::Done });
+            self.after[step].insert(Dependency { step: index(other), until: Milestone::Done });
         }
         let steps = self.ops.into_iter().zip(self.after);
         steps.map(|(op, after)| Step { op, after: after.into_iter().collect() }).collect()
@@ -390,13 +392,13 @@ impl<'a> Order<'a> {
 }
 
 /// Returns true if `op` deletes another resource whose inputs conflict with those of `node`.
-fn in_the_way(op: &Op, node: &Node, state: &State, schema: &Schema) -> bool {
+fn conflicts_with_creation(op: &Op, node: &GraphNode, state: &State, schema: &Schema) -> bool {
     let Op::Delete { address, generation, .. } = op else { return false };
     if address == &node.address || address.kind() != schema.kind {
         return false;
     }
     let record = state.record_of(address, *generation);
-    record.is_some_and(|record| collide(schema, &record.inputs, &node.inputs))
+    record.is_some_and(|record| conflict(schema, &record.inputs, &node.inputs))
 }
 
 fn index(step: usize) -> u32 {

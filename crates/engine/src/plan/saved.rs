@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Options, Plan};
+use super::{Plan, PlanOptions};
 use crate::secret::hex;
 
 /// Version of the file format; other versions are rejected. Saved plans are short-lived, so no
@@ -25,8 +25,8 @@ pub struct SavedPlan {
     /// True if the plan includes the bootstrap machine.
     pub bootstrap: bool,
     /// Options of the plan.
-    #[serde(default, skip_serializing_if = "Options::is_default")]
-    pub options: Options,
+    #[serde(default, skip_serializing_if = "PlanOptions::is_default")]
+    pub options: PlanOptions,
     /// Warnings for the user.
     pub warnings: Vec<String>,
     /// The plan.
@@ -46,7 +46,7 @@ pub struct Digests {
 
 /// Error of a text that is no applicable plan.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum SavedPlanError {
     /// The text is not a saved plan.
     #[error("it is not a saved plan")]
     Other(#[source] serde_json::Error),
@@ -75,22 +75,22 @@ impl SavedPlan {
     /// # Errors
     /// Returns an error if the text is not a saved plan, has another format, or has changed since
     /// it was written.
-    pub fn parse(text: &[u8]) -> Result<Self, Unreadable> {
+    pub fn parse(text: &[u8]) -> Result<Self, SavedPlanError> {
         #[derive(Deserialize)]
         struct Versioned {
             format: u32,
         }
-        let Versioned { format } = serde_json::from_slice(text).map_err(Unreadable::Other)?;
+        let Versioned { format } = serde_json::from_slice(text).map_err(SavedPlanError::Other)?;
         if format != FORMAT {
-            return Err(Unreadable::Format(format));
+            return Err(SavedPlanError::Format(format));
         }
         let end = SEAL.len() + 64 + "\",".len();
         match text.split_at_checked(end) {
             Some((first, body)) if first == seal(body).as_bytes() => {}
-            _ => return Err(Unreadable::Damaged("its seal does not fit its content")),
+            _ => return Err(SavedPlanError::Damaged("its seal does not fit its content")),
         }
-        let saved: Self = serde_json::from_slice(text).map_err(Unreadable::Other)?;
-        walkable(&saved.plan).map_err(Unreadable::Damaged)?;
+        let saved: Self = serde_json::from_slice(text).map_err(SavedPlanError::Other)?;
+        walkable(&saved.plan).map_err(SavedPlanError::Damaged)?;
         Ok(saved)
     }
 }
@@ -139,7 +139,7 @@ pub fn digest<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> String {
 mod tests {
     use super::*;
     use crate::event::Operation;
-    use crate::plan::{Dependency, Op, Step, Until};
+    use crate::plan::{Dependency, Milestone, Op, Step};
 
     fn saved(steps: Vec<Step>) -> SavedPlan {
         SavedPlan {
@@ -150,7 +150,7 @@ mod tests {
                 stream: "none".into(),
             },
             bootstrap: true,
-            options: Options::default(),
+            options: PlanOptions::default(),
             warnings: vec!["mind the gap".into()],
             plan: Plan {
                 operation: Operation::Apply,
@@ -161,13 +161,13 @@ mod tests {
                 selection: None,
                 changes: vec![],
                 steps,
-                relinks: vec![],
+                dependency_updates: vec![],
             },
         }
     }
 
     fn delete(address: &str, after: &[u32]) -> Step {
-        let after = after.iter().map(|&step| Dependency { step, until: Until::Done });
+        let after = after.iter().map(|&step| Dependency { step, until: Milestone::Done });
         let op = Op::Delete { address: address.into(), generation: 1, unseen: false };
         Step { op, after: after.collect() }
     }
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn a_plan_of_another_format_is_told_from_what_is_none() {
         let newer = br#"{"format": 3, "something": "else"}"#;
-        assert!(matches!(SavedPlan::parse(newer), Err(Unreadable::Format(3))));
+        assert!(matches!(SavedPlan::parse(newer), Err(SavedPlanError::Format(3))));
         let other = br#"{"apiVersion": "v1"}"#;
-        assert!(matches!(SavedPlan::parse(other), Err(Unreadable::Other(_))));
+        assert!(matches!(SavedPlan::parse(other), Err(SavedPlanError::Other(_))));
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
             vec![delete("vpc.main", &[1]), delete("subnet.a", &[0])],
         ] {
             let text = saved(steps).bytes();
-            assert!(matches!(SavedPlan::parse(&text), Err(Unreadable::Damaged(_))));
+            assert!(matches!(SavedPlan::parse(&text), Err(SavedPlanError::Damaged(_))));
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::Options;
+use super::PlanOptions;
 use super::order::Order;
 use crate::graph::{Address, Graph};
 
@@ -39,7 +39,7 @@ impl Selection {
 
 /// Reduces `order` to the targets and their dependencies, without the excludes and their
 /// dependents.
-pub(super) fn select(options: &Options, desired: &Graph, order: &mut Order<'_>) -> Selection {
+pub(super) fn select(options: &PlanOptions, desired: &Graph, order: &mut Order<'_>) -> Selection {
     let parts = Parts::of(order);
     let mut chosen = vec![options.targets.is_empty(); parts.addresses.len()];
     parts.spread(&mut chosen, parts.wanted(&options.targets, desired), &parts.needs);

@@ -6,12 +6,12 @@ use std::thread;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Action, Op, Options, Plan, Reason, Step};
+use super::{Action, Op, Plan, PlanOptions, Reason, Step};
 use crate::event::Event;
 use crate::graph::{Address, Graph, Handle, Identity, Resource, Schema};
-use crate::provider::{Class, PROTECTED};
+use crate::provider::{ErrorClass, PROTECTED};
 use crate::state::Entry;
-use crate::test_support::harness::{Lab, RIGID_KINDS, node};
+use crate::test_support::harness::{Harness, RIGID_KINDS, node};
 
 fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
     let mut graph = Graph::default();
@@ -38,12 +38,12 @@ fn addresses(names: &[&str]) -> BTreeSet<Address> {
     names.iter().map(|name| Address::from(*name)).collect()
 }
 
-fn targets(names: &[&str]) -> Options {
-    Options { targets: addresses(names), ..Options::default() }
+fn targets(names: &[&str]) -> PlanOptions {
+    PlanOptions { targets: addresses(names), ..PlanOptions::default() }
 }
 
-fn excludes(names: &[&str]) -> Options {
-    Options { excludes: addresses(names), ..Options::default() }
+fn excludes(names: &[&str]) -> PlanOptions {
+    PlanOptions { excludes: addresses(names), ..PlanOptions::default() }
 }
 
 /// Returns the addresses with an action other than keep, in the order of the plan.
@@ -58,8 +58,8 @@ fn names(addresses: &[Address]) -> Vec<&str> {
 
 #[tokio::test(start_paused = true)]
 async fn a_target_brings_along_what_it_needs_and_nothing_else() {
-    let mut lab = Lab::default();
-    let plan = lab.plan_with(&site(1, 1), &targets(&["node.machine-0"])).await;
+    let mut harness = Harness::default();
+    let plan = harness.plan_with(&site(1, 1), &targets(&["node.machine-0"])).await;
     assert_eq!(acted(&plan), ["node.network", "node.machine-0"]);
     let selection = plan.selection.as_ref().unwrap();
     assert_eq!(names(&selection.needed), ["node.network"]);
@@ -67,23 +67,23 @@ async fn a_target_brings_along_what_it_needs_and_nothing_else() {
         names(&selection.left_out),
         ["node.bucket", "node.machine-1", "node.record-0", "node.record-1"]
     );
-    assert!(lab.walk(&plan).await.summary.complete());
-    assert_eq!(lab.cloud.inventory().len(), 2);
-    let rest = lab.apply(&site(1, 1)).await;
+    assert!(harness.walk(&plan).await.summary.complete());
+    assert_eq!(harness.cloud.inventory().len(), 2);
+    let rest = harness.apply(&site(1, 1)).await;
     assert_eq!(rest.summary.added, 4, "the next plan has what was left out");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_target_that_does_not_change_brings_along_changes_of_what_it_needs() {
-    let mut lab = Lab::default();
-    lab.apply(&site(1, 1)).await;
+    let mut harness = Harness::default();
+    harness.apply(&site(1, 1)).await;
     let mut changed = graph(&[("node.network", json!({ "fixed": 1, "free": 2 }), &[])]);
     for (address, needs) in
         [("node.machine-0", "node.network"), ("node.record-0", "node.machine-0")]
     {
         node(&mut changed, address, json!({ "fixed": 1, "free": 1 }), &[needs]);
     }
-    let plan = lab.plan_with(&changed, &targets(&["node.record-0"])).await;
+    let plan = harness.plan_with(&changed, &targets(&["node.record-0"])).await;
     assert_eq!(acted(&plan), ["node.network"]);
     let left_out = &plan.selection.unwrap().left_out;
     assert_eq!(names(left_out), ["node.bucket", "node.machine-1", "node.record-1"]);
@@ -91,14 +91,14 @@ async fn a_target_that_does_not_change_brings_along_changes_of_what_it_needs() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_deleted_brings_along_the_deletion_of_what_needs_it() {
-    let mut lab = Lab::default();
-    lab.apply(&site(1, 1)).await;
-    let observed = super::Observations::new();
+    let mut harness = Harness::default();
+    harness.apply(&site(1, 1)).await;
+    let observed = super::LiveState::new();
     let doomed = targets(&["node.machine-0"]);
-    let plan = super::plan_destroy(&lab.state, &observed, &*lab.cloud, &doomed);
+    let plan = super::plan_destroy(&harness.state, &observed, &*harness.cloud, &doomed);
     assert_eq!(acted(&plan), ["node.machine-0", "node.record-0"]);
-    assert!(lab.walk(&plan).await.summary.complete());
-    assert_eq!(lab.cloud.inventory().len(), 4);
+    assert!(harness.walk(&plan).await.summary.complete());
+    assert_eq!(harness.cloud.inventory().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,17 +111,17 @@ async fn what_goes_brings_along_what_lets_go_of_it() {
         node(&mut graph, "node.table", json!({}), needs);
         graph
     };
-    let mut lab = Lab::default();
-    lab.apply(&table(&["node.a", "node.b"])).await;
-    let plan = lab.plan_with(&table(&["node.a"]), &targets(&["node.b"])).await;
+    let mut harness = Harness::default();
+    harness.apply(&table(&["node.a", "node.b"])).await;
+    let plan = harness.plan_with(&table(&["node.a"]), &targets(&["node.b"])).await;
     assert_eq!(acted(&plan), ["node.table", "node.b"]);
-    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
+    assert!(harness.walk(&plan).await.summary.complete(), "{:#?}", harness.recording.events);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_excluded_keeps_what_needs_a_change_of_it() {
-    let lab = Lab::default();
-    let plan = lab.plan_with(&site(1, 1), &excludes(&["node.machine-0"])).await;
+    let harness = Harness::default();
+    let plan = harness.plan_with(&site(1, 1), &excludes(&["node.machine-0"])).await;
     assert_eq!(acted(&plan), ["node.network", "node.machine-1", "node.record-1", "node.bucket"]);
     let selection = plan.selection.unwrap();
     assert!(selection.needed.is_empty());
@@ -133,58 +133,58 @@ async fn what_is_excluded_keeps_what_needs_a_change_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_excluded_keeps_alive_what_it_stands_on() {
-    let mut lab = Lab::default();
-    lab.apply(&site(1, 1)).await;
-    let observed = super::Observations::new();
+    let mut harness = Harness::default();
+    harness.apply(&site(1, 1)).await;
+    let observed = super::LiveState::new();
     let spared = excludes(&["node.machine-0"]);
-    let plan = super::plan_destroy(&lab.state, &observed, &*lab.cloud, &spared);
+    let plan = super::plan_destroy(&harness.state, &observed, &*harness.cloud, &spared);
     let mut gone = acted(&plan);
     gone.sort_unstable();
     assert_eq!(gone, ["node.bucket", "node.machine-1", "node.record-0", "node.record-1"]);
-    assert!(lab.walk(&plan).await.summary.complete());
+    assert!(harness.walk(&plan).await.summary.complete());
 }
 
 #[tokio::test(start_paused = true)]
 async fn targets_and_excludes_go_together() {
-    let lab = Lab::default();
-    let both = Options {
+    let harness = Harness::default();
+    let both = PlanOptions {
         excludes: addresses(&["node.record-0"]),
         ..targets(&["node.record-0", "node.bucket"])
     };
-    let plan = lab.plan_with(&site(1, 1), &both).await;
+    let plan = harness.plan_with(&site(1, 1), &both).await;
     assert_eq!(acted(&plan), ["node.network", "node.machine-0", "node.bucket"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replacement_that_is_asked_for_takes_on_what_was_left_as_it_is() {
     let machine = |image: u32| graph(&[("machine.a", json!({ "fixed": 1, "image": image }), &[])]);
-    let mut lab = Lab::default();
-    lab.apply(&machine(1)).await;
-    let plan = lab.plan(&machine(2)).await;
+    let mut harness = Harness::default();
+    harness.apply(&machine(1)).await;
+    let plan = harness.plan(&machine(2)).await;
     assert!(plan.is_empty(), "a new image by itself replaces nothing that runs");
     assert_eq!(plan.changes[0].left[0].field.path, "image");
-    let options = Options { replace: addresses(&["machine.a"]), ..Options::default() };
-    let plan = lab.plan_with(&machine(2), &options).await;
+    let options = PlanOptions { replace: addresses(&["machine.a"]), ..PlanOptions::default() };
+    let plan = harness.plan_with(&machine(2), &options).await;
     let change = &plan.changes[0];
     assert_eq!((&change.reason, change.left.len()), (&Reason::Requested, 0));
     assert_eq!(change.fields[0].path, "image");
-    assert!(lab.walk(&plan).await.summary.complete());
-    assert!(lab.plan(&machine(2)).await.is_empty());
+    assert!(harness.walk(&plan).await.summary.complete());
+    assert!(harness.plan(&machine(2)).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_that_did_not_come_to_its_end_is_nobodys_drift() {
     let machine = |free: u32| graph(&[("node.a", json!({ "fixed": 1, "free": free }), &[])]);
-    let mut lab = Lab::default();
-    lab.apply(&machine(1)).await;
-    lab.cloud.fail_with("update node.a", Class::Refused, "InvalidParameterValue");
-    assert_eq!(lab.apply(&machine(2)).await.summary.failed, 1);
-    let plan = lab.plan(&machine(2)).await;
+    let mut harness = Harness::default();
+    harness.apply(&machine(1)).await;
+    harness.cloud.fail_with("update node.a", ErrorClass::Permanent, "InvalidParameterValue");
+    assert_eq!(harness.apply(&machine(2)).await.summary.failed, 1);
+    let plan = harness.plan(&machine(2)).await;
     let change = &plan.changes[0];
     assert_eq!((change.action, &change.reason), (Action::Update, &Reason::Unfinished));
     assert!(change.drift.is_empty(), "{:?}", change.drift);
-    assert!(lab.walk(&plan).await.summary.complete());
-    assert!(lab.plan(&machine(2)).await.is_empty());
+    assert!(harness.walk(&plan).await.summary.complete());
+    assert!(harness.plan(&machine(2)).await.is_empty());
 }
 
 /// A resource cannot be deleted while a dependent has a blocking reference to it. The dependent
@@ -199,20 +199,20 @@ async fn who_cannot_let_go_before_the_successor_is_there_is_replaced() {
             ("node.c", json!({ "fixed": 1 }), &["holder.b"]),
         ])
     };
-    let mut lab = Lab::default();
-    lab.apply(&world(1)).await;
-    let plan = lab.plan(&world(2)).await;
+    let mut harness = Harness::default();
+    harness.apply(&world(1)).await;
+    let plan = harness.plan(&world(2)).await;
     let holder = plan.changes.iter().find(|change| change.address.as_str() == "holder.b").unwrap();
     assert_eq!(holder.action, Action::DeleteThenCreate);
-    assert_eq!(holder.reason, Reason::HoldsOn { to: vec!["node.a".into()] });
-    lab.cloud.forget_calls();
+    assert_eq!(holder.reason, Reason::BlockingReference { to: vec!["node.a".into()] });
+    harness.cloud.forget_calls();
     // Not every reference blocks a deletion: a DNS record does not block its load balancer.
-    lab.cloud.release("holder.b");
-    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
-    let calls = lab.cloud.calls_of(&["create", "delete"]);
+    harness.cloud.release("holder.b");
+    assert!(harness.walk(&plan).await.summary.complete(), "{:#?}", harness.recording.events);
+    let calls = harness.cloud.calls_of(&["create", "delete"]);
     let order = ["delete holder.b", "delete node.a", "create node.a", "create holder.b"];
     assert_eq!(calls, order);
-    assert!(lab.plan(&world(2)).await.is_empty());
+    assert!(harness.plan(&world(2)).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,19 +223,19 @@ async fn what_is_in_the_way_goes_first_and_takes_along_who_would_wait_for_its_su
         node(&mut graph, "holder.b", json!({}), &[name]);
         graph
     };
-    let mut lab = Lab::default();
-    lab.apply(&world("range.old", "10.0.0.0/18")).await;
-    let elsewhere = lab.plan(&world("range.new", "10.1.0.0/18")).await;
+    let mut harness = Harness::default();
+    harness.apply(&world("range.old", "10.0.0.0/18")).await;
+    let elsewhere = harness.plan(&world("range.new", "10.1.0.0/18")).await;
     let action = |plan: &Plan| {
         let holder = plan.changes.iter().find(|change| change.address.as_str() == "holder.b");
         holder.unwrap().action
     };
     assert_eq!(action(&elsewhere), Action::Update, "where there is room, it lets go in place");
-    let plan = lab.plan(&world("range.new", "10.0.32.0/19")).await;
+    let plan = harness.plan(&world("range.new", "10.0.32.0/19")).await;
     assert_eq!(action(&plan), Action::DeleteThenCreate);
-    lab.cloud.forget_calls();
-    assert!(lab.walk(&plan).await.summary.complete(), "{:#?}", lab.tape.events);
-    let calls = lab.cloud.calls_of(&["create", "delete"]);
+    harness.cloud.forget_calls();
+    assert!(harness.walk(&plan).await.summary.complete(), "{:#?}", harness.recording.events);
+    let calls = harness.cloud.calls_of(&["create", "delete"]);
     let order = ["delete holder.b", "delete range.old", "create range.new", "create holder.b"];
     assert_eq!(calls, order);
 }
@@ -248,7 +248,7 @@ struct Member {
 
 impl Resource for Member {
     const SCHEMA: Schema =
-        Schema { replaced_by: &["fixed"], ..Schema::of("machine", Identity::Name) };
+        Schema { force_new: &["fixed"], ..Schema::of("machine", Identity::Name) };
     type Outputs = Value;
 }
 
@@ -257,19 +257,19 @@ fn members(fixed: u32) -> Graph {
     let mut graph = Graph::default();
     let members: Vec<Handle<Member>> =
         (0..3).map(|index| graph.add(&format!("m-{index}"), &Member { fixed })).collect();
-    graph.take_turns(&members);
+    graph.replace_serially(&members);
     graph
 }
 
 #[tokio::test(start_paused = true)]
 async fn members_of_one_service_are_replaced_one_at_a_time() {
-    let mut lab = Lab::default();
-    lab.apply(&members(1)).await;
-    lab.cloud.forget_calls();
-    let plan = lab.plan(&members(2)).await;
-    assert!(lab.walk(&plan).await.summary.complete());
+    let mut harness = Harness::default();
+    harness.apply(&members(1)).await;
+    harness.cloud.forget_calls();
+    let plan = harness.plan(&members(2)).await;
+    assert!(harness.walk(&plan).await.summary.complete());
     assert_eq!(
-        lab.cloud.calls_of(&["create", "delete"]),
+        harness.cloud.calls_of(&["create", "delete"]),
         [
             "delete machine.m-0",
             "create machine.m-0",
@@ -283,31 +283,35 @@ async fn members_of_one_service_are_replaced_one_at_a_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_member_whose_replacement_failed_ends_the_turns() {
-    let mut lab = Lab::default();
-    lab.apply(&members(1)).await;
-    lab.cloud.fail_with("create machine.m-0", Class::Refused, "InsufficientInstanceCapacity");
-    let plan = lab.plan(&members(2)).await;
-    let outcome = lab.walk(&plan).await;
+    let mut harness = Harness::default();
+    harness.apply(&members(1)).await;
+    harness.cloud.fail_with(
+        "create machine.m-0",
+        ErrorClass::Permanent,
+        "InsufficientInstanceCapacity",
+    );
+    let plan = harness.plan(&members(2)).await;
+    let outcome = harness.walk(&plan).await;
     assert_eq!((outcome.summary.failed, outcome.summary.destroyed), (1, 1));
-    assert_eq!(lab.cloud.inventory().len(), 2, "the other two still run");
+    assert_eq!(harness.cloud.inventory().len(), 2, "the other two still run");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_protected_is_marked_in_the_plan_and_never_deleted() {
-    let mut lab = Lab::default();
-    lab.apply(&site(1, 1)).await;
-    lab.state.record(&Entry::Protected { address: "node.network".into() }).unwrap();
-    let plan = lab.plan_destroy().await;
+    let mut harness = Harness::default();
+    harness.apply(&site(1, 1)).await;
+    harness.state.record(&Entry::Protected { address: "node.network".into() }).unwrap();
+    let plan = harness.plan_destroy().await;
     let forbidden: Vec<_> = plan.forbidden().map(|change| change.address.as_str()).collect();
     assert_eq!(forbidden, ["node.network"]);
 
-    lab.cloud.forget_calls();
-    let outcome = lab.walk(&plan).await;
+    harness.cloud.forget_calls();
+    let outcome = harness.walk(&plan).await;
     assert_eq!((outcome.summary.destroyed, outcome.summary.failed), (5, 1));
-    assert!(lab.cloud.calls_of(&["delete node.network"]).is_empty());
+    assert!(harness.cloud.calls_of(&["delete node.network"]).is_empty());
     let told = |event: &Event| matches!(event, Event::StepFailed { error, .. } if error.code.as_deref() == Some(PROTECTED));
-    assert!(lab.tape.events.iter().any(told));
-    assert!(lab.state.resources.contains_key("node.network"));
+    assert!(harness.recording.events.iter().any(told));
+    assert!(harness.state.resources.contains_key("node.network"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,24 +320,24 @@ async fn what_is_protected_is_not_replaced_either_and_may_still_change_in_place(
         let graph = |fixed: u32, free: u32| {
             graph(&[(address, json!({ "fixed": fixed, "free": free }), &[])])
         };
-        let mut lab = Lab::default();
-        lab.apply(&graph(1, 1)).await;
-        lab.state.record(&Entry::Protected { address: address.into() }).unwrap();
-        let plan = lab.plan(&graph(1, 2)).await;
+        let mut harness = Harness::default();
+        harness.apply(&graph(1, 1)).await;
+        harness.state.record(&Entry::Protected { address: address.into() }).unwrap();
+        let plan = harness.plan(&graph(1, 2)).await;
         assert_eq!(plan.forbidden().count(), 0);
-        assert!(lab.walk(&plan).await.summary.complete());
-        let plan = lab.plan(&graph(2, 2)).await;
+        assert!(harness.walk(&plan).await.summary.complete());
+        let plan = harness.plan(&graph(2, 2)).await;
         assert_eq!(plan.forbidden().count(), 1);
-        lab.cloud.forget_calls();
-        assert_eq!(lab.walk(&plan).await.summary.failed, 1);
-        assert!(lab.cloud.calls_of(&["create", "delete"]).is_empty(), "{address}");
-        assert_eq!(lab.cloud.inventory().len(), 1);
+        harness.cloud.forget_calls();
+        assert_eq!(harness.walk(&plan).await.summary.failed, 1);
+        assert!(harness.cloud.calls_of(&["create", "delete"]).is_empty(), "{address}");
+        assert_eq!(harness.cloud.inventory().len(), 1);
     }
 }
 
 /// Generates a few resources of any kinds in a line or a tree, at two points in time. Some are
 /// removed, some are replaced, and the rest changes in place.
-fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options, bool)> {
+fn worlds() -> impl Strategy<Value = (Vec<Graph>, PlanOptions, bool)> {
     let kinds = prop::sample::select(vec!["node", "first", "stepped", "slow", "early", "machine"]);
     let nodes = prop::collection::vec((kinds, 0..4_u8, 0..2_u32, 1..3_u32, any::<bool>()), 3..7);
     let picks = prop::collection::vec((0..7_usize, any::<bool>()), 1..3);
@@ -358,7 +362,7 @@ fn worlds() -> impl Strategy<Value = (Vec<Graph>, Options, bool)> {
             }
             graph
         };
-        let mut options = Options::default();
+        let mut options = PlanOptions::default();
         for (index, target) in picks {
             let address = address(index % nodes.len()).as_str().into();
             if target { &mut options.targets } else { &mut options.excludes }.insert(address);
@@ -377,10 +381,10 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let mut lab = if rigid { Lab::with_kinds(RIGID_KINDS) } else { Lab::default() };
-            prop_assert!(lab.apply(&graphs[0]).await.summary.complete());
-            let whole = lab.plan(&graphs[1]).await;
-            let part = lab.plan_with(&graphs[1], &options).await;
+            let mut harness = if rigid { Harness::with_kinds(RIGID_KINDS) } else { Harness::default() };
+            prop_assert!(harness.apply(&graphs[0]).await.summary.complete());
+            let whole = harness.plan(&graphs[1]).await;
+            let part = harness.plan_with(&graphs[1], &options).await;
             let selection = part.selection.clone().unwrap();
             let done: BTreeSet<&str> = acted(&part).into_iter().collect();
             let left: BTreeSet<&str> = names(&selection.left_out).into_iter().collect();
@@ -390,15 +394,15 @@ proptest! {
             for excluded in &options.excludes {
                 prop_assert!(!done.contains(excluded.as_str()));
             }
-            let before: BTreeMap<_, _> = lab.cloud.inventory().into_iter().collect();
-            let outcome = lab.walk(&part).await;
-            prop_assert!(outcome.summary.complete(), "{:#?}", lab.tape.events);
-            let after: BTreeMap<_, _> = lab.cloud.inventory().into_iter().collect();
+            let before: BTreeMap<_, _> = harness.cloud.inventory().into_iter().collect();
+            let outcome = harness.walk(&part).await;
+            prop_assert!(outcome.summary.complete(), "{:#?}", harness.recording.events);
+            let after: BTreeMap<_, _> = harness.cloud.inventory().into_iter().collect();
             for address in left {
                 prop_assert_eq!(before.get(address), after.get(address));
             }
-            prop_assert!(lab.apply(&graphs[1]).await.summary.complete());
-            prop_assert!(lab.plan(&graphs[1]).await.is_empty());
+            prop_assert!(harness.apply(&graphs[1]).await.summary.complete());
+            prop_assert!(harness.plan(&graphs[1]).await.is_empty());
             Ok(())
         })?;
     }
@@ -414,13 +418,13 @@ fn p3_the_same_inputs_give_the_same_bytes_on_every_thread() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut lab = Lab::default();
-            lab.apply(&site(1, 1)).await;
+            let mut harness = Harness::default();
+            harness.apply(&site(1, 1)).await;
             let plans = [
-                lab.plan(&site(2, 1)).await,
-                lab.plan(&site(1, 2)).await,
-                lab.plan_with(&site(2, 2), &targets(&["node.record-1"])).await,
-                lab.plan_destroy().await,
+                harness.plan(&site(2, 1)).await,
+                harness.plan(&site(1, 2)).await,
+                harness.plan_with(&site(2, 2), &targets(&["node.record-1"])).await,
+                harness.plan_destroy().await,
             ];
             serde_json::to_vec(&plans.as_slice()).unwrap()
         })
@@ -435,9 +439,9 @@ fn p3_the_same_inputs_give_the_same_bytes_on_every_thread() {
 /// Every dependency of a step is the index of another step of the plan.
 #[tokio::test(start_paused = true)]
 async fn steps_that_are_left_out_leave_no_hole() {
-    let mut lab = Lab::default();
-    lab.apply(&site(1, 1)).await;
-    let plan = lab.plan_with(&site(2, 2), &targets(&["node.record-1"])).await;
+    let mut harness = Harness::default();
+    harness.apply(&site(1, 1)).await;
+    let plan = harness.plan_with(&site(2, 2), &targets(&["node.record-1"])).await;
     for (index, Step { after, op }) in plan.steps.iter().enumerate() {
         for dependency in after {
             assert!((dependency.step as usize) < plan.steps.len());

@@ -3,50 +3,50 @@
 use std::future::{Future, ready};
 use std::pin::Pin;
 
-use super::error::HomeError;
+use super::error::StateError;
 use super::fence::Fence;
-use super::local::LocalHome;
-use super::remote::RemoteHome;
+use super::local::LocalBackend;
+use super::remote::RemoteBackend;
 use super::{Entry, State};
 
 /// Durable append in progress. Cancel-safe: a caller that drops its wait can wait again, and the
 /// append continues.
-pub type Written = Pin<Box<dyn Future<Output = Result<(), HomeError>> + Send>>;
+pub type DurableWrite = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
 
 /// State backend that is open for writing.
 #[derive(Debug)]
-pub enum Home {
+pub enum StateBackend {
     /// Local folder.
-    Local(LocalHome),
+    Local(LocalBackend),
     /// Folder in a bucket.
-    Remote(RemoteHome),
+    Remote(RemoteBackend),
 }
 
-impl Home {
+impl StateBackend {
     /// Starts a durable append of all `entries`, in their order.
     ///
     /// [`State::record`] must have accepted the entries, and they must follow the earlier ones. The
     /// caller hands over the next group only after this one is durable.
-    pub fn append(&mut self, entries: &[Entry]) -> Written {
+    pub fn append(&mut self, entries: &[Entry]) -> DurableWrite {
         match self {
-            Home::Local(home) => Box::pin(ready(home.append(entries))),
-            Home::Remote(home) => home.append(entries),
+            StateBackend::Local(backend) => Box::pin(ready(backend.append(entries))),
+            StateBackend::Remote(backend) => backend.append(entries),
         }
     }
 
     /// Returns the epoch of the next run, which the first entry of this holder must contain.
     pub fn epoch(&self, state: &State) -> u64 {
         match self {
-            Home::Local(_) => state.epoch() + 1,
-            Home::Remote(home) => home.epoch(),
+            StateBackend::Local(_) => state.epoch() + 1,
+            StateBackend::Remote(backend) => backend.epoch(),
         }
     }
 
     /// Returns the fence that rejects mutating calls once the lock is lost.
     pub fn fence(&self) -> Fence {
         match self {
-            Home::Local(home) => home.fence(),
-            Home::Remote(home) => home.fence(),
+            StateBackend::Local(backend) => backend.fence(),
+            StateBackend::Remote(backend) => backend.fence(),
         }
     }
 
@@ -55,10 +55,10 @@ impl Home {
     ///
     /// # Errors
     /// Returns an error if the release fails; other runs then wait for the end of the lease.
-    pub async fn leave(&mut self) -> Result<(), HomeError> {
+    pub async fn leave(&mut self) -> Result<(), StateError> {
         match self {
-            Home::Local(_) => Ok(()), // whose lock goes with it
-            Home::Remote(home) => home.leave().await,
+            StateBackend::Local(_) => Ok(()), // whose lock goes with it
+            StateBackend::Remote(backend) => backend.leave().await,
         }
     }
 
@@ -67,11 +67,11 @@ impl Home {
     ///
     /// # Errors
     /// Returns an error if the write fails. The recorded state still has nothing then.
-    pub fn give_way(&mut self) -> Result<(), HomeError> {
+    pub fn accept_new_lineage(&mut self) -> Result<(), StateError> {
         match self {
-            Home::Local(home) => home.give_way(),
-            Home::Remote(home) => {
-                home.give_way();
+            StateBackend::Local(backend) => backend.accept_new_lineage(),
+            StateBackend::Remote(backend) => {
+                backend.accept_new_lineage();
                 Ok(())
             }
         }
@@ -82,10 +82,10 @@ impl Home {
     ///
     /// # Errors
     /// Returns an error if the write fails. The backend then contains one state or the other.
-    pub async fn install(&mut self, state: &State) -> Result<(), HomeError> {
+    pub async fn install(&mut self, state: &State) -> Result<(), StateError> {
         match self {
-            Home::Local(home) => home.install(state),
-            Home::Remote(home) => home.install(state).await,
+            StateBackend::Local(backend) => backend.install(state),
+            StateBackend::Remote(backend) => backend.install(state).await,
         }
     }
 
@@ -94,21 +94,21 @@ impl Home {
     ///
     /// # Errors
     /// Returns an error if the write fails.
-    pub async fn retire(&mut self, to: &str) -> Result<(), HomeError> {
+    pub async fn mark_moved(&mut self, to: &str) -> Result<(), StateError> {
         match self {
-            Home::Local(home) => home.retire(to),
-            Home::Remote(home) => home.retire(to).await,
+            StateBackend::Local(backend) => backend.mark_moved(to),
+            StateBackend::Remote(backend) => backend.mark_moved(to).await,
         }
     }
 
-    /// Removes the mark of [`retire`](Self::retire), if there is one.
+    /// Removes the mark of [`mark_moved`](Self::mark_moved), if there is one.
     ///
     /// # Errors
     /// Returns an error if the write fails.
-    pub async fn welcome(&mut self) -> Result<(), HomeError> {
+    pub async fn unmark_moved(&mut self) -> Result<(), StateError> {
         match self {
-            Home::Local(home) => home.welcome(),
-            Home::Remote(home) => home.welcome().await,
+            StateBackend::Local(backend) => backend.unmark_moved(),
+            StateBackend::Remote(backend) => backend.unmark_moved().await,
         }
     }
 
@@ -116,10 +116,10 @@ impl Home {
     ///
     /// # Errors
     /// Returns an error if the write fails. The recorded state is complete nevertheless.
-    pub async fn close(&mut self, state: &State) -> Result<(), HomeError> {
+    pub async fn close(&mut self, state: &State) -> Result<(), StateError> {
         match self {
-            Home::Local(home) => home.close(state),
-            Home::Remote(home) => home.close(state).await,
+            StateBackend::Local(backend) => backend.close(state),
+            StateBackend::Remote(backend) => backend.close(state).await,
         }
     }
 }

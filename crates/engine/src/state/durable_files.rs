@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use uuid::Uuid;
 
-use super::error::HomeError;
+use super::error::StateError;
 
 const BACKUP: &str = ".backup";
 /// Prefix of temporary files.
@@ -17,11 +17,12 @@ pub(super) const NEW: &str = ".new-";
 const OLD: &str = ".old-";
 
 /// Creates the folder and its missing parents, durably and for the owner only.
-pub(super) fn make_folder(dir: &Path) -> Result<(), HomeError> {
+pub(super) fn make_folder(dir: &Path) -> Result<(), StateError> {
     if dir.is_dir() {
         return Ok(());
     }
-    let refused = |source| HomeError::Unwritable { action: "create", path: dir.to_owned(), source };
+    let refused =
+        |source| StateError::Unwritable { action: "create", path: dir.to_owned(), source };
     let missing = dir.ancestors().take_while(|above| !above.as_os_str().is_empty());
     let missing: Vec<_> = missing.take_while(|above| !above.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(refused)?;
@@ -122,10 +123,10 @@ pub(super) fn backup_of(path: &Path) -> PathBuf {
 }
 
 /// Returns the content of a file; `None` if the file does not exist.
-pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, HomeError> {
+pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
     match fs::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(HomeError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => Err(StateError::Unreadable { path: path.to_owned(), source }),
     }
 }

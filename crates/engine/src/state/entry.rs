@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cluster, Run, Status};
+use super::{Cluster, RecordStatus, RunRecord};
 use crate::graph::Address;
 
 /// Change of a state, and line of the journal. An announcement is on disk before its call is sent.
@@ -14,19 +14,22 @@ use crate::graph::Address;
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entry {
     /// The state belongs to this cluster.
-    Identified {
+    #[serde(rename = "identified")]
+    ClusterIdentified {
         /// Identity of the cluster.
         cluster: Cluster,
     },
     /// A run begins to record; always the first entry of a run.
     RunStarted {
         /// The run.
-        run: Run,
+        run: RunRecord,
     },
     /// The lookup cache gets a result.
-    Learnt {
+    #[serde(rename = "learnt")]
+    LookupRecorded {
         /// Key of the lookup.
-        question: String,
+        #[serde(rename = "question")]
+        lookup: String,
         /// Result of the lookup; `null` removes the cached one.
         answer: Value,
     },
@@ -54,16 +57,16 @@ pub enum Entry {
         address: Address,
         /// Identity and outputs.
         outputs: Value,
-        /// Progress: [`Status::Created`], or a later status if the kind has no calls after the
+        /// Progress: [`RecordStatus::Created`], or a later status if the kind has no calls after the
         /// create call.
-        status: Status,
+        status: RecordStatus,
     },
     /// The progress of a resource changed.
     Advanced {
         /// Address of the resource.
         address: Address,
         /// New status.
-        status: Status,
+        status: RecordStatus,
         /// New outputs; `None` if they are unchanged.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outputs: Option<Value>,
@@ -79,7 +82,8 @@ pub enum Entry {
         after: Vec<Address>,
     },
     /// Dependency update: the dependencies changed without a call.
-    Relinked {
+    #[serde(rename = "relinked")]
+    DependenciesUpdated {
         /// Address of the resource.
         address: Address,
         /// New direct dependencies.
@@ -160,13 +164,15 @@ impl Entry {
     /// Returns the address that the entry is about; `None` if there is none.
     pub fn address(&self) -> Option<&Address> {
         match self {
-            Entry::Identified { .. } | Entry::RunStarted { .. } | Entry::Learnt { .. } => None,
+            Entry::ClusterIdentified { .. }
+            | Entry::RunStarted { .. }
+            | Entry::LookupRecorded { .. } => None,
             Entry::CreateStarted { address, .. }
             | Entry::CreateRefused { address }
             | Entry::Created { address, .. }
             | Entry::Advanced { address, .. }
             | Entry::UpdateStarted { address, .. }
-            | Entry::Relinked { address, .. }
+            | Entry::DependenciesUpdated { address, .. }
             | Entry::Deposed { address }
             | Entry::DeleteStarted { address, .. }
             | Entry::Deleted { address, .. }
@@ -181,15 +187,15 @@ impl Entry {
     /// Returns the name of the entry in the journal.
     pub fn name(&self) -> &'static str {
         match self {
-            Entry::Identified { .. } => "identified",
+            Entry::ClusterIdentified { .. } => "identified",
             Entry::RunStarted { .. } => "run_started",
-            Entry::Learnt { .. } => "learnt",
+            Entry::LookupRecorded { .. } => "learnt",
             Entry::CreateStarted { .. } => "create_started",
             Entry::CreateRefused { .. } => "create_refused",
             Entry::Created { .. } => "created",
             Entry::Advanced { .. } => "advanced",
             Entry::UpdateStarted { .. } => "update_started",
-            Entry::Relinked { .. } => "relinked",
+            Entry::DependenciesUpdated { .. } => "relinked",
             Entry::Deposed { .. } => "deposed",
             Entry::DeleteStarted { .. } => "delete_started",
             Entry::Deleted { .. } => "deleted",

@@ -11,7 +11,7 @@ use crate::provider::ProviderError;
 
 /// Error of opening or writing a state.
 #[derive(Debug, thiserror::Error)]
-pub enum HomeError {
+pub enum StateError {
     /// A file or the folder cannot be read.
     #[error("read {}", path.display())]
     Unreadable {
@@ -164,21 +164,21 @@ impl fmt::Display for Damage {
 
 /// Error of the text of a snapshot or a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unusable {
+pub enum FormatError {
     /// A newer program wrote the text.
     NewerFormat(Format),
     /// The text has changed since it was written.
     Damaged(Damage),
 }
 
-impl From<Damage> for Unusable {
+impl From<Damage> for FormatError {
     fn from(damage: Damage) -> Self {
-        Unusable::Damaged(damage)
+        FormatError::Damaged(damage)
     }
 }
 
-impl From<(&Place, IllegalEntry)> for Damage {
-    fn from((place, illegal): (&Place, IllegalEntry)) -> Self {
+impl From<(&LinePosition, IllegalEntry)> for Damage {
+    fn from((place, illegal): (&LinePosition, IllegalEntry)) -> Self {
         let why = format!("{} cannot follow: {}", illegal.entry, illegal.why);
         Damage { line: place.line, offset: place.offset, serial: Some(illegal.serial), why }
     }
@@ -186,39 +186,39 @@ impl From<(&Place, IllegalEntry)> for Damage {
 
 /// Position of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct LinePosition {
     /// Line number, from 1.
     pub line: usize,
     /// Byte offset of the line, from 0.
     pub offset: usize,
 }
 
-impl HomeError {
+impl StateError {
     /// Returns advice for the user.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            HomeError::Unreadable { source, .. } => return read_hint(source),
-            HomeError::OutOfStep { .. } | HomeError::NoRun { .. } | HomeError::Stopping => {
+            StateError::Unreadable { source, .. } => return read_hint(source),
+            StateError::OutOfStep { .. } | StateError::NoRun { .. } | StateError::Stopping => {
                 return None;
             }
-            HomeError::Bucket { source, .. } => return source.hint.clone(),
-            HomeError::Unwritable { source, .. } => return write_hint(source),
-            HomeError::Moved { to, .. } => {
+            StateError::Bucket { source, .. } => return source.hint.clone(),
+            StateError::Unwritable { source, .. } => return write_hint(source),
+            StateError::Moved { to, .. } => {
                 return Some(format!("go on there: --state {to}, or GROUNDPLAN_STATE"));
             }
-            HomeError::Empty { hint, .. }
-            | HomeError::Missing { hint, .. }
-            | HomeError::Damaged { hint, .. } => return Some(hint.clone()),
-            HomeError::NewerFormat { .. } => {
+            StateError::Empty { hint, .. }
+            | StateError::Missing { hint, .. }
+            | StateError::Damaged { hint, .. } => return Some(hint.clone()),
+            StateError::NewerFormat { .. } => {
                 "use the newer version of groundplan that wrote it; nothing was changed"
             }
-            HomeError::ForeignLineage { .. } => {
+            StateError::ForeignLineage { .. } => {
                 "state.json and journal belong together: restore both from the same backup"
             }
-            HomeError::Changed { .. } | HomeError::Unsure { .. } => {
+            StateError::Changed { .. } | StateError::Unsure { .. } => {
                 "run it again: the state is read anew"
             }
-            HomeError::Fenced { .. } => {
+            StateError::Fenced { .. } => {
                 "nothing was done after that: when the other run has ended, run it again"
             }
         };

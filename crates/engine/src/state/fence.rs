@@ -4,16 +4,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::error::HomeError;
+use super::error::StateError;
 
 /// Check before everything that only the holder of the state lock may do. Clones are the same
 /// fence.
 #[derive(Clone)]
-pub struct Fence(Arc<dyn Fn() -> Result<(), HomeError> + Send + Sync>);
+pub struct Fence(Arc<dyn Fn() -> Result<(), StateError> + Send + Sync>);
 
 impl Fence {
     /// Returns a fence that evaluates `holds` at each check.
-    pub fn new(holds: impl Fn() -> Result<(), HomeError> + Send + Sync + 'static) -> Self {
+    pub fn new(holds: impl Fn() -> Result<(), StateError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(holds))
     }
 
@@ -24,16 +24,16 @@ impl Fence {
 
     /// Returns a fence that also rejects while `over` returns an error.
     #[must_use]
-    pub fn until(self, over: impl Fn() -> Result<(), HomeError> + Send + Sync + 'static) -> Self {
+    pub fn until(self, over: impl Fn() -> Result<(), StateError> + Send + Sync + 'static) -> Self {
         Self::new(move || over().and_then(|()| self.pass()))
     }
 
     /// Checks that the lock is held.
     ///
     /// # Errors
-    /// Returns [`HomeError::Fenced`] if another process has the lock or may have it, or the error
+    /// Returns [`StateError::Fenced`] if another process has the lock or may have it, or the error
     /// of a condition added by [`until`](Self::until).
-    pub fn pass(&self) -> Result<(), HomeError> {
+    pub fn pass(&self) -> Result<(), StateError> {
         (self.0)()
     }
 }

@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::error::{Damage, Place, Unusable};
+use super::error::{Damage, FormatError, LinePosition};
 use super::{Entry, FORMAT, Format, State, migrate};
 use crate::secret::hex;
 
 /// First line. Newer majors keep its structure, so that older programs can reject them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct JournalHeader {
     /// Format of the records that follow.
     pub format: Format,
     /// Lineage of the state.
@@ -35,7 +35,7 @@ pub struct Header {
 
 /// Record of a journal.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct JournalLine {
     /// Serial of the record.
     pub serial: u64,
     /// Entry of the record.
@@ -43,14 +43,14 @@ pub struct Line {
     /// Fields of a newer minor version; they belong to the record that the entry is about.
     pub unknown: BTreeMap<String, Value>,
     /// Position of the line.
-    pub place: Place,
+    pub place: LinePosition,
 }
 
 const LABEL: &str = "journal";
 const CHECKSUM: usize = 16;
 
 /// Appends the first line to `text`.
-pub fn push_header(text: &mut Vec<u8>, header: &Header) {
+pub fn push_header(text: &mut Vec<u8>, header: &JournalHeader) {
     push(text, "", LABEL, header);
 }
 
@@ -84,10 +84,10 @@ fn checksum(lineage: &str, label: &str, content: &[u8]) -> String {
 
 /// Reader of the records of a journal, in order.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct JournalReader<'a> {
     text: &'a [u8],
-    next: Place,
-    header: Header,
+    next: LinePosition,
+    header: JournalHeader,
     /// Serial of the last record read.
     serial: u64,
     /// Format of the records that come next.
@@ -96,24 +96,24 @@ pub struct Reader<'a> {
     oldest: Format,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JournalReader<'a> {
     /// Reads the first line.
     ///
     /// # Errors
     /// Returns an error if the line is damaged, incomplete, or of an unknown major.
-    pub fn new(text: &'a [u8]) -> Result<Self, Unusable> {
-        let place = Place { line: 1, offset: 0 };
+    pub fn new(text: &'a [u8]) -> Result<Self, FormatError> {
+        let place = LinePosition { line: 1, offset: 0 };
         let broken = |why: &str| damage(place, None, why);
         let end = line_end(text, 0).ok_or_else(|| broken("its first line is not finished"))?;
         let frame = Frame::parse(&text[..end]).ok_or_else(|| broken("it is not a journal"))?;
         let header = frame.header(place)?;
         let (format, serial) = (header.format, header.base);
-        let next = Place { line: 2, offset: end + 1 };
+        let next = LinePosition { line: 2, offset: end + 1 };
         Ok(Self { text, next, serial, header, format, oldest: format })
     }
 
     /// Returns the first line.
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &JournalHeader {
         &self.header
     }
 
@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
 
     /// Returns the position and length of an interrupted write; `None` if there is none. Valid
     /// after the last record.
-    pub fn torn(&self) -> Option<(Place, usize)> {
+    pub fn torn(&self) -> Option<(LinePosition, usize)> {
         let length = self.text.len() - self.next.offset;
         (length > 0).then_some((self.next, length))
     }
@@ -144,10 +144,10 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Returns an error if the record has changed since it was written.
-    pub fn next_record(&mut self) -> Result<Option<Line>, Unusable> {
+    pub fn next_record(&mut self) -> Result<Option<JournalLine>, FormatError> {
         while let Some(end) = line_end(self.text, self.next.offset) {
             let place = self.next;
-            self.next = Place { line: place.line + 1, offset: end + 1 };
+            self.next = LinePosition { line: place.line + 1, offset: end + 1 };
             let broken = || damage(place, Some(self.serial + 1), "it is not a record");
             let frame = Frame::parse(&self.text[place.offset..end]).ok_or_else(broken)?;
             if frame.label == LABEL {
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    fn join(&mut self, header: &Header, place: Place) -> Result<(), Damage> {
+    fn join(&mut self, header: &JournalHeader, place: LinePosition) -> Result<(), Damage> {
         if header.lineage != self.header.lineage {
             return Err(damage(place, None, "what follows belongs to another state"));
         }
@@ -172,7 +172,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn record(&mut self, frame: &Frame<'_>, place: Place) -> Result<Line, Unusable> {
+    fn record(
+        &mut self,
+        frame: &Frame<'_>,
+        place: LinePosition,
+    ) -> Result<JournalLine, FormatError> {
         let serial = self.serial + 1;
         let broken = |why: &str| damage(place, Some(serial), why);
         if !frame.is_intact(&self.header.lineage) {
@@ -187,7 +191,7 @@ impl<'a> Reader<'a> {
             format => split(frame.content, format),
         };
         let (entry, unknown) = parsed.map_err(|error| broken(&error.to_string()))?;
-        Ok(Line { serial, entry, unknown, place })
+        Ok(JournalLine { serial, entry, unknown, place })
     }
 }
 
@@ -212,7 +216,7 @@ fn split(content: &[u8], from: Format) -> serde_json::Result<(Entry, BTreeMap<St
 
 impl State {
     /// Applies one record. A record that the state already contains is skipped.
-    pub(super) fn replay(&mut self, line: Line) -> Result<(), Damage> {
+    pub(super) fn replay(&mut self, line: JournalLine) -> Result<(), Damage> {
         if line.serial <= self.serial {
             return Ok(());
         }
@@ -249,16 +253,16 @@ impl<'a> Frame<'a> {
     }
 
     /// Parses a header. A newer major is recognised without a valid checksum.
-    fn header(&self, place: Place) -> Result<Header, Unusable> {
+    fn header(&self, place: LinePosition) -> Result<JournalHeader, FormatError> {
         #[derive(Deserialize)]
-        struct Probe {
+        struct JournalFormat {
             format: Format,
         }
         match serde_json::from_slice(self.content) {
-            Ok(Probe { format }) if format.major > FORMAT.major => {
-                return Err(Unusable::NewerFormat(format));
+            Ok(JournalFormat { format }) if format.major > FORMAT.major => {
+                return Err(FormatError::NewerFormat(format));
             }
-            Ok(Probe { format }) if !migrate::is_known(format) => {
+            Ok(JournalFormat { format }) if !migrate::is_known(format) => {
                 let why = format!("the format {format} is unknown");
                 return Err(damage(place, None, &why).into());
             }
@@ -277,6 +281,6 @@ fn line_end(text: &[u8], from: usize) -> Option<usize> {
     Some(from + length)
 }
 
-fn damage(place: Place, serial: Option<u64>, why: &str) -> Damage {
+fn damage(place: LinePosition, serial: Option<u64>, why: &str) -> Damage {
     Damage { line: place.line, offset: place.offset, serial, why: why.to_owned() }
 }

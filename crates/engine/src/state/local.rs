@@ -27,12 +27,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::load::{Files, Loaded, Older};
+use self::load::{Files, LoadedLocal, Older};
 use super::durable_files::{keep_original, make_folder, read_file, remove_file, replace_file};
-use super::error::HomeError;
+use super::error::StateError;
 use super::fence::Fence;
-use super::journal::{self, Header};
-use super::lock::{self, Guard, LockError};
+use super::journal::{self, JournalHeader};
+use super::lock::{self, LocalLockGuard, LockError};
 use super::snapshot;
 use super::{Entry, FORMAT, Format, State};
 
@@ -42,9 +42,9 @@ const MOVED: &str = "moved-to";
 
 /// Opened state and its backend.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedLocal {
     /// State backend.
-    pub home: LocalHome,
+    pub backend: LocalBackend,
     /// Recorded state.
     pub state: State,
     /// Warnings about the files, for the user.
@@ -56,7 +56,7 @@ pub struct Opened {
 
 /// Local state backend. Makes entries durable in a folder.
 #[derive(Debug)]
-pub struct LocalHome {
+pub struct LocalBackend {
     dir: PathBuf,
     lineage: String,
     format: Format,
@@ -76,19 +76,19 @@ pub struct LocalHome {
     /// State in the files, while the files have an older format.
     unmigrated: Option<Box<State>>,
     /// State lock, if the backend holds it.
-    guard: Option<Guard>,
+    guard: Option<LocalLockGuard>,
 }
 
-impl LocalHome {
+impl LocalBackend {
     /// Reads the state in this folder. A missing or empty folder is a new state, and the backend
     /// writes no file until the first [`append`](Self::append).
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or is damaged, or if the state was moved. No file
     /// is changed then.
-    pub fn open(dir: &Path) -> Result<Opened, HomeError> {
+    pub fn open(dir: &Path) -> Result<OpenedLocal, StateError> {
         match Self::moved_to(dir)? {
-            Some(to) => Err(HomeError::Moved { path: dir.to_owned(), to }),
+            Some(to) => Err(StateError::Moved { path: dir.to_owned(), to }),
             None => Self::open_even_if_moved(dir),
         }
     }
@@ -97,7 +97,7 @@ impl LocalHome {
     ///
     /// # Errors
     /// Returns an error if the mark cannot be read.
-    pub fn moved_to(dir: &Path) -> Result<Option<String>, HomeError> {
+    pub fn moved_to(dir: &Path) -> Result<Option<String>, StateError> {
         let text = read_file(&dir.join(MOVED))?;
         Ok(text.map(|text| String::from_utf8_lossy(&text).trim().to_owned()))
     }
@@ -106,14 +106,14 @@ impl LocalHome {
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or is damaged.
-    pub fn open_even_if_moved(dir: &Path) -> Result<Opened, HomeError> {
+    pub fn open_even_if_moved(dir: &Path) -> Result<OpenedLocal, StateError> {
         let files = Files::read(dir)?;
         let journal = files.journal.as_ref().map(|journal| journal.stamp);
         let snapshot_bytes = files.snapshot.as_ref().map_or(0, |text| text.len() as u64);
-        let Loaded { mut state, end, warnings, older } = files.load()?;
+        let LoadedLocal { mut state, end, warnings, older } = files.load()?;
         state.format.minor = latest(state.format.minor);
         let format = older.oldest();
-        let home = Self {
+        let backend = Self {
             dir: dir.to_owned(),
             lineage: state.lineage.clone(),
             format: state.format,
@@ -128,7 +128,7 @@ impl LocalHome {
             unmigrated: format.map(|_| Box::new(state.clone())),
             guard: None,
         };
-        Ok(Opened { home, state, warnings, older: format })
+        Ok(OpenedLocal { backend, state, warnings, older: format })
     }
 
     /// Returns the folder.
@@ -145,7 +145,7 @@ impl LocalHome {
     ///
     /// # Errors
     /// Returns an error if another process has the lock, or if the lock cannot be taken.
-    pub fn lock(&self, operation: &str) -> Result<Guard, LockError> {
+    pub fn lock(&self, operation: &str) -> Result<LocalLockGuard, LockError> {
         lock::acquire(&self.dir, operation)
     }
 
@@ -153,19 +153,23 @@ impl LocalHome {
     ///
     /// # Errors
     /// Returns an error if another process still has the lock then, or if the lock cannot be taken.
-    pub fn lock_within(&self, operation: &str, wait: Duration) -> Result<Guard, LockError> {
+    pub fn lock_within(
+        &self,
+        operation: &str,
+        wait: Duration,
+    ) -> Result<LocalLockGuard, LockError> {
         lock::acquire_within(&self.dir, operation, wait)
     }
 
     /// Keeps the lock until the backend is dropped. The lock must be of this folder and older than
     /// the read of the state. Once the lock is lost, the backend rejects all writes.
-    pub fn hold(&mut self, guard: Guard) {
+    pub fn hold(&mut self, guard: LocalLockGuard) {
         self.guard = Some(guard);
     }
 
     /// Returns the fence that rejects mutating calls once the lock is lost.
     pub fn fence(&self) -> Fence {
-        self.guard.as_ref().map_or_else(Fence::open, Guard::fence)
+        self.guard.as_ref().map_or_else(Fence::open, LocalLockGuard::fence)
     }
 
     /// Makes the entries durable with one write and one fsync. All of them are on disk when this
@@ -175,11 +179,11 @@ impl LocalHome {
     /// # Errors
     /// Returns an error if the disk rejects the write or the lock is lost. The recorded state is
     /// then unchanged.
-    pub fn append(&mut self, entries: &[Entry]) -> Result<(), HomeError> {
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), StateError> {
         if entries.is_empty() {
             return Ok(());
         }
-        self.ours()?;
+        self.check_ownership()?;
         if let Some(state) = self.unmigrated.clone() {
             self.rewrite(&state)?;
         }
@@ -201,16 +205,16 @@ impl LocalHome {
     ///
     /// # Errors
     /// Returns an error if the disk rejects a write. The state on disk is complete nevertheless.
-    pub fn compact(&mut self, state: &State) -> Result<(), HomeError> {
+    pub fn compact(&mut self, state: &State) -> Result<(), StateError> {
         self.in_step(state)?;
         if self.serial == 0 {
             return Ok(()); // nothing was ever recorded
         }
-        self.ours()?;
+        self.check_ownership()?;
         self.rewrite(state)
     }
 
-    fn rewrite(&mut self, state: &State) -> Result<(), HomeError> {
+    fn rewrite(&mut self, state: &State) -> Result<(), StateError> {
         self.keep_originals()?;
         let alone = self.journal.is_none();
         if alone {
@@ -227,7 +231,7 @@ impl LocalHome {
     }
 
     /// Copies the files of an older major before they are replaced.
-    fn keep_originals(&mut self) -> Result<(), HomeError> {
+    fn keep_originals(&mut self) -> Result<(), StateError> {
         let older = [(SNAPSHOT, self.older.snapshot), (JOURNAL, self.older.journal)];
         for (name, format) in older {
             let Some(Format { major, .. }) = format.filter(|format| format.major < FORMAT.major)
@@ -235,7 +239,7 @@ impl LocalHome {
                 continue;
             };
             let path = self.dir.join(name);
-            keep_original(&self.dir, &path, major).map_err(|source| HomeError::Unwritable {
+            keep_original(&self.dir, &path, major).map_err(|source| StateError::Unwritable {
                 action: "keep the original of",
                 path,
                 source,
@@ -253,12 +257,12 @@ impl LocalHome {
     /// # Errors
     /// Returns an error if the disk rejects a write, the lock is lost, or the serial is too small.
     /// The folder then contains one state or the other.
-    pub fn install(&mut self, state: &State) -> Result<(), HomeError> {
+    pub fn install(&mut self, state: &State) -> Result<(), StateError> {
         if state.serial < self.serial || (self.serial > 0 && state.lineage != self.lineage) {
             let path = self.dir.clone();
-            return Err(HomeError::OutOfStep { path, given: state.serial, recorded: self.serial });
+            return Err(StateError::OutOfStep { path, given: state.serial, recorded: self.serial });
         }
-        self.ours()?;
+        self.check_ownership()?;
         self.keep_originals()?;
         if self.journal.is_none() {
             // A sealed snapshot always has a journal beside it, and this state has none yet.
@@ -272,18 +276,18 @@ impl LocalHome {
         done
     }
 
-    /// Allows another lineage; see [`Home::give_way`](super::backend::Home::give_way). At every moment
+    /// Allows another lineage; see [`StateBackend::accept_new_lineage`](super::backend::StateBackend::accept_new_lineage). At every moment
     /// the files form a state that has nothing.
     ///
     /// # Errors
     /// Returns an error if the disk rejects a write, or the lock is lost.
-    pub fn give_way(&mut self) -> Result<(), HomeError> {
-        self.ours()?;
+    pub fn accept_new_lineage(&mut self) -> Result<(), StateError> {
+        self.check_ownership()?;
         self.keep_originals()?;
         let nothing = State { serial: self.serial, ..State::new(self.lineage.clone()) };
         self.replace(SNAPSHOT, &snapshot::write_unsealed(&nothing))?;
         let path = self.dir.join(JOURNAL);
-        remove_file(&self.dir, &path).map_err(|source| HomeError::Unwritable {
+        remove_file(&self.dir, &path).map_err(|source| StateError::Unwritable {
             action: "remove",
             path,
             source,
@@ -293,27 +297,27 @@ impl LocalHome {
         Ok(())
     }
 
-    /// Marks the state as moved; see [`Home::retire`](super::backend::Home::retire). The other files
+    /// Marks the state as moved; see [`StateBackend::mark_moved`](super::backend::StateBackend::mark_moved). The other files
     /// stay unchanged, except that an older format is migrated.
     ///
     /// # Errors
     /// Returns an error if the disk rejects a write, or the lock is lost.
-    pub fn retire(&mut self, to: &str) -> Result<(), HomeError> {
-        self.ours()?;
+    pub fn mark_moved(&mut self, to: &str) -> Result<(), StateError> {
+        self.check_ownership()?;
         if let Some(state) = self.unmigrated.clone() {
             self.rewrite(&state)?; // an older program does not know what it means to be moved
         }
         self.replace(MOVED, format!("{to}\n").as_bytes()).map(|_| ())
     }
 
-    /// Removes the mark of a moved state; see [`Home::welcome`](super::backend::Home::welcome).
+    /// Removes the mark of a moved state; see [`StateBackend::unmark_moved`](super::backend::StateBackend::unmark_moved).
     ///
     /// # Errors
     /// Returns an error if the disk rejects the change, or the lock is lost.
-    pub fn welcome(&mut self) -> Result<(), HomeError> {
-        self.ours()?;
+    pub fn unmark_moved(&mut self) -> Result<(), StateError> {
+        self.check_ownership()?;
         let path = self.dir.join(MOVED);
-        remove_file(&self.dir, &path).map_err(|source| HomeError::Unwritable {
+        remove_file(&self.dir, &path).map_err(|source| StateError::Unwritable {
             action: "remove",
             path,
             source,
@@ -325,7 +329,7 @@ impl LocalHome {
     ///
     /// # Errors
     /// Same as [`compact`](Self::compact).
-    pub fn close(&mut self, state: &State) -> Result<(), HomeError> {
+    pub fn close(&mut self, state: &State) -> Result<(), StateError> {
         self.in_step(state)?;
         let migrated = self.unmigrated.is_none();
         if migrated && self.end.is_some_and(|journal| journal > self.snapshot_bytes) {
@@ -334,35 +338,35 @@ impl LocalHome {
         Ok(())
     }
 
-    fn in_step(&self, state: &State) -> Result<(), HomeError> {
+    fn in_step(&self, state: &State) -> Result<(), StateError> {
         if state.serial == self.serial && state.lineage == self.lineage {
             return Ok(());
         }
         let path = self.dir.clone();
-        Err(HomeError::OutOfStep { path, given: state.serial, recorded: self.serial })
+        Err(StateError::OutOfStep { path, given: state.serial, recorded: self.serial })
     }
 
     /// Checks that the lock is still held, and that the journal is still the one that this backend
     /// has read or written.
-    fn ours(&self) -> Result<(), HomeError> {
+    fn check_ownership(&self) -> Result<(), StateError> {
         self.fence().pass()?;
         let path = self.dir.join(JOURNAL);
         if self.unsure {
-            return Err(HomeError::Unsure { path });
+            return Err(StateError::Unsure { path });
         }
         let now = match fs::metadata(&path) {
             Ok(metadata) => Some(Stamp::of(&metadata)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(source) => return Err(HomeError::Unreadable { path, source }),
+            Err(source) => return Err(StateError::Unreadable { path, source }),
         };
-        if now == self.journal { Ok(()) } else { Err(HomeError::Changed { path }) }
+        if now == self.journal { Ok(()) } else { Err(StateError::Changed { path }) }
     }
 
     /// Appends to the journal. Bytes after `end` belong to an interrupted write and are cut.
-    fn grow(&mut self, end: u64, text: &[u8]) -> Result<(), HomeError> {
+    fn grow(&mut self, end: u64, text: &[u8]) -> Result<(), StateError> {
         let path = self.dir.join(JOURNAL);
         let refused =
-            |source| HomeError::Unwritable { action: "write", path: path.clone(), source };
+            |source| StateError::Unwritable { action: "write", path: path.clone(), source };
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(OpenOptions::new().append(true).open(&path).map_err(refused)?),
@@ -391,10 +395,10 @@ impl LocalHome {
     }
 
     /// Begins a journal at the current serial, with these records.
-    fn begin(&mut self, records: &[u8]) -> Result<(), HomeError> {
+    fn begin(&mut self, records: &[u8]) -> Result<(), StateError> {
         let (format, lineage) = (self.format, self.lineage.clone());
         let mut text = Vec::new();
-        journal::push_header(&mut text, &Header { format, lineage, base: self.serial });
+        journal::push_header(&mut text, &JournalHeader { format, lineage, base: self.serial });
         text.extend_from_slice(records);
         self.file = None;
         let stamp = self.replace(JOURNAL, &text)?;
@@ -404,10 +408,10 @@ impl LocalHome {
     }
 
     /// Replaces the file with this name, which becomes the backup.
-    fn replace(&mut self, name: &str, text: &[u8]) -> Result<Stamp, HomeError> {
+    fn replace(&mut self, name: &str, text: &[u8]) -> Result<Stamp, StateError> {
         let path = self.dir.join(name);
         let refused =
-            |source| HomeError::Unwritable { action: "write", path: path.clone(), source };
+            |source| StateError::Unwritable { action: "write", path: path.clone(), source };
         make_folder(&self.dir)?;
         let file = replace_file(&self.dir, &path, text).map_err(refused)?;
         let stamp = file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(refused)?;

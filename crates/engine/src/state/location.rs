@@ -9,7 +9,7 @@ const S3: &str = "s3://";
 
 /// Location that contains the states of several clusters, or the state of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StateLocation {
     /// Local folder.
     Folder(PathBuf),
     /// Keys with a common prefix in an S3 bucket.
@@ -21,15 +21,15 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl StateLocation {
     /// Returns the location of a cluster's state within this location.
     #[must_use]
     pub fn of(&self, cluster: &str) -> Self {
         match self {
-            Place::Folder(folder) => Place::Folder(folder.join(cluster)),
-            Place::Bucket { bucket, prefix } => {
+            StateLocation::Folder(folder) => StateLocation::Folder(folder.join(cluster)),
+            StateLocation::Bucket { bucket, prefix } => {
                 let between = if prefix.is_empty() { "" } else { "/" };
-                Place::Bucket {
+                StateLocation::Bucket {
                     bucket: bucket.clone(),
                     prefix: format!("{prefix}{between}{cluster}"),
                 }
@@ -38,12 +38,14 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StateLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Folder(folder) => folder.display().fmt(f),
-            Place::Bucket { bucket, prefix } if prefix.is_empty() => write!(f, "{S3}{bucket}"),
-            Place::Bucket { bucket, prefix } => write!(f, "{S3}{bucket}/{prefix}"),
+            StateLocation::Folder(folder) => folder.display().fmt(f),
+            StateLocation::Bucket { bucket, prefix } if prefix.is_empty() => {
+                write!(f, "{S3}{bucket}")
+            }
+            StateLocation::Bucket { bucket, prefix } => write!(f, "{S3}{bucket}/{prefix}"),
         }
     }
 }
@@ -51,34 +53,34 @@ impl fmt::Display for Place {
 /// Error of a text that is no location.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NoPlace(String);
+pub struct InvalidLocation(String);
 
-impl FromStr for Place {
-    type Err = NoPlace;
+impl FromStr for StateLocation {
+    type Err = InvalidLocation;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
+    fn from_str(text: &str) -> Result<Self, InvalidLocation> {
         if let Some(rest) = text.strip_prefix(S3) {
             return in_bucket(rest);
         }
         let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
         else {
             return match text {
-                "" => Err(NoPlace(format!("it is empty; expected a folder, or {EXAMPLE}"))),
-                folder => Ok(Place::Folder(folder.into())),
+                "" => Err(InvalidLocation(format!("it is empty; expected a folder, or {EXAMPLE}"))),
+                folder => Ok(StateLocation::Folder(folder.into())),
             };
         };
         let path = rest.trim_start_matches('/');
         if scheme.eq_ignore_ascii_case("s3") {
-            return Err(NoPlace(format!("expected {EXAMPLE}; did you mean {S3}{path}?")));
+            return Err(InvalidLocation(format!("expected {EXAMPLE}; did you mean {S3}{path}?")));
         }
         match rest.strip_prefix("//") {
             Some(folder) if scheme.eq_ignore_ascii_case("file") => {
-                Err(NoPlace(format!("a folder is named by its path alone: {folder}")))
+                Err(InvalidLocation(format!("a folder is named by its path alone: {folder}")))
             }
-            Some(_) => Err(NoPlace(format!(
+            Some(_) => Err(InvalidLocation(format!(
                 "nothing is known of {scheme}://; expected a folder, or {EXAMPLE}"
             ))),
-            None => Ok(Place::Folder(text.into())), // a name with a colon in it
+            None => Ok(StateLocation::Folder(text.into())), // a name with a colon in it
         }
     }
 }
@@ -91,21 +93,21 @@ fn is_scheme(text: &str) -> bool {
         && text.chars().all(|one| one.is_ascii_alphanumeric() || "+-.".contains(one))
 }
 
-fn in_bucket(text: &str) -> Result<Place, NoPlace> {
+fn in_bucket(text: &str) -> Result<StateLocation, InvalidLocation> {
     let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
     if bucket.is_empty() {
-        return Err(NoPlace(format!("it names no bucket; expected {EXAMPLE}")));
+        return Err(InvalidLocation(format!("it names no bucket; expected {EXAMPLE}")));
     }
     if let Some(rule) = broken_rule(bucket) {
-        return Err(NoPlace(format!("`{bucket}` cannot be the name of a bucket: {rule}")));
+        return Err(InvalidLocation(format!("`{bucket}` cannot be the name of a bucket: {rule}")));
     }
     if prefix.starts_with('/') || prefix.contains("//") {
-        return Err(NoPlace(format!(
+        return Err(InvalidLocation(format!(
             "the prefix `{prefix}` has an empty part; a key has one slash between two names"
         )));
     }
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-    Ok(Place::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    Ok(StateLocation::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
 }
 
 /// Returns the first of S3's naming rules that the name breaks (S3 user guide, "General purpose
@@ -137,13 +139,13 @@ fn broken_rule(bucket: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn bucket(bucket: &str, prefix: &str) -> Place {
-        Place::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() }
+    fn bucket(bucket: &str, prefix: &str) -> StateLocation {
+        StateLocation::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() }
     }
 
     #[track_caller]
     fn refused(text: &str) -> String {
-        text.parse::<Place>().expect_err("it is taken for a place").to_string()
+        text.parse::<StateLocation>().expect_err("it is taken for a place").to_string()
     }
 
     #[test]
@@ -151,7 +153,7 @@ mod tests {
         for text in
             ["state", ".", "../states", "/var/lib/states", "my states", "s3", "a:b", "./s3:/x"]
         {
-            assert_eq!(text.parse(), Ok(Place::Folder(text.into())));
+            assert_eq!(text.parse(), Ok(StateLocation::Folder(text.into())));
         }
     }
 
@@ -166,13 +168,13 @@ mod tests {
     #[test]
     fn a_place_is_written_as_it_is_typed() {
         for text in ["state", "s3://states", "s3://states/prod/eu"] {
-            assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<StateLocation>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn a_clusters_state_is_a_folder_or_a_prefix_among_the_others() {
-        let place = |text: &str| text.parse::<Place>().unwrap().of("demo").to_string();
+        let place = |text: &str| text.parse::<StateLocation>().unwrap().of("demo").to_string();
         assert_eq!(place("state"), "state/demo");
         assert_eq!(place("s3://states"), "s3://states/demo");
         assert_eq!(place("s3://states/prod"), "s3://states/prod/demo");

@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-pub use self::breaking::{BreakError, Broken, break_open};
-pub use self::holder::Holder;
+pub use self::breaking::{BrokenLock, UnlockError, break_open};
+pub use self::holder::LockHolder;
 use super::durable_files::{NEW, make_folder, tidy};
-use super::error::HomeError;
+use super::error::StateError;
 use super::fence::Fence;
 
 const LOCK: &str = "lock";
@@ -39,7 +39,7 @@ const INTRODUCTION: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 /// Returns an error if another process has the lock, or if the lock cannot be taken.
-pub fn acquire(dir: &Path, operation: &str) -> Result<Guard, LockError> {
+pub fn acquire(dir: &Path, operation: &str) -> Result<LocalLockGuard, LockError> {
     acquire_within(dir, operation, Duration::ZERO)
 }
 
@@ -47,12 +47,16 @@ pub fn acquire(dir: &Path, operation: &str) -> Result<Guard, LockError> {
 ///
 /// # Errors
 /// Returns an error if another process still has the lock then, or if the lock cannot be taken.
-pub fn acquire_within(dir: &Path, operation: &str, wait: Duration) -> Result<Guard, LockError> {
+pub fn acquire_within(
+    dir: &Path,
+    operation: &str,
+    wait: Duration,
+) -> Result<LocalLockGuard, LockError> {
     let deadline = Instant::now() + wait;
     make_folder(dir)?;
     loop {
         if let Some((file, seal)) = try_lock(dir)? {
-            return Guard::introduce(dir, file, seal, operation);
+            return LocalLockGuard::introduce(dir, file, seal, operation);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -63,9 +67,9 @@ pub fn acquire_within(dir: &Path, operation: &str, wait: Duration) -> Result<Gua
 }
 
 /// Tries to take the lock. Returns `None` if another process has it.
-fn try_lock(dir: &Path) -> Result<Option<(File, Seal)>, HomeError> {
+fn try_lock(dir: &Path) -> Result<Option<(File, LockedFile)>, StateError> {
     let path = dir.join(LOCK);
-    let refused = |source| HomeError::Unwritable { action: "lock", path: path.clone(), source };
+    let refused = |source| StateError::Unwritable { action: "lock", path: path.clone(), source };
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(false).mode(0o600);
     loop {
@@ -75,7 +79,8 @@ fn try_lock(dir: &Path) -> Result<Option<(File, Seal)>, HomeError> {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(source)) => return Err(refused(source)),
         }
-        let seal = Seal { file: identity(&file.metadata().map_err(refused)?), path: path.clone() };
+        let seal =
+            LockedFile { file: identity(&file.metadata().map_err(refused)?), path: path.clone() };
         if seal.is_whole().map_err(refused)? {
             return Ok(Some((file, seal)));
         } // else another took its place between the two looks
@@ -84,7 +89,7 @@ fn try_lock(dir: &Path) -> Result<Option<(File, Seal)>, HomeError> {
 
 /// Identity of the locked file. If its name belongs to another file, the lock is lost.
 #[derive(Clone, Debug)]
-struct Seal {
+struct LockedFile {
     path: PathBuf,
     /// Device and inode.
     file: (u64, u64),
@@ -94,7 +99,7 @@ fn identity(metadata: &fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-impl Seal {
+impl LockedFile {
     fn is_whole(&self) -> io::Result<bool> {
         match fs::metadata(&self.path) {
             Ok(metadata) => Ok(identity(&metadata) == self.file),
@@ -108,7 +113,7 @@ impl Seal {
         self.path.parent().is_none_or(Path::exists)
     }
 
-    fn pass(&self) -> Result<(), HomeError> {
+    fn pass(&self) -> Result<(), StateError> {
         let why = match self.is_whole() {
             Ok(true) => return Ok(()),
             Ok(false) if !self.is_at_home() => {
@@ -118,27 +123,32 @@ impl Seal {
             Err(error) => format!("the lock cannot be seen any more: {error}"),
         };
         let dir = self.path.parent().unwrap_or(&self.path);
-        Err(HomeError::Fenced { place: dir.display().to_string(), why })
+        Err(StateError::Fenced { place: dir.display().to_string(), why })
     }
 }
 
 /// State lock, held until the guard is dropped or the process ends.
 #[derive(Debug)]
-pub struct Guard {
+pub struct LocalLockGuard {
     /// Closing the file releases the lock.
     _file: File,
-    seal: Seal,
-    holder: Holder,
+    seal: LockedFile,
+    holder: LockHolder,
     path: PathBuf,
 }
 
-impl Guard {
-    fn introduce(dir: &Path, file: File, seal: Seal, operation: &str) -> Result<Self, LockError> {
-        let (path, holder) = (dir.join(HOLDER), Holder::here(operation));
+impl LocalLockGuard {
+    fn introduce(
+        dir: &Path,
+        file: File,
+        seal: LockedFile,
+        operation: &str,
+    ) -> Result<Self, LockError> {
+        let (path, holder) = (dir.join(HOLDER), LockHolder::this_process(operation));
         tidy(dir);
         write_holder(dir, &path, &holder).map_err(|source| {
             let path = path.clone();
-            HomeError::Unwritable { action: "write", path, source }
+            StateError::Unwritable { action: "write", path, source }
         })?;
         Ok(Self { _file: file, seal, holder, path })
     }
@@ -151,12 +161,12 @@ impl Guard {
     }
 
     /// Returns the holder: this process.
-    pub fn holder(&self) -> &Holder {
+    pub fn holder(&self) -> &LockHolder {
         &self.holder
     }
 }
 
-impl Drop for Guard {
+impl Drop for LocalLockGuard {
     fn drop(&mut self) {
         if read_holder(&self.path).is_some_and(|holder| holder.id == self.holder.id) {
             let _ = fs::remove_file(&self.path); // the next holder overwrites what stays
@@ -164,7 +174,7 @@ impl Drop for Guard {
     }
 }
 
-fn write_holder(dir: &Path, path: &Path, holder: &Holder) -> io::Result<()> {
+fn write_holder(dir: &Path, path: &Path, holder: &LockHolder) -> io::Result<()> {
     let mut file = NamedTempFile::with_prefix_in(NEW, dir)?;
     serde_json::to_writer_pretty(&mut file, holder)?;
     file.write_all(b"\n")?;
@@ -177,13 +187,13 @@ fn write_holder(dir: &Path, path: &Path, holder: &Holder) -> io::Result<()> {
 pub enum LockError {
     /// Another process has the lock.
     #[error("take the lock: {0}")]
-    Held(Box<Holder>),
+    Held(Box<LockHolder>),
     /// Another process has the lock, and its description is missing.
     #[error("take the lock {}: another process has it", .0.display())]
     HeldUnnamed(PathBuf),
     /// The lock cannot be taken.
     #[error(transparent)]
-    Home(#[from] HomeError),
+    Backend(#[from] StateError),
 }
 
 impl LockError {
@@ -196,7 +206,7 @@ impl LockError {
 /// ID of a holder without a description.
 pub const UNNAMED: &str = "unnamed";
 
-fn read_holder(path: &Path) -> Option<Holder> {
+fn read_holder(path: &Path) -> Option<LockHolder> {
     fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok())
 }
 

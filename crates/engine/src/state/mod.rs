@@ -76,10 +76,11 @@ pub struct State {
     pub cluster: Option<Cluster>,
     /// Lookup cache: results of queries that the graph was compiled with, by query. The same
     /// configuration compiles to the same graph later.
-    pub facts: BTreeMap<String, Value>,
+    #[serde(rename = "facts")]
+    pub lookup_cache: BTreeMap<String, Value>,
     /// Last runs that recorded entries, oldest first, with user, time and epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub runs: Vec<Run>,
+    pub runs: Vec<RunRecord>,
     /// Recorded resources by address.
     pub resources: BTreeMap<Address, Record>,
     /// Deposed objects: replaced and not deleted yet, oldest first.
@@ -118,7 +119,7 @@ impl Cluster {
 
 /// Run that records entries: an apply, a destroy, or a manual change of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct RunRecord {
     /// Fencing token: one more than the epoch of the previous run. The state rejects a former
     /// holder of the lock, because its epoch is older.
     pub epoch: u64,
@@ -146,7 +147,7 @@ pub struct Record {
     /// Generation: distinguishes the objects that the address has had.
     pub generation: u64,
     /// Progress of the resource.
-    pub status: Status,
+    pub status: RecordStatus,
     /// Last announced inputs, with all references resolved and secrets as digests.
     pub inputs: Value,
     /// Identity and outputs; `null` while the creation has no result.
@@ -163,7 +164,7 @@ pub struct Record {
 /// Progress of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum RecordStatus {
     /// The creation is announced and has no result: in doubt. The token finds the resource, if it
     /// exists.
     Creating,
@@ -194,7 +195,7 @@ impl State {
             serial: 0,
             generation: 0,
             cluster: None,
-            facts: BTreeMap::new(),
+            lookup_cache: BTreeMap::new(),
             runs: Vec::new(),
             resources: BTreeMap::new(),
             deposed: BTreeMap::new(),
@@ -221,7 +222,7 @@ impl State {
 
     fn apply(&mut self, entry: &Entry) -> Result<(), &'static str> {
         match entry {
-            Entry::Identified { cluster } => match &self.cluster {
+            Entry::ClusterIdentified { cluster } => match &self.cluster {
                 Some(known) if known != cluster => return Err("the cluster is known already"),
                 _ => self.cluster = Some(cluster.clone()),
             },
@@ -233,18 +234,18 @@ impl State {
                 let forgotten = self.runs.len().saturating_sub(RUNS);
                 self.runs.drain(..forgotten);
             }
-            Entry::Learnt { question, answer: Value::Null } => {
-                self.facts.remove(question);
+            Entry::LookupRecorded { lookup, answer: Value::Null } => {
+                self.lookup_cache.remove(lookup);
             }
-            Entry::Learnt { question, answer } => {
-                self.facts.insert(question.clone(), answer.clone());
+            Entry::LookupRecorded { lookup, answer } => {
+                self.lookup_cache.insert(lookup.clone(), answer.clone());
             }
             Entry::CreateStarted { address, generation, inputs, after } => {
                 let unknown = self.room_for(address, *generation)?;
                 self.generation = self.generation.max(*generation);
                 let record = Record {
                     generation: *generation,
-                    status: Status::Creating,
+                    status: RecordStatus::Creating,
                     inputs: inputs.clone(),
                     outputs: Value::Null,
                     after: after.clone(),
@@ -253,7 +254,7 @@ impl State {
                 self.resources.insert(address.clone(), record);
             }
             Entry::CreateRefused { address } => {
-                self.known(address, &[Status::Creating])?;
+                self.known(address, &[RecordStatus::Creating])?;
                 self.resources.remove(address);
                 self.restore(address);
             }
@@ -261,14 +262,19 @@ impl State {
                 if !status.is_made() {
                     return Err("an answered creation is created, configured or ready");
                 }
-                let record = self.known(address, &[Status::Creating])?;
+                let record = self.known(address, &[RecordStatus::Creating])?;
                 record.outputs = outputs.clone();
                 record.status = *status;
             }
             Entry::Advanced { address, status, outputs } => {
                 let record = self.known(
                     address,
-                    &[Status::Created, Status::Configured, Status::Updating, Status::Ready],
+                    &[
+                        RecordStatus::Created,
+                        RecordStatus::Configured,
+                        RecordStatus::Updating,
+                        RecordStatus::Ready,
+                    ],
                 )?;
                 if !record.status.leads_to(*status) {
                     return Err("it would move back");
@@ -281,13 +287,18 @@ impl State {
             Entry::UpdateStarted { address, inputs, after } => {
                 let record = self.known(
                     address,
-                    &[Status::Created, Status::Configured, Status::Updating, Status::Ready],
+                    &[
+                        RecordStatus::Created,
+                        RecordStatus::Configured,
+                        RecordStatus::Updating,
+                        RecordStatus::Ready,
+                    ],
                 )?;
-                record.status = Status::Updating;
+                record.status = RecordStatus::Updating;
                 record.inputs = inputs.clone();
                 record.after = after.clone();
             }
-            Entry::Relinked { address, after } => {
+            Entry::DependenciesUpdated { address, after } => {
                 let record = self.resources.get_mut(address).ok_or("nothing is known by it")?;
                 record.after = after.clone();
             }
@@ -297,11 +308,11 @@ impl State {
             }
             Entry::DeleteStarted { address, generation } => {
                 let record = self.life(address, *generation).ok_or("nothing is known by it")?;
-                record.status = Status::Deleting;
+                record.status = RecordStatus::Deleting;
             }
             Entry::Deleted { address, generation } => {
                 let record = self.life(address, *generation).ok_or("nothing is known by it")?;
-                if record.status != Status::Deleting {
+                if record.status != RecordStatus::Deleting {
                     return Err("its deletion was not announced");
                 }
                 self.forget(address, *generation);
@@ -335,7 +346,7 @@ impl State {
         generation: u64,
     ) -> Result<BTreeMap<String, Value>, &'static str> {
         match self.resources.get(address) {
-            Some(record) if record.status != Status::Creating => Err("the address is taken"),
+            Some(record) if record.status != RecordStatus::Creating => Err("the address is taken"),
             Some(record) if record.generation != generation => Err("another life is being made"),
             Some(record) => Ok(record.unknown.clone()),
             None if generation < self.generation => Err("its generation is in the past"),
@@ -350,7 +361,7 @@ impl State {
     fn take_answered(&mut self, address: &Address) -> Result<Record, &'static str> {
         match self.resources.get(address) {
             None => Err("nothing is known by it"),
-            Some(record) if record.status == Status::Creating => {
+            Some(record) if record.status == RecordStatus::Creating => {
                 Err("its creation has not been answered")
             }
             Some(_) => Ok(self.resources.remove(address).expect("BUG: it was there just now")),
@@ -361,7 +372,7 @@ impl State {
     fn known(
         &mut self,
         address: &Address,
-        statuses: &[Status],
+        statuses: &[RecordStatus],
     ) -> Result<&mut Record, &'static str> {
         let record = self.resources.get_mut(address).ok_or("nothing is known by it")?;
         if statuses.contains(&record.status) { Ok(record) } else { Err("it is not that far") }
@@ -413,7 +424,7 @@ impl State {
     /// Restores the deposed object at the address after a failed replacement.
     fn restore(&mut self, address: &Address) {
         let Some(lives) = self.deposed.get_mut(address) else { return };
-        let standing = lives.iter().rposition(|record| record.status != Status::Deleting);
+        let standing = lives.iter().rposition(|record| record.status != RecordStatus::Deleting);
         if let Some(place) = standing {
             let record = lives.remove(place);
             self.resources.insert(address.clone(), record);
@@ -454,22 +465,22 @@ pub fn token(cluster: &str, address: &Address, generation: u64) -> String {
     format!("gp-{}", crate::secret::hex(&digest[..20]))
 }
 
-impl Status {
+impl RecordStatus {
     /// Returns true if the create call has succeeded and no update or deletion is in progress.
     fn is_made(self) -> bool {
-        matches!(self, Status::Created | Status::Configured | Status::Ready)
+        matches!(self, RecordStatus::Created | RecordStatus::Configured | RecordStatus::Ready)
     }
 
     /// Returns true if a record may advance to `next`: only forwards, except that an update may end
     /// at any status of a creation.
-    fn leads_to(self, next: Status) -> bool {
+    fn leads_to(self, next: RecordStatus) -> bool {
         match (self, next) {
-            (Status::Updating, Status::Updating) => true,
-            (Status::Updating, next) => next.is_made(),
-            (Status::Created, next) => next.is_made(),
-            (Status::Configured, next) => next.is_made() && next != Status::Created,
-            (Status::Ready, next) => next == Status::Ready,
-            (Status::Creating | Status::Deleting, _) => false,
+            (RecordStatus::Updating, RecordStatus::Updating) => true,
+            (RecordStatus::Updating, next) => next.is_made(),
+            (RecordStatus::Created, next) => next.is_made(),
+            (RecordStatus::Configured, next) => next.is_made() && next != RecordStatus::Created,
+            (RecordStatus::Ready, next) => next == RecordStatus::Ready,
+            (RecordStatus::Creating | RecordStatus::Deleting, _) => false,
         }
     }
 }

@@ -39,25 +39,25 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use self::conditional_write::{Unwritten, Write, Wrote, asked};
+use self::conditional_write::{ConditionalWrite, WriteError, WriteOutcome, retry_idempotent};
 pub use self::layout::Layout;
-use self::lease::{Held, not_written, patience};
-pub use self::lease::{LEASE, RemoteGuard, SHORTEST_LEASE};
-use self::load::{Loaded, Stored, load, restore_hint};
-pub use self::object_store::Bucket;
-use self::object_store::Condition;
-use super::backend::Written;
-use super::error::HomeError;
+pub use self::lease::{LEASE, RemoteLockGuard, SHORTEST_LEASE};
+use self::lease::{SharedLease, not_written, patience};
+use self::load::{LoadedRemote, StoredSnapshot, load, restore_hint};
+pub use self::object_store::ObjectStore;
+use self::object_store::Precondition;
+use super::backend::DurableWrite;
+use super::error::StateError;
 use super::fence::Fence;
-use super::journal::{self, Header};
-use super::lock::{BreakError, Broken, LockError};
+use super::journal::{self, JournalHeader};
+use super::lock::{BrokenLock, LockError, UnlockError};
 use super::{Entry, Format, State};
 
 /// Opened state and its backend.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedRemote {
     /// State backend.
-    pub home: RemoteHome,
+    pub backend: RemoteBackend,
     /// Recorded state.
     pub state: State,
     /// Warnings about the objects, for the user.
@@ -66,7 +66,7 @@ pub struct Opened {
 
 /// State that was read without the lock.
 #[derive(Debug)]
-pub struct Glance {
+pub struct UnlockedRead {
     /// Recorded state.
     pub state: State,
     /// Warnings about the objects, for the user.
@@ -77,7 +77,10 @@ pub struct Glance {
 ///
 /// # Errors
 /// Returns an error if an object cannot be read or is damaged, or if the state was moved.
-pub async fn read(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<Option<Glance>, HomeError> {
+pub async fn read(
+    bucket: &Arc<dyn ObjectStore>,
+    place: &Layout,
+) -> Result<Option<UnlockedRead>, StateError> {
     relocation::still_here(&**bucket, place, patience(LEASE)).await?;
     read_even_if_moved(bucket, place).await
 }
@@ -87,20 +90,20 @@ pub async fn read(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<Option<Gla
 /// # Errors
 /// Returns an error if an object cannot be read or is damaged.
 pub async fn read_even_if_moved(
-    bucket: &Arc<dyn Bucket>,
+    bucket: &Arc<dyn ObjectStore>,
     place: &Layout,
-) -> Result<Option<Glance>, HomeError> {
+) -> Result<Option<UnlockedRead>, StateError> {
     let loaded = load(&**bucket, place, patience(LEASE)).await?;
     let is_new = loaded.is_new();
-    let Loaded { state, warnings, .. } = loaded;
-    Ok((!is_new).then_some(Glance { state, warnings }))
+    let LoadedRemote { state, warnings, .. } = loaded;
+    Ok((!is_new).then_some(UnlockedRead { state, warnings }))
 }
 
 /// Returns true if the location contains objects of a state, valid or not.
 ///
 /// # Errors
 /// Returns an error if the bucket cannot be read.
-pub async fn is_there(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<bool, HomeError> {
+pub async fn is_there(bucket: &Arc<dyn ObjectStore>, place: &Layout) -> Result<bool, StateError> {
     load::is_there(&**bucket, place, patience(LEASE)).await
 }
 
@@ -109,9 +112,9 @@ pub async fn is_there(bucket: &Arc<dyn Bucket>, place: &Layout) -> Result<bool, 
 /// # Errors
 /// Returns an error if the bucket cannot be read.
 pub async fn moved_to(
-    bucket: &Arc<dyn Bucket>,
+    bucket: &Arc<dyn ObjectStore>,
     place: &Layout,
-) -> Result<Option<String>, HomeError> {
+) -> Result<Option<String>, StateError> {
     relocation::moved_to(&**bucket, place, patience(LEASE)).await
 }
 
@@ -126,31 +129,31 @@ pub async fn moved_to(
 /// Returns an error if another holder has the lock, if the holder runs on this host, or if the
 /// bucket rejects the change. The lock is unchanged then.
 pub async fn break_open(
-    bucket: &Arc<dyn Bucket>,
+    bucket: &Arc<dyn ObjectStore>,
     place: &Layout,
     id: &str,
     even_alive: bool,
-) -> Result<Option<Broken>, BreakError> {
+) -> Result<Option<BrokenLock>, UnlockError> {
     lease::break_open(bucket, place, id, even_alive).await
 }
 
 /// Remote state backend. Makes entries durable in a bucket; one value per acquisition of the lock.
 #[derive(Debug)]
-pub struct RemoteHome {
-    held: Arc<Held>,
+pub struct RemoteBackend {
+    held: Arc<SharedLease>,
     lineage: String,
     /// True if an installed state may have another lineage.
-    gives_way: bool,
+    accepts_new_lineage: bool,
     format: Format,
-    snapshot: Option<Stored>,
-    progress: Arc<Mutex<Progress>>,
+    snapshot: Option<StoredSnapshot>,
+    progress: Arc<Mutex<WriteProgress>>,
     /// State lock, if the backend holds it.
-    guard: Option<RemoteGuard>,
+    guard: Option<RemoteLockGuard>,
 }
 
 /// Progress of the writes.
 #[derive(Debug)]
-struct Progress {
+struct WriteProgress {
     /// Serial of the last record known to be durable.
     serial: u64,
     /// Serial of the last record handed over for writing.
@@ -166,7 +169,7 @@ struct Progress {
     puts: u64,
 }
 
-impl RemoteHome {
+impl RemoteBackend {
     /// Takes the lock of the state at this location, and waits for up to `wait` while another
     /// process has the lock. The lock is renewed until the guard is dropped.
     ///
@@ -176,12 +179,12 @@ impl RemoteHome {
     /// # Errors
     /// Returns an error if another process still has the lock then, or if the lock cannot be taken.
     pub async fn lock(
-        bucket: &Arc<dyn Bucket>,
+        bucket: &Arc<dyn ObjectStore>,
         place: &Layout,
         operation: &str,
         wait: Duration,
         lease: Duration,
-    ) -> Result<RemoteGuard, LockError> {
+    ) -> Result<RemoteLockGuard, LockError> {
         lease::take(bucket, place, operation, wait, lease).await
     }
 
@@ -191,7 +194,7 @@ impl RemoteHome {
     /// # Errors
     /// Returns an error if an object cannot be read or is damaged, if the state was moved, or if
     /// the lock is already lost.
-    pub async fn open(guard: &RemoteGuard) -> Result<Opened, HomeError> {
+    pub async fn open(guard: &RemoteLockGuard) -> Result<OpenedRemote, StateError> {
         let held = guard.held();
         relocation::still_here(&*held.bucket, &held.place, patience(held.lease)).await?;
         Self::open_even_if_moved(guard).await
@@ -201,7 +204,7 @@ impl RemoteHome {
     ///
     /// # Errors
     /// Returns an error if an object cannot be read or is damaged, or if the lock is already lost.
-    pub async fn open_even_if_moved(guard: &RemoteGuard) -> Result<Opened, HomeError> {
+    pub async fn open_even_if_moved(guard: &RemoteLockGuard) -> Result<OpenedRemote, StateError> {
         let held = Arc::clone(guard.held());
         let mut loaded = load(&*held.bucket, &held.place, patience(held.lease)).await?;
         nothing_is_lost(&held, &loaded.state)?;
@@ -212,8 +215,8 @@ impl RemoteHome {
             loaded.warnings.extend(versions_warning(&held).await);
         }
         held.outrun(loaded.state.epoch()).await?;
-        let Loaded { state, snapshot, journal_bytes, journal_objects, warnings } = loaded;
-        let progress = Progress {
+        let LoadedRemote { state, snapshot, journal_bytes, journal_objects, warnings } = loaded;
+        let progress = WriteProgress {
             serial: state.serial,
             handed_over: state.serial,
             begun: false,
@@ -223,29 +226,29 @@ impl RemoteHome {
             bytes_written: 0,
             puts: 0,
         };
-        let home = Self {
+        let backend = Self {
             held,
             lineage: state.lineage.clone(),
-            gives_way: false,
+            accepts_new_lineage: false,
             format: state.format,
             snapshot,
             progress: Arc::new(Mutex::new(progress)),
             guard: None,
         };
-        Ok(Opened { home, state, warnings })
+        Ok(OpenedRemote { backend, state, warnings })
     }
 
     /// Keeps the lock until [`leave`](Self::leave). The lock must be the one that the backend was
     /// opened with.
-    pub fn hold(&mut self, guard: RemoteGuard) {
+    pub fn hold(&mut self, guard: RemoteLockGuard) {
         self.guard = Some(guard);
     }
 
     /// Releases the lock, if the backend holds it. The backend writes no more afterwards.
     ///
     /// # Errors
-    /// Same as [`RemoteGuard::release`].
-    pub async fn leave(&mut self) -> Result<(), HomeError> {
+    /// Same as [`RemoteLockGuard::release`].
+    pub async fn leave(&mut self) -> Result<(), StateError> {
         match self.guard.take() {
             Some(guard) => guard.release().await,
             None => Ok(()),
@@ -257,7 +260,7 @@ impl RemoteHome {
         &self.held.place
     }
 
-    /// Returns the epoch that the holder's [`Run`](super::Run) must have.
+    /// Returns the epoch that the holder's [`RunRecord`](super::RunRecord) must have.
     pub fn epoch(&self) -> u64 {
         self.held.epoch()
     }
@@ -284,14 +287,14 @@ impl RemoteHome {
     /// [`Entry::RunStarted`] with its [`epoch`](Self::epoch). The previous group must be durable.
     ///
     /// # Errors
-    /// - [`HomeError::Fenced`] if the lock is lost, which is certain after another process has
+    /// - [`StateError::Fenced`] if the lock is lost, which is certain after another process has
     ///   written.
-    /// - [`HomeError::Changed`] if another process wrote before this holder's first entry.
+    /// - [`StateError::Changed`] if another process wrote before this holder's first entry.
     /// - Errors of the bucket.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
-    pub fn append(&mut self, entries: &[Entry]) -> Written {
+    pub fn append(&mut self, entries: &[Entry]) -> DurableWrite {
         let group = match self.group(entries) {
             Ok(Some(group)) => group,
             Ok(None) => return Box::pin(ready(Ok(()))),
@@ -303,43 +306,43 @@ impl RemoteHome {
             match writing.await {
                 Ok(result) => result,
                 Err(stopped) if stopped.is_panic() => resume_unwind(stopped.into_panic()),
-                Err(_) => Err(HomeError::Unsure { path }), // the runtime is ending
+                Err(_) => Err(StateError::Unsure { path }), // the runtime is ending
             }
         })
     }
 
     /// Returns the journal object of these entries; `None` without entries.
-    fn group(&self, entries: &[Entry]) -> Result<Option<Group>, HomeError> {
+    fn group(&self, entries: &[Entry]) -> Result<Option<GroupWrite>, StateError> {
         let mut progress = self.progress();
         let path = || self.held.place.folder();
         let Some(first) = entries.first() else { return Ok(None) };
         if progress.unsure {
-            return Err(HomeError::Unsure {
+            return Err(StateError::Unsure {
                 path: self.held.place.address(&self.held.place.journal()),
             });
         }
         if progress.handed_over != progress.serial {
             let (given, recorded) = (progress.handed_over, progress.serial);
-            return Err(HomeError::OutOfStep { path: path(), given, recorded });
+            return Err(StateError::OutOfStep { path: path(), given, recorded });
         }
         let (after, epoch) = (progress.serial, self.epoch());
         let is_run =
             matches!(first, Entry::RunStarted { run } if run.epoch == epoch && run.after == after);
         if !progress.begun && !is_run {
-            return Err(HomeError::NoRun { path: path(), epoch, after });
+            return Err(StateError::NoRun { path: path(), epoch, after });
         }
         let (format, lineage) = (self.format, self.lineage.clone());
         let mut bytes = Vec::new();
-        journal::push_header(&mut bytes, &Header { format, lineage, base: after });
+        journal::push_header(&mut bytes, &JournalHeader { format, lineage, base: after });
         for (serial, entry) in (after + 1..).zip(entries) {
             journal::push_record(&mut bytes, &self.lineage, serial, entry);
         }
         progress.handed_over += entries.len() as u64;
         let key = self.held.place.group(after + 1);
-        Ok(Some(Group {
+        Ok(Some(GroupWrite {
             held: Arc::clone(&self.held),
             progress: Arc::clone(&self.progress),
-            write: Write { key, bytes, condition: Condition::Absent },
+            write: ConditionalWrite { key, bytes, condition: Precondition::Absent },
             last: progress.handed_over,
             begins: !progress.begun,
         }))
@@ -350,7 +353,7 @@ impl RemoteHome {
     ///
     /// # Errors
     /// Same as [`compact`](Self::compact).
-    pub async fn close(&mut self, state: &State) -> Result<(), HomeError> {
+    pub async fn close(&mut self, state: &State) -> Result<(), StateError> {
         const MANY: u64 = 64;
         self.in_step(state)?;
         let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes.len() as u64);
@@ -361,7 +364,7 @@ impl RemoteHome {
         if outgrown { self.compact(state).await } else { Ok(()) }
     }
 
-    fn in_step(&self, state: &State) -> Result<(), HomeError> {
+    fn in_step(&self, state: &State) -> Result<(), StateError> {
         let progress = self.progress();
         let recorded = progress.serial;
         let settled = progress.handed_over == recorded && state.serial == recorded;
@@ -369,27 +372,27 @@ impl RemoteHome {
             return Ok(());
         }
         let path = self.held.place.folder();
-        Err(HomeError::OutOfStep { path, given: state.serial, recorded })
+        Err(StateError::OutOfStep { path, given: state.serial, recorded })
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    fn progress(&self) -> MutexGuard<'_, WriteProgress> {
         locked(&self.progress)
     }
 }
 
 /// Journal object that is being written.
-struct Group {
-    held: Arc<Held>,
-    progress: Arc<Mutex<Progress>>,
-    write: Write,
+struct GroupWrite {
+    held: Arc<SharedLease>,
+    progress: Arc<Mutex<WriteProgress>>,
+    write: ConditionalWrite,
     /// Serial of its last record.
     last: u64,
     /// True for the first object of its holder.
     begins: bool,
 }
 
-impl Group {
-    async fn append(self) -> Result<(), HomeError> {
+impl GroupWrite {
+    async fn append(self) -> Result<(), StateError> {
         let (held, size) = (&self.held, self.write.bytes.len() as u64);
         let in_place = self.put_in_place().await;
         let mut progress = locked(&self.progress);
@@ -407,13 +410,13 @@ impl Group {
             Ok(false) => {
                 progress.unsure = true;
                 if self.begins {
-                    return Err(HomeError::Changed { path: held.place.address(&self.write.key) });
+                    return Err(StateError::Changed { path: held.place.address(&self.write.key) });
                 }
                 let first = progress.serial + 1;
                 Err(held.lose(&format!("somebody else has written record {first}")))
             }
             Err(unwritten) => {
-                progress.unsure = unwritten.perhaps();
+                progress.unsure = unwritten.may_have_taken_effect();
                 if !progress.unsure {
                     progress.handed_over = progress.serial;
                 }
@@ -426,12 +429,12 @@ impl Group {
     }
 
     /// Writes the object. Returns true if it is now the end of the journal.
-    async fn put_in_place(&self) -> Result<bool, Unwritten> {
+    async fn put_in_place(&self) -> Result<bool, WriteError> {
         let held = &self.held;
         match self.write.make(&*held.bucket, &held.fence(), patience(held.lease)).await? {
-            Wrote::Done(_) if self.begins => self.nothing_is_after_it().await,
-            Wrote::Done(_) => Ok(true),
-            Wrote::Taken(_) => Ok(false),
+            WriteOutcome::Done(_) if self.begins => self.nothing_is_after_it().await,
+            WriteOutcome::Done(_) => Ok(true),
+            WriteOutcome::Taken(_) => Ok(false),
         }
     }
 
@@ -439,21 +442,21 @@ impl Group {
     ///
     /// Another holder may have written at this key before this one began. A compaction may have
     /// deleted that object if it was not the first of a run. Later objects still exist then.
-    async fn nothing_is_after_it(&self) -> Result<bool, Unwritten> {
+    async fn nothing_is_after_it(&self) -> Result<bool, WriteError> {
         let (bucket, journal) = (&self.held.bucket, self.held.place.journal());
         let list = || bucket.list(&journal, &self.write.key);
-        let after = asked(patience(self.held.lease), "ListObjectsV2", list).await;
-        let after = after.map_err(|error| Unwritten::Failed { error, perhaps: true })?;
+        let after = retry_idempotent(patience(self.held.lease), "ListObjectsV2", list).await;
+        let after = after.map_err(|error| WriteError::Failed { error, perhaps: true })?;
         Ok(!after.iter().any(|key| self.held.place.first_of(key).is_some()))
     }
 }
 
-fn locked(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+fn locked(progress: &Mutex<WriteProgress>) -> MutexGuard<'_, WriteProgress> {
     progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Checks that all records of earlier holders exist.
-fn nothing_is_lost(held: &Held, state: &State) -> Result<(), HomeError> {
+fn nothing_is_lost(held: &SharedLease, state: &State) -> Result<(), StateError> {
     let recorded = held.recorded();
     if recorded <= state.serial {
         return Ok(());
@@ -465,12 +468,12 @@ fn nothing_is_lost(held: &Held, state: &State) -> Result<(), HomeError> {
         held.place.address(&held.place.lock()).display()
     );
     let because = format!("lock.json says that everything up to record {recorded} was written");
-    Err(HomeError::Missing { path: held.place.address(&key), because, hint })
+    Err(StateError::Missing { path: held.place.address(&key), because, hint })
 }
 
 /// Returns a warning if the bucket of a new state keeps no versions, so that lost objects cannot be
 /// restored.
-async fn versions_warning(held: &Held) -> Option<String> {
+async fn versions_warning(held: &SharedLease) -> Option<String> {
     // Without the permission to read the setting, there is no warning and no error.
     let kept = held.bucket.keeps_versions().await.ok().flatten()?;
     let bucket = held.place.bucket();

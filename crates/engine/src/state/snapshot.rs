@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::error::{Damage, Unusable};
+use super::error::{Damage, FormatError};
 use super::{FORMAT, Format, State, migrate};
 use crate::secret::hex;
 
@@ -56,7 +56,7 @@ fn body(state: &State) -> Vec<u8> {
     body.field("serial", &state.serial);
     body.field("generation", &state.generation);
     body.field("cluster", &state.cluster);
-    body.lines("facts", &state.facts);
+    body.lines("facts", &state.lookup_cache);
     if !state.runs.is_empty() {
         body.field("runs", &state.runs);
     }
@@ -77,12 +77,12 @@ fn body(state: &State) -> Vec<u8> {
 ///
 /// # Errors
 /// Returns an error if the text is damaged or has an unknown major.
-pub fn read(text: &mut [u8]) -> Result<Snapshot, Unusable> {
+pub fn read(text: &mut [u8]) -> Result<Snapshot, FormatError> {
     let sealed = unseal(text).map_err(|why| probed(text, Damage::at_start(why)))?;
-    let damaged = |error: serde_json::Error| Unusable::Damaged(Damage::of_json(text, &error));
-    let Probe { format } = serde_json::from_slice(text).map_err(damaged)?;
+    let damaged = |error: serde_json::Error| FormatError::Damaged(Damage::of_json(text, &error));
+    let SnapshotFormat { format } = serde_json::from_slice(text).map_err(damaged)?;
     if format.major > FORMAT.major {
-        return Err(Unusable::NewerFormat(format));
+        return Err(FormatError::NewerFormat(format));
     }
     if !migrate::is_known(format) {
         return Err(Damage::at_start(&format!("the format {format} is unknown")).into());
@@ -103,7 +103,7 @@ fn migrated(text: &[u8], from: Format) -> serde_json::Result<State> {
 
 /// Fields that every format has.
 #[derive(Deserialize)]
-struct Probe {
+struct SnapshotFormat {
     format: Format,
 }
 
@@ -132,10 +132,12 @@ fn contains(text: &[u8], word: &str) -> bool {
 }
 
 /// Recognises a newer major in an otherwise unreadable text.
-fn probed(text: &[u8], damage: Damage) -> Unusable {
+fn probed(text: &[u8], damage: Damage) -> FormatError {
     match serde_json::from_slice(text) {
-        Ok(Probe { format }) if format.major > FORMAT.major => Unusable::NewerFormat(format),
-        _ => Unusable::Damaged(damage),
+        Ok(SnapshotFormat { format }) if format.major > FORMAT.major => {
+            FormatError::NewerFormat(format)
+        }
+        _ => FormatError::Damaged(damage),
     }
 }
 
@@ -202,7 +204,7 @@ mod tests {
 
     fn sample() -> State {
         let mut state = State::new("a lineage".to_owned());
-        state.facts.insert("zones".to_owned(), serde_json::json!(["a", "b"]));
+        state.lookup_cache.insert("zones".to_owned(), serde_json::json!(["a", "b"]));
         state.unknown.insert("of tomorrow".to_owned(), Value::from(7));
         state
     }
@@ -244,8 +246,8 @@ mod tests {
     fn a_newer_major_is_named_whatever_else_it_says() {
         let newer = Format { major: FORMAT.major + 1, minor: 3 };
         let mut sealed = write(&State { format: newer, ..sample() });
-        assert_eq!(read(&mut sealed).unwrap_err(), Unusable::NewerFormat(newer));
+        assert_eq!(read(&mut sealed).unwrap_err(), FormatError::NewerFormat(newer));
         let mut strange = br#"{"format":{"major":4,"minor":3},"resources":"elsewhere"}"#.to_vec();
-        assert_eq!(read(&mut strange).unwrap_err(), Unusable::NewerFormat(newer));
+        assert_eq!(read(&mut strange).unwrap_err(), FormatError::NewerFormat(newer));
     }
 }

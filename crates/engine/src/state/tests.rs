@@ -28,11 +28,11 @@ pub(super) fn create(name: &str, generation: u64) -> Entry {
     }
 }
 
-pub(super) fn created(name: &str, status: Status) -> Entry {
+pub(super) fn created(name: &str, status: RecordStatus) -> Entry {
     Entry::Created { address: address(name), outputs: json!({ "id": format!("n-{name}") }), status }
 }
 
-pub(super) fn advanced(name: &str, status: Status) -> Entry {
+pub(super) fn advanced(name: &str, status: RecordStatus) -> Entry {
     Entry::Advanced { address: address(name), status, outputs: None }
 }
 
@@ -61,7 +61,7 @@ fn vanished(name: &str) -> Entry {
 }
 
 pub(super) fn run_started(epoch: u64) -> Entry {
-    let run = Run {
+    let run = RunRecord {
         epoch,
         operation: "apply".to_owned(),
         at: "2026-11-25T12:00:00Z".to_owned(),
@@ -81,27 +81,31 @@ fn moved(name: &str, to: &str) -> Entry {
     Entry::Moved { address: address(name), to: address(to) }
 }
 
-fn learnt(question: &str, answer: Value) -> Entry {
-    Entry::Learnt { question: question.to_owned(), answer }
+fn learnt(lookup: &str, answer: Value) -> Entry {
+    Entry::LookupRecorded { lookup: lookup.to_owned(), answer }
 }
 
 /// Returns about forty entries, at least one of each kind.
 pub(super) fn history() -> Vec<Entry> {
     let mut entries = vec![
         run_started(1),
-        Entry::Identified { cluster: cluster() },
+        Entry::ClusterIdentified { cluster: cluster() },
         learnt("zones", json!(["us-west-2a", "us-west-2b"])),
         learnt("account", json!("123456789012")),
         learnt("account", Value::Null),
     ];
     for name in ["base", "a", "b", "c", "d", "e"] {
-        entries.extend([create(name, 1), created(name, Status::Created)]);
-        entries.push(advanced(name, Status::Ready));
+        entries.extend([create(name, 1), created(name, RecordStatus::Created)]);
+        entries.push(advanced(name, RecordStatus::Ready));
     }
     entries.extend([create("f", 1), refused("f"), vanished("e"), create("e", 2)]);
-    entries.extend([created("e", Status::Configured), update("a"), advanced("a", Status::Ready)]);
-    entries.push(Entry::Relinked { address: address("b"), after: vec![address("a")] });
-    entries.extend([deposed("c"), create("c", 2), created("c", Status::Ready)]);
+    entries.extend([
+        created("e", RecordStatus::Configured),
+        update("a"),
+        advanced("a", RecordStatus::Ready),
+    ]);
+    entries.push(Entry::DependenciesUpdated { address: address("b"), after: vec![address("a")] });
+    entries.extend([deposed("c"), create("c", 2), created("c", RecordStatus::Ready)]);
     entries.extend([delete("c", 1), deleted("c", 1), delete("d", 1), deleted("d", 1)]);
     entries.extend([create("d", 2), deposed("b"), create("b", 2), delete("base", 1)]);
     entries.extend([protected("a"), protected("c"), unprotected("c")]);
@@ -137,14 +141,19 @@ fn conceivable(state: &State, name: &str, dice: u64) -> Vec<Entry> {
     let mut entries: Vec<_> = lives
         .flat_map(|life| [delete(name, life.generation), deleted(name, life.generation)])
         .collect();
-    let statuses = [Status::Created, Status::Configured, Status::Updating, Status::Ready];
+    let statuses = [
+        RecordStatus::Created,
+        RecordStatus::Configured,
+        RecordStatus::Updating,
+        RecordStatus::Ready,
+    ];
     entries.extend(statuses.map(|status| created(name, status)));
     entries.extend(statuses.map(|status| advanced(name, status)));
     entries.extend([create(name, generation), create(name, generation), refused(name)]);
     entries.extend([update(name), deposed(name), vanished(name)]);
-    entries.push(Entry::Relinked { address: address(name), after: vec![address("a")] });
+    entries.push(Entry::DependenciesUpdated { address: address(name), after: vec![address("a")] });
     entries.push(learnt(name, if dice.is_multiple_of(3) { Value::Null } else { json!(dice) }));
-    entries.push(Entry::Identified { cluster: cluster() });
+    entries.push(Entry::ClusterIdentified { cluster: cluster() });
     entries.extend([protected(name), unprotected(name)]);
     entries.push(run_started(state.epoch() + dice % 2));
     entries.push(moved(name, ["a", "b", "c", "d"][usize::try_from(dice % 4).unwrap()]));
@@ -212,8 +221,8 @@ fn an_epoch_that_is_over_says_nothing_more() {
 
 #[test]
 fn what_is_moved_is_known_by_its_new_address_alone() {
-    let made = [create("base", 1), created("base", Status::Ready)];
-    let needs = [create("a", 1), created("a", Status::Ready)];
+    let made = [create("base", 1), created("base", RecordStatus::Ready)];
+    let needs = [create("a", 1), created("a", RecordStatus::Ready)];
     let state = told(lineage(), &[&made[..], &needs[..], &[moved("base", "root")]].concat());
     assert!(!state.resources.contains_key(&address("base")));
     assert!(state.resources.contains_key(&address("root")));
@@ -224,7 +233,8 @@ fn what_is_moved_is_known_by_its_new_address_alone() {
 fn only_what_is_known_moves_and_only_where_there_is_room() {
     assert_refused(&[], &moved("a", "b"), "nothing is known by it");
     assert_refused(&[create("a", 1)], &moved("a", "b"), "its creation has not been answered");
-    let both = ["a", "b"].map(|name| [create(name, 1), created(name, Status::Ready)]).concat();
+    let both =
+        ["a", "b"].map(|name| [create(name, 1), created(name, RecordStatus::Ready)]).concat();
     assert_refused(&both, &moved("a", "b"), "the address is taken");
     let other = Entry::Moved { address: address("a"), to: Address::from("vpc.a") };
     assert_refused(&both, &other, "it would become of another kind");
@@ -235,7 +245,7 @@ fn what_is_forgotten_is_forgotten_however_far_it_was() {
     assert_refused(&[], &forgotten("a", 1), "nothing is known by it");
     let state = told(lineage(), &[create("a", 1), forgotten("a", 1)]);
     assert!(state.resources.is_empty());
-    let lives = [create("a", 1), created("a", Status::Ready), deposed("a"), create("a", 2)];
+    let lives = [create("a", 1), created("a", RecordStatus::Ready), deposed("a"), create("a", 2)];
     let state = told(told(lineage(), &lives), &[forgotten("a", 1)]);
     assert!(state.deposed.is_empty() && state.resources.len() == 1);
 }
@@ -243,20 +253,24 @@ fn what_is_forgotten_is_forgotten_however_far_it_was() {
 #[test]
 fn a_state_is_of_one_cluster() {
     let other = Cluster { infra_id: "prod-00000".to_owned(), ..cluster() };
-    let known = [Entry::Identified { cluster: cluster() }];
-    assert_refused(&known, &Entry::Identified { cluster: other }, "the cluster is known already");
+    let known = [Entry::ClusterIdentified { cluster: cluster() }];
+    assert_refused(
+        &known,
+        &Entry::ClusterIdentified { cluster: other },
+        "the cluster is known already",
+    );
     told(lineage(), &[&known[..], &known[..]].concat());
 }
 
 #[test]
 fn an_answer_of_null_forgets_a_fact() {
     let state = told(lineage(), &[learnt("zones", json!(1)), learnt("zones", Value::Null)]);
-    assert!(state.facts.is_empty());
+    assert!(state.lookup_cache.is_empty());
 }
 
 #[test]
 fn a_taken_address_is_not_created_again() {
-    let made = [create("a", 1), created("a", Status::Created)];
+    let made = [create("a", 1), created("a", RecordStatus::Created)];
     assert_refused(&made, &create("a", 2), "the address is taken");
     assert_refused(&made, &create("a", 1), "the address is taken");
 }
@@ -276,26 +290,26 @@ fn an_unanswered_creation_is_asked_for_again_after_others_have_been() {
 
 #[test]
 fn a_generation_is_not_used_again_later() {
-    let gone = [create("a", 2), created("a", Status::Ready), vanished("a")];
+    let gone = [create("a", 2), created("a", RecordStatus::Ready), vanished("a")];
     assert_refused(&gone, &create("a", 1), "its generation is in the past");
 }
 
 #[test]
 fn a_new_life_is_not_taken_for_the_deposed_one() {
-    let deposed = [create("a", 1), created("a", Status::Ready), deposed("a")];
+    let deposed = [create("a", 1), created("a", RecordStatus::Ready), deposed("a")];
     assert_refused(&deposed, &create("a", 1), "its generation is that of a deposed one");
 }
 
 #[test]
 fn only_an_unanswered_creation_can_be_refused() {
     assert_refused(&[], &refused("a"), "nothing is known by it");
-    let made = [create("a", 1), created("a", Status::Created)];
+    let made = [create("a", 1), created("a", RecordStatus::Created)];
     assert_refused(&made, &refused("a"), "it is not that far");
 }
 
 #[test]
 fn a_refused_replacement_gives_the_address_back() {
-    let made = [create("a", 1), created("a", Status::Ready)];
+    let made = [create("a", 1), created("a", RecordStatus::Ready)];
     let before = told(lineage(), &made);
     let after = told(before.clone(), &[deposed("a"), create("a", 2), refused("a")]);
     assert_eq!(after.resources, before.resources);
@@ -304,42 +318,52 @@ fn a_refused_replacement_gives_the_address_back() {
 
 #[test]
 fn only_an_unanswered_creation_is_answered() {
-    assert_refused(&[], &created("a", Status::Ready), "nothing is known by it");
-    let made = [create("a", 1), created("a", Status::Created)];
-    assert_refused(&made, &created("a", Status::Created), "it is not that far");
+    assert_refused(&[], &created("a", RecordStatus::Ready), "nothing is known by it");
+    let made = [create("a", 1), created("a", RecordStatus::Created)];
+    assert_refused(&made, &created("a", RecordStatus::Created), "it is not that far");
 }
 
 #[test]
 fn an_answered_creation_is_somewhere_on_the_way_to_ready() {
     let why = "an answered creation is created, configured or ready";
-    for status in [Status::Creating, Status::Updating, Status::Deleting] {
+    for status in [RecordStatus::Creating, RecordStatus::Updating, RecordStatus::Deleting] {
         assert_refused(&[create("a", 1)], &created("a", status), why);
     }
 }
 
 #[test]
 fn what_is_not_answered_or_being_deleted_does_not_advance() {
-    assert_refused(&[], &advanced("a", Status::Ready), "nothing is known by it");
-    assert_refused(&[create("a", 1)], &advanced("a", Status::Ready), "it is not that far");
-    let doomed = [create("a", 1), created("a", Status::Ready), delete("a", 1)];
-    assert_refused(&doomed, &advanced("a", Status::Ready), "it is not that far");
+    assert_refused(&[], &advanced("a", RecordStatus::Ready), "nothing is known by it");
+    assert_refused(&[create("a", 1)], &advanced("a", RecordStatus::Ready), "it is not that far");
+    let doomed = [create("a", 1), created("a", RecordStatus::Ready), delete("a", 1)];
+    assert_refused(&doomed, &advanced("a", RecordStatus::Ready), "it is not that far");
 }
 
 #[test]
 fn nothing_moves_back() {
-    let ready = [create("a", 1), created("a", Status::Ready)];
-    let configured = [create("a", 1), created("a", Status::Configured)];
-    for back in [Status::Creating, Status::Created, Status::Configured, Status::Updating] {
+    let ready = [create("a", 1), created("a", RecordStatus::Ready)];
+    let configured = [create("a", 1), created("a", RecordStatus::Configured)];
+    for back in [
+        RecordStatus::Creating,
+        RecordStatus::Created,
+        RecordStatus::Configured,
+        RecordStatus::Updating,
+    ] {
         assert_refused(&ready, &advanced("a", back), "it would move back");
     }
-    assert_refused(&configured, &advanced("a", Status::Created), "it would move back");
-    assert_refused(&configured, &advanced("a", Status::Deleting), "it would move back");
+    assert_refused(&configured, &advanced("a", RecordStatus::Created), "it would move back");
+    assert_refused(&configured, &advanced("a", RecordStatus::Deleting), "it would move back");
 }
 
 #[test]
 fn an_update_ends_at_any_step_of_a_creation() {
-    for status in [Status::Created, Status::Configured, Status::Updating, Status::Ready] {
-        let entries = [create("a", 1), created("a", Status::Ready), update("a")];
+    for status in [
+        RecordStatus::Created,
+        RecordStatus::Configured,
+        RecordStatus::Updating,
+        RecordStatus::Ready,
+    ] {
+        let entries = [create("a", 1), created("a", RecordStatus::Ready), update("a")];
         let state = told(told(lineage(), &entries), &[advanced("a", status)]);
         assert_eq!(state.resources[&address("a")].status, status);
         assert_eq!(state.resources[&address("a")].inputs, json!({ "size": 9 }));
@@ -350,13 +374,13 @@ fn an_update_ends_at_any_step_of_a_creation() {
 fn what_is_not_answered_or_being_deleted_is_not_updated() {
     assert_refused(&[], &update("a"), "nothing is known by it");
     assert_refused(&[create("a", 1)], &update("a"), "it is not that far");
-    let doomed = [create("a", 1), created("a", Status::Ready), delete("a", 1)];
+    let doomed = [create("a", 1), created("a", RecordStatus::Ready), delete("a", 1)];
     assert_refused(&doomed, &update("a"), "it is not that far");
 }
 
 #[test]
 fn what_is_not_known_is_not_relinked() {
-    let relinked = Entry::Relinked { address: address("a"), after: Vec::new() };
+    let relinked = Entry::DependenciesUpdated { address: address("a"), after: Vec::new() };
     assert_refused(&[], &relinked, "nothing is known by it");
 }
 
@@ -369,14 +393,14 @@ fn what_may_not_exist_is_not_deposed() {
 #[test]
 fn only_a_life_that_is_known_is_deleted() {
     assert_refused(&[], &delete("a", 1), "nothing is known by it");
-    let made = [create("a", 1), created("a", Status::Ready)];
+    let made = [create("a", 1), created("a", RecordStatus::Ready)];
     assert_refused(&made, &delete("a", 2), "nothing is known by it");
     assert_refused(&made, &deleted("a", 2), "nothing is known by it");
 }
 
 #[test]
 fn a_deletion_is_announced() {
-    let made = [create("a", 1), created("a", Status::Ready)];
+    let made = [create("a", 1), created("a", RecordStatus::Ready)];
     assert_refused(&made, &deleted("a", 1), "its deletion was not announced");
 }
 
@@ -384,10 +408,10 @@ fn a_deletion_is_announced() {
 fn a_deletion_ends_the_life_it_names_and_no_other() {
     let replaced = [
         create("a", 1),
-        created("a", Status::Ready),
+        created("a", RecordStatus::Ready),
         deposed("a"),
         create("a", 2),
-        created("a", Status::Ready),
+        created("a", RecordStatus::Ready),
         delete("a", 1),
         delete("a", 1), // again, after a crash
     ];
@@ -407,7 +431,7 @@ fn what_may_not_exist_does_not_vanish() {
 
 #[test]
 fn an_illegal_entry_is_named_without_its_contents() {
-    let mut state = told(lineage(), &[create("a", 1), created("a", Status::Ready)]);
+    let mut state = told(lineage(), &[create("a", 1), created("a", RecordStatus::Ready)]);
     let message = state.record(&create("a", 2)).unwrap_err().to_string();
     assert_eq!(
         message,
@@ -418,7 +442,7 @@ fn an_illegal_entry_is_named_without_its_contents() {
 
 #[test]
 fn a_token_fits_everywhere_and_is_the_same_in_every_run() {
-    let state = told(lineage(), &[Entry::Identified { cluster: cluster() }]);
+    let state = told(lineage(), &[Entry::ClusterIdentified { cluster: cluster() }]);
     let token = state.token(&Address::from("instance.master-0"), 1);
     assert_eq!(token, "gp-23487bd290a58bd832273df736a1fe43dcd668dd");
     let long = state.token(&Address::new("instance", &"ü".repeat(300)), u64::MAX);

@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::provider::{Class, ProviderError, Reply};
+use crate::provider::{ErrorClass, ProviderError, ProviderFuture};
 use crate::secret::hex;
-use crate::state::remote::Bucket;
-use crate::state::remote::object_store::{Condition, Etag, Object, Put};
+use crate::state::remote::ObjectStore;
+use crate::state::remote::object_store::{Etag, Precondition, PutOutcome, StoredObject};
 
 /// Behaviour of a bucket.
 #[derive(Clone, Copy, Debug)]
-pub struct Manners {
+pub struct StoreBehaviour {
     /// Time from a request to its response.
     pub latency: Duration,
     /// Seconds of the bucket's clock per second of Tokio time.
@@ -33,7 +33,7 @@ pub struct Manners {
     pub versions: Option<bool>,
 }
 
-impl Default for Manners {
+impl Default for StoreBehaviour {
     fn default() -> Self {
         Self {
             latency: Duration::from_millis(20),
@@ -47,7 +47,7 @@ impl Default for Manners {
 
 /// A failure of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub enum RequestFault {
     /// The bucket rejects the request permanently with this code.
     Denied(&'static str),
     /// The bucket rejects the request with a retryable error.
@@ -64,7 +64,7 @@ pub enum Mishap {
 
 /// A write or deletion that took effect.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Done {
+pub struct AppliedWrite {
     /// Number of the process that sent the request, in the order of creation.
     pub by: usize,
     /// Key of the object.
@@ -73,61 +73,61 @@ pub struct Done {
     pub bytes: Option<Vec<u8>>,
 }
 
-impl fmt::Debug for Done {
+impl fmt::Debug for AppliedWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.bytes.as_ref().map(Vec::len);
         write!(f, "process {}: {} is now {size:?} bytes", self.by, self.key)
     }
 }
 
-type Watcher = Box<dyn Fn(&Done) + Send + Sync>;
+type WriteObserver = Box<dyn Fn(&AppliedWrite) + Send + Sync>;
 
 /// The bucket. Clones share their content.
 #[derive(Clone)]
-pub struct FakeBucket(Arc<Server>);
+pub struct FakeObjectStore(Arc<StoreServer>);
 
-struct Server {
-    manners: Manners,
+struct StoreServer {
+    behaviour: StoreBehaviour,
     began: Instant,
-    store: Mutex<Store>,
-    watchers: Mutex<Vec<Watcher>>,
+    store: Mutex<StoreContent>,
+    watchers: Mutex<Vec<WriteObserver>>,
 }
 
-struct Store {
-    objects: BTreeMap<String, Kept>,
-    done: Vec<Done>,
+struct StoreContent {
+    objects: BTreeMap<String, StoreEntry>,
+    done: Vec<AppliedWrite>,
     processes: usize,
     dice: fastrand::Rng,
 }
 
-struct Kept {
+struct StoreEntry {
     bytes: Vec<u8>,
     modified: Duration,
 }
 
-impl fmt::Debug for FakeBucket {
+impl fmt::Debug for FakeObjectStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.store().objects.keys()).finish()
     }
 }
 
-impl Default for FakeBucket {
+impl Default for FakeObjectStore {
     fn default() -> Self {
-        Self::new(Manners::default())
+        Self::new(StoreBehaviour::default())
     }
 }
 
-impl FakeBucket {
+impl FakeObjectStore {
     /// Creates an empty bucket with this behaviour.
-    pub fn new(manners: Manners) -> Self {
-        let store = Store {
+    pub fn new(behaviour: StoreBehaviour) -> Self {
+        let store = StoreContent {
             objects: BTreeMap::new(),
             done: Vec::new(),
             processes: 0,
-            dice: fastrand::Rng::with_seed(manners.seed),
+            dice: fastrand::Rng::with_seed(behaviour.seed),
         };
-        Self(Arc::new(Server {
-            manners,
+        Self(Arc::new(StoreServer {
+            behaviour,
             began: Instant::now(),
             store: Mutex::new(store),
             watchers: Mutex::default(),
@@ -142,8 +142,8 @@ impl FakeBucket {
         Arc::new(Process {
             number,
             server: Arc::clone(&self.0),
-            power: watch::Sender::new(Power::Runs),
-            way: Mutex::new(Way {
+            power: watch::Sender::new(ProcessState::Runs),
+            way: Mutex::new(Connection {
                 planned: VecDeque::new(),
                 chance: 0.0,
                 dice: fastrand::Rng::with_seed(seed),
@@ -160,7 +160,7 @@ impl FakeBucket {
 
     /// Writes an object without a request and without a watcher call.
     pub fn plant(&self, key: &str, bytes: impl Into<Vec<u8>>) {
-        let kept = Kept { bytes: bytes.into(), modified: self.0.time() };
+        let kept = StoreEntry { bytes: bytes.into(), modified: self.0.time() };
         self.0.store().objects.insert(key.to_owned(), kept);
     }
 
@@ -170,61 +170,61 @@ impl FakeBucket {
     }
 
     /// Returns all writes and deletions that took effect, in order.
-    pub fn done(&self) -> Vec<Done> {
+    pub fn done(&self) -> Vec<AppliedWrite> {
         self.0.store().done.clone()
     }
 
     /// Calls `watcher` for every write and deletion at the moment of its effect.
-    pub fn on_done(&self, watcher: impl Fn(&Done) + Send + Sync + 'static) {
+    pub fn on_done(&self, watcher: impl Fn(&AppliedWrite) + Send + Sync + 'static) {
         let mut watchers = self.0.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         watchers.push(Box::new(watcher));
     }
 }
 
-impl Server {
-    fn store(&self) -> MutexGuard<'_, Store> {
+impl StoreServer {
+    fn store(&self) -> MutexGuard<'_, StoreContent> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the time of the bucket's clock.
     fn time(&self) -> Duration {
-        self.began.elapsed().mul_f64(self.manners.rate)
+        self.began.elapsed().mul_f64(self.behaviour.rate)
     }
 
-    fn tell(&self, done: &[Done]) {
+    fn tell(&self, done: &[AppliedWrite]) {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         done.iter().for_each(|done| watchers.iter().for_each(|watcher| watcher(done)));
     }
 
-    fn get(&self, key: &str) -> Option<Object> {
+    fn get(&self, key: &str) -> Option<StoredObject> {
         let now = self.time();
         let mut store = self.store();
-        let wobble = self.manners.wobble.mul_f64(store.dice.f64());
+        let wobble = self.behaviour.wobble.mul_f64(store.dice.f64());
         let kept = store.objects.get(key)?;
         // Both dates have whole seconds, and may come from two servers.
         let age = (now + wobble).as_secs().saturating_sub(kept.modified.as_secs());
         let (bytes, etag) = (kept.bytes.clone(), etag(&kept.bytes));
-        Some(Object { bytes, etag, age: Some(Duration::from_secs(age)) })
+        Some(StoredObject { bytes, etag, age: Some(Duration::from_secs(age)) })
     }
 
-    fn put(&self, by: usize, key: String, bytes: Vec<u8>, condition: &Condition) -> Put {
+    fn put(&self, by: usize, key: String, bytes: Vec<u8>, condition: &Precondition) -> PutOutcome {
         let modified = self.time();
         let mut store = self.store();
         let now = store.objects.get(&key).map(|kept| etag(&kept.bytes));
         let holds = match condition {
-            Condition::Absent => now.is_none(),
-            Condition::Matches(expected) => now.as_ref() == Some(expected),
+            Precondition::Absent => now.is_none(),
+            Precondition::Matches(expected) => now.as_ref() == Some(expected),
         };
         if !holds {
-            return Put::Refused;
+            return PutOutcome::Refused;
         }
         let new = etag(&bytes);
-        let done = Done { by, key: key.clone(), bytes: Some(bytes.clone()) };
+        let done = AppliedWrite { by, key: key.clone(), bytes: Some(bytes.clone()) };
         store.done.push(done.clone());
-        store.objects.insert(key, Kept { bytes, modified });
+        store.objects.insert(key, StoreEntry { bytes, modified });
         drop(store);
         self.tell(&[done]);
-        Put::Done(new)
+        PutOutcome::Done(new)
     }
 
     fn list(&self, prefix: &str, after: &str) -> Vec<String> {
@@ -237,7 +237,8 @@ impl Server {
         let mut store = self.store();
         let gone: Vec<_> =
             keys.into_iter().filter(|key| store.objects.remove(key).is_some()).collect();
-        let done: Vec<_> = gone.into_iter().map(|key| Done { by, key, bytes: None }).collect();
+        let done: Vec<_> =
+            gone.into_iter().map(|key| AppliedWrite { by, key, bytes: None }).collect();
         store.done.extend(done.iter().cloned());
         drop(store);
         self.tell(&done);
@@ -252,7 +253,7 @@ fn etag(bytes: &[u8]) -> Etag {
 
 /// Run state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Power {
+enum ProcessState {
     Runs,
     Stopped,
     Killed,
@@ -261,14 +262,14 @@ enum Power {
 /// A process that uses a bucket.
 pub struct Process {
     number: usize,
-    server: Arc<Server>,
-    power: watch::Sender<Power>,
-    way: Mutex<Way>,
+    server: Arc<StoreServer>,
+    power: watch::Sender<ProcessState>,
+    way: Mutex<Connection>,
 }
 
 /// The connection between a process and the bucket.
-struct Way {
-    planned: VecDeque<(&'static str, String, Mishap)>,
+struct Connection {
+    planned: VecDeque<(&'static str, String, RequestFault)>,
     chance: f64,
     dice: fastrand::Rng,
     requests: BTreeMap<&'static str, u64>,
@@ -288,16 +289,17 @@ impl Process {
 
     /// Stops the process (SIGSTOP). A stopped process sends no requests and receives no responses.
     pub fn stop(&self) {
-        self.power
-            .send_if_modified(|power| std::mem::replace(power, Power::Stopped) == Power::Runs);
+        self.power.send_if_modified(|power| {
+            std::mem::replace(power, ProcessState::Stopped) == ProcessState::Runs
+        });
     }
 
     /// Resumes the process (SIGCONT).
     pub fn resume(&self) {
         self.power.send_if_modified(|power| {
-            let stopped = *power == Power::Stopped;
+            let stopped = *power == ProcessState::Stopped;
             if stopped {
-                *power = Power::Runs;
+                *power = ProcessState::Runs;
             }
             stopped
         });
@@ -305,35 +307,35 @@ impl Process {
 
     /// Kills the process (SIGKILL). Requests that have been sent take effect; no others follow.
     pub fn kill(&self) {
-        self.power.send_replace(Power::Killed);
+        self.power.send_replace(ProcessState::Killed);
     }
 
     /// Returns true if the process was killed.
     pub fn is_killed(&self) -> bool {
-        *self.power.borrow() == Power::Killed
+        *self.power.borrow() == ProcessState::Killed
     }
 
     /// Returns true if the process runs.
     pub fn runs(&self) -> bool {
-        *self.power.borrow() == Power::Runs
+        *self.power.borrow() == ProcessState::Runs
     }
 
     /// Waits until the process runs. Waits forever after a kill.
     pub async fn awake(&self) {
         let mut power = self.power.subscribe();
-        if power.wait_for(|power| *power == Power::Runs).await.is_err() {
+        if power.wait_for(|power| *power == ProcessState::Runs).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Injects a failure into the next request `call` (such as `PutObject`; empty for any) for a
     /// key that contains `key`.
-    pub fn plan(&self, call: &'static str, key: &str, mishap: Mishap) {
+    pub fn plan(&self, call: &'static str, key: &str, mishap: RequestFault) {
         self.way().planned.push_back((call, key.to_owned(), mishap));
     }
 
     /// Injects random failures with this probability per request, and varies the latency.
-    pub fn be_unlucky(&self, chance: f64) {
+    pub fn inject_random_faults(&self, chance: f64) {
         self.way().chance = chance;
     }
 
@@ -342,20 +344,24 @@ impl Process {
         self.way().requests.clone()
     }
 
-    fn way(&self) -> MutexGuard<'_, Way> {
+    fn way(&self) -> MutexGuard<'_, Connection> {
         self.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the failure of this request, and the times to and from the bucket.
-    fn fate(&self, call: &'static str, key: &str) -> (Option<Mishap>, Duration, Duration) {
+    fn next_fault(
+        &self,
+        call: &'static str,
+        key: &str,
+    ) -> (Option<RequestFault>, Duration, Duration) {
         let mut way = self.way();
         *way.requests.entry(call).or_default() += 1;
-        let fits = |(name, part, _): &(&str, String, Mishap)| {
+        let fits = |(name, part, _): &(&str, String, RequestFault)| {
             (name.is_empty() || *name == call) && key.contains(part.as_str())
         };
         let planned = way.planned.iter().position(fits);
         let planned = planned.and_then(|at| way.planned.remove(at)).map(|(_, _, mishap)| mishap);
-        let half = self.server.manners.latency / 2;
+        let half = self.server.behaviour.latency / 2;
         if way.chance == 0.0 {
             return (planned, half, half);
         }
@@ -369,19 +375,19 @@ impl Process {
         &self,
         call: &'static str,
         key: &str,
-        effect: impl FnOnce(&Server) -> T + Send + 'static,
+        effect: impl FnOnce(&StoreServer) -> T + Send + 'static,
     ) -> Result<T, ProviderError> {
         self.awake().await;
-        let (mishap, there, back) = self.fate(call, key);
+        let (mishap, there, back) = self.next_fault(call, key);
         let error = |class, code: &str| {
             Err(ProviderError::new(class, call, "as the test has it").with_code(code))
         };
         let before = match mishap {
-            Some(Mishap::Late(later)) => there + later,
+            Some(RequestFault::Late(later)) => there + later,
             _ => there,
         };
         let answer = match mishap {
-            Some(Mishap::Denied(_) | Mishap::Busy | Mishap::LostRequest) => None,
+            Some(RequestFault::Denied(_) | RequestFault::Busy | RequestFault::LostRequest) => None,
             _ => Some(self.send(before, effect)),
         };
         match mishap {
@@ -392,14 +398,14 @@ impl Process {
                 self.awake().await;
                 Ok(answer)
             }
-            Some(Mishap::Silence) => std::future::pending().await,
+            Some(RequestFault::Silence) => std::future::pending().await,
             Some(mishap) => {
                 sleep(there + back).await;
                 self.awake().await;
                 match mishap {
-                    Mishap::Denied(code) => error(Class::Refused, code),
-                    Mishap::Busy => error(Class::Again, "SlowDown"),
-                    _ => error(Class::Unknown, "InternalError"),
+                    RequestFault::Denied(code) => error(ErrorClass::Permanent, code),
+                    RequestFault::Busy => error(ErrorClass::Retryable, "SlowDown"),
+                    _ => error(ErrorClass::Ambiguous, "InternalError"),
                 }
             }
         }
@@ -410,7 +416,7 @@ impl Process {
     fn send<T: Send + 'static>(
         &self,
         after: Duration,
-        effect: impl FnOnce(&Server) -> T + Send + 'static,
+        effect: impl FnOnce(&StoreServer) -> T + Send + 'static,
     ) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
         let server = Arc::clone(&self.server);
@@ -422,18 +428,18 @@ impl Process {
     }
 }
 
-fn any_mishap(dice: &mut fastrand::Rng) -> Mishap {
+fn any_mishap(dice: &mut fastrand::Rng) -> RequestFault {
     match dice.u8(..6) {
-        0 | 1 => Mishap::LostAnswer,
-        2 => Mishap::LostRequest,
-        3 => Mishap::Late(Duration::from_millis(dice.u64(..60_000))),
-        4 => Mishap::Silence,
-        _ => Mishap::Busy,
+        0 | 1 => RequestFault::LostAnswer,
+        2 => RequestFault::LostRequest,
+        3 => RequestFault::Late(Duration::from_millis(dice.u64(..60_000))),
+        4 => RequestFault::Silence,
+        _ => RequestFault::Busy,
     }
 }
 
-impl Bucket for Process {
-    fn get(&self, key: &str) -> Reply<'_, Option<Object>> {
+impl ObjectStore for Process {
+    fn get(&self, key: &str) -> ProviderFuture<'_, Option<StoredObject>> {
         let key = key.to_owned();
         Box::pin(async move {
             let wanted = key.clone();
@@ -441,16 +447,21 @@ impl Bucket for Process {
         })
     }
 
-    fn put(&self, key: &str, bytes: Vec<u8>, condition: Condition) -> Reply<'_, Put> {
+    fn put(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        condition: Precondition,
+    ) -> ProviderFuture<'_, PutOutcome> {
         let (key, by) = (key.to_owned(), self.number);
         Box::pin(async move {
             let named = key.clone();
-            let effect = move |server: &Server| server.put(by, named, bytes, &condition);
+            let effect = move |server: &StoreServer| server.put(by, named, bytes, &condition);
             self.call("PutObject", &key, effect).await
         })
     }
 
-    fn list(&self, prefix: &str, after: &str) -> Reply<'_, Vec<String>> {
+    fn list(&self, prefix: &str, after: &str) -> ProviderFuture<'_, Vec<String>> {
         let (prefix, after) = (prefix.to_owned(), after.to_owned());
         Box::pin(async move {
             let below = prefix.clone();
@@ -458,7 +469,7 @@ impl Bucket for Process {
         })
     }
 
-    fn delete(&self, keys: Vec<String>) -> Reply<'_, ()> {
+    fn delete(&self, keys: Vec<String>) -> ProviderFuture<'_, ()> {
         let by = self.number;
         Box::pin(async move {
             let first = keys.first().cloned().unwrap_or_default();
@@ -466,7 +477,7 @@ impl Bucket for Process {
         })
     }
 
-    fn keeps_versions(&self) -> Reply<'_, Option<bool>> {
-        Box::pin(self.call("GetBucketVersioning", "", |server| server.manners.versions))
+    fn keeps_versions(&self) -> ProviderFuture<'_, Option<bool>> {
+        Box::pin(self.call("GetBucketVersioning", "", |server| server.behaviour.versions))
     }
 }

@@ -19,31 +19,32 @@ use crate::apply::Observer;
 use crate::event::Event;
 use crate::graph::{Address, Identity, Schema, each_ref};
 use crate::provider::{
-    Class, Known, Look, Observed, Provider, ProviderError, Reply, Request, Schemas,
+    ErrorClass, Observed, Poll, Provider, ProviderError, ProviderFuture, RecordedResource, Request,
+    Schemas,
 };
 use crate::state::Entry;
-use crate::state::backend::Written;
+use crate::state::backend::DurableWrite;
 
 /// A cloud in memory.
 #[derive(Debug)]
-pub struct FakeCloud {
+pub struct FakeProvider {
     schemas: &'static [Schema],
     latency: Duration,
-    world: Mutex<World>,
+    world: Mutex<FakeProviderState>,
     busy: AtomicUsize,
     busiest: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct World {
-    objects: BTreeMap<String, Object>,
+struct FakeProviderState {
+    objects: BTreeMap<String, FakeResource>,
     /// The last object that each token created, also after its deletion.
     by_token: HashMap<String, String>,
     /// Number of references to each object.
     referrers: HashMap<String, usize>,
     next: u64,
     calls: Vec<String>,
-    faults: Vec<Fault>,
+    faults: Vec<PlannedFault>,
     /// Number of polls that find a new object not ready, by kind.
     slowness: HashMap<String, u32>,
     log_calls: bool,
@@ -52,7 +53,7 @@ struct World {
 }
 
 #[derive(Debug)]
-struct Object {
+struct FakeResource {
     address: Address,
     token: String,
     inputs: Value,
@@ -61,7 +62,7 @@ struct Object {
     seen_from: Option<Instant>,
 }
 
-impl Object {
+impl FakeResource {
     fn is_seen(&self) -> bool {
         self.seen_from.is_none_or(|from| Instant::now() >= from)
     }
@@ -69,7 +70,7 @@ impl Object {
 
 /// A failure of the next `times` matching calls.
 #[derive(Debug, Clone)]
-pub struct Fault {
+pub struct PlannedFault {
     /// Prefix of the matching calls, such as `create vpc.main`.
     pub call: String,
     /// Number of failures.
@@ -77,7 +78,7 @@ pub struct Fault {
     /// Moment of the failure: before or after the call takes effect.
     pub when: When,
     /// Error kind.
-    pub class: Class,
+    pub class: ErrorClass,
     /// Error code.
     pub code: &'static str,
 }
@@ -91,10 +92,10 @@ pub enum When {
     After,
 }
 
-impl FakeCloud {
+impl FakeProvider {
     /// Creates a cloud with these kinds. `latency` is the time from a call to its response.
     pub fn new(schemas: &'static [Schema], latency: Duration) -> Self {
-        let world = World { log_calls: true, ..World::default() };
+        let world = FakeProviderState { log_calls: true, ..FakeProviderState::default() };
         Self {
             schemas,
             latency,
@@ -112,19 +113,19 @@ impl FakeCloud {
     }
 
     /// Injects a failure into the next `times` calls that start with `call`.
-    pub fn fail(&self, call: &str, times: u32, when: When, class: Class) {
+    pub fn fail(&self, call: &str, times: u32, when: When, class: ErrorClass) {
         let (call, code) = (call.to_owned(), "Injected");
-        self.world().faults.push(Fault { call, times, when, class, code });
+        self.world().faults.push(PlannedFault { call, times, when, class, code });
     }
 
     /// Injects a single failure with this code, before the call takes effect.
-    pub fn fail_with(&self, call: &str, class: Class, code: &'static str) {
+    pub fn fail_with(&self, call: &str, class: ErrorClass, code: &'static str) {
         let (call, when) = (call.to_owned(), When::Before);
-        self.world().faults.push(Fault { call, times: 1, when, class, code });
+        self.world().faults.push(PlannedFault { call, times: 1, when, class, code });
     }
 
     /// Removes all injected failures.
-    pub fn heal(&self) {
+    pub fn clear_faults(&self) {
         self.world().faults.clear();
     }
 
@@ -139,7 +140,7 @@ impl FakeCloud {
     }
 
     /// Changes an input of an object as another person would (drift).
-    pub fn meddle(&self, address: &str, input: &str, value: &Value) {
+    pub fn change_outside(&self, address: &str, input: &str, value: &Value) {
         for object in self.world().objects.values_mut().filter(|o| o.address.as_str() == address) {
             object.inputs[input] = value.clone();
         }
@@ -156,7 +157,7 @@ impl FakeCloud {
     }
 
     /// Makes all existing objects ready.
-    pub fn hurry(&self) {
+    pub fn make_all_ready(&self) {
         self.world().objects.values_mut().for_each(|object| object.looks = 0);
     }
 
@@ -165,7 +166,7 @@ impl FakeCloud {
     pub fn unmake(&self, address: &str) {
         self.lose(address);
         let mut world = self.world();
-        let World { objects, by_token, .. } = &mut *world;
+        let FakeProviderState { objects, by_token, .. } = &mut *world;
         by_token.retain(|_, id| objects.contains_key(id));
     }
 
@@ -220,37 +221,37 @@ impl FakeCloud {
         self.busiest.load(SeqCst)
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    fn world(&self) -> MutexGuard<'_, FakeProviderState> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn act<T>(
         &self,
         call: String,
-        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+        act: impl FnOnce(&mut FakeProviderState) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
         self.busiest.fetch_max(self.busy.fetch_add(1, SeqCst) + 1, SeqCst);
         // Half of the latency comes before the effect and half after it. A caller killed in the
         // second half has changed the cloud without a response.
-        self.travel().await;
+        self.wait_half_latency().await;
         let result = self.world().take_effect(call, act);
-        self.travel().await;
+        self.wait_half_latency().await;
         self.busy.fetch_sub(1, SeqCst);
         result
     }
 
-    async fn travel(&self) {
+    async fn wait_half_latency(&self) {
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency / 2).await;
         }
     }
 }
 
-impl World {
+impl FakeProviderState {
     fn take_effect<T>(
         &mut self,
         call: String,
-        act: impl FnOnce(&mut World) -> Result<T, ProviderError>,
+        act: impl FnOnce(&mut FakeProviderState) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
         let fault = self.fault(&call);
         if let Some((When::Before, error)) = fault {
@@ -274,7 +275,7 @@ impl World {
     }
 
     fn create(&mut self, request: Request, identity: Identity) -> Result<Value, ProviderError> {
-        if let Some(id) = self.by_token.get(&request.token).filter(|_| identity.makes_one()) {
+        if let Some(id) = self.by_token.get(&request.token).filter(|_| identity.is_idempotent()) {
             match self.objects.get(id) {
                 Some(object) if object.inputs == request.inputs => return Ok(json!({ "id": id })),
                 Some(_) => return Err(spent("IdempotentParameterMismatch", &request.address)),
@@ -294,7 +295,7 @@ impl World {
         self.by_token.insert(token.clone(), id.clone());
         let looks = self.slowness.get(address.kind()).copied().unwrap_or_default();
         let seen_from = (!self.hidden.is_zero()).then(|| Instant::now() + self.hidden);
-        self.objects.insert(id.clone(), Object { address, token, inputs, looks, seen_from });
+        self.objects.insert(id.clone(), FakeResource { address, token, inputs, looks, seen_from });
         Ok(json!({ "id": id }))
     }
 
@@ -321,7 +322,11 @@ impl World {
         }
     }
 
-    fn update(&mut self, request: Request, before: &Known) -> Result<Value, ProviderError> {
+    fn update(
+        &mut self,
+        request: Request,
+        before: &RecordedResource,
+    ) -> Result<Value, ProviderError> {
         self.check(&request)?;
         let id = object_id(&before.outputs).to_owned();
         self.seen(&id, &request.address)?;
@@ -342,7 +347,7 @@ impl World {
         });
     }
 
-    fn delete(&mut self, known: &Known) -> Result<(), ProviderError> {
+    fn delete(&mut self, known: &RecordedResource) -> Result<(), ProviderError> {
         let id = object_id(&known.outputs);
         if self.objects.get(id).is_some_and(|object| !object.is_seen()) {
             return Ok(()); // "not found" counts as deleted
@@ -365,7 +370,7 @@ impl World {
         made.find(|(_, object)| object.is_seen()).map(|(id, _)| json!({ "id": id }))
     }
 
-    fn observe(&self, known: &Known) -> Observed {
+    fn refresh(&self, known: &RecordedResource) -> Observed {
         let found = match &known.outputs {
             Value::Null => self.find(&known.token),
             outputs => Some(outputs.clone()),
@@ -379,50 +384,50 @@ impl World {
         }
     }
 
-    fn look(&mut self, known: &Known) -> Look {
+    fn look(&mut self, known: &RecordedResource) -> Poll {
         match self.objects.get_mut(object_id(&known.outputs)) {
             Some(object) if object.is_seen() && object.looks > 0 => {
                 object.looks -= 1;
-                Look::NotYet("pending".into())
+                Poll::Pending("pending".into())
             }
-            Some(object) if object.is_seen() => Look::Done(known.outputs.clone()),
-            _ => Look::NotYet("not visible".into()),
+            Some(object) if object.is_seen() => Poll::Ready(known.outputs.clone()),
+            _ => Poll::Pending("not visible".into()),
         }
     }
 
-    fn look_gone(&self, known: &Known) -> Look {
+    fn look_gone(&self, known: &RecordedResource) -> Poll {
         if self.objects.contains_key(object_id(&known.outputs)) {
-            Look::NotYet("deleting".into())
+            Poll::Pending("deleting".into())
         } else {
-            Look::Done(Value::Null)
+            Poll::Ready(Value::Null)
         }
     }
 }
 
-impl Schemas for FakeCloud {
+impl Schemas for FakeProvider {
     fn schema(&self, kind: &str) -> Option<&'static Schema> {
         self.schemas.iter().find(|schema| schema.kind == kind)
     }
 }
 
-impl Provider for FakeCloud {
-    fn create(&self, request: Request) -> Reply<'_, Value> {
+impl Provider for FakeProvider {
+    fn create(&self, request: Request) -> ProviderFuture<'_, Value> {
         let call = format!("create {}", request.address);
         let identity = self.schema(request.kind()).map_or(Identity::Name, |schema| schema.identity);
         Box::pin(self.act(call, move |world| world.create(request, identity)))
     }
-    fn find(&self, request: Request) -> Reply<'_, Option<Value>> {
+    fn find(&self, request: Request) -> ProviderFuture<'_, Option<Value>> {
         let call = format!("find {}", request.address);
         Box::pin(self.act(call, move |world| Ok(world.find(&request.token))))
     }
-    fn configure(&self, request: Request, outputs: Value) -> Reply<'_, Value> {
+    fn configure(&self, request: Request, outputs: Value) -> ProviderFuture<'_, Value> {
         let call = format!("configure {}", request.address);
         Box::pin(self.act(call, move |world| {
             world.seen(object_id(&outputs), &request.address)?;
             Ok(outputs)
         }))
     }
-    fn ready(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+    fn ready(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>> {
         let call = format!("look {kind} {}", waiting.len());
         Box::pin(
             self.act(call, move |world| {
@@ -430,41 +435,47 @@ impl Provider for FakeCloud {
             }),
         )
     }
-    fn update(&self, request: Request, before: Known) -> Reply<'_, Value> {
+    fn update(&self, request: Request, before: RecordedResource) -> ProviderFuture<'_, Value> {
         let call = format!("update {}", request.address);
         Box::pin(self.act(call, move |world| world.update(request, &before)))
     }
-    fn delete(&self, known: Known) -> Reply<'_, ()> {
+    fn delete(&self, known: RecordedResource) -> ProviderFuture<'_, ()> {
         let call = format!("delete {}", known.address);
         Box::pin(self.act(call, move |world| world.delete(&known)))
     }
-    fn gone(&self, kind: String, waiting: Vec<Known>) -> Reply<'_, Vec<Look>> {
+    fn gone(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>> {
         let call = format!("look-gone {kind} {}", waiting.len());
         Box::pin(self.act(call, move |world| {
             Ok(waiting.iter().map(|known| world.look_gone(known)).collect())
         }))
     }
-    fn observe(&self, kind: String, known: Vec<Known>) -> Reply<'_, Vec<Observed>> {
+    fn refresh(
+        &self,
+        kind: String,
+        known: Vec<RecordedResource>,
+    ) -> ProviderFuture<'_, Vec<Observed>> {
         let call = format!("observe {kind} {}", known.len());
         Box::pin(
             self.act(call, move |world| {
-                Ok(known.iter().map(|known| world.observe(known)).collect())
+                Ok(known.iter().map(|known| world.refresh(known)).collect())
             }),
         )
     }
 }
 
 fn refuse(code: &str, address: &Address) -> ProviderError {
-    ProviderError::new(Class::Refused, "fake", format!("refused for {address}")).with_code(code)
+    ProviderError::new(ErrorClass::Permanent, "fake", format!("refused for {address}"))
+        .with_code(code)
 }
 
 fn spent(code: &str, address: &Address) -> ProviderError {
-    ProviderError::new(Class::Spent, "fake", format!("spent for {address}")).with_code(code)
+    ProviderError::new(ErrorClass::TokenConsumed, "fake", format!("spent for {address}"))
+        .with_code(code)
 }
 
 fn not_yet(id: &str, address: &Address) -> ProviderError {
     let message = format!("{address}: {id} is not visible yet");
-    ProviderError::new(Class::Again, "fake", message).with_code("NotFound")
+    ProviderError::new(ErrorClass::Retryable, "fake", message).with_code("NotFound")
 }
 
 fn object_id(outputs: &Value) -> &str {
@@ -494,7 +505,7 @@ fn renamed(value: &Value, name: &dyn Fn(&str) -> Option<String>) -> Value {
 
 /// An observer that keeps the journal and the events in memory.
 #[derive(Debug, Default)]
-pub struct Tape {
+pub struct RecordingObserver {
     /// Entries written to the journal.
     written: Arc<Mutex<Vec<Entry>>>,
     /// Events so far.
@@ -505,15 +516,15 @@ pub struct Tape {
     pub groups: usize,
 }
 
-impl Tape {
+impl RecordingObserver {
     /// Returns the durable entries, as a new process would read them.
     pub fn entries(&self) -> Vec<Entry> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Observer for Tape {
-    fn journal(&mut self, entries: Vec<Entry>) -> Written {
+impl Observer for RecordingObserver {
+    fn journal(&mut self, entries: Vec<Entry>) -> DurableWrite {
         self.groups += 1;
         let (written, latency) = (Arc::clone(&self.written), self.latency);
         let write = move || written.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);

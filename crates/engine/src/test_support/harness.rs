@@ -5,32 +5,32 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{FakeCloud, Tape};
-use crate::apply::{Outcome, Settings, Stop, apply};
-use crate::graph::{Address, Graph, Identity, Schema, Usable, Wait};
-use crate::plan::{Options, Plan, plan, plan_destroy};
+use super::{FakeProvider, RecordingObserver};
+use crate::apply::{ApplyOutcome, ApplySettings, Shutdown, apply};
+use crate::graph::{Address, DependentsStart, Graph, Identity, Schema, Wait};
+use crate::plan::{Plan, PlanOptions, plan, plan_destroy};
 use crate::provider::Provider;
-use crate::refresh::observe;
+use crate::refresh::read_live_state;
 use crate::secret::Secrets;
 use crate::state::State;
 
 /// Kinds with different schemas. In each, `fixed` is force-new and `image` is a create-only input.
 pub const KINDS: &[Schema] = &[
     plain("node"),
-    Schema { create_first: true, ..plain("first") },
+    Schema { create_before_destroy: true, ..plain("first") },
     Schema { configures: true, ..plain("stepped") },
     Schema { ready: Some(WAIT), gone: Some(WAIT), typical_seconds: 60, ..plain("slow") },
     Schema {
-        usable: Usable::Created,
+        dependents_start: DependentsStart::Created,
         configures: true,
         ready: Some(WAIT),
         typical_seconds: 60,
         ..plain("early")
     },
     Schema { identity: Identity::Tag, ..plain("tagged") },
-    Schema { endures: true, identity: Identity::Token, ..plain("machine") },
-    Schema { exclusive: &["range"], ..plain("range") },
-    Schema { holds: &["needs"], ..plain("holder") },
+    Schema { ignores_drift: true, identity: Identity::Token, ..plain("machine") },
+    Schema { conflicting: &["range"], ..plain("range") },
+    Schema { blocks_deletion_of: &["needs"], ..plain("holder") },
 ];
 
 const WAIT: Wait = Wait { every_seconds: 5, within_seconds: 600 };
@@ -49,15 +49,11 @@ pub const RIGID_KINDS: &[Schema] = &[
 ];
 
 const fn rigid(schema: Schema) -> Schema {
-    Schema { replaced_by: &["fixed", "needs"], ..schema }
+    Schema { force_new: &["fixed", "needs"], ..schema }
 }
 
 const fn plain(kind: &'static str) -> Schema {
-    Schema {
-        replaced_by: &["fixed"],
-        set_at_creation: &["image"],
-        ..Schema::of(kind, Identity::Name)
-    }
+    Schema { force_new: &["fixed"], create_only: &["image"], ..Schema::of(kind, Identity::Name) }
 }
 
 /// Adds a resource with references: `node(&mut graph, "node.a", json!({..}), &["node.b"])`.
@@ -69,32 +65,32 @@ pub fn node(graph: &mut Graph, address: &str, mut inputs: Value, needs: &[&str])
 
 /// A cloud, a state, and the operations on them.
 #[derive(Debug)]
-pub struct Lab {
+pub struct Harness {
     /// The cloud.
-    pub cloud: Arc<FakeCloud>,
+    pub cloud: Arc<FakeProvider>,
     /// The state.
     pub state: State,
     /// Journal entries and events so far.
-    pub tape: Tape,
+    pub recording: RecordingObserver,
     /// Settings of `apply`.
-    pub settings: Settings,
+    pub settings: ApplySettings,
 }
 
-impl Default for Lab {
+impl Default for Harness {
     fn default() -> Self {
         Self {
-            cloud: Arc::new(FakeCloud::new(KINDS, Duration::from_secs(1))),
+            cloud: Arc::new(FakeProvider::new(KINDS, Duration::from_secs(1))),
             state: State::new("lab".into()),
-            tape: Tape::default(),
-            settings: Settings::default(),
+            recording: RecordingObserver::default(),
+            settings: ApplySettings::default(),
         }
     }
 }
 
-impl Lab {
+impl Harness {
     /// Creates a harness whose cloud has these kinds.
     pub fn with_kinds(kinds: &'static [Schema]) -> Self {
-        let cloud = Arc::new(FakeCloud::new(kinds, Duration::from_secs(1)));
+        let cloud = Arc::new(FakeProvider::new(kinds, Duration::from_secs(1)));
         Self { cloud, ..Self::default() }
     }
 
@@ -104,7 +100,7 @@ impl Lab {
     /// Panics if the journal has an impossible history.
     pub fn reread(&mut self) {
         let mut state = State::new("lab".into());
-        for entry in self.tape.entries() {
+        for entry in self.recording.entries() {
             state.record(&entry).unwrap_or_else(|error| panic!("{error}"));
         }
         self.state = state;
@@ -112,44 +108,44 @@ impl Lab {
 
     /// Refreshes and plans.
     pub async fn plan(&self, graph: &Graph) -> Plan {
-        self.plan_with(graph, &Options::default()).await
+        self.plan_with(graph, &PlanOptions::default()).await
     }
 
     /// Refreshes and plans with options.
-    pub async fn plan_with(&self, graph: &Graph, options: &Options) -> Plan {
-        let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
+    pub async fn plan_with(&self, graph: &Graph, options: &PlanOptions) -> Plan {
+        let observed = read_live_state(&self.state, &*self.cloud).await.unwrap_or_default();
         plan(graph, &self.state, &observed, &*self.cloud, options)
     }
 
     /// Plans and applies.
-    pub async fn apply(&mut self, graph: &Graph) -> Outcome {
+    pub async fn apply(&mut self, graph: &Graph) -> ApplyOutcome {
         let plan = self.plan(graph).await;
         self.walk(&plan).await
     }
 
     /// Refreshes and plans the deletion of all resources.
     pub async fn plan_destroy(&self) -> Plan {
-        let observed = observe(&self.state, &*self.cloud).await.unwrap_or_default();
-        plan_destroy(&self.state, &observed, &*self.cloud, &Options::default())
+        let observed = read_live_state(&self.state, &*self.cloud).await.unwrap_or_default();
+        plan_destroy(&self.state, &observed, &*self.cloud, &PlanOptions::default())
     }
 
     /// Plans and applies the deletion of all resources.
-    pub async fn destroy(&mut self) -> Outcome {
+    pub async fn destroy(&mut self) -> ApplyOutcome {
         let plan = self.plan_destroy().await;
         self.walk(&plan).await
     }
 
     /// Applies a plan.
-    pub async fn walk(&mut self, plan: &Plan) -> Outcome {
-        self.walk_until(plan, &Stop::default()).await
+    pub async fn walk(&mut self, plan: &Plan) -> ApplyOutcome {
+        self.walk_until(plan, &Shutdown::default()).await
     }
 
     /// Applies a plan until `stop` requests a shutdown.
-    pub async fn walk_until(&mut self, plan: &Plan, stop: &Stop) -> Outcome {
+    pub async fn walk_until(&mut self, plan: &Plan, stop: &Shutdown) -> ApplyOutcome {
         let cloud: Arc<dyn Provider> = self.cloud.clone();
         let (state, secrets) = (self.state.clone(), Arc::new(Secrets::default()));
         let outcome =
-            apply(plan, state, cloud, secrets, &self.settings, stop, &mut self.tape).await;
+            apply(plan, state, cloud, secrets, &self.settings, stop, &mut self.recording).await;
         self.state = outcome.state.clone();
         outcome
     }

@@ -5,5 +5,5 @@ pub mod fake_object_store;
 pub mod fake_provider;
 pub mod harness;
 
-pub use fake_object_store::FakeBucket;
-pub use fake_provider::{FakeCloud, Fault, Tape, When};
+pub use fake_object_store::FakeObjectStore;
+pub use fake_provider::{FakeProvider, PlannedFault, RecordingObserver, When};

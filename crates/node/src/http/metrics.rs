@@ -4,19 +4,19 @@ use std::fmt::{Display, Write as _};
 
 /// Page of metrics.
 #[derive(Debug, Default)]
-pub struct Exposition(String);
+pub struct MetricsPage(String);
 
 /// Metric on a page. The format requires that its samples follow each other.
-pub struct Family<'a> {
+pub struct MetricFamily<'a> {
     page: &'a mut String,
     name: &'a str,
 }
 
-impl Exposition {
+impl MetricsPage {
     /// Begins a metric. `kind` is `counter`, `gauge` or `histogram`.
-    pub fn family<'a>(&'a mut self, name: &'a str, kind: &str, help: &str) -> Family<'a> {
+    pub fn family<'a>(&'a mut self, name: &'a str, kind: &str, help: &str) -> MetricFamily<'a> {
         write(&mut self.0, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        Family { page: &mut self.0, name }
+        MetricFamily { page: &mut self.0, name }
     }
 
     /// Adds a metric with a single value.
@@ -30,7 +30,7 @@ impl Exposition {
     }
 }
 
-impl Family<'_> {
+impl MetricFamily<'_> {
     /// Adds a sample.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
         self.part("", labels, value);
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_value_of_a_label_cannot_end_its_line() {
-        let mut page = Exposition::default();
+        let mut page = MetricsPage::default();
         let mut family = page.family("m", "counter", "Help.");
         family.sample(&[("a", "x\"} 1\nm 2"), ("b", "c\\d")], 3);
         family.part("_sum", &[], 0.5);

@@ -23,15 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 16;
 
 /// Program that reports its health.
-pub trait Probed: Send + Sync + 'static {
+pub trait HealthSource: Send + Sync + 'static {
     /// Returns a short reason for not being ready; `None` if the program is ready.
-    fn trouble(&self) -> Option<&'static str>;
+    fn not_ready_reason(&self) -> Option<&'static str>;
     /// Returns all metrics in Prometheus' text format, version 0.0.4.
     fn metrics(&self) -> String;
 }
 
 /// Serves requests forever.
-pub async fn serve<T: Probed>(listener: TcpListener, probed: Arc<T>) -> Infallible {
+pub async fn serve<T: HealthSource>(listener: TcpListener, probed: Arc<T>) -> Infallible {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let permit = Arc::clone(&room).acquire_owned().await;
@@ -50,7 +50,7 @@ pub async fn serve<T: Probed>(listener: TcpListener, probed: Arc<T>) -> Infallib
 }
 
 /// Serves one connection, and ignores errors of the connection.
-async fn converse<T: Probed>(stream: TcpStream, probed: Arc<T>) {
+async fn converse<T: HealthSource>(stream: TcpStream, probed: Arc<T>) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let response = answer(request.method(), request.uri().path(), &*probed);
         async move { Ok::<_, io::Error>(response) }
@@ -60,11 +60,11 @@ async fn converse<T: Probed>(stream: TcpStream, probed: Arc<T>) {
     let _ = server.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-fn answer(method: &Method, path: &str, probed: &impl Probed) -> Response<Full<Bytes>> {
+fn answer(method: &Method, path: &str, probed: &impl HealthSource) -> Response<Full<Bytes>> {
     let (status, body) = match (method, path) {
         (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, probed.metrics()),
         (&Method::GET | &Method::HEAD, "/healthz") => (StatusCode::OK, "ok\n".to_owned()),
-        (&Method::GET | &Method::HEAD, "/readyz") => match probed.trouble() {
+        (&Method::GET | &Method::HEAD, "/readyz") => match probed.not_ready_reason() {
             None => (StatusCode::OK, "ok\n".to_owned()),
             Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
         },
@@ -89,8 +89,8 @@ mod tests {
     /// Program for tests; true if it is ready.
     struct Program(bool);
 
-    impl Probed for Program {
-        fn trouble(&self) -> Option<&'static str> {
+    impl HealthSource for Program {
+        fn not_ready_reason(&self) -> Option<&'static str> {
             (!self.0).then_some("it sleeps")
         }
 

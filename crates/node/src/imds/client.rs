@@ -27,7 +27,7 @@ const LONGEST_BODY: usize = 64 * 1024;
 
 /// Settings of a client.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct ImdsSettings {
     /// Time to live of requested tokens.
     pub ttl: Ttl,
     /// Time before the end of a token at which the client stops using it.
@@ -43,7 +43,7 @@ pub struct Settings {
     pub pause: Duration,
 }
 
-impl Default for Settings {
+impl Default for ImdsSettings {
     fn default() -> Self {
         Self {
             ttl: Ttl::default(),
@@ -58,14 +58,14 @@ impl Default for Settings {
 /// Client of this machine's metadata service. Created once and shared, because it keeps a token.
 pub struct Client {
     endpoint: Endpoint,
-    settings: Settings,
+    settings: ImdsSettings,
     dial: Dial,
     /// Locked during the request for a token, so that concurrent callers cause one request.
-    token: Mutex<Kept>,
+    token: Mutex<CachedToken>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct CachedToken {
     token: Option<Token>,
     /// Number of tokens requested so far.
     count: u64,
@@ -81,7 +81,7 @@ impl fmt::Debug for Client {
 }
 
 /// Used parts of a response.
-struct Answer {
+struct ImdsResponse {
     status: StatusCode,
     /// Seconds in the TTL header; `None` without a valid header.
     ttl: Option<u32>,
@@ -90,12 +90,12 @@ struct Answer {
 
 impl Client {
     /// Returns a client of this endpoint. Sends no request yet.
-    pub fn new(endpoint: Endpoint, settings: Settings) -> Self {
+    pub fn new(endpoint: Endpoint, settings: ImdsSettings) -> Self {
         let dial = directly(&endpoint);
         Self::dialled(endpoint, settings, dial)
     }
 
-    pub(super) fn dialled(endpoint: Endpoint, settings: Settings, dial: Dial) -> Self {
+    pub(super) fn dialled(endpoint: Endpoint, settings: ImdsSettings, dial: Dial) -> Self {
         Self { endpoint, settings, dial, token: Mutex::default() }
     }
 
@@ -130,11 +130,11 @@ impl Client {
         }
     }
 
-    async fn get_with(&self, path: &str, token: &Token) -> Result<Answer, Error> {
+    async fn get_with(&self, path: &str, token: &Token) -> Result<ImdsResponse, Error> {
         let (patience, tries) = (self.settings.patience, self.settings.tries);
         let silent = Error::NoAnswer { within: patience, tries };
         let header = (TOKEN_HEADER, token.value.expose_secret().to_owned());
-        self.patiently(Method::GET, path, header, silent).await
+        self.retry(Method::GET, path, header, silent).await
     }
 
     /// Returns a valid token, and requests one if necessary.
@@ -151,11 +151,11 @@ impl Client {
     }
 
     async fn ask_for_token(&self, number: u64) -> Result<Token, Error> {
-        let Settings { ttl, margin, patience, tries, .. } = self.settings;
+        let ImdsSettings { ttl, margin, patience, tries, .. } = self.settings;
         let silent = Error::NoToken { within: patience, tries };
         let header = (TTL_HEADER, ttl.seconds().to_string());
         let asked = Instant::now();
-        let answer = self.patiently(Method::PUT, TOKEN_PATH, header, silent).await?;
+        let answer = self.retry(Method::PUT, TOKEN_PATH, header, silent).await?;
         match answer.status {
             StatusCode::OK => {
                 let text = value(&answer.body)?;
@@ -181,13 +181,13 @@ impl Client {
 
     /// Repeats a request until it gets a response with a final status, or the attempts are used up.
     /// `silent` is the error to return after a timeout.
-    async fn patiently(
+    async fn retry(
         &self,
         method: Method,
         path: &str,
         header: (&'static str, String),
         silent: Error,
-    ) -> Result<Answer, Error> {
+    ) -> Result<ImdsResponse, Error> {
         let mut pause = self.settings.pause;
         let mut tried = 0;
         loop {
@@ -214,7 +214,7 @@ impl Client {
         method: &Method,
         path: &str,
         (name, value): &(&'static str, String),
-    ) -> Result<Answer, Error> {
+    ) -> Result<ImdsResponse, Error> {
         let unreachable = |error: &dyn fmt::Display| Error::Unreachable(error.to_string());
         let stream = (self.dial)().await.map_err(|error| unreachable(&error))?;
         let (mut sender, connection) =
@@ -238,7 +238,7 @@ impl Client {
                     }
                 })?;
             let ttl = head.headers.get(TTL_HEADER).and_then(|ttl| ttl.to_str().ok()?.parse().ok());
-            Ok(Answer { status: head.status, ttl, body: body.to_bytes() })
+            Ok(ImdsResponse { status: head.status, ttl, body: body.to_bytes() })
         };
         // The connection is polled beside the response and ends with it.
         let mut answer = std::pin::pin!(answer);

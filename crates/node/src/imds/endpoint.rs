@@ -13,7 +13,7 @@ pub struct Endpoint {
 
 /// IP version of the default endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub enum IpVersion {
     /// Endpoint `http://169.254.169.254`.
     #[default]
     Ipv4,
@@ -30,7 +30,7 @@ const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 
 /// Error of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoEndpoint {
+pub enum InvalidEndpoint {
     /// The environment disables the service.
     #[error("{DISABLED} says that the metadata service is not to be used")]
     Disabled,
@@ -55,8 +55,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// Returns an error for all URLs except plain HTTP to a host.
-    pub fn parse(text: &str) -> Result<Self, NoEndpoint> {
-        let strange = || NoEndpoint::Strange { found: text.to_owned() };
+    pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
+        let strange = || InvalidEndpoint::Strange { found: text.to_owned() };
         let url = Url::parse(text).map_err(|_| strange())?;
         let bare = matches!(url.path(), "" | "/") && url.query().is_none();
         let anonymous = url.username().is_empty() && url.password().is_none();
@@ -72,19 +72,21 @@ impl Endpoint {
     ///
     /// # Errors
     /// Returns an error if the environment disables the service or has an invalid value.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NoEndpoint> {
+    pub fn from_environment(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, InvalidEndpoint> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         if variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Err(NoEndpoint::Disabled);
+            return Err(InvalidEndpoint::Disabled);
         }
         if let Some(url) = variable(ENDPOINT) {
             return Self::parse(&url);
         }
         match variable(MODE) {
-            None => Ok(Mode::Ipv4.into()),
-            Some(mode) if mode.eq_ignore_ascii_case("ipv4") => Ok(Mode::Ipv4.into()),
-            Some(mode) if mode.eq_ignore_ascii_case("ipv6") => Ok(Mode::Ipv6.into()),
-            Some(found) => Err(NoEndpoint::StrangeMode { found }),
+            None => Ok(IpVersion::Ipv4.into()),
+            Some(mode) if mode.eq_ignore_ascii_case("ipv4") => Ok(IpVersion::Ipv4.into()),
+            Some(mode) if mode.eq_ignore_ascii_case("ipv6") => Ok(IpVersion::Ipv6.into()),
+            Some(found) => Err(InvalidEndpoint::StrangeMode { found }),
         }
     }
 
@@ -106,11 +108,11 @@ impl Endpoint {
     }
 }
 
-impl From<Mode> for Endpoint {
-    fn from(mode: Mode) -> Self {
+impl From<IpVersion> for Endpoint {
+    fn from(mode: IpVersion) -> Self {
         let host = match mode {
-            Mode::Ipv4 => Host::Ipv4([169, 254, 169, 254].into()),
-            Mode::Ipv6 => Host::Ipv6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254].into()),
+            IpVersion::Ipv4 => Host::Ipv4([169, 254, 169, 254].into()),
+            IpVersion::Ipv6 => Host::Ipv6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254].into()),
         };
         Self { host, port: 80 }
     }
@@ -126,7 +128,7 @@ impl fmt::Display for Endpoint {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<String, NoEndpoint> {
+    fn read(variables: &[(&str, &str)]) -> Result<String, InvalidEndpoint> {
         let variable = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -143,8 +145,8 @@ mod tests {
         let both = [(MODE, "IPv6"), (ENDPOINT, "http://127.0.0.1:1338/")];
         assert_eq!(read(&both), ok("http://127.0.0.1:1338"));
         assert_eq!(read(&[(ENDPOINT, ""), (DISABLED, "false")]), ok("http://169.254.169.254"));
-        assert_eq!(read(&[(DISABLED, "True")]), Err(NoEndpoint::Disabled));
-        assert!(matches!(read(&[(MODE, "both")]), Err(NoEndpoint::StrangeMode { .. })));
+        assert_eq!(read(&[(DISABLED, "True")]), Err(InvalidEndpoint::Disabled));
+        assert!(matches!(read(&[(MODE, "both")]), Err(InvalidEndpoint::StrangeMode { .. })));
     }
 
     #[test]
@@ -167,7 +169,7 @@ mod tests {
             "http://user:sesame@h",
         ] {
             let error = Endpoint::parse(wrong).unwrap_err();
-            assert_eq!(error, NoEndpoint::Strange { found: wrong.to_owned() });
+            assert_eq!(error, InvalidEndpoint::Strange { found: wrong.to_owned() });
         }
     }
 }

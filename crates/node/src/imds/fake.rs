@@ -13,13 +13,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep};
 
-use super::client::{Client, Settings};
+use super::client::{Client, ImdsSettings};
 use super::dial::{Dial, Wire};
-use super::endpoint::Mode;
+use super::endpoint::IpVersion;
 
 /// Fault in the next request of a method.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum ImdsFault {
     /// Response with this status and no effect.
     Status(u16),
     /// No response: the packet had no hops left.
@@ -32,7 +32,7 @@ pub(crate) enum Trouble {
 
 /// Received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct ImdsRequest {
     pub(crate) method: String,
     pub(crate) path: String,
     /// True if the request had a token.
@@ -55,9 +55,9 @@ struct Service {
     without_ttl: bool,
     /// Body of token responses, instead of a token.
     strange_token: Option<String>,
-    troubles: BTreeMap<&'static str, VecDeque<Trouble>>,
+    troubles: BTreeMap<&'static str, VecDeque<ImdsFault>>,
     disabled: bool,
-    asked: Vec<Asked>,
+    asked: Vec<ImdsRequest>,
 }
 
 /// Metadata service in memory.
@@ -70,12 +70,12 @@ impl FakeImds {
     }
 
     /// Returns a client that reaches only this service.
-    pub(crate) fn client(&self, settings: Settings) -> Client {
+    pub(crate) fn client(&self, settings: ImdsSettings) -> Client {
         let fake = self.clone();
         let dial: Dial = Arc::new(move || {
             let fake = fake.clone();
             Box::pin(async move {
-                if matches!(fake.next_trouble("CONNECT"), Some(Trouble::Refuse)) {
+                if matches!(fake.next_trouble("CONNECT"), Some(ImdsFault::Refuse)) {
                     return Err(std::io::ErrorKind::ConnectionRefused.into());
                 }
                 let (ours, theirs) = tokio::io::duplex(256 * 1024);
@@ -83,7 +83,7 @@ impl FakeImds {
                 Ok(Box::new(ours) as Box<dyn Wire>)
             })
         });
-        Client::dialled(Mode::Ipv4.into(), settings, dial)
+        Client::dialled(IpVersion::Ipv4.into(), settings, dial)
     }
 
     async fn serve(self, stream: tokio::io::DuplexStream) {
@@ -107,7 +107,7 @@ impl FakeImds {
 
     /// Adds faults for the next requests of a method (`PUT`, `GET`, `CONNECT`), one fault for each
     /// request.
-    pub(crate) fn trouble(&self, method: &'static str, troubles: &[Trouble]) {
+    pub(crate) fn inject_faults(&self, method: &'static str, troubles: &[ImdsFault]) {
         self.service().troubles.entry(method).or_default().extend(troubles);
     }
 
@@ -137,7 +137,7 @@ impl FakeImds {
     }
 
     /// Returns all requests so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn requests(&self) -> Vec<ImdsRequest> {
         self.service().asked.clone()
     }
 
@@ -146,7 +146,7 @@ impl FakeImds {
         self.service().asked.iter().filter(|one| one.method == method).count()
     }
 
-    fn next_trouble(&self, method: &str) -> Option<Trouble> {
+    fn next_trouble(&self, method: &str) -> Option<ImdsFault> {
         self.service().troubles.get_mut(method)?.pop_front()
     }
 
@@ -155,7 +155,7 @@ impl FakeImds {
         let token = header("x-aws-ec2-metadata-token");
         let ttl = header("x-aws-ec2-metadata-token-ttl-seconds");
         let path = request.uri().path().to_owned();
-        self.service().asked.push(Asked {
+        self.service().asked.push(ImdsRequest {
             method: request.method().to_string(),
             path: path.clone(),
             token: token.is_some(),
@@ -163,10 +163,10 @@ impl FakeImds {
             at: Instant::now(),
         });
         match self.next_trouble(request.method().as_str()) {
-            Some(Trouble::Status(status)) => return reply(status, "trouble"),
-            Some(Trouble::Silence) => sleep(Duration::from_secs(3600)).await,
-            Some(Trouble::Slow(time)) => sleep(time).await,
-            Some(Trouble::Refuse) | None => (),
+            Some(ImdsFault::Status(status)) => return reply(status, "trouble"),
+            Some(ImdsFault::Silence) => sleep(Duration::from_secs(3600)).await,
+            Some(ImdsFault::Slow(time)) => sleep(time).await,
+            Some(ImdsFault::Refuse) | None => (),
         }
         if self.service().disabled || header("x-forwarded-for").is_some() {
             return reply(403, "forbidden");

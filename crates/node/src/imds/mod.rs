@@ -22,7 +22,7 @@ pub(crate) mod fake;
 mod tests;
 mod token;
 
-pub use self::client::{Client, Settings};
-pub use self::endpoint::{Endpoint, Mode, NoEndpoint};
+pub use self::client::{Client, ImdsSettings};
+pub use self::endpoint::{Endpoint, InvalidEndpoint, IpVersion};
 pub use self::error::Error;
-pub use self::token::{LONGEST_TTL, NoTtl, Ttl};
+pub use self::token::{InvalidTtl, LONGEST_TTL, Ttl};

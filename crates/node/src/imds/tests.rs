@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance};
 
-use super::fake::{FakeImds, Trouble};
-use super::{Client, Endpoint, Error, Settings, Ttl};
+use super::fake::{FakeImds, ImdsFault};
+use super::{Client, Endpoint, Error, ImdsSettings, Ttl};
 
 const PATH: &str = "spot/termination-time";
 
-fn settings(ttl: u64, margin: u64) -> Settings {
-    Settings {
+fn settings(ttl: u64, margin: u64) -> ImdsSettings {
+    ImdsSettings {
         ttl: Ttl::new(Duration::from_secs(ttl)).unwrap(),
         margin: Duration::from_secs(margin),
-        ..Settings::default()
+        ..ImdsSettings::default()
     }
 }
 
@@ -23,13 +23,13 @@ fn settings(ttl: u64, margin: u64) -> Settings {
 fn pair() -> (FakeImds, Client) {
     let fake = FakeImds::default();
     fake.set(PATH, "2015-01-05T18:02:00Z");
-    let client = fake.client(Settings::default());
+    let client = fake.client(ImdsSettings::default());
     (fake, client)
 }
 
 /// Asserts that only requests for a token were sent without one.
 fn nothing_was_asked_without_a_token(fake: &FakeImds) {
-    for asked in fake.asked() {
+    for asked in fake.requests() {
         assert!(asked.token || asked.method == "PUT", "{asked:?}");
     }
 }
@@ -51,7 +51,7 @@ async fn c54_one_token_serves_everybody() {
         client.metadata(PATH).await.unwrap();
     }
     assert_eq!((fake.count("PUT"), fake.count("GET")), (1, 150));
-    assert_eq!(fake.asked()[0].ttl.as_deref(), Some("21600"));
+    assert_eq!(fake.requests()[0].ttl.as_deref(), Some("21600"));
     nothing_was_asked_without_a_token(&fake);
 }
 
@@ -65,7 +65,7 @@ async fn c55_a_token_is_renewed_before_it_expires_by_what_was_granted() {
         assert_eq!(client.metadata(PATH).await, Ok(None));
         advance(Duration::from_secs(10)).await;
     }
-    let puts: Vec<_> = fake.asked().into_iter().filter(|one| one.method == "PUT").collect();
+    let puts: Vec<_> = fake.requests().into_iter().filter(|one| one.method == "PUT").collect();
     let at: Vec<u64> = puts.iter().map(|one| (one.at - began).as_secs()).collect();
     assert_eq!(at, [0, 50, 100]);
 }
@@ -89,7 +89,7 @@ async fn c56_a_request_that_is_bad_is_not_repeated() {
     assert!(Ttl::new(Duration::ZERO).is_err());
     assert!(Ttl::new(Duration::from_secs(21_601)).is_err());
     let (fake, client) = pair();
-    fake.trouble("PUT", &[Trouble::Status(400)]);
+    fake.inject_faults("PUT", &[ImdsFault::Status(400)]);
     assert_eq!(client.metadata(PATH).await, Err(Error::TokenRefused(400)));
     assert_eq!(fake.count("PUT"), 1);
 }
@@ -98,11 +98,11 @@ async fn c56_a_request_that_is_bad_is_not_repeated() {
 async fn c57_a_token_that_is_not_taken_is_replaced_once() {
     let (fake, client) = pair();
     client.metadata(PATH).await.unwrap();
-    fake.trouble("GET", &[Trouble::Status(401)]);
+    fake.inject_faults("GET", &[ImdsFault::Status(401)]);
     assert!(client.metadata(PATH).await.unwrap().is_some());
     assert_eq!((fake.count("PUT"), fake.count("GET")), (2, 3));
 
-    fake.trouble("GET", &[Trouble::Status(401), Trouble::Status(401)]);
+    fake.inject_faults("GET", &[ImdsFault::Status(401), ImdsFault::Status(401)]);
     assert_eq!(client.metadata(PATH).await, Err(Error::TokenNotTaken));
     assert_eq!((fake.count("PUT"), fake.count("GET")), (3, 5));
 }
@@ -129,10 +129,10 @@ async fn c57_many_whose_token_is_not_taken_ask_for_one_new_one() {
 async fn c58_nobody_who_gives_no_token_is_asked_without_one() {
     for status in [403, 404, 405] {
         let (fake, client) = pair();
-        fake.trouble("PUT", &[Trouble::Status(status); 4]);
+        fake.inject_faults("PUT", &[ImdsFault::Status(status); 4]);
         let error = client.metadata(PATH).await.unwrap_err();
         assert_eq!(error, Error::TokenRefused(status));
-        assert_eq!(fake.asked().len(), 1, "once, and nothing else");
+        assert_eq!(fake.requests().len(), 1, "once, and nothing else");
         let hint = error.hint().unwrap();
         assert_eq!(hint.contains("X-Forwarded-For") && hint.contains("disabled"), status == 403);
     }
@@ -145,13 +145,13 @@ async fn c58_nobody_who_gives_no_token_is_asked_without_one() {
 #[tokio::test(start_paused = true)]
 async fn c58_silence_to_the_request_for_a_token_points_to_the_hop_limit() {
     let (fake, client) = pair();
-    fake.trouble("PUT", &[Trouble::Silence; 9]);
+    fake.inject_faults("PUT", &[ImdsFault::Silence; 9]);
     let began = Instant::now();
     let error = client.metadata(PATH).await.unwrap_err();
     assert_eq!(error, Error::NoToken { within: Duration::from_secs(1), tries: 4 });
     assert!(error.hint().unwrap().contains("the hop limit is probably 1"));
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-    assert_eq!(fake.asked().len(), 4);
+    assert_eq!(fake.requests().len(), 4);
     nothing_was_asked_without_a_token(&fake);
 }
 
@@ -159,17 +159,17 @@ async fn c58_silence_to_the_request_for_a_token_points_to_the_hop_limit() {
 async fn c59_what_passes_is_asked_again_with_pauses_that_grow() {
     for status in [503, 429, 500] {
         let (fake, client) = pair();
-        fake.trouble("GET", &[Trouble::Status(status), Trouble::Status(status)]);
+        fake.inject_faults("GET", &[ImdsFault::Status(status), ImdsFault::Status(status)]);
         assert!(client.metadata(PATH).await.unwrap().is_some());
-        let gets: Vec<_> = fake.asked().into_iter().filter(|one| one.method == "GET").collect();
+        let gets: Vec<_> = fake.requests().into_iter().filter(|one| one.method == "GET").collect();
         let pauses: Vec<_> =
             gets.windows(2).map(|pair| (pair[1].at - pair[0].at).as_millis()).collect();
         assert!((100..=201).contains(&pauses[0]), "{pauses:?}");
         assert!((200..=401).contains(&pauses[1]), "{pauses:?}");
-        fake.trouble("PUT", &[Trouble::Status(status)]);
+        fake.inject_faults("PUT", &[ImdsFault::Status(status)]);
     }
     let (fake, client) = pair();
-    fake.trouble("GET", &[Trouble::Status(503); 4]);
+    fake.inject_faults("GET", &[ImdsFault::Status(503); 4]);
     assert_eq!(client.metadata(PATH).await, Err(Error::Busy { status: 503, tries: 4 }));
 }
 
@@ -183,7 +183,7 @@ async fn c59_what_is_not_there_is_no_error_and_not_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn what_comes_later_is_seen_then() {
     let fake = FakeImds::default();
-    let client = fake.client(Settings::default());
+    let client = fake.client(ImdsSettings::default());
     fake.set_after(Duration::from_secs(15), PATH, "2015-01-05T18:02:00Z");
     let mut seen = Vec::new();
     for _ in 0..5 {
@@ -196,7 +196,7 @@ async fn what_comes_later_is_seen_then() {
 #[tokio::test(start_paused = true)]
 async fn c60_no_redirect_is_followed_and_nobody_is_forwarded_for() {
     let (fake, client) = pair();
-    fake.trouble("GET", &[Trouble::Status(302)]);
+    fake.inject_faults("GET", &[ImdsFault::Status(302)]);
     assert_eq!(client.metadata(PATH).await, Err(Error::Unexpected(302)));
     assert_eq!(fake.count("GET"), 1);
 }
@@ -212,10 +212,10 @@ async fn c61_a_service_that_forgot_its_tokens_costs_nobody_an_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_answer_and_a_refused_connection_are_asked_again() {
     let (fake, client) = pair();
-    fake.trouble("CONNECT", &[Trouble::Refuse]);
-    fake.trouble("GET", &[Trouble::Slow(Duration::from_secs(30))]);
+    fake.inject_faults("CONNECT", &[ImdsFault::Refuse]);
+    fake.inject_faults("GET", &[ImdsFault::Slow(Duration::from_secs(30))]);
     assert!(client.metadata(PATH).await.unwrap().is_some());
-    fake.trouble("CONNECT", &[Trouble::Refuse; 4]);
+    fake.inject_faults("CONNECT", &[ImdsFault::Refuse; 4]);
     let error = client.metadata(PATH).await.unwrap_err();
     assert!(matches!(&error, Error::Unreachable(why) if why.contains("refused")), "{error:?}");
 }
@@ -252,7 +252,7 @@ async fn c60_an_endpoint_is_reached_directly_on_its_port() {
         String::from_utf8(request[..length].to_vec()).unwrap()
     });
     let endpoint = Endpoint::parse(&format!("http://{address}")).unwrap();
-    let client = Client::new(endpoint, Settings::default());
+    let client = Client::new(endpoint, ImdsSettings::default());
     assert_eq!(client.metadata(PATH).await, Err(Error::TokenRefused(403)));
     let request = server.await.unwrap().to_lowercase();
     assert!(request.starts_with("put /latest/api/token http/1.1\r\n"), "{request}");

@@ -17,18 +17,18 @@ pub struct Ttl(u32);
 /// Error of a duration outside the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token lives for 1 to 21600 seconds, not for {0}")]
-pub struct NoTtl(u64);
+pub struct InvalidTtl(u64);
 
 impl Ttl {
     /// Returns the time to live, rounded down to whole seconds.
     ///
     /// # Errors
     /// Returns an error outside the range that the service accepts.
-    pub fn new(ttl: Duration) -> Result<Self, NoTtl> {
+    pub fn new(ttl: Duration) -> Result<Self, InvalidTtl> {
         let seconds = ttl.as_secs();
         match u32::try_from(seconds) {
             Ok(seconds @ 1..=21_600) => Ok(Self(seconds)),
-            _ => Err(NoTtl(seconds)),
+            _ => Err(InvalidTtl(seconds)),
         }
     }
 
@@ -86,9 +86,9 @@ mod tests {
             assert_eq!(u64::from(Ttl::new(seconds(good)).unwrap().seconds()), good);
         }
         for wrong in [0, 21_601, u64::MAX] {
-            assert_eq!(Ttl::new(seconds(wrong)), Err(NoTtl(wrong)));
+            assert_eq!(Ttl::new(seconds(wrong)), Err(InvalidTtl(wrong)));
         }
-        assert_eq!(Ttl::new(Duration::from_millis(999)), Err(NoTtl(0)));
+        assert_eq!(Ttl::new(Duration::from_millis(999)), Err(InvalidTtl(0)));
         assert_eq!(Duration::from_secs(Ttl::default().seconds().into()), LONGEST_TTL);
     }
 

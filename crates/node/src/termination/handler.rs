@@ -14,16 +14,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
 use tokio::time::sleep;
 
-use super::health::Health;
-use super::notice::{Notice, Source, Strange, Verdict, read};
+use super::health::HandlerHealth;
+use super::notice::{Consequence, Notice, NoticeSource, UnexpectedBody, read};
 use crate::imds;
 use crate::kube_client::Connect;
-use crate::own_node::{self, Change, Condition, OwnNode};
+use crate::own_node::{self, NodeChange, OwnNode, TrueCondition};
 
 /// Condition of a Node whose machine is terminated. The words are those of OpenShift's own handler,
 /// because machine health checks look for them (openshift/machine-api-provider-aws,
 /// pkg/termination/handler.go).
-pub const TERMINATING: Condition = Condition {
+pub const TERMINATING: TrueCondition = TrueCondition {
     kind: "Terminating",
     reason: "TerminationRequested",
     message: "The cloud provider has marked this instance for termination",
@@ -40,23 +40,23 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Settings of the handler.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HandlerSettings {
     /// Interval between two rounds (default five seconds). Up to a fifth of it is random, because
     /// all programs on a machine share one rate limit.
     pub interval: Duration,
     /// Documents to read.
-    pub sources: BTreeSet<Source>,
+    pub sources: BTreeSet<NoticeSource>,
     /// True if the Node becomes unschedulable when its machine is terminated.
     pub cordon: bool,
     /// True if the Node gets a taint when its machine is terminated.
     pub taint: bool,
 }
 
-impl Default for Settings {
+impl Default for HandlerSettings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(5),
-            sources: BTreeSet::from([Source::SpotTerminationTime]),
+            sources: BTreeSet::from([NoticeSource::SpotTerminationTime]),
             cordon: false,
             taint: false,
         }
@@ -65,11 +65,11 @@ impl Default for Settings {
 
 /// Message for the user.
 #[derive(Debug)]
-pub enum Said<'a> {
+pub enum HandlerMessage<'a> {
     /// A notice arrived.
     Announced(&'a Notice),
     /// A document has unexpected content.
-    Strange(&'a Strange),
+    Strange(&'a UnexpectedBody),
     /// The metadata service does not respond. Sent once until the next response.
     NoAnswer(&'a imds::Error),
     /// The metadata service responds again.
@@ -81,17 +81,17 @@ pub enum Said<'a> {
 }
 
 /// Function that receives the messages.
-pub type Tell<'a> = Box<dyn Fn(&Said<'_>) + Send + Sync + 'a>;
+pub type ReportMessage<'a> = Box<dyn Fn(&HandlerMessage<'_>) + Send + Sync + 'a>;
 
 /// Name of a Node, and the connection to its API server.
-pub struct Target {
+pub struct NodeTarget {
     /// Field `metadata.name` of the Node.
     pub name: String,
     /// Makes a client when there is a change to send.
     pub connect: Connect,
 }
 
-impl Target {
+impl NodeTarget {
     async fn node(&self) -> Result<OwnNode, own_node::Error> {
         let client = (self.connect)()
             .await
@@ -103,21 +103,21 @@ impl Target {
 /// Handler of one machine and its Node.
 pub struct Handler<'a> {
     imds: imds::Client,
-    target: Target,
-    settings: Settings,
-    health: Arc<Health>,
-    tell: Tell<'a>,
+    target: NodeTarget,
+    settings: HandlerSettings,
+    health: Arc<HandlerHealth>,
+    tell: ReportMessage<'a>,
     /// Notices with actions that are not done yet.
     pending: Vec<Notice>,
     /// Notices with all actions done.
     done: Vec<Notice>,
     /// Unexpected contents that were already reported.
-    strange: Vec<Strange>,
+    strange: Vec<UnexpectedBody>,
 }
 
 /// Result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Round {
+enum RoundResult {
     /// All reads succeeded, and no action is left.
     Quiet,
     /// The metadata service did not respond.
@@ -132,10 +132,10 @@ impl<'a> Handler<'a> {
     /// Returns a handler without any notices.
     pub fn new(
         imds: imds::Client,
-        target: Target,
-        settings: Settings,
-        health: Arc<Health>,
-        tell: Tell<'a>,
+        target: NodeTarget,
+        settings: HandlerSettings,
+        health: Arc<HandlerHealth>,
+        tell: ReportMessage<'a>,
     ) -> Self {
         let (pending, done, strange) = (Vec::new(), Vec::new(), Vec::new());
         Self { imds, target, settings, health, tell, pending, done, strange }
@@ -147,26 +147,28 @@ impl<'a> Handler<'a> {
         let mut troubles = 0;
         loop {
             let round = self.round().await;
-            troubles = if round == Round::Quiet { 0 } else { troubles + 1 };
+            troubles = if round == RoundResult::Quiet { 0 } else { troubles + 1 };
             match round {
-                Round::Quiet => sleep(jittered(self.settings.interval)).await,
-                Round::NoAnswer => sleep(jittered(grown(self.settings.interval, troubles))).await,
-                Round::NotDone => sleep(jittered(grown(FIRST_PAUSE, troubles))).await,
-                Round::Ended => std::future::pending().await,
+                RoundResult::Quiet => sleep(jittered(self.settings.interval)).await,
+                RoundResult::NoAnswer => {
+                    sleep(jittered(grown(self.settings.interval, troubles))).await
+                }
+                RoundResult::NotDone => sleep(jittered(grown(FIRST_PAUSE, troubles))).await,
+                RoundResult::Ended => std::future::pending().await,
             }
         }
     }
 
-    async fn round(&mut self) -> Round {
+    async fn round(&mut self) -> RoundResult {
         let answered = self.ask().await;
-        self.health.asked(answered);
+        self.health.record_response(answered);
         let done = self.work().await;
-        let ends = |notice: &Notice| notice.verdict == Verdict::Ending;
+        let ends = |notice: &Notice| notice.verdict == Consequence::Ending;
         match (done, answered) {
-            (false, _) => Round::NotDone,
-            (true, _) if self.done.iter().any(ends) => Round::Ended,
-            (true, true) => Round::Quiet,
-            (true, false) => Round::NoAnswer,
+            (false, _) => RoundResult::NotDone,
+            (true, _) if self.done.iter().any(ends) => RoundResult::Ended,
+            (true, true) => RoundResult::Quiet,
+            (true, false) => RoundResult::NoAnswer,
         }
     }
 
@@ -180,20 +182,22 @@ impl<'a> Handler<'a> {
             }
         }
         match (&trouble, self.health.answers()) {
-            (Some(error), was) if was != Some(false) => (self.tell)(&Said::NoAnswer(error)),
-            (None, Some(false)) => (self.tell)(&Said::Answers),
+            (Some(error), was) if was != Some(false) => {
+                (self.tell)(&HandlerMessage::NoAnswer(error))
+            }
+            (None, Some(false)) => (self.tell)(&HandlerMessage::Answers),
             _ => (),
         }
         trouble.is_none()
     }
 
-    fn hear(&mut self, source: Source, body: Option<&str>) {
+    fn hear(&mut self, source: NoticeSource, body: Option<&str>) {
         match read(source, body) {
             Ok(notices) => notices.into_iter().for_each(|notice| self.note(notice)),
             Err(strange) => {
                 self.health.strange();
                 if !self.strange.contains(&strange) {
-                    (self.tell)(&Said::Strange(&strange));
+                    (self.tell)(&HandlerMessage::Strange(&strange));
                     self.strange.retain(|one| one.source_of != source);
                     self.strange.push(strange);
                 }
@@ -204,7 +208,7 @@ impl<'a> Handler<'a> {
     fn note(&mut self, notice: Notice) {
         if !self.done.contains(&notice) && !self.pending.contains(&notice) {
             self.health.announced();
-            (self.tell)(&Said::Announced(&notice));
+            (self.tell)(&HandlerMessage::Announced(&notice));
             self.pending.push(notice);
         }
     }
@@ -214,11 +218,11 @@ impl<'a> Handler<'a> {
         for notice in std::mem::take(&mut self.pending) {
             match self.follow(&notice).await {
                 Ok(()) => {
-                    (self.tell)(&Said::Done(&notice));
+                    (self.tell)(&HandlerMessage::Done(&notice));
                     self.done.push(notice);
                 }
                 Err(error) => {
-                    (self.tell)(&Said::NotDone(&error));
+                    (self.tell)(&HandlerMessage::NotDone(&error));
                     self.pending.push(notice);
                 }
             }
@@ -240,7 +244,7 @@ impl<'a> Handler<'a> {
     /// first error.
     async fn follow_on(&self, node: &OwnNode, notice: &Notice) -> Result<(), own_node::Error> {
         let mut first = Ok(());
-        if notice.verdict == Verdict::Ending {
+        if notice.verdict == Consequence::Ending {
             self.count(self.mark(node).await, &mut first);
             if self.settings.cordon {
                 self.count(node.cordon().await, &mut first);
@@ -250,11 +254,11 @@ impl<'a> Handler<'a> {
             }
         }
         let (reason, message) = (notice.source.reason(), notice.to_string());
-        self.count(node.tell(reason, &message, Timestamp::now()).await, &mut first);
+        self.count(node.create_event(reason, &message, Timestamp::now()).await, &mut first);
         first
     }
 
-    async fn mark(&self, node: &OwnNode) -> Result<Change, own_node::Error> {
+    async fn mark(&self, node: &OwnNode) -> Result<NodeChange, own_node::Error> {
         let change = node.mark(TERMINATING, Timestamp::now()).await?;
         self.health.marked();
         Ok(change)
@@ -262,7 +266,7 @@ impl<'a> Handler<'a> {
 
     fn count(
         &self,
-        step: Result<Change, own_node::Error>,
+        step: Result<NodeChange, own_node::Error>,
         first: &mut Result<(), own_node::Error>,
     ) {
         match step {

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
-use crate::http::metrics::Exposition;
-use crate::http::probes::Probed;
-use crate::own_node::Change;
+use crate::http::metrics::MetricsPage;
+use crate::http::probes::HealthSource;
+use crate::own_node::NodeChange;
 
 /// Counters of the handler. The loop writes them; other tasks read them.
 #[derive(Debug, Default)]
-pub struct Health {
+pub struct HandlerHealth {
     rounds: AtomicU64,
     imds_errors: AtomicU64,
     strange: AtomicU64,
@@ -23,8 +23,8 @@ pub struct Health {
 const NO: u8 = 1;
 const YES: u8 = 2;
 
-impl Health {
-    pub(super) fn asked(&self, answered: bool) {
+impl HandlerHealth {
+    pub(super) fn record_response(&self, answered: bool) {
         self.rounds.fetch_add(1, Relaxed);
         self.imds_errors.fetch_add(u64::from(!answered), Relaxed);
         self.answers.store(if answered { YES } else { NO }, Relaxed);
@@ -38,8 +38,8 @@ impl Health {
         self.notices.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn did(&self, change: Change) {
-        self.node_writes.fetch_add(u64::from(change == Change::Made), Relaxed);
+    pub(super) fn did(&self, change: NodeChange) {
+        self.node_writes.fetch_add(u64::from(change == NodeChange::Made), Relaxed);
     }
 
     pub(super) fn failed(&self) {
@@ -65,8 +65,8 @@ impl Health {
     }
 }
 
-impl Probed for Health {
-    fn trouble(&self) -> Option<&'static str> {
+impl HealthSource for HandlerHealth {
+    fn not_ready_reason(&self) -> Option<&'static str> {
         (!self.is_ready()).then_some("the metadata service gives no answer")
     }
 
@@ -79,7 +79,7 @@ impl Probed for Health {
             ("writes", "Changes of the Node, and Events.", &self.node_writes),
             ("api_errors", "Steps that the API server did not do.", &self.node_errors),
         ];
-        let mut page = Exposition::default();
+        let mut page = MetricsPage::default();
         for (name, help, value) in counters {
             let name = format!("groundplan_termination_{name}_total");
             page.single(&name, "counter", help, value.load(Relaxed));
@@ -102,18 +102,18 @@ mod tests {
 
     #[test]
     fn a_handler_is_ready_while_it_is_answered() {
-        let health = Health::default();
-        assert_eq!(health.trouble(), Some("the metadata service gives no answer"));
-        health.asked(true);
-        assert_eq!(health.trouble(), None);
-        health.asked(false);
-        assert!(health.trouble().is_some());
+        let health = HandlerHealth::default();
+        assert_eq!(health.not_ready_reason(), Some("the metadata service gives no answer"));
+        health.record_response(true);
+        assert_eq!(health.not_ready_reason(), None);
+        health.record_response(false);
+        assert!(health.not_ready_reason().is_some());
     }
 
     #[test]
     fn every_metric_has_its_help_its_type_and_its_value() {
-        let health = Health::default();
-        health.asked(false);
+        let health = HandlerHealth::default();
+        health.record_response(false);
         health.marked();
         let text = health.metrics();
         for line in [
@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn every_metric_is_documented() {
         let page = include_str!("../../../../docs/termination.md");
-        for line in Health::default().metrics().lines().filter(|line| !line.starts_with('#')) {
+        for line in HandlerHealth::default().metrics().lines().filter(|line| !line.starts_with('#'))
+        {
             let (name, _) = line.split_once(' ').unwrap();
             assert!(page.contains(&format!("`{name}`")), "docs/termination.md has no `{name}`");
         }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 /// Document of the metadata service that may contain a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
+pub enum NoticeSource {
     /// Time of the termination of a spot instance. Absent if the instance is stopped or hibernated.
     SpotTerminationTime,
     /// Action on a spot instance, and its time.
@@ -29,32 +29,34 @@ pub enum Source {
     LifecycleState,
 }
 
-impl Source {
+impl NoticeSource {
     /// Returns the path below `/latest/meta-data/`.
     pub fn path(self) -> &'static str {
         match self {
-            Source::SpotTerminationTime => "spot/termination-time",
-            Source::SpotInstanceAction => "spot/instance-action",
-            Source::RebalanceRecommendation => "events/recommendations/rebalance",
-            Source::ScheduledMaintenance => "events/maintenance/scheduled",
-            Source::LifecycleState => "autoscaling/target-lifecycle-state",
+            NoticeSource::SpotTerminationTime => "spot/termination-time",
+            NoticeSource::SpotInstanceAction => "spot/instance-action",
+            NoticeSource::RebalanceRecommendation => "events/recommendations/rebalance",
+            NoticeSource::ScheduledMaintenance => "events/maintenance/scheduled",
+            NoticeSource::LifecycleState => "autoscaling/target-lifecycle-state",
         }
     }
 
     /// Returns the reason of an Event about the document.
     pub fn reason(self) -> &'static str {
         match self {
-            Source::SpotTerminationTime | Source::SpotInstanceAction => "SpotInterruption",
-            Source::RebalanceRecommendation => "RebalanceRecommendation",
-            Source::ScheduledMaintenance => "ScheduledMaintenance",
-            Source::LifecycleState => "AutoScalingTermination",
+            NoticeSource::SpotTerminationTime | NoticeSource::SpotInstanceAction => {
+                "SpotInterruption"
+            }
+            NoticeSource::RebalanceRecommendation => "RebalanceRecommendation",
+            NoticeSource::ScheduledMaintenance => "ScheduledMaintenance",
+            NoticeSource::LifecycleState => "AutoScalingTermination",
         }
     }
 }
 
 /// Consequence of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Consequence {
     /// The machine is terminated, stopped or hibernated: its Node is marked.
     Ending,
     /// The machine may be terminated, or returns after an interruption. The handler creates an
@@ -67,9 +69,9 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Document of the notice.
-    pub source: Source,
+    pub source: NoticeSource,
     /// Consequence of the notice.
-    pub verdict: Verdict,
+    pub verdict: Consequence,
     /// Short description, such as `the spot instance is terminated`.
     pub what: String,
     /// Time of the action; `None` if the document contains none.
@@ -77,7 +79,12 @@ pub struct Notice {
 }
 
 impl Notice {
-    fn new(source: Source, verdict: Verdict, what: impl Into<String>, at: Timestamp) -> Self {
+    fn new(
+        source: NoticeSource,
+        verdict: Consequence,
+        what: impl Into<String>,
+        at: Timestamp,
+    ) -> Self {
         Self { source, verdict, what: what.into(), at: Some(at) }
     }
 }
@@ -93,9 +100,9 @@ impl fmt::Display for Notice {
 /// `spot/termination-time` may have a value that is no time, while there is no notice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} has {found:?}: expected {expected}", path = source_of.path())]
-pub struct Strange {
+pub struct UnexpectedBody {
     /// Document of the body.
-    pub source_of: Source,
+    pub source_of: NoticeSource,
     /// First characters of the body.
     pub found: String,
     /// Description of the expected body.
@@ -106,48 +113,48 @@ pub struct Strange {
 ///
 /// # Errors
 /// Returns an error if the body has not the form of the document.
-pub fn read(source: Source, body: Option<&str>) -> Result<Vec<Notice>, Strange> {
+pub fn read(source: NoticeSource, body: Option<&str>) -> Result<Vec<Notice>, UnexpectedBody> {
     let Some(body) = body.map(str::trim) else { return Ok(Vec::new()) };
     match source {
-        Source::SpotTerminationTime => termination_time(body),
-        Source::SpotInstanceAction => instance_action(body),
-        Source::RebalanceRecommendation => rebalance(body),
-        Source::ScheduledMaintenance => maintenance(body),
-        Source::LifecycleState => lifecycle(body),
+        NoticeSource::SpotTerminationTime => termination_time(body),
+        NoticeSource::SpotInstanceAction => instance_action(body),
+        NoticeSource::RebalanceRecommendation => rebalance(body),
+        NoticeSource::ScheduledMaintenance => maintenance(body),
+        NoticeSource::LifecycleState => lifecycle(body),
     }
 }
 
-fn termination_time(body: &str) -> Result<Vec<Notice>, Strange> {
-    let source = Source::SpotTerminationTime;
+fn termination_time(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
+    let source = NoticeSource::SpotTerminationTime;
     let at = body.parse().map_err(|_| strange(source, body, "a time"))?;
-    Ok(vec![Notice::new(source, Verdict::Ending, "the spot instance is terminated", at)])
+    Ok(vec![Notice::new(source, Consequence::Ending, "the spot instance is terminated", at)])
 }
 
 #[derive(Deserialize)]
 struct InstanceAction {
-    action: Action,
+    action: SpotAction,
     time: Timestamp,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Action {
+enum SpotAction {
     Terminate,
     Stop,
     Hibernate,
 }
 
-fn instance_action(body: &str) -> Result<Vec<Notice>, Strange> {
+fn instance_action(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
     const EXPECTED: &str = "an object with `action` (terminate, stop or hibernate) and `time`";
-    let source = Source::SpotInstanceAction;
+    let source = NoticeSource::SpotInstanceAction;
     let read: InstanceAction =
         serde_json::from_str(body).map_err(|_| strange(source, body, EXPECTED))?;
     let what = match read.action {
-        Action::Terminate => "the spot instance is terminated",
-        Action::Stop => "the spot instance is stopped",
-        Action::Hibernate => "the spot instance is hibernated",
+        SpotAction::Terminate => "the spot instance is terminated",
+        SpotAction::Stop => "the spot instance is stopped",
+        SpotAction::Hibernate => "the spot instance is hibernated",
     };
-    Ok(vec![Notice::new(source, Verdict::Ending, what, read.time)])
+    Ok(vec![Notice::new(source, Consequence::Ending, what, read.time)])
 }
 
 #[derive(Deserialize)]
@@ -156,12 +163,12 @@ struct Rebalance {
     notice_time: Timestamp,
 }
 
-fn rebalance(body: &str) -> Result<Vec<Notice>, Strange> {
-    let source = Source::RebalanceRecommendation;
+fn rebalance(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
+    let source = NoticeSource::RebalanceRecommendation;
     let read: Rebalance = serde_json::from_str(body)
         .map_err(|_| strange(source, body, "an object with `noticeTime`"))?;
     let what = "the spot instance is likelier than before to be interrupted";
-    Ok(vec![Notice::new(source, Verdict::Warning, what, read.notice_time)])
+    Ok(vec![Notice::new(source, Consequence::Warning, what, read.notice_time)])
 }
 
 #[derive(Deserialize)]
@@ -178,30 +185,30 @@ impl Maintenance {
         // Codes that end the machine. After all others (reboot, maintenance of the host) the
         // machine returns.
         let verdict = match &*self.code {
-            "instance-retirement" | "instance-stop" => Verdict::Ending,
-            _ => Verdict::Warning,
+            "instance-retirement" | "instance-stop" => Consequence::Ending,
+            _ => Consequence::Warning,
         };
         let what = format!("{} ({}) is scheduled", self.code, self.event_id);
         let at = DateTime::strptime("%d %b %Y %H:%M:%S GMT", &self.not_before).ok()?;
         let at = at.to_zoned(TimeZone::UTC).ok()?.timestamp();
-        Some(Notice::new(Source::ScheduledMaintenance, verdict, what, at))
+        Some(Notice::new(NoticeSource::ScheduledMaintenance, verdict, what, at))
     }
 }
 
-fn maintenance(body: &str) -> Result<Vec<Notice>, Strange> {
+fn maintenance(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
     const EXPECTED: &str = "a list of events with `NotBefore`, `Code`, `EventId` and `State`";
-    let strange = || strange(Source::ScheduledMaintenance, body, EXPECTED);
+    let strange = || strange(NoticeSource::ScheduledMaintenance, body, EXPECTED);
     let read: Vec<Maintenance> = serde_json::from_str(body).map_err(|_| strange())?;
     let active = read.iter().filter(|event| event.state == "active");
     active.map(|event| event.notice().ok_or_else(strange)).collect()
 }
 
-fn lifecycle(body: &str) -> Result<Vec<Notice>, Strange> {
-    let source = Source::LifecycleState;
+fn lifecycle(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
+    let source = NoticeSource::LifecycleState;
     match body {
         "Terminated" | "Warmed:Terminated" => Ok(vec![Notice {
             source,
-            verdict: Verdict::Ending,
+            verdict: Consequence::Ending,
             what: "the auto-scaling group terminates the instance".to_owned(),
             at: None,
         }]),
@@ -211,18 +218,18 @@ fn lifecycle(body: &str) -> Result<Vec<Notice>, Strange> {
     }
 }
 
-fn strange(source_of: Source, body: &str, expected: &'static str) -> Strange {
+fn strange(source_of: NoticeSource, body: &str, expected: &'static str) -> UnexpectedBody {
     /// Number of characters shown.
     const SHOWN: usize = 60;
-    Strange { source_of, found: body.chars().take(SHOWN).collect(), expected }
+    UnexpectedBody { source_of, found: body.chars().take(SHOWN).collect(), expected }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Source::*;
+    use super::NoticeSource::*;
     use super::*;
 
-    fn only(source: Source, body: &str) -> Notice {
+    fn only(source: NoticeSource, body: &str) -> Notice {
         let [notice] = read(source, Some(body)).unwrap().try_into().unwrap();
         notice
     }
@@ -244,7 +251,7 @@ mod tests {
     fn a_time_is_the_end_of_a_spot_instance() {
         for body in ["2015-01-05T18:02:00Z", "2015-01-05T18:02:00Z\n"] {
             let notice = only(SpotTerminationTime, body);
-            assert_eq!(notice.verdict, Verdict::Ending);
+            assert_eq!(notice.verdict, Consequence::Ending);
             let said = "the spot instance is terminated, at 2015-01-05T18:02:00Z";
             assert_eq!(notice.to_string(), said);
         }
@@ -265,7 +272,7 @@ mod tests {
         {
             let body = format!(r#"{{"action": "{action}", "time": "2017-09-18T08:22:00Z"}}"#);
             let notice = only(SpotInstanceAction, &body);
-            assert_eq!(notice.verdict, Verdict::Ending);
+            assert_eq!(notice.verdict, Consequence::Ending);
             assert!(notice.what.ends_with(said), "{notice}");
             assert_eq!(notice.at, "2017-09-18T08:22:00Z".parse().ok());
         }
@@ -290,7 +297,7 @@ mod tests {
     #[test]
     fn a_recommendation_is_told_and_marks_nothing() {
         let notice = only(RebalanceRecommendation, r#"{"noticeTime": "2020-10-27T08:22:00Z"}"#);
-        assert_eq!(notice.verdict, Verdict::Warning);
+        assert_eq!(notice.verdict, Consequence::Warning);
         assert!(read(RebalanceRecommendation, Some("{}")).is_err());
     }
 
@@ -306,11 +313,11 @@ mod tests {
     #[test]
     fn retirement_ends_a_machine_and_a_reboot_does_not() {
         for (code, verdict) in [
-            ("instance-retirement", Verdict::Ending),
-            ("instance-stop", Verdict::Ending),
-            ("instance-reboot", Verdict::Warning),
-            ("system-reboot", Verdict::Warning),
-            ("system-maintenance", Verdict::Warning),
+            ("instance-retirement", Consequence::Ending),
+            ("instance-stop", Consequence::Ending),
+            ("instance-reboot", Consequence::Warning),
+            ("system-reboot", Consequence::Warning),
+            ("system-maintenance", Consequence::Warning),
         ] {
             let notice = only(ScheduledMaintenance, &format!("[{}]", event(code, "active", WHEN)));
             assert_eq!(notice.verdict, verdict, "{code}");
@@ -338,7 +345,7 @@ mod tests {
     #[test]
     fn a_group_that_terminates_its_machine_ends_it_and_every_other_state_does_not() {
         for body in ["Terminated", "Warmed:Terminated"] {
-            assert_eq!(only(LifecycleState, body).verdict, Verdict::Ending);
+            assert_eq!(only(LifecycleState, body).verdict, Consequence::Ending);
         }
         for body in ["InService", "Detached", "Standby", "Warmed:Hibernated", "Warmed:Running"] {
             assert_eq!(read(LifecycleState, Some(body)), Ok(Vec::new()));

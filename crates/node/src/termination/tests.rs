@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::handler::{Handler, Settings, TAINT_KEY, Target};
-use super::health::Health;
-use super::notice::Source;
-use crate::http::probes::Probed;
-use crate::imds::fake::{FakeImds, Trouble};
+use super::handler::{Handler, HandlerSettings, NodeTarget, TAINT_KEY};
+use super::health::HandlerHealth;
+use super::notice::NoticeSource;
+use crate::http::probes::HealthSource;
+use crate::imds::fake::{FakeImds, ImdsFault};
 use crate::kube_client::Connect;
-use crate::test_support::fake_api_server::FakeCluster as FakeApi;
+use crate::test_support::fake_api_server::FakeApiServer as FakeApi;
 
 const TIME: &str = "2015-01-05T18:02:00Z";
 const PATH: &str = "spot/termination-time";
@@ -23,16 +23,17 @@ const PATH: &str = "spot/termination-time";
 struct Stage {
     imds: FakeImds,
     api: FakeApi,
-    health: Arc<Health>,
+    health: Arc<HandlerHealth>,
     said: Arc<Mutex<Vec<String>>>,
     running: JoinHandle<()>,
 }
 
 impl Stage {
-    fn of(imds: FakeImds, api: FakeApi, settings: Settings) -> Self {
-        let (health, said) = (Arc::<Health>::default(), Arc::<Mutex<Vec<String>>>::default());
+    fn of(imds: FakeImds, api: FakeApi, settings: HandlerSettings) -> Self {
+        let (health, said) =
+            (Arc::<HandlerHealth>::default(), Arc::<Mutex<Vec<String>>>::default());
         let heard = Arc::clone(&said);
-        let tell = Box::new(move |said: &super::handler::Said<'_>| {
+        let tell = Box::new(move |said: &super::handler::HandlerMessage<'_>| {
             heard.lock().unwrap().push(format!("{said:?}"));
         });
         let reached = api.clone();
@@ -40,18 +41,18 @@ impl Stage {
             let client = reached.client();
             Box::pin(async { Ok(client) })
         });
-        let target = Target { name: "n1".to_owned(), connect };
-        let client = imds.client(crate::imds::Settings::default());
+        let target = NodeTarget { name: "n1".to_owned(), connect };
+        let client = imds.client(crate::imds::ImdsSettings::default());
         let handler = Handler::new(client, target, settings, Arc::clone(&health), tell);
         let running = tokio::spawn(async move { match handler.run().await {} });
         Self { imds, api, health, said, running }
     }
 
     fn new() -> Self {
-        Self::with(FakeImds::default(), Settings::default())
+        Self::with(FakeImds::default(), HandlerSettings::default())
     }
 
-    fn with(imds: FakeImds, settings: Settings) -> Self {
+    fn with(imds: FakeImds, settings: HandlerSettings) -> Self {
         let api = FakeApi::default();
         api.add_node("n1");
         Self::of(imds, api, settings)
@@ -108,7 +109,7 @@ async fn c62_a_notice_marks_the_node_once_and_then_nobody_is_asked() {
 async fn c62_nobody_is_asked_without_a_token() {
     let stage = Stage::new();
     sleep(seconds(60)).await;
-    let asked = stage.imds.asked();
+    let asked = stage.imds.requests();
     assert!(asked.iter().all(|one| one.token || one.method == "PUT"));
     assert_eq!(stage.imds.count("PUT"), 1);
     let asked = stage.imds.count("GET");
@@ -134,7 +135,7 @@ async fn c64_a_node_that_is_marked_is_not_written() {
     api.set_condition("n1", "Terminating", "True");
     let imds = FakeImds::default();
     imds.set(PATH, TIME);
-    let stage = Stage::of(imds, api, Settings::default());
+    let stage = Stage::of(imds, api, HandlerSettings::default());
     let before = stage.condition();
     sleep(seconds(60)).await;
     assert_eq!((stage.condition(), stage.api.writes()), (before, 0));
@@ -145,8 +146,8 @@ async fn c64_a_node_that_is_marked_is_not_written() {
 async fn c65_a_metadata_service_that_is_down_is_waited_for() {
     let imds = FakeImds::default();
     // Ten polls of four attempts each.
-    imds.trouble("PUT", &[Trouble::Status(503); 40]);
-    let stage = Stage::with(imds, Settings::default());
+    imds.inject_faults("PUT", &[ImdsFault::Status(503); 40]);
+    let stage = Stage::with(imds, HandlerSettings::default());
     sleep(seconds(20)).await;
     assert!(!stage.health.is_ready() && !stage.running.is_finished());
     sleep(seconds(400)).await;
@@ -173,8 +174,8 @@ async fn c65_whoever_drops_it_finds_the_node_untouched() {
 async fn c66_an_api_server_in_trouble_is_asked_until_the_node_is_marked() {
     let imds = FakeImds::default();
     imds.set(PATH, TIME);
-    let stage = Stage::with(imds, Settings::default());
-    stage.api.trouble(&[500; 6]);
+    let stage = Stage::with(imds, HandlerSettings::default());
+    stage.api.inject_faults(&[500; 6]);
     sleep(seconds(30)).await;
     assert!(stage.condition().is_some());
     assert_eq!(
@@ -187,7 +188,7 @@ async fn c66_an_api_server_in_trouble_is_asked_until_the_node_is_marked() {
 async fn c66_a_node_that_comes_late_is_marked_even_if_nothing_is_announced_any_more() {
     let imds = FakeImds::default();
     imds.set(PATH, TIME);
-    let stage = Stage::of(imds, FakeApi::default(), Settings::default());
+    let stage = Stage::of(imds, FakeApi::default(), HandlerSettings::default());
     sleep(seconds(5)).await;
     assert!(stage.metric("api_errors_total") > 0);
     stage.imds.set(PATH, "none");
@@ -200,7 +201,10 @@ async fn c66_a_node_that_comes_late_is_marked_even_if_nothing_is_announced_any_m
 async fn what_is_asked_for_besides_is_done() {
     let imds = FakeImds::default();
     imds.set(PATH, TIME);
-    let stage = Stage::with(imds, Settings { cordon: true, taint: true, ..Settings::default() });
+    let stage = Stage::with(
+        imds,
+        HandlerSettings { cordon: true, taint: true, ..HandlerSettings::default() },
+    );
     sleep(seconds(1)).await;
     let node = stage.api.node("n1");
     assert_eq!(node["spec"]["unschedulable"], true);
@@ -211,7 +215,7 @@ async fn what_is_asked_for_besides_is_done() {
 async fn a_taint_that_is_refused_keeps_nobody_from_marking_and_telling() {
     let imds = FakeImds::default();
     imds.set(PATH, TIME);
-    let stage = Stage::with(imds, Settings { taint: true, ..Settings::default() });
+    let stage = Stage::with(imds, HandlerSettings { taint: true, ..HandlerSettings::default() });
     stage.api.restrict_nodes();
     sleep(seconds(1)).await;
     assert!(stage.condition().is_some() && stage.api.events().len() == 1);
@@ -222,8 +226,9 @@ async fn a_taint_that_is_refused_keeps_nobody_from_marking_and_telling() {
 async fn a_warning_is_told_and_the_node_left_alone() {
     let imds = FakeImds::default();
     imds.set("events/recommendations/rebalance", r#"{"noticeTime": "2020-10-27T08:22:00Z"}"#);
-    let sources = [Source::SpotTerminationTime, Source::RebalanceRecommendation].into();
-    let stage = Stage::with(imds, Settings { sources, cordon: true, ..Settings::default() });
+    let sources = [NoticeSource::SpotTerminationTime, NoticeSource::RebalanceRecommendation].into();
+    let stage =
+        Stage::with(imds, HandlerSettings { sources, cordon: true, ..HandlerSettings::default() });
     sleep(seconds(60)).await;
     assert_eq!((stage.api.writes(), stage.api.events().len(), stage.said("Announced")), (0, 1, 1));
     stage.imds.set(PATH, TIME);
@@ -237,5 +242,7 @@ async fn what_is_not_watched_is_not_asked() {
     stage.imds.set("autoscaling/target-lifecycle-state", "Terminated");
     sleep(seconds(60)).await;
     assert_eq!(stage.condition(), None);
-    assert!(stage.imds.asked().iter().all(|one| one.method == "PUT" || one.path.ends_with(PATH)));
+    assert!(
+        stage.imds.requests().iter().all(|one| one.method == "PUT" || one.path.ends_with(PATH))
+    );
 }

@@ -18,7 +18,7 @@ pub struct Finding {
     /// for the file as a whole.
     pub path: String,
     /// Position in the file. `None` for the file as a whole.
-    pub place: Option<Place>,
+    pub place: Option<Position>,
     /// The value found, or the problem in words.
     pub message: String,
     /// The value that would be accepted.
@@ -39,7 +39,7 @@ pub enum Severity {
 
 /// A position in the text, on one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// Line, counted from 1.
     pub line: usize,
     /// Column in characters, counted from 1.
@@ -53,7 +53,7 @@ pub struct Place {
     pub end: usize,
 }
 
-impl Place {
+impl Position {
     /// Returns the position of these bytes, or of their first line if they span several.
     pub(crate) fn of(text: &str, span: &Range<usize>) -> Self {
         let start = floor(text, span.start);
@@ -76,12 +76,12 @@ fn floor(text: &str, offset: usize) -> usize {
 
 /// A field: its path, and the bytes to underline.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Spot {
+pub(crate) struct FieldSpan {
     pub(crate) path: String,
     pub(crate) span: Option<Range<usize>>,
 }
 
-impl Spot {
+impl FieldSpan {
     /// The file as a whole.
     pub(crate) fn file() -> Self {
         Self { path: String::new(), span: None }
@@ -105,14 +105,14 @@ impl Spot {
 }
 
 /// Collector of the findings of one text.
-pub(crate) struct Report<'text> {
+pub(crate) struct FindingCollector<'text> {
     text: &'text str,
     /// Number of lines before the text in its file.
     lines_before: usize,
     findings: Vec<Finding>,
 }
 
-impl<'text> Report<'text> {
+impl<'text> FindingCollector<'text> {
     pub(crate) fn new(text: &'text str) -> Self {
         Self::of_document(text, 0)
     }
@@ -127,10 +127,10 @@ impl<'text> Report<'text> {
     pub(crate) fn breach(
         &mut self,
         rule: Rule,
-        spot: &Spot,
+        spot: &FieldSpan,
         message: impl Into<String>,
     ) -> &mut Finding {
-        let place = spot.span.as_ref().map(|span| Place::of(self.text, span));
+        let place = spot.span.as_ref().map(|span| Position::of(self.text, span));
         let (path, message) = (spot.path.clone(), message.into());
         self.findings.push(Finding { rule, path, place, message, expected: None, hint: None });
         self.findings.last_mut().expect("BUG: it was pushed just now")
@@ -143,7 +143,7 @@ impl<'text> Report<'text> {
 
     /// Returns the line of a byte in the file, counted from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
-        Place::of(self.text, &(offset..offset)).line + self.lines_before
+        Position::of(self.text, &(offset..offset)).line + self.lines_before
     }
 
     /// Returns true if no finding is an error.
@@ -283,10 +283,10 @@ mod tests {
     fn a_place_counts_characters_and_stays_on_its_line() {
         let text = "a: é\nbé: |\n  x\n  y\n";
         let start = text.find('|').unwrap();
-        let place = Place::of(text, &(start..text.len()));
+        let place = Position::of(text, &(start..text.len()));
         assert_eq!((place.line, place.column), (2, 5));
         assert_eq!(&text[place.start..place.end], "|");
-        let beyond = Place::of(text, &(500..600));
+        let beyond = Position::of(text, &(500..600));
         assert_eq!(beyond.line, 5);
     }
 

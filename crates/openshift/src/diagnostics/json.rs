@@ -16,7 +16,7 @@ pub struct FindingLine<'a> {
     file: &'a str,
     path: &'a str,
     #[serde(flatten)]
-    lines: Option<Lines>,
+    lines: Option<LineRange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ pub struct FindingLine<'a> {
 
 /// Lines and columns, counted from 1. The end is the cursor position after the text.
 #[derive(Debug, Serialize)]
-struct Lines {
+struct LineRange {
     line: usize,
     column: usize,
     end_line: usize,
@@ -34,7 +34,7 @@ struct Lines {
 
 /// Converts a finding about the file `file`.
 pub fn for_programs<'a>(finding: &'a Finding, file: &'a str) -> FindingLine<'a> {
-    let lines = finding.place.map(|place| Lines {
+    let lines = finding.place.map(|place| LineRange {
         line: place.line,
         column: place.column,
         end_line: place.line,

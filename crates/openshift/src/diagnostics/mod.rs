@@ -11,10 +11,10 @@ pub(crate) mod text;
 pub(crate) mod yaml;
 
 pub use finding::nearest;
-pub use finding::{Finding, Place, Severity};
+pub use finding::{Finding, Position, Severity};
 pub(crate) use finding::{did_you_mean, one_of, shown};
 pub use json::{FindingLine, for_programs};
-pub use rules::{Rule, Source};
+pub use rules::{Rule, RuleSource};
 pub(crate) use synonyms::{
     is_holder as is_metadata_holder, meant_among_settings as meant_among_metadata_settings,
     setting as metadata_setting,

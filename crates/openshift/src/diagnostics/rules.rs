@@ -9,7 +9,7 @@ use super::finding::Severity::{self, Error, Warning};
 
 /// Origin of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum RuleSource {
     /// openshift/installer `pkg/types/validation` and `pkg/validate`, release-4.15: any platform.
     Installer,
     /// openshift/installer `pkg/types/aws/validation`, release-4.15.
@@ -52,8 +52,8 @@ macro_rules! rules {
             }
 
             /// Origin of the rule.
-            pub fn source(self) -> Source {
-                match self { $(Self::$name => Source::$source,)* }
+            pub fn source(self) -> RuleSource {
+                match self { $(Self::$name => RuleSource::$source,)* }
             }
 
             /// Description of the rule in one line.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use super::finding::{Finding, Report, Spot};
+use super::finding::{FieldSpan, Finding, FindingCollector};
 use super::rules::Rule;
 
 /// Maximum size of a file in bytes. Generous for the largest known install-configs (a few hundred
@@ -29,12 +29,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, (Finding, Cow<'_, str>)> {
         return Err((too_large(), Cow::Borrowed("")));
     }
     if is_utf16(bytes) {
-        let fault = Fault { at: None, message: "the file is UTF-16", hint: SAVE_AS };
+        let fault = TextFault { at: None, message: "the file is UTF-16", hint: SAVE_AS };
         return Err((fault.finding(""), Cow::Borrowed("")));
     }
     let fault = match std::str::from_utf8(bytes) {
         Ok(text) => match text.find('\0') {
-            Some(at) => Fault {
+            Some(at) => TextFault {
                 at: Some(at),
                 message: "there is a NUL byte in the file",
                 hint: "remove it; if it was not typed, the file is damaged",
@@ -43,7 +43,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, (Finding, Cow<'_, str>)> {
         },
         Err(error) => {
             let message = "there is a byte in the file that is not UTF-8";
-            Fault { at: Some(error.valid_up_to()), message, hint: SAVE_AS }
+            TextFault { at: Some(error.valid_up_to()), message, hint: SAVE_AS }
         }
     };
     // The valid text before the problem has the same offsets in the shown text.
@@ -53,14 +53,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, (Finding, Cow<'_, str>)> {
 
 /// Returns the finding for a file that is too large to read.
 pub(crate) fn too_large() -> Finding {
-    let mut report = Report::new("");
+    let mut report = FindingCollector::new("");
     report
-        .breach(Rule::FileSize, &Spot::file(), "the file is too large to be an install-config")
+        .breach(Rule::FileSize, &FieldSpan::file(), "the file is too large to be an install-config")
         .expected(format!("at most {MOST_BYTES} bytes"));
     report.finish().remove(0)
 }
 
-struct Fault {
+struct TextFault {
     at: Option<usize>,
     message: &'static str,
     hint: &'static str,
@@ -68,13 +68,13 @@ struct Fault {
 
 const SAVE_AS: &str = "save the file as UTF-8; an editor offers it under `Save as` or `Encoding`";
 
-impl Fault {
+impl TextFault {
     fn finding(&self, shown: &str) -> Finding {
         let character = |at: usize| shown[at..].chars().next().map_or(1, char::len_utf8);
         let span = self.at.map(|at| at..at + character(at));
-        let mut report = Report::new(shown);
+        let mut report = FindingCollector::new(shown);
         report
-            .breach(Rule::Encoding, &Spot { path: String::new(), span }, self.message)
+            .breach(Rule::Encoding, &FieldSpan { path: String::new(), span }, self.message)
             .expected("text in UTF-8")
             .hint(self.hint);
         report.finish().remove(0)

@@ -13,25 +13,25 @@ use serde_saphyr::{Error, Location, Options, Spanned};
 use super::rules::Rule;
 
 /// A value and its position in the text, in bytes. Without `Debug`, because it may contain secrets.
-pub(crate) struct Node {
+pub(crate) struct YamlNode {
     pub(crate) span: Range<usize>,
-    pub(crate) content: Content,
+    pub(crate) content: YamlContent,
 }
 
 /// Content of a node.
-pub(crate) enum Content {
+pub(crate) enum YamlContent {
     Null,
     Bool(bool),
     Integer(i128),
     Float,
     Text(String),
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// Entries in the order of the text. A key may occur twice.
-    Mapping(Vec<(Key, Node)>),
+    Mapping(Vec<(YamlKey, YamlNode)>),
 }
 
 /// Key of a mapping entry.
-pub(crate) struct Key {
+pub(crate) struct YamlKey {
     pub(crate) span: Range<usize>,
     pub(crate) name: String,
 }
@@ -55,16 +55,16 @@ const MOST_VALUES: usize = 20_000;
 pub(crate) const MOST_VALUES_OF_MACHINES: usize = 250_000;
 
 /// Parses one document of at most [`MOST_VALUES`] values.
-pub(crate) fn parse(text: &str) -> Result<Node, Malformed> {
+pub(crate) fn parse(text: &str) -> Result<YamlNode, Malformed> {
     parse_up_to(text, MOST_VALUES)
 }
 
 /// Parses one document of at most `most` values.
-pub(crate) fn parse_up_to(text: &str, most: usize) -> Result<Node, Malformed> {
-    let spanned = serde_saphyr::from_str_with_options::<Spanned<Content>>(text, options(most))
+pub(crate) fn parse_up_to(text: &str, most: usize) -> Result<YamlNode, Malformed> {
+    let spanned = serde_saphyr::from_str_with_options::<Spanned<YamlContent>>(text, options(most))
         .map_err(|error| malformed(&error, text))?;
     match spanned.value {
-        Content::Null => Err(Malformed::whole(Rule::Empty, "the file is empty")),
+        YamlContent::Null => Err(Malformed::whole(Rule::Empty, "the file is empty")),
         _ => Ok(place(spanned)),
     }
 }
@@ -156,8 +156,8 @@ fn offset(text: &str, line: u64, column: u64) -> usize {
         + start
 }
 
-fn place(spanned: Spanned<Content>) -> Node {
-    Node { span: bytes(spanned.defined), content: spanned.value }
+fn place(spanned: Spanned<YamlContent>) -> YamlNode {
+    YamlNode { span: bytes(spanned.defined), content: spanned.value }
 }
 
 /// Returns the bytes of a value. For an alias, returns the bytes of the anchor.
@@ -171,7 +171,7 @@ fn usize_of(bytes: Option<u64>) -> usize {
     bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default()
 }
 
-impl<'de> Deserialize<'de> for Content {
+impl<'de> Deserialize<'de> for YamlContent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ContentVisitor)
     }
@@ -180,55 +180,55 @@ impl<'de> Deserialize<'de> for Content {
 struct ContentVisitor;
 
 impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content;
+    type Value = YamlContent;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Content, E> {
-        Ok(Content::Null)
+    fn visit_unit<E: de::Error>(self) -> Result<YamlContent, E> {
+        Ok(YamlContent::Null)
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Content, E> {
-        Ok(Content::Bool(value))
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<YamlContent, E> {
+        Ok(YamlContent::Bool(value))
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Content, E> {
-        Ok(Content::Integer(value.into()))
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<YamlContent, E> {
+        Ok(YamlContent::Integer(value.into()))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Content, E> {
-        Ok(Content::Integer(value.into()))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<YamlContent, E> {
+        Ok(YamlContent::Integer(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Content, E> {
-        Ok(Content::Float)
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<YamlContent, E> {
+        Ok(YamlContent::Float)
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Content, E> {
-        Ok(Content::Text(value.to_owned()))
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<YamlContent, E> {
+        Ok(YamlContent::Text(value.to_owned()))
     }
 
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Content, E> {
-        Ok(Content::Text(value))
+    fn visit_string<E: de::Error>(self, value: String) -> Result<YamlContent, E> {
+        Ok(YamlContent::Text(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Content, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<YamlContent, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element::<Spanned<Content>>()? {
+        while let Some(item) = items.next_element::<Spanned<YamlContent>>()? {
             list.push(place(item));
         }
-        Ok(Content::List(list))
+        Ok(YamlContent::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Content, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<YamlContent, A::Error> {
         let mut mapping = Vec::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
-            let key = Key { span: bytes(key.defined), name: key.value };
-            mapping.push((key, place(entries.next_value::<Spanned<Content>>()?)));
+            let key = YamlKey { span: bytes(key.defined), name: key.value };
+            mapping.push((key, place(entries.next_value::<Spanned<YamlContent>>()?)));
         }
-        Ok(Content::Mapping(mapping))
+        Ok(YamlContent::Mapping(mapping))
     }
 }
 
@@ -238,7 +238,7 @@ mod tests {
 
     /// Returns the value of `key` in a document as written.
     fn written<'t>(text: &'t str, key: &str) -> &'t str {
-        let Content::Mapping(entries) = parse(text).ok().unwrap().content else {
+        let YamlContent::Mapping(entries) = parse(text).ok().unwrap().content else {
             panic!("not a mapping")
         };
         let (_, node) = entries.iter().find(|(entry, _)| entry.name == key).unwrap();
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_repeated_key_is_kept() {
-        let Content::Mapping(entries) = parse("a: 1\na: 2\n").ok().unwrap().content else {
+        let YamlContent::Mapping(entries) = parse("a: 1\na: 2\n").ok().unwrap().content else {
             panic!("not a mapping")
         };
         assert_eq!(entries.len(), 2);

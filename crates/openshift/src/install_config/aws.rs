@@ -9,11 +9,15 @@ use groundplan_aws::model::ids::SubnetId;
 use url::{Host, Url};
 
 use super::choices::{Choices, choose};
-use super::document::{self, At, Document, Given};
+use super::document::{self, Document, FieldValue, Spanned};
 use super::machine_pool::unsupported;
-use crate::diagnostics::finding::{Report, Spot, did_you_mean, may_be_secret, shown};
+use crate::diagnostics::finding::{
+    FieldSpan, FindingCollector, did_you_mean, may_be_secret, shown,
+};
 use crate::diagnostics::rules::Rule;
-use crate::install_config::resolved::{Aws, CredentialsMode, LoadBalancerType, ServiceEndpoint};
+use crate::install_config::resolved::{
+    AwsPlatform, CredentialsMode, LoadBalancerType, ServiceEndpoint,
+};
 
 pub(super) const LOAD_BALANCERS: &Choices<LoadBalancerType> =
     &[("Classic", LoadBalancerType::Classic), ("NLB", LoadBalancerType::Network)];
@@ -21,9 +25,9 @@ pub(super) const LOAD_BALANCERS: &Choices<LoadBalancerType> =
 /// Returns `platform.aws`. Reports every other platform.
 pub(super) fn platform<'document>(
     document: &'document Document,
-    report: &mut Report,
-) -> Option<&'document At<document::AwsPlatform>> {
-    let platform = document.platform.require(&Spot::file(), "platform", report)?;
+    report: &mut FindingCollector,
+) -> Option<&'document Spanned<document::AwsPlatform>> {
+    let platform = document.platform.require(&FieldSpan::file(), "platform", report)?;
     for other in &platform.others {
         report
             .breach(
@@ -42,10 +46,10 @@ pub(super) fn platform<'document>(
 
 /// Validates and resolves `platform.aws`.
 pub(super) fn resolve(
-    given: &At<document::AwsPlatform>,
+    given: &Spanned<document::AwsPlatform>,
     credentials_mode: Option<CredentialsMode>,
-    report: &mut Report,
-) -> Option<Aws> {
+    report: &mut FindingCollector,
+) -> Option<AwsPlatform> {
     let region = region(given, report);
     let subnets = subnets(given, report);
     let hosted_zone = given.hosted_zone.text();
@@ -57,7 +61,7 @@ pub(super) fn resolve(
     let user_tags = user_tags(given, propagate_user_tags, report);
     let service_endpoints = service_endpoints(given, report);
     check_unsupported(given, report);
-    Some(Aws {
+    Some(AwsPlatform {
         ami_id: given.ami_id.text().map(Into::into),
         hosted_zone: hosted_zone.map(Into::into),
         hosted_zone_role: given.hosted_zone_role.text().map(str::to_owned),
@@ -75,7 +79,7 @@ pub(super) fn resolve(
     })
 }
 
-fn region(given: &At<document::AwsPlatform>, report: &mut Report) -> Option<String> {
+fn region(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector) -> Option<String> {
     let at = given.region.require(&given.spot, "region", report)?;
     let of_letters = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
@@ -89,7 +93,7 @@ fn region(given: &At<document::AwsPlatform>, report: &mut Report) -> Option<Stri
 }
 
 /// Reports an ID without the prefix of its kind, or with characters that AWS does not use in IDs.
-pub(super) fn check_id(at: &At<String>, prefix: &str, report: &mut Report) {
+pub(super) fn check_id(at: &Spanned<String>, prefix: &str, report: &mut FindingCollector) {
     let rest = at.value.strip_prefix(prefix);
     if !rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
     {
@@ -106,18 +110,18 @@ pub(super) fn has_subnets(given: &document::AwsPlatform) -> bool {
     has_items(&given.subnets) || newer.is_some_and(has_items)
 }
 
-fn has_items<T>(list: &Given<Vec<At<T>>>) -> bool {
-    matches!(list, Given::Unreadable) || !list.items().is_empty()
+fn has_items<T>(list: &FieldValue<Vec<Spanned<T>>>) -> bool {
+    matches!(list, FieldValue::Unreadable) || !list.items().is_empty()
 }
 
-fn subnets(given: &At<document::AwsPlatform>, report: &mut Report) -> Vec<SubnetId> {
+fn subnets(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector) -> Vec<SubnetId> {
     let newer = given.vpc.get().map_or(&[][..], |vpc| vpc.subnets.items());
     if let (Some(at), false) = (given.subnets.get(), newer.is_empty()) {
         report
             .breach(Rule::SubnetsInBoth, &at.spot, "is set together with `vpc.subnets`")
             .expected("one of the two");
     }
-    let mut ids: Vec<&At<String>> = given.subnets.items().iter().collect();
+    let mut ids: Vec<&Spanned<String>> = given.subnets.items().iter().collect();
     for subnet in newer {
         ids.extend(subnet.id.require(&subnet.spot, "id", report));
         if let Some(roles) = subnet.roles.get() {
@@ -138,9 +142,9 @@ fn subnets(given: &At<document::AwsPlatform>, report: &mut Report) -> Vec<Subnet
 }
 
 fn check_hosted_zone(
-    given: &At<document::AwsPlatform>,
+    given: &Spanned<document::AwsPlatform>,
     credentials_mode: Option<CredentialsMode>,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) {
     let zone = given.hosted_zone.filled();
     if let (Some(zone), false) = (zone, has_subnets(given)) {
@@ -172,7 +176,10 @@ fn check_hosted_zone(
     }
 }
 
-fn propagate_user_tags(given: &At<document::AwsPlatform>, report: &mut Report) -> bool {
+fn propagate_user_tags(
+    given: &Spanned<document::AwsPlatform>,
+    report: &mut FindingCollector,
+) -> bool {
     if let Some(old) = given.old_propagate_user_tags.get() {
         report
             .breach(Rule::Deprecated, &old.spot, "is deprecated in favour of `propagateUserTags`")
@@ -183,9 +190,9 @@ fn propagate_user_tags(given: &At<document::AwsPlatform>, report: &mut Report) -
 }
 
 fn user_tags(
-    given: &At<document::AwsPlatform>,
+    given: &Spanned<document::AwsPlatform>,
     propagate: bool,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> BTreeMap<String, String> {
     // The limit of 25 is the installer's. S3 objects carry 10 tags, two of which are the cluster's.
     const MOST: usize = 25;
@@ -211,7 +218,12 @@ fn user_tags(
     tags.value.iter().map(|(key, value)| (key.value.clone(), value.value.clone())).collect()
 }
 
-fn check_tag(key: &At<String>, value: &At<String>, propagate: bool, report: &mut Report) {
+fn check_tag(
+    key: &Spanned<String>,
+    value: &Spanned<String>,
+    propagate: bool,
+    report: &mut FindingCollector,
+) {
     const LONGEST_KEY: usize = 128; // AWS
     const LONGEST_VALUE: usize = 256; // AWS
     if key.value.eq_ignore_ascii_case("name") {
@@ -271,8 +283,8 @@ fn is_reserved(key: &str) -> bool {
 }
 
 fn service_endpoints(
-    given: &At<document::AwsPlatform>,
-    report: &mut Report,
+    given: &Spanned<document::AwsPlatform>,
+    report: &mut FindingCollector,
 ) -> Vec<ServiceEndpoint> {
     let mut endpoints: Vec<ServiceEndpoint> = Vec::new();
     for item in given.service_endpoints.items() {
@@ -293,7 +305,11 @@ fn unusable() -> Url {
     Url::parse("https://unusable.invalid").expect("BUG: a constant URL is a URL")
 }
 
-fn check_service(name: &At<String>, earlier: &[ServiceEndpoint], report: &mut Report) {
+fn check_service(
+    name: &Spanned<String>,
+    earlier: &[ServiceEndpoint],
+    report: &mut FindingCollector,
+) {
     // Services that the infrastructure needs; the installer accepts any name.
     const USED: [&str; 7] =
         ["ec2", "elasticloadbalancing", "iam", "route53", "s3", "sts", "tagging"];
@@ -316,7 +332,7 @@ fn check_service(name: &At<String>, earlier: &[ServiceEndpoint], report: &mut Re
 /// Parses an endpoint: `https`, a host, an optional port, and nothing else. Plain `http` is
 /// accepted for loopback addresses only, where a test cloud listens; openshift-install rejects
 /// that, too.
-fn endpoint_url(at: &At<String>, report: &mut Report) -> Option<Url> {
+fn endpoint_url(at: &Spanned<String>, report: &mut FindingCollector) -> Option<Url> {
     let text =
         if at.value.contains("://") { at.value.clone() } else { format!("https://{}", at.value) };
     let found = format!("found {}", shown(&at.value));
@@ -357,7 +373,7 @@ fn is_loopback(url: &Url) -> bool {
 
 /// Reports fields of later releases that groundplan does not support. Ignoring them would create a
 /// different cluster.
-fn check_unsupported(given: &At<document::AwsPlatform>, report: &mut Report) {
+fn check_unsupported(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector) {
     for (name, given, harmless) in [
         ("publicIpv4Pool", &given.public_ipv4_pool, ""),
         ("userProvisionedDNS", &given.user_provisioned_dns, "Disabled"),
@@ -371,7 +387,7 @@ fn check_unsupported(given: &At<document::AwsPlatform>, report: &mut Report) {
 }
 
 /// Reports a region without Red Hat images if any pool lacks an image.
-pub(super) fn check_images(document: &Document, report: &mut Report) {
+pub(super) fn check_images(document: &Document, report: &mut FindingCollector) {
     // openshift/installer pkg/types/aws/validation/machinepool.go
     const WITHOUT_IMAGES: [&str; 5] =
         ["us-iso-east-1", "us-isob-east-1", "us-iso-west-1", "cn-north-1", "cn-northwest-1"];
@@ -382,7 +398,7 @@ pub(super) fn check_images(document: &Document, report: &mut Report) {
         return;
     };
     let pools = document.control_plane.get().into_iter().chain(document.compute.items());
-    let own = |pool: &At<document::MachinePool>| {
+    let own = |pool: &Spanned<document::MachinePool>| {
         let aws = pool.platform.get().and_then(|platform| platform.aws.get());
         aws.is_some_and(|aws| aws.ami_id.text().is_some())
     };

@@ -8,10 +8,10 @@
 use groundplan_aws::model::ebs;
 
 use super::choices::Choices;
-use super::document::{self, At, Document, Given};
+use super::document::{self, Document, FieldValue, Spanned};
 use super::machine_pool::unsupported;
 use super::metadata_service;
-use crate::diagnostics::finding::{Report, shown};
+use crate::diagnostics::finding::{FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{AwsMachinePool, RootVolume};
 
@@ -31,14 +31,14 @@ pub(crate) const VOLUME_TYPES: &Choices<()> = &[
 ];
 
 /// Facts about the platform that a pool is validated and merged with.
-pub(super) struct Surroundings<'document> {
+pub(super) struct PoolContext<'document> {
     region: Option<&'document str>,
     ami_id: Option<&'document str>,
     has_subnets: bool,
-    default: Option<&'document At<document::AwsMachinePool>>,
+    default: Option<&'document Spanned<document::AwsMachinePool>>,
 }
 
-impl<'document> Surroundings<'document> {
+impl<'document> PoolContext<'document> {
     pub(super) fn of(document: &'document Document) -> Self {
         let aws = document.platform.get().and_then(|platform| platform.aws.get());
         Self {
@@ -50,7 +50,7 @@ impl<'document> Surroundings<'document> {
     }
 
     /// Validates the default machine platform on its own.
-    pub(super) fn check(&self, report: &mut Report) {
+    pub(super) fn check(&self, report: &mut FindingCollector) {
         if let Some(default) = self.default {
             check(default, self, report);
             metadata_service::check_reach(None, Some(default), report);
@@ -60,9 +60,9 @@ impl<'document> Surroundings<'document> {
 
 /// Validates the settings of a pool and merges them with the defaults.
 pub(super) fn resolve(
-    given: Option<&At<document::AwsMachinePool>>,
-    around: &Surroundings,
-    report: &mut Report,
+    given: Option<&Spanned<document::AwsMachinePool>>,
+    around: &PoolContext,
+    report: &mut FindingCollector,
 ) -> AwsMachinePool {
     if let Some(given) = given {
         check(given, around, report);
@@ -75,15 +75,15 @@ pub(super) fn resolve(
 /// Merges the settings of a pool over the defaults. A list replaces the whole list of a lower
 /// layer. An empty list replaces nothing.
 pub(super) fn merge(
-    given: Option<&At<document::AwsMachinePool>>,
-    around: &Surroundings,
+    given: Option<&Spanned<document::AwsMachinePool>>,
+    around: &PoolContext,
 ) -> AwsMachinePool {
-    let layers: Vec<&At<document::AwsMachinePool>> =
+    let layers: Vec<&Spanned<document::AwsMachinePool>> =
         given.into_iter().chain(around.default).collect();
-    let first = |field: fn(&document::AwsMachinePool) -> &Given<String>| {
+    let first = |field: fn(&document::AwsMachinePool) -> &FieldValue<String>| {
         layers.iter().find_map(|layer| field(&layer.value).text())
     };
-    let list = |field: fn(&document::AwsMachinePool) -> &Given<Vec<At<String>>>| {
+    let list = |field: fn(&document::AwsMachinePool) -> &FieldValue<Vec<Spanned<String>>>| {
         let lists = layers.iter().map(|layer| field(&layer.value).items());
         let list = lists.into_iter().find(|list| !list.is_empty()).unwrap_or_default();
         list.iter().map(|item| item.value.clone()).collect::<Vec<_>>()
@@ -107,16 +107,16 @@ pub(super) fn merge(
 /// Returns the role and the profile of the first layer that has either. A pool's own role therefore
 /// overrides a default profile, and the reverse.
 fn identity<'given>(
-    layers: &[&'given At<document::AwsMachinePool>],
+    layers: &[&'given Spanned<document::AwsMachinePool>],
 ) -> (Option<&'given str>, Option<&'given str>) {
     let both =
         layers.iter().map(|layer| (layer.value.iam_role.text(), layer.value.iam_profile.text()));
     both.into_iter().find(|(role, profile)| role.is_some() || profile.is_some()).unwrap_or_default()
 }
 
-fn root_volume(layers: &[&At<document::AwsMachinePool>]) -> RootVolume {
+fn root_volume(layers: &[&Spanned<document::AwsMachinePool>]) -> RootVolume {
     let volumes: Vec<_> = layers.iter().filter_map(|layer| layer.value.root_volume.get()).collect();
-    let number = |field: fn(&document::RootVolume) -> &Given<i64>| {
+    let number = |field: fn(&document::RootVolume) -> &FieldValue<i64>| {
         let given = volumes.iter().filter_map(|volume| field(&volume.value).get());
         given.filter_map(|at| i32::try_from(at.value).ok()).find(|&value| value > 0)
     };
@@ -134,7 +134,11 @@ fn takes_iops(volume_type: &str) -> bool {
     matches!(volume_type, "io1" | "io2" | "gp3")
 }
 
-fn check(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
+fn check(
+    given: &Spanned<document::AwsMachinePool>,
+    around: &PoolContext,
+    report: &mut FindingCollector,
+) {
     metadata_service::check(given, report);
     check_type(given, report);
     check_zones(given, around, report);
@@ -155,7 +159,7 @@ pub(crate) fn is_instance_type(text: &str) -> bool {
     text.split_once('.').is_some_and(|(family, size)| is_part(family) && is_part(size))
 }
 
-fn check_type(given: &document::AwsMachinePool, report: &mut Report) {
+fn check_type(given: &document::AwsMachinePool, report: &mut FindingCollector) {
     let asked = given.instance_type.filled();
     if let Some(at) = asked.filter(|at| !is_instance_type(&at.value)) {
         let found = format!("found {}", shown(&at.value));
@@ -165,7 +169,11 @@ fn check_type(given: &document::AwsMachinePool, report: &mut Report) {
     }
 }
 
-fn check_zones(given: &document::AwsMachinePool, around: &Surroundings, report: &mut Report) {
+fn check_zones(
+    given: &document::AwsMachinePool,
+    around: &PoolContext,
+    report: &mut FindingCollector,
+) {
     let Some(region) = around.region else { return };
     for zone in given.zones.items().iter().filter(|zone| !zone.value.starts_with(region)) {
         report
@@ -174,14 +182,14 @@ fn check_zones(given: &document::AwsMachinePool, around: &Surroundings, report: 
     }
 }
 
-fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
+fn check_volume(given: &document::AwsMachinePool, report: &mut FindingCollector) {
     let Some(volume) = given.root_volume.get() else { return };
     check_size(volume, report);
     if let Some(at) = volume.throughput.get().filter(|at| at.value != 0) {
         report.breach(Rule::Unsupported, &at.spot, unsupported("throughput"));
     }
     if let Some(at) = volume.volume_type.filled() {
-        let lower = At { value: at.value.to_lowercase(), spot: at.spot.clone() };
+        let lower = Spanned { value: at.value.to_lowercase(), spot: at.spot.clone() };
         if super::choices::choose_word(Rule::VolumeType, &lower, VOLUME_TYPES, report).is_some() {
             check_iops(volume, &lower.value, report);
             check_bounds(volume, &lower.value, report);
@@ -191,7 +199,11 @@ fn check_volume(given: &document::AwsMachinePool, report: &mut Report) {
 
 /// Reports a size or IOPS value outside the bounds that EC2 has for this volume type. Skips
 /// values outside 1 to `i32::MAX`, which other checks handle.
-fn check_bounds(volume: &At<document::RootVolume>, volume_type: &str, report: &mut Report) {
+fn check_bounds(
+    volume: &Spanned<document::RootVolume>,
+    volume_type: &str,
+    report: &mut FindingCollector,
+) {
     let Some(kind) = ebs::volume_type(volume_type) else { return };
     let sane = 1..=i64::from(i32::MAX);
     for (given, bounds) in [(&volume.size, Some(kind.size)), (&volume.iops, kind.iops)] {
@@ -204,7 +216,7 @@ fn check_bounds(volume: &At<document::RootVolume>, volume_type: &str, report: &m
     }
 }
 
-fn check_size(volume: &At<document::RootVolume>, report: &mut Report) {
+fn check_size(volume: &Spanned<document::RootVolume>, report: &mut FindingCollector) {
     match volume.size.get() {
         Some(at) if !(1..=i64::from(i32::MAX)).contains(&at.value) => {
             report
@@ -225,14 +237,18 @@ fn check_size(volume: &At<document::RootVolume>, report: &mut Report) {
 }
 
 /// Reports an IOPS value that the volume type needs and lacks, or has and does not take.
-fn check_iops(volume: &At<document::RootVolume>, volume_type: &str, report: &mut Report) {
+fn check_iops(
+    volume: &Spanned<document::RootVolume>,
+    volume_type: &str,
+    report: &mut FindingCollector,
+) {
     let at = volume.iops.get();
     let iops = at.map_or(0, |at| at.value);
     let spot = at.map_or_else(|| volume.spot.child("iops"), |at| at.spot.clone());
     let found = at.map_or_else(|| "is missing".to_owned(), |at| format!("found `{}`", at.value));
     let sane = iops <= i64::from(i32::MAX);
     match volume_type {
-        _ if let Given::Unreadable = volume.iops => (),
+        _ if let FieldValue::Unreadable = volume.iops => (),
         "io1" | "io2" if iops <= 0 || !sane => {
             report
                 .breach(Rule::VolumeIops, &spot, found)
@@ -251,7 +267,11 @@ fn check_iops(volume: &At<document::RootVolume>, volume_type: &str, report: &mut
 }
 
 /// Reports values that are invalid only in combination with the default machine platform.
-fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, report: &mut Report) {
+fn check_merged(
+    given: &Spanned<document::AwsMachinePool>,
+    around: &PoolContext,
+    report: &mut FindingCollector,
+) {
     let Some(volume) = given.root_volume.get().filter(|volume| volume.volume_type.text().is_none())
     else {
         return;
@@ -263,7 +283,7 @@ fn check_merged(given: &At<document::AwsMachinePool>, around: &Surroundings, rep
     check_bounds(volume, &merged.volume_type, report);
 }
 
-fn check_identity(given: &At<document::AwsMachinePool>, report: &mut Report) {
+fn check_identity(given: &Spanned<document::AwsMachinePool>, report: &mut FindingCollector) {
     let profile = given.iam_profile.filled();
     if let (Some(_), Some(profile)) = (given.iam_role.text(), profile) {
         report
@@ -273,9 +293,9 @@ fn check_identity(given: &At<document::AwsMachinePool>, report: &mut Report) {
 }
 
 fn check_security_groups(
-    given: &At<document::AwsMachinePool>,
-    around: &Surroundings,
-    report: &mut Report,
+    given: &Spanned<document::AwsMachinePool>,
+    around: &PoolContext,
+    report: &mut FindingCollector,
 ) {
     // AWS allows 16 groups on a network interface; the cluster uses one.
     const MOST: usize = 15;
@@ -303,22 +323,23 @@ fn check_security_groups(
     }
 }
 
-fn check_image(given: &document::AwsMachinePool, report: &mut Report) {
+fn check_image(given: &document::AwsMachinePool, report: &mut FindingCollector) {
     if let Some(image) = given.ami_id.filled() {
         super::aws::check_id(image, "ami-", report);
     }
 }
 
-fn check_unsupported(given: &document::AwsMachinePool, report: &mut Report) {
+fn check_unsupported(given: &document::AwsMachinePool, report: &mut FindingCollector) {
     let compute = given.cpu_options.get().map(|options| &options.confidential_compute);
     if let Some(at) =
-        compute.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "Disabled"))
+        compute.and_then(FieldValue::get).filter(|at| !matches!(at.value.as_str(), "" | "Disabled"))
     {
         report.breach(Rule::Unsupported, &at.spot, unsupported("confidentialCompute"));
     }
     let affinity = given.host_placement.get().map(|placement| &placement.affinity);
-    if let Some(at) =
-        affinity.and_then(Given::get).filter(|at| !matches!(at.value.as_str(), "" | "AnyAvailable"))
+    if let Some(at) = affinity
+        .and_then(FieldValue::get)
+        .filter(|at| !matches!(at.value.as_str(), "" | "AnyAvailable"))
     {
         report.breach(Rule::Unsupported, &at.spot, unsupported("hostPlacement"));
     }

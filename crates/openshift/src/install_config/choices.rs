@@ -1,8 +1,8 @@
 //! Fields that accept a fixed set of words. The words are read as strings and validated here, so
 //! that every wrong word is reported, not only the first.
 
-use super::document::{At, Given};
-use crate::diagnostics::finding::{Report, did_you_mean, one_of, shown};
+use super::document::{FieldValue, Spanned};
+use crate::diagnostics::finding::{FindingCollector, did_you_mean, one_of, shown};
 use crate::diagnostics::rules::Rule;
 
 /// The accepted words of a field, with their values. Words are case-sensitive.
@@ -17,9 +17,9 @@ pub(super) fn words<T>(choices: &Choices<T>) -> Vec<&'static str> {
 /// unknown. An unknown word is reported.
 pub(super) fn choose<T: Copy>(
     rule: Rule,
-    given: &Given<String>,
+    given: &FieldValue<String>,
     choices: &Choices<T>,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<T> {
     choose_word(rule, given.get()?, choices, report)
 }
@@ -27,9 +27,9 @@ pub(super) fn choose<T: Copy>(
 /// Returns the value of one word, as [`choose`] does.
 pub(super) fn choose_word<T: Copy>(
     rule: Rule,
-    at: &At<String>,
+    at: &Spanned<String>,
     choices: &Choices<T>,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<T> {
     let found = choices.iter().find(|(word, _)| *word == at.value);
     if found.is_none() && !at.value.is_empty() {

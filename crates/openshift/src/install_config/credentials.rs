@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::choices::{Choices, choose};
-use super::document::{At, Document};
-use crate::diagnostics::finding::{Report, Spot};
+use super::document::{Document, Spanned};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::TrustBundlePolicy;
 
@@ -18,8 +18,11 @@ pub(super) const POLICIES: &Choices<TrustBundlePolicy> =
 
 /// Returns the pull secret after validation: `{"auths": {host: {"auth": ..}}}`, as JSON in a
 /// string.
-pub(super) fn pull_secret(document: &Document, report: &mut Report) -> Option<SecretString> {
-    let at = document.pull_secret.require(&Spot::file(), "pullSecret", report)?;
+pub(super) fn pull_secret(
+    document: &Document,
+    report: &mut FindingCollector,
+) -> Option<SecretString> {
+    let at = document.pull_secret.require(&FieldSpan::file(), "pullSecret", report)?;
     match pull_secret_fault(at.value.expose_secret()) {
         None => Some(at.value.clone()),
         Some(fault) => {
@@ -59,7 +62,7 @@ fn pull_secret_fault(text: &str) -> Option<String> {
 pub(super) fn ssh_key(
     document: &Document,
     fips: bool,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<SecretString> {
     let at = document.ssh_key.get().filter(|at| !at.value.expose_secret().is_empty())?;
     match ssh_key_type(at.value.expose_secret()) {
@@ -113,7 +116,7 @@ fn decodes_to(encoded: &str, kind: &str) -> bool {
 }
 
 /// Returns the concatenated PEM certificates after validation.
-pub(super) fn trust_bundle(document: &Document, report: &mut Report) -> Option<String> {
+pub(super) fn trust_bundle(document: &Document, report: &mut FindingCollector) -> Option<String> {
     let at = document.additional_trust_bundle.get().filter(|at| !at.value.trim().is_empty())?;
     if let Some(fault) = trust_bundle_fault(at) {
         report
@@ -123,7 +126,7 @@ pub(super) fn trust_bundle(document: &Document, report: &mut Report) -> Option<S
     Some(at.value.clone())
 }
 
-fn trust_bundle_fault(bundle: &At<String>) -> Option<String> {
+fn trust_bundle_fault(bundle: &Spanned<String>) -> Option<String> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
     const SEQUENCE: u8 = 0x30; // first byte of a DER certificate
@@ -145,7 +148,10 @@ fn trust_bundle_fault(bundle: &At<String>) -> Option<String> {
 }
 
 /// Returns the condition under which the nodes trust the bundle.
-pub(super) fn trust_bundle_policy(document: &Document, report: &mut Report) -> TrustBundlePolicy {
+pub(super) fn trust_bundle_policy(
+    document: &Document,
+    report: &mut FindingCollector,
+) -> TrustBundlePolicy {
     choose(Rule::TrustBundlePolicy, &document.additional_trust_bundle_policy, POLICIES, report)
         .unwrap_or_default()
 }

@@ -5,9 +5,9 @@
 //! release-4.15.
 
 use super::choices::{Choices, choose, choose_word};
-use super::document::{self, At, Document, Given};
+use super::document::{self, Document, FieldValue, Spanned};
 use super::machine_pool::unsupported;
-use crate::diagnostics::finding::{Report, Spot, shown};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{CredentialsMode, Publish};
 
@@ -64,10 +64,10 @@ pub(super) const CAPABILITIES: &Choices<()> = &[
 ];
 
 /// Returns true if the schema version is known, so that the rest of the file can be read.
-pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
+pub(super) fn check_version(document: &Document, report: &mut FindingCollector) -> bool {
     const VERSION: &str = "v1";
     const OLD: [&str; 2] = ["v1beta4", "v1beta3"]; // fields as in v1, some renamed
-    let Some(at) = document.api_version.require(&Spot::file(), "apiVersion", report) else {
+    let Some(at) = document.api_version.require(&FieldSpan::file(), "apiVersion", report) else {
         return false;
     };
     if OLD.contains(&at.value.as_str()) {
@@ -84,15 +84,15 @@ pub(super) fn check_version(document: &Document, report: &mut Report) -> bool {
 }
 
 /// Returns the networks from which the cluster is reachable.
-pub(super) fn publish(document: &Document, report: &mut Report) -> Option<Publish> {
+pub(super) fn publish(document: &Document, report: &mut FindingCollector) -> Option<Publish> {
     if let Some(at) = document.operator_publishing_strategy.get() {
         report
             .breach(Rule::PublishingStrategy, &at.spot, "is set")
             .expected("nothing; it belongs to `publish: Mixed`, which aws has not");
     }
     match &document.publish {
-        Given::Missing | Given::Empty(_) => Some(Publish::default()),
-        Given::Value(at) if at.value.is_empty() => Some(Publish::default()),
+        FieldValue::Missing | FieldValue::Empty(_) => Some(Publish::default()),
+        FieldValue::Value(at) if at.value.is_empty() => Some(Publish::default()),
         given => choose(Rule::Publish, given, PUBLISH, report),
     }
 }
@@ -100,13 +100,13 @@ pub(super) fn publish(document: &Document, report: &mut Report) -> Option<Publis
 /// Returns the credentials of the operators for AWS calls.
 pub(super) fn credentials_mode(
     document: &Document,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<CredentialsMode> {
     choose(Rule::CredentialsMode, &document.credentials_mode, CREDENTIALS_MODES, report)
 }
 
 /// Validates all fields without effect on AWS resources.
-pub(super) fn check(document: &Document, report: &mut Report) {
+pub(super) fn check(document: &Document, report: &mut FindingCollector) {
     choose(Rule::CpuPartitioning, &document.cpu_partitioning_mode, CPU_PARTITIONING, report);
     if let Some(at) = document.arbiter.get() {
         report.breach(Rule::Unsupported, &at.spot, unsupported("arbiter"));
@@ -121,7 +121,7 @@ pub(super) fn check(document: &Document, report: &mut Report) {
     check_image_sources(document, report);
 }
 
-fn check_capabilities(document: &Document, report: &mut Report) {
+fn check_capabilities(document: &Document, report: &mut FindingCollector) {
     let Some(given) = document.capabilities.get() else { return };
     let set_has_it =
         choose(Rule::CapabilitySet, &given.baseline, CAPABILITY_SETS, report).unwrap_or(true);
@@ -151,7 +151,7 @@ const NEEDS: [(&str, &str); 2] =
     [("baremetal", "MachineAPI"), ("marketplace", "OperatorLifecycleManager")];
 
 /// Reports a capability without the other capability that it needs, on the set `None`.
-fn check_need(items: &[At<String>], needy: &str, need: &str, report: &mut Report) {
+fn check_need(items: &[Spanned<String>], needy: &str, need: &str, report: &mut FindingCollector) {
     let Some(at) = items.iter().find(|item| item.value == needy) else { return };
     if items.iter().all(|item| item.value != need) {
         report
@@ -160,7 +160,7 @@ fn check_need(items: &[At<String>], needy: &str, need: &str, report: &mut Report
     }
 }
 
-fn check_features(document: &Document, report: &mut Report) {
+fn check_features(document: &Document, report: &mut FindingCollector) {
     choose(Rule::FeatureSet, &document.feature_set, FEATURE_SETS, report);
     let custom = document.feature_set.get().is_some_and(|at| at.value == "CustomNoUpgrade");
     if let (Some(at), false) = (document.feature_gates.get(), custom) {
@@ -176,7 +176,7 @@ fn check_features(document: &Document, report: &mut Report) {
     }
 }
 
-fn check_image_sources(document: &Document, report: &mut Report) {
+fn check_image_sources(document: &Document, report: &mut FindingCollector) {
     if let Some(old) = document.image_content_sources.get() {
         report
             .breach(Rule::Deprecated, &old.spot, "is deprecated in favour of `imageDigestSources`")
@@ -193,7 +193,7 @@ fn check_image_sources(document: &Document, report: &mut Report) {
     }
 }
 
-fn check_image_source(given: &At<document::ImageSource>, report: &mut Report) {
+fn check_image_source(given: &Spanned<document::ImageSource>, report: &mut FindingCollector) {
     let source = given.source.require(&given.spot, "source", report);
     for at in source.into_iter().chain(given.mirrors.items()) {
         if !is_repository(&at.value) {

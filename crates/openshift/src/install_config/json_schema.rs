@@ -8,7 +8,7 @@ use groundplan_aws::model::metadata_options::{Authentication, HopLimit};
 use serde_json::{Map, Value, json};
 
 use super::choices::words;
-use super::document::{Anything, At, Document, Pairs, Sensitive};
+use super::document::{Anything, Document, Pairs, Sensitive, Spanned};
 use super::{aws, aws_machine_pool, credentials, machine_pool, metadata_service, networking};
 use crate::install_config::feature_support;
 
@@ -16,7 +16,7 @@ use crate::install_config::feature_support;
 pub(super) type Definitions = Map<String, Value>;
 
 /// A type with a schema.
-pub(super) trait Described {
+pub(super) trait HasSchema {
     /// Returns the schema. For a section, returns a reference to its definition in `definitions`.
     fn describe(definitions: &mut Definitions) -> Value;
 }
@@ -56,37 +56,37 @@ pub(super) fn section(
     json!({"$ref": format!("#/$defs/{name}")})
 }
 
-impl Described for String {
+impl HasSchema for String {
     fn describe(_: &mut Definitions) -> Value {
         json!({"type": "string"})
     }
 }
 
-impl Described for Sensitive {
+impl HasSchema for Sensitive {
     fn describe(_: &mut Definitions) -> Value {
         json!({"type": "string"})
     }
 }
 
-impl Described for bool {
+impl HasSchema for bool {
     fn describe(_: &mut Definitions) -> Value {
         json!({"type": "boolean"})
     }
 }
 
-impl Described for i64 {
+impl HasSchema for i64 {
     fn describe(_: &mut Definitions) -> Value {
         json!({"type": "integer"})
     }
 }
 
-impl<T: Described> Described for Vec<At<T>> {
+impl<T: HasSchema> HasSchema for Vec<Spanned<T>> {
     fn describe(definitions: &mut Definitions) -> Value {
         json!({"type": "array", "items": T::describe(definitions)})
     }
 }
 
-impl Described for Pairs {
+impl HasSchema for Pairs {
     fn describe(_: &mut Definitions) -> Value {
         // The reader accepts numbers and booleans and keeps their spelling.
         let value = json!({"type": ["string", "number", "boolean", "null"]});
@@ -94,7 +94,7 @@ impl Described for Pairs {
     }
 }
 
-impl Described for Anything {
+impl HasSchema for Anything {
     fn describe(_: &mut Definitions) -> Value {
         json!({})
     }

@@ -5,8 +5,8 @@
 //! machine platform. Never reads a value.
 
 use super::document::mark;
-use crate::diagnostics::finding::Place;
-use crate::diagnostics::yaml::{self, Content, Node};
+use crate::diagnostics::finding::Position;
+use crate::diagnostics::yaml::{self, YamlContent, YamlNode};
 
 /// A field and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,22 +14,22 @@ pub struct Located {
     /// Path of the field that the text contains.
     pub path: String,
     /// Position in the text. `None` if the text contains no part of the path.
-    pub place: Option<Place>,
+    pub place: Option<Position>,
 }
 
 /// Returns the position of a field's value, or of the nearest enclosing field in the text.
 pub fn locate(text: &str, path: &str) -> Located {
-    Places::of(text).locate(path)
+    FieldLocator::of(text).locate(path)
 }
 
 /// A text that is parsed once to locate many fields.
-pub(crate) struct Places<'text> {
+pub(crate) struct FieldLocator<'text> {
     text: &'text str,
     /// `None` if the text cannot be read.
-    root: Option<Node>,
+    root: Option<YamlNode>,
 }
 
-impl<'text> Places<'text> {
+impl<'text> FieldLocator<'text> {
     fn of(text: &'text str) -> Self {
         Self { text, root: yaml::parse(text).ok() }
     }
@@ -45,7 +45,7 @@ impl<'text> Places<'text> {
         let Some(root) = &self.root else { return nowhere };
         let elsewhere = elsewhere(path);
         let paths = [path].into_iter().chain(elsewhere.iter().map(String::as_str));
-        let place = |span| Some(Place::of(self.text, &span));
+        let place = |span| Some(Position::of(self.text, &span));
         let mut written = paths.filter_map(|path| {
             let (span, whole) = walk(root, path)?;
             whole.then(|| Located { path: path.to_owned(), place: place(span) })
@@ -74,20 +74,20 @@ fn elsewhere(path: &str) -> Vec<String> {
 
 /// Follows a path as far as the text has it. Returns the bytes to underline, and true if the whole
 /// path exists.
-fn walk(root: &Node, path: &str) -> Option<(std::ops::Range<usize>, bool)> {
+fn walk(root: &YamlNode, path: &str) -> Option<(std::ops::Range<usize>, bool)> {
     let (mut node, mut span) = (root, None);
     for step in steps(path) {
         let next = match (step, &node.content) {
-            (Step::Field(name), Content::Mapping(entries)) => entries
+            (PathStep::Field(name), YamlContent::Mapping(entries)) => entries
                 .iter()
                 .find(|(key, _)| key.name == name)
                 .map(|(key, value)| (value, mark(value, Some(&key.span)))),
-            (Step::Item(index), Content::List(items)) => {
+            (PathStep::Item(index), YamlContent::List(items)) => {
                 items.get(index).map(|item| (item, mark(item, None)))
             }
             _ => None,
         };
-        match next.filter(|(next, _)| !matches!(next.content, Content::Null)) {
+        match next.filter(|(next, _)| !matches!(next.content, YamlContent::Null)) {
             Some((next, found)) => (node, span) = (next, Some(found)),
             None => return span.map(|span| (span, false)),
         }
@@ -95,24 +95,24 @@ fn walk(root: &Node, path: &str) -> Option<(std::ops::Range<usize>, bool)> {
     span.map(|span| (span, true))
 }
 
-enum Step<'a> {
+enum PathStep<'a> {
     Field(&'a str),
     Item(usize),
 }
 
 /// Splits a path: `a.b[0][x.y]` becomes `a`, `b`, the first item, and the field `x.y`.
-fn steps(path: &str) -> Vec<Step<'_>> {
+fn steps(path: &str) -> Vec<PathStep<'_>> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {
         let bracketed = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
         if let Some((inside, after)) = bracketed {
-            steps.push(inside.parse().map_or(Step::Field(inside), Step::Item));
+            steps.push(inside.parse().map_or(PathStep::Field(inside), PathStep::Item));
             rest = after;
         } else {
             let rest_of_name = rest.strip_prefix('.').unwrap_or(rest);
             let end = rest_of_name.find(['.', '[']).unwrap_or(rest_of_name.len());
-            steps.push(Step::Field(&rest_of_name[..end]));
+            steps.push(PathStep::Field(&rest_of_name[..end]));
             // An unclosed bracket ends the path.
             rest = if end == 0 { "" } else { &rest_of_name[end..] };
         }

@@ -3,10 +3,10 @@
 //!
 //! Rules: openshift/installer `pkg/types/validation/machinepools.go`, release-4.15.
 
-use super::aws_machine_pool::{self, Surroundings};
+use super::aws_machine_pool::{self, PoolContext};
 use super::choices::{Choices, choose};
-use super::document::{self, At, Document, Given, Platform};
-use crate::diagnostics::finding::{Report, did_you_mean, shown};
+use super::document::{self, Document, FieldValue, Platform, Spanned};
+use crate::diagnostics::finding::{FindingCollector, did_you_mean, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{Architecture, MachinePool};
 
@@ -27,15 +27,15 @@ pub(super) const MOST: i64 = 10_000;
 /// Returns the pool of the control plane after validation.
 pub(super) fn control_plane(
     document: &Document,
-    around: &Surroundings,
-    report: &mut Report,
+    around: &PoolContext,
+    report: &mut FindingCollector,
 ) -> Option<MachinePool> {
     let given = match &document.control_plane {
-        Given::Unreadable => return None,
-        Given::Missing | Given::Empty(_) => {
+        FieldValue::Unreadable => return None,
+        FieldValue::Missing | FieldValue::Empty(_) => {
             return Some(default_pool(CONTROL_PLANE, Architecture::default(), around));
         }
-        Given::Value(given) => given,
+        FieldValue::Value(given) => given,
     };
     let name =
         given.name.get().filter(|name| !name.value.is_empty() && name.value != CONTROL_PLANE);
@@ -56,10 +56,10 @@ pub(super) fn control_plane(
 pub(super) fn compute(
     document: &Document,
     control_plane: Option<Architecture>,
-    around: &Surroundings,
-    report: &mut Report,
+    around: &PoolContext,
+    report: &mut FindingCollector,
 ) -> Option<Vec<MachinePool>> {
-    if let Given::Unreadable = document.compute {
+    if let FieldValue::Unreadable = document.compute {
         return None;
     }
     let architecture = control_plane.unwrap_or_default();
@@ -76,11 +76,11 @@ pub(super) fn compute(
 }
 
 fn compute_pool<'given>(
-    given: &'given At<document::MachinePool>,
+    given: &'given Spanned<document::MachinePool>,
     names: &mut Vec<&'given str>,
     architecture: Architecture,
-    around: &Surroundings,
-    report: &mut Report,
+    around: &PoolContext,
+    report: &mut FindingCollector,
 ) -> Option<MachinePool> {
     let name = given.name.require(&given.spot, "name", report);
     let read = pool(name.map_or("", |name| &name.value), given, architecture, around, report);
@@ -119,10 +119,10 @@ fn compute_pool<'given>(
 }
 
 fn same_architecture(
-    given: &At<document::MachinePool>,
+    given: &Spanned<document::MachinePool>,
     pool: &MachinePool,
     control_plane: Option<Architecture>,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> bool {
     let same = control_plane.is_none_or(|architecture| pool.architecture == architecture);
     if let (false, Some(at)) = (same, given.architecture.get()) {
@@ -135,10 +135,10 @@ fn same_architecture(
 
 fn pool(
     name: &str,
-    given: &At<document::MachinePool>,
+    given: &Spanned<document::MachinePool>,
     architecture: Architecture,
-    around: &Surroundings,
-    report: &mut Report,
+    around: &PoolContext,
+    report: &mut FindingCollector,
 ) -> Option<MachinePool> {
     for (field, given) in [("fencing", &given.fencing), ("diskSetup", &given.disk_setup)] {
         if let Some(at) = given.get() {
@@ -169,28 +169,32 @@ pub(super) fn unsupported(field: &str) -> String {
     format!("`{field}` is not supported by this version of groundplan")
 }
 
-fn default_pool(name: &str, architecture: Architecture, around: &Surroundings) -> MachinePool {
+fn default_pool(name: &str, architecture: Architecture, around: &PoolContext) -> MachinePool {
     let aws = aws_machine_pool::merge(None, around);
     MachinePool { name: name.into(), replicas: REPLICAS, hyperthreading: true, architecture, aws }
 }
 
-fn replicas(given: &At<document::MachinePool>, default: u32, report: &mut Report) -> Option<u32> {
+fn replicas(
+    given: &Spanned<document::MachinePool>,
+    default: u32,
+    report: &mut FindingCollector,
+) -> Option<u32> {
     match &given.replicas {
-        Given::Missing | Given::Empty(_) => Some(default),
-        Given::Unreadable => None,
-        Given::Value(at) if !(0..=MOST).contains(&at.value) => {
+        FieldValue::Missing | FieldValue::Empty(_) => Some(default),
+        FieldValue::Unreadable => None,
+        FieldValue::Value(at) if !(0..=MOST).contains(&at.value) => {
             report
                 .breach(Rule::Replicas, &at.spot, format!("found `{}`", at.value))
                 .expected(format!("a number from 0 to {MOST}"));
             None
         }
-        Given::Value(at) => u32::try_from(at.value).ok(),
+        FieldValue::Value(at) => u32::try_from(at.value).ok(),
     }
 }
 
 /// Reports a control plane without machines. Warns of two machines, because etcd needs an odd
 /// number of members.
-fn quorum(given: &At<document::MachinePool>, report: &mut Report) {
+fn quorum(given: &Spanned<document::MachinePool>, report: &mut FindingCollector) {
     match given.replicas.get() {
         Some(at) if at.value == 0 => {
             report
@@ -208,9 +212,9 @@ fn quorum(given: &At<document::MachinePool>, report: &mut Report) {
 
 /// Returns `platform.aws` of a pool. Reports other platforms as errors.
 fn platform<'given>(
-    given: &'given Given<Platform<document::AwsMachinePool>>,
-    report: &mut Report,
-) -> Option<&'given At<document::AwsMachinePool>> {
+    given: &'given FieldValue<Platform<document::AwsMachinePool>>,
+    report: &mut FindingCollector,
+) -> Option<&'given Spanned<document::AwsMachinePool>> {
     let platform = given.get()?;
     for other in &platform.others {
         report

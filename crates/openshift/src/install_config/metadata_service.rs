@@ -10,8 +10,8 @@ use groundplan_aws::model::metadata_options::{
 };
 
 use super::choices::{Choices, choose};
-use super::document::{self, At, Given};
-use crate::diagnostics::finding::{Report, did_you_mean, one_of, shown};
+use super::document::{self, FieldValue, Spanned};
+use crate::diagnostics::finding::{FindingCollector, did_you_mean, one_of, shown};
 use crate::diagnostics::rules::Rule;
 
 /// The only value of `httpEndpoint` with which machines can join a cluster.
@@ -20,7 +20,7 @@ pub(super) const ENDPOINT: &str = "Enabled";
 pub(super) const TAGS: &str = "Disabled";
 
 /// Returns the settings, each from the first layer that has it.
-pub(super) fn merge(layers: &[&At<document::AwsMachinePool>]) -> MetadataService {
+pub(super) fn merge(layers: &[&Spanned<document::AwsMachinePool>]) -> MetadataService {
     let settings: Vec<_> =
         layers.iter().filter_map(|layer| layer.value.metadata_service.get()).map(read).collect();
     MetadataService {
@@ -32,7 +32,7 @@ pub(super) fn merge(layers: &[&At<document::AwsMachinePool>]) -> MetadataService
 }
 
 /// Returns the valid settings of one layer.
-fn read(given: &At<document::MetadataService>) -> MetadataService {
+fn read(given: &Spanned<document::MetadataService>) -> MetadataService {
     let given = &given.value;
     MetadataService {
         authentication: meaning(&given.authentication, Authentication::WORDS),
@@ -42,13 +42,13 @@ fn read(given: &At<document::MetadataService>) -> MetadataService {
     }
 }
 
-fn meaning<T: Copy>(given: &Given<String>, choices: &Choices<T>) -> Option<T> {
+fn meaning<T: Copy>(given: &FieldValue<String>, choices: &Choices<T>) -> Option<T> {
     let asked = given.text()?;
     choices.iter().find(|(word, _)| *word == asked).map(|(_, meaning)| *meaning)
 }
 
 /// Validates each setting on its own.
-pub(super) fn check(given: &document::AwsMachinePool, report: &mut Report) {
+pub(super) fn check(given: &document::AwsMachinePool, report: &mut FindingCollector) {
     let Some(service) = given.metadata_service.get() else { return };
     check_authentication(&service.authentication, report);
     check_hop_limit(&service.hop_limit, report);
@@ -58,12 +58,12 @@ pub(super) fn check(given: &document::AwsMachinePool, report: &mut Report) {
 
 /// Validates `authentication`. An empty field means no opinion, and gets a warning because the user
 /// may not have intended it.
-fn check_authentication(given: &Given<String>, report: &mut Report) {
+fn check_authentication(given: &FieldValue<String>, report: &mut FindingCollector) {
     choose(Rule::Authentication, given, Authentication::WORDS, report);
     let empty = match given {
-        Given::Empty(spot) => Some(spot),
-        Given::Value(at) if at.value.is_empty() => Some(&at.spot),
-        Given::Missing | Given::Unreadable | Given::Value(_) => None,
+        FieldValue::Empty(spot) => Some(spot),
+        FieldValue::Value(at) if at.value.is_empty() => Some(&at.spot),
+        FieldValue::Missing | FieldValue::Unreadable | FieldValue::Value(_) => None,
     };
     if let Some(spot) = empty {
         report
@@ -77,7 +77,7 @@ fn check_authentication(given: &Given<String>, report: &mut Report) {
     }
 }
 
-fn check_hop_limit(given: &Given<i64>, report: &mut Report) {
+fn check_hop_limit(given: &FieldValue<i64>, report: &mut FindingCollector) {
     let (least, most) = HopLimit::RANGE.into_inner();
     if let Some(at) = given.get().filter(|at| HopLimit::new(at.value).is_none()) {
         report
@@ -89,9 +89,9 @@ fn check_hop_limit(given: &Given<i64>, report: &mut Report) {
 /// Validates a setting whose other EC2 value breaks a cluster. The finding explains the reason.
 fn check_switch(
     rule: Rule,
-    given: &Given<String>,
+    given: &FieldValue<String>,
     (right, why): (&str, &str),
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) {
     let Some(at) = given.filled().filter(|at| at.value != right) else { return };
     let is_word = Switch::WORDS.iter().any(|(word, _)| *word == at.value);
@@ -105,9 +105,9 @@ fn check_switch(
 /// Warns if the merged settings are valid and deny tokens to pods (IMDSv2 only, one hop). Warns
 /// once, in the layer that sets one of the two fields.
 pub(super) fn check_reach(
-    given: Option<&At<document::AwsMachinePool>>,
-    default: Option<&At<document::AwsMachinePool>>,
-    report: &mut Report,
+    given: Option<&Spanned<document::AwsMachinePool>>,
+    default: Option<&Spanned<document::AwsMachinePool>>,
+    report: &mut FindingCollector,
 ) {
     let layers: Vec<_> = given.into_iter().chain(default).collect();
     let own = layers.first().and_then(|layer| layer.value.metadata_service.get());

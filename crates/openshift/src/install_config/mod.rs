@@ -33,19 +33,19 @@ use std::collections::BTreeSet;
 
 pub(crate) use aws_machine_pool::{VOLUME_TYPES, is_instance_type};
 pub use json_schema::json_schema;
-pub(crate) use locate::Places;
+pub(crate) use locate::FieldLocator;
 pub use locate::{Located, locate};
 pub use render::render;
 pub use resolved::*;
 
-use crate::diagnostics::finding::{Report, Spot};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector};
 use crate::diagnostics::yaml::Malformed;
 use crate::diagnostics::{Finding, Rule, text, yaml};
-use document::{Document, Read};
+use document::{Document, FromNode};
 
 /// Result of reading a file.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ParseOutcome {
     /// The config. `None` if any finding is an error.
     pub config: Option<InstallConfig>,
     /// All findings, in the order of the text.
@@ -53,21 +53,21 @@ pub struct Outcome {
 }
 
 /// Reads the bytes of a file. Also returns the text that may be shown next to the findings.
-pub fn read_bytes(bytes: &[u8]) -> (Outcome, Cow<'_, str>) {
+pub fn read_bytes(bytes: &[u8]) -> (ParseOutcome, Cow<'_, str>) {
     match text::decode(bytes) {
         Ok(text) => (read(text), Cow::Borrowed(text)),
-        Err((finding, shown)) => (Outcome { config: None, findings: vec![finding] }, shown),
+        Err((finding, shown)) => (ParseOutcome { config: None, findings: vec![finding] }, shown),
     }
 }
 
 /// Reads the text of an install-config. Returns all findings at once, in bounded time.
-pub fn read(text: &str) -> Outcome {
+pub fn read(text: &str) -> ParseOutcome {
     if text.len() > text::MOST_BYTES {
-        return Outcome { config: None, findings: vec![text::too_large()] };
+        return ParseOutcome { config: None, findings: vec![text::too_large()] };
     }
-    let mut report = Report::new(text);
+    let mut report = FindingCollector::new(text);
     let config = match yaml::parse(text) {
-        Ok(node) => Document::read(&node, &Spot::file(), &mut report)
+        Ok(node) => Document::read(&node, &FieldSpan::file(), &mut report)
             .and_then(|document| resolve(&document, &mut report)),
         Err(malformed) => {
             tell(malformed, &mut report);
@@ -75,12 +75,12 @@ pub fn read(text: &str) -> Outcome {
         }
     };
     let config = config.filter(|_| report.is_clean());
-    Outcome { config, findings: report.finish() }
+    ParseOutcome { config, findings: report.finish() }
 }
 
-fn tell(malformed: Malformed, report: &mut Report) {
+fn tell(malformed: Malformed, report: &mut FindingCollector) {
     let Malformed { offset, rule, message, hint } = malformed;
-    let spot = Spot { path: String::new(), span: offset.map(|offset| offset..offset + 1) };
+    let spot = FieldSpan { path: String::new(), span: offset.map(|offset| offset..offset + 1) };
     report.breach(rule, &spot, message).hint_if(hint.map(str::to_owned));
 }
 
@@ -92,9 +92,9 @@ pub(crate) fn unreadable_manifest(
     lines_before: usize,
     error: &serde_saphyr::Error,
 ) -> Vec<Finding> {
-    let mut report = Report::of_document(text, lines_before);
+    let mut report = FindingCollector::of_document(text, lines_before);
     if let Ok(node) = yaml::parse_up_to(text, yaml::MOST_VALUES_OF_MACHINES) {
-        document::repeated(&node, &Spot::file(), &mut report);
+        document::repeated(&node, &FieldSpan::file(), &mut report);
     }
     if report.is_clean() {
         let malformed = yaml::malformed(error, text);
@@ -108,7 +108,7 @@ pub(crate) fn unreadable_manifest(
 }
 
 /// Resolves every section, even if other sections have errors.
-fn resolve(document: &Document, report: &mut Report) -> Option<InstallConfig> {
+fn resolve(document: &Document, report: &mut FindingCollector) -> Option<InstallConfig> {
     if !feature_support::check_version(document, report) {
         return None;
     }
@@ -155,8 +155,8 @@ fn resolve(document: &Document, report: &mut Report) -> Option<InstallConfig> {
 /// The pool of the control plane, and the pools of workers.
 type Pools = (MachinePool, Vec<MachinePool>);
 
-fn pools(document: &Document, report: &mut Report) -> Option<Pools> {
-    let around = aws_machine_pool::Surroundings::of(document);
+fn pools(document: &Document, report: &mut FindingCollector) -> Option<Pools> {
+    let around = aws_machine_pool::PoolContext::of(document);
     around.check(report);
     let control_plane = machine_pool::control_plane(document, &around, report);
     let architecture = control_plane.as_ref().map(|pool| pool.architecture);

@@ -2,8 +2,8 @@
 //!
 //! Rules: openshift/installer `pkg/validate/validate.go`, release-4.15.
 
-use super::document::{At, Document};
-use crate::diagnostics::finding::{Report, Spot, shown};
+use super::document::{Document, Spanned};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
 
 /// Maximum length of a DNS label (RFC 1035).
@@ -14,7 +14,10 @@ const LONGEST_NAME: usize = 253;
 const LONGEST_CLUSTER_NAME: usize = LONGEST_LABEL - "*.apps.".len() - 2;
 
 /// Returns the name and the base domain after validation. The base domain has no trailing dot.
-pub(super) fn names(document: &Document, report: &mut Report) -> Option<(String, String)> {
+pub(super) fn names(
+    document: &Document,
+    report: &mut FindingCollector,
+) -> Option<(String, String)> {
     let name = cluster_name(document, report);
     let base = base_domain(document, report);
     let (name, base) = (name?, base?);
@@ -29,15 +32,15 @@ pub(super) fn names(document: &Document, report: &mut Report) -> Option<(String,
     Some((name.value.clone(), domain(base).to_owned()))
 }
 
-fn domain(at: &At<String>) -> &str {
+fn domain(at: &Spanned<String>) -> &str {
     at.value.strip_suffix('.').unwrap_or(&at.value)
 }
 
 fn cluster_name<'document>(
     document: &'document Document,
-    report: &mut Report,
-) -> Option<&'document At<String>> {
-    let metadata = document.metadata.require(&Spot::file(), "metadata", report)?;
+    report: &mut FindingCollector,
+) -> Option<&'document Spanned<String>> {
+    let metadata = document.metadata.require(&FieldSpan::file(), "metadata", report)?;
     let name = metadata.name.require(&metadata.spot, "name", report)?;
     if name.value.len() > LONGEST_CLUSTER_NAME {
         report
@@ -50,13 +53,18 @@ fn cluster_name<'document>(
 
 fn base_domain<'document>(
     document: &'document Document,
-    report: &mut Report,
-) -> Option<&'document At<String>> {
-    let base = document.base_domain.require(&Spot::file(), "baseDomain", report)?;
+    report: &mut FindingCollector,
+) -> Option<&'document Spanned<String>> {
+    let base = document.base_domain.require(&FieldSpan::file(), "baseDomain", report)?;
     check_subdomain(Rule::BaseDomain, base, domain(base), report).then_some(base)
 }
 
-fn check_subdomain(rule: Rule, at: &At<String>, name: &str, report: &mut Report) -> bool {
+fn check_subdomain(
+    rule: Rule,
+    at: &Spanned<String>,
+    name: &str,
+    report: &mut FindingCollector,
+) -> bool {
     let fine = is_subdomain(name);
     if !fine {
         let lower = name.to_lowercase();

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::document::{self, At, Document, Given};
-use crate::diagnostics::finding::{Report, Spot, shown};
+use super::document::{self, Document, FieldValue, Spanned};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{ClusterNetwork, Networking};
 
@@ -24,11 +24,11 @@ pub(super) const MTU: std::ops::RangeInclusive<i64> = 1000..=8901;
 const DOCKER_BRIDGE: &str = "172.17.0.0/16";
 
 /// Returns the networks. Returns `None` if any of them has an error.
-pub(super) fn networking(document: &Document, report: &mut Report) -> Option<Networking> {
+pub(super) fn networking(document: &Document, report: &mut FindingCollector) -> Option<Networking> {
     let given = match &document.networking {
-        Given::Unreadable => return None,
-        Given::Missing | Given::Empty(_) => return Some(defaults()),
-        Given::Value(given) => given,
+        FieldValue::Unreadable => return None,
+        FieldValue::Missing | FieldValue::Empty(_) => return Some(defaults()),
+        FieldValue::Value(given) => given,
     };
     let mut taken = Taken::default();
     let machine_networks = machine_networks(given, &mut taken, report);
@@ -68,7 +68,7 @@ struct Taken(Vec<(Ipv4Net, String)>);
 
 impl Taken {
     /// Adds a network that must not overlap those before it.
-    fn add(&mut self, network: Ipv4Net, spot: &Spot, report: &mut Report) {
+    fn add(&mut self, network: Ipv4Net, spot: &FieldSpan, report: &mut FindingCollector) {
         let overlaps = |other: &Ipv4Net| other.contains(&network) || network.contains(other);
         if let Some((other, owner)) = self.0.iter().find(|(other, _)| overlaps(other)) {
             report
@@ -91,9 +91,9 @@ impl Taken {
     fn add_default(
         &mut self,
         cidr: &str,
-        parent: &Spot,
+        parent: &FieldSpan,
         name: &str,
-        report: &mut Report,
+        report: &mut FindingCollector,
     ) -> Ipv4Net {
         let network = constant(cidr);
         self.add(network, &parent.child(name), report);
@@ -102,15 +102,15 @@ impl Taken {
 }
 
 fn machine_networks(
-    given: &At<document::Networking>,
+    given: &Spanned<document::Networking>,
     taken: &mut Taken,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<Vec<Ipv4Net>> {
     let new = given.machine_network.items();
     let old = given.old_machine_cidr.get();
     deprecated(old, "machineNetwork", !new.is_empty(), report);
     if !new.is_empty() {
-        let read = |item: &At<document::MachineNetwork>| {
+        let read = |item: &Spanned<document::MachineNetwork>| {
             let cidr = item.cidr.require(&item.spot, "cidr", report)?;
             machine_network(cidr, taken, report)
         };
@@ -124,16 +124,20 @@ fn machine_networks(
     })
 }
 
-fn machine_network(cidr: &At<String>, taken: &mut Taken, report: &mut Report) -> Option<Ipv4Net> {
+fn machine_network(
+    cidr: &Spanned<String>,
+    taken: &mut Taken,
+    report: &mut FindingCollector,
+) -> Option<Ipv4Net> {
     let network = network(cidr, report)?;
     taken.add(network, &cidr.spot, report);
     Some(network)
 }
 
 fn service_networks(
-    given: &At<document::Networking>,
+    given: &Spanned<document::Networking>,
     taken: &mut Taken,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<Vec<Ipv4Net>> {
     let new = given.service_network.items();
     let old = given.old_service_cidr.get();
@@ -143,7 +147,7 @@ fn service_networks(
             .breach(Rule::ServiceNetworks, &second.spot, "is a second network")
             .expected("exactly one service network");
     }
-    let cidrs: Vec<&At<String>> =
+    let cidrs: Vec<&Spanned<String>> =
         if new.is_empty() { old.into_iter().collect() } else { new.iter().collect() };
     if !cidrs.is_empty() {
         return whole(cidrs.into_iter().map(|cidr| service_network(cidr, taken, report)));
@@ -153,7 +157,11 @@ fn service_networks(
     })
 }
 
-fn service_network(cidr: &At<String>, taken: &mut Taken, report: &mut Report) -> Option<Ipv4Net> {
+fn service_network(
+    cidr: &Spanned<String>,
+    taken: &mut Taken,
+    report: &mut FindingCollector,
+) -> Option<Ipv4Net> {
     const SHORTEST: u8 = 12; // Kubernetes rejects larger service networks
     let network = network(cidr, report)?;
     if network.prefix_len() < SHORTEST {
@@ -167,10 +175,10 @@ fn service_network(cidr: &At<String>, taken: &mut Taken, report: &mut Report) ->
 }
 
 fn cluster_networks(
-    given: &At<document::Networking>,
+    given: &Spanned<document::Networking>,
     is_ovn: bool,
     taken: &mut Taken,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<Vec<ClusterNetwork>> {
     let new = given.cluster_network.items();
     let old = given.old_cluster_networks.items();
@@ -187,10 +195,10 @@ fn cluster_networks(
 }
 
 fn cluster_network(
-    item: &At<document::ClusterNetwork>,
+    item: &Spanned<document::ClusterNetwork>,
     is_ovn: bool,
     taken: &mut Taken,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<ClusterNetwork> {
     let at = item.cidr.require(&item.spot, "cidr", report)?;
     let cidr = network(at, report)?;
@@ -211,12 +219,15 @@ fn cluster_network(
 
 /// Returns true if the network plug-in divides the network among the nodes.
 fn has_no_host_prefix(item: &document::ClusterNetwork) -> bool {
-    let is_zero = |at: &At<i64>| at.value == 0;
+    let is_zero = |at: &Spanned<i64>| at.value == 0;
     !item.old_host_subnet_length.is_given()
         && (!item.host_prefix.is_given() || item.host_prefix.get().is_some_and(is_zero))
 }
 
-fn host_prefix(item: &At<document::ClusterNetwork>, report: &mut Report) -> Option<(i64, Spot)> {
+fn host_prefix(
+    item: &Spanned<document::ClusterNetwork>,
+    report: &mut FindingCollector,
+) -> Option<(i64, FieldSpan)> {
     let old = item.old_host_subnet_length.get();
     deprecated(old, "hostPrefix", item.host_prefix.is_given(), report);
     match old {
@@ -231,7 +242,7 @@ fn host_prefix(item: &At<document::ClusterNetwork>, report: &mut Report) -> Opti
 }
 
 /// Parses a network. Reports IPv6 networks, host bits and `0.0.0.0`.
-fn network(cidr: &At<String>, report: &mut Report) -> Option<Ipv4Net> {
+fn network(cidr: &Spanned<String>, report: &mut FindingCollector) -> Option<Ipv4Net> {
     let found = format!("found {}", shown(&cidr.value));
     let network = match cidr.value.parse::<IpNet>() {
         Ok(IpNet::V4(network)) => network,
@@ -268,12 +279,15 @@ fn network(cidr: &At<String>, report: &mut Report) -> Option<Ipv4Net> {
     Some(network)
 }
 
-fn network_type(given: &At<document::Networking>, report: &mut Report) -> Option<String> {
+fn network_type(
+    given: &Spanned<document::Networking>,
+    report: &mut FindingCollector,
+) -> Option<String> {
     // openshift/installer pkg/types/validation/installconfig.go: removed plug-ins.
     const REMOVED: [&str; 2] = ["Kuryr", "OpenShiftSDN"];
     let old = given.old_type.get();
     deprecated(old, "networkType", given.network_type.is_given(), report);
-    if let Given::Unreadable = given.network_type {
+    if let FieldValue::Unreadable = given.network_type {
         return None;
     }
     let Some(at) = given.network_type.get().or(old).filter(|at| !at.value.is_empty()) else {
@@ -294,8 +308,12 @@ fn network_type(given: &At<document::Networking>, report: &mut Report) -> Option
 
 /// Returns the MTU. The outer option is `None` after a finding; the inner option is `None` if the
 /// MTU is omitted or 0.
-fn mtu(given: &At<document::Networking>, is_ovn: bool, report: &mut Report) -> Option<Option<u32>> {
-    if let Given::Unreadable = given.cluster_network_mtu {
+fn mtu(
+    given: &Spanned<document::Networking>,
+    is_ovn: bool,
+    report: &mut FindingCollector,
+) -> Option<Option<u32>> {
+    if let FieldValue::Unreadable = given.cluster_network_mtu {
         return None;
     }
     let Some(at) = given.cluster_network_mtu.get().filter(|at| at.value != 0) else {
@@ -321,10 +339,10 @@ fn warn_of_edge(
     document: &Document,
     mtu: Option<u32>,
     given: &document::Networking,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) {
     const MOST_AT_THE_EDGE: u32 = 1200;
-    let is_edge = |pool: &At<document::MachinePool>| pool.name.text() == Some("edge");
+    let is_edge = |pool: &Spanned<document::MachinePool>| pool.name.text() == Some("edge");
     let (Some(at), Some(mtu)) = (given.cluster_network_mtu.get(), mtu) else { return };
     if mtu > MOST_AT_THE_EDGE && document.compute.items().iter().any(is_edge) {
         report
@@ -334,7 +352,7 @@ fn warn_of_edge(
 }
 
 /// Reports that a field has a new name.
-fn deprecated<T>(old: Option<&At<T>>, new: &str, both: bool, report: &mut Report) {
+fn deprecated<T>(old: Option<&Spanned<T>>, new: &str, both: bool, report: &mut FindingCollector) {
     if let Some(old) = old {
         let effect = if both {
             "is deprecated and has no effect beside"
@@ -353,10 +371,10 @@ fn whole<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     read.into_iter().collect()
 }
 
-fn unless_unreadable<T, D>(given: &Given<T>, default: impl FnOnce() -> D) -> Option<D> {
+fn unless_unreadable<T, D>(given: &FieldValue<T>, default: impl FnOnce() -> D) -> Option<D> {
     match given {
-        Given::Unreadable => None,
-        Given::Missing | Given::Empty(_) | Given::Value(_) => Some(default()),
+        FieldValue::Unreadable => None,
+        FieldValue::Missing | FieldValue::Empty(_) | FieldValue::Value(_) => Some(default()),
     }
 }
 
@@ -369,7 +387,7 @@ pub(super) fn fits_zones(
     document: &Document,
     networking: &Networking,
     zones: usize,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) {
     const VPC: u8 = 16;
     const SUBNET: u32 = 28;
@@ -399,8 +417,10 @@ fn brings_subnets(document: &Document) -> bool {
     aws.is_some_and(|aws| super::aws::has_subnets(aws))
 }
 
-fn first_machine_network(document: &Document) -> Spot {
-    let Some(given) = document.networking.get() else { return Spot::file().child("networking") };
+fn first_machine_network(document: &Document) -> FieldSpan {
+    let Some(given) = document.networking.get() else {
+        return FieldSpan::file().child("networking");
+    };
     let first = given.machine_network.items().first();
     let cidr = first.and_then(|item| item.cidr.get()).or(given.old_machine_cidr.get());
     cidr.map_or_else(|| given.spot.child("machineNetwork"), |cidr| cidr.spot.clone())

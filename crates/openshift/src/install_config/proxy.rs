@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::document::{At, Document, Given, Sensitive};
+use super::document::{Document, FieldValue, Sensitive, Spanned};
 use super::names::is_subdomain;
-use crate::diagnostics::finding::{Report, shown};
+use crate::diagnostics::finding::{FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{Networking, Proxy};
 
@@ -19,7 +19,7 @@ use crate::install_config::resolved::{Networking, Proxy};
 pub(super) fn proxy(
     document: &Document,
     networking: Option<&Networking>,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<Proxy> {
     let given = document.proxy.get()?;
     let http = url(&given.http, &["http"], networking, report);
@@ -37,16 +37,16 @@ pub(super) fn proxy(
 }
 
 /// Returns true if the field has a URL, or an unreadable value that already has a finding.
-fn says_something(given: &Given<Sensitive>) -> bool {
-    let is_empty = |at: &At<Sensitive>| at.value.expose_secret().is_empty();
+fn says_something(given: &FieldValue<Sensitive>) -> bool {
+    let is_empty = |at: &Spanned<Sensitive>| at.value.expose_secret().is_empty();
     given.is_given() && !given.get().is_some_and(is_empty)
 }
 
 fn url(
-    given: &Given<Sensitive>,
+    given: &FieldValue<Sensitive>,
     schemes: &[&str],
     networking: Option<&Networking>,
-    report: &mut Report,
+    report: &mut FindingCollector,
 ) -> Option<SecretString> {
     let at = given.get().filter(|at| !at.value.expose_secret().is_empty())?;
     let parsed = Url::parse(at.value.expose_secret()).ok();
@@ -85,7 +85,7 @@ fn is_inside(url: &Url, networking: Option<&Networking>) -> bool {
     clusters.chain(&networking.service_networks).any(|network| network.contains(&address))
 }
 
-fn check_no_proxy(at: &At<String>, report: &mut Report) {
+fn check_no_proxy(at: &Spanned<String>, report: &mut FindingCollector) {
     if at.value == "*" {
         return;
     }

@@ -5,7 +5,7 @@
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use super::redact::Redacted;
-use crate::diagnostics::finding::{Finding, Place, Severity};
+use crate::diagnostics::finding::{Finding, Position, Severity};
 
 /// Renders findings one after another, in the format of rustc.
 pub fn render(findings: &[Finding], file_name: &str, text: &str, color: bool) -> String {
@@ -34,7 +34,7 @@ fn group<'a>(finding: &'a Finding, file_name: &'a str, redacted: &'a Redacted) -
 }
 
 fn source<'a>(finding: &'a Finding, file_name: &'a str, redacted: &'a Redacted) -> Element<'a> {
-    let Some(Place { start, end, .. }) = finding.place else {
+    let Some(Position { start, end, .. }) = finding.place else {
         return Origin::path(file_name).into();
     };
     let label = finding.expected.as_ref().map(|expected| format!("expected {expected}"));

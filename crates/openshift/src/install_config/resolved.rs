@@ -29,7 +29,7 @@ pub struct InstallConfig {
     /// The pools of workers; one of them is called `worker`.
     pub compute: Vec<MachinePool>,
     /// `platform.aws`
-    pub aws: Aws,
+    pub aws: AwsPlatform,
     /// Credentials of the cluster's operators for AWS calls. `None` means that the operators detect
     /// their permissions.
     pub credentials_mode: Option<CredentialsMode>,
@@ -182,7 +182,7 @@ pub struct RootVolume {
 
 /// `platform.aws`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aws {
+pub struct AwsPlatform {
     /// The region.
     pub region: String,
     /// Image for every pool; already merged into the pools.

@@ -16,7 +16,7 @@ use super::types::{MACHINE_API, Machine, MachineSet, schema};
 pub fn machine() -> Value {
     let name = |name: &str| format!(".metadata.labels['machine\\.openshift\\.io/{name}']");
     let state = ".metadata.annotations['machine\\.openshift\\.io/instance-state']";
-    definition(Described {
+    definition(CrdParts {
         kind: "Machine",
         schema: structural(&schema::<Machine>().to_value()),
         subresources: json!({"status": {}}),
@@ -44,7 +44,7 @@ pub fn machine_set() -> Value {
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.labelSelector",
     });
-    definition(Described {
+    definition(CrdParts {
         kind: "MachineSet",
         schema,
         subresources: json!({"status": {}, "scale": scale}),
@@ -59,14 +59,14 @@ pub fn machine_set() -> Value {
 }
 
 /// Parts in which the definitions differ.
-struct Described {
+struct CrdParts {
     kind: &'static str,
     schema: Value,
     subresources: Value,
     columns: Vec<Value>,
 }
 
-fn definition(Described { kind, schema, subresources, columns }: Described) -> Value {
+fn definition(CrdParts { kind, schema, subresources, columns }: CrdParts) -> Value {
     let (group, version) = MACHINE_API.split_once('/').expect("BUG: a group and a version");
     let singular = kind.to_lowercase();
     let version = json!({

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::install_config::Architecture;
-use crate::machine_api::launch_spec::Site;
+use crate::machine_api::launch_spec::ClusterDefaults;
 
 /// Facts about a running cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
+pub struct ClusterFacts {
     /// Infra ID of the cluster.
     pub infra_id: String,
     /// Region of the cluster.
@@ -20,13 +20,13 @@ pub struct Described {
     /// Custom AWS endpoints: service name to URL.
     pub endpoints: BTreeMap<String, String>,
     /// Defaults that machines take from the cluster.
-    pub site: Site,
+    pub site: ClusterDefaults,
 }
 
 /// Reason why an Infrastructure object is unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Infrastructure `cluster`: {field} {what}")]
-pub struct Unfit {
+pub struct InfrastructureError {
     field: &'static str,
     what: String,
 }
@@ -39,7 +39,7 @@ pub struct Infrastructure {
     pub infra_id: Option<String>,
     endpoints: BTreeMap<String, String>,
     /// Defaults that machines take from the cluster.
-    pub site: Site,
+    pub site: ClusterDefaults,
 }
 
 impl Infrastructure {
@@ -52,16 +52,19 @@ impl Infrastructure {
     ///
     /// # Errors
     /// Fails if the object cannot be read.
-    pub fn read(object: &Value) -> Result<Self, Unfit> {
-        let Object { status } = Object::deserialize(object)
-            .map_err(|error| Unfit { field: "status", what: format!("cannot be read: {error}") })?;
+    pub fn read(object: &Value) -> Result<Self, InfrastructureError> {
+        let InfrastructureObject { status } =
+            InfrastructureObject::deserialize(object).map_err(|error| InfrastructureError {
+                field: "status",
+                what: format!("cannot be read: {error}"),
+            })?;
         let aws = status.platform_status.aws;
         let given = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(Self {
             platform: status.platform_status.kind,
             infra_id: given(status.infrastructure_name),
             endpoints: aws.service_endpoints.into_iter().map(|one| (one.name, one.url)).collect(),
-            site: Site {
+            site: ClusterDefaults {
                 region: given(aws.region),
                 resource_tags: aws
                     .resource_tags
@@ -81,15 +84,15 @@ impl Infrastructure {
     ///
     /// # Errors
     /// Fails if the platform is not AWS, or if a required field is missing.
-    pub fn of_a_running_cluster(self) -> Result<Described, Unfit> {
-        let unfit = |field, what: String| Unfit { field, what };
+    pub fn of_a_running_cluster(self) -> Result<ClusterFacts, InfrastructureError> {
+        let unfit = |field, what: String| InfrastructureError { field, what };
         if self.platform != "AWS" {
             let what = format!("is `{}`, not `AWS`", self.platform);
             return Err(unfit("status.platformStatus.type", what));
         }
         let missing = |field| move || unfit(field, "is missing".to_owned());
         let region = self.site.region.clone();
-        Ok(Described {
+        Ok(ClusterFacts {
             infra_id: self.infra_id.ok_or_else(missing("status.infrastructureName"))?,
             region: region.ok_or_else(missing("status.platformStatus.aws.region"))?,
             endpoints: self.endpoints,
@@ -100,13 +103,13 @@ impl Infrastructure {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Object {
-    status: Status,
+struct InfrastructureObject {
+    status: InfrastructureStatus,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Status {
+struct InfrastructureStatus {
     infrastructure_name: String,
     platform_status: PlatformStatus,
 }
@@ -123,13 +126,13 @@ struct PlatformStatus {
 #[serde(rename_all = "camelCase", default)]
 struct AwsStatus {
     region: String,
-    service_endpoints: Vec<Endpoint>,
+    service_endpoints: Vec<EndpointOverride>,
     resource_tags: Vec<ResourceTag>,
     ip_family: String,
 }
 
 #[derive(Debug, Deserialize)]
-struct Endpoint {
+struct EndpointOverride {
     name: String,
     url: String,
 }
@@ -155,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    fn described(object: &Value) -> Result<Described, Unfit> {
+    fn described(object: &Value) -> Result<ClusterFacts, InfrastructureError> {
         Infrastructure::read(object)?.of_a_running_cluster()
     }
 

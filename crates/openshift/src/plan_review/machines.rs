@@ -7,7 +7,7 @@ use groundplan_engine::graph::Address;
 use groundplan_engine::plan::{Action, Change, Plan, Reason};
 
 /// Returns one warning for replaced machines and one for removed machines; masters are left out.
-pub(crate) fn cautions(plan: &Plan, is_master: fn(&Address) -> bool) -> Vec<String> {
+pub(crate) fn plan_warnings(plan: &Plan, is_master: fn(&Address) -> bool) -> Vec<String> {
     let going = |goes: fn(Action) -> bool| -> Vec<&Address> {
         let run = plan.changes.iter().filter(|change| runs(change) && goes(change.action));
         let machines = run.map(|change| &change.address).filter(|one| one.kind() == "machine");
@@ -39,7 +39,7 @@ pub(crate) fn cautions(plan: &Plan, is_master: fn(&Address) -> bool) -> Vec<Stri
 /// Returns false for the remainder of an earlier run: a machine that is half deleted or already
 /// replaced.
 fn runs(change: &Change) -> bool {
-    !matches!(change.reason, Reason::HalfDeleted | Reason::Superseded)
+    !matches!(change.reason, Reason::DeletionUnfinished | Reason::Superseded)
 }
 
 fn are(count: usize) -> String {

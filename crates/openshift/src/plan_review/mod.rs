@@ -16,14 +16,14 @@ pub fn class(kind: &str, path: &str) -> DriftClass {
 }
 
 /// Returns true if a plan always shows this path for created resources.
-pub fn telling(kind: &str, path: &str) -> bool {
+pub fn is_always_shown(kind: &str, path: &str) -> bool {
     facts(kind).is_some_and(|facts| facts.drift.always_shows(path))
 }
 
 /// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced or
 /// deleted master, and the cluster needs the majority of the members. Another warning counts the
 /// other machines that go.
-pub fn cautions(plan: &Plan) -> Vec<String> {
+pub fn plan_warnings(plan: &Plan) -> Vec<String> {
     if plan.operation == Operation::Destroy {
         return Vec::new();
     }
@@ -56,7 +56,7 @@ pub fn cautions(plan: &Plan) -> Vec<String> {
                 .to_owned(),
         );
     }
-    cautions.extend(machines::cautions(plan, is_master));
+    cautions.extend(machines::plan_warnings(plan, is_master));
     cautions
 }
 

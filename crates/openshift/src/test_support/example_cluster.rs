@@ -1,6 +1,6 @@
 //! Example clusters: an install-config, the lookup results of a cloud, and the resulting graph.
 //!
-//! For tests and examples. All fields are public: take [`World::standard`], change the subject of
+//! For tests and examples. All fields are public: take [`ExampleCluster::standard`], change the subject of
 //! the test, and compile.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,18 +11,20 @@ use groundplan_engine::state::{Cluster, State};
 use serde_json::{Value, json};
 
 use crate::install_config::{
-    Architecture, Aws, AwsMachinePool, ClusterNetwork, InstallConfig, LoadBalancerType,
+    Architecture, AwsMachinePool, AwsPlatform, ClusterNetwork, InstallConfig, LoadBalancerType,
     MachinePool, Networking, Publish, RootVolume, TrustBundlePolicy,
 };
 use crate::topology::lookups::{
-    Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
-    SubnetFact,
+    HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings,
+    SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
-use crate::topology::{Assets, Compiled, Error, Options, compile, questions, validation};
+use crate::topology::{
+    Assets, CompileError, CompileOptions, Compiled, compile, needed_lookups, validation,
+};
 
 /// A cluster to create, and its cloud.
 #[derive(Debug)]
-pub struct World {
+pub struct ExampleCluster {
     /// The install-config.
     pub config: InstallConfig,
     /// Identity of the cluster.
@@ -30,14 +32,14 @@ pub struct World {
     /// Assets of openshift-install.
     pub assets: Assets,
     /// Compile options.
-    pub options: Options,
+    pub options: CompileOptions,
     /// Resources that the cloud already has.
-    pub cloud: Cloud,
+    pub cloud: ExampleCloud,
 }
 
 /// Resources of a cloud, for lookup results.
 #[derive(Clone, Debug)]
-pub struct Cloud {
+pub struct ExampleCloud {
     /// Availability zones, in the order of the AWS response.
     pub zones: Vec<String>,
     /// Zones that lack an instance type, by type. Other types are available in all zones.
@@ -54,14 +56,14 @@ pub struct Cloud {
     /// that the type does not exist.
     pub types: BTreeMap<String, Option<InstanceTypeFact>>,
     /// Existing security groups.
-    pub groups: Groups,
+    pub groups: SecurityGroupVpcs,
     /// Existing roles and instance profiles.
     pub iam: BTreeSet<String>,
     /// DNS records by hosted zone.
     pub records: BTreeMap<HostedZoneId, Vec<String>>,
 }
 
-impl World {
+impl ExampleCluster {
     /// Returns an External cluster with three masters and three workers in the three zones of
     /// us-west-2. `authentication` is `Required`.
     pub fn standard() -> Self {
@@ -75,7 +77,7 @@ impl World {
             config: config(),
             cluster,
             assets: Assets::none(),
-            options: Options::default(),
+            options: CompileOptions::default(),
             cloud: cloud(),
         }
     }
@@ -94,7 +96,7 @@ impl World {
         let mut world = Self::standard();
         for (index, zone) in world.cloud.zones.clone().into_iter().enumerate() {
             for (reach, name, base) in
-                [(Reach::Private, "private", 0), (Reach::Public, "public", 128)]
+                [(SubnetReach::Private, "private", 0), (SubnetReach::Public, "public", 128)]
             {
                 let id = format!("subnet-{name}-{}", &zone["us-west-2".len()..]);
                 let cidr = format!("10.0.{}.0/20", base + 16 * index);
@@ -137,32 +139,34 @@ impl World {
     }
 
     /// Returns the results of all lookups that the config needs.
-    pub fn facts(&self) -> BTreeMap<String, Value> {
-        let questions = questions(&self.config, &BTreeMap::new(), &self.options);
-        questions.iter().map(|question| (question.key(), self.cloud.answer(question))).collect()
+    pub fn lookup_cache(&self) -> BTreeMap<String, Value> {
+        let lookups = needed_lookups(&self.config, &BTreeMap::new(), &self.options);
+        lookups.iter().map(|lookup| (lookup.key(), self.cloud.answer(lookup))).collect()
     }
 
     /// Returns the graph and the warnings, or the compile errors.
-    pub fn compile(&self) -> Result<Compiled, Vec<Error>> {
-        compile(&self.config, &self.cluster, &self.facts(), &self.assets, &self.options)
+    pub fn compile(&self) -> Result<Compiled, Vec<CompileError>> {
+        compile(&self.config, &self.cluster, &self.lookup_cache(), &self.assets, &self.options)
     }
 
     /// Returns the only compile error.
     ///
     /// # Panics
     /// Panics if there are several errors or none.
-    pub fn refusal(&self) -> Error {
+    pub fn refusal(&self) -> CompileError {
         let errors = self.compile().expect_err("BUG: this world was to be refused");
-        <[Error; 1]>::try_from(errors).map(|[one]| one).expect("BUG: one thing is wrong here")
+        <[CompileError; 1]>::try_from(errors)
+            .map(|[one]| one)
+            .expect("BUG: one thing is wrong here")
     }
 
     /// Returns all findings of the checks, for a cluster with this state.
-    pub fn findings(&self, state: &State) -> Vec<Error> {
-        let facts = self.facts();
-        let asked = validation::questions(&self.config, &facts, state);
+    pub fn findings(&self, state: &State) -> Vec<CompileError> {
+        let lookup_cache = self.lookup_cache();
+        let asked = validation::needed_lookups(&self.config, &lookup_cache, state);
         let answers =
-            asked.iter().map(|question| (question.key(), self.cloud.answer(question))).collect();
-        validation::check(&self.config, &facts, &answers, state)
+            asked.iter().map(|lookup| (lookup.key(), self.cloud.answer(lookup))).collect();
+        validation::check(&self.config, &lookup_cache, &answers, state)
     }
 
     /// Returns the graph.
@@ -174,42 +178,42 @@ impl World {
     }
 }
 
-impl Cloud {
+impl ExampleCloud {
     /// Returns the result of a lookup.
-    pub fn answer(&self, question: &Question) -> Value {
-        match question {
-            Question::AvailabilityZones { .. } => json!(self.zones),
-            Question::InstanceTypeOfferings { types, .. } => json!(self.offerings(types)),
-            Question::Image { id, .. } => {
+    pub fn answer(&self, lookup: &Lookup) -> Value {
+        match lookup {
+            Lookup::AvailabilityZones { .. } => json!(self.zones),
+            Lookup::InstanceTypeOfferings { types, .. } => json!(self.offerings(types)),
+            Lookup::Image { id, .. } => {
                 json!(self.images.get(id))
             }
-            Question::PublicZone { .. } => json!(self.public_zone),
-            Question::Subnets { ids, .. } => {
+            Lookup::PublicZone { .. } => json!(self.public_zone),
+            Lookup::Subnets { ids, .. } => {
                 let known = self.subnets.iter().filter(|subnet| ids.contains(&subnet.id));
                 json!(known.collect::<Vec<_>>())
             }
-            Question::HostedZone { id } => json!(self.hosted_zones.get(id)),
-            Question::InstanceTypes { types, .. } => json!(self.types(types)),
-            Question::SecurityGroups { ids, .. } => {
+            Lookup::HostedZone { id } => json!(self.hosted_zones.get(id)),
+            Lookup::InstanceTypes { types, .. } => json!(self.types(types)),
+            Lookup::SecurityGroups { ids, .. } => {
                 let known = self.groups.iter().filter(|(id, _)| ids.contains(id));
                 json!(known.collect::<BTreeMap<_, _>>())
             }
             // Lookups with filters find nothing in an example cluster.
-            Question::ImagesBy { .. }
-            | Question::SubnetsBy { .. }
-            | Question::SecurityGroupsBy { .. }
-            | Question::KeyPairs { .. }
-            | Question::CapacityReservations { .. }
-            | Question::LoadBalancers { .. }
-            | Question::ClassicLoadBalancers { .. } => json!([]),
-            Question::InstancesNamed { .. } | Question::PlacementGroups { .. } => json!({}),
-            Question::ZoneTypes { .. } => {
+            Lookup::ImagesBy { .. }
+            | Lookup::SubnetsBy { .. }
+            | Lookup::SecurityGroupsBy { .. }
+            | Lookup::KeyPairs { .. }
+            | Lookup::CapacityReservations { .. }
+            | Lookup::LoadBalancers { .. }
+            | Lookup::ClassicLoadBalancers { .. } => json!([]),
+            Lookup::InstancesNamed { .. } | Lookup::PlacementGroups { .. } => json!({}),
+            Lookup::ZoneTypes { .. } => {
                 let ordinary = |zone: &String| (zone.clone(), "availability-zone");
                 json!(self.zones.iter().map(ordinary).collect::<BTreeMap<_, _>>())
             }
-            Question::Role { name } => json!(self.iam.contains(name.as_str())),
-            Question::InstanceProfile { name } => json!(self.iam.contains(name.as_str())),
-            Question::RecordsBelow { zone, domain } => {
+            Lookup::Role { name } => json!(self.iam.contains(name.as_str())),
+            Lookup::InstanceProfile { name } => json!(self.iam.contains(name.as_str())),
+            Lookup::RecordsBelow { zone, domain } => {
                 let ending = format!(".{domain}");
                 let records = self.records.get(zone).into_iter().flatten();
                 json!(records.filter(|name| name.ends_with(&ending)).collect::<Vec<_>>())
@@ -241,8 +245,8 @@ impl Cloud {
     }
 }
 
-fn cloud() -> Cloud {
-    Cloud {
+fn cloud() -> ExampleCloud {
+    ExampleCloud {
         zones: ["us-west-2a", "us-west-2b", "us-west-2c"].map(String::from).into(),
         not_offered: BTreeMap::new(),
         images: [("ami-0demo".into(), image())].into(),
@@ -250,7 +254,7 @@ fn cloud() -> Cloud {
         subnets: Vec::new(),
         hosted_zones: BTreeMap::new(),
         types: BTreeMap::new(),
-        groups: Groups::new(),
+        groups: SecurityGroupVpcs::new(),
         iam: BTreeSet::new(),
         records: BTreeMap::new(),
     }
@@ -318,8 +322,8 @@ fn pool(name: &str) -> MachinePool {
     }
 }
 
-fn platform() -> Aws {
-    Aws {
+fn platform() -> AwsPlatform {
+    AwsPlatform {
         region: "us-west-2".into(),
         ami_id: Some("ami-0demo".into()),
         subnets: Vec::new(),

@@ -16,10 +16,10 @@ use serde_json::Value;
 
 /// The assets of a cluster, or no assets.
 #[derive(Debug)]
-pub struct Assets(Option<Given>);
+pub struct Assets(Option<AssetFiles>);
 
 #[derive(Debug)]
-struct Given {
+struct AssetFiles {
     bootstrap: SecretSlice<u8>,
     master: SecretSlice<u8>,
     worker: SecretSlice<u8>,
@@ -52,7 +52,7 @@ impl Assets {
             .and_then(|text| identity(text.expose_secret()).map_err(|flaw| flaws.push(flaw)).ok());
         match (bootstrap, master, worker, cluster) {
             (Some(bootstrap), Some(master), Some(worker), Some(cluster)) if flaws.is_empty() => {
-                Ok(Self(Some(Given { bootstrap, master, worker, cluster })))
+                Ok(Self(Some(AssetFiles { bootstrap, master, worker, cluster })))
             }
             _ => Err(AssetsError { folder: folder.to_owned(), flaws }),
         }
@@ -90,7 +90,7 @@ pub struct AssetsError {
     /// The folder.
     pub folder: PathBuf,
     /// Problems, one per file.
-    pub flaws: Vec<Flaw>,
+    pub flaws: Vec<AssetProblem>,
 }
 
 impl AssetsError {
@@ -118,7 +118,7 @@ impl std::error::Error for AssetsError {}
 
 /// The problem of one file.
 #[derive(Debug, thiserror::Error)]
-pub enum Flaw {
+pub enum AssetProblem {
     /// The file does not exist.
     #[error("{file} is missing")]
     Missing {
@@ -157,11 +157,13 @@ pub enum Flaw {
     },
 }
 
-fn read_file(folder: &Path, file: &'static str) -> Result<SecretSlice<u8>, Flaw> {
+fn read_file(folder: &Path, file: &'static str) -> Result<SecretSlice<u8>, AssetProblem> {
     match std::fs::read(folder.join(file)) {
         Ok(content) => Ok(content.into()),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Err(Flaw::Missing { file }),
-        Err(source) => Err(Flaw::Unreadable { file, source }),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            Err(AssetProblem::Missing { file })
+        }
+        Err(source) => Err(AssetProblem::Unreadable { file, source }),
     }
 }
 
@@ -177,15 +179,19 @@ struct IgnitionHeader {
     _version: IgnoredAny,
 }
 
-fn check_ignition(file: &'static str, content: &SecretSlice<u8>) -> Option<Flaw> {
+fn check_ignition(file: &'static str, content: &SecretSlice<u8>) -> Option<AssetProblem> {
     let error = serde_json::from_slice::<IgnitionFile>(content.expose_secret()).err()?;
     Some(malformed(file, "an Ignition config", &error))
 }
 
 /// Converts a parser error. The message of the parser may quote the file, so only the position is
 /// kept.
-fn malformed(file: &'static str, expected: &'static str, error: &serde_json::Error) -> Flaw {
-    Flaw::Malformed { file, expected, line: error.line(), column: error.column() }
+fn malformed(
+    file: &'static str,
+    expected: &'static str,
+    error: &serde_json::Error,
+) -> AssetProblem {
+    AssetProblem::Malformed { file, expected, line: error.line(), column: error.column() }
 }
 
 const METADATA_FILE: &str = "metadata.json";
@@ -196,7 +202,7 @@ const OF_AWS: &str = "the metadata of an AWS cluster";
 /// # Errors
 /// Returns the position of a syntax error, or the missing field, if the text is not the metadata of
 /// a cluster on AWS.
-pub fn identity(text: &[u8]) -> Result<Cluster, Flaw> {
+pub fn identity(text: &[u8]) -> Result<Cluster, AssetProblem> {
     let metadata: Value =
         serde_json::from_slice(text).map_err(|error| malformed(METADATA_FILE, OF_AWS, &error))?;
     Ok(Cluster {
@@ -208,8 +214,8 @@ pub fn identity(text: &[u8]) -> Result<Cluster, Flaw> {
 }
 
 /// Returns the text at the end of a path. An error names the outermost missing field.
-fn given(metadata: &Value, path: &[&str]) -> Result<String, Flaw> {
-    let missing = |depth: usize| Flaw::Incomplete {
+fn given(metadata: &Value, path: &[&str]) -> Result<String, AssetProblem> {
+    let missing = |depth: usize| AssetProblem::Incomplete {
         file: METADATA_FILE,
         field: path[..depth].join("."),
         expected: OF_AWS,

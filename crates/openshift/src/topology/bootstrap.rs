@@ -2,7 +2,7 @@
 //! `bootstrap/main.tf`).
 
 use groundplan_aws::kinds::instance::{
-    Instance, Network, ObjectRef, PRESIGNED_URL, RootVolume, UserData,
+    Instance, InstanceNetwork, InstanceRootVolume, ObjectRef, PRESIGNED_URL, UserDataSource,
 };
 use groundplan_aws::kinds::s3_bucket::S3Bucket;
 use groundplan_aws::kinds::s3_object::S3Object;
@@ -11,8 +11,8 @@ use groundplan_aws::model::metadata_options::metadata_options;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
-use super::placement::Placement;
-use super::{Error, Options, Site, iam, ignition, security_groups};
+use super::placement::ZonePlacement;
+use super::{CompileContext, CompileError, CompileOptions, iam, ignition, security_groups};
 use crate::install_config::Publish;
 
 const KEY: &str = "bootstrap.ign";
@@ -25,10 +25,10 @@ const LONGEST_URL: usize = 2_000;
 /// the bucket and the object, if the config preserves them.
 pub(crate) fn add(
     graph: &mut Graph,
-    site: &Site,
-    placement: &Placement,
-    options: &Options,
-) -> Result<(), Error> {
+    site: &CompileContext,
+    placement: &ZonePlacement,
+    options: &CompileOptions,
+) -> Result<(), CompileError> {
     if options.bootstrap {
         add_machine(graph, site, placement)
     } else {
@@ -39,7 +39,11 @@ pub(crate) fn add(
     }
 }
 
-fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<(), Error> {
+fn add_machine(
+    graph: &mut Graph,
+    site: &CompileContext,
+    placement: &ZonePlacement,
+) -> Result<(), CompileError> {
     let content = user_data(site)?;
     let (bucket, object) = add_object(graph, site);
     let profile = iam::add_bootstrap(graph, site.config, site.names);
@@ -51,7 +55,7 @@ fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<
         instance_type: placement.instance_type.clone(),
         profile,
         network,
-        root_volume: RootVolume {
+        root_volume: InstanceRootVolume {
             device: site.image.root_device.clone(),
             // Not gp3, which some regions lack (openshift/installer 48d988c568).
             volume_type: "gp2".into(),
@@ -59,7 +63,10 @@ fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<
             iops: None,
             kms_key: pool.root_volume.kms_key.clone(),
         },
-        user_data: UserData { content: graph.keep_secret(content), presigned: Some(presigned) },
+        user_data: UserDataSource {
+            content: graph.keep_secret(content),
+            presigned: Some(presigned),
+        },
         metadata_options: metadata_options(pool.metadata_service),
         tags: site.names.tags("bootstrap"),
         volume_tags: site.names.tags("bootstrap-vol"),
@@ -73,17 +80,17 @@ fn add_machine(graph: &mut Graph, site: &Site, placement: &Placement) -> Result<
     Ok(())
 }
 
-fn user_data(site: &Site) -> Result<Vec<u8>, Error> {
+fn user_data(site: &CompileContext) -> Result<Vec<u8>, CompileError> {
     let stub = ignition::stub(site.config, PRESIGNED_URL).into_bytes();
     let bytes = stub.len() - PRESIGNED_URL.len() + LONGEST_URL;
     if bytes > LONGEST_USER_DATA {
         let machine = "bootstrap".into();
-        return Err(Error::UserData { machine, bytes, limit: LONGEST_USER_DATA });
+        return Err(CompileError::UserData { machine, bytes, limit: LONGEST_USER_DATA });
     }
     Ok(stub)
 }
 
-fn add_object(graph: &mut Graph, site: &Site) -> (Handle<S3Bucket>, Handle<S3Object>) {
+fn add_object(graph: &mut Graph, site: &CompileContext) -> (Handle<S3Bucket>, Handle<S3Object>) {
     let name = BucketName(site.names.name("bootstrap"));
     let bucket = graph.add("bootstrap", &S3Bucket { name, tags: site.names.tags("bootstrap") });
     let content = match site.assets.bootstrap() {
@@ -100,12 +107,12 @@ fn add_object(graph: &mut Graph, site: &Site) -> (Handle<S3Bucket>, Handle<S3Obj
 /// Adds the security group of the bootstrap and returns its network. The subnet is the first public
 /// one for a published cluster, or else the first private one. The additional security groups of
 /// the masters do not apply to the bootstrap.
-fn add_network(graph: &mut Graph, site: &Site) -> Network {
+fn add_network(graph: &mut Graph, site: &CompileContext) -> InstanceNetwork {
     let own = security_groups::add_bootstrap(graph, site.config, site.names, &site.network);
     let master = &site.groups.master;
     let public_ip = site.config.publish == Publish::External;
     let subnets = if public_ip { &site.network.public } else { &site.network.private };
     let subnet: Input<SubnetId> =
         subnets.values().next().expect("BUG: every network has such a subnet").clone();
-    Network::Subnet { subnet, groups: vec![out!(master.id), own], public_ip }
+    InstanceNetwork::Subnet { subnet, groups: vec![out!(master.id), own], public_ip }
 }

@@ -5,7 +5,7 @@
 
 use ipnet::Ipv4Net;
 
-use super::Error;
+use super::CompileError;
 
 /// Prefix lengths that AWS allows for a VPC and for a subnet (VPC User Guide, "Subnet CIDR
 /// blocks").
@@ -21,7 +21,7 @@ pub struct Split {
 }
 
 /// Divides a network for `zones` zones, at least one.
-pub fn split(network: Ipv4Net, zones: usize) -> Result<Split, Error> {
+pub fn split(network: Ipv4Net, zones: usize) -> Result<Split, CompileError> {
     let cut = || {
         let pool = |half| {
             let half = block(network, 1, half)?;
@@ -34,7 +34,7 @@ pub fn split(network: Ipv4Net, zones: usize) -> Result<Split, Error> {
         let nets = split.private.iter().chain(&split.public);
         nets.chain([&network]).all(|net| PREFIXES.contains(&net.prefix_len()))
     };
-    cut().filter(fits).ok_or(Error::NetworkSize { network, zones })
+    cut().filter(fits).ok_or(CompileError::NetworkSize { network, zones })
 }
 
 fn slices(pool: Ipv4Net, count: usize) -> Option<Vec<Ipv4Net>> {

@@ -3,7 +3,9 @@
 //! Masters do not depend on egress, load balancers or DNS records, because Ignition retries until
 //! it gets a response.
 
-use groundplan_aws::kinds::instance::{Instance, LONGEST_USER_DATA, Network, RootVolume, UserData};
+use groundplan_aws::kinds::instance::{
+    Instance, InstanceNetwork, InstanceRootVolume, LONGEST_USER_DATA, UserDataSource,
+};
 use groundplan_aws::kinds::network_interface::NetworkInterface;
 use groundplan_aws::model::ids::SecurityGroupId;
 use groundplan_aws::model::metadata_options::metadata_options;
@@ -11,16 +13,16 @@ use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 
 use super::iam::Profiles;
-use super::placement::Placement;
-use super::{Error, Site, ignition};
+use super::placement::ZonePlacement;
+use super::{CompileContext, CompileError, ignition};
 
 /// Adds the masters, each with its own network interface and registered with the load balancers.
 pub(crate) fn add(
     graph: &mut Graph,
-    site: &Site,
-    placement: &Placement,
+    site: &CompileContext,
+    placement: &ZonePlacement,
     profiles: &Profiles,
-) -> Result<(), Error> {
+) -> Result<(), CompileError> {
     let user_data = user_data(graph, site)?;
     let mut masters = Vec::new();
     for (index, zone) in placement.masters.iter().enumerate() {
@@ -36,7 +38,7 @@ pub(crate) fn add(
             image: site.image.id.clone(),
             instance_type: placement.instance_type.clone(),
             profile: profiles.master.clone(),
-            network: Network::Interface(out!(interface.id)),
+            network: InstanceNetwork::Interface(out!(interface.id)),
             root_volume: root_volume(site),
             user_data: user_data.clone(),
             metadata_options: metadata_options(site.config.control_plane.aws.metadata_service),
@@ -48,31 +50,31 @@ pub(crate) fn add(
         site.balancers.register(graph, &name, &instance, &out!(interface.private_ip));
         masters.push(instance);
     }
-    graph.take_turns(&masters);
+    graph.replace_serially(&masters);
     Ok(())
 }
 
-fn user_data(graph: &mut Graph, site: &Site) -> Result<UserData, Error> {
+fn user_data(graph: &mut Graph, site: &CompileContext) -> Result<UserDataSource, CompileError> {
     let content = match site.assets.master() {
         Some(given) => given.to_vec(),
         None => ignition::pointer(&site.config.cluster_domain(), "master").into_bytes(),
     };
     let (bytes, limit) = (content.len(), LONGEST_USER_DATA);
     if bytes > limit {
-        return Err(Error::UserData { machine: "the masters".into(), bytes, limit });
+        return Err(CompileError::UserData { machine: "the masters".into(), bytes, limit });
     }
-    Ok(UserData { content: graph.keep_secret(content), presigned: None })
+    Ok(UserDataSource { content: graph.keep_secret(content), presigned: None })
 }
 
-fn groups(site: &Site) -> Vec<Input<SecurityGroupId>> {
+fn groups(site: &CompileContext) -> Vec<Input<SecurityGroupId>> {
     let master = &site.groups.master;
     let more = site.config.control_plane.aws.additional_security_groups.iter().cloned();
     [out!(master.id)].into_iter().chain(more.map(Input::Known)).collect()
 }
 
-fn root_volume(site: &Site) -> RootVolume {
+fn root_volume(site: &CompileContext) -> InstanceRootVolume {
     let volume = &site.config.control_plane.aws.root_volume;
-    RootVolume {
+    InstanceRootVolume {
         device: site.image.root_device.clone(),
         volume_type: volume.volume_type.clone(),
         size: volume.size,

@@ -4,18 +4,18 @@
 
 use groundplan_aws::kinds::hosted_zone::HostedZone;
 use groundplan_aws::kinds::load_balancer::LoadBalancer;
-use groundplan_aws::kinds::record::{Record, RecordData};
+use groundplan_aws::kinds::record::{DnsRecord, DnsRecordData};
 use groundplan_aws::model::ids::HostedZoneId;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
 use super::iam::partition;
-use super::load_balancers::Balancers;
-use super::naming::Names;
+use super::load_balancers::LoadBalancers;
+use super::naming::ResourceNames;
 use super::network::Network;
-use super::{Error, Errors, existing};
+use super::{CompileError, CompileErrors, existing};
 use crate::install_config::{InstallConfig, Publish};
-use crate::topology::lookups::{Facts, HostedZoneFact, Question};
+use crate::topology::lookups::{HostedZoneFact, Lookup, LookupCache};
 
 /// Existing hosted zones.
 pub(crate) struct Zones {
@@ -26,11 +26,15 @@ pub(crate) struct Zones {
 }
 
 /// Returns the existing hosted zones of this config. Reports zones that are unsuitable.
-pub(super) fn zones(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -> Option<Zones> {
+pub(super) fn zones(
+    config: &InstallConfig,
+    lookup_cache: &LookupCache,
+    errors: &mut CompileErrors,
+) -> Option<Zones> {
     let private = config.aws.hosted_zone.as_ref();
-    let private = private.map(|id| existing_zone(id, config, facts, errors));
+    let private = private.map(|id| existing_zone(id, config, lookup_cache, errors));
     let is_public = config.publish == Publish::External;
-    let public = is_public.then(|| errors.keep(public_zone(config, facts)));
+    let public = is_public.then(|| errors.keep(public_zone(config, lookup_cache)));
     // An unsuitable zone makes the whole result `None`; a zone that is not needed does not.
     let fit = |zone: Option<Option<HostedZoneId>>| match zone {
         Some(None) => None,
@@ -44,10 +48,10 @@ pub(super) fn zones(config: &InstallConfig, facts: &Facts, errors: &mut Errors) 
 pub(crate) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
-    names: &Names,
+    names: &ResourceNames,
     zones: Zones,
     network: &Network,
-    balancers: &Balancers,
+    balancers: &LoadBalancers,
 ) {
     let domain = config.cluster_domain();
     let zone = match zones.private {
@@ -57,7 +61,7 @@ pub(crate) fn add(
     let mut add = |address: &str, name: &str, zone: &Input<HostedZoneId>, balancer: &_| {
         let name = format!("{name}.{domain}");
         let data = data(&config.aws.region, balancer);
-        graph.add(address, &Record { zone: zone.clone(), name, data });
+        graph.add(address, &DnsRecord { zone: zone.clone(), name, data });
     };
     add("api-int", "api-int", &zone, &balancers.internal);
     // Inside the VPC, both names point to the internal load balancer.
@@ -70,7 +74,7 @@ pub(crate) fn add(
 fn add_zone(
     graph: &mut Graph,
     config: &InstallConfig,
-    names: &Names,
+    names: &ResourceNames,
     network: &Network,
 ) -> Input<HostedZoneId> {
     let zone = graph.add(
@@ -90,44 +94,49 @@ fn add_zone(
 fn existing_zone(
     id: &HostedZoneId,
     config: &InstallConfig,
-    facts: &Facts,
-    errors: &mut Errors,
+    lookup_cache: &LookupCache,
+    errors: &mut CompileErrors,
 ) -> Option<HostedZoneId> {
-    let question = Question::HostedZone { id: id.clone() };
-    let zone: Option<HostedZoneFact> = errors.keep(facts.answer(&question))?;
+    let lookup = Lookup::HostedZone { id: id.clone() };
+    let zone: Option<HostedZoneFact> = errors.keep(lookup_cache.answer(&lookup))?;
     let Some(zone) = zone else {
-        errors.add(Error::ZoneNotFound { id: id.clone() });
+        errors.add(CompileError::ZoneNotFound { id: id.clone() });
         return None;
     };
     let mut flaws = Vec::new();
     if !zone.private {
-        flaws.push(Error::ZonePublic { id: id.clone() });
-    } else if let Some(vpc) = existing::vpc(config, facts).filter(|vpc| !zone.vpcs.contains(vpc)) {
-        flaws.push(Error::ZoneElsewhere { id: id.clone(), vpc });
+        flaws.push(CompileError::ZonePublic { id: id.clone() });
+    } else if let Some(vpc) =
+        existing::vpc(config, lookup_cache).filter(|vpc| !zone.vpcs.contains(vpc))
+    {
+        flaws.push(CompileError::ZoneElsewhere { id: id.clone(), vpc });
     }
     let (name, domain) = (zone.name.trim_end_matches('.'), config.cluster_domain());
     if domain != name && !domain.ends_with(&format!(".{name}")) {
-        flaws.push(Error::ZoneName { id: id.clone(), name: name.to_owned(), domain });
+        flaws.push(CompileError::ZoneName { id: id.clone(), name: name.to_owned(), domain });
     }
     let fit = flaws.is_empty();
     flaws.into_iter().for_each(|flaw| errors.add(flaw));
     fit.then(|| id.clone())
 }
 
-fn public_zone(config: &InstallConfig, facts: &Facts) -> Result<HostedZoneId, Error> {
+fn public_zone(
+    config: &InstallConfig,
+    lookup_cache: &LookupCache,
+) -> Result<HostedZoneId, CompileError> {
     let domain = config.base_domain.clone();
     let zone: Option<HostedZoneId> =
-        facts.answer(&Question::PublicZone { domain: domain.clone() })?;
-    zone.ok_or(Error::NoPublicZone { domain })
+        lookup_cache.answer(&Lookup::PublicZone { domain: domain.clone() })?;
+    zone.ok_or(CompileError::NoPublicZone { domain })
 }
 
 /// Returns an alias to a load balancer. In GovCloud, Route 53 has no such aliases, so a CNAME is
 /// used.
-fn data(region: &str, balancer: &Handle<LoadBalancer>) -> RecordData {
+fn data(region: &str, balancer: &Handle<LoadBalancer>) -> DnsRecordData {
     let dns_name = out!(balancer.dns_name);
     if partition(region).name == "aws-us-gov" {
-        RecordData::Cname { dns_name, ttl_seconds: 10 }
+        DnsRecordData::Cname { dns_name, ttl_seconds: 10 }
     } else {
-        RecordData::Alias { dns_name, hosted_zone: out!(balancer.hosted_zone) }
+        DnsRecordData::Alias { dns_name, hosted_zone: out!(balancer.hosted_zone) }
     }
 }

@@ -7,18 +7,18 @@ use ipnet::Ipv4Net;
 
 /// A compile error of an install-config.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum CompileError {
     /// A lookup has no result yet.
-    #[error("`{question}` has not been asked of AWS yet")]
+    #[error("`{lookup}` has not been asked of AWS yet")]
     Unanswered {
         /// Key of the lookup.
-        question: String,
+        lookup: String,
     },
     /// A lookup result has the wrong form.
-    #[error("the answer to `{question}` cannot be read: {why}")]
+    #[error("the answer to `{lookup}` cannot be read: {why}")]
     Unreadable {
         /// Key of the lookup.
-        question: String,
+        lookup: String,
         /// Parse error.
         why: String,
     },
@@ -344,7 +344,7 @@ impl fmt::Display for Size {
     }
 }
 
-impl Error {
+impl CompileError {
     pub(crate) fn unsupported(
         field: impl Into<String>,
         what: &'static str,
@@ -356,7 +356,7 @@ impl Error {
     /// Returns the field of the install-config that the error is about. `None` for errors outside
     /// the install-config.
     pub fn field(&self) -> Option<String> {
-        use Error::*;
+        use CompileError::*;
         let field = match self {
             Unsupported { field, .. }
             | NoZone { field, .. }
@@ -395,7 +395,7 @@ impl Error {
 
     /// Returns the value that would be accepted, where that is more than the hint says.
     pub fn expected(&self) -> Option<String> {
-        use Error::*;
+        use CompileError::*;
         Some(match self {
             NetworkSize { .. } => "a network from /16 to /28, and so for each of its parts".into(),
             ImageNotReady { .. } => "an image that is available".into(),
@@ -420,7 +420,7 @@ impl Error {
 
     /// Returns the change that the user can make.
     pub fn hint(&self) -> Option<String> {
-        use Error::*;
+        use CompileError::*;
         let hint = match self {
             Unanswered { .. } | Unreadable { .. } => {
                 "run `groundplan plan` with access to AWS; it asks again".into()

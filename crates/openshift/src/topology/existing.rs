@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use groundplan_aws::model::ids::{SubnetId, VpcId};
 use ipnet::Ipv4Net;
 
-use super::{Error, Errors};
+use super::{CompileError, CompileErrors};
 use crate::install_config::{InstallConfig, Publish};
-use crate::topology::lookups::{self, Facts, Reach, SubnetFact};
+use crate::topology::lookups::{self, LookupCache, SubnetFact, SubnetReach};
 
 /// Existing subnets: at most one private and one public subnet per zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +24,15 @@ pub(crate) struct Existing {
 
 /// Returns the existing network. `None` if the config names no subnets or they are unsuitable; the
 /// latter is reported.
-pub(super) fn find(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -> Option<Existing> {
+pub(super) fn find(
+    config: &InstallConfig,
+    lookup_cache: &LookupCache,
+    errors: &mut CompileErrors,
+) -> Option<Existing> {
     if config.aws.subnets.is_empty() {
         return None;
     }
-    let known = errors.keep(answered(config, facts))?;
+    let known = errors.keep(answered(config, lookup_cache))?;
     let mut flaws = Vec::new();
     let mut subnets = Vec::new();
     for (index, id) in config.aws.subnets.iter().enumerate() {
@@ -36,7 +40,7 @@ pub(super) fn find(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -
             Some(subnet) => subnets.push((index, subnet)),
             None => {
                 let region = config.aws.region.clone();
-                flaws.push(Error::SubnetNotFound { index, id: id.clone(), region });
+                flaws.push(CompileError::SubnetNotFound { index, id: id.clone(), region });
             }
         }
     }
@@ -53,17 +57,17 @@ pub(super) fn find(config: &InstallConfig, facts: &Facts, errors: &mut Errors) -
 }
 
 /// Returns the VPC of the first subnet that exists.
-pub(super) fn vpc(config: &InstallConfig, facts: &Facts) -> Option<VpcId> {
-    let known = answered(config, facts).ok()?;
+pub(super) fn vpc(config: &InstallConfig, lookup_cache: &LookupCache) -> Option<VpcId> {
+    let known = answered(config, lookup_cache).ok()?;
     let subnet = config.aws.subnets.iter().find_map(|id| known.get(id))?;
     Some(subnet.vpc.clone())
 }
 
 fn answered(
     config: &InstallConfig,
-    facts: &Facts,
-) -> Result<BTreeMap<SubnetId, SubnetFact>, Error> {
-    let answered: Vec<SubnetFact> = facts.answer(&lookups::subnets(config))?;
+    lookup_cache: &LookupCache,
+) -> Result<BTreeMap<SubnetId, SubnetFact>, CompileError> {
+    let answered: Vec<SubnetFact> = lookup_cache.answer(&lookups::subnets(config))?;
     Ok(answered.into_iter().map(|subnet| (subnet.id.clone(), subnet)).collect())
 }
 
@@ -71,7 +75,7 @@ fn answered(
 fn sort(
     config: &InstallConfig,
     subnets: &[(usize, &SubnetFact)],
-    flaws: &mut Vec<Error>,
+    flaws: &mut Vec<CompileError>,
 ) -> Option<Existing> {
     let (_, first) = subnets.first()?;
     let vpc = first.vpc.clone();
@@ -79,9 +83,9 @@ fn sort(
     for (index, subnet) in subnets {
         flaws.extend(misplaced(&config.networking.machine_networks, *index, subnet, first));
         let (sort, by_zone) = match subnet.reach {
-            Reach::Private => ("private", &mut existing.private),
-            Reach::Public => ("public", &mut existing.public),
-            Reach::Edge => {
+            SubnetReach::Private => ("private", &mut existing.private),
+            SubnetReach::Public => ("public", &mut existing.public),
+            SubnetReach::Edge => {
                 flaws.push(edge(*index));
                 continue;
             }
@@ -90,7 +94,7 @@ fn sort(
         match by_zone.insert(zone.clone(), subnet.id.clone()) {
             Some(first) if first != subnet.id => {
                 let second = subnet.id.clone();
-                flaws.push(Error::SecondSubnet { index: *index, first, second, sort, zone });
+                flaws.push(CompileError::SecondSubnet { index: *index, first, second, sort, zone });
             }
             _ => (),
         }
@@ -105,10 +109,10 @@ fn misplaced(
     index: usize,
     subnet: &SubnetFact,
     first: &SubnetFact,
-) -> Vec<Error> {
+) -> Vec<CompileError> {
     let mut flaws = Vec::new();
     if subnet.vpc != first.vpc {
-        flaws.push(Error::SeveralVpcs {
+        flaws.push(CompileError::SeveralVpcs {
             index,
             first: first.id.clone(),
             its_vpc: first.vpc.clone(),
@@ -118,23 +122,23 @@ fn misplaced(
     }
     let start = subnet.cidr.network();
     if !machine_networks.iter().any(|network| network.contains(&start)) {
-        flaws.push(Error::SubnetOutside { index, id: subnet.id.clone(), start });
+        flaws.push(CompileError::SubnetOutside { index, id: subnet.id.clone(), start });
     }
     flaws
 }
 
-fn check_publishing(config: &InstallConfig, existing: &Existing, flaws: &mut Vec<Error>) {
+fn check_publishing(config: &InstallConfig, existing: &Existing, flaws: &mut Vec<CompileError>) {
     if existing.private.is_empty() {
-        flaws.push(Error::NoPrivateSubnet);
+        flaws.push(CompileError::NoPrivateSubnet);
     }
     if config.publish == Publish::External {
         let lacking = existing.private.keys().filter(|zone| !existing.public.contains_key(*zone));
-        flaws.extend(lacking.map(|zone| Error::NoPublicSubnet { zone: zone.clone() }));
+        flaws.extend(lacking.map(|zone| CompileError::NoPublicSubnet { zone: zone.clone() }));
     }
 }
 
-fn edge(index: usize) -> Error {
-    Error::unsupported(
+fn edge(index: usize) -> CompileError {
+    CompileError::unsupported(
         format!("platform.aws.subnets[{index}]"),
         "subnets in local and wavelength zones are not supported",
         "list subnets in ordinary availability zones only",

@@ -9,7 +9,7 @@ use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 use serde_json::{Value, json};
 
-use super::naming::Names;
+use super::naming::ResourceNames;
 use crate::install_config::{AwsMachinePool, InstallConfig};
 
 /// Instance profiles of the machines.
@@ -19,8 +19,8 @@ pub(crate) struct Profiles {
 }
 
 /// Adds the roles and profiles of masters and workers.
-pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &Names) -> Profiles {
-    let site = Iam { names, region: &config.aws.region };
+pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &ResourceNames) -> Profiles {
+    let site = IamBuilder { names, region: &config.aws.region };
     let master = site.add(graph, "master", &config.control_plane.aws, master_policy());
     for pool in config.compute.iter().filter(|pool| pool.name == "worker") {
         site.add(graph, "worker", &pool.aws, worker_policy());
@@ -32,18 +32,18 @@ pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &Names) -> P
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
     config: &InstallConfig,
-    names: &Names,
+    names: &ResourceNames,
 ) -> Input<InstanceProfileName> {
-    let site = Iam { names, region: &config.aws.region };
+    let site = IamBuilder { names, region: &config.aws.region };
     site.add(graph, "bootstrap", &config.control_plane.aws, bootstrap_policy())
 }
 
-struct Iam<'a> {
-    names: &'a Names,
+struct IamBuilder<'a> {
+    names: &'a ResourceNames,
     region: &'a str,
 }
 
-impl Iam<'_> {
+impl IamBuilder<'_> {
     fn add(
         &self,
         graph: &mut Graph,

@@ -81,7 +81,7 @@ fn certificates(bundle: &str) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::example_cluster::World;
+    use crate::test_support::example_cluster::ExampleCluster;
 
     #[test]
     fn a_pointer_has_exactly_the_keys_of_the_reference() {
@@ -95,14 +95,14 @@ mod tests {
     #[test]
     fn a_stub_says_nothing_that_the_config_does_not() {
         assert_eq!(
-            stub(&World::standard().config, "https://x"),
+            stub(&ExampleCluster::standard().config, "https://x"),
             r#"{"ignition":{"config":{"replace":{"source":"https://x"}},"version":"3.2.0"}}"#
         );
     }
 
     #[test]
     fn a_stub_trusts_each_certificate_and_passes_through_the_proxy() {
-        let mut config = World::standard().config;
+        let mut config = ExampleCluster::standard().config;
         config.additional_trust_bundle =
             Some(format!("# mine\n{BEGIN}\r\nQQ==\r\n{END}\r\n\n{BEGIN}\nQg==\n{END}\n"));
         config.proxy = Some(Proxy {

@@ -5,16 +5,16 @@ use groundplan_aws::model::ids::ImageId;
 use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 
-use super::naming::Names;
-use super::{Error, Options};
+use super::naming::ResourceNames;
+use super::{CompileError, CompileOptions};
 use crate::install_config::{Architecture, InstallConfig, MachinePool};
-use crate::topology::lookups::{Facts, ImageFact, Question};
+use crate::topology::lookups::{ImageFact, Lookup, LookupCache};
 
 /// Region that has every image of the stream, as the source of copies within the partition `aws`.
 const SOURCE_REGION: &str = "us-east-1";
 
 /// The image to boot.
-pub(crate) struct Image {
+pub(crate) struct BootImage {
     /// The image in the cluster's region.
     pub(crate) id: Input<ImageId>,
     /// Name of the image's root device.
@@ -22,67 +22,74 @@ pub(crate) struct Image {
 }
 
 /// Returns the lookup of the image. `None` if there is no image.
-pub(crate) fn question(config: &InstallConfig, options: &Options) -> Option<Question> {
-    choose(config, options).ok().map(|choice| choice.question())
+pub(crate) fn lookup(config: &InstallConfig, options: &CompileOptions) -> Option<Lookup> {
+    choose(config, options).ok().map(|choice| choice.lookup())
 }
 
 /// An image that exists and is suitable.
-pub(crate) struct Found {
-    choice: Choice,
+pub(crate) struct SuitableImage {
+    choice: RegionalImage,
     root_device: String,
 }
 
 /// Returns the image that this config boots, if it exists in AWS and is suitable.
 pub(crate) fn find(
     config: &InstallConfig,
-    facts: &Facts,
-    options: &Options,
-) -> Result<Found, Error> {
+    lookup_cache: &LookupCache,
+    options: &CompileOptions,
+) -> Result<SuitableImage, CompileError> {
     let choice = choose(config, options)?;
-    let fact: Option<ImageFact> = facts.answer(&choice.question())?;
+    let fact: Option<ImageFact> = lookup_cache.answer(&choice.lookup())?;
     let pool = &config.control_plane;
     let field = "controlPlane.platform.aws.amiID";
-    let image = Candidate { id: &choice.id, region: &choice.region, field };
+    let image = NamedImage { id: &choice.id, region: &choice.region, field };
     let root_device = image.check(fact, pool.architecture)?;
-    Ok(Found { choice, root_device })
+    Ok(SuitableImage { choice, root_device })
 }
 
-impl Found {
+impl SuitableImage {
     /// Adds the image. Copies it into the cluster's region if that region has none.
-    pub(crate) fn add(self, graph: &mut Graph, config: &InstallConfig, names: &Names) -> Image {
+    pub(crate) fn add(
+        self,
+        graph: &mut Graph,
+        config: &InstallConfig,
+        names: &ResourceNames,
+    ) -> BootImage {
         let Self { choice, root_device } = self;
         if choice.region == config.aws.region {
-            return Image { id: choice.id.into(), root_device };
+            return BootImage { id: choice.id.into(), root_device };
         }
         let copy = graph.add("rhcos", &choice.copy(names, &config.aws.region));
-        Image { id: out!(copy.id), root_device }
+        BootImage { id: out!(copy.id), root_device }
     }
 }
 
 /// An image that a pool names.
-pub(crate) struct Candidate<'a> {
+pub(crate) struct NamedImage<'a> {
     pub(crate) id: &'a ImageId,
     pub(crate) region: &'a str,
     /// Field that names the image.
     pub(crate) field: &'a str,
 }
 
-impl Candidate<'_> {
+impl NamedImage<'_> {
     /// Returns the root device of the image if the image exists, is available, and has the
     /// architecture of the machines.
     pub(crate) fn check(
         &self,
         fact: Option<ImageFact>,
         wanted: Architecture,
-    ) -> Result<String, Error> {
+    ) -> Result<String, CompileError> {
         let (field, id, region) = (self.field.to_owned(), self.id.clone(), self.region.to_owned());
-        let Some(fact) = fact else { return Err(Error::ImageNotFound { field, id, region }) };
+        let Some(fact) = fact else {
+            return Err(CompileError::ImageNotFound { field, id, region });
+        };
         if let Some(state) = fact.state.filter(|state| state != "available") {
-            return Err(Error::ImageNotReady { field, id, state });
+            return Err(CompileError::ImageNotReady { field, id, state });
         }
         let wanted = called(wanted);
         match fact.architecture.filter(|found| found != wanted) {
-            Some(found) => Err(Error::ImageArchitecture { field, id, found, wanted }),
+            Some(found) => Err(CompileError::ImageArchitecture { field, id, found, wanted }),
             None => Ok(fact.root_device),
         }
     }
@@ -97,17 +104,17 @@ pub(crate) fn called(architecture: Architecture) -> &'static str {
 }
 
 /// An image and its region.
-pub(crate) struct Choice {
+pub(crate) struct RegionalImage {
     id: ImageId,
     region: String,
 }
 
-impl Choice {
-    fn question(&self) -> Question {
-        Question::Image { region: self.region.clone(), id: self.id.clone() }
+impl RegionalImage {
+    fn lookup(&self) -> Lookup {
+        Lookup::Image { region: self.region.clone(), id: self.id.clone() }
     }
 
-    fn copy(self, names: &Names, region: &str) -> AmiCopy {
+    fn copy(self, names: &ResourceNames, region: &str) -> AmiCopy {
         let mut tags = names.tags(&format!("ami-{region}"));
         tags.insert("sourceAMI".into(), self.id.0.clone());
         tags.insert("sourceRegion".into(), self.region.clone());
@@ -120,44 +127,44 @@ impl Choice {
 pub(super) fn of_pool(
     config: &InstallConfig,
     pool: &MachinePool,
-    options: &Options,
-) -> Result<Option<ImageId>, Error> {
-    let is_here = |choice: &Choice| choice.region == config.aws.region;
+    options: &CompileOptions,
+) -> Result<Option<ImageId>, CompileError> {
+    let is_here = |choice: &RegionalImage| choice.region == config.aws.region;
     let choice = choose_for(config, pool, options)?;
     if is_here(&choice) {
         return Ok(Some(choice.id));
     }
     match choose(config, options)? {
         masters if is_here(&masters) => {
-            Err(Error::NotInStream { region: config.aws.region.clone() })
+            Err(CompileError::NotInStream { region: config.aws.region.clone() })
         }
         _ => Ok(None),
     }
 }
 
-fn choose(config: &InstallConfig, options: &Options) -> Result<Choice, Error> {
+fn choose(config: &InstallConfig, options: &CompileOptions) -> Result<RegionalImage, CompileError> {
     choose_for(config, &config.control_plane, options)
 }
 
 fn choose_for(
     config: &InstallConfig,
     pool: &MachinePool,
-    options: &Options,
-) -> Result<Choice, Error> {
+    options: &CompileOptions,
+) -> Result<RegionalImage, CompileError> {
     let region = config.aws.region.clone();
     if let Some(id) = &pool.aws.ami_id {
-        return Ok(Choice { id: id.clone(), region });
+        return Ok(RegionalImage { id: id.clone(), region });
     }
-    let stream = options.stream.as_ref().ok_or(Error::NoImage)?;
+    let stream = options.stream.as_ref().ok_or(CompileError::NoImage)?;
     let image = |region: &str| stream.image(pool.architecture, region).cloned();
     if let Some(id) = image(&region) {
-        return Ok(Choice { id, region });
+        return Ok(RegionalImage { id, region });
     }
     // AWS cannot copy images between partitions.
     match image(SOURCE_REGION) {
         Some(id) if super::iam::partition(&region).name == "aws" => {
-            Ok(Choice { id, region: SOURCE_REGION.to_owned() })
+            Ok(RegionalImage { id, region: SOURCE_REGION.to_owned() })
         }
-        _ => Err(Error::NotInStream { region }),
+        _ => Err(CompileError::NotInStream { region }),
     }
 }

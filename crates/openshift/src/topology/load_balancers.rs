@@ -9,7 +9,7 @@ use groundplan_aws::model::ids::{PrivateIp, SubnetId};
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
-use super::naming::Names;
+use super::naming::ResourceNames;
 use super::network::Network;
 use crate::install_config::{InstallConfig, Publish};
 
@@ -19,15 +19,15 @@ const API: i32 = 6443;
 const CONFIG: i32 = 22623;
 
 /// The load balancers and their target groups.
-pub(crate) struct Balancers {
+pub(crate) struct LoadBalancers {
     /// Load balancer for clients inside the VPC.
     pub(crate) internal: Handle<LoadBalancer>,
     /// Load balancer for clients on the internet. `None` in an internal cluster.
     pub(crate) external: Option<Handle<LoadBalancer>>,
-    groups: Vec<Group>,
+    groups: Vec<TargetGroupPort>,
 }
 
-struct Group {
+struct TargetGroupPort {
     suffix: &'static str,
     port: i32,
     handle: Handle<TargetGroup>,
@@ -37,10 +37,10 @@ struct Group {
 pub(crate) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
-    names: &Names,
+    names: &ResourceNames,
     network: &Network,
-) -> Balancers {
-    let stage = Stage { names, network };
+) -> LoadBalancers {
+    let stage = LoadBalancerBuilder { names, network };
     let internal = stage.add_balancer(graph, "int", network.private.values());
     let mut groups = vec![
         stage.add_group(graph, "aint", API, "/readyz", &internal),
@@ -51,10 +51,10 @@ pub(crate) fn add(
         groups.push(stage.add_group(graph, "aext", API, "/readyz", &external));
         external
     });
-    Balancers { internal, external, groups }
+    LoadBalancers { internal, external, groups }
 }
 
-impl Balancers {
+impl LoadBalancers {
     /// Registers a machine with all target groups, after the machine exists.
     pub(crate) fn register(
         &self,
@@ -63,7 +63,7 @@ impl Balancers {
         machine: &Handle<Instance>,
         ip: &Input<PrivateIp>,
     ) {
-        for Group { suffix, port, handle } in &self.groups {
+        for TargetGroupPort { suffix, port, handle } in &self.groups {
             let target = Target { target_group: out!(handle.arn), ip: ip.clone(), port: *port };
             let target = graph.add(&format!("{name}-{suffix}"), &target);
             graph.order(&target, machine);
@@ -71,12 +71,12 @@ impl Balancers {
     }
 }
 
-struct Stage<'a> {
-    names: &'a Names,
+struct LoadBalancerBuilder<'a> {
+    names: &'a ResourceNames,
     network: &'a Network,
 }
 
-impl Stage<'_> {
+impl LoadBalancerBuilder<'_> {
     fn add_balancer<'s>(
         &self,
         graph: &mut Graph,
@@ -107,7 +107,7 @@ impl Stage<'_> {
         port: i32,
         path: &str,
         balancer: &Handle<LoadBalancer>,
-    ) -> Group {
+    ) -> TargetGroupPort {
         let health_check = HealthCheck {
             path: path.into(),
             port,
@@ -121,6 +121,6 @@ impl Stage<'_> {
         let handle = graph.add(suffix, &TargetGroup { name, vpc, port, health_check, tags });
         let load_balancer = out!(balancer.arn);
         graph.add(suffix, &Listener { load_balancer, port, target_group: out!(handle.arn) });
-        Group { suffix, port, handle }
+        TargetGroupPort { suffix, port, handle }
     }
 }

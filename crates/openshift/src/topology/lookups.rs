@@ -10,58 +10,58 @@ use groundplan_aws::model::ids::SubnetId;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Error, Options, image, placement};
+use super::{CompileError, CompileOptions, image, placement};
 use crate::install_config::{InstallConfig, Publish};
 pub use groundplan_aws::lookups::lookup::{
-    Groups, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Offerings, Question, Reach,
-    SubnetFact,
+    HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings,
+    SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
 
-/// Returns the lookups that compiling this config needs and that `facts` has no result for. A
+/// Returns the lookups that compiling this config needs and that `lookup_cache` has no result for. A
 /// single round suffices, because no lookup depends on the result of another one.
-pub fn questions(
+pub fn needed_lookups(
     config: &InstallConfig,
-    facts: &BTreeMap<String, Value>,
-    options: &Options,
-) -> Vec<Question> {
-    let mut questions = BTreeSet::new();
-    questions.extend(placement::questions(config));
-    questions.extend(image::question(config, options));
+    lookup_cache: &BTreeMap<String, Value>,
+    options: &CompileOptions,
+) -> Vec<Lookup> {
+    let mut lookups = BTreeSet::new();
+    lookups.extend(placement::needed_lookups(config));
+    lookups.extend(image::lookup(config, options));
     if !config.aws.subnets.is_empty() {
-        questions.insert(subnets(config));
+        lookups.insert(subnets(config));
     }
     if let Some(id) = &config.aws.hosted_zone {
-        questions.insert(Question::HostedZone { id: id.clone() });
+        lookups.insert(Lookup::HostedZone { id: id.clone() });
     }
     if config.publish == Publish::External {
-        questions.insert(Question::PublicZone { domain: config.base_domain.clone() });
+        lookups.insert(Lookup::PublicZone { domain: config.base_domain.clone() });
     }
-    questions.into_iter().filter(|question| !facts.contains_key(&question.key())).collect()
+    lookups.into_iter().filter(|lookup| !lookup_cache.contains_key(&lookup.key())).collect()
 }
 
-pub(crate) fn subnets(config: &InstallConfig) -> Question {
+pub(crate) fn subnets(config: &InstallConfig) -> Lookup {
     let ids: BTreeSet<SubnetId> = config.aws.subnets.iter().cloned().collect();
     let region = config.aws.region.clone();
-    Question::Subnets { region, ids: ids.into_iter().collect() }
+    Lookup::Subnets { region, ids: ids.into_iter().collect() }
 }
 
 /// Read access to the lookup cache.
 #[derive(Clone, Copy)]
-pub(crate) struct Facts<'a>(&'a BTreeMap<String, Value>);
+pub(crate) struct LookupCache<'a>(&'a BTreeMap<String, Value>);
 
-impl<'a> Facts<'a> {
-    pub(crate) fn new(facts: &'a BTreeMap<String, Value>) -> Self {
-        Self(facts)
+impl<'a> LookupCache<'a> {
+    pub(crate) fn new(lookup_cache: &'a BTreeMap<String, Value>) -> Self {
+        Self(lookup_cache)
     }
 
-    /// Returns the lookup result in the type that the variant of [`Question`] documents.
-    pub(crate) fn answer<T: DeserializeOwned>(&self, question: &Question) -> Result<T, Error> {
-        let key = question.key();
+    /// Returns the lookup result in the type that the variant of [`Lookup`] documents.
+    pub(crate) fn answer<T: DeserializeOwned>(&self, lookup: &Lookup) -> Result<T, CompileError> {
+        let key = lookup.key();
         let Some(answer) = self.0.get(&key) else {
-            return Err(Error::Unanswered { question: key });
+            return Err(CompileError::Unanswered { lookup: key });
         };
         T::deserialize(answer)
-            .map_err(|error| Error::Unreadable { question: key, why: error.to_string() })
+            .map_err(|error| CompileError::Unreadable { lookup: key, why: error.to_string() })
     }
 }
 
@@ -71,14 +71,15 @@ mod tests {
 
     #[test]
     fn a_missing_answer_and_a_wrong_one_are_told_apart() {
-        let question = Question::AvailabilityZones { region: "us-west-2".into() };
-        let mut facts = BTreeMap::new();
-        let read =
-            |facts: &BTreeMap<String, Value>| Facts::new(facts).answer::<Vec<String>>(&question);
-        assert!(matches!(read(&facts), Err(Error::Unanswered { .. })));
-        facts.insert(question.key(), Value::from(7));
-        assert!(matches!(read(&facts), Err(Error::Unreadable { .. })));
-        facts.insert(question.key(), Value::from(vec!["us-west-2a"]));
-        assert_eq!(read(&facts), Ok(vec!["us-west-2a".to_owned()]));
+        let lookup = Lookup::AvailabilityZones { region: "us-west-2".into() };
+        let mut lookup_cache = BTreeMap::new();
+        let read = |lookup_cache: &BTreeMap<String, Value>| {
+            LookupCache::new(lookup_cache).answer::<Vec<String>>(&lookup)
+        };
+        assert!(matches!(read(&lookup_cache), Err(CompileError::Unanswered { .. })));
+        lookup_cache.insert(lookup.key(), Value::from(7));
+        assert!(matches!(read(&lookup_cache), Err(CompileError::Unreadable { .. })));
+        lookup_cache.insert(lookup.key(), Value::from(vec!["us-west-2a"]));
+        assert_eq!(read(&lookup_cache), Ok(vec!["us-west-2a".to_owned()]));
     }
 }

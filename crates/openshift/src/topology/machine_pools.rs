@@ -8,25 +8,25 @@ use std::collections::BTreeMap;
 use groundplan_aws::model::ids::{ImageId, SubnetId};
 use serde_json::Value;
 
-use super::placement::{self, Place};
-use super::{Error, Errors, Options, existing, image};
+use super::placement::{self, PoolPlacement};
+use super::{CompileError, CompileErrors, CompileOptions, existing, image};
 use crate::install_config::{InstallConfig, MachinePool};
-use crate::topology::lookups::Facts;
+use crate::topology::lookups::LookupCache;
 
 /// The resolved machine pools of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fleet {
+pub struct MachinePools {
     /// The masters.
-    pub masters: Pool,
+    pub masters: ResolvedPool,
     /// The pools of workers, in the order of the config.
-    pub workers: Vec<Pool>,
+    pub workers: Vec<ResolvedPool>,
     /// Existing subnets for machines, by zone. `None` if the cluster has its own network.
     pub subnets: Option<BTreeMap<String, SubnetId>>,
 }
 
 /// A group of machines with the same settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
+pub struct ResolvedPool {
     /// The settings of the pool in the config.
     pub machines: MachinePool,
     /// Zones: as configured, or else all that offer the type, sorted.
@@ -38,33 +38,39 @@ pub struct Pool {
 }
 
 /// Returns the resolved machine pools of this config. Requires the results of all
-/// [lookups](super::questions).
+/// [lookups](super::needed_lookups).
 ///
 /// # Errors
 /// Returns all compile errors, as [`super::compile`] does.
 pub fn fleet(
     config: &InstallConfig,
-    facts: &BTreeMap<String, Value>,
-    options: &Options,
-) -> Result<Fleet, Vec<Error>> {
-    let (facts, mut errors) = (Facts::new(facts), Errors::default());
-    let existing = existing::find(config, &facts, &mut errors);
+    lookup_cache: &BTreeMap<String, Value>,
+    options: &CompileOptions,
+) -> Result<MachinePools, Vec<CompileError>> {
+    let (lookup_cache, mut errors) = (LookupCache::new(lookup_cache), CompileErrors::default());
+    let existing = existing::find(config, &lookup_cache, &mut errors);
     // Warnings are dropped, because compiling the same config has already reported them.
-    let places = placement::places(config, &facts, existing.as_ref(), &mut errors, &mut Vec::new());
+    let places =
+        placement::places(config, &lookup_cache, existing.as_ref(), &mut errors, &mut Vec::new());
     let mut pools = Vec::new();
     for (pool, place) in places {
         let image = errors.keep(image::of_pool(config, pool.machines, options));
-        if let (Some(Place { zones, instance_type }), Some(image)) = (place, image) {
-            pools.push(Pool { machines: pool.machines.clone(), zones, instance_type, image });
+        if let (Some(PoolPlacement { zones, instance_type }), Some(image)) = (place, image) {
+            pools.push(ResolvedPool {
+                machines: pool.machines.clone(),
+                zones,
+                instance_type,
+                image,
+            });
         }
     }
     errors.none()?;
     let workers = pools.split_off(1);
     let masters = pools.pop().expect("BUG: masters are a pool");
-    Ok(Fleet { masters, workers, subnets: existing.map(|existing| existing.private) })
+    Ok(MachinePools { masters, workers, subnets: existing.map(|existing| existing.private) })
 }
 
-impl Pool {
+impl ResolvedPool {
     /// Returns the zone of each machine, with machines spread over the zones in turn.
     pub fn zone_of_each(&self) -> impl Iterator<Item = &str> {
         self.zones.iter().cycle().take(self.machines.replicas as usize).map(String::as_str)

@@ -4,7 +4,7 @@
 //! names, tags, address ranges, rules, records and policies. Compiling makes no cloud calls, and
 //! uses no clock and no randomness, so the same inputs give the same graph.
 //!
-//! - [`facts`]: lookups that compiling needs, and the lookup cache.
+//! - [`lookup_cache`]: lookups that compiling needs, and the lookup cache.
 //! - [`checks`]: online checks without effect on the graph.
 //! - [`assets`]: the Ignition configs of openshift-install; `ignition`: those of groundplan.
 //! - `naming`, [`cidr`], [`stream`]: names and tags, address ranges, images.
@@ -44,29 +44,29 @@ mod tests;
 pub mod validation;
 
 pub use assets::{Assets, AssetsError, identity};
-pub use error::{Error, Size};
+pub use error::{CompileError, Size};
 pub use iam::{Partition, partition};
-pub use lookups::{Question, questions};
+pub use lookups::{Lookup, needed_lookups};
 pub use naming::{cluster_tag_key, identify, infra_id, is_infra_id_of, name_in};
 pub use placement::{Workers, workers};
 pub use stream::Stream;
 
 use cidr::Split;
 use existing::Existing;
-use lookups::Facts;
-use naming::Names;
-use placement::Placement;
+use lookups::LookupCache;
+use naming::ResourceNames;
+use placement::ZonePlacement;
 
 /// Compile options that do not come from the install-config.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct CompileOptions {
     /// True if the graph has a bootstrap machine and the resources that only it needs.
     pub bootstrap: bool,
     /// Source of the image if the install-config names none.
     pub stream: Option<Stream>,
 }
 
-impl Default for Options {
+impl Default for CompileOptions {
     fn default() -> Self {
         Self { bootstrap: true, stream: None }
     }
@@ -81,27 +81,27 @@ pub struct Compiled {
     pub warnings: Vec<String>,
 }
 
-/// Returns the resource graph of the cluster. Requires the results of all [lookups](questions).
+/// Returns the resource graph of the cluster. Requires the results of all [lookups](lookups).
 ///
 /// # Errors
 /// Returns all errors. A check is skipped only if an earlier error makes its result meaningless.
 pub fn compile(
     config: &InstallConfig,
     cluster: &Cluster,
-    facts: &BTreeMap<String, Value>,
+    lookup_cache: &BTreeMap<String, Value>,
     assets: &Assets,
-    options: &Options,
-) -> Result<Compiled, Vec<Error>> {
-    let facts = Facts::new(facts);
-    let mut errors = Errors::default();
+    options: &CompileOptions,
+) -> Result<Compiled, Vec<CompileError>> {
+    let lookup_cache = LookupCache::new(lookup_cache);
+    let mut errors = CompileErrors::default();
     let mut warnings = Vec::new();
     errors.keep(refuse_unsupported(config));
     check_identity(config, cluster, assets, &mut errors);
-    let names = errors.keep(Names::new(cluster, &config.aws.user_tags));
-    let ground = Ground::of(config, &facts, &mut errors, &mut warnings);
+    let names = errors.keep(ResourceNames::new(cluster, &config.aws.user_tags));
+    let ground = NetworkLayout::of(config, &lookup_cache, &mut errors, &mut warnings);
     let split = ground.as_ref().and_then(|ground| errors.keep(ground.split(config)));
-    let zones = dns::zones(config, &facts, &mut errors);
-    let image = errors.keep(image::find(config, &facts, options));
+    let zones = dns::zones(config, &lookup_cache, &mut errors);
+    let image = errors.keep(image::find(config, &lookup_cache, options));
     warn(config, assets, &mut warnings);
     let (Some(names), Some(ground), Some(split), Some(zones), Some(image)) =
         (names, ground, split, zones, image)
@@ -112,7 +112,7 @@ pub fn compile(
     // of a zone.
     errors.none()?;
 
-    let mut errors = Errors::default();
+    let mut errors = CompileErrors::default();
     let mut graph = Graph::default();
     let network = network::add(&mut graph, config, &names, &ground, &split);
     let groups = security_groups::add(&mut graph, config, &names, &network);
@@ -120,7 +120,7 @@ pub fn compile(
     let balancers = load_balancers::add(&mut graph, config, &names, &network);
     dns::add(&mut graph, config, &names, zones, &network, &balancers);
     let image = image.add(&mut graph, config, &names);
-    let site = Site { config, names: &names, assets, network, groups, balancers, image };
+    let site = CompileContext { config, names: &names, assets, network, groups, balancers, image };
     errors.keep(control_plane::add(&mut graph, &site, &ground.placement, &profiles));
     errors.keep(bootstrap::add(&mut graph, &site, &ground.placement, options));
     errors.none().map(|()| Compiled { graph, warnings })
@@ -128,40 +128,41 @@ pub fn compile(
 
 /// Compile errors so far, without duplicates.
 #[derive(Debug, Default)]
-struct Errors(Vec<Error>);
+struct CompileErrors(Vec<CompileError>);
 
-impl Errors {
+impl CompileErrors {
     /// Adds an error once. Several callers may miss the same lookup result.
-    fn add(&mut self, error: Error) {
+    fn add(&mut self, error: CompileError) {
         if !self.0.contains(&error) {
             self.0.push(error);
         }
     }
 
-    fn keep<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+    fn keep<T>(&mut self, result: Result<T, CompileError>) -> Option<T> {
         result.map_err(|error| self.add(error)).ok()
     }
 
-    fn none(self) -> Result<(), Vec<Error>> {
+    fn none(self) -> Result<(), Vec<CompileError>> {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 }
 
 /// The network layout: the existing network, if any, and the zones of the machines.
-struct Ground {
+struct NetworkLayout {
     existing: Option<Existing>,
-    placement: Placement,
+    placement: ZonePlacement,
 }
 
-impl Ground {
+impl NetworkLayout {
     fn of(
         config: &InstallConfig,
-        facts: &Facts,
-        errors: &mut Errors,
+        lookup_cache: &LookupCache,
+        errors: &mut CompileErrors,
         warnings: &mut Vec<String>,
     ) -> Option<Self> {
-        let existing = existing::find(config, facts, errors);
-        let placement = Placement::of(config, facts, existing.as_ref(), errors, warnings);
+        let existing = existing::find(config, lookup_cache, errors);
+        let placement =
+            ZonePlacement::of(config, lookup_cache, existing.as_ref(), errors, warnings);
         if existing.is_none() && !config.aws.subnets.is_empty() {
             return None;
         }
@@ -169,7 +170,7 @@ impl Ground {
     }
 
     /// Divides a network of the cluster's own. `None` with an existing network.
-    fn split(&self, config: &InstallConfig) -> Result<Option<Split>, Error> {
+    fn split(&self, config: &InstallConfig) -> Result<Option<Split>, CompileError> {
         match self.existing {
             Some(_) => Ok(None),
             None => {
@@ -181,20 +182,20 @@ impl Ground {
 }
 
 /// Compile context of the machines.
-struct Site<'a> {
+struct CompileContext<'a> {
     config: &'a InstallConfig,
-    names: &'a Names,
+    names: &'a ResourceNames,
     assets: &'a Assets,
     network: network::Network,
-    groups: security_groups::Groups,
-    balancers: load_balancers::Balancers,
-    image: image::Image,
+    groups: security_groups::SecurityGroups,
+    balancers: load_balancers::LoadBalancers,
+    image: image::BootImage,
 }
 
 /// Rejects config values that groundplan cannot implement, instead of silently ignoring them.
-fn refuse_unsupported(config: &InstallConfig) -> Result<(), Error> {
+fn refuse_unsupported(config: &InstallConfig) -> Result<(), CompileError> {
     if config.aws.hosted_zone_role.is_some() {
-        return Err(Error::unsupported(
+        return Err(CompileError::unsupported(
             "platform.aws.hostedZoneRole",
             "changing a hosted zone of another account is not supported",
             "use a hosted zone of the cluster's own account and leave the role out",
@@ -204,16 +205,22 @@ fn refuse_unsupported(config: &InstallConfig) -> Result<(), Error> {
 }
 
 /// Reports differences between the clusters of the state, the config and the assets.
-fn check_identity(config: &InstallConfig, cluster: &Cluster, assets: &Assets, errors: &mut Errors) {
+fn check_identity(
+    config: &InstallConfig,
+    cluster: &Cluster,
+    assets: &Assets,
+    errors: &mut CompileErrors,
+) {
     let asked = [("metadata.name", &config.name), ("platform.aws.region", &config.aws.region)];
     for ((field, asked), known) in asked.into_iter().zip([&cluster.name, &cluster.region]) {
         if asked != known {
-            errors.add(Error::Renamed { field, asked: asked.clone(), known: known.clone() });
+            errors.add(CompileError::Renamed { field, asked: asked.clone(), known: known.clone() });
         }
     }
     if let Some(theirs) = assets.cluster().filter(|theirs| theirs != cluster) {
         let called = |one: &Cluster| format!("{} ({})", one.infra_id, one.cluster_id);
-        errors.add(Error::AssetsOfAnother { theirs: called(&theirs), ours: called(cluster) });
+        errors
+            .add(CompileError::AssetsOfAnother { theirs: called(&theirs), ours: called(cluster) });
     }
 }
 

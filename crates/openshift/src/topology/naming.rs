@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use groundplan_aws::Tags;
 use groundplan_engine::state::Cluster;
 
-use super::Error;
+use super::CompileError;
 use crate::install_config::InstallConfig;
 
 /// Alphabet of the random part. Without vowels, so that no words appear, and without ambiguous
@@ -73,21 +73,21 @@ fn infra_prefix(name: &str) -> String {
 
 /// Names of the cluster's resources, and the tags of all of them.
 #[derive(Clone, Debug)]
-pub(crate) struct Names {
+pub(crate) struct ResourceNames {
     infra_id: String,
     owned: (String, String),
     user: BTreeMap<String, String>,
 }
 
-impl Names {
+impl ResourceNames {
     /// Returns the names of this cluster.
     ///
     /// # Errors
-    /// Returns [`Error::InfraId`] if AWS does not allow names with this infra ID.
-    pub(crate) fn new(cluster: &Cluster, user: &Tags) -> Result<Self, Error> {
+    /// Returns [`CompileError::InfraId`] if AWS does not allow names with this infra ID.
+    pub(crate) fn new(cluster: &Cluster, user: &Tags) -> Result<Self, CompileError> {
         let infra_id = cluster.infra_id.clone();
         if let Some(why) = flaw(&infra_id) {
-            return Err(Error::InfraId { infra_id, why });
+            return Err(CompileError::InfraId { infra_id, why });
         }
         let owned = (cluster_tag_key(&infra_id), "owned".into());
         Ok(Self { infra_id, owned, user: user.clone() })
@@ -117,7 +117,7 @@ impl Names {
         tags
     }
 
-    /// Like [`Names::tags`], with at most [`USER_TAGS_OF_AN_OBJECT`] user tags.
+    /// Like [`ResourceNames::tags`], with at most [`USER_TAGS_OF_AN_OBJECT`] user tags.
     pub(crate) fn object_tags(&self, suffix: &str) -> Tags {
         let user = self.user.clone().into_iter().take(USER_TAGS_OF_AN_OBJECT).collect();
         Self { user, ..self.clone() }.tags(suffix)
@@ -154,14 +154,14 @@ mod tests {
         assert!(is_infra_id_of("demo", &rolled));
     }
 
-    fn names(infra_id: &str, user: &Tags) -> Result<Names, Error> {
+    fn names(infra_id: &str, user: &Tags) -> Result<ResourceNames, CompileError> {
         let cluster = Cluster {
             name: "demo".into(),
             infra_id: infra_id.into(),
             cluster_id: "id".into(),
             region: "us-west-2".into(),
         };
-        Names::new(&cluster, user)
+        ResourceNames::new(&cluster, user)
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn an_infra_id_that_aws_would_refuse_is_refused_first() {
         for bad in ["", "-demo", "de_mo", "internal-x7k2p", "qwertyuiopasdfghjklzxc-x7k2p"] {
-            assert!(matches!(names(bad, &Tags::new()), Err(Error::InfraId { .. })), "{bad}");
+            assert!(matches!(names(bad, &Tags::new()), Err(CompileError::InfraId { .. })), "{bad}");
         }
     }
 

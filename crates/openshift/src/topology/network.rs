@@ -15,10 +15,10 @@ use groundplan_aws::model::ids::{DhcpOptionsId, RouteTableId, SubnetId, VpcId};
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
-use super::Ground;
+use super::NetworkLayout;
 use super::cidr::Split;
 use super::existing::Existing;
-use super::naming::Names;
+use super::naming::ResourceNames;
 use crate::install_config::InstallConfig;
 
 /// Parts of the network that other resources use.
@@ -37,14 +37,17 @@ pub(crate) struct Network {
 pub(super) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
-    names: &Names,
-    ground: &Ground,
+    names: &ResourceNames,
+    ground: &NetworkLayout,
     split: &Option<Split>,
 ) -> Network {
     match (&ground.existing, split) {
         (None, Some(split)) => {
-            let builder =
-                Builder { names, region: &config.aws.region, zones: &ground.placement.zones };
+            let builder = NetworkBuilder {
+                names,
+                region: &config.aws.region,
+                zones: &ground.placement.zones,
+            };
             builder.build(graph, config.networking.machine_networks[0], split)
         }
         (existing, _) => {
@@ -55,7 +58,12 @@ pub(super) fn add(
 }
 
 /// Tags the subnets and the hosted zone of the user as shared, never as owned.
-fn share(graph: &mut Graph, config: &InstallConfig, names: &Names, existing: &Existing) -> Network {
+fn share(
+    graph: &mut Graph,
+    config: &InstallConfig,
+    names: &ResourceNames,
+    existing: &Existing,
+) -> Network {
     let known = |subnets: &BTreeMap<String, SubnetId>| -> BTreeMap<String, Input<SubnetId>> {
         subnets.iter().map(|(zone, id)| (zone.clone(), id.clone().into())).collect()
     };
@@ -72,13 +80,13 @@ fn share(graph: &mut Graph, config: &InstallConfig, names: &Names, existing: &Ex
     }
 }
 
-struct Builder<'a> {
-    names: &'a Names,
+struct NetworkBuilder<'a> {
+    names: &'a ResourceNames,
     region: &'a str,
     zones: &'a [String],
 }
 
-impl Builder<'_> {
+impl NetworkBuilder<'_> {
     fn build(&self, graph: &mut Graph, range: ipnet::Ipv4Net, split: &Split) -> Network {
         let options = self.add_dhcp_options(graph);
         let vpc = graph.add(

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::existing::{self, Existing};
-use super::{Error, Errors};
+use super::{CompileError, CompileErrors};
 use crate::install_config::{Architecture, InstallConfig, MachinePool};
-use crate::topology::lookups::{Facts, Offerings, Question};
+use crate::topology::lookups::{Lookup, LookupCache, Offerings};
 
 /// Zones and types of all machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Placement {
+pub(crate) struct ZonePlacement {
     /// All zones that a pool uses, sorted.
     pub(crate) zones: Vec<String>,
     /// The zone of each master. Masters go through the zones in the order of the config,
@@ -24,19 +24,19 @@ pub(crate) struct Placement {
     pub(crate) instance_type: String,
 }
 
-impl Placement {
+impl ZonePlacement {
     /// Returns the placement of this config. `None` if a pool has none.
     pub(super) fn of(
         config: &InstallConfig,
-        facts: &Facts,
+        lookup_cache: &LookupCache,
         existing: Option<&Existing>,
-        errors: &mut Errors,
+        errors: &mut CompileErrors,
         warnings: &mut Vec<String>,
     ) -> Option<Self> {
-        let places = places(config, facts, existing, errors, warnings);
+        let places = places(config, lookup_cache, existing, errors, warnings);
         let mut places = places.into_iter().map(|(_, place)| place).collect::<Option<Vec<_>>>()?;
         let workers = places.split_off(1);
-        let Place { zones, instance_type } = places.pop().expect("BUG: masters are a pool");
+        let PoolPlacement { zones, instance_type } = places.pop().expect("BUG: masters are a pool");
         let count = config.control_plane.replicas as usize;
         let masters: Vec<String> = zones.iter().cycle().take(count).cloned().collect();
         let workers = workers.into_iter().flat_map(|place| place.zones);
@@ -48,13 +48,13 @@ impl Placement {
 /// Returns each pool with its placement. A pool without a placement does not affect the others.
 pub(super) fn places<'a>(
     config: &'a InstallConfig,
-    facts: &Facts,
+    lookup_cache: &LookupCache,
     existing: Option<&Existing>,
-    errors: &mut Errors,
+    errors: &mut CompileErrors,
     warnings: &mut Vec<String>,
-) -> Vec<(Pool<'a>, Option<Place>)> {
-    let world = World { config, facts, existing };
-    let place = |pool: Pool<'a>| {
+) -> Vec<(PoolField<'a>, Option<PoolPlacement>)> {
+    let world = PlacementInputs { config, lookup_cache, existing };
+    let place = |pool: PoolField<'a>| {
         let place = world.place(&pool, errors, warnings);
         (pool, place)
     };
@@ -71,11 +71,11 @@ pub struct Workers {
 }
 
 /// Returns the workers of this config. Skips pools that the lookup cache cannot place.
-pub fn workers(config: &InstallConfig, facts: &BTreeMap<String, Value>) -> Vec<Workers> {
-    let (mut errors, mut warnings) = (Errors::default(), Vec::new());
-    let facts = Facts::new(facts);
-    let existing = existing::find(config, &facts, &mut errors);
-    let places = places(config, &facts, existing.as_ref(), &mut errors, &mut warnings);
+pub fn workers(config: &InstallConfig, lookup_cache: &BTreeMap<String, Value>) -> Vec<Workers> {
+    let (mut errors, mut warnings) = (CompileErrors::default(), Vec::new());
+    let lookup_cache = LookupCache::new(lookup_cache);
+    let existing = existing::find(config, &lookup_cache, &mut errors);
+    let places = places(config, &lookup_cache, existing.as_ref(), &mut errors, &mut warnings);
     let workers = places.into_iter().filter(|(pool, _)| !pool.is_control_plane());
     let workers = workers.filter_map(|(pool, place)| {
         let instance_type = place?.instance_type;
@@ -85,8 +85,8 @@ pub fn workers(config: &InstallConfig, facts: &BTreeMap<String, Value>) -> Vec<W
 }
 
 /// Returns the lookups for the placement of this config.
-pub(crate) fn questions(config: &InstallConfig) -> Vec<Question> {
-    let open = |pool: &&Pool| pool.zones_are_open() && config.aws.subnets.is_empty();
+pub(crate) fn needed_lookups(config: &InstallConfig) -> Vec<Lookup> {
+    let open = |pool: &&PoolField| pool.zones_are_open() && config.aws.subnets.is_empty();
     let pools = pools(config);
     let zones = pools.iter().find(|pool| open(pool)).map(|_| availability_zones(config));
     let offerings = pools
@@ -97,11 +97,11 @@ pub(crate) fn questions(config: &InstallConfig) -> Vec<Question> {
 }
 
 /// Returns the pool of the masters, followed by the pools of workers.
-pub(super) fn pools(config: &InstallConfig) -> Vec<Pool<'_>> {
+pub(super) fn pools(config: &InstallConfig) -> Vec<PoolField<'_>> {
     let masters = &config.control_plane;
     let first =
-        Pool { field: "controlPlane".into(), lone: masters.replicas == 1, machines: masters };
-    let rest = config.compute.iter().enumerate().map(|(index, machines)| Pool {
+        PoolField { field: "controlPlane".into(), lone: masters.replicas == 1, machines: masters };
+    let rest = config.compute.iter().enumerate().map(|(index, machines)| PoolField {
         field: format!("compute[{index}]"),
         lone: false,
         machines,
@@ -109,25 +109,25 @@ pub(super) fn pools(config: &InstallConfig) -> Vec<Pool<'_>> {
     [first].into_iter().chain(rest).collect()
 }
 
-pub(super) fn availability_zones(config: &InstallConfig) -> Question {
-    Question::AvailabilityZones { region: config.aws.region.clone() }
+pub(super) fn availability_zones(config: &InstallConfig) -> Lookup {
+    Lookup::AvailabilityZones { region: config.aws.region.clone() }
 }
 
 /// A machine pool and its field in the config.
-pub(super) struct Pool<'a> {
+pub(super) struct PoolField<'a> {
     pub(super) field: String,
     /// True for a single master, which does the work of three and needs eight vCPU.
     lone: bool,
     pub(super) machines: &'a MachinePool,
 }
 
-impl Pool<'_> {
+impl PoolField<'_> {
     pub(super) fn zones_are_open(&self) -> bool {
         self.machines.aws.zones.is_empty()
     }
 
-    pub(super) fn offerings(&self, config: &InstallConfig) -> Question {
-        Question::InstanceTypeOfferings { region: config.aws.region.clone(), types: self.types() }
+    pub(super) fn offerings(&self, config: &InstallConfig) -> Lookup {
+        Lookup::InstanceTypeOfferings { region: config.aws.region.clone(), types: self.types() }
     }
 
     /// Returns the candidate types, best first.
@@ -160,52 +160,57 @@ impl Pool<'_> {
 }
 
 /// The zones and the type of one pool.
-pub(super) struct Place {
+pub(super) struct PoolPlacement {
     pub(super) zones: Vec<String>,
     pub(super) instance_type: String,
 }
 
-struct World<'a> {
+struct PlacementInputs<'a> {
     config: &'a InstallConfig,
-    facts: &'a Facts<'a>,
+    lookup_cache: &'a LookupCache<'a>,
     existing: Option<&'a Existing>,
 }
 
-impl World<'_> {
-    fn place(&self, pool: &Pool, errors: &mut Errors, warnings: &mut Vec<String>) -> Option<Place> {
+impl PlacementInputs<'_> {
+    fn place(
+        &self,
+        pool: &PoolField,
+        errors: &mut CompileErrors,
+        warnings: &mut Vec<String>,
+    ) -> Option<PoolPlacement> {
         let zones = errors.keep(self.candidates(pool))?;
         let instance_type = errors.keep(self.instance_type(pool, &zones, warnings))?;
         let zones = errors.keep(self.offering(pool, zones, &instance_type))?;
         for (index, zone) in zones.iter().enumerate() {
             if self.existing.is_some_and(|existing| !existing.private.contains_key(zone)) {
                 let field = format!("{}[{index}]", pool.zones_field());
-                errors.add(Error::NoSubnetInZone { field, zone: zone.clone() });
+                errors.add(CompileError::NoSubnetInZone { field, zone: zone.clone() });
             }
         }
-        Some(Place { zones, instance_type })
+        Some(PoolPlacement { zones, instance_type })
     }
 
-    fn candidates(&self, pool: &Pool) -> Result<Vec<String>, Error> {
+    fn candidates(&self, pool: &PoolField) -> Result<Vec<String>, CompileError> {
         match self.existing {
             _ if !pool.zones_are_open() => Ok(pool.machines.aws.zones.clone()),
             Some(existing) => Ok(existing.private.keys().cloned().collect()),
             // A finding about the unsuitable subnets already exists.
             None if !self.config.aws.subnets.is_empty() => Ok(Vec::new()),
-            None => self.facts.answer(&availability_zones(self.config)),
+            None => self.lookup_cache.answer(&availability_zones(self.config)),
         }
     }
 
     /// Returns the configured type, or else the first that all zones offer.
     fn instance_type(
         &self,
-        pool: &Pool,
+        pool: &PoolField,
         zones: &[String],
         warnings: &mut Vec<String>,
-    ) -> Result<String, Error> {
+    ) -> Result<String, CompileError> {
         if let Some(instance_type) = &pool.machines.aws.instance_type {
             return Ok(instance_type.clone());
         }
-        let offerings: Offerings = self.facts.answer(&pool.offerings(self.config))?;
+        let offerings: Offerings = self.lookup_cache.answer(&pool.offerings(self.config))?;
         let everywhere = |name: &&String| {
             offerings.get(*name).is_some_and(|offering| {
                 !zones.is_empty() && zones.iter().all(|zone| offering.contains(zone))
@@ -227,19 +232,19 @@ impl World<'_> {
     /// Reduces zones that the user did not choose to those that offer the type, sorted.
     fn offering(
         &self,
-        pool: &Pool,
+        pool: &PoolField,
         zones: Vec<String>,
         instance_type: &str,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>, CompileError> {
         if !pool.zones_are_open() || !self.config.aws.subnets.is_empty() {
             return Ok(zones);
         }
-        let offerings: Offerings = self.facts.answer(&pool.offerings(self.config))?;
+        let offerings: Offerings = self.lookup_cache.answer(&pool.offerings(self.config))?;
         let offered = offerings.get(instance_type).cloned().unwrap_or_default();
         let zones: BTreeSet<String> =
             zones.into_iter().filter(|zone| offered.contains(zone)).collect();
         if zones.is_empty() {
-            return Err(Error::NoZone {
+            return Err(CompileError::NoZone {
                 field: pool.zones_field(),
                 region: self.config.aws.region.clone(),
                 instance_type: instance_type.to_owned(),
@@ -249,7 +254,7 @@ impl World<'_> {
     }
 }
 
-impl Pool<'_> {
+impl PoolField<'_> {
     pub(super) fn is_control_plane(&self) -> bool {
         self.field == "controlPlane"
     }

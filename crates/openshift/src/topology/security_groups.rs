@@ -1,29 +1,31 @@
 //! The security groups and their 57 rules (release-4.15, `vpc/sg-{master,worker}.tf`,
 //! `bootstrap/main.tf`).
 
-use Source::{Machines, Other, Own};
+use TrafficSource::{Machines, Other, Own};
 use groundplan_aws::kinds::security_group::SecurityGroup;
-use groundplan_aws::kinds::security_group_rules::{Peer, Ports, Rule, SecurityGroupRules};
+use groundplan_aws::kinds::security_group_rules::{
+    Peer, Ports, SecurityGroupRule, SecurityGroupRules,
+};
 use groundplan_aws::model::ids::SecurityGroupId;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 use ipnet::Ipv4Net;
 
-use super::naming::Names;
+use super::naming::ResourceNames;
 use super::network::Network;
 use crate::install_config::{InstallConfig, Publish};
 
 const DESCRIPTION: &str = "Created By OpenShift Installer";
 
 /// The security groups of machines.
-pub(crate) struct Groups {
+pub(crate) struct SecurityGroups {
     /// Group of the masters and of the bootstrap.
     pub(crate) master: Handle<SecurityGroup>,
 }
 
 /// Source of the traffic that a rule allows.
 #[derive(Clone, Copy)]
-enum Source {
+enum TrafficSource {
     /// Addresses in the machine networks.
     Machines,
     /// Members of the same group.
@@ -33,7 +35,7 @@ enum Source {
 }
 
 /// Protocol, ports, and one rule for each source.
-type Row = (&'static str, Option<(i32, i32)>, &'static [Source]);
+type Row = (&'static str, Option<(i32, i32)>, &'static [TrafficSource]);
 
 /// Traffic between nodes of both roles, and access from the machine networks.
 const NODE: &[Row] = &[
@@ -65,9 +67,9 @@ const MASTER: &[Row] = &[
 pub(crate) fn add(
     graph: &mut Graph,
     config: &InstallConfig,
-    names: &Names,
+    names: &ResourceNames,
     network: &Network,
-) -> Groups {
+) -> SecurityGroups {
     let master = add_group(graph, names, network, "master");
     let worker = add_group(graph, names, network, "worker");
     let machines = &config.networking.machine_networks;
@@ -77,7 +79,7 @@ pub(crate) fn add(
     add_rules(graph, "master", &ids.0, ingress, vec![everything()]);
     let ingress = NODE.iter().flat_map(|row| rules(*row, machines, &ids.1, &ids.0)).collect();
     add_rules(graph, "worker", &ids.1, ingress, vec![everything()]);
-    Groups { master }
+    SecurityGroups { master }
 }
 
 /// Adds the group of the bootstrap. The group has no egress rules, because the bootstrap is also in
@@ -85,7 +87,7 @@ pub(crate) fn add(
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
     config: &InstallConfig,
-    names: &Names,
+    names: &ResourceNames,
     network: &Network,
 ) -> Input<SecurityGroupId> {
     let group = add_group(graph, names, network, "bootstrap");
@@ -103,7 +105,7 @@ pub(crate) fn add_bootstrap(
 
 fn add_group(
     graph: &mut Graph,
-    names: &Names,
+    names: &ResourceNames,
     network: &Network,
     role: &str,
 ) -> Handle<SecurityGroup> {
@@ -123,8 +125,8 @@ fn add_rules(
     graph: &mut Graph,
     role: &str,
     group: &Input<SecurityGroupId>,
-    ingress: Vec<Rule>,
-    egress: Vec<Rule>,
+    ingress: Vec<SecurityGroupRule>,
+    egress: Vec<SecurityGroupRule>,
 ) {
     graph.add(role, &SecurityGroupRules { group: group.clone(), ingress, egress });
 }
@@ -135,8 +137,8 @@ fn rules(
     machines: &[Ipv4Net],
     own: &Input<SecurityGroupId>,
     other: &Input<SecurityGroupId>,
-) -> Vec<Rule> {
-    let peer = |source: &Source| match source {
+) -> Vec<SecurityGroupRule> {
+    let peer = |source: &TrafficSource| match source {
         Machines => Peer::Cidrs(machines.to_vec()),
         Own => Peer::Group(own.clone()),
         Other => Peer::Group(other.clone()),
@@ -144,11 +146,11 @@ fn rules(
     sources.iter().map(|source| rule(protocol, ports, peer(source))).collect()
 }
 
-fn everything() -> Rule {
+fn everything() -> SecurityGroupRule {
     rule("-1", None, Peer::Cidrs(vec![Ipv4Net::default()]))
 }
 
-fn rule(protocol: &str, ports: Option<(i32, i32)>, peer: Peer) -> Rule {
+fn rule(protocol: &str, ports: Option<(i32, i32)>, peer: Peer) -> SecurityGroupRule {
     let ports = ports.map(|(from, to)| Ports { from, to });
-    Rule { protocol: protocol.into(), ports, peer, description: DESCRIPTION.into() }
+    SecurityGroupRule { protocol: protocol.into(), ports, peer, description: DESCRIPTION.into() }
 }

@@ -49,7 +49,7 @@ impl Stream {
 
     /// Parses a stream from JSON.
     pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
-        let file: File = serde_json::from_slice(text)?;
+        let file: StreamDocument = serde_json::from_slice(text)?;
         let regions = |architecture: FileArchitecture| {
             let regions = architecture.images.aws.unwrap_or_default().regions;
             regions.into_iter().map(|(region, image)| (region, image.image)).collect()
@@ -69,7 +69,7 @@ impl Stream {
 }
 
 #[derive(Deserialize)]
-struct File {
+struct StreamDocument {
     architectures: BTreeMap<String, FileArchitecture>,
 }
 

@@ -20,35 +20,35 @@ use serde_json::Value;
 
 use super::error::Size;
 use super::existing::Existing;
-use super::image::{self, Candidate};
-use super::placement::{self, Place, Pool};
-use super::{Error, Errors, existing};
+use super::image::{self, NamedImage};
+use super::placement::{self, PoolField, PoolPlacement};
+use super::{CompileError, CompileErrors, existing};
 use crate::install_config::{InstallConfig, Publish};
 use crate::topology::lookups::{
-    Facts, Groups, HostedZoneFact, ImageFact, InstanceTypes, Offerings, Question,
+    HostedZoneFact, ImageFact, InstanceTypes, Lookup, LookupCache, Offerings, SecurityGroupVpcs,
 };
 
-/// Returns the lookups that the checks need in addition to the lookup cache `facts`.
-pub fn questions(
+/// Returns the lookups that the checks need in addition to the lookup cache `lookup_cache`.
+pub fn needed_lookups(
     config: &InstallConfig,
-    facts: &BTreeMap<String, Value>,
+    lookup_cache: &BTreeMap<String, Value>,
     state: &State,
-) -> Vec<Question> {
+) -> Vec<Lookup> {
     let nothing = BTreeMap::new();
-    let checks = Checks::new(config, facts, &nothing, state);
-    let questions: BTreeSet<Question> = checks.questions().collect();
-    questions.into_iter().filter(|question| !facts.contains_key(&question.key())).collect()
+    let checks = Checks::new(config, lookup_cache, &nothing, state);
+    let lookups: BTreeSet<Lookup> = checks.lookups().collect();
+    lookups.into_iter().filter(|lookup| !lookup_cache.contains_key(&lookup.key())).collect()
 }
 
 /// Returns all errors in the lookup results. A missing result skips its check.
 pub fn check(
     config: &InstallConfig,
-    facts: &BTreeMap<String, Value>,
+    lookup_cache: &BTreeMap<String, Value>,
     answers: &BTreeMap<String, Value>,
     state: &State,
-) -> Vec<Error> {
-    let checks = Checks::new(config, facts, answers, state);
-    let mut errors = Errors::default();
+) -> Vec<CompileError> {
+    let checks = Checks::new(config, lookup_cache, answers, state);
+    let mut errors = CompileErrors::default();
     checks.zones(&mut errors);
     checks.types(&mut errors);
     checks.offers(&mut errors);
@@ -65,42 +65,42 @@ const WORKER: Size = Size { vcpus: 2, memory_mib: 8_192 };
 
 struct Checks<'a> {
     config: &'a InstallConfig,
-    facts: &'a BTreeMap<String, Value>,
+    lookup_cache: &'a BTreeMap<String, Value>,
     answers: &'a BTreeMap<String, Value>,
-    made: Made<'a>,
+    made: RecordedResources<'a>,
     existing: Option<Existing>,
     /// Pools with zones and a type, and without recorded machines.
-    pools: Vec<(Pool<'a>, Place)>,
+    pools: Vec<(PoolField<'a>, PoolPlacement)>,
 }
 
 impl<'a> Checks<'a> {
     fn new(
         config: &'a InstallConfig,
-        facts: &'a BTreeMap<String, Value>,
+        lookup_cache: &'a BTreeMap<String, Value>,
         answers: &'a BTreeMap<String, Value>,
         state: &'a State,
     ) -> Self {
         // Errors of the network are discarded here, because the compiler reports them.
-        let (mut said, mut warned) = (Errors::default(), Vec::new());
-        let known = Facts::new(facts);
+        let (mut said, mut warned) = (CompileErrors::default(), Vec::new());
+        let known = LookupCache::new(lookup_cache);
         let existing = existing::find(config, &known, &mut said);
         let pools = placement::places(config, &known, existing.as_ref(), &mut said, &mut warned);
-        let made = Made(state);
-        let open = |(pool, place): (Pool<'a>, Option<Place>)| {
+        let made = RecordedResources(state);
+        let open = |(pool, place): (PoolField<'a>, Option<PoolPlacement>)| {
             let place = place?;
             (!made.has_pool(config, &pool, &place)).then_some((pool, place))
         };
         let pools = pools.into_iter().filter_map(open).collect();
-        Self { config, facts, answers, made, existing, pools }
+        Self { config, lookup_cache, answers, made, existing, pools }
     }
 
-    fn questions(&self) -> impl Iterator<Item = Question> {
+    fn lookups(&self) -> impl Iterator<Item = Lookup> {
         let pools = || self.pools.iter().map(|(pool, _)| pool);
         let zones = pools().filter(|pool| self.names_zones(pool));
         let zones = zones.map(|_| placement::availability_zones(self.config));
         let offers = pools().map(|pool| pool.offerings(self.config));
-        let images = self.worker_images().into_iter().map(|(_, question)| question);
-        let roles = self.iam().into_iter().map(|(_, question)| question);
+        let images = self.worker_images().into_iter().map(|(_, lookup)| lookup);
+        let roles = self.iam().into_iter().map(|(_, lookup)| lookup);
         let names = self.zones_of_names().into_iter().map(|zone| self.records(zone));
         zones
             .chain((!self.pools.is_empty()).then(|| self.instance_types()))
@@ -113,9 +113,9 @@ impl<'a> Checks<'a> {
 
     /// Returns the lookup result from the cache or from `answers`. `None` if there is none or AWS
     /// returned no result.
-    fn answer<T: DeserializeOwned>(&self, question: &Question) -> Option<T> {
-        let key = question.key();
-        let answer = self.facts.get(&key).or_else(|| self.answers.get(&key))?;
+    fn answer<T: DeserializeOwned>(&self, lookup: &Lookup) -> Option<T> {
+        let key = lookup.key();
+        let answer = self.lookup_cache.get(&key).or_else(|| self.answers.get(&key))?;
         T::deserialize(answer).ok()
     }
 
@@ -125,7 +125,7 @@ impl<'a> Checks<'a> {
 
     /// Returns true if the zones of the pool need a check. With existing subnets, the compiler
     /// checks that each zone has one.
-    fn names_zones(&self, pool: &Pool) -> bool {
+    fn names_zones(&self, pool: &PoolField) -> bool {
         !pool.zones_are_open() && self.config.aws.subnets.is_empty()
     }
 
@@ -133,45 +133,50 @@ impl<'a> Checks<'a> {
         self.answer(&placement::availability_zones(self.config))
     }
 
-    fn zones(&self, errors: &mut Errors) {
+    fn zones(&self, errors: &mut CompileErrors) {
         let Some(available) = self.available() else { return };
         for (pool, _) in self.pools.iter().filter(|(pool, _)| self.names_zones(pool)) {
             for (index, zone) in pool.machines.aws.zones.iter().enumerate() {
                 if !available.contains(zone) {
                     let field = format!("{}[{index}]", pool.zones_field());
                     let (zone, region) = (zone.clone(), self.region());
-                    errors.add(Error::ZoneUnavailable { field, zone, region });
+                    errors.add(CompileError::ZoneUnavailable { field, zone, region });
                 }
             }
         }
     }
 
-    fn instance_types(&self) -> Question {
+    fn instance_types(&self) -> Lookup {
         let types = self.pools.iter().map(|(_, place)| place.instance_type.clone());
         let types: BTreeSet<String> = types.collect();
-        Question::InstanceTypes { region: self.region(), types: types.into_iter().collect() }
+        Lookup::InstanceTypes { region: self.region(), types: types.into_iter().collect() }
     }
 
-    fn types(&self, errors: &mut Errors) {
+    fn types(&self, errors: &mut CompileErrors) {
         let Some(types) = self.answer::<InstanceTypes>(&self.instance_types()) else { return };
         for (pool, place) in &self.pools {
             let field = || format!("{}.platform.aws.type", pool.field);
             let instance_type = place.instance_type.clone();
             let Some(fact) = types.get(&instance_type) else {
                 let region = self.region();
-                errors.add(Error::TypeUnknown { field: field(), instance_type, region });
+                errors.add(CompileError::TypeUnknown { field: field(), instance_type, region });
                 continue;
             };
             let found = Size { vcpus: fact.vcpus, memory_mib: fact.memory_mib };
             let least = if pool.is_control_plane() { MASTER } else { WORKER };
             if found.vcpus < least.vcpus || found.memory_mib < least.memory_mib {
                 let instance_type = instance_type.clone();
-                errors.add(Error::TypeTooSmall { field: field(), instance_type, found, least });
+                errors.add(CompileError::TypeTooSmall {
+                    field: field(),
+                    instance_type,
+                    found,
+                    least,
+                });
             }
             let wanted = image::called(pool.machines.architecture);
             if !fact.architectures.contains(wanted) {
                 let found = fact.architectures.iter().cloned().collect::<Vec<_>>().join(", ");
-                errors.add(Error::TypeArchitecture {
+                errors.add(CompileError::TypeArchitecture {
                     field: field(),
                     instance_type,
                     found,
@@ -183,10 +188,10 @@ impl<'a> Checks<'a> {
 
     /// Reports zones that do not offer the type. Zones that groundplan chooses in a new network
     /// always offer it.
-    fn offers(&self, errors: &mut Errors) {
+    fn offers(&self, errors: &mut CompileErrors) {
         let exists = |zone: &String| self.available().is_none_or(|all| all.contains(zone));
         let types: Option<InstanceTypes> = self.answer(&self.instance_types());
-        for (pool, Place { zones, instance_type }) in &self.pools {
+        for (pool, PoolPlacement { zones, instance_type }) in &self.pools {
             let known = types.as_ref().is_none_or(|types| types.contains_key(instance_type));
             let offerings: Option<Offerings> = self.answer(&pool.offerings(self.config));
             let Some(offerings) = offerings.filter(|_| known) else { continue };
@@ -200,32 +205,32 @@ impl<'a> Checks<'a> {
                     false => format!("{}[{index}]", pool.zones_field()),
                 };
                 let (instance_type, zone) = (instance_type.clone(), zone.clone());
-                errors.add(Error::NotOffered { field, instance_type, zone });
+                errors.add(CompileError::NotOffered { field, instance_type, zone });
             }
         }
     }
 
     /// Returns the lookups of worker images. The image of the masters is in the lookup cache, and
     /// the compiler checks it.
-    fn worker_images(&self) -> Vec<(&Pool<'a>, Question)> {
+    fn worker_images(&self) -> Vec<(&PoolField<'a>, Lookup)> {
         let workers = self.pools.iter().map(|(pool, _)| pool);
         let workers = workers.filter(|pool| !pool.is_control_plane() && pool.machines.replicas > 0);
         let asked = workers.filter_map(|pool| {
             let id = pool.machines.aws.ami_id.clone()?;
-            Some((pool, Question::Image { region: self.region(), id }))
+            Some((pool, Lookup::Image { region: self.region(), id }))
         });
         asked.collect()
     }
 
-    fn images(&self, errors: &mut Errors) {
-        for (pool, question) in self.worker_images() {
-            let Question::Image { id, region } = &question else { continue };
-            let Some(fact) = self.answer::<Option<ImageFact>>(&question) else { continue };
+    fn images(&self, errors: &mut CompileErrors) {
+        for (pool, lookup) in self.worker_images() {
+            let Lookup::Image { id, region } = &lookup else { continue };
+            let Some(fact) = self.answer::<Option<ImageFact>>(&lookup) else { continue };
             if fact.is_none() && self.config.control_plane.aws.ami_id.as_ref() == Some(id) {
                 continue; // already reported for the masters
             }
             let field = format!("{}.platform.aws.amiID", pool.field);
-            let image = Candidate { id, region, field: &field };
+            let image = NamedImage { id, region, field: &field };
             errors.keep(image.check(fact, pool.machines.architecture));
         }
     }
@@ -233,7 +238,7 @@ impl<'a> Checks<'a> {
     /// Returns the additional security groups that no recorded machine uses, with the fields that
     /// name them.
     fn additional_groups(&self) -> Vec<(String, SecurityGroupId)> {
-        let of_pool = |(pool, _): &(Pool, _)| {
+        let of_pool = |(pool, _): &(PoolField, _)| {
             let groups = pool.machines.aws.additional_security_groups.iter().enumerate();
             let field =
                 |index| format!("{}.platform.aws.additionalSecurityGroupIDs[{index}]", pool.field);
@@ -246,32 +251,32 @@ impl<'a> Checks<'a> {
 
     /// Returns the pools without recorded machines, and always the masters, whose groups, roles and
     /// profiles can change later.
-    fn every_pool(&self) -> Vec<(Pool<'a>, ())> {
-        let open = |pool: &Pool| {
+    fn every_pool(&self) -> Vec<(PoolField<'a>, ())> {
+        let open = |pool: &PoolField| {
             pool.is_control_plane() || self.pools.iter().any(|(other, _)| other.field == pool.field)
         };
         let pools = placement::pools(self.config).into_iter();
         pools.filter(open).map(|pool| (pool, ())).collect()
     }
 
-    fn security_groups(&self) -> Option<Question> {
+    fn security_groups(&self) -> Option<Lookup> {
         let ids: BTreeSet<_> = self.additional_groups().into_iter().map(|(_, id)| id).collect();
         let ids: Vec<_> = ids.into_iter().collect();
-        (!ids.is_empty()).then(|| Question::SecurityGroups { region: self.region(), ids })
+        (!ids.is_empty()).then(|| Lookup::SecurityGroups { region: self.region(), ids })
     }
 
-    fn groups(&self, errors: &mut Errors) {
-        let Some(question) = self.security_groups() else { return };
-        let Some(groups) = self.answer::<Groups>(&question) else { return };
+    fn groups(&self, errors: &mut CompileErrors) {
+        let Some(lookup) = self.security_groups() else { return };
+        let Some(groups) = self.answer::<SecurityGroupVpcs>(&lookup) else { return };
         let vpc = self.existing.as_ref().map(|existing| &existing.vpc);
         for (field, id) in self.additional_groups() {
             match (groups.get(&id), vpc) {
                 (None, _) => {
-                    errors.add(Error::GroupNotFound { field, id, region: self.region() });
+                    errors.add(CompileError::GroupNotFound { field, id, region: self.region() });
                 }
                 (Some(its_vpc), Some(vpc)) if its_vpc != vpc => {
                     let (its_vpc, vpc) = (its_vpc.clone(), vpc.clone());
-                    errors.add(Error::GroupElsewhere { field, id, its_vpc, vpc });
+                    errors.add(CompileError::GroupElsewhere { field, id, its_vpc, vpc });
                 }
                 _ => {}
             }
@@ -279,15 +284,15 @@ impl<'a> Checks<'a> {
     }
 
     /// Returns the lookups of existing roles and profiles that no recorded resource uses.
-    fn iam(&self) -> Vec<(String, Question)> {
-        let of_pool = |(pool, ()): &(Pool, ())| {
+    fn iam(&self) -> Vec<(String, Lookup)> {
+        let of_pool = |(pool, ()): &(PoolField, ())| {
             let aws = &pool.machines.aws;
             let role =
                 aws.iam_role.clone().filter(|name| !self.made.is_used("role", name.as_str()));
-            let role = role.map(|name| ("iamRole", Question::Role { name }));
+            let role = role.map(|name| ("iamRole", Lookup::Role { name }));
             let profile = aws.iam_profile.clone();
             let profile = profile.filter(|name| !self.made.is_used("profile", name.as_str()));
-            let profile = profile.map(|name| ("iamProfile", Question::InstanceProfile { name }));
+            let profile = profile.map(|name| ("iamProfile", Lookup::InstanceProfile { name }));
             let field = |name| format!("{}.platform.aws.{name}", pool.field);
             role.into_iter()
                 .chain(profile)
@@ -297,17 +302,17 @@ impl<'a> Checks<'a> {
         self.every_pool().iter().flat_map(of_pool).collect()
     }
 
-    fn roles(&self, errors: &mut Errors) {
-        for (field, question) in self.iam() {
-            if self.answer(&question) != Some(false) {
+    fn roles(&self, errors: &mut CompileErrors) {
+        for (field, lookup) in self.iam() {
+            if self.answer(&lookup) != Some(false) {
                 continue;
             }
-            let (what, name) = match question {
-                Question::Role { name } => ("role", name.0),
-                Question::InstanceProfile { name } => ("instance profile", name.0),
+            let (what, name) = match lookup {
+                Lookup::Role { name } => ("role", name.0),
+                Lookup::InstanceProfile { name } => ("instance profile", name.0),
                 _ => continue,
             };
-            errors.add(Error::IamNotFound { field, what, name });
+            errors.add(CompileError::IamNotFound { field, what, name });
         }
     }
 
@@ -315,42 +320,42 @@ impl<'a> Checks<'a> {
     /// cluster.
     fn zones_of_names(&self) -> Vec<HostedZoneId> {
         let private = self.config.aws.hosted_zone.clone().filter(|id| {
-            self.answer::<Option<HostedZoneFact>>(&Question::HostedZone { id: id.clone() })
+            self.answer::<Option<HostedZoneFact>>(&Lookup::HostedZone { id: id.clone() })
                 .flatten()
                 .is_some()
         });
         let domain = self.config.base_domain.clone();
         let public: Option<Option<HostedZoneId>> = match self.config.publish {
-            Publish::External => self.answer(&Question::PublicZone { domain }),
+            Publish::External => self.answer(&Lookup::PublicZone { domain }),
             Publish::Internal => None,
         };
         let zones = private.into_iter().chain(public.flatten());
         zones.filter(|zone| !self.made.is_used("zone", zone.as_str())).collect()
     }
 
-    fn records(&self, zone: HostedZoneId) -> Question {
-        Question::RecordsBelow { zone, domain: self.config.cluster_domain() }
+    fn records(&self, zone: HostedZoneId) -> Lookup {
+        Lookup::RecordsBelow { zone, domain: self.config.cluster_domain() }
     }
 
     /// Reports a second cluster with the same name and base domain.
-    fn names(&self, errors: &mut Errors) {
+    fn names(&self, errors: &mut CompileErrors) {
         for zone in self.zones_of_names() {
             let records: Option<Vec<String>> = self.answer(&self.records(zone.clone()));
             if let Some(record) = records.unwrap_or_default().into_iter().next() {
                 let domain = self.config.cluster_domain();
-                errors.add(Error::NameTaken { zone, record, domain });
+                errors.add(CompileError::NameTaken { zone, record, domain });
             }
         }
     }
 }
 
 /// Recorded resources, which need no checks.
-struct Made<'a>(&'a State);
+struct RecordedResources<'a>(&'a State);
 
-impl Made<'_> {
+impl RecordedResources<'_> {
     /// Returns true if all masters are recorded. The pool of the masters also requires the recorded
     /// type to match. Workers follow the masters, because groundplan does not create workers.
-    fn has_pool(&self, config: &InstallConfig, pool: &Pool, place: &Place) -> bool {
+    fn has_pool(&self, config: &InstallConfig, pool: &PoolField, place: &PoolPlacement) -> bool {
         let masters = (0..config.control_plane.replicas)
             .map(|index| self.0.resources.get(&*format!("instance.master-{index}")));
         let is_like = |inputs: &Value| inputs["instance_type"] == *place.instance_type;

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use groundplan_engine::plan::Observations;
+use groundplan_engine::plan::LiveState;
 use groundplan_engine::state::{Cluster, Entry, State};
 use groundplan_openshift::topology::{identity, name_in};
 
-use crate::cli::args::{self, Common, Destroy as Arguments, Guards, Part};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{self, CommonArgs, DestroyArgs as Arguments, GuardArgs, TargetingArgs};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::aws_session::{self, ACCOUNT, Reached};
-use crate::cli::session::locked_state::Held;
+use crate::cli::output::ui::Ui;
+use crate::cli::session::aws_session::{self, ACCOUNT, AwsSession};
+use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::state_backend;
-use crate::cli::session::teardown::{Decision, Doomed, Shown};
-use crate::cli::session::untracked::Found;
+use crate::cli::session::teardown::{TeardownInputs, TeardownPlan, TeardownPreview};
+use crate::cli::session::untracked::UntrackedResources;
 use crate::render::Diagnostic;
 
 /// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.
@@ -34,11 +34,11 @@ pub(super) fn named(arguments: &Arguments) -> Result<Option<Cluster>> {
 
 fn metadata(file: &Path) -> Result<Cluster> {
     let attempt = format!("read {}", file.display());
-    let text = fs::read(file).map_err(|error| Failure::could_not(&attempt, &error))?;
+    let text = fs::read(file).map_err(|error| CommandError::could_not(&attempt, &error))?;
     let cluster = identity(&text).map_err(|error| {
         let diagnostic = Diagnostic::could_not(&attempt, &error)
             .with_hint("expected the metadata.json that openshift-install or groundplan wrote");
-        Failure::new(Exit::ConfigInvalid, diagnostic)
+        CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     // The name becomes a folder of states, and the infra ID selects the resources to delete.
     let checks = [
@@ -54,28 +54,29 @@ fn metadata(file: &Path) -> Result<Cluster> {
         .collect();
     match diagnostics.is_empty() {
         true => Ok(cluster),
-        false => Err(Failure { exit: Exit::ConfigInvalid, diagnostics }),
+        false => Err(CommandError { exit: Exit::ConfigInvalid, diagnostics }),
     }
 }
 
-fn no_region() -> Failure {
+fn no_region() -> CommandError {
     let diagnostic = Diagnostic::error("the cluster's region is not known")
         .with_hint("name it with --region, or set AWS_REGION");
-    Failure::new(Exit::Usage, diagnostic)
+    CommandError::new(Exit::Usage, diagnostic)
 }
 
 /// Returns the name of the state if this cluster is recorded after all. Returns an error if the
 /// location contains another cluster.
-pub(super) async fn recorded(cluster: &Cluster, common: &Common) -> Result<Option<String>> {
+pub(super) async fn recorded(cluster: &Cluster, common: &CommonArgs) -> Result<Option<String>> {
     let place = common.state.of(&cluster.name);
-    let known = state_backend::look(&place, common).await?.and_then(|(state, _)| state.cluster);
+    let known =
+        state_backend::read_unlocked(&place, common).await?.and_then(|(state, _)| state.cluster);
     match known {
         None => Ok(None),
         Some(known) if known.infra_id == cluster.infra_id => Ok(Some(cluster.name.clone())),
         Some(other) => {
             let summary = format!("{place} is the state of {}, and of no other", other.infra_id);
             let hint = "give another --state for this one, an empty one";
-            Err(Failure::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
+            Err(CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
         }
     }
 }
@@ -83,32 +84,33 @@ pub(super) async fn recorded(cluster: &Cluster, common: &Common) -> Result<Optio
 /// Finds all resources with the cluster tag, locks the state, and shows the plan.
 pub(super) async fn decided(
     cluster: Cluster,
-    part: &Part,
-    guards: &Guards,
-    common: &Common,
-    screen: &mut Screen,
-) -> Result<Doomed> {
+    part: &TargetingArgs,
+    guards: &GuardArgs,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<TeardownPlan> {
     let settings = aws_session::settings_without_config(&cluster);
-    let Reached { aws, caller } = aws_session::reach(settings, &BTreeMap::new(), screen).await?;
-    let found = Found::sweep(&aws, &State::default()).await?;
+    let AwsSession { aws, caller } = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
+    let found = UntrackedResources::sweep(&aws, &State::default()).await?;
     if found.is_empty() {
-        return Err(nobody(&cluster, &caller.account));
+        return Err(no_such_cluster(&cluster, &caller.account));
     }
-    let held = Held::take(common, &cluster.name, "destroy", screen).await?;
+    let held = LockedState::take(common, &cluster.name, "destroy", ui).await?;
     let answer = caller.account.clone().into();
-    let account = Entry::Learnt { question: ACCOUNT.to_owned(), answer };
-    let before = [Entry::Identified { cluster: cluster.clone() }, account];
-    let observed = Observations::new();
-    let decision = Decision { held: &held, before: &before, observed: &observed, found };
-    let Shown { news, imagined, plan } = decision.shown(part, guards, &aws, screen).await?;
-    Ok(Doomed { cluster, held, news, imagined, aws, caller, plan })
+    let account = Entry::LookupRecorded { lookup: ACCOUNT.to_owned(), answer };
+    let before = [Entry::ClusterIdentified { cluster: cluster.clone() }, account];
+    let observed = LiveState::new();
+    let decision = TeardownInputs { held: &held, before: &before, observed: &observed, found };
+    let TeardownPreview { new_entries, projected_state, plan } =
+        decision.shown(part, guards, &aws, ui).await?;
+    Ok(TeardownPlan { cluster, held, new_entries, projected_state, aws, caller, plan })
 }
 
-fn nobody(cluster: &Cluster, account: &str) -> Failure {
+fn no_such_cluster(cluster: &Cluster, account: &str) -> CommandError {
     let Cluster { infra_id, region, .. } = cluster;
     let diagnostic = Diagnostic::error(format!(
         "nothing of {infra_id} was found in {region} of account {account}"
     ))
     .with_hint("check the infra ID, the region and the credentials (AWS_PROFILE)");
-    Failure::new(Exit::Failed, diagnostic)
+    CommandError::new(Exit::Failed, diagnostic)
 }

@@ -7,25 +7,25 @@ mod lost;
 
 use groundplan_aws::Aws;
 use groundplan_aws::sweep;
-use groundplan_engine::apply::Stop;
-use groundplan_engine::provider::patiently;
+use groundplan_engine::apply::Shutdown;
+use groundplan_engine::provider::retry_reads;
 use groundplan_engine::state::Cluster;
 use groundplan_openshift::install_config::InstallConfig;
 use groundplan_openshift::topology;
 use serde_json::json;
 
 use super::machines;
-use crate::cli::args::{Common, Destroy as Arguments};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, DestroyArgs as Arguments};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::{self};
 use crate::cli::session::execute::must_be_confirmable;
 use crate::cli::session::input_files::read_config;
 use crate::cli::session::preflight::preflight_of_destroy;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_backend;
-use crate::cli::session::teardown::{Doomed, Wanted, decided, destroyed};
+use crate::cli::session::teardown::{TeardownPlan, TeardownTarget, decided, destroyed};
 use crate::cli::session::untracked;
 use crate::cli::session::untracked::names;
 use crate::render::Diagnostic;
@@ -33,42 +33,42 @@ use crate::render::state::rows;
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
-    must_be_confirmable(common, screen)?;
-    let deciding = Box::pin(decide(arguments, common, screen));
-    let doomed = unless_stopped(stop, deciding).await?;
-    if doomed.plan.selection.is_none() {
-        unless_stopped(stop, without_machines(&doomed.cluster.infra_id, common)).await?;
+    must_be_confirmable(common, ui)?;
+    let deciding = Box::pin(decide(arguments, common, ui));
+    let teardown = unless_stopped(stop, deciding).await?;
+    if teardown.plan.selection.is_none() {
+        unless_stopped(stop, without_machines(&teardown.cluster.infra_id, common)).await?;
     }
     if arguments.preflight {
-        let Doomed { plan, imagined, aws, caller, .. } = &doomed;
-        let asking = Box::pin(preflight_of_destroy(plan, imagined, aws, caller, screen));
+        let TeardownPlan { plan, projected_state, aws, caller, .. } = &teardown;
+        let asking = Box::pin(preflight_of_destroy(plan, projected_state, aws, caller, ui));
         unless_stopped(stop, asking).await?;
     }
     let (cluster, aws, names) =
-        (doomed.cluster.clone(), doomed.aws.clone(), names(&doomed.held.state));
-    let is_part = doomed.plan.selection.is_some();
-    let exit = destroyed(doomed, common, screen, stop).await?;
+        (teardown.cluster.clone(), teardown.aws.clone(), names(&teardown.held.state));
+    let is_part = teardown.plan.selection.is_some();
+    let exit = destroyed(teardown, common, ui, stop).await?;
     if exit != Exit::Done || is_part {
         return Ok(exit); // a part that is left is no surprise
     }
-    unless_stopped(stop, Box::pin(proven(&cluster, &names, &aws, screen))).await
+    unless_stopped(stop, Box::pin(proven(&cluster, &names, &aws, ui))).await
 }
 
-async fn decide(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Doomed> {
+async fn decide(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<TeardownPlan> {
     let (part, guards) = (&arguments.part, &arguments.guards);
     let (name, config) = match lost::named(arguments)? {
         Some(cluster) => match lost::recorded(&cluster, common).await? {
             Some(name) => (name, None),
             None => {
-                return Box::pin(lost::decided(cluster, part, guards, common, screen)).await;
+                return Box::pin(lost::decided(cluster, part, guards, common, ui)).await;
             }
         },
         None => {
-            let config = config(arguments, common, screen)?;
+            let config = config(arguments, common, ui)?;
             let name = match (&arguments.cluster, &config) {
                 (Some(name), _) => name.clone(),
                 (None, Some(config)) => config.name.clone(),
@@ -83,44 +83,45 @@ async fn decide(arguments: &Arguments, common: &Common, screen: &mut Screen) -> 
         Some(config) => aws_session::settings(config, cluster),
         None => aws_session::settings_without_config(cluster),
     };
-    let wanted = Wanted { name: &name, settings: &settings, of_machines: false };
-    decided(&wanted, part, guards, common, screen).await
+    let wanted = TeardownTarget { name: &name, settings: &settings, of_machines: false };
+    decided(&wanted, part, guards, common, ui).await
 }
 
 /// Returns an error if machines of manifests are recorded. AWS rejects the deletion of their
 /// network.
-async fn without_machines(infra_id: &str, common: &Common) -> Result<()> {
+async fn without_machines(infra_id: &str, common: &CommonArgs) -> Result<()> {
     let place = common.state.of(&machines::state_of(infra_id));
-    let recorded =
-        state_backend::look(&place, common).await?.map_or(0, |(state, _)| rows(&state).count());
+    let recorded = state_backend::read_unlocked(&place, common)
+        .await?
+        .map_or(0, |(state, _)| rows(&state).count());
     if recorded == 0 {
         return Ok(());
     }
     let (noun, verb) = if recorded == 1 { ("resource", "is") } else { ("resources", "are") };
     let summary = format!("{recorded} {noun} of its machines {verb} recorded in {place}");
     let hint = format!("first `groundplan machines destroy --cluster {infra_id}`");
-    Err(Failure::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
+    Err(CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
 }
 
 /// Reads the install-config, for its endpoints. With `--cluster` the install-config is optional: a
 /// missing, invalid or unrelated one results in `None`.
 fn config(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
+    common: &CommonArgs,
+    ui: &mut Ui,
 ) -> Result<Option<InstallConfig>> {
     let Some(name) = &arguments.cluster else {
-        return Ok(Some(read_config(&common.config, screen)?.0));
+        return Ok(Some(read_config(&common.config, ui)?.0));
     };
     if !common.config.exists() {
         return Ok(None);
     }
-    match read_config(&common.config, screen) {
+    match read_config(&common.config, ui) {
         Ok((config, _)) => Ok(Some(config).filter(|config| config.name == *name)),
         Err(failure) if failure.exit == Exit::ConfigInvalid => {
             let file = common.config.display();
             let warning = format!("{file} is not valid; `{name}` is destroyed without it");
-            screen.diagnostic(&Diagnostic::warning(warning))?;
+            ui.diagnostic(&Diagnostic::warning(warning))?;
             Ok(None)
         }
         Err(failure) => Err(failure),
@@ -130,25 +131,25 @@ fn config(
 /// Sweeps again and prints the resources that still carry the cluster tag. Fails if there is one.
 async fn proven(
     cluster: &Cluster,
-    names: &sweep::Names,
+    names: &sweep::SweepNames,
     aws: &Aws,
-    screen: &mut Screen,
+    ui: &mut Ui,
 ) -> Result<Exit> {
-    let swept = patiently(|| Box::pin(sweep::sweep(aws, names)))
+    let swept = retry_reads(|| Box::pin(sweep::sweep(aws, names)))
         .await
-        .map_err(|error| Failure::call("see whether anything is left", &error))?;
+        .map_err(|error| CommandError::call("see whether anything is left", &error))?;
     let (tag, left) = (topology::cluster_tag_key(&cluster.infra_id), swept.left);
-    screen.tell("leftovers", &json!({"tag": tag, "left": left}))?;
+    ui.print_json("leftovers", &json!({"tag": tag, "left": left}))?;
     for denied in &swept.denied {
-        screen.diagnostic(&untracked::not_looked_for(denied))?;
+        ui.diagnostic(&untracked::not_looked_for(denied))?;
     }
     if left.is_empty() {
-        screen.say(&format!("Nothing tagged {tag} is left."))?;
+        ui.print_line(&format!("Nothing tagged {tag} is left."))?;
         return Ok(Exit::Done);
     }
     let mut diagnostic = Diagnostic::error(format!("something tagged {tag} is left"));
     diagnostic.detail = left.iter().map(|one| format!("{} {}", one.kind, one.id)).collect();
     let hint = "most likely the cluster made it while it went: run the same command again, which takes \
                 it along; of what it does not show in its plan, look what it is and delete it by hand";
-    Err(Failure::new(Exit::Failed, diagnostic.with_hint(hint)))
+    Err(CommandError::new(Exit::Failed, diagnostic.with_hint(hint)))
 }

@@ -4,23 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
 
-use groundplan_aws::sweep::{self, Leftover};
-use groundplan_engine::apply::Stop;
-use groundplan_engine::provider::patiently;
-use groundplan_engine::state::location::Place;
+use groundplan_aws::sweep::{self, RemainingResource};
+use groundplan_engine::apply::Shutdown;
+use groundplan_engine::provider::retry_reads;
+use groundplan_engine::state::location::StateLocation;
 use groundplan_engine::state::{Cluster, State};
 
 use super::{read, state_of};
-use crate::cli::args::{Common, MachinesDestroy as Arguments};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, MachinesDestroy as Arguments};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::aws_session::{self, Reached};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::aws_session::{self, AwsSession};
 use crate::cli::session::execute::must_be_confirmable;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_backend;
-use crate::cli::session::teardown::{Wanted, decided, destroyed};
-use crate::render::{Diagnostic, Severity};
+use crate::cli::session::teardown::{TeardownTarget, decided, destroyed};
+use crate::render::{Diagnostic, DiagnosticSeverity};
 
 /// Suffix of the names of machine states.
 const ENDING: &str = "-machines";
@@ -29,50 +29,54 @@ const ENDING: &str = "-machines";
 /// cluster tag belong to the cluster and stay.
 pub(super) async fn destroy(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
-    must_be_confirmable(common, screen)?;
-    let looking = Box::pin(known(arguments, common, screen));
-    let Known { name, state } = unless_stopped(stop, looking).await?;
+    must_be_confirmable(common, ui)?;
+    let looking = Box::pin(known(arguments, common, ui));
+    let RecordedMachines { name, state } = unless_stopped(stop, looking).await?;
     let deciding = async {
         let settings = &aws_session::settings_without_config;
-        let wanted = Wanted { name: &name, settings, of_machines: true };
-        decided(&wanted, &arguments.part, &arguments.guards, common, screen).await
+        let wanted = TeardownTarget { name: &name, settings, of_machines: true };
+        decided(&wanted, &arguments.part, &arguments.guards, common, ui).await
     };
-    let doomed = unless_stopped(stop, Box::pin(deciding)).await?;
-    let exit = destroyed(doomed, common, screen, stop).await?;
+    let teardown = unless_stopped(stop, Box::pin(deciding)).await?;
+    let exit = destroyed(teardown, common, ui, stop).await?;
     if let Some(cluster) = state.cluster.as_ref().filter(|_| state.has_nothing()) {
-        let telling = Box::pin(tell_of_others(cluster, screen));
+        let telling = Box::pin(tell_of_others(cluster, ui));
         unless_stopped(stop, telling).await?;
     }
     Ok(exit)
 }
 
 /// Recorded state before the destroy.
-struct Known {
+struct RecordedMachines {
     name: String,
     state: State,
 }
 
-async fn known(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Known> {
+async fn known(
+    arguments: &Arguments,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<RecordedMachines> {
     let (name, infra_id, region) = match &arguments.cluster {
         Some(infra_id) => (state_of(infra_id), infra_id.clone(), region()),
         None => {
-            let source = read(&arguments.manifests, screen)?;
+            let source = read(&arguments.manifests, ui)?;
             let Cluster { infra_id, region, .. } = source.cluster(None)?;
             (source.name().to_owned(), infra_id, Some(region))
         }
     };
-    if let Some((state, _)) = state_backend::look(&common.state.of(&name), common).await? {
-        return Ok(Known { name, state });
+    if let Some((state, _)) = state_backend::read_unlocked(&common.state.of(&name), common).await? {
+        return Ok(RecordedMachines { name, state });
     }
     let mut failure = not_there(&name, &infra_id, &common.state)?;
     if let Some(region) = region {
         let cluster = Cluster { name, infra_id, cluster_id: String::new(), region };
         let detail = &mut failure.diagnostics[0].detail;
-        let others = others(&cluster, screen).await?;
+        let others = others(&cluster, ui).await?;
         detail.extend(others.iter().map(|one| format!("not recorded here: {}", shown(one))));
     }
     Err(failure)
@@ -85,12 +89,12 @@ fn region() -> Option<String> {
 }
 
 /// Returns the error that these machines have no recorded state, with the states that exist.
-fn not_there(name: &str, infra_id: &str, home: &Place) -> Result<Failure> {
+fn not_there(name: &str, infra_id: &str, backend: &StateLocation) -> Result<CommandError> {
     let mut diagnostic =
         Diagnostic::error(format!("nothing is recorded of machines of {infra_id}"))
-            .with_detail(format!("there is no {}", home.of(name)));
-    let states = states(home)?;
-    diagnostic.detail.extend(states.iter().map(|state| format!("there is {}", home.of(state))));
+            .with_detail(format!("there is no {}", backend.of(name)));
+    let states = states(backend)?;
+    diagnostic.detail.extend(states.iter().map(|state| format!("there is {}", backend.of(state))));
     // The user may have given the name of the cluster or of the state instead of the infra ID.
     let is_meant =
         |state: &&String| state.starts_with(&format!("{infra_id}-")) || *state == infra_id;
@@ -104,19 +108,19 @@ fn not_there(name: &str, infra_id: &str, home: &Place) -> Result<Failure> {
               --manifests PATH` finds it again"
             .to_owned(),
     };
-    Ok(Failure::new(Exit::Failed, diagnostic.with_hint(hint)))
+    Ok(CommandError::new(Exit::Failed, diagnostic.with_hint(hint)))
 }
 
 /// Returns the names of machine states in a folder. A bucket returns none, because listing needs a
 /// separate permission.
-fn states(home: &Place) -> Result<Vec<String>> {
-    let Place::Folder(folder) = home else { return Ok(Vec::new()) };
+fn states(backend: &StateLocation) -> Result<Vec<String>> {
+    let StateLocation::Folder(folder) = backend else { return Ok(Vec::new()) };
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
     let attempt = format!("read {}", folder.display());
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let entries = entries.map_err(|error| Failure::could_not(&attempt, &error))?;
+    let entries = entries.map_err(|error| CommandError::could_not(&attempt, &error))?;
     let folders = entries.iter().filter(|entry| entry.path().is_dir());
     let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
     let names: BTreeSet<String> = names.filter(|name| name.ends_with(ENDING)).collect();
@@ -125,8 +129,8 @@ fn states(home: &Place) -> Result<Vec<String>> {
 
 /// Prints the instances of the cluster as not recorded. Called only if the state was empty: other
 /// programs created these instances.
-async fn tell_of_others(cluster: &Cluster, screen: &mut Screen) -> Result<()> {
-    let others = others(cluster, screen).await?;
+async fn tell_of_others(cluster: &Cluster, ui: &mut Ui) -> Result<()> {
+    let others = others(cluster, ui).await?;
     if others.is_empty() {
         return Ok(());
     }
@@ -141,27 +145,27 @@ async fn tell_of_others(cluster: &Cluster, screen: &mut Screen) -> Result<()> {
          terminated by hand",
     );
     warning.detail = others.iter().map(shown).collect();
-    Ok(screen.diagnostic(&warning)?)
+    Ok(ui.diagnostic(&warning)?)
 }
 
 /// Returns the instances with the cluster tag. If the lookup fails, prints a warning and returns
 /// none.
-async fn others(cluster: &Cluster, screen: &mut Screen) -> Result<Vec<Leftover>> {
+async fn others(cluster: &Cluster, ui: &mut Ui) -> Result<Vec<RemainingResource>> {
     let settings = aws_session::settings_without_config(cluster);
-    let Reached { aws, .. } = aws_session::reach(settings, &BTreeMap::new(), screen).await?;
+    let AwsSession { aws, .. } = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
     let known = BTreeSet::new();
-    match patiently(|| sweep::other_instances(&aws, &known)).await {
+    match retry_reads(|| sweep::other_instances(&aws, &known)).await {
         Ok(others) => Ok(others),
         Err(error) => {
             let mut unknown = Diagnostic::call_failed("see what else the cluster has", &error);
-            unknown.severity = Severity::Warning;
-            screen.diagnostic(&unknown)?;
+            unknown.severity = DiagnosticSeverity::Warning;
+            ui.diagnostic(&unknown)?;
             Ok(Vec::new())
         }
     }
 }
 
-fn shown(one: &Leftover) -> String {
+fn shown(one: &RemainingResource) -> String {
     match &one.name {
         Some(name) => format!("{name} ({})", one.id),
         None => one.id.clone(),

@@ -9,58 +9,54 @@ mod recover;
 
 use std::path::PathBuf;
 
-use crate::cli::session::manifests_source::Manifests;
+use crate::cli::session::manifests_source::ManifestsSource;
 pub(crate) use crate::cli::session::manifests_source::state_of;
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 
 use super::apply::applied;
 use super::plan::planned;
-use crate::cli::args::{Common, Machines as Arguments, MachinesApply, MachinesCommand};
+use crate::cli::args::{CommonArgs, MachinesApply, MachinesArgs as Arguments, MachinesCommand};
 use crate::cli::output::command_error::Result;
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::desired_state::Source;
+use crate::cli::output::ui::Ui;
+use crate::cli::session::desired_state::DesiredState;
 use crate::cli::session::saved_plan;
 use crate::cli::session::signals::unless_stopped;
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
     match &arguments.command {
         MachinesCommand::Plan(arguments) => {
             let planning = async {
-                let source = read(&arguments.manifests, screen)?;
-                planned(source, &arguments.how, common, screen).await
+                let source = read(&arguments.manifests, ui)?;
+                planned(source, &arguments.how, common, ui).await
             };
             unless_stopped(stop, planning).await
         }
-        MachinesCommand::Apply(arguments) => apply(arguments, common, screen, stop).await,
-        MachinesCommand::Destroy(arguments) => {
-            destroy::destroy(arguments, common, screen, stop).await
-        }
-        MachinesCommand::Recover(arguments) => {
-            recover::recover(arguments, common, screen, stop).await
-        }
+        MachinesCommand::Apply(arguments) => apply(arguments, common, ui, stop).await,
+        MachinesCommand::Destroy(arguments) => destroy::destroy(arguments, common, ui, stop).await,
+        MachinesCommand::Recover(arguments) => recover::recover(arguments, common, ui, stop).await,
     }
 }
 
-fn read(paths: &[PathBuf], screen: &mut Screen) -> Result<Box<dyn Source>> {
-    Ok(Box::new(Manifests::read(paths, screen)?))
+fn read(paths: &[PathBuf], ui: &mut Ui) -> Result<Box<dyn DesiredState>> {
+    Ok(Box::new(ManifestsSource::read(paths, ui)?))
 }
 
 async fn apply(
     arguments: &MachinesApply,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
     if let Some(path) = &arguments.plan {
         saved_plan::must_be(true, path)?;
     }
     // Manifests have no bootstrap machine.
-    let read = |_, screen: &mut Screen| read(&arguments.manifests, screen);
-    applied(&read, arguments.plan.as_deref(), &arguments.how, common, screen, stop).await
+    let read = |_, ui: &mut Ui| read(&arguments.manifests, ui);
+    applied(&read, arguments.plan.as_deref(), &arguments.how, common, ui, stop).await
 }

@@ -4,65 +4,67 @@ use std::collections::BTreeMap;
 
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::known;
-use groundplan_aws::sweep::{self, Leftover};
-use groundplan_engine::apply::Stop;
+use groundplan_aws::sweep::{self, RemainingResource};
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
-use groundplan_engine::provider::patiently;
+use groundplan_engine::provider::retry_reads;
 use groundplan_engine::state::State;
-use groundplan_engine::state::error::HomeError;
+use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::fence::Fence;
 
-use crate::cli::args::{Common, MachinesRecover as Arguments};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, MachinesRecover as Arguments};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::aws_session::{self, ACCOUNT, Reached};
-use crate::cli::session::desired_state::Source;
-use crate::cli::session::locked_state::Held;
-use crate::cli::session::manifests_source::Manifests;
-use crate::cli::session::recovery::{Found, blank, looked_for, recorded, tell};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::aws_session::{self, ACCOUNT, AwsSession};
+use crate::cli::session::desired_state::DesiredState;
+use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::manifests_source::ManifestsSource;
+use crate::cli::session::recovery::{
+    RecoveredState, ensure_empty, looked_for, print_result, recorded,
+};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_backend;
 
 pub(super) async fn recover(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
-    let Found { held, aws, state, recovered } =
-        unless_stopped(stop, Box::pin(found(arguments, common, screen))).await?;
+    let RecoveredState { held, aws, state, recovered } =
+        unless_stopped(stop, Box::pin(found(arguments, common, ui))).await?;
     let left = unless_stopped(stop, Box::pin(others(&aws, &state))).await?;
-    let state = held.replace(state, screen).await?;
-    tell(&state, &recovered, &left, screen)?;
+    let state = held.replace(state, ui).await?;
+    print_result(&state, &recovered, &left, ui)?;
     let next = "groundplan machines plan, with the same manifests";
-    screen.say(&format!("\nNothing in AWS was changed. Now look at what differs: {next}"))?;
+    ui.print_line(&format!("\nNothing in AWS was changed. Now look at what differs: {next}"))?;
     Ok(Exit::Done)
 }
 
-async fn found(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<Found> {
-    let manifests = Manifests::read(&arguments.manifests, screen)?;
+async fn found(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<RecoveredState> {
+    let manifests = ManifestsSource::read(&arguments.manifests, ui)?;
     let name = manifests.name();
     let held = match state_backend::is_there(&common.state.of(name), common).await? {
-        true => Some(blank(Held::take(common, name, "recover", screen).await?)?),
+        true => Some(ensure_empty(LockedState::take(common, name, "recover", ui).await?)?),
         false => None,
     };
     let known = held.as_ref().and_then(|held| held.state.cluster.clone());
     let cluster = manifests.cluster(known)?;
     let settings = manifests.settings(&cluster);
-    let Reached { aws, caller } = aws_session::reach(settings, &BTreeMap::new(), screen).await?;
-    aws.guard(Fence::new(|| Err(HomeError::Stopping))); // recovery changes nothing in AWS
-    let (compiled, mut facts) = manifests.look_again(&aws, screen).await?;
-    facts.insert(ACCOUNT.to_owned(), caller.account.into());
+    let AwsSession { aws, caller } = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
+    aws.guard(Fence::new(|| Err(StateError::Stopping))); // recovery changes nothing in AWS
+    let (compiled, mut lookup_cache) = manifests.compile_existing(&aws, ui).await?;
+    lookup_cache.insert(ACCOUNT.to_owned(), caller.account.into());
     let mut recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;
-    let state = recorded(cluster, facts, &recovered)?;
+    let state = recorded(cluster, lookup_cache, &recovered)?;
     let others = manifests.others(&aws, &state).await?;
     recovered.missing.retain(|one| !others.contains_key(machine_of(&one.address)));
     let held = match held {
         Some(held) => held,
-        None => blank(Held::take(common, name, "recover", screen).await?)?,
+        None => ensure_empty(LockedState::take(common, name, "recover", ui).await?)?,
     };
-    Ok(Found { held, aws, state, recovered })
+    Ok(RecoveredState { held, aws, state, recovered })
 }
 
 /// Returns the machine name of an address `machine` or `machine:load-balancer`. A machine whose
@@ -73,8 +75,8 @@ fn machine_of(address: &Address) -> &str {
 }
 
 /// Returns the instances of the cluster that this state does not contain.
-async fn others(aws: &Aws, state: &State) -> Result<Vec<Leftover>> {
+async fn others(aws: &Aws, state: &State) -> Result<Vec<RemainingResource>> {
     let known = known(state);
-    let others = patiently(|| sweep::other_instances(aws, &known)).await;
-    others.map_err(|error| Failure::call("see what else the cluster has", &error))
+    let others = retry_reads(|| sweep::other_instances(aws, &known)).await;
+    others.map_err(|error| CommandError::call("see what else the cluster has", &error))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use groundplan_openshift::machine_api::manifests::{Manifest, is_ours};
 use serde::Deserialize;
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
@@ -17,14 +17,14 @@ const INFRASTRUCTURE: &str = "manifests/cluster-infrastructure-02-config.yml";
 pub(super) const OPENSHIFT: &str = "openshift";
 
 /// Output folder for manifests.
-pub(super) struct Folder {
+pub(super) struct ManifestFolder {
     /// Folder of the files.
     pub(super) files: PathBuf,
     /// Infra ID in openshift-install's manifests, if there are any.
     pub(super) infra_id: Option<String>,
 }
 
-impl Folder {
+impl ManifestFolder {
     /// Returns the folder: the `openshift` of an openshift-install folder, or the named folder.
     pub(super) fn of(named: &Path) -> Result<Self> {
         if let Some(infra_id) = infra_id(named)? {
@@ -41,7 +41,7 @@ impl Folder {
         let attempt = format!("list {}", self.files.display());
         let entries = fs::read_dir(&self.files)
             .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
-            .map_err(|error| Failure::could_not(&attempt, &error))?;
+            .map_err(|error| CommandError::could_not(&attempt, &error))?;
         let names = entries.iter().filter_map(|entry| entry.file_name().into_string().ok());
         let is_known = |name: &String| manifests.iter().any(|one| one.name == *name);
         let mut left: Vec<_> = names.filter(|name| is_ours(name) && !is_known(name)).collect();
@@ -51,13 +51,13 @@ impl Folder {
 }
 
 #[derive(Deserialize)]
-struct Infrastructure {
-    status: Status,
+struct InfrastructureFile {
+    status: InfrastructureFileStatus,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct InfrastructureFileStatus {
     infrastructure_name: String,
 }
 
@@ -70,22 +70,22 @@ fn infra_id(folder: &Path) -> Result<Option<String>> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        Err(error) => return Err(Failure::could_not(&attempt, &error)),
+        Err(error) => return Err(CommandError::could_not(&attempt, &error)),
     };
-    match serde_saphyr::from_str::<Infrastructure>(&text) {
+    match serde_saphyr::from_str::<InfrastructureFile>(&text) {
         Ok(found) => Ok(Some(found.status.infrastructure_name)),
         Err(_) => {
             let diagnostic = Diagnostic::error(format!("could not {attempt}"))
                 .with_detail("it has no `status.infrastructureName`")
                 .with_hint("let `openshift-install create manifests` write it anew");
-            Err(Failure::new(Exit::Failed, diagnostic))
+            Err(CommandError::new(Exit::Failed, diagnostic))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use groundplan_openshift::machine_api::manifests::Content;
+    use groundplan_openshift::machine_api::manifests::FileContent;
 
     use super::*;
 
@@ -102,12 +102,12 @@ mod tests {
     fn a_folder_of_the_installers_says_who_the_cluster_is_and_where_files_go() {
         let folder = installers();
         for named in [folder.path().to_owned(), folder.path().join("openshift")] {
-            let found = Folder::of(&named).unwrap();
+            let found = ManifestFolder::of(&named).unwrap();
             assert_eq!(found.infra_id.as_deref(), Some("demo-abcde"));
             assert_eq!(found.files, folder.path().join("openshift"));
         }
         let other = folder.path().join("elsewhere");
-        let found = Folder::of(&other).unwrap();
+        let found = ManifestFolder::of(&other).unwrap();
         assert_eq!((found.files, found.infra_id), (other, None));
     }
 
@@ -115,18 +115,18 @@ mod tests {
     fn a_folder_that_does_not_say_it_is_not_guessed_at() {
         let folder = installers();
         fs::write(folder.path().join(INFRASTRUCTURE), "kind: Infrastructure\n").unwrap();
-        assert!(Folder::of(folder.path()).is_err());
+        assert!(ManifestFolder::of(folder.path()).is_err());
     }
 
     #[test]
     fn what_is_left_over_would_make_machines() {
         let folder = installers();
-        let found = Folder::of(folder.path()).unwrap();
+        let found = ManifestFolder::of(folder.path()).unwrap();
         let file = |index| format!("99_openshift-cluster-api_worker-machineset-{index}.yaml");
         for name in [file(0), file(1), "99_openshift-machineconfig_99-master-ssh.yaml".into()] {
             fs::write(found.files.join(name), "").unwrap();
         }
-        let ours = [Manifest { name: file(0), content: Content::Plain(String::new()) }];
+        let ours = [Manifest { name: file(0), content: FileContent::Plain(String::new()) }];
         assert_eq!(found.left_over(&ours).unwrap(), [file(1)]);
     }
 }

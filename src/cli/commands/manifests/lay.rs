@@ -8,20 +8,20 @@ use std::path::Path;
 
 use groundplan_openshift::machine_api::manifests::Manifest;
 
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// File with its change.
 #[derive(Debug)]
-pub(super) struct Laid {
+pub(super) struct OutputFile {
     pub(super) name: String,
-    pub(super) fate: Fate,
+    pub(super) fate: FileChange,
 }
 
 /// Change of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum FileChange {
     /// File that did not exist.
     New,
     /// File that had other content.
@@ -30,48 +30,51 @@ pub(super) enum Fate {
     Unchanged,
 }
 
-impl Fate {
+impl FileChange {
     pub(super) fn word(self) -> &'static str {
         match self {
-            Fate::New => "new",
-            Fate::Changed => "changed",
-            Fate::Unchanged => "unchanged",
+            FileChange::New => "new",
+            FileChange::Changed => "changed",
+            FileChange::Unchanged => "unchanged",
         }
     }
 }
 
 /// Writes the manifests. Without `force`, a file with other content is an error.
-pub(super) fn over(folder: &Path, manifests: &[Manifest], force: bool) -> Result<Vec<Laid>> {
-    let fates =
-        manifests.iter().map(|manifest| fate(folder, manifest)).collect::<Result<Vec<_>>>()?;
+pub(super) fn over(folder: &Path, manifests: &[Manifest], force: bool) -> Result<Vec<OutputFile>> {
+    let fates = manifests
+        .iter()
+        .map(|manifest| file_change(folder, manifest))
+        .collect::<Result<Vec<_>>>()?;
     let laid: Vec<_> = manifests
         .iter()
         .zip(fates)
-        .map(|(manifest, fate)| Laid { name: manifest.name.clone(), fate })
+        .map(|(manifest, fate)| OutputFile { name: manifest.name.clone(), fate })
         .collect();
-    let others: Vec<_> = laid.iter().filter(|one| one.fate == Fate::Changed).collect();
+    let others: Vec<_> = laid.iter().filter(|one| one.fate == FileChange::Changed).collect();
     if !force && !others.is_empty() {
         return Err(refused(folder, &others));
     }
     let attempt = format!("write to {}", folder.display());
     let write = || {
         fs::create_dir_all(folder)?;
-        let changing = manifests.iter().zip(&laid).filter(|(_, one)| one.fate != Fate::Unchanged);
+        let changing =
+            manifests.iter().zip(&laid).filter(|(_, one)| one.fate != FileChange::Unchanged);
         changing.map(|(manifest, _)| manifest).try_for_each(|one| write(folder, one))
     };
-    write().map_err(|error| Failure::could_not(&attempt, &error))?;
+    write().map_err(|error| CommandError::could_not(&attempt, &error))?;
     Ok(laid)
 }
 
-fn fate(folder: &Path, manifest: &Manifest) -> Result<Fate> {
+fn file_change(folder: &Path, manifest: &Manifest) -> Result<FileChange> {
     let path = folder.join(&manifest.name);
     match fs::read(&path) {
-        Ok(found) if found != manifest.content.text().as_bytes() => Ok(Fate::Changed),
-        Ok(_) => tighten(&path, manifest).map(|()| Fate::Unchanged),
+        Ok(found) if found != manifest.content.text().as_bytes() => Ok(FileChange::Changed),
+        Ok(_) => tighten(&path, manifest).map(|()| FileChange::Unchanged),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Ok(Fate::New)
+            Ok(FileChange::New)
         }
-        Err(error) => Err(Failure::could_not(&format!("read {}", path.display()), &error)),
+        Err(error) => Err(CommandError::could_not(&format!("read {}", path.display()), &error)),
     }
 }
 
@@ -81,17 +84,18 @@ fn tighten(path: &Path, manifest: &Manifest) -> Result<()> {
         return Ok(());
     }
     let attempt = format!("keep {} from others", path.display());
-    fs::set_permissions(path, mode(manifest)).map_err(|error| Failure::could_not(&attempt, &error))
+    fs::set_permissions(path, mode(manifest))
+        .map_err(|error| CommandError::could_not(&attempt, &error))
 }
 
-fn refused(folder: &Path, others: &[&Laid]) -> Failure {
+fn refused(folder: &Path, others: &[&OutputFile]) -> CommandError {
     let summary = format!("{} has files that say something else", folder.display());
     let mut diagnostic = Diagnostic::error(summary);
     for other in others {
         diagnostic = diagnostic.with_detail(other.name.clone());
     }
     let hint = "compare them with those in another folder; --force writes over them";
-    Failure::new(Exit::Refused, diagnostic.with_hint(hint))
+    CommandError::new(Exit::Refused, diagnostic.with_hint(hint))
 }
 
 /// Writes a file atomically, so that its name never has partial content. A secret is never readable
@@ -111,29 +115,29 @@ fn mode(manifest: &Manifest) -> Permissions {
 
 #[cfg(test)]
 mod tests {
-    use groundplan_openshift::machine_api::manifests::Content;
+    use groundplan_openshift::machine_api::manifests::FileContent;
 
     use super::*;
 
     fn manifests(text: &str) -> Vec<Manifest> {
         vec![
-            Manifest { name: "a.yaml".into(), content: Content::Plain(text.into()) },
-            Manifest { name: "b.yaml".into(), content: Content::Secret("secret\n".into()) },
+            Manifest { name: "a.yaml".into(), content: FileContent::Plain(text.into()) },
+            Manifest { name: "b.yaml".into(), content: FileContent::Secret("secret\n".into()) },
         ]
     }
 
-    fn fates(laid: &[Laid]) -> Vec<Fate> {
+    fn fates(laid: &[OutputFile]) -> Vec<FileChange> {
         laid.iter().map(|one| one.fate).collect()
     }
 
     #[test]
     fn what_says_the_same_is_left_and_what_says_something_else_is_written_only_by_force() {
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join("new/folder");
+        let backend = tempfile::tempdir().unwrap();
+        let folder = backend.path().join("new/folder");
         let laid = over(&folder, &manifests("one\n"), false).unwrap();
-        assert_eq!(fates(&laid), [Fate::New, Fate::New]);
+        assert_eq!(fates(&laid), [FileChange::New, FileChange::New]);
         let laid = over(&folder, &manifests("one\n"), false).unwrap();
-        assert_eq!(fates(&laid), [Fate::Unchanged, Fate::Unchanged]);
+        assert_eq!(fates(&laid), [FileChange::Unchanged, FileChange::Unchanged]);
 
         fs::remove_file(folder.join("b.yaml")).unwrap();
         let refused = over(&folder, &manifests("two\n"), false).unwrap_err();
@@ -142,7 +146,7 @@ mod tests {
         assert!(!folder.join("b.yaml").exists(), "all or none");
 
         let laid = over(&folder, &manifests("two\n"), true).unwrap();
-        assert_eq!(fates(&laid), [Fate::Changed, Fate::New]);
+        assert_eq!(fates(&laid), [FileChange::Changed, FileChange::New]);
         assert_eq!(fs::read_to_string(folder.join("a.yaml")).unwrap(), "two\n");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
     }

@@ -10,48 +10,52 @@ mod lay;
 
 use std::path::Path;
 
-use folder::Folder;
-use groundplan_engine::apply::Stop;
+use folder::ManifestFolder;
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::state::Cluster;
 use groundplan_openshift::machine_api::manifests::{Manifest, manifests};
-use lay::{Fate, Laid};
+use lay::{FileChange, OutputFile};
 use serde_json::json;
 
-use crate::cli::args::{Common, Manifests as Arguments, ManifestsCommand};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, ManifestsArgs as Arguments, ManifestsCommand};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
-use crate::cli::session::input_files::Inputs;
-use crate::cli::session::install_config_source::{known_cluster, look};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::input_files::InputFiles;
+use crate::cli::session::install_config_source::{compile_preview, known_cluster};
 use crate::cli::session::signals::unless_stopped;
 use crate::render::Diagnostic;
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
     if let Some(ManifestsCommand::Check(arguments)) = &arguments.command {
-        return check::run(arguments, screen);
+        return check::run(arguments, ui);
     }
     let out = arguments.out.as_deref().unwrap_or(Path::new(".")); // the parser has seen to it
-    let folder = Folder::of(out)?;
-    let identify = |inputs: &Inputs, known| cluster(inputs, known, &folder);
-    let looking = look(common, true, &identify, screen);
-    let looked = unless_stopped(stop, looking).await?;
-    let fleet = looked.fleet(screen)?;
-    let (config, assets) = (&looked.inputs.config, &looked.inputs.assets);
-    let manifests = manifests(config, &looked.cluster.infra_id, &fleet, assets);
+    let folder = ManifestFolder::of(out)?;
+    let identify = |inputs: &InputFiles, known| cluster(inputs, known, &folder);
+    let looking = compile_preview(common, true, &identify, ui);
+    let preview = unless_stopped(stop, looking).await?;
+    let fleet = preview.fleet(ui)?;
+    let (config, assets) = (&preview.inputs.config, &preview.inputs.assets);
+    let manifests = manifests(config, &preview.cluster.infra_id, &fleet, assets);
     let laid = lay::over(&folder.files, &manifests, arguments.force)?;
-    tell(&laid, &looked.cluster, &folder.files, screen)?;
-    warn(&folder, &manifests, screen)?;
+    print_files(&laid, &preview.cluster, &folder.files, ui)?;
+    warn(&folder, &manifests, ui)?;
     Ok(Exit::Done)
 }
 
 /// Returns the identity of the cluster from the state, the assets or the manifests in the folder.
 /// The sources must agree, and at least one must exist.
-fn cluster(inputs: &Inputs, known: Option<Cluster>, folder: &Folder) -> Result<Cluster> {
+fn cluster(
+    inputs: &InputFiles,
+    known: Option<Cluster>,
+    folder: &ManifestFolder,
+) -> Result<Cluster> {
     match (known_cluster(inputs, known)?, &folder.infra_id) {
         (Some(known), Some(theirs)) if known.infra_id != *theirs => Err(of_another(&known, theirs)),
         (Some(known), _) => Ok(known),
@@ -61,44 +65,44 @@ fn cluster(inputs: &Inputs, known: Option<Cluster>, folder: &Folder) -> Result<C
             cluster_id: String::new(), // in no manifest of ours
             region: inputs.config.aws.region.clone(),
         }),
-        (None, None) => Err(nobody(inputs)),
+        (None, None) => Err(unknown_infra_id(inputs)),
     }
 }
 
-fn of_another(known: &Cluster, theirs: &str) -> Failure {
+fn of_another(known: &Cluster, theirs: &str) -> CommandError {
     let summary = "the manifests there are of another cluster than the state or the assets";
     let diagnostic = Diagnostic::error(summary)
         .with_detail(format!("manifests: {theirs}"))
         .with_detail(format!("known:     {}", known.infra_id))
         .with_hint("name the folder that this cluster was begun with, or use another --state");
-    Failure::new(Exit::Failed, diagnostic)
+    CommandError::new(Exit::Failed, diagnostic)
 }
 
 /// Returns the error for an unknown infra ID. Names in manifests begin with the infra ID, so an
 /// invented one would match no resource.
-fn nobody(inputs: &Inputs) -> Failure {
+fn unknown_infra_id(inputs: &InputFiles) -> CommandError {
     let name = &inputs.config.name;
     let summary = format!("the infra ID of {name} is not known yet");
     let diagnostic = Diagnostic::error(summary).with_hint(
         "name a folder in which `openshift-install create manifests` was run, pass --assets, or let \
          `groundplan plan` choose one",
     );
-    Failure::new(Exit::Failed, diagnostic)
+    CommandError::new(Exit::Failed, diagnostic)
 }
 
-fn tell(laid: &[Laid], cluster: &Cluster, folder: &Path, screen: &mut Screen) -> Result<()> {
-    for Laid { name, fate } in laid {
+fn print_files(laid: &[OutputFile], cluster: &Cluster, folder: &Path, ui: &mut Ui) -> Result<()> {
+    for OutputFile { name, fate } in laid {
         let file = folder.join(name).display().to_string();
-        screen.say(&format!("{:<9}  {file}", fate.word()))?;
-        screen.tell("manifest", &json!({"file": file, "fate": fate.word()}))?;
+        ui.print_line(&format!("{:<9}  {file}", fate.word()))?;
+        ui.print_json("manifest", &json!({"file": file, "fate": fate.word()}))?;
     }
-    let written = laid.iter().filter(|one| one.fate != Fate::Unchanged).count();
+    let written = laid.iter().filter(|one| one.fate != FileChange::Unchanged).count();
     let noun = if written == 1 { "file" } else { "files" };
     let (cluster, folder) = (&cluster.infra_id, folder.display());
-    Ok(screen.say(&format!("\nWrote {written} {noun} of cluster {cluster} to {folder}."))?)
+    Ok(ui.print_line(&format!("\nWrote {written} {noun} of cluster {cluster} to {folder}."))?)
 }
 
-fn warn(folder: &Folder, manifests: &[Manifest], screen: &mut Screen) -> Result<()> {
+fn warn(folder: &ManifestFolder, manifests: &[Manifest], ui: &mut Ui) -> Result<()> {
     if !manifests.iter().any(|one| one.content.is_secret()) {
         let user_data = match folder.infra_id {
             Some(_) => "the user-data Secrets stay as openshift-install wrote them",
@@ -106,7 +110,7 @@ fn warn(folder: &Folder, manifests: &[Manifest], screen: &mut Screen) -> Result<
                 "there are no user-data Secrets: they are made of the files that --assets names"
             }
         };
-        screen.talk(&format!("note: {user_data}"))?;
+        ui.talk(&format!("note: {user_data}"))?;
     }
     for name in folder.left_over(manifests)? {
         let file = folder.files.join(name);
@@ -114,7 +118,7 @@ fn warn(folder: &Folder, manifests: &[Manifest], screen: &mut Screen) -> Result<
             format!("{} is of no machines that the install-config asks for", file.display());
         let diagnostic = Diagnostic::warning(summary)
             .with_hint("remove it: the cluster would make its machines, too");
-        screen.diagnostic(&diagnostic)?;
+        ui.diagnostic(&diagnostic)?;
     }
     Ok(())
 }

@@ -4,22 +4,22 @@ use groundplan_engine::graph::pattern::fits;
 use groundplan_engine::plan::decide::id;
 use serde_json::json;
 
-use crate::cli::args::{Common, StateList as Arguments};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, StateList as Arguments};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 
-pub(super) async fn run(arguments: &Arguments, common: &Common, screen: &mut Screen) -> Result<()> {
-    let state = super::seen(arguments.of.cluster.as_deref(), common, screen).await?;
+pub(super) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
+    let state = super::seen(arguments.of.cluster.as_deref(), common, ui).await?;
     let pattern = arguments.pattern.as_deref();
     let wanted = rows(&state).filter(|(address, ..)| pattern.is_none_or(|p| fits(p, address)));
     let mut none = true;
     for (address, record, superseded) in wanted {
         none = false;
         let (status, generation) = (record.status, record.generation);
-        screen.tell(
+        ui.print_json(
             "resource",
             &json!({
                 "address": address, "status": status, "generation": generation,
@@ -27,19 +27,19 @@ pub(super) async fn run(arguments: &Arguments, common: &Common, screen: &mut Scr
             }),
         )?;
         let note = if superseded { format!("  (superseded: {generation})") } else { String::new() };
-        screen.say(&format!("{address}{note}"))?;
+        ui.print_line(&format!("{address}{note}"))?;
     }
     match pattern.filter(|_| none) {
         None => Ok(()),
         Some(pattern) if pattern.contains('*') => {
-            Ok(screen.talk(&format!("Nothing recorded fits `{pattern}`."))?)
+            Ok(ui.talk(&format!("Nothing recorded fits `{pattern}`."))?)
         }
         Some(name) => Err(unfound(name)),
     }
 }
 
-fn unfound(name: &str) -> Failure {
+fn unfound(name: &str) -> CommandError {
     let diagnostic = Diagnostic::error(format!("nothing is recorded of {name}"))
         .with_hint("give a kind, an address, or a pattern: `groundplan state list 'subnet.*'`");
-    Failure::new(Exit::Failed, diagnostic)
+    CommandError::new(Exit::Failed, diagnostic)
 }

@@ -4,30 +4,30 @@
 //! such a mark itself, that mark is removed last. At any moment, at most one backend is usable, and
 //! its state is complete.
 
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::state::State;
-use groundplan_engine::state::error::HomeError;
-use groundplan_engine::state::location::Place;
+use groundplan_engine::state::error::StateError;
+use groundplan_engine::state::location::StateLocation;
 use serde_json::json;
 
-use crate::cli::args::{Common, StateMigrate as Arguments};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, StateMigrate as Arguments};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::locked_state::unusable;
 use crate::cli::session::signals::unless_stopped;
-use crate::cli::session::state_backend::{self, Movable};
+use crate::cli::session::state_backend::{self, MigrationEnd};
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::render::Diagnostic;
 
 pub(super) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<()> {
-    let name = cluster_name(arguments.of.cluster.as_deref(), common, screen)?;
+    let name = cluster_name(arguments.of.cluster.as_deref(), common, ui)?;
     let (old, new) = (
         state_backend::from_anywhere(&common.state)?,
         state_backend::from_anywhere(&arguments.to)?,
@@ -39,37 +39,36 @@ pub(super) async fn run(
         return Err(nothing_recorded(&name, &old.of(&name)));
     }
     let place = old.of(&name);
-    let mut from =
-        unless_stopped(stop, state_backend::open_to_move(&place, common, screen)).await?;
+    let mut from = unless_stopped(stop, state_backend::open_to_move(&place, common, ui)).await?;
     let begun_before = is_moved_to(&from, &old.of(&name), &new)?;
     if from.state.serial == 0 {
         return Err(nothing_recorded(&name, &old.of(&name)));
     }
     let place = new.of(&name);
-    let mut to = unless_stopped(stop, state_backend::open_to_move(&place, common, screen)).await?;
+    let mut to = unless_stopped(stop, state_backend::open_to_move(&place, common, ui)).await?;
     is_moved_to(&to, &new.of(&name), &old)?;
     fits(&from.state, &to.state, begun_before)?;
     if !begun_before {
         copied(&from.state, &mut to, &new.of(&name), common).await?;
-        from.home.retire(&new.to_string()).await.map_err(|error| unusable(&error))?;
+        from.backend.mark_moved(&new.to_string()).await.map_err(|error| unusable(&error))?;
     }
-    to.home.welcome().await.map_err(|error| unusable(&error))?;
-    screen.tell("migrated", &json!({"from": old.to_string(), "to": new.to_string()}))?;
-    screen.say(&format!(
+    to.backend.unmark_moved().await.map_err(|error| unusable(&error))?;
+    ui.print_json("migrated", &json!({"from": old.to_string(), "to": new.to_string()}))?;
+    ui.print_line(&format!(
         "The state of {name} is in {new} from now on. What is in {old} stays there as it is."
     ))?;
-    Ok(screen.say(&format!("Go on with: --state {new}, or GROUNDPLAN_STATE={new}"))?)
+    Ok(ui.print_line(&format!("Go on with: --state {new}, or GROUNDPLAN_STATE={new}"))?)
 }
 
 /// Returns true if the backend is marked as moved to `other`. Returns an error if the mark names a
 /// third location.
-fn is_moved_to(one: &Movable, place: &Place, other: &Place) -> Result<bool> {
+fn is_moved_to(one: &MigrationEnd, place: &StateLocation, other: &StateLocation) -> Result<bool> {
     match &one.moved_to {
         None => Ok(false),
-        Some(home) if *home == other.to_string() => Ok(true),
-        Some(home) => {
-            let (path, to) = (place.to_string().into(), home.clone());
-            Err(unusable(&HomeError::Moved { path, to }))
+        Some(backend) if *backend == other.to_string() => Ok(true),
+        Some(backend) => {
+            let (path, to) = (place.to_string().into(), backend.clone());
+            Err(unusable(&StateError::Moved { path, to }))
         }
     }
 }
@@ -100,24 +99,29 @@ fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
     Ok(())
 }
 
-async fn copied(state: &State, to: &mut Movable, place: &Place, common: &Common) -> Result<()> {
+async fn copied(
+    state: &State,
+    to: &mut MigrationEnd,
+    place: &StateLocation,
+    common: &CommonArgs,
+) -> Result<()> {
     if to.state != *state {
         if to.state.serial > 0 && to.state.lineage != state.lineage {
-            to.home.give_way().map_err(|error| unusable(&error))?;
+            to.backend.accept_new_lineage().map_err(|error| unusable(&error))?;
         }
-        to.home.install(state).await.map_err(|error| unusable(&error))?;
+        to.backend.install(state).await.map_err(|error| unusable(&error))?;
     }
     if state_backend::read_back(place, common).await?.as_ref() == Some(state) {
         return Ok(());
     }
     let diagnostic = Diagnostic::error(format!("what {place} has is not what was written to it"))
         .with_hint("the old home is as it was: look at the new one, and run it again");
-    Err(Failure::new(Exit::Failed, diagnostic))
+    Err(CommandError::new(Exit::Failed, diagnostic))
 }
 
-fn refused(because: &str, hint: &str) -> Failure {
+fn refused(because: &str, hint: &str) -> CommandError {
     let diagnostic = Diagnostic::error("the state was not moved; nothing was changed")
         .with_detail(because)
         .with_hint(hint);
-    Failure::new(Exit::Refused, diagnostic)
+    CommandError::new(Exit::Refused, diagnostic)
 }

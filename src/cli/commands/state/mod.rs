@@ -10,16 +10,16 @@ mod push;
 mod rm;
 mod show;
 
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
 use groundplan_engine::state::State;
 
-use crate::cli::args::{Common, State as Arguments, StateCommand as Command};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, StateArgs as Arguments, StateCommand as Command};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
-use crate::cli::session::locked_state::{Held, glance};
+use crate::cli::session::locked_state::{LockedState, read_unlocked};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_backend;
 use crate::cli::session::state_errors::nothing_recorded;
@@ -27,27 +27,27 @@ use crate::render::Diagnostic;
 
 pub(crate) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<Exit> {
     match &arguments.command {
-        Command::List(arguments) => list::run(arguments, common, screen).await?,
-        Command::Show(arguments) => show::run(arguments, common, screen).await?,
-        Command::History(arguments) => history::run(arguments, common, screen).await?,
-        Command::Mv(arguments) => mv::run(arguments, common, screen, stop).await?,
-        Command::Rm(arguments) => rm::run(arguments, common, screen, stop).await?,
-        Command::Pull(arguments) => pull::run(arguments, common, screen).await?,
-        Command::Push(arguments) => push::run(arguments, common, screen, stop).await?,
-        Command::Migrate(arguments) => migrate::run(arguments, common, screen, stop).await?,
+        Command::List(arguments) => list::run(arguments, common, ui).await?,
+        Command::Show(arguments) => show::run(arguments, common, ui).await?,
+        Command::History(arguments) => history::run(arguments, common, ui).await?,
+        Command::Mv(arguments) => mv::run(arguments, common, ui, stop).await?,
+        Command::Rm(arguments) => rm::run(arguments, common, ui, stop).await?,
+        Command::Pull(arguments) => pull::run(arguments, common, ui).await?,
+        Command::Push(arguments) => push::run(arguments, common, ui, stop).await?,
+        Command::Migrate(arguments) => migrate::run(arguments, common, ui, stop).await?,
     }
     Ok(Exit::Done)
 }
 
 /// Reads the state of the selected cluster, without the lock.
-async fn seen(cluster: Option<&str>, common: &Common, screen: &mut Screen) -> Result<State> {
-    let name = cluster_name(cluster, common, screen)?;
-    let state = glance(common, &name, screen).await?;
+async fn seen(cluster: Option<&str>, common: &CommonArgs, ui: &mut Ui) -> Result<State> {
+    let name = cluster_name(cluster, common, ui)?;
+    let state = read_unlocked(common, &name, ui).await?;
     state.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))
 }
 
@@ -55,23 +55,23 @@ async fn seen(cluster: Option<&str>, common: &Common, screen: &mut Screen) -> Re
 /// later work is short and atomic.
 pub(crate) async fn taken(
     cluster: Option<&str>,
-    common: &Common,
+    common: &CommonArgs,
     operation: &str,
-    screen: &mut Screen,
-    stop: &Stop,
-) -> Result<Held> {
-    let name = cluster_name(cluster, common, screen)?;
+    ui: &mut Ui,
+    stop: &Shutdown,
+) -> Result<LockedState> {
+    let name = cluster_name(cluster, common, ui)?;
     let place = common.state.of(&name);
     if !state_backend::is_there(&place, common).await? {
         return Err(nothing_recorded(&name, &place));
     }
-    unless_stopped(stop, Held::take(common, &name, operation, screen)).await
+    unless_stopped(stop, LockedState::take(common, &name, operation, ui)).await
 }
 
 /// Returns the error for addresses without a record.
-fn unknown(addresses: &[&Address]) -> Failure {
+fn unknown(addresses: &[&Address]) -> CommandError {
     let names: Vec<_> = addresses.iter().map(|address| address.as_str()).collect();
     let diagnostic = Diagnostic::error(format!("nothing is recorded of {}", names.join(", ")))
         .with_hint("`groundplan state list` says what is recorded");
-    Failure::new(Exit::Failed, diagnostic)
+    CommandError::new(Exit::Failed, diagnostic)
 }

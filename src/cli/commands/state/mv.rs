@@ -1,25 +1,25 @@
 //! `groundplan state mv`: changes the address of a resource.
 
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
 use groundplan_engine::state::Entry;
 use serde_json::json;
 
-use crate::cli::args::{Common, StateMv as Arguments};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, StateMv as Arguments};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 
 pub(super) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<()> {
     let [address, to] = [&arguments.from, &arguments.to].map(|text| Address::from(&**text));
     let cluster = arguments.of.cluster.as_deref();
-    let mut held = super::taken(cluster, common, "state mv", screen, stop).await?;
+    let mut held = super::taken(cluster, common, "state mv", ui, stop).await?;
     let attempt = format!("could not move {address} to {}", to.as_str().escape_debug());
     if !is_address(&to) {
         let diagnostic =
@@ -27,19 +27,19 @@ pub(super) async fn run(
                 "expected a kind and a name of letters, digits, `-`, `_` and `.`: {}.NAME",
                 address.kind()
             ));
-        return Err(Failure::new(Exit::Failed, diagnostic));
+        return Err(CommandError::new(Exit::Failed, diagnostic));
     }
     let moved = Entry::Moved { address: address.clone(), to: to.clone() };
     if let Err(illegal) = held.state.clone().record(&moved) {
         let diagnostic = Diagnostic::error(attempt)
             .with_detail(illegal.why)
             .with_hint("`groundplan state list` says what is recorded");
-        return Err(Failure::new(Exit::Failed, diagnostic));
+        return Err(CommandError::new(Exit::Failed, diagnostic));
     }
-    held.record(&[moved], screen).await?;
+    held.record(&[moved], ui).await?;
     held.close().await?;
-    screen.tell("moved", &json!({"address": address, "to": to}))?;
-    Ok(screen.say(&format!("{address} is {to} from now on."))?)
+    ui.print_json("moved", &json!({"address": address, "to": to}))?;
+    Ok(ui.print_line(&format!("{address} is {to} from now on."))?)
 }
 
 /// Returns true if the name contains only characters that are safe in files, shells and patterns.

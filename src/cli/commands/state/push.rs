@@ -4,41 +4,41 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use groundplan_engine::apply::Stop;
-use groundplan_engine::state::error::Unusable;
+use groundplan_engine::apply::Shutdown;
+use groundplan_engine::state::error::FormatError;
 use groundplan_engine::state::{FORMAT, State, snapshot};
 use serde_json::json;
 
-use crate::cli::args::{Common, StatePush as Arguments};
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::{CommonArgs, StatePush as Arguments};
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
-use crate::cli::session::locked_state::{Held, known_kinds};
+use crate::cli::session::locked_state::{LockedState, known_kinds};
 use crate::cli::session::signals::unless_stopped;
 use crate::render::Diagnostic;
 
 pub(super) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<()> {
-    let name = cluster_name(arguments.of.cluster.as_deref(), common, screen)?;
+    let name = cluster_name(arguments.of.cluster.as_deref(), common, ui)?;
     let pushed = read(&arguments.file)?;
     known_kinds(&pushed)?;
     if let Err(because) = is_of(&pushed, &name) {
         return Err(refused(&because, "name its cluster with --cluster"));
     }
-    let held = unless_stopped(stop, Held::take(common, &name, "state push", screen)).await?;
+    let held = unless_stopped(stop, LockedState::take(common, &name, "state push", ui)).await?;
     if let Err((because, hint)) = fits(&pushed, &held.state, arguments.force) {
         return Err(refused(&because, hint));
     }
-    let state = held.replace(pushed, screen).await?;
+    let state = held.replace(pushed, ui).await?;
     let resources = state.resources.len();
-    screen.tell("pushed", &json!({"serial": state.serial, "resources": resources}))?;
+    ui.print_json("pushed", &json!({"serial": state.serial, "resources": resources}))?;
     let place = common.state.of(&name);
-    Ok(screen.say(&format!("{place} is what was pushed, with serial {}.", state.serial))?)
+    Ok(ui.print_line(&format!("{place} is what was pushed, with serial {}.", state.serial))?)
 }
 
 fn read(file: &Path) -> Result<State> {
@@ -51,23 +51,23 @@ fn read(file: &Path) -> Result<State> {
     } else {
         fs::read(file)
     };
-    let mut text = text.map_err(|error| Failure::could_not(&attempt, &error))?;
+    let mut text = text.map_err(|error| CommandError::could_not(&attempt, &error))?;
     let begins_as_json = text.trim_ascii_start().starts_with(b"{");
     let unusable = |unusable| {
         let diagnostic = Diagnostic::error(format!("could not {attempt}"));
         let diagnostic = match unusable {
-            Unusable::NewerFormat(found) => diagnostic
+            FormatError::NewerFormat(found) => diagnostic
                 .with_detail(format!("its format is {found}, this program knows {FORMAT}"))
                 .with_hint("use the newer version of groundplan that wrote it"),
-            Unusable::Damaged(damage) if !begins_as_json => diagnostic
+            FormatError::Damaged(damage) if !begins_as_json => diagnostic
                 .with_detail(format!("it is no state: {}", damage.why))
                 .with_hint("give what `groundplan state pull` wrote"),
-            Unusable::Damaged(damage) => diagnostic.with_detail(damage.to_string()).with_hint(
+            FormatError::Damaged(damage) => diagnostic.with_detail(damage.to_string()).with_hint(
                 "give what `groundplan state pull` wrote; if it was changed by hand and is meant \
                  as it is, replace its first line by `{`",
             ),
         };
-        Failure::new(Exit::Failed, diagnostic)
+        CommandError::new(Exit::Failed, diagnostic)
     };
     Ok(snapshot::read(&mut text).map_err(unusable)?.state)
 }
@@ -113,18 +113,18 @@ fn fits(
     Ok(())
 }
 
-fn refused(because: &str, hint: &str) -> Failure {
+fn refused(because: &str, hint: &str) -> CommandError {
     let diagnostic = Diagnostic::error("the state was not pushed; nothing was changed")
         .with_detail(because)
         .with_hint(hint);
-    Failure::new(Exit::Refused, diagnostic)
+    CommandError::new(Exit::Refused, diagnostic)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use groundplan_engine::state::{Cluster, Record, Status};
+    use groundplan_engine::state::{Cluster, Record, RecordStatus};
 
     use super::*;
 
@@ -150,7 +150,7 @@ mod tests {
     fn with_a_vpc(state: State) -> State {
         let record = Record {
             generation: 1,
-            status: Status::Ready,
+            status: RecordStatus::Ready,
             inputs: json!({}),
             outputs: json!({"id": "vpc-1"}),
             after: vec![],

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use groundplan_engine::apply::Stop;
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::state::{Entry, State};
 use serde_json::json;
 
 use super::unknown;
-use crate::cli::args::{Common, StateRm as Arguments};
+use crate::cli::args::{CommonArgs, StateRm as Arguments};
 use crate::cli::output::command_error::Result;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::execute::{confirmed, must_be_confirmable};
 use crate::render::Diagnostic;
 use crate::render::state::rows;
@@ -20,13 +20,13 @@ const QUESTION: &str = "Do you really want to forget all of this? Nobody will de
 
 pub(super) async fn run(
     arguments: &Arguments,
-    common: &Common,
-    screen: &mut Screen,
-    stop: &Stop,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
 ) -> Result<()> {
-    must_be_confirmable(common, screen)?;
+    must_be_confirmable(common, ui)?;
     let cluster = arguments.of.cluster.as_deref();
-    let mut held = super::taken(cluster, common, "state rm", screen, stop).await?;
+    let mut held = super::taken(cluster, common, "state rm", ui, stop).await?;
     let named: BTreeSet<_> =
         arguments.addresses.iter().map(|text| Address::from(&**text)).collect();
     let strange: Vec<_> = named.iter().filter(|one| !is_known(&held.state, one)).collect();
@@ -36,19 +36,19 @@ pub(super) async fn run(
     let mut entries = Vec::new();
     for (address, record, _) in rows(&held.state).filter(|(address, ..)| named.contains(*address)) {
         let id = id(&record.outputs).unwrap_or_else(|| "no id is known".to_owned());
-        screen.talk(&format!("{address} ({id}) stays in AWS, and nobody deletes it"))?;
+        ui.talk(&format!("{address} ({id}) stays in AWS, and nobody deletes it"))?;
         let (address, generation) = (address.clone(), record.generation);
         entries.push(Entry::Forgotten { address, generation });
     }
     for diagnostic in still_needed(&held.state, &named) {
-        screen.diagnostic(&diagnostic)?;
+        ui.diagnostic(&diagnostic)?;
     }
-    confirmed(common, QUESTION, screen, stop).await?;
-    held.record(&entries, screen).await?;
+    confirmed(common, QUESTION, ui, stop).await?;
+    held.record(&entries, ui).await?;
     held.close().await?;
     for address in &named {
-        screen.tell("forgotten", &json!({"address": address}))?;
-        screen.say(&format!("{address} is forgotten."))?;
+        ui.print_json("forgotten", &json!({"address": address}))?;
+        ui.print_line(&format!("{address} is forgotten."))?;
     }
     Ok(())
 }

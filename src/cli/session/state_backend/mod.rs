@@ -1,32 +1,32 @@
 //! State backends of commands. Only this module and its submodule distinguish backends; all callers
-//! use a [`Home`].
+//! use a [`StateBackend`].
 
 mod s3;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use groundplan_engine::state::backend::Home;
-use groundplan_engine::state::error::HomeError;
-use groundplan_engine::state::local::{LocalHome, Opened};
-use groundplan_engine::state::location::Place;
-use groundplan_engine::state::lock::{self, BreakError, Broken, LockError};
+use groundplan_engine::state::backend::StateBackend;
+use groundplan_engine::state::error::StateError;
+use groundplan_engine::state::local::{LocalBackend, OpenedLocal};
+use groundplan_engine::state::location::StateLocation;
+use groundplan_engine::state::lock::{self, BrokenLock, LockError, UnlockError};
 use groundplan_engine::state::{Format, State};
 
-use crate::cli::args::Common;
-use crate::cli::output::command_error::{Failure, Result};
+use crate::cli::args::CommonArgs;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::locked_state::{locked, unusable};
-use crate::cli::session::state_backend::s3::There;
+use crate::cli::session::state_backend::s3::S3Location;
 use crate::render::{Diagnostic, brief, remedies};
 
 /// Interval between attempts to take a lock.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// State with its lock, which `home` keeps.
-pub(crate) struct Locked {
-    pub(crate) home: Home,
+/// State with its lock, which `backend` keeps.
+pub(crate) struct OpenedState {
+    pub(crate) backend: StateBackend,
     pub(crate) state: State,
     pub(crate) warnings: Vec<String>,
     /// Format of the files if it is older than the current format.
@@ -36,11 +36,11 @@ pub(crate) struct Locked {
 }
 
 /// Returns true if the location has ever stored a state of this cluster. The state is not read.
-pub(crate) async fn is_there(place: &Place, common: &Common) -> Result<bool> {
+pub(crate) async fn is_there(place: &StateLocation, common: &CommonArgs) -> Result<bool> {
     match place {
-        Place::Folder(dir) => folder_is_there(dir),
-        Place::Bucket { bucket, prefix } => {
-            There::reach(bucket, prefix, common).await.is_there().await
+        StateLocation::Folder(dir) => folder_is_there(dir),
+        StateLocation::Bucket { bucket, prefix } => {
+            S3Location::reach(bucket, prefix, common).await.is_there().await
         }
     }
 }
@@ -49,48 +49,53 @@ pub(crate) async fn is_there(place: &Place, common: &Common) -> Result<bool> {
 fn folder_is_there(dir: &Path) -> Result<bool> {
     dir.try_exists().map_err(|source| {
         let path = dir.to_owned();
-        unusable(&HomeError::Unreadable { path, source })
+        unusable(&StateError::Unreadable { path, source })
     })
 }
 
 /// Reads a state and its warnings without the lock; `None` if there is no state.
-pub(crate) async fn look(place: &Place, common: &Common) -> Result<Option<(State, Vec<String>)>> {
+pub(crate) async fn read_unlocked(
+    place: &StateLocation,
+    common: &CommonArgs,
+) -> Result<Option<(State, Vec<String>)>> {
     match place {
-        Place::Folder(dir) if !folder_is_there(dir)? => Ok(None),
-        Place::Folder(dir) => {
-            let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
+        StateLocation::Folder(dir) if !folder_is_there(dir)? => Ok(None),
+        StateLocation::Folder(dir) => {
+            let opened = LocalBackend::open(dir).map_err(|error| unusable(&error))?;
             Ok(Some((opened.state, opened.warnings)))
         }
-        Place::Bucket { bucket, prefix } => There::reach(bucket, prefix, common).await.look().await,
+        StateLocation::Bucket { bucket, prefix } => {
+            S3Location::reach(bucket, prefix, common).await.read_unlocked().await
+        }
     }
 }
 
 /// Takes the state lock of a cluster and reads the state. Waits for another holder up to
 /// `--lock-timeout`. Creates a missing location.
 pub(crate) async fn open_home(
-    place: &Place,
+    place: &StateLocation,
     operation: &str,
-    common: &Common,
-    screen: &mut Screen,
-) -> Result<Locked> {
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<OpenedState> {
     match place {
-        Place::Folder(dir) => {
-            let guard = lock_folder(dir, operation, common.lock_timeout, screen).await?;
+        StateLocation::Folder(dir) => {
+            let guard = lock_folder(dir, operation, common.lock_timeout, ui).await?;
             let by = guard.holder().who();
-            let opened = LocalHome::open(dir).map_err(|error| unusable(&error))?;
-            let Opened { mut home, state, warnings, older } = opened;
-            home.hold(guard);
-            Ok(Locked { home: Home::Local(home), state, warnings, older, by })
+            let opened = LocalBackend::open(dir).map_err(|error| unusable(&error))?;
+            let OpenedLocal { mut backend, state, warnings, older } = opened;
+            backend.hold(guard);
+            Ok(OpenedState { backend: StateBackend::Local(backend), state, warnings, older, by })
         }
-        Place::Bucket { bucket, prefix } => {
-            There::reach(bucket, prefix, common).await.open(operation, common, screen).await
+        StateLocation::Bucket { bucket, prefix } => {
+            S3Location::reach(bucket, prefix, common).await.open(operation, common, ui).await
         }
     }
 }
 
 /// Locked source or destination of `state migrate`.
-pub(crate) struct Movable {
-    pub(crate) home: Home,
+pub(crate) struct MigrationEnd {
+    pub(crate) backend: StateBackend,
     pub(crate) state: State,
     /// New location of the state if this backend is marked as moved; `None` without a mark.
     pub(crate) moved_to: Option<String>,
@@ -98,74 +103,78 @@ pub(crate) struct Movable {
 
 /// Takes the state lock of a cluster and reads the state, even if it is marked as moved.
 pub(crate) async fn open_to_move(
-    place: &Place,
-    common: &Common,
-    screen: &mut Screen,
-) -> Result<Movable> {
+    place: &StateLocation,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<MigrationEnd> {
     match place {
-        Place::Folder(dir) => {
+        StateLocation::Folder(dir) => {
             let wait = common.lock_timeout;
-            let guard = lock_folder(dir, "state migrate", wait, screen).await?;
-            let moved_to = LocalHome::moved_to(dir).map_err(|error| unusable(&error))?;
-            let opened = LocalHome::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
-            let Opened { mut home, state, .. } = opened;
-            home.hold(guard);
-            Ok(Movable { home: Home::Local(home), state, moved_to })
+            let guard = lock_folder(dir, "state migrate", wait, ui).await?;
+            let moved_to = LocalBackend::moved_to(dir).map_err(|error| unusable(&error))?;
+            let opened = LocalBackend::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
+            let OpenedLocal { mut backend, state, .. } = opened;
+            backend.hold(guard);
+            Ok(MigrationEnd { backend: StateBackend::Local(backend), state, moved_to })
         }
-        Place::Bucket { bucket, prefix } => {
-            There::reach(bucket, prefix, common).await.open_to_move(common, screen).await
+        StateLocation::Bucket { bucket, prefix } => {
+            S3Location::reach(bucket, prefix, common).await.open_to_move(common, ui).await
         }
     }
 }
 
 /// Reads a state without the lock, even if it is marked as moved; `None` if there is no state.
-pub(crate) async fn read_back(place: &Place, common: &Common) -> Result<Option<State>> {
+pub(crate) async fn read_back(place: &StateLocation, common: &CommonArgs) -> Result<Option<State>> {
     match place {
-        Place::Folder(dir) => {
-            let opened = LocalHome::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
+        StateLocation::Folder(dir) => {
+            let opened = LocalBackend::open_even_if_moved(dir).map_err(|error| unusable(&error))?;
             Ok(Some(opened.state))
         }
-        Place::Bucket { bucket, prefix } => {
-            There::reach(bucket, prefix, common).await.read_back().await
+        StateLocation::Bucket { bucket, prefix } => {
+            S3Location::reach(bucket, prefix, common).await.read_back().await
         }
     }
 }
 
 /// Returns the location in a form that is valid in every working directory.
-pub(crate) fn from_anywhere(home: &Place) -> Result<Place> {
-    match home {
-        Place::Folder(dir) => {
+pub(crate) fn from_anywhere(backend: &StateLocation) -> Result<StateLocation> {
+    match backend {
+        StateLocation::Folder(dir) => {
             let path = std::path::absolute(dir);
-            let attempt = format!("find out where {home} is");
-            Ok(Place::Folder(path.map_err(|error| Failure::could_not(&attempt, &error))?))
+            let attempt = format!("find out where {backend} is");
+            Ok(StateLocation::Folder(
+                path.map_err(|error| CommandError::could_not(&attempt, &error))?,
+            ))
         }
-        Place::Bucket { .. } => Ok(home.clone()),
+        StateLocation::Bucket { .. } => Ok(backend.clone()),
     }
 }
 
 /// Force-unlocks the state if the holder has this ID; `None` if the state is not locked.
 pub(crate) async fn break_open(
-    place: &Place,
+    place: &StateLocation,
     id: &str,
     force: bool,
-    common: &Common,
-) -> Result<Option<Broken>> {
+    common: &CommonArgs,
+) -> Result<Option<BrokenLock>> {
     match place {
-        Place::Folder(dir) => lock::break_open(dir, id, force).map_err(|error| unbroken(&error)),
-        Place::Bucket { bucket, prefix } => {
-            There::reach(bucket, prefix, common).await.break_open(id, force).await
+        StateLocation::Folder(dir) => {
+            lock::break_open(dir, id, force).map_err(|error| unbroken(&error))
+        }
+        StateLocation::Bucket { bucket, prefix } => {
+            S3Location::reach(bucket, prefix, common).await.break_open(id, force).await
         }
     }
 }
 
-fn unbroken(error: &BreakError) -> Failure {
+fn unbroken(error: &UnlockError) -> CommandError {
     let exit = match error {
-        BreakError::Another { .. } | BreakError::Alive(_) => Exit::Refused,
-        BreakError::Home(_) => Exit::Failed,
+        UnlockError::Another { .. } | UnlockError::Alive(_) => Exit::Refused,
+        UnlockError::Backend(_) => Exit::Failed,
     };
     let mut diagnostic = Diagnostic::could_not("take the lock away", error);
     diagnostic.hint = remedies::of_break(error);
-    Failure::new(exit, diagnostic)
+    CommandError::new(exit, diagnostic)
 }
 
 /// Releases the S3 locks of this process at the end of a command, also of a failed one. Without the
@@ -178,8 +187,8 @@ async fn lock_folder(
     dir: &Path,
     operation: &str,
     wait: Duration,
-    screen: &mut Screen,
-) -> Result<lock::Guard> {
+    ui: &mut Ui,
+) -> Result<lock::LocalLockGuard> {
     let deadline = Instant::now() + wait;
     let mut told = false;
     loop {
@@ -192,7 +201,7 @@ async fn lock_folder(
             return Err(locked(&error));
         }
         if !told {
-            tell_of_the_wait(wait, &error, screen)?;
+            tell_of_the_wait(wait, &error, ui)?;
             told = true;
         }
         tokio::time::sleep(left.min(TRY_EVERY)).await;
@@ -200,7 +209,7 @@ async fn lock_folder(
 }
 
 /// Prints the holder of the lock and the maximum wait.
-fn tell_of_the_wait(wait: Duration, error: &LockError, screen: &mut Screen) -> Result<()> {
+fn tell_of_the_wait(wait: Duration, error: &LockError, ui: &mut Ui) -> Result<()> {
     let notice = format!("waiting up to {} for the lock", brief(wait));
-    Ok(screen.diagnostic(&Diagnostic::warning(notice).with_detail(error.to_string()))?)
+    Ok(ui.diagnostic(&Diagnostic::warning(notice).with_detail(error.to_string()))?)
 }

@@ -4,43 +4,43 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use groundplan_aws::{Encryption, StateBucket, StateBucketSettings};
+use groundplan_aws::{Encryption, S3StateStore, S3StateStoreSettings};
 use groundplan_engine::state::State;
-use groundplan_engine::state::backend::Home;
-use groundplan_engine::state::lock::Broken;
+use groundplan_engine::state::backend::StateBackend;
+use groundplan_engine::state::lock::BrokenLock;
 use groundplan_engine::state::remote::layout::Layout;
-use groundplan_engine::state::remote::object_store::Bucket;
-use groundplan_engine::state::remote::{self, RemoteGuard, RemoteHome};
+use groundplan_engine::state::remote::object_store::ObjectStore;
+use groundplan_engine::state::remote::{self, RemoteBackend, RemoteLockGuard};
 
-use super::{Locked, Movable, tell_of_the_wait, unbroken};
-use crate::cli::args::Common;
+use super::{MigrationEnd, OpenedState, tell_of_the_wait, unbroken};
+use crate::cli::args::CommonArgs;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::ui::Screen;
+use crate::cli::output::ui::Ui;
 use crate::cli::session::locked_state::{locked, unusable};
 
 /// Location of a cluster's state in S3: the bucket and the names of the objects.
 #[derive(Clone)]
-pub(super) struct There {
-    bucket: Arc<dyn Bucket>,
+pub(super) struct S3Location {
+    bucket: Arc<dyn ObjectStore>,
     layout: Layout,
 }
 
 /// S3 connections and locks of this process. Each bucket has one connection.
 #[derive(Default)]
-struct Ours {
-    buckets: HashMap<String, Arc<dyn Bucket>>,
-    locks: Vec<(There, String)>,
+struct S3Connections {
+    buckets: HashMap<String, Arc<dyn ObjectStore>>,
+    locks: Vec<(S3Location, String)>,
 }
 
-static OURS: Mutex<Option<Ours>> = Mutex::new(None);
+static OURS: Mutex<Option<S3Connections>> = Mutex::new(None);
 
-fn ours() -> MutexGuard<'static, Option<Ours>> {
+fn ours() -> MutexGuard<'static, Option<S3Connections>> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl There {
+impl S3Location {
     /// Returns the location. Reuses the connection to the bucket, and makes no calls.
-    pub(super) async fn reach(name: &str, prefix: &str, common: &Common) -> Self {
+    pub(super) async fn reach(name: &str, prefix: &str, common: &CommonArgs) -> Self {
         let known = ours().as_ref().and_then(|ours| ours.buckets.get(name).cloned());
         let bucket = match known {
             Some(bucket) => bucket,
@@ -53,7 +53,7 @@ impl There {
         remote::is_there(&self.bucket, &self.layout).await.map_err(|error| unusable(&error))
     }
 
-    pub(super) async fn look(&self) -> Result<Option<(State, Vec<String>)>> {
+    pub(super) async fn read_unlocked(&self) -> Result<Option<(State, Vec<String>)>> {
         let glance = remote::read(&self.bucket, &self.layout).await;
         let glance = glance.map_err(|error| unusable(&error))?;
         Ok(glance.map(|glance| (glance.state, glance.warnings)))
@@ -67,32 +67,33 @@ impl There {
     pub(super) async fn open(
         &self,
         operation: &str,
-        common: &Common,
-        screen: &mut Screen,
-    ) -> Result<Locked> {
-        let guard = self.lock(operation, common, screen).await?;
+        common: &CommonArgs,
+        ui: &mut Ui,
+    ) -> Result<OpenedState> {
+        let guard = self.lock(operation, common, ui).await?;
         let by = guard.holder().who();
-        let opened = RemoteHome::open(&guard).await.map_err(|error| unusable(&error))?;
-        let remote::Opened { mut home, state, warnings } = opened;
-        home.hold(guard);
-        Ok(Locked { home: Home::Remote(home), state, warnings, older: None, by })
+        let opened = RemoteBackend::open(&guard).await.map_err(|error| unusable(&error))?;
+        let remote::OpenedRemote { mut backend, state, warnings } = opened;
+        backend.hold(guard);
+        Ok(OpenedState { backend: StateBackend::Remote(backend), state, warnings, older: None, by })
     }
 
     pub(super) async fn open_to_move(
         &self,
-        common: &Common,
-        screen: &mut Screen,
-    ) -> Result<Movable> {
-        let guard = self.lock("state migrate", common, screen).await?;
+        common: &CommonArgs,
+        ui: &mut Ui,
+    ) -> Result<MigrationEnd> {
+        let guard = self.lock("state migrate", common, ui).await?;
         let moved_to = remote::moved_to(&self.bucket, &self.layout).await;
         let moved_to = moved_to.map_err(|error| unusable(&error))?;
-        let opened = RemoteHome::open_even_if_moved(&guard).await;
-        let remote::Opened { mut home, state, .. } = opened.map_err(|error| unusable(&error))?;
-        home.hold(guard);
-        Ok(Movable { home: Home::Remote(home), state, moved_to })
+        let opened = RemoteBackend::open_even_if_moved(&guard).await;
+        let remote::OpenedRemote { mut backend, state, .. } =
+            opened.map_err(|error| unusable(&error))?;
+        backend.hold(guard);
+        Ok(MigrationEnd { backend: StateBackend::Remote(backend), state, moved_to })
     }
 
-    pub(super) async fn break_open(&self, id: &str, force: bool) -> Result<Option<Broken>> {
+    pub(super) async fn break_open(&self, id: &str, force: bool) -> Result<Option<BrokenLock>> {
         let broken = remote::break_open(&self.bucket, &self.layout, id, force).await;
         broken.map_err(|error| unbroken(&error))
     }
@@ -100,15 +101,15 @@ impl There {
     async fn lock(
         &self,
         operation: &str,
-        common: &Common,
-        screen: &mut Screen,
-    ) -> Result<RemoteGuard> {
+        common: &CommonArgs,
+        ui: &mut Ui,
+    ) -> Result<RemoteLockGuard> {
         let wait = common.lock_timeout;
         let take =
-            |wait| RemoteHome::lock(&self.bucket, &self.layout, operation, wait, common.lease);
+            |wait| RemoteBackend::lock(&self.bucket, &self.layout, operation, wait, common.lease);
         let guard = match take(Duration::ZERO).await {
             Err(error) if error.is_held() && !wait.is_zero() => {
-                tell_of_the_wait(wait, &error, screen)?;
+                tell_of_the_wait(wait, &error, ui)?;
                 take(wait).await
             }
             done => done,
@@ -120,14 +121,14 @@ impl There {
     }
 }
 
-async fn connect(name: &str, common: &Common) -> Arc<dyn Bucket> {
+async fn connect(name: &str, common: &CommonArgs) -> Arc<dyn ObjectStore> {
     let encryption = match &common.state_kms_key {
         Some(key) => Encryption::Kms(key.clone()),
         None => Encryption::S3,
     };
     let name = name.to_owned();
-    let settings = StateBucketSettings { name: name.clone(), encryption, ..Default::default() };
-    let bucket: Arc<dyn Bucket> = Arc::new(StateBucket::connect(settings).await);
+    let settings = S3StateStoreSettings { name: name.clone(), encryption, ..Default::default() };
+    let bucket: Arc<dyn ObjectStore> = Arc::new(S3StateStore::connect(settings).await);
     ours().get_or_insert_default().buckets.insert(name, Arc::clone(&bucket));
     bucket
 }

@@ -8,13 +8,13 @@ use aws_sdk_ec2::types::{
     self, Filter, GroupIdentifier, InstanceMetadataOptionsRequest, InstanceStateName, Tag,
 };
 use groundplan_engine::graph::Input;
-use groundplan_engine::provider::{Class, ProviderError, Reply};
+use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 
-use super::{Instance, InstanceOutputs, Network, launch};
+use super::{Instance, InstanceNetwork, InstanceOutputs, launch};
 use crate::Aws;
-use crate::client::dry_run::{Subject, dry, is_placeholder};
-use crate::client::ec2::{self, Described, pages};
-use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+use crate::client::dry_run::{DryRunTarget, dry, is_placeholder};
+use crate::client::ec2::{self, Ec2Object, pages};
+use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, SecurityGroupId, SubnetId,
 };
@@ -23,7 +23,7 @@ use crate::model::metadata_options::{HopLimit, HttpTokens, MetadataOptions, Swit
 /// Maximum number of values in one filter (EC2 API reference, `Filter`).
 const FILTER_VALUES: usize = 200;
 
-impl Manage for Instance {
+impl KindOperations for Instance {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InstanceOutputs> {
         let request = launch::request(self, aws, creation).await?;
         let call = request.client_token(&creation.token);
@@ -36,15 +36,18 @@ impl Manage for Instance {
         found.map(|one| outputs("DescribeInstances", Some(&one))).transpose()
     }
 
-    async fn ready(aws: &Aws, waiting: Vec<Recorded<Self>>) -> Result<Vec<Seen<InstanceOutputs>>> {
-        ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+    async fn ready(
+        aws: &Aws,
+        waiting: Vec<Recorded<Self>>,
+    ) -> Result<Vec<PollResult<InstanceOutputs>>> {
+        ec2::poll_all(aws, waiting, |o| o.id.as_str(), to_poll_result).await
     }
 
-    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+    async fn refresh(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let found = ec2::all::<types::Instance, _>(aws, &recorded, |o| o.id.as_str()).await?;
         let pairs = recorded.into_iter().zip(found);
         pairs
-            .map(|(recorded, one)| one.map(|one| observed(&recorded.inputs, &one)).transpose())
+            .map(|(recorded, one)| one.map(|one| to_live(&recorded.inputs, &one)).transpose())
             .collect()
     }
 
@@ -69,12 +72,16 @@ impl Manage for Instance {
         ec2::fine_when(deleted, &["InvalidInstanceID.NotFound"])
     }
 
-    async fn gone(aws: &Aws, waiting: Vec<InstanceOutputs>) -> Result<Vec<Seen<()>>> {
+    async fn gone(aws: &Aws, waiting: Vec<InstanceOutputs>) -> Result<Vec<PollResult<()>>> {
         let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
         look_if_terminated(aws, &ids).await
     }
 
-    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+    fn dry_run<'a>(
+        aws: &'a Aws,
+        action: &'static str,
+        about: &DryRunTarget,
+    ) -> Option<ProviderFuture<'a, ()>> {
         let id = &about.id;
         let ec2 = &aws.ec2;
         Some(match action {
@@ -84,7 +91,7 @@ impl Manage for Instance {
                 dry!(aws, action, say(call, options))
             }
             "ec2:RunInstances" => {
-                dry!(aws, action, launch::rehearsal(&about.typed()?, aws, is_placeholder))
+                dry!(aws, action, launch::dry_run_request(&about.typed()?, aws, is_placeholder))
             }
             "ec2:TerminateInstances" => {
                 dry!(aws, action, ec2.terminate_instances().instance_ids(id))
@@ -96,11 +103,11 @@ impl Manage for Instance {
 
 /// Polls instances that are being terminated. An instance that EC2 no longer returns counts as
 /// terminated.
-pub(crate) async fn look_if_terminated(aws: &Aws, ids: &[&str]) -> Result<Vec<Seen<()>>> {
+pub(crate) async fn look_if_terminated(aws: &Aws, ids: &[&str]) -> Result<Vec<PollResult<()>>> {
     let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
     let looks = ids.iter().map(|id| match found.get(*id).and_then(live_state) {
-        None | Some(InstanceStateName::Terminated) => Seen::Done(()),
-        Some(state) => Seen::NotYet(state.as_str().to_owned()),
+        None | Some(InstanceStateName::Terminated) => PollResult::Ready(()),
+        Some(state) => PollResult::Pending(state.as_str().to_owned()),
     });
     Ok(looks.collect())
 }
@@ -178,7 +185,7 @@ pub(crate) fn say(
         .set_instance_metadata_tags(options.instance_metadata_tags)
 }
 
-impl Described for types::Instance {
+impl Ec2Object for types::Instance {
     const ID_FILTER: &'static str = "instance-id";
 
     fn id(&self) -> Option<&str> {
@@ -237,29 +244,38 @@ fn outputs(call: &str, instance: Option<&types::Instance>) -> Result<InstanceOut
     })
 }
 
-fn seen(outputs: InstanceOutputs, instance: &types::Instance) -> Seen<InstanceOutputs> {
+fn to_poll_result(
+    outputs: InstanceOutputs,
+    instance: &types::Instance,
+) -> PollResult<InstanceOutputs> {
     let id = outputs.id.clone();
     look_if_running(id.as_str(), outputs, instance)
 }
 
 /// Returns the poll status: done once the instance runs and its metadata options are applied. A
 /// stopped instance counts as done. A terminated instance is a failure.
-pub(crate) fn look_if_running<O>(id: &str, outputs: O, instance: &types::Instance) -> Seen<O> {
+pub(crate) fn look_if_running<O>(
+    id: &str,
+    outputs: O,
+    instance: &types::Instance,
+) -> PollResult<O> {
     use types::InstanceMetadataOptionsState::Pending;
     match live_state(instance) {
         Some(InstanceStateName::Running) => {
             match instance.metadata_options().and_then(|options| options.state()) {
-                Some(Pending) => Seen::NotYet("applying metadata options".to_owned()),
-                _ => Seen::Done(outputs),
+                Some(Pending) => PollResult::Pending("applying metadata options".to_owned()),
+                _ => PollResult::Ready(outputs),
             }
         }
         // A user stopped the instance. EC2 applies the options at the next start, which groundplan
         // does not wait for.
-        Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => Seen::Done(outputs),
-        Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => {
-            Seen::Failed(terminated(id, instance))
+        Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => {
+            PollResult::Ready(outputs)
         }
-        state => Seen::NotYet(state.map_or("pending", InstanceStateName::as_str).to_owned()),
+        Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => {
+            PollResult::Failed(terminated(id, instance))
+        }
+        state => PollResult::Pending(state.map_or("pending", InstanceStateName::as_str).to_owned()),
     }
 }
 
@@ -268,7 +284,7 @@ fn terminated(id: &str, instance: &types::Instance) -> ProviderError {
     let reason = instance.state_reason();
     let why = reason.and_then(types::StateReason::message).unwrap_or("no reason given");
     let message = format!("{id} was terminated: {why}");
-    let mut error = ProviderError::new(Class::Refused, "RunInstances", message);
+    let mut error = ProviderError::new(ErrorClass::Permanent, "RunInstances", message);
     error.code = reason.and_then(types::StateReason::code).map(str::to_owned);
     // EC2 returns only this code if it may not use the KMS key of an encrypted volume (EC2 user
     // guide, "Instance terminates immediately").
@@ -309,7 +325,7 @@ async fn root_volumes<'a>(
 
 /// Converts a live instance to the shape of the inputs. The root volume is the recorded one: users
 /// enlarge volumes by hand, and such a difference needs no action.
-fn observed(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance>> {
+fn to_live(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance>> {
     let call = "DescribeInstances";
     let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
     let inputs = Instance {
@@ -333,17 +349,19 @@ pub(crate) fn live_profile(live: &types::Instance) -> Option<InstanceProfileName
     arn.rsplit('/').next().map(Into::into)
 }
 
-fn network(recorded: &Network, live: &types::Instance) -> Result<Network> {
+fn network(recorded: &InstanceNetwork, live: &types::Instance) -> Result<InstanceNetwork> {
     let first = live.network_interfaces().iter().find(|interface| {
         interface.attachment().and_then(types::InstanceNetworkInterfaceAttachment::device_index)
             == Some(0)
     });
     Ok(match recorded {
-        Network::Interface(_) => {
+        InstanceNetwork::Interface(_) => {
             let id = first.and_then(types::InstanceNetworkInterface::network_interface_id);
-            Network::Interface(ec2::id::<NetworkInterfaceId>("DescribeInstances", id)?.into())
+            InstanceNetwork::Interface(
+                ec2::id::<NetworkInterfaceId>("DescribeInstances", id)?.into(),
+            )
         }
-        Network::Subnet { groups, public_ip, .. } => Network::Subnet {
+        InstanceNetwork::Subnet { groups, public_ip, .. } => InstanceNetwork::Subnet {
             subnet: ec2::id::<SubnetId>("DescribeInstances", live.subnet_id())?.into(),
             groups: groups_in_recorded_order(
                 groups,

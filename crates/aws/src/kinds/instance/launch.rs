@@ -13,10 +13,12 @@ use aws_sdk_ec2::types::{
 use aws_sdk_s3::presigning::PresigningConfig;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use groundplan_engine::provider::{Class, ProviderError};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 use groundplan_engine::secret::{Secret, Secrets};
 
-use super::{Instance, Network, ObjectRef, PRESIGNED_URL, RootVolume, UserData};
+use super::{
+    Instance, InstanceNetwork, InstanceRootVolume, ObjectRef, PRESIGNED_URL, UserDataSource,
+};
 use crate::Aws;
 use crate::client::resource_type::{Creation, Result};
 use crate::client::{ec2, errors};
@@ -45,7 +47,7 @@ pub(super) async fn request(
 
 /// Returns the request for a dry run. User data, instance profile and security groups are left out,
 /// and so are an image and a subnet that do not exist yet. IAM policies depend on the rest only.
-pub(crate) fn rehearsal(
+pub(crate) fn dry_run_request(
     instance: &Instance,
     aws: &Aws,
     is_absent: fn(&str) -> bool,
@@ -56,7 +58,7 @@ pub(crate) fn rehearsal(
         image => call.image_id(image),
     };
     match &instance.network {
-        Network::Subnet { subnet, .. } if !is_absent(&subnet.get().0) => {
+        InstanceNetwork::Subnet { subnet, .. } if !is_absent(&subnet.get().0) => {
             call.subnet_id(subnet.get().as_str())
         }
         _ => call,
@@ -77,11 +79,13 @@ fn bare(instance: &Instance, aws: &Aws, token: &str) -> RunInstancesFluentBuilde
         .tag_specifications(tags(ResourceType::Volume, &instance.volume_tags))
 }
 
-fn network_interface(network: &Network) -> InstanceNetworkInterfaceSpecification {
+fn network_interface(network: &InstanceNetwork) -> InstanceNetworkInterfaceSpecification {
     let first = InstanceNetworkInterfaceSpecification::builder().device_index(0);
     match network {
-        Network::Interface(interface) => first.network_interface_id(interface.get().as_str()),
-        Network::Subnet { subnet, groups, public_ip } => first
+        InstanceNetwork::Interface(interface) => {
+            first.network_interface_id(interface.get().as_str())
+        }
+        InstanceNetwork::Subnet { subnet, groups, public_ip } => first
             .subnet_id(subnet.get().as_str())
             .set_groups(Some(groups.iter().map(|group| group.get().to_string()).collect()))
             .associate_public_ip_address(*public_ip)
@@ -90,7 +94,7 @@ fn network_interface(network: &Network) -> InstanceNetworkInterfaceSpecification
     .build()
 }
 
-fn root_volume(volume: &RootVolume) -> BlockDeviceMapping {
+fn root_volume(volume: &InstanceRootVolume) -> BlockDeviceMapping {
     let disk = EbsBlockDevice::builder()
         .volume_type(VolumeType::from(volume.volume_type.as_str()))
         .volume_size(volume.size)
@@ -141,7 +145,7 @@ fn instance_metadata_tags(tags: Switch) -> InstanceMetadataTagsState {
     }
 }
 
-async fn user_data(user_data: &UserData, aws: &Aws, secrets: &Secrets) -> Result<String> {
+async fn user_data(user_data: &UserDataSource, aws: &Aws, secrets: &Secrets) -> Result<String> {
     let Some(object) = &user_data.presigned else {
         return sent_as_user_data(&user_data.content, secrets);
     };
@@ -180,5 +184,5 @@ async fn presigned_url(object: &ObjectRef, aws: &Aws) -> Result<String> {
 }
 
 fn refused(message: &str) -> ProviderError {
-    ProviderError::new(Class::Refused, "RunInstances", message)
+    ProviderError::new(ErrorClass::Permanent, "RunInstances", message)
 }

@@ -1,17 +1,19 @@
 //! An EC2 instance of an install-config: a master or the bootstrap machine.
 
-use groundplan_engine::graph::{Input, Resource, Schema, Usable, Wait};
+use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema, Wait};
 use groundplan_engine::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{
     BucketName, ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, PrivateIp,
     SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,11 +25,11 @@ pub struct Instance {
     /// Instance profile.
     pub profile: Input<InstanceProfileName>,
     /// Attachment to the network.
-    pub network: Network,
+    pub network: InstanceNetwork,
     /// Root volume.
-    pub root_volume: RootVolume,
+    pub root_volume: InstanceRootVolume,
     /// User data, which the instance reads at first boot.
-    pub user_data: UserData,
+    pub user_data: UserDataSource,
     /// Options of the instance metadata service. See [`crate::model::metadata_options`].
     pub metadata_options: MetadataOptions,
     /// Tags of the instance.
@@ -39,7 +41,7 @@ pub struct Instance {
 /// Attachment of an instance to the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Network {
+pub enum InstanceNetwork {
     /// Primary network interface that is a resource of its own.
     Interface(Input<NetworkInterfaceId>),
     /// Subnet in which EC2 creates the primary interface. The interface is deleted with the
@@ -56,7 +58,7 @@ pub enum Network {
 
 /// A root volume. It is always encrypted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RootVolume {
+pub struct InstanceRootVolume {
     /// Device name of the root volume in the image (`/dev/xvda`).
     pub device: String,
     /// Volume type: `gp3`, `io2`, …
@@ -71,7 +73,7 @@ pub struct RootVolume {
 
 /// User data of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UserData {
+pub struct UserDataSource {
     /// Content. If `presigned` is set, the content is UTF-8 text in which each [`PRESIGNED_URL`] is
     /// replaced by the URL of the object.
     pub content: Secret,
@@ -106,10 +108,10 @@ pub struct InstanceOutputs {
 
 impl Resource for Instance {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["instance_type", "profile", "network", "root_volume"],
-        set_at_creation: &["image", "user_data"],
-        endures: true,
-        usable: Usable::Created,
+        force_new: &["instance_type", "profile", "network", "root_volume"],
+        create_only: &["image", "user_data"],
+        ignores_drift: true,
+        dependents_start: DependentsStart::Created,
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
@@ -122,21 +124,21 @@ impl Kind for Instance {
     const ACTIONS: Actions = Actions {
         create: &["ec2:RunInstances"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeInstances", "ec2:DescribeVolumes"],
+        refresh: &["ec2:DescribeInstances", "ec2:DescribeVolumes"],
         update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("i");
-    const QUOTA: Option<Count> = Some(Count::Vcpus);
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift = Drift {
-        security: Security::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::Vcpus);
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
         cosmetic: &["tags", "volume_tags"],
         always_shown: &["metadata_options"],
     };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::Instance);
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Instance);
 }
 
 #[cfg(feature = "sdk")]
@@ -164,15 +166,15 @@ pub(crate) mod tests {
             image: Input::Known("ami-1".into()),
             instance_type: "m6i.xlarge".to_owned(),
             profile: Input::Known("profile".into()),
-            network: Network::Interface(Input::Known("eni-1".into())),
-            root_volume: RootVolume {
+            network: InstanceNetwork::Interface(Input::Known("eni-1".into())),
+            root_volume: InstanceRootVolume {
                 device: "/dev/xvda".to_owned(),
                 volume_type: "gp3".to_owned(),
                 size: 120,
                 iops: None,
                 kms_key: None,
             },
-            user_data: UserData { content: Secret::of(b"canary"), presigned: None },
+            user_data: UserDataSource { content: Secret::of(b"canary"), presigned: None },
             metadata_options: MetadataOptions {
                 http_tokens: Some(HttpTokens::Required),
                 ..MetadataOptions::default()

@@ -2,21 +2,21 @@
 
 use aws_sdk_ec2::types::Instance;
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
-use groundplan_engine::provider::{Class, ProviderError};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 
-use super::members::{Group, Members};
+use super::members::{AttachedTargetGroup, Members};
 use super::{
     LoadBalancerAttachment, LoadBalancerAttachmentOutputs, LoadBalancerKind, classic, members,
 };
 use crate::client::Aws;
-use crate::client::ec2::{self, Described};
+use crate::client::ec2::{self, Ec2Object};
 use crate::client::elb::NO_TARGET_GROUP;
-use crate::client::outcomes::{found, settling};
-use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+use crate::client::outcomes::{none_if, retry_on};
+use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
 const SERVICE: &str = "elasticloadbalancing";
 
-impl Manage for LoadBalancerAttachment {
+impl KindOperations for LoadBalancerAttachment {
     /// Registers the machine where it is not registered yet. The call names no port, because each
     /// target group has a default port.
     async fn create(
@@ -38,24 +38,24 @@ impl Manage for LoadBalancerAttachment {
         aws: &Aws,
         _creation: &Creation,
     ) -> Result<Option<LoadBalancerAttachmentOutputs>> {
-        let members = Members::look(aws, [self]).await?;
+        let members = Members::read(aws, [self]).await?;
         let everywhere =
             members.places(self).is_some_and(|places| places.iter().all(|in_it| *in_it));
         Ok(everywhere.then(|| self.outputs()))
     }
 
-    async fn remains(
+    async fn find_any_part(
         &self,
         aws: &Aws,
         _creation: &Creation,
     ) -> Result<Option<LoadBalancerAttachmentOutputs>> {
-        let members = Members::look(aws, [self]).await?;
+        let members = Members::read(aws, [self]).await?;
         let somewhere = members.places(self).is_some_and(|places| places.contains(&true));
         Ok(somewhere.then(|| self.outputs()))
     }
 
-    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
-        let members = Members::look(aws, recorded.iter().map(|one| &one.inputs)).await?;
+    async fn refresh(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+        let members = Members::read(aws, recorded.iter().map(|one| &one.inputs)).await?;
         let see = |Recorded { inputs, .. }: Recorded<Self>| {
             let places = members.places(&inputs)?;
             let outputs = inputs.outputs();
@@ -86,7 +86,7 @@ impl Manage for LoadBalancerAttachment {
                 .target_group_arn(&group.arn)
                 .targets(target(outputs.ip.as_str()));
             let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
-            found(deleted, &["TargetGroupNotFound", "InvalidTarget"])?;
+            none_if(deleted, &["TargetGroupNotFound", "InvalidTarget"])?;
         }
         Ok(())
     }
@@ -102,13 +102,13 @@ impl LoadBalancerAttachment {
             }
             let call = aws.elb.register_targets().target_group_arn(&group.arn).targets(target(us));
             let made = aws.call(SERVICE, "RegisterTargets", call.send()).await;
-            settling(made, NO_TARGET_GROUP)?;
+            retry_on(made, NO_TARGET_GROUP)?;
         }
         Ok(())
     }
 
     /// Returns the target ID of the machine in this group: address or instance ID.
-    pub(super) fn member_of(&self, group: &Group) -> &str {
+    pub(super) fn member_of(&self, group: &AttachedTargetGroup) -> &str {
         match group.by_address {
             true => self.ip.get().as_str(),
             false => self.instance.get().as_str(),
@@ -144,7 +144,7 @@ fn target(id: &str) -> TargetDescription {
 
 fn absent(name: &str) -> ProviderError {
     let message = format!("there is no network load balancer called `{name}`");
-    ProviderError::new(Class::Refused, "DescribeLoadBalancers", message)
+    ProviderError::new(ErrorClass::Permanent, "DescribeLoadBalancers", message)
         .with_code("LoadBalancerNotFound")
         .with_hint(
             "name one of this region and account in the machine's `loadBalancers`, or say \

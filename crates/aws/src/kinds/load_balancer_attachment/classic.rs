@@ -7,7 +7,7 @@ use aws_sdk_elasticloadbalancing::types::{Instance, LoadBalancerDescription};
 
 use crate::client::Aws;
 use crate::client::elb::NO_LOAD_BALANCER;
-use crate::client::outcomes::found;
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::model::ids::InstanceId;
 
@@ -34,7 +34,7 @@ pub(super) async fn members(
     for name in names {
         let call = aws.elb_classic.describe_load_balancers().load_balancer_names(name);
         let answer = aws.call(SERVICE, "DescribeLoadBalancers", call.send()).await;
-        let Some(answer) = found(answer, NO_LOAD_BALANCER)? else { continue };
+        let Some(answer) = none_if(answer, NO_LOAD_BALANCER)? else { continue };
         let balancers = answer.load_balancer_descriptions();
         let instances = balancers.iter().flat_map(LoadBalancerDescription::instances);
         let ids = instances.filter_map(|one| one.instance_id().map(str::to_owned)).collect();

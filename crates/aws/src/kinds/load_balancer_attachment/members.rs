@@ -6,12 +6,12 @@ use aws_sdk_elasticloadbalancingv2::types::{LoadBalancer, TargetGroup, TargetTyp
 
 use super::{LoadBalancerAttachment, LoadBalancerKind, classic};
 use crate::client::Aws;
-use crate::client::elb::{self, By};
+use crate::client::elb::{self, BalancerKey};
 use crate::client::resource_type::Result;
 
 /// Target group of a Network Load Balancer, with a target type that fits machines.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
+pub(super) struct AttachedTargetGroup {
     pub(super) arn: String,
     /// True if targets are addresses; false if they are instance IDs.
     pub(super) by_address: bool,
@@ -19,7 +19,7 @@ pub(super) struct Group {
     pub(super) network: String,
 }
 
-impl Group {
+impl AttachedTargetGroup {
     /// Converts a target group. `None` for groups of Lambda functions or Application Load
     /// Balancers.
     fn of(group: &TargetGroup) -> Option<Self> {
@@ -40,28 +40,28 @@ impl Group {
 
 /// Returns the groups of the Network Load Balancer with this name. `None` if no load balancer has
 /// this name.
-pub(super) async fn groups(aws: &Aws, name: &str) -> Result<Option<Vec<Group>>> {
-    let balancers = elb::load_balancers(aws, By::Name, &[name.to_owned()]).await?;
+pub(super) async fn groups(aws: &Aws, name: &str) -> Result<Option<Vec<AttachedTargetGroup>>> {
+    let balancers = elb::load_balancers(aws, BalancerKey::Name, &[name.to_owned()]).await?;
     match balancers.first().and_then(LoadBalancer::load_balancer_arn) {
         Some(arn) => Ok(Some(groups_of(aws, arn).await?)),
         None => Ok(None),
     }
 }
 
-async fn groups_of(aws: &Aws, arn: &str) -> Result<Vec<Group>> {
-    Ok(elb::target_groups_of(aws, arn).await?.iter().filter_map(Group::of).collect())
+async fn groups_of(aws: &Aws, arn: &str) -> Result<Vec<AttachedTargetGroup>> {
+    Ok(elb::target_groups_of(aws, arn).await?.iter().filter_map(AttachedTargetGroup::of).collect())
 }
 
 /// Registered machines of the load balancers of some attachments.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    network: BTreeMap<String, Vec<(Group, BTreeSet<String>)>>,
+    network: BTreeMap<String, Vec<(AttachedTargetGroup, BTreeSet<String>)>>,
     classic: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Members {
     /// Reads each load balancer and each of its groups once, for any number of machines.
-    pub(super) async fn look(
+    pub(super) async fn read(
         aws: &Aws,
         attachments: impl IntoIterator<Item = &LoadBalancerAttachment>,
     ) -> Result<Self> {
@@ -85,7 +85,7 @@ impl Members {
         let name = &attachment.load_balancer;
         match attachment.kind {
             LoadBalancerKind::Network => {
-                let is_in = |(group, members): &(Group, BTreeSet<String>)| {
+                let is_in = |(group, members): &(AttachedTargetGroup, BTreeSet<String>)| {
                     members.contains(attachment.member_of(group))
                 };
                 Some(self.network.get(name)?.iter().map(is_in).collect())
@@ -100,10 +100,10 @@ impl Members {
 async fn network(
     aws: &Aws,
     names: &BTreeSet<String>,
-) -> Result<BTreeMap<String, Vec<(Group, BTreeSet<String>)>>> {
+) -> Result<BTreeMap<String, Vec<(AttachedTargetGroup, BTreeSet<String>)>>> {
     let asked: Vec<String> = names.iter().cloned().collect();
     let mut all = BTreeMap::new();
-    for balancer in elb::load_balancers(aws, By::Name, &asked).await? {
+    for balancer in elb::load_balancers(aws, BalancerKey::Name, &asked).await? {
         let Some(name) = balancer.load_balancer_name().filter(|name| names.contains(*name)) else {
             continue;
         };

@@ -7,7 +7,9 @@
 use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{InstanceId, PrivateIp};
 
 /// Inputs of an attachment.
@@ -46,9 +48,9 @@ pub struct LoadBalancerAttachmentOutputs {
 
 impl Resource for LoadBalancerAttachment {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["load_balancer", "kind", "instance", "ip"],
+        force_new: &["load_balancer", "kind", "instance", "ip"],
         // The old machine receives traffic until the new one is registered.
-        create_first: true,
+        create_before_destroy: true,
         ..Schema::of("load_balancer_attachment", Self::REPEAT.identity())
     };
     type Outputs = LoadBalancerAttachmentOutputs;
@@ -61,7 +63,7 @@ impl Kind for LoadBalancerAttachment {
             "elasticloadbalancing:RegisterInstancesWithLoadBalancer",
         ],
         configure: &[],
-        observe: &[
+        refresh: &[
             "elasticloadbalancing:DescribeLoadBalancers",
             "elasticloadbalancing:DescribeTargetGroups",
             "elasticloadbalancing:DescribeTargetHealth",
@@ -77,11 +79,11 @@ impl Kind for LoadBalancerAttachment {
     const REPEAT: Repeat = Repeat::Idempotent;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::Part;
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: SweepMethod = SweepMethod::Part;
 }
 
 #[cfg(feature = "sdk")]

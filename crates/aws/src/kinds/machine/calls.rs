@@ -2,14 +2,14 @@
 
 use aws_sdk_ec2::types::{self, InstanceStateName};
 use groundplan_engine::graph::Input;
-use groundplan_engine::provider::Reply;
+use groundplan_engine::provider::ProviderFuture;
 
-use super::{Machine, MachineOutputs, Seen as SeenByEc2, launch};
+use super::{InstanceDetails as SeenByEc2, Machine, MachineOutputs, launch};
 use crate::Aws;
-use crate::client::dry_run::{Subject, dry, is_placeholder};
+use crate::client::dry_run::{DryRunTarget, dry, is_placeholder};
 use crate::client::ec2;
-use crate::client::outcomes::unproven;
-use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result, Seen};
+use crate::client::outcomes::ambiguous_on_failure;
+use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
 use crate::kinds::instance::{
     self, groups_in_recorded_order, live_metadata_options, live_profile, live_state,
     look_if_running, look_if_terminated, set_metadata_options,
@@ -20,7 +20,7 @@ use crate::model::launch_errors;
 /// Error code for a client token that EC2 already knows with other parameters.
 const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
 
-impl Manage for Machine {
+impl KindOperations for Machine {
     /// Launches the machine. If the token was sent before with other parameters, returns the
     /// instance that it launched then: one token stands for one instance. The parameters can differ
     /// when an image filter now matches a newer image.
@@ -29,9 +29,9 @@ impl Manage for Machine {
         match aws.call("ec2", "RunInstances", call.send()).await {
             Ok(launched) => outputs("RunInstances", launched.instances().first()),
             Err(error) if error.is(OTHER_WORDS) => {
-                unproven(self.find(aws, creation).await)?.ok_or(error)
+                ambiguous_on_failure(self.find(aws, creation).await)?.ok_or(error)
             }
-            Err(error) => Err(launch_errors::explained(error)),
+            Err(error) => Err(launch_errors::with_manifest_hint(error)),
         }
     }
 
@@ -40,15 +40,18 @@ impl Manage for Machine {
         found.map(|one| outputs("DescribeInstances", Some(&one))).transpose()
     }
 
-    async fn ready(aws: &Aws, waiting: Vec<Recorded<Self>>) -> Result<Vec<Seen<MachineOutputs>>> {
-        ec2::look(aws, waiting, |o| o.id.as_str(), seen).await
+    async fn ready(
+        aws: &Aws,
+        waiting: Vec<Recorded<Self>>,
+    ) -> Result<Vec<PollResult<MachineOutputs>>> {
+        ec2::poll_all(aws, waiting, |o| o.id.as_str(), to_poll_result).await
     }
 
-    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+    async fn refresh(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let found = ec2::all::<types::Instance, _>(aws, &recorded, |o| o.id.as_str()).await?;
         let pairs = recorded.into_iter().zip(found);
         pairs
-            .map(|(recorded, one)| one.map(|one| observed(&recorded.inputs, &one)).transpose())
+            .map(|(recorded, one)| one.map(|one| to_live(&recorded.inputs, &one)).transpose())
             .collect()
     }
 
@@ -72,12 +75,16 @@ impl Manage for Machine {
         ec2::fine_when(deleted, &["InvalidInstanceID.NotFound"])
     }
 
-    async fn gone(aws: &Aws, waiting: Vec<MachineOutputs>) -> Result<Vec<Seen<()>>> {
+    async fn gone(aws: &Aws, waiting: Vec<MachineOutputs>) -> Result<Vec<PollResult<()>>> {
         let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
         look_if_terminated(aws, &ids).await
     }
 
-    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+    fn dry_run<'a>(
+        aws: &'a Aws,
+        action: &'static str,
+        about: &DryRunTarget,
+    ) -> Option<ProviderFuture<'a, ()>> {
         let id = &about.id;
         let ec2 = &aws.ec2;
         Some(match action {
@@ -87,7 +94,7 @@ impl Manage for Machine {
                 dry!(aws, action, instance::say(call, options))
             }
             "ec2:RunInstances" => {
-                dry!(aws, action, launch::rehearsal(&about.typed()?, aws, is_placeholder))
+                dry!(aws, action, launch::dry_run_request(&about.typed()?, aws, is_placeholder))
             }
             "ec2:TerminateInstances" => {
                 dry!(aws, action, ec2.terminate_instances().instance_ids(id))
@@ -99,7 +106,7 @@ impl Manage for Machine {
 
 /// Converts a live instance to the shape of the inputs. Values that EC2 does not return as they
 /// were requested (interface settings, volumes, prices) are the recorded ones.
-fn observed(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>> {
+fn to_live(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>> {
     let call = "DescribeInstances";
     let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
     let mut interface = recorded.interface.clone();
@@ -122,10 +129,10 @@ fn observed(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>>
     Ok(Live { inputs, outputs: outputs(call, Some(live))? })
 }
 
-fn seen(_: MachineOutputs, live: &types::Instance) -> Seen<MachineOutputs> {
+fn to_poll_result(_: MachineOutputs, live: &types::Instance) -> PollResult<MachineOutputs> {
     match outputs("DescribeInstances", Some(live)) {
         Ok(outputs) => look_if_running(outputs.id.clone().as_str(), outputs, live),
-        Err(error) => Seen::Failed(error),
+        Err(error) => PollResult::Failed(error),
     }
 }
 

@@ -11,8 +11,8 @@ use aws_sdk_ec2::types::{
 };
 
 use super::{
-    BlockDevice, ConfidentialCompute, DualStack, Interface, InterfaceType, Machine, Market,
-    Placement, PublicAddress,
+    ConfidentialCompute, DualStack, InterfaceType, Machine, MachineBlockDevice, MachineInterface,
+    MachinePlacement, PublicAddress, PurchaseOption,
 };
 use crate::Aws;
 use crate::client::ec2;
@@ -40,7 +40,7 @@ pub(super) fn request(
 
 /// Returns the request for a dry run. User data, instance profile, interface and key pair are left
 /// out, and so are an image and a subnet that do not exist yet.
-pub(crate) fn rehearsal(
+pub(crate) fn dry_run_request(
     machine: &Machine,
     aws: &Aws,
     is_absent: fn(&str) -> bool,
@@ -101,7 +101,7 @@ fn names() -> PrivateDnsNameOptionsRequest {
         .build()
 }
 
-fn interface(wanted: &Interface) -> InstanceNetworkInterfaceSpecification {
+fn interface(wanted: &MachineInterface) -> InstanceNetworkInterfaceSpecification {
     let subnet = wanted.subnet.as_ref().map(|subnet| subnet.get().to_string());
     let groups = wanted.groups.iter().map(|group| group.get().to_string()).collect();
     let interface = InstanceNetworkInterfaceSpecification::builder()
@@ -125,7 +125,7 @@ fn interface(wanted: &Interface) -> InstanceNetworkInterfaceSpecification {
     .build()
 }
 
-fn block_device(wanted: &BlockDevice) -> BlockDeviceMapping {
+fn block_device(wanted: &MachineBlockDevice) -> BlockDeviceMapping {
     let disk = EbsBlockDevice::builder()
         .delete_on_termination(true)
         .set_volume_type(wanted.volume_type.as_deref().map(VolumeType::from))
@@ -137,8 +137,8 @@ fn block_device(wanted: &BlockDevice) -> BlockDeviceMapping {
     BlockDeviceMapping::builder().device_name(&wanted.device).ebs(disk.build()).build()
 }
 
-fn placement(wanted: &Placement) -> Option<PlacementRequest> {
-    if *wanted == Placement::default() {
+fn placement(wanted: &MachinePlacement) -> Option<PlacementRequest> {
+    if *wanted == MachinePlacement::default() {
         return None;
     }
     let request = PlacementRequest::builder()
@@ -151,11 +151,11 @@ fn placement(wanted: &Placement) -> Option<PlacementRequest> {
     Some(request.build())
 }
 
-fn market(market: &Market) -> InstanceMarketOptionsRequest {
+fn market(market: &PurchaseOption) -> InstanceMarketOptionsRequest {
     let request = InstanceMarketOptionsRequest::builder();
     match market {
-        Market::CapacityBlock => request.market_type(MarketType::CapacityBlock),
-        Market::Spot { max_price } => request.market_type(MarketType::Spot).spot_options(
+        PurchaseOption::CapacityBlock => request.market_type(MarketType::CapacityBlock),
+        PurchaseOption::Spot { max_price } => request.market_type(MarketType::Spot).spot_options(
             SpotMarketOptions::builder()
                 .spot_instance_type(SpotInstanceType::OneTime)
                 .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
@@ -188,7 +188,7 @@ mod tests {
     use groundplan_engine::secret::Secrets;
 
     use super::*;
-    use crate::Settings;
+    use crate::AwsSettings;
     use crate::model::metadata_options::{self, Authentication};
 
     fn machine() -> (Machine, Secrets) {
@@ -198,7 +198,7 @@ mod tests {
             instance_type: "m5.large".into(),
             profile: Some(Input::Known("c-worker-profile".into())),
             key_name: None,
-            interface: Interface {
+            interface: MachineInterface {
                 device_index: 0,
                 subnet: Some(Input::Known("subnet-1".into())),
                 groups: vec![Input::Known("sg-1".into())],
@@ -209,7 +209,7 @@ mod tests {
             block_devices: Vec::new(),
             user_data: secrets.keep(b"canary".to_vec()),
             metadata_options: metadata_options::MetadataOptions::default(),
-            placement: Placement::default(),
+            placement: MachinePlacement::default(),
             market: None,
             capacity_reservation: None,
             confidential_compute: None,
@@ -225,7 +225,7 @@ mod tests {
             &aws_config::SdkConfig::builder()
                 .behavior_version(aws_config::BehaviorVersion::latest())
                 .build(),
-            Settings::default(),
+            AwsSettings::default(),
         );
         let creation = Creation { token: "t".into(), secrets: secrets.into() };
         request(&machine, &aws, &creation).unwrap().as_input().clone().build().unwrap()
@@ -280,7 +280,7 @@ mod tests {
     fn c29_a_spot_request_is_for_one_time_and_ends_with_the_machine() {
         let spot = |max_price: Option<&str>| {
             let max_price = max_price.map(str::to_owned);
-            sent(|machine| machine.market = Some(Market::Spot { max_price }))
+            sent(|machine| machine.market = Some(PurchaseOption::Spot { max_price }))
         };
         let free = spot(None);
         let options = free.instance_market_options().unwrap().spot_options().unwrap();
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn c27_a_volume_goes_with_its_machine() {
         let sent = sent(|machine| {
-            machine.block_devices = vec![BlockDevice {
+            machine.block_devices = vec![MachineBlockDevice {
                 device: "/dev/xvda".into(),
                 volume_type: Some("gp3".into()),
                 size: Some(120),
@@ -335,14 +335,14 @@ mod tests {
     #[test]
     fn where_it_is_and_how_it_is_paid_for_is_sent_as_it_is() {
         let sent = sent(|machine| {
-            machine.placement = Placement {
+            machine.placement = MachinePlacement {
                 tenancy: Some("host".into()),
                 host: Some("h-01234567".into()),
                 affinity: Some("host".into()),
-                ..Placement::default()
+                ..MachinePlacement::default()
             };
             machine.capacity_reservation = Some("cr-1".into());
-            machine.market = Some(Market::CapacityBlock);
+            machine.market = Some(PurchaseOption::CapacityBlock);
             machine.confidential_compute = Some(ConfidentialCompute::AmdSevSnp);
         });
         let placement = sent.placement().unwrap();

@@ -6,17 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_engine::graph::{Input, Resource, Schema, Usable, Wait};
+use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema, Wait};
 use groundplan_engine::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileName, PrivateIp, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,17 +32,17 @@ pub struct Machine {
     /// SSH key pair. `None` launches the instance without one.
     pub key_name: Option<String>,
     /// Network interface. A machine has exactly one.
-    pub interface: Interface,
+    pub interface: MachineInterface,
     /// Block devices. If empty, the block devices of the image apply.
-    pub block_devices: Vec<BlockDevice>,
+    pub block_devices: Vec<MachineBlockDevice>,
     /// User data, which the instance reads at first boot.
     pub user_data: Secret,
     /// Options of the instance metadata service. See [`crate::model::metadata_options`].
     pub metadata_options: MetadataOptions,
     /// Placement. If all fields are `None`, nothing is sent.
-    pub placement: Placement,
+    pub placement: MachinePlacement,
     /// Purchasing option. `None` stands for on-demand.
-    pub market: Option<Market>,
+    pub market: Option<PurchaseOption>,
     /// Capacity reservation in which the instance runs.
     pub capacity_reservation: Option<String>,
     /// Memory encryption by the processor. `None` sends nothing, and AWS decides.
@@ -58,7 +60,7 @@ impl Machine {
             instance_type: String::new(),
             profile: None,
             key_name: None,
-            interface: Interface {
+            interface: MachineInterface {
                 device_index: 0,
                 subnet: None,
                 groups: Vec::new(),
@@ -69,7 +71,7 @@ impl Machine {
             block_devices: Vec::new(),
             user_data: Secret::of(b""),
             metadata_options: MetadataOptions::default(),
-            placement: Placement::default(),
+            placement: MachinePlacement::default(),
             market: None,
             capacity_reservation: None,
             confidential_compute: None,
@@ -80,7 +82,7 @@ impl Machine {
 
 /// Network interface of a machine. EC2 creates and deletes it with the instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Interface {
+pub struct MachineInterface {
     /// Device index of the attachment.
     pub device_index: i32,
     /// Subnet. `None` stands for the default subnet of the zone.
@@ -127,7 +129,7 @@ pub enum DualStack {
 
 /// A block device. EC2 always deletes its volume with the instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BlockDevice {
+pub struct MachineBlockDevice {
     /// Device name (`/dev/xvda`).
     pub device: String,
     /// Volume type: `gp3`, `io2`, … `None` sends nothing, and EC2 decides.
@@ -146,7 +148,7 @@ pub struct BlockDevice {
 
 /// Placement of a machine, in addition to the subnet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placement {
+pub struct MachinePlacement {
     /// Availability zone, if no subnet is given.
     pub zone: Option<String>,
     /// Tenancy: `default`, `dedicated` or `host`.
@@ -164,7 +166,7 @@ pub struct Placement {
 /// Purchasing option other than on-demand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Market {
+pub enum PurchaseOption {
     /// Spot request, one-time. EC2 terminates the instance on interruption.
     Spot {
         /// Maximum price in dollars an hour. `None` stands for the on-demand price.
@@ -202,13 +204,13 @@ pub struct MachineOutputs {
     pub private_ip: Option<PrivateIp>,
     /// Details that EC2 reported at the last read.
     #[serde(flatten)]
-    pub seen: Seen,
+    pub seen: InstanceDetails,
 }
 
 /// Live details of an instance, mainly for the status of its Machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Seen {
+pub struct InstanceDetails {
     /// State in EC2: `pending`, `running`, `stopping`, …
     pub state: String,
     /// Availability zone.
@@ -228,7 +230,7 @@ pub struct Seen {
 
 impl Resource for Machine {
     const SCHEMA: Schema = Schema {
-        replaced_by: &[
+        force_new: &[
             "instance_type",
             "profile",
             "key_name",
@@ -239,11 +241,11 @@ impl Resource for Machine {
             "capacity_reservation",
             "confidential_compute",
         ],
-        set_at_creation: &["image", "user_data"],
-        endures: true,
+        create_only: &["image", "user_data"],
+        ignores_drift: true,
         // If EC2 rejects the launch, the old machine is still running.
-        create_first: true,
-        usable: Usable::Ready,
+        create_before_destroy: true,
+        dependents_start: DependentsStart::Ready,
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
@@ -256,21 +258,21 @@ impl Kind for Machine {
     const ACTIONS: Actions = Actions {
         create: &["ec2:RunInstances"],
         configure: &["ec2:CreateTags"],
-        observe: &["ec2:DescribeInstances"],
+        refresh: &["ec2:DescribeInstances"],
         update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
         delete: &["ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("i");
-    const QUOTA: Option<Count> = Some(Count::Vcpus);
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift = Drift {
-        security: Security::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
+    const QUOTA: Option<QuotaCount> = Some(QuotaCount::Vcpus);
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
         cosmetic: &["tags"],
         always_shown: &["metadata_options"],
     };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::Instance);
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Instance);
 }
 
 #[cfg(feature = "sdk")]
@@ -281,9 +283,9 @@ mod launch;
 #[cfg(test)]
 pub(crate) mod tests {
     use groundplan_engine::graph::{Address, Graph};
-    use groundplan_engine::plan::{Action, Observations, Options, plan};
+    use groundplan_engine::plan::{Action, LiveState, PlanOptions, plan};
     use groundplan_engine::provider::Observed;
-    use groundplan_engine::state::{Record, State, Status};
+    use groundplan_engine::state::{Record, RecordStatus, State};
     use serde_json::json;
 
     use super::*;
@@ -296,7 +298,7 @@ pub(crate) mod tests {
             instance_type: "m6i.large".to_owned(),
             profile: None,
             key_name: None,
-            interface: Interface {
+            interface: MachineInterface {
                 device_index: 0,
                 subnet: None,
                 groups: vec![],
@@ -307,7 +309,7 @@ pub(crate) mod tests {
             block_devices: vec![],
             user_data: Secret::of(b"canary"),
             metadata_options: MetadataOptions::default(),
-            placement: Placement::default(),
+            placement: MachinePlacement::default(),
             market: None,
             capacity_reservation: None,
             confidential_compute: None,
@@ -315,7 +317,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn outputs(seen: Seen) -> serde_json::Value {
+    fn outputs(seen: InstanceDetails) -> serde_json::Value {
         let (id, ip) = ("i-1".into(), "10.0.0.1".into());
         json!(MachineOutputs { id, private_ip: Some(ip), seen })
     }
@@ -323,7 +325,7 @@ pub(crate) mod tests {
     fn recorded(graph: &Graph, address: &Address, outputs: serde_json::Value) -> Record {
         let inputs = graph.get(address).unwrap().inputs.clone();
         let (after, unknown) = (vec![], BTreeMap::new());
-        Record { generation: 1, status: Status::Ready, inputs, outputs, after, unknown }
+        Record { generation: 1, status: RecordStatus::Ready, inputs, outputs, after, unknown }
     }
 
     /// Outputs report the current state, and no configuration sets them. A difference in outputs
@@ -339,8 +341,16 @@ pub(crate) mod tests {
             ip: Input::Known("10.0.0.1".into()),
         };
         let attachment = graph.add("a", &attachment).address().clone();
-        let then = Seen { state: "running".to_owned(), launched: 1, ..Seen::default() };
-        let mut now = Seen { state: "stopped".to_owned(), launched: 2, ..Seen::default() };
+        let then = InstanceDetails {
+            state: "running".to_owned(),
+            launched: 1,
+            ..InstanceDetails::default()
+        };
+        let mut now = InstanceDetails {
+            state: "stopped".to_owned(),
+            launched: 2,
+            ..InstanceDetails::default()
+        };
         now.tags.insert("theirs".to_owned(), "1".to_owned());
         let mut state = State::default();
         let known = recorded(&graph, &machine, outputs(then));
@@ -348,8 +358,8 @@ pub(crate) mod tests {
         state.resources.insert(machine.clone(), known);
         state.resources.insert(attachment.clone(), recorded(&graph, &attachment, json!({})));
         let seen = Observed::Present { inputs, outputs: outputs(now) };
-        let observed = Observations::from([(machine, seen)]);
-        let plan = plan(&graph, &state, &observed, &schemas(), &Options::default());
+        let observed = LiveState::from([(machine, seen)]);
+        let plan = plan(&graph, &state, &observed, &schemas(), &PlanOptions::default());
         assert!(plan.steps.is_empty(), "{plan:#?}");
         for change in &plan.changes {
             assert_eq!((change.action, change.drift.as_slice()), (Action::Keep, [].as_slice()));

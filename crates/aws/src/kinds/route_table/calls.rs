@@ -3,17 +3,17 @@
 
 use aws_sdk_ec2::types::{self, ResourceType};
 use groundplan_engine::graph::Input;
-use groundplan_engine::provider::Reply;
+use groundplan_engine::provider::ProviderFuture;
 
-use super::steps::{Step, Tables, is_main, route_to, subnets};
+use super::steps::{RouteTableCall, Tables, is_main, route_to, subnets};
 use super::{Route, RouteTable, RouteTableOutputs, Via};
 use crate::Aws;
-use crate::client::dry_run::{Subject, dry};
-use crate::client::ec2::{self, Described};
-use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+use crate::client::dry_run::{DryRunTarget, dry};
+use crate::client::ec2::{self, Ec2Object};
+use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 use crate::model::ids::{SubnetId, VpcId};
 
-impl Manage for RouteTable {
+impl KindOperations for RouteTable {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<RouteTableOutputs> {
         let tags = ec2::tag_specification(ResourceType::RouteTable, &self.tags, &creation.token);
         let call = aws
@@ -36,12 +36,12 @@ impl Manage for RouteTable {
         Ok(outputs)
     }
 
-    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+    async fn refresh(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let found = ec2::all::<types::RouteTable, _>(aws, &recorded, |o| o.id.as_str()).await?;
         let pairs = recorded.into_iter().zip(found);
         pairs
             .map(|(recorded, table)| {
-                table.map(|table| observed(&recorded.inputs, &table)).transpose()
+                table.map(|table| to_live(&recorded.inputs, &table)).transpose()
             })
             .collect()
     }
@@ -62,7 +62,11 @@ impl Manage for RouteTable {
         delete_table(aws, inputs.vpc.get(), outputs.id.as_str()).await
     }
 
-    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+    fn dry_run<'a>(
+        aws: &'a Aws,
+        action: &'static str,
+        about: &DryRunTarget,
+    ) -> Option<ProviderFuture<'a, ()>> {
         let id = &about.id;
         let ec2 = &aws.ec2;
         Some(match action {
@@ -120,25 +124,29 @@ async fn tables(aws: &Aws, vpc: &VpcId) -> Result<Vec<types::RouteTable>> {
     types::RouteTable::describe(aws, vec![ec2::filter("vpc-id", &[vpc.as_str()])]).await
 }
 
-async fn perform(aws: &Aws, id: &str, step: Step) -> Result<()> {
+async fn perform(aws: &Aws, id: &str, step: RouteTableCall) -> Result<()> {
     match step {
-        Step::CreateRoute(route) => create_route(aws, id, &route).await,
-        Step::ReplaceRoute(route) => replace_route(aws, id, &route).await,
-        Step::DeleteRoute(to) => {
+        RouteTableCall::CreateRoute(route) => create_route(aws, id, &route).await,
+        RouteTableCall::ReplaceRoute(route) => replace_route(aws, id, &route).await,
+        RouteTableCall::DeleteRoute(to) => {
             let call = aws.ec2.delete_route().route_table_id(id);
             let call = call.destination_cidr_block(to.to_string());
             let deleted = aws.call("ec2", "DeleteRoute", call.send()).await;
             ec2::fine_when(deleted, &["InvalidRoute.NotFound"])
         }
-        Step::Associate(subnet) => {
+        RouteTableCall::Associate(subnet) => {
             let call = aws.ec2.associate_route_table().route_table_id(id);
             let call = call.subnet_id(subnet.as_str());
             let associated = aws.call("ec2", "AssociateRouteTable", call.send()).await;
-            ec2::again_when(associated, &["Resource.AlreadyAssociated"]).map(drop)
+            ec2::retry_when(associated, &["Resource.AlreadyAssociated"]).map(drop)
         }
-        Step::TakeOver { association } => replace_association(aws, &association, id).await,
-        Step::HandOver { association, to } => replace_association(aws, &association, &to).await,
-        Step::Disassociate { association } => {
+        RouteTableCall::TakeOver { association } => {
+            replace_association(aws, &association, id).await
+        }
+        RouteTableCall::HandOver { association, to } => {
+            replace_association(aws, &association, &to).await
+        }
+        RouteTableCall::Disassociate { association } => {
             let call = aws.ec2.disassociate_route_table().association_id(association);
             let ended = aws.call("ec2", "DisassociateRouteTable", call.send()).await;
             ec2::fine_when(ended, &["InvalidAssociationID.NotFound"])
@@ -169,21 +177,21 @@ async fn replace_route(aws: &Aws, id: &str, route: &Route) -> Result<()> {
         Via::NatGateway(gateway) => call.nat_gateway_id(gateway.get().as_str()),
     };
     let replaced = aws.call("ec2", "ReplaceRoute", call.send()).await;
-    ec2::again_when(replaced, &["InvalidRoute.NotFound"]).map(drop)
+    ec2::retry_when(replaced, &["InvalidRoute.NotFound"]).map(drop)
 }
 
 async fn replace_association(aws: &Aws, association: &str, table: &str) -> Result<()> {
     let call = aws.ec2.replace_route_table_association().association_id(association);
     let call = call.route_table_id(table);
     let replaced = aws.call("ec2", "ReplaceRouteTableAssociation", call.send()).await;
-    ec2::again_when(replaced, &["InvalidAssociationID.NotFound"]).map(drop)
+    ec2::retry_when(replaced, &["InvalidAssociationID.NotFound"]).map(drop)
 }
 
 fn outputs(call: &str, table: Option<&types::RouteTable>) -> Result<RouteTableOutputs> {
     Ok(RouteTableOutputs { id: ec2::id(call, table.and_then(types::RouteTable::route_table_id))? })
 }
 
-fn observed(recorded: &RouteTable, table: &types::RouteTable) -> Result<Live<RouteTable>> {
+fn to_live(recorded: &RouteTable, table: &types::RouteTable) -> Result<Live<RouteTable>> {
     let vpc: VpcId = ec2::id("DescribeRouteTables", table.vpc_id())?;
     let served = subnets(table);
     let routes = recorded.routes.iter().filter_map(|route| route_to(table, route.destination));

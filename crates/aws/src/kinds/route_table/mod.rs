@@ -9,9 +9,11 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
-use crate::model::untracked::What;
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of a route table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +59,7 @@ pub struct RouteTableOutputs {
 
 impl Resource for RouteTable {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["vpc"],
+        force_new: &["vpc"],
         configures: true,
         typical_seconds: 2,
         ..Schema::of("route_table", Self::REPEAT.identity())
@@ -74,7 +76,7 @@ impl Kind for RouteTable {
             "ec2:AssociateRouteTable",
             "ec2:ReplaceRouteTableAssociation",
         ],
-        observe: &["ec2:DescribeRouteTables"],
+        refresh: &["ec2:DescribeRouteTables"],
         update: &[
             "ec2:CreateRoute",
             "ec2:ReplaceRoute",
@@ -95,11 +97,14 @@ impl Kind for RouteTable {
         "ec2:ReplaceRouteTableAssociation",
     ];
     const ID_PREFIX: Option<&'static str> = Some("rtb");
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &["tags"], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::ByTag(What::RouteTable);
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields = DriftFields {
+        security: SecurityFields::Fields(&[]),
+        cosmetic: &["tags"],
+        always_shown: &[],
+    };
+    const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::RouteTable);
 }
 
 #[cfg(feature = "sdk")]

@@ -11,7 +11,7 @@ use crate::model::ids::{InternetGatewayId, NatGatewayId, SubnetId};
 
 /// Single call that changes a route table.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(super) enum RouteTableCall {
     /// Adds a route.
     CreateRoute(Route),
     /// Changes the target of a route.
@@ -53,7 +53,12 @@ impl<'a> Tables<'a> {
     /// matches, or does not exist.
     ///
     /// `before` has the inputs of earlier calls. Parts that only `before` has are removed.
-    pub(super) fn steps(self, id: &str, wanted: &RouteTable, before: &RouteTable) -> Vec<Step> {
+    pub(super) fn steps(
+        self,
+        id: &str,
+        wanted: &RouteTable,
+        before: &RouteTable,
+    ) -> Vec<RouteTableCall> {
         let mut steps = Vec::new();
         if let Some(table) = self.get(id) {
             steps.extend(route_steps(table, &wanted.routes, &before.routes));
@@ -64,13 +69,12 @@ impl<'a> Tables<'a> {
     }
 
     /// Returns the calls that end every use of the table with this ID, so that it can be deleted.
-    pub(super) fn steps_to_delete(self, id: &str) -> Vec<Step> {
+    pub(super) fn steps_to_delete(self, id: &str) -> Vec<RouteTableCall> {
         let Some(table) = self.get(id) else { return Vec::new() };
         let mut steps = self.main_steps(id, false, true);
-        steps
-            .extend(subnet_associations(table).map(|(_, association)| Step::Disassociate {
-                association: association.to_owned(),
-            }));
+        steps.extend(subnet_associations(table).map(|(_, association)| {
+            RouteTableCall::Disassociate { association: association.to_owned() }
+        }));
         steps
     }
 
@@ -79,7 +83,7 @@ impl<'a> Tables<'a> {
         table: &types::RouteTable,
         wanted: &RouteTable,
         before: &RouteTable,
-    ) -> Vec<Step> {
+    ) -> Vec<RouteTableCall> {
         let served = |table, subnet: &str| {
             subnet_associations(table).find(|(id, _)| *id == subnet).map(|(_, held)| held)
         };
@@ -88,27 +92,29 @@ impl<'a> Tables<'a> {
             let held = self.0.iter().find_map(|table| served(table, subnet.as_str()));
             match (served(table, subnet.as_str()), held) {
                 (Some(_), _) => (),
-                (None, Some(held)) => steps.push(Step::TakeOver { association: held.to_owned() }),
-                (None, None) => steps.push(Step::Associate(subnet.clone())),
+                (None, Some(held)) => {
+                    steps.push(RouteTableCall::TakeOver { association: held.to_owned() })
+                }
+                (None, None) => steps.push(RouteTableCall::Associate(subnet.clone())),
             }
         }
         for subnet in before.subnets.iter().filter(|subnet| !wanted.subnets.contains(subnet)) {
             if let Some(held) = served(table, subnet.get().as_str()) {
-                steps.push(Step::Disassociate { association: held.to_owned() });
+                steps.push(RouteTableCall::Disassociate { association: held.to_owned() });
             }
         }
         steps
     }
 
-    fn main_steps(self, id: &str, wanted: bool, before: bool) -> Vec<Step> {
+    fn main_steps(self, id: &str, wanted: bool, before: bool) -> Vec<RouteTableCall> {
         let holder = self.0.iter().find_map(|table| Some((table, main_association(table)?)));
         let Some((holder, association)) = holder else { return Vec::new() };
         let association = association.to_owned();
         let ours = holder.route_table_id() == Some(id);
         match (wanted, ours) {
-            (true, false) => vec![Step::TakeOver { association }],
+            (true, false) => vec![RouteTableCall::TakeOver { association }],
             (false, true) if before => match self.original(id) {
-                Some(to) => vec![Step::HandOver { association, to: to.to_owned() }],
+                Some(to) => vec![RouteTableCall::HandOver { association, to: to.to_owned() }],
                 None => Vec::new(),
             },
             _ => Vec::new(),
@@ -146,18 +152,24 @@ pub(super) fn route_to(table: &types::RouteTable, destination: Ipv4Net) -> Optio
     Some(Route { destination, via })
 }
 
-fn route_steps(table: &types::RouteTable, wanted: &[Route], before: &[Route]) -> Vec<Step> {
+fn route_steps(
+    table: &types::RouteTable,
+    wanted: &[Route],
+    before: &[Route],
+) -> Vec<RouteTableCall> {
     let mut steps = Vec::new();
     for route in wanted {
         match live_route(table, route.destination) {
-            None => steps.push(Step::CreateRoute(route.clone())),
+            None => steps.push(RouteTableCall::CreateRoute(route.clone())),
             Some(live) if via(live).as_ref() == Some(&route.via) => (),
-            Some(_) => steps.push(Step::ReplaceRoute(route.clone())),
+            Some(_) => steps.push(RouteTableCall::ReplaceRoute(route.clone())),
         }
     }
     let dropped = before.iter().map(|route| route.destination);
     let dropped = dropped.filter(|to| !wanted.iter().any(|route| route.destination == *to));
-    steps.extend(dropped.filter(|to| live_route(table, *to).is_some()).map(Step::DeleteRoute));
+    steps.extend(
+        dropped.filter(|to| live_route(table, *to).is_some()).map(RouteTableCall::DeleteRoute),
+    );
     steps
 }
 
@@ -245,13 +257,13 @@ mod tests {
         }
     }
 
-    fn associations(steps: &[Step]) -> Vec<&str> {
+    fn associations(steps: &[RouteTableCall]) -> Vec<&str> {
         steps
             .iter()
             .map(|step| match step {
-                Step::TakeOver { association }
-                | Step::HandOver { association, .. }
-                | Step::Disassociate { association } => association.as_str(),
+                RouteTableCall::TakeOver { association }
+                | RouteTableCall::HandOver { association, .. }
+                | RouteTableCall::Disassociate { association } => association.as_str(),
                 other => panic!("not about an association: {other:?}"),
             })
             .collect()
@@ -268,9 +280,9 @@ mod tests {
         assert_eq!(
             steps,
             [
-                Step::CreateRoute(nat(DEFAULT, "nat-1")),
-                Step::Associate("subnet-a".into()),
-                Step::TakeOver { association: "assoc-rtb-born-main".into() },
+                RouteTableCall::CreateRoute(nat(DEFAULT, "nat-1")),
+                RouteTableCall::Associate("subnet-a".into()),
+                RouteTableCall::TakeOver { association: "assoc-rtb-born-main".into() },
             ]
         );
         let done = [
@@ -288,8 +300,8 @@ mod tests {
         assert_eq!(
             Tables(&live).steps("rtb-1", &wanted, &before),
             [
-                Step::ReplaceRoute(nat(DEFAULT, "nat-2")),
-                Step::DeleteRoute("10.9.0.0/16".parse().unwrap()),
+                RouteTableCall::ReplaceRoute(nat(DEFAULT, "nat-2")),
+                RouteTableCall::DeleteRoute("10.9.0.0/16".parse().unwrap()),
             ]
         );
     }
@@ -322,8 +334,11 @@ mod tests {
         assert_eq!(
             steps,
             [
-                Step::HandOver { association: "assoc-rtb-1-main".into(), to: "rtb-9".into() },
-                Step::Disassociate { association: "assoc-rtb-1-subnet-a".into() },
+                RouteTableCall::HandOver {
+                    association: "assoc-rtb-1-main".into(),
+                    to: "rtb-9".into()
+                },
+                RouteTableCall::Disassociate { association: "assoc-rtb-1-subnet-a".into() },
             ]
         );
         assert_eq!(Tables(&live).steps_to_delete("rtb-gone"), []);

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_ec2::types::{self, IpPermission, IpRange, Ipv6Range, PrefixListId, UserIdGroupPair};
-use groundplan_engine::provider::Reply;
+use groundplan_engine::provider::ProviderFuture;
 
 use super::grants::{Grant, Grantee, LiveRule, changes, default_egress, fold};
-use super::{Ports, Rule, SecurityGroupRules, SecurityGroupRulesOutputs};
+use super::{Ports, SecurityGroupRule, SecurityGroupRules, SecurityGroupRulesOutputs};
 use crate::Aws;
-use crate::client::dry_run::{Subject, dry};
+use crate::client::dry_run::{DryRunTarget, dry};
 use crate::client::ec2::{self, FILTER_VALUES, pages};
-use crate::client::resource_type::{Creation, Live, Manage, Recorded, Result};
+use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
 /// Error codes for a group that does not exist.
 const GROUP_NOT_FOUND: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
@@ -23,7 +23,7 @@ const OUT_OF_DATE: &[&str] = &[
     "InvalidSecurityGroupRuleId.NotFound",
 ];
 
-impl Manage for SecurityGroupRules {
+impl KindOperations for SecurityGroupRules {
     /// Creates the rules. Unlike other kinds, the creation takes several calls. A repeated creation
     /// finds existing rules by reading the group, because rules have no creation token.
     async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<SecurityGroupRulesOutputs> {
@@ -44,7 +44,7 @@ impl Manage for SecurityGroupRules {
 
     /// Returns the rules if any rule exists. A creation takes several calls, and groups whose rules
     /// reference each other cannot be deleted.
-    async fn remains(
+    async fn find_any_part(
         &self,
         aws: &Aws,
         _creation: &Creation,
@@ -54,13 +54,13 @@ impl Manage for SecurityGroupRules {
         Ok((!none).then(|| self.outputs()))
     }
 
-    async fn observe(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
+    async fn refresh(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let groups: Vec<&str> =
             recorded.iter().map(|one| one.inputs.group.get().as_str()).collect();
         let mut live = rules_of(aws, &groups).await?;
         let pairs = recorded.iter().map(|one| {
             let live = live.remove(one.inputs.group.get().as_str()).unwrap_or_default();
-            one.inputs.observed(&live)
+            one.inputs.to_live(&live)
         });
         Ok(pairs.collect())
     }
@@ -83,7 +83,11 @@ impl Manage for SecurityGroupRules {
         ec2::fine_when(revoke_egress(aws, group, ids(&live.egress)).await, GROUP_NOT_FOUND)
     }
 
-    fn dry_run<'a>(aws: &'a Aws, action: &'static str, about: &Subject) -> Option<Reply<'a, ()>> {
+    fn dry_run<'a>(
+        aws: &'a Aws,
+        action: &'static str,
+        about: &DryRunTarget,
+    ) -> Option<ProviderFuture<'a, ()>> {
         let ec2 = &aws.ec2;
         Some(match action {
             "ec2:AuthorizeSecurityGroupEgress" => {
@@ -121,7 +125,7 @@ impl SecurityGroupRules {
 
     /// Returns the live state. `None` for a group without rules, unless no rules are configured:
     /// such a group has lost all managed rules, and most likely does not exist.
-    fn observed(&self, live: &LiveRules) -> Option<Live<Self>> {
+    fn to_live(&self, live: &LiveRules) -> Option<Live<Self>> {
         let none = live.ingress.is_empty() && live.egress.is_empty();
         let wants_none = self.ingress.is_empty() && self.egress.is_empty();
         let inputs = Self {
@@ -138,8 +142,8 @@ impl SecurityGroupRules {
     async fn settle(
         &self,
         aws: &Aws,
-        our_ingress: &[Rule],
-        our_egress: &[Rule],
+        our_ingress: &[SecurityGroupRule],
+        our_egress: &[SecurityGroupRule],
     ) -> Result<SecurityGroupRulesOutputs> {
         let group = self.group.get().as_str();
         let live = rules_of_one(aws, group).await?;
@@ -165,7 +169,7 @@ macro_rules! permissions_call {
             let call = aws.ec2.$call().group_id(group);
             let call = call.set_ip_permissions(Some(permissions(grants)));
             let done = aws.call("ec2", $aws_name, call.send()).await;
-            ec2::again_when(done, OUT_OF_DATE).map(drop)
+            ec2::retry_when(done, OUT_OF_DATE).map(drop)
         }
     };
 }
@@ -182,7 +186,7 @@ async fn revoke_ingress(aws: &Aws, group: &str, ids: Vec<String>) -> Result<()> 
     let call = aws.ec2.revoke_security_group_ingress().group_id(group);
     let call = call.set_security_group_rule_ids(Some(ids));
     let done = aws.call("ec2", "RevokeSecurityGroupIngress", call.send()).await;
-    ec2::again_when(done, OUT_OF_DATE).map(drop)
+    ec2::retry_when(done, OUT_OF_DATE).map(drop)
 }
 
 async fn revoke_egress(aws: &Aws, group: &str, ids: Vec<String>) -> Result<()> {
@@ -192,7 +196,7 @@ async fn revoke_egress(aws: &Aws, group: &str, ids: Vec<String>) -> Result<()> {
     let call = aws.ec2.revoke_security_group_egress().group_id(group);
     let call = call.set_security_group_rule_ids(Some(ids));
     let done = aws.call("ec2", "RevokeSecurityGroupEgress", call.send()).await;
-    ec2::again_when(done, OUT_OF_DATE).map(drop)
+    ec2::retry_when(done, OUT_OF_DATE).map(drop)
 }
 
 async fn rules_of_one(aws: &Aws, group: &str) -> Result<LiveRules> {

@@ -1,13 +1,13 @@
 //! Conversion of rules to the single grants that AWS stores, comparison, and conversion back. Pure.
 //!
-//! AWS stores one rule for each combination of protocol, ports and peer. A [`Rule`] can have
+//! AWS stores one rule for each combination of protocol, ports and peer. A [`SecurityGroupRule`] can have
 //! several ranges. A protocol has several spellings, and most protocols have no ports.
 
 use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 
-use super::{Peer, Ports, Rule};
+use super::{Peer, Ports, SecurityGroupRule};
 use crate::model::ids::SecurityGroupId;
 
 /// Permission of one AWS rule: its identity, without the description.
@@ -45,7 +45,7 @@ pub(super) struct LiveRule {
 
 /// Differences between live and wanted rules in one direction.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Changes {
+pub(super) struct RuleChanges {
     /// Grants to authorise, with their descriptions.
     pub(super) authorise: BTreeMap<Grant, String>,
     /// Grants that exist with another description.
@@ -54,7 +54,7 @@ pub(super) struct Changes {
     pub(super) revoke: Vec<String>,
 }
 
-impl Changes {
+impl RuleChanges {
     /// Returns true if there are no differences.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -63,13 +63,17 @@ impl Changes {
 
 /// Returns the differences between wanted and live rules. Of the unwanted rules, only those in
 /// `ours` are revoked: controllers of the cluster add rules too, and those must stay.
-pub(super) fn changes(wanted: &[Rule], live: &[LiveRule], ours: &[Rule]) -> Changes {
+pub(super) fn changes(
+    wanted: &[SecurityGroupRule],
+    live: &[LiveRule],
+    ours: &[SecurityGroupRule],
+) -> RuleChanges {
     let (wanted, ours) = (grants(wanted), grants(ours));
     let surplus = live
         .iter()
         .filter(|rule| ours.contains_key(&rule.grant) && !wanted.contains_key(&rule.grant));
     let revoke = surplus.map(|rule| rule.id.clone()).collect();
-    let mut changes = Changes { revoke, ..Changes::default() };
+    let mut changes = RuleChanges { revoke, ..RuleChanges::default() };
     let live = by_grant(live);
     for (grant, description) in wanted {
         match live.get(&grant) {
@@ -82,8 +86,8 @@ pub(super) fn changes(wanted: &[Rule], live: &[LiveRule], ours: &[Rule]) -> Chan
 }
 
 /// Returns the rule that AWS adds to every new group of a VPC: all outbound traffic is allowed.
-pub(super) fn default_egress() -> Rule {
-    Rule {
+pub(super) fn default_egress() -> SecurityGroupRule {
+    SecurityGroupRule {
         protocol: "-1".to_owned(),
         ports: None,
         peer: Peer::Cidrs(vec![Ipv4Net::default()]),
@@ -94,20 +98,20 @@ pub(super) fn default_egress() -> Rule {
 /// Returns the live rules in the shape of the recorded ones. Recorded rules come first, in recorded
 /// order, each with its existing ranges. Rules with another description follow, sorted, one rule
 /// for each grant. Rules that were never recorded are left out.
-pub(super) fn fold(recorded: &[Rule], live: &[LiveRule]) -> Vec<Rule> {
+pub(super) fn fold(recorded: &[SecurityGroupRule], live: &[LiveRule]) -> Vec<SecurityGroupRule> {
     let wanted = grants(recorded);
     let mut extra = by_grant(live);
     extra.retain(|grant, description| wanted.get(grant).is_some_and(|ours| ours != description));
     let live = by_grant(live);
     let as_recorded = |grant: &Grant| live.contains_key(grant) && !extra.contains_key(grant);
-    let mut folded: Vec<Rule> =
+    let mut folded: Vec<SecurityGroupRule> =
         recorded.iter().filter_map(|rule| part(rule, as_recorded)).collect();
     folded.extend(extra.iter().map(|(grant, description)| grant.rule(description)));
     folded
 }
 
 /// Returns the existing part of a rule. `None` if no part exists.
-fn part(rule: &Rule, is_there: impl Fn(&Grant) -> bool) -> Option<Rule> {
+fn part(rule: &SecurityGroupRule, is_there: impl Fn(&Grant) -> bool) -> Option<SecurityGroupRule> {
     let grant = |to| Grant::new(&rule.protocol, rule.ports, to);
     match &rule.peer {
         Peer::Cidrs(ranges) => {
@@ -115,7 +119,7 @@ fn part(rule: &Rule, is_there: impl Fn(&Grant) -> bool) -> Option<Rule> {
                 ranges.iter().filter(|range| is_there(&grant(Grantee::Cidr(range.trunc()))));
             let there: Vec<Ipv4Net> = there.copied().collect();
             let any = !there.is_empty() || ranges.is_empty();
-            any.then(|| Rule { peer: Peer::Cidrs(there), ..rule.clone() })
+            any.then(|| SecurityGroupRule { peer: Peer::Cidrs(there), ..rule.clone() })
         }
         _ => rule_grants(rule).all(|grant| is_there(&grant)).then(|| rule.clone()),
     }
@@ -123,7 +127,7 @@ fn part(rule: &Rule, is_there: impl Fn(&Grant) -> bool) -> Option<Rule> {
 
 /// Returns the grants of these rules. If two rules have the same grant, the first description is
 /// used.
-fn grants(rules: &[Rule]) -> BTreeMap<Grant, String> {
+fn grants(rules: &[SecurityGroupRule]) -> BTreeMap<Grant, String> {
     let mut grants = BTreeMap::new();
     for rule in rules {
         for grant in rule_grants(rule) {
@@ -133,7 +137,7 @@ fn grants(rules: &[Rule]) -> BTreeMap<Grant, String> {
     grants
 }
 
-fn rule_grants(rule: &Rule) -> impl Iterator<Item = Grant> {
+fn rule_grants(rule: &SecurityGroupRule) -> impl Iterator<Item = Grant> {
     let to: Vec<Grantee> = match &rule.peer {
         Peer::Cidrs(ranges) => ranges.iter().map(|range| Grantee::Cidr(range.trunc())).collect(),
         Peer::Group(group) => vec![Grantee::Group(group.get().clone())],
@@ -168,8 +172,8 @@ impl Grant {
         Self { protocol: protocol.to_owned(), ports, to }
     }
 
-    fn rule(&self, description: &str) -> Rule {
-        Rule {
+    fn rule(&self, description: &str) -> SecurityGroupRule {
+        SecurityGroupRule {
             protocol: self.protocol.clone(),
             ports: self.ports,
             peer: match &self.to {
@@ -186,8 +190,8 @@ impl Grant {
 mod tests {
     use super::*;
 
-    fn cidrs(protocol: &str, ports: Option<(i32, i32)>, ranges: &[&str]) -> Rule {
-        Rule {
+    fn cidrs(protocol: &str, ports: Option<(i32, i32)>, ranges: &[&str]) -> SecurityGroupRule {
+        SecurityGroupRule {
             protocol: protocol.to_owned(),
             ports: ports.map(|(from, to)| Ports { from, to }),
             peer: Peer::Cidrs(ranges.iter().map(|range| range.parse().unwrap()).collect()),
@@ -195,13 +199,13 @@ mod tests {
         }
     }
 
-    fn group(protocol: &str, ports: Option<(i32, i32)>, group: &str) -> Rule {
+    fn group(protocol: &str, ports: Option<(i32, i32)>, group: &str) -> SecurityGroupRule {
         let peer = Peer::Group(SecurityGroupId::from(group).into());
-        Rule { peer, ..cidrs(protocol, ports, &[]) }
+        SecurityGroupRule { peer, ..cidrs(protocol, ports, &[]) }
     }
 
     /// Returns the rules as AWS lists them: single grants in another order, with port -1 for all.
-    fn as_aws_has(rules: &[Rule]) -> Vec<LiveRule> {
+    fn as_aws_has(rules: &[SecurityGroupRule]) -> Vec<LiveRule> {
         let mut live: Vec<LiveRule> = grants(rules)
             .into_iter()
             .enumerate()
@@ -215,7 +219,7 @@ mod tests {
         live
     }
 
-    fn masters() -> Vec<Rule> {
+    fn masters() -> Vec<SecurityGroupRule> {
         vec![
             cidrs("tcp", Some((6443, 6443)), &["10.0.0.0/16", "10.1.0.0/16"]),
             cidrs("icmp", Some((-1, -1)), &["10.0.0.0/16"]),
@@ -255,9 +259,11 @@ mod tests {
 
     #[test]
     fn foreign_rules_are_neither_shown_nor_touched() {
-        let foreign =
-            Rule { description: String::new(), ..cidrs("tcp", Some((22, 22)), &["0.0.0.0/0"]) };
-        let ipv6 = Rule { peer: Peer::Other("::/0".to_owned()), ..foreign.clone() };
+        let foreign = SecurityGroupRule {
+            description: String::new(),
+            ..cidrs("tcp", Some((22, 22)), &["0.0.0.0/0"])
+        };
+        let ipv6 = SecurityGroupRule { peer: Peer::Other("::/0".to_owned()), ..foreign.clone() };
         let mut all = vec![ipv6, foreign];
         all.extend(masters());
         let live = as_aws_has(&all);
@@ -289,14 +295,17 @@ mod tests {
             (changes.describe.len(), changes.authorise.len(), changes.revoke.len()),
             (1, 0, 0)
         );
-        assert_eq!(fold(&rules, &live), [Rule { description: String::new(), ..rules[0].clone() }]);
+        assert_eq!(
+            fold(&rules, &live),
+            [SecurityGroupRule { description: String::new(), ..rules[0].clone() }]
+        );
     }
 
     #[test]
     fn two_rules_that_allow_the_same_are_one_of_aws() {
         let twice = [
             cidrs("tcp", Some((22, 22)), &["10.0.0.0/16"]),
-            Rule {
+            SecurityGroupRule {
                 description: "again".to_owned(),
                 ..cidrs("6", Some((22, 22)), &["10.0.0.0/16"])
             },

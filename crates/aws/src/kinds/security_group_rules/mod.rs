@@ -4,7 +4,9 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
 use crate::model::ids::SecurityGroupId;
 
 /// Inputs of the rules of one group: the complete set of its managed rules.
@@ -13,14 +15,14 @@ pub struct SecurityGroupRules {
     /// Security group of the rules.
     pub group: Input<SecurityGroupId>,
     /// Inbound rules.
-    pub ingress: Vec<Rule>,
+    pub ingress: Vec<SecurityGroupRule>,
     /// Outbound rules.
-    pub egress: Vec<Rule>,
+    pub egress: Vec<SecurityGroupRule>,
 }
 
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rule {
+pub struct SecurityGroupRule {
     /// Protocol: `tcp`, `udp`, `icmp`, a protocol number, or `-1` for all protocols.
     pub protocol: String,
     /// Ports, or type and code for ICMP. `None` if the protocol has neither.
@@ -62,8 +64,8 @@ pub struct SecurityGroupRulesOutputs {
 
 impl Resource for SecurityGroupRules {
     const SCHEMA: Schema = Schema {
-        replaced_by: &["group"],
-        holds: &["ingress", "egress"],
+        force_new: &["group"],
+        blocks_deletion_of: &["ingress", "egress"],
         ..Schema::of("security_group_rules", Self::REPEAT.identity())
     };
     type Outputs = SecurityGroupRulesOutputs;
@@ -77,7 +79,7 @@ impl Kind for SecurityGroupRules {
             "ec2:RevokeSecurityGroupEgress",
         ],
         configure: &[],
-        observe: &["ec2:DescribeSecurityGroupRules"],
+        refresh: &["ec2:DescribeSecurityGroupRules"],
         update: &[
             "ec2:AuthorizeSecurityGroupIngress",
             "ec2:AuthorizeSecurityGroupEgress",
@@ -94,10 +96,11 @@ impl Kind for SecurityGroupRules {
         "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
     ];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Any;
-    const DRIFT: Drift = Drift { security: Security::Everything, cosmetic: &[], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::Part;
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Any;
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Everything, cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: SweepMethod = SweepMethod::Part;
 }
 
 #[cfg(feature = "sdk")]

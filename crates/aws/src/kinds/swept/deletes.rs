@@ -3,12 +3,12 @@
 
 use aws_sdk_ec2::types::{self, IpPermission, UserIdGroupPair};
 use aws_sdk_route53::types::ChangeAction;
-use groundplan_engine::provider::{Class, ProviderError};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 
-use super::What;
-use crate::client::ec2::{self, Described, again_when, filter, fine_when};
+use super::UntrackedKind;
+use crate::client::ec2::{self, Ec2Object, filter, fine_when, retry_when};
 use crate::client::elb::{NO_LOAD_BALANCER, NO_TARGET_GROUP};
-use crate::client::outcomes::{found, settling};
+use crate::client::outcomes::{none_if, retry_on};
 use crate::client::resource_type::Result;
 use crate::client::route53::{self, step};
 use crate::kinds::ami_copy::delete_image;
@@ -31,58 +31,58 @@ const NO_GROUP: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
 macro_rules! delete {
     ($aws:ident, $call:ident($name:literal).$field:ident($id:ident), gone: $gone:expr, held: $held:expr) => {{
         let deleted = $aws.call("ec2", $name, $aws.ec2.$call().$field($id).send()).await;
-        fine_when(again_when(deleted, &$held), &$gone)
+        fine_when(retry_when(deleted, &$held), &$gone)
     }};
 }
 
-pub(super) async fn delete(aws: &Aws, what: What, id: &str) -> Result<()> {
+pub(super) async fn delete(aws: &Aws, what: UntrackedKind, id: &str) -> Result<()> {
     match what {
-        What::Instance => {
+        UntrackedKind::Instance => {
             delete!(aws, terminate_instances("TerminateInstances").instance_ids(id),
                 gone: ["InvalidInstanceID.NotFound"], held: [])
         }
-        What::Volume => {
+        UntrackedKind::Volume => {
             delete!(aws, delete_volume("DeleteVolume").volume_id(id),
                 gone: ["InvalidVolume.NotFound"], held: ["VolumeInUse", "IncorrectState"])
         }
-        What::Snapshot => {
+        UntrackedKind::Snapshot => {
             delete!(aws, delete_snapshot("DeleteSnapshot").snapshot_id(id),
                 gone: ["InvalidSnapshot.NotFound"], held: ["InvalidSnapshot.InUse"])
         }
-        What::NetworkInterface => {
+        UntrackedKind::NetworkInterface => {
             delete!(aws, delete_network_interface("DeleteNetworkInterface").network_interface_id(id),
                 gone: ["InvalidNetworkInterfaceID.NotFound"],
                 held: ["InvalidNetworkInterface.InUse"])
         }
-        What::ElasticIp => {
+        UntrackedKind::ElasticIp => {
             delete!(aws, release_address("ReleaseAddress").allocation_id(id),
                 gone: ["InvalidAllocationID.NotFound"], held: ["InvalidIPAddress.InUse"])
         }
-        What::NatGateway => {
+        UntrackedKind::NatGateway => {
             delete!(aws, delete_nat_gateway("DeleteNatGateway").nat_gateway_id(id),
                 gone: ["NatGatewayNotFound"], held: [])
         }
-        What::Subnet => delete_subnet(aws, id).await,
-        What::Vpc => delete_vpc(aws, id).await,
-        What::DhcpOptions => {
+        UntrackedKind::Subnet => delete_subnet(aws, id).await,
+        UntrackedKind::Vpc => delete_vpc(aws, id).await,
+        UntrackedKind::DhcpOptions => {
             delete!(aws, delete_dhcp_options("DeleteDhcpOptions").dhcp_options_id(id),
                 gone: ["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"], held: [])
         }
-        What::Image => delete_image(aws, id).await,
-        What::VpcEndpoint => delete_endpoint(aws, id).await,
-        What::SecurityGroup => security_group(aws, id).await,
-        What::InternetGateway => internet_gateway(aws, id).await,
-        What::RouteTable => route_table(aws, id).await,
-        What::LoadBalancer => load_balancer(aws, id).await,
-        What::ClassicLoadBalancer => classic_load_balancer(aws, id).await,
-        What::TargetGroup => target_group(aws, id).await,
-        What::HostedZone => delete_zone(aws, id).await,
-        What::Record => record(aws, id).await,
-        What::Bucket => delete_bucket(aws, &id.into()).await,
-        What::User => user(aws, id).await,
-        What::InstanceProfile => instance_profile(aws, id).await,
-        What::Role => role(aws, id).await,
-        What::SharedTag => shared_tag(aws, id).await,
+        UntrackedKind::Image => delete_image(aws, id).await,
+        UntrackedKind::VpcEndpoint => delete_endpoint(aws, id).await,
+        UntrackedKind::SecurityGroup => security_group(aws, id).await,
+        UntrackedKind::InternetGateway => internet_gateway(aws, id).await,
+        UntrackedKind::RouteTable => route_table(aws, id).await,
+        UntrackedKind::LoadBalancer => load_balancer(aws, id).await,
+        UntrackedKind::ClassicLoadBalancer => classic_load_balancer(aws, id).await,
+        UntrackedKind::TargetGroup => target_group(aws, id).await,
+        UntrackedKind::HostedZone => delete_zone(aws, id).await,
+        UntrackedKind::Record => record(aws, id).await,
+        UntrackedKind::Bucket => delete_bucket(aws, &id.into()).await,
+        UntrackedKind::User => user(aws, id).await,
+        UntrackedKind::InstanceProfile => instance_profile(aws, id).await,
+        UntrackedKind::Role => role(aws, id).await,
+        UntrackedKind::SharedTag => shared_tag(aws, id).await,
     }
 }
 
@@ -93,7 +93,7 @@ async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
     if !id.contains('-') {
         let before = Tags::from([(key, "shared".to_owned())]);
         let untagged = route53::change_tags(aws, id, &before, &Tags::new()).await;
-        return found(untagged, route53::NO_ZONE).map(drop);
+        return none_if(untagged, route53::NO_ZONE).map(drop);
     }
     let call = aws.ec2.delete_tags().resources(id).tags(types::Tag::builder().key(key).build());
     aws.call("ec2", "DeleteTags", call.send()).await.map(drop)
@@ -164,26 +164,26 @@ async fn route_table(aws: &Aws, id: &str) -> Result<()> {
 
 async fn load_balancer(aws: &Aws, arn: &str) -> Result<()> {
     let call = aws.elb.delete_load_balancer().load_balancer_arn(arn);
-    found(aws.call(ELB, "DeleteLoadBalancer", call.send()).await, NO_LOAD_BALANCER).map(drop)
+    none_if(aws.call(ELB, "DeleteLoadBalancer", call.send()).await, NO_LOAD_BALANCER).map(drop)
 }
 
 async fn classic_load_balancer(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.elb_classic.delete_load_balancer().load_balancer_name(name);
-    found(aws.call(ELB, "DeleteLoadBalancer", call.send()).await, NO_LOAD_BALANCER).map(drop)
+    none_if(aws.call(ELB, "DeleteLoadBalancer", call.send()).await, NO_LOAD_BALANCER).map(drop)
 }
 
 async fn target_group(aws: &Aws, arn: &str) -> Result<()> {
     let call = aws.elb.delete_target_group().target_group_arn(arn);
     let deleted = aws.call(ELB, "DeleteTargetGroup", call.send()).await;
     // AWS may not know yet that the load balancer that used the group is deleted.
-    found(settling(deleted, &["ResourceInUse"]), NO_TARGET_GROUP).map(drop)
+    none_if(retry_on(deleted, &["ResourceInUse"]), NO_TARGET_GROUP).map(drop)
 }
 
 /// Deletes a record. Route 53 requires its present content, so the record is read first.
 async fn record(aws: &Aws, id: &str) -> Result<()> {
     let Some((zone, kind, name)) = cut(id) else {
         let message = format!("`{id}` is no zone, type and name of a record");
-        return Err(ProviderError::new(Class::Refused, "ChangeResourceRecordSets", message));
+        return Err(ProviderError::new(ErrorClass::Permanent, "ChangeResourceRecordSets", message));
     };
     let page = route53::records_from(aws, zone, name, 10).await?.unwrap_or_default();
     let live = page
@@ -192,58 +192,58 @@ async fn record(aws: &Aws, id: &str) -> Result<()> {
     let Some(live) = live else { return Ok(()) };
     let deleted = route53::change(aws, zone, vec![step(ChangeAction::Delete, live)]).await;
     // Another client changed the record after it was read. The retry reads it again.
-    found(settling(deleted, &["InvalidChangeBatch"]), route53::NO_ZONE).map(drop)
+    none_if(retry_on(deleted, &["InvalidChangeBatch"]), route53::NO_ZONE).map(drop)
 }
 
 /// Deletes a user with its access keys and inline policies.
 async fn user(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.iam.list_access_keys().user_name(name);
-    let keys = found(aws.call("iam", "ListAccessKeys", call.send()).await, ABSENT)?;
+    let keys = none_if(aws.call("iam", "ListAccessKeys", call.send()).await, ABSENT)?;
     for key in keys.map(|one| one.access_key_metadata).unwrap_or_default() {
         let call = aws.iam.delete_access_key().user_name(name).set_access_key_id(key.access_key_id);
-        found(aws.call("iam", "DeleteAccessKey", call.send()).await, ABSENT)?;
+        none_if(aws.call("iam", "DeleteAccessKey", call.send()).await, ABSENT)?;
     }
     let call = aws.iam.list_user_policies().user_name(name);
-    let inline = found(aws.call("iam", "ListUserPolicies", call.send()).await, ABSENT)?;
+    let inline = none_if(aws.call("iam", "ListUserPolicies", call.send()).await, ABSENT)?;
     for policy in inline.map(|one| one.policy_names).unwrap_or_default() {
         let call = aws.iam.delete_user_policy().user_name(name).policy_name(policy);
-        found(aws.call("iam", "DeleteUserPolicy", call.send()).await, ABSENT)?;
+        none_if(aws.call("iam", "DeleteUserPolicy", call.send()).await, ABSENT)?;
     }
     let call = aws.iam.delete_user().user_name(name);
     // Another client added a key or a policy after they were listed. The retry lists them again.
     let deleted = aws.call("iam", "DeleteUser", call.send()).await;
-    found(settling(deleted, &["DeleteConflict"]), ABSENT).map(drop)
+    none_if(retry_on(deleted, &["DeleteConflict"]), ABSENT).map(drop)
 }
 
 async fn instance_profile(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.iam.get_instance_profile().instance_profile_name(name);
-    let profile = found(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
+    let profile = none_if(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
     let roles = profile.and_then(|one| one.instance_profile).map(|one| one.roles);
     for role in roles.unwrap_or_default() {
         let call = aws.iam.remove_role_from_instance_profile().instance_profile_name(name);
         let call = call.role_name(role.role_name);
-        found(aws.call("iam", "RemoveRoleFromInstanceProfile", call.send()).await, ABSENT)?;
+        none_if(aws.call("iam", "RemoveRoleFromInstanceProfile", call.send()).await, ABSENT)?;
     }
     let call = aws.iam.delete_instance_profile().instance_profile_name(name);
     let deleted = aws.call("iam", "DeleteInstanceProfile", call.send()).await;
-    found(settling(deleted, &["DeleteConflict"]), ABSENT).map(drop)
+    none_if(retry_on(deleted, &["DeleteConflict"]), ABSENT).map(drop)
 }
 
 /// Deletes a role with its inline policies. Attached policies are detached and stay.
 async fn role(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.iam.list_role_policies().role_name(name);
-    let inline = found(aws.call("iam", "ListRolePolicies", call.send()).await, ABSENT)?;
+    let inline = none_if(aws.call("iam", "ListRolePolicies", call.send()).await, ABSENT)?;
     for policy in inline.map(|one| one.policy_names).unwrap_or_default() {
         let call = aws.iam.delete_role_policy().role_name(name).policy_name(policy);
-        found(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT)?;
+        none_if(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT)?;
     }
     let call = aws.iam.list_attached_role_policies().role_name(name);
-    let attached = found(aws.call("iam", "ListAttachedRolePolicies", call.send()).await, ABSENT)?;
+    let attached = none_if(aws.call("iam", "ListAttachedRolePolicies", call.send()).await, ABSENT)?;
     for policy in attached.and_then(|one| one.attached_policies).unwrap_or_default() {
         let call = aws.iam.detach_role_policy().role_name(name).set_policy_arn(policy.policy_arn);
-        found(aws.call("iam", "DetachRolePolicy", call.send()).await, ABSENT)?;
+        none_if(aws.call("iam", "DetachRolePolicy", call.send()).await, ABSENT)?;
     }
     let call = aws.iam.delete_role().role_name(name);
     let deleted = aws.call("iam", "DeleteRole", call.send()).await;
-    found(settling(deleted, &["DeleteConflict"]), ABSENT).map(drop)
+    none_if(retry_on(deleted, &["DeleteConflict"]), ABSENT).map(drop)
 }

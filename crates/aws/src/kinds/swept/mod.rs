@@ -9,39 +9,41 @@ use serde::{Deserialize, Serialize};
 
 use groundplan_engine::graph::{Resource, Schema, Wait};
 
-use crate::facts::{Actions, Arn, Count, Drift, Kind, Repeat, Security, Untracked};
-use crate::model::untracked::What;
+use crate::facts::{
+    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+};
+use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an untracked resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Swept {
+pub struct UntrackedResource {
     /// Type.
-    pub what: What,
+    pub what: UntrackedKind,
     /// Name. `None` if the resource has no name.
     pub name: Option<String>,
 }
 
 /// Outputs of an untracked resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SweptOutputs {
+pub struct UntrackedOutputs {
     /// ID. For types without an ID, the ARN or the name.
     pub id: String,
     /// Type.
-    pub what: What,
+    pub what: UntrackedKind,
 }
 
 /// An untracked resource that the sweep found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Find {
+pub struct FoundUntracked {
     /// Type.
-    pub what: What,
+    pub what: UntrackedKind,
     /// ID. For types without an ID, the ARN or the name.
     pub id: String,
     /// Name. `None` if the resource has no name.
     pub name: Option<String>,
 }
 
-impl Resource for Swept {
+impl Resource for UntrackedResource {
     const SCHEMA: Schema = Schema {
         // The deletion of instances, NAT gateways and network interfaces of load balancers takes
         // minutes.
@@ -49,14 +51,14 @@ impl Resource for Swept {
         typical_seconds: 45,
         ..Schema::of("swept", Self::REPEAT.identity())
     };
-    type Outputs = SweptOutputs;
+    type Outputs = UntrackedOutputs;
 }
 
-impl Kind for Swept {
+impl Kind for UntrackedResource {
     const ACTIONS: Actions = Actions {
         create: &[],
         configure: &[],
-        observe: &[],
+        refresh: &[],
         update: &[],
         delete: &[
             "ec2:DeleteDhcpOptions",
@@ -111,11 +113,11 @@ impl Kind for Swept {
         "ec2:ReplaceRouteTableAssociation",
     ];
     const ID_PREFIX: Option<&'static str> = None;
-    const QUOTA: Option<Count> = None;
-    const ARN: Arn = Arn::Untracked;
-    const DRIFT: Drift =
-        Drift { security: Security::Fields(&[]), cosmetic: &[], always_shown: &[] };
-    const UNTRACKED: Untracked = Untracked::OnlyRecorded;
+    const QUOTA: Option<QuotaCount> = None;
+    const ARN: ArnForm = ArnForm::Untracked;
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const UNTRACKED: SweepMethod = SweepMethod::OnlyRecorded;
 }
 
 #[cfg(feature = "sdk")]
@@ -129,20 +131,20 @@ mod tests {
 
     #[test]
     fn nothing_goes_after_itself_by_whatever_way() {
-        fn reaches(from: What, to: What) -> bool {
+        fn reaches(from: UntrackedKind, to: UntrackedKind) -> bool {
             from.goes_after().iter().any(|&one| one == to || reaches(one, to))
         }
-        for &what in What::ALL {
+        for &what in UntrackedKind::ALL {
             assert!(!reaches(what, what), "{what:?}");
-            assert_eq!(What::of(what.as_str()), Some(what));
+            assert_eq!(UntrackedKind::of(what.as_str()), Some(what));
         }
-        assert_eq!(What::of("transit-gateway"), None);
+        assert_eq!(UntrackedKind::of("transit-gateway"), None);
     }
 
     #[test]
     fn the_actions_of_each_type_are_those_of_the_kind() {
-        let all = Swept::ACTIONS.delete;
-        let of_types = || What::ALL.iter().flat_map(|what| what.actions());
+        let all = UntrackedResource::ACTIONS.delete;
+        let of_types = || UntrackedKind::ALL.iter().flat_map(|what| what.actions());
         for action in of_types() {
             assert!(all.contains(action), "{action}");
         }
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn one_and_several_are_counted_in_words() {
-        assert_eq!(What::Volume.count(1), "1 volume");
-        assert_eq!(What::User.count(2), "2 IAM users");
+        assert_eq!(UntrackedKind::Volume.count(1), "1 volume");
+        assert_eq!(UntrackedKind::User.count(2), "2 IAM users");
     }
 }

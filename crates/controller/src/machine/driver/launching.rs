@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use groundplan_aws::kinds::machine::MachineOutputs;
 use groundplan_engine::graph::Address;
-use groundplan_engine::provider::{Class, ProviderError, Request};
+use groundplan_engine::provider::{ErrorClass, ProviderError, Request};
 use groundplan_engine::secret::Secrets;
-use groundplan_openshift::machine_api::launch_spec::{self, Launch};
+use groundplan_openshift::machine_api::launch_spec::{self, LaunchSpec};
 use groundplan_openshift::machine_api::types::AwsMachineProviderConfig;
 use k8s_openapi::api::core::v1::Secret as ClusterSecret;
 use kube::api::Api;
@@ -18,15 +18,15 @@ use serde_json::json;
 
 use super::super::failure::is_unanswered;
 use super::super::{
-    Failure, SOON, creation_failed, launch_unanswered, launched, launching, of_call, of_refusal,
-    token,
+    MachineFailure, SOON, creation_failed, launch_unanswered, launched, launching, of_call,
+    of_refusal, token,
 };
-use super::{Machines, One, Result, Trouble};
-use crate::event_recorder::Kind;
-use crate::metrics::Attempt;
+use super::{MachineController, ReconcileError, ReconcileTarget, Result};
+use crate::event_recorder::EventType;
+use crate::metrics::InstanceOperation;
 
-impl Machines {
-    pub(super) async fn launch(&self, one: &mut One) -> Result<Action> {
+impl MachineController {
+    pub(super) async fn launch(&self, one: &mut ReconcileTarget) -> Result<Action> {
         let now = self.clock.now();
         self.write(one, launching(&one.machine, now)).await?;
         let config = match self.config(&one.machine) {
@@ -49,18 +49,20 @@ impl Machines {
             Ok(instance) => {
                 self.write(one, launched(&one.machine, &instance, self.clock.now())).await?;
                 let message = format!("Created Machine {}", one.name);
-                self.teller.tell(&one.object, Kind::Normal, "Created", &message).await;
+                self.event_recorder
+                    .record_event(&one.object, EventType::Normal, "Created", &message)
+                    .await;
                 return Ok(Action::requeue(SOON));
             }
-            Err(Trouble::Aws(error)) => match of_call(error) {
+            Err(ReconcileError::Aws(error)) => match of_call(error) {
                 Ok(failure) => return self.give_up(one, &failure).await,
-                Err(error) => Trouble::Aws(error),
+                Err(error) => ReconcileError::Aws(error),
             },
             Err(other) => other,
         };
         let (machine, message, now) = (&one.machine, error.to_string(), self.clock.now());
         let changes = match &error {
-            Trouble::Aws(error) if is_unanswered(error) => {
+            ReconcileError::Aws(error) if is_unanswered(error) => {
                 launch_unanswered(machine, &message, now)
             }
             _ => creation_failed(machine, &message, now),
@@ -68,7 +70,7 @@ impl Machines {
         let news = changes.status(self.clock.now()).is_some();
         self.write(one, changes).await?;
         if news {
-            self.tell_failed(one, Attempt::Create, &error).await;
+            self.tell_failed(one, InstanceOperation::Create, &error).await;
         }
         Err(error)
     }
@@ -76,23 +78,28 @@ impl Machines {
     /// Returns the launch spec. The inner error is permanent.
     async fn made(
         &self,
-        one: &One,
+        one: &ReconcileTarget,
         config: &AwsMachineProviderConfig,
         secrets: &mut Secrets,
-    ) -> Result<std::result::Result<Launch, Failure>> {
+    ) -> Result<std::result::Result<LaunchSpec, MachineFailure>> {
         let site = &self.settings.site;
         let user_data = secrets.keep(self.user_data(config).await?);
-        let answers = self.looks.answers(launch_spec::questions(config, site)).await?;
+        let answers = self.batcher.answers(launch_spec::needed_lookups(config, site)).await?;
         let labels = &one.machine.metadata.labels;
         let launch = launch_spec::launch(&one.name, labels, config, site, &answers, user_data);
         match launch.map_err(|refusal| of_refusal(&refusal)) {
             Ok(launch) => Ok(Ok(launch)),
             Err(Ok(failure)) => Ok(Err(failure)),
-            Err(Err(message)) => Err(Trouble::Missing(message)),
+            Err(Err(message)) => Err(ReconcileError::Missing(message)),
         }
     }
 
-    async fn create(&self, one: &One, launch: &Launch, secrets: Secrets) -> Result<MachineOutputs> {
+    async fn create(
+        &self,
+        one: &ReconcileTarget,
+        launch: &LaunchSpec,
+        secrets: Secrets,
+    ) -> Result<MachineOutputs> {
         let request = Request {
             address: Address::new("machine", &one.name),
             token: token(&one.machine),
@@ -102,13 +109,15 @@ impl Machines {
         let outputs = self.change(|ec2| ec2.create(request)).await?;
         Ok(serde_json::from_value(outputs).map_err(|error| {
             let message = format!("the answer cannot be read: {error}");
-            ProviderError::new(Class::Unknown, "RunInstances", message)
+            ProviderError::new(ErrorClass::Ambiguous, "RunInstances", message)
         })?)
     }
 
-    async fn tell_warnings(&self, one: &One, launch: &Launch) {
+    async fn tell_warnings(&self, one: &ReconcileTarget, launch: &LaunchSpec) {
         for warning in &launch.warnings {
-            self.teller.tell(&one.object, Kind::Warning, "Launch", warning).await;
+            self.event_recorder
+                .record_event(&one.object, EventType::Warning, "Launch", warning)
+                .await;
         }
     }
 
@@ -117,8 +126,9 @@ impl Machines {
         let name = config.user_data_secret.as_ref().map_or("", |secret| &secret.name);
         let secrets: Api<ClusterSecret> =
             Api::namespaced(self.client.clone(), &self.settings.namespace);
-        let missing =
-            |what: &str| Trouble::Missing(format!("the Secret {name} with the user data {what}"));
+        let missing = |what: &str| {
+            ReconcileError::Missing(format!("the Secret {name} with the user data {what}"))
+        };
         let secret = secrets.get_opt(name).await?.ok_or_else(|| missing("does not exist"))?;
         let data = secret.data.and_then(|mut data| data.remove("userData"));
         data.map(|data| data.0).ok_or_else(|| missing("has no key `userData`"))

@@ -11,24 +11,24 @@ use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::controller::Action;
 
 use super::super::{
-    FINALIZER, Going, SOON, Seen, before_termination, deleting, drained, held_by_hooks, holding,
-    is_drained_unasked, terminate, unheld, without_finalizer,
+    DeletionAction, FINALIZER, InstanceState, SOON, before_termination, deleting, drained,
+    held_by_hooks, holding, is_drained_unasked, terminate, unheld, without_finalizer,
 };
-use super::{Machines, One, Result};
-use crate::drain::{Drained, drain};
+use super::{MachineController, ReconcileTarget, Result};
+use crate::drain::{DrainResult, drain};
 use crate::ec2_batcher::{attached, known};
-use crate::event_recorder::Kind;
-use crate::metrics::Attempt;
+use crate::event_recorder::EventType;
+use crate::metrics::InstanceOperation;
 
-impl Machines {
-    pub(super) async fn take_away(&self, one: &mut One) -> Result<Action> {
+impl MachineController {
+    pub(super) async fn take_away(&self, one: &mut ReconcileTarget) -> Result<Action> {
         if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
             return Ok(Action::await_change());
         }
         self.deleted_for(&one.machine.metadata.uid);
         self.write(one, deleting(&one.machine)).await?;
         match before_termination(&one.machine) {
-            Some(Going::Held) => {
+            Some(DeletionAction::Held) => {
                 self.tell_held(one).await?;
                 return Ok(Action::await_change());
             }
@@ -42,61 +42,65 @@ impl Machines {
         self.write(one, unheld(&one.machine, self.clock.now())).await?;
         let done = self.terminate(one).await;
         if let Err(error) = &done {
-            self.tell_failed(one, Attempt::Delete, error).await;
+            self.tell_failed(one, InstanceOperation::Delete, error).await;
         }
         done
     }
 
-    async fn tell_held(&self, one: &mut One) -> Result<()> {
+    async fn tell_held(&self, one: &mut ReconcileTarget) -> Result<()> {
         let now = self.clock.now();
         let changes = held_by_hooks(&one.machine, now);
         let news = changes.status(now).is_some();
         self.write(one, changes).await?;
         if news {
             let (reason, hooks) = holding(&one.machine);
-            self.teller.tell(&one.object, Kind::Normal, reason, &hooks).await;
+            self.event_recorder.record_event(&one.object, EventType::Normal, reason, &hooks).await;
         }
         Ok(())
     }
 
     /// Drains the Node. Returns true if the Node is empty.
-    async fn drain(&self, one: &mut One) -> Result<bool> {
+    async fn drain(&self, one: &mut ReconcileTarget) -> Result<bool> {
         let now = self.clock.now();
         let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
         let outcome = match node {
             Some(node) if !is_drained_unasked(&one.machine) => {
                 drain(&self.client, node, &self.turn, now).await.map_err(|error| error.to_string())
             }
-            _ => Ok(Drained::Done),
+            _ => Ok(DrainResult::Done),
         };
         let unasked = is_drained_unasked(&one.machine);
         let changes = match &outcome {
-            Ok(Drained::Done) if unasked => drained(&one.machine, Ok("Node drain skipped"), now),
-            Ok(Drained::Done) => drained(&one.machine, Ok(""), now),
-            Ok(Drained::NotYet(why)) | Err(why) => drained(&one.machine, Err(why), now),
+            Ok(DrainResult::Done) if unasked => {
+                drained(&one.machine, Ok("Node drain skipped"), now)
+            }
+            Ok(DrainResult::Done) => drained(&one.machine, Ok(""), now),
+            Ok(DrainResult::NotYet(why)) | Err(why) => drained(&one.machine, Err(why), now),
         };
         let news = changes.status(now).is_some();
         self.write(one, changes).await?;
-        let done = matches!(outcome, Ok(Drained::Done));
+        let done = matches!(outcome, Ok(DrainResult::Done));
         if news && done && !unasked {
-            self.teller.tell(&one.object, Kind::Normal, "Drained", "Node drained").await;
+            self.event_recorder
+                .record_event(&one.object, EventType::Normal, "Drained", "Node drained")
+                .await;
         }
         Ok(done)
     }
 
     /// Terminates the instance, and all other instances with the name of the Machine, so that none
     /// is left.
-    async fn terminate(&self, one: &mut One) -> Result<Action> {
+    async fn terminate(&self, one: &mut ReconcileTarget) -> Result<Action> {
         let found = self.find(one).await?;
-        let mut ids = self.looks.named(&one.name).await?;
+        let mut ids = self.batcher.named(&one.name).await?;
         ids.retain(|id| Some(id) != found.id.as_ref());
         let known_for = self.deleted_for(&one.machine.metadata.uid);
         match terminate(&one.machine, &found.seen, known_for) {
-            Going::Finish if ids.is_empty() => self.let_go(one).await,
-            Going::Wait(after) if ids.is_empty() => Ok(Action::requeue(after)),
+            DeletionAction::Finish if ids.is_empty() => self.let_go(one).await,
+            DeletionAction::Wait(after) if ids.is_empty() => Ok(Action::requeue(after)),
             what => {
-                if what == Going::Terminate
-                    && let Seen::There(instance) = &found.seen
+                if what == DeletionAction::Terminate
+                    && let InstanceState::There(instance) = &found.seen
                 {
                     for attachment in self.attachments(one, instance) {
                         let known = attached(&one.name, &attachment);
@@ -115,11 +119,11 @@ impl Machines {
 
     /// Deletes the Node, then removes the finalizer. A process that resumes after an interruption
     /// starts with the Node again.
-    async fn let_go(&self, one: &mut One) -> Result<Action> {
+    async fn let_go(&self, one: &mut ReconcileTarget) -> Result<Action> {
         self.delete_node(&one.machine).await?;
         self.patch(one, &without_finalizer(&one.machine)).await?;
         let message = format!("Deleted machine {}", one.name);
-        self.teller.tell(&one.object, Kind::Normal, "Deleted", &message).await;
+        self.event_recorder.record_event(&one.object, EventType::Normal, "Deleted", &message).await;
         self.health.metrics.forget(&self.settings.namespace, &one.name);
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.remove(&one.machine.metadata.uid);

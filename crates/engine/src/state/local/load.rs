@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{JOURNAL, SNAPSHOT, Stamp};
 use crate::state::durable_files::{backup_of, original_of, read_file};
-use crate::state::error::{Damage, HomeError, Place, Unusable};
-use crate::state::journal::{Header, Reader};
+use crate::state::error::{Damage, FormatError, LinePosition, StateError};
+use crate::state::journal::{JournalHeader, JournalReader};
 use crate::state::snapshot::{self, Snapshot};
 use crate::state::{FORMAT, Format, State};
 
@@ -30,7 +30,7 @@ pub(super) struct JournalFile {
     pub(super) stamp: Stamp,
 }
 
-pub(super) struct Loaded {
+pub(super) struct LoadedLocal {
     pub(super) state: State,
     pub(super) end: Option<u64>,
     pub(super) warnings: Vec<String>,
@@ -58,7 +58,7 @@ fn if_older(format: Format) -> Option<Format> {
 impl Files {
     /// Reads the journal first. A compaction in between then leaves a snapshot that contains the
     /// journal.
-    pub(super) fn read(dir: &Path) -> Result<Self, HomeError> {
+    pub(super) fn read(dir: &Path) -> Result<Self, StateError> {
         let journal = read_journal(&dir.join(JOURNAL))?;
         let snapshot = read_file(&dir.join(SNAPSHOT))?;
         let journal = match journal {
@@ -69,37 +69,37 @@ impl Files {
         Ok(Self { dir: dir.to_owned(), snapshot, journal })
     }
 
-    pub(super) fn load(mut self) -> Result<Loaded, HomeError> {
+    pub(super) fn load(mut self) -> Result<LoadedLocal, StateError> {
         let snapshot = self.snapshot.take();
         let snapshot = snapshot.map(|text| self.load_snapshot(text)).transpose()?;
         let Some(journal) = self.journal.take() else { return self.without_journal(snapshot) };
         self.replay(snapshot, &journal.text)
     }
 
-    fn load_snapshot(&self, mut text: Vec<u8>) -> Result<Snapshot, HomeError> {
+    fn load_snapshot(&self, mut text: Vec<u8>) -> Result<Snapshot, StateError> {
         let path = self.dir.join(SNAPSHOT);
         if text.is_empty() {
-            return Err(HomeError::Empty { path, hint: self.rebuild_hint() });
+            return Err(StateError::Empty { path, hint: self.rebuild_hint() });
         }
         snapshot::read(&mut text).map_err(|unusable| match unusable {
-            Unusable::NewerFormat(found) => HomeError::NewerFormat { path, found },
-            Unusable::Damaged(damage) => {
+            FormatError::NewerFormat(found) => StateError::NewerFormat { path, found },
+            FormatError::Damaged(damage) => {
                 let hint = format!(
                     "{}; if it was changed by hand and is meant as it is, replace its first line by `{{`",
                     self.rebuild_hint()
                 );
-                HomeError::Damaged { path, damage, hint }
+                StateError::Damaged { path, damage, hint }
             }
         })
     }
 
     /// Handles a folder without a journal. An empty folder is a new state. A lone snapshot is valid
     /// only without a seal, as a person writes it.
-    fn without_journal(&self, snapshot: Option<Snapshot>) -> Result<Loaded, HomeError> {
+    fn without_journal(&self, snapshot: Option<Snapshot>) -> Result<LoadedLocal, StateError> {
         let (path, because, hint) = match snapshot {
             Some(Snapshot { state, sealed: false, format }) => {
                 let older = Older { snapshot: if_older(format), journal: None };
-                return Ok(Loaded { state, end: None, warnings: Vec::new(), older });
+                return Ok(LoadedLocal { state, end: None, warnings: Vec::new(), older });
             }
             Some(_) => (
                 self.dir.join(JOURNAL),
@@ -109,7 +109,7 @@ impl Files {
             None if !self.has_backups() => {
                 let state = State::new(Uuid::new_v4().to_string());
                 let older = Older::default();
-                return Ok(Loaded { state, end: None, warnings: Vec::new(), older });
+                return Ok(LoadedLocal { state, end: None, warnings: Vec::new(), older });
             }
             None => (
                 self.dir.join(SNAPSHOT),
@@ -118,7 +118,7 @@ impl Files {
                  folder",
             ),
         };
-        Err(HomeError::Missing { path, because: because.to_owned(), hint: hint.to_owned() })
+        Err(StateError::Missing { path, because: because.to_owned(), hint: hint.to_owned() })
     }
 
     fn has_backups(&self) -> bool {
@@ -130,27 +130,27 @@ impl Files {
         kept(SNAPSHOT) || kept(JOURNAL)
     }
 
-    fn replay(&self, snapshot: Option<Snapshot>, text: &[u8]) -> Result<Loaded, HomeError> {
+    fn replay(&self, snapshot: Option<Snapshot>, text: &[u8]) -> Result<LoadedLocal, StateError> {
         let path = self.dir.join(JOURNAL);
         if text.is_empty() {
             let hint = if snapshot.is_some() { JOURNAL_LOST } else { RESTORE };
-            return Err(HomeError::Empty { path, hint: hint.to_owned() });
+            return Err(StateError::Empty { path, hint: hint.to_owned() });
         }
         let unusable = |unusable| self.journal_error(unusable);
-        let mut reader = Reader::new(text).map_err(unusable)?;
+        let mut reader = JournalReader::new(text).map_err(unusable)?;
         let older_snapshot = snapshot.as_ref().and_then(|snapshot| if_older(snapshot.format));
         let mut state = match snapshot {
             Some(snapshot) => self.fits(snapshot.state, reader.header())?,
             None if reader.header().base > 0 => {
                 let base = reader.header().base;
-                return Err(HomeError::Missing {
+                return Err(StateError::Missing {
                     path: self.dir.join(SNAPSHOT),
                     because: format!("the journal beside it begins after record {base}"),
                     hint: self.rebuild_hint(),
                 });
             }
             None => {
-                let Header { format, lineage, .. } = reader.header().clone();
+                let JournalHeader { format, lineage, .. } = reader.header().clone();
                 let format = if format.major == FORMAT.major { format } else { FORMAT };
                 State { format, ..State::new(lineage) }
             }
@@ -161,14 +161,14 @@ impl Files {
         let end = (reader.serial() == state.serial).then_some(reader.end() as u64);
         let torn = reader.torn().map(|(place, length)| torn_warning(&path, place, length));
         let older = Older { snapshot: older_snapshot, journal: if_older(reader.oldest()) };
-        Ok(Loaded { state, end, warnings: torn.into_iter().collect(), older })
+        Ok(LoadedLocal { state, end, warnings: torn.into_iter().collect(), older })
     }
 
-    fn fits(&self, state: State, header: &Header) -> Result<State, HomeError> {
+    fn fits(&self, state: State, header: &JournalHeader) -> Result<State, StateError> {
         let path = self.dir.join(JOURNAL);
         if header.lineage != state.lineage {
             let (found, expected) = (header.lineage.clone(), state.lineage);
-            return Err(HomeError::ForeignLineage { path, found, expected });
+            return Err(StateError::ForeignLineage { path, found, expected });
         }
         if header.base > state.serial {
             let why = format!(
@@ -176,16 +176,16 @@ impl Files {
                 header.base, state.serial
             );
             let damage = Damage { line: 1, offset: 0, serial: None, why };
-            return Err(HomeError::Damaged { path, damage, hint: self.rebuild_hint() });
+            return Err(StateError::Damaged { path, damage, hint: self.rebuild_hint() });
         }
         Ok(state)
     }
 
-    fn journal_error(&self, unusable: Unusable) -> HomeError {
+    fn journal_error(&self, unusable: FormatError) -> StateError {
         let path = self.dir.join(JOURNAL);
         let damage = match unusable {
-            Unusable::NewerFormat(found) => return HomeError::NewerFormat { path, found },
-            Unusable::Damaged(damage) => damage,
+            FormatError::NewerFormat(found) => return StateError::NewerFormat { path, found },
+            FormatError::Damaged(damage) => damage,
         };
         let restore = "restore it from a backup of this folder";
         let (journal, copy) = (quoted(&path), quoted(&path.with_extension("damaged")));
@@ -197,7 +197,7 @@ impl Files {
             ),
             None => restore.to_owned(),
         };
-        HomeError::Damaged { path, damage, hint }
+        StateError::Damaged { path, damage, hint }
     }
 
     /// Returns advice to restore the snapshot. The backups are named only if they really suffice.
@@ -220,7 +220,7 @@ impl Files {
         let mut text = backup(JOURNAL)?;
         text.extend(read_file(&self.dir.join(JOURNAL)).ok()??);
         let snapshot = backup(SNAPSHOT).map(|mut text| snapshot::read(&mut text));
-        let mut reader = Reader::new(&text).ok()?;
+        let mut reader = JournalReader::new(&text).ok()?;
         let mut state = match snapshot {
             Some(snapshot) => snapshot.ok()?.state,
             None => State::new(reader.header().lineage.clone()),
@@ -236,7 +236,7 @@ impl Files {
     }
 }
 
-fn torn_warning(path: &Path, place: Place, length: usize) -> String {
+fn torn_warning(path: &Path, place: LinePosition, length: usize) -> String {
     format!(
         "{}: the last write was cut off and is left out (line {}, {length} bytes from byte {}); \
          what it was to announce had not begun",
@@ -252,8 +252,8 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Reads the journal with the identity of the same open file.
-fn read_journal(path: &Path) -> Result<Option<JournalFile>, HomeError> {
-    let unreadable = |source| HomeError::Unreadable { path: path.to_owned(), source };
+fn read_journal(path: &Path) -> Result<Option<JournalFile>, StateError> {
+    let unreadable = |source| StateError::Unreadable { path: path.to_owned(), source };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

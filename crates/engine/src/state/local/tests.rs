@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::state::Status;
+use crate::state::RecordStatus;
 use crate::state::tests::{address, create, created, history, legal_history, told};
 
 /// Returns a folder that does not exist yet, with a space in its name.
@@ -23,24 +23,24 @@ fn place() -> (TempDir, PathBuf) {
     (root, dir)
 }
 
-fn open(dir: &Path) -> Opened {
-    LocalHome::open(dir).unwrap()
+fn open(dir: &Path) -> OpenedLocal {
+    LocalBackend::open(dir).unwrap()
 }
 
 /// Returns the state of a folder that contains only this journal. Asserts that there are no
 /// warnings.
 fn read_back(dir: &Path) -> State {
-    let Opened { state, warnings, .. } = open(dir);
+    let OpenedLocal { state, warnings, .. } = open(dir);
     assert_eq!(warnings, [""; 0]);
     state
 }
 
 /// Appends entries one by one, as an apply does, and returns the opened state.
-fn write(dir: &Path, entries: &[Entry]) -> Opened {
+fn write(dir: &Path, entries: &[Entry]) -> OpenedLocal {
     let mut opened = open(dir);
     for entry in entries {
         opened.state.record(entry).unwrap();
-        opened.home.append(std::slice::from_ref(entry)).unwrap();
+        opened.backend.append(std::slice::from_ref(entry)).unwrap();
     }
     opened
 }
@@ -63,10 +63,10 @@ fn copy(from: &Path, to: &Path) {
 
 /// Asserts that a failing attempt to open the folder changes no file.
 #[track_caller]
-fn refusal(dir: &Path) -> HomeError {
+fn refusal(dir: &Path) -> StateError {
     let content = |name| fs::read(dir.join(name)).ok();
     let before = [SNAPSHOT, JOURNAL].map(content);
-    let error = LocalHome::open(dir).expect_err("it was opened");
+    let error = LocalBackend::open(dir).expect_err("it was opened");
     assert_eq!([SNAPSHOT, JOURNAL].map(content), before);
     error
 }
@@ -84,11 +84,11 @@ fn a_missing_folder_is_a_new_state_and_stays_missing_until_something_is_recorded
     assert_eq!(opened.state, State::new(opened.state.lineage.clone()));
     assert!(Uuid::parse_str(&opened.state.lineage).is_ok());
     assert_ne!(open(&dir).state.lineage, opened.state.lineage);
-    opened.home.append(&[]).unwrap();
-    opened.home.close(&opened.state).unwrap();
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.append(&[]).unwrap();
+    opened.backend.close(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     assert!(!dir.exists());
-    assert_eq!(opened.home.bytes_written(), 0);
+    assert_eq!(opened.backend.bytes_written(), 0);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn what_was_appended_is_read_back() {
     let (_root, dir) = place();
     let opened = write(&dir, &history());
     assert_eq!(read_back(&dir), opened.state);
-    assert_eq!(opened.home.bytes_written(), bytes(&dir, JOURNAL).len() as u64);
+    assert_eq!(opened.backend.bytes_written(), bytes(&dir, JOURNAL).len() as u64);
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn many_entries_at_once_are_what_they_are_one_by_one() {
     let (_root, dir) = place();
     let entries = history();
     let mut opened = open(&dir);
-    opened.home.append(&entries[..20]).unwrap();
-    opened.home.append(&entries[20..]).unwrap();
+    opened.backend.append(&entries[..20]).unwrap();
+    opened.backend.append(&entries[20..]).unwrap();
     assert_eq!(read_back(&dir), told(opened.state, &entries));
 }
 
@@ -115,7 +115,7 @@ fn a_state_goes_on_where_it_was_left() {
     let entries = history();
     write(&dir, &entries[..15]);
     let mut second = write(&dir, &entries[15..30]);
-    second.home.compact(&second.state).unwrap();
+    second.backend.compact(&second.state).unwrap();
     let third = write(&dir, &entries[30..]);
     assert_eq!(third.state, told(State::new(third.state.lineage.clone()), &entries));
     assert_eq!(read_back(&dir), third.state);
@@ -125,8 +125,8 @@ fn a_state_goes_on_where_it_was_left() {
 fn folder_and_files_are_for_the_owner_alone() {
     let (_root, dir) = place();
     let mut opened = write(&dir, &history());
-    opened.home.compact(&opened.state).unwrap();
-    let _guard = opened.home.lock("apply").unwrap();
+    opened.backend.compact(&opened.state).unwrap();
+    let _guard = opened.backend.lock("apply").unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
     let files: Vec<_> = fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()).collect();
@@ -142,12 +142,12 @@ fn a_crash_anywhere_in_a_compaction_is_harmless() {
     let entries = history();
     let (_root, dir) = place();
     let mut opened = write(&dir, &entries[..20]);
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     let state = write(&dir, &entries[20..]).state;
     let (_root, before) = place();
     copy(&dir, &before);
     let mut opened = open(&dir);
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     let after = |name| bytes(&dir, name);
 
     let steps: [(&str, &str, Vec<u8>); 6] = [
@@ -165,7 +165,7 @@ fn a_crash_anywhere_in_a_compaction_is_harmless() {
         copy(&before, &resumed);
         let mut opened = write(&resumed, &[create("late", 3)]);
         assert_eq!(read_back(&resumed), opened.state, "going on after {what}");
-        opened.home.compact(&opened.state).unwrap();
+        opened.backend.compact(&opened.state).unwrap();
         assert_eq!(read_back(&resumed), opened.state, "compacting after {what}");
     }
 }
@@ -174,11 +174,11 @@ fn a_crash_anywhere_in_a_compaction_is_harmless() {
 fn closing_compacts_when_the_journal_has_outgrown_the_snapshot() {
     let (_root, dir) = place();
     let mut opened = write(&dir, &history());
-    opened.home.close(&opened.state).unwrap();
+    opened.backend.close(&opened.state).unwrap();
     let snapshot = bytes(&dir, SNAPSHOT);
     assert!(bytes(&dir, JOURNAL).len() < 200, "nothing but a header");
     let mut opened = write(&dir, &[create("late", 3)]);
-    opened.home.close(&opened.state).unwrap();
+    opened.backend.close(&opened.state).unwrap();
     assert_eq!(bytes(&dir, SNAPSHOT), snapshot, "one more record is not worth a snapshot");
     assert_eq!(read_back(&dir), opened.state);
 }
@@ -190,14 +190,14 @@ fn what_is_written_grows_with_the_changes_and_not_with_their_square() {
         let mut opened = open(&dir);
         for n in 0..nodes {
             let name = format!("n{n:06}");
-            let entries = [create(&name, 1), created(&name, Status::Ready)];
+            let entries = [create(&name, 1), created(&name, RecordStatus::Ready)];
             opened.state = told(opened.state, &entries);
-            opened.home.append(&entries).unwrap();
+            opened.backend.append(&entries).unwrap();
             if n % 10 == 9 {
-                opened.home.close(&opened.state).unwrap();
+                opened.backend.close(&opened.state).unwrap();
             }
         }
-        opened.home.bytes_written()
+        opened.backend.bytes_written()
     };
     // A snapshot at every close would write fifty times as much for ten times the nodes.
     let (few, many) = (written(40), written(400));
@@ -208,7 +208,7 @@ fn what_is_written_grows_with_the_changes_and_not_with_their_square() {
 fn every_resource_has_a_line_of_its_own() {
     let (_root, dir) = place();
     let mut opened = write(&dir, &history());
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     let text = String::from_utf8(bytes(&dir, SNAPSHOT)).unwrap();
     let lines = text.lines().filter(|line| line.starts_with("\"node.")).count();
     assert_eq!(lines, opened.state.resources.len() + opened.state.deposed.len());
@@ -222,15 +222,15 @@ fn what_somebody_else_has_moved_on_is_not_continued() {
     write(&dir, &entries[..5]);
     let mut late = open(&dir);
     write(&dir, &entries[5..6]);
-    let error = late.home.append(&entries[5..6]).unwrap_err();
-    assert!(matches!(error, HomeError::Changed { .. }), "{error}");
+    let error = late.backend.append(&entries[5..6]).unwrap_err();
+    assert!(matches!(error, StateError::Changed { .. }), "{error}");
     assert_eq!(read_back(&dir).serial, 6);
 
     let mut late = open(&dir);
     let mut other = open(&dir);
-    other.home.compact(&other.state).unwrap();
-    assert!(matches!(late.home.append(&entries[6..7]), Err(HomeError::Changed { .. })));
-    assert!(matches!(late.home.compact(&late.state), Err(HomeError::Changed { .. })));
+    other.backend.compact(&other.state).unwrap();
+    assert!(matches!(late.backend.append(&entries[6..7]), Err(StateError::Changed { .. })));
+    assert!(matches!(late.backend.compact(&late.state), Err(StateError::Changed { .. })));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn two_new_states_do_not_overwrite_each_other() {
     let (_root, dir) = place();
     let mut late = open(&dir);
     let first = write(&dir, &history());
-    assert!(matches!(late.home.append(&history()[..1]), Err(HomeError::Changed { .. })));
+    assert!(matches!(late.backend.append(&history()[..1]), Err(StateError::Changed { .. })));
     assert_eq!(read_back(&dir), first.state);
 }
 
@@ -248,11 +248,11 @@ fn only_the_state_that_was_recorded_is_written() {
     let mut opened = write(&dir, &history()[..4]);
     let earlier = told(State::new(opened.state.lineage.clone()), &history()[..3]);
     assert!(matches!(
-        opened.home.compact(&earlier),
-        Err(HomeError::OutOfStep { given: 3, recorded: 4, .. })
+        opened.backend.compact(&earlier),
+        Err(StateError::OutOfStep { given: 3, recorded: 4, .. })
     ));
     let foreign = told(State::new("another".to_owned()), &history()[..4]);
-    assert!(matches!(opened.home.close(&foreign), Err(HomeError::OutOfStep { .. })));
+    assert!(matches!(opened.backend.close(&foreign), Err(StateError::OutOfStep { .. })));
     assert!(!dir.join(SNAPSHOT).exists());
 }
 
@@ -261,7 +261,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "a file", b"");
     let dir = root.path().join("a file/prod");
-    let error = LocalHome::open(&dir).unwrap_err(); // not missing: it cannot be there
+    let error = LocalBackend::open(&dir).unwrap_err(); // not missing: it cannot be there
     assert!(error.to_string().starts_with("read "), "{error}");
     let error = make_folder(&dir).unwrap_err();
     assert_eq!(error.to_string(), format!("create {}", dir.display()));
@@ -274,12 +274,12 @@ fn a_read_only_folder_is_named_and_nothing_counts_as_recorded() {
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o500)).unwrap();
     let for_root = File::create(dir.join("probe")).is_ok(); // root may write everywhere
     let mut opened = open(&dir);
-    let appended = opened.home.append(&history()[..1]);
+    let appended = opened.backend.append(&history()[..1]);
     assert_eq!(appended.is_ok(), for_root);
     if let Err(error) = appended {
         assert_eq!(error.to_string(), format!("write {}", dir.join(JOURNAL).display()));
         assert!(error.hint().unwrap().contains("--state"));
-        assert_eq!(opened.home.serial, 0);
+        assert_eq!(opened.backend.serial, 0);
     }
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
 }
@@ -288,8 +288,8 @@ fn a_read_only_folder_is_named_and_nothing_counts_as_recorded() {
 fn the_lock_of_a_home_names_its_holder() {
     let (_root, dir) = place();
     let opened = open(&dir);
-    let guard = opened.home.lock("apply").unwrap();
-    let LockError::Held(holder) = open(&dir).home.lock("destroy").unwrap_err() else {
+    let guard = opened.backend.lock("apply").unwrap();
+    let LockError::Held(holder) = open(&dir).backend.lock("destroy").unwrap_err() else {
         panic!("somebody unknown has it")
     };
     assert_eq!(&*holder, guard.holder());
@@ -304,16 +304,16 @@ fn nothing_is_written_once_the_lock_is_lost() {
     let guard = lock::acquire(&dir, "apply").unwrap();
     let (fence, id) = (guard.fence(), guard.holder().id.clone());
     let mut opened = open(&dir);
-    opened.home.hold(guard);
-    opened.home.append(&entries[5..6]).unwrap();
+    opened.backend.hold(guard);
+    opened.backend.append(&entries[5..6]).unwrap();
     let state = told(opened.state, &entries[5..6]);
 
     lock::break_open(&dir, &id, true).unwrap();
-    for written in [opened.home.append(&entries[6..7]), opened.home.compact(&state)] {
+    for written in [opened.backend.append(&entries[6..7]), opened.backend.compact(&state)] {
         let error = written.unwrap_err();
-        assert!(matches!(error, HomeError::Fenced { .. }), "{error}");
+        assert!(matches!(error, StateError::Fenced { .. }), "{error}");
     }
-    assert!(fence.pass().is_err() && opened.home.fence().pass().is_err());
+    assert!(fence.pass().is_err() && opened.backend.fence().pass().is_err());
     assert_eq!(read_back(&dir), state);
     let _next = lock::acquire(&dir, "plan").unwrap();
 }
@@ -334,10 +334,10 @@ fn a_full_disk_leaves_the_journal_as_it_was() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let Opened { mut home, state, warnings, .. } = open(&dir);
+    let OpenedLocal { mut backend, state, warnings, .. } = open(&dir);
     assert_eq!(warnings, [""; 0]);
     assert!(state.serial > 4, "{}", state.serial);
-    home.append(&[create("again", 1)]).unwrap();
+    backend.append(&[create("again", 1)]).unwrap();
     assert_eq!(read_back(&dir), told(state, &[create("again", 1)]));
 }
 
@@ -347,15 +347,15 @@ fn appends_until_the_disk_is_full() {
     let Some(dir) = std::env::var_os(FULL).map(PathBuf::from) else { return };
     let mut opened = open(&dir);
     for n in 0..1000 {
-        let entries = [create(&format!("n{n}"), 1), created(&format!("n{n}"), Status::Ready)];
+        let entries = [create(&format!("n{n}"), 1), created(&format!("n{n}"), RecordStatus::Ready)];
         let before = fs::read(dir.join(JOURNAL)).ok();
-        if let Err(error) = opened.home.append(&entries) {
-            assert!(matches!(error, HomeError::Unwritable { action: "write", .. }), "{error}");
+        if let Err(error) = opened.backend.append(&entries) {
+            assert!(matches!(error, StateError::Unwritable { action: "write", .. }), "{error}");
             assert_eq!(fs::read(dir.join(JOURNAL)).ok(), before);
             assert_eq!(read_back(&dir), opened.state);
-            let small = Entry::Learnt { question: "q".into(), answer: Value::Null };
+            let small = Entry::LookupRecorded { lookup: "q".into(), answer: Value::Null };
             opened.state.record(&small).unwrap();
-            opened.home.append(&[small]).unwrap(); // there is room for this one
+            opened.backend.append(&[small]).unwrap(); // there is room for this one
             assert_eq!(read_back(&dir), opened.state);
             return;
         }
@@ -380,11 +380,11 @@ proptest! {
         for (size, then) in groups {
             let (group, rest) = left.split_at(size.min(left.len()));
             left = rest;
-            opened.home.append(group).unwrap();
+            opened.backend.append(group).unwrap();
             opened.state = told(opened.state, group);
             match then {
-                0 => opened.home.compact(&opened.state).unwrap(),
-                1 => opened.home.close(&opened.state).unwrap(),
+                0 => opened.backend.compact(&opened.state).unwrap(),
+                1 => opened.backend.close(&opened.state).unwrap(),
                 2 if opened.state.serial > 0 => opened = open(&dir),
                 _ => (),
             }

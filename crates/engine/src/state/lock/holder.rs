@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// Holder of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct LockHolder {
     /// ID of this acquisition of the lock.
     pub id: String,
     /// Operation of the holder: `apply`, `destroy`.
@@ -34,9 +34,9 @@ pub struct Holder {
     pub version: String,
 }
 
-impl Holder {
+impl LockHolder {
     /// Returns this process as the holder of a lock from now on.
-    pub fn here(operation: &str) -> Self {
+    pub fn this_process(operation: &str) -> Self {
         let pid = std::process::id();
         Self {
             id: Uuid::new_v4().to_string(),
@@ -64,7 +64,7 @@ impl Holder {
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, operation, pid, since, .. } = self;
         write!(f, "{} has it for {operation} since {since} (process {pid}, lock {id})", self.who())

@@ -77,10 +77,10 @@ fn a_folder_that_cannot_be_made_is_named() {
 }
 
 /// Returns a lock whose description names another host. The lock itself is held here.
-fn elsewhere(dir: &Path) -> (Guard, Holder) {
+fn elsewhere(dir: &Path) -> (LocalLockGuard, LockHolder) {
     let guard = acquire(dir, "apply").unwrap();
     let boot = Some("another boot".to_owned());
-    let holder = Holder { host: "far-away".to_owned(), boot, ..guard.holder().clone() };
+    let holder = LockHolder { host: "far-away".to_owned(), boot, ..guard.holder().clone() };
     write_holder(dir, &dir.join(HOLDER), &holder).unwrap();
     (guard, holder)
 }
@@ -96,9 +96,9 @@ fn a_holder_out_of_reach_loses_the_lock_and_finds_itself_fenced_off() {
 
     let broken = break_open(dir.path(), &holder.id, false).unwrap().unwrap();
     assert_eq!(broken.holder.as_deref(), Some(&holder));
-    assert!(matches!(fence.pass(), Err(HomeError::Fenced { .. })), "no one has it yet");
+    assert!(matches!(fence.pass(), Err(StateError::Fenced { .. })), "no one has it yet");
     let ours = acquire(dir.path(), "plan").unwrap();
-    assert!(matches!(fence.pass(), Err(HomeError::Fenced { .. })), "we have it");
+    assert!(matches!(fence.pass(), Err(StateError::Fenced { .. })), "we have it");
     ours.fence().pass().unwrap();
     drop(theirs);
     ours.fence().pass().unwrap();
@@ -113,7 +113,7 @@ fn l4_a_lock_is_not_taken_away_by_a_wrong_id() {
     for wrong in ["", "another", UNNAMED, &holder.id[1..]] {
         for even_alive in [false, true] {
             let error = break_open(dir.path(), wrong, even_alive).unwrap_err();
-            assert!(matches!(error, BreakError::Another { .. }), "{error}");
+            assert!(matches!(error, UnlockError::Another { .. }), "{error}");
             assert!(error.to_string().contains(&holder.id), "{error}");
         }
     }
@@ -127,7 +127,7 @@ fn a_holder_that_runs_here_is_spared_unless_it_is_meant() {
     let guard = acquire(dir.path(), "apply").unwrap();
     let id = guard.holder().id.clone();
     let error = break_open(dir.path(), &id, false).unwrap_err();
-    assert!(matches!(error, BreakError::Alive(_)), "{error}");
+    assert!(matches!(error, UnlockError::Alive(_)), "{error}");
     guard.fence().pass().unwrap();
     assert!(break_open(dir.path(), &id, true).unwrap().is_some());
     assert!(guard.fence().pass().is_err());
@@ -139,7 +139,7 @@ fn a_holder_without_a_name_is_meant_by_none() {
     let file = File::create(dir.path().join(LOCK)).unwrap();
     file.lock().unwrap();
     let error = break_open(dir.path(), "7b0c", false).unwrap_err();
-    assert!(matches!(error, BreakError::Another { holder: None, .. }), "{error}");
+    assert!(matches!(error, UnlockError::Another { holder: None, .. }), "{error}");
     assert!(break_open(dir.path(), UNNAMED, false).unwrap().unwrap().holder.is_none());
     acquire(dir.path(), "plan").unwrap();
 }
@@ -187,7 +187,7 @@ fn the_lock_of_a_killed_holder_is_taken_over_at_once() {
     assert_eq!(holder.is_alive(), Some(false));
     assert!(dir.path().join(HOLDER).exists(), "it should have had no time to tidy up");
     let guard = acquire(dir.path(), "plan").unwrap();
-    let written: Holder =
+    let written: LockHolder =
         serde_json::from_slice(&fs::read(dir.path().join(HOLDER)).unwrap()).unwrap();
     assert_eq!(written, *guard.holder());
 }

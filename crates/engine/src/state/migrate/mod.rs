@@ -12,18 +12,18 @@ use serde_json::{Map, Value};
 use super::{FORMAT, Format};
 
 /// JSON object.
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// Migration from one major to the next.
-struct Step {
+struct Migration {
     /// Migrates a whole state.
-    snapshot: fn(&mut Object),
+    snapshot: fn(&mut JsonObject),
     /// Migrates one record of a journal.
-    entry: fn(&mut Object),
+    entry: fn(&mut JsonObject),
 }
 
 /// Steps in order, beginning with the one from [`OLDEST`]. Each new major adds one.
-const STEPS: [Step; (FORMAT.major - OLDEST) as usize] = [v1::STEP, v2::STEP];
+const STEPS: [Migration; (FORMAT.major - OLDEST) as usize] = [v1::STEP, v2::STEP];
 
 /// Oldest major that this program reads.
 const OLDEST: u32 = 1;
@@ -34,7 +34,7 @@ pub(super) fn is_known(format: Format) -> bool {
 }
 
 /// Migrates a state of an older format to the current one. Unknown fields are kept.
-pub(super) fn snapshot(state: &mut Object, from: Format) {
+pub(super) fn snapshot(state: &mut JsonObject, from: Format) {
     for step in steps(from) {
         (step.snapshot)(state);
     }
@@ -42,12 +42,12 @@ pub(super) fn snapshot(state: &mut Object, from: Format) {
 }
 
 /// Migrates a record of an older format to the current one.
-pub(super) fn entry(entry: &mut Object, from: Format) {
+pub(super) fn entry(entry: &mut JsonObject, from: Format) {
     for step in steps(from) {
         (step.entry)(entry);
     }
 }
 
-fn steps(from: Format) -> &'static [Step] {
+fn steps(from: Format) -> &'static [Migration] {
     &STEPS[(from.major - OLDEST) as usize..]
 }

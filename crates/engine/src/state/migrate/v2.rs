@@ -2,6 +2,6 @@
 //! records protected addresses, which an older program would delete. Older records keep their
 //! meaning.
 
-use super::Step;
+use super::Migration;
 
-pub(super) const STEP: Step = Step { snapshot: |_| (), entry: |_| () };
+pub(super) const STEP: Migration = Migration { snapshot: |_| (), entry: |_| () };

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::object_store::{Bucket, Condition, Etag, Object, Put};
-use crate::provider::{Class, ProviderError, Reply};
-use crate::state::error::HomeError;
+use super::object_store::{Etag, ObjectStore, Precondition, PutOutcome, StoredObject};
+use crate::provider::{ErrorClass, ProviderError, ProviderFuture};
+use crate::state::error::StateError;
 use crate::state::fence::Fence;
 
 /// First pause between two attempts. Each pause is twice as long as the previous one, up to
@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Retry budget.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct RetryBudget {
     /// Timeout of one attempt.
     pub(super) attempt: Duration,
     /// Time since the first attempt in which another attempt may begin.
@@ -29,60 +29,60 @@ pub(super) struct Patience {
 
 /// Conditional write of one object.
 #[derive(Clone, Debug)]
-pub(super) struct Write {
+pub(super) struct ConditionalWrite {
     pub(super) key: String,
     pub(super) bytes: Vec<u8>,
-    pub(super) condition: Condition,
+    pub(super) condition: Precondition,
 }
 
 /// Result of a conditional write.
 #[derive(Debug)]
-pub(super) enum Wrote {
+pub(super) enum WriteOutcome {
     /// The object has the bytes of this write.
     Done(Etag),
     /// The object has other bytes, or no longer exists.
-    Taken(Option<Object>),
+    Taken(Option<StoredObject>),
 }
 
 /// Error of a conditional write.
 #[derive(Debug)]
-pub(super) enum Unwritten {
+pub(super) enum WriteError {
     /// The lock was lost in between. If `perhaps`, an attempt may have taken effect.
-    Fenced { error: HomeError, perhaps: bool },
+    Fenced { error: StateError, perhaps: bool },
     /// The bucket returned an error. If `perhaps`, an attempt may have taken effect.
     Failed { error: ProviderError, perhaps: bool },
 }
 
-impl Unwritten {
+impl WriteError {
     /// Returns true if the write may have taken effect, now or later.
-    pub(super) fn perhaps(&self) -> bool {
-        let (Unwritten::Fenced { perhaps, .. } | Unwritten::Failed { perhaps, .. }) = self;
+    pub(super) fn may_have_taken_effect(&self) -> bool {
+        let (WriteError::Fenced { perhaps, .. } | WriteError::Failed { perhaps, .. }) = self;
         *perhaps
     }
 }
 
-impl Write {
+impl ConditionalWrite {
     /// Attempts the write while the fence is open and the retry budget lasts.
     pub(super) async fn make(
         &self,
-        bucket: &dyn Bucket,
+        bucket: &dyn ObjectStore,
         fence: &Fence,
-        patience: Patience,
-    ) -> Result<Wrote, Unwritten> {
-        let mut attempts = Attempts::new(patience);
+        patience: RetryBudget,
+    ) -> Result<WriteOutcome, WriteError> {
+        let mut attempts = RetrySchedule::new(patience);
         let mut perhaps = false;
         loop {
-            fence.pass().map_err(|error| Unwritten::Fenced { error, perhaps })?;
+            fence.pass().map_err(|error| WriteError::Fenced { error, perhaps })?;
             let put = bucket.put(&self.key, self.bytes.clone(), self.condition.clone());
             match within(patience.attempt, "PutObject", put).await {
-                Ok(Put::Done(etag)) => return Ok(Wrote::Done(etag)),
-                Ok(Put::Refused) => return self.find(bucket, patience, perhaps).await,
+                Ok(PutOutcome::Done(etag)) => return Ok(WriteOutcome::Done(etag)),
+                Ok(PutOutcome::Refused) => return self.find(bucket, patience, perhaps).await,
                 Err(error) => {
-                    perhaps |= error.class == Class::Unknown;
+                    perhaps |= error.class == ErrorClass::Ambiguous;
                     attempts
                         .pause(error)
                         .await
-                        .map_err(|error| Unwritten::Failed { error, perhaps })?;
+                        .map_err(|error| WriteError::Failed { error, perhaps })?;
                 }
             }
         }
@@ -91,25 +91,25 @@ impl Write {
     /// Reads the object after a failed condition. Reading is harmless even without the lock.
     async fn find(
         &self,
-        bucket: &dyn Bucket,
-        patience: Patience,
+        bucket: &dyn ObjectStore,
+        patience: RetryBudget,
         perhaps: bool,
-    ) -> Result<Wrote, Unwritten> {
-        let found = asked(patience, "GetObject", || bucket.get(&self.key)).await;
-        match found.map_err(|error| Unwritten::Failed { error, perhaps })? {
-            Some(found) if found.bytes == self.bytes => Ok(Wrote::Done(found.etag)),
-            found => Ok(Wrote::Taken(found)),
+    ) -> Result<WriteOutcome, WriteError> {
+        let found = retry_idempotent(patience, "GetObject", || bucket.get(&self.key)).await;
+        match found.map_err(|error| WriteError::Failed { error, perhaps })? {
+            Some(found) if found.bytes == self.bytes => Ok(WriteOutcome::Done(found.etag)),
+            found => Ok(WriteOutcome::Taken(found)),
         }
     }
 }
 
 /// Repeats a read-only or idempotent call until it succeeds or the retry budget is used up.
-pub(super) async fn asked<'a, T>(
-    patience: Patience,
+pub(super) async fn retry_idempotent<'a, T>(
+    patience: RetryBudget,
     call: &str,
-    ask: impl Fn() -> Reply<'a, T>,
+    ask: impl Fn() -> ProviderFuture<'a, T>,
 ) -> Result<T, ProviderError> {
-    let mut attempts = Attempts::new(patience);
+    let mut attempts = RetrySchedule::new(patience);
     loop {
         match within(patience.attempt, call, ask()).await {
             Ok(answer) => return Ok(answer),
@@ -120,21 +120,23 @@ pub(super) async fn asked<'a, T>(
 
 /// Pauses between attempts, and the end of the retry budget.
 #[derive(Debug)]
-struct Attempts {
-    patience: Patience,
+struct RetrySchedule {
+    patience: RetryBudget,
     began: Instant,
     next_pause: Duration,
 }
 
-impl Attempts {
-    fn new(patience: Patience) -> Self {
+impl RetrySchedule {
+    fn new(patience: RetryBudget) -> Self {
         Self { patience, began: Instant::now(), next_pause: FIRST_PAUSE }
     }
 
     /// Waits before the next attempt. Returns the error if there is no next attempt.
     async fn pause(&mut self, error: ProviderError) -> Result<(), ProviderError> {
         let pause = self.next_pause;
-        if error.class == Class::Refused || self.began.elapsed() + pause > self.patience.overall {
+        if error.class == ErrorClass::Permanent
+            || self.began.elapsed() + pause > self.patience.overall
+        {
             return Err(error);
         }
         self.next_pause = (pause * 2).min(LONGEST_PAUSE);
@@ -144,9 +146,13 @@ impl Attempts {
 }
 
 /// Returns the response of a call, or an error after the timeout. The call may still be in flight.
-async fn within<T>(time: Duration, call: &str, answer: Reply<'_, T>) -> Result<T, ProviderError> {
+async fn within<T>(
+    time: Duration,
+    call: &str,
+    answer: ProviderFuture<'_, T>,
+) -> Result<T, ProviderError> {
     timeout(time, answer).await.unwrap_or_else(|_| {
         let message = format!("no answer within {time:?}");
-        Err(ProviderError::new(Class::Unknown, call, message))
+        Err(ProviderError::new(ErrorClass::Ambiguous, call, message))
     })
 }

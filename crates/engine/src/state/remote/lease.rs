@@ -26,14 +26,16 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::conditional_write::{Patience, Unwritten, Write, Wrote, asked};
+use super::conditional_write::{
+    ConditionalWrite, RetryBudget, WriteError, WriteOutcome, retry_idempotent,
+};
 use super::layout::Layout;
-use super::lock::{Lock, Watch, fence_after};
-use super::object_store::{Bucket, Condition, Etag, Object};
+use super::lock::{LockObject, LockObservation, fence_after};
+use super::object_store::{Etag, ObjectStore, Precondition, StoredObject};
 use crate::provider::ProviderError;
-use crate::state::error::HomeError;
+use crate::state::error::StateError;
 use crate::state::fence::Fence;
-use crate::state::lock::{BreakError, Broken, Holder, LockError};
+use crate::state::lock::{BrokenLock, LockError, LockHolder, UnlockError};
 
 /// Default lease.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -43,8 +45,8 @@ pub const SHORTEST_LEASE: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Returns the retry budget of reads and writes under this lease.
-pub(super) fn patience(lease: Duration) -> Patience {
-    Patience { attempt: lease / 6, overall: lease / 2 }
+pub(super) fn patience(lease: Duration) -> RetryBudget {
+    RetryBudget { attempt: lease / 6, overall: lease / 2 }
 }
 
 /// Takes the lock of a state, and waits for up to `wait` while another process has the lock. The
@@ -54,18 +56,18 @@ pub(super) fn patience(lease: Duration) -> Patience {
 /// # Errors
 /// Returns an error if another process still has the lock then, or if the lock cannot be taken.
 pub(super) async fn take(
-    bucket: &Arc<dyn Bucket>,
+    bucket: &Arc<dyn ObjectStore>,
     place: &Layout,
     operation: &str,
     wait: Duration,
     lease: Duration,
-) -> Result<RemoteGuard, LockError> {
+) -> Result<RemoteLockGuard, LockError> {
     // Other processes read the lease in whole seconds.
     let lease = Duration::from_secs(lease.max(SHORTEST_LEASE).as_secs());
     let deadline = Instant::now() + wait;
-    let (holder, mut watch) = (Holder::here(operation), Watch::default());
+    let (holder, mut watch) = (LockHolder::this_process(operation), LockObservation::default());
     loop {
-        let found = Found::look(bucket, place, patience(lease)).await?;
+        let found = LockRead::read(bucket, place, patience(lease)).await?;
         if let Some(held_by) = found.held_by(&mut watch) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -75,22 +77,23 @@ pub(super) async fn take(
             continue;
         }
         let (lock, began) = (found.lock.taken(&holder, lease), Moment::now());
-        let write = found.replaced_by(place, &lock);
+        let write = found.replacement_write(place, &lock);
         match write.make(&**bucket, &Fence::open(), patience(lease)).await {
-            Ok(Wrote::Done(etag)) => {
-                let standing = Standing { renewed: began, lost: None, trouble: None, over: false };
-                let held = Held {
+            Ok(WriteOutcome::Done(etag)) => {
+                let standing =
+                    LeaseStatus { renewed: began, lost: None, trouble: None, over: false };
+                let held = SharedLease {
                     bucket: Arc::clone(bucket),
                     place: place.clone(),
                     lease,
                     epoch: AtomicU64::new(lock.epoch),
                     recorded: AtomicU64::new(lock.recorded),
                     standing: Mutex::new(standing),
-                    line: tokio::sync::Mutex::new(Line { lock, etag, open: None }),
+                    line: tokio::sync::Mutex::new(WrittenLock { lock, etag, open: None }),
                 };
-                return Ok(RemoteGuard::keep(held, holder, found.lock.holder));
+                return Ok(RemoteLockGuard::keep(held, holder, found.lock.holder));
             }
-            Ok(Wrote::Taken(_)) => (), // another process was faster, or renewed it
+            Ok(WriteOutcome::Taken(_)) => (), // another process was faster, or renewed it
             Err(unwritten) => {
                 return Err(not_written("lock", place, &place.lock(), unwritten).into());
             }
@@ -100,24 +103,24 @@ pub(super) async fn take(
 
 /// Takes the lock from the holder with this ID. Returns `None` if the lock is free.
 pub(super) async fn break_open(
-    bucket: &Arc<dyn Bucket>,
+    bucket: &Arc<dyn ObjectStore>,
     place: &Layout,
     id: &str,
     even_alive: bool,
-) -> Result<Option<Broken>, BreakError> {
+) -> Result<Option<BrokenLock>, UnlockError> {
     loop {
-        let found = Found::look(bucket, place, patience(LEASE)).await?;
+        let found = LockRead::read(bucket, place, patience(LEASE)).await?;
         let Some(holder) = found.lock.holder.clone().map(Box::new) else { return Ok(None) };
         if holder.id != id {
-            return Err(BreakError::Another { given: id.to_owned(), holder: Some(holder) });
+            return Err(UnlockError::Another { given: id.to_owned(), holder: Some(holder) });
         }
         if holder.is_alive() == Some(true) && !even_alive {
-            return Err(BreakError::Alive(holder));
+            return Err(UnlockError::Alive(holder));
         }
-        let write = found.replaced_by(place, &found.lock.given_back());
+        let write = found.replacement_write(place, &found.lock.given_back());
         match write.make(&**bucket, &Fence::open(), patience(LEASE)).await {
-            Ok(Wrote::Done(_)) => return Ok(Some(Broken { holder: Some(holder) })),
-            Ok(Wrote::Taken(_)) => (), // it was renewed, or given back
+            Ok(WriteOutcome::Done(_)) => return Ok(Some(BrokenLock { holder: Some(holder) })),
+            Ok(WriteOutcome::Taken(_)) => (), // it was renewed, or given back
             Err(unwritten) => {
                 return Err(not_written("unlock", place, &place.lock(), unwritten).into());
             }
@@ -126,52 +129,56 @@ pub(super) async fn break_open(
 }
 
 /// Lock as it was read.
-struct Found {
-    object: Option<Object>,
-    lock: Lock,
+struct LockRead {
+    object: Option<StoredObject>,
+    lock: LockObject,
 }
 
-impl Found {
-    async fn look(
-        bucket: &Arc<dyn Bucket>,
+impl LockRead {
+    async fn read(
+        bucket: &Arc<dyn ObjectStore>,
         place: &Layout,
-        patience: Patience,
-    ) -> Result<Self, HomeError> {
+        patience: RetryBudget,
+    ) -> Result<Self, StateError> {
         let key = place.lock();
-        let object = asked(patience, "GetObject", || bucket.get(&key)).await;
+        let object = retry_idempotent(patience, "GetObject", || bucket.get(&key)).await;
         let object = object.map_err(|source| not_read(place, &key, source))?;
-        let lock = object.as_ref().map(|object| Lock::read(place, object)).transpose()?;
+        let lock = object.as_ref().map(|object| LockObject::read(place, object)).transpose()?;
         Ok(Self { object, lock: lock.unwrap_or_default() })
     }
 
     /// Returns the holder if the lock cannot be taken over yet.
-    fn held_by(&self, watch: &mut Watch) -> Option<Holder> {
+    fn held_by(&self, watch: &mut LockObservation) -> Option<LockHolder> {
         let (object, holder) = (self.object.as_ref()?, self.lock.holder.as_ref()?);
         // The watch must see every read, even if the result does not depend on it.
         let over = watch.has_run_out(&self.lock, object, Instant::now()) || self.lock.is_orphaned();
         (!over).then(|| holder.clone())
     }
 
-    fn replaced_by(&self, place: &Layout, lock: &Lock) -> Write {
+    fn replacement_write(&self, place: &Layout, lock: &LockObject) -> ConditionalWrite {
         let etag = self.object.as_ref().map(|object| &object.etag);
-        Write { key: place.lock(), bytes: lock.text(), condition: Condition::unchanged(etag) }
+        ConditionalWrite {
+            key: place.lock(),
+            bytes: lock.text(),
+            condition: Precondition::unchanged(etag),
+        }
     }
 }
 
-pub(super) fn not_read(place: &Layout, key: &str, source: ProviderError) -> HomeError {
-    HomeError::Bucket { action: "read", path: place.address(key), source }
+pub(super) fn not_read(place: &Layout, key: &str, source: ProviderError) -> StateError {
+    StateError::Bucket { action: "read", path: place.address(key), source }
 }
 
 pub(super) fn not_written(
     action: &'static str,
     place: &Layout,
     key: &str,
-    unwritten: Unwritten,
-) -> HomeError {
+    unwritten: WriteError,
+) -> StateError {
     match unwritten {
-        Unwritten::Fenced { error, .. } => error,
-        Unwritten::Failed { error: source, .. } => {
-            HomeError::Bucket { action, path: place.address(key), source }
+        WriteError::Fenced { error, .. } => error,
+        WriteError::Failed { error: source, .. } => {
+            StateError::Bucket { action, path: place.address(key), source }
         }
     }
 }
@@ -179,27 +186,27 @@ pub(super) fn not_written(
 /// State lock, held until it is released. A guard dropped without release (a panic, an exit) is no
 /// longer renewed, and its fence rejects all calls. Other runs take the lock over after its lease.
 #[derive(Debug)]
-pub struct RemoteGuard {
-    held: Arc<Held>,
-    holder: Holder,
-    taken_from: Option<Holder>,
+pub struct RemoteLockGuard {
+    held: Arc<SharedLease>,
+    holder: LockHolder,
+    taken_from: Option<LockHolder>,
     renewals: JoinHandle<()>,
 }
 
-impl RemoteGuard {
-    fn keep(held: Held, holder: Holder, taken_from: Option<Holder>) -> Self {
+impl RemoteLockGuard {
+    fn keep(held: SharedLease, holder: LockHolder, taken_from: Option<LockHolder>) -> Self {
         let held = Arc::new(held);
         let renewals = tokio::spawn(keep_renewing(Arc::clone(&held)));
         Self { held, holder, taken_from, renewals }
     }
 
     /// Returns the holder: this process.
-    pub fn holder(&self) -> &Holder {
+    pub fn holder(&self) -> &LockHolder {
         &self.holder
     }
 
     /// Returns the former holder that the lock was taken over from; `None` if the lock was free.
-    pub fn taken_from(&self) -> Option<&Holder> {
+    pub fn taken_from(&self) -> Option<&LockHolder> {
         self.taken_from.as_ref()
     }
 
@@ -219,34 +226,34 @@ impl RemoteGuard {
     /// # Errors
     /// Returns an error if the bucket rejects the write; other runs then wait for the end of the
     /// lease.
-    pub async fn release(self) -> Result<(), HomeError> {
+    pub async fn release(self) -> Result<(), StateError> {
         self.renewals.abort();
         self.held.standing().over = true;
-        match self.held.renew(Lock::given_back).await {
-            Err(HomeError::Fenced { .. }) => Ok(()),
+        match self.held.renew(LockObject::given_back).await {
+            Err(StateError::Fenced { .. }) => Ok(()),
             result => result,
         }
     }
 
-    pub(super) fn held(&self) -> &Arc<Held> {
+    pub(super) fn held(&self) -> &Arc<SharedLease> {
         &self.held
     }
 }
 
-impl Drop for RemoteGuard {
+impl Drop for RemoteLockGuard {
     fn drop(&mut self) {
         self.renewals.abort();
         self.held.standing().over = true;
     }
 }
 
-async fn keep_renewing(held: Arc<Held>) {
+async fn keep_renewing(held: Arc<SharedLease>) {
     loop {
         let since = Moment::now().since(held.standing().renewed);
         sleep((held.lease / 4).saturating_sub(since)).await;
-        match held.renew(|lock| Lock { beat: lock.beat + 1, ..lock.clone() }).await {
+        match held.renew(|lock| LockObject { beat: lock.beat + 1, ..lock.clone() }).await {
             Ok(()) => (),
-            Err(HomeError::Fenced { .. }) => return,
+            Err(StateError::Fenced { .. }) => return,
             Err(_) => sleep(held.lease / 20).await, // the fence says why when it shuts
         }
     }
@@ -254,20 +261,20 @@ async fn keep_renewing(held: Arc<Held>) {
 
 /// Data shared by the guard, the backend and their fences.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) bucket: Arc<dyn Bucket>,
+pub(super) struct SharedLease {
+    pub(super) bucket: Arc<dyn ObjectStore>,
     pub(super) place: Layout,
     pub(super) lease: Duration,
     epoch: AtomicU64,
     /// Serial of the last record known to be durable. The next renewal contains it.
     recorded: AtomicU64,
-    standing: Mutex<Standing>,
-    line: tokio::sync::Mutex<Line>,
+    standing: Mutex<LeaseStatus>,
+    line: tokio::sync::Mutex<WrittenLock>,
 }
 
 /// Status of the lock.
 #[derive(Debug)]
-struct Standing {
+struct LeaseStatus {
     /// Start of the last successful renewal.
     renewed: Moment,
     /// Reason of the permanent loss of the lock.
@@ -280,8 +287,8 @@ struct Standing {
 
 /// Lock as this process wrote it last; one write at a time.
 #[derive(Debug)]
-struct Line {
-    lock: Lock,
+struct WrittenLock {
+    lock: LockObject,
     etag: Etag,
     /// Write with a result that is not known yet. No other write starts before its result.
     open: Option<OpenWrite>,
@@ -289,12 +296,12 @@ struct Line {
 
 #[derive(Debug)]
 struct OpenWrite {
-    lock: Lock,
-    write: Write,
+    lock: LockObject,
+    write: ConditionalWrite,
     began: Moment,
 }
 
-impl Held {
+impl SharedLease {
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
@@ -314,7 +321,7 @@ impl Held {
         Fence::new(move || held.pass())
     }
 
-    pub(super) fn pass(&self) -> Result<(), HomeError> {
+    pub(super) fn pass(&self) -> Result<(), StateError> {
         let standing = self.standing();
         if let Some(why) = &standing.lost {
             return Err(self.fenced(why.clone()));
@@ -336,36 +343,37 @@ impl Held {
 
     /// Raises the epoch of the lock to the one after `epoch`, unless it is already higher. A state
     /// that came from another location has had more holders than the lock here.
-    pub(super) async fn outrun(&self, epoch: u64) -> Result<(), HomeError> {
+    pub(super) async fn outrun(&self, epoch: u64) -> Result<(), StateError> {
         if self.epoch() > epoch {
             return Ok(());
         }
-        self.renew(|lock| Lock { epoch: epoch + 1, beat: lock.beat + 1, ..lock.clone() }).await?;
+        self.renew(|lock| LockObject { epoch: epoch + 1, beat: lock.beat + 1, ..lock.clone() })
+            .await?;
         self.epoch.store(epoch + 1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Writes the lock again if it is still the one that this process wrote last.
-    async fn renew(&self, next: impl FnOnce(&Lock) -> Lock) -> Result<(), HomeError> {
+    async fn renew(&self, next: impl FnOnce(&LockObject) -> LockObject) -> Result<(), StateError> {
         let mut line = self.line.lock().await;
         self.settle(&mut line).await?;
-        let lock = Lock { recorded: self.recorded(), ..next(&line.lock) };
-        let condition = Condition::Matches(line.etag.clone());
-        let write = Write { key: self.place.lock(), bytes: lock.text(), condition };
+        let lock = LockObject { recorded: self.recorded(), ..next(&line.lock) };
+        let condition = Precondition::Matches(line.etag.clone());
+        let write = ConditionalWrite { key: self.place.lock(), bytes: lock.text(), condition };
         line.open = Some(OpenWrite { lock, write, began: Moment::now() });
         self.settle(&mut line).await
     }
 
     /// Completes the open write. The write stays open if its result remains unknown, or if this
     /// call is cancelled.
-    async fn settle(&self, line: &mut Line) -> Result<(), HomeError> {
+    async fn settle(&self, line: &mut WrittenLock) -> Result<(), StateError> {
         if let Some(why) = self.standing().lost.clone() {
             return Err(self.fenced(why));
         }
         let Some(open) = &line.open else { return Ok(()) };
-        let patience = Patience { overall: self.lease / 4, ..patience(self.lease) };
+        let patience = RetryBudget { overall: self.lease / 4, ..patience(self.lease) };
         match open.write.make(&*self.bucket, &Fence::open(), patience).await {
-            Ok(Wrote::Done(etag)) => {
+            Ok(WriteOutcome::Done(etag)) => {
                 let open = line.open.take().expect("BUG: it was open just now");
                 let mut standing = self.standing();
                 standing.renewed = open.began;
@@ -373,10 +381,10 @@ impl Held {
                 (line.lock, line.etag) = (open.lock, etag);
                 Ok(())
             }
-            Ok(Wrote::Taken(found)) => Err(self.lose(&self.how_it_was_lost(found.as_ref()))),
+            Ok(WriteOutcome::Taken(found)) => Err(self.lose(&self.how_it_was_lost(found.as_ref()))),
             Err(unwritten) => {
                 let error = not_written("renew", &self.place, &open.write.key, unwritten);
-                if let HomeError::Bucket { source, .. } = &error {
+                if let StateError::Bucket { source, .. } = &error {
                     self.standing().trouble = Some(source.to_string());
                 }
                 Err(error)
@@ -385,24 +393,24 @@ impl Held {
     }
 
     /// Closes the fence permanently: another process has proved to be the holder.
-    pub(super) fn lose(&self, why: &str) -> HomeError {
+    pub(super) fn lose(&self, why: &str) -> StateError {
         self.standing().lost.get_or_insert_with(|| why.to_owned());
         self.fenced(why.to_owned())
     }
 
-    fn how_it_was_lost(&self, found: Option<&Object>) -> String {
-        let lock = found.and_then(|object| Lock::read(&self.place, object).ok());
+    fn how_it_was_lost(&self, found: Option<&StoredObject>) -> String {
+        let lock = found.and_then(|object| LockObject::read(&self.place, object).ok());
         match lock.and_then(|lock| lock.holder) {
             Some(holder) => format!("somebody else took the lock: {holder}"),
             None => "the lock was taken away from this run".to_owned(),
         }
     }
 
-    fn fenced(&self, why: String) -> HomeError {
-        HomeError::Fenced { place: self.place.folder().display().to_string(), why }
+    fn fenced(&self, why: String) -> StateError {
+        StateError::Fenced { place: self.place.folder().display().to_string(), why }
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn standing(&self) -> MutexGuard<'_, LeaseStatus> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,13 +7,13 @@
 
 use uuid::Uuid;
 
-use super::conditional_write::{Patience, asked};
+use super::conditional_write::{RetryBudget, retry_idempotent};
 use super::layout::Layout;
 use super::lease::not_read;
-use super::object_store::{Bucket, Etag, Object};
+use super::object_store::{Etag, ObjectStore, StoredObject};
 use crate::provider::{ProviderError, all};
-use crate::state::error::{Damage, HomeError, Unusable};
-use crate::state::journal::{Header, Reader};
+use crate::state::error::{Damage, FormatError, StateError};
+use crate::state::journal::{JournalHeader, JournalReader};
 use crate::state::{FORMAT, State, snapshot};
 
 /// Number of objects read concurrently.
@@ -23,9 +23,9 @@ const TRIES: usize = 8;
 
 /// State as it was read.
 #[derive(Debug)]
-pub(super) struct Loaded {
+pub(super) struct LoadedRemote {
     pub(super) state: State,
-    pub(super) snapshot: Option<Stored>,
+    pub(super) snapshot: Option<StoredSnapshot>,
     /// Size of the journal after the snapshot.
     pub(super) journal_bytes: u64,
     /// Number of journal objects after the snapshot.
@@ -33,7 +33,7 @@ pub(super) struct Loaded {
     pub(super) warnings: Vec<String>,
 }
 
-impl Loaded {
+impl LoadedRemote {
     /// Returns true if no entry was ever recorded.
     pub(super) fn is_new(&self) -> bool {
         self.snapshot.is_none() && self.journal_objects == 0
@@ -42,7 +42,7 @@ impl Loaded {
 
 /// Snapshot as stored in the bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Stored {
+pub(super) struct StoredSnapshot {
     pub(super) bytes: Vec<u8>,
     pub(super) etag: Etag,
     pub(super) serial: u64,
@@ -50,18 +50,18 @@ pub(super) struct Stored {
 
 /// Reads the state at this location. An empty location is a new state.
 pub(super) async fn load(
-    bucket: &dyn Bucket,
+    bucket: &dyn ObjectStore,
     place: &Layout,
-    patience: Patience,
-) -> Result<Loaded, HomeError> {
-    let reading = Reading { bucket, place, patience };
+    patience: RetryBudget,
+) -> Result<LoadedRemote, StateError> {
+    let reading = RemoteReader { bucket, place, patience };
     let key = place.snapshot();
     let mut snapshot = reading.get(&key).await?;
     for _ in 0..TRIES {
         let error = match reading.state_from(snapshot.as_ref()).await {
             Ok(loaded) => return Ok(loaded),
-            Err(Hitch::Final(error)) => return Err(error),
-            Err(Hitch::Gap(error)) => error,
+            Err(AttemptError::Final(error)) => return Err(error),
+            Err(AttemptError::Gap(error)) => error,
         };
         let now = reading.get(&key).await?;
         if now.as_ref().map(|object| &object.etag) == snapshot.as_ref().map(|object| &object.etag) {
@@ -69,16 +69,16 @@ pub(super) async fn load(
         }
         snapshot = now;
     }
-    Err(HomeError::Changed { path: place.address(&key) })
+    Err(StateError::Changed { path: place.address(&key) })
 }
 
 /// Returns true if the location contains any object of a state.
 pub(super) async fn is_there(
-    bucket: &dyn Bucket,
+    bucket: &dyn ObjectStore,
     place: &Layout,
-    patience: Patience,
-) -> Result<bool, HomeError> {
-    let reading = Reading { bucket, place, patience };
+    patience: RetryBudget,
+) -> Result<bool, StateError> {
+    let reading = RemoteReader { bucket, place, patience };
     // A new run may have only a lock so far. A lone backup is no new state either; reading it
     // reports the missing snapshot.
     for key in [place.snapshot(), place.lock(), place.backup()] {
@@ -90,20 +90,20 @@ pub(super) async fn is_there(
 }
 
 /// Error of one attempt to read a state.
-enum Hitch {
+enum AttemptError {
     /// An object is missing, possibly because of a concurrent compaction.
-    Gap(HomeError),
-    Final(HomeError),
+    Gap(StateError),
+    Final(StateError),
 }
 
-impl From<HomeError> for Hitch {
-    fn from(error: HomeError) -> Self {
-        Hitch::Final(error)
+impl From<StateError> for AttemptError {
+    fn from(error: StateError) -> Self {
+        AttemptError::Final(error)
     }
 }
 
 /// Error of a journal.
-enum Trouble {
+enum JournalError {
     /// The journal begins after this serial, and there is no snapshot.
     BeginsAfter(u64),
     /// An object is missing.
@@ -111,41 +111,45 @@ enum Trouble {
     /// An object is damaged or belongs to another state.
     Group { key: String, error: GroupError },
     /// An object cannot be read.
-    Unread(HomeError),
+    Unread(StateError),
 }
 
 #[derive(Clone, Copy)]
-struct Reading<'a> {
-    bucket: &'a dyn Bucket,
+struct RemoteReader<'a> {
+    bucket: &'a dyn ObjectStore,
     place: &'a Layout,
-    patience: Patience,
+    patience: RetryBudget,
 }
 
-impl Reading<'_> {
-    async fn get(&self, key: &str) -> Result<Option<Object>, HomeError> {
-        let answer = asked(self.patience, "GetObject", || self.bucket.get(key)).await;
+impl RemoteReader<'_> {
+    async fn get(&self, key: &str) -> Result<Option<StoredObject>, StateError> {
+        let answer = retry_idempotent(self.patience, "GetObject", || self.bucket.get(key)).await;
         answer.map_err(|source| not_read(self.place, key, source))
     }
 
-    async fn list(&self, after: &str) -> Result<Vec<String>, HomeError> {
+    async fn list(&self, after: &str) -> Result<Vec<String>, StateError> {
         let prefix = self.place.journal();
         let answer: Result<_, ProviderError> =
-            asked(self.patience, "ListObjectsV2", || self.bucket.list(&prefix, after)).await;
+            retry_idempotent(self.patience, "ListObjectsV2", || self.bucket.list(&prefix, after))
+                .await;
         answer.map_err(|source| not_read(self.place, &prefix, source))
     }
 
-    async fn state_from(&self, snapshot: Option<&Object>) -> Result<Loaded, Hitch> {
+    async fn state_from(
+        &self,
+        snapshot: Option<&StoredObject>,
+    ) -> Result<LoadedRemote, AttemptError> {
         let (state, snapshot) = match snapshot {
             Some(object) => {
                 let state = self.snapshot(object).await?;
-                let Object { bytes, etag, .. } = object.clone();
+                let StoredObject { bytes, etag, .. } = object.clone();
                 let serial = state.serial;
-                (Some(state), Some(Stored { bytes, etag, serial }))
+                (Some(state), Some(StoredSnapshot { bytes, etag, serial }))
             }
             None => (None, None),
         };
         if snapshot.is_none() && self.get(&self.place.backup()).await?.is_some() {
-            return Err(Hitch::Gap(
+            return Err(AttemptError::Gap(
                 self.missing_snapshot("its backup says that it was there").await,
             ));
         }
@@ -157,35 +161,41 @@ impl Reading<'_> {
         let mut state =
             journal.state.take().unwrap_or_else(|| State::new(Uuid::new_v4().to_string()));
         state.format.minor = latest(state.format.minor);
-        let Journal { bytes, objects, warnings, .. } = journal;
-        Ok(Loaded { state, snapshot, journal_bytes: bytes, journal_objects: objects, warnings })
+        let JournalReplay { bytes, objects, warnings, .. } = journal;
+        Ok(LoadedRemote {
+            state,
+            snapshot,
+            journal_bytes: bytes,
+            journal_objects: objects,
+            warnings,
+        })
     }
 
-    async fn snapshot(&self, object: &Object) -> Result<State, HomeError> {
+    async fn snapshot(&self, object: &StoredObject) -> Result<State, StateError> {
         let key = self.place.snapshot();
         let path = self.place.address(&key);
         if object.bytes.is_empty() {
-            return Err(HomeError::Empty { path, hint: self.rebuild_hint().await });
+            return Err(StateError::Empty { path, hint: self.rebuild_hint().await });
         }
         match snapshot::read(&mut object.bytes.clone()) {
             Ok(snapshot) => Ok(snapshot.state),
-            Err(Unusable::NewerFormat(found)) => Err(HomeError::NewerFormat { path, found }),
-            Err(Unusable::Damaged(damage)) => {
+            Err(FormatError::NewerFormat(found)) => Err(StateError::NewerFormat { path, found }),
+            Err(FormatError::Damaged(damage)) => {
                 let hint = format!(
                     "{}; if it was changed by hand and is meant as it is, replace its first line \
                      by `{{`",
                     self.rebuild_hint().await
                 );
-                Err(HomeError::Damaged { path, damage, hint })
+                Err(StateError::Damaged { path, damage, hint })
             }
         }
     }
 
     /// Replays the journal after this state.
-    async fn journal(&self, state: Option<State>) -> Result<Journal, Trouble> {
+    async fn journal(&self, state: Option<State>) -> Result<JournalReplay, JournalError> {
         let serial = state.as_ref().map_or(0, |state| state.serial);
-        let keys = self.list(&self.place.group(serial)).await.map_err(Trouble::Unread)?;
-        let mut journal = Journal { state, bytes: 0, objects: 0, warnings: Vec::new() };
+        let keys = self.list(&self.place.group(serial)).await.map_err(JournalError::Unread)?;
+        let mut journal = JournalReplay { state, bytes: 0, objects: 0, warnings: Vec::new() };
         let (ours, others): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|key| self.place.first_of(key).is_some());
         journal.warnings.extend(others.iter().map(|key| {
@@ -195,7 +205,7 @@ impl Reading<'_> {
         for keys in ours.chunks(AT_ONCE) {
             let objects = all(keys.iter().map(|key| self.get(key)).collect()).await;
             for (key, object) in keys.iter().zip(objects) {
-                let object = object.map_err(Trouble::Unread)?;
+                let object = object.map_err(JournalError::Unread)?;
                 self.replay(&mut journal, key, object.as_ref())?;
             }
         }
@@ -205,66 +215,69 @@ impl Reading<'_> {
     /// Replays one object of the journal.
     fn replay(
         &self,
-        journal: &mut Journal,
+        journal: &mut JournalReplay,
         key: &str,
-        object: Option<&Object>,
-    ) -> Result<(), Trouble> {
+        object: Option<&StoredObject>,
+    ) -> Result<(), JournalError> {
         let first = self.place.first_of(key).expect("BUG: the others were set apart");
         let serial = journal.serial();
         if first > serial + 1 {
             if journal.state.is_none() {
-                return Err(Trouble::BeginsAfter(first - 1));
+                return Err(JournalError::BeginsAfter(first - 1));
             }
             let because = format!("the journal goes on with record {first}");
-            return Err(Trouble::Missing { key: self.place.group(serial + 1), because });
+            return Err(JournalError::Missing { key: self.place.group(serial + 1), because });
         }
         let key = key.to_owned();
         let Some(object) = object else {
-            return Err(Trouble::Missing { key, because: "it was there a moment ago".to_owned() });
+            return Err(JournalError::Missing {
+                key,
+                because: "it was there a moment ago".to_owned(),
+            });
         };
-        journal.replay(first, &object.bytes).map_err(|error| Trouble::Group { key, error })
+        journal.replay(first, &object.bytes).map_err(|error| JournalError::Group { key, error })
     }
 
-    async fn explained(&self, trouble: Trouble) -> Hitch {
+    async fn explained(&self, trouble: JournalError) -> AttemptError {
         match trouble {
-            Trouble::BeginsAfter(record) => {
+            JournalError::BeginsAfter(record) => {
                 let because = format!("the journal beside it begins after record {record}");
-                Hitch::Gap(self.missing_snapshot(&because).await)
+                AttemptError::Gap(self.missing_snapshot(&because).await)
             }
-            Trouble::Missing { key, because } => {
+            JournalError::Missing { key, because } => {
                 let (path, hint) = (self.place.address(&key), self.restore(&key));
-                Hitch::Gap(HomeError::Missing { path, because, hint })
+                AttemptError::Gap(StateError::Missing { path, because, hint })
             }
-            Trouble::Group { key, error } => Hitch::Final(self.unusable(&key, error)),
-            Trouble::Unread(error) => Hitch::Final(error),
+            JournalError::Group { key, error } => AttemptError::Final(self.unusable(&key, error)),
+            JournalError::Unread(error) => AttemptError::Final(error),
         }
     }
 
-    fn unusable(&self, key: &str, error: GroupError) -> HomeError {
+    fn unusable(&self, key: &str, error: GroupError) -> StateError {
         let path = self.place.address(key);
         match error {
-            GroupError::Empty => HomeError::Empty { path, hint: self.restore(key) },
+            GroupError::Empty => StateError::Empty { path, hint: self.restore(key) },
             GroupError::Foreign { found, expected } => {
-                HomeError::ForeignLineage { path, found, expected }
+                StateError::ForeignLineage { path, found, expected }
             }
-            GroupError::Unusable(Unusable::NewerFormat(found)) => {
-                HomeError::NewerFormat { path, found }
+            GroupError::Unusable(FormatError::NewerFormat(found)) => {
+                StateError::NewerFormat { path, found }
             }
-            GroupError::Unusable(Unusable::Damaged(damage)) => {
+            GroupError::Unusable(FormatError::Damaged(damage)) => {
                 let hint = format!(
                     "{}; or move it and all that come after it elsewhere, which forgets what they \
                      have recorded",
                     self.restore(key)
                 );
-                HomeError::Damaged { path, damage, hint }
+                StateError::Damaged { path, damage, hint }
             }
         }
     }
 
-    async fn missing_snapshot(&self, because: &str) -> HomeError {
+    async fn missing_snapshot(&self, because: &str) -> StateError {
         let path = self.place.address(&self.place.snapshot());
         let hint = self.rebuild_hint().await;
-        HomeError::Missing { path, because: because.to_owned(), hint }
+        StateError::Missing { path, because: because.to_owned(), hint }
     }
 
     fn restore(&self, key: &str) -> String {
@@ -312,7 +325,7 @@ pub(super) fn restore_hint(place: &Layout, key: &str) -> String {
 }
 
 /// Journal that is being read.
-struct Journal {
+struct JournalReplay {
     /// State so far; `None` before the first record without a snapshot.
     state: Option<State>,
     bytes: u64,
@@ -323,16 +336,16 @@ struct Journal {
 enum GroupError {
     Empty,
     Foreign { found: String, expected: String },
-    Unusable(Unusable),
+    Unusable(FormatError),
 }
 
-impl From<Unusable> for GroupError {
-    fn from(unusable: Unusable) -> Self {
+impl From<FormatError> for GroupError {
+    fn from(unusable: FormatError) -> Self {
         GroupError::Unusable(unusable)
     }
 }
 
-impl Journal {
+impl JournalReplay {
     fn serial(&self) -> u64 {
         self.state.as_ref().map_or(0, |state| state.serial)
     }
@@ -342,14 +355,14 @@ impl Journal {
         if text.is_empty() {
             return Err(GroupError::Empty);
         }
-        let mut reader = Reader::new(text)?;
+        let mut reader = JournalReader::new(text)?;
         let header = reader.header().clone();
         let state = self.state.get_or_insert_with(|| begun(&header));
         if header.lineage != state.lineage {
             let (found, expected) = (header.lineage, state.lineage.clone());
             return Err(GroupError::Foreign { found, expected });
         }
-        let begins = |why| Unusable::Damaged(Damage { line: 1, offset: 0, serial: None, why });
+        let begins = |why| FormatError::Damaged(Damage { line: 1, offset: 0, serial: None, why });
         if header.base + 1 != first {
             return Err(begins(format!("it begins after record {}", header.base)).into());
         }
@@ -358,12 +371,12 @@ impl Journal {
             return Err(begins(why).into());
         }
         while let Some(line) = reader.next_record()? {
-            state.replay(line).map_err(Unusable::from)?;
+            state.replay(line).map_err(FormatError::from)?;
         }
         if let Some((place, _)) = reader.torn() {
             let why = "its last line is not finished".to_owned();
             let damage = Damage { line: place.line, offset: place.offset, serial: None, why };
-            return Err(Unusable::Damaged(damage).into());
+            return Err(FormatError::Damaged(damage).into());
         }
         if reader.serial() == header.base {
             return Err(begins("it has no record".to_owned()).into());
@@ -375,7 +388,7 @@ impl Journal {
 }
 
 /// Returns the initial state of a journal without a snapshot.
-fn begun(header: &Header) -> State {
+fn begun(header: &JournalHeader) -> State {
     let format = if header.format.major == FORMAT.major { header.format } else { FORMAT };
     State { format, ..State::new(header.lineage.clone()) }
 }

@@ -12,15 +12,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::layout::Layout;
-use super::object_store::{Etag, Object};
-use crate::state::error::{Damage, HomeError};
-use crate::state::lock::Holder;
+use super::object_store::{Etag, StoredObject};
+use crate::state::error::{Damage, StateError};
+use crate::state::lock::LockHolder;
 
 /// Lock as all processes read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Lock {
+pub(super) struct LockObject {
     /// Holder of the lock; `null` if the lock is free.
-    pub(super) holder: Option<Holder>,
+    pub(super) holder: Option<LockHolder>,
     /// Epoch of the last acquisition. Kept when the lock is released.
     pub(super) epoch: u64,
     /// Time after a renewal in which the lock cannot be taken over, in seconds. A contender adds
@@ -39,7 +39,7 @@ pub(super) struct Lock {
     pub(super) unknown: BTreeMap<String, Value>,
 }
 
-impl Default for Lock {
+impl Default for LockObject {
     /// Returns a lock without a holder so far.
     fn default() -> Self {
         Self {
@@ -54,15 +54,15 @@ impl Default for Lock {
     }
 }
 
-impl Lock {
-    pub(super) fn read(place: &Layout, object: &Object) -> Result<Self, HomeError> {
+impl LockObject {
+    pub(super) fn read(place: &Layout, object: &StoredObject) -> Result<Self, StateError> {
         serde_json::from_slice(&object.bytes).map_err(|error| {
             let path = place.address(&place.lock());
             let hint =
                 format!("when nobody works on this state, remove it: aws s3 rm {}", path.display());
             let (line, why) = (error.line().max(1), error.to_string());
             let damage = Damage { line, offset: 0, serial: None, why };
-            HomeError::Damaged { path, damage, hint }
+            StateError::Damaged { path, damage, hint }
         })
     }
 
@@ -73,7 +73,7 @@ impl Lock {
     }
 
     /// Returns the lock of the next acquisition.
-    pub(super) fn taken(&self, holder: &Holder, lease: Duration) -> Self {
+    pub(super) fn taken(&self, holder: &LockHolder, lease: Duration) -> Self {
         Self {
             holder: Some(holder.clone()),
             epoch: self.epoch + 1,
@@ -116,13 +116,18 @@ pub(super) fn margin(lease: Duration) -> Duration {
 
 /// Observation of a lock over several reads.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct LockObservation {
     seen: Option<(Etag, Instant)>,
 }
 
-impl Watch {
+impl LockObservation {
     /// Returns true if the lock has not been renewed for so long that it may be taken over.
-    pub(super) fn has_run_out(&mut self, lock: &Lock, object: &Object, now: Instant) -> bool {
+    pub(super) fn has_run_out(
+        &mut self,
+        lock: &LockObject,
+        object: &StoredObject,
+        now: Instant,
+    ) -> bool {
         let since = match &self.seen {
             Some((etag, since)) if *etag == object.etag => *since,
             _ => self.seen.insert((object.etag.clone(), now)).1,
@@ -142,31 +147,35 @@ fn processes() -> Option<String> {
 mod tests {
     use super::*;
 
-    fn seen(etag: &str, age: Option<u64>) -> Object {
+    fn seen(etag: &str, age: Option<u64>) -> StoredObject {
         let (bytes, etag) = (Vec::new(), Etag(etag.to_owned()));
-        Object { bytes, etag, age: age.map(Duration::from_secs) }
+        StoredObject { bytes, etag, age: age.map(Duration::from_secs) }
     }
 
-    fn lock() -> Lock {
-        Lock::default().taken(&Holder::here("apply"), Duration::from_secs(60))
+    fn lock() -> LockObject {
+        LockObject::default().taken(&LockHolder::this_process("apply"), Duration::from_secs(60))
     }
 
-    fn gone() -> Holder {
+    fn gone() -> LockHolder {
         // No process that started before the kernel has this process ID.
-        Holder { started: Some(0), ..Holder::here("apply") }
+        LockHolder { started: Some(0), ..LockHolder::this_process("apply") }
     }
 
     #[test]
     fn a_lock_has_run_out_when_the_server_says_that_it_is_old() {
         let now = Instant::now();
         for (age, out) in [(None, false), (Some(75), false), (Some(76), true)] {
-            assert_eq!(Watch::default().has_run_out(&lock(), &seen("a", age), now), out, "{age:?}");
+            assert_eq!(
+                LockObservation::default().has_run_out(&lock(), &seen("a", age), now),
+                out,
+                "{age:?}"
+            );
         }
     }
 
     #[test]
     fn a_lock_has_run_out_when_it_stands_unchanged_before_our_eyes() {
-        let (began, mut watch) = (Instant::now(), Watch::default());
+        let (began, mut watch) = (Instant::now(), LockObservation::default());
         let mut look = |etag, after| {
             let now = began + Duration::from_secs(after);
             watch.has_run_out(&lock(), &seen(etag, None), now)
@@ -180,8 +189,8 @@ mod tests {
 
     #[test]
     fn a_lease_without_an_end_never_runs_out() {
-        let lock = Lock { lease_seconds: u64::MAX, ..lock() };
-        assert!(!Watch::default().has_run_out(
+        let lock = LockObject { lease_seconds: u64::MAX, ..lock() };
+        assert!(!LockObservation::default().has_run_out(
             &lock,
             &seen("a", Some(u64::MAX / 2)),
             Instant::now()
@@ -192,14 +201,14 @@ mod tests {
     fn only_a_process_of_our_own_numbering_is_known_to_have_ended() {
         let lease = Duration::from_secs(60);
         assert!(!lock().is_orphaned(), "this process runs");
-        let orphan = Lock::default().taken(&gone(), lease);
+        let orphan = LockObject::default().taken(&gone(), lease);
         assert!(orphan.is_orphaned());
         for processes in [None, Some("pid:[1]".to_owned())] {
-            assert!(!Lock { processes, ..orphan.clone() }.is_orphaned());
+            assert!(!LockObject { processes, ..orphan.clone() }.is_orphaned());
         }
-        let elsewhere = Holder { host: "elsewhere".to_owned(), ..gone() };
-        assert!(!Lock::default().taken(&elsewhere, lease).is_orphaned());
-        assert!(!Lock::default().is_orphaned(), "nobody has it");
+        let elsewhere = LockHolder { host: "elsewhere".to_owned(), ..gone() };
+        assert!(!LockObject::default().taken(&elsewhere, lease).is_orphaned());
+        assert!(!LockObject::default().is_orphaned(), "nobody has it");
     }
 
     #[test]
@@ -208,8 +217,9 @@ mod tests {
         let mut newer: Value = serde_json::from_slice(&lock().text()).unwrap();
         newer["reason"] = "upgrade".into();
         let bytes = serde_json::to_vec(&newer).unwrap();
-        let lock = Lock::read(&place, &Object { bytes, ..seen("a", None) }).unwrap();
-        let next = lock.given_back().taken(&Holder::here("destroy"), Duration::from_secs(9));
+        let lock = LockObject::read(&place, &StoredObject { bytes, ..seen("a", None) }).unwrap();
+        let next =
+            lock.given_back().taken(&LockHolder::this_process("destroy"), Duration::from_secs(9));
         assert_eq!(next.unknown["reason"], "upgrade");
         assert_eq!((next.epoch, next.beat, next.lease_seconds), (2, 3, 9));
     }
@@ -219,7 +229,8 @@ mod tests {
         let place = Layout::new("acme", "prod");
         for text in ["", "{", "null", "{\"holder\":null}"] {
             let bytes = text.as_bytes().to_vec();
-            let error = Lock::read(&place, &Object { bytes, ..seen("a", None) }).unwrap_err();
+            let error =
+                LockObject::read(&place, &StoredObject { bytes, ..seen("a", None) }).unwrap_err();
             assert!(error.to_string().contains("s3://acme/prod/lock.json"), "{error}");
             assert!(error.hint().unwrap().contains("aws s3 rm s3://acme/prod/lock.json"));
         }

@@ -10,17 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::state::journal::Reader;
+use crate::state::journal::JournalReader;
 use crate::state::tests::{cluster, create, created, history, told};
-use crate::state::{Run, Status};
-use crate::test_support::FakeBucket;
-use crate::test_support::fake_object_store::{Manners, Mishap, Process};
+use crate::state::{RecordStatus, RunRecord};
+use crate::test_support::FakeObjectStore;
+use crate::test_support::fake_object_store::{Process, RequestFault, StoreBehaviour};
 
 fn place() -> Layout {
     Layout::new("acme", "states/prod")
 }
 
-fn way(process: &Arc<Process>) -> Arc<dyn Bucket> {
+fn way(process: &Arc<Process>) -> Arc<dyn ObjectStore> {
     process.clone()
 }
 
@@ -29,42 +29,43 @@ const NOW: Duration = Duration::ZERO;
 /// Run of the program that has the lock. The run is recorded unless stated otherwise.
 struct Engine {
     process: Arc<Process>,
-    guard: RemoteGuard,
-    home: RemoteHome,
+    guard: RemoteLockGuard,
+    backend: RemoteBackend,
     state: State,
 }
 
 impl Engine {
     /// Starts a process that takes the lock and begins its run.
-    async fn start(bucket: &FakeBucket) -> Self {
+    async fn start(bucket: &FakeObjectStore) -> Self {
         let mut engine = Self::open(bucket).await;
         engine.begin().await.unwrap();
         engine
     }
 
     /// Starts a process that takes the lock and reads the state.
-    async fn open(bucket: &FakeBucket) -> Self {
+    async fn open(bucket: &FakeObjectStore) -> Self {
         let process = bucket.process();
-        let guard = RemoteHome::lock(&way(&process), &place(), "apply", NOW, LEASE).await.unwrap();
-        let Opened { home, state, warnings } = RemoteHome::open(&guard).await.unwrap();
+        let guard =
+            RemoteBackend::lock(&way(&process), &place(), "apply", NOW, LEASE).await.unwrap();
+        let OpenedRemote { backend, state, warnings } = RemoteBackend::open(&guard).await.unwrap();
         assert_eq!(warnings.len(), usize::from(guard.taken_from().is_some()), "{warnings:?}");
-        Self { process, guard, home, state }
+        Self { process, guard, backend, state }
     }
 
-    async fn begin(&mut self) -> Result<(), HomeError> {
-        let run = run_of(&self.home, &self.state);
+    async fn begin(&mut self) -> Result<(), StateError> {
+        let run = run_of(&self.backend, &self.state);
         self.record(&[run]).await
     }
 
-    async fn record(&mut self, entries: &[Entry]) -> Result<(), HomeError> {
+    async fn record(&mut self, entries: &[Entry]) -> Result<(), StateError> {
         for entry in entries {
             self.state.record(entry).unwrap();
         }
-        self.home.append(entries).await
+        self.backend.append(entries).await
     }
 
-    async fn compact(&mut self) -> Result<(), HomeError> {
-        self.home.compact(&self.state).await
+    async fn compact(&mut self) -> Result<(), StateError> {
+        self.backend.compact(&self.state).await
     }
 
     async fn end(self) -> State {
@@ -74,10 +75,10 @@ impl Engine {
 }
 
 /// Returns the first entry of a holder.
-fn run_of(home: &RemoteHome, state: &State) -> Entry {
+fn run_of(backend: &RemoteBackend, state: &State) -> Entry {
     Entry::RunStarted {
-        run: Run {
-            epoch: home.epoch(),
+        run: RunRecord {
+            epoch: backend.epoch(),
             operation: "apply".to_owned(),
             at: "2026-11-25T12:00:00Z".to_owned(),
             by: "dev@host".to_owned(),
@@ -96,26 +97,26 @@ fn entries() -> Vec<Entry> {
 }
 
 /// Returns the state as a reader without the lock sees it.
-async fn seen(bucket: &FakeBucket) -> State {
+async fn seen(bucket: &FakeObjectStore) -> State {
     let glance = read(&way(&bucket.process()), &place()).await.unwrap().unwrap();
     assert_eq!(glance.warnings, [""; 0]);
     glance.state
 }
 
-fn journal_of(bucket: &FakeBucket) -> BTreeMap<u64, Vec<u8>> {
+fn journal_of(bucket: &FakeObjectStore) -> BTreeMap<u64, Vec<u8>> {
     let objects = bucket.objects().into_iter();
     objects.filter_map(|(key, bytes)| Some((place().first_of(&key)?, bytes))).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_nothing_was_recorded_there_is_nothing_but_the_lock() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::open(&bucket).await;
     assert_eq!(engine.state, State::new(engine.state.lineage.clone()));
-    engine.home.append(&[]).await.unwrap();
-    engine.home.close(&engine.state).await.unwrap();
+    engine.backend.append(&[]).await.unwrap();
+    engine.backend.close(&engine.state).await.unwrap();
     engine.compact().await.unwrap();
-    assert_eq!((engine.home.puts(), engine.home.bytes_written()), (0, 0));
+    assert_eq!((engine.backend.puts(), engine.backend.bytes_written()), (0, 0));
     engine.end().await;
     assert_eq!(bucket.objects().into_keys().collect::<Vec<_>>(), [place().lock()]);
     assert!(read(&way(&bucket.process()), &place()).await.unwrap().is_none());
@@ -123,22 +124,22 @@ async fn where_nothing_was_recorded_there_is_nothing_but_the_lock() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_acknowledged_is_read_back_after_every_step() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     for entry in entries() {
         engine.record(&[entry]).await.unwrap();
         assert_eq!(seen(&bucket).await, engine.state);
     }
     let written: usize = journal_of(&bucket).values().map(Vec::len).sum();
-    assert_eq!(engine.home.bytes_written(), written as u64);
-    assert_eq!(engine.home.puts(), engine.state.serial);
+    assert_eq!(engine.backend.bytes_written(), written as u64);
+    assert_eq!(engine.backend.puts(), engine.state.serial);
     let state = engine.end().await;
     assert_eq!(Engine::open(&bucket).await.state, state);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_is_one_object_and_the_objects_are_one_journal() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     for group in entries().chunks(7) {
         engine.record(group).await.unwrap();
@@ -146,7 +147,7 @@ async fn a_group_is_one_object_and_the_objects_are_one_journal() {
     let journal = journal_of(&bucket);
     assert_eq!(journal.keys().copied().collect::<Vec<_>>(), [1, 2, 9, 16, 23, 30, 37, 44]);
     let joined = journal.into_values().collect::<Vec<_>>().concat();
-    let mut reader = Reader::new(&joined).unwrap();
+    let mut reader = JournalReader::new(&joined).unwrap();
     let mut state = State::new(engine.state.lineage.clone());
     while let Some(line) = reader.next_record().unwrap() {
         state.record(&line.entry).unwrap();
@@ -156,7 +157,7 @@ async fn a_group_is_one_object_and_the_objects_are_one_journal() {
 
 #[tokio::test(start_paused = true)]
 async fn a_state_goes_on_where_it_was_left() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut before = State::default();
     for (number, part) in entries().chunks(9).enumerate() {
         let mut engine = Engine::start(&bucket).await;
@@ -173,10 +174,16 @@ async fn a_state_goes_on_where_it_was_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_never_recorded_twice_and_never_forgotten() {
-    let late = Mishap::Late(Duration::from_secs(20));
-    let mishaps = [Mishap::LostAnswer, Mishap::LostRequest, Mishap::Silence, Mishap::Busy, late];
+    let late = RequestFault::Late(Duration::from_secs(20));
+    let mishaps = [
+        RequestFault::LostAnswer,
+        RequestFault::LostRequest,
+        RequestFault::Silence,
+        RequestFault::Busy,
+        late,
+    ];
     for mishap in mishaps {
-        let bucket = FakeBucket::default();
+        let bucket = FakeObjectStore::default();
         let mut engine = Engine::start(&bucket).await;
         for entry in &entries()[..6] {
             engine.process.plan("PutObject", "journal/", mishap);
@@ -196,27 +203,27 @@ async fn a_lost_answer_is_never_recorded_twice_and_never_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_waits_for_becomes_durable_all_the_same() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     let entry = create("base", 1);
     engine.state.record(&entry).unwrap();
-    drop(engine.home.append(&[entry]));
+    drop(engine.backend.append(&[entry]));
     sleep(Duration::from_secs(1)).await;
     assert_eq!(seen(&bucket).await, engine.state);
-    engine.record(&[created("base", Status::Ready)]).await.unwrap();
+    engine.record(&[created("base", RecordStatus::Ready)]).await.unwrap();
     assert_eq!(seen(&bucket).await, engine.state);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_group_at_a_time_and_the_run_first() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::open(&bucket).await;
-    let error = engine.home.append(&[create("base", 1)]).await.unwrap_err();
-    assert!(matches!(error, HomeError::NoRun { epoch: 1, after: 0, .. }), "{error}");
-    let run = run_of(&engine.home, &engine.state);
-    let first = engine.home.append(std::slice::from_ref(&run));
-    let error = engine.home.append(&[create("base", 1)]).await.unwrap_err();
-    assert!(matches!(error, HomeError::OutOfStep { given: 1, recorded: 0, .. }), "{error}");
+    let error = engine.backend.append(&[create("base", 1)]).await.unwrap_err();
+    assert!(matches!(error, StateError::NoRun { epoch: 1, after: 0, .. }), "{error}");
+    let run = run_of(&engine.backend, &engine.state);
+    let first = engine.backend.append(std::slice::from_ref(&run));
+    let error = engine.backend.append(&[create("base", 1)]).await.unwrap_err();
+    assert!(matches!(error, StateError::OutOfStep { given: 1, recorded: 0, .. }), "{error}");
     assert!(engine.compact().await.is_err(), "what it would compact is on its way");
     first.await.unwrap();
     engine.state.record(&run).unwrap();
@@ -226,12 +233,12 @@ async fn one_group_at_a_time_and_the_run_first() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_certainly_not_written_may_be_tried_again() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     let entry = create("base", 1);
-    engine.process.plan("PutObject", "journal/", Mishap::Denied("AccessDenied"));
-    let error = engine.home.append(std::slice::from_ref(&entry)).await.unwrap_err();
-    assert!(matches!(error, HomeError::Bucket { action: "write", .. }), "{error}");
+    engine.process.plan("PutObject", "journal/", RequestFault::Denied("AccessDenied"));
+    let error = engine.backend.append(std::slice::from_ref(&entry)).await.unwrap_err();
+    assert!(matches!(error, StateError::Bucket { action: "write", .. }), "{error}");
     assert!(error.to_string().contains("s3://acme/states/prod/journal/00000000000000000002"));
     engine.record(&[entry]).await.unwrap();
     assert_eq!(seen(&bucket).await, engine.state);
@@ -239,15 +246,15 @@ async fn what_was_certainly_not_written_may_be_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_write_of_which_nobody_knows_nothing_is_written() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     let began = Instant::now();
-    engine.process.plan("PutObject", "journal/", Mishap::LostRequest);
-    engine.process.plan("PutObject", "journal/", Mishap::Denied("ExpiredToken"));
-    engine.home.append(&[create("base", 1)]).await.unwrap_err();
+    engine.process.plan("PutObject", "journal/", RequestFault::LostRequest);
+    engine.process.plan("PutObject", "journal/", RequestFault::Denied("ExpiredToken"));
+    engine.backend.append(&[create("base", 1)]).await.unwrap_err();
     assert!(began.elapsed() < LEASE / 2, "{:?}", began.elapsed());
-    let error = engine.home.append(&[create("base", 1)]).await.unwrap_err();
-    assert!(matches!(error, HomeError::Unsure { .. }), "{error}");
+    let error = engine.backend.append(&[create("base", 1)]).await.unwrap_err();
+    assert!(matches!(error, StateError::Unsure { .. }), "{error}");
 }
 
 /// Kills the process at each write and deletion of a compaction.
@@ -255,7 +262,7 @@ async fn after_a_write_of_which_nobody_knows_nothing_is_written() {
 async fn a_crash_anywhere_in_a_compaction_is_harmless() {
     let mut steps = 0;
     loop {
-        let bucket = FakeBucket::default();
+        let bucket = FakeObjectStore::default();
         let mut engine = Engine::start(&bucket).await;
         for part in entries()[..20].chunks(3) {
             engine.record(part).await.unwrap();
@@ -290,7 +297,7 @@ async fn a_crash_anywhere_in_a_compaction_is_harmless() {
 
 #[tokio::test(start_paused = true)]
 async fn a_compaction_keeps_the_backups_half_and_the_first_object_of_each_run() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut snapshots = Vec::new();
     for part in entries()[..36].chunks(9) {
         let mut engine = Engine::start(&bucket).await;
@@ -311,34 +318,34 @@ async fn a_compaction_keeps_the_backups_half_and_the_first_object_of_each_run() 
 
 #[tokio::test(start_paused = true)]
 async fn a_state_compacts_when_its_journal_outgrows_it_or_has_many_objects() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     engine.record(&entries()).await.unwrap();
-    engine.home.close(&engine.state).await.unwrap();
-    let compacted = |bucket: &FakeBucket, state: &State| {
+    engine.backend.close(&engine.state).await.unwrap();
+    let compacted = |bucket: &FakeObjectStore, state: &State| {
         let mut text = bucket.objects()[&place().snapshot()].clone();
         crate::state::snapshot::read(&mut text).unwrap().state.serial == state.serial
     };
     assert!(compacted(&bucket, &engine.state));
-    engine.record(&[Entry::Identified { cluster: cluster() }]).await.unwrap();
-    engine.home.close(&engine.state).await.unwrap();
+    engine.record(&[Entry::ClusterIdentified { cluster: cluster() }]).await.unwrap();
+    engine.backend.close(&engine.state).await.unwrap();
     assert!(!compacted(&bucket, &engine.state), "it is not worth it");
     let mut state = engine.end().await;
 
     let mut bulk = Engine::start(&bucket).await;
-    let facts: Vec<_> = (0..200)
-        .map(|n| Entry::Learnt {
-            question: format!("question {n}"),
+    let lookup_cache: Vec<_> = (0..200)
+        .map(|n| Entry::LookupRecorded {
+            lookup: format!("question {n}"),
             answer: "long ".repeat(99).into(),
         })
         .collect();
-    bulk.record(&facts).await.unwrap();
+    bulk.record(&lookup_cache).await.unwrap();
     bulk.compact().await.unwrap();
     for objects in 0..70 {
-        bulk.home.close(&bulk.state).await.unwrap();
+        bulk.backend.close(&bulk.state).await.unwrap();
         assert_eq!(compacted(&bucket, &bulk.state), objects == 0 || objects == 65, "{objects}");
         if objects < 65 {
-            bulk.record(&[Entry::Identified { cluster: cluster() }]).await.unwrap();
+            bulk.record(&[Entry::ClusterIdentified { cluster: cluster() }]).await.unwrap();
         } else {
             state = bulk.end().await;
             break;
@@ -352,7 +359,7 @@ async fn a_state_compacts_when_its_journal_outgrows_it_or_has_many_objects() {
 async fn who_reads_without_the_lock_sees_a_state_that_was_once_true() {
     let mut began_again = 0;
     for step in 0..60 {
-        let bucket = FakeBucket::default();
+        let bucket = FakeObjectStore::default();
         let mut engine = Engine::start(&bucket).await;
         engine.compact().await.unwrap();
         for part in entries()[..20].chunks(2) {
@@ -383,32 +390,35 @@ async fn who_reads_without_the_lock_sees_a_state_that_was_once_true() {
 
 fn run_of_epoch_1() -> Entry {
     let Entry::RunStarted { run } = crate::state::tests::run_started(1) else { unreachable!() };
-    Entry::RunStarted { run: Run { after: 0, ..run } }
+    Entry::RunStarted { run: RunRecord { after: 0, ..run } }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_bucket_without_versions_is_warned_of_once() {
-    let bucket = FakeBucket::new(Manners { versions: Some(false), ..Manners::default() });
+    let bucket =
+        FakeObjectStore::new(StoreBehaviour { versions: Some(false), ..StoreBehaviour::default() });
     let process = bucket.process();
     for expected in [1, 0] {
-        let guard = RemoteHome::lock(&way(&process), &place(), "apply", NOW, LEASE).await.unwrap();
-        let Opened { mut home, state, warnings } = RemoteHome::open(&guard).await.unwrap();
+        let guard =
+            RemoteBackend::lock(&way(&process), &place(), "apply", NOW, LEASE).await.unwrap();
+        let OpenedRemote { mut backend, state, warnings } =
+            RemoteBackend::open(&guard).await.unwrap();
         assert_eq!(warnings.len(), expected, "{warnings:?}");
         assert!(warnings.iter().all(|warning| warning.contains("put-bucket-versioning")));
-        home.append(&[run_of(&home, &state)]).await.unwrap();
+        backend.append(&[run_of(&backend, &state)]).await.unwrap();
         guard.release().await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_whole_run_costs_a_handful_of_requests() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut requests = Vec::new();
     for _ in 0..3 {
         let mut engine = Engine::start(&bucket).await;
         engine.record(&entries()[..1]).await.unwrap();
         engine.record(&entries()[1..2]).await.unwrap();
-        engine.home.close(&engine.state).await.unwrap();
+        engine.backend.close(&engine.state).await.unwrap();
         let process = Arc::clone(&engine.process);
         engine.end().await;
         requests.push(process.requests().into_values().sum::<u64>());

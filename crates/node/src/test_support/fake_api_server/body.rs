@@ -10,25 +10,25 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Sleep, sleep};
 
 /// A line of a watch, or the abrupt end of the connection.
-pub(super) type Line = Result<Bytes, super::Closed>;
+pub(super) type WatchLine = Result<Bytes, super::Closed>;
 
-pub(super) enum Answer {
+pub(super) enum ResponseBody {
     Whole(Option<Bytes>),
-    Watch { lines: UnboundedReceiver<Line>, end: Pin<Box<Sleep>> },
+    Watch { lines: UnboundedReceiver<WatchLine>, end: Pin<Box<Sleep>> },
 }
 
-impl Answer {
+impl ResponseBody {
     pub(super) fn whole(object: &Value) -> Self {
         Self::Whole(Some(Bytes::from(object.to_string())))
     }
 
     /// Returns the lines of a watch for at most `seconds`.
-    pub(super) fn watch(lines: UnboundedReceiver<Line>, seconds: u64) -> Self {
+    pub(super) fn watch(lines: UnboundedReceiver<WatchLine>, seconds: u64) -> Self {
         Self::Watch { lines, end: Box::pin(sleep(Duration::from_secs(seconds))) }
     }
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = super::Closed;
 

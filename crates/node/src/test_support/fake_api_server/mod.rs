@@ -27,23 +27,23 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use self::body::Answer;
-use self::request::{Asked, No, Reply};
-pub use self::request::{RESOURCES, Resource};
-use self::store::Store;
+use self::body::ResponseBody;
+pub use self::request::{ApiResource, RESOURCES};
+use self::request::{ErrorResponse, ParsedRequest, SuccessResponse};
+use self::store::ApiStore;
 
 /// A Kubernetes API server in memory. Clones share their content.
 #[derive(Clone, Default)]
-pub struct FakeCluster(Arc<Mutex<Store>>);
+pub struct FakeApiServer(Arc<Mutex<ApiStore>>);
 
-impl std::fmt::Debug for FakeCluster {
+impl std::fmt::Debug for FakeApiServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "FakeCluster({})", self.server().len())
     }
 }
 
-impl FakeCluster {
-    fn server(&self) -> MutexGuard<'_, Store> {
+impl FakeApiServer {
+    fn server(&self) -> MutexGuard<'_, ApiStore> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -55,13 +55,13 @@ impl FakeCluster {
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
-                fake.answer(Asked::of(&head, body.to_vec())).await
+                fake.answer(ParsedRequest::of(&head, body.to_vec())).await
             }
         };
         Client::new(tower::service_fn(answer), "default")
     }
 
-    async fn answer(self, asked: Asked) -> Result<Response<Answer>, Closed> {
+    async fn answer(self, asked: ParsedRequest) -> Result<Response<ResponseBody>, Closed> {
         if self.server().troubles.silent {
             std::future::pending::<()>().await;
         }
@@ -72,7 +72,7 @@ impl FakeCluster {
             return Err(Closed);
         }
         if let Some(status) = server.troubles.statuses.pop() {
-            return Ok(refusal(&No::trouble(status)));
+            return Ok(refusal(&ErrorResponse::trouble(status)));
         }
         let done = server.route(&asked);
         let changes = asked.method != "GET";
@@ -81,8 +81,8 @@ impl FakeCluster {
             return Err(Closed);
         }
         Ok(match done {
-            Ok(Reply::Object(status, object)) => whole(status, &object),
-            Ok(Reply::Watch(answer)) => Response::new(answer),
+            Ok(SuccessResponse::Object(status, object)) => whole(status, &object),
+            Ok(SuccessResponse::Watch(answer)) => Response::new(answer),
             Err(no) => refusal(&no),
         })
     }
@@ -169,17 +169,17 @@ impl FakeCluster {
     }
 
     /// Resumes responses and removes all injected failures.
-    pub fn heal(&self) {
-        self.server().troubles = store::Troubles::default();
+    pub fn clear_faults(&self) {
+        self.server().troubles = store::InjectedFaults::default();
     }
 
     /// Responds to the next requests with these statuses.
-    pub fn trouble(&self, statuses: &[u16]) {
+    pub fn inject_faults(&self, statuses: &[u16]) {
         self.server().troubles.statuses.extend(statuses.iter().rev());
     }
 
     /// Closes the connections of the next requests before the requests take effect.
-    pub fn cut(&self, requests: u32) {
+    pub fn close_connections(&self, requests: u32) {
         self.server().troubles.cut_before = requests;
     }
 
@@ -246,7 +246,7 @@ impl From<Infallible> for Closed {
     }
 }
 
-fn refusal(No { code, reason, message }: &No) -> Response<Answer> {
+fn refusal(ErrorResponse { code, reason, message }: &ErrorResponse) -> Response<ResponseBody> {
     whole(
         *code,
         &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -254,8 +254,8 @@ fn refusal(No { code, reason, message }: &No) -> Response<Answer> {
     )
 }
 
-fn whole(status: u16, object: &Value) -> Response<Answer> {
-    let mut response = Response::new(Answer::whole(object));
+fn whole(status: u16, object: &Value) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::whole(object));
     *response.status_mut() = hyper::StatusCode::from_u16(status).expect("a status");
     let json = hyper::header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);

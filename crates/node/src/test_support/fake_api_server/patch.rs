@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::request::No;
+use super::request::ErrorResponse;
 
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
@@ -16,14 +16,14 @@ pub(super) fn patched(
     patch: Value,
     content: &str,
     is_custom: bool,
-) -> Result<Value, No> {
+) -> Result<Value, ErrorResponse> {
     let mut new = old.clone();
     match content {
         MERGE => merge(&mut new, patch),
         APPLY => strategic(&mut new, patch, ""),
         // A real server has no merge strategy for resources defined by a CRD.
         STRATEGIC if !is_custom => strategic(&mut new, patch, ""),
-        other => return Err(No::new(415, "UnsupportedMediaType", other)),
+        other => return Err(ErrorResponse::new(415, "UnsupportedMediaType", other)),
     }
     Ok(new)
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use hyper::http::request::Parts;
 use serde_json::Value;
 
-use super::body::Answer;
+use super::body::ResponseBody;
 
 /// A resource that the server knows.
 #[derive(Debug)]
-pub struct Resource {
+pub struct ApiResource {
     /// API group; empty for the core group.
     pub group: &'static str,
     /// API version.
@@ -25,7 +25,7 @@ pub struct Resource {
 }
 
 /// All resources that the server knows.
-pub const RESOURCES: &[Resource] = &[
+pub const RESOURCES: &[ApiResource] = &[
     of("", "v1", "nodes", "Node", false, true),
     of("", "v1", "events", "Event", true, false),
     of("", "v1", "pods", "Pod", true, true),
@@ -43,11 +43,11 @@ const fn of(
     kind: &'static str,
     namespaced: bool,
     status: bool,
-) -> Resource {
-    Resource { group, version, plural, kind, namespaced, status }
+) -> ApiResource {
+    ApiResource { group, version, plural, kind, namespaced, status }
 }
 
-impl Resource {
+impl ApiResource {
     pub(super) fn api_version(&self) -> String {
         match self.group {
             "" => self.version.to_owned(),
@@ -72,7 +72,7 @@ impl Resource {
 
 /// A parsed request.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ParsedRequest {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: HashMap<String, String>,
@@ -82,8 +82,8 @@ pub(super) struct Asked {
 
 /// The target of a path.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) resource: &'static Resource,
+pub(super) struct RequestTarget {
+    pub(super) resource: &'static ApiResource,
     pub(super) namespace: String,
     pub(super) name: Option<String>,
     /// Subresource: `status`, `scale`, `eviction`, or empty.
@@ -92,13 +92,13 @@ pub(super) struct Place {
 
 /// An error response.
 #[derive(Debug)]
-pub(super) struct No {
+pub(super) struct ErrorResponse {
     pub(super) code: u16,
     pub(super) reason: &'static str,
     pub(super) message: String,
 }
 
-impl No {
+impl ErrorResponse {
     pub(super) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into() }
     }
@@ -114,12 +114,12 @@ impl No {
 }
 
 /// A successful response.
-pub(super) enum Reply {
+pub(super) enum SuccessResponse {
     Object(u16, Value),
-    Watch(Answer),
+    Watch(ResponseBody),
 }
 
-impl Asked {
+impl ParsedRequest {
     pub(super) fn of(head: &Parts, body: Vec<u8>) -> Self {
         let header = head.headers.get("content-type").and_then(|value| value.to_str().ok());
         let query = head.uri.query().unwrap_or_default().as_bytes();
@@ -142,12 +142,12 @@ impl Asked {
         self.query.get("watch").is_some_and(|watch| watch == "true" || watch == "1")
     }
 
-    pub(super) fn object(&self) -> Result<Value, No> {
+    pub(super) fn object(&self) -> Result<Value, ErrorResponse> {
         serde_json::from_slice(&self.body)
-            .map_err(|error| No::new(400, "BadRequest", error.to_string()))
+            .map_err(|error| ErrorResponse::new(400, "BadRequest", error.to_string()))
     }
 
-    pub(super) fn place(&self) -> Option<Place> {
+    pub(super) fn place(&self) -> Option<RequestTarget> {
         let parts: Vec<&str> = self.path.trim_matches('/').split('/').collect();
         let (group, version, rest) = match parts.as_slice() {
             ["api", version, rest @ ..] => ("", *version, rest),
@@ -168,6 +168,6 @@ impl Asked {
             .iter()
             .find(|one| one.group == group && one.version == version && one.plural == *plural)?;
         let (namespace, part) = (namespace.to_owned(), part.to_owned());
-        Some(Place { resource, namespace, name, part })
+        Some(RequestTarget { resource, namespace, name, part })
     }
 }

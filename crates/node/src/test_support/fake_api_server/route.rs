@@ -3,16 +3,17 @@
 use serde_json::{Value, json};
 
 use super::patch::{APPLY, patched};
-use super::request::{Asked, No, Place, Reply, Resource};
-use super::select::Selection;
-use super::store::{Key, Store};
+use super::request::{ApiResource, ErrorResponse, ParsedRequest, RequestTarget, SuccessResponse};
+use super::select::ListSelectors;
+use super::store::{ApiStore, ObjectKey};
 
-type Done = Result<Reply, No>;
+type RouteResult = Result<SuccessResponse, ErrorResponse>;
 
-impl Store {
-    pub(super) fn route(&mut self, asked: &Asked) -> Done {
-        let unknown =
-            || No::new(404, "NotFound", "the server could not find the requested resource");
+impl ApiStore {
+    pub(super) fn route(&mut self, asked: &ParsedRequest) -> RouteResult {
+        let unknown = || {
+            ErrorResponse::new(404, "NotFound", "the server could not find the requested resource")
+        };
         let place = asked.place().ok_or_else(unknown)?;
         let Some(name) = place.name.clone() else { return self.many(asked, &place) };
         let key = (place.resource.plural, place.namespace.clone(), name);
@@ -29,23 +30,25 @@ impl Store {
             ("PATCH", "" | "status") => self.patch(asked, &place, &key),
             ("POST", "eviction") => self.evict(&place, &key),
             ("DELETE", "") => self.remove(asked, &place, &key),
-            _ => Err(No::new(405, "MethodNotAllowed", asked.line())),
+            _ => Err(ErrorResponse::new(405, "MethodNotAllowed", asked.line())),
         }
     }
 
-    fn many(&mut self, asked: &Asked, place: &Place) -> Done {
+    fn many(&mut self, asked: &ParsedRequest, place: &RequestTarget) -> RouteResult {
         let resource = place.resource;
         match &*asked.method {
             "GET" if asked.is_watch() => {
                 let figure = |name: &str| asked.query.get(name).and_then(|text| text.parse().ok());
-                let selection = Selection::of(asked)?;
+                let selection = ListSelectors::of(asked)?;
                 let since = figure("resourceVersion").unwrap_or_default();
                 let seconds = figure("timeoutSeconds").unwrap_or(1800);
                 let namespace = &place.namespace;
-                Ok(Reply::Watch(self.watch(resource, namespace, selection, since, seconds)))
+                Ok(SuccessResponse::Watch(
+                    self.watch(resource, namespace, selection, since, seconds),
+                ))
             }
             "GET" => {
-                let selection = Selection::of(asked)?;
+                let selection = ListSelectors::of(asked)?;
                 let items = self.within(resource.plural, &place.namespace);
                 let items: Vec<_> = items.filter(|one| selection.fits(one)).collect();
                 ok(json!({
@@ -54,16 +57,16 @@ impl Store {
                 }))
             }
             "POST" => self.create(place, asked.object()?),
-            _ => Err(No::new(405, "MethodNotAllowed", asked.line())),
+            _ => Err(ErrorResponse::new(405, "MethodNotAllowed", asked.line())),
         }
     }
 
-    fn create(&mut self, place: &Place, mut object: Value) -> Done {
+    fn create(&mut self, place: &RequestTarget, mut object: Value) -> RouteResult {
         let resource = place.resource;
         let invalid = |object: &Value, what: &str| {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             let message = format!("{} \"{name}\" is invalid: {what}", resource.kind);
-            No::new(422, "Invalid", message)
+            ErrorResponse::new(422, "Invalid", message)
         };
         let meta = &mut object["metadata"];
         if meta["name"].is_null() && meta["generateName"].is_null() {
@@ -74,13 +77,13 @@ impl Store {
             if given != place.namespace || place.namespace.is_empty() {
                 let message = "the namespace of the provided object does not match the namespace \
                                sent on the request";
-                return Err(No::new(400, "BadRequest", message));
+                return Err(ErrorResponse::new(400, "BadRequest", message));
             }
             meta["namespace"] = json!(given);
         }
         if !meta["resourceVersion"].is_null() {
             let message = "resourceVersion should not be set on objects to be created";
-            return Err(No::new(400, "BadRequest", message));
+            return Err(ErrorResponse::new(400, "BadRequest", message));
         }
         if resource.kind == "Event" {
             // Events about cluster-scoped objects are in the namespace `default`.
@@ -107,12 +110,12 @@ impl Store {
         let key = (resource.plural, place.namespace.clone(), name);
         if self.object(&key).is_some() {
             let message = format!("{} \"{}\" already exists", resource.qualified(), key.2);
-            return Err(No::new(409, "AlreadyExists", message));
+            return Err(ErrorResponse::new(409, "AlreadyExists", message));
         }
-        Ok(Reply::Object(201, self.commit(resource, &key, Some(object))))
+        Ok(SuccessResponse::Object(201, self.commit(resource, &key, Some(object))))
     }
 
-    fn replace(&mut self, place: &Place, key: &Key, new: Value) -> Done {
+    fn replace(&mut self, place: &RequestTarget, key: &ObjectKey, new: Value) -> RouteResult {
         let old = self.known(place.resource, key)?;
         if place.resource.is_custom() && new["metadata"]["resourceVersion"].is_null() {
             let message = format!(
@@ -121,12 +124,17 @@ impl Store {
                 place.resource.qualified(),
                 key.2
             );
-            return Err(No::new(422, "Invalid", message));
+            return Err(ErrorResponse::new(422, "Invalid", message));
         }
         self.write(place, key, &old, new)
     }
 
-    fn patch(&mut self, asked: &Asked, place: &Place, key: &Key) -> Done {
+    fn patch(
+        &mut self,
+        asked: &ParsedRequest,
+        place: &RequestTarget,
+        key: &ObjectKey,
+    ) -> RouteResult {
         if place.resource.kind == "Node" && self.troubles.quicker > 0 {
             self.troubles.quicker -= 1;
             let beat = format!("beat {}", self.version);
@@ -151,7 +159,13 @@ impl Store {
         self.write(place, key, &old, new)
     }
 
-    fn write(&mut self, place: &Place, key: &Key, old: &Value, mut new: Value) -> Done {
+    fn write(
+        &mut self,
+        place: &RequestTarget,
+        key: &ObjectKey,
+        old: &Value,
+        mut new: Value,
+    ) -> RouteResult {
         let resource = place.resource;
         self.compare(resource, key, &old["metadata"], &new["metadata"])?;
         match &*place.part {
@@ -181,7 +195,7 @@ impl Store {
             let message = format!(
                 "nodes \"{name}\" is forbidden: node \"{name}\" is not allowed to modify taints"
             );
-            return Err(No::new(403, "Forbidden", message));
+            return Err(ErrorResponse::new(403, "Forbidden", message));
         }
         if resource.is_custom() && new["spec"] != old["spec"] {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default();
@@ -204,11 +218,11 @@ impl Store {
 
     fn compare(
         &mut self,
-        resource: &Resource,
-        key: &Key,
+        resource: &ApiResource,
+        key: &ObjectKey,
         old: &Value,
         sent: &Value,
-    ) -> Result<(), No> {
+    ) -> Result<(), ErrorResponse> {
         for field in ["resourceVersion", "uid"] {
             if !sent[field].is_null() && sent[field] != old[field] {
                 self.conflicts += 1;
@@ -218,13 +232,13 @@ impl Store {
                     resource.qualified(),
                     key.2
                 );
-                return Err(No::new(409, "Conflict", message));
+                return Err(ErrorResponse::new(409, "Conflict", message));
             }
         }
         Ok(())
     }
 
-    fn rescale(&mut self, place: &Place, key: &Key, wanted: &Value) -> Done {
+    fn rescale(&mut self, place: &RequestTarget, key: &ObjectKey, wanted: &Value) -> RouteResult {
         let old = self.known(place.resource, key)?;
         let mut new = old.clone();
         new["spec"]["replicas"] = wanted["spec"]["replicas"].clone();
@@ -232,19 +246,26 @@ impl Store {
         if !version.is_null() {
             new["metadata"]["resourceVersion"] = version.clone();
         }
-        let whole = Place {
+        let whole = RequestTarget {
             resource: place.resource,
             namespace: place.namespace.clone(),
             name: place.name.clone(),
             part: String::new(),
         };
         match self.write(&whole, key, &old, new)? {
-            Reply::Object(status, object) => Ok(Reply::Object(status, scale(&object))),
-            other @ Reply::Watch(_) => Ok(other),
+            SuccessResponse::Object(status, object) => {
+                Ok(SuccessResponse::Object(status, scale(&object)))
+            }
+            other @ SuccessResponse::Watch(_) => Ok(other),
         }
     }
 
-    fn remove(&mut self, asked: &Asked, place: &Place, key: &Key) -> Done {
+    fn remove(
+        &mut self,
+        asked: &ParsedRequest,
+        place: &RequestTarget,
+        key: &ObjectKey,
+    ) -> RouteResult {
         let old = self.known(place.resource, key)?;
         let options = if asked.body.is_empty() { json!({}) } else { asked.object()? };
         self.compare(place.resource, key, &old["metadata"], &options["preconditions"])?;
@@ -257,17 +278,17 @@ impl Store {
                   "details": {"name": key.2, "uid": old["metadata"]["uid"]}}))
     }
 
-    fn evict(&mut self, place: &Place, key: &Key) -> Done {
+    fn evict(&mut self, place: &RequestTarget, key: &ObjectKey) -> RouteResult {
         let pod = self.known(place.resource, key)?;
         let app = pod["metadata"]["labels"]["app"].as_str();
         if app.is_some() && app == self.protected.as_deref() {
             let message = "Cannot evict pod as it would violate the pod's disruption budget.";
-            return Err(No::new(429, "TooManyRequests", message));
+            return Err(ErrorResponse::new(429, "TooManyRequests", message));
         }
         self.delete(place.resource, key);
         let done =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
-        Ok(Reply::Object(201, done))
+        Ok(SuccessResponse::Object(201, done))
     }
 }
 
@@ -285,6 +306,6 @@ fn scale(object: &Value) -> Value {
     })
 }
 
-fn ok(object: Value) -> Done {
-    Ok(Reply::Object(200, object))
+fn ok(object: Value) -> RouteResult {
+    Ok(SuccessResponse::Object(200, object))
 }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::request::{Asked, No};
+use super::request::{ErrorResponse, ParsedRequest};
 
 /// The selection of a list or watch.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Selection {
+pub(super) struct ListSelectors {
     labels: Vec<Requirement>,
     fields: Vec<(String, String)>,
 }
@@ -22,15 +22,19 @@ enum Requirement {
 /// All fields that field selectors can use.
 const FIELDS: [&str; 3] = ["metadata.name", "metadata.namespace", "spec.nodeName"];
 
-impl Selection {
-    pub(super) fn of(asked: &Asked) -> Result<Self, No> {
+impl ListSelectors {
+    pub(super) fn of(asked: &ParsedRequest) -> Result<Self, ErrorResponse> {
         let given = |name: &str| asked.query.get(name).map(String::as_str).unwrap_or_default();
         let labels = clauses(given("labelSelector")).into_iter().map(|one| requirement(&one));
         let mut fields = Vec::new();
         for clause in given("fieldSelector").split(',').filter(|clause| !clause.is_empty()) {
             let pair = clause.split_once('=').filter(|(field, _)| FIELDS.contains(field));
             let (field, value) = pair.ok_or_else(|| {
-                No::new(400, "BadRequest", format!("field label not supported: {clause}"))
+                ErrorResponse::new(
+                    400,
+                    "BadRequest",
+                    format!("field label not supported: {clause}"),
+                )
             })?;
             fields.push((field.to_owned(), value.trim_start_matches('=').to_owned()));
         }

@@ -12,10 +12,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::FakeCluster;
-use super::request::Asked;
+use super::FakeApiServer;
+use super::request::ParsedRequest;
 
-impl FakeCluster {
+impl FakeApiServer {
     /// Serves plain HTTP forever.
     pub async fn serve(self, listener: TcpListener) -> Infallible {
         loop {
@@ -33,7 +33,7 @@ impl FakeCluster {
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
-                fake.answer(Asked::of(&head, body.to_vec())).await
+                fake.answer(ParsedRequest::of(&head, body.to_vec())).await
             }
         });
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;

@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use super::body::{Answer, Line};
+use super::body::{ResponseBody, WatchLine};
 use super::patch::{merge, strategic};
-use super::request::{No, RESOURCES, Resource};
-use super::select::Selection;
+use super::request::{ApiResource, ErrorResponse, RESOURCES};
+use super::select::ListSelectors;
 
 /// Plural, namespace and name.
-pub(super) type Key = (&'static str, String, String);
+pub(super) type ObjectKey = (&'static str, String, String);
 
 /// Injected failures.
 #[derive(Debug, Default)]
-pub(super) struct Troubles {
+pub(super) struct InjectedFaults {
     /// Statuses of the next responses, in reverse order.
     pub(super) statuses: Vec<u16>,
     pub(super) cut_before: u32,
@@ -28,15 +28,15 @@ pub(super) struct Troubles {
     pub(super) silent: bool,
 }
 
-pub(super) struct Store {
+pub(super) struct ApiStore {
     pub(super) version: u64,
-    objects: BTreeMap<Key, Value>,
-    history: Vec<Change>,
+    objects: BTreeMap<ObjectKey, Value>,
+    history: Vec<ObjectChange>,
     /// Oldest resource version that a watch can begin at.
     oldest: u64,
-    watches: Vec<Watch>,
+    watches: Vec<OpenWatch>,
     pub(super) requests: Vec<String>,
-    pub(super) troubles: Troubles,
+    pub(super) troubles: InjectedFaults,
     pub(super) protected: Option<String>,
     pub(super) writes: usize,
     pub(super) conflicts: usize,
@@ -46,7 +46,7 @@ pub(super) struct Store {
     began: (Timestamp, Option<Instant>),
 }
 
-impl Default for Store {
+impl Default for ApiStore {
     fn default() -> Self {
         Self {
             version: 0,
@@ -55,7 +55,7 @@ impl Default for Store {
             oldest: 0,
             watches: Vec::new(),
             requests: Vec::new(),
-            troubles: Troubles::default(),
+            troubles: InjectedFaults::default(),
             protected: None,
             writes: 0,
             conflicts: 0,
@@ -68,25 +68,25 @@ impl Default for Store {
 
 /// A change of an object, with the states before and after.
 #[derive(Clone)]
-struct Change {
+struct ObjectChange {
     version: u64,
-    resource: &'static Resource,
+    resource: &'static ApiResource,
     namespace: String,
     old: Option<Value>,
     new: Option<Value>,
 }
 
-struct Watch {
-    resource: &'static Resource,
+struct OpenWatch {
+    resource: &'static ApiResource,
     namespace: String,
-    selection: Selection,
-    lines: UnboundedSender<Line>,
+    selection: ListSelectors,
+    lines: UnboundedSender<WatchLine>,
 }
 
-impl Change {
+impl ObjectChange {
     /// Returns the event for a watch. An object that begins to match is added, and an object that
     /// no longer matches is deleted.
-    fn seen(&self, selection: &Selection) -> Option<Value> {
+    fn seen(&self, selection: &ListSelectors) -> Option<Value> {
         let fits = |object: &Option<Value>| object.as_ref().is_some_and(|one| selection.fits(one));
         let what = match (fits(&self.old), fits(&self.new)) {
             (false, false) => return None,
@@ -99,13 +99,13 @@ impl Change {
         Some(json!({"type": what, "object": object}))
     }
 
-    fn is_in(&self, resource: &Resource, namespace: &str) -> bool {
+    fn is_in(&self, resource: &ApiResource, namespace: &str) -> bool {
         self.resource.plural == resource.plural
             && (namespace.is_empty() || self.namespace == namespace)
     }
 }
 
-impl Store {
+impl ApiStore {
     pub(super) fn len(&self) -> usize {
         self.objects.len()
     }
@@ -119,7 +119,7 @@ impl Store {
         Timestamp::from_second(seconds).unwrap_or(self.began.0).to_string()
     }
 
-    pub(super) fn object(&self, key: &Key) -> Option<&Value> {
+    pub(super) fn object(&self, key: &ObjectKey) -> Option<&Value> {
         self.objects.get(key)
     }
 
@@ -128,8 +128,9 @@ impl Store {
     }
 
     pub(super) fn within(&self, plural: &str, namespace: &str) -> impl Iterator<Item = &Value> {
-        let is_in =
-            move |(one, at, _): &Key| *one == plural && (namespace.is_empty() || at == namespace);
+        let is_in = move |(one, at, _): &ObjectKey| {
+            *one == plural && (namespace.is_empty() || at == namespace)
+        };
         self.objects.iter().filter(move |(key, _)| is_in(key)).map(|(_, value)| value)
     }
 
@@ -141,8 +142,8 @@ impl Store {
     /// Records a change and sends it to the watches. `None` for `new` is a deletion.
     pub(super) fn commit(
         &mut self,
-        resource: &'static Resource,
-        key: &Key,
+        resource: &'static ApiResource,
+        key: &ObjectKey,
         new: Option<Value>,
     ) -> Value {
         self.version += 1;
@@ -156,7 +157,7 @@ impl Store {
         };
         let shown = new.clone().or_else(|| old.clone()).unwrap_or_default();
         let (version, namespace) = (self.version, key.1.clone());
-        let change = Change { version, resource, namespace, old, new };
+        let change = ObjectChange { version, resource, namespace, old, new };
         self.watches.retain(|watch| {
             if !change.is_in(watch.resource, &watch.namespace) {
                 return !watch.lines.is_closed();
@@ -173,12 +174,12 @@ impl Store {
     /// Starts a watch after the version `since`. For 0, the watch begins with all existing objects.
     pub(super) fn watch(
         &mut self,
-        resource: &'static Resource,
+        resource: &'static ApiResource,
         namespace: &str,
-        selection: Selection,
+        selection: ListSelectors,
         since: u64,
         seconds: u64,
-    ) -> Answer {
+    ) -> ResponseBody {
         let (lines, received) = unbounded_channel();
         let tell = |line: &Value| lines.send(Ok(lined(line))).is_ok();
         if since == 0 {
@@ -192,7 +193,7 @@ impl Store {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                 "message": message, "reason": "Expired", "code": 410,
             }}));
-            return Answer::watch(received, 0);
+            return ResponseBody::watch(received, 0);
         } else {
             let missed = self.history.iter().filter(|change| change.version > since);
             let missed = missed.filter(|change| change.is_in(resource, namespace));
@@ -200,8 +201,13 @@ impl Store {
                 tell(&line);
             }
         }
-        self.watches.push(Watch { resource, namespace: namespace.to_owned(), selection, lines });
-        Answer::watch(received, seconds)
+        self.watches.push(OpenWatch {
+            resource,
+            namespace: namespace.to_owned(),
+            selection,
+            lines,
+        });
+        ResponseBody::watch(received, seconds)
     }
 
     pub(super) fn cut_watches(&mut self) {
@@ -216,7 +222,7 @@ impl Store {
     }
 
     /// Fills in the name, UID, creation time and generation of a new object.
-    pub(super) fn made(&mut self, mut object: Value, resource: &Resource) -> Value {
+    pub(super) fn made(&mut self, mut object: Value, resource: &ApiResource) -> Value {
         let now = self.now();
         let meta = &mut object["metadata"];
         if meta["name"].is_null() {
@@ -274,7 +280,7 @@ impl Store {
     }
 
     /// Deletes an object. With finalizers, only sets the deletion timestamp.
-    pub(super) fn delete(&mut self, resource: &'static Resource, key: &Key) -> Value {
+    pub(super) fn delete(&mut self, resource: &'static ApiResource, key: &ObjectKey) -> Value {
         let mut object = self.objects[key].clone();
         let held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
         if !held {
@@ -295,9 +301,17 @@ impl Store {
         self.commit(resource, &key, Some(node));
     }
 
-    pub(super) fn known(&self, resource: &Resource, key: &Key) -> Result<Value, No> {
+    pub(super) fn known(
+        &self,
+        resource: &ApiResource,
+        key: &ObjectKey,
+    ) -> Result<Value, ErrorResponse> {
         let missing = || {
-            No::new(404, "NotFound", format!("{} \"{}\" not found", resource.qualified(), key.2))
+            ErrorResponse::new(
+                404,
+                "NotFound",
+                format!("{} \"{}\" not found", resource.qualified(), key.2),
+            )
         };
         self.objects.get(key).cloned().ok_or_else(missing)
     }

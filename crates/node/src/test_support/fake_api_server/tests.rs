@@ -12,7 +12,7 @@ use super::*;
 
 const SPACE: &str = "openshift-machine-api";
 
-fn machines(cluster: &FakeCluster) -> Api<DynamicObject> {
+fn machines(cluster: &FakeApiServer) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("machine.openshift.io", "v1beta1", "Machine");
     let resource = ApiResource::from_gvk_with_plural(&kind, "machines");
     Api::namespaced_with(cluster.client(), SPACE, &resource)
@@ -36,7 +36,7 @@ fn code(error: &kube::Error) -> u16 {
 
 #[tokio::test]
 async fn an_object_is_made_once_with_what_it_needs() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     let api = machines(&cluster);
     let made = api.create(&PostParams::default(), &machine("m")).await.unwrap();
     assert!(made.metadata.uid.is_some() && made.metadata.creation_timestamp.is_some());
@@ -55,7 +55,7 @@ async fn an_object_is_made_once_with_what_it_needs() {
 
 #[tokio::test]
 async fn spec_and_status_are_written_apart_and_the_outdated_is_refused() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     let api = machines(&cluster);
     let made = api.create(&PostParams::default(), &machine("m")).await.unwrap();
     let both = json!({"spec": {"x": 2}, "status": {"phase": "Running"}});
@@ -90,7 +90,7 @@ async fn spec_and_status_are_written_apart_and_the_outdated_is_refused() {
 
 #[tokio::test]
 async fn what_has_finalizers_goes_once_they_are_gone() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     let api = machines(&cluster);
     let mut held = machine("m");
     held.metadata.finalizers = Some(vec!["f".into()]);
@@ -105,7 +105,7 @@ async fn what_has_finalizers_goes_once_they_are_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watcher_sees_everything_whatever_is_cut_or_forgotten() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     let api = machines(&cluster);
     api.create(&PostParams::default(), &machine("a")).await.unwrap();
     let mut events = watcher(api.clone(), watcher::Config::default().labels("app=a")).boxed();
@@ -139,7 +139,7 @@ async fn a_watcher_sees_everything_whatever_is_cut_or_forgotten() {
 
 #[tokio::test]
 async fn lists_are_of_what_is_selected() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     let api = machines(&cluster);
     for name in ["a", "b"] {
         api.create(&PostParams::default(), &machine(name)).await.unwrap();
@@ -157,7 +157,7 @@ async fn lists_are_of_what_is_selected() {
 
 #[tokio::test]
 async fn a_set_is_scaled_without_being_known() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     cluster.put(json!({
         "apiVersion": "machine.openshift.io/v1beta1", "kind": "MachineSet",
         "metadata": {"name": "s", "namespace": SPACE}, "spec": {"replicas": 3},
@@ -173,15 +173,15 @@ async fn a_set_is_scaled_without_being_known() {
 
 #[tokio::test]
 async fn connections_are_cut_before_and_after() {
-    let cluster = FakeCluster::default();
+    let cluster = FakeApiServer::default();
     let api = machines(&cluster);
-    cluster.cut(1);
+    cluster.close_connections(1);
     assert!(api.create(&PostParams::default(), &machine("m")).await.is_err());
     assert!(cluster.get("machines", SPACE, "m").is_none());
     cluster.cut_answers(1);
     assert!(api.create(&PostParams::default(), &machine("m")).await.is_err());
     assert!(cluster.get("machines", SPACE, "m").is_some(), "it was made, and nobody was told");
-    cluster.trouble(&[503]);
+    cluster.inject_faults(&[503]);
     assert_eq!(code(&api.get("m").await.unwrap_err()), 503);
     assert_eq!(cluster.requests().len(), 3);
     let _ = api.list(&ListParams::default()).await.map(|list| list.items.len());

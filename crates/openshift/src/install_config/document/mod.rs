@@ -7,10 +7,12 @@ use std::ops::{Deref, Range};
 
 use secrecy::SecretString;
 
-use crate::diagnostics::finding::{Report, Spot, did_you_mean, is_credential, shown};
+use crate::diagnostics::finding::{
+    FieldSpan, FindingCollector, did_you_mean, is_credential, shown,
+};
 use crate::diagnostics::rules::Rule;
 use crate::diagnostics::synonyms;
-use crate::diagnostics::yaml::{Content, Key, Node};
+use crate::diagnostics::yaml::{YamlContent, YamlKey, YamlNode};
 
 mod schema;
 
@@ -18,12 +20,12 @@ pub(super) use schema::*;
 
 /// A value and the field that contains it.
 #[derive(Clone)]
-pub(super) struct At<T> {
+pub(super) struct Spanned<T> {
     pub(super) value: T,
-    pub(super) spot: Spot,
+    pub(super) spot: FieldSpan,
 }
 
-impl<T> Deref for At<T> {
+impl<T> Deref for Spanned<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -32,32 +34,37 @@ impl<T> Deref for At<T> {
 }
 
 /// Result of reading a field.
-pub(super) enum Given<T> {
+pub(super) enum FieldValue<T> {
     /// The file does not have the field.
     Missing,
     /// The file has the name of the field and no value.
-    Empty(Spot),
+    Empty(FieldSpan),
     /// The value cannot be read; a finding explains the reason.
     Unreadable,
     /// The value was read.
-    Value(At<T>),
+    Value(Spanned<T>),
 }
 
-impl<T> Given<T> {
+impl<T> FieldValue<T> {
     /// Returns the value, or `None` without one.
-    pub(super) fn get(&self) -> Option<&At<T>> {
+    pub(super) fn get(&self) -> Option<&Spanned<T>> {
         match self {
-            Given::Value(at) => Some(at),
-            Given::Missing | Given::Empty(_) | Given::Unreadable => None,
+            FieldValue::Value(at) => Some(at),
+            FieldValue::Missing | FieldValue::Empty(_) | FieldValue::Unreadable => None,
         }
     }
 
     /// Returns the value. Reports a missing or empty field as an error.
-    pub(super) fn require(&self, parent: &Spot, name: &str, report: &mut Report) -> Option<&At<T>> {
+    pub(super) fn require(
+        &self,
+        parent: &FieldSpan,
+        name: &str,
+        report: &mut FindingCollector,
+    ) -> Option<&Spanned<T>> {
         let missing = match self {
-            Given::Missing => Some(parent.child(name)),
-            Given::Empty(spot) => Some(spot.clone()),
-            Given::Unreadable | Given::Value(_) => None,
+            FieldValue::Missing => Some(parent.child(name)),
+            FieldValue::Empty(spot) => Some(spot.clone()),
+            FieldValue::Unreadable | FieldValue::Value(_) => None,
         };
         if let Some(spot) = missing {
             let expected = format!("`{name}` to be set");
@@ -68,14 +75,14 @@ impl<T> Given<T> {
 
     /// Returns true if the file has the field with a value, readable or not.
     pub(super) fn is_given(&self) -> bool {
-        !matches!(self, Given::Missing | Given::Empty(_))
+        !matches!(self, FieldValue::Missing | FieldValue::Empty(_))
     }
 }
 
-impl Given<String> {
+impl FieldValue<String> {
     /// Returns the value unless it is empty. The installer treats an empty string as a missing
     /// field.
-    pub(super) fn filled(&self) -> Option<&At<String>> {
+    pub(super) fn filled(&self) -> Option<&Spanned<String>> {
         self.get().filter(|at| !at.value.is_empty())
     }
 
@@ -85,17 +92,17 @@ impl Given<String> {
     }
 }
 
-impl<T> Given<Vec<At<T>>> {
+impl<T> FieldValue<Vec<Spanned<T>>> {
     /// Returns the items, or an empty slice if there is no list.
-    pub(super) fn items(&self) -> &[At<T>] {
+    pub(super) fn items(&self) -> &[Spanned<T>] {
         self.get().map_or(&[], |list| &list.value)
     }
 }
 
 /// A type that can be read from a node.
-pub(super) trait Read: Sized {
+pub(super) trait FromNode: Sized {
     /// Reads the value. Returns `None` and reports a finding if the node does not fit the type.
-    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self>;
+    fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self>;
 }
 
 /// A value that findings must not quote.
@@ -105,16 +112,16 @@ pub(super) type Sensitive = SecretString;
 pub(super) struct Anything;
 
 /// A mapping with keys chosen by the user.
-pub(super) type Pairs = Vec<(At<String>, At<String>)>;
+pub(super) type Pairs = Vec<(Spanned<String>, Spanned<String>)>;
 
-impl Read for Anything {
-    fn read(_: &Node, _: &Spot, _: &mut Report) -> Option<Self> {
+impl FromNode for Anything {
+    fn read(_: &YamlNode, _: &FieldSpan, _: &mut FindingCollector) -> Option<Self> {
         Some(Self)
     }
 }
 
-impl Read for String {
-    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+impl FromNode for String {
+    fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
         let Some(text) = scalar(node, report) else {
             return wrong(node, spot, report, "a string");
         };
@@ -132,8 +139,8 @@ impl Read for String {
 const MISPLACED: &str =
     "pull secrets belong in `pullSecret`, and private keys nowhere in this file";
 
-impl Read for Sensitive {
-    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+impl FromNode for Sensitive {
+    fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
         if let Some(text) = scalar(node, report) {
             return Some(text.into());
         }
@@ -146,56 +153,56 @@ impl Read for Sensitive {
     }
 }
 
-impl Read for bool {
-    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+impl FromNode for bool {
+    fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
         match node.content {
-            Content::Bool(value) => Some(value),
+            YamlContent::Bool(value) => Some(value),
             _ => wrong(node, spot, report, "`true` or `false`"),
         }
     }
 }
 
-impl Read for i64 {
-    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+impl FromNode for i64 {
+    fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
         let number = match node.content {
-            Content::Integer(value) => i64::try_from(value).ok(),
+            YamlContent::Integer(value) => i64::try_from(value).ok(),
             _ => None,
         };
         number.or_else(|| wrong(node, spot, report, "a whole number"))
     }
 }
 
-impl<T: Read> Read for Vec<At<T>> {
-    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
-        let Content::List(items) = &node.content else {
+impl<T: FromNode> FromNode for Vec<Spanned<T>> {
+    fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
+        let YamlContent::List(items) = &node.content else {
             return wrong(node, spot, report, "a list");
         };
         let mut list = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let spot = spot.item(index, mark(item, None));
-            if let Content::Null = item.content {
+            if let YamlContent::Null = item.content {
                 report
                     .breach(Rule::EmptyItem, &spot, "is empty")
                     .hint("remove the item or give it a value");
                 continue;
             }
-            list.extend(T::read(item, &spot, report).map(|value| At { value, spot }));
+            list.extend(T::read(item, &spot, report).map(|value| Spanned { value, spot }));
         }
         Some(list)
     }
 }
 
-impl Read for Pairs {
-    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+impl FromNode for Pairs {
+    fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
         let entries = unique(node, spot, report)?;
         let pairs = entries.into_iter().filter_map(|(key, node)| {
             let name = spot.item(plain(&key.name), key.span.clone());
-            let spot = Spot { span: Some(mark(node, Some(&key.span))), ..name.clone() };
+            let spot = FieldSpan { span: Some(mark(node, Some(&key.span))), ..name.clone() };
             let value = match node.content {
-                Content::Null => String::new(),
+                YamlContent::Null => String::new(),
                 _ => String::read(node, &spot, report)?,
             };
-            Some((At { value: key.name.clone(), spot: name }, At { value, spot }))
+            Some((Spanned { value: key.name.clone(), spot: name }, Spanned { value, spot }))
         });
         Some(pairs.collect())
     }
@@ -203,16 +210,16 @@ impl Read for Pairs {
 
 /// The known entries of a mapping, from which [`Fields::take`] reads fields.
 pub(super) struct Fields<'node> {
-    entries: Vec<(&'node Key, &'node Node)>,
-    spot: Spot,
+    entries: Vec<(&'node YamlKey, &'node YamlNode)>,
+    spot: FieldSpan,
 }
 
 impl<'node> Fields<'node> {
     /// Opens a mapping and keeps its known entries. Reports repeated and unknown fields.
     pub(super) fn open(
-        node: &'node Node,
-        spot: &Spot,
-        report: &mut Report,
+        node: &'node YamlNode,
+        spot: &FieldSpan,
+        report: &mut FindingCollector,
         known: &[&str],
     ) -> Option<Self> {
         let mut entries = unique(node, spot, report)?;
@@ -227,30 +234,34 @@ impl<'node> Fields<'node> {
     }
 
     /// Reads a field.
-    pub(super) fn take<T: Read>(&self, name: &str, report: &mut Report) -> Given<T> {
+    pub(super) fn take<T: FromNode>(
+        &self,
+        name: &str,
+        report: &mut FindingCollector,
+    ) -> FieldValue<T> {
         let found = self.entries.iter().find(|(key, _)| key.name == name);
-        let Some((key, node)) = found else { return Given::Missing };
+        let Some((key, node)) = found else { return FieldValue::Missing };
         let spot = self.spot.field(name, mark(node, Some(&key.span)));
-        if let Content::Null = node.content {
-            return Given::Empty(spot);
+        if let YamlContent::Null = node.content {
+            return FieldValue::Empty(spot);
         }
         match T::read(node, &spot, report) {
-            Some(value) => Given::Value(At { value, spot }),
-            None => Given::Unreadable,
+            Some(value) => FieldValue::Value(Spanned { value, spot }),
+            None => FieldValue::Unreadable,
         }
     }
 }
 
 /// Returns the entries of a mapping, each name once. Reports repeated names as errors.
 fn unique<'node>(
-    node: &'node Node,
-    spot: &Spot,
-    report: &mut Report,
-) -> Option<Vec<(&'node Key, &'node Node)>> {
-    let Content::Mapping(mapping) = &node.content else {
+    node: &'node YamlNode,
+    spot: &FieldSpan,
+    report: &mut FindingCollector,
+) -> Option<Vec<(&'node YamlKey, &'node YamlNode)>> {
+    let YamlContent::Mapping(mapping) = &node.content else {
         return wrong(node, spot, report, "a mapping");
     };
-    let mut entries: Vec<(&Key, &Node)> = Vec::new();
+    let mut entries: Vec<(&YamlKey, &YamlNode)> = Vec::new();
     for (key, value) in mapping {
         match entries.iter().find(|(first, _)| first.name == key.name) {
             None => entries.push((key, value)),
@@ -269,14 +280,14 @@ fn unique<'node>(
 }
 
 /// Reports all repeated fields, in a document with any schema.
-pub(super) fn repeated(node: &Node, spot: &Spot, report: &mut Report) {
+pub(super) fn repeated(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) {
     match &node.content {
-        Content::Mapping(_) => {
+        YamlContent::Mapping(_) => {
             for (key, value) in unique(node, spot, report).unwrap_or_default() {
                 repeated(value, &spot.field(&plain(&key.name), key.span.clone()), report);
             }
         }
-        Content::List(items) => {
+        YamlContent::List(items) => {
             for (index, item) in items.iter().enumerate() {
                 repeated(item, &spot.item(index, mark(item, None)), report);
             }
@@ -286,7 +297,13 @@ pub(super) fn repeated(node: &Node, spot: &Spot, report: &mut Report) {
 }
 
 /// Reports a field that the schema does not have.
-fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[&str]) {
+fn unknown(
+    key: &YamlKey,
+    node: &YamlNode,
+    parent: &FieldSpan,
+    report: &mut FindingCollector,
+    known: &[&str],
+) {
     let spot = parent.field(&plain(&key.name), key.span.clone());
     let (rule, message, hint) = match belongs(&key.name) {
         _ if parent.path.ends_with(METADATA_SERVICE) => (
@@ -324,12 +341,12 @@ fn unknown(key: &Key, node: &Node, parent: &Spot, report: &mut Report, known: &[
 }
 
 /// Returns true if the node contains `metadataService`, a synonym or a typo of it, at any depth.
-fn asks_for_metadata(node: &Node) -> bool {
+fn asks_for_metadata(node: &YamlNode) -> bool {
     match &node.content {
-        Content::Mapping(entries) => entries
+        YamlContent::Mapping(entries) => entries
             .iter()
             .any(|(key, value)| synonyms::is_holder(&key.name) || asks_for_metadata(value)),
-        Content::List(items) => items.iter().any(asks_for_metadata),
+        YamlContent::List(items) => items.iter().any(asks_for_metadata),
         _ => false,
     }
 }
@@ -355,28 +372,33 @@ fn plain(name: &str) -> String {
 
 /// Returns the text of a scalar. Numbers and booleans keep their spelling, as in the installer's
 /// reader for string fields.
-fn scalar(node: &Node, report: &Report) -> Option<String> {
+fn scalar(node: &YamlNode, report: &FindingCollector) -> Option<String> {
     match &node.content {
-        Content::Text(text) => Some(text.clone()),
-        Content::Bool(_) | Content::Integer(_) | Content::Float => {
+        YamlContent::Text(text) => Some(text.clone()),
+        YamlContent::Bool(_) | YamlContent::Integer(_) | YamlContent::Float => {
             Some(report.written(&node.span).trim().trim_matches(['"', '\'']).to_owned())
         }
-        Content::Null | Content::List(_) | Content::Mapping(_) => None,
+        YamlContent::Null | YamlContent::List(_) | YamlContent::Mapping(_) => None,
     }
 }
 
 /// Reports a value of the wrong type. Always returns `None`.
-fn wrong<T>(node: &Node, spot: &Spot, report: &mut Report, expected: &str) -> Option<T> {
+fn wrong<T>(
+    node: &YamlNode,
+    spot: &FieldSpan,
+    report: &mut FindingCollector,
+    expected: &str,
+) -> Option<T> {
     let found = match &node.content {
-        Content::Text(text) => shown(text),
+        YamlContent::Text(text) => shown(text),
         content => shape(content).to_owned(),
     };
     let hint = match (&node.content, expected) {
-        (Content::Text(text), "a whole number") if text.parse::<i64>().is_ok() => {
+        (YamlContent::Text(text), "a whole number") if text.parse::<i64>().is_ok() => {
             Some("remove the quotes".to_owned())
         }
-        (Content::Text(text), "`true` or `false`") => boolean(text),
-        (Content::Text(_) | Content::Mapping(_), "a list") => {
+        (YamlContent::Text(text), "`true` or `false`") => boolean(text),
+        (YamlContent::Text(_) | YamlContent::Mapping(_), "a list") => {
             Some("begin each item with `- `".to_owned())
         }
         _ => None,
@@ -394,23 +416,25 @@ fn boolean(text: &str) -> Option<String> {
     Some(format!("write `{meant}`, without quotes"))
 }
 
-fn shape(content: &Content) -> &'static str {
+fn shape(content: &YamlContent) -> &'static str {
     match content {
-        Content::Null => "nothing",
-        Content::Bool(_) => "a boolean",
-        Content::Integer(_) | Content::Float => "a number",
-        Content::Text(_) => "a string",
-        Content::List(_) => "a list",
-        Content::Mapping(_) => "a mapping",
+        YamlContent::Null => "nothing",
+        YamlContent::Bool(_) => "a boolean",
+        YamlContent::Integer(_) | YamlContent::Float => "a number",
+        YamlContent::Text(_) => "a string",
+        YamlContent::List(_) => "a list",
+        YamlContent::Mapping(_) => "a mapping",
     }
 }
 
 /// Returns the bytes to underline for a value: the value, or its key if the value is empty or spans
 /// several lines.
-pub(super) fn mark(node: &Node, key: Option<&Range<usize>>) -> Range<usize> {
+pub(super) fn mark(node: &YamlNode, key: Option<&Range<usize>>) -> Range<usize> {
     match (&node.content, key) {
-        (Content::Mapping(_) | Content::List(_) | Content::Null, Some(key)) => key.clone(),
-        (Content::Mapping(entries), None) => {
+        (YamlContent::Mapping(_) | YamlContent::List(_) | YamlContent::Null, Some(key)) => {
+            key.clone()
+        }
+        (YamlContent::Mapping(entries), None) => {
             entries.first().map_or(node.span.clone(), |(key, _)| key.span.clone())
         }
         _ if node.span.is_empty() => key.unwrap_or(&node.span).clone(),

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Anything, At, Fields, Given, Pairs, Read, Sensitive};
-use crate::diagnostics::finding::{Report, Spot};
-use crate::diagnostics::yaml::Node;
-use crate::install_config::json_schema::{Definitions, Described, section};
+use super::{Anything, FieldValue, Fields, FromNode, Pairs, Sensitive, Spanned};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector};
+use crate::diagnostics::yaml::YamlNode;
+use crate::install_config::json_schema::{Definitions, HasSchema, section};
 
 /// `field: Type = "nameInYaml"`, with the description that editors show.
 ///
@@ -21,11 +21,11 @@ macro_rules! section {
     )*) => {$(
         $(#[$doc])*
         pub(in crate::install_config) struct $name {
-            $(pub(in crate::install_config) $field: Given<$type>,)*
+            $(pub(in crate::install_config) $field: FieldValue<$type>,)*
         }
 
-        impl Read for $name {
-            fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+        impl FromNode for $name {
+            fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
                 let fields = Fields::open(node, spot, report, Self::FIELDS)?;
                 Some(Self { $($field: fields.take($key, report),)* })
             }
@@ -36,7 +36,7 @@ macro_rules! section {
             pub(in crate::install_config) const FIELDS: &[&str] = &[$($key,)* $($($ignored),*)?];
         }
 
-        impl Described for $name {
+        impl HasSchema for $name {
             fn describe(definitions: &mut Definitions) -> Value {
                 section(definitions, stringify!($name), |definitions| vec![
                     $(($key, $about, <$type>::describe(definitions)),)*
@@ -54,7 +54,7 @@ macro_rules! section {
 }
 
 /// A list whose items have positions.
-type List<T> = Vec<At<T>>;
+type List<T> = Vec<Spanned<T>>;
 
 section! {
     /// The whole file.
@@ -338,24 +338,24 @@ const OTHER_PLATFORMS: [&str; 14] = [
 
 /// `platform` of the cluster or of a pool.
 pub(in crate::install_config) struct Platform<T> {
-    pub(in crate::install_config) aws: Given<T>,
+    pub(in crate::install_config) aws: FieldValue<T>,
     /// The other platforms in the file.
-    pub(in crate::install_config) others: Vec<At<&'static str>>,
+    pub(in crate::install_config) others: Vec<Spanned<&'static str>>,
 }
 
-impl<T: Read> Read for Platform<T> {
-    fn read(node: &Node, spot: &Spot, report: &mut Report) -> Option<Self> {
+impl<T: FromNode> FromNode for Platform<T> {
+    fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
         let known: Vec<&str> = ["aws"].into_iter().chain(OTHER_PLATFORMS).collect();
         let fields = Fields::open(node, spot, report, &known)?;
         let others = OTHER_PLATFORMS.into_iter().filter_map(|name| {
             let given = fields.take::<Anything>(name, report);
-            given.get().map(|at| At { value: name, spot: at.spot.clone() })
+            given.get().map(|at| Spanned { value: name, spot: at.spot.clone() })
         });
         Some(Self { others: others.collect(), aws: fields.take("aws", report) })
     }
 }
 
-impl<T: Described> Described for Platform<T> {
+impl<T: HasSchema> HasSchema for Platform<T> {
     /// Offers aws only. The reader knows the other platforms and rejects them.
     fn describe(definitions: &mut Definitions) -> Value {
         json!({

@@ -13,7 +13,7 @@ fn pull_secret() -> String {
 
 /// Asserts that no output about a text contains any part of the canaries.
 #[track_caller]
-fn silent(text: &str) -> Outcome {
+fn silent(text: &str) -> ParseOutcome {
     let outcome = read(text);
     let said = format!(
         "{}{}{outcome:?}{}",

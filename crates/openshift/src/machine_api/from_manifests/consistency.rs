@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::members::Unit;
-use super::{File, Findings};
+use super::members::MachineGroup;
+use super::{Findings, ManifestFile};
 use crate::diagnostics::Rule;
 use crate::machine_api::launch_spec::cluster_of;
 use crate::machine_api::types::CLUSTER_LABEL;
-use crate::machine_api::validation::{Flaw, is_infra_id};
+use crate::machine_api::validation::{ObjectFinding, is_infra_id};
 
 /// Prefix of the key of the cluster tag.
 const CLUSTER_TAG: &str = "kubernetes.io/cluster/";
@@ -15,14 +15,15 @@ const CLUSTER_TAG: &str = "kubernetes.io/cluster/";
 /// Returns the infra ID that all machines name. `told` is the infra ID of the Infrastructure
 /// object.
 pub(super) fn infra_id(
-    units: &[Unit],
+    units: &[MachineGroup],
     told: Option<String>,
-    files: &[File],
+    files: &[ManifestFile],
     findings: &mut Findings,
 ) -> Option<String> {
     let mut agreed = told.filter(|id| is_infra_id(id));
     for unit in units {
-        let flaw = |message: String| Flaw::new(Rule::MachineCluster, "metadata.labels", message);
+        let flaw =
+            |message: String| ObjectFinding::new(Rule::MachineCluster, "metadata.labels", message);
         let flaw = match (cluster_of(&unit.labels), &agreed) {
             (None, _) => flaw(format!("`{CLUSTER_LABEL}` is missing"))
                 .expected("the infra ID of the cluster"),
@@ -43,7 +44,7 @@ pub(super) fn infra_id(
 /// Checks that no machine has the label of one cluster and the tag of another. One of the two is a
 /// typing error. The machine would be planned with the machines of another cluster, and join its
 /// network.
-pub(super) fn tags(units: &[Unit], files: &[File], findings: &mut Findings) {
+pub(super) fn tags(units: &[MachineGroup], files: &[ManifestFile], findings: &mut Findings) {
     for unit in units {
         let Some(cluster) = cluster_of(&unit.labels) else { continue };
         for (index, tag) in unit.config.tags.iter().enumerate() {
@@ -53,7 +54,7 @@ pub(super) fn tags(units: &[Unit], files: &[File], findings: &mut Findings) {
             }
             let path = format!("providerSpec.value.tags[{index}].name");
             let found = format!("is the tag of the cluster `{other}`");
-            let flaw = Flaw::new(Rule::MachineCluster, path, found)
+            let flaw = ObjectFinding::new(Rule::MachineCluster, path, found)
                 .expected(format!("that of `{cluster}`, as the label `{CLUSTER_LABEL}` says"))
                 .hint("one of the two is misspelt, or the file is another cluster's");
             findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
@@ -63,9 +64,9 @@ pub(super) fn tags(units: &[Unit], files: &[File], findings: &mut Findings) {
 
 /// Returns the region of the machines that set one. Machines without a region use the same region.
 pub(super) fn region(
-    units: &[Unit],
+    units: &[MachineGroup],
     told: Option<String>,
-    files: &[File],
+    files: &[ManifestFile],
     findings: &mut Findings,
 ) -> Option<String> {
     const PATH: &str = "providerSpec.value.placement.region";
@@ -77,28 +78,28 @@ pub(super) fn region(
             None => agreed = Some(own.clone()),
             Some(agreed) if own == agreed => {}
             Some(agreed) => {
-                let flaw = Flaw::new(Rule::MachineCluster, PATH, format!("is `{own}`"))
+                let flaw = ObjectFinding::new(Rule::MachineCluster, PATH, format!("is `{own}`"))
                     .expected(format!("`{agreed}`, as what was read before"));
                 findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
             }
         }
     }
     if let (None, Some(unit)) = (&agreed, units.first()) {
-        let flaw = Flaw::new(Rule::MachineRegion, PATH, "is missing, here and elsewhere");
+        let flaw = ObjectFinding::new(Rule::MachineRegion, PATH, "is missing, here and elsewhere");
         findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
     }
     agreed
 }
 
 /// Checks that each machine name exists once.
-pub(super) fn names(units: &[Unit], files: &[File], findings: &mut Findings) {
-    let mut known: BTreeMap<&str, &Unit> = BTreeMap::new();
+pub(super) fn names(units: &[MachineGroup], files: &[ManifestFile], findings: &mut Findings) {
+    let mut known: BTreeMap<&str, &MachineGroup> = BTreeMap::new();
     for unit in units {
         let twice = unit.names.iter().find_map(|name| Some((name, *known.get(name.as_str())?)));
         if let Some((name, first)) = twice {
             let file = &files[first.origin.file].name;
             let found = format!("makes the machine {name}, which {} makes, too", first.name);
-            let flaw = Flaw::new(Rule::MachineName, "metadata.name", found).hint(format!(
+            let flaw = ObjectFinding::new(Rule::MachineName, "metadata.name", found).hint(format!(
                 "{} is in {file}: is it the same file under another name?",
                 first.name
             ));

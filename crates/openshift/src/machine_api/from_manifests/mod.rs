@@ -25,25 +25,25 @@ use std::collections::BTreeMap;
 
 use groundplan_aws::kinds::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
 use groundplan_aws::kinds::machine::Machine;
-use groundplan_aws::lookups::lookup::{InstancesNamed, Question};
+use groundplan_aws::lookups::lookup::{InstancesNamed, Lookup};
 use groundplan_aws::model::ids::InstanceId;
 use groundplan_engine::graph::{Address, Graph, Handle, Input, Resource};
 use groundplan_engine::out;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use self::members::Unit;
+use self::members::MachineGroup;
 pub use self::read::read;
-use self::user_data::UserData;
+use self::user_data::SecretUserData;
 use crate::diagnostics::{Finding, Rule};
-pub use crate::machine_api::from_manifests::references::{Named, is_made};
-use crate::machine_api::launch_spec::{self, Launch, Refusal, Site, launch};
-use crate::machine_api::validation::{self, Flaw, document};
+pub use crate::machine_api::from_manifests::references::{ReferencedResources, is_made};
+use crate::machine_api::launch_spec::{self, ClusterDefaults, LaunchError, LaunchSpec, launch};
+use crate::machine_api::validation::{self, ObjectFinding, document};
 use crate::topology::Compiled;
 
 /// File with manifests.
 #[derive(Debug)]
-pub struct File {
+pub struct ManifestFile {
     /// Name of the file in messages.
     pub name: String,
     /// Text of the file, which may contain Secrets.
@@ -52,9 +52,9 @@ pub struct File {
 
 /// Result of reading files.
 #[derive(Debug)]
-pub struct Reading {
+pub struct ReadResult {
     /// Machines. `None` if a finding is an error.
-    pub fleet: Option<Fleet>,
+    pub fleet: Option<MachineSpecs>,
     /// Findings of each file.
     pub findings: Findings,
     /// Notes about ignored objects that the user may expect to have an effect.
@@ -66,39 +66,39 @@ pub type Findings = Vec<Vec<Finding>>;
 
 /// Machines of one cluster, read from files.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct MachineSpecs {
     /// Infra ID of the cluster.
     pub infra_id: String,
     /// Region of the machines.
     pub region: String,
-    site: Site,
-    units: Vec<Unit>,
-    user_data: UserData,
+    site: ClusterDefaults,
+    units: Vec<MachineGroup>,
+    user_data: SecretUserData,
 }
 
 /// Reasons why no graph exists.
 #[derive(Debug, Default)]
-pub struct Trouble {
+pub struct CompileFailure {
     /// Findings by file.
     pub findings: Findings,
     /// Keys of the lookups without a result.
     pub unanswered: Vec<String>,
 }
 
-impl Fleet {
+impl MachineSpecs {
     /// Returns the number of machines.
     pub fn size(&self) -> usize {
         self.units.iter().map(|unit| unit.names.len()).sum()
     }
 
     /// Returns the lookups that the graph needs, each once. One round of lookups is enough.
-    pub fn questions(&self) -> Vec<Question> {
+    pub fn lookups(&self) -> Vec<Lookup> {
         let wanted = self.units.iter().filter(|unit| !unit.names.is_empty());
-        let mut questions: Vec<_> =
-            wanted.flat_map(|unit| launch_spec::questions(&unit.config, &self.site)).collect();
-        questions.sort();
-        questions.dedup();
-        questions
+        let mut lookups: Vec<_> =
+            wanted.flat_map(|unit| launch_spec::needed_lookups(&unit.config, &self.site)).collect();
+        lookups.sort();
+        lookups.dedup();
+        lookups
     }
 
     /// Returns the names of the machines.
@@ -116,10 +116,10 @@ impl Fleet {
         &self,
         answers: &BTreeMap<String, Value>,
         others: &InstancesNamed,
-        files: &[File],
-    ) -> Result<Compiled, Trouble> {
+        files: &[ManifestFile],
+    ) -> Result<Compiled, CompileFailure> {
         let mut compiled = Compiled { graph: Graph::default(), warnings: Vec::new() };
-        let mut trouble = Trouble::default();
+        let mut trouble = CompileFailure::default();
         trouble.findings.resize_with(files.len(), Vec::new);
         let mut masters = Vec::new();
         for unit in &self.units {
@@ -132,7 +132,7 @@ impl Fleet {
         if !trouble.is_nothing() {
             return Err(trouble);
         }
-        compiled.graph.take_turns(&masters);
+        compiled.graph.replace_serially(&masters);
         Ok(compiled)
     }
 
@@ -140,11 +140,11 @@ impl Fleet {
     /// the first one affects all, and is reported once.
     fn add(
         &self,
-        unit: &Unit,
+        unit: &MachineGroup,
         answers: &BTreeMap<String, Value>,
         others: &InstancesNamed,
         compiled: &mut Compiled,
-    ) -> Result<Vec<Handle<Machine>>, Refusal> {
+    ) -> Result<Vec<Handle<Machine>>, LaunchError> {
         let Some(user_data) = self.user_data.of(&unit.config) else {
             return Ok(Vec::new()); // a set without machines needs none
         };
@@ -156,7 +156,7 @@ impl Fleet {
                 continue;
             }
             let (config, site) = (&unit.config, &self.site);
-            let Launch { machine, attachments, warnings } =
+            let LaunchSpec { machine, attachments, warnings } =
                 launch(name, &unit.labels, config, site, answers, user_data.clone())?;
             if machines.is_empty() {
                 let warnings = warnings.iter().map(|warning| format!("{}: {warning}", unit.name));
@@ -210,7 +210,7 @@ fn present<T>(input: Input<Option<T>>) -> Input<T> {
     }
 }
 
-impl Trouble {
+impl CompileFailure {
     /// Returns the reasons together with further findings.
     #[must_use]
     pub fn with(mut self, findings: Findings) -> Self {
@@ -227,14 +227,14 @@ impl Trouble {
         self.unanswered.is_empty() && self.findings.iter().all(Vec::is_empty)
     }
 
-    fn add(&mut self, unit: &Unit, refusal: Refusal, files: &[File]) {
+    fn add(&mut self, unit: &MachineGroup, refusal: LaunchError, files: &[ManifestFile]) {
         match refusal {
-            Refusal::Invalid { field, message } | Refusal::Conflict { field, message } => {
-                let flaw = Flaw::new(Rule::MachineLaunch, field, message);
+            LaunchError::Invalid { field, message } | LaunchError::Conflict { field, message } => {
+                let flaw = ObjectFinding::new(Rule::MachineLaunch, field, message);
                 let finding = unit.origin.finding_in_spec(files, flaw);
                 self.findings[unit.origin.file].push(finding);
             }
-            Refusal::Unanswered { question } => self.unanswered.push(question),
+            LaunchError::Unanswered { lookup } => self.unanswered.push(lookup),
         }
     }
 }
@@ -254,18 +254,18 @@ struct Origin {
 
 impl Origin {
     /// Returns the finding for a flaw of the object.
-    fn finding(&self, files: &[File], flaw: Flaw) -> Finding {
+    fn finding(&self, files: &[ManifestFile], flaw: ObjectFinding) -> Finding {
         let text = files[self.file].text.expose_secret();
         document::split(text)[self.document].finding(&self.object, flaw)
     }
 
     /// Returns the finding for a flaw of the machine or its template.
-    fn finding_in_template(&self, files: &[File], flaw: Flaw) -> Finding {
+    fn finding_in_template(&self, files: &[ManifestFile], flaw: ObjectFinding) -> Finding {
         self.finding(files, flaw.within(self.template))
     }
 
     /// Returns the finding for a flaw of the machine spec.
-    fn finding_in_spec(&self, files: &[File], flaw: Flaw) -> Finding {
+    fn finding_in_spec(&self, files: &[ManifestFile], flaw: ObjectFinding) -> Finding {
         self.finding_in_template(files, flaw.within("spec"))
     }
 }

@@ -3,27 +3,29 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::members::{Unit, of_machine, of_set};
-use super::user_data::UserData;
-use super::{File, Findings, Fleet, Origin, Reading, Site, document, validation};
+use super::members::{MachineGroup, of_machine, of_set};
+use super::user_data::SecretUserData;
+use super::{
+    ClusterDefaults, Findings, MachineSpecs, ManifestFile, Origin, ReadResult, document, validation,
+};
 use crate::diagnostics::{Finding, Rule, Severity};
 use crate::install_config::Architecture;
 use crate::machine_api::from_manifests::consistency;
 use crate::machine_api::infrastructure::Infrastructure;
 use crate::machine_api::types;
-use crate::machine_api::validation::kind::Kind;
-use crate::machine_api::validation::{Defaults, Flaw, with_defaults};
+use crate::machine_api::validation::kind::ManifestKind;
+use crate::machine_api::validation::{Defaults, ObjectFinding, with_defaults};
 
 /// Reads all files. Violations of a cluster's rules are reported first, with the same findings as
 /// `manifests check`.
-pub fn read(files: &[File]) -> Reading {
-    let mut reader = Reader::of(files);
+pub fn read(files: &[ManifestFile]) -> ReadResult {
+    let mut reader = ManifestReader::of(files);
     if reader.is_clean() {
         reader.objects();
     }
     let fleet = if reader.is_clean() { reader.fleet() } else { None };
     let fleet = fleet.filter(|_| reader.is_clean());
-    Reading { fleet, findings: reader.findings, notes: reader.notes }
+    ReadResult { fleet, findings: reader.findings, notes: reader.notes }
 }
 
 /// Removes the warning about a missing cluster label, because `agree` reports it as an error.
@@ -33,23 +35,23 @@ fn told(mut findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// State of the reader.
-struct Reader<'a> {
-    files: &'a [File],
+struct ManifestReader<'a> {
+    files: &'a [ManifestFile],
     findings: Findings,
-    units: Vec<Unit>,
-    user_data: UserData,
+    units: Vec<MachineGroup>,
+    user_data: SecretUserData,
     infrastructure: Infrastructure,
     notes: Vec<String>,
 }
 
-impl<'a> Reader<'a> {
-    fn of(files: &'a [File]) -> Self {
+impl<'a> ManifestReader<'a> {
+    fn of(files: &'a [ManifestFile]) -> Self {
         let checked = files.iter().map(|file| validation::check(file.text.expose_secret()));
         Self {
             files,
             findings: checked.map(|checked| told(checked.findings)).collect(),
             units: Vec::new(),
-            user_data: UserData::default(),
+            user_data: SecretUserData::default(),
             infrastructure: Infrastructure::default(),
             notes: Vec::new(),
         }
@@ -72,13 +74,13 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, value: &Value, origin: Origin) {
-        match Kind::of(value) {
-            Some(Kind::Machine) => {
+        match ManifestKind::of(value) {
+            Some(ManifestKind::Machine) => {
                 if let Ok(machine) = types::read(value) {
                     self.keep(of_machine(&machine, origin));
                 }
             }
-            Some(Kind::MachineSet) => {
+            Some(ManifestKind::MachineSet) => {
                 if let Ok(set) = types::read::<types::MachineSet>(value) {
                     if set.spec.replicas.is_none() {
                         let name = &set.metadata.name;
@@ -87,7 +89,7 @@ impl<'a> Reader<'a> {
                     self.keep(of_set(&set, Origin { template: "spec.template", ..origin }));
                 }
             }
-            Some(Kind::ControlPlaneMachineSet) => self.notes.push(format!(
+            Some(ManifestKind::ControlPlaneMachineSet) => self.notes.push(format!(
                 "{} has a ControlPlaneMachineSet, which only replaces masters in a cluster: it makes \
                  nothing here",
                 self.files[origin.file].name
@@ -104,14 +106,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn keep(&mut self, (unit, flaws): (Unit, Vec<Flaw>)) {
+    fn keep(&mut self, (unit, flaws): (MachineGroup, Vec<ObjectFinding>)) {
         let found = flaws.into_iter().map(|flaw| unit.origin.finding(self.files, flaw));
         self.findings[unit.origin.file].extend(found);
         self.units.push(unit);
     }
 
     /// Returns the machines of all files, if they belong together.
-    fn fleet(&mut self) -> Option<Fleet> {
+    fn fleet(&mut self) -> Option<MachineSpecs> {
         let (files, findings) = (self.files, &mut self.findings);
         let told = std::mem::take(&mut self.infrastructure);
         let infra_id = consistency::infra_id(&self.units, told.infra_id, files, findings);
@@ -125,14 +127,14 @@ impl<'a> Reader<'a> {
         let mut units = std::mem::take(&mut self.units);
         units.iter_mut().for_each(|unit| self.fill_in(unit, &region));
         self.user_data.judge(&units, files, &mut self.findings);
-        let site = Site { region: Some(region.clone()), ..told.site };
+        let site = ClusterDefaults { region: Some(region.clone()), ..told.site };
         let user_data = std::mem::take(&mut self.user_data);
-        Some(Fleet { infra_id, region, site, units, user_data })
+        Some(MachineSpecs { infra_id, region, site, units, user_data })
     }
 
     /// Fills in the defaults of the webhook. The default instance type depends on the architecture
     /// of the control plane, which is unknown here.
-    fn fill_in(&mut self, unit: &mut Unit, region: &str) {
+    fn fill_in(&mut self, unit: &mut MachineGroup, region: &str) {
         let had_type = !unit.config.instance_type.is_empty();
         let defaults =
             Defaults { region: Some(region.to_owned()), architecture: Architecture::Amd64 };

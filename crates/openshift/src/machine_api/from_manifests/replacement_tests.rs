@@ -5,9 +5,9 @@ use std::time::Duration;
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use groundplan_aws::kinds::machine::Machine;
 use groundplan_engine::graph::{Graph, Resource, Schema};
-use groundplan_engine::provider::Class;
+use groundplan_engine::provider::ErrorClass;
 use groundplan_engine::test_support::When;
-use groundplan_engine::test_support::harness::{Lab, node};
+use groundplan_engine::test_support::harness::{Harness, node};
 use serde_json::{Value, json};
 
 const MUTATING: &[&str] = &["create", "update", "delete", "configure"];
@@ -23,8 +23,8 @@ fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
 
 /// The kinds of machines and registrations, with the inputs that this fake cloud distinguishes.
 const FLEET: &[Schema] = &[
-    Schema { replaced_by: &["fixed"], ..Machine::SCHEMA },
-    Schema { replaced_by: &["needs"], ..LoadBalancerAttachment::SCHEMA },
+    Schema { force_new: &["fixed"], ..Machine::SCHEMA },
+    Schema { force_new: &["needs"], ..LoadBalancerAttachment::SCHEMA },
 ];
 
 fn fleet(fixed: u32) -> Graph {
@@ -34,63 +34,66 @@ fn fleet(fixed: u32) -> Graph {
     ])
 }
 
-async fn fleet_that_runs() -> Lab {
-    let mut lab = Lab::with_kinds(FLEET);
-    lab.tape.latency = Duration::from_millis(700);
-    lab.cloud.slow("machine", 2);
-    assert!(lab.apply(&fleet(1)).await.summary.complete());
-    lab.cloud.forget_calls();
-    lab
+async fn fleet_that_runs() -> Harness {
+    let mut harness = Harness::with_kinds(FLEET);
+    harness.recording.latency = Duration::from_millis(700);
+    harness.cloud.slow("machine", 2);
+    assert!(harness.apply(&fleet(1)).await.summary.complete());
+    harness.cloud.forget_calls();
+    harness
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_goes_when_its_successor_runs_and_is_registered() {
-    let mut lab = fleet_that_runs().await;
-    assert!(lab.apply(&fleet(2)).await.summary.complete());
+    let mut harness = fleet_that_runs().await;
+    assert!(harness.apply(&fleet(2)).await.summary.complete());
     let calls = [
         "create machine.a",
         "create load_balancer_attachment.a:int",
         "delete load_balancer_attachment.a:int",
         "delete machine.a",
     ];
-    assert_eq!(lab.cloud.calls_of(MUTATING), calls);
+    assert_eq!(harness.cloud.calls_of(MUTATING), calls);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_launch_that_is_refused_costs_no_running_machine() {
-    let mut lab = fleet_that_runs().await;
-    let before = lab.cloud.inventory();
-    lab.cloud.fail("create machine.a", 1, When::Before, Class::Refused);
-    assert_eq!(lab.apply(&fleet(2)).await.summary.failed, 1);
-    assert_eq!(lab.cloud.inventory(), before);
-    assert!(lab.plan(&fleet(1)).await.is_empty(), "the typo is taken back, and nothing is to do");
+    let mut harness = fleet_that_runs().await;
+    let before = harness.cloud.inventory();
+    harness.cloud.fail("create machine.a", 1, When::Before, ErrorClass::Permanent);
+    assert_eq!(harness.apply(&fleet(2)).await.summary.failed, 1);
+    assert_eq!(harness.cloud.inventory(), before);
+    assert!(
+        harness.plan(&fleet(1)).await.is_empty(),
+        "the typo is taken back, and nothing is to do"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn under_another_name_too_a_launch_that_is_refused_costs_no_running_machine() {
-    let mut lab = fleet_that_runs().await;
-    let before = lab.cloud.inventory();
+    let mut harness = fleet_that_runs().await;
+    let before = harness.cloud.inventory();
     let renamed = graph(&[
         ("machine.b", json!({ "fixed": 1 }), &[]),
         ("load_balancer_attachment.b:int", json!({}), &["machine.b"]),
     ]);
-    lab.cloud.fail("create machine.b", 1, When::Before, Class::Refused);
-    assert_eq!(lab.apply(&renamed).await.summary.failed, 1);
-    assert_eq!(lab.cloud.inventory(), before);
-    assert!(lab.apply(&renamed).await.summary.complete());
-    assert_eq!(lab.cloud.inventory().len(), 2);
-    assert!(lab.plan(&renamed).await.is_empty());
+    harness.cloud.fail("create machine.b", 1, When::Before, ErrorClass::Permanent);
+    assert_eq!(harness.apply(&renamed).await.summary.failed, 1);
+    assert_eq!(harness.cloud.inventory(), before);
+    assert!(harness.apply(&renamed).await.summary.complete());
+    assert_eq!(harness.cloud.inventory().len(), 2);
+    assert!(harness.plan(&renamed).await.is_empty());
 }
 
 /// AWS launches a machine with an unusable volume key and then terminates it.
 #[tokio::test(start_paused = true)]
 async fn a_successor_that_does_not_come_up_costs_no_running_machine() {
-    let mut lab = fleet_that_runs().await;
-    lab.cloud.fail("look machine", 1, When::Before, Class::Refused);
-    assert!(!lab.apply(&fleet(2)).await.summary.complete());
-    assert_eq!(lab.cloud.calls_of(&["delete"]), [""; 0]);
-    assert!(lab.apply(&fleet(2)).await.summary.complete());
-    assert_eq!(lab.cloud.inventory().len(), 2);
+    let mut harness = fleet_that_runs().await;
+    harness.cloud.fail("look machine", 1, When::Before, ErrorClass::Permanent);
+    assert!(!harness.apply(&fleet(2)).await.summary.complete());
+    assert_eq!(harness.cloud.calls_of(&["delete"]), [""; 0]);
+    assert!(harness.apply(&fleet(2)).await.summary.complete());
+    assert_eq!(harness.cloud.inventory().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,17 +102,17 @@ async fn a_replacement_that_is_killed_at_any_moment_leaves_a_machine_and_ends_wi
     assert!(whole.apply(&fleet(2)).await.summary.complete());
     let mut kills = 0;
     for moment in (0..).map(|number| Duration::from_millis(number * 50)) {
-        let mut lab = fleet_that_runs().await;
-        let plan = lab.plan(&fleet(2)).await;
-        let ended = tokio::time::timeout(moment, lab.walk(&plan)).await.is_ok();
+        let mut harness = fleet_that_runs().await;
+        let plan = harness.plan(&fleet(2)).await;
+        let ended = tokio::time::timeout(moment, harness.walk(&plan)).await.is_ok();
         for kind in FLEET.iter().map(|schema| schema.kind) {
-            let is_there = lab.cloud.inventory().iter().any(|(one, _)| one.kind() == kind);
+            let is_there = harness.cloud.inventory().iter().any(|(one, _)| one.kind() == kind);
             assert!(is_there, "no {kind} after {moment:?}");
         }
-        lab.reread();
-        assert!(lab.apply(&fleet(2)).await.summary.complete(), "{moment:?}");
-        assert_eq!(lab.cloud.inventory(), whole.cloud.inventory(), "{moment:?}");
-        assert!(lab.plan(&fleet(2)).await.is_empty(), "{moment:?}");
+        harness.reread();
+        assert!(harness.apply(&fleet(2)).await.summary.complete(), "{moment:?}");
+        assert_eq!(harness.cloud.inventory(), whole.cloud.inventory(), "{moment:?}");
+        assert!(harness.plan(&fleet(2)).await.is_empty(), "{moment:?}");
         if ended {
             break;
         }

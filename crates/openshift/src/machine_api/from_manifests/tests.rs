@@ -4,8 +4,8 @@ use groundplan_aws::registry::normalised;
 use groundplan_aws::schemas;
 use groundplan_engine::graph::{Address, resolve};
 use groundplan_engine::plan::diff::diff;
-use groundplan_engine::plan::{Action, Observations, Op, Options, Plan, plan};
-use groundplan_engine::state::{Record, State, Status};
+use groundplan_engine::plan::{Action, LiveState, Op, Plan, PlanOptions, plan};
+use groundplan_engine::state::{Record, RecordStatus, State};
 use serde_json::json;
 
 use super::*;
@@ -74,12 +74,12 @@ fn secret() -> Value {
 }
 
 /// Returns a file with these objects as documents.
-fn file(name: &str, objects: &[Value]) -> File {
+fn file(name: &str, objects: &[Value]) -> ManifestFile {
     let texts: Vec<String> = objects.iter().map(yaml::write).collect();
-    File { name: name.into(), text: texts.join("---\n").into() }
+    ManifestFile { name: name.into(), text: texts.join("---\n").into() }
 }
 
-fn reading(objects: &[Value]) -> (Reading, Vec<File>) {
+fn reading(objects: &[Value]) -> (ReadResult, Vec<ManifestFile>) {
     let files = vec![file("machines.yaml", objects)];
     (read(&files), files)
 }
@@ -93,9 +93,9 @@ fn errors(objects: &[Value]) -> Vec<Finding> {
 }
 
 /// Returns lookup results of an AWS account with one subnet.
-fn answers(fleet: &Fleet) -> BTreeMap<String, Value> {
+fn answers(fleet: &MachineSpecs) -> BTreeMap<String, Value> {
     let subnet = json!([{"id": "subnet-1", "zone": "us-west-2a"}]);
-    fleet.questions().iter().map(|question| (question.key(), subnet.clone())).collect()
+    fleet.lookups().iter().map(|lookup| (lookup.key(), subnet.clone())).collect()
 }
 
 fn nobody() -> InstancesNamed {
@@ -155,7 +155,7 @@ fn a_machine_that_somebody_else_made_is_left_alone_and_said() {
 fn a_question_is_asked_once_however_many_machines_have_it() {
     let (reading, _) = reading(&[set("c-a", 500), set("c-b", 500), secret()]);
     let fleet = reading.fleet.unwrap();
-    assert_eq!((fleet.size(), fleet.questions().len()), (1000, 1));
+    assert_eq!((fleet.size(), fleet.lookups().len()), (1000, 1));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn masters_take_turns_and_are_registered_where_their_config_says() {
     };
     let compiled = compiled(&[master(0), master(1), machine("c-extra", "worker"), secret()]);
     let turns = [[Address::from("machine.c-master-0"), Address::from("machine.c-master-1")]];
-    assert_eq!(compiled.graph.turns(), turns);
+    assert_eq!(compiled.graph.serial_groups(), turns);
     let attachment = &Address::from("load_balancer_attachment.c-master-0:c-int");
     let attachment = compiled.graph.get(attachment).unwrap();
     assert_eq!(
@@ -193,7 +193,7 @@ fn recorded(before: &[Value]) -> State {
     for node in compiled(before).graph.nodes() {
         let outputs = json!({"id": "i-1", "private_ip": "10.0.0.1"});
         let inputs = resolve(&node.inputs, &|r| outputs.get(&r.output).cloned());
-        let (status, after, unknown) = (Status::Ready, node.after.clone(), BTreeMap::new());
+        let (status, after, unknown) = (RecordStatus::Ready, node.after.clone(), BTreeMap::new());
         let record = Record { generation: 1, status, inputs, outputs, after, unknown };
         state.resources.insert(node.address.clone(), record);
     }
@@ -202,8 +202,8 @@ fn recorded(before: &[Value]) -> State {
 
 /// Returns the plan for the objects `after` when `before` has been applied.
 fn planned(before: &[Value], after: &[Value]) -> Plan {
-    let (graph, nothing) = (compiled(after).graph, Observations::new());
-    plan(&graph, &recorded(before), &nothing, &schemas(), &Options::default())
+    let (graph, nothing) = (compiled(after).graph, LiveState::new());
+    plan(&graph, &recorded(before), &nothing, &schemas(), &PlanOptions::default())
 }
 
 /// Returns true if a step depends on another one, directly or indirectly.
@@ -261,7 +261,7 @@ fn what_is_done_to_machines_that_run_is_counted_and_said() {
     let before = [set("c-a", 3), set("c-b", 1), machine("c-infra", "infra"), secret()];
     let after =
         [of_type(set("c-a", 2), "m6i.xlarge"), of_type(set("c-b", 2), "r6i.large"), secret()];
-    let cautions = plan_review::cautions(&planned(&before, &after));
+    let cautions = plan_review::plan_warnings(&planned(&before, &after));
     let [replaced, removed] = cautions.as_slice() else { panic!("{cautions:#?}") };
     assert!(
         replaced.starts_with("3 machines that run are replaced (2 of c-a, 1 of c-b)"),
@@ -274,9 +274,9 @@ fn what_is_done_to_machines_that_run_is_counted_and_said() {
         "{removed}"
     );
 
-    let same = plan_review::cautions(&planned(&before, &before));
+    let same = plan_review::plan_warnings(&planned(&before, &before));
     assert!(same.is_empty(), "{same:?}");
-    let one = plan_review::cautions(&planned(&[set("c-b", 1), secret()], &after[1..]));
+    let one = plan_review::plan_warnings(&planned(&[set("c-b", 1), secret()], &after[1..]));
     assert!(one[0].starts_with("1 machine that runs is replaced (1 of c-b)"), "{one:?}");
 }
 
@@ -388,21 +388,21 @@ fn set_of(config: &Value) -> Value {
     with(set("c-worker", 2), "/spec/template/spec/providerSpec/value", config.clone())
 }
 
-fn fleet_of(objects: &[Value]) -> (Fleet, Vec<File>) {
+fn fleet_of(objects: &[Value]) -> (MachineSpecs, Vec<ManifestFile>) {
     let (reading, files) = reading(objects);
     (reading.fleet.unwrap_or_else(|| panic!("{:?}", reading.findings)), files)
 }
 
 /// Returns the lookup results for [`naming`], with `answer` as the result of lookups of the type
 /// `about`.
-fn said(named: &Named<'_>, about: &str, answer: &Value) -> BTreeMap<String, Value> {
+fn said(named: &ReferencedResources<'_>, about: &str, answer: &Value) -> BTreeMap<String, Value> {
     let there = json!({
         "capacity_reservations": ["cr-0123456789abcdef0"], "classic_load_balancers": ["c-old"], "image": {"root_device": "/dev/xvda"},
         "instance_profile": true, "instance_types": {"m6i.large": {}}, "key_pairs": ["core"],
         "load_balancers": ["c-int"], "placement_groups": {"racks": {"strategy": "partition", "partitions": 3}},
         "security_groups": {"sg-1": "vpc-1"}, "subnets_by": [{"id": "subnet-1", "zone": "us-west-2a"}],
     });
-    let keys = named.questions().into_iter().map(|question| question.key());
+    let keys = named.lookups().into_iter().map(|lookup| lookup.key());
     let answered = keys.map(|key| {
         let kind = key.split('/').next().unwrap();
         let answer = if kind == about { answer } else { &there[kind] };
@@ -415,7 +415,7 @@ fn said(named: &Named<'_>, about: &str, answer: &Value) -> BTreeMap<String, Valu
 fn what_new_machines_name_is_asked_about_once_and_found_missing_where_it_is_named() {
     let (fleet, files) = fleet_of(&[set_of(&naming()), secret()]);
     let named = fleet.named(&|_| true);
-    assert_eq!(named.questions().len(), 10, "{:?}", named.questions());
+    assert_eq!(named.lookups().len(), 10, "{:?}", named.lookups());
     let found = |about: &str, answer: Value| {
         named.absent(&said(&named, about, &answer), &nobody(), &files).concat()
     };
@@ -482,7 +482,7 @@ fn nothing_is_asked_about_what_runs_as_it_is_wanted() {
         let (state, graph) = (recorded(&before), compiled(after).graph);
         let (fleet, _) = fleet_of(after);
         let named = fleet.named(&|address| is_made(&graph, &state, &schemas(), address));
-        let kinds = named.questions().into_iter().map(|question| question.key());
+        let kinds = named.lookups().into_iter().map(|lookup| lookup.key());
         kinds.map(|key| key.split('/').next().unwrap().to_owned()).collect()
     };
     assert_eq!(asked(&before), [""; 0]);
@@ -516,12 +516,12 @@ const LONGEST: usize = groundplan_aws::kinds::instance::LONGEST_USER_DATA;
 #[test]
 fn a_secret_that_is_no_yaml_is_not_quoted() {
     let text = format!("kind: Secret\ndata:\n  userData: [{CANARY}\n");
-    let files = [File { name: "secret.yaml".into(), text: text.clone().into() }];
+    let files = [ManifestFile { name: "secret.yaml".into(), text: text.clone().into() }];
     let findings = read(&files).findings.concat();
     assert_eq!((findings.len(), findings[0].place), (1, None), "{findings:?}");
     assert!(findings[0].message.ends_with("(line 3, column 13)"), "{findings:?}");
     let twice = format!("kind: Secret\nstringData:\n  userData: {CANARY}\n  userData: {CANARY}\n");
-    let files = [File { name: "secret.yaml".into(), text: twice.into() }];
+    let files = [ManifestFile { name: "secret.yaml".into(), text: twice.into() }];
     let told = format!("{:?}", read(&files).findings);
     assert!(told.contains("is given twice") && !told.contains(CANARY), "{told}");
     let shown = crate::install_config::render(&findings, "secret.yaml", &text, false);
@@ -661,7 +661,7 @@ fn a_misspelt_field_launches_nothing_without_what_it_asks_for() {
 fn what_aws_does_not_have_is_found_once_for_all_machines_of_a_set_and_where_it_is_asked_for() {
     let (reading, files) = reading(&[machine("m", "worker"), set("c-worker", 3), secret()]);
     let fleet = reading.fleet.unwrap();
-    let nothing = fleet.questions().iter().map(|one| (one.key(), json!([]))).collect();
+    let nothing = fleet.lookups().iter().map(|one| (one.key(), json!([]))).collect();
     let trouble = fleet.compile(&nothing, &nobody(), &files).unwrap_err();
     let paths: Vec<_> = trouble.findings[0].iter().map(|finding| finding.path.as_str()).collect();
     let field = "providerSpec.value.subnet.filters";

@@ -8,26 +8,26 @@ use base64::engine::general_purpose::STANDARD;
 use groundplan_aws::kinds::instance::LONGEST_USER_DATA;
 use serde_json::Value;
 
-use super::members::Unit;
-use super::{File, Findings};
+use super::members::MachineGroup;
+use super::{Findings, ManifestFile};
 use crate::diagnostics::{Rule, nearest, shown};
 use crate::machine_api::types::{AwsMachineProviderConfig, NAMESPACE};
-use crate::machine_api::validation::Flaw;
+use crate::machine_api::validation::ObjectFinding;
 
 /// Key of the user data in a Secret.
 const KEY: &str = "userData";
 
 /// User data of Secrets by name. Never printed.
 #[derive(Default)]
-pub(super) struct UserData {
-    kept: BTreeMap<String, Kept>,
+pub(super) struct SecretUserData {
+    kept: BTreeMap<String, SecretContent>,
     /// Objects that resemble a Secret and that machines cannot use, by name: the reason, and the
     /// file index.
     strays: BTreeMap<String, (String, usize)>,
 }
 
 /// Content of the Secrets with one name.
-struct Kept {
+struct SecretContent {
     content: Option<Vec<u8>>,
     /// Indexes of the files with such a Secret.
     files: Vec<usize>,
@@ -35,13 +35,13 @@ struct Kept {
     differ: bool,
 }
 
-impl fmt::Debug for UserData {
+impl fmt::Debug for SecretUserData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.kept.keys()).finish()
     }
 }
 
-impl UserData {
+impl SecretUserData {
     /// Records the user data of a Secret. An object that only resembles a usable Secret is recorded
     /// with the reason.
     pub(super) fn keep(&mut self, object: &Value, file: usize) {
@@ -60,7 +60,7 @@ impl UserData {
                 kept.files.push(file);
             }
             None => {
-                let kept = Kept { content, files: vec![file], differ: false };
+                let kept = SecretContent { content, files: vec![file], differ: false };
                 self.kept.insert(name.to_owned(), kept);
             }
         }
@@ -72,7 +72,12 @@ impl UserData {
     }
 
     /// Adds a finding for each object whose machines have no valid user data.
-    pub(super) fn judge(&self, units: &[Unit], files: &[File], findings: &mut Findings) {
+    pub(super) fn judge(
+        &self,
+        units: &[MachineGroup],
+        files: &[ManifestFile],
+        findings: &mut Findings,
+    ) {
         for unit in units.iter().filter(|unit| !unit.names.is_empty()) {
             if let Some(flaw) = self.flaw(&unit.config, files) {
                 findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
@@ -80,11 +85,19 @@ impl UserData {
         }
     }
 
-    fn flaw(&self, config: &AwsMachineProviderConfig, files: &[File]) -> Option<Flaw> {
+    fn flaw(
+        &self,
+        config: &AwsMachineProviderConfig,
+        files: &[ManifestFile],
+    ) -> Option<ObjectFinding> {
         let name = name(config);
         let flaw = |message: String| {
             let path = "providerSpec.value.userDataSecret";
-            Flaw::new(Rule::MachineUserData, path, format!("the Secret `{name}` {message}"))
+            ObjectFinding::new(
+                Rule::MachineUserData,
+                path,
+                format!("the Secret `{name}` {message}"),
+            )
         };
         let Some(kept) = self.kept.get(name) else {
             if let Some((why, file)) = self.strays.get(name) {

@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_aws::lookups::lookup::{FilterBy, Question};
+use groundplan_aws::lookups::lookup::{FilterBy, Lookup};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Refusal, Result};
+use super::{LaunchError, Result};
 use crate::machine_api::types::Filter;
 
 /// Lookup results at hand, and the region that they are about.
 #[derive(Clone, Copy)]
-pub(super) struct Answers<'a> {
+pub(super) struct RegionLookups<'a> {
     pub(super) region: &'a str,
     pub(super) given: &'a BTreeMap<String, Value>,
 }
 
-impl Answers<'_> {
+impl RegionLookups<'_> {
     /// Returns the result of a lookup, in the type that the variant names.
-    pub(super) fn to<T: DeserializeOwned>(&self, question: &Question) -> Result<T> {
-        let key = question.key();
+    pub(super) fn to<T: DeserializeOwned>(&self, lookup: &Lookup) -> Result<T> {
+        let key = lookup.key();
         let answer = self.given.get(&key).and_then(|answer| T::deserialize(answer).ok());
-        answer.ok_or(Refusal::Unanswered { question: key })
+        answer.ok_or(LaunchError::Unanswered { lookup: key })
     }
 }
 

@@ -1,11 +1,11 @@
 //! Volumes of a machine.
 
-use groundplan_aws::kinds::machine::BlockDevice;
+use groundplan_aws::kinds::machine::MachineBlockDevice;
 use groundplan_aws::model::ebs::{self, Bounds, VOLUME_TYPES, VolumeType};
 
-use super::answers::Answers;
-use super::image::Image;
-use super::{Refusal, Result};
+use super::answers::RegionLookups;
+use super::image::LaunchImage;
+use super::{LaunchError, Result};
 use crate::machine_api::types::{AwsMachineProviderConfig, BlockDevice as Wanted, EbsBlockDevice};
 
 /// Returns true if one of the volumes is the root volume. Only the image knows the name of the root
@@ -17,9 +17,9 @@ pub(super) fn want_root(config: &AwsMachineProviderConfig) -> bool {
 /// Returns all EBS volumes. Other devices are ignored.
 pub(super) fn all(
     config: &AwsMachineProviderConfig,
-    image: &Image,
-    answers: &Answers<'_>,
-) -> Result<Vec<BlockDevice>> {
+    image: &LaunchImage,
+    answers: &RegionLookups<'_>,
+) -> Result<Vec<MachineBlockDevice>> {
     let mut devices = Vec::new();
     let mut root = None;
     for (index, wanted) in config.block_devices.iter().enumerate() {
@@ -32,7 +32,7 @@ pub(super) fn all(
                     let message = format!(
                         "has no deviceName, and neither has blockDevices[{first}], the root"
                     );
-                    return Err(Refusal::invalid(&format!("blockDevices[{index}]"), message));
+                    return Err(LaunchError::invalid(&format!("blockDevices[{index}]"), message));
                 }
             },
         };
@@ -45,18 +45,18 @@ fn name(device: &Wanted) -> Option<&str> {
     device.device_name.as_deref().filter(|name| !name.is_empty())
 }
 
-fn root_device(image: &Image, answers: &Answers<'_>) -> Result<String> {
+fn root_device(image: &LaunchImage, answers: &RegionLookups<'_>) -> Result<String> {
     let unknown = || {
         let message =
             format!("{} in {} does not say which device is its root", image.id, answers.region);
-        Refusal::invalid("ami", message)
+        LaunchError::invalid("ami", message)
     };
     image.root_device.clone().ok_or_else(unknown)
 }
 
 /// Returns an EBS volume. Installers write 0 operations and an empty key for unset values; both are
 /// omitted. Settings that the volume type does not accept are also omitted.
-fn volume(device: String, index: usize, ebs: &EbsBlockDevice) -> Result<BlockDevice> {
+fn volume(device: String, index: usize, ebs: &EbsBlockDevice) -> Result<MachineBlockDevice> {
     let kind = volume_type(index, ebs)?;
     let size = figure(index, "volumeSize", ebs.volume_size, kind.map(|kind| kind.size))?;
     let takes_iops = kind.is_some_and(|kind| kind.iops.is_some());
@@ -69,7 +69,7 @@ fn volume(device: String, index: usize, ebs: &EbsBlockDevice) -> Result<BlockDev
     }
     let bounds = kind.and_then(|kind| kind.throughput);
     let throughput = ebs.throughput_mib.map(i64::from).filter(|_| bounds.is_some());
-    Ok(BlockDevice {
+    Ok(MachineBlockDevice {
         size,
         iops,
         throughput: figure(index, "throughputMib", throughput, bounds)?,
@@ -112,6 +112,6 @@ fn figure(
     i32::try_from(asked).map(Some).map_err(too_much)
 }
 
-fn refused(index: usize, field: &str, message: String) -> Refusal {
-    Refusal::invalid(&format!("blockDevices[{index}].ebs.{field}"), message)
+fn refused(index: usize, field: &str, message: String) -> LaunchError {
+    LaunchError::invalid(&format!("blockDevices[{index}].ebs.{field}"), message)
 }

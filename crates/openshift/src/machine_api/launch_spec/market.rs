@@ -1,38 +1,38 @@
 //! Purchasing option of a machine.
 
-use groundplan_aws::kinds::machine::{Market, PRICE, is_price};
+use groundplan_aws::kinds::machine::{PRICE, PurchaseOption, is_price};
 
-use super::{Refusal, Result};
+use super::{LaunchError, Result};
 use crate::machine_api::types::AwsMachineProviderConfig;
 use crate::machine_api::validation;
 
 /// Returns the purchasing option from market type, spot options and reservation, by the rules of
 /// the upstream actuator. The rules of the webhook differ in some cases, and the webhook may not
 /// have been called.
-pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<Market>> {
+pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<PurchaseOption>> {
     let reserved = !config.capacity_reservation_id.is_empty();
     let spot = config.spot_market_options.as_ref();
     match (config.market_type.as_str(), spot) {
         ("", None) | ("OnDemand", _) => Ok(None),
-        ("" | "Spot", _) if reserved => Err(Refusal::conflict(
+        ("" | "Spot", _) if reserved => Err(LaunchError::conflict(
             "capacityReservationId",
             "is given for a spot instance, which has none: take one of the two away",
         )),
         ("" | "Spot", spot) => {
             let price = spot.and_then(|spot| spot.max_price.clone());
             let max_price = price.filter(|price| !price.is_empty()).map(dollars).transpose()?;
-            Ok(Some(Market::Spot { max_price }))
+            Ok(Some(PurchaseOption::Spot { max_price }))
         }
-        ("CapacityBlock", Some(_)) => Err(Refusal::conflict(
+        ("CapacityBlock", Some(_)) => Err(LaunchError::conflict(
             "marketType",
             "is `CapacityBlock`, and there are spotMarketOptions: take one of the two away",
         )),
-        ("CapacityBlock", None) if !reserved => Err(Refusal::conflict(
+        ("CapacityBlock", None) if !reserved => Err(LaunchError::conflict(
             "capacityReservationId",
             "is missing, and the market type is `CapacityBlock`",
         )),
-        ("CapacityBlock", None) => Ok(Some(Market::CapacityBlock)),
-        (other, _) => Err(Refusal::conflict(
+        ("CapacityBlock", None) => Ok(Some(PurchaseOption::CapacityBlock)),
+        (other, _) => Err(LaunchError::conflict(
             "marketType",
             format!("found `{other}`, expected `OnDemand`, `Spot` or `CapacityBlock`"),
         )),
@@ -44,7 +44,7 @@ fn dollars(price: String) -> Result<String> {
         return Ok(price);
     }
     let message = format!("found `{price}`, expected {PRICE}");
-    Err(Refusal::invalid("spotMarketOptions.maxPrice", message))
+    Err(LaunchError::invalid("spotMarketOptions.maxPrice", message))
 }
 
 pub(super) fn reservation(config: &AwsMachineProviderConfig) -> Result<Option<String>> {
@@ -54,7 +54,7 @@ pub(super) fn reservation(config: &AwsMachineProviderConfig) -> Result<Option<St
     }
     if !validation::is_reservation(id) {
         let message = format!("found `{id}`, expected `cr-` and 17 hexadecimal digits");
-        return Err(Refusal::invalid("capacityReservationId", message));
+        return Err(LaunchError::invalid("capacityReservationId", message));
     }
     Ok(Some(id.clone()))
 }

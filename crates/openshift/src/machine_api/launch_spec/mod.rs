@@ -3,7 +3,7 @@
 //!
 //! The reference is openshift/machine-api-provider-aws `pkg/actuators/machine` (`instances.go`,
 //! `utils.go`). The conversion also handles configs that the webhook has not checked. Pure:
-//! [`questions`] returns the lookups that only AWS can resolve, and their results are an argument.
+//! [`needed_lookups`] returns the lookups that only AWS can resolve, and their results are an argument.
 
 mod answers;
 mod devices;
@@ -19,22 +19,22 @@ use std::collections::BTreeMap;
 
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerKind;
 use groundplan_aws::kinds::machine::{ConfidentialCompute, DualStack, Machine};
-use groundplan_aws::lookups::lookup::Question;
+use groundplan_aws::lookups::lookup::Lookup;
 use groundplan_aws::model::metadata_options::{MetadataOptions, metadata_options};
 use groundplan_engine::graph::Input;
 use groundplan_engine::secret::Secret;
 use serde_json::Value;
 
-use self::answers::Answers;
+use self::answers::RegionLookups;
 use super::types::{AwsMachineProviderConfig, Labels};
 use crate::diagnostics::Severity;
-use crate::machine_api::validation::{Flaw, metadata_flaws};
+use crate::machine_api::validation::{ObjectFinding, metadata_findings};
 
 pub use self::tags::{all as tags, cluster_of};
 
 /// Defaults that a machine takes from its cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Site {
+pub struct ClusterDefaults {
     /// Region of machines without a region.
     pub region: Option<String>,
     /// Tags of all resources of the cluster. The tags of a machine take precedence.
@@ -45,7 +45,7 @@ pub struct Site {
 
 /// Launch spec of a machine.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Launch {
+pub struct LaunchSpec {
     /// Inputs of one `RunInstances` call.
     pub machine: Machine,
     /// Load balancers that the machine is registered with: name and type.
@@ -56,7 +56,7 @@ pub struct Launch {
 
 /// Reason why a machine cannot be launched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum LaunchError {
     /// The machine can never be launched with this spec (`InvalidConfiguration`).
     #[error("{field}: {message}")]
     Invalid {
@@ -75,14 +75,14 @@ pub enum Refusal {
         message: String,
     },
     /// A required lookup has no result, or an unreadable one.
-    #[error("not known yet: {question}")]
+    #[error("not known yet: {lookup}")]
     Unanswered {
         /// Key of the lookup.
-        question: String,
+        lookup: String,
     },
 }
 
-impl Refusal {
+impl LaunchError {
     fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid { field: format!("providerSpec.value.{field}"), message: message.into() }
     }
@@ -92,15 +92,15 @@ impl Refusal {
     }
 }
 
-type Result<T> = std::result::Result<T, Refusal>;
+type Result<T> = std::result::Result<T, LaunchError>;
 
 /// Returns the lookups that the launch needs. One round of lookups is enough.
-pub fn questions(config: &AwsMachineProviderConfig, site: &Site) -> Vec<Question> {
+pub fn needed_lookups(config: &AwsMachineProviderConfig, site: &ClusterDefaults) -> Vec<Lookup> {
     let Some(region) = region(config, site) else { return Vec::new() };
-    let mut questions = Vec::new();
-    questions.extend(image::questions(config, region));
-    questions.extend(network::questions(config, region));
-    questions
+    let mut lookups = Vec::new();
+    lookups.extend(image::needed_lookups(config, region));
+    lookups.extend(network::needed_lookups(config, region));
+    lookups
 }
 
 /// Returns the launch spec of the machine with this name and these labels. `user_data` contains
@@ -112,15 +112,17 @@ pub fn launch(
     name: &str,
     labels: &Labels,
     config: &AwsMachineProviderConfig,
-    site: &Site,
+    site: &ClusterDefaults,
     answers: &BTreeMap<String, Value>,
     user_data: Secret,
-) -> Result<Launch> {
-    let missing = || Refusal::invalid("placement.region", "is missing, and the cluster has none");
-    let answers = Answers { region: region(config, site).ok_or_else(missing)?, given: answers };
+) -> Result<LaunchSpec> {
+    let missing =
+        || LaunchError::invalid("placement.region", "is missing, and the cluster has none");
+    let answers =
+        RegionLookups { region: region(config, site).ok_or_else(missing)?, given: answers };
     let mut warnings: Vec<String> = warned(config).collect();
     if config.instance_type.is_empty() {
-        return Err(Refusal::invalid("instanceType", "is missing"));
+        return Err(LaunchError::invalid("instanceType", "is missing"));
     }
     let image = image::find(config, &answers)?;
     let machine = Machine {
@@ -139,7 +141,7 @@ pub fn launch(
         tags: tags::all(name, labels, config, site)?,
     };
     let attachments = network::attachments(config, &mut warnings);
-    Ok(Launch { machine, attachments, warnings })
+    Ok(LaunchSpec { machine, attachments, warnings })
 }
 
 /// Returns the load balancers that a machine is registered with.
@@ -148,7 +150,7 @@ pub fn attachments(config: &AwsMachineProviderConfig) -> Vec<(String, LoadBalanc
 }
 
 /// Returns the region of a machine.
-fn region<'a>(config: &'a AwsMachineProviderConfig, site: &'a Site) -> Option<&'a str> {
+fn region<'a>(config: &'a AwsMachineProviderConfig, site: &'a ClusterDefaults) -> Option<&'a str> {
     let own = Some(config.placement.region.as_str()).filter(|region| !region.is_empty());
     own.or(site.region.as_deref())
 }
@@ -161,21 +163,21 @@ fn region<'a>(config: &'a AwsMachineProviderConfig, site: &'a Site) -> Option<&'
 /// Fails if a setting is invalid, or is one that no machine of a cluster can have.
 pub fn options(config: &AwsMachineProviderConfig) -> Result<MetadataOptions> {
     let asked = &config.metadata_service_options;
-    let mut flaws = metadata_flaws(asked).into_iter();
+    let mut flaws = metadata_findings(asked).into_iter();
     match flaws.find(|flaw| flaw.rule.severity() == Severity::Error) {
-        Some(flaw) => Err(Refusal::invalid(&flaw.path.clone(), said(flaw))),
+        Some(flaw) => Err(LaunchError::invalid(&flaw.path.clone(), said(flaw))),
         None => Ok(metadata_options(asked.asked())),
     }
 }
 
 /// Returns the warnings about settings that affect pods on the machine.
 fn warned(config: &AwsMachineProviderConfig) -> impl Iterator<Item = String> {
-    let flaws = metadata_flaws(&config.metadata_service_options).into_iter();
+    let flaws = metadata_findings(&config.metadata_service_options).into_iter();
     let warnings = flaws.filter(|flaw| flaw.rule.severity() == Severity::Warning);
     warnings.map(|flaw| format!("{}: {}", flaw.path.clone(), said(flaw)))
 }
 
-fn said(flaw: Flaw) -> String {
+fn said(flaw: ObjectFinding) -> String {
     let expected = flaw.expected.map(|expected| format!(", expected {expected}"));
     flaw.message + &expected.unwrap_or_default()
 }
@@ -192,7 +194,7 @@ fn confidential_compute(config: &AwsMachineProviderConfig) -> Result<Option<Conf
         None => Ok(None),
         Some("Disabled") => Ok(Some(ConfidentialCompute::Disabled)),
         Some("AMDEncryptedVirtualizationNestedPaging") => Ok(Some(ConfidentialCompute::AmdSevSnp)),
-        Some(other) => Err(Refusal::invalid(
+        Some(other) => Err(LaunchError::invalid(
             "cpuOptions.confidentialCompute",
             format!(
                 "found `{other}`, expected `Disabled` or `AMDEncryptedVirtualizationNestedPaging`"

@@ -1,13 +1,13 @@
 //! Network of a machine: interface, subnet, security groups and load balancers.
 
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerKind;
-use groundplan_aws::kinds::machine::{Interface, InterfaceType, PublicAddress};
-use groundplan_aws::lookups::lookup::{FilterBy, Question, SubnetCandidate, ZoneTypes};
+use groundplan_aws::kinds::machine::{InterfaceType, MachineInterface, PublicAddress};
+use groundplan_aws::lookups::lookup::{FilterBy, Lookup, SubnetCandidate, ZoneTypes};
 use groundplan_aws::model::ids::{SecurityGroupId, SubnetId};
 use groundplan_engine::graph::Input;
 
-use super::answers::{Answers, asked, nothing, shown};
-use super::{Refusal, Result, Site};
+use super::answers::{RegionLookups, asked, nothing, shown};
+use super::{ClusterDefaults, LaunchError, Result};
 use crate::machine_api::types::{AwsMachineProviderConfig, ResourceReference};
 
 /// Zone type of carrier zones (EC2 API reference, `AvailabilityZone.ZoneType`).
@@ -15,25 +15,25 @@ const CARRIER: &str = "wavelength-zone";
 
 /// Returns the lookups for the network. The subnet needs a lookup if filters select it, or if its
 /// zone decides the type of a public address.
-pub(super) fn questions(config: &AwsMachineProviderConfig, region: &str) -> Vec<Question> {
+pub(super) fn needed_lookups(config: &AwsMachineProviderConfig, region: &str) -> Vec<Lookup> {
     let is_public = config.public_ip.is_some();
     let by_filters = config.subnet.id.is_none();
     let subnet = subnet_question(config, region).filter(|_| is_public || by_filters);
-    let zones = is_public.then(|| Question::ZoneTypes { region: region.to_owned() });
+    let zones = is_public.then(|| Lookup::ZoneTypes { region: region.to_owned() });
     let groups = config.security_groups.iter().filter_map(|group| group_question(group, region));
     subnet.into_iter().chain(zones).chain(groups).collect()
 }
 
 pub(super) fn interface(
     config: &AwsMachineProviderConfig,
-    site: &Site,
-    answers: &Answers<'_>,
+    site: &ClusterDefaults,
+    answers: &RegionLookups<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Interface> {
+) -> Result<MachineInterface> {
     let groups = groups(config, answers)?;
     let subnet = subnet(config, answers, warnings)?;
     let public_address = public_address(config, subnet.as_ref(), answers)?;
-    Ok(Interface {
+    Ok(MachineInterface {
         device_index: device_index(config)?,
         subnet: subnet.map(|subnet| Input::Known(subnet.id)),
         groups: groups.into_iter().map(Input::Known).collect(),
@@ -65,7 +65,7 @@ pub(super) fn attachments(
 
 fn device_index(config: &AwsMachineProviderConfig) -> Result<i32> {
     let index = i32::try_from(config.device_index).ok().filter(|index| *index >= 0);
-    index.ok_or_else(|| Refusal::invalid("deviceIndex", "is not a place on an instance"))
+    index.ok_or_else(|| LaunchError::invalid("deviceIndex", "is not a place on an instance"))
 }
 
 fn interface_type(config: &AwsMachineProviderConfig) -> Result<Option<InterfaceType>> {
@@ -73,7 +73,7 @@ fn interface_type(config: &AwsMachineProviderConfig) -> Result<Option<InterfaceT
         "" => Ok(None),
         "ENA" => Ok(Some(InterfaceType::Ena)),
         "EFA" => Ok(Some(InterfaceType::Efa)),
-        other => Err(Refusal::invalid(
+        other => Err(LaunchError::invalid(
             "networkInterfaceType",
             format!("found `{other}`, expected `ENA` or `EFA`"),
         )),
@@ -84,20 +84,20 @@ fn interface_type(config: &AwsMachineProviderConfig) -> Result<Option<InterfaceT
 /// select all groups that match.
 fn groups(
     config: &AwsMachineProviderConfig,
-    answers: &Answers<'_>,
+    answers: &RegionLookups<'_>,
 ) -> Result<Vec<SecurityGroupId>> {
     let mut groups: Vec<SecurityGroupId> = Vec::new();
     for group in &config.security_groups {
         match (&group.id, group_question(group, answers.region)) {
             (Some(id), _) => groups.push(id.as_str().into()),
-            (None, Some(question)) => groups.extend(answers.to::<Vec<_>>(&question)?),
+            (None, Some(lookup)) => groups.extend(answers.to::<Vec<_>>(&lookup)?),
             (None, None) => (),
         }
     }
     if groups.is_empty() {
         let sought = config.security_groups.iter().filter(|group| !group.filters.is_empty());
         let sought: Vec<String> = sought.map(|group| shown(&group.filters)).collect();
-        return Err(Refusal::invalid(
+        return Err(LaunchError::invalid(
             "securityGroups",
             nothing("security group", &sought.join(", or ")),
         ));
@@ -105,14 +105,14 @@ fn groups(
     Ok(groups)
 }
 
-fn group_question(group: &ResourceReference, region: &str) -> Option<Question> {
+fn group_question(group: &ResourceReference, region: &str) -> Option<Lookup> {
     let searched = group.id.is_none() && !group.filters.is_empty();
     let (region, filters) = (region.to_owned(), asked(&group.filters));
-    searched.then_some(Question::SecurityGroupsBy { region, filters })
+    searched.then_some(Lookup::SecurityGroupsBy { region, filters })
 }
 
 /// Returns the lookup of the subnet: by ID as a filter, or by filters with the zone first.
-fn subnet_question(config: &AwsMachineProviderConfig, region: &str) -> Option<Question> {
+fn subnet_question(config: &AwsMachineProviderConfig, region: &str) -> Option<Lookup> {
     let by = |name: &str, value: &str| FilterBy {
         name: name.to_owned(),
         values: vec![value.to_owned()],
@@ -127,10 +127,10 @@ fn subnet_question(config: &AwsMachineProviderConfig, region: &str) -> Option<Qu
             zone.into_iter().chain(asked(&config.subnet.filters)).collect()
         }
     };
-    Some(Question::SubnetsBy { region: region.to_owned(), filters })
+    Some(Lookup::SubnetsBy { region: region.to_owned(), filters })
 }
 
-struct Subnet {
+struct LaunchSubnet {
     id: SubnetId,
     /// Zone, if it was looked up and AWS knows the subnet.
     zone: Option<String>,
@@ -140,19 +140,19 @@ struct Subnet {
 /// missing one.
 fn subnet(
     config: &AwsMachineProviderConfig,
-    answers: &Answers<'_>,
+    answers: &RegionLookups<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Option<Subnet>> {
-    let Some(question) = subnet_question(config, answers.region) else { return Ok(None) };
+) -> Result<Option<LaunchSubnet>> {
+    let Some(lookup) = subnet_question(config, answers.region) else { return Ok(None) };
     if let Some(id) = &config.subnet.id {
         let found: Vec<SubnetCandidate> = match config.public_ip {
-            Some(_) => answers.to(&question)?,
+            Some(_) => answers.to(&lookup)?,
             None => Vec::new(),
         };
         let zone = found.into_iter().next().map(|found| found.zone);
-        return Ok(Some(Subnet { id: id.as_str().into(), zone }));
+        return Ok(Some(LaunchSubnet { id: id.as_str().into(), zone }));
     }
-    let found: Vec<SubnetCandidate> = answers.to(&question)?;
+    let found: Vec<SubnetCandidate> = answers.to(&lookup)?;
     if found.len() > 1 {
         let (first, others) = (&found[0].id, found.len() - 1);
         warnings
@@ -160,18 +160,17 @@ fn subnet(
     }
     let first = found.into_iter().next();
     let sought = || nothing("subnet", &shown(&config.subnet.filters));
-    let first = first.ok_or_else(|| Refusal::invalid("subnet.filters", sought()))?;
-    Ok(Some(Subnet { id: first.id, zone: Some(first.zone) }))
+    let first = first.ok_or_else(|| LaunchError::invalid("subnet.filters", sought()))?;
+    Ok(Some(LaunchSubnet { id: first.id, zone: Some(first.zone) }))
 }
 
 fn public_address(
     config: &AwsMachineProviderConfig,
-    subnet: Option<&Subnet>,
-    answers: &Answers<'_>,
+    subnet: Option<&LaunchSubnet>,
+    answers: &RegionLookups<'_>,
 ) -> Result<Option<PublicAddress>> {
     let Some(wanted) = config.public_ip else { return Ok(None) };
-    let zones: ZoneTypes =
-        answers.to(&Question::ZoneTypes { region: answers.region.to_owned() })?;
+    let zones: ZoneTypes = answers.to(&Lookup::ZoneTypes { region: answers.region.to_owned() })?;
     let zone = subnet.and_then(|subnet| subnet.zone.as_ref());
     let zone = zone.unwrap_or(&config.placement.availability_zone);
     Ok(Some(match zones.get(zone).map(String::as_str) {

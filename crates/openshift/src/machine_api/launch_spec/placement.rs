@@ -1,14 +1,14 @@
 //! Placement of a machine besides its subnet: tenancy, host, placement group.
 
-use groundplan_aws::kinds::machine::Placement;
+use groundplan_aws::kinds::machine::MachinePlacement;
 
-use super::{Refusal, Result};
+use super::{LaunchError, Result};
 use crate::machine_api::types::{AwsMachineProviderConfig, DedicatedHost, HostPlacement};
 use crate::machine_api::validation;
 
 /// Returns the placement. A host replaces all other settings, as in the upstream actuator, because
 /// EC2 accepts no placement group together with a host.
-pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Placement> {
+pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<MachinePlacement> {
     let tenancy = tenancy(config)?;
     if let Some(host) = &config.placement.host {
         return on_host(tenancy, host);
@@ -18,14 +18,14 @@ pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Placement> {
     let zone = given(&config.placement.availability_zone).filter(|_| config.subnet.id.is_none());
     let group = given(&config.placement_group_name);
     let partition = partition(config, group.is_some())?;
-    Ok(Placement { zone, tenancy, group, partition, ..Placement::default() })
+    Ok(MachinePlacement { zone, tenancy, group, partition, ..MachinePlacement::default() })
 }
 
 fn tenancy(config: &AwsMachineProviderConfig) -> Result<Option<String>> {
     match config.placement.tenancy.as_str() {
         "" => Ok(None),
         known @ ("default" | "dedicated" | "host") => Ok(Some(known.to_owned())),
-        other => Err(Refusal::invalid(
+        other => Err(LaunchError::invalid(
             "placement.tenancy",
             format!("found `{other}`, expected `default`, `dedicated` or `host`"),
         )),
@@ -36,28 +36,36 @@ fn partition(config: &AwsMachineProviderConfig, has_group: bool) -> Result<Optio
     let field = "placementGroupPartition";
     match config.placement_group_partition {
         None => Ok(None),
-        Some(_) if !has_group => Err(Refusal::invalid(field, "is given without a group's name")),
-        Some(partition @ 1..=7) => Ok(Some(partition)),
-        Some(other) => {
-            Err(Refusal::invalid(field, format!("found `{other}`, expected a figure from 1 to 7")))
+        Some(_) if !has_group => {
+            Err(LaunchError::invalid(field, "is given without a group's name"))
         }
+        Some(partition @ 1..=7) => Ok(Some(partition)),
+        Some(other) => Err(LaunchError::invalid(
+            field,
+            format!("found `{other}`, expected a figure from 1 to 7"),
+        )),
     }
 }
 
-fn on_host(tenancy: Option<String>, host: &HostPlacement) -> Result<Placement> {
+fn on_host(tenancy: Option<String>, host: &HostPlacement) -> Result<MachinePlacement> {
     if tenancy.as_deref() != Some("host") {
-        return Err(Refusal::invalid("placement.host", "is given without the tenancy `host`"));
+        return Err(LaunchError::invalid("placement.host", "is given without the tenancy `host`"));
     }
     let affinity = match host.affinity.as_deref().unwrap_or_default() {
         "AnyAvailable" => "default",
         "DedicatedHost" => "host",
         other => {
             let message = format!("found `{other}`, expected `AnyAvailable` or `DedicatedHost`");
-            return Err(Refusal::invalid("placement.host.affinity", message));
+            return Err(LaunchError::invalid("placement.host.affinity", message));
         }
     };
     let host = host.dedicated_host.as_ref().map(provided).transpose()?;
-    Ok(Placement { tenancy, host, affinity: Some(affinity.to_owned()), ..Placement::default() })
+    Ok(MachinePlacement {
+        tenancy,
+        host,
+        affinity: Some(affinity.to_owned()),
+        ..MachinePlacement::default()
+    })
 }
 
 fn provided(host: &DedicatedHost) -> Result<String> {
@@ -69,15 +77,15 @@ fn provided(host: &DedicatedHost) -> Result<String> {
                 "found `{}`, expected `h-` and 8 or 17 hexadecimal digits in lower case",
                 host.id
             );
-            Err(Refusal::invalid(&field("id"), message))
+            Err(LaunchError::invalid(&field("id"), message))
         }
-        "Dynamic" => Err(Refusal::invalid(
+        "Dynamic" => Err(LaunchError::invalid(
             &field("allocationStrategy"),
             "`Dynamic` is not supported: allocate the host and name its id",
         )),
         other => {
             let message = format!("found `{other}`, expected `UserProvided`");
-            Err(Refusal::invalid(&field("allocationStrategy"), message))
+            Err(LaunchError::invalid(&field("allocationStrategy"), message))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use groundplan_aws::Tags;
 
-use super::{Refusal, Result, Site};
+use super::{ClusterDefaults, LaunchError, Result};
 use crate::machine_api::types::{AwsMachineProviderConfig, CLUSTER_LABEL, Labels};
 
 /// Name of the cluster label before the API group of OpenShift existed.
@@ -25,7 +25,7 @@ pub fn all(
     name: &str,
     labels: &Labels,
     config: &AwsMachineProviderConfig,
-    site: &Site,
+    site: &ClusterDefaults,
 ) -> Result<Tags> {
     let own = config.tags.iter().map(|tag| (&tag.name, &tag.value));
     let given = own.chain(site.resource_tags.iter().map(|(name, value)| (name, value)));
@@ -33,7 +33,7 @@ pub fn all(
     for (key, value) in given.filter(|(key, _)| *key != "Name" && !key.starts_with(CLUSTER_TAGS)) {
         tags.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    let cluster = cluster_of(labels).ok_or_else(|| Refusal::Invalid {
+    let cluster = cluster_of(labels).ok_or_else(|| LaunchError::Invalid {
         field: "metadata.labels".to_owned(),
         message: format!("{CLUSTER_LABEL} is missing: it names the cluster's infra ID"),
     })?;

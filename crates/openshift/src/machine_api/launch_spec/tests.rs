@@ -1,5 +1,5 @@
 use groundplan_aws::kinds::machine::{
-    BlockDevice, InterfaceType, Market, Placement, PublicAddress,
+    InterfaceType, MachineBlockDevice, MachinePlacement, PublicAddress, PurchaseOption,
 };
 use groundplan_aws::lookups::lookup::FilterBy;
 use groundplan_aws::model::metadata_options::HttpTokens;
@@ -28,22 +28,26 @@ fn labels() -> Labels {
     [(CLUSTER_LABEL.to_owned(), "c".to_owned())].into()
 }
 
-fn answered(answers: &[(Question, Value)]) -> BTreeMap<String, Value> {
-    answers.iter().map(|(question, answer)| (question.key(), answer.clone())).collect()
+fn answered(answers: &[(Lookup, Value)]) -> BTreeMap<String, Value> {
+    answers.iter().map(|(lookup, answer)| (lookup.key(), answer.clone())).collect()
 }
 
-fn launched_with(fields: &Value, site: &Site, answers: &[(Question, Value)]) -> Result<Launch> {
+fn launched_with(
+    fields: &Value,
+    site: &ClusterDefaults,
+    answers: &[(Lookup, Value)],
+) -> Result<LaunchSpec> {
     let config = config(fields);
     let user_data = Secret::of(b"user data");
     launch("m", &labels(), &config, site, &answered(answers), user_data)
 }
 
 fn launched(fields: &Value) -> Machine {
-    launched_with(fields, &Site::default(), &[]).unwrap().machine
+    launched_with(fields, &ClusterDefaults::default(), &[]).unwrap().machine
 }
 
-fn refused(fields: &Value, answers: &[(Question, Value)]) -> String {
-    launched_with(fields, &Site::default(), answers).unwrap_err().to_string()
+fn refused(fields: &Value, answers: &[(Lookup, Value)]) -> String {
+    launched_with(fields, &ClusterDefaults::default(), answers).unwrap_err().to_string()
 }
 
 fn by(name: &str, value: &str) -> FilterBy {
@@ -54,22 +58,22 @@ fn filters(value: &str) -> Value {
     json!([{"name": "tag:Name", "values": [value]}])
 }
 
-fn images(answer: Value) -> (Question, Value) {
+fn images(answer: Value) -> (Lookup, Value) {
     let filters = vec![by("tag:Name", "image")];
-    (Question::ImagesBy { region: REGION.into(), filters }, answer)
+    (Lookup::ImagesBy { region: REGION.into(), filters }, answer)
 }
 
-fn subnets(filters: &[FilterBy], answer: Value) -> (Question, Value) {
-    (Question::SubnetsBy { region: REGION.into(), filters: filters.to_vec() }, answer)
+fn subnets(filters: &[FilterBy], answer: Value) -> (Lookup, Value) {
+    (Lookup::SubnetsBy { region: REGION.into(), filters: filters.to_vec() }, answer)
 }
 
-fn zones() -> (Question, Value) {
+fn zones() -> (Lookup, Value) {
     let types = json!({"us-west-2a": "availability-zone", "us-west-2-wl1": "wavelength-zone"});
-    (Question::ZoneTypes { region: REGION.into() }, types)
+    (Lookup::ZoneTypes { region: REGION.into() }, types)
 }
 
-fn root(answer: Value) -> (Question, Value) {
-    (Question::Image { region: REGION.into(), id: "ami-1".into() }, answer)
+fn root(answer: Value) -> (Lookup, Value) {
+    (Lookup::Image { region: REGION.into(), id: "ami-1".into() }, answer)
 }
 
 #[test]
@@ -133,14 +137,15 @@ fn each_setting_of_the_metadata_service_reaches_the_launch() {
 fn c73_required_and_one_hop_is_launched_with_a_warning() {
     let options = json!({"authentication": "Required", "httpPutResponseHopLimit": 1});
     let fields = json!({ "metadataServiceOptions": options });
-    let launch = launched_with(&fields, &Site::default(), &[]).unwrap();
+    let launch = launched_with(&fields, &ClusterDefaults::default(), &[]).unwrap();
     assert_eq!(launch.warnings.len(), 1, "{:?}", launch.warnings);
     assert!(launch.warnings[0].contains("not on their host's network"), "{:?}", launch.warnings);
 }
 
 #[test]
 fn c20_both_families_of_addresses_are_the_clusters_to_say() {
-    let site = Site { dual_stack: Some(DualStack::Ipv4Primary), ..Site::default() };
+    let site =
+        ClusterDefaults { dual_stack: Some(DualStack::Ipv4Primary), ..ClusterDefaults::default() };
     let machine = launched_with(&json!({}), &site, &[]).unwrap().machine;
     assert_eq!(machine.interface.dual_stack, Some(DualStack::Ipv4Primary));
     assert!(machine.metadata_options.is_empty(), "what IPv6 adds is the launch's matter");
@@ -161,7 +166,7 @@ fn c22_a_machines_tags_come_before_its_clusters_and_nobody_says_whose_it_is() {
     ]);
     let resource_tags = [("team", "b"), ("env", "p")];
     let resource_tags = resource_tags.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
-    let site = Site { resource_tags, ..Site::default() };
+    let site = ClusterDefaults { resource_tags, ..ClusterDefaults::default() };
     let machine = launched_with(&json!({"tags": tags}), &site, &[]).unwrap().machine;
     let expected = [
         ("team", "a"),
@@ -176,7 +181,14 @@ fn c22_a_machines_tags_come_before_its_clusters_and_nobody_says_whose_it_is() {
 #[test]
 fn whose_a_machine_is_must_be_said() {
     let (none, answers) = (Labels::new(), BTreeMap::new());
-    let said = launch("m", &none, &config(&json!({})), &Site::default(), &answers, Secret::of(b""));
+    let said = launch(
+        "m",
+        &none,
+        &config(&json!({})),
+        &ClusterDefaults::default(),
+        &answers,
+        Secret::of(b""),
+    );
     assert!(said.unwrap_err().to_string().contains(CLUSTER_LABEL));
     let old = [("sigs.k8s.io/cluster-api-cluster".to_owned(), "c".to_owned())].into();
     assert_eq!(cluster_of(&old), Some("c"));
@@ -188,12 +200,15 @@ fn whose_a_machine_is_must_be_said() {
 fn c23_a_zone_is_placed_in_only_where_no_subnet_says_it() {
     let placement = json!({"region": REGION, "availabilityZone": "us-west-2a"});
     let machine = launched(&json!({"placement": placement}));
-    assert_eq!(machine.placement, Placement::default());
+    assert_eq!(machine.placement, MachinePlacement::default());
     let asked = [by("availabilityZone", "us-west-2a"), by("tag:Name", "private")];
     let found = subnets(&asked, json!([{"id": "subnet-9", "zone": "us-west-2a"}]));
     let fields = json!({"placement": placement, "subnet": {"filters": filters("private")}});
-    assert_eq!(questions(&config(&fields), &Site::default()), std::slice::from_ref(&found.0));
-    let machine = launched_with(&fields, &Site::default(), &[found]).unwrap().machine;
+    assert_eq!(
+        needed_lookups(&config(&fields), &ClusterDefaults::default()),
+        std::slice::from_ref(&found.0)
+    );
+    let machine = launched_with(&fields, &ClusterDefaults::default(), &[found]).unwrap().machine;
     assert_eq!(machine.placement.zone.as_deref(), Some("us-west-2a"));
     assert_eq!(machine.interface.subnet, Some(Input::Known("subnet-9".into())));
 }
@@ -203,23 +218,24 @@ fn c24_of_several_subnets_the_first_is_taken_and_none_is_an_error() {
     let fields = json!({"subnet": {"filters": filters("private")}});
     let asked = [by("tag:Name", "private")];
     let two = json!([{"id": "subnet-1", "zone": "a"}, {"id": "subnet-2", "zone": "b"}]);
-    let launch = launched_with(&fields, &Site::default(), &[subnets(&asked, two)]).unwrap();
+    let launch =
+        launched_with(&fields, &ClusterDefaults::default(), &[subnets(&asked, two)]).unwrap();
     assert_eq!(launch.machine.interface.subnet, Some(Input::Known("subnet-1".into())));
     assert!(launch.warnings[0].contains("subnet-1 is the first"), "{:?}", launch.warnings);
     let none = [subnets(&asked, json!([]))];
-    let refusal = launched_with(&fields, &Site::default(), &none).unwrap_err();
-    assert!(matches!(refusal, Refusal::Invalid { .. }), "{refusal}");
+    let refusal = launched_with(&fields, &ClusterDefaults::default(), &none).unwrap_err();
+    assert!(matches!(refusal, LaunchError::Invalid { .. }), "{refusal}");
 }
 
 #[test]
 fn c25_groups_are_those_that_are_named_and_all_that_fit() {
-    let asked = |name| Question::SecurityGroupsBy {
+    let asked = |name| Lookup::SecurityGroupsBy {
         region: REGION.into(),
         filters: vec![by("tag:Name", name)],
     };
     let fields = json!({"securityGroups": [{"id": "sg-1"}, {"filters": filters("worker")}]});
     let found = [(asked("worker"), json!(["sg-2", "sg-3"]))];
-    let machine = launched_with(&fields, &Site::default(), &found).unwrap().machine;
+    let machine = launched_with(&fields, &ClusterDefaults::default(), &found).unwrap().machine;
     let groups = ["sg-1", "sg-2", "sg-3"].map(|id| Input::Known(id.into()));
     assert_eq!(machine.interface.groups, groups);
     let fields = json!({"securityGroups": [{"filters": filters("worker")}]});
@@ -234,7 +250,8 @@ fn c26_of_several_images_the_newest_is_taken() {
         {"id": "ami-new", "created": "2026-02-01T00:00:00.000Z", "root_device": "/dev/xvda"},
         {"id": "ami-old", "created": "2025-02-01T00:00:00.000Z", "root_device": "/dev/xvda"},
     ]);
-    let machine = launched_with(&fields, &Site::default(), &[images(two)]).unwrap().machine;
+    let machine =
+        launched_with(&fields, &ClusterDefaults::default(), &[images(two)]).unwrap().machine;
     assert_eq!(machine.image, Input::Known("ami-new".into()));
     let odd = json!([{"id": "ami-1", "created": "yesterday", "root_device": null}]);
     assert!(refused(&fields, &[images(odd)]).contains("yesterday"));
@@ -245,12 +262,12 @@ fn c26_of_several_images_the_newest_is_taken() {
 fn c27_volumes_say_what_their_type_takes_and_always_go_with_the_machine() {
     let device = |ebs: Value| json!({"blockDevices": [{"ebs": ebs}]});
     let known = [root(json!({"root_device": "/dev/xvda"}))];
-    let volume = |ebs: Value| -> BlockDevice {
-        let launch = launched_with(&device(ebs), &Site::default(), &known).unwrap();
+    let volume = |ebs: Value| -> MachineBlockDevice {
+        let launch = launched_with(&device(ebs), &ClusterDefaults::default(), &known).unwrap();
         launch.machine.block_devices[0].clone()
     };
     assert_eq!(
-        questions(&config(&device(json!({}))), &Site::default()),
+        needed_lookups(&config(&device(json!({}))), &ClusterDefaults::default()),
         std::slice::from_ref(&known[0].0)
     );
     let plain = volume(
@@ -306,9 +323,9 @@ fn the_most_that_a_spot_machine_may_cost_is_an_amount_of_dollars() {
     let spot = |price: &str| json!({"spotMarketOptions": {"maxPrice": price}});
     for price in ["0.25", "1", ".5", "0.001", "12.3456"] {
         let max_price = Some(price.to_owned());
-        assert_eq!(launched(&spot(price)).market, Some(Market::Spot { max_price }));
+        assert_eq!(launched(&spot(price)).market, Some(PurchaseOption::Spot { max_price }));
     }
-    assert_eq!(launched(&spot("")).market, Some(Market::Spot { max_price: None }));
+    assert_eq!(launched(&spot("")).market, Some(PurchaseOption::Spot { max_price: None }));
     for price in ["0", "-1", "0.0009", "0,25", "$0.25", "1e2", "inf", "NaN", "cheap", "."] {
         let refused = refused(&spot(price), &[]);
         assert!(refused.contains("spotMarketOptions.maxPrice"), "{price}: {refused}");
@@ -320,7 +337,7 @@ fn c74_what_an_installer_writes_for_nothing_is_not_sent() {
     let ebs = json!({"volumeType": "gp3", "iops": 0, "kmsKey": {"arn": ""}, "volumeSize": 120});
     let known = [root(json!({"root_device": "/dev/xvda"}))];
     let fields = json!({"blockDevices": [{"ebs": ebs}]});
-    let launch = launched_with(&fields, &Site::default(), &known).unwrap();
+    let launch = launched_with(&fields, &ClusterDefaults::default(), &known).unwrap();
     let volume = &launch.machine.block_devices[0];
     assert_eq!((volume.iops, &volume.kms_key), (None, &None));
 }
@@ -330,7 +347,7 @@ fn what_is_no_volume_needs_no_image_to_be_asked_about() {
     let fields = json!({"blockDevices": [
         {"deviceName": "/dev/xvdb", "ebs": {"volumeSize": 10}}, {"virtualName": "ephemeral0"},
     ]});
-    assert_eq!(questions(&config(&fields), &Site::default()), []);
+    assert_eq!(needed_lookups(&config(&fields), &ClusterDefaults::default()), []);
     assert_eq!(launched(&fields).block_devices.len(), 1);
 }
 
@@ -342,14 +359,14 @@ fn c28_what_a_public_address_is_the_zone_decides() {
     };
     let address = |wanted: bool, zone: &str| {
         let fields = json!({"publicIp": wanted});
-        let launch = launched_with(&fields, &Site::default(), &answers(zone)).unwrap();
+        let launch = launched_with(&fields, &ClusterDefaults::default(), &answers(zone)).unwrap();
         launch.machine.interface.public_address
     };
     assert_eq!(address(true, "us-west-2-wl1"), Some(PublicAddress::Carrier(true)));
     assert_eq!(address(true, "us-west-2a"), Some(PublicAddress::Internet(true)));
     assert_eq!(address(false, "us-west-2a"), Some(PublicAddress::Internet(false)));
     assert_eq!(
-        questions(&config(&json!({})), &Site::default()),
+        needed_lookups(&config(&json!({})), &ClusterDefaults::default()),
         [],
         "nobody asks without a reason"
     );
@@ -359,10 +376,10 @@ fn c28_what_a_public_address_is_the_zone_decides() {
 #[test]
 fn c29_a_spot_instance_has_a_price_only_if_one_is_given() {
     let spot = |options: Value| launched(&json!({"spotMarketOptions": options})).market;
-    assert_eq!(spot(json!({"maxPrice": ""})), Some(Market::Spot { max_price: None }));
-    assert_eq!(spot(json!({})), Some(Market::Spot { max_price: None }));
+    assert_eq!(spot(json!({"maxPrice": ""})), Some(PurchaseOption::Spot { max_price: None }));
+    assert_eq!(spot(json!({})), Some(PurchaseOption::Spot { max_price: None }));
     let price = Some("0.05".to_owned());
-    assert_eq!(spot(json!({"maxPrice": "0.05"})), Some(Market::Spot { max_price: price }));
+    assert_eq!(spot(json!({"maxPrice": "0.05"})), Some(PurchaseOption::Spot { max_price: price }));
 }
 
 #[test]
@@ -376,9 +393,9 @@ fn c11_every_way_to_pay_is_taken_or_refused_as_by_the_actuator() {
         if reserved {
             fields["capacityReservationId"] = json!(reservation);
         }
-        launched_with(&fields, &Site::default(), &[]).map(|launch| launch.machine.market)
+        launched_with(&fields, &ClusterDefaults::default(), &[]).map(|launch| launch.machine.market)
     };
-    let spot = Some(Market::Spot { max_price: None });
+    let spot = Some(PurchaseOption::Spot { max_price: None });
     assert_eq!(paid("", false, false), Ok(None));
     assert_eq!(paid("", false, true), Ok(None));
     assert_eq!(paid("", true, false), Ok(spot.clone()));
@@ -386,7 +403,7 @@ fn c11_every_way_to_pay_is_taken_or_refused_as_by_the_actuator() {
     assert_eq!(paid("OnDemand", true, false), Ok(None), "spot options are passed over");
     assert_eq!(paid("Spot", false, false), Ok(spot.clone()));
     assert_eq!(paid("Spot", true, false), Ok(spot));
-    assert_eq!(paid("CapacityBlock", false, true), Ok(Some(Market::CapacityBlock)));
+    assert_eq!(paid("CapacityBlock", false, true), Ok(Some(PurchaseOption::CapacityBlock)));
     let conflicts = [
         ("", true, true),
         ("Spot", false, true),
@@ -398,7 +415,10 @@ fn c11_every_way_to_pay_is_taken_or_refused_as_by_the_actuator() {
     ];
     for (kind, spot, reserved) in conflicts {
         let refused = paid(kind, spot, reserved).unwrap_err();
-        assert!(matches!(refused, Refusal::Conflict { .. }), "{kind} {spot} {reserved}: {refused}");
+        assert!(
+            matches!(refused, LaunchError::Conflict { .. }),
+            "{kind} {spot} {reserved}: {refused}"
+        );
     }
 }
 
@@ -428,11 +448,11 @@ fn a_host_takes_the_place_of_every_other_placement() {
     let host = json!({"affinity": "DedicatedHost", "dedicatedHost": {"id": "h-01234567"}});
     let placement = json!({"region": REGION, "tenancy": "host", "host": host});
     let machine = launched(&json!({"placement": placement, "placementGroupName": "g"}));
-    let expected = Placement {
+    let expected = MachinePlacement {
         tenancy: Some("host".into()),
         host: Some("h-01234567".into()),
         affinity: Some("host".into()),
-        ..Placement::default()
+        ..MachinePlacement::default()
     };
     assert_eq!(machine.placement, expected);
     let dynamic =
@@ -453,8 +473,8 @@ fn c8_a_partition_without_its_group_is_refused() {
 #[test]
 fn what_aws_has_not_answered_is_no_reason_to_fail() {
     let fields = json!({"subnet": {"filters": filters("private")}});
-    let refusal = launched_with(&fields, &Site::default(), &[]).unwrap_err();
-    assert!(matches!(refusal, Refusal::Unanswered { .. }), "{refusal}");
+    let refusal = launched_with(&fields, &ClusterDefaults::default(), &[]).unwrap_err();
+    assert!(matches!(refusal, LaunchError::Unanswered { .. }), "{refusal}");
 }
 
 #[test]
@@ -462,7 +482,8 @@ fn a_balancer_of_no_known_type_is_told_of() {
     let balancers =
         json!([{"name": "c-int", "type": "network"}, {"name": "odd", "type": "gateway"}]);
     let launch =
-        launched_with(&json!({"loadBalancers": balancers}), &Site::default(), &[]).unwrap();
+        launched_with(&json!({"loadBalancers": balancers}), &ClusterDefaults::default(), &[])
+            .unwrap();
     assert_eq!(launch.attachments, [("c-int".to_owned(), LoadBalancerKind::Network)]);
     assert!(launch.warnings[0].contains("gateway"), "{:?}", launch.warnings);
 }

@@ -22,7 +22,7 @@ use serde::Serialize;
 use super::yaml;
 use crate::install_config::InstallConfig;
 use crate::topology::Assets;
-use crate::topology::machine_pools::Fleet;
+use crate::topology::machine_pools::MachinePools;
 
 /// File of the folder `openshift/`.
 #[derive(Debug)]
@@ -30,11 +30,11 @@ pub struct Manifest {
     /// Name of the file.
     pub name: String,
     /// Content of the file.
-    pub content: Content,
+    pub content: FileContent,
 }
 
 /// Content of a file.
-pub enum Content {
+pub enum FileContent {
     /// Content that all users may read.
     Plain(String),
     /// Content that only the owner of the file may read, because it leads to the keys of the
@@ -42,36 +42,36 @@ pub enum Content {
     Secret(SecretString),
 }
 
-impl Content {
+impl FileContent {
     /// Returns the text. A secret text must be written to a file only.
     pub fn text(&self) -> &str {
         match self {
-            Content::Plain(text) => text,
-            Content::Secret(text) => text.expose_secret(),
+            FileContent::Plain(text) => text,
+            FileContent::Secret(text) => text.expose_secret(),
         }
     }
 
     /// Returns true if only the owner of the file may read the content.
     pub fn is_secret(&self) -> bool {
-        matches!(self, Content::Secret(_))
+        matches!(self, FileContent::Secret(_))
     }
 }
 
-impl fmt::Debug for Content {
+impl fmt::Debug for FileContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Content::Plain(text) => write!(f, "{text:?}"),
-            Content::Secret(_) => f.write_str("(secret)"),
+            FileContent::Plain(text) => write!(f, "{text:?}"),
+            FileContent::Secret(_) => f.write_str("(secret)"),
         }
     }
 }
 
 /// Inputs of all manifests.
 #[derive(Clone, Copy)]
-struct Site<'a> {
+struct ManifestInputs<'a> {
     config: &'a InstallConfig,
     infra_id: &'a str,
-    fleet: &'a Fleet,
+    fleet: &'a MachinePools,
 }
 
 /// Returns the manifests of the machines of this cluster, sorted by name. Without assets the
@@ -79,10 +79,10 @@ struct Site<'a> {
 pub fn manifests(
     config: &InstallConfig,
     infra_id: &str,
-    fleet: &Fleet,
+    fleet: &MachinePools,
     assets: &Assets,
 ) -> Vec<Manifest> {
-    let site = Site { config, infra_id, fleet };
+    let site = ManifestInputs { config, infra_id, fleet };
     let mut manifests = masters(&site);
     manifests.extend(workers(&site));
     manifests.extend(user_data::secrets(assets));
@@ -103,7 +103,7 @@ pub fn is_ours(name: &str) -> bool {
 
 const CONTROL_PLANE: &str = "99_openshift-machine-api_master-control-plane-machine-set.yaml";
 
-fn masters(site: &Site) -> Vec<Manifest> {
+fn masters(site: &ManifestInputs) -> Vec<Manifest> {
     let machines = objects::masters(site);
     let digits = machines.len().to_string().len();
     let named = |(index, machine)| {
@@ -114,7 +114,7 @@ fn masters(site: &Site) -> Vec<Manifest> {
 }
 
 /// Returns the manifests of the workers, numbered across all pools.
-fn workers(site: &Site) -> Vec<Manifest> {
+fn workers(site: &ManifestInputs) -> Vec<Manifest> {
     let sets: Vec<_> =
         site.fleet.workers.iter().flat_map(|pool| objects::workers(site, pool)).collect();
     let digits = sets.len().to_string().len();
@@ -126,5 +126,5 @@ fn workers(site: &Site) -> Vec<Manifest> {
 
 fn plain(name: String, object: &impl Serialize) -> Manifest {
     let value = serde_json::to_value(object).expect("BUG: plain data with names for keys");
-    Manifest { name, content: Content::Plain(yaml::write(&value)) }
+    Manifest { name, content: FileContent::Plain(yaml::write(&value)) }
 }

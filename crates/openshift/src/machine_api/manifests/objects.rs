@@ -1,7 +1,7 @@
 //! Objects of the manifests (openshift-install `pkg/asset/machines/aws`, `machines.go` and
 //! `machinesets.go`).
 
-use super::Site;
+use super::ManifestInputs;
 use super::provider::{self, Role};
 use crate::machine_api::types::{
     AwsFailureDomain, AwsMachineProviderConfig, CLUSTER_LABEL, CONTROL_PLANE_MACHINE_TYPE,
@@ -10,10 +10,10 @@ use crate::machine_api::types::{
     LabelSelector, Labels, MACHINE_SET_LABEL, Machine, MachineSet, MachineSetSpec, MachineSpec,
     MachineTemplate, NAMESPACE, ObjectMeta, ProviderSpec, ROLE_LABEL, TYPE_LABEL, TemplateMeta,
 };
-use crate::topology::machine_pools::Pool;
+use crate::topology::machine_pools::ResolvedPool;
 
 /// Returns the masters, distributed over the zones in turn.
-pub(super) fn masters(site: &Site) -> Vec<Machine> {
+pub(super) fn masters(site: &ManifestInputs) -> Vec<Machine> {
     let pool = &site.fleet.masters;
     let machine = |(index, zone)| {
         let name = site.name(&format!("{}-{index}", pool.machines.name));
@@ -28,7 +28,7 @@ pub(super) fn masters(site: &Site) -> Vec<Machine> {
 
 /// Returns the set that manages the masters, or `None` for a single master, which the set could not
 /// replace.
-pub(super) fn control_plane(site: &Site) -> Option<ControlPlaneMachineSet> {
+pub(super) fn control_plane(site: &ManifestInputs) -> Option<ControlPlaneMachineSet> {
     let pool = &site.fleet.masters;
     let replicas = pool.machines.replicas;
     if replicas < 2 {
@@ -56,7 +56,7 @@ pub(super) fn control_plane(site: &Site) -> Option<ControlPlaneMachineSet> {
 }
 
 /// Returns the sets of a worker pool, one per zone, including zones without machines.
-pub(super) fn workers(site: &Site, pool: &Pool) -> Vec<MachineSet> {
+pub(super) fn workers(site: &ManifestInputs, pool: &ResolvedPool) -> Vec<MachineSet> {
     let set = |(zone, replicas)| {
         let name = site.name(&format!("{}-{zone}", pool.machines.name));
         let own = || Labels::from([(MACHINE_SET_LABEL.into(), name.clone())]);
@@ -78,7 +78,7 @@ pub(super) fn workers(site: &Site, pool: &Pool) -> Vec<MachineSet> {
     pool.replicas_by_zone().map(set).collect()
 }
 
-fn failure_domain(site: &Site, zone: &str) -> AwsFailureDomain {
+fn failure_domain(site: &ManifestInputs, zone: &str) -> AwsFailureDomain {
     let subnet = provider::subnet(site, zone);
     let kind = if subnet.id.is_some() { "ID" } else { "Filters" };
     AwsFailureDomain {
@@ -105,12 +105,12 @@ fn selector(match_labels: Labels) -> LabelSelector {
     LabelSelector { match_labels, ..LabelSelector::default() }
 }
 
-fn cluster_labels(site: &Site) -> Labels {
+fn cluster_labels(site: &ManifestInputs) -> Labels {
     Labels::from([(CLUSTER_LABEL.into(), site.infra_id.into())])
 }
 
 /// Returns the labels of a pool. Role and type are both the name of the pool.
-fn role_labels(site: &Site, pool: &Pool) -> Labels {
+fn role_labels(site: &ManifestInputs, pool: &ResolvedPool) -> Labels {
     let name = &pool.machines.name;
     let mut labels = cluster_labels(site);
     labels.extend([(ROLE_LABEL.into(), name.clone()), (TYPE_LABEL.into(), name.clone())]);

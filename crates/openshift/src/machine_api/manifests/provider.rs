@@ -1,13 +1,13 @@
 //! Provider config of a machine (openshift-install `pkg/asset/machines/aws/machines.go`,
 //! `provider`).
 
-use super::{Site, user_data};
+use super::{ManifestInputs, user_data};
 use crate::install_config::{Publish, RootVolume};
 use crate::machine_api::types::{
     AwsMachineProviderConfig, BlockDevice, EbsBlockDevice, LoadBalancerReference, LocalReference,
     MetadataServiceOptions, Placement, ResourceReference, Tag,
 };
-use crate::topology::machine_pools::Pool;
+use crate::topology::machine_pools::ResolvedPool;
 
 /// Role of a machine, which selects its security groups, profile and user data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,11 @@ impl Role {
 }
 
 /// Returns the config of a machine of a pool, without a zone.
-pub(super) fn anywhere(site: &Site, pool: &Pool, role: Role) -> AwsMachineProviderConfig {
+pub(super) fn anywhere(
+    site: &ManifestInputs,
+    pool: &ResolvedPool,
+    role: Role,
+) -> AwsMachineProviderConfig {
     let machines = &pool.machines.aws;
     let profile = machines.iam_profile.as_ref().map(|profile| profile.0.clone());
     let profile = profile.unwrap_or_else(|| site.name(&format!("{}-profile", role.name())));
@@ -48,8 +52,8 @@ pub(super) fn anywhere(site: &Site, pool: &Pool, role: Role) -> AwsMachineProvid
 
 /// Returns the config of a machine of a pool in a zone.
 pub(super) fn in_zone(
-    site: &Site,
-    pool: &Pool,
+    site: &ManifestInputs,
+    pool: &ResolvedPool,
     role: Role,
     zone: &str,
 ) -> AwsMachineProviderConfig {
@@ -60,7 +64,7 @@ pub(super) fn in_zone(
 }
 
 /// Returns the private subnet of a zone: the user's subnet by ID, or the cluster's subnet by name.
-pub(super) fn subnet(site: &Site, zone: &str) -> ResourceReference {
+pub(super) fn subnet(site: &ManifestInputs, zone: &str) -> ResourceReference {
     match &site.fleet.subnets {
         Some(subnets) => ResourceReference::id(subnets[zone].0.clone()),
         None => ResourceReference::named(site.name(&format!("private-{zone}"))),
@@ -68,7 +72,7 @@ pub(super) fn subnet(site: &Site, zone: &str) -> ResourceReference {
 }
 
 /// Returns the image by ID, or the cluster's copy of the image by name.
-fn image(site: &Site, pool: &Pool) -> ResourceReference {
+fn image(site: &ManifestInputs, pool: &ResolvedPool) -> ResourceReference {
     match &pool.image {
         Some(id) => ResourceReference::id(id.0.clone()),
         None => ResourceReference::named(site.name(&format!("ami-{}", site.config.aws.region))),
@@ -76,7 +80,7 @@ fn image(site: &Site, pool: &Pool) -> ResourceReference {
 }
 
 /// Returns the tags: the cluster tag first, then the user tags sorted by key.
-fn tags(site: &Site) -> Vec<Tag> {
+fn tags(site: &ManifestInputs) -> Vec<Tag> {
     let owned =
         Tag { name: format!("kubernetes.io/cluster/{}", site.infra_id), value: "owned".into() };
     let user = site.config.aws.user_tags.iter();
@@ -85,7 +89,11 @@ fn tags(site: &Site) -> Vec<Tag> {
 }
 
 /// Returns the security groups: the cluster's group by name, then the user's groups by ID.
-fn security_groups(site: &Site, pool: &Pool, role: Role) -> Vec<ResourceReference> {
+fn security_groups(
+    site: &ManifestInputs,
+    pool: &ResolvedPool,
+    role: Role,
+) -> Vec<ResourceReference> {
     let own = ResourceReference::named(site.name(&format!("{}-sg", role.name())));
     let mut more: Vec<_> =
         pool.machines.aws.additional_security_groups.iter().map(|id| id.0.clone()).collect();
@@ -93,7 +101,7 @@ fn security_groups(site: &Site, pool: &Pool, role: Role) -> Vec<ResourceReferenc
     [own].into_iter().chain(more.into_iter().map(ResourceReference::id)).collect()
 }
 
-fn balancers(site: &Site) -> Vec<LoadBalancerReference> {
+fn balancers(site: &ManifestInputs) -> Vec<LoadBalancerReference> {
     let suffixes: &[&str] = match site.config.publish {
         Publish::External => &["int", "ext"],
         Publish::Internal => &["int"],
@@ -118,7 +126,7 @@ fn root_volume(volume: &RootVolume) -> BlockDevice {
     BlockDevice { ebs: Some(ebs), ..BlockDevice::default() }
 }
 
-impl Site<'_> {
+impl ManifestInputs<'_> {
     /// Returns the name `<infraID>-<suffix>`.
     pub(super) fn name(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.infra_id)

@@ -12,9 +12,9 @@ use crate::install_config;
 use crate::machine_api::types::{
     AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, read,
 };
-use crate::test_support::example_cluster::{World, image};
+use crate::test_support::example_cluster::{ExampleCluster, image};
 use crate::topology::machine_pools::fleet;
-use crate::topology::{Error, Options, Stream};
+use crate::topology::{CompileError, CompileOptions, Stream};
 
 /// Returns the configs of `plans/` whose manifests are recorded.
 fn cases() -> Vec<PathBuf> {
@@ -29,15 +29,15 @@ fn cases() -> Vec<PathBuf> {
 fn of_case(folder: &Path) -> Vec<Manifest> {
     let text = fs::read_to_string(folder.join("install-config.yaml")).unwrap();
     let config = install_config::read(&text).config.unwrap();
-    let facts: BTreeMap<String, Value> =
+    let lookup_cache: BTreeMap<String, Value> =
         serde_json::from_slice(&fs::read(folder.join("facts.json")).unwrap()).unwrap();
-    let fleet = fleet(&config, &facts, &Options::default()).unwrap();
+    let fleet = fleet(&config, &lookup_cache, &CompileOptions::default()).unwrap();
     manifests(&config, &format!("{}-x7k2p", config.name), &fleet, &Assets::none())
 }
 
-fn of(world: &World) -> BTreeMap<String, Value> {
+fn of(world: &ExampleCluster) -> BTreeMap<String, Value> {
     let (config, id) = (&world.config, &world.cluster.infra_id);
-    let fleet = fleet(config, &world.facts(), &world.options).unwrap();
+    let fleet = fleet(config, &world.lookup_cache(), &world.options).unwrap();
     let manifests = manifests(config, id, &fleet, &world.assets);
     manifests.into_iter().map(|one| (one.name, parsed(one.content.text()))).collect()
 }
@@ -119,7 +119,7 @@ fn c21_what_the_default_pool_asks_for_reaches_every_manifest_in_the_configs_own_
     let default = format!("    defaultMachinePlatform:\n{REQUIRED}    amiID:");
     let text = text.replacen("    amiID:", &default, 1);
     let silent = install_config::read(&text).config.unwrap();
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.metadata_service.authentication =
         silent.control_plane.aws.metadata_service.authentication;
     world.config.compute[0].aws.metadata_service.authentication =
@@ -140,7 +140,7 @@ fn c21_what_the_default_pool_asks_for_reaches_every_manifest_in_the_configs_own_
 
 #[test]
 fn what_else_is_said_of_the_metadata_service_is_written_where_it_is_said() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.compute[0].aws.metadata_service.hop_limit = HopLimit::new(2);
     world.config.compute[0].aws.metadata_service.instance_tags = Some(Switch::Disabled);
     for (name, object) in of(&world) {
@@ -155,7 +155,7 @@ fn what_else_is_said_of_the_metadata_service_is_written_where_it_is_said() {
 
 #[test]
 fn no_opinion_is_written_as_none() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.metadata_service.authentication = None;
     world.config.compute[0].aws.metadata_service.authentication = None;
     let manifests = of(&world);
@@ -168,7 +168,7 @@ fn no_opinion_is_written_as_none() {
 #[test]
 fn workers_are_spread_over_the_zones_and_the_first_take_what_is_left_over() {
     for (replicas, expected) in [(3, [1, 1, 1]), (4, [2, 1, 1]), (2, [1, 1, 0]), (0, [0, 0, 0])] {
-        let mut world = World::standard();
+        let mut world = ExampleCluster::standard();
         world.config.compute[0].replicas = replicas;
         let manifests = of(&world);
         let sets = manifests.iter().filter(|(name, _)| name.contains("machineset"));
@@ -179,7 +179,7 @@ fn workers_are_spread_over_the_zones_and_the_first_take_what_is_left_over() {
 
 #[test]
 fn masters_are_numbered_with_as_many_digits_as_their_count_has() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.replicas = 10;
     let manifests = of(&world);
     let file = "99_openshift-cluster-api_master-machines-09.yaml";
@@ -190,7 +190,7 @@ fn masters_are_numbered_with_as_many_digits_as_their_count_has() {
 
 #[test]
 fn machines_and_the_plan_agree_about_zone_type_image_and_profile() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     world.config.control_plane.aws.iam_profile = Some("theirs".into());
     world.config.control_plane.aws.additional_security_groups = vec!["sg-2".into(), "sg-1".into()];
     world.cloud.iam.insert("theirs".into());
@@ -214,7 +214,7 @@ fn machines_and_the_plan_agree_about_zone_type_image_and_profile() {
 
 #[test]
 fn an_image_that_will_be_copied_is_found_by_its_name() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let regions = json!({"us-east-1": {"release": "1", "image": "ami-0east"}});
     let stream = json!({"stream": "test",
         "architectures": {"x86_64": {"images": {"aws": {"regions": regions}}}}});
@@ -231,13 +231,13 @@ fn an_image_that_will_be_copied_is_found_by_its_name() {
     }
     // If the masters have an image of their own, groundplan creates no copy of the image.
     world.config.control_plane.aws.ami_id = Some("ami-0east".into());
-    let refused = fleet(&world.config, &world.facts(), &world.options).unwrap_err();
-    assert_eq!(refused, [Error::NotInStream { region: "ap-south-2".into() }]);
+    let refused = fleet(&world.config, &world.lookup_cache(), &world.options).unwrap_err();
+    assert_eq!(refused, [CompileError::NotInStream { region: "ap-south-2".into() }]);
 }
 
 #[test]
 fn user_data_is_rendered_from_assets_alone_and_never_shown() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     assert!(of(&world).keys().all(|name| !name.contains("user-data")));
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
@@ -249,7 +249,7 @@ fn user_data_is_rendered_from_assets_alone_and_never_shown() {
         "infraID": "demo-x7k2p", "aws": {"region": "us-west-2"}});
     write("metadata.json", &metadata.to_string());
     world.assets = Assets::read(folder.path()).unwrap();
-    let fleet = fleet(&world.config, &world.facts(), &world.options).unwrap();
+    let fleet = fleet(&world.config, &world.lookup_cache(), &world.options).unwrap();
     let all = manifests(&world.config, "demo-x7k2p", &fleet, &world.assets);
     let secrets: Vec<_> = all.iter().filter(|one| one.content.is_secret()).collect();
     assert_eq!(secrets.len(), 2);

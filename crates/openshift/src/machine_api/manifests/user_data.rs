@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Content, Manifest};
+use super::{FileContent, Manifest};
 use crate::machine_api::types::NAMESPACE;
 use crate::topology::Assets;
 
@@ -28,7 +28,7 @@ fn secret(role: &str, ignition: &[u8]) -> Manifest {
     );
     Manifest {
         name: format!("99_openshift-cluster-api_{role}-user-data-secret.yaml"),
-        content: Content::Secret(text.into()),
+        content: FileContent::Secret(text.into()),
     }
 }
 

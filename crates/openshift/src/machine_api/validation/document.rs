@@ -9,10 +9,10 @@ use std::cell::OnceCell;
 use serde_json::Value;
 use serde_saphyr::options::NonFiniteFloatPolicy;
 
-use super::Flaw;
-use super::kind::Kind;
-use crate::diagnostics::{Finding, Place};
-use crate::install_config::{Places, unreadable_manifest};
+use super::ObjectFinding;
+use super::kind::ManifestKind;
+use crate::diagnostics::{Finding, Position};
+use crate::install_config::{FieldLocator, unreadable_manifest};
 
 /// Document of a file.
 pub(in crate::machine_api) struct Document<'text> {
@@ -22,11 +22,11 @@ pub(in crate::machine_api) struct Document<'text> {
     /// Number of lines of the file before the document.
     lines: usize,
     /// Positions of the fields. Computed once, and only if the document has a finding.
-    places: OnceCell<Places<'text>>,
+    places: OnceCell<FieldLocator<'text>>,
 }
 
 /// Object of any kind.
-pub(in crate::machine_api) struct Object {
+pub(in crate::machine_api) struct ManifestObject {
     pub(in crate::machine_api) value: Value,
     /// Path of the object in its document: empty, or an item of a list.
     pub(in crate::machine_api) path: String,
@@ -65,7 +65,7 @@ impl<'text> Document<'text> {
     ///
     /// # Errors
     /// Returns findings if the document cannot be parsed.
-    pub(in crate::machine_api) fn objects(&self) -> Result<Vec<Object>, Vec<Finding>> {
+    pub(in crate::machine_api) fn objects(&self) -> Result<Vec<ManifestObject>, Vec<Finding>> {
         let options = serde_saphyr::options! {
             strict_booleans: true,
             with_snippet: false, // it would quote secrets
@@ -74,18 +74,18 @@ impl<'text> Document<'text> {
         };
         let mut root: Value = serde_saphyr::from_str_with_options(self.text, options)
             .map_err(|error| self.unreadable(&error))?;
-        let is_list = root["items"].is_array() && Kind::of(&root).is_none();
+        let is_list = root["items"].is_array() && ManifestKind::of(&root).is_none();
         let Value::Array(items) = (if is_list { root["items"].take() } else { Value::Null }) else {
-            return Ok(vec![Object { value: root, path: String::new() }]);
+            return Ok(vec![ManifestObject { value: root, path: String::new() }]);
         };
-        let at = |(index, value)| Object { value, path: format!("items[{index}]") };
+        let at = |(index, value)| ManifestObject { value, path: format!("items[{index}]") };
         Ok(items.into_iter().enumerate().map(at).collect())
     }
 
     /// Returns the finding for a flaw of the object at the path `object`, with its position.
-    pub(in crate::machine_api) fn finding(&self, object: &str, flaw: Flaw) -> Finding {
-        let Flaw { rule, path, message, expected, hint } = flaw.within(object);
-        let places = self.places.get_or_init(|| Places::of_manifest(self.text));
+    pub(in crate::machine_api) fn finding(&self, object: &str, finding: ObjectFinding) -> Finding {
+        let ObjectFinding { rule, path, message, expected, hint } = finding.within(object);
+        let places = self.places.get_or_init(|| FieldLocator::of_manifest(self.text));
         let place = places.locate(&path).place.map(|place| self.in_file(place));
         Finding { rule, path, place, message, expected, hint }
     }
@@ -109,8 +109,8 @@ impl<'text> Document<'text> {
     }
 
     /// Converts a position in the document into a position in the file.
-    fn in_file(&self, place: Place) -> Place {
-        Place {
+    fn in_file(&self, place: Position) -> Position {
+        Position {
             line: place.line + self.lines,
             start: place.start + self.offset,
             end: place.end + self.offset,

@@ -5,23 +5,23 @@
 
 use serde_json::Value;
 
-use super::Flaw;
+use super::ObjectFinding;
 use crate::diagnostics::{Rule, nearest, one_of, shown};
 use crate::machine_api::types::{CONTROL_PLANE_API, MACHINE_API};
 
 /// Kinds that are validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::machine_api) enum Kind {
+pub(in crate::machine_api) enum ManifestKind {
     Machine,
     MachineSet,
     ControlPlaneMachineSet,
 }
 
 /// Name and API version of each kind.
-const KINDS: [(&str, &str, Kind); 3] = [
-    ("Machine", MACHINE_API, Kind::Machine),
-    ("MachineSet", MACHINE_API, Kind::MachineSet),
-    ("ControlPlaneMachineSet", CONTROL_PLANE_API, Kind::ControlPlaneMachineSet),
+const KINDS: [(&str, &str, ManifestKind); 3] = [
+    ("Machine", MACHINE_API, ManifestKind::Machine),
+    ("MachineSet", MACHINE_API, ManifestKind::MachineSet),
+    ("ControlPlaneMachineSet", CONTROL_PLANE_API, ManifestKind::ControlPlaneMachineSet),
 ];
 
 const NAMES: [&str; 3] = [KINDS[0].0, KINDS[1].0, KINDS[2].0];
@@ -29,16 +29,16 @@ const NAMES: [&str; 3] = [KINDS[0].0, KINDS[1].0, KINDS[2].0];
 /// API group of all kinds.
 const GROUP: &str = "machine.openshift.io";
 
-impl Kind {
+impl ManifestKind {
     /// Returns the kind of an object, if kind and API version are exact.
     pub(in crate::machine_api) fn of(object: &Value) -> Option<Self> {
-        let (meant, flaws) = Self::meant(object)?;
-        flaws.is_empty().then_some(meant)
+        let (meant, findings) = Self::meant(object)?;
+        findings.is_empty().then_some(meant)
     }
 
     /// Returns the kind that an object has or is meant to have, with the flaws of its kind and
     /// version.
-    pub(super) fn meant(object: &Value) -> Option<(Self, Vec<Flaw>)> {
+    pub(super) fn meant(object: &Value) -> Option<(Self, Vec<ObjectFinding>)> {
         let said = |field: &str| object[field].as_str().unwrap_or_default();
         let (version, kind) = (said("apiVersion"), said("kind"));
         if !may_be_ours(version) || kind.ends_with("List") {
@@ -69,19 +69,20 @@ fn by_its_fields(object: &Value) -> Option<&'static str> {
     }
 }
 
-fn misspelt(kind: &str, name: &str) -> Flaw {
+fn misspelt(kind: &str, name: &str) -> ObjectFinding {
     let found =
         if kind.is_empty() { "is missing".into() } else { format!("found {}", shown(kind)) };
-    let flaw = Flaw::new(Rule::MachineKind, "kind", found).expected(one_of(&NAMES));
-    flaw.hint(format!("did you mean `{name}`?"))
+    let finding = ObjectFinding::new(Rule::MachineKind, "kind", found).expected(one_of(&NAMES));
+    finding.hint(format!("did you mean `{name}`?"))
 }
 
-fn of_another_version(name: &str, version: &str, right: &str) -> Flaw {
+fn of_another_version(name: &str, version: &str, right: &str) -> ObjectFinding {
     let found = match version {
         "" => "is missing".to_owned(),
         other => format!("found {}", shown(other)),
     };
-    Flaw::new(Rule::MachineKind, "apiVersion", found).expected(format!("`{right}` for a {name}"))
+    ObjectFinding::new(Rule::MachineKind, "apiVersion", found)
+        .expected(format!("`{right}` for a {name}"))
 }
 
 #[cfg(test)]
@@ -90,29 +91,29 @@ mod tests {
 
     use super::*;
 
-    fn meant(version: &str, kind: &str) -> Option<(Kind, Vec<String>)> {
-        let (meant, flaws) = Kind::meant(&json!({"apiVersion": version, "kind": kind}))?;
-        Some((meant, flaws.into_iter().map(|flaw| flaw.path).collect()))
+    fn meant(version: &str, kind: &str) -> Option<(ManifestKind, Vec<String>)> {
+        let (meant, findings) = ManifestKind::meant(&json!({"apiVersion": version, "kind": kind}))?;
+        Some((meant, findings.into_iter().map(|finding| finding.path).collect()))
     }
 
     #[test]
     fn a_kind_or_version_that_is_nearly_right_is_a_flaw_and_not_somebody_elses_object() {
         for (version, kind, expected, paths) in [
-            (MACHINE_API, "MachineSet", Kind::MachineSet, vec![]),
-            (MACHINE_API, "Machineset", Kind::MachineSet, vec!["kind"]),
-            (MACHINE_API, "machine", Kind::Machine, vec!["kind"]),
-            (MACHINE_API, "Machines", Kind::Machine, vec!["kind"]),
-            (CONTROL_PLANE_API, "MachineSet", Kind::MachineSet, vec!["apiVersion"]),
+            (MACHINE_API, "MachineSet", ManifestKind::MachineSet, vec![]),
+            (MACHINE_API, "Machineset", ManifestKind::MachineSet, vec!["kind"]),
+            (MACHINE_API, "machine", ManifestKind::Machine, vec!["kind"]),
+            (MACHINE_API, "Machines", ManifestKind::Machine, vec!["kind"]),
+            (CONTROL_PLANE_API, "MachineSet", ManifestKind::MachineSet, vec!["apiVersion"]),
             (
                 MACHINE_API,
                 "ControlPlaneMachineSet",
-                Kind::ControlPlaneMachineSet,
+                ManifestKind::ControlPlaneMachineSet,
                 vec!["apiVersion"],
             ),
-            ("machines.openshift.io/v1beta1", "Machine", Kind::Machine, vec!["apiVersion"]),
-            ("machine.openshift.io/v1beta2", "Machine", Kind::Machine, vec!["apiVersion"]),
-            ("v1", "machineSet", Kind::MachineSet, vec!["kind", "apiVersion"]),
-            ("", "MachineSet", Kind::MachineSet, vec!["apiVersion"]),
+            ("machines.openshift.io/v1beta1", "Machine", ManifestKind::Machine, vec!["apiVersion"]),
+            ("machine.openshift.io/v1beta2", "Machine", ManifestKind::Machine, vec!["apiVersion"]),
+            ("v1", "machineSet", ManifestKind::MachineSet, vec!["kind", "apiVersion"]),
+            ("", "MachineSet", ManifestKind::MachineSet, vec!["apiVersion"]),
         ] {
             let paths = paths.into_iter().map(str::to_owned).collect();
             assert_eq!(meant(version, kind), Some((expected, paths)), "{version} {kind}");
@@ -139,10 +140,10 @@ mod tests {
     #[test]
     fn without_a_kind_its_fields_say_what_was_meant() {
         let set = json!({"spec": {"template": {"spec": {"providerSpec": {}}}}});
-        let (meant, flaws) = Kind::meant(&set).unwrap();
-        assert_eq!((meant, flaws.len()), (Kind::MachineSet, 2));
-        assert_eq!(flaws[0].hint.as_deref(), Some("did you mean `MachineSet`?"));
+        let (meant, findings) = ManifestKind::meant(&set).unwrap();
+        assert_eq!((meant, findings.len()), (ManifestKind::MachineSet, 2));
+        assert_eq!(findings[0].hint.as_deref(), Some("did you mean `MachineSet`?"));
         let machine = json!({"apiVersion": MACHINE_API, "spec": {"providerSpec": {}}});
-        assert_eq!(Kind::meant(&machine).unwrap().0, Kind::Machine);
+        assert_eq!(ManifestKind::meant(&machine).unwrap().0, ManifestKind::Machine);
     }
 }

@@ -7,7 +7,7 @@
 use groundplan_aws::kinds::machine::{PRICE, is_price};
 use groundplan_aws::model::ebs::{self, Bounds};
 
-use super::Flaw;
+use super::ObjectFinding;
 use super::provider::word;
 use crate::diagnostics::{Rule, shown};
 use crate::install_config::{VOLUME_TYPES, is_instance_type};
@@ -16,68 +16,70 @@ use crate::machine_api::types::{
 };
 
 /// Returns everything that makes every launch fail.
-pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
+pub(super) fn findings(config: &AwsMachineProviderConfig) -> Vec<ObjectFinding> {
     let alone = [instance_type(&config.instance_type), zone(config), index(config), price(config)];
-    let mut flaws: Vec<Flaw> = alone.into_iter().flatten().collect();
-    flaws.extend(groups(&config.security_groups));
-    flaws.extend(roots(&config.block_devices));
+    let mut findings: Vec<ObjectFinding> = alone.into_iter().flatten().collect();
+    findings.extend(groups(&config.security_groups));
+    findings.extend(roots(&config.block_devices));
     for (index, device) in config.block_devices.iter().enumerate() {
         let found = device.ebs.as_ref().map(volume).unwrap_or_default();
         let path = format!("blockDevices[{index}].ebs");
-        flaws.extend(found.into_iter().map(|flaw| flaw.within(&path)));
+        findings.extend(found.into_iter().map(|finding| finding.within(&path)));
     }
-    flaws
+    findings
 }
 
 /// Checks the instance type. An empty type is valid, because the webhook fills it in.
-fn instance_type(asked: &str) -> Option<Flaw> {
-    let flaw = Flaw::new(Rule::MachineType, "instanceType", format!("found {}", shown(asked)));
+fn instance_type(asked: &str) -> Option<ObjectFinding> {
+    let finding =
+        ObjectFinding::new(Rule::MachineType, "instanceType", format!("found {}", shown(asked)));
     let is_fine = asked.is_empty() || is_instance_type(asked);
-    (!is_fine).then(|| flaw.expected("an instance type such as `m5.xlarge`"))
+    (!is_fine).then(|| finding.expected("an instance type such as `m5.xlarge`"))
 }
 
-fn zone(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+fn zone(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     let (zone, region) = (&config.placement.availability_zone, &config.placement.region);
     if zone.is_empty() || region.is_empty() || zone.starts_with(region.as_str()) {
         return None;
     }
     let found = format!("found {}", shown(zone));
-    let flaw = Flaw::new(Rule::MachineZone, "placement.availabilityZone", found);
-    Some(flaw.expected(format!("a zone of the region `{region}`, such as `{region}a`")))
+    let finding = ObjectFinding::new(Rule::MachineZone, "placement.availabilityZone", found);
+    Some(finding.expected(format!("a zone of the region `{region}`, such as `{region}a`")))
 }
 
-fn index(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+fn index(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     let index = config.device_index;
-    let flaw = Flaw::new(Rule::MachineDeviceIndex, "deviceIndex", format!("found `{index}`"));
-    (index < 0).then(|| flaw.expected("0, or the place of another interface"))
+    let finding =
+        ObjectFinding::new(Rule::MachineDeviceIndex, "deviceIndex", format!("found `{index}`"));
+    (index < 0).then(|| finding.expected("0, or the place of another interface"))
 }
 
 /// Checks that a machine has a security group: openshift/machine-api-provider-aws launches no
 /// machine without one.
-fn groups(groups: &[ResourceReference]) -> Option<Flaw> {
+fn groups(groups: &[ResourceReference]) -> Option<ObjectFinding> {
     let names_some = |group: &ResourceReference| group.id.is_some() || !group.filters.is_empty();
     if groups.iter().any(names_some) {
         return None;
     }
     let found = if groups.is_empty() { "is missing" } else { "names none by id or filters" };
-    let flaw = Flaw::new(Rule::MachineGroups, "securityGroups", found);
-    Some(flaw.expected("`- id: sg-…`, or `- filters:`; the controller launches nothing without"))
+    let finding = ObjectFinding::new(Rule::MachineGroups, "securityGroups", found);
+    Some(finding.expected("`- id: sg-…`, or `- filters:`; the controller launches nothing without"))
 }
 
 /// Checks that only one volume has no name. A second one would also be the root volume.
-fn roots(devices: &[BlockDevice]) -> Option<Flaw> {
+fn roots(devices: &[BlockDevice]) -> Option<ObjectFinding> {
     let is_root = |(_, device): &(usize, &BlockDevice)| {
         device.ebs.is_some() && device.device_name.as_deref().is_none_or(str::is_empty)
     };
     let mut roots = devices.iter().enumerate().filter(is_root).map(|(index, _)| index);
     let (first, second) = (roots.next()?, roots.next()?);
     let found = format!("has no deviceName, and neither has blockDevices[{first}], the root");
-    let flaw = Flaw::new(Rule::MachineVolume, format!("blockDevices[{second}]"), found);
-    Some(flaw.expected("`deviceName: /dev/xvdb` or the like"))
+    let finding = ObjectFinding::new(Rule::MachineVolume, format!("blockDevices[{second}]"), found);
+    Some(finding.expected("`deviceName: /dev/xvdb` or the like"))
 }
 
 /// Checks an EBS volume. 0 operations per second count as unset, because installers write 0.
-fn volume(ebs: &EbsBlockDevice) -> Vec<Flaw> {
+fn volume(ebs: &EbsBlockDevice) -> Vec<ObjectFinding> {
     let asked = ebs.volume_type.as_deref().unwrap_or_default();
     let types: Vec<&str> = VOLUME_TYPES.iter().map(|(known, ())| *known).collect();
     let unknown = word(Rule::MachineVolume, "volumeType", asked, &types);
@@ -88,27 +90,32 @@ fn volume(ebs: &EbsBlockDevice) -> Vec<Flaw> {
     let iops = number("iops", ebs.iops, least, kind.and_then(|kind| kind.iops));
     let missing = (needs_iops && ebs.iops.is_none()).then(|| {
         let found = format!("is missing, for a volume of the type {asked}");
-        Flaw::new(Rule::MachineVolume, "iops", found).expected("a positive number")
+        ObjectFinding::new(Rule::MachineVolume, "iops", found).expected("a positive number")
     });
     [unknown, size, iops, missing].into_iter().flatten().collect()
 }
 
 /// Checks a number of a volume. EC2 uses 32-bit numbers, and has bounds for each volume type.
-fn number(field: &str, asked: Option<i64>, least: i64, bounds: Option<Bounds>) -> Option<Flaw> {
+fn number(
+    field: &str,
+    asked: Option<i64>,
+    least: i64,
+    bounds: Option<Bounds>,
+) -> Option<ObjectFinding> {
     let asked = asked?;
-    let flaw = Flaw::new(Rule::MachineVolume, field, format!("found `{asked}`"));
+    let finding = ObjectFinding::new(Rule::MachineVolume, field, format!("found `{asked}`"));
     if !(least..=i64::from(i32::MAX)).contains(&asked) {
         let none = if least > 0 { "" } else { ", or none" };
-        return Some(flaw.expected(format!("a positive number{none}")));
+        return Some(finding.expected(format!("a positive number{none}")));
     }
     let bounds = bounds.filter(|bounds| asked > 0 && !bounds.contain(asked))?;
-    Some(flaw.expected(format!("{bounds} for a volume of this type")))
+    Some(finding.expected(format!("{bounds} for a volume of this type")))
 }
 
 /// Checks the spot price. EC2 accepts no price below a tenth of a cent.
-fn price(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+fn price(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     let price = config.spot_market_options.as_ref()?.max_price.as_deref()?;
     let found = format!("found {}", shown(price));
-    let flaw = Flaw::new(Rule::MachinePrice, "spotMarketOptions.maxPrice", found);
-    (!price.is_empty() && !is_price(price)).then(|| flaw.expected(PRICE))
+    let finding = ObjectFinding::new(Rule::MachinePrice, "spotMarketOptions.maxPrice", found);
+    (!price.is_empty() && !is_price(price)).then(|| finding.expected(PRICE))
 }

@@ -1,12 +1,12 @@
 //! Rules for the purchasing option: market type, spot options and capacity reservation must agree.
 
-use super::Flaw;
+use super::ObjectFinding;
 use super::provider::word;
 use crate::diagnostics::{Rule, shown};
 use crate::machine_api::types::AwsMachineProviderConfig;
 
 /// Returns the flaws in the purchasing option of a machine.
-pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
+pub(super) fn findings(config: &AwsMachineProviderConfig) -> Vec<ObjectFinding> {
     const TYPES: [&str; 3] = ["OnDemand", "Spot", "CapacityBlock"];
     let unknown = word(Rule::MachineMarket, "marketType", &config.market_type, &TYPES);
     let together = if unknown.is_none() { together(config) } else { None };
@@ -17,7 +17,7 @@ pub(super) fn flaws(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
         .collect()
 }
 
-fn together(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+fn together(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     let spot = config.spot_market_options.is_some();
     let reserved = !config.capacity_reservation_id.is_empty();
     let (path, message) = match (config.market_type.as_str(), spot, reserved) {
@@ -33,16 +33,16 @@ fn together(config: &AwsMachineProviderConfig) -> Option<Flaw> {
         }
         _ => return None,
     };
-    Some(Flaw::new(Rule::MachineMarket, path, message))
+    Some(ObjectFinding::new(Rule::MachineMarket, path, message))
 }
 
-fn reservation(id: &str) -> Option<Flaw> {
+fn reservation(id: &str) -> Option<ObjectFinding> {
     if id.is_empty() || is_reservation(id) {
         return None;
     }
     let found = format!("found {}", shown(id));
-    let flaw = Flaw::new(Rule::MachineReservation, "capacityReservationId", found);
-    Some(flaw.expected("`cr-` and 17 hexadecimal digits in lower case"))
+    let finding = ObjectFinding::new(Rule::MachineReservation, "capacityReservationId", found);
+    Some(finding.expected("`cr-` and 17 hexadecimal digits in lower case"))
 }
 
 /// Returns true if `id` has the form of a capacity reservation ID.

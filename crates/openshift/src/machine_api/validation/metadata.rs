@@ -9,13 +9,13 @@ use groundplan_aws::model::metadata_options::{
     Authentication, HopLimit, Switch, WHY_ENABLED, WHY_FURTHER, WHY_NO_TAGS,
 };
 
-use super::Flaw;
+use super::ObjectFinding;
 use super::provider::word;
 use crate::diagnostics::{Rule, shown};
 use crate::machine_api::types::MetadataServiceOptions;
 
 /// Returns all flaws in the metadata options. A warning comes last.
-pub(crate) fn flaws(options: &MetadataServiceOptions) -> Vec<Flaw> {
+pub(crate) fn findings(options: &MetadataServiceOptions) -> Vec<ObjectFinding> {
     let words = Authentication::WORDS.map(|(word, _)| word);
     let authentication = &options.authentication;
     let found = [
@@ -37,32 +37,35 @@ pub(crate) fn flaws(options: &MetadataServiceOptions) -> Vec<Flaw> {
         ),
         reach(options),
     ];
-    found.into_iter().flatten().map(|flaw| flaw.within("metadataServiceOptions")).collect()
+    found.into_iter().flatten().map(|finding| finding.within("metadataServiceOptions")).collect()
 }
 
 /// Checks a field with the two words of EC2, one of which would make a node unusable. The flaw for
 /// that word includes the reason.
-fn switch(rule: Rule, path: &str, found: &str, right: &str, why: &str) -> Option<Flaw> {
+fn switch(rule: Rule, path: &str, found: &str, right: &str, why: &str) -> Option<ObjectFinding> {
     let expected = format!("`{right}`, or nothing");
     if Switch::WORDS.iter().all(|(word, _)| *word != found) {
-        return word(rule, path, found, &[right]).map(|flaw| flaw.expected(expected));
+        return word(rule, path, found, &[right]).map(|finding| finding.expected(expected));
     }
-    let flaw = Flaw::new(rule, path, format!("found {}: {why}", shown(found)));
-    (found != right).then(|| flaw.expected(expected))
+    let finding = ObjectFinding::new(rule, path, format!("found {}: {why}", shown(found)));
+    (found != right).then(|| finding.expected(expected))
 }
 
-fn hop_limit(options: &MetadataServiceOptions) -> Option<Flaw> {
+fn hop_limit(options: &MetadataServiceOptions) -> Option<ObjectFinding> {
     let found =
         options.http_put_response_hop_limit.filter(|hops| HopLimit::new(*hops).is_none())?;
     let (least, most) = HopLimit::RANGE.into_inner();
-    let flaw =
-        Flaw::new(Rule::MachineHopLimit, "httpPutResponseHopLimit", format!("found `{found}`"));
-    Some(flaw.expected(format!("from {least} to {most}, or nothing")))
+    let finding = ObjectFinding::new(
+        Rule::MachineHopLimit,
+        "httpPutResponseHopLimit",
+        format!("found `{found}`"),
+    );
+    Some(finding.expected(format!("from {least} to {most}, or nothing")))
 }
 
-fn reach(options: &MetadataServiceOptions) -> Option<Flaw> {
+fn reach(options: &MetadataServiceOptions) -> Option<ObjectFinding> {
     let message = format!("with IMDSv2 alone and one hop, {WHY_FURTHER}");
-    let flaw = Flaw::new(Rule::MachineReach, "httpPutResponseHopLimit", message)
+    let finding = ObjectFinding::new(Rule::MachineReach, "httpPutResponseHopLimit", message)
         .expected("2 or more, unless no such pod asks");
-    options.asked().shuts_out_pods().then_some(flaw)
+    options.asked().shuts_out_pods().then_some(finding)
 }

@@ -28,18 +28,18 @@ mod shape;
 mod tests;
 mod unknown;
 
-use self::kind::Kind;
+use self::kind::ManifestKind;
 use crate::diagnostics::{Finding, Rule, Severity};
 
 pub(crate) use market::is_reservation;
-pub(crate) use metadata::flaws as metadata_flaws;
+pub(crate) use metadata::findings as metadata_findings;
 pub(crate) use names::is_infra_id;
 pub(crate) use placement::is_host;
 pub use provider::{Defaults, Purpose, judge, with_defaults};
 
 /// Result of checking a file.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckResult {
     /// Number of objects that were checked.
     pub objects: usize,
     /// Number of objects of other kinds, which were skipped.
@@ -48,7 +48,7 @@ pub struct Checked {
     pub findings: Vec<Finding>,
 }
 
-impl Checked {
+impl CheckResult {
     /// Returns true if the cluster would accept the whole file.
     pub fn is_valid(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity() == Severity::Warning)
@@ -56,19 +56,20 @@ impl Checked {
 }
 
 /// Checks all objects in the text of a file.
-pub fn check(text: &str) -> Checked {
-    let mut checked = Checked { objects: 0, others: 0, findings: Vec::new() };
+pub fn check(text: &str) -> CheckResult {
+    let mut checked = CheckResult { objects: 0, others: 0, findings: Vec::new() };
     for document in document::split(text) {
         match document.objects() {
             Ok(objects) => {
                 for object in &objects {
-                    let Some((kind, misnamed)) = Kind::meant(&object.value) else {
+                    let Some((kind, misnamed)) = ManifestKind::meant(&object.value) else {
                         checked.others += usize::from(object.value["kind"].is_string());
                         continue;
                     };
                     checked.objects += 1;
-                    let flaws = misnamed.into_iter().chain(object::flaws(kind, &object.value));
-                    let found = flaws.map(|flaw| document.finding(&object.path, flaw));
+                    let findings =
+                        misnamed.into_iter().chain(object::findings(kind, &object.value));
+                    let found = findings.map(|finding| document.finding(&object.path, finding));
                     checked.findings.extend(found);
                 }
             }
@@ -81,7 +82,7 @@ pub fn check(text: &str) -> Checked {
 
 /// Violation of a rule, with its position in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flaw {
+pub struct ObjectFinding {
     /// Violated rule.
     pub rule: Rule,
     /// Path of the field.
@@ -94,7 +95,7 @@ pub struct Flaw {
     pub hint: Option<String>,
 }
 
-impl Flaw {
+impl ObjectFinding {
     pub(super) fn new(rule: Rule, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { rule, path: path.into(), message: message.into(), expected: None, hint: None }
     }

@@ -1,46 +1,46 @@
 //! Rules for names and labels: the rules of the API server for all objects, and the label with the
 //! cluster of a machine.
 
-use super::Flaw;
+use super::ObjectFinding;
 use crate::diagnostics::{Rule, shown};
 use crate::machine_api::types::{CLUSTER_LABEL, Labels, NAMESPACE, ObjectMeta};
 
 /// Returns the flaws in the name, namespace and labels of an object.
-pub(super) fn of_object(metadata: &ObjectMeta) -> Vec<Flaw> {
+pub(super) fn of_object(metadata: &ObjectMeta) -> Vec<ObjectFinding> {
     let found = [name(metadata), namespace(metadata)].into_iter().flatten();
     found.chain(labels(&metadata.labels, "metadata.labels")).collect()
 }
 
 /// Checks the name. A `generateName` is enough, because the API server generates the rest.
-fn name(metadata: &ObjectMeta) -> Option<Flaw> {
+fn name(metadata: &ObjectMeta) -> Option<ObjectFinding> {
     let ObjectMeta { name, generate_name, .. } = metadata;
     if is_subdomain(name) || (name.is_empty() && !generate_name.is_empty()) {
         return None;
     }
     let found = if name.is_empty() { "is missing" } else { "is no name that a cluster takes" };
-    let flaw = Flaw::new(Rule::ObjectName, "metadata.name", found);
-    Some(flaw.expected(
+    let finding = ObjectFinding::new(Rule::ObjectName, "metadata.name", found);
+    Some(finding.expected(
         "up to 253 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends \
          of each part",
     ))
 }
 
 /// Checks the namespace. An empty namespace is valid, because applying the object sets it.
-fn namespace(metadata: &ObjectMeta) -> Option<Flaw> {
+fn namespace(metadata: &ObjectMeta) -> Option<ObjectFinding> {
     let own = metadata.namespace.as_str();
     if own.is_empty() || own == NAMESPACE {
         return None;
     }
-    let flaw = Flaw::new(Rule::MachineNamespace, "metadata.namespace", found(own));
-    Some(flaw.expected(format!("`{NAMESPACE}`: OpenShift's controllers look nowhere else")))
+    let finding = ObjectFinding::new(Rule::MachineNamespace, "metadata.namespace", found(own));
+    Some(finding.expected(format!("`{NAMESPACE}`: OpenShift's controllers look nowhere else")))
 }
 
 /// Returns the flaws in labels, at most one per label.
-pub(super) fn labels(labels: &Labels, path: &str) -> Vec<Flaw> {
+pub(super) fn labels(labels: &Labels, path: &str) -> Vec<ObjectFinding> {
     labels.iter().filter_map(|(key, value)| label(key, value, path)).collect()
 }
 
-fn label(key: &str, value: &str, path: &str) -> Option<Flaw> {
+fn label(key: &str, value: &str, path: &str) -> Option<ObjectFinding> {
     let (found, expected) = match (is_key(key), key == CLUSTER_LABEL) {
         (false, _) => ("is no name of a label".to_owned(), KEY),
         (true, true) if !is_infra_id(value) => (format!("found {}", shown(value)), INFRA_ID),
@@ -50,7 +50,7 @@ fn label(key: &str, value: &str, path: &str) -> Option<Flaw> {
         (true, _) => return None,
     };
     let path = format!("{path}[{}]", shown(key).trim_matches('`'));
-    Some(Flaw::new(Rule::ObjectLabel, path, found).expected(expected))
+    Some(ObjectFinding::new(Rule::ObjectLabel, path, found).expected(expected))
 }
 
 const INFRA_ID: &str = "an infra ID: letters, digits and `-`, such as `demo-x7k2p`";
@@ -59,12 +59,12 @@ const WORD: &str =
     "up to 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
 
 /// Checks that the labels of a machine name its cluster.
-pub(super) fn cluster(labels: &Labels, path: &str) -> Option<Flaw> {
+pub(super) fn cluster(labels: &Labels, path: &str) -> Option<ObjectFinding> {
     let missing = labels.get(CLUSTER_LABEL).is_none_or(String::is_empty);
     let found =
         format!("`{CLUSTER_LABEL}` is missing: only the webhook, if it answers, fills it in");
-    let flaw = Flaw::new(Rule::MachineClusterLabel, path, found);
-    missing.then(|| flaw.expected("the infra ID of the cluster"))
+    let finding = ObjectFinding::new(Rule::MachineClusterLabel, path, found);
+    missing.then(|| finding.expected("the infra ID of the cluster"))
 }
 
 /// Returns true if `id` is valid as an infra ID: it becomes the key of a tag, and the name of the

@@ -1,6 +1,6 @@
 //! Rules for the placement of a machine: region, tenancy, host, placement group.
 
-use super::Flaw;
+use super::ObjectFinding;
 use super::provider::{Purpose, word};
 use crate::diagnostics::{Rule, one_of, shown};
 use crate::machine_api::types::{
@@ -8,88 +8,92 @@ use crate::machine_api::types::{
 };
 
 /// Returns the flaws in the placement of a machine.
-pub(super) fn flaws(placement: &Placement, purpose: Purpose) -> Vec<Flaw> {
-    let mut flaws = Vec::new();
+pub(super) fn findings(placement: &Placement, purpose: Purpose) -> Vec<ObjectFinding> {
+    let mut findings = Vec::new();
     if placement.region.is_empty() {
-        flaws.push(Flaw::new(Rule::MachineRegion, "region", "is missing"));
+        findings.push(ObjectFinding::new(Rule::MachineRegion, "region", "is missing"));
     }
     let tenancies = ["default", "dedicated", "host"];
-    flaws.extend(word(Rule::MachineTenancy, "tenancy", &placement.tenancy, &tenancies));
-    flaws.extend(host(placement, purpose));
-    flaws.into_iter().map(|flaw| flaw.within("placement")).collect()
+    findings.extend(word(Rule::MachineTenancy, "tenancy", &placement.tenancy, &tenancies));
+    findings.extend(host(placement, purpose));
+    findings.into_iter().map(|finding| finding.within("placement")).collect()
 }
 
 /// Checks the host. A master cannot have a host of its own; its other host settings are then not
 /// checked.
-fn host(placement: &Placement, purpose: Purpose) -> Vec<Flaw> {
-    let forbidden = |path: &str, message: &str| vec![Flaw::new(Rule::MachineHost, path, message)];
+fn host(placement: &Placement, purpose: Purpose) -> Vec<ObjectFinding> {
+    let forbidden =
+        |path: &str, message: &str| vec![ObjectFinding::new(Rule::MachineHost, path, message)];
     match (placement.tenancy.as_str(), &placement.host) {
         ("host", _) if purpose == Purpose::ControlPlane => {
             forbidden("tenancy", "a master cannot have the tenancy `host`")
         }
         ("host", Some(host)) => {
-            affinity(host).into_iter().map(|flaw| flaw.within("host")).collect()
+            affinity(host).into_iter().map(|finding| finding.within("host")).collect()
         }
         (_, Some(_)) => forbidden("host", "is given without the tenancy `host`"),
         (_, None) => Vec::new(),
     }
 }
 
-fn affinity(host: &HostPlacement) -> Vec<Flaw> {
+fn affinity(host: &HostPlacement) -> Vec<ObjectFinding> {
     const WORDS: [&str; 2] = ["AnyAvailable", "DedicatedHost"];
     let affinity = host.affinity.as_deref().unwrap_or_default();
-    let mut flaws = Vec::new();
+    let mut findings = Vec::new();
     if !WORDS.contains(&affinity) {
         let found = format!("found {}", shown(affinity));
-        flaws.push(Flaw::new(Rule::MachineHost, "affinity", found).expected(one_of(&WORDS)));
+        findings.push(
+            ObjectFinding::new(Rule::MachineHost, "affinity", found).expected(one_of(&WORDS)),
+        );
     }
     let dedicated = host.dedicated_host.as_ref().map(|host| dedicated(host, affinity));
     let dedicated = dedicated.unwrap_or_default().into_iter();
-    flaws.extend(dedicated.map(|flaw| flaw.within("dedicatedHost")));
-    flaws
+    findings.extend(dedicated.map(|finding| finding.within("dedicatedHost")));
+    findings
 }
 
-fn dedicated(host: &DedicatedHost, affinity: &str) -> Vec<Flaw> {
-    let broken = |path: &str, message: String| Flaw::new(Rule::MachineHost, path, message);
-    let mut flaws = Vec::new();
+fn dedicated(host: &DedicatedHost, affinity: &str) -> Vec<ObjectFinding> {
+    let broken = |path: &str, message: String| ObjectFinding::new(Rule::MachineHost, path, message);
+    let mut findings = Vec::new();
     match host.allocation_strategy.as_deref().unwrap_or_default() {
         "" | "UserProvided" => {
             if !is_host(&host.id) {
-                let flaw = broken("id", format!("found {}", shown(&host.id)));
-                flaws.push(flaw.expected("`h-` and 8 or 17 hexadecimal digits in lower case"));
+                let finding = broken("id", format!("found {}", shown(&host.id)));
+                findings
+                    .push(finding.expected("`h-` and 8 or 17 hexadecimal digits in lower case"));
             }
             if host.dynamic_host_allocation.is_some() {
                 let message = "comes with the strategy `Dynamic`".to_owned();
-                flaws.push(broken("dynamicHostAllocation", message));
+                findings.push(broken("dynamicHostAllocation", message));
             }
         }
-        "Dynamic" => flaws.extend(dynamic(host, affinity)),
+        "Dynamic" => findings.extend(dynamic(host, affinity)),
         other => {
-            let flaw = broken("allocationStrategy", format!("found {}", shown(other)));
-            flaws.push(flaw.expected(one_of(&["UserProvided", "Dynamic"])));
+            let finding = broken("allocationStrategy", format!("found {}", shown(other)));
+            findings.push(finding.expected(one_of(&["UserProvided", "Dynamic"])));
         }
     }
-    flaws
+    findings
 }
 
-fn dynamic(host: &DedicatedHost, affinity: &str) -> Vec<Flaw> {
-    let broken = |path: &str, message: String| Flaw::new(Rule::MachineHost, path, message);
-    let mut flaws = Vec::new();
+fn dynamic(host: &DedicatedHost, affinity: &str) -> Vec<ObjectFinding> {
+    let broken = |path: &str, message: String| ObjectFinding::new(Rule::MachineHost, path, message);
+    let mut findings = Vec::new();
     if affinity != "DedicatedHost" {
-        let flaw = broken("allocationStrategy", "found `Dynamic`".into());
-        flaws.push(flaw.expected("the affinity `DedicatedHost` beside it"));
+        let finding = broken("allocationStrategy", "found `Dynamic`".into());
+        findings.push(finding.expected("the affinity `DedicatedHost` beside it"));
     }
     if !host.id.is_empty() {
-        flaws.push(broken("id", "is given, and the strategy is `Dynamic`".into()));
+        findings.push(broken("id", "is given, and the strategy is `Dynamic`".into()));
     }
     if let Some(allocation) = &host.dynamic_host_allocation {
         let tags = allocation.tags.as_ref().map_or(0, Vec::len);
         if !(1..=50).contains(&tags) {
-            let flaw = broken("dynamicHostAllocation.tags", format!("found {tags} tags"));
-            flaws.push(flaw.expected("1 to 50"));
+            let finding = broken("dynamicHostAllocation.tags", format!("found {tags} tags"));
+            findings.push(finding.expected("1 to 50"));
         }
     }
-    flaws
+    findings
 }
 
 /// Returns true if `id` has the form of a dedicated host ID.
@@ -99,10 +103,11 @@ pub(crate) fn is_host(id: &str) -> bool {
 }
 
 /// Checks the partition of a placement group: a group has at most seven.
-pub(super) fn partition(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
+pub(super) fn partition(config: &AwsMachineProviderConfig) -> Vec<ObjectFinding> {
     let Some(partition) = config.placement_group_partition else { return Vec::new() };
-    let broken =
-        |message: String| Flaw::new(Rule::MachinePartition, "placementGroupPartition", message);
+    let broken = |message: String| {
+        ObjectFinding::new(Rule::MachinePartition, "placementGroupPartition", message)
+    };
     let outside = broken(format!("found `{partition}`")).expected("from 1 to 7");
     let alone = broken("is given without `placementGroupName`".into());
     let outside = (!(1..=7).contains(&partition)).then_some(outside);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Flaw, market, metadata, placement};
+use super::{ObjectFinding, market, metadata, placement};
 use crate::diagnostics::{Rule, did_you_mean, one_of, shown};
 use crate::install_config::Architecture;
 use crate::machine_api::types::{
@@ -61,34 +61,35 @@ pub fn with_defaults(
 }
 
 /// Returns all flaws that the webhook reports for a config with its [defaults](with_defaults).
-pub fn judge(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<Flaw> {
-    let mut flaws = Vec::new();
-    flaws.extend(kind(config));
-    flaws.extend(image(&config.ami));
-    flaws.extend(cpu(config));
-    flaws.extend(tags(config));
-    flaws.extend(profile(config.iam_instance_profile.as_ref()));
-    flaws.extend(interface(&config.network_interface_type));
-    flaws.extend(subnet(&config.subnet));
-    flaws.extend(placement::flaws(&config.placement, purpose));
-    flaws.extend(placement::partition(config));
-    flaws.extend(config.block_devices.iter().enumerate().filter_map(throughput));
-    flaws.extend(market::flaws(config));
-    flaws.extend(metadata::flaws(&config.metadata_service_options));
-    flaws
+pub fn judge(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<ObjectFinding> {
+    let mut findings = Vec::new();
+    findings.extend(kind(config));
+    findings.extend(image(&config.ami));
+    findings.extend(cpu(config));
+    findings.extend(tags(config));
+    findings.extend(profile(config.iam_instance_profile.as_ref()));
+    findings.extend(interface(&config.network_interface_type));
+    findings.extend(subnet(&config.subnet));
+    findings.extend(placement::findings(&config.placement, purpose));
+    findings.extend(placement::partition(config));
+    findings.extend(config.block_devices.iter().enumerate().filter_map(throughput));
+    findings.extend(market::findings(config));
+    findings.extend(metadata::findings(&config.metadata_service_options));
+    findings
 }
 
-fn kind(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+fn kind(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     let named = format!("{}, {}", config.api_version, config.kind);
-    let flaw = Flaw::new(Rule::ProviderConfigKind, "kind", format!("found {}", shown(&named)));
-    let flaw = flaw.expected("`machine.openshift.io/v1beta1` and `AWSMachineProviderConfig`");
-    (!config.is_named()).then_some(flaw)
+    let finding =
+        ObjectFinding::new(Rule::ProviderConfigKind, "kind", format!("found {}", shown(&named)));
+    let finding = finding.expected("`machine.openshift.io/v1beta1` and `AWSMachineProviderConfig`");
+    (!config.is_named()).then_some(finding)
 }
 
-fn image(ami: &ResourceReference) -> Vec<Flaw> {
-    let missing = Flaw::new(Rule::MachineImage, "ami", "has no id")
+fn image(ami: &ResourceReference) -> Vec<ObjectFinding> {
+    let missing = ObjectFinding::new(Rule::MachineImage, "ami", "has no id")
         .expected("`id: ami-…`; other ways to name an image are not taken by the webhook");
-    let searched = Flaw::new(
+    let searched = ObjectFinding::new(
         Rule::MachineImageSearch,
         "ami",
         "has an arn or filters, which are not read where there is an id",
@@ -98,7 +99,7 @@ fn image(ami: &ResourceReference) -> Vec<Flaw> {
     missing.into_iter().chain(is_searched.then_some(searched)).collect()
 }
 
-fn cpu(config: &AwsMachineProviderConfig) -> Option<Flaw> {
+fn cpu(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     const WORDS: [&str; 2] = ["Disabled", "AMDEncryptedVirtualizationNestedPaging"];
     let asked = config.cpu_options.as_ref()?.confidential_compute.as_deref();
     if asked.is_some_and(|asked| WORDS.contains(&asked)) {
@@ -108,23 +109,27 @@ fn cpu(config: &AwsMachineProviderConfig) -> Option<Flaw> {
         None => ("cpuOptions", "says nothing".to_owned()),
         Some(asked) => ("cpuOptions.confidentialCompute", format!("found {}", shown(asked))),
     };
-    Some(Flaw::new(Rule::MachineCpu, path, found).expected(one_of(&WORDS)))
+    Some(ObjectFinding::new(Rule::MachineCpu, path, found).expected(one_of(&WORDS)))
 }
 
 /// Checks the tags. Each repeated name is reported once.
-fn tags(config: &AwsMachineProviderConfig) -> Vec<Flaw> {
+fn tags(config: &AwsMachineProviderConfig) -> Vec<ObjectFinding> {
     let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
-    let mut flaws = Vec::new();
+    let mut findings = Vec::new();
     for (index, tag) in config.tags.iter().enumerate() {
         if !seen.insert(&tag.name) && told.insert(&tag.name) {
             let found = format!("{} is there again; the first one counts", shown(&tag.name));
-            flaws.push(Flaw::new(Rule::MachineTag, format!("tags[{index}].name"), found));
+            findings.push(ObjectFinding::new(
+                Rule::MachineTag,
+                format!("tags[{index}].name"),
+                found,
+            ));
         }
     }
-    flaws
+    findings
 }
 
-fn profile(profile: Option<&ResourceReference>) -> Option<Flaw> {
+fn profile(profile: Option<&ResourceReference>) -> Option<ObjectFinding> {
     let message = match profile {
         None => "is missing: the machine has no rights in AWS",
         Some(given) if given.arn.is_some() || !given.filters.is_empty() => {
@@ -132,15 +137,15 @@ fn profile(profile: Option<&ResourceReference>) -> Option<Flaw> {
         }
         Some(_) => return None,
     };
-    let flaw = Flaw::new(Rule::MachineProfile, "iamInstanceProfile", message);
-    Some(flaw.expected("`id:` and the name of the profile"))
+    let finding = ObjectFinding::new(Rule::MachineProfile, "iamInstanceProfile", message);
+    Some(finding.expected("`id:` and the name of the profile"))
 }
 
-fn interface(interface: &str) -> Option<Flaw> {
+fn interface(interface: &str) -> Option<ObjectFinding> {
     word(Rule::MachineInterface, "networkInterfaceType", interface, &["ENA", "EFA"])
 }
 
-fn subnet(subnet: &ResourceReference) -> Option<Flaw> {
+fn subnet(subnet: &ResourceReference) -> Option<ObjectFinding> {
     let message = if subnet.arn.is_some() {
         "has an arn, which is not read"
     } else if subnet.id.is_none() && subnet.filters.is_empty() {
@@ -148,29 +153,31 @@ fn subnet(subnet: &ResourceReference) -> Option<Flaw> {
     } else {
         return None;
     };
-    Some(Flaw::new(Rule::MachineSubnet, "subnet", message).expected("`id` or `filters`"))
+    Some(ObjectFinding::new(Rule::MachineSubnet, "subnet", message).expected("`id` or `filters`"))
 }
 
 /// Checks the throughput of a volume whose type is set. Only gp3 accepts a throughput.
-fn throughput((index, device): (usize, &BlockDevice)) -> Option<Flaw> {
+fn throughput((index, device): (usize, &BlockDevice)) -> Option<ObjectFinding> {
     let ebs = device.ebs.as_ref()?;
     let (throughput, volume_type) = (ebs.throughput_mib?, ebs.volume_type.as_deref()?);
     let path = format!("blockDevices[{index}].ebs.throughputMib");
     let found = format!("found `{throughput}`");
     if volume_type != "gp3" {
         let found = format!("{found} for a volume of type {}", shown(volume_type));
-        return Some(Flaw::new(Rule::MachineThroughput, path, found).expected("gp3 only"));
+        return Some(ObjectFinding::new(Rule::MachineThroughput, path, found).expected("gp3 only"));
     }
     let fits = (125..=2000).contains(&throughput);
-    let flaw = Flaw::new(Rule::MachineThroughput, path, found).expected("from 125 to 2000");
-    (!fits).then_some(flaw)
+    let finding =
+        ObjectFinding::new(Rule::MachineThroughput, path, found).expected("from 125 to 2000");
+    (!fits).then_some(finding)
 }
 
 /// Checks that a word is empty or one of `words`, in the same spelling.
-pub(super) fn word(rule: Rule, path: &str, found: &str, words: &[&str]) -> Option<Flaw> {
+pub(super) fn word(rule: Rule, path: &str, found: &str, words: &[&str]) -> Option<ObjectFinding> {
     if found.is_empty() || words.contains(&found) {
         return None;
     }
-    let flaw = Flaw::new(rule, path, format!("found {}", shown(found))).expected(one_of(words));
-    Some(Flaw { hint: did_you_mean(found, words), ..flaw })
+    let finding =
+        ObjectFinding::new(rule, path, format!("found {}", shown(found))).expected(one_of(words));
+    Some(ObjectFinding { hint: did_you_mean(found, words), ..finding })
 }

@@ -5,36 +5,41 @@
 
 use serde_json::{Map, Value};
 
-use super::Flaw;
+use super::ObjectFinding;
 use super::unknown::unknown;
 use crate::diagnostics::Rule;
 
 /// Returns the part of a value that fits its type, and the flaws in the rest.
-pub(super) fn fit(value: &Value, schema: &Value) -> (Value, Vec<Flaw>) {
-    let mut flaws = Vec::new();
-    let fitting = part(value, schema, "", &mut flaws).unwrap_or_else(|| Map::new().into());
-    (fitting, flaws)
+pub(super) fn fit(value: &Value, schema: &Value) -> (Value, Vec<ObjectFinding>) {
+    let mut findings = Vec::new();
+    let fitting = part(value, schema, "", &mut findings).unwrap_or_else(|| Map::new().into());
+    (fitting, findings)
 }
 
 /// Returns the part of a value that fits its type, or `None` if the value has a wrong type.
-fn part(value: &Value, schema: &Value, path: &str, flaws: &mut Vec<Flaw>) -> Option<Value> {
+fn part(
+    value: &Value,
+    schema: &Value,
+    path: &str,
+    findings: &mut Vec<ObjectFinding>,
+) -> Option<Value> {
     let schema = present(schema);
     let wanted = wanted(schema);
     if !value.is_null() && !is_a(value, wanted) {
         let found = format!("found {}", type_of(value));
-        flaws.push(Flaw::new(Rule::WrongType, path, found).expected(article(wanted)));
+        findings.push(ObjectFinding::new(Rule::WrongType, path, found).expected(article(wanted)));
         return None;
     }
     if let Some(number) = value.as_i64().filter(|number| !fits(*number, schema)) {
-        let flaw = Flaw::new(Rule::WrongType, path, format!("found `{number}`"));
-        flaws.push(flaw.expected(format!("from {} to {}", i32::MIN, i32::MAX)));
+        let finding = ObjectFinding::new(Rule::WrongType, path, format!("found `{number}`"));
+        findings.push(finding.expected(format!("from {} to {}", i32::MIN, i32::MAX)));
         return None;
     }
     match value {
-        Value::Object(fields) => Some(part_of_fields(fields, schema, path, flaws).into()),
+        Value::Object(fields) => Some(part_of_fields(fields, schema, path, findings).into()),
         Value::Array(items) => {
             let fit = |(index, item): (usize, &Value)| {
-                part(item, &schema["items"], &format!("{path}[{index}]"), flaws)
+                part(item, &schema["items"], &format!("{path}[{index}]"), findings)
             };
             // An array with a missing item would shift the positions of the others.
             let items: Vec<_> = items.iter().enumerate().map(fit).collect();
@@ -48,7 +53,7 @@ fn part_of_fields(
     fields: &Map<String, Value>,
     schema: &Value,
     path: &str,
-    flaws: &mut Vec<Flaw>,
+    findings: &mut Vec<ObjectFinding>,
 ) -> Map<String, Value> {
     let dot = if path.is_empty() { "" } else { "." };
     let known = schema["properties"].as_object();
@@ -59,9 +64,9 @@ fn part_of_fields(
             false => format!("{path}{dot}{name}"),
         };
         let value = match (known.map(|known| known.get(name)), of_all) {
-            (Some(Some(schema)), _) | (None, Some(schema)) => part(value, schema, &path, flaws)?,
+            (Some(Some(schema)), _) | (None, Some(schema)) => part(value, schema, &path, findings)?,
             (Some(None), _) => {
-                flaws.push(unknown(name, value, &path, known?));
+                findings.push(unknown(name, value, &path, known?));
                 return None;
             }
             (None, None) => value.clone(), // the schema does not describe the fields

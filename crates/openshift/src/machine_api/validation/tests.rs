@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::diagnostics::Source;
+use crate::diagnostics::RuleSource;
 use crate::install_config::Architecture;
 use crate::machine_api::types::{AwsMachineProviderConfig, read};
 use crate::machine_api::yaml;
@@ -40,7 +40,8 @@ fn said(fields: &[(&str, Value)]) -> Vec<String> {
 }
 
 fn said_of(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<String> {
-    let mark = |flaw: &Flaw| if flaw.rule.severity() == Severity::Error { "!" } else { "?" };
+    let mark =
+        |flaw: &ObjectFinding| if flaw.rule.severity() == Severity::Error { "!" } else { "?" };
     judge(config, purpose).iter().map(|flaw| format!("{}{}", flaw.path, mark(flaw))).collect()
 }
 
@@ -670,7 +671,7 @@ fn what_cannot_be_read_is_said_with_its_line_and_the_rest_is_looked_at() {
 /// Returns the findings in a text: rule, message, and the underlined part.
 fn underlined(text: &str) -> Vec<(Rule, String, &str)> {
     let findings = check(text).findings.into_iter();
-    let place = |place: crate::diagnostics::Place| &text[place.start..place.end];
+    let place = |place: crate::diagnostics::Position| &text[place.start..place.end];
     findings.map(|one| (one.rule, one.message, one.place.map_or("", place))).collect()
 }
 
@@ -817,7 +818,7 @@ fn every_rule_of_machines_is_broken_by_a_case() {
         Rule::DeletePolicy,
         Rule::ControlPlaneSet,
     ]);
-    let ours = Rule::ALL.iter().filter(|rule| rule.source() == Source::MachineApi);
+    let ours = Rule::ALL.iter().filter(|rule| rule.source() == RuleSource::MachineApi);
     let kept: Vec<_> = ours.filter(|rule| !broken.contains(rule)).collect();
     assert!(kept.is_empty(), "rules without a case: {kept:?}");
 }

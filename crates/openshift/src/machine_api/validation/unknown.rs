@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Flaw;
+use super::ObjectFinding;
 use crate::diagnostics::{
     Rule, did_you_mean, is_metadata_holder, meant_among_metadata_settings, metadata_setting,
 };
@@ -16,14 +16,20 @@ use crate::diagnostics::{
 const OPTIONS: &str = "metadataServiceOptions";
 
 /// Returns the flaw for the field at `path`, whose type does not have it.
-pub(super) fn unknown(name: &str, value: &Value, path: &str, known: &Map<String, Value>) -> Flaw {
-    let ignored = Flaw::new(Rule::UnknownField, path, "is unknown here, and has no effect");
+pub(super) fn unknown(
+    name: &str,
+    value: &Value,
+    path: &str,
+    known: &Map<String, Value>,
+) -> ObjectFinding {
+    let ignored =
+        ObjectFinding::new(Rule::UnknownField, path, "is unknown here, and has no effect");
     if path == "status" || path.starts_with("status.") {
         return ignored; // the user writes no field of the status
     }
     let known: Vec<&str> = known.keys().map(String::as_str).collect();
-    match lost(name, value, path, &known) {
-        Some(hint) => Flaw::new(Rule::LostField, path, LOST).hint(hint),
+    match lost_setting_hint(name, value, path, &known) {
+        Some(hint) => ObjectFinding::new(Rule::LostField, path, LOST).hint(hint),
         None => ignored,
     }
 }
@@ -32,7 +38,7 @@ const LOST: &str =
     "is not a field: the cluster would ignore it, and what it asks for would be lost";
 
 /// Returns a hint if a setting is lost without this field.
-fn lost(name: &str, value: &Value, path: &str, known: &[&str]) -> Option<String> {
+fn lost_setting_hint(name: &str, value: &Value, path: &str, known: &[&str]) -> Option<String> {
     let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
     if parent.ends_with(OPTIONS) {
         return Some(meant_among_metadata_settings(name));

@@ -1,26 +1,26 @@
 //! Resources that AWS lacks or that are unsuitable: every row of openshift-install's online checks.
 
-use groundplan_engine::state::{Record, State, Status};
+use groundplan_engine::state::{Record, RecordStatus, State};
 use serde_json::json;
 
 use crate::install_config::Architecture;
-use crate::test_support::example_cluster::{World, image};
+use crate::test_support::example_cluster::{ExampleCluster, image};
 use crate::topology::lookups::{ImageFact, InstanceTypeFact};
-use crate::topology::validation::questions;
-use crate::topology::{Error, Size};
+use crate::topology::validation::needed_lookups;
+use crate::topology::{CompileError, Size};
 
 /// Returns the findings of the checks for an empty state: field and message.
-fn found(world: &World) -> Vec<(String, String)> {
+fn found(world: &ExampleCluster) -> Vec<(String, String)> {
     let errors = world.findings(&State::default());
     errors.iter().map(|error| (error.field().unwrap(), error.to_string())).collect()
 }
 
 /// Returns the only finding.
-fn one(world: &World) -> (String, String) {
+fn one(world: &ExampleCluster) -> (String, String) {
     <[_; 1]>::try_from(found(world)).map(|[one]| one).unwrap()
 }
 
-fn type_of(world: &mut World, name: &str, vcpus: u32, gib: u64, architecture: &str) {
+fn type_of(world: &mut ExampleCluster, name: &str, vcpus: u32, gib: u64, architecture: &str) {
     let architectures = [architecture.to_owned()].into();
     let fact = InstanceTypeFact { vcpus, memory_mib: gib * 1024, architectures, gpus: 0 };
     world.cloud.types.insert(name.into(), Some(fact));
@@ -29,11 +29,11 @@ fn type_of(world: &mut World, name: &str, vcpus: u32, gib: u64, architecture: &s
 #[test]
 fn where_all_is_well_nothing_is_found() {
     for world in [
-        World::standard(),
-        World::internal(),
-        World::existing_network(),
-        World::existing_zone(),
-        World::single_node(),
+        ExampleCluster::standard(),
+        ExampleCluster::internal(),
+        ExampleCluster::existing_network(),
+        ExampleCluster::existing_zone(),
+        ExampleCluster::single_node(),
     ] {
         assert_eq!(found(&world), []);
     }
@@ -41,7 +41,7 @@ fn where_all_is_well_nothing_is_found() {
 
 #[test]
 fn a_zone_that_the_region_does_not_have_is_found_by_its_place_in_the_list() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.compute[0].aws.zones = vec!["us-west-2a".into(), "us-west-2z".into()];
     let (field, message) = one(&world);
     assert_eq!(field, "compute[0].platform.aws.zones[1]");
@@ -50,7 +50,7 @@ fn a_zone_that_the_region_does_not_have_is_found_by_its_place_in_the_list() {
 
 #[test]
 fn a_type_that_the_region_does_not_have_is_found_once() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.instance_type = Some("m9.xlarge".into());
     world.config.control_plane.aws.zones = world.cloud.zones.clone();
     world.cloud.types.insert("m9.xlarge".into(), None);
@@ -63,7 +63,7 @@ fn a_type_that_the_region_does_not_have_is_found_once() {
 #[test]
 fn masters_need_four_vcpu_and_sixteen_gib_and_workers_half_of_that() {
     let small = |vcpus, gib| {
-        let mut world = World::standard();
+        let mut world = ExampleCluster::standard();
         for pool in [&mut world.config.control_plane, &mut world.config.compute[0]] {
             pool.aws.instance_type = Some("s.small".into());
         }
@@ -77,18 +77,18 @@ fn masters_need_four_vcpu_and_sixteen_gib_and_workers_half_of_that() {
     assert_eq!(small(1, 8), [masters, workers]);
     assert_eq!(small(2, 4), [masters, workers]);
 
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.compute[0].aws.instance_type = Some("s.small".into());
     type_of(&mut world, "s.small", 1, 4, "x86_64");
     let errors = world.findings(&State::default());
     let least = Size { vcpus: 2, memory_mib: 8192 };
-    assert!(matches!(&errors[..], [Error::TypeTooSmall { least: l, .. }] if *l == least));
+    assert!(matches!(&errors[..], [CompileError::TypeTooSmall { least: l, .. }] if *l == least));
     assert_eq!(errors[0].expected().unwrap(), "at least 2 vCPU and 8192 MiB of memory");
 }
 
 #[test]
 fn a_type_of_another_architecture_is_found() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.instance_type = Some("m6g.xlarge".into());
     type_of(&mut world, "m6g.xlarge", 4, 16, "arm64");
     let (field, message) = one(&world);
@@ -102,7 +102,7 @@ fn a_type_of_another_architecture_is_found() {
 
 #[test]
 fn a_named_zone_that_does_not_offer_the_type_is_found() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.instance_type = Some("m6i.xlarge".into());
     world.config.control_plane.aws.zones = world.cloud.zones.clone();
     world.cloud.not_offered.insert("m6i.xlarge".into(), ["us-west-2b".into()].into());
@@ -113,7 +113,7 @@ fn a_named_zone_that_does_not_offer_the_type_is_found() {
 
 #[test]
 fn a_zone_of_the_subnets_that_does_not_offer_the_type_is_found_at_the_type() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     world.config.control_plane.aws.instance_type = Some("m7i.xlarge".into());
     world.cloud.not_offered.insert("m7i.xlarge".into(), ["us-west-2c".into()].into());
     let (field, message) = one(&world);
@@ -124,7 +124,7 @@ fn a_zone_of_the_subnets_that_does_not_offer_the_type_is_found_at_the_type() {
 #[test]
 fn an_image_that_does_not_fit_the_masters_is_refused() {
     let refused = |fact: ImageFact| {
-        let mut world = World::standard();
+        let mut world = ExampleCluster::standard();
         world.cloud.images.insert("ami-0demo".into(), fact);
         world.refusal()
     };
@@ -138,7 +138,7 @@ fn an_image_that_does_not_fit_the_masters_is_refused() {
 
 #[test]
 fn the_image_of_the_workers_is_checked_though_nobody_here_boots_it() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.compute[0].aws.ami_id = Some("ami-0worker".into());
     let (field, message) = one(&world);
     assert_eq!(field, "compute[0].platform.aws.amiID");
@@ -152,7 +152,7 @@ fn the_image_of_the_workers_is_checked_though_nobody_here_boots_it() {
 
 #[test]
 fn additional_groups_must_exist_and_be_in_the_vpc_of_the_subnets() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     let groups = ["sg-here", "sg-gone", "sg-elsewhere"].map(Into::into);
     world.config.control_plane.aws.additional_security_groups = groups.into();
     world.cloud.groups.insert("sg-here".into(), "vpc-existing".into());
@@ -171,7 +171,7 @@ fn additional_groups_must_exist_and_be_in_the_vpc_of_the_subnets() {
 
 #[test]
 fn roles_and_profiles_that_the_user_brings_must_exist() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.iam_role = Some("masters".into());
     world.config.compute[0].aws.iam_profile = Some("workers".into());
     assert_eq!(
@@ -194,7 +194,7 @@ fn roles_and_profiles_that_the_user_brings_must_exist() {
 #[test]
 fn a_cluster_of_the_same_name_is_noticed_in_the_public_and_in_the_private_zone() {
     for (mut world, zone) in
-        [(World::standard(), "Z0PUBLIC"), (World::existing_zone(), "Z0PRIVATE")]
+        [(ExampleCluster::standard(), "Z0PUBLIC"), (ExampleCluster::existing_zone(), "Z0PRIVATE")]
     {
         let other = |name: &str| vec![format!("api.{name}")];
         world.cloud.records.insert(zone.into(), other("demolition.example.com"));
@@ -209,7 +209,7 @@ fn a_cluster_of_the_same_name_is_noticed_in_the_public_and_in_the_private_zone()
 
 #[test]
 fn everything_is_found_at_once() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.iam_role = Some("masters".into());
     world.config.control_plane.aws.instance_type = Some("m6g.xlarge".into());
     type_of(&mut world, "m6g.xlarge", 2, 16, "arm64");
@@ -224,11 +224,11 @@ fn everything_is_found_at_once() {
 
 #[test]
 fn what_a_check_could_not_be_answered_stops_nothing() {
-    let world = World::standard();
+    let world = ExampleCluster::standard();
     let answers = std::collections::BTreeMap::new();
     let state = State::default();
     let errors =
-        crate::topology::validation::check(&world.config, &world.facts(), &answers, &state);
+        crate::topology::validation::check(&world.config, &world.lookup_cache(), &answers, &state);
     assert_eq!(errors, []);
 }
 
@@ -236,7 +236,7 @@ fn what_a_check_could_not_be_answered_stops_nothing() {
 fn made(resources: &[(&str, serde_json::Value)]) -> State {
     let record = |inputs: &serde_json::Value| Record {
         generation: 1,
-        status: Status::Ready,
+        status: RecordStatus::Ready,
         inputs: inputs.clone(),
         outputs: json!({}),
         after: Vec::new(),
@@ -248,9 +248,9 @@ fn made(resources: &[(&str, serde_json::Value)]) -> State {
 
 #[test]
 fn about_a_finished_cluster_nothing_is_asked() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.iam_role = Some("masters".into());
-    let asked = |state: &State| questions(&world.config, &world.facts(), state);
+    let asked = |state: &State| needed_lookups(&world.config, &world.lookup_cache(), state);
     assert!(!asked(&State::default()).is_empty());
     let master = json!({"instance_type": "m6i.xlarge"});
     let mut state = made(&[
@@ -267,22 +267,22 @@ fn about_a_finished_cluster_nothing_is_asked() {
 
 #[test]
 fn another_type_for_masters_that_run_is_checked() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let master = json!({"instance_type": "m6i.xlarge"});
     let names = ["instance.master-0", "instance.master-1", "instance.master-2"];
     let state = made(&names.map(|name| (name, master.clone())));
     world.config.control_plane.aws.instance_type = Some("m6g.xlarge".into());
     type_of(&mut world, "m6g.xlarge", 4, 16, "arm64");
     let errors = world.findings(&state);
-    assert!(matches!(&errors[..], [Error::TypeArchitecture { .. }]), "{errors:?}");
+    assert!(matches!(&errors[..], [CompileError::TypeArchitecture { .. }]), "{errors:?}");
 }
 
 #[test]
 fn records_of_our_own_are_no_clash() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.cloud.records.insert("Z0PUBLIC".into(), vec!["api.demo.example.com".into()]);
     let state = made(&[("record.api-public", json!({"zone": "Z0PUBLIC"}))]);
     assert_eq!(world.findings(&state), []);
     let elsewhere = made(&[("record.api", json!({"zone": "Z0PRIVATE"}))]);
-    assert!(matches!(&world.findings(&elsewhere)[..], [Error::NameTaken { .. }]));
+    assert!(matches!(&world.findings(&elsewhere)[..], [CompileError::NameTaken { .. }]));
 }

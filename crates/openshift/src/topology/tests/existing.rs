@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::*;
 use crate::install_config::Publish;
-use crate::test_support::example_cluster::World;
-use crate::topology::Error;
-use crate::topology::lookups::Reach;
+use crate::test_support::example_cluster::ExampleCluster;
+use crate::topology::CompileError;
+use crate::topology::lookups::SubnetReach;
 
 #[test]
 fn in_an_existing_network_nothing_of_the_network_is_ours() {
-    let graph = World::existing_network().graph();
+    let graph = ExampleCluster::existing_network().graph();
     for kind in [
         "vpc",
         "dhcp_options",
@@ -47,7 +47,7 @@ fn in_an_existing_network_nothing_of_the_network_is_ours() {
 
 #[test]
 fn the_order_of_the_subnets_changes_nothing() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     let graph = world.graph();
     world.config.aws.subnets.reverse();
     world.cloud.subnets.reverse();
@@ -56,7 +56,7 @@ fn the_order_of_the_subnets_changes_nothing() {
 
 #[test]
 fn balancers_stand_in_all_subnets_even_where_no_machine_does() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     for pool in [&mut world.config.control_plane, &mut world.config.compute[0]] {
         pool.aws.zones = vec!["us-west-2b".into()];
     }
@@ -67,7 +67,7 @@ fn balancers_stand_in_all_subnets_even_where_no_machine_does() {
 
 #[test]
 fn additional_groups_are_the_masters_and_not_the_bootstraps() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     world.config.control_plane.aws.additional_security_groups = vec!["sg-2".into(), "sg-1".into()];
     let graph = world.graph();
     assert_eq!(
@@ -80,7 +80,7 @@ fn additional_groups_are_the_masters_and_not_the_bootstraps() {
 
 #[test]
 fn an_existing_zone_is_used_and_marked() {
-    let world = World::existing_zone();
+    let world = ExampleCluster::existing_zone();
     let graph = world.graph();
     assert_eq!(named(&graph, "hosted_zone"), Vec::<&str>::new());
     assert_eq!(inputs(&graph, "shared_tags.existing")["hosted_zone"], "Z0PRIVATE");
@@ -91,37 +91,37 @@ fn an_existing_zone_is_used_and_marked() {
 
 #[test]
 fn a_zone_must_exist_be_seen_and_be_for_the_clusters_names() {
-    let zone = |change: fn(&mut World)| {
-        let mut world = World::existing_zone();
+    let zone = |change: fn(&mut ExampleCluster)| {
+        let mut world = ExampleCluster::existing_zone();
         change(&mut world);
         world.compile().map_err(|_| world.refusal()).map(|_| ())
     };
     assert!(zone(|_| ()).is_ok());
     let named = |name: &'static str| {
-        let mut world = World::existing_zone();
+        let mut world = ExampleCluster::existing_zone();
         let zone = world.cloud.hosted_zones.values_mut().next().unwrap();
         zone.name = name.into();
         world.compile().map_err(|_| world.refusal()).map(|_| ())
     };
     assert!(named("example.com").is_ok(), "a parent will do");
-    assert!(matches!(named("other.com."), Err(Error::ZoneName { .. })));
-    assert!(matches!(named("mo.example.com."), Err(Error::ZoneName { .. })));
+    assert!(matches!(named("other.com."), Err(CompileError::ZoneName { .. })));
+    assert!(matches!(named("mo.example.com."), Err(CompileError::ZoneName { .. })));
     assert!(matches!(
         zone(|world| world.cloud.hosted_zones.clear()),
-        Err(Error::ZoneNotFound { .. })
+        Err(CompileError::ZoneNotFound { .. })
     ));
     assert!(matches!(
         zone(|world| world.cloud.hosted_zones.values_mut().for_each(|zone| zone.vpcs.clear())),
-        Err(Error::ZoneElsewhere { .. })
+        Err(CompileError::ZoneElsewhere { .. })
     ));
 }
 
 #[test]
 fn an_internal_cluster_needs_no_public_subnets() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     world.config.aws.subnets.retain(|id| id.as_str().contains("private"));
     let errors = world.compile().unwrap_err();
-    assert_eq!(errors[0], Error::NoPublicSubnet { zone: "us-west-2a".into() });
+    assert_eq!(errors[0], CompileError::NoPublicSubnet { zone: "us-west-2a".into() });
     world.config.publish = Publish::Internal;
     let graph = world.graph();
     let bootstrap = &inputs(&graph, "instance.bootstrap")["network"]["subnet"];
@@ -130,8 +130,8 @@ fn an_internal_cluster_needs_no_public_subnets() {
 
 #[test]
 fn subnets_that_cannot_be_the_network_are_refused_by_name() {
-    let refused = |change: fn(&mut World)| {
-        let mut world = World::existing_network();
+    let refused = |change: fn(&mut ExampleCluster)| {
+        let mut world = ExampleCluster::existing_network();
         change(&mut world);
         world.refusal()
     };
@@ -140,21 +140,24 @@ fn subnets_that_cannot_be_the_network_are_refused_by_name() {
     assert!(error.to_string().contains("subnet-gone"), "{error}");
 
     let error = refused(|world| world.cloud.subnets[3].vpc = "vpc-other".into());
-    assert!(matches!(error, Error::SeveralVpcs { .. }), "{error}");
+    assert!(matches!(error, CompileError::SeveralVpcs { .. }), "{error}");
 
     let error = refused(|world| world.cloud.subnets[2].zone = "us-west-2a".into());
-    assert!(matches!(error, Error::SecondSubnet { sort: "private", index: 2, .. }), "{error}");
+    assert!(
+        matches!(error, CompileError::SecondSubnet { sort: "private", index: 2, .. }),
+        "{error}"
+    );
 
     let error = refused(|world| world.cloud.subnets[1].cidr = "192.168.0.0/24".parse().unwrap());
-    assert!(matches!(error, Error::SubnetOutside { index: 1, .. }), "{error}");
+    assert!(matches!(error, CompileError::SubnetOutside { index: 1, .. }), "{error}");
 
-    let error = refused(|world| world.cloud.subnets[0].reach = Reach::Edge);
-    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    let error = refused(|world| world.cloud.subnets[0].reach = SubnetReach::Edge);
+    assert!(matches!(error, CompileError::Unsupported { .. }), "{error}");
 
     let error = refused(|world| {
         world.config.aws.subnets.retain(|id| id.as_str().contains("public"));
     });
-    assert_eq!(error, Error::NoPrivateSubnet);
+    assert_eq!(error, CompileError::NoPrivateSubnet);
 
     let error = refused(|world| world.config.compute[0].aws.zones = vec!["us-west-2d".into()]);
     assert_eq!(error.field().unwrap(), "compute[0].platform.aws.zones[0]");
@@ -162,7 +165,7 @@ fn subnets_that_cannot_be_the_network_are_refused_by_name() {
 
 #[test]
 fn all_that_is_wrong_with_the_subnets_is_said_at_once() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     world.config.aws.subnets.push("subnet-gone".into());
     world.cloud.subnets[1].cidr = "192.168.0.0/24".parse().unwrap();
     world.cloud.subnets[2].zone = "us-west-2a".into();
@@ -189,27 +192,27 @@ fn all_that_is_wrong_with_the_subnets_is_said_at_once() {
 
 #[test]
 fn every_zone_without_a_public_subnet_is_named() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     world
         .config
         .aws
         .subnets
         .retain(|id| !["subnet-public-a", "subnet-public-c"].contains(&id.as_str()));
     let errors = world.compile().unwrap_err();
-    let lacking = |zone: &str| Error::NoPublicSubnet { zone: zone.into() };
+    let lacking = |zone: &str| CompileError::NoPublicSubnet { zone: zone.into() };
     assert_eq!(errors, [lacking("us-west-2a"), lacking("us-west-2c")]);
 }
 
 #[test]
 fn a_zone_for_everyone_is_no_private_one() {
-    let mut world = World::existing_zone();
+    let mut world = ExampleCluster::existing_zone();
     world.cloud.hosted_zones.values_mut().for_each(|zone| zone.private = false);
-    assert_eq!(world.refusal(), Error::ZonePublic { id: "Z0PRIVATE".into() });
+    assert_eq!(world.refusal(), CompileError::ZonePublic { id: "Z0PRIVATE".into() });
 }
 
 #[test]
 fn masters_in_a_zone_without_a_subnet_are_a_finding_and_not_the_end_of_the_program() {
-    let mut world = World::existing_network();
+    let mut world = ExampleCluster::existing_network();
     world.config.control_plane.aws.zones = vec!["us-west-2d".into()];
     let errors = world.compile().expect_err("there is no subnet");
     let field = "controlPlane.platform.aws.zones[0]".to_owned();

@@ -6,9 +6,9 @@ use groundplan_engine::secret::Secret;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::test_support::example_cluster::{World, image};
+use crate::test_support::example_cluster::{ExampleCluster, image};
 use crate::topology::lookups::ImageFact;
-use crate::topology::{Assets, Error, Stream};
+use crate::topology::{Assets, CompileError, Stream};
 
 #[test]
 fn the_bootstrap_asks_for_tokens_as_the_masters_do() {
@@ -17,7 +17,7 @@ fn the_bootstrap_asks_for_tokens_as_the_masters_do() {
         (Some(Authentication::Optional), json!("optional")),
         (None, Value::Null),
     ] {
-        let mut world = World::standard();
+        let mut world = ExampleCluster::standard();
         world.config.control_plane.aws.metadata_service.authentication = authentication;
         // Settings of workers have no effect on these machines.
         world.config.compute[0].aws.metadata_service.authentication =
@@ -36,7 +36,7 @@ fn the_bootstrap_asks_for_tokens_as_the_masters_do() {
 
 #[test]
 fn masters_stand_on_interfaces_of_their_own_in_their_zones() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let interface = inputs(&graph, "network_interface.master-1");
     assert_eq!(interface["subnet"], reference("subnet.private-us-west-2b", "id"));
     assert_eq!(interface["groups"], json!([reference("security_group.master", "id")]));
@@ -58,7 +58,7 @@ fn masters_stand_on_interfaces_of_their_own_in_their_zones() {
 
 #[test]
 fn the_bootstrap_stands_in_the_first_public_subnet() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let bootstrap = inputs(&graph, "instance.bootstrap");
     assert_eq!(
         bootstrap["network"]["subnet"],
@@ -81,7 +81,7 @@ fn the_bootstrap_stands_in_the_first_public_subnet() {
 
 #[test]
 fn root_volumes_are_the_pools_and_the_bootstrap_shares_only_the_key() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let volume = &mut world.config.control_plane.aws.root_volume;
     volume.volume_type = "io1".into();
     volume.size = 500;
@@ -102,7 +102,7 @@ fn root_volumes_are_the_pools_and_the_bootstrap_shares_only_the_key() {
 
 #[test]
 fn every_machine_is_registered_in_every_group() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let mut wanted = Vec::new();
     for machine in ["master-0", "master-1", "master-2", "bootstrap"] {
         wanted.extend(["aint", "sint", "aext"].map(|group| format!("{machine}-{group}")));
@@ -117,7 +117,7 @@ fn every_machine_is_registered_in_every_group() {
 
 #[test]
 fn masters_take_turns_in_their_zones() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.replicas = 5;
     world.config.control_plane.aws.zones = vec!["us-west-2b".into(), "us-west-2a".into()];
     let graph = world.graph();
@@ -133,8 +133,8 @@ fn masters_take_turns_in_their_zones() {
 
 #[test]
 fn types_nobody_chose_are_the_first_that_every_zone_offers() {
-    let mut world = World::standard();
-    let instance_type = |world: &World| {
+    let mut world = ExampleCluster::standard();
+    let instance_type = |world: &ExampleCluster| {
         let Ok(compiled) = world.compile() else { panic!("{:?}", world.compile().err()) };
         let master = inputs(&compiled.graph, "instance.master-0")["instance_type"].clone();
         (master.as_str().unwrap().to_owned(), compiled.warnings.len())
@@ -152,7 +152,7 @@ fn types_nobody_chose_are_the_first_that_every_zone_offers() {
 
 #[test]
 fn a_type_that_no_zone_list_offers_whole_is_used_with_a_warning() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let families = ["m6i.xlarge", "m5.xlarge", "r5.xlarge", "c5.2xlarge", "m5.2xlarge"];
     for name in families.into_iter().chain(["c5d.2xlarge", "r5.2xlarge"]) {
         world.cloud.not_offered.insert(name.into(), ["us-west-2b".into()].into());
@@ -167,7 +167,7 @@ fn a_type_that_no_zone_list_offers_whole_is_used_with_a_warning() {
 
 #[test]
 fn a_type_offered_nowhere_leaves_no_zone() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.compute[0].aws.instance_type = Some("x9.huge".into());
     world.cloud.not_offered.insert("x9.huge".into(), world.cloud.zones.iter().cloned().collect());
     let error = world.refusal();
@@ -180,8 +180,8 @@ const STREAM: &str = r#"{"architectures": {
         "us-east-1": {"image": "ami-0east"}, "us-west-2": {"image": "ami-0west"}}}}},
     "aarch64": {"images": {"aws": {"regions": {"us-west-2": {"image": "ami-0arm"}}}}}}}"#;
 
-fn streamed() -> World {
-    let mut world = World::standard();
+fn streamed() -> ExampleCluster {
+    let mut world = ExampleCluster::standard();
     world.config.aws.ami_id = None;
     world.config.control_plane.aws.ami_id = None;
     world.options.stream = Some(Stream::parse(STREAM.as_bytes()).unwrap());
@@ -226,15 +226,15 @@ fn an_image_is_not_copied_into_another_partition() {
     let mut world = streamed();
     world.move_to("us-gov-west-1");
     let error = world.refusal();
-    assert_eq!(error, Error::NotInStream { region: "us-gov-west-1".into() });
+    assert_eq!(error, CompileError::NotInStream { region: "us-gov-west-1".into() });
     assert_eq!(error.field().unwrap(), "platform.aws.amiID");
     world.options.stream = None;
-    assert_eq!(world.refusal(), Error::NoImage);
+    assert_eq!(world.refusal(), CompileError::NoImage);
 }
 
 #[test]
 fn without_assets_a_warning_says_that_no_cluster_will_form() {
-    let world = World::standard();
+    let world = ExampleCluster::standard();
     let compiled = world.compile().unwrap();
     assert!(compiled.warnings[0].contains("no cluster will form"), "{:?}", compiled.warnings);
     let told = |address: &str, field: &str| {
@@ -250,7 +250,7 @@ fn without_assets_a_warning_says_that_no_cluster_will_form() {
     assert!(String::from_utf8_lossy(stub).contains(PRESIGNED_URL));
 }
 
-fn with_assets(world: &mut World, master: &str) {
+fn with_assets(world: &mut ExampleCluster, master: &str) {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     let ignition =
@@ -270,7 +270,7 @@ fn with_assets(world: &mut World, master: &str) {
 
 #[test]
 fn no_secret_is_in_the_inputs_of_anything() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     with_assets(&mut world, "canary-master");
     world.config.pull_secret = "canary-pull".into();
     world.config.ssh_key = Some("canary-ssh".into());
@@ -298,21 +298,21 @@ fn no_secret_is_in_the_inputs_of_anything() {
 
 #[test]
 fn assets_of_another_cluster_are_refused() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     with_assets(&mut world, "x");
     world.cluster.infra_id = "demo-22222".into();
     let error = world.refusal();
-    assert!(matches!(error, Error::AssetsOfAnother { .. }), "{error}");
+    assert!(matches!(error, CompileError::AssetsOfAnother { .. }), "{error}");
     assert!(error.to_string().contains("demo-x7k2p") && error.to_string().contains("demo-22222"));
 }
 
 #[test]
 fn user_data_that_ec2_would_not_take_is_refused() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     with_assets(&mut world, &"x".repeat(16 * 1024));
-    assert!(matches!(world.refusal(), Error::UserData { .. }));
+    assert!(matches!(world.refusal(), CompileError::UserData { .. }));
 
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let certificate = |size: usize| {
         let body = "A".repeat(size);
         format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")

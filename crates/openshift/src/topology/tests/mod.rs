@@ -7,11 +7,11 @@ mod refusals;
 mod shape;
 mod variants;
 
-use groundplan_engine::graph::{Address, Graph, Node};
+use groundplan_engine::graph::{Address, Graph, GraphNode};
 use serde_json::Value;
 
 /// Returns the node at an address.
-fn node<'a>(graph: &'a Graph, address: &str) -> &'a Node {
+fn node<'a>(graph: &'a Graph, address: &str) -> &'a GraphNode {
     graph.get(&Address::from(address)).unwrap_or_else(|| panic!("{address} is not in the graph"))
 }
 

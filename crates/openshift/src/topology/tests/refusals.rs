@@ -3,33 +3,35 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::test_support::example_cluster::World;
-use crate::topology::{Error, compile};
+use crate::test_support::example_cluster::ExampleCluster;
+use crate::topology::{CompileError, compile};
 
 #[test]
 fn what_was_not_asked_is_named() {
-    let world = World::standard();
-    let facts = world.facts();
-    for question in facts.keys() {
-        let mut facts = facts.clone();
-        facts.remove(question);
-        let error = compile(&world.config, &world.cluster, &facts, &world.assets, &world.options);
-        assert_eq!(error.unwrap_err(), [Error::Unanswered { question: question.clone() }]);
+    let world = ExampleCluster::standard();
+    let lookup_cache = world.lookup_cache();
+    for lookup in lookup_cache.keys() {
+        let mut lookup_cache = lookup_cache.clone();
+        lookup_cache.remove(lookup);
+        let error =
+            compile(&world.config, &world.cluster, &lookup_cache, &world.assets, &world.options);
+        assert_eq!(error.unwrap_err(), [CompileError::Unanswered { lookup: lookup.clone() }]);
     }
-    let facts: BTreeMap<String, Value> =
-        facts.into_keys().map(|question| (question, Value::from(7))).collect();
-    let error = compile(&world.config, &world.cluster, &facts, &world.assets, &world.options);
+    let lookup_cache: BTreeMap<String, Value> =
+        lookup_cache.into_keys().map(|lookup| (lookup, Value::from(7))).collect();
+    let error =
+        compile(&world.config, &world.cluster, &lookup_cache, &world.assets, &world.options);
     let errors = error.unwrap_err();
     assert!(errors.len() > 2, "not only the first: {errors:?}");
-    assert!(errors.iter().all(|error| matches!(error, Error::Unreadable { .. })));
+    assert!(errors.iter().all(|error| matches!(error, CompileError::Unreadable { .. })));
 }
 
 #[test]
 fn a_cluster_keeps_its_name_and_its_region() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.name = "other".into();
     assert_eq!(world.refusal().field().unwrap(), "metadata.name");
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.aws.region = "eu-west-1".into();
     let error = world.refusal();
     assert_eq!(error.field().unwrap(), "platform.aws.region");
@@ -38,7 +40,7 @@ fn a_cluster_keeps_its_name_and_its_region() {
 
 #[test]
 fn a_network_too_small_for_its_zones_is_refused() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.networking.machine_networks = vec!["10.0.0.0/26".parse().unwrap()];
     let error = world.refusal();
     assert_eq!(error.field().unwrap(), "networking.machineNetwork[0].cidr");
@@ -47,25 +49,25 @@ fn a_network_too_small_for_its_zones_is_refused() {
 
 #[test]
 fn a_missing_public_zone_is_refused_only_if_the_cluster_is_public() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.cloud.public_zone = None;
     let error = world.refusal();
-    assert_eq!(error, Error::NoPublicZone { domain: "example.com".into() });
+    assert_eq!(error, CompileError::NoPublicZone { domain: "example.com".into() });
     assert!(error.hint().unwrap().contains("publish: Internal"));
-    World::internal().compile().unwrap();
+    ExampleCluster::internal().compile().unwrap();
 }
 
 #[test]
 fn an_image_that_does_not_exist_is_refused() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.cloud.images.clear();
     let error = world.refusal();
-    assert!(matches!(error, Error::ImageNotFound { .. }), "{error}");
+    assert!(matches!(error, CompileError::ImageNotFound { .. }), "{error}");
 }
 
 #[test]
 fn what_is_not_built_is_refused_rather_than_left_out() {
-    let mut world = World::existing_zone();
+    let mut world = ExampleCluster::existing_zone();
     world.config.aws.hosted_zone_role = Some("arn:aws:iam::1:role/dns".into());
     let error = world.refusal();
     assert_eq!(error.field().unwrap(), "platform.aws.hostedZoneRole");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::test_support::example_cluster::World;
+use crate::test_support::example_cluster::ExampleCluster;
 
 /// A kind of groundplan, the number of its resources, and their equivalents in release-4.15.
 type Stage = &'static [(&'static str, usize, &'static [(&'static str, usize)])];
@@ -62,7 +62,7 @@ fn ours_stand_for_all_134_resources_of_the_reference() {
     };
     assert_eq!((theirs(CLUSTER_STAGE), theirs(BOOTSTRAP_STAGE)), (122, 12));
 
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let whole = world.graph();
     world.options.bootstrap = false;
     let cluster = world.graph();
@@ -82,7 +82,7 @@ fn ours_stand_for_all_134_resources_of_the_reference() {
 
 #[test]
 fn addresses_read_like_what_they_name() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     for address in [
         "vpc.main",
         "subnet.private-us-west-2a",
@@ -113,7 +113,7 @@ fn addresses_read_like_what_they_name() {
 
 #[test]
 fn there_are_57_rules() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let count = |group: &str| {
         let rules = inputs(&graph, &format!("security_group_rules.{group}"));
         let of = |side: &str| rules[side].as_array().unwrap().len();
@@ -140,7 +140,7 @@ fn said(rule: &Value) -> String {
 
 #[test]
 fn masters_admit_what_the_reference_admits() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.networking.machine_networks.push("10.1.0.0/16".parse().unwrap());
     let graph = world.graph();
     let rules = inputs(&graph, "security_group_rules.master");
@@ -180,7 +180,7 @@ fn masters_admit_what_the_reference_admits() {
 
 #[test]
 fn workers_admit_what_nodes_share_and_no_control_plane() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let rules = inputs(&graph, "security_group_rules.worker");
     let ingress: Vec<String> = rules["ingress"].as_array().unwrap().iter().map(said).collect();
     assert!(ingress.contains(&"tcp 10250-10250 <- master".to_owned()));
@@ -191,7 +191,7 @@ fn workers_admit_what_nodes_share_and_no_control_plane() {
 
 #[test]
 fn everything_waits_for_what_the_reference_says_and_for_nothing_else() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     assert_eq!(after(&graph, "elastic_ip.us-west-2a"), ["internet_gateway.main"]);
     assert_eq!(
         after(&graph, "nat_gateway.us-west-2a"),
@@ -220,7 +220,7 @@ fn everything_waits_for_what_the_reference_says_and_for_nothing_else() {
 
 #[test]
 fn the_network_is_the_references() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let subnet = inputs(&graph, "subnet.private-us-west-2b");
     assert_eq!((&subnet["cidr"], &subnet["zone"]), (&json!("10.0.32.0/19"), &json!("us-west-2b")));
     assert_eq!(subnet["tags"]["kubernetes.io/role/internal-elb"], "");
@@ -250,7 +250,7 @@ fn the_network_is_the_references() {
 
 #[test]
 fn balancers_and_names_are_the_references() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     let internal = inputs(&graph, "load_balancer.int");
     assert_eq!(
         (&internal["name"], &internal["internal"]),
@@ -290,7 +290,7 @@ fn balancers_and_names_are_the_references() {
 
 #[test]
 fn names_are_the_references() {
-    let graph = World::standard().graph();
+    let graph = ExampleCluster::standard().graph();
     for (address, tag) in [
         ("vpc.main", "vpc"),
         ("internet_gateway.main", "igw"),
@@ -321,7 +321,7 @@ fn names_are_the_references() {
 
 #[test]
 fn whatever_takes_tags_carries_the_clusters_and_the_users() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.aws.user_tags = [("team".into(), "blue".into())].into();
     let graph = world.graph();
     let mut tagged = 0;

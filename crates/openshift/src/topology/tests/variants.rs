@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::test_support::example_cluster::World;
-use crate::topology::{Question, infra_id, questions};
+use crate::test_support::example_cluster::ExampleCluster;
+use crate::topology::{Lookup, infra_id, needed_lookups};
 
 #[test]
 fn an_internal_cluster_lacks_exactly_what_faces_the_internet() {
-    let external = World::standard().graph();
-    let internal = World::internal().graph();
+    let external = ExampleCluster::standard().graph();
+    let internal = ExampleCluster::internal().graph();
     assert_eq!(
         missing(&external, &internal),
         [
@@ -40,7 +40,7 @@ fn an_internal_cluster_lacks_exactly_what_faces_the_internet() {
 fn any_number_of_zones_and_masters_compiles() {
     for zones in 1..=6 {
         for masters in 1..=7 {
-            let mut world = World::standard();
+            let mut world = ExampleCluster::standard();
             world.cloud.zones =
                 ('a'..='f').take(zones).map(|letter| format!("us-west-2{letter}")).collect();
             world.config.control_plane.replicas = masters;
@@ -56,7 +56,7 @@ fn any_number_of_zones_and_masters_compiles() {
 
 #[test]
 fn zones_nobody_uses_get_no_network() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.replicas = 1;
     world.config.control_plane.aws.zones = vec!["us-west-2b".into(), "us-west-2a".into()];
     world.config.compute[0].aws.zones = vec!["us-west-2c".into()];
@@ -67,7 +67,7 @@ fn zones_nobody_uses_get_no_network() {
 #[test]
 fn the_order_of_zones_is_nothing_but_the_order_of_the_masters() {
     let zones = |letters: [&str; 3]| letters.map(|letter| format!("us-west-2{letter}")).to_vec();
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let graph = world.graph();
     world.cloud.zones = zones(["c", "a", "b"]);
     assert_eq!(world.graph().nodes(), graph.nodes(), "the order in which AWS answers");
@@ -89,12 +89,15 @@ fn the_order_of_zones_is_nothing_but_the_order_of_the_masters() {
 
 #[test]
 fn the_same_world_compiles_to_the_same_graph() {
-    assert_eq!(World::standard().graph().nodes(), World::standard().graph().nodes());
+    assert_eq!(
+        ExampleCluster::standard().graph().nodes(),
+        ExampleCluster::standard().graph().nodes()
+    );
 }
 
 #[test]
 fn a_single_node_is_larger_and_alone() {
-    let graph = World::single_node().graph();
+    let graph = ExampleCluster::single_node().graph();
     assert_eq!(named(&graph, "instance"), ["master-0", "bootstrap"]);
     assert_eq!(inputs(&graph, "instance.master-0")["instance_type"], "m6i.2xlarge");
     assert_eq!(named(&graph, "target").len(), 6);
@@ -102,7 +105,7 @@ fn a_single_node_is_larger_and_alone() {
 
 #[test]
 fn without_the_bootstrap_nothing_of_it_is_left() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let whole = world.graph();
     world.options.bootstrap = false;
     let rest = world.graph();
@@ -132,7 +135,7 @@ fn without_the_bootstrap_nothing_of_it_is_left() {
 
 #[test]
 fn a_role_that_exists_is_carried_in_profiles_of_ours() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let standard = world.graph();
     world.config.control_plane.aws.iam_role = Some("their-role".into());
     let graph = world.graph();
@@ -155,7 +158,7 @@ fn a_role_that_exists_is_carried_in_profiles_of_ours() {
 
 #[test]
 fn a_profile_that_exists_needs_neither_role_nor_profile() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.iam_profile = Some("their-profile".into());
     world.config.compute[0].aws.iam_profile = Some("worker-profile".into());
     let graph = world.graph();
@@ -169,7 +172,7 @@ fn a_profile_that_exists_needs_neither_role_nor_profile() {
 
 #[test]
 fn govcloud_has_cnames_and_every_region_its_own_domain() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.move_to("us-gov-west-1");
     let graph = world.graph();
     for (record, balancer) in [("api", "int"), ("api-int", "int"), ("api-public", "ext")] {
@@ -193,7 +196,7 @@ fn govcloud_has_cnames_and_every_region_its_own_domain() {
 
 #[test]
 fn only_the_first_user_tags_reach_the_object_and_a_warning_says_so() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.config.aws.user_tags =
         (0..9).map(|index| (format!("key-{index}"), "value".into())).collect();
     let compiled = world.compile().unwrap();
@@ -204,7 +207,7 @@ fn only_the_first_user_tags_reach_the_object_and_a_warning_says_so() {
 
 #[test]
 fn the_longest_name_fits_every_balancer_and_group() {
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     world.cluster.infra_id =
         infra_id("qwertyuiopasdfghjklzxcvbnm", &mut fastrand::Rng::with_seed(5));
     let graph = world.graph();
@@ -218,11 +221,14 @@ fn the_longest_name_fits_every_balancer_and_group() {
 
 #[test]
 fn only_what_the_config_leaves_open_is_asked_and_in_one_round() {
-    let asked = |world: &World, facts: &BTreeMap<_, _>| -> Vec<String> {
-        questions(&world.config, facts, &world.options).iter().map(Question::key).collect()
+    let asked = |world: &ExampleCluster, lookup_cache: &BTreeMap<_, _>| -> Vec<String> {
+        needed_lookups(&world.config, lookup_cache, &world.options)
+            .iter()
+            .map(Lookup::key)
+            .collect()
     };
     let none = BTreeMap::new();
-    let mut world = World::standard();
+    let mut world = ExampleCluster::standard();
     let masters = "m6i.xlarge,m5.xlarge,r5.xlarge,c5.2xlarge,m5.2xlarge,c5d.2xlarge,r5.2xlarge";
     assert_eq!(
         asked(&world, &none),
@@ -233,7 +239,7 @@ fn only_what_the_config_leaves_open_is_asked_and_in_one_round() {
             "public_zone/example.com".to_owned(),
         ]
     );
-    assert_eq!(asked(&world, &world.facts()), Vec::<String>::new());
+    assert_eq!(asked(&world, &world.lookup_cache()), Vec::<String>::new());
     for pool in [&mut world.config.control_plane, &mut world.config.compute[0]] {
         pool.aws.zones = vec!["us-west-2a".into()];
         pool.aws.instance_type = Some("m5.xlarge".into());

@@ -13,7 +13,7 @@ fn every_prefix_of_a_journal_is_a_state_that_was_once_true() {
     let file = OpenOptions::new().write(true).open(dir.join(JOURNAL)).unwrap();
     for length in (header..=journal.len()).rev() {
         file.set_len(length as u64).unwrap();
-        let Opened { state, warnings, .. } = open(&dir);
+        let OpenedLocal { state, warnings, .. } = open(&dir);
         let whole = journal[header..length].iter().filter(|&&byte| byte == b'\n').count();
         assert_eq!(state, states[whole], "after {length} bytes");
         assert_eq!(warnings.len(), usize::from(journal[length - 1] != b'\n'));
@@ -41,10 +41,10 @@ fn no_changed_byte_of_a_journal_goes_unnoticed() {
                 continue;
             }
             file.write_all_at(&[other], place as u64).unwrap();
-            match LocalHome::open(&dir) {
+            match LocalBackend::open(&dir) {
                 Err(error) => assert!(error.hint().is_some(), "{error}"),
                 // Without its line break the last line reads as an interrupted write.
-                Ok(Opened { state, warnings, .. }) => {
+                Ok(OpenedLocal { state, warnings, .. }) => {
                     assert_eq!(place, journal.len() - 1);
                     assert_eq!(state, before_last);
                     assert_eq!(warnings.len(), 1);
@@ -96,7 +96,7 @@ fn lost_doubled_moved_and_foreign_records_are_noticed() {
         let mut lines = lines.clone();
         change(&mut lines);
         put(&dir, JOURNAL, &lines.concat());
-        let HomeError::Damaged { damage, .. } = refusal(&dir) else { panic!("not as damaged") };
+        let StateError::Damaged { damage, .. } = refusal(&dir) else { panic!("not as damaged") };
         assert_eq!((damage.line, damage.serial), (6, Some(5)), "{damage}");
     };
     try_with(&|lines| drop(lines.remove(5)));
@@ -120,7 +120,7 @@ fn a_cut_off_write_is_left_out_and_overwritten_by_the_next() {
     assert!(opened.warnings[0].contains(&expected), "{:?}", opened.warnings);
     assert_eq!(opened.state.serial, 10);
     assert_eq!(bytes(&dir, JOURNAL), journal, "opening changes nothing");
-    opened.home.append(&entries[10..11]).unwrap();
+    opened.backend.append(&entries[10..11]).unwrap();
     assert_eq!(read_back(&dir), told(opened.state, &entries[10..11]));
 }
 
@@ -129,15 +129,15 @@ fn an_empty_file_is_never_a_new_state() {
     let (_root, dir) = place();
     write(&dir, &history());
     put(&dir, JOURNAL, b"");
-    assert!(matches!(refusal(&dir), HomeError::Empty { .. }), "the journal is all there was");
+    assert!(matches!(refusal(&dir), StateError::Empty { .. }), "the journal is all there was");
     fs::remove_file(dir.join(JOURNAL)).unwrap();
     let mut opened = write(&dir, &history());
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     for name in [JOURNAL, SNAPSHOT] {
         let whole = bytes(&dir, name);
         put(&dir, name, b"");
         let error = refusal(&dir);
-        assert!(matches!(error, HomeError::Empty { .. }), "{error}");
+        assert!(matches!(error, StateError::Empty { .. }), "{error}");
         assert!(error.to_string().contains(name));
         assert!(error.hint().is_some());
         put(&dir, name, &whole);
@@ -149,12 +149,12 @@ fn an_empty_file_is_never_a_new_state() {
 fn a_missing_half_is_never_a_new_state() {
     let (_root, dir) = place();
     let mut opened = write(&dir, &history());
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     let (snapshot, journal) = (bytes(&dir, SNAPSHOT), bytes(&dir, JOURNAL));
     for name in [SNAPSHOT, JOURNAL] {
         fs::remove_file(dir.join(name)).unwrap();
         let error = refusal(&dir);
-        assert!(matches!(error, HomeError::Missing { .. }), "{error}");
+        assert!(matches!(error, StateError::Missing { .. }), "{error}");
         assert!(error.to_string().contains(name), "{error}");
         put(&dir, SNAPSHOT, &snapshot);
         put(&dir, JOURNAL, &journal);
@@ -162,7 +162,7 @@ fn a_missing_half_is_never_a_new_state() {
     fs::remove_file(dir.join(SNAPSHOT)).unwrap();
     fs::remove_file(dir.join(JOURNAL)).unwrap();
     assert!(
-        matches!(refusal(&dir), HomeError::Missing { .. }),
+        matches!(refusal(&dir), StateError::Missing { .. }),
         "the backups say that it was there"
     );
 }
@@ -181,7 +181,7 @@ fn a_damaged_snapshot_is_brought_back_from_the_backups_as_the_hint_says() {
             let entries = history();
             for part in entries.chunks(entries.len() / compactions).take(compactions) {
                 let mut opened = write(&dir, part);
-                opened.home.compact(&opened.state).unwrap();
+                opened.backend.compact(&opened.state).unwrap();
             }
             let serial = open(&dir).state.serial;
             let lost = write(&dir, &[create("late", 3)]).state;
@@ -200,7 +200,7 @@ fn a_damaged_snapshot_is_brought_back_from_the_backups_as_the_hint_says() {
 fn backups_that_do_not_help_are_not_recommended() {
     let (_root, dir) = place();
     let mut opened = write(&dir, &history());
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     put(&dir, SNAPSHOT, b"{}");
     fs::remove_file(dir.join("journal.backup")).unwrap();
     let hint = refusal(&dir).hint().unwrap();
@@ -211,7 +211,7 @@ fn backups_that_do_not_help_are_not_recommended() {
 fn a_snapshot_changed_by_hand_is_taken_when_its_writer_says_so() {
     let (_root, dir) = place();
     let mut opened = write(&dir, &history());
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     let text = String::from_utf8(bytes(&dir, SNAPSHOT)).unwrap();
     let edited = text.replace("n-base", "n-other");
     assert_ne!(edited, text);
@@ -233,7 +233,7 @@ fn r6_a_newer_major_is_refused_and_not_touched() {
     let (_root, dir) = place();
     write(&dir, &history());
     let newer = Format { major: FORMAT.major + 1, minor: 0 };
-    let is_newer = |error: &HomeError| matches!(error, HomeError::NewerFormat { found, .. } if *found == newer);
+    let is_newer = |error: &StateError| matches!(error, StateError::NewerFormat { found, .. } if *found == newer);
     let by_hand = |name: &str| {
         let text = String::from_utf8(bytes(&dir, name)).unwrap();
         put(&dir, name, text.replacen("\"major\":3", "\"major\":4", 1).as_bytes());
@@ -245,7 +245,7 @@ fn r6_a_newer_major_is_refused_and_not_touched() {
     assert!(error.to_string().ends_with("journal: its format is 4.0, this program knows 3.0"));
     put(&dir, JOURNAL, &journal);
     let mut opened = open(&dir);
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     by_hand(SNAPSHOT);
     assert!(is_newer(&refusal(&dir)));
 }
@@ -253,17 +253,17 @@ fn r6_a_newer_major_is_refused_and_not_touched() {
 #[test]
 fn r6_fields_of_a_newer_minor_survive() {
     let (_root, dir) = place();
-    let mut opened = write(&dir, &[create("a", 1), created("a", Status::Ready)]);
+    let mut opened = write(&dir, &[create("a", 1), created("a", RecordStatus::Ready)]);
     let later = json!({ "of": "tomorrow" });
     opened.state.format.minor = 9;
-    opened.home.format.minor = 9;
+    opened.backend.format.minor = 9;
     opened.state.unknown.insert("policy".to_owned(), later.clone());
     let record = opened.state.resources.get_mut(&address("a")).unwrap();
     record.unknown.insert("protected".to_owned(), later.clone());
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
 
-    let mut opened = write(&dir, &[create("b", 1), created("b", Status::Ready)]);
-    opened.home.compact(&opened.state).unwrap();
+    let mut opened = write(&dir, &[create("b", 1), created("b", RecordStatus::Ready)]);
+    opened.backend.compact(&opened.state).unwrap();
     let state = read_back(&dir);
     assert_eq!(state.format, Format { minor: 9, ..FORMAT });
     assert_eq!(state.unknown["policy"], later);
@@ -283,17 +283,17 @@ fn fields_that_a_newer_minor_wrote_into_the_journal_survive() {
     let (_root, dir) = place();
     let (lineage, format) = ("lineage".to_owned(), Format { minor: 9, ..FORMAT });
     let mut text = Vec::new();
-    journal::push_header(&mut text, &Header { format, lineage, base: 0 });
+    journal::push_header(&mut text, &JournalHeader { format, lineage, base: 0 });
     let newer = Newer { entry: create("a", 1), protected: true };
     journal::push(&mut text, "lineage", "1", &newer);
-    journal::push_record(&mut text, "lineage", 2, &created("a", Status::Ready));
+    journal::push_record(&mut text, "lineage", 2, &created("a", RecordStatus::Ready));
     put(&dir, JOURNAL, &text);
 
-    let Opened { mut home, state, .. } = open(&dir);
+    let OpenedLocal { mut backend, state, .. } = open(&dir);
     let unknown = &state.resources[&address("a")].unknown;
     assert_eq!(unknown.len(), 1, "{unknown:?}");
     assert_eq!(unknown["protected"], true);
-    home.compact(&state).unwrap();
+    backend.compact(&state).unwrap();
     assert_eq!(read_back(&dir), state);
 }
 
@@ -302,11 +302,11 @@ fn a_journal_of_another_state_is_refused() {
     let ((_root, dir), (_other_root, other_dir)) = (place(), place());
     for dir in [&dir, &other_dir] {
         let mut opened = write(dir, &history());
-        opened.home.compact(&opened.state).unwrap();
+        opened.backend.compact(&opened.state).unwrap();
     }
     put(&dir, JOURNAL, &bytes(&other_dir, JOURNAL));
     let error = refusal(&dir);
-    assert!(matches!(error, HomeError::ForeignLineage { .. }), "{error}");
+    assert!(matches!(error, StateError::ForeignLineage { .. }), "{error}");
 }
 
 #[test]
@@ -314,10 +314,10 @@ fn a_snapshot_older_than_its_journal_is_refused() {
     let (_root, dir) = place();
     let entries = history();
     let mut opened = write(&dir, &entries[..20]);
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     let old = bytes(&dir, SNAPSHOT);
     let mut opened = write(&dir, &entries[20..]);
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     put(&dir, SNAPSHOT, &old);
     let message = refusal(&dir).to_string();
     let expected =
@@ -329,7 +329,7 @@ fn a_snapshot_older_than_its_journal_is_refused() {
 fn a_history_that_cannot_have_happened_is_refused_with_its_place() {
     let (_root, dir) = place();
     let mut opened = open(&dir);
-    opened.home.append(&[create("a", 1), created("b", Status::Ready)]).unwrap();
+    opened.backend.append(&[create("a", 1), created("b", RecordStatus::Ready)]).unwrap();
     let message = refusal(&dir).to_string();
     assert!(message.contains("line 3, record 2, from byte"), "{message}");
     assert!(message.ends_with("created node.b cannot follow: nothing is known by it"), "{message}");
@@ -340,7 +340,7 @@ fn journals_are_joined_only_where_one_continues_the_other() {
     let (_root, dir) = place();
     let entries = history();
     let mut opened = write(&dir, &entries[..20]);
-    opened.home.compact(&opened.state).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
     let state = write(&dir, &entries[20..]).state;
     let (_other_root, other_dir) = place();
     write(&other_dir, &entries);

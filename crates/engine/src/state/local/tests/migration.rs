@@ -50,7 +50,7 @@ fn files(dir: &Path) -> Vec<String> {
 
 /// Returns an entry that every stored state accepts.
 fn news() -> Entry {
-    Entry::Learnt { question: "image".to_owned(), answer: json!("ami-1") }
+    Entry::LookupRecorded { lookup: "image".to_owned(), answer: json!("ami-1") }
 }
 
 /// Asserts that no journal has records of one format after the header of another.
@@ -77,7 +77,7 @@ fn every_state_of_an_older_program_becomes_what_is_kept_beside_it() {
         let mut opened = open(&dir);
         assert_eq!(opened.older.map(|format| format.major), Some(major), "{name}");
         assert_eq!(opened.state.format, FORMAT, "{name}");
-        opened.home.compact(&opened.state).unwrap();
+        opened.backend.compact(&opened.state).unwrap();
         for file in [SNAPSHOT, JOURNAL] {
             let kept = case.join("after").join(file);
             let found = bytes(&dir, file);
@@ -101,12 +101,12 @@ fn every_state_of_an_older_program_becomes_what_is_kept_beside_it() {
 fn r7_a_state_of_an_older_format_is_migrated_and_its_original_is_kept() {
     let case = v1("both");
     let (_root, dir) = left_behind(&case);
-    let Opened { mut home, state, warnings, older } = open(&dir);
+    let OpenedLocal { mut backend, state, warnings, older } = open(&dir);
     assert_eq!((warnings.len(), older), (0, Some(Format { major: 1, minor: 0 })));
     assert_eq!(state.resources.len(), 2);
     assert_eq!(state.resources["instance.master-0"].outputs, json!({ "id": "i-02" }));
 
-    home.append(&[news()]).unwrap();
+    backend.append(&[news()]).unwrap();
     assert_eq!(read_back(&dir), told(state, &[news()]));
     for file in [SNAPSHOT, JOURNAL] {
         assert_eq!(bytes(&dir, &original(file)), bytes(&case.join("before"), file));
@@ -114,7 +114,7 @@ fn r7_a_state_of_an_older_format_is_migrated_and_its_original_is_kept() {
         let text = String::from_utf8(bytes(&dir, file)).unwrap();
         assert!(text.contains(&ours) && !text.contains("\"major\":1"), "{text}");
     }
-    home.append(&[update_of("vpc.main")]).unwrap();
+    backend.append(&[update_of("vpc.main")]).unwrap();
     assert!(open(&dir).older.is_none(), "it is migrated once");
 }
 
@@ -128,8 +128,8 @@ fn whoever_records_nothing_migrates_nothing() {
     for (_, case) in yesterday() {
         let (_root, dir) = left_behind(&case);
         let mut opened = open(&dir);
-        opened.home.append(&[]).unwrap();
-        opened.home.close(&opened.state).unwrap();
+        opened.backend.append(&[]).unwrap();
+        opened.backend.close(&opened.state).unwrap();
         assert_eq!(files(&dir), files(&case.join("before")));
         for file in files(&dir) {
             assert_eq!(bytes(&dir, &file), bytes(&case.join("before"), &file));
@@ -142,7 +142,7 @@ fn what_an_older_program_did_not_know_is_kept() {
     let (_root, dir) = left_behind(&v1("by-hand"));
     let mut opened = open(&dir);
     assert_eq!(opened.older, Some(Format { major: 1, minor: 3 }));
-    opened.home.append(&[news()]).unwrap();
+    opened.backend.append(&[news()]).unwrap();
     let state = read_back(&dir);
     assert_eq!(state.unknown["policy"], json!({ "protect": ["vpc.main"] }));
     assert_eq!(state.resources["vpc.main"].unknown["protected"], json!(true));
@@ -156,7 +156,7 @@ fn a_crash_anywhere_in_a_migration_leaves_the_old_or_the_new() {
         let (_root, after) = left_behind(&case);
         let mut opened = open(&after);
         let state = opened.state.clone();
-        opened.home.compact(&state).unwrap();
+        opened.backend.compact(&state).unwrap();
         let (_root, dir) = left_behind(&case);
         let (snapshot, journal) = (original(SNAPSHOT), original(JOURNAL));
         let order: &[&str] = match dir.join(JOURNAL).exists() {
@@ -173,7 +173,7 @@ fn a_crash_anywhere_in_a_migration_leaves_the_old_or_the_new() {
                 assert_eq!(open(&dir).state, state, "{what}");
                 let (_root, resumed) = place();
                 copy(&dir, &resumed);
-                open(&resumed).home.append(&[news()]).unwrap();
+                open(&resumed).backend.append(&[news()]).unwrap();
                 assert_unmixed(&resumed, &case.join("before"));
                 let state = told(state.clone(), &[news()]);
                 assert_eq!(open(&resumed).state, state, "going on: {what}");
@@ -191,10 +191,10 @@ fn a_crash_anywhere_in_a_migration_leaves_the_old_or_the_new() {
 #[test]
 fn an_original_that_is_kept_is_never_overwritten() {
     let (_root, dir) = left_behind(&v1("both"));
-    open(&dir).home.append(&[news()]).unwrap();
+    open(&dir).backend.append(&[news()]).unwrap();
     // The user goes back to the older program, continues there, and returns.
     copy(&v1("compaction-cut-short").join("before"), &dir);
-    open(&dir).home.append(&[news()]).unwrap();
+    open(&dir).backend.append(&[news()]).unwrap();
     for file in [SNAPSHOT, JOURNAL] {
         let first = bytes(&v1("both").join("before"), file);
         assert_eq!(bytes(&dir, &original(file)), first);
@@ -208,7 +208,7 @@ fn an_original_that_is_kept_is_never_overwritten() {
 fn a_snapshot_that_is_lost_after_a_migration_comes_back_as_the_hint_says() {
     for case in ["young", "both"] {
         let (_root, dir) = left_behind(&v1(case));
-        open(&dir).home.append(&[news()]).unwrap();
+        open(&dir).backend.append(&[news()]).unwrap();
         let state = read_back(&dir);
         put(&dir, SNAPSHOT, b"");
         let hint = refusal(&dir).hint().unwrap();
@@ -217,7 +217,7 @@ fn a_snapshot_that_is_lost_after_a_migration_comes_back_as_the_hint_says() {
         assert!(Command::new("sh").args(["-c", command]).status().unwrap().success());
         // The joined journal has two formats; it is read and gets one format at the next write.
         assert_eq!(open(&dir).state, state, "{case}");
-        open(&dir).home.append(&[update_of("vpc.main")]).unwrap();
+        open(&dir).backend.append(&[update_of("vpc.main")]).unwrap();
         assert_eq!(read_back(&dir), told(state, &[update_of("vpc.main")]), "{case}");
         assert!(open(&dir).older.is_none());
     }
@@ -228,7 +228,7 @@ fn a_state_that_is_gone_but_for_its_originals_is_not_a_new_one() {
     let (_root, dir) = left_behind(&v1("both"));
     fs::rename(dir.join(SNAPSHOT), dir.join(original(SNAPSHOT))).unwrap();
     fs::remove_file(dir.join(JOURNAL)).unwrap();
-    assert!(matches!(refusal(&dir), HomeError::Missing { .. }));
+    assert!(matches!(refusal(&dir), StateError::Missing { .. }));
 }
 
 #[test]
@@ -249,10 +249,10 @@ fn what_cannot_be_kept_is_not_replaced() {
     let mut opened = open(&dir);
     let taken = dir.join(original(JOURNAL));
     std::os::unix::fs::symlink("nowhere", &taken).unwrap(); // a name that cannot be had
-    let error = opened.home.append(&[news()]).unwrap_err();
+    let error = opened.backend.append(&[news()]).unwrap_err();
     assert!(error.to_string().starts_with("keep the original of "), "{error}");
     assert_eq!(bytes(&dir, SNAPSHOT), bytes(&v1("both").join("before"), SNAPSHOT));
     fs::remove_file(taken).unwrap();
-    opened.home.append(&[news()]).unwrap();
+    opened.backend.append(&[news()]).unwrap();
     assert_eq!(read_back(&dir), told(opened.state, &[news()]));
 }

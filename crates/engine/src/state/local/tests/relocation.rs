@@ -12,19 +12,19 @@ fn a_state_is_installed_in_an_empty_folder_and_goes_on_there() {
     let (_root, dir) = place();
     let mut opened = open(&dir);
     let state = given("theirs", 20);
-    opened.home.install(&state).unwrap();
+    opened.backend.install(&state).unwrap();
     assert_eq!(read_back(&dir), state);
-    opened.home.append(&history()[20..21]).unwrap();
+    opened.backend.append(&history()[20..21]).unwrap();
     assert_eq!(read_back(&dir), given("theirs", 21));
 }
 
 #[test]
 fn an_installed_state_replaces_what_was_there_and_keeps_it_as_a_backup() {
     let (_root, dir) = place();
-    let Opened { mut home, state, .. } = write(&dir, &history()[..10]);
+    let OpenedLocal { mut backend, state, .. } = write(&dir, &history()[..10]);
     let journal = bytes(&dir, JOURNAL);
     let other = given(&state.lineage, 15);
-    home.install(&other).unwrap();
+    backend.install(&other).unwrap();
     assert_eq!(read_back(&dir), other);
     assert_eq!(bytes(&dir, "journal.backup"), journal);
 }
@@ -32,10 +32,10 @@ fn an_installed_state_replaces_what_was_there_and_keeps_it_as_a_backup() {
 #[test]
 fn neither_an_older_state_nor_that_of_another_lineage_is_installed_over_one() {
     let (_root, dir) = place();
-    let Opened { mut home, state, .. } = write(&dir, &history()[..10]);
+    let OpenedLocal { mut backend, state, .. } = write(&dir, &history()[..10]);
     for other in [given(&state.lineage, 9), given("theirs", 20)] {
-        let error = home.install(&other).unwrap_err();
-        assert!(matches!(error, HomeError::OutOfStep { .. }), "{error}");
+        let error = backend.install(&other).unwrap_err();
+        assert!(matches!(error, StateError::OutOfStep { .. }), "{error}");
     }
     assert_eq!(read_back(&dir), state);
 }
@@ -53,7 +53,7 @@ fn a_crash_anywhere_in_an_installation_leaves_the_one_state_or_the_other() {
         let (_root, after) = place();
         copy(&dir, &after);
         let state = given(&lineage, 20);
-        open(&after).home.install(&state).unwrap();
+        open(&after).backend.install(&state).unwrap();
         let unsealed = snapshot::write_unsealed(&state);
         let sealed = bytes(&after, SNAPSHOT);
         let journal = bytes(&after, JOURNAL);
@@ -67,7 +67,7 @@ fn a_crash_anywhere_in_an_installation_leaves_the_one_state_or_the_other() {
             assert_eq!(read_back(&dir), state, "after {name}");
             let (_root, resumed) = place();
             copy(&dir, &resumed);
-            open(&resumed).home.append(&history()[20..21]).unwrap();
+            open(&resumed).backend.append(&history()[20..21]).unwrap();
             assert_eq!(read_back(&resumed), given(&lineage, 21), "going on after {name}");
         }
     }
@@ -76,14 +76,14 @@ fn a_crash_anywhere_in_an_installation_leaves_the_one_state_or_the_other() {
 #[test]
 fn a_state_that_has_moved_is_not_gone_on_with_until_it_is_at_home_again() {
     let (_root, dir) = place();
-    let Opened { mut home, state, .. } = write(&dir, &history()[..10]);
-    home.retire("s3://states/prod").unwrap();
+    let OpenedLocal { mut backend, state, .. } = write(&dir, &history()[..10]);
+    backend.mark_moved("s3://states/prod").unwrap();
     let error = refusal(&dir);
     assert!(error.to_string().ends_with("it was moved to s3://states/prod"), "{error}");
     assert!(error.hint().unwrap().contains("--state s3://states/prod"), "{:?}", error.hint());
-    assert_eq!(LocalHome::open_even_if_moved(&dir).unwrap().state, state);
+    assert_eq!(LocalBackend::open_even_if_moved(&dir).unwrap().state, state);
     for _ in 0..2 {
-        home.welcome().unwrap();
+        backend.unmark_moved().unwrap();
         assert_eq!(read_back(&dir), state);
     }
 }
@@ -93,9 +93,9 @@ fn an_older_program_does_not_go_on_with_what_has_moved_either() {
     let (_root, dir) = place();
     let old = concat!(env!("CARGO_MANIFEST_DIR"), "/src/state/migrate/fixtures/v1/young/before");
     copy(Path::new(old), &dir);
-    let Opened { mut home, state, .. } = open(&dir);
-    home.retire("elsewhere").unwrap();
+    let OpenedLocal { mut backend, state, .. } = open(&dir);
+    backend.mark_moved("elsewhere").unwrap();
     let newer = format!("\"major\":{}", FORMAT.major);
     assert!(String::from_utf8(bytes(&dir, JOURNAL)).unwrap().contains(&newer));
-    assert_eq!(LocalHome::open_even_if_moved(&dir).unwrap().state, state);
+    assert_eq!(LocalBackend::open_even_if_moved(&dir).unwrap().state, state);
 }

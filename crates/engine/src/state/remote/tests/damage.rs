@@ -4,14 +4,14 @@ use super::*;
 use crate::state::{FORMAT, Format, snapshot};
 
 /// Returns a small state with a snapshot, a backup and a journal of two objects.
-async fn small() -> (FakeBucket, State) {
-    let bucket = FakeBucket::default();
+async fn small() -> (FakeObjectStore, State) {
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     engine.record(&[create("base", 1)]).await.unwrap();
     engine.compact().await.unwrap();
-    engine.record(&[created("base", Status::Created)]).await.unwrap();
+    engine.record(&[created("base", RecordStatus::Created)]).await.unwrap();
     engine.compact().await.unwrap();
-    for entry in [create("a", 1), created("a", Status::Ready)] {
+    for entry in [create("a", 1), created("a", RecordStatus::Ready)] {
         engine.record(&[entry]).await.unwrap();
     }
     let state = engine.end().await;
@@ -19,14 +19,14 @@ async fn small() -> (FakeBucket, State) {
 }
 
 /// Asserts that a state cannot be read, and that the error has a hint.
-async fn refusal(bucket: &FakeBucket) -> HomeError {
+async fn refusal(bucket: &FakeObjectStore) -> StateError {
     let error = read(&way(&bucket.process()), &place()).await.expect_err("it was read");
     assert!(error.hint().is_some(), "{error}");
     error
 }
 
 /// Follows a hint as `aws s3` would.
-fn follow(bucket: &FakeBucket, hint: &str) {
+fn follow(bucket: &FakeObjectStore, hint: &str) {
     let command = &hint[hint.find("aws s3 ").unwrap()..];
     let mut words = command.split("; ").next().unwrap().split_whitespace().skip(2);
     let verb = words.next().unwrap();
@@ -85,15 +85,15 @@ async fn an_object_that_is_gone_is_noticed_wherever_it_was() {
     let text = bucket.objects()[&place().group(4)].clone();
     bucket.remove(&place().group(4));
     let error = refusal(&bucket).await;
-    assert!(matches!(error, HomeError::Missing { .. }), "{error}");
+    assert!(matches!(error, StateError::Missing { .. }), "{error}");
     assert!(error.to_string().contains("goes on with record 5"), "{error}");
     bucket.plant(&place().group(4), text);
 
     // The lock knows of the last object.
     bucket.remove(&place().group(5));
-    let guard = RemoteHome::lock(&way(&bucket.process()), &place(), "apply", NOW, LEASE).await;
+    let guard = RemoteBackend::lock(&way(&bucket.process()), &place(), "apply", NOW, LEASE).await;
     let guard = guard.unwrap();
-    let error = RemoteHome::open(&guard).await.unwrap_err();
+    let error = RemoteBackend::open(&guard).await.unwrap_err();
     assert!(error.to_string().contains("everything up to record 5 was written"), "{error}");
     guard.release().await.unwrap();
     let hint = error.hint().unwrap();
@@ -131,7 +131,7 @@ async fn what_others_put_there_is_left_alone_and_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_is_lost_is_brought_back_as_the_hint_says() {
-    type Damaging = fn(&FakeBucket, &str);
+    type Damaging = fn(&FakeObjectStore, &str);
     let damage: [Damaging; 3] = [
         |bucket, key| bucket.remove(key),
         |bucket, key| bucket.plant(key, ""),
@@ -151,7 +151,7 @@ async fn a_snapshot_that_is_lost_is_brought_back_as_the_hint_says() {
 
 #[tokio::test(start_paused = true)]
 async fn before_there_is_a_backup_the_journal_is_whole() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     engine.record(&entries()).await.unwrap();
     engine.compact().await.unwrap();
@@ -200,7 +200,7 @@ async fn a_newer_major_is_refused() {
         let error = refusal(&bucket).await;
         let newer = Format { major: FORMAT.major + 1, minor: 0 };
         assert!(
-            matches!(error, HomeError::NewerFormat { found, .. } if found.major == newer.major),
+            matches!(error, StateError::NewerFormat { found, .. } if found.major == newer.major),
             "{error}"
         );
     }
@@ -227,17 +227,17 @@ async fn objects_of_another_state_are_refused() {
     let ((bucket, _), (other, _)) = (small().await, small().await);
     bucket.plant(&place().group(5), other.objects()[&place().group(5)].clone());
     let error = refusal(&bucket).await;
-    assert!(matches!(error, HomeError::ForeignLineage { .. }), "{error}");
+    assert!(matches!(error, StateError::ForeignLineage { .. }), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_bucket_says_is_passed_on() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let process = bucket.process();
-    process.plan("GetObject", "state.json", Mishap::Denied("AccessDenied"));
+    process.plan("GetObject", "state.json", RequestFault::Denied("AccessDenied"));
     let error = read(&way(&process), &place()).await.unwrap_err();
     assert_eq!(error.to_string(), "read s3://acme/states/prod/state.json");
-    let HomeError::Bucket { source, .. } = error else { panic!("{error}") };
+    let StateError::Bucket { source, .. } = error else { panic!("{error}") };
     assert!(source.is(&["AccessDenied"]), "{source}");
 }
 
@@ -248,7 +248,7 @@ async fn a_state_of_an_older_major_becomes_one_of_ours() {
         let folder = "src/state/migrate/fixtures/v1/both/before";
         std::fs::read(format!("{}/{folder}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
     };
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     bucket.plant(&place().snapshot(), before("state.json"));
     bucket.plant(&place().group(17), before("journal"));
     let was = seen(&bucket).await;

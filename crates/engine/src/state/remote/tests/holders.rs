@@ -5,25 +5,25 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::*;
-use crate::state::lock::{BreakError, LockError};
+use crate::state::lock::{LockError, UnlockError};
 
-async fn lock(bucket: &FakeBucket, wait: Duration) -> Result<RemoteGuard, LockError> {
-    RemoteHome::lock(&way(&bucket.process()), &place(), "apply", wait, LEASE).await
+async fn lock(bucket: &FakeObjectStore, wait: Duration) -> Result<RemoteLockGuard, LockError> {
+    RemoteBackend::lock(&way(&bucket.process()), &place(), "apply", wait, LEASE).await
 }
 
-fn is_fenced<T: std::fmt::Debug>(result: Result<T, HomeError>) -> String {
+fn is_fenced<T: std::fmt::Debug>(result: Result<T, StateError>) -> String {
     match result {
-        Err(HomeError::Fenced { why, .. }) => why,
+        Err(StateError::Fenced { why, .. }) => why,
         other => panic!("not fenced: {other:?}"),
     }
 }
 
-fn lock_of(bucket: &FakeBucket) -> Value {
+fn lock_of(bucket: &FakeObjectStore) -> Value {
     serde_json::from_slice(&bucket.objects()[&place().lock()]).unwrap()
 }
 
 /// Changes the recorded holder, for example to one of another host or to a process that has ended.
-fn pretend(bucket: &FakeBucket, change: impl FnOnce(&mut Value)) {
+fn pretend(bucket: &FakeObjectStore, change: impl FnOnce(&mut Value)) {
     let mut lock = lock_of(bucket);
     change(&mut lock["holder"]);
     bucket.plant(&place().lock(), lock.to_string());
@@ -38,7 +38,7 @@ fn ended() -> u32 {
 
 #[tokio::test(start_paused = true)]
 async fn l1_a_killed_holder_on_the_same_host_is_taken_over_at_once() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let first = Engine::start(&bucket).await;
     first.process.kill();
     pretend(&bucket, |holder| holder["pid"] = ended().into());
@@ -51,7 +51,7 @@ async fn l1_a_killed_holder_on_the_same_host_is_taken_over_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn l2_a_holder_whose_host_is_gone_is_taken_over_when_its_lease_has_ended() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let first = Engine::start(&bucket).await;
     first.process.kill();
     pretend(&bucket, |holder| holder["host"] = "gone".into());
@@ -70,7 +70,7 @@ async fn l2_a_holder_whose_host_is_gone_is_taken_over_when_its_lease_has_ended()
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_ended_while_nobody_looked_is_not_waited_for() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     Engine::start(&bucket).await.process.kill();
     sleep(2 * LEASE).await;
     assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 2);
@@ -78,10 +78,10 @@ async fn a_lease_that_ended_while_nobody_looked_is_not_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn l3_a_holder_that_was_stopped_is_fenced_off_before_and_refused_after_the_takeover() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut first = Engine::start(&bucket).await;
     first.process.stop();
-    let fence = first.home.fence();
+    let fence = first.backend.fence();
     let passed = Arc::new(Mutex::new(None));
     let seen_at_takeover = Arc::clone(&passed);
     bucket.on_done(move |done| {
@@ -93,10 +93,10 @@ async fn l3_a_holder_that_was_stopped_is_fenced_off_before_and_refused_after_the
     assert_eq!(guard.taken_from().unwrap().id, first.guard.holder().id);
     assert_eq!(*passed.lock().unwrap(), Some(false), "both could have called at once");
 
-    let Opened { mut home, mut state, .. } = RemoteHome::open(&guard).await.unwrap();
-    let run = run_of(&home, &state);
+    let OpenedRemote { mut backend, mut state, .. } = RemoteBackend::open(&guard).await.unwrap();
+    let run = run_of(&backend, &state);
     state.record(&run).unwrap();
-    home.append(&[run]).await.unwrap();
+    backend.append(&[run]).await.unwrap();
     first.process.resume();
     let why = is_fenced(first.record(&[create("base", 1)]).await);
     assert!(
@@ -104,7 +104,7 @@ async fn l3_a_holder_that_was_stopped_is_fenced_off_before_and_refused_after_the
         "{why}"
     );
     sleep(LEASE / 2).await;
-    let why = is_fenced(first.home.fence().pass());
+    let why = is_fenced(first.backend.fence().pass());
     assert!(why.contains("somebody else took the lock: "), "{why}");
     assert_eq!(seen(&bucket).await, state);
 }
@@ -113,12 +113,12 @@ async fn l3_a_holder_that_was_stopped_is_fenced_off_before_and_refused_after_the
 #[tokio::test(start_paused = true)]
 async fn a_write_that_arrives_after_the_takeover_finds_its_place_taken() {
     for compactions in 0..4 {
-        let bucket = FakeBucket::default();
+        let bucket = FakeObjectStore::default();
         let mut first = Engine::start(&bucket).await;
         first.record(&entries()[..3]).await.unwrap();
         let arrives = Duration::from_secs(200);
-        first.process.plan("PutObject", "journal/", Mishap::Late(arrives));
-        let late = first.home.append(&entries()[3..4]);
+        first.process.plan("PutObject", "journal/", RequestFault::Late(arrives));
+        let late = first.backend.append(&entries()[3..4]);
         sleep(Duration::from_millis(5)).await;
         first.process.kill();
         drop(late);
@@ -142,11 +142,11 @@ async fn a_write_that_arrives_after_the_takeover_finds_its_place_taken() {
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_arrives_after_the_takeover_becomes_the_backup_of_the_next() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut first = Engine::start(&bucket).await;
     first.compact().await.unwrap();
     first.record(&entries()[..3]).await.unwrap();
-    first.process.plan("PutObject", "state.json", Mishap::Late(Duration::from_secs(100)));
+    first.process.plan("PutObject", "state.json", RequestFault::Late(Duration::from_secs(100)));
     let late = first.state.serial;
     let _ = tokio::time::timeout(Duration::from_millis(5), first.compact()).await;
     first.process.kill();
@@ -163,10 +163,10 @@ async fn a_snapshot_that_arrives_after_the_takeover_becomes_the_backup_of_the_ne
 #[tokio::test(start_paused = true)]
 async fn a_write_that_arrives_before_the_first_of_the_next_holder_is_kept_and_that_one_reads_again()
 {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut first = Engine::start(&bucket).await;
-    first.process.plan("PutObject", "journal/", Mishap::Late(Duration::from_secs(100)));
-    drop(first.home.append(&[create("base", 1)]));
+    first.process.plan("PutObject", "journal/", RequestFault::Late(Duration::from_secs(100)));
+    drop(first.backend.append(&[create("base", 1)]));
     sleep(Duration::from_millis(5)).await;
     first.process.kill();
     sleep(Duration::from_secs(90)).await;
@@ -174,7 +174,7 @@ async fn a_write_that_arrives_before_the_first_of_the_next_holder_is_kept_and_th
     assert_eq!(second.state.serial, 1);
     sleep(Duration::from_secs(20)).await;
     let error = second.begin().await.unwrap_err();
-    assert!(matches!(error, HomeError::Changed { .. }), "{error}");
+    assert!(matches!(error, StateError::Changed { .. }), "{error}");
     assert!(error.hint().unwrap().contains("run it again"));
     second.guard.release().await.unwrap();
     assert_eq!(Engine::start(&bucket).await.state.serial, 3);
@@ -184,15 +184,15 @@ async fn a_write_that_arrives_before_the_first_of_the_next_holder_is_kept_and_th
 /// a run. A compaction deletes that object, and the key is free again.
 #[tokio::test(start_paused = true)]
 async fn who_begins_at_a_place_that_a_compaction_has_emptied_is_told_so() {
-    let bucket = FakeBucket::default();
-    let take_away = async |guard: &RemoteGuard| {
+    let bucket = FakeObjectStore::default();
+    let take_away = async |guard: &RemoteLockGuard| {
         let (somebody, id) = (way(&bucket.process()), &guard.holder().id);
         break_open(&somebody, &place(), id, true).await.unwrap();
     };
     let mut first = Engine::start(&bucket).await;
     first.compact().await.unwrap();
-    first.process.plan("PutObject", "journal/", Mishap::Late(Duration::from_secs(3)));
-    drop(first.home.append(&[create("base", 1)]));
+    first.process.plan("PutObject", "journal/", RequestFault::Late(Duration::from_secs(3)));
+    drop(first.backend.append(&[create("base", 1)]));
     sleep(Duration::from_millis(5)).await;
     first.process.kill();
     take_away(&first.guard).await;
@@ -202,44 +202,44 @@ async fn who_begins_at_a_place_that_a_compaction_has_emptied_is_told_so() {
     sleep(Duration::from_secs(3)).await;
     let mut third = Engine::start(&bucket).await;
     assert_eq!(third.state.serial, 3);
-    for entry in [created("base", Status::Created), create("a", 1)] {
+    for entry in [created("base", RecordStatus::Created), create("a", 1)] {
         third.compact().await.unwrap();
         third.record(&[entry]).await.unwrap();
     }
     third.compact().await.unwrap();
     assert!(!journal_of(&bucket).contains_key(&2), "it is not empty, so this shows nothing");
-    second.home.fence().pass().expect("its clock says that it still has the lock");
+    second.backend.fence().pass().expect("its clock says that it still has the lock");
     let error = second.begin().await.unwrap_err();
-    assert!(matches!(error, HomeError::Changed { .. }), "{error}");
-    let error = second.home.append(&[create("b", 1)]).await.unwrap_err();
-    assert!(matches!(error, HomeError::Unsure { .. }), "{error}");
+    assert!(matches!(error, StateError::Changed { .. }), "{error}");
+    let error = second.backend.append(&[create("b", 1)]).await.unwrap_err();
+    assert!(matches!(error, StateError::Unsure { .. }), "{error}");
     assert_eq!(seen(&bucket).await, third.state);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_was_taken_over_before_it_read_anything_does_not_begin() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let process = bucket.process();
-    let guard = RemoteHome::lock(&way(&process), &place(), "apply", NOW, LEASE).await.unwrap();
+    let guard = RemoteBackend::lock(&way(&process), &place(), "apply", NOW, LEASE).await.unwrap();
     process.stop();
     sleep(2 * LEASE).await;
     Engine::start(&bucket).await.end().await;
     process.resume();
-    let why = is_fenced(RemoteHome::open(&guard).await);
+    let why = is_fenced(RemoteBackend::open(&guard).await);
     assert!(why.contains("the lock was taken away"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn l4_a_lock_is_taken_away_by_the_id_of_its_holder_only() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
     let (somebody, id) = (way(&bucket.process()), engine.guard.holder().id.clone());
     let error = break_open(&somebody, &place(), "another", true).await.unwrap_err();
-    let BreakError::Another { given, holder: Some(holder) } = &error else { panic!("{error}") };
+    let UnlockError::Another { given, holder: Some(holder) } = &error else { panic!("{error}") };
     assert_eq!((given.as_str(), &holder.id), ("another", &id));
     assert!(error.to_string().contains(&id), "{error}");
     let error = break_open(&somebody, &place(), &id, false).await.unwrap_err();
-    assert!(matches!(error, BreakError::Alive(_)), "this process runs: {error}");
+    assert!(matches!(error, UnlockError::Alive(_)), "this process runs: {error}");
     engine.record(&[create("base", 1)]).await.unwrap();
     assert!(lock(&bucket, NOW).await.unwrap_err().is_held());
 
@@ -248,14 +248,14 @@ async fn l4_a_lock_is_taken_away_by_the_id_of_its_holder_only() {
     assert!(break_open(&somebody, &place(), &id, true).await.unwrap().is_none());
     let second = Engine::start(&bucket).await;
     assert_eq!(second.guard.epoch(), 2);
-    is_fenced(engine.record(&[created("base", Status::Ready)]).await);
-    is_fenced(engine.home.fence().pass());
+    is_fenced(engine.record(&[created("base", RecordStatus::Ready)]).await);
+    is_fenced(engine.backend.fence().pass());
     assert_eq!(seen(&bucket).await, second.state);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_nobody_can_see_is_taken_to_be_gone_by_whoever_says_so() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let engine = Engine::start(&bucket).await;
     pretend(&bucket, |holder| holder["host"] = "elsewhere".into());
     let id = &engine.guard.holder().id;
@@ -265,21 +265,21 @@ async fn one_that_nobody_can_see_is_taken_to_be_gone_by_whoever_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_holder_whose_lock_was_taken_away_notices_at_its_next_renewal() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let engine = Engine::start(&bucket).await;
     let id = &engine.guard.holder().id;
     break_open(&way(&bucket.process()), &place(), id, true).await.unwrap();
     sleep(LEASE / 4 + Duration::from_secs(1)).await;
-    let why = is_fenced(engine.home.fence().pass());
+    let why = is_fenced(engine.backend.fence().pass());
     assert!(why.contains("the lock was taken away from this run"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_taken_away_once_though_the_answer_is_lost_or_it_is_renewed_meanwhile() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let engine = Engine::start(&bucket).await;
     let (id, process) = (&engine.guard.holder().id, bucket.process());
-    process.plan("PutObject", "lock.json", Mishap::LostAnswer);
+    process.plan("PutObject", "lock.json", RequestFault::LostAnswer);
     break_open(&way(&process), &place(), id, true).await.unwrap().unwrap();
     let second = Engine::start(&bucket).await;
     let id = second.guard.holder().id.clone();
@@ -296,7 +296,7 @@ async fn a_lock_is_taken_away_once_though_the_answer_is_lost_or_it_is_renewed_me
 
 #[tokio::test(start_paused = true)]
 async fn of_many_who_want_it_one_has_it_at_a_time_and_in_the_end_all_have_had_it() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let holding = Arc::new(Mutex::new(0));
     let mut turns = Vec::new();
     for _ in 0..8 {
@@ -321,7 +321,7 @@ async fn of_many_who_want_it_one_has_it_at_a_time_and_in_the_end_all_have_had_it
 
 #[tokio::test(start_paused = true)]
 async fn waiting_ends() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let _engine = Engine::start(&bucket).await;
     let began = Instant::now();
     let wait = Duration::from_secs(7);
@@ -332,16 +332,16 @@ async fn waiting_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_renewed_as_long_as_it_is_held_whatever_gets_lost() {
     for unlucky in [0.0, 0.3] {
-        let bucket = FakeBucket::default();
+        let bucket = FakeObjectStore::default();
         let mut engine = Engine::start(&bucket).await;
-        engine.process.be_unlucky(unlucky);
+        engine.process.inject_random_faults(unlucky);
         for _ in 0..60 {
             assert!(lock(&bucket, NOW).await.unwrap_err().is_held());
             sleep(LEASE / 3).await;
         }
-        engine.process.be_unlucky(0.0);
+        engine.process.inject_random_faults(0.0);
         sleep(LEASE).await;
-        engine.home.fence().pass().unwrap();
+        engine.backend.fence().pass().unwrap();
         engine.record(&[create("base", 1)]).await.unwrap();
         engine.end().await;
         assert_eq!(lock_of(&bucket)["holder"], Value::Null);
@@ -354,11 +354,17 @@ async fn a_lock_is_renewed_as_long_as_it_is_held_whatever_gets_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_taken_with_a_lost_answer_is_taken_once() {
-    for mishap in [Mishap::LostAnswer, Mishap::LostRequest, Mishap::Busy, Mishap::Silence] {
-        let (bucket, lease) = (FakeBucket::default(), LEASE);
+    for mishap in [
+        RequestFault::LostAnswer,
+        RequestFault::LostRequest,
+        RequestFault::Busy,
+        RequestFault::Silence,
+    ] {
+        let (bucket, lease) = (FakeObjectStore::default(), LEASE);
         let process = bucket.process();
         process.plan("PutObject", "lock.json", mishap);
-        let guard = RemoteHome::lock(&way(&process), &place(), "apply", NOW, lease).await.unwrap();
+        let guard =
+            RemoteBackend::lock(&way(&process), &place(), "apply", NOW, lease).await.unwrap();
         assert_eq!(guard.epoch(), 1, "{mishap:?}");
         assert_eq!(lock_of(&bucket)["holder"]["id"], guard.holder().id);
         guard.fence().pass().unwrap();
@@ -367,19 +373,19 @@ async fn a_lock_taken_with_a_lost_answer_is_taken_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fence_shuts_at_three_quarters_and_opens_when_nobody_came_in_between() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let mut engine = Engine::start(&bucket).await;
-    let fence = engine.home.fence();
+    let fence = engine.backend.fence();
     sleep(LEASE / 4 * 5).await;
     for _ in 0..200 {
-        engine.process.plan("PutObject", "lock.json", Mishap::Denied("ExpiredToken"));
+        engine.process.plan("PutObject", "lock.json", RequestFault::Denied("ExpiredToken"));
     }
     sleep(LEASE / 8 * 4).await;
     fence.pass().unwrap();
     sleep(LEASE / 8 * 2).await;
     let why = is_fenced(fence.pass());
     assert!(why.contains("was not renewed for") && why.contains("ExpiredToken"), "{why}");
-    is_fenced(engine.home.append(&[create("base", 1)]).await);
+    is_fenced(engine.backend.append(&[create("base", 1)]).await);
     sleep(20 * LEASE).await; // the tests' denials run out
     fence.pass().unwrap();
     engine.record(&[create("base", 1)]).await.unwrap();
@@ -388,38 +394,38 @@ async fn a_fence_shuts_at_three_quarters_and_opens_when_nobody_came_in_between()
 
 #[tokio::test(start_paused = true)]
 async fn a_guard_that_is_dropped_lets_nothing_pass_and_others_wait_for_the_lease() {
-    let bucket = FakeBucket::default();
-    let Engine { guard, mut home, .. } = Engine::start(&bucket).await;
+    let bucket = FakeObjectStore::default();
+    let Engine { guard, mut backend, .. } = Engine::start(&bucket).await;
     drop(guard);
-    is_fenced(home.append(&[create("base", 1)]).await);
+    is_fenced(backend.append(&[create("base", 1)]).await);
     assert!(lock(&bucket, LEASE).await.unwrap_err().is_held());
     assert_eq!(lock(&bucket, LEASE).await.unwrap().epoch(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_given_back_lets_nothing_pass_and_is_free_at_once() {
-    let bucket = FakeBucket::default();
-    let Engine { guard, mut home, .. } = Engine::start(&bucket).await;
+    let bucket = FakeObjectStore::default();
+    let Engine { guard, mut backend, .. } = Engine::start(&bucket).await;
     guard.release().await.unwrap();
-    is_fenced(home.append(&[create("base", 1)]).await);
+    is_fenced(backend.append(&[create("base", 1)]).await);
     assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_home_that_holds_its_lock_gives_it_back_when_it_is_left() {
-    let bucket = FakeBucket::default();
-    let Engine { guard, mut home, .. } = Engine::start(&bucket).await;
-    home.hold(guard);
-    home.append(&[create("base", 1)]).await.unwrap();
-    home.leave().await.unwrap();
-    is_fenced(home.append(&[created("base", Status::Ready)]).await);
+    let bucket = FakeObjectStore::default();
+    let Engine { guard, mut backend, .. } = Engine::start(&bucket).await;
+    backend.hold(guard);
+    backend.append(&[create("base", 1)]).await.unwrap();
+    backend.leave().await.unwrap();
+    is_fenced(backend.append(&[created("base", RecordStatus::Ready)]).await);
     assert_eq!(lock(&bucket, NOW).await.unwrap().epoch(), 2);
-    home.leave().await.unwrap();
+    backend.leave().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn giving_back_what_somebody_else_has_is_no_failure() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let first = Engine::start(&bucket).await;
     first.process.stop();
     let second = lock(&bucket, 2 * LEASE).await.unwrap();
@@ -430,7 +436,7 @@ async fn giving_back_what_somebody_else_has_is_no_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_state_that_had_more_holders_than_its_lock_is_ahead_of_no_holder() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let brought = told(State::new("brought".to_owned()), &[crate::state::tests::run_started(7)]);
     bucket.plant(&place().snapshot(), crate::state::snapshot::write(&brought));
     let mut engine = Engine::start(&bucket).await;
@@ -445,9 +451,9 @@ async fn a_state_that_had_more_holders_than_its_lock_is_ahead_of_no_holder() {
 /// about the present.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_counts_from_when_it_was_begun() {
-    let bucket = FakeBucket::default();
+    let bucket = FakeObjectStore::default();
     let engine = Engine::start(&bucket).await;
-    let (renewals, fence) = (bucket.done().len() + 1, engine.home.fence());
+    let (renewals, fence) = (bucket.done().len() + 1, engine.backend.fence());
     while bucket.done().len() < renewals {
         sleep(Duration::from_millis(1)).await;
     }

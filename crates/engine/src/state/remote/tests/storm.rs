@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::test_support::fake_object_store::Done;
+use crate::test_support::fake_object_store::AppliedWrite;
 
 const LASTS: Duration = Duration::from_secs(1200);
 
@@ -43,7 +43,7 @@ struct Chronicle {
 }
 
 impl Chronicle {
-    fn see(&mut self, done: &Done) {
+    fn see(&mut self, done: &AppliedWrite) {
         let Some(bytes) = &done.bytes else { return };
         if let Some(first) = place().first_of(&done.key) {
             self.see_group(done.by, first, bytes);
@@ -59,7 +59,7 @@ impl Chronicle {
             return;
         }
         self.groups.insert(first, by);
-        let mut reader = Reader::new(bytes).unwrap();
+        let mut reader = JournalReader::new(bytes).unwrap();
         let lineage = reader.header().lineage.clone();
         let state = self.state.get_or_insert_with(|| State::new(lineage));
         if state.serial + 1 != first {
@@ -101,7 +101,7 @@ impl Chronicle {
             self.violations.push(format!("{} was read and {known} acknowledged", state.serial));
         }
         let true_then = match state.serial {
-            0 => state.resources.is_empty() && state.facts.is_empty(),
+            0 => state.resources.is_empty() && state.lookup_cache.is_empty(),
             serial => self.history[usize::try_from(serial).unwrap() - 1] == *state,
         };
         if !true_then {
@@ -133,7 +133,7 @@ struct Weather {
 
 struct Storm {
     weather: Weather,
-    bucket: FakeBucket,
+    bucket: FakeObjectStore,
     chronicle: Mutex<Chronicle>,
     processes: Mutex<Vec<Arc<Process>>>,
 }
@@ -148,7 +148,7 @@ impl Storm {
         let mut dice = fastrand::Rng::with_seed(seed);
         loop {
             let process = self.bucket.process();
-            process.be_unlucky(self.weather.unlucky);
+            process.inject_random_faults(self.weather.unlucky);
             self.processes.lock().unwrap().push(Arc::clone(&process));
             tokio::select! {
                 _ = self.run(&process, &mut dice) => (),
@@ -165,29 +165,29 @@ impl Storm {
         dice: &mut fastrand::Rng,
     ) -> Result<(), Box<dyn std::error::Error>> {
         let wait = Duration::from_secs(dice.u64(..120));
-        let guard = RemoteHome::lock(&way(process), &place(), "apply", wait, LEASE).await?;
+        let guard = RemoteBackend::lock(&way(process), &place(), "apply", wait, LEASE).await?;
         self.chronicle().fences.push((process.number(), guard.fence()));
         let known = self.chronicle().acknowledged;
-        let Opened { mut home, mut state, .. } = RemoteHome::open(&guard).await?;
+        let OpenedRemote { mut backend, mut state, .. } = RemoteBackend::open(&guard).await?;
         self.chronicle().opened(known, &state);
-        let mut entries = vec![run_of(&home, &state)];
+        let mut entries = vec![run_of(&backend, &state)];
         for step in 0..dice.u64(1..40) {
             process.awake().await;
             let first = state.serial + 1;
             for entry in &entries {
                 state.record(entry).unwrap();
             }
-            home.append(&entries).await?;
+            backend.append(&entries).await?;
             self.chronicle().acknowledged(process.number(), first, state.serial);
             if dice.u8(..10) == 0 {
-                home.compact(&state).await?;
+                backend.compact(&state).await?;
             }
             sleep(Duration::from_millis(dice.u64(..2_000))).await;
-            let question = format!("{}", dice.u8(..20));
+            let lookup = format!("{}", dice.u8(..20));
             let answer = Value::from(format!("{} {step}", process.number()));
-            entries = vec![Entry::Learnt { question, answer }; dice.usize(1..4)];
+            entries = vec![Entry::LookupRecorded { lookup, answer }; dice.usize(1..4)];
         }
-        home.close(&state).await?;
+        backend.close(&state).await?;
         if dice.bool() {
             guard.release().await?;
         }
@@ -241,15 +241,15 @@ async fn killed(process: &Process) {
 
 /// Runs a storm and returns its record.
 async fn storm(weather: Weather) -> Chronicle {
-    let manners = Manners {
+    let behaviour = StoreBehaviour {
         rate: weather.rate,
         wobble: Duration::from_secs(3),
         seed: weather.seed,
-        ..Manners::default()
+        ..StoreBehaviour::default()
     };
     let storm = Arc::new(Storm {
         weather,
-        bucket: FakeBucket::new(manners),
+        bucket: FakeObjectStore::new(behaviour),
         chronicle: Mutex::default(),
         processes: Mutex::default(),
     });

@@ -22,7 +22,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::diagnostics::{Severity, Source};
+use crate::diagnostics::{RuleSource, Severity};
 
 pub(super) const SMALLEST: &str = include_str!("smallest.yaml");
 
@@ -30,7 +30,7 @@ pub(super) const SMALLEST: &str = include_str!("smallest.yaml");
 const FILE: &str = "install-config.yaml";
 
 /// A case as written.
-struct Case {
+struct ConfigCase {
     name: String,
     /// All lines above the expected findings.
     head: Vec<String>,
@@ -46,21 +46,21 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-fn cases(file: &Path) -> Vec<Case> {
+fn cases(file: &Path) -> Vec<ConfigCase> {
     let text = fs::read_to_string(file).unwrap();
     let cases = format!("\n{text}");
     let cases = cases.split("\n=== ").skip(1);
     cases.map(|case| parse(case).unwrap_or_else(|| panic!("{}: {case}", file.display()))).collect()
 }
 
-fn parse(text: &str) -> Option<Case> {
+fn parse(text: &str) -> Option<ConfigCase> {
     let (head, expected) = text.split_once("\n---\n").unwrap_or((text.trim_end(), ""));
     let mut lines = head.lines().map(str::to_owned);
     let name = lines.next()?;
-    Some(Case { name, head: lines.collect(), expected: format!("{}\n", expected.trim_end()) })
+    Some(ConfigCase { name, head: lines.collect(), expected: format!("{}\n", expected.trim_end()) })
 }
 
-impl Case {
+impl ConfigCase {
     /// Returns the file that the case validates.
     fn input(&self) -> Vec<u8> {
         let lines = self.head.iter().map(String::as_str);
@@ -98,7 +98,7 @@ impl Case {
     /// Returns the findings in the format of the case file.
     fn said(&self) -> String {
         let bytes = self.input();
-        let (Outcome { config, findings }, text) = read_bytes(&bytes);
+        let (ParseOutcome { config, findings }, text) = read_bytes(&bytes);
         let errors = findings.iter().any(|finding| finding.severity() == Severity::Error);
         assert_eq!(config.is_none(), errors, "{}: a config, or errors", self.name);
         if findings.is_empty() {
@@ -134,7 +134,7 @@ fn unescaped(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn all() -> Vec<Case> {
+fn all() -> Vec<ConfigCase> {
     files().iter().flat_map(|file| cases(file)).collect()
 }
 
@@ -152,7 +152,7 @@ fn every_case_says_exactly_this() {
     let bless = std::env::var_os("GROUNDPLAN_BLESS").is_some();
     for file in files() {
         let cases = cases(&file);
-        let said: Vec<String> = cases.iter().map(Case::said).collect();
+        let said: Vec<String> = cases.iter().map(ConfigCase::said).collect();
         if bless {
             let written = cases.iter().zip(&said).map(|(case, said)| case.written(said));
             fs::write(&file, written.collect::<Vec<_>>().join("\n")).unwrap();
@@ -182,8 +182,10 @@ fn every_rule_is_broken_by_a_case() {
     // Only AWS lookups violate `AtAws`, and this test has none. Rules for machines have their own
     // cases.
     let is_here = |rule: &&Rule| {
-        let is_of_machines =
-            matches!(rule.source(), Source::MachineApi | Source::Manifests | Source::Machines);
+        let is_of_machines = matches!(
+            rule.source(),
+            RuleSource::MachineApi | RuleSource::Manifests | RuleSource::Machines
+        );
         **rule != Rule::AtAws && !is_of_machines
     };
     let offline = Rule::ALL.iter().filter(is_here);
@@ -222,13 +224,13 @@ fn table() -> String {
             Severity::Warning => "warning",
         };
         let source = match rule.source() {
-            Source::Installer => "installer",
-            Source::InstallerAws => "installer, aws",
-            Source::Aws => "AWS",
-            Source::Groundplan => "groundplan",
-            Source::Manifests => "groundplan manifests",
-            Source::Machines => "groundplan machines",
-            Source::MachineApi => "machine api",
+            RuleSource::Installer => "installer",
+            RuleSource::InstallerAws => "installer, aws",
+            RuleSource::Aws => "AWS",
+            RuleSource::Groundplan => "groundplan",
+            RuleSource::Manifests => "groundplan manifests",
+            RuleSource::Machines => "groundplan machines",
+            RuleSource::MachineApi => "machine api",
         };
         format!("| `{}` | {severity} | {} | {source} |\n", rule.id(), rule.about())
     });
