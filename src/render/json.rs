@@ -279,6 +279,7 @@ mod tests {
             message: "no".into(),
             request_id: None,
             hint: None,
+            ..ReportedError::default()
         };
         let operation = Operation::Apply;
         let of = |step: &StepName| step.clone();

@@ -1,8 +1,7 @@
 //! Hints for what the engine rejects: the commands that help. The engine itself knows no commands.
 
-use groundplan_engine::event::{Event, Operation};
+use groundplan_engine::event::{Event, FaultKind, Operation};
 use groundplan_engine::plan::guard::Violation;
-use groundplan_engine::provider::PROTECTED;
 use groundplan_engine::state::Cluster;
 use groundplan_engine::state::lock::{LockError, UNNAMED, UnlockError};
 
@@ -65,7 +64,7 @@ pub(super) fn of_violation(violation: &Violation, cluster: Option<&Cluster>) -> 
 /// Adds the remedy to the failure of a step that is protected. Other events stay as they are.
 pub fn in_event(event: &mut Event, cluster: Option<&Cluster>) {
     if let Event::StepFailed { step, error, .. } = event
-        && error.code.as_deref() == Some(PROTECTED)
+        && error.kind == FaultKind::Protected
     {
         error.hint = Some(unprotect(step.address.as_str(), cluster));
     }

@@ -135,9 +135,13 @@ pub enum StepAction {
     Delete,
 }
 
-/// Provider error in the form that is reported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Error of a step in the form that is reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportedError {
+    /// Kind of the error. Not part of the event stream: a fault that is read from one is
+    /// [`FaultKind::Call`].
+    #[serde(skip)]
+    pub kind: FaultKind,
     /// Name of the call in the cloud's API.
     pub call: String,
     /// Error code in the cloud's API.
@@ -150,9 +154,29 @@ pub struct ReportedError {
     pub hint: Option<String>,
 }
 
+/// Kind of a reported error: a failed call, or a refusal of the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FaultKind {
+    /// A call failed.
+    #[default]
+    Call,
+    /// A call was not sent: the state lock is lost, a shutdown was requested, or the command only
+    /// reads.
+    Withheld,
+    /// The user has protected the resource.
+    Protected,
+    /// The plan was made from incomplete live state.
+    PlanOutdated,
+    /// A wait has lasted too long.
+    TimedOut,
+    /// The code of the provider panicked.
+    Panicked,
+}
+
 impl From<&ProviderError> for ReportedError {
     fn from(error: &ProviderError) -> Self {
         Self {
+            kind: if error.is_withheld() { FaultKind::Withheld } else { FaultKind::Call },
             call: error.call.clone(),
             code: error.code.clone(),
             message: error.message.clone(),

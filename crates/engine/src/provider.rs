@@ -137,20 +137,44 @@ pub enum ErrorClass {
     TokenConsumed,
 }
 
-/// Error code of the engine: the call was not sent, because the state lock is lost.
-pub const FENCED: &str = "Fenced";
-/// Error code of the engine: the call was not sent, because a shutdown was requested.
-pub const STOPPED: &str = "Stopped";
-/// Error code of the engine: the call was not sent, because the user has protected the resource.
-pub const PROTECTED: &str = "Protected";
-/// Error code of the engine: another creation made the resource that has this name.
-pub const NOT_OURS: &str = "NotOurs";
+/// Cause of an error, as far as the engine or its caller reacts to it. Codes of the cloud are only
+/// quoted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// The cloud rejected the call, or no response arrived.
+    #[default]
+    Cloud,
+    /// Another creation made the resource that has this name.
+    NotOurs,
+    /// The call was not sent, because the state lock is lost.
+    Fenced,
+    /// The call was not sent, because a shutdown was requested.
+    Shutdown,
+    /// The call was not sent, because the command only reads.
+    ReadOnly,
+}
+
+impl Cause {
+    /// Returns the code that stands in messages and in the event stream; `None` for errors of the
+    /// cloud, which have codes of their own.
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Cause::Cloud => None,
+            Cause::NotOurs => Some("NotOurs"),
+            Cause::Fenced => Some("Fenced"),
+            Cause::Shutdown => Some("Stopped"),
+            Cause::ReadOnly => Some("ReadOnly"),
+        }
+    }
+}
 
 /// Error of a provider call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderError {
     /// Reaction of the engine to the error.
     pub class: ErrorClass,
+    /// Cause, if the error is not the cloud's.
+    pub cause: Cause,
     /// Name of the call in the cloud's API, such as `RunInstances`.
     pub call: String,
     /// Error code in the cloud's API, such as `InsufficientInstanceCapacity`.
@@ -170,6 +194,7 @@ impl ProviderError {
     pub fn new(class: ErrorClass, call: &str, message: impl Into<String>) -> Self {
         Self {
             class,
+            cause: Cause::Cloud,
             call: call.to_owned(),
             code: None,
             message: message.into(),
@@ -184,6 +209,19 @@ impl ProviderError {
     pub fn with_code(mut self, code: &str) -> Self {
         self.code = Some(code.to_owned());
         self
+    }
+
+    /// Returns the error with this cause, and with its code.
+    #[must_use]
+    pub fn with_cause(mut self, cause: Cause) -> Self {
+        self.cause = cause;
+        self.code = cause.code().map(str::to_owned).or(self.code);
+        self
+    }
+
+    /// Returns true if the call was not sent: the provider withheld this attempt.
+    pub fn is_withheld(&self) -> bool {
+        matches!(self.cause, Cause::Fenced | Cause::Shutdown | Cause::ReadOnly)
     }
 
     /// Returns the error with this hint for the user.

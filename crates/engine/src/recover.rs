@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::graph::{Address, GraphNode, Identity, each_ref, resolve};
 use crate::provider::{
-    NOT_OURS, Poll, Provider, ProviderError, RecordedResource, Request, all, retry_reads,
+    Cause, Poll, Provider, ProviderError, RecordedResource, Request, all, retry_reads,
 };
 use crate::secret::Secrets;
 use crate::state::{Entry, RecordStatus, token};
@@ -199,7 +199,9 @@ impl Search<'_> {
         match retry_reads(|| self.provider.find(request.clone())).await {
             Ok(Some(outputs)) => Ok(SearchResult::Found(outputs)),
             Ok(None) => Ok(SearchResult::Nothing),
-            Err(error) if error.is(&[NOT_OURS]) => Ok(SearchResult::OfAnother(error.message)),
+            Err(error) if error.cause == Cause::NotOurs => {
+                Ok(SearchResult::OfAnother(error.message))
+            }
             Err(error) => Err(error),
         }
     }

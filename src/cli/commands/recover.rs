@@ -8,7 +8,6 @@ use groundplan_aws::lookups::tag_index;
 use groundplan_aws::sweep::{self, RemainingResource};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::provider::retry_reads;
-use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::fence::Fence;
 use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::topology::{identify, is_infra_id_of};
@@ -55,7 +54,7 @@ async fn found(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Resul
     let nothing = BTreeMap::new();
     let AwsSession { aws, caller } =
         aws_session::connect(&inputs.config, &cluster, &nothing, ui).await?;
-    aws.guard(Fence::new(|| Err(StateError::Stopping))); // recovery changes nothing in AWS
+    aws.guard(Fence::read_only()); // recovery changes nothing in AWS
     let bootstrap = !arguments.wanted.no_bootstrap;
     let (compiled, mut lookup_cache) =
         compile_existing(&inputs, &cluster, bootstrap, &aws, ui).await?;

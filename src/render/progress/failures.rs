@@ -80,6 +80,7 @@ mod tests {
             message: "the limit is reached".into(),
             request_id: Some("r-1".into()),
             hint: Some("ask for more".into()),
+            ..ReportedError::default()
         };
         failures.event(&Event::StepFailed { step: step("vpc.main"), error, elapsed_ms: 1 });
         for i in 0..7 {

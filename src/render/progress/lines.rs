@@ -190,6 +190,7 @@ mod tests {
             message: "The subnet 'subnet-1' has dependencies and cannot be deleted.".into(),
             request_id: None,
             hint: None,
+            ..ReportedError::default()
         };
         let step = step("subnet.a", StepAction::Delete);
         assert_eq!(
@@ -207,6 +208,7 @@ mod tests {
             message: "no".into(),
             request_id: None,
             hint: None,
+            ..ReportedError::default()
         };
         let retrying = ReportedError { code: Some("Throttling".into()), ..error.clone() };
         let failed = step("subnet.a", StepAction::Create);

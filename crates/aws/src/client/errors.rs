@@ -12,7 +12,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use groundplan_engine::provider::{ErrorClass, FENCED, ProviderError, STOPPED};
+use groundplan_engine::provider::{Cause, ErrorClass, ProviderError};
 use groundplan_engine::state::error::StateError;
 
 use super::hints;
@@ -244,11 +244,12 @@ fn without_response(call: &str, error: &(dyn Error + 'static)) -> ProviderError 
     if let Some(kept_back) = find::<CallWithheld>(error) {
         // The result of an earlier attempt is unknown.
         let class = if kept_back.is_first { ErrorClass::Permanent } else { ErrorClass::Ambiguous };
-        let code = match kept_back.why {
-            StateError::Stopping => STOPPED,
-            _ => FENCED,
+        let cause = match kept_back.why {
+            StateError::Stopping => Cause::Shutdown,
+            StateError::ReadOnly => Cause::ReadOnly,
+            _ => Cause::Fenced,
         };
-        let error = ProviderError::new(class, call, chain(kept_back)).with_code(code);
+        let error = ProviderError::new(class, call, chain(kept_back)).with_cause(cause);
         return ProviderError { hint: kept_back.why.hint(), ..error };
     }
     let message = chain(error);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use groundplan_engine::provider::{ErrorClass, NOT_OURS, ProviderError};
+use groundplan_engine::provider::{Cause, ErrorClass, ProviderError};
 
 use crate::client::resource_type::Result;
 
@@ -50,7 +50,7 @@ pub(crate) fn resolve_conflict<T>(
 /// final.
 pub(crate) fn ambiguous_on_failure<T>(preview: Result<T>) -> Result<T> {
     preview.map_err(|mut error| {
-        if error.class == ErrorClass::Permanent && !error.is(&[NOT_OURS]) {
+        if error.class == ErrorClass::Permanent && error.cause != Cause::NotOurs {
             error.class = ErrorClass::Ambiguous;
         }
         error
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(class(Ok(None)), ErrorClass::Retryable);
         let not_ours =
             ProviderError::new(ErrorClass::Permanent, "GetRole", "taken by another cluster")
-                .with_code(NOT_OURS);
+                .with_cause(Cause::NotOurs);
         assert_eq!(class(Err(not_ours)), ErrorClass::Permanent);
     }
 

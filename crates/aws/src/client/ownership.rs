@@ -3,7 +3,7 @@
 //! Names are unique where tokens are not, so a name alone proves nothing; the token tag does. Makes
 //! no AWS calls.
 
-use groundplan_engine::provider::{ErrorClass, NOT_OURS, ProviderError};
+use groundplan_engine::provider::{Cause, ErrorClass, ProviderError};
 
 use crate::Tags;
 use crate::client::resource_type::Result;
@@ -69,7 +69,7 @@ pub(crate) fn cluster(live: &Tags) -> Option<&str> {
 /// Returns the error for a resource that has our name and another creator.
 pub(crate) fn taken(call: &str, what: &str, by: &str) -> ProviderError {
     ProviderError::new(ErrorClass::Permanent, call, format!("{what} is taken by {by}"))
-        .with_code(NOT_OURS)
+        .with_cause(Cause::NotOurs)
         .with_hint(format!(
             "groundplan does not touch what it did not make: delete {what} if nobody needs it, \
              or choose another cluster name"

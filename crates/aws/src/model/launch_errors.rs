@@ -5,7 +5,7 @@
 //! the status for a zone without capacity is 500 in EC2 and 400 in other APIs. Requests are never
 //! quoted.
 
-use groundplan_engine::provider::{ErrorClass, FENCED, ProviderError, STOPPED};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 
 /// Returns true if a Machine whose launch or lookup failed with this error can never run. Its spec
 /// is invalid, and only another Machine helps.
@@ -19,7 +19,7 @@ pub fn is_final(error: &ProviderError) -> bool {
     match error.class {
         ErrorClass::TokenConsumed => true,
         ErrorClass::Ambiguous => false,
-        ErrorClass::Permanent => !passes(code),
+        ErrorClass::Permanent => !passes(code) && !error.is_withheld(),
         // The executor waits for resources that it has just created. A Machine names resources of
         // other owners.
         ErrorClass::Retryable => is_a_wrong_name(code),
@@ -48,8 +48,6 @@ const PASSING: &[&str] = &[
     "RequestTimeout",
     "ConcurrentModification",
     "EndpointUnreachable",
-    FENCED,
-    STOPPED,
 ];
 
 /// Codes about the caller and not the request: credentials are renewed, and accounts verified.

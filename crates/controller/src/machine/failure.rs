@@ -1,7 +1,7 @@
 //! Classification of errors: permanent failures of a Machine, and retryable errors.
 
 use groundplan_aws::model::launch_errors::is_final;
-use groundplan_engine::provider::{ErrorClass, FENCED, ProviderError, STOPPED};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 use groundplan_openshift::machine_api::launch_spec::LaunchError;
 
 /// Permanent failure of a Machine. The controller does nothing more until the Machine is deleted.
@@ -50,7 +50,7 @@ pub fn of_call(error: ProviderError) -> Result<MachineFailure, ProviderError> {
 /// that was sent before with other parameters has launched an instance that EC2 does not show yet.
 pub(super) fn is_unanswered(error: &ProviderError) -> bool {
     const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
-    error.class == ErrorClass::Ambiguous || error.is(OTHER_WORDS) || error.is(&[FENCED, STOPPED])
+    error.class == ErrorClass::Ambiguous || error.is(OTHER_WORDS) || error.is_withheld()
 }
 
 /// Returns the failure, if a rejected launch spec fails the Machine permanently.

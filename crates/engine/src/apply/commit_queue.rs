@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use super::step_run::Call;
+use super::call::Call;
 use crate::event::Event;
 use crate::state::Entry;
 use crate::state::backend::DurableWrite;

@@ -1,29 +1,26 @@
-//! The loop of the executor.
+//! The loop of the executor: performs the effects of the steps, and nothing else.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::call::{Call, Reply};
 use super::commit_queue::CommitQueue;
+use super::error::StepError;
 use super::frontier::Frontier;
-use super::polling::PollGroup;
-use super::step_run::{Call, Phase, StepRun};
-use super::{ApplyOutcome, ApplySettings, Observer, Shutdown};
-use crate::event::{Event, Summary};
-use crate::graph::{Address, Schema, resolve};
-use crate::plan::{Op, Plan, PriorObject};
-use crate::provider::{
-    ErrorClass, PROTECTED, Poll, Provider, ProviderError, RecordedResource, Request,
-};
-use crate::refresh::recorded_resource;
+use super::polling::{PollGroup, PollKey};
+use super::step_machine::{Context, Effect, Input, Limits, StepMachine};
+use super::{ApplyOutcome, ApplySettings, Observer, Shutdown, StepFailure};
+use crate::event::{Event, StepAction, Summary};
+use crate::plan::{Op, Plan};
+use crate::provider::{Poll, Provider};
 use crate::secret::Secrets;
 use crate::state::error::StateError;
-use crate::state::{Entry, Record, RecordStatus, State};
+use crate::state::{Entry, State};
 
 /// Arguments of the tasks that call the provider.
 pub(super) struct TaskContext {
@@ -36,42 +33,40 @@ pub(super) struct Executor<'a> {
     pub(super) plan: &'a Plan,
     pub(super) state: State,
     pub(super) cloud: TaskContext,
-    pub(super) settings: &'a ApplySettings,
-    pub(super) observer: &'a mut dyn Observer,
-    pub(super) frontier: Frontier,
+    settings: &'a ApplySettings,
+    observer: &'a mut dyn Observer,
+    frontier: Frontier,
     /// Steps in progress.
-    pub(super) runs: HashMap<usize, StepRun>,
+    pub(super) machines: HashMap<usize, StepMachine<'a>>,
     /// Steps in progress with a next call to send, the most urgent first.
-    pub(super) next: BinaryHeap<(u64, Reverse<usize>)>,
+    next: BinaryHeap<(u64, Reverse<usize>)>,
     /// Steps with a next call to send after a pause.
-    pub(super) paused: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Waiting steps, by kind and condition (true: waits for a deletion).
-    pub(super) watches: BTreeMap<(String, bool), PollGroup>,
-    pub(super) tasks: JoinSet<TaskResult>,
+    paused: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Waiting steps.
+    pub(super) polls: BTreeMap<PollKey, PollGroup>,
+    tasks: JoinSet<Completion>,
     /// Content of each task, for the case of a panic.
-    pub(super) about: HashMap<Id, Task>,
-    pub(super) calls_in_flight: usize,
-    pub(super) commits: CommitQueue,
-    pub(super) summary: Summary,
+    about: HashMap<Id, Task>,
+    calls_in_flight: usize,
+    commits: CommitQueue,
+    summary: Summary,
+    failures: Vec<StepFailure>,
     /// Start of the execution. Calls of an earlier run were sent before it.
-    pub(super) began: Instant,
+    began: Instant,
     pub(super) stopping: Option<Instant>,
 }
 
-#[derive(Clone, Debug)]
+/// Content of a task.
+#[derive(Debug)]
 pub(super) enum Task {
     Call(usize),
-    Poll { watch: (String, bool), steps: Vec<usize> },
+    Poll { key: PollKey, steps: Vec<usize> },
 }
 
-pub(super) struct TaskResult {
-    pub(super) task: Task,
-    pub(super) reply: TaskOutput,
-}
-
-pub(super) enum TaskOutput {
-    Call(Result<Value, ProviderError>),
-    Poll(Result<Vec<Poll>, ProviderError>),
+/// Result of a task.
+pub(super) enum Completion {
+    Call { step: usize, reply: Result<Reply, StepError> },
+    Poll { key: PollKey, steps: Vec<usize>, looks: Result<Vec<Poll>, StepError> },
 }
 
 impl<'a> Executor<'a> {
@@ -96,14 +91,15 @@ impl<'a> Executor<'a> {
             cloud,
             settings,
             observer,
-            runs: HashMap::new(),
+            machines: HashMap::new(),
             next: BinaryHeap::new(),
             paused: BinaryHeap::new(),
-            watches: BTreeMap::new(),
+            polls: BTreeMap::new(),
             tasks: JoinSet::new(),
             about: HashMap::new(),
             calls_in_flight: 0,
             summary: Summary::default(),
+            failures: Vec::new(),
             began: Instant::now(),
             stopping: None,
         }
@@ -125,7 +121,7 @@ impl<'a> Executor<'a> {
             self.choose_calls();
             self.write()?;
             self.send()?;
-            self.spawn_looks();
+            self.spawn_polls();
             if self.is_over() {
                 return Ok(());
             }
@@ -139,7 +135,9 @@ impl<'a> Executor<'a> {
             Some(until) => {
                 (self.calls_in_flight == 0 && self.commits.is_settled()) || Instant::now() >= until
             }
-            None => self.runs.is_empty() && !self.frontier.has_ready() && self.commits.is_settled(),
+            None => {
+                self.machines.is_empty() && !self.frontier.has_ready() && self.commits.is_settled()
+            }
         }
     }
 
@@ -167,10 +165,9 @@ impl<'a> Executor<'a> {
             return until; // nothing that has paused goes on, so nothing else is due
         }
         let paused = self.paused.peek().map(|Reverse((at, _))| *at);
-        let looks = self.watches.values().filter(|watch| !watch.looking);
-        let look = looks.map(|watch| watch.next_look).min();
+        let poll = self.polls.values().filter_map(PollGroup::next_poll).min();
         let never = Instant::now() + Duration::from_secs(3600);
-        [paused, look].into_iter().flatten().min().unwrap_or(never)
+        [paused, poll].into_iter().flatten().min().unwrap_or(never)
     }
 
     fn end(mut self, journal_error: Option<StateError>) -> ApplyOutcome {
@@ -189,36 +186,92 @@ impl<'a> Executor<'a> {
         let (operation, summary) = (self.plan.operation, self.summary);
         self.observer.event(&Event::Finished { operation, summary });
         let stopped = self.stopping.is_some();
-        ApplyOutcome { state: self.state, summary, stopped, journal_error }
+        ApplyOutcome { state: self.state, summary, failures: self.failures, stopped, journal_error }
     }
 
     fn stop(&mut self) {
         self.stopping = Some(Instant::now() + self.settings.grace);
-        self.watches.clear();
+        self.polls.clear();
         self.paused.clear();
         self.next.clear();
         for step in self.commits.withdraw_waiting() {
-            self.withdraw(step);
+            self.feed(step, Input::Withdrawn);
         }
         let (in_flight, within_seconds) = (self.calls_in_flight, self.settings.grace.as_secs());
         self.commits.say(Event::Stopping { in_flight, within_seconds });
     }
 
-    /// Withdraws an announced call. A creation without an earlier call has certainly created
-    /// nothing.
-    fn withdraw(&mut self, step: usize) {
-        let run = &self.runs[&step];
-        let first = run.ambiguous_creates == 0 && !self.plan.steps[step].op.is_asked_for_already();
-        if run.phase == Phase::Create && first {
-            let address = run.address.clone();
-            self.record(Entry::CreateRefused { address });
+    // Steps.
+
+    /// Begins a step.
+    fn begin(&mut self, step: usize) {
+        let op = &self.plan.steps[step].op;
+        let schema = self.cloud.provider.schema(op.address().kind());
+        let limits = Limits::new(op, self.plan, self.settings);
+        let at = context(&self.state, self.began, self.stopping);
+        let (machine, effects) = StepMachine::begin(op, schema, limits, &at);
+        self.machines.insert(step, machine);
+        self.perform(step, effects);
+    }
+
+    /// Passes an input to a step, and performs the effects.
+    pub(super) fn feed(&mut self, step: usize, input: Input) {
+        let at = context(&self.state, self.began, self.stopping);
+        let Some(machine) = self.machines.get_mut(&step) else {
+            unreachable!("BUG: step {step} is not in progress");
+        };
+        let effects = machine.on(input, &at);
+        self.perform(step, effects);
+    }
+
+    fn perform(&mut self, step: usize, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Append(entry) => self.record(entry),
+                Effect::Emit(event) => self.commits.say(event),
+                Effect::Send => self.queue(step),
+                Effect::SendAfter(pause) => {
+                    self.paused.push(Reverse((Instant::now() + pause, step)));
+                }
+                Effect::Poll { wait, after } => self.join_poll(step, wait, after),
+                Effect::ReleaseDependents => self.frontier.created(step),
+                Effect::Finish => self.finished(step),
+                Effect::Fail(error) => self.failed(step, error),
+            }
         }
+    }
+
+    /// Queues the next call of a step.
+    fn queue(&mut self, step: usize) {
+        self.next.push((self.frontier.urgency(step), Reverse(step)));
+    }
+
+    fn finished(&mut self, step: usize) {
+        self.machines.remove(&step);
+        match self.plan.steps[step].op.name().action {
+            StepAction::Create | StepAction::Finish => self.summary.added += 1,
+            StepAction::Update => self.summary.changed += 1,
+            StepAction::Delete => self.summary.destroyed += 1,
+        }
+        self.frontier.done(step);
+    }
+
+    fn failed(&mut self, step: usize, error: StepError) {
+        self.machines.remove(&step);
+        let name = self.plan.steps[step].op.name();
+        self.summary.failed += 1;
+        for skipped in self.frontier.failed(step) {
+            self.summary.skipped += 1;
+            let (step, because) = (self.plan.steps[skipped].op.name(), name.address.clone());
+            self.commits.say(Event::StepSkipped { step, because });
+        }
+        self.failures.push(StepFailure { step: name, error });
     }
 
     // Journal.
 
     /// Changes the state. The entry is durable before any call that follows is sent.
-    pub(super) fn record(&mut self, entry: Entry) {
+    fn record(&mut self, entry: Entry) {
         self.state.record(&entry).unwrap_or_else(|error| unreachable!("BUG: {error}"));
         self.commits.record(entry);
     }
@@ -262,18 +315,14 @@ impl<'a> Executor<'a> {
         self.wake_paused();
         let room = self.settings.parallelism.max(1);
         while self.calls_in_flight + self.commits.waiting_calls() < room {
-            let step = if let Some((_, Reverse(step))) = self.next.pop() {
-                step
+            if let Some((_, Reverse(step))) = self.next.pop() {
+                let call = self.machines[&step].call(&self.state, &self.cloud.secrets);
+                self.commits.announce(step, call);
             } else if let Some(step) = self.frontier.take() {
-                if !self.start(step) {
-                    continue;
-                }
-                step
+                self.begin(step);
             } else {
                 break;
-            };
-            let call = self.call(step);
-            self.commits.announce(step, call);
+            }
         }
     }
 
@@ -283,236 +332,59 @@ impl<'a> Executor<'a> {
             && at <= now
         {
             self.paused.pop();
-            self.proceed(step);
+            self.queue(step);
         }
     }
 
-    /// Queues the next call of a step.
-    pub(super) fn proceed(&mut self, step: usize) {
-        self.next.push((self.frontier.urgency(step), Reverse(step)));
-    }
-
-    /// Begins a step. Returns true if the step has a call to make, and false if it only waits or
-    /// has failed.
-    fn start(&mut self, step: usize) -> bool {
-        let op = &self.plan.steps[step].op;
-        let name = op.name();
-        let inputs = match op {
-            Op::Create { inputs, .. } | Op::Update { inputs, .. } => {
-                resolve(inputs, &|r| self.state.lookup(r).cloned())
-            }
-            Op::Finish { address, .. } => self.state.resources[address].inputs.clone(),
-            Op::Delete { .. } => Value::Null,
-        };
-        let now = Instant::now();
-        let run = StepRun {
-            address: name.address.clone(),
-            generation: name.generation,
-            inputs,
-            started: now,
-            phase: Phase::Create,
-            failures: 0,
-            ambiguous_creates: 0,
-            token_error: None,
-            deadline: now + self.patience(step),
-            searching_since: None,
-            last_progress: None,
-        };
-        let kept = self.ends_something_protected(&self.plan.steps[step].op);
-        self.commits.say(Event::StepStarted { step: name });
-        self.runs.insert(step, run);
-        if kept {
-            self.refuse_protected(step);
-            return false;
-        }
-        let phase = self.first_phase(step);
-        if phase.waits() {
-            self.enter(step, phase);
-            return false;
-        }
-        self.run(step).phase = phase;
-        true
-    }
-
-    /// Returns true if the operation ends a protected object. The plan reports protection before
-    /// the user's confirmation, but the state decides at the time of the call.
-    fn ends_something_protected(&self, op: &Op) -> bool {
-        let ends = matches!(op, Op::Delete { .. } | Op::Create { prior: PriorObject::Deposed, .. });
-        ends && self.state.protected.contains(op.address())
-    }
-
-    /// Fails the step without an announcement and without a call.
-    fn refuse_protected(&mut self, step: usize) {
-        let run = self.run(step);
-        run.phase = Phase::Delete; // of a creation that begins it would be recorded that it failed
-        let error = ProviderError::new(ErrorClass::Permanent, "delete", "it is protected")
-            .with_code(PROTECTED);
-        self.failed(step, &error);
-    }
-
-    /// Records the intent of the step's first call, and returns the first phase.
-    fn first_phase(&mut self, step: usize) -> Phase {
-        match &self.plan.steps[step].op {
-            Op::Create { prior: PriorObject::CreateInDoubt, .. } => Phase::Find,
-            Op::Create { prior: PriorObject::DeletedOutside, .. } => Phase::Recheck,
-            Op::Create { address, prior, .. } => {
-                if *prior == PriorObject::Deposed {
-                    self.record(Entry::Deposed { address: address.clone() });
-                }
-                self.announce_creation(step);
-                Phase::Create
-            }
-            Op::Finish { address, .. } => {
-                let status = self.state.resources[address].status;
-                self.frontier.created(step);
-                let schema = self.schema(address);
-                if status == RecordStatus::Configured || !schema.configures {
-                    Phase::Ready
-                } else {
-                    Phase::Configure
-                }
-            }
-            Op::Update { address, after, .. } => {
-                let unconfigured = self.state.resources[address].status == RecordStatus::Created;
-                let inputs = self.runs[&step].inputs.clone();
-                let (address, after) = (address.clone(), after.clone());
-                let configures = self.schema(&address).configures;
-                self.record(Entry::UpdateStarted { address, inputs, after });
-                if unconfigured && configures { Phase::Configure } else { Phase::Update }
-            }
-            Op::Delete { address, generation, unseen } => {
-                let record = self.state.record_of(address, *generation);
-                let in_doubt = |status| match status {
-                    RecordStatus::Creating => true,
-                    // An announced deletion means that the object was found before.
-                    status => *unseen && status != RecordStatus::Deleting,
-                };
-                if record.is_some_and(|record| in_doubt(record.status)) {
-                    return Phase::FindDoomed;
-                }
-                let (address, generation) = (address.clone(), *generation);
-                self.record(Entry::DeleteStarted { address, generation });
-                Phase::Delete
-            }
-        }
-    }
-
-    pub(super) fn announce_creation(&mut self, step: usize) {
-        let Op::Create { address, after, .. } = &self.plan.steps[step].op else {
-            unreachable!("BUG: only a creation announces one");
-        };
-        let run = &self.runs[&step];
-        self.record(Entry::CreateStarted {
-            address: address.clone(),
-            generation: run.generation,
-            inputs: run.inputs.clone(),
-            after: after.clone(),
-        });
-    }
-
-    fn call(&self, step: usize) -> Call {
-        let run = &self.runs[&step];
-        let request = self.request(run);
-        let outputs = || self.own_record(run).map_or(Value::Null, |record| record.outputs.clone());
-        match run.phase {
-            Phase::Recheck | Phase::Find | Phase::FindDoomed => {
-                let record = self.recorded(run);
-                let recorded = Request {
-                    token: self.state.token(&run.address, record.generation),
-                    inputs: record.inputs.clone(),
-                    ..request
-                };
-                match run.phase {
-                    Phase::FindDoomed => Call::Remains(recorded),
-                    _ => Call::Find(recorded),
-                }
-            }
-            Phase::Create => Call::Create(request),
-            Phase::Configure => Call::Configure(request, outputs()),
-            Phase::Update => {
-                let Op::Update { before, .. } = &self.plan.steps[step].op else {
-                    unreachable!("BUG: only an update updates");
-                };
-                let before =
-                    RecordedResource { inputs: before.clone(), ..self.recorded_resource(run) };
-                Call::Update(request, before)
-            }
-            Phase::Delete => Call::Delete(self.recorded_resource(run)),
-            Phase::Ready | Phase::Gone => unreachable!("BUG: a wait makes no call of its own"),
-        }
-    }
-}
-
-/// Accessors, and the start of calls.
-impl Executor<'_> {
-    pub(super) fn spawn_call(&mut self, step: usize, call: Call) {
+    fn spawn_call(&mut self, step: usize, call: Call) {
         self.calls_in_flight += 1;
         let provider = Arc::clone(&self.cloud.provider);
-        let task = Task::Call(step);
-        let handle = self.tasks.spawn(async move {
-            TaskResult { task, reply: TaskOutput::Call(call.make(&*provider).await) }
+        self.spawn(Task::Call(step), async move {
+            let reply = call.send(&*provider).await.map_err(StepError::from);
+            Completion::Call { step, reply }
         });
-        self.about.insert(handle.id(), Task::Call(step));
     }
 
-    /// Returns the retry budget of the step's calls.
-    pub(super) fn patience(&self, step: usize) -> Duration {
-        match self.plan.steps[step].op {
-            Op::Delete { .. } => self.settings.patience_to_delete,
-            _ => self.settings.patience,
-        }
+    pub(super) fn spawn(
+        &mut self,
+        task: Task,
+        work: impl Future<Output = Completion> + Send + 'static,
+    ) {
+        let handle = self.tasks.spawn(work);
+        self.about.insert(handle.id(), task);
     }
 
-    pub(super) fn run(&mut self, step: usize) -> &mut StepRun {
-        self.runs
-            .get_mut(&step)
-            .unwrap_or_else(|| unreachable!("BUG: step {step} is not under way"))
-    }
-
-    pub(super) fn schema(&self, address: &Address) -> &'static Schema {
-        self.cloud
-            .provider
-            .schema(address.kind())
-            .unwrap_or_else(|| unreachable!("BUG: {address} is of a kind that nobody knows"))
-    }
-
-    /// Returns the record of the step's generation.
-    pub(super) fn own_record(&self, run: &StepRun) -> Option<&Record> {
-        self.state.record_of(&run.address, run.generation)
-    }
-
-    /// Returns the record of the step's generation or, without one, the current record of its
-    /// address.
-    pub(super) fn recorded(&self, run: &StepRun) -> &Record {
-        self.own_record(run).unwrap_or_else(|| &self.state.resources[&run.address])
-    }
-
-    pub(super) fn recorded_resource(&self, run: &StepRun) -> RecordedResource {
-        recorded_resource(&self.state, &run.address, self.recorded(run))
-    }
-
-    pub(super) fn request(&self, run: &StepRun) -> Request {
-        Request {
-            address: run.address.clone(),
-            token: self.state.token(&run.address, run.generation),
-            inputs: run.inputs.clone(),
-            secrets: Arc::clone(&self.cloud.secrets),
-        }
-    }
-}
-
-impl TaskResult {
-    pub(super) fn panicked(task: Task) -> Self {
-        let error =
-            ProviderError::new(ErrorClass::Ambiguous, "provider", "it panicked (a bug of ours)");
-        let reply = match task {
-            Task::Call(_) => TaskOutput::Call(Err(error)),
-            Task::Poll { .. } => TaskOutput::Poll(Err(error)),
+    fn joined(&mut self, joined: Result<(Id, Completion), JoinError>) {
+        let completion = match joined {
+            Ok((id, completion)) => {
+                self.about.remove(&id);
+                completion
+            }
+            Err(error) => match self.about.remove(&error.id()) {
+                Some(task) => Completion::panicked(task),
+                None => return,
+            },
         };
-        Self { task, reply }
+        match completion {
+            Completion::Call { step, reply } => {
+                self.calls_in_flight -= 1;
+                self.feed(step, reply.map_or_else(Input::Failed, Input::Replied));
+            }
+            Completion::Poll { key, steps, looks } => self.polled(key, &steps, looks),
+        }
     }
 }
 
-pub(super) fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+fn context(state: &State, began: Instant, stopping: Option<Instant>) -> Context<'_> {
+    Context { state, now: began.elapsed(), stopping: stopping.is_some() }
+}
+
+impl Completion {
+    fn panicked(task: Task) -> Self {
+        let error = StepError::Panicked;
+        match task {
+            Task::Call(step) => Completion::Call { step, reply: Err(error) },
+            Task::Poll { key, steps } => Completion::Poll { key, steps, looks: Err(error) },
+        }
+    }
 }

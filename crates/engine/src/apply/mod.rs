@@ -8,16 +8,18 @@
 //! - [`frontier`]: steps that can start, as plain data.
 //! - [`commit_queue`]: commit queue of entries that are not durable yet, with the calls and events that
 //!   wait.
-//! - [`step_run`]: phase of one step, which determines its next call.
-//! - [`executor`]: the loop and the calls that it sends. [`responses`] and [`polling`]: results of calls
-//!   and polls.
+//! - [`step_machine`]: decisions of one step, as a pure state machine. [`call`]: calls that it chooses.
+//! - [`executor`]: the loop, which performs the effects of the steps. [`polling`]: polls that several
+//!   steps share.
+//! - [`error`]: errors of steps.
 
+mod call;
 mod commit_queue;
+mod error;
 mod executor;
 mod frontier;
 mod polling;
-mod responses;
-mod step_run;
+mod step_machine;
 
 #[cfg(test)]
 mod properties;
@@ -29,7 +31,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{Event, Summary};
+pub use self::error::StepError;
+use crate::event::{Event, StepName, Summary};
 use crate::plan::Plan;
 use crate::provider::Provider;
 use crate::secret::Secrets;
@@ -119,11 +122,22 @@ pub struct ApplyOutcome {
     pub state: State,
     /// Numbers of the result.
     pub summary: Summary,
+    /// Failed steps, in order of occurrence.
+    pub failures: Vec<StepFailure>,
     /// True after a shutdown.
     pub stopped: bool,
     /// Error of the journal write that ended the execution. Changes of the state after the last
     /// durable entry then exist only in this value.
     pub journal_error: Option<StateError>,
+}
+
+/// Failed step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepFailure {
+    /// The step.
+    pub step: StepName,
+    /// Error that ended the step.
+    pub error: StepError,
 }
 
 /// Executes the steps of a plan that was made from `state`.

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Action, Op, Plan, PlanOptions, Reason, Step};
-use crate::event::Event;
+use crate::event::{Event, FaultKind};
 use crate::graph::{Address, Graph, Handle, Identity, Resource, Schema};
-use crate::provider::{ErrorClass, PROTECTED};
+use crate::provider::ErrorClass;
 use crate::state::Entry;
 use crate::test_support::harness::{Harness, RIGID_KINDS, node};
 
@@ -309,7 +309,7 @@ async fn what_is_protected_is_marked_in_the_plan_and_never_deleted() {
     let outcome = harness.walk(&plan).await;
     assert_eq!((outcome.summary.destroyed, outcome.summary.failed), (5, 1));
     assert!(harness.cloud.calls_of(&["delete node.network"]).is_empty());
-    let told = |event: &Event| matches!(event, Event::StepFailed { error, .. } if error.code.as_deref() == Some(PROTECTED));
+    let told = |event: &Event| matches!(event, Event::StepFailed { error, .. } if error.kind == FaultKind::Protected);
     assert!(harness.recording.events.iter().any(told));
     assert!(harness.state.resources.contains_key("node.network"));
 }

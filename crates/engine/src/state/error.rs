@@ -101,6 +101,9 @@ pub enum StateError {
     /// A shutdown was requested.
     #[error("begin anything new: a stop was asked for")]
     Stopping,
+    /// The command only reads.
+    #[error("change anything: this command only reads")]
+    ReadOnly,
     /// An earlier write failed, and its effect on the disk is unknown.
     #[error("continue {}: an earlier write to it failed", path.display())]
     Unsure {
@@ -198,9 +201,10 @@ impl StateError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             StateError::Unreadable { source, .. } => return read_hint(source),
-            StateError::OutOfStep { .. } | StateError::NoRun { .. } | StateError::Stopping => {
-                return None;
-            }
+            StateError::OutOfStep { .. }
+            | StateError::NoRun { .. }
+            | StateError::Stopping
+            | StateError::ReadOnly => return None,
             StateError::Bucket { source, .. } => return source.hint.clone(),
             StateError::Unwritable { source, .. } => return write_hint(source),
             StateError::Moved { to, .. } => {

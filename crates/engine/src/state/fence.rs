@@ -22,6 +22,11 @@ impl Fence {
         Self::new(|| Ok(()))
     }
 
+    /// Returns a fence that always rejects, for a command that only reads.
+    pub fn read_only() -> Self {
+        Self::new(|| Err(StateError::ReadOnly))
+    }
+
     /// Returns a fence that also rejects while `over` returns an error.
     #[must_use]
     pub fn until(self, over: impl Fn() -> Result<(), StateError> + Send + Sync + 'static) -> Self {
@@ -31,8 +36,9 @@ impl Fence {
     /// Checks that the lock is held.
     ///
     /// # Errors
-    /// Returns [`StateError::Fenced`] if another process has the lock or may have it, or the error
-    /// of a condition added by [`until`](Self::until).
+    /// Returns [`StateError::Fenced`] if another process has the lock or may have it,
+    /// [`StateError::ReadOnly`] if the command only reads, or the error of a condition added by
+    /// [`until`](Self::until).
     pub fn pass(&self) -> Result<(), StateError> {
         (self.0)()
     }
@@ -41,5 +47,23 @@ impl Fence {
 impl fmt::Debug for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fence")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_for_reading_rejects_every_change_and_is_no_shutdown() {
+        assert!(matches!(Fence::read_only().pass(), Err(StateError::ReadOnly)));
+        let also = Fence::read_only().until(|| Ok(()));
+        assert!(matches!(also.pass(), Err(StateError::ReadOnly)));
+    }
+
+    #[test]
+    fn a_condition_is_checked_before_the_lock() {
+        let stopping = Fence::read_only().until(|| Err(StateError::Stopping));
+        assert!(matches!(stopping.pass(), Err(StateError::Stopping)));
     }
 }

@@ -19,8 +19,8 @@ use crate::apply::Observer;
 use crate::event::Event;
 use crate::graph::{Address, Identity, Schema, each_ref};
 use crate::provider::{
-    ErrorClass, Observed, Poll, Provider, ProviderError, ProviderFuture, RecordedResource, Request,
-    Schemas,
+    Cause, ErrorClass, Observed, Poll, Provider, ProviderError, ProviderFuture, RecordedResource,
+    Request, Schemas,
 };
 use crate::state::Entry;
 use crate::state::backend::DurableWrite;
@@ -81,6 +81,8 @@ pub struct PlannedFault {
     pub class: ErrorClass,
     /// Error code.
     pub code: &'static str,
+    /// Cause of the error.
+    pub cause: Cause,
 }
 
 /// Moment of a failure.
@@ -114,14 +116,27 @@ impl FakeProvider {
 
     /// Injects a failure into the next `times` calls that start with `call`.
     pub fn fail(&self, call: &str, times: u32, when: When, class: ErrorClass) {
-        let (call, code) = (call.to_owned(), "Injected");
-        self.world().faults.push(PlannedFault { call, times, when, class, code });
+        let (call, code, cause) = (call.to_owned(), "Injected", Cause::Cloud);
+        self.world().faults.push(PlannedFault { call, times, when, class, code, cause });
     }
 
     /// Injects a single failure with this code, before the call takes effect.
     pub fn fail_with(&self, call: &str, class: ErrorClass, code: &'static str) {
-        let (call, when) = (call.to_owned(), When::Before);
-        self.world().faults.push(PlannedFault { call, times: 1, when, class, code });
+        let (call, when, cause) = (call.to_owned(), When::Before, Cause::Cloud);
+        self.world().faults.push(PlannedFault { call, times: 1, when, class, code, cause });
+    }
+
+    /// Makes the provider withhold a single call for this cause.
+    pub fn withhold(&self, call: &str, cause: Cause) {
+        let (call, when, class) = (call.to_owned(), When::Before, ErrorClass::Permanent);
+        self.world().faults.push(PlannedFault {
+            call,
+            times: 1,
+            when,
+            class,
+            code: "Withheld",
+            cause,
+        });
     }
 
     /// Removes all injected failures.
@@ -271,7 +286,7 @@ impl FakeProviderState {
         let fault = self.faults.iter_mut().find(|f| f.times > 0 && call.starts_with(&*f.call))?;
         fault.times -= 1;
         let error = ProviderError::new(fault.class, call, "told to fail");
-        Some((fault.when, error.with_code(fault.code)))
+        Some((fault.when, error.with_code(fault.code).with_cause(fault.cause)))
     }
 
     fn create(&mut self, request: Request, identity: Identity) -> Result<Value, ProviderError> {

@@ -9,7 +9,6 @@ use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
 use groundplan_engine::provider::retry_reads;
 use groundplan_engine::state::State;
-use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::fence::Fence;
 
 use crate::cli::args::{CommonArgs, MachinesRecover as Arguments};
@@ -53,7 +52,7 @@ async fn found(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Resul
     let cluster = manifests.cluster(known)?;
     let settings = manifests.settings(&cluster);
     let AwsSession { aws, caller } = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
-    aws.guard(Fence::new(|| Err(StateError::Stopping))); // recovery changes nothing in AWS
+    aws.guard(Fence::read_only()); // recovery changes nothing in AWS
     let (compiled, mut lookup_cache) = manifests.compile_existing(&aws, ui).await?;
     lookup_cache.insert(ACCOUNT.to_owned(), caller.account.into());
     let mut recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;

@@ -144,7 +144,7 @@ async fn whoever_has_lost_the_lock_sends_nothing_more() {
 async fn what_a_stop_keeps_back_is_left_for_the_next_run() {
     let graph = graph(&[("stepped.a", json!({}), &[]), ("node.b", json!({}), &["stepped.a"])]);
     let mut harness = Harness::default();
-    harness.cloud.fail_with("configure", ErrorClass::Permanent, crate::provider::STOPPED);
+    harness.cloud.withhold("configure", crate::provider::Cause::Shutdown);
     let plan = harness.plan(&graph).await;
     let stop = Shutdown::default();
     let asked = stop.clone();
@@ -177,4 +177,22 @@ async fn a_look_that_gets_no_answer_is_taken_again() {
     let began = Instant::now();
     assert!(crate::refresh::read_live_state(&harness.state, &*harness.cloud).await.is_err());
     assert!(began.elapsed() <= Duration::from_secs(90), "{:?}", began.elapsed());
+}
+
+/// The creation was killed before its result was recorded, and the configuration has changed since.
+#[tokio::test(start_paused = true)]
+async fn a_creation_in_doubt_can_be_replaced_by_one_that_is_created_first() {
+    let one = |fixed: u32| graph(&[("first.a", json!({ "fixed": fixed }), &[])]);
+    let mut harness = Harness::default();
+    harness.apply(&one(1)).await;
+    harness.state = State::new("lab".into());
+    harness.state.record(&harness.recording.entries()[0]).unwrap();
+    assert_eq!(harness.state.resources["first.a"].status, RecordStatus::Creating);
+    let plan = harness.plan(&one(2)).await;
+    assert_eq!(actions(&plan), [("first.a", Action::CreateThenDelete)]);
+    let outcome = harness.walk(&plan).await;
+    assert!(outcome.summary.complete(), "{:#?}", harness.recording.events);
+    assert_eq!(harness.cloud.inventory().len(), 1);
+    assert_eq!(harness.cloud.inventory()[0].1["fixed"], json!(2));
+    assert!(harness.plan(&one(2)).await.is_empty());
 }
