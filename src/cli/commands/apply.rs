@@ -129,9 +129,9 @@ fn unmoved(
     let serial = state.map(|state| state.serial);
     let moved =
         source.moved(&saved.digests).or_else(|| match lineage == Some(&saved.plan.lineage) {
-            false => Some("it was made from another state"),
+            false => Some("the plan was made from another state"),
             true if serial != Some(saved.plan.serial) => {
-                Some("the state has moved on since it was made")
+                Some("the state has changed since the plan was made")
             }
             true => None,
         });
@@ -148,7 +148,10 @@ fn undrifted(saved: &Plan, now: &Plan, name: &str) -> Result<()> {
     let touched = saved.steps.iter().map(|step| step.op.address());
     for address in touched {
         if then.get(address) != now.get(address) {
-            let because = format!("{address} has been changed by somebody else since it was made");
+            let because = format!(
+                "{address} was changed outside groundplan since the plan was \
+                 made"
+            );
             return Err(stale(&format!("the plan {name} is stale"), &because));
         }
     }

@@ -77,7 +77,7 @@ async fn shown(
     if let Some(path) = &how.out {
         saved_plan::write(&saved_plan::of(context, options, warnings, plan), path)?;
         let (path, command) = (path.display(), context.source.command());
-        ui.print_line(&format!("\nSaved to {path}. To do exactly this: {command} {path}"))?;
+        ui.print_line(&format!("\nSaved to {path}. To apply exactly this plan: {command} {path}"))?;
     }
     Ok(exit)
 }

@@ -84,7 +84,7 @@ impl PlanContext {
         }
         read_live_state(&self.held.state, &*self.aws)
             .await
-            .map_err(|error| CommandError::call("look up what is recorded", &error))
+            .map_err(|error| CommandError::call("refresh the state", &error))
     }
 
     /// Returns the plan.
@@ -128,8 +128,11 @@ fn begin(held: LockedState) -> Result<LockedState> {
     if held.state.serial == 0 {
         return Ok(held);
     }
-    let diagnostic = Diagnostic::error("another run has begun this cluster meanwhile")
-        .with_hint("run the same command again: it goes on from there");
+    let diagnostic = Diagnostic::error(
+        "another run has created the state of this cluster in the \
+         meantime",
+    )
+    .with_hint("run the same command again");
     Err(CommandError::new(Exit::Locked, diagnostic))
 }
 

@@ -70,11 +70,11 @@ pub(crate) fn must_be(of_machines: bool, path: &Path) -> Result<()> {
         false => ("a cluster", format!("groundplan apply {path}")),
     };
     let diagnostic = Diagnostic::error(format!("{path} is a plan of {what}"))
-        .with_hint(format!("`{command}` does what it says"));
+        .with_hint(format!("apply it with `{command}`"));
     Err(CommandError::new(Exit::Usage, diagnostic))
 }
 
-const HINT: &str = "give a file that `groundplan plan --out` wrote, as it was written";
+const HINT: &str = "pass an unchanged file from `groundplan plan --out FILE`";
 
 fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
     match error {
@@ -89,7 +89,7 @@ fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
 pub(crate) fn stale(summary: &str, because: &str) -> CommandError {
     let diagnostic = Diagnostic::error(summary)
         .with_detail(because)
-        .with_hint("make it again, with `--out`, as it was made, and read what it shows");
+        .with_hint("run the same `plan --out` again and review the new plan");
     CommandError::new(Exit::Stale, diagnostic)
 }
 

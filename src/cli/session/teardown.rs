@@ -22,7 +22,7 @@ use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 
 const QUESTION: &str =
-    "Do you really want to destroy all of this? There is no way to bring it back.";
+    "Do you really want to destroy all of these resources? This cannot be undone.";
 
 /// State to destroy, with its AWS settings.
 pub(crate) struct TeardownTarget<'a> {
@@ -68,7 +68,7 @@ pub(crate) async fn decided(
         aws_session::reach(settings(&cluster), &held.state.lookup_cache, ui).await?;
     let observed = read_live_state(&held.state, &*aws)
         .await
-        .map_err(|error| CommandError::call("look up what is recorded", &error))?;
+        .map_err(|error| CommandError::call("refresh the state", &error))?;
     let found = match *of_machines || !untracked::are_meant(part) {
         true => UntrackedResources::default(),
         false => UntrackedResources::sweep(&aws, &held.state).await?,

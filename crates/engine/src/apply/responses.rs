@@ -95,7 +95,8 @@ impl Executor<'_> {
             let error = ProviderError::new(
                 ErrorClass::Permanent,
                 "plan",
-                "it was not visible when the plan was made, is there after all, and differs",
+                "the resource was not visible when the plan was made, exists, and differs from the \
+                 plan",
             );
             return self.failed(step, &error.with_hint("run the same command again"));
         }
@@ -136,7 +137,7 @@ impl Executor<'_> {
             (run.address.clone(), run.generation, run.token_error.take());
         self.record(Entry::Vanished { address });
         if let Some(error) = spent.clone().filter(|_| generation == self.plan.generation) {
-            let hint = "run the same command again: it is then asked for anew";
+            let hint = "run the same command again, which repeats the creation with a new token";
             return self.failed(step, &error.with_hint(hint));
         }
         let generation = self.plan.generation;

@@ -247,7 +247,7 @@ mod tests {
             ".status.nodeRef",
             ".status.providerStatus",
         ];
-        assert_eq!(kept, expected, "whatever else is not known is dropped");
+        assert_eq!(kept, expected, "other unknown fields are dropped");
     }
 
     /// Values that the types write pass through the schema without loss, because the API server

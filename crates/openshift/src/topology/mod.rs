@@ -198,7 +198,7 @@ fn refuse_unsupported(config: &InstallConfig) -> Result<(), CompileError> {
         return Err(CompileError::unsupported(
             "platform.aws.hostedZoneRole",
             "changing a hosted zone of another account is not supported",
-            "use a hosted zone of the cluster's own account and leave the role out",
+            "use a hosted zone of the cluster's account, and remove the role",
         ));
     }
     Ok(())
@@ -227,16 +227,15 @@ fn check_identity(
 fn warn(config: &InstallConfig, assets: &Assets, warnings: &mut Vec<String>) {
     if assets.is_none() {
         warnings.push(
-            "no assets of openshift-install were given: the machines will boot, but no cluster \
-             will form"
+            "no --assets of openshift-install: the machines will boot, but no cluster will form"
                 .to_owned(),
         );
     }
     let tags = config.aws.user_tags.len();
     if tags > naming::USER_TAGS_OF_AN_OBJECT {
         warnings.push(format!(
-            "platform.aws.userTags: of {tags} tags only the first {} go onto the bootstrap's S3 \
-             object, which can have ten",
+            "platform.aws.userTags: the bootstrap S3 object can have ten tags, so it gets only the \
+             first {} of {tags}",
             naming::USER_TAGS_OF_AN_OBJECT
         ));
     }

@@ -172,7 +172,7 @@ impl MachineSpecs {
 
 fn left_alone(name: &str, ids: &[InstanceId]) -> String {
     let ids: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
-    format!("{name} is there already ({}) and was not made here: it is left alone", ids.join(", "))
+    format!("{name} already exists ({}), is not managed here, and is skipped", ids.join(", "))
 }
 
 /// Adds one node per load balancer, `<machine>:<load balancer>`. Neither name contains a colon.
