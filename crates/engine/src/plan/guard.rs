@@ -164,7 +164,7 @@ mod tests {
             assert!(text.parse::<Expectation>().is_err(), "{text}");
         }
         let error = "+12 0".parse::<Expectation>().unwrap_err().to_string();
-        assert!(error.starts_with("found `0`"), "{error}");
+        assert!(error.ends_with("found `0`"), "{error}");
     }
 
     #[test]
