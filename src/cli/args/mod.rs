@@ -62,7 +62,7 @@ impl CliArguments {
     }
 }
 
-/// Options that several commands share. The help of a command has those that it uses: see [`help`].
+/// Options that several commands share. The help of a command has those that it uses: see `help`.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Shared options")]
 pub struct CommonArgs {

@@ -1,4 +1,4 @@
-//! One file for each subcommand, from top to bottom its user story.
+//! Subcommands, one file each: from top to bottom the user story.
 
 pub(crate) mod apply;
 pub(crate) mod destroy;

@@ -12,7 +12,7 @@ pub enum StepError {
     /// A call failed.
     Provider(ProviderError),
     /// The provider withheld a call, because the state lock is lost. An earlier attempt of the same
-    /// call may have been sent: see the error kind.
+    /// call may have been sent: see the error class.
     Fenced(ProviderError),
     /// The provider withheld a call, because a shutdown was requested. The next run continues the
     /// step.
@@ -37,7 +37,7 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// Returns the error kind, which determines the reaction of the executor.
+    /// Returns the error class, which determines the reaction of the executor.
     pub fn class(&self) -> ErrorClass {
         match self {
             StepError::Provider(error) | StepError::Fenced(error) | StepError::Shutdown(error) => {

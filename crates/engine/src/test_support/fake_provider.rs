@@ -77,7 +77,7 @@ pub struct PlannedFault {
     pub times: u32,
     /// Moment of the failure: before or after the call takes effect.
     pub when: When,
-    /// Error kind.
+    /// Error class.
     pub class: ErrorClass,
     /// Error code.
     pub code: &'static str,

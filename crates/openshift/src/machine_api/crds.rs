@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// Rewritten by `GROUNDPLAN_BLESS=1 cargo test --no-default-features --lib crds`.
+    /// Rewritten by `GROUNDPLAN_BLESS=1 cargo test -p groundplan-openshift crds`.
     #[test]
     fn the_files_in_deploy_are_these() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/machine-controller/crds");

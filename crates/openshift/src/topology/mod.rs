@@ -4,11 +4,11 @@
 //! names, tags, address ranges, rules, records and policies. Compiling makes no cloud calls, and
 //! uses no clock and no randomness, so the same inputs give the same graph.
 //!
-//! - [`lookup_cache`]: lookups that compiling needs, and the lookup cache.
-//! - [`checks`]: online checks without effect on the graph.
+//! - [`lookups`]: lookups that compiling needs, and the lookup cache.
+//! - [`validation`]: online checks without effect on the graph.
 //! - [`assets`]: the Ignition configs of openshift-install; `ignition`: those of groundplan.
 //! - `naming`, [`cidr`], [`stream`]: names and tags, address ranges, images.
-//! - [`fleet`]: the resolved machine pools, for manifests.
+//! - [`machine_pools`]: the resolved machine pools, for manifests.
 //! - `placement`: zones and instance types; `existing`: the network of the user.
 //! - `network`, `security_groups`, `iam`, `load_balancers`, `dns`, `image`, `control_plane`,
 //!   `bootstrap`: one part of the graph each.
@@ -81,7 +81,7 @@ pub struct Compiled {
     pub warnings: Vec<String>,
 }
 
-/// Returns the resource graph of the cluster. Requires the results of all [lookups](lookups).
+/// Returns the resource graph of the cluster. Requires the results of all [lookups].
 ///
 /// # Errors
 /// Returns all errors. A check is skipped only if an earlier error makes its result meaningless.

@@ -2,13 +2,13 @@
 //!
 //! The files are checked against the rules of a cluster ([`crate::machine_api::validation`]). A MachineSet becomes
 //! its members. The user data comes from the Secrets in the files. Each machine becomes the
-//! [`launch`](mod@launch) that a cluster would make. Never reads a file, never calls AWS, and never
+//! [launch spec](launch) that a cluster would make. Never reads a file, never calls AWS, and never
 //! quotes a Secret.
 //!
 //! - `read`: parses texts into machines, Secrets and facts about the cluster.
 //! - `members`: machines that an object defines.
-//! - `agree`: checks that all machines belong to one cluster, and that none is defined twice.
-//! - `named`: checks that AWS has the resources that machines reference.
+//! - `consistency`: checks that all machines belong to one cluster, and that none is defined twice.
+//! - `references`: checks that AWS has the resources that machines reference.
 //! - `user_data`: user data of machines.
 
 mod consistency;

@@ -28,7 +28,7 @@ pub fn read(files: &[ManifestFile]) -> ReadResult {
     ReadResult { fleet, findings: reader.findings, notes: reader.notes }
 }
 
-/// Removes the warning about a missing cluster label, because `agree` reports it as an error.
+/// Removes the warning about a missing cluster label, because `consistency` reports it as an error.
 fn told(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.retain(|finding| finding.rule != Rule::MachineClusterLabel);
     findings
