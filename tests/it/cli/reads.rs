@@ -1,4 +1,4 @@
-//! One wrong answer of any read of an up-to-date plan: nothing is changed.
+//! Wrong answers of single reads of an up-to-date plan: nothing is changed.
 
 use std::collections::BTreeSet;
 
