@@ -11,7 +11,7 @@ use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
-use groundplan_openshift::topology::machine_pools::{MachinePools, fleet};
+use groundplan_openshift::topology::machine_pools::{self, MachinePools};
 use groundplan_openshift::topology::{
     self, Compiled, Lookup, Workers, compile, identify, needed_lookups, validation, workers,
 };
@@ -153,10 +153,10 @@ pub(crate) async fn compile_preview(
 
 impl CompilePreview {
     /// Returns the machine pools as the plan uses them.
-    pub(crate) fn fleet(&self, ui: &mut Ui) -> Result<MachinePools> {
+    pub(crate) fn machine_pools(&self, ui: &mut Ui) -> Result<MachinePools> {
         let options = self.inputs.options(true);
-        match fleet(&self.inputs.config, &self.lookup_cache, &options) {
-            Ok(fleet) => Ok(fleet),
+        match machine_pools::resolve(&self.inputs.config, &self.lookup_cache, &options) {
+            Ok(pools) => Ok(pools),
             Err(errors) => Err(print_refused(&self.inputs, &errors, &[], ui)?),
         }
     }

@@ -1,8 +1,8 @@
-//! Files that openshift-install writes for the machines: three Ignition configs and the cluster
-//! identity.
+//! Assets: files that openshift-install writes for the machines. They are three Ignition configs
+//! and `metadata.json` with the cluster identity.
 //!
-//! The configs are full of keys, and therefore kept as secrets and never printed, in whole or in
-//! part. Reading checks for valid JSON.
+//! The configs contain private keys. They are kept as secrets, and no error quotes them. Reading
+//! checks only for JSON with `ignition.version`.
 
 use std::fmt;
 use std::io;
@@ -27,7 +27,7 @@ struct AssetFiles {
 }
 
 impl Assets {
-    /// Returns no assets. Machines then boot with an Ignition config that forms no cluster.
+    /// Returns no assets. Machines of such a plan boot, but do not form a cluster.
     pub fn none() -> Self {
         Self(None)
     }
@@ -35,10 +35,11 @@ impl Assets {
     /// Reads the assets from a folder written by `openshift-install create ignition-configs`.
     ///
     /// # Errors
-    /// Returns all problems of all files.
+    /// Returns the problems of all files, one for each file.
     pub fn read(folder: &Path) -> Result<Self, AssetsError> {
-        let mut flaws = Vec::new();
-        let mut read = |name| read_file(folder, name).map_err(|flaw| flaws.push(flaw)).ok();
+        let mut problems = Vec::new();
+        let mut read =
+            |name| read_file(folder, name).map_err(|problem| problems.push(problem)).ok();
         let bootstrap = read("bootstrap.ign");
         let master = read("master.ign");
         let worker = read("worker.ign");
@@ -46,15 +47,16 @@ impl Assets {
         for (name, content) in
             [("bootstrap.ign", &bootstrap), ("master.ign", &master), ("worker.ign", &worker)]
         {
-            flaws.extend(content.as_ref().and_then(|content| check_ignition(name, content)));
+            problems.extend(content.as_ref().and_then(|content| check_ignition(name, content)));
         }
-        let cluster = metadata
-            .and_then(|text| identity(text.expose_secret()).map_err(|flaw| flaws.push(flaw)).ok());
+        let cluster = metadata.and_then(|text| {
+            identity(text.expose_secret()).map_err(|problem| problems.push(problem)).ok()
+        });
         match (bootstrap, master, worker, cluster) {
-            (Some(bootstrap), Some(master), Some(worker), Some(cluster)) if flaws.is_empty() => {
+            (Some(bootstrap), Some(master), Some(worker), Some(cluster)) if problems.is_empty() => {
                 Ok(Self(Some(AssetFiles { bootstrap, master, worker, cluster })))
             }
-            _ => Err(AssetsError { folder: folder.to_owned(), flaws }),
+            _ => Err(AssetsError { folder: folder.to_owned(), problems }),
         }
     }
 
@@ -63,24 +65,25 @@ impl Assets {
         self.0.is_none()
     }
 
-    /// Returns the cluster identity from `metadata.json`.
+    /// Returns the cluster identity from `metadata.json`. `None` without assets.
     pub fn cluster(&self) -> Option<Cluster> {
-        self.0.as_ref().map(|given| given.cluster.clone())
+        self.0.as_ref().map(|files| files.cluster.clone())
     }
 
-    /// Returns `bootstrap.ign`.
+    /// Returns the content of `bootstrap.ign`. `None` without assets.
     pub fn bootstrap(&self) -> Option<&[u8]> {
-        self.0.as_ref().map(|given| given.bootstrap.expose_secret())
+        self.0.as_ref().map(|files| files.bootstrap.expose_secret())
     }
 
-    /// Returns `master.ign`.
+    /// Returns the content of `master.ign`. `None` without assets.
     pub fn master(&self) -> Option<&[u8]> {
-        self.0.as_ref().map(|given| given.master.expose_secret())
+        self.0.as_ref().map(|files| files.master.expose_secret())
     }
 
-    /// Returns `worker.ign`, for the machines that the cluster itself creates.
+    /// Returns the content of `worker.ign`, for workers, which the plan of a cluster does not have.
+    /// `None` without assets.
     pub fn worker(&self) -> Option<&[u8]> {
-        self.0.as_ref().map(|given| given.worker.expose_secret())
+        self.0.as_ref().map(|files| files.worker.expose_secret())
     }
 }
 
@@ -89,8 +92,8 @@ impl Assets {
 pub struct AssetsError {
     /// The folder.
     pub folder: PathBuf,
-    /// Problems, one per file.
-    pub flaws: Vec<AssetProblem>,
+    /// Problems, one for each file.
+    pub problems: Vec<AssetProblem>,
 }
 
 impl AssetsError {
@@ -106,9 +109,9 @@ impl AssetsError {
 impl fmt::Display for AssetsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "could not read the assets in {}: ", self.folder.display())?;
-        for (index, flaw) in self.flaws.iter().enumerate() {
+        for (index, problem) in self.problems.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{flaw}")?;
+            write!(f, "{separator}{problem}")?;
         }
         Ok(())
     }
@@ -145,7 +148,7 @@ pub enum AssetProblem {
         /// Column of the problem.
         column: usize,
     },
-    /// The file is that of another platform or of an older installer.
+    /// A field is missing: the file belongs to another platform, or an older installer wrote it.
     #[error("{file} is not {expected}: `{field}` is missing")]
     Incomplete {
         /// Name of the file.
@@ -179,6 +182,7 @@ struct IgnitionHeader {
     _version: IgnoredAny,
 }
 
+/// Returns the problem of a file that is not JSON with `ignition.version`. `None` if it is.
 fn check_ignition(file: &'static str, content: &SecretSlice<u8>) -> Option<AssetProblem> {
     let error = serde_json::from_slice::<IgnitionFile>(content.expose_secret()).err()?;
     Some(malformed(file, "an Ignition config", &error))
@@ -195,7 +199,7 @@ fn malformed(
 }
 
 const METADATA_FILE: &str = "metadata.json";
-const OF_AWS: &str = "the metadata of an AWS cluster";
+const AWS_METADATA: &str = "the metadata of an AWS cluster";
 
 /// Returns the cluster identity from the text of `metadata.json`.
 ///
@@ -203,26 +207,26 @@ const OF_AWS: &str = "the metadata of an AWS cluster";
 /// Returns the position of a syntax error, or the missing field, if the text is not the metadata of
 /// a cluster on AWS.
 pub fn identity(text: &[u8]) -> Result<Cluster, AssetProblem> {
-    let metadata: Value =
-        serde_json::from_slice(text).map_err(|error| malformed(METADATA_FILE, OF_AWS, &error))?;
+    let metadata: Value = serde_json::from_slice(text)
+        .map_err(|error| malformed(METADATA_FILE, AWS_METADATA, &error))?;
     Ok(Cluster {
-        name: given(&metadata, &["clusterName"])?,
-        infra_id: given(&metadata, &["infraID"])?,
-        cluster_id: given(&metadata, &["clusterID"])?,
-        region: given(&metadata, &["aws", "region"])?,
+        name: text_at(&metadata, &["clusterName"])?,
+        infra_id: text_at(&metadata, &["infraID"])?,
+        cluster_id: text_at(&metadata, &["clusterID"])?,
+        region: text_at(&metadata, &["aws", "region"])?,
     })
 }
 
-/// Returns the text at the end of a path. An error names the outermost missing field.
-fn given(metadata: &Value, path: &[&str]) -> Result<String, AssetProblem> {
+/// Returns the non-empty string at a path of fields. An error names the outermost missing field.
+fn text_at(metadata: &Value, path: &[&str]) -> Result<String, AssetProblem> {
     let missing = |depth: usize| AssetProblem::Incomplete {
         file: METADATA_FILE,
         field: path[..depth].join("."),
-        expected: OF_AWS,
+        expected: AWS_METADATA,
     };
     let mut value = metadata;
-    for (outer, field) in path.iter().enumerate() {
-        value = value.get(field).ok_or_else(|| missing(outer + 1))?;
+    for (depth, field) in path.iter().enumerate() {
+        value = value.get(field).ok_or_else(|| missing(depth + 1))?;
     }
     let text = value.as_str().filter(|text| !text.is_empty());
     text.map(str::to_owned).ok_or_else(|| missing(path.len()))

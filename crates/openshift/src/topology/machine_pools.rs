@@ -1,7 +1,7 @@
-//! Zones, instance type and image of each machine pool, shared by the plan and by the manifests of
-//! the Machine API.
+//! Zones, instance type and image of each machine pool, for the manifests of the Machine API.
 //!
-//! The values are those of [`super::compile`] and are resolved in the same way. Creates nothing.
+//! The values agree with the graph that [`super::compile`] returns for the same config. Adds
+//! nothing to a graph.
 
 use std::collections::BTreeMap;
 
@@ -27,13 +27,15 @@ pub struct MachinePools {
 /// A group of machines with the same settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedPool {
-    /// The settings of the pool in the config.
+    /// Settings of the pool in the config.
     pub machines: MachinePool,
-    /// Zones: as configured, or else all that offer the type, sorted.
+    /// Zones in the order of the config. Without zones in the config: all zones that offer the
+    /// instance type, sorted.
     pub zones: Vec<String>,
     /// Instance type.
     pub instance_type: String,
-    /// Image to boot. `None` means the copy of an image that `apply` creates.
+    /// Image to boot. `None` means the copy of an image that `apply` creates in the cluster's
+    /// region, so its ID is not known yet.
     pub image: Option<ImageId>,
 }
 
@@ -41,8 +43,8 @@ pub struct ResolvedPool {
 /// [lookups](super::needed_lookups).
 ///
 /// # Errors
-/// Returns all compile errors, as [`super::compile`] does.
-pub fn fleet(
+/// Returns the compile errors about existing subnets, zones, instance types and images.
+pub fn resolve(
     config: &InstallConfig,
     lookup_cache: &BTreeMap<String, Value>,
     options: &CompileOptions,
@@ -71,7 +73,8 @@ pub fn fleet(
 }
 
 impl ResolvedPool {
-    /// Returns the zone of each machine, with machines spread over the zones in turn.
+    /// Returns the zone of each machine: the first machine is in the first zone, the next one in
+    /// the next zone, and so on in a circle.
     pub fn zone_of_each(&self) -> impl Iterator<Item = &str> {
         self.zones.iter().cycle().take(self.machines.replicas as usize).map(String::as_str)
     }
