@@ -52,7 +52,7 @@ impl CommitQueue {
     }
 
     /// Adds an event that is emitted when all entries recorded so far are durable.
-    pub(super) fn say(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         self.events.push_back((self.recorded, event));
     }
 
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(commits.next_call().map(|(step, _)| step), Some(0), "nothing announces it");
         commits.record(entry());
         commits.announce(1, call());
-        commits.say(event());
+        commits.emit(event());
         assert!(commits.next_call().is_none() && commits.next_event().is_none());
         assert_eq!(commits.next_group().map(|group| group.len()), Some(1));
         assert!(commits.begun(Box::pin(ready(Ok(())))).unwrap());

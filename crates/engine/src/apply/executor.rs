@@ -1,4 +1,7 @@
-//! The loop of the executor: performs the effects of the steps, and nothing else.
+//! The loop of the executor: performs the effects that the step machines return. Owns state,
+//! journal and events; tasks only call the provider.
+//!
+//! Never decides what a step does next. A step is named by its index in the plan.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -22,13 +25,13 @@ use crate::secret::Secrets;
 use crate::state::error::StateError;
 use crate::state::{Entry, State};
 
-/// Arguments of the tasks that call the provider.
+/// Provider and secrets, which the tasks share.
 pub(super) struct TaskContext {
     pub(super) provider: Arc<dyn Provider>,
     pub(super) secrets: Arc<Secrets>,
 }
 
-/// Plan in execution.
+/// A plan in execution.
 pub(super) struct Executor<'a> {
     pub(super) plan: &'a Plan,
     pub(super) state: State,
@@ -36,27 +39,29 @@ pub(super) struct Executor<'a> {
     settings: &'a ApplySettings,
     observer: &'a mut dyn Observer,
     frontier: Frontier,
-    /// Steps in progress.
+    /// Step machines of the steps in progress.
     pub(super) machines: HashMap<usize, StepMachine<'a>>,
-    /// Steps in progress with a next call to send, the most urgent first.
+    /// Steps in progress whose next call can be sent now, with their urgency. The most urgent step
+    /// is first.
     next: BinaryHeap<(u64, Reverse<usize>)>,
-    /// Steps with a next call to send after a pause.
+    /// Steps in progress whose next call is sent after a pause, with the end of the pause.
     paused: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Waiting steps.
+    /// Steps that wait for a condition. Steps with the same key are polled together.
     pub(super) polls: BTreeMap<PollKey, PollGroup>,
     tasks: JoinSet<Completion>,
-    /// Content of each task, for the case of a panic.
+    /// Step or steps of each task. A task that panics returns only its ID.
     about: HashMap<Id, Task>,
     calls_in_flight: usize,
     commits: CommitQueue,
     summary: Summary,
     failures: Vec<StepFailure>,
-    /// Start of the execution. Calls of an earlier run were sent before it.
+    /// Start of the execution. Step machines measure time from here.
     began: Instant,
+    /// Latest end of the execution after a shutdown request. `None` without a request.
     pub(super) stopping: Option<Instant>,
 }
 
-/// Content of a task.
+/// Work of a task: the call of one step, or the poll of several.
 #[derive(Debug)]
 pub(super) enum Task {
     Call(usize),
@@ -66,7 +71,7 @@ pub(super) enum Task {
 /// Result of a task.
 pub(super) enum Completion {
     Call { step: usize, reply: Result<Reply, StepError> },
-    Poll { key: PollKey, steps: Vec<usize>, looks: Result<Vec<Poll>, StepError> },
+    Poll { key: PollKey, steps: Vec<usize>, results: Result<Vec<Poll>, StepError> },
 }
 
 impl<'a> Executor<'a> {
@@ -105,18 +110,21 @@ impl<'a> Executor<'a> {
         }
     }
 
+    /// Executes the plan until all steps are finished, failed or skipped, or until a shutdown.
     pub(super) async fn finish(mut self, stop: &Shutdown) -> ApplyOutcome {
-        self.commits.say(Event::Started {
+        self.commits.emit(Event::Started {
             operation: self.plan.operation,
             steps: self.plan.steps.len(),
             critical_path_seconds: self.frontier.critical_path(),
         });
         self.update_dependencies();
-        let ended = self.go(stop).await;
+        let ended = self.run(stop).await;
         self.end(ended.err())
     }
 
-    async fn go(&mut self, stop: &Shutdown) -> Result<(), StateError> {
+    /// Runs the loop. Returns an error if an entry does not become durable, or if the fence rejects
+    /// a call.
+    async fn run(&mut self, stop: &Shutdown) -> Result<(), StateError> {
         loop {
             self.choose_calls();
             self.write()?;
@@ -141,8 +149,8 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Waits until a result arrives, a group is durable, a pause ends, a poll is due, or a shutdown
-    /// is requested.
+    /// Waits for the first of these: a result of a task, a durable group of entries, the end of a
+    /// pause, a poll that is due, a shutdown request, or the end of a shutdown.
     async fn wait(&mut self, stop: &Shutdown) -> Result<(), StateError> {
         let wake = self.next_wake();
         tokio::select! {
@@ -160,9 +168,10 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
+    /// Returns the time at which the loop continues without a result.
     fn next_wake(&self) -> Instant {
         if let Some(until) = self.stopping {
-            return until; // nothing that has paused goes on, so nothing else is due
+            return until; // after a shutdown request, no pause and no poll continues
         }
         let paused = self.paused.peek().map(|Reverse((at, _))| *at);
         let poll = self.polls.values().filter_map(PollGroup::next_poll).min();
@@ -170,6 +179,7 @@ impl<'a> Executor<'a> {
         [paused, poll].into_iter().flatten().min().unwrap_or(never)
     }
 
+    /// Ends the execution: emits the remaining events, and reports unfinished steps as abandoned.
     fn end(mut self, journal_error: Option<StateError>) -> ApplyOutcome {
         self.tasks.abort_all();
         while let Some(event) = self.commits.next_event() {
@@ -189,6 +199,7 @@ impl<'a> Executor<'a> {
         ApplyOutcome { state: self.state, summary, failures: self.failures, stopped, journal_error }
     }
 
+    /// Begins the shutdown: drops pauses, polls and calls that are not sent yet.
     fn stop(&mut self) {
         self.stopping = Some(Instant::now() + self.settings.grace);
         self.polls.clear();
@@ -198,12 +209,10 @@ impl<'a> Executor<'a> {
             self.feed(step, Input::Withdrawn);
         }
         let (in_flight, within_seconds) = (self.calls_in_flight, self.settings.grace.as_secs());
-        self.commits.say(Event::Stopping { in_flight, within_seconds });
+        self.commits.emit(Event::Stopping { in_flight, within_seconds });
     }
 
-    // Steps.
-
-    /// Begins a step.
+    /// Begins a step: creates its step machine and performs the first effects.
     fn begin(&mut self, step: usize) {
         let op = &self.plan.steps[step].op;
         let schema = self.cloud.provider.schema(op.address().kind());
@@ -214,7 +223,7 @@ impl<'a> Executor<'a> {
         self.perform(step, effects);
     }
 
-    /// Passes an input to a step, and performs the effects.
+    /// Passes an input to the machine of a step in progress, and performs the effects.
     pub(super) fn feed(&mut self, step: usize, input: Input) {
         let at = context(&self.state, self.began, self.stopping);
         let Some(machine) = self.machines.get_mut(&step) else {
@@ -228,7 +237,7 @@ impl<'a> Executor<'a> {
         for effect in effects {
             match effect {
                 Effect::Append(entry) => self.record(entry),
-                Effect::Emit(event) => self.commits.say(event),
+                Effect::Emit(event) => self.commits.emit(event),
                 Effect::Send => self.queue(step),
                 Effect::SendAfter(pause) => {
                     self.paused.push(Reverse((Instant::now() + pause, step)));
@@ -256,6 +265,7 @@ impl<'a> Executor<'a> {
         self.frontier.done(step);
     }
 
+    /// Marks a step as failed, and its direct and indirect dependents as skipped.
     fn failed(&mut self, step: usize, error: StepError) {
         self.machines.remove(&step);
         let name = self.plan.steps[step].op.name();
@@ -263,20 +273,20 @@ impl<'a> Executor<'a> {
         for skipped in self.frontier.failed(step) {
             self.summary.skipped += 1;
             let (step, because) = (self.plan.steps[skipped].op.name(), name.address.clone());
-            self.commits.say(Event::StepSkipped { step, because });
+            self.commits.emit(Event::StepSkipped { step, because });
         }
         self.failures.push(StepFailure { step: name, error });
     }
 
-    // Journal.
-
-    /// Changes the state. The entry is durable before any call that follows is sent.
+    /// Changes the state by one entry. Calls and events that are queued later wait until the entry
+    /// is durable.
     fn record(&mut self, entry: Entry) {
         self.state.record(&entry).unwrap_or_else(|error| unreachable!("BUG: {error}"));
         self.commits.record(entry);
     }
 
-    /// Hands the recorded entries to the journal, group by group while the writes complete at once.
+    /// Passes the recorded entries to the journal as one group. If the write completes at once, the
+    /// next group follows.
     fn write(&mut self) -> Result<(), StateError> {
         while let Some(entries) = self.commits.next_group() {
             if !self.commits.begun(self.observer.journal(entries))? {
@@ -286,7 +296,8 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Emits the events and sends the calls whose entries are durable.
+    /// Emits the events and sends the calls whose entries are durable. The fence is checked before
+    /// each call.
     fn send(&mut self) -> Result<(), StateError> {
         while let Some(event) = self.commits.next_event() {
             self.observer.event(&event);
@@ -298,23 +309,23 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
+    /// Records the dependency updates of the plan, which need no call of the provider.
     fn update_dependencies(&mut self) {
-        for relink in &self.plan.dependency_updates {
-            let (address, after) = (relink.address.clone(), relink.after.clone());
+        for update in &self.plan.dependency_updates {
+            let (address, after) = (update.address.clone(), update.after.clone());
             self.record(Entry::DependenciesUpdated { address, after });
         }
     }
 
-    // Calls.
-
-    /// Chooses the next calls within the parallelism, and records their intents.
+    /// Fills the free slots of the parallelism: first with the next calls of steps in progress,
+    /// then with new steps. After a shutdown request, does nothing.
     fn choose_calls(&mut self) {
         if self.stopping.is_some() {
             return;
         }
         self.wake_paused();
-        let room = self.settings.parallelism.max(1);
-        while self.calls_in_flight + self.commits.waiting_calls() < room {
+        let slots = self.settings.parallelism.max(1);
+        while self.calls_in_flight + self.commits.waiting_calls() < slots {
             if let Some((_, Reverse(step))) = self.next.pop() {
                 let call = self.machines[&step].call(&self.state, &self.cloud.secrets);
                 self.commits.announce(step, call);
@@ -354,6 +365,7 @@ impl<'a> Executor<'a> {
         self.about.insert(handle.id(), task);
     }
 
+    /// Handles the end of a task. A panic counts as a failed call or poll.
     fn joined(&mut self, joined: Result<(Id, Completion), JoinError>) {
         let completion = match joined {
             Ok((id, completion)) => {
@@ -370,7 +382,7 @@ impl<'a> Executor<'a> {
                 self.calls_in_flight -= 1;
                 self.feed(step, reply.map_or_else(Input::Failed, Input::Replied));
             }
-            Completion::Poll { key, steps, looks } => self.polled(key, &steps, looks),
+            Completion::Poll { key, steps, results } => self.polled(key, &steps, results),
         }
     }
 }
@@ -384,7 +396,7 @@ impl Completion {
         let error = StepError::Panicked;
         match task {
             Task::Call(step) => Completion::Call { step, reply: Err(error) },
-            Task::Poll { key, steps } => Completion::Poll { key, steps, looks: Err(error) },
+            Task::Poll { key, steps } => Completion::Poll { key, steps, results: Err(error) },
         }
     }
 }

@@ -66,6 +66,7 @@ impl Executor<'_> {
         }
     }
 
+    /// Starts one poll for all steps of a group. Steps that join later wait for the next poll.
     fn spawn_poll(&mut self, key: PollKey) {
         let Some(group) = self.polls.get_mut(&key) else { return };
         group.is_in_flight = true;
@@ -75,11 +76,11 @@ impl Executor<'_> {
         let provider = Arc::clone(&self.cloud.provider);
         self.spawn(Task::Poll { key, steps: steps.clone() }, async move {
             let kind = key.kind.to_owned();
-            let looks = match key.wait {
+            let results = match key.wait {
                 WaitFor::Ready => provider.ready(kind, waiting).await,
                 WaitFor::Deleted => provider.gone(kind, waiting).await,
             };
-            Completion::Poll { key, steps, looks: looks.map_err(StepError::from) }
+            Completion::Poll { key, steps, results: results.map_err(StepError::from) }
         });
     }
 
@@ -88,7 +89,7 @@ impl Executor<'_> {
         &mut self,
         key: PollKey,
         steps: &[usize],
-        looks: Result<Vec<Poll>, StepError>,
+        results: Result<Vec<Poll>, StepError>,
     ) {
         let interval = key.wait.interval(self.cloud.provider.schema(key.kind));
         if let Some(group) = self.polls.get_mut(&key) {
@@ -98,10 +99,10 @@ impl Executor<'_> {
         if self.stopping.is_some() {
             return;
         }
-        match looks {
-            Ok(looks) => {
-                for (&step, look) in steps.iter().zip(looks) {
-                    self.feed(step, Input::Polled(look));
+        match results {
+            Ok(results) => {
+                for (&step, result) in steps.iter().zip(results) {
+                    self.feed(step, Input::Polled(result));
                 }
             }
             Err(error) => {

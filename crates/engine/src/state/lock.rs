@@ -1,12 +1,12 @@
-//! State lock of a folder: one writer at a time, with a record of the holder.
+//! State lock of a folder: one writer at a time, with a description of the holder.
 //!
-//! The lock is a kernel lock on a permanent file, so the end of the holding process always releases
-//! it. The file `lock.json` beside it describes the holder for users. The file of a killed holder
-//! is harmless, and the next holder overwrites it.
+//! The lock is a kernel lock on the permanent file `lock`. The end of the holding process always
+//! releases it. The file `lock.json` in the same folder describes the holder for users. A killed
+//! holder leaves its `lock.json` behind, which locks nothing; the next holder overwrites it.
 //!
-//! On a shared file system the holder may run on a host that is out of reach. [`break_open`] then
-//! replaces the locked file by another one. The former holder detects that at its [`Fence`], before
-//! the next operation that requires the lock.
+//! On a shared file system, the holder may run on a host that is out of reach. [`break_open`] then
+//! replaces the file `lock` by a new one. The former holder detects the new file at its [`Fence`],
+//! before the next operation that requires the lock.
 
 mod breaking;
 mod holder;
@@ -32,10 +32,11 @@ const LOCK: &str = "lock";
 const HOLDER: &str = "lock.json";
 /// Interval between attempts while waiting for the lock.
 const TRY_EVERY: Duration = Duration::from_millis(100);
-/// Time in which a new holder must have written its description.
+/// Time within which a new holder writes its description.
 const INTRODUCTION: Duration = Duration::from_millis(300);
 
-/// Takes the lock of this folder, which is created if it is missing.
+/// Takes the lock of the folder `dir`, and describes this process as its holder in `lock.json`.
+/// Creates the folder if it is missing. `operation` is the name of the command, for users who wait.
 ///
 /// # Errors
 /// Returns an error if another process has the lock, or if the lock cannot be taken.
@@ -43,10 +44,11 @@ pub fn acquire(dir: &Path, operation: &str) -> Result<LocalLockGuard, LockError>
     acquire_within(dir, operation, Duration::ZERO)
 }
 
-/// Like [`acquire`], but waits for up to `wait` while another process has the lock.
+/// Takes the lock as [`acquire`] does, and waits up to `wait` while another process has it.
 ///
 /// # Errors
-/// Returns an error if another process still has the lock then, or if the lock cannot be taken.
+/// Returns an error if another process has the lock when the time is over, or if the lock cannot be
+/// taken.
 pub fn acquire_within(
     dir: &Path,
     operation: &str,
@@ -55,8 +57,8 @@ pub fn acquire_within(
     let deadline = Instant::now() + wait;
     make_folder(dir)?;
     loop {
-        if let Some((file, seal)) = try_lock(dir)? {
-            return LocalLockGuard::introduce(dir, file, seal, operation);
+        if let Some((file, locked)) = try_lock(dir)? {
+            return LocalLockGuard::introduce(dir, file, locked, operation);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -69,25 +71,25 @@ pub fn acquire_within(
 /// Tries to take the lock. Returns `None` if another process has it.
 fn try_lock(dir: &Path) -> Result<Option<(File, LockedFile)>, StateError> {
     let path = dir.join(LOCK);
-    let refused = |source| StateError::Unwritable { action: "lock", path: path.clone(), source };
+    let failed = |source| StateError::Unwritable { action: "lock", path: path.clone(), source };
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(false).mode(0o600);
     loop {
-        let file = options.open(&path).map_err(refused)?;
+        let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(source)) => return Err(refused(source)),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let seal =
-            LockedFile { file: identity(&file.metadata().map_err(refused)?), path: path.clone() };
-        if seal.is_whole().map_err(refused)? {
-            return Ok(Some((file, seal)));
-        } // else another took its place between the two looks
+        let locked =
+            LockedFile { file: identity(&file.metadata().map_err(failed)?), path: path.clone() };
+        if locked.is_in_place().map_err(failed)? {
+            return Ok(Some((file, locked)));
+        } // else another process replaced the file between `open` and `try_lock`
     }
 }
 
-/// Identity of the locked file. If its name belongs to another file, the lock is lost.
+/// Path and identity of the locked file. If the path leads to another file, the lock is lost.
 #[derive(Clone, Debug)]
 struct LockedFile {
     path: PathBuf,
@@ -100,7 +102,8 @@ fn identity(metadata: &fs::Metadata) -> (u64, u64) {
 }
 
 impl LockedFile {
-    fn is_whole(&self) -> io::Result<bool> {
+    /// Returns true if the path still leads to the locked file.
+    fn is_in_place(&self) -> io::Result<bool> {
         match fs::metadata(&self.path) {
             Ok(metadata) => Ok(identity(&metadata) == self.file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -109,14 +112,15 @@ impl LockedFile {
     }
 
     /// Returns true if the folder still exists under its path.
-    fn is_at_home(&self) -> bool {
+    fn has_folder(&self) -> bool {
         self.path.parent().is_none_or(Path::exists)
     }
 
-    fn pass(&self) -> Result<(), StateError> {
-        let why = match self.is_whole() {
+    /// Checks that the lock is not lost.
+    fn check(&self) -> Result<(), StateError> {
+        let why = match self.is_in_place() {
             Ok(true) => return Ok(()),
-            Ok(false) if !self.is_at_home() => {
+            Ok(false) if !self.has_folder() => {
                 "the folder of the state was moved or deleted; restore it".to_owned()
             }
             Ok(false) => "the lock of this run was force-released".to_owned(),
@@ -132,16 +136,17 @@ impl LockedFile {
 pub struct LocalLockGuard {
     /// Closing the file releases the lock.
     _file: File,
-    seal: LockedFile,
+    locked: LockedFile,
     holder: LockHolder,
     path: PathBuf,
 }
 
 impl LocalLockGuard {
+    /// Writes the description of this process, which has just taken the lock.
     fn introduce(
         dir: &Path,
         file: File,
-        seal: LockedFile,
+        locked: LockedFile,
         operation: &str,
     ) -> Result<Self, LockError> {
         let (path, holder) = (dir.join(HOLDER), LockHolder::this_process(operation));
@@ -150,14 +155,14 @@ impl LocalLockGuard {
             let path = path.clone();
             StateError::Unwritable { action: "write", path, source }
         })?;
-        Ok(Self { _file: file, seal, holder, path })
+        Ok(Self { _file: file, locked, holder, path })
     }
 
-    /// Returns the fence that rejects operations after the lock is lost. Each check reads file
-    /// metadata, which takes microseconds.
+    /// Returns the fence that rejects operations after the loss of the lock. Each check reads the
+    /// metadata of one file, which takes microseconds.
     pub fn fence(&self) -> Fence {
-        let seal = self.seal.clone();
-        Fence::new(move || seal.pass())
+        let locked = self.locked.clone();
+        Fence::new(move || locked.check())
     }
 
     /// Returns the holder: this process.
@@ -203,15 +208,15 @@ impl LockError {
     }
 }
 
-/// ID of a holder without a description.
+/// Lock ID that stands for a holder without a description, for `groundplan unlock`.
 pub const UNNAMED: &str = "unnamed";
 
 fn read_holder(path: &Path) -> Option<LockHolder> {
     fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok())
 }
 
-/// Returns the error that names the holder. A new holder gets some time to write its description.
-/// Until then the file is missing or names a process that has ended.
+/// Returns the error that names the holder. A new holder gets [`INTRODUCTION`] to write its
+/// description. Until then, `lock.json` is missing or names a process that has ended.
 fn held(dir: &Path) -> LockError {
     let path = dir.join(HOLDER);
     let deadline = Instant::now() + INTRODUCTION;
@@ -219,8 +224,8 @@ fn held(dir: &Path) -> LockError {
         let holder = read_holder(&path);
         let waited = Instant::now() >= deadline;
         match holder {
-            // A process that seems to have ended may run in another container, under another
-            // number.
+            // A process that is not found on this host may run in another container, which numbers
+            // processes differently.
             Some(holder) if waited || holder.is_alive() != Some(false) => {
                 return LockError::Held(Box::new(holder));
             }
