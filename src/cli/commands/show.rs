@@ -1,4 +1,5 @@
-//! `groundplan show`: prints the recorded state, or a saved plan.
+//! `groundplan show`: prints a recorded state or a saved plan. Makes no AWS calls, except to read a
+//! state from S3, and takes no lock.
 
 use std::path::Path;
 
@@ -29,7 +30,7 @@ fn show_plan(path: &Path, full: bool, ui: &mut Ui) -> Result<()> {
 
 async fn show_state(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
     let name = cluster_name(arguments.cluster.as_deref(), common, ui)?;
-    let known = read_unlocked(common, &name, ui).await?;
-    let known = known.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
-    Ok(ui.show(|out| state::human(&known, out), || document::state(&known))?)
+    let recorded = read_unlocked(common, &name, ui).await?;
+    let recorded = recorded.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
+    Ok(ui.show(|out| state::human(&recorded, out), || document::state(&recorded))?)
 }

@@ -1,4 +1,5 @@
-//! `groundplan validate`: validates the install-config.
+//! `groundplan validate`: validates the install-config offline and prints a summary of its machine
+//! pools. Makes no AWS calls.
 
 use groundplan_aws::model::metadata_options::Authentication;
 use groundplan_openshift::install_config::{InstallConfig, MachinePool};
@@ -10,6 +11,10 @@ use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::InputFiles;
 
+/// Prints the summary of a valid install-config.
+///
+/// # Errors
+/// Returns all findings if the install-config is invalid.
 pub(crate) fn run(common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     let inputs = InputFiles::read(common, ui)?;
     ui.print_line(&format!("{} is valid.\n", inputs.file))?;
@@ -20,17 +25,17 @@ pub(crate) fn run(common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Returns a summary of the config in a few lines.
+/// Returns one line for the cluster and one for each machine pool.
 fn summary(config: &InstallConfig) -> Vec<String> {
     let domain = config.cluster_domain();
     let mut lines = vec![format!("  {:<10} {domain} in {}", "cluster", config.aws.region)];
     for pool in std::iter::once(&config.control_plane).chain(&config.compute) {
-        lines.push(format!("  {:<10} {}", pool.name, pool_portrait(pool)));
+        lines.push(format!("  {:<10} {}", pool.name, pool_summary(pool)));
     }
     lines
 }
 
-fn pool_portrait(pool: &MachinePool) -> String {
+fn pool_summary(pool: &MachinePool) -> String {
     let noun = if pool.replicas == 1 { "machine" } else { "machines" };
     let of_type = match &pool.aws.instance_type {
         Some(instance_type) => format!(" of type {instance_type}"),

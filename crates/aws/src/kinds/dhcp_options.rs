@@ -1,4 +1,5 @@
-//! A set of DHCP options. The VPC that uses the set references it.
+//! A set of DHCP options: the DNS domain and the name servers that the machines of a VPC get. The
+//! VPC references the set.
 
 use groundplan_engine::graph::{Resource, Schema};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::model::untracked::UntrackedKind;
 /// Inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DhcpOptions {
-    /// Domain that completes host names.
+    /// DNS domain that the machines append to short host names.
     pub domain_name: String,
     /// Name servers. `AmazonProvidedDNS` stands for the resolver of the VPC.
     pub domain_name_servers: Vec<String>,
@@ -156,8 +157,8 @@ mod calls {
         Ok(DhcpOptionsOutputs { id: ec2::id(call, id)? })
     }
 
-    /// Converts the described set to live state. Several values of `domain-name` are joined by
-    /// spaces.
+    /// Converts a described set to live state. Joins several values of `domain-name` with spaces.
+    /// Of the tags, keeps those in `recorded`.
     fn to_live(recorded: &DhcpOptions, options: &types::DhcpOptions) -> Result<Live<DhcpOptions>> {
         let outputs = outputs("DescribeDhcpOptions", Some(options))?;
         let inputs = DhcpOptions {

@@ -1,4 +1,4 @@
-//! An inline policy of an IAM role.
+//! An inline policy of an IAM role: the permissions of the machines, as a part of their role.
 
 use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
@@ -123,19 +123,21 @@ mod calls {
                 .role_name(self.role.get().as_str())
                 .policy_name(&self.name)
                 .policy_document(self.document.to_string());
-            // Not every IAM server knows a new role immediately.
+            // `NoSuchEntity`: a new role is not visible to every IAM server at once.
             retry_on(aws.call("iam", "PutRolePolicy", call.send()).await, ABSENT)?;
             Ok(self.outputs())
         }
 
+        /// Returns the live document, in the form of the wanted one if both mean the same. `None`
+        /// if the role or the policy is missing.
         async fn live_document(&self, aws: &Aws) -> Result<Option<Value>> {
             let call = aws
                 .iam
                 .get_role_policy()
                 .role_name(self.role.get().as_str())
                 .policy_name(&self.name);
-            let answer = none_if(aws.call("iam", "GetRolePolicy", call.send()).await, ABSENT)?;
-            Ok(answer.map(|answer| live_document(&self.document, answer.policy_document())))
+            let policy = none_if(aws.call("iam", "GetRolePolicy", call.send()).await, ABSENT)?;
+            Ok(policy.map(|policy| live_document(&self.document, policy.policy_document())))
         }
 
         fn outputs(&self) -> IamRolePolicyOutputs {

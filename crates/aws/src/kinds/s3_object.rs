@@ -1,4 +1,5 @@
-//! An object in a bucket: the bootstrap Ignition. The state has only the digest of its content.
+//! An object in a bucket: the Ignition config of the bootstrap machine. The state has only the
+//! digest of the content.
 
 use groundplan_engine::graph::{Input, Resource, Schema};
 use groundplan_engine::secret::Secret;
@@ -17,9 +18,10 @@ pub struct S3Object {
     pub bucket: Input<BucketName>,
     /// Key of the object.
     pub key: String,
-    /// Content.
+    /// Content. The state records its digest; the content itself must be passed in each run that
+    /// writes the object.
     pub content: Secret,
-    /// Tags, at most ten.
+    /// Tags, at most ten (the limit of S3).
     pub tags: Tags,
 }
 
@@ -76,16 +78,17 @@ mod calls {
     use crate::client::ownership::{our_tags, tag_changes, taken};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
-    /// Metadata key of the content's digest. AWS itself returns a digest only for an object that
-    /// was put with a checksum of that algorithm.
+    /// Metadata key of the content's digest. AWS returns a digest of its own only if the upload
+    /// asked for one.
     const DIGEST: &str = "groundplan-sha256";
-    /// Metadata key of the creation token. A tag would use one of the ten tags of the user.
+    /// Metadata key of the creation token. As a tag, the token would use one of the ten tags that
+    /// S3 allows.
     const TOKEN: &str = "groundplan-token";
     const ABSENT: &[&str] = &["NoSuchKey", "NoSuchBucket", "NotFound"];
 
     impl KindOperations for S3Object {
-        /// Puts the object if the key is unused. An object of the same creation is overwritten,
-        /// because its content may differ.
+        /// Writes the object if the key is unused. An existing object with this creation token is
+        /// overwritten, because its content may differ. Another existing object is an error.
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<S3ObjectOutputs> {
             match self.put(aws, creation, Some("*")).await {
                 Err(error) if error.is(&["PreconditionFailed"]) => {
@@ -97,8 +100,8 @@ mod calls {
             Ok(self.outputs())
         }
 
-        /// Returns the object if token and content are those of this creation. `None` if only the
-        /// content differs; an object with another token is an error.
+        /// Returns the object if it has the token and the content of this creation. `None` if the
+        /// object is missing or only its content differs. An object with another token is an error.
         async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<S3ObjectOutputs>> {
             let Some(head) = self.head(aws).await? else { return Ok(None) };
             if metadata(&head, TOKEN) != Some(&creation.token) {
@@ -106,7 +109,7 @@ mod calls {
                 return Err(taken(
                     "HeadObject",
                     &what,
-                    "an object without the mark of this cluster",
+                    "an object without the creation token of this cluster",
                 ));
             }
             let same = metadata(&head, DIGEST) == Some(&self.content.digest);
@@ -152,9 +155,16 @@ mod calls {
     }
 
     impl S3Object {
-        async fn put(&self, aws: &Aws, creation: &Creation, unless: Option<&str>) -> Result<()> {
+        /// Writes content, tags and metadata. With `if_none_match` = `*`, S3 rejects the request if
+        /// the key is in use.
+        async fn put(
+            &self,
+            aws: &Aws,
+            creation: &Creation,
+            if_none_match: Option<&str>,
+        ) -> Result<()> {
             let content =
-                creation.secrets.reveal(&self.content).ok_or_else(|| self.not_at_hand())?;
+                creation.secrets.reveal(&self.content).ok_or_else(|| self.content_missing())?;
             let call = aws
                 .s3
                 .put_object()
@@ -165,18 +175,20 @@ mod calls {
                 .set_tagging(header(&self.tags))
                 .metadata(DIGEST, &self.content.digest)
                 .metadata(TOKEN, &creation.token)
-                .set_if_none_match(unless.map(str::to_owned));
+                .set_if_none_match(if_none_match.map(str::to_owned));
             let put = aws.call("s3", "PutObject", call.send()).await;
-            // Not every AWS server knows a new bucket immediately.
+            // `NoSuchBucket`: a new bucket is not visible to every S3 server at once.
             retry_on(put, &["NoSuchBucket", "ConditionalRequestConflict"]).map(drop)
         }
 
-        fn not_at_hand(&self) -> ProviderError {
+        /// Returns the error that this run was started without the content of the object.
+        fn content_missing(&self) -> ProviderError {
             let message = format!("the content of {} is not available in this run", self.key);
             ProviderError::new(ErrorClass::Permanent, "PutObject", message)
                 .with_hint("pass --assets with the folder that openshift-install wrote")
         }
 
+        /// Reads the metadata of the object. `None` if the object is missing.
         async fn head(&self, aws: &Aws) -> Result<Option<HeadObjectOutput>> {
             let call = aws.s3.head_object().bucket(self.bucket.get().as_str()).key(&self.key);
             none_if(aws.call("s3", "HeadObject", call.send()).await, ABSENT)
@@ -203,8 +215,8 @@ mod calls {
             Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
         }
 
-        /// Changes the tags. S3 replaces all tags in one call, so the tags of other owners are sent
-        /// too.
+        /// Changes the tags. One call replaces all tags, so it also sends the tags that others have
+        /// added.
         async fn change_tags(&self, aws: &Aws, before: &Tags) -> Result<()> {
             let mut wanted = self.live_tags(aws).await?;
             let (set, unset) = tag_changes(before, &self.tags);
@@ -273,7 +285,7 @@ mod calls {
 
         #[test]
         fn without_its_content_an_object_is_refused_with_what_to_pass() {
-            let error = object(b"canary").not_at_hand();
+            let error = object(b"canary").content_missing();
             assert_eq!(error.class, ErrorClass::Permanent);
             assert!(error.hint.unwrap().contains("--assets"));
         }

@@ -1,6 +1,6 @@
 //! Checks before the first change: IAM actions of a plan, policy simulation, dry runs, and quotas.
 //!
-//! Never: words for a terminal.
+//! Results are data. Writing messages about them is the job of the program.
 
 pub mod dry_run;
 pub mod iam_actions;

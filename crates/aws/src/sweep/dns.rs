@@ -1,7 +1,8 @@
-//! Search for the private zone of the cluster and for records that its operators write elsewhere.
-//! Operators write to the public zone of a parent domain (`*.apps`), or to a private zone that the
-//! user provides. The search of the public zone follows openshift-installer's destroy
-//! (pkg/destroy/aws, deleteRoute53).
+//! Search for the private zone of the cluster, and for records of the cluster in other zones.
+//!
+//! Operators of the cluster write records such as `*.apps` to the public zone of a parent domain,
+//! or to a private zone that the user provides. The search of the public zone follows the destroy
+//! of openshift-install (pkg/destroy/aws, deleteRoute53).
 
 use aws_sdk_route53::types::{HostedZone, ResourceRecordSet, RrType};
 
@@ -11,21 +12,27 @@ use crate::client::resource_type::Result;
 use crate::client::route53::{self, plain_name};
 use crate::lookups::queries::{is_private, zone_id, zones_named};
 
-/// Number of records in one page when one record is searched in a zone that may be large.
-const NEIGHBOURS: i32 = 10;
+/// Number of records that one call lists in a public zone, beginning with the searched name. Public
+/// zones may be large, and one name has few records.
+const RECORDS_FROM_NAME: i32 = 10;
 
-/// Returns the ID of a record in the sweep, as in `Z123/A/api.demo.example.com`.
+/// Returns the ID that a sweep gives to a record: zone, type and name, as in
+/// `Z123/A/api.demo.example.com`.
 pub(crate) fn record_id(zone: &str, kind: &str, name: &str) -> String {
     format!("{zone}/{kind}/{}", plain_name(name))
 }
 
-/// Splits an ID from [`record_id`] into zone, type and name.
+/// Splits an ID from [`record_id`] into zone, type and name. `None` if the ID has another form.
 pub(crate) fn cut(id: &str) -> Option<(&str, &str, &str)> {
     let (zone, rest) = id.split_once('/')?;
     let (kind, name) = rest.split_once('/')?;
     Some((zone, kind, name))
 }
 
+/// Returns the zones with the cluster tag, and the records that operators of the cluster wrote.
+///
+/// # Errors
+/// Returns an error if a call fails.
 pub(super) async fn zones_and_records(
     aws: &Aws,
     domain: Option<&str>,
@@ -38,17 +45,18 @@ pub(super) async fn zones_and_records(
         let name = plain_name(&zone.name);
         if value != OWNED {
             left.push(RemainingResource::new(SHARED_TAG, id.as_str(), Some(&name)));
-            left.extend(written_by_the_cluster(aws, id.as_str(), &name).await?);
+            left.extend(records_in_user_zone(aws, id.as_str(), &name).await?);
         } else {
             left.push(RemainingResource::new("hosted-zone", id.as_str(), Some(&name)));
-            left.extend(also_above(aws, id.as_str(), &name).await?);
+            left.extend(records_in_public_zone(aws, id.as_str(), &name).await?);
         }
     }
     Ok(left)
 }
 
-/// Returns the zones that may be those of the cluster. With `domain`, these are the zones of that
-/// domain. Without, these are the private zones whose domain begins with the cluster name.
+/// Returns the zones that may be those of the cluster; the caller checks their tags. With `domain`:
+/// the zones of that domain. Without `domain`: the private zones whose domain begins with the
+/// cluster name in the infra ID, which may be shortened.
 async fn candidates(aws: &Aws, domain: Option<&str>) -> Result<Vec<HostedZone>> {
     if let Some(domain) = domain {
         return zones_named(aws, domain).await;
@@ -58,8 +66,8 @@ async fn candidates(aws: &Aws, domain: Option<&str>) -> Result<Vec<HostedZone>> 
     loop {
         let call = aws.route53.list_hosted_zones().set_marker(marker).send();
         let page = aws.call("route53", "ListHostedZones", call).await?;
-        let ours = |zone: &HostedZone| is_private(zone) && zone.name.starts_with(cluster);
-        zones.extend(page.hosted_zones.into_iter().filter(ours));
+        let may_be_ours = |zone: &HostedZone| is_private(zone) && zone.name.starts_with(cluster);
+        zones.extend(page.hosted_zones.into_iter().filter(may_be_ours));
         marker = page.next_marker.filter(|_| page.is_truncated);
         if marker.is_none() {
             return Ok(zones);
@@ -67,55 +75,65 @@ async fn candidates(aws: &Aws, domain: Option<&str>) -> Result<Vec<HostedZone>> 
     }
 }
 
-/// Returns the records below the cluster's domain in a zone that existed before the cluster.
-async fn written_by_the_cluster(
+/// Returns the records below the cluster's domain in a zone that the user provided. The zone itself
+/// stays.
+async fn records_in_user_zone(
     aws: &Aws,
     zone: &str,
     domain: &str,
 ) -> Result<Vec<RemainingResource>> {
     let records = route53::every_record(aws, zone).await?;
-    let ours = records.iter().filter(|one| is_below(one.name(), domain) && !is_fixed(one));
-    Ok(ours.map(|one| leftover(zone, one)).collect())
+    let ours = records.iter().filter(|one| is_below(one.name(), domain) && !belongs_to_zone(one));
+    Ok(ours.map(|one| remaining_record(zone, one)).collect())
 }
 
 /// Returns the records of the public zone of a parent domain that have the name and type of a
 /// record in the private zone.
-async fn also_above(aws: &Aws, private: &str, domain: &str) -> Result<Vec<RemainingResource>> {
+async fn records_in_public_zone(
+    aws: &Aws,
+    private: &str,
+    domain: &str,
+) -> Result<Vec<RemainingResource>> {
     let Some(public) = public_zone_above(aws, domain).await? else { return Ok(Vec::new()) };
     let mut left = Vec::new();
-    for record in route53::every_record(aws, private).await?.iter().filter(|one| !is_fixed(one)) {
-        let page = route53::records_from(aws, &public, record.name(), NEIGHBOURS).await?;
+    for record in
+        route53::every_record(aws, private).await?.iter().filter(|one| !belongs_to_zone(one))
+    {
+        let page = route53::records_from(aws, &public, record.name(), RECORDS_FROM_NAME).await?;
         let same = |one: &&ResourceRecordSet| {
             route53::same_name(one.name(), record.name()) && one.r#type() == record.r#type()
         };
-        left.extend(page.unwrap_or_default().iter().find(same).map(|one| leftover(&public, one)));
+        left.extend(
+            page.unwrap_or_default().iter().find(same).map(|one| remaining_record(&public, one)),
+        );
     }
     Ok(left)
 }
 
 /// Returns the ID of the public zone of the nearest parent domain. `None` if no parent has one.
 async fn public_zone_above(aws: &Aws, domain: &str) -> Result<Option<String>> {
-    let mut above = domain;
-    while let Some((_, parent)) = above.split_once('.') {
+    let mut child = domain;
+    while let Some((_, parent)) = child.split_once('.') {
         let zones = zones_named(aws, parent).await?;
         if let Some(zone) = zones.iter().find(|zone| !is_private(zone)) {
             return Ok(Some(zone_id(&zone.id).0));
         }
-        above = parent;
+        child = parent;
     }
     Ok(None)
 }
 
+/// Returns true if `name` is a subdomain of `domain`.
 fn is_below(name: &str, domain: &str) -> bool {
     plain_name(name).strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
 /// Returns true for SOA and NS records, which belong to the zone itself.
-fn is_fixed(record: &ResourceRecordSet) -> bool {
+fn belongs_to_zone(record: &ResourceRecordSet) -> bool {
     matches!(record.r#type(), RrType::Soa | RrType::Ns)
 }
 
-fn leftover(zone: &str, record: &ResourceRecordSet) -> RemainingResource {
+fn remaining_record(zone: &str, record: &ResourceRecordSet) -> RemainingResource {
     let name = plain_name(record.name());
     let id = record_id(zone, record.r#type().as_str(), &name);
     RemainingResource::new("record", &id, Some(&name))

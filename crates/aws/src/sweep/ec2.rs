@@ -1,4 +1,5 @@
-//! Search for EC2 resources with the cluster tag.
+//! Search for EC2 resources with the cluster tag: one call lists the tags, then one query for each
+//! type of resource drops those that no longer exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,14 +7,18 @@ use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
 
 use super::RemainingResource;
 use crate::Aws;
-use crate::client::ec2::copied_for;
-use crate::client::ec2::{self, Ec2Object, filter, pages};
+use crate::client::ec2::{self, Ec2Object, copied_for, filter, pages};
 use crate::client::resource_type::Result;
 use crate::model::untracked::UntrackedKind;
 
-/// Resource type and value of a cluster tag.
+/// Type of a resource, and the value of its cluster tag.
 type Tagged = (ResourceType, Option<String>);
 
+/// Returns the existing EC2 resources with the cluster tag. Of those whose tag has another value
+/// than `owned`, a destroy deletes only the tag.
+///
+/// # Errors
+/// Returns an error if a call fails.
 pub(super) async fn tagged(aws: &Aws) -> Result<Vec<RemainingResource>> {
     let request = aws
         .ec2
@@ -32,41 +37,39 @@ pub(super) async fn tagged(aws: &Aws) -> Result<Vec<RemainingResource>> {
     for kind in kinds {
         let ids: Vec<&str> = tagged
             .iter()
-            .filter(|(_, (its, _))| its.as_str() == kind)
+            .filter(|(_, (tagged_kind, _))| tagged_kind.as_str() == kind)
             .map(|(id, _)| id.as_str())
             .collect();
-        left.extend(still_there(aws, &ResourceType::from(kind), &ids).await?);
+        left.extend(existing(aws, &ResourceType::from(kind), &ids).await?);
     }
-    let said =
+    let tag_value =
         |one: &RemainingResource| tagged.get(&one.id).and_then(|(_, value)| value.as_deref());
-    Ok(left.into_iter().map(|one| one.clone().tagged(said(&one))).collect())
+    Ok(left.into_iter().map(|one| one.clone().tagged(tag_value(&one))).collect())
 }
 
-/// Returns the resources that exist, because EC2 keeps the tags of a deleted resource for a while.
-/// For types that groundplan neither creates nor deletes, existence is not checked and all are
-/// returned.
-async fn still_there(
-    aws: &Aws,
-    kind: &ResourceType,
-    ids: &[&str],
-) -> Result<Vec<RemainingResource>> {
+/// Returns the resources that exist: EC2 keeps the tags of a deleted resource for a while.
+/// Resources of a type that groundplan neither creates nor deletes are all returned, without a
+/// check.
+async fn existing(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
     let all = || ids.iter().map(|id| RemainingResource::new(kind.as_str(), id, None)).collect();
     let Some(what) = UntrackedKind::of(kind.as_str()) else { return Ok(all()) };
     match what {
-        UntrackedKind::DhcpOptions => seen::<types::DhcpOptions>(aws, kind, ids).await,
-        UntrackedKind::ElasticIp => seen::<types::Address>(aws, kind, ids).await,
-        UntrackedKind::Image => seen::<types::Image>(aws, kind, ids).await,
+        UntrackedKind::DhcpOptions => remaining_of::<types::DhcpOptions>(aws, kind, ids).await,
+        UntrackedKind::ElasticIp => remaining_of::<types::Address>(aws, kind, ids).await,
+        UntrackedKind::Image => remaining_of::<types::Image>(aws, kind, ids).await,
         UntrackedKind::Instance => instances(aws, kind, ids).await,
-        UntrackedKind::InternetGateway => seen::<types::InternetGateway>(aws, kind, ids).await,
-        UntrackedKind::NatGateway => seen::<types::NatGateway>(aws, kind, ids).await,
+        UntrackedKind::InternetGateway => {
+            remaining_of::<types::InternetGateway>(aws, kind, ids).await
+        }
+        UntrackedKind::NatGateway => remaining_of::<types::NatGateway>(aws, kind, ids).await,
         UntrackedKind::NetworkInterface => interfaces(aws, kind, ids).await,
-        UntrackedKind::RouteTable => seen::<types::RouteTable>(aws, kind, ids).await,
+        UntrackedKind::RouteTable => remaining_of::<types::RouteTable>(aws, kind, ids).await,
         UntrackedKind::SecurityGroup => groups(aws, kind, ids).await,
         UntrackedKind::Snapshot => snapshots(aws, kind, ids).await,
-        UntrackedKind::Subnet => seen::<types::Subnet>(aws, kind, ids).await,
+        UntrackedKind::Subnet => remaining_of::<types::Subnet>(aws, kind, ids).await,
         UntrackedKind::Volume => volumes(aws, kind, ids).await,
-        UntrackedKind::Vpc => seen::<types::Vpc>(aws, kind, ids).await,
-        UntrackedKind::VpcEndpoint => seen::<types::VpcEndpoint>(aws, kind, ids).await,
+        UntrackedKind::Vpc => remaining_of::<types::Vpc>(aws, kind, ids).await,
+        UntrackedKind::VpcEndpoint => remaining_of::<types::VpcEndpoint>(aws, kind, ids).await,
         // EC2's tag index does not contain resources of other services.
         UntrackedKind::LoadBalancer
         | UntrackedKind::ClassicLoadBalancer
@@ -81,22 +84,23 @@ async fn still_there(
     }
 }
 
-async fn there<T: Ec2Object>(aws: &Aws, ids: &[&str]) -> Result<Vec<(String, T)>> {
+/// Returns the objects with these IDs that exist.
+async fn existing_objects<T: Ec2Object>(aws: &Aws, ids: &[&str]) -> Result<Vec<(String, T)>> {
     let found = ec2::by_ids::<T>(aws, ids.iter().copied()).await?;
     Ok(found.into_iter().filter(|(_, one)| one.exists()).collect())
 }
 
-fn leftover<T: Ec2Object>(kind: &ResourceType, id: &str, one: &T) -> RemainingResource {
+fn remaining<T: Ec2Object>(kind: &ResourceType, id: &str, one: &T) -> RemainingResource {
     RemainingResource::new(kind.as_str(), id, name_tag(one.tags()))
 }
 
-async fn seen<T: Ec2Object>(
+async fn remaining_of<T: Ec2Object>(
     aws: &Aws,
     kind: &ResourceType,
     ids: &[&str],
 ) -> Result<Vec<RemainingResource>> {
-    let found = there::<T>(aws, ids).await?;
-    Ok(found.iter().map(|(id, one)| leftover(kind, id, one)).collect())
+    let found = existing_objects::<T>(aws, ids).await?;
+    Ok(found.iter().map(|(id, one)| remaining(kind, id, one)).collect())
 }
 
 /// Returns the instances that are not terminated. An instance that is shutting down still uses its
@@ -105,13 +109,13 @@ async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<R
     let terminated = Some(&types::InstanceStateName::Terminated);
     let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
     let left = found.iter().filter(|(_, one)| one.state().and_then(|s| s.name()) != terminated);
-    Ok(left.map(|(id, one)| leftover(kind, id, one)).collect())
+    Ok(left.map(|(id, one)| remaining(kind, id, one)).collect())
 }
 
 /// Returns the security groups. The name of a group is its `Name` tag or, as for groups of
 /// Kubernetes, its group name.
 async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
-    let found = there::<types::SecurityGroup>(aws, ids).await?;
+    let found = existing_objects::<types::SecurityGroup>(aws, ids).await?;
     let named = |(id, group): &(String, types::SecurityGroup)| {
         let name = name_tag(group.tags()).or(group.group_name());
         RemainingResource::new(kind.as_str(), id, name)
@@ -119,41 +123,45 @@ async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Rema
     Ok(found.iter().map(named).collect())
 }
 
+/// Returns the volumes. A volume with `DeleteOnTermination` is deleted with its instance.
 async fn volumes(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
-    let found = there::<types::Volume>(aws, ids).await?;
+    let found = existing_objects::<types::Volume>(aws, ids).await?;
     let named = |(id, volume): &(String, types::Volume)| {
         let with =
             volume.attachments().iter().find(|one| one.delete_on_termination() == Some(true));
         let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
-        RemainingResource { goes_with, ..leftover(kind, id, volume) }
+        RemainingResource { goes_with, ..remaining(kind, id, volume) }
     };
     Ok(found.iter().map(named).collect())
 }
 
 /// Returns the snapshots. A snapshot that was copied for an image is deleted with the image.
 async fn snapshots(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
-    let found = there::<types::Snapshot>(aws, ids).await?;
+    let found = existing_objects::<types::Snapshot>(aws, ids).await?;
     let named = |(id, snapshot): &(String, types::Snapshot)| {
         let goes_with = copied_for(snapshot).map(str::to_owned);
-        RemainingResource { goes_with, ..leftover(kind, id, snapshot) }
+        RemainingResource { goes_with, ..remaining(kind, id, snapshot) }
     };
     Ok(found.iter().map(named).collect())
 }
 
+/// Returns the network interfaces. An interface with `DeleteOnTermination` is deleted with its
+/// instance.
 async fn interfaces(
     aws: &Aws,
     kind: &ResourceType,
     ids: &[&str],
 ) -> Result<Vec<RemainingResource>> {
-    let found = there::<types::NetworkInterface>(aws, ids).await?;
+    let found = existing_objects::<types::NetworkInterface>(aws, ids).await?;
     let named = |(id, interface): &(String, types::NetworkInterface)| {
         let with = interface.attachment().filter(|one| one.delete_on_termination() == Some(true));
         let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
-        RemainingResource { goes_with, ..leftover(kind, id, interface) }
+        RemainingResource { goes_with, ..remaining(kind, id, interface) }
     };
     Ok(found.iter().map(named).collect())
 }
 
+/// Returns the value of the tag `Name`. `None` if the resource has no such tag.
 pub(super) fn name_tag(tags: &[Tag]) -> Option<&str> {
     tags.iter().find(|tag| tag.key() == Some("Name")).and_then(Tag::value)
 }

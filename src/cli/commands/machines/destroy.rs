@@ -1,5 +1,7 @@
-//! `groundplan machines destroy`: terminates all recorded machines. Without recorded state, the
-//! command reports similar states and the instances with the cluster tag.
+//! `groundplan machines destroy`: terminates all recorded machines. Without a recorded state, the
+//! error lists states with similar names and the instances with the cluster tag.
+//!
+//! Never deletes an instance without a record: OpenShift's own controllers may have created it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
@@ -23,10 +25,11 @@ use crate::cli::session::teardown::{TeardownTarget, decided, destroyed};
 use crate::render::{Diagnostic, DiagnosticSeverity};
 
 /// Suffix of the names of machine states.
-const ENDING: &str = "-machines";
+const STATE_SUFFIX: &str = "-machines";
 
-/// Terminates the recorded machines. The final sweep is omitted, because other resources with the
-/// cluster tag belong to the cluster and stay.
+/// Terminates the recorded machines. No sweep follows, because the other resources with the cluster
+/// tag belong to the cluster and stay. If the state had no records, instances of the cluster are
+/// printed as a warning.
 pub(super) async fn destroy(
     arguments: &Arguments,
     common: &CommonArgs,
@@ -34,29 +37,32 @@ pub(super) async fn destroy(
     stop: &Shutdown,
 ) -> Result<Exit> {
     must_be_confirmable(common, ui)?;
-    let looking = Box::pin(known(arguments, common, ui));
-    let RecordedMachines { name, state } = unless_stopped(stop, looking).await?;
+    let reading = Box::pin(read_recorded(arguments, common, ui));
+    let RecordedMachines { name, state } = unless_stopped(stop, reading).await?;
     let deciding = async {
         let settings = &aws_session::settings_without_config;
-        let wanted = TeardownTarget { name: &name, settings, of_machines: true };
-        decided(&wanted, &arguments.part, &arguments.guards, common, ui).await
+        let target = TeardownTarget { name: &name, settings, of_machines: true };
+        decided(&target, &arguments.part, &arguments.guards, common, ui).await
     };
     let teardown = unless_stopped(stop, Box::pin(deciding)).await?;
     let exit = destroyed(teardown, common, ui, stop).await?;
     if let Some(cluster) = state.cluster.as_ref().filter(|_| state.has_nothing()) {
-        let telling = Box::pin(tell_of_others(cluster, ui));
-        unless_stopped(stop, telling).await?;
+        let warning = Box::pin(warn_of_unrecorded(cluster, ui));
+        unless_stopped(stop, warning).await?;
     }
     Ok(exit)
 }
 
 /// Recorded state before the destroy.
 struct RecordedMachines {
+    /// Name of the state.
     name: String,
     state: State,
 }
 
-async fn known(
+/// Reads the state of the machines without taking its lock. The error for a missing state lists the
+/// instances of the cluster, if the region is known.
+async fn read_recorded(
     arguments: &Arguments,
     common: &CommonArgs,
     ui: &mut Ui,
@@ -72,33 +78,40 @@ async fn known(
     if let Some((state, _)) = state_backend::read_unlocked(&common.state.of(&name), common).await? {
         return Ok(RecordedMachines { name, state });
     }
-    let mut failure = not_there(&name, &infra_id, &common.state)?;
+    let mut failure = missing_state(&name, &infra_id, &common.state)?;
     if let Some(region) = region {
         let cluster = Cluster { name, infra_id, cluster_id: String::new(), region };
         let detail = &mut failure.diagnostics[0].detail;
-        let others = others(&cluster, ui).await?;
-        detail.extend(others.iter().map(|one| format!("untracked: {}", shown(one))));
+        let others = instances_of(&cluster, ui).await?;
+        detail.extend(others.iter().map(|one| format!("untracked: {}", name_and_id(one))));
     }
     Err(failure)
 }
 
-/// Returns the region that AWS tools would use.
+/// Returns the region in `AWS_REGION` or `AWS_DEFAULT_REGION`. `None` if neither is set.
 fn region() -> Option<String> {
     let set = |name| env::var(name).ok().filter(|region| !region.is_empty());
     set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"))
 }
 
-/// Returns the error that these machines have no recorded state, with the states that exist.
-fn not_there(name: &str, infra_id: &str, backend: &StateLocation) -> Result<CommandError> {
+/// Returns the error that these machines have no recorded state. The details list the states that
+/// exist.
+///
+/// # Errors
+/// Returns an error if the folder of the states cannot be read.
+fn missing_state(name: &str, infra_id: &str, backend: &StateLocation) -> Result<CommandError> {
     let mut diagnostic = Diagnostic::error(format!("no state of machines of {infra_id} found"))
         .with_detail(format!("{} does not exist", backend.of(name)));
-    let states = states(backend)?;
+    let states = machine_states(backend)?;
     diagnostic.detail.extend(states.iter().map(|state| format!("found {}", backend.of(state))));
     // The user may have given the name of the cluster or of the state instead of the infra ID.
     let is_meant =
         |state: &&String| state.starts_with(&format!("{infra_id}-")) || *state == infra_id;
-    let meant: Vec<&str> =
-        states.iter().filter(is_meant).filter_map(|state| state.strip_suffix(ENDING)).collect();
+    let meant: Vec<&str> = states
+        .iter()
+        .filter(is_meant)
+        .filter_map(|state| state.strip_suffix(STATE_SUFFIX))
+        .collect();
     let hint = match meant.as_slice() {
         [one] => {
             format!("pass the infra ID: `groundplan machines destroy --cluster {one}`")
@@ -112,7 +125,7 @@ fn not_there(name: &str, infra_id: &str, backend: &StateLocation) -> Result<Comm
 
 /// Returns the names of machine states in a folder. A bucket returns none, because listing needs a
 /// separate permission.
-fn states(backend: &StateLocation) -> Result<Vec<String>> {
+fn machine_states(backend: &StateLocation) -> Result<Vec<String>> {
     let StateLocation::Folder(folder) = backend else { return Ok(Vec::new()) };
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -122,14 +135,14 @@ fn states(backend: &StateLocation) -> Result<Vec<String>> {
     let entries = entries.map_err(|error| CommandError::could_not(&attempt, &error))?;
     let folders = entries.iter().filter(|entry| entry.path().is_dir());
     let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
-    let names: BTreeSet<String> = names.filter(|name| name.ends_with(ENDING)).collect();
+    let names: BTreeSet<String> = names.filter(|name| name.ends_with(STATE_SUFFIX)).collect();
     Ok(names.into_iter().collect())
 }
 
-/// Prints the instances of the cluster as not recorded. Called only if the state was empty: other
-/// programs created these instances.
-async fn tell_of_others(cluster: &Cluster, ui: &mut Ui) -> Result<()> {
-    let others = others(cluster, ui).await?;
+/// Prints a warning with the instances of the cluster. The caller has found an empty state, so no
+/// instance has a record.
+async fn warn_of_unrecorded(cluster: &Cluster, ui: &mut Ui) -> Result<()> {
+    let others = instances_of(cluster, ui).await?;
     if others.is_empty() {
         return Ok(());
     }
@@ -143,30 +156,30 @@ async fn tell_of_others(cluster: &Cluster, ui: &mut Ui) -> Result<()> {
         "scale down the MachineSet of unneeded instances, or terminate them by hand; a running \
          cluster manages its own machines",
     );
-    warning.detail = others.iter().map(shown).collect();
+    warning.detail = others.iter().map(name_and_id).collect();
     Ok(ui.diagnostic(&warning)?)
 }
 
-/// Returns the instances with the cluster tag. If the lookup fails, prints a warning and returns
-/// none.
-async fn others(cluster: &Cluster, ui: &mut Ui) -> Result<Vec<RemainingResource>> {
+/// Returns the instances with the cluster tag. If the query fails, prints a warning and returns an
+/// empty list.
+async fn instances_of(cluster: &Cluster, ui: &mut Ui) -> Result<Vec<RemainingResource>> {
     let settings = aws_session::settings_without_config(cluster);
     let AwsSession { aws, .. } = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
-    let known = BTreeSet::new();
-    match retry_reads(|| sweep::other_instances(&aws, &known)).await {
+    let recorded = BTreeSet::new();
+    match retry_reads(|| sweep::other_instances(&aws, &recorded)).await {
         Ok(others) => Ok(others),
         Err(error) => {
-            let mut unknown = Diagnostic::call_failed("search for untracked resources", &error);
-            unknown.severity = DiagnosticSeverity::Warning;
-            ui.diagnostic(&unknown)?;
+            let mut warning = Diagnostic::call_failed("search for untracked resources", &error);
+            warning.severity = DiagnosticSeverity::Warning;
+            ui.diagnostic(&warning)?;
             Ok(Vec::new())
         }
     }
 }
 
-fn shown(one: &RemainingResource) -> String {
-    match &one.name {
-        Some(name) => format!("{name} ({})", one.id),
-        None => one.id.clone(),
+fn name_and_id(instance: &RemainingResource) -> String {
+    match &instance.name {
+        Some(name) => format!("{name} ({})", instance.id),
+        None => instance.id.clone(),
     }
 }

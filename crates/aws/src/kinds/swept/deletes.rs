@@ -1,5 +1,5 @@
-//! Deletion of untracked resources. A resource that does not exist counts as deleted. If another
-//! resource still uses it, the error is retryable.
+//! Deletion of untracked resources. A resource that does not exist counts as deleted. The error for
+//! a resource that is still in use is retryable.
 
 use aws_sdk_ec2::types::{self, IpPermission, UserIdGroupPair};
 use aws_sdk_route53::types::ChangeAction;
@@ -26,47 +26,52 @@ const ELB: &str = "elasticloadbalancing";
 const ABSENT: &[&str] = &["NoSuchEntity"];
 const NO_GROUP: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
 
-/// Makes one deleting EC2 call. Parameters: action, ID, error codes for an absent resource
-/// (`gone`), and error codes for a resource in use (`held`), which are retryable.
+/// Makes one deleting EC2 call. Parameters: SDK method and action, field and value of the ID, error
+/// codes for a missing resource (`absent`), and retryable error codes for a resource in use
+/// (`in_use`).
 macro_rules! delete {
-    ($aws:ident, $call:ident($name:literal).$field:ident($id:ident), gone: $gone:expr, held: $held:expr) => {{
+    ($aws:ident, $call:ident($name:literal).$field:ident($id:ident),
+     absent: $absent:expr, in_use: $in_use:expr) => {{
         let deleted = $aws.call("ec2", $name, $aws.ec2.$call().$field($id).send()).await;
-        fine_when(retry_when(deleted, &$held), &$gone)
+        fine_when(retry_when(deleted, &$in_use), &$absent)
     }};
 }
 
+/// Deletes one untracked resource, with the parts that AWS does not delete together with it. `id`
+/// is an ID, an ARN or a name, depending on the kind.
 pub(super) async fn delete(aws: &Aws, what: UntrackedKind, id: &str) -> Result<()> {
     match what {
         UntrackedKind::Instance => {
             delete!(aws, terminate_instances("TerminateInstances").instance_ids(id),
-                gone: ["InvalidInstanceID.NotFound"], held: [])
+                absent: ["InvalidInstanceID.NotFound"], in_use: [])
         }
         UntrackedKind::Volume => {
             delete!(aws, delete_volume("DeleteVolume").volume_id(id),
-                gone: ["InvalidVolume.NotFound"], held: ["VolumeInUse", "IncorrectState"])
+                absent: ["InvalidVolume.NotFound"], in_use: ["VolumeInUse", "IncorrectState"])
         }
         UntrackedKind::Snapshot => {
             delete!(aws, delete_snapshot("DeleteSnapshot").snapshot_id(id),
-                gone: ["InvalidSnapshot.NotFound"], held: ["InvalidSnapshot.InUse"])
+                absent: ["InvalidSnapshot.NotFound"], in_use: ["InvalidSnapshot.InUse"])
         }
         UntrackedKind::NetworkInterface => {
             delete!(aws, delete_network_interface("DeleteNetworkInterface").network_interface_id(id),
-                gone: ["InvalidNetworkInterfaceID.NotFound"],
-                held: ["InvalidNetworkInterface.InUse"])
+                absent: ["InvalidNetworkInterfaceID.NotFound"],
+                in_use: ["InvalidNetworkInterface.InUse"])
         }
         UntrackedKind::ElasticIp => {
             delete!(aws, release_address("ReleaseAddress").allocation_id(id),
-                gone: ["InvalidAllocationID.NotFound"], held: ["InvalidIPAddress.InUse"])
+                absent: ["InvalidAllocationID.NotFound"], in_use: ["InvalidIPAddress.InUse"])
         }
         UntrackedKind::NatGateway => {
             delete!(aws, delete_nat_gateway("DeleteNatGateway").nat_gateway_id(id),
-                gone: ["NatGatewayNotFound"], held: [])
+                absent: ["NatGatewayNotFound"], in_use: [])
         }
         UntrackedKind::Subnet => delete_subnet(aws, id).await,
         UntrackedKind::Vpc => delete_vpc(aws, id).await,
         UntrackedKind::DhcpOptions => {
             delete!(aws, delete_dhcp_options("DeleteDhcpOptions").dhcp_options_id(id),
-                gone: ["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"], held: [])
+                absent: ["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"],
+                in_use: [])
         }
         UntrackedKind::Image => delete_image(aws, id).await,
         UntrackedKind::VpcEndpoint => delete_endpoint(aws, id).await,
@@ -100,18 +105,19 @@ async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
 }
 
 /// Deletes a security group after revoking the rules that reference it. Kubernetes adds such rules
-/// to the nodes' group for a load balancer's group. Rules in groups that the cluster does not own
-/// stay: AWS then rejects the deletion, and the error names the owners.
+/// to the group of the nodes for the group of a load balancer. Rules in groups that the cluster
+/// does not own stay. AWS then rejects the deletion, and the error names the groups with these
+/// rules.
 async fn security_group(aws: &Aws, id: &str) -> Result<()> {
-    let naming = vec![filter("ip-permission.group-id", &[id])];
-    let others = types::SecurityGroup::describe(aws, naming).await?;
+    let references_it = vec![filter("ip-permission.group-id", &[id])];
+    let others = types::SecurityGroup::describe(aws, references_it).await?;
     let is_ours = |group: &types::SecurityGroup| {
         let key = aws.settings.cluster_tag.as_str();
         group.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some("owned"))
     };
     for other in others.into_iter().filter(is_ours) {
         let rules: Vec<_> =
-            other.ip_permissions().iter().filter_map(|rule| of_group(rule, id)).collect();
+            other.ip_permissions().iter().filter_map(|rule| part_about_group(rule, id)).collect();
         let Some(group) = other.group_id().filter(|group| *group != id && !rules.is_empty()) else {
             continue;
         };
@@ -123,8 +129,8 @@ async fn security_group(aws: &Aws, id: &str) -> Result<()> {
     delete_security_group(aws, id).await
 }
 
-/// Returns the part of a rule that references this group. `None` if no part does.
-fn of_group(rule: &IpPermission, id: &str) -> Option<IpPermission> {
+/// Returns the part of a rule that references the group `id`. `None` if no part does.
+fn part_about_group(rule: &IpPermission, id: &str) -> Option<IpPermission> {
     let pairs = rule.user_id_group_pairs().iter().filter(|pair| pair.group_id() == Some(id));
     let pairs: Vec<_> = pairs
         .map(|pair| {
@@ -141,6 +147,7 @@ fn of_group(rule: &IpPermission, id: &str) -> Option<IpPermission> {
     })
 }
 
+/// Deletes an internet gateway after detaching it from its VPC.
 async fn internet_gateway(aws: &Aws, id: &str) -> Result<()> {
     let found = ec2::by_ids::<types::InternetGateway>(aws, [id]).await?;
     let attached = found.values().flat_map(types::InternetGateway::attachments);
@@ -150,7 +157,7 @@ async fn internet_gateway(aws: &Aws, id: &str) -> Result<()> {
         fine_when(detached, &["Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"])?;
     }
     delete!(aws, delete_internet_gateway("DeleteInternetGateway").internet_gateway_id(id),
-        gone: ["InvalidInternetGatewayID.NotFound"], held: [])
+        absent: ["InvalidInternetGatewayID.NotFound"], in_use: [])
 }
 
 /// Deletes a route table. If it is the main table, another table of the VPC becomes main first.
@@ -175,7 +182,7 @@ async fn classic_load_balancer(aws: &Aws, name: &str) -> Result<()> {
 async fn target_group(aws: &Aws, arn: &str) -> Result<()> {
     let call = aws.elb.delete_target_group().target_group_arn(arn);
     let deleted = aws.call(ELB, "DeleteTargetGroup", call.send()).await;
-    // AWS may not know yet that the load balancer that used the group is deleted.
+    // `ResourceInUse`: AWS may still list the deleted load balancer as a user of the group.
     none_if(retry_on(deleted, &["ResourceInUse"]), NO_TARGET_GROUP).map(drop)
 }
 
@@ -191,7 +198,7 @@ async fn record(aws: &Aws, id: &str) -> Result<()> {
         .find(|one| one.r#type().as_str() == kind && route53::same_name(one.name(), name));
     let Some(live) = live else { return Ok(()) };
     let deleted = route53::change(aws, zone, vec![step(ChangeAction::Delete, live)]).await;
-    // Another client changed the record after it was read. The retry reads it again.
+    // `InvalidChangeBatch`: another client changed the record after this read. A retry reads again.
     none_if(retry_on(deleted, &["InvalidChangeBatch"]), route53::NO_ZONE).map(drop)
 }
 
@@ -210,11 +217,13 @@ async fn user(aws: &Aws, name: &str) -> Result<()> {
         none_if(aws.call("iam", "DeleteUserPolicy", call.send()).await, ABSENT)?;
     }
     let call = aws.iam.delete_user().user_name(name);
-    // Another client added a key or a policy after they were listed. The retry lists them again.
     let deleted = aws.call("iam", "DeleteUser", call.send()).await;
+    // `DeleteConflict`: another client added a key or a policy after the lists. A retry lists
+    // again.
     none_if(retry_on(deleted, &["DeleteConflict"]), ABSENT).map(drop)
 }
 
+/// Deletes an instance profile after removing its role. The role stays.
 async fn instance_profile(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.iam.get_instance_profile().instance_profile_name(name);
     let profile = none_if(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
@@ -229,7 +238,7 @@ async fn instance_profile(aws: &Aws, name: &str) -> Result<()> {
     none_if(retry_on(deleted, &["DeleteConflict"]), ABSENT).map(drop)
 }
 
-/// Deletes a role with its inline policies. Attached policies are detached and stay.
+/// Deletes a role with its inline policies. Attached policies are only detached.
 async fn role(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.iam.list_role_policies().role_name(name);
     let inline = none_if(aws.call("iam", "ListRolePolicies", call.send()).await, ABSENT)?;
