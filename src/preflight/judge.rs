@@ -66,9 +66,14 @@ pub fn quota(need: &QuotaRequirement, room: QuotaUse) -> Option<Diagnostic> {
     let summary = format!("{amount} {unit} needed{place}, {in_use} in use, limit {limit}");
     let finding = Diagnostic::error(summary)
         .with_detail(format!("quota: {quota} ({service}, {code})"))
-        .with_detail(format!("needed: {what_for}"))
-        .with_detail(format!("too many: {over}"));
-    Some(finding.with_hint("request a higher quota in Service Quotas, or delete unused resources"))
+        .with_detail(format!("needed for {what_for}"))
+        .with_detail(format!("{over} over the limit"));
+    Some(finding.with_hint(format!(
+        "delete unused resources, or request a higher quota: aws service-quotas \
+         request-service-quota-increase --service-code {service} --quota-code {code} \
+         --desired-value {}",
+        amount + in_use
+    )))
 }
 
 /// Denial of an action by the IAM policy simulation.

@@ -239,10 +239,12 @@ fn a_quota_that_does_not_suffice_shows_the_sum() {
     assert_eq!(finding.summary, "120 vCPU needed, 64 in use, limit 128");
     let detail = [
         "quota: Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances (ec2, L-1216C47A)",
-        "needed: masters 24, workers 96",
-        "too many: 56",
+        "needed for masters 24, workers 96",
+        "56 over the limit",
     ];
     assert_eq!(finding.detail, detail);
+    let hint = finding.hint.unwrap();
+    assert!(hint.ends_with("--quota-code L-1216C47A --desired-value 184"), "{hint}");
     assert_eq!(quota(&need, QuotaUse { in_use: 8, limit: 128 }), None, "just enough");
     assert!(quota(&need, QuotaUse { in_use: 9, limit: 128 }).is_some());
 }

@@ -9,17 +9,18 @@ use groundplan_engine::state::lock::{LockError, UNNAMED, UnlockError};
 pub fn of_lock(error: &LockError) -> Option<String> {
     match error {
         LockError::Held(holder) if holder.is_alive() == Some(true) => Some(format!(
-            "wait for that run (--lock-timeout), or end process {}, which releases the lock",
+            "wait for that run (--lock-timeout 5m), or end it with `kill {}`, which saves its \
+             work and releases the lock",
             holder.pid
         )),
         LockError::Held(holder) => Some(format!(
-            "wait for that run (--lock-timeout), or end process {} on {}, which releases the lock; \
-             if that host cannot be reached: groundplan unlock {}",
+            "wait for that run (--lock-timeout 5m), or end process {} on {}, which releases the \
+             lock; if that host cannot be reached: groundplan unlock {}",
             holder.pid, holder.host, holder.id
         )),
         LockError::HeldUnnamed(_) => Some(format!(
-            "wait for that run (--lock-timeout); if its host cannot be reached: groundplan unlock \
-             {UNNAMED}"
+            "wait for that run (--lock-timeout 5m); if its host cannot be reached: groundplan \
+             unlock {UNNAMED}"
         )),
         LockError::Backend(error) => error.hint(),
     }
@@ -33,7 +34,7 @@ pub fn of_break(error: &UnlockError) -> Option<String> {
             Some(format!("to force-release that lock: groundplan unlock {id}"))
         }
         UnlockError::Alive(holder) => Some(format!(
-            "end process {} instead, which saves its work and releases the lock",
+            "end the process with `kill {}` instead, which saves its work and releases the lock",
             holder.pid
         )),
         UnlockError::Backend(error) => error.hint(),

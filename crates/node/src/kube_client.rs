@@ -16,7 +16,10 @@ pub type Connect =
 #[derive(Debug, thiserror::Error)]
 pub enum KubeClientError {
     /// No configuration contains the address of the API server.
-    #[error("found neither a kubeconfig nor a ServiceAccount")]
+    #[error(
+        "expected a kubeconfig (KUBECONFIG, ~/.kube/config) or the ServiceAccount of a pod, \
+         found neither"
+    )]
     Unconfigured(#[source] Box<kube::config::InferConfigError>),
     /// The configuration cannot be used.
     #[error("the credentials for the API server are unusable")]

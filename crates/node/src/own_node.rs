@@ -110,7 +110,9 @@ impl Error {
                 "check that --node-name is the name of this Node: a kubelet must not change \
                      other Nodes",
             ),
-            _ if status.is_not_found() => Some("check that --node-name is the name of a Node"),
+            _ if status.is_not_found() => {
+                Some("pass --node-name with a name from `kubectl get nodes`")
+            }
             _ => None,
         }
     }

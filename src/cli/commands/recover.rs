@@ -103,7 +103,7 @@ fn only(
     name: &str,
     tagged: std::result::Result<BTreeSet<String>, groundplan_engine::provider::ProviderError>,
 ) -> Result<String> {
-    let tagged = tagged.map_err(|error| CommandError::call("list the tags", &error))?;
+    let tagged = tagged.map_err(|error| CommandError::call("read the resource tags", &error))?;
     let mut ours: Vec<_> = tagged.into_iter().filter(|id| is_infra_id_of(name, id)).collect();
     match (ours.pop(), ours.is_empty()) {
         (Some(id), true) => Ok(id),

@@ -27,12 +27,12 @@ pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
         return Ok(Exit::Done);
     }
     let whose = holder.map_or_else(
-        || "The run that held the lock".to_owned(),
+        || "The run that had the lock".to_owned(),
         |holder| format!("The {} of {} (process {})", holder.operation, holder.who(), holder.pid),
     );
     ui.print_line(&format!(
-        "The lock of {place} is released. {whose} ends at its next check of the lock, in S3 within \
-         a quarter of its lease. The next run finds the results of its calls."
+        "The lock of {place} is released. {whose} ends before its next call, with a state in S3 \
+         within a quarter of its lease. The next run finds the results of the calls it has sent."
     ))?;
     Ok(Exit::Done)
 }

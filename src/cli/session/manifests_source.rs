@@ -217,7 +217,9 @@ fn others(answer: Option<&Value>) -> Result<InstancesNamed> {
         let summary = "could not check whether machines with these names already exist";
         CommandError::new(
             Exit::Failed,
-            Diagnostic::error(summary).with_hint("see the warning above"),
+            Diagnostic::error(summary).with_hint(
+                "correct the error in the warning above, and run the same command again",
+            ),
         )
     })
 }

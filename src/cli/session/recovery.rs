@@ -36,9 +36,9 @@ pub(crate) async fn looked_for(
     aws: &Aws,
 ) -> Result<Recovered> {
     let tokens = retry_reads(|| tag_index::tokens(aws)).await;
-    let tokens = &tokens.map_err(|error| CommandError::call("list the tags", &error))?;
+    let tokens = &tokens.map_err(|error| CommandError::call("read the resource tags", &error))?;
     let search = Search { nodes, infra_id, tokens, provider: aws };
-    search.run().await.map_err(|error| CommandError::call("search for the cluster", &error))
+    search.run().await.map_err(|error| CommandError::call("search for the resources", &error))
 }
 
 /// Returns the locked state if it is empty. Returns an error for a state with records.
@@ -76,7 +76,9 @@ pub(crate) fn recorded(
     let entries = std::iter::once(Entry::ClusterIdentified { cluster }).chain(learnt);
     let mut state = State::new(uuid::Uuid::new_v4().to_string());
     for entry in entries.chain(recovered.entries.iter().cloned()) {
-        state.record(&entry).map_err(|error| CommandError::could_not("record it", &error))?;
+        state
+            .record(&entry)
+            .map_err(|error| CommandError::could_not("record the found resources", &error))?;
     }
     Ok(state)
 }

@@ -126,9 +126,9 @@ impl TeardownInputs<'_> {
         let mut state = self.held.state.clone();
         let mut record = |entries: &[Entry]| -> Result<()> {
             for entry in entries {
-                state
-                    .record(entry)
-                    .map_err(|error| CommandError::could_not("record it", &error))?;
+                state.record(entry).map_err(|error| {
+                    CommandError::could_not("record the untracked resources", &error)
+                })?;
             }
             Ok(())
         };

@@ -57,7 +57,7 @@ fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
     let wrong = desk.expect(7, &["unlock", "another", "--force"]);
     assert!(wrong.err.contains(&format!("groundplan unlock {id}")), "{}", wrong.err);
     let alive = desk.expect(7, &["unlock", &id]);
-    let ended = format!("end process {} instead", std::process::id());
+    let ended = format!("end the process with `kill {}` instead", std::process::id());
     assert!(alive.err.contains(&ended), "{}", alive.err);
     guard.fence().pass().unwrap();
 
@@ -237,7 +237,7 @@ fn a_move_overwrites_nothing_that_it_has_not_copied() {
     fs::write(desk.path("foreign.json"), format!("{{\n{foreign}")).unwrap();
     state(&desk, 0, &["push", "foreign.json", "--state", "there"]);
     let refused = state(&desk, 7, &["migrate", "--to", "there"]);
-    assert!(refused.err.contains("another state of this name"), "{}", refused.err);
+    assert!(refused.err.contains("another state with this name"), "{}", refused.err);
     assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
 }
 

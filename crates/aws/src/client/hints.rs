@@ -41,7 +41,9 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
             )
         }
         "SignatureDoesNotMatch" | "RequestExpired" | "RequestTimeTooSkewed" => {
-            "check the secret access key and the clock of this host".to_owned()
+            "check the secret access key (AWS_SECRET_ACCESS_KEY or ~/.aws/credentials) and the \
+             clock of this host (`timedatectl`)"
+                .to_owned()
         }
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
             forbidden(service, error)
@@ -52,28 +54,36 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
         }
         "InvalidKeyPair.NotFound" => "use a key pair of this region".to_owned(),
         "OptInRequired" => {
-            "enable the region, or accept the terms of the image, in the AWS console".to_owned()
+            "enable the region in the AWS console (`Account`); for an image of AWS Marketplace, \
+             accept its terms there"
+                .to_owned()
         }
         "PendingVerification" => "wait until AWS has verified this account for the region (up to \
              four hours), then run the same command again"
             .to_owned(),
         "Blocked" => "contact AWS Support, because AWS has blocked this account".to_owned(),
         "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
-            "allow iam:CreateServiceLinkedRole".to_owned()
+            "allow iam:CreateServiceLinkedRole, or create the role once as an administrator: aws iam \
+             create-service-linked-role --aws-service-name spot.amazonaws.com"
+                .to_owned()
         }
         "Unsupported" => {
             "choose another instance type or zone; this zone does not support the request"
                 .to_owned()
         }
         "OperationNotPermitted" if error.call == "TerminateInstances" => {
-            "disable the termination protection of this instance".to_owned()
+            "disable the termination protection: aws ec2 modify-instance-attribute \
+             --no-disable-api-termination --instance-id ID"
+                .to_owned()
         }
         "DependencyViolation" => "find and delete the resources that still use this one".to_owned(),
         "InsufficientFreeAddressesInSubnet" => {
             "choose a larger subnet, or free addresses in this one".to_owned()
         }
         "InvalidKMSKey.InvalidState" | "KMSKeyNotAccessibleFault" => {
-            "enable the key, or set another one in `rootVolume.kmsKeyARN`".to_owned()
+            "enable the KMS key (`aws kms enable-key`), or set another one in \
+             `rootVolume.kmsKeyARN`"
+                .to_owned()
         }
         _ if code.starts_with("Insufficient") => {
             "wait, or choose another instance type or zone; AWS has no capacity at the moment"
@@ -139,12 +149,18 @@ fn quota(code: &str) -> Option<String> {
         "TooManyHostedZones" => "Hosted zones",
         "TooManyBuckets" => "S3 buckets",
         "LimitExceeded" => "the IAM quota that the message names",
-        "TagLimitExceeded" => return Some("remove some of `platform.aws.userTags`".to_owned()),
+        "TagLimitExceeded" => {
+            return Some(
+                "remove tags from `platform.aws.userTags`; AWS allows 50 tags for a resource, \
+                 including those of the cluster"
+                    .to_owned(),
+            );
+        }
         _ if code.ends_with("LimitExceeded") => "the quota that the message names",
         _ => return None,
     };
     Some(format!(
-        "delete unused resources, or request a higher quota in Service Quotas (\"{quota}\"), and \
+        "delete unused resources, or request a higher quota in Service Quotas ({quota}), and \
          run the same command again"
     ))
 }

@@ -119,9 +119,13 @@ mod calls {
                 Err(error) if error.is(&["HostedZoneAlreadyExists"]) => {
                     resolve_conflict(self.find(aws, creation).await, error)
                 }
-                Err(error) if error.is(&["ConflictingDomainExists"]) => Err(error.with_hint(
-                    format!("disassociate the VPC from the other hosted zone named {}", self.name),
-                )),
+                Err(error) if error.is(&["ConflictingDomainExists"]) => {
+                    Err(error.with_hint(format!(
+                        "disassociate the VPC from the other hosted zone named {}; `aws route53 \
+                         list-hosted-zones-by-vpc` lists the zones of a VPC",
+                        self.name
+                    )))
+                }
                 Err(error) => Err(error),
             }
         }

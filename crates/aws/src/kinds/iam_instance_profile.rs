@@ -207,7 +207,8 @@ mod calls {
             match get(aws, &self.name).await?.as_ref().and_then(role_in) {
                 Some(role) if role == *self.role.get() => Ok(()),
                 Some(role) => Err(error.with_hint(format!(
-                    "remove the role {role} from the instance profile {}",
+                    "remove the other role: aws iam remove-role-from-instance-profile \
+                     --instance-profile-name {} --role-name {role}",
                     self.name
                 ))),
                 None => Err(error),

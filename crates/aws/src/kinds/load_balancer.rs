@@ -234,7 +234,13 @@ mod calls {
             let deleted = aws.call(SERVICE, "DeleteLoadBalancer", call.send()).await;
             let deleted = deleted.map_err(|error| {
                 if error.is(&["OperationNotPermitted"]) {
-                    error.with_hint(format!("disable the deletion protection of {}", inputs.what()))
+                    error.with_hint(format!(
+                        "disable the deletion protection of {}: aws elbv2 \
+                         modify-load-balancer-attributes --attributes \
+                         Key=deletion_protection.enabled,Value=false --load-balancer-arn {}",
+                        inputs.what(),
+                        outputs.arn.as_str()
+                    ))
                 } else {
                     error
                 }

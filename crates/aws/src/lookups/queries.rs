@@ -333,7 +333,11 @@ async fn public_zone(aws: &Aws, domain: &str) -> Result<Option<HostedZoneId>> {
             let ids: Vec<_> = several.iter().map(|zone| zone_id(&zone.id).0).collect();
             let message = format!("{domain} has several public zones: {}", ids.join(", "));
             Err(ProviderError::new(ErrorClass::Permanent, "ListHostedZonesByName", message)
-                .with_hint("delete the zones that the registrar of the domain does not point to"))
+                .with_hint(
+                    "keep the zone whose name servers the registrar of the domain lists, and delete \
+                     the others; `aws route53 get-hosted-zone --id ID` lists the name servers of \
+                     a zone",
+                ))
         }
     }
 }
@@ -445,8 +449,10 @@ fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<SubnetReach> {
         || of_vpc().find(|table| table.associations().iter().any(|a| a.main() == Some(true)));
     let table = own.or_else(main).ok_or_else(|| {
         let message = format!("no route table applies to {}", id.unwrap_or_default());
-        ProviderError::new(ErrorClass::Permanent, "DescribeRouteTables", message)
-            .with_hint("associate a route table with the subnet")
+        ProviderError::new(ErrorClass::Permanent, "DescribeRouteTables", message).with_hint(
+            "associate a route table with the subnet: aws ec2 associate-route-table --subnet-id ID \
+             --route-table-id ID",
+        )
     })?;
     let outwards = table.routes().iter().any(|route| {
         route.gateway_id().is_some_and(|id| id.starts_with("igw-"))

@@ -106,10 +106,12 @@ fn hint(error: &ProviderError) -> Option<String> {
         code if code.starts_with("InvalidAMIID.") => "set `ami.id` to an image of this region",
         "InvalidKeyPair.NotFound" => "set `keyName` to a key pair of this region",
         "InvalidKMSKey.InvalidState" | "KMSKeyNotAccessibleFault" => {
-            "enable the key, or set another one in `blockDevices[].ebs.kmsKey`"
+            "enable the KMS key (`aws kms enable-key`), or set another one in \
+             `blockDevices[].ebs.kmsKey`"
         }
         "TagLimitExceeded" => {
-            "remove some of the machine's `tags`, or of the Infrastructure's `resourceTags`"
+            "remove tags from the machine's `tags` or the Infrastructure's `resourceTags`; EC2 \
+             allows 50 tags"
         }
         code if is_lack_of_capacity(code) => {
             "wait, or choose another `instanceType` or zone; AWS has no capacity at the moment"

@@ -73,7 +73,9 @@ pub enum SetError {
     },
     /// The selector does not select the machines of the template, so the set would create machines
     /// for ever.
-    #[error("spec.template.metadata.labels: are not what spec.selector selects ({selector})")]
+    #[error(
+        "spec.template.metadata.labels: expected labels that spec.selector selects ({selector})"
+    )]
     TemplateNotSelected {
         /// Selector as text.
         selector: String,

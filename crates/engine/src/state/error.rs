@@ -102,7 +102,7 @@ pub enum StateError {
     #[error("shutting down: no new calls are sent")]
     Stopping,
     /// The command only reads.
-    #[error("change anything: this command only reads")]
+    #[error("write to the state: this command only reads")]
     ReadOnly,
     /// An earlier write failed, and its effect on the disk is unknown.
     #[error("write {}: an earlier write to the file failed", path.display())]
@@ -201,10 +201,10 @@ impl StateError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             StateError::Unreadable { source, .. } => return read_hint(source),
-            StateError::OutOfStep { .. }
-            | StateError::NoRun { .. }
-            | StateError::Stopping
-            | StateError::ReadOnly => return None,
+            StateError::Stopping | StateError::ReadOnly => return None,
+            StateError::OutOfStep { .. } | StateError::NoRun { .. } => {
+                "run the same command again; if the error repeats, report it as a bug of groundplan"
+            }
             StateError::Bucket { source, .. } => return source.hint.clone(),
             StateError::Unwritable { source, .. } => return write_hint(source),
             StateError::Moved { to, .. } => {
@@ -238,8 +238,8 @@ fn read_hint(source: &io::Error) -> Option<String> {
             "run as the user that created the file, or change its permissions"
         }
         io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-            "use a folder with --state; if files in it were replaced by folders, restore it from a \
-             backup"
+            "pass a folder with --state; if a folder has replaced a file of the state, restore \
+             the state from a backup"
         }
         _ => return None,
     };

@@ -194,7 +194,7 @@ pub enum LockError {
     #[error("the state is locked by {0}")]
     Held(Box<LockHolder>),
     /// Another process has the lock, and its description is missing.
-    #[error("another process holds the lock {}", .0.display())]
+    #[error("another process has the lock {}", .0.display())]
     HeldUnnamed(PathBuf),
     /// The lock cannot be taken.
     #[error(transparent)]

@@ -463,7 +463,7 @@ fn nothing_is_lost(held: &SharedLease, state: &State) -> Result<(), StateError> 
     }
     let key = held.place.group(state.serial + 1);
     let hint = format!(
-        "{}; to continue without this object and all later ones, remove {}",
+        "{}; to continue without this object and all later ones: aws s3 rm {}",
         restore_hint(&held.place, &key),
         held.place.address(&held.place.lock()).display()
     );

@@ -62,14 +62,18 @@ impl Error {
                  limit of 1, tokens do not reach a pod network"
             }
             Error::TokenRefused(403) => {
-                "check that HttpEndpoint is enabled and that no proxy is in between: token \
-                 requests with X-Forwarded-For are rejected"
+                "enable HttpEndpoint: aws ec2 modify-instance-metadata-options --http-endpoint \
+                 enabled --instance-id ID; remove proxies in between, because token requests with \
+                 X-Forwarded-For are rejected"
             }
             Error::TokenRefused(_) => {
                 "check the endpoint: the server at this address does not \
                  implement IMDSv2"
             }
-            Error::Forbidden => "check that HttpEndpoint is enabled",
+            Error::Forbidden => {
+                "enable HttpEndpoint: aws ec2 modify-instance-metadata-options \
+                 --http-endpoint enabled --instance-id ID"
+            }
             Error::Unreachable(_) => {
                 "check that this is an EC2 instance and that it can reach the link-local address"
             }

@@ -158,7 +158,7 @@ fn check_hosted_zone(
     if !given.hosted_zone.is_given() {
         report
             .breach(Rule::HostedZoneRoleZone, &role.spot, "is set without `hostedZone`")
-            .expected("the zone that the role is assumed for");
+            .expected("`hostedZone`, the zone that the role is for");
     }
     if !role.value.starts_with("arn:") {
         report

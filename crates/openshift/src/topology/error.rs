@@ -428,15 +428,19 @@ impl CompileError {
                 "run `groundplan plan` with access to AWS, which repeats the lookup".into()
             }
             Unsupported { hint, .. } => (*hint).into(),
-            Renamed { known, .. } => format!("write `{known}`, or use another --state"),
+            Renamed { field, known, .. } => {
+                format!("set `{field}` to `{known}`, or pass another --state for a new cluster")
+            }
             AssetsOfAnother { .. } => {
                 "pass the assets that this cluster was created with, or use another --state".into()
             }
-            InfraId { .. } => "choose another name for the cluster".into(),
+            InfraId { .. } => "choose another `metadata.name`".into(),
             NetworkSize { .. } => {
                 "use a network of /16 or slightly smaller, or list fewer zones in the pools".into()
             }
-            NoZone { field, .. } => format!("list `{field}`, or choose another type"),
+            NoZone { field, .. } => {
+                format!("choose another instance type, or list zones in `{field}`")
+            }
             NoImage => "set `platform.aws.amiID`, or pass the output of `openshift-install coreos \
                  print-stream-json` with `--rhcos-stream`"
                 .into(),
@@ -446,8 +450,8 @@ impl CompileError {
             }
             ImageArchitecture { found, .. } | TypeArchitecture { found, .. } => {
                 format!(
-                    "choose another one, or set the `architecture` of the pool to match \
-                     {found}"
+                    "choose another image or instance type, or set the pool's `architecture` to \
+                     match {found}"
                 )
             }
             ZoneUnavailable { .. } => {
@@ -460,8 +464,14 @@ impl CompileError {
                     .into()
             }
             TypeTooSmall { least, .. } => format!("choose a type with {least} or more"),
-            NotOffered { zone, .. } => format!("remove {zone}, or choose another type"),
-            GroupNotFound { .. } => "check the id, the region and the account".into(),
+            NotOffered { zone, .. } => {
+                format!("remove {zone} from the zones of the pool, or choose another instance type")
+            }
+            GroupNotFound { .. } | SubnetNotFound { .. } => {
+                "check the id, `platform.aws.region` and the account of the \
+                 credentials (AWS_PROFILE)"
+                    .into()
+            }
             GroupElsewhere { vpc, .. } => format!("use a security group of {vpc}"),
             IamNotFound { what, .. } => {
                 format!("create the {what}, or remove the field to let groundplan create one")
@@ -476,7 +486,6 @@ impl CompileError {
             NoPublicZone { domain } => {
                 format!("create a public hosted zone for {domain}, or set `publish: Internal`")
             }
-            SubnetNotFound { .. } => "check the id, the region and the account".into(),
             SeveralVpcs { .. } => "list the subnets of one VPC only".into(),
             SecondSubnet { .. } => "list only one of the two".into(),
             SubnetOutside { .. } => {
@@ -491,11 +500,16 @@ impl CompileError {
             NoSubnetInZone { zone, .. } => {
                 format!("list a private subnet of {zone} in `platform.aws.subnets`")
             }
-            ZoneNotFound { .. } => "check the id and the account".into(),
+            ZoneNotFound { .. } => {
+                "check the id and the account of the credentials (AWS_PROFILE)".into()
+            }
             ZonePublic { .. } => {
                 "use a private zone, or remove the field to let groundplan create one".into()
             }
-            ZoneElsewhere { vpc, .. } => format!("associate the zone with {vpc}"),
+            ZoneElsewhere { id, vpc, .. } => format!(
+                "associate the zone: aws route53 associate-vpc-with-hosted-zone --hosted-zone-id \
+                 {id} --vpc VPCRegion=REGION,VPCId={vpc}"
+            ),
             ZoneName { domain, .. } => format!("use a zone for {domain}"),
             UserData { machine, .. } if machine == "bootstrap" => {
                 "remove certificates from `additionalTrustBundle`".into()

@@ -72,9 +72,11 @@ fn cluster(
 fn of_another(known: &Cluster, theirs: &str) -> CommandError {
     let summary = "the existing manifests belong to another cluster than the state or the assets";
     let diagnostic = Diagnostic::error(summary)
-        .with_detail(format!("manifests: {theirs}"))
-        .with_detail(format!("known:     {}", known.infra_id))
-        .with_hint("use the folder that this cluster was created with, or another --state");
+        .with_detail(format!("infra ID in the manifests: {theirs}"))
+        .with_detail(format!("infra ID in the state or the assets: {}", known.infra_id))
+        .with_hint(
+            "pass --out with the folder that this cluster was created with, or another --state",
+        );
     CommandError::new(Exit::Failed, diagnostic)
 }
 

@@ -80,8 +80,8 @@ fn is_moved_to(one: &MigrationEnd, place: &StateLocation, other: &StateLocation)
 /// marked, the new one may have later entries.
 fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
     if begun_before && (new.lineage != old.lineage || new.serial < old.serial) {
-        let because = "the old location is marked as moved to the new one, but the new location \
-             has no state";
+        let because = "the old location is marked as moved to the new one, but the state there is \
+             missing, older or another one";
         return Err(refused(because, "restore the new location from a backup"));
     }
     if new.serial == 0 || begun_before || new == old {
@@ -92,7 +92,7 @@ fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
     }
     if new.lineage != old.lineage {
         return Err(refused(
-            "the new location has another state of this name",
+            "the new location already has another state with this name",
             "pass another location \
              with --to",
         ));
@@ -103,7 +103,11 @@ fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
              {}",
             new.serial, old.serial
         );
-        return Err(refused(&because, "compare both with `groundplan show`"));
+        return Err(refused(
+            &because,
+            "compare both with `groundplan show --state LOCATION`, and continue with the current \
+             one",
+        ));
     }
     Ok(())
 }

@@ -160,7 +160,12 @@ pub(crate) fn sent_as_user_data(content: &Secret, secrets: &Secrets) -> Result<S
 }
 
 fn revealed<'a>(content: &Secret, secrets: &'a Secrets) -> Result<&'a [u8]> {
-    let missing = || refused("the user data of this machine is not available in this run");
+    let missing = || {
+        refused("the user data of this machine is not available in this run").with_hint(
+            "pass --assets as in the last apply; for machines from manifests, pass the manifest of \
+             the Secret, too",
+        )
+    };
     secrets.reveal(content).ok_or_else(missing)
 }
 

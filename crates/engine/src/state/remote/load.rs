@@ -263,7 +263,7 @@ impl RemoteReader<'_> {
             GroupError::Unusable(FormatError::Damaged(damage)) => {
                 let hint = format!(
                     "{}; to drop the entries of this object and of all later ones instead, move \
-                     these objects out of the prefix",
+                         these objects to another prefix with `aws s3 mv`",
                     self.restore(key)
                 );
                 StateError::Damaged { path, damage, hint }
@@ -317,10 +317,11 @@ impl RemoteReader<'_> {
 
 /// Returns advice with the command that lists the stored versions of an object.
 pub(super) fn restore_hint(place: &Layout, key: &str) -> String {
+    let bucket = place.bucket();
     format!(
-        "restore the last valid version of the object; list the versions: aws s3api \
-         list-object-versions --bucket {} --prefix {key}",
-        place.bucket()
+        "restore the last valid version of the object: choose its version ID with `aws s3api \
+         list-object-versions --bucket {bucket} --prefix {key}`, then run `aws s3api copy-object \
+         --bucket {bucket} --key {key} --copy-source '{bucket}/{key}?versionId=ID'`"
     )
 }
 

@@ -107,7 +107,8 @@ fn figure(
         let message = format!("found `{asked}`, expected {bounds} for a volume of this type");
         return Err(refused(index, field, message));
     }
-    let too_much = |_| refused(index, field, "is larger than EC2 accepts".to_owned());
+    let too_much =
+        |_| refused(index, field, format!("found `{asked}`, expected at most {}", i32::MAX));
     i32::try_from(asked).map(Some).map_err(too_much)
 }
 

@@ -16,7 +16,8 @@ pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<PurchaseOpt
         ("", None) | ("OnDemand", _) => Ok(None),
         ("" | "Spot", _) if reserved => Err(LaunchError::conflict(
             "capacityReservationId",
-            "is set for a spot instance, which cannot have one: remove one of the two",
+            "is set for a spot instance, which cannot use a capacity reservation: remove this \
+             field, or `spotMarketOptions` and `marketType: Spot`",
         )),
         ("" | "Spot", spot) => {
             let price = spot.and_then(|spot| spot.max_price.clone());

@@ -36,7 +36,9 @@ fn partition(config: &AwsMachineProviderConfig, has_group: bool) -> Result<Optio
     let field = "placementGroupPartition";
     match config.placement_group_partition {
         None => Ok(None),
-        Some(_) if !has_group => Err(LaunchError::invalid(field, "is set without a group name")),
+        Some(_) if !has_group => {
+            Err(LaunchError::invalid(field, "is set without `placementGroupName`"))
+        }
         Some(partition @ 1..=7) => Ok(Some(partition)),
         Some(other) => Err(LaunchError::invalid(
             field,

@@ -35,7 +35,9 @@ fn a_cluster_keeps_its_name_and_its_region() {
     world.config.aws.region = "eu-west-1".into();
     let error = world.refusal();
     assert_eq!(error.field().unwrap(), "platform.aws.region");
-    assert_eq!(error.hint().unwrap(), "write `us-west-2`, or use another --state");
+    let hint =
+        "set `platform.aws.region` to `us-west-2`, or pass another --state for a new cluster";
+    assert_eq!(error.hint().unwrap(), hint);
 }
 
 #[test]

@@ -97,7 +97,7 @@ async fn an_object_that_is_gone_is_noticed_wherever_it_was() {
     assert!(error.to_string().contains("entries up to 5 were written"), "{error}");
     guard.release().await.unwrap();
     let hint = error.hint().unwrap();
-    assert!(hint.contains("remove s3://acme/states/prod/lock.json"), "{hint}");
+    assert!(hint.contains("aws s3 rm s3://acme/states/prod/lock.json"), "{hint}");
     bucket.remove(&place().lock());
     assert_eq!(Engine::open(&bucket).await.state.serial, state.serial - 1);
 }
