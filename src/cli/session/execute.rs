@@ -106,7 +106,7 @@ pub(crate) async fn walk(
 fn unwritten(error: &StateError) -> Diagnostic {
     let hint = error.hint().unwrap_or_else(|| {
         let first = match error {
-            StateError::Unwritable { .. } => "free some space",
+            StateError::Unwritable { .. } => "free some space on the disk of the state",
             _ => "wait until the state backend responds again",
         };
         format!(

@@ -126,7 +126,10 @@ impl LockedState {
             "the state is converted from format {older} to {FORMAT}; the program that wrote it \
              cannot read the new format"
         ))
-        .with_hint(format!("the original files are kept as *.v{}.backup", older.major));
+        .with_hint(format!(
+            "to go back to that program, restore the original files: *.v{}.backup",
+            older.major
+        ));
         Ok(ui.diagnostic(&notice)?)
     }
 

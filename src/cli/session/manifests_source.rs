@@ -270,6 +270,9 @@ fn elsewhere(known: &Cluster, region: &str) -> CommandError {
         "the machines of {} are in {}, but the manifests place them in {region}",
         known.infra_id, known.region
     );
-    let hint = "destroy the machines there first, or use another --state";
+    let hint = format!(
+        "run `groundplan machines destroy --cluster {}` first, or use another --state",
+        known.infra_id
+    );
     CommandError::new(Exit::Failed, Diagnostic::error(summary).with_hint(hint))
 }

@@ -351,7 +351,9 @@ mod calls {
                 PollResult::Failed(
                     ProviderError::new(ErrorClass::Permanent, "DescribeLoadBalancers", reason)
                         .with_code("failed")
-                        .with_hint("check that each of its subnets has 8 free addresses"),
+                        .with_hint(
+                            "check that each subnet of the load balancer has 8 free addresses",
+                        ),
                 )
             }
             (code, _) => {

@@ -150,7 +150,7 @@ fn check_hosted_zone(
     if let (Some(zone), false) = (zone, has_subnets(given)) {
         report
             .breach(Rule::HostedZoneSubnets, &zone.spot, "is set without `subnets`")
-            .expected("existing subnets, in a VPC that the zone belongs to");
+            .expected("existing subnets, in a VPC that the hosted zone is associated with");
     }
     let Some(role) = given.hosted_zone_role.filled() else {
         return;

@@ -77,7 +77,7 @@ pub(super) fn ssh_key(
                 .breach(
                     Rule::SshKeyFips,
                     &at.spot,
-                    format!("is a key of type `{kind}`, which FIPS does not allow"),
+                    format!("is a key of type `{kind}`, which `fips: true` does not allow"),
                 )
                 .expected("a key of the type `ssh-rsa` or `ecdsa-sha2-nistp256`, `384` or `521`");
         }

@@ -68,7 +68,7 @@ fn url(
                 .breach(
                     Rule::ProxyInside,
                     &at.spot,
-                    "has an address inside the cluster's own networks",
+                    "has an address inside `clusterNetwork` or `serviceNetwork`",
                 )
                 .expected("an address outside the cluster and service networks");
         }

@@ -176,7 +176,7 @@ fn a_key_is_one_openssh_key() {
 fn fips_knows_fewer_types_of_keys() {
     one_error(
         &with(&[("fips: false", "fips: true")]),
-        "sshKey: is a key of type `ssh-ed25519`, which FIPS does not allow",
+        "sshKey: is a key of type `ssh-ed25519`, which `fips: true` does not allow",
     );
 }
 

@@ -100,7 +100,7 @@ pub(super) fn names(units: &[MachineGroup], files: &[ManifestFile], findings: &m
             let file = &files[first.origin.file].name;
             let found = format!("defines the machine {name}, which {} also defines", first.name);
             let flaw = ObjectFinding::new(Rule::MachineName, "metadata.name", found)
-                .hint(format!("remove one of them; {} is in {file}", first.name));
+                .hint(format!("remove one of the two manifests; {} is in {file}", first.name));
             findings[unit.origin.file].push(unit.origin.finding(files, flaw));
         }
         known.extend(unit.names.iter().map(|name| (name.as_str(), unit)));

@@ -115,7 +115,10 @@ impl SecretUserData {
                 kept.files.iter().map(|file| &*files[*file].name).collect();
             let places: Vec<&str> = places.into_iter().collect();
             let found = format!("exists {times} times, with different user data");
-            let hint = format!("keep one of them; they are in {}", places.join(", "));
+            let hint = format!(
+                "keep one manifest of the Secret; the manifests are in {}",
+                places.join(", ")
+            );
             return Some(flaw(found).expected("one").hint(hint));
         }
         match kept.content.as_deref() {
