@@ -270,9 +270,9 @@ fn elsewhere(known: &Cluster, region: &str) -> CommandError {
         "the machines of {} are in {}, but the manifests place them in {region}",
         known.infra_id, known.region
     );
+    let infra_id = &known.infra_id;
     let hint = format!(
-        "run `groundplan machines destroy --cluster {}` first, or use another --state",
-        known.infra_id
+        "run `groundplan machines destroy --cluster {infra_id}` first, or use another --state"
     );
     CommandError::new(Exit::Failed, Diagnostic::error(summary).with_hint(hint))
 }
