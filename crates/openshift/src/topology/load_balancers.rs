@@ -11,7 +11,7 @@ use groundplan_engine::out;
 
 use super::naming::ResourceNames;
 use super::network::Network;
-use crate::install_config::{InstallConfig, Publish};
+use crate::install_config::Publish;
 
 /// The port of the Kubernetes API.
 const API: i32 = 6443;
@@ -33,11 +33,11 @@ struct TargetGroupPort {
     handle: Handle<TargetGroup>,
 }
 
-/// Adds the load balancers of this config.
+/// Adds the load balancers.
 pub(crate) fn add(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
+    publish: Publish,
     network: &Network,
 ) -> LoadBalancers {
     let stage = LoadBalancerBuilder { names, network };
@@ -46,7 +46,7 @@ pub(crate) fn add(
         stage.add_group(graph, "aint", API, "/readyz", &internal),
         stage.add_group(graph, "sint", CONFIG, "/healthz", &internal),
     ];
-    let external = (config.publish == Publish::External).then(|| {
+    let external = (publish == Publish::External).then(|| {
         let external = stage.add_balancer(graph, "ext", network.public.values());
         groups.push(stage.add_group(graph, "aext", API, "/readyz", &external));
         external

@@ -98,6 +98,16 @@ impl ResourceNames {
         &self.owned.0
     }
 
+    /// Returns the infra ID.
+    pub(crate) fn infra_id(&self) -> &str {
+        &self.infra_id
+    }
+
+    /// Returns the tags of the user, for all resources.
+    pub(crate) fn user_tags(&self) -> &Tags {
+        &self.user
+    }
+
     /// Returns `<infraID>-<suffix>`.
     pub(crate) fn name(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.infra_id)

@@ -11,15 +11,14 @@ use groundplan_aws::kinds::shared_tags::SharedTags;
 use groundplan_aws::kinds::subnet::Subnet;
 use groundplan_aws::kinds::vpc::Vpc;
 use groundplan_aws::kinds::vpc_endpoint::VpcEndpoint;
-use groundplan_aws::model::ids::{DhcpOptionsId, RouteTableId, SubnetId, VpcId};
+use groundplan_aws::model::ids::{DhcpOptionsId, HostedZoneId, RouteTableId, SubnetId, VpcId};
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
-use super::NetworkLayout;
 use super::cidr::Split;
 use super::existing::Existing;
 use super::naming::ResourceNames;
-use crate::install_config::InstallConfig;
+use super::spec::NetworkSpec;
 
 /// Parts of the network that other resources use.
 pub(crate) struct Network {
@@ -33,26 +32,19 @@ pub(crate) struct Network {
     pub(crate) gateway: Option<Handle<InternetGateway>>,
 }
 
-/// Adds the network of this config.
+/// Adds the network.
 pub(super) fn add(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
-    ground: &NetworkLayout,
-    split: &Option<Split>,
+    region: &str,
+    network: &NetworkSpec,
 ) -> Network {
-    match (&ground.existing, split) {
-        (None, Some(split)) => {
-            let builder = NetworkBuilder {
-                names,
-                region: &config.aws.region,
-                zones: &ground.placement.zones,
-            };
-            builder.build(graph, config.networking.machine_networks[0], split)
+    match network {
+        NetworkSpec::Own { range, zones, split } => {
+            NetworkBuilder { names, region, zones }.build(graph, *range, split)
         }
-        (existing, _) => {
-            let existing = existing.as_ref().expect("BUG: what is not cut is there");
-            share(graph, config, names, existing)
+        NetworkSpec::Existing { subnets, hosted_zone } => {
+            share(graph, names, subnets, hosted_zone.clone())
         }
     }
 }
@@ -60,9 +52,9 @@ pub(super) fn add(
 /// Tags the subnets and the hosted zone of the user as shared, never as owned.
 fn share(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
     existing: &Existing,
+    hosted_zone: Option<HostedZoneId>,
 ) -> Network {
     let known = |subnets: &BTreeMap<String, SubnetId>| -> BTreeMap<String, Input<SubnetId>> {
         subnets.iter().map(|(zone, id)| (zone.clone(), id.clone().into())).collect()
@@ -70,7 +62,6 @@ fn share(
     let mut subnets: Vec<SubnetId> =
         existing.private.values().chain(existing.public.values()).cloned().collect();
     subnets.sort();
-    let hosted_zone = config.aws.hosted_zone.clone();
     graph.add("existing", &SharedTags { key: names.tag_key().to_owned(), subnets, hosted_zone });
     Network {
         vpc: existing.vpc.clone().into(),

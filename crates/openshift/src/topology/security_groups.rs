@@ -11,9 +11,10 @@ use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 use ipnet::Ipv4Net;
 
+use super::ClusterSpec;
 use super::naming::ResourceNames;
 use super::network::Network;
-use crate::install_config::{InstallConfig, Publish};
+use crate::install_config::Publish;
 
 const DESCRIPTION: &str = "Created By OpenShift Installer";
 
@@ -66,13 +67,12 @@ const MASTER: &[Row] = &[
 /// Adds the groups of masters and workers with their rules.
 pub(crate) fn add(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
+    machines: &[Ipv4Net],
     network: &Network,
 ) -> SecurityGroups {
     let master = add_group(graph, names, network, "master");
     let worker = add_group(graph, names, network, "worker");
-    let machines = &config.networking.machine_networks;
     let ids: (Input<SecurityGroupId>, Input<SecurityGroupId>) = (out!(master.id), out!(worker.id));
     let rows = NODE.iter().chain(MASTER);
     let ingress = rows.flat_map(|row| rules(*row, machines, &ids.0, &ids.1)).collect();
@@ -86,15 +86,14 @@ pub(crate) fn add(
 /// the group of the masters, which allows egress.
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
-    config: &InstallConfig,
-    names: &ResourceNames,
+    spec: &ClusterSpec,
     network: &Network,
 ) -> Input<SecurityGroupId> {
-    let group = add_group(graph, names, network, "bootstrap");
+    let group = add_group(graph, &spec.names, network, "bootstrap");
     let group: Input<SecurityGroupId> = out!(group.id);
-    let from = match config.publish {
+    let from = match spec.publish {
         Publish::External => vec![Ipv4Net::default()],
-        Publish::Internal => config.networking.machine_networks.clone(),
+        Publish::Internal => spec.machine_networks.clone(),
     };
     // SSH, and the journal of the machine.
     let ports = [22, 19531].map(|port| Some((port, port)));

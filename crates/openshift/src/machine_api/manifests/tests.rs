@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use groundplan_aws::model::metadata_options::{Authentication, HopLimit, Switch};
+use groundplan_engine::state::Cluster;
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,8 +14,7 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, read,
 };
 use crate::test_support::example_cluster::{ExampleCluster, image};
-use crate::topology::machine_pools::fleet;
-use crate::topology::{CompileError, CompileOptions, Stream};
+use crate::topology::{CompileError, CompileOptions, PlacedConfig, Stream};
 
 /// Returns the configs of `plans/` whose manifests are recorded.
 fn cases() -> Vec<PathBuf> {
@@ -31,14 +31,19 @@ fn of_case(folder: &Path) -> Vec<Manifest> {
     let config = install_config::read(&text).config.unwrap();
     let lookup_cache: BTreeMap<String, Value> =
         serde_json::from_slice(&fs::read(folder.join("facts.json")).unwrap()).unwrap();
-    let fleet = fleet(&config, &lookup_cache, &CompileOptions::default()).unwrap();
-    manifests(&config, &format!("{}-x7k2p", config.name), &fleet, &Assets::none())
+    let cluster = Cluster {
+        name: config.name.clone(),
+        infra_id: format!("{}-x7k2p", config.name),
+        cluster_id: String::new(),
+        region: config.aws.region.clone(),
+    };
+    let (assets, options) = (Assets::none(), CompileOptions::default());
+    let spec = PlacedConfig::of(&config, &lookup_cache).resolve(&cluster, &assets, &options);
+    manifests(&spec.unwrap().machine_pools().unwrap(), &assets)
 }
 
 fn of(world: &ExampleCluster) -> BTreeMap<String, Value> {
-    let (config, id) = (&world.config, &world.cluster.infra_id);
-    let fleet = fleet(config, &world.lookup_cache(), &world.options).unwrap();
-    let manifests = manifests(config, id, &fleet, &world.assets);
+    let manifests = manifests(&world.spec().machine_pools().unwrap(), &world.assets);
     manifests.into_iter().map(|one| (one.name, parsed(one.content.text()))).collect()
 }
 
@@ -231,7 +236,7 @@ fn an_image_that_will_be_copied_is_found_by_its_name() {
     }
     // If the masters have an image of their own, groundplan creates no copy of the image.
     world.config.control_plane.aws.ami_id = Some("ami-0east".into());
-    let refused = fleet(&world.config, &world.lookup_cache(), &world.options).unwrap_err();
+    let refused = world.spec().machine_pools().unwrap_err();
     assert_eq!(refused, [CompileError::NotInStream { region: "ap-south-2".into() }]);
 }
 
@@ -249,8 +254,7 @@ fn user_data_is_rendered_from_assets_alone_and_never_shown() {
         "infraID": "demo-x7k2p", "aws": {"region": "us-west-2"}});
     write("metadata.json", &metadata.to_string());
     world.assets = Assets::read(folder.path()).unwrap();
-    let fleet = fleet(&world.config, &world.lookup_cache(), &world.options).unwrap();
-    let all = manifests(&world.config, "demo-x7k2p", &fleet, &world.assets);
+    let all = manifests(&world.spec().machine_pools().unwrap(), &world.assets);
     let secrets: Vec<_> = all.iter().filter(|one| one.content.is_secret()).collect();
     assert_eq!(secrets.len(), 2);
     assert!(!format!("{all:?}").contains("dHJ1ZQo="));
