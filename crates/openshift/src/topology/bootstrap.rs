@@ -41,6 +41,7 @@ fn add_machine(
     stub: &SecretString,
 ) -> Result<(), CompileError> {
     let (names, masters) = (&site.spec.names, &site.spec.masters);
+    let role = names.layout.bootstrap.role;
     let content = user_data(stub)?;
     let (bucket, object) = add_object(graph, site);
     let profile = iam::add_bootstrap(graph, names, site.spec.partition, masters);
@@ -64,8 +65,8 @@ fn add_machine(
             presigned: Some(presigned),
         },
         metadata_options: metadata_options(masters.metadata_service),
-        tags: names.tags("bootstrap"),
-        volume_tags: names.tags("bootstrap-vol"),
+        tags: names.tags(role),
+        volume_tags: names.tags(&format!("{role}-{}", names.layout.volume)),
     };
     let instance = graph.add("bootstrap", &instance);
     // The bootstrap fetches the object at boot, so the object must exist first (openshift/installer
@@ -88,14 +89,15 @@ fn user_data(stub: &SecretString) -> Result<Vec<u8>, CompileError> {
 
 fn add_object(graph: &mut Graph, site: &CompileContext) -> (Handle<S3Bucket>, Handle<S3Object>) {
     let names = &site.spec.names;
-    let name = BucketName(names.name("bootstrap"));
-    let bucket = graph.add("bootstrap", &S3Bucket { name, tags: names.tags("bootstrap") });
+    let suffix = names.layout.bootstrap_bucket;
+    let (name, tags) = (BucketName(names.name(suffix)), names.tags(suffix));
+    let bucket = graph.add("bootstrap", &S3Bucket { name, tags });
     let content = match site.assets.bootstrap() {
         Some(given) => given.to_vec(),
         None => ignition::empty().into_bytes(),
     };
     let content = graph.keep_secret(content);
-    let tags = names.object_tags("bootstrap");
+    let tags = names.object_tags(suffix);
     let object = S3Object { bucket: out!(bucket.name), key: KEY.into(), content, tags };
     let object = graph.add("bootstrap", &object);
     (bucket, object)

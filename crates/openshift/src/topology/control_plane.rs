@@ -25,7 +25,7 @@ pub(crate) fn add(
     let user_data = user_data(graph, site)?;
     let mut masters = Vec::new();
     for (index, zone) in pool.zone_of_each().enumerate() {
-        let name = format!("master-{index}");
+        let name = format!("{}-{index}", names.layout.master.role);
         let tags = names.tags(&name);
         let interface = NetworkInterface {
             subnet: site.network.private[zone].clone(),
@@ -42,7 +42,7 @@ pub(crate) fn add(
             user_data: user_data.clone(),
             metadata_options: metadata_options(pool.metadata_service),
             tags,
-            volume_tags: names.tags(&format!("{name}-vol")),
+            volume_tags: names.tags(&format!("{name}-{}", names.layout.volume)),
         };
         let instance = graph.add(&name, &instance);
         // The IP address belongs to the interface, so it survives a replacement of the machine.
@@ -56,7 +56,8 @@ pub(crate) fn add(
 fn user_data(graph: &mut Graph, site: &CompileContext) -> Result<UserDataSource, CompileError> {
     let content = match site.assets.master() {
         Some(given) => given.to_vec(),
-        None => ignition::pointer(&site.spec.dns.domain, "master").into_bytes(),
+        None => ignition::pointer(&site.spec.dns.domain, site.spec.names.layout.master.role)
+            .into_bytes(),
     };
     let (bytes, limit) = (content.len(), LONGEST_USER_DATA);
     if bytes > limit {

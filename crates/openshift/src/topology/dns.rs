@@ -95,7 +95,7 @@ fn add_zone(
             name: dns.domain.clone(),
             vpc: network.vpc.clone(),
             region: dns.region.clone(),
-            tags: names.tags("int"),
+            tags: names.tags(names.layout.hosted_zone),
         },
     );
     out!(zone.id)

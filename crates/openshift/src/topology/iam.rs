@@ -9,6 +9,7 @@ use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 use serde_json::{Value, json};
 
+use super::layout::RoleLayout;
 use super::machine_pools::PoolSpec;
 use super::naming::ResourceNames;
 
@@ -26,9 +27,9 @@ pub(crate) fn add(
     (masters, workers): (&PoolSpec, &[PoolSpec]),
 ) -> Profiles {
     let site = IamBuilder { names, partition };
-    let master = site.add(graph, "master", masters, master_policy());
-    for pool in workers.iter().filter(|pool| pool.name == "worker") {
-        site.add(graph, "worker", pool, worker_policy());
+    let master = site.add(graph, &names.layout.master, masters, master_policy());
+    for pool in workers.iter().filter(|pool| pool.name == names.layout.worker.role) {
+        site.add(graph, &names.layout.worker, pool, worker_policy());
     }
     Profiles { master }
 }
@@ -41,7 +42,7 @@ pub(crate) fn add_bootstrap(
     masters: &PoolSpec,
 ) -> Input<InstanceProfileName> {
     let site = IamBuilder { names, partition };
-    site.add(graph, "bootstrap", masters, bootstrap_policy())
+    site.add(graph, &names.layout.bootstrap, masters, bootstrap_policy())
 }
 
 struct IamBuilder<'a> {
@@ -53,7 +54,7 @@ impl IamBuilder<'_> {
     fn add(
         &self,
         graph: &mut Graph,
-        node: &str,
+        layout: &RoleLayout,
         pool: &PoolSpec,
         policy: Value,
     ) -> Input<InstanceProfileName> {
@@ -62,22 +63,20 @@ impl IamBuilder<'_> {
         }
         let role = match &pool.iam_role {
             Some(role) => role.clone().into(),
-            None => self.add_role(graph, node, policy),
+            None => self.add_role(graph, layout, policy),
         };
-        let suffix = format!("{node}-profile");
-        let name = InstanceProfileName(self.names.name(&suffix));
-        let tags = self.names.tags(&suffix);
-        let profile = graph.add(node, &IamInstanceProfile { name, role, tags });
+        let name = InstanceProfileName(self.names.name(layout.profile));
+        let tags = self.names.tags(layout.profile);
+        let profile = graph.add(layout.role, &IamInstanceProfile { name, role, tags });
         out!(profile.name)
     }
 
-    fn add_role(&self, graph: &mut Graph, node: &str, document: Value) -> Input<RoleName> {
-        let suffix = format!("{node}-role");
-        let name = RoleName(self.names.name(&suffix));
-        let tags = self.names.tags(&suffix);
-        let role = graph.add(node, &IamRole { name, trust: trust(self.partition), tags });
-        let name = self.names.name(&format!("{node}-policy"));
-        graph.add(node, &IamRolePolicy { role: out!(role.name), name, document });
+    fn add_role(&self, graph: &mut Graph, layout: &RoleLayout, document: Value) -> Input<RoleName> {
+        let name = RoleName(self.names.name(layout.iam_role));
+        let tags = self.names.tags(layout.iam_role);
+        let role = graph.add(layout.role, &IamRole { name, trust: trust(self.partition), tags });
+        let name = self.names.name(layout.iam_policy);
+        graph.add(layout.role, &IamRolePolicy { role: out!(role.name), name, document });
         out!(role.name)
     }
 }

@@ -112,11 +112,11 @@ impl RegionalImage {
     }
 
     fn copy(&self, names: &ResourceNames, region: &str) -> AmiCopy {
-        let mut tags = names.tags(&format!("ami-{region}"));
+        let mut tags = names.tags(&names.layout.image_copy_tag.with(region));
         tags.insert("sourceAMI".into(), self.id.0.clone());
         tags.insert("sourceRegion".into(), self.region.clone());
         let (source, source_region) = (self.id.clone(), self.region.clone());
-        AmiCopy { source, source_region, name: names.name("master"), tags }
+        AmiCopy { source, source_region, name: names.name(names.layout.image_copy), tags }
     }
 }
 

@@ -10,7 +10,8 @@
 //! - `spec`: the resolved cluster, from which the graph and the manifests are made.
 //! - [`validation`]: online checks without effect on the graph.
 //! - [`assets`]: the Ignition configs of openshift-install; `ignition`: those of groundplan.
-//! - `naming`, [`cidr`], [`stream`]: names and tags, address ranges, images.
+//! - `naming`, `layout`: names and tags, and the names that a release has.
+//! - [`cidr`], [`stream`]: address ranges, images.
 //! - [`machine_pools`]: the resolved machine pools, also for manifests.
 //! - `network`, `security_groups`, `iam`, `load_balancers`, `dns`, `image`, `control_plane`,
 //!   `bootstrap`: one part of the graph each.
@@ -33,6 +34,7 @@ mod existing;
 mod iam;
 mod ignition;
 mod image;
+pub(crate) mod layout;
 mod load_balancers;
 pub mod lookups;
 pub mod machine_pools;

@@ -17,6 +17,7 @@ use groundplan_engine::out;
 
 use super::cidr::Split;
 use super::existing::Existing;
+use super::layout::Prefix;
 use super::naming::ResourceNames;
 use super::spec::NetworkSpec;
 
@@ -71,6 +72,12 @@ fn share(
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SubnetKind {
+    Public,
+    Private,
+}
+
 struct NetworkBuilder<'a> {
     names: &'a ResourceNames,
     region: &'a str,
@@ -79,6 +86,7 @@ struct NetworkBuilder<'a> {
 
 impl NetworkBuilder<'_> {
     fn build(&self, graph: &mut Graph, range: ipnet::Ipv4Net, split: &Split) -> Network {
+        let layout = self.names.layout;
         let options = self.add_dhcp_options(graph);
         let vpc = graph.add(
             "main",
@@ -87,14 +95,14 @@ impl NetworkBuilder<'_> {
                 dhcp_options: Some(options),
                 dns_hostnames: true,
                 dns_support: true,
-                tags: self.names.tags("vpc"),
+                tags: self.names.tags(layout.vpc),
             },
         );
         let vpc: Input<VpcId> = out!(vpc.id);
-        let tags = self.names.tags("igw");
+        let tags = self.names.tags(layout.internet_gateway);
         let gateway = graph.add("main", &InternetGateway { vpc: vpc.clone(), tags });
-        let public = self.add_subnets(graph, &vpc, "public", &split.public);
-        let private = self.add_subnets(graph, &vpc, "private", &split.private);
+        let public = self.add_subnets(graph, &vpc, SubnetKind::Public, &split.public);
+        let private = self.add_subnets(graph, &vpc, SubnetKind::Private, &split.private);
         let mut tables = vec![self.add_public_routes(graph, &vpc, &gateway, &public)];
         for zone in self.zones {
             let subnets = (&public[zone], &private[zone]);
@@ -125,19 +133,24 @@ impl NetworkBuilder<'_> {
         &self,
         graph: &mut Graph,
         vpc: &Input<VpcId>,
-        sort: &str,
+        kind: SubnetKind,
         ranges: &[ipnet::Ipv4Net],
     ) -> BTreeMap<String, Input<SubnetId>> {
         let mut subnets = BTreeMap::new();
         for (zone, cidr) in self.zones.iter().zip(ranges) {
-            let name = format!("{sort}-{zone}");
-            let mut tags = self.names.tags(&name);
-            if sort == "private" {
+            let layout = self.names.layout;
+            let (sort, name) = match kind {
+                SubnetKind::Public => ("public", layout.public_subnet),
+                SubnetKind::Private => ("private", layout.private_subnet),
+            };
+            let mut tags = self.names.tags(&name.with(zone));
+            if kind == SubnetKind::Private {
                 // The cloud provider places internal load balancers of services in these subnets.
                 tags.insert("kubernetes.io/role/internal-elb".into(), String::new());
             }
-            let vpc = vpc.clone();
-            let subnet = graph.add(&name, &Subnet { vpc, cidr: *cidr, zone: zone.clone(), tags });
+            let (address, vpc) = (format!("{sort}-{zone}"), vpc.clone());
+            let subnet =
+                graph.add(&address, &Subnet { vpc, cidr: *cidr, zone: zone.clone(), tags });
             subnets.insert(zone.clone(), out!(subnet.id));
         }
         subnets
@@ -158,7 +171,7 @@ impl NetworkBuilder<'_> {
                 main: true,
                 routes: vec![everywhere(Via::InternetGateway(out!(gateway.id)))],
                 subnets: subnets.values().cloned().collect(),
-                tags: self.names.tags("public"),
+                tags: self.names.tags(self.names.layout.public_routes),
             },
         );
         out!(table.id)
@@ -173,25 +186,25 @@ impl NetworkBuilder<'_> {
         zone: &str,
         (public, private): (&Input<SubnetId>, &Input<SubnetId>),
     ) -> Input<RouteTableId> {
-        let tags = |what: &str| self.names.tags(&format!("{what}-{zone}"));
-        let address = graph.add(zone, &ElasticIp { tags: tags("eip") });
+        let layout = self.names.layout;
+        let tags = |name: Prefix| self.names.tags(&name.with(zone));
+        let address = graph.add(zone, &ElasticIp { tags: tags(layout.elastic_ip) });
         // AWS cannot detach the internet gateway while its VPC has a mapped address.
         graph.order(&address, gateway);
         let nat = NatGateway {
             subnet: public.clone(),
             allocation: out!(address.allocation),
-            tags: tags("nat"),
+            tags: tags(layout.nat_gateway),
         };
         let nat = graph.add(zone, &nat);
-        let name = format!("private-{zone}");
         let table = graph.add(
-            &name,
+            &format!("private-{zone}"),
             &RouteTable {
                 vpc: vpc.clone(),
                 main: false,
                 routes: vec![everywhere(Via::NatGateway(out!(nat.id)))],
                 subnets: vec![private.clone()],
-                tags: self.names.tags(&name),
+                tags: tags(layout.private_routes),
             },
         );
         out!(table.id)

@@ -12,6 +12,7 @@ use groundplan_engine::out;
 use ipnet::Ipv4Net;
 
 use super::ClusterSpec;
+use super::layout::RoleLayout;
 use super::naming::ResourceNames;
 use super::network::Network;
 use crate::install_config::Publish;
@@ -71,14 +72,14 @@ pub(crate) fn add(
     machines: &[Ipv4Net],
     network: &Network,
 ) -> SecurityGroups {
-    let master = add_group(graph, names, network, "master");
-    let worker = add_group(graph, names, network, "worker");
+    let master = add_group(graph, names, network, &names.layout.master);
+    let worker = add_group(graph, names, network, &names.layout.worker);
     let ids: (Input<SecurityGroupId>, Input<SecurityGroupId>) = (out!(master.id), out!(worker.id));
     let rows = NODE.iter().chain(MASTER);
     let ingress = rows.flat_map(|row| rules(*row, machines, &ids.0, &ids.1)).collect();
-    add_rules(graph, "master", &ids.0, ingress, vec![everything()]);
+    add_rules(graph, names.layout.master.role, &ids.0, ingress, vec![everything()]);
     let ingress = NODE.iter().flat_map(|row| rules(*row, machines, &ids.1, &ids.0)).collect();
-    add_rules(graph, "worker", &ids.1, ingress, vec![everything()]);
+    add_rules(graph, names.layout.worker.role, &ids.1, ingress, vec![everything()]);
     SecurityGroups { master }
 }
 
@@ -89,7 +90,8 @@ pub(crate) fn add_bootstrap(
     spec: &ClusterSpec,
     network: &Network,
 ) -> Input<SecurityGroupId> {
-    let group = add_group(graph, &spec.names, network, "bootstrap");
+    let role = &spec.names.layout.bootstrap;
+    let group = add_group(graph, &spec.names, network, role);
     let group: Input<SecurityGroupId> = out!(group.id);
     let from = match spec.publish {
         Publish::External => vec![Ipv4Net::default()],
@@ -98,7 +100,7 @@ pub(crate) fn add_bootstrap(
     // SSH, and the journal of the machine.
     let ports = [22, 19531].map(|port| Some((port, port)));
     let ingress = ports.map(|ports| rule("tcp", ports, Peer::Cidrs(from.clone()))).into();
-    add_rules(graph, "bootstrap", &group, ingress, Vec::new());
+    add_rules(graph, role.role, &group, ingress, Vec::new());
     group
 }
 
@@ -106,16 +108,16 @@ fn add_group(
     graph: &mut Graph,
     names: &ResourceNames,
     network: &Network,
-    role: &str,
+    role: &RoleLayout,
 ) -> Handle<SecurityGroup> {
-    let suffix = format!("{role}-sg");
+    let name = role.security_group;
     graph.add(
-        role,
+        role.role,
         &SecurityGroup {
             vpc: network.vpc.clone(),
-            name: names.name(&suffix),
+            name: names.name(name),
             description: DESCRIPTION.into(),
-            tags: names.tags(&suffix),
+            tags: names.tags(name),
         },
     )
 }

@@ -16,6 +16,7 @@ use super::dns::{self, DnsSpec};
 use super::existing::Existing;
 use super::iam::{Partition, partition};
 use super::image::{self, ImageSpec};
+use super::layout::RELEASE_4_15;
 use super::machine_pools::PoolSpec;
 use super::naming::ResourceNames;
 use super::placed::PlacedConfig;
@@ -115,7 +116,7 @@ impl PlacedConfig<'_> {
         let mut errors = CompileErrors::default();
         errors.keep(refuse_unsupported(config));
         check_identity(config, cluster, assets, &mut errors);
-        let names = errors.keep(ResourceNames::new(cluster, &config.aws.user_tags));
+        let names = errors.keep(ResourceNames::new(cluster, &config.aws.user_tags, RELEASE_4_15));
         self.errors.iter().cloned().for_each(|error| errors.add(error));
         let pools = self.pools(options);
         let network = pools.as_ref().and_then(|pools| self.network(pools, &mut errors));

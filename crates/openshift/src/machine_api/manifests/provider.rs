@@ -8,6 +8,7 @@ use crate::machine_api::types::{
     MetadataServiceOptions, Placement, ResourceReference, Tag,
 };
 use crate::topology::ClusterSpec;
+use crate::topology::layout::{BalancerLayout, ReleaseLayout, RoleLayout};
 use crate::topology::machine_pools::ResolvedPool;
 use crate::topology::spec::NetworkSpec;
 
@@ -19,10 +20,10 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) fn name(self) -> &'static str {
+    fn layout(self, cluster: &ClusterSpec) -> &'static RoleLayout {
         match self {
-            Role::Master => "master",
-            Role::Worker => "worker",
+            Role::Master => &cluster.names.layout.master,
+            Role::Worker => &cluster.names.layout.worker,
         }
     }
 }
@@ -35,14 +36,14 @@ pub(super) fn anywhere(
 ) -> AwsMachineProviderConfig {
     let machines = pool.spec;
     let profile = machines.iam_profile.as_ref().map(|profile| profile.0.clone());
-    let profile =
-        profile.unwrap_or_else(|| cluster.names.name(&format!("{}-profile", role.name())));
+    let layout = role.layout(cluster);
+    let profile = profile.unwrap_or_else(|| cluster.names.name(layout.profile));
     AwsMachineProviderConfig {
         ami: image(cluster, pool),
         instance_type: machines.instance_type.clone(),
         tags: tags(cluster),
         iam_instance_profile: Some(ResourceReference::id(profile)),
-        user_data_secret: Some(LocalReference { name: user_data::name(role.name()) }),
+        user_data_secret: Some(LocalReference { name: user_data::name(layout.role) }),
         credentials_secret: Some(LocalReference { name: "aws-cloud-credentials".into() }),
         security_groups: security_groups(cluster, pool, role),
         placement: Placement { region: cluster.region.clone(), ..Placement::default() },
@@ -73,7 +74,8 @@ pub(super) fn subnet(cluster: &ClusterSpec, zone: &str) -> ResourceReference {
             ResourceReference::id(subnets.private[zone].0.clone())
         }
         NetworkSpec::Own { .. } => {
-            ResourceReference::named(cluster.names.name(&format!("private-{zone}")))
+            let name = cluster.names.layout.private_subnet.with(zone);
+            ResourceReference::named(cluster.names.name(&name))
         }
     }
 }
@@ -82,7 +84,10 @@ pub(super) fn subnet(cluster: &ClusterSpec, zone: &str) -> ResourceReference {
 fn image(cluster: &ClusterSpec, pool: &ResolvedPool) -> ResourceReference {
     match pool.image {
         Some(id) => ResourceReference::id(id.0.clone()),
-        None => ResourceReference::named(cluster.names.name(&format!("ami-{}", cluster.region))),
+        None => {
+            let name = cluster.names.layout.image_copy_tag.with(&cluster.region);
+            ResourceReference::named(cluster.names.name(&name))
+        }
     }
 }
 
@@ -100,7 +105,7 @@ fn security_groups(
     pool: &ResolvedPool,
     role: Role,
 ) -> Vec<ResourceReference> {
-    let own = ResourceReference::named(cluster.names.name(&format!("{}-sg", role.name())));
+    let own = ResourceReference::named(cluster.names.name(role.layout(cluster).security_group));
     let mut more: Vec<_> =
         pool.spec.additional_security_groups.iter().map(|id| id.0.clone()).collect();
     more.sort();
@@ -108,15 +113,13 @@ fn security_groups(
 }
 
 fn balancers(cluster: &ClusterSpec) -> Vec<LoadBalancerReference> {
-    let suffixes: &[&str] = match cluster.publish {
-        Publish::External => &["int", "ext"],
-        Publish::Internal => &["int"],
-    };
-    let balancer = |suffix: &&str| LoadBalancerReference {
-        name: cluster.names.name(suffix),
+    let ReleaseLayout { internal, external, .. } = cluster.names.layout;
+    let external = (cluster.publish == Publish::External).then_some(external);
+    let balancer = |layout: &BalancerLayout| LoadBalancerReference {
+        name: cluster.names.name(layout.name),
         kind: "network".into(),
     };
-    suffixes.iter().map(balancer).collect()
+    [internal].into_iter().chain(external).map(balancer).collect()
 }
 
 /// Returns the root volume. Unset numbers and keys are written as 0 and empty text, which are not

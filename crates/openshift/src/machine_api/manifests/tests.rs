@@ -14,6 +14,7 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, read,
 };
 use crate::test_support::example_cluster::{ExampleCluster, image};
+use crate::topology::layout::{BalancerLayout, Prefix, RELEASE_4_15, ReleaseLayout, RoleLayout};
 use crate::topology::{CompileError, CompileOptions, PlacedConfig, Stream};
 
 /// Returns the configs of `plans/` whose manifests are recorded.
@@ -214,6 +215,47 @@ fn machines_and_the_plan_agree_about_zone_type_image_and_profile() {
         assert_eq!(config["subnet"]["id"], at("network_interface")["subnet"]);
         let groups = config["securityGroups"].as_array().unwrap();
         assert_eq!(groups[1..], [json!({"id": "sg-1"}), json!({"id": "sg-2"})]);
+    }
+}
+
+#[test]
+fn a_layout_names_resources_in_the_graph_and_in_the_manifests_alike() {
+    const OTHER: &ReleaseLayout = &ReleaseLayout {
+        private_subnet: Prefix("subnet-private-"),
+        internal: BalancerLayout { name: "inside", ..RELEASE_4_15.internal },
+        external: BalancerLayout { name: "outside", ..RELEASE_4_15.external },
+        master: RoleLayout {
+            security_group: "controlplane",
+            profile: "controlplane-profile",
+            ..RELEASE_4_15.master
+        },
+        worker: RoleLayout { security_group: "node", ..RELEASE_4_15.worker },
+        ..*RELEASE_4_15
+    };
+    let world = ExampleCluster::standard();
+    for (layout, expected) in [(RELEASE_4_15, "demo-x7k2p-master-sg"), (OTHER, "demo-x7k2p-node")] {
+        let mut spec = world.spec();
+        spec.names.layout = layout;
+        let graph = spec.compile(&world.assets).unwrap().graph;
+        let names = graph.nodes().iter().flat_map(|node| {
+            let names = [node.inputs.get("name"), node.inputs.pointer("/tags/Name")];
+            names.into_iter().flatten().filter_map(Value::as_str)
+        });
+        let names: BTreeSet<&str> = names.collect();
+        assert!(names.contains(expected), "{names:?}");
+        for manifest in manifests(&spec.machine_pools().unwrap(), &world.assets) {
+            let object = parsed(manifest.content.text());
+            let config: AwsMachineProviderConfig = read(provider_config(&object)).unwrap();
+            let groups = config.security_groups.iter().chain([&config.subnet]);
+            let filters = groups.flat_map(|one| &one.filters);
+            let mut named: Vec<_> = filters.flat_map(|filter| filter.values.clone()).collect();
+            named.extend(config.iam_instance_profile.and_then(|profile| profile.id));
+            named.extend(config.load_balancers.into_iter().map(|balancer| balancer.name));
+            assert!(named.len() >= 2, "{}: {named:?}", manifest.name);
+            for name in named {
+                assert!(names.contains(name.as_str()), "{}: {name}", manifest.name);
+            }
+        }
     }
 }
 
