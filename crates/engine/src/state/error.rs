@@ -102,7 +102,7 @@ pub enum StateError {
     #[error("shutting down: no new calls are sent")]
     Stopping,
     /// The command only reads.
-    #[error("write to the state: this command only reads")]
+    #[error("make a change: this command only reads")]
     ReadOnly,
     /// An earlier write failed, and its effect on the disk is unknown.
     #[error("write {}: an earlier write to the file failed", path.display())]
