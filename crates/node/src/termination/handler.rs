@@ -151,7 +151,7 @@ impl<'a> Handler<'a> {
             match round {
                 RoundResult::Quiet => sleep(jittered(self.settings.interval)).await,
                 RoundResult::NoAnswer => {
-                    sleep(jittered(grown(self.settings.interval, troubles))).await
+                    sleep(jittered(grown(self.settings.interval, troubles))).await;
                 }
                 RoundResult::NotDone => sleep(jittered(grown(FIRST_PAUSE, troubles))).await,
                 RoundResult::Ended => std::future::pending().await,
@@ -183,7 +183,7 @@ impl<'a> Handler<'a> {
         }
         match (&trouble, self.health.answers()) {
             (Some(error), was) if was != Some(false) => {
-                (self.tell)(&HandlerMessage::NoAnswer(error))
+                (self.tell)(&HandlerMessage::NoAnswer(error));
             }
             (None, Some(false)) => (self.tell)(&HandlerMessage::Answers),
             _ => (),

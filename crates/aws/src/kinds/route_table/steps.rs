@@ -93,7 +93,7 @@ impl<'a> Tables<'a> {
             match (served(table, subnet.as_str()), held) {
                 (Some(_), _) => (),
                 (None, Some(held)) => {
-                    steps.push(RouteTableCall::TakeOver { association: held.to_owned() })
+                    steps.push(RouteTableCall::TakeOver { association: held.to_owned() });
                 }
                 (None, None) => steps.push(RouteTableCall::Associate(subnet.clone())),
             }
