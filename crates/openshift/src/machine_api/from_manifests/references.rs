@@ -214,12 +214,12 @@ impl ReferencedResources<'_> {
         if there.iter().any(|name| name == mention.name) {
             return None;
         }
-        let whose = match mention.sort {
-            ReferenceKind::Profile => "this account has".to_owned(),
-            ReferenceKind::Image => format!("{} has for this account", self.region),
-            _ => format!("{} has", self.region),
+        let place = match mention.sort {
+            ReferenceKind::Profile => "this account".to_owned(),
+            ReferenceKind::Image => format!("{}, or not shared with this account", self.region),
+            _ => self.region.clone(),
         };
-        let message = format!("`{}` is no {} that {whose}", mention.name, mention.sort.noun());
+        let message = format!("{} `{}` not found in {place}", mention.sort.noun(), mention.name);
         let candidates: Vec<&str> = there.iter().map(String::as_str).collect();
         let flaw = ObjectFinding::new(Rule::MachineLaunch, mention.path.clone(), message);
         Some(match did_you_mean(mention.name, &candidates) {
