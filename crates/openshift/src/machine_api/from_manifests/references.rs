@@ -217,7 +217,7 @@ impl ReferencedResources<'_> {
         let place = match mention.sort {
             ReferenceKind::Profile => "this account".to_owned(),
             ReferenceKind::Image => format!("{}, or not shared with this account", self.region),
-            _ => self.region.clone(),
+            _ => self.region.to_owned(),
         };
         let message = format!("{} `{}` not found in {place}", mention.sort.noun(), mention.name);
         let candidates: Vec<&str> = there.iter().map(String::as_str).collect();
