@@ -24,8 +24,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cli::args::MachineControllerArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 

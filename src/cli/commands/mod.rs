@@ -1,4 +1,4 @@
-//! One file for each subcommand, from top to bottom its user story.
+//! The subcommands. Each has one file: its user story, from top to bottom.
 
 pub(crate) mod apply;
 pub(crate) mod destroy;

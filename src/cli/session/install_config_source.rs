@@ -19,8 +19,8 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::cli::args::CommonArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::{self, LookupResults};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
@@ -144,7 +144,7 @@ pub(crate) async fn compile_preview(
     } else {
         let session =
             aws_session::connect(&inputs.config, &cluster, &state.lookup_cache, ui).await?;
-        aws_session::answers(&session.aws, unanswered).await
+        aws_session::answers(session.aws(), unanswered).await
     };
     let compiled = view.judge(&answers, Vec::new(), ui)?;
     let lookup_cache = view.known(&answers);

@@ -19,8 +19,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};

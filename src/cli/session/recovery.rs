@@ -2,7 +2,6 @@
 //! Changes nothing in AWS.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use groundplan_aws::Aws;
 use groundplan_aws::lookups::tag_index;
@@ -14,19 +13,48 @@ use groundplan_engine::recover::{Recovered, Search};
 use groundplan_engine::state::{Cluster, Entry, State};
 use serde_json::{Value, json};
 
-use super::locked_state::LockedState;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
+use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::stages::{Claimed, Connected, Locked, Session, ToRecover};
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 
-/// Recovered state, ready to be recorded.
-pub(crate) struct RecoveredState {
-    pub(crate) held: LockedState,
-    pub(crate) aws: Arc<Aws>,
+/// Recovered state in a session that can record it.
+pub(crate) struct RecoveredState<'a> {
+    pub(crate) locked: Locked<'a, ToRecover, ()>,
     pub(crate) state: State,
     pub(crate) recovered: Recovered,
+}
+
+impl<'a> Session<'a, ToRecover> {
+    /// Takes the state lock if the state exists. Returns an error for a state with records.
+    pub(crate) async fn claim_empty(
+        self,
+        name: &str,
+        ui: &mut Ui,
+    ) -> Result<Claimed<'a, ToRecover>> {
+        let claimed = self.claim(name, ui).await?;
+        claimed.state().map_or(Ok(()), ensure_empty)?;
+        Ok(claimed)
+    }
+}
+
+impl<'a> Connected<'a, ToRecover> {
+    /// Takes the lock of a state that was missing. Returns an error if another run has recorded
+    /// resources in the meantime.
+    pub(crate) async fn lock_empty(self, ui: &mut Ui) -> Result<Locked<'a, ToRecover, ()>> {
+        let accept = |held: LockedState| ensure_empty(&held.state).map(|()| held);
+        self.lock(accept, (), ui).await
+    }
+}
+
+impl Locked<'_, ToRecover, ()> {
+    /// Replaces the state with the recovered one, and releases the lock.
+    pub(crate) async fn replace(self, state: State, ui: &mut Ui) -> Result<State> {
+        self.held.replace(state, ui).await
+    }
 }
 
 /// Searches AWS for the resources of the graph. Returns those found and those missing.
@@ -41,18 +69,18 @@ pub(crate) async fn looked_for(
     search.run().await.map_err(|error| CommandError::call("look for the cluster", &error))
 }
 
-/// Returns the locked state if it is empty. Returns an error for a state with records.
-pub(crate) fn ensure_empty(held: LockedState) -> Result<LockedState> {
-    if held.state.has_nothing() {
-        return Ok(held);
+/// Returns an error for a state with records.
+fn ensure_empty(state: &State) -> Result<()> {
+    if state.has_nothing() {
+        return Ok(());
     }
-    let count = rows(&held.state).count();
+    let count = rows(state).count();
     let diagnostic = Diagnostic::error("the state is not lost; nothing was changed")
         .with_detail(format!("{count} resources are recorded"))
         .with_hint(format!(
             "`{}` says what differs; to look for everything anew nevertheless, give an empty home with \
              --state",
-            match held.state.cluster.as_ref().is_some_and(Cluster::is_of_machines) {
+            match state.cluster.as_ref().is_some_and(Cluster::is_of_machines) {
                 true => "groundplan machines plan",
                 false => "groundplan plan",
             }
