@@ -1,6 +1,6 @@
 //! `groundplan recover`: rebuilds a lost state from AWS. Changes nothing in AWS.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::known;
@@ -8,7 +8,7 @@ use groundplan_aws::lookups::tag_index;
 use groundplan_aws::sweep::{self, RemainingResource};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::provider::retry_reads;
-use groundplan_engine::state::{Cluster, State};
+use groundplan_engine::state::{Cluster, LookupCache, State};
 use groundplan_openshift::topology::{identify, is_infra_id_of};
 
 use crate::cli::args::{CommonArgs, RecoverArgs as Arguments};
@@ -17,7 +17,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::input_files::InputFiles;
-use crate::cli::session::install_config_source::{ASSETS, compile_existing};
+use crate::cli::session::install_config_source::compile_existing;
 use crate::cli::session::recovery::{RecoveredState, looked_for, print_result, recorded};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{Session, ToRecover};
@@ -50,14 +50,13 @@ async fn search<'a>(
     let claimed = session.claim_empty(&inputs.config.name, ui).await?;
     let cluster = cluster(arguments.infra_id.as_deref(), &inputs, ui).await?;
     let settings = aws_session::settings(&inputs.config, &cluster);
-    let connected = claimed.connect(settings, &BTreeMap::new(), ui).await?;
+    let connected = claimed.connect(settings, None, ui).await?;
     let bootstrap = !arguments.wanted.no_bootstrap;
-    let (compiled, mut lookup_cache) =
+    let (compiled, results) =
         compile_existing(&inputs, &cluster, bootstrap, connected.aws(), ui).await?;
-    lookup_cache.insert(aws_session::ACCOUNT.to_owned(), connected.account().into());
-    if inputs.assets.cluster().is_some() {
-        lookup_cache.insert(ASSETS.to_owned(), true.into());
-    }
+    let has_assets = inputs.assets.cluster().is_some();
+    let lookup_cache =
+        LookupCache { account: Some(connected.account().to_owned()), has_assets, results };
     let recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, connected.aws()).await?;
     let state = recorded(cluster, lookup_cache, &recovered)?;
     let locked = connected.lock_empty(ui).await?;
@@ -84,7 +83,7 @@ async fn cluster(given: Option<&str>, inputs: &InputFiles, ui: &mut Ui) -> Resul
         }
         (None, None) => {
             let nobody = identify(config);
-            let session = aws_session::connect(config, &nobody, &BTreeMap::new(), ui).await?;
+            let session = aws_session::connect(config, &nobody, None, ui).await?;
             only(&config.name, retry_reads(|| tag_index::clusters(session.aws())).await).map(known)
         }
     }

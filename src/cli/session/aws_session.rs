@@ -18,9 +18,6 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::stages::Approval;
 use crate::render::Diagnostic;
 
-/// Key of the cluster's AWS account in the lookup cache.
-pub(crate) const ACCOUNT: &str = "account";
-
 /// AWS clients and the identity of their credentials. The clients are read-only.
 pub(crate) struct AwsSession {
     aws: Arc<Aws>,
@@ -47,10 +44,10 @@ impl AwsSession {
 pub(crate) async fn connect(
     config: &InstallConfig,
     cluster: &Cluster,
-    lookup_cache: &BTreeMap<String, Value>,
+    recorded_account: Option<&str>,
     ui: &mut Ui,
 ) -> Result<AwsSession> {
-    reach(settings(config, cluster), lookup_cache, ui).await
+    reach(settings(config, cluster), recorded_account, ui).await
 }
 
 /// Returns the AWS settings of the install-config.
@@ -79,13 +76,13 @@ pub(crate) fn settings_without_config(cluster: &Cluster) -> AwsSettings {
 /// account, a refresh would report all resources as deleted.
 pub(crate) async fn reach(
     settings: AwsSettings,
-    lookup_cache: &BTreeMap<String, Value>,
+    recorded_account: Option<&str>,
     ui: &mut Ui,
 ) -> Result<AwsSession> {
     let aws = Arc::new(Aws::connect(settings).await);
     ui.count_calls_of(&aws);
     let caller = aws.check().await.map_err(|error| unreachable_aws(&error))?;
-    match lookup_cache.get(ACCOUNT).and_then(Value::as_str) {
+    match recorded_account {
         Some(known) if known != caller.account => Err(another_account(known, &caller.account)),
         _ => Ok(AwsSession { aws, caller }),
     }

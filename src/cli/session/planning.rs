@@ -10,7 +10,7 @@ use groundplan_aws::{Aws, schemas};
 use groundplan_engine::graph::Graph;
 use groundplan_engine::plan::{self, LiveState, Plan, PlanOptions};
 use groundplan_engine::secret::Secrets;
-use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
 use groundplan_openshift::topology::{Compiled, Workers};
 use serde_json::Value;
 
@@ -137,16 +137,15 @@ impl<'a, P> Session<'a, P> {
         fits(&*source, claimed.state())?;
         let cluster = source.cluster(claimed.state().and_then(|state| state.cluster.clone()))?;
         let lookup_cache = claimed.state().map(binding).unwrap_or_default();
-        let connected = claimed.connect(source.settings(&cluster), &lookup_cache, ui).await?;
-        let marker = source.remember(&lookup_cache)?;
+        let settings = source.settings(&cluster);
+        let connected = claimed.connect(settings, lookup_cache.account.as_deref(), ui).await?;
+        let has_assets = source.has_assets(&lookup_cache)?;
         let nothing = State::default();
         let state = connected.state().unwrap_or(&nothing);
-        let (compiled, mut learnt) =
-            compile(&*source, &cluster, &lookup_cache, state, connected.aws(), ui).await?;
-        if !lookup_cache.contains_key(aws_session::ACCOUNT) {
-            learnt.insert(aws_session::ACCOUNT.to_owned(), connected.account().into());
-        }
-        learnt.extend(marker);
+        let (compiled, results) =
+            compile(&*source, &cluster, &lookup_cache.results, state, connected.aws(), ui).await?;
+        let account = Some(connected.account().to_owned());
+        let learnt = LookupCache { account, has_assets, results };
         let mut locked = connected.lock(ensure_new, Desired { source, compiled }, ui).await?;
         let new_entries = new_entries(&locked.held.state, cluster, learnt);
         locked.held.record(&new_entries, ui).await?;
@@ -233,7 +232,7 @@ impl PlanInputs for Desired {
     }
 
     fn workers(&self, recorded: &State) -> Vec<Workers> {
-        self.source.workers(&recorded.lookup_cache)
+        self.source.workers(&recorded.lookup_cache.results)
     }
 
     fn entries(&self) -> &[Entry] {
@@ -249,13 +248,13 @@ impl PlanInputs for Desired {
 async fn compile(
     source: &dyn DesiredState,
     cluster: &Cluster,
-    lookup_cache: &BTreeMap<String, Value>,
+    recorded: &BTreeMap<String, Value>,
     state: &State,
     aws: &Aws,
     ui: &mut Ui,
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
-    let answers = aws_session::answers(aws, source.lookups(lookup_cache)).await;
-    let mut known = lookup_cache.clone();
+    let answers = aws_session::answers(aws, source.lookups(recorded)).await;
+    let mut known = recorded.clone();
     known.extend(answers.given.clone());
     let checked = aws_session::answers(aws, source.checks(&known, state)).await;
     for (lookup, error) in &checked.missing {
@@ -264,14 +263,14 @@ async fn compile(
         ui.diagnostic(&unchecked)?;
     }
     let learnt =
-        CompileInputs { cluster, lookup_cache, answers: &answers, checked: &checked.given, state };
+        CompileInputs { cluster, recorded, answers: &answers, checked: &checked.given, state };
     Ok((source.compile(&learnt, ui)?, answers.given))
 }
 
 /// Returns the lookup results that apply. Until a resource is recorded, lookups run again, because
 /// AWS may have changed.
-fn binding(state: &State) -> BTreeMap<String, Value> {
-    if state.has_nothing() { BTreeMap::new() } else { state.lookup_cache.clone() }
+fn binding(state: &State) -> LookupCache {
+    if state.has_nothing() { LookupCache::default() } else { state.lookup_cache.clone() }
 }
 
 /// Returns an error if another run has created the state in the meantime.
@@ -285,14 +284,10 @@ fn ensure_new(held: LockedState) -> Result<LockedState> {
 }
 
 /// Returns the entries for identity and lookup results that the state lacks.
-fn new_entries(state: &State, cluster: Cluster, learnt: BTreeMap<String, Value>) -> Vec<Entry> {
+fn new_entries(state: &State, cluster: Cluster, learnt: LookupCache) -> Vec<Entry> {
     let identified = match state.cluster {
         None => Some(Entry::ClusterIdentified { cluster }),
         Some(_) => None,
     };
-    let new = learnt
-        .into_iter()
-        .filter(|(lookup, answer)| state.lookup_cache.get(lookup) != Some(answer));
-    let learnt = new.map(|(lookup, answer)| Entry::LookupRecorded { lookup, answer });
-    identified.into_iter().chain(learnt).collect()
+    identified.into_iter().chain(learnt.entries_missing_in(&state.lookup_cache)).collect()
 }

@@ -1,8 +1,6 @@
 //! The steps of every recovery: search AWS for the resources of a graph, and record what was found.
 //! Changes nothing in AWS.
 
-use std::collections::BTreeMap;
-
 use groundplan_aws::Aws;
 use groundplan_aws::lookups::tag_index;
 use groundplan_aws::sweep::RemainingResource;
@@ -10,8 +8,8 @@ use groundplan_engine::graph::GraphNode;
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::provider::retry_reads;
 use groundplan_engine::recover::{Recovered, Search};
-use groundplan_engine::state::{Cluster, Entry, State};
-use serde_json::{Value, json};
+use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
+use serde_json::json;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
@@ -92,7 +90,7 @@ fn ensure_empty(state: &State) -> Result<()> {
 /// if no resource was found.
 pub(crate) fn recorded(
     cluster: Cluster,
-    lookup_cache: BTreeMap<String, Value>,
+    lookup_cache: LookupCache,
     recovered: &Recovered,
 ) -> Result<State> {
     if recovered.entries.is_empty() {
@@ -100,8 +98,7 @@ pub(crate) fn recorded(
             .with_hint("check the credentials (AWS_PROFILE), the region and the infra ID");
         return Err(CommandError::new(Exit::Failed, diagnostic));
     }
-    let learnt =
-        lookup_cache.into_iter().map(|(lookup, answer)| Entry::LookupRecorded { lookup, answer });
+    let learnt = lookup_cache.entries_missing_in(&LookupCache::default());
     let entries = std::iter::once(Entry::ClusterIdentified { cluster }).chain(learnt);
     let mut state = State::new(uuid::Uuid::new_v4().to_string());
     for entry in entries.chain(recovered.entries.iter().cloned()) {

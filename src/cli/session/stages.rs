@@ -22,7 +22,6 @@
 //! The AWS clients are read-only up to [`Approved::execute`]: [`AwsSession::enable_changes`] takes an
 //! [`Approval`], which only [`Planned::approve`] makes.
 
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -34,7 +33,6 @@ use groundplan_engine::refresh::read_live_state;
 use groundplan_engine::secret::Secrets;
 use groundplan_engine::state::{Entry, State};
 use groundplan_openshift::topology::Workers;
-use serde_json::Value;
 
 use crate::cli::args::CommonArgs;
 use crate::cli::exit_code::Exit;
@@ -136,15 +134,15 @@ impl<'a, P> Claimed<'a, P> {
         self.held.as_ref().map(|held| &held.state)
     }
 
-    /// Connects to AWS, read-only, and verifies the credentials. The account must be the one in
-    /// the lookup cache.
+    /// Connects to AWS, read-only, and verifies the credentials. The account must be the
+    /// recorded one, if there is one.
     pub(crate) async fn connect(
         self,
         settings: AwsSettings,
-        lookup_cache: &BTreeMap<String, Value>,
+        recorded_account: Option<&str>,
         ui: &mut Ui,
     ) -> Result<Connected<'a, P>> {
-        let connection = aws_session::reach(settings, lookup_cache, ui).await?;
+        let connection = aws_session::reach(settings, recorded_account, ui).await?;
         Ok(Connected { claimed: self, connection })
     }
 }

@@ -1,20 +1,18 @@
 //! The way from a recorded or lost cluster to a destroy plan, for every destroy.
 
-use std::collections::BTreeMap;
-
 use groundplan_aws::sweep::SweepNames;
 use groundplan_aws::{AwsSettings, schemas};
 use groundplan_engine::graph::Graph;
 use groundplan_engine::plan::{LiveState, Plan, PlanOptions, plan_destroy};
 use groundplan_engine::secret::Secrets;
-use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
 use groundplan_openshift::topology::Workers;
 
 use crate::cli::args::{GuardArgs, TargetingArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
-use crate::cli::session::aws_session::{ACCOUNT, settings_without_config};
+use crate::cli::session::aws_session::settings_without_config;
 use crate::cli::session::plan_preview::{enforce_guards, view};
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange};
 use crate::cli::session::state_errors::nothing_recorded;
@@ -64,9 +62,8 @@ impl<'a> Session<'a, ToChange> {
             (false, true) => return Err(install_config_source::of_machines(&cluster)),
             _ => (),
         }
-        let recorded = claimed.state().map(|state| state.lookup_cache.clone());
-        let lookup_cache = recorded.unwrap_or_default();
-        let connected = claimed.connect(settings(&cluster), &lookup_cache, ui).await?;
+        let account = claimed.state().and_then(|state| state.lookup_cache.account.clone());
+        let connected = claimed.connect(settings(&cluster), account.as_deref(), ui).await?;
         let inputs = TeardownInputs {
             before: Vec::new(),
             live: LiveState::new(),
@@ -90,14 +87,15 @@ impl<'a> Session<'a, ToChange> {
     ) -> Result<Locked<'a, ToChange, TeardownInputs>> {
         let claimed = self.claim_missing(&cluster.name);
         let settings = settings_without_config(cluster);
-        let connected = claimed.connect(settings, &BTreeMap::new(), ui).await?;
+        let connected = claimed.connect(settings, None, ui).await?;
         let found = UntrackedResources::sweep(connected.aws(), &State::default()).await?;
         if found.is_empty() {
             return Err(no_such_cluster(cluster, connected.account()));
         }
-        let answer = connected.account().into();
-        let account = Entry::LookupRecorded { lookup: ACCOUNT.to_owned(), answer };
-        let before = vec![Entry::ClusterIdentified { cluster: cluster.clone() }, account];
+        let account = Some(connected.account().to_owned());
+        let learnt = LookupCache { account, ..LookupCache::default() };
+        let mut before = vec![Entry::ClusterIdentified { cluster: cluster.clone() }];
+        before.extend(learnt.entries_missing_in(&LookupCache::default()));
         let inputs = TeardownInputs { before, live: LiveState::new(), found };
         connected.lock(Ok, inputs, ui).await
     }

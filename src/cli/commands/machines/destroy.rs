@@ -1,7 +1,7 @@
 //! `groundplan machines destroy`: terminates all recorded machines. Without recorded state, the
 //! command reports similar states and the instances with the cluster tag.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::{env, fs};
 
 use groundplan_aws::sweep::{self, RemainingResource};
@@ -154,7 +154,7 @@ async fn tell_of_others(cluster: &Cluster, ui: &mut Ui) -> Result<()> {
 /// none.
 async fn others(cluster: &Cluster, ui: &mut Ui) -> Result<Vec<RemainingResource>> {
     let settings = aws_session::settings_without_config(cluster);
-    let session = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
+    let session = aws_session::reach(settings, None, ui).await?;
     let known = BTreeSet::new();
     match retry_reads(|| sweep::other_instances(session.aws(), &known)).await {
         Ok(others) => Ok(others),

@@ -1,20 +1,17 @@
 //! `groundplan machines recover`: rebuilds a lost state of machines. Changes nothing in AWS.
 
-use std::collections::BTreeMap;
-
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::known;
 use groundplan_aws::sweep::{self, RemainingResource};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
 use groundplan_engine::provider::retry_reads;
-use groundplan_engine::state::State;
+use groundplan_engine::state::{LookupCache, State};
 
 use crate::cli::args::{CommonArgs, MachinesRecover as Arguments};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
-use crate::cli::session::aws_session::ACCOUNT;
 use crate::cli::session::desired_state::DesiredState;
 use crate::cli::session::manifests_source::ManifestsSource;
 use crate::cli::session::recovery::{RecoveredState, looked_for, print_result, recorded};
@@ -45,10 +42,11 @@ async fn search<'a>(
     let manifests = ManifestsSource::read(&arguments.manifests, ui)?;
     let claimed = session.claim_empty(manifests.name(), ui).await?;
     let cluster = manifests.cluster(claimed.state().and_then(|state| state.cluster.clone()))?;
-    let connected = claimed.connect(manifests.settings(&cluster), &BTreeMap::new(), ui).await?;
+    let connected = claimed.connect(manifests.settings(&cluster), None, ui).await?;
     let aws = connected.aws();
-    let (compiled, mut lookup_cache) = manifests.compile_existing(aws, ui).await?;
-    lookup_cache.insert(ACCOUNT.to_owned(), connected.account().into());
+    let (compiled, results) = manifests.compile_existing(aws, ui).await?;
+    let account = Some(connected.account().to_owned());
+    let lookup_cache = LookupCache { account, has_assets: false, results };
     let mut recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, aws).await?;
     let state = recorded(cluster, lookup_cache, &recovered)?;
     let others = manifests.others(aws, &state).await?;
