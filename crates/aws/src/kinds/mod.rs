@@ -1,4 +1,4 @@
-//! One file or folder for each kind of resource: its inputs, outputs and schema, every fact about it,
+//! The kinds of resources. Each has a file or folder: its inputs, outputs and schema, every fact about it,
 //! and with the feature `sdk` its calls.
 //!
 //! Never: a helper that two kinds share, which belongs in `client`.
