@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo test test-busy fuzz crash-matrix storms lint bench-engine bench-controller bench-aws need-cargo need-python
+.PHONY: help build dist demo test test-busy fuzz crash-matrix storms lint doc bench-engine bench-controller bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -10,16 +10,17 @@ TARGET = $$(cargo metadata --format-version 1 --no-deps | \
 help:
 	@echo 'make demo          plan, apply, change and destroy two clusters in a test cloud on this machine'
 	@echo 'make test          all tests'
-	@echo 'make test-busy     the tests that signals, kills and leases are in, beside four busy loops (some minutes)'
-	@echo 'make fuzz          whatever a file holds: every reader of files, 30 seconds each (FUZZ=180 for longer)'
-	@echo 'make crash-matrix  kill -9 at every call that changes something, and run again (half an hour)'
-	@echo 'make storms        throttles, errors, resets, silence and haze: the same end, with how many calls? (five minutes)'
+	@echo 'make test-busy     the tests with signals, kills and leases, beside four busy loops (some minutes)'
+	@echo 'make fuzz          all readers of files with random input, 30 seconds each (FUZZ=180 for longer)'
+	@echo 'make crash-matrix  kill -9 at every mutating call, then run again (half an hour)'
+	@echo 'make storms        throttling, errors, resets, timeouts, late lists: same result, calls counted (five minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
+	@echo 'make doc           API documentation of all crates; a broken link is an error (a minute)'
 	@echo 'make build         the program: target/debug/groundplan'
 	@echo 'make dist          the program, small and stripped: target/dist/groundplan (forty minutes)'
-	@echo 'make bench-engine  what the engine costs, without a cloud'
-	@echo 'make bench-controller  a thousand Machines: how long, how many calls to EC2, how much memory'
-	@echo 'make bench-aws     what groundplan costs at AWS: calls, CPU, memory (a release build: 20 minutes)'
+	@echo 'make bench-engine  cost of the engine and of reading an install-config, without a cloud'
+	@echo 'make bench-controller  a thousand Machines: time, calls to EC2, memory'
+	@echo 'make bench-aws     cost of whole runs: AWS calls, CPU, memory (a release build: 20 minutes)'
 
 build: need-cargo
 	cargo build
@@ -59,6 +60,10 @@ storms: need-cargo need-python
 lint: need-cargo
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features test-support -- -D warnings
+
+# A front page for each crate: target/doc/groundplan/index.html.
+doc: need-cargo
+	RUSTDOCFLAGS="$$RUSTDOCFLAGS -D warnings" cargo doc --workspace --no-deps
 
 # Without the SDK: minutes to build, not the twenty that its release build takes.
 bench-engine: need-cargo

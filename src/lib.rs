@@ -1,12 +1,20 @@
-//! groundplan turns an OpenShift install-config into AWS infrastructure: plan, apply, destroy.
+//! The program groundplan: turns an OpenShift install-config into AWS infrastructure (plan, apply,
+//! destroy).
+//!
+//! # Quick start
+//!
+//! ```text
+//! cargo run -- validate --config plans/one-zone/install-config.yaml     # offline
+//! make demo                                          # two clusters in a test cloud on this machine
+//! ```
 //!
 //! # Map
 //!
 //! ```text
-//! install-config.yaml ─ config ─▶ InstallConfig ─ topology ─▶ Graph ┐
-//!                                                                   ▼
-//!   state (snapshot + journal) ─▶ refresh (provider) ─▶ plan() ─▶ Plan ─▶ apply() ─▶ state
-//!                                                        └────▶ Event ◀────┘ ─▶ render
+//! install-config.yaml ─ install_config ─▶ InstallConfig ─ topology ─▶ Graph ┐
+//!                                                                           ▼
+//!           state (snapshot + journal) ─▶ refresh (provider) ─▶ plan() ─▶ Plan ─▶ apply() ─▶ state
+//!                                                                └────▶ Event ◀────┘ ─▶ render
 //! ```
 //!
 //! Data goes one way. This crate is the program; the other crates of the workspace are below it, and
@@ -27,6 +35,13 @@
 //! 2. [`preflight`]: missing permissions and quotas, found before the first change.
 //! 3. [`render`]: plans and events for people and programs. No other module prints.
 //!
+//! # Features
+//!
+//! | feature | effect |
+//! |---|---|
+//! | `kubernetes` (default) | the commands `machine-controller` and `termination-handler` |
+//! | `whole-sdk` | compiles the published SDK crates instead of the listed operations: 12 GB of memory |
+//!
 //! # Invariants
 //!
 //! - A mutating call is sent only after its intent is durable in the journal. Its result is durable
@@ -38,7 +53,7 @@
 //!
 //! Read [`groundplan_engine::graph`] first, then [`groundplan_engine::state`],
 //! [`plan`](groundplan_engine::plan) and [`apply`](groundplan_engine::apply), one kind
-//! ([`groundplan_aws::kinds::subnet`]), and [`groundplan_openshift::topology`].
+//! ([`groundplan_aws::kinds::subnet`]), and [`groundplan_openshift::topology`]. `docs/dev/architecture.md` has all rules.
 
 pub mod cli;
 pub mod preflight;

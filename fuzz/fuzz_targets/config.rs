@@ -2,7 +2,8 @@
 //! text and as JSON.
 #![no_main]
 
-use groundplan::config::{Severity, for_programs, read_bytes, render};
+use groundplan_openshift::diagnostics::{Severity, for_programs};
+use groundplan_openshift::install_config::{read_bytes, render};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,7 +4,7 @@
 //! The target adds the seal, because no fuzzer finds it. The unsealed bytes are read, too.
 #![no_main]
 
-use groundplan::plan::saved::SavedPlan;
+use groundplan_engine::plan::saved::SavedPlan;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,8 +4,8 @@
 //! test the reader of frames.
 #![no_main]
 
-use groundplan::state::journal::{Header, Reader, push_header, push_record};
-use groundplan::state::{Entry, FORMAT, State, snapshot};
+use groundplan_engine::state::journal::{JournalHeader, JournalReader, push_header, push_record};
+use groundplan_engine::state::{Entry, FORMAT, State, snapshot};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     read_back(&state);
     let mut text = Vec::new();
     let lineage = state.lineage.clone();
-    push_header(&mut text, &Header { format: FORMAT, lineage: lineage.clone(), base });
+    push_header(&mut text, &JournalHeader { format: FORMAT, lineage: lineage.clone(), base });
     for (serial, entry) in (base + 1..).zip(&recorded) {
         push_record(&mut text, &lineage, serial, entry);
     }
@@ -47,7 +47,7 @@ fn read_back(state: &State) {
 
 /// Returns the number of records in a journal; `None` if it cannot be read to its end.
 fn drain(text: &[u8]) -> Option<usize> {
-    let mut reader = Reader::new(text).ok()?;
+    let mut reader = JournalReader::new(text).ok()?;
     let mut records = 0;
     while reader.next_record().ok()?.is_some() {
         records += 1;

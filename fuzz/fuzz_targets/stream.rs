@@ -1,8 +1,8 @@
 //! Reader of RHCOS streams. Any bytes yield a stream or an error with a message.
 #![no_main]
 
-use groundplan::config::Architecture;
-use groundplan::topology::Stream;
+use groundplan_openshift::install_config::Architecture;
+use groundplan_openshift::topology::Stream;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

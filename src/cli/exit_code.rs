@@ -48,13 +48,13 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Exit::Done => "done, or nothing to do",
-            Exit::Failed => "something failed; what was done is recorded",
+            Exit::Failed => "failed; completed steps are recorded, run again to continue",
             Exit::Changes => "changes are pending (only with plan --detailed-exitcode)",
             Exit::ConfigInvalid => "the install-config, or a manifest, is missing or invalid",
             Exit::Locked => "the state is locked by another run",
             Exit::Stale => "the saved plan is stale",
-            Exit::Stopped => "stopped by a signal; what was done is recorded",
-            Exit::Refused => "refused by a guard, such as a confirmation not given",
+            Exit::Stopped => "stopped by a signal; completed steps are recorded",
+            Exit::Refused => "rejected by a guard, such as a missing confirmation",
             Exit::Usage => "wrong usage",
         }
     }

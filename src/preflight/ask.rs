@@ -39,8 +39,8 @@ pub async fn preflight(
         timeout(WITHIN, count(aws, site, workers)),
     );
     let mut report = counted.unwrap_or_else(|_| not_checked_note("quotas").into());
-    let rehearsed = rehearsed.unwrap_or_else(|_| not_checked_note("rehearsed calls").into());
-    let denials = denials.unwrap_or_else(|_| Err(not_checked_note("simulated policies")));
+    let rehearsed = rehearsed.unwrap_or_else(|_| not_checked_note("dry runs").into());
+    let denials = denials.unwrap_or_else(|_| Err(not_checked_note("the policy simulation")));
     let DryRunReport { allowed, mut denied, note } = rehearsed;
     report.notes.extend(note);
     match denials {
@@ -54,8 +54,8 @@ pub async fn preflight(
 
 fn not_checked_note(what: &str) -> Diagnostic {
     let seconds = WITHIN.as_secs();
-    Diagnostic::warning(format!("no answer about {what} within {seconds} seconds"))
-        .with_hint("--preflight=false does without")
+    Diagnostic::warning(format!("no result of {what} within {seconds} seconds"))
+        .with_hint("pass --preflight=false to skip this check")
 }
 
 impl From<Diagnostic> for PreflightReport {
@@ -83,7 +83,7 @@ async fn dry_runs(aws: &Aws, calls: BTreeMap<&'static str, DryRunTarget>) -> Dry
         return rehearsed;
     }
     if !dry_run::supports_dry_run(aws).await {
-        let note = "nothing was rehearsed: this endpoint does not answer as EC2 does to DryRun";
+        let note = "no dry runs were made: this endpoint does not support DryRun";
         rehearsed.note = Some(Diagnostic::warning(note));
         return rehearsed;
     }
@@ -153,7 +153,7 @@ async fn count(aws: &Aws, site: &PreflightInputs<'_>, workers: &[Workers]) -> Pr
         Ok(vcpus) => vcpus,
         Err(error) => {
             let allow = "allow ec2:DescribeInstanceTypes";
-            report.notes.push(unknown("find out the sizes of instance types", &error, allow));
+            report.notes.push(unknown("look up instance types", &error, allow));
             BTreeMap::new()
         }
     };
@@ -200,6 +200,6 @@ fn check_quota(need: &QuotaRequirement, counted: &QuotaCounts) -> Option<Diagnos
 fn unknown(attempt: &str, error: &ProviderError, allow: &str) -> Diagnostic {
     let mut note = Diagnostic::call_failed(attempt, error);
     note.severity = DiagnosticSeverity::Warning;
-    note.hint = Some(format!("{allow}, and this is checked before anything is made"));
+    note.hint = Some(format!("{allow} to enable this check"));
     note
 }

@@ -190,11 +190,11 @@ pub fn needs(
         quota,
         zone: String::new(),
         amount,
-        what_for: "the plan makes them".to_owned(),
+        what_for: "the plan creates them".to_owned(),
     }));
     needs.extend(zones.into_iter().map(|((quota, zone), amount)| QuotaRequirement {
         quota,
-        what_for: format!("the plan makes them in {zone}"),
+        what_for: format!("the plan creates them in {zone}"),
         zone,
         amount,
     }));

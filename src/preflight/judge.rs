@@ -33,8 +33,8 @@ impl DeniedAction {
             .with_detail(format!("denied to {caller}"));
         finding.detail.extend(why.iter().filter(|line| !line.is_empty()).cloned());
         finding.with_hint(format!(
-            "allow {action} to {caller}; where a policy allows it on conditions that only the real \
-             call meets, pass --preflight=false"
+            "allow {action} for {caller}, or pass --preflight=false if the policy has conditions \
+             that only the real call meets"
         ))
     }
 }
@@ -68,7 +68,7 @@ pub fn quota(need: &QuotaRequirement, room: QuotaUse) -> Option<Diagnostic> {
         .with_detail(format!("quota: {quota} ({service}, {code})"))
         .with_detail(format!("needed: {what_for}"))
         .with_detail(format!("too many: {over}"));
-    Some(finding.with_hint("ask for more in Service Quotas, or remove what nobody needs"))
+    Some(finding.with_hint("request a higher quota in Service Quotas, or delete unused resources"))
 }
 
 /// Denial of an action by the IAM policy simulation.

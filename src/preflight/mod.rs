@@ -6,7 +6,7 @@
 //!
 //! - [`demands`]: derives the required actions and quotas from a plan; pure.
 //! - [`judge`]: derives findings from AWS's results; pure.
-//! - `ask`, with the feature `sdk`: queries AWS.
+//! - `ask`: queries AWS.
 
 mod ask;
 pub mod demands;

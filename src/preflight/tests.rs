@@ -264,7 +264,7 @@ fn a_denied_call_names_the_action_the_caller_and_what_to_grant() {
         ]
     );
     let hint = finding.hint.unwrap();
-    assert!(hint.starts_with("allow ec2:RunInstances to arn:aws:iam::1:user/ops"), "{hint}");
+    assert!(hint.starts_with("allow ec2:RunInstances for arn:aws:iam::1:user/ops"), "{hint}");
 }
 
 #[test]

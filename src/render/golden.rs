@@ -4,8 +4,8 @@
 //! a `case.json` describes only the differences from another folder ([`GoldenCase`]). A `before.yaml` is
 //! the install-config whose complete apply produced the recorded `state.json`.
 //!
-//! `GROUNDPLAN_BLESS=1 cargo test golden` records the plans again. Review the differences before
-//! you commit them.
+//! `GROUNDPLAN_BLESS=1 cargo test -p groundplan --lib golden` records the plans again. Review the
+//! differences before you commit them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -387,7 +387,7 @@ fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
     let all: BTreeSet<_> = KINDS.iter().map(|facts| facts.name().to_owned()).collect();
     // Kinds that no install-config of these cases produces: image copies need a region without an
     // image in the stream (tests of topology). Machines and their registrations come from manifests
-    // (tests of machine_api). Untracked resources exist only in a destroy (tests of aws::swept).
+    // (tests of machine_api). Untracked resources exist only in a destroy (tests of groundplan_aws::kinds::swept).
     let without = ["ami_copy", "machine", "load_balancer_attachment", "swept"];
     let missing: Vec<_> =
         all.difference(&kinds).filter(|kind| !without.contains(&kind.as_str())).collect();

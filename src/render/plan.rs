@@ -200,7 +200,7 @@ fn summary(plan: &Plan) -> String {
     let ChangeCounts { add, change, destroy } = plan.counts();
     let left_out = match left_out(plan) {
         0 => String::new(),
-        number => format!(" Left out: {number}."),
+        number => format!(" Not selected: {number}."),
     };
     format!("Plan: {add} to add, {change} to change, {destroy} to destroy.{left_out}")
 }
@@ -209,15 +209,13 @@ fn nothing_to_do(plan: &Plan) -> String {
     let stays = plan.changes.iter().any(|change| !change.left.is_empty());
     match (left_out(plan), plan.operation) {
         (0, Operation::Apply) if stays => {
-            "No changes. What differs stays as it is, for the reasons above.".to_owned()
+            "No changes. The differences above are ignored.".to_owned()
         }
         (0, Operation::Apply) => {
             "No changes. Your infrastructure matches the configuration.".to_owned()
         }
-        (0, Operation::Destroy) => {
-            "No changes. Nothing is recorded that could be destroyed.".to_owned()
-        }
-        (number, _) => format!("No changes in the part that was asked for. Left out: {number}."),
+        (0, Operation::Destroy) => "No changes. The state has no resources to destroy.".to_owned(),
+        (number, _) => format!("No changes in the selected resources. Not selected: {number}."),
     }
 }
 

@@ -9,17 +9,17 @@ use groundplan_engine::state::lock::{LockError, UNNAMED, UnlockError};
 pub fn of_lock(error: &LockError) -> Option<String> {
     match error {
         LockError::Held(holder) if holder.is_alive() == Some(true) => Some(format!(
-            "wait for it to end (--lock-timeout), or end process {}: the lock goes with it",
+            "wait for that run (--lock-timeout), or end process {}, which releases the lock",
             holder.pid
         )),
         LockError::Held(holder) => Some(format!(
-            "wait for it to end (--lock-timeout), or end process {} on {}: the lock goes with \
-             it; where that cannot be reached: groundplan unlock {}",
+            "wait for that run (--lock-timeout), or end process {} on {}, which releases the lock; \
+             if that host cannot be reached: groundplan unlock {}",
             holder.pid, holder.host, holder.id
         )),
         LockError::HeldUnnamed(_) => Some(format!(
-            "wait for it to end (--lock-timeout); where it cannot be reached: groundplan \
-             unlock {UNNAMED}"
+            "wait for that run (--lock-timeout); if its host cannot be reached: groundplan unlock \
+             {UNNAMED}"
         )),
         LockError::Backend(error) => error.hint(),
     }
@@ -30,10 +30,10 @@ pub fn of_break(error: &UnlockError) -> Option<String> {
     match error {
         UnlockError::Another { holder, .. } => {
             let id = holder.as_ref().map_or(UNNAMED, |holder| &holder.id);
-            Some(format!("if that is the one you mean: groundplan unlock {id}"))
+            Some(format!("to force-release that lock: groundplan unlock {id}"))
         }
         UnlockError::Alive(holder) => Some(format!(
-            "end process {} instead: the lock goes with it, and what it was doing is saved",
+            "end process {} instead, which saves its work and releases the lock",
             holder.pid
         )),
         UnlockError::Backend(error) => error.hint(),
@@ -46,17 +46,17 @@ pub(super) fn of_violation(violation: &Violation, cluster: Option<&Cluster>) -> 
         Violation::Protected { operation, addresses } => {
             let address = &addresses[0];
             let spared = match operation {
-                Operation::Apply => "leaves it as it is",
-                Operation::Destroy => "spares it and what it needs",
+                Operation::Apply => "to leave the resource unchanged",
+                Operation::Destroy => "to keep the resource and its dependencies",
             };
             let unprotect = unprotect(address.as_str(), cluster);
-            format!("`--exclude {address}` {spared}; {unprotect}")
+            format!("pass `--exclude {address}` {spared}, or {unprotect}")
         }
         Violation::TooMany { .. } => {
-            "read what it destroys; if that is meant, allow it with --max-destroy".into()
+            "review the plan; if it is intended, pass a higher --max-destroy".into()
         }
         Violation::Unexpected { .. } => {
-            "read what it does; if that is meant, expect it with --expect".into()
+            "review the plan; if it is intended, pass its numbers with --expect".into()
         }
     }
 }
@@ -78,7 +78,7 @@ pub fn cluster_flag(cluster: &Cluster) -> String {
 
 fn unprotect(address: &str, cluster: Option<&Cluster>) -> String {
     let flag = cluster.map(cluster_flag).unwrap_or_default();
-    format!("`groundplan unprotect{flag} {address}` allows it")
+    format!("allow the change with `groundplan unprotect{flag} {address}`")
 }
 
 #[cfg(test)]
@@ -130,8 +130,13 @@ mod tests {
             region: "us-west-2".into(),
         };
         let hint = |cluster| unprotect("machine.a", Some(&cluster));
-        let of_machines = "`groundplan unprotect --cluster demo-machines machine.a` allows it";
+        let of_machines = "allow the change with `groundplan unprotect --cluster demo-machines \
+             machine.a`";
         assert_eq!(hint(cluster("")), of_machines);
-        assert_eq!(hint(cluster("c0ffee")), "`groundplan unprotect machine.a` allows it");
+        assert_eq!(
+            hint(cluster("c0ffee")),
+            "allow the change with `groundplan unprotect \
+             machine.a`"
+        );
     }
 }

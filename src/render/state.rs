@@ -30,7 +30,7 @@ pub fn human(state: &State, out: &mut dyn Write) -> io::Result<()> {
         let id = id(&record.outputs).unwrap_or_else(|| "(no id)".into());
         let line = format!("{address:<width$}  {id}");
         let note = match (superseded, status(record.status)) {
-            (true, _) => painted(UPDATE, "  superseded, not yet deleted"),
+            (true, _) => painted(UPDATE, "  deposed, not yet deleted"),
             (false, Some(status)) => painted(UPDATE, format!("  {status}")),
             (false, None) => String::new(),
         };
@@ -54,7 +54,7 @@ pub fn resource(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let note =
-        if superseded { painted(UPDATE, "  superseded, not yet deleted") } else { String::new() };
+        if superseded { painted(UPDATE, "  deposed, not yet deleted") } else { String::new() };
     writeln!(out, "{}{note}", painted(STRONG, address))?;
     let status = status(record.status).unwrap_or("ready");
     writeln!(out, "  status      {status}")?;
@@ -64,7 +64,7 @@ pub fn resource(
     }
     if !record.after.is_empty() {
         let after: Vec<_> = record.after.iter().map(Address::as_str).collect();
-        writeln!(out, "  after       {}", after.join(", "))?;
+        writeln!(out, "  depends on  {}", after.join(", "))?;
     }
     for (title, value) in [("inputs", &record.inputs), ("outputs", &record.outputs)] {
         if !value.is_null() {
@@ -117,11 +117,11 @@ pub fn rows(state: &State) -> impl Iterator<Item = (&Address, &Record, bool)> {
 fn status(status: RecordStatus) -> Option<&'static str> {
     match status {
         RecordStatus::Ready => None,
-        RecordStatus::Creating => Some("asked for, not yet answered"),
-        RecordStatus::Created => Some("made, not yet configured"),
+        RecordStatus::Creating => Some("creation in doubt: no response recorded"),
+        RecordStatus::Created => Some("created, not yet configured"),
         RecordStatus::Configured => Some("configured, not yet ready"),
-        RecordStatus::Updating => Some("a change was begun"),
-        RecordStatus::Deleting => Some("its deletion was begun"),
+        RecordStatus::Updating => Some("update not finished"),
+        RecordStatus::Deleting => Some("deletion not finished"),
     }
 }
 
@@ -192,11 +192,11 @@ mod tests {
         record.after = vec!["elastic_ip.a".into(), "subnet.a".into()];
         assert_eq!(
             text(|out| resource(&address, &record, true, out)),
-            "nat_gateway.a  superseded, not yet deleted\n\
+            "nat_gateway.a  deposed, not yet deleted\n\
              \x20 status      configured, not yet ready\n\
              \x20 generation  1\n\
              \x20 id          nat-1\n\
-             \x20 after       elastic_ip.a, subnet.a\n\
+             \x20 depends on  elastic_ip.a, subnet.a\n\
              \x20 inputs {\n\
              \x20   \"subnet_id\": \"subnet-1\"\n\
              \x20 }\n\

@@ -9,6 +9,7 @@ mod machines;
 mod manifests;
 mod plans;
 mod preflight;
+mod reads;
 mod recovery;
 mod refusals;
 mod saved_plans;

@@ -261,7 +261,7 @@ async fn a_bucket_that_keeps_no_versions_is_warned_of() {
         let guard = account.lock(NOW, LEASE).await;
         let warnings = RemoteBackend::open(&guard).await.unwrap().warnings;
         assert_eq!(warnings.len(), warned, "{warnings:?}");
-        assert!(warnings.iter().all(|warning| warning.contains("keeps no versions")));
+        assert!(warnings.iter().all(|warning| warning.contains("has no versioning")));
     }
 }
 

@@ -1,5 +1,33 @@
 //! AWS as a [`Provider`](groundplan_engine::provider::Provider): one file per kind.
 //!
+//! # Quick start
+//!
+//! Everything about a kind is data, and needs neither the SDK nor an account:
+//!
+//! ```
+//! use groundplan_aws::kinds::subnet::Subnet;
+//! use groundplan_aws::model::metadata_options::{Authentication, metadata_options};
+//! use groundplan_aws::{registry, schemas};
+//! use groundplan_engine::provider::Schemas as _;
+//!
+//! let schema = schemas().schema("subnet").expect("a kind");
+//! assert_eq!(schema.force_new, ["vpc", "cidr", "zone"]);
+//! let facts = registry::facts("subnet").expect("a kind");
+//! assert_eq!(facts.actions.delete, ["ec2:DeleteSubnet"]);
+//!
+//! let json = r#"{"vpc": "vpc-1", "cidr": "10.0.0.0/20", "zone": "us-west-2a", "tags": {}}"#;
+//! let subnet: Subnet = serde_json::from_str(json)?;
+//! assert_eq!(subnet.vpc.get().as_str(), "vpc-1");
+//!
+//! let options = metadata_options(Some(Authentication::Required));
+//! assert_eq!(serde_json::to_value(&options)?["http_tokens"], "required");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
+//! With the feature `sdk`, `Aws::connect` returns the provider. A new kind: `docs/dev/adding-a-kind.md`.
+//!
+//! # Modules
+//!
 //! Imports point down this list only:
 //!
 //! 1. `provider`: the engine's provider, by the registry; [`adopt`]: state entries for untracked
@@ -15,8 +43,11 @@
 //!
 //! # Features
 //!
-//! - `sdk`: the calls to AWS. Without it, the crate has inputs, schemas, facts and model, and no SDK.
-//! - `whole-sdk`: compiles the published SDK crates instead of the listed operations.
+//! | feature | effect |
+//! |---|---|
+//! | `sdk` | the calls to AWS. Without it, the crate has inputs, schemas, facts and model, and no SDK |
+//! | `whole-sdk` | `sdk`, with the published SDK crates instead of the listed operations: 12 GB of memory |
+//! | `test-support` | `registry::normalised`, for tests of other crates |
 
 pub mod adopt;
 #[cfg(feature = "sdk")]

@@ -84,9 +84,9 @@ fn of<'a, T: Send + 'a>(
             let error = ProviderError::new(
                 ErrorClass::Permanent,
                 "state",
-                format!("there is no kind of resource called `{name}`"),
+                format!("unknown kind `{name}`"),
             )
-            .with_hint("the state was written by another version of groundplan; use that one");
+            .with_hint("use the version of groundplan that wrote the state");
             Box::pin(async move { Err(error) })
         }
     }

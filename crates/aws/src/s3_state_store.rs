@@ -175,9 +175,9 @@ impl S3StateStore {
         let name = &self.settings.name;
         let hint = match code {
             NO_BUCKET => format!(
-                "check its name and these credentials' account; to make it: aws s3 mb s3://{name}, \
-                 and to keep versions in it: aws s3api put-bucket-versioning --bucket {name} \
-                 --versioning-configuration Status=Enabled"
+                "check the name of the bucket and the account of the credentials; to create the \
+                 bucket with versioning: aws s3 mb s3://{name} && aws s3api put-bucket-versioning \
+                 --bucket {name} --versioning-configuration Status=Enabled"
             ),
             "AccessDenied" | "AllAccessDisabled" | "403" => {
                 let kms = match &self.settings.encryption {
@@ -187,8 +187,8 @@ impl S3StateStore {
                     }
                 };
                 format!(
-                    "allow s3:ListBucket on arn:aws:s3:::{name}, and s3:GetObject, s3:PutObject and \
-                     s3:DeleteObject on arn:aws:s3:::{name}/*{kms}; or the bucket belongs to another \
+                    "allow s3:ListBucket on arn:aws:s3:::{name}, and s3:GetObject, s3:PutObject \
+                     and s3:DeleteObject on arn:aws:s3:::{name}/*{kms}; or use a bucket of this \
                      account"
                 )
             }
@@ -214,11 +214,7 @@ impl S3StateStore {
         };
         let (age, etag) = (dated.age_of(&answer), etag("GetObject", answer.e_tag())?);
         let bytes = answer.body.collect().await.map_err(|_| {
-            ProviderError::new(
-                ErrorClass::Ambiguous,
-                "GetObject",
-                "the connection broke in the middle",
-            )
+            ProviderError::new(ErrorClass::Ambiguous, "GetObject", "the connection was interrupted")
         })?;
         Ok(Some(StoredObject { bytes: bytes.to_vec(), etag, age }))
     }
@@ -412,12 +408,13 @@ fn region_in<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
 }
 
 fn etag(call: &str, given: Option<&str>) -> Result<Etag, ProviderError> {
-    let missing = || ProviderError::new(ErrorClass::Ambiguous, call, "the answer has no ETag");
+    let missing = || ProviderError::new(ErrorClass::Ambiguous, call, "the response has no ETag");
     given.map(|etag| Etag(etag.to_owned())).ok_or_else(missing)
 }
 
 fn no_bucket(call: &str) -> ProviderError {
-    ProviderError::new(ErrorClass::Permanent, call, "there is no such bucket").with_code(NO_BUCKET)
+    ProviderError::new(ErrorClass::Permanent, call, "the bucket does not exist")
+        .with_code(NO_BUCKET)
 }
 
 /// Records the time of a response, by the server's clock.

@@ -23,7 +23,7 @@ pub enum ApiServerError {
         source: Box<kube::Error>,
     },
     /// No response arrived in time.
-    #[error("{0}: no answer within {PATIENCE:?}")]
+    #[error("{0}: no response within {PATIENCE:?}")]
     Silence(&'static str),
 }
 

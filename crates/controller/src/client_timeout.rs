@@ -37,6 +37,6 @@ async fn whole(client: &Client, request: Request<Body>) -> kube::Result<Response
 }
 
 fn silence() -> kube::Error {
-    let message = format!("no answer within {PATIENCE:?}");
+    let message = format!("no response within {PATIENCE:?}");
     kube::Error::Service(Box::new(io::Error::new(io::ErrorKind::TimedOut, message)))
 }

@@ -44,7 +44,7 @@ pub async fn drain(
     if !is_cordoned(&node)
         && let Some(other) = cordon(&nodes, &node, turn).await?
     {
-        let why = format!("waits until {other}, of the control plane too, is drained");
+        let why = format!("waiting for the drain of {other}, also a control plane machine");
         return Ok(DrainResult::NotYet(why));
     }
     let pods: Api<Pod> = Api::all(client.clone());
@@ -62,7 +62,7 @@ pub async fn drain(
     if waiting.is_empty() {
         return Ok(DrainResult::Done);
     }
-    Ok(DrainResult::NotYet(format!("{} pods are still on it: {}", waiting.len(), first(&waiting))))
+    Ok(DrainResult::NotYet(format!("{} pods remain: {}", waiting.len(), first(&waiting))))
 }
 
 /// Cordons the Node. Returns the name of another control plane Node if that one is drained first.
@@ -87,7 +87,7 @@ fn first(waiting: &[String]) -> String {
 async fn evict(client: &Client, pod: &Pod, unreachable: bool) -> kube::Result<Option<String>> {
     let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
     if pod.metadata.deletion_timestamp.is_some() {
-        return Ok(Some(format!("{namespace}/{name} ends")));
+        return Ok(Some(format!("{namespace}/{name} is terminating")));
     }
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let mut how = EvictParams::default();
@@ -100,7 +100,7 @@ async fn evict(client: &Client, pod: &Pod, unreachable: bool) -> kube::Result<Op
         Ok(_) => Ok(Some(format!("{namespace}/{name} is evicted"))),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(kube::Error::Api(status)) if status.code == 429 => {
-            Ok(Some(format!("{namespace}/{name} is kept by its PodDisruptionBudget")))
+            Ok(Some(format!("{namespace}/{name} is blocked by its PodDisruptionBudget")))
         }
         Err(error) => Err(error),
     }

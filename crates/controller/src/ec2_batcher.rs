@@ -241,7 +241,14 @@ fn launched(found: &FoundInstance) -> i64 {
 }
 
 fn unreadable(error: &serde_json::Error) -> ProviderError {
-    ProviderError::new(ErrorClass::Ambiguous, "look", format!("the answer cannot be read: {error}"))
+    ProviderError::new(
+        ErrorClass::Ambiguous,
+        "look",
+        format!(
+            "the response cannot be read: \
+         {error}"
+        ),
+    )
 }
 
 type QueuedQuery<T, A> = (T, oneshot::Sender<Result<A>>);
@@ -297,5 +304,5 @@ impl<T, A> BatchQueue<T, A> {
 
 /// Returns the error of a query whose batch was cancelled.
 fn interrupted() -> ProviderError {
-    ProviderError::new(ErrorClass::Retryable, "look", "the question was interrupted")
+    ProviderError::new(ErrorClass::Retryable, "look", "the request was interrupted")
 }

@@ -24,7 +24,7 @@ impl ControllerHealth {
 
 impl HealthSource for ControllerHealth {
     fn not_ready_reason(&self) -> Option<&'static str> {
-        (!self.answered.load(Relaxed)).then_some("the API server gives no answer")
+        (!self.answered.load(Relaxed)).then_some("the API server does not respond")
     }
 
     fn metrics(&self) -> String {
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn it_is_ready_while_the_api_server_answers_whether_or_not_it_leads() {
         let health = ControllerHealth::default();
-        assert_eq!(health.not_ready_reason(), Some("the API server gives no answer"));
+        assert_eq!(health.not_ready_reason(), Some("the API server does not respond"));
         health.record_response(true);
         assert_eq!(health.not_ready_reason(), None);
         assert!(

@@ -1,5 +1,19 @@
 //! Controllers of the Machine API: reconcile the machines of a cluster with their desired state.
 //!
+//! # Quick start
+//!
+//! The program runs the controllers: `groundplan machine-controller`. A driver gets EC2 as a
+//! [`Provider`](groundplan_engine::provider::Provider) and as read-only
+//! [`Ec2`](groundplan_aws::lookups::Ec2), so tests run the controllers with an API server and an EC2 in
+//! memory:
+//!
+//! ```text
+//! cargo test -p groundplan-controller
+//! cargo bench -p groundplan-controller --features test-support     # a thousand Machines
+//! ```
+//!
+//! # Modules
+//!
 //! Imports point down this list only:
 //!
 //! 1. [`manager`]: runs the controllers of sets, capacities and Node links.
@@ -12,6 +26,14 @@
 //! 4. [`health`]: state of the controllers; [`node`]: fields that are read of a Node;
 //!    [`clock`]: time, by a clock that tests may pause.
 //! 5. [`metrics`]: counters for Prometheus.
+//!
+//! # Features
+//!
+//! | feature | effect |
+//! |---|---|
+//! | `test-support` | EC2 in memory, for benchmarks and tests of other crates |
+//!
+//! # Invariants
 //!
 //! Each controller decides in plain functions, and has a driver that carries the decision out. A
 //! decision has no clock and sends no request.

@@ -136,7 +136,7 @@ impl Metrics {
     fn write_calls(&self, page: &mut MetricsPage) {
         let calls = self.calls.get().map(|calls| calls()).unwrap_or_default();
         let name = "groundplan_machine_controller_aws_calls_total";
-        let mut family = page.family(name, "counter", "Calls to AWS, repeated ones, too.");
+        let mut family = page.family(name, "counter", "Calls to AWS, including retries.");
         for ((service, call), count) in &calls {
             family.sample(&[("service", service), ("call", call)], count);
         }
@@ -174,13 +174,13 @@ impl MetricCounts {
     }
 
     fn write_ours(&self, page: &mut MetricsPage) {
-        let help = "Times that a controller looked at an object.";
+        let help = "Number of reconciles.";
         let mut family =
             page.family("groundplan_machine_controller_reconciles_total", "counter", help);
         for ((controller, result), count) in &self.reconciles {
             family.sample(&[("controller", controller), ("result", result)], count);
         }
-        let help = "Whether it is this process that acts.";
+        let help = "1 if this process is the leader, otherwise 0.";
         page.single("groundplan_machine_controller_leader", "gauge", help, self.leads.into());
     }
 }

@@ -81,7 +81,7 @@ async fn bucket(latency: Duration) -> (StateBackend, State) {
     let way: Arc<dyn ObjectStore> = bucket.process();
     let place = Layout::new("bench", "demo");
     let guard = RemoteBackend::lock(&way, &place, "apply", Duration::ZERO, LEASE).await;
-    let guard = guard.expect("nobody else is there");
+    let guard = guard.expect("no other process locks it");
     let opened = RemoteBackend::open(&guard).await.expect("the state opens");
     let mut backend = opened.backend;
     backend.hold(guard);

@@ -1,6 +1,6 @@
 //! Measures the engine without a cloud, with the real local state backend.
 //!
-//! Plans, applies, plans again and destroys flat and layered graphs of FakeCloud nodes. Prints a
+//! Plans, applies, plans again and destroys flat and layered graphs of FakeProvider nodes. Prints a
 //! table and one JSON line per figure.
 //!
 //! Each shape and size runs in its own process, so that memory figures are independent. The peak is

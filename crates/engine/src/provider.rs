@@ -121,7 +121,7 @@ pub trait Provider: Schemas {
     ) -> ProviderFuture<'_, Vec<Observed>>;
 }
 
-/// Error kind: the reaction of the engine to a failed call.
+/// Error class: the reaction of the engine to a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
     /// Permanent, and the call had no effect: wrong input, missing permission, a limit.

@@ -119,7 +119,7 @@ impl Search<'_> {
         let mut unresolved = None;
         each_ref(&inputs, &mut |r| unresolved = Some(r.address.clone()));
         if let Some(other) = unresolved {
-            return Ok(missing(format!("{other}, which it refers to, was not found")));
+            return Ok(missing(format!("{other}, which the resource references, was not found")));
         }
         let mut lives = Vec::new();
         let (found, because) = self.find(&node.address, &inputs, latest).await?;
@@ -141,7 +141,7 @@ impl Search<'_> {
         inputs: &Value,
         latest: u64,
     ) -> Result<(Vec<(u64, Value)>, String), ProviderError> {
-        let mut because = "nothing of that name or token is there".to_owned();
+        let mut because = "no resource with this name or token".to_owned();
         let tagged: Vec<u64> = (1..=latest).filter(|one| self.tagged(address, *one)).collect();
         let mut found = Vec::new();
         for generation in tagged {
@@ -349,12 +349,12 @@ mod tests {
         assert_eq!(state.resources, harness.state.resources);
         let missing: Vec<_> =
             missing.iter().map(|one| (one.address.as_str(), &*one.because)).collect();
-        let nothing = "nothing of that name or token is there";
+        let nothing = "no resource with this name or token";
         assert_eq!(
             missing,
             [
                 ("tagged.b", nothing),
-                ("slow.c", "tagged.b, which it refers to, was not found"),
+                ("slow.c", "tagged.b, which the resource references, was not found"),
                 ("first.d", nothing),
                 ("tagged.e", nothing),
             ]

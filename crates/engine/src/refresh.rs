@@ -1,18 +1,38 @@
 //! Refresh: reads the live state of the recorded resources from a provider. Changes nothing and
 //! decides nothing.
+//!
+//! Clouds are eventually consistent, and one answer can be empty, truncated or old. A read that
+//! shows what is recorded is believed. A read that differs, because a resource seems deleted or
+//! changed, is believed only when the next read, after a pause, shows the same. A plan therefore
+//! never deletes, replaces or creates a resource because of a single answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::graph::Address;
 use crate::plan::LiveState;
-use crate::provider::{Observed, Provider, ProviderError, RecordedResource, retry_reads};
-use crate::state::{Record, State};
+use crate::plan::diff::diff;
+use crate::provider::{
+    ErrorClass, Observed, Provider, ProviderError, RecordedResource, retry_reads,
+};
+use crate::state::{Record, RecordStatus, State};
+
+/// Pauses between the reads of a resource that differs from its record. The number of reads is one
+/// more. The first pause outlasts a response from a cache, the last one a slow replica.
+const PAUSES: [Duration; 4] = [
+    Duration::from_secs(3),
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+    Duration::from_secs(12),
+];
 
 /// Returns the live state of all recorded resources. All kinds are queried concurrently, with a
-/// number of calls that grows with kinds and result pages, not with resources.
+/// number of calls that grows with kinds and result pages, not with resources. Resources that
+/// differ from their records are read again, after a pause of 3 seconds.
 ///
 /// # Errors
-/// Returns an error if one kind cannot be read; a guess would be worse than no plan.
+/// Returns an error if one kind cannot be read, or if no two consecutive reads of a resource agree;
+/// a guess would be worse than no plan.
 pub async fn read_live_state(
     state: &State,
     provider: &dyn Provider,
@@ -25,6 +45,90 @@ pub async fn read_live_state(
 /// # Errors
 /// Same as [`read_live_state`].
 pub async fn read_live_state_of(
+    state: &State,
+    provider: &dyn Provider,
+    wanted: &(dyn Fn(&Address) -> bool + Sync),
+) -> Result<LiveState, ProviderError> {
+    let mut live = read(state, provider, wanted).await?;
+    let mut doubtful: BTreeSet<Address> =
+        live.iter().filter(|(address, one)| differs(state, address, one)).map(name).collect();
+    for pause in PAUSES {
+        if doubtful.is_empty() {
+            return Ok(live);
+        }
+        tokio::time::sleep(pause).await;
+        let again = read(state, provider, &|address| doubtful.contains(address)).await?;
+        for (address, observed) in again {
+            let is_proven = !differs(state, &address, &observed)
+                || live.get(&address).is_some_and(|last| agree(last, &observed));
+            if is_proven {
+                doubtful.remove(&address);
+            }
+            live.insert(address, observed);
+        }
+    }
+    match doubtful.pop_first() {
+        None => Ok(live),
+        Some(first) => Err(contradictory(&first, doubtful.len(), &live)),
+    }
+}
+
+fn name((address, _): (&Address, &Observed)) -> Address {
+    address.clone()
+}
+
+/// Returns true if an observation would change a plan: the resource seems deleted, or its inputs
+/// are not those of its record. A creation in doubt may be missing. A resource that is being
+/// updated or deleted may have other inputs.
+fn differs(state: &State, address: &Address, observed: &Observed) -> bool {
+    let Some(record) = state.resources.get(address) else { return false };
+    match observed {
+        Observed::Missing => {
+            !matches!(record.status, RecordStatus::Creating | RecordStatus::Deleting)
+        }
+        Observed::Present { inputs, .. } => {
+            let is_settled = !matches!(
+                record.status,
+                RecordStatus::Creating | RecordStatus::Updating | RecordStatus::Deleting
+            );
+            is_settled && !diff(Some(inputs), Some(&record.inputs)).is_empty()
+        }
+    }
+}
+
+/// Returns true if two observations show the same. Outputs such as a status may change between two
+/// reads.
+fn agree(one: &Observed, other: &Observed) -> bool {
+    match (one, other) {
+        (Observed::Missing, Observed::Missing) => true,
+        (Observed::Present { inputs: one, .. }, Observed::Present { inputs: other, .. }) => {
+            one == other
+        }
+        _ => false,
+    }
+}
+
+fn contradictory(address: &Address, others: usize, live: &LiveState) -> ProviderError {
+    let last = match live.get(address) {
+        Some(Observed::Missing) | None => "missing",
+        Some(Observed::Present { .. }) => "present, with other values than before",
+    };
+    let others = match others {
+        0 => String::new(),
+        1 => " (and 1 other resource)".to_owned(),
+        count => format!(" (and {count} other resources)"),
+    };
+    let reads = PAUSES.len() + 1;
+    let message = format!(
+        "{reads} reads of {address}{others} contradict each other; in the last one it is {last}"
+    );
+    ProviderError::new(ErrorClass::Ambiguous, "refresh", message).with_hint(
+        "nothing was planned or changed; run the same command again in a minute. If the reads still \
+         contradict each other, check the resource in the console of the cloud",
+    )
+}
+
+async fn read(
     state: &State,
     provider: &dyn Provider,
     wanted: &(dyn Fn(&Address) -> bool + Sync),
@@ -70,9 +174,11 @@ pub fn recorded_resource(state: &State, address: &Address, record: &Record) -> R
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::graph::Graph;
+    use crate::test_support::fake_provider::Lie;
     use crate::test_support::harness::{Harness, node};
 
     /// Case R1 of the reviewers' list.
@@ -93,5 +199,92 @@ mod tests {
         };
         assert_eq!(calls(33).await, ["observe machine 33", "observe node 1"]);
         assert_eq!(calls(603).await, ["observe machine 603", "observe node 1"]);
+    }
+
+    /// Returns a harness with a network and two machines, and their graph.
+    async fn harness() -> (Harness, Graph) {
+        let mut graph = Graph::default();
+        node(&mut graph, "node.network", json!({"cidr": "10.0.0.0/16"}), &[]);
+        for name in ["machine.a", "machine.b"] {
+            node(&mut graph, name, json!({"size": "large", "tokens": null}), &["node.network"]);
+        }
+        let mut harness = Harness::default();
+        assert!(harness.apply(&graph).await.summary.complete());
+        harness.cloud.forget_calls();
+        (harness, graph)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_read_does_not_find_is_read_again_and_changes_no_plan() {
+        let (harness, graph) = harness().await;
+        let lies = [
+            ("machine.a", Lie::Missing),
+            ("machine.b", Lie::Input("size")),
+            ("node.network", Lie::Missing),
+            ("node.network", Lie::Input("cidr")),
+        ];
+        for (address, lie) in lies {
+            harness.cloud.lie(address, 1, lie);
+            let began = Instant::now();
+            let plan = harness.plan(&graph).await;
+            assert!(plan.is_empty(), "{lie:?} {address}: {plan:#?}");
+            assert!(began.elapsed() >= PAUSES[0], "{lie:?} {address}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_differs_is_read_again() {
+        let (harness, _) = harness().await;
+        harness.cloud.lie("machine.b", 1, Lie::Missing);
+        read_live_state(&harness.state, &*harness.cloud).await.unwrap();
+        assert_eq!(
+            harness.cloud.calls(),
+            ["observe machine 2", "observe node 1", "observe machine 1"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_two_reads_do_not_find_is_gone() {
+        let (harness, _) = harness().await;
+        harness.cloud.lose("machine.b");
+        let live = read_live_state(&harness.state, &*harness.cloud).await.unwrap();
+        assert_eq!(live[&Address::from("machine.b")], Observed::Missing);
+        assert_eq!(
+            harness.cloud.calls(),
+            ["observe machine 2", "observe node 1", "observe machine 1"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_that_go_on_contradicting_each_other_are_an_error() {
+        let (harness, _) = harness().await;
+        harness.cloud.lie("machine.b", 5, Lie::Unsteady("size"));
+        let error = read_live_state(&harness.state, &*harness.cloud).await.unwrap_err();
+        assert!(error.message.contains("5 reads of machine.b contradict each other"), "{error}");
+        assert_eq!(error.class, ErrorClass::Ambiguous);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_creation_in_doubt_and_a_deletion_under_way_need_no_second_read() {
+        let (mut harness, _) = harness().await;
+        for (address, status) in
+            [("machine.a", RecordStatus::Creating), ("machine.b", RecordStatus::Deleting)]
+        {
+            harness.state.resources.get_mut(&Address::from(address)).unwrap().status = status;
+            harness.cloud.lose(address);
+        }
+        let began = Instant::now();
+        let live = read_live_state(&harness.state, &*harness.cloud).await.unwrap();
+        assert_eq!(live[&Address::from("machine.a")], Observed::Missing);
+        assert!(began.elapsed() < PAUSES[0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_without_an_opinion_needs_no_second_read() {
+        let (harness, _) = harness().await;
+        harness.cloud.change_outside("machine.a", "tokens", &json!("optional"));
+        let began = Instant::now();
+        read_live_state(&harness.state, &*harness.cloud).await.unwrap();
+        assert!(began.elapsed() < PAUSES[0]);
     }
 }

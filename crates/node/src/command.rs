@@ -101,7 +101,7 @@ pub enum StartError {
     #[error(transparent)]
     Endpoint(#[from] InvalidEndpoint),
     /// There are no usable credentials for the cluster.
-    #[error("could not find out how to reach the API server")]
+    #[error("could not configure access to the API server")]
     ApiServer(#[source] KubeClientError),
     /// The address of `--listen` is not available.
     #[error("could not listen on {address}")]
@@ -184,23 +184,21 @@ impl From<&HandlerMessage<'_>> for MessageWording {
             HandlerMessage::Announced(notice) => MessageWording::Event {
                 kind: "announced",
                 fields: fields(notice),
-                text: format!("announced: {notice}"),
+                text: format!("notice: {notice}"),
             },
             HandlerMessage::Done(notice) => MessageWording::Event {
                 kind: "told",
                 fields: fields(notice),
-                text: format!("told the cluster: {notice}"),
+                text: format!("reported to the cluster: {notice}"),
             },
             HandlerMessage::Answers => {
-                MessageWording::Text("the metadata service answers again".into())
+                MessageWording::Text("the metadata service responds again".into())
             }
             HandlerMessage::Strange(strange) => warning(strange.to_string(), Vec::new(), None),
             HandlerMessage::NoAnswer(error) => warning(error.to_string(), Vec::new(), error.hint()),
-            HandlerMessage::NotDone(error) => warning(
-                format!("could not {error}; it is tried again"),
-                causes(*error),
-                error.hint(),
-            ),
+            HandlerMessage::NotDone(error) => {
+                warning(format!("could not {error}; retrying"), causes(*error), error.hint())
+            }
         }
     }
 }

@@ -16,10 +16,10 @@ pub type Connect =
 #[derive(Debug, thiserror::Error)]
 pub enum KubeClientError {
     /// No configuration contains the address of the API server.
-    #[error("neither a kubeconfig nor a ServiceAccount says where it is")]
+    #[error("found neither a kubeconfig nor a ServiceAccount")]
     Unconfigured(#[source] Box<kube::config::InferConfigError>),
     /// The configuration cannot be used.
-    #[error("the credentials for it are of no use")]
+    #[error("the credentials for the API server are unusable")]
     Unusable(#[source] Box<kube::Error>),
 }
 

@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(words[0], "groundplan-node");
         let options = Arguments::try_parse_from(words).unwrap().options;
         assert_eq!(options.node_name, "$(NODE_NAME)", "which Kubernetes puts in");
-        assert!(options.instance_action && !options.taint, "a kubelet may not taint");
+        assert!(options.instance_action && !options.taint, "a kubelet must not taint");
         let port = options.listen.unwrap().port();
         assert_eq!(container["livenessProbe"]["httpGet"]["port"], port);
         assert_eq!(container["readinessProbe"]["httpGet"]["port"], port);

@@ -80,7 +80,7 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// No client of the API server can be made.
-    #[error("find out how to reach the API server for the Node {node}")]
+    #[error("configure access to the API server for the Node {node}")]
     NoClient {
         /// Name of the Node.
         node: String,
@@ -88,7 +88,7 @@ pub enum Error {
         source: crate::kube_client::KubeClientError,
     },
     /// No response arrived in time.
-    #[error("{attempt} the Node {node}: no answer within {PATIENCE:?}")]
+    #[error("{attempt} the Node {node}: no response within {PATIENCE:?}")]
     Silence {
         /// Attempted action.
         attempt: &'static str,
@@ -103,13 +103,14 @@ impl Error {
         let Error::Refused { attempt, source: status, .. } = self else { return None };
         match *attempt {
             TAINT if status.is_forbidden() => Some(
-                "a kubelet may not taint its own Node (admission plugin NodeRestriction): --taint \
-                 needs the credentials of a ServiceAccount that may",
+                "use the credentials of a ServiceAccount for --taint: a kubelet must not taint its \
+                 own Node (admission plugin NodeRestriction)",
             ),
-            _ if status.is_forbidden() => {
-                Some("a kubelet may change its own Node and no other: is --node-name its name?")
-            }
-            _ if status.is_not_found() => Some("is --node-name the name of a Node?"),
+            _ if status.is_forbidden() => Some(
+                "check that --node-name is the name of this Node: a kubelet must not change \
+                     other Nodes",
+            ),
+            _ if status.is_not_found() => Some("check that --node-name is the name of a Node"),
             _ => None,
         }
     }

@@ -217,6 +217,56 @@ mod tests {
         assert!(tried > 20, "{tried} examples");
     }
 
+    /// Placeholders of messages, with a value that the program could fill in.
+    const FILLED: &[(&str, &str)] = &[
+        ("{flag}", ""),
+        ("{named}", ""),
+        ("{plan}", "plan"),
+        ("{address}", "vpc.main"),
+        ("{infra_id}", "demo-x7k2p"),
+        ("{one}", "demo-x7k2p"),
+        ("{id}", "unnamed"),
+        ("{UNNAMED}", "unnamed"),
+        ("--infra-id ID", "--infra-id demo-x7k2p"),
+    ];
+
+    #[test]
+    fn the_commands_in_messages_are_command_lines() {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(root.join("docs/dev/errors.txt")).unwrap();
+        let filled =
+            FILLED.iter().fold(text, |text, (placeholder, value)| text.replace(placeholder, value));
+        let mut tried = 0;
+        for line in filled.lines() {
+            let quoted = line.split('`').skip(1).step_by(2);
+            let commands = quoted.chain(line.rsplit(": ").next());
+            tried += parsed(commands.filter(|part| part.starts_with("groundplan ")), line);
+        }
+        assert!(tried > 10, "{tried} commands");
+    }
+
+    #[test]
+    fn the_options_in_hints_exist() {
+        let mut options = Vec::new();
+        for_each(&mut |_, command| {
+            options.extend(
+                command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)),
+            );
+        });
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(root.join("docs/dev/errors.txt")).unwrap();
+        let blocks = text.split("\n\n").filter(|block| !block.starts_with("crates/node/"));
+        for line in blocks.flat_map(str::lines) {
+            // Commands of other programs have options of their own.
+            let line = line.split("aws ").next().unwrap_or_default();
+            let words = line.split("openshift-install").next().unwrap_or_default();
+            let words = words.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            for option in words.filter_map(|word| word.strip_prefix("--")) {
+                assert!(options.iter().any(|known| known == option), "--{option}: {line}");
+            }
+        }
+    }
+
     /// Parses the groundplan commands in `lines` and returns their number.
     fn parsed<'a>(lines: impl Iterator<Item = &'a str>, place: &str) -> usize {
         let mut tried = 0;

@@ -1,5 +1,7 @@
 //! Command line of the commands for machines: manifests, machines, machine controller, termination handler.
 
+#![allow(rustdoc::invalid_html_tags, reason = "doc comments are help texts, with <infra ID>")]
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};

@@ -62,7 +62,7 @@ impl CliArguments {
     }
 }
 
-/// Options that several commands share. The help of a command has those that it uses: see [`help`].
+/// Options that several commands share. The help of a command has those that it uses: see `help`.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Shared options")]
 pub struct CommonArgs {
@@ -524,8 +524,8 @@ pub enum GraphFormat {
 pub(super) fn infra_id(text: &str) -> Result<String, String> {
     match groundplan_openshift::topology::name_in(text) {
         Some(_) => Ok(text.to_owned()),
-        None => Err("expected an infra ID, a name with a hyphen and five letters or digits, as \
-                     metadata.json and the cluster's tags have it"
+        None => Err("expected an infra ID such as `demo-x7k2p`, as in metadata.json and in the \
+             cluster tag"
             .to_owned()),
     }
 }
@@ -537,15 +537,15 @@ pub(super) fn cluster(text: &str) -> Result<String, String> {
     if text.starts_with(edge) && text.ends_with(edge) && text.chars().all(fits) {
         return Ok(text.to_owned());
     }
-    Err("expected the name of a cluster, as `metadata.name` of its install-config has it; --state \
-         names the folder or bucket that it is in"
+    Err("expected the name of a cluster (`metadata.name` of the install-config); pass the folder \
+         or bucket with --state"
         .to_owned())
 }
 
 /// Parses the name of an output file; standard output has another option.
 fn file(text: &str) -> Result<PathBuf, String> {
     match text {
-        "" | "-" => Err("expected the name of a file; --json writes to standard output".to_owned()),
+        "" | "-" => Err("expected the name of a file; use --json for standard output".to_owned()),
         name => Ok(name.into()),
     }
 }
@@ -557,7 +557,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
     let parsed = text.parse::<jiff::SignedDuration>().ok();
     let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
-    parsed.ok_or_else(|| "expected a number with its unit, as in `90s` or `5m`".to_owned())
+    parsed.ok_or_else(|| "expected a number with a unit, such as `90s` or `5m`".to_owned())
 }
 
 /// Parses a lease. Below [`SHORTEST_LEASE`] a slow response of S3 would end a lease.
@@ -610,7 +610,7 @@ mod tests {
         }
         let wrong = ["groundplan", "plan", "--state", "gs://bucket"];
         let message = CliArguments::parse_line(wrong).unwrap_err().to_string();
-        assert!(message.contains("nothing is known of gs://"), "{message}");
+        assert!(message.contains("unknown scheme gs://"), "{message}");
     }
 
     #[test]
@@ -618,7 +618,7 @@ mod tests {
         for wrong in ["-", ""] {
             let line = ["groundplan", "plan", "--json-into", wrong];
             let message = CliArguments::parse_line(line).unwrap_err().to_string();
-            assert!(message.contains("--json writes to standard output"), "{message}");
+            assert!(message.contains("use --json for standard output"), "{message}");
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) async fn run(
 ) -> Result<Exit> {
     let client = (kube_client::inferred())()
         .await
-        .map_err(|error| CommandError::could_not("find out how to reach the API server", &error))?;
+        .map_err(|error| CommandError::could_not("configure access to the API server", &error))?;
     let health = Arc::<ControllerHealth>::default();
     let listener = match arguments.listen {
         Some(address) => Some(listen_on(address).await?),
@@ -110,13 +110,16 @@ async fn controlled(
             Arc::clone(health),
         );
         let led = candidate.lead(stop.token(), |leadership: Leadership| {
-            tell(&format!("leads, as {}", candidate.identity()));
+            tell(&format!(
+                "leader election: this process is the leader ({})",
+                candidate.identity()
+            ));
             aws.guard(leadership.fence());
             work(leadership.guard(client))
         });
         match led.await {
             Ok(_) => Ok(Exit::Done),
-            Err(lost) => Err(CommandError::could_not("go on leading", &lost)),
+            Err(lost) => Err(CommandError::could_not("stay the leader", &lost)),
         }
     };
     let saying = async {

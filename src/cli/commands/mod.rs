@@ -1,4 +1,4 @@
-//! The subcommands. Each has one file: its user story, from top to bottom.
+//! Subcommands, one file each: from top to bottom the user story.
 
 pub(crate) mod apply;
 pub(crate) mod destroy;

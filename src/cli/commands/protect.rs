@@ -43,7 +43,7 @@ pub(crate) async fn unprotect(
     let entry = |address: &Address| Entry::Unprotected { address: address.clone() };
     held.record(&named.iter().map(entry).collect::<Vec<_>>(), ui).await?;
     held.close().await?;
-    print_result(&named, "unprotected", "is not protected any more", ui)
+    print_result(&named, "unprotected", "is no longer protected", ui)
 }
 
 fn print_result(addresses: &[Address], kind: &str, what: &str, ui: &mut Ui) -> Result<Exit> {

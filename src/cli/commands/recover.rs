@@ -36,7 +36,7 @@ pub(crate) async fn run(
     let left = unless_stopped(stop, Box::pin(not_recovered(locked.aws(), &state))).await?;
     let state = locked.replace(state, ui).await?;
     print_result(&state, &recovered, &left, ui)?;
-    ui.print_line("\nNothing in AWS was changed. Now look at what differs: groundplan plan")?;
+    ui.print_line("\nNothing in AWS was changed. Review the differences with: groundplan plan")?;
     Ok(Exit::Done)
 }
 
@@ -72,13 +72,14 @@ async fn cluster(given: Option<&str>, inputs: &InputFiles, ui: &mut Ui) -> Resul
         (None, Some(assets)) => Ok(assets),
         (Some(id), Some(assets)) if assets.infra_id == id => Ok(assets),
         (Some(id), Some(assets)) => {
-            let because = format!("the assets are of {}, and {id} is asked for", assets.infra_id);
-            Err(which(&because, "give the assets that the cluster was begun with", Exit::Usage))
+            let because =
+                format!("the assets belong to {}, but --infra-id is {id}", assets.infra_id);
+            Err(which(&because, "pass the assets that the cluster was created with", Exit::Usage))
         }
         (Some(id), None) if is_infra_id_of(&config.name, id) => Ok(known(id.to_owned())),
         (Some(id), None) => {
-            let because = format!("{id} is no infra ID of a cluster called {}", config.name);
-            let hint = "it is the name with a hyphen and five letters or digits";
+            let because = format!("{id} is not an infra ID of a cluster named {}", config.name);
+            let hint = "use the cluster name, a hyphen and five letters or digits";
             Err(which(&because, hint, Exit::Usage))
         }
         (None, None) => {
@@ -100,21 +101,23 @@ fn only(
         (Some(id), true) => Ok(id),
         (Some(last), false) => {
             let all = ours.join(", ");
-            let because = format!("there are several of that name: {all}, {last}");
-            Err(which(&because, "say which with --infra-id", Exit::Usage))
+            let because = format!("several clusters have this name: {all}, {last}");
+            Err(which(&because, "select one with --infra-id", Exit::Usage))
         }
         (None, _) => {
-            let because =
-                format!("nothing in this account and region is tagged as owned by a `{name}`");
-            let hint = "check the credentials (AWS_PROFILE), the region and the name; --infra-id \
-                        looks for one of which no tag tells";
+            let because = format!(
+                "no resource in this account and region has the owner tag of a cluster \
+                     `{name}`"
+            );
+            let hint = "check the credentials (AWS_PROFILE), the region and the name, or pass \
+                 --infra-id";
             Err(which(&because, hint, Exit::Failed))
         }
     }
 }
 
 fn which(because: &str, hint: &str, exit: Exit) -> CommandError {
-    let diagnostic = Diagnostic::error("could not tell which cluster is meant")
+    let diagnostic = Diagnostic::error("could not determine the infra ID of the cluster")
         .with_detail(because)
         .with_hint(hint);
     CommandError::new(exit, diagnostic)
@@ -125,7 +128,8 @@ fn which(because: &str, hint: &str, exit: Exit) -> CommandError {
 async fn not_recovered(aws: &Aws, state: &State) -> Result<Vec<RemainingResource>> {
     let names = names(state);
     let swept = retry_reads(|| Box::pin(sweep::sweep(aws, &names))).await;
-    let swept = swept.map_err(|error| CommandError::call("see what else there is", &error))?;
+    let swept =
+        swept.map_err(|error| CommandError::call("search for untracked resources", &error))?;
     let ours = known(state);
     let unclaimed = swept.left.into_iter();
     Ok(unclaimed.filter(|one| one.kind != "volume" && !ours.contains(&one.id)).collect())

@@ -23,16 +23,16 @@ pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
         &json!({"state": place.to_string(), "taken_away": broken.is_some(), "holder": holder}),
     )?;
     if broken.is_none() {
-        ui.print_line(&format!("Nobody holds the lock of {place}."))?;
+        ui.print_line(&format!("The state {place} is not locked."))?;
         return Ok(Exit::Done);
     }
     let whose = holder.map_or_else(
-        || "The run that had it".to_owned(),
+        || "The run that held the lock".to_owned(),
         |holder| format!("The {} of {} (process {})", holder.operation, holder.who(), holder.pid),
     );
     ui.print_line(&format!(
-        "The lock of {place} is free. {whose} ends when it notices, in S3 within a quarter of its \
-         lease; what it had asked AWS for by then is found by the next run."
+        "The lock of {place} is released. {whose} ends at its next check of the lock, in S3 within \
+         a quarter of its lease. The next run finds the results of its calls."
     ))?;
     Ok(Exit::Done)
 }

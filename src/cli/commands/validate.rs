@@ -38,8 +38,8 @@ fn pool_portrait(pool: &MachinePool) -> String {
     };
     let authentication = match pool.aws.metadata_service.authentication {
         Some(Authentication::Required) => "authentication Required (IMDSv2 only)",
-        Some(Authentication::Optional) => "authentication Optional (IMDSv1 answers, too)",
-        None => "authentication left to AWS, the image and the account",
+        Some(Authentication::Optional) => "authentication Optional (IMDSv1 and IMDSv2)",
+        None => "authentication not set (the account, the image or AWS decides)",
     };
     let hops = match pool.aws.metadata_service.hop_limit {
         Some(limit) => format!(", hop limit {}", i64::from(limit)),

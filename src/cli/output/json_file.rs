@@ -50,7 +50,7 @@ impl StreamFile {
     pub(crate) fn broken_off(&self, error: &io::Error) -> Diagnostic {
         let path = self.path.display();
         Diagnostic::warning(format!(
-            "no more events are written to {path}; everything else goes on"
+            "events are no longer written to {path}; the command continues"
         ))
         .with_detail(error.to_string())
     }
@@ -76,9 +76,12 @@ fn begins_as_a_stream(file: File) -> bool {
 
 fn not_overwritten(path: &Path) -> CommandError {
     let path = path.display();
-    let diagnostic = Diagnostic::error(format!("{path} is not overwritten with events"))
-        .with_detail("it has something else than events of an earlier run")
-        .with_hint("name another file with --json-into, or remove this one");
+    let diagnostic = Diagnostic::error(format!(
+        "{path} is not an event file, so it is not \
+         overwritten"
+    ))
+    .with_detail("the file has other content than the events of an earlier run")
+    .with_hint("pass another file with --json-into, or remove this one");
     CommandError::new(Exit::Usage, diagnostic)
 }
 

@@ -8,7 +8,7 @@ pub(crate) fn confirm(
     out: &mut dyn Write,
     question: &str,
 ) -> io::Result<bool> {
-    write!(out, "{question}\n  Only `yes` goes ahead: ")?;
+    write!(out, "{question}\n  Type `yes` to continue: ")?;
     out.flush()?;
     let mut answer = String::new();
     let read = input.read_line(&mut answer)?;
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn the_question_says_what_is_accepted() {
-        assert_eq!(answered("yes\n").1, "Do it?\n  Only `yes` goes ahead: ");
-        assert_eq!(answered("").1, "Do it?\n  Only `yes` goes ahead: \n");
+        assert_eq!(answered("yes\n").1, "Do it?\n  Type `yes` to continue: ");
+        assert_eq!(answered("").1, "Do it?\n  Type `yes` to continue: \n");
     }
 }

@@ -90,9 +90,9 @@ pub(crate) async fn reach(
 
 fn another_account(known: &str, account: &str) -> CommandError {
     let diagnostic = Diagnostic::error(format!(
-        "the credentials are of account {account}, and the cluster is in account {known}"
+        "the credentials belong to account {account}, but the cluster is in account {known}"
     ))
-    .with_hint("choose the cluster's credentials (AWS_PROFILE), or another --state");
+    .with_hint("use credentials of the cluster's account (AWS_PROFILE), or another --state");
     CommandError::new(Exit::Failed, diagnostic)
 }
 

@@ -30,8 +30,11 @@ pub(crate) fn must_be_confirmable(common: &CommonArgs, ui: &Ui) -> Result<()> {
     if common.auto_approve || ui.can_ask() {
         return Ok(());
     }
-    let diagnostic = Diagnostic::error("there is no terminal to confirm on; nothing was done")
-        .with_hint("run it in a terminal and without --json, or pass --auto-approve");
+    let diagnostic = Diagnostic::error(
+        "cannot ask for confirmation without a terminal; nothing \
+         was changed",
+    )
+    .with_hint("run the command in a terminal without --json, or pass --auto-approve");
     Err(CommandError::new(Exit::Refused, diagnostic))
 }
 
@@ -60,8 +63,8 @@ pub(crate) async fn confirmed(
             let diagnostic = Diagnostic::error("not confirmed; nothing was changed");
             Err(CommandError::new(Exit::Refused, diagnostic))
         }
-        Ok(Err(error)) => Err(CommandError::could_not("read the answer", &error)),
-        Err(panicked) => Err(CommandError::could_not("read the answer", &panicked)),
+        Ok(Err(error)) => Err(CommandError::could_not("read the confirmation", &error)),
+        Err(panicked) => Err(CommandError::could_not("read the confirmation", &panicked)),
     }
 }
 
@@ -103,11 +106,11 @@ pub(super) async fn run_steps(
 fn unwritten(error: &StateError) -> Diagnostic {
     let hint = error.hint().unwrap_or_else(|| {
         let first = match error {
-            StateError::Unwritable { .. } => "make room",
-            _ => "when the home of the state answers again",
+            StateError::Unwritable { .. } => "free some space",
+            _ => "wait until the state backend responds again",
         };
         format!(
-            "nothing that was not written down was done: {first}, and run the same command again"
+            "{first}, and run the same command again; no call was sent without its journal entry"
         )
     });
     Diagnostic::could_not("write the journal", error).with_hint(hint)
@@ -151,7 +154,7 @@ fn incomplete(operation: Operation, summary: &Summary) -> String {
     format!(
         "{word} incomplete. Resources: {added} added, {changed} changed, {destroyed} destroyed; \
          {failed} failed, {skipped} not started, {abandoned} left for the next run.\n\
-         What was done is recorded: run the same command again to go on."
+         Completed steps are recorded: run the same command again to continue."
     )
 }
 
@@ -161,7 +164,7 @@ fn left(state: &State, plan: &Plan) -> Vec<String> {
     let still = rows(state).filter(|(address, ..)| teardown.contains(address));
     let mut lines: Vec<String> = still
         .map(|(address, record, _)| {
-            let id = id(&record.outputs).unwrap_or_else(|| "no id is known".to_owned());
+            let id = id(&record.outputs).unwrap_or_else(|| "no ID recorded".to_owned());
             format!("  {address} ({id})")
         })
         .collect();
@@ -171,7 +174,7 @@ fn left(state: &State, plan: &Plan) -> Vec<String> {
         lines.push(format!("  and {more} more: `groundplan state list`"));
     }
     if !lines.is_empty() {
-        lines.insert(0, "Still there:".to_owned());
+        lines.insert(0, "Remaining resources:".to_owned());
     }
     lines
 }
@@ -239,7 +242,7 @@ mod tests {
             &options,
         );
         let lines = left(&state, &plan);
-        assert_eq!(lines[..2], ["Still there:", "  vpc.v00 (no id is known)"]);
+        assert_eq!(lines[..2], ["Remaining resources:", "  vpc.v00 (no ID recorded)"]);
         assert_eq!(lines.last().unwrap(), "  and 5 more: `groundplan state list`");
         assert_eq!(lines.len(), 22);
         assert!(left(&State::new("l".into()), &plan).is_empty());

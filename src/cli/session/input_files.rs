@@ -59,10 +59,10 @@ pub(crate) fn read_config(path: &Path, ui: &mut Ui) -> Result<(InstallConfig, St
     let file = path.display().to_string();
     let bytes = contents(path).map_err(|error| {
         let hint = if path.is_dir() {
-            "--config names a file; there may be an install-config.yaml in this folder"
+            "pass a file with --config, such as the install-config.yaml in this folder"
         } else {
-            "`openshift-install create install-config` writes one; \
-             --config names one that is elsewhere"
+            "create it with `openshift-install create install-config`, or pass its path with \
+             --config"
         };
         let diagnostic = Diagnostic::could_not(&format!("read {file}"), &error).with_hint(hint);
         CommandError::new(Exit::ConfigInvalid, diagnostic)
@@ -88,7 +88,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     let path = path.to_owned();
     thread::spawn(move || sender.send(read(&path)));
-    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "nothing came within 30 seconds");
+    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "no input within 30 seconds");
     receiver.recv_timeout(SILENT).map_err(silent)?
 }
 
@@ -118,7 +118,7 @@ fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
 
 fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
     let Some(path) = path else { return Ok((None, NONE.to_owned())) };
-    let hint = "`openshift-install coreos print-stream-json` prints it";
+    let hint = "create the file with `openshift-install coreos print-stream-json`";
     let unusable = |error: &(dyn std::error::Error + 'static)| {
         let diagnostic = Diagnostic::could_not("use the RHCOS stream", error).with_hint(hint);
         CommandError::new(Exit::Failed, diagnostic)

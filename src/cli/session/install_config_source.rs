@@ -69,9 +69,9 @@ impl DesiredState for InstallConfigSource {
     fn moved(&self, then: &Digests) -> Option<&'static str> {
         let now = &self.inputs.digests;
         let moved = [
-            (then.config != now.config, "the install-config is not the one it was made from"),
-            (then.assets != now.assets, "the assets are not the ones it was made from"),
-            (then.stream != now.stream, "the RHCOS stream is not the one it was made from"),
+            (then.config != now.config, "the install-config has changed since the plan was made"),
+            (then.assets != now.assets, "the assets have changed since the plan was made"),
+            (then.stream != now.stream, "the RHCOS stream has changed since the plan was made"),
         ];
         moved.into_iter().find(|(moved, _)| *moved).map(|(_, because)| because)
     }
@@ -183,8 +183,8 @@ fn ensure_assets(inputs: &InputFiles, lookup_cache: &LookupCache) -> Result<()> 
         return Ok(());
     }
     let diagnostic =
-        Diagnostic::error("this cluster was begun with assets, and none are given now")
-            .with_hint("pass --assets with the folder that it was begun with");
+        Diagnostic::error("this cluster was created with assets, but --assets is missing")
+            .with_hint("pass --assets with the folder that the cluster was created with");
     Err(CommandError::new(Exit::Refused, diagnostic))
 }
 
@@ -205,10 +205,12 @@ pub(crate) fn known_cluster(
     if let (Some(known), Some(given)) = (&known, &given)
         && known != given
     {
-        let diagnostic = Diagnostic::error("the assets are of another cluster than the state")
+        let diagnostic = Diagnostic::error("the assets belong to another cluster than the state")
             .with_detail(format!("assets: {} ({})", given.infra_id, given.cluster_id))
             .with_detail(format!("state:  {} ({})", known.infra_id, known.cluster_id))
-            .with_hint("give the assets that this cluster was begun with, or use another --state");
+            .with_hint(
+                "pass the assets that this cluster was created with, or use another --state",
+            );
         return Err(CommandError::new(Exit::Failed, diagnostic));
     }
     Ok(known.or(given))
@@ -218,10 +220,10 @@ pub(crate) fn known_cluster(
 /// state would delete the machines.
 pub(crate) fn of_machines(machines: &Cluster) -> CommandError {
     let Cluster { name, infra_id, .. } = machines;
-    let summary = format!("`{name}` is the state of the machines of {infra_id}, and of no cluster");
+    let summary = format!("`{name}` is the state of the machines of {infra_id}, not of a cluster");
     let diagnostic = Diagnostic::error(summary).with_hint(
-        "give the cluster another metadata.name or another --state; `groundplan machines` plans and \
-         destroys those machines",
+        "use another metadata.name or another --state for the cluster; plan those machines with \
+         `groundplan machines plan --manifests PATH`",
     );
     CommandError::new(Exit::Refused, diagnostic)
 }
@@ -290,7 +292,7 @@ fn print_refused(
     });
     let missing = missing
         .iter()
-        .map(|(lookup, error)| Diagnostic::call_failed(&format!("find out {lookup}"), error));
+        .map(|(lookup, error)| Diagnostic::call_failed(&format!("look up {lookup}"), error));
     let diagnostics = nowhere.chain(missing).collect();
     let exit = if findings.is_empty() { Exit::Failed } else { Exit::ConfigInvalid };
     Ok(CommandError { exit, diagnostics })

@@ -96,7 +96,7 @@ impl LockedState {
         for entry in entries {
             self.state
                 .record(entry)
-                .map_err(|error| CommandError::could_not("record it", &error))?;
+                .map_err(|error| CommandError::could_not("write the state", &error))?;
         }
         self.backend.append(entries).await.map_err(|error| unusable(&error))
     }
@@ -133,7 +133,7 @@ impl LockedState {
         let started = Entry::RunStarted { run };
         self.state
             .record(&started)
-            .map_err(|error| CommandError::could_not("record it", &error))?;
+            .map_err(|error| CommandError::could_not("write the state", &error))?;
         self.backend.install(&self.state).await.map_err(|error| unusable(&error))?;
         Ok(self.state)
     }
@@ -144,10 +144,10 @@ impl LockedState {
             return Ok(());
         };
         let notice = Diagnostic::warning(format!(
-            "the state is of format {older} and becomes one of format {FORMAT}, which the program \
-             that wrote it does not read"
+            "the state is converted from format {older} to {FORMAT}; the program that wrote it \
+             cannot read the new format"
         ))
-        .with_hint(format!("its files are kept as they were, as *.v{}.backup", older.major));
+        .with_hint(format!("the original files are kept as *.v{}.backup", older.major));
         Ok(ui.diagnostic(&notice)?)
     }
 
@@ -167,8 +167,11 @@ pub(crate) fn known_kinds(state: &State) -> Result<()> {
     else {
         return Ok(());
     };
-    let diagnostic = Diagnostic::error(format!("the state has {strange}, a kind not known here"))
-        .with_hint("use the version of groundplan that made it, or a newer one");
+    let diagnostic = Diagnostic::error(format!(
+        "the state has {strange}, whose kind this version \
+         does not know"
+    ))
+    .with_hint("use the version of groundplan that created the resource, or a newer one");
     Err(CommandError::new(Exit::Failed, diagnostic))
 }
 
@@ -191,7 +194,7 @@ pub(crate) async fn read_unlocked(
 
 pub(crate) fn locked(error: &LockError) -> CommandError {
     let exit = if error.is_held() { Exit::Locked } else { Exit::Failed };
-    let mut diagnostic = Diagnostic::could_not("begin", error);
+    let mut diagnostic = Diagnostic::could_not("lock the state", error);
     diagnostic.hint = remedies::of_lock(error);
     CommandError::new(exit, diagnostic)
 }
@@ -257,7 +260,7 @@ mod tests {
         let first = LockedState::take(&common, "demo", "apply", &mut ui).await.unwrap();
         let failure = LockedState::take(&common, "demo", "plan", &mut ui).await.unwrap_err();
         assert_eq!(failure.exit, Exit::Locked);
-        assert!(failure.diagnostics[0].detail[0].contains("has it for apply"));
+        assert!(failure.diagnostics[0].detail[0].contains(" for apply"));
 
         common.lock_timeout = std::time::Duration::from_secs(120);
         let waiter = tokio::spawn(async move {

@@ -72,9 +72,9 @@ fn text(name: &str, bytes: Vec<u8>) -> Result<SecretString> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let diagnostic = Diagnostic::error(format!("{name} is not text in UTF-8"))
-            .with_detail(format!("line {line} has a byte that is none"))
-            .with_hint("save the file as UTF-8; an editor offers it under `Save as` or `Encoding`");
+        let diagnostic = Diagnostic::error(format!("{name} is not UTF-8 text"))
+            .with_detail(format!("line {line}: invalid UTF-8"))
+            .with_hint("save the file as UTF-8 (in an editor: `Save as` or `Encoding`)");
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     Ok(text.into())
@@ -82,7 +82,7 @@ fn text(name: &str, bytes: Vec<u8>) -> Result<SecretString> {
 
 fn unreadable(name: &str, error: &io::Error) -> CommandError {
     let diagnostic = Diagnostic::could_not(&format!("read {name}"), error)
-        .with_hint("files in YAML or JSON are read, and folders of them; `-` is standard input");
+        .with_hint("pass YAML or JSON files, folders of such files, or `-` for standard input");
     CommandError::new(Exit::ConfigInvalid, diagnostic)
 }
 
@@ -120,8 +120,8 @@ mod tests {
     fn what_is_no_text_is_told_with_its_line_and_what_comes_in_is_read_to_its_end() {
         let failure = standard_input(&b"a: b\nc: \xff\n"[..]).unwrap_err();
         let told = &failure.diagnostics[0];
-        assert_eq!(told.summary, "standard input is not text in UTF-8");
-        assert_eq!(told.detail, ["line 2 has a byte that is none"]);
+        assert_eq!(told.summary, "standard input is not UTF-8 text");
+        assert_eq!(told.detail, ["line 2: invalid UTF-8"]);
         let read = standard_input(&b"a: b\n"[..]).unwrap();
         assert_eq!(read.text.expose_secret(), "a: b\n");
     }

@@ -99,7 +99,7 @@ impl ManifestsSource {
         print_findings(&self.files, &trouble.findings, ui)?;
         let diagnostics = missing
             .iter()
-            .map(|(one, error)| Diagnostic::call_failed(&format!("find out {one}"), error))
+            .map(|(one, error)| Diagnostic::call_failed(&format!("look up {one}"), error))
             .collect();
         let is_flawed = trouble.findings.iter().any(|findings| !findings.is_empty());
         let exit = if is_flawed { Exit::ConfigInvalid } else { Exit::Failed };
@@ -148,7 +148,7 @@ impl DesiredState for ManifestsSource {
     }
 
     fn moved(&self, then: &Digests) -> Option<&'static str> {
-        let because = "the manifests are not the ones it was made from";
+        let because = "the manifests have changed since the plan was made";
         (*then != self.digests).then_some(because)
     }
 
@@ -214,7 +214,7 @@ impl DesiredState for ManifestsSource {
 /// with the same name are one machine to their cluster.
 fn others(answer: Option<&Value>) -> Result<InstancesNamed> {
     answer.and_then(|answer| InstancesNamed::deserialize(answer).ok()).ok_or_else(|| {
-        let summary = "it is not known whether machines of these names are there already";
+        let summary = "could not check whether machines with these names already exist";
         CommandError::new(
             Exit::Failed,
             Diagnostic::error(summary).with_hint("see the warning above"),
@@ -245,11 +245,11 @@ fn no_fleet(paths: &[PathBuf], findings: &Findings) -> CommandError {
         return CommandError::already_printed(Exit::ConfigInvalid);
     }
     let named: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-    let summary = format!("there is no Machine and no MachineSet in {}", named.join(", "));
+    let summary = format!("no Machine or MachineSet found in {}", named.join(", "));
     let inside = paths.iter().map(|path| path.join("openshift")).find(|path| path.is_dir());
     let hint = inside.as_deref().map_or_else(
-        || "`groundplan manifests --out DIR` writes some".to_owned(),
-        |inside: &Path| format!("name the folder that they are in: {}", inside.display()),
+        || "create manifests with `groundplan manifests --out DIR`".to_owned(),
+        |inside: &Path| format!("pass the folder that contains them: {}", inside.display()),
     );
     CommandError::new(Exit::ConfigInvalid, Diagnostic::error(summary).with_hint(hint))
 }
@@ -258,16 +258,16 @@ fn no_fleet(paths: &[PathBuf], findings: &Findings) -> CommandError {
 /// delete the cluster.
 pub(crate) fn of_a_cluster(cluster: &Cluster) -> CommandError {
     let Cluster { name, infra_id, .. } = cluster;
-    let summary = format!("`{name}` is the state of the cluster {infra_id}, and of no machines");
-    let hint = "give another --state: what machines are recorded in is called <infra ID>-machines";
+    let summary = format!("`{name}` is the state of the cluster {infra_id}, not of machines");
+    let hint = "use another --state; the state of machines is named <infra ID>-machines";
     CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint))
 }
 
 fn elsewhere(known: &Cluster, region: &str) -> CommandError {
     let summary = format!(
-        "the machines of {} are in {}, and the manifests want them in {region}",
+        "the machines of {} are in {}, but the manifests place them in {region}",
         known.infra_id, known.region
     );
-    let hint = "destroy them there first, or use another --state";
+    let hint = "destroy the machines there first, or use another --state";
     CommandError::new(Exit::Failed, Diagnostic::error(summary).with_hint(hint))
 }

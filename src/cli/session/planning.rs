@@ -213,7 +213,9 @@ impl Planned<'_, ToPlan, Desired> {
             let warnings = plan_warnings(&compiled.warnings, &plan);
             saved_plan::write(&saved_plan::of(&*source, options, warnings, plan), path)?;
             let (path, command) = (path.display(), source.command());
-            ui.print_line(&format!("\nSaved to {path}. To do exactly this: {command} {path}"))?;
+            ui.print_line(&format!(
+                "\nSaved to {path}. To apply exactly this plan: {command} {path}"
+            ))?;
         }
         held.close().await?;
         Ok(is_changed)
@@ -278,8 +280,11 @@ fn ensure_new(held: LockedState) -> Result<LockedState> {
     if held.state.serial == 0 {
         return Ok(held);
     }
-    let diagnostic = Diagnostic::error("another run has begun this cluster meanwhile")
-        .with_hint("run the same command again: it goes on from there");
+    let diagnostic = Diagnostic::error(
+        "another run has created the state of this cluster in the \
+         meantime",
+    )
+    .with_hint("run the same command again");
     Err(CommandError::new(Exit::Locked, diagnostic))
 }
 

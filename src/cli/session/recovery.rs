@@ -64,7 +64,7 @@ pub(crate) async fn looked_for(
     let tokens = retry_reads(|| tag_index::tokens(aws)).await;
     let tokens = &tokens.map_err(|error| CommandError::call("list the tags", &error))?;
     let search = Search { nodes, infra_id, tokens, provider: aws };
-    search.run().await.map_err(|error| CommandError::call("look for the cluster", &error))
+    search.run().await.map_err(|error| CommandError::call("search for the cluster", &error))
 }
 
 /// Returns an error for a state with records.
@@ -73,11 +73,10 @@ fn ensure_empty(state: &State) -> Result<()> {
         return Ok(());
     }
     let count = rows(state).count();
-    let diagnostic = Diagnostic::error("the state is not lost; nothing was changed")
+    let diagnostic = Diagnostic::error("a state already exists; nothing was changed")
         .with_detail(format!("{count} resources are recorded"))
         .with_hint(format!(
-            "`{}` says what differs; to look for everything anew nevertheless, give an empty home with \
-             --state",
+            "show the differences with `{}`; to rebuild the state anyway, use an empty --state",
             match state.cluster.as_ref().is_some_and(Cluster::is_of_machines) {
                 true => "groundplan machines plan",
                 false => "groundplan plan",
@@ -94,7 +93,7 @@ pub(crate) fn recorded(
     recovered: &Recovered,
 ) -> Result<State> {
     if recovered.entries.is_empty() {
-        let diagnostic = Diagnostic::error(format!("nothing of {} was found", cluster.infra_id))
+        let diagnostic = Diagnostic::error(format!("no resources of {} found", cluster.infra_id))
             .with_hint("check the credentials (AWS_PROFILE), the region and the infra ID");
         return Err(CommandError::new(Exit::Failed, diagnostic));
     }
@@ -130,14 +129,14 @@ pub(crate) fn print_result(
         ui.print_json("recovered", &fields)?;
     }
     if !recovered.missing.is_empty() {
-        ui.print_line("\nNot found; an apply makes it anew:")?;
+        ui.print_line("\nNot found; the next apply creates them again:")?;
     }
     for one in &recovered.missing {
         ui.print_json("missing", &json!({"address": one.address, "because": one.because}))?;
         ui.print_line(&format!("  {}  {}", one.address, one.because))?;
     }
     if !left.is_empty() {
-        ui.print_line("\nTagged as the cluster's, and not recorded:")?;
+        ui.print_line("\nUntracked resources with the tag of the cluster:")?;
     }
     for one in left {
         ui.print_json("unclaimed", one)?;

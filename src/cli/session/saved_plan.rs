@@ -73,11 +73,11 @@ pub(crate) fn must_be(of_machines: bool, path: &Path) -> Result<()> {
         false => ("a cluster", format!("groundplan apply {path}")),
     };
     let diagnostic = Diagnostic::error(format!("{path} is a plan of {what}"))
-        .with_hint(format!("`{command}` does what it says"));
+        .with_hint(format!("apply it with `{command}`"));
     Err(CommandError::new(Exit::Usage, diagnostic))
 }
 
-const HINT: &str = "give a file that `groundplan plan --out` wrote, as it was written";
+const HINT: &str = "pass an unchanged file from `groundplan plan --out FILE`";
 
 fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
     match error {
@@ -92,7 +92,7 @@ fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
 fn stale(summary: &str, because: &str) -> CommandError {
     let diagnostic = Diagnostic::error(summary)
         .with_detail(because)
-        .with_hint("make it again, with `--out`, as it was made, and read what it shows");
+        .with_hint("run the same `plan --out` again and review the new plan");
     CommandError::new(Exit::Stale, diagnostic)
 }
 
@@ -107,9 +107,9 @@ pub(crate) fn ensure_same_inputs(
     let serial = state.map(|state| state.serial);
     let moved =
         source.moved(&saved.digests).or_else(|| match lineage == Some(&saved.plan.lineage) {
-            false => Some("it was made from another state"),
+            false => Some("the plan was made from another state"),
             true if serial != Some(saved.plan.serial) => {
-                Some("the state has moved on since it was made")
+                Some("the state has changed since the plan was made")
             }
             true => None,
         });
@@ -126,7 +126,10 @@ pub(crate) fn ensure_same_changes(saved: &Plan, now: &Plan, name: &str) -> Resul
     let touched = saved.steps.iter().map(|step| step.op.address());
     for address in touched {
         if then.get(address) != now.get(address) {
-            let because = format!("{address} has been changed by somebody else since it was made");
+            let because = format!(
+                "{address} was changed outside groundplan since the plan was \
+                 made"
+            );
             return Err(stale(&format!("the plan {name} is stale"), &because));
         }
     }

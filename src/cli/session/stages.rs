@@ -206,7 +206,7 @@ impl<'a, P, I> Locked<'a, P, I> {
     pub(super) async fn live_state(&self) -> Result<LiveState> {
         read_live_state(&self.held.state, self.aws())
             .await
-            .map_err(|error| CommandError::call("look up what is recorded", &error))
+            .map_err(|error| CommandError::call("refresh the state", &error))
     }
 
     /// Continues with a plan that was shown and that no guard rejects.

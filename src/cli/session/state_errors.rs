@@ -8,10 +8,11 @@ use crate::render::Diagnostic;
 
 /// Returns the error for a cluster without recorded state.
 pub(crate) fn nothing_recorded(name: &str, place: &StateLocation) -> CommandError {
-    let diagnostic = Diagnostic::error(format!("nothing is recorded of a cluster called `{name}`"))
-        .with_detail(format!("there is no {place}"))
+    let diagnostic = Diagnostic::error(format!("no state of a cluster named `{name}` found"))
+        .with_detail(format!("{place} does not exist"))
         .with_hint(
-            "check the name, and --state; `destroy --infra-id` takes down a cluster whose state is lost",
+            "check the name and --state; for a cluster without a state, use `groundplan destroy \
+             --infra-id ID`",
         );
     CommandError::new(Exit::Failed, diagnostic)
 }

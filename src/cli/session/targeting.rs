@@ -81,8 +81,8 @@ fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
     let both = desired.nodes().iter().map(|node| &node.address);
     let known = both.filter(|address| state.resources.contains_key(*address)).collect();
     if name.contains('*') {
-        let diagnostic = Diagnostic::error("--replace takes one address, and no pattern")
-            .with_hint("give it once for each, so that each of them is meant");
+        let diagnostic = Diagnostic::error("--replace takes one address, not a pattern")
+            .with_hint("repeat --replace for each address");
         return Err(CommandError::new(Exit::Usage, diagnostic));
     }
     Err(no_match("--replace", name, &known, state))
@@ -97,12 +97,13 @@ fn no_match(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -
             let plan = of_machines.map_or("plan", |_| "machines plan");
             let named = of_machines.map(remedies::cluster_flag).unwrap_or_default();
             format!(
-                "`groundplan {plan} --full` and `groundplan state list{named}` show the addresses"
+                "list the addresses with `groundplan {plan} --full` or `groundplan state \
+                 list{named}`"
             )
         }
     };
     let diagnostic =
-        Diagnostic::error(format!("{flag} `{name}` names no resource of this cluster"))
+        Diagnostic::error(format!("no resource of this cluster matches {flag} `{name}`"))
             .with_hint(hint);
     CommandError::new(Exit::Usage, diagnostic)
 }

@@ -155,7 +155,7 @@ impl Planned<'_, ToChange, Teardown> {
 
 impl PlanInputs for Teardown {
     const QUESTION: &'static str =
-        "Do you really want to destroy all of this? There is no way to bring it back.";
+        "Do you really want to destroy all of these resources? This cannot be undone.";
 
     fn graph(&self) -> Option<&Graph> {
         None
@@ -181,7 +181,7 @@ impl PlanInputs for Teardown {
 fn no_such_cluster(cluster: &Cluster, account: &str) -> CommandError {
     let Cluster { infra_id, region, .. } = cluster;
     let diagnostic = Diagnostic::error(format!(
-        "nothing of {infra_id} was found in {region} of account {account}"
+        "no resources of {infra_id} found in {region} of account {account}"
     ))
     .with_hint("check the infra ID, the region and the credentials (AWS_PROFILE)");
     CommandError::new(Exit::Failed, diagnostic)

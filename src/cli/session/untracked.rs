@@ -44,7 +44,7 @@ impl UntrackedResources {
         let names = names(state);
         let swept = retry_reads(|| Box::pin(sweep::sweep(aws, &names)))
             .await
-            .map_err(|error| CommandError::call("see what else the cluster has", &error))?;
+            .map_err(|error| CommandError::call("search for untracked resources", &error))?;
         Ok(Self::of(swept, &known(state)))
     }
 
@@ -97,8 +97,8 @@ impl UntrackedResources {
             });
             let counts: Vec<String> = counts.collect();
             cautions.push(format!(
-                "not recorded here and tagged {tag}: {}; the cluster made that for itself, and it goes \
-                 with it (--exclude {} leaves it)",
+                "untracked resources with the tag {tag}: {}; they are deleted with the cluster \
+                 (--exclude {} keeps them)",
                 counts.join(", "),
                 UntrackedResource::SCHEMA.kind,
             ));
@@ -111,15 +111,16 @@ impl UntrackedResources {
         };
         if self.deletable.iter().any(keeps_data) {
             cautions.push(
-                "with the volumes, snapshots and buckets above goes what the cluster's users have \
-                 stored in them"
+                "the volumes, snapshots and buckets above are deleted with the data of the \
+                 cluster's users"
                     .to_owned(),
             );
         }
         if !self.strange.is_empty() {
             let strange = self.strange.iter().map(|one| format!("{} {}", one.kind, one.id));
             cautions.push(format!(
-                "tagged {tag} and of a type that is not deleted here: {}; delete it by hand",
+                "resources with the tag {tag} of types that groundplan cannot delete: {}; delete \
+                 them by hand",
                 strange.collect::<Vec<_>>().join(", ")
             ));
         }
@@ -131,8 +132,8 @@ impl UntrackedResources {
 /// Returns a warning that resources may remain, because the credentials do not allow their lookup.
 pub(crate) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
     Diagnostic::warning(format!(
-        "the credentials may not call {}, so what the cluster's operators made there is not seen and \
-         stays, if there is any",
+        "the credentials do not allow {}: untracked resources that only this call finds are not \
+         deleted",
         denied.call
     ))
 }
@@ -160,18 +161,18 @@ pub(crate) async fn ensure_unclaimed(aws: &Aws, state: &State, plan: &Plan) -> R
     }
     let claims = retry_reads(|| sweep::ownership_conflicts(aws, &ids))
         .await
-        .map_err(|error| CommandError::call("see who else uses what is to go", &error))?;
+        .map_err(|error| CommandError::call("check for tags of other clusters", &error))?;
     if claims.is_empty() {
         return Ok(());
     }
-    let mut diagnostic = Diagnostic::error("another cluster uses what is to be deleted");
+    let mut diagnostic = Diagnostic::error("the plan deletes resources that another cluster uses");
     diagnostic.detail = claims
         .iter()
         .map(|one| {
             format!("{} is tagged kubernetes.io/cluster/{}={}", one.id, one.cluster, one.value)
         })
         .collect();
-    let hint = "destroy that cluster first; if it is gone already, take its tag off";
+    let hint = "destroy that cluster first, or remove its tag if it no longer exists";
     Err(CommandError::new(Exit::Refused, diagnostic.with_hint(hint)))
 }
 

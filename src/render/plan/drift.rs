@@ -20,7 +20,7 @@ impl PlanView<'_> {
         self.write_drift(out)?;
         let counts = drift_counts(self.plan, self.classify);
         let verdict = match counts.total() {
-            0 => "No drift. Everything recorded is as it was left.".to_owned(),
+            0 => "No drift. The live state matches the recorded state.".to_owned(),
             _ => format!(
                 "Drift: {} security, {} functional, {} cosmetic. Nothing was changed.",
                 counts.security, counts.functional, counts.cosmetic
@@ -35,7 +35,7 @@ impl PlanView<'_> {
             return Ok(());
         }
         let width = drift.iter().map(|one| one.change.address.as_str().len()).max().unwrap_or(0);
-        writeln!(out, "{}\n", painted(STRONG, "Someone changed:"))?;
+        writeln!(out, "{}\n", painted(STRONG, "Changed outside groundplan:"))?;
         for one in drift {
             let (style, class) = class(one.class);
             let what = match one.field {
@@ -54,7 +54,7 @@ impl PlanView<'_> {
         let Some(width) = with_left().map(|change| change.address.as_str().len()).max() else {
             return Ok(());
         };
-        writeln!(out, "{}\n", painted(STRONG, "Left as they are:"))?;
+        writeln!(out, "{}\n", painted(STRONG, "Not changed:"))?;
         for change in with_left() {
             for left in &change.left {
                 let address = change.address.as_str();

@@ -12,14 +12,14 @@ use crate::render::palette::{FAINT, STRONG};
 impl PlanView<'_> {
     pub(super) fn write_selection(&self, out: &mut dyn Write) -> io::Result<()> {
         let Some(selection) = &self.plan.selection else { return Ok(()) };
-        writeln!(out, "{}\n", painted(STRONG, "Only a part:"))?;
+        writeln!(out, "{}\n", painted(STRONG, "Selection:"))?;
         list(out, "target", selection.targets.iter())?;
-        list(out, "needed by it", selection.needed.iter())?;
+        list(out, "dependencies", selection.needed.iter())?;
         list(out, "exclude", selection.excludes.iter())?;
         if self.full {
-            list(out, "left out", selection.left_out.iter())?;
+            list(out, "not selected", selection.left_out.iter())?;
         } else if !selection.left_out.is_empty() {
-            writeln!(out, "  {:<12}  {}", "left out", by_kind(&selection.left_out))?;
+            writeln!(out, "  {:<12}  {}", "not selected", by_kind(&selection.left_out))?;
         }
         writeln!(out)
     }

@@ -102,8 +102,8 @@ fn a_plan_has_a_line_per_change_with_its_symbol_and_reason() {
   ~ instance.master-0  the configuration changed
       metadata_options.http_tokens: "optional" -> "required"
   + subnet.b           new
-+/- target_group.t     replaced, because it was asked for
-  - record.old         not in the configuration any more  [id=Z1/old]
++/- target_group.t     replaced, because --replace requests it
+  - record.old         no longer in the configuration  [id=Z1/old]
 
     kind          add  change  destroy
     instance                1
@@ -221,7 +221,7 @@ fn what_others_changed_stands_apart_and_the_gravest_comes_first() {
     let text = written(&plan(vec![tagged, opened, gone]), false);
     assert!(
         text.contains(
-            r#"Someone changed:
+            r#"Changed outside groundplan:
 
   security    instance.master-0  metadata_options.http_tokens: "required" -> "optional"
   functional  subnet.a           deleted
@@ -231,7 +231,7 @@ fn what_others_changed_stands_apart_and_the_gravest_comes_first() {
         ),
         "{text}"
     );
-    assert!(text.contains("  ~ vpc.main           somebody else changed it\n"), "{text}");
+    assert!(text.contains("  ~ vpc.main           changed outside groundplan\n"), "{text}");
 }
 
 #[test]
@@ -250,12 +250,12 @@ fn what_is_left_as_it_is_says_why() {
     let text = written(&plan(vec![keep]), false);
     assert!(
         text.contains(
-            r#"Left as they are:
+            r#"Not changed:
 
   instance.master-0  image: "ami-1" -> "ami-2"
-                       read at creation only; what runs is not replaced for it
+                       used only at creation; --replace applies it
   instance.master-0  metadata_options.http_tokens: "required" -> (none)
-                       the configuration has no opinion on it any more
+                       no longer set in the configuration
 
 No changes."#
         ),

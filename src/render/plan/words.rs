@@ -36,10 +36,10 @@ pub(super) fn class(class: DriftClass) -> (Style, &'static str) {
 
 pub(super) fn ignore_reason(because: IgnoreReason) -> &'static str {
     match because {
-        IgnoreReason::CreateOnly => "read at creation only; what runs is not replaced for it",
-        IgnoreReason::NoOpinion => "the configuration has no opinion on it any more",
+        IgnoreReason::CreateOnly => "used only at creation; --replace applies it",
+        IgnoreReason::NoOpinion => "no longer set in the configuration",
         IgnoreReason::ChangedOutside => {
-            "somebody changed it by hand; what runs is not replaced for it"
+            "changed outside groundplan; only a replacement could change it back"
         }
     }
 }
@@ -49,23 +49,26 @@ pub(in crate::render) fn reason(reason: &Reason) -> String {
     match reason {
         Reason::UpToDate => "up to date".into(),
         Reason::New => "new".into(),
-        Reason::Missing => "missing in the cloud".into(),
-        Reason::Unfinished => "begun by an earlier run".into(),
+        Reason::Missing => "deleted outside groundplan".into(),
+        Reason::Unfinished => "not finished by an earlier run".into(),
         Reason::Changed => "the configuration changed".into(),
-        Reason::Drifted => "somebody else changed it".into(),
+        Reason::Drifted => "changed outside groundplan".into(),
         Reason::CannotUpdate { paths } => {
             format!("replaced, because {} cannot change in place", enumerated(paths))
         }
         Reason::BlockingReference { to } => {
             let to: Vec<String> = to.iter().map(ToString::to_string).collect();
-            format!("replaced, because it holds on to {}, which goes first", enumerated(&to))
+            format!(
+                "replaced, because it references {}, which must be deleted first",
+                enumerated(&to)
+            )
         }
-        Reason::DeletionUnfinished => "an earlier run began to delete it".into(),
-        Reason::Requested => "replaced, because it was asked for".into(),
-        Reason::NotInConfiguration => "not in the configuration any more".into(),
-        Reason::Superseded => "the old one, whose place a replacement took".into(),
+        Reason::DeletionUnfinished => "deletion started by an earlier run".into(),
+        Reason::Requested => "replaced, because --replace requests it".into(),
+        Reason::NotInConfiguration => "no longer in the configuration".into(),
+        Reason::Superseded => "old resource of an earlier replacement".into(),
         Reason::Destroy => "destroyed with the cluster".into(),
-        Reason::NotSelected => "not in the part that was asked for".into(),
+        Reason::NotSelected => "not selected".into(),
     }
 }
 

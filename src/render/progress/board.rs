@@ -45,7 +45,7 @@ impl ProgressBoard {
             }
             Event::StepWaiting { step, word, .. } => self.wait(step, word),
             Event::StepRetrying { step, error, .. } => {
-                self.wait(step, error.code.as_deref().unwrap_or("asking again"));
+                self.wait(step, error.code.as_deref().unwrap_or("retrying"));
             }
             Event::StepFinished { step, .. } => {
                 self.estimate.finished(step, now);

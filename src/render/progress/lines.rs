@@ -51,13 +51,13 @@ impl<W: Write> ProgressLines<W> {
             Event::StepWaiting { step, word, elapsed_ms } => self.waiting(step, word, *elapsed_ms),
             Event::StepRetrying { step, error, after_ms } => {
                 let pause = brief(Duration::from_millis(*after_ms).max(Duration::from_secs(1)));
-                let code = error.code.as_deref().unwrap_or("no answer");
+                let code = error.code.as_deref().unwrap_or("no response");
                 let why = match code {
                     // Only AWS's message names the resource that blocks the deletion.
                     "DependencyViolation" => format!(" ({})", error.message.trim_end_matches('.')),
                     _ => String::new(),
                 };
-                self.say(step, &format!("{}: {code}{why}; again in {pause}", error.call))
+                self.say(step, &format!("{}: {code}{why}; retrying in {pause}", error.call))
             }
             Event::StepFinished { step, id, elapsed_ms } => {
                 self.heard.remove(&key(step));
@@ -76,10 +76,10 @@ impl<W: Write> ProgressLines<W> {
                 let noun = words(step.action).noun;
                 self.say(step, &painted(ERROR, format!("{noun} failed after {after}")))
             }
-            Event::StepAbandoned { step } => self.say(step, "left for the next run"),
+            Event::StepAbandoned { step } => self.say(step, "not finished; the next run continues"),
             Event::Stopping { in_flight, within_seconds } => writeln!(
                 self.out,
-                "{}: nothing new is started; {} in flight, waited for at most {within_seconds}s",
+                "{}: no new calls are sent; {} in flight, waiting at most {within_seconds}s",
                 painted(WARNING, "stopping"),
                 count(*in_flight, "call")
             ),
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(
             said(&[Event::StepRetrying { step, error, after_ms: 2000 }]),
             "subnet.a: DeleteSubnet: DependencyViolation (The subnet 'subnet-1' has dependencies \
-             and cannot be deleted); again in 2s\n"
+             and cannot be deleted); retrying in 2s\n"
         );
     }
 
@@ -223,9 +223,9 @@ mod tests {
         ]);
         assert_eq!(
             text,
-            "subnet.a: CreateSubnet: Throttling; again in 2s\n\
+            "subnet.a: CreateSubnet: Throttling; retrying in 2s\n\
              subnet.a: Creation failed after 1m01s\n\
-             stopping: nothing new is started; 1 call in flight, waited for at most 8s\n"
+             stopping: no new calls are sent; 1 call in flight, waiting at most 8s\n"
         );
     }
 }

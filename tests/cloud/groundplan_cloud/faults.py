@@ -3,6 +3,7 @@ client at its k-th call. Decides; server.py does the waiting and hanging up."""
 
 import json
 import os
+import re
 import signal
 import time
 from xml.sax.saxutils import escape
@@ -22,7 +23,7 @@ FIELDS = {
     "dry_run",
     "mutating",
 }
-KINDS = {"error", "drop", "delay", "hang", "hold", "throttle"}
+KINDS = {"error", "drop", "delay", "hang", "hold", "throttle", "empty"}
 # What goes on until it is cleared, unless a test says how often.
 LASTING = {"hold", "throttle"}
 THROTTLED = {
@@ -63,6 +64,8 @@ def new_fault(wanted):
         "dry_run": False,
         "mutating": None,
     }
+    if kind == "empty":
+        fault["when"] = "after"
     return {**fault, **wanted, "released": False}
 
 
@@ -73,8 +76,16 @@ def add(world, fault):
             world.holds.append(fault)
 
 
-def meet(world, call, when):
-    """Lets the faults for this call happen. Returns an answer instead of AWS's, or None."""
+# The elements of lists, and single objects, that an empty answer lacks.
+CONTENT = re.compile(
+    rb"<(item|member|ResourceRecordSet|HostedZone|PolicyDocument|Tag|Role|InstanceProfile)>.*</\1>",
+    re.DOTALL,
+)
+
+
+def meet(world, call, when, given=None):
+    """Lets the faults for this call happen. Returns an answer instead of AWS's, which is `given`
+    after the call, or None."""
     answer = None
     for fault in struck(world, call, when):
         if fault["kind"] == "delay":
@@ -85,6 +96,9 @@ def meet(world, call, when):
             raise Dropped
         elif fault["kind"] == "hang":
             raise Hung(fault["seconds"] or LONGEST_HANG)
+        elif fault["kind"] == "empty":
+            status, headers, body = given
+            answer = answer or (status, headers, CONTENT.sub(b"", body))
         elif fault["kind"] == "throttle":
             answer = answer or error(call, *THROTTLED.get(call.service, THROTTLED_ELSEWHERE))
         else:

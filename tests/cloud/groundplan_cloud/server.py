@@ -96,7 +96,7 @@ class Front:
         )
         if kill:
             faults.end(kill)
-        return faults.meet(here, call, "after") or answer
+        return faults.meet(here, call, "after", answer) or answer
 
     def ask_moto(self, call, environ, body):
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.account

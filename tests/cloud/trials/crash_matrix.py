@@ -159,7 +159,7 @@ class Worker(threading.Thread):
     def never_began(self, trial, ran):
         """Whether an apply died before it had recorded anything, so that there is nothing to destroy."""
         forsaken = trial.then != trial.operation
-        return forsaken and ran.code == 1 and "nothing is recorded of a cluster" in ran.err
+        return forsaken and ran.code == 1 and "no state of a cluster" in ran.err
 
     def finish(self, trial):
         ran = self.desk.run(trial.then)

@@ -107,7 +107,7 @@ async fn killed_again_and_again_a_set_grows_to_twenty_and_shrinks_to_none() {
         machines.len() == MACHINES && done.count() == MACHINES
     };
     let deaths = killed_until(&desk, &cluster, provisioned).await;
-    assert!(deaths > 0, "nobody was killed");
+    assert!(deaths > 0, "no process was killed");
 
     let mut wanted: Vec<String> = cluster
         .all("machines")

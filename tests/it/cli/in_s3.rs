@@ -92,7 +92,7 @@ async fn a_cluster_lives_and_ends_with_its_state_in_s3() {
     team.expect(0, &["plan", "--detailed-exitcode"]);
     let shown = team.expect(0, &["show"]);
     assert!(shown.out.contains("instance.master-0"), "{}", shown.out);
-    assert_eq!(team.lock().await["holder"], Value::Null, "nobody need wait");
+    assert_eq!(team.lock().await["holder"], Value::Null, "the lock is free");
     assert!(!team.desk.path("state").exists(), "nothing is kept here");
     team.expect(0, &["destroy", "--auto-approve"]);
     let again = team.expect(0, &["destroy", "--auto-approve"]);
@@ -216,7 +216,7 @@ async fn a_state_moves_between_a_folder_and_a_bucket_and_back() {
     desk.expect(0, &["plan", "--detailed-exitcode", "--state", &backend]);
     desk.expect(0, &["state", "migrate", "--state", &backend, "--to", "state"]);
     let left = desk.expect(1, &["plan", "--state", &backend]);
-    assert!(left.err.contains("it was moved to"), "{}", left.err);
+    assert!(left.err.contains("the state was moved to"), "{}", left.err);
     assert_eq!(state(&["state", "pull"]), before);
     desk.expect(0, &["destroy", "--auto-approve"]);
 }

@@ -43,7 +43,7 @@ async fn p1_and_p2_a_cluster_is_planned_applied_found_unchanged_and_destroyed() 
 
     let destroyed = desk.expect(0, &["destroy", "--auto-approve"]);
     let end: Vec<_> = destroyed.out.lines().rev().take(2).collect();
-    assert!(end[0].starts_with("Nothing tagged kubernetes.io/cluster/demo-"), "{end:?}");
+    assert!(end[0].starts_with("No resources with the tag kubernetes.io/cluster/demo-"), "{end:?}");
     assert_eq!(end[1], format!("Destroy complete! Resources: {added} destroyed."));
     assert_eq!(desk.cloud.inventory(), before);
 
@@ -84,9 +84,9 @@ async fn r2_what_somebody_weakened_is_shown_apart_and_put_right() {
     let ran = desk.expect(2, &["plan", "--detailed-exitcode"]);
     let drift = "  security    instance.master-0  metadata_options.http_tokens: \
                  \"required\" -> \"optional\"\n";
-    assert!(ran.out.contains("Someone changed:\n"), "{}", ran.out);
+    assert!(ran.out.contains("Changed outside groundplan:\n"), "{}", ran.out);
     assert!(ran.out.contains(drift), "{}", ran.out);
-    assert!(ran.out.contains("  ~ instance.master-0  somebody else changed it\n"), "{}", ran.out);
+    assert!(ran.out.contains("  ~ instance.master-0  changed outside groundplan\n"), "{}", ran.out);
     desk.apply();
     assert!(desk.tokens().await.iter().all(|(_, tokens)| tokens == "required"));
     desk.expect(0, &["plan", "--detailed-exitcode"]);
@@ -98,7 +98,7 @@ fn the_bootstrap_machine_goes_and_the_rest_stays() {
     desk.apply();
     let ran = desk.expect(0, &["apply", "--no-bootstrap", "--auto-approve"]);
     assert!(ran.out.contains("  - instance.bootstrap"), "{}", ran.out);
-    assert!(ran.out.contains("not in the configuration any more"), "{}", ran.out);
+    assert!(ran.out.contains("no longer in the configuration"), "{}", ran.out);
     assert!(ran.out.contains("Resources: 0 added, "), "{}", ran.out);
     desk.expect(0, &["plan", "--no-bootstrap", "--detailed-exitcode"]);
 }
@@ -111,7 +111,7 @@ fn a_named_cluster_is_destroyed_without_its_config() {
     fs::remove_file(desk.path("install-config.yaml")).unwrap();
     desk.expect(3, &["destroy", "--auto-approve"]);
     let ran = desk.expect(1, &["destroy", "--cluster", "other", "--auto-approve"]);
-    assert!(ran.err.contains("nothing is recorded of a cluster called `other`"), "{}", ran.err);
+    assert!(ran.err.contains("no state of a cluster named `other` found"), "{}", ran.err);
     desk.expect(0, &["destroy", "--cluster", "demo", "--auto-approve"]);
     assert_eq!(desk.cloud.inventory(), before);
 }

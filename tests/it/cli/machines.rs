@@ -90,7 +90,7 @@ async fn machines_are_launched_scaled_and_destroyed_and_their_cluster_stays() {
     );
     assert!(plan.contains("Plan: 3 to add, 0 to change, 0 to destroy."), "{plan}");
     assert!(plan.contains("metadata_options.http_tokens: \"required\""), "{plan}");
-    assert!(plan.contains("demo-abcde-master-0 is there already (i-"), "{plan}");
+    assert!(plan.contains("demo-abcde-master-0 already exists (i-"), "{plan}");
     desk.apply_machines();
     assert_eq!(desk.workers().await, workers(3, "required"));
     desk.are_as_wanted();
@@ -108,7 +108,7 @@ async fn machines_are_launched_scaled_and_destroyed_and_their_cluster_stays() {
     assert_eq!(desk.workers().await, workers(2, "required"));
 
     let first = desk.expect(7, &["destroy", "--auto-approve"]).err;
-    assert!(first.contains("2 resources of its machines are recorded"), "{first}");
+    assert!(first.contains("2 resources of the cluster's machines are still recorded"), "{first}");
     assert!(first.contains("groundplan machines destroy --cluster demo-abcde"), "{first}");
     let line = ["machines", "destroy", "--cluster", INFRA_ID, "--auto-approve"];
     let destroyed = desk.expect(0, &line).out;
@@ -157,7 +157,7 @@ async fn a_worker_is_replaced_by_one_that_runs_and_outlives_a_launch_that_is_ref
     fs::write(desk.path(WORKERS), small.replace("m5.xlarge", "m5.2xlarge")).unwrap();
     let plan = desk.plan_machines();
     assert!(plan.contains(&format!("+/- machine.{SET}-0")), "{plan}");
-    assert!(plan.contains(&format!("2 machines that run are replaced (2 of {SET})")), "{plan}");
+    assert!(plan.contains(&format!("2 running machines are replaced (2 of {SET})")), "{plan}");
     desk.cloud.fault(&json!({"action": "RunInstances", "times": 2, "status": 400,
         "code": "InvalidKeyPair.NotFound", "message": "no such key pair"}));
     let line = ["machines", "apply", "--manifests", "machines", "--auto-approve"];
@@ -239,7 +239,7 @@ fn a_lost_state_of_machines_is_found_again_and_the_plan_is_empty() {
     let before = desk.cloud.inventory();
     let line = ["machines", "recover", "--manifests", "machines"];
     let refused = desk.expect(7, &line).err;
-    assert!(refused.contains("the state is not lost"), "{refused}");
+    assert!(refused.contains("a state already exists"), "{refused}");
     fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
     let found = desk.expect(0, &line).out;
     assert!(found.contains("Found 2 of 2 resources of demo-abcde."), "{found}");
@@ -263,7 +263,7 @@ fn a_destroy_takes_along_the_machines_whose_state_is_lost_and_names_them_before_
     assert!(!shown.contains("swept.instance:demo-abcde-master-0"), "{shown}");
     assert_eq!(desk.cloud.inventory(), before);
     let destroyed = desk.expect(0, &["destroy", "--auto-approve"]).out;
-    assert!(destroyed.ends_with("is left.\n"), "{destroyed}");
+    assert!(destroyed.ends_with("remain.\n"), "{destroyed}");
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_destroy_of_what_is_not_recorded_says_what_there_is() {
     for name in ["demo", "demo-abcde-machines"] {
         let line = ["machines", "destroy", "--cluster", name, "--auto-approve"];
         let refused = desk.expect(1, &line).err;
-        assert!(refused.contains("there is state/demo-abcde-machines"), "{refused}");
+        assert!(refused.contains("found state/demo-abcde-machines"), "{refused}");
         let meant = "`groundplan machines destroy --cluster demo-abcde`";
         assert!(refused.contains(meant), "{refused}");
     }
@@ -282,15 +282,19 @@ fn a_destroy_of_what_is_not_recorded_says_what_there_is() {
     desk.expect(0, &line);
     let again = desk.expect(0, &line);
     assert!(again.out.contains("0 destroyed"), "{}", again.out);
-    assert!(again.err.contains("1 instance of demo-abcde is not recorded here"), "{}", again.err);
+    assert!(
+        again.err.contains("1 instance of demo-abcde is not recorded in this state"),
+        "{}",
+        again.err
+    );
     assert!(again.err.contains("demo-abcde-master-0 (i-"), "{}", again.err);
 
     fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
     for whose in [["--cluster", INFRA_ID], ["--manifests", "machines"]] {
         let line = ["machines", "destroy", whose[0], whose[1], "--auto-approve"];
         let refused = desk.expect(1, &line).err;
-        assert!(refused.contains("nothing is recorded of machines of demo-abcde"), "{refused}");
-        assert!(refused.contains("not recorded here: demo-abcde-master-0 (i-"), "{refused}");
+        assert!(refused.contains("no state of machines of demo-abcde found"), "{refused}");
+        assert!(refused.contains("untracked: demo-abcde-master-0 (i-"), "{refused}");
         assert!(refused.contains("groundplan machines recover"), "{refused}");
     }
 }
@@ -306,7 +310,7 @@ fn a_saved_plan_is_done_with_the_manifests_it_was_made_from_and_with_no_others()
     let apply = ["machines", "apply", "--manifests", "machines", "--auto-approve", "two.plan"];
     desk.want(5, Some("Required"));
     let stale = desk.expect(5, &apply).err;
-    assert!(stale.contains("the manifests are not the ones it was made from"), "{stale}");
+    assert!(stale.contains("the manifests have changed since the plan was made"), "{stale}");
     desk.want(2, Some("Required"));
     let applied = desk.expect(0, &apply).out;
     assert!(applied.contains("Resources: 2 added"), "{applied}");
@@ -379,7 +383,7 @@ fn what_is_wrong_is_found_in_its_file_before_anybody_is_asked() {
         "{refused}"
     );
     let nothing = desk.expect(3, &plan("assets")).err;
-    assert!(nothing.contains("there is no Machine and no MachineSet in assets"), "{nothing}");
+    assert!(nothing.contains("no Machine or MachineSet found in assets"), "{nothing}");
     let missing = desk.expect(3, &plan("nowhere")).err;
     assert!(missing.contains("could not read nowhere"), "{missing}");
     assert!(desk.cloud.requests().is_empty());
@@ -400,7 +404,7 @@ fn what_aws_does_not_have_is_found_where_it_is_asked_for() {
     let refused = desk.expect(3, &["machines", "plan", "--manifests", "machines"]).err;
     assert!(refused.contains("subnet.filters"), "{refused}");
     assert!(refused.contains(&format!("{WORKERS}:")), "{refused}");
-    assert_eq!(refused.matches("no subnet of the region fits").count(), 1, "{refused}");
+    assert_eq!(refused.matches("no subnet of the region matches").count(), 1, "{refused}");
     assert_eq!(desk.cloud.mutating_calls(), 0);
 }
 
@@ -422,9 +426,9 @@ fn a_name_that_aws_does_not_have_is_refused_before_a_worker_is_replaced_for_it()
     let line = ["machines", "apply", "--manifests", "machines", "--auto-approve"];
     let refused = desk.expect(3, &line).err;
     for said in [
-        "`core` is no key pair that us-west-2 has",
-        "`racks` is no placement group that",
-        "`demo-abcde-wroker-profile` is no instance profile that this account has",
+        "key pair `core` not found in us-west-2",
+        "placement group `racks` not found",
+        "instance profile `demo-abcde-wroker-profile` not found in this account",
     ] {
         assert!(refused.contains(said), "{said}: {refused}");
     }
@@ -454,6 +458,6 @@ fn a_lost_state_makes_no_second_machine_of_a_name() {
     fs::remove_dir_all(desk.path("state/demo-abcde-machines")).unwrap();
     // The machine exists, so no second machine with the same name is created.
     let plan = desk.expect(0, &["machines", "plan", "--manifests", "machines"]).out;
-    assert!(plan.contains(&format!("{SET}-0 is there already (i-")), "{plan}");
+    assert!(plan.contains(&format!("{SET}-0 already exists (i-")), "{plan}");
     assert!(plan.contains("No changes."), "{plan}");
 }

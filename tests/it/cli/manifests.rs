@@ -79,7 +79,7 @@ fn what_says_something_else_is_kept_unless_it_is_forced_and_what_is_left_over_is
         "{}",
         forced.out
     );
-    assert!(forced.err.contains("machineset-1.yaml is of no machines"), "{}", forced.err);
+    assert!(forced.err.contains("machineset-1.yaml belongs to machines"), "{}", forced.err);
 }
 
 #[test]

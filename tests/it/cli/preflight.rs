@@ -16,7 +16,7 @@ fn s4_a_call_denied_in_the_dry_run_stops_before_the_first_mutation() {
     let ran = desk.expect(7, APPLY);
     for action in ["ec2:RunInstances", "ec2:CreateVpc", "elasticloadbalancing:CreateListener"] {
         assert!(ran.err.contains(&format!("error: {action} is not allowed\n")), "{}", ran.err);
-        assert!(ran.err.contains(&format!("hint: allow {action} to arn:aws:")), "{}", ran.err);
+        assert!(ran.err.contains(&format!("hint: allow {action} for arn:aws:")), "{}", ran.err);
     }
     assert!(ran.err.contains("needed for vpc.main"), "{}", ran.err);
     assert!(ran.err.contains("no identity-based policy allows the action"), "{}", ran.err);
@@ -114,7 +114,7 @@ fn an_endpoint_that_may_not_know_dry_runs_is_asked_for_none() {
         "action": "DescribeVpcs", "dry_run": true, "status": 400, "code": "UnknownParameter",
     }));
     let ran = desk.expect(0, &["plan", "--preflight"]);
-    assert!(ran.err.contains("warning: nothing was rehearsed"), "{}", ran.err);
+    assert!(ran.err.contains("warning: no dry runs were made"), "{}", ran.err);
     assert_eq!(desk.cloud.rehearsals().len(), 1, "the one that does no harm");
     assert_eq!(desk.cloud.mutating_calls(), 0);
 }

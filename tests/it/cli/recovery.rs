@@ -109,7 +109,7 @@ fn k5_on_a_full_disk_nothing_is_done_that_was_not_written_down() {
         let ran = Ran::from(limited(&desk, blocks));
         assert_eq!(ran.code, Some(1), "{blocks}: {}", ran.err);
         assert!(ran.err.contains("could not write the journal"), "{blocks}: {}", ran.err);
-        assert!(ran.err.contains("make room"), "{blocks}: {}", ran.err);
+        assert!(ran.err.contains("free some space"), "{blocks}: {}", ran.err);
         let announced = announced(&desk);
         let sent = tokens_sent(&desk);
         assert!(sent.is_subset(&announced), "{blocks}: {sent:?}, and announced {announced:?}");
@@ -170,7 +170,7 @@ fn k6_after_the_first_interrupt_no_call_leaves_that_changes_anything() {
     let mut printed = Printed::by(&mut child);
     desk.cloud.wait_for_held(FIRST_STEPS);
     signal(&child, "-INT");
-    let told = printed.up_to("stopping: nothing new is started");
+    let told = printed.up_to("stopping: no new calls are sent");
     assert!(told.contains(&format!("{FIRST_STEPS} calls in flight")), "{told}");
     let sent = desk.cloud.mutating_calls();
     assert_eq!(sent, FIRST_STEPS);
@@ -401,7 +401,7 @@ fn r5_a_lost_state_is_recovered_by_tags_and_the_plan_is_empty() {
     desk.apply();
     assert_eq!(desk.cloud.mutating_calls(), 0);
     let refused = desk.expect(7, &["recover"]);
-    assert!(refused.err.contains("the state is not lost"), "{}", refused.err);
+    assert!(refused.err.contains("a state already exists"), "{}", refused.err);
 
     desk.expect(0, &["destroy", "--auto-approve"]);
     assert_eq!(desk.cloud.inventory(), before);

@@ -102,7 +102,7 @@ fn all_that_aws_does_not_have_is_said_at_once_as_what_is_wrong_offline() {
         "type: m5.large has 2 vCPU and 8192 MiB of memory",
         "expected at least 4 vCPU and 16384 MiB of memory",
         "controlPlane.platform.aws.iamRole: the role mine does not exist",
-        "compute[0].platform.aws.zones[0]: us-west-2z is no availability zone of us-west-2",
+        "compute[0].platform.aws.zones[0]: us-west-2z is not an availability zone of us-west-2",
         "compute[0].platform.aws.type: us-west-2 has no instance type m9.x",
     ] {
         assert!(ran.err.contains(said), "{said}\n{}", ran.err);
@@ -126,7 +126,7 @@ async fn a_cluster_of_the_same_name_stops_the_plan_and_our_own_records_do_not() 
     desk.expect(0, &["plan"]);
     // The same cluster name, with a new state.
     let ran = desk.expect(3, &["plan", "--state", "elsewhere"]);
-    assert!(ran.err.contains("metadata.name: demo.example.com is taken"), "{}", ran.err);
+    assert!(ran.err.contains("metadata.name: demo.example.com is in use"), "{}", ran.err);
     assert!(ran.err.contains(zone.rsplit('/').next().unwrap()), "{}", ran.err);
     assert!(ran.err.contains("install-config.yaml:3:9"), "{}", ran.err);
     let calls = |desk: &Desk| {

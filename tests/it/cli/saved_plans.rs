@@ -41,17 +41,17 @@ fn p3_and_p10_a_saved_plan_is_the_same_bytes_again_and_is_done_once() {
     assert!(read("flip.plan") == read("again.plan"));
     let ran = desk.expect(0, APPLY);
     assert!(ran.out.ends_with("Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n"));
-    stale(&desk, "the state has moved on");
+    stale(&desk, "the state has changed since");
 }
 
 #[test]
 fn a_plan_of_another_config_or_another_state_is_stale() {
     let desk = flip();
     desk.write_config("Required", "b");
-    stale(&desk, "the install-config is not the one it was made from");
+    stale(&desk, "the install-config has changed since the plan was made");
     desk.write_config("Required", "a");
     let ran = desk.expect(5, &["apply", "flip.plan", "--auto-approve", "--state-dir", "elsewhere"]);
-    assert!(ran.err.contains("it was made from another state"), "{}", ran.err);
+    assert!(ran.err.contains("the plan was made from another state"), "{}", ran.err);
     assert!(!desk.path("elsewhere").exists());
     assert!(desk.cloud.requests().iter().all(|call| call["mutating"] == false));
 }
@@ -62,5 +62,5 @@ async fn p11_a_plan_whose_objects_somebody_changed_is_stale() {
     let machine = desk.machine("master-0").await;
     let modify = desk.ec2().modify_instance_metadata_options().instance_id(machine);
     modify.http_tokens("required".into()).send().await.expect("modified");
-    stale(&desk, "instance.master-0 has been changed by somebody else");
+    stale(&desk, "instance.master-0 was changed outside groundplan");
 }

@@ -62,11 +62,11 @@ fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
     guard.fence().pass().unwrap();
 
     let taken = desk.expect(0, &["unlock", &id, "--force", "--cluster", "demo"]);
-    assert!(taken.out.starts_with("The lock of state/demo is free."), "{}", taken.out);
+    assert!(taken.out.starts_with("The lock of state/demo is released."), "{}", taken.out);
     assert!(guard.fence().pass().is_err());
     desk.expect(0, &["plan"]);
     let nobody = desk.expect(0, &["unlock", &id]);
-    assert_eq!(nobody.out, "Nobody holds the lock of state/demo.\n");
+    assert_eq!(nobody.out, "The state state/demo is not locked.\n");
 }
 
 /// Returns a desk with a state of an older format for a cluster called prod. The state has two
@@ -88,7 +88,7 @@ fn with_an_older_state() -> Desk {
 /// Runs `groundplan state <arguments> --cluster prod`.
 fn state(desk: &Desk, code: i32, arguments: &[&str]) -> super::Ran {
     let ran = desk.expect(code, &[&["state"], arguments, &["--cluster", "prod"]].concat());
-    assert!(desk.cloud.requests().is_empty(), "nobody is asked");
+    assert!(desk.cloud.requests().is_empty(), "no AWS calls");
     ran
 }
 
@@ -105,8 +105,8 @@ fn an_older_state_is_looked_at_as_it_is_and_made_ours_once_with_a_word_about_it(
     assert!(!desk.path("state/prod/state.json.v1.backup").exists(), "nothing was recorded yet");
 
     let moved = state(&desk, 0, &["mv", "vpc.main", "vpc.network"]);
-    assert_eq!(moved.out, "vpc.main is vpc.network from now on.\n");
-    let word = "warning: the state is of format 1.0 and becomes one of format 3.0";
+    assert_eq!(moved.out, "vpc.main is now vpc.network.\n");
+    let word = "warning: the state is converted from format 1.0 to 3.0";
     assert!(moved.err.starts_with(word), "{}", moved.err);
     assert!(desk.path("state/prod/state.json.v1.backup").exists());
     assert!(desk.path("state/prod/journal.v1.backup").exists());
@@ -123,10 +123,10 @@ fn an_older_state_is_looked_at_as_it_is_and_made_ours_once_with_a_word_about_it(
 fn what_cannot_be_moved_or_forgotten_leaves_everything_as_it_is() {
     let desk = with_an_older_state();
     let kind = state(&desk, 1, &["mv", "vpc.main", "subnet.main"]);
-    assert!(kind.err.contains("it would become of another kind"), "{}", kind.err);
+    assert!(kind.err.contains("the kind would change"), "{}", kind.err);
     assert!(state(&desk, 1, &["mv", "vpc.main", "vpc."]).err.contains("vpc.NAME"));
     let some = state(&desk, 1, &["rm", "vpc.main", "vpc.other", "--auto-approve"]);
-    assert!(some.err.contains("nothing is recorded of vpc.other\n"), "{}", some.err);
+    assert!(some.err.contains("no record of vpc.other\n"), "{}", some.err);
     assert!(state(&desk, 7, &["rm", "vpc.main"]).err.contains("--auto-approve"));
     assert!(state(&desk, 1, &["show", "vpc.other"]).err.contains("state list"));
     assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
@@ -137,7 +137,7 @@ fn what_cannot_be_moved_or_forgotten_leaves_everything_as_it_is() {
 fn what_is_forgotten_stays_in_aws_and_that_is_said() {
     let desk = with_an_older_state();
     let forgotten = state(&desk, 0, &["rm", "instance.master-0", "vpc.main", "--auto-approve"]);
-    let said = "instance.master-0 (i-02) stays in AWS, and nobody deletes it\n";
+    let said = "instance.master-0 (i-02) stays in AWS and is no longer managed\n";
     assert!(forgotten.err.contains(said), "{}", forgotten.err);
     assert_eq!(state(&desk, 0, &["list"]).out, "");
 }
@@ -149,14 +149,18 @@ fn a_state_is_pulled_and_pushed_where_it_fits() {
     fs::write(desk.path("pulled.json"), &pulled).unwrap();
     fs::write(desk.path("tampered.json"), pulled.replace("i-02", "i-03")).unwrap();
     let tampered = state(&desk, 1, &["push", "tampered.json"]);
-    assert!(tampered.err.contains("its checksum does not match its content"), "{}", tampered.err);
+    assert!(tampered.err.contains("the checksum does not match the content"), "{}", tampered.err);
     let other = desk.expect(7, &["state", "push", "pulled.json", "--cluster", "demo"]);
-    assert!(other.err.contains("it is a state of `prod`, and `demo` is meant"), "{}", other.err);
+    assert!(
+        other.err.contains("the state belongs to the cluster `prod`, not to `demo`"),
+        "{}",
+        other.err
+    );
     assert!(!desk.path("state/demo").exists());
 
     state(&desk, 0, &["mv", "vpc.main", "vpc.network"]);
     let older = state(&desk, 7, &["push", "pulled.json"]);
-    assert!(older.err.contains("it is older than what is recorded"), "{}", older.err);
+    assert!(older.err.contains("the pushed state is older than the recorded one"), "{}", older.err);
     assert_eq!(state(&desk, 0, &["list", "vpc"]).out, "vpc.network\n");
     state(&desk, 0, &["push", "pulled.json", "--force"]);
     assert_eq!(state(&desk, 0, &["list", "vpc"]).out, "vpc.main\n");
@@ -184,19 +188,22 @@ fn a_state_moves_to_another_home_and_back_and_is_gone_on_with_in_one_place_alone
     assert_eq!(state(&desk, 0, &["pull", "--state", "there"]).out, before);
     for command in [&["list"][..], &["mv", "vpc.main", "vpc.network"]] {
         let gone = state(&desk, 1, command);
-        assert!(gone.err.contains(&format!("it was moved to {there}\n")), "{}", gone.err);
+        assert!(gone.err.contains(&format!("the state was moved to {there}\n")), "{}", gone.err);
     }
 
     state(&desk, 0, &["mv", "vpc.main", "vpc.network", "--state", "there"]);
     state(&desk, 0, &["migrate", "--to", "there"]); // repeated, as after a crash: no change
     assert_eq!(state(&desk, 0, &["list", "vpc", "--state", "there"]).out, "vpc.network\n");
     let third = state(&desk, 1, &["migrate", "--to", "a-third"]);
-    assert!(third.err.contains("it was moved to"), "{}", third.err);
+    assert!(third.err.contains("the state was moved to"), "{}", third.err);
 
     state(&desk, 0, &["migrate", "--state", "there", "--to", "state"]);
     assert_eq!(state(&desk, 0, &["list", "vpc"]).out, "vpc.network\n");
     state(&desk, 1, &["list", "--state", "there"]);
-    assert!(state(&desk, 7, &["migrate", "--to", "./state"]).err.contains("that is where it is"));
+    assert!(state(&desk, 7, &["migrate", "--to", "./state"]).err.contains(
+        "the state is already in \
+         this location"
+    ));
 }
 
 #[test]
@@ -230,7 +237,7 @@ fn a_move_overwrites_nothing_that_it_has_not_copied() {
     fs::write(desk.path("foreign.json"), format!("{{\n{foreign}")).unwrap();
     state(&desk, 0, &["push", "foreign.json", "--state", "there"]);
     let refused = state(&desk, 7, &["migrate", "--to", "there"]);
-    assert!(refused.err.contains("another state of that name"), "{}", refused.err);
+    assert!(refused.err.contains("another state of this name"), "{}", refused.err);
     assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
 }
 
@@ -268,9 +275,9 @@ fn a_state_that_may_not_be_looked_for_is_not_one_that_is_not_there() {
 fn what_is_named_and_is_not_there_is_an_error_and_a_pattern_without_a_match_is_none() {
     let desk = with_an_older_state();
     let named = state(&desk, 1, &["list", "vpc.other"]);
-    assert!(named.err.contains("nothing is recorded of vpc.other"), "{}", named.err);
+    assert!(named.err.contains("no recorded resource matches vpc.other"), "{}", named.err);
     let pattern = state(&desk, 0, &["list", "subnet.*"]);
-    assert_eq!((&*pattern.out, &*pattern.err), ("", "Nothing recorded fits `subnet.*`.\n"));
+    assert_eq!((&*pattern.out, &*pattern.err), ("", "No recorded resource matches `subnet.*`.\n"));
 }
 
 #[test]
@@ -282,11 +289,11 @@ fn names_that_are_none_are_refused_with_what_is_expected() {
     }
     for name in ["", ".", "../x"] {
         let ran = desk.expect(64, &["state", "list", "--cluster", name]);
-        assert!(ran.err.contains("--state names the folder"), "{}", ran.err);
+        assert!(ran.err.contains("pass the folder or bucket with --state"), "{}", ran.err);
     }
     fs::write(desk.path("words"), "these are no state").unwrap();
     let words = state(&desk, 1, &["push", "words"]);
-    assert!(words.err.contains("it is no state"), "{}", words.err);
+    assert!(words.err.contains("not a state"), "{}", words.err);
     assert!(!words.err.contains("replace its first line"), "{}", words.err);
     assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
 }
@@ -296,7 +303,11 @@ fn forgetting_what_others_need_is_said_to_have_consequences() {
     let desk = Desk::new();
     desk.apply();
     let ran = desk.expect(0, &["state", "rm", "vpc.main", "--auto-approve"]);
-    assert!(ran.err.contains("warning: vpc.main is still needed by what stays"), "{}", ran.err);
+    assert!(
+        ran.err.contains("warning: other recorded resources depend on vpc.main"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("subnet.private-us-west-2a"), "{}", ran.err);
 }
 
@@ -308,7 +319,7 @@ fn a_folder_of_states_that_has_gone_is_said_to_have_gone() {
     desk.cloud.release();
     let ran = super::Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(4), "{}", ran.err);
-    assert!(ran.err.contains("bring it back"), "{}", ran.err);
+    assert!(ran.err.contains("moved or deleted; restore it"), "{}", ran.err);
     fs::rename(desk.path("moved-away"), desk.path("state")).unwrap();
     desk.apply();
 }

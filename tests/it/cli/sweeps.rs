@@ -202,11 +202,13 @@ async fn d3_what_the_cluster_made_for_itself_is_shown_and_goes_in_an_order_that_
         "  - swept.volume:dynamic-pvc-1",
         "  - swept.record:*.apps.demo.example.com",
         "1 instance, 1 classic load balancer, 1 volume, 1 security group, 1 DNS record, 1 bucket, 1 IAM user",
-        "goes what the cluster's users have",
+        "with the data of the cluster's users",
     ] {
         assert!(destroyed.out.contains(line), "{line}\n{}", destroyed.out);
     }
-    assert!(destroyed.out.ends_with(&format!("Nothing tagged {} is left.\n", grown.tag())));
+    assert!(
+        destroyed.out.ends_with(&format!("No resources with the tag {} remain.\n", grown.tag()))
+    );
     let left = labels(&grown.desk);
     assert_eq!(left.len(), STRANGERS, "{left:?}");
     assert_eq!(refused(&grown.desk), Vec::<String>::new());
@@ -231,7 +233,7 @@ async fn d1_and_d8_destroyed_in_order_and_destroyed_again() {
     assert_eq!(refused(&grown.desk), Vec::<String>::new());
     grown.desk.cloud.clear_requests();
     let again = grown.destroy(0, &[]);
-    assert!(again.out.contains("Nothing tagged"), "{}", again.out);
+    assert!(again.out.contains("No resources with the tag"), "{}", again.out);
     assert_eq!(grown.desk.cloud.mutating_calls(), 0);
 }
 
@@ -243,9 +245,11 @@ async fn d2_with_the_state_lost_the_infra_id_is_enough() {
     fs::remove_dir_all(grown.desk.path("state")).unwrap();
     fs::remove_file(grown.desk.path("install-config.yaml")).unwrap();
     let wrong = grown.destroy(1, &["--infra-id", "demo-zzzzz", "--region", "us-west-2"]);
-    assert!(wrong.err.contains("nothing of demo-zzzzz was found in us-west-2"), "{}", wrong.err);
+    assert!(wrong.err.contains("no resources of demo-zzzzz found in us-west-2"), "{}", wrong.err);
     let destroyed = grown.destroy(0, &["--infra-id", &grown.infra_id]);
-    assert!(destroyed.out.ends_with(&format!("Nothing tagged {} is left.\n", grown.tag())));
+    assert!(
+        destroyed.out.ends_with(&format!("No resources with the tag {} remain.\n", grown.tag()))
+    );
     let left = labels(&grown.desk);
     assert_eq!(left.len(), STRANGERS, "{left:?}");
     grown.destroy(0, &["--cluster", "demo"]); // the state records that nothing is left
@@ -278,11 +282,11 @@ async fn d2_so_is_the_metadata_of_an_installer() {
     odd["infraID"] = json!("demo");
     fs::write(grown.desk.path("odd.json"), odd.to_string()).unwrap();
     let refused = grown.destroy(3, &["--metadata", "odd.json"]).err;
-    assert!(refused.contains("`clusterName` is not one"), "{refused}");
-    assert!(refused.contains("`infraID` is not one"), "{refused}");
+    assert!(refused.contains("invalid `clusterName`"), "{refused}");
+    assert!(refused.contains("invalid `infraID`"), "{refused}");
     assert!(!grown.desk.path("elsewhere").exists());
     let refused = grown.destroy(3, &["--metadata", "metadata.json"]);
-    assert!(refused.err.contains("metadata.json has no `clusterName`"), "{}", refused.err);
+    assert!(refused.err.contains("`clusterName` is missing"), "{}", refused.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -371,7 +375,7 @@ async fn rules_of_foreign_groups_are_not_taken_away() {
     };
     let aws = Aws::new(&cloud.sdk_config(), settings).with_fence(Fence::open());
     let refused = aws.delete(known).await.expect_err("it is named");
-    assert!(refused.message.contains(&format!("{theirs} (a rule in it names")), "{refused}");
+    assert!(refused.message.contains(&format!("{theirs} (a rule in it references")), "{refused}");
     assert_eq!(cloud.calls("RevokeSecurityGroupIngress"), 0);
 }
 
@@ -397,7 +401,7 @@ async fn where_the_credentials_may_not_look_is_said() {
     let grown = Grown::new().await;
     grown.desk.cloud.deny(&["iam:ListUsers"]);
     let destroyed = grown.destroy(0, &[]);
-    let said = "the credentials may not call ListUsers";
+    let said = "the credentials do not allow ListUsers";
     assert!(destroyed.out.contains(said), "{}", destroyed.out);
     assert!(destroyed.err.contains(said), "{}", destroyed.err);
 }

@@ -72,7 +72,7 @@ impl Printed {
 pub(super) fn stop(child: &mut Child, name: &str) -> Printed {
     let mut printed = Printed::by(child);
     signal(child, name);
-    printed.up_to("stopping: nothing new is started");
+    printed.up_to("stopping: no new calls are sent");
     printed
 }
 
@@ -146,7 +146,7 @@ fn the_first_signal_leaves_what_is_not_answered_to_the_next_run() {
     let printed = stop(&mut child, "-TERM");
     assert_eq!(end(&mut child), Some(6), "it ends although nothing was released");
     let out = printed.all();
-    assert!(out.contains("left for the next run"), "{out}");
+    assert!(out.contains("not finished; the next run continues"), "{out}");
     assert!(out.contains("run the same command again"), "{out}");
     desk.cloud.release();
 }

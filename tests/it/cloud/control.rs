@@ -205,7 +205,7 @@ async fn what_a_dead_client_has_sent_is_waited_for() {
         tokio::spawn(async move { client.create_vpc().cidr_block("10.0.0.0/16").send().await });
     account.cloud.wait_for_held(1);
     sent.abort();
-    assert!(sent.await.is_err(), "nobody waits for the answer any more");
+    assert!(sent.await.is_err(), "no caller waits for the response");
     account.cloud.release();
     account.cloud.settle("");
     assert_eq!(account.cloud.inventory()["vpc"].as_array().map(Vec::len), Some(1));
@@ -222,7 +222,7 @@ async fn a_client_can_be_killed_at_its_kth_mutating_call() {
         create().await.expect("the first is let through");
         account.ec2.describe_vpcs().send().await.expect("looking does not count");
         assert!(victim.try_wait().expect("a status").is_none(), "alive until the second");
-        assert!(create().await.is_err(), "nobody answers the dead");
+        assert!(create().await.is_err(), "a dead caller gets no response");
         let status = victim.wait().expect("a status");
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
         assert_eq!(account.cloud.inventory()["vpc"].as_array().map(Vec::len), Some(made), "{when}");
@@ -255,7 +255,7 @@ fn a_cloud_ends_with_its_starter() {
     let address = cloud.endpoint().trim_start_matches("http://").to_owned();
     std::net::TcpStream::connect(&address).expect("it serves");
     drop(cloud);
-    assert!(std::net::TcpStream::connect(&address).is_err(), "nobody is there any more");
+    assert!(std::net::TcpStream::connect(&address).is_err(), "no server listens");
 }
 
 #[test]

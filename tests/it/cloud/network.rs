@@ -218,8 +218,8 @@ async fn a_security_group_waits_for_who_uses_it_or_refers_to_it() {
     let instance = run.expect("an instance").instances()[0].instance_id.clone().expect("an id");
     assert_eq!(refused(delete(&used).await), "DependencyViolation");
     account.ec2.terminate_instances().instance_ids(instance).send().await.expect("terminated");
-    delete(&used).await.expect("nobody uses it");
-    delete(&referred).await.expect("nobody refers to it");
+    delete(&used).await.expect("it is unused");
+    delete(&referred).await.expect("it is not referenced");
 
     let request = account.ec2.describe_security_groups().filters(filter("vpc-id", &vpc));
     let default = request.send().await.expect("groups").security_groups()[0].group_id.clone();

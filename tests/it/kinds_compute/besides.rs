@@ -334,7 +334,7 @@ async fn a_sweep_without_a_tag_is_refused() {
 #[tokio::test]
 async fn we_learn_who_we_are_and_what_it_cost() {
     let world = World::new().await;
-    let caller = world.aws.check().await.expect("somebody");
+    let caller = world.aws.check().await.expect("a caller");
     assert_eq!(caller.account, world.cloud.account());
     assert_eq!(world.aws.calls(), [(("sts", "GetCallerIdentity".to_owned()), 1)].into());
 }

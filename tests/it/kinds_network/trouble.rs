@@ -188,12 +188,16 @@ async fn d4_who_holds_what_cannot_go_is_named_and_left_alone() {
     let theirs = account.ec2.create_network_interface().subnet_id(id(&inside));
     let theirs = theirs.description("a proxy of theirs").send().await.expect("an interface");
     let theirs = theirs.network_interface().and_then(|one| one.network_interface_id()).unwrap();
-    let named = format!("it is held by {theirs} (a proxy of theirs)");
+    let named = format!("blocked by {theirs} (a proxy of theirs)");
     for known in [&inside, &network] {
-        let refused = account.aws.delete(known.clone()).await.expect_err("it is held");
+        let refused = account.aws.delete(known.clone()).await.expect_err("blocked by");
         assert!(refused.is(&["DependencyViolation"]), "{refused}");
         assert!(refused.message.contains(&named), "{refused}");
-        assert!(refused.hint.is_some_and(|hint| hint.contains("delete it if nobody needs it")));
+        assert!(
+            refused
+                .hint
+                .is_some_and(|hint| hint.contains("delete the blocking resource if it is unused"))
+        );
     }
     let delete = account.ec2.delete_network_interface().network_interface_id(theirs);
     delete.send().await.expect("it was left alone");

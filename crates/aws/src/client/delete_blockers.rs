@@ -36,7 +36,7 @@ async fn blockers(aws: &Aws, within: &str, id: &str) -> Result<Vec<String>> {
         let naming = vec![filter("ip-permission.group-id", &[id])];
         let groups = SecurityGroup::describe(aws, naming).await?;
         let others = groups.iter().filter_map(SecurityGroup::group_id).filter(|other| *other != id);
-        holders.extend(others.map(|other| format!("{other} (a rule in it names the group)")));
+        holders.extend(others.map(|other| format!("{other} (a rule in it references the group)")));
     }
     if within == "vpc-id" {
         let groups = SecurityGroup::describe(aws, inside()).await?;
@@ -84,10 +84,10 @@ fn add_blockers(error: ProviderError, holders: &[String]) -> ProviderError {
         named = format!("{named} and {more} more");
     }
     let said = error.message.trim_end_matches('.');
-    let message = format!("{said}; it is held by {named}");
+    let message = format!("{said}; blocked by {named}");
     ProviderError { message, ..error }.with_hint(
-        "what holds it is not this cluster's by its tag: delete it if nobody needs it, and run the \
-         same command again",
+        "delete the blocking resource if it is unused, and run the same command again; it has no \
+         tag of this cluster",
     )
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let message = add_blockers(error(), &all).message;
         assert_eq!(
             message,
-            "It has dependencies; it is held by eni-0, eni-1, eni-2, eni-3, eni-4 and 2 more"
+            "It has dependencies; blocked by eni-0, eni-1, eni-2, eni-3, eni-4 and 2 more"
         );
         assert_eq!(add_blockers(error(), &[]).message, "It has dependencies.");
     }

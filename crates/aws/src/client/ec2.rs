@@ -233,7 +233,7 @@ pub(crate) fn in_recorded_order<T: Clone>(recorded: &[T], live: impl Fn(&T) -> b
 /// Returns a part of a response that AWS always sends. Without the part, the error is ambiguous.
 pub(crate) fn part<T>(call: &str, name: &str, part: Option<T>) -> Result<T> {
     part.ok_or_else(|| {
-        ProviderError::new(ErrorClass::Ambiguous, call, format!("the answer has no {name}"))
+        ProviderError::new(ErrorClass::Ambiguous, call, format!("the response has no {name}"))
     })
 }
 
@@ -245,7 +245,14 @@ pub(crate) fn parsed<T: std::str::FromStr>(
 ) -> Result<T> {
     let text = part(call, name, text)?;
     text.parse().map_err(|_| {
-        ProviderError::new(ErrorClass::Permanent, call, format!("the answer's {name} is `{text}`"))
+        ProviderError::new(
+            ErrorClass::Permanent,
+            call,
+            format!(
+                "unexpected {name} `{text}` in the \
+             response"
+            ),
+        )
     })
 }
 

@@ -1,4 +1,4 @@
-//! Maps SDK errors to provider errors: the call, AWS's code and message, and the error kind.
+//! Maps SDK errors to provider errors: the call, AWS's code and message, and the error class.
 //!
 //! The error code decides first, the HTTP status second: AWS returns 500 for a zone without
 //! capacity, and 503 or 400 for a throttle. Requests are never quoted. Of responses only AWS's code
@@ -19,7 +19,7 @@ use super::hints;
 use crate::client::interceptor::CallWithheld;
 use crate::model::calls::is_read;
 
-/// Returns the provider error of a failed call, with error kind, request ID and hint.
+/// Returns the provider error of a failed call, with error class, request ID and hint.
 pub(crate) fn explain<E>(
     service: &str,
     call: &str,
@@ -113,7 +113,7 @@ fn from_response(
     error
 }
 
-/// Returns the error kind that the code implies with any status. `None` if the code alone implies
+/// Returns the error class that the code implies with any status. `None` if the code alone implies
 /// none.
 fn class(call: &str, code: &str, message: &str) -> Option<ErrorClass> {
     let refers_to_what_settles = !is_read(call) && !unmakes(call);

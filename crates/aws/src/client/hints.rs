@@ -7,10 +7,10 @@ pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
 /// Our error code for an endpoint that cannot be reached.
 pub(crate) const UNREACHABLE: &str = "EndpointUnreachable";
 
-const CREDENTIALS: &str = "say who you are: set AWS_PROFILE to a profile of ~/.aws/config, or run \
-    `aws configure`, or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-const ENDPOINT: &str = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), the region's name, \
-    and where an endpoint is set: AWS_ENDPOINT_URL and `platform.aws.serviceEndpoints`";
+const CREDENTIALS: &str = "set AWS_PROFILE to a profile of ~/.aws/config, run `aws configure` or \
+     `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+const ENDPOINT: &str = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), the name of the \
+     region, and configured endpoints (AWS_ENDPOINT_URL, `platform.aws.serviceEndpoints`)";
 const REQUIRE_TOKENS: &str =
     "set `metadataService.authentication: Required` in the machine pool's `platform.aws`";
 
@@ -20,59 +20,63 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
     let message = error.message.as_str();
     if message.contains("httpTokensEnforced") {
         return Some(format!(
-            "this account launches only machines that require session tokens: {REQUIRE_TOKENS}"
+            "{REQUIRE_TOKENS}; this account launches only machines that require session tokens"
         ));
     }
     let hint = match code {
         NO_CREDENTIALS => CREDENTIALS.to_owned(),
         UNREACHABLE => ENDPOINT.to_owned(),
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
-            "the credentials have expired: run `aws sso login`, or get new ones, and run the same \
-             command again; what was made is recorded"
+            "renew the expired credentials, for example with `aws sso login`, and run the same \
+             command again; created resources are recorded"
                 .to_owned()
         }
         "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "AuthFailure"
         | "InvalidAccessKeyId" => {
-            format!("AWS does not know these credentials (or not in this region); {CREDENTIALS}")
+            format!(
+                "check the credentials, which AWS does not accept in this region: \
+                 {CREDENTIALS}"
+            )
         }
         "SignatureDoesNotMatch" | "RequestExpired" | "RequestTimeTooSkewed" => {
-            "check the secret access key and this machine's clock".to_owned()
+            "check the secret access key and the clock of this host".to_owned()
         }
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
             forbidden(service, error)
         }
         "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" | "InvalidAMIID.Malformed" => {
-            "name an image of this region in `amiID`, or leave it out for the release's own"
+            "set `amiID` to an image of this region, or remove it to use the image of the release"
                 .to_owned()
         }
-        "InvalidKeyPair.NotFound" => "name a key pair of this region".to_owned(),
-        "OptInRequired" => "this account has not signed up for it: enable the region, or accept \
-             the image's terms, in the AWS console"
+        "InvalidKeyPair.NotFound" => "use a key pair of this region".to_owned(),
+        "OptInRequired" => {
+            "enable the region, or accept the terms of the image, in the AWS console".to_owned()
+        }
+        "PendingVerification" => "wait until AWS has verified this account for the region (up to \
+             four hours), then run the same command again"
             .to_owned(),
-        "PendingVerification" => "AWS is still verifying this account for the region, which may \
-             take four hours: run the same command again then"
-            .to_owned(),
-        "Blocked" => "AWS has blocked this account: ask AWS support".to_owned(),
+        "Blocked" => "contact AWS Support, because AWS has blocked this account".to_owned(),
         "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
             "allow iam:CreateServiceLinkedRole".to_owned()
         }
-        "Unsupported" => "choose another instance type or zone: this zone does not offer what was \
-             asked for"
-            .to_owned(),
-        "OperationNotPermitted" if error.call == "TerminateInstances" => {
-            "somebody protected this machine: take its termination protection off".to_owned()
+        "Unsupported" => {
+            "choose another instance type or zone; this zone does not support the request"
+                .to_owned()
         }
-        "DependencyViolation" => "something still uses it: look for what else is in it".to_owned(),
+        "OperationNotPermitted" if error.call == "TerminateInstances" => {
+            "disable the termination protection of this instance".to_owned()
+        }
+        "DependencyViolation" => "find and delete the resources that still use this one".to_owned(),
         "InsufficientFreeAddressesInSubnet" => {
             "choose a larger subnet, or free addresses in this one".to_owned()
         }
         "InvalidKMSKey.InvalidState" | "KMSKeyNotAccessibleFault" => {
-            "enable the key, or name another in `rootVolume.kmsKeyARN`".to_owned()
+            "enable the key, or set another one in `rootVolume.kmsKeyARN`".to_owned()
         }
         _ if code.starts_with("Insufficient") => {
-            "AWS has no more of it at the moment: wait, or choose another instance type or zone"
+            "wait, or choose another instance type or zone; AWS has no capacity at the moment"
                 .to_owned()
         }
         _ => quota(code)?,
@@ -85,8 +89,8 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
 pub(crate) fn of_profile(error: ProviderError, profile: Option<&str>) -> ProviderError {
     match profile {
         Some(name) if error.is(&[NO_CREDENTIALS]) => error.with_hint(format!(
-            "AWS_PROFILE is `{name}`: check that ~/.aws/config has a profile of this name \
-             (`aws configure list-profiles`), and run `aws sso login` if it is one of SSO"
+            "check that ~/.aws/config has the profile `{name}` from AWS_PROFILE (`aws configure \
+             list-profiles`), and run `aws sso login` for an SSO profile"
         )),
         _ => error,
     }
@@ -95,7 +99,7 @@ pub(crate) fn of_profile(error: ProviderError, profile: Option<&str>) -> Provide
 fn forbidden(service: &str, error: &ProviderError) -> String {
     let allow = format!("allow {}", action(service, error));
     if error.call == "RunInstances" {
-        let imds = "where a policy demands IMDSv2 (ec2:MetadataHttpTokens)";
+        let imds = "if a policy requires IMDSv2 (ec2:MetadataHttpTokens)";
         return format!("{allow}; {imds}, {REQUIRE_TOKENS}");
     }
     allow
@@ -140,8 +144,8 @@ fn quota(code: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!(
-        "remove what nobody needs, or ask for more in Service Quotas (\"{quota}\"), and run the \
-         same command again"
+        "delete unused resources, or request a higher quota in Service Quotas (\"{quota}\"), and \
+         run the same command again"
     ))
 }
 

@@ -351,7 +351,7 @@ pub(crate) mod tests {
                     }
                     Ok(answer)
                 }
-                Some(Script::TimedOut) => Err(ConnectorError::timeout("no answer".into())),
+                Some(Script::TimedOut) => Err(ConnectorError::timeout("no response".into())),
                 Some(Script::ConnectionRefused) => Err(ConnectorError::io(refused().into())),
                 Some(Script::Lost) | None => Err(ConnectorError::io(reset().into())),
             })
@@ -482,7 +482,7 @@ pub(crate) mod tests {
                 true => Ok(()),
                 false => Err(StateError::Fenced {
                     place: "s3://acme/prod".to_owned(),
-                    why: "somebody else took the lock".to_owned(),
+                    why: "another process took the lock".to_owned(),
                 }),
             }
         });
@@ -495,7 +495,7 @@ pub(crate) mod tests {
         let error = aws.call("ec2", "CreateVpc", create()).await.unwrap_err();
         assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("Fenced")));
         assert!(error.message.contains("not sent"), "{error}");
-        assert!(error.message.contains("somebody else took the lock"), "{error}");
+        assert!(error.message.contains("another process took the lock"), "{error}");
         assert!(error.hint.is_some(), "{error}");
         aws.call("ec2", "DescribeVpcs", aws.ec2.describe_vpcs().send()).await.unwrap();
         assert_eq!(sent.bodies().len(), 2, "looking changes nothing");

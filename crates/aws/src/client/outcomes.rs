@@ -59,7 +59,7 @@ pub(crate) fn ambiguous_on_failure<T>(preview: Result<T>) -> Result<T> {
 
 /// Returns the error for a response without a mandatory part.
 pub(crate) fn incomplete(call: &str) -> ProviderError {
-    ProviderError::new(ErrorClass::Ambiguous, call, "the answer lacks what was asked for")
+    ProviderError::new(ErrorClass::Ambiguous, call, "the response is incomplete")
 }
 
 #[cfg(test)]

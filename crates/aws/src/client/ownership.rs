@@ -52,10 +52,10 @@ fn owner(token: &str, cluster_tag: &str, live: &Tags) -> Owner {
     match live.get(TOKEN_TAG) {
         Some(theirs) if theirs == token => Owner::Us,
         Some(_) if live.contains_key(cluster_tag) => {
-            Owner::Other("another creation for this cluster".to_owned())
+            Owner::Other("another creation of this cluster".to_owned())
         }
         _ => Owner::Other(cluster(live).map_or_else(
-            || "something that is not tagged as ours".to_owned(),
+            || "a resource without the tag of this cluster".to_owned(),
             |name| format!("the cluster {name}"),
         )),
     }
@@ -71,8 +71,8 @@ pub(crate) fn taken(call: &str, what: &str, by: &str) -> ProviderError {
     ProviderError::new(ErrorClass::Permanent, call, format!("{what} is taken by {by}"))
         .with_cause(Cause::NotOurs)
         .with_hint(format!(
-            "groundplan does not touch what it did not make: delete {what} if nobody needs it, \
-             or choose another cluster name"
+            "delete {what} if it is unused, or choose another cluster name; groundplan does not \
+             change resources that it did not create"
         ))
 }
 

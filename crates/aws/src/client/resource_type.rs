@@ -360,9 +360,9 @@ fn shape(error: &serde_json::Error) -> ProviderError {
     ProviderError::new(
         ErrorClass::Permanent,
         "state",
-        format!("a record has an unexpected shape: {error}"),
+        format!("a record has an unexpected format: {error}"),
     )
-    .with_hint("the state was written by another version of groundplan; use that one")
+    .with_hint("use the version of groundplan that wrote the state")
 }
 
 /// All kinds, for the parts of the client that need every one of them.

@@ -3,7 +3,7 @@
 //! A bucket's rate halves when AWS throttles, and grows with every success (AIMD). The SDK's
 //! adaptive mode slows down a whole client at once: two throttles delayed all calls for 26 seconds.
 //! The throttle never retries and never fails a call. A call that AWS still throttles is an error
-//! of class `Again`.
+//! of class `Retryable`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

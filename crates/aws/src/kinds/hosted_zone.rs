@@ -120,7 +120,7 @@ mod calls {
                     resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) if error.is(&["ConflictingDomainExists"]) => Err(error.with_hint(
-                    format!("the VPC already sees a zone named {}: take it out of that", self.name),
+                    format!("disassociate the VPC from the other hosted zone named {}", self.name),
                 )),
                 Err(error) => Err(error),
             }

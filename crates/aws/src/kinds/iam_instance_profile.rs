@@ -207,7 +207,7 @@ mod calls {
             match get(aws, &self.name).await?.as_ref().and_then(role_in) {
                 Some(role) if role == *self.role.get() => Ok(()),
                 Some(role) => Err(error.with_hint(format!(
-                    "the instance profile {} holds the role {role}: take that out of it",
+                    "remove the role {role} from the instance profile {}",
                     self.name
                 ))),
                 None => Err(error),

@@ -139,9 +139,9 @@ mod calls {
             let deleted = aws.call("iam", "DeleteRole", call.send()).await.map_err(|error| {
                 if error.is(&["DeleteConflict"]) {
                     error.with_hint(format!(
-                        "somebody attached something to it: see `aws iam \
-                         list-attached-role-policies --role-name {0}` and `aws iam \
-                         list-instance-profiles-for-role --role-name {0}`",
+                        "detach policies and instance profiles that groundplan did not create: \
+                         `aws iam list-attached-role-policies --role-name {0}` and `aws iam \
+                         list-instance-profiles-for-role --role-name {0}` list them",
                         outputs.name
                     ))
                 } else {

@@ -234,7 +234,7 @@ mod calls {
             let deleted = aws.call(SERVICE, "DeleteLoadBalancer", call.send()).await;
             let deleted = deleted.map_err(|error| {
                 if error.is(&["OperationNotPermitted"]) {
-                    error.with_hint(format!("turn off deletion protection of {}", inputs.what()))
+                    error.with_hint(format!("disable the deletion protection of {}", inputs.what()))
                 } else {
                     error
                 }
@@ -254,7 +254,7 @@ mod calls {
                 if there.contains_key(arn) {
                     PollResult::Pending("deleting".to_owned())
                 } else if interfaces.contains(&interface_description(arn)) {
-                    PollResult::Pending("its network interfaces are still there".to_owned())
+                    PollResult::Pending("network interfaces still exist".to_owned())
                 } else {
                     PollResult::Ready(())
                 }
@@ -345,7 +345,7 @@ mod calls {
                 PollResult::Failed(
                     ProviderError::new(ErrorClass::Permanent, "DescribeLoadBalancers", reason)
                         .with_code("failed")
-                        .with_hint("see whether its subnets have 8 free addresses each"),
+                        .with_hint("check that each of its subnets has 8 free addresses"),
                 )
             }
             (code, _) => {

@@ -1,4 +1,4 @@
-//! The kinds of resources. Each has a file or folder: its inputs, outputs and schema, every fact about it,
+//! Kinds of resources, one file or folder each: inputs, outputs and schema, every fact about the kind,
 //! and with the feature `sdk` its calls.
 //!
 //! Never: a helper that two kinds share, which belongs in `client`.

@@ -240,10 +240,10 @@ mod calls {
 
         fn pointing_elsewhere(&self, call: &str, live: &ResourceRecordSet) -> ProviderError {
             let what = format!("the record {} in zone {}", self.name, self.zone.get());
-            let by = format!("one that points to {}", points_to(live));
+            let by = format!("a record that points to {}", points_to(live));
             taken(call, &what, &by).with_hint(format!(
-                "groundplan does not touch a record that points elsewhere: delete it in zone {} \
-                 if nobody needs it, and run this again",
+                "delete the record in zone {} if it is unused, and run the same command again; \
+                 groundplan does not change records that point elsewhere",
                 self.zone.get()
             ))
         }

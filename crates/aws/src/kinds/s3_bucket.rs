@@ -129,7 +129,7 @@ mod calls {
                 return Ok(Some(self.outputs()));
             }
             let by = cluster(&tags).map_or_else(
-                || "something that is not tagged as ours".to_owned(),
+                || "a resource without the tag of this cluster".to_owned(),
                 |name| format!("the cluster {name}"),
             );
             Err(taken("GetBucketTagging", &self.what(), &by))
@@ -201,8 +201,7 @@ mod calls {
                 return error;
             }
             let hint = format!(
-                "either {} belongs to another account, or these credentials lack \
-                 s3:GetBucketTagging",
+                "check that {} belongs to this account, and allow s3:GetBucketTagging",
                 self.what()
             );
             error.with_hint(hint)

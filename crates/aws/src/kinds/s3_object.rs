@@ -103,7 +103,11 @@ mod calls {
             let Some(head) = self.head(aws).await? else { return Ok(None) };
             if metadata(&head, TOKEN) != Some(&creation.token) {
                 let what = format!("the object s3://{}/{}", self.bucket.get(), self.key);
-                return Err(taken("HeadObject", &what, "something that is not marked as ours"));
+                return Err(taken(
+                    "HeadObject",
+                    &what,
+                    "an object without the mark of this cluster",
+                ));
             }
             let same = metadata(&head, DIGEST) == Some(&self.content.digest);
             Ok(same.then(|| self.outputs()))
@@ -168,7 +172,7 @@ mod calls {
         }
 
         fn not_at_hand(&self) -> ProviderError {
-            let message = format!("the content of {} is not at hand", self.key);
+            let message = format!("the content of {} is not available in this run", self.key);
             ProviderError::new(ErrorClass::Permanent, "PutObject", message)
                 .with_hint("pass --assets with the folder that openshift-install wrote")
         }

@@ -213,7 +213,7 @@ mod calls {
         match subnet.state() {
             Some(SubnetState::Available) => PollResult::Ready(outputs),
             Some(SubnetState::Failed | SubnetState::FailedInsufficientCapacity) => {
-                let message = format!("AWS could not make {}", outputs.id);
+                let message = format!("AWS could not create {}", outputs.id);
                 PollResult::Failed(ProviderError::new(
                     ErrorClass::Permanent,
                     "DescribeSubnets",

@@ -120,7 +120,7 @@ fn here(aws: &Aws, region: &str) -> Result<()> {
     if ours == region {
         return Ok(());
     }
-    let message = format!("asked about {region}, connected to {ours}");
+    let message = format!("lookup for {region}, but connected to {ours}");
     Err(ProviderError::new(ErrorClass::Permanent, "lookup", message))
 }
 
@@ -333,7 +333,7 @@ async fn public_zone(aws: &Aws, domain: &str) -> Result<Option<HostedZoneId>> {
             let ids: Vec<_> = several.iter().map(|zone| zone_id(&zone.id).0).collect();
             let message = format!("{domain} has several public zones: {}", ids.join(", "));
             Err(ProviderError::new(ErrorClass::Permanent, "ListHostedZonesByName", message)
-                .with_hint("delete those that the domain's registrar does not point to"))
+                .with_hint("delete the zones that the registrar of the domain does not point to"))
         }
     }
 }
@@ -444,7 +444,7 @@ fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<SubnetReach> {
     let main =
         || of_vpc().find(|table| table.associations().iter().any(|a| a.main() == Some(true)));
     let table = own.or_else(main).ok_or_else(|| {
-        let message = format!("no route table serves {}", id.unwrap_or_default());
+        let message = format!("no route table applies to {}", id.unwrap_or_default());
         ProviderError::new(ErrorClass::Permanent, "DescribeRouteTables", message)
             .with_hint("associate a route table with the subnet")
     })?;

@@ -28,7 +28,7 @@ macro_rules! id {
     )*};
 }
 
-/// For IDs that only the file of their kind uses: `id! { /// ID of a peering: `pcx-…` PeeringId }`.
+/// For IDs that only the file of their kind uses.
 pub(crate) use id;
 
 id! {

@@ -84,35 +84,35 @@ const REQUIRE_TOKENS: &str = "set `metadataServiceOptions.authentication: Requir
 fn hint(error: &ProviderError) -> Option<String> {
     if error.message.contains("httpTokensEnforced") {
         return Some(format!(
-            "this account launches only machines that require session tokens: {REQUIRE_TOKENS} in \
-             the machine's `providerSpec.value`"
+            "{REQUIRE_TOKENS} in the machine's `providerSpec.value`; this account launches only \
+             machines that require session tokens"
         ));
     }
     if error.message.contains("valid tag key") {
         return Some(
-            "instance tags are in the metadata service, where no key may have a slash, as \
-             `kubernetes.io/cluster/…` has: set `metadataServiceOptions.instanceMetadataTags: \
-             Disabled`, or turn it off among the account's defaults"
+            "set `metadataServiceOptions.instanceMetadataTags: Disabled`, or disable it in the \
+             account's defaults; with instance tags in the metadata service, EC2 rejects tag keys \
+             with a slash such as `kubernetes.io/cluster/…`"
                 .to_owned(),
         );
     }
     let hint = match error.code.as_deref()? {
         "UnauthorizedOperation" => {
             return Some(format!(
-                "allow ec2:RunInstances, ec2:CreateTags and iam:PassRole; where a policy demands \
+                "allow ec2:RunInstances, ec2:CreateTags and iam:PassRole; if a policy requires \
                  IMDSv2 (ec2:MetadataHttpTokens), {REQUIRE_TOKENS}"
             ));
         }
-        code if code.starts_with("InvalidAMIID.") => "name an image of this region in `ami.id`",
-        "InvalidKeyPair.NotFound" => "name a key pair of this region in `keyName`",
+        code if code.starts_with("InvalidAMIID.") => "set `ami.id` to an image of this region",
+        "InvalidKeyPair.NotFound" => "set `keyName` to a key pair of this region",
         "InvalidKMSKey.InvalidState" | "KMSKeyNotAccessibleFault" => {
-            "enable the key, or name another in `blockDevices[].ebs.kmsKey`"
+            "enable the key, or set another one in `blockDevices[].ebs.kmsKey`"
         }
         "TagLimitExceeded" => {
             "remove some of the machine's `tags`, or of the Infrastructure's `resourceTags`"
         }
         code if is_lack_of_capacity(code) => {
-            "AWS has no more of it at the moment: wait, or choose another `instanceType` or zone"
+            "wait, or choose another `instanceType` or zone; AWS has no capacity at the moment"
         }
         _ => return None,
     };

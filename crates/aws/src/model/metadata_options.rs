@@ -81,7 +81,12 @@ impl TryFrom<i64> for HopLimit {
 
     fn try_from(hops: i64) -> Result<Self, String> {
         let (least, most) = (Self::RANGE.start(), Self::RANGE.end());
-        Self::new(hops).ok_or_else(|| format!("a hop limit of {hops}, not from {least} to {most}"))
+        Self::new(hops).ok_or_else(|| {
+            format!(
+                "invalid hop limit {hops}: expected {least} to \
+             {most}"
+            )
+        })
     }
 }
 
@@ -114,20 +119,20 @@ impl From<Option<Authentication>> for MetadataService {
 }
 
 /// Reason, for messages, why the metadata service of a cluster's machine must be on.
-pub const WHY_ENABLED: &str = "without it a machine gets neither its Ignition nor its name, and no \
-                               node ever joins the cluster";
+pub const WHY_ENABLED: &str =
+    "without it, a machine gets neither Ignition nor a name and never joins the cluster";
 
 /// Reason, for messages, why the metadata service of a cluster's machine cannot return tags. EC2
 /// rejects the launch and every later call that sets tags (EC2 user guide, "Allow access to tags in
 /// instance metadata").
-pub const WHY_NO_TAGS: &str = "EC2 then takes no tag key with a `/`, and every machine of a cluster \
-                               has `kubernetes.io/cluster/<infraID>`";
+pub const WHY_NO_TAGS: &str = "EC2 then rejects tag keys with a `/`, such as \
+     `kubernetes.io/cluster/<infraID>` of every machine";
 
 /// Consequence, for messages, of `Required` with a hop limit of 1: the affected pods and their
 /// symptom.
-pub const WHY_FURTHER: &str = "pods that are not on their host's network get no token: they wait in \
-                               vain, without an error, for region or credentials (SDKs of \
-                               applications, cluster-autoscaler, aws-load-balancer-controller)";
+pub const WHY_FURTHER: &str = "pods outside the host network get no token: their requests for \
+     region or credentials get no response and no error (SDKs of applications, cluster-autoscaler, \
+     aws-load-balancer-controller)";
 
 /// Attribute `HttpTokens` of EC2, in EC2's spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

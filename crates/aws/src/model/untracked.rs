@@ -51,7 +51,7 @@ what! {
     /// Network interface that outlives its instance.
     NetworkInterface = "network-interface", "network interface", "network interfaces";
     /// Elastic IP address.
-    ElasticIp = "elastic-ip", "elastic address", "elastic addresses";
+    ElasticIp = "elastic-ip", "Elastic IP address", "Elastic IP addresses";
     /// Security group, usually of a Classic Load Balancer.
     SecurityGroup = "security-group", "security group", "security groups";
     /// Internet gateway.
@@ -77,7 +77,7 @@ what! {
     /// IAM role.
     Role = "role", "IAM role", "IAM roles";
     /// Tag `shared` on a resource that existed before the cluster. Deletion removes only the tag.
-    SharedTag = "shared-tag", "mark on what is shared", "marks on what is shared";
+    SharedTag = "shared-tag", "tag on a shared resource", "tags on shared resources";
 }
 
 impl UntrackedKind {

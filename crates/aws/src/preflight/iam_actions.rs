@@ -114,7 +114,7 @@ mod tests {
         for facts in KINDS {
             let (kind, known) = (facts.name(), all(&facts.actions));
             let made = calls(kind);
-            assert!(!made.is_empty(), "src/kinds/{kind}.rs makes no call");
+            assert!(!made.is_empty(), "crates/aws/src/kinds/{kind}.rs makes no call");
             for call in made {
                 let is_known = known.contains(permission(&call));
                 let not_its_own = NOT_ITS_OWN.contains(&(kind, &call));

@@ -95,7 +95,7 @@ pub struct Sweep {
 /// provisioning of the cluster does not need may be denied; they are reported in [`Sweep::denied`].
 pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
     if infra_id(aws).is_empty() {
-        let message = "without the cluster's tag everything would be left over";
+        let message = "the cluster tag is missing";
         return Err(ProviderError::new(ErrorClass::Permanent, "DescribeTags", message));
     }
     // The seven futures are large, so they are on the heap.

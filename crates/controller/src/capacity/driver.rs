@@ -47,7 +47,7 @@ pub struct InstanceTypeSource {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The lookup in EC2 failed.
-    #[error("ask what its instance type is: {0}")]
+    #[error("look up the instance type: {0}")]
     Ec2(#[from] ProviderError),
     /// The request to the API server failed.
     #[error(transparent)]
@@ -170,8 +170,11 @@ impl CapacityController {
             "annotations": news,
         }}));
         let name = &set.metadata.name;
-        answer("tell it what its instance type is", self.set_api.patch(name, &by(), &patch))
-            .await?;
+        answer(
+            "annotate a MachineSet with its instance type",
+            self.set_api.patch(name, &by(), &patch),
+        )
+        .await?;
         Ok(())
     }
 
@@ -187,7 +190,7 @@ impl CapacityController {
         object.metadata.namespace = Some(set.metadata.namespace.clone());
         object.metadata.uid = Some(set.metadata.uid.clone());
         let message = format!(
-            "the autoscaler cannot scale it from zero: {} has no instance type called {name}",
+            "the autoscaler cannot scale this MachineSet from zero: {} has no instance type {name}",
             self.types.region
         );
         self.event_recorder

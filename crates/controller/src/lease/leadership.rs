@@ -20,7 +20,7 @@ pub struct Leadership {
 
 /// Error of a request that was not sent, because this process does not lead.
 #[derive(Debug, thiserror::Error)]
-#[error("not sent: the Lease {lease} is not held any more, so somebody else may be acting")]
+#[error("not sent: the Lease {lease} is no longer held, so another process may be the leader")]
 pub struct NotLeading {
     lease: Arc<str>,
 }
@@ -55,7 +55,7 @@ impl Leadership {
             true => Ok(()),
             false => Err(StateError::Fenced {
                 place: format!("the Lease {}", it.lease),
-                why: "it is not held any more".to_owned(),
+                why: "the Lease is no longer held".to_owned(),
             }),
         })
     }

@@ -57,7 +57,7 @@ impl Default for LeaseTerms {
 #[derive(Debug, thiserror::Error)]
 pub enum LeadershipLost {
     /// Another process holds the Lease.
-    #[error("the Lease {lease} is held by {holder} now")]
+    #[error("the Lease {lease} is now held by {holder}")]
     Taken {
         /// Name of the Lease.
         lease: String,
@@ -65,7 +65,10 @@ pub enum LeadershipLost {
         holder: String,
     },
     /// The Lease could not be renewed in time.
-    #[error("the Lease {lease} could not be renewed for {for_long:?}, so others may take it")]
+    #[error(
+        "the Lease {lease} could not be renewed for {for_long:?}, so another process may take \
+         it"
+    )]
     NotRenewed {
         /// Name of the Lease.
         lease: String,
@@ -80,10 +83,10 @@ pub enum LeadershipLost {
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// The API server rejected the request, or could not be reached.
-    #[error("the API server was asked")]
+    #[error("the request to the API server failed")]
     Api(#[from] Box<kube::Error>),
     /// No response arrived in time.
-    #[error("no answer within {PATIENCE:?}")]
+    #[error("no response within {PATIENCE:?}")]
     Silence,
 }
 

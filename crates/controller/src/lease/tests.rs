@@ -89,7 +89,7 @@ async fn whoever_is_stopped_before_it_leads_has_done_nothing() {
     minutes(5).await;
     stop.cancel();
     assert_eq!(waiting.task.await.unwrap().unwrap(), None);
-    assert_eq!(waiting.health.not_ready_reason(), Some("the API server gives no answer"));
+    assert_eq!(waiting.health.not_ready_reason(), Some("the API server does not respond"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ async fn a_lease_that_somebody_else_took_ends_the_work_at_the_next_look() {
     let leadership = first.led.recv().await.unwrap();
     cluster.change("leases", PLACE.0, PLACE.1, &json!({"spec": {"holderIdentity": "b"}}));
     let lost = first.task.await.unwrap().unwrap_err();
-    assert_eq!(lost.to_string(), "the Lease machine-controller is held by b now");
+    assert_eq!(lost.to_string(), "the Lease machine-controller is now held by b");
     assert!(!leadership.is_held());
     assert_eq!(holder_in(&cluster), "b", "what is another's is not let go of");
 }
@@ -176,7 +176,7 @@ async fn without_the_lead_no_change_leaves_and_looking_is_allowed() {
     sleep(Duration::from_secs(10)).await;
     cluster.forget_requests();
     let error = leases.create(&PostParams::default(), &named("two")).await.unwrap_err();
-    assert!(error.to_string().contains("the Lease l is not held any more"), "{error}");
+    assert!(error.to_string().contains("the Lease l is no longer held"), "{error}");
     assert!(leases.delete("one", &kube::api::DeleteParams::default()).await.is_err());
     assert!(cluster.requests().is_empty(), "{:?}", cluster.requests());
     assert!(leases.get("one").await.is_ok());

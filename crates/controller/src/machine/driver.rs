@@ -340,7 +340,8 @@ impl MachineController {
         let (asked, ours) = (&config.placement.region, &self.settings.region);
         if asked != ours {
             let message = format!(
-                "spec.providerSpec.value.placement.region: found `{asked}`, and this cluster is in `{ours}`"
+                "spec.providerSpec.value.placement.region: found `{asked}`, but this cluster is in \
+                 `{ours}`"
             );
             return Err(MachineFailure::invalid(message));
         }

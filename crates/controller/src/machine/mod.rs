@@ -81,7 +81,8 @@ pub fn decide(machine: &Machine, seen: &InstanceState, now: Timestamp) -> Machin
         InstanceState::Terminated { why } => MachineAction::Fail(MachineFailure::terminated(why)),
         InstanceState::Invisible if was_seen_just_now(machine, now) => MachineAction::Wait(SOON),
         InstanceState::Invisible => MachineAction::Retry(format!(
-            "EC2 shows nothing of {}, which was launched for this machine: it is not launched again",
+            "EC2 does not return {}, which was launched for this machine: no other instance is \
+             launched",
             instance_id(machine).unwrap_or_default()
         )),
         InstanceState::Nothing => MachineAction::Launch,

@@ -103,7 +103,7 @@ pub fn launching(machine: &Machine, now: Timestamp) -> MachineChange {
         condition(after, ("InstanceExists", "False"), "InstanceNotCreated", message, now);
         let is_open = creation(after).is_some_and(|one| one.status == "Unknown");
         let reason = if is_open { UNANSWERED } else { "MachineCreationStarted" };
-        let started = ("Unknown", reason, "the launch has left, or is about to");
+        let started = ("Unknown", reason, "the launch request was sent, or is about to be sent");
         provider(after, None, Some(started), now);
     })
 }
@@ -198,8 +198,9 @@ pub fn in_sync(
     let known = after.status.conditions.iter().any(|one| one.kind == IN_SYNC);
     if !wanted.is_empty() && !differences.is_empty() {
         let message = format!(
-            "the running instance has {}: a change of the providerSpec is for new machines; delete this \
-             one to have it replaced, or change it with `groundplan machines apply`",
+            "the running instance has {}: a changed providerSpec applies only to new machines; \
+             delete this machine to replace it, or change the instance with `groundplan machines \
+             apply`",
             differences.join(", ")
         );
         condition(&mut after, (IN_SYNC, "False"), "InstanceDiffers", &message, now);
@@ -310,7 +311,7 @@ pub fn holding(machine: &Machine) -> (&'static str, String) {
     };
     let names: Vec<String> =
         holding.iter().map(|hook| format!("{} (of {})", hook.name, hook.owner)).collect();
-    (reason, format!("held by lifecycle hooks: {}", names.join(", ")))
+    (reason, format!("blocked by lifecycle hooks: {}", names.join(", ")))
 }
 
 /// Returns the patch that removes the finalizer and changes nothing else. The webhook accepts such

@@ -116,7 +116,10 @@ fn c36_what_was_launched_just_now_may_be_invisible_and_is_never_launched_again()
     else {
         panic!()
     };
-    assert!(message.contains("i-1") && message.contains("not launched again"), "{message}");
+    assert!(
+        message.contains("i-1") && message.contains("no other instance is launched"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -136,11 +139,7 @@ fn c37_a_machine_whose_instance_is_gone_has_failed_for_good() {
         assert_eq!(condition(&after, "InstanceExists"), ("False", "InstanceMissing"));
         assert_eq!(after.metadata.annotations[INSTANCE_STATE], "Unknown");
         assert_eq!(provider_status(&after).instance_state.as_deref(), Some("Unknown"));
-        assert_eq!(
-            decide(&after, &there("running"), now()),
-            MachineAction::Nothing,
-            "whatever comes"
-        );
+        assert_eq!(decide(&after, &there("running"), now()), MachineAction::Nothing, "final");
     }
 }
 
@@ -161,7 +160,7 @@ fn c38_an_error_fails_a_machine_by_its_code_alone() {
     assert!(!fails(ErrorClass::Ambiguous, "InternalError"));
     assert!(!fails(ErrorClass::Permanent, "ExpiredToken"), "credentials are renewed");
     assert!(!fails(ErrorClass::Permanent, "EndpointUnreachable"), "AWS never heard of it");
-    let silence = ProviderError::new(ErrorClass::Ambiguous, "RunInstances", "no answer");
+    let silence = ProviderError::new(ErrorClass::Ambiguous, "RunInstances", "no response");
     assert!(of_call(silence).is_err());
 }
 
@@ -285,7 +284,7 @@ fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
     let after = held_by_hooks(&last, now()).after;
     assert_eq!(condition(&after, "Terminable"), ("False", "HookPresent"));
     assert_eq!(condition(&unheld(&after, now()).after, "Terminable"), ("True", ""));
-    assert_eq!(unheld(&fresh(), now()).status(now()), None, "nobody held it");
+    assert_eq!(unheld(&fresh(), now()).status(now()), None, "no hook held it");
     let mut spared = machine(&json!({}), &json!({"nodeRef": {"name": "n"}}));
     spared.metadata.annotations.insert(NO_DRAINING.into(), String::new());
     assert!(is_drained_unasked(&spared) && is_drained_unasked(&fresh()));
@@ -309,7 +308,7 @@ fn c44_an_instance_is_terminated_waited_for_and_then_let_go_of() {
 #[test]
 fn a_launch_that_may_come_to_light_keeps_a_machine_for_a_minute() {
     let started = launching(&fresh(), now()).after;
-    let unanswered = launch_unanswered(&started, "no answer", now()).after;
+    let unanswered = launch_unanswered(&started, "no response", now()).after;
     let unseen = launched(&started, &instance("pending"), now()).after;
     for (machine, seen) in [
         (&started, InstanceState::Nothing),
@@ -395,8 +394,8 @@ fn c17_a_machine_is_let_go_of_by_a_patch_of_its_finalizers_alone() {
     let mut machine = machine(&json!({"providerSpec": {"value": "of no use"}}), &json!({}));
     machine.metadata.finalizers = vec![FINALIZER.to_owned()];
     assert_eq!(without_finalizer(&machine), json!({"metadata": {"finalizers": null}}));
-    machine.metadata.finalizers.push("somebody.else".to_owned());
-    let left = json!({"metadata": {"finalizers": ["somebody.else"]}});
+    machine.metadata.finalizers.push("another.owner".to_owned());
+    let left = json!({"metadata": {"finalizers": ["another.owner"]}});
     assert_eq!(without_finalizer(&machine), left);
 }
 

@@ -51,7 +51,7 @@ const LONGEST_BASE: usize = 58;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The object cannot be read.
-    #[error("read it: {0}")]
+    #[error("read the object: {0}")]
     Unreadable(String),
     /// The set is invalid.
     #[error(transparent)]
@@ -243,7 +243,7 @@ impl MachineSetController {
     /// was replaced or has another number of replicas, an event follows soon and leads to a new
     /// decision.
     async fn create(&self, set: &MachineSet, count: usize) -> Result<(), Error> {
-        let live = answer("read its template", self.raw_sets.get(&set.metadata.name)).await?;
+        let live = answer("read the template", self.raw_sets.get(&set.metadata.name)).await?;
         let same = live.metadata.uid.as_deref() == Some(&set.metadata.uid)
             && live.metadata.deletion_timestamp.is_none()
             && live.data["spec"]["replicas"].as_i64().unwrap_or(1)
@@ -278,7 +278,7 @@ impl MachineSetController {
         let name = machine.metadata.name.as_str();
         let object = serde_json::from_value(object).expect("BUG: it has metadata");
         let by = PostParams { field_manager: Some(WRITER.to_owned()), ..PostParams::default() };
-        match answer("make a machine", self.raw_machines.create(&by, &object)).await {
+        match answer("create a Machine", self.raw_machines.create(&by, &object)).await {
             Ok(made) => {
                 let made = readable_again(&made)?;
                 self.with_pending(set, |pending| pending.made(made));
@@ -297,7 +297,7 @@ impl MachineSetController {
     /// Handles a machine that already has this name. The machine is ours if its owner is the set,
     /// which happens after a creation in doubt.
     async fn take_or_leave(&self, set: &MachineSet, name: &str) -> Result<(), Error> {
-        let there = answer("look for a machine", self.machine_api.get(name)).await?;
+        let there = answer("read a Machine", self.machine_api.get(name)).await?;
         let ours = there.object.ok().filter(|one| is_of(set, one));
         self.with_pending(set, |pending| match ours {
             Some(ours) => pending.made(ours),
@@ -311,7 +311,7 @@ impl MachineSetController {
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
         let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
         let by = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        match answer("delete a machine", self.machine_api.delete(name, &by)).await {
+        match answer("delete a Machine", self.machine_api.delete(name, &by)).await {
             // The machine is gone, or another machine has its name.
             Err(error) if error.is(404) || error.is(409) => (),
             Err(error) => {
@@ -342,7 +342,7 @@ impl MachineSetController {
     }
 
     async fn recreate(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
-        let live = answer("read its template", self.raw_sets.get(&set.metadata.name)).await?;
+        let live = answer("read the template", self.raw_sets.get(&set.metadata.name)).await?;
         let template = &live.data["spec"]["template"];
         self.make(set, from_template(set, template, &machine.metadata.name)).await
     }
@@ -350,7 +350,7 @@ impl MachineSetController {
     /// Checks an overdue request. A request whose result does not hold is no longer expected.
     async fn check_overdue(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
-        let there = answer("look for a machine", self.machine_api.get_opt(name)).await?;
+        let there = answer("read a Machine", self.machine_api.get_opt(name)).await?;
         let there = there.and_then(|one| one.object.ok()).filter(|one| one.metadata.uid == *uid);
         self.with_pending(set, |pending| match there {
             None => pending.not_made(name),
@@ -367,7 +367,7 @@ impl MachineSetController {
     /// adopted the orphan meanwhile.
     async fn adopt(&self, set: &MachineSet, orphan: &Machine) -> Result<(), Error> {
         let name = &orphan.metadata.name;
-        let live = answer("look for an orphan", self.raw_machines.get_opt(name)).await?;
+        let live = answer("read a Machine without owner", self.raw_machines.get_opt(name)).await?;
         let Some(live) =
             live.filter(|live| live.metadata.uid.as_ref() == Some(&orphan.metadata.uid))
         else {
@@ -382,7 +382,7 @@ impl MachineSetController {
         let patch = json!({"metadata": {"ownerReferences": owners, "uid": orphan.metadata.uid,
                                         "resourceVersion": live.metadata.resource_version}});
         let patch = Patch::Merge(patch);
-        answer("adopt a machine", self.machine_api.patch(name, &by(), &patch)).await?;
+        answer("adopt a Machine", self.machine_api.patch(name, &by(), &patch)).await?;
         Ok(())
     }
 
@@ -403,7 +403,7 @@ impl MachineSetController {
             },
         }));
         let name = &set.metadata.name;
-        answer("tell its status", self.set_api.patch_status(name, &by(), &patch)).await?;
+        answer("write the status", self.set_api.patch_status(name, &by(), &patch)).await?;
         Ok(())
     }
 

@@ -217,7 +217,7 @@ fn a_status_counts_who_is_there_who_is_ready_and_who_has_been_for_long_enough() 
     ]);
     let mut set = set(4, "");
     set.spec.min_ready_seconds = 60;
-    set.status.error_message = Some("somebody else's".to_owned());
+    set.status.error_message = Some("another controller's".to_owned());
     let decision = decide(&set, &machines, &nodes, now()).unwrap();
     let expected = MachineSetStatus {
         replicas: 4,
@@ -226,7 +226,7 @@ fn a_status_counts_who_is_there_who_is_ready_and_who_has_been_for_long_enough() 
         available_replicas: 1,
         observed_generation: 7,
         label_selector: "pool=a".to_owned(),
-        error_message: Some("somebody else's".to_owned()),
+        error_message: Some("another controller's".to_owned()),
         ..MachineSetStatus::default()
     };
     assert_eq!(decision.status, expected);

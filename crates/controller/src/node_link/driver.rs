@@ -33,7 +33,7 @@ const AMBIGUOUS: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The object cannot be read.
-    #[error("read it: {0}")]
+    #[error("read the object: {0}")]
     Unreadable(String),
     /// The Node matches several machines.
     #[error(transparent)]
@@ -153,7 +153,7 @@ impl NodeLinkController {
         let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "status": {"nodeRef": node}}));
         let by = by();
         let asked = self.machine_api.patch_status(name, &by, &patch);
-        answer("tell a machine its Node", asked).await.map(drop)
+        answer("write the Node reference of a Machine", asked).await.map(drop)
     }
 
     /// Patches the Node, on the condition that its version is the one that was read: the patch
@@ -168,7 +168,7 @@ impl NodeLinkController {
         patch["metadata"]["resourceVersion"] = json!(node.meta().resource_version);
         let (by, patch) = (by(), Patch::Merge(patch));
         let asked = self.node_api.patch(node.meta_name(), &by, &patch);
-        answer("give a Node what its machine says", asked).await.map(drop)
+        answer("write the labels and taints of a Machine to its Node", asked).await.map(drop)
     }
 }
 

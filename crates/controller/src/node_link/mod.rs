@@ -210,7 +210,7 @@ mod tests {
         let machines = [machine("a", "", "10.0.0.1"), machine("b", "", "10.0.0.2")];
         assert_eq!(found(&machines, &[node("n", "", "10.0.0.2")]), Ok(Some("b".to_owned())));
         assert_eq!(found(&machines, &[node("n", "", "10.0.0.3")]), Ok(None));
-        assert_eq!(found(&machines, &[Node::default()]), Ok(None), "no address finds nobody");
+        assert_eq!(found(&machines, &[Node::default()]), Ok(None), "no address matches no machine");
     }
 
     #[test]

@@ -297,7 +297,11 @@ impl FakeEc2State {
             refused("RunInstances", "InvalidParameterValue", &error.to_string())
         })?;
         if request.secrets.reveal(&inputs.user_data).is_none() {
-            return Err(refused("RunInstances", "MissingUserData", "the user data is not at hand"));
+            return Err(refused(
+                "RunInstances",
+                "MissingUserData",
+                "the user data is not available",
+            ));
         }
         if let Some(id) = self.by_token.get(&request.token) {
             let known = &self.instances[id];
@@ -342,7 +346,7 @@ impl FakeEc2State {
             Some("pending") => Poll::Pending("pending".to_owned()),
             Some("running" | "stopped") => Poll::Ready(self.outputs(id)),
             Some(_) => {
-                let message = format!("{id} was terminated: somebody wanted it");
+                let message = format!("{id} was terminated: user request");
                 Poll::Failed(ProviderError::new(ErrorClass::Permanent, "RunInstances", message))
             }
         }

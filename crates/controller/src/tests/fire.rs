@@ -236,7 +236,7 @@ async fn an_answer_that_is_lost_is_not_forgotten_for_throttles_that_come_after_i
     let controller = bench.start();
     sleep(Duration::from_secs(10)).await;
     assert_eq!(bench.ec2.launches(), MACHINES);
-    assert_eq!(bench.in_phase("Provisioning"), MACHINES, "nobody knows of any instance");
+    assert_eq!(bench.in_phase("Provisioning"), MACHINES, "no instance is known");
     gone(&bench).await;
     controller.abort();
 }

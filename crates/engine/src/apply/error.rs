@@ -12,7 +12,7 @@ pub enum StepError {
     /// A call failed.
     Provider(ProviderError),
     /// The provider withheld a call, because the state lock is lost. An earlier attempt of the same
-    /// call may have been sent: see the error kind.
+    /// call may have been sent: see the error class.
     Fenced(ProviderError),
     /// The provider withheld a call, because a shutdown was requested. The next run continues the
     /// step.
@@ -37,7 +37,7 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// Returns the error kind, which determines the reaction of the executor.
+    /// Returns the error class, which determines the reaction of the executor.
     pub fn class(&self) -> ErrorClass {
         match self {
             StepError::Provider(error) | StepError::Fenced(error) | StepError::Shutdown(error) => {
@@ -90,24 +90,26 @@ impl From<&StepError> for ReportedError {
             }
             StepError::Protected => ReportedError {
                 code: Some("Protected".to_owned()),
-                ..of_engine(FaultKind::Protected, "delete", "it is protected".to_owned())
+                ..of_engine(FaultKind::Protected, "delete", "the resource is protected".to_owned())
             },
             StepError::PlanOutdated => outdated(
-                "it was not visible when the plan was made, is there after all, and differs",
+                "the resource was not visible when the plan was made, exists, and differs from the \
+                 plan",
             ),
             StepError::Disappeared => {
                 outdated("it was visible when the plan was made, and is not found any more")
             }
             StepError::TimedOut { status, after } => {
                 let message = format!("still {status} after {} s", after.as_secs());
-                let hint = "what was made is recorded: run the same command again to go on waiting";
+                let hint = "run the same command again to continue waiting; the resource is \
+                     recorded";
                 ReportedError {
                     hint: Some(hint.to_owned()),
                     ..of_engine(FaultKind::TimedOut, "wait", message)
                 }
             }
             StepError::Panicked => {
-                let message = "it panicked (a bug of ours)".to_owned();
+                let message = "the provider panicked (a bug)".to_owned();
                 of_engine(FaultKind::Panicked, "provider", message)
             }
         }
@@ -174,15 +176,15 @@ mod tests {
         for (error, json) in [
             (
                 StepError::Protected,
-                r#"{"call":"delete","code":"Protected","message":"it is protected","request_id":null,"hint":null}"#,
+                r#"{"call":"delete","code":"Protected","message":"the resource is protected","request_id":null,"hint":null}"#,
             ),
             (
                 timed_out,
-                r#"{"call":"wait","code":null,"message":"still pending after 61 s","request_id":null,"hint":"what was made is recorded: run the same command again to go on waiting"}"#,
+                r#"{"call":"wait","code":null,"message":"still pending after 61 s","request_id":null,"hint":"run the same command again to continue waiting; the resource is recorded"}"#,
             ),
             (
                 StepError::Panicked,
-                r#"{"call":"provider","code":null,"message":"it panicked (a bug of ours)","request_id":null,"hint":null}"#,
+                r#"{"call":"provider","code":null,"message":"the provider panicked (a bug)","request_id":null,"hint":null}"#,
             ),
             (
                 fenced,
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_fault_of_an_older_event_stream_can_be_read() {
-        let text = r#"{"call":"delete","code":"Protected","message":"it is protected","request_id":null,"hint":null}"#;
+        let text = r#"{"call":"delete","code":"Protected","message":"the resource is protected","request_id":null,"hint":null}"#;
         let fault: ReportedError = serde_json::from_str(text).unwrap();
         assert_eq!((fault.kind, fault.code.as_deref()), (FaultKind::Call, Some("Protected")));
     }

@@ -5,13 +5,13 @@
 //! content and order. Tasks only call the provider. The intent of a call is durable before the call
 //! is sent; the loop continues during the write.
 //!
-//! - [`frontier`]: steps that can start, as plain data.
-//! - [`commit_queue`]: commit queue of entries that are not durable yet, with the calls and events that
+//! - `frontier`: steps that can start, as plain data.
+//! - `commit_queue`: commit queue of entries that are not durable yet, with the calls and events that
 //!   wait.
-//! - [`step_machine`]: decisions of one step, as a pure state machine. [`call`]: calls that it chooses.
-//! - [`executor`]: the loop, which performs the effects of the steps. [`polling`]: polls that several
+//! - `step_machine`: decisions of one step, as a pure state machine. `call`: calls that it chooses.
+//! - `executor`: the loop, which performs the effects of the steps. `polling`: polls that several
 //!   steps share.
-//! - [`error`]: errors of steps.
+//! - `error`: errors of steps.
 
 mod call;
 mod commit_queue;

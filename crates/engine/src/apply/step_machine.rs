@@ -386,7 +386,7 @@ impl<'p> StepMachine<'p> {
         if let Some(error) = self.token_error.take()
             && self.generation == generation
         {
-            let hint = "run the same command again: it is then asked for anew";
+            let hint = "run the same command again, which repeats the creation with a new token";
             return self.fail(StepError::Provider(error.with_hint(hint)), at);
         }
         (self.generation, self.ambiguous_creates) = (generation, 0);
@@ -555,7 +555,7 @@ impl<'p> StepMachine<'p> {
         if error.class() == ErrorClass::Permanent {
             self.fail(error, at);
         } else {
-            self.still_waits(format!("could not look: {error}"), at);
+            self.still_waits(format!("poll failed: {error}"), at);
         }
     }
 

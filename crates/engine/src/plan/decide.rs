@@ -89,9 +89,10 @@ impl Comparison<'_> {
 
 impl<'a> DecisionInputs<'a> {
     fn wanted(&mut self, node: &'a GraphNode) -> ObjectDecision {
-        let schema = self.schemas.schema(node.kind()).unwrap_or_else(|| {
-            unreachable!("BUG: {} is of a kind that nobody knows", node.address)
-        });
+        let schema = self
+            .schemas
+            .schema(node.kind())
+            .unwrap_or_else(|| unreachable!("BUG: {} has an unknown kind", node.address));
         let after = resolve(&node.inputs, &|r| self.lookup(r));
         let record = self.state.resources.get(&node.address);
         let observed = self.observed.get(&node.address);

@@ -20,7 +20,7 @@ pub struct Guards {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// The plan deletes or replaces a protected resource.
-    #[error("the plan would end what is protected")]
+    #[error("the plan deletes or replaces protected resources")]
     Protected {
         /// Operation of the plan.
         operation: Operation,
@@ -28,7 +28,7 @@ pub enum Violation {
         addresses: Vec<Address>,
     },
     /// The plan destroys more resources than the maximum.
-    #[error("the plan destroys {found}, and --max-destroy allows {most}")]
+    #[error("the plan destroys {found}, but --max-destroy allows {most}")]
     TooMany {
         /// Number of destroyed resources.
         found: usize,
@@ -36,7 +36,7 @@ pub enum Violation {
         most: usize,
     },
     /// The numbers of the plan differ from the expected numbers.
-    #[error("the plan is +{} ~{} -{}, and --expect says {expected}", found.add, found.change, found.destroy)]
+    #[error("the plan has +{} ~{} -{}, but --expect requires {expected}", found.add, found.change, found.destroy)]
     Unexpected {
         /// Numbers of the plan.
         found: ChangeCounts,
@@ -91,7 +91,7 @@ impl Expectation {
 
 /// Error of a text that is no valid expectation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is none of `+N`, `~N` and `-N`, each at most once: \"+12 ~0 -0\"")]
+#[error("expected +N, ~N and -N, each at most once, such as \"+12 ~0 -0\"; found `{0}`")]
 pub struct InvalidExpectation(String);
 
 impl FromStr for Expectation {
@@ -164,7 +164,7 @@ mod tests {
             assert!(text.parse::<Expectation>().is_err(), "{text}");
         }
         let error = "+12 0".parse::<Expectation>().unwrap_err().to_string();
-        assert!(error.starts_with("`0` is none of"), "{error}");
+        assert!(error.ends_with("found `0`"), "{error}");
     }
 
     #[test]

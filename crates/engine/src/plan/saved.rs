@@ -48,13 +48,13 @@ pub struct Digests {
 #[derive(Debug, thiserror::Error)]
 pub enum SavedPlanError {
     /// The text is not a saved plan.
-    #[error("it is not a saved plan")]
+    #[error("not a saved plan")]
     Other(#[source] serde_json::Error),
     /// Another version of the program wrote the plan.
-    #[error("its format is {0}, this program reads {FORMAT}")]
+    #[error("the plan has format {0}, but this program reads {FORMAT}")]
     Format(u32),
     /// The content has changed since the plan was written.
-    #[error("it is not as it was written: {0}")]
+    #[error("the plan was changed after it was saved: {0}")]
     Damaged(&'static str),
 }
 
@@ -87,7 +87,7 @@ impl SavedPlan {
         let end = SEAL.len() + 64 + "\",".len();
         match text.split_at_checked(end) {
             Some((first, body)) if first == seal(body).as_bytes() => {}
-            _ => return Err(SavedPlanError::Damaged("its seal does not fit its content")),
+            _ => return Err(SavedPlanError::Damaged("the checksum does not match the content")),
         }
         let saved: Self = serde_json::from_slice(text).map_err(SavedPlanError::Other)?;
         walkable(&saved.plan).map_err(SavedPlanError::Damaged)?;
@@ -107,7 +107,7 @@ fn walkable(plan: &Plan) -> Result<(), &'static str> {
     for (index, step) in plan.steps.iter().enumerate() {
         for dependency in &step.after {
             let needed = dependants.get_mut(dependency.step as usize);
-            needed.ok_or("a step waits for one that is not there")?.push(index);
+            needed.ok_or("a step depends on a missing step")?.push(index);
         }
     }
     let mut ready: Vec<usize> = (0..waits.len()).filter(|&step| waits[step] == 0).collect();
@@ -121,7 +121,7 @@ fn walkable(plan: &Plan) -> Result<(), &'static str> {
             }
         }
     }
-    if walked == plan.steps.len() { Ok(()) } else { Err("its steps wait for each other") }
+    if walked == plan.steps.len() { Ok(()) } else { Err("the steps have a dependency cycle") }
 }
 
 /// Returns one digest of several texts. The length of each text is part of the digest, which keeps

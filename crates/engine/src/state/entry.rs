@@ -141,7 +141,7 @@ pub enum Entry {
 
 /// Error of an entry that cannot follow the recorded history.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("entry {serial} ({entry}) cannot follow what was recorded before it: {why}")]
+#[error("entry {serial} ({entry}) cannot follow the entries before it: {why}")]
 pub struct IllegalEntry {
     /// Serial that the entry would have had.
     pub serial: u64,

@@ -31,7 +31,7 @@ pub enum StateError {
         source: io::Error,
     },
     /// A file exists and is empty.
-    #[error("use {}: it is empty", path.display())]
+    #[error("use {}: the file is empty", path.display())]
     Empty {
         /// Path of the file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum StateError {
         hint: String,
     },
     /// A file is missing that must exist according to other files.
-    #[error("use {}: it is missing, and {because}", path.display())]
+    #[error("use {}: the file is missing, but {because}", path.display())]
     Missing {
         /// Path of the file.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum StateError {
         hint: String,
     },
     /// A newer program wrote the file.
-    #[error("use {}: its format is {found}, this program knows {FORMAT}", path.display())]
+    #[error("use {}: the file has format {found}, but this program reads up to {FORMAT}", path.display())]
     NewerFormat {
         /// Path of the file.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum StateError {
         found: Format,
     },
     /// Snapshot and journal belong to different states.
-    #[error("use {}: it belongs to the state {found}, its folder to {expected}", path.display())]
+    #[error("use {}: expected lineage {expected}, found {found}", path.display())]
     ForeignLineage {
         /// Path of the file.
         path: PathBuf,
@@ -77,7 +77,7 @@ pub enum StateError {
         expected: String,
     },
     /// The state was moved to another location.
-    #[error("use {}: it was moved to {to}", path.display())]
+    #[error("use {}: the state was moved to {to}", path.display())]
     Moved {
         /// Path of the folder.
         path: PathBuf,
@@ -85,13 +85,13 @@ pub enum StateError {
         to: String,
     },
     /// Another process wrote to the state after this one read it.
-    #[error("continue {}: somebody else has written to it since it was read", path.display())]
+    #[error("write {}: another process has changed the file since it was read", path.display())]
     Changed {
         /// Path of the journal.
         path: PathBuf,
     },
     /// The state lock is lost, or may be lost.
-    #[error("continue {place}: {why}")]
+    #[error("continue with {place}: {why}")]
     Fenced {
         /// Location of the state.
         place: String,
@@ -99,13 +99,13 @@ pub enum StateError {
         why: String,
     },
     /// A shutdown was requested.
-    #[error("begin anything new: a stop was asked for")]
+    #[error("shutting down: no new calls are sent")]
     Stopping,
     /// The command only reads.
     #[error("change anything: this command only reads")]
     ReadOnly,
     /// An earlier write failed, and its effect on the disk is unknown.
-    #[error("continue {}: an earlier write to it failed", path.display())]
+    #[error("write {}: an earlier write to the file failed", path.display())]
     Unsure {
         /// Path of the journal.
         path: PathBuf,
@@ -121,7 +121,7 @@ pub enum StateError {
         source: ProviderError,
     },
     /// The first entry of a lock holder does not begin its run: a bug of the caller.
-    #[error("write {}: the first record must be that of a run of epoch {epoch} after record {after}", path.display())]
+    #[error("write {}: expected the start of a run of epoch {epoch} after entry {after}", path.display())]
     NoRun {
         /// Path of the folder.
         path: PathBuf,
@@ -131,7 +131,7 @@ pub enum StateError {
         after: u64,
     },
     /// The state in memory differs from the appended entries: a bug of the caller.
-    #[error("write {}: serial {given} was given and {recorded} is recorded", path.display())]
+    #[error("write {}: expected serial {recorded}, found {given}", path.display())]
     OutOfStep {
         /// Path of the folder.
         path: PathBuf,
@@ -159,9 +159,9 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}", self.line)?;
         if let Some(serial) = self.serial {
-            write!(f, ", record {serial}")?;
+            write!(f, ", entry {serial}")?;
         }
-        write!(f, ", from byte {}: {}", self.offset, self.why)
+        write!(f, ", byte {}: {}", self.offset, self.why)
     }
 }
 
@@ -208,22 +208,24 @@ impl StateError {
             StateError::Bucket { source, .. } => return source.hint.clone(),
             StateError::Unwritable { source, .. } => return write_hint(source),
             StateError::Moved { to, .. } => {
-                return Some(format!("go on there: --state {to}, or GROUNDPLAN_STATE"));
+                return Some(format!(
+                    "use the new location: --state {to}, or GROUNDPLAN_STATE={to}"
+                ));
             }
             StateError::Empty { hint, .. }
             | StateError::Missing { hint, .. }
             | StateError::Damaged { hint, .. } => return Some(hint.clone()),
             StateError::NewerFormat { .. } => {
-                "use the newer version of groundplan that wrote it; nothing was changed"
+                "use the version of groundplan that wrote the file, or a newer one; nothing was \
+                 changed"
             }
             StateError::ForeignLineage { .. } => {
-                "state.json and journal belong together: restore both from the same backup"
+                "restore state.json and journal from the same backup"
             }
-            StateError::Changed { .. } | StateError::Unsure { .. } => {
-                "run it again: the state is read anew"
-            }
+            StateError::Changed { .. } | StateError::Unsure { .. } => "run the same command again",
             StateError::Fenced { .. } => {
-                "nothing was done after that: when the other run has ended, run it again"
+                "wait until the other run has ended, then run the same command again; no call was \
+                 sent after the lock was lost"
             }
         };
         Some(hint.to_owned())
@@ -233,10 +235,11 @@ impl StateError {
 fn read_hint(source: &io::Error) -> Option<String> {
     let hint = match source.kind() {
         io::ErrorKind::PermissionDenied => {
-            "it may be there, and you may not look: run as whoever made it, or get its permissions"
+            "run as the user that created the file, or change its permissions"
         }
         io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-            "a file and a folder have changed places: restore the folder of the state from a backup"
+            "use a folder with --state; if files in it were replaced by folders, restore it from a \
+             backup"
         }
         _ => return None,
     };
@@ -246,14 +249,13 @@ fn read_hint(source: &io::Error) -> Option<String> {
 fn write_hint(source: &io::Error) -> Option<String> {
     let hint = match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "make the folder writable, or name another one with --state"
+            "make the folder writable, or use another one with --state"
         }
         io::ErrorKind::NotFound => {
-            "the folder of the state is gone or has another name: bring it back, and run the same \
-             command again"
+            "restore the folder of the state, or its name, and run the same command again"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space and run it again: what was recorded before is kept"
+            "free some space and run the same command again; earlier entries are kept"
         }
         _ => return None,
     };

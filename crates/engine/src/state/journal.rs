@@ -104,8 +104,8 @@ impl<'a> JournalReader<'a> {
     pub fn new(text: &'a [u8]) -> Result<Self, FormatError> {
         let place = LinePosition { line: 1, offset: 0 };
         let broken = |why: &str| damage(place, None, why);
-        let end = line_end(text, 0).ok_or_else(|| broken("its first line is not finished"))?;
-        let frame = Frame::parse(&text[..end]).ok_or_else(|| broken("it is not a journal"))?;
+        let end = line_end(text, 0).ok_or_else(|| broken("the first line is incomplete"))?;
+        let frame = Frame::parse(&text[..end]).ok_or_else(|| broken("not a journal"))?;
         let header = frame.header(place)?;
         let (format, serial) = (header.format, header.base);
         let next = LinePosition { line: 2, offset: end + 1 };
@@ -148,7 +148,7 @@ impl<'a> JournalReader<'a> {
         while let Some(end) = line_end(self.text, self.next.offset) {
             let place = self.next;
             self.next = LinePosition { line: place.line + 1, offset: end + 1 };
-            let broken = || damage(place, Some(self.serial + 1), "it is not a record");
+            let broken = || damage(place, Some(self.serial + 1), "not a journal entry");
             let frame = Frame::parse(&self.text[place.offset..end]).ok_or_else(broken)?;
             if frame.label == LABEL {
                 self.join(&frame.header(place)?, place)?;
@@ -161,10 +161,10 @@ impl<'a> JournalReader<'a> {
 
     fn join(&mut self, header: &JournalHeader, place: LinePosition) -> Result<(), Damage> {
         if header.lineage != self.header.lineage {
-            return Err(damage(place, None, "what follows belongs to another state"));
+            return Err(damage(place, None, "the next entries belong to another state"));
         }
         if header.base != self.serial {
-            let why = format!("what follows continues record {}", header.base);
+            let why = format!("the next entries continue entry {}", header.base);
             return Err(damage(place, Some(self.serial + 1), &why));
         }
         self.format = header.format;
@@ -180,10 +180,10 @@ impl<'a> JournalReader<'a> {
         let serial = self.serial + 1;
         let broken = |why: &str| damage(place, Some(serial), why);
         if !frame.is_intact(&self.header.lineage) {
-            return Err(broken("its checksum does not match").into());
+            return Err(broken("the checksum does not match").into());
         }
         if frame.label != serial.to_string() {
-            return Err(broken(&format!("record {} stands here instead", frame.label)).into());
+            return Err(broken(&format!("found entry {} instead", frame.label)).into());
         }
         self.serial = serial;
         let parsed = match self.format {
@@ -263,7 +263,7 @@ impl<'a> Frame<'a> {
                 return Err(FormatError::NewerFormat(format));
             }
             Ok(JournalFormat { format }) if !migrate::is_known(format) => {
-                let why = format!("the format {format} is unknown");
+                let why = format!("unknown format {format}");
                 return Err(damage(place, None, &why).into());
             }
             _ => (),

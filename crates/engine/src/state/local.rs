@@ -240,7 +240,7 @@ impl LocalBackend {
             };
             let path = self.dir.join(name);
             keep_original(&self.dir, &path, major).map_err(|source| StateError::Unwritable {
-                action: "keep the original of",
+                action: "back up",
                 path,
                 source,
             })?;
@@ -389,7 +389,12 @@ impl LocalBackend {
                 self.unsure = file.set_len(end).is_err() || !matches!(synced, None | Some(Ok(())));
                 self.journal = file.metadata().ok().map(|metadata| Stamp::of(&metadata));
                 let error = written.err().or_else(|| synced.and_then(Result::err));
-                Err(refused(error.unwrap_or_else(|| io::Error::other("its size is unknown"))))
+                Err(refused(error.unwrap_or_else(|| {
+                    io::Error::other(
+                        "the size of the file is \
+                     unknown",
+                    )
+                })))
             }
         }
     }

@@ -65,7 +65,10 @@ impl FromStr for StateLocation {
         let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
         else {
             return match text {
-                "" => Err(InvalidLocation(format!("it is empty; expected a folder, or {EXAMPLE}"))),
+                "" => Err(InvalidLocation(format!(
+                    "the value is empty; expected a folder or \
+                     {EXAMPLE}"
+                ))),
                 folder => Ok(StateLocation::Folder(folder.into())),
             };
         };
@@ -75,10 +78,10 @@ impl FromStr for StateLocation {
         }
         match rest.strip_prefix("//") {
             Some(folder) if scheme.eq_ignore_ascii_case("file") => {
-                Err(InvalidLocation(format!("a folder is named by its path alone: {folder}")))
+                Err(InvalidLocation(format!("write a folder as a path without a scheme: {folder}")))
             }
             Some(_) => Err(InvalidLocation(format!(
-                "nothing is known of {scheme}://; expected a folder, or {EXAMPLE}"
+                "unknown scheme {scheme}://; expected a folder or {EXAMPLE}"
             ))),
             None => Ok(StateLocation::Folder(text.into())), // a name with a colon in it
         }
@@ -96,14 +99,14 @@ fn is_scheme(text: &str) -> bool {
 fn in_bucket(text: &str) -> Result<StateLocation, InvalidLocation> {
     let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
     if bucket.is_empty() {
-        return Err(InvalidLocation(format!("it names no bucket; expected {EXAMPLE}")));
+        return Err(InvalidLocation(format!("the bucket is missing; expected {EXAMPLE}")));
     }
     if let Some(rule) = broken_rule(bucket) {
-        return Err(InvalidLocation(format!("`{bucket}` cannot be the name of a bucket: {rule}")));
+        return Err(InvalidLocation(format!("`{bucket}` is not a valid bucket name: {rule}")));
     }
     if prefix.starts_with('/') || prefix.contains("//") {
         return Err(InvalidLocation(format!(
-            "the prefix `{prefix}` has an empty part; a key has one slash between two names"
+            "the prefix `{prefix}` has an empty part; separate names with one slash"
         )));
     }
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
@@ -115,7 +118,7 @@ fn in_bucket(text: &str) -> Result<StateLocation, InvalidLocation> {
 fn broken_rule(bucket: &str) -> Option<&'static str> {
     let is_edge = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit();
     if bucket.chars().any(|one| one.is_ascii_uppercase()) {
-        return Some("it has capital letters");
+        return Some("it has upper-case letters");
     }
     if !bucket.chars().all(|one| is_edge(one) || one == '.' || one == '-') {
         return Some("only lower-case letters, digits, dots and hyphens are allowed");
@@ -191,16 +194,16 @@ mod tests {
             refused("S3://states"),
             "expected s3://bucket/prefix; did you mean s3://states?"
         );
-        assert_eq!(refused("s3://"), "it names no bucket; expected s3://bucket/prefix");
-        assert_eq!(refused("s3:///prod"), "it names no bucket; expected s3://bucket/prefix");
+        assert_eq!(refused("s3://"), "the bucket is missing; expected s3://bucket/prefix");
+        assert_eq!(refused("s3:///prod"), "the bucket is missing; expected s3://bucket/prefix");
     }
 
     #[test]
     fn other_schemes_and_nothing_at_all_are_told_what_is_known() {
         let message = refused("gs://states/prod");
-        assert_eq!(message, "nothing is known of gs://; expected a folder, or s3://bucket/prefix");
-        assert_eq!(refused("file:///var/x"), "a folder is named by its path alone: /var/x");
-        assert_eq!(refused(""), "it is empty; expected a folder, or s3://bucket/prefix");
+        assert_eq!(message, "unknown scheme gs://; expected a folder or s3://bucket/prefix");
+        assert_eq!(refused("file:///var/x"), "write a folder as a path without a scheme: /var/x");
+        assert_eq!(refused(""), "the value is empty; expected a folder or s3://bucket/prefix");
     }
 
     #[test]
@@ -208,14 +211,14 @@ mod tests {
         for (name, why) in [
             ("ab", "it must have 3 to 63 characters"),
             (&*"a".repeat(64), "it must have 3 to 63 characters"),
-            ("States", "it has capital letters"),
+            ("States", "it has upper-case letters"),
             ("my_states", "only lower-case letters, digits, dots and hyphens are allowed"),
             ("-states", "it must begin and end with a letter or a digit"),
             ("states.", "it must begin and end with a letter or a digit"),
             ("my..states", "two dots follow each other"),
             ("192.168.5.4", "it is an IP address"),
         ] {
-            let expected = format!("`{name}` cannot be the name of a bucket: {why}");
+            let expected = format!("`{name}` is not a valid bucket name: {why}");
             assert_eq!(refused(&format!("s3://{name}/prod")), expected);
         }
         assert!(refused("s3://states/a//b").contains("has an empty part"));

@@ -117,10 +117,10 @@ impl LockedFile {
         let why = match self.is_whole() {
             Ok(true) => return Ok(()),
             Ok(false) if !self.is_at_home() => {
-                "its folder is gone or has another name: bring it back".to_owned()
+                "the folder of the state was moved or deleted; restore it".to_owned()
             }
-            Ok(false) => "the lock was taken away from this run".to_owned(),
-            Err(error) => format!("the lock cannot be seen any more: {error}"),
+            Ok(false) => "the lock of this run was force-released".to_owned(),
+            Err(error) => format!("the lock cannot be read: {error}"),
         };
         let dir = self.path.parent().unwrap_or(&self.path);
         Err(StateError::Fenced { place: dir.display().to_string(), why })
@@ -186,10 +186,10 @@ fn write_holder(dir: &Path, path: &Path, holder: &LockHolder) -> io::Result<()> 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has the lock.
-    #[error("take the lock: {0}")]
+    #[error("the state is locked by {0}")]
     Held(Box<LockHolder>),
     /// Another process has the lock, and its description is missing.
-    #[error("take the lock {}: another process has it", .0.display())]
+    #[error("another process holds the lock {}", .0.display())]
     HeldUnnamed(PathBuf),
     /// The lock cannot be taken.
     #[error(transparent)]

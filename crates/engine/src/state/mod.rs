@@ -225,12 +225,12 @@ impl State {
     fn apply(&mut self, entry: &Entry) -> Result<(), &'static str> {
         match entry {
             Entry::ClusterIdentified { cluster } => match &self.cluster {
-                Some(known) if known != cluster => return Err("the cluster is known already"),
+                Some(known) if known != cluster => return Err("the cluster is already recorded"),
                 _ => self.cluster = Some(cluster.clone()),
             },
             Entry::RunStarted { run } => {
                 if run.epoch <= self.epoch() {
-                    return Err("its epoch is over");
+                    return Err("its epoch is not higher than the last one");
                 }
                 self.runs.push(run.clone());
                 let forgotten = self.runs.len().saturating_sub(RUNS);
@@ -257,7 +257,7 @@ impl State {
             }
             Entry::Created { address, outputs, status } => {
                 if !status.is_made() {
-                    return Err("an answered creation is created, configured or ready");
+                    return Err("expected the status created, configured or ready");
                 }
                 let record = self.known(address, &[RecordStatus::Creating])?;
                 record.outputs = outputs.clone();
@@ -274,7 +274,7 @@ impl State {
                     ],
                 )?;
                 if !record.status.leads_to(*status) {
-                    return Err("it would move back");
+                    return Err("the status would go back");
                 }
                 record.status = *status;
                 if let Some(outputs) = outputs {
@@ -296,7 +296,8 @@ impl State {
                 record.after = after.clone();
             }
             Entry::DependenciesUpdated { address, after } => {
-                let record = self.resources.get_mut(address).ok_or("nothing is known by it")?;
+                let record =
+                    self.resources.get_mut(address).ok_or("the address has no such record")?;
                 record.after = after.clone();
             }
             Entry::Deposed { address } => {
@@ -304,21 +305,23 @@ impl State {
                 self.deposed.entry(address.clone()).or_default().push(record);
             }
             Entry::DeleteStarted { address, generation } => {
-                let record = self.life(address, *generation).ok_or("nothing is known by it")?;
+                let record =
+                    self.life(address, *generation).ok_or("the address has no such record")?;
                 record.status = RecordStatus::Deleting;
             }
             Entry::Deleted { address, generation } => {
-                let record = self.life(address, *generation).ok_or("nothing is known by it")?;
+                let record =
+                    self.life(address, *generation).ok_or("the address has no such record")?;
                 if record.status != RecordStatus::Deleting {
-                    return Err("its deletion was not announced");
+                    return Err("the deletion has no intent");
                 }
                 self.forget(address, *generation);
             }
             Entry::Vanished { address } => {
-                self.resources.remove(address).ok_or("nothing is known by it")?;
+                self.resources.remove(address).ok_or("the address has no such record")?;
             }
             Entry::Forgotten { address, generation } => {
-                self.life(address, *generation).ok_or("nothing is known by it")?;
+                self.life(address, *generation).ok_or("the address has no such record")?;
                 self.forget(address, *generation);
             }
             Entry::Moved { address, to } => self.move_to(address, to)?,
@@ -343,12 +346,17 @@ impl State {
         generation: u64,
     ) -> Result<BTreeMap<String, Value>, &'static str> {
         match self.resources.get(address) {
-            Some(record) if record.status != RecordStatus::Creating => Err("the address is taken"),
-            Some(record) if record.generation != generation => Err("another life is being made"),
+            Some(record) if record.status != RecordStatus::Creating => Err("the address already \
+                 has a record"),
+            Some(record) if record.generation != generation => Err("another generation is being \
+                 created"),
             Some(record) => Ok(record.unknown.clone()),
-            None if generation < self.generation => Err("its generation is in the past"),
+            None if generation < self.generation => {
+                Err("the generation is older than the current \
+                 one")
+            }
             None if self.record_of(address, generation).is_some() => {
-                Err("its generation is that of a deposed one")
+                Err("a deposed record has the same generation")
             }
             None => Ok(BTreeMap::new()),
         }
@@ -357,9 +365,9 @@ impl State {
     /// Removes a record from its address. Rejects a creation in doubt.
     fn take_answered(&mut self, address: &Address) -> Result<Record, &'static str> {
         match self.resources.get(address) {
-            None => Err("nothing is known by it"),
+            None => Err("the address has no such record"),
             Some(record) if record.status == RecordStatus::Creating => {
-                Err("its creation has not been answered")
+                Err("the creation is in doubt")
             }
             Some(_) => Ok(self.resources.remove(address).expect("BUG: it was there just now")),
         }
@@ -371,8 +379,13 @@ impl State {
         address: &Address,
         statuses: &[RecordStatus],
     ) -> Result<&mut Record, &'static str> {
-        let record = self.resources.get_mut(address).ok_or("nothing is known by it")?;
-        if statuses.contains(&record.status) { Ok(record) } else { Err("it is not that far") }
+        let record = self.resources.get_mut(address).ok_or("the address has no such record")?;
+        if statuses.contains(&record.status) {
+            Ok(record)
+        } else {
+            Err("the status of the record \
+             does not allow it")
+        }
     }
 
     /// Returns the record of one generation of an address, current or deposed.
@@ -396,10 +409,10 @@ impl State {
     /// Changes the address of a record and of its deposed objects.
     fn move_to(&mut self, address: &Address, to: &Address) -> Result<(), &'static str> {
         if address.kind() != to.kind() {
-            return Err("it would become of another kind");
+            return Err("the kind would change");
         }
         if self.resources.contains_key(to) || self.deposed.contains_key(to) {
-            return Err("the address is taken");
+            return Err("the address already has a record");
         }
         let record = self.take_answered(address)?;
         self.resources.insert(to.clone(), record);

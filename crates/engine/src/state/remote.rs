@@ -209,7 +209,7 @@ impl RemoteBackend {
         let mut loaded = load(&*held.bucket, &held.place, patience(held.lease)).await?;
         nothing_is_lost(&held, &loaded.state)?;
         loaded.warnings.extend(guard.taken_from().map(|holder| {
-            format!("the lock was taken over from one that is taken to be gone: {holder}")
+            format!("the lock was taken over from a run that did not renew it: {holder}")
         }));
         if loaded.is_new() {
             loaded.warnings.extend(versions_warning(&held).await);
@@ -413,7 +413,7 @@ impl GroupWrite {
                     return Err(StateError::Changed { path: held.place.address(&self.write.key) });
                 }
                 let first = progress.serial + 1;
-                Err(held.lose(&format!("somebody else has written record {first}")))
+                Err(held.lose(&format!("another process has written entry {first}")))
             }
             Err(unwritten) => {
                 progress.unsure = unwritten.may_have_taken_effect();
@@ -463,11 +463,11 @@ fn nothing_is_lost(held: &SharedLease, state: &State) -> Result<(), StateError> 
     }
     let key = held.place.group(state.serial + 1);
     let hint = format!(
-        "{}; to go on without it and what came after it, remove {}",
+        "{}; to continue without this object and all later ones, remove {}",
         restore_hint(&held.place, &key),
         held.place.address(&held.place.lock()).display()
     );
-    let because = format!("lock.json says that everything up to record {recorded} was written");
+    let because = format!("lock.json shows that entries up to {recorded} were written");
     Err(StateError::Missing { path: held.place.address(&key), because, hint })
 }
 
@@ -479,9 +479,9 @@ async fn versions_warning(held: &SharedLease) -> Option<String> {
     let bucket = held.place.bucket();
     (!kept).then(|| {
         format!(
-            "the bucket {bucket} keeps no versions, so nothing brings back what is deleted or \
-             overwritten by mistake; to turn them on: aws s3api put-bucket-versioning --bucket \
-             {bucket} --versioning-configuration Status=Enabled"
+            "the bucket {bucket} has no versioning, so a deleted or overwritten state cannot be \
+             restored; enable it: aws s3api put-bucket-versioning --bucket {bucket} \
+             --versioning-configuration Status=Enabled"
         )
     })
 }

@@ -87,7 +87,7 @@ pub fn read(text: &mut [u8]) -> Result<Snapshot, FormatError> {
         return Err(FormatError::NewerFormat(format));
     }
     if !migrate::is_known(format) {
-        return Err(Damage::at_start(&format!("the format {format} is unknown")).into());
+        return Err(Damage::at_start(&format!("unknown format {format}")).into());
     }
     let state = if format.major < FORMAT.major { migrated(text, format) } else { plain(text) };
     Ok(Snapshot { state: state.map_err(damaged)?, sealed, format })
@@ -119,7 +119,7 @@ fn unseal(text: &mut [u8]) -> Result<bool, &'static str> {
         return Ok(false);
     }
     if first != seal(body).as_bytes() {
-        return Err("its checksum does not match its content");
+        return Err("the checksum does not match the content");
     }
     first[1..end - 1].fill(b' ');
     Ok(true)

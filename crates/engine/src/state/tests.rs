@@ -212,8 +212,8 @@ fn a_protection_goes_with_what_is_moved_and_stays_with_what_is_made_anew() {
 
 #[test]
 fn an_epoch_that_is_over_says_nothing_more() {
-    assert_refused(&[run_started(2)], &run_started(2), "its epoch is over");
-    assert_refused(&[run_started(2)], &run_started(1), "its epoch is over");
+    assert_refused(&[run_started(2)], &run_started(2), "its epoch is not higher than the last one");
+    assert_refused(&[run_started(2)], &run_started(1), "its epoch is not higher than the last one");
     let epochs: Vec<_> = (1..=RUNS as u64 + 7).map(run_started).collect();
     let state = told(lineage(), &epochs);
     assert_eq!((state.runs.len(), state.epoch()), (RUNS, RUNS as u64 + 7));
@@ -231,18 +231,18 @@ fn what_is_moved_is_known_by_its_new_address_alone() {
 
 #[test]
 fn only_what_is_known_moves_and_only_where_there_is_room() {
-    assert_refused(&[], &moved("a", "b"), "nothing is known by it");
-    assert_refused(&[create("a", 1)], &moved("a", "b"), "its creation has not been answered");
+    assert_refused(&[], &moved("a", "b"), "the address has no such record");
+    assert_refused(&[create("a", 1)], &moved("a", "b"), "the creation is in doubt");
     let both =
         ["a", "b"].map(|name| [create(name, 1), created(name, RecordStatus::Ready)]).concat();
-    assert_refused(&both, &moved("a", "b"), "the address is taken");
+    assert_refused(&both, &moved("a", "b"), "the address already has a record");
     let other = Entry::Moved { address: address("a"), to: Address::from("vpc.a") };
-    assert_refused(&both, &other, "it would become of another kind");
+    assert_refused(&both, &other, "the kind would change");
 }
 
 #[test]
 fn what_is_forgotten_is_forgotten_however_far_it_was() {
-    assert_refused(&[], &forgotten("a", 1), "nothing is known by it");
+    assert_refused(&[], &forgotten("a", 1), "the address has no such record");
     let state = told(lineage(), &[create("a", 1), forgotten("a", 1)]);
     assert!(state.resources.is_empty());
     let lives = [create("a", 1), created("a", RecordStatus::Ready), deposed("a"), create("a", 2)];
@@ -257,7 +257,7 @@ fn a_state_is_of_one_cluster() {
     assert_refused(
         &known,
         &Entry::ClusterIdentified { cluster: other },
-        "the cluster is known already",
+        "the cluster is already recorded",
     );
     told(lineage(), &[&known[..], &known[..]].concat());
 }
@@ -271,15 +271,15 @@ fn an_answer_of_null_forgets_a_fact() {
 #[test]
 fn a_taken_address_is_not_created_again() {
     let made = [create("a", 1), created("a", RecordStatus::Created)];
-    assert_refused(&made, &create("a", 2), "the address is taken");
-    assert_refused(&made, &create("a", 1), "the address is taken");
+    assert_refused(&made, &create("a", 2), "the address already has a record");
+    assert_refused(&made, &create("a", 1), "the address already has a record");
 }
 
 #[test]
 fn an_unanswered_creation_is_asked_for_again_as_the_same_life_only() {
     let asked = [create("a", 1)];
     assert_eq!(told(lineage(), &[&asked[..], &asked[..]].concat()).resources.len(), 1);
-    assert_refused(&asked, &create("a", 2), "another life is being made");
+    assert_refused(&asked, &create("a", 2), "another generation is being created");
 }
 
 #[test]
@@ -291,20 +291,20 @@ fn an_unanswered_creation_is_asked_for_again_after_others_have_been() {
 #[test]
 fn a_generation_is_not_used_again_later() {
     let gone = [create("a", 2), created("a", RecordStatus::Ready), vanished("a")];
-    assert_refused(&gone, &create("a", 1), "its generation is in the past");
+    assert_refused(&gone, &create("a", 1), "the generation is older than the current one");
 }
 
 #[test]
 fn a_new_life_is_not_taken_for_the_deposed_one() {
     let deposed = [create("a", 1), created("a", RecordStatus::Ready), deposed("a")];
-    assert_refused(&deposed, &create("a", 1), "its generation is that of a deposed one");
+    assert_refused(&deposed, &create("a", 1), "a deposed record has the same generation");
 }
 
 #[test]
 fn only_an_unanswered_creation_can_be_refused() {
-    assert_refused(&[], &refused("a"), "nothing is known by it");
+    assert_refused(&[], &refused("a"), "the address has no such record");
     let made = [create("a", 1), created("a", RecordStatus::Created)];
-    assert_refused(&made, &refused("a"), "it is not that far");
+    assert_refused(&made, &refused("a"), "the status of the record does not allow it");
 }
 
 #[test]
@@ -318,14 +318,19 @@ fn a_refused_replacement_gives_the_address_back() {
 
 #[test]
 fn only_an_unanswered_creation_is_answered() {
-    assert_refused(&[], &created("a", RecordStatus::Ready), "nothing is known by it");
+    assert_refused(&[], &created("a", RecordStatus::Ready), "the address has no such record");
     let made = [create("a", 1), created("a", RecordStatus::Created)];
-    assert_refused(&made, &created("a", RecordStatus::Created), "it is not that far");
+    assert_refused(
+        &made,
+        &created("a", RecordStatus::Created),
+        "the status of the record does not \
+         allow it",
+    );
 }
 
 #[test]
 fn an_answered_creation_is_somewhere_on_the_way_to_ready() {
-    let why = "an answered creation is created, configured or ready";
+    let why = "expected the status created, configured or ready";
     for status in [RecordStatus::Creating, RecordStatus::Updating, RecordStatus::Deleting] {
         assert_refused(&[create("a", 1)], &created("a", status), why);
     }
@@ -333,10 +338,20 @@ fn an_answered_creation_is_somewhere_on_the_way_to_ready() {
 
 #[test]
 fn what_is_not_answered_or_being_deleted_does_not_advance() {
-    assert_refused(&[], &advanced("a", RecordStatus::Ready), "nothing is known by it");
-    assert_refused(&[create("a", 1)], &advanced("a", RecordStatus::Ready), "it is not that far");
+    assert_refused(&[], &advanced("a", RecordStatus::Ready), "the address has no such record");
+    assert_refused(
+        &[create("a", 1)],
+        &advanced("a", RecordStatus::Ready),
+        "the status of the \
+         record does not allow it",
+    );
     let doomed = [create("a", 1), created("a", RecordStatus::Ready), delete("a", 1)];
-    assert_refused(&doomed, &advanced("a", RecordStatus::Ready), "it is not that far");
+    assert_refused(
+        &doomed,
+        &advanced("a", RecordStatus::Ready),
+        "the status of the record does \
+         not allow it",
+    );
 }
 
 #[test]
@@ -349,10 +364,10 @@ fn nothing_moves_back() {
         RecordStatus::Configured,
         RecordStatus::Updating,
     ] {
-        assert_refused(&ready, &advanced("a", back), "it would move back");
+        assert_refused(&ready, &advanced("a", back), "the status would go back");
     }
-    assert_refused(&configured, &advanced("a", RecordStatus::Created), "it would move back");
-    assert_refused(&configured, &advanced("a", RecordStatus::Deleting), "it would move back");
+    assert_refused(&configured, &advanced("a", RecordStatus::Created), "the status would go back");
+    assert_refused(&configured, &advanced("a", RecordStatus::Deleting), "the status would go back");
 }
 
 #[test]
@@ -372,36 +387,36 @@ fn an_update_ends_at_any_step_of_a_creation() {
 
 #[test]
 fn what_is_not_answered_or_being_deleted_is_not_updated() {
-    assert_refused(&[], &update("a"), "nothing is known by it");
-    assert_refused(&[create("a", 1)], &update("a"), "it is not that far");
+    assert_refused(&[], &update("a"), "the address has no such record");
+    assert_refused(&[create("a", 1)], &update("a"), "the status of the record does not allow it");
     let doomed = [create("a", 1), created("a", RecordStatus::Ready), delete("a", 1)];
-    assert_refused(&doomed, &update("a"), "it is not that far");
+    assert_refused(&doomed, &update("a"), "the status of the record does not allow it");
 }
 
 #[test]
 fn what_is_not_known_is_not_relinked() {
     let relinked = Entry::DependenciesUpdated { address: address("a"), after: Vec::new() };
-    assert_refused(&[], &relinked, "nothing is known by it");
+    assert_refused(&[], &relinked, "the address has no such record");
 }
 
 #[test]
 fn what_may_not_exist_is_not_deposed() {
-    assert_refused(&[], &deposed("a"), "nothing is known by it");
-    assert_refused(&[create("a", 1)], &deposed("a"), "its creation has not been answered");
+    assert_refused(&[], &deposed("a"), "the address has no such record");
+    assert_refused(&[create("a", 1)], &deposed("a"), "the creation is in doubt");
 }
 
 #[test]
 fn only_a_life_that_is_known_is_deleted() {
-    assert_refused(&[], &delete("a", 1), "nothing is known by it");
+    assert_refused(&[], &delete("a", 1), "the address has no such record");
     let made = [create("a", 1), created("a", RecordStatus::Ready)];
-    assert_refused(&made, &delete("a", 2), "nothing is known by it");
-    assert_refused(&made, &deleted("a", 2), "nothing is known by it");
+    assert_refused(&made, &delete("a", 2), "the address has no such record");
+    assert_refused(&made, &deleted("a", 2), "the address has no such record");
 }
 
 #[test]
 fn a_deletion_is_announced() {
     let made = [create("a", 1), created("a", RecordStatus::Ready)];
-    assert_refused(&made, &deleted("a", 1), "its deletion was not announced");
+    assert_refused(&made, &deleted("a", 1), "the deletion has no intent");
 }
 
 #[test]
@@ -426,7 +441,7 @@ fn a_deletion_ends_the_life_it_names_and_no_other() {
 
 #[test]
 fn what_may_not_exist_does_not_vanish() {
-    assert_refused(&[], &vanished("a"), "nothing is known by it");
+    assert_refused(&[], &vanished("a"), "the address has no such record");
 }
 
 #[test]
@@ -435,8 +450,8 @@ fn an_illegal_entry_is_named_without_its_contents() {
     let message = state.record(&create("a", 2)).unwrap_err().to_string();
     assert_eq!(
         message,
-        "entry 3 (create_started node.a) cannot follow what was recorded before it: the address \
-         is taken"
+        "entry 3 (create_started node.a) cannot follow the entries before it: the address already \
+         has a record"
     );
 }
 

@@ -393,7 +393,7 @@ impl Process {
         match mishap {
             None => {
                 let answer = answer.expect("BUG: it was sent").await;
-                let answer = answer.expect("BUG: the server answers everybody");
+                let answer = answer.expect("BUG: the server answers every request");
                 sleep(back).await;
                 self.awake().await;
                 Ok(answer)

@@ -50,6 +50,8 @@ struct FakeProviderState {
     log_calls: bool,
     /// Time after the creation during which an object is not visible.
     hidden: Duration,
+    /// Wrong answers of the next reads: address, number of reads, and kind of answer.
+    lies: Vec<(String, u32, Lie)>,
 }
 
 #[derive(Debug)]
@@ -77,12 +79,23 @@ pub struct PlannedFault {
     pub times: u32,
     /// Moment of the failure: before or after the call takes effect.
     pub when: When,
-    /// Error kind.
+    /// Error class.
     pub class: ErrorClass,
     /// Error code.
     pub code: &'static str,
     /// Cause of the error.
     pub cause: Cause,
+}
+
+/// Wrong answer of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// The object seems deleted.
+    Missing,
+    /// The input is missing: an empty, truncated or old answer.
+    Input(&'static str),
+    /// The input has another value in each read.
+    Unsteady(&'static str),
 }
 
 /// Moment of a failure.
@@ -137,6 +150,11 @@ impl FakeProvider {
             code: "Withheld",
             cause,
         });
+    }
+
+    /// Gives a wrong answer about an object in the next `times` reads.
+    pub fn lie(&self, address: &str, times: u32, lie: Lie) {
+        self.world().lies.push((address.to_owned(), times, lie));
     }
 
     /// Removes all injected failures.
@@ -385,7 +403,30 @@ impl FakeProviderState {
         made.find(|(_, object)| object.is_seen()).map(|(id, _)| json!({ "id": id }))
     }
 
-    fn refresh(&self, known: &RecordedResource) -> Observed {
+    fn refresh(&mut self, known: &RecordedResource) -> Observed {
+        let mut observed = self.truth(known);
+        let lies =
+            self.lies.iter_mut().filter(|(address, _, _)| *address == known.address.as_str());
+        for (_, times, lie) in lies.filter(|(_, times, _)| *times > 0) {
+            *times -= 1;
+            observed = match (&*lie, observed) {
+                (Lie::Missing, _) | (_, Observed::Missing) => Observed::Missing,
+                (Lie::Input(name), Observed::Present { mut inputs, outputs }) => {
+                    if let Some(fields) = inputs.as_object_mut() {
+                        fields.remove(*name);
+                    }
+                    Observed::Present { inputs, outputs }
+                }
+                (Lie::Unsteady(name), Observed::Present { mut inputs, outputs }) => {
+                    inputs[*name] = (*times).into();
+                    Observed::Present { inputs, outputs }
+                }
+            };
+        }
+        observed
+    }
+
+    fn truth(&self, known: &RecordedResource) -> Observed {
         let found = match &known.outputs {
             Value::Null => self.find(&known.token),
             outputs => Some(outputs.clone()),

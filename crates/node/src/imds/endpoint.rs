@@ -32,11 +32,12 @@ const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
     /// The environment disables the service.
-    #[error("{DISABLED} says that the metadata service is not to be used")]
+    #[error("{DISABLED} disables the metadata service")]
     Disabled,
     /// The text is no URL of a plain HTTP server.
     #[error(
-        "`{found}` is no endpoint of a metadata service: expected http://HOST or http://HOST:PORT"
+        "invalid endpoint `{found}` of the metadata service: expected http://HOST or \
+         http://HOST:PORT"
     )]
     Strange {
         /// Given text.

@@ -11,7 +11,7 @@ pub enum Error {
     /// The request for a token got no response. The response travels no further than the hop limit,
     /// so this error is typical in a pod network.
     #[error(
-        "the metadata service did not answer the request for a token within {within:?}, {tries} times"
+        "no response from the metadata service to a token request within {within:?}, {tries} times"
     )]
     NoToken {
         /// Timeout of each attempt.
@@ -20,7 +20,7 @@ pub enum Error {
         tries: u32,
     },
     /// A request with a token got no response.
-    #[error("the metadata service did not answer within {within:?}, {tries} times")]
+    #[error("no response from the metadata service within {within:?}, {tries} times")]
     NoAnswer {
         /// Timeout of each attempt.
         within: Duration,
@@ -28,13 +28,13 @@ pub enum Error {
         tries: u32,
     },
     /// The service rejects the request for a token.
-    #[error("the metadata service refuses to give a token (status {0})")]
+    #[error("the metadata service rejects token requests (status {0})")]
     TokenRefused(u16),
     /// The service rejects a token that it has just returned.
-    #[error("the metadata service does not take the token that it has just given")]
+    #[error("the metadata service rejects the token that it has just issued")]
     TokenNotTaken,
     /// The service rejects all requests.
-    #[error("the metadata service refuses to answer (status 403)")]
+    #[error("the metadata service rejects requests (status 403)")]
     Forbidden,
     /// The service is overloaded: by all programs on this machine together, or by a failure of its
     /// own.
@@ -46,10 +46,10 @@ pub enum Error {
         tries: u32,
     },
     /// The status of the response is unknown to this client.
-    #[error("the metadata service answered with the unexpected status {0}")]
+    #[error("unexpected status {0} from the metadata service")]
     Unexpected(u16),
     /// The response is longer than any value, or is not text.
-    #[error("the metadata service answered with what is no value")]
+    #[error("the response of the metadata service is too long or not text")]
     NoValue,
 }
 
@@ -58,17 +58,20 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         let hint = match self {
             Error::NoToken { .. } => {
-                "the hop limit is probably 1 and this runs in a pod network: use the host's network, \
-                 or set HttpPutResponseHopLimit to 2 or more"
+                "use the host network, or set HttpPutResponseHopLimit to 2 or more: with a hop \
+                 limit of 1, tokens do not reach a pod network"
             }
             Error::TokenRefused(403) => {
-                "the endpoint may be disabled (HttpEndpoint), or a proxy stands in between: a request \
-                 with X-Forwarded-For gets no token"
+                "check that HttpEndpoint is enabled and that no proxy is in between: token \
+                 requests with X-Forwarded-For are rejected"
             }
-            Error::TokenRefused(_) => "whatever answers there does not speak IMDSv2",
-            Error::Forbidden => "the endpoint may be disabled (HttpEndpoint)",
+            Error::TokenRefused(_) => {
+                "check the endpoint: the server at this address does not \
+                 implement IMDSv2"
+            }
+            Error::Forbidden => "check that HttpEndpoint is enabled",
             Error::Unreachable(_) => {
-                "is this an EC2 instance, and may it reach the link-local address?"
+                "check that this is an EC2 instance and that it can reach the link-local address"
             }
             _ => return None,
         };

@@ -16,7 +16,7 @@ pub struct Ttl(u32);
 
 /// Error of a duration outside the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a token lives for 1 to 21600 seconds, not for {0}")]
+#[error("invalid token lifetime {0}: expected 1 to 21600 seconds")]
 pub struct InvalidTtl(u64);
 
 impl Ttl {

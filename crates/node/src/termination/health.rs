@@ -67,17 +67,17 @@ impl HandlerHealth {
 
 impl HealthSource for HandlerHealth {
     fn not_ready_reason(&self) -> Option<&'static str> {
-        (!self.is_ready()).then_some("the metadata service gives no answer")
+        (!self.is_ready()).then_some("the metadata service does not respond")
     }
 
     fn metrics(&self) -> String {
         let counters = [
-            ("rounds", "Times that the metadata service was asked.", &self.rounds),
-            ("imds_errors", "Rounds in which it gave no answer.", &self.imds_errors),
-            ("strange_answers", "Documents that had what they should not have.", &self.strange),
-            ("notices", "Things that were announced.", &self.notices),
-            ("writes", "Changes of the Node, and Events.", &self.node_writes),
-            ("api_errors", "Steps that the API server did not do.", &self.node_errors),
+            ("rounds", "Polls of the metadata service.", &self.rounds),
+            ("imds_errors", "Polls without a response.", &self.imds_errors),
+            ("strange_answers", "Documents with unexpected content.", &self.strange),
+            ("notices", "Notices that were received.", &self.notices),
+            ("writes", "Changes of the Node, and Events, that were written.", &self.node_writes),
+            ("api_errors", "Requests that the API server did not complete.", &self.node_errors),
         ];
         let mut page = MetricsPage::default();
         for (name, help, value) in counters {
@@ -86,8 +86,17 @@ impl HealthSource for HandlerHealth {
         }
         let (ready, marked) = (self.is_ready(), self.marked.load(Relaxed));
         let gauges = [
-            ("groundplan_termination_ready", "Whether it answered last.", ready),
-            ("groundplan_termination_marked", "Whether the Node is marked.", marked),
+            (
+                "groundplan_termination_ready",
+                "1 if the last poll had a response, otherwise 0.",
+                ready,
+            ),
+            (
+                "groundplan_termination_marked",
+                "1 if the Node is marked for termination, otherwise \
+                 0.",
+                marked,
+            ),
         ];
         for (name, help, value) in gauges {
             page.single(name, "gauge", help, value.into());
@@ -103,7 +112,7 @@ mod tests {
     #[test]
     fn a_handler_is_ready_while_it_is_answered() {
         let health = HandlerHealth::default();
-        assert_eq!(health.not_ready_reason(), Some("the metadata service gives no answer"));
+        assert_eq!(health.not_ready_reason(), Some("the metadata service does not respond"));
         health.record_response(true);
         assert_eq!(health.not_ready_reason(), None);
         health.record_response(false);

@@ -167,7 +167,7 @@ fn rebalance(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
     let source = NoticeSource::RebalanceRecommendation;
     let read: Rebalance = serde_json::from_str(body)
         .map_err(|_| strange(source, body, "an object with `noticeTime`"))?;
-    let what = "the spot instance is likelier than before to be interrupted";
+    let what = "the spot instance has an elevated risk of interruption";
     Ok(vec![Notice::new(source, Consequence::Warning, what, read.notice_time)])
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn meant_among_settings(name: &str) -> String {
     }
 }
 
-const REQUIRED: &str = "`authentication: Required` makes the machines answer IMDSv2 alone";
+const REQUIRED: &str = "`authentication: Required` makes the machines accept only IMDSv2";
 
 /// Returns the setting that `name` means in any section, tolerating typos. `None` for names in
 /// [`SHORT`], which have other meanings outside the settings.
@@ -98,7 +98,7 @@ mod tests {
             let hint = meant_among_settings(name);
             assert!(hint.starts_with("did you mean `authentication`? `authent"), "{name}: {hint}");
         }
-        assert_eq!(meant_among_settings("whatever"), REQUIRED);
+        assert_eq!(meant_among_settings("anything"), REQUIRED);
     }
 
     #[test]

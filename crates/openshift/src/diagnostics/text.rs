@@ -36,13 +36,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, (Finding, Cow<'_, str>)> {
         Ok(text) => match text.find('\0') {
             Some(at) => TextFault {
                 at: Some(at),
-                message: "there is a NUL byte in the file",
-                hint: "remove it; if it was not typed, the file is damaged",
+                message: "the file has a NUL byte",
+                hint: "remove the NUL byte, or restore the file if it is damaged",
             },
             None => return Ok(text),
         },
         Err(error) => {
-            let message = "there is a byte in the file that is not UTF-8";
+            let message = "the file has a byte that is not UTF-8";
             TextFault { at: Some(error.valid_up_to()), message, hint: SAVE_AS }
         }
     };
@@ -66,7 +66,7 @@ struct TextFault {
     hint: &'static str,
 }
 
-const SAVE_AS: &str = "save the file as UTF-8; an editor offers it under `Save as` or `Encoding`";
+const SAVE_AS: &str = "save the file as UTF-8 (in an editor: `Save as` or `Encoding`)";
 
 impl TextFault {
     fn finding(&self, shown: &str) -> Finding {

@@ -94,8 +94,8 @@ pub(crate) fn malformed(error: &Error, text: &str) -> Malformed {
     let (rule, message, hint) = match error {
         Error::MultipleDocuments { .. } => (
             Rule::Documents,
-            "there are several YAML documents in the file".to_owned(),
-            Some("keep one, and remove the `---` before the others"),
+            "the file has several YAML documents".to_owned(),
+            Some("keep one, and remove the others with the `---` before them"),
         ),
         // The parser wraps errors inside an alias and keeps only their text.
         _ if ["limit exceeded", "budget breached"].iter().any(|part| said.contains(part)) => {
@@ -109,13 +109,13 @@ pub(crate) fn malformed(error: &Error, text: &str) -> Malformed {
     Malformed { offset, rule, message, hint }
 }
 
-const TOO_LARGE: &str = "the file unfolds to more than an install-config can be";
+const TOO_LARGE: &str = "the file is too large after the expansion of aliases";
 
 /// Returns the parser's message for errors in YAML, and a message of this module for errors in the
 /// parser's own terms.
 fn without_place(said: &str) -> String {
     const OURS: [(&str, &str); 3] = [
-        ("weak recursion", "an alias stands for something that it is a part of"),
+        ("weak recursion", "an alias refers to a value that contains the alias"),
         ("string scalar", "the name of a field must be a string"),
         ("base64", "a value that is marked as `!!binary` is not base64"),
     ];
@@ -133,7 +133,7 @@ fn hint(said: &str) -> Option<&'static str> {
         ("unclosed bracket", "close the bracket that begins here"),
         ("mapping values are not allowed", "check the indentation, or put the value in quotes"),
         ("unexpected character", "put the value in quotes"),
-        ("unknown anchor", "put the value in quotes, unless it is to name an `&anchor`"),
+        ("unknown anchor", "put the value in quotes, unless it refers to an `&anchor`"),
         ("expected key", "check the indentation: the fields of a mapping begin in one column"),
         ("trailing content", "check where the quotes end"),
         ("simple key", "put a `:` after the name of the field"),
@@ -269,7 +269,7 @@ mod tests {
         for (text, expected, place) in [
             ("", "the file is empty", None),
             ("# nothing\n---\n", "the file is empty", None),
-            ("a: 1\n---\nb: 2\n", "there are several YAML documents in the file", Some(9)),
+            ("a: 1\n---\nb: 2\n", "the file has several YAML documents", Some(9)),
             ("é: 1\na:\n\tb: 1\n", "not YAML: tabs disallowed", Some(10)),
             ("a: 'x\nb: 1\n", "not YAML: unclosed quote", Some(3)),
             ("a: 1\n  b: 2\n", "not YAML: mapping values", Some(8)),

@@ -35,7 +35,7 @@ pub(super) fn platform<'document>(
                 &other.spot,
                 format!("found the platform `{}`", other.value),
             )
-            .expected("the platform `aws` and no other; groundplan knows no other");
+            .expected("the platform `aws`; groundplan supports no other");
     }
     if platform.others.is_empty() {
         platform.aws.require(&platform.spot, "aws", report)
@@ -170,7 +170,7 @@ fn check_hosted_zone(
             .breach(
                 Rule::HostedZoneRoleMode,
                 &role.spot,
-                "is set, and `credentialsMode` does not allow it",
+                "is set, but `credentialsMode` does not allow it",
             )
             .expected("credentialsMode `Passthrough` or `Manual`");
     }
@@ -183,7 +183,7 @@ fn propagate_user_tags(
     if let Some(old) = given.old_propagate_user_tags.get() {
         report
             .breach(Rule::Deprecated, &old.spot, "is deprecated in favour of `propagateUserTags`")
-            .hint("use `propagateUserTags` alone");
+            .hint("use only `propagateUserTags`");
     }
     let given = given.propagate_user_tags.get().or(given.old_propagate_user_tags.get());
     given.is_some_and(|at| at.value)
@@ -210,7 +210,10 @@ fn user_tags(
                 &tags.spot,
                 format!("found {count} tags, more than fit on an S3 object"),
             )
-            .hint(format!("the object with the Ignition gets the first {ON_OBJECTS} by name"));
+            .hint(format!(
+                "remove tags; the S3 object with the Ignition config gets only the first \
+                 {ON_OBJECTS} by name"
+            ));
     }
     for (key, value) in &tags.value {
         check_tag(key, value, propagate, report);
@@ -228,12 +231,12 @@ fn check_tag(
     const LONGEST_VALUE: usize = 256; // AWS
     if key.value.eq_ignore_ascii_case("name") {
         report
-            .breach(Rule::TagName, &key.spot, "is a tag that the cluster sets itself")
+            .breach(Rule::TagName, &key.spot, "is a tag that groundplan sets")
             .expected("another key");
     }
     if key.value.to_lowercase().starts_with("aws:") {
         report
-            .breach(Rule::TagAws, &key.spot, "begins with `aws:`, which AWS keeps for itself")
+            .breach(Rule::TagAws, &key.spot, "begins with `aws:`, which is reserved for AWS")
             .expected("another key");
     }
     if key.value.starts_with("groundplan.io/") {
@@ -241,13 +244,13 @@ fn check_tag(
             .breach(
                 Rule::TagGroundplan,
                 &key.spot,
-                "begins with `groundplan.io/`, by which what was made is found again",
+                "begins with `groundplan.io/`, which is reserved for groundplan",
             )
             .expected("another key");
     }
     if key.value.starts_with("kubernetes.io/cluster/") || propagate && is_reserved(&key.value) {
         report
-            .breach(Rule::TagReserved, &key.spot, "is a key of the cluster")
+            .breach(Rule::TagReserved, &key.spot, "is reserved for the cluster")
             .expected("a key outside `kubernetes.io` and `openshift.io`");
     }
     if key.value.is_empty() || key.value.chars().count() > LONGEST_KEY {
@@ -264,7 +267,7 @@ fn check_tag(
         if propagate && !at.value.chars().all(may_be_propagated) {
             report
                 .breach(Rule::TagCharacters, &at.spot, format!("found {}", shown(&at.value)))
-                .expected("letters, digits and `_.:/=+-@` alone, because the tags are propagated");
+                .expected("only letters, digits and `_.:/=+-@`, because the tags are propagated");
         }
     }
 }
@@ -356,7 +359,7 @@ fn endpoint_url(at: &Spanned<String>, report: &mut FindingCollector) -> Option<U
             if may_be_secret(&at.value) { "has more than a host and a port".into() } else { found };
         report
             .breach(Rule::EndpointUrl, &at.spot, found)
-            .expected("a URL with nothing but a host and a port");
+            .expected("a URL with only a host and a port");
         return None;
     }
     Some(url)
@@ -408,7 +411,7 @@ pub(super) fn check_images(document: &Document, report: &mut FindingCollector) {
             .breach(
                 Rule::RegionImage,
                 &aws.spot.child("amiID"),
-                format!("is missing, and `{region}` has no image of its own"),
+                format!("is missing, but Red Hat publishes no image for `{region}`"),
             )
             .expected("an image for every pool");
     }

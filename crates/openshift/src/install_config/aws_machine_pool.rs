@@ -228,7 +228,7 @@ fn check_size(volume: &Spanned<document::RootVolume>, report: &mut FindingCollec
                 .breach(
                     Rule::VolumeSizeMissing,
                     &volume.spot,
-                    "has a type and no size, which openshift-install 4.15 refuses",
+                    "has a type but no size, which openshift-install 4.15 rejects",
                 )
                 .hint(format!("add `size: {VOLUME_SIZE}`"));
         }
@@ -260,7 +260,7 @@ fn check_iops(
         "gp2" | "st1" | "sc1" | "standard" if iops != 0 => {
             report
                 .breach(Rule::VolumeIops, &spot, format!("{found} for a {volume_type} volume"))
-                .expected("no `iops`, which this type of volume does not take");
+                .expected("no `iops`, because this volume type does not support it");
         }
         _ => (),
     }
@@ -305,11 +305,7 @@ fn check_security_groups(
     };
     if !around.has_subnets {
         report
-            .breach(
-                Rule::SecurityGroupsVpc,
-                &groups.spot,
-                "is set, and the cluster gets a VPC of its own",
-            )
+            .breach(Rule::SecurityGroupsVpc, &groups.spot, "is set, but the cluster gets a new VPC")
             .expected("existing subnets in `platform.aws.subnets`, in the VPC of these groups");
     }
     if groups.value.len() > MOST {

@@ -41,7 +41,7 @@ fn pull_secret_fault(text: &str) -> Option<String> {
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
         Err(error) => {
-            return Some(format!("is not JSON: wrong at its character {}", error.column()));
+            return Some(format!("is not JSON: error at character {}", error.column()));
         }
     };
     let Some(registries) = value.get("auths").and_then(Value::as_object) else {
@@ -77,7 +77,7 @@ pub(super) fn ssh_key(
                 .breach(
                     Rule::SshKeyFips,
                     &at.spot,
-                    format!("is a key of the type `{kind}`, which FIPS does not know"),
+                    format!("is a key of type `{kind}`, which FIPS does not allow"),
                 )
                 .expected("a key of the type `ssh-rsa` or `ecdsa-sha2-nistp256`, `384` or `521`");
         }
@@ -121,7 +121,7 @@ pub(super) fn trust_bundle(document: &Document, report: &mut FindingCollector) -
     if let Some(fault) = trust_bundle_fault(at) {
         report
             .breach(Rule::TrustBundle, &at.spot, fault)
-            .expected("certificates in PEM, one after the other, and nothing else");
+            .expected("certificates in PEM, without other text");
     }
     Some(at.value.clone())
 }
@@ -136,11 +136,11 @@ fn trust_bundle_fault(bundle: &Spanned<String>) -> Option<String> {
         number += 1;
         let block = rest.strip_prefix(BEGIN).and_then(|block| block.split_once(END));
         let Some((body, after)) = block else {
-            return Some(format!("is wrong at its block {number}, which is not a certificate"));
+            return Some(format!("has a block {number} that is not a certificate"));
         };
         let body: String = body.split_whitespace().collect();
         if STANDARD.decode(body).ok().and_then(|der| der.first().copied()) != Some(SEQUENCE) {
-            return Some(format!("is wrong at its block {number}, which does not decode"));
+            return Some(format!("has a block {number} that cannot be decoded"));
         }
         rest = after.trim_start();
     }

@@ -72,7 +72,7 @@ pub(super) fn check_version(document: &Document, report: &mut FindingCollector) 
     };
     if OLD.contains(&at.value.as_str()) {
         report
-            .breach(Rule::OldApiVersion, &at.spot, format!("found `{}`, which is old", at.value))
+            .breach(Rule::OldApiVersion, &at.spot, format!("found the old version `{}`", at.value))
             .hint("use `v1`");
     } else if at.value != VERSION {
         report
@@ -88,7 +88,7 @@ pub(super) fn publish(document: &Document, report: &mut FindingCollector) -> Opt
     if let Some(at) = document.operator_publishing_strategy.get() {
         report
             .breach(Rule::PublishingStrategy, &at.spot, "is set")
-            .expected("nothing; it belongs to `publish: Mixed`, which aws has not");
+            .expected("nothing, because aws does not support `publish: Mixed`");
     }
     match &document.publish {
         FieldValue::Missing | FieldValue::Empty(_) => Some(Publish::default()),
@@ -114,7 +114,7 @@ pub(super) fn check(document: &Document, report: &mut FindingCollector) {
     if let Some(at) = document.bootstrap_in_place.get() {
         report
             .breach(Rule::BootstrapInPlace, &at.spot, "is set")
-            .expected("nothing; it is for clusters that install themselves");
+            .expected("nothing, because it is for clusters without a bootstrap machine");
     }
     check_capabilities(document, report);
     check_features(document, report);
@@ -140,7 +140,7 @@ fn check_capabilities(document: &Document, report: &mut FindingCollector) {
             .breach(
                 Rule::CloudCredential,
                 &given.spot,
-                format!("leaves out `{CLOUD_CREDENTIAL}`, which aws needs"),
+                format!("does not contain `{CLOUD_CREDENTIAL}`, which aws requires"),
             )
             .expected(format!("`{CLOUD_CREDENTIAL}` in additionalEnabledCapabilities"));
     }
@@ -156,7 +156,7 @@ fn check_need(items: &[Spanned<String>], needy: &str, need: &str, report: &mut F
     if items.iter().all(|item| item.value != need) {
         report
             .breach(Rule::CapabilityNeeds, &at.spot, format!("found `{needy}` without `{need}`"))
-            .expected(format!("`{need}` in additionalEnabledCapabilities, too"));
+            .expected(format!("`{need}` in additionalEnabledCapabilities"));
     }
 }
 
@@ -166,7 +166,7 @@ fn check_features(document: &Document, report: &mut FindingCollector) {
     if let (Some(at), false) = (document.feature_gates.get(), custom) {
         report
             .breach(Rule::FeatureGates, &at.spot, "is set")
-            .expected("featureSet `CustomNoUpgrade` with it");
+            .expected("featureSet `CustomNoUpgrade` to be set");
     }
     let is_gate = |text: &str| matches!(text.split_once('='), Some((name, "true" | "false")) if !name.is_empty());
     for gate in document.feature_gates.items().iter().filter(|gate| !is_gate(&gate.value)) {
@@ -180,11 +180,11 @@ fn check_image_sources(document: &Document, report: &mut FindingCollector) {
     if let Some(old) = document.image_content_sources.get() {
         report
             .breach(Rule::Deprecated, &old.spot, "is deprecated in favour of `imageDigestSources`")
-            .hint("use `imageDigestSources` alone");
+            .hint("use only `imageDigestSources`");
         if document.image_digest_sources.is_given() {
             report
                 .breach(Rule::ImageSources, &old.spot, "is set together with `imageDigestSources`")
-                .expected("`imageDigestSources` alone");
+                .expected("only `imageDigestSources`");
         }
     }
     let old = document.image_content_sources.items();

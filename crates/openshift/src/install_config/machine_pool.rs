@@ -92,7 +92,7 @@ fn compute_pool<'given>(
                 &name.spot,
                 format!("found {} a second time", shown(&name.value)),
             )
-            .expected("each pool to have a name of its own");
+            .expected("a different name for each pool");
     }
     names.push(&name.value);
     match name.value.as_str() {
@@ -204,7 +204,7 @@ fn quorum(given: &Spanned<document::MachinePool>, report: &mut FindingCollector)
         Some(at) if at.value == 2 => {
             report
                 .breach(Rule::Quorum, &at.spot, "found `2`")
-                .hint("etcd survives no failure with two members; use 3");
+                .hint("use 3, because etcd with two members survives no failure");
         }
         _ => (),
     }

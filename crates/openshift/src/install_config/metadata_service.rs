@@ -70,10 +70,10 @@ fn check_authentication(given: &FieldValue<String>, report: &mut FindingCollecto
             .breach(
                 Rule::EmptyAuthentication,
                 spot,
-                "is empty, which is no opinion: the account, the image and AWS decide",
+                "is empty and has no effect: the account, the image and AWS decide",
             )
             .expected(one_of(&Authentication::WORDS.map(|(word, _)| word)))
-            .hint("write `Required` for IMDSv2 alone, or remove the field");
+            .hint("write `Required` for only IMDSv2, or remove the field");
     }
 }
 
@@ -119,8 +119,8 @@ pub(super) fn check_reach(
             .breach(
                 Rule::MetadataReach,
                 spot,
-                format!("with IMDSv2 alone and one hop, {WHY_FURTHER}"),
+                format!("with only IMDSv2 and one hop, {WHY_FURTHER}"),
             )
-            .expected("`httpPutResponseHopLimit: 2` or more, unless no such pod asks");
+            .expected("`httpPutResponseHopLimit: 2` or more, unless no such pod uses IMDS");
     }
 }

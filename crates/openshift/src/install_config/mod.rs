@@ -99,7 +99,7 @@ pub(crate) fn unreadable_manifest(
     if report.is_clean() {
         let malformed = yaml::malformed(error, text);
         let message = match malformed.rule {
-            Rule::FileSize => "the document unfolds to more than is read here".to_owned(),
+            Rule::FileSize => "the document is too large after the expansion of aliases".to_owned(),
             _ => malformed.message,
         };
         tell(Malformed { message, ..malformed }, &mut report);

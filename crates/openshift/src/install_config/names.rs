@@ -23,7 +23,7 @@ pub(super) fn names(
     let (name, base) = (name?, base?);
     let whole = format!("{}.{}", name.value, domain(base));
     if !is_subdomain(&whole) {
-        let found = format!("has {} characters with the name before it", whole.len());
+        let found = format!("has {} characters with the cluster name before it", whole.len());
         report
             .breach(Rule::ClusterDomain, &base.spot, found)
             .expected(format!("at most {LONGEST_NAME} characters together"));

@@ -82,7 +82,7 @@ impl Taken {
             let message = format!("found `{network}`, which overlaps `{DOCKER_BRIDGE}`");
             report
                 .breach(Rule::ContainerBridge, spot, message)
-                .hint("container engines use that network on the nodes");
+                .hint("use another network; container engines use this one on the nodes");
         }
         self.0.push((network, spot.path.clone()));
     }
@@ -249,7 +249,7 @@ fn network(cidr: &Spanned<String>, report: &mut FindingCollector) -> Option<Ipv4
         Ok(IpNet::V6(_)) => {
             report
                 .breach(Rule::NetworkFamily, &cidr.spot, found)
-                .expected("an IPv4 network; aws has no other");
+                .expected("an IPv4 network; aws supports no other");
             return None;
         }
         Err(_) => {
@@ -322,7 +322,7 @@ fn mtu(
     if !is_ovn {
         report
             .breach(Rule::MtuNetworkType, &at.spot, "is set")
-            .expected(format!("networkType `{NETWORK_TYPE}` with it"));
+            .expected(format!("networkType `{NETWORK_TYPE}` to be set"));
         return None;
     }
     if !MTU.contains(&at.value) {
@@ -361,7 +361,7 @@ fn deprecated<T>(old: Option<&Spanned<T>>, new: &str, both: bool, report: &mut F
         };
         report
             .breach(Rule::Deprecated, &old.spot, format!("{effect} `{new}`"))
-            .hint(format!("use `{new}` alone"));
+            .hint(format!("use only `{new}`"));
     }
 }
 

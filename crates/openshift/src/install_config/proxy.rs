@@ -60,7 +60,7 @@ fn url(
             let expected: Vec<String> =
                 schemes.iter().map(|scheme| format!("`{scheme}://`")).collect();
             report
-                .breach(Rule::ProxyScheme, &at.spot, "has a scheme that a proxy does not take here")
+                .breach(Rule::ProxyScheme, &at.spot, "has an unsupported scheme")
                 .expected(expected.join(" or "));
         }
         Some(url) if is_inside(url, networking) => {
@@ -92,7 +92,7 @@ fn check_no_proxy(at: &Spanned<String>, report: &mut FindingCollector) {
     if at.value.contains(' ') {
         report
             .breach(Rule::NoProxy, &at.spot, "contains a space")
-            .expected("names, networks and addresses between commas alone");
+            .expected("names, networks and addresses with commas between them");
         return;
     }
     for element in at.value.split(',').filter(|element| !is_no_proxy(element)) {

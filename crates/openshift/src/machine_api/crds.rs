@@ -247,7 +247,7 @@ mod tests {
             ".status.nodeRef",
             ".status.providerStatus",
         ];
-        assert_eq!(kept, expected, "whatever else is not known is dropped");
+        assert_eq!(kept, expected, "other unknown fields are dropped");
     }
 
     /// Values that the types write pass through the schema without loss, because the API server
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// Rewritten by `GROUNDPLAN_BLESS=1 cargo test --no-default-features --lib crds`.
+    /// Rewritten by `GROUNDPLAN_BLESS=1 cargo test -p groundplan-openshift crds`.
     #[test]
     fn the_files_in_deploy_are_these() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/machine-controller/crds");

@@ -17,18 +17,18 @@ pub(crate) fn plan_warnings(plan: &Plan, is_master: fn(&Address) -> bool) -> Vec
     let removed = going(|action| action == Action::Delete);
     let replaced = replaced.first().map(|first| {
         format!(
-            "{} replaced ({}): each is terminated when its successor runs, whether or not that is a \
-             Node yet, all at the same time, and nothing is drained. Drain their Nodes and take some \
-             at a time (--target {first}), or leave the set as it is, make another one with the \
-             change, and scale the old one down when its pods have moved",
+            "{} replaced ({}): all at the same time, without draining; each is terminated when its \
+             replacement runs, even if that is not a Node yet. Drain the Nodes and replace some \
+             machines at a time (--target {first}), or keep the set, create another one with the \
+             change, and scale the old one down after its pods have moved",
             are(replaced.len()),
             by_set(&replaced),
         )
     });
     let removed = removed.first().map(|first| {
         format!(
-            "{} removed ({}), and nothing is drained: drain their Nodes first, or take some at a time \
-             (--target {first})",
+            "{} deleted ({}) without draining: drain the Nodes first, or delete some machines at a \
+             time (--target {first})",
             are(removed.len()),
             by_set(&removed),
         )
@@ -44,8 +44,8 @@ fn runs(change: &Change) -> bool {
 
 fn are(count: usize) -> String {
     match count {
-        1 => "1 machine that runs is".to_owned(),
-        count => format!("{count} machines that run are"),
+        1 => "1 running machine is".to_owned(),
+        count => format!("{count} running machines are"),
     }
 }
 

@@ -36,23 +36,24 @@ pub fn plan_warnings(plan: &Plan) -> Vec<String> {
     let mut cautions = Vec::new();
     if let Some(first) = replaced.first() {
         cautions.push(format!(
-            "with each master that is replaced a member of etcd goes ({}), and groundplan does not see \
-             etcd: in an installed cluster, replace one at a time (--target {first}) and wait until \
-             its member is healthy",
+            "each replaced master removes an etcd member ({}): in an installed cluster, replace \
+             one master at a time (--target {first}) and wait until the new member is healthy; \
+             groundplan does not check etcd",
             names(&replaced),
         ));
     }
     if let Some(first) = removed.first() {
         cautions.push(format!(
-            "with each master that is removed a member of etcd goes ({}), and groundplan does not see \
-             etcd: in an installed cluster, remove its member first, and one at a time (--target {first})",
+            "each deleted master removes an etcd member ({}): in an installed cluster, remove the \
+             member first, and delete one master at a time (--target {first}); groundplan does not \
+             check etcd",
             names(&removed),
         ));
     }
     if !in_turns(plan, &replaced) {
         cautions.push(
-            "what the masters stand on is replaced, too, so they are all gone at the same time: an \
-             installed cluster does not survive that"
+            "all masters are deleted at the same time, because a resource that they depend on is \
+             replaced: this destroys an installed cluster"
                 .to_owned(),
         );
     }

@@ -97,7 +97,7 @@ impl AssetsError {
     /// Returns the command that writes the assets.
     pub fn hint(&self) -> String {
         format!(
-            "`openshift-install create ignition-configs --dir {}` writes them",
+            "create them with `openshift-install create ignition-configs --dir {}`",
             self.folder.display()
         )
     }
@@ -146,7 +146,7 @@ pub enum AssetProblem {
         column: usize,
     },
     /// The file is that of another platform or of an older installer.
-    #[error("{file} has no `{field}`, which {expected} has")]
+    #[error("{file} is not {expected}: `{field}` is missing")]
     Incomplete {
         /// Name of the file.
         file: &'static str,
@@ -275,7 +275,7 @@ mod tests {
             let folder = folder(&[("metadata.json", without)]);
             let error = Assets::read(folder.path()).unwrap_err().to_string();
             let expected = format!(
-                "metadata.json has no {expected}, which the metadata of an AWS cluster has"
+                "metadata.json is not the metadata of an AWS cluster: {expected} is missing"
             );
             assert!(error.contains(&expected), "{error}");
         }

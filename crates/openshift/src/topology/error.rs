@@ -9,13 +9,13 @@ use ipnet::Ipv4Net;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
     /// A lookup has no result yet.
-    #[error("`{lookup}` has not been asked of AWS yet")]
+    #[error("no lookup result for `{lookup}`")]
     Unanswered {
         /// Key of the lookup.
         lookup: String,
     },
     /// A lookup result has the wrong form.
-    #[error("the answer to `{lookup}` cannot be read: {why}")]
+    #[error("the result of the lookup `{lookup}` cannot be read: {why}")]
     Unreadable {
         /// Key of the lookup.
         lookup: String,
@@ -33,7 +33,7 @@ pub enum CompileError {
         hint: &'static str,
     },
     /// The config has changed to that of another cluster.
-    #[error("the cluster has `{known}` and cannot change to `{asked}`")]
+    #[error("the state has `{known}`, which cannot change to `{asked}`")]
     Renamed {
         /// Field that differs.
         field: &'static str,
@@ -43,7 +43,7 @@ pub enum CompileError {
         known: String,
     },
     /// The assets and the state are of different clusters.
-    #[error("the assets are of the cluster `{theirs}`, not of `{ours}`")]
+    #[error("the assets belong to the cluster `{theirs}`, not to `{ours}`")]
     AssetsOfAnother {
         /// Cluster of the assets: infra ID and cluster ID.
         theirs: String,
@@ -51,7 +51,7 @@ pub enum CompileError {
         ours: String,
     },
     /// AWS does not allow names that begin with the infra ID.
-    #[error("`{infra_id}` cannot begin the names of AWS resources: {why}")]
+    #[error("the infra ID `{infra_id}` is not valid in the names of AWS resources: {why}")]
     InfraId {
         /// The infra ID.
         infra_id: String,
@@ -60,7 +60,7 @@ pub enum CompileError {
     },
     /// AWS does not allow a VPC of this size, or one with this number of subnets.
     #[error(
-        "{network} cannot be a VPC with {zones} private and {zones} public subnets: AWS takes \
+        "{network} cannot be a VPC with {zones} private and {zones} public subnets: AWS accepts \
          /16 to /28 for each"
     )]
     NetworkSize {
@@ -80,7 +80,7 @@ pub enum CompileError {
         instance_type: String,
     },
     /// Neither the config nor a stream has an image to boot.
-    #[error("there is no image to boot: none is configured and no RHCOS stream was given")]
+    #[error("no image to boot: `amiID` is not set, and no RHCOS stream was passed")]
     NoImage,
     /// The stream has no image for the region.
     #[error("the RHCOS stream has no image for {region}")]
@@ -109,7 +109,7 @@ pub enum CompileError {
         state: String,
     },
     /// The image has another architecture than the machines.
-    #[error("the image {id} is for {found}, and the machines are {wanted}")]
+    #[error("the image {id} is for {found}, but the machines are {wanted}")]
     ImageArchitecture {
         /// Field that names the image.
         field: String,
@@ -121,7 +121,7 @@ pub enum CompileError {
         wanted: &'static str,
     },
     /// The availability zone does not exist, or is not available to this account.
-    #[error("{zone} is no availability zone of {region} that this account can use")]
+    #[error("{zone} is not an availability zone of {region} that this account can use")]
     ZoneUnavailable {
         /// Field that names the zone.
         field: String,
@@ -153,7 +153,7 @@ pub enum CompileError {
         least: Size,
     },
     /// The instance type has another architecture than the machines.
-    #[error("{instance_type} is {found}, and the machines are {wanted}")]
+    #[error("{instance_type} is {found}, but the machines are {wanted}")]
     TypeArchitecture {
         /// Field that names the type.
         field: String,
@@ -207,7 +207,7 @@ pub enum CompileError {
         name: String,
     },
     /// Another cluster has the same name and base domain.
-    #[error("{domain} is taken: the hosted zone {zone} has the record {record} already")]
+    #[error("{domain} is in use: the hosted zone {zone} already has the record {record}")]
     NameTaken {
         /// The zone.
         zone: HostedZoneId,
@@ -261,7 +261,7 @@ pub enum CompileError {
         zone: String,
     },
     /// The subnet is outside all machine networks.
-    #[error("the subnet {id} begins at {start}, which is in no machine network")]
+    #[error("the subnet {id} begins at {start}, outside all machine networks")]
     SubnetOutside {
         /// Index of the subnet in the config.
         index: usize,
@@ -318,7 +318,7 @@ pub enum CompileError {
         domain: String,
     },
     /// The user data exceeds the limit.
-    #[error("the user data of {machine} takes {bytes} bytes, at most {limit} are possible")]
+    #[error("the user data of {machine} has {bytes} bytes, but at most {limit} are possible")]
     UserData {
         /// The machine, such as `bootstrap`.
         machine: String,
@@ -397,7 +397,9 @@ impl CompileError {
     pub fn expected(&self) -> Option<String> {
         use CompileError::*;
         Some(match self {
-            NetworkSize { .. } => "a network from /16 to /28, and so for each of its parts".into(),
+            NetworkSize { .. } => {
+                "a network from /16 to /28, with subnets in the same range".into()
+            }
             ImageNotReady { .. } => "an image that is available".into(),
             ImageArchitecture { wanted, .. } => format!("an image for {wanted}"),
             ZoneUnavailable { region, .. } => format!("an availability zone of {region}"),
@@ -423,54 +425,60 @@ impl CompileError {
         use CompileError::*;
         let hint = match self {
             Unanswered { .. } | Unreadable { .. } => {
-                "run `groundplan plan` with access to AWS; it asks again".into()
+                "run `groundplan plan` with access to AWS, which repeats the lookup".into()
             }
             Unsupported { hint, .. } => (*hint).into(),
-            Renamed { known, .. } => format!("write `{known}`, or use another state for it"),
+            Renamed { known, .. } => format!("write `{known}`, or use another --state"),
             AssetsOfAnother { .. } => {
-                "give the assets that this cluster was begun with, or use another state".into()
+                "pass the assets that this cluster was created with, or use another --state".into()
             }
             InfraId { .. } => "choose another name for the cluster".into(),
             NetworkSize { .. } => {
-                "use a network of /16 or a little smaller, or list fewer zones in the pools".into()
+                "use a network of /16 or slightly smaller, or list fewer zones in the pools".into()
             }
             NoZone { field, .. } => format!("list `{field}`, or choose another type"),
-            NoImage => "set `platform.aws.amiID`, or give a stream file with `--rhcos-stream`: \
-                 `openshift-install coreos print-stream-json` prints it"
+            NoImage => "set `platform.aws.amiID`, or pass the output of `openshift-install coreos \
+                 print-stream-json` with `--rhcos-stream`"
                 .into(),
-            NotInStream { .. } => {
-                "set `platform.aws.amiID` to an image that you have imported".into()
+            NotInStream { .. } => "set `platform.aws.amiID` to an imported image".into(),
+            ImageNotReady { .. } => {
+                "wait until the image is available, or use another image".into()
             }
-            ImageNotReady { .. } => "wait until it is available, or use another image".into(),
             ImageArchitecture { found, .. } | TypeArchitecture { found, .. } => {
-                format!("choose another one, or set the pool's `architecture` to that of {found}")
+                format!(
+                    "choose another one, or set the `architecture` of the pool to match \
+                     {found}"
+                )
             }
             ZoneUnavailable { .. } => {
-                "`aws ec2 describe-availability-zones` lists them; local and \
-                 wavelength zones are not supported"
+                "list the zones with `aws ec2 describe-availability-zones`; local and wavelength \
+                 zones are not supported"
                     .into()
             }
             TypeUnknown { .. } => {
-                "check the spelling; `aws ec2 describe-instance-types` lists them".into()
+                "check the spelling, or list the types with `aws ec2 describe-instance-types`"
+                    .into()
             }
             TypeTooSmall { least, .. } => format!("choose a type with {least} or more"),
-            NotOffered { zone, .. } => format!("leave {zone} out, or choose another type"),
+            NotOffered { zone, .. } => format!("remove {zone}, or choose another type"),
             GroupNotFound { .. } => "check the id, the region and the account".into(),
             GroupElsewhere { vpc, .. } => format!("use a security group of {vpc}"),
             IamNotFound { what, .. } => {
-                format!("create the {what}, or leave the field out and it is made")
+                format!("create the {what}, or remove the field to let groundplan create one")
             }
             NameTaken { record, .. } => format!(
-                "choose another `metadata.name`; if no cluster has it any more, delete {record} \
-                 and what else ends like it"
+                "check --state if this is the existing cluster, or choose another `metadata.name`; \
+                 if no cluster uses the name, delete {record} and the other records of this domain"
             ),
-            ImageNotFound { .. } => "check the id and the region, or ask its owner to share".into(),
+            ImageNotFound { .. } => "check the id and the region, or ask the owner to share the \
+                 image"
+                .into(),
             NoPublicZone { domain } => {
                 format!("create a public hosted zone for {domain}, or set `publish: Internal`")
             }
             SubnetNotFound { .. } => "check the id, the region and the account".into(),
             SeveralVpcs { .. } => "list the subnets of one VPC only".into(),
-            SecondSubnet { .. } => "list one of the two".into(),
+            SecondSubnet { .. } => "list only one of the two".into(),
             SubnetOutside { .. } => {
                 "add the subnet's network to `networking.machineNetwork`".into()
             }
@@ -485,14 +493,14 @@ impl CompileError {
             }
             ZoneNotFound { .. } => "check the id and the account".into(),
             ZonePublic { .. } => {
-                "use a private zone, or leave the field out and one is made".into()
+                "use a private zone, or remove the field to let groundplan create one".into()
             }
             ZoneElsewhere { vpc, .. } => format!("associate the zone with {vpc}"),
             ZoneName { domain, .. } => format!("use a zone for {domain}"),
             UserData { machine, .. } if machine == "bootstrap" => {
-                "trust fewer certificates in `additionalTrustBundle`".into()
+                "remove certificates from `additionalTrustBundle`".into()
             }
-            UserData { .. } => "shorten its Ignition config".into(),
+            UserData { .. } => "shorten the Ignition config of these machines".into(),
         };
         Some(hint)
     }

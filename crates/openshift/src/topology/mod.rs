@@ -4,11 +4,11 @@
 //! names, tags, address ranges, rules, records and policies. Compiling makes no cloud calls, and
 //! uses no clock and no randomness, so the same inputs give the same graph.
 //!
-//! - [`lookup_cache`]: lookups that compiling needs, and the lookup cache.
-//! - [`checks`]: online checks without effect on the graph.
+//! - [`lookups`]: lookups that compiling needs, and the lookup cache.
+//! - [`validation`]: online checks without effect on the graph.
 //! - [`assets`]: the Ignition configs of openshift-install; `ignition`: those of groundplan.
 //! - `naming`, [`cidr`], [`stream`]: names and tags, address ranges, images.
-//! - [`fleet`]: the resolved machine pools, for manifests.
+//! - [`machine_pools`]: the resolved machine pools, for manifests.
 //! - `placement`: zones and instance types; `existing`: the network of the user.
 //! - `network`, `security_groups`, `iam`, `load_balancers`, `dns`, `image`, `control_plane`,
 //!   `bootstrap`: one part of the graph each.
@@ -81,7 +81,7 @@ pub struct Compiled {
     pub warnings: Vec<String>,
 }
 
-/// Returns the resource graph of the cluster. Requires the results of all [lookups](lookups).
+/// Returns the resource graph of the cluster. Requires the results of all [lookups].
 ///
 /// # Errors
 /// Returns all errors. A check is skipped only if an earlier error makes its result meaningless.
@@ -198,7 +198,7 @@ fn refuse_unsupported(config: &InstallConfig) -> Result<(), CompileError> {
         return Err(CompileError::unsupported(
             "platform.aws.hostedZoneRole",
             "changing a hosted zone of another account is not supported",
-            "use a hosted zone of the cluster's own account and leave the role out",
+            "use a hosted zone of the cluster's account, and remove the role",
         ));
     }
     Ok(())
@@ -227,16 +227,15 @@ fn check_identity(
 fn warn(config: &InstallConfig, assets: &Assets, warnings: &mut Vec<String>) {
     if assets.is_none() {
         warnings.push(
-            "no assets of openshift-install were given: the machines will boot, but no cluster \
-             will form"
+            "no --assets of openshift-install: the machines will boot, but no cluster will form"
                 .to_owned(),
         );
     }
     let tags = config.aws.user_tags.len();
     if tags > naming::USER_TAGS_OF_AN_OBJECT {
         warnings.push(format!(
-            "platform.aws.userTags: of {tags} tags only the first {} go onto the bootstrap's S3 \
-             object, which can have ten",
+            "platform.aws.userTags: the bootstrap S3 object can have ten tags, so it gets only the \
+             first {} of {tags}",
             naming::USER_TAGS_OF_AN_OBJECT
         ));
     }

@@ -30,7 +30,7 @@ fn metadata(file: &Path) -> Result<Cluster> {
     let text = fs::read(file).map_err(|error| CommandError::could_not(&attempt, &error))?;
     let cluster = identity(&text).map_err(|error| {
         let diagnostic = Diagnostic::could_not(&attempt, &error)
-            .with_hint("expected the metadata.json that openshift-install or groundplan wrote");
+            .with_hint("pass the metadata.json that openshift-install or groundplan wrote");
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     // The name becomes a folder of states, and the infra ID selects the resources to delete.
@@ -41,7 +41,7 @@ fn metadata(file: &Path) -> Result<Cluster> {
     let flaws = checks.into_iter().filter_map(|(field, checked)| Some((field, checked.err()?)));
     let diagnostics: Vec<Diagnostic> = flaws
         .map(|(field, expected)| {
-            let summary = format!("{}: `{field}` is not one", file.display());
+            let summary = format!("{}: invalid `{field}`", file.display());
             Diagnostic::error(summary).with_detail(expected)
         })
         .collect();
@@ -52,8 +52,8 @@ fn metadata(file: &Path) -> Result<Cluster> {
 }
 
 fn no_region() -> CommandError {
-    let diagnostic = Diagnostic::error("the cluster's region is not known")
-        .with_hint("name it with --region, or set AWS_REGION");
+    let diagnostic = Diagnostic::error("the region of the cluster is unknown")
+        .with_hint("pass --region, or set AWS_REGION");
     CommandError::new(Exit::Usage, diagnostic)
 }
 
@@ -67,8 +67,8 @@ pub(super) async fn recorded(cluster: &Cluster, common: &CommonArgs) -> Result<O
         None => Ok(None),
         Some(known) if known.infra_id == cluster.infra_id => Ok(Some(cluster.name.clone())),
         Some(other) => {
-            let summary = format!("{place} is the state of {}, and of no other", other.infra_id);
-            let hint = "give another --state for this one, an empty one";
+            let summary = format!("{place} is the state of another cluster: {}", other.infra_id);
+            let hint = "use another, empty --state for this cluster";
             Err(CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
         }
     }

@@ -99,8 +99,11 @@ async fn without_machines(infra_id: &str, common: &CommonArgs) -> Result<()> {
         return Ok(());
     }
     let (noun, verb) = if recorded == 1 { ("resource", "is") } else { ("resources", "are") };
-    let summary = format!("{recorded} {noun} of its machines {verb} recorded in {place}");
-    let hint = format!("first `groundplan machines destroy --cluster {infra_id}`");
+    let summary = format!(
+        "{recorded} {noun} of the cluster's machines {verb} still recorded in \
+         {place}"
+    );
+    let hint = format!("run `groundplan machines destroy --cluster {infra_id}` first");
     Err(CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
 }
 
@@ -121,7 +124,7 @@ fn config(
         Ok((config, _)) => Ok(Some(config).filter(|config| config.name == *name)),
         Err(failure) if failure.exit == Exit::ConfigInvalid => {
             let file = common.config.display();
-            let warning = format!("{file} is not valid; `{name}` is destroyed without it");
+            let warning = format!("{file} is invalid; `{name}` is destroyed without it");
             ui.diagnostic(&Diagnostic::warning(warning))?;
             Ok(None)
         }
@@ -138,19 +141,19 @@ async fn proven(
 ) -> Result<Exit> {
     let swept = retry_reads(|| Box::pin(sweep::sweep(aws, names)))
         .await
-        .map_err(|error| CommandError::call("see whether anything is left", &error))?;
+        .map_err(|error| CommandError::call("check for remaining resources", &error))?;
     let (tag, left) = (topology::cluster_tag_key(&cluster.infra_id), swept.left);
     ui.print_json("leftovers", &json!({"tag": tag, "left": left}))?;
     for denied in &swept.denied {
         ui.diagnostic(&untracked::not_looked_for(denied))?;
     }
     if left.is_empty() {
-        ui.print_line(&format!("Nothing tagged {tag} is left."))?;
+        ui.print_line(&format!("No resources with the tag {tag} remain."))?;
         return Ok(Exit::Done);
     }
-    let mut diagnostic = Diagnostic::error(format!("something tagged {tag} is left"));
+    let mut diagnostic = Diagnostic::error(format!("resources with the tag {tag} remain"));
     diagnostic.detail = left.iter().map(|one| format!("{} {}", one.kind, one.id)).collect();
-    let hint = "most likely the cluster made it while it went: run the same command again, which takes \
-                it along; of what it does not show in its plan, look what it is and delete it by hand";
+    let hint = "run the same command again: the cluster may have created them during the destroy; \
+         delete by hand what the new plan does not show";
     Err(CommandError::new(Exit::Failed, diagnostic.with_hint(hint)))
 }

@@ -79,7 +79,7 @@ async fn known(
         let cluster = Cluster { name, infra_id, cluster_id: String::new(), region };
         let detail = &mut failure.diagnostics[0].detail;
         let others = others(&cluster, ui).await?;
-        detail.extend(others.iter().map(|one| format!("not recorded here: {}", shown(one))));
+        detail.extend(others.iter().map(|one| format!("untracked: {}", shown(one))));
     }
     Err(failure)
 }
@@ -92,11 +92,10 @@ fn region() -> Option<String> {
 
 /// Returns the error that these machines have no recorded state, with the states that exist.
 fn not_there(name: &str, infra_id: &str, backend: &StateLocation) -> Result<CommandError> {
-    let mut diagnostic =
-        Diagnostic::error(format!("nothing is recorded of machines of {infra_id}"))
-            .with_detail(format!("there is no {}", backend.of(name)));
+    let mut diagnostic = Diagnostic::error(format!("no state of machines of {infra_id} found"))
+        .with_detail(format!("{} does not exist", backend.of(name)));
     let states = states(backend)?;
-    diagnostic.detail.extend(states.iter().map(|state| format!("there is {}", backend.of(state))));
+    diagnostic.detail.extend(states.iter().map(|state| format!("found {}", backend.of(state))));
     // The user may have given the name of the cluster or of the state instead of the infra ID.
     let is_meant =
         |state: &&String| state.starts_with(&format!("{infra_id}-")) || *state == infra_id;
@@ -104,10 +103,10 @@ fn not_there(name: &str, infra_id: &str, backend: &StateLocation) -> Result<Comm
         states.iter().filter(is_meant).filter_map(|state| state.strip_suffix(ENDING)).collect();
     let hint = match meant.as_slice() {
         [one] => {
-            format!("--cluster takes the infra ID: `groundplan machines destroy --cluster {one}`")
+            format!("pass the infra ID: `groundplan machines destroy --cluster {one}`")
         }
-        _ => "check the infra ID, and --state; where the state is lost, `groundplan machines recover \
-              --manifests PATH` finds it again"
+        _ => "check the infra ID and --state, or rebuild a lost state with `groundplan machines \
+             recover --manifests PATH`"
             .to_owned(),
     };
     Ok(CommandError::new(Exit::Failed, diagnostic.with_hint(hint)))
@@ -138,13 +137,13 @@ async fn tell_of_others(cluster: &Cluster, ui: &mut Ui) -> Result<()> {
     }
     let (noun, verb) = if others.len() == 1 { ("instance", "is") } else { ("instances", "are") };
     let summary = format!(
-        "{} {noun} of {} {verb} not recorded here, and left alone",
+        "{} {noun} of {} {verb} not recorded in this state and not deleted",
         others.len(),
         cluster.infra_id
     );
     let mut warning = Diagnostic::warning(summary).with_hint(
-        "a cluster looks after its own; what nobody wants is scaled down by its MachineSet, or \
-         terminated by hand",
+        "scale down the MachineSet of unneeded instances, or terminate them by hand; a running \
+         cluster manages its own machines",
     );
     warning.detail = others.iter().map(shown).collect();
     Ok(ui.diagnostic(&warning)?)
@@ -159,7 +158,7 @@ async fn others(cluster: &Cluster, ui: &mut Ui) -> Result<Vec<RemainingResource>
     match retry_reads(|| sweep::other_instances(session.aws(), &known)).await {
         Ok(others) => Ok(others),
         Err(error) => {
-            let mut unknown = Diagnostic::call_failed("see what else the cluster has", &error);
+            let mut unknown = Diagnostic::call_failed("search for untracked resources", &error);
             unknown.severity = DiagnosticSeverity::Warning;
             ui.diagnostic(&unknown)?;
             Ok(Vec::new())

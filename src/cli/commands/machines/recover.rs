@@ -30,7 +30,7 @@ pub(super) async fn recover(
     let state = locked.replace(state, ui).await?;
     print_result(&state, &recovered, &left, ui)?;
     let next = "groundplan machines plan, with the same manifests";
-    ui.print_line(&format!("\nNothing in AWS was changed. Now look at what differs: {next}"))?;
+    ui.print_line(&format!("\nNothing in AWS was changed. Review the differences with: {next}"))?;
     Ok(Exit::Done)
 }
 
@@ -66,5 +66,5 @@ fn machine_of(address: &Address) -> &str {
 async fn others(aws: &Aws, state: &State) -> Result<Vec<RemainingResource>> {
     let known = known(state);
     let others = retry_reads(|| sweep::other_instances(aws, &known)).await;
-    others.map_err(|error| CommandError::call("see what else the cluster has", &error))
+    others.map_err(|error| CommandError::call("search for untracked resources", &error))
 }

@@ -59,5 +59,5 @@ fn nothing(path: &Path) -> Diagnostic {
     if !inside.is_dir() {
         return diagnostic;
     }
-    diagnostic.with_hint(format!("name the folder that they are in: {}", inside.display()))
+    diagnostic.with_hint(format!("pass the folder that contains them: {}", inside.display()))
 }

@@ -76,8 +76,8 @@ fn infra_id(folder: &Path) -> Result<Option<String>> {
         Ok(found) => Ok(Some(found.status.infrastructure_name)),
         Err(_) => {
             let diagnostic = Diagnostic::error(format!("could not {attempt}"))
-                .with_detail("it has no `status.infrastructureName`")
-                .with_hint("let `openshift-install create manifests` write it anew");
+                .with_detail("`status.infrastructureName` is missing")
+                .with_hint("create the file again with `openshift-install create manifests`");
             Err(CommandError::new(Exit::Failed, diagnostic))
         }
     }

@@ -83,18 +83,18 @@ fn tighten(path: &Path, manifest: &Manifest) -> Result<()> {
     if !manifest.content.is_secret() {
         return Ok(());
     }
-    let attempt = format!("keep {} from others", path.display());
+    let attempt = format!("restrict access to {}", path.display());
     fs::set_permissions(path, mode(manifest))
         .map_err(|error| CommandError::could_not(&attempt, &error))
 }
 
 fn refused(folder: &Path, others: &[&OutputFile]) -> CommandError {
-    let summary = format!("{} has files that say something else", folder.display());
+    let summary = format!("{} has files with other content", folder.display());
     let mut diagnostic = Diagnostic::error(summary);
     for other in others {
         diagnostic = diagnostic.with_detail(other.name.clone());
     }
-    let hint = "compare them with those in another folder; --force writes over them";
+    let hint = "compare them with the output in another folder, or pass --force to overwrite them";
     CommandError::new(Exit::Refused, diagnostic.with_hint(hint))
 }
 

@@ -70,11 +70,11 @@ fn cluster(
 }
 
 fn of_another(known: &Cluster, theirs: &str) -> CommandError {
-    let summary = "the manifests there are of another cluster than the state or the assets";
+    let summary = "the existing manifests belong to another cluster than the state or the assets";
     let diagnostic = Diagnostic::error(summary)
         .with_detail(format!("manifests: {theirs}"))
         .with_detail(format!("known:     {}", known.infra_id))
-        .with_hint("name the folder that this cluster was begun with, or use another --state");
+        .with_hint("use the folder that this cluster was created with, or another --state");
     CommandError::new(Exit::Failed, diagnostic)
 }
 
@@ -84,8 +84,8 @@ fn unknown_infra_id(inputs: &InputFiles) -> CommandError {
     let name = &inputs.config.name;
     let summary = format!("the infra ID of {name} is not known yet");
     let diagnostic = Diagnostic::error(summary).with_hint(
-        "name a folder in which `openshift-install create manifests` was run, pass --assets, or let \
-         `groundplan plan` choose one",
+        "use a folder written by `openshift-install create manifests`, pass --assets, or run \
+         `groundplan plan` to choose an infra ID",
     );
     CommandError::new(Exit::Failed, diagnostic)
 }
@@ -106,18 +106,16 @@ fn warn(folder: &ManifestFolder, manifests: &[Manifest], ui: &mut Ui) -> Result<
     if !manifests.iter().any(|one| one.content.is_secret()) {
         let user_data = match folder.infra_id {
             Some(_) => "the user-data Secrets stay as openshift-install wrote them",
-            None => {
-                "there are no user-data Secrets: they are made of the files that --assets names"
-            }
+            None => "no user-data Secrets are written without --assets",
         };
         ui.talk(&format!("note: {user_data}"))?;
     }
     for name in folder.left_over(manifests)? {
         let file = folder.files.join(name);
         let summary =
-            format!("{} is of no machines that the install-config asks for", file.display());
+            format!("{} belongs to machines that are not in the install-config", file.display());
         let diagnostic = Diagnostic::warning(summary)
-            .with_hint("remove it: the cluster would make its machines, too");
+            .with_hint("remove the file, otherwise the cluster also creates its machines");
         ui.diagnostic(&diagnostic)?;
     }
     Ok(())

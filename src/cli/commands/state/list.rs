@@ -26,20 +26,20 @@ pub(super) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
                 "superseded": superseded, "id": id(&record.outputs),
             }),
         )?;
-        let note = if superseded { format!("  (superseded: {generation})") } else { String::new() };
+        let note = if superseded { format!("  (deposed: {generation})") } else { String::new() };
         ui.print_line(&format!("{address}{note}"))?;
     }
     match pattern.filter(|_| none) {
         None => Ok(()),
         Some(pattern) if pattern.contains('*') => {
-            Ok(ui.talk(&format!("Nothing recorded fits `{pattern}`."))?)
+            Ok(ui.talk(&format!("No recorded resource matches `{pattern}`."))?)
         }
         Some(name) => Err(unfound(name)),
     }
 }
 
 fn unfound(name: &str) -> CommandError {
-    let diagnostic = Diagnostic::error(format!("nothing is recorded of {name}"))
-        .with_hint("give a kind, an address, or a pattern: `groundplan state list 'subnet.*'`");
+    let diagnostic = Diagnostic::error(format!("no recorded resource matches {name}"))
+        .with_hint("pass a kind, an address, or a pattern: `groundplan state list 'subnet.*'`");
     CommandError::new(Exit::Failed, diagnostic)
 }

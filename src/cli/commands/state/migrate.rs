@@ -33,7 +33,10 @@ pub(super) async fn run(
         state_backend::from_anywhere(&arguments.to)?,
     );
     if old == new {
-        return Err(refused("that is where it is", "name another home with --to"));
+        return Err(refused(
+            "the state is already in this location",
+            "pass another location with --to",
+        ));
     }
     if !state_backend::is_there(&old.of(&name), common).await? {
         return Err(nothing_recorded(&name, &old.of(&name)));
@@ -55,9 +58,9 @@ pub(super) async fn run(
     to.backend.unmark_moved().await.map_err(|error| unusable(&error))?;
     ui.print_json("migrated", &json!({"from": old.to_string(), "to": new.to_string()}))?;
     ui.print_line(&format!(
-        "The state of {name} is in {new} from now on. What is in {old} stays there as it is."
+        "The state of {name} is now in {new}. The files in {old} stay unchanged."
     ))?;
-    Ok(ui.print_line(&format!("Go on with: --state {new}, or GROUNDPLAN_STATE={new}"))?)
+    Ok(ui.print_line(&format!("Continue with: --state {new}, or GROUNDPLAN_STATE={new}"))?)
 }
 
 /// Returns true if the backend is marked as moved to `other`. Returns an error if the mark names a
@@ -77,8 +80,9 @@ fn is_moved_to(one: &MigrationEnd, place: &StateLocation, other: &StateLocation)
 /// marked, the new one may have later entries.
 fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
     if begun_before && (new.lineage != old.lineage || new.serial < old.serial) {
-        let because = "the old home says that its state was moved there, and it is not there";
-        return Err(refused(because, "restore the new home from a backup"));
+        let because = "the old location is marked as moved to the new one, but the new location \
+             has no state";
+        return Err(refused(because, "restore the new location from a backup"));
     }
     if new.serial == 0 || begun_before || new == old {
         return Ok(());
@@ -87,14 +91,19 @@ fn fits(old: &State, new: &State, begun_before: bool) -> Result<()> {
         return Ok(()); // an empty state, from a plan in the new location
     }
     if new.lineage != old.lineage {
-        return Err(refused("the new home has another state of that name", "name another home"));
+        return Err(refused(
+            "the new location has another state of this name",
+            "pass another location \
+             with --to",
+        ));
     }
     if new.serial >= old.serial {
         let because = format!(
-            "the new home has a later copy of it: serial {}, and the old one has {}",
+            "the new location has a later copy of the state: serial {}, but the old location has \
+             {}",
             new.serial, old.serial
         );
-        return Err(refused(&because, "look at both with `groundplan show`"));
+        return Err(refused(&because, "compare both with `groundplan show`"));
     }
     Ok(())
 }
@@ -114,8 +123,14 @@ async fn copied(
     if state_backend::read_back(place, common).await?.as_ref() == Some(state) {
         return Ok(());
     }
-    let diagnostic = Diagnostic::error(format!("what {place} has is not what was written to it"))
-        .with_hint("the old home is as it was: look at the new one, and run it again");
+    let diagnostic = Diagnostic::error(format!(
+        "the state read back from {place} differs from the \
+         written one"
+    ))
+    .with_hint(
+        "check the new location and run the same command again; the old location is \
+             unchanged",
+    );
     Err(CommandError::new(Exit::Failed, diagnostic))
 }
 

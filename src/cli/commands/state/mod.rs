@@ -52,7 +52,7 @@ async fn seen(cluster: Option<&str>, common: &CommonArgs, ui: &mut Ui) -> Result
 /// Returns the error for addresses without a record.
 fn unknown(addresses: &[&Address]) -> CommandError {
     let names: Vec<_> = addresses.iter().map(|address| address.as_str()).collect();
-    let diagnostic = Diagnostic::error(format!("nothing is recorded of {}", names.join(", ")))
-        .with_hint("`groundplan state list` says what is recorded");
+    let diagnostic = Diagnostic::error(format!("no record of {}", names.join(", ")))
+        .with_hint("list the recorded resources with `groundplan state list`");
     CommandError::new(Exit::Failed, diagnostic)
 }

@@ -23,9 +23,10 @@ pub(super) async fn run(
     let mut held = LockedState::take_existing(cluster, common, "state mv", ui, stop).await?;
     let attempt = format!("could not move {address} to {}", to.as_str().escape_debug());
     if !is_address(&to) {
-        let diagnostic =
-            Diagnostic::error(attempt).with_detail("that is no address").with_hint(format!(
-                "expected a kind and a name of letters, digits, `-`, `_` and `.`: {}.NAME",
+        let diagnostic = Diagnostic::error(attempt)
+            .with_detail("the new name is not an address")
+            .with_hint(format!(
+                "use a kind and a name of letters, digits, `-`, `_` and `.`: {}.NAME",
                 address.kind()
             ));
         return Err(CommandError::new(Exit::Failed, diagnostic));
@@ -34,13 +35,13 @@ pub(super) async fn run(
     if let Err(illegal) = held.state.clone().record(&moved) {
         let diagnostic = Diagnostic::error(attempt)
             .with_detail(illegal.why)
-            .with_hint("`groundplan state list` says what is recorded");
+            .with_hint("list the recorded resources with `groundplan state list`");
         return Err(CommandError::new(Exit::Failed, diagnostic));
     }
     held.record(&[moved], ui).await?;
     held.close().await?;
     ui.print_json("moved", &json!({"address": address, "to": to}))?;
-    Ok(ui.print_line(&format!("{address} is {to} from now on."))?)
+    Ok(ui.print_line(&format!("{address} is now {to}."))?)
 }
 
 /// Returns true if the name contains only characters that are safe in files, shells and patterns.

@@ -28,7 +28,7 @@ pub(super) async fn run(
     let pushed = read(&arguments.file)?;
     known_kinds(&pushed)?;
     if let Err(because) = is_of(&pushed, &name) {
-        return Err(refused(&because, "name its cluster with --cluster"));
+        return Err(refused(&because, "pass the name of its cluster with --cluster"));
     }
     let held = unless_stopped(stop, LockedState::take(common, &name, "state push", ui)).await?;
     if let Err((because, hint)) = fits(&pushed, &held.state, arguments.force) {
@@ -38,7 +38,7 @@ pub(super) async fn run(
     let resources = state.resources.len();
     ui.print_json("pushed", &json!({"serial": state.serial, "resources": resources}))?;
     let place = common.state.of(&name);
-    Ok(ui.print_line(&format!("{place} is what was pushed, with serial {}.", state.serial))?)
+    Ok(ui.print_line(&format!("Pushed the state to {place}, serial {}.", state.serial))?)
 }
 
 fn read(file: &Path) -> Result<State> {
@@ -53,22 +53,24 @@ fn read(file: &Path) -> Result<State> {
     };
     let mut text = text.map_err(|error| CommandError::could_not(&attempt, &error))?;
     let begins_as_json = text.trim_ascii_start().starts_with(b"{");
-    let unusable = |unusable| {
-        let diagnostic = Diagnostic::error(format!("could not {attempt}"));
-        let diagnostic = match unusable {
+    let unusable =
+        |unusable| {
+            let diagnostic = Diagnostic::error(format!("could not {attempt}"));
+            let diagnostic = match unusable {
             FormatError::NewerFormat(found) => diagnostic
-                .with_detail(format!("its format is {found}, this program knows {FORMAT}"))
-                .with_hint("use the newer version of groundplan that wrote it"),
+                .with_detail(format!("the state has format {found}, but this program reads up to \
+                     {FORMAT}"))
+                .with_hint("use the version of groundplan that wrote the state, or a newer one"),
             FormatError::Damaged(damage) if !begins_as_json => diagnostic
-                .with_detail(format!("it is no state: {}", damage.why))
-                .with_hint("give what `groundplan state pull` wrote"),
+                .with_detail(format!("not a state: {}", damage.why))
+                .with_hint("pass the output of `groundplan state pull`"),
             FormatError::Damaged(damage) => diagnostic.with_detail(damage.to_string()).with_hint(
-                "give what `groundplan state pull` wrote; if it was changed by hand and is meant \
-                 as it is, replace its first line by `{`",
+                "pass the output of `groundplan state pull`; to accept a manual change, replace \
+                 its first line with `{`",
             ),
         };
-        CommandError::new(Exit::Failed, diagnostic)
-    };
+            CommandError::new(Exit::Failed, diagnostic)
+        };
     Ok(snapshot::read(&mut text).map_err(unusable)?.state)
 }
 
@@ -76,10 +78,10 @@ fn read(file: &Path) -> Result<State> {
 fn is_of(pushed: &State, name: &str) -> std::result::Result<(), String> {
     match &pushed.cluster {
         Some(cluster) if cluster.name != name => {
-            Err(format!("it is a state of `{}`, and `{name}` is meant", cluster.name))
+            Err(format!("the state belongs to the cluster `{}`, not to `{name}`", cluster.name))
         }
         Some(_) => Ok(()),
-        None => Err("it does not say of which cluster it is".to_owned()),
+        None => Err("the state does not name its cluster".to_owned()),
     }
 }
 
@@ -95,19 +97,26 @@ fn fits(
     let another = if pushed.lineage != recorded.lineage {
         Some("another lineage")
     } else if recorded.cluster.is_some() && recorded.cluster != pushed.cluster {
-        Some("another cluster of that name")
+        Some("another cluster of the same name")
     } else {
         None
     };
     if let Some(another) = another {
-        let because = format!("it has nothing to do with what is recorded: that is of {another}");
-        return Err((because, "push it to an empty home (--state)"));
+        let because = format!(
+            "the pushed state is unrelated to the recorded one, which has \
+             {another}"
+        );
+        return Err((because, "push to an empty location (--state)"));
     }
     if pushed.serial < recorded.serial && !force {
         let (given, known) = (pushed.serial, recorded.serial);
         return Err((
-            format!("it is older than what is recorded: serial {given}, and {known} is recorded"),
-            "--force forgets what was recorded since, and with it what is in AWS because of that",
+            format!(
+                "the pushed state is older than the recorded one: serial {given}, recorded \
+                 serial {known}"
+            ),
+            "pass --force to drop the newer entries; resources that only those entries record are \
+             no longer managed",
         ));
     }
     Ok(())
@@ -165,8 +174,8 @@ mod tests {
         let recorded = with_a_vpc;
         other.cluster.as_mut().unwrap().infra_id = "demo-00000".into();
         for (pushed, recorded, why) in [
-            (state("a", 9), recorded(state("b", 7)), "of another lineage"),
-            (other, recorded(state("a", 7)), "of another cluster of that name"),
+            (state("a", 9), recorded(state("b", 7)), "has another lineage"),
+            (other, recorded(state("a", 7)), "has another cluster of the same name"),
         ] {
             for force in [false, true] {
                 let (because, _) = fits(&pushed, &recorded, force).unwrap_err();
@@ -179,8 +188,8 @@ mod tests {
     fn an_older_state_fits_by_force_alone() {
         assert!(fits(&state("a", 7), &state("a", 7), false).is_ok());
         let (because, hint) = fits(&state("a", 6), &state("a", 7), false).unwrap_err();
-        assert!(because.ends_with("serial 6, and 7 is recorded"), "{because}");
-        assert!(hint.starts_with("--force"), "{hint}");
+        assert!(because.ends_with("serial 6, recorded serial 7"), "{because}");
+        assert!(hint.contains("--force"), "{hint}");
         assert!(fits(&state("a", 6), &state("a", 7), true).is_ok());
     }
 }

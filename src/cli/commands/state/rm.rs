@@ -17,7 +17,8 @@ use crate::cli::session::locked_state::LockedState;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 
-const QUESTION: &str = "Do you really want to forget all of this? Nobody will delete it.";
+const QUESTION: &str = "Do you really want to remove these records? The resources stay in AWS and \
+     are no longer managed.";
 
 pub(super) async fn run(
     arguments: &Arguments,
@@ -36,8 +37,8 @@ pub(super) async fn run(
     }
     let mut entries = Vec::new();
     for (address, record, _) in rows(&held.state).filter(|(address, ..)| named.contains(*address)) {
-        let id = id(&record.outputs).unwrap_or_else(|| "no id is known".to_owned());
-        ui.talk(&format!("{address} ({id}) stays in AWS, and nobody deletes it"))?;
+        let id = id(&record.outputs).unwrap_or_else(|| "no ID recorded".to_owned());
+        ui.talk(&format!("{address} ({id}) stays in AWS and is no longer managed"))?;
         let (address, generation) = (address.clone(), record.generation);
         entries.push(Entry::Forgotten { address, generation });
     }
@@ -49,7 +50,7 @@ pub(super) async fn run(
     held.close().await?;
     for address in &named {
         ui.print_json("forgotten", &json!({"address": address}))?;
-        ui.print_line(&format!("{address} is forgotten."))?;
+        ui.print_line(&format!("{address} was removed from the state."))?;
     }
     Ok(())
 }
@@ -62,11 +63,11 @@ fn still_needed(state: &State, named: &BTreeSet<Address>) -> Vec<Diagnostic> {
         let others = rows(state)
             .filter(|(address, record, _)| !named.contains(*address) && record.after.contains(one));
         let others: Vec<_> = others.map(|(address, ..)| address.to_string()).collect();
-        let warning = Diagnostic::warning(format!("{one} is still needed by what stays recorded"));
+        let warning = Diagnostic::warning(format!("other recorded resources depend on {one}"));
         (!others.is_empty()).then(|| {
             warning.with_detail(others.join(", ")).with_hint(
-                "what is made anew in its place is not what they refer to: they will be changed or \
-                 replaced by the next apply",
+                "expect changes or replacements of these resources in the next plan, because they \
+                 reference the removed one",
             )
         })
     });

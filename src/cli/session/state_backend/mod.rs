@@ -141,7 +141,7 @@ pub(crate) fn from_anywhere(backend: &StateLocation) -> Result<StateLocation> {
     match backend {
         StateLocation::Folder(dir) => {
             let path = std::path::absolute(dir);
-            let attempt = format!("find out where {backend} is");
+            let attempt = format!("resolve {backend}");
             Ok(StateLocation::Folder(
                 path.map_err(|error| CommandError::could_not(&attempt, &error))?,
             ))
@@ -172,7 +172,7 @@ fn unbroken(error: &UnlockError) -> CommandError {
         UnlockError::Another { .. } | UnlockError::Alive(_) => Exit::Refused,
         UnlockError::Backend(_) => Exit::Failed,
     };
-    let mut diagnostic = Diagnostic::could_not("take the lock away", error);
+    let mut diagnostic = Diagnostic::could_not("force-release the lock", error);
     diagnostic.hint = remedies::of_break(error);
     CommandError::new(exit, diagnostic)
 }

@@ -290,8 +290,8 @@ fn terminated(id: &str, instance: &types::Instance) -> ProviderError {
     // guide, "Instance terminates immediately").
     if error.is(&["Client.InternalError"]) {
         return error.with_hint(
-            "the key of a volume may not be usable: check `rootVolume.kmsKeyARN`, or `kmsKey` of the \
-             machine's block devices, its policy and the account's default key for EBS",
+            "check the KMS key of the volumes (`rootVolume.kmsKeyARN`, or `kmsKey` of the \
+             machine's block devices), its policy, and the account's default key for EBS",
         );
     }
     error

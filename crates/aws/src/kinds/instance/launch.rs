@@ -150,7 +150,7 @@ async fn user_data(user_data: &UserDataSource, aws: &Aws, secrets: &Secrets) -> 
         return sent_as_user_data(&user_data.content, secrets);
     };
     let text = std::str::from_utf8(revealed(&user_data.content, secrets)?)
-        .map_err(|_| refused("the user data is not a text, so no URL can be put in"))?;
+        .map_err(|_| refused("the user data is not text, so the URL cannot be inserted"))?;
     encoded(text.replace(PRESIGNED_URL, &presigned_url(object, aws).await?).as_bytes())
 }
 
@@ -160,14 +160,17 @@ pub(crate) fn sent_as_user_data(content: &Secret, secrets: &Secrets) -> Result<S
 }
 
 fn revealed<'a>(content: &Secret, secrets: &'a Secrets) -> Result<&'a [u8]> {
-    let missing = || refused("the user data of this machine is not at hand in this run");
+    let missing = || refused("the user data of this machine is not available in this run");
     secrets.reveal(content).ok_or_else(missing)
 }
 
 fn encoded(content: &[u8]) -> Result<String> {
     let size = content.len();
     if size > USER_DATA_LIMIT {
-        let message = format!("the user data has {size} bytes, EC2 takes {USER_DATA_LIMIT}");
+        let message = format!(
+            "the user data has {size} bytes, but EC2 accepts at most \
+             {USER_DATA_LIMIT}"
+        );
         return Err(refused(&message));
     }
     Ok(STANDARD.encode(content))

@@ -143,11 +143,11 @@ fn target(id: &str) -> TargetDescription {
 }
 
 fn absent(name: &str) -> ProviderError {
-    let message = format!("there is no network load balancer called `{name}`");
+    let message = format!("network load balancer `{name}` not found");
     ProviderError::new(ErrorClass::Permanent, "DescribeLoadBalancers", message)
         .with_code("LoadBalancerNotFound")
         .with_hint(
-            "name one of this region and account in the machine's `loadBalancers`, or say \
-             `type: classic` if it is a classic one",
+            "use a load balancer of this region and account in the machine's `loadBalancers`, or \
+             set `type: classic` for a classic one",
         )
 }

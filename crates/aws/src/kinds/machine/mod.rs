@@ -177,7 +177,7 @@ pub enum PurchaseOption {
 }
 
 /// Description of a valid maximum Spot price, for messages.
-pub const PRICE: &str = "dollars an hour such as `0.25`, and at least 0.001";
+pub const PRICE: &str = "US dollars per hour, at least 0.001, such as `0.25`";
 
 /// Returns true if the text is a valid maximum Spot price (EC2 API reference, `SpotMarketOptions`).
 pub fn is_price(text: &str) -> bool {

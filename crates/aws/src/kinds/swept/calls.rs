@@ -19,7 +19,7 @@ use crate::sweep::{SweepNames, classic_balancers, sweep};
 
 impl KindOperations for UntrackedResource {
     async fn create(&self, _aws: &Aws, _creation: &Creation) -> Result<UntrackedOutputs> {
-        let message = "what was found with a cluster is not made again";
+        let message = "untracked resources are never created";
         Err(ProviderError::new(ErrorClass::Permanent, "create", message))
     }
 
@@ -145,7 +145,7 @@ async fn classic(aws: &Aws, names: &[&str]) -> Result<Vec<PollResult<()>>> {
 fn still(is_there: bool, has_interfaces: bool) -> PollResult<()> {
     match (is_there, has_interfaces) {
         (true, _) => PollResult::Pending("deleting".to_owned()),
-        (_, true) => PollResult::Pending("its network interfaces are still there".to_owned()),
+        (_, true) => PollResult::Pending("network interfaces still exist".to_owned()),
         _ => PollResult::Ready(()),
     }
 }

@@ -182,7 +182,7 @@ async fn target_group(aws: &Aws, arn: &str) -> Result<()> {
 /// Deletes a record. Route 53 requires its present content, so the record is read first.
 async fn record(aws: &Aws, id: &str) -> Result<()> {
     let Some((zone, kind, name)) = cut(id) else {
-        let message = format!("`{id}` is no zone, type and name of a record");
+        let message = format!("`{id}` is not the zone, type and name of a record");
         return Err(ProviderError::new(ErrorClass::Permanent, "ChangeResourceRecordSets", message));
     };
     let page = route53::records_from(aws, zone, name, 10).await?.unwrap_or_default();

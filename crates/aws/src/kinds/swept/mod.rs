@@ -146,7 +146,7 @@ mod tests {
         let all = UntrackedResource::ACTIONS.delete;
         let of_types = || UntrackedKind::ALL.iter().flat_map(|what| what.actions());
         for action in of_types() {
-            assert!(all.contains(action), "{action}");
+            assert!(all.contains(action), "add {action} to the ACTIONS of `swept`");
         }
         let left = all.iter().filter(|action| !of_types().any(|one| one == *action));
         let of_zones = [

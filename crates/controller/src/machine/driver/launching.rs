@@ -108,7 +108,7 @@ impl MachineController {
         };
         let outputs = self.change(|ec2| ec2.create(request)).await?;
         Ok(serde_json::from_value(outputs).map_err(|error| {
-            let message = format!("the answer cannot be read: {error}");
+            let message = format!("the response cannot be read: {error}");
             ProviderError::new(ErrorClass::Ambiguous, "RunInstances", message)
         })?)
     }

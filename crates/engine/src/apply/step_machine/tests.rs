@@ -930,7 +930,7 @@ fn a_failed_poll_is_repeated_unless_it_is_rejected() {
     let Effect::Emit(Event::StepWaiting { word, .. }) = &bench.effects[0] else {
         panic!("{:?}", bench.effects);
     };
-    assert_eq!(word, "could not look: provider: it panicked (a bug of ours)");
+    assert_eq!(word, "poll failed: provider: the provider panicked (a bug)");
     let names = bench.on(Input::PollFailed(error(ErrorClass::Permanent).into()));
     assert_eq!(names, ["says it failed", "fail"]);
 }

@@ -15,8 +15,8 @@ use crate::state::snapshot::{self, Snapshot};
 use crate::state::{FORMAT, Format, State};
 
 const RESTORE: &str = "restore state.json and journal from a backup of this folder";
-const JOURNAL_LOST: &str = "restore the journal from a backup of this folder; to go on without what \
-    was recorded in it, remove it and replace the first line of state.json by `{`";
+const JOURNAL_LOST: &str = "restore the journal from a backup of this folder; to continue without \
+     its entries, remove the journal and replace the first line of state.json with `{`";
 
 /// Files of a folder, read in an order that is safe while another process writes.
 pub(super) struct Files {
@@ -85,7 +85,7 @@ impl Files {
             FormatError::NewerFormat(found) => StateError::NewerFormat { path, found },
             FormatError::Damaged(damage) => {
                 let hint = format!(
-                    "{}; if it was changed by hand and is meant as it is, replace its first line by `{{`",
+                    "{}; to accept a manual change of the file, replace its first line with `{{`",
                     self.rebuild_hint()
                 );
                 StateError::Damaged { path, damage, hint }
@@ -103,7 +103,7 @@ impl Files {
             }
             Some(_) => (
                 self.dir.join(JOURNAL),
-                "what was recorded after state.json was written would be forgotten",
+                "state.json does not have the entries after it",
                 JOURNAL_LOST,
             ),
             None if !self.has_backups() => {
@@ -113,9 +113,9 @@ impl Files {
             }
             None => (
                 self.dir.join(SNAPSHOT),
-                "its backup says that it was there",
-                "restore state.json and journal from a backup; for a new cluster use another \
-                 folder",
+                "its backup exists",
+                "restore state.json and journal from a backup, or use another folder for a new \
+                 cluster",
             ),
         };
         Err(StateError::Missing { path, because: because.to_owned(), hint: hint.to_owned() })
@@ -145,7 +145,7 @@ impl Files {
                 let base = reader.header().base;
                 return Err(StateError::Missing {
                     path: self.dir.join(SNAPSHOT),
-                    because: format!("the journal beside it begins after record {base}"),
+                    because: format!("the journal begins after entry {base}"),
                     hint: self.rebuild_hint(),
                 });
             }
@@ -172,7 +172,7 @@ impl Files {
         }
         if header.base > state.serial {
             let why = format!(
-                "it begins after record {}, and state.json ends with record {}",
+                "the journal begins after entry {}, but state.json ends with entry {}",
                 header.base, state.serial
             );
             let damage = Damage { line: 1, offset: 0, serial: None, why };
@@ -187,12 +187,12 @@ impl Files {
             FormatError::NewerFormat(found) => return StateError::NewerFormat { path, found },
             FormatError::Damaged(damage) => damage,
         };
-        let restore = "restore it from a backup of this folder";
+        let restore = "restore the journal from a backup of this folder";
         let (journal, copy) = (quoted(&path), quoted(&path.with_extension("damaged")));
         let hint = match damage.serial {
             Some(serial) => format!(
-                "{restore}; or cut it there, which forgets record {serial} and all after it: \
-                 cp {journal} {copy} && truncate -s {} {journal}",
+                "{restore}; to drop entry {serial} and all later entries instead: cp {journal} \
+                 {copy} && truncate -s {} {journal}",
                 damage.offset,
             ),
             None => restore.to_owned(),
@@ -207,8 +207,8 @@ impl Files {
         };
         let first = if snapshot { "mv state.json.backup state.json" } else { "rm -f state.json" };
         format!(
-            "the backups have everything up to record {serial}: cd {} && {first} && \
-             cat journal.backup journal > joined && mv joined journal",
+            "restore all entries up to {serial} from the backups: cd {} && {first} && cat \
+             journal.backup journal > joined && mv joined journal",
             quoted(&self.dir)
         )
     }
@@ -238,8 +238,8 @@ impl Files {
 
 fn torn_warning(path: &Path, place: LinePosition, length: usize) -> String {
     format!(
-        "{}: the last write was cut off and is left out (line {}, {length} bytes from byte {}); \
-         what it was to announce had not begun",
+        "{}: the last write is incomplete and ignored (line {}, {length} bytes at byte {}); no \
+         call had been sent for it",
         path.display(),
         place.line,
         place.offset

@@ -290,7 +290,7 @@ fn the_lock_of_a_home_names_its_holder() {
     let opened = open(&dir);
     let guard = opened.backend.lock("apply").unwrap();
     let LockError::Held(holder) = open(&dir).backend.lock("destroy").unwrap_err() else {
-        panic!("somebody unknown has it")
+        panic!("the holder is unnamed")
     };
     assert_eq!(&*holder, guard.holder());
     assert_eq!(read_back(&dir).serial, 0, "a locked folder can be read, and is new");

@@ -55,7 +55,7 @@ pub struct BrokenLock {
 #[derive(Debug, thiserror::Error)]
 pub enum UnlockError {
     /// Another holder has the lock.
-    #[error("the lock is not {given}: {}", described(.holder.as_deref()))]
+    #[error("expected lock {given}; the state is locked by {}", described(.holder.as_deref()))]
     Another {
         /// ID that the caller passed.
         given: String,
@@ -63,7 +63,7 @@ pub enum UnlockError {
         holder: Option<Box<LockHolder>>,
     },
     /// The holder runs on this host.
-    #[error("its holder runs on this host: {0}")]
+    #[error("the lock holder runs on this host: {0}")]
     Alive(Box<LockHolder>),
     /// The folder rejects the change.
     #[error(transparent)]
@@ -73,6 +73,6 @@ pub enum UnlockError {
 fn described(holder: Option<&LockHolder>) -> String {
     match holder {
         Some(holder) => holder.to_string(),
-        None => format!("another process has it who has not said who it is (lock {UNNAMED})"),
+        None => format!("an unidentified process (lock {UNNAMED})"),
     }
 }

@@ -67,7 +67,7 @@ impl LockHolder {
 impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, operation, pid, since, .. } = self;
-        write!(f, "{} has it for {operation} since {since} (process {pid}, lock {id})", self.who())
+        write!(f, "{} for {operation} since {since} (process {pid}, lock {id})", self.who())
     }
 }
 /// Returns the start time of a process (field 22 of `/proc/PID/stat`, proc_pid_stat(5)).

@@ -158,7 +158,7 @@ fn a_lock_that_is_removed_by_hand_fences_its_holder_off() {
     let guard = acquire(dir.path(), "apply").unwrap();
     fs::remove_file(dir.path().join(LOCK)).unwrap();
     let error = guard.fence().pass().unwrap_err();
-    assert!(error.to_string().ends_with("the lock was taken away from this run"), "{error}");
+    assert!(error.to_string().ends_with("the lock of this run was force-released"), "{error}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn the_lock_of_a_killed_holder_is_taken_over_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = child_that_holds(dir.path());
     let LockError::Held(holder) = acquire(dir.path(), "plan").unwrap_err() else {
-        panic!("somebody unknown has it")
+        panic!("the holder is unnamed")
     };
     assert_eq!(holder.pid, child.id());
     child.kill().unwrap(); // SIGKILL

@@ -152,7 +152,7 @@ async fn within<T>(
     answer: ProviderFuture<'_, T>,
 ) -> Result<T, ProviderError> {
     timeout(time, answer).await.unwrap_or_else(|_| {
-        let message = format!("no answer within {time:?}");
+        let message = format!("no response within {time:?}");
         Err(ProviderError::new(ErrorClass::Ambiguous, call, message))
     })
 }

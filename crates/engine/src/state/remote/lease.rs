@@ -327,7 +327,7 @@ impl SharedLease {
             return Err(self.fenced(why.clone()));
         }
         if standing.over {
-            return Err(self.fenced("its lock was given back".to_owned()));
+            return Err(self.fenced("the lock was released".to_owned()));
         }
         let since = Moment::now().since(standing.renewed);
         if since < fence_after(self.lease) {
@@ -336,7 +336,7 @@ impl SharedLease {
         let trouble = standing.trouble.as_ref().map(|trouble| format!(" ({trouble})"));
         let trouble = trouble.unwrap_or_default();
         Err(self.fenced(format!(
-            "its lock was not renewed for {} seconds{trouble}, so somebody else may take it",
+            "the lock was not renewed for {} seconds{trouble}, so another process may take it",
             since.as_secs()
         )))
     }
@@ -401,8 +401,8 @@ impl SharedLease {
     fn how_it_was_lost(&self, found: Option<&StoredObject>) -> String {
         let lock = found.and_then(|object| LockObject::read(&self.place, object).ok());
         match lock.and_then(|lock| lock.holder) {
-            Some(holder) => format!("somebody else took the lock: {holder}"),
-            None => "the lock was taken away from this run".to_owned(),
+            Some(holder) => format!("another process took the lock: {holder}"),
+            None => "the lock of this run was force-released".to_owned(),
         }
     }
 

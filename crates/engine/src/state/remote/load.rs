@@ -149,9 +149,7 @@ impl RemoteReader<'_> {
             None => (None, None),
         };
         if snapshot.is_none() && self.get(&self.place.backup()).await?.is_some() {
-            return Err(AttemptError::Gap(
-                self.missing_snapshot("its backup says that it was there").await,
-            ));
+            return Err(AttemptError::Gap(self.missing_snapshot("its backup exists").await));
         }
         let journal = self.journal(state).await;
         let mut journal = match journal {
@@ -182,8 +180,7 @@ impl RemoteReader<'_> {
             Err(FormatError::NewerFormat(found)) => Err(StateError::NewerFormat { path, found }),
             Err(FormatError::Damaged(damage)) => {
                 let hint = format!(
-                    "{}; if it was changed by hand and is meant as it is, replace its first line \
-                     by `{{`",
+                    "{}; to accept a manual change of the file, replace its first line with `{{`",
                     self.rebuild_hint().await
                 );
                 Err(StateError::Damaged { path, damage, hint })
@@ -200,7 +197,7 @@ impl RemoteReader<'_> {
             keys.into_iter().partition(|key| self.place.first_of(key).is_some());
         journal.warnings.extend(others.iter().map(|key| {
             let address = self.place.address(key);
-            format!("{}: it is no part of the journal and is left alone", address.display())
+            format!("{}: not a part of the journal; the object is ignored", address.display())
         }));
         for keys in ours.chunks(AT_ONCE) {
             let objects = all(keys.iter().map(|key| self.get(key)).collect()).await;
@@ -225,14 +222,14 @@ impl RemoteReader<'_> {
             if journal.state.is_none() {
                 return Err(JournalError::BeginsAfter(first - 1));
             }
-            let because = format!("the journal goes on with record {first}");
+            let because = format!("the journal continues with entry {first}");
             return Err(JournalError::Missing { key: self.place.group(serial + 1), because });
         }
         let key = key.to_owned();
         let Some(object) = object else {
             return Err(JournalError::Missing {
                 key,
-                because: "it was there a moment ago".to_owned(),
+                because: "an earlier read found it".to_owned(),
             });
         };
         journal.replay(first, &object.bytes).map_err(|error| JournalError::Group { key, error })
@@ -241,7 +238,7 @@ impl RemoteReader<'_> {
     async fn explained(&self, trouble: JournalError) -> AttemptError {
         match trouble {
             JournalError::BeginsAfter(record) => {
-                let because = format!("the journal beside it begins after record {record}");
+                let because = format!("the journal begins after entry {record}");
                 AttemptError::Gap(self.missing_snapshot(&because).await)
             }
             JournalError::Missing { key, because } => {
@@ -265,8 +262,8 @@ impl RemoteReader<'_> {
             }
             GroupError::Unusable(FormatError::Damaged(damage)) => {
                 let hint = format!(
-                    "{}; or move it and all that come after it elsewhere, which forgets what they \
-                     have recorded",
+                    "{}; to drop the entries of this object and of all later ones instead, move \
+                     these objects out of the prefix",
                     self.restore(key)
                 );
                 StateError::Damaged { path, damage, hint }
@@ -293,11 +290,14 @@ impl RemoteReader<'_> {
         let (snapshot, backup) = (snapshot.display(), backup.display());
         if from_backup {
             format!(
-                "the backup and the journal have everything up to record {serial}: aws s3 cp \
+                "restore all entries up to {serial} from the backup and the journal: aws s3 cp \
                  {backup} {snapshot}"
             )
         } else {
-            format!("the journal has everything up to record {serial}: aws s3 rm {snapshot}")
+            format!(
+                "remove the snapshot to use the journal, which has all entries up to {serial}: \
+                 aws s3 rm {snapshot}"
+            )
         }
     }
 
@@ -318,7 +318,7 @@ impl RemoteReader<'_> {
 /// Returns advice with the command that lists the stored versions of an object.
 pub(super) fn restore_hint(place: &Layout, key: &str) -> String {
     format!(
-        "restore its last good version; the bucket may have kept some: aws s3api \
+        "restore the last valid version of the object; list the versions: aws s3api \
          list-object-versions --bucket {} --prefix {key}",
         place.bucket()
     )
@@ -364,22 +364,22 @@ impl JournalReplay {
         }
         let begins = |why| FormatError::Damaged(Damage { line: 1, offset: 0, serial: None, why });
         if header.base + 1 != first {
-            return Err(begins(format!("it begins after record {}", header.base)).into());
+            return Err(begins(format!("the object begins after entry {}", header.base)).into());
         }
         if header.base != state.serial {
-            let why = format!("records up to {} are in the objects before it", state.serial);
+            let why = format!("the objects before it have the entries up to {}", state.serial);
             return Err(begins(why).into());
         }
         while let Some(line) = reader.next_record()? {
             state.replay(line).map_err(FormatError::from)?;
         }
         if let Some((place, _)) = reader.torn() {
-            let why = "its last line is not finished".to_owned();
+            let why = "the last line is incomplete".to_owned();
             let damage = Damage { line: place.line, offset: place.offset, serial: None, why };
             return Err(FormatError::Damaged(damage).into());
         }
         if reader.serial() == header.base {
-            return Err(begins("it has no record".to_owned()).into());
+            return Err(begins("the object has no entry".to_owned()).into());
         }
         self.bytes += text.len() as u64;
         self.objects += 1;

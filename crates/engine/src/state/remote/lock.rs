@@ -58,8 +58,11 @@ impl LockObject {
     pub(super) fn read(place: &Layout, object: &StoredObject) -> Result<Self, StateError> {
         serde_json::from_slice(&object.bytes).map_err(|error| {
             let path = place.address(&place.lock());
-            let hint =
-                format!("when nobody works on this state, remove it: aws s3 rm {}", path.display());
+            let hint = format!(
+                "make sure that no process uses this state, then remove the lock: aws s3 \
+                     rm {}",
+                path.display()
+            );
             let (line, why) = (error.line().max(1), error.to_string());
             let damage = Damage { line, offset: 0, serial: None, why };
             StateError::Damaged { path, damage, hint }
@@ -208,7 +211,7 @@ mod tests {
         }
         let elsewhere = LockHolder { host: "elsewhere".to_owned(), ..gone() };
         assert!(!LockObject::default().taken(&elsewhere, lease).is_orphaned());
-        assert!(!LockObject::default().is_orphaned(), "nobody has it");
+        assert!(!LockObject::default().is_orphaned(), "it is not locked");
     }
 
     #[test]

@@ -180,7 +180,7 @@ async fn connections_are_cut_before_and_after() {
     assert!(cluster.get("machines", SPACE, "m").is_none());
     cluster.cut_answers(1);
     assert!(api.create(&PostParams::default(), &machine("m")).await.is_err());
-    assert!(cluster.get("machines", SPACE, "m").is_some(), "it was made, and nobody was told");
+    assert!(cluster.get("machines", SPACE, "m").is_some(), "it was created without a response");
     cluster.inject_faults(&[503]);
     assert_eq!(code(&api.get("m").await.unwrap_err()), 503);
     assert_eq!(cluster.requests().len(), 3);

@@ -137,7 +137,7 @@ impl FromNode for String {
 }
 
 const MISPLACED: &str =
-    "pull secrets belong in `pullSecret`, and private keys nowhere in this file";
+    "move a pull secret to `pullSecret`, and remove private keys from this file";
 
 impl FromNode for Sensitive {
     fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
@@ -271,7 +271,7 @@ fn unique<'node>(
                 report.breach(
                     Rule::RepeatedField,
                     &spot,
-                    format!("is given twice, first on line {line}"),
+                    format!("is set twice, first on line {line}"),
                 );
             }
         }
@@ -324,7 +324,7 @@ fn unknown(
         ),
         None if asks_for_metadata(node) => (
             Rule::LostMetadataService,
-            "is not a field of the schema, and the `metadataService` in it would be lost",
+            "is not a field of the schema, so its `metadataService` would have no effect",
             did_you_mean(&key.name, known),
         ),
         None => (

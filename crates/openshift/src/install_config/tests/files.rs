@@ -19,14 +19,14 @@ fn a_damaged_file_is_one_finding() {
     for (text, expected) in [
         (String::new(), ": the file is empty"),
         ("# nothing\n".into(), ": the file is empty"),
-        (format!("{TWO_POOLS}---\na: b\n"), ": there are several YAML documents"),
+        (format!("{TWO_POOLS}---\na: b\n"), ": the file has several YAML documents"),
         (with(&[("  hyperthreading", "\thyperthreading")]), ": not YAML: tabs"),
         (
             with(&[("  name: master", "   name: master")]),
             ": not YAML: mapping values are not allowed",
         ),
         (with(&[("}}'\n", "}}\n")]), ": not YAML: unclosed quote"),
-        ("[".repeat(20_000), ": the file unfolds to more"),
+        ("[".repeat(20_000), ": the file is too large after the expansion"),
     ] {
         one_error(&text, expected);
     }

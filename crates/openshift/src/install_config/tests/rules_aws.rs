@@ -10,7 +10,7 @@ fn a_role_for_the_hosted_zone_needs_the_zone_and_a_mode_that_allows_it() {
     let zone = format!("{role}\nhostedZone: Z123\nsubnets: [subnet-0a]");
     one_error(
         &with_aws(&zone),
-        "platform.aws.hostedZoneRole: is set, and `credentialsMode` does not allow it",
+        "platform.aws.hostedZoneRole: is set, but `credentialsMode` does not allow it",
     );
     for mode in ["Manual", "Passthrough"] {
         fine(&with_aws(&zone).replacen("Mint", mode, 1));

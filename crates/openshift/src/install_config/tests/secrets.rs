@@ -176,7 +176,7 @@ fn a_key_is_one_openssh_key() {
 fn fips_knows_fewer_types_of_keys() {
     one_error(
         &with(&[("fips: false", "fips: true")]),
-        "sshKey: is a key of the type `ssh-ed25519`, which FIPS does not know",
+        "sshKey: is a key of type `ssh-ed25519`, which FIPS does not allow",
     );
 }
 
@@ -187,11 +187,11 @@ fn a_trust_bundle_is_certificates_and_nothing_else() {
     fine(&bundle(&format!("{block}  {block}")));
     one_error(
         &bundle(&format!("{block}  ECanary")),
-        "additionalTrustBundle: is wrong at its block 2, which is not a certificate",
+        "additionalTrustBundle: has a block 2 that is not a certificate",
     );
     one_error(
         &bundle(&block.replace("MIIB", "ECanary")),
-        "additionalTrustBundle: is wrong at its block 1, which does not decode",
+        "additionalTrustBundle: has a block 1 that cannot be decoded",
     );
     silent(&bundle("ECanary"));
     one_error(

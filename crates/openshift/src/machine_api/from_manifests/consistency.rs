@@ -33,8 +33,8 @@ pub(super) fn infra_id(
             }
             (Some(own), Some(agreed)) if own == agreed => continue,
             (Some(own), Some(agreed)) => flaw(format!("`{CLUSTER_LABEL}` is `{own}`"))
-                .expected(format!("`{agreed}`, as what was read before"))
-                .hint("machines of several clusters are planned one cluster at a time"),
+                .expected(format!("`{agreed}`, as in the other manifests"))
+                .hint("plan the machines of each cluster separately"),
         };
         findings[unit.origin.file].push(unit.origin.finding_in_template(files, flaw));
     }
@@ -55,8 +55,8 @@ pub(super) fn tags(units: &[MachineGroup], files: &[ManifestFile], findings: &mu
             let path = format!("providerSpec.value.tags[{index}].name");
             let found = format!("is the tag of the cluster `{other}`");
             let flaw = ObjectFinding::new(Rule::MachineCluster, path, found)
-                .expected(format!("that of `{cluster}`, as the label `{CLUSTER_LABEL}` says"))
-                .hint("one of the two is misspelt, or the file is another cluster's");
+                .expected(format!("that of `{cluster}`, as in the label `{CLUSTER_LABEL}`"))
+                .hint("correct the tag or the label, or use the manifests of one cluster");
             findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
         }
     }
@@ -79,13 +79,13 @@ pub(super) fn region(
             Some(agreed) if own == agreed => {}
             Some(agreed) => {
                 let flaw = ObjectFinding::new(Rule::MachineCluster, PATH, format!("is `{own}`"))
-                    .expected(format!("`{agreed}`, as what was read before"));
+                    .expected(format!("`{agreed}`, as in the other manifests"));
                 findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
             }
         }
     }
     if let (None, Some(unit)) = (&agreed, units.first()) {
-        let flaw = ObjectFinding::new(Rule::MachineRegion, PATH, "is missing, here and elsewhere");
+        let flaw = ObjectFinding::new(Rule::MachineRegion, PATH, "is missing in all manifests");
         findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
     }
     agreed
@@ -98,11 +98,9 @@ pub(super) fn names(units: &[MachineGroup], files: &[ManifestFile], findings: &m
         let twice = unit.names.iter().find_map(|name| Some((name, *known.get(name.as_str())?)));
         if let Some((name, first)) = twice {
             let file = &files[first.origin.file].name;
-            let found = format!("makes the machine {name}, which {} makes, too", first.name);
-            let flaw = ObjectFinding::new(Rule::MachineName, "metadata.name", found).hint(format!(
-                "{} is in {file}: is it the same file under another name?",
-                first.name
-            ));
+            let found = format!("defines the machine {name}, which {} also defines", first.name);
+            let flaw = ObjectFinding::new(Rule::MachineName, "metadata.name", found)
+                .hint(format!("remove one of them; {} is in {file}", first.name));
             findings[unit.origin.file].push(unit.origin.finding(files, flaw));
         }
         known.extend(unit.names.iter().map(|name| (name.as_str(), unit)));

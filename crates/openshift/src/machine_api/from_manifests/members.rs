@@ -61,7 +61,7 @@ fn unit(
 /// does not expand `generateName`.
 fn named(metadata: &ObjectMeta) -> Option<ObjectFinding> {
     let flaw = ObjectFinding::new(Rule::MachineName, "metadata.name", "is missing");
-    let expected = "a name of its own: what `generateName` stands for is made up by a cluster";
+    let expected = "a name; only a cluster can generate one for `generateName`";
     metadata.name.is_empty().then(|| flaw.expected(expected))
 }
 
@@ -71,7 +71,7 @@ fn is_there(machine: &Machine) -> Option<ObjectFinding> {
     let status = machine.status.provider_status.as_ref();
     let instance = status.and_then(|status| status["instanceId"].as_str());
     if machine.spec.provider_id.is_some() {
-        return Some(looked_after("spec.providerID", "is given"));
+        return Some(looked_after("spec.providerID", "is set"));
     }
     instance.map(|id| looked_after("status.providerStatus.instanceId", &format!("is {id}")))
 }
@@ -85,7 +85,10 @@ fn has_machines(set: &MachineSet) -> Option<ObjectFinding> {
 }
 
 fn looked_after(path: &str, found: &str) -> ObjectFinding {
-    let found = format!("{found}: a cluster has made this, and looks after it");
+    let found = format!("{found}: a cluster manages this object");
     let flaw = ObjectFinding::new(Rule::MachineLookedAfter, path, found);
-    flaw.hint("leave it to its cluster; a copy under another name and without its status is a machine of its own")
+    flaw.hint(
+        "remove the manifest; for another machine, copy it with another name and without its \
+         status",
+    )
 }

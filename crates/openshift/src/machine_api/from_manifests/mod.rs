@@ -2,13 +2,13 @@
 //!
 //! The files are checked against the rules of a cluster ([`crate::machine_api::validation`]). A MachineSet becomes
 //! its members. The user data comes from the Secrets in the files. Each machine becomes the
-//! [`launch`](mod@launch) that a cluster would make. Never reads a file, never calls AWS, and never
+//! [launch spec](launch) that a cluster would make. Never reads a file, never calls AWS, and never
 //! quotes a Secret.
 //!
 //! - `read`: parses texts into machines, Secrets and facts about the cluster.
 //! - `members`: machines that an object defines.
-//! - `agree`: checks that all machines belong to one cluster, and that none is defined twice.
-//! - `named`: checks that AWS has the resources that machines reference.
+//! - `consistency`: checks that all machines belong to one cluster, and that none is defined twice.
+//! - `references`: checks that AWS has the resources that machines reference.
 //! - `user_data`: user data of machines.
 
 mod consistency;
@@ -172,7 +172,7 @@ impl MachineSpecs {
 
 fn left_alone(name: &str, ids: &[InstanceId]) -> String {
     let ids: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
-    format!("{name} is there already ({}) and was not made here: it is left alone", ids.join(", "))
+    format!("{name} already exists ({}), is not managed here, and is skipped", ids.join(", "))
 }
 
 /// Adds one node per load balancer, `<machine>:<load balancer>`. Neither name contains a colon.

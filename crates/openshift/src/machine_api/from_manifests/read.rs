@@ -28,7 +28,7 @@ pub fn read(files: &[ManifestFile]) -> ReadResult {
     ReadResult { fleet, findings: reader.findings, notes: reader.notes }
 }
 
-/// Removes the warning about a missing cluster label, because `agree` reports it as an error.
+/// Removes the warning about a missing cluster label, because `consistency` reports it as an error.
 fn told(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.retain(|finding| finding.rule != Rule::MachineClusterLabel);
     findings
@@ -84,14 +84,15 @@ impl<'a> ManifestReader<'a> {
                 if let Ok(set) = types::read::<types::MachineSet>(value) {
                     if set.spec.replicas.is_none() {
                         let name = &set.metadata.name;
-                        self.notes.push(format!("{name} has no `replicas`: it is one machine"));
+                        self.notes
+                            .push(format!("{name} has no `replicas`: one machine is planned"));
                     }
                     self.keep(of_set(&set, Origin { template: "spec.template", ..origin }));
                 }
             }
             Some(ManifestKind::ControlPlaneMachineSet) => self.notes.push(format!(
-                "{} has a ControlPlaneMachineSet, which only replaces masters in a cluster: it makes \
-                 nothing here",
+                "{} has a ControlPlaneMachineSet, which is ignored: it only replaces masters in a \
+                 running cluster",
                 self.files[origin.file].name
             )),
             None => {
@@ -141,7 +142,10 @@ impl<'a> ManifestReader<'a> {
         unit.config = with_defaults(std::mem::take(&mut unit.config), &defaults);
         if !had_type {
             let (name, filled_in) = (&unit.name, &unit.config.instance_type);
-            let note = format!("{name} has no `instanceType`: {filled_in} is taken, as on amd64");
+            let note = format!(
+                "{name} has no `instanceType`: {filled_in} is used, the default for \
+                 amd64"
+            );
             self.notes.push(note);
         }
     }

@@ -248,7 +248,7 @@ impl ReferenceKind {
     fn lookup(self, region: &str, names: &BTreeSet<&str>) -> Lookup {
         let region = region.to_owned();
         let owned = || names.iter().map(|name| (*name).to_owned()).collect();
-        let first = || *names.first().expect("BUG: somebody names it");
+        let first = || *names.first().expect("BUG: a mention has a machine");
         match self {
             Self::InstanceType => Lookup::InstanceTypes { region, types: owned() },
             Self::Image => Lookup::Image { region, id: first().into() },
@@ -303,9 +303,10 @@ fn partition_flaw(
     let PlacementGroupFact { strategy, partitions } = groups.get(name)?;
     let message = match partitions {
         Some(most) if partition <= *most => return None,
-        Some(most) => format!("is {partition}, and the placement group `{name}` has {most}"),
+        Some(most) => format!("is {partition}, but the placement group `{name}` has {most}"),
         None => format!(
-            "is {partition}, and the placement group `{name}` is a `{strategy}` one: it has none"
+            "is {partition}, but the placement group `{name}` with the strategy `{strategy}` has \
+             no partitions"
         ),
     };
     Some(ObjectFinding::new(Rule::MachineLaunch, within("placementGroupPartition"), message))

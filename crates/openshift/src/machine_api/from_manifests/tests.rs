@@ -147,7 +147,7 @@ fn a_machine_that_somebody_else_made_is_left_alone_and_said() {
     assert_eq!(addresses(&compiled), ["machine.c-worker-0", "machine.c-worker-1"]);
     assert_eq!(
         compiled.warnings,
-        ["c-master-0 is there already (i-1) and was not made here: it is left alone"]
+        ["c-master-0 already exists (i-1), is not managed here, and is skipped"]
     );
 }
 
@@ -264,20 +264,20 @@ fn what_is_done_to_machines_that_run_is_counted_and_said() {
     let cautions = plan_review::plan_warnings(&planned(&before, &after));
     let [replaced, removed] = cautions.as_slice() else { panic!("{cautions:#?}") };
     assert!(
-        replaced.starts_with("3 machines that run are replaced (2 of c-a, 1 of c-b)"),
+        replaced.starts_with("3 running machines are replaced (2 of c-a, 1 of c-b)"),
         "{replaced}"
     );
-    assert!(replaced.contains("all at the same time, and nothing is drained"), "{replaced}");
+    assert!(replaced.contains("all at the same time, without draining"), "{replaced}");
     assert!(replaced.contains("--target machine.c-a-0"), "{replaced}");
     assert!(
-        removed.starts_with("2 machines that run are removed (1 of c-a, 1 of c-infra)"),
+        removed.starts_with("2 running machines are deleted (1 of c-a, 1 of c-infra)"),
         "{removed}"
     );
 
     let same = plan_review::plan_warnings(&planned(&before, &before));
     assert!(same.is_empty(), "{same:?}");
     let one = plan_review::plan_warnings(&planned(&[set("c-b", 1), secret()], &after[1..]));
-    assert!(one[0].starts_with("1 machine that runs is replaced (1 of c-b)"), "{one:?}");
+    assert!(one[0].starts_with("1 running machine is replaced (1 of c-b)"), "{one:?}");
 }
 
 #[test]
@@ -338,8 +338,8 @@ fn a_secret_that_machines_do_not_see_is_told_with_what_keeps_them_from_it() {
     let secret = |pointer: &str, value: &str| with(secret(), pointer, json!(value));
     for (odd, expected) in [
         (secret("/metadata/namespace", "default"), "is in the namespace `default`"),
-        (secret("/kind", "secret"), "is there as kind `secret`"),
-        (secret("/apiVersion", "v1beta1"), "is there with apiVersion `v1beta1`"),
+        (secret("/kind", "secret"), "has the kind `secret`"),
+        (secret("/apiVersion", "v1beta1"), "has the apiVersion `v1beta1`"),
     ] {
         let found = errors(&[set("c-worker", 1), odd]);
         assert_eq!((found.len(), found[0].rule), (1, Rule::MachineUserData), "{found:?}");
@@ -361,14 +361,14 @@ fn of_two_secrets_of_one_name_nobody_knows_which_is_meant() {
     ];
     let found = read(&files).findings.concat();
     let finding = found.iter().find(|one| one.rule == Rule::MachineUserData).unwrap();
-    assert!(finding.message.contains("is there 2 times"), "{finding:?}");
+    assert!(finding.message.contains("exists 2 times"), "{finding:?}");
     assert!(finding.hint.as_deref().unwrap().contains("a.yaml, b.yaml"), "{finding:?}");
     assert!(!format!("{found:?}").contains(CANARY));
     let twice = compiled(&[set("c-worker", 1), secret(), secret()]);
     assert_eq!(twice.graph.nodes().len(), 1, "the same one twice is one");
     let empty = with(secret(), "/stringData/userData", json!(""));
     let found = errors(&[set("c-worker", 1), empty]);
-    assert!(found[0].message.contains("holds nothing"), "{found:?}");
+    assert!(found[0].message.contains("is empty"), "{found:?}");
 }
 
 /// Returns a config that references all types of resources.
@@ -443,11 +443,7 @@ fn what_new_machines_name_is_asked_about_once_and_found_missing_where_it_is_name
         assert_eq!((finding.rule, finding.hint.as_deref()), (Rule::MachineLaunch, hint), "{about}");
         assert!(finding.place.is_some(), "{about}");
     }
-    assert_eq!(
-        named.absent(&BTreeMap::new(), &nobody(), &files).concat(),
-        [],
-        "nobody has said it"
-    );
+    assert_eq!(named.absent(&BTreeMap::new(), &nobody(), &files).concat(), [], "it is not set");
     let nothing = said(&named, "key_pairs", &json!([]));
     let others = ["c-worker-0", "c-worker-1"].map(|name| (name.to_owned(), vec!["i-1".into()]));
     assert_eq!(named.absent(&nothing, &others.into(), &files).concat(), [], "they are not made");
@@ -460,11 +456,11 @@ fn a_partition_is_one_of_its_group() {
     for (group, expected) in [
         (
             json!({"strategy": "partition", "partitions": 2}),
-            "is 3, and the placement group `racks` has 2",
+            "is 3, but the placement group `racks` has 2",
         ),
         (
             json!({"strategy": "cluster", "partitions": null}),
-            "`racks` is a `cluster` one: it has none",
+            "`racks` with the strategy `cluster` has no partitions",
         ),
     ] {
         let answers = said(&named, "placement_groups", &json!({"racks": group}));
@@ -506,7 +502,7 @@ fn user_data_that_cannot_be_read_or_sent_is_told_without_being_shown() {
     assert!(!format!("{found:?}").contains(CANARY));
     let large = with(secret(), "/stringData/userData", json!("x".repeat(LONGEST + 1)));
     let found = errors(&[set("c-worker", 1), large]);
-    assert_eq!(found[0].expected.as_deref(), Some("at most 16384, which is what EC2 takes"));
+    assert_eq!(found[0].expected.as_deref(), Some("at most 16384, the limit of EC2"));
     let fits = with(secret(), "/stringData/userData", json!("x".repeat(LONGEST)));
     compiled(&[set("c-worker", 1), fits]);
 }
@@ -523,7 +519,7 @@ fn a_secret_that_is_no_yaml_is_not_quoted() {
     let twice = format!("kind: Secret\nstringData:\n  userData: {CANARY}\n  userData: {CANARY}\n");
     let files = [ManifestFile { name: "secret.yaml".into(), text: twice.into() }];
     let told = format!("{:?}", read(&files).findings);
-    assert!(told.contains("is given twice") && !told.contains(CANARY), "{told}");
+    assert!(told.contains("is set twice") && !told.contains(CANARY), "{told}");
     let shown = crate::install_config::render(&findings, "secret.yaml", &text, false);
     assert!(!shown.contains(CANARY), "{shown}");
 }
@@ -535,7 +531,7 @@ fn machines_of_two_clusters_or_regions_are_not_planned_together() {
     *other.pointer_mut(label).unwrap() = json!("d");
     let found = errors(&[machine("m1", "worker"), other, secret()]);
     assert_eq!((found.len(), found[0].rule), (1, Rule::MachineCluster), "{found:?}");
-    assert_eq!(found[0].expected.as_deref(), Some("`c`, as what was read before"));
+    assert_eq!(found[0].expected.as_deref(), Some("`c`, as in the other manifests"));
 
     let mut elsewhere = machine("m1", "worker");
     *elsewhere.pointer_mut(label).unwrap() = json!("../../evil");
@@ -588,15 +584,15 @@ fn what_the_cluster_says_of_itself_is_heard() {
     assert_eq!(inputs["interface"]["dual_stack"], "ipv6_primary");
     let other = with(infrastructure, "/status/infrastructureName", json!("d"));
     let found = errors(&[other, machine("m", "worker"), secret()]);
-    assert_eq!(found[0].expected.as_deref(), Some("`d`, as what was read before"));
+    assert_eq!(found[0].expected.as_deref(), Some("`d`, as in the other manifests"));
 }
 
 #[test]
 fn two_of_one_name_are_one_too_many() {
     let found = errors(&[set("c-worker", 2), machine("c-worker-1", "worker"), secret()]);
     assert_eq!((found.len(), found[0].rule), (1, Rule::MachineName));
-    assert_eq!(found[0].message, "makes the machine c-worker-1, which c-worker makes, too");
-    for (name, message) in [("", "is missing"), ("A b", "is no name that a cluster takes")] {
+    assert_eq!(found[0].message, "defines the machine c-worker-1, which c-worker also defines");
+    for (name, message) in [("", "is missing"), ("A b", "is not a valid object name")] {
         let found = errors(&[machine(name, "worker"), secret()]);
         assert_eq!(found[0].message, message);
     }
@@ -707,7 +703,7 @@ fn a_list_and_several_files_are_read_and_what_makes_nothing_here_is_told() {
 fn a_type_that_nobody_names_is_filled_in_and_said() {
     let config = "/spec/providerSpec/value/instanceType";
     let (reading, _) = reading(&[with(machine("m", "worker"), config, json!("")), secret()]);
-    assert_eq!(reading.notes, ["m has no `instanceType`: m5.large is taken, as on amd64"]);
+    assert_eq!(reading.notes, ["m has no `instanceType`: m5.large is used, the default for amd64"]);
 }
 
 #[test]

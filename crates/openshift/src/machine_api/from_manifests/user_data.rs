@@ -105,8 +105,8 @@ impl SecretUserData {
                 return Some(found.expected(format!("a v1 Secret in the namespace `{NAMESPACE}`")));
             }
             return Some(flaw("is not among the manifests".into()).hint(
-                "name the file or folder that it is in, too; `groundplan manifests --assets DIR \
-                 --out DIR` writes it, and so does `openshift-install create manifests`",
+                "pass the file or folder that contains the Secret; `groundplan manifests --assets \
+                 DIR --out DIR` or `openshift-install create manifests` creates it",
             ));
         };
         if kept.differ {
@@ -114,21 +114,22 @@ impl SecretUserData {
             let places: BTreeSet<&str> =
                 kept.files.iter().map(|file| &*files[*file].name).collect();
             let places: Vec<&str> = places.into_iter().collect();
-            let found = format!("is there {times} times, with different user data");
-            let hint = format!("keep the one that is meant: they are in {}", places.join(", "));
+            let found = format!("exists {times} times, with different user data");
+            let hint = format!("keep one of them; they are in {}", places.join(", "));
             return Some(flaw(found).expected("one").hint(hint));
         }
         match kept.content.as_deref() {
             None => {
                 let expected = format!(
-                    "user data in base64 under `data.{KEY}`, or as it is under `stringData.{KEY}`"
+                    "user data in base64 under `data.{KEY}`, or as plain text under \
+                     `stringData.{KEY}`"
                 );
                 Some(flaw(format!("has no readable `{KEY}`")).expected(expected))
             }
-            Some([]) => Some(flaw("holds nothing: no machine becomes a Node of that".into())),
+            Some([]) => Some(flaw("is empty: no machine becomes a Node without user data".into())),
             Some(content) if content.len() > LONGEST_USER_DATA => Some(
                 flaw(format!("has {} bytes of user data", content.len()))
-                    .expected(format!("at most {LONGEST_USER_DATA}, which is what EC2 takes")),
+                    .expected(format!("at most {LONGEST_USER_DATA}, the limit of EC2")),
             ),
             Some(_) => None,
         }
@@ -144,10 +145,10 @@ fn is_meant_for_a_secret(object: &Value) -> bool {
 fn unseen(object: &Value) -> Option<String> {
     let said = |value: &Value| value.as_str().map_or_else(|| "nothing".to_owned(), shown);
     if object["kind"] != "Secret" {
-        return Some(format!("is there as kind {}", said(&object["kind"])));
+        return Some(format!("has the kind {}", said(&object["kind"])));
     }
     if object["apiVersion"] != "v1" {
-        return Some(format!("is there with apiVersion {}", said(&object["apiVersion"])));
+        return Some(format!("has the apiVersion {}", said(&object["apiVersion"])));
     }
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
     (namespace != NAMESPACE).then(|| format!("is in the namespace {}", shown(namespace)))

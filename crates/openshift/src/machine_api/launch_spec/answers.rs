@@ -40,9 +40,12 @@ pub(super) fn shown(filters: &[Filter]) -> String {
 /// Returns the message that no resource matches, with advice.
 pub(super) fn nothing(what: &str, sought: &str) -> String {
     let sought = if sought.is_empty() {
-        "nothing is asked for".to_owned()
+        "no search criteria are set".to_owned()
     } else {
-        format!("sought: {sought}")
+        format!("search: {sought}")
     };
-    format!("no {what} of the region fits ({sought}); is the cluster's infrastructure there?")
+    format!(
+        "no {what} of the region matches ({sought}); check that the infrastructure of the \
+         cluster exists"
+    )
 }

@@ -30,7 +30,8 @@ pub(super) fn all(
                 None => root_device(image, answers)?,
                 Some(first) => {
                     let message = format!(
-                        "has no deviceName, and neither has blockDevices[{first}], the root"
+                        "has no deviceName, but the root device blockDevices[{first}] also has \
+                         none"
                     );
                     return Err(LaunchError::invalid(&format!("blockDevices[{index}]"), message));
                 }
@@ -47,8 +48,7 @@ fn name(device: &Wanted) -> Option<&str> {
 
 fn root_device(image: &LaunchImage, answers: &RegionLookups<'_>) -> Result<String> {
     let unknown = || {
-        let message =
-            format!("{} in {} does not say which device is its root", image.id, answers.region);
+        let message = format!("{} in {} does not name its root device", image.id, answers.region);
         LaunchError::invalid("ami", message)
     };
     image.root_device.clone().ok_or_else(unknown)
@@ -63,8 +63,7 @@ fn volume(device: String, index: usize, ebs: &EbsBlockDevice) -> Result<MachineB
     let iops = ebs.iops.filter(|_| takes_iops);
     let iops = figure(index, "iops", iops, kind.and_then(|kind| kind.iops))?;
     if let Some(kind) = kind.filter(|kind| kind.needs_iops && iops.is_none()) {
-        let message =
-            format!("is missing, and a volume of the type {} has no figure of its own", kind.name);
+        let message = format!("is missing, but volume type {} has no default", kind.name);
         return Err(refused(index, "iops", message));
     }
     let bounds = kind.and_then(|kind| kind.throughput);
@@ -108,7 +107,7 @@ fn figure(
         let message = format!("found `{asked}`, expected {bounds} for a volume of this type");
         return Err(refused(index, field, message));
     }
-    let too_much = |_| refused(index, field, "is more than EC2 can be asked for".to_owned());
+    let too_much = |_| refused(index, field, "is larger than EC2 accepts".to_owned());
     i32::try_from(asked).map(Some).map_err(too_much)
 }
 

@@ -67,7 +67,7 @@ fn newest(
     for one in candidates {
         let text = one.created.clone().unwrap_or_default();
         let created: Timestamp = text.parse().map_err(|_| {
-            let message = format!("{} was made at `{text}`, which is not a time", one.id);
+            let message = format!("{} has the creation date `{text}`, which is not a time", one.id);
             LaunchError::invalid("ami.filters", message)
         })?;
         dated.push((created, one));

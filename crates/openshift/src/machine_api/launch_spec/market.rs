@@ -16,7 +16,7 @@ pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<PurchaseOpt
         ("", None) | ("OnDemand", _) => Ok(None),
         ("" | "Spot", _) if reserved => Err(LaunchError::conflict(
             "capacityReservationId",
-            "is given for a spot instance, which has none: take one of the two away",
+            "is set for a spot instance, which cannot have one: remove one of the two",
         )),
         ("" | "Spot", spot) => {
             let price = spot.and_then(|spot| spot.max_price.clone());
@@ -25,11 +25,11 @@ pub(super) fn of(config: &AwsMachineProviderConfig) -> Result<Option<PurchaseOpt
         }
         ("CapacityBlock", Some(_)) => Err(LaunchError::conflict(
             "marketType",
-            "is `CapacityBlock`, and there are spotMarketOptions: take one of the two away",
+            "is `CapacityBlock`, but spotMarketOptions are set: remove one of the two",
         )),
         ("CapacityBlock", None) if !reserved => Err(LaunchError::conflict(
             "capacityReservationId",
-            "is missing, and the market type is `CapacityBlock`",
+            "is missing, but the market type is `CapacityBlock`",
         )),
         ("CapacityBlock", None) => Ok(Some(PurchaseOption::CapacityBlock)),
         (other, _) => Err(LaunchError::conflict(

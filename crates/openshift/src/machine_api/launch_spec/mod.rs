@@ -75,7 +75,7 @@ pub enum LaunchError {
         message: String,
     },
     /// A required lookup has no result, or an unreadable one.
-    #[error("not known yet: {lookup}")]
+    #[error("no lookup result for: {lookup}")]
     Unanswered {
         /// Key of the lookup.
         lookup: String,
@@ -117,7 +117,7 @@ pub fn launch(
     user_data: Secret,
 ) -> Result<LaunchSpec> {
     let missing =
-        || LaunchError::invalid("placement.region", "is missing, and the cluster has none");
+        || LaunchError::invalid("placement.region", "is missing, and the cluster has no region");
     let answers =
         RegionLookups { region: region(config, site).ok_or_else(missing)?, given: answers };
     let mut warnings: Vec<String> = warned(config).collect();

@@ -54,8 +54,8 @@ pub(super) fn attachments(
             "network" => attachments.push((balancer.name.clone(), LoadBalancerKind::Network)),
             "classic" => attachments.push((balancer.name.clone(), LoadBalancerKind::Classic)),
             other => warnings.push(format!(
-                "the load balancer {} is of the type `{other}`, which is neither `network` nor \
-                 `classic`: the machine is not registered with it",
+                "the load balancer {} has the type `{other}`, expected `network` or `classic`: the \
+                 machine is not registered with this load balancer",
                 balancer.name
             )),
         }
@@ -65,7 +65,7 @@ pub(super) fn attachments(
 
 fn device_index(config: &AwsMachineProviderConfig) -> Result<i32> {
     let index = i32::try_from(config.device_index).ok().filter(|index| *index >= 0);
-    index.ok_or_else(|| LaunchError::invalid("deviceIndex", "is not a place on an instance"))
+    index.ok_or_else(|| LaunchError::invalid("deviceIndex", "is not a valid interface index"))
 }
 
 fn interface_type(config: &AwsMachineProviderConfig) -> Result<Option<InterfaceType>> {
@@ -155,8 +155,7 @@ fn subnet(
     let found: Vec<SubnetCandidate> = answers.to(&lookup)?;
     if found.len() > 1 {
         let (first, others) = (&found[0].id, found.len() - 1);
-        warnings
-            .push(format!("{first} is the first of several subnets that fit: {others} more do"));
+        warnings.push(format!("{first} is used, but {others} more subnets match"));
     }
     let first = found.into_iter().next();
     let sought = || nothing("subnet", &shown(&config.subnet.filters));

@@ -36,20 +36,18 @@ fn partition(config: &AwsMachineProviderConfig, has_group: bool) -> Result<Optio
     let field = "placementGroupPartition";
     match config.placement_group_partition {
         None => Ok(None),
-        Some(_) if !has_group => {
-            Err(LaunchError::invalid(field, "is given without a group's name"))
-        }
+        Some(_) if !has_group => Err(LaunchError::invalid(field, "is set without a group name")),
         Some(partition @ 1..=7) => Ok(Some(partition)),
         Some(other) => Err(LaunchError::invalid(
             field,
-            format!("found `{other}`, expected a figure from 1 to 7"),
+            format!("found `{other}`, expected a number from 1 to 7"),
         )),
     }
 }
 
 fn on_host(tenancy: Option<String>, host: &HostPlacement) -> Result<MachinePlacement> {
     if tenancy.as_deref() != Some("host") {
-        return Err(LaunchError::invalid("placement.host", "is given without the tenancy `host`"));
+        return Err(LaunchError::invalid("placement.host", "is set without the tenancy `host`"));
     }
     let affinity = match host.affinity.as_deref().unwrap_or_default() {
         "AnyAvailable" => "default",
@@ -81,7 +79,7 @@ fn provided(host: &DedicatedHost) -> Result<String> {
         }
         "Dynamic" => Err(LaunchError::invalid(
             &field("allocationStrategy"),
-            "`Dynamic` is not supported: allocate the host and name its id",
+            "`Dynamic` is not supported: allocate the host and set its id",
         )),
         other => {
             let message = format!("found `{other}`, expected `UserProvided`");

@@ -35,7 +35,7 @@ pub fn all(
     }
     let cluster = cluster_of(labels).ok_or_else(|| LaunchError::Invalid {
         field: "metadata.labels".to_owned(),
-        message: format!("{CLUSTER_LABEL} is missing: it names the cluster's infra ID"),
+        message: format!("{CLUSTER_LABEL} is missing, which is the infra ID of the cluster"),
     })?;
     tags.insert(format!("{CLUSTER_TAGS}{cluster}"), "owned".to_owned());
     tags.insert("Name".to_owned(), name.to_owned());

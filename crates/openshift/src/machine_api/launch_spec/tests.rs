@@ -113,8 +113,8 @@ fn a_word_that_nobody_knows_is_no_machine_with_imdsv1() {
 fn c71_what_no_node_can_be_told_of_its_metadata_is_refused_with_the_reason() {
     for (options, expected) in [
         (json!({"httpPutResponseHopLimit": 65}), "expected from 1 to 64"),
-        (json!({"httpEndpoint": "Disabled"}), "no node ever joins"),
-        (json!({"instanceMetadataTags": "Enabled"}), "no tag key with a `/`"),
+        (json!({"httpEndpoint": "Disabled"}), "never joins the cluster"),
+        (json!({"instanceMetadataTags": "Enabled"}), "rejects tag keys with a `/`"),
         (json!({"instanceMetadataTags": "Off"}), "expected `Disabled`, or nothing"),
     ] {
         let said = refused(&json!({"metadataServiceOptions": options}), &[]);
@@ -139,7 +139,7 @@ fn c73_required_and_one_hop_is_launched_with_a_warning() {
     let fields = json!({ "metadataServiceOptions": options });
     let launch = launched_with(&fields, &ClusterDefaults::default(), &[]).unwrap();
     assert_eq!(launch.warnings.len(), 1, "{:?}", launch.warnings);
-    assert!(launch.warnings[0].contains("not on their host's network"), "{:?}", launch.warnings);
+    assert!(launch.warnings[0].contains("outside the host network"), "{:?}", launch.warnings);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn c24_of_several_subnets_the_first_is_taken_and_none_is_an_error() {
     let launch =
         launched_with(&fields, &ClusterDefaults::default(), &[subnets(&asked, two)]).unwrap();
     assert_eq!(launch.machine.interface.subnet, Some(Input::Known("subnet-1".into())));
-    assert!(launch.warnings[0].contains("subnet-1 is the first"), "{:?}", launch.warnings);
+    assert!(launch.warnings[0].contains("subnet-1 is used"), "{:?}", launch.warnings);
     let none = [subnets(&asked, json!([]))];
     let refusal = launched_with(&fields, &ClusterDefaults::default(), &none).unwrap_err();
     assert!(matches!(refusal, LaunchError::Invalid { .. }), "{refusal}");
@@ -368,7 +368,7 @@ fn c28_what_a_public_address_is_the_zone_decides() {
     assert_eq!(
         needed_lookups(&config(&json!({})), &ClusterDefaults::default()),
         [],
-        "nobody asks without a reason"
+        "each lookup has a reason"
     );
     assert_eq!(launched(&json!({})).interface.public_address, None);
 }

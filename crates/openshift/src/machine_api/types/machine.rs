@@ -15,7 +15,7 @@ pub const TYPE_LABEL: &str = "machine.openshift.io/cluster-api-machine-type";
 /// Label with the MachineSet of a machine.
 pub const MACHINE_SET_LABEL: &str = "machine.openshift.io/cluster-api-machineset";
 
-/// One machine that the cluster's Machine API looks after.
+/// Machine of a cluster, managed by its Machine API.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Machine {
@@ -28,9 +28,9 @@ pub struct Machine {
     /// Name, labels and other metadata of the object.
     #[schemars(schema_with = "any_object")]
     pub metadata: ObjectMeta,
-    /// What it is to be.
+    /// Desired state.
     pub spec: MachineSpec,
-    /// What it is.
+    /// Observed state.
     pub status: MachineStatus,
 }
 
@@ -45,19 +45,19 @@ impl Machine {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineSpec {
-    /// Labels and annotations for its node.
+    /// Labels and annotations for the node of the machine.
     pub metadata: TemplateMeta,
-    /// Who has a say before it goes.
+    /// Lifecycle hooks, which delay the deletion.
     pub lifecycle_hooks: LifecycleHooks,
-    /// What keeps pods off its node.
+    /// Taints for the node of the machine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
-    /// What the cloud is told of it.
+    /// Specification for the cloud provider.
     pub provider_spec: ProviderSpec,
-    /// The instance that it is: `aws:///<zone>/<instance id>`.
+    /// Instance of the machine: `aws:///<zone>/<instance id>`.
     #[serde(rename = "providerID", skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
-    /// Which API decides, while machines move to another: `MachineAPI` or `ClusterAPI`.
+    /// API that has authority during a migration of machines: `MachineAPI` or `ClusterAPI`.
     #[serde(rename = "authoritativeAPI", skip_serializing_if = "String::is_empty")]
     pub authoritative_api: String,
 }
@@ -67,7 +67,7 @@ pub struct MachineSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProviderSpec {
-    /// The config, as it was written.
+    /// Provider config, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub value: Option<Value>,
@@ -77,36 +77,36 @@ pub struct ProviderSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LifecycleHooks {
-    /// Before its node is drained.
+    /// Hooks before the drain of the node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pre_drain: Vec<LifecycleHook>,
-    /// Before its instance is terminated.
+    /// Hooks before the termination of the instance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pre_terminate: Vec<LifecycleHook>,
 }
 
-/// One who has a say.
+/// Lifecycle hook of one owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LifecycleHook {
-    /// What the hook is called; 3 to 256 characters.
+    /// Name of the hook, 3 to 256 characters.
     pub name: String,
-    /// Who takes it away when the time has come; 3 to 512 characters.
+    /// Owner that removes the hook, 3 to 512 characters.
     pub owner: String,
 }
 
-/// What keeps pods off a node (k8s.io/api `core/v1`).
+/// Taint of a node (k8s.io/api `core/v1`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Taint {
-    /// Its name.
+    /// Key of the taint.
     pub key: String,
-    /// What pods compare.
+    /// Value of the taint, which tolerations of pods can match.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub value: String,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
     pub effect: String,
-    /// Since when.
+    /// Time when the taint was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_added: Option<String>,
 }
@@ -115,55 +115,55 @@ pub struct Taint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineStatus {
-    /// Its node.
+    /// Node of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "serde_json::Map<String, Value>")]
     pub node_ref: Option<Value>,
-    /// When this was written.
+    /// Time of the last change of the status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<String>,
-    /// Why it failed for good, in one word.
+    /// Reason of a terminal error, as one CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_reason: Option<String>,
-    /// Why it failed for good, for people.
+    /// Explanation of a terminal error for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// What the cloud says of it; for AWS a
+    /// Status from the cloud provider. The type on AWS is
     /// [`AwsMachineProviderStatus`](super::AwsMachineProviderStatus).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "serde_json::Map<String, Value>")]
     pub provider_status: Option<Value>,
-    /// Where it can be reached.
+    /// Addresses of the machine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<NodeAddress>,
-    /// What was done to it last.
+    /// Last operation on the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_operation: Option<LastOperation>,
     /// `Provisioning`, `Provisioned`, `Running`, `Deleting` or `Failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// What is so and what is not.
+    /// Conditions of the machine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-    /// Which API decides now.
+    /// API that has authority at present.
     #[serde(rename = "authoritativeAPI", skip_serializing_if = "String::is_empty")]
     pub authoritative_api: String,
-    /// Which API has caught up with the other.
+    /// API whose object was copied to the other API.
     #[serde(rename = "synchronizedAPI", skip_serializing_if = "String::is_empty")]
     pub synchronized_api: String,
-    /// How far it has.
+    /// Generation of the object that was copied.
     #[serde(skip_serializing_if = "is_nothing")]
     pub synchronized_generation: i64,
 }
 
-/// Where a machine can be reached (k8s.io/api `core/v1`).
+/// Address of a machine (k8s.io/api `core/v1`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NodeAddress {
     /// `InternalIP`, `InternalDNS`, `ExternalIP`, `ExternalDNS` or `Hostname`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The address.
+    /// Address.
     pub address: String,
 }
 
@@ -171,16 +171,16 @@ pub struct NodeAddress {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LastOperation {
-    /// What came of it.
+    /// Result of the operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// When.
+    /// Time of the operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<String>,
-    /// How far it got.
+    /// State of the operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// What it was.
+    /// Type of the operation.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }

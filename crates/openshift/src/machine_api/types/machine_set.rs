@@ -8,7 +8,7 @@ use super::{
     is_nothing,
 };
 
-/// A number of machines that are alike.
+/// Set of machines with the same template.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineSet {
@@ -21,9 +21,9 @@ pub struct MachineSet {
     /// Name, labels and other metadata of the object.
     #[schemars(schema_with = "any_object")]
     pub metadata: ObjectMeta,
-    /// What is wanted.
+    /// Desired state.
     pub spec: MachineSetSpec,
-    /// What is.
+    /// Observed state.
     pub status: MachineSetStatus,
 }
 
@@ -38,20 +38,20 @@ impl MachineSet {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineSetSpec {
-    /// How many machines; absent means one.
+    /// Number of machines. Absent means 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
-    /// How long a machine must have been ready to count as available.
+    /// Seconds that a machine must be ready to count as available.
     #[serde(skip_serializing_if = "is_nothing")]
     pub min_ready_seconds: i32,
-    /// Which machines go first: `Random` (also when absent), `Newest` or `Oldest`.
+    /// Machines that are deleted first: `Random` (also when absent), `Newest` or `Oldest`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub delete_policy: String,
-    /// Which machines are its own. Cannot be changed.
+    /// Selector of the machines of the set. Cannot be changed.
     pub selector: LabelSelector,
-    /// What a new machine is made from. What exists stays as it is.
+    /// Template of new machines. Existing machines do not change.
     pub template: MachineTemplate,
-    /// Which API decides, while machines move to another: `MachineAPI` or `ClusterAPI`.
+    /// API that has authority during a migration of machines: `MachineAPI` or `ClusterAPI`.
     #[serde(rename = "authoritativeAPI", skip_serializing_if = "String::is_empty")]
     pub authoritative_api: String,
 }
@@ -60,9 +60,9 @@ pub struct MachineSetSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MachineTemplate {
-    /// Their labels and annotations.
+    /// Labels and annotations of the machines.
     pub metadata: TemplateMeta,
-    /// What they are to be.
+    /// Specification of the machines.
     pub spec: MachineSpec,
 }
 
@@ -70,39 +70,39 @@ pub struct MachineTemplate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MachineSetStatus {
-    /// How many machines there are. Always written.
+    /// Number of machines. Always written.
     pub replicas: i32,
-    /// How many have every label of the template.
+    /// Number of machines that have every label of the template.
     #[serde(skip_serializing_if = "is_nothing")]
     pub fully_labeled_replicas: i32,
-    /// How many have a node that is ready.
+    /// Number of machines with a ready node.
     #[serde(skip_serializing_if = "is_nothing")]
     pub ready_replicas: i32,
-    /// How many have had one for long enough.
+    /// Number of machines whose node has been ready for `minReadySeconds`.
     #[serde(skip_serializing_if = "is_nothing")]
     pub available_replicas: i32,
-    /// Which version of what is wanted was looked at.
+    /// Generation of the desired state that this status is about.
     #[serde(skip_serializing_if = "is_nothing")]
     pub observed_generation: i64,
-    /// The selector as text, for the scale subresource.
+    /// Selector as text, for the scale subresource.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label_selector: String,
-    /// Why it failed for good, in one word.
+    /// Reason of a terminal error, as one CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_reason: Option<String>,
-    /// Why it failed for good, for people.
+    /// Explanation of a terminal error for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// What is so and what is not.
+    /// Conditions of the set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-    /// Which API decides now.
+    /// API that has authority at present.
     #[serde(rename = "authoritativeAPI", skip_serializing_if = "String::is_empty")]
     pub authoritative_api: String,
-    /// Which API has caught up with the other.
+    /// API whose object was copied to the other API.
     #[serde(rename = "synchronizedAPI", skip_serializing_if = "String::is_empty")]
     pub synchronized_api: String,
-    /// How far it has.
+    /// Generation of the object that was copied.
     #[serde(skip_serializing_if = "is_nothing")]
     pub synchronized_generation: i64,
 }

@@ -84,22 +84,22 @@ pub struct OwnerReference {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TemplateMeta {
-    /// What it is called.
+    /// Name of the objects.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// What its name begins with, if the server makes it up.
+    /// Prefix of the name, if the API server generates the name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub generate_name: String,
-    /// Where it lives.
+    /// Namespace of the objects.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// What it is found by.
+    /// Labels of the objects, by which selectors find them.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
-    /// What is noted about it.
+    /// Annotations of the objects.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub annotations: Labels,
-    /// Whose it is.
+    /// Owners of the objects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub owner_references: Vec<serde_json::Value>,
@@ -109,23 +109,23 @@ pub struct TemplateMeta {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
-    /// The labels that they all have.
+    /// Labels that all objects have.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub match_labels: Labels,
-    /// What else must be so; all of it.
+    /// Requirements that all objects meet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<LabelRequirement>,
 }
 
-/// What must be so of one label.
+/// Requirement on one label.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelRequirement {
-    /// Which label.
+    /// Key of the label.
     pub key: String,
     /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
     pub operator: String,
-    /// The values, for the first two.
+    /// Values for `In` and `NotIn`.
     #[serde(skip_serializing_if = "is_nothing")]
     pub values: Vec<String>,
 }
@@ -139,24 +139,24 @@ pub struct LocalReference {
     pub name: String,
 }
 
-/// One thing that is so or not (openshift/api `machine/v1beta1/types_provider.go`).
+/// Condition (openshift/api `machine/v1beta1/types_provider.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Condition {
-    /// What it is about.
+    /// Type of the condition.
     #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// How bad it is that it is not so.
+    /// Severity of the condition if it is `False`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub severity: String,
-    /// Since when.
+    /// Time of the last change of the status.
     pub last_transition_time: Option<String>,
-    /// Why, in one word.
+    /// Reason of the status, as one CamelCase word.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Why, for people.
+    /// Explanation of the status for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
 }

@@ -51,7 +51,7 @@ fn index(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     let index = config.device_index;
     let finding =
         ObjectFinding::new(Rule::MachineDeviceIndex, "deviceIndex", format!("found `{index}`"));
-    (index < 0).then(|| finding.expected("0, or the place of another interface"))
+    (index < 0).then(|| finding.expected("0, or the index of another interface"))
 }
 
 /// Checks that a machine has a security group: openshift/machine-api-provider-aws launches no
@@ -61,9 +61,12 @@ fn groups(groups: &[ResourceReference]) -> Option<ObjectFinding> {
     if groups.iter().any(names_some) {
         return None;
     }
-    let found = if groups.is_empty() { "is missing" } else { "names none by id or filters" };
+    let found = if groups.is_empty() { "is missing" } else { "names no group by id or filters" };
     let finding = ObjectFinding::new(Rule::MachineGroups, "securityGroups", found);
-    Some(finding.expected("`- id: sg-…`, or `- filters:`; the controller launches nothing without"))
+    Some(finding.expected(
+        "`- id: sg-…` or `- filters:`; the controller launches no machine \
+         without a group",
+    ))
 }
 
 /// Checks that only one volume has no name. A second one would also be the root volume.
@@ -73,9 +76,12 @@ fn roots(devices: &[BlockDevice]) -> Option<ObjectFinding> {
     };
     let mut roots = devices.iter().enumerate().filter(is_root).map(|(index, _)| index);
     let (first, second) = (roots.next()?, roots.next()?);
-    let found = format!("has no deviceName, and neither has blockDevices[{first}], the root");
+    let found = format!(
+        "has no deviceName, but the root device blockDevices[{first}] also has \
+         none"
+    );
     let finding = ObjectFinding::new(Rule::MachineVolume, format!("blockDevices[{second}]"), found);
-    Some(finding.expected("`deviceName: /dev/xvdb` or the like"))
+    Some(finding.expected("a name such as `deviceName: /dev/xvdb`"))
 }
 
 /// Checks an EBS volume. 0 operations per second count as unset, because installers write 0.

@@ -22,14 +22,14 @@ fn together(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     let reserved = !config.capacity_reservation_id.is_empty();
     let (path, message) = match (config.market_type.as_str(), spot, reserved) {
         ("", true, true) | ("Spot", _, true) => {
-            ("capacityReservationId", "is given for a spot instance, which has none")
+            ("capacityReservationId", "is set for a spot instance, which cannot have one")
         }
-        ("OnDemand", true, _) => ("marketType", "is `OnDemand`, and there are `spotMarketOptions`"),
+        ("OnDemand", true, _) => ("marketType", "is `OnDemand`, but `spotMarketOptions` are set"),
         ("CapacityBlock", true, _) => {
-            ("marketType", "is `CapacityBlock`, and there are `spotMarketOptions`")
+            ("marketType", "is `CapacityBlock`, but `spotMarketOptions` are set")
         }
         ("CapacityBlock", false, false) => {
-            ("capacityReservationId", "is missing, and the market type is `CapacityBlock`")
+            ("capacityReservationId", "is missing, but the market type is `CapacityBlock`")
         }
         _ => return None,
     };

@@ -64,8 +64,8 @@ fn hop_limit(options: &MetadataServiceOptions) -> Option<ObjectFinding> {
 }
 
 fn reach(options: &MetadataServiceOptions) -> Option<ObjectFinding> {
-    let message = format!("with IMDSv2 alone and one hop, {WHY_FURTHER}");
+    let message = format!("with only IMDSv2 and one hop, {WHY_FURTHER}");
     let finding = ObjectFinding::new(Rule::MachineReach, "httpPutResponseHopLimit", message)
-        .expected("2 or more, unless no such pod asks");
+        .expected("2 or more, unless no such pod uses IMDS");
     options.asked().shuts_out_pods().then_some(finding)
 }

@@ -17,7 +17,7 @@ fn name(metadata: &ObjectMeta) -> Option<ObjectFinding> {
     if is_subdomain(name) || (name.is_empty() && !generate_name.is_empty()) {
         return None;
     }
-    let found = if name.is_empty() { "is missing" } else { "is no name that a cluster takes" };
+    let found = if name.is_empty() { "is missing" } else { "is not a valid object name" };
     let finding = ObjectFinding::new(Rule::ObjectName, "metadata.name", found);
     Some(finding.expected(
         "up to 253 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends \
@@ -32,7 +32,10 @@ fn namespace(metadata: &ObjectMeta) -> Option<ObjectFinding> {
         return None;
     }
     let finding = ObjectFinding::new(Rule::MachineNamespace, "metadata.namespace", found(own));
-    Some(finding.expected(format!("`{NAMESPACE}`: OpenShift's controllers look nowhere else")))
+    Some(finding.expected(format!(
+        "`{NAMESPACE}`, because the controllers of OpenShift use no \
+         other namespace"
+    )))
 }
 
 /// Returns the flaws in labels, at most one per label.
@@ -42,7 +45,7 @@ pub(super) fn labels(labels: &Labels, path: &str) -> Vec<ObjectFinding> {
 
 fn label(key: &str, value: &str, path: &str) -> Option<ObjectFinding> {
     let (found, expected) = match (is_key(key), key == CLUSTER_LABEL) {
-        (false, _) => ("is no name of a label".to_owned(), KEY),
+        (false, _) => ("is not a valid label name".to_owned(), KEY),
         (true, true) if !is_infra_id(value) => (format!("found {}", shown(value)), INFRA_ID),
         (true, false) if !value.is_empty() && !is_word(value) => {
             (format!("found {}", shown(value)), WORD)
@@ -54,7 +57,7 @@ fn label(key: &str, value: &str, path: &str) -> Option<ObjectFinding> {
 }
 
 const INFRA_ID: &str = "an infra ID: letters, digits and `-`, such as `demo-x7k2p`";
-const KEY: &str = "up to 63 letters, digits, `-`, `_` and `.`, perhaps after a DNS name and `/`";
+const KEY: &str = "up to 63 letters, digits, `-`, `_` and `.`, optionally after a DNS name and `/`";
 const WORD: &str =
     "up to 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
 
@@ -62,7 +65,7 @@ const WORD: &str =
 pub(super) fn cluster(labels: &Labels, path: &str) -> Option<ObjectFinding> {
     let missing = labels.get(CLUSTER_LABEL).is_none_or(String::is_empty);
     let found =
-        format!("`{CLUSTER_LABEL}` is missing: only the webhook, if it answers, fills it in");
+        format!("`{CLUSTER_LABEL}` is missing; only the webhook adds it, if it is available");
     let finding = ObjectFinding::new(Rule::MachineClusterLabel, path, found);
     missing.then(|| finding.expected("the infra ID of the cluster"))
 }

@@ -105,16 +105,12 @@ fn replicas(replicas: i32) -> Option<ObjectFinding> {
 fn selector(selector: &LabelSelector, labels: &Labels, path: &str) -> Option<ObjectFinding> {
     if *selector == LabelSelector::default() {
         let finding = ObjectFinding::new(Rule::MachineSelector, "spec.selector", "is empty");
-        return Some(finding.expected("labels that the machines of this set alone have"));
+        return Some(finding.expected("labels that only the machines of this set have"));
     }
     let lacking = selector.match_labels.iter().find(|(key, value)| labels.get(*key) != Some(value));
     let lacking = lacking.map(|(key, value)| format!("`{key}: {value}`"));
     let unmet = || selector.match_expressions.iter().find_map(|one| unmet(one, labels));
-    let finding = ObjectFinding::new(
-        Rule::MachineSelector,
-        path,
-        "are not those that `spec.selector` asks for",
-    );
+    let finding = ObjectFinding::new(Rule::MachineSelector, path, "do not match `spec.selector`");
     Some(finding.expected(lacking.or_else(unmet)?))
 }
 

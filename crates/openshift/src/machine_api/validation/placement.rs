@@ -31,7 +31,7 @@ fn host(placement: &Placement, purpose: Purpose) -> Vec<ObjectFinding> {
         ("host", Some(host)) => {
             affinity(host).into_iter().map(|finding| finding.within("host")).collect()
         }
-        (_, Some(_)) => forbidden("host", "is given without the tenancy `host`"),
+        (_, Some(_)) => forbidden("host", "is set without the tenancy `host`"),
         (_, None) => Vec::new(),
     }
 }
@@ -63,7 +63,7 @@ fn dedicated(host: &DedicatedHost, affinity: &str) -> Vec<ObjectFinding> {
                     .push(finding.expected("`h-` and 8 or 17 hexadecimal digits in lower case"));
             }
             if host.dynamic_host_allocation.is_some() {
-                let message = "comes with the strategy `Dynamic`".to_owned();
+                let message = "is set, but requires the strategy `Dynamic`".to_owned();
                 findings.push(broken("dynamicHostAllocation", message));
             }
         }
@@ -81,10 +81,10 @@ fn dynamic(host: &DedicatedHost, affinity: &str) -> Vec<ObjectFinding> {
     let mut findings = Vec::new();
     if affinity != "DedicatedHost" {
         let finding = broken("allocationStrategy", "found `Dynamic`".into());
-        findings.push(finding.expected("the affinity `DedicatedHost` beside it"));
+        findings.push(finding.expected("the affinity `DedicatedHost`"));
     }
     if !host.id.is_empty() {
-        findings.push(broken("id", "is given, and the strategy is `Dynamic`".into()));
+        findings.push(broken("id", "is set, but the strategy is `Dynamic`".into()));
     }
     if let Some(allocation) = &host.dynamic_host_allocation {
         let tags = allocation.tags.as_ref().map_or(0, Vec::len);
@@ -109,7 +109,7 @@ pub(super) fn partition(config: &AwsMachineProviderConfig) -> Vec<ObjectFinding>
         ObjectFinding::new(Rule::MachinePartition, "placementGroupPartition", message)
     };
     let outside = broken(format!("found `{partition}`")).expected("from 1 to 7");
-    let alone = broken("is given without `placementGroupName`".into());
+    let alone = broken("is set without `placementGroupName`".into());
     let outside = (!(1..=7).contains(&partition)).then_some(outside);
     let alone = config.placement_group_name.is_empty().then_some(alone);
     outside.into_iter().chain(alone).collect()

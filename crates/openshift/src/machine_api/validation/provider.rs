@@ -88,11 +88,11 @@ fn kind(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
 
 fn image(ami: &ResourceReference) -> Vec<ObjectFinding> {
     let missing = ObjectFinding::new(Rule::MachineImage, "ami", "has no id")
-        .expected("`id: ami-…`; other ways to name an image are not taken by the webhook");
+        .expected("`id: ami-…`; the webhook rejects other ways to name an image");
     let searched = ObjectFinding::new(
         Rule::MachineImageSearch,
         "ami",
-        "has an arn or filters, which are not read where there is an id",
+        "has an arn or filters, which have no effect beside an id",
     );
     let is_searched = ami.arn.is_some() || !ami.filters.is_empty();
     let missing = ami.id.is_none().then_some(missing);
@@ -106,7 +106,7 @@ fn cpu(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
         return None;
     }
     let (path, found) = match asked {
-        None => ("cpuOptions", "says nothing".to_owned()),
+        None => ("cpuOptions", "is empty".to_owned()),
         Some(asked) => ("cpuOptions.confidentialCompute", format!("found {}", shown(asked))),
     };
     Some(ObjectFinding::new(Rule::MachineCpu, path, found).expected(one_of(&WORDS)))
@@ -118,7 +118,7 @@ fn tags(config: &AwsMachineProviderConfig) -> Vec<ObjectFinding> {
     let mut findings = Vec::new();
     for (index, tag) in config.tags.iter().enumerate() {
         if !seen.insert(&tag.name) && told.insert(&tag.name) {
-            let found = format!("{} is there again; the first one counts", shown(&tag.name));
+            let found = format!("{} is set twice; the first value is used", shown(&tag.name));
             findings.push(ObjectFinding::new(
                 Rule::MachineTag,
                 format!("tags[{index}].name"),
@@ -131,9 +131,9 @@ fn tags(config: &AwsMachineProviderConfig) -> Vec<ObjectFinding> {
 
 fn profile(profile: Option<&ResourceReference>) -> Option<ObjectFinding> {
     let message = match profile {
-        None => "is missing: the machine has no rights in AWS",
+        None => "is missing: the machine has no permissions in AWS",
         Some(given) if given.arn.is_some() || !given.filters.is_empty() => {
-            "has an arn or filters, which are not read"
+            "has an arn or filters, which have no effect"
         }
         Some(_) => return None,
     };
@@ -147,9 +147,9 @@ fn interface(interface: &str) -> Option<ObjectFinding> {
 
 fn subnet(subnet: &ResourceReference) -> Option<ObjectFinding> {
     let message = if subnet.arn.is_some() {
-        "has an arn, which is not read"
+        "has an arn, which has no effect"
     } else if subnet.id.is_none() && subnet.filters.is_empty() {
-        "is missing: AWS puts the machine into a default subnet, if there is one"
+        "is missing: AWS uses a default subnet, if there is one"
     } else {
         return None;
     };

@@ -107,7 +107,7 @@ fn c71_a_hop_limit_is_from_1_to_64_and_no_cluster_does_without_the_endpoint() {
     assert_eq!(options(json!({"httpEndpoint": "Enabled"})), NOTHING);
     let off = with(&[("metadataServiceOptions", json!({"httpEndpoint": "Disabled"}))]);
     let flaw = &judge(&off, Purpose::Other)[0];
-    assert!(flaw.message.contains("no node ever joins"), "{flaw:?}");
+    assert!(flaw.message.contains("never joins the cluster"), "{flaw:?}");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn c73_required_and_one_hop_is_a_warning_that_names_whom_it_shuts_out() {
         ["metadataServiceOptions.httpPutResponseHopLimit?"]
     );
     let flaw = &judge(&one, Purpose::Other)[0];
-    assert!(flaw.message.contains("not on their host's network"), "{flaw:?}");
+    assert!(flaw.message.contains("outside the host network"), "{flaw:?}");
     for fine in [
         json!({"authentication": "Required", "httpPutResponseHopLimit": 2}),
         json!({"authentication": "Optional", "httpPutResponseHopLimit": 1}),
@@ -401,7 +401,7 @@ fn among_the_metadata_options_every_unknown_field_is_an_error_that_says_what_was
         ("instanceTags", "did you mean `instanceMetadataTags`?"),
         ("tokens", "did you mean `authentication`? `authentication: Required` makes"),
         ("httpTokens", "did you mean `authentication`? `authentication: Required` makes"),
-        ("whatever", "`authentication: Required` makes"),
+        ("anything", "`authentication: Required` makes"),
     ] {
         let said = said_of_fields(&[("metadataServiceOptions", json!({wrong: "x"}))]);
         let (rule, path, hint) = &said[0];
@@ -422,12 +422,15 @@ fn a_setting_that_is_misplaced_is_told_where_it_belongs() {
     let said = said_of_fields(&[("placement", placement)]);
     assert_eq!(said[0].2, "`metadataServiceOptions` belongs in `providerSpec.value`");
     let said = said_of_fields(&[("aws", json!({"metadataServiceOptions": {}}))]);
-    assert_eq!((said[0].0, said[0].2.contains("would be lost, too")), (Rule::LostField, true));
+    assert_eq!(
+        (said[0].0, said[0].2.contains("would have no effect, either")),
+        (Rule::LostField, true)
+    );
     let text = SET.replace("  replicas: 3", "  replica: 3");
     assert_eq!(lines(&text), [(Rule::LostField, line_of(&text, "replica: 3"))]);
     let text = format!("{SET}  replica: 3\n");
     let (status, odd) = (text.find("status:").unwrap(), text.find("replica: 3").unwrap());
-    assert!(status < odd && check(&text).is_valid(), "nobody asks for anything in a status");
+    assert!(status < odd && check(&text).is_valid(), "a status has no settings");
 }
 
 #[test]
@@ -704,7 +707,7 @@ fn every_field_that_is_there_twice_is_told_with_both_lines() {
     assert_eq!(paths[..2], twice, "{found:?}");
     let first = line_of(&text, "replicas: 3").unwrap();
     assert_eq!(found[1].place.unwrap().line, first + 1);
-    assert_eq!(found[1].message, format!("is given twice, first on line {first}"));
+    assert_eq!(found[1].message, format!("is set twice, first on line {first}"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) fn unknown(
     known: &Map<String, Value>,
 ) -> ObjectFinding {
     let ignored =
-        ObjectFinding::new(Rule::UnknownField, path, "is unknown here, and has no effect");
+        ObjectFinding::new(Rule::UnknownField, path, "is an unknown field and has no effect");
     if path == "status" || path.starts_with("status.") {
         return ignored; // the user writes no field of the status
     }
@@ -34,8 +34,7 @@ pub(super) fn unknown(
     }
 }
 
-const LOST: &str =
-    "is not a field: the cluster would ignore it, and what it asks for would be lost";
+const LOST: &str = "is not a field: the cluster ignores it, so its setting has no effect";
 
 /// Returns a hint if a setting is lost without this field.
 fn lost_setting_hint(name: &str, value: &Value, path: &str, known: &[&str]) -> Option<String> {
@@ -49,7 +48,8 @@ fn lost_setting_hint(name: &str, value: &Value, path: &str, known: &[&str]) -> O
         Some(OPTIONS) => Some(format!("`{OPTIONS}` belongs in `providerSpec.value`")),
         Some(meant) => Some(format!("`{meant}` belongs in `providerSpec.value.{OPTIONS}`")),
         None => did_you_mean(name, known).or_else(|| {
-            asks_for_metadata(value).then(|| format!("the `{OPTIONS}` in it would be lost, too"))
+            asks_for_metadata(value)
+                .then(|| format!("its `{OPTIONS}` would have no effect, either"))
         }),
     }
 }

@@ -45,7 +45,7 @@ fn a_zone_that_the_region_does_not_have_is_found_by_its_place_in_the_list() {
     world.config.compute[0].aws.zones = vec!["us-west-2a".into(), "us-west-2z".into()];
     let (field, message) = one(&world);
     assert_eq!(field, "compute[0].platform.aws.zones[1]");
-    assert!(message.contains("us-west-2z is no availability zone of us-west-2"), "{message}");
+    assert!(message.contains("us-west-2z is not an availability zone of us-west-2"), "{message}");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_type_of_another_architecture_is_found() {
     type_of(&mut world, "m6g.xlarge", 4, 16, "arm64");
     let (field, message) = one(&world);
     assert_eq!(field, "controlPlane.platform.aws.type");
-    assert_eq!(message, "m6g.xlarge is arm64, and the machines are x86_64");
+    assert_eq!(message, "m6g.xlarge is arm64, but the machines are x86_64");
     for pool in [&mut world.config.control_plane, &mut world.config.compute[0]] {
         pool.architecture = Architecture::Arm64;
     }
@@ -130,7 +130,7 @@ fn an_image_that_does_not_fit_the_masters_is_refused() {
     };
     let arm = ImageFact { architecture: Some("arm64".into()), ..image() };
     let error = refused(arm);
-    assert_eq!(error.to_string(), "the image ami-0demo is for arm64, and the machines are x86_64");
+    assert_eq!(error.to_string(), "the image ami-0demo is for arm64, but the machines are x86_64");
     assert_eq!(error.field().unwrap(), "controlPlane.platform.aws.amiID");
     let pending = ImageFact { state: Some("pending".into()), ..image() };
     assert_eq!(refused(pending).to_string(), "the image ami-0demo is pending");
@@ -202,7 +202,7 @@ fn a_cluster_of_the_same_name_is_noticed_in_the_public_and_in_the_private_zone()
         world.cloud.records.insert(zone.into(), other("demo.example.com"));
         let (field, message) = one(&world);
         assert_eq!(field, "metadata.name");
-        assert!(message.starts_with("demo.example.com is taken"), "{message}");
+        assert!(message.starts_with("demo.example.com is in use"), "{message}");
         assert!(message.contains(zone) && message.contains("api.demo.example.com"), "{message}");
     }
 }

@@ -35,7 +35,7 @@ fn a_cluster_keeps_its_name_and_its_region() {
     world.config.aws.region = "eu-west-1".into();
     let error = world.refusal();
     assert_eq!(error.field().unwrap(), "platform.aws.region");
-    assert_eq!(error.hint().unwrap(), "write `us-west-2`, or use another state for it");
+    assert_eq!(error.hint().unwrap(), "write `us-west-2`, or use another --state");
 }
 
 #[test]

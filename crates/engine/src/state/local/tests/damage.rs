@@ -69,7 +69,7 @@ fn a_damaged_record_is_named_and_can_be_cut_as_the_hint_says() {
     put(&dir, JOURNAL, &journal);
     let error = refusal(&dir);
     let message = error.to_string();
-    let named = format!("line 9, record 8, from byte {offset}: its checksum does not match");
+    let named = format!("line 9, entry 8, byte {offset}: the checksum does not match");
     assert!(message.contains(&named), "{message}");
     assert!(message.contains("my states/prod/journal"), "{message}");
     let hint = error.hint().unwrap();
@@ -116,7 +116,7 @@ fn a_cut_off_write_is_left_out_and_overwritten_by_the_next() {
     journal.extend_from_slice(b"0123456789abcdef 11 {\"entry\":\"crea");
     put(&dir, JOURNAL, &journal);
     let mut opened = open(&dir);
-    let expected = format!("is left out (line 12, 34 bytes from byte {whole})");
+    let expected = format!("incomplete and ignored (line 12, 34 bytes at byte {whole})");
     assert!(opened.warnings[0].contains(&expected), "{:?}", opened.warnings);
     assert_eq!(opened.state.serial, 10);
     assert_eq!(bytes(&dir, JOURNAL), journal, "opening changes nothing");
@@ -187,9 +187,9 @@ fn a_damaged_snapshot_is_brought_back_from_the_backups_as_the_hint_says() {
             let lost = write(&dir, &[create("late", 3)]).state;
             damage(&dir);
             let hint = refusal(&dir).hint().unwrap();
-            assert!(hint.contains(&format!("up to record {}", serial + 1)), "{how}: {hint}");
+            assert!(hint.contains(&format!("up to {}", serial + 1)), "{how}: {hint}");
             let command = &hint[hint.find("cd ").unwrap()..];
-            let command = command.split("; if it was").next().unwrap();
+            let command = command.split("; to accept a manual change").next().unwrap();
             assert!(Command::new("sh").args(["-c", command]).status().unwrap().success());
             assert_eq!(read_back(&dir), lost, "{how}, {compactions} compactions");
         }
@@ -217,8 +217,8 @@ fn a_snapshot_changed_by_hand_is_taken_when_its_writer_says_so() {
     assert_ne!(edited, text);
     put(&dir, SNAPSHOT, edited.as_bytes());
     let error = refusal(&dir);
-    assert!(error.to_string().contains("its checksum does not match its content"), "{error}");
-    assert!(error.hint().unwrap().contains("replace its first line by `{`"));
+    assert!(error.to_string().contains("the checksum does not match the content"), "{error}");
+    assert!(error.hint().unwrap().contains("replace its first line with `{`"));
     let (_, body) = edited.split_once('\n').unwrap();
     put(&dir, SNAPSHOT, format!("{{\n{body}").as_bytes());
     let state = read_back(&dir);
@@ -242,7 +242,8 @@ fn r6_a_newer_major_is_refused_and_not_touched() {
     by_hand(JOURNAL);
     let error = refusal(&dir);
     assert!(is_newer(&error), "{error}");
-    assert!(error.to_string().ends_with("journal: its format is 4.0, this program knows 3.0"));
+    let newest = "journal: the file has format 4.0, but this program reads up to 3.0";
+    assert!(error.to_string().ends_with(newest), "{error}");
     put(&dir, JOURNAL, &journal);
     let mut opened = open(&dir);
     opened.backend.compact(&opened.state).unwrap();
@@ -320,8 +321,10 @@ fn a_snapshot_older_than_its_journal_is_refused() {
     opened.backend.compact(&opened.state).unwrap();
     put(&dir, SNAPSHOT, &old);
     let message = refusal(&dir).to_string();
-    let expected =
-        format!("it begins after record {}, and state.json ends with record 20", entries.len());
+    let expected = format!(
+        "the journal begins after entry {}, but state.json ends with entry 20",
+        entries.len()
+    );
     assert!(message.ends_with(&expected), "{message}");
 }
 
@@ -331,8 +334,11 @@ fn a_history_that_cannot_have_happened_is_refused_with_its_place() {
     let mut opened = open(&dir);
     opened.backend.append(&[create("a", 1), created("b", RecordStatus::Ready)]).unwrap();
     let message = refusal(&dir).to_string();
-    assert!(message.contains("line 3, record 2, from byte"), "{message}");
-    assert!(message.ends_with("created node.b cannot follow: nothing is known by it"), "{message}");
+    assert!(message.contains("line 3, entry 2, byte"), "{message}");
+    assert!(
+        message.ends_with("created node.b cannot follow: the address has no such record"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -351,9 +357,9 @@ fn journals_are_joined_only_where_one_continues_the_other() {
     assert_eq!(read_back(&dir), state);
     join(&lines_of(&earlier)[..20].concat(), &later);
     let message = refusal(&dir).to_string();
-    assert!(message.contains("line 21, record 20,"), "{message}");
-    assert!(message.ends_with("what follows continues record 20"), "{message}");
+    assert!(message.contains("line 21, entry 20,"), "{message}");
+    assert!(message.ends_with("the next entries continue entry 20"), "{message}");
     join(&earlier, &bytes(&other_dir, JOURNAL));
     let message = refusal(&dir).to_string();
-    assert!(message.ends_with("what follows belongs to another state"), "{message}");
+    assert!(message.ends_with("the next entries belong to another state"), "{message}");
 }

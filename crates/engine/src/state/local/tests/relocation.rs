@@ -79,7 +79,7 @@ fn a_state_that_has_moved_is_not_gone_on_with_until_it_is_at_home_again() {
     let OpenedLocal { mut backend, state, .. } = write(&dir, &history()[..10]);
     backend.mark_moved("s3://states/prod").unwrap();
     let error = refusal(&dir);
-    assert!(error.to_string().ends_with("it was moved to s3://states/prod"), "{error}");
+    assert!(error.to_string().ends_with("the state was moved to s3://states/prod"), "{error}");
     assert!(error.hint().unwrap().contains("--state s3://states/prod"), "{:?}", error.hint());
     assert_eq!(LocalBackend::open_even_if_moved(&dir).unwrap().state, state);
     for _ in 0..2 {

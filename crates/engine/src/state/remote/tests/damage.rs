@@ -70,7 +70,7 @@ async fn a_damaged_record_is_named_with_its_object_and_place() {
     text[last] ^= 1;
     bucket.plant(&key, text);
     let error = refusal(&bucket).await;
-    let named = "s3://acme/states/prod/journal/00000000000000000005: line 2, record 5, from byte";
+    let named = "s3://acme/states/prod/journal/00000000000000000005: line 2, entry 5, byte";
     assert!(error.to_string().contains(named), "{error}");
     let hint = error.hint().unwrap();
     assert!(
@@ -86,7 +86,7 @@ async fn an_object_that_is_gone_is_noticed_wherever_it_was() {
     bucket.remove(&place().group(4));
     let error = refusal(&bucket).await;
     assert!(matches!(error, StateError::Missing { .. }), "{error}");
-    assert!(error.to_string().contains("goes on with record 5"), "{error}");
+    assert!(error.to_string().contains("continues with entry 5"), "{error}");
     bucket.plant(&place().group(4), text);
 
     // The lock knows of the last object.
@@ -94,7 +94,7 @@ async fn an_object_that_is_gone_is_noticed_wherever_it_was() {
     let guard = RemoteBackend::lock(&way(&bucket.process()), &place(), "apply", NOW, LEASE).await;
     let guard = guard.unwrap();
     let error = RemoteBackend::open(&guard).await.unwrap_err();
-    assert!(error.to_string().contains("everything up to record 5 was written"), "{error}");
+    assert!(error.to_string().contains("entries up to 5 were written"), "{error}");
     guard.release().await.unwrap();
     let hint = error.hint().unwrap();
     assert!(hint.contains("remove s3://acme/states/prod/lock.json"), "{hint}");
@@ -108,13 +108,14 @@ async fn objects_in_each_others_places_are_noticed() {
     let objects = bucket.objects();
     let (fourth, fifth) = (&objects[&place().group(4)], &objects[&place().group(5)]);
     bucket.plant(&place().group(5), fourth.clone());
-    assert!(refusal(&bucket).await.to_string().contains("begins after record 3"));
+    assert!(refusal(&bucket).await.to_string().contains("begins after entry 3"));
     let first_five: Vec<_> = [&fourth[..], &fifth[..]].concat();
     bucket.plant(&place().group(4), first_five);
     bucket.plant(&place().group(5), fifth.clone());
-    assert!(
-        refusal(&bucket).await.to_string().contains("records up to 5 are in the objects before")
-    );
+    assert!(refusal(&bucket).await.to_string().contains(
+        "the objects before it have the entries up to \
+             5"
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +144,10 @@ async fn a_snapshot_that_is_lost_is_brought_back_as_the_hint_says() {
         let error = refusal(&bucket).await;
         assert!(error.to_string().contains("s3://acme/states/prod/state.json"), "{error}");
         let hint = error.hint().unwrap();
-        assert!(hint.contains("everything up to record 5: aws s3 cp"), "{hint}");
+        assert!(
+            hint.contains("entries up to 5 from the backup and the journal: aws s3 cp"),
+            "{hint}"
+        );
         follow(&bucket, &hint);
         assert_eq!(seen(&bucket).await, state);
     }
@@ -167,12 +171,12 @@ async fn a_backup_that_does_not_help_is_not_recommended() {
     bucket.plant(&place().snapshot(), "");
     bucket.remove(&place().group(3));
     let hint = refusal(&bucket).await.hint().unwrap();
-    assert!(hint.starts_with("restore its last good version"), "{hint}");
+    assert!(hint.starts_with("restore the last valid version"), "{hint}");
     bucket.remove(&place().snapshot());
     bucket.remove(&place().backup());
     bucket.remove(&place().group(1));
     let error = refusal(&bucket).await;
-    assert!(error.to_string().contains("state.json: it is missing"), "{error}");
+    assert!(error.to_string().contains("state.json: the file is missing"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +187,7 @@ async fn a_snapshot_changed_by_hand_is_taken_when_its_writer_says_so() {
     assert_ne!(edited, text);
     bucket.plant(&place().snapshot(), edited.as_bytes());
     let hint = refusal(&bucket).await.hint().unwrap();
-    assert!(hint.contains("replace its first line by `{`"), "{hint}");
+    assert!(hint.contains("replace its first line with `{`"), "{hint}");
     let (_, body) = edited.split_once('\n').unwrap();
     bucket.plant(&place().snapshot(), format!("{{\n{body}"));
     let base = state.resources.get_mut(&crate::state::tests::address("base")).unwrap();

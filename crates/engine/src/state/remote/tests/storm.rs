@@ -77,7 +77,7 @@ impl Chronicle {
             self.history.push(state.clone());
         }
         if self.writer != Some(by) {
-            self.violations.push(format!("process {by} wrote {first} after somebody else began"));
+            self.violations.push(format!("process {by} wrote {first} after another process began"));
         }
     }
 

@@ -14,7 +14,7 @@
 //! exactly once as a group. Lines with ` ` and `+` replace them. A group with only `+` is appended
 //! to the file.
 //!
-//! `GROUNDPLAN_BLESS=1 cargo test --no-default-features --lib config::tests::cases` writes the
+//! `GROUNDPLAN_BLESS=1 cargo test -p groundplan-openshift install_config::tests::cases` writes the
 //! current findings of each case. Review the difference before a commit.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,109 @@
+//! Wrong answers of single reads of an up-to-date plan: nothing is changed.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::Desk;
+
+/// Reads of one service, each with the error that says "not found" there.
+struct Reads {
+    service: &'static str,
+    /// Returns the error code for a missing resource.
+    missing: fn(action: &str) -> &'static str,
+}
+
+impl Reads {
+    /// Applies a cluster, then applies it again with each wrong answer of each read.
+    fn sweep(&self) {
+        let desk = Desk::new();
+        desk.apply();
+        desk.cloud.settle("");
+        desk.cloud.clear_requests();
+        desk.apply();
+        let actions = self.actions(&desk);
+        assert!(!actions.is_empty(), "{}: no reads", self.service);
+        for action in actions {
+            for fault in self.faults(&action) {
+                desk.cloud.clear_requests();
+                desk.cloud.fault(&fault);
+                let ran = desk.run(&["apply", "--auto-approve"]);
+                assert_eq!(desk.cloud.mutating_calls(), 0, "{fault}: {}{}", ran.out, ran.err);
+                assert!(ran.code == Some(0) || !ran.err.is_empty(), "{fault}");
+                desk.cloud.clear_faults();
+            }
+        }
+        let ran = desk.expect(0, &["plan", "--detailed-exitcode"]);
+        assert!(ran.out.contains("No changes."), "{}", ran.out);
+    }
+
+    fn actions(&self, desk: &Desk) -> BTreeSet<String> {
+        let requests = desk.cloud.requests();
+        let ours = requests.iter().filter(|one| one["service"] == self.service);
+        ours.filter_map(|one| one["action"].as_str()).map(str::to_owned).collect()
+    }
+
+    fn faults(&self, action: &str) -> [Value; 2] {
+        let base = json!({ "service": self.service, "action": action });
+        let with = |more: &Value| {
+            let mut fault = base.clone();
+            for (field, value) in more.as_object().into_iter().flatten() {
+                fault[field] = value.clone();
+            }
+            fault
+        };
+        [
+            with(&json!({ "kind": "empty" })),
+            with(&json!({ "status": 404, "code": (self.missing)(action), "message": "not found" })),
+        ]
+    }
+}
+
+#[test]
+fn a_wrong_answer_of_iam_changes_nothing() {
+    Reads { service: "iam", missing: |_| "NoSuchEntity" }.sweep();
+}
+
+#[test]
+fn a_wrong_answer_of_load_balancing_changes_nothing() {
+    let missing = |action: &str| match action {
+        "DescribeTargetGroups" | "DescribeTargetGroupAttributes" | "DescribeTargetHealth" => {
+            "TargetGroupNotFound"
+        }
+        "DescribeListeners" => "ListenerNotFound",
+        _ => "LoadBalancerNotFound",
+    };
+    Reads { service: "elbv2", missing }.sweep();
+}
+
+#[test]
+fn a_wrong_answer_of_route_53_changes_nothing() {
+    Reads { service: "route53", missing: |_| "NoSuchHostedZone" }.sweep();
+}
+
+#[test]
+fn a_wrong_answer_of_s3_changes_nothing() {
+    let missing =
+        |action: &str| if action.contains("Object") { "NoSuchKey" } else { "NoSuchBucket" };
+    Reads { service: "s3", missing }.sweep();
+}
+
+#[test]
+fn a_wrong_answer_of_ec2_changes_nothing() {
+    let missing = |action: &str| match action {
+        "DescribeInstances" => "InvalidInstanceID.NotFound",
+        "DescribeVpcs" | "DescribeVpcAttribute" => "InvalidVpcID.NotFound",
+        "DescribeSubnets" => "InvalidSubnetID.NotFound",
+        "DescribeSecurityGroups" => "InvalidGroup.NotFound",
+        "DescribeSecurityGroupRules" => "InvalidSecurityGroupRuleId.NotFound",
+        "DescribeRouteTables" => "InvalidRouteTableID.NotFound",
+        "DescribeNatGateways" => "NatGatewayNotFound",
+        "DescribeInternetGateways" => "InvalidInternetGatewayID.NotFound",
+        "DescribeAddresses" => "InvalidAllocationID.NotFound",
+        "DescribeNetworkInterfaces" => "InvalidNetworkInterfaceID.NotFound",
+        "DescribeVpcEndpoints" => "InvalidVpcEndpointId.NotFound",
+        "DescribeDhcpOptions" => "InvalidDhcpOptionID.NotFound",
+        _ => "InvalidParameterValue",
+    };
+    Reads { service: "ec2", missing }.sweep();
+}
