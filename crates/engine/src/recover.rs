@@ -87,7 +87,7 @@ impl Search<'_> {
             }
             waiting = later;
         }
-        Ok(self.into_recovered(known))
+        Ok(self.in_order(known))
     }
 
     fn token(&self, address: &Address, generation: u64) -> String {
@@ -245,7 +245,7 @@ impl Search<'_> {
 
     /// Orders the entries as a state accepts them: by generation, and each deposed object before
     /// its successor.
-    fn into_recovered(&self, mut known: BTreeMap<Address, Sought>) -> Recovered {
+    fn in_order(&self, mut known: BTreeMap<Address, Sought>) -> Recovered {
         let (mut lives, mut recovered) = (Vec::new(), Recovered::default());
         for node in self.nodes {
             match known.remove(&node.address) {

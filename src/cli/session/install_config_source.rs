@@ -11,9 +11,10 @@ use groundplan_engine::state::{Cluster, LookupCache, State};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
-use groundplan_openshift::topology::machine_pools::{MachinePools, fleet};
+use groundplan_openshift::topology::machine_pools::MachinePools;
 use groundplan_openshift::topology::{
-    self, Compiled, Lookup, Workers, compile, identify, needed_lookups, validation, workers,
+    self, ClusterSpec, Compiled, Lookup, PlacedConfig, Workers, identify, needed_lookups,
+    validation,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -100,12 +101,15 @@ impl DesiredState for InstallConfigSource {
     fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled> {
         let CompileInputs { cluster, recorded, answers, checked, state } = learnt;
         let view = self.view(cluster, recorded);
-        let flaws = validation::check(&self.inputs.config, &view.known(answers), checked, state);
-        view.judge(answers, flaws, ui)
+        let known = view.known(answers);
+        let placed = PlacedConfig::of(&self.inputs.config, &known);
+        let flaws = placed.check(checked, state);
+        let (_, compiled) = view.judge(&placed, answers, flaws, ui)?;
+        Ok(compiled)
     }
 
     fn workers(&self, recorded: &BTreeMap<String, Value>) -> Vec<Workers> {
-        workers(&self.inputs.config, recorded)
+        PlacedConfig::of(&self.inputs.config, recorded).workers()
     }
 }
 
@@ -113,8 +117,8 @@ impl DesiredState for InstallConfigSource {
 pub(crate) struct CompilePreview {
     pub(crate) inputs: InputFiles,
     pub(crate) cluster: Cluster,
-    /// Lookup results, recorded and new.
-    pub(crate) results: BTreeMap<String, Value>,
+    /// The cluster, from recorded and new lookup results.
+    pub(crate) spec: ClusterSpec,
     pub(crate) compiled: Compiled,
 }
 
@@ -145,17 +149,17 @@ pub(crate) async fn compile_preview(
         let session = aws_session::connect(&inputs.config, &cluster, account, ui).await?;
         aws_session::answers(session.aws(), unanswered).await
     };
-    let compiled = view.judge(&answers, Vec::new(), ui)?;
-    let results = view.known(&answers);
-    Ok(CompilePreview { inputs, cluster, results, compiled })
+    let known = view.known(&answers);
+    let placed = PlacedConfig::of(&inputs.config, &known);
+    let (spec, compiled) = view.judge(&placed, &answers, Vec::new(), ui)?;
+    Ok(CompilePreview { inputs, cluster, spec, compiled })
 }
 
 impl CompilePreview {
     /// Returns the machine pools as the plan uses them.
-    pub(crate) fn fleet(&self, ui: &mut Ui) -> Result<MachinePools> {
-        let options = self.inputs.options(true);
-        match fleet(&self.inputs.config, &self.results, &options) {
-            Ok(fleet) => Ok(fleet),
+    pub(crate) fn machine_pools(&self, ui: &mut Ui) -> Result<MachinePools<'_>> {
+        match self.spec.machine_pools() {
+            Ok(pools) => Ok(pools),
             Err(errors) => Err(print_refused(&self.inputs, &errors, &[], ui)?),
         }
     }
@@ -172,7 +176,8 @@ pub(crate) async fn compile_existing(
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
     let view = CompileView { inputs, cluster, recorded: &BTreeMap::new(), bootstrap };
     let learnt = aws_session::answers(aws, view.lookups()).await;
-    let compiled = view.judge(&learnt, Vec::new(), ui)?;
+    let placed = PlacedConfig::of(&inputs.config, &learnt.given);
+    let (_, compiled) = view.judge(&placed, &learnt, Vec::new(), ui)?;
     Ok((compiled, learnt.given))
 }
 
@@ -250,17 +255,21 @@ impl CompileView<'_> {
         known
     }
 
-    /// Returns the graph. On failure, reports all causes: failed checks, compiler errors, failed
-    /// lookups.
+    /// Returns the cluster and its graph. On failure, reports all causes: failed checks, compiler
+    /// errors, failed lookups.
     fn judge(
         &self,
+        placed: &PlacedConfig<'_>,
         learnt: &LookupResults,
         mut flaws: Vec<topology::CompileError>,
         ui: &mut Ui,
-    ) -> Result<Compiled> {
+    ) -> Result<(ClusterSpec, Compiled)> {
         let (inputs, options) = (self.inputs, self.inputs.options(self.bootstrap));
-        let known = self.known(learnt);
-        let compiled = compile(&inputs.config, self.cluster, &known, &inputs.assets, &options);
+        let spec = placed.resolve(self.cluster, &inputs.assets, &options);
+        let compiled = spec.and_then(|spec| {
+            let compiled = spec.compile(&inputs.assets)?;
+            Ok((spec, compiled))
+        });
         let compiled = match compiled {
             Ok(compiled) if flaws.is_empty() => return Ok(compiled),
             Ok(_) => Vec::new(),

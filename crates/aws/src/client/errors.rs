@@ -53,11 +53,16 @@ pub(crate) fn leaves_open(
     failure: Option<&(dyn Error + 'static)>,
 ) -> bool {
     let Some(answer) = answer else { return !failure.is_some_and(was_never_sent) };
+    if answer.status().is_success() {
+        return false;
+    }
+    let Some(code) = element(answer, "Code") else {
+        return class_without_code(call, answer.status().as_u16()) == ErrorClass::Ambiguous;
+    };
     if answer.status().as_u16() < 500 {
         return false;
     }
-    let message = element(answer, "Message").unwrap_or_default();
-    let class = element(answer, "Code").and_then(|code| class(call, code, message));
+    let class = class(call, code, element(answer, "Message").unwrap_or_default());
     matches!(class, None | Some(ErrorClass::Ambiguous))
 }
 
@@ -99,15 +104,24 @@ fn from_response(
     status: Option<u16>,
 ) -> ProviderError {
     let message = message.unwrap_or_default();
-    let class = code
-        .and_then(|code| class(call, code, message))
-        .unwrap_or_else(|| class_of_status(status.unwrap_or_default()));
+    let status_code = status.unwrap_or_default();
+    let class = match code {
+        Some(code) => class(call, code, message).unwrap_or_else(|| class_of_status(status_code)),
+        None => class_without_code(call, status_code),
+    };
     let said = match (message, status) {
         ("", Some(status)) => format!("HTTP status {status} without a message"),
         ("", None) => "no message".to_owned(),
         (message, _) => message.to_owned(),
     };
     let mut error = ProviderError::new(class, call, said);
+    if code.is_none() && !is_read(call) && (300..500).contains(&status_code) {
+        error.hint = Some(
+            "the response has no AWS error code, so a proxy or another server may have sent it; check \
+             AWS_ENDPOINT_URL, HTTPS_PROXY and `platform.aws.serviceEndpoints`"
+                .to_owned(),
+        );
+    }
     error.code = code.map(str::to_owned);
     error.after = code.filter(|_| class == ErrorClass::Retryable).and_then(after);
     error
@@ -141,6 +155,15 @@ fn class(call: &str, code: &str, message: &str) -> Option<ErrorClass> {
         | "RequestTimeoutException" => ErrorClass::Ambiguous,
         _ => return None,
     })
+}
+
+/// Returns the error class of a response without an error code of AWS. A proxy or another server
+/// may have sent the response after AWS executed the call, so a change is in doubt.
+fn class_without_code(call: &str, status: u16) -> ErrorClass {
+    match class_of_status(status) {
+        ErrorClass::Permanent if !is_read(call) => ErrorClass::Ambiguous,
+        class => class,
+    }
 }
 
 fn class_of_status(status: u16) -> ErrorClass {
@@ -313,6 +336,42 @@ mod tests {
 
     fn said(call: &str, code: &str, message: &str) -> ProviderError {
         from_response(call, Some(code), Some(message), Some(400))
+    }
+
+    #[test]
+    fn a_change_that_no_aws_error_code_answers_is_in_doubt() {
+        for status in [301, 307, 400, 403, 404, 407, 500, 502, 504] {
+            let error = from_response("RunInstances", None, None, Some(status));
+            assert_eq!(error.class, ErrorClass::Ambiguous, "{status}");
+            let hinted = error.hint.is_some_and(|hint| hint.contains("proxy"));
+            assert_eq!(hinted, status < 500, "{status}");
+        }
+        for (status, class) in [
+            (403, ErrorClass::Permanent),
+            (404, ErrorClass::Permanent),
+            (429, ErrorClass::Retryable),
+            (502, ErrorClass::Ambiguous),
+        ] {
+            let error = from_response("DescribeInstances", None, None, Some(status));
+            assert_eq!((error.class, error.hint), (class, None), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_without_an_aws_error_code_is_open() {
+        let answer = |status: u16, body: &str| {
+            let body = aws_smithy_types::body::SdkBody::from(body);
+            HttpResponse::new(status.try_into().unwrap(), body)
+        };
+        let page = "<html>forbidden</html>";
+        assert!(leaves_open("RunInstances", Some(&answer(403, page)), None));
+        assert!(!leaves_open("RunInstances", Some(&answer(200, page)), None));
+        assert!(!leaves_open(
+            "RunInstances",
+            Some(&answer(400, &xml("VpcLimitExceeded", ""))),
+            None
+        ));
+        assert!(!leaves_open("DescribeVpcs", Some(&answer(403, page)), None));
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::topology::lookups::{
     SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
 use crate::topology::{
-    Assets, CompileError, CompileOptions, Compiled, compile, needed_lookups, validation,
+    Assets, ClusterSpec, CompileError, CompileOptions, Compiled, PlacedConfig, compile,
+    needed_lookups, validation,
 };
 
 /// A cluster to create, and its cloud.
@@ -142,6 +143,17 @@ impl ExampleCluster {
     pub fn lookup_cache(&self) -> BTreeMap<String, Value> {
         let lookups = needed_lookups(&self.config, &BTreeMap::new(), &self.options);
         lookups.iter().map(|lookup| (lookup.key(), self.cloud.answer(lookup))).collect()
+    }
+
+    /// Returns the resolved cluster.
+    ///
+    /// # Panics
+    /// Panics if the config cannot be resolved.
+    pub fn spec(&self) -> ClusterSpec {
+        let lookup_cache = self.lookup_cache();
+        let placed = PlacedConfig::of(&self.config, &lookup_cache);
+        let spec = placed.resolve(&self.cluster, &self.assets, &self.options);
+        spec.expect("BUG: an example world can be resolved")
     }
 
     /// Returns the graph and the warnings, or the compile errors.

@@ -10,9 +10,10 @@ use groundplan_aws::model::ids::{BucketName, SubnetId};
 use groundplan_aws::model::metadata_options::metadata_options;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::placement::ZonePlacement;
-use super::{CompileContext, CompileError, CompileOptions, iam, ignition, security_groups};
+use super::spec::BootstrapSpec;
+use super::{CompileContext, CompileError, iam, ignition, security_groups};
 use crate::install_config::Publish;
 
 const KEY: &str = "bootstrap.ign";
@@ -23,36 +24,32 @@ const LONGEST_URL: usize = 2_000;
 
 /// Adds the bootstrap machine and all resources that only it needs. Without a bootstrap, adds only
 /// the bucket and the object, if the config preserves them.
-pub(crate) fn add(
-    graph: &mut Graph,
-    site: &CompileContext,
-    placement: &ZonePlacement,
-    options: &CompileOptions,
-) -> Result<(), CompileError> {
-    if options.bootstrap {
-        add_machine(graph, site, placement)
-    } else {
-        if site.config.aws.preserve_bootstrap_ignition {
+pub(crate) fn add(graph: &mut Graph, site: &CompileContext) -> Result<(), CompileError> {
+    match &site.spec.bootstrap {
+        BootstrapSpec::Machine { stub } => add_machine(graph, site, stub)?,
+        BootstrapSpec::Bucket => {
             add_object(graph, site);
         }
-        Ok(())
+        BootstrapSpec::Nothing => (),
     }
+    Ok(())
 }
 
 fn add_machine(
     graph: &mut Graph,
     site: &CompileContext,
-    placement: &ZonePlacement,
+    stub: &SecretString,
 ) -> Result<(), CompileError> {
-    let content = user_data(site)?;
+    let (names, masters) = (&site.spec.names, &site.spec.masters);
+    let role = names.layout.bootstrap.role;
+    let content = user_data(stub)?;
     let (bucket, object) = add_object(graph, site);
-    let profile = iam::add_bootstrap(graph, site.config, site.names);
+    let profile = iam::add_bootstrap(graph, names, site.spec.partition, masters);
     let network = add_network(graph, site);
     let presigned = ObjectRef { bucket: out!(bucket.name), key: KEY.into() };
-    let pool = &site.config.control_plane.aws;
     let instance = Instance {
         image: site.image.id.clone(),
-        instance_type: placement.instance_type.clone(),
+        instance_type: masters.instance_type.clone(),
         profile,
         network,
         root_volume: InstanceRootVolume {
@@ -61,15 +58,15 @@ fn add_machine(
             volume_type: "gp2".into(),
             size: 30,
             iops: None,
-            kms_key: pool.root_volume.kms_key.clone(),
+            kms_key: masters.root_volume.kms_key.clone(),
         },
         user_data: UserDataSource {
             content: graph.keep_secret(content),
             presigned: Some(presigned),
         },
-        metadata_options: metadata_options(pool.metadata_service),
-        tags: site.names.tags("bootstrap"),
-        volume_tags: site.names.tags("bootstrap-vol"),
+        metadata_options: metadata_options(masters.metadata_service),
+        tags: names.tags(role),
+        volume_tags: names.tags(&format!("{role}-{}", names.layout.volume)),
     };
     let instance = graph.add("bootstrap", &instance);
     // The bootstrap fetches the object at boot, so the object must exist first (openshift/installer
@@ -80,25 +77,27 @@ fn add_machine(
     Ok(())
 }
 
-fn user_data(site: &CompileContext) -> Result<Vec<u8>, CompileError> {
-    let stub = ignition::stub(site.config, PRESIGNED_URL).into_bytes();
+fn user_data(stub: &SecretString) -> Result<Vec<u8>, CompileError> {
+    let stub = stub.expose_secret().as_bytes();
     let bytes = stub.len() - PRESIGNED_URL.len() + LONGEST_URL;
     if bytes > LONGEST_USER_DATA {
         let machine = "bootstrap".into();
         return Err(CompileError::UserData { machine, bytes, limit: LONGEST_USER_DATA });
     }
-    Ok(stub)
+    Ok(stub.to_vec())
 }
 
 fn add_object(graph: &mut Graph, site: &CompileContext) -> (Handle<S3Bucket>, Handle<S3Object>) {
-    let name = BucketName(site.names.name("bootstrap"));
-    let bucket = graph.add("bootstrap", &S3Bucket { name, tags: site.names.tags("bootstrap") });
+    let names = &site.spec.names;
+    let suffix = names.layout.bootstrap_bucket;
+    let (name, tags) = (BucketName(names.name(suffix)), names.tags(suffix));
+    let bucket = graph.add("bootstrap", &S3Bucket { name, tags });
     let content = match site.assets.bootstrap() {
         Some(given) => given.to_vec(),
         None => ignition::empty().into_bytes(),
     };
     let content = graph.keep_secret(content);
-    let tags = site.names.object_tags("bootstrap");
+    let tags = names.object_tags(suffix);
     let object = S3Object { bucket: out!(bucket.name), key: KEY.into(), content, tags };
     let object = graph.add("bootstrap", &object);
     (bucket, object)
@@ -108,9 +107,9 @@ fn add_object(graph: &mut Graph, site: &CompileContext) -> (Handle<S3Bucket>, Ha
 /// one for a published cluster, or else the first private one. The additional security groups of
 /// the masters do not apply to the bootstrap.
 fn add_network(graph: &mut Graph, site: &CompileContext) -> InstanceNetwork {
-    let own = security_groups::add_bootstrap(graph, site.config, site.names, &site.network);
+    let own = security_groups::add_bootstrap(graph, site.spec, &site.network);
     let master = &site.groups.master;
-    let public_ip = site.config.publish == Publish::External;
+    let public_ip = site.spec.publish == Publish::External;
     let subnets = if public_ip { &site.network.public } else { &site.network.private };
     let subnet: Input<SubnetId> =
         subnets.values().next().expect("BUG: every network has such a subnet").clone();

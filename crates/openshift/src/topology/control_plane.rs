@@ -13,21 +13,20 @@ use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 
 use super::iam::Profiles;
-use super::placement::ZonePlacement;
 use super::{CompileContext, CompileError, ignition};
 
 /// Adds the masters, each with its own network interface and registered with the load balancers.
 pub(crate) fn add(
     graph: &mut Graph,
     site: &CompileContext,
-    placement: &ZonePlacement,
     profiles: &Profiles,
 ) -> Result<(), CompileError> {
+    let (names, pool) = (&site.spec.names, &site.spec.masters);
     let user_data = user_data(graph, site)?;
     let mut masters = Vec::new();
-    for (index, zone) in placement.masters.iter().enumerate() {
-        let name = format!("master-{index}");
-        let tags = site.names.tags(&name);
+    for (index, zone) in pool.zone_of_each().enumerate() {
+        let name = format!("{}-{index}", names.layout.master.role);
+        let tags = names.tags(&name);
         let interface = NetworkInterface {
             subnet: site.network.private[zone].clone(),
             groups: groups(site),
@@ -36,14 +35,14 @@ pub(crate) fn add(
         let interface = graph.add(&name, &interface);
         let instance = Instance {
             image: site.image.id.clone(),
-            instance_type: placement.instance_type.clone(),
+            instance_type: pool.instance_type.clone(),
             profile: profiles.master.clone(),
             network: InstanceNetwork::Interface(out!(interface.id)),
             root_volume: root_volume(site),
             user_data: user_data.clone(),
-            metadata_options: metadata_options(site.config.control_plane.aws.metadata_service),
+            metadata_options: metadata_options(pool.metadata_service),
             tags,
-            volume_tags: site.names.tags(&format!("{name}-vol")),
+            volume_tags: names.tags(&format!("{name}-{}", names.layout.volume)),
         };
         let instance = graph.add(&name, &instance);
         // The IP address belongs to the interface, so it survives a replacement of the machine.
@@ -57,7 +56,8 @@ pub(crate) fn add(
 fn user_data(graph: &mut Graph, site: &CompileContext) -> Result<UserDataSource, CompileError> {
     let content = match site.assets.master() {
         Some(given) => given.to_vec(),
-        None => ignition::pointer(&site.config.cluster_domain(), "master").into_bytes(),
+        None => ignition::pointer(&site.spec.dns.domain, site.spec.names.layout.master.role)
+            .into_bytes(),
     };
     let (bytes, limit) = (content.len(), LONGEST_USER_DATA);
     if bytes > limit {
@@ -68,12 +68,12 @@ fn user_data(graph: &mut Graph, site: &CompileContext) -> Result<UserDataSource,
 
 fn groups(site: &CompileContext) -> Vec<Input<SecurityGroupId>> {
     let master = &site.groups.master;
-    let more = site.config.control_plane.aws.additional_security_groups.iter().cloned();
+    let more = site.spec.masters.additional_security_groups.iter().cloned();
     [out!(master.id)].into_iter().chain(more.map(Input::Known)).collect()
 }
 
 fn root_volume(site: &CompileContext) -> InstanceRootVolume {
-    let volume = &site.config.control_plane.aws.root_volume;
+    let volume = &site.spec.masters.root_volume;
     InstanceRootVolume {
         device: site.image.root_device.clone(),
         volume_type: volume.volume_type.clone(),

@@ -14,76 +14,88 @@ use super::load_balancers::LoadBalancers;
 use super::naming::ResourceNames;
 use super::network::Network;
 use super::{CompileError, CompileErrors, existing};
-use crate::install_config::{InstallConfig, Publish};
-use crate::topology::lookups::{HostedZoneFact, Lookup, LookupCache};
+use crate::install_config::InstallConfig;
+use crate::topology::lookups::{ConfigLookups, HostedZoneFact, Parsed};
 
-/// Existing hosted zones.
-pub(crate) struct Zones {
+/// The domain of the cluster, and the existing hosted zones.
+#[derive(Clone, Debug)]
+pub(crate) struct DnsSpec {
+    /// `<name>.<baseDomain>`, without a trailing dot.
+    pub(crate) domain: String,
+    /// Region of the VPC.
+    region: String,
+    /// True if records can be aliases of load balancers. In GovCloud, Route 53 has no such aliases.
+    has_aliases: bool,
     /// The private hosted zone of the user. `None` if the cluster gets its own.
     private: Option<HostedZoneId>,
     /// The public hosted zone of the base domain. `None` for an internal cluster.
     public: Option<HostedZoneId>,
 }
 
-/// Returns the existing hosted zones of this config. Reports zones that are unsuitable.
-pub(super) fn zones(
+/// Returns the domain and the existing hosted zones of this config. Reports zones that are
+/// unsuitable.
+pub(super) fn resolve(
     config: &InstallConfig,
-    lookup_cache: &LookupCache,
+    lookups: &ConfigLookups,
     errors: &mut CompileErrors,
-) -> Option<Zones> {
-    let private = config.aws.hosted_zone.as_ref();
-    let private = private.map(|id| existing_zone(id, config, lookup_cache, errors));
-    let is_public = config.publish == Publish::External;
-    let public = is_public.then(|| errors.keep(public_zone(config, lookup_cache)));
+) -> Option<DnsSpec> {
+    let private = config.aws.hosted_zone.as_ref().zip(lookups.hosted_zone.as_ref());
+    let private = private.map(|(id, zone)| existing_zone(id, zone, config, lookups, errors));
+    let public = lookups.public_zone.as_ref();
+    let public = public.map(|zone| errors.keep(public_zone(zone, &config.base_domain)));
     // An unsuitable zone makes the whole result `None`; a zone that is not needed does not.
     let fit = |zone: Option<Option<HostedZoneId>>| match zone {
         Some(None) => None,
         Some(Some(id)) => Some(Some(id)),
         None => Some(None),
     };
-    Some(Zones { private: fit(private)?, public: fit(public)? })
+    let region = &config.aws.region;
+    Some(DnsSpec {
+        domain: config.cluster_domain(),
+        region: region.clone(),
+        has_aliases: partition(region).name != "aws-us-gov",
+        private: fit(private)?,
+        public: fit(public)?,
+    })
 }
 
-/// Adds the private hosted zone and the records of this config.
+/// Adds the private hosted zone and the records of the cluster.
 pub(crate) fn add(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
-    zones: Zones,
+    dns: &DnsSpec,
     network: &Network,
     balancers: &LoadBalancers,
 ) {
-    let domain = config.cluster_domain();
-    let zone = match zones.private {
-        Some(id) => id.into(),
-        None => add_zone(graph, config, names, network),
+    let zone = match &dns.private {
+        Some(id) => id.clone().into(),
+        None => add_zone(graph, names, dns, network),
     };
     let mut add = |address: &str, name: &str, zone: &Input<HostedZoneId>, balancer: &_| {
-        let name = format!("{name}.{domain}");
-        let data = data(&config.aws.region, balancer);
-        graph.add(address, &DnsRecord { zone: zone.clone(), name, data });
+        let name = format!("{name}.{}", dns.domain);
+        graph.add(address, &DnsRecord { zone: zone.clone(), name, data: dns.data(balancer) });
     };
     add("api-int", "api-int", &zone, &balancers.internal);
     // Inside the VPC, both names point to the internal load balancer.
     add("api", "api", &zone, &balancers.internal);
-    if let (Some(external), Some(public)) = (&balancers.external, zones.public) {
-        add("api-public", "api", &public.into(), external);
+    if let (Some(external), Some(public)) = (&balancers.external, &dns.public) {
+        add("api-public", "api", &public.clone().into(), external);
     }
 }
 
 fn add_zone(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
+    dns: &DnsSpec,
     network: &Network,
 ) -> Input<HostedZoneId> {
     let zone = graph.add(
         "int",
         &HostedZone {
-            name: config.cluster_domain(),
+            name: dns.domain.clone(),
             vpc: network.vpc.clone(),
-            region: config.aws.region.clone(),
-            tags: names.tags("int"),
+            region: dns.region.clone(),
+            tags: names.tags(names.layout.hosted_zone),
         },
     );
     out!(zone.id)
@@ -93,23 +105,21 @@ fn add_zone(
 /// domain or a parent of it. Reports other zones.
 fn existing_zone(
     id: &HostedZoneId,
+    zone: &Parsed<Option<HostedZoneFact>>,
     config: &InstallConfig,
-    lookup_cache: &LookupCache,
+    lookups: &ConfigLookups,
     errors: &mut CompileErrors,
 ) -> Option<HostedZoneId> {
-    let lookup = Lookup::HostedZone { id: id.clone() };
-    let zone: Option<HostedZoneFact> = errors.keep(lookup_cache.answer(&lookup))?;
-    let Some(zone) = zone else {
+    let Some(zone) = errors.keep(zone.as_ref().map_err(Clone::clone))? else {
         errors.add(CompileError::ZoneNotFound { id: id.clone() });
         return None;
     };
     let mut flaws = Vec::new();
     if !zone.private {
         flaws.push(CompileError::ZonePublic { id: id.clone() });
-    } else if let Some(vpc) =
-        existing::vpc(config, lookup_cache).filter(|vpc| !zone.vpcs.contains(vpc))
+    } else if let Some(vpc) = existing::vpc(config, lookups).filter(|vpc| !zone.vpcs.contains(vpc))
     {
-        flaws.push(CompileError::ZoneElsewhere { id: id.clone(), vpc });
+        flaws.push(CompileError::ZoneElsewhere { id: id.clone(), vpc: vpc.clone() });
     }
     let (name, domain) = (zone.name.trim_end_matches('.'), config.cluster_domain());
     if domain != name && !domain.ends_with(&format!(".{name}")) {
@@ -121,22 +131,20 @@ fn existing_zone(
 }
 
 fn public_zone(
-    config: &InstallConfig,
-    lookup_cache: &LookupCache,
+    zone: &Parsed<Option<HostedZoneId>>,
+    domain: &str,
 ) -> Result<HostedZoneId, CompileError> {
-    let domain = config.base_domain.clone();
-    let zone: Option<HostedZoneId> =
-        lookup_cache.answer(&Lookup::PublicZone { domain: domain.clone() })?;
-    zone.ok_or(CompileError::NoPublicZone { domain })
+    zone.clone()?.ok_or_else(|| CompileError::NoPublicZone { domain: domain.to_owned() })
 }
 
-/// Returns an alias to a load balancer. In GovCloud, Route 53 has no such aliases, so a CNAME is
-/// used.
-fn data(region: &str, balancer: &Handle<LoadBalancer>) -> DnsRecordData {
-    let dns_name = out!(balancer.dns_name);
-    if partition(region).name == "aws-us-gov" {
-        DnsRecordData::Cname { dns_name, ttl_seconds: 10 }
-    } else {
-        DnsRecordData::Alias { dns_name, hosted_zone: out!(balancer.hosted_zone) }
+impl DnsSpec {
+    /// Returns an alias to a load balancer, or else a CNAME.
+    fn data(&self, balancer: &Handle<LoadBalancer>) -> DnsRecordData {
+        let dns_name = out!(balancer.dns_name);
+        if self.has_aliases {
+            DnsRecordData::Alias { dns_name, hosted_zone: out!(balancer.hosted_zone) }
+        } else {
+            DnsRecordData::Cname { dns_name, ttl_seconds: 10 }
+        }
     }
 }

@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 
 use super::{CompileError, CompileErrors};
 use crate::install_config::{InstallConfig, Publish};
-use crate::topology::lookups::{self, LookupCache, SubnetFact, SubnetReach};
+use crate::topology::lookups::{ConfigLookups, SubnetFact, SubnetReach};
 
 /// Existing subnets: at most one private and one public subnet per zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +26,10 @@ pub(crate) struct Existing {
 /// latter is reported.
 pub(super) fn find(
     config: &InstallConfig,
-    lookup_cache: &LookupCache,
+    lookups: &ConfigLookups,
     errors: &mut CompileErrors,
 ) -> Option<Existing> {
-    if config.aws.subnets.is_empty() {
-        return None;
-    }
-    let known = errors.keep(answered(config, lookup_cache))?;
+    let known = errors.keep(lookups.subnets.as_ref()?.as_ref().map_err(Clone::clone))?;
     let mut flaws = Vec::new();
     let mut subnets = Vec::new();
     for (index, id) in config.aws.subnets.iter().enumerate() {
@@ -57,18 +54,9 @@ pub(super) fn find(
 }
 
 /// Returns the VPC of the first subnet that exists.
-pub(super) fn vpc(config: &InstallConfig, lookup_cache: &LookupCache) -> Option<VpcId> {
-    let known = answered(config, lookup_cache).ok()?;
-    let subnet = config.aws.subnets.iter().find_map(|id| known.get(id))?;
-    Some(subnet.vpc.clone())
-}
-
-fn answered(
-    config: &InstallConfig,
-    lookup_cache: &LookupCache,
-) -> Result<BTreeMap<SubnetId, SubnetFact>, CompileError> {
-    let answered: Vec<SubnetFact> = lookup_cache.answer(&lookups::subnets(config))?;
-    Ok(answered.into_iter().map(|subnet| (subnet.id.clone(), subnet)).collect())
+pub(super) fn vpc<'a>(config: &InstallConfig, lookups: &'a ConfigLookups) -> Option<&'a VpcId> {
+    let known = lookups.subnets.as_ref()?.as_ref().ok()?;
+    config.aws.subnets.iter().find_map(|id| known.get(id)).map(|subnet| &subnet.vpc)
 }
 
 /// Sorts subnets, given with their indexes in the config, by purpose.

@@ -9,8 +9,9 @@ use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 use serde_json::{Value, json};
 
+use super::layout::RoleLayout;
+use super::machine_pools::PoolSpec;
 use super::naming::ResourceNames;
-use crate::install_config::{AwsMachinePool, InstallConfig};
 
 /// Instance profiles of the machines.
 pub(crate) struct Profiles {
@@ -19,11 +20,16 @@ pub(crate) struct Profiles {
 }
 
 /// Adds the roles and profiles of masters and workers.
-pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &ResourceNames) -> Profiles {
-    let site = IamBuilder { names, region: &config.aws.region };
-    let master = site.add(graph, "master", &config.control_plane.aws, master_policy());
-    for pool in config.compute.iter().filter(|pool| pool.name == "worker") {
-        site.add(graph, "worker", &pool.aws, worker_policy());
+pub(crate) fn add(
+    graph: &mut Graph,
+    names: &ResourceNames,
+    partition: Partition,
+    (masters, workers): (&PoolSpec, &[PoolSpec]),
+) -> Profiles {
+    let site = IamBuilder { names, partition };
+    let master = site.add(graph, &names.layout.master, masters, master_policy());
+    for pool in workers.iter().filter(|pool| pool.name == names.layout.worker.role) {
+        site.add(graph, &names.layout.worker, pool, worker_policy());
     }
     Profiles { master }
 }
@@ -31,24 +37,25 @@ pub(crate) fn add(graph: &mut Graph, config: &InstallConfig, names: &ResourceNam
 /// Adds the profile of the bootstrap, with the configured role or profile of the masters, if any.
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
+    partition: Partition,
+    masters: &PoolSpec,
 ) -> Input<InstanceProfileName> {
-    let site = IamBuilder { names, region: &config.aws.region };
-    site.add(graph, "bootstrap", &config.control_plane.aws, bootstrap_policy())
+    let site = IamBuilder { names, partition };
+    site.add(graph, &names.layout.bootstrap, masters, bootstrap_policy())
 }
 
 struct IamBuilder<'a> {
     names: &'a ResourceNames,
-    region: &'a str,
+    partition: Partition,
 }
 
 impl IamBuilder<'_> {
     fn add(
         &self,
         graph: &mut Graph,
-        node: &str,
-        pool: &AwsMachinePool,
+        layout: &RoleLayout,
+        pool: &PoolSpec,
         policy: Value,
     ) -> Input<InstanceProfileName> {
         if let Some(profile) = &pool.iam_profile {
@@ -56,22 +63,20 @@ impl IamBuilder<'_> {
         }
         let role = match &pool.iam_role {
             Some(role) => role.clone().into(),
-            None => self.add_role(graph, node, policy),
+            None => self.add_role(graph, layout, policy),
         };
-        let suffix = format!("{node}-profile");
-        let name = InstanceProfileName(self.names.name(&suffix));
-        let tags = self.names.tags(&suffix);
-        let profile = graph.add(node, &IamInstanceProfile { name, role, tags });
+        let name = InstanceProfileName(self.names.name(layout.profile));
+        let tags = self.names.tags(layout.profile);
+        let profile = graph.add(layout.role, &IamInstanceProfile { name, role, tags });
         out!(profile.name)
     }
 
-    fn add_role(&self, graph: &mut Graph, node: &str, document: Value) -> Input<RoleName> {
-        let suffix = format!("{node}-role");
-        let name = RoleName(self.names.name(&suffix));
-        let tags = self.names.tags(&suffix);
-        let role = graph.add(node, &IamRole { name, trust: trust(self.region), tags });
-        let name = self.names.name(&format!("{node}-policy"));
-        graph.add(node, &IamRolePolicy { role: out!(role.name), name, document });
+    fn add_role(&self, graph: &mut Graph, layout: &RoleLayout, document: Value) -> Input<RoleName> {
+        let name = RoleName(self.names.name(layout.iam_role));
+        let tags = self.names.tags(layout.iam_role);
+        let role = graph.add(layout.role, &IamRole { name, trust: trust(self.partition), tags });
+        let name = self.names.name(layout.iam_policy);
+        graph.add(layout.role, &IamRolePolicy { role: out!(role.name), name, document });
         out!(role.name)
     }
 }
@@ -103,12 +108,12 @@ pub fn partition(region: &str) -> Partition {
 }
 
 /// Returns the policy that lets EC2 assume the role for an instance.
-fn trust(region: &str) -> Value {
+fn trust(partition: Partition) -> Value {
     json!({
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Allow",
-            "Principal": {"Service": format!("ec2.{}", partition(region).domain)},
+            "Principal": {"Service": format!("ec2.{}", partition.domain)},
             "Action": "sts:AssumeRole",
         }],
     })
@@ -201,8 +206,9 @@ mod tests {
             ("us-iso-east-1", "aws-iso", "ec2.c2s.ic.gov"),
             ("us-isob-east-1", "aws-iso-b", "ec2.sc2s.sgov.gov"),
         ] {
-            assert_eq!(partition(region).name, name);
-            assert_eq!(trust(region)["Statement"][0]["Principal"]["Service"], service);
+            let partition = partition(region);
+            assert_eq!(partition.name, name);
+            assert_eq!(trust(partition)["Statement"][0]["Principal"]["Service"], service);
         }
     }
 }

@@ -27,7 +27,8 @@ pub(crate) fn lookup(config: &InstallConfig, options: &CompileOptions) -> Option
 }
 
 /// An image that exists and is suitable.
-pub(crate) struct SuitableImage {
+#[derive(Clone, Debug)]
+pub(crate) struct ImageSpec {
     choice: RegionalImage,
     root_device: String,
 }
@@ -37,29 +38,24 @@ pub(crate) fn find(
     config: &InstallConfig,
     lookup_cache: &LookupCache,
     options: &CompileOptions,
-) -> Result<SuitableImage, CompileError> {
+) -> Result<ImageSpec, CompileError> {
     let choice = choose(config, options)?;
     let fact: Option<ImageFact> = lookup_cache.answer(&choice.lookup())?;
     let pool = &config.control_plane;
     let field = "controlPlane.platform.aws.amiID";
     let image = NamedImage { id: &choice.id, region: &choice.region, field };
     let root_device = image.check(fact, pool.architecture)?;
-    Ok(SuitableImage { choice, root_device })
+    Ok(ImageSpec { choice, root_device })
 }
 
-impl SuitableImage {
+impl ImageSpec {
     /// Adds the image. Copies it into the cluster's region if that region has none.
-    pub(crate) fn add(
-        self,
-        graph: &mut Graph,
-        config: &InstallConfig,
-        names: &ResourceNames,
-    ) -> BootImage {
-        let Self { choice, root_device } = self;
-        if choice.region == config.aws.region {
-            return BootImage { id: choice.id.into(), root_device };
+    pub(crate) fn add(&self, graph: &mut Graph, names: &ResourceNames, region: &str) -> BootImage {
+        let (choice, root_device) = (&self.choice, self.root_device.clone());
+        if choice.region == region {
+            return BootImage { id: choice.id.clone().into(), root_device };
         }
-        let copy = graph.add("rhcos", &choice.copy(names, &config.aws.region));
+        let copy = graph.add("rhcos", &choice.copy(names, region));
         BootImage { id: out!(copy.id), root_device }
     }
 }
@@ -104,6 +100,7 @@ pub(crate) fn called(architecture: Architecture) -> &'static str {
 }
 
 /// An image and its region.
+#[derive(Clone, Debug)]
 pub(crate) struct RegionalImage {
     id: ImageId,
     region: String,
@@ -114,11 +111,12 @@ impl RegionalImage {
         Lookup::Image { region: self.region.clone(), id: self.id.clone() }
     }
 
-    fn copy(self, names: &ResourceNames, region: &str) -> AmiCopy {
-        let mut tags = names.tags(&format!("ami-{region}"));
+    fn copy(&self, names: &ResourceNames, region: &str) -> AmiCopy {
+        let mut tags = names.tags(&names.layout.image_copy_tag.with(region));
         tags.insert("sourceAMI".into(), self.id.0.clone());
         tags.insert("sourceRegion".into(), self.region.clone());
-        AmiCopy { source: self.id, source_region: self.region, name: names.name("master"), tags }
+        let (source, source_region) = (self.id.clone(), self.region.clone());
+        AmiCopy { source, source_region, name: names.name(names.layout.image_copy), tags }
     }
 }
 

@@ -5,18 +5,14 @@ use groundplan_aws::kinds::listener::Listener;
 use groundplan_aws::kinds::load_balancer::LoadBalancer;
 use groundplan_aws::kinds::target::Target;
 use groundplan_aws::kinds::target_group::{HealthCheck, TargetGroup};
-use groundplan_aws::model::ids::{PrivateIp, SubnetId};
+use groundplan_aws::model::ids::PrivateIp;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
+use super::layout::{BalancerLayout, ReleaseLayout, TargetGroupLayout};
 use super::naming::ResourceNames;
 use super::network::Network;
-use crate::install_config::{InstallConfig, Publish};
-
-/// The port of the Kubernetes API.
-const API: i32 = 6443;
-/// The port of the machine config server, for machines of the cluster only.
-const CONFIG: i32 = 22623;
+use crate::install_config::Publish;
 
 /// The load balancers and their target groups.
 pub(crate) struct LoadBalancers {
@@ -28,29 +24,29 @@ pub(crate) struct LoadBalancers {
 }
 
 struct TargetGroupPort {
-    suffix: &'static str,
-    port: i32,
+    layout: &'static TargetGroupLayout,
     handle: Handle<TargetGroup>,
 }
 
-/// Adds the load balancers of this config.
+/// Adds the load balancers.
 pub(crate) fn add(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
+    publish: Publish,
     network: &Network,
 ) -> LoadBalancers {
     let stage = LoadBalancerBuilder { names, network };
-    let internal = stage.add_balancer(graph, "int", network.private.values());
-    let mut groups = vec![
-        stage.add_group(graph, "aint", API, "/readyz", &internal),
-        stage.add_group(graph, "sint", CONFIG, "/healthz", &internal),
-    ];
-    let external = (config.publish == Publish::External).then(|| {
-        let external = stage.add_balancer(graph, "ext", network.public.values());
-        groups.push(stage.add_group(graph, "aext", API, "/readyz", &external));
-        external
-    });
+    let ReleaseLayout { internal, external, .. } = names.layout;
+    let mut groups = Vec::new();
+    let mut add = |layout: &BalancerLayout, is_internal: bool| {
+        let balancer = stage.add_balancer(graph, layout.name, is_internal);
+        for group in layout.target_groups {
+            groups.push(stage.add_group(graph, group, &balancer));
+        }
+        balancer
+    };
+    let internal = add(internal, true);
+    let external = (publish == Publish::External).then(|| add(external, false));
     LoadBalancers { internal, external, groups }
 }
 
@@ -63,9 +59,10 @@ impl LoadBalancers {
         machine: &Handle<Instance>,
         ip: &Input<PrivateIp>,
     ) {
-        for TargetGroupPort { suffix, port, handle } in &self.groups {
-            let target = Target { target_group: out!(handle.arn), ip: ip.clone(), port: *port };
-            let target = graph.add(&format!("{name}-{suffix}"), &target);
+        for TargetGroupPort { layout, handle } in &self.groups {
+            let (target_group, port) = (out!(handle.arn), layout.port);
+            let target = Target { target_group, ip: ip.clone(), port };
+            let target = graph.add(&format!("{name}-{}", layout.name), &target);
             graph.order(&target, machine);
         }
     }
@@ -77,20 +74,16 @@ struct LoadBalancerBuilder<'a> {
 }
 
 impl LoadBalancerBuilder<'_> {
-    fn add_balancer<'s>(
-        &self,
-        graph: &mut Graph,
-        suffix: &str,
-        subnets: impl Iterator<Item = &'s Input<SubnetId>>,
-    ) -> Handle<LoadBalancer> {
+    fn add_balancer(&self, graph: &mut Graph, name: &str, internal: bool) -> Handle<LoadBalancer> {
+        let subnets = if internal { &self.network.private } else { &self.network.public };
         let balancer = graph.add(
-            suffix,
+            name,
             &LoadBalancer {
-                name: self.names.name(suffix),
-                internal: suffix == "int",
-                subnets: subnets.cloned().collect(),
+                name: self.names.name(name),
+                internal,
+                subnets: subnets.values().cloned().collect(),
                 cross_zone: true,
-                tags: self.names.tags(suffix),
+                tags: self.names.tags(name),
             },
         );
         if let Some(gateway) = &self.network.gateway {
@@ -103,13 +96,12 @@ impl LoadBalancerBuilder<'_> {
     fn add_group(
         &self,
         graph: &mut Graph,
-        suffix: &'static str,
-        port: i32,
-        path: &str,
+        layout: &'static TargetGroupLayout,
         balancer: &Handle<LoadBalancer>,
     ) -> TargetGroupPort {
+        let TargetGroupLayout { name: suffix, port, health_path } = *layout;
         let health_check = HealthCheck {
-            path: path.into(),
+            path: health_path.into(),
             port,
             interval_seconds: 10,
             healthy_threshold: 2,
@@ -121,6 +113,6 @@ impl LoadBalancerBuilder<'_> {
         let handle = graph.add(suffix, &TargetGroup { name, vpc, port, health_check, tags });
         let load_balancer = out!(balancer.arn);
         graph.add(suffix, &Listener { load_balancer, port, target_group: out!(handle.arn) });
-        TargetGroupPort { suffix, port, handle }
+        TargetGroupPort { layout, handle }
     }
 }

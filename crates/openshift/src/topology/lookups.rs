@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groundplan_aws::model::ids::SubnetId;
+use groundplan_aws::model::ids::{HostedZoneId, SubnetId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{CompileError, CompileOptions, image, placement};
+use super::placement::{self, PoolField};
+use super::{CompileError, CompileOptions, image};
 use crate::install_config::{InstallConfig, Publish};
 pub use groundplan_aws::lookups::lookup::{
     HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings,
@@ -30,19 +31,68 @@ pub fn needed_lookups(
     if !config.aws.subnets.is_empty() {
         lookups.insert(subnets(config));
     }
-    if let Some(id) = &config.aws.hosted_zone {
-        lookups.insert(Lookup::HostedZone { id: id.clone() });
-    }
-    if config.publish == Publish::External {
-        lookups.insert(Lookup::PublicZone { domain: config.base_domain.clone() });
-    }
+    lookups.extend(config.aws.hosted_zone.as_ref().map(hosted_zone));
+    lookups.extend(public_zone(config));
     lookups.into_iter().filter(|lookup| !lookup_cache.contains_key(&lookup.key())).collect()
 }
 
-pub(crate) fn subnets(config: &InstallConfig) -> Lookup {
+fn subnets(config: &InstallConfig) -> Lookup {
     let ids: BTreeSet<SubnetId> = config.aws.subnets.iter().cloned().collect();
     let region = config.aws.region.clone();
     Lookup::Subnets { region, ids: ids.into_iter().collect() }
+}
+
+fn hosted_zone(id: &HostedZoneId) -> Lookup {
+    Lookup::HostedZone { id: id.clone() }
+}
+
+/// Returns the lookup of the public hosted zone. `None` for an internal cluster.
+fn public_zone(config: &InstallConfig) -> Option<Lookup> {
+    let domain = config.base_domain.clone();
+    (config.publish == Publish::External).then_some(Lookup::PublicZone { domain })
+}
+
+/// A parsed lookup result. A missing or unreadable result is an error only where it is used.
+pub(crate) type Parsed<T> = Result<T, CompileError>;
+
+/// Parsed lookup results of a config, except that of the image.
+pub(crate) struct ConfigLookups {
+    /// Availability zones of the region.
+    pub(crate) availability_zones: Parsed<Vec<String>>,
+    /// Zones that offer the candidate types of each pool, in the order of the pools.
+    pub(crate) offerings: Vec<Parsed<Offerings>>,
+    /// Existing subnets by ID. `None` if the config names no subnets.
+    pub(crate) subnets: Option<Parsed<BTreeMap<SubnetId, SubnetFact>>>,
+    /// Private hosted zone of the user. The outer `None` means that the config names no zone.
+    pub(crate) hosted_zone: Option<Parsed<Option<HostedZoneFact>>>,
+    /// Public hosted zone of the base domain. The outer `None` means an internal cluster.
+    pub(crate) public_zone: Option<Parsed<Option<HostedZoneId>>>,
+}
+
+impl ConfigLookups {
+    /// Parses the results for this config and its pools, each once.
+    pub(super) fn parse<'a>(
+        config: &'a InstallConfig,
+        pools: &[PoolField<'a>],
+        lookup_cache: &LookupCache,
+    ) -> Self {
+        let by_id = |subnets: Vec<SubnetFact>| {
+            subnets.into_iter().map(|subnet| (subnet.id.clone(), subnet)).collect()
+        };
+        let has_subnets = !config.aws.subnets.is_empty();
+        let offerings = pools.iter().map(|pool| lookup_cache.answer(&pool.offerings(config)));
+        Self {
+            availability_zones: lookup_cache.answer(&placement::availability_zones(config)),
+            offerings: offerings.collect(),
+            subnets: has_subnets.then(|| lookup_cache.answer(&subnets(config)).map(by_id)),
+            hosted_zone: config
+                .aws
+                .hosted_zone
+                .as_ref()
+                .map(|id| lookup_cache.answer(&hosted_zone(id))),
+            public_zone: public_zone(config).map(|lookup| lookup_cache.answer(&lookup)),
+        }
+    }
 }
 
 /// Read access to the lookup cache.
@@ -52,6 +102,11 @@ pub(crate) struct LookupCache<'a>(&'a BTreeMap<String, Value>);
 impl<'a> LookupCache<'a> {
     pub(crate) fn new(lookup_cache: &'a BTreeMap<String, Value>) -> Self {
         Self(lookup_cache)
+    }
+
+    /// Returns the lookup result as JSON. `None` if the lookup has no result yet.
+    pub(crate) fn get(&self, lookup: &Lookup) -> Option<&'a Value> {
+        self.0.get(&lookup.key())
     }
 
     /// Returns the lookup result in the type that the variant of [`Lookup`] documents.
@@ -68,6 +123,8 @@ impl<'a> LookupCache<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::example_cluster::ExampleCluster;
+    use crate::topology::PlacedConfig;
 
     #[test]
     fn a_missing_answer_and_a_wrong_one_are_told_apart() {
@@ -81,5 +138,21 @@ mod tests {
         assert!(matches!(read(&lookup_cache), Err(CompileError::Unreadable { .. })));
         lookup_cache.insert(lookup.key(), Value::from(vec!["us-west-2a"]));
         assert_eq!(read(&lookup_cache), Ok(vec!["us-west-2a".to_owned()]));
+    }
+
+    #[test]
+    fn an_unreadable_answer_is_an_error_only_where_it_is_used() {
+        let world = ExampleCluster::existing_network();
+        let mut lookup_cache = world.lookup_cache();
+        let unused = Lookup::AvailabilityZones { region: "us-west-2".into() };
+        assert!(lookup_cache.insert(unused.key(), Value::from(7)).is_none());
+        let resolve = |lookup_cache: &BTreeMap<String, Value>| {
+            let placed = PlacedConfig::of(&world.config, lookup_cache);
+            placed.resolve(&world.cluster, &world.assets, &world.options)
+        };
+        resolve(&lookup_cache).unwrap();
+        lookup_cache.insert(subnets(&world.config).key(), Value::from(7));
+        let errors = resolve(&lookup_cache).unwrap_err();
+        assert!(matches!(errors[..], [CompileError::Unreadable { .. }, ..]), "{errors:?}");
     }
 }

@@ -1,87 +1,127 @@
-//! Zones, instance type and image of each machine pool, shared by the plan and by the manifests of
-//! the Machine API.
+//! Resolved machine pools, shared by the plan and by the manifests of the Machine API.
 //!
-//! The values are those of [`super::compile`] and are resolved in the same way. Creates nothing.
+//! The values are part of [`ClusterSpec`]. Creates nothing.
 
-use std::collections::BTreeMap;
+use groundplan_aws::model::ids::{ImageId, InstanceProfileName, RoleName, SecurityGroupId};
+use groundplan_aws::model::metadata_options::MetadataService;
 
-use groundplan_aws::model::ids::{ImageId, SubnetId};
-use serde_json::Value;
+use super::placement::PoolPlacement;
+use super::{ClusterSpec, CompileError, CompileErrors};
+use crate::install_config::{MachinePool, RootVolume};
 
-use super::placement::{self, PoolPlacement};
-use super::{CompileError, CompileErrors, CompileOptions, existing, image};
-use crate::install_config::{InstallConfig, MachinePool};
-use crate::topology::lookups::LookupCache;
-
-/// The resolved machine pools of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MachinePools {
-    /// The masters.
-    pub masters: ResolvedPool,
-    /// The pools of workers, in the order of the config.
-    pub workers: Vec<ResolvedPool>,
-    /// Existing subnets for machines, by zone. `None` if the cluster has its own network.
-    pub subnets: Option<BTreeMap<String, SubnetId>>,
-}
-
-/// A group of machines with the same settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolvedPool {
-    /// The settings of the pool in the config.
-    pub machines: MachinePool,
+/// A group of machines with the same settings, and its placement.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolSpec {
+    /// `master` or `worker`
+    pub(crate) name: String,
+    /// Number of machines.
+    pub(crate) replicas: u32,
     /// Zones: as configured, or else all that offer the type, sorted.
-    pub zones: Vec<String>,
+    pub(crate) zones: Vec<String>,
     /// Instance type.
-    pub instance_type: String,
-    /// Image to boot. `None` means the copy of an image that `apply` creates.
-    pub image: Option<ImageId>,
+    pub(crate) instance_type: String,
+    /// The root volume.
+    pub(crate) root_volume: RootVolume,
+    /// Settings of the metadata service.
+    pub(crate) metadata_service: MetadataService,
+    /// An existing role.
+    pub(crate) iam_role: Option<RoleName>,
+    /// An existing instance profile; never together with a role.
+    pub(crate) iam_profile: Option<InstanceProfileName>,
+    /// Existing security groups, in addition to the cluster's.
+    pub(crate) additional_security_groups: Vec<SecurityGroupId>,
+    /// Image to boot. `None` means the copy of an image that `apply` creates. Errors concern
+    /// manifests only, because the masters of the graph boot [`ClusterSpec::image`].
+    image: Result<Option<ImageId>, CompileError>,
 }
 
-/// Returns the resolved machine pools of this config. Requires the results of all
-/// [lookups](super::needed_lookups).
-///
-/// # Errors
-/// Returns all compile errors, as [`super::compile`] does.
-pub fn fleet(
-    config: &InstallConfig,
-    lookup_cache: &BTreeMap<String, Value>,
-    options: &CompileOptions,
-) -> Result<MachinePools, Vec<CompileError>> {
-    let (lookup_cache, mut errors) = (LookupCache::new(lookup_cache), CompileErrors::default());
-    let existing = existing::find(config, &lookup_cache, &mut errors);
-    // Warnings are dropped, because compiling the same config has already reported them.
-    let places =
-        placement::places(config, &lookup_cache, existing.as_ref(), &mut errors, &mut Vec::new());
-    let mut pools = Vec::new();
-    for (pool, place) in places {
-        let image = errors.keep(image::of_pool(config, pool.machines, options));
-        if let (Some(PoolPlacement { zones, instance_type }), Some(image)) = (place, image) {
-            pools.push(ResolvedPool {
-                machines: pool.machines.clone(),
-                zones,
-                instance_type,
-                image,
-            });
+impl PoolSpec {
+    /// Returns the pool with its placement and its image.
+    pub(super) fn new(
+        machines: &MachinePool,
+        place: &PoolPlacement,
+        image: Result<Option<ImageId>, CompileError>,
+    ) -> Self {
+        let aws = &machines.aws;
+        Self {
+            name: machines.name.clone(),
+            replicas: machines.replicas,
+            zones: place.zones.clone(),
+            instance_type: place.instance_type.clone(),
+            root_volume: aws.root_volume.clone(),
+            metadata_service: aws.metadata_service,
+            iam_role: aws.iam_role.clone(),
+            iam_profile: aws.iam_profile.clone(),
+            additional_security_groups: aws.additional_security_groups.clone(),
+            image,
         }
     }
-    errors.none()?;
-    let workers = pools.split_off(1);
-    let masters = pools.pop().expect("BUG: masters are a pool");
-    Ok(MachinePools { masters, workers, subnets: existing.map(|existing| existing.private) })
-}
 
-impl ResolvedPool {
     /// Returns the zone of each machine, with machines spread over the zones in turn.
-    pub fn zone_of_each(&self) -> impl Iterator<Item = &str> {
-        self.zones.iter().cycle().take(self.machines.replicas as usize).map(String::as_str)
+    pub(crate) fn zone_of_each(&self) -> impl Iterator<Item = &str> {
+        self.zones.iter().cycle().take(self.replicas as usize).map(String::as_str)
     }
 
     /// Returns the number of machines in each zone. The first zones get the remainder.
-    pub fn replicas_by_zone(&self) -> impl Iterator<Item = (&str, u32)> {
-        let (total, zones) =
-            (self.machines.replicas, u32::try_from(self.zones.len()).unwrap_or(1).max(1));
+    pub(crate) fn replicas_by_zone(&self) -> impl Iterator<Item = (&str, u32)> {
+        let (total, zones) = (self.replicas, u32::try_from(self.zones.len()).unwrap_or(1).max(1));
         let (each, over) = (total / zones, total % zones);
         let replicas = (0..zones).map(move |index| each + u32::from(index < over));
         self.zones.iter().map(String::as_str).zip(replicas)
+    }
+}
+
+/// Workers, which the cluster itself creates as soon as it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// Instance type.
+    pub instance_type: String,
+    /// Number of workers.
+    pub replicas: u32,
+}
+
+/// The machine pools of a cluster with their images.
+#[derive(Clone, Debug)]
+pub struct MachinePools<'a> {
+    /// The cluster.
+    pub(crate) cluster: &'a ClusterSpec,
+    /// The masters.
+    pub(crate) masters: ResolvedPool<'a>,
+    /// The pools of workers, in the order of the config.
+    pub(crate) workers: Vec<ResolvedPool<'a>>,
+}
+
+/// A machine pool with its image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResolvedPool<'a> {
+    /// The pool.
+    pub(crate) spec: &'a PoolSpec,
+    /// Image to boot. `None` means the copy of an image that `apply` creates.
+    pub(crate) image: Option<&'a ImageId>,
+}
+
+impl ClusterSpec {
+    /// Returns the machine pools with their images.
+    ///
+    /// # Errors
+    /// Returns an error for each pool without an image.
+    pub fn machine_pools(&self) -> Result<MachinePools<'_>, Vec<CompileError>> {
+        let mut errors = CompileErrors::default();
+        let mut resolved = |spec| errors.keep(ResolvedPool::of(spec));
+        let masters = resolved(&self.masters);
+        let workers = self.workers.iter().filter_map(resolved).collect();
+        match masters {
+            Some(masters) if errors.0.is_empty() => {
+                Ok(MachinePools { cluster: self, masters, workers })
+            }
+            _ => Err(errors.0),
+        }
+    }
+}
+
+impl<'a> ResolvedPool<'a> {
+    fn of(spec: &'a PoolSpec) -> Result<Self, CompileError> {
+        let image = spec.image.as_ref().map_err(Clone::clone)?.as_ref();
+        Ok(Self { spec, image })
     }
 }

@@ -4,12 +4,15 @@
 //! names, tags, address ranges, rules, records and policies. Compiling makes no cloud calls, and
 //! uses no clock and no randomness, so the same inputs give the same graph.
 //!
-//! - [`lookups`]: lookups that compiling needs, and the lookup cache.
+//! - [`lookups`]: lookups that compiling needs, and their parsed results.
+//! - `placed`: the config with the placement of its machines; `placement`: zones and instance types;
+//!   `existing`: the network of the user.
+//! - `spec`: the resolved cluster, from which the graph and the manifests are made.
 //! - [`validation`]: online checks without effect on the graph.
 //! - [`assets`]: the Ignition configs of openshift-install; `ignition`: those of groundplan.
-//! - `naming`, [`cidr`], [`stream`]: names and tags, address ranges, images.
-//! - [`machine_pools`]: the resolved machine pools, for manifests.
-//! - `placement`: zones and instance types; `existing`: the network of the user.
+//! - `naming`, `layout`: names and tags, and the names that a release has.
+//! - [`cidr`], [`stream`]: address ranges, images.
+//! - [`machine_pools`]: the resolved machine pools, also for manifests.
 //! - `network`, `security_groups`, `iam`, `load_balancers`, `dns`, `image`, `control_plane`,
 //!   `bootstrap`: one part of the graph each.
 
@@ -31,13 +34,16 @@ mod existing;
 mod iam;
 mod ignition;
 mod image;
+pub(crate) mod layout;
 mod load_balancers;
 pub mod lookups;
 pub mod machine_pools;
 mod naming;
 mod network;
+mod placed;
 mod placement;
 mod security_groups;
+pub(crate) mod spec;
 pub mod stream;
 #[cfg(test)]
 mod tests;
@@ -47,15 +53,11 @@ pub use assets::{Assets, AssetsError, identity};
 pub use error::{CompileError, Size};
 pub use iam::{Partition, partition};
 pub use lookups::{Lookup, needed_lookups};
+pub use machine_pools::Workers;
 pub use naming::{cluster_tag_key, identify, infra_id, is_infra_id_of, name_in};
-pub use placement::{Workers, workers};
+pub use placed::PlacedConfig;
+pub use spec::ClusterSpec;
 pub use stream::Stream;
-
-use cidr::Split;
-use existing::Existing;
-use lookups::LookupCache;
-use naming::ResourceNames;
-use placement::ZonePlacement;
 
 /// Compile options that do not come from the install-config.
 #[derive(Clone, Debug)]
@@ -92,38 +94,49 @@ pub fn compile(
     assets: &Assets,
     options: &CompileOptions,
 ) -> Result<Compiled, Vec<CompileError>> {
-    let lookup_cache = LookupCache::new(lookup_cache);
-    let mut errors = CompileErrors::default();
-    let mut warnings = Vec::new();
-    errors.keep(refuse_unsupported(config));
-    check_identity(config, cluster, assets, &mut errors);
-    let names = errors.keep(ResourceNames::new(cluster, &config.aws.user_tags));
-    let ground = NetworkLayout::of(config, &lookup_cache, &mut errors, &mut warnings);
-    let split = ground.as_ref().and_then(|ground| errors.keep(ground.split(config)));
-    let zones = dns::zones(config, &lookup_cache, &mut errors);
-    let image = errors.keep(image::find(config, &lookup_cache, options));
-    warn(config, assets, &mut warnings);
-    let (Some(names), Some(ground), Some(split), Some(zones), Some(image)) =
-        (names, ground, split, zones, image)
-    else {
-        return Err(errors.0);
-    };
-    // The code below indexes maps whose entries may be missing after an error, such as the subnet
-    // of a zone.
-    errors.none()?;
+    PlacedConfig::of(config, lookup_cache).resolve(cluster, assets, options)?.compile(assets)
+}
 
-    let mut errors = CompileErrors::default();
-    let mut graph = Graph::default();
-    let network = network::add(&mut graph, config, &names, &ground, &split);
-    let groups = security_groups::add(&mut graph, config, &names, &network);
-    let profiles = iam::add(&mut graph, config, &names);
-    let balancers = load_balancers::add(&mut graph, config, &names, &network);
-    dns::add(&mut graph, config, &names, zones, &network, &balancers);
-    let image = image.add(&mut graph, config, &names);
-    let site = CompileContext { config, names: &names, assets, network, groups, balancers, image };
-    errors.keep(control_plane::add(&mut graph, &site, &ground.placement, &profiles));
-    errors.keep(bootstrap::add(&mut graph, &site, &ground.placement, options));
-    errors.none().map(|()| Compiled { graph, warnings })
+impl ClusterSpec {
+    /// Returns the resource graph of the cluster with these assets.
+    ///
+    /// # Errors
+    /// Returns an error for each Ignition config that exceeds the limit of EC2.
+    pub fn compile(&self, assets: &Assets) -> Result<Compiled, Vec<CompileError>> {
+        let (names, region) = (&self.names, &self.region);
+        let mut errors = CompileErrors::default();
+        let mut graph = Graph::default();
+        let network = network::add(&mut graph, names, region, &self.network);
+        let groups = security_groups::add(&mut graph, names, &self.machine_networks, &network);
+        let pools = (&self.masters, &self.workers[..]);
+        let profiles = iam::add(&mut graph, names, self.partition, pools);
+        let balancers = load_balancers::add(&mut graph, names, self.publish, &network);
+        dns::add(&mut graph, names, &self.dns, &network, &balancers);
+        let image = self.image.add(&mut graph, names, region);
+        let site = CompileContext { spec: self, assets, network, groups, balancers, image };
+        errors.keep(control_plane::add(&mut graph, &site, &profiles));
+        errors.keep(bootstrap::add(&mut graph, &site));
+        errors.none().map(|()| Compiled { graph, warnings: self.all_warnings(assets) })
+    }
+
+    fn all_warnings(&self, assets: &Assets) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        if assets.is_none() {
+            warnings.push(
+                "no --assets of openshift-install: the machines will boot, but no cluster will form"
+                    .to_owned(),
+            );
+        }
+        let tags = self.names.user_tags().len();
+        if tags > naming::USER_TAGS_OF_AN_OBJECT {
+            warnings.push(format!(
+                "platform.aws.userTags: the bootstrap S3 object can have ten tags, so it gets only \
+                 the first {} of {tags}",
+                naming::USER_TAGS_OF_AN_OBJECT
+            ));
+        }
+        warnings
+    }
 }
 
 /// Compile errors so far, without duplicates.
@@ -147,96 +160,12 @@ impl CompileErrors {
     }
 }
 
-/// The network layout: the existing network, if any, and the zones of the machines.
-struct NetworkLayout {
-    existing: Option<Existing>,
-    placement: ZonePlacement,
-}
-
-impl NetworkLayout {
-    fn of(
-        config: &InstallConfig,
-        lookup_cache: &LookupCache,
-        errors: &mut CompileErrors,
-        warnings: &mut Vec<String>,
-    ) -> Option<Self> {
-        let existing = existing::find(config, lookup_cache, errors);
-        let placement =
-            ZonePlacement::of(config, lookup_cache, existing.as_ref(), errors, warnings);
-        if existing.is_none() && !config.aws.subnets.is_empty() {
-            return None;
-        }
-        Some(Self { existing, placement: placement? })
-    }
-
-    /// Divides a network of the cluster's own. `None` with an existing network.
-    fn split(&self, config: &InstallConfig) -> Result<Option<Split>, CompileError> {
-        match self.existing {
-            Some(_) => Ok(None),
-            None => {
-                let range = config.networking.machine_networks[0];
-                cidr::split(range, self.placement.zones.len()).map(Some)
-            }
-        }
-    }
-}
-
 /// Compile context of the machines.
 struct CompileContext<'a> {
-    config: &'a InstallConfig,
-    names: &'a ResourceNames,
+    spec: &'a ClusterSpec,
     assets: &'a Assets,
     network: network::Network,
     groups: security_groups::SecurityGroups,
     balancers: load_balancers::LoadBalancers,
     image: image::BootImage,
-}
-
-/// Rejects config values that groundplan cannot implement, instead of silently ignoring them.
-fn refuse_unsupported(config: &InstallConfig) -> Result<(), CompileError> {
-    if config.aws.hosted_zone_role.is_some() {
-        return Err(CompileError::unsupported(
-            "platform.aws.hostedZoneRole",
-            "changing a hosted zone of another account is not supported",
-            "use a hosted zone of the cluster's account, and remove the role",
-        ));
-    }
-    Ok(())
-}
-
-/// Reports differences between the clusters of the state, the config and the assets.
-fn check_identity(
-    config: &InstallConfig,
-    cluster: &Cluster,
-    assets: &Assets,
-    errors: &mut CompileErrors,
-) {
-    let asked = [("metadata.name", &config.name), ("platform.aws.region", &config.aws.region)];
-    for ((field, asked), known) in asked.into_iter().zip([&cluster.name, &cluster.region]) {
-        if asked != known {
-            errors.add(CompileError::Renamed { field, asked: asked.clone(), known: known.clone() });
-        }
-    }
-    if let Some(theirs) = assets.cluster().filter(|theirs| theirs != cluster) {
-        let called = |one: &Cluster| format!("{} ({})", one.infra_id, one.cluster_id);
-        errors
-            .add(CompileError::AssetsOfAnother { theirs: called(&theirs), ours: called(cluster) });
-    }
-}
-
-fn warn(config: &InstallConfig, assets: &Assets, warnings: &mut Vec<String>) {
-    if assets.is_none() {
-        warnings.push(
-            "no --assets of openshift-install: the machines will boot, but no cluster will form"
-                .to_owned(),
-        );
-    }
-    let tags = config.aws.user_tags.len();
-    if tags > naming::USER_TAGS_OF_AN_OBJECT {
-        warnings.push(format!(
-            "platform.aws.userTags: the bootstrap S3 object can have ten tags, so it gets only the \
-             first {} of {tags}",
-            naming::USER_TAGS_OF_AN_OBJECT
-        ));
-    }
 }

@@ -8,6 +8,7 @@ use groundplan_aws::Tags;
 use groundplan_engine::state::Cluster;
 
 use super::CompileError;
+use super::layout::ReleaseLayout;
 use crate::install_config::InstallConfig;
 
 /// Alphabet of the random part. Without vowels, so that no words appear, and without ambiguous
@@ -77,25 +78,41 @@ pub(crate) struct ResourceNames {
     infra_id: String,
     owned: (String, String),
     user: BTreeMap<String, String>,
+    /// Names in the release of the cluster, for [`ResourceNames::name`].
+    pub(crate) layout: &'static ReleaseLayout,
 }
 
 impl ResourceNames {
-    /// Returns the names of this cluster.
+    /// Returns the names of this cluster in this layout.
     ///
     /// # Errors
     /// Returns [`CompileError::InfraId`] if AWS does not allow names with this infra ID.
-    pub(crate) fn new(cluster: &Cluster, user: &Tags) -> Result<Self, CompileError> {
+    pub(crate) fn new(
+        cluster: &Cluster,
+        user: &Tags,
+        layout: &'static ReleaseLayout,
+    ) -> Result<Self, CompileError> {
         let infra_id = cluster.infra_id.clone();
         if let Some(why) = flaw(&infra_id) {
             return Err(CompileError::InfraId { infra_id, why });
         }
         let owned = (cluster_tag_key(&infra_id), "owned".into());
-        Ok(Self { infra_id, owned, user: user.clone() })
+        Ok(Self { infra_id, owned, user: user.clone(), layout })
     }
 
     /// Returns the key of the cluster tag.
     pub(crate) fn tag_key(&self) -> &str {
         &self.owned.0
+    }
+
+    /// Returns the infra ID.
+    pub(crate) fn infra_id(&self) -> &str {
+        &self.infra_id
+    }
+
+    /// Returns the tags of the user, for all resources.
+    pub(crate) fn user_tags(&self) -> &Tags {
+        &self.user
     }
 
     /// Returns `<infraID>-<suffix>`.
@@ -142,6 +159,7 @@ fn flaw(infra_id: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::layout::RELEASE_4_15;
 
     #[test]
     fn an_infra_id_is_told_from_that_of_a_cluster_with_a_longer_name() {
@@ -161,7 +179,7 @@ mod tests {
             cluster_id: "id".into(),
             region: "us-west-2".into(),
         };
-        ResourceNames::new(&cluster, user)
+        ResourceNames::new(&cluster, user, RELEASE_4_15)
     }
 
     #[test]

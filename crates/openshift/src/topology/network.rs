@@ -11,15 +11,15 @@ use groundplan_aws::kinds::shared_tags::SharedTags;
 use groundplan_aws::kinds::subnet::Subnet;
 use groundplan_aws::kinds::vpc::Vpc;
 use groundplan_aws::kinds::vpc_endpoint::VpcEndpoint;
-use groundplan_aws::model::ids::{DhcpOptionsId, RouteTableId, SubnetId, VpcId};
+use groundplan_aws::model::ids::{DhcpOptionsId, HostedZoneId, RouteTableId, SubnetId, VpcId};
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
-use super::NetworkLayout;
 use super::cidr::Split;
 use super::existing::Existing;
+use super::layout::Prefix;
 use super::naming::ResourceNames;
-use crate::install_config::InstallConfig;
+use super::spec::NetworkSpec;
 
 /// Parts of the network that other resources use.
 pub(crate) struct Network {
@@ -33,26 +33,19 @@ pub(crate) struct Network {
     pub(crate) gateway: Option<Handle<InternetGateway>>,
 }
 
-/// Adds the network of this config.
+/// Adds the network.
 pub(super) fn add(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
-    ground: &NetworkLayout,
-    split: &Option<Split>,
+    region: &str,
+    network: &NetworkSpec,
 ) -> Network {
-    match (&ground.existing, split) {
-        (None, Some(split)) => {
-            let builder = NetworkBuilder {
-                names,
-                region: &config.aws.region,
-                zones: &ground.placement.zones,
-            };
-            builder.build(graph, config.networking.machine_networks[0], split)
+    match network {
+        NetworkSpec::Own { range, zones, split } => {
+            NetworkBuilder { names, region, zones }.build(graph, *range, split)
         }
-        (existing, _) => {
-            let existing = existing.as_ref().expect("BUG: what is not cut is there");
-            share(graph, config, names, existing)
+        NetworkSpec::Existing { subnets, hosted_zone } => {
+            share(graph, names, subnets, hosted_zone.clone())
         }
     }
 }
@@ -60,9 +53,9 @@ pub(super) fn add(
 /// Tags the subnets and the hosted zone of the user as shared, never as owned.
 fn share(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
     existing: &Existing,
+    hosted_zone: Option<HostedZoneId>,
 ) -> Network {
     let known = |subnets: &BTreeMap<String, SubnetId>| -> BTreeMap<String, Input<SubnetId>> {
         subnets.iter().map(|(zone, id)| (zone.clone(), id.clone().into())).collect()
@@ -70,7 +63,6 @@ fn share(
     let mut subnets: Vec<SubnetId> =
         existing.private.values().chain(existing.public.values()).cloned().collect();
     subnets.sort();
-    let hosted_zone = config.aws.hosted_zone.clone();
     graph.add("existing", &SharedTags { key: names.tag_key().to_owned(), subnets, hosted_zone });
     Network {
         vpc: existing.vpc.clone().into(),
@@ -78,6 +70,12 @@ fn share(
         public: known(&existing.public),
         gateway: None,
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SubnetKind {
+    Public,
+    Private,
 }
 
 struct NetworkBuilder<'a> {
@@ -88,6 +86,7 @@ struct NetworkBuilder<'a> {
 
 impl NetworkBuilder<'_> {
     fn build(&self, graph: &mut Graph, range: ipnet::Ipv4Net, split: &Split) -> Network {
+        let layout = self.names.layout;
         let options = self.add_dhcp_options(graph);
         let vpc = graph.add(
             "main",
@@ -96,14 +95,14 @@ impl NetworkBuilder<'_> {
                 dhcp_options: Some(options),
                 dns_hostnames: true,
                 dns_support: true,
-                tags: self.names.tags("vpc"),
+                tags: self.names.tags(layout.vpc),
             },
         );
         let vpc: Input<VpcId> = out!(vpc.id);
-        let tags = self.names.tags("igw");
+        let tags = self.names.tags(layout.internet_gateway);
         let gateway = graph.add("main", &InternetGateway { vpc: vpc.clone(), tags });
-        let public = self.add_subnets(graph, &vpc, "public", &split.public);
-        let private = self.add_subnets(graph, &vpc, "private", &split.private);
+        let public = self.add_subnets(graph, &vpc, SubnetKind::Public, &split.public);
+        let private = self.add_subnets(graph, &vpc, SubnetKind::Private, &split.private);
         let mut tables = vec![self.add_public_routes(graph, &vpc, &gateway, &public)];
         for zone in self.zones {
             let subnets = (&public[zone], &private[zone]);
@@ -134,19 +133,24 @@ impl NetworkBuilder<'_> {
         &self,
         graph: &mut Graph,
         vpc: &Input<VpcId>,
-        sort: &str,
+        kind: SubnetKind,
         ranges: &[ipnet::Ipv4Net],
     ) -> BTreeMap<String, Input<SubnetId>> {
         let mut subnets = BTreeMap::new();
         for (zone, cidr) in self.zones.iter().zip(ranges) {
-            let name = format!("{sort}-{zone}");
-            let mut tags = self.names.tags(&name);
-            if sort == "private" {
+            let layout = self.names.layout;
+            let (sort, name) = match kind {
+                SubnetKind::Public => ("public", layout.public_subnet),
+                SubnetKind::Private => ("private", layout.private_subnet),
+            };
+            let mut tags = self.names.tags(&name.with(zone));
+            if kind == SubnetKind::Private {
                 // The cloud provider places internal load balancers of services in these subnets.
                 tags.insert("kubernetes.io/role/internal-elb".into(), String::new());
             }
-            let vpc = vpc.clone();
-            let subnet = graph.add(&name, &Subnet { vpc, cidr: *cidr, zone: zone.clone(), tags });
+            let (address, vpc) = (format!("{sort}-{zone}"), vpc.clone());
+            let subnet =
+                graph.add(&address, &Subnet { vpc, cidr: *cidr, zone: zone.clone(), tags });
             subnets.insert(zone.clone(), out!(subnet.id));
         }
         subnets
@@ -167,7 +171,7 @@ impl NetworkBuilder<'_> {
                 main: true,
                 routes: vec![everywhere(Via::InternetGateway(out!(gateway.id)))],
                 subnets: subnets.values().cloned().collect(),
-                tags: self.names.tags("public"),
+                tags: self.names.tags(self.names.layout.public_routes),
             },
         );
         out!(table.id)
@@ -182,25 +186,25 @@ impl NetworkBuilder<'_> {
         zone: &str,
         (public, private): (&Input<SubnetId>, &Input<SubnetId>),
     ) -> Input<RouteTableId> {
-        let tags = |what: &str| self.names.tags(&format!("{what}-{zone}"));
-        let address = graph.add(zone, &ElasticIp { tags: tags("eip") });
+        let layout = self.names.layout;
+        let tags = |name: Prefix| self.names.tags(&name.with(zone));
+        let address = graph.add(zone, &ElasticIp { tags: tags(layout.elastic_ip) });
         // AWS cannot detach the internet gateway while its VPC has a mapped address.
         graph.order(&address, gateway);
         let nat = NatGateway {
             subnet: public.clone(),
             allocation: out!(address.allocation),
-            tags: tags("nat"),
+            tags: tags(layout.nat_gateway),
         };
         let nat = graph.add(zone, &nat);
-        let name = format!("private-{zone}");
         let table = graph.add(
-            &name,
+            &format!("private-{zone}"),
             &RouteTable {
                 vpc: vpc.clone(),
                 main: false,
                 routes: vec![everywhere(Via::NatGateway(out!(nat.id)))],
                 subnets: vec![private.clone()],
-                tags: self.names.tags(&name),
+                tags: tags(layout.private_routes),
             },
         );
         out!(table.id)

@@ -3,85 +3,25 @@
 //! Defaults are those of openshift-install (`pkg/asset/machines/{master,worker}.go`,
 //! `pkg/types/aws/defaults/platform.go`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde_json::Value;
-
-use super::existing::{self, Existing};
+use super::existing::Existing;
 use super::{CompileError, CompileErrors};
 use crate::install_config::{Architecture, InstallConfig, MachinePool};
-use crate::topology::lookups::{Lookup, LookupCache, Offerings};
+use crate::topology::lookups::{ConfigLookups, Lookup, Offerings, Parsed};
 
-/// Zones and types of all machines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ZonePlacement {
-    /// All zones that a pool uses, sorted.
-    pub(crate) zones: Vec<String>,
-    /// The zone of each master. Masters go through the zones in the order of the config,
-    /// repeatedly.
-    pub(crate) masters: Vec<String>,
-    /// The type of the masters and of the bootstrap.
-    pub(crate) instance_type: String,
-}
-
-impl ZonePlacement {
-    /// Returns the placement of this config. `None` if a pool has none.
-    pub(super) fn of(
-        config: &InstallConfig,
-        lookup_cache: &LookupCache,
-        existing: Option<&Existing>,
-        errors: &mut CompileErrors,
-        warnings: &mut Vec<String>,
-    ) -> Option<Self> {
-        let places = places(config, lookup_cache, existing, errors, warnings);
-        let mut places = places.into_iter().map(|(_, place)| place).collect::<Option<Vec<_>>>()?;
-        let workers = places.split_off(1);
-        let PoolPlacement { zones, instance_type } = places.pop().expect("BUG: masters are a pool");
-        let count = config.control_plane.replicas as usize;
-        let masters: Vec<String> = zones.iter().cycle().take(count).cloned().collect();
-        let workers = workers.into_iter().flat_map(|place| place.zones);
-        let zones: BTreeSet<String> = masters.iter().cloned().chain(workers).collect();
-        Some(Self { zones: zones.into_iter().collect(), masters, instance_type })
-    }
-}
-
-/// Returns each pool with its placement. A pool without a placement does not affect the others.
-pub(super) fn places<'a>(
-    config: &'a InstallConfig,
-    lookup_cache: &LookupCache,
+/// Returns the placement of each pool. A pool without a placement does not affect the others.
+pub(super) fn places(
+    config: &InstallConfig,
+    pools: &[PoolField],
+    lookups: &ConfigLookups,
     existing: Option<&Existing>,
     errors: &mut CompileErrors,
     warnings: &mut Vec<String>,
-) -> Vec<(PoolField<'a>, Option<PoolPlacement>)> {
-    let world = PlacementInputs { config, lookup_cache, existing };
-    let place = |pool: PoolField<'a>| {
-        let place = world.place(&pool, errors, warnings);
-        (pool, place)
-    };
-    pools(config).into_iter().map(place).collect()
-}
-
-/// Workers, which the cluster itself creates as soon as it runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workers {
-    /// Instance type.
-    pub instance_type: String,
-    /// Number of workers.
-    pub replicas: u32,
-}
-
-/// Returns the workers of this config. Skips pools that the lookup cache cannot place.
-pub fn workers(config: &InstallConfig, lookup_cache: &BTreeMap<String, Value>) -> Vec<Workers> {
-    let (mut errors, mut warnings) = (CompileErrors::default(), Vec::new());
-    let lookup_cache = LookupCache::new(lookup_cache);
-    let existing = existing::find(config, &lookup_cache, &mut errors);
-    let places = places(config, &lookup_cache, existing.as_ref(), &mut errors, &mut warnings);
-    let workers = places.into_iter().filter(|(pool, _)| !pool.is_control_plane());
-    let workers = workers.filter_map(|(pool, place)| {
-        let instance_type = place?.instance_type;
-        Some(Workers { instance_type, replicas: pool.machines.replicas })
-    });
-    workers.collect()
+) -> Vec<Option<PoolPlacement>> {
+    let world = PlacementInputs { config, lookups, existing };
+    let pools = pools.iter().zip(&lookups.offerings);
+    pools.map(|(pool, offerings)| world.place(pool, offerings, errors, warnings)).collect()
 }
 
 /// Returns the lookups for the placement of this config.
@@ -167,7 +107,7 @@ pub(super) struct PoolPlacement {
 
 struct PlacementInputs<'a> {
     config: &'a InstallConfig,
-    lookup_cache: &'a LookupCache<'a>,
+    lookups: &'a ConfigLookups,
     existing: Option<&'a Existing>,
 }
 
@@ -175,12 +115,13 @@ impl PlacementInputs<'_> {
     fn place(
         &self,
         pool: &PoolField,
+        offerings: &Parsed<Offerings>,
         errors: &mut CompileErrors,
         warnings: &mut Vec<String>,
     ) -> Option<PoolPlacement> {
         let zones = errors.keep(self.candidates(pool))?;
-        let instance_type = errors.keep(self.instance_type(pool, &zones, warnings))?;
-        let zones = errors.keep(self.offering(pool, zones, &instance_type))?;
+        let instance_type = errors.keep(self.instance_type(pool, offerings, &zones, warnings))?;
+        let zones = errors.keep(self.offering(pool, offerings, zones, &instance_type))?;
         for (index, zone) in zones.iter().enumerate() {
             if self.existing.is_some_and(|existing| !existing.private.contains_key(zone)) {
                 let field = format!("{}[{index}]", pool.zones_field());
@@ -196,7 +137,7 @@ impl PlacementInputs<'_> {
             Some(existing) => Ok(existing.private.keys().cloned().collect()),
             // A finding about the unsuitable subnets already exists.
             None if !self.config.aws.subnets.is_empty() => Ok(Vec::new()),
-            None => self.lookup_cache.answer(&availability_zones(self.config)),
+            None => self.lookups.availability_zones.clone(),
         }
     }
 
@@ -204,13 +145,14 @@ impl PlacementInputs<'_> {
     fn instance_type(
         &self,
         pool: &PoolField,
+        offerings: &Parsed<Offerings>,
         zones: &[String],
         warnings: &mut Vec<String>,
     ) -> Result<String, CompileError> {
         if let Some(instance_type) = &pool.machines.aws.instance_type {
             return Ok(instance_type.clone());
         }
-        let offerings: Offerings = self.lookup_cache.answer(&pool.offerings(self.config))?;
+        let offerings = offerings.as_ref().map_err(Clone::clone)?;
         let everywhere = |name: &&String| {
             offerings.get(*name).is_some_and(|offering| {
                 !zones.is_empty() && zones.iter().all(|zone| offering.contains(zone))
@@ -233,13 +175,14 @@ impl PlacementInputs<'_> {
     fn offering(
         &self,
         pool: &PoolField,
+        offerings: &Parsed<Offerings>,
         zones: Vec<String>,
         instance_type: &str,
     ) -> Result<Vec<String>, CompileError> {
         if !pool.zones_are_open() || !self.config.aws.subnets.is_empty() {
             return Ok(zones);
         }
-        let offerings: Offerings = self.lookup_cache.answer(&pool.offerings(self.config))?;
+        let offerings = offerings.as_ref().map_err(Clone::clone)?;
         let offered = offerings.get(instance_type).cloned().unwrap_or_default();
         let zones: BTreeSet<String> =
             zones.into_iter().filter(|zone| offered.contains(zone)).collect();

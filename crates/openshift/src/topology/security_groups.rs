@@ -11,9 +11,11 @@ use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 use ipnet::Ipv4Net;
 
+use super::ClusterSpec;
+use super::layout::RoleLayout;
 use super::naming::ResourceNames;
 use super::network::Network;
-use crate::install_config::{InstallConfig, Publish};
+use crate::install_config::Publish;
 
 const DESCRIPTION: &str = "Created By OpenShift Installer";
 
@@ -66,19 +68,18 @@ const MASTER: &[Row] = &[
 /// Adds the groups of masters and workers with their rules.
 pub(crate) fn add(
     graph: &mut Graph,
-    config: &InstallConfig,
     names: &ResourceNames,
+    machines: &[Ipv4Net],
     network: &Network,
 ) -> SecurityGroups {
-    let master = add_group(graph, names, network, "master");
-    let worker = add_group(graph, names, network, "worker");
-    let machines = &config.networking.machine_networks;
+    let master = add_group(graph, names, network, &names.layout.master);
+    let worker = add_group(graph, names, network, &names.layout.worker);
     let ids: (Input<SecurityGroupId>, Input<SecurityGroupId>) = (out!(master.id), out!(worker.id));
     let rows = NODE.iter().chain(MASTER);
     let ingress = rows.flat_map(|row| rules(*row, machines, &ids.0, &ids.1)).collect();
-    add_rules(graph, "master", &ids.0, ingress, vec![everything()]);
+    add_rules(graph, names.layout.master.role, &ids.0, ingress, vec![everything()]);
     let ingress = NODE.iter().flat_map(|row| rules(*row, machines, &ids.1, &ids.0)).collect();
-    add_rules(graph, "worker", &ids.1, ingress, vec![everything()]);
+    add_rules(graph, names.layout.worker.role, &ids.1, ingress, vec![everything()]);
     SecurityGroups { master }
 }
 
@@ -86,20 +87,20 @@ pub(crate) fn add(
 /// the group of the masters, which allows egress.
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
-    config: &InstallConfig,
-    names: &ResourceNames,
+    spec: &ClusterSpec,
     network: &Network,
 ) -> Input<SecurityGroupId> {
-    let group = add_group(graph, names, network, "bootstrap");
+    let role = &spec.names.layout.bootstrap;
+    let group = add_group(graph, &spec.names, network, role);
     let group: Input<SecurityGroupId> = out!(group.id);
-    let from = match config.publish {
+    let from = match spec.publish {
         Publish::External => vec![Ipv4Net::default()],
-        Publish::Internal => config.networking.machine_networks.clone(),
+        Publish::Internal => spec.machine_networks.clone(),
     };
     // SSH, and the journal of the machine.
     let ports = [22, 19531].map(|port| Some((port, port)));
     let ingress = ports.map(|ports| rule("tcp", ports, Peer::Cidrs(from.clone()))).into();
-    add_rules(graph, "bootstrap", &group, ingress, Vec::new());
+    add_rules(graph, role.role, &group, ingress, Vec::new());
     group
 }
 
@@ -107,16 +108,16 @@ fn add_group(
     graph: &mut Graph,
     names: &ResourceNames,
     network: &Network,
-    role: &str,
+    role: &RoleLayout,
 ) -> Handle<SecurityGroup> {
-    let suffix = format!("{role}-sg");
+    let name = role.security_group;
     graph.add(
-        role,
+        role.role,
         &SecurityGroup {
             vpc: network.vpc.clone(),
-            name: names.name(&suffix),
+            name: names.name(name),
             description: DESCRIPTION.into(),
-            tags: names.tags(&suffix),
+            tags: names.tags(name),
         },
     )
 }

@@ -19,44 +19,52 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::Size;
-use super::existing::Existing;
 use super::image::{self, NamedImage};
 use super::placement::{self, PoolField, PoolPlacement};
-use super::{CompileError, CompileErrors, existing};
+use super::{CompileError, CompileErrors, PlacedConfig};
 use crate::install_config::{InstallConfig, Publish};
 use crate::topology::lookups::{
-    HostedZoneFact, ImageFact, InstanceTypes, Lookup, LookupCache, Offerings, SecurityGroupVpcs,
+    HostedZoneFact, ImageFact, InstanceTypes, Lookup, Offerings, SecurityGroupVpcs,
 };
 
-/// Returns the lookups that the checks need in addition to the lookup cache `lookup_cache`.
+/// Returns the lookups that the checks need in addition to the lookup cache.
 pub fn needed_lookups(
     config: &InstallConfig,
     lookup_cache: &BTreeMap<String, Value>,
     state: &State,
 ) -> Vec<Lookup> {
+    let placed = PlacedConfig::of(config, lookup_cache);
     let nothing = BTreeMap::new();
-    let checks = Checks::new(config, lookup_cache, &nothing, state);
-    let lookups: BTreeSet<Lookup> = checks.lookups().collect();
-    lookups.into_iter().filter(|lookup| !lookup_cache.contains_key(&lookup.key())).collect()
+    let lookups: BTreeSet<Lookup> = Checks::new(&placed, &nothing, state).lookups().collect();
+    let is_new = |lookup: &Lookup| placed.lookup_cache.get(lookup).is_none();
+    lookups.into_iter().filter(is_new).collect()
 }
 
-/// Returns all errors in the lookup results. A missing result skips its check.
+/// Returns all errors in the lookup results, as [`PlacedConfig::check`] does.
 pub fn check(
     config: &InstallConfig,
     lookup_cache: &BTreeMap<String, Value>,
     answers: &BTreeMap<String, Value>,
     state: &State,
 ) -> Vec<CompileError> {
-    let checks = Checks::new(config, lookup_cache, answers, state);
-    let mut errors = CompileErrors::default();
-    checks.zones(&mut errors);
-    checks.types(&mut errors);
-    checks.offers(&mut errors);
-    checks.images(&mut errors);
-    checks.groups(&mut errors);
-    checks.roles(&mut errors);
-    checks.names(&mut errors);
-    errors.0
+    PlacedConfig::of(config, lookup_cache).check(answers, state)
+}
+
+impl PlacedConfig<'_> {
+    /// Returns all errors in the results of the lookups for checks. A missing result skips its
+    /// check.
+    pub fn check(&self, answers: &BTreeMap<String, Value>, state: &State) -> Vec<CompileError> {
+        let checks = Checks::new(self, answers, state);
+        let mut errors = CompileErrors::default();
+        checks.zones(&mut errors);
+        checks.types(&mut errors);
+        checks.offers(&mut errors);
+        checks.images(&mut errors);
+        checks.groups(&mut errors);
+        checks.roles(&mut errors);
+        checks.names(&mut errors);
+        errors.0
+    }
 }
 
 /// Minimum sizes of openshift-install, `controlPlaneReq` and `computeReq`.
@@ -65,33 +73,23 @@ const WORKER: Size = Size { vcpus: 2, memory_mib: 8_192 };
 
 struct Checks<'a> {
     config: &'a InstallConfig,
-    lookup_cache: &'a BTreeMap<String, Value>,
+    placed: &'a PlacedConfig<'a>,
     answers: &'a BTreeMap<String, Value>,
     made: RecordedResources<'a>,
-    existing: Option<Existing>,
     /// Pools with zones and a type, and without recorded machines.
-    pools: Vec<(PoolField<'a>, PoolPlacement)>,
+    pools: Vec<(&'a PoolField<'a>, &'a PoolPlacement)>,
 }
 
 impl<'a> Checks<'a> {
     fn new(
-        config: &'a InstallConfig,
-        lookup_cache: &'a BTreeMap<String, Value>,
+        placed: &'a PlacedConfig<'a>,
         answers: &'a BTreeMap<String, Value>,
         state: &'a State,
     ) -> Self {
-        // Errors of the network are discarded here, because the compiler reports them.
-        let (mut said, mut warned) = (CompileErrors::default(), Vec::new());
-        let known = LookupCache::new(lookup_cache);
-        let existing = existing::find(config, &known, &mut said);
-        let pools = placement::places(config, &known, existing.as_ref(), &mut said, &mut warned);
-        let made = RecordedResources(state);
-        let open = |(pool, place): (PoolField<'a>, Option<PoolPlacement>)| {
-            let place = place?;
-            (!made.has_pool(config, &pool, &place)).then_some((pool, place))
-        };
-        let pools = pools.into_iter().filter_map(open).collect();
-        Self { config, lookup_cache, answers, made, existing, pools }
+        let (config, made) = (placed.config, RecordedResources(state));
+        let pools = placed.pools.iter().filter_map(|(pool, place)| Some((pool, place.as_ref()?)));
+        let pools = pools.filter(|(pool, place)| !made.has_pool(config, pool, place)).collect();
+        Self { config, placed, answers, made, pools }
     }
 
     fn lookups(&self) -> impl Iterator<Item = Lookup> {
@@ -114,8 +112,8 @@ impl<'a> Checks<'a> {
     /// Returns the lookup result from the cache or from `answers`. `None` if there is none or AWS
     /// returned no result.
     fn answer<T: DeserializeOwned>(&self, lookup: &Lookup) -> Option<T> {
-        let key = lookup.key();
-        let answer = self.lookup_cache.get(&key).or_else(|| self.answers.get(&key))?;
+        let known = self.placed.lookup_cache.get(lookup);
+        let answer = known.or_else(|| self.answers.get(&lookup.key()))?;
         T::deserialize(answer).ok()
     }
 
@@ -212,8 +210,8 @@ impl<'a> Checks<'a> {
 
     /// Returns the lookups of worker images. The image of the masters is in the lookup cache, and
     /// the compiler checks it.
-    fn worker_images(&self) -> Vec<(&PoolField<'a>, Lookup)> {
-        let workers = self.pools.iter().map(|(pool, _)| pool);
+    fn worker_images(&self) -> Vec<(&'a PoolField<'a>, Lookup)> {
+        let workers = self.pools.iter().map(|(pool, _)| *pool);
         let workers = workers.filter(|pool| !pool.is_control_plane() && pool.machines.replicas > 0);
         let asked = workers.filter_map(|pool| {
             let id = pool.machines.aws.ami_id.clone()?;
@@ -238,25 +236,23 @@ impl<'a> Checks<'a> {
     /// Returns the additional security groups that no recorded machine uses, with the fields that
     /// name them.
     fn additional_groups(&self) -> Vec<(String, SecurityGroupId)> {
-        let of_pool = |(pool, _): &(PoolField, _)| {
+        let of_pool = |pool: &PoolField| {
             let groups = pool.machines.aws.additional_security_groups.iter().enumerate();
             let field =
                 |index| format!("{}.platform.aws.additionalSecurityGroupIDs[{index}]", pool.field);
             groups.map(|(index, id)| (field(index), id.clone())).collect::<Vec<_>>()
         };
-        let named = self.every_pool();
-        let named = named.iter().flat_map(of_pool);
+        let named = self.every_pool().flat_map(of_pool);
         named.filter(|(_, id)| !self.made.is_used("groups", id.as_str())).collect()
     }
 
     /// Returns the pools without recorded machines, and always the masters, whose groups, roles and
     /// profiles can change later.
-    fn every_pool(&self) -> Vec<(PoolField<'a>, ())> {
-        let open = |pool: &PoolField| {
+    fn every_pool(&self) -> impl Iterator<Item = &'a PoolField<'a>> {
+        let open = |pool: &&PoolField| {
             pool.is_control_plane() || self.pools.iter().any(|(other, _)| other.field == pool.field)
         };
-        let pools = placement::pools(self.config).into_iter();
-        pools.filter(open).map(|pool| (pool, ())).collect()
+        self.placed.pools.iter().map(|(pool, _)| pool).filter(open)
     }
 
     fn security_groups(&self) -> Option<Lookup> {
@@ -268,7 +264,7 @@ impl<'a> Checks<'a> {
     fn groups(&self, errors: &mut CompileErrors) {
         let Some(lookup) = self.security_groups() else { return };
         let Some(groups) = self.answer::<SecurityGroupVpcs>(&lookup) else { return };
-        let vpc = self.existing.as_ref().map(|existing| &existing.vpc);
+        let vpc = self.placed.existing.as_ref().map(|existing| &existing.vpc);
         for (field, id) in self.additional_groups() {
             match (groups.get(&id), vpc) {
                 (None, _) => {
@@ -285,7 +281,7 @@ impl<'a> Checks<'a> {
 
     /// Returns the lookups of existing roles and profiles that no recorded resource uses.
     fn iam(&self) -> Vec<(String, Lookup)> {
-        let of_pool = |(pool, ()): &(PoolField, ())| {
+        let of_pool = |pool: &PoolField| {
             let aws = &pool.machines.aws;
             let role =
                 aws.iam_role.clone().filter(|name| !self.made.is_used("role", name.as_str()));
@@ -299,7 +295,7 @@ impl<'a> Checks<'a> {
                 .map(|(name, one)| (field(name), one))
                 .collect::<Vec<_>>()
         };
-        self.every_pool().iter().flat_map(of_pool).collect()
+        self.every_pool().flat_map(of_pool).collect()
     }
 
     fn roles(&self, errors: &mut CompileErrors) {

@@ -40,9 +40,7 @@ pub(crate) async fn run(
     let identify = |inputs: &InputFiles, known| cluster(inputs, known, &folder);
     let looking = compile_preview(common, true, &identify, ui);
     let preview = unless_stopped(stop, looking).await?;
-    let fleet = preview.fleet(ui)?;
-    let (config, assets) = (&preview.inputs.config, &preview.inputs.assets);
-    let manifests = manifests(config, &preview.cluster.infra_id, &fleet, assets);
+    let manifests = manifests(&preview.machine_pools(ui)?, &preview.inputs.assets);
     let laid = lay::over(&folder.files, &manifests, arguments.force)?;
     print_files(&laid, &preview.cluster, &folder.files, ui)?;
     warn(&folder, &manifests, ui)?;

@@ -20,7 +20,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::yaml;
-use crate::install_config::InstallConfig;
 use crate::topology::Assets;
 use crate::topology::machine_pools::MachinePools;
 
@@ -66,25 +65,11 @@ impl fmt::Debug for FileContent {
     }
 }
 
-/// Inputs of all manifests.
-#[derive(Clone, Copy)]
-struct ManifestInputs<'a> {
-    config: &'a InstallConfig,
-    infra_id: &'a str,
-    fleet: &'a MachinePools,
-}
-
-/// Returns the manifests of the machines of this cluster, sorted by name. Without assets the
+/// Returns the manifests of the machines of a cluster, sorted by name. Without assets the
 /// certificate authority that machines must trust is unknown, so the user data Secrets are omitted.
-pub fn manifests(
-    config: &InstallConfig,
-    infra_id: &str,
-    fleet: &MachinePools,
-    assets: &Assets,
-) -> Vec<Manifest> {
-    let site = ManifestInputs { config, infra_id, fleet };
-    let mut manifests = masters(&site);
-    manifests.extend(workers(&site));
+pub fn manifests(pools: &MachinePools, assets: &Assets) -> Vec<Manifest> {
+    let mut manifests = masters(pools);
+    manifests.extend(workers(pools));
     manifests.extend(user_data::secrets(assets));
     manifests.sort_by(|one, other| one.name.cmp(&other.name));
     manifests
@@ -103,20 +88,20 @@ pub fn is_ours(name: &str) -> bool {
 
 const CONTROL_PLANE: &str = "99_openshift-machine-api_master-control-plane-machine-set.yaml";
 
-fn masters(site: &ManifestInputs) -> Vec<Manifest> {
-    let machines = objects::masters(site);
+fn masters(pools: &MachinePools) -> Vec<Manifest> {
+    let machines = objects::masters(pools);
     let digits = machines.len().to_string().len();
     let named = |(index, machine)| {
         plain(format!("99_openshift-cluster-api_master-machines-{index:0digits$}.yaml"), machine)
     };
-    let set = objects::control_plane(site).map(|set| plain(CONTROL_PLANE.to_owned(), &set));
+    let set = objects::control_plane(pools).map(|set| plain(CONTROL_PLANE.to_owned(), &set));
     machines.iter().enumerate().map(named).chain(set).collect()
 }
 
 /// Returns the manifests of the workers, numbered across all pools.
-fn workers(site: &ManifestInputs) -> Vec<Manifest> {
+fn workers(pools: &MachinePools) -> Vec<Manifest> {
     let sets: Vec<_> =
-        site.fleet.workers.iter().flat_map(|pool| objects::workers(site, pool)).collect();
+        pools.workers.iter().flat_map(|pool| objects::workers(pools.cluster, pool)).collect();
     let digits = sets.len().to_string().len();
     let named = |(index, set)| {
         plain(format!("99_openshift-cluster-api_worker-machineset-{index:0digits$}.yaml"), set)

@@ -1,7 +1,6 @@
 //! Objects of the manifests (openshift-install `pkg/asset/machines/aws`, `machines.go` and
 //! `machinesets.go`).
 
-use super::ManifestInputs;
 use super::provider::{self, Role};
 use crate::machine_api::types::{
     AwsFailureDomain, AwsMachineProviderConfig, CLUSTER_LABEL, CONTROL_PLANE_MACHINE_TYPE,
@@ -10,36 +9,37 @@ use crate::machine_api::types::{
     LabelSelector, Labels, MACHINE_SET_LABEL, Machine, MachineSet, MachineSetSpec, MachineSpec,
     MachineTemplate, NAMESPACE, ObjectMeta, ProviderSpec, ROLE_LABEL, TYPE_LABEL, TemplateMeta,
 };
-use crate::topology::machine_pools::ResolvedPool;
+use crate::topology::ClusterSpec;
+use crate::topology::machine_pools::{MachinePools, ResolvedPool};
 
 /// Returns the masters, distributed over the zones in turn.
-pub(super) fn masters(site: &ManifestInputs) -> Vec<Machine> {
-    let pool = &site.fleet.masters;
+pub(super) fn masters(pools: &MachinePools) -> Vec<Machine> {
+    let (cluster, pool) = (pools.cluster, &pools.masters);
     let machine = |(index, zone)| {
-        let name = site.name(&format!("{}-{index}", pool.machines.name));
+        let name = cluster.names.name(&format!("{}-{index}", pool.spec.name));
         Machine {
-            metadata: meta(name, role_labels(site, pool)),
-            spec: spec(&provider::in_zone(site, pool, Role::Master, zone)),
+            metadata: meta(name, role_labels(cluster, pool)),
+            spec: spec(&provider::in_zone(cluster, pool, Role::Master, zone)),
             ..Machine::new()
         }
     };
-    pool.zone_of_each().enumerate().map(machine).collect()
+    pool.spec.zone_of_each().enumerate().map(machine).collect()
 }
 
 /// Returns the set that manages the masters, or `None` for a single master, which the set could not
 /// replace.
-pub(super) fn control_plane(site: &ManifestInputs) -> Option<ControlPlaneMachineSet> {
-    let pool = &site.fleet.masters;
-    let replicas = pool.machines.replicas;
+pub(super) fn control_plane(pools: &MachinePools) -> Option<ControlPlaneMachineSet> {
+    let (cluster, pool) = (pools.cluster, &pools.masters);
+    let replicas = pool.spec.replicas;
     if replicas < 2 {
         return None;
     }
-    let labels = role_labels(site, pool);
-    let domains = pool.zones.iter().map(|zone| failure_domain(site, zone)).collect();
+    let labels = role_labels(cluster, pool);
+    let domains = pool.spec.zones.iter().map(|zone| failure_domain(cluster, zone)).collect();
     let template = ControlPlaneMachineTemplate {
         failure_domains: Some(FailureDomains { platform: "AWS".into(), aws: domains }),
         metadata: TemplateMeta { labels: labels.clone(), ..TemplateMeta::default() },
-        spec: spec(&provider::anywhere(site, pool, Role::Master)),
+        spec: spec(&provider::anywhere(cluster, pool, Role::Master)),
     };
     let spec = ControlPlaneMachineSetSpec {
         state: "Active".into(),
@@ -51,20 +51,20 @@ pub(super) fn control_plane(site: &ManifestInputs) -> Option<ControlPlaneMachine
         },
         ..ControlPlaneMachineSetSpec::default()
     };
-    let metadata = meta("cluster".into(), cluster_labels(site));
+    let metadata = meta("cluster".into(), cluster_labels(cluster));
     Some(ControlPlaneMachineSet { metadata, spec, ..ControlPlaneMachineSet::new() })
 }
 
 /// Returns the sets of a worker pool, one per zone, including zones without machines.
-pub(super) fn workers(site: &ManifestInputs, pool: &ResolvedPool) -> Vec<MachineSet> {
+pub(super) fn workers(cluster: &ClusterSpec, pool: &ResolvedPool) -> Vec<MachineSet> {
     let set = |(zone, replicas)| {
-        let name = site.name(&format!("{}-{zone}", pool.machines.name));
+        let name = cluster.names.name(&format!("{}-{zone}", pool.spec.name));
         let own = || Labels::from([(MACHINE_SET_LABEL.into(), name.clone())]);
-        let selected: Labels = cluster_labels(site).into_iter().chain(own()).collect();
-        let labels = role_labels(site, pool).into_iter().chain(own()).collect();
+        let selected: Labels = cluster_labels(cluster).into_iter().chain(own()).collect();
+        let labels = role_labels(cluster, pool).into_iter().chain(own()).collect();
         let template = MachineTemplate {
             metadata: TemplateMeta { labels, ..TemplateMeta::default() },
-            spec: spec(&provider::in_zone(site, pool, Role::Worker, zone)),
+            spec: spec(&provider::in_zone(cluster, pool, Role::Worker, zone)),
         };
         let spec = MachineSetSpec {
             replicas: Some(count(replicas)),
@@ -72,14 +72,14 @@ pub(super) fn workers(site: &ManifestInputs, pool: &ResolvedPool) -> Vec<Machine
             template,
             ..MachineSetSpec::default()
         };
-        let metadata = meta(name, cluster_labels(site));
+        let metadata = meta(name, cluster_labels(cluster));
         MachineSet { metadata, spec, ..MachineSet::new() }
     };
-    pool.replicas_by_zone().map(set).collect()
+    pool.spec.replicas_by_zone().map(set).collect()
 }
 
-fn failure_domain(site: &ManifestInputs, zone: &str) -> AwsFailureDomain {
-    let subnet = provider::subnet(site, zone);
+fn failure_domain(cluster: &ClusterSpec, zone: &str) -> AwsFailureDomain {
+    let subnet = provider::subnet(cluster, zone);
     let kind = if subnet.id.is_some() { "ID" } else { "Filters" };
     AwsFailureDomain {
         placement: FailureDomainPlacement { availability_zone: zone.to_owned() },
@@ -105,14 +105,14 @@ fn selector(match_labels: Labels) -> LabelSelector {
     LabelSelector { match_labels, ..LabelSelector::default() }
 }
 
-fn cluster_labels(site: &ManifestInputs) -> Labels {
-    Labels::from([(CLUSTER_LABEL.into(), site.infra_id.into())])
+fn cluster_labels(cluster: &ClusterSpec) -> Labels {
+    Labels::from([(CLUSTER_LABEL.into(), cluster.names.infra_id().into())])
 }
 
 /// Returns the labels of a pool. Role and type are both the name of the pool.
-fn role_labels(site: &ManifestInputs, pool: &ResolvedPool) -> Labels {
-    let name = &pool.machines.name;
-    let mut labels = cluster_labels(site);
+fn role_labels(cluster: &ClusterSpec, pool: &ResolvedPool) -> Labels {
+    let name = &pool.spec.name;
+    let mut labels = cluster_labels(cluster);
     labels.extend([(ROLE_LABEL.into(), name.clone()), (TYPE_LABEL.into(), name.clone())]);
     labels
 }

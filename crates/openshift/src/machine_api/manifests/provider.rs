@@ -1,13 +1,16 @@
 //! Provider config of a machine (openshift-install `pkg/asset/machines/aws/machines.go`,
 //! `provider`).
 
-use super::{ManifestInputs, user_data};
+use super::user_data;
 use crate::install_config::{Publish, RootVolume};
 use crate::machine_api::types::{
     AwsMachineProviderConfig, BlockDevice, EbsBlockDevice, LoadBalancerReference, LocalReference,
     MetadataServiceOptions, Placement, ResourceReference, Tag,
 };
+use crate::topology::ClusterSpec;
+use crate::topology::layout::{BalancerLayout, ReleaseLayout, RoleLayout};
 use crate::topology::machine_pools::ResolvedPool;
+use crate::topology::spec::NetworkSpec;
 
 /// Role of a machine, which selects its security groups, profile and user data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,33 +20,34 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) fn name(self) -> &'static str {
+    fn layout(self, cluster: &ClusterSpec) -> &'static RoleLayout {
         match self {
-            Role::Master => "master",
-            Role::Worker => "worker",
+            Role::Master => &cluster.names.layout.master,
+            Role::Worker => &cluster.names.layout.worker,
         }
     }
 }
 
 /// Returns the config of a machine of a pool, without a zone.
 pub(super) fn anywhere(
-    site: &ManifestInputs,
+    cluster: &ClusterSpec,
     pool: &ResolvedPool,
     role: Role,
 ) -> AwsMachineProviderConfig {
-    let machines = &pool.machines.aws;
+    let machines = pool.spec;
     let profile = machines.iam_profile.as_ref().map(|profile| profile.0.clone());
-    let profile = profile.unwrap_or_else(|| site.name(&format!("{}-profile", role.name())));
+    let layout = role.layout(cluster);
+    let profile = profile.unwrap_or_else(|| cluster.names.name(layout.profile));
     AwsMachineProviderConfig {
-        ami: image(site, pool),
-        instance_type: pool.instance_type.clone(),
-        tags: tags(site),
+        ami: image(cluster, pool),
+        instance_type: machines.instance_type.clone(),
+        tags: tags(cluster),
         iam_instance_profile: Some(ResourceReference::id(profile)),
-        user_data_secret: Some(LocalReference { name: user_data::name(role.name()) }),
+        user_data_secret: Some(LocalReference { name: user_data::name(layout.role) }),
         credentials_secret: Some(LocalReference { name: "aws-cloud-credentials".into() }),
-        security_groups: security_groups(site, pool, role),
-        placement: Placement { region: site.config.aws.region.clone(), ..Placement::default() },
-        load_balancers: if role == Role::Master { balancers(site) } else { Vec::new() },
+        security_groups: security_groups(cluster, pool, role),
+        placement: Placement { region: cluster.region.clone(), ..Placement::default() },
+        load_balancers: if role == Role::Master { balancers(cluster) } else { Vec::new() },
         block_devices: vec![root_volume(&machines.root_volume)],
         metadata_service_options: MetadataServiceOptions::of(machines.metadata_service),
         ..AwsMachineProviderConfig::new()
@@ -52,63 +56,70 @@ pub(super) fn anywhere(
 
 /// Returns the config of a machine of a pool in a zone.
 pub(super) fn in_zone(
-    site: &ManifestInputs,
+    cluster: &ClusterSpec,
     pool: &ResolvedPool,
     role: Role,
     zone: &str,
 ) -> AwsMachineProviderConfig {
-    let mut config = anywhere(site, pool, role);
+    let mut config = anywhere(cluster, pool, role);
     config.placement.availability_zone = zone.to_owned();
-    config.subnet = subnet(site, zone);
+    config.subnet = subnet(cluster, zone);
     config
 }
 
 /// Returns the private subnet of a zone: the user's subnet by ID, or the cluster's subnet by name.
-pub(super) fn subnet(site: &ManifestInputs, zone: &str) -> ResourceReference {
-    match &site.fleet.subnets {
-        Some(subnets) => ResourceReference::id(subnets[zone].0.clone()),
-        None => ResourceReference::named(site.name(&format!("private-{zone}"))),
+pub(super) fn subnet(cluster: &ClusterSpec, zone: &str) -> ResourceReference {
+    match &cluster.network {
+        NetworkSpec::Existing { subnets, .. } => {
+            ResourceReference::id(subnets.private[zone].0.clone())
+        }
+        NetworkSpec::Own { .. } => {
+            let name = cluster.names.layout.private_subnet.with(zone);
+            ResourceReference::named(cluster.names.name(&name))
+        }
     }
 }
 
 /// Returns the image by ID, or the cluster's copy of the image by name.
-fn image(site: &ManifestInputs, pool: &ResolvedPool) -> ResourceReference {
-    match &pool.image {
+fn image(cluster: &ClusterSpec, pool: &ResolvedPool) -> ResourceReference {
+    match pool.image {
         Some(id) => ResourceReference::id(id.0.clone()),
-        None => ResourceReference::named(site.name(&format!("ami-{}", site.config.aws.region))),
+        None => {
+            let name = cluster.names.layout.image_copy_tag.with(&cluster.region);
+            ResourceReference::named(cluster.names.name(&name))
+        }
     }
 }
 
 /// Returns the tags: the cluster tag first, then the user tags sorted by key.
-fn tags(site: &ManifestInputs) -> Vec<Tag> {
-    let owned =
-        Tag { name: format!("kubernetes.io/cluster/{}", site.infra_id), value: "owned".into() };
-    let user = site.config.aws.user_tags.iter();
+fn tags(cluster: &ClusterSpec) -> Vec<Tag> {
+    let owned = Tag { name: cluster.names.tag_key().to_owned(), value: "owned".into() };
+    let user = cluster.names.user_tags().iter();
     let user = user.map(|(name, value)| Tag { name: name.clone(), value: value.clone() });
     [owned].into_iter().chain(user).collect()
 }
 
 /// Returns the security groups: the cluster's group by name, then the user's groups by ID.
 fn security_groups(
-    site: &ManifestInputs,
+    cluster: &ClusterSpec,
     pool: &ResolvedPool,
     role: Role,
 ) -> Vec<ResourceReference> {
-    let own = ResourceReference::named(site.name(&format!("{}-sg", role.name())));
+    let own = ResourceReference::named(cluster.names.name(role.layout(cluster).security_group));
     let mut more: Vec<_> =
-        pool.machines.aws.additional_security_groups.iter().map(|id| id.0.clone()).collect();
+        pool.spec.additional_security_groups.iter().map(|id| id.0.clone()).collect();
     more.sort();
     [own].into_iter().chain(more.into_iter().map(ResourceReference::id)).collect()
 }
 
-fn balancers(site: &ManifestInputs) -> Vec<LoadBalancerReference> {
-    let suffixes: &[&str] = match site.config.publish {
-        Publish::External => &["int", "ext"],
-        Publish::Internal => &["int"],
+fn balancers(cluster: &ClusterSpec) -> Vec<LoadBalancerReference> {
+    let ReleaseLayout { internal, external, .. } = cluster.names.layout;
+    let external = (cluster.publish == Publish::External).then_some(external);
+    let balancer = |layout: &BalancerLayout| LoadBalancerReference {
+        name: cluster.names.name(layout.name),
+        kind: "network".into(),
     };
-    let balancer =
-        |suffix: &&str| LoadBalancerReference { name: site.name(suffix), kind: "network".into() };
-    suffixes.iter().map(balancer).collect()
+    [internal].into_iter().chain(external).map(balancer).collect()
 }
 
 /// Returns the root volume. Unset numbers and keys are written as 0 and empty text, which are not
@@ -124,11 +135,4 @@ fn root_volume(volume: &RootVolume) -> BlockDevice {
         ..EbsBlockDevice::default()
     };
     BlockDevice { ebs: Some(ebs), ..BlockDevice::default() }
-}
-
-impl ManifestInputs<'_> {
-    /// Returns the name `<infraID>-<suffix>`.
-    pub(super) fn name(&self, suffix: &str) -> String {
-        format!("{}-{suffix}", self.infra_id)
-    }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use groundplan_aws::model::metadata_options::{Authentication, HopLimit, Switch};
+use groundplan_engine::state::Cluster;
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,8 +14,8 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, read,
 };
 use crate::test_support::example_cluster::{ExampleCluster, image};
-use crate::topology::machine_pools::fleet;
-use crate::topology::{CompileError, CompileOptions, Stream};
+use crate::topology::layout::{BalancerLayout, Prefix, RELEASE_4_15, ReleaseLayout, RoleLayout};
+use crate::topology::{CompileError, CompileOptions, PlacedConfig, Stream};
 
 /// Returns the configs of `plans/` whose manifests are recorded.
 fn cases() -> Vec<PathBuf> {
@@ -31,14 +32,19 @@ fn of_case(folder: &Path) -> Vec<Manifest> {
     let config = install_config::read(&text).config.unwrap();
     let lookup_cache: BTreeMap<String, Value> =
         serde_json::from_slice(&fs::read(folder.join("facts.json")).unwrap()).unwrap();
-    let fleet = fleet(&config, &lookup_cache, &CompileOptions::default()).unwrap();
-    manifests(&config, &format!("{}-x7k2p", config.name), &fleet, &Assets::none())
+    let cluster = Cluster {
+        name: config.name.clone(),
+        infra_id: format!("{}-x7k2p", config.name),
+        cluster_id: String::new(),
+        region: config.aws.region.clone(),
+    };
+    let (assets, options) = (Assets::none(), CompileOptions::default());
+    let spec = PlacedConfig::of(&config, &lookup_cache).resolve(&cluster, &assets, &options);
+    manifests(&spec.unwrap().machine_pools().unwrap(), &assets)
 }
 
 fn of(world: &ExampleCluster) -> BTreeMap<String, Value> {
-    let (config, id) = (&world.config, &world.cluster.infra_id);
-    let fleet = fleet(config, &world.lookup_cache(), &world.options).unwrap();
-    let manifests = manifests(config, id, &fleet, &world.assets);
+    let manifests = manifests(&world.spec().machine_pools().unwrap(), &world.assets);
     manifests.into_iter().map(|one| (one.name, parsed(one.content.text()))).collect()
 }
 
@@ -213,6 +219,47 @@ fn machines_and_the_plan_agree_about_zone_type_image_and_profile() {
 }
 
 #[test]
+fn a_layout_names_resources_in_the_graph_and_in_the_manifests_alike() {
+    const OTHER: &ReleaseLayout = &ReleaseLayout {
+        private_subnet: Prefix("subnet-private-"),
+        internal: BalancerLayout { name: "inside", ..RELEASE_4_15.internal },
+        external: BalancerLayout { name: "outside", ..RELEASE_4_15.external },
+        master: RoleLayout {
+            security_group: "controlplane",
+            profile: "controlplane-profile",
+            ..RELEASE_4_15.master
+        },
+        worker: RoleLayout { security_group: "node", ..RELEASE_4_15.worker },
+        ..*RELEASE_4_15
+    };
+    let world = ExampleCluster::standard();
+    for (layout, expected) in [(RELEASE_4_15, "demo-x7k2p-master-sg"), (OTHER, "demo-x7k2p-node")] {
+        let mut spec = world.spec();
+        spec.names.layout = layout;
+        let graph = spec.compile(&world.assets).unwrap().graph;
+        let names = graph.nodes().iter().flat_map(|node| {
+            let names = [node.inputs.get("name"), node.inputs.pointer("/tags/Name")];
+            names.into_iter().flatten().filter_map(Value::as_str)
+        });
+        let names: BTreeSet<&str> = names.collect();
+        assert!(names.contains(expected), "{names:?}");
+        for manifest in manifests(&spec.machine_pools().unwrap(), &world.assets) {
+            let object = parsed(manifest.content.text());
+            let config: AwsMachineProviderConfig = read(provider_config(&object)).unwrap();
+            let groups = config.security_groups.iter().chain([&config.subnet]);
+            let filters = groups.flat_map(|one| &one.filters);
+            let mut named: Vec<_> = filters.flat_map(|filter| filter.values.clone()).collect();
+            named.extend(config.iam_instance_profile.and_then(|profile| profile.id));
+            named.extend(config.load_balancers.into_iter().map(|balancer| balancer.name));
+            assert!(named.len() >= 2, "{}: {named:?}", manifest.name);
+            for name in named {
+                assert!(names.contains(name.as_str()), "{}: {name}", manifest.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_image_that_will_be_copied_is_found_by_its_name() {
     let mut world = ExampleCluster::standard();
     let regions = json!({"us-east-1": {"release": "1", "image": "ami-0east"}});
@@ -231,7 +278,7 @@ fn an_image_that_will_be_copied_is_found_by_its_name() {
     }
     // If the masters have an image of their own, groundplan creates no copy of the image.
     world.config.control_plane.aws.ami_id = Some("ami-0east".into());
-    let refused = fleet(&world.config, &world.lookup_cache(), &world.options).unwrap_err();
+    let refused = world.spec().machine_pools().unwrap_err();
     assert_eq!(refused, [CompileError::NotInStream { region: "ap-south-2".into() }]);
 }
 
@@ -249,8 +296,7 @@ fn user_data_is_rendered_from_assets_alone_and_never_shown() {
         "infraID": "demo-x7k2p", "aws": {"region": "us-west-2"}});
     write("metadata.json", &metadata.to_string());
     world.assets = Assets::read(folder.path()).unwrap();
-    let fleet = fleet(&world.config, &world.lookup_cache(), &world.options).unwrap();
-    let all = manifests(&world.config, "demo-x7k2p", &fleet, &world.assets);
+    let all = manifests(&world.spec().machine_pools().unwrap(), &world.assets);
     let secrets: Vec<_> = all.iter().filter(|one| one.content.is_secret()).collect();
     assert_eq!(secrets.len(), 2);
     assert!(!format!("{all:?}").contains("dHJ1ZQo="));

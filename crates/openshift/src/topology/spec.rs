@@ -1,0 +1,215 @@
+//! The cluster that an install-config describes, resolved once: names, network, DNS, image, pools.
+//!
+//! The builders of the graph and the manifests of the Machine API read their part of it, and never
+//! the install-config. Makes no lookups and creates nothing.
+
+use std::collections::BTreeSet;
+
+use groundplan_aws::kinds::instance::PRESIGNED_URL;
+use groundplan_aws::model::ids::HostedZoneId;
+use groundplan_engine::state::Cluster;
+use ipnet::Ipv4Net;
+use secrecy::SecretString;
+
+use super::cidr::{self, Split};
+use super::dns::{self, DnsSpec};
+use super::existing::Existing;
+use super::iam::{Partition, partition};
+use super::image::{self, ImageSpec};
+use super::layout::RELEASE_4_15;
+use super::machine_pools::PoolSpec;
+use super::naming::ResourceNames;
+use super::placed::PlacedConfig;
+use super::{Assets, CompileError, CompileErrors, CompileOptions, ignition};
+use crate::install_config::{InstallConfig, Publish};
+
+/// A resolved cluster. Two clusters with equal specs and assets have the same graph.
+#[derive(Clone, Debug)]
+pub struct ClusterSpec {
+    /// Names and tags of the resources.
+    pub(crate) names: ResourceNames,
+    /// The region.
+    pub(crate) region: String,
+    /// The partition of the region.
+    pub(crate) partition: Partition,
+    /// Networks from which the cluster is reachable.
+    pub(crate) publish: Publish,
+    /// Networks of the machines; never empty.
+    pub(crate) machine_networks: Vec<Ipv4Net>,
+    /// The VPC and its subnets.
+    pub(crate) network: NetworkSpec,
+    /// The domain and the existing hosted zones.
+    pub(crate) dns: DnsSpec,
+    /// The image that masters and bootstrap boot.
+    pub(crate) image: ImageSpec,
+    /// The masters.
+    pub(crate) masters: PoolSpec,
+    /// The pools of workers, in the order of the config.
+    pub(crate) workers: Vec<PoolSpec>,
+    /// The bootstrap.
+    pub(crate) bootstrap: BootstrapSpec,
+    /// Warnings about the placement, as sentences without a full stop.
+    pub(super) warnings: Vec<String>,
+}
+
+/// A network to create, or the existing one of the user.
+#[derive(Clone, Debug)]
+pub(crate) enum NetworkSpec {
+    /// A VPC of the cluster's own.
+    Own {
+        /// CIDR of the VPC.
+        range: Ipv4Net,
+        /// All zones that a pool uses, sorted.
+        zones: Vec<String>,
+        /// CIDRs of the subnets, in the order of the zones.
+        split: Split,
+    },
+    /// Subnets of the user.
+    Existing {
+        /// The subnets.
+        subnets: Existing,
+        /// The private hosted zone of the user. `None` if the cluster gets its own.
+        hosted_zone: Option<HostedZoneId>,
+    },
+}
+
+/// Resources for the bootstrap.
+#[derive(Clone, Debug)]
+pub(crate) enum BootstrapSpec {
+    /// The machine and all resources that only it needs.
+    Machine {
+        /// Ignition config that points to the bucket. Contains the proxy's password, if any.
+        stub: SecretString,
+    },
+    /// Only the bucket with the Ignition config, which the config preserves.
+    Bucket,
+    /// No resources.
+    Nothing,
+}
+
+impl BootstrapSpec {
+    fn of(config: &InstallConfig, options: &CompileOptions) -> Self {
+        if options.bootstrap {
+            Self::Machine { stub: ignition::stub(config, PRESIGNED_URL).into() }
+        } else if config.aws.preserve_bootstrap_ignition {
+            Self::Bucket
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+impl PlacedConfig<'_> {
+    /// Returns the cluster. Requires the results of all [lookups](super::needed_lookups). The
+    /// assets are only compared with the identity of the cluster.
+    ///
+    /// # Errors
+    /// Returns all errors. A check is skipped only if an earlier error makes its result
+    /// meaningless.
+    pub fn resolve(
+        &self,
+        cluster: &Cluster,
+        assets: &Assets,
+        options: &CompileOptions,
+    ) -> Result<ClusterSpec, Vec<CompileError>> {
+        let config = self.config;
+        let mut errors = CompileErrors::default();
+        errors.keep(refuse_unsupported(config));
+        check_identity(config, cluster, assets, &mut errors);
+        let names = errors.keep(ResourceNames::new(cluster, &config.aws.user_tags, RELEASE_4_15));
+        self.errors.iter().cloned().for_each(|error| errors.add(error));
+        let pools = self.pools(options);
+        let network = pools.as_ref().and_then(|pools| self.network(pools, &mut errors));
+        let dns = dns::resolve(config, &self.lookups, &mut errors);
+        let image = errors.keep(image::find(config, &self.lookup_cache, options));
+        let (Some(names), Some(mut pools), Some(network), Some(dns), Some(image)) =
+            (names, pools, network, dns, image)
+        else {
+            return Err(errors.0);
+        };
+        // The builders index maps whose entries may be missing after an error, such as the subnet
+        // of a zone.
+        errors.none()?;
+        let workers = pools.split_off(1);
+        Ok(ClusterSpec {
+            names,
+            region: config.aws.region.clone(),
+            partition: partition(&config.aws.region),
+            publish: config.publish,
+            machine_networks: config.networking.machine_networks.clone(),
+            network,
+            dns,
+            image,
+            masters: pools.pop().expect("BUG: masters are a pool"),
+            workers,
+            bootstrap: BootstrapSpec::of(config, options),
+            warnings: self.warnings.clone(),
+        })
+    }
+
+    /// Returns the masters, followed by the pools of workers. `None` if a pool has no placement.
+    fn pools(&self, options: &CompileOptions) -> Option<Vec<PoolSpec>> {
+        let resolved = self.pools.iter().map(|(pool, place)| {
+            let image = image::of_pool(self.config, pool.machines, options);
+            Some(PoolSpec::new(pool.machines, place.as_ref()?, image))
+        });
+        resolved.collect()
+    }
+
+    /// Returns the network. `None` after an error.
+    fn network(&self, pools: &[PoolSpec], errors: &mut CompileErrors) -> Option<NetworkSpec> {
+        if let Some(subnets) = self.existing.clone() {
+            let hosted_zone = self.config.aws.hosted_zone.clone();
+            return Some(NetworkSpec::Existing { subnets, hosted_zone });
+        }
+        if !self.config.aws.subnets.is_empty() {
+            return None;
+        }
+        let range = self.config.networking.machine_networks[0];
+        let zones = zones(pools);
+        let split = errors.keep(cidr::split(range, zones.len()))?;
+        Some(NetworkSpec::Own { range, zones, split })
+    }
+}
+
+/// Returns all zones that a pool uses, sorted. Zones beyond the number of masters are unused,
+/// unlike those of workers, whose number may change.
+fn zones(pools: &[PoolSpec]) -> Vec<String> {
+    let (masters, workers) = pools.split_at(1);
+    let masters = masters.iter().flat_map(PoolSpec::zone_of_each);
+    let workers = workers.iter().flat_map(|pool| &pool.zones).map(String::as_str);
+    let zones: BTreeSet<&str> = masters.chain(workers).collect();
+    zones.into_iter().map(str::to_owned).collect()
+}
+
+/// Rejects config values that groundplan cannot implement, instead of silently ignoring them.
+fn refuse_unsupported(config: &InstallConfig) -> Result<(), CompileError> {
+    if config.aws.hosted_zone_role.is_some() {
+        return Err(CompileError::unsupported(
+            "platform.aws.hostedZoneRole",
+            "changing a hosted zone of another account is not supported",
+            "use a hosted zone of the cluster's account, and remove the role",
+        ));
+    }
+    Ok(())
+}
+
+/// Reports differences between the clusters of the state, the config and the assets.
+fn check_identity(
+    config: &InstallConfig,
+    cluster: &Cluster,
+    assets: &Assets,
+    errors: &mut CompileErrors,
+) {
+    let asked = [("metadata.name", &config.name), ("platform.aws.region", &config.aws.region)];
+    for ((field, asked), known) in asked.into_iter().zip([&cluster.name, &cluster.region]) {
+        if asked != known {
+            errors.add(CompileError::Renamed { field, asked: asked.clone(), known: known.clone() });
+        }
+    }
+    if let Some(theirs) = assets.cluster().filter(|theirs| theirs != cluster) {
+        let called = |one: &Cluster| format!("{} ({})", one.infra_id, one.cluster_id);
+        errors
+            .add(CompileError::AssetsOfAnother { theirs: called(&theirs), ours: called(cluster) });
+    }
+}
