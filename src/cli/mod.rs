@@ -4,12 +4,14 @@
 //!
 //! 1. `commands`: one file for each subcommand. Never imported by a session or by another command.
 //! 2. `session`: the steps that commands share: open the state, connect, look up, plan, confirm,
-//!    execute. All checks precede the first write.
-//! 3. `output`: the terminal, command errors, exit codes, prompts, JSON.
+//!    execute. `session::stages` has their order as types.
+//! 3. `output`: the terminal, command errors, prompts, JSON.
 //! 4. [`args`]: arguments, and their help.
+//! 5. [`exit_code`]: all exit codes.
 
 pub mod args;
 mod commands;
+pub mod exit_code;
 pub mod output;
 mod session;
 
@@ -18,8 +20,8 @@ use std::process::ExitCode;
 use groundplan_engine::apply::Shutdown;
 
 use self::args::{CliArguments, Command};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::json_file::StreamFile;
 use crate::cli::output::ui::Ui;
 

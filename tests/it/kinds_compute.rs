@@ -18,6 +18,7 @@ use groundplan_engine::provider::{
     ErrorClass, Observed, Poll, Provider, RecordedResource, Request,
 };
 use groundplan_engine::secret::{Secret, Secrets};
+use groundplan_engine::state::fence::Fence;
 use serde_json::{Value, json};
 
 use crate::support::cloud::{self, Cloud};
@@ -44,7 +45,7 @@ impl World {
             cluster_tag: CLUSTER_TAG.to_owned(),
             ..AwsSettings::default()
         };
-        let aws = Aws::new(&cloud.sdk_config(), settings);
+        let aws = Aws::new(&cloud.sdk_config(), settings).with_fence(Fence::open());
         let ec2 = aws_sdk_ec2::Client::new(&cloud.sdk_config());
         let made = ec2.create_vpc().cidr_block("10.0.0.0/16").send().await.expect("a VPC");
         let vpc = made.vpc.and_then(|vpc| vpc.vpc_id).expect("an id");

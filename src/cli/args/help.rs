@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use super::CliArguments;
-use crate::cli::output::exit_code::Exit;
+use crate::cli::exit_code::Exit;
 
 /// Options that decide where the desired state comes from.
 const DESIRED: &[&str] = &["config", "assets", "rhcos_stream"];

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{ApplyingArgs, GuardArgs, PlanningArgs, TargetingArgs, WRITING, cluster, help};
-use crate::cli::output::exit_code::Exit;
+use crate::cli::exit_code::Exit;
 
 /// Mark the Node of this machine before AWS takes the machine away.
 ///

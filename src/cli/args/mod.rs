@@ -16,7 +16,7 @@ use groundplan_engine::plan::guard::Expectation;
 use groundplan_engine::state::location::StateLocation;
 use groundplan_engine::state::remote::SHORTEST_LEASE;
 
-use crate::cli::output::exit_code::Exit;
+use crate::cli::exit_code::Exit;
 
 const ABOUT: &str = "\
 Provisions the AWS infrastructure of an OpenShift cluster from its install-config.yaml. Every machine \

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use groundplan_engine::state::location::StateLocation;
 
 use super::{ClusterArg, DesiredStateArgs, READING, WRITING, help};
-use crate::cli::output::exit_code::Exit;
+use crate::cli::exit_code::Exit;
 
 /// Read and edit the state of a cluster (no AWS calls).
 ///

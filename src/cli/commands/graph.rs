@@ -3,8 +3,8 @@
 use groundplan_engine::apply::Shutdown;
 
 use crate::cli::args::{CommonArgs, GraphArgs as Arguments, GraphFormat};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::install_config_source::{cluster, compile_preview};
 use crate::cli::session::signals::unless_stopped;

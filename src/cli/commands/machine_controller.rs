@@ -10,6 +10,7 @@ use groundplan_controller::lease::{LeaderCandidate, Leadership, LeaseTerms};
 use groundplan_controller::machine::driver::{ControllerSettings, MachineController};
 use groundplan_controller::manager::{self, ReportLine};
 use groundplan_engine::apply::Shutdown;
+use groundplan_engine::state::fence::Fence;
 use groundplan_node::http::probes;
 use groundplan_node::kube_client;
 use groundplan_openshift::machine_api::infrastructure::{
@@ -23,8 +24,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cli::args::MachineControllerArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 
@@ -95,6 +96,7 @@ async fn controlled(
         if arguments.no_leader_election {
             health.record_response(true);
             health.metrics.leads(true);
+            aws.guard(Fence::open()); // the user makes sure that no other controller runs
             work(client.clone()).await;
             return Ok(Exit::Done);
         }

@@ -5,11 +5,11 @@ use groundplan_engine::graph::Address;
 use groundplan_engine::state::Entry;
 use serde_json::json;
 
-use super::state::taken;
 use crate::cli::args::{CommonArgs, ProtectArgs, UnprotectArgs};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
+use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::targeting::recorded_by;
 
 pub(crate) async fn protect(
@@ -19,7 +19,7 @@ pub(crate) async fn protect(
     stop: &Shutdown,
 ) -> Result<Exit> {
     let cluster = arguments.of.cluster.as_deref();
-    let mut held = taken(cluster, common, "protect", ui, stop).await?;
+    let mut held = LockedState::take_existing(cluster, common, "protect", ui, stop).await?;
     let named = recorded_by(&arguments.addresses, &held.state)?;
     let protected = &held.state.protected;
     let new: Vec<Address> = named.into_iter().filter(|one| !protected.contains(one)).collect();
@@ -36,7 +36,7 @@ pub(crate) async fn unprotect(
     stop: &Shutdown,
 ) -> Result<Exit> {
     let cluster = arguments.of.cluster.as_deref();
-    let mut held = taken(cluster, common, "unprotect", ui, stop).await?;
+    let mut held = LockedState::take_existing(cluster, common, "unprotect", ui, stop).await?;
     let mut named = recorded_by(&arguments.addresses, &held.state)?;
     named.retain(|one| held.state.protected.contains(one));
     let named: Vec<Address> = named.into_iter().collect();

@@ -1,6 +1,6 @@
 //! `groundplan recover`: rebuilds a lost state from AWS. Changes nothing in AWS.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::known;
@@ -8,23 +8,19 @@ use groundplan_aws::lookups::tag_index;
 use groundplan_aws::sweep::{self, RemainingResource};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::provider::retry_reads;
-use groundplan_engine::state::fence::Fence;
-use groundplan_engine::state::{Cluster, State};
+use groundplan_engine::state::{Cluster, LookupCache, State};
 use groundplan_openshift::topology::{identify, is_infra_id_of};
 
 use crate::cli::args::{CommonArgs, RecoverArgs as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
-use crate::cli::session::aws_session::{self, AwsSession};
+use crate::cli::session::aws_session;
 use crate::cli::session::input_files::InputFiles;
-use crate::cli::session::install_config_source::{ASSETS, compile_existing};
-use crate::cli::session::locked_state::LockedState;
-use crate::cli::session::recovery::{
-    RecoveredState, ensure_empty, looked_for, print_result, recorded,
-};
+use crate::cli::session::install_config_source::compile_existing;
+use crate::cli::session::recovery::{RecoveredState, looked_for, print_result, recorded};
 use crate::cli::session::signals::unless_stopped;
-use crate::cli::session::state_backend;
+use crate::cli::session::stages::{Session, ToRecover};
 use crate::cli::session::untracked::names;
 use crate::render::Diagnostic;
 
@@ -34,41 +30,37 @@ pub(crate) async fn run(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let RecoveredState { held, aws, state, recovered } =
-        unless_stopped(stop, Box::pin(found(arguments, common, ui))).await?;
-    let left = unless_stopped(stop, Box::pin(not_recovered(&aws, &state))).await?;
-    let state = held.replace(state, ui).await?;
+    let session = Session::to_recover(common, stop);
+    let searching = Box::pin(search(session, arguments, common, ui));
+    let RecoveredState { locked, state, recovered } = unless_stopped(stop, searching).await?;
+    let left = unless_stopped(stop, Box::pin(not_recovered(locked.aws(), &state))).await?;
+    let state = locked.replace(state, ui).await?;
     print_result(&state, &recovered, &left, ui)?;
     ui.print_line("\nNothing in AWS was changed. Review the differences with: groundplan plan")?;
     Ok(Exit::Done)
 }
 
-async fn found(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<RecoveredState> {
+async fn search<'a>(
+    session: Session<'a, ToRecover>,
+    arguments: &Arguments,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<RecoveredState<'a>> {
     let inputs = InputFiles::read(common, ui)?;
-    let name = &inputs.config.name;
-    let held = match state_backend::is_there(&common.state.of(name), common).await? {
-        true => Some(ensure_empty(LockedState::take(common, name, "recover", ui).await?)?),
-        false => None,
-    };
+    let claimed = session.claim_empty(&inputs.config.name, ui).await?;
     let cluster = cluster(arguments.infra_id.as_deref(), &inputs, ui).await?;
-    let nothing = BTreeMap::new();
-    let AwsSession { aws, caller } =
-        aws_session::connect(&inputs.config, &cluster, &nothing, ui).await?;
-    aws.guard(Fence::read_only()); // recovery changes nothing in AWS
+    let settings = aws_session::settings(&inputs.config, &cluster);
+    let connected = claimed.connect(settings, None, ui).await?;
     let bootstrap = !arguments.wanted.no_bootstrap;
-    let (compiled, mut lookup_cache) =
-        compile_existing(&inputs, &cluster, bootstrap, &aws, ui).await?;
-    lookup_cache.insert(aws_session::ACCOUNT.to_owned(), caller.account.into());
-    if inputs.assets.cluster().is_some() {
-        lookup_cache.insert(ASSETS.to_owned(), true.into());
-    }
-    let recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;
+    let (compiled, results) =
+        compile_existing(&inputs, &cluster, bootstrap, connected.aws(), ui).await?;
+    let has_assets = inputs.assets.cluster().is_some();
+    let lookup_cache =
+        LookupCache { account: Some(connected.account().to_owned()), has_assets, results };
+    let recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, connected.aws()).await?;
     let state = recorded(cluster, lookup_cache, &recovered)?;
-    let held = match held {
-        Some(held) => held,
-        None => ensure_empty(LockedState::take(common, name, "recover", ui).await?)?,
-    };
-    Ok(RecoveredState { held, aws, state, recovered })
+    let locked = connected.lock_empty(ui).await?;
+    Ok(RecoveredState { locked, state, recovered })
 }
 
 /// Returns the cluster to recover: of `--infra-id`, of the assets, or the only tagged one of that
@@ -92,8 +84,8 @@ async fn cluster(given: Option<&str>, inputs: &InputFiles, ui: &mut Ui) -> Resul
         }
         (None, None) => {
             let nobody = identify(config);
-            let session = aws_session::connect(config, &nobody, &BTreeMap::new(), ui).await?;
-            only(&config.name, retry_reads(|| tag_index::clusters(&session.aws)).await).map(known)
+            let session = aws_session::connect(config, &nobody, None, ui).await?;
+            only(&config.name, retry_reads(|| tag_index::clusters(session.aws())).await).map(known)
         }
     }
 }

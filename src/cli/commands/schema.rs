@@ -5,8 +5,8 @@ use groundplan_openshift::machine_api::{crds, schemas, yaml};
 use serde_json::Value;
 
 use crate::cli::args::{DocumentKind, SchemaArgs as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 
 pub(crate) fn run(arguments: &Arguments, ui: &mut Ui) -> Result<Exit> {

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use crate::cli::args::{CommonArgs, ShowArgs as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::locked_state::read_unlocked;

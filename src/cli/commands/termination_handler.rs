@@ -8,8 +8,8 @@ use groundplan_node::command::{self, MessageWording, StartError};
 use groundplan_node::termination::handler::HandlerMessage;
 
 use crate::cli::args::TerminationHandlerArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::render::{Diagnostic, DiagnosticSeverity};
 

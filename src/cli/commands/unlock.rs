@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::cli::args::{CommonArgs, UnlockArgs as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::state_backend;

@@ -6,8 +6,8 @@ use groundplan_openshift::install_config::{InstallConfig, MachinePool};
 use serde_json::json;
 
 use crate::cli::args::CommonArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::InputFiles;
 

@@ -5,7 +5,7 @@ use std::io;
 
 use groundplan_engine::provider::ProviderError;
 
-use crate::cli::output::exit_code::Exit;
+use crate::cli::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// Result of commands.

@@ -7,32 +7,47 @@ use groundplan_aws::lookups::queries;
 use groundplan_aws::{Aws, AwsSettings, Caller};
 use groundplan_engine::provider::{ProviderError, all, retry_reads};
 use groundplan_engine::state::Cluster;
+use groundplan_engine::state::fence::Fence;
 use groundplan_openshift::install_config::InstallConfig;
 use groundplan_openshift::topology::{self, Lookup};
 use serde_json::Value;
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
+use crate::cli::session::stages::Approval;
 use crate::render::Diagnostic;
 
-/// Key of the cluster's AWS account in the lookup cache.
-pub(crate) const ACCOUNT: &str = "account";
-
-/// AWS client and the identity of its credentials.
+/// AWS clients and the identity of their credentials. The clients are read-only.
 pub(crate) struct AwsSession {
-    pub(crate) aws: Arc<Aws>,
-    pub(crate) caller: Caller,
+    aws: Arc<Aws>,
+    caller: Caller,
+}
+
+impl AwsSession {
+    pub(crate) fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Returns the clients, which from now on send the mutating calls that the fence passes.
+    pub(super) fn enable_changes(self, _: Approval, fence: Fence) -> Arc<Aws> {
+        self.aws.guard(fence);
+        self.aws
+    }
 }
 
 /// Connects with the settings of the install-config.
 pub(crate) async fn connect(
     config: &InstallConfig,
     cluster: &Cluster,
-    lookup_cache: &BTreeMap<String, Value>,
+    recorded_account: Option<&str>,
     ui: &mut Ui,
 ) -> Result<AwsSession> {
-    reach(settings(config, cluster), lookup_cache, ui).await
+    reach(settings(config, cluster), recorded_account, ui).await
 }
 
 /// Returns the AWS settings of the install-config.
@@ -55,19 +70,19 @@ pub(crate) fn settings_without_config(cluster: &Cluster) -> AwsSettings {
     }
 }
 
-/// Connects to AWS and verifies the credentials.
+/// Connects to AWS, read-only, and verifies the credentials.
 ///
 /// Returns an error if the credentials belong to another account than the cluster. In another
 /// account, a refresh would report all resources as deleted.
 pub(crate) async fn reach(
     settings: AwsSettings,
-    lookup_cache: &BTreeMap<String, Value>,
+    recorded_account: Option<&str>,
     ui: &mut Ui,
 ) -> Result<AwsSession> {
     let aws = Arc::new(Aws::connect(settings).await);
     ui.count_calls_of(&aws);
     let caller = aws.check().await.map_err(|error| unreachable_aws(&error))?;
-    match lookup_cache.get(ACCOUNT).and_then(Value::as_str) {
+    match recorded_account {
         Some(known) if known != caller.account => Err(another_account(known, &caller.account)),
         _ => Ok(AwsSession { aws, caller }),
     }

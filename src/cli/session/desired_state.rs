@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use groundplan_aws::AwsSettings;
 use groundplan_engine::plan::saved::Digests;
-use groundplan_engine::state::{Cluster, State};
+use groundplan_engine::state::{Cluster, LookupCache, State};
 use groundplan_openshift::topology::{Compiled, Lookup, Workers};
 use serde_json::Value;
 
@@ -36,12 +36,12 @@ pub(crate) trait DesiredState {
     /// Returns the settings of the AWS client.
     fn settings(&self, cluster: &Cluster) -> AwsSettings;
 
-    /// Returns a marker to record for later runs, if it is new. Returns an error if a recorded
-    /// marker shows that the cluster was created with inputs that are missing now.
-    fn remember(&self, lookup_cache: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>>;
+    /// Returns true if the cluster has ignition assets. Returns an error if it was created with
+    /// assets that are missing now.
+    fn has_assets(&self, lookup_cache: &LookupCache) -> Result<bool>;
 
     /// Returns the lookups that are required and not recorded.
-    fn lookups(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Lookup>;
+    fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup>;
 
     /// Returns additional lookups, for checks that detect errors before the first change.
     fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Lookup>;
@@ -50,14 +50,14 @@ pub(crate) trait DesiredState {
     fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled>;
 
     /// Returns the machines that a new cluster creates by itself within the hour.
-    fn workers(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Workers>;
+    fn workers(&self, recorded: &BTreeMap<String, Value>) -> Vec<Workers>;
 }
 
 /// Data for the compilation of a source.
 pub(crate) struct CompileInputs<'a> {
     pub(crate) cluster: &'a Cluster,
     /// Recorded lookup results. Empty until the first resource is recorded.
-    pub(crate) lookup_cache: &'a BTreeMap<String, Value>,
+    pub(crate) recorded: &'a BTreeMap<String, Value>,
     /// Lookup results of this run, and failed lookups.
     pub(crate) answers: &'a LookupResults,
     /// Results of the additional lookups for checks.

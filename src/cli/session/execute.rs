@@ -16,8 +16,8 @@ use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::{Cluster, Entry, State};
 
 use crate::cli::args::CommonArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::prompt::confirm;
 use crate::cli::output::ui::{ProgressForm, Ui};
 use crate::cli::session::locked_state::LockedState;
@@ -69,7 +69,7 @@ pub(crate) async fn confirmed(
 }
 
 /// Executes the plan and prints the result.
-pub(crate) async fn walk(
+pub(super) async fn run_steps(
     plan: &Plan,
     mut held: LockedState,
     provider: Arc<dyn Provider>,

@@ -14,8 +14,8 @@ use groundplan_openshift::topology::{Assets, CompileOptions, Stream};
 use secrecy::SecretString;
 
 use crate::cli::args::CommonArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use groundplan_aws::{Aws, AwsSettings};
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::provider::ProviderError;
-use groundplan_engine::state::{Cluster, State};
+use groundplan_engine::state::{Cluster, LookupCache, State};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
@@ -20,8 +20,8 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::cli::args::CommonArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::{self, LookupResults};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
@@ -44,9 +44,9 @@ impl InstallConfigSource {
     fn view<'a>(
         &'a self,
         cluster: &'a Cluster,
-        lookup_cache: &'a BTreeMap<String, Value>,
+        recorded: &'a BTreeMap<String, Value>,
     ) -> CompileView<'a> {
-        CompileView { inputs: &self.inputs, cluster, lookup_cache, bootstrap: self.bootstrap }
+        CompileView { inputs: &self.inputs, cluster, recorded, bootstrap: self.bootstrap }
     }
 }
 
@@ -85,14 +85,13 @@ impl DesiredState for InstallConfigSource {
         aws_session::settings(&self.inputs.config, cluster)
     }
 
-    fn remember(&self, lookup_cache: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>> {
-        remembered(&self.inputs, lookup_cache)?;
-        let is_news = self.inputs.assets.cluster().is_some() && !lookup_cache.contains_key(ASSETS);
-        Ok(is_news.then(|| (ASSETS.to_owned(), true.into())))
+    fn has_assets(&self, lookup_cache: &LookupCache) -> Result<bool> {
+        ensure_assets(&self.inputs, lookup_cache)?;
+        Ok(self.inputs.assets.cluster().is_some())
     }
 
-    fn lookups(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Lookup> {
-        needed_lookups(&self.inputs.config, lookup_cache, &self.inputs.options(self.bootstrap))
+    fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup> {
+        needed_lookups(&self.inputs.config, recorded, &self.inputs.options(self.bootstrap))
     }
 
     fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Lookup> {
@@ -100,8 +99,8 @@ impl DesiredState for InstallConfigSource {
     }
 
     fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled> {
-        let CompileInputs { cluster, lookup_cache, answers, checked, state } = learnt;
-        let view = self.view(cluster, lookup_cache);
+        let CompileInputs { cluster, recorded, answers, checked, state } = learnt;
+        let view = self.view(cluster, recorded);
         let known = view.known(answers);
         let placed = PlacedConfig::of(&self.inputs.config, &known);
         let flaws = placed.check(checked, state);
@@ -109,8 +108,8 @@ impl DesiredState for InstallConfigSource {
         Ok(compiled)
     }
 
-    fn workers(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Workers> {
-        PlacedConfig::of(&self.inputs.config, lookup_cache).workers()
+    fn workers(&self, recorded: &BTreeMap<String, Value>) -> Vec<Workers> {
+        PlacedConfig::of(&self.inputs.config, recorded).workers()
     }
 }
 
@@ -139,16 +138,16 @@ pub(crate) async fn compile_preview(
     let view = CompileView {
         inputs: &inputs,
         cluster: &cluster,
-        lookup_cache: &state.lookup_cache,
+        recorded: &state.lookup_cache.results,
         bootstrap,
     };
     let unanswered = view.lookups();
     let answers = if unanswered.is_empty() {
         LookupResults::default()
     } else {
-        let session =
-            aws_session::connect(&inputs.config, &cluster, &state.lookup_cache, ui).await?;
-        aws_session::answers(&session.aws, unanswered).await
+        let account = state.lookup_cache.account.as_deref();
+        let session = aws_session::connect(&inputs.config, &cluster, account, ui).await?;
+        aws_session::answers(session.aws(), unanswered).await
     };
     let known = view.known(&answers);
     let placed = PlacedConfig::of(&inputs.config, &known);
@@ -175,20 +174,17 @@ pub(crate) async fn compile_existing(
     aws: &Aws,
     ui: &mut Ui,
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
-    let view = CompileView { inputs, cluster, lookup_cache: &BTreeMap::new(), bootstrap };
+    let view = CompileView { inputs, cluster, recorded: &BTreeMap::new(), bootstrap };
     let learnt = aws_session::answers(aws, view.lookups()).await;
     let placed = PlacedConfig::of(&inputs.config, &learnt.given);
     let (_, compiled) = view.judge(&placed, &learnt, Vec::new(), ui)?;
     Ok((compiled, learnt.given))
 }
 
-/// Key in the lookup cache that marks a cluster as created with assets.
-pub(crate) const ASSETS: &str = "assets";
-
 /// Rejects a run without assets if the cluster was created with assets. New machines would boot and
 /// not find their cluster.
-fn remembered(inputs: &InputFiles, lookup_cache: &BTreeMap<String, Value>) -> Result<()> {
-    if inputs.assets.cluster().is_some() || !lookup_cache.contains_key(ASSETS) {
+fn ensure_assets(inputs: &InputFiles, lookup_cache: &LookupCache) -> Result<()> {
+    if inputs.assets.cluster().is_some() || !lookup_cache.has_assets {
         return Ok(());
     }
     let diagnostic =
@@ -242,7 +238,7 @@ struct CompileView<'a> {
     inputs: &'a InputFiles,
     cluster: &'a Cluster,
     /// Recorded lookup results.
-    lookup_cache: &'a BTreeMap<String, Value>,
+    recorded: &'a BTreeMap<String, Value>,
     bootstrap: bool,
 }
 
@@ -250,11 +246,11 @@ impl CompileView<'_> {
     /// Returns the lookups that are required and not recorded.
     fn lookups(&self) -> Vec<Lookup> {
         let options = self.inputs.options(self.bootstrap);
-        needed_lookups(&self.inputs.config, self.lookup_cache, &options)
+        needed_lookups(&self.inputs.config, self.recorded, &options)
     }
 
     fn known(&self, learnt: &LookupResults) -> BTreeMap<String, Value> {
-        let mut known = self.lookup_cache.clone();
+        let mut known = self.recorded.clone();
         known.extend(learnt.given.clone());
         known
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use groundplan_aws::schemas;
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::provider::Schemas;
 use groundplan_engine::state::backend::StateBackend;
 use groundplan_engine::state::error::StateError;
@@ -11,10 +12,13 @@ use groundplan_engine::state::{Entry, FORMAT, Format, RunRecord, State};
 use jiff::Timestamp;
 
 use crate::cli::args::CommonArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
+use crate::cli::session::input_files::cluster_name;
+use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_backend::{self, OpenedState};
+use crate::cli::session::state_errors::nothing_recorded;
 use crate::render::{Diagnostic, remedies};
 
 /// Locked state, which no other run can change.
@@ -46,6 +50,23 @@ impl LockedState {
         }
         known_kinds(&state)?;
         Ok(Self { state, backend, operation: operation.to_owned(), by, begun: false, older })
+    }
+
+    /// Takes the state lock of the selected cluster, whose state must exist. Only the wait for the
+    /// lock can be interrupted, because the work of its callers is short and atomic.
+    pub(crate) async fn take_existing(
+        cluster: Option<&str>,
+        common: &CommonArgs,
+        operation: &str,
+        ui: &mut Ui,
+        stop: &Shutdown,
+    ) -> Result<Self> {
+        let name = cluster_name(cluster, common, ui)?;
+        let place = common.state.of(&name);
+        if !state_backend::is_there(&place, common).await? {
+            return Err(nothing_recorded(&name, &place));
+        }
+        unless_stopped(stop, Self::take(common, &name, operation, ui)).await
     }
 
     /// Records the start of the run, once and before any other entry. A run without entries records

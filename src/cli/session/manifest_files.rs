@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use groundplan_openshift::machine_api::from_manifests::ManifestFile;
 use secrecy::SecretString;
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// File name extensions of manifests.

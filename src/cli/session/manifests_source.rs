@@ -9,7 +9,7 @@ use groundplan_aws::{Aws, AwsSettings, schemas};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_engine::provider::ProviderError;
-use groundplan_engine::state::{Cluster, State};
+use groundplan_engine::state::{Cluster, LookupCache, State};
 use groundplan_openshift::diagnostics::Severity;
 use groundplan_openshift::machine_api::from_manifests::{
     self, CompileFailure, Findings, MachineSpecs, ManifestFile, ReadResult, ReferencedResources,
@@ -19,8 +19,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
@@ -171,13 +171,13 @@ impl DesiredState for ManifestsSource {
         aws_session::settings_without_config(cluster)
     }
 
-    fn remember(&self, _: &BTreeMap<String, Value>) -> Result<Option<(String, Value)>> {
-        Ok(None)
+    fn has_assets(&self, _: &LookupCache) -> Result<bool> {
+        Ok(false)
     }
 
-    fn lookups(&self, lookup_cache: &BTreeMap<String, Value>) -> Vec<Lookup> {
+    fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup> {
         let mut lookups = self.fleet.lookups();
-        lookups.retain(|lookup| !lookup_cache.contains_key(&lookup.key()));
+        lookups.retain(|lookup| !recorded.contains_key(&lookup.key()));
         lookups
     }
 
@@ -188,7 +188,7 @@ impl DesiredState for ManifestsSource {
     }
 
     fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled> {
-        let mut known = learnt.lookup_cache.clone();
+        let mut known = learnt.recorded.clone();
         known.extend(learnt.answers.given.clone());
         let others = match self.namesakes(learnt.state) {
             Some(lookup) => others(learnt.checked.get(&lookup.key()))?,

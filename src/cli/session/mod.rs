@@ -1,4 +1,6 @@
 //! The steps that commands share: open and lock the state, connect, look up, plan, confirm, execute.
+//! [`stages`] has their order as types; `planning`, `teardown` and `recovery` are the ways through
+//! them.
 //!
 //! Never: an argument of one command.
 
@@ -10,12 +12,13 @@ pub(crate) mod install_config_source;
 pub(crate) mod locked_state;
 pub(crate) mod manifest_files;
 pub(crate) mod manifests_source;
-pub(crate) mod plan_context;
 pub(crate) mod plan_preview;
+pub(crate) mod planning;
 pub(crate) mod preflight;
 pub(crate) mod recovery;
 pub(crate) mod saved_plan;
 pub(crate) mod signals;
+pub(crate) mod stages;
 pub(crate) mod state_backend;
 pub(crate) mod state_errors;
 pub(crate) mod targeting;

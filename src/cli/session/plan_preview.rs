@@ -5,8 +5,8 @@ use groundplan_engine::plan::guard::{Guards, violations};
 use groundplan_openshift::plan_review;
 
 use crate::cli::args;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::render::{Diagnostic, PlanView};
 
 /// Returns the view of a plan that every command shows.

@@ -1,9 +1,6 @@
 //! The steps of every recovery: search AWS for the resources of a graph, and record what was found.
 //! Changes nothing in AWS.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use groundplan_aws::Aws;
 use groundplan_aws::lookups::tag_index;
 use groundplan_aws::sweep::RemainingResource;
@@ -11,22 +8,51 @@ use groundplan_engine::graph::GraphNode;
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::provider::retry_reads;
 use groundplan_engine::recover::{Recovered, Search};
-use groundplan_engine::state::{Cluster, Entry, State};
-use serde_json::{Value, json};
+use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
+use serde_json::json;
 
-use super::locked_state::LockedState;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
+use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::stages::{Claimed, Connected, Locked, Session, ToRecover};
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 
-/// Recovered state, ready to be recorded.
-pub(crate) struct RecoveredState {
-    pub(crate) held: LockedState,
-    pub(crate) aws: Arc<Aws>,
+/// Recovered state in a session that can record it.
+pub(crate) struct RecoveredState<'a> {
+    pub(crate) locked: Locked<'a, ToRecover, ()>,
     pub(crate) state: State,
     pub(crate) recovered: Recovered,
+}
+
+impl<'a> Session<'a, ToRecover> {
+    /// Takes the state lock if the state exists. Returns an error for a state with records.
+    pub(crate) async fn claim_empty(
+        self,
+        name: &str,
+        ui: &mut Ui,
+    ) -> Result<Claimed<'a, ToRecover>> {
+        let claimed = self.claim(name, ui).await?;
+        claimed.state().map_or(Ok(()), ensure_empty)?;
+        Ok(claimed)
+    }
+}
+
+impl<'a> Connected<'a, ToRecover> {
+    /// Takes the lock of a state that was missing. Returns an error if another run has recorded
+    /// resources in the meantime.
+    pub(crate) async fn lock_empty(self, ui: &mut Ui) -> Result<Locked<'a, ToRecover, ()>> {
+        let accept = |held: LockedState| ensure_empty(&held.state).map(|()| held);
+        self.lock(accept, (), ui).await
+    }
+}
+
+impl Locked<'_, ToRecover, ()> {
+    /// Replaces the state with the recovered one, and releases the lock.
+    pub(crate) async fn replace(self, state: State, ui: &mut Ui) -> Result<State> {
+        self.held.replace(state, ui).await
+    }
 }
 
 /// Searches AWS for the resources of the graph. Returns those found and those missing.
@@ -41,17 +67,17 @@ pub(crate) async fn looked_for(
     search.run().await.map_err(|error| CommandError::call("search for the resources", &error))
 }
 
-/// Returns the locked state if it is empty. Returns an error for a state with records.
-pub(crate) fn ensure_empty(held: LockedState) -> Result<LockedState> {
-    if held.state.has_nothing() {
-        return Ok(held);
+/// Returns an error for a state with records.
+fn ensure_empty(state: &State) -> Result<()> {
+    if state.has_nothing() {
+        return Ok(());
     }
-    let count = rows(&held.state).count();
+    let count = rows(state).count();
     let diagnostic = Diagnostic::error("a state already exists; nothing was changed")
         .with_detail(format!("{count} resources are recorded"))
         .with_hint(format!(
             "show the differences with `{}`; to rebuild the state anyway, use an empty --state",
-            match held.state.cluster.as_ref().is_some_and(Cluster::is_of_machines) {
+            match state.cluster.as_ref().is_some_and(Cluster::is_of_machines) {
                 true => "groundplan machines plan",
                 false => "groundplan plan",
             }
@@ -63,7 +89,7 @@ pub(crate) fn ensure_empty(held: LockedState) -> Result<LockedState> {
 /// if no resource was found.
 pub(crate) fn recorded(
     cluster: Cluster,
-    lookup_cache: BTreeMap<String, Value>,
+    lookup_cache: LookupCache,
     recovered: &Recovered,
 ) -> Result<State> {
     if recovered.entries.is_empty() {
@@ -71,8 +97,7 @@ pub(crate) fn recorded(
             .with_hint("check the credentials (AWS_PROFILE), the region and the infra ID");
         return Err(CommandError::new(Exit::Failed, diagnostic));
     }
-    let learnt =
-        lookup_cache.into_iter().map(|(lookup, answer)| Entry::LookupRecorded { lookup, answer });
+    let learnt = lookup_cache.entries_missing_in(&LookupCache::default());
     let entries = std::iter::once(Entry::ClusterIdentified { cluster }).chain(learnt);
     let mut state = State::new(uuid::Uuid::new_v4().to_string());
     for entry in entries.chain(recovered.entries.iter().cloned()) {

@@ -1,28 +1,31 @@
 //! Saved plan in a file. `apply` executes exactly this plan or rejects the plan as stale.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use groundplan_engine::graph::Address;
 use groundplan_engine::plan::saved::{FORMAT, SavedPlan, SavedPlanError};
-use groundplan_engine::plan::{Plan, PlanOptions};
+use groundplan_engine::plan::{Change, Plan, PlanOptions};
+use groundplan_engine::state::State;
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
-use crate::cli::session::plan_context::PlanContext;
+use crate::cli::session::desired_state::DesiredState;
 use crate::render::Diagnostic;
 
 /// Returns the plan with the digests of its inputs.
 pub(crate) fn of(
-    context: &PlanContext,
+    source: &dyn DesiredState,
     options: PlanOptions,
     warnings: Vec<String>,
     plan: Plan,
 ) -> SavedPlan {
     SavedPlan {
         format: FORMAT,
-        digests: context.source.digests().clone(),
-        bootstrap: context.source.bootstrap(),
+        digests: source.digests().clone(),
+        bootstrap: source.bootstrap(),
         options,
         warnings,
         plan,
@@ -86,11 +89,60 @@ fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
 }
 
 /// Returns the error for a stale plan.
-pub(crate) fn stale(summary: &str, because: &str) -> CommandError {
+fn stale(summary: &str, because: &str) -> CommandError {
     let diagnostic = Diagnostic::error(summary)
         .with_detail(because)
         .with_hint("run the same `plan --out` again and review the new plan");
     CommandError::new(Exit::Stale, diagnostic)
+}
+
+/// Returns an error if the desired state or the recorded state has changed since the plan.
+pub(crate) fn ensure_same_inputs(
+    saved: &SavedPlan,
+    source: &dyn DesiredState,
+    state: Option<&State>,
+    name: &str,
+) -> Result<()> {
+    let lineage = state.map(|state| &*state.lineage);
+    let serial = state.map(|state| state.serial);
+    let moved =
+        source.moved(&saved.digests).or_else(|| match lineage == Some(&saved.plan.lineage) {
+            false => Some("the plan was made from another state"),
+            true if serial != Some(saved.plan.serial) => {
+                Some("the state has changed since the plan was made")
+            }
+            true => None,
+        });
+    match moved {
+        Some(because) => Err(stale(&format!("the plan {name} is stale"), because)),
+        None => Ok(()),
+    }
+}
+
+/// Returns an error if a new plan differs from the saved plan in a resource that the saved plan
+/// touches.
+pub(crate) fn ensure_same_changes(saved: &Plan, now: &Plan, name: &str) -> Result<()> {
+    let (then, now) = (by_address(saved), by_address(now));
+    let touched = saved.steps.iter().map(|step| step.op.address());
+    for address in touched {
+        if then.get(address) != now.get(address) {
+            let because = format!(
+                "{address} was changed outside groundplan since the plan was \
+                 made"
+            );
+            return Err(stale(&format!("the plan {name} is stale"), &because));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the changes of a plan by address. An address with a deposed object has two changes.
+fn by_address(plan: &Plan) -> HashMap<&Address, Vec<&Change>> {
+    let mut changes: HashMap<_, Vec<_>> = HashMap::new();
+    for change in &plan.changes {
+        changes.entry(&change.address).or_default().push(change);
+    }
+    changes
 }
 
 #[cfg(test)]

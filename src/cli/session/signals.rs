@@ -5,8 +5,8 @@ use std::io;
 use groundplan_engine::apply::Shutdown;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 
 /// Starts handling SIGINT, SIGTERM and SIGHUP (the terminal was closed).
 ///

@@ -2,8 +2,8 @@
 
 use groundplan_engine::state::location::StateLocation;
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::CommandError;
-use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// Returns the error for a cluster without recorded state.

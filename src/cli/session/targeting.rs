@@ -12,8 +12,8 @@ use groundplan_engine::state::State;
 use groundplan_openshift::diagnostics::nearest;
 
 use crate::cli::args::{Renewal, TargetingArgs};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::render::state::rows;
 use crate::render::{Diagnostic, remedies};
 

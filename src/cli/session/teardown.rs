@@ -1,28 +1,24 @@
-//! The steps of every destroy: lock, refresh, sweep, plan, show; then confirm and execute.
+//! The way from a recorded or lost cluster to a destroy plan, for every destroy.
 
-use std::sync::Arc;
-
-use groundplan_aws::{Aws, AwsSettings, Caller, schemas};
-use groundplan_engine::apply::Shutdown;
+use groundplan_aws::sweep::SweepNames;
+use groundplan_aws::{AwsSettings, schemas};
+use groundplan_engine::graph::Graph;
 use groundplan_engine::plan::{LiveState, Plan, PlanOptions, plan_destroy};
-use groundplan_engine::refresh::read_live_state;
 use groundplan_engine::secret::Secrets;
-use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
+use groundplan_openshift::topology::Workers;
 
-use super::aws_session::{self, AwsSession};
-use super::execute::{confirmed, walk};
-use super::locked_state::LockedState;
-use super::plan_preview::{enforce_guards, view};
-use super::state_errors::nothing_recorded;
-use super::untracked::{self, UntrackedResources};
-use super::{install_config_source, manifests_source, state_backend, targeting};
-use crate::cli::args::{CommonArgs, GuardArgs, TargetingArgs};
+use crate::cli::args::{GuardArgs, TargetingArgs};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
-
-const QUESTION: &str =
-    "Do you really want to destroy all of these resources? This cannot be undone.";
+use crate::cli::session::aws_session::settings_without_config;
+use crate::cli::session::plan_preview::{enforce_guards, view};
+use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange};
+use crate::cli::session::state_errors::nothing_recorded;
+use crate::cli::session::untracked::{self, UntrackedResources};
+use crate::cli::session::{install_config_source, manifests_source, targeting};
+use crate::render::Diagnostic;
 
 /// State to destroy, with its AWS settings.
 pub(crate) struct TeardownTarget<'a> {
@@ -32,130 +28,161 @@ pub(crate) struct TeardownTarget<'a> {
     pub(crate) of_machines: bool,
 }
 
-/// Destroy plan with the data for its execution.
-pub(crate) struct TeardownPlan {
-    pub(crate) cluster: Cluster,
-    pub(crate) held: LockedState,
-    /// Entries of untracked resources, recorded before the first deletion.
-    pub(crate) new_entries: Vec<Entry>,
-    /// State after these entries.
-    pub(crate) projected_state: State,
-    pub(crate) aws: Arc<Aws>,
-    pub(crate) caller: Caller,
-    pub(crate) plan: Plan,
-}
-
-/// Locks the state, refreshes it, finds untracked resources, and shows the destroy plan.
-pub(crate) async fn decided(
-    TeardownTarget { name, settings, of_machines }: &TeardownTarget<'_>,
-    part: &TargetingArgs,
-    guards: &GuardArgs,
-    common: &CommonArgs,
-    ui: &mut Ui,
-) -> Result<TeardownPlan> {
-    let place = common.state.of(name);
-    if !state_backend::is_there(&place, common).await? {
-        return Err(nothing_recorded(name, &place));
-    }
-    let held = LockedState::take(common, name, "destroy", ui).await?;
-    let cluster = held.state.cluster.clone().ok_or_else(|| nothing_recorded(name, &place))?;
-    match (of_machines, cluster.is_of_machines()) {
-        (true, false) => return Err(manifests_source::of_a_cluster(&cluster)),
-        (false, true) => return Err(install_config_source::of_machines(&cluster)),
-        _ => (),
-    }
-    let AwsSession { aws, caller } =
-        aws_session::reach(settings(&cluster), &held.state.lookup_cache, ui).await?;
-    let observed = read_live_state(&held.state, &*aws)
-        .await
-        .map_err(|error| CommandError::call("refresh the state", &error))?;
-    let found = match *of_machines || !untracked::are_meant(part) {
-        true => UntrackedResources::default(),
-        false => UntrackedResources::sweep(&aws, &held.state).await?,
-    };
-    let decision = TeardownInputs { held: &held, before: &[], observed: &observed, found };
-    let TeardownPreview { new_entries, projected_state, plan } =
-        decision.shown(part, guards, &aws, ui).await?;
-    Ok(TeardownPlan { cluster, held, new_entries, projected_state, aws, caller, plan })
+/// Resources to destroy.
+pub(crate) struct TeardownInputs {
+    /// Entries to record before those of untracked resources.
+    before: Vec<Entry>,
+    live: LiveState,
+    found: UntrackedResources,
 }
 
 /// Inputs of a destroy plan.
-pub(crate) struct TeardownInputs<'a> {
-    pub(crate) held: &'a LockedState,
-    /// Entries to record before those of untracked resources.
-    pub(crate) before: &'a [Entry],
-    pub(crate) observed: &'a LiveState,
-    pub(crate) found: UntrackedResources,
-}
-
-/// Destroy plan and the entries that precede it.
-pub(crate) struct TeardownPreview {
+pub(crate) struct Teardown {
     /// Entries to record before execution. Of the untracked resources, only those that the plan
     /// deletes.
-    pub(crate) new_entries: Vec<Entry>,
+    new_entries: Vec<Entry>,
     /// State after these entries.
-    pub(crate) projected_state: State,
-    pub(crate) plan: Plan,
+    projected_state: State,
 }
 
-impl TeardownInputs<'_> {
-    /// Makes and shows the plan, and checks guards and ownership conflicts.
-    pub(crate) async fn shown(
+impl<'a> Session<'a, ToChange> {
+    /// Locks a recorded state, connects, refreshes, and finds untracked resources.
+    pub(crate) async fn lock_recorded(
+        self,
+        TeardownTarget { name, settings, of_machines }: &TeardownTarget<'_>,
+        part: &TargetingArgs,
+        ui: &mut Ui,
+    ) -> Result<Locked<'a, ToChange, TeardownInputs>> {
+        let place = self.common.state.of(name);
+        let claimed = self.claim(name, ui).await?;
+        let cluster = claimed.state().and_then(|state| state.cluster.clone());
+        let cluster = cluster.ok_or_else(|| nothing_recorded(name, &place))?;
+        match (of_machines, cluster.is_of_machines()) {
+            (true, false) => return Err(manifests_source::of_a_cluster(&cluster)),
+            (false, true) => return Err(install_config_source::of_machines(&cluster)),
+            _ => (),
+        }
+        let account = claimed.state().and_then(|state| state.lookup_cache.account.clone());
+        let connected = claimed.connect(settings(&cluster), account.as_deref(), ui).await?;
+        let inputs = TeardownInputs {
+            before: Vec::new(),
+            live: LiveState::new(),
+            found: UntrackedResources::default(),
+        };
+        let mut locked = connected.lock(Ok, inputs, ui).await?;
+        locked.inputs.live = locked.live_state().await?;
+        if !of_machines && untracked::are_meant(part) {
+            let found = UntrackedResources::sweep(locked.aws(), &locked.held.state).await?;
+            locked.inputs.found = found;
+        }
+        Ok(locked)
+    }
+
+    /// Connects, finds all resources with the tag of a cluster without recorded state, and then
+    /// locks a new state.
+    pub(crate) async fn lock_lost(
+        self,
+        cluster: &Cluster,
+        ui: &mut Ui,
+    ) -> Result<Locked<'a, ToChange, TeardownInputs>> {
+        let claimed = self.claim_missing(&cluster.name);
+        let settings = settings_without_config(cluster);
+        let connected = claimed.connect(settings, None, ui).await?;
+        let found = UntrackedResources::sweep(connected.aws(), &State::default()).await?;
+        if found.is_empty() {
+            return Err(no_such_cluster(cluster, connected.account()));
+        }
+        let account = Some(connected.account().to_owned());
+        let learnt = LookupCache { account, ..LookupCache::default() };
+        let mut before = vec![Entry::ClusterIdentified { cluster: cluster.clone() }];
+        before.extend(learnt.entries_missing_in(&LookupCache::default()));
+        let inputs = TeardownInputs { before, live: LiveState::new(), found };
+        connected.lock(Ok, inputs, ui).await
+    }
+}
+
+impl<'a> Locked<'a, ToChange, TeardownInputs> {
+    /// Makes and shows the plan, enforces the guards, and rejects ownership conflicts.
+    pub(crate) async fn plan(
         mut self,
         part: &TargetingArgs,
         guards: &GuardArgs,
-        aws: &Aws,
         ui: &mut Ui,
-    ) -> Result<TeardownPreview> {
-        let (mut new_entries, mut projected_state) = self.projected_state()?;
-        let options = targeting::resolve_against_state(part, &projected_state)?;
-        let mut plan = self.plan(&projected_state, &options);
+    ) -> Result<Planned<'a, ToChange, Teardown>> {
+        let mut teardown = self.projected()?;
+        let options = targeting::resolve_against_state(part, &teardown.projected_state)?;
+        let mut plan = self.computed(&teardown, &options);
         if options.selects() {
-            self.found.leave_out_of(&plan, &projected_state);
-            (new_entries, projected_state) = self.projected_state()?;
-            plan = self.plan(&projected_state, &options);
+            self.inputs.found.leave_out_of(&plan, &teardown.projected_state);
+            teardown = self.projected()?;
+            plan = self.computed(&teardown, &options);
         }
-        ui.plan(&view(&plan, false, &self.found.warnings(aws)))?;
+        ui.plan(&view(&plan, false, &self.inputs.found.warnings(self.aws())))?;
         enforce_guards(&plan, guards)?;
-        untracked::ensure_unclaimed(aws, &projected_state, &plan).await?;
-        Ok(TeardownPreview { new_entries, projected_state, plan })
+        untracked::ensure_unclaimed(self.aws(), &teardown.projected_state, &plan).await?;
+        Ok(self.planned(|_| teardown, plan))
     }
 
     /// Returns the entries to record, and the state after them.
-    fn projected_state(&self) -> Result<(Vec<Entry>, State)> {
-        let mut state = self.held.state.clone();
-        let mut record = |entries: &[Entry]| -> Result<()> {
-            for entry in entries {
-                state.record(entry).map_err(|error| {
-                    CommandError::could_not("record the untracked resources", &error)
-                })?;
-            }
-            Ok(())
-        };
-        record(self.before)?;
-        let found = self.found.entries(&self.held.state);
-        record(&found)?;
-        Ok((self.before.iter().cloned().chain(found).collect(), state))
+    fn projected(&self) -> Result<Teardown> {
+        let TeardownInputs { before, found, .. } = &self.inputs;
+        let mut projected_state = self.held.state.clone();
+        let new_entries = [before.clone(), found.entries(&self.held.state)].concat();
+        for entry in &new_entries {
+            projected_state.record(entry).map_err(|error| {
+                CommandError::could_not("record the untracked resources", &error)
+            })?;
+        }
+        Ok(Teardown { new_entries, projected_state })
     }
 
-    fn plan(&self, projected_state: &State, options: &PlanOptions) -> Plan {
-        plan_destroy(projected_state, self.observed, &schemas(), options)
+    fn computed(&self, teardown: &Teardown, options: &PlanOptions) -> Plan {
+        plan_destroy(&teardown.projected_state, &self.inputs.live, &schemas(), options)
     }
 }
 
-/// Prompts for confirmation and executes the plan.
-pub(crate) async fn destroyed(
-    TeardownPlan { mut held, new_entries, aws, plan, .. }: TeardownPlan,
-    common: &CommonArgs,
-    ui: &mut Ui,
-    stop: &Shutdown,
-) -> Result<Exit> {
-    if !plan.is_empty() {
-        confirmed(common, QUESTION, ui, stop).await?;
-        ui.print_line("")?;
-        held.begin(ui).await?;
-        held.record(&new_entries, ui).await?;
+impl Planned<'_, ToChange, Teardown> {
+    /// Returns the cluster to destroy.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.plan.cluster.as_ref().expect("BUG: a destroy begins with a recorded or given cluster")
     }
-    aws.guard(stop.or_shutdown(held.backend.fence()));
-    walk(&plan, held, aws, Arc::new(Secrets::default()), common, ui, stop).await
+
+    /// Returns the names by which the recorded cluster is searched for.
+    pub(crate) fn names(&self) -> SweepNames {
+        untracked::names(&self.held.state)
+    }
+}
+
+impl PlanInputs for Teardown {
+    const QUESTION: &'static str =
+        "Do you really want to destroy all of these resources? This cannot be undone.";
+
+    fn graph(&self) -> Option<&Graph> {
+        None
+    }
+
+    fn state<'s>(&'s self, _: &'s State) -> &'s State {
+        &self.projected_state
+    }
+
+    fn workers(&self, _: &State) -> Vec<Workers> {
+        Vec::new()
+    }
+
+    fn entries(&self) -> &[Entry] {
+        &self.new_entries
+    }
+
+    fn into_secrets(self) -> Secrets {
+        Secrets::default()
+    }
+}
+
+fn no_such_cluster(cluster: &Cluster, account: &str) -> CommandError {
+    let Cluster { infra_id, region, .. } = cluster;
+    let diagnostic = Diagnostic::error(format!(
+        "no resources of {infra_id} found in {region} of account {account}"
+    ))
+    .with_hint("check the infra ID, the region and the credentials (AWS_PROFILE)");
+    CommandError::new(Exit::Failed, diagnostic)
 }

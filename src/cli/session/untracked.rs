@@ -16,8 +16,8 @@ use groundplan_engine::provider::{ProviderError, retry_reads};
 use groundplan_engine::state::{Entry, Record, State};
 
 use crate::cli::args::TargetingArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// Returns true if a part of a destroy can contain untracked resources.

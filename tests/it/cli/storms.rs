@@ -14,6 +14,7 @@ use groundplan_engine::plan::{Plan, PlanOptions, plan, plan_destroy};
 use groundplan_engine::provider::Provider;
 use groundplan_engine::refresh::read_live_state;
 use groundplan_engine::secret::Secrets;
+use groundplan_engine::state::fence::Fence;
 use groundplan_engine::state::{Entry, State};
 use groundplan_engine::test_support::RecordingObserver;
 use groundplan_openshift::test_support::example_cluster::{ExampleCluster, image};
@@ -191,7 +192,8 @@ impl Walker {
             cluster_tag: groundplan_openshift::topology::cluster_tag_key(&world.cluster.infra_id),
             ..AwsSettings::default()
         };
-        let aws = Aws::new(&config.retry_config(retries).build(), settings);
+        let aws =
+            Aws::new(&config.retry_config(retries).build(), settings).with_fence(Fence::open());
         Self { cloud, world: Arc::new(world), aws: Arc::new(aws) }
     }
 

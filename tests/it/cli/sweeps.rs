@@ -349,6 +349,7 @@ async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
 async fn rules_of_foreign_groups_are_not_taken_away() {
     use groundplan_aws::{Aws, AwsSettings};
     use groundplan_engine::provider::{Provider, RecordedResource};
+    use groundplan_engine::state::fence::Fence;
     let cloud = crate::support::cloud::shared();
     let ec2 = aws_sdk_ec2::Client::new(&cloud.sdk_config());
     let made = ec2.create_vpc().cidr_block("10.0.0.0/16").send().await.expect("a VPC");
@@ -372,7 +373,7 @@ async fn rules_of_foreign_groups_are_not_taken_away() {
         inputs: json!({"what": "security-group", "name": "k8s-elb-a"}),
         outputs: json!({"id": ours, "what": "security-group"}),
     };
-    let aws = Aws::new(&cloud.sdk_config(), settings);
+    let aws = Aws::new(&cloud.sdk_config(), settings).with_fence(Fence::open());
     let refused = aws.delete(known).await.expect_err("it is named");
     assert!(refused.message.contains(&format!("{theirs} (a rule in it references")), "{refused}");
     assert_eq!(cloud.calls("RevokeSecurityGroupIngress"), 0);

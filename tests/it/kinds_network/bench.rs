@@ -9,6 +9,7 @@ use groundplan_aws::model::ids::{InternetGatewayId, SecurityGroupId, SubnetId, V
 use groundplan_aws::{Aws, AwsSettings, Tags};
 use groundplan_engine::graph::Resource;
 use groundplan_engine::provider::{RecordedResource, Request};
+use groundplan_engine::state::fence::Fence;
 use serde_json::Value;
 
 use crate::support::cloud::{Cloud, shared};
@@ -31,7 +32,7 @@ impl Account {
             cluster_tag: CLUSTER_TAG.to_owned(),
             ..AwsSettings::default()
         };
-        let aws = Aws::new(&cloud.sdk_config(), settings);
+        let aws = Aws::new(&cloud.sdk_config(), settings).with_fence(Fence::open());
         Self { aws, ec2: aws_sdk_ec2::Client::new(&cloud.sdk_config()), cloud }
     }
 

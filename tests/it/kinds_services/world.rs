@@ -21,6 +21,7 @@ use groundplan_engine::provider::{
     ErrorClass, Observed, Provider, ProviderError, RecordedResource, Request,
 };
 use groundplan_engine::secret::Secrets;
+use groundplan_engine::state::fence::Fence;
 use serde_json::{Value, json};
 
 use crate::support::cloud::{Cloud, shared};
@@ -134,7 +135,7 @@ impl Bench {
             cluster_tag: CLUSTER.to_owned(),
             ..AwsSettings::default()
         };
-        let aws = Aws::new(&cloud.sdk_config_in(region), settings);
+        let aws = Aws::new(&cloud.sdk_config_in(region), settings).with_fence(Fence::open());
         Self { cloud, region: region.to_owned(), aws, secrets: Arc::default() }
     }
 

@@ -1,6 +1,6 @@
-//! The interceptor between the SDK and the network. It rejects mutating calls after the lock is
-//! lost, counts calls, and reports results to the throttle. It also prevents unsafe retries by the
-//! SDK. Changes no request.
+//! The interceptor between the SDK and the network. It rejects mutating calls before a fence is
+//! installed and after the lock is lost, counts calls, and reports results to the throttle. It also
+//! prevents unsafe retries by the SDK. Changes no request.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
     FinalizerInterceptorContextRef,
 };
-use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, Metadata};
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
@@ -60,14 +60,14 @@ pub(crate) struct CallContext {
     pub(crate) registry: Registry,
     pub(crate) throttle: Throttle,
     calls: Mutex<CallCounts>,
-    /// The fence of mutating calls. `None` until [`CallContext::guard`]: calls are then not checked.
-    fence: Mutex<Option<Fence>>,
+    /// The fence of mutating calls. Rejects all of them until [`CallContext::guard`].
+    fence: Mutex<Fence>,
 }
 
 impl CallContext {
     pub(crate) fn new(registry: Registry) -> Self {
-        let (throttle, calls, fence) = (Throttle::default(), Mutex::default(), Mutex::default());
-        Self { registry, throttle, calls, fence }
+        let (throttle, calls) = (Throttle::default(), Mutex::default());
+        Self { registry, throttle, calls, fence: Mutex::new(Fence::read_only()) }
     }
 
     /// Returns the number of calls so far; each attempt counts.
@@ -76,19 +76,15 @@ impl CallContext {
     }
 
     pub(crate) fn guard(&self, fence: Fence) {
-        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
+        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = fence;
     }
 
-    /// Checks that a call may be sent. Reads always may.
+    /// Checks that a mutating call may be sent.
     ///
     /// # Errors
     /// The reason why the fence rejects the call.
-    fn pass(&self, call: &str) -> Result<(), StateError> {
-        let fence = self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match fence {
-            Some(fence) if !is_read(call) => fence.pass(),
-            _ => Ok(()),
-        }
+    fn pass(&self) -> Result<(), StateError> {
+        self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone().pass()
     }
 
     fn count(&self, service: &'static str, call: &str) {
@@ -122,16 +118,19 @@ impl Intercept for FencingInterceptor {
 
     fn read_before_transmit(
         &self,
-        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let (service, call) = named(bag);
+        let changes = !is_read(&call) && !is_dry_run(service, context.request());
         // The check is here, because the process may have slept in a pause of the throttle or the
         // SDK.
         let attempts = bag.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
         let is_first = attempts <= 1;
-        self.0.pass(&call).map_err(|why| CallWithheld { why, is_first })?;
+        if changes {
+            self.0.pass().map_err(|why| CallWithheld { why, is_first })?;
+        }
         self.0.count(service, &call);
         let _outside_of_a_call = ATTEMPTS.try_with(|attempts| {
             if attempts.last_is_open.get() {
@@ -162,7 +161,15 @@ impl Intercept for FencingInterceptor {
     }
 }
 
-/// An attempt that was not sent, because the lock is lost or a shutdown was requested.
+/// Returns true if the request is an EC2 dry run, which changes nothing. Reads the request itself:
+/// only a call that carries `DryRun` to the network is a dry run.
+fn is_dry_run(service: &str, request: &HttpRequest) -> bool {
+    let form = request.body().bytes().unwrap_or_default();
+    service == "ec2" && form.split(|byte| *byte == b'&').any(|field| field == b"DryRun=true")
+}
+
+/// An attempt that was not sent, because the client only reads, the lock is lost or a shutdown was
+/// requested.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", if *is_first { "not sent" } else { "not sent again" })]
 pub(crate) struct CallWithheld {

@@ -62,6 +62,11 @@ pub struct AwsSettings {
 }
 
 /// The AWS SDK clients as a provider.
+///
+/// New clients are read-only: every mutating call fails with [`Cause::ReadOnly`]. An owner installs
+/// a fence with [`Aws::guard`] or [`Aws::with_fence`]; a borrower (`&Aws`) cannot.
+///
+/// [`Cause::ReadOnly`]: groundplan_engine::provider::Cause::ReadOnly
 #[derive(Debug)]
 pub struct Aws {
     pub(crate) ec2: aws_sdk_ec2::Client,
@@ -151,9 +156,19 @@ impl Aws {
         })
     }
 
-    /// Installs a fence. After the fence is shut, no mutating call is sent, retries included.
-    pub fn guard(&self, fence: Fence) {
+    /// Installs a fence: mutating calls that the fence passes are sent from now on. After the fence
+    /// is shut, no mutating call is sent, retries included.
+    ///
+    /// Takes the owner's pointer, so that a function with `&Aws` cannot enable changes.
+    pub fn guard(self: &Arc<Self>, fence: Fence) {
         self.watch.guard(fence);
+    }
+
+    /// Returns the clients with a fence, as [`Aws::guard`] installs it.
+    #[must_use]
+    pub fn with_fence(self, fence: Fence) -> Self {
+        self.watch.guard(fence);
+        self
     }
 
     /// Returns the number of calls of each action so far, retries included.
@@ -354,9 +369,15 @@ pub(crate) mod tests {
     }
 
     /// Returns clients whose responses come from a script; the SDK retries without delay. After the
-    /// end of the script all responses are lost.
+    /// end of the script all responses are lost. The fence never rejects.
     pub(crate) fn scripted(script: impl IntoIterator<Item = Script>) -> (Aws, Scripted) {
         scripted_with(script, AwsSettings::default())
+    }
+
+    /// Returns scripted clients without a fence, as [`Aws::connect`] makes them.
+    pub(crate) fn scripted_read_only(script: impl IntoIterator<Item = Script>) -> (Aws, Scripted) {
+        let (config, http) = scripted_config(script);
+        (Aws::new(&config, AwsSettings::default()), http)
     }
 
     fn scripted_with(
@@ -364,7 +385,7 @@ pub(crate) mod tests {
         settings: AwsSettings,
     ) -> (Aws, Scripted) {
         let (config, http) = scripted_config(script);
-        (Aws::new(&config, settings), http)
+        (Aws::new(&config, settings).with_fence(Fence::open()), http)
     }
 
     pub(crate) fn scripted_config(
@@ -467,7 +488,7 @@ pub(crate) mod tests {
         });
         let zones = "<DescribeVpcsResponse/>".to_owned();
         let (aws, sent) = scripted([vpc(), Script::Answer(200, zones)]);
-        aws.guard(fence);
+        let aws = aws.with_fence(fence);
         let create = || aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();
         aws.call("ec2", "CreateVpc", create()).await.unwrap();
         open.store(false, Ordering::Relaxed);
@@ -481,17 +502,15 @@ pub(crate) mod tests {
         assert_eq!(aws.calls().values().sum::<u64>(), 2);
     }
 
+    /// Makes a change of each service. Checks that the fence rejected it and nothing was sent.
+    ///
     /// The interceptor knows each service by the name that the SDK gives it, which differs from ours.
-    #[tokio::test]
-    async fn a_shut_fence_stops_the_changes_of_every_service() {
-        let (aws, sent) = scripted([]);
-        aws.guard(Fence::new(|| {
-            Err(StateError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() })
-        }));
+    async fn assert_every_service_is_stopped(aws: &Aws, sent: &Scripted, because: &str) {
         macro_rules! assert_stopped {
             ($service:literal, $name:literal, $call:expr) => {
                 let error = aws.call($service, $name, $call.send()).await.unwrap_err();
-                assert!(error.is(&["Fenced"]), concat!($service, ":", $name, ": {}"), error);
+                assert!(error.is(&[because]), concat!($service, ":", $name, ": {}"), error);
+                assert_eq!(error.class, ErrorClass::Permanent, concat!($service, ":", $name));
             };
         }
         let classic = aws.elb_classic.register_instances_with_load_balancer();
@@ -507,6 +526,47 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
+    async fn new_clients_reject_the_changes_of_every_service() {
+        let (aws, sent) = scripted_read_only([]);
+        assert_every_service_is_stopped(&aws, &sent, "ReadOnly").await;
+    }
+
+    #[tokio::test]
+    async fn new_clients_send_reads_and_dry_runs() {
+        let would_succeed = "<Response><Errors><Error><Code>DryRunOperation</Code></Error></Errors>\
+                             </Response>";
+        let (aws, sent) = scripted_read_only([
+            Script::Answer(200, "<DescribeVpcsResponse/>".to_owned()),
+            Script::Answer(412, would_succeed.to_owned()),
+        ]);
+        aws.call("ec2", "DescribeVpcs", aws.ec2.describe_vpcs().send()).await.unwrap();
+        let delete = |dry_run| aws.ec2.delete_vpc().vpc_id("vpc-1").dry_run(dry_run).send();
+        let error = aws.call("ec2", "DeleteVpc", delete(true)).await.unwrap_err();
+        assert!(error.is(&["DryRunOperation"]), "{error}");
+        let error = aws.call("ec2", "DeleteVpc", delete(false)).await.unwrap_err();
+        assert!(error.is(&["ReadOnly"]), "{error}");
+        assert_eq!(sent.bodies().len(), 2, "the read and the dry run");
+    }
+
+    #[tokio::test]
+    async fn text_of_a_request_does_not_make_it_a_dry_run() {
+        let (aws, sent) = scripted_read_only([]);
+        let call = aws.ec2.create_security_group().group_name("a").description("&DryRun=true");
+        let error = aws.call("ec2", "CreateSecurityGroup", call.send()).await.unwrap_err();
+        assert!(error.is(&["ReadOnly"]), "{error}");
+        assert_eq!(sent.bodies().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_shut_fence_stops_the_changes_of_every_service() {
+        let (aws, sent) = scripted([]);
+        let aws = aws.with_fence(Fence::new(|| {
+            Err(StateError::Fenced { place: "p".to_owned(), why: "it ran out".to_owned() })
+        }));
+        assert_every_service_is_stopped(&aws, &sent, "Fenced").await;
+    }
+
+    #[tokio::test]
     async fn a_call_that_the_sdk_repeats_asks_the_fence_each_time() {
         let passes = Arc::new(AtomicU32::new(0));
         let fence = Fence::new({
@@ -519,7 +579,7 @@ pub(crate) mod tests {
             }
         });
         let (aws, sent) = scripted([throttled()]);
-        aws.guard(fence);
+        let aws = aws.with_fence(fence);
         let call = aws.ec2.run_instances().image_id("ami-1").client_token("gp-1").send();
         let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
         assert!(error.is(&["Fenced"]), "{error}");

@@ -121,7 +121,7 @@ mod tests {
         use serde_json::json;
 
         use super::super::{DryRunResult, DryRunTarget, dry_run, supports_dry_run};
-        use crate::client::tests::{Script, scripted};
+        use crate::client::tests::{Script, scripted_read_only};
         use crate::kinds::instance::tests::instance;
         use crate::kinds::machine::tests::machine;
         use crate::registry::KINDS;
@@ -159,7 +159,7 @@ mod tests {
                 dry.map(|action| (facts.name(), action))
             });
             for (kind, action) in actions.collect::<BTreeSet<_>>() {
-                let (aws, sent) = scripted([answered("DryRunOperation")]);
+                let (aws, sent) = scripted_read_only([answered("DryRunOperation")]);
                 let verdict = dry_run(&aws, action, &subject(kind)).await;
                 assert_eq!(
                     verdict,
@@ -177,22 +177,23 @@ mod tests {
 
         #[tokio::test]
         async fn who_does_what_is_only_asked_about_is_asked_nothing_more() {
-            let (aws, _) = scripted([Script::Answer(200, "<DescribeVpcsResponse/>".to_owned())]);
+            let (aws, _) =
+                scripted_read_only([Script::Answer(200, "<DescribeVpcsResponse/>".to_owned())]);
             assert!(!supports_dry_run(&aws).await);
             for code in ["DryRunOperation", "UnauthorizedOperation"] {
-                let (aws, _) = scripted([answered(code)]);
+                let (aws, _) = scripted_read_only([answered(code)]);
                 assert!(supports_dry_run(&aws).await, "{code}");
             }
         }
 
         #[tokio::test]
         async fn where_ec2_stops_at_a_placeholder_nothing_was_learnt() {
-            let (aws, _) = scripted([answered("InvalidVpcID.NotFound")]);
+            let (aws, _) = scripted_read_only([answered("InvalidVpcID.NotFound")]);
             assert_eq!(
                 dry_run(&aws, "ec2:CreateSubnet", &subject("subnet")).await,
                 DryRunResult::Unclear
             );
-            let (aws, _) = scripted([answered("UnauthorizedOperation")]);
+            let (aws, _) = scripted_read_only([answered("UnauthorizedOperation")]);
             let verdict = dry_run(&aws, "ec2:CreateSubnet", &subject("subnet")).await;
             assert!(matches!(verdict, DryRunResult::Denied(_)), "{verdict:?}");
         }

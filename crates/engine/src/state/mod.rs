@@ -21,6 +21,7 @@ pub mod journal;
 pub mod local;
 pub mod location;
 pub mod lock;
+mod lookup_cache;
 mod migrate;
 pub mod remote;
 pub mod snapshot;
@@ -35,6 +36,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use self::entry::{Entry, IllegalEntry};
+pub use self::lookup_cache::LookupCache;
 use crate::graph::{Address, Ref};
 
 /// Format of the states that this program writes. Newer majors are rejected and older ones are
@@ -77,7 +79,7 @@ pub struct State {
     /// Lookup cache: results of queries that the graph was compiled with, by query. The same
     /// configuration compiles to the same graph later.
     #[serde(rename = "facts")]
-    pub lookup_cache: BTreeMap<String, Value>,
+    pub lookup_cache: LookupCache,
     /// Last runs that recorded entries, oldest first, with user, time and epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunRecord>,
@@ -195,7 +197,7 @@ impl State {
             serial: 0,
             generation: 0,
             cluster: None,
-            lookup_cache: BTreeMap::new(),
+            lookup_cache: LookupCache::default(),
             runs: Vec::new(),
             resources: BTreeMap::new(),
             deposed: BTreeMap::new(),
@@ -234,12 +236,7 @@ impl State {
                 let forgotten = self.runs.len().saturating_sub(RUNS);
                 self.runs.drain(..forgotten);
             }
-            Entry::LookupRecorded { lookup, answer: Value::Null } => {
-                self.lookup_cache.remove(lookup);
-            }
-            Entry::LookupRecorded { lookup, answer } => {
-                self.lookup_cache.insert(lookup.clone(), answer.clone());
-            }
+            Entry::LookupRecorded { lookup, answer } => self.lookup_cache.record(lookup, answer),
             Entry::CreateStarted { address, generation, inputs, after } => {
                 let unknown = self.room_for(address, *generation)?;
                 self.generation = self.generation.max(*generation);

@@ -15,6 +15,8 @@
 //! all text after the first line. A text without a checksum is accepted unchecked: a person wrote
 //! it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -56,7 +58,7 @@ fn body(state: &State) -> Vec<u8> {
     body.field("serial", &state.serial);
     body.field("generation", &state.generation);
     body.field("cluster", &state.cluster);
-    body.lines("facts", &state.lookup_cache);
+    body.lines("facts", &BTreeMap::from(state.lookup_cache.clone()));
     if !state.runs.is_empty() {
         body.field("runs", &state.runs);
     }
@@ -204,7 +206,7 @@ mod tests {
 
     fn sample() -> State {
         let mut state = State::new("a lineage".to_owned());
-        state.lookup_cache.insert("zones".to_owned(), serde_json::json!(["a", "b"]));
+        state.lookup_cache.results.insert("zones".to_owned(), serde_json::json!(["a", "b"]));
         state.unknown.insert("of tomorrow".to_owned(), Value::from(7));
         state
     }

@@ -1,23 +1,16 @@
-//! Destroy of a cluster without recorded state, by its cluster tag. Clusters of openshift-install
-//! carry the same tag.
+//! Identity of a cluster without recorded state: `--infra-id` or `--metadata`. Its resources carry
+//! the cluster tag, as those of openshift-install do.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use groundplan_engine::plan::LiveState;
-use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_engine::state::Cluster;
 use groundplan_openshift::topology::{identity, name_in};
 
-use crate::cli::args::{self, CommonArgs, DestroyArgs as Arguments, GuardArgs, TargetingArgs};
+use crate::cli::args::{self, CommonArgs, DestroyArgs as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
-use crate::cli::output::ui::Ui;
-use crate::cli::session::aws_session::{self, ACCOUNT, AwsSession};
-use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::state_backend;
-use crate::cli::session::teardown::{TeardownInputs, TeardownPlan, TeardownPreview};
-use crate::cli::session::untracked::UntrackedResources;
 use crate::render::Diagnostic;
 
 /// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.
@@ -79,38 +72,4 @@ pub(super) async fn recorded(cluster: &Cluster, common: &CommonArgs) -> Result<O
             Err(CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
         }
     }
-}
-
-/// Finds all resources with the cluster tag, locks the state, and shows the plan.
-pub(super) async fn decided(
-    cluster: Cluster,
-    part: &TargetingArgs,
-    guards: &GuardArgs,
-    common: &CommonArgs,
-    ui: &mut Ui,
-) -> Result<TeardownPlan> {
-    let settings = aws_session::settings_without_config(&cluster);
-    let AwsSession { aws, caller } = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
-    let found = UntrackedResources::sweep(&aws, &State::default()).await?;
-    if found.is_empty() {
-        return Err(no_such_cluster(&cluster, &caller.account));
-    }
-    let held = LockedState::take(common, &cluster.name, "destroy", ui).await?;
-    let answer = caller.account.clone().into();
-    let account = Entry::LookupRecorded { lookup: ACCOUNT.to_owned(), answer };
-    let before = [Entry::ClusterIdentified { cluster: cluster.clone() }, account];
-    let observed = LiveState::new();
-    let decision = TeardownInputs { held: &held, before: &before, observed: &observed, found };
-    let TeardownPreview { new_entries, projected_state, plan } =
-        decision.shown(part, guards, &aws, ui).await?;
-    Ok(TeardownPlan { cluster, held, new_entries, projected_state, aws, caller, plan })
-}
-
-fn no_such_cluster(cluster: &Cluster, account: &str) -> CommandError {
-    let Cluster { infra_id, region, .. } = cluster;
-    let diagnostic = Diagnostic::error(format!(
-        "no resources of {infra_id} found in {region} of account {account}"
-    ))
-    .with_hint("check the infra ID, the region and the credentials (AWS_PROFILE)");
-    CommandError::new(Exit::Failed, diagnostic)
 }

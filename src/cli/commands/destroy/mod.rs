@@ -14,20 +14,17 @@ use groundplan_openshift::install_config::InstallConfig;
 use groundplan_openshift::topology;
 use serde_json::json;
 
-use super::machines;
 use crate::cli::args::{CommonArgs, DestroyArgs as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
-use crate::cli::session::aws_session::{self};
-use crate::cli::session::execute::must_be_confirmable;
+use crate::cli::session::aws_session;
 use crate::cli::session::input_files::read_config;
-use crate::cli::session::preflight::preflight_of_destroy;
+use crate::cli::session::manifests_source::state_of;
 use crate::cli::session::signals::unless_stopped;
-use crate::cli::session::state_backend;
-use crate::cli::session::teardown::{TeardownPlan, TeardownTarget, decided, destroyed};
-use crate::cli::session::untracked;
-use crate::cli::session::untracked::names;
+use crate::cli::session::stages::{Planned, Session, ToChange};
+use crate::cli::session::teardown::{Teardown, TeardownTarget};
+use crate::cli::session::{state_backend, untracked};
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 
@@ -37,34 +34,37 @@ pub(crate) async fn run(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    must_be_confirmable(common, ui)?;
-    let deciding = Box::pin(decide(arguments, common, ui));
-    let teardown = unless_stopped(stop, deciding).await?;
-    if teardown.plan.selection.is_none() {
-        unless_stopped(stop, without_machines(&teardown.cluster.infra_id, common)).await?;
+    let session = Session::to_change("destroy", common, stop, ui)?;
+    let planning = Box::pin(plan(session, arguments, common, ui));
+    let planned = unless_stopped(stop, planning).await?;
+    let (cluster, names) = (planned.cluster().clone(), planned.names());
+    let is_part = planned.is_part();
+    if !is_part {
+        unless_stopped(stop, without_machines(&cluster.infra_id, common)).await?;
     }
     if arguments.preflight {
-        let TeardownPlan { plan, projected_state, aws, caller, .. } = &teardown;
-        let asking = Box::pin(preflight_of_destroy(plan, projected_state, aws, caller, ui));
-        unless_stopped(stop, asking).await?;
+        planned.preflight(ui).await?;
     }
-    let (cluster, aws, names) =
-        (teardown.cluster.clone(), teardown.aws.clone(), names(&teardown.held.state));
-    let is_part = teardown.plan.selection.is_some();
-    let exit = destroyed(teardown, common, ui, stop).await?;
-    if exit != Exit::Done || is_part {
-        return Ok(exit); // a part that is left is no surprise
+    let executed = planned.approve(ui).await?.execute(ui).await?;
+    if executed.exit != Exit::Done || is_part {
+        return Ok(executed.exit); // a part that is left is no surprise
     }
-    unless_stopped(stop, Box::pin(proven(&cluster, &names, &aws, ui))).await
+    unless_stopped(stop, Box::pin(proven(&cluster, &names, executed.aws(), ui))).await
 }
 
-async fn decide(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<TeardownPlan> {
+async fn plan<'a>(
+    session: Session<'a, ToChange>,
+    arguments: &Arguments,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<Planned<'a, ToChange, Teardown>> {
     let (part, guards) = (&arguments.part, &arguments.guards);
     let (name, config) = match lost::named(arguments)? {
         Some(cluster) => match lost::recorded(&cluster, common).await? {
             Some(name) => (name, None),
             None => {
-                return Box::pin(lost::decided(cluster, part, guards, common, ui)).await;
+                let locked = Box::pin(session.lock_lost(&cluster, ui)).await?;
+                return locked.plan(part, guards, ui).await;
             }
         },
         None => {
@@ -83,14 +83,15 @@ async fn decide(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Resu
         Some(config) => aws_session::settings(config, cluster),
         None => aws_session::settings_without_config(cluster),
     };
-    let wanted = TeardownTarget { name: &name, settings: &settings, of_machines: false };
-    decided(&wanted, part, guards, common, ui).await
+    let target = TeardownTarget { name: &name, settings: &settings, of_machines: false };
+    let locked = session.lock_recorded(&target, part, ui).await?;
+    locked.plan(part, guards, ui).await
 }
 
 /// Returns an error if machines of manifests are recorded. AWS rejects the deletion of their
 /// network.
 async fn without_machines(infra_id: &str, common: &CommonArgs) -> Result<()> {
-    let place = common.state.of(&machines::state_of(infra_id));
+    let place = common.state.of(&state_of(infra_id));
     let recorded = state_backend::read_unlocked(&place, common)
         .await?
         .map_or(0, |(state, _)| rows(&state).count());

@@ -3,7 +3,7 @@
 //!
 //! Never deletes an instance without a record: OpenShift's own controllers may have created it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::{env, fs};
 
 use groundplan_aws::sweep::{self, RemainingResource};
@@ -12,16 +12,17 @@ use groundplan_engine::provider::retry_reads;
 use groundplan_engine::state::location::StateLocation;
 use groundplan_engine::state::{Cluster, State};
 
-use super::{read, state_of};
+use super::read;
 use crate::cli::args::{CommonArgs, MachinesDestroy as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
-use crate::cli::session::aws_session::{self, AwsSession};
-use crate::cli::session::execute::must_be_confirmable;
+use crate::cli::session::aws_session;
+use crate::cli::session::manifests_source::state_of;
 use crate::cli::session::signals::unless_stopped;
+use crate::cli::session::stages::Session;
 use crate::cli::session::state_backend;
-use crate::cli::session::teardown::{TeardownTarget, decided, destroyed};
+use crate::cli::session::teardown::TeardownTarget;
 use crate::render::{Diagnostic, DiagnosticSeverity};
 
 /// Suffix of the names of machine states.
@@ -36,21 +37,22 @@ pub(super) async fn destroy(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    must_be_confirmable(common, ui)?;
-    let reading = Box::pin(read_recorded(arguments, common, ui));
-    let RecordedMachines { name, state } = unless_stopped(stop, reading).await?;
-    let deciding = async {
+    let session = Session::to_change("destroy", common, stop, ui)?;
+    let looking = Box::pin(read_recorded(arguments, common, ui));
+    let RecordedMachines { name, state } = unless_stopped(stop, looking).await?;
+    let planning = async {
         let settings = &aws_session::settings_without_config;
         let target = TeardownTarget { name: &name, settings, of_machines: true };
-        decided(&target, &arguments.part, &arguments.guards, common, ui).await
+        let locked = session.lock_recorded(&target, &arguments.part, ui).await?;
+        locked.plan(&arguments.part, &arguments.guards, ui).await
     };
-    let teardown = unless_stopped(stop, Box::pin(deciding)).await?;
-    let exit = destroyed(teardown, common, ui, stop).await?;
+    let planned = unless_stopped(stop, Box::pin(planning)).await?;
+    let executed = planned.approve(ui).await?.execute(ui).await?;
     if let Some(cluster) = state.cluster.as_ref().filter(|_| state.has_nothing()) {
         let warning = Box::pin(warn_of_unrecorded(cluster, ui));
         unless_stopped(stop, warning).await?;
     }
-    Ok(exit)
+    Ok(executed.exit)
 }
 
 /// Recorded state before the destroy.
@@ -164,9 +166,9 @@ async fn warn_of_unrecorded(cluster: &Cluster, ui: &mut Ui) -> Result<()> {
 /// empty list.
 async fn instances_of(cluster: &Cluster, ui: &mut Ui) -> Result<Vec<RemainingResource>> {
     let settings = aws_session::settings_without_config(cluster);
-    let AwsSession { aws, .. } = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
+    let session = aws_session::reach(settings, None, ui).await?;
     let recorded = BTreeSet::new();
-    match retry_reads(|| sweep::other_instances(&aws, &recorded)).await {
+    match retry_reads(|| sweep::other_instances(session.aws(), &recorded)).await {
         Ok(others) => Ok(others),
         Err(error) => {
             let mut warning = Diagnostic::call_failed("search for untracked resources", &error);

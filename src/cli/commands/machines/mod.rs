@@ -9,19 +9,17 @@ mod recover;
 
 use std::path::PathBuf;
 
-use crate::cli::session::manifests_source::ManifestsSource;
-pub(crate) use crate::cli::session::manifests_source::state_of;
 use groundplan_engine::apply::Shutdown;
 
-use super::apply::applied;
-use super::plan::planned;
 use crate::cli::args::{CommonArgs, MachinesApply, MachinesArgs as Arguments, MachinesCommand};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::desired_state::DesiredState;
+use crate::cli::session::manifests_source::ManifestsSource;
 use crate::cli::session::saved_plan;
 use crate::cli::session::signals::unless_stopped;
+use crate::cli::session::stages::Session;
 
 pub(crate) async fn run(
     arguments: &Arguments,
@@ -33,7 +31,7 @@ pub(crate) async fn run(
         MachinesCommand::Plan(arguments) => {
             let planning = async {
                 let source = read(&arguments.manifests, ui)?;
-                planned(source, &arguments.how, common, ui).await
+                Session::to_plan(common, stop).plan_only(source, &arguments.how, ui).await
             };
             unless_stopped(stop, planning).await
         }
@@ -53,10 +51,17 @@ async fn apply(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    if let Some(path) = &arguments.plan {
+    let (saved, how) = (arguments.plan.as_deref(), &arguments.how);
+    if let Some(path) = saved {
         saved_plan::must_be(true, path)?;
     }
+    let session = Session::to_change("apply", common, stop, ui)?;
     // Manifests have no bootstrap machine.
     let read = |_, ui: &mut Ui| read(&arguments.manifests, ui);
-    applied(&read, arguments.plan.as_deref(), &arguments.how, common, ui, stop).await
+    let planned = session.plan_or_saved(&read, saved, how, ui).await?;
+    if how.preflight {
+        planned.preflight(ui).await?;
+    }
+    let approved = planned.approve(ui).await?;
+    Ok(approved.execute(ui).await?.exit)
 }

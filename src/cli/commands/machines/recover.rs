@@ -1,29 +1,22 @@
 //! `groundplan machines recover`: rebuilds a lost state of machines. Changes nothing in AWS.
 
-use std::collections::BTreeMap;
-
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::known;
 use groundplan_aws::sweep::{self, RemainingResource};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
 use groundplan_engine::provider::retry_reads;
-use groundplan_engine::state::State;
-use groundplan_engine::state::fence::Fence;
+use groundplan_engine::state::{LookupCache, State};
 
 use crate::cli::args::{CommonArgs, MachinesRecover as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
-use crate::cli::session::aws_session::{self, ACCOUNT, AwsSession};
 use crate::cli::session::desired_state::DesiredState;
-use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::manifests_source::ManifestsSource;
-use crate::cli::session::recovery::{
-    RecoveredState, ensure_empty, looked_for, print_result, recorded,
-};
+use crate::cli::session::recovery::{RecoveredState, looked_for, print_result, recorded};
 use crate::cli::session::signals::unless_stopped;
-use crate::cli::session::state_backend;
+use crate::cli::session::stages::{Session, ToRecover};
 
 pub(super) async fn recover(
     arguments: &Arguments,
@@ -31,39 +24,35 @@ pub(super) async fn recover(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let RecoveredState { held, aws, state, recovered } =
-        unless_stopped(stop, Box::pin(found(arguments, common, ui))).await?;
-    let left = unless_stopped(stop, Box::pin(others(&aws, &state))).await?;
-    let state = held.replace(state, ui).await?;
+    let searching = Box::pin(search(Session::to_recover(common, stop), arguments, ui));
+    let RecoveredState { locked, state, recovered } = unless_stopped(stop, searching).await?;
+    let left = unless_stopped(stop, Box::pin(others(locked.aws(), &state))).await?;
+    let state = locked.replace(state, ui).await?;
     print_result(&state, &recovered, &left, ui)?;
     let next = "groundplan machines plan, with the same manifests";
     ui.print_line(&format!("\nNothing in AWS was changed. Review the differences with: {next}"))?;
     Ok(Exit::Done)
 }
 
-async fn found(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<RecoveredState> {
+async fn search<'a>(
+    session: Session<'a, ToRecover>,
+    arguments: &Arguments,
+    ui: &mut Ui,
+) -> Result<RecoveredState<'a>> {
     let manifests = ManifestsSource::read(&arguments.manifests, ui)?;
-    let name = manifests.name();
-    let held = match state_backend::is_there(&common.state.of(name), common).await? {
-        true => Some(ensure_empty(LockedState::take(common, name, "recover", ui).await?)?),
-        false => None,
-    };
-    let known = held.as_ref().and_then(|held| held.state.cluster.clone());
-    let cluster = manifests.cluster(known)?;
-    let settings = manifests.settings(&cluster);
-    let AwsSession { aws, caller } = aws_session::reach(settings, &BTreeMap::new(), ui).await?;
-    aws.guard(Fence::read_only()); // recovery changes nothing in AWS
-    let (compiled, mut lookup_cache) = manifests.compile_existing(&aws, ui).await?;
-    lookup_cache.insert(ACCOUNT.to_owned(), caller.account.into());
-    let mut recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, &aws).await?;
+    let claimed = session.claim_empty(manifests.name(), ui).await?;
+    let cluster = manifests.cluster(claimed.state().and_then(|state| state.cluster.clone()))?;
+    let connected = claimed.connect(manifests.settings(&cluster), None, ui).await?;
+    let aws = connected.aws();
+    let (compiled, results) = manifests.compile_existing(aws, ui).await?;
+    let account = Some(connected.account().to_owned());
+    let lookup_cache = LookupCache { account, has_assets: false, results };
+    let mut recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, aws).await?;
     let state = recorded(cluster, lookup_cache, &recovered)?;
-    let others = manifests.others(&aws, &state).await?;
+    let others = manifests.others(aws, &state).await?;
     recovered.missing.retain(|one| !others.contains_key(machine_of(&one.address)));
-    let held = match held {
-        Some(held) => held,
-        None => ensure_empty(LockedState::take(common, name, "recover", ui).await?)?,
-    };
-    Ok(RecoveredState { held, aws, state, recovered })
+    let locked = connected.lock_empty(ui).await?;
+    Ok(RecoveredState { locked, state, recovered })
 }
 
 /// Returns the machine name of an address `machine` or `machine:load-balancer`. A machine whose

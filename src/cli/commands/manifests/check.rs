@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::folder::OPENSHIFT;
 use crate::cli::args::ManifestsCheck as Arguments;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::manifest_files::{self, PathArgument};
 use crate::render::Diagnostic;

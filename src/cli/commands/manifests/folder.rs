@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use groundplan_openshift::machine_api::manifests::{Manifest, is_ours};
 use serde::Deserialize;
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// File of openshift-install that contains the infra ID.

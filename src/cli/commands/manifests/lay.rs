@@ -8,8 +8,8 @@ use std::path::Path;
 
 use groundplan_openshift::machine_api::manifests::Manifest;
 
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::render::Diagnostic;
 
 /// File with its change.

@@ -18,8 +18,8 @@ use lay::{FileChange, OutputFile};
 use serde_json::json;
 
 use crate::cli::args::{CommonArgs, ManifestsArgs as Arguments, ManifestsCommand};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::install_config_source::{compile_preview, known_cluster};

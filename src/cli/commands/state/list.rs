@@ -5,8 +5,8 @@ use groundplan_engine::plan::decide::id;
 use serde_json::json;
 
 use crate::cli::args::{CommonArgs, StateList as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::render::Diagnostic;
 use crate::render::state::rows;

@@ -11,8 +11,8 @@ use groundplan_engine::state::location::StateLocation;
 use serde_json::json;
 
 use crate::cli::args::{CommonArgs, StateMigrate as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::locked_state::unusable;

@@ -15,13 +15,11 @@ use groundplan_engine::graph::Address;
 use groundplan_engine::state::State;
 
 use crate::cli::args::{CommonArgs, StateArgs as Arguments, StateCommand as Command};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
-use crate::cli::session::locked_state::{LockedState, read_unlocked};
-use crate::cli::session::signals::unless_stopped;
-use crate::cli::session::state_backend;
+use crate::cli::session::locked_state::read_unlocked;
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::render::Diagnostic;
 
@@ -49,23 +47,6 @@ async fn seen(cluster: Option<&str>, common: &CommonArgs, ui: &mut Ui) -> Result
     let name = cluster_name(cluster, common, ui)?;
     let state = read_unlocked(common, &name, ui).await?;
     state.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))
-}
-
-/// Locks the state of the selected cluster. Only the wait for the lock can be interrupted, because
-/// later work is short and atomic.
-pub(crate) async fn taken(
-    cluster: Option<&str>,
-    common: &CommonArgs,
-    operation: &str,
-    ui: &mut Ui,
-    stop: &Shutdown,
-) -> Result<LockedState> {
-    let name = cluster_name(cluster, common, ui)?;
-    let place = common.state.of(&name);
-    if !state_backend::is_there(&place, common).await? {
-        return Err(nothing_recorded(&name, &place));
-    }
-    unless_stopped(stop, LockedState::take(common, &name, operation, ui)).await
 }
 
 /// Returns the error for addresses without a record.

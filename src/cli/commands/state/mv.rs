@@ -6,9 +6,10 @@ use groundplan_engine::state::Entry;
 use serde_json::json;
 
 use crate::cli::args::{CommonArgs, StateMv as Arguments};
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
+use crate::cli::session::locked_state::LockedState;
 use crate::render::Diagnostic;
 
 pub(super) async fn run(
@@ -19,7 +20,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     let [address, to] = [&arguments.from, &arguments.to].map(|text| Address::from(&**text));
     let cluster = arguments.of.cluster.as_deref();
-    let mut held = super::taken(cluster, common, "state mv", ui, stop).await?;
+    let mut held = LockedState::take_existing(cluster, common, "state mv", ui, stop).await?;
     let attempt = format!("could not move {address} to {}", to.as_str().escape_debug());
     if !is_address(&to) {
         let diagnostic = Diagnostic::error(attempt)

@@ -13,6 +13,7 @@ use crate::cli::args::{CommonArgs, StateRm as Arguments};
 use crate::cli::output::command_error::Result;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::execute::{confirmed, must_be_confirmable};
+use crate::cli::session::locked_state::LockedState;
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 
@@ -27,7 +28,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     must_be_confirmable(common, ui)?;
     let cluster = arguments.of.cluster.as_deref();
-    let mut held = super::taken(cluster, common, "state rm", ui, stop).await?;
+    let mut held = LockedState::take_existing(cluster, common, "state rm", ui, stop).await?;
     let named: BTreeSet<_> =
         arguments.addresses.iter().map(|text| Address::from(&**text)).collect();
     let strange: Vec<_> = named.iter().filter(|one| !is_known(&held.state, one)).collect();

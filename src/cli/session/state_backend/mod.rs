@@ -14,8 +14,8 @@ use groundplan_engine::state::lock::{self, BrokenLock, LockError, UnlockError};
 use groundplan_engine::state::{Format, State};
 
 use crate::cli::args::CommonArgs;
+use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::exit_code::Exit;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::locked_state::{locked, unusable};
 use crate::cli::session::state_backend::s3::S3Location;

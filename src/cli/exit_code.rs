@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_code_is_documented() {
-        let page = include_str!("../../../docs/exit-codes.md");
+        let page = include_str!("../../docs/exit-codes.md");
         for exit in Exit::ALL {
             let row = format!("| {} | {} |", exit.code(), exit.meaning());
             assert!(page.contains(&row), "docs/exit-codes.md has no row `{row}`");

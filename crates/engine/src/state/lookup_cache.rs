@@ -1,0 +1,116 @@
+//! Facts that the graph of a cluster was compiled with. The same configuration compiles to the same
+//! graph later.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Entry;
+
+/// Key of [`LookupCache::account`] in files.
+const ACCOUNT: &str = "account";
+
+/// Key of [`LookupCache::has_assets`] in files.
+const ASSETS: &str = "assets";
+
+/// Lookup cache. In state files it is one map: the account and the marker of assets are keys beside
+/// the lookups.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, Value>", into = "BTreeMap<String, Value>")]
+pub struct LookupCache {
+    /// Cloud account of the cluster; `None` if it is not recorded.
+    pub account: Option<String>,
+    /// True if the cluster was created with ignition assets.
+    pub has_assets: bool,
+    /// Results of lookups, by lookup.
+    pub results: BTreeMap<String, Value>,
+}
+
+impl LookupCache {
+    /// Returns true if nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Sets what a journal entry records. `null` removes.
+    pub(super) fn record(&mut self, key: &str, answer: &Value) {
+        self.results.remove(key);
+        match key {
+            ACCOUNT => self.account = None,
+            ASSETS => self.has_assets = false,
+            _ => {}
+        }
+        match (key, answer) {
+            (_, Value::Null) => {}
+            (ACCOUNT, Value::String(account)) => self.account = Some(account.clone()),
+            (ASSETS, Value::Bool(true)) => self.has_assets = true,
+            _ => drop(self.results.insert(key.to_owned(), answer.clone())),
+        }
+    }
+
+    /// Returns the entries that record what `recorded` lacks.
+    pub fn entries_missing_in(self, recorded: &Self) -> Vec<Entry> {
+        let recorded = BTreeMap::from(recorded.clone());
+        let new = BTreeMap::from(self).into_iter();
+        new.filter(|(lookup, answer)| recorded.get(lookup) != Some(answer))
+            .map(|(lookup, answer)| Entry::LookupRecorded { lookup, answer })
+            .collect()
+    }
+}
+
+impl From<BTreeMap<String, Value>> for LookupCache {
+    fn from(map: BTreeMap<String, Value>) -> Self {
+        let mut cache = Self { results: map, ..Self::default() };
+        for key in [ACCOUNT, ASSETS] {
+            if let Some(answer) = cache.results.remove(key) {
+                cache.record(key, &answer);
+            }
+        }
+        cache
+    }
+}
+
+impl From<LookupCache> for BTreeMap<String, Value> {
+    fn from(cache: LookupCache) -> Self {
+        let mut map = cache.results;
+        map.extend(cache.account.map(|account| (ACCOUNT.to_owned(), account.into())));
+        map.extend(cache.has_assets.then(|| (ASSETS.to_owned(), true.into())));
+        map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cache_is_one_map_in_files_with_the_keys_of_older_programs() {
+        let map = json!({"account": "123456789012", "assets": true, "zones": ["a", "b"]});
+        let cache: LookupCache = serde_json::from_value(map.clone()).unwrap();
+        assert_eq!((cache.account.as_deref(), cache.has_assets), (Some("123456789012"), true));
+        assert_eq!(cache.results.keys().collect::<Vec<_>>(), ["zones"]);
+        assert_eq!(serde_json::to_value(&cache).unwrap(), map);
+    }
+
+    #[test]
+    fn a_value_of_another_type_survives_a_round_trip() {
+        let map = json!({"account": 7, "assets": false});
+        let cache: LookupCache = serde_json::from_value(map.clone()).unwrap();
+        assert_eq!((&cache.account, cache.has_assets), (&None, false));
+        assert_eq!(serde_json::to_value(&cache).unwrap(), map);
+    }
+
+    #[test]
+    fn only_what_is_new_is_recorded_in_the_order_of_the_keys() {
+        let account = Some("1".to_owned());
+        let results = |zones| BTreeMap::from([("zones".to_owned(), json!(zones))]);
+        let recorded = LookupCache { account: account.clone(), ..LookupCache::default() };
+        let now = LookupCache { account, has_assets: true, results: results(2) };
+        let entries = now.entries_missing_in(&recorded);
+        let entry = |lookup: &str, answer| Entry::LookupRecorded { lookup: lookup.into(), answer };
+        assert_eq!(entries, [entry("assets", json!(true)), entry("zones", json!(2))]);
+    }
+}

@@ -1,0 +1,318 @@
+//! The stages of a command that plans, changes or recovers what a state records. Each stage is a
+//! type, and each transition consumes the stage before it:
+//!
+//! ```text
+//!  Session<P>        arguments accepted; for P = ToChange, the user can confirm
+//!     |  claim       take the state lock if the state exists
+//!     |  connect     verify the credentials and the account
+//!     |  lock        take the lock of a new state, after all checks of the inputs
+//!     v
+//!  Locked<P, I>      I: the inputs of the plan -----> replace   (P = ToRecover: record and end)
+//!     |  plan        plan, show, enforce the guards, reject ownership conflicts
+//!     v
+//!  Planned<P, I>     -------------------------------> close     (P = ToPlan: end)
+//!     |  approve     the user confirms, or --auto-approve       (P = ToChange)
+//!     v
+//!  Approved<I>
+//!     |  execute     record the start, enable changes in AWS, run the steps
+//!     v
+//!  Executed
+//! ```
+//!
+//! The AWS clients are read-only up to [`Approved::execute`]: [`AwsSession::enable_changes`] takes an
+//! [`Approval`], which only [`Planned::approve`] makes.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use groundplan_aws::{Aws, AwsSettings};
+use groundplan_engine::apply::Shutdown;
+use groundplan_engine::graph::Graph;
+use groundplan_engine::plan::{LiveState, Plan};
+use groundplan_engine::refresh::read_live_state;
+use groundplan_engine::secret::Secrets;
+use groundplan_engine::state::{Entry, State};
+use groundplan_openshift::topology::Workers;
+
+use crate::cli::args::CommonArgs;
+use crate::cli::exit_code::Exit;
+use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::aws_session::{self, AwsSession};
+use crate::cli::session::execute::{confirmed, must_be_confirmable, run_steps};
+use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::state_backend;
+
+/// Purpose of a session that plans and changes nothing in AWS.
+#[derive(Debug)]
+pub(crate) struct ToPlan;
+
+/// Purpose of a session that changes AWS after the user's approval.
+#[derive(Debug)]
+pub(crate) struct ToChange;
+
+/// Purpose of a session that records a lost state again and changes nothing in AWS.
+#[derive(Debug)]
+pub(crate) struct ToRecover;
+
+/// First stage: nothing is read or locked.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Session<'a, P> {
+    /// Operation that the state lock and the history name.
+    operation: &'static str,
+    pub(super) common: &'a CommonArgs,
+    pub(super) stop: &'a Shutdown,
+    purpose: PhantomData<P>,
+}
+
+impl<'a> Session<'a, ToPlan> {
+    pub(crate) fn to_plan(common: &'a CommonArgs, stop: &'a Shutdown) -> Self {
+        Self { operation: "plan", common, stop, purpose: PhantomData }
+    }
+}
+
+impl<'a> Session<'a, ToChange> {
+    /// Starts a session that can change AWS.
+    ///
+    /// # Errors
+    /// If the user cannot confirm a change: no terminal or `--json`, and no `--auto-approve`.
+    pub(crate) fn to_change(
+        operation: &'static str,
+        common: &'a CommonArgs,
+        stop: &'a Shutdown,
+        ui: &Ui,
+    ) -> Result<Self> {
+        must_be_confirmable(common, ui)?;
+        Ok(Self { operation, common, stop, purpose: PhantomData })
+    }
+}
+
+impl<'a> Session<'a, ToRecover> {
+    pub(crate) fn to_recover(common: &'a CommonArgs, stop: &'a Shutdown) -> Self {
+        Self { operation: "recover", common, stop, purpose: PhantomData }
+    }
+}
+
+impl<'a, P> Session<'a, P> {
+    /// Takes the state lock if the state exists. A missing state is created later, by
+    /// [`Connected::lock`].
+    pub(super) async fn claim(self, name: &str, ui: &mut Ui) -> Result<Claimed<'a, P>> {
+        let place = self.common.state.of(name);
+        let held = match state_backend::is_there(&place, self.common).await? {
+            true => Some(self.take(name, ui).await?),
+            false => None,
+        };
+        Ok(self.claimed(name, held))
+    }
+
+    /// Leaves the lock of a state that is known to be missing to [`Connected::lock`].
+    pub(super) fn claim_missing(self, name: &str) -> Claimed<'a, P> {
+        self.claimed(name, None)
+    }
+
+    fn claimed(self, name: &str, held: Option<LockedState>) -> Claimed<'a, P> {
+        Claimed { session: self, name: name.to_owned(), held }
+    }
+
+    async fn take(&self, name: &str, ui: &mut Ui) -> Result<LockedState> {
+        LockedState::take(self.common, name, self.operation, ui).await
+    }
+}
+
+/// Session whose state is locked, unless the state is missing.
+#[must_use]
+pub(crate) struct Claimed<'a, P> {
+    session: Session<'a, P>,
+    name: String,
+    held: Option<LockedState>,
+}
+
+impl<'a, P> Claimed<'a, P> {
+    /// Returns the recorded state; `None` if it is missing.
+    pub(crate) fn state(&self) -> Option<&State> {
+        self.held.as_ref().map(|held| &held.state)
+    }
+
+    /// Connects to AWS, read-only, and verifies the credentials. The account must be the
+    /// recorded one, if there is one.
+    pub(crate) async fn connect(
+        self,
+        settings: AwsSettings,
+        recorded_account: Option<&str>,
+        ui: &mut Ui,
+    ) -> Result<Connected<'a, P>> {
+        let connection = aws_session::reach(settings, recorded_account, ui).await?;
+        Ok(Connected { claimed: self, connection })
+    }
+}
+
+/// Claimed session that is connected to AWS.
+#[must_use]
+pub(crate) struct Connected<'a, P> {
+    claimed: Claimed<'a, P>,
+    pub(super) connection: AwsSession,
+}
+
+impl<'a, P> Connected<'a, P> {
+    /// Returns the recorded state; `None` if it is missing.
+    pub(crate) fn state(&self) -> Option<&State> {
+        self.claimed.state()
+    }
+
+    /// Returns the AWS clients, which are read-only.
+    pub(crate) fn aws(&self) -> &Aws {
+        self.connection.aws()
+    }
+
+    /// Returns the account ID of the credentials.
+    pub(crate) fn account(&self) -> &str {
+        &self.connection.caller().account
+    }
+
+    /// Takes the lock of a state that was missing, which creates it. `accept` can reject a state
+    /// that another run has created in the meantime.
+    pub(super) async fn lock<I>(
+        self,
+        accept: fn(LockedState) -> Result<LockedState>,
+        inputs: I,
+        ui: &mut Ui,
+    ) -> Result<Locked<'a, P, I>> {
+        let Self { claimed: Claimed { session, name, held }, connection } = self;
+        let held = match held {
+            Some(held) => held,
+            None => accept(session.take(&name, ui).await?)?,
+        };
+        Ok(Locked { session, held, connection, inputs })
+    }
+}
+
+/// Second stage: the state is locked, and AWS can be read.
+#[must_use]
+pub(crate) struct Locked<'a, P, I> {
+    pub(super) session: Session<'a, P>,
+    pub(super) held: LockedState,
+    pub(super) connection: AwsSession,
+    pub(super) inputs: I,
+}
+
+impl<'a, P, I> Locked<'a, P, I> {
+    /// Returns the AWS clients, which are read-only.
+    pub(crate) fn aws(&self) -> &Aws {
+        self.connection.aws()
+    }
+
+    /// Reads the live state of the recorded resources.
+    pub(super) async fn live_state(&self) -> Result<LiveState> {
+        read_live_state(&self.held.state, self.aws())
+            .await
+            .map_err(|error| CommandError::call("refresh the state", &error))
+    }
+
+    /// Continues with a plan that was shown and that no guard rejects.
+    pub(super) fn planned<J>(self, inputs: impl FnOnce(I) -> J, plan: Plan) -> Planned<'a, P, J> {
+        let Self { session, held, connection, .. } = self;
+        Planned { session, held, connection, inputs: inputs(self.inputs), plan }
+    }
+}
+
+/// Inputs of a plan that its preflight and its execution need.
+pub(crate) trait PlanInputs {
+    /// Question of the prompt.
+    const QUESTION: &'static str;
+
+    /// Returns the graph of the desired state; `None` if nothing is desired.
+    fn graph(&self) -> Option<&Graph>;
+
+    /// Returns the state that the plan was made from. `recorded` is the locked state.
+    fn state<'s>(&'s self, recorded: &'s State) -> &'s State;
+
+    /// Returns the machines that a new cluster creates by itself within the hour.
+    fn workers(&self, recorded: &State) -> Vec<Workers>;
+
+    /// Returns the entries to record before the first change.
+    fn entries(&self) -> &[Entry];
+
+    /// Returns the secrets that the steps need.
+    fn into_secrets(self) -> Secrets;
+}
+
+/// Third stage: the plan was shown, no guard rejects it, and it changes no resource of another
+/// owner.
+#[must_use]
+pub(crate) struct Planned<'a, P, I> {
+    pub(super) session: Session<'a, P>,
+    pub(super) held: LockedState,
+    pub(super) connection: AwsSession,
+    pub(super) inputs: I,
+    pub(super) plan: Plan,
+}
+
+impl<P, I> Planned<'_, P, I> {
+    /// Returns true if the plan is only a part of what could be planned.
+    pub(crate) fn is_part(&self) -> bool {
+        self.plan.selection.is_some()
+    }
+}
+
+impl<'a, I: PlanInputs> Planned<'a, ToChange, I> {
+    /// Asks the user for confirmation, unless the plan is empty or `--auto-approve` is given.
+    ///
+    /// # Errors
+    /// If the user does not confirm, or requests a shutdown.
+    pub(crate) async fn approve(self, ui: &mut Ui) -> Result<Approved<'a, I>> {
+        let Session { common, stop, .. } = self.session;
+        if !self.plan.is_empty() {
+            confirmed(common, I::QUESTION, ui, stop).await?;
+            ui.print_line("")?;
+        }
+        Ok(Approved { planned: self, approval: Approval(()) })
+    }
+}
+
+/// Proof that a plan is approved. Only [`Planned::approve`] makes one.
+#[derive(Debug)]
+pub(super) struct Approval(());
+
+/// Last stage before changes: the plan is approved.
+#[must_use]
+pub(crate) struct Approved<'a, I> {
+    planned: Planned<'a, ToChange, I>,
+    approval: Approval,
+}
+
+impl<I: PlanInputs> Approved<'_, I> {
+    /// Records the start of the run, enables changes in AWS while the state lock is held and no
+    /// shutdown is requested, runs the steps, and prints the result.
+    pub(crate) async fn execute(self, ui: &mut Ui) -> Result<Executed> {
+        let Self { planned, approval } = self;
+        let Planned { session, mut held, connection, inputs, plan } = planned;
+        let Session { common, stop, .. } = session;
+        if !(plan.is_empty() && plan.dependency_updates.is_empty()) {
+            held.begin(ui).await?;
+        }
+        if !plan.is_empty() {
+            held.record(inputs.entries(), ui).await?;
+        }
+        let fence = stop.or_shutdown(held.backend.fence());
+        let aws = connection.enable_changes(approval, fence);
+        let secrets = Arc::new(inputs.into_secrets());
+        let provider = Arc::clone(&aws);
+        let exit = run_steps(&plan, held, provider, secrets, common, ui, stop).await?;
+        Ok(Executed { exit, aws })
+    }
+}
+
+/// Result of an execution. The state lock is released.
+#[must_use]
+pub(crate) struct Executed {
+    pub(crate) exit: Exit,
+    aws: Arc<Aws>,
+}
+
+impl Executed {
+    /// Returns the AWS clients, to read what is left.
+    pub(crate) fn aws(&self) -> &Aws {
+        &self.aws
+    }
+}
