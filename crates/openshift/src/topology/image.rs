@@ -8,7 +8,7 @@ use groundplan_engine::out;
 use super::naming::ResourceNames;
 use super::{CompileError, CompileOptions};
 use crate::install_config::{Architecture, InstallConfig, MachinePool};
-use crate::topology::lookups::{ImageFact, Lookup, LookupCache};
+use crate::topology::lookups::{ImageFact, Lookup, LookupView};
 
 /// Region that has every image of the stream, as the source of copies within the partition `aws`.
 const SOURCE_REGION: &str = "us-east-1";
@@ -36,7 +36,7 @@ pub(crate) struct ImageSpec {
 /// Returns the image that this config boots, if it exists in AWS and is suitable.
 pub(crate) fn find(
     config: &InstallConfig,
-    lookup_cache: &LookupCache,
+    lookup_cache: &LookupView,
     options: &CompileOptions,
 ) -> Result<ImageSpec, CompileError> {
     let choice = choose(config, options)?;

@@ -74,7 +74,7 @@ impl ConfigLookups {
     pub(super) fn parse<'a>(
         config: &'a InstallConfig,
         pools: &[PoolField<'a>],
-        lookup_cache: &LookupCache,
+        lookup_cache: &LookupView,
     ) -> Self {
         let by_id = |subnets: Vec<SubnetFact>| {
             subnets.into_iter().map(|subnet| (subnet.id.clone(), subnet)).collect()
@@ -97,9 +97,9 @@ impl ConfigLookups {
 
 /// Read access to the lookup cache.
 #[derive(Clone, Copy)]
-pub(crate) struct LookupCache<'a>(&'a BTreeMap<String, Value>);
+pub(crate) struct LookupView<'a>(&'a BTreeMap<String, Value>);
 
-impl<'a> LookupCache<'a> {
+impl<'a> LookupView<'a> {
     pub(crate) fn new(lookup_cache: &'a BTreeMap<String, Value>) -> Self {
         Self(lookup_cache)
     }
@@ -131,7 +131,7 @@ mod tests {
         let lookup = Lookup::AvailabilityZones { region: "us-west-2".into() };
         let mut lookup_cache = BTreeMap::new();
         let read = |lookup_cache: &BTreeMap<String, Value>| {
-            LookupCache::new(lookup_cache).answer::<Vec<String>>(&lookup)
+            LookupView::new(lookup_cache).answer::<Vec<String>>(&lookup)
         };
         assert!(matches!(read(&lookup_cache), Err(CompileError::Unanswered { .. })));
         lookup_cache.insert(lookup.key(), Value::from(7));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::existing::{self, Existing};
-use super::lookups::{ConfigLookups, LookupCache};
+use super::lookups::{ConfigLookups, LookupView};
 use super::machine_pools::Workers;
 use super::placement::{self, PoolField, PoolPlacement};
 use super::{CompileError, CompileErrors};
@@ -18,7 +18,7 @@ use crate::install_config::InstallConfig;
 /// An install-config with its parsed lookup results and the placement of its machines.
 pub struct PlacedConfig<'a> {
     pub(super) config: &'a InstallConfig,
-    pub(super) lookup_cache: LookupCache<'a>,
+    pub(super) lookup_cache: LookupView<'a>,
     pub(super) lookups: ConfigLookups,
     /// The network of the user. `None` if the cluster gets its own, or after an error.
     pub(super) existing: Option<Existing>,
@@ -33,7 +33,7 @@ impl<'a> PlacedConfig<'a> {
     /// [`PlacedConfig::resolve`].
     pub fn of(config: &'a InstallConfig, lookup_cache: &'a BTreeMap<String, Value>) -> Self {
         let (mut errors, mut warnings) = (CompileErrors::default(), Vec::new());
-        let lookup_cache = LookupCache::new(lookup_cache);
+        let lookup_cache = LookupView::new(lookup_cache);
         let pools = placement::pools(config);
         let lookups = ConfigLookups::parse(config, &pools, &lookup_cache);
         let existing = existing::find(config, &lookups, &mut errors);
