@@ -13,15 +13,12 @@ use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 use super::{Instance, InstanceNetwork, InstanceOutputs, launch};
 use crate::Aws;
 use crate::client::dry_run::{DryRunTarget, dry, is_placeholder};
-use crate::client::ec2::{self, Ec2Object, pages};
+use crate::client::ec2::{self, Ec2Object, FILTER_VALUES, pages};
 use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::{HopLimit, HttpTokens, MetadataOptions, Switch};
-
-/// Maximum number of values in one filter (EC2 API reference, `Filter`).
-const FILTER_VALUES: usize = 200;
 
 impl KindOperations for Instance {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InstanceOutputs> {
@@ -331,7 +328,7 @@ fn to_live(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance>
     let inputs = Instance {
         image: ec2::id::<ImageId>(call, live.image_id())?.into(),
         instance_type: ec2::part(call, "instanceType", instance_type)?,
-        profile: live_profile(live).unwrap_or_else(|| "".into()).into(),
+        profile: Input::live(live_profile(live)),
         network: network(&recorded.network, live)?,
         root_volume: recorded.root_volume.clone(),
         // The state has only the digest, so the live content cannot be compared.

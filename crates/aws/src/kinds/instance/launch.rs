@@ -22,13 +22,12 @@ use super::{
 use crate::Aws;
 use crate::client::resource_type::{Creation, Result};
 use crate::client::{ec2, errors};
+use crate::model::USER_DATA_LIMIT;
 use crate::model::metadata_options::{HttpTokens, MetadataOptions, Switch};
 
 /// Validity of a presigned URL in user data. openshift-install uses the same value
 /// (pkg/asset/installconfig/aws/presign.go).
 const PRESIGNED_FOR: Duration = Duration::from_secs(60 * 60);
-/// Maximum size of user data in bytes, before encoding (EC2 user guide, "Instance user data").
-const USER_DATA_LIMIT: usize = 16 * 1024;
 
 /// Returns the RunInstances request, without the client token.
 pub(super) async fn request(

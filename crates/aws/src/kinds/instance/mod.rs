@@ -81,10 +81,6 @@ pub struct UserDataSource {
     pub presigned: Option<ObjectRef>,
 }
 
-/// Maximum size of user data in bytes, before base64 encoding (EC2 user guide, "Run commands when
-/// you launch an EC2 instance with user data input").
-pub const LONGEST_USER_DATA: usize = 16 * 1024;
-
 /// Placeholder of the presigned URL in a user data text.
 pub const PRESIGNED_URL: &str = "@presigned-url@";
 
