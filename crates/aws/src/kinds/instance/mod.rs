@@ -141,15 +141,6 @@ impl Kind for Instance {
 mod calls;
 #[cfg(feature = "sdk")]
 mod launch;
-#[cfg(feature = "sdk")]
-pub(crate) use calls::groups_in_recorded_order;
-#[cfg(feature = "sdk")]
-pub(crate) use calls::{
-    live_metadata_options, live_profile, live_state, look_if_running, look_if_terminated, say,
-    set_metadata_options,
-};
-#[cfg(feature = "sdk")]
-pub(crate) use launch::{metadata_options, sent_as_user_data};
 
 #[cfg(all(test, feature = "sdk"))]
 pub(crate) mod tests {
