@@ -220,6 +220,17 @@ pub(crate) fn poll_running<O>(id: &str, outputs: O, instance: &types::Instance) 
     }
 }
 
+/// Polls instances until they run. An instance that EC2 does not return counts as not yet visible.
+pub(crate) async fn poll_launched<O>(
+    aws: &Aws,
+    ids: &[&str],
+    poll: fn(&types::Instance) -> PollResult<O>,
+) -> Result<Vec<PollResult<O>>> {
+    let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
+    let not_visible = || PollResult::Pending("not visible yet".to_owned());
+    Ok(ids.iter().map(|id| found.get(*id).map_or_else(not_visible, poll)).collect())
+}
+
 /// Polls instances that are being terminated. An instance that EC2 no longer returns counts as
 /// terminated.
 pub(crate) async fn poll_terminated(aws: &Aws, ids: &[&str]) -> Result<Vec<PollResult<()>>> {

@@ -106,14 +106,14 @@ fn to_live(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>> 
 }
 
 /// Returns the poll status of a live instance.
-fn poll(live: &types::Instance) -> PollResult<MachineOutputs> {
+pub(crate) fn poll(live: &types::Instance) -> PollResult<MachineOutputs> {
     match outputs("DescribeInstances", live) {
         Ok(outputs) => poll_running(outputs.id.clone().as_str(), outputs, live),
         Err(error) => PollResult::Failed(error),
     }
 }
 
-fn outputs(call: &str, live: &types::Instance) -> Result<MachineOutputs> {
+pub(crate) fn outputs(call: &str, live: &types::Instance) -> Result<MachineOutputs> {
     Ok(MachineOutputs {
         id: ec2::id::<InstanceId>(call, live.instance_id())?,
         private_ip: live.private_ip_address().map(Into::into),

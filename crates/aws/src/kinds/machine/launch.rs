@@ -149,28 +149,14 @@ mod tests {
 
     fn machine() -> (Machine, Secrets) {
         let mut secrets = Secrets::default();
-        let machine = Machine {
-            image: Input::Known("ami-1".into()),
-            instance_type: "m5.large".into(),
+        let mut machine = Machine {
             profile: Some(Input::Known("c-worker-profile".into())),
-            key_name: None,
-            interface: MachineInterface {
-                device_index: 0,
-                subnet: Some(Input::Known("subnet-1".into())),
-                groups: vec![Input::Known("sg-1".into())],
-                public_address: None,
-                interface_type: None,
-                dual_stack: None,
-            },
-            block_devices: Vec::new(),
             user_data: secrets.keep(b"canary".to_vec()),
-            metadata_options: metadata_options::MetadataOptions::default(),
-            placement: MachinePlacement::default(),
-            market: None,
-            capacity_reservation: None,
-            confidential_compute: None,
             tags: [("Name".to_owned(), "m".to_owned())].into(),
+            ..Machine::example()
         };
+        machine.interface.subnet = Some(Input::Known("subnet-1".into()));
+        machine.interface.groups = vec![Input::Known("sg-1".into())];
         (machine, secrets)
     }
 
