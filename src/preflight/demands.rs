@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::facts::{KindFacts, QuotaCount};
+use groundplan_aws::kinds::instance::Instance;
 use groundplan_aws::kinds::swept::UntrackedResource;
 use groundplan_aws::model::calls::tags_only;
 use groundplan_aws::model::quota::Quota;
@@ -11,7 +12,7 @@ use groundplan_aws::registry::{KINDS, facts};
 use groundplan_engine::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
 use groundplan_engine::plan::{Action, Op, Plan};
 use groundplan_engine::state::State;
-use groundplan_openshift::topology::Workers;
+use groundplan_openshift::topology::{Workers, is_control_plane};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -249,9 +250,9 @@ fn machine_kinds() -> impl Iterator<Item = &'static str> {
 fn machines(site: &PreflightInputs, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
     let launched: Vec<&Address> = machine_kinds().flat_map(|kind| site.added(kind)).collect();
     let wanted = site.graph.nodes().iter().map(|node| &node.address);
-    let wanted =
-        wanted.filter(|address| address.kind() == "instance" && is_master(address)).count();
-    let begins = wanted > 0 && launched.iter().filter(|one| is_master(one)).count() == wanted;
+    let is_master = |one: &&&Address| one.kind() == Instance::SCHEMA.kind && is_control_plane(one);
+    let wanted = wanted.filter(|one| is_master(&one)).count();
+    let begins = wanted > 0 && launched.iter().filter(is_master).count() == wanted;
     let renewed = machine_kinds().flat_map(|kind| site.renewed(kind));
     let of_plan = launched.into_iter().chain(renewed).filter_map(|address| {
         let instance_type = site.inputs(address)?["instance_type"].as_str()?.to_owned();
@@ -272,14 +273,10 @@ fn freed(site: &PreflightInputs) -> Vec<(String, &'static str)> {
     renewed.collect()
 }
 
-fn is_master(address: &Address) -> bool {
-    address.name().starts_with("master-")
-}
-
 fn role(address: &Address) -> &'static str {
     match address.kind() {
         "machine" => "machines",
-        _ if is_master(address) => "masters",
+        _ if is_control_plane(address) => "masters",
         _ => "bootstrap",
     }
 }

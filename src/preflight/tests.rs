@@ -7,7 +7,7 @@ use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::kinds::swept::FoundUntracked;
 use groundplan_aws::model::quota::Quota;
 use groundplan_aws::model::untracked::UntrackedKind;
-use groundplan_aws::{Tags, schemas};
+use groundplan_aws::schemas;
 use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::plan::{LiveState, Plan, PlanOptions, plan, plan_destroy};
 use groundplan_engine::provider::{ErrorClass, ProviderError};
@@ -193,7 +193,7 @@ fn a_machine_that_is_replaced_needs_what_it_grows_by() {
 
 #[test]
 fn a_machine_whose_successor_comes_first_needs_room_for_both() {
-    let (address, wanted) = (Address::new("machine", "w-0"), Machine::unknown(Tags::new()));
+    let (address, wanted) = (Address::new("machine", "w-0"), Machine::example());
     let mut graph = Graph::default();
     graph.add("w-0", &Machine { instance_type: "m6i.2xlarge".into(), ..wanted.clone() });
     let before = json!(Machine { instance_type: "m6i.xlarge".into(), ..wanted });

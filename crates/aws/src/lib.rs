@@ -30,8 +30,8 @@
 //!
 //! Imports point down this list only:
 //!
-//! 1. `provider`: the engine's provider, by the registry; [`adopt`]: state entries for untracked
-//!    resources; [`preflight`]: permissions, dry runs and quotas, before the first change.
+//! 1. `provider`: the engine's provider, by the registry; [`machine_calls`]: typed calls of the machine
+//!    controller; [`adopt`]: state entries for untracked resources; [`preflight`]: permissions, dry runs and quotas, before the first change.
 //! 2. [`registry`]: every kind, once.
 //! 3. [`kinds`]: one file or folder for each kind.
 //! 4. `sweep`: finds resources of a cluster that are in no state.
@@ -55,6 +55,7 @@ mod client;
 pub mod facts;
 pub mod kinds;
 pub mod lookups;
+pub mod machine_calls;
 pub mod model;
 pub mod preflight;
 #[cfg(feature = "sdk")]

@@ -8,15 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use groundplan_aws::Tags;
-use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
-use groundplan_aws::kinds::machine::{InstanceDetails as SeenByEc2, Machine, MachineOutputs};
-use groundplan_aws::lookups::Ec2;
-use groundplan_aws::lookups::lookup::{InstancesNamed, Lookup};
+use groundplan_aws::kinds::machine::MachineOutputs;
+use groundplan_aws::lookups::lookup::Lookup;
+use groundplan_aws::machine_calls::{Ec2, LiveMachine};
 use groundplan_aws::model::ids::InstanceId;
-use groundplan_engine::graph::Address;
-use groundplan_engine::provider::{ErrorClass, Observed, Poll, ProviderError, RecordedResource};
-use serde_json::{Value, json};
+use groundplan_aws::model::metadata_options::MetadataOptions;
+use groundplan_engine::provider::{ErrorClass, Poll, ProviderError};
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
@@ -53,8 +51,8 @@ pub enum InstanceState {
 pub struct FoundInstance {
     /// State of the instance in EC2.
     pub seen: InstanceState,
-    /// Inputs of the instance, as far as EC2 reports them. `None` if the instance does not exist.
-    pub live: Option<Machine>,
+    /// Live metadata options. `None` if no describe call shows the instance.
+    pub metadata_options: Option<MetadataOptions>,
     /// ID of the instance, if known.
     pub id: Option<InstanceId>,
 }
@@ -64,9 +62,9 @@ pub struct Ec2Batcher {
     ec2: Arc<dyn Ec2>,
     region: String,
     cluster_tag: String,
-    machines: BatchQueue<RecordedResource, Observed>,
-    waited_for: BatchQueue<RecordedResource, Poll>,
-    going: BatchQueue<RecordedResource, Poll>,
+    machines: BatchQueue<InstanceId, Option<LiveMachine>>,
+    waited_for: BatchQueue<InstanceId, Poll<MachineOutputs>>,
+    going: BatchQueue<InstanceId, Poll<()>>,
     names: BatchQueue<String, Vec<InstanceId>>,
     answers: tokio::sync::Mutex<HashMap<String, (Instant, Value)>>,
 }
@@ -97,14 +95,15 @@ impl Ec2Batcher {
     ///
     /// # Errors
     /// Fails if the query fails. A failed query never means that no instance exists.
-    pub async fn find(&self, name: &str, id: Option<&str>, tags: &Tags) -> Result<FoundInstance> {
+    pub async fn find(&self, name: &str, id: Option<&str>) -> Result<FoundInstance> {
         let ids = match id {
             Some(id) => vec![InstanceId::from(id)],
             None => self.named(name).await?,
         };
-        let mut found = FoundInstance { seen: InstanceState::Nothing, live: None, id: None };
+        let mut found =
+            FoundInstance { seen: InstanceState::Nothing, metadata_options: None, id: None };
         for id in ids {
-            let next = self.one(name, id, tags).await?;
+            let next = self.one(id).await?;
             if launched(&next) >= launched(&found) {
                 found = next;
             }
@@ -124,67 +123,36 @@ impl Ec2Batcher {
         let mut sorted = names.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        let lookup = Lookup::InstancesNamed {
-            region: self.region.clone(),
-            cluster_tag: self.cluster_tag.clone(),
-            names: sorted,
-        };
-        let answer = self.ec2.answer(lookup).await?;
-        let found: InstancesNamed =
-            serde_json::from_value(answer).map_err(|error| unreadable(&error))?;
+        let (region, cluster_tag) = (self.region.clone(), self.cluster_tag.clone());
+        let found = self.ec2.instances_named(region, cluster_tag, sorted).await?;
         Ok(names.iter().map(|name| found.get(name).cloned().unwrap_or_default()).collect())
     }
 
-    async fn one(&self, name: &str, id: InstanceId, tags: &Tags) -> Result<FoundInstance> {
-        let known = known(name, &id, tags);
-        let ask = |all| self.ec2.refresh("machine".to_owned(), all);
-        let seen = match self.machines.ask(known.clone(), ask).await? {
-            Observed::Present { inputs, outputs } => {
-                let live = serde_json::from_value(inputs).map_err(|error| unreadable(&error))?;
-                let outputs =
-                    serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
-                let seen = InstanceState::There(Box::new(outputs));
-                return Ok(FoundInstance { seen, live: Some(live), id: Some(id) });
+    async fn one(&self, id: InstanceId) -> Result<FoundInstance> {
+        let describe = |ids| self.ec2.describe(ids);
+        let (seen, metadata_options) = match self.machines.ask(id.clone(), describe).await? {
+            Some(LiveMachine { outputs, metadata_options }) => {
+                (InstanceState::There(Box::new(outputs)), Some(metadata_options))
             }
-            Observed::Missing => self.what_became_of(known).await?,
+            None => (self.what_became_of(&id).await?, None),
         };
-        Ok(FoundInstance { seen, live: None, id: Some(id) })
+        Ok(FoundInstance { seen, metadata_options, id: Some(id) })
     }
 
     /// Returns the state of an instance that is not found: terminating, terminated, or not visible
     /// yet.
-    async fn what_became_of(&self, known: RecordedResource) -> Result<InstanceState> {
-        let ready = |all| self.ec2.ready("machine".to_owned(), all);
-        let why = match self.waited_for.ask(known.clone(), ready).await? {
+    async fn what_became_of(&self, id: &InstanceId) -> Result<InstanceState> {
+        let running = |ids| self.ec2.poll_running(ids);
+        let why = match self.waited_for.ask(id.clone(), running).await? {
             Poll::Failed(error) => error.message,
-            Poll::Ready(outputs) => {
-                let outputs =
-                    serde_json::from_value(outputs).map_err(|error| unreadable(&error))?;
-                return Ok(InstanceState::There(Box::new(outputs)));
-            }
+            Poll::Ready(outputs) => return Ok(InstanceState::There(Box::new(outputs))),
             Poll::Pending(_) => return Ok(InstanceState::Invisible),
         };
-        let gone = |all| self.ec2.gone("machine".to_owned(), all);
-        Ok(match self.going.ask(known, gone).await? {
+        let terminated = |ids| self.ec2.poll_terminated(ids);
+        Ok(match self.going.ask(id.clone(), terminated).await? {
             Poll::Pending(state) => InstanceState::Going { state },
-            Poll::Ready(_) | Poll::Failed(_) => InstanceState::Terminated { why },
+            Poll::Ready(()) | Poll::Failed(_) => InstanceState::Terminated { why },
         })
-    }
-
-    /// Returns true if a machine is registered with a load balancer. Registrations are queried
-    /// individually, because few machines have one. A missing load balancer must also not affect
-    /// machines that are registered with others.
-    ///
-    /// # Errors
-    /// Fails if the query fails.
-    pub async fn is_attached(
-        &self,
-        name: &str,
-        attachment: &LoadBalancerAttachment,
-    ) -> Result<bool> {
-        let known = attached(name, attachment);
-        let seen = self.ec2.refresh("load_balancer_attachment".to_owned(), vec![known]).await?;
-        Ok(matches!(seen.as_slice(), [Observed::Present { .. }]))
     }
 
     /// Returns the results of lookups, from the cache if possible.
@@ -209,46 +177,11 @@ impl Ec2Batcher {
     }
 }
 
-/// Returns the record of an instance: its ID and its tags.
-pub(super) fn known(name: &str, id: &InstanceId, tags: &Tags) -> RecordedResource {
-    let outputs = MachineOutputs { id: id.clone(), private_ip: None, seen: SeenByEc2::default() };
-    RecordedResource {
-        address: Address::new("machine", name),
-        token: String::new(),
-        inputs: json!(Machine::unknown(tags.clone())),
-        outputs: json!(outputs),
-    }
-}
-
-/// Returns the record of an attachment after its creation.
-pub(super) fn attached(name: &str, attachment: &LoadBalancerAttachment) -> RecordedResource {
-    let balancer = &attachment.load_balancer;
-    RecordedResource {
-        address: Address::new("load_balancer_attachment", &format!("{name}-{balancer}")),
-        token: String::new(),
-        inputs: json!(attachment),
-        outputs: json!({
-            "load_balancer": balancer, "instance": attachment.instance, "ip": attachment.ip,
-        }),
-    }
-}
-
 fn launched(found: &FoundInstance) -> i64 {
     match &found.seen {
         InstanceState::There(instance) => instance.seen.launched,
         _ => -1,
     }
-}
-
-fn unreadable(error: &serde_json::Error) -> ProviderError {
-    ProviderError::new(
-        ErrorClass::Ambiguous,
-        "look",
-        format!(
-            "the response cannot be read: \
-         {error}"
-        ),
-    )
 }
 
 type QueuedQuery<T, A> = (T, oneshot::Sender<Result<A>>);

@@ -75,11 +75,11 @@ pub enum Observed {
     Missing,
 }
 
-/// Result of a poll for one resource.
+/// Result of a poll for one resource. `T` is the type of the outputs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Poll {
+pub enum Poll<T = Value> {
     /// The resource is ready or, after a delete, gone. Contains the outputs.
-    Ready(Value),
+    Ready(T),
     /// The wait continues. Contains the status that the cloud reports, such as `pending`.
     Pending(String),
     /// The cloud reports a final failure.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use groundplan_aws::model::cluster_tag_key;
 use groundplan_aws::{Aws, AwsSettings};
 use groundplan_controller::capacity::driver::InstanceTypeSource;
 use groundplan_controller::ec2_batcher::Ec2Batcher;
@@ -16,7 +17,6 @@ use groundplan_node::kube_client;
 use groundplan_openshift::machine_api::infrastructure::{
     ClusterFacts, Infrastructure, architecture,
 };
-use groundplan_openshift::topology;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Client, ResourceExt};
@@ -70,7 +70,7 @@ async fn controlled(
         Aws::connect(AwsSettings {
             region: cluster.region.clone(),
             endpoints: cluster.endpoints.clone(),
-            cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
+            cluster_tag: cluster_tag_key(&cluster.infra_id),
             hosted_zone_role: None,
         })
         .await,

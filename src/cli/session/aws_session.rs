@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use groundplan_aws::lookups::queries;
+use groundplan_aws::model::cluster_tag_key;
 use groundplan_aws::{Aws, AwsSettings, Caller};
 use groundplan_engine::provider::{ProviderError, all, retry_reads};
 use groundplan_engine::state::Cluster;
 use groundplan_engine::state::fence::Fence;
 use groundplan_openshift::install_config::InstallConfig;
-use groundplan_openshift::topology::{self, Lookup};
+use groundplan_openshift::topology::Lookup;
 use serde_json::Value;
 
 use crate::cli::exit_code::Exit;
@@ -56,7 +57,7 @@ pub(crate) fn settings(config: &InstallConfig, cluster: &Cluster) -> AwsSettings
     AwsSettings {
         region: config.aws.region.clone(),
         endpoints: endpoints.map(|one| (one.name.clone(), one.url.to_string())).collect(),
-        cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
+        cluster_tag: cluster_tag_key(&cluster.infra_id),
         hosted_zone_role: config.aws.hosted_zone_role.clone(),
     }
 }
@@ -65,7 +66,7 @@ pub(crate) fn settings(config: &InstallConfig, cluster: &Cluster) -> AwsSettings
 pub(crate) fn settings_without_config(cluster: &Cluster) -> AwsSettings {
     AwsSettings {
         region: cluster.region.clone(),
-        cluster_tag: topology::cluster_tag_key(&cluster.infra_id),
+        cluster_tag: cluster_tag_key(&cluster.infra_id),
         ..AwsSettings::default()
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::lookups::lookup::InstancesNamed;
+use groundplan_aws::model::cluster_tag_key;
 use groundplan_aws::{Aws, AwsSettings, schemas};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::saved::{Digests, digest};
@@ -73,7 +74,7 @@ impl ManifestsSource {
         }
         names.sort();
         let MachineSpecs { infra_id, region, .. } = &self.fleet;
-        let cluster_tag = format!("kubernetes.io/cluster/{infra_id}");
+        let cluster_tag = cluster_tag_key(infra_id);
         let lookup = Lookup::InstancesNamed { region: region.clone(), cluster_tag, names };
         Some(lookup)
     }

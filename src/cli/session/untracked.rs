@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::{adopt, known};
 use groundplan_aws::kinds::swept::{FoundUntracked, UntrackedResource};
+use groundplan_aws::model::cluster_tag_key;
 use groundplan_aws::model::ids::RoleName;
 use groundplan_aws::model::untracked::UntrackedKind;
 use groundplan_aws::sweep::{self, RemainingResource, Sweep};
@@ -168,9 +169,7 @@ pub(crate) async fn ensure_unclaimed(aws: &Aws, state: &State, plan: &Plan) -> R
     let mut diagnostic = Diagnostic::error("the plan deletes resources that another cluster uses");
     diagnostic.detail = claims
         .iter()
-        .map(|one| {
-            format!("{} is tagged kubernetes.io/cluster/{}={}", one.id, one.cluster, one.value)
-        })
+        .map(|one| format!("{} is tagged {}={}", one.id, cluster_tag_key(&one.cluster), one.value))
         .collect();
     let hint = "destroy that cluster first, or remove its tag if it no longer exists";
     Err(CommandError::new(Exit::Refused, diagnostic.with_hint(hint)))

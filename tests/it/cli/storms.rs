@@ -189,7 +189,7 @@ impl Walker {
             .with_initial_backoff(Duration::from_millis(200));
         let settings = AwsSettings {
             region: world.cluster.region.clone(),
-            cluster_tag: groundplan_openshift::topology::cluster_tag_key(&world.cluster.infra_id),
+            cluster_tag: groundplan_aws::model::cluster_tag_key(&world.cluster.infra_id),
             ..AwsSettings::default()
         };
         let aws =

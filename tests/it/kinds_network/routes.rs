@@ -50,7 +50,7 @@ async fn a_nat_gateway_that_goes_away_serves_nobody() {
     let Observed::Present { inputs, .. } = account.bench().refresh(&known).await else {
         panic!("it is not gone yet")
     };
-    assert_eq!(inputs["subnet"], "none");
+    assert_eq!(inputs["subnet"], serde_json::Value::Null);
     let kind = || "nat_gateway".to_owned();
     let looks = account.aws.gone(kind(), vec![known.clone()]).await.expect("a look");
     assert_eq!(looks, [Poll::Pending("deleting".to_owned())]);

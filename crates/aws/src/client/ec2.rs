@@ -87,6 +87,27 @@ pub(crate) async fn all<T: Ec2Object, K: Resource>(
     recorded: &[Recorded<K>],
     id: fn(&K::Outputs) -> &str,
 ) -> Result<Vec<Option<T>>> {
+    let keys = recorded.iter().map(|one| match &one.outputs {
+        Some(outputs) => ObjectKey::Id(id(outputs)),
+        None => ObjectKey::Token(&one.token),
+    });
+    all_of(aws, &keys.collect::<Vec<_>>()).await
+}
+
+/// The key by which a live object is found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ObjectKey<'a> {
+    /// The ID of the object.
+    Id(&'a str),
+    /// The creation token, in the token tag of the object.
+    Token(&'a str),
+}
+
+/// Returns the live object of each key, as [`all`] does.
+pub(crate) async fn all_of<T: Ec2Object>(
+    aws: &Aws,
+    keys: &[ObjectKey<'_>],
+) -> Result<Vec<Option<T>>> {
     let (mut by_id, mut by_token) = (HashMap::new(), HashMap::new());
     for one in T::describe(aws, vec![by_cluster(aws)]).await? {
         if let Some(token) = token_of(one.tags()).filter(|_| one.exists()) {
@@ -96,11 +117,11 @@ pub(crate) async fn all<T: Ec2Object, K: Resource>(
             by_id.insert(id.to_owned(), one);
         }
     }
-    let ids: Vec<Option<String>> = recorded
+    let ids: Vec<Option<String>> = keys
         .iter()
-        .map(|one| match &one.outputs {
-            Some(outputs) => Some(id(outputs).to_owned()),
-            None => by_token.get(&one.token).cloned().flatten(),
+        .map(|key| match *key {
+            ObjectKey::Id(id) => Some(id.to_owned()),
+            ObjectKey::Token(token) => by_token.get(token).cloned().flatten(),
         })
         .collect();
     let rest: Vec<&str> =

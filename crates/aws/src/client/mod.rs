@@ -11,6 +11,7 @@ pub(crate) mod errors;
 pub(crate) mod hints;
 mod https;
 pub(crate) mod iam;
+pub(crate) mod instances;
 pub(crate) mod interceptor;
 pub(crate) mod outcomes;
 pub(crate) mod ownership;

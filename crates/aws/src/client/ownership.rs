@@ -8,9 +8,7 @@ use groundplan_engine::provider::{Cause, ErrorClass, ProviderError};
 use crate::Tags;
 use crate::client::resource_type::Result;
 use crate::client::{Aws, TOKEN_TAG, owned_tags};
-
-/// The start of the cluster tag's key.
-pub(crate) const CLUSTER_PREFIX: &str = "kubernetes.io/cluster/";
+use crate::model::CLUSTER_TAG_PREFIX;
 
 /// Rejects a resource that the creation with this token has not made. `what` names the resource.
 pub(crate) fn ensure_ours(
@@ -63,7 +61,7 @@ fn owner(token: &str, cluster_tag: &str, live: &Tags) -> Owner {
 
 /// Returns the infra ID of the cluster that owns the resource with these tags.
 pub(crate) fn cluster(live: &Tags) -> Option<&str> {
-    live.keys().find_map(|key| key.strip_prefix(CLUSTER_PREFIX))
+    live.keys().find_map(|key| key.strip_prefix(CLUSTER_TAG_PREFIX))
 }
 
 /// Returns the error for a resource that has our name and another creator.

@@ -53,15 +53,7 @@ pub(crate) struct Live<K: Resource> {
 }
 
 /// The result of one poll of a resource, typed.
-#[derive(Clone, Debug)]
-pub(crate) enum PollResult<O> {
-    /// The resource is ready or deleted.
-    Ready(O),
-    /// The resource is in progress; the text is its progress.
-    Pending(String),
-    /// The resource will never become ready.
-    Failed(ProviderError),
-}
+pub(crate) type PollResult<O> = Poll<O>;
 
 /// The operations of a kind, typed. Each operation is safe to repeat, with the same result.
 pub(crate) trait KindOperations: Kind {

@@ -72,7 +72,9 @@ impl Kind for IamInstanceProfile {
 mod calls {
     use aws_sdk_iam::types::{InstanceProfile, Role};
 
-    use super::{IamInstanceProfile, IamInstanceProfileOutputs, InstanceProfileName, RoleName};
+    use super::{
+        IamInstanceProfile, IamInstanceProfileOutputs, Input, InstanceProfileName, RoleName,
+    };
     use crate::client::Aws;
     use crate::client::iam::{ABSENT, live_tags, tags};
     use crate::client::outcomes::{incomplete, none_if, resolve_conflict, retry_on};
@@ -144,7 +146,9 @@ mod calls {
         ) -> Result<IamInstanceProfileOutputs> {
             let name = self.name.as_str();
             if self.role != before.inputs.role {
-                take_role_out(aws, &self.name, before.inputs.role.get()).await?;
+                if let Some(role) = before.inputs.role.known() {
+                    take_role_out(aws, &self.name, role).await?;
+                }
                 self.put_role_in(aws).await?;
             }
             let (set, unset) = tag_changes(&before.inputs.tags, &self.tags);
@@ -172,7 +176,9 @@ mod calls {
         /// role is removed first. On `DeleteConflict`, any other role in the profile is removed
         /// too.
         async fn delete(aws: &Aws, inputs: Self, outputs: IamInstanceProfileOutputs) -> Result<()> {
-            take_role_out(aws, &outputs.name, inputs.role.get()).await?;
+            if let Some(role) = inputs.role.known() {
+                take_role_out(aws, &outputs.name, role).await?;
+            }
             let delete = || {
                 let name = outputs.name.as_str();
                 let call = aws.iam.delete_instance_profile().instance_profile_name(name);
@@ -217,9 +223,6 @@ mod calls {
     }
 
     async fn take_role_out(aws: &Aws, name: &InstanceProfileName, role: &RoleName) -> Result<()> {
-        if role.as_str().is_empty() {
-            return Ok(());
-        }
         let call = aws
             .iam
             .remove_role_from_instance_profile()
@@ -245,8 +248,8 @@ mod calls {
             return None;
         }
         let mut inputs = recorded.inputs;
-        // An empty name differs from every configured role, so an update adds the role.
-        inputs.role = role_in(profile).unwrap_or_else(|| "".into()).into();
+        // An absent role differs from every configured role, so an update adds the role.
+        inputs.role = Input::live(role_in(profile));
         inputs.tags = our_tags(&inputs.tags, &all_tags);
         Some(Live { inputs, outputs: outputs(profile) })
     }

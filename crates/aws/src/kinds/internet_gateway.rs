@@ -63,7 +63,7 @@ mod calls {
     use aws_sdk_ec2::types::{self, ResourceType};
     use groundplan_engine::provider::ProviderFuture;
 
-    use super::{InternetGateway, InternetGatewayOutputs};
+    use super::{Input, InternetGateway, InternetGatewayOutputs};
     use crate::Aws;
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2;
@@ -136,15 +136,17 @@ mod calls {
 
         async fn delete(aws: &Aws, inputs: Self, outputs: InternetGatewayOutputs) -> Result<()> {
             let id = outputs.id.as_str();
-            let vpc = inputs.vpc.get().as_str();
-            let call = aws.ec2.detach_internet_gateway().internet_gateway_id(id).vpc_id(vpc);
-            let detached = aws.call("ec2", "DetachInternetGateway", call.send()).await;
-            let nothing_to_detach = [
-                "Gateway.NotAttached",
-                "InvalidInternetGatewayID.NotFound",
-                "InvalidVpcID.NotFound",
-            ];
-            ec2::fine_when(detached, &nothing_to_detach)?;
+            if let Some(vpc) = inputs.vpc.known() {
+                let call = aws.ec2.detach_internet_gateway().internet_gateway_id(id);
+                let call = call.vpc_id(vpc.as_str());
+                let detached = aws.call("ec2", "DetachInternetGateway", call.send()).await;
+                let nothing_to_detach = [
+                    "Gateway.NotAttached",
+                    "InvalidInternetGatewayID.NotFound",
+                    "InvalidVpcID.NotFound",
+                ];
+                ec2::fine_when(detached, &nothing_to_detach)?;
+            }
             let call = aws.ec2.delete_internet_gateway().internet_gateway_id(id);
             let deleted = aws.call("ec2", "DeleteInternetGateway", call.send()).await;
             ec2::fine_when(deleted, &["InvalidInternetGatewayID.NotFound"])
@@ -192,13 +194,13 @@ mod calls {
         gateway.attachments().first().and_then(|attachment| attachment.vpc_id())
     }
 
-    /// Converts a live gateway to the shape of the inputs. The VPC of a detached gateway is `none`.
+    /// Converts a live gateway to the shape of the inputs. The VPC of a detached gateway is absent.
     fn to_live(
         recorded: &InternetGateway,
         gateway: &types::InternetGateway,
     ) -> Result<Live<InternetGateway>> {
         let inputs = InternetGateway {
-            vpc: VpcId::from(attached_to(gateway).unwrap_or("none")).into(),
+            vpc: Input::live(attached_to(gateway).map(VpcId::from)),
             tags: ec2::owned(&recorded.tags, gateway.tags()),
         };
         Ok(Live { inputs, outputs: outputs("DescribeInternetGateways", Some(gateway))? })

@@ -65,7 +65,7 @@ mod calls {
         Action, ActionTypeEnum, Listener as LiveListener, ProtocolEnum,
     };
 
-    use super::{Listener, ListenerOutputs, TargetGroupArn};
+    use super::{Input, Listener, ListenerOutputs, TargetGroupArn};
     use crate::client::Aws;
     use crate::client::elb::{self, NO_LOAD_BALANCER, NO_TARGET_GROUP};
     use crate::client::outcomes::{incomplete, none_if, resolve_conflict, retry_on};
@@ -130,7 +130,7 @@ mod calls {
             let see = |one: Recorded<Self>| {
                 let live = there.iter().find(|live| is_recorded(&one, live))?;
                 let outputs = outputs(live)?;
-                let target_group = forwards_to(live).unwrap_or_else(|| "".into()).into();
+                let target_group = Input::live(forwards_to(live));
                 let port = live.port().unwrap_or(one.inputs.port);
                 Some(Live { inputs: Self { target_group, port, ..one.inputs }, outputs })
             };

@@ -67,14 +67,14 @@ mod calls {
     use aws_sdk_ec2::types::{self, ConnectivityType, Filter, NatGatewayState, ResourceType, Tag};
     use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 
-    use super::{NatGateway, NatGatewayOutputs};
+    use super::{Input, NatGateway, NatGatewayOutputs};
     use crate::Aws;
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2::{self, Ec2Object, pages};
     use crate::client::resource_type::{
         Creation, KindOperations, Live, PollResult, Recorded, Result,
     };
-    use crate::model::ids::{AllocationId, SubnetId};
+    use crate::model::ids::AllocationId;
 
     impl KindOperations for NatGateway {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<NatGatewayOutputs> {
@@ -219,17 +219,16 @@ mod calls {
     }
 
     /// Converts a live gateway to the shape of the inputs. The subnet of a failed, deleting or
-    /// deleted gateway is `none`, so that a plan replaces the gateway and a destroy waits for its
+    /// deleted gateway is absent, so that a plan replaces the gateway and a destroy waits for its
     /// deletion.
     fn to_live(recorded: NatGateway, gateway: &types::NatGateway) -> Result<Live<NatGateway>> {
         let serves =
             matches!(gateway.state(), Some(NatGatewayState::Pending | NatGatewayState::Available));
-        let subnet: SubnetId = match serves {
-            true => ec2::id("DescribeNatGateways", gateway.subnet_id())?,
-            false => SubnetId::from("none"),
-        };
         let inputs = NatGateway {
-            subnet: subnet.into(),
+            subnet: match serves {
+                true => Input::Known(ec2::id("DescribeNatGateways", gateway.subnet_id())?),
+                false => Input::Absent,
+            },
             // AWS may omit the address of a pending gateway; the recorded one is then kept.
             allocation: allocation(gateway).map_or(recorded.allocation, Into::into),
             tags: ec2::owned(&recorded.tags, gateway.tags()),

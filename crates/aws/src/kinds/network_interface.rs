@@ -71,10 +71,10 @@ mod calls {
     use crate::Aws;
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2::{self, Ec2Object, pages};
+    use crate::client::instances::groups_in_recorded_order;
     use crate::client::resource_type::{
         Creation, KindOperations, Live, PollResult, Recorded, Result,
     };
-    use crate::kinds::instance::groups_in_recorded_order;
     use crate::model::ids::SubnetId;
 
     impl Ec2Object for types::NetworkInterface {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{self, LocationType, RouteTable, Subnet};
 use aws_sdk_route53::types::HostedZone;
-use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
+use groundplan_engine::provider::{ErrorClass, ProviderError};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +14,6 @@ use crate::client::elb::{self, BalancerKey};
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::route53;
-use crate::lookups::Ec2;
 use crate::lookups::lookup::{
     FilterBy, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
     InstancesNamed, Lookup, Offerings, PlacementGroupFact, PlacementGroups, SecurityGroupVpcs,
@@ -115,7 +114,7 @@ pub async fn answer(aws: &Aws, lookup: &Lookup) -> Result<Value> {
 }
 
 /// Rejects a lookup about another region: the clients would return results of the wrong region.
-fn here(aws: &Aws, region: &str) -> Result<()> {
+pub(crate) fn here(aws: &Aws, region: &str) -> Result<()> {
     let ours = &aws.settings.region;
     if ours == region {
         return Ok(());
@@ -147,7 +146,11 @@ fn ordinary(zone: types::AvailabilityZone) -> Option<String> {
 }
 
 /// Returns instances by name and cluster tag, the way the Machine API finds a Machine's instance.
-async fn instances_named(aws: &Aws, tag: &str, names: &[String]) -> Result<InstancesNamed> {
+pub(crate) async fn instances_named(
+    aws: &Aws,
+    tag: &str,
+    names: &[String],
+) -> Result<InstancesNamed> {
     let mut found = InstancesNamed::new();
     for some in names.chunks(ec2::FILTER_VALUES) {
         let filters = vec![filter("tag:Name", some), filter("tag-key", &[tag])];
@@ -459,12 +462,6 @@ fn reach(subnet: &Subnet, tables: &[RouteTable]) -> Result<SubnetReach> {
             || route.carrier_gateway_id().is_some_and(|id| id.starts_with("cagw-"))
     });
     Ok(if outwards { SubnetReach::Public } else { SubnetReach::Private })
-}
-
-impl Ec2 for Aws {
-    fn answer(&self, lookup: Lookup) -> ProviderFuture<'_, Value> {
-        Box::pin(async move { answer(self, &lookup).await })
-    }
 }
 
 /// Runs all lookups at once and returns the results by lookup key.

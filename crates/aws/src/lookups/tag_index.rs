@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use crate::Aws;
 use crate::client::TOKEN_TAG;
 use crate::client::ec2::{filter, pages};
-use crate::client::ownership::CLUSTER_PREFIX;
 use crate::client::resource_type::Result;
+use crate::model::CLUSTER_TAG_PREFIX;
 
 /// Returns the creation tokens on all EC2 objects. AWS keeps tags of deleted objects for a while,
 /// so a token does not prove that its object exists.
@@ -26,10 +26,10 @@ pub async fn tokens(aws: &Aws) -> Result<BTreeSet<String>> {
 /// # Errors
 /// If the tags cannot be listed.
 pub async fn clusters(aws: &Aws) -> Result<BTreeSet<String>> {
-    let all = format!("{CLUSTER_PREFIX}*");
+    let all = format!("{CLUSTER_TAG_PREFIX}*");
     let owned = [filter("key", &[all]), filter("value", &["owned"])];
     let request = aws.ec2.describe_tags().set_filters(Some(owned.into())).max_results(1000);
     let tags = pages!(aws, "DescribeTags", request, tags).into_iter();
-    let named = tags.filter_map(|tag| Some(tag.key?.strip_prefix(CLUSTER_PREFIX)?.to_owned()));
+    let named = tags.filter_map(|tag| Some(tag.key?.strip_prefix(CLUSTER_TAG_PREFIX)?.to_owned()));
     Ok(named.collect())
 }

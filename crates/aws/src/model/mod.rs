@@ -1,4 +1,4 @@
-//! AWS's vocabulary as plain data: IDs, tags, limits of volumes, metadata options, launch errors.
+//! AWS's vocabulary as plain data: IDs, tags, limits of volumes and user data, metadata options, launch errors.
 //!
 //! Never: the SDK, or the state of a cluster.
 
@@ -16,3 +16,16 @@ pub mod untracked;
 /// Tags as AWS stores them. groundplan manages only keys that it sets; other keys are never a
 /// difference.
 pub type Tags = BTreeMap<String, String>;
+
+/// Prefix of the key of the cluster tag. The rest of the key is the infra ID.
+pub const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
+
+/// Returns the key of the cluster tag. All resources that the cluster owns have the tag with the
+/// value `owned`.
+pub fn cluster_tag_key(infra_id: &str) -> String {
+    format!("{CLUSTER_TAG_PREFIX}{infra_id}")
+}
+
+/// Maximum size of user data in bytes, before base64 encoding (EC2 user guide, "Run commands when
+/// you launch an EC2 instance with user data input").
+pub const USER_DATA_LIMIT: usize = 16 * 1024;

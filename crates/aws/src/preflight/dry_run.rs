@@ -123,7 +123,7 @@ mod tests {
         use super::super::{DryRunResult, DryRunTarget, dry_run, supports_dry_run};
         use crate::client::tests::{Script, scripted_read_only};
         use crate::kinds::instance::tests::instance;
-        use crate::kinds::machine::tests::machine;
+        use crate::kinds::machine::Machine;
         use crate::registry::KINDS;
 
         fn answered(code: &str) -> Script {
@@ -146,7 +146,7 @@ mod tests {
             }
             if kind == "machine" {
                 let options = inputs["metadata_options"].take();
-                inputs = json!(machine());
+                inputs = json!(Machine::example());
                 inputs["metadata_options"] = options;
             }
             DryRunTarget { address: format!("{kind}.a"), inputs, id: "i-1".into() }

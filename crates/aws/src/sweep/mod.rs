@@ -23,8 +23,8 @@ use groundplan_engine::provider::{ErrorClass, ProviderError};
 use crate::Aws;
 use crate::client::ec2 as shared;
 use crate::client::ec2::Ec2Object;
-use crate::client::ownership::CLUSTER_PREFIX;
 use crate::client::resource_type::Result;
+use crate::model::CLUSTER_TAG_PREFIX;
 use crate::model::ids::{BucketName, InstanceProfileName, RoleName};
 
 /// Kind of a resource with the cluster tag `shared`, which the cluster uses and does not own.
@@ -121,7 +121,7 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
 /// Returns the infra ID, with which names of the cluster begin.
 fn infra_id(aws: &Aws) -> &str {
     let tag = &aws.settings.cluster_tag;
-    tag.strip_prefix(CLUSTER_PREFIX).unwrap_or(tag)
+    tag.strip_prefix(CLUSTER_TAG_PREFIX).unwrap_or(tag)
 }
 
 /// Returns no resources and the error if the credentials may not make the search.

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{StreamExt, iter};
-use groundplan_aws::lookups::lookup::{InstanceTypeFact, InstanceTypes, Lookup};
-use groundplan_engine::provider::{BoxFuture, ErrorClass, ProviderError};
+use groundplan_aws::lookups::lookup::InstanceTypeFact;
+use groundplan_aws::machine_calls::Ec2;
+use groundplan_engine::provider::{BoxFuture, ProviderError};
 use groundplan_openshift::machine_api::types::MachineSet;
 use kube::api::{DynamicObject, Patch};
 use kube::core::ApiResource;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -27,7 +27,6 @@ use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
 use crate::reflector::{FeedEvent, Reflector, WatchedObject, all_in, reference};
-use groundplan_aws::lookups::Ec2;
 
 /// Validity of an instance type lookup.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -145,9 +144,7 @@ impl CapacityController {
             return Ok(fact.clone());
         }
         let (region, types) = (self.types.region.clone(), vec![name.to_owned()]);
-        let answer = self.types.ec2.answer(Lookup::InstanceTypes { region, types }).await?;
-        let answer = InstanceTypes::deserialize(answer).map_err(|error| unreadable(&error))?;
-        let fact = answer.get(name).cloned();
+        let fact = self.types.ec2.instance_types(region, types).await?.remove(name);
         known.insert(name.to_owned(), (Instant::now(), fact.clone()));
         Ok(fact)
     }
@@ -197,10 +194,4 @@ impl CapacityController {
             .record_event(&object, EventType::Warning, "FailedUpdate", &message)
             .await;
     }
-}
-
-/// Returns the error for an unreadable result. Such a result does not show that the type is
-/// unknown.
-fn unreadable(error: &serde_json::Error) -> ProviderError {
-    ProviderError::new(ErrorClass::Ambiguous, "DescribeInstanceTypes", error.to_string())
 }

@@ -17,9 +17,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use groundplan_aws::Tags;
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
-use groundplan_aws::kinds::machine::{Machine as Inputs, MachineOutputs};
-use groundplan_engine::graph::{Address, Input};
-use groundplan_engine::provider::{ProviderError, ProviderFuture, Request};
+use groundplan_aws::kinds::machine::MachineOutputs;
+use groundplan_aws::machine_calls::Ec2;
+use groundplan_engine::graph::Input;
+use groundplan_engine::provider::{ProviderError, ProviderFuture};
 use groundplan_openshift::install_config::Architecture;
 use groundplan_openshift::machine_api::launch_spec::{self, ClusterDefaults};
 use groundplan_openshift::machine_api::types::{AwsMachineProviderConfig, Machine, read};
@@ -35,17 +36,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     FINALIZER, InstanceState, MachineAction, MachineChange, MachineFailure, decide, failed,
-    in_sync, instance_id, missing, not_found_out, running, token,
+    in_sync, instance_id, missing, not_found_out, running,
 };
 use crate::client_timeout::patient;
 use crate::clock::Clock;
 use crate::drain::Turn;
-use crate::ec2_batcher::{Ec2Batcher, FoundInstance, attached, known};
+use crate::ec2_batcher::{Ec2Batcher, FoundInstance};
 use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
 use crate::metrics::InstanceOperation;
-use groundplan_aws::lookups::Ec2;
 
 /// Maximum number of concurrent AWS calls that change something. Queries are batched for all
 /// Machines, and requests to the API server have their own limits.
@@ -258,8 +258,7 @@ impl MachineController {
     /// Returns the state of the instance in EC2. A failed query is recorded in the status.
     async fn find(&self, one: &mut ReconcileTarget) -> Result<FoundInstance> {
         let id = instance_id(&one.machine);
-        let tags = self.tags(&one.machine).unwrap_or_default();
-        match self.batcher.find(&one.name, id.as_deref(), &tags).await {
+        match self.batcher.find(&one.name, id.as_deref()).await {
             Ok(found) => Ok(found),
             Err(error) => {
                 let changes = not_found_out(&one.machine, &error.to_string(), self.clock.now());
@@ -279,41 +278,33 @@ impl MachineController {
         let InstanceState::There(instance) = &found.seen else { return Ok(()) };
         let now = self.clock.now();
         let mut changes = running(&one.machine, instance, &self.settings.region, now);
-        if let (Ok(config), Some(live)) = (self.config(&one.machine), &found.live)
+        if let (Ok(config), Some(live)) = (self.config(&one.machine), &found.metadata_options)
             && let Ok(wanted) = launch_spec::options(&config)
         {
-            changes = in_sync(changes, &wanted, &live.metadata_options, now);
+            changes = in_sync(changes, &wanted, live, now);
         }
         self.write(one, changes).await?;
-        let done = self.correct_drift(one, instance, found.live.as_ref()).await;
+        let done = self.correct_drift(one, instance).await;
         if let Err(error) = &done {
             self.tell_failed(one, InstanceOperation::Update, error).await;
         }
         done
     }
 
-    async fn correct_drift(
-        &self,
-        one: &ReconcileTarget,
-        instance: &MachineOutputs,
-        live: Option<&Inputs>,
-    ) -> Result<()> {
-        if let (Some(tags), Some(live)) = (self.tags(&one.machine), live)
-            && tags.iter().any(|(key, value)| live.tags.get(key) != Some(value))
+    async fn correct_drift(&self, one: &ReconcileTarget, instance: &MachineOutputs) -> Result<()> {
+        let live = &instance.seen.tags;
+        if let Some(wanted) = self.tags(&one.machine)
+            && wanted.iter().any(|(key, value)| live.get(key) != Some(value))
         {
-            let request = Request {
-                address: Address::new("machine", &one.name),
-                token: token(&one.machine),
-                inputs: json!(Inputs::unknown(tags)),
-                secrets: Arc::default(),
-            };
-            let before = known(&one.name, &instance.id, &live.tags);
-            self.change(|ec2| ec2.update(request, before)).await?;
+            let id = instance.id.clone();
+            self.change(|ec2| ec2.retag(id, live.clone(), wanted)).await?;
         }
         if instance.seen.state == "running" {
             for attachment in self.attachments(one, instance) {
-                if !self.batcher.is_attached(&one.name, &attachment).await? {
-                    self.change(|ec2| ec2.create(attach(&one.name, &attachment))).await?;
+                // Registrations are queried individually, because few machines have one. A missing
+                // load balancer must not affect machines that are registered with others.
+                if !self.batcher.ec2().is_registered(attachment.clone()).await? {
+                    self.change(|ec2| ec2.register(attachment)).await?;
                 }
             }
         }
@@ -476,14 +467,4 @@ fn machine_of(object: &DynamicObject) -> Result<Machine> {
 fn versioned(patch: &mut Value, object: &DynamicObject) {
     patch["metadata"]["resourceVersion"] = json!(object.resource_version());
     patch["metadata"]["uid"] = json!(object.uid());
-}
-
-fn attach(name: &str, attachment: &LoadBalancerAttachment) -> Request {
-    let known = attached(name, attachment);
-    Request {
-        address: known.address,
-        token: format!("groundplan-{name}"),
-        inputs: known.inputs,
-        secrets: Arc::default(),
-    }
 }

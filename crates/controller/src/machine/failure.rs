@@ -32,15 +32,13 @@ impl MachineFailure {
     }
 }
 
-/// Returns the failure, if the error of a launch or of a lookup before it is permanent.
-///
-/// # Errors
-/// Returns the same error if a retry may succeed.
-pub fn of_call(error: ProviderError) -> Result<MachineFailure, ProviderError> {
-    if !is_final(&error) || is_unanswered(&error) {
-        return Err(error);
+/// Returns the failure, if the error of a launch or of a lookup before it is permanent. `None` if a
+/// retry may succeed.
+pub fn of_call(error: &ProviderError) -> Option<MachineFailure> {
+    if !is_final(error) || is_unanswered(error) {
+        return None;
     }
-    Ok(MachineFailure::invalid(match &error.hint {
+    Some(MachineFailure::invalid(match &error.hint {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     }))
@@ -53,13 +51,11 @@ pub(super) fn is_unanswered(error: &ProviderError) -> bool {
     error.class == ErrorClass::Ambiguous || error.is(OTHER_WORDS) || error.is_withheld()
 }
 
-/// Returns the failure, if a rejected launch spec fails the Machine permanently.
-///
-/// # Errors
-/// Returns the message of the rejection if it may be temporary or if a user must change the spec.
-pub fn of_refusal(refusal: &LaunchError) -> Result<MachineFailure, String> {
+/// Returns the failure, if a rejected launch spec fails the Machine permanently. `None` if the
+/// rejection may be temporary or if a user must change the spec.
+pub fn of_refusal(refusal: &LaunchError) -> Option<MachineFailure> {
     match refusal {
-        LaunchError::Invalid { .. } => Ok(MachineFailure::invalid(refusal.to_string())),
-        LaunchError::Conflict { .. } | LaunchError::Unanswered { .. } => Err(refusal.to_string()),
+        LaunchError::Invalid { .. } => Some(MachineFailure::invalid(refusal.to_string())),
+        LaunchError::Conflict { .. } | LaunchError::Unanswered { .. } => None,
     }
 }

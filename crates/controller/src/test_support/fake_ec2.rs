@@ -2,26 +2,23 @@
 //! ClientTokens, delayed visibility, throttling, lost responses and a simulated crash of the
 //! caller.
 //!
-//! Implements [`Provider`] for the kinds `machine` and `load_balancer_attachment`, in Tokio time.
+//! Implements [`Ec2`] in Tokio time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use groundplan_aws::Tags;
+use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use groundplan_aws::kinds::machine::{InstanceDetails, Machine, MachineOutputs};
-use groundplan_aws::lookups::lookup::Lookup;
-use groundplan_aws::schemas;
-use groundplan_engine::graph::Schema;
-use groundplan_engine::provider::{
-    ErrorClass, Observed, Poll, Provider, ProviderError, ProviderFuture, RecordedResource, Request,
-    Schemas,
-};
+use groundplan_aws::lookups::lookup::{InstanceTypes, InstancesNamed, Lookup};
+use groundplan_aws::machine_calls::{Ec2, LaunchRequest, LiveMachine};
+use groundplan_aws::model::ids::InstanceId;
+use groundplan_engine::provider::{ErrorClass, Poll, ProviderError, ProviderFuture};
 use groundplan_engine::test_support::When;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
-
-use groundplan_aws::lookups::Ec2;
 
 /// Time that an instance is pending.
 const PENDING: Duration = Duration::from_secs(8);
@@ -292,32 +289,35 @@ impl FakeEc2State {
         id
     }
 
-    fn create(&mut self, request: &Request) -> Result<Value, ProviderError> {
-        let inputs: Machine = serde_json::from_value(request.inputs.clone()).map_err(|error| {
-            refused("RunInstances", "InvalidParameterValue", &error.to_string())
-        })?;
-        if request.secrets.reveal(&inputs.user_data).is_none() {
+    fn run(&mut self, request: LaunchRequest) -> Result<MachineOutputs, ProviderError> {
+        let LaunchRequest { token, machine, secrets } = request;
+        if secrets.reveal(&machine.user_data).is_none() {
             return Err(refused(
                 "RunInstances",
                 "MissingUserData",
                 "the user data is not available",
             ));
         }
-        if let Some(id) = self.by_token.get(&request.token) {
+        if let Some(id) = self.by_token.get(&token) {
             let known = &self.instances[id];
-            return match (known.lives(), known.inputs == inputs) {
+            return match (known.lives(), known.inputs == machine) {
                 (true, true) => Ok(self.outputs(id)),
                 (true, false) => Err(spent("IdempotentParameterMismatch")),
                 (false, _) => Err(spent("IdempotentInstanceTerminated")),
             };
         }
-        let id = self.launch(request.token.clone(), inputs);
+        let id = self.launch(token, machine);
         Ok(self.outputs(&id))
     }
 
-    fn outputs(&self, id: &str) -> Value {
+    fn outputs(&self, id: &str) -> MachineOutputs {
         let number = self.instances.keys().position(|one| one == id).unwrap_or_default();
-        json!(self.instances[id].outputs(id, number))
+        self.instances[id].outputs(id, number)
+    }
+
+    /// Returns the name of an instance, for the list of calls; the ID if there is no such instance.
+    fn name_of(&self, id: &InstanceId) -> String {
+        self.instances.get(id.as_str()).map_or(id.as_str(), Launched::name).to_owned()
     }
 
     /// Returns the instance if it is visible now.
@@ -327,24 +327,17 @@ impl FakeEc2State {
         (remembered && one.launched.elapsed() >= self.hidden).then_some(one)
     }
 
-    fn refresh(&self, known: &RecordedResource) -> Observed {
-        let id = known.outputs["id"].as_str().unwrap_or_default();
-        let Some(one) = self.visible(id).filter(|one| one.lives()) else {
-            return Observed::Missing;
-        };
-        let mut inputs = one.inputs.clone();
-        // Reports only tags that the recorded inputs have, too.
-        let asked = known.inputs["tags"].as_object();
-        inputs.tags.retain(|key, _| asked.is_some_and(|asked| asked.contains_key(key)));
-        Observed::Present { inputs: json!(inputs), outputs: self.outputs(id) }
+    fn describe(&self, id: &InstanceId) -> Option<LiveMachine> {
+        let one = self.visible(id.as_str()).filter(|one| one.lives())?;
+        let metadata_options = one.inputs.metadata_options.clone();
+        Some(LiveMachine { outputs: self.outputs(id.as_str()), metadata_options })
     }
 
-    fn ready(&self, known: &RecordedResource) -> Poll {
-        let id = known.outputs["id"].as_str().unwrap_or_default();
-        match self.visible(id).map(Launched::state) {
+    fn poll_running(&self, id: &InstanceId) -> Poll<MachineOutputs> {
+        match self.visible(id.as_str()).map(Launched::state) {
             None => Poll::Pending("not visible yet".to_owned()),
             Some("pending") => Poll::Pending("pending".to_owned()),
-            Some("running" | "stopped") => Poll::Ready(self.outputs(id)),
+            Some("running" | "stopped") => Poll::Ready(self.outputs(id.as_str())),
             Some(_) => {
                 let message = format!("{id} was terminated: user request");
                 Poll::Failed(ProviderError::new(ErrorClass::Permanent, "RunInstances", message))
@@ -352,37 +345,36 @@ impl FakeEc2State {
         }
     }
 
-    fn gone(&self, known: &RecordedResource) -> Poll {
-        let id = known.outputs["id"].as_str().unwrap_or_default();
-        match self.visible(id).map(Launched::state) {
-            None | Some("terminated") => Poll::Ready(Value::Null),
+    fn poll_terminated(&self, id: &InstanceId) -> Poll<()> {
+        match self.visible(id.as_str()).map(Launched::state) {
+            None | Some("terminated") => Poll::Ready(()),
             Some(state) => Poll::Pending(state.to_owned()),
         }
     }
 
-    /// Returns an error if any load balancer is missing: AWS rejects the whole query for that.
-    fn must_have(&self, balancers: impl Iterator<Item = String>) -> Result<(), ProviderError> {
-        let mut balancers = balancers.filter(|name| self.absent_balancers.contains(name));
-        balancers.next().map_or(Ok(()), |name| {
-            Err(refused("DescribeLoadBalancers", "LoadBalancerNotFound", &name))
-        })
+    fn instances_named(&self, names: &[String]) -> InstancesNamed {
+        let mut found = InstancesNamed::new();
+        for (id, one) in &self.instances {
+            let fits = names.iter().any(|name| name == one.name());
+            if fits && one.lives() && self.visible(id).is_some() {
+                found.entry(one.name().to_owned()).or_default().push(id.as_str().into());
+            }
+        }
+        found
     }
 
-    fn answer(&self, lookup: &Lookup) -> Value {
-        if let Lookup::InstancesNamed { names, .. } = lookup {
-            let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for (id, one) in &self.instances {
-                let fits = names.iter().any(|name| name == one.name());
-                if fits && one.lives() && self.visible(id).is_some() {
-                    found.entry(one.name()).or_default().push(id);
-                }
-            }
-            return json!(found);
-        }
-        match (self.answers.get(&lookup.key()), lookup) {
-            (Some(answer), _) => answer.clone(),
-            (None, Lookup::InstanceTypes { types, .. }) => types_that_there_are(types),
-            (None, _) => json!([]),
+    fn instance_types(&self, region: String, types: Vec<String>) -> InstanceTypes {
+        let answer = types_that_there_are(&types);
+        let set = self.answers.get(&Lookup::InstanceTypes { region, types }.key());
+        let answer = set.cloned().unwrap_or(answer);
+        serde_json::from_value(answer).expect("BUG: a test set another type of result")
+    }
+
+    /// Returns an error if the load balancer is missing.
+    fn must_have(&self, balancer: &str) -> Result<(), ProviderError> {
+        match self.absent_balancers.contains(balancer) {
+            true => Err(refused("DescribeLoadBalancers", "LoadBalancerNotFound", balancer)),
+            false => Ok(()),
         }
     }
 }
@@ -402,124 +394,125 @@ fn spent(code: &str) -> ProviderError {
         .with_code(code)
 }
 
-fn pair(known: &RecordedResource) -> (String, String) {
-    let text = |field: &str| known.outputs[field].as_str().unwrap_or_default().to_owned();
-    (text("load_balancer"), text("instance"))
+fn pair(attachment: &LoadBalancerAttachment) -> (String, String) {
+    (attachment.load_balancer.clone(), attachment.instance.get().to_string())
 }
 
-impl Schemas for FakeEc2 {
-    fn schema(&self, kind: &str) -> Option<&'static Schema> {
-        schemas().schema(kind)
+impl FakeEc2 {
+    /// Returns the name of a call about an instance in the list of calls.
+    fn call(&self, verb: &str, id: &InstanceId) -> String {
+        format!("{verb} machine.{}", self.world().name_of(id))
+    }
+
+    /// Returns the name of a call about a registration in the list of calls.
+    fn registration(&self, verb: &str, attachment: &LoadBalancerAttachment) -> String {
+        let name = self.world().name_of(attachment.instance.get());
+        format!("{verb} load_balancer_attachment.{name}-{}", attachment.load_balancer)
     }
 }
 
-impl Provider for FakeEc2 {
-    fn create(&self, request: Request) -> ProviderFuture<'_, Value> {
-        let call = format!("create {}", request.address);
-        Box::pin(self.act(call, true, move |world| match request.kind() {
-            "machine" => world.create(&request),
-            _ => {
-                let inputs = &request.inputs;
-                let text = |field: &str| inputs[field].as_str().unwrap_or_default().to_owned();
-                world.targets.insert((text("load_balancer"), text("instance")));
-                Ok(json!({"load_balancer": inputs["load_balancer"],
-                          "instance": inputs["instance"], "ip": inputs["ip"]}))
-            }
-        }))
+impl Ec2 for FakeEc2 {
+    fn launch(&self, request: LaunchRequest) -> ProviderFuture<'_, MachineOutputs> {
+        let name = request.machine.tags.get("Name").cloned().unwrap_or_default();
+        Box::pin(self.act(format!("create machine.{name}"), true, |world| world.run(request)))
     }
 
-    fn find(&self, request: Request) -> ProviderFuture<'_, Option<Value>> {
-        let call = format!("find {}", request.address);
+    fn describe(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<Option<LiveMachine>>> {
+        let call = format!("observe machine {}", ids.len());
+        Box::pin(
+            self.act(call, false, move |world| {
+                Ok(ids.iter().map(|id| world.describe(id)).collect())
+            }),
+        )
+    }
+
+    fn poll_running(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<Poll<MachineOutputs>>> {
+        let call = format!("ready machine {}", ids.len());
         Box::pin(self.act(call, false, move |world| {
-            let id = world.by_token.get(&request.token);
-            let id = id.filter(|id| world.visible(id).is_some_and(Launched::lives));
-            Ok(id.map(|id| world.outputs(id)))
+            Ok(ids.iter().map(|id| world.poll_running(id)).collect())
         }))
     }
 
-    fn configure(&self, _request: Request, outputs: Value) -> ProviderFuture<'_, Value> {
-        Box::pin(async { Ok(outputs) })
-    }
-
-    fn ready(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>> {
-        let call = format!("ready {kind} {}", waiting.len());
+    fn poll_terminated(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<Poll<()>>> {
+        let call = format!("gone machine {}", ids.len());
         Box::pin(self.act(call, false, move |world| {
-            Ok(waiting.iter().map(|known| world.ready(known)).collect())
+            Ok(ids.iter().map(|id| world.poll_terminated(id)).collect())
         }))
     }
 
-    fn update(&self, request: Request, before: RecordedResource) -> ProviderFuture<'_, Value> {
-        let call = format!("update {}", request.address);
+    fn retag(&self, id: InstanceId, _live: Tags, wanted: Tags) -> ProviderFuture<'_, ()> {
+        let call = self.call("update", &id);
         Box::pin(self.act(call, true, move |world| {
-            let id = before.outputs["id"].as_str().unwrap_or_default().to_owned();
-            let wanted: Machine = serde_json::from_value(request.inputs).map_err(|error| {
-                refused("CreateTags", "InvalidParameterValue", &error.to_string())
-            })?;
-            let one = world.instances.get_mut(&id).filter(|one| one.lives());
-            let one =
-                one.ok_or_else(|| refused("CreateTags", "InvalidInstanceID.NotFound", &id))?;
-            one.inputs.tags.extend(wanted.tags);
-            if !wanted.metadata_options.is_empty() {
-                one.inputs.metadata_options = wanted.metadata_options;
-            }
-            Ok(world.outputs(&id))
+            let one = world.instances.get_mut(id.as_str()).filter(|one| one.lives());
+            let missing = || refused("CreateTags", "InvalidInstanceID.NotFound", id.as_str());
+            one.ok_or_else(missing)?.inputs.tags.extend(wanted);
+            Ok(())
         }))
     }
 
-    fn delete(&self, known: RecordedResource) -> ProviderFuture<'_, ()> {
-        let call = format!("delete {}", known.address);
+    fn terminate(&self, id: InstanceId) -> ProviderFuture<'_, ()> {
+        let call = self.call("delete", &id);
         Box::pin(self.act(call, true, move |world| {
-            if known.address.kind() != "machine" {
-                world.targets.remove(&pair(&known));
-                return Ok(());
-            }
-            let id = known.outputs["id"].as_str().unwrap_or_default();
             // An instance that is not yet visible is "not found", which counts as a successful
             // deletion.
-            if world.visible(id).is_none() {
-                return Ok(());
-            }
-            if let Some(one) = world.instances.get_mut(id) {
+            if world.visible(id.as_str()).is_some()
+                && let Some(one) = world.instances.get_mut(id.as_str())
+            {
                 one.terminated.get_or_insert_with(Instant::now);
             }
             Ok(())
         }))
     }
 
-    fn gone(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>> {
-        let call = format!("gone {kind} {}", waiting.len());
+    fn is_registered(&self, attachment: LoadBalancerAttachment) -> ProviderFuture<'_, bool> {
+        let call = "observe load_balancer_attachment 1".to_owned();
         Box::pin(self.act(call, false, move |world| {
-            Ok(waiting.iter().map(|known| world.gone(known)).collect())
+            world.must_have(&attachment.load_balancer)?;
+            Ok(world.targets.contains(&pair(&attachment)))
         }))
     }
 
-    fn refresh(
+    fn register(&self, attachment: LoadBalancerAttachment) -> ProviderFuture<'_, ()> {
+        let call = self.registration("create", &attachment);
+        Box::pin(self.act(call, true, move |world| {
+            world.targets.insert(pair(&attachment));
+            Ok(())
+        }))
+    }
+
+    fn deregister(&self, attachment: LoadBalancerAttachment) -> ProviderFuture<'_, ()> {
+        let call = self.registration("delete", &attachment);
+        Box::pin(self.act(call, true, move |world| {
+            world.targets.remove(&pair(&attachment));
+            Ok(())
+        }))
+    }
+
+    fn instances_named(
         &self,
-        kind: String,
-        known: Vec<RecordedResource>,
-    ) -> ProviderFuture<'_, Vec<Observed>> {
-        let call = format!("observe {kind} {}", known.len());
-        Box::pin(self.act(call, false, move |world| {
-            let see = |known: &RecordedResource| match kind.as_str() {
-                "machine" => world.refresh(known),
-                _ if world.targets.contains(&pair(known)) => Observed::Present {
-                    inputs: known.inputs.clone(),
-                    outputs: known.outputs.clone(),
-                },
-                _ => Observed::Missing,
-            };
-            let balancers = known.iter().map(|known| pair(known).0);
-            world.must_have(balancers.filter(|_| kind != "machine"))?;
-            Ok(known.iter().map(see).collect())
-        }))
+        _region: String,
+        _cluster_tag: String,
+        names: Vec<String>,
+    ) -> ProviderFuture<'_, InstancesNamed> {
+        let call = "answer instances_named".to_owned();
+        Box::pin(self.act(call, false, move |world| Ok(world.instances_named(&names))))
     }
-}
 
-impl Ec2 for FakeEc2 {
+    fn instance_types(
+        &self,
+        region: String,
+        types: Vec<String>,
+    ) -> ProviderFuture<'_, InstanceTypes> {
+        let call = "answer instance_types".to_owned();
+        Box::pin(self.act(call, false, move |world| Ok(world.instance_types(region, types))))
+    }
+
     fn answer(&self, lookup: Lookup) -> ProviderFuture<'_, Value> {
         let key = lookup.key();
         let kind = key.split('/').next().unwrap_or_default();
         let call = format!("answer {kind}");
-        Box::pin(self.act(call, false, move |world| Ok(world.answer(&lookup))))
+        Box::pin(self.act(call, false, move |world| {
+            Ok(world.answers.get(&key).cloned().unwrap_or_else(|| json!([])))
+        }))
     }
 }

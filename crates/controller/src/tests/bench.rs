@@ -18,7 +18,7 @@ use crate::health::ControllerHealth;
 use crate::machine::driver::{ControllerSettings, MachineController};
 use crate::manager::{ReportLine, look_after};
 use crate::test_support::FakeEc2;
-use groundplan_aws::lookups::Ec2;
+use groundplan_aws::machine_calls::Ec2;
 
 pub(crate) const REGION: &str = "us-west-2";
 /// Content of the user data, which must not appear in any other place.

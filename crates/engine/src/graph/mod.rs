@@ -209,6 +209,9 @@ pub enum Input<T> {
     Ref(Ref),
     /// Value that is known now.
     Known(T),
+    /// No value, in JSON `null`. Only in live state: the resource exists and lacks the value, such
+    /// as a gateway that is attached to no network. Differs from every configured value.
+    Absent,
 }
 
 impl<T> Input<T> {
@@ -217,7 +220,21 @@ impl<T> Input<T> {
         match self {
             Input::Known(value) => value,
             Input::Ref(r) => unreachable!("BUG: {r:?} reached a provider unresolved"),
+            Input::Absent => unreachable!("BUG: a configured input is absent"),
         }
+    }
+
+    /// Returns the value of a recorded or live input. `None` if the input is absent.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Input::Absent => None,
+            input => Some(input.get()),
+        }
+    }
+
+    /// Returns the input for a live value: [`Input::Absent`] for `None`.
+    pub fn live(value: Option<T>) -> Self {
+        value.map_or(Input::Absent, Input::Known)
     }
 }
 

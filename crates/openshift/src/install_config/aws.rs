@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::model::CLUSTER_TAG_PREFIX;
 use groundplan_aws::model::ids::SubnetId;
 use url::{Host, Url};
 
@@ -248,7 +249,7 @@ fn check_tag(
             )
             .expected("another key");
     }
-    if key.value.starts_with("kubernetes.io/cluster/") || propagate && is_reserved(&key.value) {
+    if key.value.starts_with(CLUSTER_TAG_PREFIX) || propagate && is_reserved(&key.value) {
         report
             .breach(Rule::TagReserved, &key.spot, "is reserved for the cluster")
             .expected("a key outside `kubernetes.io` and `openshift.io`");

@@ -7,7 +7,6 @@
 
 use groundplan_aws::model::ebs;
 
-use super::choices::Choices;
 use super::document::{self, Document, FieldValue, Spanned};
 use super::machine_pool::unsupported;
 use super::metadata_service;
@@ -19,16 +18,10 @@ use crate::install_config::resolved::{AwsMachinePool, RootVolume};
 pub(super) const VOLUME_TYPE: &str = "gp3";
 pub(super) const VOLUME_SIZE: i32 = 120;
 
-/// Volume types in lower case; the config may use any case.
-pub(crate) const VOLUME_TYPES: &Choices<()> = &[
-    ("gp3", ()),
-    ("gp2", ()),
-    ("io1", ()),
-    ("io2", ()),
-    ("st1", ()),
-    ("sc1", ()),
-    ("standard", ()),
-];
+/// Returns the volume types of EC2 by name. The config may use any case.
+pub(super) fn volume_types() -> Vec<(&'static str, &'static ebs::VolumeType)> {
+    ebs::VOLUME_TYPES.iter().map(|one| (one.name, one)).collect()
+}
 
 /// Facts about the platform that a pool is validated and merged with.
 pub(super) struct PoolContext<'document> {
@@ -190,9 +183,10 @@ fn check_volume(given: &document::AwsMachinePool, report: &mut FindingCollector)
     }
     if let Some(at) = volume.volume_type.filled() {
         let lower = Spanned { value: at.value.to_lowercase(), spot: at.spot.clone() };
-        if super::choices::choose_word(Rule::VolumeType, &lower, VOLUME_TYPES, report).is_some() {
-            check_iops(volume, &lower.value, report);
-            check_bounds(volume, &lower.value, report);
+        let chosen = super::choices::choose_word(Rule::VolumeType, &lower, &volume_types(), report);
+        if let Some(chosen) = chosen {
+            check_iops(volume, chosen.name, report);
+            check_bounds(volume, chosen.name, report);
         }
     }
 }

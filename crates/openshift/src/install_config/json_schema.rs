@@ -140,7 +140,7 @@ fn refine(definitions: &mut Definitions) {
     of("AwsPlatform", "lbType", or(words(aws::LOAD_BALANCERS), "Classic"));
     of("AwsPlatform", "propagateUserTags", json!({"default": false}));
     let (volume_type, size) = (aws_machine_pool::VOLUME_TYPE, aws_machine_pool::VOLUME_SIZE);
-    of("RootVolume", "type", or(words(aws_machine_pool::VOLUME_TYPES), volume_type));
+    of("RootVolume", "type", or(words(&aws_machine_pool::volume_types()), volume_type));
     of("RootVolume", "size", json!({"minimum": 1, "default": size}));
     of("RootVolume", "iops", json!({"minimum": 0}));
     // Without a default, because groundplan sends nothing for an omitted field.

@@ -31,7 +31,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-pub(crate) use aws_machine_pool::{VOLUME_TYPES, is_instance_type};
+pub(crate) use aws_machine_pool::is_instance_type;
 pub use json_schema::json_schema;
 pub(crate) use locate::FieldLocator;
 pub use locate::{Located, locate};

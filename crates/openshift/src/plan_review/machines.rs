@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::{Action, Change, Plan, Reason};
 
+use crate::topology::is_control_plane;
+
 /// Returns one warning for replaced machines and one for removed machines; masters are left out.
-pub(crate) fn plan_warnings(plan: &Plan, is_master: fn(&Address) -> bool) -> Vec<String> {
+pub(crate) fn plan_warnings(plan: &Plan) -> Vec<String> {
     let going = |goes: fn(Action) -> bool| -> Vec<&Address> {
         let run = plan.changes.iter().filter(|change| runs(change) && goes(change.action));
         let machines = run.map(|change| &change.address).filter(|one| one.kind() == "machine");
-        machines.filter(|address| !is_master(address)).collect()
+        machines.filter(|address| !is_control_plane(address)).collect()
     };
     let replaced = going(Action::replaces);
     let removed = going(|action| action == Action::Delete);

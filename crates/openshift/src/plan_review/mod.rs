@@ -9,6 +9,8 @@ use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::{Action, DriftClass, Plan, Step};
 
+use crate::topology::is_control_plane;
+
 /// Returns the drift class of a path in a kind's inputs. Unknown kinds may grant access: the class
 /// of their differences is security.
 pub fn class(kind: &str, path: &str) -> DriftClass {
@@ -29,7 +31,7 @@ pub fn plan_warnings(plan: &Plan) -> Vec<String> {
     }
     let masters = |goes: fn(Action) -> bool| -> Vec<&Address> {
         let going = plan.changes.iter().filter(|change| goes(change.action));
-        going.map(|change| &change.address).filter(|address| is_master(address)).collect()
+        going.map(|change| &change.address).filter(|address| is_control_plane(address)).collect()
     };
     let (replaced, removed) =
         (masters(Action::replaces), masters(|action| action == Action::Delete));
@@ -57,22 +59,13 @@ pub fn plan_warnings(plan: &Plan) -> Vec<String> {
                 .to_owned(),
         );
     }
-    cautions.extend(machines::plan_warnings(plan, is_master));
+    cautions.extend(machines::plan_warnings(plan));
     cautions
 }
 
 fn names(addresses: &[&Address]) -> String {
     let names: Vec<&str> = addresses.iter().map(|address| address.as_str()).collect();
     names.join(", ")
-}
-
-fn is_master(address: &Address) -> bool {
-    match address.kind() {
-        "instance" => address.name().starts_with("master-"),
-        // `<infraID>-master-0`: the naming of openshift-install.
-        "machine" => address.name().contains("-master-"),
-        _ => false,
-    }
 }
 
 /// Returns true if each of these is created before the next one is deleted.

@@ -17,8 +17,9 @@ use super::{CompileContext, CompileError, iam, ignition, security_groups};
 use crate::install_config::Publish;
 
 const KEY: &str = "bootstrap.ign";
-/// Maximum size of user data in bytes, as in openshift-install. A little below the limit of EC2.
-const LONGEST_USER_DATA: usize = 16_000;
+/// Maximum size of the bootstrap's user data in bytes, as in openshift-install. A little below
+/// `USER_DATA_LIMIT` of EC2.
+const BOOTSTRAP_USER_DATA_LIMIT: usize = 16_000;
 /// Maximum length of a presigned URL in bytes. Session tokens alone may have more than a thousand.
 const LONGEST_URL: usize = 2_000;
 
@@ -80,9 +81,9 @@ fn add_machine(
 fn user_data(stub: &SecretString) -> Result<Vec<u8>, CompileError> {
     let stub = stub.expose_secret().as_bytes();
     let bytes = stub.len() - PRESIGNED_URL.len() + LONGEST_URL;
-    if bytes > LONGEST_USER_DATA {
-        let machine = "bootstrap".into();
-        return Err(CompileError::UserData { machine, bytes, limit: LONGEST_USER_DATA });
+    if bytes > BOOTSTRAP_USER_DATA_LIMIT {
+        let (machine, limit) = ("bootstrap".into(), BOOTSTRAP_USER_DATA_LIMIT);
+        return Err(CompileError::UserData { machine, bytes, limit });
     }
     Ok(stub.to_vec())
 }

@@ -4,9 +4,10 @@
 //! it gets a response.
 
 use groundplan_aws::kinds::instance::{
-    Instance, InstanceNetwork, InstanceRootVolume, LONGEST_USER_DATA, UserDataSource,
+    Instance, InstanceNetwork, InstanceRootVolume, UserDataSource,
 };
 use groundplan_aws::kinds::network_interface::NetworkInterface;
+use groundplan_aws::model::USER_DATA_LIMIT;
 use groundplan_aws::model::ids::SecurityGroupId;
 use groundplan_aws::model::metadata_options::metadata_options;
 use groundplan_engine::graph::{Graph, Input};
@@ -59,7 +60,7 @@ fn user_data(graph: &mut Graph, site: &CompileContext) -> Result<UserDataSource,
         None => ignition::pointer(&site.spec.dns.domain, site.spec.names.layout.master.role)
             .into_bytes(),
     };
-    let (bytes, limit) = (content.len(), LONGEST_USER_DATA);
+    let (bytes, limit) = (content.len(), USER_DATA_LIMIT);
     if bytes > limit {
         return Err(CompileError::UserData { machine: "the masters".into(), bytes, limit });
     }

@@ -54,7 +54,7 @@ pub use error::{CompileError, Size};
 pub use iam::{Partition, partition};
 pub use lookups::{Lookup, needed_lookups};
 pub use machine_pools::Workers;
-pub use naming::{cluster_tag_key, identify, infra_id, is_infra_id_of, name_in};
+pub use naming::{identify, infra_id, is_control_plane, is_infra_id_of, name_in};
 pub use placed::PlacedConfig;
 pub use spec::ClusterSpec;
 pub use stream::Stream;

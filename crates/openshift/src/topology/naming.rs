@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use groundplan_aws::Tags;
+use groundplan_aws::model::cluster_tag_key;
+use groundplan_engine::graph::Address;
 use groundplan_engine::state::Cluster;
 
 use super::CompileError;
@@ -22,9 +24,14 @@ const LONGEST: usize = 27;
 /// cluster tag.
 pub(crate) const USER_TAGS_OF_AN_OBJECT: usize = 8;
 
-/// Returns the key of the cluster tag. Everything the cluster owns has the tag with the value `owned`.
-pub fn cluster_tag_key(infra_id: &str) -> String {
-    format!("kubernetes.io/cluster/{infra_id}")
+/// Returns true if the address is that of a control-plane machine: an instance `master-0`, or a
+/// Machine with the name that openshift-install gives, `<infraID>-master-0`.
+pub fn is_control_plane(address: &Address) -> bool {
+    match address.kind() {
+        "instance" => address.name().starts_with("master-"),
+        "machine" => address.name().contains("-master-"),
+        _ => false,
+    }
 }
 
 /// Creates the identity of a new cluster. Uses randomness; called once for each cluster.

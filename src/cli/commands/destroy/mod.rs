@@ -6,12 +6,12 @@
 mod lost;
 
 use groundplan_aws::Aws;
+use groundplan_aws::model::cluster_tag_key;
 use groundplan_aws::sweep;
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::provider::retry_reads;
 use groundplan_engine::state::Cluster;
 use groundplan_openshift::install_config::InstallConfig;
-use groundplan_openshift::topology;
 use serde_json::json;
 
 use crate::cli::args::{CommonArgs, DestroyArgs as Arguments};
@@ -142,7 +142,7 @@ async fn proven(
     let swept = retry_reads(|| Box::pin(sweep::sweep(aws, names)))
         .await
         .map_err(|error| CommandError::call("check for remaining resources", &error))?;
-    let (tag, left) = (topology::cluster_tag_key(&cluster.infra_id), swept.left);
+    let (tag, left) = (cluster_tag_key(&cluster.infra_id), swept.left);
     ui.print_json("leftovers", &json!({"tag": tag, "left": left}))?;
     for denied in &swept.denied {
         ui.diagnostic(&untracked::not_looked_for(denied))?;

@@ -81,10 +81,6 @@ pub struct UserDataSource {
     pub presigned: Option<ObjectRef>,
 }
 
-/// Maximum size of user data in bytes, before base64 encoding (EC2 user guide, "Run commands when
-/// you launch an EC2 instance with user data input").
-pub const LONGEST_USER_DATA: usize = 16 * 1024;
-
 /// Placeholder of the presigned URL in a user data text.
 pub const PRESIGNED_URL: &str = "@presigned-url@";
 
@@ -145,15 +141,6 @@ impl Kind for Instance {
 mod calls;
 #[cfg(feature = "sdk")]
 mod launch;
-#[cfg(feature = "sdk")]
-pub(crate) use calls::groups_in_recorded_order;
-#[cfg(feature = "sdk")]
-pub(crate) use calls::{
-    live_metadata_options, live_profile, live_state, look_if_running, look_if_terminated, say,
-    set_metadata_options,
-};
-#[cfg(feature = "sdk")]
-pub(crate) use launch::{metadata_options, sent_as_user_data};
 
 #[cfg(all(test, feature = "sdk"))]
 pub(crate) mod tests {

@@ -24,12 +24,7 @@ impl KindOperations for LoadBalancerAttachment {
         aws: &Aws,
         _creation: &Creation,
     ) -> Result<LoadBalancerAttachmentOutputs> {
-        match self.kind {
-            LoadBalancerKind::Network => self.register_with_groups(aws).await?,
-            LoadBalancerKind::Classic => {
-                classic::register(aws, &self.load_balancer, self.instance.get()).await?;
-            }
-        }
+        self.register(aws).await?;
         Ok(self.outputs())
     }
 
@@ -38,10 +33,7 @@ impl KindOperations for LoadBalancerAttachment {
         aws: &Aws,
         _creation: &Creation,
     ) -> Result<Option<LoadBalancerAttachmentOutputs>> {
-        let members = Members::read(aws, [self]).await?;
-        let everywhere =
-            members.places(self).is_some_and(|places| places.iter().all(|in_it| *in_it));
-        Ok(everywhere.then(|| self.outputs()))
+        Ok(self.is_registered(aws).await?.then(|| self.outputs()))
     }
 
     async fn find_any_part(
@@ -64,35 +56,28 @@ impl KindOperations for LoadBalancerAttachment {
         Ok(recorded.into_iter().map(see).collect())
     }
 
-    /// Deregisters the address of the machine. AWS deregisters an instance from target groups and
-    /// Classic Load Balancers when it is terminated. If another machine has the address by now, the
-    /// registration belongs to that machine and stays.
     async fn delete(aws: &Aws, inputs: Self, outputs: LoadBalancerAttachmentOutputs) -> Result<()> {
-        if inputs.kind == LoadBalancerKind::Classic {
-            return Ok(());
-        }
-        let mut groups = members::groups(aws, &outputs.load_balancer).await?.unwrap_or_default();
-        groups.retain(|group| group.by_address);
-        let Some(network) = groups.first().map(|group| group.network.clone()) else {
-            return Ok(());
-        };
-        if is_anothers(aws, &network, &outputs).await? {
-            return Ok(());
-        }
-        for group in groups {
-            let call = aws
-                .elb
-                .deregister_targets()
-                .target_group_arn(&group.arn)
-                .targets(target(outputs.ip.as_str()));
-            let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
-            none_if(deleted, &["TargetGroupNotFound", "InvalidTarget"])?;
-        }
-        Ok(())
+        deregister(aws, inputs.kind, &outputs).await
     }
 }
 
 impl LoadBalancerAttachment {
+    /// Registers the machine where it is not registered yet.
+    pub(crate) async fn register(&self, aws: &Aws) -> Result<()> {
+        match self.kind {
+            LoadBalancerKind::Network => self.register_with_groups(aws).await,
+            LoadBalancerKind::Classic => {
+                classic::register(aws, &self.load_balancer, self.instance.get()).await
+            }
+        }
+    }
+
+    /// Returns true if the machine is registered with every target group of the load balancer.
+    pub(crate) async fn is_registered(&self, aws: &Aws) -> Result<bool> {
+        let members = Members::read(aws, [self]).await?;
+        Ok(members.places(self).is_some_and(|places| places.iter().all(|in_it| *in_it)))
+    }
+
     async fn register_with_groups(&self, aws: &Aws) -> Result<()> {
         let groups = members::groups(aws, &self.load_balancer).await?;
         for group in groups.ok_or_else(|| absent(&self.load_balancer))? {
@@ -115,13 +100,44 @@ impl LoadBalancerAttachment {
         }
     }
 
-    fn outputs(&self) -> LoadBalancerAttachmentOutputs {
+    pub(crate) fn outputs(&self) -> LoadBalancerAttachmentOutputs {
         LoadBalancerAttachmentOutputs {
             load_balancer: self.load_balancer.clone(),
             instance: self.instance.get().clone(),
             ip: self.ip.get().clone(),
         }
     }
+}
+
+/// Deregisters the address of the machine. AWS deregisters an instance from target groups and
+/// Classic Load Balancers when it is terminated. If another machine has the address by now, the
+/// registration belongs to that machine and stays.
+pub(crate) async fn deregister(
+    aws: &Aws,
+    kind: LoadBalancerKind,
+    outputs: &LoadBalancerAttachmentOutputs,
+) -> Result<()> {
+    if kind == LoadBalancerKind::Classic {
+        return Ok(());
+    }
+    let mut groups = members::groups(aws, &outputs.load_balancer).await?.unwrap_or_default();
+    groups.retain(|group| group.by_address);
+    let Some(network) = groups.first().map(|group| group.network.clone()) else {
+        return Ok(());
+    };
+    if is_anothers(aws, &network, outputs).await? {
+        return Ok(());
+    }
+    for group in groups {
+        let call = aws
+            .elb
+            .deregister_targets()
+            .target_group_arn(&group.arn)
+            .targets(target(outputs.ip.as_str()));
+        let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
+        none_if(deleted, &["TargetGroupNotFound", "InvalidTarget"])?;
+    }
+    Ok(())
 }
 
 /// Returns true if another machine has the address by now. All target groups of a load balancer are

@@ -92,3 +92,5 @@ mod calls;
 mod classic;
 #[cfg(feature = "sdk")]
 mod members;
+#[cfg(feature = "sdk")]
+pub(crate) use calls::deregister;

@@ -1,58 +1,43 @@
-//! EC2 calls for the kind `machine`. One DescribeInstances request, with pages, reads all machines.
+//! Operations of the kind `machine`. One DescribeInstances request, with pages, reads all machines.
 
 use aws_sdk_ec2::types::{self, InstanceStateName};
 use groundplan_engine::graph::Input;
-use groundplan_engine::provider::ProviderFuture;
+use groundplan_engine::provider::{ProviderError, ProviderFuture};
 
-use super::{InstanceDetails as SeenByEc2, Machine, MachineOutputs, launch};
+use super::{InstanceDetails, Machine, MachineOutputs, launch};
 use crate::Aws;
-use crate::client::dry_run::{DryRunTarget, dry, is_placeholder};
+use crate::client::dry_run::DryRunTarget;
 use crate::client::ec2;
-use crate::client::outcomes::ambiguous_on_failure;
-use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
-use crate::kinds::instance::{
-    self, groups_in_recorded_order, live_metadata_options, live_profile, live_state,
-    look_if_running, look_if_terminated, set_metadata_options,
+use crate::client::instances::{
+    self, LiveSettings, encoded_user_data, groups_in_recorded_order, live_state, poll_running,
+    set_metadata_options,
 };
-use crate::model::ids::{ImageId, InstanceId, SubnetId};
-use crate::model::launch_errors;
-
-/// Error code for a client token that EC2 already knows with other parameters.
-const OTHER_WORDS: &[&str] = &["IdempotentParameterMismatch"];
+use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
+use crate::model::ids::{InstanceId, SubnetId};
+use crate::model::launch_errors::with_manifest_hint;
 
 impl KindOperations for Machine {
-    /// Launches the machine. If the token was sent before with other parameters, returns the
-    /// instance that it launched then: one token stands for one instance. The parameters can differ
-    /// when an image filter now matches a newer image.
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<MachineOutputs> {
-        let call = launch::request(self, aws, creation)?.client_token(&creation.token);
-        match aws.call("ec2", "RunInstances", call.send()).await {
-            Ok(launched) => outputs("RunInstances", launched.instances().first()),
-            Err(error) if error.is(OTHER_WORDS) => {
-                ambiguous_on_failure(self.find(aws, creation).await)?.ok_or(error)
-            }
-            Err(error) => Err(launch_errors::with_manifest_hint(error)),
-        }
+        let user_data = encoded_user_data(&self.user_data, &creation.secrets)?;
+        let spec = launch::spec(self);
+        let launched = instances::launch(aws, &spec, user_data, &creation.token).await;
+        outputs("RunInstances", &launched.map_err(with_hint)?)
     }
 
     async fn find(&self, aws: &Aws, creation: &Creation) -> Result<Option<MachineOutputs>> {
         let found = ec2::find::<types::Instance>(aws, &creation.token).await?;
-        found.map(|one| outputs("DescribeInstances", Some(&one))).transpose()
+        found.map(|one| outputs("DescribeInstances", &one)).transpose()
     }
 
     async fn ready(
         aws: &Aws,
         waiting: Vec<Recorded<Self>>,
     ) -> Result<Vec<PollResult<MachineOutputs>>> {
-        ec2::poll_all(aws, waiting, |o| o.id.as_str(), to_poll_result).await
+        ec2::poll_all(aws, waiting, |o| o.id.as_str(), |_, live| poll(live)).await
     }
 
     async fn refresh(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
-        let found = ec2::all::<types::Instance, _>(aws, &recorded, |o| o.id.as_str()).await?;
-        let pairs = recorded.into_iter().zip(found);
-        pairs
-            .map(|(recorded, one)| one.map(|one| to_live(&recorded.inputs, &one)).transpose())
-            .collect()
+        instances::refresh(aws, recorded, |o| o.id.as_str(), to_live).await
     }
 
     /// Updates metadata options and instance tags. Volumes keep the tags of their creation, because
@@ -64,20 +49,18 @@ impl KindOperations for Machine {
         before: Recorded<Self>,
     ) -> Result<MachineOutputs> {
         let outputs = ec2::part("DescribeInstances", "id", before.outputs)?;
-        set_metadata_options(aws, outputs.id.as_str(), &self.metadata_options).await?;
+        set_metadata_options(aws, &outputs.id, &self.metadata_options).await?;
         ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
         Ok(outputs)
     }
 
     async fn delete(aws: &Aws, _inputs: Self, outputs: MachineOutputs) -> Result<()> {
-        let call = aws.ec2.terminate_instances().instance_ids(outputs.id.as_str());
-        let deleted = aws.call("ec2", "TerminateInstances", call.send()).await;
-        ec2::fine_when(deleted, &["InvalidInstanceID.NotFound"])
+        instances::terminate(aws, &outputs.id).await
     }
 
     async fn gone(aws: &Aws, waiting: Vec<MachineOutputs>) -> Result<Vec<PollResult<()>>> {
         let ids: Vec<&str> = waiting.iter().map(|outputs| outputs.id.as_str()).collect();
-        look_if_terminated(aws, &ids).await
+        instances::poll_terminated(aws, &ids).await
     }
 
     fn dry_run<'a>(
@@ -85,22 +68,15 @@ impl KindOperations for Machine {
         action: &'static str,
         about: &DryRunTarget,
     ) -> Option<ProviderFuture<'a, ()>> {
-        let id = &about.id;
-        let ec2 = &aws.ec2;
-        Some(match action {
-            "ec2:ModifyInstanceMetadataOptions" => {
-                let call = ec2.modify_instance_metadata_options().instance_id(id);
-                let options = instance::metadata_options(&about.metadata_options()?)?;
-                dry!(aws, action, instance::say(call, options))
-            }
-            "ec2:RunInstances" => {
-                dry!(aws, action, launch::dry_run_request(&about.typed()?, aws, is_placeholder))
-            }
-            "ec2:TerminateInstances" => {
-                dry!(aws, action, ec2.terminate_instances().instance_ids(id))
-            }
-            _ => return None,
-        })
+        instances::dry_run(aws, action, about, launch::spec)
+    }
+}
+
+/// Adds a hint in terms of the manifest to an error of the launch itself.
+fn with_hint(error: ProviderError) -> ProviderError {
+    match error.call.as_str() {
+        "RunInstances" => with_manifest_hint(error),
+        _ => error,
     }
 }
 
@@ -108,7 +84,7 @@ impl KindOperations for Machine {
 /// were requested (interface settings, volumes, prices) are the recorded ones.
 fn to_live(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>> {
     let call = "DescribeInstances";
-    let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
+    let settings = LiveSettings::of(live)?;
     let mut interface = recorded.interface.clone();
     if interface.subnet.is_some() {
         let id = ec2::id::<SubnetId>(call, live.subnet_id())?;
@@ -118,30 +94,30 @@ fn to_live(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>> 
         live.network_interfaces().first().map_or(live.security_groups(), |one| one.groups());
     interface.groups = groups_in_recorded_order(&recorded.interface.groups, groups);
     let inputs = Machine {
-        image: ec2::id::<ImageId>(call, live.image_id())?.into(),
-        instance_type: ec2::part(call, "instanceType", instance_type)?,
-        profile: live_profile(live).map(Input::Known),
+        image: settings.image.into(),
+        instance_type: settings.instance_type,
+        profile: settings.profile.map(Input::Known),
         interface,
-        metadata_options: live_metadata_options(live),
+        metadata_options: settings.metadata_options,
         tags: ec2::owned(&recorded.tags, live.tags()),
         ..recorded.clone()
     };
-    Ok(Live { inputs, outputs: outputs(call, Some(live))? })
+    Ok(Live { inputs, outputs: outputs(call, live)? })
 }
 
-fn to_poll_result(_: MachineOutputs, live: &types::Instance) -> PollResult<MachineOutputs> {
-    match outputs("DescribeInstances", Some(live)) {
-        Ok(outputs) => look_if_running(outputs.id.clone().as_str(), outputs, live),
+/// Returns the poll status of a live instance.
+pub(crate) fn poll(live: &types::Instance) -> PollResult<MachineOutputs> {
+    match outputs("DescribeInstances", live) {
+        Ok(outputs) => poll_running(outputs.id.clone().as_str(), outputs, live),
         Err(error) => PollResult::Failed(error),
     }
 }
 
-fn outputs(call: &str, live: Option<&types::Instance>) -> Result<MachineOutputs> {
-    let live = ec2::part(call, "instance", live)?;
+pub(crate) fn outputs(call: &str, live: &types::Instance) -> Result<MachineOutputs> {
     Ok(MachineOutputs {
         id: ec2::id::<InstanceId>(call, live.instance_id())?,
         private_ip: live.private_ip_address().map(Into::into),
-        seen: SeenByEc2 {
+        seen: InstanceDetails {
             state: live_state(live).map_or("", InstanceStateName::as_str).to_owned(),
             zone: live
                 .placement()

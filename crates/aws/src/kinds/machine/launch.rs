@@ -1,82 +1,38 @@
-//! The RunInstances request of the kind `machine`.
+//! Conversion of a machine to a launch spec.
 
-use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
     AmdSevSnpSpecification, BlockDeviceMapping, CapacityReservationSpecification,
     CapacityReservationTarget, CpuOptionsRequest, EbsBlockDevice, HostnameType,
-    IamInstanceProfileSpecification, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
-    InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceType,
-    MarketType, Placement as PlacementRequest, PrivateDnsNameOptionsRequest, ResourceType,
-    SpotInstanceType, SpotMarketOptions, Tenancy, VolumeType,
+    InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceMetadataOptionsRequest,
+    InstanceNetworkInterfaceSpecification, MarketType, Placement as PlacementRequest,
+    PrivateDnsNameOptionsRequest, SpotInstanceType, SpotMarketOptions, Tenancy, VolumeType,
 };
+use groundplan_engine::graph::Input;
 
 use super::{
     ConfidentialCompute, DualStack, InterfaceType, Machine, MachineBlockDevice, MachineInterface,
     MachinePlacement, PublicAddress, PurchaseOption,
 };
-use crate::Aws;
-use crate::client::ec2;
-use crate::client::resource_type::{Creation, Result};
-use crate::kinds::instance::{metadata_options, sent_as_user_data};
+use crate::client::instances::{InstanceSpec, metadata_options};
 
-/// Returns the RunInstances request, without the client token.
-pub(super) fn request(
-    machine: &Machine,
-    aws: &Aws,
-    creation: &Creation,
-) -> Result<RunInstancesFluentBuilder> {
-    let user_data = sent_as_user_data(&machine.user_data, &creation.secrets)?;
-    let profile = machine.profile.as_ref().map(|profile| {
-        IamInstanceProfileSpecification::builder().name(profile.get().as_str()).build()
-    });
-    let call = bare(machine, aws, &creation.token)
-        .image_id(machine.image.get().as_str())
-        .set_iam_instance_profile(profile)
-        .network_interfaces(interface(&machine.interface))
-        .set_key_name(machine.key_name.clone());
-    // A user data Secret may be empty.
-    Ok(if user_data.is_empty() { call } else { call.user_data(user_data) })
-}
-
-/// Returns the request for a dry run. User data, instance profile, interface and key pair are left
-/// out, and so are an image and a subnet that do not exist yet.
-pub(crate) fn dry_run_request(
-    machine: &Machine,
-    aws: &Aws,
-    is_absent: fn(&str) -> bool,
-) -> RunInstancesFluentBuilder {
-    let call = bare(machine, aws, "rehearsal");
-    let call = match &machine.image.get().0 {
-        image if is_absent(image) => call,
-        image => call.image_id(image),
-    };
-    match &machine.interface.subnet {
-        Some(subnet) if !is_absent(&subnet.get().0) => call.subnet_id(subnet.get().as_str()),
-        _ => call,
+/// Returns the launch spec. Instance and volumes get the same tags.
+pub(super) fn spec(machine: &Machine) -> InstanceSpec<'_> {
+    InstanceSpec {
+        image: machine.image.get(),
+        instance_type: &machine.instance_type,
+        profile: machine.profile.as_ref().map(Input::get),
+        key_name: machine.key_name.as_deref(),
+        interface: interface(&machine.interface),
+        block_devices: machine.block_devices.iter().map(block_device).collect(),
+        metadata_options: metadata(machine),
+        host_names: machine.interface.dual_stack.map(|_| names()),
+        placement: placement(&machine.placement),
+        market: machine.market.as_ref().map(market),
+        capacity_reservation: machine.capacity_reservation.as_deref().map(reservation),
+        cpu: machine.confidential_compute.map(cpu),
+        tags: &machine.tags,
+        volume_tags: &machine.tags,
     }
-}
-
-/// Returns the part of the request that launch and dry run share.
-fn bare(machine: &Machine, aws: &Aws, token: &str) -> RunInstancesFluentBuilder {
-    let tags = |kind| ec2::tag_specification(kind, &machine.tags, token);
-    let devices: Vec<_> = machine.block_devices.iter().map(block_device).collect();
-    let dual_stack = machine.interface.dual_stack;
-    aws.ec2
-        .run_instances()
-        .min_count(1)
-        .max_count(1)
-        .instance_type(InstanceType::from(machine.instance_type.as_str()))
-        .set_block_device_mappings((!devices.is_empty()).then_some(devices))
-        .set_metadata_options(metadata(machine))
-        .set_private_dns_name_options(dual_stack.map(|_| names()))
-        .set_placement(placement(&machine.placement))
-        .set_instance_market_options(machine.market.as_ref().map(market))
-        .set_capacity_reservation_specification(
-            machine.capacity_reservation.as_deref().map(reservation),
-        )
-        .set_cpu_options(machine.confidential_compute.map(cpu))
-        .tag_specifications(tags(ResourceType::Instance))
-        .tag_specifications(tags(ResourceType::Volume))
 }
 
 /// Returns the metadata options of the shared mapping. A dual-stack machine also gets the IPv6
@@ -184,37 +140,23 @@ fn cpu(wanted: ConfidentialCompute) -> CpuOptionsRequest {
 mod tests {
     use aws_sdk_ec2::operation::run_instances::RunInstancesInput;
     use aws_sdk_ec2::types::{HttpTokensState, InstanceMetadataProtocolState};
-    use groundplan_engine::graph::Input;
     use groundplan_engine::secret::Secrets;
 
     use super::*;
-    use crate::AwsSettings;
+    use crate::client::instances::encoded_user_data;
     use crate::model::metadata_options::{self, Authentication};
+    use crate::{Aws, AwsSettings};
 
     fn machine() -> (Machine, Secrets) {
         let mut secrets = Secrets::default();
-        let machine = Machine {
-            image: Input::Known("ami-1".into()),
-            instance_type: "m5.large".into(),
+        let mut machine = Machine {
             profile: Some(Input::Known("c-worker-profile".into())),
-            key_name: None,
-            interface: MachineInterface {
-                device_index: 0,
-                subnet: Some(Input::Known("subnet-1".into())),
-                groups: vec![Input::Known("sg-1".into())],
-                public_address: None,
-                interface_type: None,
-                dual_stack: None,
-            },
-            block_devices: Vec::new(),
             user_data: secrets.keep(b"canary".to_vec()),
-            metadata_options: metadata_options::MetadataOptions::default(),
-            placement: MachinePlacement::default(),
-            market: None,
-            capacity_reservation: None,
-            confidential_compute: None,
             tags: [("Name".to_owned(), "m".to_owned())].into(),
+            ..Machine::example()
         };
+        machine.interface.subnet = Some(Input::Known("subnet-1".into()));
+        machine.interface.groups = vec![Input::Known("sg-1".into())];
         (machine, secrets)
     }
 
@@ -227,8 +169,8 @@ mod tests {
                 .build(),
             AwsSettings::default(),
         );
-        let creation = Creation { token: "t".into(), secrets: secrets.into() };
-        request(&machine, &aws, &creation).unwrap().as_input().clone().build().unwrap()
+        let user_data = encoded_user_data(&machine.user_data, &secrets).unwrap();
+        spec(&machine).request(&aws, user_data, "t").as_input().clone().build().unwrap()
     }
 
     #[test]

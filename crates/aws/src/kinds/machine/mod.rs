@@ -51,13 +51,13 @@ pub struct Machine {
     pub tags: Tags,
 }
 
+#[cfg(any(test, feature = "test-support"))]
 impl Machine {
-    /// Returns inputs with these tags and blank values in all other fields. They are sufficient to
-    /// describe, retag and delete a machine, and cannot launch one.
-    pub fn unknown(tags: Tags) -> Self {
+    /// Returns an example that EC2 can launch, with all optional inputs `None`.
+    pub fn example() -> Self {
         Self {
-            image: Input::Known("".into()),
-            instance_type: String::new(),
+            image: Input::Known("ami-1".into()),
+            instance_type: "m6i.large".to_owned(),
             profile: None,
             key_name: None,
             interface: MachineInterface {
@@ -69,13 +69,13 @@ impl Machine {
                 dual_stack: None,
             },
             block_devices: Vec::new(),
-            user_data: Secret::of(b""),
+            user_data: Secret::of(b"canary"),
             metadata_options: MetadataOptions::default(),
             placement: MachinePlacement::default(),
             market: None,
             capacity_reservation: None,
             confidential_compute: None,
-            tags,
+            tags: Tags::new(),
         }
     }
 }
@@ -279,9 +279,11 @@ impl Kind for Machine {
 mod calls;
 #[cfg(feature = "sdk")]
 mod launch;
+#[cfg(feature = "sdk")]
+pub(crate) use calls::{outputs, poll};
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use groundplan_engine::graph::{Address, Graph};
     use groundplan_engine::plan::{Action, LiveState, PlanOptions, plan};
     use groundplan_engine::provider::Observed;
@@ -291,31 +293,6 @@ pub(crate) mod tests {
     use super::*;
     use crate::kinds::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
     use crate::schemas;
-
-    pub(crate) fn machine() -> Machine {
-        Machine {
-            image: Input::Known("ami-1".into()),
-            instance_type: "m6i.large".to_owned(),
-            profile: None,
-            key_name: None,
-            interface: MachineInterface {
-                device_index: 0,
-                subnet: None,
-                groups: vec![],
-                public_address: None,
-                interface_type: None,
-                dual_stack: None,
-            },
-            block_devices: vec![],
-            user_data: Secret::of(b"canary"),
-            metadata_options: MetadataOptions::default(),
-            placement: MachinePlacement::default(),
-            market: None,
-            capacity_reservation: None,
-            confidential_compute: None,
-            tags: Tags::new(),
-        }
-    }
 
     fn outputs(seen: InstanceDetails) -> serde_json::Value {
         let (id, ip) = ("i-1".into(), "10.0.0.1".into());
@@ -333,7 +310,7 @@ pub(crate) mod tests {
     #[test]
     fn r3_a_state_a_launch_time_or_a_tag_of_others_is_neither_a_change_nor_drift() {
         let mut graph = Graph::default();
-        let machine = graph.add("a", &machine()).address().clone();
+        let machine = graph.add("a", &Machine::example()).address().clone();
         let attachment = LoadBalancerAttachment {
             load_balancer: "int".to_owned(),
             kind: LoadBalancerKind::Network,

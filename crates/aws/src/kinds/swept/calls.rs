@@ -12,8 +12,8 @@ use crate::Aws;
 use crate::client::dry_run::DryRunTarget;
 use crate::client::ec2::{self, Ec2Object};
 use crate::client::elb::{self, BalancerKey};
+use crate::client::instances::poll_terminated;
 use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
-use crate::kinds::instance::look_if_terminated;
 use crate::kinds::load_balancer::{interface_description, interfaces_described};
 use crate::sweep::{SweepNames, classic_balancers, sweep};
 
@@ -86,7 +86,7 @@ impl KindOperations for UntrackedResource {
 /// deletion.
 async fn poll(aws: &Aws, what: UntrackedKind, ids: &[&str]) -> Result<Vec<PollResult<()>>> {
     match what {
-        UntrackedKind::Instance => look_if_terminated(aws, ids).await,
+        UntrackedKind::Instance => poll_terminated(aws, ids).await,
         UntrackedKind::NatGateway => poll_deleted::<types::NatGateway>(aws, ids).await,
         UntrackedKind::VpcEndpoint => poll_deleted::<types::VpcEndpoint>(aws, ids).await,
         UntrackedKind::Volume => poll_deleted::<types::Volume>(aws, ids).await,

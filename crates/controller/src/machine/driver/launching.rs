@@ -3,18 +3,18 @@
 //! The status announces the launch before the request is sent. The request carries the token of the
 //! Machine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use groundplan_aws::kinds::machine::MachineOutputs;
-use groundplan_engine::graph::Address;
-use groundplan_engine::provider::{ErrorClass, ProviderError, Request};
-use groundplan_engine::secret::Secrets;
-use groundplan_openshift::machine_api::launch_spec::{self, LaunchSpec};
+use groundplan_aws::machine_calls::LaunchRequest;
+use groundplan_engine::secret::{Secret, Secrets};
+use groundplan_openshift::machine_api::launch_spec::{self, LaunchError};
 use groundplan_openshift::machine_api::types::AwsMachineProviderConfig;
 use k8s_openapi::api::core::v1::Secret as ClusterSecret;
 use kube::api::Api;
 use kube::runtime::controller::Action;
-use serde_json::json;
+use serde_json::Value;
 
 use super::super::failure::is_unanswered;
 use super::super::{
@@ -25,6 +25,36 @@ use super::{MachineController, ReconcileError, ReconcileTarget, Result};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
 
+/// Result of one attempt to launch the instance of a Machine.
+enum LaunchOutcome {
+    /// The instance is launched.
+    Launched(Box<MachineOutputs>),
+    /// The Machine can never be launched.
+    Invalid(MachineFailure),
+    /// A later attempt may succeed.
+    Retry(ReconcileError),
+}
+
+impl From<ReconcileError> for LaunchOutcome {
+    fn from(error: ReconcileError) -> Self {
+        let failure = match &error {
+            ReconcileError::Aws(error) => of_call(error),
+            ReconcileError::Cluster(_) | ReconcileError::Missing(_) => None,
+        };
+        failure.map_or(LaunchOutcome::Retry(error), LaunchOutcome::Invalid)
+    }
+}
+
+impl From<LaunchError> for LaunchOutcome {
+    fn from(rejection: LaunchError) -> Self {
+        let message = rejection.to_string();
+        of_refusal(&rejection).map_or_else(
+            || LaunchOutcome::Retry(ReconcileError::Missing(message)),
+            LaunchOutcome::Invalid,
+        )
+    }
+}
+
 impl MachineController {
     pub(super) async fn launch(&self, one: &mut ReconcileTarget) -> Result<Action> {
         let now = self.clock.now();
@@ -33,20 +63,8 @@ impl MachineController {
             Ok(config) => config,
             Err(failure) => return self.give_up(one, &failure).await,
         };
-        let mut secrets = Secrets::default();
-        let made = match self.made(one, &config, &mut secrets).await {
-            Ok(Ok(launch)) => {
-                let made = self.create(one, &launch, secrets).await;
-                if made.is_ok() {
-                    self.tell_warnings(one, &launch).await;
-                }
-                made
-            }
-            Ok(Err(failure)) => return self.give_up(one, &failure).await,
-            Err(trouble) => Err(trouble),
-        };
-        let error = match made {
-            Ok(instance) => {
+        let error = match self.attempt(one, &config).await {
+            LaunchOutcome::Launched(instance) => {
                 self.write(one, launched(&one.machine, &instance, self.clock.now())).await?;
                 let message = format!("Created Machine {}", one.name);
                 self.event_recorder
@@ -54,11 +72,8 @@ impl MachineController {
                     .await;
                 return Ok(Action::requeue(SOON));
             }
-            Err(ReconcileError::Aws(error)) => match of_call(error) {
-                Ok(failure) => return self.give_up(one, &failure).await,
-                Err(error) => ReconcileError::Aws(error),
-            },
-            Err(other) => other,
+            LaunchOutcome::Invalid(failure) => return self.give_up(one, &failure).await,
+            LaunchOutcome::Retry(error) => error,
         };
         let (machine, message, now) = (&one.machine, error.to_string(), self.clock.now());
         let changes = match &error {
@@ -75,46 +90,50 @@ impl MachineController {
         Err(error)
     }
 
-    /// Returns the launch spec. The inner error is permanent.
-    async fn made(
+    /// Launches the instance. Changes no object of the API server besides Events.
+    async fn attempt(
         &self,
         one: &ReconcileTarget,
         config: &AwsMachineProviderConfig,
-        secrets: &mut Secrets,
-    ) -> Result<std::result::Result<LaunchSpec, MachineFailure>> {
-        let site = &self.settings.site;
-        let user_data = secrets.keep(self.user_data(config).await?);
-        let answers = self.batcher.answers(launch_spec::needed_lookups(config, site)).await?;
-        let labels = &one.machine.metadata.labels;
+    ) -> LaunchOutcome {
+        let mut secrets = Secrets::default();
+        let (answers, user_data) = match self.launch_inputs(config, &mut secrets).await {
+            Ok(inputs) => inputs,
+            Err(error) => return error.into(),
+        };
+        let (labels, site) = (&one.machine.metadata.labels, &self.settings.site);
         let launch = launch_spec::launch(&one.name, labels, config, site, &answers, user_data);
-        match launch.map_err(|refusal| of_refusal(&refusal)) {
-            Ok(launch) => Ok(Ok(launch)),
-            Err(Ok(failure)) => Ok(Err(failure)),
-            Err(Err(message)) => Err(ReconcileError::Missing(message)),
+        let launch = match launch {
+            Ok(launch) => launch,
+            Err(rejection) => return rejection.into(),
+        };
+        let request = LaunchRequest {
+            token: token(&one.machine),
+            machine: launch.machine,
+            secrets: Arc::new(secrets),
+        };
+        match self.change(|ec2| ec2.launch(request)).await {
+            Ok(instance) => {
+                self.tell_warnings(one, &launch.warnings).await;
+                LaunchOutcome::Launched(Box::new(instance))
+            }
+            Err(error) => error.into(),
         }
     }
 
-    async fn create(
+    /// Returns the lookup results and the user data of a launch.
+    async fn launch_inputs(
         &self,
-        one: &ReconcileTarget,
-        launch: &LaunchSpec,
-        secrets: Secrets,
-    ) -> Result<MachineOutputs> {
-        let request = Request {
-            address: Address::new("machine", &one.name),
-            token: token(&one.machine),
-            inputs: json!(launch.machine),
-            secrets: Arc::new(secrets),
-        };
-        let outputs = self.change(|ec2| ec2.create(request)).await?;
-        Ok(serde_json::from_value(outputs).map_err(|error| {
-            let message = format!("the response cannot be read: {error}");
-            ProviderError::new(ErrorClass::Ambiguous, "RunInstances", message)
-        })?)
+        config: &AwsMachineProviderConfig,
+        secrets: &mut Secrets,
+    ) -> Result<(BTreeMap<String, Value>, Secret)> {
+        let user_data = secrets.keep(self.user_data(config).await?);
+        let lookups = launch_spec::needed_lookups(config, &self.settings.site);
+        Ok((self.batcher.answers(lookups).await?, user_data))
     }
 
-    async fn tell_warnings(&self, one: &ReconcileTarget, launch: &LaunchSpec) {
-        for warning in &launch.warnings {
+    async fn tell_warnings(&self, one: &ReconcileTarget, warnings: &[String]) {
+        for warning in warnings {
             self.event_recorder
                 .record_event(&one.object, EventType::Warning, "Launch", warning)
                 .await;

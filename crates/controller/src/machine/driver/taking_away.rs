@@ -4,7 +4,6 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use groundplan_aws::Tags;
 use groundplan_openshift::machine_api::types::Machine;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, Preconditions};
@@ -16,7 +15,6 @@ use super::super::{
 };
 use super::{MachineController, ReconcileTarget, Result};
 use crate::drain::{DrainResult, drain};
-use crate::ec2_batcher::{attached, known};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
 
@@ -103,14 +101,12 @@ impl MachineController {
                     && let InstanceState::There(instance) = &found.seen
                 {
                     for attachment in self.attachments(one, instance) {
-                        let known = attached(&one.name, &attachment);
-                        self.change(|ec2| ec2.delete(known)).await?;
+                        self.change(|ec2| ec2.deregister(attachment)).await?;
                     }
                     ids.push(instance.id.clone());
                 }
-                for id in &ids {
-                    let known = known(&one.name, id, &Tags::new());
-                    self.change(|ec2| ec2.delete(known)).await?;
+                for id in ids {
+                    self.change(|ec2| ec2.terminate(id)).await?;
                 }
                 Ok(Action::requeue(SOON))
             }

@@ -1,7 +1,5 @@
 //! Rules for machine pools.
 
-use groundplan_aws::model::ebs;
-
 use super::*;
 use crate::diagnostics::Severity;
 
@@ -76,13 +74,6 @@ fn a_volume_is_no_larger_or_faster_than_ec2_makes_one_of_its_type() {
     fine(&gp3(65_536, 80_000));
     one_error(&gp3(100, 2999), &format!("{path}.iops: found `2999` -> from 3000 to 80000"));
     one_error(&gp3(65_537, 3000), &format!("{path}.size: found `65537` -> from 1 to 65536"));
-}
-
-#[test]
-fn types_of_volumes_are_the_same_in_either_table() {
-    let ours: Vec<&str> = VOLUME_TYPES.iter().map(|(name, ())| *name).collect();
-    let tabled: Vec<&str> = ebs::VOLUME_TYPES.iter().map(|one| one.name).collect();
-    assert_eq!(ours, tabled);
 }
 
 #[test]

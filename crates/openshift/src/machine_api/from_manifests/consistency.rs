@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::model::CLUSTER_TAG_PREFIX;
+
 use super::members::MachineGroup;
 use super::{Findings, ManifestFile};
 use crate::diagnostics::Rule;
 use crate::machine_api::launch_spec::cluster_of;
 use crate::machine_api::types::CLUSTER_LABEL;
 use crate::machine_api::validation::{ObjectFinding, is_infra_id};
-
-/// Prefix of the key of the cluster tag.
-const CLUSTER_TAG: &str = "kubernetes.io/cluster/";
 
 /// Returns the infra ID that all machines name. `told` is the infra ID of the Infrastructure
 /// object.
@@ -48,7 +47,7 @@ pub(super) fn tags(units: &[MachineGroup], files: &[ManifestFile], findings: &mu
     for unit in units {
         let Some(cluster) = cluster_of(&unit.labels) else { continue };
         for (index, tag) in unit.config.tags.iter().enumerate() {
-            let Some(other) = tag.name.strip_prefix(CLUSTER_TAG) else { continue };
+            let Some(other) = tag.name.strip_prefix(CLUSTER_TAG_PREFIX) else { continue };
             if other == cluster {
                 continue;
             }

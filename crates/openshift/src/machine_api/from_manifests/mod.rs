@@ -206,7 +206,9 @@ fn registration(machine: &str, balancer: &str) -> Address {
 fn present<T>(input: Input<Option<T>>) -> Input<T> {
     match input {
         Input::Ref(reference) => Input::Ref(reference),
-        Input::Known(_) => unreachable!("BUG: the output of a node is a reference"),
+        Input::Known(_) | Input::Absent => {
+            unreachable!("BUG: the output of a node is a reference")
+        }
     }
 }
 

@@ -507,7 +507,7 @@ fn user_data_that_cannot_be_read_or_sent_is_told_without_being_shown() {
     compiled(&[set("c-worker", 1), fits]);
 }
 
-const LONGEST: usize = groundplan_aws::kinds::instance::LONGEST_USER_DATA;
+const LONGEST: usize = groundplan_aws::model::USER_DATA_LIMIT;
 
 #[test]
 fn a_secret_that_is_no_yaml_is_not_quoted() {

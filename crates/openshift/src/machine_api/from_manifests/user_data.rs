@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use groundplan_aws::kinds::instance::LONGEST_USER_DATA;
+use groundplan_aws::model::USER_DATA_LIMIT;
 use serde_json::Value;
 
 use super::members::MachineGroup;
@@ -130,9 +130,9 @@ impl SecretUserData {
                 Some(flaw(format!("has no readable `{KEY}`")).expected(expected))
             }
             Some([]) => Some(flaw("is empty: no machine becomes a Node without user data".into())),
-            Some(content) if content.len() > LONGEST_USER_DATA => Some(
+            Some(content) if content.len() > USER_DATA_LIMIT => Some(
                 flaw(format!("has {} bytes of user data", content.len()))
-                    .expected(format!("at most {LONGEST_USER_DATA}, the limit of EC2")),
+                    .expected(format!("at most {USER_DATA_LIMIT}, the limit of EC2")),
             ),
             Some(_) => None,
         }

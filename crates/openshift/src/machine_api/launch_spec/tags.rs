@@ -1,13 +1,13 @@
 //! Tags of a machine and its volumes.
 
 use groundplan_aws::Tags;
+use groundplan_aws::model::{CLUSTER_TAG_PREFIX, cluster_tag_key};
 
 use super::{ClusterDefaults, LaunchError, Result};
 use crate::machine_api::types::{AwsMachineProviderConfig, CLUSTER_LABEL, Labels};
 
 /// Name of the cluster label before the API group of OpenShift existed.
 const OLD_CLUSTER_LABEL: &str = "sigs.k8s.io/cluster-api-cluster";
-const CLUSTER_TAGS: &str = "kubernetes.io/cluster/";
 
 /// Returns the infra ID of the cluster in the labels of a machine.
 pub fn cluster_of(labels: &Labels) -> Option<&str> {
@@ -30,14 +30,16 @@ pub fn all(
     let own = config.tags.iter().map(|tag| (&tag.name, &tag.value));
     let given = own.chain(site.resource_tags.iter().map(|(name, value)| (name, value)));
     let mut tags = Tags::new();
-    for (key, value) in given.filter(|(key, _)| *key != "Name" && !key.starts_with(CLUSTER_TAGS)) {
+    for (key, value) in
+        given.filter(|(key, _)| *key != "Name" && !key.starts_with(CLUSTER_TAG_PREFIX))
+    {
         tags.entry(key.clone()).or_insert_with(|| value.clone());
     }
     let cluster = cluster_of(labels).ok_or_else(|| LaunchError::Invalid {
         field: "metadata.labels".to_owned(),
         message: format!("{CLUSTER_LABEL} is missing, which is the infra ID of the cluster"),
     })?;
-    tags.insert(format!("{CLUSTER_TAGS}{cluster}"), "owned".to_owned());
+    tags.insert(cluster_tag_key(cluster), "owned".to_owned());
     tags.insert("Name".to_owned(), name.to_owned());
     Ok(tags)
 }

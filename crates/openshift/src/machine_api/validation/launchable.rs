@@ -10,7 +10,7 @@ use groundplan_aws::model::ebs::{self, Bounds};
 use super::ObjectFinding;
 use super::provider::word;
 use crate::diagnostics::{Rule, shown};
-use crate::install_config::{VOLUME_TYPES, is_instance_type};
+use crate::install_config::is_instance_type;
 use crate::machine_api::types::{
     AwsMachineProviderConfig, BlockDevice, EbsBlockDevice, ResourceReference,
 };
@@ -87,7 +87,7 @@ fn roots(devices: &[BlockDevice]) -> Option<ObjectFinding> {
 /// Checks an EBS volume. 0 operations per second count as unset, because installers write 0.
 fn volume(ebs: &EbsBlockDevice) -> Vec<ObjectFinding> {
     let asked = ebs.volume_type.as_deref().unwrap_or_default();
-    let types: Vec<&str> = VOLUME_TYPES.iter().map(|(known, ())| *known).collect();
+    let types: Vec<&str> = ebs::VOLUME_TYPES.iter().map(|known| known.name).collect();
     let unknown = word(Rule::MachineVolume, "volumeType", asked, &types);
     let kind = ebs::volume_type(asked);
     let size = number("volumeSize", ebs.volume_size, 1, kind.map(|kind| kind.size));
